@@ -1,0 +1,1 @@
+"""The control laws: one file a loop."""

@@ -1,0 +1,1 @@
+"""What puts the agent on machines: sample configuration, packages, images."""

@@ -1,0 +1,1 @@
+"""The only room that touches an operating system or a board."""

@@ -1,0 +1,1 @@
+"""The emulated devices, each built on a library that the agent does not use."""

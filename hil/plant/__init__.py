@@ -1,0 +1,1 @@
+"""The thermal-hydraulic plant behind the emulated devices."""

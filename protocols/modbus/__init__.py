@@ -1,0 +1,1 @@
+"""Modbus, the client side, over RTU and TCP."""

@@ -1,0 +1,1 @@
+"""Tests. `tests/portable` runs on every interpreter, the rest on CPython."""

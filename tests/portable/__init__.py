@@ -1,0 +1,1 @@
+"""Plain test functions that run on CPython and on MicroPython alike."""
