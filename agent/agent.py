@@ -1,0 +1,219 @@
+"""The whole controller as one object without input or output.
+
+Theory of operation. A shell (on CPython, on MicroPython, or the bench) calls `receive` when bytes have
+arrived, `event` when a port opened, failed or closed, and `wake` when `deadline` has passed; after every
+call it carries out what `outbox` holds. `now` is monotonic integer microseconds; nothing here reads a
+clock. Ports are small integers, fixed by `port_names`:
+
+    0 receiver   1 broker   2 state (a store: `key NUL payload`)   3 console (lines for the log)   4… buses
+
+A tick does, in this order: schedule the next tick; slew the clock; when a cycle begins, poll the
+devices; when the polls are answered (or half the cycle is over), step both loops once on the new readings
+and ask the actuators; weigh what is wrong; queue telemetry; once a second write the status. A tick never
+waits for anything.
+"""
+
+from agent import status
+from agent.alarms import AlarmList
+from agent.clock import Clock
+from agent.control.pressure import PressureLoop
+from agent.control.pump import Pump
+from agent.control.supply import SupplyLoop
+from agent.control.valve import Valve
+from agent.fieldbus import Fieldbus
+from agent.jsontext import Object, write
+from agent.link import Link
+from agent.readings import Sensor, pressure_sensor
+from agent.safety import Supervisor
+from agent.telemetry import Telemetry
+from agent.ticks import Ticks
+from agent.uplink import Uplink
+from drivers.receiver import Receiver
+from protocols.timing import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.config import Config
+
+    Actions = list[tuple[int, str, bytes]]
+
+RECEIVER, BROKER, STATE, CONSOLE, FIRST_BUS = 0, 1, 2, 3, 4
+_STATUS_PERIOD = SECOND
+
+
+def port_names(config: "Config") -> "list[str]":
+    """Name the ports by their numbers."""
+    return ["receiver", "broker", "state", "console"] + [name for name, _ in config.buses]
+
+
+class Agent:
+    """The controller built from `config`; call `start` once, then turn the crank."""
+
+    def __init__(self, config: "Config") -> None:
+        self.config = config
+        self.alarms = AlarmList()
+        self.clock = Clock(config.receiver_latency_us, config.drift_ppb)
+        self.ticks = Ticks(config.tick_us, config.slot_us, config.ticks_per_cycle)
+        self.fieldbus = Fieldbus(config, FIRST_BUS)
+        self._build_control(config)
+        self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue)
+        self._build_ports(config)
+        self._out: Actions = []
+        self._stepped = True
+        self._last_step: int | None = None
+        self._next_row: int | None = None
+        self._next_status: int | None = None
+
+    def _build_control(self, config: "Config") -> None:
+        station = self.fieldbus.station
+        supply, pressure, stale = config.supply, config.pressure, config.stale_us
+        sensor = Sensor(station(supply.sensor), "SupplyTemperatureCelsius", stale)
+        self.supply = SupplyLoop(supply, sensor, Valve(station(supply.actuators[0])))
+        dp = pressure_sensor(station(pressure.sensor), stale)
+        pumps = [Pump(station(name)) for name in pressure.actuators]
+        self.pressure = PressureLoop(pressure, dp, pumps)
+        has_return = station(supply.sensor).profile.has("ReturnTemperatureCelsius")
+        self.return_sensor = (
+            Sensor(station(supply.sensor), "ReturnTemperatureCelsius", stale) if has_return else None
+        )
+        self.supervisor = Supervisor(
+            config, self.fieldbus, self.supply, self.pressure, self.alarms
+        )
+
+    def _build_ports(self, config: "Config") -> None:
+        self.receiver: Receiver | None = None
+        self.uplink: Uplink | None = None
+        self._links: list[Link] = []
+        if config.receiver is not None:
+            address = config.receiver
+            self.receiver = Receiver(RECEIVER, address.baud, address.bits_per_char)
+            self._links.append(Link(RECEIVER, "receiver", str(address)))
+        for i, (name, address) in enumerate(config.buses):
+            self._links.append(Link(FIRST_BUS + i, name, str(address)))
+        if config.broker is not None:
+            link = Link(BROKER, "broker", str(config.broker))
+            self.uplink = Uplink(config, link, self.telemetry)
+            self.uplink.birth(self._birth())
+        if config.state is not None:
+            self._state_link: Link | None = Link(STATE, "state", str(config.state))
+        else:
+            self._state_link = None
+        if self._state_link is not None:
+            self._links.append(self._state_link)
+
+    def _birth(self) -> bytes:
+        return write(Object([("online", True), ("points", self.telemetry.describe())])).encode()
+
+    def start(self, now: int) -> None:
+        """Begin: ask for every port, make the first tick due."""
+        for link in self._links:
+            link.start()
+        if self.uplink is not None:
+            self.uplink.link.start()
+        self.ticks.start(now)
+        self._next_row = now + self.config.telemetry_period_us
+        self._next_status = now
+
+    def receive(self, port: int, data: bytes, now: int) -> None:
+        """Take bytes from `port`; `now` is when the last of them arrived."""
+        if port >= FIRST_BUS:
+            bus = self.fieldbus.buses[port - FIRST_BUS]
+            bus.receive(data, now)
+            self.fieldbus.collect(bus)
+        elif port == RECEIVER and self.receiver is not None:
+            self.receiver.receive(data, now)
+            for fix in self.receiver.fixes():
+                self.clock.sample(fix)
+        elif port == BROKER and self.uplink is not None:
+            self.uplink.receive(data, now)
+
+    def event(self, port: int, kind: str, now: int) -> None:
+        """Take `opened`, `closed`, `failed`, `drained` or `pulse` from `port`."""
+        if port == BROKER and self.uplink is not None:
+            self.uplink.event(kind, now)
+            return
+        for link in self._links:
+            if link.port == port:
+                link.event(kind, now)
+                self.alarms.set("port:" + link.name, not link.up, "cannot use port " + link.name, now)
+        if port >= FIRST_BUS:
+            bus = self.fieldbus.buses[port - FIRST_BUS]
+            bus.event(kind, now)
+            self.fieldbus.collect(bus)
+
+    def wake(self, now: int) -> None:
+        """Take the passing of a deadline."""
+        if now >= self.ticks.due:
+            self._tick(now)
+        for bus in self.fieldbus.buses:
+            if now >= bus.deadline():
+                bus.wake(now)
+                self.fieldbus.collect(bus)
+        for link in self._links:
+            if now >= link.due:
+                link.wake(now)
+        if self.uplink is not None and now >= self.uplink.deadline():
+            self.uplink.wake(now)
+
+    def deadline(self) -> int:
+        """Give the time at which `wake` wants to be called next."""
+        due = self.ticks.due
+        for bus in self.fieldbus.buses:
+            due = min(due, bus.deadline())
+        for link in self._links:
+            due = min(due, link.due)
+        return due if self.uplink is None else min(due, self.uplink.deadline())
+
+    def outbox(self) -> "Actions":
+        """Hand over what the ports are asked to do, in order: (port, operation, data)."""
+        out, self._out = self._out, []
+        for link in self._links:
+            out.extend(link.outbox())
+        for bus in self.fieldbus.buses:
+            out.extend(bus.outbox())
+        if self.uplink is not None:
+            out.extend(self.uplink.outbox())
+        return out
+
+    def _tick(self, now: int) -> None:
+        self.ticks.run(now, self.clock.offset)
+        self.clock.slew(self.ticks.period)
+        if self.ticks.cycle_starts:
+            self.fieldbus.begin_cycle()
+            self._stepped = False
+        elif not self._stepped:
+            self._step_when_ready(now)
+        self._report(now)
+
+    def _step_when_ready(self, now: int) -> None:
+        half = self.ticks.in_cycle >= self.ticks.per_cycle // 2
+        if not half and not self.fieldbus.settled():
+            return
+        self._stepped = True
+        cycle_us = self.ticks.period * self.ticks.per_cycle
+        elapsed = cycle_us if self._last_step is None else min(now - self._last_step, 3 * cycle_us)
+        self._last_step = now
+        self.supply.step(now, elapsed / 1_000_000)
+        self.pressure.step(now, elapsed / 1_000_000)
+        self.supervisor.step(now)
+
+    def _report(self, now: int) -> None:
+        for at, change, code, text in self.alarms.changes():
+            line = "alarm %s %s: %s" % (change, code, text)
+            self._out.append((CONSOLE, "write", line.encode()))
+        if self._next_row is not None and now >= self._next_row:
+            self._next_row += self.config.telemetry_period_us
+            self.telemetry.row(
+                now,
+                self.clock.utc(now),
+                self.clock.state(now),
+                self.supervisor.state,
+                self.config.stale_us,
+            )
+            if self.uplink is not None and self.uplink.connected:
+                self.uplink.flush()
+        if self._state_link is not None and self._state_link.up:
+            if self._next_status is not None and now >= self._next_status:
+                self._next_status = now + _STATUS_PERIOD
+                payload = status.KEY.encode() + b"\0" + status.snapshot(self, now)
+                self._out.append((STATE, "write", payload))

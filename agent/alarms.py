@@ -1,0 +1,57 @@
+"""The list of alarms: what is wrong now, since when, and what was wrong before.
+
+Not a judge: the rooms that see a fault raise it by code and clear it again. A code is raised once, and
+stays until it is cleared; what cannot be cleared by itself is latched by whoever raises it. The order
+is the order of raising. The history holds the last `_HISTORY` changes.
+"""
+
+_HISTORY = 32
+
+
+class Alarm:
+    """One active alarm: code, text, monotonic microseconds of its raising."""
+
+    def __init__(self, code: str, text: str, since: int) -> None:
+        self.code = code
+        self.text = text
+        self.since = since
+
+
+class AlarmList:
+    """Active alarms and their recent history."""
+
+    def __init__(self) -> None:
+        self.active: list[Alarm] = []
+        self.history: list[tuple[int, str, str]] = []
+        self.raised = 0
+        self._fresh: list[tuple[int, str, str, str]] = []
+
+    def set(self, code: str, wrong: bool, text: str, now: int) -> None:
+        """Raise `code` while `wrong`, clear it when not; nothing happens without a change."""
+        for i, alarm in enumerate(self.active):
+            if alarm.code == code:
+                if not wrong:
+                    self.active.pop(i)
+                    self._note(now, "cleared", code, alarm.text)
+                return
+        if wrong:
+            self.raised += 1
+            self.active.append(Alarm(code, text, now))
+            self._note(now, "raised", code, text)
+
+    def _note(self, now: int, change: str, code: str, text: str) -> None:
+        self.history.append((now, change, code))
+        self._fresh.append((now, change, code, text))
+        if len(self.history) > _HISTORY:
+            self.history.pop(0)
+        if len(self._fresh) > _HISTORY:
+            self._fresh.pop(0)
+
+    def changes(self) -> "list[tuple[int, str, str, str]]":
+        """Hand over the changes since the last call: (time, raised|cleared, code, text)."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+    def codes(self) -> "list[str]":
+        """List the active codes in the order of their raising."""
+        return [alarm.code for alarm in self.active]

@@ -1,0 +1,259 @@
+"""The configuration, checked and compiled: what the rooms of the agent are built from.
+
+Not a file reader: a shell hands over the parsed JSON and the profiles. `load` first checks the text
+against `agent.schema` (types, ranges, unknown keys), then what a schema cannot say: names that must
+exist or be unique, ports named twice, periods that must divide. Every error is collected, so that one
+run shows them all. Times become integer microseconds; other numbers stay as written, rounded to a
+thousandth through an integer, since the two interpreters parse decimal fractions differently.
+"""
+
+from agent.errors import ConfigError
+from agent.schema import SCHEMA
+from agent.validate import validate
+from drivers.address import parse
+from drivers.errors import AddressError, ProfileError
+from drivers.profile import Profile
+from protocols.timing import MILLISECOND, SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from drivers.address import Address
+
+_BUS_KINDS = ("serial", "uart", "tcp")
+_RECEIVER_KINDS = ("serial", "uart", "tcp")
+_BROKER_KINDS = ("tcp", "tls")
+_STATE_KINDS = ("store",)
+
+
+def exact(value: "float | int") -> float:
+    """Round to a thousandth by way of an integer, so that both interpreters hold the same float."""
+    return int(value * 1000 + (0.5 if value >= 0 else -0.5)) / 1000
+
+
+class DeviceConfig:
+    """One device: name, bus name, Modbus unit address, compiled profile."""
+
+    def __init__(self, name: str, bus: str, unit: int, profile: Profile) -> None:
+        self.name = name
+        self.bus = bus
+        self.unit = unit
+        self.profile = profile
+
+
+class LoopConfig:
+    """Set-point, sensor, actuators and tuning of one loop, in the loop's own units."""
+
+    def __init__(self, raw: "dict[str, Any]", unit: str, actuators: "list[str]") -> None:
+        self.setpoint = exact(raw["setpoint_" + unit])
+        self.sensor: str = raw["sensor"]
+        self.actuators = actuators
+        self.gain = exact(raw["gain_pct_per_" + ("k" if unit == "c" else unit)])
+        self.integral_s = exact(raw["integral_s"])
+        self.min_pct = exact(raw["min_pct"])
+        self.max_pct = exact(raw["max_pct"])
+        self.safe_pct = exact(raw["safe_pct"])
+        self.rate_pct_per_s = exact(raw["rate_pct_per_s"])
+
+
+class Config:
+    """Everything the agent is built from. See `agent.schema` for meaning and ranges."""
+
+    def __init__(self, raw: "dict[str, Any]", parts: "_Parts") -> None:
+        control, telemetry, limits = raw["control"], raw["telemetry"], raw["limits"]
+        self.site: str = raw["site"]
+        self.unit: str = raw["unit"]
+        self.receiver = parts.receiver
+        self.receiver_latency_us = int(raw["receiver"].get("latency_ms", 0) * 1000 + 0.5)
+        self.drift_ppb = int(raw["receiver"].get("drift_ppm", 50) * 1000 + 0.5)
+        self.buses = parts.buses
+        self.bus_timeout_us: int = raw["bus_timeout_ms"] * MILLISECOND
+        self.broker = parts.broker
+        self.keepalive_s: int = raw["broker"].get("keepalive_s", 30)
+        self.username: str | None = raw["broker"].get("username")
+        self.password: str | None = raw["broker"].get("password")
+        self.state = parts.state
+        self.devices = parts.devices
+        self.tick_us: int = control["tick_ms"] * MILLISECOND
+        self.slot_us: int = control["slot_ms"] * MILLISECOND
+        self.ticks_per_cycle: int = control["cycle_ms"] // control["tick_ms"]
+        self.supply = LoopConfig(control["supply"], "c", [control["supply"]["valve"]])
+        self.pressure = LoopConfig(control["dp"], "kpa", control["dp"]["pumps"])
+        self.supply_max_c = exact(limits["supply_max_c"])
+        self.stale_us = int(limits["stale_s"] * SECOND)
+        self.telemetry_period_us: int = telemetry["period_ms"] * MILLISECOND
+        self.telemetry_queue: int = telemetry["queue"]
+
+
+class _Parts:
+    """What is looked up by name or parsed while the configuration is checked."""
+
+    def __init__(self) -> None:
+        self.receiver: Address | None = None
+        self.broker: Address | None = None
+        self.state: Address | None = None
+        self.buses: list[tuple[str, Address]] = []
+        self.devices: list[DeviceConfig] = []
+
+
+def load(raw: "Any", profiles: "dict[str, dict[str, Any]]") -> Config:
+    """Check a parsed configuration and compile it.
+
+    `profiles` maps a profile's name to its parsed JSON. Raises `ConfigError` whose text holds one
+    line for each thing that is wrong.
+    """
+    errors: list[str] = []
+    filled = validate(raw, SCHEMA, "", errors)
+    if errors:
+        raise ConfigError("\n".join(errors))
+    for name in ("receiver", "broker", "limits", "telemetry"):
+        if name not in filled:
+            filled[name] = validate({}, _defaults_of(name), name, [])
+    parts = _Parts()
+    _take_ports(filled, parts, errors)
+    _take_devices(filled, profiles, parts, errors)
+    _check_control(filled["control"], parts, errors)
+    if errors:
+        raise ConfigError("\n".join(errors))
+    return Config(filled, parts)
+
+
+def _defaults_of(name: str) -> "dict[str, Any]":
+    """Give the schema of a section without its required keys, for a section that is absent."""
+    rule: dict[str, Any] = {"required": []}
+    section = SCHEMA["properties"][name]
+    for key in ("type", "properties"):
+        rule[key] = section[key]
+    return rule
+
+
+def _take_ports(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> None:
+    seen: dict[str, str] = {}
+
+    def take(text: "str | None", path: str, kinds: "tuple[str, ...]") -> "Address | None":
+        if text is None:
+            return None
+        try:
+            address = parse(text)
+        except AddressError as error:
+            errors.append("%s: %s" % (path, error))
+            return None
+        if address.kind not in kinds:
+            errors.append(
+                "%s: a port of kind %s is not possible here; use %s"
+                % (path, address.kind, " or ".join(kinds))
+            )
+            return None
+        place = text.split("?")[0]
+        if place in seen:
+            errors.append("%s: %s is already the port of %s" % (path, place, seen[place]))
+        seen[place] = path
+        return address
+
+    parts.receiver = take(raw["receiver"].get("port"), "receiver.port", _RECEIVER_KINDS)
+    parts.broker = take(raw["broker"].get("address"), "broker.address", _BROKER_KINDS)
+    parts.state = take(raw.get("state"), "state", _STATE_KINDS)
+    for name in sorted(raw["buses"]):
+        address = take(raw["buses"][name], "buses." + name, _BUS_KINDS)
+        if address is not None:
+            parts.buses.append((name, address))
+
+
+def _take_devices(
+    raw: "dict[str, Any]", profiles: "dict[str, dict[str, Any]]", parts: _Parts, errors: "list[str]"
+) -> None:
+    compiled: dict[str, Profile] = {}
+    names: list[str] = []
+    places: list[tuple[str, int]] = []
+    for i, device in enumerate(raw["devices"]):
+        path = "devices[%d]" % i
+        name, place = device["name"], (device["bus"], device["unit"])
+        if name in names:
+            errors.append("%s.name: %s is the name of devices[%d] too" % (path, name, names.index(name)))
+        if place in places:
+            errors.append(
+                "%s.unit: unit %d on bus %s is %s already"
+                % (path, device["unit"], device["bus"], names[places.index(place)])
+            )
+        names.append(name)
+        places.append(place)
+        if device["bus"] not in raw["buses"]:
+            errors.append("%s.bus: no bus is named %s" % (path, device["bus"]))
+        profile = _profile(device["profile"], profiles, compiled, path + ".profile", errors)
+        if profile is not None:
+            parts.devices.append(DeviceConfig(name, device["bus"], device["unit"], profile))
+
+
+def _profile(
+    name: str,
+    profiles: "dict[str, dict[str, Any]]",
+    compiled: "dict[str, Profile]",
+    path: str,
+    errors: "list[str]",
+) -> "Profile | None":
+    if name not in profiles:
+        known = ", ".join(sorted(profiles))
+        errors.append("%s: no profile is named %s; there are %s" % (path, name, known))
+        return None
+    if name not in compiled:
+        try:
+            compiled[name] = Profile(profiles[name])
+        except ProfileError as error:
+            errors.append("%s: %s" % (path, error))
+            return None
+    return compiled[name]
+
+
+def _check_control(control: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> None:
+    tick, cycle = control["tick_ms"], control["cycle_ms"]
+    if 1000 % tick:
+        errors.append("control.tick_ms: %d does not divide 1000" % tick)
+    elif cycle % tick or cycle < 4 * tick:
+        errors.append("control.cycle_ms: %d is not 4 or more times tick_ms (%d)" % (cycle, tick))
+    if control["slot_ms"] >= tick:
+        errors.append("control.slot_ms: %d is not less than tick_ms (%d)" % (control["slot_ms"], tick))
+    devices = {}
+    for device in parts.devices:
+        devices[device.name] = device.profile
+    supply, dp = control["supply"], control["dp"]
+    _need(devices, supply["sensor"], "control.supply.sensor", _reads_supply, errors)
+    _need(devices, supply["valve"], "control.supply.valve", _is_valve, errors)
+    _need(devices, dp["sensor"], "control.dp.sensor", _reads_pressure, errors)
+    for i, pump in enumerate(dp["pumps"]):
+        _need(devices, pump, "control.dp.pumps[%d]" % i, _is_pump, errors)
+        if pump in dp["pumps"][:i]:
+            errors.append("control.dp.pumps[%d]: %s is named twice" % (i, pump))
+    for path, loop in (("control.supply", supply), ("control.dp", dp)):
+        if not loop["min_pct"] < loop["max_pct"]:
+            errors.append("%s.min_pct: %s is not below max_pct" % (path, loop["min_pct"]))
+
+
+def _reads_supply(profile: Profile) -> "str | None":
+    return None if profile.has("SupplyTemperatureCelsius") else "reads no SupplyTemperatureCelsius"
+
+
+def _reads_pressure(profile: Profile) -> "str | None":
+    if profile.has("DeltaPressurekPa"):
+        return None
+    both = profile.has("SupplyPressurekPa") and profile.has("ReturnPressurekPa")
+    return None if both else "reads neither DeltaPressurekPa nor both pressures"
+
+
+def _is_valve(profile: Profile) -> "str | None":
+    return None if profile.valve else "is no valve"
+
+
+def _is_pump(profile: Profile) -> "str | None":
+    return None if profile.pump else "is no pump"
+
+
+def _need(
+    devices: "dict[str, Profile]", name: str, path: str, test: "Any", errors: "list[str]"
+) -> None:
+    if name not in devices:
+        errors.append("%s: no device is named %s" % (path, name))
+        return
+    fault = test(devices[name])
+    if fault:
+        errors.append("%s: %s (profile %s) %s" % (path, name, devices[name].model, fault))

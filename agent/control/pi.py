@@ -1,0 +1,46 @@
+"""A PI controller with anti-windup, a rate limit and bumpless transfer.
+
+Not a loop: it knows no sensor and no actuator. Source of the form: Åström and Hägglund, "Advanced PID
+Control" (ISA, 2006), sections 3.4 and 3.5: positional form with conditional integration, which keeps
+the integral honest when the output is held by its limits or its rate.
+
+Percent in and out; only + - * / on floats, so that every interpreter gives the same answer.
+"""
+
+
+class Pi:
+    """Output = gain * error + integral, within [low, high], moving at most `rate` a second.
+
+    `gain` in percent per unit of error, `integral_s` in seconds, `rate` in percent per second.
+    """
+
+    def __init__(self, gain: float, integral_s: float, low: float, high: float, rate: float) -> None:
+        self.gain = gain
+        self.integral_s = integral_s
+        self.low = low
+        self.high = high
+        self.rate = rate
+        self.output = low
+        self._integral = low
+
+    def step(self, error: float, dt: float) -> float:
+        """Advance by `dt` seconds with `error` (positive asks for more output)."""
+        proportional = self.gain * error
+        integral = self._integral + proportional * dt / self.integral_s
+        wanted = proportional + integral
+        held = self._hold(wanted, dt)
+        # Integrate only when the output follows, or when the error leads back from the limit.
+        if held == wanted or (wanted > held) != (error > 0):
+            self._integral = max(self.low, min(self.high, integral))
+        self.output = held
+        return held
+
+    def _hold(self, wanted: float, dt: float) -> float:
+        most = self.rate * dt
+        wanted = max(self.output - most, min(self.output + most, wanted))
+        return max(self.low, min(self.high, wanted))
+
+    def track(self, output: float, error: float = 0.0) -> None:
+        """Take over from `output` without a bump: the next step starts from there."""
+        self.output = output
+        self._integral = max(self.low, min(self.high, output - self.gain * error))

@@ -1,0 +1,86 @@
+"""The differential pressure loop: one or two pumps, lead and lag, hold the secondary loop's dP.
+
+PI on the dP (too little asks for more speed). One pump is the lead. The lag pump starts when the lead is
+not available, and when the lead alone has run at its limit for `_HELP_AFTER`; it rests again when both
+together have run below `_ENOUGH_PCT` for `_REST_AFTER`. Two running pumps get the same speed. Without a
+good reading the pumps that are available run at the declared safe speed.
+"""
+
+from agent.control.pi import Pi
+from protocols.timing import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.config import LoopConfig
+    from agent.control.pump import Pump
+    from agent.readings import Difference, Sensor
+
+_HELP_AFTER = 10 * SECOND
+_REST_AFTER = 120 * SECOND
+_ENOUGH_PCT = 55.0
+"""Two pumps below this speed can be replaced by one below its limit on a quadratic system curve."""
+
+
+class PressureLoop:
+    """Holds `config.setpoint` kilopascal with `pumps` (lead first)."""
+
+    def __init__(
+        self, config: "LoopConfig", sensor: "Sensor | Difference", pumps: "list[Pump]"
+    ) -> None:
+        self.config = config
+        self.sensor = sensor
+        self.pumps = pumps
+        self.setpoint = config.setpoint
+        self.safe = True
+        self.helping = False
+        self._since: int | None = None
+        self._pi = Pi(
+            config.gain, config.integral_s, config.min_pct, config.max_pct, config.rate_pct_per_s
+        )
+
+    def step(self, now: int, dt: float) -> None:
+        """Advance by `dt` seconds and ask the pumps for what is needed."""
+        measured = self.sensor.value(now)
+        if measured is None:
+            self.safe = True
+            self._ask(self.config.safe_pct)
+            return
+        error = self.setpoint - measured
+        if self.safe:
+            self.safe = False
+            self._pi.track(self._present(), error)
+        speed = self._pi.step(error, dt)
+        self._stage(speed, now)
+        self._ask(speed)
+
+    def _present(self) -> float:
+        speeds = [pump.speed() for pump in self.pumps]
+        known = [s for s in speeds if s is not None and s > 0]
+        return max(known) if known else self.config.safe_pct
+
+    def _stage(self, speed: float, now: int) -> None:
+        """Bring the lag pump in or let it rest, when the reason has lasted."""
+        if self.helping:
+            due, after = speed < _ENOUGH_PCT, _REST_AFTER
+        else:
+            due, after = speed >= self.config.max_pct, _HELP_AFTER
+        if not due:
+            self._since = None
+        elif self._since is None:
+            self._since = now
+        elif now - self._since >= after:
+            self.helping = not self.helping
+            self._since = None
+
+    def _ask(self, speed: float) -> None:
+        """Give `speed` to the pumps that should run, 0 to the others."""
+        running = 0
+        wanted = len(self.pumps) if self.helping or self.safe else 1
+        for pump in self.pumps:
+            run = running < wanted and pump.available()
+            running += run
+            pump.ask(speed if run else 0.0)
+        if not running:
+            # None answers: keep asking all of them, so that whichever returns runs at once.
+            for pump in self.pumps:
+                pump.ask(speed)

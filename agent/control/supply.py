@@ -1,0 +1,44 @@
+"""The supply temperature loop: the facility water's valve holds the secondary supply.
+
+PI on the supply temperature (warmer than the set-point opens the valve). Without a good reading the
+valve goes to its declared safe opening; when readings return the loop takes over from there.
+"""
+
+from agent.control.pi import Pi
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.config import LoopConfig
+    from agent.control.valve import Valve
+    from agent.readings import Sensor
+
+
+class SupplyLoop:
+    """Holds `config.setpoint` degrees Celsius with `valve`."""
+
+    def __init__(self, config: "LoopConfig", sensor: "Sensor", valve: "Valve") -> None:
+        self.config = config
+        self.sensor = sensor
+        self.valve = valve
+        self.setpoint = config.setpoint
+        self.safe = True
+        self._pi = Pi(
+            config.gain, config.integral_s, config.min_pct, config.max_pct, config.rate_pct_per_s
+        )
+
+    def step(self, now: int, dt: float) -> None:
+        """Advance by `dt` seconds and ask the valve for what is needed."""
+        measured = self.sensor.value(now)
+        if measured is None:
+            self.safe = True
+            self.valve.ask(self.config.safe_pct)
+            return
+        error = measured - self.setpoint
+        if self.safe:
+            self.safe = False
+            self._pi.track(self._present(), error)
+        self.valve.ask(self._pi.step(error, dt))
+
+    def _present(self) -> float:
+        position = self.valve.position()
+        return self.config.safe_pct if position is None else position

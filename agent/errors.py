@@ -1,0 +1,13 @@
+"""The exceptions of the second floor.
+
+    AgentError
+    +-- ConfigError   a configuration that cannot be used; the text names path, value and what is allowed
+"""
+
+
+class AgentError(Exception):
+    """Root of everything that `agent` raises."""
+
+
+class ConfigError(AgentError):
+    """A configuration with an unknown key, or a value of the wrong type, unit or range."""

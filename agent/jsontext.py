@@ -1,0 +1,56 @@
+"""JSON text whose bytes are the same on every interpreter.
+
+Not a general encoder: it writes what the agent publishes. MicroPython's dicts have no order and its
+`json.dumps` cannot sort, so an object is given as a list of (key, value) pairs and written in that
+order. Floats are refused on purpose: their text differs between interpreters.
+"""
+
+from protocols.errors import EncodeError
+
+_ESCAPES = {'"': '\\"', "\\": "\\\\"}
+
+
+def quote(text: str) -> str:
+    """Quote `text` as a JSON string; everything outside printable ASCII becomes an escape."""
+    if '"' not in text and "\\" not in text and all(" " <= c <= "~" for c in text):
+        return '"' + text + '"'
+    parts = []
+    for c in text:
+        code = ord(c)
+        if code > 0xFFFF:
+            code -= 0x10000
+            parts.append("\\u%04x\\u%04x" % (0xD800 + (code >> 10), 0xDC00 + (code & 0x3FF)))
+        elif " " <= c <= "~":
+            parts.append(_ESCAPES.get(c, c))
+        else:
+            parts.append("\\u%04x" % code)
+    return '"' + "".join(parts) + '"'
+
+
+def write(value: object) -> str:
+    """Write None, bool, int, str, a list of values, or an `Object`, as JSON without spaces.
+
+    Raises `EncodeError` for anything else (a float above all).
+    """
+    if value is None:
+        return "null"
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if type(value) is int:
+        return str(value)
+    if type(value) is str:
+        return quote(value)
+    if type(value) is Object:
+        return "{" + ",".join([quote(k) + ":" + write(v) for k, v in value.pairs]) + "}"
+    if type(value) is list or type(value) is tuple:
+        return "[" + ",".join([write(item) for item in value]) + "]"
+    raise EncodeError("cannot write a %s as JSON here" % type(value).__name__)
+
+
+class Object:
+    """A JSON object as ordered pairs."""
+
+    def __init__(self, pairs: "list[tuple[str, object]]") -> None:
+        self.pairs = pairs

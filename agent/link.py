@@ -1,0 +1,58 @@
+"""One port that should be open: opened, retried with back-off, reported.
+
+Not a driver: it knows nothing of what is said over the port. The bench and the shells answer an `open`
+with the event `opened` or `failed`; the event `closed` ends an open port. A port that will not open is
+asked for again after 1, 2, 4 … 30 s, for ever, since the agent cools on meanwhile.
+"""
+
+from protocols.timing import NEVER, SECOND
+
+_FIRST_RETRY = SECOND
+_LONGEST_RETRY = 30 * SECOND
+
+
+class Link:
+    """The wish to have `port` open at `address`. Times are monotonic microseconds."""
+
+    def __init__(self, port: int, name: str, address: str) -> None:
+        self.port = port
+        self.name = name
+        self.up = False
+        self.opens = 0
+        self.failures = 0
+        self.due = NEVER
+        self._address = address.encode()
+        self._pause = _FIRST_RETRY
+        self._out: list[tuple[int, str, bytes]] = []
+
+    def start(self) -> None:
+        """Ask for the port to be opened."""
+        self.due = NEVER
+        self._out.append((self.port, "open", self._address))
+
+    def event(self, kind: str, now: int) -> None:
+        """Take `opened`, `failed` or `closed` from the port."""
+        if kind == "opened":
+            self.up = True
+            self.opens += 1
+            self._pause = _FIRST_RETRY
+        elif kind in ("failed", "closed"):
+            self.up = False
+            self.failures += 1
+            self.due = now + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_RETRY)
+
+    def close(self, now: int) -> None:
+        """Close the port ourselves and try again later."""
+        self._out.append((self.port, "close", b""))
+        self.event("closed", now)
+
+    def wake(self, now: int) -> None:
+        """Retry when the pause is over."""
+        if now >= self.due:
+            self.start()
+
+    def outbox(self) -> "list[tuple[int, str, bytes]]":
+        """Hand over what the port is asked to do."""
+        out, self._out = self._out, []
+        return out

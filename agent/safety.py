@@ -1,0 +1,108 @@
+"""What is wrong, and what state that puts the unit in.
+
+Not what puts outputs on their safe values: each loop does that itself at the moment its reading is not
+good, so that it needs no second opinion. Here the causes are named, raised as alarms, and weighed into
+one state for people and for the ground: normal, degraded (it cools, but something is missing), safe
+(the supply temperature is not under control: declared safe outputs are asked for).
+
+The table below is the whole policy: code, state, and what a person reads.
+"""
+
+from protocols.timing import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.alarms import AlarmList
+    from agent.config import Config
+    from agent.control.pressure import PressureLoop
+    from agent.control.supply import SupplyLoop
+    from agent.fieldbus import Fieldbus, Station
+
+STATES = ("normal", "degraded", "safe")
+_NORMAL, _DEGRADED, _SAFE = 0, 1, 2
+
+_GRACE = 5 * SECOND
+"""After a start nothing has been read yet: the outputs are safe, but that is no alarm."""
+
+CAUSES = (
+    ("bus_lost", _SAFE, "no device answers on bus"),
+    ("supply_sensor", _SAFE, "supply temperature is not known; valve at its safe opening"),
+    ("dp_sensor", _DEGRADED, "differential pressure is not known; pumps at their safe speed"),
+    ("device_lost", _DEGRADED, "no answer from"),
+    ("pump_trip", _DEGRADED, "drive has tripped:"),
+    ("write_refused", _DEGRADED, "does not take what is written:"),
+    ("device_alarm", _DEGRADED, "reports"),
+    ("supply_high", _DEGRADED, "supply temperature is above its limit"),
+)
+"""The causes in the order they are checked."""
+
+
+class Supervisor:
+    """Weighs the causes once a tick. `state` is one of `STATES`."""
+
+    def __init__(
+        self,
+        config: "Config",
+        fieldbus: "Fieldbus",
+        supply: "SupplyLoop",
+        pressure: "PressureLoop",
+        alarms: "AlarmList",
+    ) -> None:
+        self.state = "safe"
+        self._config = config
+        self._fieldbus = fieldbus
+        self._supply = supply
+        self._pressure = pressure
+        self._alarms = alarms
+        self._started: int | None = None
+        self._found: list[list[str]] = []
+
+    def step(self, now: int) -> None:
+        """Look at everything, raise and clear alarms, set the state."""
+        if self._started is None:
+            self._started = now
+        found = self._look(now)
+        worst = _NORMAL
+        for (_, level, _), names in zip(CAUSES, found):
+            if names:
+                worst = max(worst, level)
+        self.state = STATES[worst]
+        if now - self._started < _GRACE or found == self._found:
+            return
+        self._found = found
+        for (code, _, text), names in zip(CAUSES, found):
+            self._report(code, text, names, now)
+
+    def _look(self, now: int) -> "list[list[str]]":
+        """Name what is wrong, a list for each cause, empty when nothing is."""
+        supply, pressure, stations = self._supply, self._pressure, self._fieldbus.stations
+        measured = supply.sensor.value(now)
+        lost = [s for s in stations if s.lost]
+        return [
+            self._fieldbus.lost_buses() if lost else [],
+            ["sensor"] if measured is None else [],
+            ["sensor"] if pressure.sensor.value(now) is None else [],
+            [s.name for s in lost],
+            [p.station.name for p in pressure.pumps if p.tripped()],
+            [s.name for s in stations if s.stubborn],
+            _device_alarms(stations),
+            ["limit"] if measured is not None and measured > self._config.supply_max_c else [],
+        ]
+
+    def _report(self, code: str, text: str, names: "list[str]", now: int) -> None:
+        """Raise one alarm for each name, and clear the ones whose name is gone."""
+        for alarm in list(self._alarms.active):
+            if alarm.code.split(":")[0] == code and alarm.code.split(":")[-1] not in names:
+                self._alarms.set(alarm.code, False, "", now)
+        for name in names:
+            general = name in ("sensor", "limit")
+            full = code if general else code + ":" + name
+            self._alarms.set(full, True, text if general else text + " " + name, now)
+
+
+def _device_alarms(stations: "list[Station]") -> "list[str]":
+    found = []
+    for station in stations:
+        if not station.lost:
+            found.extend([station.name + "." + name for name in station.device.alarm_bits()])
+    return found

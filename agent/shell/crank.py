@@ -1,0 +1,307 @@
+"""The crank that every real shell turns: ports in, the agent, ports out. It knows port numbers only.
+
+    shell    waits until a port is ready or the deadline passes, then calls `turn(ready)`
+    crank    gives the agent what came: at equal times ports in order, then wake; after every call it
+             drains the outbox and does what it says
+    ports    made by an opener from an address; see drivers/ports/base.py for their shape
+
+What it is not: it makes no system call, knows no platform and does not retry. The agent hears "failed" or
+"closed" and asks again when it likes. Rules that the agent can rely on:
+
+- "opened", "failed" (could not open, broke, or took no more), "closed" (the other side ended it) come
+  in the turn after the cause, never from inside the call whose outbox caused it;
+- "close" closes at once, without an event; what could not be written by then is lost;
+- "open" on an open port closes it first; "write", "set" and "close" on a port that is not open do nothing;
+- what a port does not take at once waits, up to BACKLOG bytes; beyond that the port is failed. When
+  everything waiting has gone, "drained" comes. A store sends "drained" when it is durable.
+"""
+
+from agent.shell.journal import Journal
+from drivers.address import parse
+from drivers.errors import AddressError, PortError
+from drivers.ports.base import BACKLOG, CONNECT_TIMEOUT, failure
+from protocols.timing import NEVER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from drivers.ports.base import Opener, Port, Wake
+
+    class Agent(Protocol):
+        """Anything that copies the agent's interface."""
+
+        def receive(self, port: int, data: bytes, now: int) -> None: ...  # noqa: D102
+        def event(self, port: int, kind: str, now: int) -> None: ...  # noqa: D102
+        def wake(self, now: int) -> None: ...  # noqa: D102
+        def deadline(self) -> int: ...  # noqa: D102
+        def outbox(self) -> "list[tuple[int, str, bytes]]": ...  # noqa: D102
+
+    class Poller(Protocol):
+        """What the platform offers: a set of watched ports. `forget` before the port is closed."""
+
+        def watch(self, number: int, pollable: object, write: bool) -> None: ...  # noqa: D102
+        def forget(self, number: int) -> None: ...  # noqa: D102
+
+
+FAIR = 16  # chunks read from one port before the next port has its turn
+MAX_PORTS = 64  # an agent that asks for more has a bug
+SLICE = 4096  # bytes of a backlog offered to a port at a time
+
+
+class Slot:
+    """One port number: the port behind it, what waits for it, what the agent has yet to hear."""
+
+    def __init__(self, number: int, out: "Callable[[str], None]") -> None:
+        """Start closed."""
+        self.number = number
+        self.journal = Journal(number, out)
+        self.port: "Port | None" = None
+        self.opening = False
+        self.give_up = NEVER
+        self.backlog = bytearray()
+        self.owes_drained = False
+        self.more = False
+        self.events: list[str] = []
+        self.watched: "tuple[object, bool] | None" = None
+
+    def is_open(self) -> bool:
+        """Tell whether bytes can flow."""
+        return self.port is not None and not self.opening
+
+
+class Crank:
+    """The agent and its ports; `start`, then `turn` for ever, then `stop`."""
+
+    def __init__(
+        self,
+        agent: "Agent",
+        openers: "dict[str, Opener]",
+        poller: "Poller",
+        clock: "Callable[[], int]",
+        wake: "Wake",
+        out: "Callable[[str], None]",
+    ) -> None:
+        """Take the agent and the platform.
+
+        `openers`: one for each kind of address; `clock` returns monotonic us; `wake` may be called
+        from another thread to end a wait early; `out` prints a line.
+        """
+        self._agent = agent
+        self._openers = openers
+        self._poller = poller
+        self._clock = clock
+        self._wake = wake
+        self._out = out
+        self._slots: list[Slot] = []
+        self._ops = {"write": self._write, "open": self._open, "close": self._close, "set": self._set}
+
+    def start(self) -> None:
+        """Do what the agent asks for before anything has come in."""
+        self._drain()
+        self._update_watches()
+
+    def turn(self, ready: "list[int]") -> None:
+        """Serve the ports that are ready or have something to say, in order, then the deadline."""
+        for slot in self._slots:
+            if slot.number in ready or self._restless(slot):
+                self._serve(slot)
+        now = self._clock()
+        if self._agent.deadline() <= now:
+            self._agent.wake(now)
+            self._drain()
+        self._update_watches()
+
+    def deadline(self) -> int:
+        """Return when `turn` wants to be called even if no port is ready; 0: at once."""
+        deadline = self._agent.deadline()
+        for slot in self._slots:
+            if slot.events or slot.more:
+                return 0
+            deadline = min(deadline, slot.give_up)
+        return deadline
+
+    def stop(self) -> None:
+        """Do what the agent has asked for last, then close every port."""
+        self._drain()
+        for slot in self._slots:
+            self._drop(slot)
+
+    # The ports' side
+
+    def _restless(self, slot: Slot) -> bool:
+        """Tell whether a port needs a turn although its descriptor is quiet (or it has none)."""
+        if slot.events or slot.more or (slot.owes_drained and not slot.backlog):
+            return True
+        port = slot.port
+        if port is None or not slot.opening:
+            return False
+        return port.pollable is None or slot.give_up <= self._clock()
+
+    def _serve(self, slot: Slot) -> None:
+        """Give one port its turn."""
+        while slot.events:
+            self._agent.event(slot.number, slot.events.pop(0), self._clock())
+            self._drain()
+        try:
+            if slot.opening:
+                self._step_open(slot)
+            if slot.is_open():
+                self._flush(slot)
+                self._read(slot)
+        except PortError as error:
+            self._fail(slot, error)
+
+    def _step_open(self, slot: Slot) -> None:
+        """Let a connection take its next step; tell the agent when it stands."""
+        port = slot.port
+        if port is None:
+            return
+        if port.finish():
+            self._opened(slot)
+        elif slot.give_up <= self._clock():
+            raise PortError("no answer for %d s" % (CONNECT_TIMEOUT // 1_000_000))
+
+    def _opened(self, slot: Slot) -> None:
+        """Note that a port stands."""
+        slot.opening = False
+        slot.give_up = NEVER
+        slot.events.append("opened")
+        slot.journal.say("opened: %s" % slot.address, self._clock())
+
+    def _read(self, slot: Slot) -> None:
+        """Hand over what has come, up to FAIR chunks."""
+        slot.more = False
+        for _ in range(FAIR):
+            port = slot.port
+            if port is None or slot.opening or slot.events:
+                return
+            data = port.read()
+            if data is None:
+                self._end(slot, "closed", "closed by the other side: %s" % slot.address)
+                return
+            if not data:
+                return
+            self._agent.receive(slot.number, data, self._clock())
+            self._drain()
+        slot.more = True
+
+    def _flush(self, slot: Slot) -> None:
+        """Write what waits, as far as the port takes it; say "drained" when all is gone."""
+        port = slot.port
+        while port is not None and slot.backlog:
+            count = port.write(bytes(slot.backlog[:SLICE]))
+            if not count:
+                return
+            slot.backlog = slot.backlog[count:]
+        if port is not None and slot.owes_drained and port.settled():
+            slot.owes_drained = False
+            self._agent.event(slot.number, "drained", self._clock())
+            self._drain()
+
+    def _fail(self, slot: Slot, error: Exception) -> None:
+        """End a port that broke."""
+        self._end(slot, "failed", "failed: %s" % error)
+
+    def _end(self, slot: Slot, kind: str, text: str) -> None:
+        """Close a port, say why, and let the agent hear of it in the next turn."""
+        self._drop(slot)
+        slot.events.append(kind)
+        slot.journal.say(text, self._clock())
+
+    def _drop(self, slot: Slot) -> None:
+        """Close a port and forget all that belongs to it."""
+        port = slot.port
+        if slot.watched is not None:
+            self._poller.forget(slot.number)
+            slot.watched = None
+        slot.port = None
+        slot.opening = False
+        slot.give_up = NEVER
+        slot.backlog = bytearray()
+        slot.owes_drained = False
+        slot.more = False
+        slot.events = []
+        if port is not None:
+            port.close()
+
+    def _update_watches(self) -> None:
+        """Tell the poller what changed."""
+        for slot in self._slots:
+            port = slot.port
+            want: "tuple[object, bool] | None" = None
+            if port is not None and port.pollable is not None:
+                want = (port.pollable, bool(port.wants_write or slot.backlog))
+            if want == slot.watched:
+                continue
+            if slot.watched is not None:
+                self._poller.forget(slot.number)
+            if want is not None:
+                self._poller.watch(slot.number, want[0], want[1])
+            slot.watched = want
+
+    # The agent's side
+
+    def _drain(self) -> None:
+        """Do everything that stands in the outbox."""
+        for number, op, data in self._agent.outbox():
+            slot = self._slot(number)
+            try:
+                self._ops[op](slot, data)
+            except (PortError, AddressError) as error:
+                self._fail(slot, error)
+
+    def _slot(self, number: int) -> Slot:
+        """Return the slot of a port number; the first use makes it."""
+        for slot in self._slots:
+            if slot.number == number:
+                return slot
+        if len(self._slots) >= MAX_PORTS:
+            raise ValueError("the agent uses more than %d ports" % MAX_PORTS)
+        slot = Slot(number, self._out)
+        self._slots = sorted(self._slots + [slot], key=lambda each: each.number)
+        return slot
+
+    def _open(self, slot: Slot, data: bytes) -> None:
+        """Open the address, or begin to."""
+        self._drop(slot)
+        address = parse(str(data, "utf-8"))
+        slot.address = str(address)
+        opener = self._openers.get(address.kind)
+        if opener is None:
+            raise failure(address, "this platform has no ports of the kind %s" % address.kind)
+        slot.port = opener(address, self._wake)
+        slot.opening = True
+        slot.give_up = self._clock() + CONNECT_TIMEOUT
+        if slot.port.finish():
+            self._opened(slot)
+
+    def _write(self, slot: Slot, data: bytes) -> None:
+        """Write, or keep what the port does not take now."""
+        port = slot.port
+        if port is None or slot.opening:
+            return
+        taken = 0 if slot.backlog else port.write(data)
+        if not port.settled():
+            slot.owes_drained = True
+        if taken < len(data):
+            self._keep(slot, data[taken:])
+
+    def _keep(self, slot: Slot, rest: bytes) -> None:
+        """Let bytes wait, within the bound."""
+        if len(slot.backlog) + len(rest) > BACKLOG:
+            raise PortError("%s: the other side takes no data (%d bytes wait)" % (slot.address, BACKLOG))
+        slot.backlog.extend(rest)
+        slot.owes_drained = True
+
+    def _close(self, slot: Slot, data: bytes) -> None:
+        """Close without an event: the agent knows."""
+        if slot.port is not None:
+            self._drop(slot)
+            slot.journal.say("closed: %s" % slot.address, self._clock())
+
+    def _set(self, slot: Slot, data: bytes) -> None:
+        """Change a line's options."""
+        if slot.port is not None and not slot.opening:
+            slot.port.set(str(data, "utf-8"))

@@ -1,0 +1,137 @@
+"""The snapshot that people on the site read with `coldloop status`, link or no link.
+
+Not telemetry: it is written to the state folder once a second and replaced, never queued. Numbers are
+integers in thousandths where the name says `_milli`, else whole. The order of the keys is fixed, so that
+both interpreters write the same bytes.
+"""
+
+from agent.jsontext import Object, write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.agent import Agent
+
+KEY = "status.json"
+
+
+def milli(value: "float | None") -> "int | None":
+    """Round to whole thousandths, or None."""
+    if value is None:
+        return None
+    return int(value * 1000 + (0.5 if value >= 0 else -0.5))
+
+
+def snapshot(agent: "Agent", now: int) -> bytes:
+    """Write the state of `agent` at `now` as one JSON object."""
+    parts: list[tuple[str, object]] = [
+        ("version", 1),
+        ("site", agent.config.site),
+        ("unit", agent.config.unit),
+        ("mono_us", now),
+        ("utc_us", agent.clock.utc(now)),
+        ("state", agent.supervisor.state),
+        ("clock", _clock(agent, now)),
+        ("ticks", _ticks(agent)),
+        ("supply", _supply(agent, now)),
+        ("dp", _pressure(agent, now)),
+        ("modbus", _modbus(agent)),
+        ("receiver", _receiver(agent)),
+        ("telemetry", _telemetry(agent)),
+        ("alarms", [_alarm(a) for a in agent.alarms.active]),
+    ]
+    return write(Object(parts)).encode()
+
+
+def _clock(agent: "Agent", now: int) -> Object:
+    clock = agent.clock
+    return Object(
+        [
+            ("state", clock.state(now)),
+            ("bound_us", clock.bound_us(now)),
+            ("accepted", clock.accepted),
+            ("rejected", clock.rejected),
+        ]
+    )
+
+
+def _ticks(agent: "Agent") -> Object:
+    ticks = agent.ticks
+    return Object(
+        [
+            ("count", ticks.count),
+            ("missed", ticks.missed),
+            ("worst_late_us", ticks.worst_late),
+            ("lateness", list(ticks.lateness)),
+        ]
+    )
+
+
+def _supply(agent: "Agent", now: int) -> Object:
+    loop = agent.supply
+    return Object(
+        [
+            ("quality", loop.sensor.quality(now)),
+            ("milli_c", milli(loop.sensor.value(now))),
+            ("setpoint_milli_c", milli(loop.setpoint)),
+            ("return_milli_c", milli(agent.return_sensor.value(now)) if agent.return_sensor else None),
+            ("valve_milli_pct", milli(loop.valve.position())),
+            ("valve_asked_milli_pct", milli(loop.valve.asked)),
+        ]
+    )
+
+
+def _pressure(agent: "Agent", now: int) -> Object:
+    loop = agent.pressure
+    return Object(
+        [
+            ("quality", loop.sensor.quality(now)),
+            ("milli_kpa", milli(loop.sensor.value(now))),
+            ("setpoint_milli_kpa", milli(loop.setpoint)),
+            ("pumps_milli_pct", [milli(p.speed()) for p in loop.pumps]),
+            ("pumps_asked_milli_pct", [milli(p.asked) for p in loop.pumps]),
+        ]
+    )
+
+
+def _modbus(agent: "Agent") -> Object:
+    bus = agent.fieldbus
+    return Object(
+        [
+            ("transactions", bus.transactions()),
+            ("errors", bus.errors()),
+            ("lost", [s.name for s in bus.stations if s.lost]),
+        ]
+    )
+
+
+def _receiver(agent: "Agent") -> "Object | None":
+    receiver = agent.receiver
+    if receiver is None:
+        return None
+    return Object([("fixes", receiver.fix_count), ("used", receiver.used)])
+
+
+def _telemetry(agent: "Agent") -> "Object | None":
+    uplink = agent.uplink
+    if uplink is None:
+        return None
+    return Object(
+        [
+            ("connected", uplink.connected),
+            ("published", uplink.published),
+            ("acknowledged", uplink.acknowledged),
+            ("queued", len(agent.telemetry.queue)),
+            ("dropped", agent.telemetry.dropped),
+            ("refused", uplink.refused),
+        ]
+    )
+
+
+def _alarm(alarm: "object") -> Object:
+    return Object(
+        [
+            ("code", getattr(alarm, "code")),
+            ("text", getattr(alarm, "text")),
+            ("since_us", getattr(alarm, "since")),
+        ]
+    )

@@ -1,0 +1,76 @@
+"""When to act: ticks on the monotonic clock that line up with UTC.
+
+Not a timer: it says when the next tick is due and is told when one was run. While UTC is not known the
+ticks go on at their period. Once it is, each tick is moved by at most 1 % of the period until ticks
+fall on whole multiples of the period in UTC, plus the unit's slot; so units act together, and no loop
+ever sees a period that is off by more than 1 %.
+
+A cycle (one round of the field bus) begins on a tick whose number in UTC is a multiple of the cycle's
+length; while the phase is still moving, cycles may be up to 60 % longer once, never shorter than half.
+"""
+
+_SLEW_DIVISOR = 100
+LATENESS_EDGES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
+"""Upper edges, in microseconds, of the histogram of how late a tick ran; one more bin is above."""
+
+
+class Ticks:
+    """The schedule of one unit. Times are monotonic microseconds."""
+
+    def __init__(self, period_us: int, slot_us: int, per_cycle: int) -> None:
+        self.period = period_us
+        self.slot = slot_us
+        self.per_cycle = per_cycle
+        self.due = 0
+        self.count = 0
+        self.missed = 0
+        self.worst_late = 0
+        self.lateness = [0] * (len(LATENESS_EDGES) + 1)
+        self.in_cycle = 0
+        self.cycle_starts = False
+
+    def start(self, now: int) -> None:
+        """Make the first tick due now, and let it begin a cycle."""
+        self.due = now
+        self.in_cycle = 2 * self.per_cycle
+
+    def run(self, now: int, offset: "int | None") -> None:
+        """Account for the tick that is due and schedule the next.
+
+        `offset` is UTC minus monotonic time in microseconds, or None. Afterwards `cycle_starts` says
+        whether this tick begins a cycle, and `in_cycle` which tick of the cycle it is.
+        """
+        self._account(now)
+        period, due = self.period, self.due
+        phase = due + (offset or 0) - self.slot
+        self._advance_cycle((phase + period // 2) // period)
+        error = phase % period
+        if error > period // 2:
+            error -= period
+        most = period // _SLEW_DIVISOR
+        step = period - max(-most, min(most, error)) if offset is not None else period
+        self.due = due + step
+        if now >= self.due + period:
+            skipped = (now - self.due) // period
+            self.missed += skipped
+            self.due += skipped * period
+
+    def _account(self, now: int) -> None:
+        late = now - self.due
+        self.count += 1
+        if late > self.worst_late:
+            self.worst_late = late
+        i = 0
+        for edge in LATENESS_EDGES:
+            if late <= edge:
+                break
+            i += 1
+        self.lateness[i] += 1
+
+    def _advance_cycle(self, number: int) -> None:
+        self.in_cycle += 1
+        aligned = number % self.per_cycle == 0
+        ripe = self.in_cycle > self.per_cycle // 2
+        self.cycle_starts = (aligned and ripe) or self.in_cycle >= 2 * self.per_cycle - 1
+        if self.cycle_starts:
+            self.in_cycle = 0

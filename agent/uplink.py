@@ -1,0 +1,108 @@
+"""The way to the ground: telemetry and state over MQTT, when the link is there.
+
+Not a loop's business: nothing that cools waits for this room. The rows leave at QoS 1, oldest first, a
+bounded number in flight; a row is forgotten when the broker has acknowledged it. The will makes the
+broker say `online: false` for us when the link dies.
+"""
+
+from agent.jsontext import Object, write
+from agent.link import Link
+from protocols.mqtt.client import Client
+from protocols.timing import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.config import Config
+    from agent.telemetry import Telemetry
+
+TOPIC_ROOT = "coldloop/v1/"
+_OPEN_LIMIT = 10 * SECOND
+"""A broker that takes the connection but never answers is left after this time."""
+
+
+class Uplink:
+    """MQTT over the port of `link`, fed from `telemetry`."""
+
+    def __init__(self, config: "Config", link: Link, telemetry: "Telemetry") -> None:
+        base = TOPIC_ROOT + config.site + "/" + config.unit + "/"
+        self.link = link
+        self.connected = False
+        self.published = 0
+        self.acknowledged = 0
+        self.refused = ""
+        self._telemetry = telemetry
+        self._topic = base + "tele"
+        self._state_topic = base + "state"
+        offline = write(Object([("online", False)])).encode()
+        self._client = Client(
+            config.site + "-" + config.unit,
+            keepalive_s=config.keepalive_s,
+            will=(self._state_topic, offline, 1, True),
+            username=config.username,
+            password=config.password,
+            response_timeout_us=_OPEN_LIMIT,
+        )
+        self._birth: bytes = b""
+
+    def birth(self, payload: bytes) -> None:
+        """Set the retained message that is published at every connection."""
+        self._birth = payload
+
+    def event(self, kind: str, now: int) -> None:
+        """Take an event of the port."""
+        self.link.event(kind, now)
+        if kind == "opened":
+            self._client.opened(now)
+        elif kind in ("closed", "failed"):
+            self.connected = False
+            self._client.closed(now)
+        self._react(now)
+
+    def receive(self, data: bytes, now: int) -> None:
+        """Take bytes from the broker."""
+        self._client.receive(data, now)
+        self._react(now)
+
+    def wake(self, now: int) -> None:
+        """Take a deadline: keep-alive, time-out or the next try to connect."""
+        self.link.wake(now)
+        self._client.wake(now)
+        self._react(now)
+
+    def deadline(self) -> int:
+        """Give the next deadline in monotonic microseconds."""
+        return min(self.link.due, self._client.deadline())
+
+    def _react(self, now: int) -> None:
+        for event in self._client.events():
+            kind = event[0]
+            if kind == "acknowledged":
+                self.acknowledged += event[1] == "row"
+            elif kind == "connected":
+                self.connected = True
+                self.refused = ""
+                self._client.publish(self._state_topic, self._birth, 1, True, "state")
+            elif kind in ("refused", "broken"):
+                self.refused = "%s: %s" % (kind, event[1])
+                self.connected = False
+                self._client.closed(now)
+                self.link.close(now)
+        if self.connected:
+            self.flush()
+
+    def flush(self) -> None:
+        """Publish queued rows while the broker and the bound in flight allow it."""
+        queue = self._telemetry.queue
+        sent = 0
+        while sent < len(queue) and self._client.publish(self._topic, queue[sent], 1, False, "row"):
+            sent += 1
+        if sent:
+            self.published += sent
+            self._telemetry.queue = queue[sent:]
+
+    def outbox(self) -> "list[tuple[int, str, bytes]]":
+        """Hand over what the port is asked to do, in order."""
+        out = self.link.outbox()
+        if self.link.up:
+            out.extend([(self.link.port, "write", data) for data in self._client.out()])
+        return out

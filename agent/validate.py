@@ -1,0 +1,154 @@
+"""A validator for the part of JSON Schema that `agent.schema` uses, on both interpreters.
+
+Not a general one: it knows type, enum, minimum, maximum, pattern, lengths, required, properties,
+additionalProperties and items, and two words of our own for objects with free keys (`values`,
+`propertyPattern`), which the published schema spells as patternProperties. It fills in defaults and
+collects every error instead of stopping at the first. Objects are walked in sorted order, since
+MicroPython's dicts have none.
+"""
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Errors = list[str]
+
+_MOST_ERRORS = 20
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int or type(value) is float
+
+
+_TYPES = {
+    "object": ("an object", lambda v: type(v) is dict),
+    "array": ("a list", lambda v: type(v) is list),
+    "string": ("a text", lambda v: type(v) is str),
+    "integer": ("a whole number", lambda v: type(v) is int),
+    "number": ("a number", _is_number),
+}
+
+
+def validate(value: "Any", schema: "dict[str, Any]", path: str, errors: "Errors") -> "Any":
+    """Check `value` against `schema`; return it with defaults filled in.
+
+    Each thing wrong is added to `errors` as one line: path, value, what is allowed.
+    """
+    if len(errors) >= _MOST_ERRORS:
+        return value
+    what, test = _TYPES[schema["type"]]
+    if not test(value):
+        errors.append("%s: %s is not %s" % (path or "the configuration", _show(value), what))
+        return value
+    if "enum" in schema and value not in schema["enum"]:
+        allowed = ", ".join([_show(v) for v in schema["enum"]])
+        errors.append("%s: %s is not one of %s" % (path, _show(value), allowed))
+        return value
+    return _CHECKS[schema["type"]](value, schema, path, errors)
+
+
+def _check_number(value: "Any", schema: "dict[str, Any]", path: str, errors: "Errors") -> "Any":
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and not low <= value <= high:
+        errors.append("%s: %s is outside %s to %s" % (path, _show(value), low, high))
+    return value
+
+
+def _check_text(value: str, schema: "dict[str, Any]", path: str, errors: "Errors") -> str:
+    longest = schema.get("maxLength", 64)
+    if not schema.get("minLength", 0) <= len(value) <= longest:
+        errors.append("%s: a text of 1 to %d characters is needed" % (path, longest))
+    elif "pattern" in schema and not name_fits(value):
+        errors.append(
+            "%s: %s is no name: 1 to 32 of a-z, 0-9, _ and -, not starting with _ or -"
+            % (path, _show(value))
+        )
+    return value
+
+
+def name_fits(text: str) -> bool:
+    """Say whether `text` is a name as `schema.NAME_PATTERN` wants it (MicroPython's re has no {n})."""
+    return len(text) <= 32 and re.match("^[a-z0-9][a-z0-9_-]*$", text) is not None
+
+
+def _check_list(value: "list[Any]", schema: "dict[str, Any]", path: str, errors: "Errors") -> "list[Any]":
+    low, high = schema["minItems"], schema["maxItems"]
+    if not low <= len(value) <= high:
+        errors.append("%s: %d entries; %d to %d are allowed" % (path, len(value), low, high))
+        return value
+    return [
+        validate(item, schema["items"], "%s[%d]" % (path, i), errors) for i, item in enumerate(value)
+    ]
+
+
+def _check_object(
+    value: "dict[str, Any]", schema: "dict[str, Any]", path: str, errors: "Errors"
+) -> "dict[str, Any]":
+    if "values" in schema:
+        return _check_free_object(value, schema, path, errors)
+    properties = schema["properties"]
+    dot = path + "." if path else ""
+    result = {}
+    for key in sorted(value):
+        if key in properties:
+            result[key] = validate(value[key], properties[key], dot + key, errors)
+        else:
+            errors.append("%s%s: unknown key%s" % (dot, key, _nearest(key, sorted(properties))))
+    for key in schema["required"]:
+        if key not in value:
+            errors.append("%s%s: missing (%s)" % (dot, key, properties[key]["description"]))
+    for key in sorted(properties):
+        if key not in value and "default" in properties[key]:
+            result[key] = properties[key]["default"]
+    return result
+
+
+def _check_free_object(
+    value: "dict[str, Any]", schema: "dict[str, Any]", path: str, errors: "Errors"
+) -> "dict[str, Any]":
+    low, high = schema["minProperties"], schema["maxProperties"]
+    if not low <= len(value) <= high:
+        errors.append("%s: %d entries; %d to %d are allowed" % (path, len(value), low, high))
+    for key in sorted(value):
+        where = "%s.%s" % (path, key)
+        if not name_fits(key):
+            errors.append("%s: %s is no name: 1 to 32 of a-z, 0-9, _ and -" % (where, _show(key)))
+        validate(value[key], schema["values"], where, errors)
+    return value
+
+
+_CHECKS = {
+    "object": _check_object,
+    "array": _check_list,
+    "string": _check_text,
+    "integer": _check_number,
+    "number": _check_number,
+}
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _nearest(word: str, known: "list[str]") -> str:
+    """Name the known word that is nearest to `word`, when one is near enough to be meant."""
+    best, best_distance = "", 3
+    for candidate in known:
+        distance = _distance(word[:40], candidate)
+        if distance < best_distance:
+            best, best_distance = candidate, distance
+    return " (did you mean %s?)" % best if best else ""
+
+
+def _distance(a: str, b: str) -> int:
+    """Levenshtein's edit distance between two short words."""
+    row = list(range(len(b) + 1))
+    for i, ca in enumerate(a):
+        previous, row[0] = row[0], i + 1
+        for j, cb in enumerate(b):
+            cost = min(row[j] + 1, row[j + 1] + 1, previous + (ca != cb))
+            previous, row[j + 1] = row[j + 1], cost
+    return row[-1]

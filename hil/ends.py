@@ -1,0 +1,171 @@
+"""Far ends of the agent's ports in virtual time: what opens, what takes bytes, what refuses.
+
+Not the devices: an end joins a port of the agent to a line or a broker, and says `opened`, `failed`
+or `closed` as an operating system would. Faults of a port (absent, pulled) are set here.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from hil.lines import NEVER, SerialLine
+from hil.shells.virtual import VirtualShell
+from hil.world import World
+
+_OPEN_TIME = 1_000
+"""Microseconds an operating system takes to open a port."""
+
+
+class SerialEnd:
+    """A serial port with a line behind it; `absent` makes it fail to open."""
+
+    def __init__(self, shell: VirtualShell, port: int) -> None:
+        self._shell = shell
+        self._port = port
+        self.line: SerialLine | None = None
+        self.absent = False
+        self.open_now = False
+
+    def open(self, address: bytes) -> None:
+        """Answer after the time an operating system takes."""
+        world = self._shell.world
+        world.at(world.now + _OPEN_TIME, self._opened, rank=self._port)
+
+    def _opened(self) -> None:
+        self.open_now = not self.absent
+        self._shell.event(self._port, "failed" if self.absent else "opened")
+
+    def write(self, data: bytes) -> None:
+        """Put the bytes on the line."""
+        if self.open_now and self.line is not None:
+            self.line.write(data)
+
+    def close(self) -> None:
+        """Forget the port."""
+        self.open_now = False
+
+    def to_agent(self, data: bytes) -> None:
+        """Take bytes from the line; nobody hears them while the port is shut."""
+        if self.open_now:
+            self._shell.deliver(self._port, data)
+
+    def pull(self) -> None:
+        """Pull the plug: the port closes and is absent from now on."""
+        self.absent = True
+        if self.open_now:
+            self.open_now = False
+            self._shell.event(self._port, "closed")
+
+
+class TcpDevice(Protocol):
+    """What an emulated TCP server looks like."""
+
+    def opened(self, conn: int, now: int) -> list[tuple[int, int, bytes | None]]:
+        """A client connects; return (connection, delay, bytes; None closes)."""
+
+    def closed(self, conn: int, now: int) -> list[tuple[int, int, bytes | None]]:
+        """A client is gone."""
+
+    def receive(self, conn: int, data: bytes, now: int) -> list[tuple[int, int, bytes | None]]:
+        """Take a client's bytes."""
+
+    def wake(self, now: int) -> list[tuple[int, int, bytes | None]]:
+        """Take the passing of the deadline."""
+
+    def deadline(self) -> int:
+        """Give the time at which it wants to be woken."""
+
+
+class TcpEnd:
+    """A TCP client port with a server behind a link of `latency_us` each way; `down` refuses."""
+
+    def __init__(self, shell: VirtualShell, port: int, server: TcpDevice, latency_us: int) -> None:
+        self._shell = shell
+        self._port = port
+        self._server = server
+        self._latency = latency_us
+        self._conn = 0
+        self._up = False
+        self.down = False
+        self._wake_due = NEVER
+
+    def open(self, address: bytes) -> None:
+        """Connect: one round trip, then `opened` or `failed`."""
+        world = self._shell.world
+        world.at(world.now + 2 * self._latency, self._connected, rank=self._port)
+
+    def _connected(self) -> None:
+        if self.down:
+            self._shell.event(self._port, "failed")
+            return
+        self._conn += 1
+        self._up = True
+        self._take(self._server.opened(self._conn, self._shell.world.now))
+        self._shell.event(self._port, "opened")
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the server."""
+        if self._up:
+            world = self._shell.world
+            world.at(world.now + self._latency, self._arrive, self._conn, data)
+
+    def _arrive(self, conn: int, data: bytes) -> None:
+        if self._up and conn == self._conn:
+            self._take(self._server.receive(conn, data, self._shell.world.now))
+
+    def close(self) -> None:
+        """Close from the agent's side."""
+        if self._up:
+            self._up = False
+            self._take(self._server.closed(self._conn, self._shell.world.now))
+
+    def cut(self) -> None:
+        """Cut the link: both sides lose the connection, and new ones are refused."""
+        self.down = True
+        if self._up:
+            self.close()
+            self._shell.event(self._port, "closed")
+
+    def _take(self, replies: list[tuple[int, int, bytes | None]]) -> None:
+        world = self._shell.world
+        for conn, delay, data in replies:
+            at = world.now + delay + self._latency
+            world.at(at, self._deliver, conn, data, rank=self._port)
+        due = self._server.deadline()
+        if due < self._wake_due:
+            self._wake_due = due
+            world.at(due, self._wake, due)
+
+    def _wake(self, due: int) -> None:
+        if due == self._wake_due:
+            self._wake_due = NEVER
+            self._take(self._server.wake(self._shell.world.now))
+
+    def _deliver(self, conn: int, data: bytes | None) -> None:
+        if not self._up or conn != self._conn:
+            return
+        if data is None:
+            self._up = False
+            self._shell.event(self._port, "closed")
+        else:
+            self._shell.deliver(self._port, data)
+
+
+class SinkEnd:
+    """A port that opens at once and hands every write to `take`: the store, the console."""
+
+    def __init__(self, shell: VirtualShell, port: int, take: Callable[[bytes], None]) -> None:
+        self._shell = shell
+        self._port = port
+        self._take = take
+
+    def open(self, address: bytes) -> None:
+        """Open after the time an operating system takes."""
+        world: World = self._shell.world
+        world.at(world.now + _OPEN_TIME, self._shell.event, self._port, "opened", rank=self._port)
+
+    def write(self, data: bytes) -> None:
+        """Hand the bytes over."""
+        self._take(data)
+
+    def close(self) -> None:
+        """Nothing is held."""

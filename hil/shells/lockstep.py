@@ -1,0 +1,130 @@
+"""The lock-step shell: the agent in a MicroPython process, turned over a pipe in virtual time.
+
+Not a virtual shell of its own: it is a controller under test (`hil.dut`) for that one. One message a
+turn goes out and one comes back. Both processes are kept on one core, where handing over costs about 15 µs
+instead of 100. The interpreter gets the heap of a board: `-X heapsize=256wK`.
+"""
+
+import json
+import os
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from hil.dut import Actions, Turn
+from hil.errors import BenchError
+from hil.shells import lockstep_child as wire
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAP = "256wK"
+_HEAD = struct.Struct(wire.HEAD).pack
+_LENGTH = struct.Struct(">I").unpack
+_DEADLINE = struct.Struct(">q").unpack_from
+_ACTION = struct.Struct(">BBH").unpack_from
+
+
+class LockStep:
+    """The agent in a MicroPython process. Raises `BenchError` when the process ends by itself."""
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        profiles: dict[str, dict[str, Any]],
+        *,
+        path: Path = ROOT,
+        heap: str = HEAP,
+        watch_memory: bool = False,
+        interpreter: str = "micropython",
+    ) -> None:
+        command = [interpreter, "-X", f"heapsize={heap}", "-m", "hil.shells.lockstep_child"]
+        if watch_memory:
+            command.append("memory")
+        environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=path
+            )
+        except FileNotFoundError:
+            message = f"{interpreter}: not installed; install Debian's package micropython"
+            raise BenchError(message) from None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._in = self._process.stdin.fileno()
+        self._out = self._process.stdout
+        self._cores = share_a_core(self._process.pid)
+        setting = json.dumps({"config": config, "profiles": profiles}).encode()
+        self._send(wire.START, 0, 0, setting)
+        self._receive()
+
+    def _send(self, kind: int, port: int, now: int, data: bytes = b"") -> None:
+        message = _HEAD(kind, port, now, len(data)) + data
+        try:
+            while message:
+                message = message[os.write(self._in, message) :]
+        except BrokenPipeError:
+            self._died()
+
+    def _receive(self) -> bytes:
+        head = self._out.read(4)
+        if len(head) < 4:
+            self._died()
+        length: int = _LENGTH(head)[0]
+        return self._out.read(length)
+
+    def _died(self) -> None:
+        code = self._process.wait(5)
+        raise BenchError(f"the controller's MicroPython process ended with {code}; see above")
+
+    def _turned(self) -> Turn:
+        body = self._receive()
+        deadline: int = _DEADLINE(body)[0]
+        actions: Actions = []
+        at = 8
+        while at < len(body):
+            port, op, length = _ACTION(body, at)
+            at += 4
+            actions.append((port, wire.OPERATIONS[op], body[at : at + length]))
+            at += length
+        return deadline, actions
+
+    def start(self, now: int) -> Turn:
+        """Begin."""
+        self._send(wire.START, 0, now)
+        return self._turned()
+
+    def receive(self, port: int, data: bytes, now: int) -> Turn:
+        """Deliver bytes."""
+        self._send(wire.RECEIVE, port, now, data)
+        return self._turned()
+
+    def event(self, port: int, kind: str, now: int) -> Turn:
+        """Deliver an event of a port."""
+        self._send(wire.EVENT, port, now, kind.encode())
+        return self._turned()
+
+    def wake(self, now: int) -> Turn:
+        """Say that the deadline has passed."""
+        self._send(wire.WAKE, 0, now)
+        return self._turned()
+
+    def peak_heap(self) -> int:
+        """Give the most live heap the agent had, bytes (needs `watch_memory`)."""
+        self._send(wire.MEMORY, 0, 0)
+        return self._turned()[0]
+
+    def close(self) -> None:
+        """End the process and give the cores back."""
+        os.close(self._in) if not self._process.stdin.closed else None  # type: ignore[union-attr]
+        self._process.wait(5)
+        if self._cores:
+            os.sched_setaffinity(0, self._cores)
+
+
+def share_a_core(pid: int) -> set[int]:
+    """Put this process and `pid` on one core; return the cores this process had."""
+    cores = os.sched_getaffinity(0)
+    one = {min(cores)}
+    os.sched_setaffinity(pid, one)
+    os.sched_setaffinity(0, one)
+    return cores

@@ -1,0 +1,86 @@
+"""The virtual shell: the agent's crank turned by a heap of events, as fast as the processor allows.
+
+Not a clock: time jumps from one event to the next. The shell pops the world's events in order, hands
+what arrives to the controller under test, and carries out at once what the controller then asks of its
+ports. At equal times ports come in the order of their numbers, then the controller's own deadline.
+"""
+
+import heapq
+from typing import Protocol
+
+from hil.digest import Digest
+from hil.dut import Dut, Turn
+from hil.world import World
+
+
+class End(Protocol):
+    """The far end of one of the controller's ports."""
+
+    def open(self, address: bytes) -> None:
+        """The controller wants the port open; answer with an event, now or later."""
+
+    def write(self, data: bytes) -> None:
+        """Take the controller's bytes."""
+
+    def close(self) -> None:
+        """The controller closes the port."""
+
+
+class VirtualShell:
+    """Turns `dut` in the time of `world`; `ends` are the far ends by port number."""
+
+    def __init__(self, world: World, dut: Dut) -> None:
+        self.world = world
+        self.ends: dict[int, End] = {}
+        self.digest = Digest()
+        self._dut = dut
+        self._deadline = 0
+
+    def start(self) -> None:
+        """Start the controller at the world's present time."""
+        self._carry_out(self._dut.start(self.world.now))
+
+    def deliver(self, port: int, data: bytes) -> None:
+        """Hand bytes to the controller now."""
+        now = self.world.now
+        self.digest.add(now, port, "receive", data)
+        self._carry_out(self._dut.receive(port, data, now))
+
+    def event(self, port: int, kind: str) -> None:
+        """Hand an event of a port to the controller now."""
+        now = self.world.now
+        self.digest.add(now, port, "event", kind.encode())
+        self._carry_out(self._dut.event(port, kind, now))
+
+    def _carry_out(self, turn: Turn) -> None:
+        self._deadline, actions = turn
+        if not actions:
+            return
+        now, add = self.world.now, self.digest.add
+        for port, op, data in actions:
+            add(now, port, op, data)
+            end = self.ends[port]
+            if op == "write":
+                end.write(data)
+            elif op == "open":
+                end.open(data)
+            elif op == "close":
+                end.close()
+
+    def run(self, until: int) -> None:
+        """Let the world go on up to and including the time `until`."""
+        world, heap = self.world, self.world.heap
+        while True:
+            due = self._deadline
+            if heap and heap[0][0] <= due:
+                if heap[0][0] > until:
+                    break
+                world.now, _, _, call, args = heapq.heappop(heap)
+                call(*args)
+            elif due <= until:
+                if due > world.now:
+                    world.now = due
+                self._carry_out(self._dut.wake(world.now))
+            else:
+                break
+        world.now = max(world.now, until)
