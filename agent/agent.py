@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 RECEIVER, BROKER, STATE, CONSOLE, FIRST_BUS = 0, 1, 2, 3, 4
 _STATUS_PERIOD = SECOND
+_FIRST_READINGS = 3 * SECOND
+"""How long after a start the devices may take to be read before the loops ask for safe outputs: a
+restart must not move what runs well."""
 
 
 def port_names(config: "Config") -> "list[str]":
@@ -52,7 +55,7 @@ class Agent:
     def __init__(self, config: "Config") -> None:
         self.config = config
         self.alarms = AlarmList()
-        self.clock = Clock(config.receiver_latency_us, config.drift_ppb)
+        self.clock = Clock(config.drift_ppb)
         self.ticks = Ticks(config.tick_us, config.slot_us, config.ticks_per_cycle)
         self.fieldbus = Fieldbus(config, FIRST_BUS)
         self._build_control(config)
@@ -61,6 +64,7 @@ class Agent:
         self._out: Actions = []
         self._stepped = True
         self._last_step: int | None = None
+        self._started = 0
         self._next_row: int | None = None
         self._next_status: int | None = None
 
@@ -82,11 +86,14 @@ class Agent:
 
     def _build_ports(self, config: "Config") -> None:
         self.receiver: Receiver | None = None
+        self.satellites_used: int | None = None
         self.uplink: Uplink | None = None
         self._links: list[Link] = []
         if config.receiver is not None:
             address = config.receiver
-            self.receiver = Receiver(RECEIVER, address.baud, address.bits_per_char)
+            self.receiver = Receiver(
+                RECEIVER, address.baud, address.bits_per_char, config.receiver_latency_us
+            )
             self._links.append(Link(RECEIVER, "receiver", str(address)))
         for i, (name, address) in enumerate(config.buses):
             self._links.append(Link(FIRST_BUS + i, name, str(address)))
@@ -111,6 +118,7 @@ class Agent:
         if self.uplink is not None:
             self.uplink.link.start()
         self.ticks.start(now)
+        self._started = now
         self._next_row = now + self.config.telemetry_period_us
         self._next_status = now
 
@@ -123,6 +131,7 @@ class Agent:
         elif port == RECEIVER and self.receiver is not None:
             self.receiver.receive(data, now)
             for fix in self.receiver.fixes():
+                self.satellites_used = fix.used
                 self.clock.sample(fix)
         elif port == BROKER and self.uplink is not None:
             self.uplink.receive(data, now)
@@ -190,12 +199,18 @@ class Agent:
         if not half and not self.fieldbus.settled():
             return
         self._stepped = True
+        if now - self._started < _FIRST_READINGS and not self._all_read(now):
+            return
         cycle_us = self.ticks.period * self.ticks.per_cycle
         elapsed = cycle_us if self._last_step is None else min(now - self._last_step, 3 * cycle_us)
         self._last_step = now
         self.supply.step(now, elapsed / 1_000_000)
         self.pressure.step(now, elapsed / 1_000_000)
         self.supervisor.step(now)
+
+    def _all_read(self, now: int) -> bool:
+        supply, pressure = self.supply.sensor.value(now), self.pressure.sensor.value(now)
+        return supply is not None and pressure is not None
 
     def _report(self, now: int) -> None:
         for at, change, code, text in self.alarms.changes():

@@ -33,12 +33,10 @@ _SLEW_DIVISOR = 100
 class Clock:
     """UTC with a state and a bound.
 
-    `latency_us`: mean time from the second to the first byte that names it. `drift_ppb`: how far the
-    oscillator may be off, in parts per billion.
+    `drift_ppb`: how far the controller's oscillator may be off, in parts per billion.
     """
 
-    def __init__(self, latency_us: int, drift_ppb: int) -> None:
-        self.latency_us = latency_us
+    def __init__(self, drift_ppb: int) -> None:
         self.drift_ppb = drift_ppb
         self.offset: int | None = None
         self.rejected = 0
@@ -51,9 +49,9 @@ class Clock:
 
     def sample(self, fix: "Fix") -> bool:
         """Take one fix; return whether it was believed."""
-        if not fix.valid:
+        if not fix.valid or fix.utc_us is None:
             return False
-        measured = fix.utc_us + self.latency_us - fix.mono_us
+        measured = fix.utc_us - fix.mono_us
         if self.offset is None:
             self._begin(measured, fix.mono_us)
             return True

@@ -72,7 +72,7 @@ class Station:
         pdu = self.device.write(self._wanted)
         self._unseen_cycles = 0
         self.tries += 1
-        self.bus.submit(self.unit, pdu, (self._number, -1, None), urgent=True)
+        self.bus.submit(self.unit, pdu, (self._number, -1, -1), urgent=True)
 
     def _check_written(self) -> None:
         """After a full round of polls: is what was wanted there?"""
@@ -91,7 +91,7 @@ class Station:
         """Say whether no poll of this device is outstanding."""
         return True not in self._waiting
 
-    def result(self, block: int, tag: object, ok: bool, values: "tuple[int, ...]", now: int) -> None:
+    def result(self, block: int, tag: int, ok: bool, values: "tuple[int, ...]", now: int) -> None:
         """Take the bus's answer to a poll (`block` >= 0) or to a write (-1)."""
         if ok:
             self._answered = True

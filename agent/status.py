@@ -108,7 +108,7 @@ def _receiver(agent: "Agent") -> "Object | None":
     receiver = agent.receiver
     if receiver is None:
         return None
-    return Object([("fixes", receiver.fix_count), ("used", receiver.used)])
+    return Object([("fixes", receiver.valid_fixes), ("used", agent.satellites_used)])
 
 
 def _telemetry(agent: "Agent") -> "Object | None":

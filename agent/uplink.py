@@ -43,6 +43,7 @@ class Uplink:
             response_timeout_us=_OPEN_LIMIT,
         )
         self._birth: bytes = b""
+        self._birth_due = False
 
     def birth(self, payload: bytes) -> None:
         """Set the retained message that is published at every connection."""
@@ -81,7 +82,7 @@ class Uplink:
             elif kind == "connected":
                 self.connected = True
                 self.refused = ""
-                self._client.publish(self._state_topic, self._birth, 1, True, "state")
+                self._birth_due = True
             elif kind in ("refused", "broken"):
                 self.refused = "%s: %s" % (kind, event[1])
                 self.connected = False
@@ -91,7 +92,11 @@ class Uplink:
             self.flush()
 
     def flush(self) -> None:
-        """Publish queued rows while the broker and the bound in flight allow it."""
+        """Publish what waits, while the broker and the bound in flight allow it."""
+        if self._birth_due:
+            self._birth_due = not self._client.publish(
+                self._state_topic, self._birth, 1, True, "state"
+            )
         queue = self._telemetry.queue
         sent = 0
         while sent < len(queue) and self._client.publish(self._topic, queue[sent], 1, False, "row"):

@@ -85,6 +85,7 @@ class TcpEnd:
         self._latency = latency_us
         self._conn = 0
         self._up = False
+        self._busy_until = 0
         self.down = False
         self._wake_due = NEVER
 
@@ -118,17 +119,19 @@ class TcpEnd:
             self._up = False
             self._take(self._server.closed(self._conn, self._shell.world.now))
 
-    def cut(self) -> None:
-        """Cut the link: both sides lose the connection, and new ones are refused."""
-        self.down = True
-        if self._up:
+    def set_down(self, down: bool) -> None:
+        """While down, both sides lose the connection and new ones are refused."""
+        self.down = down
+        if down and self._up:
             self.close()
             self._shell.event(self._port, "closed")
 
     def _take(self, replies: list[tuple[int, int, bytes | None]]) -> None:
         world = self._shell.world
         for conn, delay, data in replies:
-            at = world.now + delay + self._latency
+            # A stream keeps its order: a slow answer holds up what comes after it.
+            at = max(self._busy_until, world.now + delay + self._latency)
+            self._busy_until = at
             world.at(at, self._deliver, conn, data, rank=self._port)
         due = self._server.deadline()
         if due < self._wake_due:

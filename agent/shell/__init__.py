@@ -1,1 +1,1 @@
-"""What turns the agent's crank on each platform: ports in, bytes and deadlines through, ports out."""
+"""What turns the agent's crank on each platform: ports in, bytes and deadlines through."""

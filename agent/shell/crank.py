@@ -1,17 +1,18 @@
-"""The crank that every real shell turns: ports in, the agent, ports out. It knows port numbers only.
+"""The crank that every real shell turns: ports in, the agent, ports out.
 
     shell    waits until a port is ready or the deadline passes, then calls `turn(ready)`
-    crank    gives the agent what came: at equal times ports in order, then wake; after every call it
-             drains the outbox and does what it says
+    crank    gives the agent what came: at equal times ports in order, then wake; after every call
+             it drains the outbox and does what it says
     ports    made by an opener from an address; see drivers/ports/base.py for their shape
 
-What it is not: it makes no system call, knows no platform and does not retry. The agent hears "failed" or
-"closed" and asks again when it likes. Rules that the agent can rely on:
+What it is not: it makes no system call, knows no platform and does not retry. The agent hears
+"failed" or "closed" and asks again when it likes. Rules that the agent can rely on:
 
-- "opened", "failed" (could not open, broke, or took no more), "closed" (the other side ended it) come
-  in the turn after the cause, never from inside the call whose outbox caused it;
+- "opened", "failed" (could not open, broke, or took no more), "closed" (the other side ended it)
+  come in the turn after the cause, never from inside the call whose outbox caused it;
 - "close" closes at once, without an event; what could not be written by then is lost;
-- "open" on an open port closes it first; "write", "set" and "close" on a port that is not open do nothing;
+- "open" on an open port closes it first; "write", "set" and "close" on a port that is not open do
+  nothing;
 - what a port does not take at once waits, up to BACKLOG bytes; beyond that the port is failed. When
   everything waiting has gone, "drained" comes. A store sends "drained" when it is durable.
 """
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from drivers.ports.base import Opener, Port, Wake
+    from drivers.ports.base import Opener, Port
 
     class Agent(Protocol):
         """Anything that copies the agent's interface."""
@@ -39,12 +40,18 @@ if TYPE_CHECKING:
         def outbox(self) -> "list[tuple[int, str, bytes]]": ...  # noqa: D102
 
     class Poller(Protocol):
-        """What the platform offers: a set of watched ports. `forget` before the port is closed."""
+        """What the platform offers: a clock, and a wait for watched ports until a deadline."""
+
+        def clock(self) -> int: ...  # noqa: D102
+        def wait(self, deadline: int) -> "list[int]": ...  # noqa: D102
+        def wake(self) -> None: ...  # noqa: D102
 
         def watch(self, number: int, pollable: object, write: bool) -> None: ...  # noqa: D102
         def forget(self, number: int) -> None: ...  # noqa: D102
 
 
+MAX_WAIT = 250_000  # us between two looks at `until`
+GRACE = 2_000_000  # us that the last writes may take when the shell stops
 FAIR = 16  # chunks read from one port before the next port has its turn
 MAX_PORTS = 64  # an agent that asks for more has a bug
 SLICE = 4096  # bytes of a backlog offered to a port at a time
@@ -56,15 +63,16 @@ class Slot:
     def __init__(self, number: int, out: "Callable[[str], None]") -> None:
         """Start closed."""
         self.number = number
+        self.address = ""
         self.journal = Journal(number, out)
-        self.port: "Port | None" = None
+        self.port: Port | None = None
         self.opening = False
         self.give_up = NEVER
         self.backlog = bytearray()
         self.owes_drained = False
         self.more = False
         self.events: list[str] = []
-        self.watched: "tuple[object, bool] | None" = None
+        self.watched: tuple[object, bool] | None = None
 
     def is_open(self) -> bool:
         """Tell whether bytes can flow."""
@@ -72,35 +80,63 @@ class Slot:
 
 
 class Crank:
-    """The agent and its ports; `start`, then `turn` for ever, then `stop`."""
+    """The agent and its ports on one platform; `run` is the whole life of it."""
 
     def __init__(
         self,
         agent: "Agent",
         openers: "dict[str, Opener]",
         poller: "Poller",
-        clock: "Callable[[], int]",
-        wake: "Wake",
         out: "Callable[[str], None]",
+        console: int = -1,
     ) -> None:
         """Take the agent and the platform.
 
-        `openers`: one for each kind of address; `clock` returns monotonic us; `wake` may be called
-        from another thread to end a wait early; `out` prints a line.
+        `openers`: one for each kind of address; `poller`: its `clock` returns monotonic us, its
+        `wait` the numbers of ready ports, its `wake` ends a wait early (from a thread, too);
+        `out` prints a line; `console`: the port number whose writes are lines for `out`, and which
+        is never opened.
         """
         self._agent = agent
         self._openers = openers
         self._poller = poller
-        self._clock = clock
-        self._wake = wake
+        self._clock = poller.clock
         self._out = out
+        self._console = console
         self._slots: list[Slot] = []
-        self._ops = {"write": self._write, "open": self._open, "close": self._close, "set": self._set}
+        self._ops = {
+            "write": self._write,
+            "open": self._open,
+            "close": self._close,
+            "set": self._set,
+        }
 
-    def start(self) -> None:
-        """Do what the agent asks for before anything has come in."""
+    def run(self, until: "Callable[[], bool]") -> bool:
+        """Turn until `until()`; then do what the agent has asked for last, and close every port.
+
+        `until` is looked at after every turn, at least every MAX_WAIT. Ctrl-C ends the turning in
+        the same way; the return value tells whether it did.
+        """
+        interrupted = False
+        try:
+            try:
+                self._turn_until(until)
+            except KeyboardInterrupt:
+                interrupted = True
+            self._drain()
+            self._finish_writes()
+        finally:
+            for slot in self._slots:
+                self._drop(slot)
+        return interrupted
+
+    def _turn_until(self, until: "Callable[[], bool]") -> None:
+        """Do what the agent asks for before anything has come in, then turn."""
         self._drain()
         self._update_watches()
+        while not until():
+            deadline = min(self.deadline(), self._clock() + MAX_WAIT)
+            self.turn(self._poller.wait(deadline))
 
     def turn(self, ready: "list[int]") -> None:
         """Serve the ports that are ready or have something to say, in order, then the deadline."""
@@ -122,11 +158,24 @@ class Crank:
             deadline = min(deadline, slot.give_up)
         return deadline
 
-    def stop(self) -> None:
-        """Do what the agent has asked for last, then close every port."""
-        self._drain()
-        for slot in self._slots:
+    def _finish_writes(self) -> None:
+        """Push out what waits, without the agent, for no longer than GRACE."""
+        limit = self._clock() + GRACE
+        while self._clock() < limit:
+            unfinished = [slot for slot in self._slots if not self._finished(slot)]
+            if not unfinished:
+                return
+            self._update_watches()
+            self._poller.wait(min(limit, self._clock() + MAX_WAIT))
+
+    def _finished(self, slot: Slot) -> bool:
+        """Push, and tell whether nothing of this port waits any more (or ever will go)."""
+        try:
+            return not slot.is_open() or self._push(slot)
+        except PortError as error:
+            slot.journal.say("failed: %s" % error, self._clock())
             self._drop(slot)
+            return True
 
     # The ports' side
 
@@ -141,7 +190,7 @@ class Crank:
 
     def _serve(self, slot: Slot) -> None:
         """Give one port its turn."""
-        while slot.events:
+        if slot.events:  # one a turn: the agent's answer may make the rest obsolete
             self._agent.event(slot.number, slot.events.pop(0), self._clock())
             self._drain()
         try:
@@ -161,7 +210,8 @@ class Crank:
         if port.finish():
             self._opened(slot)
         elif slot.give_up <= self._clock():
-            raise PortError("no answer for %d s" % (CONNECT_TIMEOUT // 1_000_000))
+            seconds = CONNECT_TIMEOUT // 1_000_000
+            raise PortError("%s: no answer for %d s: check host and link" % (slot.address, seconds))
 
     def _opened(self, slot: Slot) -> None:
         """Note that a port stands."""
@@ -189,16 +239,20 @@ class Crank:
 
     def _flush(self, slot: Slot) -> None:
         """Write what waits, as far as the port takes it; say "drained" when all is gone."""
+        if self._push(slot) and slot.owes_drained:
+            slot.owes_drained = False
+            self._agent.event(slot.number, "drained", self._clock())
+            self._drain()
+
+    def _push(self, slot: Slot) -> bool:
+        """Write what waits; tell whether nothing is left on its way."""
         port = slot.port
         while port is not None and slot.backlog:
             count = port.write(bytes(slot.backlog[:SLICE]))
             if not count:
-                return
+                return False
             slot.backlog = slot.backlog[count:]
-        if port is not None and slot.owes_drained and port.settled():
-            slot.owes_drained = False
-            self._agent.event(slot.number, "drained", self._clock())
-            self._drain()
+        return port is not None and port.settled()
 
     def _fail(self, slot: Slot, error: Exception) -> None:
         """End a port that broke."""
@@ -230,7 +284,7 @@ class Crank:
         """Tell the poller what changed."""
         for slot in self._slots:
             port = slot.port
-            want: "tuple[object, bool] | None" = None
+            want: tuple[object, bool] | None = None
             if port is not None and port.pollable is not None:
                 want = (port.pollable, bool(port.wants_write or slot.backlog))
             if want == slot.watched:
@@ -246,6 +300,9 @@ class Crank:
     def _drain(self) -> None:
         """Do everything that stands in the outbox."""
         for number, op, data in self._agent.outbox():
+            if number == self._console:
+                self._out(_printable(data))
+                continue
             slot = self._slot(number)
             try:
                 self._ops[op](slot, data)
@@ -266,12 +323,12 @@ class Crank:
     def _open(self, slot: Slot, data: bytes) -> None:
         """Open the address, or begin to."""
         self._drop(slot)
-        address = parse(str(data, "utf-8"))
+        address = parse(_text(data))
         slot.address = str(address)
         opener = self._openers.get(address.kind)
         if opener is None:
             raise failure(address, "this platform has no ports of the kind %s" % address.kind)
-        slot.port = opener(address, self._wake)
+        slot.port = opener(address, self._poller.wake)
         slot.opening = True
         slot.give_up = self._clock() + CONNECT_TIMEOUT
         if slot.port.finish():
@@ -291,7 +348,9 @@ class Crank:
     def _keep(self, slot: Slot, rest: bytes) -> None:
         """Let bytes wait, within the bound."""
         if len(slot.backlog) + len(rest) > BACKLOG:
-            raise PortError("%s: the other side takes no data (%d bytes wait)" % (slot.address, BACKLOG))
+            raise PortError(
+                "%s: the other side takes no data (%d bytes wait)" % (slot.address, BACKLOG)
+            )
         slot.backlog.extend(rest)
         slot.owes_drained = True
 
@@ -304,4 +363,20 @@ class Crank:
     def _set(self, slot: Slot, data: bytes) -> None:
         """Change a line's options."""
         if slot.port is not None and not slot.opening:
-            slot.port.set(str(data, "utf-8"))
+            slot.port.set(_text(data))
+
+
+def _printable(data: bytes) -> str:
+    """Return a line of the console."""
+    try:
+        return str(data, "utf-8")
+    except ValueError:
+        return repr(data)
+
+
+def _text(data: bytes) -> str:
+    """Return the text of an "open" or "set"."""
+    try:
+        return str(data, "utf-8")
+    except ValueError:  # UnicodeError on both interpreters is one
+        raise AddressError("an address is not UTF-8")

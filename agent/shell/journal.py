@@ -1,8 +1,8 @@
 """What the shell says about its ports: one line for each change of state, and no flood.
 
-A port that is retried every second for a night says once why it fails, and again every ten minutes. A
-port that flaps says so ten times, then once every ten seconds with the count of what was left out.
-Not a log of the plant: the agent's alarms and events leave through its own ports.
+A port that is retried every second for a night says once why it fails, and again every ten minutes.
+A port that flaps says so ten times, then once every ten seconds with the count of what was left
+out. Not a log of the plant: the agent's alarms and events leave through its own ports.
 """
 
 from protocols.timing import SECOND

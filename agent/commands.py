@@ -1,0 +1,122 @@
+"""The agent's commands: `coldloop agent` runs it, `coldloop status` reads what it left behind."""
+
+import argparse
+import json
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from agent import configfile
+from agent.agent import CONSOLE, Agent
+from agent.config import Config, load
+from agent.errors import ConfigError
+from agent.status import KEY
+
+STALE_AFTER_S = 5.0
+
+
+def profiles() -> dict[str, dict[str, Any]]:
+    """Read the register maps that come with the package, by name."""
+    folder = resources.files("drivers") / "profiles"
+    found = {}
+    for entry in folder.iterdir():
+        if entry.name.endswith(".json") and entry.name != "profile.schema.json":
+            found[entry.name[:-5]] = json.loads(entry.read_text(encoding="utf-8"))
+    return found
+
+
+def read_config(path: str) -> Config:
+    """Read and check a configuration file; raises `ConfigError`, each line naming the file."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; name the agent's configuration") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text") from None
+    raw = configfile.parse(text, path)
+    try:
+        return load(raw, profiles())
+    except ConfigError as error:
+        lines = [f"{path}: {line}" for line in str(error).splitlines()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def agent(argv: list[str]) -> int:
+    """Run the agent in the foreground until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(
+        prog="coldloop agent",
+        description="Run the agent in the foreground.",
+        epilog="example: coldloop agent --config /etc/coldloop/unit.json",
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="configuration (JSON)")
+    parser.add_argument("--check", action="store_true", help="only check the configuration")
+    arguments = parser.parse_args(argv)
+    try:
+        config = read_config(arguments.config)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if arguments.check:
+        print(f"{arguments.config}: good")
+        return 0
+    return _run(config)
+
+
+def _run(config: Config) -> int:
+    from agent.shell import cpython
+
+    addresses = [config.receiver, *[address for _, address in config.buses]]
+    problems = cpython.preflight([str(a) for a in addresses if a is not None])
+    for problem in problems:
+        print(f"coldloop agent: {problem}", file=sys.stderr)
+    if problems:
+        return 2
+    controller = Agent(config)
+    controller.start(time.monotonic_ns() // 1000)
+    cpython.run(controller, console=CONSOLE)
+    return 0
+
+
+def status(argv: list[str]) -> int:
+    """Show what the agent on this controller last said of itself."""
+    parser = argparse.ArgumentParser(
+        prog="coldloop status",
+        description="Show the state of the agent on this controller; needs no link.",
+        epilog="example: coldloop status --config /etc/coldloop/unit.json",
+    )
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--config", metavar="FILE", help="the agent's configuration")
+    place.add_argument("--state", metavar="FOLDER", default="/run/coldloop", help="its state folder")
+    parser.add_argument("--json", action="store_true", help="print the status as one JSON object")
+    arguments = parser.parse_args(argv)
+    try:
+        folder = _state_folder(arguments)
+        text = (folder / KEY).read_text(encoding="utf-8")
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        where = error.filename or arguments.state
+        print(f"coldloop status: {where}: {error.strerror}; is the agent running?", file=sys.stderr)
+        return 2
+    snapshot = json.loads(text)
+    snapshot["age_s"] = round(time.clock_gettime(time.CLOCK_MONOTONIC) - snapshot["mono_us"] / 1e6, 1)
+    fresh = 0 <= snapshot["age_s"] <= STALE_AFTER_S
+    if arguments.json:
+        print(json.dumps(snapshot))
+    else:
+        from agent.statustext import render
+
+        print(render(snapshot))
+    return 0 if fresh and snapshot["state"] == "normal" else 1
+
+
+def _state_folder(arguments: argparse.Namespace) -> Path:
+    if arguments.config is None:
+        return Path(arguments.state)
+    config = read_config(arguments.config)
+    if config.state is None:
+        raise ConfigError(f"{arguments.config}: state: missing; the agent leaves no status behind")
+    return Path(str(config.state.path))

@@ -1,0 +1,169 @@
+"""The shell on MicroPython: the unix port and boards. `run(agent)` and nothing else is needed.
+
+Waiting is select.poll, whose timeout is whole milliseconds; the last one is slept in microseconds.
+Time is ticks_us, which wraps (after 18 minutes on a 32-bit board), added up into an integer that
+does not. There are no signals: Ctrl-C stops the shell in an orderly way, SIGTERM ends the process
+at once.
+"""
+
+import gc
+import json
+import os
+import select
+import sys
+import time
+
+import drivers
+from agent.shell.crank import Crank
+from agent.shell.unwrap import Ticks
+from drivers.ports import micropython_store, micropython_uart
+from protocols.timing import MILLISECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from agent.shell.crank import Agent
+    from drivers.ports.base import Opener
+
+_SIGINT = 2
+_SCHEMA = "profile.schema.json"
+MAX_SLEEP = 60_000_000  # us: far less than half a turn of the shortest counter
+
+# The one clock of the process; on the unix port it shows what CLOCK_MONOTONIC shows.
+monotonic = Ticks(time.ticks_us, time.ticks_diff).now  # type: ignore[attr-defined]
+
+
+def _openers() -> "dict[str, Opener]":
+    """Return what this build has modules for: a board may lack termios, or sockets."""
+    openers: dict[str, Opener] = {
+        "uart": micropython_uart.open_port,
+        "store": micropython_store.open_port,
+    }
+    try:
+        from drivers.ports import micropython_serial  # noqa: PLC0415 - needs termios
+
+        openers["serial"] = micropython_serial.open_port
+    except ImportError:
+        pass
+    try:
+        from drivers.ports import micropython_tcp  # noqa: PLC0415 - needs socket
+
+        openers["tcp"] = openers["tls"] = micropython_tcp.open_port
+    except ImportError:
+        pass
+    return openers
+
+
+class Poller:
+    """The platform's clock and wait; see `crank.Poller`."""
+
+    def __init__(self) -> None:
+        """Make the set of watched ports."""
+        self._poll = select.poll()
+        self._watched: list[tuple[int, object]] = []
+        self._woken = False
+        self.clock = monotonic
+
+    def watch(self, number: int, pollable: object, write: bool) -> None:
+        """Watch a descriptor or a UART under its port number."""
+        events = select.POLLIN | (select.POLLOUT if write else 0)
+        self._poll.register(pollable, events)  # type: ignore[arg-type]  # UARTs are objects
+        self._watched.append((number, pollable))
+
+    def forget(self, number: int) -> None:
+        """Watch a port no more."""
+        for entry in self._watched:
+            if entry[0] == number:
+                self._poll.unregister(entry[1])  # type: ignore[arg-type]
+                self._watched.remove(entry)
+                return
+
+    def wait(self, deadline: int) -> "list[int]":
+        """Return the ready ports; none when the deadline (us) came or `wake` was called."""
+        left = 0 if self._woken else min(deadline - self.clock(), MAX_SLEEP)
+        self._woken = False
+        ready = self._poll.poll(max(left, 0) // MILLISECOND)
+        if not ready:
+            rest = deadline - self.clock()
+            if 0 < rest < MILLISECOND and left > 0:
+                time.sleep_us(rest)  # type: ignore[attr-defined]
+                ready = self._poll.poll(0)
+        return self._numbers([entry[0] for entry in ready])
+
+    def _numbers(self, ready: "list[object]") -> "list[int]":
+        """Return the port numbers of what poll gave back."""
+        return [number for number, pollable in self._watched if pollable in ready]
+
+    def wake(self) -> None:
+        """Make the next wait return at once."""
+        self._woken = True
+
+
+def print_line(line: str) -> None:
+    """Print a line of the shell on stderr."""
+    try:
+        print(line, file=sys.stderr)
+    except OSError:
+        pass  # nobody reads: no reason to stop
+
+
+def run(
+    agent: "Agent",
+    until: "Callable[[], bool] | None" = None,
+    openers: "dict[str, Opener] | None" = None,
+    out: "Callable[[str], None]" = print_line,
+    console: int = -1,
+) -> int:
+    """Drive `agent` over real ports; return 0 after `until()`, 2 (SIGINT) after Ctrl-C.
+
+    `until` is looked at at least every 250 ms. `openers` (kind of address -> opener) replaces those
+    that this build has. `out` prints one line for each change of a port's state, and what the agent
+    writes to its port number `console`.
+    """
+    crank = Crank(agent, _openers() if openers is None else openers, Poller(), out, console)
+    gc.collect()
+    return _SIGINT if crank.run(until or _never) else 0
+
+
+def _never() -> bool:
+    """Run on."""
+    return False
+
+
+def main(path: str) -> int:
+    """Run the agent that the configuration file `path` describes; return the exit code.
+
+    2 when the configuration is not good; then nothing has been started.
+    """
+    from agent.agent import CONSOLE, Agent  # noqa: PLC0415 - a shell drives any agent
+    from agent.config import load  # noqa: PLC0415
+    from agent.configfile import parse  # noqa: PLC0415
+    from agent.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        with open(path) as file:
+            text = file.read()
+        agent = Agent(load(parse(text, path), _profiles()))
+    except (ConfigError, OSError) as error:
+        print_line("%s: %s" % (path, error))
+        return 2
+    agent.start(monotonic())
+    run(agent, console=CONSOLE)
+    return 0
+
+
+def _profiles() -> "dict[str, Any]":
+    """Read the register maps that lie beside the drivers, by name."""
+    folder = drivers.__file__.rsplit("/", 1)[0] + "/profiles"
+    found = {}
+    for name in os.listdir(folder):
+        if name.endswith(".json") and name != _SCHEMA:
+            with open("%s/%s" % (folder, name)) as file:
+                found[name[: -len(".json")]] = json.load(file)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,201 @@
+"""Where a port is: one text form for every kind of port, on every platform.
+
+    serial:/dev/ttyUSB0?baud=19200&parity=E&stop=1&rs485=1     a tty
+    uart:1?baud=9600                                           a board's UART by number
+    tcp:broker.example:1883     tcp:[::1]:502                  a host and a port
+    tls:broker.example:8883?ca=/etc/coldloop/ca.pem&cert=...&key=...
+    store:/var/lib/coldloop                                    a folder that keeps small files
+
+What it is not: it opens nothing, and does not look whether the thing is there. `parse` reads the
+text; `str(address)` writes it back in one canonical form, without what is default. The tables below
+say which kind takes which option, and which values an option takes.
+"""
+
+from drivers.errors import AddressError
+
+MAX_TEXT = 512  # characters: longer than any path or host name that is meant
+
+# The rates that both Linux' termios and the common UART chips know.
+BAUDS = (
+    (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
+    + (230400, 460800, 500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000)
+    + (2500000, 3000000, 3500000, 4000000)
+)
+DATA_BITS = 8
+_MAX_PORT = 65535
+_MAX_UART = 99
+
+# option -> the values it takes; none listed: the path of a file, which is the port's affair
+_VALUES = {
+    "baud": [str(baud) for baud in BAUDS],
+    "parity": ["N", "E", "O"],
+    "stop": ["1", "2"],
+    "rs485": ["0", "1"],
+    "ca": [],
+    "cert": [],
+    "key": [],
+}
+_DEFAULTS = {"baud": "9600", "parity": "N", "stop": "1", "rs485": "0"}
+_FILES = ("ca", "cert", "key")
+# kind -> its options, in the order in which they are written back
+OPTIONS: "dict[str, tuple[str, ...]]" = {
+    "serial": ("baud", "parity", "stop", "rs485"),
+    "uart": ("baud", "parity", "stop"),
+    "tcp": (),
+    "tls": _FILES,
+    "store": (),
+}
+KINDS = ("serial", "uart", "tcp", "tls", "store")
+
+
+class Address:
+    """One parsed address; made by `parse` only.
+
+    `kind` is one of KINDS. `path` is set for serial, store (a path) and uart (the number); `host`
+    and `port` for tcp and tls. `baud`, `parity`, `stop`, `rs485` describe a line (defaults
+    elsewhere); `options` holds ca, cert and key. `bits_per_char` counts start, data, parity and
+    stop bits; `char_us` is the time of one character in microseconds, rounded up.
+    """
+
+    def __init__(
+        self, kind: str, path: str, host: str, port: int, values: "dict[str, str]"
+    ) -> None:
+        """Take what `parse` has already checked."""
+        self.kind = kind
+        self.path = path
+        self.host = host
+        self.port = port
+        self._values = values
+        self.baud = int(self._value("baud"))
+        self.parity = self._value("parity")
+        self.stop = int(self._value("stop"))
+        self.rs485 = self._value("rs485") == "1"
+        self.options = {name: values[name] for name in _FILES if name in values}
+        self.bits_per_char = 1 + DATA_BITS + (self.parity != "N") + self.stop
+        self.char_us = -(-self.bits_per_char * 1_000_000 // self.baud)
+
+    def _value(self, name: str) -> str:
+        """Return an option's text, or its default's."""
+        return self._values.get(name, _DEFAULTS[name])
+
+    def changed(self, text: str) -> "Address":
+        """Return this address with the options of `text` (`baud=19200&parity=E`) replaced.
+
+        Raises AddressError like `parse`.
+        """
+        values = dict(self._values)
+        values.update(_options(self.kind, text))
+        _check_together(values)
+        return Address(self.kind, self.path, self.host, self.port, values)
+
+    def place(self) -> str:
+        """Return the address without its options: what a message calls the port."""
+        if self.kind in ("tcp", "tls"):
+            host = "[%s]" % self.host if ":" in self.host else self.host
+            return "%s:%s:%d" % (self.kind, host, self.port)
+        return "%s:%s" % (self.kind, self.path)
+
+    def __str__(self) -> str:
+        """Return the canonical text; `parse` reads it back to an equal address."""
+        written = []
+        for name in OPTIONS[self.kind]:
+            value = self._values.get(name)
+            if value is not None and value != _DEFAULTS.get(name):
+                written.append("%s=%s" % (name, value))
+        return self.place() + ("?" + "&".join(written) if written else "")
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both say the same, however they were written."""
+        return isinstance(other, Address) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        """Agree with `__eq__`."""
+        return hash(str(self))
+
+
+def parse(text: str) -> Address:
+    """Read an address, such as `serial:/dev/ttyUSB0?baud=19200&parity=E`.
+
+    Raises AddressError that quotes the text, names the part that is wrong and what is allowed
+    there.
+    """
+    try:
+        return _parse(text)
+    except AddressError as error:
+        raise AddressError("address %r: %s" % (text[:MAX_TEXT], error))
+
+
+def _parse(text: str) -> Address:
+    """Read an address; errors say only what is wrong."""
+    if len(text) > MAX_TEXT:
+        raise AddressError("longer than %d characters" % MAX_TEXT)
+    for char in text:
+        if char <= " " or char == "\x7f":
+            raise AddressError("holds a blank or a control character")
+    kind, colon, rest = text.partition(":")
+    if not colon or kind not in KINDS:
+        raise AddressError("begins with none of %s" % ", ".join([kind + ":" for kind in KINDS]))
+    place, _, query = rest.partition("?")
+    values = _options(kind, query)
+    _check_together(values)
+    if kind in ("tcp", "tls"):
+        host, port = _host_port(place)
+        return Address(kind, "", host, port, values)
+    return Address(kind, _checked_path(kind, place), "", 0, values)
+
+
+def _options(kind: str, query: str) -> "dict[str, str]":
+    """Read `name=value&name=value` by the tables of the kind."""
+    known = OPTIONS[kind]
+    values: dict[str, str] = {}
+    for item in query.split("&") if query else []:
+        name, equals, value = item.partition("=")
+        if name not in known:
+            takes = ", ".join(known) or "no options"
+            raise AddressError("unknown option %r (%s takes %s)" % (name, kind, takes))
+        if not equals or not value:
+            raise AddressError("option %r has no value" % name)
+        if name in values:
+            raise AddressError("option %r is given twice" % name)
+        allowed = _VALUES[name]
+        if allowed and value not in allowed:
+            raise AddressError("%s is %r, not one of %s" % (name, value, ", ".join(allowed)))
+        values[name] = value
+    return values
+
+
+def _check_together(values: "dict[str, str]") -> None:
+    """Refuse a client certificate without its key, and a key without its certificate."""
+    if ("cert" in values) != ("key" in values):
+        raise AddressError("cert and key go together; only one is given")
+
+
+def _checked_path(kind: str, path: str) -> str:
+    """Return the path of a serial port or store, or the number of a UART."""
+    if kind == "uart":
+        return str(_number("UART", path, 0, _MAX_UART))
+    if not path:
+        raise AddressError("no path after %s:" % kind)
+    return path
+
+
+def _host_port(place: str) -> "tuple[str, int]":
+    """Split `host:port`; an IPv6 host stands in brackets."""
+    host, colon, port = place.rpartition(":")
+    if not colon or not host:
+        raise AddressError("is not HOST:PORT")
+    if host[0] == "[" and host[-1] == "]":
+        host = host[1:-1]
+    elif ":" in host:
+        raise AddressError("host %r holds a colon; write an IPv6 address in brackets" % host)
+    if not host or "/" in host:
+        raise AddressError("host %r is not a name or an IP address" % host)
+    return host, _number("port", port, 1, _MAX_PORT)
+
+
+def _number(what: str, text: str, least: int, most: int) -> int:
+    """Read a decimal number; no sign, no blanks, no digits of other scripts."""
+    digits = text.lstrip("0123456789") == "" and 0 < len(text) <= len(str(most))
+    if not digits or not least <= int(text) <= most:
+        raise AddressError("%s %r is not a number from %d to %d" % (what, text, least, most))
+    return int(text)

@@ -1,0 +1,1 @@
+"""Register maps as data: one JSON file a device model, described by `profile.schema.json`."""

@@ -1,0 +1,175 @@
+"""The bench's commands: `coldloop demo`, `coldloop bench`, `coldloop hil list|run`."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from hil.errors import BenchError
+
+_DEMO_SECONDS_OFF_TERMINAL = 60
+
+
+def _guarded(prog: str, call: Callable[[], int]) -> int:
+    try:
+        return call()
+    except BenchError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 2
+
+
+def demo(argv: list[str]) -> int:
+    """Show the main job, live, without hardware."""
+    parser = argparse.ArgumentParser(
+        prog="coldloop demo",
+        description="The agent controls an emulated liquid-cooled row over real ports.",
+        epilog="example: coldloop demo --seconds 60 --json",
+    )
+    parser.add_argument("--seconds", type=int, metavar="N", help="end after N seconds (5 or more)")
+    parser.add_argument("--broker", metavar="HOST:PORT", help="use this MQTT broker, not the bench's")
+    parser.add_argument("--json", action="store_true", help="print one JSON record at the end")
+    arguments = parser.parse_args(argv)
+    seconds: int | None = arguments.seconds
+    if seconds is not None and not 5 <= seconds <= 86_400:
+        parser.error(f"--seconds: {seconds} is outside 5 to 86400")
+    if seconds is None and (arguments.json or not sys.stdout.isatty()):
+        seconds = _DEMO_SECONDS_OFF_TERMINAL
+    if arguments.broker is not None:
+        _check_broker(parser, arguments.broker)
+    from hil.demo import Demo
+
+    return _guarded("coldloop demo", Demo(seconds, arguments.broker, arguments.json).run)
+
+
+def _check_broker(parser: argparse.ArgumentParser, text: str) -> None:
+    from drivers.address import parse
+    from drivers.errors import AddressError
+
+    try:
+        parse(f"tcp:{text}")
+    except AddressError as error:
+        parser.error(f"--broker: {error}")
+
+
+def bench(argv: list[str]) -> int:
+    """Run the emulated devices on real ports until interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="coldloop bench",
+        description="Emulated devices on real ports, with the agent or alone, until interrupted.",
+        epilog="example: coldloop bench --no-agent --json",
+    )
+    parser.add_argument("--no-agent", action="store_true", help="the devices alone")
+    parser.add_argument("--dut", choices=("cpython", "micropython"), default="cpython")
+    parser.add_argument("--json", action="store_true", help="print the ports as one JSON object")
+    arguments = parser.parse_args(argv)
+    return _guarded("coldloop bench", lambda: _bench(arguments))
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from hil.realbench import RealBench
+    from hil.realrun import stop_on_signals
+    from hil.setting import Setting
+
+    with RealBench(Setting(), seed=1) as running:
+        stop_on_signals(running)
+        if arguments.json:
+            print(json.dumps({"ports": running.ports}), flush=True)
+        else:
+            for name, port in running.ports.items():
+                print(f"{name:10} {port}", flush=True)
+        if not arguments.no_agent:
+            running.start_agent(arguments.dut)
+            if not arguments.json:
+                print(f"agent      coldloop status --state {running.folder}", flush=True)
+        running.shell.run()
+    return 0
+
+
+def hil(argv: list[str]) -> int:
+    """List scenarios, or run and judge one."""
+    parser = argparse.ArgumentParser(
+        prog="coldloop hil",
+        description="Scenarios, judged: in virtual time, or in real time over real ports.",
+        epilog="example: coldloop hil run load-step --dut micropython --json",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    listing = commands.add_parser("list", help="the scenarios that come with the bench")
+    listing.add_argument("--json", action="store_true", help="print one JSON list")
+    run = commands.add_parser("run", help="run one scenario and judge it")
+    run.add_argument("scenario", metavar="NAME|FILE.toml", help="a name from `list`, or a file")
+    run.add_argument("--real-time", action="store_true", help="over real ports, in real time")
+    run.add_argument("--dut", choices=("cpython", "micropython"), default="cpython")
+    run.add_argument("--seed", type=int, default=1, metavar="N", help="seed of all chance (1)")
+    run.add_argument("--json", action="store_true", help="print one JSON record")
+    run.add_argument("--log", type=Path, metavar="FILE", help="what the agent prints (real time)")
+    arguments = parser.parse_args(argv)
+    call = _list if arguments.command == "list" else _run
+    return _guarded("coldloop hil", lambda: call(arguments))
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from hil.scenario import find, shipped
+
+    scenarios = [find(name) for name in shipped()]
+    if arguments.json:
+        print(json.dumps([{"name": s.name, "title": s.title, "seconds": s.seconds} for s in scenarios]))
+        return 0
+    for scenario in scenarios:
+        print(f"{scenario.name:15} {scenario.seconds:5.0f} s  {scenario.title}")
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from hil.scenario import find
+    from hil.virtualrun import Outcome
+
+    scenario = find(arguments.scenario)
+    outcome: Outcome
+    if arguments.real_time:
+        from hil.realrun import RealRun
+
+        outcome = RealRun(scenario, arguments.seed, arguments.dut).run(arguments.log)
+    else:
+        outcome = _run_virtual(arguments)
+    record = outcome.record()
+    if arguments.json:
+        print(json.dumps(record))
+    else:
+        print(
+            f"{record['verdict'].upper()}  {outcome.scenario}  seed {outcome.seed}  {outcome.dut}  "
+            f"{outcome.virtual_s:.0f} s in {outcome.wall_s:.2f} s ({record['speed']:.0f} x real time)"
+        )
+        for failure in outcome.failures:
+            print(f"  {failure}")
+        if outcome.failures:
+            print(f"  again: {_again(arguments)}")
+    return 1 if outcome.failures else 0
+
+
+def _again(arguments: argparse.Namespace) -> str:
+    real = " --real-time" if arguments.real_time else ""
+    return (
+        f"coldloop hil run {arguments.scenario} --seed {arguments.seed} --dut {arguments.dut}{real}"
+    )
+
+
+def _run_virtual(arguments: argparse.Namespace) -> "Outcome":  # noqa: F821
+    from hil.dut import InProcess
+    from hil.scenario import find
+    from hil.shells.lockstep import LockStep
+    from hil.virtualrun import VirtualRun
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    make = LockStep if arguments.dut == "micropython" else InProcess
+    run = VirtualRun(find(arguments.scenario), arguments.seed, make)
+    try:
+        return run.outcome(arguments.dut, run.run())
+    finally:
+        run.dut.close()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise BenchError("interrupted")

@@ -1,0 +1,183 @@
+"""An emulated ABB ACS580 variable-speed drive on one pump, embedded fieldbus, ABB Drives profile.
+
+Holding registers, 0-based: 0 control word, 1 reference 1 (20000 is full speed), 2 reference 2,
+3 status word, 4 actual 1 (speed, 20000 is full), 5 actual 2 (torque, 10000 is full). The state
+machine is the profile's, without jogging and external locations:
+
+    0x047E makes it ready (OFF1), 0x047F runs it, 0x047E again ramps it down;
+    a control word without bit 10 (remote) is ignored, and so is its reference;
+    after a trip: a rising bit 7 resets, then it needs OFF1 = 0 once before it runs again.
+
+When no request has come for `loss_us` it shows a warning and, if it was running, holds `safe_pct`
+(parameters 58.14 to 58.16 with "speed reference safe" and "any message"). The next request ends
+that.
+"""
+
+from __future__ import annotations
+
+from hil.devices.base import NEVER, SECOND
+from hil.devices.modbus_slave import Slave
+from hil.plant.plant import Plant
+
+CONTROL, REF1, REF2, STATUS, ACT1, ACT2 = range(6)
+FULL = 20_000
+TORQUE_FULL = 10_000
+
+OFF1, OFF2, OFF3, RUN = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+RAMP = (1 << 4) | (1 << 5) | (1 << 6)
+RESET, REMOTE = 1 << 7, 1 << 10
+
+READY_ON, READY_RUN, OPERATING, TRIPPED = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+OFF2_INACTIVE, OFF3_INACTIVE, INHIBITED, WARNING = 1 << 4, 1 << 5, 1 << 6, 1 << 7
+AT_SETPOINT, REMOTE_ON, ABOVE_LIMIT = 1 << 8, 1 << 9, 1 << 10
+
+_COAST_PCT_S = 50.0
+_AT_SETPOINT_PCT = 1.0
+
+
+class Drive(Slave):
+    """The drive; faults besides those of `Slave`:
+
+    trip(code)   it coasts to a stop and shows bit 3 until it is reset
+    blocked      the trip comes back as long as this is true (a reset does not help)
+    """
+
+    functions = frozenset((3, 6, 16))
+
+    def __init__(
+        self,
+        plant: Plant,
+        pump: int = 0,
+        unit: int = 1,
+        ramp_s: float = 5.0,
+        loss_us: int = 10 * SECOND,
+        safe_pct: float = 70.0,
+        start_us: int = 0,
+    ) -> None:
+        """Drive the plant's pump number `pump`; it starts as that pump stands, running or ready.
+
+        `ramp_s` is the time from 0 to full speed; `loss_us` 0 turns the supervision off.
+        """
+        super().__init__(unit)
+        self.plant = plant
+        self.shaft = plant.pumps[pump]
+        self.ramp_pct_s = 100.0 / ramp_s
+        self.loss_us = loss_us
+        self.safe_pct = safe_pct
+        self.fault = 0
+        self.blocked = False
+        self.lost = False
+        self.running = self.shaft.speed_pct > 0.0
+        self.inhibited = False
+        self._last = start_us
+        self._steps = -1
+        self._control = 0x047F if self.running else 0x047E
+        self._reference = round(self.shaft.speed_pct / 100.0 * FULL)
+        self.registers = dict.fromkeys(range(6), 0)
+        self.registers[CONTROL] = self._control
+        self.registers[REF1] = self._reference
+        self.writable = {CONTROL: (0, 0xFFFF), REF1: (0, 0xFFFF), REF2: (0, 0xFFFF)}
+
+    def trip(self, code: int = 0x2310) -> None:
+        """Trip with a fault code (0x2310 is overcurrent); the pump coasts down."""
+        self.fault = code
+        self.running = False
+        self.inhibited = True
+        self._steps = -1
+        self.shaft.command(0.0, _COAST_PCT_S)
+
+    def heard(self, now: int) -> None:
+        """A request ends a loss of communication."""
+        self._last = now
+        if self.lost:
+            self.lost = False
+            self._steps = -1
+            self.plant.advance(now)
+            self._apply()
+
+    def deadline(self) -> int:
+        """When the supervision runs out."""
+        return NEVER if self.lost or self.loss_us <= 0 else self._last + self.loss_us
+
+    def wake(self, now: int) -> None:
+        """The master has been silent for too long."""
+        if now < self.deadline():
+            return
+        self.plant.advance(now)
+        self.lost = True
+        self._steps = -1
+        self._apply()
+
+    def written(self, address: int, count: int, now: int) -> None:
+        """A new control word or reference."""
+        self.plant.advance(now)
+        self._steps = -1
+        word = self.registers[CONTROL]
+        if not word & REMOTE:
+            return
+        rising = word & ~self._control
+        self._control = word
+        reference = self.registers[REF1]
+        self._reference = reference if reference < 0x8000 else 0  # reverse is not enabled
+        if rising & RESET and self.fault and not self.blocked:
+            self.fault = 0
+        self._state(word)
+        self._apply()
+
+    def _state(self, word: int) -> None:
+        """Move the profile's state machine."""
+        if not word & OFF1:
+            self.running = False
+            self.inhibited = self.fault != 0
+        elif self.fault or not word & OFF2 or not word & OFF3:
+            self.running = False
+            self.inhibited = True
+        elif not self.inhibited:
+            self.running = bool(word & RUN)
+
+    def _apply(self) -> None:
+        """Send the shaft where state, reference and supervision say."""
+        if self.running and self.lost:
+            self.shaft.command(self.safe_pct, self.ramp_pct_s)
+        elif self.running and self._control & RAMP == RAMP:
+            percent = min(self._reference, FULL) * 100.0 / FULL
+            self.shaft.command(percent, self.ramp_pct_s)
+        else:
+            coasting = self.fault or not self._control & OFF2
+            self.shaft.command(0.0, _COAST_PCT_S if coasting else self.ramp_pct_s)
+
+    def refresh(self, now: int) -> None:
+        """Show the shaft as of `now`."""
+        self.plant.advance(now)
+        if self.plant.steps == self._steps:
+            return
+        self._steps = self.plant.steps
+        speed = self.shaft.speed_pct
+        values = (
+            (STATUS, self._status(speed)),
+            (ACT1, round(speed / 100.0 * FULL) & 0xFFFF),
+            (ACT2, round((speed / 100.0) ** 2 * TORQUE_FULL)),
+        )
+        for address, value in values:
+            if self.registers[address] != value:
+                self.registers[address] = value
+                self.version += 1
+
+    def _status(self, speed: float) -> int:
+        """The status word."""
+        word = self._control
+        ready = not self.inhibited and not self.fault
+        at = self.running and abs(speed - self.shaft.target_pct) < _AT_SETPOINT_PCT
+        return (
+            (READY_ON if ready else 0)
+            | (READY_RUN if ready and word & OFF1 else 0)
+            | (OPERATING if self.running else 0)
+            | (TRIPPED if self.fault else 0)
+            | (OFF2_INACTIVE if word & OFF2 else 0)
+            | (OFF3_INACTIVE if word & OFF3 else 0)
+            | (INHIBITED if self.inhibited else 0)
+            | (WARNING if self.lost else 0)
+            | (AT_SETPOINT if at else 0)
+            | REMOTE_ON
+            | (ABOVE_LIMIT if speed >= 100.0 else 0)
+        )

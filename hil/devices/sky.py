@@ -1,0 +1,126 @@
+"""A plausible sky: BeiDou and GPS satellites on circular orbits over a site.
+
+Mean elements only: right shells, planes and spacing, not today's almanac. Geostationary longitudes
+are those in use; slots of the others are evenly spread. Enough for elevations, azimuths and signal
+strengths that move as they do outside; not for positions to the metre.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import asin, atan2, cos, degrees, pi, radians, sin, sqrt
+from random import Random
+
+_EARTH_KM = 6371.0
+_MU_KM3_S2 = 398_600.4418  # WGS 84
+_EARTH_RAD_S = 7.292_115e-5  # WGS 84
+_SYNCHRONOUS_KM = 42_164.0
+
+BEIDOU, GPS = "BDS", "GPS"
+
+
+@dataclass(frozen=True, slots=True)
+class Orbit:
+    """A circular orbit; angles in radians at Unix time 0, `node` against the Greenwich meridian."""
+
+    system: str
+    number: int
+    radius_km: float
+    inclination: float
+    node: float
+    phase: float
+
+    @property
+    def rate_rad_s(self) -> float:
+        """Mean motion; a synchronous one keeps exactly the Earth's pace."""
+        if self.radius_km == _SYNCHRONOUS_KM:
+            return _EARTH_RAD_S
+        return sqrt(_MU_KM3_S2 / self.radius_km**3)
+
+
+@dataclass(frozen=True, slots=True)
+class Satellite:
+    """One satellite as the receiver sees it; degrees, dBHz (`cn0` 0: seen but not tracked)."""
+
+    system: str
+    number: int
+    elevation: int
+    azimuth: int
+    cn0: int
+
+
+_GEO = ((1, 140.0), (2, 80.0), (3, 110.5), (4, 160.0), (5, 58.75))
+_IGSO = tuple(
+    (number, 118.0 if i < 6 else 95.0, 120.0 * i + (60.0 if i >= 6 else 0.0))
+    for i, number in enumerate((6, 7, 8, 38, 39, 40, 9, 10, 13))
+)
+_MEO_NUMBERS = (*range(19, 31), *range(32, 38), *range(41, 47))
+
+
+def _constellations() -> tuple[Orbit, ...]:
+    orbits = [Orbit(BEIDOU, n, _SYNCHRONOUS_KM, 0.0, radians(lon), 0.0) for n, lon in _GEO]
+    for number, lon, phase in _IGSO:
+        # The ground track crosses the equator northward at `lon`: node and phase cancel out.
+        turn = radians(phase)
+        orbits.append(Orbit(BEIDOU, number, _SYNCHRONOUS_KM, radians(55.0), radians(lon), turn))
+    for i, number in enumerate(_MEO_NUMBERS):  # Walker 24/3/1
+        plane, slot = divmod(i, 8)
+        phase = slot * 45.0 + plane * 15.0
+        orbits.append(
+            Orbit(BEIDOU, number, 27_906.0, radians(55.0), radians(plane * 120.0), radians(phase))
+        )
+    for i in range(24):  # six planes of four
+        plane, slot = divmod(i, 4)
+        phase = slot * 90.0 + plane * 37.0
+        orbits.append(
+            Orbit(GPS, i + 1, 26_560.0, radians(55.0), radians(plane * 60.0), radians(phase))
+        )
+    return tuple(orbits)
+
+
+ORBITS = _constellations()
+
+
+class Sky:
+    """What is above a site; latitude and longitude in degrees."""
+
+    def __init__(self, latitude: float, longitude: float, rng: Random) -> None:
+        """`rng` gives the small unevenness of signal strengths."""
+        lat, lon = radians(latitude), radians(longitude)
+        self._up = (cos(lat) * cos(lon), cos(lat) * sin(lon), sin(lat))
+        self._east = (-sin(lon), cos(lon), 0.0)
+        self._north = (-sin(lat) * cos(lon), -sin(lat) * sin(lon), cos(lat))
+        self._rng = rng
+
+    def visible(self, unix_s: int, mask_deg: float = 5.0, loss_db: float = 0.0) -> list[Satellite]:
+        """Satellites above `mask_deg` at a time, highest first; `loss_db` weakens all signals."""
+        seen = []
+        for orbit in ORBITS:
+            elevation, azimuth = self.look(orbit, unix_s)
+            if elevation >= mask_deg:
+                # 38 dBHz at the horizon, 49 overhead: usual for a patch antenna in the open.
+                cn0 = 38.0 + 11.0 * sin(radians(elevation)) + self._rng.gauss(0.0, 1.0) - loss_db
+                strength = round(cn0) if cn0 >= 15.0 else 0
+                seen.append(
+                    Satellite(
+                        orbit.system, orbit.number, round(elevation), round(azimuth) % 360, strength
+                    )
+                )
+        seen.sort(key=lambda s: (-s.elevation, s.system, s.number))
+        return seen
+
+    def look(self, orbit: Orbit, unix_s: int) -> tuple[float, float]:
+        """Elevation and azimuth of an orbit's satellite at a time, degrees."""
+        along = orbit.phase + orbit.rate_rad_s * unix_s
+        node = orbit.node - _EARTH_RAD_S * unix_s
+        if orbit.radius_km == _SYNCHRONOUS_KM:
+            node -= orbit.phase
+        r, ci = orbit.radius_km, cos(orbit.inclination)
+        x = r * (cos(along) * cos(node) - sin(along) * sin(node) * ci) - _EARTH_KM * self._up[0]
+        y = r * (cos(along) * sin(node) + sin(along) * cos(node) * ci) - _EARTH_KM * self._up[1]
+        z = r * sin(along) * sin(orbit.inclination) - _EARTH_KM * self._up[2]
+        up = x * self._up[0] + y * self._up[1] + z * self._up[2]
+        east = x * self._east[0] + y * self._east[1]
+        north = x * self._north[0] + y * self._north[1] + z * self._north[2]
+        elevation = asin(up / sqrt(x * x + y * y + z * z))
+        return degrees(elevation), degrees(atan2(east, north) % (2.0 * pi))

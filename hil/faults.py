@@ -1,0 +1,69 @@
+"""The words for what happens in a scenario: events and faults, each with how to do and undo it.
+
+Not the devices: each word turns something that an emulated device, the plant or a line already offers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hil.row import Row
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word: what it means, whether it needs a value, how it is done and undone."""
+
+    about: str
+    do: Callable[[Row, float], None]
+    undo: Callable[[Row], None] | None = None
+    needs_value: bool = False
+
+
+def _set_load(row: Row, value: float) -> None:
+    row.plant.set_load(value)
+
+
+def _set_fws(row: Row, value: float) -> None:
+    row.plant.set_fws(value)
+
+
+EVENTS: dict[str, Word] = {
+    "it_load": Word("the IT load steps to value kW", _set_load, needs_value=True),
+    "fws_temperature": Word("the facility water steps to value °C", _set_fws, needs_value=True),
+    "bus_silent": Word(
+        "nothing on the field bus answers",
+        lambda row, _: setattr(row.bus, "silent", True),
+        lambda row: setattr(row.bus, "silent", False),
+    ),
+    "rpu_dead": Word(
+        "the RPU does not answer",
+        lambda row, _: setattr(row.rpu, "dead", True),
+        lambda row: setattr(row.rpu, "dead", False),
+    ),
+    "valve_dead": Word(
+        "the valve does not answer",
+        lambda row, _: setattr(row.valve, "dead", True),
+        lambda row: setattr(row.valve, "dead", False),
+    ),
+    "pump_trip": Word(
+        "the drive of pump number value trips",
+        lambda row, value: row.drives[int(value) - 1].trip(),
+        needs_value=True,
+    ),
+    "receiver_outage": Word(
+        "the receiver says nothing",
+        lambda row, _: setattr(row.receiver, "outage", True),
+        lambda row: setattr(row.receiver, "outage", False),
+    ),
+    "receiver_no_fix": Word(
+        "the receiver has no fix",
+        lambda row, _: setattr(row.receiver, "no_fix", True),
+        lambda row: setattr(row.receiver, "no_fix", False),
+    ),
+    "broker_down": Word(
+        "the link to the broker is cut",
+        lambda row, _: row.set_link_down(True),
+        lambda row: row.set_link_down(False),
+    ),
+}
+"""Every word a scenario's `do` may use."""

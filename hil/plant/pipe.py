@@ -1,0 +1,102 @@
+"""Plug flow in a pipe: what goes in comes out later, by volume, not by time.
+
+A first-in first-out queue of parcels (volume, temperature). Parcels do not mix and lose no heat to
+the room. What leaves is the exact volume average, so that energy is conserved to rounding.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+_TINY_L = 1e-9
+
+
+class Pipe:
+    """A full pipe of `volume_l` litres that starts at one temperature, degC."""
+
+    __slots__ = (
+        "_grain_l",
+        "_head_c",
+        "_head_l",
+        "_left_c",
+        "_left_l",
+        "_parcels",
+        "_tail_c",
+        "_tail_l",
+        "volume_l",
+    )
+
+    def __init__(self, volume_l: float, start_c: float, grain_l: float) -> None:
+        """`grain_l` bounds the memory: smaller parcels are merged until they are that big."""
+        if volume_l <= 0.0 or grain_l <= 0.0:
+            raise ValueError("a pipe needs a volume and a grain above 0 L")
+        self.volume_l = volume_l
+        self._grain_l = grain_l
+        self._parcels: deque[tuple[float, float]] = deque()
+        self._head_l, self._head_c = volume_l, start_c  # next to leave
+        self._tail_l, self._tail_c = 0.0, start_c  # last to come, still growing
+        self._left_l, self._left_c = 0.0, start_c  # last to have left whole
+
+    def draw(self, litres: float) -> float:
+        """Take `litres` (at most the pipe's volume) off the outlet; their mean temperature, degC.
+
+        A `fill` of as much must follow. With no flow: the temperature at the outlet.
+        """
+        rest = self._head_l - litres
+        if rest > _TINY_L:
+            self._head_l = rest
+            return self._head_c
+        if litres <= 0.0:
+            return self._head_c
+        taken, heat = 0.0, 0.0
+        while self._head_l <= litres - taken + _TINY_L and self._next():
+            taken += self._left_l
+            heat += self._left_l * self._left_c
+        part = litres - taken
+        self._head_l -= part
+        return (heat + part * self._head_c) / litres
+
+    def _next(self) -> bool:
+        """Bring the next parcel to the outlet; false when there is none."""
+        left_l, left_c = self._head_l, self._head_c
+        if self._parcels:
+            self._head_l, self._head_c = self._parcels.popleft()
+        elif self._tail_l > 0.0:
+            self._head_l, self._head_c = self._tail_l, self._tail_c
+            self._tail_l = 0.0
+        else:
+            return False
+        self._left_l, self._left_c = left_l, left_c
+        return True
+
+    def fill(self, litres: float, celsius: float) -> None:
+        """Push `litres` in at `celsius`, after `draw` made room for them."""
+        if litres <= 0.0:
+            return
+        tail = self._tail_l + litres
+        self._tail_c += (celsius - self._tail_c) * litres / tail
+        if tail >= self._grain_l:
+            self._parcels.append((tail, self._tail_c))
+            tail = 0.0
+        self._tail_l = tail
+
+    @property
+    def outlet_c(self) -> float:
+        """Temperature of the parcel that leaves next, degC."""
+        return self._head_c
+
+    @property
+    def parcels(self) -> int:
+        """How many parcels are held."""
+        return len(self._parcels) + 2
+
+    def litre_degrees(self) -> float:
+        """Sum of volume times temperature over the pipe, L degC: its energy but for rho cp."""
+        total = self._head_l * self._head_c + self._tail_l * self._tail_c
+        for litres, celsius in self._parcels:
+            total += litres * celsius
+        return total
+
+    def held_l(self) -> float:
+        """Sum of the parcels' volumes, L: equal to `volume_l` unless parcels were lost."""
+        return self._head_l + self._tail_l + sum(litres for litres, _ in self._parcels)

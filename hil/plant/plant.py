@@ -1,0 +1,408 @@
+"""The thermal-hydraulic plant behind the emulated devices: one row, its CDU and facility water.
+
+    racks (cold plates) --return pipe--> heat exchanger --supply pipe--> racks      secondary, TCS
+    facility water --control valve--> heat exchanger --> facility return            primary, FWS
+
+It is a lumped model in fixed steps (250 ms), advanced lazily to the time a device asks for. Every
+thermal mass is solved exactly over the step with its inputs held, so that energy balances to
+rounding at any step length; only what crosses between parts is held for one step. What depends on
+flows alone (hydraulics, exchanger, cold plates) is computed again only when a flow changed.
+
+It is not: a model of the facility behind the inlet temperature, of fluid inertia, of heat lost to
+the room, or of properties that change with temperature.
+
+How it answers at the default point (for whoever tunes a controller; the tests hold these figures):
+    100 kW, 32 degC, FWS 24 degC: valve 54 %, -0.43 K of supply per % of valve in the long run
+     50 kW, the same:             valve 41 %, -0.39 K per %
+    sensed supply after a valve step, as a share of the long run, at 100 (50) kW: 29 (20) % in 10 s,
+    49 (34) % in 20 s, 81 (65) % in 60 s, 98 (92) % in 150 s. The exchanger (8 s) and the sensor
+    (4 s) come first, without dead time; the rest comes as the coolant goes round (20 s of pipes).
+    a load step reaches the supply after 12 s; with the valve held, 50 to 100 kW ends 8 K higher.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, pi, sin
+from random import Random
+
+from hil.plant.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
+from hil.plant.hydraulics import OperatingPoint, Pump, operating_point
+from hil.plant.loads import LoadSchedule
+from hil.plant.parameters import PlantParameters
+from hil.plant.pipe import Pipe
+from hil.plant.sensors import Sensor
+from hil.plant.valve import Actuator, valve_flow_lpm
+
+_SECOND_US = 1_000_000
+_PIPE_GRAINS = 64
+_PIPE_LEAST_L = 10.0  # more than flows in one quantum of 2 s
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyBalance:
+    """Joules since the start: heat in, heat out, change of what is stored, and what is missing."""
+
+    in_j: float
+    out_j: float
+    stored_j: float
+
+    @property
+    def residual_j(self) -> float:
+        """Stored + out - in: 0 for a plant that neither makes nor loses energy."""
+        return self.stored_j + self.out_j - self.in_j
+
+
+def steady_return_c(
+    p: PlantParameters, it_kw: float, point: OperatingPoint, valve_pct: float
+) -> float:
+    """Steady temperature at the exchanger's secondary inlet for a valve stroke, degC."""
+    heat_w = 1000.0 * it_kw + shaft_w(p, point)
+    ec = exchanger_w_k(p, point.flow_lpm, valve_flow_lpm(p, valve_pct))
+    return p.fws_c + heat_w / ec
+
+
+def steady_supply_c(
+    p: PlantParameters, it_kw: float, point: OperatingPoint, valve_pct: float
+) -> float:
+    """Steady supply temperature for a valve stroke, degC."""
+    c = capacity_w_k(point.flow_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
+    return steady_return_c(p, it_kw, point, valve_pct) - 1000.0 * it_kw / c
+
+
+def steady_valve_pct(
+    p: PlantParameters, it_kw: float, supply_c: float, pumps_pct: tuple[float, ...]
+) -> float:
+    """Valve stroke (0 to 100 %) that holds `supply_c` at `it_kw`; the nearest end if none does."""
+    point = operating_point(p, list(pumps_pct))
+    low, high = 0.0, 100.0
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        if steady_supply_c(p, it_kw, point, middle) > supply_c:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def shaft_w(p: PlantParameters, point: OperatingPoint) -> float:
+    """Shaft power of all pumps, W: it ends as heat in the coolant."""
+    return point.head_kpa * point.flow_lpm / 60.0 / p.pump_efficiency
+
+
+class Plant:
+    """The row. Devices read attributes and call `pumps[i].command`, `valve.command`.
+
+    `advance(now)` first: attributes are as of the last whole quantum before `now`. `supply_c`,
+    `return_c`, `flow_lpm`, `supply_kpa`, `return_kpa` are what sensors show; names with `true` and
+    the rest are the truth. Settable at any time: `load` (schedule, limit), `fws_target_c` and
+    `fws_rate_k_min`, `pumps[i].seized`, `valve.stuck`, `fouling` (UA share, 0 to 1],
+    `fws_pressure` (share of the mains' pressure, 0 or more).
+    """
+
+    def __init__(
+        self,
+        rng: Random,
+        parameters: PlantParameters | None = None,
+        start_us: int = 0,
+        quantum_us: int = 250_000,
+    ) -> None:
+        """Solve the steady state of the parameters' start point and stand there."""
+        p = parameters or PlantParameters()
+        if len(p.rack_share) != p.racks or abs(sum(p.rack_share) - 1.0) > 1e-9:
+            raise ValueError("rack_share needs one share per rack, 1.0 in all")
+        if len(p.start_pump_pct) != p.pumps:
+            raise ValueError("start_pump_pct needs one speed per pump")
+        if min(p.supply_pipe_l, p.return_pipe_l) < _PIPE_LEAST_L:
+            raise ValueError(f"a pipe holds at least {_PIPE_LEAST_L:g} L")
+        self.parameters = p
+        self.steps = 0
+        self.load = LoadSchedule(p.start_it_kw)
+        self.fws_target_c = p.fws_c
+        self.fws_rate_k_min = 0.0
+        self._fouling = 1.0
+        self._fws_pressure = 1.0
+        self._start_us = start_us
+        self._due_us = start_us + quantum_us
+        self._settle(quantum_us)
+        self._instrument(rng)
+
+    # Construction.
+
+    def _settle(self, quantum_us: int) -> None:
+        """Set every state to the steady point."""
+        p = self.parameters
+        self.pumps = [Pump(p.pump_slew_pct_s, n, n) for n in p.start_pump_pct]
+        self.point = operating_point(p, list(p.start_pump_pct))
+        if self.point.flow_lpm <= 0.0:
+            raise ValueError("start_pump_pct gives no flow: a run cannot start settled")
+        valve_pct = steady_valve_pct(p, p.start_it_kw, p.start_supply_c, p.start_pump_pct)
+        self.valve = Actuator(p.valve_stroke_s, p.valve_deadband_pct, valve_pct, valve_pct)
+        self.it_kw = p.start_it_kw
+        self.fws_base_c = self.fws_c = p.fws_c
+        self.return_true_c = steady_return_c(p, p.start_it_kw, self.point, valve_pct)
+        self.supply_true_c = steady_supply_c(p, p.start_it_kw, self.point, valve_pct)
+        self.rack_in_c = self.supply_true_c
+        self._supply_pipe = self._pipe(p.supply_pipe_l, self.supply_true_c)
+        self._return_pipe = self._pipe(p.return_pipe_l, self.return_true_c)
+        self.retime(quantum_us)
+        self.rack_case_c = [
+            self.rack_in_c + 1000.0 * p.start_it_kw * share / plate
+            for share, plate in zip(p.rack_share, self._plates, strict=True)
+        ]
+        self._in_j = self._out_j = 0.0
+        self._stored0_j = self._stored_j()
+        self.hx_w = 1000.0 * self.it_kw + self.shaft_w
+
+    @staticmethod
+    def _pipe(volume_l: float, start_c: float) -> Pipe:
+        return Pipe(volume_l, start_c, volume_l / _PIPE_GRAINS)
+
+    def _instrument(self, rng: Random) -> None:
+        """Put the sensors on, settled."""
+        p, dt = self.parameters, self._dt_s
+        lag, sigma = p.temperature_lag_s, p.temperature_noise_k
+        self._supply_t = Sensor(rng, self.supply_true_c, lag, sigma, dt)
+        self._return_t = Sensor(rng, self.return_true_c, lag, sigma, dt)
+        self._flow = Sensor(rng, self.point.flow_lpm, p.flow_lag_s, p.flow_noise_lpm, dt)
+        lag, sigma = p.pressure_lag_s, p.pressure_noise_kpa
+        self._supply_p = Sensor(rng, p.suction_kpa + self.dp_kpa, lag, sigma, dt)
+        self._return_p = Sensor(rng, p.suction_kpa, lag, sigma, dt)
+        self._sensors = (self._supply_t, self._return_t, self._flow, self._supply_p, self._return_p)
+
+    def retime(self, quantum_us: int) -> None:
+        """Use another step (1 ms to 2 s), from the next step on."""
+        if not 1_000 <= quantum_us <= 2_000_000:
+            raise ValueError("a quantum is 1 ms to 2 s")
+        self.quantum_us = quantum_us
+        self._dt_s = quantum_us / _SECOND_US
+        self._renew_every = max(1, _SECOND_US // quantum_us)
+        self._it_keep = exp(-self._dt_s / self.parameters.it_lag_s)
+        for sensor in getattr(self, "_sensors", ()):
+            sensor.retime(self._dt_s)
+        self._reflow()
+
+    # What sensors show, and other read-outs.
+
+    @property
+    def supply_c(self) -> float:
+        """Sensed supply temperature at the CDU's outlet, degC."""
+        return self._supply_t.value
+
+    @property
+    def return_c(self) -> float:
+        """Sensed return temperature at the CDU's inlet, degC."""
+        return self._return_t.value
+
+    @property
+    def flow_lpm(self) -> float:
+        """Sensed secondary flow, L/min."""
+        return max(self._flow.value, 0.0)
+
+    @property
+    def supply_kpa(self) -> float:
+        """Sensed pressure at the CDU's outlet, kPa (gauge)."""
+        return self._supply_p.value
+
+    @property
+    def return_kpa(self) -> float:
+        """Sensed pressure at the CDU's inlet, kPa (gauge)."""
+        return self._return_p.value
+
+    @property
+    def flow_true_lpm(self) -> float:
+        """Secondary flow, L/min."""
+        return self.point.flow_lpm
+
+    @property
+    def case_c(self) -> float:
+        """Hottest case of the row, degC."""
+        return max(self.rack_case_c)
+
+    @property
+    def load_kw(self) -> float:
+        """IT power that the schedule asks for, before lag and limit, kW."""
+        return self.load.wanted_kw
+
+    @property
+    def valve_position_pct(self) -> float:
+        """Stroke of the facility water valve, %."""
+        return self.valve.position_pct
+
+    @property
+    def valve_command_pct(self) -> float:
+        """Where the valve was last told to go, %."""
+        return self.valve.command_pct
+
+    @property
+    def fws_out_c(self) -> float:
+        """Facility water leaving the exchanger, degC."""
+        return self.fws_c + self.hx_w / self._fws_c_w_k if self._fws_c_w_k > 0.0 else self.fws_c
+
+    @property
+    def pump_electric_w(self) -> float:
+        """Electric power of the pumps, W."""
+        return self.shaft_w / self.parameters.motor_efficiency
+
+    @property
+    def cooling_w(self) -> float:
+        """Heat that the CDU would compute from its own sensors, W."""
+        p = self.parameters
+        c = capacity_w_k(self.flow_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
+        return c * (self.return_c - self.supply_c)
+
+    def pump_rpm(self, index: int) -> float:
+        """Shaft speed of a pump, 1/min."""
+        return self.pumps[index].speed_pct * self.parameters.pump_rpm / 100.0
+
+    def energy(self) -> EnergyBalance:
+        """The energy account since the start."""
+        return EnergyBalance(self._in_j, self._out_j, self._stored_j() - self._stored0_j)
+
+    def set_load(self, kw: float) -> None:
+        """Step the row's IT power to `kw` now."""
+        self.load.set(kw)
+
+    def set_fws(self, celsius: float, rate_k_min: float = 0.0) -> None:
+        """Move the facility water to `celsius`: at once, or at `rate_k_min` kelvin a minute."""
+        self.fws_target_c = celsius
+        self.fws_rate_k_min = rate_k_min
+
+    @property
+    def fouling(self) -> float:
+        """Share of the exchanger's UA that is left, above 0 to 1."""
+        return self._fouling
+
+    @fouling.setter
+    def fouling(self, share: float) -> None:
+        if not 0.0 < share <= 1.0:
+            raise ValueError("fouling is a share above 0, up to 1")
+        self._fouling = share
+        self._reflow()
+
+    @property
+    def fws_pressure(self) -> float:
+        """Facility water pressure as a share of its design value, 0 to 2."""
+        return self._fws_pressure
+
+    @fws_pressure.setter
+    def fws_pressure(self, share: float) -> None:
+        if not 0.0 <= share <= 2.0:
+            raise ValueError("fws_pressure is a share of 0 to 2")
+        self._fws_pressure = share
+        self._reflow()
+
+    # Time.
+
+    def advance(self, now: int) -> None:
+        """Step up to `now` (monotonic µs); nothing happens before a whole quantum has passed."""
+        while self._due_us <= now:
+            self._step(self._due_us)
+            self._due_us += self.quantum_us
+
+    def _step(self, now: int) -> None:
+        """One quantum that ends at `now`."""
+        dt = self._dt_s
+        self.steps += 1
+        changed = self.valve.step(dt)
+        for pump in self.pumps:
+            if pump.step(dt):
+                changed = True
+        if changed:
+            self._reflow()
+        slow = self.steps % self._renew_every == 0
+        if slow:
+            self._drift(now)
+        wanted = self.load.power_kw(now)
+        self.it_kw = wanted + (self.it_kw - wanted) * self._it_keep
+        litres = self.point.flow_lpm * dt / 60.0
+        self._thermal(dt, litres)
+        self._sense(slow)
+
+    def _thermal(self, dt: float, litres: float) -> None:
+        """Racks, pipes and exchanger over one step: what leaves the pipes, then what enters."""
+        back = self.return_true_c = self._return_pipe.draw(litres)
+        rack_in = self.rack_in_c = self._supply_pipe.draw(litres)
+        self._supply_pipe.fill(litres, self._exchanger(dt, back))
+        total = self._racks(dt, rack_in)
+        rise = total / self._tcs_c_w_k if self._tcs_c_w_k > 0.0 else 0.0
+        self._return_pipe.fill(litres, rack_in + rise)
+        self._in_j += (1000.0 * self.it_kw + self.shaft_w) * dt
+
+    def _racks(self, dt: float, rack_in: float) -> float:
+        """Cases over one step; the mean heat that goes into the coolant, W."""
+        case, plates, keeps = self.rack_case_c, self._plates, self._plate_keep
+        it_w, mass, total = 1000.0 * self.it_kw, self.parameters.plate_j_k, 0.0
+        for i, share in enumerate(self.parameters.rack_share):
+            q = it_w * share
+            old = case[i]
+            if plates[i] > 0.0:
+                end = rack_in + q / plates[i]
+                new = end + (old - end) * keeps[i]
+            else:
+                new = old + q * dt / mass
+            case[i] = new
+            total += q - mass * (new - old) / dt
+        return total
+
+    def _exchanger(self, dt: float, back: float) -> float:
+        """The exchanger over one step; the mean temperature that leaves it, degC."""
+        c = self._tcs_c_w_k
+        if c <= 0.0:
+            self.hx_w = 0.0
+            return self.supply_true_c
+        q = self.hx_w = self._hx_w_k * (back - self.fws_c)
+        end = back + (self.shaft_w - q) / c
+        old = self.supply_true_c
+        new = self.supply_true_c = end + (old - end) * self._hx_keep
+        self._out_j += q * dt
+        return end - self.parameters.hx_j_k * (new - old) / (c * dt)
+
+    def _sense(self, slow: bool) -> None:
+        """Move the sensors; take new noise once a second."""
+        if slow:
+            for sensor in self._sensors:
+                sensor.renew()
+        suction = self.parameters.suction_kpa
+        self._supply_t.step(self.supply_true_c)
+        self._return_t.step(self.return_true_c)
+        self._flow.step(self.point.flow_lpm)
+        self._supply_p.step(suction + self.dp_kpa)
+        self._return_p.step(suction)
+
+    def _drift(self, now: int) -> None:
+        """Facility water: ramp towards its target with a slow swing around it; once a second."""
+        p = self.parameters
+        gap = self.fws_target_c - self.fws_base_c
+        if gap != 0.0:
+            reach = self.fws_rate_k_min / 60.0 * max(1.0, self._dt_s)
+            if self.fws_rate_k_min <= 0.0 or abs(gap) <= reach:
+                self.fws_base_c = self.fws_target_c
+            else:
+                self.fws_base_c += reach if gap > 0.0 else -reach
+        turn = 2.0 * pi * (now - self._start_us) / _SECOND_US / p.fws_swing_period_s
+        self.fws_c = self.fws_base_c + p.fws_swing_k * sin(turn)
+
+    def _reflow(self) -> None:
+        """Everything that depends on flows alone."""
+        p, dt = self.parameters, self._dt_s
+        self.point = operating_point(p, [pump.speed_pct for pump in self.pumps])
+        flow = self.point.flow_lpm
+        self.dp_kpa = p.row_kpa * (flow / p.tcs_design_lpm) ** 2
+        self.shaft_w = shaft_w(p, self.point)
+        self.fws_flow_lpm = valve_flow_lpm(p, self.valve.position_pct) * self._fws_pressure**0.5
+        self._tcs_c_w_k = capacity_w_k(flow, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
+        self._fws_c_w_k = capacity_w_k(self.fws_flow_lpm, p.fws_rho_kg_m3, p.fws_cp_j_kgk)
+        self._hx_w_k = exchanger_w_k(p, flow, self.fws_flow_lpm, self._fouling)
+        self._hx_keep = exp(-self._tcs_c_w_k * dt / p.hx_j_k)
+        design = p.tcs_design_lpm
+        self._plates = [plate_w_k(p, flow * s, design * s) for s in p.rack_share]
+        self._plate_keep = [exp(-g * dt / p.plate_j_k) for g in self._plates]
+
+    def _stored_j(self) -> float:
+        """Energy above 0 degC in cases, exchanger and pipes, J."""
+        p = self.parameters
+        litres = self._supply_pipe.litre_degrees() + self._return_pipe.litre_degrees()
+        stored = 0.001 * litres * p.tcs_rho_kg_m3 * p.tcs_cp_j_kgk
+        stored += p.hx_j_k * self.supply_true_c
+        return stored + p.plate_j_k * sum(self.rack_case_c)

@@ -1,0 +1,139 @@
+"""The bench in real time: a row behind real ports, and the agent as a process of its own.
+
+Not a scenario and not the demo: both stand on this. The serial lines are pseudo-terminals, the broker is a
+TCP socket on loopback (or somebody's own broker), the state folder is a temporary one. True UTC is the
+machine's clock.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from agent.agent import FIRST_BUS, RECEIVER
+from agent.status import KEY
+from hil.errors import BenchError
+from hil.lines import SerialLine
+from hil.realports import PtyPort, TcpPort
+from hil.row import BUS_BAUD, RECEIVER_BAUD, Row
+from hil.setting import Setting
+from hil.shells.realtime import RealTimeShell
+from hil.world import World
+
+_SECOND = 1_000_000
+_BITS_8N1, _BITS_8E1 = 10, 11
+ROOT = Path(__file__).resolve().parents[1]
+AGENT = {
+    "cpython": [sys.executable, "-P", str(ROOT / "coldloop.py"), "agent", "--config"],
+    "micropython": ["micropython", "-X", "heapsize=256wK", "-m", "agent.shell.micropython"],
+}
+"""How the agent is started on each interpreter; the configuration file comes last."""
+
+
+class RealBench:
+    """A row in real time. Use it in a `with` block; it closes ports, agent and folder."""
+
+    def __init__(self, setting: Setting, seed: int, broker: str | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="coldloop-"))
+        self.world = World(seed, time.time_ns() // 1000)
+        self.shell = RealTimeShell(self.world)
+        self.row = Row(self.world, setting)
+        self.row.utc_at = lambda mono: self.world.utc(mono - self.shell.base)
+        self.receiver = PtyPort(self.shell)
+        self.bus = PtyPort(self.shell)
+        self.broker: TcpPort | None = None
+        self._agent: subprocess.Popen[bytes] | None = None
+        self._join()
+        if broker is None:
+            latency = int(setting.broker_latency_ms * 1000)
+            self.broker = TcpPort(self.shell, self.row.broker, latency)
+            self.row.set_link_down = self.broker.set_down
+            broker = f"127.0.0.1:{self.broker.address[1]}"
+        self.ports = {
+            "receiver": f"serial:{self.receiver.path}?baud={RECEIVER_BAUD}",
+            "bus": f"serial:{self.bus.path}?baud={BUS_BAUD}&parity=E",
+            "broker": f"tcp:{broker}",
+        }
+
+    def _join(self) -> None:
+        for port, device, number, char_us in (
+            (self.receiver, self.row.receiver, RECEIVER, _BITS_8N1 * _SECOND // RECEIVER_BAUD),
+            (self.bus, self.row.bus, FIRST_BUS, _BITS_8E1 * _SECOND // BUS_BAUD),
+        ):
+            port.line = SerialLine(self.world, device, char_us, port.to_agent, number)
+        self.world.at(0, self._keep_plant)
+
+    def _keep_plant(self) -> None:
+        """Let the plant go on though no device may be asked."""
+        self.row.plant.advance(self.world.now)
+        self.world.at(self.world.now + _SECOND // 4, self._keep_plant)
+
+    def config(self) -> dict[str, Any]:
+        """Write the configuration of an agent for this bench."""
+        ports = self.ports
+        return self.row.config(
+            ports["receiver"], ports["bus"], ports["broker"], f"store:{self.folder}"
+        )
+
+    def start_agent(self, dut: str = "cpython", log: Path | None = None) -> None:
+        """Start the agent on the interpreter `dut` as a process of its own."""
+        path = self.folder / "unit.json"
+        path.write_text(json.dumps(self.config(), indent=2), encoding="utf-8")
+        target = open(log, "wb") if log is not None else subprocess.DEVNULL
+        environment = {**os.environ, "MICROPYPATH": f"{ROOT}:.frozen"}
+        try:
+            self._agent = subprocess.Popen(
+                [*AGENT[dut], str(path)], stdout=target, stderr=target, cwd=ROOT, env=environment
+            )
+        except FileNotFoundError:
+            raise BenchError(f"{dut}: not installed; install Debian's package {dut}") from None
+        finally:
+            if log is not None:
+                target.close()  # type: ignore[union-attr]
+
+    def agent_ended(self) -> int | None:
+        """Give the agent's exit code when it has ended by itself."""
+        return None if self._agent is None else self._agent.poll()
+
+    def status(self) -> dict[str, Any] | None:
+        """Read what the agent last said of itself."""
+        try:
+            text = (self.folder / KEY).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        status: dict[str, Any] = json.loads(text)
+        return status
+
+    def stop_agent(self) -> None:
+        """End the agent, gently at first."""
+        if self._agent is None or self._agent.poll() is not None:
+            return
+        self._agent.terminate()
+        try:
+            self._agent.wait(5)
+        except subprocess.TimeoutExpired:
+            self._agent.kill()
+            self._agent.wait(5)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop_agent()
+        self.receiver.close()
+        self.bus.close()
+        if self.broker is not None:
+            self.broker.close()
+        self.shell.close()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,72 @@
+"""A scenario in real time: the same row, faults, measures and judge, over real ports.
+
+The agent is a process of its own on the interpreter under test. There is no digest: real time never
+repeats itself to the microsecond.
+"""
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hil.errors import BenchError
+from hil.judge import Judge
+from hil.measures import read
+from hil.realbench import RealBench
+from hil.scenario import Scenario
+from hil.timeline import schedule
+from hil.virtualrun import Outcome
+
+_SECOND = 1_000_000
+
+
+class RealRun:
+    """One scenario with one seed against an agent on the interpreter `dut`."""
+
+    def __init__(self, scenario: Scenario, seed: int, dut: str) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.dut = dut
+        self.status: dict[str, Any] | None = None
+        self.judge = Judge(scenario)
+        self._seconds = 0
+
+    def run(self, log: Path | None = None) -> Outcome:
+        """Run the scenario to its end and judge it."""
+        with RealBench(self.scenario.row, self.seed) as bench:
+            stop_on_signals(bench)
+            schedule(self.scenario, bench.row)
+            bench.world.at(_SECOND, self._sample, bench)
+            bench.start_agent(self.dut, log)
+            bench.shell.run(int(self.scenario.seconds * _SECOND) + _SECOND // 2)
+            if bench.shell.stopped:
+                raise BenchError("interrupted")
+            wall_s = bench.shell.now() / _SECOND
+        return Outcome(
+            self.scenario.name,
+            self.seed,
+            self.dut,
+            tuple(self.judge.failures()),
+            None,
+            float(self._seconds),
+            wall_s,
+        )
+
+    def _sample(self, bench: RealBench) -> None:
+        self._seconds += 1
+        code = bench.agent_ended()
+        if code is not None:
+            raise BenchError(f"the agent ended with {code} after {self._seconds} s")
+        self.status = bench.status()
+        self.judge.sample(self._seconds, lambda name: read(bench.row, self.status, name))
+        bench.world.at((self._seconds + 1) * _SECOND, self._sample, bench)
+
+
+def stop_on_signals(bench: RealBench) -> None:
+    """Let SIGINT and SIGTERM end the bench in order."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        bench.shell.stop()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)

@@ -1,0 +1,80 @@
+"""A row to control: the plant, its emulated devices, and the agent's configuration for them.
+
+Not the ports: whoever builds a row joins its devices to far ends in virtual time (`hil.virtualrun`) or to
+real ports (`hil.realbench`), and says how the link to the broker is cut.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from hil.devices.broker import Broker
+from hil.devices.drive import Drive
+from hil.devices.modbus_line import ModbusLine
+from hil.devices.receiver import Receiver
+from hil.devices.rpu import Rpu
+from hil.devices.valve import Valve
+from hil.plant.parameters import PlantParameters
+from hil.plant.plant import Plant
+from hil.setting import Setting
+from hil.world import World
+
+SITE_E7 = (252_048_000, 552_708_000)
+"""Latitude and longitude of the emulated site in 1e-7 degrees: Dubai."""
+
+RPU_UNIT, VALVE_UNIT, FIRST_DRIVE_UNIT = 12, 20, 31
+RECEIVER_BAUD, BUS_BAUD = 115_200, 19_200
+
+
+class Row:
+    """The devices of a row in `world`, as `setting` wants them."""
+
+    def __init__(self, world: World, setting: Setting) -> None:
+        self.world = world
+        self.setting = setting
+        self.set_link_down: Callable[[bool], None] = lambda down: None
+        self.utc_at: Callable[[int], int] = world.utc
+        start_pct = (70.0,) + (0.0,) * (setting.pumps - 1)
+        self.plant = Plant(
+            world.random("plant"),
+            PlantParameters(
+                start_it_kw=setting.it_kw,
+                start_supply_c=setting.setpoint_c,
+                fws_c=setting.fws_c,
+                pumps=setting.pumps,
+                start_pump_pct=start_pct,
+            ),
+        )
+        self.rpu = Rpu(self.plant, RPU_UNIT)
+        self.valve = Valve(self.plant, VALVE_UNIT)
+        self.drives = [
+            Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(setting.pumps)
+        ]
+        self.bus = ModbusLine([self.rpu, self.valve, *self.drives])
+        self.receiver = Receiver(
+            SITE_E7, world.utc, world.random("receiver"), latency_us=int(setting.receiver_latency_ms * 1000)
+        )
+        self.broker = Broker()
+
+    def config(self, receiver: str, bus: str, broker: str, state: str) -> dict[str, Any]:
+        """Write the configuration of the agent that controls this row through four ports."""
+        setting = self.setting
+        pumps = [f"pump{i + 1}" for i in range(setting.pumps)]
+        devices = [("rpu", RPU_UNIT, "orv3_rpu"), ("valve", VALVE_UNIT, "belimo_valve")]
+        devices += [(name, FIRST_DRIVE_UNIT + i, "abb_acs580") for i, name in enumerate(pumps)]
+        return {
+            "version": 1,
+            "site": "bench",
+            "unit": "cdu1",
+            "receiver": {"port": receiver, "latency_ms": setting.receiver_latency_ms},
+            "buses": {"bus": bus},
+            "broker": {"address": broker},
+            "state": state,
+            "devices": [
+                {"name": name, "bus": "bus", "unit": unit, "profile": profile}
+                for name, unit, profile in devices
+            ],
+            "control": {
+                "supply": {"setpoint_c": setting.setpoint_c, "sensor": "rpu", "valve": "valve"},
+                "dp": {"setpoint_kpa": setting.setpoint_kpa, "sensor": "rpu", "pumps": pumps},
+            },
+        }

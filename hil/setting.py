@@ -1,0 +1,17 @@
+"""The setting of a row at the start of a run, as data."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The row that a scenario starts with."""
+
+    it_kw: float = 50.0
+    fws_c: float = 24.0
+    pumps: int = 2
+    setpoint_c: float = 32.0
+    setpoint_kpa: float = 80.0
+    receiver_latency_ms: float = 60.0
+    drift_ppm: float = 2.0
+    broker_latency_ms: float = 20.0

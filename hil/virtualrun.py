@@ -1,0 +1,134 @@
+"""A scenario in virtual time: row, far ends, shell and controller joined, run, sampled, judged.
+
+One sample a second is taken, when the world's second has passed, of the plant and of what the agent last
+said of itself. The digest covers everything that went in and out of the controller.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from agent.agent import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
+from agent.commands import profiles
+from hil.dut import Dut, InProcess
+from hil.ends import SerialEnd, SinkEnd, TcpEnd
+from hil.judge import Judge
+from hil.lines import SerialLine
+from hil.measures import read
+from hil.row import BUS_BAUD, RECEIVER_BAUD, Row
+from hil.scenario import Scenario
+from hil.shells.virtual import VirtualShell
+from hil.timeline import schedule
+from hil.world import World
+
+START_UTC = 1_795_500_000_000_000
+"""UTC at the start of every virtual run, microseconds: 2026-11-24T06:00:00Z."""
+
+_SECOND = 1_000_000
+_BITS_8N1, _BITS_8E1 = 10, 11
+
+MakeDut = Callable[[dict[str, Any], dict[str, dict[str, Any]]], Dut]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run was and how it was judged."""
+
+    scenario: str
+    seed: int
+    dut: str
+    failures: tuple[str, ...]
+    digest: str | None
+    virtual_s: float
+    wall_s: float
+
+    def record(self) -> dict[str, Any]:
+        """Give the outcome as the JSON record of `coldloop hil run --json`."""
+        return {
+            "scenario": self.scenario,
+            "seed": self.seed,
+            "dut": self.dut,
+            "verdict": "fail" if self.failures else "pass",
+            "digest": self.digest,
+            "virtual_s": self.virtual_s,
+            "wall_s": round(self.wall_s, 3),
+            "speed": round(self.virtual_s / self.wall_s, 1),
+            "failures": list(self.failures),
+        }
+
+
+class VirtualRun:
+    """One scenario with one seed, ready to `run`."""
+
+    def __init__(self, scenario: Scenario, seed: int, make_dut: MakeDut = InProcess) -> None:
+        setting = scenario.row
+        self.scenario = scenario
+        self.status: dict[str, Any] | None = None
+        self.console: list[str] = []
+        self._status_text = b""
+        self.world = World(seed, START_UTC, int(setting.drift_ppm * 1000))
+        self.row = Row(self.world, setting)
+        config = self.row.config(
+            f"serial:/virtual/receiver?baud={RECEIVER_BAUD}",
+            f"serial:/virtual/bus?baud={BUS_BAUD}&parity=E",
+            "tcp:broker.virtual:1883",
+            "store:/virtual/state",
+        )
+        self.dut = make_dut(config, profiles())
+        self.shell = VirtualShell(self.world, self.dut)
+        self._join()
+        self.judge = Judge(scenario)
+        schedule(scenario, self.row)
+
+    def _join(self) -> None:
+        shell, world, row = self.shell, self.world, self.row
+        for port, device, char_us in (
+            (RECEIVER, row.receiver, -(-_BITS_8N1 * _SECOND // RECEIVER_BAUD)),
+            (FIRST_BUS, row.bus, -(-_BITS_8E1 * _SECOND // BUS_BAUD)),
+        ):
+            end = SerialEnd(shell, port)
+            end.line = SerialLine(world, device, char_us, end.to_agent, port)
+            shell.ends[port] = end
+        broker = TcpEnd(shell, BROKER, row.broker, int(row.setting.broker_latency_ms * 1000))
+        row.set_link_down = broker.set_down
+        shell.ends[BROKER] = broker
+        shell.ends[STATE] = SinkEnd(shell, STATE, self._take_status)
+        shell.ends[CONSOLE] = SinkEnd(shell, CONSOLE, self._take_line)
+
+    def _take_status(self, data: bytes) -> None:
+        self._status_text = data.split(b"\0", 1)[1]
+
+    def _take_line(self, data: bytes) -> None:
+        self.console.append(f"{self.world.now / _SECOND:.1f} s {data.decode()}")
+
+    def sample(self, name: str) -> float | None:
+        """Read one measure now."""
+        return read(self.row, self.status, name)
+
+    def run(self, each_second: Callable[[int], None] | None = None) -> float:
+        """Run to the end of the scenario; return the seconds it took on the wall."""
+        began = time.perf_counter()
+        self.shell.start()
+        whole = int(self.scenario.seconds)
+        for second in range(1, whole + 1):
+            self.shell.run(second * _SECOND)
+            self.row.plant.advance(second * _SECOND)
+            self.status = json.loads(self._status_text) if self._status_text else None
+            self.judge.sample(second, self.sample)
+            if each_second is not None:
+                each_second(second)
+        return time.perf_counter() - began
+
+    def outcome(self, dut: str, wall_s: float) -> Outcome:
+        """Judge the run."""
+        return Outcome(
+            self.scenario.name,
+            self.world.seed,
+            dut,
+            tuple(self.judge.failures()),
+            self.shell.digest.text(),
+            float(int(self.scenario.seconds)),
+            wall_s,
+        )

@@ -1,0 +1,159 @@
+"""The civil calendar in integers: dates, time of day, UTC microseconds, ISO 8601 text.
+
+UTC is one integer here: microseconds since 1970-01-01T00:00:00Z, counting every day as 86,400
+seconds, as POSIX does. It is not a clock and knows no leap second table. A leap second is
+explicit all the same: its time of day is 86,400,000,000 to 86,400,999,999 (23:59:60), and where it
+becomes one integer it travels with a flag, because that integer is also the next midnight's.
+
+Years 1 to 9999 of the proleptic Gregorian calendar. What is out of range raises `DecodeError`
+with a text that names the part; nothing is wrapped into the next day or month.
+
+The conversion between days and dates is Howard Hinnant's `days_from_civil` and
+`civil_from_days` ("chrono-compatible low-level date algorithms", 2014): eras of 400 years, years
+that begin in March, so that the leap day is the last of its year.
+"""
+
+from protocols.errors import DecodeError
+from protocols.timing import SECOND
+
+DAY = 86_400 * SECOND
+"""Microseconds in a day without a leap second."""
+
+_DAYS_IN_ERA = 146_097
+_DAYS_TO_1970 = 719_468  # from 0000-03-01
+_MONTH_LENGTHS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_ISO_SHAPE = "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ"
+
+
+def is_leap_year(year: int) -> bool:
+    """Whether `year` has a 29 February."""
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+
+
+def is_date(year: int, month: int, day: int) -> bool:
+    """Whether the calendar has this date (years 1 to 9999)."""
+    if not (1 <= year <= 9999 and 1 <= month <= 12 and day >= 1):
+        return False
+    if month == 2 and is_leap_year(year):
+        return day <= 29
+    return day <= _MONTH_LENGTHS[month]
+
+
+def days_from_civil(year: int, month: int, day: int) -> int:
+    """Days from 1970-01-01 to a date that `is_date` accepts; negative before 1970."""
+    if month <= 2:
+        year -= 1
+        month += 12
+    era = year // 400
+    year_of_era = year - era * 400
+    day_of_year = (153 * (month - 3) + 2) // 5 + day - 1
+    day_of_era = year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year
+    return era * _DAYS_IN_ERA + day_of_era - _DAYS_TO_1970
+
+
+def civil_from_days(days: int) -> "tuple[int, int, int]":
+    """(year, month, day) of a day counted from 1970-01-01."""
+    days += _DAYS_TO_1970
+    era = days // _DAYS_IN_ERA
+    day_of_era = days - era * _DAYS_IN_ERA
+    leaps = day_of_era // 1460 - day_of_era // 36_524 + day_of_era // 146_096
+    year_of_era = (day_of_era - leaps) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    shifted = (5 * day_of_year + 2) // 153
+    day = day_of_year - (153 * shifted + 2) // 5 + 1
+    month = shifted + 3 if shifted < 10 else shifted - 9
+    year = year_of_era + era * 400
+    return (year + 1 if month <= 2 else year, month, day)
+
+
+def is_time(hour: int, minute: int, second: int) -> bool:
+    """Whether a UTC day can have this time: second 60 at 23:59 only.
+
+    Leap seconds are put at the end of a UTC day (ITU-R TF.460-6).
+    """
+    if 0 <= hour <= 23 and 0 <= minute <= 59 and 0 <= second <= 59:
+        return True
+    return hour == 23 and minute == 59 and second == 60
+
+
+def time_of_day(hour: int, minute: int, second: int, microsecond: int = 0) -> int:
+    """Microseconds since midnight of a time that `is_time` accepts; else `DecodeError`."""
+    if not is_time(hour, minute, second):
+        raise DecodeError("no time %02d:%02d:%02d" % (hour, minute, second))
+    if not 0 <= microsecond < SECOND:
+        raise DecodeError("microsecond %d is not 0 to 999999" % microsecond)
+    return (hour * 3600 + minute * 60 + second) * SECOND + microsecond
+
+
+def utc_from_civil(year: int, month: int, day: int, time_us: int = 0) -> int:
+    """UTC microseconds of a date and a time of day; `DecodeError` for what does not exist.
+
+    A `time_us` in the leap second (see `in_leap_second`) gives the next midnight's integers.
+    """
+    if not is_date(year, month, day):
+        raise DecodeError("no date %04d-%02d-%02d" % (year, month, day))
+    if not 0 <= time_us < DAY + SECOND:
+        raise DecodeError("time of day %d us" % time_us)
+    return days_from_civil(year, month, day) * DAY + time_us
+
+
+def civil_from_utc(utc_us: int) -> "tuple[int, int, int, int]":
+    """(year, month, day, time of day in microseconds) of UTC microseconds since 1970."""
+    days, time_us = divmod(utc_us, DAY)
+    year, month, day = civil_from_days(days)
+    return year, month, day, time_us
+
+
+def in_leap_second(time_us: int) -> bool:
+    """Whether a time of day lies in 23:59:60."""
+    return time_us >= DAY
+
+
+def iso8601(utc_us: int, leap: bool = False) -> str:
+    """`2026-11-25T00:53:04.250Z`, to the millisecond below.
+
+    With `leap` the instant is written as 23:59:60 of the day before; it must lie in the first
+    second after midnight, else `DecodeError`. So does a year out of 1 to 9999.
+    """
+    days, time_us = divmod(utc_us, DAY)
+    if leap:
+        if time_us >= SECOND:
+            raise DecodeError("no leap second at %d us" % utc_us)
+        days -= 1
+        time_us += DAY
+    year, month, day = civil_from_days(days)
+    if not 1 <= year <= 9999:
+        raise DecodeError("year %d is not 1 to 9999" % year)
+    second, micros = divmod(time_us, SECOND)
+    minute = min(second // 60, 1439)  # the leap second belongs to the last minute
+    return _ISO_SHAPE % (
+        year,
+        month,
+        day,
+        minute // 60,
+        minute % 60,
+        second - minute * 60,
+        micros // 1000,
+    )
+
+
+def parse_iso8601(text: str) -> "tuple[int, bool]":
+    """(UTC microseconds, in a leap second) of `YYYY-MM-DDTHH:MM:SS[.f]Z`, f of 1 to 6 digits.
+
+    Exactly that shape: no offset, no lower case, no spaces, no week dates. Else `DecodeError`.
+    """
+    raw = text.encode()
+    shaped = raw[4:5] + raw[7:8] + raw[10:11] + raw[13:14] + raw[16:17] + raw[-1:] == b"--T::Z"
+    fraction = raw[19:-1]
+    if not shaped or len(raw) < 20 or len(raw) > 27 or len(fraction) == 1:
+        raise DecodeError("%r is not YYYY-MM-DDTHH:MM:SS[.f]Z" % text)
+    if fraction and fraction[:1] != b".":
+        raise DecodeError("%r is not YYYY-MM-DDTHH:MM:SS[.f]Z" % text)
+    parts = (raw[0:4], raw[5:7], raw[8:10], raw[11:13], raw[14:16], raw[17:19])
+    for part in parts + ((fraction[1:],) if fraction else ()):
+        if not part.isdigit():  # int() alone would take "+1", " 1" and "1_0"
+            raise DecodeError("%r has something else where digits belong" % text)
+    year, month, day, hour, minute, second = [int(part) for part in parts]
+    micros = int((fraction[1:] + b"000000")[:6])
+    time_us = time_of_day(hour, minute, second, micros)
+    return utc_from_civil(year, month, day, time_us), in_leap_second(time_us)

@@ -1,0 +1,327 @@
+"""An MQTT 3.1.1 client as a state machine: no socket, no clock, no thread.
+
+The caller owns the transport. It says when that is up, down or has bytes, fetches `out` and
+`events` after every call, and closes the transport after "refused" or "broken". Nothing that the
+server sends can raise.
+
+QoS 1 publishes are held until the server acknowledges them. After a reconnect they go out again,
+first and in their order, with DUP and their old packet ids, whether the server has kept the
+session or not: at least once is promised, and the ids stay true if it has. They are held in memory
+only and are few: the log that survives a power cut is the caller's, who deletes on
+("acknowledged", tag).
+
+A link that is up but dead is found by silence in either direction: PINGREQ goes out when nothing
+was sent, or nothing was received, for the keep alive time, and the answer has
+`response_timeout_us`.
+"""
+
+from protocols.errors import DecodeError, EncodeError
+from protocols.mqtt import packets
+from protocols.timing import NEVER, SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CLOSED = 0
+_CONNECTING = 1
+_CONNECTED = 2
+_ENDED = 3  # refused, broken or disconnected; waits for closed()
+
+_DEAF = (_CLOSED, _ENDED)
+
+_MAX_TOPICS = 32
+_MAX_SUBSCRIPTIONS = 16
+_MAX_UNSENT = 64
+
+
+class Client:
+    """One session with one server.
+
+    will            (topic, payload, QoS 0 or 1, retain), published by the server if we vanish
+    max_inflight    QoS 1 publishes that may wait for their acknowledgement
+    max_packet      bytes of the longest packet that is sent or taken
+    response_timeout_us   for CONNACK and PINGRESP
+    `EncodeError` for strings, QoS or times that MQTT cannot carry.
+    """
+
+    def __init__(  # noqa: PLR0913 - a session has that many properties
+        self,
+        client_id: str,
+        *,
+        keepalive_s: int = 30,
+        will: "packets.Will | None" = None,
+        username: "str | None" = None,
+        password: "str | bytes | None" = None,
+        clean_session: bool = False,
+        max_inflight: int = 16,
+        max_packet: int = 8192,
+        response_timeout_us: int = 20 * SECOND,
+    ) -> None:
+        if max_inflight < 1:
+            raise EncodeError("max_inflight %d is less than 1" % max_inflight)
+        self._connect = packets.connect(
+            client_id, keepalive_s, clean_session, will, username, password
+        )
+        self._clean_session = clean_session
+        self._keepalive_us = keepalive_s * SECOND
+        self._timeout_us = response_timeout_us
+        self._max_inflight = max_inflight
+        self._max_packet = max_packet
+        self._reader = packets.Reader(max_packet)
+        self._state = _CLOSED
+        self._now = 0
+        self._sent_at = 0
+        self._received_at = 0
+        self._answer_by = NEVER
+        self._out: list[bytes] = []
+        self._events: list[tuple[object, ...]] = []
+        self._last_id = 0
+        # (packet id, packet, tag) in the order of publishing; not a dict: those have no order here
+        self._inflight: list[tuple[int, bytes, object]] = []
+        self._subscriptions: list[tuple[int, str]] = []
+        self._topics: dict[str, bytes] = {}
+        self.stray_acks = 0
+        self.resent = 0
+        self._handlers: dict[int, Callable[[int, bytes], None]] = {
+            packets.PUBLISH: self._on_publish,
+            packets.PUBACK: self._on_puback,
+            packets.SUBACK: self._on_suback,
+            packets.PINGRESP: self._on_pingresp,
+        }
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server has accepted us and nothing has gone wrong since."""
+        return self._state == _CONNECTED
+
+    @property
+    def inflight(self) -> int:
+        """QoS 1 publishes without an acknowledgement."""
+        return len(self._inflight)
+
+    # -- the transport
+
+    def opened(self, now: int) -> None:
+        """The transport is up: CONNECT goes out."""
+        self._restart(now)
+        self._state = _CONNECTING
+        self._answer_by = now + self._timeout_us
+        self._send(self._connect)
+
+    def closed(self, now: int) -> None:
+        """The transport is down. Unacknowledged QoS 1 publishes are kept, nothing else is."""
+        self._restart(now)
+        self._state = _CLOSED
+
+    def receive(self, data: bytes, now: int) -> None:
+        """Bytes came from the server."""
+        self._now = now
+        if self._state in _DEAF or not data:
+            return
+        self._received_at = now
+        try:
+            for first, body in self._reader.feed(data):
+                self._on_packet(first, body)
+                if self._state == _ENDED:
+                    return
+        except DecodeError as error:
+            self._break(str(error))
+            return
+        if self._reader.error:
+            self._break(self._reader.error)
+
+    def wake(self, now: int) -> None:
+        """A deadline may have passed."""
+        self._now = now
+        if now < self.deadline():
+            return
+        if self._state == _CONNECTING:
+            self._break("no CONNACK")
+        elif self._answer_by != NEVER:
+            self._break("no PINGRESP")
+        else:
+            self._send(packets.PINGREQ_PACKET)
+            self._answer_by = now + self._timeout_us
+
+    def deadline(self) -> int:
+        """When `wake` is wanted; NEVER when it is not."""
+        if self._state == _CONNECTING or self._answer_by != NEVER:
+            return self._answer_by
+        if self._state != _CONNECTED or not self._keepalive_us:
+            return NEVER
+        quiet = self._sent_at if self._sent_at < self._received_at else self._received_at
+        return quiet + self._keepalive_us
+
+    def out(self) -> "list[bytes]":
+        """Packets to send since the last call."""
+        if not self._out:
+            return []
+        out = self._out
+        self._out = []
+        return out
+
+    def events(self) -> "list[tuple[object, ...]]":
+        """What happened since the last call, in order.
+
+        ("connected", session_present)
+        ("refused", code)                  the server does not want us: 1 version, 2 client id,
+                                           3 unavailable, 4 bad user or password, 5 not allowed
+        ("acknowledged", tag)              the server has a QoS 1 publish
+        ("message", topic, payload, qos, retain)
+        ("subscribed", topic, granted)     0, 1, or 128 for refused
+        ("broken", reason)                 close the transport
+        """
+        if not self._events:
+            return []
+        events = self._events
+        self._events = []
+        return events
+
+    # -- what the caller wants
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int = 0,
+        retain: bool = False,
+        tag: object = None,
+    ) -> bool:
+        """Send a message. False when it was not taken and the caller has to keep it.
+
+        That is: not connected, too many in flight, or `out` not fetched for 64 packets. `tag` comes
+        back with the acknowledgement of a QoS 1 message. `EncodeError` for a bad topic or QoS, or
+        a packet longer than `max_packet`.
+        """
+        if self._state != _CONNECTED or len(self._out) >= _MAX_UNSENT:
+            return False
+        head = self._topics.get(topic) or self._remember_topic(topic)
+        if packets.check_qos(qos) == 0:
+            self._send(self._bounded(packets.publish(head, payload, retain)))
+            return True
+        if len(self._inflight) >= self._max_inflight:
+            return False
+        number = self._new_id()
+        packet = self._bounded(packets.publish(head, payload, retain, number))
+        self._inflight.append((number, packet, tag))
+        self._send(packet)
+        return True
+
+    def subscribe(self, topic: str, qos: int = 1) -> bool:
+        """Ask for a topic; ("subscribed", ...) answers. False when not connected or 16 wait.
+
+        `EncodeError` for a bad topic filter or QoS.
+        """
+        if self._state != _CONNECTED or len(self._subscriptions) >= _MAX_SUBSCRIPTIONS:
+            return False
+        number = self._new_id()
+        packet = self._bounded(packets.subscribe(number, topic, qos))
+        self._subscriptions.append((number, topic))
+        self._send(packet)
+        return True
+
+    def disconnect(self) -> None:
+        """Leave in order: the server forgets the will. Send `out`, then close the transport."""
+        if self._state == _CONNECTED:
+            self._send(packets.DISCONNECT_PACKET)
+            self._end()
+
+    # -- inside
+
+    def _restart(self, now: int) -> None:
+        self._now = self._sent_at = self._received_at = now
+        self._answer_by = NEVER
+        self._reader.reset()
+        self._out = []
+        self._subscriptions = []
+
+    def _send(self, packet: bytes) -> None:
+        # publish() is not told the time: the last one known is early, which is the safe side
+        self._sent_at = self._now
+        self._out.append(packet)
+
+    def _bounded(self, packet: bytes) -> bytes:
+        if len(packet) > self._max_packet:
+            raise EncodeError("packet of %d bytes, limit %d" % (len(packet), self._max_packet))
+        return packet
+
+    def _remember_topic(self, topic: str) -> bytes:
+        head = packets.encode_topic(topic)
+        if len(self._topics) < _MAX_TOPICS:
+            self._topics[topic] = head
+        return head
+
+    def _new_id(self) -> int:
+        """The next packet id that is not in use, 1 to 65,535."""
+        used = [entry[0] for entry in self._inflight] + [entry[0] for entry in self._subscriptions]
+        number = self._last_id
+        while True:
+            number = number % 65_535 + 1
+            if number not in used:
+                self._last_id = number
+                return number
+
+    def _end(self) -> None:
+        self._state = _ENDED
+        self._answer_by = NEVER
+
+    def _break(self, reason: str) -> None:
+        self._end()
+        self._events.append(("broken", reason))
+
+    def _on_packet(self, first: int, body: bytes) -> None:
+        if self._state == _CONNECTING:
+            self._on_connack(first, body)
+            return
+        kind = first & 0xF0
+        handler = self._handlers.get(kind)
+        if handler is None or (first & 0x0F and kind != packets.PUBLISH):
+            raise DecodeError("unexpected packet %02x" % first)
+        handler(first, body)
+
+    def _on_connack(self, first: int, body: bytes) -> None:
+        if first != packets.CONNACK:
+            raise DecodeError("packet %02x before CONNACK" % first)
+        session_present, code = packets.decode_connack(body)
+        if code:
+            self._end()
+            self._events.append(("refused", code))
+            return
+        if session_present and self._clean_session:
+            raise DecodeError("CONNACK with a session that is to be clean")  # [3.2.2-1]
+        self._state = _CONNECTED
+        self._answer_by = NEVER
+        for _, packet, _ in self._inflight:
+            self._send(packets.duplicate(packet))
+            self.resent += 1
+        self._events.append(("connected", session_present))
+
+    def _on_publish(self, first: int, body: bytes) -> None:
+        topic, payload, qos, retain, number = packets.decode_publish(first, body)
+        self._events.append(("message", topic, payload, qos, retain))
+        if qos:
+            self._send(packets.puback(number))
+
+    def _on_puback(self, first: int, body: bytes) -> None:
+        number = packets.decode_puback(body)
+        for index, entry in enumerate(self._inflight):
+            if entry[0] == number:
+                self._events.append(("acknowledged", entry[2]))
+                self._inflight.pop(index)
+                return
+        self.stray_acks += 1
+
+    def _on_suback(self, first: int, body: bytes) -> None:
+        number, granted = packets.decode_suback(body)
+        for index, entry in enumerate(self._subscriptions):
+            if entry[0] == number:
+                self._events.append(("subscribed", entry[1], granted))
+                self._subscriptions.pop(index)
+                return
+        self.stray_acks += 1
+
+    def _on_pingresp(self, first: int, body: bytes) -> None:
+        if body:
+            raise DecodeError("PINGRESP of %d bytes" % len(body))
+        self._answer_by = NEVER

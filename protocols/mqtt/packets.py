@@ -1,0 +1,304 @@
+"""MQTT 3.1.1 control packets: what a client sends and what it is sent, as bytes.
+
+Encoders return whole packets and raise `EncodeError` for what the wire cannot carry. Decoders take
+the first byte and the body that `Reader` cut, and raise `DecodeError` with the rule that was
+broken. There is no QoS 2 and no state here; the numbers in brackets are the rules of the OASIS
+standard "MQTT Version 3.1.1" (29 October 2014).
+"""
+
+from protocols.errors import DecodeError, EncodeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Will = tuple[str, bytes, int, bool]
+    Message = tuple[str, bytes, int, bool, int]
+
+CONNACK = 0x20
+PUBLISH = 0x30
+PUBACK = 0x40
+SUBACK = 0x90
+PINGRESP = 0xD0
+
+PINGREQ_PACKET = b"\xc0\x00"
+DISCONNECT_PACKET = b"\xe0\x00"
+
+DUP = 0x08
+RETAIN = 0x01
+FAILURE = 0x80
+"""SUBACK's "granted" for a subscription that the server refused."""
+
+_MAX_BODY = 268_435_455  # four bytes of remaining length [2.2.3]
+_CONNECT_HEAD = b"\x00\x04MQTT\x04"
+
+
+def encode_text(text: str) -> bytes:
+    """Length and UTF-8 of a string [1.5.3]; `EncodeError` over 65,535 bytes or with U+0000."""
+    raw = _utf8(text)
+    if raw is None:
+        raise EncodeError("%r is not text that MQTT carries" % text)
+    return encode_binary(raw)
+
+
+def _utf8(text: str) -> "bytes | None":
+    try:
+        raw = text.encode()
+        check_utf8(raw)
+    except (DecodeError, UnicodeError):
+        return None
+    return raw
+
+
+def encode_binary(raw: bytes) -> bytes:
+    """Length and bytes of a will or a password; `EncodeError` over 65,535."""
+    size = len(raw)
+    if size > 65_535:
+        raise EncodeError("%d bytes where MQTT carries 65535" % size)
+    return bytes((size >> 8, size & 0xFF)) + raw
+
+
+def encode_topic(topic: str) -> bytes:
+    """A topic to publish to: text, not empty, no wildcards [4.7.1-1, 4.7.3-1]."""
+    if not topic or "+" in topic or "#" in topic:
+        raise EncodeError("%r is no topic to publish to" % topic)
+    return encode_text(topic)
+
+
+def encode_filter(topic: str) -> bytes:
+    """A topic to subscribe to: wildcards fill a whole level, `#` the last one [4.7.1]."""
+    levels = topic.split("/")
+    if levels[-1] == "#":
+        levels[-1] = ""
+    for level in levels:
+        if "#" in level or ("+" in level and level != "+"):
+            raise EncodeError("%r is no topic to subscribe to" % topic)
+    if not topic:
+        raise EncodeError("a topic to subscribe to is empty")
+    return encode_text(topic)
+
+
+def packet(first: int, body: bytes) -> bytes:
+    """First byte, remaining length [2.2.3], body."""
+    size = len(body)
+    if size < 128:
+        return bytes((first, size)) + body
+    if size > _MAX_BODY:
+        raise EncodeError("%d bytes where MQTT carries %d" % (size, _MAX_BODY))
+    head = bytearray((first,))
+    while size > 127:
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return bytes(head) + body
+
+
+def connect(
+    client_id: str,
+    keepalive_s: int,
+    clean_session: bool,
+    will: "Will | None" = None,
+    username: "str | None" = None,
+    password: "str | bytes | None" = None,
+) -> bytes:
+    """CONNECT. `will` is (topic, payload, QoS 0 or 1, retain)."""
+    if not 0 <= keepalive_s <= 65_535:
+        raise EncodeError("keep alive of %d s is not 0 to 65535" % keepalive_s)
+    if not client_id and not clean_session:
+        raise EncodeError("a client without an id needs a clean session")  # [3.1.3-7]
+    if password is not None and username is None:
+        raise EncodeError("a password needs a user name")  # [3.1.2-22]
+    flags = 0x02 if clean_session else 0
+    payload = encode_text(client_id)
+    if will is not None:
+        topic, message, qos, retain = will
+        flags |= 0x04 | check_qos(qos) << 3 | (0x20 if retain else 0)
+        payload += encode_topic(topic) + encode_binary(message)
+    if username is not None:
+        flags |= 0x80
+        payload += encode_text(username)
+    if password is not None:
+        flags |= 0x40
+        if isinstance(password, bytes):
+            payload += encode_binary(password)
+        else:
+            payload += encode_text(password)
+    keepalive = bytes((keepalive_s >> 8, keepalive_s & 0xFF))
+    return packet(0x10, _CONNECT_HEAD + bytes((flags,)) + keepalive + payload)
+
+
+def check_qos(qos: int) -> int:
+    """The QoS, when it is 0 or 1; else `EncodeError`."""
+    if qos not in (0, 1):
+        raise EncodeError("QoS %r is not 0 or 1" % (qos,))
+    return qos
+
+
+def publish(topic: bytes, payload: bytes, retain: bool, packet_id: int = 0) -> bytes:
+    """PUBLISH to a topic as `encode_topic` wrote it; QoS 1 when there is a packet id."""
+    first = PUBLISH | RETAIN if retain else PUBLISH
+    if not packet_id:
+        return packet(first, topic + payload)
+    return packet(first | 0x02, topic + bytes((packet_id >> 8, packet_id & 0xFF)) + payload)
+
+
+def duplicate(publish_packet: bytes) -> bytes:
+    """The same PUBLISH with DUP set [3.3.1-1]."""
+    return bytes((publish_packet[0] | DUP,)) + publish_packet[1:]
+
+
+def puback(packet_id: int) -> bytes:
+    """PUBACK."""
+    return bytes((PUBACK, 2, packet_id >> 8, packet_id & 0xFF))
+
+
+def subscribe(packet_id: int, topic: str, qos: int) -> bytes:
+    """SUBSCRIBE to one topic filter."""
+    head = bytes((packet_id >> 8, packet_id & 0xFF))
+    return packet(0x82, head + encode_filter(topic) + bytes((check_qos(qos),)))
+
+
+def decode_connack(body: bytes) -> "tuple[bool, int]":
+    """(session present, return code: 0 accepted, 1 to 5 refused) [3.2]."""
+    if len(body) != 2:
+        raise DecodeError("CONNACK of %d bytes" % len(body))
+    if body[0] > 1 or body[1] > 5 or (body[0] and body[1]):
+        raise DecodeError("CONNACK with %02x %02x" % (body[0], body[1]))
+    return body[0] == 1, body[1]
+
+
+def decode_puback(body: bytes) -> int:
+    """The packet id [3.4]."""
+    if len(body) != 2:
+        raise DecodeError("PUBACK of %d bytes" % len(body))
+    return _packet_id(body, 0)
+
+
+def decode_suback(body: bytes) -> "tuple[int, int]":
+    """(packet id, granted QoS or FAILURE) of a subscription to one topic [3.9]."""
+    if len(body) != 3:
+        raise DecodeError("SUBACK of %d bytes" % len(body))
+    if body[2] not in (0, 1, FAILURE):
+        raise DecodeError("SUBACK grants %02x" % body[2])
+    return _packet_id(body, 0), body[2]
+
+
+def decode_publish(first: int, body: bytes) -> "Message":
+    """(topic, payload, QoS, retain, packet id or 0) [3.3]. QoS 2, never asked for, is refused."""
+    qos = first >> 1 & 3
+    if qos > 1:
+        raise DecodeError("PUBLISH with QoS %d" % qos)
+    if first & DUP and not qos:
+        raise DecodeError("PUBLISH with DUP at QoS 0")  # [3.3.1-2]
+    if len(body) < 2:
+        raise DecodeError("PUBLISH without a topic")
+    at = 2 + (body[0] << 8 | body[1])
+    if at > len(body):
+        raise DecodeError("PUBLISH with a topic longer than itself")
+    topic = _decode_topic(body[2:at])
+    if not qos:
+        return topic, body[at:], 0, first & RETAIN == RETAIN, 0
+    if at + 2 > len(body):
+        raise DecodeError("PUBLISH without a packet id")
+    return topic, body[at + 2 :], 1, first & RETAIN == RETAIN, _packet_id(body, at)
+
+
+def _packet_id(body: bytes, at: int) -> int:
+    number = body[at] << 8 | body[at + 1]
+    if not number:
+        raise DecodeError("packet id 0")  # [2.3.1-1]
+    return number
+
+
+def _decode_topic(raw: bytes) -> str:
+    if not raw or b"+" in raw or b"#" in raw:
+        raise DecodeError("PUBLISH to no topic")  # [3.3.2-2]
+    check_utf8(raw)
+    return raw.decode()
+
+
+def check_utf8(raw: bytes) -> None:
+    """`DecodeError` unless this is UTF-8 without U+0000 and surrogates [1.5.3].
+
+    Checked here because MicroPython's own decoder takes more than Unicode does.
+    """
+    if raw and min(raw) > 0 and max(raw) < 0x80:
+        return
+    at = 0
+    while at < len(raw):
+        code = raw[at]
+        extra = 0 if 0 < code < 0x80 else _EXTRA[code >> 4] if 0xC2 <= code <= 0xF4 else -1
+        tail = raw[at + 1 : at + 1 + extra]
+        if extra < 0 or len(tail) < extra:
+            raise DecodeError("text that is not UTF-8")
+        code = code & (0x3F >> extra) if extra else code
+        for byte in tail:
+            if byte & 0xC0 != 0x80:
+                raise DecodeError("text that is not UTF-8")
+            code = code << 6 | byte & 0x3F
+        if code < _SMALLEST[extra] or 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
+            raise DecodeError("text that is not UTF-8")
+        at += 1 + extra
+
+
+_EXTRA = (0,) * 12 + (1, 1, 2, 3)  # bytes that follow, by the first four bits of the lead
+_SMALLEST = (0, 0x80, 0x800, 0x10000)  # a code point that needs so many following bytes
+
+
+class Reader:
+    """Cuts a stream into packets of at most `max_packet` bytes.
+
+    It keeps less than one packet. After an error it takes nothing more until `reset`.
+    """
+
+    __slots__ = ("_kept", "_max_packet", "error")
+
+    def __init__(self, max_packet: int) -> None:
+        self._max_packet = max_packet
+        self._kept = b""
+        self.error = ""
+
+    def reset(self) -> None:
+        """Begin a new stream."""
+        self._kept = b""
+        self.error = ""
+
+    def feed(self, data: bytes) -> "list[tuple[int, bytes]]":
+        """Take a chunk; return the whole packets as (first byte, body).
+
+        `error` says what is wrong when the stream cannot be followed any further.
+        """
+        found: list[tuple[int, bytes]] = []
+        if self.error:
+            return found
+        buffer = self._kept + data if self._kept else data
+        end = len(buffer)
+        at = 0
+        while end - at >= 2:
+            size = buffer[at + 1]
+            body = at + 2
+            if size > 127:
+                size, body = self._long_size(buffer, at)
+                if size < 0:
+                    break
+            if body + size - at > self._max_packet:
+                self.error = "packet of %d bytes" % (body + size - at)
+                break
+            if body + size > end:
+                break
+            found.append((buffer[at], buffer[body : body + size]))
+            at = body + size
+        self._kept = b"" if self.error else buffer[at:]
+        return found
+
+    def _long_size(self, buffer: bytes, at: int) -> "tuple[int, int]":
+        """(remaining length, where the body begins) of more than one byte; (-1, 0) to wait."""
+        size = 0
+        for index in range(4):
+            place = at + 1 + index
+            if place >= len(buffer):
+                return -1, 0
+            byte = buffer[place]
+            size |= (byte & 0x7F) << 7 * index
+            if byte < 0x80:
+                return size, place + 1
+        self.error = "remaining length of more than 4 bytes"
+        return -1, 0

@@ -1,0 +1,107 @@
+"""The fields of NMEA 0183 sentences, from bytes to integers.
+
+An empty field is None. A field that is not what the standard says raises `DecodeError`; its text is
+the short reason that counters use as a key ("time", "latitude", ...). Nothing here is a float:
+positions are 1e-7 degrees, times of day microseconds, decimals scaled integers.
+"""
+
+from protocols import calendar
+from protocols.errors import DecodeError
+from protocols.timing import SECOND
+
+_POWERS = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000)
+_MAX_FRACTION = 7
+_HEX_DIGITS = b"0123456789ABCDEF"
+
+
+def natural(field: bytes, digits: int, reason: str) -> "int | None":
+    """An unsigned integer of at most `digits` digits."""
+    if not field:
+        return None
+    if len(field) > digits or not field.isdigit():
+        raise DecodeError(reason)
+    return int(field)
+
+
+def hexadecimal(field: bytes) -> "int | None":
+    """One upper-case hexadecimal digit, as NMEA 4.1 writes system and signal ids; else None.
+
+    Older receivers put other things in that place, so it is never an error.
+    """
+    value = _HEX_DIGITS.find(field)
+    return value if len(field) == 1 and value >= 0 else None
+
+
+def split_decimal(field: bytes, places: int, reason: str) -> "tuple[int, int]":
+    """(whole digits, digits after the point as `places` digits) of an unsigned decimal.
+
+    Further digits are cut off. The whole part must be there; point and fraction need not.
+    """
+    whole, _, fraction = field.partition(b".")
+    if not whole.isdigit() or len(whole) > 9:
+        raise DecodeError(reason)
+    if not fraction:
+        return int(whole), 0
+    if not fraction.isdigit():
+        raise DecodeError(reason)
+    if len(fraction) > places:
+        fraction = fraction[:places]
+    return int(whole), int(fraction or b"0") * _POWERS[places - len(fraction)]
+
+
+def decimal(field: bytes, places: int, reason: str) -> "int | None":
+    """A decimal with an optional minus, times 10**`places` (at most 6), cut towards zero."""
+    if not field:
+        return None
+    negative = field[:1] == b"-"
+    whole, part = split_decimal(field[1:] if negative else field, places, reason)
+    value = whole * _POWERS[places] + part
+    return -value if negative else value
+
+
+def time_of_day(field: bytes) -> "int | None":
+    """`hhmmss[.f]` as microseconds since midnight; 23:59:60 is 86,400,000,000 and more."""
+    if not field:
+        return None
+    if len(field) < 6 or field[6:7] not in b".":
+        raise DecodeError("time")
+    digits, micros = split_decimal(field, 6, "time")
+    minutes, second = divmod(digits, 100)
+    hour, minute = divmod(minutes, 100)
+    if not calendar.is_time(hour, minute, second):
+        raise DecodeError("time")
+    return (hour * 3600 + minute * 60 + second) * SECOND + micros
+
+
+def date(field: bytes) -> "tuple[int, int, int] | None":
+    """`ddmmyy` as (year, month, day). Years 80 to 99 are 1980 to 1999, as the GPS era began."""
+    if not field:
+        return None
+    if len(field) != 6 or not field.isdigit():
+        raise DecodeError("date")
+    rest, year = divmod(int(field), 100)
+    day, month = divmod(rest, 100)
+    year += 1900 if year >= 80 else 2000
+    if not calendar.is_date(year, month, day):
+        raise DecodeError("date")
+    return year, month, day
+
+
+def angle(field: bytes, hemisphere: bytes, letters: bytes, limit: int) -> "int | None":
+    """`dddmm.mmmm` and its hemisphere as 1e-7 degrees, rounded; None when both are empty.
+
+    `letters` are the positive and the negative hemisphere (b"NS", b"EW"); `limit` is in degrees.
+    """
+    reason = "latitude" if limit == 90 else "longitude"
+    if not field and not hemisphere:
+        return None
+    sign = letters.find(hemisphere)
+    if len(hemisphere) != 1 or sign < 0:
+        raise DecodeError(reason)
+    digits, fraction = split_decimal(field, _MAX_FRACTION, reason)
+    degrees, minutes = divmod(digits, 100)
+    # minutes * 1e7 / 60 degrees, rounded: in units of 1e-7 minutes the factor is 1/60
+    value = degrees * 10_000_000 + ((minutes * 10_000_000 + fraction) + 30) // 60
+    if minutes >= 60 or value > limit * 10_000_000:
+        raise DecodeError(reason)
+    return -value if sign else value

@@ -1,0 +1,188 @@
+"""From bytes to checked NMEA 0183 sentences, whatever lies between them.
+
+A sentence is `$` or `!`, a body of printable ASCII, `*` and two hexadecimal digits: the xor of the
+body (NMEA 0183 / IEC 61162-1). Line ends are not needed: a sentence is complete with its second
+digit. A `$` inside a body means that the sentence before it was cut, so framing begins again there.
+Nothing without a checksum comes out. What the fields mean is the next module's business.
+
+How it works: `find` jumps to the start mark and to the `*`; one `translate` tells whether the
+body is printable and free of marks; folding the body as one big integer gives the checksum.
+There is a loop over bytes only where a sentence has failed. The framer keeps at most `LIMIT` bytes.
+"""
+
+LIMIT = 128
+"""The longest sentence taken, from its mark to its checksum. The standard says 82; real ones
+reach about 110."""
+
+_STAR_WITHIN = LIMIT - 2
+_DOLLAR = 36
+_BANG = 33
+_LINE_END_BYTES = (13, 10)
+_LINE_ENDS = (b"\r\n", b"\n", b"")
+
+
+def _nibbles() -> bytes:
+    """Value of each byte as a hexadecimal digit, 255 where it is none.
+
+    Two looked up digits make more than 127 if either is bad, and no xor of ASCII reaches 128.
+    """
+    values = bytearray(b"\xff" * 256)
+    for digits in (b"0123456789ABCDEF", b"0123456789abcdef"):
+        for value in range(16):
+            values[digits[value]] = value
+    return bytes(values)
+
+
+_NIBBLES = _nibbles()
+_PLAIN = bytes([code for code in range(32, 127) if code not in b"$*"])
+
+
+def xor_by_folding(body: bytes) -> int:
+    """The xor of at most 128 bytes: halves of one integer are laid on each other."""
+    bits = int.from_bytes(body, "big")
+    bits ^= bits >> 512
+    bits ^= bits >> 256
+    bits ^= bits >> 128
+    bits ^= bits >> 64
+    bits ^= bits >> 32
+    bits ^= bits >> 16
+    return (bits ^ (bits >> 8)) & 0xFF
+
+
+def xor_by_loop(body: bytes) -> int:
+    """The xor of any number of bytes, without an allocation."""
+    total = 0
+    for byte in body:
+        total ^= byte
+    return total
+
+
+def plain_by_translate(body: bytes) -> bool:
+    """Whether a body without `*` is printable ASCII and has no `$` in it."""
+    return not body.translate(None, _PLAIN)
+
+
+def plain_by_range(body: bytes) -> bool:
+    """The same, where bytes have no `translate`."""
+    return not body or (min(body) >= 32 and max(body) <= 126 and b"$" not in body)
+
+
+# MicroPython allocates for each big integer and has no bytes.translate: there the loops are
+# the faster ones (measured: 1.0 against 1.5 us a sentence; CPython 1.4 against 0.4 us).
+if hasattr(b"", "translate"):
+    _xor, _plain = xor_by_folding, plain_by_translate
+else:
+    _xor, _plain = xor_by_loop, plain_by_range
+
+
+def _first_mark(buffer: bytes, at: int) -> int:
+    """Index of the first `$` or `!` from `at` on, -1 when there is none."""
+    dollar = buffer.find(b"$", at)
+    bang = buffer.find(b"!", at)
+    return bang if dollar < 0 or 0 <= bang < dollar else dollar
+
+
+class Framer:
+    """Cuts a stream of bytes into sentences. Counts only grow; they are read by anyone.
+
+    sentences       came out
+    bad_checksum    whole and printable, but the digits differ or are no digits
+    no_checksum     a line that ended before any `*`
+    spliced         another mark before the `*`: the first sentence had been cut
+    unprintable     another byte out of 32 to 126 before the `*`
+    overlong        no `*` in time
+    skipped_bytes   bytes that were in no sentence, line ends not counted
+
+    The counts, like the sentences, do not depend on how the stream is cut into chunks (what is
+    still `pending` is counted later).
+    """
+
+    __slots__ = (
+        "_carry",
+        "bad_checksum",
+        "no_checksum",
+        "overlong",
+        "sentences",
+        "skipped_bytes",
+        "spliced",
+        "unprintable",
+    )
+
+    def __init__(self) -> None:
+        self.sentences = 0
+        self.bad_checksum = 0
+        self.no_checksum = 0
+        self.spliced = 0
+        self.unprintable = 0
+        self.overlong = 0
+        self.skipped_bytes = 0
+        self._carry = b""
+
+    @property
+    def pending(self) -> int:
+        """Bytes kept of a sentence that is not complete."""
+        return len(self._carry)
+
+    def feed(self, data: bytes) -> "list[tuple[int, bytes]]":
+        """Take a chunk; return the sentences that it completes as (start, body).
+
+        `start` is the index of the mark, counted from data[0]; it is negative when the sentence
+        began in an earlier chunk. `body` is what stands between the mark and the `*`.
+        """
+        carry = self._carry
+        base = -len(carry)
+        buffer = carry + data if carry else data
+        found: list[tuple[int, bytes]] = []
+        start = done = at = 0  # everything before `done` is accounted for
+        with_bang = b"!" in buffer
+        while at >= 0:
+            start = _first_mark(buffer, at) if with_bang else buffer.find(b"$", at)
+            if start < 0:
+                start = len(buffer)
+                break
+            star = buffer.find(b"*", start, start + _STAR_WITHIN)
+            body = buffer[start + 1 : star]
+            if star < 0:
+                at = self._without_star(buffer, start)
+            elif not _plain(body):
+                at = self._reject(buffer, start, star)
+            elif star + 3 > len(buffer):
+                at = -1
+            elif _NIBBLES[buffer[star + 1]] * 16 + _NIBBLES[buffer[star + 2]] == _xor(body):
+                if start != done:
+                    self._skip(buffer[done:start])
+                found.append((base + start, body))
+                done = at = star + 3
+            else:
+                self.bad_checksum += 1
+                at = start + 1  # the body has no `$`, but a `!` may begin the next one
+        self.sentences += len(found)
+        self._skip(buffer[done:start])
+        self._carry = buffer[start:]
+        return found
+
+    def _skip(self, gap: bytes) -> None:
+        if gap not in _LINE_ENDS:
+            self.skipped_bytes += len(gap) - gap.count(b"\r") - gap.count(b"\n")
+
+    def _without_star(self, buffer: bytes, start: int) -> int:
+        """Where to look on when there is no `*` yet; -1 to wait for more bytes."""
+        stop = start + _STAR_WITHIN
+        return -1 if stop > len(buffer) else self._reject(buffer, start, stop)
+
+    def _reject(self, buffer: bytes, start: int, stop: int) -> int:
+        """Count what is wrong between the mark and `stop`; return where to look on."""
+        mark = buffer[start]
+        for index in range(start + 1, stop):
+            byte = buffer[index]
+            if byte == _DOLLAR or byte == _BANG == mark:
+                self.spliced += 1
+                return index
+            if byte < 32 or byte > 126:
+                if byte in _LINE_END_BYTES:
+                    self.no_checksum += 1
+                else:
+                    self.unprintable += 1
+                return start + 1
+        self.overlong += 1
+        return start + 1

@@ -1,0 +1,254 @@
+"""Five NMEA 0183 sentences as objects: RMC, GGA, ZDA, GSA, GSV.
+
+`parse` takes the body that the framer found, looks the three-letter kind up in a table and gives
+back the sentence, or the reason why there is none; it never raises. The talker (GP, BD, GB, GN)
+may be any two letters and is kept. An empty field is None, never zero: a receiver without a fix
+has no position, not one in the Gulf of Guinea. In RMC, GGA and ZDA every field that is read is
+checked. GSA and GSV are most of the bytes and few look inside, so their satellites are decoded on
+demand (`DecodeError` then).
+
+Not here: which sentences belong together, and whether a fix may be believed.
+
+Sources: NMEA 0183 / IEC 61162-1 as published by receiver makers (u-blox M8 protocol
+specification; Unicore UM980 reference manual; CASIC protocol specification).
+"""
+
+from protocols import calendar
+from protocols.errors import DecodeError
+from protocols.nmea import fields
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Satellite = tuple[int | None, int | None, int | None, int | None]
+
+
+class Rmc:
+    """Recommended minimum: time, status, position, date.
+
+    time_us     time of day in microseconds, or None
+    status      b"A" (data valid), b"V" (warning) or b""
+    lat_e7, lon_e7   1e-7 degrees, north and east positive, or None
+    date        (year, month, day) or None
+    mode        b"A" autonomous, b"D" differential, b"F" float, b"P" precise, b"R" fixed; b"E"
+                dead reckoning, b"M" manual, b"S" simulator, b"N" none; b"" when not sent
+    nav_status  NMEA 4.1's last field as it is; b"V" there says "not provided", not "void"
+    """
+
+    __slots__ = ("date", "lat_e7", "lon_e7", "mode", "nav_status", "status", "talker", "time_us")
+    kind = b"RMC"
+
+    def __init__(self, body: bytes) -> None:
+        f = body.split(b",")
+        count = len(f)
+        if not 12 <= count <= 14:
+            raise DecodeError("fields")
+        self.talker = body[:2]
+        self.time_us = fields.time_of_day(f[1])
+        self.status = f[2]
+        if f[2] not in (b"A", b"V", b""):
+            raise DecodeError("status")
+        self.lat_e7 = fields.angle(f[3], f[4], b"NS", 90)
+        self.lon_e7 = fields.angle(f[5], f[6], b"EW", 180)
+        self.date = fields.date(f[9])
+        self.mode = f[12] if count > 12 else b""
+        self.nav_status = f[13] if count > 13 else b""
+
+
+class Gga:
+    """Fix data.
+
+    time_us     time of day in microseconds, or None
+    lat_e7, lon_e7   1e-7 degrees, north and east positive, or None
+    quality     0 none, 1 GNSS, 2 differential, 3 PPS, 4 fixed, 5 float, 6 dead reckoning,
+                7 manual, 8 simulator; None when not sent
+    used        satellites used, or None
+    hdop_centi  horizontal dilution of precision times 100, or None
+    alt_mm      altitude above mean sea level in millimetres, or None
+    """
+
+    __slots__ = (
+        "alt_mm",
+        "hdop_centi",
+        "lat_e7",
+        "lon_e7",
+        "quality",
+        "talker",
+        "time_us",
+        "used",
+    )
+    kind = b"GGA"
+
+    def __init__(self, body: bytes) -> None:
+        f = body.split(b",")
+        if len(f) != 15:
+            raise DecodeError("fields")
+        self.talker = body[:2]
+        self.time_us = fields.time_of_day(f[1])
+        self.lat_e7 = fields.angle(f[2], f[3], b"NS", 90)
+        self.lon_e7 = fields.angle(f[4], f[5], b"EW", 180)
+        self.quality = fields.natural(f[6], 1, "quality")
+        self.used = fields.natural(f[7], 3, "used")
+        self.hdop_centi = fields.decimal(f[8], 2, "hdop")
+        self.alt_mm = fields.decimal(f[9], 3, "altitude")
+
+
+class Zda:
+    """Time and date: `time_us` (microseconds of the UTC day) and `date` (year, month, day).
+
+    Either is None when it is not known. The local zone is not read: it is never UTC's business.
+    """
+
+    __slots__ = ("date", "talker", "time_us")
+    kind = b"ZDA"
+
+    def __init__(self, body: bytes) -> None:
+        f = body.split(b",")
+        if len(f) != 7:
+            raise DecodeError("fields")
+        self.talker = body[:2]
+        self.time_us = fields.time_of_day(f[1])
+        day = fields.natural(f[2], 2, "date")
+        month = fields.natural(f[3], 2, "date")
+        year = fields.natural(f[4], 4, "date")
+        self.date: tuple[int, int, int] | None = None
+        if year is not None and month is not None and day is not None:
+            self.date = (year, month, day)
+            if not calendar.is_date(year, month, day):
+                raise DecodeError("date")
+        elif f[2] or f[3] or f[4]:  # a part of a date is none
+            raise DecodeError("date")
+
+
+class Gsa:
+    """Dilution of precision and the satellites used by one system.
+
+    `body` is kept and decoded on demand.
+    """
+
+    __slots__ = ("body", "talker")
+    kind = b"GSA"
+
+    def __init__(self, body: bytes) -> None:
+        if body.count(b",") < 17:
+            raise DecodeError("fields")
+        self.talker = body[:2]
+        self.body = body
+
+    def decode(self) -> "GsaDetail":
+        """Everything in the sentence; `DecodeError` for a malformed field."""
+        return GsaDetail(self.body)
+
+
+class GsaDetail:
+    """A decoded GSA.
+
+    fix         1 none, 2 two-dimensional, 3 three-dimensional, or None
+    satellites  ids as sent, in their order
+    pdop_centi, hdop_centi, vdop_centi   times 100, or None
+    system      NMEA 4.1 system id (1 GPS, 2 GLONASS, 3 Galileo, 4 BeiDou), or None
+    """
+
+    __slots__ = ("fix", "hdop_centi", "pdop_centi", "satellites", "system", "vdop_centi")
+
+    def __init__(self, body: bytes) -> None:
+        f = body.split(b",")
+        # 12 slots and, since NMEA 4.1, a system id; some receivers have more slots and no id
+        end = 18 if len(f) == 19 else len(f)
+        self.system = fields.hexadecimal(f[18]) if len(f) == 19 else None
+        self.fix = fields.natural(f[2], 1, "fix")
+        ids = [fields.natural(slot, 4, "satellite") for slot in f[3 : end - 3]]
+        self.satellites = [number for number in ids if number is not None]
+        self.pdop_centi = fields.decimal(f[end - 3], 2, "dop")
+        self.hdop_centi = fields.decimal(f[end - 2], 2, "dop")
+        self.vdop_centi = fields.decimal(f[end - 1], 2, "dop")
+
+
+class Gsv:
+    """Satellites in view, one part of a set.
+
+    total, number   parts in the set, and which one this is (from 1)
+    in_view         satellites in view, said again in each part; None when not sent
+    `body` is kept, its satellites are decoded on demand.
+    """
+
+    __slots__ = ("body", "in_view", "number", "talker", "total")
+    kind = b"GSV"
+
+    def __init__(self, body: bytes) -> None:
+        # quads, then nothing or a signal id; Quectel's talker PQ adds a system id
+        extra = (body.count(b",") - 3) % 4
+        if extra > 1 and not (extra == 2 and body[:2] == b"PQ"):
+            raise DecodeError("fields")
+        f = body.split(b",", 4)
+        if len(f) < 4:
+            raise DecodeError("fields")
+        self.talker = body[:2]
+        total = fields.natural(f[1], 2, "part")
+        number = fields.natural(f[2], 2, "part")
+        if total is None or number is None or not 1 <= number <= total:
+            raise DecodeError("part")
+        self.total = total
+        self.number = number
+        self.in_view = fields.natural(f[3], 3, "in view")
+        self.body = body
+
+    def signal(self) -> "int | None":
+        """NMEA 4.1 signal id, 0 to 15, or None. Its meaning depends on the maker."""
+        f = self.body.split(b",")
+        extra = (len(f) - 4) % 4
+        return fields.hexadecimal(f[len(f) - extra]) if extra else None
+
+    def satellites(self) -> "list[Satellite]":
+        """(id, elevation in degrees, azimuth in degrees, C/N0 in dBHz) of each, None if empty.
+
+        Ids are as sent. Slots with nothing in them are left out. `DecodeError` if malformed.
+        """
+        f = self.body.split(b",")
+        found: list[Satellite] = []
+        for at in range(4, len(f) - 3, 4):
+            quad = (
+                fields.natural(f[at], 4, "satellite"),
+                fields.decimal(f[at + 1], 0, "elevation"),
+                fields.natural(f[at + 2], 3, "azimuth"),
+                fields.natural(f[at + 3], 2, "cn0"),
+            )
+            if quad != (None, None, None, None):
+                found.append(quad)
+        return found
+
+
+if TYPE_CHECKING:
+    Sentence = Rmc | Gga | Zda | Gsa | Gsv
+
+KINDS: "dict[bytes, Callable[[bytes], Sentence]]" = {
+    b"RMC": Rmc,
+    b"GGA": Gga,
+    b"ZDA": Zda,
+    b"GSA": Gsa,
+    b"GSV": Gsv,
+}
+"""What `parse` knows, by the three letters after the talker."""
+
+
+def kind_of(body: bytes) -> bytes:
+    """The kind of a sentence, such as b"RMC"; b"" when it is none of `KINDS`."""
+    kind = body[2:5]
+    known = kind in KINDS and body[5:6] == b"," and body[:2].isalpha() and body[:2].isupper()
+    return kind if known else b""
+
+
+def parse(body: bytes) -> "tuple[Sentence | None, str]":
+    """(sentence, "") or (None, reason) for a body as `Framer.feed` gives it. Never raises.
+
+    The reason is "kind" for a sentence that is not in the table, "fields" for a wrong number of
+    fields, else the name of the bad field. With `kind_of(body)` it makes a key for counters.
+    """
+    kind = kind_of(body)
+    if not kind:
+        return None, "kind"
+    try:
+        return KINDS[kind](body), ""
+    except DecodeError as error:
+        return None, str(error)

@@ -1,0 +1,174 @@
+"""pytest's hooks: portable tests on two interpreters, and an honest count of what was not tried.
+
+1. Each `tests/portable/test_*.py` is collected twice: by pytest as usual, and by `MicroPythonFile`,
+   which yields one item per test, named `test_x[unix]`. The chosen items of a file are run by one
+   MicroPython process (`tests/portable/runner.py`) when the first of them comes up.
+2. A test whose peer is missing skips with a reason that starts with `peer missing: ` (see
+   tests/peers.py), one that wants data from outside the repository with `data missing: `. The last
+   line counts both by name. With CI=true a missing peer is a failure.
+"""
+
+import ast
+import collections
+import os
+import subprocess
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.house import MICROPYTHON_OPTIONS, ROOT, micropython_environment, module_name
+from tests.peers import MISSING, need
+
+PORTABLE = ROOT / "tests" / "portable"
+NOT_TRIED = (MISSING, "data missing: ")
+TIMEOUT_S = 120  # for the tests of one file; a hang fails them, not the whole run
+
+
+# --- 1. portable tests on MicroPython -----------------------------------------------------------
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "MicroPythonFile | None":
+    if file_path.parent == PORTABLE and file_path.match("test_*.py"):
+        return MicroPythonFile.from_parent(parent, path=file_path)
+    return None
+
+
+class MicroPythonFile(pytest.File):
+    """The tests of one file, on MicroPython. Their names are read without importing it."""
+
+    results: "dict[str, str] | None" = None  # name: "" or what MicroPython said
+    noise = ""  # what was printed that belongs to no test
+
+    def collect(self) -> Iterator["MicroPythonTest"]:
+        for node in ast.parse(self.path.read_bytes()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                yield MicroPythonTest.from_parent(self, name=f"{node.name}[unix]", node=node)
+
+    def outcome(self, test: str) -> str:
+        """What MicroPython said of a failed test; empty when it passed."""
+        if self.results is None:
+            chosen = [i.test for i in self.session.items if i.parent is self]
+            self.results, self.noise = run_file(self.path, chosen)
+        return self.results.get(test, f"{test} was not reached; MicroPython said:\n{self.noise}")
+
+
+class MicroPythonTest(pytest.Item):
+    """One test function on MicroPython."""
+
+    def __init__(self, *, node: ast.FunctionDef, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.test = node.name
+        self.line = node.lineno - 1
+
+    def runtest(self) -> None:
+        need("micropython")
+        said = self.parent.outcome(self.test)
+        if said:
+            raise MicroPythonError(f"{said.splitlines()[-1]} (on MicroPython)\n{said}")
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, MicroPythonError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, self.line, self.name
+
+
+class MicroPythonError(Exception):
+    """A test that failed on MicroPython; the text is its traceback there."""
+
+
+def run_file(path: Path, tests: list[str]) -> tuple[dict[str, str], str]:
+    """Run tests of one file in one MicroPython process; see runner.py for what it prints."""
+    module = module_name(path.relative_to(ROOT).as_posix())
+    runner = ["-m", "tests.portable.runner", module, *tests]
+    process = subprocess.Popen(
+        [need("micropython"), *MICROPYTHON_OPTIONS, *runner],
+        cwd=ROOT,
+        env=micropython_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    with process:
+        try:
+            output, end = process.communicate(timeout=TIMEOUT_S)[0], ""
+        except subprocess.TimeoutExpired:
+            process.kill()
+            output, end = process.communicate()[0], f"(stopped after {TIMEOUT_S} s)\n"
+    return parse(output.decode(errors="replace") + end)
+
+
+def parse(output: str) -> tuple[dict[str, str], str]:
+    """Split the runner's output into what was said of each test and what of none."""
+    results: dict[str, str] = {}
+    noise: list[str] = []
+    failing = ""
+    for line in output.splitlines(keepends=True):
+        mark, _, rest = line.rstrip().partition(" ")
+        if mark != "@@":
+            if failing:
+                results[failing] += line.strip() and line
+            else:
+                noise.append(line)
+            continue
+        word, _, name = rest.partition(" ")
+        failing = name if word == "fail" else ""
+        if name:
+            results[name] = "failed:\n" if failing else ""
+    return results, "".join(noise)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the gates first: what they say explains many a failure after them."""
+    items.sort(key=lambda item: item.path.name != "test_gates.py")
+
+
+# --- 2. what was not tried ----------------------------------------------------------------------
+
+
+def skip_reason(report: "pytest.TestReport | pytest.CollectReport") -> str:
+    """Why a test or file was skipped, without pytest's prefix; empty when it was not."""
+    if not report.skipped or not isinstance(report.longrepr, tuple):
+        return ""
+    return report.longrepr[2].removeprefix("Skipped: ")
+
+
+def refuse_absence(report: "pytest.TestReport | pytest.CollectReport") -> None:
+    """Turn a skip for a missing peer into a failure where every peer has to be there."""
+    reason = skip_reason(report)
+    if reason.startswith(MISSING) and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+        report.longrepr = f"{reason} (CI=true: every peer has to be there)"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    refuse_absence(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    refuse_absence(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: Any) -> Generator[None, None, None]:
+    """Say in one last line how many tests were not tried, and for want of what."""
+    yield
+    reasons = [skip_reason(report) for report in terminalreporter.stats.get("skipped", [])]
+    missing = [reason for reason in reasons if reason.startswith(NOT_TRIED)]
+    if not missing:
+        return
+    words = [reason.partition(": ")[2].split()[0] for reason in missing]
+    counts = collections.Counter(os.path.basename(word) for word in words).most_common()
+    names = ", ".join(f"{name} {count}" for name, count in counts)
+    word = "test" if len(missing) == 1 else "tests"
+    terminalreporter.write_line(f"not tried: {len(missing)} {word} ({names})", yellow=True)

@@ -1,0 +1,77 @@
+"""What the gates and the collector know of the repository: its files and the portable list.
+
+The list itself stands in pyproject.toml, `[tool.coldloop]`, and nowhere else.
+"""
+
+import fnmatch
+import functools
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path, PurePath
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")
+
+# 256 K machine words: as many objects as 256 KiB hold on a 32-bit board.
+MICROPYTHON_OPTIONS = ("-X", "heapsize=256wK")
+
+
+@functools.cache
+def settings() -> dict[str, Any]:
+    """pyproject.toml, read once."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@functools.cache
+def repo_files() -> tuple[str, ...]:
+    """Every file that is or would be committed, as paths from the root, sorted."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    if listing.returncode == 0:
+        names = set(listing.stdout.decode().split("\0")) - {""}
+    else:  # an unpacked archive: no index to ask
+        hidden = (".venv", ".git", "__pycache__")
+        found = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
+        names = {path.as_posix() for path in found if not set(path.parts) & set(hidden)}
+    return tuple(sorted(name for name in names if (ROOT / name).is_file()))
+
+
+def matches(name: str, patterns: list[str]) -> bool:
+    """Say whether the last pattern that fits `name` takes it in; one with `!` leaves it out.
+
+    Patterns are those of `fnmatch`: a `*` also crosses slashes.
+    """
+    taken = False
+    for pattern in patterns:
+        if fnmatch.fnmatchcase(name, pattern.lstrip("!")):
+            taken = not pattern.startswith("!")
+    return taken
+
+
+@functools.cache
+def portable_files() -> tuple[str, ...]:
+    """The Python files that must run on MicroPython, as paths from the root, sorted."""
+    patterns = settings()["tool"]["coldloop"]["portable"]
+    return tuple(n for n in repo_files() if n.endswith(".py") and matches(n, patterns))
+
+
+def module_name(name: str) -> str:
+    """The module that a path from the root is imported as: `a/b/__init__.py` is `a.b`."""
+    parts = PurePath(name).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def tool(name: str) -> str:
+    """The path of a program of this environment, or of this machine."""
+    beside = Path(sys.executable).parent / name
+    path = str(beside) if beside.exists() else shutil.which(name)
+    assert path, f"{name} is missing; `make dev` installs it"
+    return path
+
+
+def micropython_environment() -> dict[str, str]:
+    """Variables under which MicroPython imports from the repository and its own modules only."""
+    return {"MICROPYPATH": f"{ROOT}:.frozen", "PATH": "/usr/bin:/bin"}

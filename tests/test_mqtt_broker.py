@@ -1,0 +1,298 @@
+"""The MQTT client against mosquitto, with paho-mqtt as the other reader and writer."""
+
+import contextlib
+import queue
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from protocols.mqtt.client import Client
+from tests.peers import free_port, need, wait_until_open
+
+LIMIT_S = 10.0
+
+
+@contextlib.contextmanager
+def mosquitto(folder: Path, *settings: str) -> Iterator[int]:
+    """A mosquitto of our own on a free loopback port; gives the port.
+
+    Two of them rather than one with two listeners: with per_listener_settings mosquitto 2.0.21
+    keeps nothing for a session that is away.
+    """
+    program = need("mosquitto")
+    port = free_port()
+    config = folder / "mosquitto.conf"
+    config.write_text("\n".join([f"listener {port} 127.0.0.1", "persistence false", *settings, ""]))
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen([program, "-c", str(config)], stdout=log, stderr=log) as process,
+    ):
+        try:
+            wait_until_open(port)
+            yield port
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a broker that takes anybody."""
+    with mosquitto(tmp_path_factory.mktemp("open"), "allow_anonymous true") as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def locked_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a broker that takes nobody."""
+    with mosquitto(tmp_path_factory.mktemp("locked"), "allow_anonymous false") as port:
+        yield port
+
+
+def now_us() -> int:
+    return time.monotonic_ns() // 1000
+
+
+class Link:
+    """A blocking socket that turns our client, as a shell does."""
+
+    def __init__(self, client: Client, port: int) -> None:
+        self.client = client
+        self.seen: list[tuple[object, ...]] = []
+        self.socket = socket.create_connection(("127.0.0.1", port), 5)
+        client.opened(now_us())
+
+    def turn(self) -> None:
+        for packet in self.client.out():
+            self.socket.sendall(packet)
+        self.socket.settimeout(0.02)
+        try:
+            data = self.socket.recv(4096)
+        except TimeoutError:
+            pass
+        else:
+            assert data, "the broker closed the connection"
+            self.client.receive(data, now_us())
+        self.client.wake(now_us())
+        self.seen += self.client.events()
+
+    def until(self, kind: str) -> tuple[object, ...]:
+        """Turn until an event of this kind comes; it is taken out of `seen`."""
+        end = time.monotonic() + LIMIT_S
+        while time.monotonic() < end:
+            for event in self.seen:
+                if event[0] == kind:
+                    self.seen.remove(event)
+                    return event
+            self.turn()
+        pytest.fail(f"no {kind} event; seen {self.seen}")
+
+    def drop(self) -> None:
+        """The link dies without a DISCONNECT."""
+        self.socket.close()
+        self.client.closed(now_us())
+
+
+class Other:
+    """paho in a thread of its own: subscribed to one topic, and able to publish."""
+
+    def __init__(self, port: int, topic: str) -> None:
+        self.messages: queue.Queue[tuple[str, bytes, int, bool]] = queue.Queue()
+        self.ready: queue.Queue[bool] = queue.Queue()
+        make: Any = paho.Client  # typeshed's stubs are those of paho 1
+        self.paho = make(CallbackAPIVersion.VERSION2)
+        self.paho.on_message = lambda _client, _data, message: self.messages.put(
+            (message.topic, message.payload, message.qos, bool(message.retain))
+        )
+        self.paho.on_subscribe = lambda *_: self.ready.put(True)
+        self.paho.connect("127.0.0.1", port)
+        self.paho.subscribe(topic, 1)
+        self.paho.loop_start()
+        self.ready.get(timeout=LIMIT_S)
+
+    def next(self) -> tuple[str, bytes, int, bool]:
+        return self.messages.get(timeout=LIMIT_S)
+
+    def close(self) -> None:
+        self.paho.disconnect()
+        self.paho.loop_stop()  # after the loop's last look at the socket
+
+
+Connect = Callable[[Client, int], Link]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Makes links and closes them in the end."""
+    made: list[Link] = []
+
+    def make(client: Client, port: int) -> Link:
+        made.append(Link(client, port))
+        return made[-1]
+
+    yield make
+    for link in made:
+        link.socket.close()
+
+
+@pytest.fixture
+def other(broker: int) -> Iterator[Callable[[str], Other]]:
+    made: list[Other] = []
+
+    def make(topic: str) -> Other:
+        made.append(Other(broker, topic))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_publish_and_acknowledge(
+    connect: Connect, broker: int, other: Callable[[str], Other]
+) -> None:
+    reader = other("pub/#")
+    link = connect(Client("pub", clean_session=True), broker)
+    assert link.until("connected") == ("connected", False)
+    big = bytes(range(256)) * 30
+    assert link.client.publish("pub/zero", b"0", 0)
+    assert link.client.publish("pub/one", b"1", 1, False, "tag")
+    assert link.client.publish("pub/big", big, 1, False, "big")
+    assert link.until("acknowledged") == ("acknowledged", "tag")
+    assert link.until("acknowledged") == ("acknowledged", "big")
+    assert reader.next() == ("pub/zero", b"0", 0, False)
+    assert reader.next() == ("pub/one", b"1", 1, False)
+    assert reader.next() == ("pub/big", big, 1, False)
+    link.drop()
+
+
+def test_retained(connect: Connect, broker: int, other: Callable[[str], Other]) -> None:
+    link = connect(Client("retain", clean_session=True), broker)
+    link.until("connected")
+    assert link.client.publish("retain/state", b"kept", 1, True, 1)
+    link.until("acknowledged")
+    assert other("retain/state").next() == ("retain/state", b"kept", 1, True)
+    assert link.client.subscribe("retain/+", 1)
+    assert link.until("subscribed") == ("subscribed", "retain/+", 1)
+    assert link.until("message") == ("message", "retain/state", b"kept", 1, True)
+    link.drop()
+
+
+def test_the_will_is_sent_when_the_link_dies(
+    connect: Connect, broker: int, other: Callable[[str], Other]
+) -> None:
+    reader = other("will/state")
+    will = ("will/state", b"gone", 1, True)
+    link = connect(Client("will", will=will), broker)
+    link.until("connected")
+    link.drop()
+    assert reader.next() == ("will/state", b"gone", 1, False)
+
+
+def test_no_will_after_disconnect(
+    connect: Connect, broker: int, other: Callable[[str], Other]
+) -> None:
+    reader = other("leave/#")
+    link = connect(Client("leave", will=("leave/will", b"gone", 1, False)), broker)
+    link.until("connected")
+    assert link.client.publish("leave/last", b"bye", 1, False, 1)
+    link.until("acknowledged")
+    link.client.disconnect()
+    for packet in link.client.out():
+        link.socket.sendall(packet)
+    assert link.socket.recv(1) == b""
+    link.drop()
+    assert reader.next() == ("leave/last", b"bye", 1, False)
+    reader.paho.publish("leave/end", b"", 1)
+    assert reader.next()[0] == "leave/end"
+
+
+def test_the_session_is_resumed(
+    connect: Connect, broker: int, other: Callable[[str], Other]
+) -> None:
+    client = Client("resume")
+    link = connect(client, broker)
+    assert link.until("connected") == ("connected", False)
+    assert client.subscribe("resume/cfg", 1)
+    link.until("subscribed")
+    link.drop()
+    writer = other("unused")
+    writer.paho.publish("resume/cfg", b"while away", 1).wait_for_publish(LIMIT_S)
+    link = connect(client, broker)
+    assert link.until("connected") == ("connected", True)
+    assert link.until("message") == ("message", "resume/cfg", b"while away", 1, False)
+    link.turn()  # the acknowledgement leaves
+    link.drop()
+    link = connect(client, broker)
+    link.until("connected")
+    writer.paho.publish("resume/cfg", b"next", 1)
+    assert link.until("message") == ("message", "resume/cfg", b"next", 1, False)
+    link.drop()
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_what_was_in_flight_is_sent_again(
+    connect: Connect, broker: int, other: Callable[[str], Other], clean: bool
+) -> None:
+    reader = other(f"again{clean}/#")
+    client = Client(f"again{clean}", clean_session=clean)
+    link = connect(client, broker)
+    link.until("connected")
+    topic = f"again{clean}/tele"
+    for number in range(8):
+        assert client.publish(topic, b"%d" % number, 1, False, number)
+    lost = client.out()
+    for packet in lost[:3]:  # these reach the broker, but nobody reads its acknowledgements
+        link.socket.sendall(packet)
+    first = [reader.next()[1] for _ in range(3)]
+    link.drop()
+    link = connect(client, broker)
+    assert link.until("connected") == ("connected", not clean)
+    assert client.publish(topic, b"8", 1, False, 8)
+    acknowledged = [link.until("acknowledged")[1] for _ in range(9)]
+    assert acknowledged == list(range(9))
+    again = [reader.next()[1] for _ in range(9)]
+    assert first == [b"0", b"1", b"2"]
+    assert again == [b"%d" % number for number in range(9)]
+    assert client.inflight == 0
+    link.drop()
+
+
+def test_refused_without_a_password(connect: Connect, locked_broker: int) -> None:
+    link = connect(Client("nobody"), locked_broker)
+    assert link.until("refused") == ("refused", 5)
+    link.drop()
+    link = connect(Client("nobody", username="me", password="wrong"), locked_broker)
+    assert link.until("refused")[1] in (4, 5)
+    link.drop()
+
+
+def test_pings_keep_an_idle_link_open(connect: Connect, broker: int) -> None:
+    link = connect(Client("idle", keepalive_s=1, clean_session=True), broker)
+    link.until("connected")
+    end = time.monotonic() + 3.5  # mosquitto gives up after 1.5 keep alives
+    while time.monotonic() < end:
+        link.turn()
+    assert link.client.connected
+    assert link.client.publish("idle", b"x", 1, False, "late")
+    assert link.until("acknowledged") == ("acknowledged", "late")
+    link.drop()
+
+
+def test_a_broker_that_falls_silent_is_noticed(connect: Connect, broker: int) -> None:
+    client = Client("silent", keepalive_s=1, response_timeout_us=500_000)
+    link = connect(client, broker)
+    link.until("connected")
+    end = time.monotonic() + LIMIT_S
+    while client.connected and time.monotonic() < end:  # nothing is sent or received any more
+        time.sleep(0.05)
+        client.wake(now_us())
+        client.out()
+    assert client.events() == [("broken", "no PINGRESP")]
+    link.drop()
