@@ -1,16 +1,16 @@
 """The whole controller as one object without input or output.
 
-Theory of operation. A shell (on CPython, on MicroPython, or the bench) calls `receive` when bytes have
-arrived, `event` when a port opened, failed or closed, and `wake` when `deadline` has passed; after every
-call it carries out what `outbox` holds. `now` is monotonic integer microseconds; nothing here reads a
-clock. Ports are small integers, fixed by `port_names`:
+Theory of operation. A shell (on CPython, on MicroPython, or the bench) calls `receive` when bytes
+have arrived, `event` when a port opened, failed or closed, and `wake` when `deadline` has passed;
+after every call it carries out what `outbox` holds. `now` is monotonic integer microseconds;
+nothing here reads a clock. Ports are small integers, fixed by `port_names`:
 
-    0 receiver   1 broker   2 state (a store: `key NUL payload`)   3 console (lines for the log)   4… buses
+    0 receiver   1 broker   2 state (a store)   3 console (lines for the log)   4… buses
 
 A tick does, in this order: schedule the next tick; slew the clock; when a cycle begins, poll the
-devices; when the polls are answered (or half the cycle is over), step both loops once on the new readings
-and ask the actuators; weigh what is wrong; queue telemetry; once a second write the status. A tick never
-waits for anything.
+devices; when the polls are answered (or half the cycle is over), step both loops once on the new
+readings and ask the actuators; weigh what is wrong; queue telemetry; once a second write the
+status. A tick never waits for anything.
 """
 
 from agent import status
@@ -65,8 +65,8 @@ class Agent:
         self._stepped = True
         self._last_step: int | None = None
         self._started = 0
-        self._next_row: int | None = None
-        self._next_status: int | None = None
+        self._next_row = 0
+        self._next_status = 0
 
     def _build_control(self, config: "Config") -> None:
         station = self.fieldbus.station
@@ -78,11 +78,11 @@ class Agent:
         self.pressure = PressureLoop(pressure, dp, pumps)
         has_return = station(supply.sensor).profile.has("ReturnTemperatureCelsius")
         self.return_sensor = (
-            Sensor(station(supply.sensor), "ReturnTemperatureCelsius", stale) if has_return else None
+            Sensor(station(supply.sensor), "ReturnTemperatureCelsius", stale)
+            if has_return
+            else None
         )
-        self.supervisor = Supervisor(
-            config, self.fieldbus, self.supply, self.pressure, self.alarms
-        )
+        self.supervisor = Supervisor(config, self.fieldbus, self.supply, self.pressure, self.alarms)
 
     def _build_ports(self, config: "Config") -> None:
         self.receiver: Receiver | None = None
@@ -95,8 +95,11 @@ class Agent:
                 RECEIVER, address.baud, address.bits_per_char, config.receiver_latency_us
             )
             self._links.append(Link(RECEIVER, "receiver", str(address)))
-        for i, (name, address) in enumerate(config.buses):
-            self._links.append(Link(FIRST_BUS + i, name, str(address)))
+        self._bus_links = [
+            Link(FIRST_BUS + i, name, str(address))
+            for i, (name, address) in enumerate(config.buses)
+        ]
+        self._links.extend(self._bus_links)
         if config.broker is not None:
             link = Link(BROKER, "broker", str(config.broker))
             self.uplink = Uplink(config, link, self.telemetry)
@@ -128,6 +131,10 @@ class Agent:
             bus = self.fieldbus.buses[port - FIRST_BUS]
             bus.receive(data, now)
             self.fieldbus.collect(bus)
+            link = self._bus_links[port - FIRST_BUS]
+            if link.up and not bus.open:
+                # A stream out of step: the bus has asked for the port to be closed.
+                link.event("closed", now)
         elif port == RECEIVER and self.receiver is not None:
             self.receiver.receive(data, now)
             for fix in self.receiver.fixes():
@@ -144,7 +151,9 @@ class Agent:
         for link in self._links:
             if link.port == port:
                 link.event(kind, now)
-                self.alarms.set("port:" + link.name, not link.up, "cannot use port " + link.name, now)
+                self.alarms.set(
+                    "port:" + link.name, not link.up, "cannot use port " + link.name, now
+                )
         if port >= FIRST_BUS:
             bus = self.fieldbus.buses[port - FIRST_BUS]
             bus.event(kind, now)
@@ -213,10 +222,10 @@ class Agent:
         return supply is not None and pressure is not None
 
     def _report(self, now: int) -> None:
-        for at, change, code, text in self.alarms.changes():
+        for _, change, code, text in self.alarms.changes():
             line = "alarm %s %s: %s" % (change, code, text)
             self._out.append((CONSOLE, "write", line.encode()))
-        if self._next_row is not None and now >= self._next_row:
+        if now >= self._next_row:
             self._next_row += self.config.telemetry_period_us
             self.telemetry.row(
                 now,
@@ -227,8 +236,7 @@ class Agent:
             )
             if self.uplink is not None and self.uplink.connected:
                 self.uplink.flush()
-        if self._state_link is not None and self._state_link.up:
-            if self._next_status is not None and now >= self._next_status:
-                self._next_status = now + _STATUS_PERIOD
-                payload = status.KEY.encode() + b"\0" + status.snapshot(self, now)
-                self._out.append((STATE, "write", payload))
+        if now >= self._next_status and self._state_link is not None and self._state_link.up:
+            self._next_status = now + _STATUS_PERIOD
+            payload = status.KEY.encode() + b"\0" + status.snapshot(self, now)
+            self._out.append((STATE, "write", payload))

@@ -3,14 +3,14 @@
 Not a judge of the sky: it takes the fixes that the receiver's driver calls valid, and believes them
 only as far as they agree with each other and with the oscillator.
 
-How it works. UTC = monotonic time + offset, all in integer microseconds. Each valid fix is a sample of
-the offset. The first `_AGREEING` samples that agree set the label once; from then on the offset is
-slewed towards the mean of the last `_WINDOW` samples by at most 1 % of a period a tick, so that no
-step ever reaches a control loop. A sample far from the label is not believed: it is counted, and
-while such samples are all that comes the state is `untrusted`.
+How it works. UTC = monotonic time + offset, all in integer microseconds. Each valid fix is a
+sample of the offset. The first `_AGREEING` samples that agree set the label once; from then on the
+offset is slewed towards the mean of the last `_WINDOW` samples by at most 1 % of a period a tick,
+so that no step ever reaches a control loop. A sample far from the label is not believed: it is
+counted, and while such samples are all that comes the state is `untrusted`.
 
-States: free (never set), sync, holdover (no believable sample for `_SILENCE`), untrusted.
-The bound is the spread of the samples behind the offset, plus what is still to be slewed, plus a fixed
+States: free (never set), sync, holdover (no believable sample for `_SILENCE`), untrusted. The
+bound is the spread of the samples behind the offset, plus what is still to be slewed, plus a fixed
 allowance for the receiver's latency, plus the oscillator's drift since the last sample.
 """
 

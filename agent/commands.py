@@ -88,7 +88,9 @@ def status(argv: list[str]) -> int:
     )
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--config", metavar="FILE", help="the agent's configuration")
-    place.add_argument("--state", metavar="FOLDER", default="/run/coldloop", help="its state folder")
+    place.add_argument(
+        "--state", metavar="FOLDER", default="/run/coldloop", help="its state folder"
+    )
     parser.add_argument("--json", action="store_true", help="print the status as one JSON object")
     arguments = parser.parse_args(argv)
     try:
@@ -102,7 +104,9 @@ def status(argv: list[str]) -> int:
         print(f"coldloop status: {where}: {error.strerror}; is the agent running?", file=sys.stderr)
         return 2
     snapshot = json.loads(text)
-    snapshot["age_s"] = round(time.clock_gettime(time.CLOCK_MONOTONIC) - snapshot["mono_us"] / 1e6, 1)
+    snapshot["age_s"] = round(
+        time.clock_gettime(time.CLOCK_MONOTONIC) - snapshot["mono_us"] / 1e6, 1
+    )
     fresh = 0 <= snapshot["age_s"] <= STALE_AFTER_S
     if arguments.json:
         print(json.dumps(snapshot))

@@ -1,10 +1,11 @@
 """The configuration, checked and compiled: what the rooms of the agent are built from.
 
-Not a file reader: a shell hands over the parsed JSON and the profiles. `load` first checks the text
-against `agent.schema` (types, ranges, unknown keys), then what a schema cannot say: names that must
-exist or be unique, ports named twice, periods that must divide. Every error is collected, so that one
-run shows them all. Times become integer microseconds; other numbers stay as written, rounded to a
-thousandth through an integer, since the two interpreters parse decimal fractions differently.
+Not a file reader: a shell hands over the parsed JSON and the profiles. `load` first checks the
+text against `agent.schema` (types, ranges, unknown keys), then what a schema cannot say: names
+that must exist or be unique, ports named twice, periods that must divide. Every error is
+collected, so that one run shows them all. Times become integer microseconds; other numbers stay as
+written, rounded to a thousandth through an integer, since the two interpreters parse decimal
+fractions differently.
 """
 
 from agent.errors import ConfigError
@@ -170,7 +171,9 @@ def _take_devices(
         path = "devices[%d]" % i
         name, place = device["name"], (device["bus"], device["unit"])
         if name in names:
-            errors.append("%s.name: %s is the name of devices[%d] too" % (path, name, names.index(name)))
+            errors.append(
+                "%s.name: %s is the name of devices[%d] too" % (path, name, names.index(name))
+            )
         if place in places:
             errors.append(
                 "%s.unit: unit %d on bus %s is %s already"
@@ -212,7 +215,9 @@ def _check_control(control: "dict[str, Any]", parts: _Parts, errors: "list[str]"
     elif cycle % tick or cycle < 4 * tick:
         errors.append("control.cycle_ms: %d is not 4 or more times tick_ms (%d)" % (cycle, tick))
     if control["slot_ms"] >= tick:
-        errors.append("control.slot_ms: %d is not less than tick_ms (%d)" % (control["slot_ms"], tick))
+        errors.append(
+            "control.slot_ms: %d is not less than tick_ms (%d)" % (control["slot_ms"], tick)
+        )
     devices = {}
     for device in parts.devices:
         devices[device.name] = device.profile

@@ -1,7 +1,7 @@
 """A configuration file's text to a parsed object, with the place of what is wrong.
 
-Not the check of its meaning (that is `agent.config`). JSON allows a key to be written twice and keeps
-the last one silently; a controller must not guess which was meant, so that is an error here.
+Not the check of its meaning (that is `agent.config`). JSON allows a key to be written twice and
+keeps the last one silently; a controller must not guess which was meant, so that is an error here.
 MicroPython's parser says neither line nor duplicate; there only the plain message is left.
 """
 

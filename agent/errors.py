@@ -1,7 +1,7 @@
 """The exceptions of the second floor.
 
-    AgentError
-    +-- ConfigError   a configuration that cannot be used; the text names path, value and what is allowed
+AgentError +-- ConfigError   a configuration that cannot be used; the text names path, value and
+what is allowed
 """
 
 

@@ -1,12 +1,13 @@
-"""The devices on the field buses: polled once a cycle, written when wanted, judged by their answers.
+"""The devices on the field buses: polled once a cycle, written when wanted, judged by answers.
 
 Not a protocol and not a loop: `drivers.bus` carries the requests, `drivers.device` knows what the
 registers mean, the loops decide what to write. Here stands which request goes out when, and what is
 known of a device's health.
 
-A poll that has not been answered is not asked again, so that a slow bus never grows a queue. A write
-stays wanted until a poll shows it in the device: what is not seen within two cycles is written again.
-A device that answers nothing for `_LOST_AFTER` cycles is lost; a bus whose devices are all lost is lost.
+A poll that has not been answered is not asked again, so that a slow bus never grows a queue. A
+write stays wanted until a poll shows it in the device: what is not seen within two cycles is
+written again. A device that answers nothing for `_LOST_AFTER` cycles is lost; a bus whose devices
+are all lost is lost.
 """
 
 from drivers.bus import Bus
@@ -44,7 +45,7 @@ class Station:
         self._unseen_cycles = 0
 
     def poll(self) -> None:
-        """Begin a cycle: judge the last one, ask for every block that is not still being asked for."""
+        """Begin a cycle: judge the last one, ask for every block that is not asked for still."""
         self._judge()
         for i, (pdu, tag) in enumerate(self._polls):
             if not self._waiting[i]:
@@ -134,7 +135,7 @@ class Fieldbus:
 
     def station(self, name: str) -> Station:
         """Find a station by its device's name."""
-        return [s for s in self.stations if s.name == name][0]
+        return next(s for s in self.stations if s.name == name)
 
     def begin_cycle(self) -> None:
         """Poll every device once."""
@@ -143,10 +144,7 @@ class Fieldbus:
 
     def settled(self) -> bool:
         """Say whether every poll of this cycle has been answered or given up."""
-        for station in self.stations:
-            if not station.settled():
-                return False
-        return True
+        return all(station.settled() for station in self.stations)
 
     def collect(self, bus: Bus) -> None:
         """Hand the results of one bus to its stations."""

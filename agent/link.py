@@ -1,8 +1,8 @@
 """One port that should be open: opened, retried with back-off, reported.
 
-Not a driver: it knows nothing of what is said over the port. The bench and the shells answer an `open`
-with the event `opened` or `failed`; the event `closed` ends an open port. A port that will not open is
-asked for again after 1, 2, 4 … 30 s, for ever, since the agent cools on meanwhile.
+Not a driver: it knows nothing of what is said over the port. The bench and the shells answer an
+`open` with the event `opened` or `failed`; the event `closed` ends an open port. A port that will
+not open is asked for again after 1, 2, 4 … 30 s, for ever, since the agent cools on meanwhile.
 """
 
 from protocols.timing import NEVER, SECOND

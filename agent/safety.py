@@ -1,9 +1,9 @@
 """What is wrong, and what state that puts the unit in.
 
-Not what puts outputs on their safe values: each loop does that itself at the moment its reading is not
-good, so that it needs no second opinion. Here the causes are named, raised as alarms, and weighed into
-one state for people and for the ground: normal, degraded (it cools, but something is missing), safe
-(the supply temperature is not under control: declared safe outputs are asked for).
+Not what puts outputs on their safe values: each loop does that itself at the moment its reading is
+not good, so that it needs no second opinion. Here the causes are named, raised as alarms, and
+weighed into one state for people and for the ground: normal, degraded (it cools, but something is
+missing), safe (the supply temperature is not under control: declared safe outputs are asked for).
 
 The table below is the whole policy: code, state, and what a person reads.
 """

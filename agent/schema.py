@@ -1,8 +1,8 @@
 """The configuration's schema, as data: valid JSON Schema (2020-12), read by people, editors and us.
 
 Not the validator (that is `agent.validate`) and not the compiled form (that is `agent.config`).
-Numbers that carry a unit have it in their name (`_ms`, `_s`, `_c`, `_kpa`, `_pct`). Every number has
-a range; no key is allowed that is not listed here.
+Numbers that carry a unit have it in their name (`_ms`, `_s`, `_c`, `_kpa`, `_pct`). Every number
+has a range; no key is allowed that is not listed here.
 """
 
 TYPE_CHECKING = False
@@ -18,7 +18,9 @@ def _name(about: str) -> "dict[str, Any]":
     return {"type": "string", "pattern": NAME_PATTERN, "description": about}
 
 
-def _number(about: str, low: float, high: float, default: "float | None" = None) -> "dict[str, Any]":
+def _number(
+    about: str, low: float, high: float, default: "float | None" = None
+) -> "dict[str, Any]":
     rule = {"type": "number", "minimum": low, "maximum": high, "description": about}
     if default is not None:
         rule["default"] = default
@@ -99,7 +101,9 @@ SCHEMA: "dict[str, Any]" = _object(
                 "latency_ms": _number(
                     "mean time from the second to the first byte that names it", 0, 1000, 0
                 ),
-                "drift_ppm": _number("how far the controller's oscillator may be off", 0.1, 500, 50),
+                "drift_ppm": _number(
+                    "how far the controller's oscillator may be off", 0.1, 500, 50
+                ),
             },
         ),
         "buses": {
@@ -144,7 +148,9 @@ SCHEMA: "dict[str, Any]" = _object(
             {
                 "tick_ms": _whole("period of the ticks; divides 1000", 20, 1000, 100),
                 "slot_ms": _whole("offset of this unit's ticks in the second", 0, 999, 0),
-                "cycle_ms": _whole("period of the bus cycle; a multiple of tick_ms", 100, 10000, 1000),
+                "cycle_ms": _whole(
+                    "period of the bus cycle; a multiple of tick_ms", 100, 10000, 1000
+                ),
                 "supply": SUPPLY,
                 "dp": PRESSURE,
             },
@@ -162,7 +168,9 @@ SCHEMA: "dict[str, Any]" = _object(
             [],
             {
                 "period_ms": _whole("period of the telemetry rows", 100, 3600000, 1000),
-                "queue": _whole("rows kept while the broker is away (oldest go first)", 1, 10000, 300),
+                "queue": _whole(
+                    "rows kept while the broker is away (oldest go first)", 1, 10000, 300
+                ),
             },
         ),
     },

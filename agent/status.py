@@ -1,8 +1,8 @@
 """The snapshot that people on the site read with `coldloop status`, link or no link.
 
-Not telemetry: it is written to the state folder once a second and replaced, never queued. Numbers are
-integers in thousandths where the name says `_milli`, else whole. The order of the keys is fixed, so that
-both interpreters write the same bytes.
+Not telemetry: it is written to the state folder once a second and replaced, never queued. Numbers
+are integers in thousandths where the name says `_milli`, else whole. The order of the keys is
+fixed, so that both interpreters write the same bytes.
 """
 
 from agent.jsontext import Object, write
@@ -10,6 +10,7 @@ from agent.jsontext import Object, write
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.agent import Agent
+    from agent.alarms import Alarm
 
 KEY = "status.json"
 
@@ -73,7 +74,10 @@ def _supply(agent: "Agent", now: int) -> Object:
             ("quality", loop.sensor.quality(now)),
             ("milli_c", milli(loop.sensor.value(now))),
             ("setpoint_milli_c", milli(loop.setpoint)),
-            ("return_milli_c", milli(agent.return_sensor.value(now)) if agent.return_sensor else None),
+            (
+                "return_milli_c",
+                milli(agent.return_sensor.value(now)) if agent.return_sensor else None,
+            ),
             ("valve_milli_pct", milli(loop.valve.position())),
             ("valve_asked_milli_pct", milli(loop.valve.asked)),
         ]
@@ -127,11 +131,11 @@ def _telemetry(agent: "Agent") -> "Object | None":
     )
 
 
-def _alarm(alarm: "object") -> Object:
+def _alarm(alarm: "Alarm") -> Object:
     return Object(
         [
-            ("code", getattr(alarm, "code")),
-            ("text", getattr(alarm, "text")),
-            ("since_us", getattr(alarm, "since")),
+            ("code", alarm.code),
+            ("text", alarm.text),
+            ("since_us", alarm.since),
         ]
     )

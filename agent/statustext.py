@@ -1,5 +1,7 @@
 """A status snapshot as text for a terminal: a page for `coldloop status`, a line for the demo."""
 
+from protocols.calendar import iso8601
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -16,8 +18,6 @@ def utc_text(utc_us: "int | None") -> str:
     """Write UTC as ISO 8601 to the millisecond, `--` when not known."""
     if utc_us is None:
         return "--"
-    from protocols.calendar import iso8601
-
     return iso8601(utc_us)
 
 
@@ -25,7 +25,9 @@ def clock_text(snapshot: "Snapshot") -> str:
     """Write the clock's state with its bound."""
     clock = snapshot["clock"]
     bound = clock["bound_us"]
-    return clock["state"] if bound is None else "%s (within %.0f ms)" % (clock["state"], bound / 1000)
+    return (
+        clock["state"] if bound is None else "%s (within %.0f ms)" % (clock["state"], bound / 1000)
+    )
 
 
 def render(snapshot: "Snapshot") -> str:

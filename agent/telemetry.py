@@ -1,11 +1,12 @@
-"""Telemetry rows: what was read, when, as scaled integers, in a bounded queue until it is acknowledged.
+"""Telemetry rows: what was read, and when, as scaled integers, in a bounded queue until sent.
 
-Not the carrier (that is `agent.uplink`), and not yet a log that survives a power cut: the rows wait in
-memory, and the oldest go first when the queue is full (counted, and seen by the gap in `seq`).
+Not the carrier (that is `agent.uplink`), and not yet a log that survives a power cut: the rows
+wait in memory, and the oldest go first when the queue is full (counted, and seen by the gap in
+`seq`).
 
-A row is JSON: `{"seq", "t", "clock", "state", "v": {"device.Point": raw, …}}`. `t` is UTC in microseconds,
-or null while it is not known. A value is the register's integer (its scale and unit stand in the
-retained `state` message), or null when it is not good.
+A row is JSON: `{"seq", "t", "clock", "state", "v": {"device.Point": raw, …}}`. `t` is UTC in
+microseconds, or null while it is not known. A value is the register's integer (its scale and unit
+stand in the retained `state` message), or null when it is not good.
 """
 
 from agent.jsontext import Object, quote
@@ -25,7 +26,8 @@ class Telemetry:
         self._limit = limit
         self._stations = fieldbus.stations
         self._keys = [
-            [quote(s.name + "." + p.name) + ":" for p in s.profile.points] for s in fieldbus.stations
+            [quote(s.name + "." + p.name) + ":" for p in s.profile.points]
+            for s in fieldbus.stations
         ]
 
     def row(self, now: int, utc: "int | None", clock: str, state: str, stale_us: int) -> None:
@@ -54,6 +56,10 @@ class Telemetry:
         """Describe every point of a row: {"device.Point": [unit, numerator, denominator]}."""
         pairs: list[tuple[str, object]] = []
         for station in self._stations:
-            for point in station.profile.points:
-                pairs.append((station.name + "." + point.name, [point.unit, point.num, point.den]))
+            pairs.extend(
+                [
+                    (station.name + "." + point.name, [point.unit, point.num, point.den])
+                    for point in station.profile.points
+                ]
+            )
         return Object(pairs)

@@ -1,12 +1,13 @@
 """When to act: ticks on the monotonic clock that line up with UTC.
 
-Not a timer: it says when the next tick is due and is told when one was run. While UTC is not known the
-ticks go on at their period. Once it is, each tick is moved by at most 1 % of the period until ticks
-fall on whole multiples of the period in UTC, plus the unit's slot; so units act together, and no loop
-ever sees a period that is off by more than 1 %.
+Not a timer: it says when the next tick is due and is told when one was run. While UTC is not known
+the ticks go on at their period. Once it is, each tick is moved by at most 1 % of the period until
+ticks fall on whole multiples of the period in UTC, plus the unit's slot; so units act together,
+and no loop ever sees a period that is off by more than 1 %.
 
-A cycle (one round of the field bus) begins on a tick whose number in UTC is a multiple of the cycle's
-length; while the phase is still moving, cycles may be up to 60 % longer once, never shorter than half.
+A cycle (one round of the field bus) begins on a tick whose number in UTC is a multiple of the
+cycle's length; while the phase is still moving, cycles may be up to 60 % longer once, never
+shorter than half.
 """
 
 _SLEW_DIVISOR = 100
@@ -37,8 +38,8 @@ class Ticks:
     def run(self, now: int, offset: "int | None") -> None:
         """Account for the tick that is due and schedule the next.
 
-        `offset` is UTC minus monotonic time in microseconds, or None. Afterwards `cycle_starts` says
-        whether this tick begins a cycle, and `in_cycle` which tick of the cycle it is.
+        `offset` is UTC minus monotonic time in microseconds, or None. Afterwards `cycle_starts`
+        says whether this tick begins a cycle, and `in_cycle` which tick of the cycle it is.
         """
         self._account(now)
         period, due = self.period, self.due

@@ -1,8 +1,8 @@
 """The way to the ground: telemetry and state over MQTT, when the link is there.
 
-Not a loop's business: nothing that cools waits for this room. The rows leave at QoS 1, oldest first, a
-bounded number in flight; a row is forgotten when the broker has acknowledged it. The will makes the
-broker say `online: false` for us when the link dies.
+Not a loop's business: nothing that cools waits for this room. The rows leave at QoS 1, oldest
+first, a bounded number in flight; a row is forgotten when the broker has acknowledged it. The will
+makes the broker say `online: false` for us when the link dies.
 """
 
 from agent.jsontext import Object, write

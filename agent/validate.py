@@ -67,17 +67,20 @@ def _check_text(value: str, schema: "dict[str, Any]", path: str, errors: "Errors
 
 
 def name_fits(text: str) -> bool:
-    """Say whether `text` is a name as `schema.NAME_PATTERN` wants it (MicroPython's re has no {n})."""
+    """Say whether `text` fits `schema.NAME_PATTERN` (MicroPython's re has no {n})."""
     return len(text) <= 32 and re.match("^[a-z0-9][a-z0-9_-]*$", text) is not None
 
 
-def _check_list(value: "list[Any]", schema: "dict[str, Any]", path: str, errors: "Errors") -> "list[Any]":
+def _check_list(
+    value: "list[Any]", schema: "dict[str, Any]", path: str, errors: "Errors"
+) -> "list[Any]":
     low, high = schema["minItems"], schema["maxItems"]
     if not low <= len(value) <= high:
         errors.append("%s: %d entries; %d to %d are allowed" % (path, len(value), low, high))
         return value
     return [
-        validate(item, schema["items"], "%s[%d]" % (path, i), errors) for i, item in enumerate(value)
+        validate(item, schema["items"], "%s[%d]" % (path, i), errors)
+        for i, item in enumerate(value)
     ]
 
 

@@ -15,10 +15,10 @@ for `late_us`. While it lasts, the same unit is not asked anything whose good re
 same, unless it is the very same request (then the late reply is the same block, or the echo of the
 same write); and as an exception names no registers either, it is not believed for another request
 with that function. When the same request has been answered, one more reply may be under way, so
-the shadow starts anew. A slave that says everything twice is met likewise: a request that its
-second copy would answer waits until that would have come. Other units, and requests whose replies
-differ (another function, count, written address or value), go on meanwhile; a unit's jobs that are
-held keep their order among those that look alike.
+the shadow starts anew. A slave that says everything twice is met likewise: what its second copy
+would answer waits until that would have come, `drain_us` after. Other units, and requests whose
+replies differ (another function, count, written address or value), go on meanwhile; a unit's jobs
+that are held keep their order among those that look alike.
 
 TCP needs none of that: transaction numbers tell replies apart. A stream out of step is closed
 ("close" in the outbox), and everything that waits is lost until the port is reported open again.
@@ -92,17 +92,22 @@ class _Job:
 
 
 class _Shadow:
-    """A request whose reply may still come: see "Late replies" above."""
+    """A request whose reply may still come: see "Late replies" above.
 
-    def __init__(self, unit: int, pdu: bytes, until: int) -> None:
+    `strict` holds the very same request too.
+    """
+
+    def __init__(self, unit: int, pdu: bytes, until: int, strict: bool = False) -> None:
         self.unit = unit
         self.pdu = pdu
         self.head = reply_head(pdu)
         self.until = until
+        self.strict = strict
 
     def covers(self, job: _Job) -> bool:
-        """Whether a late reply could be taken for the good reply to a different request."""
-        return self.unit == job.unit and self.pdu != job.pdu and self.head == reply_head(job.pdu)
+        """Whether what may still come could be taken for the good reply to `job`."""
+        alike = self.unit == job.unit and self.head == reply_head(job.pdu)
+        return alike and (self.strict or self.pdu != job.pdu)
 
 
 class Bus:
@@ -161,9 +166,8 @@ class Bus:
         self._queue: list[_Job] = []
         self._urgent: list[_Job] = []
         self._shadows: list[_Shadow] = []
-        self._last: _Job | None = None  # answered; a second copy may come until _twice_until
-        self._last_head = b""
-        self._twice_until = 0
+        self._copies: list[_Shadow] = []  # of what was answered; all over at _copies_until
+        self._copies_until = 0
         self._results: list[Result] = []
         self._out: list[Action] = []
 
@@ -303,12 +307,10 @@ class Bus:
     def _next(self, now: int) -> "_Job | None":
         """Take the first job that may go; None (and a later deadline) if all are held."""
         queue = self._urgent or self._queue
-        if not self._shadows and (now >= self._twice_until or self._differs(queue[0])):
+        if not self._shadows and (now >= self._copies_until or self._is_new(queue[0])):
             return queue.pop(0)
         self._shadows = [shadow for shadow in self._shadows if shadow.until > now]
-        shadows = self._shadows
-        if self._last is not None and now < self._twice_until:
-            shadows = shadows + [_Shadow(self._last.unit, self._last.pdu, self._twice_until)]
+        shadows = self._shadows + [shadow for shadow in self._copies if shadow.until > now]
         held: list[_Job] = []
         free_at = NEVER
         for queue in (self._urgent, self._queue):
@@ -321,10 +323,9 @@ class Bus:
         self._wake_at = free_at
         return None
 
-    def _differs(self, job: _Job) -> bool:
-        """Whether a second copy of the last reply could not be taken for the reply to `job`."""
-        last = self._last
-        return last is None or last.unit != job.unit or self._last_head != reply_head(job.pdu)
+    def _is_new(self, job: _Job) -> bool:
+        """Whether no second copy of a reply could be taken for the reply to `job`."""
+        return True not in [shadow.covers(job) for shadow in self._copies]
 
     def _in_doubt(self, job: _Job) -> bool:
         """Whether an exception could be the late reply to another request of this function."""
@@ -348,11 +349,17 @@ class Bus:
             if shadow.unit == job.unit and shadow.pdu == job.pdu:
                 shadow.until = self._wake_at + self._late  # as if its own reply were still to come
         if self.serial and status == GOOD:
-            chars = self.client.reply_length * self._bit_us // self._baud
-            self._last = job
-            self._last_head = reply_head(job.pdu)
-            self._twice_until = now + chars + self._drain
+            self._expect_copy(job, now)
         self._results.append(Result(job.tag, job.unit, status, code, values, now, reason))
+
+    def _expect_copy(self, job: _Job, now: int) -> None:
+        """A slave may say it twice: remember that until the second copy would have come."""
+        if now >= self._copies_until or len(self._copies) >= _MAX_SHADOWS:
+            self._copies = []
+        chars = self.client.reply_length * self._bit_us // self._baud
+        until = now + chars + self._drain
+        self._copies_until = max(self._copies_until, until)
+        self._copies.append(_Shadow(job.unit, job.pdu, until, True))
 
     def _time_out(self, job: _Job, now: int) -> None:
         """No reply in time: drain the line, remember that the reply may still come."""

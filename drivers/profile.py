@@ -94,7 +94,8 @@ class Profile:
     """
 
     def __init__(self, raw: "Raw") -> None:
-        self.model = "profile"
+        named = type(raw) is dict and type(raw.get("model")) is str and raw["model"]
+        self.model: str = named or "profile"
         self._keys("", raw, "profile")
         self.model = self._text(raw, "model", "profile")
         self.title = self._text(raw, "title", "profile")
@@ -218,7 +219,7 @@ class Profile:
         name = self._name(raw, entry)
         entry = "point " + name
         kind = raw.get("type")
-        if kind not in TYPES:
+        if type(kind) is not str or kind not in TYPES:
             raise self._error(entry, "type %r is none of i16, i32, u16, u32" % (kind,))
         address, block, offset = self._place(raw, TYPES[kind][0], entry)
         point = Point(name, kind, address, block, offset)
@@ -280,8 +281,9 @@ class Profile:
         if role == "pump":
             for key in ("run", "stop"):
                 self._command(given[key], setpoint, "pump." + key)
-            if given["trip"] not in self._bit_index:
-                raise self._error(role, "trip %r is not a bit" % (given["trip"],))
+            trip = given["trip"]
+            if type(trip) is not str or trip not in self._bit_index:
+                raise self._error(role, "trip %r is not a bit" % (trip,))
         return given
 
     def _known(self, name: "Any", entry: str) -> Point:

@@ -7,8 +7,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from hil.errors import BenchError
+
+if TYPE_CHECKING:
+    from hil.virtualrun import Outcome
 
 _DEMO_SECONDS_OFF_TERMINAL = 60
 
@@ -29,7 +33,9 @@ def demo(argv: list[str]) -> int:
         epilog="example: coldloop demo --seconds 60 --json",
     )
     parser.add_argument("--seconds", type=int, metavar="N", help="end after N seconds (5 or more)")
-    parser.add_argument("--broker", metavar="HOST:PORT", help="use this MQTT broker, not the bench's")
+    parser.add_argument(
+        "--broker", metavar="HOST:PORT", help="use this MQTT broker, not the bench's"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record at the end")
     arguments = parser.parse_args(argv)
     seconds: int | None = arguments.seconds
@@ -115,7 +121,11 @@ def _list(arguments: argparse.Namespace) -> int:
 
     scenarios = [find(name) for name in shipped()]
     if arguments.json:
-        print(json.dumps([{"name": s.name, "title": s.title, "seconds": s.seconds} for s in scenarios]))
+        print(
+            json.dumps(
+                [{"name": s.name, "title": s.title, "seconds": s.seconds} for s in scenarios]
+            )
+        )
         return 0
     for scenario in scenarios:
         print(f"{scenario.name:15} {scenario.seconds:5.0f} s  {scenario.title}")
@@ -124,10 +134,8 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from hil.scenario import find
-    from hil.virtualrun import Outcome
 
     scenario = find(arguments.scenario)
-    outcome: Outcome
     if arguments.real_time:
         from hil.realrun import RealRun
 
@@ -140,7 +148,7 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         print(
             f"{record['verdict'].upper()}  {outcome.scenario}  seed {outcome.seed}  {outcome.dut}  "
-            f"{outcome.virtual_s:.0f} s in {outcome.wall_s:.2f} s ({record['speed']:.0f} x real time)"
+            f"{outcome.virtual_s:.0f} s in {outcome.wall_s:.2f} s, {record['speed']:.0f} x real"
         )
         for failure in outcome.failures:
             print(f"  {failure}")
@@ -156,7 +164,7 @@ def _again(arguments: argparse.Namespace) -> str:
     )
 
 
-def _run_virtual(arguments: argparse.Namespace) -> "Outcome":  # noqa: F821
+def _run_virtual(arguments: argparse.Namespace) -> "Outcome":
     from hil.dut import InProcess
     from hil.scenario import find
     from hil.shells.lockstep import LockStep
@@ -171,5 +179,5 @@ def _run_virtual(arguments: argparse.Namespace) -> "Outcome":  # noqa: F821
         run.dut.close()
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise BenchError("interrupted")

@@ -1,8 +1,8 @@
 """The demo: the agent controls an emulated row over real ports, and one watches.
 
-Not a test: `hil.realrun` judges scenarios. After 20 s the IT load steps from 50 to 100 kW, so that one sees
-the loops answer. On a terminal the page is drawn anew every second until Ctrl-C; elsewhere a line is
-printed now and then and the demo ends after 60 s, unless told otherwise.
+Not a test: `hil.realrun` judges scenarios. After 20 s the IT load steps from 50 to 100 kW, so that
+one sees the loops answer. On a terminal the page is drawn anew every second until Ctrl-C;
+elsewhere a line is printed now and then and the demo ends after 60 s, unless told otherwise.
 """
 
 import json
@@ -77,30 +77,31 @@ class Demo:
         supply, dp, plant = status["supply"], status["dp"], bench.row.plant
         telemetry, modbus = status["telemetry"], status["modbus"]
         alarms = [a["code"] for a in status["alarms"]]
-        step = f"steps to {STEP_KW:.0f} kW in {STEP_AT_S - self._seconds} s"
         rows = [
             f"coldloop demo   {self._seconds} s   state {status['state'].upper()}   Ctrl-C ends it",
             "",
             f"UTC        {utc_text(status['utc_us'])}   {clock_text(status)}",
-            f"load       {plant.it_kw:6.1f} kW   "
-            + (step if self._seconds < STEP_AT_S else f"stepped at {STEP_AT_S} s"),
-            f"supply     {number(supply['milli_c']):>6} C    set-point "
-            f"{number(supply['setpoint_milli_c'])} C   return {number(supply['return_milli_c'])} C",
-            f"valve      {number(supply['valve_milli_pct']):>6} %    "
-            + _bar(supply["valve_milli_pct"]),
-            f"dP         {number(dp['milli_kpa']):>6} kPa  set-point "
-            f"{number(dp['setpoint_milli_kpa'])} kPa",
+            f"load       {plant.it_kw:6.1f} kW   {self._next_step()}",
+            _row("supply", supply["milli_c"], "C", supply["setpoint_milli_c"]),
+            _row("return", supply["return_milli_c"], "C"),
+            _row("dP", dp["milli_kpa"], "kPa", dp["setpoint_milli_kpa"]),
+            _gauge("valve", supply["valve_milli_pct"]),
         ]
-        for i, speed in enumerate(dp["pumps_milli_pct"]):
-            rows.append(f"pump {i + 1}     {number(speed):>6} %    " + _bar(speed))
+        speeds = dp["pumps_milli_pct"]
+        rows += [_gauge(f"pump {i + 1}", speed) for i, speed in enumerate(speeds)]
         rows += [
             f"ticks      {status['ticks']['count']} run, {status['ticks']['missed']} missed",
             f"modbus     {modbus['transactions']} transactions, {modbus['errors']} errors",
             f"telemetry  {telemetry['published']} published, "
-            f"{telemetry['acknowledged']} acknowledged",
+            + f"{telemetry['acknowledged']} acknowledged",
             f"alarms     {', '.join(alarms) or 'none'}",
         ]
         return "\n".join(rows)
+
+    def _next_step(self) -> str:
+        if self._seconds < STEP_AT_S:
+            return f"steps to {STEP_KW:.0f} kW in {STEP_AT_S - self._seconds} s"
+        return f"stepped at {STEP_AT_S} s"
 
     def _line(self, bench: RealBench, status: dict[str, Any]) -> str:
         supply, dp, telemetry = status["supply"], status["dp"], status["telemetry"]
@@ -109,7 +110,8 @@ class Demo:
         return (
             f"{self._seconds:4d} s  {utc_text(status['utc_us'])} {status['clock']['state']}  "
             f"load {bench.row.plant.it_kw:5.1f} kW  supply {number(supply['milli_c'])} C "
-            f"(set {number(supply['setpoint_milli_c'])})  return {number(supply['return_milli_c'])} C  "
+            f"(set {number(supply['setpoint_milli_c'])})  "
+            f"return {number(supply['return_milli_c'])} C  "
             f"valve {number(supply['valve_milli_pct'])} %  dP {number(dp['milli_kpa'])} kPa  "
             f"pumps {speeds} %  sent {telemetry['acknowledged']}/{telemetry['published']}  "
             f"alarms {alarms}"
@@ -162,6 +164,11 @@ class Demo:
         print(f"\n{record['verdict'].upper()}  " + ("; ".join(failures) or "all within limits"))
 
 
-def _bar(milli_pct: int | None, width: int = 40) -> str:
+def _row(name: str, milli: int | None, unit: str, setpoint: int | None = None) -> str:
+    aim = "" if setpoint is None else f"   set-point {number(setpoint)} {unit}"
+    return f"{name:10} {number(milli):>6} {unit:3}{aim}"
+
+
+def _gauge(name: str, milli_pct: int | None, width: int = 40) -> str:
     filled = 0 if milli_pct is None else max(0, min(width, milli_pct * width // 100_000))
-    return "#" * filled + "." * (width - filled)
+    return f"{name:10} {number(milli_pct):>6} %    " + "#" * filled + "." * (width - filled)

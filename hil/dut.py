@@ -1,8 +1,8 @@
 """The controller under test, as the bench's virtual shells see it.
 
-Two of them give the same answers: `InProcess` turns the agent in this process; `hil.shells.lockstep`
-turns it in a MicroPython process over a pipe. Every turn returns what the agent then wants: its next
-deadline and what it asks of its ports.
+Two of them give the same answers: `InProcess` turns the agent in this process;
+`hil.shells.lockstep` turns it in a MicroPython process over a pipe. Every turn returns what the
+agent then wants: its next deadline and what it asks of its ports.
 """
 
 from typing import Any, Protocol

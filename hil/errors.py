@@ -1,7 +1,7 @@
 """The exceptions of the bench.
 
-    BenchError
-    +-- ScenarioError   a scenario that cannot be run as written; the text names file, key and what to do
+BenchError +-- ScenarioError   a scenario that cannot be run as written; the text names file, key
+and what to do
 """
 
 

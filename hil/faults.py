@@ -1,6 +1,7 @@
 """The words for what happens in a scenario: events and faults, each with how to do and undo it.
 
-Not the devices: each word turns something that an emulated device, the plant or a line already offers.
+Not the devices: each word turns something that an emulated device, the plant or a line already
+offers.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """The verdict: samples of the run held against the scenario's expectations.
 
-Not the sampling (that is `hil.measures`). Each expectation is watched while the run goes on and keeps
-only its worst sample, so that a run of any length costs the same memory. A failure is one line: what,
-limit, worst value, when.
+Not the sampling (that is `hil.measures`). Each expectation is watched while the run goes on and
+keeps only its worst sample, so that a run of any length costs the same memory. A failure is one
+line: what, limit, worst value, when.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Lines between the agent's ports and the devices: bytes take the time the wire gives them.
 
-Not a device and not a protocol: a line knows a character's time and how large a chunk a UART or a USB
-adapter hands over at once. A chunk is delivered when its last byte has arrived. The same lines serve
-virtual time and real time; only the far end differs (`to_agent`).
+Not a device and not a protocol: a line knows a character's time and how large a chunk a UART or a
+USB adapter hands over at once. A chunk is delivered when its last byte has arrived. The same lines
+serve virtual time and real time; only the far end differs (`to_agent`).
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Device(Protocol):
 
 
 class SerialLine:
-    """A full-duplex line with `char_us` microseconds a character, in chunks of at most `chunk` bytes."""
+    """A full-duplex line: `char_us` microseconds a character, chunks of at most `chunk` bytes."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """The words for what is measured in a scenario: each with its unit and where it comes from.
 
-Not the judging. A measure is read either from the plant (the truth, which no sensor error touches) or
-from what the agent last said of itself (its status). A name may take an argument after a colon, such as
-`alarm:bus_lost`.
+Not the judging. A measure is read either from the plant (the truth, which no sensor error touches)
+or from what the agent last said of itself (its status). A name may take an argument after a colon,
+such as `alarm:bus_lost`.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure: unit, meaning, and how it is read from the row, the agent's status and a word."""
+    """One measure: unit, meaning, and how it is read from row, status and a word."""
 
     unit: str
     about: str
@@ -73,7 +73,9 @@ MEASURES: dict[str, Measure] = {
     "utc_error_ms": Measure("ms", "how far the agent's UTC is off", _utc_error),
     "utc_beyond_bound_ms": Measure("ms", "UTC error minus the stated bound", _beyond_bound),
     "clock": Measure(
-        "", "0 free 1 sync 2 holdover 3 untrusted", lambda _, s, __: CLOCK_STATES.index(s["clock"]["state"])
+        "",
+        "0 free 1 sync 2 holdover 3 untrusted",
+        lambda _, s, __: CLOCK_STATES.index(s["clock"]["state"]),
     ),
     "state": Measure("", "0 normal 1 degraded 2 safe", lambda _, s, __: STATES.index(s["state"])),
     "alarm": Measure("", "active alarms of the code that follows", _alarm),
@@ -82,7 +84,9 @@ MEASURES: dict[str, Measure] = {
     "missed_ticks": Measure("", "ticks missed", lambda _, s, __: s["ticks"]["missed"]),
     "modbus_errors": Measure("", "failed transactions", lambda _, s, __: s["modbus"]["errors"]),
     "acknowledged_pct": Measure("%", "share of what was published", _share_acknowledged),
-    "rows_waiting": Measure("", "telemetry rows waiting", lambda _, s, __: s["telemetry"]["queued"]),
+    "rows_waiting": Measure(
+        "", "telemetry rows waiting", lambda _, s, __: s["telemetry"]["queued"]
+    ),
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
 }
 """Every word an expectation's `measure` may use."""

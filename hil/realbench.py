@@ -1,8 +1,8 @@
 """The bench in real time: a row behind real ports, and the agent as a process of its own.
 
-Not a scenario and not the demo: both stand on this. The serial lines are pseudo-terminals, the broker is a
-TCP socket on loopback (or somebody's own broker), the state folder is a temporary one. True UTC is the
-machine's clock.
+Not a scenario and not the demo: both stand on this. The serial lines are pseudo-terminals, the
+broker is a TCP socket on loopback (or somebody's own broker), the state folder is a temporary one.
+True UTC is the machine's clock.
 """
 
 import json
@@ -30,7 +30,7 @@ _SECOND = 1_000_000
 _BITS_8N1, _BITS_8E1 = 10, 11
 ROOT = Path(__file__).resolve().parents[1]
 AGENT = {
-    "cpython": [sys.executable, "-P", str(ROOT / "coldloop.py"), "agent", "--config"],
+    "cpython": [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config"],
     "micropython": ["micropython", "-X", "heapsize=256wK", "-m", "agent.shell.micropython"],
 }
 """How the agent is started on each interpreter; the configuration file comes last."""
@@ -85,17 +85,18 @@ class RealBench:
         """Start the agent on the interpreter `dut` as a process of its own."""
         path = self.folder / "unit.json"
         path.write_text(json.dumps(self.config(), indent=2), encoding="utf-8")
-        target = open(log, "wb") if log is not None else subprocess.DEVNULL
         environment = {**os.environ, "MICROPYPATH": f"{ROOT}:.frozen"}
-        try:
-            self._agent = subprocess.Popen(
-                [*AGENT[dut], str(path)], stdout=target, stderr=target, cwd=ROOT, env=environment
-            )
-        except FileNotFoundError:
-            raise BenchError(f"{dut}: not installed; install Debian's package {dut}") from None
-        finally:
-            if log is not None:
-                target.close()  # type: ignore[union-attr]
+        with open(log or os.devnull, "wb") as target:
+            try:
+                self._agent = subprocess.Popen(
+                    [*AGENT[dut], str(path)],
+                    stdout=target,
+                    stderr=target,
+                    cwd=ROOT,
+                    env=environment,
+                )
+            except FileNotFoundError:
+                raise BenchError(f"{dut}: not installed; install Debian's package {dut}") from None
 
     def agent_ended(self) -> int | None:
         """Give the agent's exit code when it has ended by itself."""

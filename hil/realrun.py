@@ -65,7 +65,7 @@ class RealRun:
 def stop_on_signals(bench: RealBench) -> None:
     """Let SIGINT and SIGTERM end the bench in order."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         bench.shell.stop()
 
     signal.signal(signal.SIGINT, stop)

@@ -1,7 +1,7 @@
 """A row to control: the plant, its emulated devices, and the agent's configuration for them.
 
-Not the ports: whoever builds a row joins its devices to far ends in virtual time (`hil.virtualrun`) or to
-real ports (`hil.realbench`), and says how the link to the broker is cut.
+Not the ports: whoever builds a row joins its devices to far ends in virtual time
+(`hil.virtualrun`) or to real ports (`hil.realbench`), and says how the link to the broker is cut.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Row:
     def __init__(self, world: World, setting: Setting) -> None:
         self.world = world
         self.setting = setting
-        self.set_link_down: Callable[[bool], None] = lambda down: None
+        self.set_link_down: Callable[[bool], None] = lambda _: None
         self.utc_at: Callable[[int], int] = world.utc
         start_pct = (70.0,) + (0.0,) * (setting.pumps - 1)
         self.plant = Plant(
@@ -46,12 +46,13 @@ class Row:
         )
         self.rpu = Rpu(self.plant, RPU_UNIT)
         self.valve = Valve(self.plant, VALVE_UNIT)
-        self.drives = [
-            Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(setting.pumps)
-        ]
+        self.drives = [Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(setting.pumps)]
         self.bus = ModbusLine([self.rpu, self.valve, *self.drives])
         self.receiver = Receiver(
-            SITE_E7, world.utc, world.random("receiver"), latency_us=int(setting.receiver_latency_ms * 1000)
+            SITE_E7,
+            world.utc,
+            world.random("receiver"),
+            latency_us=int(setting.receiver_latency_ms * 1000),
         )
         self.broker = Broker()
 

@@ -1,8 +1,8 @@
 """A scenario as data: the setting, the timeline of events and faults, what is expected.
 
 Not the run (that is `hil.run`) and not the words for faults and measures (`hil.faults`,
-`hil.measures`): here a TOML file is read and checked against those words, so that a spelling mistake is
-one clear line before anything starts. Times are seconds from the start of the run.
+`hil.measures`): here a TOML file is read and checked against those words, so that a spelling
+mistake is one clear line before anything starts. Times are seconds from the start of the run.
 
     name = "load-step"
     title = "the load doubles, the loops hold"
@@ -36,7 +36,7 @@ from hil.setting import Setting
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happens: a word of `hil.faults`, from `at_s`, undone after `for_s` if given."""
+    """Something that happens: a word of `hil.faults`, at `at_s`, undone after `for_s` if given."""
 
     at_s: float
     do: str
@@ -109,8 +109,9 @@ class _Reader:
         text = isinstance(value, str)
         flag = isinstance(value, bool)
         right = {"float": number, "int": whole, "str": text, "bool": flag}
-        if not right.get(wanted.split()[0], True):
-            raise self.fail(where, f"{value!r} is not a {wanted.split()[0]}")
+        kind = wanted.split(maxsplit=1)[0]
+        if not right.get(kind, True):
+            raise self.fail(where, f"{value!r} is not a {kind}")
 
 
 def parse(text: str, place: str) -> Scenario:

@@ -1,7 +1,7 @@
 """A scenario in virtual time: row, far ends, shell and controller joined, run, sampled, judged.
 
-One sample a second is taken, when the world's second has passed, of the plant and of what the agent last
-said of itself. The digest covers everything that went in and out of the controller.
+One sample a second is taken, when the world's second has passed, of the plant and of what the
+agent last said of itself. The digest covers everything that went in and out of the controller.
 """
 
 import json

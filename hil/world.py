@@ -1,9 +1,9 @@
 """The world's time: a heap of events in integer microseconds, and one seeded source of chance.
 
-Not a shell: it decides the order of what happens, not how fast. In virtual time a shell pops one event
-after the other; in real time a shell waits for the clock on the wall before each. Equal times are served
-by rank (ports in the order of their numbers, what is not a port first), then in the order of asking, so
-that a run with the same seed is the same run.
+Not a shell: it decides the order of what happens, not how fast. In virtual time a shell pops one
+event after the other; in real time a shell waits for the clock on the wall before each. Equal
+times are served by rank (ports in the order of their numbers, what is not a port first), then in
+the order of asking, so that a run with the same seed is the same run.
 """
 
 import heapq
@@ -20,8 +20,8 @@ Event = tuple[int, int, int, Callable[..., None], tuple[Any, ...]]
 class World:
     """Monotonic time `now` in microseconds, events to come, and the true UTC.
 
-    `start_utc` is UTC at the world's time 0, microseconds since 1970. `drift_ppb` is how much faster
-    true time runs than the controller's oscillator, in parts per billion.
+    `start_utc` is UTC at the world's time 0, microseconds since 1970. `drift_ppb` is how much
+    faster true time runs than the controller's oscillator, in parts per billion.
     """
 
     def __init__(self, seed: int, start_utc: int, drift_ppb: int = 0) -> None:
@@ -33,7 +33,7 @@ class World:
         self._order = 0
 
     def random(self, purpose: str) -> random.Random:
-        """Make a source of chance of its own for one purpose, so that adding one changes no other."""
+        """Make a source of chance for one purpose, so that adding another changes no run."""
         return random.Random(f"{self.seed}/{purpose}")
 
     def utc(self, now: int) -> int:

@@ -26,6 +26,7 @@ class ToyProcess:
         else:
             command = [need("micropython")]
         self._errors = errors
+        self.arguments = arguments
         with open(errors, "wb") as log:
             self.process = subprocess.Popen(
                 [*command, "-m", "tests.toy", *arguments],
@@ -40,11 +41,15 @@ class ToyProcess:
 
     def expect(self, line: str) -> None:
         """Read until the toy says `line`."""
+        self.expect_either(line)
+
+    def expect_either(self, *lines: str) -> str:
+        """Read until the toy says one of `lines`; return it."""
         end = time.monotonic() + PATIENCE_S
         while True:
             got = self._next_line(end)
-            if got == line:
-                return
+            if got in lines:
+                return got
 
     def _next_line(self, end: float) -> str:
         assert self.process.stdout is not None
@@ -128,26 +133,25 @@ class Authority:
         self._openssl = need("openssl")
         self.ca = folder / "ca.pem"
         self.key = folder / "ca.key"
-        self._run("req", "-x509", *_NEW_KEY, *_VALID, "-subj", "/CN=throwaway CA")
+        usage = ["-addext", "keyUsage=critical,keyCertSign"]  # Python 3.13 insists on it
+        output = ["-keyout", self.key, "-out", self.ca]
+        self.run("req", "-x509", *_NEW_KEY, *_VALID, "-subj", "/CN=throwaway CA", *usage, *output)
 
-    def _run(self, command: str, *arguments: str) -> None:
-        output = ["-keyout", str(self.key), "-out", str(self.ca)]
-        subprocess.run(
-            [self._openssl, command, *arguments, *output], check=True, capture_output=True
-        )
+    def run(self, *arguments: "str | Path") -> None:
+        subprocess.run([self._openssl, *arguments], check=True, capture_output=True)
 
     def issue(self, name: str) -> "tuple[Path, Path]":
         """Make a certificate for a host name (or client) and its key."""
         stem = self._folder / name
         certificate, key = stem.with_suffix(".pem"), stem.with_suffix(".key")
         request, extension = stem.with_suffix(".csr"), stem.with_suffix(".ext")
-        extension.write_text(f"subjectAltName=DNS:{name}\n", encoding="utf-8")
-        for command in (
-            ["req", *_NEW_KEY, "-subj", f"/CN={name}", "-keyout", key, "-out", request],
-            ["x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.key, *_VALID]
-            + ["-CAcreateserial", "-extfile", extension, "-out", certificate],
-        ):
-            subprocess.run([self._openssl, *command], check=True, capture_output=True)
+        extension.write_text(
+            f"subjectAltName=DNS:{name}\nauthorityKeyIdentifier=keyid\n", encoding="utf-8"
+        )
+        self.run("req", *_NEW_KEY, "-subj", f"/CN={name}", "-keyout", key, "-out", request)
+        signer = ["-CA", self.ca, "-CAkey", self.key, "-CAcreateserial", *_VALID]
+        output = ["-extfile", extension, "-out", certificate]
+        self.run("x509", "-req", "-in", request, *signer, *output)
         return certificate, key
 
 

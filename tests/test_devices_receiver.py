@@ -8,7 +8,7 @@ import subprocess
 from random import Random
 from typing import Any
 
-import pynmea2  # type: ignore[import-untyped]
+import pynmea2
 import pytest
 
 from hil.devices.receiver import Receiver, Style
@@ -89,6 +89,8 @@ def test_sentences_of_an_epoch() -> None:
     rmc, gga, *_, zda = sentences(data)
     assert (rmc.status, gga.gps_qual, rmc.datestamp.isoformat()) == ("A", 1, "2026-11-05")
     assert rmc.timestamp == gga.timestamp == zda.timestamp
+    systems = [line.data[-1] for line in sentences(data) if line.sentence_type == "GSA"]
+    assert systems == ["4", "1"]  # NMEA 4.11: BeiDou, GPS
     assert rmc.latitude == pytest.approx(25.2048, abs=1e-5)
     assert gga.longitude == pytest.approx(55.2708, abs=1e-5)
 
@@ -156,6 +158,14 @@ def test_a_geostationary_satellite_stands_still_where_it_should() -> None:
         elevation, azimuth = sky.look(c05, START + hours * 3600)
         assert elevation == pytest.approx(60.2, abs=0.5)
         assert azimuth == pytest.approx(171.9, abs=0.7)
+
+
+def test_an_inclined_synchronous_satellite_keeps_its_longitude() -> None:
+    sky = Sky(0.0, 118.0, Random(1))
+    c08 = next(o for o in ORBITS if (o.system, o.number) == (BEIDOU, 8))
+    day = [sky.look(c08, START + t)[0] for t in range(0, 86_400, 300)]
+    assert max(day) > 88.0
+    assert min(day) > 20.0
 
 
 def test_other_satellites_move_slowly() -> None:

@@ -13,7 +13,8 @@ from hil.plant.hydraulics import Pump, operating_point
 from hil.plant.loads import LoadSchedule
 from hil.plant.parameters import PlantParameters
 from hil.plant.pipe import Pipe
-from hil.plant.plant import Plant, steady_supply_c, steady_valve_pct
+from hil.plant.plant import Plant
+from hil.plant.steady import steady_supply_c, steady_valve_pct
 from hil.plant.valve import Actuator, inherent_share, valve_flow_lpm
 from hil.plant.variables import VARIABLES, Causality
 

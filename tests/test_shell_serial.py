@@ -198,7 +198,6 @@ def test_terminate(interpreter: str, tmp_path: Path) -> None:
     with pty() as line, toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
         agent.expect("event 0 opened")
         agent.process.send_signal(signal.SIGTERM)
-        if interpreter == "cpython":
-            agent.expect(f"end {int(signal.SIGTERM)}")
-        assert agent.process.wait(10) == (0 if interpreter == "cpython" else -signal.SIGTERM)
+        agent.expect(f"end {int(signal.SIGTERM)}")
+        assert agent.process.wait(10) == 0
 

@@ -1,8 +1,8 @@
 """A PI controller with anti-windup, a rate limit and bumpless transfer.
 
-Not a loop: it knows no sensor and no actuator. Source of the form: Åström and Hägglund, "Advanced PID
-Control" (ISA, 2006), sections 3.4 and 3.5: positional form with conditional integration, which keeps
-the integral honest when the output is held by its limits or its rate.
+Not a loop: it knows no sensor and no actuator. Source of the form: Åström and Hägglund, "Advanced
+PID Control" (ISA, 2006), sections 3.4 and 3.5: positional form with conditional integration, which
+keeps the integral honest when the output is held by its limits or its rate.
 
 Percent in and out; only + - * / on floats, so that every interpreter gives the same answer.
 """
@@ -14,7 +14,9 @@ class Pi:
     `gain` in percent per unit of error, `integral_s` in seconds, `rate` in percent per second.
     """
 
-    def __init__(self, gain: float, integral_s: float, low: float, high: float, rate: float) -> None:
+    def __init__(
+        self, gain: float, integral_s: float, low: float, high: float, rate: float
+    ) -> None:
         self.gain = gain
         self.integral_s = integral_s
         self.low = low

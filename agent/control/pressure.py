@@ -1,9 +1,9 @@
 """The differential pressure loop: one or two pumps, lead and lag, hold the secondary loop's dP.
 
-PI on the dP (too little asks for more speed). One pump is the lead. The lag pump starts when the lead is
-not available, and when the lead alone has run at its limit for `_HELP_AFTER`; it rests again when both
-together have run below `_ENOUGH_PCT` for `_REST_AFTER`. Two running pumps get the same speed. Without a
-good reading the pumps that are available run at the declared safe speed.
+PI on the dP (too little asks for more speed). One pump is the lead. The lag pump starts when the
+lead is not available, and when the lead alone has run at its limit for `_HELP_AFTER`; it rests
+again when both together have run below `_ENOUGH_PCT` for `_REST_AFTER`. Two running pumps get the
+same speed. Without a good reading the pumps that are available run at the declared safe speed.
 """
 
 from agent.control.pi import Pi

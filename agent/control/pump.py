@@ -1,8 +1,8 @@
 """A pump on a variable-speed drive as an actuator: run, stop, percent of speed, trip.
 
-Not a loop. The profile says which point is the reference, which the feedback, what must be written to
-run and to stop, and which bit means tripped. Reference and command go out in one request, so that the
-drive never runs at a reference it was not given.
+Not a loop. The profile says which point is the reference, which the feedback, what must be written
+to run and to stop, and which bit means tripped. Reference and command go out in one request, so
+that the drive never runs at a reference it was not given.
 """
 
 TYPE_CHECKING = False
@@ -27,13 +27,25 @@ class Pump:
         self.asked: float | None = None
 
     def ask(self, percent: float) -> None:
-        """Run at `percent` of full speed; 0 stops."""
+        """Run at `percent` of full speed; 0 stops.
+
+        A drive starts on the change from its stop command to its run command; one that shows neither
+        (just powered) is given the stop command first.
+        """
         run = percent > 0
+        if run and not self._armed():
+            self.asked = None
+            self.station.want(self._stop + [(self._setpoint, 0)])
+            return
         if self.asked is not None and run == self.running and abs(percent - self.asked) < _DEADBAND:
             return
         self.asked, self.running = percent, run
         raw = self.station.device.raw(self._setpoint, percent)
         self.station.want((self._run if run else self._stop) + [(self._setpoint, raw)])
+
+    def _armed(self) -> bool:
+        readback = self.station.device.readback
+        return readback(self._run) is not False or readback(self._stop) is not False
 
     def speed(self) -> "float | None":
         """Give the speed the drive reports, percent, or None."""

@@ -1,7 +1,8 @@
 """A control valve as an actuator: percent of stroke to register writes.
 
-Not a loop. The profile says which point is the set-point and which the feedback. Requests smaller than
-`_DEADBAND` are not sent, except at the ends of the stroke: a valve wears by travel and by reversals.
+Not a loop. The profile says which point is the set-point and which the feedback. Requests smaller
+than `_DEADBAND` are not sent, except at the ends of the stroke: a valve wears by travel and by
+reversals.
 """
 
 TYPE_CHECKING = False
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
     from agent.fieldbus import Station
 
 _DEADBAND = 0.5
-"""Percent of stroke. Source: measured on the reference plant, valve travel falls tenfold with it."""
+"""Percent of stroke: about what an electric actuator resolves (assumed, to be set by profile)."""
 
 
 class Valve:
@@ -24,9 +25,9 @@ class Valve:
 
     def ask(self, percent: float) -> None:
         """Ask for an opening of 0 to 100 percent."""
-        if self.asked is not None and percent != self.asked:
-            if abs(percent - self.asked) < _DEADBAND and 0 < percent < 100:
-                return
+        small = self.asked is not None and abs(percent - self.asked) < _DEADBAND
+        if small and percent != self.asked and 0 < percent < 100:
+            return
         self.asked = percent
         raw = self.station.device.raw(self._setpoint, percent)
         self.station.want([(self._setpoint, raw)])

@@ -130,10 +130,14 @@ class Crank:
                 self._drop(slot)
         return interrupted
 
-    def _turn_until(self, until: "Callable[[], bool]") -> None:
-        """Do what the agent asks for before anything has come in, then turn."""
+    def start(self) -> None:
+        """Do what the agent asks for before anything has come in."""
         self._drain()
         self._update_watches()
+
+    def _turn_until(self, until: "Callable[[], bool]") -> None:
+        """Start, then turn."""
+        self.start()
         while not until():
             deadline = min(self.deadline(), self._clock() + MAX_WAIT)
             self.turn(self._poller.wait(deadline))

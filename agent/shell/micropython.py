@@ -2,8 +2,7 @@
 
 Waiting is select.poll, whose timeout is whole milliseconds; the last one is slept in microseconds.
 Time is ticks_us, which wraps (after 18 minutes on a 32-bit board), added up into an integer that
-does not. There are no signals: Ctrl-C stops the shell in an orderly way, SIGTERM ends the process
-at once.
+does not. On the unix port SIGTERM and SIGINT stop the shell in an orderly way, as on CPython.
 """
 
 import gc
@@ -17,6 +16,7 @@ import drivers
 from agent.shell.crank import Crank
 from agent.shell.unwrap import Ticks
 from drivers.ports import micropython_store, micropython_uart
+from drivers.ports.micropython_unix import read_signal, signal_file
 from protocols.timing import MILLISECOND
 
 TYPE_CHECKING = False
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from agent.shell.crank import Agent
     from drivers.ports.base import Opener
 
-_SIGINT = 2
+_SIGINT, _SIGTERM = 2, 15
+_SIGNALS = -1  # the "port number" under which the poller watches them
 _SCHEMA = "profile.schema.json"
 MAX_SLEEP = 60_000_000  # us: far less than half a turn of the shortest counter
 
@@ -62,9 +63,13 @@ class Poller:
     def __init__(self) -> None:
         """Make the set of watched ports."""
         self._poll = select.poll()
+        self._signals = signal_file((_SIGINT, _SIGTERM))
+        self.signal = 0
         self._watched: list[tuple[int, object]] = []
         self._woken = False
         self.clock = monotonic
+        if self._signals is not None:
+            self.watch(_SIGNALS, self._signals.fileno(), False)
 
     def watch(self, number: int, pollable: object, write: bool) -> None:
         """Watch a descriptor or a UART under its port number."""
@@ -93,8 +98,17 @@ class Poller:
         return self._numbers([entry[0] for entry in ready])
 
     def _numbers(self, ready: "list[object]") -> "list[int]":
-        """Return the port numbers of what poll gave back."""
-        return [number for number, pollable in self._watched if pollable in ready]
+        """Return the port numbers of what poll gave back; note a signal."""
+        numbers = [number for number, pollable in self._watched if pollable in ready]
+        if _SIGNALS in numbers and self._signals is not None:
+            numbers.remove(_SIGNALS)
+            self.signal = read_signal(self._signals) or self.signal
+        return numbers
+
+    def close(self) -> None:
+        """Give the descriptor of the signals back."""
+        if self._signals is not None:
+            self._signals.close()
 
     def wake(self) -> None:
         """Make the next wait return at once."""
@@ -116,20 +130,20 @@ def run(
     out: "Callable[[str], None]" = print_line,
     console: int = -1,
 ) -> int:
-    """Drive `agent` over real ports; return 0 after `until()`, 2 (SIGINT) after Ctrl-C.
+    """Drive `agent` over real ports; return 0 after `until()`, else the number of the signal.
 
     `until` is looked at at least every 250 ms. `openers` (kind of address -> opener) replaces those
     that this build has. `out` prints one line for each change of a port's state, and what the agent
     writes to its port number `console`.
     """
-    crank = Crank(agent, _openers() if openers is None else openers, Poller(), out, console)
+    poller = Poller()
+    crank = Crank(agent, _openers() if openers is None else openers, poller, out, console)
     gc.collect()
-    return _SIGINT if crank.run(until or _never) else 0
-
-
-def _never() -> bool:
-    """Run on."""
-    return False
+    try:
+        interrupted = crank.run(lambda: poller.signal > 0 or (until is not None and until()))
+    finally:
+        poller.close()
+    return _SIGINT if interrupted else poller.signal
 
 
 def main(path: str) -> int:

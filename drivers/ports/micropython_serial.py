@@ -119,6 +119,8 @@ def open_port(address: "Address", _wake: "Wake") -> SerialPort:
             raise failure(address, NOT_SERIAL)
         lock(file.fileno())
         set_nonblocking(file.fileno())
+        # Throws away what came before; not to be repeated by `set`. (In CPython it is tty's.)
+        termios.setraw(file.fileno())  # type: ignore[attr-defined]
         _configure(file.fileno(), address)
         return SerialPort(address, file)
     except OSError as error:
@@ -139,8 +141,7 @@ def _is_tty(descriptor: int) -> bool:
 
 
 def _configure(descriptor: int, address: "Address") -> None:
-    """Set raw mode, speed and frame; a speed that the driver drops is refused."""
-    termios.setraw(descriptor)  # type: ignore[attr-defined]  # in CPython it is tty's
+    """Set speed and frame; a speed that the driver drops is refused."""
     attributes = termios.tcgetattr(descriptor)
     parity = "N" if address.path.startswith(_PTS) else address.parity
     stop = _CSTOPB if address.stop == 2 else 0

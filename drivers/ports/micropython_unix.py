@@ -1,4 +1,6 @@
-"""What MicroPython's unix port lacks and the C library has: locks, waitless and durable files.
+"""What MicroPython's unix port lacks and the C library has.
+
+Locks on files, files that do not wait, files that are durable, and signals that can be waited for.
 
 Each function does nothing where there is no `ffi` (a board, a small build): there no second program
 can take the port, and a store has a file system that is written through.
@@ -9,10 +11,14 @@ from drivers.ports.base import EAGAIN
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO
 
 _F_GETFL, _F_SETFL, _O_NONBLOCK = 3, 4, 0o4000
 _LOCK_EX_NB = 6
 _LIBC = "libc.so.6"
+_SIGSET_SIZE = 128  # bytes of glibc's sigset_t
+_SIG_BLOCK = 0
+_SIGINFO_SIZE = 128  # bytes of struct signalfd_siginfo, signalfd(2)
 
 
 def _function(name: str, arguments: str) -> "Callable[..., int] | None":
@@ -29,6 +35,9 @@ def _function(name: str, arguments: str) -> "Callable[..., int] | None":
 _fcntl = _function("fcntl", "iii")
 _flock = _function("flock", "ii")
 _fsync = _function("fsync", "i")
+_sigaddset = _function("sigaddset", "Pi")
+_sigprocmask = _function("sigprocmask", "iPP")
+_signalfd = _function("signalfd", "iPi")
 
 
 def set_nonblocking(descriptor: int) -> bool:
@@ -49,3 +58,25 @@ def sync(descriptor: int) -> None:
     """Make a file's content durable. Raises OSError."""
     if _fsync is not None and _fsync(descriptor) != 0:
         raise OSError(5)
+
+
+def signal_file(numbers: "tuple[int, ...]") -> "BinaryIO | None":
+    """Return a file that is readable once one of the signals came; None where there is none.
+
+    The signals do nothing else from then on, for the life of the process.
+    """
+    if _sigaddset is None or _sigprocmask is None or _signalfd is None:
+        return None
+    wanted = bytearray(_SIGSET_SIZE)  # all zero: the empty set
+    for number in numbers:
+        _sigaddset(wanted, number)
+    descriptor = _signalfd(-1, wanted, _O_NONBLOCK)
+    if descriptor < 0 or _sigprocmask(_SIG_BLOCK, wanted, None) != 0:
+        return None
+    return open(descriptor, "rb")
+
+
+def read_signal(file: "BinaryIO") -> int:
+    """Return the number of the signal that came, 0 for none."""
+    data = file.read(_SIGINFO_SIZE)
+    return data[0] if data else 0  # signal numbers fit the first byte (little-endian)

@@ -14,7 +14,7 @@ from math import sqrt
 from random import Random
 from time import gmtime
 
-import pynmea2  # type: ignore[import-untyped]
+import pynmea2
 
 from hil.devices.base import MILLISECOND, NEVER, SECOND, Replies
 from hil.devices.sky import BEIDOU, GPS, Satellite, Sky
@@ -34,8 +34,8 @@ _PER_GSV = 4
 class Style:
     """How a receiver names and sizes what it says.
 
-    `talker` is that of RMC, GGA, GSA and ZDA ("GN", or "GB"/"BD" for BeiDou alone); `beidou` that of
-    BeiDou's GSVs; `extended` adds the ids that came with NMEA 4.10/4.11; `shown` limits the
+    `talker` is that of RMC, GGA, GSA and ZDA ("GN", or "GB"/"BD" for BeiDou alone); `beidou` that
+    of BeiDou's GSVs; `extended` adds the ids that came with NMEA 4.10/4.11; `shown` limits the
     satellites listed for a system; `systems` are those received.
     """
 
@@ -123,7 +123,7 @@ class Receiver:
         return [(0, self._damaged(data) if self.corrupt else data)]
 
     def _leaves(self, near_us: int) -> int:
-        """The monotonic moment at which the epoch of `_second` leaves, from a moment close to it."""
+        """When the epoch of `_second` leaves, monotonic µs, from a moment close to it."""
         jitter = self._rng.expovariate(1.0 / self.jitter_us) if self.jitter_us else 0.0
         target = self._second * SECOND + self.latency_us + self.extra_us
         target += min(int(jitter), _JITTER_MOST_US)
@@ -179,8 +179,10 @@ class Receiver:
         self._void_rmc.data[0] = self._void_gga.data[0] = self._zda.data[0] = time
         self._void_rmc.data[8] = self._rmc.data[8] if self.keeps_time else ""
         self._zda.data[1:4] = date
-        lines = [self._void_rmc, self._void_gga, *self._views([]), self._zda]
-        return "".join(line.render() + "\r\n" for line in lines).encode("ascii")
+        # Jammed, it still lists what it cannot use; with `no_fix` it sees nothing.
+        slow = self._views([])[0] if self.no_fix else self._slow
+        fast = f"{self._void_rmc.render()}\r\n{self._void_gga.render()}\r\n"
+        return f"{fast}{slow}{self._zda.render()}\r\n".encode("ascii")
 
     def _new_day(self, day: int) -> None:
         date = gmtime(day * 86_400)
@@ -202,28 +204,27 @@ class Receiver:
         self._sky_due = seconds + self.style.refresh_s
         self._sky_loss = self.jam_db
         seen = self._sky.visible(seconds, loss_db=self.jam_db)
-        lines = self._views(seen)
-        self._slow = "".join(line.render() + "\r\n" for line in lines)
+        self._slow, self._used = self._views(seen)
         self._gga.data[6] = f"{min(self._used, 99):02d}"
         self._gga.data[7] = f"{_hdop(self._used):.2f}"
 
-    def _views(self, seen: list[Satellite]) -> list[pynmea2.NMEASentence]:
-        """GSA and GSV sentences of all systems; counts the satellites used."""
+    def _views(self, seen: list[Satellite]) -> tuple[str, int]:
+        """GSA and GSV sentences of all systems, and how many satellites are used."""
         style = self.style
         by_system = [[s for s in seen if s.system == system] for system in style.systems]
         used = [_used(satellites) for satellites in by_system]
-        self._used = sum(len(numbers) for numbers in used)
-        lines = []
+        total = sum(len(numbers) for numbers in used)
+        lines: list[pynmea2.NMEASentence] = []
         for system, numbers in zip(style.systems, used, strict=True):
-            lines.append(self._gsa(system, numbers))
+            lines.append(self._gsa(system, numbers, total))
         for system, satellites, most in zip(style.systems, by_system, style.shown, strict=True):
             lines += self._gsv(system, satellites[:most])
-        return lines
+        return "".join(line.render() + "\r\n" for line in lines), total
 
-    def _gsa(self, system: str, numbers: list[str]) -> pynmea2.GSA:
+    def _gsa(self, system: str, numbers: list[str], total: int) -> pynmea2.GSA:
         """Satellites used of one system, with dilution of precision of the whole fix."""
-        fix = "3" if self._used >= _FIX_LEAST else "1"
-        hdop = _hdop(self._used)
+        fix = "3" if total >= _FIX_LEAST else "1"
+        hdop = _hdop(total)
         dops = [f"{dop:.2f}" for dop in (1.9 * hdop, hdop, 1.9 * hdop * _VDOP_OF_PDOP)]
         places = numbers + [""] * (_USED_MOST - len(numbers))
         data = ["A", fix, *places, *dops]

@@ -51,7 +51,7 @@ class Satellite:
 
 _GEO = ((1, 140.0), (2, 80.0), (3, 110.5), (4, 160.0), (5, 58.75))
 _IGSO = tuple(
-    (number, 118.0 if i < 6 else 95.0, 120.0 * i + (60.0 if i >= 6 else 0.0))
+    (number, 118.0 if i < 6 else 95.0, 120.0 * i + 40.0 * (i // 3))
     for i, number in enumerate((6, 7, 8, 38, 39, 40, 9, 10, 13))
 )
 _MEO_NUMBERS = (*range(19, 31), *range(32, 38), *range(41, 47))

@@ -27,11 +27,12 @@ from math import exp, pi, sin
 from random import Random
 
 from hil.plant.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
-from hil.plant.hydraulics import OperatingPoint, Pump, operating_point
+from hil.plant.hydraulics import Pump, operating_point
 from hil.plant.loads import LoadSchedule
 from hil.plant.parameters import PlantParameters
 from hil.plant.pipe import Pipe
 from hil.plant.sensors import Sensor
+from hil.plant.steady import shaft_w, steady_return_c, steady_supply_c, steady_valve_pct
 from hil.plant.valve import Actuator, valve_flow_lpm
 
 _SECOND_US = 1_000_000
@@ -51,43 +52,6 @@ class EnergyBalance:
     def residual_j(self) -> float:
         """Stored + out - in: 0 for a plant that neither makes nor loses energy."""
         return self.stored_j + self.out_j - self.in_j
-
-
-def steady_return_c(
-    p: PlantParameters, it_kw: float, point: OperatingPoint, valve_pct: float
-) -> float:
-    """Steady temperature at the exchanger's secondary inlet for a valve stroke, degC."""
-    heat_w = 1000.0 * it_kw + shaft_w(p, point)
-    ec = exchanger_w_k(p, point.flow_lpm, valve_flow_lpm(p, valve_pct))
-    return p.fws_c + heat_w / ec
-
-
-def steady_supply_c(
-    p: PlantParameters, it_kw: float, point: OperatingPoint, valve_pct: float
-) -> float:
-    """Steady supply temperature for a valve stroke, degC."""
-    c = capacity_w_k(point.flow_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
-    return steady_return_c(p, it_kw, point, valve_pct) - 1000.0 * it_kw / c
-
-
-def steady_valve_pct(
-    p: PlantParameters, it_kw: float, supply_c: float, pumps_pct: tuple[float, ...]
-) -> float:
-    """Valve stroke (0 to 100 %) that holds `supply_c` at `it_kw`; the nearest end if none does."""
-    point = operating_point(p, list(pumps_pct))
-    low, high = 0.0, 100.0
-    for _ in range(50):
-        middle = 0.5 * (low + high)
-        if steady_supply_c(p, it_kw, point, middle) > supply_c:
-            low = middle
-        else:
-            high = middle
-    return 0.5 * (low + high)
-
-
-def shaft_w(p: PlantParameters, point: OperatingPoint) -> float:
-    """Shaft power of all pumps, W: it ends as heat in the coolant."""
-    return point.head_kpa * point.flow_lpm / 60.0 / p.pump_efficiency
 
 
 class Plant:

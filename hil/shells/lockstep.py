@@ -1,8 +1,8 @@
 """The lock-step shell: the agent in a MicroPython process, turned over a pipe in virtual time.
 
-Not a virtual shell of its own: it is a controller under test (`hil.dut`) for that one. One message a
-turn goes out and one comes back. Both processes are kept on one core, where handing over costs about 15 µs
-instead of 100. The interpreter gets the heap of a board: `-X heapsize=256wK`.
+Not a virtual shell of its own: it is a controller under test (`hil.dut`) for that one. One message
+a turn goes out and one comes back. Both processes are kept on one core, where handing over costs
+about 15 µs instead of 100. The interpreter gets the heap of a board: `-X heapsize=256wK`.
 """
 
 import json
@@ -50,7 +50,8 @@ class LockStep:
             raise BenchError(message) from None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._in = self._process.stdin.fileno()
+        self._stdin = self._process.stdin
+        self._in = self._stdin.fileno()
         self._out = self._process.stdout
         self._cores = share_a_core(self._process.pid)
         setting = json.dumps({"config": config, "profiles": profiles}).encode()
@@ -115,7 +116,8 @@ class LockStep:
 
     def close(self) -> None:
         """End the process and give the cores back."""
-        os.close(self._in) if not self._process.stdin.closed else None  # type: ignore[union-attr]
+        self._stdin.close()
+        self._out.close()
         self._process.wait(5)
         if self._cores:
             os.sched_setaffinity(0, self._cores)

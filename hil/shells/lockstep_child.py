@@ -1,8 +1,8 @@
 """The agent's side of the lock-step: a MicroPython process whose crank is turned over a pipe.
 
-Portable, and run by `hil.shells.lockstep`. A message from the bench is a head (kind, port, now, length)
-and data; the answer is one message with the next deadline and all that the agent asks of its ports. The
-first message holds the configuration and the profiles as JSON.
+Portable, and run by `hil.shells.lockstep`. A message from the bench is a head (kind, port, now,
+length) and data; the answer is one message with the next deadline and all that the agent asks of
+its ports. The first message holds the configuration and the profiles as JSON.
 """
 
 import gc

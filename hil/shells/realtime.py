@@ -1,8 +1,8 @@
 """The real-time shell: the world's events at their time on the wall, real descriptors in between.
 
-Not a driver of the agent: that runs as a process of its own and sees only ports. The world's time is
-the machine's monotonic clock, counted from the moment the shell was made. What is due is done; then the
-shell sleeps until the next event or until a descriptor has something to say.
+Not a driver of the agent: that runs as a process of its own and sees only ports. The world's time
+is the machine's monotonic clock, counted from the moment the shell was made. What is due is done;
+then the shell sleeps until the next event or until a descriptor has something to say.
 """
 
 import heapq

@@ -1,8 +1,9 @@
 """The virtual shell: the agent's crank turned by a heap of events, as fast as the processor allows.
 
-Not a clock: time jumps from one event to the next. The shell pops the world's events in order, hands
-what arrives to the controller under test, and carries out at once what the controller then asks of its
-ports. At equal times ports come in the order of their numbers, then the controller's own deadline.
+Not a clock: time jumps from one event to the next. The shell pops the world's events in order,
+hands what arrives to the controller under test, and carries out at once what the controller then
+asks of its ports. At equal times ports come in the order of their numbers, then the controller's
+own deadline.
 """
 
 import heapq

@@ -121,7 +121,7 @@ FAULTS = (
 
 
 def feed_all(client, data, most, lcg=None):
-    """Feed pieces of `most` bytes, or of 1 to `most`; returns [(bytes fed when it came, answer)]."""
+    """Feed pieces of `most` bytes, or of 1 to `most`; returns [(bytes fed by then, answer)]."""
     answers = []
     at = 0
     while at < len(data):
@@ -235,6 +235,17 @@ def test_buffer_stays_bounded_and_the_reply_is_still_found():
     assert len(client._buffer) <= rtu.LIMIT
     client.stop()
     eq(client.dropped_bytes, 60 * 100 + 10000)
+
+
+def test_a_reply_that_begins_before_the_buffer_is_shortened_is_still_found():
+    case = Case(0)
+    garbage = case.lcg.data(rtu.LIMIT)
+    for length in range(rtu.LIMIT - len(case.good), rtu.LIMIT + 1):
+        client = rtu.Client()
+        client.start(case.unit, case.pdu)
+        client.feed(garbage[:length])
+        got = feed_all(client, case.good, 1)
+        eq((length, got), (length, [(len(case.good), case.verdict)]))
 
 
 def test_a_line_that_echoes_is_noticed_before_a_write_is_believed():

@@ -1,0 +1,125 @@
+"""MQTT 3.1.1 packets described with construct, for the emulated broker.
+
+Independent of the agent's codec on purpose. Sources: OASIS MQTT 3.1.1, sections 2 and 3. A body is
+what follows the fixed header; `split` takes whole packets off a buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+
+from construct import (
+    BitsInteger,
+    BitStruct,
+    ConstructError,
+    Flag,
+    GreedyBytes,
+    GreedyRange,
+    If,
+    Int8ub,
+    Int16ub,
+    PascalString,
+    Prefixed,
+    Struct,
+    Terminated,
+    VarInt,
+    this,
+)
+
+MALFORMED = (ConstructError, UnicodeDecodeError)
+"""What parsing a body may raise."""
+
+
+class Kind(IntEnum):
+    """Packet types, the upper half of the first byte."""
+
+    CONNECT = 1
+    CONNACK = 2
+    PUBLISH = 3
+    PUBACK = 4
+    PUBREC = 5
+    PUBREL = 6
+    PUBCOMP = 7
+    SUBSCRIBE = 8
+    SUBACK = 9
+    UNSUBSCRIBE = 10
+    UNSUBACK = 11
+    PINGREQ = 12
+    PINGRESP = 13
+    DISCONNECT = 14
+
+
+class TooLongError(ValueError):
+    """A packet is longer than the broker takes, or its length is no length."""
+
+
+_TEXT = PascalString(Int16ub, "utf8")
+_BYTES = Prefixed(Int16ub, GreedyBytes)
+
+CONNECT = Struct(
+    "protocol" / _TEXT,
+    "level" / Int8ub,
+    "flags"
+    / BitStruct(
+        "username" / Flag,
+        "password" / Flag,
+        "will_retain" / Flag,
+        "will_qos" / BitsInteger(2),
+        "will" / Flag,
+        "clean" / Flag,
+        "reserved" / Flag,
+    ),
+    "keepalive_s" / Int16ub,
+    "client_id" / _TEXT,
+    "will_topic" / If(this.flags.will, _TEXT),
+    "will_payload" / If(this.flags.will, _BYTES),
+    "username" / If(this.flags.username, _TEXT),
+    "password" / If(this.flags.password, _BYTES),
+    Terminated,
+)
+PUBLISH = Struct("topic" / _TEXT, "payload" / GreedyBytes)
+PUBLISH_WITH_ID = Struct("topic" / _TEXT, "id" / Int16ub, "payload" / GreedyBytes)
+ID_ONLY = Struct("id" / Int16ub, Terminated)
+SUBSCRIBE = Struct(
+    "id" / Int16ub,
+    "wanted" / GreedyRange(Struct("filter" / _TEXT, "qos" / Int8ub)),
+    Terminated,
+)
+UNSUBSCRIBE = Struct("id" / Int16ub, "filters" / GreedyRange(_TEXT), Terminated)
+SUBACK = Struct("id" / Int16ub, "codes" / GreedyRange(Int8ub))
+
+_LENGTH_BYTES = 4
+
+
+def packet(kind: Kind, body: bytes = b"", flags: int = 0) -> bytes:
+    """A whole packet: fixed header and body."""
+    return bytes((kind << 4 | flags,)) + bytes(VarInt.build(len(body))) + body
+
+
+def split(buffer: bytes, longest: int) -> Iterator[tuple[int, bytes, int]]:
+    """Whole packets as (first byte, body, where it ends); raises TooLongError.
+
+    What is left after the last one is not whole yet.
+    """
+    start, end = 0, len(buffer)
+    while end - start >= 2:
+        length = shift = 0
+        at = start + 1
+        while True:
+            if at == end:
+                return
+            byte = buffer[at]
+            length |= (byte & 0x7F) << shift
+            at += 1
+            shift += 7
+            if byte < 0x80:
+                break
+            if at - start > _LENGTH_BYTES:
+                raise TooLongError("a remaining length has at most four bytes")
+        if length > longest:
+            raise TooLongError(f"a packet of {length} bytes")
+        if at + length > end:
+            return
+        yield buffer[start], buffer[at : at + length], at + length
+        start = at + length
