@@ -169,7 +169,10 @@ SCHEMA: "dict[str, Any]" = _object(
             {
                 "period_ms": _whole("period of the telemetry rows", 100, 3600000, 1000),
                 "queue": _whole(
-                    "rows kept while the broker is away (oldest go first)", 1, 10000, 300
+                    "rows kept in memory while the broker is away, about 250 bytes each",
+                    1,
+                    10000,
+                    120,
                 ),
             },
         ),

@@ -4,12 +4,11 @@ Not the carrier (that is `agent.uplink`), and not yet a log that survives a powe
 wait in memory, and the oldest go first when the queue is full (counted, and seen by the gap in
 `seq`).
 
-A row is JSON: `{"seq", "t", "clock", "state", "v": {"device.Point": raw, …}}`. `t` is UTC in
-microseconds, or null while it is not known. A value is the register's integer (its scale and unit
-stand in the retained `state` message), or null when it is not good.
+A row is JSON: `{"seq", "t", "clock", "state", "v": [raw, …]}`. `t` is UTC in microseconds, or null
+while it is not known. The values stand in the order of the points in the retained `state` message,
+which names each with its unit and its scale; a value is the register's integer, or null when it is
+not good. Names in every row would cost a satellite link five times the bytes.
 """
-
-from agent.jsontext import Object, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,41 +24,34 @@ class Telemetry:
         self.queue: list[bytes] = []
         self._limit = limit
         self._stations = fieldbus.stations
-        self._keys = [
-            [quote(s.name + "." + p.name) + ":" for p in s.profile.points]
-            for s in fieldbus.stations
-        ]
+        self._readings = [r for s in fieldbus.stations for r in s.device.readings]
 
     def row(self, now: int, utc: "int | None", clock: str, state: str, stale_us: int) -> None:
         """Queue one row of what is known at `now`."""
         self.seq += 1
-        parts = []
         oldest = now - stale_us
-        for keys, station in zip(self._keys, self._stations):
-            for key, reading in zip(keys, station.device.readings):
-                if reading.quality == "good" and reading.at >= oldest:
-                    parts.append(key + str(reading.raw))
-                else:
-                    parts.append(key + "null")
-        head = '{"seq":%d,"t":%s,"clock":"%s","state":"%s","v":{' % (
+        values = [
+            str(r.raw) if r.quality == "good" and r.at >= oldest else "null" for r in self._readings
+        ]
+        text = '{"seq":%d,"t":%s,"clock":"%s","state":"%s","v":[%s]}' % (
             self.seq,
             "null" if utc is None else str(utc),
             clock,
             state,
+            ",".join(values),
         )
         if len(self.queue) >= self._limit:
             self.queue.pop(0)
             self.dropped += 1
-        self.queue.append((head + ",".join(parts) + "}}").encode())
+        self.queue.append(text.encode())
 
-    def describe(self) -> Object:
-        """Describe every point of a row: {"device.Point": [unit, numerator, denominator]}."""
-        pairs: list[tuple[str, object]] = []
-        for station in self._stations:
-            pairs.extend(
-                [
-                    (station.name + "." + point.name, [point.unit, point.num, point.den])
-                    for point in station.profile.points
-                ]
-            )
-        return Object(pairs)
+    def describe(self) -> "list[object]":
+        """Describe a row's values in order: [device.Point, unit, numerator, denominator].
+
+        The value is raw * numerator / denominator, in the unit (UCUM).
+        """
+        return [
+            [station.name + "." + point.name, point.unit, point.num, point.den]
+            for station in self._stations
+            for point in station.profile.points
+        ]

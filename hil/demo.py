@@ -92,8 +92,7 @@ class Demo:
         rows += [
             f"ticks      {status['ticks']['count']} run, {status['ticks']['missed']} missed",
             f"modbus     {modbus['transactions']} transactions, {modbus['errors']} errors",
-            f"telemetry  {telemetry['published']} published, "
-            + f"{telemetry['acknowledged']} acknowledged",
+            f"telemetry  {telemetry['acknowledged']} of {telemetry['published']} acknowledged",
             f"alarms     {', '.join(alarms) or 'none'}",
         ]
         return "\n".join(rows)

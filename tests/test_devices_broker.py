@@ -149,7 +149,7 @@ def test_filters_and_topics_are_checked() -> None:
         mqtt.packet(Kind.CONNECT, b"", 0),
         connect(),  # a second CONNECT
         b"\x30\xff\xff\xff\xff\x01",  # five length bytes
-        b"\x30\x80\x80\x80\x80\x00",  # nothing, in five length bytes
+        b"\x30\x87\x80\x80\x80\x00\x00\x03abcde",  # 7 in five length bytes
         b"\x30\xff\xff\xff\x7f",  # 256 MB announced
         b"\x32\x05\x00\x03abc",  # QoS 1 without an id
         b"\x36\x07\x00\x03abc\x00\x01",  # QoS 3

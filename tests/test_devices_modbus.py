@@ -114,9 +114,11 @@ def test_two_requests_in_one_chunk(bench: Bench) -> None:
 
 def test_garbage_before_a_request_is_skipped(bench: Bench) -> None:
     for noise in (b"\x00", b"\xff\xff\xff", b"\x0c\x10\x00\x00\x00\x7f\xfe", bytes(range(40))):
+        bench.line.garbage = 0
         frame = noise + MASTER.buildFrame(read_request(12, 36864, 2))
         assert [r[0] for _, r in bench.line.receive(frame, 0)] == [12], noise
         assert bench.line._buffer == b""
+        assert bench.line.garbage == len(noise)
 
 
 def test_garbage_alone_is_forgotten_after_a_pause(bench: Bench) -> None:

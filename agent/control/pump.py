@@ -29,8 +29,8 @@ class Pump:
     def ask(self, percent: float) -> None:
         """Run at `percent` of full speed; 0 stops.
 
-        A drive starts on the change from its stop command to its run command; one that shows neither
-        (just powered) is given the stop command first.
+        A drive starts on the change from its stop to its run command; one that shows neither (just
+        powered) is given the stop command first.
         """
         run = percent > 0
         if run and not self._armed():
