@@ -54,7 +54,9 @@ class ToyProcess:
     def _next_line(self, end: float) -> str:
         assert self.process.stdout is not None
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
+            ready, _, _ = select.select(
+                [self.process.stdout], [], [], max(0, end - time.monotonic())
+            )
             data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
             if not data:
                 raise AssertionError(f"the toy said {self.lines[-20:]}\n{self.errors()}")

@@ -40,7 +40,10 @@ def test_preflight_of_good_and_absent_ports(tmp_path: Path) -> None:
             f"serial:{line.path}", f"serial:{tmp_path}/none", f"store:{tmp_path}/none", "tcp:h:1"
         )
         assert problems == []
-        assert [warning.split(": ")[1] for warning in warnings] == ["no such port", "no such folder"]
+        assert [warning.split(": ")[1] for warning in warnings] == [
+            "no such port",
+            "no such folder",
+        ]
         fcntl.flock(line.slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -93,7 +96,10 @@ def test_preflight_never_asks_for_a_password(tmp_path: Path) -> None:
 
 def test_baud_that_the_driver_drops_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pty() as line:
-        monkeypatch.setattr(serial.Serial, "baudrate", 19200)  # what a driver does that cannot
+        # A driver that cannot make the rate keeps another one and says nothing.
+        real = serial.Serial.baudrate
+        deaf = property(real.fget, lambda self, _rate: real.fset(self, 19200))
+        monkeypatch.setattr(serial.Serial, "baudrate", deaf)
         with pytest.raises(PortError, match="baud rate refused"):
             cpython_serial.open_port(parse(f"serial:{line.path}?baud=115200"), nothing)
         fcntl.flock(line.slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -152,9 +158,7 @@ def test_store_bounds_what_it_reads(tmp_path: Path) -> None:
         cpython_store.Store(parse(f"store:{tmp_path}")).read("big")
 
 
-def test_failed_write_keeps_the_old_record(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_keeps_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = cpython_store.Store(parse(f"store:{tmp_path}"))
     store.write("key", b"old")
 
@@ -314,8 +318,12 @@ def test_run_in_a_thread_and_wake_from_another() -> None:
             target=lambda: codes.append(cpython.run(toy, lambda: toy.quit, out=lines.append))
         )
         thread.start()
+        end = time.monotonic() + PATIENCE_S
+        while not said and time.monotonic() < end:
+            time.sleep(0.005)
         line.write(b"!quit")
         thread.join(PATIENCE_S)
+        toy.quit = True
         assert codes == [0]
         assert "event 0 opened" in said
         assert len(lines) == 1

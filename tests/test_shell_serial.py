@@ -36,7 +36,10 @@ def test_two_ports_do_not_mix(interpreter: str, tmp_path: Path) -> None:
 
 
 def test_settings_reach_the_line(interpreter: str, tmp_path: Path) -> None:
-    with pty() as line, toy(interpreter, tmp_path, f"serial:{line.path}?baud=57600&stop=2") as agent:
+    with (
+        pty() as line,
+        toy(interpreter, tmp_path, f"serial:{line.path}?baud=57600&stop=2") as agent,
+    ):
         agent.expect("event 0 opened")
         settings = termios.tcgetattr(line.slave)
         assert settings[5] == termios.B57600
@@ -110,7 +113,10 @@ def test_hang_up_is_closed_then_retried(interpreter: str, tmp_path: Path) -> Non
 
 
 def test_close_gives_the_port_back(interpreter: str, tmp_path: Path) -> None:
-    with pty() as line, toy(interpreter, tmp_path, "--tick", "50000", f"serial:{line.path}") as agent:
+    with (
+        pty() as line,
+        toy(interpreter, tmp_path, "--tick", "50000", f"serial:{line.path}") as agent,
+    ):
         agent.expect("event 0 opened")
         line.write(b"!close")
         agent.expect("data 0 6")
@@ -179,7 +185,10 @@ def test_address_that_means_nothing(interpreter: str, tmp_path: Path) -> None:
 
 
 def test_deadlines_are_kept_in_order(interpreter: str, tmp_path: Path) -> None:
-    with pty() as line, toy(interpreter, tmp_path, "--tick", "20000", f"serial:{line.path}") as agent:
+    with (
+        pty() as line,
+        toy(interpreter, tmp_path, "--tick", "20000", f"serial:{line.path}") as agent,
+    ):
         agent.expect("tick 20")
         ticks = [said for said in agent.lines if said[:4] == "tick"]
         assert ticks == [f"tick {count}" for count in range(1, 21)]
@@ -200,4 +209,3 @@ def test_terminate(interpreter: str, tmp_path: Path) -> None:
         agent.process.send_signal(signal.SIGTERM)
         agent.expect(f"end {int(signal.SIGTERM)}")
         assert agent.process.wait(10) == 0
-

@@ -37,8 +37,8 @@ class Toy:
         self.quit = False
         self._addresses = addresses
         self._say = say
-        self._out: "list[tuple[int, str, bytes]]" = []
-        self._retry: "dict[int, int]" = {}
+        self._out: list[tuple[int, str, bytes]] = []
+        self._retry: dict[int, int] = {}
         self._tick = tick
         self._ticks = 0
         self._next_tick = NEVER

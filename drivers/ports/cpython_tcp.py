@@ -233,6 +233,7 @@ def make_context(address: Address) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=options.get("ca"))
     except OSError as error:
         raise failure(address, "ca %s: %s" % (options.get("ca"), _what(error))) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if "cert" in options:
         try:
             context.load_cert_chain(options["cert"], options["key"], password=_no_password)

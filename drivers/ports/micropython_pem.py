@@ -18,6 +18,9 @@ def der_blocks(data: bytes) -> "list[bytes]":
         return [data]
     blocks: list[bytes] = []
     for part in data.split(_BEGIN)[1:]:
-        armour = part.split(b"-----", 1)[1].split(_END, 1)[0]
+        _label, _, rest = part.partition(b"-----")
+        armour, end, _ = rest.partition(_END)
+        if not end:
+            raise ValueError("PEM without its end")
         blocks.append(binascii.a2b_base64(b"".join(armour.split())))
     return blocks

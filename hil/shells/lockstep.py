@@ -18,6 +18,8 @@ from hil.shells import lockstep_child as wire
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
+_START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
+"""Collecting every 32 KiB from the first import on keeps the live objects together."""
 _HEAD = struct.Struct(wire.HEAD).pack
 _LENGTH = struct.Struct(">I").unpack
 _DEADLINE = struct.Struct(">q").unpack_from
@@ -37,9 +39,8 @@ class LockStep:
         watch_memory: bool = False,
         interpreter: str = "micropython",
     ) -> None:
-        command = [interpreter, "-X", f"heapsize={heap}", "-m", "hil.shells.lockstep_child"]
-        if watch_memory:
-            command.append("memory")
+        start = _START + f"lockstep_child.Child().run({watch_memory})"
+        command = [interpreter, "-X", f"heapsize={heap}", "-c", start]
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
         try:
             self._process = subprocess.Popen(

@@ -3,6 +3,7 @@
 Portable, and run by `hil.shells.lockstep`. A message from the bench is a head (kind, port, now,
 length) and data; the answer is one message with the next deadline and all that the agent asks of
 its ports. The first message holds the configuration and the profiles as JSON.
+`hil.shells.lockstep` says how the process is started.
 """
 
 import gc
@@ -23,14 +24,8 @@ START, RECEIVE, EVENT, WAKE, MEMORY = 0, 1, 2, 3, 4
 OPERATIONS = ("write", "open", "close", "set")
 
 
-def answer(deadline: int, actions: "Actions") -> bytes:
-    """Pack the next deadline and the actions as one message with its length in front."""
-    parts = [struct.pack(">q", deadline)]
-    for port, op, data in actions:
-        parts.append(struct.pack(">BBH", port, OPERATIONS.index(op), len(data)))
-        parts.append(data)
-    body = b"".join(parts)
-    return struct.pack(">I", len(body)) + body
+BUFFER = 2048
+"""Bytes of the answer's buffer, made once: a large piece of heap is hard to find later."""
 
 
 class Child:
@@ -40,6 +35,8 @@ class Child:
         self._in = sys.stdin.buffer
         self._out = sys.stdout.buffer
         self._peak = 0
+        self._buffer = bytearray(BUFFER)
+        self._filled = 0
 
     def _read(self) -> "tuple[int, int, int, bytes] | None":
         head = self._in.read(HEAD_SIZE)
@@ -57,25 +54,44 @@ class Child:
         agent = Agent(load(setting["config"], setting["profiles"]))
         del first, setting
         gc.collect()
-        self._write(b"\x00\x00\x00\x00")
+        self._answer(0, [])
         while True:
             message = self._read()
             if message is None:
                 return
             if message[0] == MEMORY:
-                self._write(answer(self._peak, []))
+                self._answer(self._peak, [])
                 continue
             turn(agent, message)
             actions = agent.outbox()
             if watch_memory:
                 gc.collect()
                 self._peak = max(self._peak, gc.mem_alloc())  # type: ignore[attr-defined]
-            self._write(answer(agent.deadline(), actions))
+            self._answer(agent.deadline(), actions)
 
-    def _write(self, data: bytes) -> None:
-        self._out.write(data)
-        if hasattr(self._out, "flush"):
-            self._out.flush()
+    def _answer(self, deadline: int, actions: "Actions") -> None:
+        """Send the next deadline and the actions as one message with its length in front."""
+        length = 8 + 4 * len(actions) + sum([len(data) for _, _, data in actions])
+        self._put(struct.pack(">Iq", length, deadline))
+        for port, op, data in actions:
+            self._put(struct.pack(">BBH", port, OPERATIONS.index(op), len(data)))
+            self._put(data)
+        self._flush()
+
+    def _put(self, data: bytes) -> None:
+        end = self._filled + len(data)
+        if end > BUFFER:
+            self._flush()
+            end = len(data)
+            if end > BUFFER:
+                self._out.write(data)
+                return
+        self._buffer[self._filled : end] = data
+        self._filled = end
+
+    def _flush(self) -> None:
+        self._out.write(memoryview(self._buffer)[: self._filled])
+        self._filled = 0
 
 
 def turn(agent: Agent, message: "tuple[int, int, int, bytes]") -> None:
@@ -89,7 +105,3 @@ def turn(agent: Agent, message: "tuple[int, int, int, bytes]") -> None:
         agent.event(port, data.decode(), now)
     elif kind == START:
         agent.start(now)
-
-
-if __name__ == "__main__":
-    Child().run("memory" in sys.argv)
