@@ -65,7 +65,6 @@ class Agent:
         self._stepped = True
         self._last_step: int | None = None
         self._started = 0
-        self._next_row = 0
         self._next_status = 0
 
     def _build_control(self, config: "Config") -> None:
@@ -122,7 +121,6 @@ class Agent:
             self.uplink.link.start()
         self.ticks.start(now)
         self._started = now
-        self._next_row = now + self.config.telemetry_period_us
         self._next_status = now
 
     def receive(self, port: int, data: bytes, now: int) -> None:
@@ -225,8 +223,7 @@ class Agent:
         for _, change, code, text in self.alarms.changes():
             line = "alarm %s %s: %s" % (change, code, text)
             self._out.append((CONSOLE, "write", line.encode()))
-        if now >= self._next_row:
-            self._next_row += self.config.telemetry_period_us
+        if self.ticks.number % self.config.ticks_per_row == 0:
             self.telemetry.row(
                 now,
                 self.clock.utc(now),

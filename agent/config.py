@@ -83,7 +83,7 @@ class Config:
         self.pressure = LoopConfig(control["dp"], "kpa", control["dp"]["pumps"])
         self.supply_max_c = exact(limits["supply_max_c"])
         self.stale_us = int(limits["stale_s"] * SECOND)
-        self.telemetry_period_us: int = telemetry["period_ms"] * MILLISECOND
+        self.ticks_per_row: int = telemetry["period_ms"] // control["tick_ms"]
         self.telemetry_queue: int = telemetry["queue"]
 
 
@@ -115,6 +115,7 @@ def load(raw: "Any", profiles: "dict[str, dict[str, Any]]") -> Config:
     _take_ports(filled, parts, errors)
     _take_devices(filled, profiles, parts, errors)
     _check_control(filled["control"], parts, errors)
+    _check_telemetry(filled, errors)
     if errors:
         raise ConfigError("\n".join(errors))
     return Config(filled, parts)
@@ -232,6 +233,12 @@ def _check_control(control: "dict[str, Any]", parts: _Parts, errors: "list[str]"
     for path, loop in (("control.supply", supply), ("control.dp", dp)):
         if not loop["min_pct"] < loop["max_pct"]:
             errors.append("%s.min_pct: %s is not below max_pct" % (path, loop["min_pct"]))
+
+
+def _check_telemetry(raw: "dict[str, Any]", errors: "list[str]") -> None:
+    period, tick = raw["telemetry"]["period_ms"], raw["control"]["tick_ms"]
+    if period % tick:
+        errors.append("telemetry.period_ms: %d is no multiple of tick_ms (%d)" % (period, tick))
 
 
 def _reads_supply(profile: Profile) -> "str | None":

@@ -27,6 +27,7 @@ class Ticks:
         self.missed = 0
         self.worst_late = 0
         self.lateness = [0] * (len(LATENESS_EDGES) + 1)
+        self.number = 0
         self.in_cycle = 0
         self.cycle_starts = False
 
@@ -38,13 +39,15 @@ class Ticks:
     def run(self, now: int, offset: "int | None") -> None:
         """Account for the tick that is due and schedule the next.
 
-        `offset` is UTC minus monotonic time in microseconds, or None. Afterwards `cycle_starts`
-        says whether this tick begins a cycle, and `in_cycle` which tick of the cycle it is.
+        `offset` is UTC minus monotonic time in microseconds, or None. Afterwards `cycle_starts` says
+        whether this tick begins a cycle, `in_cycle` which tick of the cycle it is, and `number` how
+        many periods of UTC (of monotonic time, while UTC is not known) it stands after 0.
         """
         self._account(now)
         period, due = self.period, self.due
         phase = due + (offset or 0) - self.slot
-        self._advance_cycle((phase + period // 2) // period)
+        self.number = (phase + period // 2) // period
+        self._advance_cycle()
         error = phase % period
         if error > period // 2:
             error -= period
@@ -68,9 +71,9 @@ class Ticks:
             i += 1
         self.lateness[i] += 1
 
-    def _advance_cycle(self, number: int) -> None:
+    def _advance_cycle(self) -> None:
         self.in_cycle += 1
-        aligned = number % self.per_cycle == 0
+        aligned = self.number % self.per_cycle == 0
         ripe = self.in_cycle > self.per_cycle // 2
         self.cycle_starts = (aligned and ripe) or self.in_cycle >= 2 * self.per_cycle - 1
         if self.cycle_starts:
