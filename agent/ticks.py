@@ -39,9 +39,10 @@ class Ticks:
     def run(self, now: int, offset: "int | None") -> None:
         """Account for the tick that is due and schedule the next.
 
-        `offset` is UTC minus monotonic time in microseconds, or None. Afterwards `cycle_starts` says
-        whether this tick begins a cycle, `in_cycle` which tick of the cycle it is, and `number` how
-        many periods of UTC (of monotonic time, while UTC is not known) it stands after 0.
+        `offset` is UTC minus monotonic time in microseconds, or None. Afterwards `cycle_starts`
+        says whether this tick begins a cycle, `in_cycle` which tick of the cycle it is, and
+        `number` how many periods of UTC (of monotonic time, while UTC is not known) it stands
+        after 0.
         """
         self._account(now)
         period, due = self.period, self.due
