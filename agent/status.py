@@ -104,6 +104,10 @@ def _modbus(agent: "Agent") -> Object:
             ("transactions", bus.transactions()),
             ("errors", bus.errors()),
             ("lost", [s.name for s in bus.stations if s.lost]),
+            ("dropped_bytes", sum([b.dropped_bytes for b in bus.buses])),
+            ("crc_errors", sum([b.crc_errors for b in bus.buses])),
+            ("foreign", sum([b.foreign for b in bus.buses])),
+            ("late", sum([b.late for b in bus.buses])),
         ]
     )
 
@@ -112,7 +116,17 @@ def _receiver(agent: "Agent") -> "Object | None":
     receiver = agent.receiver
     if receiver is None:
         return None
-    return Object([("fixes", receiver.valid_fixes), ("used", agent.satellites_used)])
+    framer = receiver.framer
+    return Object(
+        [
+            ("fixes", receiver.valid_fixes),
+            ("void_fixes", receiver.void_fixes),
+            ("used", agent.satellites_used),
+            ("sentences", framer.sentences),
+            ("bad_checksum", framer.bad_checksum),
+            ("skipped_bytes", framer.skipped_bytes),
+        ]
+    )
 
 
 def _telemetry(agent: "Agent") -> "Object | None":

@@ -51,7 +51,9 @@ def render(snapshot: "Snapshot") -> str:
         "pumps      %s %%" % " / ".join([number(p) for p in dp["pumps_milli_pct"]]),
         "ticks      %d, missed %d, latest by %.1f ms"
         % (ticks["count"], ticks["missed"], ticks["worst_late_us"] / 1000),
-        "modbus     %d transactions, %d errors" % (modbus["transactions"], modbus["errors"]),
+        "modbus     %d transactions, %d errors, %d bytes of noise"
+        % (modbus["transactions"], modbus["errors"], modbus["dropped_bytes"]),
+        "receiver   " + _receiver(snapshot["receiver"]),
         "telemetry  " + _telemetry(telemetry),
     ]
     if "age_s" in snapshot:
@@ -59,6 +61,18 @@ def render(snapshot: "Snapshot") -> str:
     alarms = snapshot["alarms"] or [{"code": "none", "text": ""}]
     lines.extend(["alarm      %s  %s" % (a["code"], a["text"]) for a in alarms])
     return "\n".join(lines)
+
+
+def _receiver(receiver: "Snapshot | None") -> str:
+    if receiver is None:
+        return "none is configured"
+    used = receiver["used"]
+    return "%d fixes, %s satellites used, %d bad checksums, %d bytes of noise" % (
+        receiver["fixes"],
+        "--" if used is None else used,
+        receiver["bad_checksum"],
+        receiver["skipped_bytes"],
+    )
 
 
 def _telemetry(telemetry: "Snapshot | None") -> str:

@@ -6,7 +6,7 @@ ticks fall on whole multiples of the period in UTC, plus the unit's slot; so uni
 and no loop ever sees a period that is off by more than 1 %.
 
 A cycle (one round of the field bus) begins on a tick whose number in UTC is a multiple of the
-cycle's length; while the phase is still moving, cycles may be up to 60 % longer once, never
+cycle's length; while the phase is still moving, cycles may be up to 90 % longer once, never
 shorter than half.
 """
 
