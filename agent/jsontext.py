@@ -12,8 +12,10 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\"}
 
 def quote(text: str) -> str:
     """Quote `text` as a JSON string; everything outside printable ASCII becomes an escape."""
-    if '"' not in text and "\\" not in text and all(" " <= c <= "~" for c in text):
-        return '"' + text + '"'
+    if '"' not in text and "\\" not in text:
+        data = text.encode()
+        if not data or (min(data) >= 0x20 and max(data) <= 0x7E):
+            return '"' + text + '"'
     parts = []
     for c in text:
         code = ord(c)

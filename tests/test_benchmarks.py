@@ -1,0 +1,126 @@
+"""Each benchmark runs once, tiny, and says what it should; how fast it was is not looked at."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from benchmarks import digests
+from tests.house import ROOT
+from tests.peers import need
+
+NAMES = ("digests", "heap", "modbus", "nmea", "realtime", "speed")
+
+
+def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
+    """Run a benchmark as a person would, and read its record."""
+    run = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", "--json", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == code, run.stderr
+    record: dict[str, Any] = json.loads(run.stdout)
+    assert {"date", "cpu", "cores", "cpython", "micropython", "load"} <= set(record["machine"])
+    return record
+
+
+def test_speed() -> None:
+    need("micropython")
+    record = benchmark("speed", "--seconds", "30", "--rounds", "1", "--profile")
+    assert [run["dut"] for run in record["runs"]] == [
+        "cpython",
+        "micropython",
+        "micropython, .mpy",
+    ]
+    assert {tuple(run["digests"]) for run in record["runs"]} == {
+        tuple(record["runs"][0]["digests"])
+    }
+    for run in record["runs"]:
+        assert set(run["speed"]) == {"min", "median", "max", "rounds"}
+    assert {"protocols", "drivers", "agent", "hil/devices"} <= set(record["rooms_pct"])
+
+
+def test_digests() -> None:
+    need("micropython")
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    record = benchmark("digests", "--repeats", "2", "--interpreters", here)
+    assert record["equal"]
+    duts = record["scenarios"]["smoke"]["duts"]
+    assert len(duts) == 2
+    assert all(dut["passed"] == 2 and len(dut["digests"]) == 1 for dut in duts.values())
+
+
+def test_a_differing_digest_is_seen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(python: str, dut: str, scenario: str, seed: int, hash_seed: int) -> tuple[str, bool]:
+        return f"{hash_seed:064x}", True
+
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    monkeypatch.setattr(digests, "run", run)
+    monkeypatch.setattr(sys, "argv", ["x", "--json", "--repeats", "2", "--interpreters", here])
+    assert digests.main() == 1
+    assert json.loads(capsys.readouterr().out)["equal"] is False
+
+
+def test_realtime() -> None:
+    need("micropython")
+    record = benchmark("realtime", "--seconds", "4")
+    assert [run["dut"] for run in record["runs"]] == ["cpython", "micropython"]
+    for run in record["runs"]:
+        assert run["ticks"] == sum(run["lateness"])
+        assert len(run["lateness"]) == len(run["lateness_edges_us"]) + 1
+        assert len(run["utc_error_ms"]["bins"]) == len(run["utc_edges_ms"]) + 1
+        assert run["modbus"]["transactions"] > 0
+
+
+def test_heap() -> None:
+    need("micropython")
+    record = benchmark("heap", "smoke", "--long", "24")
+    assert record["verdicts"] == {"smoke": "pass"}
+    assert 20 < record["code_kib"] < 200
+    assert record["peaks"]["smoke"] < record["smallest_heap_kib"] <= 256
+    assert [second for second, _ in record["long"]["so_far"]] == list(range(2, 25, 2))
+
+
+def test_modbus() -> None:
+    record = benchmark("modbus", "--transactions", "50", "--rounds", "1")
+    assert set(record["us_per_transaction"]) == set(record["ratio"])
+    assert len(record["ratio"]) == 3
+
+
+def test_nmea() -> None:
+    record = benchmark("nmea", "--epochs", "5", "--rounds", "1")
+    assert (
+        set(record["thousand_per_s"])
+        == set(record["ratio"])
+        == {
+            "coldloop",
+            "pynmea2",
+            "pynmea2, fields read",
+        }
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_shows_an_example(name: str) -> None:
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "example: python -m benchmarks." in said
+    assert "--json" in said
+
+
+@pytest.mark.parametrize("name", ["digests", "speed", "heap"])
+def test_wrong_use_is_one_line_and_2(name: str) -> None:
+    option = ["--scenario", "smok"] if name == "speed" else ["smok"]
+    command = [sys.executable, "-m", f"benchmarks.{name}", *option]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "did you mean smoke?" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
