@@ -100,9 +100,8 @@ class Agent:
         ]
         self._links.extend(self._bus_links)
         if config.broker is not None:
-            link = Link(BROKER, "broker", str(config.broker))
-            self.uplink = Uplink(config, link, self.telemetry)
-            self.uplink.birth(self._birth())
+            link = Link(BROKER, "broker", str(config.broker), proves=True)
+            self.uplink = Uplink(config, link, self.telemetry, self._birth())
         if config.state is not None:
             self._state_link: Link | None = Link(STATE, "state", str(config.state))
         else:
@@ -132,7 +131,7 @@ class Agent:
             link = self._bus_links[port - FIRST_BUS]
             if link.up and not bus.open:
                 # A stream out of step: the bus has asked for the port to be closed.
-                link.event("closed", now)
+                self._link_event(link, "closed", now)
         elif port == RECEIVER and self.receiver is not None:
             self.receiver.receive(data, now)
             for fix in self.receiver.fixes():
@@ -148,14 +147,17 @@ class Agent:
             return
         for link in self._links:
             if link.port == port:
-                link.event(kind, now)
-                self.alarms.set(
-                    "port:" + link.name, not link.up, "cannot use port " + link.name, now
-                )
+                self._link_event(link, kind, now)
         if port >= FIRST_BUS:
             bus = self.fieldbus.buses[port - FIRST_BUS]
             bus.event(kind, now)
             self.fieldbus.collect(bus)
+            if kind == "opened":
+                self.fieldbus.opened(bus)
+
+    def _link_event(self, link: Link, kind: str, now: int) -> None:
+        link.event(kind, now)
+        self.alarms.set("port:" + link.name, not link.up, "cannot use port " + link.name, now)
 
     def wake(self, now: int) -> None:
         """Take the passing of a deadline."""

@@ -6,7 +6,7 @@ import sys
 import time
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from agent import configfile
 from agent.agent import CONSOLE, Agent
@@ -15,6 +15,14 @@ from agent.errors import ConfigError
 from agent.status import KEY
 
 STALE_AFTER_S = 5.0
+STATUS_VERSION = 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; --help tells more\n")
 
 
 def profiles() -> dict[str, dict[str, Any]]:
@@ -43,16 +51,31 @@ def read_config(path: str) -> Config:
         raise ConfigError("\n".join(lines)) from None
 
 
+def schema_text() -> str:
+    """Write the configuration's JSON Schema; docs/config.schema.json is a copy of it."""
+    from agent.publish import published
+    from agent.schema import SCHEMA
+
+    return json.dumps(published(SCHEMA), indent=2) + "\n"
+
+
 def agent(argv: list[str]) -> int:
     """Run the agent in the foreground until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="coldloop agent",
         description="Run the agent in the foreground.",
         epilog="example: coldloop agent --config /etc/coldloop/unit.json",
     )
-    parser.add_argument("--config", required=True, metavar="FILE", help="configuration (JSON)")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", metavar="FILE", help="configuration (JSON)")
+    what.add_argument(
+        "--schema", action="store_true", help="print the JSON Schema of configurations"
+    )
     parser.add_argument("--check", action="store_true", help="only check the configuration")
     arguments = parser.parse_args(argv)
+    if arguments.schema:
+        print(schema_text(), end="")
+        return 0
     try:
         config = read_config(arguments.config)
     except ConfigError as error:
@@ -81,7 +104,7 @@ def _run(config: Config) -> int:
 
 def status(argv: list[str]) -> int:
     """Show what the agent on this controller last said of itself."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="coldloop status",
         description="Show the state of the agent on this controller; needs no link.",
         epilog="example: coldloop status --config /etc/coldloop/unit.json",
@@ -94,16 +117,10 @@ def status(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the status as one JSON object")
     arguments = parser.parse_args(argv)
     try:
-        folder = _state_folder(arguments)
-        text = (folder / KEY).read_text(encoding="utf-8")
+        snapshot = _read_status(_state_folder(arguments) / KEY)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    except OSError as error:
-        where = error.filename or arguments.state
-        print(f"coldloop status: {where}: {error.strerror}; is the agent running?", file=sys.stderr)
-        return 2
-    snapshot = json.loads(text)
     snapshot["age_s"] = round(
         time.clock_gettime(time.CLOCK_MONOTONIC) - snapshot["mono_us"] / 1e6, 1
     )
@@ -115,6 +132,21 @@ def status(argv: list[str]) -> int:
 
         print(render(snapshot))
     return 0 if fresh and snapshot["state"] == "normal" else 1
+
+
+def _read_status(path: Path) -> dict[str, Any]:
+    """Read what the agent left behind; raises `ConfigError` when there is no such thing."""
+    try:
+        snapshot = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        what = f"{error.strerror}; is the agent running, and is this its state folder?"
+        raise ConfigError(f"coldloop status: {path}: {what}") from None
+    except ValueError:
+        snapshot = None
+    if not isinstance(snapshot, dict) or snapshot.get("version") != STATUS_VERSION:
+        what = "not a status of this version; start the agent anew, with this coldloop"
+        raise ConfigError(f"coldloop status: {path}: {what}")
+    return snapshot
 
 
 def _state_folder(arguments: argparse.Namespace) -> Path:

@@ -5,7 +5,8 @@ text against `agent.schema` (types, ranges, unknown keys), then what a schema ca
 that must exist or be unique, ports named twice, periods that must divide. Every error is
 collected, so that one run shows them all. Times become integer microseconds; other numbers stay as
 written, rounded to a thousandth through an integer, since the two interpreters parse decimal
-fractions differently.
+fractions differently. What an actuator may be asked for is held against its profile here, so that
+no request can be out of its limits when the agent runs.
 """
 
 from agent.errors import ConfigError
@@ -14,13 +15,14 @@ from agent.validate import validate
 from drivers.address import parse
 from drivers.errors import AddressError, ProfileError
 from drivers.profile import Profile
-from protocols.timing import MILLISECOND, SECOND
+from protocols.timing import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from drivers.address import Address
+    from drivers.profile import Point
 
 _BUS_KINDS = ("serial", "uart", "tcp")
 _RECEIVER_KINDS = ("serial", "uart", "tcp")
@@ -28,9 +30,18 @@ _BROKER_KINDS = ("tcp", "tls")
 _STATE_KINDS = ("store",)
 
 
+_HALF = 0.500001
+"""Rounds halves away from zero, also when an interpreter reads a decimal an ulp too low."""
+
+
+def thousandths(value: "float | int") -> int:
+    """Count the thousandths in `value`, to the nearest; the same on both interpreters."""
+    return int(value * 1000 + (_HALF if value >= 0 else -_HALF))
+
+
 def exact(value: "float | int") -> float:
     """Round to a thousandth by way of an integer, so that both interpreters hold the same float."""
-    return int(value * 1000 + (0.5 if value >= 0 else -0.5)) / 1000
+    return thousandths(value) / 1000
 
 
 class DeviceConfig:
@@ -66,8 +77,8 @@ class Config:
         self.site: str = raw["site"]
         self.unit: str = raw["unit"]
         self.receiver = parts.receiver
-        self.receiver_latency_us = int(raw["receiver"].get("latency_ms", 0) * 1000 + 0.5)
-        self.drift_ppb = int(raw["receiver"].get("drift_ppm", 50) * 1000 + 0.5)
+        self.receiver_latency_us = thousandths(raw["receiver"].get("latency_ms", 0))
+        self.drift_ppb = thousandths(raw["receiver"].get("drift_ppm", 50))
         self.buses = parts.buses
         self.bus_timeout_us: int = raw["bus_timeout_ms"] * MILLISECOND
         self.broker = parts.broker
@@ -82,7 +93,7 @@ class Config:
         self.supply = LoopConfig(control["supply"], "c", [control["supply"]["valve"]])
         self.pressure = LoopConfig(control["dp"], "kpa", control["dp"]["pumps"])
         self.supply_max_c = exact(limits["supply_max_c"])
-        self.stale_us = int(limits["stale_s"] * SECOND)
+        self.stale_us = thousandths(limits["stale_s"]) * MILLISECOND
         self.ticks_per_row: int = telemetry["period_ms"] // control["tick_ms"]
         self.telemetry_queue: int = telemetry["queue"]
 
@@ -114,7 +125,8 @@ def load(raw: "Any", profiles: "dict[str, dict[str, Any]]") -> Config:
     parts = _Parts()
     _take_ports(filled, parts, errors)
     _take_devices(filled, profiles, parts, errors)
-    _check_control(filled["control"], parts, errors)
+    _check_times(filled["control"], filled["limits"], errors)
+    _check_loops(filled, parts, errors)
     _check_telemetry(filled, errors)
     if errors:
         raise ConfigError("\n".join(errors))
@@ -147,13 +159,15 @@ def _take_ports(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> No
                 % (path, address.kind, " or ".join(kinds))
             )
             return None
-        place = text.split("?")[0]
+        place = address.place()
         if place in seen:
             errors.append("%s: %s is already the port of %s" % (path, place, seen[place]))
         seen[place] = path
         return address
 
     parts.receiver = take(raw["receiver"].get("port"), "receiver.port", _RECEIVER_KINDS)
+    if "password" in raw["broker"] and "username" not in raw["broker"]:
+        errors.append("broker.password: needs broker.username too")
     parts.broker = take(raw["broker"].get("address"), "broker.address", _BROKER_KINDS)
     parts.state = take(raw.get("state"), "state", _STATE_KINDS)
     for name in sorted(raw["buses"]):
@@ -209,7 +223,7 @@ def _profile(
     return compiled[name]
 
 
-def _check_control(control: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> None:
+def _check_times(control: "dict[str, Any]", limits: "dict[str, Any]", errors: "list[str]") -> None:
     tick, cycle = control["tick_ms"], control["cycle_ms"]
     if 1000 % tick:
         errors.append("control.tick_ms: %d does not divide 1000" % tick)
@@ -219,9 +233,20 @@ def _check_control(control: "dict[str, Any]", parts: _Parts, errors: "list[str]"
         errors.append(
             "control.slot_ms: %d is not less than tick_ms (%d)" % (control["slot_ms"], tick)
         )
-    devices = {}
-    for device in parts.devices:
+    if thousandths(limits["stale_s"]) < 2 * cycle:
+        errors.append(
+            "limits.stale_s: %s s is less than two cycles (%d ms); one lost reply would be too much"
+            % (limits["stale_s"], 2 * cycle)
+        )
+
+
+def _check_loops(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> None:
+    devices: dict[str, Profile | None] = {}
+    for named in raw["devices"]:
+        devices[named["name"]] = None
+    for device in reversed(parts.devices):  # of two with one name, the first is meant
         devices[device.name] = device.profile
+    control = raw["control"]
     supply, dp = control["supply"], control["dp"]
     _need(devices, supply["sensor"], "control.supply.sensor", _reads_supply, errors)
     _need(devices, supply["valve"], "control.supply.valve", _is_valve, errors)
@@ -233,6 +258,37 @@ def _check_control(control: "dict[str, Any]", parts: _Parts, errors: "list[str]"
     for path, loop in (("control.supply", supply), ("control.dp", dp)):
         if not loop["min_pct"] < loop["max_pct"]:
             errors.append("%s.min_pct: %s is not below max_pct" % (path, loop["min_pct"]))
+    _check_outputs(devices.get(supply["valve"]), "valve", supply, "control.supply", errors)
+    for pump in dp["pumps"]:
+        _check_outputs(devices.get(pump), "pump", dp, "control.dp", errors)
+
+
+def _check_outputs(
+    profile: "Profile | None",
+    role: str,
+    loop: "dict[str, Any]",
+    path: str,
+    errors: "list[str]",
+) -> None:
+    """Hold what the loop may ask for against what may be written to the actuator's set-point."""
+    data = None if profile is None else getattr(profile, role)
+    if profile is None or not data:
+        return
+    point = profile.points[profile.index(data["setpoint"])]
+    low, high = point.limits or (0, 0)
+    for key in ("min_pct", "max_pct", "safe_pct"):
+        raw = exact(loop[key]) * point.den / point.num
+        if not low - 0.5 < raw < high + 0.5:
+            errors.append(
+                "%s.%s: %s is outside what profile %s lets be written, %s to %s %%"
+                % (path, key, loop[key], profile.model, _percent(low, point), _percent(high, point))
+            )
+    if role == "pump" and not low <= 0 <= high:
+        errors.append("%s: profile %s does not let 0 be written" % (path, profile.model))
+
+
+def _percent(raw: int, point: "Point") -> str:
+    return "%.1f" % (raw * point.num / point.den)
 
 
 def _check_telemetry(raw: "dict[str, Any]", errors: "list[str]") -> None:
@@ -261,11 +317,12 @@ def _is_pump(profile: Profile) -> "str | None":
 
 
 def _need(
-    devices: "dict[str, Profile]", name: str, path: str, test: "Any", errors: "list[str]"
+    devices: "dict[str, Profile | None]", name: str, path: str, test: "Any", errors: "list[str]"
 ) -> None:
     if name not in devices:
         errors.append("%s: no device is named %s" % (path, name))
         return
-    fault = test(devices[name])
-    if fault:
-        errors.append("%s: %s (profile %s) %s" % (path, name, devices[name].model, fault))
+    profile = devices[name]
+    fault = None if profile is None else test(profile)  # what is wrong with a profile is said once
+    if profile is not None and fault:
+        errors.append("%s: %s (profile %s) %s" % (path, name, profile.model, fault))

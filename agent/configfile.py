@@ -2,7 +2,8 @@
 
 Not the check of its meaning (that is `agent.config`). JSON allows a key to be written twice and
 keeps the last one silently; a controller must not guess which was meant, so that is an error here.
-MicroPython's parser says neither line nor duplicate; there only the plain message is left.
+MicroPython's parser says neither line nor duplicate; there only the plain message is left. It also
+takes a text that ends in the middle, as a power cut leaves it; that is looked for here.
 """
 
 import json
@@ -28,6 +29,10 @@ def parse(text: str, name: str) -> "Any":
             raw = json.loads(text, object_pairs_hook=pairs)
         except TypeError:
             raw = json.loads(text)
+            if not _ends(text):
+                raise ValueError
+    except (RuntimeError, MemoryError):  # CPython's RecursionError is a RuntimeError
+        raise ConfigError("%s: not a configuration: too long or nested too deeply" % name)
     except ValueError as error:
         line = getattr(error, "lineno", 0)
         where = "%s:%d:%d" % (name, line, getattr(error, "colno", 0)) if line else name
@@ -35,3 +40,17 @@ def parse(text: str, name: str) -> "Any":
     if doubled:
         raise ConfigError("%s: the key %s is written twice" % (name, doubled[0]))
     return raw
+
+
+def _ends(text: str) -> bool:
+    """Say whether every bracket and every quotation mark of a JSON text has its partner."""
+    depth, quoted, escaped = 0, False, False
+    for c in text:
+        if quoted:
+            quoted = escaped or c != '"'
+            escaped = c == "\\" and not escaped
+        elif c == '"':
+            quoted = True
+        else:
+            depth += (c in "{[") - (c in "}]")
+    return depth == 0 and not quoted

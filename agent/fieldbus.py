@@ -4,10 +4,13 @@ Not a protocol and not a loop: `drivers.bus` carries the requests, `drivers.devi
 registers mean, the loops decide what to write. Here stands which request goes out when, and what is
 known of a device's health.
 
-A poll that has not been answered is not asked again, so that a slow bus never grows a queue. A
-write stays wanted until a poll shows it in the device: what is not seen within two cycles is
-written again. A device that answers nothing for `_LOST_AFTER` cycles is lost; a bus whose devices
-are all lost is lost.
+A poll that has not been answered is not asked again, and of a device's writes one at most is on its
+way (what is wanted by then goes out after it), so that a slow bus never grows a queue and never
+carries out old wishes. A write stays wanted until a poll shows it in the device: what is not seen
+within `_AGAIN_AFTER` rounds of polls is written again, and a device that has shown nothing of what
+it was told for `_STUBBORN_AFTER` rounds is stubborn, whether the wish has changed meanwhile or not.
+A device that answers nothing for `_LOST_AFTER` cycles is lost; a bus whose devices are all lost is
+lost.
 """
 
 from drivers.bus import Bus
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     Pairs = list[tuple[int, int]]
 
 _LOST_AFTER = 3
-_STUBBORN_AFTER = 5
+_AGAIN_AFTER = 2
+_STUBBORN_AFTER = 10
 
 
 class Station:
@@ -36,17 +40,23 @@ class Station:
         self.stubborn = False
         self.silent_cycles = 0
         self.answered_at = 0
-        self.tries = 0
         self._number = number
         self._polls = self.device.polls()
         self._waiting = [False] * len(self._polls)
         self._answered = False
         self._wanted: Pairs = []
-        self._unseen_cycles = 0
+        self._writing = False
+        self._overtaken = False
+        self._unseen = 0
+        self._since_write = 0
 
     def poll(self) -> None:
-        """Begin a cycle: judge the last one, ask for every block that is not asked for still."""
+        """Begin a cycle: judge the last one, then ask."""
         self._judge()
+        self.ask()
+
+    def ask(self) -> None:
+        """Ask for every block that is not asked for still."""
         for i, (pdu, tag) in enumerate(self._polls):
             if not self._waiting[i]:
                 self._waiting[i] = self.bus.submit(self.unit, pdu, (self._number, i, tag))
@@ -65,27 +75,35 @@ class Station:
         """
         if pairs != self._wanted:
             self._wanted = pairs
-            self.tries = 0
-            self.stubborn = False
             self._write()
 
     def _write(self) -> None:
         pdu = self.device.write(self._wanted)
-        self._unseen_cycles = 0
-        self.tries += 1
-        self.bus.submit(self.unit, pdu, (self._number, -1, -1), urgent=True)
+        self._since_write = 0
+        if self._writing:
+            self._overtaken = True
+            return
+        self._writing = self.bus.submit(self.unit, pdu, (self._number, -1, -1), urgent=True)
+
+    def _written(self) -> None:
+        """The write on its way has come to an end, one way or the other."""
+        self._writing = False
+        if self._overtaken:
+            self._overtaken = False
+            self._write()
 
     def _check_written(self) -> None:
         """After a full round of polls: is what was wanted there?"""
         if not self._wanted:
             return
         if self.device.readback(self._wanted):
-            self.tries = 0
+            self._unseen = self._since_write = 0
             self.stubborn = False
             return
-        self._unseen_cycles += 1
-        if self._unseen_cycles >= 2:
-            self.stubborn = self.tries >= _STUBBORN_AFTER
+        self._unseen += 1
+        self._since_write += 1
+        self.stubborn = self._unseen >= _STUBBORN_AFTER
+        if self._since_write >= _AGAIN_AFTER:
             self._write()
 
     def settled(self) -> bool:
@@ -96,10 +114,14 @@ class Station:
         """Take the bus's answer to a poll (`block` >= 0) or to a write (-1)."""
         if ok:
             self._answered = True
+            if self.lost:
+                # What was wanted of a lost device may not be what is wanted now that it is heard.
+                self._since_write = -1
             self.lost = False
             self.silent_cycles = 0
             self.answered_at = now
         if block < 0:
+            self._written()
             return
         self._waiting[block] = False
         if ok:
@@ -141,6 +163,12 @@ class Fieldbus:
         """Poll every device once."""
         for station in self.stations:
             station.poll()
+
+    def opened(self, bus: Bus) -> None:
+        """Poll the devices of a bus that is there again, before anything is decided for them."""
+        for station in self.stations:
+            if station.bus is bus:
+                station.ask()
 
     def settled(self) -> bool:
         """Say whether every poll of this cycle has been answered or given up."""

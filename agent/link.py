@@ -2,7 +2,9 @@
 
 Not a driver: it knows nothing of what is said over the port. The bench and the shells answer an
 `open` with the event `opened` or `failed`; the event `closed` ends an open port. A port that will
-not open is asked for again after 1, 2, 4 … 30 s, for ever, since the agent cools on meanwhile.
+not open is asked for again after 1, 2, 4 … 30 s, for ever, since the agent cools on meanwhile. A
+port that only proves good by what is said over it (a broker may take a connection and refuse the
+client) starts again at 1 s not when it opens but when `proven` is called.
 """
 
 from protocols.timing import NEVER, SECOND
@@ -12,9 +14,12 @@ _LONGEST_RETRY = 30 * SECOND
 
 
 class Link:
-    """The wish to have `port` open at `address`. Times are monotonic microseconds."""
+    """The wish to have `port` open at `address`. Times are monotonic microseconds.
 
-    def __init__(self, port: int, name: str, address: str) -> None:
+    `proves`: its user calls `proven`.
+    """
+
+    def __init__(self, port: int, name: str, address: str, proves: bool = False) -> None:
         self.port = port
         self.name = name
         self.up = False
@@ -22,6 +27,7 @@ class Link:
         self.failures = 0
         self.due = NEVER
         self._address = address.encode()
+        self._proves = proves
         self._pause = _FIRST_RETRY
         self._out: list[tuple[int, str, bytes]] = []
 
@@ -35,12 +41,17 @@ class Link:
         if kind == "opened":
             self.up = True
             self.opens += 1
-            self._pause = _FIRST_RETRY
+            if not self._proves:
+                self.proven()
         elif kind in ("failed", "closed"):
             self.up = False
             self.failures += 1
             self.due = now + self._pause
             self._pause = min(2 * self._pause, _LONGEST_RETRY)
+
+    def proven(self) -> None:
+        """The port does what it is for: the next pause is a short one again."""
+        self._pause = _FIRST_RETRY
 
     def close(self, now: int) -> None:
         """Close the port ourselves and try again later."""

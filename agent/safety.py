@@ -35,6 +35,8 @@ CAUSES = (
     ("supply_high", _DEGRADED, "supply temperature is above its limit"),
 )
 """The causes in the order they are checked."""
+_UNIT = [""]
+"""What a cause that concerns the whole unit is found to name."""
 
 
 class Supervisor:
@@ -80,24 +82,23 @@ class Supervisor:
         lost = [s for s in stations if s.lost]
         return [
             self._fieldbus.lost_buses() if lost else [],
-            ["sensor"] if measured is None else [],
-            ["sensor"] if pressure.sensor.value(now) is None else [],
+            _UNIT if measured is None else [],
+            _UNIT if pressure.sensor.value(now) is None else [],
             [s.name for s in lost],
             [p.station.name for p in pressure.pumps if p.tripped()],
             [s.name for s in stations if s.stubborn],
             _device_alarms(stations),
-            ["limit"] if measured is not None and measured > self._config.supply_max_c else [],
+            _UNIT if measured is not None and measured > self._config.supply_max_c else [],
         ]
 
     def _report(self, code: str, text: str, names: "list[str]", now: int) -> None:
         """Raise one alarm for each name, and clear the ones whose name is gone."""
-        for alarm in list(self._alarms.active):
-            if alarm.code.split(":")[0] == code and alarm.code.split(":")[-1] not in names:
-                self._alarms.set(alarm.code, False, "", now)
-        for name in names:
-            general = name in ("sensor", "limit")
-            full = code if general else code + ":" + name
-            self._alarms.set(full, True, text if general else text + " " + name, now)
+        codes = [code + ":" + name if name else code for name in names]
+        for active in self._alarms.codes():
+            if active.split(":")[0] == code and active not in codes:
+                self._alarms.set(active, False, "", now)
+        for full, name in zip(codes, names):
+            self._alarms.set(full, True, text + " " + name if name else text, now)
 
 
 def _device_alarms(stations: "list[Station]") -> "list[str]":

@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 TOPIC_ROOT = "coldloop/v1/"
 _OPEN_LIMIT = 10 * SECOND
 """A broker that takes the connection but never answers is left after this time."""
+_PACKET = 8192
+"""The longest MQTT packet, in bytes, unless the unit has so many points that `birth` is longer."""
+_HEAD = 128
+"""More than the head of a PUBLISH takes: fixed header, topic, packet id."""
 
 
 class Uplink:
-    """MQTT over the port of `link`, fed from `telemetry`."""
+    """MQTT over the port of `link`, fed from `telemetry`.
 
-    def __init__(self, config: "Config", link: Link, telemetry: "Telemetry") -> None:
+    `birth` is the retained message that is published at every connection; no row is longer.
+    """
+
+    def __init__(self, config: "Config", link: Link, telemetry: "Telemetry", birth: bytes) -> None:
         base = TOPIC_ROOT + config.site + "/" + config.unit + "/"
         self.link = link
         self.connected = False
@@ -40,14 +47,11 @@ class Uplink:
             will=(self._state_topic, offline, 1, True),
             username=config.username,
             password=config.password,
+            max_packet=max(_PACKET, len(birth) + _HEAD),
             response_timeout_us=_OPEN_LIMIT,
         )
-        self._birth: bytes = b""
+        self._birth = birth
         self._birth_due = False
-
-    def birth(self, payload: bytes) -> None:
-        """Set the retained message that is published at every connection."""
-        self._birth = payload
 
     def event(self, kind: str, now: int) -> None:
         """Take an event of the port."""
@@ -82,6 +86,7 @@ class Uplink:
             elif kind == "connected":
                 self.connected = True
                 self.refused = ""
+                self.link.proven()
                 self._birth_due = True
             elif kind in ("refused", "broken"):
                 self.refused = "%s: %s" % (kind, event[1])

@@ -7,8 +7,6 @@ collects every error instead of stopping at the first. Objects are walked in sor
 MicroPython's dicts have none.
 """
 
-import re
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +15,8 @@ if TYPE_CHECKING:
     Errors = list[str]
 
 _MOST_ERRORS = 20
-
+_WHOLE = 1 << 31
+_NAME_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 _TYPES: "dict[str, tuple[str, tuple[type, ...]]]" = {
     "object": ("an object", (dict,)),
@@ -37,6 +36,8 @@ def validate(value: "Any", schema: "dict[str, Any]", path: str, errors: "Errors"
     if len(errors) >= _MOST_ERRORS:
         return value
     what, classes = _TYPES[schema["type"]]
+    if schema["type"] == "integer":
+        value = _whole(value)
     if type(value) not in classes:
         errors.append("%s: %s is not %s" % (path or "the configuration", _show(value), what))
         return value
@@ -45,6 +46,12 @@ def validate(value: "Any", schema: "dict[str, Any]", path: str, errors: "Errors"
         errors.append("%s: %s is not one of %s" % (path, _show(value), allowed))
         return value
     return _CHECKS[schema["type"]](value, schema, path, errors)
+
+
+def _whole(value: "Any") -> "Any":
+    """Make 100.0 what it is to JSON Schema: a whole number."""
+    small = type(value) is float and -_WHOLE < value < _WHOLE
+    return int(value) if small and value == int(value) else value
 
 
 def _check_number(value: "Any", schema: "dict[str, Any]", path: str, errors: "Errors") -> "Any":
@@ -56,7 +63,9 @@ def _check_number(value: "Any", schema: "dict[str, Any]", path: str, errors: "Er
 
 def _check_text(value: str, schema: "dict[str, Any]", path: str, errors: "Errors") -> str:
     longest = schema.get("maxLength", 64)
-    if not schema.get("minLength", 0) <= len(value) <= longest:
+    if not _printable(value):
+        errors.append("%s: %s holds a control character or half a character" % (path, _show(value)))
+    elif not schema.get("minLength", 0) <= len(value) <= longest:
         errors.append("%s: a text of 1 to %d characters is needed" % (path, longest))
     elif "pattern" in schema and not name_fits(value):
         errors.append(
@@ -67,8 +76,16 @@ def _check_text(value: str, schema: "dict[str, Any]", path: str, errors: "Errors
 
 
 def name_fits(text: str) -> bool:
-    """Say whether `text` fits `schema.NAME_PATTERN` (MicroPython's re has no {n})."""
-    return len(text) <= 32 and re.match("^[a-z0-9][a-z0-9_-]*$", text) is not None
+    """Say whether `text` fits `schema.NAME_PATTERN`.
+
+    No regular expression: MicroPython's know no {n}, and Python's $ lets a line end pass.
+    """
+    return 1 <= len(text) <= 32 and text[0] not in "_-" and all(c in _NAME_CHARS for c in text)
+
+
+def _printable(text: str) -> bool:
+    """Say whether every character can stand in a message, a topic and a line of a log."""
+    return not [c for c in text if c < " " or c == "\x7f" or 0xD800 <= ord(c) <= 0xDFFF]
 
 
 def _check_list(
@@ -96,7 +113,8 @@ def _check_object(
         if key in properties:
             result[key] = validate(value[key], properties[key], dot + key, errors)
         else:
-            errors.append("%s%s: unknown key%s" % (dot, key, _nearest(key, sorted(properties))))
+            shown = key if name_fits(key) else _show(key)
+            errors.append("%s%s: unknown key%s" % (dot, shown, _nearest(key, sorted(properties))))
     for key in schema["required"]:
         if key not in value:
             errors.append("%s%s: missing (%s)" % (dot, key, properties[key]["description"]))
@@ -113,10 +131,10 @@ def _check_free_object(
     if not low <= len(value) <= high:
         errors.append("%s: %d entries; %d to %d are allowed" % (path, len(value), low, high))
     for key in sorted(value):
-        where = "%s.%s" % (path, key)
         if not name_fits(key):
-            errors.append("%s: %s is no name: 1 to 32 of a-z, 0-9, _ and -" % (where, _show(key)))
-        validate(value[key], schema["values"], where, errors)
+            errors.append("%s: %s is no name: 1 to 32 of a-z, 0-9, _ and -" % (path, _show(key)))
+            continue
+        validate(value[key], schema["values"], path + "." + key, errors)
     return value
 
 

@@ -2,19 +2,28 @@
 
 import argparse
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from hil.errors import BenchError
 
 if TYPE_CHECKING:
+    from hil.scenario import Scenario
     from hil.virtualrun import Outcome
 
 _DEMO_SECONDS_OFF_TERMINAL = 60
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; --help tells more\n")
 
 
 def _guarded(prog: str, call: Callable[[], int]) -> int:
@@ -27,7 +36,7 @@ def _guarded(prog: str, call: Callable[[], int]) -> int:
 
 def demo(argv: list[str]) -> int:
     """Show the main job, live, without hardware."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="coldloop demo",
         description="The agent controls an emulated liquid-cooled row over real ports.",
         epilog="example: coldloop demo --seconds 60 --json",
@@ -50,7 +59,7 @@ def demo(argv: list[str]) -> int:
     return _guarded("coldloop demo", Demo(seconds, arguments.broker, arguments.json).run)
 
 
-def _check_broker(parser: argparse.ArgumentParser, text: str) -> None:
+def _check_broker(parser: _Parser, text: str) -> None:
     from drivers.address import parse
     from drivers.errors import AddressError
 
@@ -62,7 +71,7 @@ def _check_broker(parser: argparse.ArgumentParser, text: str) -> None:
 
 def bench(argv: list[str]) -> int:
     """Run the emulated devices on real ports until interrupted."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="coldloop bench",
         description="Emulated devices on real ports, with the agent or alone, until interrupted.",
         epilog="example: coldloop bench --no-agent --json",
@@ -96,7 +105,7 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def hil(argv: list[str]) -> int:
     """List scenarios, or run and judge one."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="coldloop hil",
         description="Scenarios, judged: in virtual time, or in real time over real ports.",
         epilog="example: coldloop hil run load-step --dut micropython --json",
@@ -141,7 +150,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
         outcome = RealRun(scenario, arguments.seed, arguments.dut).run(arguments.log)
     else:
-        outcome = _run_virtual(arguments)
+        outcome = _run_virtual(scenario, arguments.seed, arguments.dut)
     record = outcome.record()
     if arguments.json:
         print(json.dumps(record))
@@ -159,22 +168,19 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _again(arguments: argparse.Namespace) -> str:
     real = " --real-time" if arguments.real_time else ""
-    return (
-        f"coldloop hil run {arguments.scenario} --seed {arguments.seed} --dut {arguments.dut}{real}"
-    )
+    name = shlex.quote(arguments.scenario)
+    return f"coldloop hil run {name} --seed {arguments.seed} --dut {arguments.dut}{real}"
 
 
-def _run_virtual(arguments: argparse.Namespace) -> "Outcome":
+def _run_virtual(scenario: "Scenario", seed: int, dut: str) -> "Outcome":
     from hil.dut import InProcess
-    from hil.scenario import find
     from hil.shells.lockstep import LockStep
     from hil.virtualrun import VirtualRun
 
     signal.signal(signal.SIGTERM, _interrupt)
-    make = LockStep if arguments.dut == "micropython" else InProcess
-    run = VirtualRun(find(arguments.scenario), arguments.seed, make)
+    run = VirtualRun(scenario, seed, LockStep if dut == "micropython" else InProcess)
     try:
-        return run.outcome(arguments.dut, run.run())
+        return run.outcome(dut, run.run())
     finally:
         run.dut.close()
 

@@ -48,9 +48,9 @@ class Demo:
             until = None if self._limit is None else int((self._limit + 0.6) * _SECOND)
             try:
                 bench.shell.run(until)
-            except BenchError as error:
+            except BenchError:
                 print(log.read_text(encoding="utf-8"), end="", file=sys.stderr)
-                raise BenchError(f"demo: {error}") from None
+                raise
             record = self._record(bench)
         self._show_end(record)
         return 0 if record["verdict"] == "pass" else 1
@@ -119,7 +119,9 @@ class Demo:
     def _record(self, bench: RealBench) -> dict[str, Any]:
         status = bench.status()
         if status is None:
-            raise BenchError("demo: the agent has said nothing; is the machine overloaded?")
+            if bench.shell.stopped:
+                raise BenchError("interrupted before the agent had said anything")
+            raise BenchError("the agent has said nothing; is the machine overloaded?")
         record: dict[str, Any] = {
             "verdict": "pass",
             "ticks": status["ticks"]["count"],

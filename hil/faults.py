@@ -8,16 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hil.row import Row
+from hil.setting import LIMITS
 
 
 @dataclass(frozen=True)
 class Word:
-    """One word: what it means, whether it needs a value, how it is done and undone."""
+    """One word: what it means, how it is done and undone, the limits of its value if it has one.
+
+    `is_pump`: the value is the number of a pump, from 1.
+    """
 
     about: str
     do: Callable[[Row, float], None]
     undo: Callable[[Row], None] | None = None
-    needs_value: bool = False
+    limits: tuple[float, float] | None = None
+    is_pump: bool = False
 
 
 def _set_load(row: Row, value: float) -> None:
@@ -29,8 +34,10 @@ def _set_fws(row: Row, value: float) -> None:
 
 
 EVENTS: dict[str, Word] = {
-    "it_load": Word("the IT load steps to value kW", _set_load, needs_value=True),
-    "fws_temperature": Word("the facility water steps to value °C", _set_fws, needs_value=True),
+    "it_load": Word("the IT load steps to value kW", _set_load, limits=LIMITS["it_kw"]),
+    "fws_temperature": Word(
+        "the facility water steps to value °C", _set_fws, limits=LIMITS["fws_c"]
+    ),
     "bus_silent": Word(
         "nothing on the field bus answers",
         lambda row, _: setattr(row.bus, "silent", True),
@@ -49,7 +56,8 @@ EVENTS: dict[str, Word] = {
     "pump_trip": Word(
         "the drive of pump number value trips",
         lambda row, value: row.drives[int(value) - 1].trip(),
-        needs_value=True,
+        limits=LIMITS["pumps"],
+        is_pump=True,
     ),
     "receiver_outage": Word(
         "the receiver says nothing",

@@ -9,21 +9,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from agent.safety import CAUSES
 from hil.row import Row
 
 Status = dict[str, Any]
 
 STATES = ("normal", "degraded", "safe")
 CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
+ALARM_CODES = (*[code for code, _, _ in CAUSES], "port")
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure: unit, meaning, and how it is read from row, status and a word."""
+    """One measure: unit, meaning, and how it is read from row, status and a word.
+
+    `argument` is what follows the name after a colon: "pump" (its number from 1), "alarm" (a code
+    of `ALARM_CODES`, with or without the name it was raised for), or nothing.
+    """
 
     unit: str
     about: str
     read: Callable[[Row, Status, str], float | None]
+    argument: str = ""
 
 
 def _share_acknowledged(_: Row, status: Status, __: str) -> float | None:
@@ -69,7 +76,7 @@ MEASURES: dict[str, Measure] = {
     "dp_kpa": Measure("kPa", "true differential pressure", _truth("dp_kpa")),
     "flow_lpm": Measure("L/min", "flow of the secondary loop", _truth("flow_true_lpm")),
     "valve_pct": Measure("%", "true position of the valve", _truth("valve_position_pct")),
-    "pump_pct": Measure("%", "true speed of the pump whose number follows", _pump),
+    "pump_pct": Measure("%", "true speed of the pump whose number follows", _pump, "pump"),
     "utc_error_ms": Measure("ms", "how far the agent's UTC is off", _utc_error),
     "utc_beyond_bound_ms": Measure("ms", "UTC error minus the stated bound", _beyond_bound),
     "clock": Measure(
@@ -78,7 +85,7 @@ MEASURES: dict[str, Measure] = {
         lambda _, s, __: CLOCK_STATES.index(s["clock"]["state"]),
     ),
     "state": Measure("", "0 normal 1 degraded 2 safe", lambda _, s, __: STATES.index(s["state"])),
-    "alarm": Measure("", "active alarms of the code that follows", _alarm),
+    "alarm": Measure("", "active alarms of the code that follows", _alarm, "alarm"),
     "alarms": Measure("", "active alarms", lambda _, s, __: len(s["alarms"])),
     "ticks": Measure("", "ticks run", lambda _, s, __: s["ticks"]["count"]),
     "missed_ticks": Measure("", "ticks missed", lambda _, s, __: s["ticks"]["missed"]),

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from agent.agent import FIRST_BUS, RECEIVER
 from agent.status import KEY
@@ -86,7 +86,7 @@ class RealBench:
         path = self.folder / "unit.json"
         path.write_text(json.dumps(self.config(), indent=2), encoding="utf-8")
         environment = {**os.environ, "MICROPYPATH": f"{ROOT}:.frozen"}
-        with open(log or os.devnull, "wb") as target:
+        with _log_file(log) as target:
             try:
                 self._agent = subprocess.Popen(
                     [*AGENT[dut], str(path)],
@@ -138,3 +138,11 @@ class RealBench:
             self.broker.close()
         self.shell.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _log_file(path: Path | None) -> BinaryIO:
+    """Open what the agent prints to; nothing is kept without a path."""
+    try:
+        return open(path or os.devnull, "wb")
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}; name a log file that can be written") from None

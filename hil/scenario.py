@@ -1,8 +1,8 @@
 """A scenario as data: the setting, the timeline of events and faults, what is expected.
 
-Not the run (that is `hil.run`) and not the words for faults and measures (`hil.faults`,
-`hil.measures`): here a TOML file is read and checked against those words, so that a spelling
-mistake is one clear line before anything starts. Times are seconds from the start of the run.
+Not the run (that is `hil.virtualrun`, `hil.realrun`) and not the meaning of what is written (that
+is `hil.scenario_check`): here a TOML file is read into types, so that a spelling mistake is one
+clear line before anything starts. Times are seconds from the start of the run.
 
     name = "load-step"
     title = "the load doubles, the loops hold"
@@ -20,17 +20,15 @@ mistake is one clear line before anything starts. Times are seconds from the sta
     from_s = 20
 """
 
-import difflib
+import math
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from hil.errors import ScenarioError
-from hil.faults import EVENTS
-from hil.measures import MEASURES
+from hil.scenario_check import nearest, problem
 from hil.setting import Setting
 
 
@@ -70,15 +68,16 @@ class Scenario:
 
 
 _TOP = ("name", "title", "seconds")
+_TABLES = ("row", "event", "expect")
+_KINDS = {"float": "a number", "int": "a whole number", "str": "a text", "bool": "true or false"}
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), 1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _type_name(kind: object) -> str:
-    return kind.__name__ if isinstance(kind, type) else str(kind)
+def _is_a(kind: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return kind == "bool"
+    if kind == "float":
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, {"int": int, "str": str, "bool": bool}[kind])
 
 
 class _Reader:
@@ -96,22 +95,23 @@ class _Reader:
         known = {f.name: f for f in fields(kind)}
         for key, value in table.items():
             if key not in known:
-                raise self.fail(f"{where}.{key}", "unknown key" + _nearest(key, known))
-            self._check_type(_type_name(known[key].type), value, f"{where}.{key}")
-        try:
-            return kind(**table)
-        except TypeError as error:
-            raise self.fail(where, str(error).split("() ")[-1]) from None
+                raise self.fail(f"{where}.{key}", "unknown key" + nearest(key, known))
+            self.check_type(known[key].type, value, f"{where}.{key}")
+        for name, entry in known.items():
+            if entry.default is MISSING and name not in table:
+                raise self.fail(f"{where}.{name}", "missing")
+        return kind(**table)
 
-    def _check_type(self, wanted: str, value: object, where: str) -> None:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        whole = isinstance(value, int) and number
-        text = isinstance(value, str)
-        flag = isinstance(value, bool)
-        right = {"float": number, "int": whole, "str": text, "bool": flag}
-        kind = wanted.split(maxsplit=1)[0]
-        if not right.get(kind, True):
-            raise self.fail(where, f"{value!r} is not a {kind}")
+    def build_all(self, kind: type[Any], tables: object, where: str) -> tuple[Any, ...]:
+        if not isinstance(tables, list):
+            raise self.fail(where, f"tables are needed: write [[{where}]]")
+        return tuple(self.build(kind, t, f"{where}[{i}]") for i, t in enumerate(tables))
+
+    def check_type(self, wanted: object, value: object, where: str) -> None:
+        name = wanted.__name__ if isinstance(wanted, type) else str(wanted)
+        kind = name.split(maxsplit=1)[0]  # "float | None" is a float
+        if not _is_a(kind, value):
+            raise self.fail(where, f"{value!r} is not {_KINDS[kind]}")
 
 
 def parse(text: str, place: str) -> Scenario:
@@ -121,53 +121,26 @@ def parse(text: str, place: str) -> Scenario:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{place}: {error}") from None
-    row = reader.build(Setting, table.pop("row", {}), "row")
-    events = tuple(
-        reader.build(Event, t, f"event[{i}]") for i, t in enumerate(table.pop("event", []))
-    )
-    expectations = tuple(
-        reader.build(Expectation, t, f"expect[{i}]") for i, t in enumerate(table.pop("expect", []))
-    )
     for key in table:
-        if key not in _TOP:
-            raise reader.fail(key, "unknown key" + _nearest(key, (*_TOP, "row", "event", "expect")))
+        if key not in _TOP + _TABLES:
+            raise reader.fail(key, "unknown key" + nearest(key, _TOP + _TABLES))
+    types = {f.name: f.type for f in fields(Scenario)}
     for key in _TOP:
         if key not in table:
             raise reader.fail(key, "missing")
-    whole = {**table, "row": row, "events": events, "expectations": expectations}
-    scenario: Scenario = reader.build(Scenario, whole, "scenario")
-    _check(reader, scenario)
+        reader.check_type(types[key], table[key], key)
+    scenario = Scenario(
+        table["name"],
+        table["title"],
+        table["seconds"],
+        reader.build(Setting, table.get("row", {}), "row"),
+        reader.build_all(Event, table.get("event", []), "event"),
+        reader.build_all(Expectation, table.get("expect", []), "expect"),
+    )
+    wrong = problem(scenario)
+    if wrong is not None:
+        raise reader.fail(*wrong)
     return scenario
-
-
-def _check(reader: _Reader, scenario: Scenario) -> None:
-    if not 1 <= scenario.seconds <= 10_000_000:
-        raise reader.fail("seconds", f"{scenario.seconds} is outside 1 to 10000000")
-    for i, event in enumerate(scenario.events):
-        where = f"event[{i}]"
-        if event.do not in EVENTS:
-            raise reader.fail(f"{where}.do", f"unknown {event.do!r}" + _nearest(event.do, EVENTS))
-        if EVENTS[event.do].needs_value and event.value is None:
-            raise reader.fail(f"{where}.value", f"{event.do} needs a value")
-        if not 0 <= event.at_s <= scenario.seconds:
-            raise reader.fail(f"{where}.at_s", f"{event.at_s} is outside the scenario")
-    for i, expect in enumerate(scenario.expectations):
-        _check_expectation(reader, expect, f"expect[{i}]", scenario.seconds)
-
-
-def _check_expectation(reader: _Reader, expect: Expectation, where: str, seconds: float) -> None:
-    name = expect.measure.split(":")[0]
-    if name not in MEASURES:
-        raise reader.fail(
-            f"{where}.measure", f"unknown {expect.measure!r}" + _nearest(name, MEASURES)
-        )
-    unit = MEASURES[name].unit
-    if expect.unit != unit:
-        raise reader.fail(f"{where}.unit", f"{name} is in {unit!r}, not {expect.unit!r}")
-    if expect.min is None and expect.max is None:
-        raise reader.fail(where, "min, max or both are needed")
-    if not 0 <= expect.from_s < (expect.until_s or seconds) <= seconds:
-        raise reader.fail(f"{where}.from_s", "the window is empty or outside the scenario")
 
 
 def shipped() -> list[str]:
@@ -183,10 +156,12 @@ def find(name: str) -> Scenario:
             return parse(Path(name).read_text(encoding="utf-8"), name)
         except OSError as error:
             raise ScenarioError(f"{name}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ScenarioError(f"{name}: not UTF-8 text") from None
     names = shipped()
     if name not in names:
         raise ScenarioError(
-            f"{name}: no such scenario{_nearest(name, names)}; there are {', '.join(names)}"
+            f"{name}: no such scenario{nearest(name, names)}; there are {', '.join(names)}"
         )
     text = (resources.files("hil") / "scenarios" / f"{name}.toml").read_text(encoding="utf-8")
     return parse(text, f"{name}.toml")

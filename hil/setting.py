@@ -15,3 +15,16 @@ class Setting:
     receiver_latency_ms: float = 60.0
     drift_ppm: float = 2.0
     broker_latency_ms: float = 20.0
+
+
+LIMITS: dict[str, tuple[float, float]] = {
+    "it_kw": (0, 200),
+    "fws_c": (5, 45),
+    "pumps": (1, 2),
+    "setpoint_c": (15, 45),
+    "setpoint_kpa": (5, 400),
+    "receiver_latency_ms": (0, 900),
+    "drift_ppm": (-500, 500),
+    "broker_latency_ms": (0, 60_000),
+}
+"""What each value may be: what the agent's configuration takes and the plant can stand."""

@@ -31,7 +31,7 @@ class ToyProcess:
             self.process = subprocess.Popen(
                 [*command, "-m", "tests.toy", *arguments],
                 cwd=ROOT,
-                env={**micropython_environment(), "PYTHONPATH": str(ROOT)},
+                env={**os.environ, **micropython_environment()},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -135,24 +135,27 @@ class Authority:
         self._openssl = need("openssl")
         self.ca = folder / "ca.pem"
         self.key = folder / "ca.key"
-        usage = ["-addext", "keyUsage=critical,keyCertSign"]  # Python 3.13 insists on it
-        output = ["-keyout", self.key, "-out", self.ca]
+        usage: list[str | Path] = [
+            "-addext",
+            "keyUsage=critical,keyCertSign",
+        ]  # Python 3.13 insists on it
+        output: list[str | Path] = ["-keyout", self.key, "-out", self.ca]
         self.run("req", "-x509", *_NEW_KEY, *_VALID, "-subj", "/CN=throwaway CA", *usage, *output)
 
     def run(self, *arguments: "str | Path") -> None:
         subprocess.run([self._openssl, *arguments], check=True, capture_output=True)
 
-    def issue(self, name: str) -> "tuple[Path, Path]":
-        """Make a certificate for a host name (or client) and its key."""
+    def issue(self, name: str, kind: str = "DNS") -> "tuple[Path, Path]":
+        """Make a certificate for a host name (kind IP: an address) and its key."""
         stem = self._folder / name
         certificate, key = stem.with_suffix(".pem"), stem.with_suffix(".key")
         request, extension = stem.with_suffix(".csr"), stem.with_suffix(".ext")
         extension.write_text(
-            f"subjectAltName=DNS:{name}\nauthorityKeyIdentifier=keyid\n", encoding="utf-8"
+            f"subjectAltName={kind}:{name}\nauthorityKeyIdentifier=keyid\n", encoding="utf-8"
         )
         self.run("req", *_NEW_KEY, "-subj", f"/CN={name}", "-keyout", key, "-out", request)
-        signer = ["-CA", self.ca, "-CAkey", self.key, "-CAcreateserial", *_VALID]
-        output = ["-extfile", extension, "-out", certificate]
+        signer: list[str | Path] = ["-CA", self.ca, "-CAkey", self.key, "-CAcreateserial", *_VALID]
+        output: list[str | Path] = ["-extfile", extension, "-out", certificate]
         self.run("x509", "-req", "-in", request, *signer, *output)
         return certificate, key
 

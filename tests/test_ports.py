@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import ssl
 import sys
 import threading
 import time
@@ -97,7 +98,7 @@ def test_preflight_never_asks_for_a_password(tmp_path: Path) -> None:
 def test_baud_that_the_driver_drops_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pty() as line:
         # A driver that cannot make the rate keeps another one and says nothing.
-        real = serial.Serial.baudrate
+        real = vars(serial.SerialBase)["baudrate"]
         deaf = property(real.fget, lambda self, _rate: real.fset(self, 19200))
         monkeypatch.setattr(serial.Serial, "baudrate", deaf)
         with pytest.raises(PortError, match="baud rate refused"):
@@ -173,7 +174,7 @@ def test_failed_write_keeps_the_old_record(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_slow_flash_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the flash hangs, records of one key replace each other, and others wait within a bound."""
+    """While the flash hangs, records of one key replace each other; others wait, within a bound."""
     go_on = threading.Event()
     real = os.fsync
 
@@ -216,8 +217,6 @@ def test_bad_records(record: bytes) -> None:
 
 
 def test_context_checks_the_peer() -> None:
-    import ssl
-
     context = cpython_tcp.make_context(parse("tls:broker.example:8883"))
     assert context.verify_mode == ssl.CERT_REQUIRED
     assert context.check_hostname
@@ -225,8 +224,6 @@ def test_context_checks_the_peer() -> None:
 
 
 def test_pem_is_unpacked(tmp_path: Path) -> None:
-    import ssl
-
     authority = Authority(tmp_path)
     pem = authority.ca.read_text(encoding="utf-8")
     der = ssl.PEM_cert_to_DER_cert(pem)
@@ -237,9 +234,9 @@ def test_pem_is_unpacked(tmp_path: Path) -> None:
 
 
 def test_damaged_pem_is_an_error() -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r".+"):
         der_blocks(b"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n")
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r".+"):
         der_blocks(b"-----BEGIN ")
 
 
@@ -290,7 +287,7 @@ def test_uart(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [len(port.read() or b"") for _ in range(3)] == [1024, 476, 0]
     assert port.write(b"hello world") == 5
     port.set("parity=O")
-    assert uart.settings["parity"] == 1
+    assert uart.settings.get("parity") == 1
     with pytest.raises(PortError, match="baud rate refused"):
         port.set("baud=4000000")
     port.close()

@@ -13,51 +13,59 @@ def test_record_is_written_whole_and_drained(interpreter: str, tmp_path: Path) -
     folder = tmp_path / "state"
     folder.mkdir()
     (folder / "status.json").write_text("old", encoding="utf-8")
-    with pty() as line:
-        with toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent:
-            agent.expect("event 1 opened")
-            for count in range(20):
-                line.write(b"!store status.json new%d" % count)
-                agent.expect("event 1 drained")
-                assert (folder / "status.json").read_bytes() == b"new%d" % count
+    with (
+        pty() as line,
+        toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
+    ):
+        agent.expect("event 1 opened")
+        for count in range(20):
+            line.write(b"!store status.json new%d" % count)
+            agent.expect("event 1 drained")
+            assert (folder / "status.json").read_bytes() == b"new%d" % count
     assert [path.name for path in folder.iterdir()] == ["status.json"]
 
 
 def test_last_record_is_written_before_the_end(interpreter: str, tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
-    with pty() as line:
-        with toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent:
-            agent.expect("event 1 opened")
-            line.write(b"!store last words")
-            agent.expect("data 0 17")
-            line.write(b"!quit")
-            agent.expect("end 0")
+    with (
+        pty() as line,
+        toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
+    ):
+        agent.expect("event 1 opened")
+        line.write(b"!store last words")
+        agent.expect("data 0 17")
+        line.write(b"!quit")
+        agent.expect("end 0")
     assert (folder / "last").read_bytes() == b"words"
 
 
 def test_missing_folder_is_retried(interpreter: str, tmp_path: Path) -> None:
     folder = tmp_path / "state"
-    with pty() as line:
-        with toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent:
-            agent.expect("event 1 failed")
-            assert f"store:{folder}: no such folder: create it" in agent.errors()
-            folder.mkdir()
-            agent.expect("event 1 opened")
-            folder.rmdir()
-            line.write(b"!store key value")
-            agent.expect("event 1 failed")
+    with (
+        pty() as line,
+        toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
+    ):
+        agent.expect("event 1 failed")
+        assert f"store:{folder}: no such folder: create it" in agent.errors()
+        folder.mkdir()
+        agent.expect("event 1 opened")
+        folder.rmdir()
+        line.write(b"!store key value")
+        agent.expect("event 1 failed")
 
 
 @pytest.mark.parametrize("key", ["../key", ".key", "k" * 65, "sl/ash"])
 def test_bad_key_fails_the_port(interpreter: str, tmp_path: Path, key: str) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
-    with pty() as line:
-        with toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent:
-            agent.expect("event 0 opened")
-            agent.expect("event 1 opened")
-            line.write(b"!store %s value" % key.encode())
-            agent.expect("event 1 failed")
-            assert "is not a plain file name" in agent.errors()
+    with (
+        pty() as line,
+        toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
+    ):
+        agent.expect("event 0 opened")
+        agent.expect("event 1 opened")
+        line.write(b"!store %s value" % key.encode())
+        agent.expect("event 1 failed")
+        assert "is not a plain file name" in agent.errors()
     assert list(folder.iterdir()) == []

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from drivers.address import parse
+from drivers.errors import PortError
+from drivers.ports import cpython_tcp
 from tests.peers import free_port
 from tests.shelltools import INTERPRETERS, PATIENCE_S, Authority, toy
 from tests.toy import GOODBYE, pattern
@@ -63,16 +66,18 @@ def test_refused_then_connected_then_again(interpreter: str, tmp_path: Path) -> 
 
 @each
 def test_reset_is_failed_or_closed(interpreter: str, tmp_path: Path) -> None:
-    with listener() as server:
-        with toy(interpreter, tmp_path, f"tcp:127.0.0.1:{server.getsockname()[1]}") as agent:
-            connection = accept(server)
-            agent.expect("event 0 opened")
-            linger_no_time = b"\x01\0\0\0\0\0\0\0"
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_no_time)
-            connection.close()
-            agent.expect("event 0 failed")
-            assert "reset by the peer" in agent.errors()
-            agent.expect("event 0 opened")
+    with (
+        listener() as server,
+        toy(interpreter, tmp_path, f"tcp:127.0.0.1:{server.getsockname()[1]}") as agent,
+    ):
+        connection = accept(server)
+        agent.expect("event 0 opened")
+        linger_no_time = b"\x01\0\0\0\0\0\0\0"
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_no_time)
+        connection.close()
+        agent.expect("event 0 failed")
+        assert "reset by the peer" in agent.errors()
+        agent.expect("event 0 opened")
 
 
 @each
@@ -84,38 +89,44 @@ def test_name_that_does_not_exist(interpreter: str, tmp_path: Path) -> None:
 
 @each
 def test_name_is_looked_up(interpreter: str, tmp_path: Path) -> None:
-    with listener() as server:
-        with toy(interpreter, tmp_path, f"tcp:localhost:{server.getsockname()[1]}") as agent:
-            with accept(server):
-                agent.expect("event 0 opened")
+    with (
+        listener() as server,
+        toy(interpreter, tmp_path, f"tcp:localhost:{server.getsockname()[1]}") as agent,
+        accept(server),
+    ):
+        agent.expect("event 0 opened")
 
 
 @each
 def test_slow_reader_gets_every_byte(interpreter: str, tmp_path: Path) -> None:
     with listener() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        with toy(interpreter, tmp_path, f"tcp:127.0.0.1:{server.getsockname()[1]}") as agent:
-            with accept(server) as connection:
-                agent.expect("event 0 opened")
-                for _ in range(3):
-                    connection.sendall(b"!more 60000")
-                    agent.expect("data 0 11")
-                    assert read(connection, 60000) == pattern(60000)
+        with (
+            toy(interpreter, tmp_path, f"tcp:127.0.0.1:{server.getsockname()[1]}") as agent,
+            accept(server) as connection,
+        ):
+            agent.expect("event 0 opened")
+            for _ in range(3):
+                connection.sendall(b"!more 60000")
+                agent.expect("data 0 11")
+                assert read(connection, 60000) == pattern(60000)
 
 
 @each
 def test_reader_that_never_reads_fails(interpreter: str, tmp_path: Path) -> None:
     with listener() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        with toy(interpreter, tmp_path, f"tcp:127.0.0.1:{server.getsockname()[1]}") as agent:
-            with accept(server) as connection:
-                agent.expect("event 0 opened")
-                for _ in range(200):  # 12 MB: more than the kernel buffers
-                    with suppress(OSError):
-                        connection.sendall(b"!more 60000")
-                    if agent.expect_either("data 0 11", "event 0 failed") == "event 0 failed":
-                        break
-                assert "the other side takes no data" in agent.errors()
+        with (
+            toy(interpreter, tmp_path, f"tcp:127.0.0.1:{server.getsockname()[1]}") as agent,
+            accept(server) as connection,
+        ):
+            agent.expect("event 0 opened")
+            for _ in range(200):  # 12 MB: more than the kernel buffers
+                with suppress(OSError):
+                    connection.sendall(b"!more 60000")
+                if agent.expect_either("data 0 11", "event 0 failed") == "event 0 failed":
+                    break
+            assert "the other side takes no data" in agent.errors()
 
 
 @pytest.fixture(scope="module")
@@ -162,9 +173,11 @@ class EchoServer:
 
 
 @contextmanager
-def tls_server(authority: Authority, name: str, client_ca: bool = False) -> Iterator[EchoServer]:
+def tls_server(
+    authority: Authority, name: str, client_ca: bool = False, kind: str = "DNS"
+) -> Iterator[EchoServer]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*authority.issue(name))
+    context.load_cert_chain(*authority.issue(name, kind))
     if client_ca:
         context.load_verify_locations(authority.ca)
         context.verify_mode = ssl.CERT_REQUIRED
@@ -181,10 +194,12 @@ def secure(server: EchoServer, authority: Authority, name: str, more: str = "") 
 
 @each
 def test_tls(interpreter: str, tmp_path: Path, authority: Authority) -> None:
-    with tls_server(authority, "localhost") as server:
-        with toy(interpreter, tmp_path, secure(server, authority, "localhost")) as agent:
-            agent.expect("event 0 opened")
-            assert agent.errors() == f"port 0: opened: {agent.arguments[-1]}\n"
+    with (
+        tls_server(authority, "localhost") as server,
+        toy(interpreter, tmp_path, secure(server, authority, "localhost")) as agent,
+    ):
+        agent.expect("event 0 opened")
+        assert agent.errors() == f"port 0: opened: {agent.arguments[-1]}\n"
 
 
 @each
@@ -193,22 +208,40 @@ def test_tls_of_another_ca_is_refused(
 ) -> None:
     (tmp_path / "other").mkdir()
     other = Authority(tmp_path / "other")
-    with tls_server(authority, "localhost") as server:
-        with toy(interpreter, tmp_path, secure(server, other, "localhost")) as agent:
-            agent.expect("event 0 failed")
-            agent.expect("event 0 failed")
-            assert f"tls:localhost:{server.port}: certificate refused: " in agent.errors()
-            assert agent.errors().count("\n") == 1
+    with (
+        tls_server(authority, "localhost") as server,
+        toy(interpreter, tmp_path, secure(server, other, "localhost")) as agent,
+    ):
+        agent.expect("event 0 failed")
+        agent.expect("event 0 failed")
+        assert f"tls:localhost:{server.port}: certificate refused: " in agent.errors()
+        assert agent.errors().count("\n") == 1
 
 
 @each
 def test_tls_for_another_host_is_refused(
     interpreter: str, tmp_path: Path, authority: Authority
 ) -> None:
-    with tls_server(authority, "elsewhere") as server:
-        with toy(interpreter, tmp_path, secure(server, authority, "localhost")) as agent:
-            agent.expect("event 0 failed")
-            assert "certificate refused: " in agent.errors()
+    with (
+        tls_server(authority, "elsewhere") as server,
+        toy(interpreter, tmp_path, secure(server, authority, "localhost")) as agent,
+    ):
+        agent.expect("event 0 failed")
+        assert "certificate refused: " in agent.errors()
+
+
+@each
+@pytest.mark.parametrize("kind", ["DNS", "IP"])
+def test_tls_to_an_ip_address_wants_its_certificate(
+    interpreter: str, tmp_path: Path, authority: Authority, kind: str
+) -> None:
+    name = {"DNS": "localhost", "IP": "127.0.0.1"}[kind]
+    with (
+        tls_server(authority, name, kind=kind) as server,
+        toy(interpreter, tmp_path, secure(server, authority, "127.0.0.1")) as agent,
+    ):
+        agent.expect("event 0 opened" if kind == "IP" else "event 0 failed")
+        assert ("certificate refused" in agent.errors()) == (kind == "DNS")
 
 
 @each
@@ -234,15 +267,17 @@ def test_tls_carries_more_than_a_record(
     context.load_cert_chain(*authority.issue("localhost"))
     with listener() as server:
         address = f"tls:localhost:{server.getsockname()[1]}?ca={authority.ca}"
-        with toy(interpreter, tmp_path, address) as agent:
-            with context.wrap_socket(accept(server), server_side=True) as connection:
-                agent.expect("event 0 opened")
-                text = pattern(48000)
-                connection.sendall(text)
-                assert read(connection, len(text)) == text
-                connection.sendall(b"!quit")
-                assert read(connection, len(GOODBYE)) == GOODBYE
-                agent.expect("end 0")
+        with (
+            toy(interpreter, tmp_path, address) as agent,
+            context.wrap_socket(accept(server), server_side=True) as connection,
+        ):
+            agent.expect("event 0 opened")
+            text = pattern(48000)
+            connection.sendall(text)
+            assert read(connection, len(text)) == text
+            connection.sendall(b"!quit")
+            assert read(connection, len(GOODBYE)) == GOODBYE
+            agent.expect("end 0")
 
 
 @each
@@ -266,10 +301,9 @@ def test_silent_peer_does_not_stop_the_clock(
     """A handshake that hangs must not hold up a tick."""
     with listener() as server:
         address = f"tls:localhost:{server.getsockname()[1]}?ca={authority.ca}"
-        with toy(interpreter, tmp_path, "--tick", "20000", address) as agent:
-            with accept(server):
-                agent.expect("tick 20")
-                assert not any("event" in line for line in agent.lines)
+        with toy(interpreter, tmp_path, "--tick", "20000", address) as agent, accept(server):
+            agent.expect("tick 20")
+            assert not any("event" in line for line in agent.lines)
 
 
 @each
@@ -282,10 +316,6 @@ def test_missing_certificate_file(interpreter: str, tmp_path: Path) -> None:
 
 
 def test_helpers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    from drivers.address import parse
-    from drivers.errors import PortError
-    from drivers.ports import cpython_tcp
-
     release = threading.Event()
 
     def hang(*_: object, **__: object) -> list[object]:

@@ -2,13 +2,13 @@
 
     python -m tests.toy [--tick MICROSECONDS] ADDRESS ...
 
-Port n is the n-th address. The toy opens its ports, opens them again 50 ms after "failed" or "closed",
-and sends back what it receives. It writes what happens on stdout, a line each:
+Port n is the n-th address. The toy opens its ports, opens them again 50 ms after "failed" or
+"closed", and sends back what it receives. It writes what happens on stdout, a line each:
 
-    event PORT KIND     data PORT LENGTH     tick COUNT     end
+    event PORT KIND     data PORT LENGTH     tick COUNT     end CODE
 
-What begins with `!` is an order: `!quit`, `!close`, `!more N` (write N bytes at once), `!set OPTIONS`,
-`!store KEY TEXT` (write a record on port 1).
+What begins with `!` is an order: `!quit`, `!close`, `!more N` (write N bytes at once),
+`!set OPTIONS`, `!store KEY TEXT` (write a record on port 1).
 """
 
 import sys
@@ -53,8 +53,9 @@ class Toy:
         self._out.append((port, "open", self._addresses[port].encode()))
 
     def receive(self, port: int, data: bytes, now: int) -> None:
-        self._say("data %d %d" % (port, len(data)))
-        assert isinstance(data, bytes) and 0 < len(data) <= 1024
+        self._say(f"data {port} {len(data)}")
+        assert type(data) is bytes, type(data)
+        assert 0 < len(data) <= 1024, len(data)
         if data[:1] == b"!":
             words = str(data, "ascii").split()
             self._obey(port, words[0], words[1:])
@@ -74,7 +75,7 @@ class Toy:
             self._out.append((1, "write", words[0].encode() + b"\0" + words[1].encode()))
 
     def event(self, port: int, kind: str, now: int) -> None:
-        self._say("event %d %s" % (port, kind))
+        self._say(f"event {port} {kind}")
         if kind in ("failed", "closed"):
             self._retry[port] = now + RETRY
 
@@ -82,14 +83,14 @@ class Toy:
         if now >= self._next_tick:
             self._next_tick += self._tick
             self._ticks += 1
-            self._say("tick %d" % self._ticks)
+            self._say(f"tick {self._ticks}")
         for port in range(len(self._addresses)):
             if self._retry.get(port, NEVER) <= now:
                 del self._retry[port]
                 self._open(port)
 
     def deadline(self) -> int:
-        return min([self._next_tick] + list(self._retry.values()))
+        return min(self._next_tick, min(self._retry.values()) if self._retry else NEVER)
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
         out, self._out = self._out, []
@@ -101,9 +102,9 @@ class Toy:
 
 def main(arguments: "list[str]") -> int:
     if sys.implementation.name == "cpython":
-        from agent.shell import cpython as shell
+        from agent.shell import cpython as shell  # noqa: PLC0415
     else:
-        from agent.shell import micropython as shell  # type: ignore[no-redef]
+        from agent.shell import micropython as shell  # type: ignore[no-redef]  # noqa: PLC0415
     tick = 0
     if arguments[0] == "--tick":
         tick = int(arguments[1])
@@ -117,7 +118,7 @@ def main(arguments: "list[str]") -> int:
         return toy.quit
 
     code = shell.run(toy, until)
-    _print("end %d" % code)
+    _print(f"end {code}")
     return 0
 
 

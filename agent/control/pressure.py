@@ -3,7 +3,8 @@
 PI on the dP (too little asks for more speed). One pump is the lead. The lag pump starts when the
 lead is not available, and when the lead alone has run at its limit for `_HELP_AFTER`; it rests
 again when both together have run below `_ENOUGH_PCT` for `_REST_AFTER`. Two running pumps get the
-same speed. Without a good reading the pumps that are available run at the declared safe speed.
+same speed. Without a good reading the pumps that are available run at the declared safe speed; when
+readings return (or the agent was started again), as many pumps go on as were running.
 """
 
 from agent.control.pi import Pi
@@ -43,20 +44,23 @@ class PressureLoop:
         measured = self.sensor.value(now)
         if measured is None:
             self.safe = True
+            self._since = None
             self._ask(self.config.safe_pct)
             return
         error = self.setpoint - measured
         if self.safe:
             self.safe = False
-            self._pi.track(self._present(), error)
+            speeds = self._speeds()
+            self.helping = len(speeds) > 1
+            self._pi.track(max(speeds) if speeds else self.config.safe_pct, error)
         speed = self._pi.step(error, dt)
         self._stage(speed, now)
         self._ask(speed)
 
-    def _present(self) -> float:
+    def _speeds(self) -> "list[float]":
+        """The speeds of the pumps that turn."""
         speeds = [pump.speed() for pump in self.pumps]
-        known = [s for s in speeds if s is not None and s > 0]
-        return max(known) if known else self.config.safe_pct
+        return [s for s in speeds if s is not None and s > 0]
 
     def _stage(self, speed: float, now: int) -> None:
         """Bring the lag pump in or let it rest, when the reason has lasted."""
@@ -73,14 +77,12 @@ class PressureLoop:
             self._since = None
 
     def _ask(self, speed: float) -> None:
-        """Give `speed` to the pumps that should run, 0 to the others."""
-        running = 0
+        """Give `speed` to the pumps that should run, 0 to the others.
+
+        When none is available all are asked, so that whichever returns (or hears us, though we do
+        not hear it) runs.
+        """
         wanted = len(self.pumps) if self.helping or self.safe else 1
+        chosen = [pump for pump in self.pumps if pump.available()][:wanted] or self.pumps
         for pump in self.pumps:
-            run = running < wanted and pump.available()
-            running += run
-            pump.ask(speed if run else 0.0)
-        if not running:
-            # None answers: keep asking all of them, so that whichever returns runs at once.
-            for pump in self.pumps:
-                pump.ask(speed)
+            pump.ask(speed if pump in chosen else 0.0)

@@ -3,6 +3,10 @@
 Not a loop. The profile says which point is the reference, which the feedback, what must be written
 to run and to stop, and which bit means tripped. Reference and command go out in one request, so
 that the drive never runs at a reference it was not given.
+
+A drive starts on the change from its stop to its run command. One that shows neither (it was just
+powered) is given the stop command first; so is one that was told to run and stands still (the run
+command was the first it heard after its power came back, or its start was inhibited).
 """
 
 TYPE_CHECKING = False
@@ -10,6 +14,8 @@ if TYPE_CHECKING:
     from agent.fieldbus import Station
 
 _DEADBAND = 0.1
+_STILL_AFTER = 5
+"""Requests, one a cycle, after which a drive that was told to run should turn."""
 
 
 class Pump:
@@ -25,15 +31,12 @@ class Pump:
         self._trip = role["trip"]
         self.running = False
         self.asked: float | None = None
+        self._still = 0
 
     def ask(self, percent: float) -> None:
-        """Run at `percent` of full speed; 0 stops.
-
-        A drive starts on the change from its stop to its run command; one that shows neither (just
-        powered) is given the stop command first.
-        """
+        """Run at `percent` of full speed; 0 stops. Called once a cycle."""
         run = percent > 0
-        if run and not self._armed():
+        if run and (self._stands_still() or not self._armed()):
             self.asked = None
             self.station.want(self._stop + [(self._setpoint, 0)])
             return
@@ -47,10 +50,19 @@ class Pump:
         readback = self.station.device.readback
         return readback(self._run) is not False or readback(self._stop) is not False
 
+    def _stands_still(self) -> bool:
+        """Say whether the drive has not turned for too many requests; then begin to count anew."""
+        told = self.running and self.asked is not None
+        self._still = self._still + 1 if told and self.speed() == 0 and not self.tripped() else 0
+        if self._still < _STILL_AFTER:
+            return False
+        self._still = 0
+        return True
+
     def speed(self) -> "float | None":
-        """Give the speed the drive reports, percent, or None."""
-        reading = self.station.device.readings[self._speed]
-        return self.station.device.value(self._speed) if reading.quality == "good" else None
+        """Give the speed the drive reports, percent, or None when it is lost or out of range."""
+        good = self.station.device.readings[self._speed].quality == "good"
+        return self.station.device.value(self._speed) if good and not self.station.lost else None
 
     def tripped(self) -> bool:
         """Say whether the drive reports a trip."""

@@ -33,6 +33,6 @@ class Valve:
         self.station.want([(self._setpoint, raw)])
 
     def position(self) -> "float | None":
-        """Give the opening the valve reports, percent, or None."""
-        reading = self.station.device.readings[self._position]
-        return self.station.device.value(self._position) if reading.quality == "good" else None
+        """Give the opening the valve reports, percent, or None when it is lost or out of range."""
+        good = self.station.device.readings[self._position].quality == "good"
+        return self.station.device.value(self._position) if good and not self.station.lost else None

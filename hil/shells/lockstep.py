@@ -72,10 +72,14 @@ class LockStep:
         if len(head) < 4:
             self._died()
         length: int = _LENGTH(head)[0]
-        return self._out.read(length)
+        body = self._out.read(length)
+        if len(body) < length:
+            self._died()
+        return body
 
     def _died(self) -> None:
-        code = self._process.wait(5)
+        self.close()
+        code = self._process.returncode
         raise BenchError(f"the controller's MicroPython process ended with {code}; see above")
 
     def _turned(self) -> Turn:
@@ -116,10 +120,14 @@ class LockStep:
         return self._turned()[0]
 
     def close(self) -> None:
-        """End the process and give the cores back."""
+        """End the process and give the cores back; may be called again."""
         self._stdin.close()
-        self._out.close()
-        self._process.wait(5)
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._out.close()  # last, so that the answer it may be writing finds a reader
         if self._cores:
             os.sched_setaffinity(0, self._cores)
 

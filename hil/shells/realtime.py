@@ -44,6 +44,8 @@ class RealTimeShell:
     def stop(self) -> None:
         """End `run` soon; safe to call from a signal handler."""
         self.stopped = True
+        if self._bell < 0:  # closed: the signal came while the bench was being put away
+            return
         try:
             os.write(self._bell, b"!")
         except BlockingIOError:
@@ -82,4 +84,5 @@ class RealTimeShell:
         """Close what the shell itself has opened."""
         self._selector.close()
         os.close(self._pipe)
-        os.close(self._bell)
+        bell, self._bell = self._bell, -1
+        os.close(bell)

@@ -41,6 +41,20 @@ def test_an_open_resets_the_pause():
     assert not link.up
 
 
+def test_a_port_that_has_to_prove_good_keeps_its_pause_until_it_has():
+    link = Link(7, "broker", "tcp:x:1", proves=True)
+    pauses = []
+    for _ in range(4):
+        link.event("opened", 0)
+        link.close(0)
+        pauses.append(link.due // SECOND)
+    eq(pauses, [1, 2, 4, 8])
+    link.event("opened", 0)
+    link.proven()
+    link.close(0)
+    eq(link.due, SECOND)
+
+
 def test_wakes_only_when_due():
     link = Link(7, "bus", "serial:/dev/x")
     link.event("failed", 0)

@@ -1,0 +1,159 @@
+"""Scenarios in real time: real ports, the agent as a process on each interpreter, all at once."""
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.benchtools import PATIENCE_S, SHORT, coldloop, ended, one_line, scenario_file, started
+from tests.peers import need
+
+OUTAGE = """
+name = "outage"
+title = "the bus falls silent for 5 s"
+seconds = 18
+[[event]]
+at_s = 5
+do = "bus_silent"
+for_s = 5
+[[expect]]
+measure = "alarm:bus_lost"
+min = 1
+from_s = 6
+until_s = 12
+ever = true
+[[expect]]
+measure = "alarms"
+max = 0
+from_s = 16
+[[expect]]
+measure = "state"
+max = 0
+from_s = 16
+[[expect]]
+measure = "clock"
+min = 1
+max = 1
+from_s = 10
+[[expect]]
+measure = "utc_error_ms"
+unit = "ms"
+max = 50
+from_s = 10
+[[expect]]
+measure = "supply_c"
+unit = "Cel"
+min = 30
+max = 34
+[[expect]]
+measure = "acknowledged_pct"
+unit = "%"
+min = 80
+from_s = 12
+[[expect]]
+measure = "ticks"
+min = 120
+from_s = 18
+[[expect]]
+measure = "missed_ticks"
+max = 0
+"""
+FAILING = SHORT + '[[expect]]\nmeasure = "ticks"\nmax = 5\n'
+Processes = dict[str, "subprocess.Popen[str]"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Processes]]:
+    """The outage on both interpreters, one that fails, one to be interrupted, side by side."""
+    folder = tmp_path_factory.mktemp("realtime")
+    outage = scenario_file(folder, OUTAGE, "outage.toml")
+    failing = scenario_file(folder, FAILING, "failing.toml")
+    wanted = {
+        "micropython": (outage, "--json", "--dut", "micropython"),
+        "cpython": (outage, "--json", "--log", str(folder / "log")),
+        "failing": (failing, "--seed", "4"),
+        "interrupted": (outage,),
+    }
+    with ExitStack() as stack:
+        yield (
+            folder,
+            {
+                name: stack.enter_context(started("hil", "run", "--real-time", *words))
+                for name, words in wanted.items()
+            },
+        )
+
+
+def test_one_that_fails_is_exit_1_with_a_replay_line_in_real_time(
+    runs: tuple[Path, Processes],
+) -> None:
+    folder, processes = runs
+    code, out, err = ended(processes["failing"])
+    assert (code, err) == (1, "")
+    first, failure, again = out.splitlines()
+    assert first.startswith("FAIL  short  seed 4  cpython  3 s in 3.")
+    assert failure.startswith("  ticks: not <= 5; worst ")
+    path = folder / "failing.toml"
+    assert again == f"  again: coldloop hil run {path} --seed 4 --dut cpython --real-time"
+
+
+def test_sigterm_ends_one_in_order(runs: tuple[Path, Processes]) -> None:
+    process = runs[1]["interrupted"]
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 1
+    assert ended(process, signal.SIGTERM) == (2, "", "coldloop hil: interrupted\n")
+    assert not Path("/proc", children[0]).exists()
+
+
+@pytest.mark.parametrize("dut", ["cpython", "micropython"])
+def test_an_outage_passes_in_real_time(runs: tuple[Path, Processes], dut: str) -> None:
+    need(dut) if dut == "micropython" else None
+    code, out, err = ended(runs[1][dut])
+    record: dict[str, Any] = json.loads(one_line(out))
+    assert (code, record["failures"], err) == (0, [], "")
+    assert record == {
+        "scenario": "outage",
+        "seed": 1,
+        "dut": dut,
+        "verdict": "pass",
+        "digest": None,
+        "virtual_s": 18.0,
+        "wall_s": record["wall_s"],
+        "speed": record["speed"],
+        "failures": [],
+    }
+    assert 18 < record["wall_s"] < PATIENCE_S
+
+
+def test_the_log_holds_what_the_agent_said(runs: tuple[Path, Processes]) -> None:
+    """After the run above has ended."""
+    said = (runs[0] / "log").read_text()
+    assert "alarm raised bus_lost:bus" in said
+    assert "alarm cleared bus_lost:bus" in said
+
+
+def test_a_log_that_cannot_be_written_is_one_line_and_exit_2() -> None:
+    done = coldloop("hil", "run", "smoke", "--real-time", "--log", "/nowhere/log")
+    assert done.returncode == 2
+    said = one_line(done.stderr)
+    assert said.startswith("coldloop hil: /nowhere/log: No such file or directory; name a log")
+
+
+def test_an_agent_that_ends_by_itself_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hil import realbench  # noqa: PLC0415 - only here
+    from hil.commands import hil  # noqa: PLC0415
+
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setitem(realbench.AGENT, "cpython", ["false"])
+    assert hil(["run", "--real-time", scenario_file(tmp_path, SHORT)]) == 2
+    for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
+        signal.signal(number, handler)
+    said = one_line(capsys.readouterr().err)
+    assert said == "coldloop hil: the agent ended with 1 after 1 s"
