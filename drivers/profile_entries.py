@@ -1,0 +1,113 @@
+"""A profile's entries as written -> as on the wire: defaults filled in, addresses translated.
+
+Not a check (that is `drivers.profile_check`) and not the compiled profile: dictionaries in,
+dictionaries out, one at a time, so that a long profile costs no second copy of itself.
+
+Notations of addresses: "base0" is what goes on the wire; "base1" counts from 1, as many manuals do;
+"reference" is the old way of writing table and number in one: 0xxxx coils, 1xxxx discrete inputs,
+3xxxx input registers, 4xxxx holding registers, each with 5 or 6 digits, counted from 1. References
+with zeros in front are written as texts ("000017"). An entry's own `function` outranks the table's
+digit: some makers write 4xxxx for everything.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    Raw = dict[str, Any]
+
+NOTATIONS = ("base0", "base1", "reference")
+HOLDING = 3
+_TABLES = {"0": 1, "1": 2, "3": 4, "4": 3}
+_SHARED = ("function", "unit", "poll", "type", "scale", "step", "order", "none", "min", "max")
+_SHARED_BY_ALL = ("function", "poll")
+
+
+def wire_address(address: "Any", notation: str, function: "int | None") -> "tuple[int, int] | None":
+    """(function, address on the wire) of an address as written, or None if it is none.
+
+    `function` is the entry's own, None if it has none: then the reference says, else 3.
+    """
+    if notation == "reference":
+        digits = address if type(address) is str else str(address)
+        if type(address) is int and 0 < address < 10000:
+            digits = "00000"[len(digits) :] + digits
+        if len(digits) not in (5, 6) or not digits.isdigit() or digits[0] not in _TABLES:
+            return None
+        function = function or _TABLES[digits[0]]
+        address = int(digits[1:])
+    if type(address) is not int:
+        return None
+    place = address if notation == "base0" else address - 1
+    return (function or HOLDING, place) if 0 <= place <= 65535 else None
+
+
+def defaults_of(raw: "Raw") -> "Raw":
+    """The keys that entries need not repeat."""
+    given = raw.get("defaults")
+    return given if type(given) is dict else {}
+
+
+def filled(entry: "Raw", raw: "Raw", keys: "tuple[str, ...]") -> "Raw":
+    """A copy of `entry` with the profile's defaults for `keys` and its address on the wire.
+
+    An `address` that cannot be translated is left out. A default order holds for points of its size
+    only, so that 16-bit points may stand among 32-bit ones.
+    """
+    defaults = defaults_of(raw)
+    own = dict(entry)
+    for key in keys:
+        if key in defaults and key not in own:
+            own[key] = defaults[key]
+    if "order" in own and "order" not in entry and _size(own) != len(own["order"]):
+        del own["order"]
+    given = own["function"] if "function" in own else None
+    place = wire_address(own.pop("address", None), raw.get("notation", NOTATIONS[0]), given)
+    if place is not None:
+        own["function"], own["address"] = place
+    return own
+
+
+def _size(entry: "Raw") -> int:
+    """Bytes of a type such as f32, or 0."""
+    kind = entry.get("type", "")
+    return int(kind[1:]) // 8 if type(kind) is str and kind[1:].isdigit() else 0
+
+
+def points(raw: "Raw") -> "Iterator[Raw]":
+    """Every point, filled."""
+    for entry in raw.get("points", []):
+        yield filled(entry, raw, _SHARED)
+
+
+def texts(raw: "Raw") -> "Iterator[Raw]":
+    """Every text, filled."""
+    for entry in raw.get("texts", []):
+        yield filled(entry, raw, _SHARED_BY_ALL)
+
+
+def bits(raw: "Raw") -> "Iterator[Raw]":
+    """Every bit, filled; the registers of flags bit by bit."""
+    for entry in raw.get("bits", []):
+        yield filled(entry, raw, _SHARED_BY_ALL)
+    for group in raw.get("flags", []):
+        for bit in flag_bits(group):
+            yield filled(bit, raw, _SHARED_BY_ALL)
+
+
+def flag_bits(group: "Raw") -> "list[Raw]":
+    """The bits of one register of flags, as entries of their own; places without name are free."""
+    found = []
+    for place, name in enumerate(group["bits"]):
+        if name is None:
+            continue
+        bit: Raw = {"name": name, "bit": place}
+        for key in ("address", "function", "poll", "write"):
+            if key in group:
+                bit[key] = group[key]
+        for key in ("alarm", "invert"):
+            chosen = group.get(key, False)
+            bit[key] = place in chosen if type(chosen) is list else chosen
+        found.append(bit)
+    return found
