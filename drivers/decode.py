@@ -159,7 +159,7 @@ def float_bits(top: int, bottom: int, wide: bool) -> int:
     shift = 0  # the fraction with its leading one is top / bottom * 2 ** shift
     while top << shift < bottom << size:
         shift += 1
-    while top >= bottom << (size + 1 - shift):
+    while shift <= 0 and top >= bottom << (size + 1 - shift):
         shift -= 1
     above, below = (top << shift, bottom) if shift >= 0 else (top, bottom << -shift)
     fraction, rest = divmod(above, below)
@@ -219,7 +219,7 @@ def text(words: "Sequence[int]", swapped: bool = False) -> str:
 
     Blanks at the end are padding and go.
     """
-    letters = []
+    letters: list[int] = []
     for word in words:
         pair = (word & 0xFF, word >> 8) if swapped else (word >> 8, word & 0xFF)
         letters.extend(pair)

@@ -62,7 +62,7 @@ def filled(entry: "Raw", raw: "Raw", keys: "tuple[str, ...]") -> "Raw":
             own[key] = defaults[key]
     if "order" in own and "order" not in entry and _size(own) != len(own["order"]):
         del own["order"]
-    given = own["function"] if "function" in own else None
+    given = own.get("function")
     place = wire_address(own.pop("address", None), raw.get("notation", NOTATIONS[0]), given)
     if place is not None:
         own["function"], own["address"] = place
