@@ -12,12 +12,16 @@ frame is taken with its last byte. What lay in front of it, or came when nothing
 sorted afterwards into frames of others, late frames, echoes and noise, and counted.
 
 A line that echoes what is sent (RS-485 with the receiver left on) is noticed on reads. It matters
-for function 6, whose reply is the same bytes as its request: there the first copy is then skipped.
+for functions whose reply is the same bytes as the request (5, 6, 22): there the first copy is then
+skipped.
+
+Another master may ask our unit something whose reply looks like ours. Its request is heard first,
+so the reply that follows it is left to it.
 """
 
 from protocols.errors import EncodeError
 from protocols.modbus.crc import crc16, sealed
-from protocols.modbus.pdu import EXCEPTION, GOOD, READS, WRITE_SINGLE, judge, unpack
+from protocols.modbus.pdu import EXCEPTION, GOOD, READS, judge, reply_head, unpack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +36,8 @@ _MAX_FRAME = 256
 
 _SHORTEST = 5  # an exception: unit, function, code, CRC
 _WRITE_REPLY = 8
+_MIRRORED = (5, 6, 22)
+_WRITTEN = (GOOD, 0, ())
 # function -> lengths its frames may have: a number, or the index of the byte that counts the rest
 _FIXED = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 15: 8, 16: 8}
 _COUNTED = {1: 2, 2: 2, 3: 2, 4: 2, 15: 6, 16: 6}
@@ -51,6 +57,9 @@ class Client:
     """The matcher of one line. Counters only grow; `reason` says what was wrong with the last
     reply.
 
+    After an answer `trailing` is how many bytes lay behind it in the last chunk, and `reject` takes
+    it back. `repeater` is a unit that sent its last reply twice, 0 for none.
+
     `dropped_bytes` is noise; `foreign` frames were of or for other units; `late` ones of a request
     that is no longer waited for; `mismatches` answered the right unit's request wrongly; `echoes`
     were our own; `crc_errors` began like the reply and had a bad CRC.
@@ -67,6 +76,11 @@ class Client:
         self.mismatches = 0
         self.echoes = 0
         self.crc_errors = 0
+        self.trailing = 0
+        self.repeater = 0
+        self._usurped = False
+        self._rest = b""
+        self._last = b""
         self._waiting = False
         self._doubtful = False
         self._clear()
@@ -105,8 +119,9 @@ class Client:
             self._clear()
         self._need = _SHORTEST
         self.reason = ""
+        self._usurped = False
         self._expect(unit, pdu, request)
-        self._skip_echo = self.line_echo and pdu[0] == WRITE_SINGLE
+        self._skip_echo = self.line_echo and pdu[0] in _MIRRORED
         self._doubtful = doubtful
         self._waiting = True
         return request
@@ -116,6 +131,29 @@ class Client:
         self._sort(self._buffer)
         self._clear()
         self._waiting = False
+
+    def reject(self) -> "Answer | None":
+        """Take the last answer back: it came too early to be one. What lay behind it may be it."""
+        self.late += 1
+        self._waiting = True
+        self._buffer = self._rest
+        self._need = _SHORTEST
+        return self._search(len(self._buffer)) if len(self._buffer) >= _SHORTEST else None
+
+    def open_request(self) -> "tuple[int, bytes] | None":
+        """The read (unit, PDU) that another master has just sent and that is not answered yet.
+
+        Only while nothing is asked. It sorts out what has been heard so far.
+        """
+        heard = self._buffer
+        if self._waiting or not heard:
+            return None
+        self._sort(heard)
+        self._clear()
+        piece = heard[-8:]
+        if len(piece) < 8 or piece[1] not in READS or crc16(piece) or piece == self._request:
+            return None
+        return (piece[0], piece[1:6])
 
     def reset(self) -> None:
         """Forget everything that is in the air: the line was opened or closed."""
@@ -136,7 +174,15 @@ class Client:
             # The usual case first: exactly the reply and nothing else.
             alone = size == self.reply_length and not self._skip_echo
             if alone and buffer.startswith(self._head) and crc16(buffer) == 0:
-                return self._take(0, size)
+                self._waiting = False
+                self.trailing = 0
+                self._rest = b""
+                self._last = buffer
+                self._clear()
+                if self._count:
+                    self.line_echo = False
+                    return (GOOD, 0, unpack(buffer, 3, self._count))
+                return _WRITTEN
             found = self._search(size)
             if found is not None:
                 return found
@@ -196,17 +242,26 @@ class Client:
             return False
         return True
 
-    def _take(self, at: int, end: int) -> "Answer":
+    def _take(self, at: int, end: int) -> "Answer | None":
         """Hand over the reply between `at` and `end`; sort what lay around it."""
         buffer = self._buffer
         echoes = self.echoes
         if at:
             self._sort(buffer[:at])
-        self._waiting = False
-        if self._function in READS:
-            self.line_echo = self.echoes != echoes
         rest = buffer[end:]
         self._clear()
+        if self._usurped:  # by another master, whose reply this is
+            self._usurped = False
+            self.foreign += 1
+            self._buffer = rest
+            self._need = _SHORTEST
+            return self._search(len(rest))
+        self._waiting = False
+        self._rest = rest
+        self._last = buffer[at:end]
+        self.trailing = len(rest)
+        if self._function in READS:
+            self.line_echo = self.echoes != echoes
         if rest:
             self._sort(rest)
         if buffer[at + 1] != self._function:
@@ -239,12 +294,22 @@ class Client:
             self.echoes += 1
         elif not self._waiting:
             self.late += 1
+            if piece == self._last:
+                self.repeater = piece[0]
         elif piece[0] != self._unit:
             self.foreign += 1
         else:
+            self._usurped = self._usurped or self._is_rival(piece)
             self.mismatches += 1
             verdict = judge(self._pdu, piece[1:-2])[0]
             self.reason = "late exception" if verdict == EXCEPTION else verdict
+
+
+    def _is_rival(self, piece: bytes) -> bool:
+        """Whether it is another master's read whose reply would begin like ours."""
+        if self._function not in READS or len(piece) != 8 or piece[1] != self._function:
+            return False
+        return reply_head(piece[1:6]) == self._head[1:]
 
 
 def _frame_end(data: bytes, at: int, size: int) -> int:

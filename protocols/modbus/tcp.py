@@ -45,6 +45,8 @@ class Client:
         self.echoes = 0
         self.crc_errors = 0
         self.reply_length = 0
+        self.trailing = 0
+        self.repeater = 0
         self._buffer = b""
         self._waiting = False
         self._transaction = 0
@@ -69,6 +71,14 @@ class Client:
     def stop(self) -> None:
         """Give up waiting; a reply that comes later is counted and dropped."""
         self._waiting = False
+
+    def reject(self) -> "Answer | None":
+        """As in RTU; never needed here."""
+        return None
+
+    def open_request(self) -> "tuple[int, bytes] | None":
+        """As in RTU: there is no other master on a stream."""
+        return None
 
     def reset(self) -> None:
         """Begin with an empty stream: the socket was opened or closed."""
