@@ -106,7 +106,7 @@ def obey(request: Request, slave: Slave, now: int) -> None:
 # What each function does.
 
 
-def _read_bits(slave: Slave, pdu: Pdu, now: int) -> Result:
+def _read_bits(slave: Slave, pdu: Pdu, _now: int) -> Result:
     coils = pdu.function_code == 1
     bits = slave.read_bits(pdu.address, pdu.count, coils)
     if isinstance(bits, int):
@@ -114,7 +114,7 @@ def _read_bits(slave: Slave, pdu: Pdu, now: int) -> Result:
     return (bit.ReadCoilsResponse if coils else bit.ReadDiscreteInputsResponse)(bits=bits)
 
 
-def _read_registers(slave: Slave, pdu: Pdu, now: int) -> Result:
+def _read_registers(slave: Slave, pdu: Pdu, _now: int) -> Result:
     function = pdu.function_code
     values = slave.read(pdu.address, pdu.count, function)
     if isinstance(values, int):
@@ -165,7 +165,7 @@ def _write_and_read(slave: Slave, pdu: Pdu, now: int) -> Result:
     return reg.ReadWriteMultipleRegistersResponse(registers=values)
 
 
-def _identify(slave: Slave, pdu: Pdu, now: int) -> Result:
+def _identify(slave: Slave, pdu: Pdu, _now: int) -> Result:
     """Device identification, section 6.21: an unknown object starts the stream from the front."""
     known, first = slave.identity, pdu.object_id
     if pdu.read_code == _SPECIFIC:
