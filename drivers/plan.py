@@ -13,9 +13,9 @@ block may span. Fixed blocks, which a device only gives away whole, are read as 
 `Layout` is a plan that learns. A device that answers a block with exception 02 does not say which
 register is missing. So a border is put into the block, in its widest gap, and the rest is planned
 anew. When a part is refused again, that explains the first refusal, and the border of the whole is
-taken out once more: it has to prove itself. Thus only borders with a hole in them remain, after
-about as many refusals as the logarithm of the points. A single point that is refused is left out
-and asked again alone after `RETRY_US`: a device that starts up may refuse everything.
+in doubt. Once everything is answered, the doubtful borders are taken out one by one, and put back
+if that is refused. A single point that is refused is left out and asked again alone after
+`RETRY_US`: a device that starts up may refuse everything.
 """
 
 from protocols.timing import NEVER, SECOND
@@ -164,6 +164,9 @@ class Layout:
         self._fixed = list(fixed)
         self._max = max_block
         self._borders: list[tuple[Span, Span]] = []  # (border, the refused block it parts)
+        self._doubtful: list[Span] = []
+        self._taken_out: Span | None = None
+        self._answered: list[Span] = []
         self._trials: list[Span] = []
         self._delay = RETRY_US
         self._arrange()
@@ -173,16 +176,23 @@ class Layout:
         barred += self.missing + self._trials
         blocks = plan(self._points, self._wire, barred, self._fixed, self._max)
         self.blocks = sorted(blocks + self._trials)
+        self._answered = []
         self.version += 1
 
     def refuse(self, block: "Span", now: int) -> None:
         """The device has answered a read of `block` with exception 02."""
         if block not in self.blocks:
             return  # a block of an older plan
+        out = self._taken_out
+        if out is not None and block[0] == out[0] and block[1] < out[1] < block[1] + block[2]:
+            self._borders.append((out, block))
+            self._taken_out = None
+            self._arrange()
+            return
         inner = [span for span in self._spans if _within(span, block)]
-        # Borders made because of a larger block are not proven: this block explains the refusal.
-        kept = [b for b in self._borders if b[1] == block or not _within(block, b[1])]
-        self._borders = kept
+        for border, parent in self._borders:
+            if parent != block and _within(block, parent) and border not in self._doubtful:
+                self._doubtful.append(border)
         ends = _ends(inner)
         if block in self._fixed or not ends:
             self._leave_out(block, inner, now)
@@ -201,10 +211,18 @@ class Layout:
 
     def accept(self, block: "Span") -> None:
         """The device has answered a read of `block`."""
-        if self._trials and block in self._trials:
+        if not (self._trials or self._doubtful) or block not in self.blocks:
+            return
+        if block in self._trials:
             self._trials.remove(block)
             self._delay = RETRY_US
             self._arrange()
+        elif block not in self._answered:
+            self._answered.append(block)
+            if self._doubtful and len(self._answered) == len(self.blocks):
+                self._taken_out = self._doubtful.pop()
+                self._borders = [b for b in self._borders if b[0] != self._taken_out]
+                self._arrange()
 
     def retry(self, now: int) -> bool:
         """Ask for missing points again when it is time; says whether the plan has changed.
