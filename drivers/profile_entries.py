@@ -10,18 +10,21 @@ with zeros in front are written as texts ("000017"). An entry's own `function` o
 digit: some makers write 4xxxx for everything.
 """
 
+from drivers.decode import FLOATS, TYPES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
     Raw = dict[str, Any]
+    Span = tuple[int, int, int]
 
 NOTATIONS = ("base0", "base1", "reference")
 HOLDING = 3
 _TABLES = {"0": 1, "1": 2, "3": 4, "4": 3}
-_SHARED = ("function", "unit", "poll", "type", "scale", "step", "order", "none", "min", "max")
-_SHARED_BY_ALL = ("function", "poll")
+SHARED = ("function", "unit", "poll", "type", "scale", "step", "order", "none", "min", "max")
+SHARED_BY_ALL = ("function", "poll")
 
 
 def wire_address(address: "Any", notation: str, function: "int | None") -> "tuple[int, int] | None":
@@ -53,7 +56,7 @@ def filled(entry: "Raw", raw: "Raw", keys: "tuple[str, ...]") -> "Raw":
     """A copy of `entry` with the profile's defaults for `keys` and its address on the wire.
 
     An `address` that cannot be translated is left out. A default order holds for points of its size
-    only, so that 16-bit points may stand among 32-bit ones.
+    only, a default step for those that need one, so that integers may stand among floats.
     """
     defaults = defaults_of(raw)
     own = dict(entry)
@@ -62,11 +65,17 @@ def filled(entry: "Raw", raw: "Raw", keys: "tuple[str, ...]") -> "Raw":
             own[key] = defaults[key]
     if "order" in own and "order" not in entry and _size(own) != len(own["order"]):
         del own["order"]
+    if "step" in own and "step" not in entry and not _needs_step(own):
+        del own["step"]
     given = own.get("function")
     place = wire_address(own.pop("address", None), raw.get("notation", NOTATIONS[0]), given)
     if place is not None:
         own["function"], own["address"] = place
     return own
+
+
+def _needs_step(own: "Raw") -> bool:
+    return own.get("type") in FLOATS or "exponent" in own or "range" in own
 
 
 def _size(entry: "Raw") -> int:
@@ -78,22 +87,22 @@ def _size(entry: "Raw") -> int:
 def points(raw: "Raw") -> "Iterator[Raw]":
     """Every point, filled."""
     for entry in raw.get("points", []):
-        yield filled(entry, raw, _SHARED)
+        yield filled(entry, raw, SHARED)
 
 
 def texts(raw: "Raw") -> "Iterator[Raw]":
     """Every text, filled."""
     for entry in raw.get("texts", []):
-        yield filled(entry, raw, _SHARED_BY_ALL)
+        yield filled(entry, raw, SHARED_BY_ALL)
 
 
 def bits(raw: "Raw") -> "Iterator[Raw]":
     """Every bit, filled; the registers of flags bit by bit."""
     for entry in raw.get("bits", []):
-        yield filled(entry, raw, _SHARED_BY_ALL)
+        yield filled(entry, raw, SHARED_BY_ALL)
     for group in raw.get("flags", []):
         for bit in flag_bits(group):
-            yield filled(bit, raw, _SHARED_BY_ALL)
+            yield filled(bit, raw, SHARED_BY_ALL)
 
 
 def flag_bits(group: "Raw") -> "list[Raw]":
@@ -111,3 +120,36 @@ def flag_bits(group: "Raw") -> "list[Raw]":
             bit[key] = place in chosen if type(chosen) is list else chosen
         found.append(bit)
     return found
+
+
+def registers(own: "Raw") -> int:
+    """How many registers (bits, for functions 1 and 2) an entry takes."""
+    kind = own.get("type", "")
+    if kind == "split":
+        return len(own["weights"])
+    if kind in TYPES and TYPES[kind][0]:
+        return TYPES[kind][0]
+    return int(own.get("registers", 1))
+
+
+def extent(own: "Raw") -> "tuple[int, int]":
+    """Lowest and highest raw value of a point: what fits its type, its digits or its field."""
+    kind = own["type"]
+    _, low, high = TYPES[kind]
+    if "field" in own:
+        return 0, (1 << own["field"][1]) - 1
+    if kind == "bcd":
+        return 0, 10 ** (4 * own["registers"]) - 1
+    return low, high
+
+
+def touch(one: "Span", other: "Span") -> bool:
+    """Whether two spans (function, address, count) have a register in common."""
+    apart = one[1] >= other[1] + other[2] or one[1] + one[2] <= other[1]
+    return one[0] == other[0] and not apart
+
+
+def within(span: "Span", block: "Span") -> bool:
+    """Whether a span lies wholly in a block."""
+    inside = block[1] <= span[1] and span[1] + span[2] <= block[1] + block[2]
+    return span[0] == block[0] and inside
