@@ -6,6 +6,7 @@ first. A probe that fits is decisive, and one that does not rules its profile ou
 """
 
 from drivers.device import BAD, Device
+from drivers.identity import MATCH, MISMATCH
 from protocols.modbus.pdu import EXCEPTION, GOOD
 
 TYPE_CHECKING = False
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from drivers.profile import Profile
     from drivers.tools.line import Line
 
+_ABSENT = (1, 2)  # exceptions: no such function, no such registers
 PROBE = "probe"
 RESEMBLES = "resembles"
 
@@ -47,19 +49,19 @@ class Unit:
 
 
 def identify(unit: Unit, profiles: "list[Profile]") -> "list[Match]":
-    """The profiles that fit, best first; at most one when a probe fitted."""
-    found = []
-    for profile in profiles:
-        match = _match(unit, profile)
-        if match is not None and match.how == PROBE:
-            return [match]
-        if match is not None:
-            found.append(match)
-    return sorted(found, key=lambda match: -match.registers)
+    """The profiles that fit, best first; those whose probes fitted leave no room for others."""
+    found = [match for match in (_match(unit, profile) for profile in profiles) if match]
+    proven = [match for match in found if match.how == PROBE]
+    return sorted(proven or found, key=lambda match: -match.registers)
 
 
 def _match(unit: Unit, profile: "Profile") -> "Match | None":
-    device = Device("unit", unit.number, profile)
+    device = probed(unit, profile)
+    registers = sum(count for _, _, count in profile.blocks)
+    if device.identity == MATCH:
+        return Match(profile.model, PROBE, registers)
+    if device.probes():
+        return None
     for pdu, tag in device.polls():
         result = unit.ask(pdu)
         if result.status != GOOD:
@@ -67,19 +69,29 @@ def _match(unit: Unit, profile: "Profile") -> "Match | None":
         device.accept(tag, result.values, result.at)
     if BAD in [reading.quality for reading in device.readings]:
         return None
-    return Match(profile.model, RESEMBLES, sum(block.count for block in profile.blocks))
+    return Match(profile.model, RESEMBLES, registers)
 
 
-def mismatch(unit: Unit, profile: "Profile") -> str:
-    """Why the unit is not what the profile describes; empty when nothing speaks against it.
+def probed(unit: Unit, profile: "Profile", name: str = "") -> Device:
+    """A device of this profile, its probes asked: see its `identity` and `mismatch`.
 
-    Without a probe only this can be said: a device that has not the registers is another one.
+    A device without a probe can only show that it is another one, by not having the registers.
     """
-    device = Device("unit", unit.number, profile)
+    device = Device(name or "unit %d" % unit.number, unit.number, profile)
+    probes = device.probes()
+    for pdu, tag in probes:
+        result = unit.ask(pdu)
+        device.identified(tag, result.status, result.code, result.values)
+    if not probes:
+        _look_for_registers(unit, device)
+    return device
+
+
+def _look_for_registers(unit: Unit, device: Device) -> None:
     for pdu, tag in device.polls():
         result = unit.ask(pdu)
-        block = profile.blocks[tag]
-        if result.status == EXCEPTION and result.code in (1, 2, 3):
-            place = (block.function, block.address, block.address + block.count - 1, result.code)
-            return "it refuses function %d, registers %d to %d (exception %d)" % place
-    return ""
+        if result.status == EXCEPTION and result.code in _ABSENT:
+            function, address, count = device.blocks[tag]
+            place = (result.code, function, address, address + count - 1)
+            device.identity = MISMATCH
+            device.mismatch = "exception %d to function %d, registers %d to %d" % place

@@ -15,6 +15,7 @@ from drivers.bus import Bus, Result
 from drivers.errors import AddressError
 from drivers.ports import cpython_serial, cpython_tcp
 from drivers.ports.base import CONNECT_TIMEOUT, failure
+from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.timing import MILLISECOND
 
 TYPE_CHECKING = False
@@ -28,6 +29,10 @@ _OPENERS: "dict[str, Opener]" = {
     "tcp": cpython_tcp.open_port,
 }
 _PORT = 0
+_TAG = 0
+_LATE_US = 500 * MILLISECOND
+_QUIET_US = 20 * MILLISECOND
+_ANSWERS = 7
 _LOOK_UP_S = 0.01  # between looks at a name that is being looked up
 _LONGEST_WAIT_S = 0.25
 TIMEOUT_US = 300 * MILLISECOND
@@ -104,6 +109,8 @@ class Line:
         self.address = address
         self._timeout = timeout_us
         self._opened: Opened | None = Opened(address)
+        self._answers = 0
+        self._dropped = 0
         self.bus = self._make_bus()
 
     def _make_bus(self) -> Bus:
@@ -118,11 +125,23 @@ class Line:
         bus.event("opened", clock())
         return bus
 
+    @property
+    def dropped_bytes(self) -> int:
+        """Bytes that were no frame, since the line's settings were changed."""
+        return self._dropped + self.bus.dropped_bytes
+
+    def fresh(self) -> None:
+        """Forget what is known of the units' silence and response times."""
+        self._dropped += self.bus.dropped_bytes
+        self._answers = 0
+        self.bus = self._make_bus()
+
     def set(self, options: str) -> None:
         """Change the line's options (`baud=9600&parity=E`); the counters begin anew."""
         self._port().port.set(options)
         self.address = self.address.changed(options)
         self.bus = self._make_bus()
+        self._dropped = 0
 
     def _port(self) -> Opened:
         """The open port; a connection that was closed is opened again."""
@@ -137,12 +156,32 @@ class Line:
         Raises `PortError` when the port fails, `EncodeError` for a unit that cannot be.
         """
         self._port()
-        if not self.bus.submit(unit, pdu, None, retries=retries):
-            raise failure(self.address, "the port is closed")
+        if self._answers >= _ANSWERS:
+            self._renew(_QUIET_US)
+        if not self.bus.submit(unit, pdu, _TAG, retries=retries):
+            self._renew(_LATE_US)
+            self.bus.submit(unit, pdu, _TAG, retries=retries)
         while True:
             results = self._turn(self._port())
             if results:
+                good = results[0].status in (GOOD, EXCEPTION)
+                self._answers = self._answers + 1 if good else 0
                 return results[0]
+
+    def _renew(self, quiet_us: int) -> None:
+        """Begin with a new bus after a pause, in which what is still under way may come.
+
+        The old one asks a silent unit rarely, but a person asks now. And once it has learnt how
+        fast the units are, it refuses replies that come earlier; a program that is put to sleep
+        between its questions cannot take the times that this needs.
+        """
+        due = clock() + quiet_us
+        while clock() < due and self._opened is not None:
+            self._opened.wait(due)
+            if self._opened.port.read() is None:
+                self._hung_up()
+        self.fresh()
+        self._port()
 
     def _turn(self, opened: Opened) -> "list[Result]":
         """One turn: let time pass, send, wait, take bytes; returns what was decided."""

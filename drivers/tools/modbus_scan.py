@@ -157,7 +157,6 @@ class Scan:
         for function in self._functions:
             left = self._pass(function, left, tried)
         tried.found.sort(key=lambda found: found.unit)
-        tried.noise = self._line.bus.dropped_bytes
         for found in tried.found:
             tried.garbled.pop(found.unit, None)
         self._progress.clear()
@@ -166,6 +165,7 @@ class Scan:
     def _pass(self, function: int, units: "list[int]", tried: Tried) -> "list[int]":
         """Ask `units` with one function; those who say nothing are left for the next."""
         silent = []
+        self._line.fresh()
         for place, unit in enumerate(units):
             self._tell(function, unit, len(units) - place, tried)
             result = self._line.ask(unit, _PROBES[function], retries=0)
@@ -179,6 +179,7 @@ class Scan:
                 tried.gateway += 1
             elif result.status != "timeout":
                 tried.garbled[unit] = result.reason
+        tried.noise = self._line.dropped_bytes
         return silent
 
     def _tell(self, function: int, unit: int, left: int, tried: Tried) -> None:
