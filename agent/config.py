@@ -9,6 +9,7 @@ fractions differently.
 """
 
 from agent.errors import ConfigError
+from agent.fieldbus import round_us, too_much
 from agent.schema import SCHEMA
 from agent.validate import validate
 from drivers.address import parse
@@ -115,6 +116,7 @@ def load(raw: "Any", profiles: "dict[str, dict[str, Any]]") -> Config:
     _take_ports(filled, parts, errors)
     _take_devices(filled, profiles, parts, errors)
     _check_control(filled["control"], parts, errors)
+    _check_capacity(filled["control"]["cycle_ms"] * MILLISECOND, parts, errors)
     if errors:
         raise ConfigError("\n".join(errors))
     return Config(filled, parts)
@@ -232,6 +234,15 @@ def _check_control(control: "dict[str, Any]", parts: _Parts, errors: "list[str]"
     for path, loop in (("control.supply", supply), ("control.dp", dp)):
         if not loop["min_pct"] < loop["max_pct"]:
             errors.append("%s.min_pct: %s is not below max_pct" % (path, loop["min_pct"]))
+
+
+def _check_capacity(cycle_us: int, parts: _Parts, errors: "list[str]") -> None:
+    """A cycle must be long enough for what is polled in it."""
+    for name, address in parts.buses:
+        devices = [device for device in parts.devices if device.bus == name]
+        fault = too_much(name, address, round_us(address, devices, cycle_us), cycle_us)
+        if fault:
+            errors.append(fault)
 
 
 def _reads_supply(profile: Profile) -> "str | None":

@@ -252,7 +252,8 @@ class Bus:
         """Queue a request; False when the port is closed, the queue full, or a polled unit dead.
 
         `pdu` is one of `protocols.modbus.pdu`'s requests. The result comes with `tag`, which is not
-        looked at. `urgent` is POLL, WRITE or STOP. `retries` are attempts after the first;
+        looked at, except that writes with the same tag are one sequence and do not replace each
+        other. `urgent` is POLL, WRITE or STOP. `retries` are attempts after the first;
         exceptions are not retried. Raises `EncodeError` for a unit that the framing cannot address.
         """
         if not self._units[0] <= unit <= self._units[1]:
@@ -292,11 +293,13 @@ class Bus:
             return
         place = written(job.pdu)
         for other in list(self._urgent):
+            if other.tag == job.tag:
+                continue  # a sequence of one command
             if other.unit == job.unit and overlap(place, written(other.pdu)):
                 self._urgent.remove(other)
                 self._supersede(other)
         now = self._job
-        if now is not None and now.unit == job.unit and overlap(place, written(now.pdu)):
+        if now is not None and now.tag != job.tag and now.unit == job.unit and overlap(place, written(now.pdu)):
             now.retries = 0
 
     def _supersede(self, job: _Job) -> None:
@@ -598,7 +601,8 @@ class Bus:
         if job.level:
             place = written(job.pdu)
             for other in queue:
-                if other.unit == job.unit and overlap(place, written(other.pdu)):
+                same = other.unit == job.unit and other.tag != job.tag
+                if same and overlap(place, written(other.pdu)):
                     self._supersede(job)
                     return
             at = len([1 for other in queue if other.level > job.level])

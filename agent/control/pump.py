@@ -7,7 +7,7 @@ that the drive never runs at a reference it was not given.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus import Station
+    from agent.station import Station
 
 _DEADBAND = 0.1
 
@@ -35,13 +35,13 @@ class Pump:
         run = percent > 0
         if run and not self._armed():
             self.asked = None
-            self.station.want(self._stop + [(self._setpoint, 0)])
+            self.station.want(self._stop + [(self._setpoint, 0)], stop=True)
             return
         if self.asked is not None and run == self.running and abs(percent - self.asked) < _DEADBAND:
             return
         self.asked, self.running = percent, run
         raw = self.station.device.raw(self._setpoint, percent)
-        self.station.want((self._run if run else self._stop) + [(self._setpoint, raw)])
+        self.station.want((self._run if run else self._stop) + [(self._setpoint, raw)], stop=not run)
 
     def _armed(self) -> bool:
         readback = self.station.device.readback

@@ -21,7 +21,18 @@ so the reply that follows it is left to it.
 
 from protocols.errors import EncodeError
 from protocols.modbus.crc import crc16, sealed
-from protocols.modbus.pdu import EXCEPTION, GOOD, READS, judge, reply_head, unpack
+from protocols.modbus.pdu import (
+    DEVICE_ID,
+    EXCEPTION,
+    GOOD,
+    READS,
+    judge,
+    measure,
+    reply_head,
+    reply_length,
+    unpack,
+    values_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,12 +46,10 @@ _SLICE = 256
 _MAX_FRAME = 256
 
 _SHORTEST = 5  # an exception: unit, function, code, CRC
-_WRITE_REPLY = 8
-_MIRRORED = (5, 6, 22)
-_WRITTEN = (GOOD, 0, ())
+_MIRRORED = (5, 6, 22)  # the reply is the request once more
 # function -> lengths its frames may have: a number, or the index of the byte that counts the rest
-_FIXED = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 15: 8, 16: 8}
-_COUNTED = {1: 2, 2: 2, 3: 2, 4: 2, 15: 6, 16: 6}
+_FIXED = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 15: 8, 16: 8, 22: 10, 43: 7}
+_COUNTED = {1: 2, 2: 2, 3: 2, 4: 2, 15: 6, 16: 6, 23: 2}
 
 
 def frame(unit: int, pdu: bytes) -> bytes:
@@ -98,14 +107,15 @@ class Client:
         self._pdu = pdu
         self._request = request
         self._function = function = pdu[0]
-        if function in READS:
+        self._grows = function == DEVICE_ID
+        if function in READS:  # the usual case, spelled out for speed
             self._count = pdu[4]
             self._head = bytes((unit, function, 2 * pdu[4]))
             self.reply_length = 5 + 2 * pdu[4]
         else:
             self._count = 0
-            self._head = request[:6]
-            self.reply_length = _WRITE_REPLY
+            self._head = bytes((unit,)) + reply_head(pdu)
+            self.reply_length = reply_length(pdu) + 3
 
     def start(self, unit: int, pdu: bytes, doubtful: bool = False) -> bytes:
         """Begin a transaction; returns the frame to be written. `reply_length` is then set.
@@ -172,7 +182,7 @@ class Client:
         self._buffer = buffer = self._buffer + data if self._buffer else data
         if size >= self._need and self._waiting:
             # The usual case first: exactly the reply and nothing else.
-            alone = size == self.reply_length and not self._skip_echo
+            alone = size == self.reply_length and not self._skip_echo and not self._grows
             if alone and buffer.startswith(self._head) and crc16(buffer) == 0:
                 self._waiting = False
                 self.trailing = 0
@@ -182,7 +192,7 @@ class Client:
                 if self._count:
                     self.line_echo = False
                     return (GOOD, 0, unpack(buffer, 3, self._count))
-                return _WRITTEN
+                return (GOOD, 0, values_of(self._pdu, buffer[1:-2]))
             found = self._search(size)
             if found is not None:
                 return found
@@ -204,6 +214,8 @@ class Client:
         waiting = []
         need = size + _SHORTEST - 1
         for at, end in self._pending:
+            if end <= size and self._grows:
+                end = self._measured(at, end)
             if end > size:
                 waiting.append((at, end))
                 need = min(need, end)
@@ -225,6 +237,12 @@ class Client:
                 self._pending.append((at, at + _SHORTEST))
             at = buffer.find(mark, at + 1)
         self._scanned = max(self._scanned, size - 1)  # the last byte may be a unit
+
+    def _measured(self, at: int, end: int) -> int:
+        """The end of a reply of unforeseen length, now that its bytes up to `end` are there."""
+        if self._buffer[at + 1] != self._function:
+            return end
+        return at + 3 + measure(self._pdu, self._buffer[at + 1 :])
 
     def _is_reply(self, at: int, end: int) -> bool:
         """Whether the complete candidate at `at` is the reply."""
@@ -260,13 +278,13 @@ class Client:
         self._rest = rest
         self._last = buffer[at:end]
         self.trailing = len(rest)
-        if self._function in READS:
+        if self._function not in _MIRRORED:
             self.line_echo = self.echoes != echoes
         if rest:
             self._sort(rest)
         if buffer[at + 1] != self._function:
             return (EXCEPTION, buffer[at + 2], ())
-        return (GOOD, 0, unpack(buffer, at + 3, self._count) if self._count else ())
+        return (GOOD, 0, values_of(self._pdu, buffer[at + 1 : end - 2]))
 
     def _shorten(self, cut: int) -> None:
         """Keep the buffer bounded: sort out its first `cut` bytes."""
