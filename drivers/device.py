@@ -100,6 +100,8 @@ class Device:
             else:
                 (self._links if point.linked else self._rich)[number].append((reading, point, at))
         self._plan_alarms()
+        others = zip(self._rich, self._links, self._alarm_plans)
+        self._more = [bool(rich or links or alarms) for rich, links, alarms in others]
 
     def _plan_alarms(self) -> None:
         """For each register with alarm bits: (offset, mask, inverted bits, address)."""
@@ -132,9 +134,9 @@ class Device:
         if values == self._registers[tag]:
             for step in self._plans[tag]:
                 step[0].at = now
-            for rich in self._rich[tag]:
-                rich[0].at = now
-            if self._links[tag]:
+            if self._more[tag]:
+                for rich in self._rich[tag]:
+                    rich[0].at = now
                 self._accept_rich(self._links[tag], values, now)
             return
         self._registers[tag] = values
@@ -149,11 +151,9 @@ class Device:
             reading.raw = raw
             reading.at = now
             reading.quality = GOOD if low <= raw <= high else BAD
-        if self._rich[tag]:
+        if self._more[tag]:
             self._accept_rich(self._rich[tag], values, now)
-        if self._links[tag]:
             self._accept_rich(self._links[tag], values, now)
-        if self._alarm_plans[tag]:
             self._judge_alarms(tag, values)
 
     def _accept_rich(self, plan: "list[Rich]", values: "Values", now: int) -> None:
