@@ -188,6 +188,17 @@ class Scan:
         self._progress.say(text % (where, function, unit, left, len(tried.found)))
 
 
+def spans(units: "list[int]") -> "str":
+    """Units as text, such as `1-10,15`."""
+    found: list[list[int]] = []
+    for unit in units:
+        if found and found[-1][-1] == unit - 1:
+            found[-1][1:] = [unit]
+        else:
+            found.append([unit])
+    return ",".join("-".join(str(unit) for unit in span) for span in found)
+
+
 def _answered(result: "Result") -> bool:
     return result.status == GOOD or (result.status == EXCEPTION and result.code not in _GATEWAY)
 
@@ -323,7 +334,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "devices": [unit.record() for unit in found],
                 "tried": [one.record() for one in tried],
                 "functions": arguments.functions,
-                "units": [arguments.units[0], arguments.units[-1]],
+                "units": spans(arguments.units),
                 "timeout_ms": arguments.timeout_ms,
                 "hints": hints,
             }
@@ -346,7 +357,7 @@ def _show(
     else:
         show("no device answered")
     functions = ", ".join(str(function) for function in arguments.functions)
-    units = "%d to %d" % (arguments.units[0], arguments.units[-1])
+    units = spans(arguments.units)
     show("tried functions %s, units %s, %d ms each:" % (functions, units, arguments.timeout_ms))
     for one in tried:
         show("  " + one.words())
