@@ -196,6 +196,8 @@ class Checker:
             if entries.touch(span, block) and not entries.within(span, block):
                 self._err(entry, "is cut by the fixed block at %d" % block[1])
         blocks = self._spans["blocks"]
+        if len(blocks) < len(self._raw.get("blocks", [])):
+            blocks = []  # one of them is bad: no judgement by the rest
         polled = own.get("poll", "fast") != "never" and own.get("read", True)
         if polled and blocks and not [b for b in blocks if entries.within(span, b)]:
             self._err(entry, "address %d is outside every block" % span[1])
