@@ -517,9 +517,9 @@ class Bus:
         due = max(best.probe_at, self._probe_from)
         length = self.wire.exchange_us(8, 2 * reply_length(best.probe[0]))
         cost = length + best.probe_timeout_us() + self._drain
-        in_the_way = now < self.idle_until < now + cost and now < due + _PROBE_OVERDUE_US
+        in_the_way = now <= self.idle_until < now + cost and now < due + _PROBE_OVERDUE_US
         if now < due or in_the_way:
-            self._wake_at = max(due, self.idle_until) if in_the_way else due
+            self._wake_at = max(due, self.idle_until + MILLISECOND) if in_the_way else due
             return None
         job = _Job(unit, best.probe[0], best.probe[1], POLL, 0, best)
         job.probe = True

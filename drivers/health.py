@@ -3,9 +3,10 @@
 Not a bus: it sends nothing and holds no queue. One `Health` a unit address.
 
 The time limit of a reply comes from the device's own response times, as in TCP (RFC 6298): smoothed
-mean plus four times the smoothed deviation, within bounds, doubled after each silence. A reply
-after a retry is no sample, since it may belong to the first attempt (Karn's rule). The deviation
-falls slowly, so that a device that is slow now and then is soon waited for.
+mean plus four times the smoothed deviation, within bounds. A reply after a retry is no sample, since
+it may belong to the first attempt (Karn's rule). After a silence the retry has half as much time
+again, and the deviation grows; it falls slowly, so that a device that is slow now and then is soon
+waited for. It is not doubled as in TCP: a stop must not wait behind it.
 
 After `DEAD_AFTER` silent attempts in a row a unit is dead. It is then asked by probes alone, each
 later than the last by twice the time, up to `_PROBE_MAX_US`, until it answers.
@@ -96,19 +97,21 @@ class Health:
             self.response_us += error // 8
             size = error if error >= 0 else -error
             self._deviation += (size - self._deviation) // (4 if size > self._deviation else 16)
+        self.timeout_us = self._limit()
+
+    def _limit(self) -> int:
         limit = self.response_us + 4 * self._deviation
-        self.timeout_us = min(self._most, max(self._least, limit))
+        return min(self._most, max(self._least, limit))
 
     def silent(self, now: int) -> None:
         """An attempt was not answered."""
         self.misses += 1
-        self.timeout_us = min(self._most, 2 * self.timeout_us)
         if self.response_us >= 0:
-            self._deviation = max(self._deviation, (self.timeout_us - self.response_us) // 4)
+            self._deviation += self._limit() // 16
+            self.timeout_us = min(self._most, self._limit() * 3 // 2)
         if self.misses == DEAD_AFTER:
             self.dead = True
             self.since = now
-            self._deviation = min(self._deviation, max(self._least, self.response_us))
         if self.dead:
             self.probe_at = now + self._delay
             self._delay = min(2 * self._delay, _PROBE_MAX_US)

@@ -8,6 +8,7 @@ at most. It has no sign for "no value": a lost phase reads as 0.
 from __future__ import annotations
 
 from itertools import chain
+from math import acos, degrees
 
 from hil.devices.measured import Point
 from hil.devices.meter import Meter, PhaseSource, by_phase
@@ -23,6 +24,7 @@ _BY_PHASE: tuple[tuple[str, int, PhaseSource], ...] = (
     ("va", 0x12, lambda d, p: None if p == d.lost_phase else d.mains.va(p)),
     ("var", 0x18, lambda d, p: None if p == d.lost_phase else d.mains.va(p) * d.mains.reactive),
     ("power_factor", 0x1E, lambda d, p: None if p == d.lost_phase else d.mains.power_factor),
+    ("angle_deg", 0x24, lambda d, _: degrees(acos(d.mains.power_factor))),
     ("thd_volts", 0xEA, lambda _, p: 1.8 + 0.1 * p),
     ("thd_amps", 0xF0, lambda _, p: 6.5 + 0.4 * p),
 )
@@ -36,6 +38,9 @@ class Sdm630(Meter):
     inputs_only = True
     table = (
         *chain.from_iterable(by_phase(n, at, _F32, source) for n, at, source in _BY_PHASE),
+        Point("volts_mean", 0x2A, _F32, lambda d: sum(d.mains.volts) / 3.0),
+        Point("amps_mean", 0x2E, _F32, lambda d: sum(d.mains.amps) / 3.0),
+        Point("amps_total", 0x30, _F32, lambda d: sum(d.mains.amps)),
         Point("watts_total", 0x34, _F32, lambda d: d.mains.total_w),
         Point("va_total", 0x38, _F32, lambda d: d.mains.total_va),
         Point("var_total", 0x3C, _F32, lambda d: d.mains.total_var),

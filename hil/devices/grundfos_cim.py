@@ -65,14 +65,19 @@ class GrundfosCim(Measured):
     table = (
         Point("head_kpa", 300, Kind("H", 0.0981, missing=_NONE), lambda d: d.measured("head")),
         Point("flow_lpm", 301, Kind("H", 1.6667, missing=_NONE), lambda d: d.measured("flow")),
-        Point("performance_pct", 302, Kind("H", 0.01, missing=_NONE), lambda d: d.speed),
-        Point("speed_rpm", 303, _U16, lambda d: d.speed * _RPM / 100.0),
-        Point("frequency_hz", 304, Kind("H", 0.1, missing=_NONE), lambda d: d.speed * _HZ / 100.0),
+        Point("performance_pct", 302, Kind("H", 0.01, missing=_NONE), lambda d: d.speed_of(100.0)),
+        Point("speed_rpm", 303, _U16, lambda d: d.speed_of(_RPM)),
+        Point("frequency_hz", 304, Kind("H", 0.1, missing=_NONE), lambda d: d.speed_of(_HZ)),
         Point("actual_setpoint_pct", 307, Kind("H", 0.01, missing=_NONE), lambda d: d.setpoint_pct),
         Point("amps", 308, Kind("H", 0.1, missing=_NONE), lambda d: d.electric_w / 360.0),
         Point("dc_link_v", 309, Kind("H", 0.1, missing=_NONE), lambda _: 540.0),
         Point("watts", 311, Kind("I", missing=0xFFFF_FFFF), lambda d: d.electric_w),
-        Point("motor_c", 320, Kind("H", 0.01, -273.15, missing=_NONE), lambda d: 40 + d.speed / 4),
+        Point(
+            "motor_c",
+            320,
+            Kind("H", 0.01, -273.15, missing=_NONE),
+            lambda d: 40.0 + d.shaft.speed_pct / 4.0,
+        ),
         Point("liquid_c", 321, Kind("H", 0.01, -273.15, missing=_NONE), lambda d: d.measured("c")),
         Point("run_hours", 326, Kind("I"), lambda d: d.hours),
         Point("dp_kpa", 338, Kind("H", 0.1, missing=_NONE), lambda d: d.measured("dp")),
@@ -113,10 +118,9 @@ class GrundfosCim(Measured):
 
     # Values.
 
-    @property
-    def speed(self) -> float | None:
-        """Speed in %; None when the module lost the pump."""
-        return None if self.module_lost else self.shaft.speed_pct
+    def speed_of(self, full: float) -> float | None:
+        """Speed where `full` is full speed; None when the module lost the pump."""
+        return None if self.module_lost else self.shaft.speed_pct / 100.0 * full
 
     @property
     def electric_w(self) -> float:

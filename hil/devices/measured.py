@@ -40,7 +40,8 @@ class Measured(Slave):
 
     `inputs_only` keeps the table in input registers of their own; else it is holding registers.
     Faults besides those of `Slave`: stick(name, value=None), kill(name) (no value), offset(name,
-    by), heal(name), by a name of the table.
+    by), heal(name), by a name of the table. A plain attribute that was changed by hand shows with
+    the plant's next step, or at once after `touch`.
     """
 
     table: tuple[Point, ...] = ()

@@ -79,7 +79,7 @@ class SunSpec203(Meter):
         changed |= self._powers(VAR, VAR_SF, [mains.va(p) * mains.reactive for p in PHASES])
         changed |= self._group(PF, [mains.power_factor] * 3, _PF_SF, _mean)
         for offset, energy in ((EXPORT, mains.export_wh), (IMPORT, mains.import_wh)):
-            words = _ACC32.words(energy / 10**_ENERGY_SF % (1 << 32))
+            words = _ACC32.words(int(energy / 10**_ENERGY_SF) % (1 << 32))
             for i, word in enumerate(words):
                 changed |= self.put(self._model + offset + i, word)
         return changed
