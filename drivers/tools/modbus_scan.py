@@ -74,6 +74,10 @@ class Found:
             return ""
         return best[0].model if best else ""
 
+    def proven(self, model: str) -> bool:
+        """Whether a probe has shown that it is this model."""
+        return any(match.model == model and match.how == PROBE for match in self.matches)
+
     def words(self) -> str:
         """What it is, for people."""
         who = " ".join(self.identification.values())
