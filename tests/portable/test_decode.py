@@ -85,7 +85,7 @@ def test_floats_back():
         (10**40, 1, 0x7F800000, 0x483D6329F1C35CA5),
         (1, 10**40, 0, 0x37B6C3B18FC49A0C),
     )
-    for top, bottom, narrow, wide in cases:
+    for top, bottom, narrow, _ in cases:
         eq((top, bottom, hex(decode.float_bits(top, bottom, False))), (top, bottom, hex(narrow)))
     for top, bottom, _, wide in cases[:9]:
         eq((top, bottom, hex(decode.float_bits(top, bottom, True))), (top, bottom, hex(wide)))

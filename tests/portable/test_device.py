@@ -85,11 +85,23 @@ def test_contradictions_are_named():
         (point(1, scale=[1, 0]), "sample: point Speed: scale is not [not 0, above 0]"),
         (point(1, scale=[0, 1]), "sample: point Speed: scale is not [not 0, above 0]"),
         (point(1, scale=0.5), "sample: point Speed: scale is not a list of 2 to 2 integers"),
-        (point(1, scale=[0.5, 1]), "sample: point Speed: scale 0.5 is not -1000000000 to 1000000000"),
-        (point(1, min=2.5), "sample: point Speed: min 2.5 is not -9223372036854775808 to 18446744073709551615"),
+        (
+            point(1, scale=[0.5, 1]),
+            "sample: point Speed: scale 0.5 is not -1000000000 to 1000000000",
+        ),
+        (
+            point(1, min=2.5),
+            "sample: point Speed: min 2.5 is not -9223372036854775808 to 18446744073709551615",
+        ),
         (point(5, max=-11), "sample: point Heat: min is above max"),
-        (point(1, limits=[0, 40000]), "sample: point Speed: limits [0, 40000] are not within -32768 to 32767, low first"),
-        (point(1, limits=[1, 0]), "sample: point Speed: limits [1, 0] are not within -32768 to 32767, low first"),
+        (
+            point(1, limits=[0, 40000]),
+            "sample: point Speed: limits [0, 40000] are not within -32768 to 32767, low first",
+        ),
+        (
+            point(1, limits=[1, 0]),
+            "sample: point Speed: limits [1, 0] are not within -32768 to 32767, low first",
+        ),
         (point(2, limits=[0, 1]), "sample: point Actual: limits without write"),
         (point(2, write=1), "sample: point Actual: write is not true or false"),
         (point(2, write=True), "sample: point Actual: limits is missing"),
