@@ -4,9 +4,10 @@ Not a device: it knows no registers, and not a port: it opens nothing. It decide
 may go out, how long its reply may take, and what becomes of it.
 
 Theory of operation, RTU. A request waits until the line has been silent for t3.5
-(`drivers.wire`). Its reply must begin within the unit's own time limit (`drivers.health`), counted
-from the end of the request on the wire; once bytes come, it gets the time of its own characters
-too. After a timeout the line must be silent for `drain_us`; bytes extend that, up to `_PATIENCE_US`.
+(`drivers.wire`). Its reply must come within the unit's own time limit (`drivers.health`), counted
+from the end of the request on the wire, and the time of its own characters. On a line that hands
+bytes over as they come (it is watched; some gateways hold whole frames back) the reply must begin
+within that limit, and gets the time of its characters once it has. After a timeout the line must be silent for `drain_us`; bytes extend that, up to `_PATIENCE_US`.
 
 Order. Three levels: STOP, then WRITE, then POLL. STOP and WRITE wait for no drain, only for t3.5,
 and are not held by shadows; so a stop leaves one transaction and t3.5 after it was asked for at the
@@ -63,6 +64,7 @@ _RIVAL_US = 100 * MILLISECOND  # for the reply to another master's request
 _LEAST_SERIAL_US = 40 * MILLISECOND  # USB adapters hold bytes back for up to 16 ms
 _LEAST_STREAM_US = 250 * MILLISECOND  # one lost segment is sent again after 200 ms
 _BUFFERED = 16  # characters a UART may hold back before the first is seen
+_TELLING = 32  # a reply of more characters shows whether a line holds frames back
 _BUSY_TRIES = 4
 _BUSY_US = 50 * MILLISECOND
 _PROBE_SHARE = 25  # one part in so many of the time
@@ -112,6 +114,7 @@ class _Job:
         "first",
         "health",
         "level",
+        "partial",
         "pdu",
         "probe",
         "retries",
@@ -134,6 +137,7 @@ class _Job:
         self.busy = 0
         self.first = True
         self.early = False
+        self.partial = False
         self.spare = 0
         self.probe = False
         self.unsure = False
@@ -202,6 +206,7 @@ class Bus:
         self._due_all = 0
         self._silent_in_a_row = 0
         self._paced = 0
+        self._trickles = 0
         self._quiet_at = 0  # t3.5 after the last byte
         self._free_at = 0  # the same, and what has to be drained
         self._silence = self._gap
@@ -332,6 +337,7 @@ class Bus:
             self._silence = self._gap
             self._free_at = self._quiet_at = now + self._gap
             self._paced = 0
+            self._trickles = 0
             self._silent_in_a_row = 0
             self._wake_at = self._probe_due()
         elif kind in ("closed", "failed"):
@@ -349,6 +355,7 @@ class Bus:
             self._free_at = now + self._silence
             if answer is None:
                 self._wake_at = self._due_all
+                job.partial = True
             else:
                 self._answered(job, answer, now)
         if self.client.broken:
@@ -367,6 +374,8 @@ class Bus:
         if answer is None or (answer[0] != GOOD and answer[0] != EXCEPTION):
             self._try_again(job, now)
             return
+        if self.serial and self.client.reply_length > _TELLING:
+            self._trickles = self._trickles + 1 if job.partial else 0
         response = now - self._earliest if self.serial else now - self._sent
         if job.health.dead:
             self._dead.remove(job.unit)
@@ -457,13 +466,19 @@ class Bus:
         self._silence = self._gap
         self._patience = NEVER
         self._urgent_patience = NEVER
-        timeout = job.health.probe_timeout_us() if job.probe else job.health.timeout_us
+        timeout = job.health.timeout_us
+        if job.probe:
+            timeout = job.health.probe_timeout_us()
+            job.health.probes += 1
         if not self.serial:
             self._wake_at = self._due_all = now + timeout
             return
         sent, reply = len(frame), client.reply_length
         self._earliest = now + self.wire.chars_us(sent + reply)
         self._due_all = self._earliest + timeout
+        if self._trickles < _PACED_AFTER:
+            self._wake_at = self._due_all
+            return
         held_back = reply if reply < _BUFFERED else _BUFFERED
         self._wake_at = now + timeout + self.wire.chars_us(sent + held_back)
 
@@ -527,7 +542,6 @@ class Bus:
         if held > now:
             self._wake_at = held
             return None
-        best.probes += 1
         self.probes += 1
         return job
 

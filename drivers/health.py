@@ -107,7 +107,7 @@ class Health:
         """An attempt was not answered."""
         self.misses += 1
         if self.response_us >= 0:
-            self._deviation += self._limit() // 16
+            self._deviation += self._limit() // 64
             self.timeout_us = min(self._most, self._limit() * 3 // 2)
         if self.misses == DEAD_AFTER:
             self.dead = True
