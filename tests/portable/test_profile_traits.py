@@ -244,8 +244,8 @@ def test_write_only_and_apart():
     made.accept(1, (47, 0), 1)
     eq(made.readback([(1, 50)]), False)
     pump.pop("apart")
-    error = str(raises(ProfileError, Profile, profile(points, pump=pump, bits=bits)))
-    eq(error.split("\n", maxsplit=1)[0], "x: pump.run: does not lie side by side with the set-point")
+    lines = str(raises(ProfileError, Profile, profile(points, pump=pump, bits=bits))).split("\n")
+    eq(lines[:1], ["x: pump.run: does not lie side by side with the set-point"])
 
 
 def test_how_to_write():
