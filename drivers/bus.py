@@ -644,7 +644,9 @@ class Bus:
             self._shadows.cast(job.unit, job.pdu, now)
         self._try_again(job, now)
         self._silent_in_a_row += 1
-        if not self.serial and self._silent_in_a_row >= _STREAM_SILENT:
+        if self.client.torn:
+            self._close(now, "stream cut inside a reply")
+        elif not self.serial and self._silent_in_a_row >= _STREAM_SILENT:
             self._close(now, "stream silent")
 
     def _bury(self, job: _Job, now: int) -> None:

@@ -75,6 +75,7 @@ class Client:
     """
 
     broken = ""  # a serial line cannot be out of step for ever
+    torn = False
 
     def __init__(self) -> None:
         self.line_echo = False

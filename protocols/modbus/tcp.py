@@ -68,6 +68,11 @@ class Client:
         self.reply_length = _HEADER_SIZE + reply_length(pdu)
         return struct.pack(_HEADER, self._transaction, 0, len(pdu) + 1, unit) + pdu
 
+    @property
+    def torn(self) -> bool:
+        """Whether a frame has begun and not ended; what follows may not be where it seems."""
+        return bool(self._buffer)
+
     def stop(self) -> None:
         """Give up waiting; a reply that comes later is counted and dropped."""
         self._waiting = False
