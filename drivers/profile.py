@@ -20,10 +20,12 @@ Points of poll class "never" are there for a technician: they are checked, then 
 `every` is set, so that a map of hundreds of registers costs a small controller only what it reads.
 """
 
+import sys
+
+import drivers
 from drivers import profile_entries as entries
 from drivers.decode import FLOATS, arrange
 from drivers.errors import ProfileError
-from drivers.profile_check import check
 from protocols.modbus.pdu import MAX_READ, MAX_READ_BITS
 from protocols.timing import MILLISECOND
 
@@ -194,7 +196,7 @@ class Profile:
     def __init__(self, raw: "Raw", every: bool = False, base: "int | None" = None) -> None:
         named = type(raw) is dict and type(raw.get("model")) is str and raw["model"]
         self.model: str = named or "profile"
-        errors = check(raw, self.model)
+        errors = _faults(raw, self.model)
         if errors:
             raise ProfileError("\n".join(errors))
         self.title: str = raw["title"]
@@ -285,6 +287,21 @@ class Profile:
         found.extend(self.bits)
         found.extend(self.texts)
         return [item for item in found if item.poll == (poll or item.poll) != NEVER]
+
+
+def _faults(raw: "Any", name: str) -> "list[str]":
+    """The checker is imported here, so that `forget_checker` can set its memory free."""
+    from drivers.profile_check import check  # noqa: PLC0415
+
+    return check(raw, name)
+
+
+def forget_checker() -> None:
+    """Drop the code that only loading needs, 11 KiB on a board; it comes back by itself."""
+    for name in ("profile_check", "profile_rules"):
+        sys.modules.pop("drivers." + name, None)
+        if hasattr(drivers, name):
+            delattr(drivers, name)
 
 
 def _referred(raw: "Raw") -> "set[str]":

@@ -108,6 +108,8 @@ def test_no_value_is_never_a_number():
     got = [(65534, "good"), (32766, "good"), (4294967294, "good"), (499, "good")]
     eq(read(made, words), got + [(250, "good"), (42, "good"), (9, "good")])
     eq(made.readings[0].at, 7)
+    plain = [made.profile.points[i].plain for i in range(4)]
+    eq(plain, [True, True, True, False])  # at the end of the range it costs nothing
 
 
 def sunspec():
