@@ -101,6 +101,10 @@ class Device:
                 (self._links if point.linked else self._rich)[number].append((reading, point, at))
         self._plan_alarms()
         others = zip(self._rich, self._links, self._alarm_plans)
+        self._same = [
+            [step[0] for step in plan] + [step[0] for step in rich]
+            for plan, rich in zip(self._plans, self._rich)
+        ]
         self._more = [bool(rich or links or alarms) for rich, links, alarms in others]
 
     def _plan_alarms(self) -> None:
@@ -132,11 +136,9 @@ class Device:
         """Take the registers of block `tag`, as many as it has, received at `now`."""
         self.failures[tag] = 0
         if values == self._registers[tag]:
-            for step in self._plans[tag]:
-                step[0].at = now
-            if self._more[tag]:
-                for rich in self._rich[tag]:
-                    rich[0].at = now
+            for same in self._same[tag]:
+                same.at = now
+            if self._links[tag]:
                 self._accept_rich(self._links[tag], values, now)
             return
         self._registers[tag] = values

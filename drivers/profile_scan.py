@@ -1,4 +1,4 @@
-"""Where a model's registers begin: SunSpec's chain of models behind a mark at one of some addresses.
+"""Where a model's registers begin: SunSpec's chain of models behind a mark at some address.
 
 Not a bus: it says what to read next, and takes what came. A device of this kind has a mark (the
 letters "SunS") at one of a few addresses; behind it stand models one after another, each with its

@@ -155,6 +155,7 @@ def main(path: str) -> int:
     from agent.config import load  # noqa: PLC0415
     from agent.configfile import parse  # noqa: PLC0415
     from agent.errors import ConfigError  # noqa: PLC0415
+    from drivers.profile import forget_checker  # noqa: PLC0415
 
     try:
         with open(path) as file:
@@ -164,6 +165,7 @@ def main(path: str) -> int:
     except (ConfigError, OSError) as error:
         print_line("%s: %s" % (path, error))
         return 2
+    forget_checker()
     agent.start(monotonic())
     run(agent, console=CONSOLE)
     return 0
