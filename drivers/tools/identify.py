@@ -7,14 +7,19 @@ first. A probe that fits is decisive, and one that does not rules its profile ou
 
 from drivers.device import BAD, Device
 from drivers.identity import MATCH, MISMATCH
-from protocols.modbus.pdu import EXCEPTION, GOOD
+from drivers.profile import Profile
+from protocols.modbus.pdu import EXCEPTION, GOOD, READ_HOLDING, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from drivers.bus import Result
-    from drivers.profile import Profile
     from drivers.tools.line import Line
 
+_MOST_MODELS = 64
+_END_OF_MODELS = 0xFFFF
+_LAST = 65535
 _ABSENT = (1, 2)  # exceptions: no such function, no such registers
 PROBE = "probe"
 RESEMBLES = "resembles"
@@ -48,14 +53,59 @@ class Unit:
         return self._known[pdu]
 
 
-def identify(unit: Unit, profiles: "list[Profile]") -> "list[Match]":
+class Model:
+    """A profile that may be found at more than one place, as SunSpec's models are."""
+
+    def __init__(self, raw: "Any", every: bool = False) -> None:
+        """Compile parsed JSON. Raises `ProfileError`."""
+        self._raw = raw
+        self._every = every
+        self._profile = Profile(raw, every=every)
+        self.name = self._profile.model
+
+    def at(self, unit: Unit) -> Profile:
+        """The profile, at the place where this unit has it; at the usual one when not found."""
+        scan = self._profile.scan
+        for base in scan.get("bases", ()):
+            found = _walk(unit, scan, base)
+            if found == self._profile.base:
+                return self._profile
+            if found is not None:
+                return Profile(self._raw, every=self._every, base=found)
+        return self._profile
+
+
+def _walk(unit: Unit, scan: "Any", base: int) -> "int | None":
+    """Where the model wanted begins in the chain of models that `base` may start.
+
+    The chain is the words that mark it, then for each model its number, its length and so many
+    registers, and 0xFFFF at its end ("SunSpec Device Information Model Specification 1.1", 3).
+    """
+    function, words = scan.get("function", READ_HOLDING), tuple(scan["words"])
+    marked = unit.ask(read(function, base, len(words)))
+    if marked.status != GOOD or marked.values != words:
+        return None
+    at = base + len(words)
+    for _ in range(_MOST_MODELS):
+        if at > _LAST - 1:
+            return None
+        head = unit.ask(read(function, at, 2))
+        if head.status != GOOD or head.values[0] == _END_OF_MODELS:
+            return None
+        if head.values[0] == scan["model"]:
+            return at
+        at += 2 + head.values[1]
+    return None
+
+
+def identify(unit: Unit, models: "list[Model]") -> "list[Match]":
     """The profiles that fit, best first; those whose probes fitted leave no room for others."""
-    found = [match for match in (_match(unit, profile) for profile in profiles) if match]
+    found = [match for match in (_match(unit, model.at(unit)) for model in models) if match]
     proven = [match for match in found if match.how == PROBE]
     return sorted(proven or found, key=lambda match: -match.registers)
 
 
-def _match(unit: Unit, profile: "Profile") -> "Match | None":
+def _match(unit: Unit, profile: Profile) -> "Match | None":
     device = probed(unit, profile)
     registers = sum(count for _, _, count in profile.blocks)
     if device.identity == MATCH:
@@ -72,7 +122,7 @@ def _match(unit: Unit, profile: "Profile") -> "Match | None":
     return Match(profile.model, RESEMBLES, registers)
 
 
-def probed(unit: Unit, profile: "Profile", name: str = "") -> Device:
+def probed(unit: Unit, profile: Profile, name: str = "") -> Device:
     """A device of this profile, its probes asked: see its `identity` and `mismatch`.
 
     A device without a probe can only show that it is another one, by not having the registers.

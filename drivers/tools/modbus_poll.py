@@ -11,7 +11,6 @@ import time
 
 from drivers.device import NONE, Device
 from drivers.identity import MISMATCH
-from drivers.profile import Profile
 from drivers.tools.common import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -26,7 +25,7 @@ from drivers.tools.common import (
     table,
     where,
 )
-from drivers.tools.identify import Unit, probed
+from drivers.tools.identify import Model, Unit, probed
 from drivers.tools.line import Line, clock, port_address
 from drivers.tools.modbus_read import check_unit
 from protocols.modbus.pdu import GOOD
@@ -110,12 +109,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Poll until interrupted or --rounds; 1 when nothing ever answered, or the model is wrong."""
     address = port_address(arguments.port)
     check_unit(arguments.unit, address.kind)
-    profile = Profile(raw_profile(arguments.profile), every=arguments.every)
+    model = Model(raw_profile(arguments.profile), every=arguments.every)
     place = where(address, arguments.unit)
     with Line(address, arguments.timeout_ms * MILLISECOND) as line:
-        device = probed(Unit(line, arguments.unit), profile)
+        unit = Unit(line, arguments.unit)
+        device = probed(unit, model.at(unit))
         if device.identity == MISMATCH:
-            complain("poll", "%s is no %s: %s" % (place, profile.model, device.mismatch))
+            complain("poll", "%s is no %s: %s" % (place, model.name, device.mismatch))
         watch = Watch(line, device)
         try:
             _loop(watch, place, arguments)

@@ -11,7 +11,6 @@ with rubbish, and two devices with one number answer at once.
 import argparse
 
 from drivers.address import BAUDS
-from drivers.profile import Profile
 from drivers.tools.common import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -28,7 +27,7 @@ from drivers.tools.common import (
     show_json,
     table,
 )
-from drivers.tools.identify import PROBE, Match, Unit, identify
+from drivers.tools.identify import PROBE, Match, Model, Unit, identify
 from drivers.tools.line import Line, port_address
 from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTION, GOOD
@@ -207,7 +206,7 @@ def _answered(result: "Result") -> bool:
     return result.status == GOOD or (result.status == EXCEPTION and result.code not in _GATEWAY)
 
 
-def describe(line: Line, found: Found, profiles: "list[Profile]") -> None:
+def describe(line: Line, found: Found, profiles: "list[Model]") -> None:
     """Ask a unit that answered who it is: 43/14 and the profiles."""
     unit = Unit(line, found.unit)
     result = unit.ask(_PROBES[43])
@@ -277,9 +276,9 @@ def candidates(arguments: argparse.Namespace, address: "Address") -> "list[str]"
     return ["baud=%d&parity=%s" % (baud, parity) for baud in bauds for parity in parities]
 
 
-def shipped() -> "list[Profile]":
+def shipped() -> "list[Model]":
     """The profiles that come with the package."""
-    return [Profile(raw_profile(name)) for name in profile_names()]
+    return [Model(raw_profile(name)) for name in profile_names()]
 
 
 def scan_port(arguments: argparse.Namespace, address: "Address", identified: bool) -> "list[Tried]":

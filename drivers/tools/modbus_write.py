@@ -30,7 +30,7 @@ from drivers.tools.common import (
     show_json,
     where,
 )
-from drivers.tools.identify import Unit, probed
+from drivers.tools.identify import Model, Unit, probed
 from drivers.tools.line import Line, port_address
 from drivers.tools.modbus_profile import limit_value
 from drivers.tools.modbus_read import add_type, check_unit, read_all
@@ -141,14 +141,15 @@ class Plain(Job):
 class ByProfile(Job):
     """A point of a profile. Raises `UseError` for what the profile does not allow."""
 
-    def __init__(self, arguments: argparse.Namespace, line: Line, profile: Profile) -> None:
+    def __init__(self, arguments: argparse.Namespace, line: Line, raw: "Any") -> None:
         self._line = line
+        self._unit = Unit(line, arguments.unit)
+        profile = Model(raw, every=True).at(self._unit)
         self._index = _point(profile, arguments.address)
         point = self._point = profile.points[self._index]
         super().__init__(point.name)
         number = _number(arguments.value, point)
         _check_limits(point, number)
-        self._unit = Unit(line, arguments.unit)
         self.device = probed(self._unit, profile)
         self._count = self.device.raw(self._index, number)
         self.wanted = self._count * point.num / point.den
@@ -227,16 +228,14 @@ def run(arguments: argparse.Namespace) -> int:
     address = port_address(arguments.port)
     check_unit(arguments.unit, address.kind)
     place = where(address, arguments.unit)
-    profile = None
-    if arguments.profile is not None:
-        profile = Profile(raw_profile(arguments.profile), every=True)
-    _check_before_opening(arguments, profile)
+    raw = None if arguments.profile is None else raw_profile(arguments.profile)
+    _check_before_opening(arguments, raw)
     with Line(address, arguments.timeout_ms * MILLISECOND) as line:
         job: Job
-        if profile is None:
+        if raw is None:
             job = Plain(arguments, line)
         else:
-            job = ByProfile(arguments, line, profile)
+            job = ByProfile(arguments, line, raw)
             stranger = _stranger(job.device)
             if stranger:
                 return _refused(arguments, place, stranger)
@@ -255,13 +254,14 @@ def run(arguments: argparse.Namespace) -> int:
     return _report(arguments, job, before, seen, good)
 
 
-def _check_before_opening(arguments: argparse.Namespace, profile: "Profile | None") -> None:
+def _check_before_opening(arguments: argparse.Namespace, raw: "Any") -> None:
     """Refuse what needs no device to be refused."""
-    if profile is None:
+    if raw is None:
         if arguments.function != pdu.WRITE_COIL:
             order = values.check_order(arguments.order, arguments.type)
             values.encode(arguments.type, order, arguments.value)
         return
+    profile = Profile(raw, every=True)
     try:
         point = profile.points[_point(profile, arguments.address)]
     except ProfileError as error:
