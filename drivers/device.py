@@ -75,8 +75,6 @@ class Device:
         self.profile = profile
         self.readings = [Reading() for _ in profile.points]
         self.identity = UNKNOWN
-        self.mismatch = ""
-        self._proven = 0
         self.arrange(profile.blocks if blocks is None else blocks)
 
     def arrange(self, blocks: "list[Span]") -> None:
@@ -308,6 +306,18 @@ class Device:
         return writing.readback(self, pairs)
 
     # Identity: the work is done in `drivers.identity`.
+
+    @property
+    def identity(self) -> str:
+        """Whether it is the profile's model; to set it "unknown" forgets what was proven."""
+        return self._identity
+
+    @identity.setter
+    def identity(self, found: str) -> None:
+        self._identity = found
+        if found == UNKNOWN:
+            self.mismatch = ""
+            self._proven = 0
 
     def probes(self) -> "list[tuple[bytes, int]]":
         """The requests that show whether the device is the profile's model, as (PDU, tag)."""

@@ -288,6 +288,9 @@ def test_identity_stops_writes():
     made.identified(3, "ok", 0, (20,))
     eq(made.identity, "match")
     made.write([(0, 1)])
+    made.identity = "unknown"  # it was away: all has to be proven anew
+    made.identified(0, "ok", 0, (7, 8))
+    eq(made.identity, "unknown")
     for tag, status, code, values in (
         (0, "ok", 0, (7, 9)),
         (1, "ok", 0, (0x5055, 0x4D51)),
