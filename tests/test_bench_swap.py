@@ -1,4 +1,4 @@
-"""Real devices in the place of emulated ones: by option, while running, and when that goes wrong."""
+"""Real devices in the place of emulated ones: by option, while running, when that goes wrong."""
 
 import asyncio
 import os

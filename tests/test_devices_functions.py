@@ -55,9 +55,10 @@ def test_coils_are_the_bits_of_the_control_word(bench: Line) -> None:
 
 def test_mask_write(bench: Line) -> None:
     bench.plain.functions = frozenset((3, 22))
+    bench.plain.registers[4] = 0x12  # the example of the protocol, section 6.16
     request = reg.MaskWriteRegisterRequest(4, 0x00F2, 0x0025, dev_id=PLAIN)
     assert bench.master.error(request) == 0
-    assert bench.master.read(PLAIN, 4) == [(104 & 0xF2) | (0x25 & ~0xF2)]
+    assert bench.master.read(PLAIN, 4) == [0x17]
 
 
 def test_write_and_read_in_one(bench: Line) -> None:

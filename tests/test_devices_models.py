@@ -350,6 +350,8 @@ def test_danfoss_trip_and_reset() -> None:
     master.write(U, fc.CONTROL, 0x04FF)
     assert master.read(U, fc.STATUS)[0] & fc.TRIP
     drive.blocked = False
+    master.write(U, fc.CONTROL, 0x04FF)
+    assert master.read(U, fc.STATUS)[0] & fc.TRIP, "a bit that is set already does not rise"
     master.write(U, fc.CONTROL, 0x047F)
     master.write(U, fc.CONTROL, 0x04FF)
     master.advance(5.0)

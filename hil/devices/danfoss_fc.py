@@ -173,7 +173,7 @@ class DanfossFc(Measured):
 
     def deadline(self) -> int:
         """When the supervision runs out."""
-        return min(super().deadline(), self.watchdog.deadline())
+        return min(super().deadline(), self.watchdog.due)
 
     def restarted(self, now: int) -> None:
         """Power came back: it stands still and waits for a start."""

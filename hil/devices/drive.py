@@ -150,7 +150,8 @@ class Drive(Slave):
 
     def deadline(self) -> int:
         """When the supervision runs out."""
-        return min(super().deadline(), self.watchdog.deadline())
+        due = self.watchdog.due
+        return due if not self.later else min(due, self.later[0][0])
 
     def wake(self, now: int) -> None:
         """The master has been silent for too long."""

@@ -49,11 +49,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class _Function:
-    """How one function is checked (length and counts in the raw bytes) and carried out."""
+    """How one function is checked (length and counts in the raw bytes) and carried out.
+
+    `act` gives the answer or an exception code; where there is a `confirm`, `act` gives 0 for done
+    and the answer, which depends on the request alone, is built once.
+    """
 
     right: Callable[[bytes], bool]
     act: Callable[[Slave, Pdu, int], Result]
     reads: bool = False
+    confirm: Callable[[Pdu], ModbusPDU] | None = None
 
 
 def decode(data: bytes, unit: int, slave: Slave | None) -> Request:
@@ -86,14 +91,20 @@ def answer(request: Request, slave: Slave, now: int, wrap: Callable[[ModbusPDU],
         slave.refresh(now)
         if request.reply_version == slave.version:
             return request.reply
-    result = _FUNCTIONS[request.function].act(slave, request.pdu, now)
+    function = _FUNCTIONS[request.function]
+    result = function.act(slave, request.pdu, now)
+    if function.confirm is not None and not result:
+        if request.reply:
+            return request.reply
+        result = function.confirm(request.pdu)
     if isinstance(result, int):
         result = ExceptionResponse(request.function, result)
+    elif function.reads or function.confirm is not None:
+        result.dev_id = request.unit
+        request.reply, request.reply_version = wrap(result), slave.version
+        return request.reply
     result.dev_id = request.unit
-    reply = wrap(result)
-    if request.reads:
-        request.reply, request.reply_version = reply, slave.version
-    return reply
+    return wrap(result)
 
 
 def obey(request: Request, slave: Slave, now: int) -> None:
@@ -124,24 +135,12 @@ def _read_registers(slave: Slave, pdu: Pdu, _now: int) -> Result:
     return reg.ReadInputRegistersResponse(registers=values)
 
 
-def _write_coil(slave: Slave, pdu: Pdu, now: int) -> Result:
-    error = slave.write_bits(pdu.address, pdu.bits, now)
-    return error or bit.WriteSingleCoilResponse(address=pdu.address, bits=pdu.bits)
-
-
-def _write_coils(slave: Slave, pdu: Pdu, now: int) -> Result:
-    error = slave.write_bits(pdu.address, pdu.bits, now)
-    return error or bit.WriteMultipleCoilsResponse(address=pdu.address, count=pdu.count)
-
-
-def _write_register(slave: Slave, pdu: Pdu, now: int) -> Result:
-    error = slave.write(pdu.address, pdu.registers, now)
-    return error or reg.WriteSingleRegisterResponse(address=pdu.address, registers=pdu.registers)
+def _write_bits(slave: Slave, pdu: Pdu, now: int) -> Result:
+    return slave.write_bits(pdu.address, pdu.bits, now)
 
 
 def _write_registers(slave: Slave, pdu: Pdu, now: int) -> Result:
-    error = slave.write(pdu.address, pdu.registers, now)
-    return error or reg.WriteMultipleRegistersResponse(address=pdu.address, count=pdu.count)
+    return slave.write(pdu.address, pdu.registers, now)
 
 
 def _mask_register(slave: Slave, pdu: Pdu, now: int) -> Result:
@@ -150,8 +149,7 @@ def _mask_register(slave: Slave, pdu: Pdu, now: int) -> Result:
     if isinstance(old, int):
         return old
     new = (old[0] & pdu.and_mask) | (pdu.or_mask & ~pdu.and_mask & 0xFFFF)
-    error = slave.write(pdu.address, [new], now)
-    return error or reg.MaskWriteRegisterResponse(pdu.address, pdu.and_mask, pdu.or_mask)
+    return slave.write(pdu.address, [new], now)
 
 
 def _write_and_read(slave: Slave, pdu: Pdu, now: int) -> Result:
@@ -179,6 +177,29 @@ def _identify(slave: Slave, pdu: Pdu, _now: int) -> Result:
     reply = mei.ReadDeviceInformationResponse(pdu.read_code, dict(chosen))
     reply.conformity = _CONFORMITY
     return reply
+
+
+# Confirmations.
+
+
+def _coil_written(pdu: Pdu) -> ModbusPDU:
+    return bit.WriteSingleCoilResponse(address=pdu.address, bits=pdu.bits)
+
+
+def _coils_written(pdu: Pdu) -> ModbusPDU:
+    return bit.WriteMultipleCoilsResponse(address=pdu.address, count=pdu.count)
+
+
+def _register_written(pdu: Pdu) -> ModbusPDU:
+    return reg.WriteSingleRegisterResponse(address=pdu.address, registers=pdu.registers)
+
+
+def _registers_written(pdu: Pdu) -> ModbusPDU:
+    return reg.WriteMultipleRegistersResponse(address=pdu.address, count=pdu.count)
+
+
+def _register_masked(pdu: Pdu) -> ModbusPDU:
+    return reg.MaskWriteRegisterResponse(pdu.address, pdu.and_mask, pdu.or_mask)
 
 
 # What is a well-formed request; `data` begins with the function code.
@@ -226,11 +247,11 @@ _FUNCTIONS = {
     2: _Function(_asks(2000), _read_bits, reads=True),
     3: _Function(_asks(125), _read_registers, reads=True),
     4: _Function(_asks(125), _read_registers, reads=True),
-    5: _Function(_coil_right, _write_coil),
-    6: _Function(_exactly(5), _write_register),
-    15: _Function(_coils_right, _write_coils),
-    16: _Function(_registers_right, _write_registers),
-    22: _Function(_exactly(7), _mask_register),
+    5: _Function(_coil_right, _write_bits, confirm=_coil_written),
+    6: _Function(_exactly(5), _write_registers, confirm=_register_written),
+    15: _Function(_coils_right, _write_bits, confirm=_coils_written),
+    16: _Function(_registers_right, _write_registers, confirm=_registers_written),
+    22: _Function(_exactly(7), _mask_register, confirm=_register_masked),
     23: _Function(_both_right, _write_and_read),
     43: _Function(_identify_right, _identify, reads=True),
 }

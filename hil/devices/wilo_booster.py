@@ -149,7 +149,7 @@ class WiloBooster(Slave):
 
     def deadline(self) -> int:
         """The next turn of the loop, or the timer's end."""
-        return min(super().deadline(), self._tick, self.watchdog.deadline(), NEVER)
+        return min(super().deadline(), self._tick, self.watchdog.due, NEVER)
 
     def restarted(self, now: int) -> None:
         """Its own settings hold."""
