@@ -8,7 +8,8 @@ first. A probe that fits is decisive, and one that does not rules its profile ou
 from drivers.device import BAD, Device
 from drivers.identity import MATCH, MISMATCH
 from drivers.profile import Profile
-from protocols.modbus.pdu import EXCEPTION, GOOD, READ_HOLDING, read
+from drivers.profile_scan import Scan
+from protocols.modbus.pdu import EXCEPTION, GOOD, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     from drivers.bus import Result
     from drivers.tools.line import Line
 
-_MOST_MODELS = 64
-_END_OF_MODELS = 0xFFFF
-_LAST = 65535
+_BAD_SHARE = 4  # one reading in so many may be implausible: a device says "no value" that way
 _ABSENT = (1, 2)  # exceptions: no such function, no such registers
 PROBE = "probe"
 RESEMBLES = "resembles"
@@ -65,37 +64,17 @@ class Model:
 
     def at(self, unit: Unit) -> Profile:
         """The profile, at the place where this unit has it; at the usual one when not found."""
-        scan = self._profile.scan
-        for base in scan.get("bases", ()):
-            found = _walk(unit, scan, base)
-            if found == self._profile.base:
-                return self._profile
-            if found is not None:
-                return Profile(self._raw, every=self._every, base=found)
-        return self._profile
-
-
-def _walk(unit: Unit, scan: "Any", base: int) -> "int | None":
-    """Where the model wanted begins in the chain of models that `base` may start.
-
-    The chain is the words that mark it, then for each model its number, its length and so many
-    registers, and 0xFFFF at its end ("SunSpec Device Information Model Specification 1.1", 3).
-    """
-    function, words = scan.get("function", READ_HOLDING), tuple(scan["words"])
-    marked = unit.ask(read(function, base, len(words)))
-    if marked.status != GOOD or marked.values != words:
-        return None
-    at = base + len(words)
-    for _ in range(_MOST_MODELS):
-        if at > _LAST - 1:
-            return None
-        head = unit.ask(read(function, at, 2))
-        if head.status != GOOD or head.values[0] == _END_OF_MODELS:
-            return None
-        if head.values[0] == scan["model"]:
-            return at
-        at += 2 + head.values[1]
-    return None
+        if not self._profile.scan:
+            return self._profile
+        scan = Scan(self._profile.scan)
+        asked = scan.request()
+        while asked is not None:
+            result = unit.ask(read(*asked))
+            scan.answer(result.values if result.status == GOOD else None)
+            asked = scan.request()
+        if scan.base is None or scan.base == self._profile.base:
+            return self._profile
+        return Profile(self._raw, every=self._every, base=scan.base)
 
 
 def identify(unit: Unit, models: "list[Model]") -> "list[Match]":
@@ -110,14 +89,15 @@ def _match(unit: Unit, profile: Profile) -> "Match | None":
     registers = sum(count for _, _, count in profile.blocks)
     if device.identity == MATCH:
         return Match(profile.model, PROBE, registers)
-    if device.probes():
+    if device.probes() or device.identity == MISMATCH:
         return None
     for pdu, tag in device.polls():
         result = unit.ask(pdu)
         if result.status != GOOD:
             return None
         device.accept(tag, result.values, result.at)
-    if BAD in [reading.quality for reading in device.readings]:
+    bad = len([1 for reading in device.readings if reading.quality == BAD])
+    if bad * _BAD_SHARE > len(device.readings):
         return None
     return Match(profile.model, RESEMBLES, registers)
 
@@ -145,3 +125,4 @@ def _look_for_registers(unit: Unit, device: Device) -> None:
             place = (result.code, function, address, address + count - 1)
             device.identity = MISMATCH
             device.mismatch = "exception %d to function %d, registers %d to %d" % place
+            return
