@@ -1,5 +1,6 @@
 """`coldloop modbus` on the bench's fleet: what it finds, reads, writes and refuses, and how."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,7 +167,7 @@ def test_a_lying_profile_stops_the_write(
 def test_write_asks_nobody_without_a_terminal(
     bench: BenchThread, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: SIM115
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     writes = bench.do(lambda b: b.fleet.devices["belimo_valve"].writes)
     assert call("write", bench.ports["bus8"], VALVE, 0, 1) == 2
     assert "add --yes" in complaint(capsys)

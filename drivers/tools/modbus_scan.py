@@ -2,7 +2,9 @@
 
 Not a test of a device: it only reads. Each unit is asked one question of each function until it
 says anything; an exception is an answer too. Function by function over all units, so that the usual
-devices appear early. A gateway's "the target does not answer" (exceptions 10, 11) is no device.
+devices appear early. Only who answered is asked for its identification (43/14), unless --functions
+says otherwise: some slaves lose step at a function that they do not know, also when another unit
+was asked, and hardly a device answers to nothing else. A gateway's "the target does not answer" (exceptions 10, 11) is no device.
 
 Bytes that are no reply are kept as evidence: with the wrong baud rate or parity a line answers, but
 with rubbish, and two devices with one number answer at once.
@@ -245,9 +247,9 @@ def add_scan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--functions",
         type=_choices(tuple(_PROBES), int),
-        default=list(_PROBES),
+        default=[3, 4, 1],
         metavar="F,…",
-        help="functions to ask with, in order (3,4,1,43)",
+        help="functions to look for devices with, in order, of 3, 4, 1, 43 (3,4,1)",
     )
     add_timeout(parser, TIMEOUT_MS)
 
