@@ -103,10 +103,7 @@ class Fieldbus:
 
     def settled(self) -> bool:
         """Say whether every fast poll of this cycle has been answered or given up."""
-        for station in self.stations:
-            if not station.settled():
-                return False
-        return True
+        return False not in [station.settled() for station in self.stations]
 
     def collect(self, bus: Bus) -> None:
         """Hand the results of one bus to its stations."""
@@ -124,9 +121,7 @@ class Fieldbus:
 
     def overloaded_buses(self) -> "list[str]":
         """Name the buses that have not kept up with their polls for some cycles in a row."""
-        return [
-            name for name, count in zip(self.names, self._overrun) if count >= OVERLOADED_AFTER
-        ]
+        return [name for name, count in zip(self.names, self._overrun) if count >= OVERLOADED_AFTER]
 
     def transactions(self) -> int:
         """Count the transactions of all buses."""

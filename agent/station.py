@@ -13,9 +13,9 @@ two such polls do not, it is written again. After `_STUBBORN_AFTER` writes that 
 tried on. A device that has been away is written to as soon as it is back.
 """
 
-from drivers.bus import OK, STOP, WRITE
 from drivers.device import Device
 from drivers.identity import MATCH, MISMATCH, UNKNOWN
+from drivers.job import OK, STOP, WRITE
 from drivers.plan import Layout
 from protocols.errors import EncodeError
 from protocols.timing import MILLISECOND
@@ -23,7 +23,9 @@ from protocols.timing import MILLISECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.config import DeviceConfig
-    from drivers.bus import Bus, Result
+    from drivers.bus import Bus
+    from drivers.job import Result
+    from drivers.plan import Item
     from drivers.profile import Profile
     from drivers.wire import Wire
 
@@ -42,7 +44,7 @@ _REFUSALS = (2, 3)  # exceptions that mean: I have no such registers, or not so 
 
 
 def layouts(profile: "Profile", wire: "Wire", stops: bool) -> "tuple[Layout, Layout]":
-    """The plans of a device's fast and slow points; `stops`: something on the bus may be stopped."""
+    """The plans of a device's fast and slow points; `stops`: the bus has something to stop."""
     fixed = list(profile.fixed_blocks)
     if profile.own_blocks:
         fixed.extend(profile.blocks)
@@ -54,10 +56,10 @@ def layouts(profile: "Profile", wire: "Wire", stops: bool) -> "tuple[Layout, Lay
     return fast, Layout(rest, wire, profile.holes, fixed, longest)
 
 
-def _inside(item: "object", blocks: "list[tuple[int, int, int]]") -> bool:
-    function, address, count = item.function, item.address, item.registers  # type: ignore[attr-defined]
-    for code, start, size in blocks:
-        if code == function and start <= address and address + count <= start + size:
+def _inside(item: "Item", blocks: "list[tuple[int, int, int]]") -> bool:
+    for function, start, size in blocks:
+        end = item.address + item.registers
+        if function == item.function and start <= item.address and end <= start + size:
             return True
     return False
 

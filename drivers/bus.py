@@ -7,7 +7,8 @@ Theory of operation, RTU. A request waits until the line has been silent for t3.
 (`drivers.wire`). Its reply must come within the unit's own time limit (`drivers.health`), counted
 from the end of the request on the wire, and the time of its own characters. On a line that hands
 bytes over as they come (it is watched; some gateways hold whole frames back) the reply must begin
-within that limit, and gets the time of its characters once it has. After a timeout the line must be silent for `drain_us`; bytes extend that, up to `_PATIENCE_US`.
+within that limit, and gets the time of its characters once it has. After a timeout the line must be
+silent for `drain_us`; bytes extend that, up to `_PATIENCE_US`.
 
 Order. Three levels: STOP, then WRITE, then POLL. STOP and WRITE wait for no drain, only for t3.5,
 and are not held by shadows; so a stop leaves one transaction and t3.5 after it was asked for at the
@@ -16,27 +17,40 @@ on the wire), which then is "superseded": an old value never goes out after a ne
 
 Truth. What may still come from a request that was given up is kept apart by `drivers.shadows`. A
 write whose echo could be an older one's is "unsure", not "ok". A reply that ends before it can have
-been sent (the wire's time and the unit's fastest response) is a second copy of the last one: once a
+been sent (the wire's time and the unit's fastest response) is a second copy of the last: once a
 line has shown that its bytes take their time, such a reply is refused; before that, what a copy
 could answer waits until the copy would have come.
 Exceptions 05 and 06 mean "busy": asked again after a pause, `_BUSY_TRIES` times.
 
 Dead units. A unit that is silent `drivers.health.DEAD_AFTER` times in a row gets no more polls:
-`submit` returns False at once. The bus itself probes it with the shortest of its polls, when nothing
-else is waiting, and within `_PROBE_SHARE` of the time; a good probe is handed out as the poll's
-result. Writes are still tried, once.
+`submit` returns False at once. The bus itself probes it with the shortest of its polls, when
+nothing else is waiting, and within `_PROBE_SHARE` of the time; a good probe is handed out as the
+poll's result. Writes are still tried, once.
 
-TCP needs no silence and no shadows: transaction numbers tell replies apart. A stream out of step, or
-one that is silent for long, is closed ("close" in the outbox), and everything that waits is lost
-until the port is reported open again.
+TCP needs no silence and no shadows: transaction numbers tell replies apart. A stream out of step,
+cut inside a reply or silent for long is closed ("close" in the outbox), and everything that waits is
+lost until the port is reported open again.
 """
 
 from drivers.health import DEAD_AFTER, Health
-from drivers.shadows import Shadows, overlap, written
+from drivers.job import (
+    BUSY,
+    LOST,
+    MISMATCH,
+    POLL,
+    SUPERSEDED,
+    TIMEOUT,
+    UNSURE,
+    Job,
+    Result,
+    alike,
+    replaces,
+)
+from drivers.shadows import Shadows
 from drivers.wire import Wire
 from protocols.errors import EncodeError
 from protocols.modbus import rtu, tcp
-from protocols.modbus.pdu import EXCEPTION, GOOD, reply_head, reply_length
+from protocols.modbus.pdu import EXCEPTION, GOOD, reply_length
 from protocols.timing import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
@@ -48,15 +62,7 @@ if TYPE_CHECKING:
     Values = tuple[int, ...]
     Action = tuple[int, str, bytes]
 
-OK = GOOD
-TIMEOUT = "timeout"
-MISMATCH = "mismatch"
-LOST = "lost"
-BUSY = "busy"
-UNSURE = "unsure"
-SUPERSEDED = "superseded"
-
-POLL, WRITE, STOP = 0, 1, 2
+__all__ = ("Bus", "Result")
 
 _PATIENCE_US = 250 * MILLISECOND
 _URGENT_PATIENCE_US = 20 * MILLISECOND
@@ -72,75 +78,6 @@ _PROBE_OVERDUE_US = 7 * SECOND
 _PACED_AFTER = 8
 _COPY_US = 5 * MILLISECOND
 _STREAM_SILENT = 2 * DEAD_AFTER
-
-
-class Result:
-    """What became of one job.
-
-    `status`: "ok" (`values` of a read; none for a write), "unsure" (a write, perhaps answered by an
-    older one's echo), "exception" or "busy" (`code`), "timeout" (nothing), "mismatch" (`reason`
-    names what did not match), "superseded" (by a newer write), "lost" (the port went away). `at` is
-    when it was known: for a reply the arrival of its last byte.
-    """
-
-    __slots__ = ("at", "code", "reason", "status", "tag", "unit", "values")
-
-    def __init__(
-        self,
-        tag: "Any",
-        unit: int,
-        status: str,
-        code: int,
-        values: "Values",
-        at: int,
-        reason: str = "",
-    ) -> None:
-        self.tag = tag
-        self.unit = unit
-        self.status = status
-        self.code = code
-        self.values = values
-        self.at = at
-        self.reason = reason
-
-
-class _Job:
-    """A request that waits or is on the wire. `probe`: made by the bus itself."""
-
-    __slots__ = (
-        "after",
-        "busy",
-        "early",
-        "first",
-        "health",
-        "level",
-        "partial",
-        "pdu",
-        "probe",
-        "retries",
-        "spare",
-        "tag",
-        "unit",
-        "unsure",
-    )
-
-    def __init__(
-        self, unit: int, pdu: bytes, tag: "Any", level: int, retries: int, health: Health
-    ) -> None:
-        self.unit = unit
-        self.pdu = pdu
-        self.tag = tag
-        self.level = level
-        self.retries = retries
-        self.health = health
-        self.after = 0
-        self.busy = 0
-        self.first = True
-        self.early = False
-        self.partial = False
-        self.spare = 0
-        self.probe = False
-        self.unsure = False
 
 
 class Bus:
@@ -198,9 +135,9 @@ class Bus:
         self._health: dict[int, Health] = {}
         self._dead: list[int] = []
         self._shadows = Shadows(late_us)
-        self._queue: list[_Job] = []
-        self._urgent: list[_Job] = []
-        self._job: _Job | None = None
+        self._queue: list[Job] = []
+        self._urgent: list[Job] = []
+        self._job: Job | None = None
         self._sent = 0
         self._earliest = 0
         self._due_all = 0
@@ -274,7 +211,7 @@ class Bus:
         if not self.open or len(queue) >= self._limit:
             self.refused += 1
             return False
-        job = _Job(unit, pdu, tag, urgent, retries, health)
+        job = Job(unit, pdu, tag, urgent, retries, health)
         if urgent:
             self._replace_older(job)
             at = len([1 for other in queue if other.level >= urgent])
@@ -292,22 +229,18 @@ class Bus:
         if health.probe is None or reply_length(pdu) <= reply_length(health.probe[0]):
             health.probe = (pdu, tag)
 
-    def _replace_older(self, job: _Job) -> None:
+    def _replace_older(self, job: Job) -> None:
         """Take waiting writes out whose registers `job` writes anew."""
         if not self._urgent and self._job is None:
             return
-        place = written(job.pdu)
         for other in list(self._urgent):
-            if other.tag == job.tag:
-                continue  # a sequence of one command
-            if other.unit == job.unit and overlap(place, written(other.pdu)):
+            if replaces(job, other):
                 self._urgent.remove(other)
                 self._supersede(other)
-        now = self._job
-        if now is not None and now.tag != job.tag and now.unit == job.unit and overlap(place, written(now.pdu)):
-            now.retries = 0
+        if self._job is not None and replaces(job, self._job):
+            self._job.retries = 0
 
-    def _supersede(self, job: _Job) -> None:
+    def _supersede(self, job: Job) -> None:
         self.superseded += 1
         self._results.append(Result(job.tag, job.unit, SUPERSEDED, 0, (), self._sent))
 
@@ -363,7 +296,7 @@ class Bus:
         elif answer is not None and self._job is None:
             self._send(now)
 
-    def _answered(self, job: _Job, found: "Answer", now: int) -> None:
+    def _answered(self, job: Job, found: "Answer", now: int) -> None:
         """A final reply has come, good or not."""
         answer: Answer | None = found
         if self.serial:
@@ -385,7 +318,7 @@ class Bus:
         else:
             self._finish(job, answer[0], answer[1], answer[2], now)
 
-    def _too_early(self, job: _Job, now: int) -> bool:
+    def _too_early(self, job: Job, now: int) -> bool:
         """Whether the reply ended before it can have been sent, on a line that shows such times."""
         ended = now - self.wire.chars_us(self.client.trailing) if self.client.trailing else now
         spare = ended - self._earliest + self.wire.chars_us(2)  # how chunks are rounded
@@ -450,7 +383,7 @@ class Bus:
         self._wake_at = self._free_at = now + _RIVAL_US
         return True
 
-    def _start(self, job: _Job, now: int) -> None:
+    def _start(self, job: Job, now: int) -> None:
         client, shadows = self.client, self._shadows
         doubtful = False
         if shadows.late:
@@ -482,7 +415,7 @@ class Bus:
         held_back = reply if reply < _BUFFERED else _BUFFERED
         self._wake_at = now + timeout + self.wire.chars_us(sent + held_back)
 
-    def _next(self, now: int) -> "_Job | None":
+    def _next(self, now: int) -> "Job | None":
         """Take the first job that may go; None (and a later deadline) if there is none."""
         queue = self._urgent or self._queue
         shadows = self._shadows
@@ -496,16 +429,16 @@ class Bus:
             shadows.prune(now)
         return self._first_free(now)
 
-    def _first_free(self, now: int) -> "_Job | None":
+    def _first_free(self, now: int) -> "Job | None":
         """The first job that neither a pause nor a shadow holds."""
-        held: list[_Job] = []
+        held: list[Job] = []
         free_at = NEVER
         for queue in (self._urgent, self._queue):
             for i, job in enumerate(queue):
                 until = job.after
                 if not job.level:
                     until = max(until, self._shadows.until(job, now))
-                    if [1 for other in held if _alike(other, job)]:
+                    if [1 for other in held if alike(other, job)]:
                         until = NEVER  # it must not overtake what looks the same
                 if until <= now:
                     return queue.pop(i)
@@ -514,11 +447,11 @@ class Bus:
         for job in held:
             proof = None if job.after > now else self._shadows.distinguishing(job, now)
             if proof is not None:
-                return _Job(job.unit, proof, None, POLL, 0, job.health)
+                return Job(job.unit, proof, None, POLL, 0, job.health)
         self._wake_at = free_at
         return None
 
-    def _next_probe(self, now: int) -> "_Job | None":
+    def _next_probe(self, now: int) -> "Job | None":
         """A probe of the dead unit whose turn it is, if this is the time for it."""
         self._wake_at = NEVER
         best: Health | None = None
@@ -536,7 +469,7 @@ class Bus:
         if now < due or in_the_way:
             self._wake_at = max(due, self.idle_until + MILLISECOND) if in_the_way else due
             return None
-        job = _Job(unit, best.probe[0], best.probe[1], POLL, 0, best)
+        job = Job(unit, best.probe[0], best.probe[1], POLL, 0, best)
         job.probe = True
         held = self._shadows.until(job, now) if self.serial else 0
         if held > now:
@@ -548,7 +481,7 @@ class Bus:
     def _probe_due(self) -> int:
         return self._probe_from if self._dead else NEVER
 
-    def _used(self, job: _Job, until: int) -> None:
+    def _used(self, job: Job, until: int) -> None:
         """Book the time that a transaction took; a probe must then pause for its share."""
         took = until - self._sent + self._gap
         self.busy_us += took
@@ -556,7 +489,7 @@ class Bus:
             self.probe_us += took
             self._probe_from = until + took * (_PROBE_SHARE - 1)
 
-    def _finish(self, job: _Job, status: str, code: int, values: "Values", now: int) -> None:
+    def _finish(self, job: Job, status: str, code: int, values: "Values", now: int) -> None:
         """Hand over the result of the job on the wire."""
         self._used(job, now)
         self._job = None
@@ -570,10 +503,10 @@ class Bus:
         reason = self.client.reason if status in (TIMEOUT, MISMATCH) else ""
         if job.unsure and status == GOOD:
             status = UNSURE
-        if not job.probe or status == GOOD or status == EXCEPTION:
+        if not job.probe or status in (GOOD, EXCEPTION):
             self._results.append(Result(job.tag, job.unit, status, code, values, now, reason))
 
-    def _count(self, job: _Job, status: str) -> None:
+    def _count(self, job: Job, status: str) -> None:
         if job.probe and status in (TIMEOUT, MISMATCH):
             return
         self.transactions += 1
@@ -582,7 +515,7 @@ class Bus:
             if status == EXCEPTION:
                 self.exceptions += 1
 
-    def _expect_copy(self, job: _Job, now: int) -> None:
+    def _expect_copy(self, job: Job, now: int) -> None:
         """A slave may say it twice: remember that until the second copy would have come.
 
         On a line that shows true times a copy within `_copy` is mostly too early to be the reply
@@ -596,7 +529,7 @@ class Bus:
             until = now + self.wire.chars_us(self.client.reply_length) + self._drain
         self._shadows.copy(job.unit, job.pdu, until, now)
 
-    def _pause(self, job: _Job, code: int, now: int) -> None:
+    def _pause(self, job: Job, code: int, now: int) -> None:
         """The device is busy: ask again later, and let the others go on."""
         self.busy += 1
         if job.busy >= _BUSY_TRIES or job.probe or job.tag is None:
@@ -608,15 +541,13 @@ class Bus:
         job.first = True
         self._requeue(job, False)
 
-    def _requeue(self, job: _Job, in_front: bool) -> None:
+    def _requeue(self, job: Job, in_front: bool) -> None:
         """Put the job from the wire back, unless a newer write has replaced it meanwhile."""
         self._job = None
         queue = self._urgent if job.level else self._queue
         if job.level:
-            place = written(job.pdu)
             for other in queue:
-                same = other.unit == job.unit and other.tag != job.tag
-                if same and overlap(place, written(other.pdu)):
+                if replaces(other, job):
                     self._supersede(job)
                     return
             at = len([1 for other in queue if other.level > job.level])
@@ -624,7 +555,7 @@ class Bus:
         else:
             queue.insert(0 if in_front else len(queue), job)
 
-    def _time_out(self, job: _Job, now: int) -> None:
+    def _time_out(self, job: Job, now: int) -> None:
         """No reply in time: drain the line, remember that the reply may still come."""
         self.client.stop()
         if job.early:  # what was refused was the reply after all
@@ -649,7 +580,7 @@ class Bus:
         elif not self.serial and self._silent_in_a_row >= _STREAM_SILENT:
             self._close(now, "stream silent")
 
-    def _bury(self, job: _Job, now: int) -> None:
+    def _bury(self, job: Job, now: int) -> None:
         """A unit has died: its waiting polls are given up at once."""
         self._dead.append(job.unit)
         job.retries = 0
@@ -663,7 +594,7 @@ class Bus:
             self._count(other, TIMEOUT)
             self._results.append(Result(other.tag, other.unit, TIMEOUT, 0, (), now))
 
-    def _try_again(self, job: _Job, now: int) -> None:
+    def _try_again(self, job: Job, now: int) -> None:
         """Queue the job once more in front, or give it up."""
         status = MISMATCH if self.client.reason else TIMEOUT
         if self.client.reason:
@@ -705,8 +636,3 @@ class Bus:
         self._wake_at = NEVER
         self._patience = NEVER
         self.client.reset()
-
-
-def _alike(one: _Job, two: _Job) -> bool:
-    """Whether two polls of a unit have the same kind of reply, so that they keep their order."""
-    return one.unit == two.unit and reply_head(one.pdu) == reply_head(two.pdu)

@@ -3,8 +3,8 @@
 Not a bus: it sends nothing and holds no queue. One `Health` a unit address.
 
 The time limit of a reply comes from the device's own response times, as in TCP (RFC 6298): smoothed
-mean plus four times the smoothed deviation, within bounds. A reply after a retry is no sample, since
-it may belong to the first attempt (Karn's rule). After a silence the retry has half as much time
+mean plus four times the smoothed deviation, within bounds. A reply after a retry is no sample: it
+may belong to the first attempt (Karn's rule). After a silence the retry has half as much time
 again, and the deviation grows; it falls slowly, so that a device that is slow now and then is soon
 waited for. It is not doubled as in TCP: a stop must not wait behind it.
 

@@ -98,9 +98,7 @@ def _barrier(start: int, end: int, barred: "Sequence[Span]") -> bool:
     return False
 
 
-def _cut(
-    spans: "list[Span]", wire: "Wire", barred: "Sequence[Span]", longest: int
-) -> "list[Span]":
+def _cut(spans: "list[Span]", wire: "Wire", barred: "Sequence[Span]", longest: int) -> "list[Span]":
     """Cut the sorted spans of one function into the cheapest blocks."""
     function = spans[0][0]
     least = [0]

@@ -41,7 +41,8 @@ class Pump:
             return
         self.asked, self.running = percent, run
         raw = self.station.device.raw(self._setpoint, percent)
-        self.station.want((self._run if run else self._stop) + [(self._setpoint, raw)], stop=not run)
+        command = self._run if run else self._stop
+        self.station.want(command + [(self._setpoint, raw)], stop=not run)
 
     def _armed(self) -> bool:
         readback = self.station.device.readback

@@ -215,13 +215,12 @@ class Client:
         waiting = []
         need = size + _SHORTEST - 1
         for at, end in self._pending:
-            if end <= size and self._grows:
-                end = self._measured(at, end)
-            if end > size:
-                waiting.append((at, end))
-                need = min(need, end)
-            elif self._is_reply(at, end):
-                return self._take(at, end)
+            due = self._measured(at, end) if self._grows and end <= size else end
+            if due > size:
+                waiting.append((at, due))
+                need = min(need, due)
+            elif self._is_reply(at, due):
+                return self._take(at, due)
         self._pending = waiting
         self._need = need
         return None
@@ -322,7 +321,6 @@ class Client:
             self.mismatches += 1
             verdict = judge(self._pdu, piece[1:-2])[0]
             self.reason = "late exception" if verdict == EXCEPTION else verdict
-
 
     def _is_rival(self, piece: bytes) -> bool:
         """Whether it is another master's read whose reply would begin like ours."""

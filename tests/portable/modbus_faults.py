@@ -1,8 +1,8 @@
-"""A scripted slave with every kind of bad manners, and the verdict on a bus that talks to it.
+"""A scripted slave with every kind of bad manners.
 
-Not a test: the table of faults of docs/modbus.md, used in virtual time by the tests and in real time,
-over a pseudo-terminal or a socket, by benchmarks/modbus.py. The slave gets one request with a fault
-and a second one without; register n of a unit holds a number that says which it is.
+Not a test: the table of faults of docs/modbus.md, used in virtual time by the tests, and in real
+time, over a pseudo-terminal or a socket, by benchmarks/modbus.py. The slave gets one request with a
+fault and others without; a register holds a number that says which unit's and which it is.
 """
 
 import struct
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     Script = list[tuple[int, bytes]]
 
 TURNAROUND = 5_000
-LATE = 350_000
-"""When a late reply comes, microseconds after the request: after every client's time limit."""
+LATE = (30_000, 470_000)
+"""When a late reply comes: least microseconds after the request, and how many more."""
 
 
 class Lcg:
@@ -93,11 +93,11 @@ def _dead(slave: Slave, frame: bytes, good: bytes) -> "Script":
 
 
 def _late(slave: Slave, frame: bytes, good: bytes) -> "Script":
-    return [(LATE + slave.lcg.below(100_000), good)]
+    return [(LATE[0] + slave.lcg.below(LATE[1]), good)]
 
 
 def _late_twice(slave: Slave, frame: bytes, good: bytes) -> "Script":
-    at = LATE + slave.lcg.below(60_000)
+    at = LATE[0] + slave.lcg.below(LATE[1] - 60_000)
     return [(at, good), (at + 20_000 + slave.lcg.below(40_000), good)]
 
 

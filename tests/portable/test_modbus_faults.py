@@ -105,7 +105,8 @@ def check(framing, fault, seed):
     eq((framing, fault, seed, case.wrong), (framing, fault, seed, []))
     assert case.good >= 12, (framing, fault, seed, case.good)
     if fault in USED_AT_ONCE:
-        assert case.used_after is not None and case.used_after <= 5000, (framing, fault, seed)
+        assert case.used_after is not None
+        assert case.used_after <= 5000, (framing, fault, seed)
     return case
 
 

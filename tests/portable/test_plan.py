@@ -43,7 +43,7 @@ def test_the_wire_is_what_the_standard_says():
 def test_a_gap_is_read_through_exactly_where_that_is_cheaper():
     for baud in (9600, 19200, 38400, 115200):
         wire = Wire(baud, 11, 5000)
-        for gap in range(0, 100):
+        for gap in range(100):
             blocks = plan(items(0, gap + 1), wire)
             together = [(3, 0, gap + 2)]
             apart = [(3, 0, 1), (3, gap + 1, 1)]
@@ -152,19 +152,20 @@ def test_a_missing_point_is_left_out_and_asked_again_alone():
     eq((layout.blocks, layout.due), ([(3, 0, 2), (3, 3, 3)], 3 * RETRY_US))
     layout.retry(layout.due)
     layout.accept((3, 2, 1))
-    assert layout.missing == [] and layout.due > 1 << 60
+    eq(layout.missing, [])
+    assert layout.due > 1 << 60
 
 
 def test_a_device_that_refuses_everything_comes_back():
     points = items(0, 1, 2, 9, (20, 2))
     layout = Layout(points, WIRE, (), [(3, 20, 8)])
-    serve(layout, lambda block: True)
+    serve(layout, lambda _: True)
     eq(layout.blocks, [])
     version = layout.version
     layout.refuse((3, 0, 99), 5)  # a block of an older plan
     eq(layout.version, version)
     layout.retry(layout.due)
-    eq(serve(layout, lambda block: False), 0)
+    eq(serve(layout, lambda _: False), 0)
     eq(layout.missing, [])
     covered = [block for block in layout.blocks if block[1] <= 9 < block[1] + block[2]]
     eq(len(covered), 1)

@@ -4,15 +4,22 @@ Not a test and not the bench's line: a few dozen lines that run on both interpre
 time of the baud rate both ways; a slave answers `turnaround_us` after the last byte.
 """
 
+from drivers.bus import Bus
+from drivers.job import STOP
+from protocols.modbus import pdu
 from protocols.modbus.crc import sealed
+from protocols.timing import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from drivers.bus import Bus, Result
+    from drivers.job import Result
 
-NEVER = 1 << 62
+    Tag = tuple[int, int]
+
+COUNT = 20
+"""Registers of a poll."""
 
 
 class Slave:
@@ -89,3 +96,84 @@ class VirtualLine:
                 part = reply[at : at + self.chunk]
                 end = begin + int((at + len(part)) * self._char + 0.999)
                 self._coming.append((end, part))
+
+
+def full_load(baud: int, units: "list[int]", seconds: int) -> int:
+    """Every unit asked again as soon as it has answered; returns transactions in the time."""
+    bus = Bus(4, "rtu", baud, 11)
+    line = VirtualLine(bus, [Slave(unit) for unit in units], baud)
+    done = [0]
+
+    def ask(results: "list[Result]", now: int) -> None:
+        for result in results:
+            assert result.status == "ok", result.status
+            assert result.values == tuple(range(result.tag, result.tag + COUNT))
+            done[0] += 1
+            bus.submit(result.unit, pdu.read_holding(result.tag, COUNT), result.tag)
+
+    for unit in units:
+        for block in range(2 if len(units) == 1 else 1):
+            bus.submit(unit, pdu.read_holding(100 * block, COUNT), 100 * block)
+    line.run(seconds * SECOND, ask)
+    return done[0]
+
+
+class Poller:
+    """Ten units polled once a second for two blocks, some of them dead."""
+
+    def __init__(self, dead: int) -> None:
+        self.bus = Bus(4, "rtu", 19200, 11, timeout_us=200_000)
+        self.slaves = [Slave(unit) for unit in range(1, 11)]
+        for slave in self.slaves[:dead]:
+            slave.dead = True
+        self.line = VirtualLine(self.bus, self.slaves, 19200)
+        self.waiting: set[Tag] = set()
+        self.seen: dict[Tag, int] = {}
+        self.worst: dict[int, int] = {}
+        self.now = 0
+
+    def collect(self, results: "list[Result]", now: int) -> None:
+        """Take results."""
+        for result in results:
+            self.waiting.discard(result.tag)
+            if result.status == "ok":
+                unit = result.unit
+                last = self.seen.get(result.tag, now)
+                self.worst[unit] = max(self.worst.get(unit, 0), now - last)
+                self.seen[result.tag] = now
+
+    def cycle(self) -> None:
+        """Poll what is not asked for, and let a second pass."""
+        self.bus.idle_until = self.now + SECOND
+        for slave in self.slaves:
+            for block in (0, 1):
+                tag = (slave.unit, block)
+                request = pdu.read_holding(50 * block, 20)
+                if tag not in self.waiting and self.bus.submit(slave.unit, request, tag):
+                    self.waiting.add(tag)
+        self.now += SECOND
+        self.line.run(self.now, self.collect)
+
+
+def stop_delay(baud: int, count: int, dead: bool, when: int) -> int:
+    """From the decision to the first byte of a stop, under full load of reads of `count`."""
+    bus = Bus(4, "rtu", baud, 11, timeout_us=200_000)
+    slaves = [Slave(unit) for unit in (1, 2, 3)]
+    line = VirtualLine(bus, slaves, baud)
+
+    def ask(results: "list[Result]", now: int) -> None:
+        for result in results:
+            if result.tag != "stop":
+                bus.submit(result.unit, pdu.read_holding(0, count), result.tag)
+
+    for slave in slaves:
+        for tag in range(4):
+            bus.submit(slave.unit, pdu.read_holding(0, count), tag)
+    line.run(3 * SECOND, ask)
+    slaves[0].dead = dead
+    line.run(3 * SECOND + when, ask)
+    decided = line.now
+    line.first_bytes = []
+    bus.submit(2, pdu.write_single(0, 0), "stop", STOP)
+    line.run(decided + SECOND, ask)
+    return min([at for at, _, function in line.first_bytes if function == 6]) - decided
