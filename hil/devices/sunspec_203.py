@@ -3,7 +3,8 @@
 The map is sunspec/models' model_1 and model_203: "SunS", the common model, the meter, the end mark.
 It may begin at 40000, 50000 or 0 (0-based), so that a master has to look for it. Currents, voltages
 and powers are int16 times 10^SF; the power's scale factor follows the load (a value that no longer
-fits is shown ten times coarser), so it has to be read together with the value. 0x8000 means "not
+fits is shown ten times coarser), so it has to be read together with the value. The power factor
+stands in percent. 0x8000 means "not
 implemented" or "no value", 0 in an accumulator "not accumulated".
 """
 
@@ -77,7 +78,7 @@ class SunSpec203(Meter):
         changed |= self._powers(W, W_SF, list(mains.watts))
         changed |= self._powers(VA, VA_SF, [mains.va(p) for p in PHASES])
         changed |= self._powers(VAR, VAR_SF, [mains.va(p) * mains.reactive for p in PHASES])
-        changed |= self._group(PF, [mains.power_factor] * 3, _PF_SF, _mean)
+        changed |= self._group(PF, [100.0 * mains.power_factor] * 3, _PF_SF, _mean)
         for offset, energy in ((EXPORT, mains.export_wh), (IMPORT, mains.import_wh)):
             words = _ACC32.words(int(energy / 10**_ENERGY_SF) % (1 << 32))
             for i, word in enumerate(words):
