@@ -4,7 +4,8 @@ Not a test of a device: it only reads. Each unit is asked one question of each f
 says anything; an exception is an answer too. Function by function over all units, so that the usual
 devices appear early. Only who answered is asked for its identification (43/14), unless --functions
 says otherwise: some slaves lose step at a function that they do not know, also when another unit
-was asked, and hardly a device answers to nothing else. A gateway's "the target does not answer" (exceptions 10, 11) is no device.
+was asked, and hardly a device answers to nothing else. A gateway's "the target does not answer"
+(exceptions 10, 11) is no device.
 
 Bytes that are no reply are kept as evidence: with the wrong baud rate or parity a line answers, but
 with rubbish, and two devices with one number answer at once.
