@@ -86,6 +86,9 @@ class Fieldbus:
             stops = True in [bool(d.profile.pump or d.profile.valve) for d in with_it]
             wire = wire_of(addresses[device.bus])
             self.stations.append(Station(number, device, bus, wire, stops))
+        for bus in self.buses:
+            blocks = sum([s.blocks for s in self.stations if s.bus is bus])
+            bus.limit = max(bus.limit, 2 * blocks)  # a refused block may become two
         self._overrun = [0] * len(self.buses)
 
     def station(self, name: str) -> Station:

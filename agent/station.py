@@ -122,6 +122,11 @@ class Station:
         return self._open == 0
 
     @property
+    def blocks(self) -> int:
+        """How many requests read all points."""
+        return len(self._polls)
+
+    @property
     def stranger(self) -> bool:
         """Whether another model answers at this address than the profile's."""
         return self.device.identity == MISMATCH

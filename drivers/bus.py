@@ -28,8 +28,8 @@ nothing else is waiting, and within `_PROBE_SHARE` of the time; a good probe is 
 poll's result. Writes are still tried, once.
 
 TCP needs no silence and no shadows: transaction numbers tell replies apart. A stream out of step,
-cut inside a reply or silent for long is closed ("close" in the outbox), and everything that waits is
-lost until the port is reported open again.
+cut inside a reply or silent for long is closed ("close" in the outbox), and everything that waits
+is lost until the port is reported open again.
 """
 
 from drivers.health import DEAD_AFTER, Health
@@ -89,7 +89,7 @@ class Bus:
     superseded jobs are in `lost` and `superseded` alone); `timeouts` and `mismatched` are attempts,
     `retries` further attempts, `refused` jobs that found the queue full or the port closed,
     `skipped` polls of dead units. `busy_us` is the time the wire was in use, `probe_us` that of
-    probes. `client` holds the counters of the bytes. `idle_until` may be set to when the next polls
+    probes. `limit` may be raised for a bus with more polls. `client` holds the counters of the bytes. `idle_until` may be set to when the next polls
     come, so that no probe is in their way.
     """
 
@@ -128,7 +128,7 @@ class Bus:
         self.idle_until = NEVER
         self._units = rtu.UNITS if self.serial else tcp.UNITS
         self._most = timeout_us
-        self._limit = queue_limit
+        self.limit = queue_limit
         self._gap = self.wire.gap_us
         self._drain = max(drain_us, self._gap) if self.serial else 0
         self._copy = min(self._drain, max(_COPY_US, self.wire.chars_us(20)))
@@ -208,7 +208,7 @@ class Bus:
                 return False
             retries = 0
         queue = self._urgent if urgent else self._queue
-        if not self.open or len(queue) >= self._limit:
+        if not self.open or len(queue) >= self.limit:
             self.refused += 1
             return False
         job = Job(unit, pdu, tag, urgent, retries, health)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     Script = list[tuple[int, bytes]]
 
 TURNAROUND = 5_000
+LIMIT = 205_000
+"""After every client's time limit, in microseconds after the request."""
 LATE = (30_000, 470_000)
 """When a late reply comes: least microseconds after the request, and how many more."""
 
@@ -97,7 +99,7 @@ def _late(slave: Slave, frame: bytes, good: bytes) -> "Script":
 
 
 def _late_twice(slave: Slave, frame: bytes, good: bytes) -> "Script":
-    at = LATE[0] + slave.lcg.below(LATE[1] - 60_000)
+    at = LIMIT + slave.lcg.below(200_000)
     return [(at, good), (at + 20_000 + slave.lcg.below(40_000), good)]
 
 
