@@ -88,8 +88,9 @@ class Bus:
     are jobs that were decided on the wire, `errors` those of them that were not "ok" (lost and
     superseded jobs are in `lost` and `superseded` alone); `timeouts` and `mismatched` are attempts,
     `retries` further attempts, `refused` jobs that found the queue full or the port closed,
-    `skipped` polls of dead units. `busy_us` is the time the wire was in use, `probe_us` that of
-    probes. `limit` may be raised for a bus with more polls. `client` holds the counters of the bytes. `idle_until` may be set to when the next polls
+    `skipped` polls of dead units, `early` replies that were too early to be one. `busy_us` is the
+    time the wire was in use, `probe_us` that of probes. `limit` may be raised for a bus with more
+    polls. `client` holds the counters of the bytes. `idle_until` may be set to when the next polls
     come, so that no probe is in their way.
     """
 
