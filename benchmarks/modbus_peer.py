@@ -64,7 +64,7 @@ def coldloop_matcher(kind: str, port: str) -> Read:
         )
         os.write(fd, client.start(unit, request))
         while True:
-            if not poll.poll(200):
+            if not poll.poll(1000):
                 client.stop()
                 return None
             answer = client.feed(os.read(fd, 512))
