@@ -106,6 +106,22 @@ class Port:
             os.close(self.slave)
 
 
+def _script(
+    slave: Slave, fault: str, frame: bytes, heard: int, owed: list[bytes]
+) -> list[tuple[int, bytes]]:
+    """What comes back to request number `heard`; a late reply comes into the wait for the next."""
+    script = slave.script(fault if heard == FAULTY else "none", frame)
+    if not fault.startswith("late"):
+        return script
+    late = [(1_500, old) for old in owed]
+    if not (heard == FAULTY + 1 and fault == "late, twice"):
+        owed.clear()
+    if heard == FAULTY:
+        owed.append(slave.good(frame))
+        script = []
+    return late + script
+
+
 def run(command: list[str], port: Port, slave: Slave, fault: str) -> list[str]:
     """Serve one client to its end; the request number `FAULTY` meets the fault."""
     environment = dict(os.environ, PYTHONPATH=str(ROOT))
@@ -137,17 +153,7 @@ def run(command: list[str], port: Port, slave: Slave, fault: str) -> list[str]:
                 os.write(fd, slave.good(frame))
                 continue
             now = time.monotonic()
-            script = slave.script(fault if heard == FAULTY else "none", frame)
-            if fault.startswith("late"):
-                late = [(1_500, old) for old in owed]  # into the wait for the next reply
-                owed = []
-                if heard == FAULTY:
-                    owed = [slave.good(frame)]
-                    script = []
-                elif heard == FAULTY + 1 and fault == "late, twice":
-                    owed = [part for _, part in late]
-                script = late + script
-            for delay, part in script:
+            for delay, part in _script(slave, fault, frame, heard, owed):
                 coming.append((now + delay / 1e6, len(coming) + heard * 100, fd, part))
             coming.sort()
             heard += 1
