@@ -39,6 +39,7 @@ COMMANDS = {
     "status": ("agent.commands:status", "what the agent on this controller sees, alarms included"),
     "bench": ("hil.commands:bench", "the emulated devices, on ports that other programs can open"),
     "hil": ("hil.commands:hil", "scenarios, judged, in virtual or in real time"),
+    "modbus": ("drivers.commands:modbus", "a technician's probes: scan, read, write, sniff ..."),
 }
 
 PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")

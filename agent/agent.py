@@ -197,7 +197,7 @@ class Agent:
         self.ticks.run(now, self.clock.offset)
         self.clock.slew(self.ticks.period)
         if self.ticks.cycle_starts:
-            self.fieldbus.begin_cycle()
+            self.fieldbus.begin_cycle(now, self.ticks.period * self.ticks.per_cycle)
             self._stepped = False
         elif not self._stepped:
             self._step_when_ready(now)

@@ -10,6 +10,7 @@ no request can be out of its limits when the agent runs.
 """
 
 from agent.errors import ConfigError
+from agent.fieldbus import round_us, too_much
 from agent.schema import SCHEMA
 from agent.validate import validate
 from drivers.address import parse
@@ -128,6 +129,7 @@ def load(raw: "Any", profiles: "dict[str, dict[str, Any]]") -> Config:
     _check_times(filled["control"], filled["limits"], errors)
     _check_loops(filled, parts, errors)
     _check_telemetry(filled, errors)
+    _check_capacity(filled["control"]["cycle_ms"] * MILLISECOND, parts, errors)
     if errors:
         raise ConfigError("\n".join(errors))
     return Config(filled, parts)
@@ -295,6 +297,15 @@ def _check_telemetry(raw: "dict[str, Any]", errors: "list[str]") -> None:
     period, tick = raw["telemetry"]["period_ms"], raw["control"]["tick_ms"]
     if period % tick:
         errors.append("telemetry.period_ms: %d is no multiple of tick_ms (%d)" % (period, tick))
+
+
+def _check_capacity(cycle_us: int, parts: _Parts, errors: "list[str]") -> None:
+    """A cycle must be long enough for what is polled in it."""
+    for name, address in parts.buses:
+        devices = [device for device in parts.devices if device.bus == name]
+        fault = too_much(name, address, round_us(address, devices, cycle_us), cycle_us)
+        if fault:
+            errors.append(fault)
 
 
 def _reads_supply(profile: Profile) -> "str | None":

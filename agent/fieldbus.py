@@ -1,135 +1,62 @@
-"""The devices on the field buses: polled once a cycle, written when wanted, judged by answers.
+"""The devices on the field buses: polled, written when wanted, judged by their answers.
 
 Not a protocol and not a loop: `drivers.bus` carries the requests, `drivers.device` knows what the
-registers mean, the loops decide what to write. Here stands which request goes out when, and what is
-known of a device's health.
-
-A poll that has not been answered is not asked again, and of a device's writes one at most is on its
-way (what is wanted by then goes out after it), so that a slow bus never grows a queue and never
-carries out old wishes. A write stays wanted until a poll shows it in the device: what is not seen
-within `_AGAIN_AFTER` rounds of polls is written again, and a device that has shown nothing of what
-it was told for `_STUBBORN_AFTER` rounds is stubborn, whether the wish has changed meanwhile or not.
-A device that answers nothing for `_LOST_AFTER` cycles is lost; a bus whose devices are all lost is
-lost.
+registers mean, `agent.station` keeps one device's affairs, the loops decide what to write. Here are
+all of them together: which bus is lost, which has more to do than its wire can carry, and, before
+anything is sent, whether a cycle is long enough for what is to be polled.
 """
 
+from agent.station import OVERLOADED_AFTER, Station, layouts
 from drivers.bus import Bus
-from drivers.device import Device
+from drivers.plan import cost_us
+from drivers.wire import Wire
+from protocols.timing import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.config import Config, DeviceConfig
+    from drivers.address import Address
 
-    Pairs = list[tuple[int, int]]
-
-_LOST_AFTER = 3
-_AGAIN_AFTER = 2
-_STUBBORN_AFTER = 10
+_STREAM_ROUND_TRIP_US = 2 * MILLISECOND
+_LATE_US = 500 * MILLISECOND
 
 
-class Station:
-    """One device with its bus, its outstanding polls, its wanted outputs and its health."""
+def wire_of(address: "Address") -> Wire:
+    """The wire behind a bus's address."""
+    if address.kind == "tcp":
+        return Wire(turnaround_us=_STREAM_ROUND_TRIP_US, serial=False)
+    return Wire(address.baud, address.bits_per_char)
 
-    def __init__(self, number: int, config: "DeviceConfig", bus: Bus) -> None:
-        self.name = config.name
-        self.profile = config.profile
-        self.device = Device(config.name, config.unit, config.profile)
-        self.bus = bus
-        self.unit = config.unit
-        self.lost = True
-        self.stubborn = False
-        self.silent_cycles = 0
-        self.answered_at = 0
-        self._number = number
-        self._polls = self.device.polls()
-        self._waiting = [False] * len(self._polls)
-        self._answered = False
-        self._wanted: Pairs = []
-        self._writing = False
-        self._overtaken = False
-        self._unseen = 0
-        self._since_write = 0
 
-    def poll(self) -> None:
-        """Begin a cycle: judge the last one, then ask."""
-        self._judge()
-        self.ask()
+def round_us(address: "Address", devices: "list[DeviceConfig]", cycle_us: int) -> int:
+    """What one cycle's polls of `devices` take on the wire of one bus, in microseconds.
 
-    def ask(self) -> None:
-        """Ask for every block that is not asked for still."""
-        for i, (pdu, tag) in enumerate(self._polls):
-            if not self._waiting[i]:
-                self._waiting[i] = self.bus.submit(self.unit, pdu, (self._number, i, tag))
+    Slow points are spread over their own period.
+    """
+    wire = wire_of(address)
+    stops = True in [bool(d.profile.pump or d.profile.valve) for d in devices]
+    total = 0
+    for device in devices:
+        fast, slow = layouts(device.profile, wire, stops)
+        total += cost_us(fast.blocks, wire)
+        total += cost_us(slow.blocks, wire) * cycle_us // max(cycle_us, device.profile.periods[1])
+    return total
 
-    def _judge(self) -> None:
-        if not self._answered:
-            self.silent_cycles += 1
-            if self.silent_cycles >= _LOST_AFTER:
-                self.lost = True
-        self._answered = False
 
-    def want(self, pairs: "Pairs") -> None:
-        """Ask for points (index, raw value) to be written and seen written.
-
-        Raises `EncodeError` when a value is outside the limits of the point's profile.
-        """
-        if pairs != self._wanted:
-            self._wanted = pairs
-            self._write()
-
-    def _write(self) -> None:
-        pdu = self.device.write(self._wanted)
-        self._since_write = 0
-        if self._writing:
-            self._overtaken = True
-            return
-        self._writing = self.bus.submit(self.unit, pdu, (self._number, -1, -1), urgent=True)
-
-    def _written(self) -> None:
-        """The write on its way has come to an end, one way or the other."""
-        self._writing = False
-        if self._overtaken:
-            self._overtaken = False
-            self._write()
-
-    def _check_written(self) -> None:
-        """After a full round of polls: is what was wanted there?"""
-        if not self._wanted:
-            return
-        if self.device.readback(self._wanted):
-            self._unseen = self._since_write = 0
-            self.stubborn = False
-            return
-        self._unseen += 1
-        self._since_write += 1
-        self.stubborn = self._unseen >= _STUBBORN_AFTER
-        if self._since_write >= _AGAIN_AFTER:
-            self._write()
-
-    def settled(self) -> bool:
-        """Say whether no poll of this device is outstanding."""
-        return True not in self._waiting
-
-    def result(self, block: int, tag: int, ok: bool, values: "tuple[int, ...]", now: int) -> None:
-        """Take the bus's answer to a poll (`block` >= 0) or to a write (-1)."""
-        if ok:
-            self._answered = True
-            if self.lost:
-                # What was wanted of a lost device may not be what is wanted now that it is heard.
-                self._since_write = -1
-            self.lost = False
-            self.silent_cycles = 0
-            self.answered_at = now
-        if block < 0:
-            self._written()
-            return
-        self._waiting[block] = False
-        if ok:
-            self.device.accept(tag, values, now)
-            if block == len(self._polls) - 1:
-                self._check_written()
-        else:
-            self.device.failed(tag, now)
+def too_much(name: str, address: "Address", round_time: int, cycle_us: int) -> str:
+    """What is wrong with a bus that takes longer for its polls than a cycle; empty if it fits."""
+    if round_time <= cycle_us:
+        return ""
+    needed = (round_time + 99 * MILLISECOND) // (100 * MILLISECOND) * 100
+    speed = "" if address.kind == "tcp" else " at %d baud" % address.baud
+    return "buses.%s: polling takes %d ms of wire time%s, control.cycle_ms is %d; %s %d" % (
+        name,
+        (round_time + MILLISECOND - 1) // MILLISECOND,
+        speed,
+        cycle_us // MILLISECOND,
+        "use a faster or a second bus, or at least",
+        needed,
+    )
 
 
 class Fieldbus:
@@ -148,21 +75,37 @@ class Fieldbus:
                     baud=address.baud,
                     bits_per_char=address.bits_per_char,
                     timeout_us=config.bus_timeout_us,
+                    late_us=_LATE_US,
                 )
             )
         self.stations: list[Station] = []
+        addresses = dict(config.buses)
         for number, device in enumerate(config.devices):
             bus = self.buses[self.names.index(device.bus)]
-            self.stations.append(Station(number, device, bus))
+            with_it = [d for d in config.devices if d.bus == device.bus]
+            stops = True in [bool(d.profile.pump or d.profile.valve) for d in with_it]
+            wire = wire_of(addresses[device.bus])
+            self.stations.append(Station(number, device, bus, wire, stops))
+        for bus in self.buses:
+            blocks = sum([s.blocks for s in self.stations if s.bus is bus])
+            bus.limit = max(bus.limit, 2 * blocks)  # a refused block may become two
+        self._overrun = [0] * len(self.buses)
 
     def station(self, name: str) -> Station:
         """Find a station by its device's name."""
         return next(s for s in self.stations if s.name == name)
 
-    def begin_cycle(self) -> None:
-        """Poll every device once."""
+    def begin_cycle(self, now: int, cycle_us: int) -> None:
+        """Poll every device once; the next cycle is expected `cycle_us` later."""
+        for i, bus in enumerate(self.buses):
+            late = False
+            for station in self.stations:
+                if station.bus is bus and not station.settled():
+                    late = True
+            self._overrun[i] = self._overrun[i] + 1 if late else 0
+            bus.idle_until = now + cycle_us
         for station in self.stations:
-            station.poll()
+            station.poll(now, cycle_us)
 
     def opened(self, bus: Bus) -> None:
         """Poll the devices of a bus that is there again, before anything is decided for them."""
@@ -171,15 +114,16 @@ class Fieldbus:
                 station.ask()
 
     def settled(self) -> bool:
-        """Say whether every poll of this cycle has been answered or given up."""
-        return all(station.settled() for station in self.stations)
+        """Say whether every fast poll of this cycle has been answered or given up."""
+        for station in self.stations:
+            if not station.settled():
+                return False
+        return True
 
     def collect(self, bus: Bus) -> None:
         """Hand the results of one bus to its stations."""
         for result in bus.results():
-            number, block, tag = result.tag
-            ok = result.status == "ok"
-            self.stations[number].result(block, tag, ok, result.values, result.at)
+            self.stations[result.tag[0]].result(result)
 
     def lost_buses(self) -> "list[str]":
         """Name the buses on which no device answers."""
@@ -189,6 +133,10 @@ class Fieldbus:
             if on_it and False not in on_it:
                 lost.append(name)
         return lost
+
+    def overloaded_buses(self) -> "list[str]":
+        """Name the buses that have not kept up with their polls for some cycles in a row."""
+        return [name for name, count in zip(self.names, self._overrun) if count >= OVERLOADED_AFTER]
 
     def transactions(self) -> int:
         """Count the transactions of all buses."""

@@ -8,7 +8,7 @@ is `good` only when its device answered lately and the value is plausible; other
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus import Station
+    from agent.station import Station
 
 
 class Sensor:
@@ -16,6 +16,7 @@ class Sensor:
 
     def __init__(self, station: "Station", point: str, stale_us: int) -> None:
         self.name = point
+        self.source = station.name + "." + point
         self._device = station.device
         self._index = station.device.index(point)
         self._stale_us = stale_us

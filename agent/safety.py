@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from agent.config import Config
     from agent.control.pressure import PressureLoop
     from agent.control.supply import SupplyLoop
-    from agent.fieldbus import Fieldbus, Station
+    from agent.fieldbus import Fieldbus
+    from agent.station import Station
 
 STATES = ("normal", "degraded", "safe")
 _NORMAL, _DEGRADED, _SAFE = 0, 1, 2
@@ -30,7 +31,9 @@ CAUSES = (
     ("dp_sensor", _DEGRADED, "differential pressure is not known; pumps at their safe speed"),
     ("device_lost", _DEGRADED, "no answer from"),
     ("pump_trip", _DEGRADED, "drive has tripped:"),
-    ("write_refused", _DEGRADED, "does not take what is written:"),
+    ("write_refused", _SAFE, "does not take what is written:"),
+    ("identity", _SAFE, "is another model than its profile's, nothing is written to it:"),
+    ("bus_overload", _DEGRADED, "cannot keep up with its polls: bus"),
     ("device_alarm", _DEGRADED, "reports"),
     ("supply_high", _DEGRADED, "supply temperature is above its limit"),
 )
@@ -87,6 +90,8 @@ class Supervisor:
             [s.name for s in lost],
             [p.station.name for p in pressure.pumps if p.tripped()],
             [s.name for s in stations if s.stubborn],
+            [s.name for s in stations if s.stranger],
+            self._fieldbus.overloaded_buses(),
             _device_alarms(stations),
             _UNIT if measured is not None and measured > self._config.supply_max_c else [],
         ]

@@ -1,33 +1,57 @@
 """A Modbus line or stream: a bounded queue of requests, one of them on the wire at a time.
 
 Not a device: it knows no registers, and not a port: it opens nothing. It decides when a request
-may go out, how long its reply may take, and what becomes of it. Urgent jobs (writes) go before the
-others.
+may go out, how long its reply may take, and what becomes of it.
 
-Theory of operation, RTU. A request waits until the line has been silent for t3.5: 3.5 characters,
-or 1.75 ms above 19200 baud ("MODBUS over Serial Line V1.02", section 2.5.1.1). Its reply is due at
-the end of the request on the wire, plus `timeout_us`, plus the time of the reply's own characters.
-After a timeout the line must be silent for `drain_us`; bytes extend that, up to `_PATIENCE_US`.
+Theory of operation, RTU. A request waits until the line has been silent for t3.5
+(`drivers.wire`). Its reply must come within the unit's own time limit (`drivers.health`), counted
+from the end of the request on the wire, and the time of its own characters. On a line that hands
+bytes over as they come (it is watched; some gateways hold whole frames back) the reply must begin
+within that limit, and gets the time of its characters once it has. After a timeout the line must be
+silent for `drain_us`; bytes extend that, up to `_PATIENCE_US`.
 
-Late replies. A reply to a read does not say which registers it holds, so the late reply to one
-request may look like the good reply to another. Rule: a request that got no reply leaves a shadow
-for `late_us`. While it lasts, the same unit is not asked anything whose good reply would look the
-same, unless it is the very same request (then the late reply is the same block, or the echo of the
-same write); and as an exception names no registers either, it is not believed for another request
-with that function. When the same request has been answered, one more reply may be under way, so
-the shadow starts anew. A slave that says everything twice is met likewise: what its second copy
-would answer waits until that would have come, `drain_us` after. Other units, and requests whose
-replies differ (another function, count, written address or value), go on meanwhile; a unit's jobs
-that are held keep their order among those that look alike.
+Order. Three levels: STOP, then WRITE, then POLL. STOP and WRITE wait for no drain, only for t3.5,
+and are not held by shadows; so a stop leaves one transaction and t3.5 after it was asked for at the
+latest. A newer write replaces a waiting older one to the same registers (and the retries of the one
+on the wire), which then is "superseded": an old value never goes out after a newer one.
 
-TCP needs none of that: transaction numbers tell replies apart. A stream out of step is closed
-("close" in the outbox), and everything that waits is lost until the port is reported open again.
+Truth. What may still come from a request that was given up is kept apart by `drivers.shadows`. A
+write whose echo could be an older one's is "unsure", not "ok". A reply that ends before it can have
+been sent (the wire's time and the unit's fastest response) is a second copy of the last: once a
+line has shown that its bytes take their time, such a reply is refused; before that, what a copy
+could answer waits until the copy would have come.
+Exceptions 05 and 06 mean "busy": asked again after a pause, `_BUSY_TRIES` times.
+
+Dead units. A unit that is silent `drivers.health.DEAD_AFTER` times in a row gets no more polls:
+`submit` returns False at once. The bus itself probes it with the shortest of its polls, when
+nothing else is waiting, and within `_PROBE_SHARE` of the time; a good probe is handed out as the
+poll's result. Writes are still tried, once.
+
+TCP needs no silence and no shadows: transaction numbers tell replies apart. A stream out of step,
+cut inside a reply or silent for long is closed ("close" in the outbox), and everything that waits
+is lost until the port is reported open again.
 """
 
+from drivers.health import DEAD_AFTER, Health
+from drivers.job import (
+    BUSY,
+    LOST,
+    MISMATCH,
+    POLL,
+    SUPERSEDED,
+    TIMEOUT,
+    UNSURE,
+    Job,
+    Result,
+    alike,
+    replaces,
+)
+from drivers.shadows import Shadows
+from drivers.wire import Wire
 from protocols.errors import EncodeError
 from protocols.modbus import rtu, tcp
-from protocols.modbus.pdu import EXCEPTION, GOOD, reply_head
-from protocols.timing import NEVER, SECOND
+from protocols.modbus.pdu import EXCEPTION, GOOD, reply_length
+from protocols.timing import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,89 +62,36 @@ if TYPE_CHECKING:
     Values = tuple[int, ...]
     Action = tuple[int, str, bytes]
 
-OK = GOOD
-TIMEOUT = "timeout"
-MISMATCH = "mismatch"
-LOST = "lost"
+__all__ = ("Bus", "Result")
 
-_FAST_BAUD = 19200
-_FAST_GAP_US = 1750
-_PATIENCE_US = 250_000
-_MAX_SHADOWS = 32
-
-
-class Result:
-    """What became of one job.
-
-    `status`: "ok" (`values` of a read; none for a write), "exception" (`code`), "timeout"
-    (nothing), "mismatch" (`reason` names what did not match), "lost" (the port went away). `at` is
-    when it was known: for a reply the arrival of its last byte.
-    """
-
-    __slots__ = ("at", "code", "reason", "status", "tag", "unit", "values")
-
-    def __init__(
-        self,
-        tag: "Any",
-        unit: int,
-        status: str,
-        code: int,
-        values: "Values",
-        at: int,
-        reason: str = "",
-    ) -> None:
-        self.tag = tag
-        self.unit = unit
-        self.status = status
-        self.code = code
-        self.values = values
-        self.at = at
-        self.reason = reason
-
-
-class _Job:
-    """A request that waits or is on the wire."""
-
-    __slots__ = ("pdu", "retries", "tag", "unit", "urgent")
-
-    def __init__(self, unit: int, pdu: bytes, tag: "Any", urgent: bool, retries: int) -> None:
-        self.unit = unit
-        self.pdu = pdu
-        self.tag = tag
-        self.urgent = urgent
-        self.retries = retries
-
-
-class _Shadow:
-    """A request whose reply may still come: see "Late replies" above.
-
-    `strict` holds the very same request too.
-    """
-
-    def __init__(self, unit: int, pdu: bytes, until: int, strict: bool = False) -> None:
-        self.unit = unit
-        self.pdu = pdu
-        self.head = reply_head(pdu)
-        self.until = until
-        self.strict = strict
-
-    def covers(self, job: _Job) -> bool:
-        """Whether what may still come could be taken for the good reply to `job`."""
-        alike = self.unit == job.unit and self.head == reply_head(job.pdu)
-        return alike and (self.strict or self.pdu != job.pdu)
+_PATIENCE_US = 250 * MILLISECOND
+_URGENT_PATIENCE_US = 20 * MILLISECOND
+_RIVAL_US = 100 * MILLISECOND  # for the reply to another master's request
+_LEAST_SERIAL_US = 40 * MILLISECOND  # USB adapters hold bytes back for up to 16 ms
+_LEAST_STREAM_US = 250 * MILLISECOND  # one lost segment is sent again after 200 ms
+_BUFFERED = 16  # characters a UART may hold back before the first is seen
+_TELLING = 32  # a reply of more characters shows whether a line holds frames back
+_BUSY_TRIES = 4
+_BUSY_US = 50 * MILLISECOND
+_PROBE_SHARE = 25  # one part in so many of the time
+_PROBE_OVERDUE_US = 7 * SECOND
+_PACED_AFTER = 8
+_COPY_US = 5 * MILLISECOND
+_STREAM_SILENT = 2 * DEAD_AFTER
 
 
 class Bus:
     """One port's queue and clockwork. Times in microseconds; `queue_limit` jobs of each urgency.
 
-    A reply is out of the way for certain `timeout_us + late_us` after its request; keep that below
-    the period of the polls, or one timeout keeps its shadow alive from poll to poll.
-
+    `timeout_us` is the longest a reply may take to begin; a unit's own limit is mostly shorter.
     `bits_per_char` counts start, data, parity and stop bits. Counters only grow. `transactions`
-    are jobs that were decided on the wire, `errors` those of them that were not "ok" (lost jobs
-    are counted in `lost` alone); `timeouts` and `mismatched` are attempts, `retries` further
-    attempts, `refused` jobs that found the queue full or the port closed. `client` holds the
-    counters of the bytes.
+    are jobs that were decided on the wire, `errors` those of them that were not "ok" (lost and
+    superseded jobs are in `lost` and `superseded` alone); `timeouts` and `mismatched` are attempts,
+    `retries` further attempts, `refused` jobs that found the queue full or the port closed,
+    `skipped` polls of dead units, `early` replies that were too early to be one. `busy_us` is the
+    time the wire was in use, `probe_us` that of probes. `limit` may be raised for a bus with more
+    polls. `client` holds the counters of the bytes. `idle_until` may be set to when the next polls
+    come, so that no probe is in their way.
     """
 
     def __init__(
@@ -136,6 +107,7 @@ class Bus:
     ) -> None:
         self.port = port
         self.serial = framing == "rtu"
+        self.wire = Wire(baud, bits_per_char, serial=self.serial)
         self.client: rtu.Client | tcp.Client = rtu.Client() if self.serial else tcp.Client()
         self.open = False
         self.transactions = 0
@@ -143,31 +115,43 @@ class Bus:
         self.timeouts = 0
         self.mismatched = 0
         self.exceptions = 0
+        self.busy = 0
         self.retries = 0
         self.lost = 0
         self.refused = 0
+        self.skipped = 0
+        self.superseded = 0
+        self.early = 0
+        self.probes = 0
         self.closes = 0
+        self.busy_us = 0
+        self.probe_us = 0
+        self.idle_until = NEVER
         self._units = rtu.UNITS if self.serial else tcp.UNITS
-        self._bit_us = bits_per_char * SECOND
-        self._baud = baud
-        self._timeout = timeout_us
-        self._limit = queue_limit
-        self._late = late_us
-        self._gap = 0
-        if self.serial:
-            fast = baud > _FAST_BAUD
-            self._gap = _FAST_GAP_US if fast else (7 * self._bit_us + 2 * baud - 1) // (2 * baud)
+        self._most = timeout_us
+        self.limit = queue_limit
+        self._gap = self.wire.gap_us
         self._drain = max(drain_us, self._gap) if self.serial else 0
+        self._copy = min(self._drain, max(_COPY_US, self.wire.chars_us(20)))
+        self._health: dict[int, Health] = {}
+        self._dead: list[int] = []
+        self._shadows = Shadows(late_us)
+        self._queue: list[Job] = []
+        self._urgent: list[Job] = []
+        self._job: Job | None = None
+        self._sent = 0
+        self._earliest = 0
+        self._due_all = 0
+        self._silent_in_a_row = 0
+        self._paced = 0
+        self._trickles = 0
+        self._quiet_at = 0  # t3.5 after the last byte
+        self._free_at = 0  # the same, and what has to be drained
         self._silence = self._gap
-        self._free_at = 0
         self._patience = NEVER
+        self._urgent_patience = NEVER
+        self._probe_from = 0
         self._wake_at = NEVER
-        self._job: _Job | None = None
-        self._queue: list[_Job] = []
-        self._urgent: list[_Job] = []
-        self._shadows: list[_Shadow] = []
-        self._copies: list[_Shadow] = []  # of what was answered; all over at _copies_until
-        self._copies_until = 0
         self._results: list[Result] = []
         self._out: list[Action] = []
 
@@ -193,25 +177,73 @@ class Bus:
         """Replies with a bad CRC."""
         return self.client.crc_errors
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that are queued or on the wire."""
+        return len(self._queue) + len(self._urgent) + (self._job is not None)
+
+    def health(self, unit: int) -> Health:
+        """How `unit` has been answering."""
+        if unit not in self._health:
+            least = _LEAST_SERIAL_US if self.serial else _LEAST_STREAM_US
+            self._health[unit] = Health(least, self._most)
+        return self._health[unit]
+
     def submit(
-        self, unit: int, pdu: bytes, tag: "Any", urgent: bool = False, retries: int = 1
+        self, unit: int, pdu: bytes, tag: "Any", urgent: int = POLL, retries: int = 1
     ) -> bool:
-        """Queue a request; False when the port is closed or the queue full.
+        """Queue a request; False when the port is closed, the queue full, or a polled unit dead.
 
         `pdu` is one of `protocols.modbus.pdu`'s requests. The result comes with `tag`, which is not
-        looked at. `retries` are attempts after the first; exceptions are not retried. Raises
-        `EncodeError` for a unit that the framing cannot address.
+        looked at, except that writes with the same tag are one sequence and do not replace each
+        other. `urgent` is POLL, WRITE or STOP. `retries` are attempts after the first;
+        exceptions are not retried. Raises `EncodeError` for a unit that the framing cannot address.
         """
         if not self._units[0] <= unit <= self._units[1]:
             raise EncodeError("unit %r is not %d to %d" % ((unit,) + self._units))
+        health = self._health.get(unit) or self.health(unit)
+        if health.dead:
+            if not urgent:
+                self._keep_probe(health, pdu, tag)
+                self.skipped += 1
+                return False
+            retries = 0
         queue = self._urgent if urgent else self._queue
-        if not self.open or len(queue) >= self._limit:
+        if not self.open or len(queue) >= self.limit:
             self.refused += 1
             return False
-        queue.append(_Job(unit, pdu, tag, urgent, retries))
+        job = Job(unit, pdu, tag, urgent, retries, health)
+        if urgent:
+            self._replace_older(job)
+            at = len([1 for other in queue if other.level >= urgent])
+            queue.insert(at, job)
+        else:
+            queue.append(job)
         if self._job is None:
-            self._wake_at = self._free_at
+            self._wake_at = min(self._wake_at, self._quiet_at if urgent else self._free_at)
         return True
+
+    def _keep_probe(self, health: Health, pdu: bytes, tag: "Any") -> None:
+        """Remember the shortest poll of a dead unit."""
+        if tag is None:
+            return
+        if health.probe is None or reply_length(pdu) <= reply_length(health.probe[0]):
+            health.probe = (pdu, tag)
+
+    def _replace_older(self, job: Job) -> None:
+        """Take waiting writes out whose registers `job` writes anew."""
+        if not self._urgent and self._job is None:
+            return
+        for other in list(self._urgent):
+            if replaces(job, other):
+                self._urgent.remove(other)
+                self._supersede(other)
+        if self._job is not None and replaces(job, self._job):
+            self._job.retries = 0
+
+    def _supersede(self, job: Job) -> None:
+        self.superseded += 1
+        self._results.append(Result(job.tag, job.unit, SUPERSEDED, 0, (), self._sent))
 
     def deadline(self) -> int:
         """When `wake` is wanted; NEVER while there is nothing to send and nothing to wait for."""
@@ -237,7 +269,11 @@ class Bus:
             self._lose_all(now, "reopened")
             self.open = True
             self._silence = self._gap
-            self._free_at = now + self._gap
+            self._free_at = self._quiet_at = now + self._gap
+            self._paced = 0
+            self._trickles = 0
+            self._silent_in_a_row = 0
+            self._wake_at = self._probe_due()
         elif kind in ("closed", "failed"):
             self._lose_all(now, "port " + kind)
 
@@ -245,23 +281,57 @@ class Bus:
         """Take bytes; `now` is the arrival of the last one."""
         answer = self.client.feed(data)
         job = self._job
+        self._silent_in_a_row = 0
         if job is None:
             self._extend_silence(now)
         else:
+            self._quiet_at = now + self._gap
             self._free_at = now + self._silence
-            if answer is not None:
+            if answer is None:
+                self._wake_at = self._due_all
+                job.partial = True
+            else:
                 self._answered(job, answer, now)
         if self.client.broken:
-            self._close(now)
-        elif answer is not None:
+            self._close(now, "stream broken: " + self.client.broken)
+        elif answer is not None and self._job is None:
             self._send(now)
 
-    def _answered(self, job: _Job, answer: "Answer", now: int) -> None:
+    def _answered(self, job: Job, found: "Answer", now: int) -> None:
         """A final reply has come, good or not."""
-        if answer[0] == GOOD or answer[0] == EXCEPTION:
-            self._finish(job, answer[0], answer[1], answer[2], now)
-        else:
+        answer: Answer | None = found
+        if self.serial:
+            while answer is not None and self._too_early(job, now):
+                answer = self.client.reject()
+            if answer is None:
+                return
+        if answer is None or (answer[0] != GOOD and answer[0] != EXCEPTION):
             self._try_again(job, now)
+            return
+        if self.serial and self.client.reply_length > _TELLING:
+            self._trickles = self._trickles + 1 if job.partial else 0
+        response = now - self._earliest if self.serial else now - self._sent
+        if job.health.dead:
+            self._dead.remove(job.unit)
+        job.health.answered(response, job.first)
+        if answer[0] == EXCEPTION and answer[1] in (5, 6):
+            self._pause(job, answer[1], now)
+        else:
+            self._finish(job, answer[0], answer[1], answer[2], now)
+
+    def _too_early(self, job: Job, now: int) -> bool:
+        """Whether the reply ended before it can have been sent, on a line that shows such times."""
+        ended = now - self.wire.chars_us(self.client.trailing) if self.client.trailing else now
+        spare = ended - self._earliest + self.wire.chars_us(2)  # how chunks are rounded
+        if self._paced < _PACED_AFTER:
+            self._paced = self._paced + 1 if spare >= 0 else 0
+            return False
+        if spare >= job.health.at_least_us():
+            return False
+        self.early += 1
+        job.early = True
+        job.spare = spare
+        return True
 
     def wake(self, now: int) -> None:
         """Take the passing of the deadline: give up a reply, or send the next request."""
@@ -274,104 +344,258 @@ class Bus:
 
     def _extend_silence(self, now: int) -> None:
         """Bytes came while nothing was asked: wait on, but not for ever."""
-        if not (self._queue or self._urgent):
-            self._free_at = now + self._silence
-            return
         if self._patience == NEVER:
             self._patience = now + _PATIENCE_US
+        if self._urgent_patience == NEVER:
+            self._urgent_patience = now + _URGENT_PATIENCE_US
+        if not (self._queue or self._urgent):
+            self._free_at = now + self._silence
+            self._quiet_at = now + self._gap
+            self._patience = self._urgent_patience = NEVER
+            return
         self._free_at = min(now + self._silence, self._patience)
-        self._wake_at = max(self._wake_at, self._free_at)
+        self._quiet_at = min(now + self._gap, self._urgent_patience)
+        self._wake_at = max(self._wake_at, self._quiet_at if self._urgent else self._free_at)
 
     def _send(self, now: int) -> None:
         """Put the next job on the wire if the line is free, else set the deadline."""
-        if not (self._queue or self._urgent):
+        if not self.open:
             self._wake_at = NEVER
             return
-        if now < self._free_at:
-            self._wake_at = self._free_at
+        if self._urgent:
+            if now < self._quiet_at:
+                self._wake_at = self._quiet_at
+                return
+        elif now < self._free_at:
+            self._wake_at = self._free_at if self._queue or self._dead else NEVER
+            return
+        elif self.serial and self._queue and self._gives_way(now):
             return
         job = self._next(now)
-        if job is None:
-            return
-        client = self.client
-        frame = client.start(job.unit, job.pdu, bool(self._shadows) and self._in_doubt(job))
+        if job is not None:
+            self._start(job, now)
+
+    def _gives_way(self, now: int) -> bool:
+        """Let another master have the reply to what it has just asked."""
+        heard = self.client.open_request()
+        if heard is None:
+            return False
+        self._shadows.cast(heard[0], heard[1], now)
+        self._wake_at = self._free_at = now + _RIVAL_US
+        return True
+
+    def _start(self, job: Job, now: int) -> None:
+        client, shadows = self.client, self._shadows
+        doubtful = False
+        if shadows.late:
+            doubtful = shadows.in_doubt(job)
+            job.unsure = job.level > 0 and shadows.covered(job)
+        frame = client.start(job.unit, job.pdu, doubtful)
+        if client.repeater and self.serial:
+            self.health(client.repeater).stutters = True
+            client.repeater = 0
         self._out.append((self.port, "write", frame))
         self._job = job
+        self._sent = now
         self._silence = self._gap
         self._patience = NEVER
-        self._wake_at = now + self._timeout
-        if self.serial:
-            chars = len(frame) + client.reply_length
-            self._wake_at += chars * self._bit_us // self._baud
+        self._urgent_patience = NEVER
+        timeout = job.health.timeout_us
+        if job.probe:
+            timeout = job.health.probe_timeout_us()
+            job.health.probes += 1
+        if not self.serial:
+            self._wake_at = self._due_all = now + timeout
+            return
+        sent, reply = len(frame), client.reply_length
+        self._earliest = now + self.wire.chars_us(sent + reply)
+        self._due_all = self._earliest + timeout
+        if self._trickles < _PACED_AFTER:
+            self._wake_at = self._due_all
+            return
+        held_back = reply if reply < _BUFFERED else _BUFFERED
+        self._wake_at = now + timeout + self.wire.chars_us(sent + held_back)
 
-    def _next(self, now: int) -> "_Job | None":
-        """Take the first job that may go; None (and a later deadline) if all are held."""
+    def _next(self, now: int) -> "Job | None":
+        """Take the first job that may go; None (and a later deadline) if there is none."""
         queue = self._urgent or self._queue
-        if not self._shadows and (now >= self._copies_until or self._is_new(queue[0])):
-            return queue.pop(0)
-        self._shadows = [shadow for shadow in self._shadows if shadow.until > now]
-        shadows = self._shadows + [shadow for shadow in self._copies if shadow.until > now]
-        held: list[_Job] = []
+        shadows = self._shadows
+        if queue and not queue[0].after:
+            free = not shadows.late and now >= shadows.copies_until
+            if free or queue is self._urgent:
+                return queue.pop(0)
+        if not queue:
+            return self._next_probe(now)
+        if shadows.late:
+            shadows.prune(now)
+        return self._first_free(now)
+
+    def _first_free(self, now: int) -> "Job | None":
+        """The first job that neither a pause nor a shadow holds."""
+        held: list[Job] = []
         free_at = NEVER
         for queue in (self._urgent, self._queue):
             for i, job in enumerate(queue):
-                until = _held_until(job, shadows, held)
-                if until == 0:
+                until = job.after
+                if not job.level:
+                    until = max(until, self._shadows.until(job, now))
+                    if [1 for other in held if alike(other, job)]:
+                        until = NEVER  # it must not overtake what looks the same
+                if until <= now:
                     return queue.pop(i)
                 held.append(job)
                 free_at = min(free_at, until)
+        for job in held:
+            proof = None if job.after > now else self._shadows.distinguishing(job, now)
+            if proof is not None:
+                return Job(job.unit, proof, None, POLL, 0, job.health)
         self._wake_at = free_at
         return None
 
-    def _is_new(self, job: _Job) -> bool:
-        """Whether no second copy of a reply could be taken for the reply to `job`."""
-        return True not in [shadow.covers(job) for shadow in self._copies]
+    def _next_probe(self, now: int) -> "Job | None":
+        """A probe of the dead unit whose turn it is, if this is the time for it."""
+        self._wake_at = NEVER
+        best: Health | None = None
+        unit = 0
+        for candidate in self._dead:
+            health = self._health[candidate]
+            if health.probe is not None and (best is None or health.probe_at < best.probe_at):
+                best, unit = health, candidate
+        if best is None or best.probe is None:
+            return None
+        due = max(best.probe_at, self._probe_from)
+        length = self.wire.exchange_us(8, 2 * reply_length(best.probe[0]))
+        cost = length + best.probe_timeout_us() + self._drain
+        in_the_way = now <= self.idle_until < now + cost and now < due + _PROBE_OVERDUE_US
+        if now < due or in_the_way:
+            self._wake_at = max(due, self.idle_until + MILLISECOND) if in_the_way else due
+            return None
+        job = Job(unit, best.probe[0], best.probe[1], POLL, 0, best)
+        job.probe = True
+        held = self._shadows.until(job, now) if self.serial else 0
+        if held > now:
+            self._wake_at = held
+            return None
+        self.probes += 1
+        return job
 
-    def _in_doubt(self, job: _Job) -> bool:
-        """Whether an exception could be the late reply to another request of this function."""
-        for shadow in self._shadows:
-            if shadow.unit == job.unit and shadow.pdu[0] == job.pdu[0] and shadow.pdu != job.pdu:
-                return True
-        return False
+    def _probe_due(self) -> int:
+        return self._probe_from if self._dead else NEVER
 
-    def _finish(self, job: _Job, status: str, code: int, values: "Values", now: int) -> None:
+    def _used(self, job: Job, until: int) -> None:
+        """Book the time that a transaction took; a probe must then pause for its share."""
+        took = until - self._sent + self._gap
+        self.busy_us += took
+        if job.probe:
+            self.probe_us += took
+            self._probe_from = until + took * (_PROBE_SHARE - 1)
+
+    def _finish(self, job: Job, status: str, code: int, values: "Values", now: int) -> None:
         """Hand over the result of the job on the wire."""
+        self._used(job, now)
         self._job = None
-        self.transactions += 1
-        reason = ""
-        if status != GOOD:
-            self.errors += 1
-            reason = self.client.reason
-            if status == EXCEPTION:
-                self.exceptions += 1
-                reason = ""
-        for shadow in self._shadows:
-            if shadow.unit == job.unit and shadow.pdu == job.pdu:
-                shadow.until = self._wake_at + self._late  # as if its own reply were still to come
+        if self._shadows.late and status == GOOD and not job.unsure:
+            self._shadows.answered(job, self._due_all, job.first)
         if self.serial and status == GOOD:
             self._expect_copy(job, now)
-        self._results.append(Result(job.tag, job.unit, status, code, values, now, reason))
+        if job.tag is None:
+            return
+        self._count(job, status)
+        reason = self.client.reason if status in (TIMEOUT, MISMATCH) else ""
+        if job.unsure and status == GOOD:
+            status = UNSURE
+        if not job.probe or status in (GOOD, EXCEPTION):
+            self._results.append(Result(job.tag, job.unit, status, code, values, now, reason))
 
-    def _expect_copy(self, job: _Job, now: int) -> None:
-        """A slave may say it twice: remember that until the second copy would have come."""
-        if now >= self._copies_until or len(self._copies) >= _MAX_SHADOWS:
-            self._copies = []
-        chars = self.client.reply_length * self._bit_us // self._baud
-        until = now + chars + self._drain
-        self._copies_until = max(self._copies_until, until)
-        self._copies.append(_Shadow(job.unit, job.pdu, until, True))
+    def _count(self, job: Job, status: str) -> None:
+        if job.probe and status in (TIMEOUT, MISMATCH):
+            return
+        self.transactions += 1
+        if status != GOOD:
+            self.errors += 1
+            if status == EXCEPTION:
+                self.exceptions += 1
 
-    def _time_out(self, job: _Job, now: int) -> None:
+    def _expect_copy(self, job: Job, now: int) -> None:
+        """A slave may say it twice: remember that until the second copy would have come.
+
+        On a line that shows true times a copy within `_copy` is mostly too early to be the reply
+        to what is sent after t3.5, and then nothing has to wait.
+        """
+        if self._paced >= _PACED_AFTER and job.health.known():
+            until = now + self._copy - self.wire.chars_us(6) - job.health.at_least_us()
+            if until <= now + self._gap:
+                return
+        else:
+            until = now + self.wire.chars_us(self.client.reply_length) + self._drain
+        self._shadows.copy(job.unit, job.pdu, until, now)
+
+    def _pause(self, job: Job, code: int, now: int) -> None:
+        """The device is busy: ask again later, and let the others go on."""
+        self.busy += 1
+        if job.busy >= _BUSY_TRIES or job.probe or job.tag is None:
+            self._finish(job, BUSY, code, (), now)
+            return
+        self._used(job, now)
+        job.after = now + (_BUSY_US << job.busy)
+        job.busy += 1
+        job.first = True
+        self._requeue(job, False)
+
+    def _requeue(self, job: Job, in_front: bool) -> None:
+        """Put the job from the wire back, unless a newer write has replaced it meanwhile."""
+        self._job = None
+        queue = self._urgent if job.level else self._queue
+        if job.level:
+            for other in queue:
+                if replaces(other, job):
+                    self._supersede(job)
+                    return
+            at = len([1 for other in queue if other.level > job.level])
+            queue.insert(at if in_front else len(queue), job)
+        else:
+            queue.insert(0 if in_front else len(queue), job)
+
+    def _time_out(self, job: Job, now: int) -> None:
         """No reply in time: drain the line, remember that the reply may still come."""
         self.client.stop()
+        if job.early:  # what was refused was the reply after all
+            job.health.fastest_us = max(0, job.spare)
+            if job.spare < 0:
+                self._paced = 0
+        health = job.health
+        if not self.client.reason:
+            was_dead = health.dead
+            health.silent(now)
+            if health.dead and not was_dead:
+                self._bury(job, now)
         if self.serial:
             self._silence = self._drain
-            self._free_at = now + self._drain
+            self._free_at = max(self._quiet_at, now + self._drain)
             self._patience = now + _PATIENCE_US
-            self._cast_shadow(job, now)
+            self._shadows.cast(job.unit, job.pdu, now)
         self._try_again(job, now)
+        self._silent_in_a_row += 1
+        if self.client.torn:
+            self._close(now, "stream cut inside a reply")
+        elif not self.serial and self._silent_in_a_row >= _STREAM_SILENT:
+            self._close(now, "stream silent")
 
-    def _try_again(self, job: _Job, now: int) -> None:
+    def _bury(self, job: Job, now: int) -> None:
+        """A unit has died: its waiting polls are given up at once."""
+        self._dead.append(job.unit)
+        job.retries = 0
+        health = job.health
+        health.probe = None
+        if not job.level:
+            self._keep_probe(health, job.pdu, job.tag)
+        for other in [other for other in self._queue if other.unit == job.unit]:
+            self._queue.remove(other)
+            self._keep_probe(health, other.pdu, other.tag)
+            self._count(other, TIMEOUT)
+            self._results.append(Result(other.tag, other.unit, TIMEOUT, 0, (), now))
+
+    def _try_again(self, job: Job, now: int) -> None:
         """Queue the job once more in front, or give it up."""
         status = MISMATCH if self.client.reason else TIMEOUT
         if self.client.reason:
@@ -381,28 +605,19 @@ class Bus:
         if job.retries <= 0:
             self._finish(job, status, 0, (), now)
             return
+        self._used(job, now)
         job.retries -= 1
+        job.first = False
+        job.early = False
         self.retries += 1
-        self._job = None
-        (self._urgent if job.urgent else self._queue).insert(0, job)
+        self._requeue(job, True)
 
-    def _cast_shadow(self, job: _Job, now: int) -> None:
-        """Remember for `late_us` that this request was not answered."""
-        until = now + self._late
-        for shadow in self._shadows:
-            if shadow.unit == job.unit and shadow.pdu == job.pdu:
-                shadow.until = until
-                return
-        if len(self._shadows) >= _MAX_SHADOWS:
-            self._shadows.pop(0)
-        self._shadows.append(_Shadow(job.unit, job.pdu, until))
-
-    def _close(self, now: int) -> None:
-        """The stream is out of step: have it closed, count, lose what waits."""
+    def _close(self, now: int, reason: str) -> None:
+        """The stream is of no use any more: have it closed, count, lose what waits."""
         if self.open:
             self.closes += 1
             self._out.append((self.port, "close", b""))
-            self._lose_all(now, "stream broken: " + self.client.broken)
+            self._lose_all(now, reason)
 
     def _lose_all(self, now: int, reason: str) -> None:
         """The port is gone: everything that waits is lost, the shadows stay."""
@@ -410,7 +625,8 @@ class Bus:
         if self._job is not None:
             jobs.insert(0, self._job)
             if self.serial:
-                self._cast_shadow(self._job, now)
+                self._shadows.cast(self._job.unit, self._job.pdu, now)
+        jobs = [job for job in jobs if job.tag is not None and not job.probe]
         for job in jobs:
             self._results.append(Result(job.tag, job.unit, LOST, 0, (), now, reason))
         self.lost += len(jobs)
@@ -421,15 +637,3 @@ class Bus:
         self._wake_at = NEVER
         self._patience = NEVER
         self.client.reset()
-
-
-def _held_until(job: _Job, shadows: "list[_Shadow]", held: "list[_Job]") -> int:
-    """When the shadows let `job` go; 0 for now. It must not overtake a job it looks like."""
-    until = 0
-    for shadow in shadows:
-        if shadow.covers(job):
-            until = max(until, shadow.until)
-    for other in held:
-        if other.unit == job.unit and reply_head(other.pdu) == reply_head(job.pdu):
-            return NEVER
-    return until

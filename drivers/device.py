@@ -3,26 +3,30 @@
 Not a bus and not a policy: it makes request PDUs and takes registers; when they are sent, and what
 a value is used for, is decided elsewhere. One `Profile` may serve many devices.
 
-How it works: a plan for each block is made once. `accept` walks it and changes the readings in
-place; when a block's registers are the same as last time only the times move. A failed poll leaves
-the readings as they are: they age, and the reader judges age.
+How it works: a plan for each block is made once, of what the block holds and nothing else. `accept`
+walks it and changes the readings in place; when a block's registers are the same as last time only
+the times move. Most points are one or two whole registers: those are steps of plain numbers; the
+rest goes through `drivers.decode`. A failed poll leaves the readings as they are: they age, and the
+reader judges age. A point that needs another one (a scale factor, the range of a percentage) takes
+that one's last good value, whatever its age: such registers are settings.
 """
 
-from protocols.errors import EncodeError
-from protocols.modbus.pdu import (
-    READ_HOLDING,
-    read_holding,
-    read_input,
-    write_multiple,
-    write_single,
-)
+from drivers import writing
+from drivers.decode import FLOATS, TYPES, decode, decode_split, nearest, text
+from drivers.errors import ProfileError
+from drivers.identity import MATCH, MISMATCH, UNKNOWN, probes, verdict
+from protocols.modbus.pdu import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from drivers.profile import Point, Profile
+    from drivers.profile import Bit, Point, Profile
 
     Pairs = list[tuple[int, int]]
+    Values = tuple[int, ...]
+    Span = tuple[int, int, int]
     Step = tuple["Reading", int, int, int, int, int]
+    Rich = tuple["Reading", Point, int]
+    Alarm = tuple[int, int, int, int]
 
 NONE = "none"
 GOOD = "good"
@@ -30,9 +34,10 @@ BAD = "bad"
 
 
 class Reading:
-    """The last of one point: `raw` integer, `at` (microseconds, 0 if never), `quality`.
+    """The last of one point: `raw` count, `at` (microseconds, 0 if never), `quality`.
 
-    Quality: "none" (never read), "bad" (outside the plausible range of the profile) or "good".
+    Quality: "none" (never read), "bad" (the device says that there is no value, or it is outside
+    the plausible range of the profile) or "good".
     """
 
     __slots__ = ("at", "quality", "raw")
@@ -43,50 +48,96 @@ class Reading:
         self.quality = NONE
 
 
-def _step(point: "Point", reading: Reading) -> "Step":
-    """(reading, register, second register or -1, sign limit, low, high) of one point.
+def _step(point: "Point", reading: Reading, at: int) -> "Step":
+    """(reading, register, second register or -1, sign limit, low, high) of a plain point.
 
     A raw value above the sign limit is negative in two's complement.
     """
-    second = point.offset + 1 if point.registers == 2 else -1
-    return (reading, point.offset, second, point.highest, point.low, point.high)
+    places = point.order[0]
+    second = at + places[1] if point.registers == 2 else -1
+    return (reading, at + places[0], second, TYPES[point.kind][2], point.low, point.high)
 
 
 class Device:
     """One unit on one bus, read and written after `profile`. `readings` are in the profile's order.
 
-    `failures` counts, for each block, polls in a row that were not answered.
+    `blocks` are (function, address, count), what one request each reads; without them they are the
+    profile's. `failures` counts, for each block, polls in a row that were not answered.
+    `identity` is "unknown", "match" or "mismatch"; to what is a mismatch, for the reason that
+    `mismatch` gives, nothing is written.
     """
 
-    def __init__(self, name: str, unit: int, profile: "Profile") -> None:
+    def __init__(
+        self, name: str, unit: int, profile: "Profile", blocks: "list[Span] | None" = None
+    ) -> None:
         self.name = name
         self.unit = unit
         self.profile = profile
         self.readings = [Reading() for _ in profile.points]
-        self.failures = [0] * len(profile.blocks)
-        self._polls: list[tuple[bytes, int]] = []
-        self._plans: list[list[Step]] = []
-        self._registers: list[tuple[int, ...]] = []
+        self.identity = UNKNOWN
+        self.arrange(profile.blocks if blocks is None else blocks)
+
+    def arrange(self, blocks: "list[Span]") -> None:
+        """Read by other blocks from now on; readings stay, registers are forgotten."""
+        self.blocks = blocks
+        self.failures = [0] * len(blocks)
+        self._polls = [(read(*block), number) for number, block in enumerate(blocks)]
+        self._registers: list[Values] = [()] * len(blocks)
         self._alarms: list[str] = []
-        self._alarm_blocks = {bit.block for bit in profile.bits if bit.alarm}
-        for number, block in enumerate(profile.blocks):
-            read = read_holding if block.function == READ_HOLDING else read_input
-            self._polls.append((read(block.address, block.count), number))
-            self._registers.append(())
-            self._plans.append([])
-        for point, reading in zip(profile.points, self.readings):
-            self._plans[point.block].append(_step(point, reading))
+        self._raised: list[list[str]] = [[] for _ in blocks]
+        self._plans: list[list[Step]] = [[] for _ in blocks]
+        self._rich: list[list[Rich]] = [[] for _ in blocks]
+        self._links: list[list[Rich]] = [[] for _ in blocks]
+        self._alarm_plans: list[list[Alarm]] = [[] for _ in blocks]
+        for point, reading in zip(self.profile.points, self.readings):
+            number, at = self._find(point.function, point.address, point.registers)
+            if number < 0:
+                continue
+            if point.plain:
+                self._plans[number].append(_step(point, reading, at))
+            else:
+                (self._links if point.linked else self._rich)[number].append((reading, point, at))
+        self._plan_alarms()
+        others = zip(self._rich, self._links, self._alarm_plans)
+        self._same = [
+            [step[0] for step in plan] + [step[0] for step in rich]
+            for plan, rich in zip(self._plans, self._rich)
+        ]
+        self._more = [bool(rich or links or alarms) for rich, links, alarms in others]
+
+    def _plan_alarms(self) -> None:
+        """For each register with alarm bits: (offset, mask, inverted bits, address)."""
+        for bit in self.profile.bits:
+            number, at = self._find(bit.function, bit.address, 1)
+            if number < 0 or not bit.alarm:
+                continue
+            plan = self._alarm_plans[number]
+            inverted = bit.mask if bit.invert else 0
+            if plan and plan[-1][0] == at:
+                inverted |= plan[-1][2]
+                plan[-1] = (at, plan[-1][1] | bit.mask, inverted, bit.address)
+            else:
+                plan.append((at, bit.mask, inverted, bit.address))
+
+    def _find(self, function: int, address: int, registers: int) -> "tuple[int, int]":
+        """(block, offset) of registers; block -1 when no block reads them."""
+        for number, (code, start, count) in enumerate(self.blocks):
+            if code == function and start <= address and address + registers <= start + count:
+                return number, address - start
+        return -1, 0
 
     def polls(self) -> "list[tuple[bytes, int]]":
         """Every request of one round, as (PDU, tag). The tag is the number of the block."""
         return self._polls
 
-    def accept(self, tag: int, values: "tuple[int, ...]", now: int) -> None:
+    def accept(self, tag: int, values: "Values", now: int) -> None:
         """Take the registers of block `tag`, as many as it has, received at `now`."""
         self.failures[tag] = 0
         if values == self._registers[tag]:
-            for step in self._plans[tag]:
-                step[0].at = now
+            for same in self._same[tag]:
+                same.at = now
+            if self._links[tag]:
+                self._accept_rich(self._links[tag], values, now)
             return
         self._registers[tag] = values
         for reading, at, second, limit, low, high in self._plans[tag]:
@@ -100,12 +151,75 @@ class Device:
             reading.raw = raw
             reading.at = now
             reading.quality = GOOD if low <= raw <= high else BAD
-        if tag in self._alarm_blocks:
-            self._alarms = self._raised()
+        if self._more[tag]:
+            self._accept_rich(self._rich[tag], values, now)
+            self._accept_rich(self._links[tag], values, now)
+            self._judge_alarms(tag, values)
 
-    def _raised(self) -> "list[str]":
-        bits = enumerate(self.profile.bits)
-        return [bit.name for i, bit in bits if bit.alarm and self._bit(i)]
+    def _accept_rich(self, plan: "list[Rich]", values: "Values", now: int) -> None:
+        for reading, point, at in plan:
+            reading.at = now
+            raw = _number(point, values, at)
+            reading.quality = BAD
+            if raw is None or not point.low <= raw <= point.high or raw in point.none:
+                continue
+            if point.linked:
+                count = self._linked(point, raw)
+                if count is None:
+                    continue
+                reading.raw = count
+            else:
+                reading.raw = raw * point.mul + point.add
+            reading.quality = GOOD
+
+    def _linked(self, point: "Point", raw: int) -> "int | None":
+        """The count of a point that needs another one; None while that one is not good."""
+        if point.exponent:
+            exponent = self.setting(point.exponent)
+            if exponent is None or not -10 <= exponent[0] <= 10:
+                return None
+            top, bottom = point.step
+            power = 10 ** abs(exponent[0])
+            more = exponent[0] >= 0
+            return nearest(raw * top * (power if more else 1), bottom * (1 if more else power))
+        ends = self.ends(point)
+        if ends is None:
+            return None
+        low, high, bottom = ends
+        return nearest(low * point.full + raw * (high - low), point.full * bottom)
+
+    def setting(self, name: str) -> "tuple[int, int, int] | None":
+        """(count, numerator, denominator) of a point that others need; None if it is not good."""
+        i = self.profile.index(name)
+        if self.readings[i].quality != GOOD:
+            return None
+        point = self.profile.points[i]
+        return self.readings[i].raw, point.num, point.den
+
+    def ends(self, point: "Point") -> "tuple[int, int, int] | None":
+        """The ends of a range in counts of `point`, as (low, high, denominator of both)."""
+        found = []
+        for name in (point.bottom, point.top):
+            end = self.setting(name) if name else (0, 1, 1)
+            if end is None:
+                return None
+            found.append((end[0] * end[1] * point.den, end[2] * point.num))
+        (low, below), (high, under) = found
+        return low * under, high * below, below * under
+
+    def _judge_alarms(self, tag: int, values: "Values") -> None:
+        names: list[str] = []
+        function = self.blocks[tag][0]
+        for at, mask, inverted, address in self._alarm_plans[tag]:
+            raised = (values[at] ^ inverted) & mask
+            if raised:
+                for bit in self.profile.bits:
+                    mine = bit.alarm and bit.address == address and bit.function == function
+                    if mine and bit.mask & raised:
+                        names.append(bit.name)
+        if names != self._raised[tag]:
+            self._raised[tag] = names
+            self._alarms = [name for raised_names in self._raised for name in raised_names]
 
     def failed(self, tag: int, now: int) -> None:
         """Block `tag` was not answered, or by an exception; what is known stays and ages."""
@@ -121,62 +235,111 @@ class Device:
         return self.readings[i].raw * point.num / point.den
 
     def raw(self, i: int, value: float) -> int:
-        """The nearest raw integer to `value` (in the unit of point `i`); halves away from zero."""
+        """The nearest count to `value` (in the unit of point `i`); halves away from zero."""
         point = self.profile.points[i]
         scaled = value * point.den / point.num
         return int(scaled + 0.5) if scaled >= 0 else -int(0.5 - scaled)
 
     def bit(self, name: str) -> bool:
-        """Whether a bit was set when last read; False before that. Raises `ProfileError`."""
-        return self._bit(self.profile.bit_index(name))
+        """Whether a bit was on when last read; False before that. Raises `ProfileError`."""
+        bit = self.profile.bits[self.profile.bit_index(name)]
+        word = self.register(bit)
+        return word is not None and (word & bit.mask != 0) != bit.invert
+
+    def register(self, bit: "Bit") -> "int | None":
+        """The register of a bit as last read, or the coil itself; None before that."""
+        number, at = self._find(bit.function, bit.address, 1)
+        if number < 0 or not self._registers[number]:
+            return None
+        return self._registers[number][at]
 
     def alarm_bits(self) -> "list[str]":
-        """The names of the alarm bits that are set, in the profile's order."""
+        """The names of the alarm bits that are on, block by block in the profile's order."""
         return self._alarms
 
-    def _bit(self, i: int) -> bool:
-        bit = self.profile.bits[i]
-        registers = self._registers[bit.block]
-        return bool(registers) and registers[bit.offset] & bit.mask != 0
+    def text(self, name: str) -> "str | None":
+        """A text as last read; None before that. Raises `ProfileError` for an unknown one."""
+        for item in self.profile.texts:
+            if item.name == name:
+                number, at = self._find(item.function, item.address, item.registers)
+                if number < 0 or not self._registers[number]:
+                    return None
+                return text(self._registers[number][at : at + item.registers], item.swapped)
+        raise ProfileError("%s: text %s: does not exist" % (self.profile.model, name))
+
+    # Writing: the work is done in `drivers.writing`.
 
     def write(self, pairs: "Pairs") -> bytes:
-        """The request that writes (point index, raw) pairs: function 6 for one register, else 16.
+        """The one request that writes (point index, count) pairs.
 
-        Raises `EncodeError` when a point is not to be written, a value is outside its limits, or
-        the points do not lie side by side (one request is all or nothing, several are not).
+        Raises `EncodeError` when a point is not to be written, a value is outside its limits, the
+        points do not lie side by side (one request is all or nothing, several are not), or the
+        device is not the model that the profile describes.
         """
-        if not pairs:
-            raise EncodeError("%s: nothing to write" % self.name)
-        registers: list[tuple[int, int]] = []
-        for i, raw in pairs:
-            registers.extend(self._words(self.profile.points[i], raw))
-        registers.sort()
-        first = registers[0][0]
-        for place, (address, _) in enumerate(registers):
-            if address != first + place:
-                raise EncodeError("%s: registers to write are not side by side" % self.name)
-        if len(registers) == 1:
-            return write_single(first, registers[0][1])
-        return write_multiple(first, [word for _, word in registers])
+        return writing.write(self, pairs)
 
-    def _words(self, point: "Point", raw: int) -> "list[tuple[int, int]]":
-        """(address, word) of a value, high word first; range-checked."""
-        where = self.name + "." + point.name
-        if point.limits is None:
-            raise EncodeError("%s is not to be written" % where)
-        low, high = point.limits
-        if type(raw) is not int or not low <= raw <= high:
-            raise EncodeError("%s %r is not %d to %d" % (where, raw, low, high))
-        if point.registers == 1:
-            return [(point.address, raw & 0xFFFF)]
-        return [(point.address, (raw >> 16) & 0xFFFF), (point.address + 1, raw & 0xFFFF)]
+    def writes(self, pairs: "Pairs") -> "list[bytes]":
+        """As `write`, but in as many requests as it takes, in the order of the pairs.
+
+        What a point needs first (a remote bit, a command word) comes first, unless the last poll
+        has shown it. Raises `EncodeError` before there is any request.
+        """
+        return writing.writes(self, pairs)
+
+    def write_bit(self, name: str, on: bool) -> bytes:
+        """The request that turns a bit on or off. Raises `EncodeError` or `ProfileError`."""
+        return writing.write_bit(self, name, on)
+
+    def ramped(self, i: int, last: int, wanted: int, elapsed_us: int) -> int:
+        """The count to write now to go from `last` to `wanted` no faster than the ramp allows."""
+        return writing.ramped(self.profile.points[i], last, wanted, elapsed_us)
+
+    def watchdog(self) -> "tuple[bytes, int] | None":
+        """(request, period in microseconds) that keeps the device's watchdog content, or None."""
+        return writing.watchdog(self)
 
     def readback(self, pairs: "Pairs") -> "bool | None":
-        """Whether the latest poll shows what was written; None while a point was never read."""
-        same = True
-        for i, raw in pairs:
-            reading = self.readings[i]
-            if reading.quality == NONE:
-                return None
-            same = same and reading.raw == raw
-        return same
+        """Whether the latest poll shows what was written; None while a point was never read.
+
+        Each point is looked for where its profile says: in itself, in another point, or nowhere.
+        """
+        return writing.readback(self, pairs)
+
+    # Identity: the work is done in `drivers.identity`.
+
+    @property
+    def identity(self) -> str:
+        """Whether it is the profile's model; to set it "unknown" forgets what was proven."""
+        return self._identity
+
+    @identity.setter
+    def identity(self, found: str) -> None:
+        self._identity = found
+        if found == UNKNOWN:
+            self.mismatch = ""
+            self._proven = 0
+
+    def probes(self) -> "list[tuple[bytes, int]]":
+        """The requests that show whether the device is the profile's model, as (PDU, tag)."""
+        return probes(self.profile)
+
+    def identified(self, tag: int, status: str, code: int, values: "Values") -> None:
+        """Take the result of a probe, as `bus.Result` has it; see `identity` and `mismatch`."""
+        found, reason = verdict(self.profile, tag, status, code, values)
+        if found == MISMATCH:
+            self.identity, self.mismatch = MISMATCH, reason
+        elif found == MATCH and self.identity != MISMATCH:
+            self._proven |= 1 << tag
+            if self._proven == (1 << len(self.probes())) - 1:
+                self.identity = MATCH
+
+
+def _number(point: "Point", values: "Values", at: int) -> "int | None":
+    """What stands in a point's registers; None if that is no number."""
+    if point.weights:
+        return decode_split(values, at, point.weights, point.bcd)
+    if point.field:
+        low, width = point.field
+        return values[at] >> low & ((1 << width) - 1)
+    step = point.step if point.kind in FLOATS and not point.linked else (1, 1)
+    return decode(point.kind, values, at, point.order, step)

@@ -1,316 +1,371 @@
-"""Device profiles: a register map as data, checked once and compiled for quick decoding.
+"""Device profiles: a register map as data, checked, and compiled for quick decoding.
 
-Not a file reader: the caller hands over the parsed JSON. A profile has blocks (what one request
-reads), points (numbers, with canonical Redfish names), bits (flags in registers) and at most one
-role, pump or valve, that says how it is commanded. All numbers are integers: MicroPython's JSON
-floats may be an ulp off. The published form is `drivers/profiles/profile.schema.json`; the rules
-below go further than it can.
+Not a file reader: the caller hands over the parsed JSON. `drivers.profile_check` says what is wrong
+with a profile, `drivers.device` reads and writes a device after it, `docs/profiles.md` explains
+every key. All numbers in a profile are integers: MicroPython's JSON floats may be an ulp off.
 
     {"model": "x", "title": "…", "source": "…", "met_hardware": false,
-     "blocks": [{"function": 3, "address": 0, "count": 5}],
      "points": [{"name": "SpeedControlPercent", "address": 1, "type": "u16", "scale": [1, 200],
                  "unit": "%", "min": 0, "max": 20000, "write": true, "limits": [0, 20000]}],
      "bits": [{"name": "Tripped", "address": 3, "bit": 3, "alarm": true}],
      "pump": {"setpoint": "SpeedControlPercent", "feedback": "…", "run": [["ControlWord", 1151]],
               "stop": [["ControlWord", 1150]], "trip": "Tripped"}}
 
-value = raw * scale[0] / scale[1], in `unit` (UCUM: Cel, kPa, L/min, %). Addresses are as on the
-wire. 32-bit types take two registers, high word first. `min` and `max` (raw) bound what is
-plausible: outside, the reading is bad. `limits` (raw) bound what may be written.
+What a compiled point gives is a count, always an integer: value = count * num / den, in `unit`
+(UCUM: Cel, kPa, L/min, %). For most points the count is the register. Where the register has an
+offset, or is a float, or needs a scale factor or a range from another register, the count is what
+comes out after that (`mul`, `add`, `step` and the links), so that nobody else has to know.
+
+Points of poll class "never" are there for a technician: they are checked, then left out unless
+`every` is set, so that a map of hundreds of registers costs a small controller only what it reads.
 """
 
+import sys
+
+import drivers
+from drivers import profile_entries as entries
+from drivers.decode import FLOATS, arrange
 from drivers.errors import ProfileError
-from protocols.modbus.pdu import MAX_READ, READ_HOLDING, READS
+from protocols.modbus.pdu import MAX_READ, MAX_READ_BITS
+from protocols.timing import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from drivers.decode import Order
+
     Raw = dict[str, Any]
+    Span = tuple[int, int, int]
+    Needs = list[tuple[str, int]]
 
-# type -> (registers, lowest raw, highest raw)
-TYPES = {
-    "u16": (1, 0, 0xFFFF),
-    "i16": (1, -0x8000, 0x7FFF),
-    "u32": (2, 0, 0xFFFFFFFF),
-    "i32": (2, -0x80000000, 0x7FFFFFFF),
-}
-
-_KEYS = {
-    "": "model title source met_hardware notes blocks points bits pump valve",
-    "block": "function address count",
-    "point": "name address type scale unit min max write limits function",
-    "bit": "name address bit alarm function",
-    "pump": "setpoint feedback run stop trip",
-    "valve": "setpoint feedback",
-}
-
-
-class Block:
-    """What one request reads: `function` 3 or 4, `count` (1 to 125) registers from `address`."""
-
-    def __init__(self, function: int, address: int, count: int) -> None:
-        self.function = function
-        self.address = address
-        self.count = count
+FAST = "fast"
+SLOW = "slow"
+NEVER = "never"
 
 
 class Point:
-    """One number. `low` and `high` bound the plausible raw values, `limits` the ones to be written.
+    """One number: `registers` registers from `address` on the wire, read with `function`.
 
-    `block` is the number of the block that reads it, `offset` its first register there.
+    `low` and `high` bound what is plausible, `limits` what may be written, both as the device
+    writes it (counts, for floats); `none` are values that mean "no value". What most points have
+    not stands here as the class's own value and costs the point nothing.
     """
 
-    def __init__(self, name: str, kind: str, address: int, block: int, offset: int) -> None:
-        self.name = name
-        self.kind = kind
-        self.registers, self.lowest, self.highest = TYPES[kind]
-        self.address = address
-        self.block = block
-        self.offset = offset
-        self.num = 1
-        self.den = 1
-        self.unit = ""
-        self.low = self.lowest
-        self.high = self.highest
-        self.limits: tuple[int, int] | None = None
+    kind = "u16"
+    order: "Order" = ((0,), False)
+    poll = FAST
+    unit = "1"
+    num = 1
+    den = 1
+    mul = 1
+    add = 0
+    step = (1, 1)  # counts in one of the device's units: of floats, and of points with links
+    none: "tuple[int, ...]" = ()
+    limits: "tuple[int, int] | None" = None
+    ramp = 0  # counts a second, 0 for any
+    verify = "same"
+    within = 0
+    needs: "Needs" = []
+    field: "tuple[int, int] | None" = None
+    weights: "tuple[int, ...]" = ()
+    bcd = False
+    exponent = ""
+    bottom: "str | None" = None
+    top: "str | None" = None
+    full = 0
+
+    def __init__(self, own: "Raw") -> None:
+        self.name: str = own["name"]
+        self.function: int = own["function"]
+        self.address: int = own["address"]
+        self.registers: int = entries.registers(own)
+        self.low, self.high = entries.extent(own)
+        if own["type"] != self.kind:
+            self.kind = own["type"]
+        self.order = _order(own.get("order", ""), self.registers)
+        for key in ("poll", "unit", "verify", "within", "ramp", "bcd", "exponent", "full"):
+            if key in own:
+                setattr(self, key, own[key])
+        for key in ("none", "weights", "field", "limits"):
+            if key in own:
+                setattr(self, key, tuple(own[key]))
+        if "needs" in own:
+            self.needs = [(name, raw) for name, raw in own["needs"]]
+        if "range" in own:
+            self.bottom, self.top = own["range"]
+        if not own.get("read", True):
+            self.poll = NEVER
+        self._take_scale(own)
+        self._take_bounds(own)
+
+    def _take_scale(self, own: "Raw") -> None:
+        """How the count is made of the device's value, and what it is worth."""
+        top, bottom = own.get("scale", (1, 1))
+        shift = own.get("offset", (0, 1))
+        if "step" in own:
+            self.num, self.den = own["step"]
+            self.step = reduced(top * self.den, bottom * self.num)
+            if shift[0]:
+                self.add = shift[0] * self.den // (shift[1] * self.num)
+            return
+        bottom <<= own.get("fraction", 0)
+        if shift[0]:
+            # value = (raw + shift / scale) * scale; a finer count where that is no integer
+            self.add, self.mul = reduced(shift[0] * bottom, shift[1] * top)
+            bottom *= self.mul
+        if (top, bottom) != (1, 1):
+            self.num, self.den = top, bottom
+
+    def _take_bounds(self, own: "Raw") -> None:
+        """Plausible range; a "no value" at its end is left out of it, which costs nothing."""
+        self.low = own.get("min", self.low)
+        self.high = own.get("max", self.high)
+        while self.low in self.none:
+            self.low += 1
+        while self.high in self.none:
+            self.high -= 1
+        if self.none:
+            self.none = tuple([value for value in self.none if self.low <= value <= self.high])
+
+    @property
+    def plain(self) -> bool:
+        """Whether the count is one or two whole registers, and nothing more."""
+        whole = self.kind in ("u16", "i16", "u32", "i32") and not self.order[1]
+        simple = self.mul == 1 and not (self.add or self.none or self.field)
+        return whole and simple and not self.linked
+
+    @property
+    def linked(self) -> bool:
+        """Whether another point's value is needed to make this one's."""
+        return bool(self.exponent or self.top)
+
+    @property
+    def stepped(self) -> bool:
+        """Whether limits and plausible range are counts: of a float."""
+        return self.kind in FLOATS
 
 
 class Bit:
-    """One flag: a bit (0 is the lowest) of a register. `alarm`: set means something is wrong."""
+    """One flag. `alarm`: it is on when something is wrong; `invert`: it is on when the bit is 0.
 
-    def __init__(self, name: str, bit: int, alarm: bool, block: int, offset: int) -> None:
-        self.name = name
-        self.mask = 1 << bit
-        self.alarm = alarm
-        self.block = block
-        self.offset = offset
+    `mask` is the bit in its register; 1 for a coil or discrete input, which has no register.
+    """
+
+    registers = 1
+    poll = FAST
+    alarm = False
+    invert = False
+    write = ""
+
+    def __init__(self, own: "Raw") -> None:
+        self.name: str = own["name"]
+        self.function: int = own["function"]
+        self.address: int = own["address"]
+        self.mask = 1 << own.get("bit", 0)
+        for key in ("poll", "alarm", "invert", "write"):
+            if own.get(key, False):
+                setattr(self, key, own[key])
+
+
+class Text:
+    """A piece of ASCII, two letters a register."""
+
+    poll = FAST
+
+    def __init__(self, own: "Raw") -> None:
+        self.name: str = own["name"]
+        self.function: int = own["function"]
+        self.address: int = own["address"]
+        self.registers: int = own["registers"]
+        self.swapped: bool = own.get("swapped", False)
+        self.poll = own.get("poll", FAST)
 
 
 class Profile:
-    """A compiled profile. Raises `ProfileError`: profile, entry and the rule it breaks.
+    """A compiled profile. Raises `ProfileError`: one line a fault, with profile, entry and rule.
 
-    `pump` and `valve` are the role's data as given, empty when the device is none.
+    `every`: points that are never polled are taken in too, as slow ones, and the profile's own
+    blocks are left aside. `base` is the address that a `scan` found, else its usual one.
+
+    `pump` and `valve` are the role's data as given, empty when the device is none. `holes` and
+    `fixed_blocks` are (function, address, count); `periods` are microseconds of fast and slow
+    polling. `own_blocks` says whether `blocks` are the maker's, not just the nearest at hand.
     """
 
-    def __init__(self, raw: "Raw") -> None:
+    def __init__(self, raw: "Raw", every: bool = False, base: "int | None" = None) -> None:
         named = type(raw) is dict and type(raw.get("model")) is str and raw["model"]
         self.model: str = named or "profile"
-        self._keys("", raw, "profile")
-        self.model = self._text(raw, "model", "profile")
-        self.title = self._text(raw, "title", "profile")
-        self.source = self._text(raw, "source", "profile")
-        self.met_hardware = self._flag(raw, "met_hardware", "profile")
-        self.blocks: list[Block] = []
-        for i, entry in enumerate(self._list(raw, "blocks")):
-            self.blocks.append(self._block(i, entry))
+        errors = _faults(raw, self.model)
+        if errors:
+            raise ProfileError("\n".join(errors))
+        self.title: str = raw["title"]
+        self.source: str = raw["source"]
+        self.met_hardware: bool = raw["met_hardware"]
+        self.scan: Raw = raw.get("scan", {})
+        self.base: int = (self.scan.get("usual", 0)) if base is None else base
+        self.identity: list[Raw] = raw.get("identity", [])
+        self.watchdog: Raw = raw.get("watchdog", {})
+        self.write_with: int = raw.get("write_with", 0)
+        self.pump: Raw = raw.get("pump", {})
+        self.valve: Raw = raw.get("valve", {})
+        periods = raw.get("periods", {})
+        self.periods = (
+            periods.get(FAST, 1000) * MILLISECOND,
+            periods.get(SLOW, 10_000) * MILLISECOND,
+        )
+        self.max_block: int = raw.get("max_block", MAX_READ)
+        self.holes = self._spans(raw, "holes")
+        self.fixed_blocks = self._spans(raw, "fixed_blocks")
+        self._take_entries(raw, every)
+        self.blocks = [] if every else self._spans(raw, "blocks")
+        self.own_blocks = bool(self.blocks)
         if not self.blocks:
-            raise self._error("profile", "has no blocks")
+            self.blocks = naive_plan(self)
+
+    def _spans(self, raw: "Raw", key: str) -> "list[Span]":
+        found = []
+        for span in raw.get(key, []):
+            place = entries.wire_address(
+                span["address"], raw.get("notation", "base0"), span.get("function")
+            )
+            if place is not None:
+                found.append((place[0], place[1] + self.base, span["count"]))
+        return found
+
+    def _take_entries(self, raw: "Raw", every: bool) -> None:
+        wanted = _referred(raw)
         self.points: list[Point] = []
         self.bits: list[Bit] = []
+        self.texts: list[Text] = []
         self._index: dict[str, int] = {}
         self._bit_index: dict[str, int] = {}
-        self._taken: dict[tuple[int, int], str] = {}
-        for i, entry in enumerate(self._list(raw, "points")):
-            self._add_point(i, entry)
-        for i, entry in enumerate(self._list(raw, "bits")):
-            self._add_bit(i, entry)
-        self.pump: Raw = self._role(raw, "pump")
-        self.valve: Raw = self._role(raw, "valve")
-        if self.pump and self.valve:
-            raise self._error("valve", "the profile is a pump already")
+        for own in entries.points(raw):
+            if self._keeps(own, every, wanted):
+                self._index[own["name"]] = len(self.points)
+                self.points.append(Point(own))
+        for own in entries.bits(raw):
+            if self._keeps(own, every, wanted):
+                self._bit_index[own["name"]] = len(self.bits)
+                self.bits.append(Bit(own))
+        for own in entries.texts(raw):
+            if self._keeps(own, every, wanted):
+                self.texts.append(Text(own))
+
+    def _keeps(self, own: "Raw", every: bool, wanted: "set[str]") -> bool:
+        """Whether an entry is taken in; moves it to the base that was found."""
+        own["address"] += self.base
+        polled = own.get("poll", FAST) != NEVER
+        if every and not polled:
+            own["poll"] = SLOW
+        return every or polled or not own.get("read", True) or own["name"] in wanted
 
     def has(self, name: str) -> bool:
         """Whether there is a point with this name."""
         return name in self._index
 
+    def has_bit(self, name: str) -> bool:
+        """Whether there is a bit with this name."""
+        return name in self._bit_index
+
     def index(self, name: str) -> int:
         """The number of a point. Raises `ProfileError` when there is none with this name."""
         if name not in self._index:
-            raise self._error("point " + name, "does not exist")
+            raise ProfileError("%s: point %s: does not exist" % (self.model, name))
         return self._index[name]
 
     def bit_index(self, name: str) -> int:
         """The number of a bit. Raises `ProfileError` when there is none with this name."""
         if name not in self._bit_index:
-            raise self._error("bit " + name, "does not exist")
+            raise ProfileError("%s: bit %s: does not exist" % (self.model, name))
         return self._bit_index[name]
 
-    # What follows reads one kind of entry each, and refuses what breaks a rule.
+    def polled(self, poll: str = "") -> "list[Point | Bit | Text]":
+        """What a plan has to fetch: all of one poll class, or of both; for `drivers.plan`."""
+        found: list[Point | Bit | Text] = []
+        found.extend(self.points)
+        found.extend(self.bits)
+        found.extend(self.texts)
+        return [item for item in found if item.poll == (poll or item.poll) != NEVER]
 
-    def _error(self, entry: str, rule: str) -> ProfileError:
-        return ProfileError("%s: %s: %s" % (self.model, entry, rule))
 
-    def _keys(self, kind: str, raw: "Raw", entry: str) -> None:
-        if type(raw) is not dict:
-            raise self._error(entry, "is not an object")
-        for key in sorted(raw):
-            if key not in _KEYS[kind].split(" "):
-                raise self._error(entry, "unknown key %s" % key)
+def _faults(raw: "Any", name: str) -> "list[str]":
+    """The checker is imported here, so that `forget_checker` can set its memory free."""
+    from drivers.profile_check import check  # noqa: PLC0415
 
-    def _text(self, raw: "Raw", key: str, entry: str) -> str:
-        value = raw.get(key)
-        if type(value) is not str or not value:
-            raise self._error(entry, "%s is not a text" % key)
-        return str(value)
+    return check(raw, name)
 
-    def _flag(self, raw: "Raw", key: str, entry: str) -> bool:
-        value = raw.get(key, False)
-        if type(value) is not bool:
-            raise self._error(entry, "%s is not true or false" % key)
-        return bool(value)
 
-    def _list(self, raw: "Raw", key: str) -> "list[Any]":
-        value = raw.get(key, [])
-        if type(value) is not list:
-            raise self._error("profile", "%s is not a list" % key)
-        return list(value)
+def forget_checker() -> None:
+    """Drop the code that only loading needs, 11 KiB on a board; it comes back by itself."""
+    for name in ("profile_check", "profile_rules"):
+        sys.modules.pop("drivers." + name, None)
+        if hasattr(drivers, name):
+            delattr(drivers, name)
 
-    def _int(
-        self, raw: "Raw", key: str, low: int, high: int, entry: str, default: "int | None" = None
-    ) -> int:
-        value = raw.get(key, default)
-        if type(value) is not int or not low <= value <= high:
-            raise self._error(entry, "%s %r is not %d to %d" % (key, value, low, high))
-        return int(value)
 
-    def _pair(self, raw: "Raw", key: str, low: int, high: int, entry: str) -> "tuple[int, int]":
-        value = raw.get(key)
-        if type(value) is not list or len(value) != 2:
-            raise self._error(entry, "%s is not a pair of integers" % key)
-        for part in value:
-            if type(part) is not int or not low <= part <= high:
-                raise self._error(entry, "%s %r is not %d to %d" % (key, part, low, high))
-        return (value[0], value[1])
+def _referred(raw: "Raw") -> "set[str]":
+    """Names that a device needs though it may not poll them."""
+    names: set[str] = set()
+    for own in raw.get("points", []):
+        if own.get("poll") == NEVER:
+            continue
+        for key in ("exponent", "verify"):
+            names.add(own.get(key, ""))
+        names.update([name for name in own.get("range", ()) if name])
+        names.update([pair[0] for pair in own.get("needs", ())])
+    for role in (raw.get("pump", {}), raw.get("valve", {})):
+        names.update([role[key] for key in ("setpoint", "feedback", "trip") if key in role])
+        for key in ("run", "stop"):
+            names.update([pair[0] for pair in role.get(key, ())])
+    if "watchdog" in raw:
+        names.add(raw["watchdog"]["point"])
+    return names
 
-    def _block(self, number: int, raw: "Raw") -> Block:
-        entry = "blocks[%d]" % number
-        self._keys("block", raw, entry)
-        function = self._int(raw, "function", READS[0], READS[1], entry)
-        address = self._int(raw, "address", 0, 65535, entry)
-        count = self._int(raw, "count", 1, MAX_READ, entry)
-        if address + count > 65536:
-            raise self._error(entry, "ends after address 65535")
-        for other in self.blocks:
-            apart = address >= other.address + other.count or address + count <= other.address
-            if function == other.function and not apart:
-                raise self._error(entry, "overlaps the block at %d" % other.address)
-        return Block(function, address, count)
 
-    def _place(self, raw: "Raw", registers: int, entry: str) -> "tuple[int, int, int]":
-        """(address, block, offset) of an entry; it must lie within one block of its function."""
-        function = self._int(raw, "function", READS[0], READS[1], entry, READ_HOLDING)
-        address = self._int(raw, "address", 0, 65536 - registers, entry)
-        for number, block in enumerate(self.blocks):
-            offset = address - block.address
-            if block.function == function and 0 <= offset <= block.count - registers:
-                return address, number, offset
-        raise self._error(entry, "address %d is outside every block" % address)
+def _order(order: str, registers: int) -> "Order":
+    """As `decode.arrange`, but the usual orders are the same object for all points."""
+    made = arrange(order, registers)
+    return _USUAL.get(made, made)
 
-    def _name(self, raw: "Raw", entry: str) -> str:
-        name = self._text(raw, "name", entry)
-        if name in self._index or name in self._bit_index:
-            raise self._error(entry, "name %s is taken already" % name)
-        return name
 
-    def _add_point(self, number: int, raw: "Raw") -> None:
-        entry = "points[%d]" % number
-        self._keys("point", raw, entry)
-        name = self._name(raw, entry)
-        entry = "point " + name
-        kind = raw.get("type")
-        if type(kind) is not str or kind not in TYPES:
-            raise self._error(entry, "type %r is none of i16, i32, u16, u32" % (kind,))
-        address, block, offset = self._place(raw, TYPES[kind][0], entry)
-        point = Point(name, kind, address, block, offset)
-        function = self.blocks[block].function
-        for register in range(address, address + point.registers):
-            if (function, register) in self._taken:
-                taken = self._taken[(function, register)]
-                raise self._error(entry, "address %d is that of %s already" % (register, taken))
-            self._taken[(function, register)] = name
-        self._describe(point, raw, entry)
-        self._index[name] = len(self.points)
-        self.points.append(point)
+_USUAL = {arrange("", count): arrange("", count) for count in (1, 2, 4)}
 
-    def _describe(self, point: Point, raw: "Raw", entry: str) -> None:
-        """Take scale, unit, plausible range and write limits of a point."""
-        low, high = point.lowest, point.highest
-        if "scale" in raw:
-            point.num, point.den = self._pair(raw, "scale", -1_000_000, 1_000_000, entry)
-            if point.num == 0 or point.den <= 0:
-                raise self._error(entry, "scale is not [not 0, above 0]")
-        point.unit = self._text(raw, "unit", entry)
-        point.low = self._int(raw, "min", low, high, entry, low)
-        point.high = self._int(raw, "max", point.low, high, entry, high)
-        if not self._flag(raw, "write", entry):
-            if "limits" in raw:
-                raise self._error(entry, "limits without write")
-            return
-        if self.blocks[point.block].function != READ_HOLDING:
-            raise self._error(entry, "an input register cannot be written")
-        point.limits = self._pair(raw, "limits", low, high, entry)
-        if point.limits[0] > point.limits[1]:
-            raise self._error(entry, "limits are the wrong way round")
 
-    def _add_bit(self, number: int, raw: "Raw") -> None:
-        entry = "bits[%d]" % number
-        self._keys("bit", raw, entry)
-        name = self._name(raw, entry)
-        entry = "bit " + name
-        _, block, offset = self._place(raw, 1, entry)
-        position = self._int(raw, "bit", 0, 15, entry)
-        bit = Bit(name, position, self._flag(raw, "alarm", entry), block, offset)
-        for other in self.bits:
-            if (other.block, other.offset, other.mask) == (block, offset, bit.mask):
-                raise self._error(entry, "bit %d is that of %s already" % (position, other.name))
-        self._bit_index[name] = len(self.bits)
-        self.bits.append(bit)
+def reduced(top: int, bottom: int) -> "tuple[int, int]":
+    """A fraction in its lowest terms, the denominator above 0."""
+    one, other = abs(top), abs(bottom)
+    while other:
+        one, other = other, one % other
+    if bottom < 0:
+        one = -one
+    return top // one, bottom // one
 
-    def _role(self, raw: "Raw", role: str) -> "Raw":
-        """Check what a role refers to; what it writes at once must be one request."""
-        if role not in raw:
-            return {}
-        given: Raw = raw[role]
-        self._keys(role, given, role)
-        for key in _KEYS[role].split(" "):
-            if key not in given:
-                raise self._error(role, "%s is missing" % key)
-        setpoint = self._writable(given["setpoint"], role)
-        self._known(given["feedback"], role)
-        if role == "pump":
-            for key in ("run", "stop"):
-                self._command(given[key], setpoint, "pump." + key)
-            trip = given["trip"]
-            if type(trip) is not str or trip not in self._bit_index:
-                raise self._error(role, "trip %r is not a bit" % (trip,))
-        return given
 
-    def _known(self, name: "Any", entry: str) -> Point:
-        if type(name) is not str or name not in self._index:
-            raise self._error(entry, "%r is not a point" % (name,))
-        return self.points[self._index[name]]
+def naive_plan(profile: Profile) -> "list[Span]":
+    """Blocks of registers that lie side by side, and the fixed ones: right, but not the quickest.
 
-    def _writable(self, name: "Any", entry: str) -> Point:
-        point = self._known(name, entry)
-        if point.limits is None:
-            raise self._error(entry, "%s is not to be written" % point.name)
-        return point
+    `drivers.plan` knows the wire and reads through gaps where that pays.
+    """
+    blocks: list[Span] = []
+    last = (0, 0, 0)
+    for span in sorted({(p.function, p.address, p.registers) for p in profile.polled()}):
+        fixed = [block for block in profile.fixed_blocks if entries.within(span, block)]
+        if fixed and fixed[0] in blocks:
+            continue
+        joined = _joined(last, span, profile)
+        if joined and not fixed:
+            blocks.pop()
+        last = fixed[0] if fixed else joined or span
+        blocks.append(last)
+    return blocks
 
-    def _command(self, pairs: "Any", setpoint: Point, entry: str) -> None:
-        """Check [[point, raw], …]: in limits, and side by side with the set-point."""
-        if type(pairs) is not list:
-            raise self._error(entry, "is not a list of [point, raw]")
-        places = [(setpoint.address, setpoint.registers)]
-        for pair in pairs:
-            if type(pair) is not list or len(pair) != 2:
-                raise self._error(entry, "is not a list of [point, raw]")
-            point = self._writable(pair[0], entry)
-            low, high = point.limits or (0, 0)
-            if type(pair[1]) is not int or not low <= pair[1] <= high:
-                raise self._error(entry, "%s %r is not %d to %d" % (point.name, pair[1], low, high))
-            places.append((point.address, point.registers))
-        places.sort()
-        for before, after in zip(places, places[1:]):
-            if before[0] + before[1] != after[0]:
-                raise self._error(entry, "does not lie side by side with the set-point")
+
+def _joined(last: "Span", span: "Span", profile: Profile) -> "Span | None":
+    """A block and what lies behind it without a gap as one block, if that may be."""
+    function, address, count = span
+    start = last[1]
+    end = max(start + last[2], address + count)
+    longest = MAX_READ_BITS if function < 3 else profile.max_block
+    beside = function == last[0] and address <= start + last[2] and end - start <= longest
+    return (function, start, end - start) if beside and last not in profile.fixed_blocks else None

@@ -74,12 +74,28 @@ def bench(argv: list[str]) -> int:
     parser = _Parser(
         prog="coldloop bench",
         description="Emulated devices on real ports, with the agent or alone, until interrupted.",
-        epilog="example: coldloop bench --no-agent --json",
+        epilog="example: coldloop bench --no-agent --json --real drive2=serial:/dev/ttyUSB0",
     )
     parser.add_argument("--no-agent", action="store_true", help="the devices alone")
+    parser.add_argument(
+        "--fleet",
+        action="store_true",
+        help="also every shipped Modbus model: eight on the port bus8, four behind modbus_tcp",
+    )
+    parser.add_argument(
+        "--real",
+        action="append",
+        default=[],
+        metavar="NAME=PORT",
+        help="a real device in the place of an emulated one (again for more)",
+    )
     parser.add_argument("--dut", choices=("cpython", "micropython"), default="cpython")
     parser.add_argument("--json", action="store_true", help="print the ports as one JSON object")
     arguments = parser.parse_args(argv)
+    for text in arguments.real:
+        name, equals, port = text.partition("=")
+        if not (name and equals and port):
+            parser.error(f"--real: {text!r} is not NAME=PORT, such as drive2=serial:/dev/ttyUSB0")
     return _guarded("coldloop bench", lambda: _bench(arguments))
 
 
@@ -88,8 +104,11 @@ def _bench(arguments: argparse.Namespace) -> int:
     from hil.realrun import stop_on_signals
     from hil.setting import Setting
 
-    with RealBench(Setting(), seed=1) as running:
+    with RealBench(Setting(), seed=1, fleet=arguments.fleet) as running:
         stop_on_signals(running)
+        for text in arguments.real:
+            name, _, port = text.partition("=")
+            running.swaps.swap(name, port)
         if arguments.json:
             print(json.dumps({"ports": running.ports}), flush=True)
         else:

@@ -56,6 +56,10 @@ class SerialLine:
         self._busy_out = start + len(data) * self._char_us
         self._world.at(self._busy_out, self._arrive, data)
 
+    def say(self, data: bytes) -> None:
+        """Put bytes of somebody else (a real device) on the line, after what is on it."""
+        self._send([(0, data)])
+
     def _arrive(self, data: bytes) -> None:
         self._send(self._device.receive(data, self._world.now))
         self._rearm()

@@ -2,7 +2,8 @@
 
 Not a scenario and not the demo: both stand on this. The serial lines are pseudo-terminals, the
 broker is a TCP socket on loopback (or somebody's own broker), the state folder is a temporary one.
-True UTC is the machine's clock.
+True UTC is the machine's clock. With a fleet (`hil.fleet`) there are two more ports. Every Modbus
+device can be replaced by a real one, at the start or while the bench runs (`hil.swap`).
 """
 
 import json
@@ -19,15 +20,19 @@ from typing import Any, BinaryIO, Self
 from agent.agent import FIRST_BUS, RECEIVER
 from agent.status import KEY
 from hil.errors import BenchError
+from hil.fleet import LINE_UNITS, TCP_UNITS, Fleet
 from hil.lines import SerialLine
 from hil.realports import PtyPort, TcpPort
-from hil.row import BUS_BAUD, RECEIVER_BAUD, Row
+from hil.row import BUS_BAUD, FIRST_DRIVE_UNIT, RECEIVER_BAUD, RPU_UNIT, VALVE_UNIT, Row
 from hil.setting import Setting
 from hil.shells.realtime import RealTimeShell
+from hil.swap import Carrier, Swaps
 from hil.world import World
 
 _SECOND = 1_000_000
 _BITS_8N1, _BITS_8E1 = 10, 11
+_FLEET_RANK = 100
+_BUS_OPTIONS = f"baud={BUS_BAUD}&parity=E"
 ROOT = Path(__file__).resolve().parents[1]
 AGENT = {
     "cpython": [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config"],
@@ -37,9 +42,15 @@ AGENT = {
 
 
 class RealBench:
-    """A row in real time. Use it in a `with` block; it closes ports, agent and folder."""
+    """A row in real time. Use it in a `with` block; it closes ports, agent and folder.
 
-    def __init__(self, setting: Setting, seed: int, broker: str | None = None) -> None:
+    `swaps` says which device is real: `swaps.swap(name, address)`, `swaps.restore(name)`,
+    `swaps.devices()`; names are `rpu`, `valve`, `drive1` and on, and with a fleet its models.
+    """
+
+    def __init__(
+        self, setting: Setting, seed: int, broker: str | None = None, fleet: bool = False
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="coldloop-"))
         self.world = World(seed, time.time_ns() // 1000)
         self.shell = RealTimeShell(self.world)
@@ -57,9 +68,46 @@ class RealBench:
             broker = f"127.0.0.1:{self.broker.address[1]}"
         self.ports = {
             "receiver": f"serial:{self.receiver.path}?baud={RECEIVER_BAUD}",
-            "bus": f"serial:{self.bus.path}?baud={BUS_BAUD}&parity=E",
+            "bus": f"serial:{self.bus.path}?{_BUS_OPTIONS}",
             "broker": f"tcp:{broker}",
         }
+        self.swaps = Swaps(self.shell)
+        self._name_row()
+        self.fleet: Fleet | None = None
+        self.bus8: PtyPort | None = None
+        self.modbus_tcp: TcpPort | None = None
+        if fleet:
+            self._add_fleet()
+
+    def _name_row(self) -> None:
+        """Make the row's devices known to `swaps`."""
+        row, line = self.row, self.bus.line
+        if line is None:
+            return
+        carrier = Carrier("bus", row.bus, line.say, ("serial", "tcp"), _BUS_OPTIONS)
+        self.swaps.add("rpu", carrier, RPU_UNIT)
+        self.swaps.add("valve", carrier, VALVE_UNIT)
+        for i in range(len(row.drives)):
+            self.swaps.add(f"drive{i + 1}", carrier, FIRST_DRIVE_UNIT + i)
+
+    def _add_fleet(self) -> None:
+        """Put the fleet behind a serial line and a TCP host."""
+        fleet = self.fleet = Fleet(self.world)
+        bus8 = self.bus8 = PtyPort(self.shell)
+        char_us = _BITS_8E1 * _SECOND // BUS_BAUD
+        line = bus8.line = SerialLine(self.world, fleet.line, char_us, bus8.to_agent, _FLEET_RANK)
+        host = fleet.host
+        tcp = self.modbus_tcp = TcpPort(self.shell, host)
+        tcp.say([])
+        self.ports["bus8"] = f"serial:{bus8.path}?{_BUS_OPTIONS}"
+        self.ports["modbus_tcp"] = f"tcp:127.0.0.1:{tcp.address[1]}"
+        on_line = Carrier("bus8", fleet.line, line.say, ("serial", "tcp"), _BUS_OPTIONS)
+        on_host = Carrier(
+            "modbus_tcp", host, lambda frame: tcp.say(host.replied(frame)), ("tcp",), framed=True
+        )
+        for carrier, units in ((on_line, LINE_UNITS), (on_host, TCP_UNITS)):
+            for name, unit in units.items():
+                self.swaps.add(name, carrier, unit)
 
     def _join(self) -> None:
         for port, device, number, char_us in (
@@ -72,6 +120,8 @@ class RealBench:
     def _keep_plant(self) -> None:
         """Let the plant go on though no device may be asked."""
         self.row.plant.advance(self.world.now)
+        if self.fleet is not None:
+            self.fleet.advance(self.world.now)
         self.world.at(self.world.now + _SECOND // 4, self._keep_plant)
 
     def config(self) -> dict[str, Any]:
@@ -132,10 +182,10 @@ class RealBench:
         trace: TracebackType | None,
     ) -> None:
         self.stop_agent()
-        self.receiver.close()
-        self.bus.close()
-        if self.broker is not None:
-            self.broker.close()
+        self.swaps.close()
+        for port in (self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp):
+            if port is not None:
+                port.close()
         self.shell.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -6,11 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
+from pymodbus.pdu.bit_message import (
+    ReadCoilsRequest,
+    ReadCoilsResponse,
+    ReadDiscreteInputsResponse,
+    WriteMultipleCoilsRequest,
+    WriteMultipleCoilsResponse,
+    WriteSingleCoilRequest,
+    WriteSingleCoilResponse,
+)
 from pymodbus.pdu.register_message import (
+    MaskWriteRegisterRequest,
+    MaskWriteRegisterResponse,
     ReadHoldingRegistersRequest,
     ReadHoldingRegistersResponse,
     ReadInputRegistersRequest,
     ReadInputRegistersResponse,
+    ReadWriteMultipleRegistersRequest,
+    ReadWriteMultipleRegistersResponse,
     WriteMultipleRegistersRequest,
     WriteMultipleRegistersResponse,
     WriteSingleRegisterRequest,
@@ -138,3 +151,55 @@ def test_one_flipped_bit_never_gives_a_value(
     client.start(9, pdu.read_holding(0, len(values)))
     got = client.feed(bytes(frame))
     assert got is None or got[0] == "exception"
+
+
+bits = st.lists(st.booleans(), min_size=1, max_size=1968)
+
+
+def exchange(unit: int, request: bytes, reply: ModbusPDU, step: int) -> tuple[ModbusPDU, object]:
+    """pymodbus' reading of our request, and our reading of its reply."""
+    client = rtu.Client()
+    _, device, _, body = RTU.decode(client.start(unit, request))
+    assert device == unit
+    theirs = SERVER.decode(body)
+    assert theirs is not None
+    frame = RTU.encode(reply.function_code.to_bytes(1, "big") + reply.encode(), unit, 0)
+    got = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
+    return theirs, got[-1]
+
+
+@given(units, addresses, bits, st.integers(1, 255), st.booleans())
+def test_bits(unit: int, address: int, values: list[bool], step: int, discrete: bool) -> None:
+    kind = ReadDiscreteInputsResponse if discrete else ReadCoilsResponse
+    read = (pdu.read_discrete if discrete else pdu.read_coils)(address % 60000, len(values))
+    request, got = exchange(unit, read, kind(bits=values), step)
+    assert isinstance(request, ReadCoilsRequest)
+    assert (request.address, request.count) == (address % 60000, len(values))
+    assert got == ("ok", 0, tuple(int(value) for value in values))
+    write = pdu.write_coils(address % 60000, [int(value) for value in values])
+    reply = WriteMultipleCoilsResponse(address=address % 60000, count=len(values))
+    request, got = exchange(unit, write, reply, step)
+    assert isinstance(request, WriteMultipleCoilsRequest)
+    assert request.bits[: len(values)] == values
+    assert got == ("ok", 0, ())
+    coil = WriteSingleCoilResponse(address=address, bits=values[:1])
+    request, got = exchange(unit, pdu.write_coil(address, int(values[0])), coil, step)
+    assert isinstance(request, WriteSingleCoilRequest)
+    assert request.bits[:1] == values[:1]
+    assert got == ("ok", 0, ())
+
+
+@given(units, addresses, st.lists(words, min_size=2, max_size=121), st.integers(1, 255))
+def test_mask_and_read_write(unit: int, address: int, values: list[int], step: int) -> None:
+    keep, put = values[:2]
+    mask = MaskWriteRegisterResponse(address=address, and_mask=keep, or_mask=put)
+    request, got = exchange(unit, pdu.mask_write(address, keep, put), mask, step)
+    assert isinstance(request, MaskWriteRegisterRequest)
+    assert (request.address, request.and_mask, request.or_mask) == (address, keep, put)
+    assert got == ("ok", 0, ())
+    both = pdu.read_write(address, len(values), address, values)
+    reply = ReadWriteMultipleRegistersResponse(registers=values)
+    request, got = exchange(unit, both, reply, step)
+    assert isinstance(request, ReadWriteMultipleRegistersRequest)
+    assert request.write_registers == values
+    assert got == ("ok", 0, tuple(values))

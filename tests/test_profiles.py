@@ -14,6 +14,7 @@ import pytest
 from drivers.device import Device
 from drivers.errors import ProfileError
 from drivers.profile import Profile
+from drivers.profile_rules import SHAPES
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "drivers" / "profiles"
@@ -59,6 +60,20 @@ RPU_BITS = {
     "LeakRackFloorRelay": (37378, "HEX_Rack_Floor_Leakage_Relay"),
     "LeakRackFloorSensorFault": (37378, "HEX_Rack_Floor_Leakage_Error"),
 }
+SHIPPED = (
+    "abb_acs580",
+    "abb_meter",
+    "belimo_valve",
+    "danfoss_fc",
+    "eastron_sdm630",
+    "grundfos_cim",
+    "kenmec_ls80a",
+    "liebert_dcd",
+    "orv3_rpu",
+    "schneider_iem3000",
+    "sunspec_203",
+    "wilo_booster",
+)
 # A few rows of the source, for where the data folder is absent.
 STAND_IN = {
     "RPU_Coolant_Outlet_Temp_C": (36865, False, "0.1"),
@@ -101,7 +116,7 @@ def compare(profile: Profile, name: str, row: tuple[int, bool, str]) -> None:
 
 
 def test_there_are_profiles() -> None:
-    assert {"abb_acs580", "belimo_valve", "orv3_rpu"} <= set(NAMES)
+    assert set(NAMES) == set(SHIPPED)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -117,10 +132,43 @@ def test_profile_is_valid_and_says_where_it_comes_from(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_blocks_of_one_profile_cannot_be_confused(name: str) -> None:
+def test_own_blocks_of_one_profile_cannot_be_confused(name: str) -> None:
     """Different counts: after a timeout no block has to wait for another's late reply."""
-    shapes = [(block.function, block.count) for block in Profile(load(name)).blocks]
-    assert len(set(shapes)) == len(shapes)
+    profile = Profile(load(name))
+    shapes = [(function, count) for function, _, count in profile.blocks]
+    assert not profile.own_blocks or len(set(shapes)) == len(shapes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_point_is_read_by_some_block(name: str) -> None:
+    """All points, bits and texts, also those that the agent leaves alone, decode."""
+    profile = Profile(load(name), every=True)
+    device = Device("d", 1, profile)
+    for tag, (_, _, count) in enumerate(device.blocks):
+        device.accept(tag, (1,) * count, 5)
+    read = [p for p in profile.points if p.poll != "never"]
+    seen = [r for r, p in zip(device.readings, profile.points, strict=True) if p.poll != "never"]
+    assert read
+    assert {reading.at for reading in seen} == {5}
+    assert all(device.register(bit) is not None for bit in profile.bits)
+    assert all(device.text(text.name) is not None for text in profile.texts)
+
+
+@pytest.mark.parametrize("kind", ["point", "text", "bit", "block"])
+def test_schema_and_checker_know_the_same_keys(kind: str) -> None:
+    assert set(SCHEMA["$defs"][kind]["properties"]) == set(SHAPES[kind])
+
+
+@pytest.mark.parametrize("kind", ["pump", "valve", "watchdog", "scan", "periods", "defaults"])
+def test_schema_and_checker_know_the_same_keys_of_parts(kind: str) -> None:
+    assert set(SCHEMA["properties"][kind]["properties"]) == set(SHAPES[kind])
+
+
+def test_schema_and_checker_know_the_same_keys_of_the_rest() -> None:
+    assert set(SCHEMA["properties"]) == set(SHAPES["profile"])
+    assert set(SCHEMA["$defs"]["flags"]["properties"]) == set(SHAPES["flag"])
+    probe = SCHEMA["properties"]["identity"]["items"]
+    assert set(probe["properties"]) == set(SHAPES["probe"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -134,11 +182,20 @@ def test_no_floats_in_profiles(name: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"points": [{"name": "A", "address": 0, "type": "f32", "unit": "1"}]},
+        {"points": [{"name": "A", "address": 0, "type": "f16", "unit": "1"}]},
         {"points": [{"name": "A", "address": 0, "type": "u16", "unit": "1", "write": True}]},
         {"points": [{"name": "A", "address": 0, "type": "u16", "unit": "1", "limits": [0, 1]}]},
         {"points": [{"name": "A", "address": 0, "type": "u16", "unit": "1", "scale": [1, 0]}]},
-        {"blocks": [{"function": 3, "address": 0, "count": 126}]},
+        {"max_block": 126},
+        {"notation": "base2"},
+        {"points": [{"name": "A", "address": 0, "type": "u16", "none": 7}]},
+        {"points": [{"name": "A", "address": 0, "type": "u16", "poll": "often"}]},
+        {"points": [{"name": "A", "address": 0, "type": "u16", "field": [1]}]},
+        {"bits": [{"name": "A", "address": 0, "bit": 16}]},
+        {"flags": [{"name": "A", "address": 0, "bits": [7]}]},
+        {"identity": [{"text": "x"}]},
+        {"watchdog": {"point": "A"}},
+        {"scan": {"words": []}},
         {"blocks": []},
         {"colour": "red"},
         {"pump": {}},
@@ -150,6 +207,33 @@ def test_schema_and_compiler_refuse_the_same(change: dict[str, Any]) -> None:
         jsonschema.validate(raw, SCHEMA, cls=jsonschema.Draft202012Validator)
     with pytest.raises(ProfileError, match=r"^belimo_valve: "):
         Profile(raw)
+
+
+def test_rpu_has_every_entry_of_the_source() -> None:
+    path = DATA / "orv3_rpu.csv"
+    if not path.exists():
+        pytest.skip(f"data missing: {path}")
+    profile = Profile(load("orv3_rpu"), every=True)
+    numbers = {p.address: p for p in profile.points}
+    texts = {t.address: t for t in profile.texts}
+    bits = {(b.address, b.mask): b for b in profile.bits}
+    entries = words = address = 0
+    for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+        if not row["begin"]:
+            assert (address, 1 << int(row["flags_bit"])) in bits, row
+            continue
+        entries += 1
+        address, length = int(row["begin"]), int(row["length"])
+        words += length
+        if row["format"] == "STRING":
+            assert texts[address].registers == length
+        elif row["format"] != "FLAGS":
+            point = numbers[address]
+            assert point.registers == length, row
+            assert point.num / point.den == float(row["scale"] or 1), row
+            assert (point.kind == "i16") == (row["sign"] == "True"), row
+    assert (entries, words) == (243, 301)
+    assert len(bits) == sum(1 for line in path.read_text().splitlines() if line.startswith(",,,,"))
 
 
 def test_rpu_numbers_match_the_source() -> None:
@@ -165,12 +249,10 @@ def test_rpu_bits_match_the_source() -> None:
     profile = Profile(load("orv3_rpu"))
     for name, (address, source) in RPU_BITS.items():
         bit = profile.bits[profile.bit_index(name)]
-        assert profile.blocks[bit.block].address + bit.offset == address, name
+        assert bit.address == address, name
         assert bit.mask == 1 << rows[(address, source)], name
     for address in (37376, 37377, 37378):
-        ours = {
-            b.mask for b in profile.bits if profile.blocks[b.block].address + b.offset == address
-        }
+        ours = {b.mask for b in profile.bits if b.address == address}
         assert ours == {1 << position for (at, _), position in rows.items() if at == address}
 
 
@@ -201,5 +283,5 @@ def test_valve_words() -> None:
     words = [0] * 22
     words[0], words[4], words[7], words[19], words[21] = 4250, 4200, 5000, 1850, 65486
     valve.accept(0, tuple(words), 1)
-    got = [valve.value(i) for i in range(len(profile.points))]
+    got = [valve.value(i) for i in range(5)]
     assert got == [42.5, 42.0, 300.0, 18.5, -0.5]

@@ -11,7 +11,7 @@ command was the first it heard after its power came back, or its start was inhib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus import Station
+    from agent.station import Station
 
 _DEADBAND = 0.1
 _STILL_AFTER = 5
@@ -38,13 +38,14 @@ class Pump:
         run = percent > 0
         if run and (self._stands_still() or not self._armed()):
             self.asked = None
-            self.station.want(self._stop + [(self._setpoint, 0)])
+            self.station.want(self._stop + [(self._setpoint, 0)], stop=True)
             return
         if self.asked is not None and run == self.running and abs(percent - self.asked) < _DEADBAND:
             return
         self.asked, self.running = percent, run
         raw = self.station.device.raw(self._setpoint, percent)
-        self.station.want((self._run if run else self._stop) + [(self._setpoint, raw)])
+        command = self._run if run else self._stop
+        self.station.want(command + [(self._setpoint, raw)], stop=not run)
 
     def _armed(self) -> bool:
         readback = self.station.device.readback

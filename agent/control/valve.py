@@ -7,7 +7,7 @@ reversals.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus import Station
+    from agent.station import Station
 
 _DEADBAND = 0.5
 """Percent of stroke: about what an electric actuator resolves (assumed, to be set by profile)."""

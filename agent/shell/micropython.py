@@ -155,27 +155,35 @@ def main(path: str) -> int:
     from agent.config import load  # noqa: PLC0415
     from agent.configfile import parse  # noqa: PLC0415
     from agent.errors import ConfigError  # noqa: PLC0415
+    from drivers.profile import forget_checker  # noqa: PLC0415
 
     try:
         with open(path) as file:
             text = file.read()
-        agent = Agent(load(parse(text, path), _profiles()))
+        raw = parse(text, path)
+        agent = Agent(load(raw, _profiles(raw)))
     except (ConfigError, OSError) as error:
         print_line("%s: %s" % (path, error))
         return 2
+    forget_checker()
     agent.start(monotonic())
     run(agent, console=CONSOLE)
     return 0
 
 
-def _profiles() -> "dict[str, Any]":
-    """Read the register maps that lie beside the drivers, by name."""
+def _profiles(raw: "Any") -> "dict[str, Any]":
+    """Read the register maps that the configuration names; of the others the names will do."""
     folder = drivers.__file__.rsplit("/", 1)[0] + "/profiles"
-    found = {}
+    devices = raw.get("devices", []) if isinstance(raw, dict) else []
+    used = [device.get("profile") for device in devices if isinstance(device, dict)]
+    found: dict[str, Any] = {}
     for name in os.listdir(folder):
         if name.endswith(".json") and name != _SCHEMA:
-            with open("%s/%s" % (folder, name)) as file:
-                found[name[: -len(".json")]] = json.load(file)
+            model = name[: -len(".json")]
+            found[model] = {}
+            if model in used:
+                with open("%s/%s" % (folder, name)) as file:
+                    found[model] = json.load(file)
     return found
 
 

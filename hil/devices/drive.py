@@ -8,6 +8,12 @@ machine is the profile's, without jogging and external locations:
     a control word without bit 10 (remote) is ignored, and so is its reference;
     after a trip: a rising bit 7 resets, then it needs OFF1 = 0 once before it runs again.
 
+Coils 0 to 15 are the bits of the control word, discrete inputs 0 to 15 those of the status word.
+Parameter g.i can be read at 100 g + i - 1 (16 bits) and at 20000 + 200 g + 2 i - 1 (32 bits, low
+word first, the default of 58.34): 01.01 speed in 1/min, 01.07 current in 0.01 A, 01.11 DC voltage
+in 0.1 V, 01.14 power in 0.01 kW, 04.01 the fault that tripped it, 05.03 hours run, 58.14 to 58.17
+(what loss does, and its time). It tells who it is (43/14).
+
 When no request has come for `loss_us` it shows a warning and, if it was running, holds `safe_pct`
 (parameters 58.14 to 58.16 with "speed reference safe" and "any message"). The next request ends
 that.
@@ -15,8 +21,12 @@ that.
 
 from __future__ import annotations
 
-from hil.devices.base import NEVER, SECOND
-from hil.devices.modbus_slave import Slave
+from collections.abc import Sequence
+
+from hil.devices.base import SECOND
+from hil.devices.modbus_slave import ILLEGAL_ADDRESS, Slave
+from hil.devices.watchdog import Watchdog
+from hil.devices.words import Kind
 from hil.plant.plant import Plant
 
 CONTROL, REF1, REF2, STATUS, ACT1, ACT2 = range(6)
@@ -32,7 +42,28 @@ OFF2_INACTIVE, OFF3_INACTIVE, INHIBITED, WARNING = 1 << 4, 1 << 5, 1 << 6, 1 << 
 AT_SETPOINT, REMOTE_ON, ABOVE_LIMIT = 1 << 8, 1 << 9, 1 << 10
 
 _COAST_PCT_S = 50.0
+_BOTH = Kind("i", swapped=True)
 _AT_SETPOINT_PCT = 1.0
+
+PARAMETERS = (
+    (1, 1),
+    (1, 7),
+    (1, 11),
+    (1, 14),
+    (4, 1),
+    (5, 3),
+    (58, 14),
+    (58, 15),
+    (58, 16),
+    (58, 17),
+)
+"""Group and index of the parameters that can be read."""
+
+
+def _places(group: int, index: int) -> tuple[int, int, int]:
+    """Wire addresses of a parameter: in 16 bits, and the low and high word of it in 32."""
+    wide = 20_000 + 200 * group + 2 * index - 1
+    return 100 * group + index - 1, wide, wide + 1
 
 
 class Drive(Slave):
@@ -42,7 +73,13 @@ class Drive(Slave):
     blocked      the trip comes back as long as this is true (a reset does not help)
     """
 
-    functions = frozenset((3, 6, 16))
+    functions = frozenset((1, 2, 3, 4, 5, 6, 15, 16, 22, 23, 43))
+    identity = {  # noqa: RUF012
+        0: "ABB",
+        1: "ACS580",
+        2: "2.16.0.0",
+    }
+    boot_us = 4 * SECOND
 
     def __init__(
         self,
@@ -62,21 +99,39 @@ class Drive(Slave):
         self.plant = plant
         self.shaft = plant.pumps[pump]
         self.ramp_pct_s = 100.0 / ramp_s
-        self.loss_us = loss_us
+        self.watchdog = Watchdog(loss_us, start_us)
         self.safe_pct = safe_pct
         self.fault = 0
         self.blocked = False
-        self.lost = False
+        self.hours = 2345.0
         self.running = self.shaft.speed_pct > 0.0
         self.inhibited = False
-        self._last = start_us
+        self._ran = -1
         self._steps = -1
+        self._shows_parameters = False
         self._control = 0x047F if self.running else 0x047E
         self._reference = round(self.shaft.speed_pct / 100.0 * FULL)
         self.registers = dict.fromkeys(range(6), 0)
+        for group, index in PARAMETERS:
+            self.registers.update(dict.fromkeys(_places(group, index), 0))
         self.registers[CONTROL] = self._control
         self.registers[REF1] = self._reference
         self.writable = {CONTROL: (0, 0xFFFF), REF1: (0, 0xFFFF), REF2: (0, 0xFFFF)}
+        self.coils = self.discretes = dict.fromkeys(range(16), 0)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the master has been silent for too long."""
+        return self.watchdog.lost
+
+    @property
+    def loss_us(self) -> int:
+        """How long the master may be silent; 0 for ever."""
+        return self.watchdog.period_us
+
+    @loss_us.setter
+    def loss_us(self, period: int) -> None:
+        self.watchdog.period_us = period
 
     def trip(self, code: int = 0x2310) -> None:
         """Trip with a fault code (0x2310 is overcurrent); the pump coasts down."""
@@ -88,23 +143,46 @@ class Drive(Slave):
 
     def heard(self, now: int) -> None:
         """A request ends a loss of communication."""
-        self._last = now
-        if self.lost:
-            self.lost = False
+        if self.watchdog.feed(now):
             self._steps = -1
             self.plant.advance(now)
             self._apply()
 
     def deadline(self) -> int:
         """When the supervision runs out."""
-        return NEVER if self.lost or self.loss_us <= 0 else self._last + self.loss_us
+        due = self.watchdog.due
+        return due if not self.later else min(due, self.later[0][0])
 
     def wake(self, now: int) -> None:
         """The master has been silent for too long."""
-        if now < self.deadline():
-            return
-        self.plant.advance(now)
-        self.lost = True
+        super().wake(now)
+        if self.watchdog.expire(now):
+            self.plant.advance(now)
+            self._steps = -1
+            self._apply()
+
+    def read_bits(self, address: int, count: int, coils: bool) -> list[bool] | int:
+        """Bits of the control word or of the status word."""
+        if address + count > 16:
+            return ILLEGAL_ADDRESS
+        word = self.registers[CONTROL if coils else STATUS]
+        return [bool(word >> bit & 1) for bit in range(address, address + count)]
+
+    def write_bits(self, address: int, bits: Sequence[bool], now: int) -> int:
+        """Change bits of the control word."""
+        if address + len(bits) > 16:
+            return ILLEGAL_ADDRESS
+        word = self.registers[CONTROL]
+        for bit, value in enumerate(bits, address):
+            word = word | 1 << bit if value else word & ~(1 << bit)
+        return self.write(CONTROL, [word], now)
+
+    def restarted(self, now: int) -> None:
+        """Power came back: it stands still, and needs OFF1 = 0 before it runs."""
+        self.fault = 0
+        self.running = False
+        self._control = self.registers[CONTROL] = 0x047E
+        self._reference = self.registers[REF1] = 0
         self._steps = -1
         self._apply()
 
@@ -153,6 +231,9 @@ class Drive(Slave):
             return
         self._steps = self.plant.steps
         speed = self.shaft.speed_pct
+        if self._ran >= 0 and speed > 0.0:
+            self.hours += (now - self._ran) / 3600 / SECOND
+        self._ran = now
         values = (
             (STATUS, self._status(speed)),
             (ACT1, round(speed / 100.0 * FULL) & 0xFFFF),
@@ -162,6 +243,40 @@ class Drive(Slave):
             if self.registers[address] != value:
                 self.registers[address] = value
                 self.version += 1
+        if self._shows_parameters:
+            self._show_parameters(speed)
+
+    def read(self, address: int, count: int, function: int = 3) -> list[int] | int:
+        """Registers; parameters are kept fresh from the first time that somebody reads one."""
+        if address > ACT2 and not self._shows_parameters:
+            self._shows_parameters = True
+            self._show_parameters(self.shaft.speed_pct)
+        return super().read(address, count, function)
+
+    def _show_parameters(self, speed: float) -> None:
+        """Show actual values in 16 and in 32 bits."""
+        plant = self.plant
+        cubes = [pump.speed_pct**3 for pump in plant.pumps]
+        watts = plant.pump_electric_w * speed**3 / (sum(cubes) or 1.0)
+        values = {
+            (1, 1): speed / 100.0 * plant.parameters.pump_rpm,
+            (1, 7): watts / 6.2,
+            (1, 11): 5650.0,
+            (1, 14): watts / 10.0,
+            (4, 1): float(self.fault),
+            (5, 3): self.hours,
+            (58, 14): 5.0,
+            (58, 15): 1.0,
+            (58, 16): self.watchdog.period_us / SECOND * 10.0,
+            (58, 17): 0.0,
+        }
+        for (group, index), value in values.items():
+            short, low, high = _places(group, index)
+            words = _BOTH.words(value)
+            for address, word in ((short, words[0]), (low, words[0]), (high, words[1])):
+                if self.registers[address] != word:
+                    self.registers[address] = word
+                    self.version += 1
 
     def _status(self, speed: float) -> int:
         """The status word."""

@@ -14,6 +14,7 @@ from enum import Enum
 
 from hil.devices.base import SECOND
 from hil.devices.modbus_slave import Slave
+from hil.devices.rpu_housekeeping import housekeeping
 from hil.plant.hydraulics import Pump
 from hil.plant.plant import Plant
 
@@ -27,13 +28,21 @@ NO_VALUE = 0x7FFF
 
 BLOCKS = (
     (6561, 12),  # sticky leak and stop flags
+    (6596, 42),  # names, versions, total up time
+    (6639, 2),
+    (6642, 26),
     (36864, 26),
     (36912, 8),
     (37120, 23),
     (37375, 5),
     (37888, 5),
     (37904, 2),
+    (40960, 46),
+    (41088, 1),
+    (41216, 95),
+    (41473, 2),
     (41985, 5),
+    (42112, 1),
 )
 """(first address, length) of what can be read; everything else is exception 02."""
 
@@ -49,6 +58,7 @@ _WRITABLE = {
     41987: (0, 100),
     41988: (0, 100),
     41989: (0, 100),
+    42112: (0, 1),
 }
 
 SENSORS = {
@@ -64,7 +74,7 @@ LEAKS = {"internal": 4, "external": 5, "option1": 6, "option2": 7, "pan": 8, "fl
 """Names of leak detectors -> bit of the leakage word."""
 
 _MANUAL = (1 << 1) | (1 << 9)
-_STOP = 1 << 5
+_STOP, _POWER_CYCLE = 1 << 5, 1 << 6
 _HOUR_US = 3600 * SECOND
 _RUNNING_PCT = 1.0
 _PUMPS_SHOWN = 4
@@ -99,6 +109,8 @@ class Rpu(Slave):
     """
 
     functions = frozenset((3, 6, 16))
+    nonvolatile = frozenset((FLOW_TARGET, OUTLET_TARGET, 37890))
+    boot_us = 10 * SECOND
 
     def __init__(self, plant: Plant, unit: int = 12, pumps: Iterable[int] = ()) -> None:
         """`pumps`: indices of the plant's pumps that its manual duty registers drive, if any."""
@@ -116,6 +128,7 @@ class Rpu(Slave):
         self.writable = dict(_WRITABLE)
         for start, length in BLOCKS:
             self.registers.update(dict.fromkeys(range(start, start + length), 0))
+        self.registers.update(housekeeping())
         self.registers.update(
             {
                 INPUT_VOLT: 480,
@@ -246,7 +259,11 @@ class Rpu(Slave):
         registers[LEAKAGE] = self.leakage
 
     def written(self, address: int, count: int, now: int) -> None:
-        """Let the manual duty drive the pumps that are this RPU's."""
+        """Power-cycle on its bit; let the manual duty drive the pumps that are this RPU's."""
+        if self.registers[CONTROL] & _POWER_CYCLE:
+            self.registers[CONTROL] &= ~_POWER_CYCLE
+            self.reboot(now)
+            return
         if not self._pumps:
             return
         self.plant.advance(now)

@@ -55,7 +55,9 @@ class LockStep:
         self._in = self._stdin.fileno()
         self._out = self._process.stdout
         self._cores = share_a_core(self._process.pid)
-        setting = json.dumps({"config": config, "profiles": profiles}).encode()
+        used = {device.get("profile") for device in config.get("devices", [])}
+        maps = {name: raw if name in used else {} for name, raw in profiles.items()}
+        setting = json.dumps({"config": config, "profiles": maps}).encode()
         self._send(wire.START, 0, 0, setting)
         self._receive()
 

@@ -13,6 +13,7 @@ import sys
 
 from agent.agent import Agent
 from agent.config import load
+from drivers.profile import forget_checker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Child:
         setting = json.loads(first[3].decode())
         agent = Agent(load(setting["config"], setting["profiles"]))
         del first, setting
+        forget_checker()
         gc.collect()
         self._answer(0, [])
         while True:

@@ -12,12 +12,27 @@ frame is taken with its last byte. What lay in front of it, or came when nothing
 sorted afterwards into frames of others, late frames, echoes and noise, and counted.
 
 A line that echoes what is sent (RS-485 with the receiver left on) is noticed on reads. It matters
-for function 6, whose reply is the same bytes as its request: there the first copy is then skipped.
+for functions whose reply is the same bytes as the request (5, 6, 22): there the first copy is then
+skipped.
+
+Another master may ask our unit something whose reply looks like ours. Its request is heard first,
+so the reply that follows it is left to it.
 """
 
 from protocols.errors import EncodeError
 from protocols.modbus.crc import crc16, sealed
-from protocols.modbus.pdu import EXCEPTION, GOOD, READS, WRITE_SINGLE, judge, unpack
+from protocols.modbus.pdu import (
+    DEVICE_ID,
+    EXCEPTION,
+    GOOD,
+    READS,
+    judge,
+    measure,
+    reply_head,
+    reply_length,
+    unpack,
+    values_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,10 +46,10 @@ _SLICE = 256
 _MAX_FRAME = 256
 
 _SHORTEST = 5  # an exception: unit, function, code, CRC
-_WRITE_REPLY = 8
+_MIRRORED = (5, 6, 22)  # the reply is the request once more
 # function -> lengths its frames may have: a number, or the index of the byte that counts the rest
-_FIXED = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 15: 8, 16: 8}
-_COUNTED = {1: 2, 2: 2, 3: 2, 4: 2, 15: 6, 16: 6}
+_FIXED = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 15: 8, 16: 8, 22: 10, 43: 7}
+_COUNTED = {1: 2, 2: 2, 3: 2, 4: 2, 15: 6, 16: 6, 23: 2}
 
 
 def frame(unit: int, pdu: bytes) -> bytes:
@@ -51,12 +66,16 @@ class Client:
     """The matcher of one line. Counters only grow; `reason` says what was wrong with the last
     reply.
 
+    After an answer `trailing` is how many bytes lay behind it in the last chunk, and `reject` takes
+    it back. `repeater` is a unit that sent its last reply twice, 0 for none.
+
     `dropped_bytes` is noise; `foreign` frames were of or for other units; `late` ones of a request
     that is no longer waited for; `mismatches` answered the right unit's request wrongly; `echoes`
     were our own; `crc_errors` began like the reply and had a bad CRC.
     """
 
     broken = ""  # a serial line cannot be out of step for ever
+    torn = False
 
     def __init__(self) -> None:
         self.line_echo = False
@@ -67,6 +86,11 @@ class Client:
         self.mismatches = 0
         self.echoes = 0
         self.crc_errors = 0
+        self.trailing = 0
+        self.repeater = 0
+        self._usurped = False
+        self._rest = b""
+        self._last = b""
         self._waiting = False
         self._doubtful = False
         self._clear()
@@ -84,14 +108,15 @@ class Client:
         self._pdu = pdu
         self._request = request
         self._function = function = pdu[0]
-        if function in READS:
+        self._grows = function == DEVICE_ID
+        if function in READS:  # the usual case, spelled out for speed
             self._count = pdu[4]
             self._head = bytes((unit, function, 2 * pdu[4]))
             self.reply_length = 5 + 2 * pdu[4]
         else:
             self._count = 0
-            self._head = request[:6]
-            self.reply_length = _WRITE_REPLY
+            self._head = bytes((unit,)) + reply_head(pdu)
+            self.reply_length = reply_length(pdu) + 3
 
     def start(self, unit: int, pdu: bytes, doubtful: bool = False) -> bytes:
         """Begin a transaction; returns the frame to be written. `reply_length` is then set.
@@ -105,8 +130,9 @@ class Client:
             self._clear()
         self._need = _SHORTEST
         self.reason = ""
+        self._usurped = False
         self._expect(unit, pdu, request)
-        self._skip_echo = self.line_echo and pdu[0] == WRITE_SINGLE
+        self._skip_echo = self.line_echo and pdu[0] in _MIRRORED
         self._doubtful = doubtful
         self._waiting = True
         return request
@@ -116,6 +142,29 @@ class Client:
         self._sort(self._buffer)
         self._clear()
         self._waiting = False
+
+    def reject(self) -> "Answer | None":
+        """Take the last answer back: it came too early to be one. What lay behind it may be it."""
+        self.late += 1
+        self._waiting = True
+        self._buffer = self._rest
+        self._need = _SHORTEST
+        return self._search(len(self._buffer)) if len(self._buffer) >= _SHORTEST else None
+
+    def open_request(self) -> "tuple[int, bytes] | None":
+        """The read (unit, PDU) that another master has just sent and that is not answered yet.
+
+        Only while nothing is asked. It sorts out what has been heard so far.
+        """
+        heard = self._buffer
+        if self._waiting or not heard:
+            return None
+        self._sort(heard)
+        self._clear()
+        piece = heard[-8:]
+        if len(piece) < 8 or piece[1] not in READS or crc16(piece) or piece == self._request:
+            return None
+        return (piece[0], piece[1:6])
 
     def reset(self) -> None:
         """Forget everything that is in the air: the line was opened or closed."""
@@ -134,9 +183,17 @@ class Client:
         self._buffer = buffer = self._buffer + data if self._buffer else data
         if size >= self._need and self._waiting:
             # The usual case first: exactly the reply and nothing else.
-            alone = size == self.reply_length and not self._skip_echo
+            alone = size == self.reply_length and not self._skip_echo and not self._grows
             if alone and buffer.startswith(self._head) and crc16(buffer) == 0:
-                return self._take(0, size)
+                self._waiting = False
+                self.trailing = 0
+                self._rest = b""
+                self._last = buffer
+                self._clear()
+                if self._count:
+                    self.line_echo = False
+                    return (GOOD, 0, unpack(buffer, 3, self._count))
+                return (GOOD, 0, values_of(self._pdu, buffer[1:-2]))
             found = self._search(size)
             if found is not None:
                 return found
@@ -158,11 +215,12 @@ class Client:
         waiting = []
         need = size + _SHORTEST - 1
         for at, end in self._pending:
-            if end > size:
-                waiting.append((at, end))
-                need = min(need, end)
-            elif self._is_reply(at, end):
-                return self._take(at, end)
+            due = self._measured(at, end) if self._grows and end <= size else end
+            if due > size:
+                waiting.append((at, due))
+                need = min(need, due)
+            elif self._is_reply(at, due):
+                return self._take(at, due)
         self._pending = waiting
         self._need = need
         return None
@@ -180,6 +238,12 @@ class Client:
             at = buffer.find(mark, at + 1)
         self._scanned = max(self._scanned, size - 1)  # the last byte may be a unit
 
+    def _measured(self, at: int, end: int) -> int:
+        """The end of a reply of unforeseen length, now that its bytes up to `end` are there."""
+        if self._buffer[at + 1] != self._function:
+            return end
+        return at + 3 + measure(self._pdu, self._buffer[at + 1 :])
+
     def _is_reply(self, at: int, end: int) -> bool:
         """Whether the complete candidate at `at` is the reply."""
         piece = self._buffer[at:end]
@@ -196,22 +260,31 @@ class Client:
             return False
         return True
 
-    def _take(self, at: int, end: int) -> "Answer":
+    def _take(self, at: int, end: int) -> "Answer | None":
         """Hand over the reply between `at` and `end`; sort what lay around it."""
         buffer = self._buffer
         echoes = self.echoes
         if at:
             self._sort(buffer[:at])
-        self._waiting = False
-        if self._function in READS:
-            self.line_echo = self.echoes != echoes
         rest = buffer[end:]
         self._clear()
+        if self._usurped:  # by another master, whose reply this is
+            self._usurped = False
+            self.foreign += 1
+            self._buffer = rest
+            self._need = _SHORTEST
+            return self._search(len(rest))
+        self._waiting = False
+        self._rest = rest
+        self._last = buffer[at:end]
+        self.trailing = len(rest)
+        if self._function not in _MIRRORED:
+            self.line_echo = self.echoes != echoes
         if rest:
             self._sort(rest)
         if buffer[at + 1] != self._function:
             return (EXCEPTION, buffer[at + 2], ())
-        return (GOOD, 0, unpack(buffer, at + 3, self._count) if self._count else ())
+        return (GOOD, 0, values_of(self._pdu, buffer[at + 1 : end - 2]))
 
     def _shorten(self, cut: int) -> None:
         """Keep the buffer bounded: sort out its first `cut` bytes."""
@@ -239,12 +312,21 @@ class Client:
             self.echoes += 1
         elif not self._waiting:
             self.late += 1
+            if piece == self._last:
+                self.repeater = piece[0]
         elif piece[0] != self._unit:
             self.foreign += 1
         else:
+            self._usurped = self._usurped or self._is_rival(piece)
             self.mismatches += 1
             verdict = judge(self._pdu, piece[1:-2])[0]
             self.reason = "late exception" if verdict == EXCEPTION else verdict
+
+    def _is_rival(self, piece: bytes) -> bool:
+        """Whether it is another master's read whose reply would begin like ours."""
+        if self._function not in READS or len(piece) != 8 or piece[1] != self._function:
+            return False
+        return reply_head(piece[1:6]) == self._head[1:]
 
 
 def _frame_end(data: bytes, at: int, size: int) -> int:

@@ -45,6 +45,8 @@ class Client:
         self.echoes = 0
         self.crc_errors = 0
         self.reply_length = 0
+        self.trailing = 0
+        self.repeater = 0
         self._buffer = b""
         self._waiting = False
         self._transaction = 0
@@ -66,9 +68,22 @@ class Client:
         self.reply_length = _HEADER_SIZE + reply_length(pdu)
         return struct.pack(_HEADER, self._transaction, 0, len(pdu) + 1, unit) + pdu
 
+    @property
+    def torn(self) -> bool:
+        """Whether a frame has begun and not ended; what follows may not be where it seems."""
+        return bool(self._buffer)
+
     def stop(self) -> None:
         """Give up waiting; a reply that comes later is counted and dropped."""
         self._waiting = False
+
+    def reject(self) -> "Answer | None":
+        """As in RTU; never needed here."""
+        return None
+
+    def open_request(self) -> "tuple[int, bytes] | None":
+        """As in RTU: there is no other master on a stream."""
+        return None
 
     def reset(self) -> None:
         """Begin with an empty stream: the socket was opened or closed."""

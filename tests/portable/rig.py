@@ -8,6 +8,7 @@ drives do what they are told.
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, STATE, Agent
 from agent.config import load
 from agent.fieldbus import Fieldbus
+from drivers.bus import Result
 from protocols.timing import MILLISECOND, SECOND
 
 RUN, STOP = 1151, 1150
@@ -322,9 +323,43 @@ class Bench:
     def station(self, name):
         return self.fieldbus.station(name)
 
+    def cycle(self):
+        """Begin a cycle; nothing answers by itself."""
+        self.fieldbus.begin_cycle(self.now, SECOND)
+
     def read(self, name, *registers):
-        """The device answers a poll with these registers."""
-        self.station(name).result(0, 0, True, registers, self.now)
+        """The device does what it is told, is polled and answers with these registers."""
+        station = self.station(name)
+        self.written(only=station.unit)
+        station.poll(self.now, SECOND)
+        self._decide(self._take(self.bus_of(name)._queue, station.unit), "ok", registers)
+
+    def silence(self, name):
+        """What the device is asked comes to nothing."""
+        station = self.station(name)
+        self._decide(self._take(self.bus_of(name)._queue, station.unit), "timeout")
+
+    def written(self, ok=True, only=None):
+        """Decide the writes that wait, of one unit or all; give them back."""
+        jobs = []
+        for bus in self.fieldbus.buses:
+            jobs.extend(self._take(bus._urgent, only))
+        self._decide(jobs, "ok" if ok else "timeout")
+        return jobs
+
+    def bus_of(self, name):
+        return self.station(name).bus
+
+    def _take(self, queue, unit):
+        taken = [job for job in queue if unit is None or job.unit == unit]
+        for job in taken:
+            queue.remove(job)
+        return taken
+
+    def _decide(self, jobs, status, values=()):
+        for job in jobs:
+            result = Result(job.tag, job.unit, status, 0, tuple(values), self.now)
+            self.fieldbus.stations[job.tag[0]].result(result)
 
     def wanted(self, name):
         """What the device is asked to hold, raw by point name; empty when nothing."""

@@ -3,11 +3,7 @@
 from drivers.bus import Bus
 from protocols.timing import SECOND
 from tests.portable.check import eq
-from tests.portable.rig import CDU, LAG, LEAD, VALVE, Bench, Rig, config
-
-
-def waiting(bus):
-    return len(bus._queue) + len(bus._urgent) + (bus._job is not None)
+from tests.portable.rig import CDU, LAG, LEAD, RUN, STOP, VALVE, Bench, Rig, config
 
 
 def test_a_device_is_polled_once_a_cycle_and_found():
@@ -29,7 +25,8 @@ def test_lost_after_three_silent_cycles_and_back_with_the_first_answer():
     bench.read("cdu", 320, 400, 3000, 2000, 0)
     lost = []
     for _ in range(5):
-        cdu.poll()
+        bench.silence("cdu")
+        bench.cycle()
         lost.append(cdu.lost)
     eq(lost, [False, False, False, True, True])
     eq(bench.fieldbus.lost_buses(), ["bus"])
@@ -61,7 +58,7 @@ def test_a_slow_bus_never_grows_its_queue():
     for i in range(120):
         rig.set(CDU, 2, 2500 + 20 * (i % 40))  # the dP wanders, so the speed does
         rig.run(0.5)
-        most = max(most, waiting(rig.agent.fieldbus.buses[0]))
+        most = max(most, rig.agent.fieldbus.buses[0].waiting)
     stations = len(rig.agent.fieldbus.stations)
     assert most <= 2 * stations, most
     for station in rig.agent.fieldbus.stations:
@@ -74,11 +71,45 @@ def test_of_a_device_s_writes_one_is_on_its_way_and_the_last_wish_wins():
     for raw in (1000, 2000, 3000, 4000):
         valve.want([(0, raw)])
     eq(len(bench.bus._urgent), 1)
-    valve.result(-1, -1, False, (), bench.now)
-    eq(len(bench.bus._urgent), 2)  # the job that the test has answered by hand stays in the list
-    eq(bench.bus._urgent[1].pdu[-2:], bytes((4000 >> 8, 4000 & 255)))
-    valve.result(-1, -1, True, (), bench.now)
-    eq(len(bench.bus._urgent), 2)
+    eq([job.pdu[-2:] for job in bench.written(False)], [bytes((1000 >> 8, 1000 & 255))])
+    eq([job.pdu[-2:] for job in bench.written()], [bytes((4000 >> 8, 4000 & 255))])
+    eq((bench.bus._urgent, valve._writing), ([], 0))
+
+
+def test_a_stop_waits_for_no_other_write():
+    bench = Bench()
+    lead = bench.station("lead")
+    lead.want([(0, RUN), (1, 8000)])
+    lead.want([(0, STOP), (1, 0)], stop=True)
+    eq([job.pdu[-4:] for job in bench.bus._urgent], [bytes((STOP >> 8, STOP & 255, 0, 0))])
+    for speed in (1000, 2000):
+        lead.want([(0, RUN), (1, speed)])
+        lead.want([(0, STOP), (1, 0)], stop=True)
+    eq(len(bench.bus._urgent), 1)  # stop upon stop: no queue grows
+    bench.written()
+    eq([job.level for job in bench.bus._urgent], [2])
+    eq(len(bench.written()), 1)
+    eq(bench.bus._urgent, [])
+
+
+def test_what_a_lost_device_missed_is_not_written_before_the_loops_have_decided():
+    bench = Bench()
+    valve = bench.station("valve")
+    valve.want([(0, 1000)])
+    bench.read("valve", 1000, 1000)
+    for _ in range(4):
+        bench.silence("valve")
+        bench.cycle()
+    assert valve.lost
+    valve.want([(0, 2000)])
+    bench.written(False)
+    writes = []
+    for _ in range(4):
+        bench.read("valve", 1000, 1000)
+        writes.append(len(bench.bus._urgent))
+    eq(writes, [0, 0, 1, 1])
+    bench.read("valve", 2000, 2000)
+    eq((valve.stubborn, bench.bus._urgent), (False, []))
 
 
 def test_the_same_wish_is_not_written_twice():
@@ -133,14 +164,14 @@ def test_a_set_point_that_changes_by_itself_is_put_back():
 
 def test_a_closed_bus_loses_no_station_for_ever():
     bench = Bench()
-    bench.fieldbus.begin_cycle()
+    bench.cycle()
     assert not bench.fieldbus.settled()
     bench.bus.event("closed", SECOND)
     bench.fieldbus.collect(bench.bus)
     assert bench.fieldbus.settled()
-    bench.fieldbus.begin_cycle()  # nothing can be asked; nothing may hang
+    bench.cycle()  # nothing can be asked; nothing may hang
     assert bench.fieldbus.settled()
     bench.bus.event("opened", 2 * SECOND)
-    bench.fieldbus.begin_cycle()
-    eq(waiting(bench.bus), 4)
+    bench.cycle()
+    eq(bench.bus.waiting, 4)
     assert type(bench.bus) is Bus

@@ -271,3 +271,63 @@ def test_a_doubtful_exception_is_not_believed():
     eq(client.feed(sealed(b"\x09\x83\x02")), None)
     eq(client.feed(sealed(b"\x09\x03\x02\x00\x07")), ("ok", 0, (7,)))
     eq(client.mismatches, 1)
+
+
+def test_replies_of_every_function_at_every_split():
+    objects = b"\x00\x04ACME\x01\x02V1\x02\x031.0"
+    cases = (
+        (pdu.read_coils(3, 10), b"\x01\x02\x05\x02", (1, 0, 1, 0, 0, 0, 0, 0, 0, 1)),
+        (pdu.read_discrete(3, 3), b"\x02\x01\x06", (0, 1, 1)),
+        (pdu.write_coil(3, 1), pdu.write_coil(3, 1), ()),
+        (pdu.write_coils(3, (1, 0, 1)), pdu.write_coils(3, (1, 0, 1))[:5], ()),
+        (pdu.mask_write(3, 0xFF00, 5), pdu.mask_write(3, 0xFF00, 5), ()),
+        (pdu.read_write(3, 2, 9, (7,)), b"\x17\x04\x00\x01\x00\x02", (1, 2)),
+        (pdu.read_device_id(1, 0), b"\x2b\x0e\x01\x01\x00\x00\x03" + objects, None),
+    )
+    for request, reply, values in cases:
+        good = sealed(b"\x09" + reply)
+        for before in (b"", b"\x09", b"\x09" + request[:1], b"\x00\x55\x09\x03"):
+            for step in (1, 3, 99):
+                client = rtu.Client()
+                client.start(9, request)
+                answers = feed_all(client, before + good + b"\x77", step)
+                eq(len(answers), 1)
+                eq(answers[0][1][0], "ok")
+                if values is None:
+                    eq(pdu.objects(answers[0][1][2])[0][0], (0, b"ACME"))
+                else:
+                    eq(answers[0][1][2], values)
+
+
+def test_another_masters_reply_is_left_to_it():
+    """Its request to our unit is heard first; what would begin like our reply is its own."""
+    lcg = Lcg(7)
+    for split in range(1, 40):
+        client = rtu.Client()
+        client.start(5, pdu.read_holding(16, 2))
+        theirs = rtu.frame(5, pdu.read_holding(99, 2)) + sealed(b"\x05\x03\x04\x00\x63\x00\x64")
+        ours = sealed(b"\x05\x03\x04\x00\x01\x00\x02")
+        answers = feed_all(client, lcg.data(lcg.below(9)) + theirs + ours, split)
+        eq([answer for _, answer in answers], [("ok", 0, (1, 2))])
+        eq(client.foreign, 1)
+    client = rtu.Client()
+    client.start(6, pdu.read_holding(16, 2))
+    client.stop()
+    client.feed(rtu.frame(5, pdu.read_holding(99, 2)))
+    eq(client.open_request(), (5, pdu.read_holding(99, 2)))
+    client.feed(rtu.frame(5, pdu.read_holding(99, 2)) + sealed(b"\x05\x03\x04\x00\x63\x00\x64"))
+    eq(client.open_request(), None)
+
+
+def test_an_answer_may_be_taken_back():
+    client = rtu.Client()
+    client.start(5, pdu.read_holding(16, 2))
+    copy = sealed(b"\x05\x03\x04\x00\x63\x00\x64")
+    ours = sealed(b"\x05\x03\x04\x00\x01\x00\x02")
+    eq(client.feed(copy + ours), ("ok", 0, (99, 100)))
+    eq(client.trailing, len(ours))
+    eq(client.reject(), ("ok", 0, (1, 2)))
+    client.start(5, pdu.read_holding(16, 2))
+    client.feed(copy)
+    eq(client.reject(), None)
+    eq(client.feed(ours), ("ok", 0, (1, 2)))

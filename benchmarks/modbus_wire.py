@@ -1,0 +1,103 @@
+"""What the bus makes of the wire, in virtual time: plans, use of the line, dead units, stops.
+
+Part of benchmarks/modbus_peers.py. The register map of the ORv3 RPU (243 entries) is read from the data
+folder (COLDLOOP_DATA); without it the shipped profile's points are planned.
+"""
+
+import csv
+import os
+from pathlib import Path
+
+from drivers.plan import cost_us, plan
+from drivers.wire import Wire
+from protocols.timing import SECOND
+from tests.portable import virtual_line as line
+
+DATA = Path(os.environ.get("COLDLOOP_DATA", "../shared/data")) / "orv3_rpu.csv"
+
+
+class Entry:
+    """A row of the map."""
+
+    function = 3
+
+    def __init__(self, address: int, registers: int) -> None:
+        self.address = address
+        self.registers = registers
+
+
+def plans() -> None:
+    """The RPU's whole map at 19200 8E1, device turnaround 5 ms."""
+    with DATA.open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["begin"]]
+    entries = [Entry(int(row["begin"]), int(row["length"])) for row in rows]
+    wire = Wire(19200, 11, 5000)
+    alone = [(3, e.address, e.registers) for e in entries]
+    ways = [("one by one", alone), ("least wire time", plan(entries, wire))]
+    cap = wire.cap(3, 90_000)
+    ways.append((f"the same, blocks of {cap} at most", plan(entries, wire, max_block=cap)))
+    print(f"\n### The RPU's {len(entries)} entries at 19200 8E1, turnaround 5 ms\n")
+    print("| plan | requests | wire time s | longest ms |\n|---|---|---|---|")
+    for name, blocks in ways:
+        longest = max(wire.read_us(3, count) for _, _, count in blocks) / 1000
+        print(f"| {name} | {len(blocks)} | {cost_us(blocks, wire) / 1e6:.3f} | {longest:.0f} |")
+
+
+def use() -> None:
+    """Transactions on a paced line, of what the wire can carry."""
+    print("\n### Use of a paced line, 20 registers, turnaround 5 ms, 8E1\n")
+    print("| baud | possible tx/s | one unit | five units |\n|---|---|---|---|")
+    for baud in (9600, 19200, 115200):
+        possible = SECOND / Wire(baud, 11, 5000).read_us(3, 20)
+        shares = [
+            line.full_load(baud, units, 10) / 10 / possible for units in ([7], [1, 2, 3, 4, 5])
+        ]
+        print(f"| {baud} | {possible:.1f} | {shares[0]:.1%} | {shares[1]:.1%} |")
+
+
+def dead() -> None:
+    """Dead units among ten at 19200, after a minute."""
+    print("\n### Dead units of ten at 19200 8E1, polled once a second\n")
+    print("| dead | bus time of probes | longest period of a healthy one s | seen again after s |")
+    print("|---|---|---|---|")
+    for count in (0, 1, 3, 5):
+        poller = line.Poller(count)
+        for _ in range(60):
+            poller.cycle()
+        poller.worst.clear()
+        probed = poller.bus.probe_us
+        for _ in range(60):
+            poller.cycle()
+        probed = poller.bus.probe_us - probed
+        worst = max(poller.worst[unit] for unit in range(count + 1, 11)) / SECOND
+        text = f"| {count} | {probed / (60 * SECOND):.1%} | {worst:.3f} |"
+        back, poller.slaves[0].dead = poller.now, False
+        poller.seen.pop((1, 0), None)
+        while count and (1, 0) not in poller.seen:
+            poller.cycle()
+        print(text + (f" {(poller.seen[(1, 0)] - back) / SECOND:.1f} |" if count else " - |"))
+
+
+def stops() -> None:
+    """From the decision to the first byte of a stop, the bus fully loaded."""
+    print("\n### A stop's first byte after the decision, full load, longest block allowed\n")
+    print("| baud | registers a block | transaction ms | worst ms | worst with a dying unit ms |")
+    print("|---|---|---|---|---|")
+    for baud in (9600, 19200, 115200):
+        wire = Wire(baud, 11, 5000)
+        count = wire.cap(3, 90_000)
+        worst = [
+            max(line.stop_delay(baud, count, dead, when) for when in range(0, 300_000, 1_900))
+            / 1000
+            for dead in (False, True)
+        ]
+        takes = wire.read_us(3, count) / 1000
+        print(f"| {baud} | {count} | {takes:.1f} | {worst[0]:.1f} | {worst[1]:.1f} |")
+
+
+def report() -> None:
+    """Print all of it."""
+    plans()
+    use()
+    dead()
+    stops()

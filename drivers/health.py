@@ -1,0 +1,128 @@
+"""How a device on a bus answers: its response time, its time limit, and whether it is dead.
+
+Not a bus: it sends nothing and holds no queue. One `Health` a unit address.
+
+The time limit of a reply comes from the device's own response times, as in TCP (RFC 6298): smoothed
+mean plus four times the smoothed deviation, within bounds. A reply after a retry is no sample: it
+may belong to the first attempt (Karn's rule). After a silence the retry has half as much time
+again, and the deviation grows; it falls slowly, so that a device that is slow now and then is soon
+waited for. It is not doubled as in TCP: a stop must not wait behind it.
+
+After `DEAD_AFTER` silent attempts in a row a unit is dead. It is then asked by probes alone, each
+later than the last by twice the time, up to `_PROBE_MAX_US`, until it answers.
+"""
+
+from protocols.timing import MILLISECOND, SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+DEAD_AFTER = 4
+_KNOWN_AFTER = 8
+_PROBE_FIRST_US = SECOND // 2
+_PROBE_MAX_US = 6 * SECOND
+_PROBE_SHORT_US = 40 * MILLISECOND
+_FULL_EVERY = 4  # of the probes of a unit that never answered, one waits as long as allowed
+
+
+class Health:
+    """One unit. `timeout_us` is how long the reply to the next request may take to begin.
+
+    `response_us` is the smoothed response time, -1 before the first; `dead` whether only probes go
+    out to it; `since` when it died; `probe` the request that probes it, with its tag.
+    """
+
+    __slots__ = (
+        "_delay",
+        "_deviation",
+        "_least",
+        "_most",
+        "_samples",
+        "dead",
+        "fastest_us",
+        "misses",
+        "probe",
+        "probe_at",
+        "probes",
+        "response_us",
+        "since",
+        "stutters",
+        "timeout_us",
+    )
+
+    def __init__(self, least_us: int, most_us: int) -> None:
+        self._least = min(least_us, most_us)
+        self._most = most_us
+        self._deviation = 0
+        self._delay = _PROBE_FIRST_US
+        self._samples = 0
+        self.fastest_us = 0
+        self.timeout_us = most_us
+        self.response_us = -1
+        self.misses = 0
+        self.dead = False
+        self.since = 0
+        self.stutters = False
+        self.probes = 0
+        self.probe_at = 0
+        self.probe: tuple[bytes, Any] | None = None
+
+    def answered(self, response_us: int, first: bool) -> None:
+        """A reply has come, good or an exception; `first`: to the first attempt."""
+        self.misses = 0
+        self.dead = False
+        self.probes = 0
+        self._delay = _PROBE_FIRST_US
+        if first:
+            self._sample(max(0, response_us))
+
+    def at_least_us(self) -> int:
+        """A response time below which a reply is not believed; 0 until the unit is known."""
+        return self.fastest_us * 7 // 8 if self._samples >= _KNOWN_AFTER else 0
+
+    def known(self) -> bool:
+        """Whether it has answered often enough, and never twice."""
+        return self._samples >= _KNOWN_AFTER and not self.stutters
+
+    def _sample(self, response: int) -> None:
+        if response < self.fastest_us or not self._samples:
+            self.fastest_us = response
+        self._samples += 1
+        if self.response_us < 0:
+            self.response_us = response
+            self._deviation = response // 2
+        else:
+            error = response - self.response_us
+            self.response_us += error // 8
+            size = error if error >= 0 else -error
+            self._deviation += (size - self._deviation) // (4 if size > self._deviation else 16)
+        self.timeout_us = self._limit()
+
+    def _limit(self) -> int:
+        limit = self.response_us + 4 * self._deviation
+        return min(self._most, max(self._least, limit))
+
+    def silent(self, now: int) -> None:
+        """An attempt was not answered."""
+        self.misses += 1
+        if self.response_us >= 0:
+            self._deviation += self._limit() // 64
+            self.timeout_us = min(self._most, self._limit() * 3 // 2)
+        if self.misses == DEAD_AFTER:
+            self.dead = True
+            self.since = now
+        if self.dead:
+            self.probe_at = now + self._delay
+            self._delay = min(2 * self._delay, _PROBE_MAX_US)
+
+    def probe_timeout_us(self) -> int:
+        """How long to wait for the reply to a probe.
+
+        A unit that has answered before is given its own time; one that never has is mostly given a
+        short time, and now and then all it may take.
+        """
+        if self.response_us >= 0:
+            return min(self._most, max(self._least, 2 * self.response_us))
+        full = self.probes % _FULL_EVERY == _FULL_EVERY - 1
+        return self._most if full else min(self._most, _PROBE_SHORT_US)

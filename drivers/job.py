@@ -1,0 +1,108 @@
+"""One request on its way through a bus, and what becomes of it.
+
+Not a queue: `drivers.bus` keeps those. Here are the levels of urgency and the words for an outcome.
+"""
+
+from drivers.shadows import overlap, written
+from protocols.modbus.pdu import GOOD, reply_head
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from drivers.health import Health
+
+    Values = tuple[int, ...]
+
+OK = GOOD
+TIMEOUT = "timeout"
+MISMATCH = "mismatch"
+LOST = "lost"
+BUSY = "busy"
+UNSURE = "unsure"
+SUPERSEDED = "superseded"
+
+POLL, WRITE, STOP = 0, 1, 2
+
+
+class Result:
+    """What became of one job.
+
+    `status`: "ok" (`values` of a read; none for a write), "unsure" (a write, perhaps answered by an
+    older one's echo), "exception" or "busy" (`code`), "timeout" (nothing), "mismatch" (`reason`
+    names what did not match), "superseded" (by a newer write), "lost" (the port went away). `at` is
+    when it was known: for a reply the arrival of its last byte.
+    """
+
+    __slots__ = ("at", "code", "reason", "status", "tag", "unit", "values")
+
+    def __init__(
+        self,
+        tag: "Any",
+        unit: int,
+        status: str,
+        code: int,
+        values: "Values",
+        at: int,
+        reason: str = "",
+    ) -> None:
+        self.tag = tag
+        self.unit = unit
+        self.status = status
+        self.code = code
+        self.values = values
+        self.at = at
+        self.reason = reason
+
+
+class Job:
+    """A request that waits or is on the wire. `probe`: made by the bus itself."""
+
+    __slots__ = (
+        "after",
+        "busy",
+        "early",
+        "first",
+        "health",
+        "level",
+        "partial",
+        "pdu",
+        "probe",
+        "retries",
+        "spare",
+        "tag",
+        "unit",
+        "unsure",
+    )
+
+    def __init__(
+        self, unit: int, pdu: bytes, tag: "Any", level: int, retries: int, health: "Health"
+    ) -> None:
+        self.unit = unit
+        self.pdu = pdu
+        self.tag = tag
+        self.level = level
+        self.retries = retries
+        self.health = health
+        self.after = 0
+        self.busy = 0
+        self.first = True
+        self.early = False
+        self.partial = False
+        self.spare = 0
+        self.probe = False
+        self.unsure = False
+
+
+def alike(one: Job, two: Job) -> bool:
+    """Whether two polls of a unit have the same kind of reply, so that they keep their order."""
+    return one.unit == two.unit and reply_head(one.pdu) == reply_head(two.pdu)
+
+
+def replaces(one: Job, two: Job) -> bool:
+    """Whether the write `one` makes the older write `two` pointless.
+
+    Writes with the same tag are one sequence.
+    """
+    same = one.unit == two.unit and one.tag != two.tag
+    return same and overlap(written(one.pdu), written(two.pdu))

@@ -1,0 +1,159 @@
+"""`coldloop modbus read`: registers or bits of one unit, decoded as asked.
+
+Not a poll: it reads once. ADDRESS is as on the wire (0-based); COUNT counts values, not registers.
+More than one request can carry is read in several, one after the other.
+"""
+
+import argparse
+
+from drivers.tools import values
+from drivers.tools.common import (
+    BAD_EXIT,
+    GOOD_EXIT,
+    UNITS,
+    UseError,
+    add_port,
+    add_timeout,
+    bounded,
+    complain,
+    explain,
+    show,
+    show_json,
+    where,
+)
+from drivers.tools.line import Line, port_address
+from protocols.modbus import pdu
+from protocols.modbus.pdu import GOOD
+from protocols.timing import MILLISECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from drivers.bus import Result
+
+EXAMPLE = "coldloop modbus read '/dev/ttyUSB0?baud=19200' 1 0x34 --type f32 --function 4"
+_MOST = {1: pdu.MAX_READ_BITS, 2: pdu.MAX_READ_BITS, 3: pdu.MAX_READ, 4: pdu.MAX_READ}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_port(parser)
+    add_place(parser)
+    parser.add_argument(
+        "count",
+        type=bounded("COUNT", 1, 65536),
+        nargs="?",
+        default=1,
+        metavar="COUNT",
+        help="how many values (1)",
+    )
+    parser.add_argument(
+        "--function",
+        type=int,
+        choices=(1, 2, 3, 4),
+        default=3,
+        help="1 coils, 2 discrete inputs, 3 holding registers (default), 4 input registers",
+    )
+    add_type(parser)
+    add_timeout(parser, 300)
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Add UNIT and ADDRESS."""
+    parser.add_argument("unit", type=bounded("UNIT", 0, 255), metavar="UNIT", help="1 to 247")
+    parser.add_argument(
+        "address",
+        type=bounded("ADDRESS", 0, 65535),
+        metavar="ADDRESS",
+        help="0 to 65535, as on the wire (register 40001 is 0); 0x… is hexadecimal",
+    )
+
+
+def add_type(parser: argparse.ArgumentParser) -> None:
+    """Add --type and --order."""
+    parser.add_argument(
+        "--type", choices=values.KINDS, default="u16", help="what the registers hold (u16)"
+    )
+    parser.add_argument(
+        "--order",
+        default="",
+        metavar="ABCD",
+        help="order of the bytes, A the highest: ABCD (default), CDAB, BADC, DCBA, …",
+    )
+
+
+def check_unit(unit: int, kind: str) -> None:
+    """Refuse a unit that a serial line cannot address."""
+    if kind == "serial" and not UNITS[0] <= unit <= UNITS[1]:
+        raise UseError("unit %d is not 1 to 247 (serial line)" % unit)
+
+
+def read_all(
+    line: Line, unit: int, function: int, address: int, count: int
+) -> "tuple[list[int], Result | None]":
+    """`count` registers or bits, in as many requests as needed; (values, the result that failed).
+
+    Raises `EncodeError` when the last address is beyond 65535.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        size = min(count - len(found), _MOST[function])
+        result = line.ask(unit, pdu.read(function, address + len(found), size))
+        if result.status != GOOD:
+            return found, result
+        found.extend(result.values)
+    return found, None
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read and show; 1 when the unit does not answer well."""
+    address = port_address(arguments.port)
+    check_unit(arguments.unit, address.kind)
+    bits = arguments.function in (1, 2)
+    kind = "bit" if bits else arguments.type
+    order = "" if bits else values.check_order(arguments.order, kind)
+    size = 1 if bits else values.width(kind)
+    first, count = arguments.address, arguments.count * size
+    if first + count > 65536:
+        raise UseError(
+            "address %d and %d values end after address 65535" % (first, arguments.count)
+        )
+    with Line(address, arguments.timeout_ms * MILLISECOND) as line:
+        words, failed = read_all(line, arguments.unit, arguments.function, first, count)
+    if failed is not None:
+        return _failed(arguments, address, first + len(words), explain(failed))
+    decoded = list(words) if bits else values.decode(kind, order, words)
+    _show(arguments, kind, size, words, decoded)
+    return GOOD_EXIT
+
+
+def _failed(arguments: argparse.Namespace, address: "Any", at: int, text: str) -> int:
+    place = "%s, function %d, address %d" % (
+        where(address, arguments.unit),
+        arguments.function,
+        at,
+    )
+    if arguments.json:
+        show_json({"unit": arguments.unit, "address": at, "error": text})
+    hint = "; `coldloop modbus scan` finds who answers" if text == "no reply" else ""
+    complain("read", "%s: %s%s" % (place, text, hint))
+    return BAD_EXIT
+
+
+def _show(
+    arguments: argparse.Namespace, kind: str, size: int, words: "list[int]", decoded: "list[Any]"
+) -> None:
+    if arguments.json:
+        record = {"unit": arguments.unit, "function": arguments.function}
+        place = {"address": arguments.address, "type": kind}
+        show_json({**record, **place, "raw": words, "values": decoded})
+        return
+    if kind == values.TEXT:
+        show("%d  %s" % (arguments.address, decoded[0]))
+        return
+    for i, value in enumerate(decoded):
+        raw = " ".join("%04X" % word for word in words[i * size : i * size + size])
+        number = arguments.address + i * size
+        text = values.show_value(value)
+        show("%d  %s" % (number, text) if kind == "bit" else "%d  %s  (%s)" % (number, text, raw))

@@ -1,0 +1,107 @@
+"""Three-phase mains in front of a load: what every electricity meter of the bench measures.
+
+Not a network model: voltages and frequency wander a little around their nominal values, the load is
+split among the phases with fixed shares and has one power factor. Reactive and apparent power,
+currents and energies follow. Phases are 0, 1, 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import sqrt
+from random import Random
+
+from hil.devices.base import SECOND
+
+PHASES = range(3)
+_SHARES = (0.345, 0.325, 0.33)
+_HOUR_S = 3600.0
+_WANDER, _PULL = 0.15, 0.02  # volts a second, share of the way back in a second
+_HZ_WANDER = 0.003
+
+
+class Mains:
+    """Voltages V, currents A, powers W, var, VA, energies Wh; as of the last whole second."""
+
+    def __init__(
+        self,
+        rng: Random,
+        load_w: Callable[[], float],
+        volts: float = 230.0,
+        hertz: float = 50.0,
+        power_factor: float = 0.96,
+        import_wh: float = 1_234_567.0,
+    ) -> None:
+        """`load_w` gives the active power, W; negative is fed back and counted as export."""
+        self._rng = rng
+        self._load = load_w
+        self._nominal, self._hertz = volts, hertz
+        self.power_factor = power_factor
+        self.volts = [volts] * 3
+        self.hertz = hertz
+        self.watts = [0.0] * 3
+        self.amps = [0.0] * 3
+        self.import_wh, self.export_wh = import_wh, 0.0
+        self._last = -1
+        self._sample()
+
+    def advance(self, now: int) -> None:
+        """Go on to `now` (µs); energies take the power as it was since the last second."""
+        if self._last < 0:
+            self._last = now
+        elapsed = (now - self._last) // SECOND
+        if elapsed <= 0:
+            return
+        self._last += elapsed * SECOND
+        energy = self.total_w * elapsed / _HOUR_S
+        if energy >= 0.0:
+            self.import_wh += energy
+        else:
+            self.export_wh -= energy
+        rng = self._rng
+        for i in PHASES:
+            gap = self._nominal - self.volts[i]
+            self.volts[i] += rng.gauss(0.0, _WANDER) + _PULL * gap
+        self.hertz += rng.gauss(0.0, _HZ_WANDER) + 0.1 * (self._hertz - self.hertz)
+        self._sample()
+
+    def _sample(self) -> None:
+        load = self._load()
+        for i, share in enumerate(_SHARES):
+            self.watts[i] = load * share
+            self.amps[i] = abs(load) * share / self.power_factor / self.volts[i]
+
+    @property
+    def total_w(self) -> float:
+        """Active power of all phases."""
+        return sum(self.watts)
+
+    @property
+    def total_va(self) -> float:
+        """Apparent power of all phases."""
+        return abs(self.total_w) / self.power_factor
+
+    @property
+    def total_var(self) -> float:
+        """Reactive power of all phases, inductive."""
+        return self.total_va * self.reactive
+
+    @property
+    def reactive(self) -> float:
+        """Reactive over apparent power."""
+        return sqrt(1.0 - self.power_factor**2)
+
+    def va(self, phase: int) -> float:
+        """Apparent power of a phase."""
+        return self.volts[phase] * self.amps[phase]
+
+    def between(self, phase: int) -> float:
+        """Voltage from a phase to the next, for a symmetrical angle of 120 degrees."""
+        a, b = self.volts[phase], self.volts[(phase + 1) % 3]
+        return sqrt(a * a + b * b + a * b)
+
+    @property
+    def neutral_a(self) -> float:
+        """Current in the neutral of three currents 120 degrees apart."""
+        a, b, c = self.amps
+        return sqrt(max(0.0, a * a + b * b + c * c - a * b - b * c - c * a))

@@ -1,0 +1,63 @@
+"""What can be wrong with any Modbus slave: plain attributes that a test or a scenario sets.
+
+Not the behaviour of a model (that is in its module) and not a fault of the line (`ModbusLine`).
+Counts go down by one with each use; -1 never ends.
+
+    dead              answers nothing
+    extra_delay_us    added to `turnaround_us`: a slow answer
+    refuse            exception code that answers every request; 0 for none
+    busy, busy_code   how many of the next requests get exception 06 (or 05)
+    ignore_writes     writes are confirmed and change nothing
+    write_delay_us    writes are confirmed at once and take effect after this time
+    clamps            a value beyond its limits becomes the limit instead of exception 03
+    noise             bytes sent right before each reply
+    corrupt           how many of the next replies get a wrong CRC (on TCP: a wrong length)
+    cut               how many of the next replies lose their last bytes
+    twice             how many of the next replies are sent two times
+    reply_unit        unit id put into replies instead of its own
+"""
+
+from __future__ import annotations
+
+SERVER_FAILURE, ACKNOWLEDGE, BUSY = 4, 5, 6
+"""Exception codes of the Modbus application protocol V1.1b3, section 7."""
+
+
+class Faults:
+    """The attributes above, all off."""
+
+    clamps = False
+
+    def __init__(self) -> None:
+        self.dead = False
+        self.extra_delay_us = 0
+        self.refuse = 0
+        self.busy = 0
+        self.busy_code = BUSY
+        self.ignore_writes = False
+        self.write_delay_us = 0
+        self.noise = b""
+        self.corrupt = 0
+        self.cut = 0
+        self.twice = 0
+        self.reply_unit: int | None = None
+
+    def refusal(self) -> int:
+        """The exception that answers this request whatever it is, or 0."""
+        if self.busy:
+            self.busy -= self.busy > 0
+            return self.busy_code
+        return self.refuse
+
+    def spoiled(self, frame: bytes) -> bytes:
+        """A good reply as it leaves the slave; `reply_unit` is the framer's business."""
+        if self.corrupt:
+            frame = frame[:-1] + bytes((frame[-1] ^ 0x55,))
+            self.corrupt -= self.corrupt > 0
+        if self.cut:
+            frame = frame[: -max(2, len(frame) // 3)]
+            self.cut -= self.cut > 0
+        if self.twice:
+            frame += frame
+            self.twice -= self.twice > 0
+        return self.noise + frame

@@ -1,0 +1,60 @@
+"""Another master on the same line, with a real device that answers it: traffic of others.
+
+Every `period_us` it asks one unit, which replies after a turnaround; both frames are heard by
+everybody. It neither listens nor waits for the line to be free, as a second master would not know
+better: with a short period its frames run into those of others.
+"""
+
+from __future__ import annotations
+
+from pymodbus.framer import FramerRTU
+from pymodbus.pdu import DecodePDU
+from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadHoldingRegistersResponse
+
+from hil.devices.base import MILLISECOND, SECOND, Replies
+
+_FRAMER = FramerRTU(DecodePDU(True))
+
+
+class OtherMaster:
+    """A `Device` that talks by itself; faults: `quiet` (says nothing), `unanswered` (asks only)."""
+
+    def __init__(
+        self,
+        unit: int,
+        address: int = 0,
+        count: int = 10,
+        period_us: int = SECOND,
+        turnaround_us: int = 8 * MILLISECOND,
+    ) -> None:
+        """`unit` is somebody who is neither emulated nor asked by the agent."""
+        self.quiet = self.unanswered = False
+        self.said = 0
+        self._period = period_us
+        self._turnaround = turnaround_us
+        self._due = period_us
+        self._count = count
+        self._unit = unit
+        self._request = _FRAMER.buildFrame(
+            ReadHoldingRegistersRequest(dev_id=unit, address=address, count=count)
+        )
+
+    def receive(self, data: bytes, now: int) -> Replies:
+        """It does not listen."""
+        return []
+
+    def wake(self, now: int) -> Replies:
+        """Ask, and let the other device answer."""
+        self._due = now + self._period
+        if self.quiet:
+            return []
+        self.said += 1
+        if self.unanswered:
+            return [(0, self._request)]
+        values = [(self.said * 7 + i) & 0xFFFF for i in range(self._count)]
+        reply = ReadHoldingRegistersResponse(dev_id=self._unit, registers=values)
+        return [(0, self._request), (self._turnaround, _FRAMER.buildFrame(reply))]
+
+    def deadline(self) -> int:
+        """When it asks again."""
+        return self._due

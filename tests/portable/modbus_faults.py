@@ -1,0 +1,254 @@
+"""A scripted slave with every kind of bad manners.
+
+Not a test: the table of faults of docs/modbus.md, used in virtual time by the tests, and in real
+time, over a pseudo-terminal or a socket, by benchmarks/modbus_peers.py. The slave gets one request with a
+fault and others without; a register holds a number that says which unit's and which it is.
+"""
+
+import struct
+
+from protocols.modbus.crc import crc16, sealed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Script = list[tuple[int, bytes]]
+
+TURNAROUND = 5_000
+LIMIT = 205_000
+"""After every client's time limit, in microseconds after the request."""
+LATE = (30_000, 470_000)
+"""When a late reply comes: least microseconds after the request, and how many more."""
+
+
+class Lcg:
+    """The same numbers on every interpreter (constants of Numerical Recipes)."""
+
+    def __init__(self, seed: int) -> None:
+        self.state = (seed * 2654435761 + 12345) & 0xFFFFFFFF
+
+    def below(self, n: int) -> int:
+        self.state = (self.state * 1664525 + 1013904223) & 0xFFFFFFFF
+        return (self.state >> 8) % n
+
+    def data(self, n: int) -> bytes:
+        return bytes([self.below(256) for _ in range(n)])
+
+
+def register(unit: int, address: int) -> int:
+    """What a register holds."""
+    return (unit * 7919 + address * 31 + 17) & 0xFFFF
+
+
+def registers(unit: int, address: int, count: int) -> "tuple[int, ...]":
+    """What a read gives."""
+    return tuple([register(unit, address + i) for i in range(count)])
+
+
+class Slave:
+    """Answers requests of one framing; `script` says what comes back and when.
+
+    A script is a list of (microseconds after the request, bytes).
+    """
+
+    def __init__(self, framing: str, seed: int) -> None:
+        self.rtu = framing == "rtu"
+        self.lcg = Lcg(seed)
+        self.other = 0
+
+    def parse(self, frame: bytes) -> "tuple[int, int, int, int, int]":
+        """(transaction, unit, function, address, count) of a request."""
+        if self.rtu:
+            unit, function, address, count = struct.unpack(">BBHH", frame[:6])
+            return (0, unit, function, address, count)
+        tid, _, _, unit, function, address, count = struct.unpack(">HHHBBHH", frame[:12])
+        return (tid, unit, function, address, count)
+
+    def wrap(self, tid: int, unit: int, body: bytes, protocol: int = 0) -> bytes:
+        """A PDU as a frame."""
+        if self.rtu:
+            return sealed(bytes((unit,)) + body)
+        return struct.pack(">HHHB", tid, protocol, len(body) + 1, unit) + body
+
+    def body(self, unit: int, function: int, address: int, count: int) -> bytes:
+        """The PDU of a good reply."""
+        words = registers(unit, address, count)
+        return struct.pack(">BB%dH" % count, function, 2 * count, *words)
+
+    def good(self, frame: bytes) -> bytes:
+        """The good reply to a request."""
+        tid, unit, function, address, count = self.parse(frame)
+        return self.wrap(tid, unit, self.body(unit, function, address, count))
+
+    def script(self, fault: str, frame: bytes) -> "Script":
+        """What comes back to a request under a fault."""
+        return FAULTS[fault](self, frame, self.good(frame))
+
+
+def _good(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    return [(TURNAROUND, good)]
+
+
+def _dead(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    return []
+
+
+def _late(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    return [(LATE[0] + slave.lcg.below(LATE[1]), good)]
+
+
+def _late_twice(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    at = LIMIT + slave.lcg.below(200_000)
+    return [(at, good), (at + 20_000 + slave.lcg.below(40_000), good)]
+
+
+def _duplicate(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    return [(TURNAROUND, good), (TURNAROUND + slave.lcg.below(4_000), good)]
+
+
+def _two_in_one(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    return [(TURNAROUND, good + good)]
+
+
+def _wrong_unit(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    tid, unit, function, address, count = slave.parse(frame)
+    other = 1 + (unit + slave.lcg.below(240)) % 246
+    return [(TURNAROUND, slave.wrap(tid, other, slave.body(other, function, address, count)))]
+
+
+def _wrong_function(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    tid, unit, function, address, count = slave.parse(frame)
+    body = slave.body(unit, function ^ 7, address + 9, count)
+    return [(TURNAROUND, slave.wrap(tid, unit, body))]
+
+
+def _wrong_count(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    tid, unit, function, address, count = slave.parse(frame)
+    short = 1 + slave.lcg.below(count - 1)
+    body = slave.body(unit, function, address, short)
+    return [(TURNAROUND, slave.wrap(tid, unit, body))]
+
+
+def _wrong_transaction(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    tid, unit, function, address, count = slave.parse(frame)
+    body = slave.body(unit, function, address + 100, count)
+    return [(TURNAROUND, slave.wrap((tid + 1 + slave.lcg.below(65534)) & 0xFFFF, unit, body))]
+
+
+def _zero_transaction(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    _, unit, function, address, count = slave.parse(frame)
+    return [(TURNAROUND, slave.wrap(0, unit, slave.body(unit, function, address + 100, count)))]
+
+
+def _wrong_protocol(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    tid, unit, function, address, count = slave.parse(frame)
+    body = slave.body(unit, function, address + 100, count)
+    return [(TURNAROUND, slave.wrap(tid, unit, body, 1 + slave.lcg.below(65535)))]
+
+
+def _noise_before(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    return [(TURNAROUND, slave.lcg.data(1 + slave.lcg.below(12)) + good)]
+
+
+def _noise_after(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    return [(TURNAROUND, good + slave.lcg.data(1 + slave.lcg.below(12)))]
+
+
+def _echo(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    return [(0, frame), (TURNAROUND, good)]
+
+
+def _foreign(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    """Another master's request to another unit, and its reply, before ours."""
+    _, unit, function, address, count = slave.parse(frame)
+    other = 1 + (unit + slave.lcg.below(240)) % 246
+    theirs = sealed(struct.pack(">BBHH", other, function, address + 50, count))
+    reply = sealed(bytes((other,)) + slave.body(other, function, address + 50, count))
+    return [(TURNAROUND, theirs + reply), (2 * TURNAROUND, good)]
+
+
+def _rival(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    """Another master's request to our unit, and its reply, before ours."""
+    _, unit, function, address, count = slave.parse(frame)
+    theirs = sealed(struct.pack(">BBHH", unit, function, address + 50, count))
+    reply = sealed(bytes((unit,)) + slave.body(unit, function, address + 50, count))
+    return [(0, theirs), (TURNAROUND, reply), (2 * TURNAROUND, good)]
+
+
+def _gap(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    cut = 1 + slave.lcg.below(len(good) - 1)
+    return [(TURNAROUND, good[:cut]), (TURNAROUND + 1_000 + slave.lcg.below(9_000), good[cut:])]
+
+
+def _every_byte(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    return [(TURNAROUND + 300 * i, good[i : i + 1]) for i in range(len(good))]
+
+
+def _bad_crc(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    place = slave.lcg.below(len(good) - 3) + 3
+    wrong = good[:place] + bytes((good[place] ^ 1 << slave.lcg.below(8),)) + good[place + 1 :]
+    return [(TURNAROUND, wrong)]
+
+
+def _short(slave: Slave, frame: bytes, good: bytes) -> "Script":
+    return [(TURNAROUND, good[: 1 + slave.lcg.below(len(good) - 1)])]
+
+
+def _exception(code: int) -> "Callable[[Slave, bytes, bytes], Script]":
+    def script(slave: Slave, frame: bytes, good: bytes) -> "Script":
+        tid, unit, function, _, _ = slave.parse(frame)
+        return [(TURNAROUND, slave.wrap(tid, unit, bytes((function | 0x80, code))))]
+
+    return script
+
+
+FAULTS: "dict[str, Callable[[Slave, bytes, bytes], Script]]" = {
+    "none": _good,
+    "dead": _dead,
+    "late": _late,
+    "late, twice": _late_twice,
+    "duplicate": _duplicate,
+    "two replies in one": _two_in_one,
+    "wrong unit": _wrong_unit,
+    "wrong function": _wrong_function,
+    "wrong count": _wrong_count,
+    "wrong transaction id": _wrong_transaction,
+    "transaction id 0": _zero_transaction,
+    "wrong protocol id": _wrong_protocol,
+    "noise before": _noise_before,
+    "noise after": _noise_after,
+    "local echo": _echo,
+    "other master, other unit": _foreign,
+    "other master, same unit": _rival,
+    "gap inside": _gap,
+    "split at every byte": _every_byte,
+    "bad CRC": _bad_crc,
+    "cut short": _short,
+    "exception 02": _exception(2),
+    "exception 06, busy": _exception(6),
+    "exception 85, unknown": _exception(85),
+}
+
+_ONLY_TCP = ("wrong transaction id", "transaction id 0", "wrong protocol id")
+_ONLY_RTU = (
+    "noise before",
+    "noise after",
+    "local echo",
+    "other master, other unit",
+    "other master, same unit",
+    "bad CRC",
+)
+USED_AT_ONCE = ("none", "noise before", "noise after", "local echo", "other master, other unit")
+"""Faults in spite of which the first request's good reply must be used 5 ms after its last byte."""
+
+
+def names(framing: str) -> "list[str]":
+    """The faults of one framing, in the order of the table."""
+    left_out = _ONLY_TCP if framing == "rtu" else _ONLY_RTU
+    return [name for name in sorted(FAULTS) if name not in left_out]
+
+
+def intact(frame: bytes) -> bool:
+    """Whether a request on a serial line is whole."""
+    return len(frame) >= 8 and crc16(frame) == 0

@@ -1,0 +1,64 @@
+"""The bus on a paced line: its use of the wire, what dead units cost, how soon a stop goes.
+
+All in virtual time; the figures are those of docs/modbus.md.
+"""
+
+from drivers.wire import Wire
+from protocols.timing import SECOND
+from tests.portable.virtual_line import COUNT, Poller, full_load, stop_delay
+
+
+def test_the_line_is_used_to_95_percent_and_more():
+    for baud in (9600, 19200, 115200):
+        wire = Wire(baud, 11, 5000)
+        for units in ([7], [1, 2, 3, 4, 5]):
+            possible = 10 * SECOND // wire.read_us(3, COUNT)
+            made = full_load(baud, units, 10)
+            assert made >= 0.95 * possible, (baud, units, made, possible)
+
+
+def test_dead_units_cost_little_and_come_back_soon():
+    for dead in (1, 3, 5):
+        poller = Poller(dead)
+        for _ in range(60):
+            poller.cycle()
+        used, probed = poller.bus.busy_us, poller.bus.probe_us
+        poller.worst.clear()
+        for _ in range(60):
+            poller.cycle()
+        probed = poller.bus.probe_us - probed
+        assert 0 < probed <= 0.05 * 60 * SECOND, (dead, probed)
+        assert poller.bus.busy_us > used
+        for unit in range(dead + 1, 11):
+            assert poller.worst[unit] <= 1.05 * SECOND, (dead, unit, poller.worst)
+        poller.slaves[0].dead = False
+        back = poller.now
+        poller.seen.pop((1, 0), None)
+        while (1, 0) not in poller.seen:
+            poller.cycle()
+            assert poller.now - back <= 11 * SECOND, dead
+        assert poller.seen[(1, 0)] - back <= 10 * SECOND, (dead, poller.seen[(1, 0)] - back)
+
+
+def test_a_dead_unit_that_never_answers_gets_no_poll():
+    poller = Poller(1)
+    poller.line.first_bytes = []
+    for _ in range(20):
+        poller.cycle()
+    health = poller.bus.health(1)
+    assert health.dead
+    assert poller.bus.skipped > 20
+    asked = len([1 for _, unit, _ in poller.line.first_bytes if unit == 1])
+    assert asked < 14, asked
+
+
+def test_a_stop_leaves_within_a_transaction_and_the_silence():
+    for baud in (9600, 19200, 115200):
+        wire = Wire(baud, 11, 5000)
+        count = wire.cap(3, 90_000)
+        worst = 0
+        for dead in (False, True):
+            for when in range(0, 300_000, 3_700):
+                worst = max(worst, stop_delay(baud, count, dead, when))
+        assert worst <= (100_000 if baud > 9600 else 110_000), (baud, count, worst)
+        assert worst > 5_000  # it has waited for something
