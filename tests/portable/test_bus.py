@@ -457,7 +457,7 @@ class Line:
         elif kind == 3:
             reply = sealed(bytes((unit, function | 0x80, 4)))
         elif kind == 4:
-            self.put(done + len(reply) * CHAR + self.below(DRAIN - CHAR), reply)
+            self.put(done + len(reply) * CHAR + self.below(16 * CHAR), reply)
         elif kind == 5:
             reply = sealed(bytes((unit + 100,)) + reply[1:-2]) + reply
         elif kind in (6, 7, 8):
