@@ -28,6 +28,7 @@ from agent.safety import Supervisor
 from agent.telemetry import Telemetry
 from agent.ticks import Ticks
 from agent.uplink import Uplink
+from drivers.bus import Bus
 from drivers.receiver import Receiver
 from protocols.timing import SECOND
 
@@ -127,11 +128,7 @@ class Agent:
         if port >= FIRST_BUS:
             bus = self.fieldbus.buses[port - FIRST_BUS]
             bus.receive(data, now)
-            self.fieldbus.collect(bus)
-            link = self._bus_links[port - FIRST_BUS]
-            if link.up and not bus.open:
-                # A stream out of step: the bus has asked for the port to be closed.
-                self._link_event(link, "closed", now)
+            self._collect(bus, now)
         elif port == RECEIVER and self.receiver is not None:
             self.receiver.receive(data, now)
             for fix in self.receiver.fixes():
@@ -139,6 +136,13 @@ class Agent:
                 self.clock.sample(fix)
         elif port == BROKER and self.uplink is not None:
             self.uplink.receive(data, now)
+
+    def _collect(self, bus: Bus, now: int) -> None:
+        self.fieldbus.collect(bus)
+        link = self._bus_links[bus.port - FIRST_BUS]
+        if link.up and not bus.open:
+            # A stream out of step or silent: the bus has asked for the port to be closed.
+            self._link_event(link, "closed", now)
 
     def event(self, port: int, kind: str, now: int) -> None:
         """Take `opened`, `closed`, `failed`, `drained` or `pulse` from `port`."""
@@ -166,7 +170,7 @@ class Agent:
         for bus in self.fieldbus.buses:
             if now >= bus.deadline():
                 bus.wake(now)
-                self.fieldbus.collect(bus)
+                self._collect(bus, now)
         for link in self._links:
             if now >= link.due:
                 link.wake(now)

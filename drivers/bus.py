@@ -132,7 +132,7 @@ class Bus:
         self.limit = queue_limit
         self._gap = self.wire.gap_us
         self._drain = max(drain_us, self._gap) if self.serial else 0
-        self._copy = min(self._drain, max(_COPY_US, self.wire.chars_us(20)))
+        self._copy = min(self._drain, max(_COPY_US, self.wire.chars_us(16)))
         self._health: dict[int, Health] = {}
         self._dead: list[int] = []
         self._shadows = Shadows(late_us)
@@ -421,8 +421,7 @@ class Bus:
         queue = self._urgent or self._queue
         shadows = self._shadows
         if queue and not queue[0].after:
-            free = not shadows.late and now >= shadows.copies_until
-            if free or queue is self._urgent:
+            if queue is self._urgent or not (shadows.late or shadows.until(queue[0], now)):
                 return queue.pop(0)
         if not queue:
             return self._next_probe(now)

@@ -317,7 +317,8 @@ class Bench:
         self.config = load(raw or config(), profiles())
         self.fieldbus = Fieldbus(self.config, FIRST_BUS)
         self.bus = self.fieldbus.buses[0]
-        self.bus.event("opened", 0)
+        for bus in self.fieldbus.buses:
+            bus.event("opened", 0)
         self.now = SECOND
 
     def station(self, name):
@@ -335,8 +336,9 @@ class Bench:
         self._decide(self._take(self.bus_of(name)._queue, station.unit), "ok", registers)
 
     def silence(self, name):
-        """What the device is asked comes to nothing."""
+        """The device is polled and does not answer."""
         station = self.station(name)
+        station.poll(self.now, SECOND)
         self._decide(self._take(self.bus_of(name)._queue, station.unit), "timeout")
 
     def written(self, ok=True, only=None):

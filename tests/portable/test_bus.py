@@ -457,7 +457,7 @@ class Line:
         elif kind == 3:
             reply = sealed(bytes((unit, function | 0x80, 4)))
         elif kind == 4:
-            self.put(done + len(reply) * CHAR + self.below(DRAIN - CHAR), reply)
+            self.put(done + len(reply) * CHAR + self.below(16 * CHAR), reply)
         elif kind == 5:
             reply = sealed(bytes((unit + 100,)) + reply[1:-2]) + reply
         elif kind in (6, 7, 8):
@@ -521,3 +521,19 @@ def test_hundreds_of_bad_lines_give_no_wrong_value():
         assert end < 60_000_000
         assert len(decided) - 20 <= bus.probes  # a good probe is a second result
     assert good > 1500, good
+
+
+def test_a_silent_or_torn_stream_is_closed():
+    bus = opened("tcp")
+    for tag in range(9):
+        bus.submit(5, READ, tag, WRITE, retries=0)
+        if bus.open:
+            sent(bus)
+            turn(bus)
+    eq((bus.open, bus.closes), (False, 1))
+    bus = opened("tcp")
+    bus.submit(5, READ, 1)
+    _, frame = sent(bus)
+    bus.receive(mbap(frame)[:9], 500)
+    now, _ = turn(bus)
+    eq((bus.open, bus.closes, one(bus).status), (False, 1, "lost"))

@@ -26,7 +26,6 @@ def test_lost_after_three_silent_cycles_and_back_with_the_first_answer():
     lost = []
     for _ in range(5):
         bench.silence("cdu")
-        bench.cycle()
         lost.append(cdu.lost)
     eq(lost, [False, False, False, True, True])
     eq(bench.fieldbus.lost_buses(), ["bus"])
@@ -99,7 +98,6 @@ def test_what_a_lost_device_missed_is_not_written_before_the_loops_have_decided(
     bench.read("valve", 1000, 1000)
     for _ in range(4):
         bench.silence("valve")
-        bench.cycle()
     assert valve.lost
     valve.want([(0, 2000)])
     bench.written(False)
@@ -107,7 +105,7 @@ def test_what_a_lost_device_missed_is_not_written_before_the_loops_have_decided(
     for _ in range(4):
         bench.read("valve", 1000, 1000)
         writes.append(len(bench.bus._urgent))
-    eq(writes, [0, 0, 1, 1])
+    eq(writes, [0, 0, 1, 0])  # in the fourth round it has been carried out
     bench.read("valve", 2000, 2000)
     eq((valve.stubborn, bench.bus._urgent), (False, []))
 

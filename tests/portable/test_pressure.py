@@ -56,7 +56,7 @@ class Loop:
 
     def lose(self, name):
         for _ in range(4):
-            self.bench.station(name).poll()
+            self.bench.silence(name)
         assert self.bench.station(name).lost
 
 

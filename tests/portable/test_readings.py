@@ -41,7 +41,7 @@ def test_implausible_is_bad_and_has_no_value():
 def test_a_poll_that_fails_leaves_the_reading_to_age():
     bench, supply = sensor()
     bench.read("cdu", 325, 400, 3000, 2000, 0)
-    bench.station("cdu").result(0, 0, False, (), bench.now + SECOND)
+    bench.silence("cdu")
     eq(supply.value(bench.now + SECOND), 32.5)
     eq(supply.age(bench.now + SECOND), SECOND)
 

@@ -57,7 +57,7 @@ def test_each_cause_has_its_alarm_its_state_and_its_end():
         rig.run(9)
         eq((sorted(rig.codes()), rig.agent.supervisor.state), (codes, state))
         mend(rig)
-        rig.run(5)
+        rig.run(8)  # a dead unit is probed every six seconds at the least
         eq((rig.codes(), rig.agent.supervisor.state), ([], "normal"))
 
 

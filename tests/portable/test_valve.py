@@ -40,6 +40,6 @@ def test_the_position_is_known_while_the_valve_answers():
     eq(valve.position(), None)
     bench.read("valve", 4000, 3950)
     for _ in range(5):
-        bench.station("valve").poll()
+        bench.silence("valve")
     assert bench.station("valve").lost
     eq(valve.position(), None)
