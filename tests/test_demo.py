@@ -63,9 +63,9 @@ class Terminal:
         return self.read().split("\x1b[H\x1b[2J")[1:-1]
 
     def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        self.process.terminate()
         os.close(self._master)
+        self.process.wait(PATIENCE_S)
 
 
 class Demos:
