@@ -6,9 +6,11 @@ True UTC is the machine's clock. With a fleet (`hil.fleet`) there are two more p
 device can be replaced by a real one, at the start or while the bench runs (`hil.swap`).
 """
 
+import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -144,6 +146,7 @@ class RealBench:
                     stderr=target,
                     cwd=ROOT,
                     env=environment,
+                    preexec_fn=_end_with_bench,  # noqa: PLW1509 - the bench has no threads
                 )
             except FileNotFoundError:
                 raise BenchError(f"{dut}: not installed; install Debian's package {dut}") from None
@@ -188,6 +191,20 @@ class RealBench:
                 port.close()
         self.shell.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PRCTL: Any = getattr(ctypes.CDLL(None), "prctl", None)
+
+
+def _end_with_bench() -> None:
+    """Let the agent, whose process this is, end even when its bench is killed.
+
+    It would go on for ever otherwise and open its pseudo-terminals anew, whose numbers the system
+    gives to somebody else's terminals. Linux only; elsewhere nothing is done.
+    """
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _log_file(path: Path | None) -> BinaryIO:

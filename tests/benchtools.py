@@ -39,7 +39,7 @@ def coldloop(*words: str, timeout_s: float = PATIENCE_S) -> "subprocess.Complete
 
 @contextmanager
 def started(*words: str, **options: Any) -> "Iterator[subprocess.Popen[str]]":
-    """Run a command beside the block; it is killed at the block's end if it still lives."""
+    """Run a command beside the block; it is ended at the block's end if it still lives."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     program = [] if words[0].startswith("/") else COLDLOOP
     process = subprocess.Popen(
@@ -49,7 +49,11 @@ def started(*words: str, **options: Any) -> "Iterator[subprocess.Popen[str]]":
         try:
             yield process
         finally:
-            process.kill()
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def ended(process: "subprocess.Popen[str]", how: int | None = None) -> tuple[int, str, str]:

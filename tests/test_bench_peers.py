@@ -263,6 +263,28 @@ def test_a_bench_with_its_agent_says_where_its_status_is(dut: str) -> None:
     assert not Path(words[-1]).exists()
 
 
+@pytest.mark.parametrize("dut", ["cpython", "micropython"])
+def test_an_agent_does_not_outlive_its_bench(dut: str) -> None:
+    """However the bench ends: an orphan would open its pseudo-terminals' numbers anew."""
+    if dut == "micropython":
+        need("micropython")
+    with started("bench", "--json", "--dut", dut) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        agent = until("there is an agent", lambda: children.read_text().split())[0]
+        until("it runs", lambda: b"unit.json" in Path("/proc", agent, "cmdline").read_bytes())
+        process.kill()
+        until("it has ended", lambda: has_ended(agent))
+
+
+def has_ended(pid: str) -> bool:
+    """Whether a process is gone, or dead and waiting for an init that does not care."""
+    try:
+        stat = Path("/proc", pid, "stat").read_text()
+    except OSError:
+        return True
+    return stat.rsplit(")", 1)[1].split()[0] == "Z"
+
+
 def status_when_normal(words: list[str]) -> "subprocess.CompletedProcess[str] | None":
     done = coldloop("status", *words, "--json")
     return done if done.returncode == 0 else None
