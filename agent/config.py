@@ -9,19 +9,21 @@ fractions differently. What an actuator may be asked for is held against its pro
 no request can be out of its limits when the agent runs.
 """
 
+import sys
+
+import agent
 from agent.errors import ConfigError
 from agent.fieldbus import round_us, too_much
-from agent.schema import SCHEMA
-from agent.validate import validate
 from drivers.address import parse
 from drivers.errors import AddressError, ProfileError
-from drivers.profile import Profile
+from drivers.profile import Profile, forget_checker
 from protocols.timing import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from agent.maps import Maps
     from drivers.address import Address
     from drivers.profile import Point
 
@@ -110,19 +112,14 @@ class _Parts:
         self.devices: list[DeviceConfig] = []
 
 
-def load(raw: "Any", profiles: "dict[str, dict[str, Any]]") -> Config:
+def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
     """Check a parsed configuration and compile it.
 
     `profiles` maps a profile's name to its parsed JSON. Raises `ConfigError` whose text holds one
     line for each thing that is wrong.
     """
     errors: list[str] = []
-    filled = validate(raw, SCHEMA, "", errors)
-    if errors:
-        raise ConfigError("\n".join(errors))
-    for name in ("receiver", "broker", "limits", "telemetry"):
-        if name not in filled:
-            filled[name] = validate({}, _defaults_of(name), name, [])
+    filled = _filled(raw, errors)
     parts = _Parts()
     _take_ports(filled, parts, errors)
     _take_devices(filled, profiles, parts, errors)
@@ -135,10 +132,33 @@ def load(raw: "Any", profiles: "dict[str, dict[str, Any]]") -> Config:
     return Config(filled, parts)
 
 
-def _defaults_of(name: str) -> "dict[str, Any]":
+def forget_checks() -> None:
+    """Drop the code that only loading needs, 20 KiB on a board; it comes back by itself."""
+    forget_checker()
+    for name in ("schema", "validate"):
+        sys.modules.pop("agent." + name, None)
+        if hasattr(agent, name):
+            delattr(agent, name)
+
+
+def _filled(raw: "Any", errors: "list[str]") -> "dict[str, Any]":
+    """Give the text with its defaults; imported here, so that `forget_checks` can drop the code."""
+    from agent.schema import SCHEMA  # noqa: PLC0415
+    from agent.validate import validate  # noqa: PLC0415
+
+    filled: dict[str, Any] = validate(raw, SCHEMA, "", errors)
+    if errors:
+        raise ConfigError("\n".join(errors))
+    for name in ("receiver", "broker", "limits", "telemetry"):
+        if name not in filled:
+            section = _defaults_of(SCHEMA["properties"][name])
+            filled[name] = validate({}, section, name, [])
+    return filled
+
+
+def _defaults_of(section: "dict[str, Any]") -> "dict[str, Any]":
     """Give the schema of a section without its required keys, for a section that is absent."""
     rule: dict[str, Any] = {"required": []}
-    section = SCHEMA["properties"][name]
     for key in ("type", "properties"):
         rule[key] = section[key]
     return rule
@@ -179,7 +199,10 @@ def _take_ports(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> No
 
 
 def _take_devices(
-    raw: "dict[str, Any]", profiles: "dict[str, dict[str, Any]]", parts: _Parts, errors: "list[str]"
+    raw: "dict[str, Any]",
+    profiles: "dict[str, dict[str, Any]] | Maps",
+    parts: _Parts,
+    errors: "list[str]",
 ) -> None:
     compiled: dict[str, Profile] = {}
     names: list[str] = []
@@ -207,7 +230,7 @@ def _take_devices(
 
 def _profile(
     name: str,
-    profiles: "dict[str, dict[str, Any]]",
+    profiles: "dict[str, dict[str, Any]] | Maps",
     compiled: "dict[str, Profile]",
     path: str,
     errors: "list[str]",

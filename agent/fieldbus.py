@@ -115,10 +115,7 @@ class Fieldbus:
 
     def settled(self) -> bool:
         """Say whether every fast poll of this cycle has been answered or given up."""
-        for station in self.stations:
-            if not station.settled():
-                return False
-        return True
+        return all(station.settled() for station in self.stations)
 
     def collect(self, bus: Bus) -> None:
         """Hand the results of one bus to its stations."""

@@ -13,6 +13,7 @@ import sys
 import time
 
 import drivers
+from agent.maps import Maps
 from agent.shell.crank import Crank
 from agent.shell.unwrap import Ticks
 from drivers.ports import micropython_store, micropython_uart
@@ -152,39 +153,35 @@ def main(path: str) -> int:
     2 when the configuration is not good; then nothing has been started.
     """
     from agent.agent import CONSOLE, Agent  # noqa: PLC0415 - a shell drives any agent
-    from agent.config import load  # noqa: PLC0415
+    from agent.config import forget_checks, load  # noqa: PLC0415
     from agent.configfile import parse  # noqa: PLC0415
     from agent.errors import ConfigError  # noqa: PLC0415
-    from drivers.profile import forget_checker  # noqa: PLC0415
 
     try:
         with open(path) as file:
             text = file.read()
         raw = parse(text, path)
-        agent = Agent(load(raw, _profiles(raw)))
+        agent = Agent(load(raw, _profiles()))
     except (ConfigError, OSError) as error:
         print_line("%s: %s" % (path, error))
         return 2
-    forget_checker()
+    forget_checks()
     agent.start(monotonic())
     run(agent, console=CONSOLE)
     return 0
 
 
-def _profiles(raw: "Any") -> "dict[str, Any]":
-    """Read the register maps that the configuration names; of the others the names will do."""
+def _profiles() -> Maps:
+    """Return the register maps that lie beside the drivers."""
     folder = drivers.__file__.rsplit("/", 1)[0] + "/profiles"
-    devices = raw.get("devices", []) if isinstance(raw, dict) else []
-    used = [device.get("profile") for device in devices if isinstance(device, dict)]
-    found: dict[str, Any] = {}
-    for name in os.listdir(folder):
-        if name.endswith(".json") and name != _SCHEMA:
-            model = name[: -len(".json")]
-            found[model] = {}
-            if model in used:
-                with open("%s/%s" % (folder, name)) as file:
-                    found[model] = json.load(file)
-    return found
+    files = [name for name in os.listdir(folder) if name.endswith(".json") and name != _SCHEMA]
+
+    def read(name: str) -> "dict[str, Any]":
+        with open("%s/%s.json" % (folder, name)) as file:
+            found: dict[str, Any] = json.load(file)
+            return found
+
+    return Maps([name[: -len(".json")] for name in files], read)
 
 
 if __name__ == "__main__":

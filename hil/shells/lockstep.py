@@ -56,7 +56,7 @@ class LockStep:
         self._out = self._process.stdout
         self._cores = share_a_core(self._process.pid)
         used = {device.get("profile") for device in config.get("devices", [])}
-        maps = {name: raw if name in used else {} for name, raw in profiles.items()}
+        maps = {name: json.dumps(raw) if name in used else "" for name, raw in profiles.items()}
         setting = json.dumps({"config": config, "profiles": maps}).encode()
         self._send(wire.START, 0, 0, setting)
         self._receive()

@@ -12,11 +12,13 @@ import struct
 import sys
 
 from agent.agent import Agent
-from agent.config import load
-from drivers.profile import forget_checker
+from agent.config import forget_checks, load
+from agent.maps import Maps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent.agent import Actions
 
 HEAD = ">BBqI"
@@ -25,6 +27,9 @@ START, RECEIVE, EVENT, WAKE, MEMORY = 0, 1, 2, 3, 4
 OPERATIONS = ("write", "open", "close", "set")
 
 
+THRESHOLD = 32768
+"""Bytes after which garbage is collected, at the least. While the code is loaded that is often, to
+keep the live objects together; then it depends on the room that is left."""
 BUFFER = 2048
 """Bytes of the answer's buffer, made once: a large piece of heap is hard to find later."""
 
@@ -51,11 +56,13 @@ class Child:
         first = self._read()
         if first is None:
             return
-        setting = json.loads(first[3].decode())
-        agent = Agent(load(setting["config"], setting["profiles"]))
-        del first, setting
-        forget_checker()
+        setting = json.loads(first[3])
+        del first
+        agent = _agent(setting["config"], setting["profiles"])
+        del setting
+        forget_checks()
         gc.collect()
+        gc.threshold(max(THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
         self._answer(0, [])
         while True:
             message = self._read()
@@ -94,6 +101,10 @@ class Child:
     def _flush(self) -> None:
         self._out.write(memoryview(self._buffer)[: self._filled])
         self._filled = 0
+
+
+def _agent(config: "dict[str, Any]", texts: "dict[str, str]") -> Agent:
+    return Agent(load(config, Maps(list(texts), lambda name: json.loads(texts[name]))))
 
 
 def turn(agent: Agent, message: "tuple[int, int, int, bytes]") -> None:
