@@ -1,7 +1,7 @@
 """What the bus makes of the wire, in virtual time: plans, use of the line, dead units, stops.
 
-Part of benchmarks/modbus_peers.py. The register map of the ORv3 RPU (243 entries) is read from the data
-folder (COLDLOOP_DATA); without it the shipped profile's points are planned.
+Part of benchmarks/modbus_peers.py. The register map of the ORv3 RPU (243 entries) is read from the
+data folder (COLDLOOP_DATA); without it the shipped profile's points are planned.
 """
 
 import csv

@@ -420,9 +420,12 @@ class Bus:
         """Take the first job that may go; None (and a later deadline) if there is none."""
         queue = self._urgent or self._queue
         shadows = self._shadows
-        if queue and not queue[0].after:
-            if queue is self._urgent or not (shadows.late or shadows.until(queue[0], now)):
-                return queue.pop(0)
+        if (
+            queue
+            and not queue[0].after
+            and (queue is self._urgent or not (shadows.late or shadows.until(queue[0], now)))
+        ):
+            return queue.pop(0)
         if not queue:
             return self._next_probe(now)
         if shadows.late:

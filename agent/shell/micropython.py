@@ -152,8 +152,7 @@ def main(path: str) -> int:
 
     2 when the configuration is not good; then nothing has been started.
     """
-    from agent.agent import CONSOLE, Agent  # noqa: PLC0415 - a shell drives any agent
-    from agent.config import forget_checks, load  # noqa: PLC0415
+    from agent.config import forget_checks, load  # noqa: PLC0415 - a shell drives any agent
     from agent.configfile import parse  # noqa: PLC0415
     from agent.errors import ConfigError  # noqa: PLC0415
 
@@ -161,11 +160,15 @@ def main(path: str) -> int:
         with open(path) as file:
             text = file.read()
         raw = parse(text, path)
-        agent = Agent(load(raw, _profiles()))
+        config = load(raw, _profiles())
     except (ConfigError, OSError) as error:
         print_line("%s: %s" % (path, error))
         return 2
     forget_checks()
+    gc.collect()
+    from agent.agent import CONSOLE, Agent  # noqa: PLC0415 - now there is room for its code
+
+    agent = Agent(config)
     agent.start(monotonic())
     run(agent, console=CONSOLE)
     return 0

@@ -11,7 +11,6 @@ import json
 import struct
 import sys
 
-from agent.agent import Agent
 from agent.config import forget_checks, load
 from agent.maps import Maps
 
@@ -19,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Actions
+    from agent.agent import Actions, Agent
 
 HEAD = ">BBqI"
 HEAD_SIZE = 14
@@ -58,9 +57,8 @@ class Child:
             return
         setting = json.loads(first[3])
         del first
-        agent = _agent(setting["config"], setting["profiles"])
+        agent = _agent(setting)
         del setting
-        forget_checks()
         gc.collect()
         gc.threshold(max(THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
         self._answer(0, [])
@@ -103,11 +101,19 @@ class Child:
         self._filled = 0
 
 
-def _agent(config: "dict[str, Any]", texts: "dict[str, str]") -> Agent:
-    return Agent(load(config, Maps(list(texts), lambda name: json.loads(texts[name]))))
+def _agent(setting: "dict[str, Any]") -> "Agent":
+    """Build the agent; its code is loaded when that of the checks is gone, so there is room."""
+    texts = setting.pop("profiles")
+    config = load(setting["config"], Maps(list(texts), lambda name: json.loads(texts[name])))
+    texts.clear()
+    forget_checks()
+    gc.collect()
+    from agent.agent import Agent  # noqa: PLC0415
+
+    return Agent(config)
 
 
-def turn(agent: Agent, message: "tuple[int, int, int, bytes]") -> None:
+def turn(agent: "Agent", message: "tuple[int, int, int, bytes]") -> None:
     """Carry out one message on the agent."""
     kind, port, now, data = message
     if kind == RECEIVE:
