@@ -33,10 +33,19 @@ def open_port(kind: str, port: str) -> int:
     if kind == "tcp":
         sock = socket.create_connection(("127.0.0.1", int(port)))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setblocking(False)
         return sock.detach()
-    fd = os.open(port, os.O_RDWR | os.O_NOCTTY)
+    fd = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     tty.setraw(fd)
     return fd
+
+
+def take(fd: int) -> bytes:
+    """What is there; a pseudo-terminal may say that it is readable and have nothing."""
+    try:
+        return os.read(fd, 512)
+    except BlockingIOError:
+        return b""
 
 
 def coldloop_matcher(kind: str, port: str) -> Read:
@@ -67,7 +76,7 @@ def coldloop_matcher(kind: str, port: str) -> Read:
             if not poll.poll(1000):
                 client.stop()
                 return None
-            answer = client.feed(os.read(fd, 512))
+            answer = client.feed(take(fd))
             if answer is not None:
                 devices[unit].accept(0, answer[2], 1)
                 return answer[2]
@@ -104,7 +113,7 @@ def coldloop(kind: str, port: str) -> Read:
             due = bus.deadline()
             wait = 1.0 if due == NEVER else max(0.0, (due - now) / 1e6)
             if select.select([fd], [], [], wait)[0]:
-                bus.receive(os.read(fd, 512), time.monotonic_ns() // 1000)
+                bus.receive(take(fd), time.monotonic_ns() // 1000)
 
     return read
 

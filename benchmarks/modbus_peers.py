@@ -191,7 +191,11 @@ def cpu(shop: Workshop, rounds: int) -> None:
                 row += ["-", "-"]
                 continue
             ratio = statistics.median(mine) / statistics.median(theirs)
-            row += [f"{statistics.median(mine):.1f} ({min(mine):.1f})", f"{ratio:.2f}"]
+            least = min(mine) / min(theirs)
+            row += [
+                f"{statistics.median(mine):.1f} ({min(mine):.1f})",
+                f"{ratio:.2f} ({least:.2f})",
+            ]
         print("| " + " | ".join(row) + " |")
 
 

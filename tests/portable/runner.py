@@ -34,6 +34,7 @@ def run(name: str, test: "Callable[[], None]") -> bool:
 
 def main(argv: "list[str]") -> int:
     """Run the named tests of a module, or all of them; return how many failed."""
+    gc.threshold(32768)  # type: ignore[attr-defined]  # as in the lock-step: keeps objects together
     module = __import__(argv[0])
     for part in argv[0].split(".")[1:]:
         module = getattr(module, part)
