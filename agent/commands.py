@@ -12,10 +12,9 @@ from agent import configfile
 from agent.agent import CONSOLE, Agent
 from agent.config import Config, load
 from agent.errors import ConfigError
-from agent.status import KEY
+from agent.status import KEY, VERSION
 
 STALE_AFTER_S = 5.0
-STATUS_VERSION = 1
 
 
 class _Parser(argparse.ArgumentParser):
@@ -90,7 +89,8 @@ def agent(argv: list[str]) -> int:
 def _run(config: Config) -> int:
     from agent.shell import cpython
 
-    addresses = [config.receiver, *[address for _, address in config.buses]]
+    buses = [address for _, address in config.buses]
+    addresses = [config.receiver, *buses, config.broker, config.state]
     problems = cpython.preflight([str(a) for a in addresses if a is not None])
     for problem in problems:
         print(f"coldloop agent: {problem}", file=sys.stderr)
@@ -143,7 +143,7 @@ def _read_status(path: Path) -> dict[str, Any]:
         raise ConfigError(f"coldloop status: {path}: {what}") from None
     except ValueError:
         snapshot = None
-    if not isinstance(snapshot, dict) or snapshot.get("version") != STATUS_VERSION:
+    if not isinstance(snapshot, dict) or snapshot.get("version") != VERSION:
         what = "not a status of this version; start the agent anew, with this coldloop"
         raise ConfigError(f"coldloop status: {path}: {what}")
     return snapshot

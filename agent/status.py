@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agent.alarms import Alarm
 
 KEY = "status.json"
+VERSION = 1
 
 
 def milli(value: "float | None") -> "int | None":
@@ -25,7 +26,7 @@ def milli(value: "float | None") -> "int | None":
 def snapshot(agent: "Agent", now: int) -> bytes:
     """Write the state of `agent` at `now` as one JSON object."""
     parts: list[tuple[str, object]] = [
-        ("version", 1),
+        ("version", VERSION),
         ("site", agent.config.site),
         ("unit", agent.config.unit),
         ("mono_us", now),
