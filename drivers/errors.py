@@ -1,9 +1,9 @@
 """The exceptions of the first floor.
 
-    DriverError
-    +-- AddressError   a port address that cannot be understood
-    +-- ProfileError   a device profile that contradicts itself
-    +-- PortError      a port that cannot be opened or used (text: what, where, what to do)
+DriverError
++-- AddressError   a port address that cannot be understood
++-- ProfileError   a device profile that contradicts itself
++-- PortError      a port that cannot be opened or used (text: what, where, what to do)
 """
 
 
