@@ -114,9 +114,9 @@ class Grouper:
         """Say when the last byte so far arrived."""
         self._heard = now
 
-    def damage(self, count: int) -> None:
-        """Say that sentences were lost to errors."""
-        self._burst.damaged += count
+    def damage(self) -> None:
+        """Say that a sentence was lost to errors."""
+        self._burst.damaged += 1
 
     def timed(self, body: bytes, time_us: "int | None", mono_us: int) -> None:
         """Take a sentence whose kind has a time; `time_us` None if its field is empty."""
@@ -126,6 +126,8 @@ class Grouper:
         elif burst.time_us is None:
             if self._cut >= 0:
                 self._split()
+            if body[:5] in self._views:  # it was there without a time, which is known now
+                self._finish()
             self._burst.time_us = time_us
             self._burst.mono_us = mono_us
         elif time_us == burst.time_us:

@@ -112,7 +112,6 @@ class Receiver:
         self.decoder = Decoder(vendor, floor_us)
         self._grouper = Grouper(keep, (self._char_e6, baud) if timed else None)
         self._epoch: Epoch | None = None
-        self._damage = 0
         self._fixes: list[Fix] = []
         # where the bytes of an unfinished sentence came from: (bytes so far, arrival of the last)
         self._total = 0
@@ -138,17 +137,13 @@ class Receiver:
         grouper.heard(now)
         framer = self.framer
         found = framer.feed(data)
-        damage = (
-            framer.bad_checksum
-            + framer.no_checksum
-            + framer.spliced
-            + framer.unprintable
-            + framer.overlong
-        )
-        if damage != self._damage:
-            grouper.damage(damage - self._damage)
-            self._damage = damage
+        broken = framer.broken
+        if broken:
+            found = self._with_damage(found, broken)
         for start, body in found:
+            if not body:
+                grouper.damage()
+                continue
             kind = body[2:6]
             if kind in _FIX_KINDS:
                 self._on_fix_kind(body, start, size, now)
@@ -224,6 +219,16 @@ class Receiver:
         for (kind, reason), count in self.refused.items():
             counts["refused_%s_%s" % (kind.decode(), reason.replace(" ", "_"))] = count
         return counts
+
+    def _with_damage(
+        self, found: "list[tuple[int, bytes]]", broken: "list[int]"
+    ) -> "list[tuple[int, bytes]]":
+        """The sentences of a chunk, with an empty one in the place of each that was lost."""
+        merged: list[tuple[int, bytes]] = []
+        for index in range(len(found) + 1):
+            merged += [(0, b"")] * broken.count(index)
+            merged += found[index : index + 1]
+        return merged
 
     def _on_fix_kind(self, body: bytes, start: int, size: int, now: int) -> None:
         sentence, reason = parse(body)

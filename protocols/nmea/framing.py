@@ -22,6 +22,7 @@ LIMIT = 256
 reach about 110, some makers' own more."""
 
 _STAR_WITHIN = LIMIT - 2
+_MOST_BROKEN = 64
 _DOLLAR = 36
 _BANG = 33
 _REPLY = b"command,"
@@ -102,6 +103,8 @@ class Framer:
     unprintable     another byte out of 32 to 126 before the `*`
     overlong        no `*` in time
     skipped_bytes   bytes that were in no sentence and in no binary frame, line ends not counted
+    broken          for each failure in the last chunk (of the first 64), how many sentences of
+                    that chunk came before it
     binary          what was stepped over (`protocols.nmea.binary.Stepper`)
 
     Failures are not counted inside of what claims to be a binary frame.
@@ -113,6 +116,7 @@ class Framer:
         "_carry",
         "bad_checksum",
         "binary",
+        "broken",
         "no_checksum",
         "overlong",
         "sentences",
@@ -129,6 +133,7 @@ class Framer:
         self.unprintable = 0
         self.overlong = 0
         self.skipped_bytes = 0
+        self.broken: list[int] = []
         self.binary = Stepper()
         self._carry = b""
 
@@ -149,6 +154,7 @@ class Framer:
         found: list[tuple[int, bytes]] = []
         start = done = at = 0  # everything before `done` is accounted for
         end = len(buffer)
+        self.broken = []
         with_bang = b"!" in buffer
         while True:
             start = _first_mark(buffer, at) if with_bang else buffer.find(b"$", at)
@@ -168,23 +174,25 @@ class Framer:
                     digits = _NIBBLES[buffer[star + 1]] * 16 + _NIBBLES[buffer[star + 2]]
                     wrong = digits ^ _xor(body)
                     if not wrong or (wrong == _DOLLAR and body.startswith(_REPLY)):
-                        if start != done:
-                            self._skip(buffer[done:start])
-                        if self.binary.held:
-                            self.skipped_bytes += self.binary.end()
+                        if start != done or self.binary.held:
+                            self._pass_over(buffer[done:start])
                         found.append((base + start, body))
                         done = at = star + 3
                         continue
                     stop = -1
-            if start != done:
-                self._skip(buffer[done:start])
-                done = start
-            at = self._reject(buffer, start, stop)
+            self._skip(buffer[done:start])
+            done = start
+            at = self._reject(buffer, start, stop, len(found))
         self.sentences += len(found)
         if start != done:
             self._skip(buffer[done:start])
         self._carry = buffer[start:]
         return found
+
+    def _pass_over(self, gap: bytes) -> None:
+        """Account for what is before a sentence, which no frame can go on behind."""
+        self._skip(gap)
+        self.skipped_bytes += self.binary.end()
 
     def _skip(self, gap: bytes) -> None:
         """Account for bytes between sentences, in order."""
@@ -193,13 +201,16 @@ class Framer:
         elif gap not in _LINE_ENDS:
             self.skipped_bytes += plain_count(gap)
 
-    def _reject(self, buffer: bytes, start: int, stop: int) -> int:
+    def _reject(self, buffer: bytes, start: int, stop: int, before: int) -> int:
         """Count what is wrong with the sentence at `start`; return where to look on.
 
-        `stop` is where its `*` is or the room ends, -1 when only its checksum is bad.
+        `stop` is where its `*` is or the room ends, -1 when only its checksum is bad; `before` is
+        how many sentences the chunk has had.
         """
         if self.binary.held:
             return start + 1
+        if len(self.broken) < _MOST_BROKEN:
+            self.broken.append(before)
         if stop < 0:
             self.bad_checksum += 1
             return start + 1  # the body has no `$`, but a `!` may begin the next one
