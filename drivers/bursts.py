@@ -105,14 +105,16 @@ class Grouper:
         self._heard = 0
 
     def idle(self, now: int) -> None:
-        """Say that the line is silent, and was since the last sentence: the burst is whole."""
-        if self._line is not None and self._burst.bodies and now - self._heard >= IDLE_US:
+        """Say that the line is silent since the last byte: the burst may be whole."""
+        if self._line is not None and now - self._heard >= IDLE_US and self._burst.bodies:
             self.close()
             self._paused = True
 
-    def heard(self, now: int) -> None:
-        """Say when the last byte so far arrived."""
-        self._heard = now
+    def arrive(self, first: int, last: int) -> None:
+        """Say when the first and the last byte of a chunk arrived, before its sentences."""
+        if first - self._heard >= IDLE_US:
+            self.idle(first)
+        self._heard = last
 
     def damage(self) -> None:
         """Say that a sentence was lost to errors."""
@@ -139,28 +141,41 @@ class Grouper:
                 self._finish()
             self._burst.time_us = time_us
             self._burst.mono_us = mono_us
-        self._add(body, mono_us)
+        self.add(body, mono_us)
+
+    def view(self, body: bytes, mono_us: int) -> None:
+        """Look at a GSV before it is added: does it begin a set that was there already?"""
+        key = view_key(body)
+        if key is not None:
+            self._repeated(key, mono_us)
 
     def other(self, body: bytes, mono_us: int) -> None:
-        """Take a sentence of any other kind."""
-        kind = body[2:6]
-        if kind == b"GSV,":
-            key = view_key(body)
-            if key is not None:
-                self._repeated(key, mono_us)
-        elif kind in TIME_FIELD:
-            self._with_time(body, TIME_FIELD[kind], mono_us)
-            return
-        self._add(body, mono_us)
+        """Take a sentence of any other kind but GSV."""
+        place = TIME_FIELD.get(body[2:6])
+        if place is None:
+            self.add(body, mono_us)
+        else:
+            self._with_time(body, place, mono_us)
 
     def _with_time(self, body: bytes, place: int, mono_us: int) -> None:
         parts = body.split(b",", place + 1)
         try:
             time_us = time_of_day(parts[place]) if len(parts) > place else None
         except DecodeError:
-            self._add(body, mono_us)  # it will be refused; the time is no reason to cut
+            self.add(body, mono_us)  # it will be refused; the time is no reason to cut
             return
         self.timed(body, time_us, mono_us)
+
+    def add(self, body: bytes, mono_us: int) -> None:
+        """Put a sentence into the burst, whatever it is."""
+        burst = self._burst
+        if not burst.bodies:
+            burst.mono_us = mono_us
+        burst.octets += len(body) + _OVERHEAD
+        if burst.octets > _MOST_BYTES:
+            burst.lost += 1
+        else:
+            burst.bodies.append(body)
 
     def close(self) -> None:
         """Close what is open: the line is silent, or the file at its end."""
@@ -174,16 +189,6 @@ class Grouper:
         closed = self._closed
         self._closed = []
         return closed
-
-    def _add(self, body: bytes, mono_us: int) -> None:
-        burst = self._burst
-        if not burst.bodies:
-            burst.mono_us = mono_us
-        burst.octets += len(body) + _OVERHEAD
-        if burst.octets > _MOST_BYTES:
-            burst.lost += 1
-        else:
-            burst.bodies.append(body)
 
     def _repeated(self, key: bytes, mono_us: int) -> None:
         """Mark a possible cut where something is said again."""

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     Timed = Rmc | Gga | Zda
 
 _FIX_KINDS = (b"RMC,", b"GGA,", b"ZDA,")
-_SKY_KINDS = (b"GSA,", b"GSV,")
 _MAX_FIXES = 16
 _MAX_TALKERS = 16
 _VIEW_EPOCHS = 10
@@ -133,26 +132,28 @@ class Receiver:
         if not size:
             return
         grouper = self._grouper
-        grouper.idle(now - (size - 1) * self._char_e6 // self._baud)
-        grouper.heard(now)
+        grouper.arrive(now - (size - 1) * self._char_e6 // self._baud, now)
         framer = self.framer
         found = framer.feed(data)
-        broken = framer.broken
-        if broken:
-            found = self._with_damage(found, broken)
+        if framer.broken:
+            found = self._with_damage(found, framer.broken)
         for start, body in found:
-            if not body:
-                grouper.damage()
-                continue
             kind = body[2:6]
-            if kind in _FIX_KINDS:
+            if kind == b"GSV,":
+                # the parts after the first have nothing for the fix and begin nothing
+                if body[8:10] == b"1," or body[7:8] != b",":
+                    self._on_view(body)
+                    grouper.view(body, now)
+                grouper.add(body, now)
+            elif kind == b"GSA,":
+                grouper.add(body, now)
+            elif kind in _FIX_KINDS:
                 self._on_fix_kind(body, start, size, now)
-                continue
-            if kind not in _SKY_KINDS:
+            elif body:
                 self.others += 1
-            elif kind == b"GSV,":
-                self._on_view(body)
-            grouper.other(body, now)
+                grouper.other(body, now)
+            else:
+                grouper.damage()
         self._remember_chunk(size, now)
 
     def fixes(self) -> "list[Fix]":

@@ -75,7 +75,7 @@ def valid_checksums(stream: bytes) -> int:
     for at, byte in enumerate(stream):
         star = stream.find(b"*", at)
         body = stream[at + 1 : star]
-        if byte != 36 or star < 0 or b"$" in body or not body.isascii():
+        if byte != 36 or star < 0 or b"$" in body or not all(31 < code < 127 for code in body):
             continue
         total = 0
         for code in body:

@@ -154,6 +154,7 @@ class Framer:
         found: list[tuple[int, bytes]] = []
         start = done = at = 0  # everything before `done` is accounted for
         end = len(buffer)
+        binary = self.binary
         self.broken = []
         with_bang = b"!" in buffer
         while True:
@@ -174,8 +175,9 @@ class Framer:
                     digits = _NIBBLES[buffer[star + 1]] * 16 + _NIBBLES[buffer[star + 2]]
                     wrong = digits ^ _xor(body)
                     if not wrong or (wrong == _DOLLAR and body.startswith(_REPLY)):
-                        if start != done or self.binary.held:
-                            self._pass_over(buffer[done:start])
+                        gap = buffer[done:start]
+                        if binary.held or gap not in _LINE_ENDS:
+                            self._pass_over(gap)
                         found.append((base + start, body))
                         done = at = star + 3
                         continue
@@ -184,8 +186,7 @@ class Framer:
             done = start
             at = self._reject(buffer, start, stop, len(found))
         self.sentences += len(found)
-        if start != done:
-            self._skip(buffer[done:start])
+        self._skip(buffer[done:start])
         self._carry = buffer[start:]
         return found
 
@@ -196,10 +197,13 @@ class Framer:
 
     def _skip(self, gap: bytes) -> None:
         """Account for bytes between sentences, in order."""
-        if self.binary.held or holds_sync(gap):
-            self.skipped_bytes += self.binary.feed(gap)
-        elif gap not in _LINE_ENDS:
-            self.skipped_bytes += plain_count(gap)
+        if not self.binary.held:
+            if gap in _LINE_ENDS:
+                return
+            if not holds_sync(gap):
+                self.skipped_bytes += plain_count(gap)
+                return
+        self.skipped_bytes += self.binary.feed(gap)
 
     def _reject(self, buffer: bytes, start: int, stop: int, before: int) -> int:
         """Count what is wrong with the sentence at `start`; return where to look on.

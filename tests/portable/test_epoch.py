@@ -318,9 +318,8 @@ def test_crowded_without_a_pause() -> None:
     grouper = Grouper(100, (10000000, 1000))  # 100 characters a second
     for second in range(6):
         now = second * 1000000
-        grouper.idle(now)
+        grouper.arrive(now, now + 920000)
         grouper.timed(b"x" * 86, now, now)
-        grouper.heard(now + 920000)
     grouper.close()
     bursts = grouper.bursts()
     eq([b.permille for b in bursts], [None] + [920] * 5)
