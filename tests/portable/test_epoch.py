@@ -235,6 +235,9 @@ def test_leap_second() -> None:
     eq([e.utc_us for e in epochs], [midnight - 1000000, midnight, midnight, midnight + 1000000])
     eq([e.leap for e in epochs], [False, True, False, False])
     eq([e.flags for e in epochs], [(), ("leap second",), (), ()])
+    # ten times a second, UTC's numbers go back at midnight, and it is no fault
+    stream = rmc("235960.9", "A", "A", "311226") + rmc("000000.0", "A", "A", "010127")
+    eq([e.flags for e in decode(stream)], [("leap second",), ()])
     # no leap second is put in the middle of a month
     epoch = only(rmc("235960.0", "A", "A", "251126"))
     eq((epoch.utc_us, epoch.leap, epoch.flags), (None, False, ("leap second",)))

@@ -97,6 +97,9 @@ def test_an_incomplete_set_says_so() -> None:
     eq(sky(*(B3 + whole)).complete, True)
     eq(sky(whole[0], whole[2], whole[1]).complete, False)
     eq(sky().complete, False)
+    # the number in view may be left out
+    eq(sky("GPGSV,2,1,,01,10,020,30,02,10,020,30,03,10,020,30,04,10,020,30").complete, False)
+    eq(sky("GPGSV,1,1,,01,10,020,30").complete, True)
     # three are in view, two are listed
     eq(sky("GPGSV,1,1,03,01,10,020,30,02,10,020,30").complete, False)
 
