@@ -213,7 +213,9 @@ class Framer:
         """
         if self.binary.held:
             return start + 1
-        if len(self.broken) < _MOST_BROKEN:
+        # a mark that is written twice, as one maker does in every RMC, breaks nothing
+        doubled = buffer[start + 1] == _DOLLAR
+        if not doubled and len(self.broken) < _MOST_BROKEN:
             self.broken.append(before)
         if stop < 0:
             self.bad_checksum += 1
