@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import coldloop
+from benchmarks.nmea import micropython
 from drivers.tools import nmea_decode, nmea_monitor, source
 from protocols.nmea.framing import Framer
 from tests import nmeastreams
@@ -311,3 +312,14 @@ def test_the_framer_finds_what_a_plain_reading_finds() -> None:
         for at in range(0, len(stream), 100):
             count += len([1 for _, body in framer.feed(bytes(stream[at : at + 100]))])
         assert count == valid_checksums(bytes(stream))
+
+
+def test_memory_does_not_grow_on_micropython(tmp_path: Path) -> None:
+    """As much live after 16,000 sentences, every sky of them decoded, as after the first epochs."""
+    need("micropython")
+    log = tmp_path / "long.nmea"
+    log.write_bytes(nmeastreams.casic(60) * 20)
+    rates, growth = micropython(log, 1)
+    assert growth is not None
+    assert growth <= 16 * 1024
+    assert len(rates) == 3
