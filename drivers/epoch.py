@@ -13,6 +13,7 @@ than a second against the monotonic clock. Whether to follow it is the clock's d
 The satellites are decoded only when somebody asks (`Epoch.sky`).
 """
 
+from drivers.fixrules import FLOOR_US, VALID_MODES, ends_month, unrolled
 from protocols import calendar
 from protocols.nmea.measures import Dtm, Gbs, Gll, Gns, Gst, Vtg
 from protocols.nmea.notices import Notice
@@ -27,28 +28,8 @@ if TYPE_CHECKING:
 
     Placed = Rmc | Gga | Gns | Gll
 
-VALID_MODES = (b"A", b"D", b"F", b"P", b"R")
-"""Modes that measure: not E (dead reckoning), M (manual), S (simulator), N (none)."""
-
-FLOOR_US = calendar.utc_from_civil(2017, 1, 1)
-"""No fix is older. Dates that are 1024 weeks too early lie before it until August 2036."""
-
-ROLLOVER_US = 1024 * 7 * calendar.DAY
-
 _APART_E7 = 10_000  # 0.001 degrees: more than what fewer digits in one sentence explain
 _STEP_US = SECOND
-
-
-def unrolled(utc_us: int, floor_us: int) -> int:
-    """The first time that is not before `floor_us`, whole week counter periods later."""
-    if utc_us >= floor_us:
-        return utc_us
-    return utc_us + (floor_us - utc_us + ROLLOVER_US - 1) // ROLLOVER_US * ROLLOVER_US
-
-
-def ends_month(year: int, month: int, day: int) -> bool:
-    """Whether a leap second may follow: it ends a month (ITU-R TF.460-6)."""
-    return not calendar.is_date(year, month, day + 1)
 
 
 class Epoch:

@@ -16,8 +16,8 @@ epoch begins.
 """
 
 from drivers.bursts import Grouper
-from drivers.epoch import FLOOR_US, VALID_MODES, Decoder, unrolled
 from drivers.errors import DriverError
+from drivers.fixrules import FLOOR_US, VALID_MODES, unrolled
 from protocols import calendar
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import Gga, Rmc, Zda, kind_of, parse
@@ -25,7 +25,7 @@ from protocols.timing import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from drivers.epoch import Epoch
+    from drivers.epoch import Decoder, Epoch
 
     Timed = Rmc | Gga | Zda
 
@@ -108,7 +108,9 @@ class Receiver:
         self._char_e6 = bits_per_char * SECOND
         self._latency_us = latency_us
         self.timed = timed
-        self.decoder = Decoder(vendor, floor_us)
+        self._vendor = vendor
+        self._floor_us = floor_us
+        self._decoder: Decoder | None = None
         self._grouper = Grouper(keep, (self._char_e6, baud) if timed else None)
         self._epoch: Epoch | None = None
         self._fixes: list[Fix] = []
@@ -164,6 +166,15 @@ class Receiver:
         self._fixes = []
         return fixes
 
+    @property
+    def decoder(self) -> "Decoder":
+        """What decodes the epochs. Who never asks, never loads it: 12 KiB on a small board."""
+        if self._decoder is None:
+            from drivers.epoch import Decoder  # noqa: PLC0415 - see above
+
+            self._decoder = Decoder(self._vendor, self._floor_us)
+        return self._decoder
+
     def epochs(self, now: "int | None" = None) -> "list[Epoch]":
         """The epochs that closed since the last call, oldest first; at most `keep`, the newest.
 
@@ -172,9 +183,12 @@ class Receiver:
         """
         if now is not None:
             self._grouper.idle(now)
-        epochs = [self.decoder.decode(burst) for burst in self._grouper.bursts()]
-        if epochs:
-            self._epoch = epochs[-1]
+        bursts = self._grouper.bursts()
+        if not bursts:
+            return []
+        decoder = self.decoder
+        epochs = [decoder.decode(burst) for burst in bursts]
+        self._epoch = epochs[-1]
         return epochs
 
     def epoch(self, now: "int | None" = None) -> "Epoch | None":
@@ -331,7 +345,7 @@ class Receiver:
             utc_us = calendar.utc_from_civil(date[0], date[1], date[2], self._time or 0)
         reasons = self._reasons(utc_us)
         if utc_us is not None:
-            said, utc_us = utc_us, unrolled(utc_us, self.decoder.floor_us)
+            said, utc_us = utc_us, unrolled(utc_us, self._floor_us)
             if said != utc_us:
                 reasons += ("week rollover",)
         fix = Fix(utc_us, self._mono_us, reasons)

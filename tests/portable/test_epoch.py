@@ -1,7 +1,8 @@
 """Epochs: sentences of one fix together, whatever their order; validity, time, line, flags."""
 
 from drivers.bursts import Burst, Grouper, view_key
-from drivers.epoch import Decoder, Epoch, ends_month, unrolled
+from drivers.epoch import Decoder, Epoch
+from drivers.fixrules import ends_month, unrolled
 from drivers.receiver import Receiver
 from protocols import calendar
 from tests.portable.check import eq
