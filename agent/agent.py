@@ -149,6 +149,9 @@ class Agent:
         if port == BROKER and self.uplink is not None:
             self.uplink.event(kind, now)
             return
+        if kind == "pulse":
+            self.clock.pulse(now)
+            return
         for link in self._links:
             if link.port == port:
                 self._link_event(link, kind, now)
@@ -199,7 +202,7 @@ class Agent:
 
     def _tick(self, now: int) -> None:
         self.ticks.run(now, self.clock.offset)
-        self.clock.slew(self.ticks.period)
+        self.clock.slew(self.ticks.period, now)
         if self.ticks.cycle_starts:
             self.fieldbus.begin_cycle(now, self.ticks.period * self.ticks.per_cycle)
             self._stepped = False

@@ -1,113 +1,430 @@
-"""UTC from the controller's monotonic clock and the receiver's fixes.
+"""UTC from the controller's monotonic clock, the receiver's fixes and its pulses.
 
-Not a judge of the sky: it takes the fixes that the receiver's driver calls valid, and believes them
-only as far as they agree with each other and with the oscillator.
+It takes the fixes that the receiver's driver calls valid, and believes them only as far as they
+agree with each other, with the site and with the oscillator.
 
-How it works. UTC = monotonic time + offset, all in integer microseconds. Each valid fix is a
-sample of the offset. The first `_AGREEING` samples that agree set the label once; from then on the
-offset is slewed towards the mean of the last `_WINDOW` samples by at most 1 % of a period a tick,
-so that no step ever reaches a control loop. A sample far from the label is not believed: it is
-counted, and while such samples are all that comes the state is `untrusted`.
+How it works. UTC = monotonic time + offset. Two lines of that offset are learned
+(`agent.oscillator`): a *coarse* one from the arrival of sentences, a *fine* one from pulses, each
+married to the fix that names its second. The first `_AGREEING` fixes that agree set the label once;
+from then on the offset is slewed towards the better line by at most 1 % of a period a tick, so that
+no step ever reaches a control loop. Only while the leap seconds are not known may the label step,
+by whole seconds: ticks and cycles lie at the same places in every second.
 
-States: free (never set), sync, holdover (no believable sample for `_SILENCE`), untrusted. The
-bound is the spread of the samples behind the offset, plus what is still to be slewed, plus a fixed
-allowance for the receiver's latency, plus the oscillator's drift since the last sample.
+A fix that is off by a time that no delay explains, or away from the site, is refused at once. A
+block of samples that leaves its line faster than temperature moves the oscillator is refused too;
+what the last blocks taught is forgotten, and that source stays refused until it agrees again.
+
+States: free (never set), sync, holdover (nothing believable for `_SILENCE`), untrusted (something
+was refused, and not yet `_AGREEING` good fixes since). The bound is a sum: what a line's samples
+leave open, what a lie may move before it is seen, what is still to be slewed, what the oscillator
+may have done since the line's last block (`agent.holdover`).
 """
 
+from agent.holdover import Holdover
+from agent.integrity import Place, Verdicts
+from agent.leap import MOST, UNCERTAIN_BOUND, Leap, signature, whole_seconds
+from agent.oscillator import Fit, Line, fit, isqrt
 from protocols.timing import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.oscillator import Point
     from drivers.receiver import Fix
 
 _AGREEING = 3
-_WINDOW = 16
 _SILENCE = 3 * SECOND
 _TOLERANCE = 200 * MILLISECOND
-"""Arrival of a sentence wobbles by up to 170 ms on some receivers; beyond it something is wrong."""
-_LATENCY_ALLOWANCE = 10 * MILLISECOND
+"""Arrival of a sentence wobbles by up to 170 ms on some receivers (gpsd-time-service-howto)."""
+_LATE_MOST = 900 * MILLISECOND
+"""A sentence later than `_TOLERANCE` but not than this was held up: not used, no lie when alone."""
+_LATENCY_ALLOWANCE_NS = 10_000_000
 """What a receiver's real latency may differ from the mean that its configuration states."""
+_JITTER_NS = 25_000_000
+"""Assumed spread of the sentences' arrival."""
+_MARRIAGE = 400 * MILLISECOND
 _SLEW_DIVISOR = 100
+_SIGMAS = 6
+_NS = 1_000
+_PPT_PER_PPB = 1_000
+_ROLLED = ("week rollover",)
+
+
+class Source:
+    """One line with the checks of its rate.
+
+    `checks`: pairs (old, new): the last `new` points against a line through the `old` before them
+    (0, 0: the last quarter against all before). `floor_ns`: least of what they may be off. `tail`:
+    a block may be off by so many times the noise. `local`: points of the line in use (0: all).
+    `least`: points before a slope is believed.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        holdover: Holdover,
+        checks: "tuple[tuple[int, int], ...]",
+        floor_ns: int,
+        tail: int,
+        local: int,
+        least: int,
+    ) -> None:
+        self.line = line
+        self.fit: Fit | None = None
+        self.convicted = False
+        self.limit_ns = 10 * floor_ns
+        self.last_kept = 0
+        self._agreed = 0
+        self._noise = 0
+        self._tail = tail
+        self._holdover = holdover
+        self._checks = checks
+        self._floor_ns = floor_ns
+        self._local = local
+        self._least = least
+
+    def add(self, t: int, y_ns: int) -> int:
+        """Take a sample; return 0, or how far off its block is when it is refused (ns)."""
+        block = self.line.add(t, y_ns)
+        return 0 if block is None else self._take(block)
+
+    def _take(self, block: "Point") -> int:
+        line = self.fit
+        if line is not None:
+            off = block[2] - line.edge_at(block[0])
+            if abs(off) > self._block_limit(line, block[0]):
+                self.convicted = True
+                self._agreed = 0
+                return off
+            self._agreed += 1
+            if self.convicted and self._agreed < _AGREEING:
+                return 0  # it may only be crossing the line
+        self.convicted = False
+        self.last_kept = block[0]
+        if self.line.keep(block) and len(self.line.points) >= self._least:
+            return self._learn()
+        return 0
+
+    def _block_limit(self, line: Fit, t: int) -> int:
+        noise = line.noise * (isqrt(self.line.joined) + 1)
+        skew = line.skew * max(0, t - line.t) // 1_000_000_000
+        if self.convicted:  # who lied must agree without the benefit of the weather
+            return 4 * noise + self._floor_ns + 3 * skew
+        drift = self._holdover.drift_ns(0, max(0, t - self.last_kept), t)
+        return self._tail * noise + 2 * self._floor_ns + 6 * skew + drift
+
+    def _learn(self) -> int:
+        """Fit anew after a new point; return how far off the newest points are if refused."""
+        limit = 0
+        for old, new in self._checks:
+            off, most = self._departure(old, new or len(self.line.points) // 4)
+            if abs(off) > most:
+                self._forget(old, new or len(self.line.points) // 4)
+                return off
+            limit = max(limit, most)
+        self.limit_ns = limit or self.limit_ns
+        self.fit = now = fit(self.line.points[-self._local :])
+        self._noise = (15 * self._noise + now.noise) // 16 if self._noise else now.noise
+        self._holdover.learned(self.last_kept)
+        return 0
+
+    def _forget(self, old: int, new: int) -> None:
+        line = self.line
+        line.drop_last(min(2 * new, len(line.points) - self._least))
+        self.last_kept = line.points[-1][0]
+        self.convicted = True
+        self._agreed = 0
+        self.fit = fit(line.points[-old:])
+
+    def _departure(self, old: int, new: int) -> "tuple[int, int]":
+        """How far the last `new` points are off the line through those before, and the most."""
+        points = self.line.points
+        n = len(points)
+        if n < max(old + new, 16):
+            return 0, 0
+        before = fit(points[(n - new - old if old else 0) : n - new])
+        after = points[n - new :]
+        t = after[0][0] + sum([p[0] - after[0][0] for p in after]) // new
+        off = after[0][2] + sum([p[2] - after[0][2] for p in after]) // new - before.edge_at(t)
+        # A steady change of frequency leaves the tangent by half of what its end would.
+        drift = self._holdover.drift_ns(0, t - before.t, t) // 2
+        return off, 5 * max(before.noise, self._noise) + self._floor_ns + drift
+
+    def open_ns(self, now: int) -> int:
+        """How far the line may be off at `now`, less what its kind of samples leaves open."""
+        line = self.fit
+        if line is None:
+            return 0
+        skew = 5 * line.skew * max(0, now - line.t) // 1_000_000_000
+        drift = self._holdover.drift_ns(0, max(0, now - self.last_kept), now)
+        return skew + drift + 2 * self.limit_ns + self._floor_ns
 
 
 class Clock:
     """UTC with a state and a bound.
 
-    `drift_ppb`: how far the controller's oscillator may be off, in parts per billion.
+    `drift_ppb`: how far the controller's oscillator may be off; `tempco_ppb`: how much its
+    frequency changes with a degree, both parts per billion. `floor_us`: no UTC before it is
+    believed. `last_utc_us`: the last UTC kept from before a restart; with it the leap seconds are
+    taken as known. `site_e7` and `radius_m`: see `agent.integrity.Place`.
     """
 
-    def __init__(self, drift_ppb: int) -> None:
+    def __init__(
+        self,
+        drift_ppb: int,
+        tempco_ppb: int = 1_000,
+        floor_us: int = 0,
+        last_utc_us: "int | None" = None,
+        site_e7: "tuple[int, int] | None" = None,
+        radius_m: int = 100,
+    ) -> None:
         self.drift_ppb = drift_ppb
         self.offset: int | None = None
-        self.rejected = 0
-        self.accepted = 0
-        self._target = 0
-        self._samples: list[int] = []
-        self._spread = 0
-        self._last_good = 0
-        self._last_bad = 0
+        self.accepted = self.rejected = self.late = self.relabelled = 0
+        self.reason = ""
+        self.verdicts = Verdicts()
+        self.place = Place(site_e7, radius_m)
+        self.leap = Leap(last_utc_us is not None)
+        self.holdover = Holdover(drift_ppb, tempco_ppb)
+        self._floor_us = max(floor_us, last_utc_us or 0)
+        coarse = Line(16, 64, 4, 2)
+        self.coarse = Source(coarse, self.holdover, ((0, 0),), 2_000_000, 16, 0, 8)
+        fine = Line(8, 64, 1, 0)
+        self.fine = Source(fine, self.holdover, ((16, 4), (24, 16)), 1_000, 8, 8, 8)
+        self._base = 0
+        self._start: list[tuple[int, int]] = []
+        self._level = Fit(0, 0, 0, 0, 0, 0)
+        self._target = self._level
+        self._source: Source | None = None
+        self._last_good = self._last_bad = self._last_pulse = 0
+        self._good_row = self._late_row = 0
+        self._untrusted = False
+        self._step_row = 0
+        self._step_s = 0
+        self._pulse: int | None = None
+        self._rate_ppt = 0
+        self._anchor = 0
+        self._offset_ns = 0
+        self._err_ns = 0
+
+    def temperature(self, centi_c: int, now: int) -> None:
+        """Take the temperature near the oscillator, hundredths of a degree Celsius."""
+        self.holdover.temperature(centi_c, now)
+
+    # What arrives.
 
     def sample(self, fix: "Fix") -> bool:
         """Take one fix; return whether it was believed."""
-        if not fix.valid or fix.utc_us is None:
+        utc_us, now = fix.utc_us, fix.mono_us
+        if utc_us is None or not (fix.valid or fix.reasons == _ROLLED):
             return False
-        measured = fix.utc_us - fix.mono_us
+        if utc_us < self._floor_us:
+            return self._refuse("floor", now, utc_us - self._floor_us, "before the floor")
+        away = self.place.away_m(fix)
+        if away > self.place.radius_m:
+            return self._refuse("position", now, away, "metres away from the site")
+        measured = utc_us - now
         if self.offset is None:
-            self._begin(measured, fix.mono_us)
+            return self._begin(measured, now)
+        t = self._target
+        off = measured - self._base - (t.level + t.slope * (now - t.t) // 1_000_000_000) // _NS
+        allowed = _TOLERANCE
+        if now - self._last_good > _SILENCE:
+            allowed += self._bound_ns(now) // _NS if not self._untrusted else 0
+        if -allowed <= off <= allowed:
+            self._believe(measured, now)
             return True
-        # The oscillator may have drifted since the last good sample: allow for it.
-        drift = (fix.mono_us - self._last_good) * self.drift_ppb // 1_000_000_000
-        if abs(measured - self._target) > _TOLERANCE + drift:
+        return self._step(off, now, allowed)
+
+    def pulse(self, now: int) -> None:
+        """Take a pulse, the start of some UTC second, whose edge was at `now`."""
+        line = self.fine.fit
+        if line is not None and now - self._last_pulse < 60 * SECOND:
+            # The nearest second by the fine line: how far is the edge from it?
+            utc_ns = (now + self._base) * _NS + line.at(now)
+            off = (utc_ns + 500_000_000) % 1_000_000_000 - 500_000_000
+            if abs(off) > 20_000 + self.fine.open_ns(now):
+                self._refuse("pulse", now, off // _NS, "microseconds from the second")
+                return
+        self._pulse = now
+
+    def _begin(self, measured: int, now: int) -> bool:
+        start = self._start
+        if start and abs(measured - start[-1][1]) > _TOLERANCE:
+            self._start = start = []
             self.rejected += 1
-            self._last_bad = fix.mono_us
-            return False
-        if fix.mono_us - self._last_good > _SILENCE:
-            self._samples = []
-        self._keep(measured, fix.mono_us)
+        start.append((now, measured))
+        self.accepted += 1
+        self._last_good = now
+        self.leap.track(now)
+        if len(start) < _AGREEING:
+            return True
+        self._base = start[0][1]
+        for t, m in start:
+            self.coarse.line.add(t, (m - self._base) * _NS)
+        self._settle_level(now)
+        self._anchor = now
+        self._offset_ns = self._target.at(now)
+        self.offset = self._base + self._offset_ns // _NS
         return True
 
-    def _begin(self, measured: int, mono_us: int) -> None:
-        if self._samples and abs(measured - self._samples[-1]) > _TOLERANCE:
-            self._samples = []
-            self.rejected += 1
-        self._keep(measured, mono_us)
-        if len(self._samples) >= _AGREEING:
-            self.offset = self._target
-
-    def _keep(self, measured: int, mono_us: int) -> None:
-        samples = self._samples
-        samples.append(measured)
-        if len(samples) > _WINDOW:
-            samples.pop(0)
-        # Mean of small differences: sums of whole offsets would be large integers on a small board.
-        first = samples[0]
-        self._target = first + sum([s - first for s in samples]) // len(samples)
-        self._spread = max(samples) - min(samples)
-        self._last_good = mono_us
+    def _believe(self, measured: int, now: int) -> None:
+        if now - self._last_good > _SILENCE:
+            self.coarse.line.drop_open()
+            self.fine.line.drop_open()
         self.accepted += 1
+        self._last_good = now
+        self._step_row = self._late_row = 0
+        self.leap.track(now)
+        off = self.coarse.add(now, (measured - self._base) * _NS)
+        if off:
+            self._refuse("rate", now, off // _NS, "microseconds off the oscillator (sentences)")
+        self._marry(measured, now)
+        self._settle(now)
+        self._good_row += 1
+        if self._good_row >= _AGREEING and not (self.coarse.convicted or self.fine.convicted):
+            self._untrusted = False
+            self.reason = ""
 
-    def slew(self, period_us: int) -> None:
-        """Move the offset towards its target by at most 1 % of `period_us`."""
-        if self.offset is None or self.offset == self._target:
+    def _marry(self, measured: int, now: int) -> None:
+        """Give the pulse the second that this fix names, if it is of the same second."""
+        pulse, self._pulse = self._pulse, None
+        if pulse is None or not -_MARRIAGE <= now - pulse <= _MARRIAGE:
             return
-        step, most = self._target - self.offset, period_us // _SLEW_DIVISOR
-        self.offset += max(-most, min(most, step))
+        utc_us = measured + now
+        if utc_us % SECOND:
+            return
+        fine = self.fine
+        if pulse - self._last_pulse > 60 * SECOND and not fine.convicted:
+            fine.line.clear()
+        self._last_pulse = pulse
+        off = fine.add(pulse, (utc_us - pulse - self._base) * _NS)
+        if off:
+            self._refuse("rate", now, off // _NS, "microseconds off the oscillator (pulses)")
+
+    def _step(self, off: int, now: int, allowed: int) -> bool:
+        """Judge a fix that is off by more than a sentence's wobble."""
+        if -_LATE_MOST < off < 0:
+            self.late += 1
+            self._late_row += 1
+            if self._late_row < _AGREEING:
+                return False
+        seconds = whole_seconds(off, allowed)
+        if self.leap.uncertain and 0 < abs(seconds) <= MOST:
+            self._step_row = self._step_row + 1 if seconds == self._step_s else 1
+            self._step_s = seconds
+            if self._step_row >= _AGREEING:
+                self._relabel(seconds)
+                return True
+        name = signature(off, allowed)
+        text = "microseconds of step" + (" (%s)" % name if name else "")
+        return self._refuse("step", now, off, text)
+
+    def _relabel(self, seconds: int) -> None:
+        """The receiver has learned its leap seconds: move the label by whole seconds."""
+        self._base += seconds * SECOND
+        self.offset = self._base + self._offset_ns // _NS
+        self.relabelled += 1
+        self._step_row = 0
+
+    def _refuse(self, check: str, now: int, figure: int, text: str) -> bool:
+        self.rejected += 1
+        self._last_bad = now
+        self._untrusted = self.offset is not None
+        self._good_row = 0
+        self.reason = check
+        self.verdicts.add(check, now, figure, text)
+        return False
+
+    # Which line is followed.
+
+    def _settle_level(self, now: int) -> None:
+        """Before a slope is known: the mean of what there is, level."""
+        line = self.coarse.line
+        blocks = line.points
+        count, open_count = 16 * len(blocks), line.open_count()
+        t, level, n = 0, 0, count + open_count
+        for block in blocks:
+            t += 16 * (block[0] - now)
+            level += 16 * block[1]
+        if open_count:
+            block = line.block()
+            t += open_count * (block[0] - now)
+            level += open_count * block[1]
+        self._level = Fit(now + t // n, level // n, 0, 0, 0, self.drift_ppb * _PPT_PER_PPB)
+        self._target = self._level
+        self._err_ns = _SIGMAS * _JITTER_NS // isqrt(n) + _LATENCY_ALLOWANCE_NS
+
+    def _settle(self, now: int) -> None:
+        coarse, fine = self.coarse, self.fine
+        if coarse.fit is not None:
+            self._source = coarse
+            self._target = coarse.fit
+            n = 16 * coarse.line.joined * len(coarse.line.points)
+            self._err_ns = _SIGMAS * _JITTER_NS // isqrt(n) + _LATENCY_ALLOWANCE_NS
+        else:
+            self._source = None
+            self._settle_level(now)
+        if fine.fit is None:
+            return
+        # The fine line, until in holdover it has become the worse of the two.
+        if fine.open_ns(now) + 20_000 <= self._line_ns(now):
+            self._source = fine
+            self._target = fine.fit
+            self._err_ns = 20_000
+
+    def _line_ns(self, now: int) -> int:
+        """How far the line in use may be off at `now`, nanoseconds."""
+        source = self._source
+        if source is not None:
+            return self._err_ns + source.open_ns(now)
+        return self._err_ns + self.drift_ppb * max(0, now - self._level.t) // 1_000_000
+
+    def _bound_ns(self, now: int) -> int:
+        return self._line_ns(now) + abs(self._target.at(now) - self._ns(now))
+
+    # What the loops and the people read.
+
+    def slew(self, period_us: int, now: int) -> None:
+        """Move the offset to where its line is at `now`, by at most 1 % of `period_us`."""
+        if self.offset is None:
+            return
+        target = self._target
+        slope = target.slope
+        goal = target.level + slope * (now - target.t) // 1_000_000_000
+        step = goal - self._ns(now)
+        most = period_us * _NS // _SLEW_DIVISOR - abs(self._rate_ppt) * period_us // 1_000_000_000
+        if step > most:
+            step = most
+        elif step < -most:
+            step = -most
+        self._offset_ns = self._ns(now) + step
+        self._anchor = now
+        self._rate_ppt = slope
+        self.offset = self._base + self._offset_ns // _NS
+
+    def _ns(self, now: int) -> int:
+        return self._offset_ns + self._rate_ppt * (now - self._anchor) // 1_000_000_000
 
     def utc(self, now: int) -> "int | None":
         """UTC at `now` in microseconds since 1970, or None while it is not known."""
-        return None if self.offset is None else now + self.offset
+        return None if self.offset is None else now + self._base + self._ns(now) // _NS
 
     def state(self, now: int) -> str:
         """Name the state: free, sync, holdover or untrusted."""
         if self.offset is None:
             return "free"
-        if now - self._last_good <= _SILENCE:
-            return "sync"
-        return "untrusted" if now - self._last_bad <= _SILENCE and self._last_bad else "holdover"
+        if self._untrusted:
+            return "untrusted"
+        return "sync" if now - self._last_good <= _SILENCE else "holdover"
+
+    def flags(self) -> "list[str]":
+        """What to know beside the state: "leap_uncertain", and the check that refused."""
+        flags = ["leap_uncertain"] if self.leap.uncertain else []
+        return flags + [self.reason] if self.reason else flags
 
     def bound_us(self, now: int) -> "int | None":
         """How far UTC may be off at `now`, in microseconds, or None while it is not known."""
         if self.offset is None:
             return None
-        drift = max(0, now - self._last_good) * self.drift_ppb // 1_000_000_000
-        return self._spread + abs(self._target - self.offset) + _LATENCY_ALLOWANCE + drift
+        bound = self._bound_ns(now) // _NS + 1
+        return bound + UNCERTAIN_BOUND if self.leap.uncertain else bound

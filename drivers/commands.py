@@ -1,4 +1,4 @@
-"""The drivers' commands: `coldloop modbus SUBCOMMAND`, a technician's probes.
+"""The drivers' commands, a technician's probes: `coldloop modbus` and `coldloop nmea`.
 
 Not a place for logic: each subcommand is a module of `drivers.tools`, imported only when called,
 with three names:
@@ -30,12 +30,27 @@ TOOLS = {
         "commission": ("drivers.tools.modbus_commission", "scan, identify, write a configuration"),
         "profile": ("drivers.tools.modbus_profile", "check a profile's file, or show a profile"),
     },
+    "nmea": {
+        "decode": ("drivers.tools.nmea_decode", "each epoch of a capture or port as a line"),
+        "monitor": ("drivers.tools.nmea_monitor", "a live sky on the terminal"),
+    },
+}
+
+# Family: an example for its --help.
+EXAMPLES = {
+    "modbus": "scan serial:/dev/ttyUSB0?baud=19200\\&parity=E --json",
+    "nmea": "decode capture.nmea --json",
 }
 
 
 def modbus(argv: list[str]) -> int:
     """Run a subcommand of `coldloop modbus`."""
     return _family("modbus", argv)
+
+
+def nmea(argv: list[str]) -> int:
+    """Run a subcommand of `coldloop nmea`."""
+    return _family("nmea", argv)
 
 
 def _family(family: str, argv: list[str]) -> int:
@@ -56,7 +71,7 @@ def _overview(family: str) -> str:
     return (
         f"usage: coldloop {family} SUBCOMMAND [OPTION]...   (SUBCOMMAND --help tells more)\n\n"
         f"subcommands:\n{rows}\n\n"
-        f"example: coldloop {family} scan serial:/dev/ttyUSB0?baud=19200\\&parity=E --json\n"
+        f"example: coldloop {family} {EXAMPLES[family]}\n"
     )
 
 

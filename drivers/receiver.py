@@ -1,28 +1,35 @@
 """A GNSS receiver on a serial line: bytes in, one fix an epoch out, each with its two times.
 
+Two outputs, of the same bytes. The *fix* is for the clock: as early as can be, and nothing but time
+and place. The *epoch* is for whoever wants everything (satellites, antenna, flags; see
+`drivers.epoch`): when all its sentences are in, decoded only when it is asked for.
+
 A fix says "the UTC instant `utc_us` was at `mono_us` of our monotonic clock". Whether to follow it
 is the clock's decision; this module only says what the receiver itself claims and whether its
 sentences agree. It opens nothing, reads no clock and needs no waking.
 
-How it works: an epoch is all sentences with one time of day (RMC, GGA, ZDA). It is stamped with the
-arrival of the first of them: the shell gives the arrival of a chunk's last byte, and the bytes
-after the `$` took their time on the line. The fix comes out with the last sentence that it can
-expect: RMC and GGA, and ZDA where the receiver sends it; at the latest when the next epoch begins.
+How it works: for the fix, an epoch is all sentences with one time of day (RMC, GGA, ZDA). It is
+stamped with the arrival of the first of them: the shell gives the arrival of a chunk's last byte,
+and the bytes after the `$` took their time on the line. The fix comes out with the last sentence
+that it can expect: RMC and GGA, and ZDA where the receiver sends it; at the latest when the next
+epoch begins.
 """
 
+from drivers.bursts import Grouper
 from drivers.errors import DriverError
+from drivers.fixrules import FLOOR_US, VALID_MODES, unrolled
 from protocols import calendar
 from protocols.nmea.framing import Framer
-from protocols.nmea.sentences import Gga, Gsv, Rmc, Zda, kind_of, parse
+from protocols.nmea.sentences import Gga, Rmc, Zda, kind_of, parse
 from protocols.timing import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from drivers.epoch import Decoder, Epoch
+
     Timed = Rmc | Gga | Zda
 
-VALID_MODES = (b"A", b"D", b"F", b"P", b"R")
-"""RMC's modes that measure: not E (dead reckoning), M (manual), S (simulator), N (none)."""
-
+_FIX_KINDS = (b"RMC,", b"GGA,", b"ZDA,")
 _MAX_FIXES = 16
 _MAX_TALKERS = 16
 _VIEW_EPOCHS = 10
@@ -36,7 +43,8 @@ class Fix:
     valid    the receiver calls it a fix, and what it says agrees
     reasons  why it is not valid: "no time", "no RMC", "status" (RMC void), "mode", "quality" (GGA),
              "no date", "dates differ" (RMC and ZDA), "leap second" (23:59:60 has no UTC
-             microsecond of its own)
+             microsecond of its own), "week rollover" (a date before `floor_us`; `utc_us` is put
+             right, but whether to believe that is not for this module to say)
     lat_e7, lon_e7   1e-7 degrees, alt_mm millimetres above mean sea level; None if unknown
     used     satellites in the fix, visible: in view, by the last epoch's GSV; None if unknown
     """
@@ -69,11 +77,24 @@ class Receiver:
     """The receiver on port number `port`; `baud` and `bits_per_char` are the line's.
 
     `latency_us` is the receiver's own delay, from the instant that its sentences name to the
-    arrival of the epoch's first `$`; it is taken off `Fix.mono_us`. `DriverError` for a line
-    without a speed.
+    arrival of the epoch's first `$`; it is taken off `Fix.mono_us`. `keep` is how many closed
+    epochs are kept for `epochs`; `vendor` and `floor_us` are `drivers.epoch.Decoder`'s. With
+    `timed` False, for recordings, arrival times mean nothing. `DriverError` for a line without a
+    speed.
     """
 
-    def __init__(self, port: int, baud: int, bits_per_char: int = 10, latency_us: int = 0) -> None:
+    def __init__(
+        self,
+        port: int,
+        baud: int,
+        bits_per_char: int = 10,
+        latency_us: int = 0,
+        *,
+        keep: int = 1,
+        vendor: "str | None" = None,
+        floor_us: int = FLOOR_US,
+        timed: bool = True,
+    ) -> None:
         if baud <= 0 or bits_per_char <= 0:
             raise DriverError(
                 "receiver: baud %d and %d bits a character must be above 0" % (baud, bits_per_char)
@@ -81,11 +102,17 @@ class Receiver:
         self.port = port
         self.framer = Framer()
         self.refused: dict[tuple[bytes, str], int] = {}
-        self.others = self.untimed = self.repeated = self.epochs = 0
+        self.others = self.untimed = self.repeated = self.epoch_count = 0
         self.valid_fixes = self.void_fixes = self.late_conflicts = self.dropped_fixes = 0
         self._baud = baud
         self._char_e6 = bits_per_char * SECOND
         self._latency_us = latency_us
+        self.timed = timed
+        self._vendor = vendor
+        self._floor_us = floor_us
+        self._decoder: Decoder | None = None
+        self._grouper = Grouper(keep, (self._char_e6, baud) if timed else None)
+        self._epoch: Epoch | None = None
         self._fixes: list[Fix] = []
         # where the bytes of an unfinished sentence came from: (bytes so far, arrival of the last)
         self._total = 0
@@ -106,15 +133,29 @@ class Receiver:
         size = len(data)
         if not size:
             return
-        for start, body in self.framer.feed(data):
-            sentence, reason = parse(body)
-            if sentence is None:
-                self._count_refused(body, reason)
-            elif isinstance(sentence, Gsv):
-                if sentence.number == 1:
-                    self._on_view(sentence)
-            elif isinstance(sentence, (Rmc, Gga, Zda)):
-                self._on_timed(sentence, start, size, now)
+        grouper = self._grouper
+        grouper.arrive(now - (size - 1) * self._char_e6 // self._baud, now)
+        framer = self.framer
+        found = framer.feed(data)
+        if framer.broken:
+            found = self._with_damage(found, framer.broken)
+        for start, body in found:
+            kind = body[2:6]
+            if kind == b"GSV,":
+                # the parts after the first have nothing for the fix and begin nothing
+                if body[8:10] == b"1," or body[7:8] != b",":
+                    self._on_view(body)
+                    grouper.view(body, now)
+                grouper.add(body, now)
+            elif kind == b"GSA,":
+                grouper.add(body, now)
+            elif kind in _FIX_KINDS:
+                self._on_fix_kind(body, start, size, now)
+            elif body:
+                self.others += 1
+                grouper.other(body, now)
+            else:
+                grouper.damage()
         self._remember_chunk(size, now)
 
     def fixes(self) -> "list[Fix]":
@@ -124,6 +165,41 @@ class Receiver:
         fixes = self._fixes
         self._fixes = []
         return fixes
+
+    @property
+    def decoder(self) -> "Decoder":
+        """What decodes the epochs. Who never asks, never loads it: 12 KiB on a small board."""
+        if self._decoder is None:
+            from drivers.epoch import Decoder  # noqa: PLC0415 - see above
+
+            self._decoder = Decoder(self._vendor, self._floor_us)
+        return self._decoder
+
+    def epochs(self, now: "int | None" = None) -> "list[Epoch]":
+        """The epochs that closed since the last call, oldest first; at most `keep`, the newest.
+
+        With `now` an epoch closes too when the line has been silent for 0.1 s; without, only when
+        the next one begins.
+        """
+        if now is not None:
+            self._grouper.idle(now)
+        bursts = self._grouper.bursts()
+        if not bursts:
+            return []
+        decoder = self.decoder
+        epochs = [decoder.decode(burst) for burst in bursts]
+        self._epoch = epochs[-1]
+        return epochs
+
+    def epoch(self, now: "int | None" = None) -> "Epoch | None":
+        """The last closed epoch, None before the first: for whoever looks once in a while."""
+        self.epochs(now)
+        return self._epoch
+
+    def finish(self) -> "list[Epoch]":
+        """Close what is open, as at the end of a file, and return like `epochs`."""
+        self._grouper.close()
+        return self.epochs()
 
     def counters(self) -> "dict[str, int]":
         """Everything counted since the start, by name.
@@ -149,7 +225,7 @@ class Receiver:
             "others": self.others,
             "untimed": self.untimed,
             "repeated": self.repeated,
-            "epochs": self.epochs,
+            "epochs": self.epoch_count,
             "valid_fixes": self.valid_fixes,
             "void_fixes": self.void_fixes,
             "late_conflicts": self.late_conflicts,
@@ -159,7 +235,24 @@ class Receiver:
             counts["refused_%s_%s" % (kind.decode(), reason.replace(" ", "_"))] = count
         return counts
 
-    def _count_refused(self, body: bytes, reason: str) -> None:
+    def _with_damage(
+        self, found: "list[tuple[int, bytes]]", broken: "list[int]"
+    ) -> "list[tuple[int, bytes]]":
+        """The sentences of a chunk, with an empty one in the place of each that was lost."""
+        merged: list[tuple[int, bytes]] = []
+        for index in range(len(found) + 1):
+            merged += [(0, b"")] * broken.count(index)
+            merged += found[index : index + 1]
+        return merged
+
+    def _on_fix_kind(self, body: bytes, start: int, size: int, now: int) -> None:
+        sentence, reason = parse(body)
+        if isinstance(sentence, (Rmc, Gga, Zda)):
+            self._on_timed(sentence, start, size, now)
+            mono_us = now if sentence.time_us is None else self._mono_us
+            self._grouper.timed(body, sentence.time_us, mono_us)
+            return
+        self._grouper.other(body, now)
         kind = kind_of(body)
         if not kind:
             self.others += 1
@@ -250,7 +343,12 @@ class Receiver:
         utc_us = None
         if date is not None:
             utc_us = calendar.utc_from_civil(date[0], date[1], date[2], self._time or 0)
-        fix = Fix(utc_us, self._mono_us, self._reasons(utc_us))
+        reasons = self._reasons(utc_us)
+        if utc_us is not None:
+            said, utc_us = utc_us, unrolled(utc_us, self._floor_us)
+            if said != utc_us:
+                reasons += ("week rollover",)
+        fix = Fix(utc_us, self._mono_us, reasons)
         place = gga or rmc
         if place:
             fix.lat_e7 = place.lat_e7
@@ -260,7 +358,7 @@ class Receiver:
             fix.used = gga.used
         fix.visible = self._visible
         self._sent = True
-        self.epochs += 1
+        self.epoch_count += 1
         self._emit(fix)
 
     def _reasons(self, utc_us: "int | None") -> "tuple[str, ...]":
@@ -291,11 +389,18 @@ class Receiver:
             self.dropped_fixes += 1
         self._fixes.append(fix)
 
-    def _on_view(self, first: Gsv) -> None:
-        """Count satellites once, though a set may come once for each signal: the largest counts."""
-        seen = self._view.get(first.talker, 0)
-        if (first.in_view or 0) >= seen and (seen or len(self._view) < _MAX_TALKERS):
-            self._view[first.talker] = first.in_view or 0
+    def _on_view(self, body: bytes) -> None:
+        """Count satellites once, though a set may come once for each signal: the largest counts.
+
+        This is the quick count for the fix; the epoch's is exact.
+        """
+        f = body.split(b",", 4)
+        if len(f) < 5 or f[2] not in (b"1", b"01"):
+            return
+        in_view = int(f[3]) if f[3].isdigit() and len(f[3]) <= 3 else 0
+        seen = self._view.get(f[0], 0)
+        if in_view >= seen and (seen or len(self._view) < _MAX_TALKERS):
+            self._view[f[0]] = in_view
 
     def _roll_view(self) -> None:
         """At the end of an epoch its GSV become what is visible; old ones are forgotten."""

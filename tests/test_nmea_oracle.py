@@ -121,7 +121,9 @@ def test_recorded_lines_are_framed_by_their_checksums() -> None:
     for quirk in quirks():
         framer = Framer()
         found = framer.feed(quirk["raw"].encode("latin-1") + b"\r\n")
-        assert len(found) == (1 if quirk["checksum_ok"] else 0), quirk
+        # Unicore's replies have a checksum over their `$`, too: right by that maker's rule
+        right = quirk["checksum_ok"] or quirk["raw"].startswith("$command")
+        assert len(found) == (1 if right else 0), quirk
         if not found:
             assert framer.bad_checksum + framer.spliced + framer.no_checksum >= 1, quirk
 

@@ -1,1 +1,1 @@
-"""A technician's probes: one file a subcommand of `coldloop modbus`. CPython only."""
+"""A technician's probes: one file a subcommand of `coldloop modbus` or `nmea`. CPython only."""

@@ -91,6 +91,7 @@ def angle(field: bytes, hemisphere: bytes, letters: bytes, limit: int) -> "int |
     """`dddmm.mmmm` and its hemisphere as 1e-7 degrees, rounded; None when both are empty.
 
     `letters` are the positive and the negative hemisphere (b"NS", b"EW"); `limit` is in degrees.
+    A minus before the digits says nothing (one maker's firmware writes it as well as the W).
     """
     reason = "latitude" if limit == 90 else "longitude"
     if not field and not hemisphere:
@@ -98,6 +99,8 @@ def angle(field: bytes, hemisphere: bytes, letters: bytes, limit: int) -> "int |
     sign = letters.find(hemisphere)
     if len(hemisphere) != 1 or sign < 0:
         raise DecodeError(reason)
+    if field[:1] == b"-":
+        field = field[1:]
     digits, fraction = split_decimal(field, _MAX_FRACTION, reason)
     degrees, minutes = divmod(digits, 100)
     # minutes * 1e7 / 60 degrees, rounded: in units of 1e-7 minutes the factor is 1/60

@@ -5,18 +5,27 @@ body (NMEA 0183 / IEC 61162-1). Line ends are not needed: a sentence is complete
 digit. A `$` inside a body means that the sentence before it was cut, so framing begins again there.
 Nothing without a checksum comes out. What the fields mean is the next module's business.
 
+One maker counts otherwise: Unicore's reply `$command,...` has a checksum that covers its `$`
+too, so for that tag alone the digits may differ by just that byte. Binary frames (CASIC, UBX,
+RTCM) are stepped over by length where their checksum is right; a sentence with a right checksum
+is one even where a frame seemed to have begun, so noise that looks like a head hides nothing.
+
 How it works: `find` jumps to the start mark and to the `*`; one `translate` tells whether the
 body is printable and free of marks; folding the body as one big integer gives the checksum.
 There is a loop over bytes only where a sentence has failed. The framer keeps at most `LIMIT` bytes.
 """
 
-LIMIT = 128
-"""The longest sentence taken, from its mark to its checksum. The standard says 82; real ones
-reach about 110."""
+from protocols.nmea.binary import Stepper, holds_sync, plain_count
+
+LIMIT = 256
+"""The longest sentence taken, from its mark to its checksum. The standard says 82; ordinary ones
+reach about 110, some makers' own more."""
 
 _STAR_WITHIN = LIMIT - 2
+_MOST_BROKEN = 64
 _DOLLAR = 36
 _BANG = 33
+_REPLY = b"command,"
 _LINE_END_BYTES = (13, 10)
 _LINE_ENDS = (b"\r\n", b"\n", b"")
 
@@ -38,8 +47,10 @@ _PLAIN = bytes([code for code in range(32, 127) if code not in b"$*"])
 
 
 def xor_by_folding(body: bytes) -> int:
-    """The xor of at most 128 bytes: halves of one integer are laid on each other."""
+    """The xor of at most 256 bytes: halves of one integer are laid on each other."""
     bits = int.from_bytes(body, "big")
+    if len(body) > 128:
+        bits ^= bits >> 1024
     bits ^= bits >> 512
     bits ^= bits >> 256
     bits ^= bits >> 128
@@ -91,8 +102,12 @@ class Framer:
     spliced         another mark before the `*`: the first sentence had been cut
     unprintable     another byte out of 32 to 126 before the `*`
     overlong        no `*` in time
-    skipped_bytes   bytes that were in no sentence, line ends not counted
+    skipped_bytes   bytes that were in no sentence and in no binary frame, line ends not counted
+    broken          for each failure in the last chunk (of the first 64), how many sentences of
+                    that chunk came before it
+    binary          what was stepped over (`protocols.nmea.binary.Stepper`)
 
+    Failures are not counted inside of what claims to be a binary frame.
     The counts, like the sentences, do not depend on how the stream is cut into chunks (what is
     still `pending` is counted later).
     """
@@ -100,6 +115,8 @@ class Framer:
     __slots__ = (
         "_carry",
         "bad_checksum",
+        "binary",
+        "broken",
         "no_checksum",
         "overlong",
         "sentences",
@@ -116,6 +133,8 @@ class Framer:
         self.unprintable = 0
         self.overlong = 0
         self.skipped_bytes = 0
+        self.broken: list[int] = []
+        self.binary = Stepper()
         self._carry = b""
 
     @property
@@ -134,44 +153,73 @@ class Framer:
         buffer = carry + data if carry else data
         found: list[tuple[int, bytes]] = []
         start = done = at = 0  # everything before `done` is accounted for
+        end = len(buffer)
+        binary = self.binary
+        self.broken = []
         with_bang = b"!" in buffer
-        while at >= 0:
+        while True:
             start = _first_mark(buffer, at) if with_bang else buffer.find(b"$", at)
             if start < 0:
-                start = len(buffer)
+                start = end
                 break
-            star = buffer.find(b"*", start, start + _STAR_WITHIN)
-            body = buffer[start + 1 : star]
+            star = stop = buffer.find(b"*", start, start + _STAR_WITHIN)
             if star < 0:
-                at = self._without_star(buffer, start)
-            elif not _plain(body):
-                at = self._reject(buffer, start, star)
-            elif star + 3 > len(buffer):
-                at = -1
-            elif _NIBBLES[buffer[star + 1]] * 16 + _NIBBLES[buffer[star + 2]] == _xor(body):
-                if start != done:
-                    self._skip(buffer[done:start])
-                found.append((base + start, body))
-                done = at = star + 3
+                stop = start + _STAR_WITHIN
+                if stop > end:
+                    break
             else:
-                self.bad_checksum += 1
-                at = start + 1  # the body has no `$`, but a `!` may begin the next one
+                body = buffer[start + 1 : star]
+                if _plain(body):
+                    if star + 3 > end:
+                        break
+                    digits = _NIBBLES[buffer[star + 1]] * 16 + _NIBBLES[buffer[star + 2]]
+                    wrong = digits ^ _xor(body)
+                    if not wrong or (wrong == _DOLLAR and body.startswith(_REPLY)):
+                        gap = buffer[done:start]
+                        if binary.held or gap not in _LINE_ENDS:
+                            self._pass_over(gap)
+                        found.append((base + start, body))
+                        done = at = star + 3
+                        continue
+                    stop = -1
+            self._skip(buffer[done:start])
+            done = start
+            at = self._reject(buffer, start, stop, len(found))
         self.sentences += len(found)
         self._skip(buffer[done:start])
         self._carry = buffer[start:]
         return found
 
+    def _pass_over(self, gap: bytes) -> None:
+        """Account for what is before a sentence, which no frame can go on behind."""
+        self._skip(gap)
+        self.skipped_bytes += self.binary.end()
+
     def _skip(self, gap: bytes) -> None:
-        if gap not in _LINE_ENDS:
-            self.skipped_bytes += len(gap) - gap.count(b"\r") - gap.count(b"\n")
+        """Account for bytes between sentences, in order."""
+        if not self.binary.held:
+            if gap in _LINE_ENDS:
+                return
+            if not holds_sync(gap):
+                self.skipped_bytes += plain_count(gap)
+                return
+        self.skipped_bytes += self.binary.feed(gap)
 
-    def _without_star(self, buffer: bytes, start: int) -> int:
-        """Where to look on when there is no `*` yet; -1 to wait for more bytes."""
-        stop = start + _STAR_WITHIN
-        return -1 if stop > len(buffer) else self._reject(buffer, start, stop)
+    def _reject(self, buffer: bytes, start: int, stop: int, before: int) -> int:
+        """Count what is wrong with the sentence at `start`; return where to look on.
 
-    def _reject(self, buffer: bytes, start: int, stop: int) -> int:
-        """Count what is wrong between the mark and `stop`; return where to look on."""
+        `stop` is where its `*` is or the room ends, -1 when only its checksum is bad; `before` is
+        how many sentences the chunk has had.
+        """
+        if self.binary.held:
+            return start + 1
+        # a mark that is written twice, as one maker does in every RMC, breaks nothing
+        doubled = buffer[start + 1] == _DOLLAR
+        if not doubled and len(self.broken) < _MOST_BROKEN:
+            self.broken.append(before)
+        if stop < 0:
+            self.bad_checksum += 1
+            return start + 1  # the body has no `$`, but a `!` may begin the next one
         mark = buffer[start]
         for index in range(start + 1, stop):
             byte = buffer[index]

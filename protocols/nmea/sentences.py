@@ -1,11 +1,14 @@
-"""Five NMEA 0183 sentences as objects: RMC, GGA, ZDA, GSA, GSV.
+"""NMEA 0183 sentences as objects, and the table that leads to all of them.
 
 `parse` takes the body that the framer found, looks the three-letter kind up in a table and gives
-back the sentence, or the reason why there is none; it never raises. The talker (GP, BD, GB, GN)
-may be any two letters and is kept. An empty field is None, never zero: a receiver without a fix
-has no position, not one in the Gulf of Guinea. In RMC, GGA and ZDA every field that is read is
-checked. GSA and GSV are most of the bytes and few look inside, so their satellites are decoded on
-demand (`DecodeError` then).
+back the sentence, or the reason why there is none; it never raises. The talker (GP, GL, GA, BD,
+GB, PQ, GQ, QZ, GI, GN, ...) may be any two letters and is kept. An empty field is None, never zero:
+a receiver without a fix has no position, not one in the Gulf of Guinea. In RMC, GGA and ZDA every
+field that is read is checked. GSA and GSV are most of the bytes and few look inside, so their
+satellites are decoded on demand (`DecodeError` then).
+
+Here are RMC, GGA, ZDA, GSA and GSV. GLL, GNS, VTG, GST, GBS and DTM are in
+`protocols.nmea.measures`, TXT and the makers' own sentences in `protocols.nmea.notices`.
 
 Not here: which sentences belong together, and whether a fix may be believed.
 
@@ -15,7 +18,8 @@ specification; Unicore UM980 reference manual; CASIC protocol specification).
 
 from protocols import calendar
 from protocols.errors import DecodeError
-from protocols.nmea import fields
+from protocols.nmea import fields, notices
+from protocols.nmea.measures import Dtm, Gbs, Gll, Gns, Gst, Vtg
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -187,12 +191,19 @@ class Gsv:
         self.talker = body[:2]
         total = fields.natural(f[1], 2, "part")
         number = fields.natural(f[2], 2, "part")
+        self.in_view = fields.natural(f[3], 3, "in view")
+        if total == 0 and not self.in_view:  # how some say that they see nothing
+            total = number = 1
         if total is None or number is None or not 1 <= number <= total:
             raise DecodeError("part")
         self.total = total
         self.number = number
-        self.in_view = fields.natural(f[3], 3, "in view")
         self.body = body
+
+    def system(self) -> "int | None":
+        """NMEA 4.1 system id, which only Quectel's talker PQ adds; else None."""
+        f = self.body.split(b",")
+        return fields.hexadecimal(f[-1]) if (len(f) - 4) % 4 == 2 else None
 
     def signal(self) -> "int | None":
         """NMEA 4.1 signal id, 0 to 15, or None. Its meaning depends on the maker."""
@@ -219,8 +230,31 @@ class Gsv:
         return found
 
 
+class Second:
+    """What Unicore says of the second antenna of a heading receiver: `sentence` is the same as
+    for the first, its tag ends with an H. It is no part of the fix.
+    """
+
+    __slots__ = ("sentence",)
+
+    def __init__(self, sentence: "Sentence") -> None:
+        self.sentence = sentence
+
+    @property
+    def talker(self) -> bytes:
+        """The talker of the sentence inside."""
+        return self.sentence.talker
+
+    @property
+    def kind(self) -> bytes:
+        """The kind of the sentence inside, with the H."""
+        return self.sentence.kind + b"H"
+
+
 if TYPE_CHECKING:
-    Sentence = Rmc | Gga | Zda | Gsa | Gsv
+    Sentence = (
+        Rmc | Gga | Zda | Gsa | Gsv | Gll | Gns | Vtg | Gst | Gbs | Dtm | notices.Notice | Second
+    )
 
 KINDS: "dict[bytes, Callable[[bytes], Sentence]]" = {
     b"RMC": Rmc,
@@ -228,8 +262,15 @@ KINDS: "dict[bytes, Callable[[bytes], Sentence]]" = {
     b"ZDA": Zda,
     b"GSA": Gsa,
     b"GSV": Gsv,
+    b"GLL": Gll,
+    b"GNS": Gns,
+    b"VTG": Vtg,
+    b"GST": Gst,
+    b"GBS": Gbs,
+    b"DTM": Dtm,
+    b"TXT": notices.txt,
 }
-"""What `parse` knows, by the three letters after the talker."""
+"""What `parse` knows, by the three letters after the talker. Makers' own sentences come on top."""
 
 
 def kind_of(body: bytes) -> bytes:
@@ -246,9 +287,19 @@ def parse(body: bytes) -> "tuple[Sentence | None, str]":
     fields, else the name of the bad field. With `kind_of(body)` it makes a key for counters.
     """
     kind = kind_of(body)
-    if not kind:
-        return None, "kind"
     try:
-        return KINDS[kind](body), ""
+        if kind:
+            return KINDS[kind](body), ""
+        sentence = _own(body)
     except DecodeError as error:
         return None, str(error)
+    return (None, "kind") if sentence is None else (sentence, "")
+
+
+def _own(body: bytes) -> "Sentence | None":
+    """A maker's own sentence, or Unicore's of the second antenna; None for others."""
+    if body[5:7] == b"H,":
+        first = body[:5] + body[6:]
+        kind = kind_of(first)
+        return Second(KINDS[kind](first)) if kind else None
+    return notices.own(body)

@@ -87,9 +87,12 @@ def test_text_may_hold_a_bang() -> None:
 def test_binary_between_sentences() -> None:
     casic = b"\xba\xce\x1c\x00\x01\x01\x05U\x01\x11$\xab$v*4F!\xa9?"
     check(RMC + casic + TXT, [body_of(RMC), body_of(TXT)], {
+        "skipped_bytes": len(casic),
+    })  # fmt: skip
+    check(RMC + casic[2:] + TXT, [body_of(RMC), body_of(TXT)], {
         "bad_checksum": 1,
         "unprintable": 2,
-        "skipped_bytes": len(casic),
+        "skipped_bytes": len(casic) - 2,
     })  # fmt: skip
 
 
@@ -142,7 +145,7 @@ def test_overlong() -> None:
 
 
 def test_a_bang_inside_an_ais_sentence_restarts_it() -> None:
-    _, got, _ = run(b"!" * 300)
+    _, got, _ = run(b"!" * 600)
     assert got["spliced"] > 100
     assert "overlong" not in got
 
@@ -193,7 +196,7 @@ def test_noise_never_raises_and_never_grows() -> None:
     for mark in (b"$", b"!", b"*", b"$*", b"!*", b"A", b"$A\n"):
         before = framer.skipped_bytes
         framer.feed(mark * 5000)
-        assert framer.skipped_bytes - before > 4800
+        assert framer.skipped_bytes - before > 5000 - framing.LIMIT - 8
         assert framer.pending <= framing.LIMIT
     framer.feed(b"\r\n")
     eq(framer.feed(RMC)[-1][1], body_of(RMC))

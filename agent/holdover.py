@@ -1,0 +1,64 @@
+"""How far the oscillator may have gone by itself: the part of every bound that grows.
+
+Not a measurement: an allowance. The frequency learned is off by its own uncertainty, and the
+oscillator's frequency moves with its temperature. With a temperature sensor the change is known to
+half a degree; without one it is assumed to move no faster than `_SLEW` and no farther than
+`_RANGE`, which suits a closed cabinet in a cooled hall.
+
+err(t) = (skew + temperature allowance) * t, as chrony's root dispersion; t since the last good
+sample. Frequencies are parts per billion, temperatures hundredths of a degree Celsius.
+"""
+
+from protocols.timing import SECOND
+
+_SLEW_CENTI_C_PER_MIN = 20
+_RANGE_CENTI_C = 500
+_SENSOR_CENTI_C = 10
+"""What the oscillator's own temperature may differ from the sensor's change, in a minute or two."""
+_SENSOR_FAR_CENTI_C = 50
+_FAR = 600 * SECOND
+_SENSOR_AGE = 300 * SECOND
+_PPB = 1_000_000_000
+
+
+class Holdover:
+    """The allowance for an oscillator with `tempco_ppb` parts per billion a degree.
+
+    `drift_ppb`: how far it may be off at all; no allowance asks for more than twice that.
+    """
+
+    def __init__(self, drift_ppb: int, tempco_ppb: int) -> None:
+        self.drift_ppb = drift_ppb
+        self.tempco_ppb = tempco_ppb
+        self._centi_c: int | None = None
+        self._sensed = 0
+        self._reference: int | None = None
+
+    def temperature(self, centi_c: int, now: int) -> None:
+        """Take the temperature near the oscillator, hundredths of a degree Celsius."""
+        self._centi_c = centi_c
+        self._sensed = now
+        if self._reference is None:
+            self._reference = centi_c
+
+    def learned(self, now: int) -> None:
+        """The frequency was learned at the temperature of now."""
+        self._reference = self._centi_c if now - self._sensed <= _SENSOR_AGE else None
+
+    def wander_ppb(self, elapsed: int, now: int) -> int:
+        """How far temperature may have moved the frequency in `elapsed` microseconds, ppb."""
+        change = self._change(elapsed, now)
+        return min(self.tempco_ppb * change // 100, 2 * self.drift_ppb)
+
+    def _change(self, elapsed: int, now: int) -> int:
+        sensed, reference = self._centi_c, self._reference
+        if sensed is None or reference is None or now - self._sensed > _SENSOR_AGE:
+            assumed = elapsed * _SLEW_CENTI_C_PER_MIN // (60 * SECOND) + 1
+            return min(assumed, _RANGE_CENTI_C)
+        own = _SENSOR_CENTI_C if elapsed < _FAR else _SENSOR_FAR_CENTI_C
+        return abs(sensed - reference) + own
+
+    def drift_ns(self, skew_ppb: int, elapsed: int, now: int) -> int:
+        """How far the oscillator may have gone in `elapsed` microseconds, nanoseconds."""
+        ppb = min(skew_ppb, 2 * self.drift_ppb) + self.wander_ppb(elapsed, now)
+        return ppb * elapsed // (_PPB // 1000)

@@ -1,0 +1,50 @@
+"""Whole seconds: is the label UTC at all, and of this decade?
+
+Not about fractions: those are `agent.oscillator`'s. A receiver that was switched on cold prints a
+time from satellite time and the leap seconds that its firmware knows. The satellites send the right
+number once in 12.5 minutes, so until then the label may be wrong by whole seconds, and says so.
+Signatures (BeiDou time has no leap seconds since 2006, GPS time none since 1980; UTC as of 2017):
+one that prints BDT is 4 s ahead, one that takes BDT for GPST 14 s off, one that prints GPST 18 s.
+A GPS week counts to 1024: a date 1024 weeks early is before the floor that was kept.
+"""
+
+from protocols.timing import SECOND
+
+UNCERTAIN_FOR = 750 * SECOND
+"""12.5 minutes: GPS repeats its leap seconds with that period (IS-GPS-200)."""
+UNCERTAIN_BOUND = 19 * SECOND
+"""The largest signature and a second: no more can a label be off while it is uncertain."""
+MOST = 18
+SIGNATURES = {4: "BDT", 14: "BDT as GPST", 18: "GPST"}
+_GAP = 60 * SECOND
+
+
+def whole_seconds(step_us: int, tolerance_us: int) -> int:
+    """Seconds of a step that is whole seconds within the tolerance, else 0."""
+    seconds = (step_us + SECOND // 2) // SECOND
+    return seconds if abs(step_us - seconds * SECOND) <= tolerance_us else 0
+
+
+def signature(step_us: int, tolerance_us: int) -> "str | None":
+    """Name the time scale that explains a step, or None."""
+    return SIGNATURES.get(abs(whole_seconds(step_us, tolerance_us)))
+
+
+class Leap:
+    """Whether the leap seconds are known: not before 12.5 minutes of tracking after a cold start.
+
+    `known`: the label can be checked otherwise, as by a UTC kept from before the restart.
+    """
+
+    def __init__(self, known: bool) -> None:
+        self.uncertain = not known
+        self._tracked = 0
+        self._last: int | None = None
+
+    def track(self, now: int) -> None:
+        """Take the time of a believed fix; a gap above a minute does not count."""
+        if self._last is not None and now - self._last <= _GAP:
+            self._tracked += now - self._last
+        self._last = now
+        if self._tracked >= UNCERTAIN_FOR:
+            self.uncertain = False

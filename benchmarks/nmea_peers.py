@@ -1,0 +1,269 @@
+"""How fast and how right is the NMEA parser? Ours and its peers on the same capture, in one run.
+
+    python -m benchmarks.nmea_peers [CAPTURE] [--seconds N] [--runs N] [--python PYTHON] [--json]
+
+Without a capture the bench's emulated receiver makes one, in four dialects. Each figure is the best
+of the runs, as lines a second, with its ratio to the first row; a machine that does other things
+makes all of them smaller alike. Peers run where they are there: gpsdecode (gpsd-clients), and
+pynmea2 and pynmeagps in the interpreter that `--python` names, which need not be ours:
+
+    python -m venv /tmp/peers && /tmp/peers/bin/pip install pynmea2 pynmeagps
+
+"frame + parse" gives typed sentences; "epochs" groups them; "with satellites" also decodes every
+satellite of every epoch, as `coldloop nmea decode` does. pynmea2 decodes nothing until a field is
+asked for, so that it has a second row that asks for all of them. The rows for MicroPython are the
+unix port's. Memory is what is live after the whole capture less what was before, in a heap of
+256 kwords; goals: 60,000 lines/s, 10,000 on MicroPython, 16 KiB.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from drivers.receiver import Receiver
+from protocols.nmea.framing import Framer
+from protocols.nmea.sentences import parse
+from tests import nmeastreams
+
+ROOT = Path(__file__).resolve().parent.parent
+CHUNK = 1024
+
+PEERS = r"""
+import sys, time
+stream = open(sys.argv[2], "rb").read()
+lines = [l.decode("latin-1") for l in stream.split(b"\r\n") if l]
+def pynmea2_lazy():
+    import pynmea2
+    for line in lines:
+        try: pynmea2.parse(line)
+        except Exception: pass
+def pynmea2_all():
+    import pynmea2
+    for line in lines:
+        try:
+            message = pynmea2.parse(line)
+            for field in message.fields:
+                getattr(message, field[1], None)
+        except Exception: pass
+def pynmeagps():
+    from io import BytesIO
+    from pynmeagps import NMEAReader
+    for _ in NMEAReader(BytesIO(stream), quitonerror=0): pass
+call = {"pynmea2": pynmea2_lazy, "pynmea2, all fields": pynmea2_all, "pynmeagps": pynmeagps}
+run = call[sys.argv[1]]
+best = 1e9
+for _ in range(int(sys.argv[3])):
+    start = time.perf_counter()
+    run()
+    best = min(best, time.perf_counter() - start)
+print(best)
+"""
+
+MICROPYTHON = r"""
+import gc, sys, time
+sys.path.insert(0, %r)
+from drivers.receiver import Receiver
+from protocols.nmea.framing import Framer
+from protocols.nmea.sentences import parse
+def framed(file, stop):
+    framer = Framer()
+    while True:
+        data = file.read(1024)
+        if not data or framer.sentences > stop: return framer.sentences
+        for _, body in framer.feed(data): parse(body)
+def epochs(file, stop):
+    receiver = Receiver(0, 115200, timed=False)
+    while True:
+        data = file.read(1024)
+        if not data or receiver.framer.sentences > stop: return receiver.framer.sentences
+        receiver.receive(data, 0)
+        receiver.fixes()
+def asked(file, stop):
+    receiver = Receiver(0, 115200, timed=False)
+    before = most = 0
+    while True:
+        data = file.read(1024)
+        if not data or receiver.framer.sentences > stop: break
+        receiver.receive(data, 0)
+        receiver.fixes()
+        for epoch in receiver.epochs(): epoch.all_flags(); epoch.used
+        if not before and receiver.framer.sentences > 60:
+            gc.collect(); before = gc.mem_alloc()
+    gc.collect()
+    print("memory", gc.mem_alloc() - before)
+    return receiver.framer.sentences
+for name, run in (("frame + parse", framed), ("epochs", epochs), ("with satellites", asked)):
+    best = 0
+    for _ in range(%d):
+        file = open(%r, "rb")
+        start = time.ticks_us()
+        count = run(file, 1 << 30)
+        best = max(best, count * 1000000 // time.ticks_diff(time.ticks_us(), start))
+        file.close()
+    print("rate", best, name)
+"""
+
+
+def framed(stream: bytes) -> None:
+    framer = Framer()
+    for at in range(0, len(stream), CHUNK):
+        for _, body in framer.feed(stream[at : at + CHUNK]):
+            parse(body)
+
+
+def grouped(stream: bytes) -> None:
+    receiver = Receiver(0, 115200, timed=False)
+    for at in range(0, len(stream), CHUNK):
+        receiver.receive(stream[at : at + CHUNK], 0)
+        receiver.fixes()
+
+
+def looked_up(stream: bytes) -> None:
+    receiver = Receiver(0, 115200, keep=64, timed=False)
+    for at in range(0, len(stream), CHUNK):
+        receiver.receive(stream[at : at + CHUNK], 0)
+        receiver.fixes()
+        for epoch in receiver.epochs():
+            epoch.all_flags()
+
+
+def best_of(runs: int, call: "Callable[[bytes], None]", stream: bytes) -> float:
+    best = 1e9
+    for _ in range(runs):
+        start = time.perf_counter()
+        call(stream)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def gpsdecode(path: Path, runs: int) -> "float | None":
+    """Seconds that gpsdecode takes, its start-up on an empty file taken off; None without it."""
+    program = shutil.which("gpsdecode")
+    if program is None:
+        return None
+    best = start_up = 1e9
+    for _ in range(runs):
+        for source in (path, Path("/dev/null")):
+            with source.open("rb") as file:
+                start = time.perf_counter()
+                subprocess.run([program], stdin=file, stdout=subprocess.DEVNULL, check=True)
+                taken = time.perf_counter() - start
+            if source is path:
+                best = min(best, taken)
+            else:
+                start_up = min(start_up, taken)
+    return best - start_up
+
+
+def peer(python: str, name: str, path: Path, runs: int) -> "float | None":
+    done = subprocess.run(
+        [python, "-c", PEERS, name, str(path), str(runs)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return float(done.stdout) if done.returncode == 0 else None
+
+
+def micropython(path: Path, runs: int) -> "tuple[dict[str, int], int | None]":
+    """Lines a second by row, and bytes of growth; empty without MicroPython."""
+    program = shutil.which("micropython")
+    if program is None:
+        return {}, None
+    code = MICROPYTHON % (str(ROOT), runs, str(path))
+    done = subprocess.run(
+        [program, "-X", "heapsize=256wK", "-c", code], capture_output=True, text=True, check=True
+    )
+    rates, growth = {}, None
+    for text in done.stdout.splitlines():
+        kind, number, *name = text.split(" ", 2)
+        if kind == "memory":
+            growth = max(int(number), growth or 0)
+        else:
+            rates[name[0]] = int(number)
+    return rates, growth
+
+
+def correctness(stream: bytes) -> "dict[str, Any]":
+    """How many sentences got a meaning, and how our epochs agree with gpsdecode's reports."""
+    receiver = Receiver(0, 115200, keep=1 << 20, timed=False)
+    receiver.receive(stream, 0)
+    epochs = receiver.epochs() + receiver.finish()
+    framer, decoder = receiver.framer, receiver.decoder
+    return {
+        "lines": stream.count(b"$"),
+        "framed": framer.sentences,
+        "typed": decoder.typed,
+        "unknown": decoder.unknown,
+        "malformed": decoder.malformed,
+        "bad": framer.bad_checksum + framer.unprintable,
+        "epochs": len(epochs),
+        "valid": sum(epoch.valid for epoch in epochs),
+    }
+
+
+def measure(stream: bytes, path: Path, runs: int, python: str) -> "dict[str, Any]":
+    count = stream.count(b"$")
+    seconds: dict[str, float | None] = {
+        "coldloop, frame + parse": best_of(runs, framed, stream),
+        "coldloop, epochs": best_of(runs, grouped, stream),
+        "coldloop, with satellites": best_of(runs, looked_up, stream),
+        "gpsdecode": gpsdecode(path, runs),
+    }
+    for name in ("pynmea2", "pynmea2, all fields", "pynmeagps"):
+        seconds[name] = peer(python, name, path, runs)
+    rates = {name: None if s is None else round(count / s) for name, s in seconds.items()}
+    on_board, growth = micropython(path, runs)
+    for name, rate in on_board.items():
+        rates["MicroPython, " + name] = rate
+    return {"rates": rates, "micropython_growth_bytes": growth, "capture": correctness(stream)}
+
+
+def show(result: "dict[str, Any]") -> None:
+    rates = result["rates"]
+    first = rates["coldloop, frame + parse"]
+    for name, rate in rates.items():
+        text = "not there" if rate is None else f"{rate:>9,} lines/s {rate / first:7.2f}"
+        print(f"{name:<32}{text}")
+    print("live memory growth on MicroPython:", result["micropython_growth_bytes"], "bytes")
+    print("capture:", ", ".join(f"{value} {key}" for key, value in result["capture"].items()))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="NMEA: lines a second, ours and peers'.")
+    parser.add_argument("capture", nargs="?", type=Path)
+    parser.add_argument("--seconds", type=int, default=600, help="of each made dialect")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--python", default=sys.executable, help="interpreter with the peers")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.capture is not None:
+        stream = arguments.capture.read_bytes()
+    else:
+        seconds = arguments.seconds
+        stream = (
+            nmeastreams.capture(seconds=seconds)
+            + nmeastreams.capture("beidou-talker", seconds)
+            + nmeastreams.casic(seconds)
+            + nmeastreams.view_first(seconds)
+        )
+    with tempfile.NamedTemporaryFile(suffix=".nmea") as file:
+        file.write(stream)
+        file.flush()
+        result = measure(stream, Path(file.name), arguments.runs, arguments.python)
+    if arguments.json:
+        print(json.dumps(result))
+    else:
+        show(result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,400 @@
+"""One epoch of a receiver, decoded: what all sentences of one fix say together.
+
+An epoch is valid when everything that speaks of the fix agrees: RMC's status A and mode (A, D, F,
+P, R: not dead reckoning, manual or simulated), GGA's quality 1 to 5, GNS' modes, GLL, and not all
+GSA saying "no fix". One voice is enough, one voice against it is enough too. Why it is not valid,
+and what else is odd, stands in `flags`.
+
+Time is checked as far as one epoch and the one before it can tell: no such date or time is
+believed, RMC and ZDA must have the same date, dates before 2017 are 1024 weeks too early (GPS
+counts weeks in ten bits) and are put right and flagged, and time may not go back or step by more
+than a second against the monotonic clock. Whether to follow it is the clock's decision.
+
+The satellites are decoded only when somebody asks (`Epoch.sky`).
+"""
+
+from drivers.fixrules import FLOOR_US, VALID_MODES, ends_month, unrolled
+from protocols import calendar
+from protocols.nmea.measures import Dtm, Gbs, Gll, Gns, Gst, Vtg
+from protocols.nmea.notices import Notice
+from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, parse
+from protocols.nmea.sky import Sky
+from protocols.timing import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from drivers.bursts import Burst
+    from protocols.nmea.sentences import Sentence
+
+    Placed = Rmc | Gga | Gns | Gll
+
+_APART_E7 = 10_000  # 0.001 degrees: more than what fewer digits in one sentence explain
+_STEP_US = SECOND
+
+
+class Epoch:
+    """One epoch; None is "not said".
+
+    burst       the sentences themselves, occupancy of the line, arrival
+    utc_us      UTC microseconds since 1970 as the receiver says it, put right for a week rollover
+    leap        it is 23:59:60, and `utc_us` the next midnight's number
+    mono_us     monotonic microseconds of that instant (see `drivers.receiver`)
+    valid       a fix to trust, by what the receiver says
+    reasons     why it is not: "status", "mode", "quality", "fix" (GSA), "no fix" (nothing speaks of
+                one), "no position"
+    flags       the reasons and: "no time", "no date", "dates differ", "leap second", "week
+                rollover", "time back", "time step", "positions differ", "datum", "raim",
+                "antenna open", "antenna short", "jamming", "line saturated", "damaged",
+                "malformed", "lost"; `all_flags` adds "incomplete"
+    mode        1 no fix, 2 without and 3 with height
+    quality     GGA's
+    lat_e7, lon_e7   1e-7 degrees, alt_mm millimetres above mean sea level
+    speed_mmps, course_centi, hdop_centi
+    horizontal_mm, vertical_mm   the receiver's estimate of its error, one sigma
+    antenna     "ok", "open", "short": as last said
+    jamming     "ok", "warning", "critical": as last said
+    failed      the satellite that the receiver's own integrity check accuses, as sent
+    """
+
+    def __init__(self, burst: "Burst", number: int, decoder: "Decoder") -> None:
+        self.burst = burst
+        self.number = number
+        self.time_us = burst.time_us
+        self.mono_us = burst.mono_us
+        self.utc_us: int | None = None
+        self.leap = False
+        self.valid = False
+        self.reasons: tuple[str, ...] = ()
+        self.flags: tuple[str, ...] = ()
+        self.mode = 1
+        self.quality: int | None = None
+        self.lat_e7: int | None = None
+        self.lon_e7: int | None = None
+        self.alt_mm: int | None = None
+        self.speed_mmps: int | None = None
+        self.course_centi: int | None = None
+        self.hdop_centi: int | None = None
+        self.horizontal_mm: int | None = None
+        self.vertical_mm: int | None = None
+        self.antenna: str | None = None
+        self.jamming: str | None = None
+        self.failed: int | None = None
+        self.said_used: int | None = None
+        self.seen: list[Gsv | Gsa] = []
+        self._decoder = decoder
+        self._sky: Sky | None = None
+
+    @property
+    def sky(self) -> Sky:
+        """The satellites; decoded at the first call."""
+        if self._sky is None:
+            self._sky = self._decoder.look_up(self)
+        return self._sky
+
+    @property
+    def used(self) -> "int | None":
+        """Satellites in the fix: those that GSA names, else the number that GGA or GNS gives."""
+        return self.sky.used or self.said_used
+
+    @property
+    def visible(self) -> "int | None":
+        """Satellites in view, never fewer than used; None if nothing lists any."""
+        sky = self.sky
+        if not sky.has_view and not sky.satellites:
+            return None
+        return max(sky.visible, self.used or 0)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all satellites in view are listed."""
+        return self.sky.complete
+
+    def all_flags(self) -> "tuple[str, ...]":
+        """`flags`, and "incomplete" if satellites are missing from the list."""
+        missing = self.sky.has_view and not self.sky.complete
+        return self.flags + ("incomplete",) if missing else self.flags
+
+
+class _Parts:
+    """An epoch's sentences by kind, the first of each."""
+
+    def __init__(self) -> None:
+        self.rmc: Rmc | None = None
+        self.gga: Gga | None = None
+        self.gns: Gns | None = None
+        self.gll: Gll | None = None
+        self.zda: Zda | None = None
+        self.vtg: Vtg | None = None
+        self.gst: Gst | None = None
+        self.gbs: Gbs | None = None
+        self.dtm: Dtm | None = None
+        self.accuracy: Notice | None = None
+        self.malformed = 0
+
+    def file(self, sentence: "Sentence") -> None:
+        """Keep the first sentence of a kind."""
+        name = _SLOTS.get(sentence.kind)
+        if name is not None and getattr(self, name) is None:
+            setattr(self, name, sentence)
+
+
+_SLOTS = {
+    b"RMC": "rmc",
+    b"GGA": "gga",
+    b"GNS": "gns",
+    b"GLL": "gll",
+    b"ZDA": "zda",
+    b"VTG": "vtg",
+    b"GST": "gst",
+    b"GBS": "gbs",
+    b"DTM": "dtm",
+    b"PQTMEPE": "accuracy",
+}
+
+
+class Decoder:
+    """Makes epochs of bursts, and remembers what outlives one.
+
+    `vendor` names the maker (`protocols.nmea.satellites.VENDORS`); without it the decoder finds it
+    out where sentences tell. `floor_us`: no time before it is believed.
+
+    typed, unknown, malformed   sentences: with a meaning, of an unknown kind, with a bad field
+    """
+
+    def __init__(self, vendor: "str | None" = None, floor_us: int = FLOOR_US) -> None:
+        self.vendor = vendor
+        self.floor_us = floor_us
+        self.typed = 0
+        self.unknown = 0
+        self.malformed = 0
+        self.antenna: str | None = None
+        self.jamming: str | None = None
+        self._vendor_is_given = vendor is not None
+        self._count = 0
+        self._last: Epoch | None = None
+        self._sky: Sky | None = None
+        self._sky_number = -1
+
+    def decode(self, burst: "Burst") -> Epoch:
+        """Decode a burst. Bursts come in order; some may be left out."""
+        self._count += 1
+        epoch = Epoch(burst, self._count, self)
+        parts = _Parts()
+        for body in burst.bodies:
+            self._sort(body, parts, epoch)
+        epoch.antenna = self.antenna
+        epoch.jamming = self.jamming
+        _measure(epoch, parts)
+        epoch.reasons = _reasons(epoch, parts)
+        epoch.valid = not epoch.reasons
+        epoch.mode = _mode(epoch)
+        flags = list(epoch.reasons)
+        self._tell_time(epoch, parts, flags)
+        _warn(epoch, parts, flags)
+        epoch.flags = tuple(flags)
+        self._last = epoch
+        return epoch
+
+    def look_up(self, epoch: Epoch) -> Sky:
+        """Decode an epoch's satellites, going on where the epoch before left off."""
+        last = self._sky if self._sky_number == epoch.number - 1 else None
+        sky = Sky(
+            epoch.seen,
+            self.vendor,
+            last.open_sets if last else None,
+            last.views if last and epoch.burst.damaged else None,
+        )
+        if epoch.burst.lost and sky.has_view:
+            sky.complete = False
+        self._sky = sky
+        self._sky_number = epoch.number
+        return sky
+
+    def _sort(self, body: bytes, parts: _Parts, epoch: Epoch) -> None:
+        sentence, reason = parse(body)
+        if sentence is None:
+            if reason == "kind":
+                self.unknown += 1
+            else:
+                self.malformed += 1
+                parts.malformed += 1
+            return
+        self.typed += 1
+        if isinstance(sentence, (Gsv, Gsa)):
+            epoch.seen.append(sentence)
+            return
+        if isinstance(sentence, Notice):
+            self._hear(sentence)
+        parts.file(sentence)
+
+    def _hear(self, notice: Notice) -> None:
+        if notice.antenna is not None:
+            self.antenna = notice.antenna
+        if notice.jamming is not None:
+            self.jamming = notice.jamming
+        if notice.maker is not None and not self._vendor_is_given:
+            self.vendor = notice.maker
+
+    def _tell_time(self, epoch: Epoch, parts: _Parts, flags: "list[str]") -> None:
+        rmc_date = parts.rmc.date if parts.rmc else None
+        zda_date = parts.zda.date if parts.zda else None
+        date = rmc_date or zda_date
+        if epoch.time_us is None:
+            flags.append("no time")
+            return
+        if date is None:
+            flags.append("no date")
+            return
+        if rmc_date and zda_date and rmc_date != zda_date:
+            flags.append("dates differ")
+            return
+        if calendar.in_leap_second(epoch.time_us):
+            flags.append("leap second")
+            if not ends_month(date[0], date[1], date[2]):
+                return
+            epoch.leap = True
+        said = calendar.utc_from_civil(date[0], date[1], date[2], epoch.time_us)
+        epoch.utc_us = unrolled(said, self.floor_us)
+        if epoch.utc_us != said:
+            flags.append("week rollover")
+        self._compare(epoch, epoch.utc_us, flags)
+
+    def _compare(self, epoch: Epoch, utc_us: int, flags: "list[str]") -> None:
+        """Compare with the epoch before; over a leap second UTC's numbers stand still."""
+        last = self._last
+        if last is None or last.utc_us is None or last.leap:
+            return
+        if utc_us < last.utc_us:
+            flags.append("time back")
+        apart = utc_us - last.utc_us - (epoch.mono_us - last.mono_us)
+        if epoch.burst.timed_line and abs(apart) > _STEP_US and last.number == epoch.number - 1:
+            flags.append("time step")
+
+
+def _mode_speaks_against(letter: bytes) -> bool:
+    """Whether a mode is said and measures nothing; older receivers say none."""
+    return letter != b"" and letter not in VALID_MODES
+
+
+def _reasons(epoch: Epoch, parts: _Parts) -> "tuple[str, ...]":
+    rmc, gga, gns, gll = parts.rmc, parts.gga, parts.gns, parts.gll
+    reasons: list[str] = []
+    if not (rmc or gga or gns or gll):
+        return ("no fix",)
+    if (rmc and rmc.status != b"A") or (gll and gll.status != b"A"):
+        reasons.append("status")
+    bad_mode = (rmc and _mode_speaks_against(rmc.mode)) or (gll and _mode_speaks_against(gll.mode))
+    if bad_mode or (gns and not _gns_measures(gns.modes)):
+        reasons.append("mode")
+    if gga and not 1 <= (gga.quality or 0) <= 5:
+        reasons.append("quality")
+    if _gsa_fix(epoch) == 1:
+        reasons.append("fix")
+    if epoch.lat_e7 is None or epoch.lon_e7 is None:
+        reasons.append("no position")
+    return tuple(reasons)
+
+
+def _gns_measures(modes: bytes) -> bool:
+    """Whether at least one system measures and none is guessed, typed in or simulated."""
+    measured = False
+    for index in range(len(modes)):
+        letter = modes[index : index + 1]
+        if letter in VALID_MODES:
+            measured = True
+        elif letter != b"N":
+            return False
+    return measured
+
+
+def _gsa_fix(epoch: Epoch) -> int:
+    """The best fix that GSA says, 0 without one. Systems that are not used may say 1."""
+    best = 0
+    for sentence in epoch.seen:
+        if isinstance(sentence, Gsa):
+            said = sentence.body.split(b",", 3)[2]
+            if said in (b"1", b"2", b"3"):
+                best = max(best, int(said))
+    return best
+
+
+def _mode(epoch: Epoch) -> int:
+    if not epoch.valid:
+        return 1
+    return _gsa_fix(epoch) or (2 if epoch.alt_mm is None else 3)
+
+
+def _measure(epoch: Epoch, parts: _Parts) -> None:
+    """Copy what was measured; the sentence with the most to say counts."""
+    place: Placed | None = parts.gga or parts.gns or parts.rmc or parts.gll
+    for other in (parts.gns, parts.rmc, parts.gll):
+        if place is not None and place.lat_e7 is None and other is not None:
+            place = other
+    if place is not None:
+        epoch.lat_e7 = place.lat_e7
+        epoch.lon_e7 = place.lon_e7
+    high = parts.gga or parts.gns
+    if high is not None:
+        epoch.alt_mm = high.alt_mm
+        epoch.said_used = high.used
+        epoch.hdop_centi = high.hdop_centi
+    if parts.gga is not None:
+        epoch.quality = parts.gga.quality
+    if parts.vtg is not None:
+        epoch.speed_mmps = parts.vtg.speed_mmps
+        epoch.course_centi = parts.vtg.course_centi
+    if parts.gst is not None and parts.gst.lat_mm is not None and parts.gst.lon_mm is not None:
+        epoch.horizontal_mm = _root(parts.gst.lat_mm**2 + parts.gst.lon_mm**2)
+        epoch.vertical_mm = parts.gst.alt_mm
+    elif parts.accuracy is not None:
+        epoch.horizontal_mm = parts.accuracy.horizontal_mm
+        epoch.vertical_mm = parts.accuracy.vertical_mm
+    if parts.gbs is not None:
+        epoch.failed = parts.gbs.satellite
+
+
+def _root(square: int) -> int:
+    """The whole part of a square root, by Newton's method: no float, so all boards agree."""
+    if square <= 0:
+        return 0
+    guess = square
+    better = (square + 1) // 2
+    while better < guess:
+        guess = better
+        better = (guess + square // guess) // 2
+    return guess
+
+
+def _warn(epoch: Epoch, parts: _Parts, flags: "list[str]") -> None:
+    burst = epoch.burst
+    for name, raised in (
+        ("positions differ", _apart(parts)),
+        ("datum", parts.dtm is not None and parts.dtm.local not in (b"W84", b"")),
+        ("raim", epoch.failed is not None),
+        ("antenna open", epoch.antenna == "open"),
+        ("antenna short", epoch.antenna == "short"),
+        ("jamming", epoch.jamming in ("warning", "critical")),
+        ("line saturated", burst.saturated),
+        ("damaged", burst.damaged > 0),
+        ("malformed", parts.malformed > 0),
+        ("lost", burst.lost > 0),
+    ):
+        if raised:
+            flags.append(name)
+
+
+def _apart(parts: _Parts) -> bool:
+    """Whether two sentences of one fix name places that are not the same."""
+    first: Placed | None = None
+    other: Placed | None
+    for other in (parts.gga, parts.gns, parts.rmc, parts.gll):
+        if other is None or other.lat_e7 is None or other.lon_e7 is None:
+            continue
+        if first is None:
+            first = other
+        elif (
+            abs(other.lat_e7 - (first.lat_e7 or 0)) > _APART_E7
+            or abs(other.lon_e7 - (first.lon_e7 or 0)) > _APART_E7
+        ):
+            return True
+    return False

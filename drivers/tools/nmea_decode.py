@@ -1,0 +1,215 @@
+"""`coldloop nmea decode`: what a receiver says, one line an epoch, and what was wrong with it."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from drivers.epoch import Epoch
+from drivers.errors import DriverError
+from drivers.receiver import Receiver
+from drivers.tools import source
+from protocols import calendar
+from protocols.nmea.satellites import VENDORS
+from protocols.nmea.sky import Satellite
+
+EXAMPLE = "coldloop nmea decode /dev/ttyUSB0 --seconds 10"
+
+_KEEP = 4096  # more epochs than one chunk can close
+_MODES = {1: "no fix", 2: "2D", 3: "3D"}
+_ANY_BAUD = 115_200  # of a file: the line's speed is not known and not used
+LETTERS = {
+    "GPS": "G",
+    "GLO": "R",
+    "GAL": "E",
+    "BDS": "C",
+    "QZS": "J",
+    "IRN": "I",
+    "SBAS": "S",
+}
+"""RINEX' letters of the systems."""
+
+
+def make_receiver(text: str, vendor: "str | None") -> Receiver:
+    """Return the receiver for what `text` names.
+
+    Raises:
+        AddressError: it looks like an address and is none.
+    """
+    address = None if text == "-" else source.port_address(text)
+    if address is None:
+        return Receiver(0, _ANY_BAUD, keep=_KEEP, vendor=vendor, timed=False)
+    return Receiver(0, address.baud, address.bits_per_char, keep=_KEEP, vendor=vendor)
+
+
+def epochs(receiver: Receiver, chunks: source.Chunks) -> Iterator[Epoch]:
+    """Yield the epochs of a stream as they close; the last one at its end or at SIGINT."""
+    try:
+        for data, now in chunks:
+            receiver.receive(data, now)
+            yield from receiver.epochs(now)
+    except KeyboardInterrupt:
+        pass
+    yield from receiver.finish()
+
+
+def utc_text(epoch: Epoch) -> "str | None":
+    """The epoch's UTC as ISO 8601, None if it is not known."""
+    return None if epoch.utc_us is None else calendar.iso8601(epoch.utc_us, epoch.leap)
+
+
+def record(epoch: Epoch) -> "dict[str, Any]":
+    """An epoch as the object that `--json` prints. Without a valid fix there is no position."""
+    valid = epoch.valid
+    return {
+        "utc": utc_text(epoch),
+        "valid": valid,
+        "mode": epoch.mode,
+        "quality": epoch.quality,
+        "lat": _scaled(epoch.lat_e7 if valid else None, 10_000_000),
+        "lon": _scaled(epoch.lon_e7 if valid else None, 10_000_000),
+        "alt_m": _scaled(epoch.alt_mm if valid else None, 1000),
+        "used": epoch.used,
+        "visible": epoch.visible,
+        "complete": epoch.complete,
+        "satellites": [_satellite(satellite) for satellite in epoch.sky.satellites],
+        "antenna": epoch.antenna,
+        "jamming": epoch.jamming,
+        "flags": list(epoch.all_flags()),
+    }
+
+
+def _scaled(value: "int | None", scale: int) -> "float | None":
+    return None if value is None else value / scale
+
+
+def _satellite(satellite: Satellite) -> "dict[str, Any]":
+    return {
+        "gnss": satellite.gnss,
+        "sv": satellite.sv,
+        "elevation": satellite.elevation,
+        "azimuth": satellite.azimuth,
+        "used": satellite.used,
+        "signals": [
+            {"id": number, "name": name, "cn0": cn0} for number, name, cn0 in satellite.signals
+        ],
+    }
+
+
+def summary(receiver: Receiver, count: int) -> "dict[str, int]":
+    """What the whole stream held.
+
+    `bad_checksum` counts a sentence with a byte that cannot be in one, too; a maker's sentence of
+    a known kind with a bad field is neither `typed` nor `unknown`.
+    """
+    framer, decoder = receiver.framer, receiver.decoder
+    return {
+        "sentences": framer.sentences,
+        "typed": decoder.typed,
+        "bad_checksum": framer.bad_checksum + framer.unprintable,
+        "no_checksum": framer.no_checksum,
+        "unknown": decoder.unknown,
+        "skipped_bytes": framer.skipped_bytes,
+        "epochs": count,
+    }
+
+
+def name_of(satellite: Satellite) -> str:
+    """RINEX' name, such as C06; `R??` where the receiver does not say which."""
+    number = "??" if satellite.sv is None else f"{satellite.sv:02d}"
+    return LETTERS[satellite.gnss] + number
+
+
+def _line(epoch: Epoch) -> str:
+    """An epoch as one line for people."""
+    parts = [utc_text(epoch) or "time unknown".ljust(24), f"{_MODES[epoch.mode]:<6}"]
+    if epoch.valid and epoch.lat_e7 is not None and epoch.lon_e7 is not None:
+        parts.append(f"{epoch.lat_e7 / 1e7:.7f} {epoch.lon_e7 / 1e7:.7f}")
+        if epoch.alt_mm is not None:
+            parts.append(f"{epoch.alt_mm / 1000:.1f} m")
+    of = "?" if epoch.visible is None else epoch.visible
+    parts.append(f"{'?' if epoch.used is None else epoch.used} of {of} satellites used")
+    best = sorted(epoch.sky.satellites, key=lambda s: -(s.cn0 or 0))[:4]
+    strong = " ".join(f"{name_of(s)}:{s.cn0}" for s in best if s.cn0)
+    if strong:
+        parts.append(strong)
+    if epoch.antenna is not None:
+        parts.append(f"antenna {epoch.antenna}")
+    flags = epoch.all_flags()
+    return "  ".join(parts) + (f"  [{', '.join(flags)}]" if flags else "")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `coldloop nmea decode`."""
+    parser.add_argument(
+        "source",
+        nargs="?",
+        default="-",
+        metavar="FILE|-|PORT",
+        help="a capture, standard input (the default), or a port such as "
+        "serial:/dev/ttyUSB0?baud=115200",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object an epoch")
+    add_common(parser)
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add what decode and monitor share."""
+    parser.add_argument(
+        "--vendor",
+        choices=VENDORS,
+        help="who made the receiver, where its numbers mean something of their own",
+    )
+    parser.add_argument(
+        "--seconds", type=_seconds, metavar="N", help="of a port: end after N seconds"
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return seconds
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run `coldloop nmea decode`."""
+    return decode(
+        arguments.source,
+        as_json=arguments.json,
+        vendor=arguments.vendor,
+        seconds=arguments.seconds,
+    )
+
+
+def decode(
+    text: str, *, as_json: bool = False, vendor: "str | None" = None, seconds: "float | None" = None
+) -> int:
+    """Print every epoch of `text` and the summary; 1 if there was no sentence at all, 2 if it
+    cannot be read.
+    """
+    count = 0
+    try:
+        receiver = make_receiver(text, vendor)
+        for epoch in epochs(receiver, source.chunks(text, seconds)):
+            count += 1
+            line = json.dumps(record(epoch)) if as_json else _line(epoch)
+            print(line, flush=receiver.timed)
+    except DriverError as error:
+        print(f"coldloop nmea decode: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"coldloop nmea decode: {text}: {error.strerror}", file=sys.stderr)
+        return 2
+    totals = summary(receiver, count)
+    if as_json:
+        print(json.dumps({"summary": totals}))
+    else:
+        print(", ".join(f"{value} {key.replace('_', ' ')}" for key, value in totals.items()))
+    if not totals["sentences"]:
+        print(f"coldloop nmea decode: {text}: no sentence with a checksum in it", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,130 @@
+"""`coldloop nmea monitor`: a live sky on the terminal.
+
+Drawn anew with each epoch: fix, time error, satellites with bars of C/N0, what is wrong. On
+anything but a terminal the pictures follow one another.
+"""
+
+import argparse
+import sys
+import time
+
+from drivers.epoch import Epoch
+from drivers.errors import DriverError
+from drivers.receiver import Receiver
+from drivers.tools import nmea_decode, source
+from protocols.nmea.sky import Satellite
+from protocols.timing import SECOND
+
+EXAMPLE = "coldloop nmea monitor serial:/dev/ttyUSB0?baud=115200"
+_HOME = "\x1b[H"
+_CLEAR_LINE = "\x1b[K"
+_CLEAR_BELOW = "\x1b[J"
+_CLEAR_ALL = "\x1b[2J"
+_BAR_FROM = 10  # dBHz at the left end of a bar
+_BAR_TO = 55
+_MODES = {1: "no fix", 2: "2D fix", 3: "3D fix"}
+
+
+def time_error_us(epoch: Epoch) -> "int | None":
+    """System clock less receiver, in microseconds; None without a valid epoch with a time."""
+    if epoch.utc_us is None or not epoch.valid:
+        return None
+    ago = source.now_us() - epoch.mono_us
+    return time.time_ns() // 1000 - ago - epoch.utc_us
+
+
+def picture(epoch: Epoch, receiver: Receiver, error_us: "int | None") -> "list[str]":
+    """The lines of one picture."""
+    lines = [_fix_line(epoch), _time_line(epoch, error_us), _line_line(epoch, receiver), ""]
+    lines += [_bar(satellite) for satellite in sorted(epoch.sky.satellites, key=_order)]
+    flags = epoch.all_flags()
+    lines += ["", f"verdicts   {', '.join(flags) if flags else 'nothing is wrong'}"]
+    return lines
+
+
+def _fix_line(epoch: Epoch) -> str:
+    text = f"fix        {_MODES[epoch.mode]}"
+    if epoch.valid and epoch.lat_e7 is not None and epoch.lon_e7 is not None:
+        text += f"  {epoch.lat_e7 / 1e7:.7f} {epoch.lon_e7 / 1e7:.7f}"
+        if epoch.alt_mm is not None:
+            text += f"  {epoch.alt_mm / 1000:.1f} m"
+        if epoch.horizontal_mm is not None:
+            text += f"  +-{epoch.horizontal_mm / 1000:.2f} m"
+    used, visible = epoch.used, epoch.visible
+    whole = "" if epoch.complete else ", list incomplete"
+    return text + f"  {used if used is not None else '?'} of {visible or '?'} used{whole}"
+
+
+def _time_line(epoch: Epoch, error_us: "int | None") -> str:
+    text = f"time       {nmea_decode.utc_text(epoch) or 'unknown'}"
+    if error_us is None:
+        return text
+    return text + f"  system clock {error_us / SECOND:+.3f} s, receiver's latency included"
+
+
+def _line_line(epoch: Epoch, receiver: Receiver) -> str:
+    load = epoch.burst.permille
+    text = f"line       {'?' if load is None else load // 10} % full"
+    text += f"  {receiver.framer.sentences} sentences, {receiver.framer.bad_checksum} bad"
+    return text + f"  antenna {epoch.antenna or '?'}  jamming {epoch.jamming or '?'}"
+
+
+def _order(satellite: Satellite) -> "tuple[int, int]":
+    return (list(nmea_decode.LETTERS).index(satellite.gnss), satellite.sv or 0)
+
+
+def _bar(satellite: Satellite) -> str:
+    """One satellite: name, used, where, strongest signal as a bar, all signals."""
+    strongest = satellite.cn0
+    length = max(0, min(strongest or 0, _BAR_TO) - _BAR_FROM)
+    where = "".join(
+        "   ?" if angle is None else f"{angle:>4}"
+        for angle in (satellite.elevation, satellite.azimuth)
+    )
+    signals = " ".join(f"{name or number or '-'}:{cn0}" for number, name, cn0 in satellite.signals)
+    mark = "*" if satellite.used else " "
+    bar = "#" * length
+    return f"{nmea_decode.name_of(satellite)} {mark}{where}  {bar:<{_BAR_TO - _BAR_FROM}} {signals}"
+
+
+def _draw(lines: "list[str]", first: bool) -> None:
+    if not sys.stdout.isatty():
+        print("\n".join(lines) + "\n", flush=True)
+        return
+    body = "".join(line + _CLEAR_LINE + "\n" for line in lines)
+    print((_CLEAR_ALL if first else "") + _HOME + body + _CLEAR_BELOW, end="", flush=True)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `coldloop nmea monitor`."""
+    parser.add_argument("port", metavar="PORT", help="a device, or an address of a port")
+    nmea_decode.add_common(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run `coldloop nmea monitor`."""
+    return monitor(arguments.port, vendor=arguments.vendor, seconds=arguments.seconds)
+
+
+def monitor(text: str, *, vendor: "str | None" = None, seconds: "float | None" = None) -> int:
+    """Watch a port until SIGINT or `seconds`; 1 if it gave no sentence, 2 if it cannot be used."""
+    try:
+        if source.port_address(text) is None:
+            print(
+                f"coldloop nmea monitor: {text}: no port; name one such as /dev/ttyUSB0 or "
+                "serial:/dev/ttyUSB0?baud=115200",
+                file=sys.stderr,
+            )
+            return 2
+        receiver = nmea_decode.make_receiver(text, vendor)
+        first = True
+        for epoch in nmea_decode.epochs(receiver, source.chunks(text, seconds)):
+            _draw(picture(epoch, receiver, time_error_us(epoch)), first)
+            first = False
+    except DriverError as error:
+        print(f"coldloop nmea monitor: {error}", file=sys.stderr)
+        return 2
+    if not receiver.framer.sentences:
+        print(f"coldloop nmea monitor: {text}: nothing heard; right baud rate?", file=sys.stderr)
+        return 1
+    return 0

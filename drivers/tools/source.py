@@ -1,0 +1,90 @@
+"""Where a probe's bytes come from: a file, standard input or a port, in one shape.
+
+`chunks` yields (bytes, monotonic microseconds of the last of them). A file has no times: 0 each. An
+idle port yields (b"", now) ten times a second, so that whoever listens notices silence.
+"""
+
+import os
+import select
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from drivers.address import KINDS, Address, parse
+from drivers.errors import PortError
+from drivers.ports import cpython_serial, cpython_tcp
+
+if TYPE_CHECKING:
+    from drivers.ports.base import Opener
+
+CHUNK = 4096
+_TURN_S = 0.1
+_OPENERS: "dict[str, Opener]" = {
+    "serial": cpython_serial.open_port,
+    "tcp": cpython_tcp.open_port,
+    "tls": cpython_tcp.open_port,
+}
+
+Chunks = Iterator["tuple[bytes, int]"]
+
+
+def now_us() -> int:
+    """Return monotonic microseconds."""
+    return time.monotonic_ns() // 1000
+
+
+def port_address(text: str) -> "Address | None":
+    """The port that a word names: an address, or a device's path at 9600 baud; None for a file.
+
+    Raises:
+        AddressError: it looks like an address and is none.
+    """
+    if text.split(":", 1)[0] in KINDS and ":" in text:
+        return parse(text)
+    try:
+        is_device = stat.S_ISCHR(os.stat(text).st_mode)
+    except OSError:
+        return None
+    return parse(f"serial:{text}") if is_device and text != os.devnull else None
+
+
+def chunks(text: str, seconds: "float | None" = None) -> Chunks:
+    """Yield what a file, `-` or a port has; a port ends after `seconds`, or never.
+
+    Raises:
+        AddressError: a word that looks like an address and is none.
+        PortError: a port that cannot be used.
+        OSError: a file that cannot be read.
+    """
+    address = None if text == "-" else port_address(text)
+    if address is not None:
+        yield from _from_port(address, seconds)
+    elif text == "-":
+        while data := os.read(sys.stdin.fileno(), CHUNK):
+            yield data, 0
+    else:
+        with open(text, "rb") as file:
+            while data := file.read(CHUNK):
+                yield data, 0
+
+
+def _from_port(address: Address, seconds: "float | None") -> Chunks:
+    opener = _OPENERS.get(address.kind)
+    if opener is None:
+        raise PortError(f"{address}: a {address.kind} port gives no sentences; name a serial one")
+    port = opener(address, lambda: None)
+    end = None if seconds is None else time.monotonic() + seconds
+    try:
+        while not port.finish():
+            time.sleep(0.01)
+        while end is None or time.monotonic() < end:
+            if port.pollable is not None:
+                select.select([int(str(port.pollable))], [], [], _TURN_S)
+            data = port.read()
+            if data is None:
+                return
+            yield data, now_us()
+    finally:
+        port.close()

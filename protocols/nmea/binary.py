@@ -1,0 +1,156 @@
+"""Binary frames that receivers mix with their sentences: CASIC, UBX and RTCM 3, stepped over.
+
+Not a decoder: it tells whole frames from noise by their length and checksum, so that a `$` inside
+one is no broken sentence and its bytes are no loss. What is in them stays unread.
+
+    CASIC   BA CE, length (2, little-endian), class, id, payload, sum of 32-bit words (4)
+    UBX     B5 62, class, id, length (2, little-endian), payload, Fletcher-8 (2)
+    RTCM 3  D3, six zero bits and length (10 bits), payload, CRC-24Q (3)
+
+Sources: CASIC receiver protocol specification (Zhongke Microelectronics); u-blox M8 protocol
+specification, 32.4; RTCM 10403.3, 4.2 (the CRC's polynomial is Qualcomm's, 0x1864CFB).
+"""
+
+_SYNC_BYTES = (b"\xb5", b"\xba", b"\xd3")
+_LONGEST = {b"\xb5": 4096, b"\xba": 2048, b"\xd3": 1023}
+"""Longest payload taken for one, by first byte; more is noise that looks like a head."""
+
+_CRC_BIT = 0x1000000
+_CRC_POLYNOMIAL = 0x1864CFB
+
+
+def ubx_checksum(content: bytes) -> int:
+    """Fletcher-8 over class, id, length and payload: first sum low, second high."""
+    first = second = 0
+    for byte in content:
+        first = (first + byte) & 0xFF
+        second = (second + first) & 0xFF
+    return first | second << 8
+
+
+def casic_checksum(content: bytes) -> int:
+    """Sum, modulo 2**32, of the 32-bit words of length, class, id and payload.
+
+    The head makes a word of its own: id, class, length, from the high byte down. A last word that
+    is not full is filled up with zeros.
+    """
+    total = (content[3] << 24) + (content[2] << 16) + int.from_bytes(content[:2], "little")
+    for at in range(4, len(content), 4):
+        total += int.from_bytes(content[at : at + 4], "little")
+    return total & 0xFFFFFFFF
+
+
+def crc24q(content: bytes) -> int:
+    """CRC-24Q over the whole frame but its last three bytes."""
+    crc = 0
+    for byte in content:
+        crc ^= byte << 16
+        for _ in range(8):
+            crc <<= 1
+            if crc & _CRC_BIT:
+                crc ^= _CRC_POLYNOMIAL
+    return crc
+
+
+def length_of(data: bytes, at: int) -> int:
+    """The length of the frame whose head begins at `at`: 0 if it is none, -1 if more is needed."""
+    first = data[at : at + 1]
+    head = data[at + 1 : at + 6]
+    if not head:
+        return -1
+    if first == b"\xd3":
+        if head[0] > 3:
+            return 0
+        return 6 + (head[0] << 8) + head[1] if len(head) > 1 else -1
+    if head[:1] != (b"\x62" if first == b"\xb5" else b"\xce"):
+        return 0
+    if len(head) < 5:
+        return -1
+    size = head[3] | head[4] << 8 if first == b"\xb5" else head[1] | head[2] << 8
+    if size > _LONGEST[first]:
+        return 0
+    return size + (8 if first == b"\xb5" else 10)
+
+
+def is_sound(frame: bytes) -> bool:
+    """Whether the checksum of a frame of the right length is right."""
+    first = frame[:1]
+    if first == b"\xd3":
+        return crc24q(frame[:-3]) == int.from_bytes(frame[-3:], "big")
+    if first == b"\xb5":
+        return ubx_checksum(frame[2:-2]) == int.from_bytes(frame[-2:], "little")
+    return casic_checksum(frame[2:-4]) == int.from_bytes(frame[-4:], "little")
+
+
+def holds_sync(data: bytes) -> bool:
+    """Whether a frame could begin in `data`."""
+    return b"\xb5" in data or b"\xba" in data or b"\xd3" in data
+
+
+def plain_count(data: bytes) -> int:
+    """How many bytes of `data` are no line ends."""
+    return len(data) - data.count(b"\r") - data.count(b"\n")
+
+
+class Stepper:
+    """Takes the bytes between sentences in order; counts the frames and their bytes.
+
+    frames   whole frames with a right checksum, by name: `casic`, `ubx`, `rtcm`
+    octets   the bytes in them
+    held     the frame that has begun and is not complete, 4104 bytes at most; else empty
+    """
+
+    __slots__ = ("casic", "held", "octets", "rtcm", "ubx")
+
+    def __init__(self) -> None:
+        self.casic = 0
+        self.ubx = 0
+        self.rtcm = 0
+        self.octets = 0
+        self.held = b""
+
+    def feed(self, gap: bytes) -> int:
+        """Take bytes; return how many, line ends left out, turned out to be in no frame."""
+        data = self.held + gap if self.held else gap
+        self.held = b""
+        loose = at = 0
+        while True:
+            first = _first_sync(data, at)
+            if first < 0:
+                return loose + plain_count(data[at:])
+            loose += plain_count(data[at:first])
+            size = length_of(data, first)
+            if size < 0 or first + size > len(data):
+                self.held = data[first:]
+                return loose
+            if size and is_sound(data[first : first + size]):
+                self._count(data[first], size)
+                at = first + size
+            else:
+                loose += 1
+                at = first + 1
+
+    def end(self) -> int:
+        """Give up the unfinished frame; return how many of its bytes were in none."""
+        held = self.held
+        self.held = b""
+        return plain_count(held)
+
+    def _count(self, first: int, size: int) -> None:
+        self.octets += size
+        if first == 0xB5:
+            self.ubx += 1
+        elif first == 0xBA:
+            self.casic += 1
+        else:
+            self.rtcm += 1
+
+
+def _first_sync(data: bytes, at: int) -> int:
+    """Index of the first byte from `at` on that may begin a frame, -1 if there is none."""
+    best = -1
+    for sync in _SYNC_BYTES:
+        found = data.find(sync, at)
+        if found >= 0 and (best < 0 or found < best):
+            best = found
+    return best

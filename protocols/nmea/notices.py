@@ -1,0 +1,208 @@
+"""What a receiver says of itself: TXT and the makers' own sentences.
+
+Antenna, interference, identity, accuracy and replies to commands come in as many shapes as there
+are makers. One class, `Notice`, holds what could be read; a table leads from the sentence's tag
+to the function that reads it. Known makers' sentences that say nothing of that are notices too,
+with their fields as they are.
+
+    antenna   "ok", "open" or "short"; None if it says nothing
+    jamming   "ok", "warning" or "critical" (ST: "warning" while a notch filter is locked)
+
+Sources: CASIC protocol specification (PCAS, TXT); u-blox M8 protocol specification (ANTSTATUS);
+Quectel LC29H, LC76G and LC02H protocol specifications (PQTM, PAIR: 0 unknown, 1 good, 2 warning
+or open, 3 critical or short); ST Teseo-LIV3F software manual (PSTM: 0 good, 1 open, 2 short);
+Trimble Copernicus II manual (PTNLRBA: 1 = known, then 0 good, 1 open, 2 short); Unicore UM980
+commands manual. The fields of Furuno's PERDCRJ are not public: it is named and kept, not read.
+"""
+
+from protocols.errors import DecodeError
+from protocols.nmea import fields
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAKERS = {
+    b"PCAS": "casic",
+    b"PQTM": "quectel",
+    b"PAIR": "quectel",
+    b"PSTM": "st",
+    b"PTNL": "trimble",
+    b"PERD": "furuno",
+    b"PFEC": "furuno",
+    b"PUBX": "ublox",
+}
+_IDENTITIES = (
+    (b"URANUS", "casic"),
+    (b"IC=AT", "casic"),
+    (b"MO=G", "casic"),
+    (b"U-BLOX", "ublox"),
+    (b"HW UBX", "ublox"),
+    (b"ALLYSTAR", "allystar"),
+    (b"HD8", "allystar"),
+)
+_ANTENNA_WORDS = ((b"SHORT", "short"), (b"OPEN", "open"), (b"OK", "ok"))
+_GOOD_OPEN_SHORT = (b"0", b"1", b"2")
+_ANTENNA = ("ok", "open", "short")
+_LEVELS = (None, "ok", "warning", "critical")
+
+
+class Notice:
+    """One such sentence.
+
+    tag        its first field without the `$`, such as b"GPTXT" or b"PQTMEPE"
+    maker      a key of the vendor tables, None if it does not tell
+    antenna, jamming   see the module
+    text       TXT's text, all of it; for others the fields after the tag
+    severity   TXT's third field (u-blox, CASIC: 0 error, 1 warning, 2 notice, 7 user); None else
+    reply      (command, done) if it answers one
+    horizontal_mm, vertical_mm   estimated errors, or None
+    """
+
+    __slots__ = (
+        "antenna",
+        "horizontal_mm",
+        "jamming",
+        "maker",
+        "reply",
+        "severity",
+        "tag",
+        "text",
+        "vertical_mm",
+    )
+
+    def __init__(self, tag: bytes, text: bytes, maker: "str | None") -> None:
+        self.tag = tag
+        self.text = text
+        self.maker = maker
+        self.antenna: str | None = None
+        self.jamming: str | None = None
+        self.severity: int | None = None
+        self.reply: tuple[bytes, bool] | None = None
+        self.horizontal_mm: int | None = None
+        self.vertical_mm: int | None = None
+
+    @property
+    def talker(self) -> bytes:
+        """The two letters of a TXT's talker; others begin with P or are Unicore's replies."""
+        return self.tag[:2]
+
+    @property
+    def kind(self) -> bytes:
+        """`TXT`, or the whole tag of a maker's own sentence."""
+        return b"TXT" if self.tag[2:] == b"TXT" else self.tag
+
+
+def txt(body: bytes) -> Notice:
+    """TXT: total, number, severity and the text, which may hold commas."""
+    f = body.split(b",", 4)
+    if len(f) != 5:
+        raise DecodeError("fields")
+    upper = f[4].upper()
+    maker = None
+    for word, name in _IDENTITIES:
+        if word in upper:
+            maker = name
+    notice = Notice(f[0], f[4], maker)
+    notice.severity = fields.natural(f[3], 2, "severity")
+    if b"ANTENNA" in upper or b"ANTSTATUS" in upper:
+        notice.antenna = _antenna_word(upper)
+    return notice
+
+
+def _antenna_word(upper: bytes) -> "str | None":
+    """The state that a text names, whether after a space, `=` or `_`."""
+    for word, state in _ANTENNA_WORDS:
+        if word in upper:
+            return state
+    return None
+
+
+def own(body: bytes) -> "Notice | None":
+    """A maker's own sentence; None for a maker that is not in the table."""
+    tag, _, text = body.partition(b",")
+    if tag == b"command":
+        return _unicore_reply(text)
+    maker = MAKERS.get(tag[:4])
+    if maker is None:
+        return None
+    notice = Notice(tag, text, maker)
+    read = _READERS.get(tag)
+    if read is not None:
+        read(notice, text.split(b","))
+    return notice
+
+
+def _unicore_reply(text: bytes) -> Notice:
+    """`GPRMC 1,response: OK`: the command may hold commas, the response may not."""
+    command, found, response = text.partition(b",response:")
+    if not found:
+        raise DecodeError("fields")
+    notice = Notice(b"command", text, "unicore")
+    notice.reply = (command, response.strip() == b"OK")
+    return notice
+
+
+def _level(f: "list[bytes]", at: int) -> "str | None":
+    """A state of 0 (unknown) to 3 in field `at`."""
+    if at < len(f) and len(f[at]) == 1 and f[at] in b"123":
+        return _LEVELS[int(f[at])]
+    return None
+
+
+def _quectel_antenna(notice: Notice, f: "list[bytes]") -> None:
+    level = _level(f, 1)
+    if level is not None:
+        notice.antenna = _ANTENNA[_LEVELS.index(level) - 1]
+    elif len(f) < 2 or not f[1].isdigit():
+        notice.antenna = _antenna_word(notice.text.upper())
+
+
+def _quectel_jamming(notice: Notice, f: "list[bytes]") -> None:
+    notice.jamming = _level(f, 1)
+
+
+def _airoha_jamming(notice: Notice, f: "list[bytes]") -> None:
+    notice.jamming = _level(f, 0)
+
+
+def _airoha_reply(notice: Notice, f: "list[bytes]") -> None:
+    if len(f) > 1:
+        notice.reply = (f[0], f[1] == b"0")
+
+
+def _quectel_accuracy(notice: Notice, f: "list[bytes]") -> None:
+    if len(f) < 6:
+        raise DecodeError("fields")
+    notice.vertical_mm = fields.decimal(f[3], 3, "error")
+    notice.horizontal_mm = fields.decimal(f[4], 3, "error")
+
+
+def _st_antenna(notice: Notice, f: "list[bytes]") -> None:
+    if f[0] in _GOOD_OPEN_SHORT:
+        notice.antenna = _ANTENNA[int(f[0])]
+
+
+def _st_notch(notice: Notice, f: "list[bytes]") -> None:
+    """Five fields for GPS and, maybe, five for GLONASS; the second says that the notch is on."""
+    locked = [f[at] for at in (1, 6) if at < len(f)]
+    if locked:
+        notice.jamming = "warning" if b"1" in locked else "ok"
+
+
+def _trimble_antenna(notice: Notice, f: "list[bytes]") -> None:
+    if len(f) == 2 and f[0] == b"1" and f[1] in _GOOD_OPEN_SHORT:
+        notice.antenna = _ANTENNA[int(f[1])]
+
+
+_READERS: "dict[bytes, Callable[[Notice, list[bytes]], None]]" = {
+    b"PQTMANTENNASTATUS": _quectel_antenna,
+    b"PQTMJAMMINGSTATUS": _quectel_jamming,
+    b"PQTMEPE": _quectel_accuracy,
+    b"PAIRSPF": _airoha_jamming,
+    b"PAIRSPF5": _airoha_jamming,
+    b"PAIR001": _airoha_reply,
+    b"PSTMANTENNASTATUS": _st_antenna,
+    b"PSTMNOTCHSTATUS": _st_notch,
+    b"PTNLRBA": _trimble_antenna,
+}
