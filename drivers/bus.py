@@ -150,8 +150,7 @@ class Bus:
         self._quiet_at = 0  # t3.5 after the last byte
         self._free_at = 0  # the same, and what has to be drained
         self._silence = self._gap
-        self._patience = NEVER
-        self._urgent_patience = NEVER
+        self._patience = self._urgent_patience = NEVER
         self._probe_from = 0
         self._wake_at = NEVER
         self._results: list[Result] = []
