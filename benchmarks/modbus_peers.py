@@ -114,8 +114,9 @@ def _script(
     if not fault.startswith("late"):
         return script
     late = [(1_500, old) for old in owed]
-    if not (heard == FAULTY + 1 and fault == "late, twice"):
-        owed.clear()
+    if fault == "late, twice":
+        late += [(9_500, old) for old in owed]
+    owed.clear()
     if heard == FAULTY:
         owed.append(slave.good(frame))
         script = []

@@ -17,6 +17,7 @@ repo=$(cd "$(dirname "$0")/.." && pwd -P)
 suite=${SUITE:-trixie}
 root=${1:-$(mktemp -d)}
 mkdir -p "$root"
+chmod 755 "$root" # mktemp's 0700 would shut out every program that gives up root, as mosquitto does
 [ -z "$(ls -A "$root")" ] || { echo "bare-root: $root is not empty" >&2; exit 2; }
 started=$(date +%s)
 say() { echo "bare-root: $* ($(($(date +%s) - started)) s)"; }

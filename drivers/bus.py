@@ -76,6 +76,7 @@ _BUSY_US = 50 * MILLISECOND
 _PROBE_SHARE = 25  # one part in so many of the time
 _PROBE_OVERDUE_US = 7 * SECOND
 _PACED_AFTER = 8
+_LONGEST = 256  # bytes of the longest frame
 _COPY_US = 5 * MILLISECOND
 _STREAM_SILENT = 2 * DEAD_AFTER
 
@@ -133,6 +134,7 @@ class Bus:
         self._gap = self.wire.gap_us
         self._drain = max(drain_us, self._gap) if self.serial else 0
         self._copy = min(self._drain, max(_COPY_US, self.wire.chars_us(16)))
+        self._mismatches = 0
         self._health: dict[int, Health] = {}
         self._dead: list[int] = []
         self._shadows = Shadows(late_us)
@@ -148,8 +150,7 @@ class Bus:
         self._quiet_at = 0  # t3.5 after the last byte
         self._free_at = 0  # the same, and what has to be drained
         self._silence = self._gap
-        self._patience = NEVER
-        self._urgent_patience = NEVER
+        self._patience = self._urgent_patience = NEVER
         self._probe_from = 0
         self._wake_at = NEVER
         self._results: list[Result] = []
@@ -377,7 +378,10 @@ class Bus:
 
     def _gives_way(self, now: int) -> bool:
         """Let another master have the reply to what it has just asked."""
+        late = self.client.late
         heard = self.client.open_request()
+        if self.client.late != late:
+            self._shadows.seen(self._second_copy(now))
         if heard is None:
             return False
         self._shadows.cast(heard[0], heard[1], now)
@@ -394,6 +398,7 @@ class Bus:
         if client.repeater and self.serial:
             self.health(client.repeater).stutters = True
             client.repeater = 0
+        self._mismatches = client.mismatches
         self._out.append((self.port, "write", frame))
         self._job = job
         self._sent = now
@@ -420,14 +425,12 @@ class Bus:
         """Take the first job that may go; None (and a later deadline) if there is none."""
         queue = self._urgent or self._queue
         shadows = self._shadows
-        if (
-            queue
-            and not queue[0].after
-            and (queue is self._urgent or not (shadows.late or shadows.until(queue[0], now)))
-        ):
-            return queue.pop(0)
         if not queue:
             return self._next_probe(now)
+        first = queue[0]
+        held = first.after or (not first.level and (shadows.late or shadows.until(first, now)))
+        if not held:
+            return queue.pop(0)
         if shadows.late:
             shadows.prune(now)
         return self._first_free(now)
@@ -498,6 +501,8 @@ class Bus:
         self._job = None
         if self._shadows.late and status == GOOD and not job.unsure:
             self._shadows.answered(job, self._due_all, job.first)
+            if self.client.mismatches != self._mismatches:
+                self._shadows.seen(self._second_copy(now), job.unit)
         if self.serial and status == GOOD:
             self._expect_copy(job, now)
         if job.tag is None:
@@ -508,6 +513,10 @@ class Bus:
             status = UNSURE
         if not job.probe or status in (GOOD, EXCEPTION):
             self._results.append(Result(job.tag, job.unit, status, code, values, now, reason))
+
+    def _second_copy(self, now: int) -> int:
+        """When a late reply that has just come would have come once more."""
+        return now + self.wire.chars_us(_LONGEST) + self._drain
 
     def _count(self, job: Job, status: str) -> None:
         if job.probe and status in (TIMEOUT, MISMATCH):

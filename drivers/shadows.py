@@ -127,6 +127,13 @@ class Shadows:
             elif first and shadow.head != head:
                 shadow.until = min(shadow.until, shadow.least)
 
+    def seen(self, until: int, unit: int = 0) -> None:
+        """A late reply has come, of `unit` if that is known: it may come a second time."""
+        for shadow in self.late:
+            if not unit or shadow.unit == unit:
+                shadow.least = max(shadow.least, until)
+                shadow.until = max(shadow.until, until)
+
     def until(self, job: "Request", now: int) -> int:
         """Until when `job` is held; 0 when it may go."""
         until = 0

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _SIGINT, _SIGTERM = 2, 15
 _SIGNALS = -1  # the "port number" under which the poller watches them
 _SCHEMA = "profile.schema.json"
+_THRESHOLD = 32768
+"""Bytes after which garbage is collected, at the least: often while code and configuration are
+loaded, to keep the live objects together; then it depends on the room that is left."""
 MAX_SLEEP = 60_000_000  # us: far less than half a turn of the shortest counter
 
 # The one clock of the process; on the unix port it shows what CLOCK_MONOTONIC shows.
@@ -152,6 +155,7 @@ def main(path: str) -> int:
 
     2 when the configuration is not good; then nothing has been started.
     """
+    gc.threshold(_THRESHOLD)  # type: ignore[attr-defined]
     from agent.config import forget_checks, load  # noqa: PLC0415 - a shell drives any agent
     from agent.configfile import parse  # noqa: PLC0415
     from agent.errors import ConfigError  # noqa: PLC0415
@@ -169,6 +173,9 @@ def main(path: str) -> int:
     from agent.agent import CONSOLE, Agent  # noqa: PLC0415 - now there is room for its code
 
     agent = Agent(config)
+    del text, raw, config
+    gc.collect()
+    gc.threshold(max(_THRESHOLD, gc.mem_free() // 4))  # type: ignore[attr-defined]
     agent.start(monotonic())
     run(agent, console=CONSOLE)
     return 0

@@ -537,3 +537,23 @@ def test_a_silent_or_torn_stream_is_closed():
     bus.receive(mbap(frame)[:9], 500)
     turn(bus)
     eq((bus.open, bus.closes, one(bus).status), (False, 1, "lost"))
+
+
+def test_a_late_reply_may_come_twice():
+    for idle in (False, True):
+        bus = opened()
+        bus.submit(5, READ, "gone", retries=0)
+        sent(bus)
+        turn(bus)
+        one(bus)
+        bus.submit(5, OTHER, "other")
+        if idle:
+            bus.receive(REPLY, bus.deadline() - 5_000)
+        now, frame = sent(bus)
+        eq(frame, sealed(b"\x05" + pdu.read_holding(99, 1)))
+        if not idle:
+            bus.receive(REPLY, now + 9_000)
+        bus.receive(sealed(b"\x05\x03\x02\x00\x63"), now + 15_000)
+        eq(bus.results(), [])
+        again, _ = sent(bus)
+        assert again >= now + DRAIN + len(REPLY) * CHAR, again - now
