@@ -72,9 +72,10 @@ class Source:
         self.fit: Fit | None = None
         self.convicted = False
         self.limit_ns = 10 * floor_ns
-        self.last_kept = 0
+        self.learned = 0
         self._agreed = 0
         self._noise = 0
+        self._reference: int | None = None
         self._tail = tail
         self._holdover = holdover
         self._checks = checks
@@ -99,7 +100,6 @@ class Source:
             if self.convicted and self._agreed < _AGREEING:
                 return 0  # it may only be crossing the line
         self.convicted = False
-        self.last_kept = block[0]
         if self.line.keep(block) and len(self.line.points) >= self._least:
             return self._learn()
         return 0
@@ -109,7 +109,7 @@ class Source:
         skew = line.skew * max(0, t - line.t) // 1_000_000_000
         if self.convicted:  # who lied must agree without the benefit of the weather
             return 4 * noise + self._floor_ns + 3 * skew
-        drift = self._holdover.drift_ns(0, max(0, t - self.last_kept), t)
+        drift = self._holdover.drift_ns(self._reference, max(0, t - self.learned), t)
         return self._tail * noise + 2 * self._floor_ns + 6 * skew + drift
 
     def _learn(self) -> int:
@@ -124,16 +124,23 @@ class Source:
         self.limit_ns = limit or self.limit_ns
         self.fit = now = fit(self.line.points[-self._local :])
         self._noise = (15 * self._noise + now.noise) // 16 if self._noise else now.noise
-        self._holdover.learned(self.last_kept)
+        self.learned = self.line.points[-1][0]
+        self._reference = self._holdover.sensed(self.learned)
         return 0
 
     def _forget(self, old: int, new: int) -> None:
         line = self.line
         line.drop_last(min(2 * new, len(line.points) - self._least))
-        self.last_kept = line.points[-1][0]
+        self.learned = line.points[-1][0]
         self.convicted = True
         self._agreed = 0
         self.fit = fit(line.points[-old:])
+
+    def restart(self) -> None:
+        """Forget the line and what it was convicted of."""
+        self.line.clear()
+        self.fit = None
+        self.convicted = False
 
     def _departure(self, old: int, new: int) -> "tuple[int, int]":
         """How far the last `new` points are off the line through those before, and the most."""
@@ -146,7 +153,7 @@ class Source:
         t = after[0][0] + sum([p[0] - after[0][0] for p in after]) // new
         off = after[0][2] + sum([p[2] - after[0][2] for p in after]) // new - before.edge_at(t)
         # A steady change of frequency leaves the tangent by half of what its end would.
-        drift = self._holdover.drift_ns(0, t - before.t, t) // 2
+        drift = self._holdover.drift_ns(self._reference, t - before.t, t) // 2
         return off, 5 * max(before.noise, self._noise) + self._floor_ns + drift
 
     def open_ns(self, now: int) -> int:
@@ -155,7 +162,7 @@ class Source:
         if line is None:
             return 0
         skew = 5 * line.skew * max(0, now - line.t) // 1_000_000_000
-        drift = self._holdover.drift_ns(0, max(0, now - self.last_kept), now)
+        drift = self._holdover.drift_ns(self._reference, max(0, now - self.learned), now)
         return skew + drift + 2 * self.limit_ns + self._floor_ns
 
 
@@ -210,6 +217,12 @@ class Clock:
         """Take the temperature near the oscillator, hundredths of a degree Celsius."""
         self.holdover.temperature(centi_c, now)
 
+    def forgive(self) -> None:
+        """Take back what a source was convicted of, and learn it anew; for a person to ask."""
+        for source in (self.coarse, self.fine):
+            if source.convicted:
+                source.restart()
+
     # What arrives.
 
     def sample(self, fix: "Fix") -> bool:
@@ -238,7 +251,7 @@ class Clock:
     def pulse(self, now: int) -> None:
         """Take a pulse, the start of some UTC second, whose edge was at `now`."""
         line = self.fine.fit
-        if line is not None and now - self._last_pulse < 60 * SECOND:
+        if line is not None:
             # The nearest second by the fine line: how far is the edge from it?
             utc_ns = (now + self._base) * _NS + line.at(now)
             off = (utc_ns + 500_000_000) % 1_000_000_000 - 500_000_000
