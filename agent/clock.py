@@ -24,6 +24,7 @@ from agent.holdover import Holdover
 from agent.integrity import Place, Verdicts
 from agent.leap import MOST, UNCERTAIN_BOUND, Leap, signature, whole_seconds
 from agent.oscillator import Fit, Line, fit, isqrt
+from agent.signals import Signals, Votes
 from protocols.timing import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -189,6 +190,8 @@ class Clock:
         self.accepted = self.rejected = self.late = self.relabelled = 0
         self.reason = ""
         self.verdicts = Verdicts()
+        self.votes = Votes(self.verdicts)
+        self.signals = Signals(self.votes)
         self.place = Place(site_e7, radius_m)
         self.leap = Leap(last_utc_us is not None)
         self.holdover = Holdover(drift_ppb, tempco_ppb)
@@ -217,6 +220,10 @@ class Clock:
         """Take the temperature near the oscillator, hundredths of a degree Celsius."""
         self.holdover.temperature(centi_c, now)
 
+    def strengths(self, cn0: "list[int]", now: int) -> None:
+        """Take the C/N0 of an epoch's signals, dBHz; two votes against them and no fix counts."""
+        self.signals.epoch(cn0, now)
+
     def forgive(self) -> None:
         """Take back what a source was convicted of, and learn it anew; for a person to ask."""
         for source in (self.coarse, self.fine):
@@ -230,6 +237,8 @@ class Clock:
         utc_us, now = fix.utc_us, fix.mono_us
         if utc_us is None or not (fix.valid or fix.reasons == _ROLLED):
             return False
+        if self.votes.suspect():
+            return self._refuse("signals", now, len(self.votes.raised), "votes against the sky")
         if utc_us < self._floor_us:
             return self._refuse("floor", now, utc_us - self._floor_us, "before the floor")
         away = self.place.away_m(fix)

@@ -172,3 +172,13 @@ def test_random_faults_never_break_the_bound():
         bench.outage, bench.leap_s, bench.away_e7, bench.drag, bench.dragged = False, 0, 0, 0, 0.0
         bench.run(100, ticks=1)
         assert bench.worst <= 0, seed
+
+
+def test_two_votes_against_the_sky_stop_its_time():
+    bench = Bench(known(), 9)
+    bench.run(60, ticks=1)
+    for i in range(12):
+        bench.clock.strengths([55] * 9, i * SECOND)
+    bench.run(1)
+    eq(bench.state(), "untrusted")
+    eq(bench.clock.reason, "signals")
