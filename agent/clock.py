@@ -7,8 +7,8 @@ How it works. UTC = monotonic time + offset. Two lines of that offset are learne
 (`agent.oscillator`): a *coarse* one from the arrival of sentences, a *fine* one from pulses, each
 married to the fix that names its second. The first `_AGREEING` fixes that agree set the label once;
 from then on the offset is slewed towards the better line by at most 1 % of a period a tick, so that
-no step ever reaches a control loop. Only while the leap seconds are not known may the label step,
-by whole seconds: ticks and cycles lie at the same places in every second.
+no step ever reaches a control loop. Only while the leap seconds are not known, and at a leap
+second, may the label step, by whole seconds: ticks lie at the same places in every second.
 
 A fix that is off by a time that no delay explains, or away from the site, is refused at once. A
 block of samples that leaves its line faster than temperature moves the oscillator is refused too;
@@ -22,7 +22,7 @@ may have done since the line's last block (`agent.holdover`).
 
 from agent.holdover import Holdover
 from agent.integrity import Place, Verdicts
-from agent.leap import MOST, UNCERTAIN_BOUND, Leap, signature, whole_seconds
+from agent.leap import UNCERTAIN_BOUND, Leap, signature, whole_seconds
 from agent.oscillator import Fit, Line, fit, isqrt
 from agent.signals import Signals, Votes
 from protocols.timing import MILLISECOND, SECOND
@@ -247,7 +247,8 @@ class Clock:
         measured = utc_us - now
         if self.offset is None:
             return self._begin(measured, now)
-        t = self._target
+        # Against other sentences, not pulses: a latency that is not configured is no lie.
+        t = self.coarse.fit or self._level
         off = measured - self._base - (t.level + t.slope * (now - t.t) // 1_000_000_000) // _NS
         allowed = _TOLERANCE
         if now - self._last_good > _SILENCE:
@@ -255,7 +256,7 @@ class Clock:
         if -allowed <= off <= allowed:
             self._believe(measured, now)
             return True
-        return self._step(off, now, allowed)
+        return self._step(off, now, allowed, utc_us)
 
     def pulse(self, now: int) -> None:
         """Take a pulse, the start of some UTC second, whose edge was at `now`."""
@@ -323,7 +324,7 @@ class Clock:
         if off:
             self._refuse("rate", now, off // _NS, "microseconds off the oscillator (pulses)")
 
-    def _step(self, off: int, now: int, allowed: int) -> bool:
+    def _step(self, off: int, now: int, allowed: int, utc_us: int) -> bool:
         """Judge a fix that is off by more than a sentence's wobble."""
         if -_LATE_MOST < off < 0:
             self.late += 1
@@ -331,7 +332,7 @@ class Clock:
             if self._late_row < _AGREEING:
                 return False
         seconds = whole_seconds(off, allowed)
-        if self.leap.uncertain and 0 < abs(seconds) <= MOST:
+        if 0 < abs(seconds) <= self.leap.most_s(utc_us):
             self._step_row = self._step_row + 1 if seconds == self._step_s else 1
             self._step_s = seconds
             if self._step_row >= _AGREEING:

@@ -4,6 +4,7 @@ from agent.clock import Clock
 from agent.integrity import Place, Verdicts
 from agent.leap import Leap, signature, whole_seconds
 from agent.oscillator import isqrt
+from protocols.calendar import utc_from_civil
 from protocols.timing import MILLISECOND, SECOND
 from tests.portable.check import eq
 from tests.portable.truetime import UTC, Bench, Chance, TrueFix, known
@@ -110,6 +111,17 @@ def test_when_the_leap_seconds_are_known_nothing_relabels():
     bench.run(60, ticks=1)
     eq(bench.clock.relabelled, 0)
     eq(bench.state(), "untrusted")
+
+
+def test_a_leap_second_is_followed_at_the_turn_of_the_half_year_only():
+    for start, state in ((utc_from_civil(2027, 1, 1), "sync"), (UTC, "untrusted")):
+        clock = known()
+        for i in range(-60, 0):
+            clock.sample(TrueFix(start + i * SECOND, (i + 100) * SECOND))
+        for i in range(6):  # 23:59:60 has no fix; 00:00:00 comes a second later
+            clock.sample(TrueFix(start + i * SECOND, (i + 101) * SECOND))
+        eq(clock.state(106 * SECOND), state)
+        eq(clock.utc(106 * SECOND), start + (5 if state == "sync" else 6) * SECOND)
 
 
 def test_a_gap_in_tracking_does_not_count_towards_the_leap_seconds():

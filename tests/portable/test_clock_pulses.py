@@ -109,3 +109,12 @@ def test_a_conviction_stands_until_the_pulses_agree_or_a_person_forgives():
     bench.clock.forgive()
     eq(bench.clock.fine.fit, None)
     assert abs(bench.clock.utc(bench.mono_ns // 1000) - UTC - bench.second * SECOND) <= 5
+
+
+def test_pulses_put_right_a_latency_that_nobody_configured():
+    bench = Bench(known(), 2, ppm=5.0, pps_us=1.0)
+    bench.latency_us = 300_000
+    bench.run(900)
+    eq(bench.state(), "sync")
+    eq(bench.clock.rejected, 0)
+    assert abs(bench.error_us) <= 5

@@ -84,6 +84,7 @@ class Bench:
         self.temp = 25.0
         self.sensor = False
         self.jitter_ms = jitter_ms
+        self.latency_us = 0  # what the configuration does not know of
         self.pps_us = pps_us
         self.second = 0
         self.mono_ns = 5_000_000_000
@@ -126,6 +127,7 @@ class Bench:
         if self.pps_us is not None and not self.no_pulse:
             self.clock.pulse((mono + int(self.chance.normal(self.pps_us) * 1000)) // 1000 - lie_us)
         late = int((self.chance.late(self.jitter_ms) - self.jitter_ms) * 1000)
+        late += self.latency_us
         latitude = 252_000_000 + self.away_e7
         fix = TrueFix(utc + self.leap_s * SECOND, mono // 1000 + late - lie_us, lat_e7=latitude)
         self.clock.sample(fix)
