@@ -56,7 +56,12 @@ class Agent:
     def __init__(self, config: "Config") -> None:
         self.config = config
         self.alarms = AlarmList()
-        self.clock = Clock(config.drift_ppb)
+        self.clock = Clock(
+            config.drift_ppb,
+            config.tempco_ppb,
+            site_e7=config.place_e7,
+            radius_m=config.radius_m,
+        )
         self.ticks = Ticks(config.tick_us, config.slot_us, config.ticks_per_cycle)
         self.fieldbus = Fieldbus(config, FIRST_BUS)
         self._build_control(config)

@@ -7,8 +7,8 @@ How it works. UTC = monotonic time + offset. Two lines of that offset are learne
 (`agent.oscillator`): a *coarse* one from the arrival of sentences, a *fine* one from pulses, each
 married to the fix that names its second. The first `_AGREEING` fixes that agree set the label once;
 from then on the offset is slewed towards the better line by at most 1 % of a period a tick, so that
-no step ever reaches a control loop. Only while the leap seconds are not known may the label step,
-by whole seconds: ticks and cycles lie at the same places in every second.
+no step ever reaches a control loop. Only while the leap seconds are not known, and at a leap
+second, may the label step, by whole seconds: ticks lie at the same places in every second.
 
 A fix that is off by a time that no delay explains, or away from the site, is refused at once. A
 block of samples that leaves its line faster than temperature moves the oscillator is refused too;
@@ -22,8 +22,9 @@ may have done since the line's last block (`agent.holdover`).
 
 from agent.holdover import Holdover
 from agent.integrity import Place, Verdicts
-from agent.leap import MOST, UNCERTAIN_BOUND, Leap, signature, whole_seconds
+from agent.leap import UNCERTAIN_BOUND, Leap, signature, whole_seconds
 from agent.oscillator import Fit, Line, fit, isqrt
+from agent.signals import Signals, Votes
 from protocols.timing import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -72,9 +73,10 @@ class Source:
         self.fit: Fit | None = None
         self.convicted = False
         self.limit_ns = 10 * floor_ns
-        self.last_kept = 0
+        self.learned = 0
         self._agreed = 0
         self._noise = 0
+        self._reference: int | None = None
         self._tail = tail
         self._holdover = holdover
         self._checks = checks
@@ -99,7 +101,6 @@ class Source:
             if self.convicted and self._agreed < _AGREEING:
                 return 0  # it may only be crossing the line
         self.convicted = False
-        self.last_kept = block[0]
         if self.line.keep(block) and len(self.line.points) >= self._least:
             return self._learn()
         return 0
@@ -109,7 +110,7 @@ class Source:
         skew = line.skew * max(0, t - line.t) // 1_000_000_000
         if self.convicted:  # who lied must agree without the benefit of the weather
             return 4 * noise + self._floor_ns + 3 * skew
-        drift = self._holdover.drift_ns(0, max(0, t - self.last_kept), t)
+        drift = self._holdover.drift_ns(self._reference, max(0, t - self.learned), t)
         return self._tail * noise + 2 * self._floor_ns + 6 * skew + drift
 
     def _learn(self) -> int:
@@ -124,16 +125,23 @@ class Source:
         self.limit_ns = limit or self.limit_ns
         self.fit = now = fit(self.line.points[-self._local :])
         self._noise = (15 * self._noise + now.noise) // 16 if self._noise else now.noise
-        self._holdover.learned(self.last_kept)
+        self.learned = self.line.points[-1][0]
+        self._reference = self._holdover.sensed(self.learned)
         return 0
 
     def _forget(self, old: int, new: int) -> None:
         line = self.line
         line.drop_last(min(2 * new, len(line.points) - self._least))
-        self.last_kept = line.points[-1][0]
+        self.learned = line.points[-1][0]
         self.convicted = True
         self._agreed = 0
         self.fit = fit(line.points[-old:])
+
+    def restart(self) -> None:
+        """Forget the line and what it was convicted of."""
+        self.line.clear()
+        self.fit = None
+        self.convicted = False
 
     def _departure(self, old: int, new: int) -> "tuple[int, int]":
         """How far the last `new` points are off the line through those before, and the most."""
@@ -146,7 +154,7 @@ class Source:
         t = after[0][0] + sum([p[0] - after[0][0] for p in after]) // new
         off = after[0][2] + sum([p[2] - after[0][2] for p in after]) // new - before.edge_at(t)
         # A steady change of frequency leaves the tangent by half of what its end would.
-        drift = self._holdover.drift_ns(0, t - before.t, t) // 2
+        drift = self._holdover.drift_ns(self._reference, t - before.t, t) // 2
         return off, 5 * max(before.noise, self._noise) + self._floor_ns + drift
 
     def open_ns(self, now: int) -> int:
@@ -155,7 +163,7 @@ class Source:
         if line is None:
             return 0
         skew = 5 * line.skew * max(0, now - line.t) // 1_000_000_000
-        drift = self._holdover.drift_ns(0, max(0, now - self.last_kept), now)
+        drift = self._holdover.drift_ns(self._reference, max(0, now - self.learned), now)
         return skew + drift + 2 * self.limit_ns + self._floor_ns
 
 
@@ -182,6 +190,8 @@ class Clock:
         self.accepted = self.rejected = self.late = self.relabelled = 0
         self.reason = ""
         self.verdicts = Verdicts()
+        self.votes = Votes(self.verdicts)
+        self.signals = Signals(self.votes)
         self.place = Place(site_e7, radius_m)
         self.leap = Leap(last_utc_us is not None)
         self.holdover = Holdover(drift_ppb, tempco_ppb)
@@ -210,6 +220,16 @@ class Clock:
         """Take the temperature near the oscillator, hundredths of a degree Celsius."""
         self.holdover.temperature(centi_c, now)
 
+    def strengths(self, cn0: "list[int]", now: int) -> None:
+        """Take the C/N0 of an epoch's signals, dBHz; two votes against them and no fix counts."""
+        self.signals.epoch(cn0, now)
+
+    def forgive(self) -> None:
+        """Take back what a source was convicted of, and learn it anew; for a person to ask."""
+        for source in (self.coarse, self.fine):
+            if source.convicted:
+                source.restart()
+
     # What arrives.
 
     def sample(self, fix: "Fix") -> bool:
@@ -217,6 +237,8 @@ class Clock:
         utc_us, now = fix.utc_us, fix.mono_us
         if utc_us is None or not (fix.valid or fix.reasons == _ROLLED):
             return False
+        if self.votes.suspect():
+            return self._refuse("signals", now, len(self.votes.raised), "votes against the sky")
         if utc_us < self._floor_us:
             return self._refuse("floor", now, utc_us - self._floor_us, "before the floor")
         away = self.place.away_m(fix)
@@ -225,7 +247,8 @@ class Clock:
         measured = utc_us - now
         if self.offset is None:
             return self._begin(measured, now)
-        t = self._target
+        # Against other sentences, not pulses: a latency that is not configured is no lie.
+        t = self.coarse.fit or self._level
         off = measured - self._base - (t.level + t.slope * (now - t.t) // 1_000_000_000) // _NS
         allowed = _TOLERANCE
         if now - self._last_good > _SILENCE:
@@ -233,12 +256,12 @@ class Clock:
         if -allowed <= off <= allowed:
             self._believe(measured, now)
             return True
-        return self._step(off, now, allowed)
+        return self._step(off, now, allowed, utc_us)
 
     def pulse(self, now: int) -> None:
         """Take a pulse, the start of some UTC second, whose edge was at `now`."""
         line = self.fine.fit
-        if line is not None and now - self._last_pulse < 60 * SECOND:
+        if line is not None:
             # The nearest second by the fine line: how far is the edge from it?
             utc_ns = (now + self._base) * _NS + line.at(now)
             off = (utc_ns + 500_000_000) % 1_000_000_000 - 500_000_000
@@ -301,7 +324,7 @@ class Clock:
         if off:
             self._refuse("rate", now, off // _NS, "microseconds off the oscillator (pulses)")
 
-    def _step(self, off: int, now: int, allowed: int) -> bool:
+    def _step(self, off: int, now: int, allowed: int, utc_us: int) -> bool:
         """Judge a fix that is off by more than a sentence's wobble."""
         if -_LATE_MOST < off < 0:
             self.late += 1
@@ -309,7 +332,7 @@ class Clock:
             if self._late_row < _AGREEING:
                 return False
         seconds = whole_seconds(off, allowed)
-        if self.leap.uncertain and 0 < abs(seconds) <= MOST:
+        if 0 < abs(seconds) <= self.leap.most_s(utc_us):
             self._step_row = self._step_row + 1 if seconds == self._step_s else 1
             self._step_s = seconds
             if self._step_row >= _AGREEING:

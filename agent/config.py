@@ -72,6 +72,14 @@ class LoopConfig:
         self.rate_pct_per_s = exact(raw["rate_pct_per_s"])
 
 
+def _place(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
+    """Where the antenna is, 1e-7 degrees, None unless both are given."""
+    latitude, longitude = receiver.get("latitude"), receiver.get("longitude")
+    if latitude is None or longitude is None:
+        return None
+    return int(latitude * 10_000_000), int(longitude * 10_000_000)
+
+
 class Config:
     """Everything the agent is built from. See `agent.schema` for meaning and ranges."""
 
@@ -82,6 +90,9 @@ class Config:
         self.receiver = parts.receiver
         self.receiver_latency_us = thousandths(raw["receiver"].get("latency_ms", 0))
         self.drift_ppb = thousandths(raw["receiver"].get("drift_ppm", 50))
+        self.tempco_ppb = thousandths(raw["receiver"].get("ppm_per_c", 1))
+        self.place_e7 = _place(raw["receiver"])
+        self.radius_m: int = raw["receiver"].get("radius_m", 100)
         self.buses = parts.buses
         self.bus_timeout_us: int = raw["bus_timeout_ms"] * MILLISECOND
         self.broker = parts.broker

@@ -32,33 +32,30 @@ class Holdover:
         self.tempco_ppb = tempco_ppb
         self._centi_c: int | None = None
         self._sensed = 0
-        self._reference: int | None = None
 
     def temperature(self, centi_c: int, now: int) -> None:
         """Take the temperature near the oscillator, hundredths of a degree Celsius."""
         self._centi_c = centi_c
         self._sensed = now
-        if self._reference is None:
-            self._reference = centi_c
 
-    def learned(self, now: int) -> None:
-        """The frequency was learned at the temperature of now."""
-        self._reference = self._centi_c if now - self._sensed <= _SENSOR_AGE else None
+    def sensed(self, now: int) -> "int | None":
+        """The temperature of now, None without a sensor or when it is silent."""
+        return self._centi_c if now - self._sensed <= _SENSOR_AGE else None
 
-    def wander_ppb(self, elapsed: int, now: int) -> int:
-        """How far temperature may have moved the frequency in `elapsed` microseconds, ppb."""
-        change = self._change(elapsed, now)
+    def wander_ppb(self, reference: "int | None", elapsed: int, now: int) -> int:
+        """How far temperature may have moved the frequency in `elapsed` microseconds, ppb.
+
+        `reference`: what was sensed when the frequency was learned.
+        """
+        sensed = self.sensed(now)
+        if sensed is None or reference is None:
+            assumed = elapsed * _SLEW_CENTI_C_PER_MIN // (60 * SECOND) + 1
+            change = min(assumed, _RANGE_CENTI_C)
+        else:
+            own = _SENSOR_CENTI_C if elapsed < _FAR else _SENSOR_FAR_CENTI_C
+            change = abs(sensed - reference) + own
         return min(self.tempco_ppb * change // 100, 2 * self.drift_ppb)
 
-    def _change(self, elapsed: int, now: int) -> int:
-        sensed, reference = self._centi_c, self._reference
-        if sensed is None or reference is None or now - self._sensed > _SENSOR_AGE:
-            assumed = elapsed * _SLEW_CENTI_C_PER_MIN // (60 * SECOND) + 1
-            return min(assumed, _RANGE_CENTI_C)
-        own = _SENSOR_CENTI_C if elapsed < _FAR else _SENSOR_FAR_CENTI_C
-        return abs(sensed - reference) + own
-
-    def drift_ns(self, skew_ppb: int, elapsed: int, now: int) -> int:
-        """How far the oscillator may have gone in `elapsed` microseconds, nanoseconds."""
-        ppb = min(skew_ppb, 2 * self.drift_ppb) + self.wander_ppb(elapsed, now)
-        return ppb * elapsed // (_PPB // 1000)
+    def drift_ns(self, reference: "int | None", elapsed: int, now: int) -> int:
+        """How far temperature may have moved the time in `elapsed` microseconds, nanoseconds."""
+        return self.wander_ppb(reference, elapsed, now) * elapsed // (_PPB // 1000)

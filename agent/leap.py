@@ -8,6 +8,7 @@ one that prints BDT is 4 s ahead, one that takes BDT for GPST 14 s off, one that
 A GPS week counts to 1024: a date 1024 weeks early is before the floor that was kept.
 """
 
+from protocols.calendar import civil_from_utc
 from protocols.timing import SECOND
 
 UNCERTAIN_FOR = 750 * SECOND
@@ -30,6 +31,15 @@ def signature(step_us: int, tolerance_us: int) -> "str | None":
     return SIGNATURES.get(abs(whole_seconds(step_us, tolerance_us)))
 
 
+def may_have_leapt(utc_us: int) -> bool:
+    """Whether a leap second may just have been: first hour of 1 January or 1 July (ITU-R TF.460).
+
+    A label that has not seen the leap is a second ahead, which the hour covers.
+    """
+    _, month, day, of_day = civil_from_utc(utc_us)
+    return day == 1 and month in (1, 7) and of_day < 3600 * SECOND
+
+
 class Leap:
     """Whether the leap seconds are known: not before 12.5 minutes of tracking after a cold start.
 
@@ -40,6 +50,12 @@ class Leap:
         self.uncertain = not known
         self._tracked = 0
         self._last: int | None = None
+
+    def most_s(self, utc_us: int) -> int:
+        """By how many seconds the label may move at the time that a fix names."""
+        if self.uncertain:
+            return MOST
+        return 1 if may_have_leapt(utc_us) else 0
 
     def track(self, now: int) -> None:
         """Take the time of a believed fix; a gap above a minute does not count."""

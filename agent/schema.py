@@ -104,6 +104,12 @@ SCHEMA: "dict[str, Any]" = _object(
                 "drift_ppm": _number(
                     "how far the controller's oscillator may be off", 0.1, 500, 50
                 ),
+                "ppm_per_c": _number(
+                    "how much a degree changes the oscillator: crystal 1, TCXO 0.05", 0.001, 10, 1
+                ),
+                "latitude": _number("where the antenna is, degrees; learned if absent", -90, 90),
+                "longitude": _number("where the antenna is, degrees", -180, 180),
+                "radius_m": _whole("a fix farther away is not believed", 10, 10_000, 100),
             },
         ),
         "buses": {

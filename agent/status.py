@@ -52,6 +52,7 @@ def _clock(agent: "Agent", now: int) -> Object:
             ("bound_us", clock.bound_us(now)),
             ("accepted", clock.accepted),
             ("rejected", clock.rejected),
+            ("flags", clock.flags()),
         ]
     )
 

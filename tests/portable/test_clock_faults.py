@@ -1,0 +1,196 @@
+"""Lies: jumps of time and place, leap seconds that are not known, weeks that roll over."""
+
+from agent.clock import Clock
+from agent.integrity import Place, Verdicts
+from agent.leap import Leap, signature, whole_seconds
+from agent.oscillator import isqrt
+from protocols.calendar import utc_from_civil
+from protocols.timing import MILLISECOND, SECOND
+from tests.portable.check import eq
+from tests.portable.truetime import UTC, Bench, Chance, TrueFix, known
+
+WEEKS_1024 = 1024 * 7 * 86_400 * SECOND
+
+
+def test_a_jump_of_four_seconds_is_seen_in_one_epoch_and_moves_nothing():
+    bench = Bench(known(), 1, ppm=3.0)
+    bench.run(600, ticks=1)
+    bench.leap_s = 4
+    bench.run(1)
+    eq(bench.state(), "untrusted")
+    eq(bench.clock.reason, "step")
+    assert "BDT" in bench.clock.verdicts.evidence[-1].text
+    bench.run(600, ticks=1)
+    assert abs(bench.error_us) <= 5_000
+    assert bench.worst <= 0
+    bench.leap_s = 0
+    bench.run(5)
+    eq(bench.state(), "sync")
+    eq(bench.clock.flags(), [])
+
+
+def test_a_jump_of_500_km_is_seen_in_one_epoch_and_its_time_is_not_used():
+    bench = Bench(known(), 2)
+    bench.run(600, ticks=1)
+    accepted = bench.clock.accepted
+    bench.away_e7 = 45_000_000
+    bench.run(1)
+    eq(bench.state(), "untrusted")
+    eq(bench.clock.reason, "position")
+    bench.run(60, ticks=1)
+    eq(bench.clock.accepted, accepted)
+    evidence = bench.clock.verdicts.evidence[-1]
+    assert 495_000 < evidence.figure < 505_000
+    eq(bench.clock.verdicts.counts["position"], 61)
+    eq(len(bench.clock.verdicts.evidence), 2)
+
+
+def test_the_place_that_the_configuration_gives_counts_from_the_first_fix():
+    bench = Bench(known(site_e7=(100_000_000, 100_000_000)), 3)
+    bench.run(60, ticks=1)
+    eq(bench.state(), "free")
+    assert bench.clock.rejected >= 59
+
+
+def test_place_measures_metres():
+    place = Place((0, 1_799_999_999))
+    fix = TrueFix(0, 0, lat_e7=0, lon_e7=-1_799_999_999)
+    eq(place.away_m(fix), 0)  # across the date line
+    place = Place((600_000_000, 0))
+    fix = TrueFix(0, 0, lat_e7=600_000_000, lon_e7=100_000)
+    assert 550 <= place.away_m(fix) <= 562  # cos 60 is a half
+    fix.lat_e7 = None
+    eq(place.away_m(fix), 0)
+
+
+def test_a_sentence_held_up_once_is_no_lie_three_in_a_row_are():
+    clock = known()
+    for i in range(20):
+        clock.sample(TrueFix(UTC + i * SECOND, i * SECOND))
+    late = 500 * MILLISECOND
+    for i in (20, 21):
+        assert not clock.sample(TrueFix(UTC + i * SECOND, i * SECOND + late))
+        eq(clock.state(i * SECOND), "sync")
+    clock.sample(TrueFix(UTC + 22 * SECOND, 22 * SECOND + late))
+    eq(clock.state(22 * SECOND), "untrusted")
+    eq(clock.late, 3)
+
+
+def test_after_a_cold_start_the_label_is_good_to_nineteen_seconds_only():
+    bench = Bench(Clock(50_000), 4)
+    bench.leap_s = 18
+    bench.run(700, ticks=1)
+    eq(bench.clock.flags(), ["leap_uncertain"])
+    eq(bench.state(), "sync")
+    assert bench.bound_us >= 19 * SECOND
+    bench.leap_s = 0
+    bench.run(10)
+    assert abs(bench.error_us) <= 10_000
+    eq(bench.clock.relabelled, 1)
+    assert bench.worst <= 0
+    bench.run(200, ticks=1)
+    eq(bench.clock.flags(), [])
+    assert bench.bound_us < SECOND
+
+
+def test_a_relabelling_leaves_the_fraction_of_the_second_alone():
+    bench = Bench(Clock(50_000), 5)
+    bench.leap_s = 4
+    bench.run(300)
+    before = bench.clock.offset
+    bench.leap_s = 0
+    bench.run(4)
+    moved = bench.clock.offset - before
+    assert abs(moved + 4 * SECOND) <= 20 * MILLISECOND
+
+
+def test_when_the_leap_seconds_are_known_nothing_relabels():
+    bench = Bench(known(), 6)
+    bench.run(60, ticks=1)
+    bench.leap_s = -18
+    bench.run(60, ticks=1)
+    eq(bench.clock.relabelled, 0)
+    eq(bench.state(), "untrusted")
+
+
+def test_a_leap_second_is_followed_at_the_turn_of_the_half_year_only():
+    for start, state in ((utc_from_civil(2027, 1, 1), "sync"), (UTC, "untrusted")):
+        clock = known()
+        for i in range(-60, 0):
+            clock.sample(TrueFix(start + i * SECOND, (i + 100) * SECOND))
+        for i in range(6):  # 23:59:60 has no fix; 00:00:00 comes a second later
+            clock.sample(TrueFix(start + i * SECOND, (i + 101) * SECOND))
+        eq(clock.state(106 * SECOND), state)
+        eq(clock.utc(106 * SECOND), start + (5 if state == "sync" else 6) * SECOND)
+
+
+def test_a_gap_in_tracking_does_not_count_towards_the_leap_seconds():
+    leap = Leap(False)
+    leap.track(0)
+    leap.track(700 * SECOND)
+    assert leap.uncertain
+    for i in range(701, 1452):
+        leap.track(i * SECOND)
+    assert not leap.uncertain
+
+
+def test_steps_by_name():
+    eq(whole_seconds(4_050_000, 200_000), 4)
+    eq(whole_seconds(4_350_000, 200_000), 0)
+    eq(whole_seconds(-17_990_000, 200_000), -18)
+    eq(signature(-13_900_000, 200_000), "BDT as GPST")
+    eq(signature(5_000_000, 200_000), None)
+
+
+def test_a_date_before_the_floor_is_not_believed_one_put_right_is():
+    clock = Clock(50_000, floor_us=UTC - 86_400 * SECOND)
+    for i in range(5):
+        assert not clock.sample(TrueFix(UTC - WEEKS_1024 + i * SECOND, i * SECOND))
+    eq(clock.utc(5 * SECOND), None)
+    for i in range(5, 8):
+        fix = TrueFix(UTC + i * SECOND, i * SECOND, valid=False)
+        fix.reasons = ("week rollover",)  # the driver has added the weeks
+        assert clock.sample(fix)
+    eq(clock.utc(8 * SECOND), UTC + 8 * SECOND)
+
+
+def test_evidence_is_bounded_and_keeps_the_first_and_the_last():
+    verdicts = Verdicts()
+    for i in range(100):
+        verdicts.add("step", i, i, "")
+    eq([e.figure for e in verdicts.evidence], [0, 99])
+    for i in range(100):
+        verdicts.add("step" if i % 2 else "position", i, i, "")
+    assert len(verdicts.evidence) <= 16
+    eq(verdicts.counts, {"step": 150, "position": 50})
+
+
+def test_whole_square_roots():
+    for n in (0, 1, 2, 3, 4, 15, 16, 17, 99, 1 << 40, (1 << 40) - 1):
+        root = isqrt(n)
+        assert root * root <= n < (root + 1) * (root + 1)
+
+
+def test_random_faults_never_break_the_bound():
+    for seed in range(1, 9):
+        chance = Chance(seed)
+        bench = Bench(known(), seed, ppm=chance.uniform() * 80 - 40, pps_us=1.0)
+        bench.run(400 + chance.below(400), ticks=1)
+        bench.outage = chance.below(2) == 0
+        bench.leap_s = (0, 4, -18)[chance.below(3)]
+        bench.away_e7 = (0, 1_000_000)[chance.below(2)]
+        bench.drag = chance.below(50)
+        bench.run(300, ticks=1)
+        bench.outage, bench.leap_s, bench.away_e7, bench.drag, bench.dragged = False, 0, 0, 0, 0.0
+        bench.run(100, ticks=1)
+        assert bench.worst <= 0, seed
+
+
+def test_two_votes_against_the_sky_stop_its_time():
+    bench = Bench(known(), 9)
+    bench.run(60, ticks=1)
+    for i in range(12):
+        bench.clock.strengths([55] * 9, i * SECOND)
+    bench.run(1)
+    eq(bench.state(), "untrusted")
+    eq(bench.clock.reason, "signals")
