@@ -22,12 +22,17 @@ def utc_text(utc_us: "int | None") -> str:
 
 
 def clock_text(snapshot: "Snapshot") -> str:
-    """Write the clock's state with its bound."""
+    """Write the clock's state with its bound, and what is to be known about it."""
     clock = snapshot["clock"]
     bound = clock["bound_us"]
-    return (
-        clock["state"] if bound is None else "%s (within %.0f ms)" % (clock["state"], bound / 1000)
-    )
+    words = [clock["state"]]
+    if bound is not None:
+        close = bound < 1_000_000
+        words.append(
+            "within %.0f ms" % (bound / 1000) if close else "within %.1f s" % (bound / 1e6)
+        )
+    words.extend([flag.replace("_", " ") for flag in clock["flags"]])
+    return ", ".join(words)
 
 
 def render(snapshot: "Snapshot") -> str:

@@ -222,7 +222,7 @@ def test_a_terminal_shows_the_page_and_ctrl_c_ends_it(demos: Demos) -> None:
         "coldloop demo   ",
         "state NORMAL   Ctrl-C ends it",
         "UTC        20",
-        "sync (within ",
+        "sync, within ",
         "load         50.0 kW   steps to 100 kW in ",
         "supply       3",
         "set-point 32.0 C",

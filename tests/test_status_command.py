@@ -45,7 +45,7 @@ def test_a_fresh_and_normal_one_is_exit_0(
     assert first[:4] == ["UTC", "supply", "valve", "dP"]
     assert {"pumps", "ticks", "modbus", "telemetry", "age", "alarm"} < set(first)
     assert lines[1].startswith("UTC        2026-11-24T06:00:")
-    assert "sync (within " in lines[1]
+    assert "sync, within 19.0 s, leap uncertain" in lines[1]
     assert "connected, published " in out
     assert max(map(len, lines)) <= 80
 
