@@ -74,6 +74,6 @@ def test_a_hundred_thousand_frames_of_noise() -> None:
 
 
 @pytest.mark.soak
-def test_ten_million_frames_of_noise() -> None:
-    for seed in range(100):
-        fuzz(100_000, 100 + seed)
+@pytest.mark.parametrize("seed", range(100))
+def test_ten_million_frames_of_noise(seed: int) -> None:
+    fuzz(100_000, 100 + seed)
