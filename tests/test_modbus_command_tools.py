@@ -53,7 +53,9 @@ def test_scan_finds_the_eight_of_the_line_and_their_models(
     ports: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     units = ",".join(str(unit) for unit in [*LINE_UNITS.values(), 11])
-    assert call("scan", ports["bus8"], "--units", units, "--functions", "3", "--json") == 0
+    patient = ("--timeout-ms", "500")  # the machine may be busy with other tests
+    port, chosen = ports["bus8"], ("--units", units, "--functions", "3")
+    assert call("scan", port, *chosen, *patient, "--json") == 0
     found = one(capsys)
     models = {device["model"]: device["unit"] for device in found["devices"]}
     assert models == LINE_UNITS
