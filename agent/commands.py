@@ -97,7 +97,7 @@ def _run(config: Config) -> int:
     if problems:
         return 2
     controller = Agent(config)
-    controller.start(time.monotonic_ns() // 1000)
+    controller.start(cpython.monotonic())
     cpython.run(controller, console=CONSOLE)
     return 0
 

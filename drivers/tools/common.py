@@ -8,7 +8,6 @@ from importlib import resources
 from pathlib import Path
 
 from drivers.errors import DriverError, ProfileError
-from drivers.profile import Profile
 from protocols.modbus.pdu import EXCEPTION, EXCEPTIONS, GOOD
 
 TYPE_CHECKING = False
@@ -150,11 +149,6 @@ def raw_profile(name: str) -> "Any":
     if name not in profile_names():
         raise UseError("no profile is named %s; there are %s" % (name, ", ".join(profile_names())))
     return read_json(resources.files("drivers") / "profiles" / (name + ".json"), name)
-
-
-def load_profile(name: str) -> Profile:
-    """A compiled profile, by name or path. Raises `UseError` or `ProfileError`."""
-    return Profile(raw_profile(name))
 
 
 # Printing.

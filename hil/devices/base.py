@@ -30,13 +30,3 @@ class Device(Protocol):
 
     def deadline(self) -> int:
         """When the device wants to be woken, or NEVER."""
-
-
-class StreamDevice(Device, Protocol):
-    """A device behind one connection that can be opened and closed."""
-
-    def opened(self, now: int) -> Replies:
-        """The peer connected."""
-
-    def closed(self, now: int) -> Replies:
-        """The peer is gone."""
