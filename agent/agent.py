@@ -5,7 +5,8 @@ have arrived, `event` when a port opened, failed or closed, and `wake` when `dea
 after every call it carries out what `outbox` holds. `now` is monotonic integer microseconds;
 nothing here reads a clock. Ports are small integers, fixed by `port_names`:
 
-    0 receiver   1 broker   2 state (a store)   3 console (lines for the log)   4… buses
+    0 receiver   1 broker   2 state (a store)   3 console (lines for the log)   4… buses, then the
+    ports of optional parts (see `agent.parts`)
 
 A tick does, in this order: schedule the next tick; slew the clock; when a cycle begins, poll the
 devices; when the polls are answered (or half the cycle is over), step both loops once on the new
@@ -23,6 +24,7 @@ from agent.control.valve import Valve
 from agent.fieldbus import Fieldbus
 from agent.jsontext import Object, write
 from agent.link import Link
+from agent.parts import build
 from agent.readings import Sensor, pressure_sensor
 from agent.safety import Supervisor
 from agent.telemetry import Telemetry
@@ -34,6 +36,8 @@ from protocols.timing import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent.config import Config
 
     Actions = list[tuple[int, str, bytes]]
@@ -47,7 +51,9 @@ restart must not move what runs well."""
 
 def port_names(config: "Config") -> "list[str]":
     """Name the ports by their numbers."""
-    return ["receiver", "broker", "state", "console"] + [name for name, _ in config.buses]
+    buses = [name for name, _ in config.buses]
+    parts = [section for section, _, address in config.parts if address is not None]
+    return ["receiver", "broker", "state", "console"] + buses + parts
 
 
 class Agent:
@@ -72,6 +78,7 @@ class Agent:
         self._last_step: int | None = None
         self._started = 0
         self._next_status = 0
+        self.parts = build(self, self._part_ports(config))
 
     def _build_control(self, config: "Config") -> None:
         station = self.fieldbus.station
@@ -100,6 +107,7 @@ class Agent:
                 RECEIVER, address.baud, address.bits_per_char, config.receiver_latency_us
             )
             self._links.append(Link(RECEIVER, "receiver", str(address)))
+        self._first_part = FIRST_BUS + len(config.buses)
         self._bus_links = [
             Link(FIRST_BUS + i, name, str(address))
             for i, (name, address) in enumerate(config.buses)
@@ -115,6 +123,21 @@ class Agent:
         if self._state_link is not None:
             self._links.append(self._state_link)
 
+    def _part_ports(self, config: "Config") -> "list[tuple[str, dict[str, Any], int]]":
+        """Number the ports of the optional parts, after the buses."""
+        chosen = []
+        port = FIRST_BUS + len(config.buses)
+        self._part_links: list[Link] = []
+        for section, settings, address in config.parts:
+            if address is None:
+                chosen.append((section, settings, -1))
+                continue
+            self._part_links.append(Link(port, section, str(address)))
+            chosen.append((section, settings, port))
+            port += 1
+        self._links.extend(self._part_links)
+        return chosen
+
     def _birth(self) -> bytes:
         return write(Object([("online", True), ("points", self.telemetry.describe())])).encode()
 
@@ -124,13 +147,19 @@ class Agent:
             link.start()
         if self.uplink is not None:
             self.uplink.link.start()
+        for part in self.parts:
+            part.start(now)
         self.ticks.start(now)
         self._started = now
         self._next_status = now
 
     def receive(self, port: int, data: bytes, now: int) -> None:
         """Take bytes from `port`; `now` is when the last of them arrived."""
-        if port >= FIRST_BUS:
+        if port >= self._first_part:
+            for part in self.parts:
+                if part.port == port:
+                    part.receive(data, now)
+        elif port >= FIRST_BUS:
             bus = self.fieldbus.buses[port - FIRST_BUS]
             bus.receive(data, now)
             self._collect(bus, now)
@@ -160,7 +189,11 @@ class Agent:
         for link in self._links:
             if link.port == port:
                 self._link_event(link, kind, now)
-        if port >= FIRST_BUS:
+        if port >= self._first_part:
+            for part in self.parts:
+                if part.port == port:
+                    part.event(kind, now)
+        elif port >= FIRST_BUS:
             bus = self.fieldbus.buses[port - FIRST_BUS]
             bus.event(kind, now)
             self.fieldbus.collect(bus)
@@ -182,6 +215,9 @@ class Agent:
         for link in self._links:
             if now >= link.due:
                 link.wake(now)
+        for part in self.parts:
+            if now >= part.deadline():
+                part.wake(now)
         if self.uplink is not None and now >= self.uplink.deadline():
             self.uplink.wake(now)
 
@@ -192,6 +228,8 @@ class Agent:
             due = min(due, bus.deadline())
         for link in self._links:
             due = min(due, link.due)
+        for part in self.parts:
+            due = min(due, part.deadline())
         return due if self.uplink is None else min(due, self.uplink.deadline())
 
     def outbox(self) -> "Actions":
@@ -201,6 +239,8 @@ class Agent:
             out.extend(link.outbox())
         for bus in self.fieldbus.buses:
             out.extend(bus.outbox())
+        for part in self.parts:
+            out.extend(part.outbox())
         if self.uplink is not None:
             out.extend(self.uplink.outbox())
         return out
@@ -213,6 +253,8 @@ class Agent:
             self._stepped = False
         elif not self._stepped:
             self._step_when_ready(now)
+        for part in self.parts:
+            part.tick(now)
         self._report(now)
 
     def _step_when_ready(self, now: int) -> None:

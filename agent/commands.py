@@ -90,7 +90,8 @@ def _run(config: Config) -> int:
     from agent.shell import cpython
 
     buses = [address for _, address in config.buses]
-    addresses = [config.receiver, *buses, config.broker, config.state]
+    ports = [address for _, _, address in config.parts]
+    addresses = [config.receiver, *buses, *ports, config.broker, config.state]
     problems = cpython.preflight([str(a) for a in addresses if a is not None])
     for problem in problems:
         print(f"coldloop agent: {problem}", file=sys.stderr)

@@ -14,6 +14,7 @@ import sys
 import agent
 from agent.errors import ConfigError
 from agent.fieldbus import round_us, too_much
+from agent.parts import sections
 from drivers.address import parse
 from drivers.errors import AddressError, ProfileError
 from drivers.profile import Profile, forget_checker
@@ -32,6 +33,8 @@ _RECEIVER_KINDS = ("serial", "uart", "tcp")
 _BROKER_KINDS = ("tcp", "tls")
 _STATE_KINDS = ("store",)
 
+
+_ONLY_FOR_LOADING = ("agent.schema", "agent.validate")
 
 _HALF = 0.500001
 """Rounds halves away from zero, also when an interpreter reads a decimal an ulp too low."""
@@ -101,6 +104,7 @@ class Config:
         self.password: str | None = raw["broker"].get("password")
         self.state = parts.state
         self.devices = parts.devices
+        self.parts = parts.optional
         self.tick_us: int = control["tick_ms"] * MILLISECOND
         self.slot_us: int = control["slot_ms"] * MILLISECOND
         self.ticks_per_cycle: int = control["cycle_ms"] // control["tick_ms"]
@@ -121,6 +125,7 @@ class _Parts:
         self.state: Address | None = None
         self.buses: list[tuple[str, Address]] = []
         self.devices: list[DeviceConfig] = []
+        self.optional: list[tuple[str, dict[str, Any], Address | None]] = []
 
 
 def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
@@ -146,8 +151,9 @@ def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
 def forget_checks() -> None:
     """Drop the code that only loading needs, 20 KiB on a board; it comes back by itself."""
     forget_checker()
-    for name in ("schema", "validate"):
-        sys.modules.pop("agent." + name, None)
+    for full in [name for name in sys.modules if name.startswith(_ONLY_FOR_LOADING)]:
+        del sys.modules[full]
+        name = full[len("agent.") :]
         if hasattr(agent, name):
             delattr(agent, name)
 
@@ -207,6 +213,10 @@ def _take_ports(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> No
         address = take(raw["buses"][name], "buses." + name, _BUS_KINDS)
         if address is not None:
             parts.buses.append((name, address))
+    for section, port_kinds in sections(raw):
+        settings = raw[section]
+        address = take(settings.get("port"), section + ".port", port_kinds)
+        parts.optional.append((section, settings, address))
 
 
 def _take_devices(

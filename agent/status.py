@@ -41,6 +41,8 @@ def snapshot(agent: "Agent", now: int) -> bytes:
         ("telemetry", _telemetry(agent)),
         ("alarms", [_alarm(a) for a in agent.alarms.active]),
     ]
+    for (section, _, _), part in zip(agent.config.parts, agent.parts):
+        parts.append((section, part.status(now)))
     return write(Object(parts)).encode()
 
 

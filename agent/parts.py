@@ -1,0 +1,79 @@
+"""Optional rooms of the agent, each imported only when the configuration has its section.
+
+Not the loops, the clock or the safety table: those are in every agent. Code costs heap on a board,
+so what a site does not use is never loaded. A part is built from its section once the rest of the
+agent stands, and is then turned like the agent itself:
+
+    start -> (receive | event | tick | wake)* ; deadline and outbox after each; status once a second
+
+Its section may name one port; the agent keeps that port open (see `agent.link`) and gives the part
+what comes from it. A part must never stand in the way of a tick: slow work is done in slices.
+"""
+
+from protocols.timing import NEVER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agent.agent import Agent
+    from agent.link import Link
+
+    Actions = list[tuple[int, str, bytes]]
+
+
+class Part:
+    """A part that does nothing; others override what they need. `port` is -1 without a port."""
+
+    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+        self.agent = agent
+        self.settings = settings
+        self.port = port
+        self.link: Link | None = None
+
+    def start(self, now: int) -> None:
+        """Begin."""
+
+    def receive(self, data: bytes, now: int) -> None:
+        """Take bytes from the part's port; `now` is when the last of them arrived."""
+
+    def event(self, kind: str, now: int) -> None:
+        """Take `opened`, `closed`, `failed` or `drained` from the part's port."""
+
+    def tick(self, now: int) -> None:
+        """Run once a tick, after the loops."""
+
+    def wake(self, now: int) -> None:
+        """Take the passing of `deadline`."""
+
+    def deadline(self) -> int:
+        """Give the time at which `wake` wants to be called next, besides the ticks."""
+        return NEVER
+
+    def outbox(self) -> "Actions":
+        """Hand over what ports are asked to do, in order: (port, operation, data)."""
+        return []
+
+    def status(self, now: int) -> "object":
+        """Give what `coldloop status` shows of this part, for `agent.jsontext`."""
+        return None
+
+
+PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = ()
+"""Section of the configuration, module, class, kinds of address its `port` may have."""
+
+
+def sections(raw: "dict[str, Any]") -> "list[tuple[str, tuple[str, ...]]]":
+    """Name the sections of parts that `raw` has, each with the kinds its port may have."""
+    return [(section, kinds) for section, _, _, kinds in PARTS if section in raw]
+
+
+def build(agent: "Agent", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Part]":
+    """Build the parts of `chosen`: section, settings, number of its port or -1."""
+    built = []
+    for section, settings, port in chosen:
+        for name, module, kind, _ in PARTS:
+            if name == section:
+                loaded = __import__(module, None, None, (kind,))
+                built.append(getattr(loaded, kind)(agent, settings, port))
+    return built

@@ -1,0 +1,36 @@
+"""A part that remembers how it was turned, for the tests of `agent.parts`."""
+
+from agent.parts import Part
+from protocols.timing import SECOND
+
+
+class Fake(Part):
+    def __init__(self, agent, settings, port):
+        Part.__init__(self, agent, settings, port)
+        self.seen = []
+        self.due = SECOND
+
+    def start(self, now):
+        self.seen.append(("start", now))
+
+    def receive(self, data, now):
+        self.seen.append(("receive", data, now))
+
+    def event(self, kind, now):
+        self.seen.append(("event", kind, now))
+
+    def tick(self, now):
+        self.seen.append(("tick", now))
+
+    def wake(self, now):
+        self.seen.append(("wake", now))
+        self.due = now + SECOND
+
+    def deadline(self):
+        return self.due
+
+    def outbox(self):
+        return [(self.port, "write", b"ask")] if self.seen and self.seen[-1][0] == "wake" else []
+
+    def status(self, now):
+        return len(self.seen)
