@@ -1,0 +1,195 @@
+"""Ed25519 verification (RFC 8032, 5.1.7), in slices: no tick waits for a signature.
+
+Not signing: secret keys stay on the operators' side, in a library that is constant-time. Nothing
+here is secret, so nothing here needs to be.
+
+    check = Verification(public_key, message, signature)
+    while check.valid is None:
+        check.step()                        # a fraction of a millisecond each
+
+Stricter than the RFC asks, so that one message has one signature (Chalkias et al., "Taming the many
+EdDSAs", 2020): S must be below the group order (no malleability), the key must be a canonical
+encoding of a point that is not of small order, and R is compared byte by byte (cofactorless).
+
+How it works. The curve is -x² + y² = 1 + d x² y² over the integers mod 2^255 - 19. Points are
+(X, Y, Z, T), extended coordinates; sums and doublings are those of Hisil et al., "Twisted Edwards
+curves revisited" (2008), sections 3.1 and 3.3. R = [S]B - [k]A is one walk over both numbers, two
+bits at a time, with the sixteen sums iB - jA made beforehand (Strauss' and Shamir's trick).
+"""
+
+from protocols.signing.sha512 import Sha512
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Point = tuple[int, int, int, int]
+
+KEY_BYTES = 32
+SIGNATURE_BYTES = 64
+
+_P = (1 << 255) - 19
+_ORDER = (1 << 252) + 27742317777372353535851937790883648493
+_D = -121665 * pow(121666, _P - 2, _P) % _P
+_D2 = 2 * _D % _P
+_ROOT_OF_MINUS_1 = pow(2, (_P - 1) // 4, _P)
+_ZERO = (0, 1, 1, 0)
+_DIGITS = 127
+"""Both numbers are below 2^253: digits of two bits 126 to 0."""
+
+_HASH, _KEY, _TABLE, _WALK, _COMPARE, _DONE = 0, 1, 2, 3, 4, 5
+
+
+def _add(a: "Point", b: "Point") -> "Point":
+    ax, ay, az, at = a
+    bx, by, bz, bt = b
+    p = _P
+    m = (ay - ax) * (by - bx) % p
+    n = (ay + ax) * (by + bx) % p
+    o = at * bt % p * _D2 % p
+    q = 2 * az * bz % p
+    e, f, g, h = n - m, q - o, q + o, n + m
+    return e * f % p, g * h % p, f * g % p, e * h % p
+
+
+def _double(a: "Point") -> "Point":
+    x, y, z, _ = a
+    p = _P
+    xx, yy = x * x % p, y * y % p
+    xy = x + y
+    h = xx + yy
+    e = h - xy * xy % p
+    g = xx - yy
+    f = 2 * z * z % p + g
+    return e * f % p, g * h % p, f * g % p, e * h % p
+
+
+def _decode(data: bytes) -> "Point | None":
+    """Decode a point (RFC 8032, 5.1.3); None when it is not canonical or not on the curve."""
+    number = _little(data)
+    sign, y = number >> 255, number & ((1 << 255) - 1)
+    if y >= _P:
+        return None
+    u, v = (y * y - 1) % _P, (_D * y * y + 1) % _P
+    x = u * pow(v, 3, _P) * pow(u * pow(v, 7, _P) % _P, (_P - 5) // 8, _P) % _P
+    square = v * x * x % _P
+    if square != u:
+        if square != _P - u:
+            return None
+        x = x * _ROOT_OF_MINUS_1 % _P
+    if x == 0 and sign:
+        return None
+    if x & 1 != sign:
+        x = _P - x
+    return x, y, 1, x * y % _P
+
+
+def _encode(point: "Point") -> bytes:
+    x, y, z, _ = point
+    inverse = pow(z, _P - 2, _P)
+    x, y = x * inverse % _P, y * inverse % _P
+    return (y | (x & 1) << 255).to_bytes(KEY_BYTES, "little")
+
+
+def _little(data: bytes) -> int:
+    return int.from_bytes(data, "little")
+
+
+def _base() -> "Point":
+    """Give the base point: y = 4/5, x even (RFC 8032, 5.1)."""
+    y = 4 * pow(5, _P - 2, _P) % _P
+    base = _decode(y.to_bytes(KEY_BYTES, "little"))
+    assert base is not None  # noqa: S101 - a constant
+    return base
+
+
+_BASE = _base()
+
+
+class Verification:
+    """Is `signature` (64 bytes) by the owner of `public` (32 bytes) under `message`?
+
+    `valid` is None until the steps are done.
+    """
+
+    def __init__(self, public: bytes, message: bytes, signature: bytes) -> None:
+        self.valid: bool | None = None
+        self._public = public
+        self._r = signature[:KEY_BYTES]
+        self._s = _little(signature[KEY_BYTES:])
+        self._k = 0
+        self._point: Point = _ZERO
+        self._minus_key: Point = _ZERO
+        self._table: list[Point] = []
+        self._digit = _DIGITS
+        self._phase = _HASH
+        if len(public) != KEY_BYTES or len(signature) != SIGNATURE_BYTES or self._s >= _ORDER:
+            self._end(False)
+        else:
+            self._hash = Sha512(self._r + public + message)
+
+    def _end(self, valid: bool) -> None:
+        self.valid = valid
+        self._phase = _DONE
+        self._table = []
+
+    def step(self) -> None:
+        """Do the next slice of work: at most about 25 point sums."""
+        if self._phase == _HASH:
+            if self._hash.step():
+                self._k = _little(self._hash.digest()) % _ORDER
+                self._phase = _KEY
+        elif self._phase == _KEY:
+            self._take_key()
+        elif self._phase == _TABLE:
+            self._fill_table()
+        elif self._phase == _WALK:
+            self._walk(8)
+        elif self._phase == _COMPARE:
+            self._end(_encode(self._point) == self._r)
+
+    def _take_key(self) -> None:
+        key = _decode(self._public)
+        if key is None:
+            self._end(False)
+            return
+        x, y, z, t = _double(_double(_double(key)))
+        if x == 0 and y == z:
+            self._end(False)  # small order: signatures under such a key prove nothing
+            return
+        x, y, z, t = key
+        self._minus_key = (_P - x, y, z, _P - t)
+        self._phase = _TABLE
+
+    def _fill_table(self) -> None:
+        """Make iB - jA at index 4 i + j."""
+        for i in range(4):
+            for j in range(4):
+                if j:
+                    point = _add(self._table[-1], self._minus_key)
+                elif i:
+                    point = _add(self._table[4 * i - 4], _BASE)
+                else:
+                    point = _ZERO
+                self._table.append(point)
+        self._phase = _WALK
+
+    def _walk(self, digits: int) -> None:
+        point = self._point
+        for _ in range(digits):
+            if self._digit == 0:
+                self._phase = _COMPARE
+                break
+            self._digit -= 1
+            shift = 2 * self._digit
+            point = _double(_double(point))
+            index = (self._s >> shift & 3) << 2 | self._k >> shift & 3
+            if index:
+                point = _add(point, self._table[index])
+        self._point = point
+
+
+def verify(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Verify at once; for tools and tests, not between two ticks."""
+    check = Verification(public, message, signature)
+    while check.valid is None:
+        check.step()
+    return check.valid
