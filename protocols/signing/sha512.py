@@ -17,7 +17,7 @@ def _primes(count: int) -> "list[int]":
     found: list[int] = []
     number = 2
     while len(found) < count:
-        if all([number % prime for prime in found]):
+        if all(number % prime for prime in found):
             found.append(number)
         number += 1
     return found
