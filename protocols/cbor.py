@@ -1,8 +1,9 @@
 """CBOR in its core deterministic form (RFC 8949, 4.2.1), as far as signed messages need it.
 
-    whole numbers (-2^63 to 2^63-1), bytes, text, lists, maps, true, false, null
+    whole numbers (-2^63 to 2^63-1), bytes, text, lists, maps, true, false, null,
+    decimal fractions (tag 4, RFC 8949, 3.4.4) as `Decimal`
 
-Not floats (what is signed is scaled integers), tags, indefinite lengths or other simple values.
+Not floats (they differ between boards), other tags, indefinite lengths or other simple values.
 One value has one encoding: a number, a length or the order of a map's keys that is not the shortest
 or the first is refused, so that what is hashed and signed cannot be written in two ways.
 
@@ -22,7 +23,11 @@ DEEPEST = 8
 """Levels of lists and maps within each other."""
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 
-_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _LIST, _MAP, _SIMPLE = 0, 1, 2, 3, 4, 5, 7
+PLACES = 9
+"""Decimal places at most."""
+
+_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _LIST, _MAP = 0, 1, 2, 3, 4, 5
+_DECIMAL = 0xC4
 _FALSE, _TRUE, _NULL = 0xF4, 0xF5, 0xF6
 _SIZES = {24: 1, 25: 2, 26: 4, 27: 8}
 _FLOORS = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
@@ -41,6 +46,26 @@ class Map:
             if name == key and type(name) is type(key):
                 return value
         return absent
+
+
+class Decimal:
+    """A number with `places` (1 to 9) decimals: mantissa / 10^places, in lowest terms."""
+
+    def __init__(self, mantissa: int, places: int) -> None:
+        self.mantissa = mantissa
+        self.places = places
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Decimal):
+            return False
+        return self.mantissa == other.mantissa and self.places == other.places
+
+    def __hash__(self) -> int:
+        return hash((self.mantissa, self.places))
+
+    def proper(self) -> bool:
+        """Say whether this is the one way to write its value."""
+        return 1 <= self.places <= PLACES and self.mantissa % 10 != 0
 
 
 def _head(major: int, argument: int) -> bytes:
@@ -78,6 +103,8 @@ def _encode(value: "Any", depth: int) -> bytes:
         return _head(_LIST, len(value)) + b"".join([_encode(item, depth + 1) for item in value])
     if isinstance(value, Map):
         return _encode_map(value, depth)
+    if isinstance(value, Decimal) and value.proper():
+        return bytes((_DECIMAL,)) + _encode([-value.places, value.mantissa], depth)
     raise EncodeError("a value of type %s" % type(value).__name__)
 
 
@@ -120,6 +147,8 @@ class _Reader:
         first = self._take(1)[0]
         if first in (_FALSE, _TRUE, _NULL):
             return None if first == _NULL else first == _TRUE
+        if first == _DECIMAL:
+            return self._decimal(depth)
         reader = self._readers[first >> 5]
         if reader is None:
             raise DecodeError("a tag, a float or another simple value (0x%02x)" % first)
@@ -178,6 +207,14 @@ class _Reader:
             last = written
             pairs.append((key, self.value(depth + 1)))
         return Map(pairs)
+
+    def _decimal(self, depth: int) -> Decimal:
+        parts = self.value(depth + 1)
+        if type(parts) is list and len(parts) == 2 and type(parts[0]) is type(parts[1]) is int:
+            number = Decimal(parts[1], -parts[0])
+            if number.proper():
+                return number
+        raise DecodeError("a decimal fraction that is none, or not in lowest terms")
 
     def _room(self, items: int) -> None:
         """Refuse a count that what is left could not hold, before anything is made for it."""

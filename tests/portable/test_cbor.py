@@ -1,6 +1,6 @@
 """Deterministic CBOR: the examples of RFC 8949 that have a place here, and what must be refused."""
 
-from protocols.cbor import LEAST, MOST, Map, decode, encode
+from protocols.cbor import LEAST, MOST, Decimal, Map, decode, encode
 from protocols.errors import DecodeError, EncodeError
 from tests.portable.check import eq, raises
 
@@ -25,6 +25,8 @@ GOOD = (
     ("", "60"),
     ("IETF", "6449455446"),
     ("\u00fc", "62c3bc"),
+    (Decimal(27315, 2), "c48221196ab3"),
+    (Decimal(-5, 1), "c4822024"),
     ([], "80"),
     ([1, [2, 3], [4, 5]], "8301820203820405"),
 )
@@ -71,6 +73,13 @@ def test_what_is_not_deterministic_is_refused():
         "5f4100ff",
         "fb3ff199999999999a",  # a float
         "c11a514b67b0",  # a tag
+        "c48220190014",  # 2.0
+        "c4822000",  # 0 with a place
+        "c4820005",  # no places
+        "c4822905",  # ten places
+        "c48120",
+        "c48220f5",
+        "c405",
         "f7",  # undefined
         "e0",
         "1c",
@@ -95,7 +104,7 @@ def test_what_has_no_place_is_not_encoded():
     deep = 0
     for _ in range(9):
         deep = [deep]
-    for value in (1.5, {1: 2}, MOST + 1, LEAST - 1, deep, Map([(1, 2), (1, 3)]), 1 << 70):
+    for value in (1.5, {1: 2}, Decimal(20, 1), Decimal(1, 0), Decimal(1, 10), MOST + 1, LEAST - 1, deep, Map([(1, 2), (1, 3)]), 1 << 70):
         raises(EncodeError, encode, value)
 
 

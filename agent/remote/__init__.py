@@ -1,0 +1,10 @@
+"""Changes and commands from operators: signed, in range, on trial, confirmed or rolled back.
+
+canonical    a configuration as bytes that are the same everywhere, and its hash
+parameters   the numbers of what may be changed, who may, and by how much at a time
+patch        a message's body to a changed configuration
+gate         who may pass: every reason to refuse a message, in the order they are looked at
+slots        two slots and a record in the store: old or new, never a mix
+trial        the health window, the operators' confirmation, the way back
+desk         the optional part of the agent that joins them
+"""

@@ -1,0 +1,78 @@
+"""A changed configuration on trial: it must keep the plant well, and operators must confirm it.
+
+Two times run, both on the monotonic clock and both kept across a restart (the second by the record,
+to within `_KEEP_S`), so that neither needs UTC or a link:
+
+    health window    a few minutes: no new alarm of the plant, loops no worse than before
+    confirmation     hours, as the message says: operators confirm, or it is rolled back
+
+Alarms of the link, the clock and ports do not count: a set-point is not to blame for them.
+"""
+
+from protocols.timing import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.agent import Agent
+
+_NOT_THE_PLANT = ("port", "clock", "broker", "receiver", "link")
+_KEEP_S = 60
+"""How often the time left is written down: a restart costs at most this much of it."""
+_SETTLED_K = 1.5
+_SETTLED_SHARE = 0.15
+"""Errors of supply (K) and of differential pressure (share of the set-point) that are well."""
+
+HEALTH, CONFIRM, UNWELL, NOT_CONFIRMED = "health", "confirm", "unwell", "not_confirmed"
+
+
+class TrialWatch:
+    """Watches one trial from `now` on. `health_s` and `confirm_s` in seconds."""
+
+    def __init__(self, agent: "Agent", now: int, health_s: int, confirm_s: int) -> None:
+        self._agent = agent
+        self._health_until = now + health_s * SECOND
+        self._confirm_until = now + confirm_s * SECOND
+        self._kept_s = confirm_s
+        self._alarms = agent.alarms.codes()
+        self._errors = self._loop_errors(now)
+        self.phase = HEALTH
+        self.why = ""
+
+    def step(self, now: int) -> str:
+        """Look once; return "" to go on, or the word for which the trial has to end."""
+        new = [code for code in self._agent.alarms.codes() if code not in self._alarms]
+        new = [code for code in new if code.split(":")[0] not in _NOT_THE_PLANT]
+        if self.phase == HEALTH:
+            if new or self._agent.supervisor.state == "safe":
+                self.why = new[0] if new else "safe"
+                return UNWELL
+            if now >= self._health_until:
+                self.why = self._worse(now)
+                if self.why:
+                    return UNWELL
+                self.phase = CONFIRM
+        return NOT_CONFIRMED if now >= self._confirm_until else ""
+
+    def left_to_keep(self, now: int) -> "int | None":
+        """Give the seconds left when they should be written down, else None."""
+        left = max(0, (self._confirm_until - now) // SECOND)
+        if self._kept_s - left < _KEEP_S:
+            return None
+        self._kept_s = left
+        return left
+
+    def _loop_errors(self, now: int) -> "tuple[float | None, float | None]":
+        supply, dp = self._agent.supply, self._agent.pressure
+        measured, kpa = supply.sensor.value(now), dp.sensor.value(now)
+        return (
+            None if measured is None else abs(measured - supply.setpoint),
+            None if kpa is None else abs(kpa - dp.setpoint) / dp.setpoint,
+        )
+
+    def _worse(self, now: int) -> str:
+        """Name the loop that is neither well nor better than it was."""
+        limits = (("supply", _SETTLED_K), ("dp", _SETTLED_SHARE))
+        for (name, well), before, after in zip(limits, self._errors, self._loop_errors(now)):
+            if after is None or (after > well and (before is None or after >= before)):
+                return name
+        return ""
