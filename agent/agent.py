@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.config import Config
+    from agent.remote.boot import Boot
 
     Actions = list[tuple[int, str, bytes]]
 
@@ -57,10 +58,15 @@ def port_names(config: "Config") -> "list[str]":
 
 
 class Agent:
-    """The controller built from `config`; call `start` once, then turn the crank."""
+    """The controller built from `config`; call `start` once, then turn the crank.
 
-    def __init__(self, config: "Config") -> None:
+    `boot` tells a unit that takes changes from operators what was started, and how a changed
+    configuration is checked.
+    """
+
+    def __init__(self, config: "Config", boot: "Boot | None" = None) -> None:
         self.config = config
+        self.boot = boot
         self.alarms = AlarmList()
         self.clock = Clock(
             config.drift_ppb,
@@ -152,6 +158,17 @@ class Agent:
         self.ticks.start(now)
         self._started = now
         self._next_status = now
+
+    def adopt(self, config: "Config") -> None:
+        """Take over what the loops and limits can take over while they run, without a bump."""
+        self.config = config
+        self.supply.retune(config.supply)
+        self.pressure.retune(config.pressure)
+        self.supervisor.config = config
+
+    def restart(self) -> None:
+        """Ask the shell to start the agent anew."""
+        self._out.append((CONSOLE, "set", b"restart"))
 
     def receive(self, port: int, data: bytes, now: int) -> None:
         """Take bytes from `port`; `now` is when the last of them arrived."""

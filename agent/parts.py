@@ -59,7 +59,9 @@ class Part:
         return None
 
 
-PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = ()
+PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
+    ("remote", "agent.remote.desk", "Desk", ("store",)),
+)
 """Section of the configuration, module, class, kinds of address its `port` may have."""
 
 

@@ -54,7 +54,7 @@ class Supervisor:
         alarms: "AlarmList",
     ) -> None:
         self.state = "safe"
-        self._config = config
+        self.config = config
         self._fieldbus = fieldbus
         self._supply = supply
         self._pressure = pressure
@@ -93,7 +93,7 @@ class Supervisor:
             [s.name for s in stations if s.stranger],
             self._fieldbus.overloaded_buses(),
             _device_alarms(stations),
-            _UNIT if measured is not None and measured > self._config.supply_max_c else [],
+            _UNIT if measured is not None and measured > self.config.supply_max_c else [],
         ]
 
     def _report(self, code: str, text: str, names: "list[str]", now: int) -> None:

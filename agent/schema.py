@@ -5,6 +5,8 @@ Numbers that carry a unit have it in their name (`_ms`, `_s`, `_c`, `_kpa`, `_pc
 has a range; no key is allowed that is not listed here.
 """
 
+from agent.schema_remote import REMOTE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -161,6 +163,7 @@ SCHEMA: "dict[str, Any]" = _object(
                 "dp": PRESSURE,
             },
         ),
+        "remote": REMOTE,
         "limits": _object(
             "what is reported and acted on",
             [],

@@ -12,8 +12,12 @@ from protocols.timing import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.config import Config
     from agent.telemetry import Telemetry
+
+    Listener = Callable[[bytes, int], None]
 
 TOPIC_ROOT = "coldloop/v1/"
 _OPEN_LIMIT = 10 * SECOND
@@ -38,6 +42,10 @@ class Uplink:
         self.acknowledged = 0
         self.refused = ""
         self._telemetry = telemetry
+        self._base = base
+        self._listeners: list[tuple[str, Listener]] = []
+        self._unheard: list[str] = []
+        self._sayings: list[tuple[str, bytes, bool]] = []
         self._topic = base + "tele"
         self._state_topic = base + "state"
         offline = write(Object([("online", False)])).encode()
@@ -78,6 +86,21 @@ class Uplink:
         """Give the next deadline in monotonic microseconds."""
         return min(self.link.due, self._client.deadline())
 
+    def listen(self, topic: str, listener: "Listener") -> None:
+        """Have `listener(payload, now)` called for what comes on `topic` of this unit."""
+        self._listeners.append((self._base + topic, listener))
+
+    def say(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Publish on `topic` of this unit; the newest of each topic waits for a connection."""
+        full = self._base + topic
+        self._sayings = [entry for entry in self._sayings if entry[0] != full]
+        self._sayings.append((full, payload, retain))
+
+    def _heard(self, topic: str, payload: bytes, now: int) -> None:
+        for known, listener in self._listeners:
+            if known == topic:
+                listener(payload, now)
+
     def _react(self, now: int) -> None:
         for event in self._client.events():
             kind = event[0]
@@ -88,6 +111,9 @@ class Uplink:
                 self.refused = ""
                 self.link.proven()
                 self._birth_due = True
+                self._unheard = [topic for topic, _ in self._listeners]
+            elif kind == "message":
+                self._heard(str(event[1]), bytes(event[2]), now)  # type: ignore[call-overload]
             elif kind in ("refused", "broken"):
                 self.refused = "%s: %s" % (kind, event[1])
                 self.connected = False
@@ -102,6 +128,10 @@ class Uplink:
             self._birth_due = not self._client.publish(
                 self._state_topic, self._birth, 1, True, "state"
             )
+        while self._unheard and self._client.subscribe(self._unheard[0], 1):
+            self._unheard.pop(0)
+        while self._sayings and self._client.publish(*self._saying()):
+            self._sayings.pop(0)
         queue = self._telemetry.queue
         sent = 0
         while sent < len(queue) and self._client.publish(self._topic, queue[sent], 1, False, "row"):
@@ -109,6 +139,10 @@ class Uplink:
         if sent:
             self.published += sent
             self._telemetry.queue = queue[sent:]
+
+    def _saying(self) -> "tuple[str, bytes, int, bool, str]":
+        topic, payload, retain = self._sayings[0]
+        return topic, payload, 1, retain, "say"
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
         """Hand over what the port is asked to do, in order."""

@@ -42,6 +42,14 @@ class Pi:
         wanted = max(self.output - most, min(self.output + most, wanted))
         return max(self.low, min(self.high, wanted))
 
+    def tune(self, gain: float, integral_s: float, low: float, high: float, rate: float) -> None:
+        """Take other settings; call `track` next, so that the output does not jump."""
+        self.gain = gain
+        self.integral_s = integral_s
+        self.low = low
+        self.high = high
+        self.rate = rate
+
     def track(self, output: float, error: float = 0.0) -> None:
         """Take over from `output` without a bump: the next step starts from there."""
         self.output = output

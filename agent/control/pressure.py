@@ -33,11 +33,21 @@ class PressureLoop:
         self.pumps = pumps
         self.setpoint = config.setpoint
         self.safe = True
+        self._retuned = False
         self.helping = False
         self._since: int | None = None
         self._pi = Pi(
             config.gain, config.integral_s, config.min_pct, config.max_pct, config.rate_pct_per_s
         )
+
+    def retune(self, config: "LoopConfig") -> None:
+        """Take another set-point and other settings, without a bump."""
+        self.config = config
+        self.setpoint = config.setpoint
+        self._pi.tune(
+            config.gain, config.integral_s, config.min_pct, config.max_pct, config.rate_pct_per_s
+        )
+        self._retuned = True
 
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and ask the pumps for what is needed."""
@@ -53,6 +63,9 @@ class PressureLoop:
             speeds = self._speeds()
             self.helping = len(speeds) > 1
             self._pi.track(max(speeds) if speeds else self.config.safe_pct, error)
+        elif self._retuned:
+            self._pi.track(self._pi.output, error)
+        self._retuned = False
         speed = self._pi.step(error, dt)
         self._stage(speed, now)
         self._ask(speed)

@@ -22,9 +22,19 @@ class SupplyLoop:
         self.valve = valve
         self.setpoint = config.setpoint
         self.safe = True
+        self._retuned = False
         self._pi = Pi(
             config.gain, config.integral_s, config.min_pct, config.max_pct, config.rate_pct_per_s
         )
+
+    def retune(self, config: "LoopConfig") -> None:
+        """Take another set-point and other settings, without a bump."""
+        self.config = config
+        self.setpoint = config.setpoint
+        self._pi.tune(
+            config.gain, config.integral_s, config.min_pct, config.max_pct, config.rate_pct_per_s
+        )
+        self._retuned = True
 
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and ask the valve for what is needed."""
@@ -37,6 +47,9 @@ class SupplyLoop:
         if self.safe:
             self.safe = False
             self._pi.track(self._present(), error)
+        elif self._retuned:
+            self._pi.track(self._pi.output, error)
+        self._retuned = False
         self.valve.ask(self._pi.step(error, dt))
 
     def _present(self) -> float:

@@ -5,37 +5,44 @@ configuration on trial is started at most `_MOST_STARTS` times: one that brings 
 is rolled back by the starts it causes, without UTC, link or clock.
 """
 
+from agent.errors import ConfigError
 from agent.remote import canonical, slots
 from protocols.errors import DecodeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from agent.config import Config
     from agent.remote.slots import Read, Slots
 
 _MOST_STARTS = 3
 CRASHED, DAMAGED, UNUSABLE = "crashed", "damaged", "unusable"
 
 
-class Start:
-    """What to run: `raw` (parsed JSON), its bytes, the record; `writes` are to be made."""
+class Boot:
+    """What to run: `raw` (parsed JSON), its bytes, the record; `writes` are yet to be made.
+
+    `check` turns changed JSON into a configuration, or raises `ConfigError`; the shell sets it.
+    """
 
     def __init__(self, raw: "dict[str, Any]", config: bytes, record: "Slots") -> None:
         self.raw = raw
         self.config = config
         self.slots = record
         self.writes: list[tuple[str, bytes]] = []
+        self.check: Callable[[dict[str, Any]], Config] | None = None
 
-    def roll_back(self, reason: str, file: "dict[str, Any]", read: "Read") -> "Start":
+    def roll_back(self, reason: str, file: "dict[str, Any]", read: "Read") -> "Boot":
         """Give the start without what is on trial: the shell found that it cannot be used."""
         write = self.slots.roll_back(reason)
-        start = _confirmed(file, self.slots, read)
-        start.writes = [*self.writes, write]
-        return start
+        boot = _confirmed(file, self.slots, read)
+        boot.writes = self.writes + [write]
+        return boot
 
 
-def choose(file: "dict[str, Any]", read: "Read") -> Start:
+def choose(file: "dict[str, Any]", read: "Read") -> Boot:
     """Choose what to run, given the site's own configuration and the store."""
     origin = canonical.digest(canonical.write(file))
     record = slots.load(origin, read)
@@ -44,23 +51,55 @@ def choose(file: "dict[str, Any]", read: "Read") -> Start:
     trial = record.trial
     config = slots.config_in(trial.slot, read)
     raw = None if config is None else _read(config)
-    fresh = Start(file, canonical.write(file), record)
+    fresh = Boot(file, canonical.write(file), record)
     if config is None or raw is None:
         return fresh.roll_back(DAMAGED, file, read)
     if trial.starts >= _MOST_STARTS:
         return fresh.roll_back(CRASHED, file, read)
     trial.starts += 1
-    start = Start(raw, config, record)
-    start.writes = [record.record()]
-    return start
+    boot = Boot(raw, config, record)
+    boot.writes = [record.record()]
+    return boot
 
 
-def _confirmed(file: "dict[str, Any]", record: "Slots", read: "Read") -> Start:
+def start(
+    file: "dict[str, Any]", read: "Read", check: "Callable[[dict[str, Any]], Config]"
+) -> "tuple[Config, Boot]":
+    """Choose what to run and compile it, falling back to what was before.
+
+    Raises `ConfigError` when the site's own file is not good either.
+    """
+    boot = choose(file, read)
+    while True:
+        boot.check = check
+        try:
+            return check(boot.raw), boot
+        except ConfigError:
+            if boot.slots.trial is not None:
+                boot = boot.roll_back(UNUSABLE, file, read)
+            elif boot.slots.slot != slots.FILE:
+                boot = _file(file, boot.slots)
+            else:
+                raise
+
+
+def _confirmed(file: "dict[str, Any]", record: "Slots", read: "Read") -> Boot:
+    if record.slot == slots.FILE:
+        return Boot(file, canonical.write(file), record)
     config = slots.config_in(record.slot, read)
     raw = None if config is None else _read(config)
     if config is None or raw is None:
-        return Start(file, canonical.write(file), record)
-    return Start(raw, config, record)
+        return _file(file, record)
+    return Boot(raw, config, record)
+
+
+def _file(file: "dict[str, Any]", record: "Slots") -> Boot:
+    """Fall back to the site's own file: another base than any message was made for."""
+    record.slot = slots.FILE
+    record.version += 1
+    boot = Boot(file, canonical.write(file), record)
+    boot.writes = [record.record()]
+    return boot
 
 
 def _read(config: bytes) -> "dict[str, Any] | None":

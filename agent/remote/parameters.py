@@ -8,11 +8,11 @@ The range of a value is not here: `agent.config.load` checks the whole changed c
 would a file.
 """
 
+from protocols.cbor import Decimal
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from protocols.cbor import Decimal
 
 OPERATE, LIMITS = 1, 2
 """Roles: may change set-points and tuning; may change everything else (with a second signature)."""
@@ -70,8 +70,17 @@ def rule(path: str) -> "tuple[int, int]":
     return _UNNUMBERED
 
 
+LIVE = tuple(range(1, 16))
+"""Numbers of what the running agent takes over; anything else needs a restart."""
+
+
+def live(path: str) -> bool:
+    """Say whether a change of `path` needs no restart."""
+    return number_of(path) in LIVE
+
+
 def scaled(value: "int | Decimal") -> int:
     """Give a number in 1e-9, to compare exactly."""
-    mantissa: int = getattr(value, "mantissa", value)
-    places: int = getattr(value, "places", 0)
-    return mantissa * int(10 ** (9 - places))
+    if isinstance(value, Decimal):
+        return value.mantissa * int(10 ** (9 - value.places))
+    return value * 10**9

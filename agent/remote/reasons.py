@@ -31,7 +31,7 @@ class Refusal(Exception):  # noqa: N818 - a verdict, not a fault
     """A message that is not acted on: `reason` is one of `WORDS`, `detail` says what exactly."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
-        Exception.__init__(self, reason + (": " + detail if detail else ""))
+        super().__init__(reason + (": " + detail if detail else ""))
         assert reason in WORDS  # noqa: S101 - our own words
         self.reason = reason
         self.detail = detail

@@ -3,12 +3,12 @@
     config.a, config.b   a configuration (agent.remote.canonical) with its hash
     config.record        which slot is confirmed, what is on trial, the counter, the last outcome
 
-The order makes it safe: a slot is written only while the record does not point to it, and the record
-is replaced only once the slot is durable. A power cut before that leaves the old record; a record is
-one write, replaced whole by the store (drivers/ports/*_store). Each write must be durable before the
-next is begun; `agent.remote.desk` waits for that. Everything read back is checked by its hash; what
-does not fit is as if it were not there, so that the file of the site, which is always there, is what
-is left in the worst case.
+The order makes it safe: a slot is written only while the record does not point to it, and the
+record is replaced only once the slot is durable. A power cut before that leaves the old record; a
+record is one write, replaced whole by the store (drivers/ports/*_store). Each write must be durable
+before the next is begun; `agent.remote.desk` waits for that. Everything read back is checked by its
+hash; what does not fit is as if it were not there, so that the file of the site, which is always
+there, is what is left in the worst case.
 
 The record also holds the hash of the site's own file (`origin`). A technician who edits that file
 means it: a record with another origin is not believed, but its counter is kept, so that no old
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 RECORD = "config.record"
 SLOTS = ("config.a", "config.b")
+MOST_ALARMS = 16
 _FORMAT = 1
 FILE = -1
 """The number of the slot when the site's own file is what is confirmed."""
@@ -38,17 +39,23 @@ NOTHING, CONFIRMED, ROLLED_BACK, REFUSED = "nothing", "confirmed", "rolled_back"
 
 
 class Trial:
-    """A configuration on trial: its slot, counter, how long it may still take, starts so far."""
+    """A configuration on trial: its slot, counter, how long it may still take, starts so far.
 
-    def __init__(self, slot: int, counter: int, confirm_s: int, starts: int = 0) -> None:
+    `alarms`: the codes that were active before, and so do not speak against it.
+    """
+
+    def __init__(
+        self, slot: int, counter: int, confirm_s: int, starts: int, alarms: "list[str]"
+    ) -> None:
         self.slot = slot
         self.counter = counter
         self.confirm_s = confirm_s
         self.starts = starts
+        self.alarms = alarms
 
-    def parts(self) -> "list[int]":
+    def parts(self) -> "list[Any]":
         """Give what the record holds of it."""
-        return [self.slot, self.counter, self.confirm_s, self.starts]
+        return [self.slot, self.counter, self.confirm_s, self.starts, self.alarms]
 
 
 class Slots:
@@ -75,11 +82,13 @@ class Slots:
         taken = (self.slot, FILE if self.trial is None else self.trial.slot)
         return 0 if 0 not in taken else 1
 
-    def begin(self, counter: int, confirm_s: int, config: bytes) -> "list[Write]":
+    def begin(
+        self, counter: int, confirm_s: int, alarms: "list[str]", config: bytes
+    ) -> "list[Write]":
         """Put `config` on trial: the slot first, then the record."""
         slot = self.free()
         self.counters[PATCH - 1] = counter
-        self.trial = Trial(slot, counter, confirm_s)
+        self.trial = Trial(slot, counter, confirm_s, 0, alarms)
         return [(SLOTS[slot], digest(config) + config), self.record()]
 
     def seen(self, kind: int, counter: int) -> "Write":
@@ -118,7 +127,7 @@ def load(origin: bytes, read: "Read") -> Slots:
         return slots
     slots.counters = parts[4]
     slots.version = parts[3]
-    slots.last = tuple(parts[6])  # type: ignore[assignment]
+    slots.last = (parts[6][0], parts[6][1], parts[6][2])
     if parts[1] != origin:
         slots.version += 1  # the file was edited: a base of its own
         return slots
@@ -155,4 +164,6 @@ def _sound(parts: "Any") -> bool:
         return False
     if type(parts[4]) is not list or len(parts[4]) != len(KINDS):
         return False
-    return parts[5] is None or (type(parts[5]) is list and len(parts[5]) == 4)
+    if type(parts[6]) is not list or len(parts[6]) != 3:
+        return False
+    return parts[5] is None or (type(parts[5]) is list and len(parts[5]) == 5)

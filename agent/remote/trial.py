@@ -14,6 +14,7 @@ from protocols.timing import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.agent import Agent
+    from agent.remote.slots import Trial
 
 _NOT_THE_PLANT = ("port", "clock", "broker", "receiver", "link")
 _KEEP_S = 60
@@ -26,32 +27,37 @@ HEALTH, CONFIRM, UNWELL, NOT_CONFIRMED = "health", "confirm", "unwell", "not_con
 
 
 class TrialWatch:
-    """Watches one trial from `now` on. `health_s` and `confirm_s` in seconds."""
+    """Watches `running` from `now` on. Times in seconds; `grace_s` is what a start may take."""
 
-    def __init__(self, agent: "Agent", now: int, health_s: int, confirm_s: int) -> None:
+    def __init__(
+        self, agent: "Agent", running: "Trial", now: int, health_s: int, grace_s: int
+    ) -> None:
         self._agent = agent
+        self._judge_from = now + grace_s * SECOND
         self._health_until = now + health_s * SECOND
-        self._confirm_until = now + confirm_s * SECOND
-        self._kept_s = confirm_s
-        self._alarms = agent.alarms.codes()
+        self._confirm_until = now + running.confirm_s * SECOND
+        self._kept_s = running.confirm_s
+        self._alarms = running.alarms
         self._errors = self._loop_errors(now)
         self.phase = HEALTH
         self.why = ""
 
     def step(self, now: int) -> str:
         """Look once; return "" to go on, or the word for which the trial has to end."""
-        new = [code for code in self._agent.alarms.codes() if code not in self._alarms]
-        new = [code for code in new if code.split(":")[0] not in _NOT_THE_PLANT]
-        if self.phase == HEALTH:
-            if new or self._agent.supervisor.state == "safe":
-                self.why = new[0] if new else "safe"
+        if self.phase == HEALTH and now >= self._judge_from:
+            self.why = self._harm() or (self._worse(now) if now >= self._health_until else "")
+            if self.why:
                 return UNWELL
             if now >= self._health_until:
-                self.why = self._worse(now)
-                if self.why:
-                    return UNWELL
                 self.phase = CONFIRM
         return NOT_CONFIRMED if now >= self._confirm_until else ""
+
+    def _harm(self) -> str:
+        """Name what is wrong with the plant and was not before."""
+        for code in self._agent.alarms.codes():
+            if code not in self._alarms and code.split(":")[0] not in _NOT_THE_PLANT:
+                return code
+        return "safe" if self._agent.supervisor.state == "safe" else ""
 
     def left_to_keep(self, now: int) -> "int | None":
         """Give the seconds left when they should be written down, else None."""

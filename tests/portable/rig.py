@@ -187,7 +187,7 @@ class Broker:
 
     def __init__(self):
         self.code, self.acks, self.mute = 0, True, False
-        self.connects, self.published = [], []
+        self.connects, self.published, self.topics = [], [], []
         self._buffer = b""
 
     def answer(self, data):
@@ -212,6 +212,11 @@ class Broker:
             return bytes((0x20, 2, 0, self.code))
         if first == 0xC0:
             return b"\xd0\x00"
+        if first == 0x40:
+            return b""
+        if first == 0x82:
+            self.topics.append(body[4:-1].decode())
+            return b"\x90\x03" + body[:2] + b"\x01"
         assert first & 0xF0 == 0x30, first
         end = 2 + (body[0] << 8 | body[1])
         assert first & 6 == 2, "not QoS 1"
@@ -239,10 +244,9 @@ class Rig:
     """An agent that is turned in virtual time. `absent` ports fail to open."""
 
     def __init__(self, raw=None, absent=(), models=None):
-        ready = load(raw or config(), models or profiles())
+        self.agent = self.make(raw or config(), models or profiles())
         if SMALL:
             forget_checks()
-        self.agent = Agent(ready)
         self.slaves = Slaves()
         self.broker = Broker()
         self.absent = set(absent)
@@ -256,6 +260,9 @@ class Rig:
         self.agent.start(self.now)
         self.carry_out()
 
+    def make(self, raw, models):
+        return Agent(load(raw, models))
+
     def later(self, delay, call, port, data):
         self._number += 1
         self._due.append((self.now + delay, self._number, call, port, data))
@@ -263,22 +270,25 @@ class Rig:
 
     def carry_out(self):
         for port, op, data in self.agent.outbox():
-            if op == "open":
-                self.opens.append(((self.now - self.start) / SECOND, port))
-                kind = "failed" if port in self.absent else "opened"
-                self.later(MILLISECOND, "event", port, kind)
-            elif op == "close":
-                self._due = [due for due in self._due if due[3] != port]
-            elif port == CONSOLE:
-                self.console.append(data.decode())
-            elif port == STATE:
-                self.state = data
-            else:
-                far = self.broker if port == BROKER else self.slaves
-                reply = far.answer(data)
-                if reply:
-                    self.later(REPLY_US, "receive", port, reply)
+            self.act(port, op, data)
         assert self.agent.outbox() == []
+
+    def act(self, port, op, data):
+        if op == "open":
+            self.opens.append(((self.now - self.start) / SECOND, port))
+            kind = "failed" if port in self.absent else "opened"
+            self.later(MILLISECOND, "event", port, kind)
+        elif op == "close":
+            self._due = [due for due in self._due if due[3] != port]
+        elif port == CONSOLE:
+            self.console.append(data.decode())
+        elif port == STATE:
+            self.state = data
+        else:
+            far = self.broker if port == BROKER else self.slaves
+            reply = far.answer(data)
+            if reply:
+                self.later(REPLY_US, "receive", port, reply)
 
     def give(self, call, port, data):
         """Hand something to the agent now."""

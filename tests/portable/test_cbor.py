@@ -104,7 +104,18 @@ def test_what_has_no_place_is_not_encoded():
     deep = 0
     for _ in range(9):
         deep = [deep]
-    for value in (1.5, {1: 2}, Decimal(20, 1), Decimal(1, 0), Decimal(1, 10), MOST + 1, LEAST - 1, deep, Map([(1, 2), (1, 3)]), 1 << 70):
+    for value in (
+        1.5,
+        {1: 2},
+        Decimal(20, 1),
+        Decimal(1, 0),
+        Decimal(1, 10),
+        MOST + 1,
+        LEAST - 1,
+        deep,
+        Map([(1, 2), (1, 3)]),
+        1 << 70,
+    ):
         raises(EncodeError, encode, value)
 
 
