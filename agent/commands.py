@@ -8,10 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
-from agent import configfile
 from agent.agent import CONSOLE, Agent
-from agent.config import Config, load
+from agent.config import Config
 from agent.errors import ConfigError
+from agent.shell.crank import RESTART
 from agent.status import KEY, VERSION
 
 STALE_AFTER_S = 5.0
@@ -36,18 +36,9 @@ def profiles() -> dict[str, dict[str, Any]]:
 
 def read_config(path: str) -> Config:
     """Read and check a configuration file; raises `ConfigError`, each line naming the file."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; name the agent's configuration") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not UTF-8 text") from None
-    raw = configfile.parse(text, path)
-    try:
-        return load(raw, profiles())
-    except ConfigError as error:
-        lines = [f"{path}: {line}" for line in str(error).splitlines()]
-        raise ConfigError("\n".join(lines)) from None
+    from agent.shell.cpython_start import compiled, read_file
+
+    return compiled(read_file(path), path, profiles())
 
 
 def schema_text() -> str:
@@ -66,41 +57,55 @@ def agent(argv: list[str]) -> int:
         epilog="example: coldloop agent --config /etc/coldloop/unit.json",
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--config", metavar="FILE", help="configuration (JSON)")
+    what.add_argument("--config", metavar="FILE", help="configuration (JSON or TOML)")
     what.add_argument(
         "--schema", action="store_true", help="print the JSON Schema of configurations"
     )
     parser.add_argument("--check", action="store_true", help="only check the configuration")
+    parser.add_argument(
+        "--store",
+        metavar="FOLDER",
+        default="/var/lib/coldloop",
+        help="where to look for a confirmed configuration when the file is not good",
+    )
     arguments = parser.parse_args(argv)
     if arguments.schema:
         print(schema_text(), end="")
         return 0
-    try:
-        config = read_config(arguments.config)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
     if arguments.check:
+        try:
+            read_config(arguments.config)
+        except ConfigError as error:
+            print(error, file=sys.stderr)
+            return 2
         print(f"{arguments.config}: good")
         return 0
-    return _run(config)
+    return _run(arguments.config, arguments.store)
 
 
-def _run(config: Config) -> int:
+def _run(path: str, store: str) -> int:
+    """Run the agent, and again each time it asks for it."""
     from agent.shell import cpython
+    from agent.shell.cpython_start import begin
 
-    buses = [address for _, address in config.buses]
-    ports = [address for _, _, address in config.parts]
-    addresses = [config.receiver, *buses, *ports, config.broker, config.state]
-    problems = cpython.preflight([str(a) for a in addresses if a is not None])
-    for problem in problems:
-        print(f"coldloop agent: {problem}", file=sys.stderr)
-    if problems:
-        return 2
-    controller = Agent(config)
-    controller.start(cpython.monotonic())
-    cpython.run(controller, console=CONSOLE)
-    return 0
+    while True:
+        try:
+            config, boot = begin(path, store, profiles())
+        except ConfigError as error:
+            print(error, file=sys.stderr)
+            return 2
+        buses = [address for _, address in config.buses]
+        ports = [address for _, _, address in config.parts]
+        addresses = [config.receiver, *buses, *ports, config.broker, config.state]
+        problems = cpython.preflight([str(a) for a in addresses if a is not None])
+        for problem in problems:
+            print(f"coldloop agent: {problem}", file=sys.stderr)
+        if problems:
+            return 2
+        controller = Agent(config, boot)
+        controller.start(cpython.monotonic())
+        if cpython.run(controller, console=CONSOLE) != RESTART:
+            return 0
 
 
 def status(argv: list[str]) -> int:

@@ -83,6 +83,22 @@ def start(
                 raise
 
 
+def rescue(read: "Read", check: "Callable[[dict[str, Any]], Config]") -> "tuple[Config, Boot]":
+    """Run the confirmed configuration although the site's own file is not good.
+
+    Raises `ConfigError` when there is none, or it is not good either.
+    """
+    record = slots.load(None, read)
+    config = slots.config_in(record.slot, read)
+    raw = None if config is None else _read(config)
+    if config is None or raw is None:
+        raise ConfigError("the store holds no confirmed configuration")
+    record.trial = None
+    boot = Boot(raw, config, record)
+    boot.check = check
+    return check(raw), boot
+
+
 def _confirmed(file: "dict[str, Any]", record: "Slots", read: "Read") -> Boot:
     if record.slot == slots.FILE:
         return Boot(file, canonical.write(file), record)

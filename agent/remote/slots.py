@@ -119,12 +119,17 @@ class Slots:
         return self.record()
 
 
-def load(origin: bytes, read: "Read") -> Slots:
-    """Read the record; one that is not there, damaged or of another origin gives a fresh one."""
-    slots = Slots(origin)
+def load(origin: "bytes | None", read: "Read") -> Slots:
+    """Read the record; one that is not there, damaged or of another origin gives a fresh one.
+
+    `origin` None takes any: the site's own file cannot be read.
+    """
+    slots = Slots(origin or b"")
     parts = _unsealed(read(RECORD))
     if not _sound(parts):
         return slots
+    if origin is None:
+        origin = slots.origin = parts[1]
     slots.counters = parts[4]
     slots.version = parts[3]
     slots.last = (parts[6][0], parts[6][1], parts[6][2])

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from agent.shell.cpython_preflight import preflight
-from agent.shell.crank import Crank
+from agent.shell.crank import RESTART, Crank
 from drivers.ports import cpython_serial, cpython_store, cpython_tcp
 
 TYPE_CHECKING = False
@@ -133,6 +133,8 @@ def run(
 ) -> int:
     """Drive `agent` over real ports; return 0 after `until()`, else the number of the signal.
 
+    RESTART when the agent asks to be started anew.
+
     `until` is looked at at least every 250 ms. `openers` (kind of address -> opener) replaces
     OPENERS. `out` prints one line for each change of a port's state, and what the agent writes to
     its port number `console`. Signals are heeded in the main thread.
@@ -147,7 +149,9 @@ def run(
                 crank.run(lambda: bool(seen) or (until is not None and until()))
             finally:
                 gc.unfreeze()
-        return seen[0] if seen else 0
+        if seen:
+            return seen[0]
+        return RESTART if crank.restart else 0
     finally:
         poller.close()
 

@@ -14,7 +14,8 @@ What it is not: it makes no system call, knows no platform and does not retry. T
 - "open" on an open port closes it first; "write", "set" and "close" on a port that is not open do
   nothing;
 - what a port does not take at once waits, up to BACKLOG bytes; beyond that the port is failed. When
-  everything waiting has gone, "drained" comes. A store sends "drained" when it is durable.
+  everything waiting has gone, "drained" comes. A store sends "drained" when it is durable;
+- "set" with `restart` on the console ends the turning: the shell starts the agent anew.
 """
 
 from agent.shell.journal import Journal
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 MAX_WAIT = 250_000  # us between two looks at `until`
 GRACE = 2_000_000  # us that the last writes may take when the shell stops
 FAIR = 16  # chunks read from one port before the next port has its turn
+RESTART = -1  # what a shell's `run` returns when the agent wants to be started anew
 MAX_PORTS = 64  # an agent that asks for more has a bug
 SLICE = 4096  # bytes of a backlog offered to a port at a time
 
@@ -103,6 +105,8 @@ class Crank:
         self._clock = poller.clock
         self._out = out
         self._console = console
+        self.restart = False
+        """The agent has asked to be started anew; the crank has stopped turning."""
         self._slots: list[Slot] = []
         self._ops = {
             "write": self._write,
@@ -138,7 +142,7 @@ class Crank:
     def _turn_until(self, until: "Callable[[], bool]") -> None:
         """Start, then turn."""
         self.start()
-        while not until():
+        while not (until() or self.restart):
             deadline = min(self.deadline(), self._clock() + MAX_WAIT)
             self.turn(self._poller.wait(deadline))
 
@@ -305,13 +309,20 @@ class Crank:
         """Do everything that stands in the outbox."""
         for number, op, data in self._agent.outbox():
             if number == self._console:
-                self._out(_printable(data))
+                self._say(op, data)
                 continue
             slot = self._slot(number)
             try:
                 self._ops[op](slot, data)
             except (PortError, AddressError) as error:
                 self._fail(slot, error)
+
+    def _say(self, op: str, data: bytes) -> None:
+        """Print a line; a "set" is a wish to the shell itself, and `restart` the only one."""
+        if op == "set":
+            self.restart = self.restart or data == b"restart"
+        else:
+            self._out(_printable(data))
 
     def _slot(self, number: int) -> Slot:
         """Return the slot of a port number; the first use makes it."""

@@ -14,8 +14,9 @@ import time
 
 import drivers
 from agent.maps import Maps
-from agent.shell.crank import Crank
+from agent.shell.crank import RESTART, Crank
 from agent.shell.unwrap import Ticks
+from drivers.address import parse
 from drivers.ports import micropython_store, micropython_uart
 from drivers.ports.micropython_unix import read_signal, signal_file
 from protocols.timing import MILLISECOND
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from agent.config import Config
+    from agent.remote.boot import Boot
     from agent.shell.crank import Agent
     from drivers.ports.base import Opener
 
+RESTARTED = 4  # exit code
 _SIGINT, _SIGTERM = 2, 15
 _SIGNALS = -1  # the "port number" under which the poller watches them
 _SCHEMA = "profile.schema.json"
@@ -136,6 +140,8 @@ def run(
 ) -> int:
     """Drive `agent` over real ports; return 0 after `until()`, else the number of the signal.
 
+    RESTART when the agent asks to be started anew.
+
     `until` is looked at at least every 250 ms. `openers` (kind of address -> opener) replaces those
     that this build has. `out` prints one line for each change of a port's state, and what the agent
     writes to its port number `console`.
@@ -147,24 +153,27 @@ def run(
         interrupted = crank.run(lambda: poller.signal > 0 or (until is not None and until()))
     finally:
         poller.close()
-    return _SIGINT if interrupted else poller.signal
+    if interrupted or poller.signal:
+        return _SIGINT if interrupted else poller.signal
+    return RESTART if crank.restart else 0
 
 
 def main(path: str) -> int:
     """Run the agent that the configuration file `path` describes; return the exit code.
 
-    2 when the configuration is not good; then nothing has been started.
+    2 when the configuration is not good; then nothing has been started. RESTARTED when the agent
+    wants to be started anew: a board resets, a shell script calls again.
     """
     gc.threshold(_THRESHOLD)  # type: ignore[attr-defined]
-    from agent.config import forget_checks, load  # noqa: PLC0415 - a shell drives any agent
-    from agent.configfile import parse  # noqa: PLC0415
+    from agent.config import forget_checks  # noqa: PLC0415 - a shell drives any agent
+    from agent.configfile import parse as parse_text  # noqa: PLC0415
     from agent.errors import ConfigError  # noqa: PLC0415
 
     try:
         with open(path) as file:
             text = file.read()
-        raw = parse(text, path)
-        config = load(raw, _profiles())
+        raw = parse_text(text, path)
+        config, boot = _chosen(raw)
     except (ConfigError, OSError) as error:
         print_line("%s: %s" % (path, error))
         return 2
@@ -172,13 +181,26 @@ def main(path: str) -> int:
     gc.collect()
     from agent.agent import CONSOLE, Agent  # noqa: PLC0415 - now there is room for its code
 
-    agent = Agent(config)
+    agent = Agent(config, boot)
     del text, raw, config
     gc.collect()
     gc.threshold(max(_THRESHOLD, gc.mem_free() // 4))  # type: ignore[attr-defined]
     agent.start(monotonic())
-    run(agent, console=CONSOLE)
-    return 0
+    return RESTARTED if run(agent, console=CONSOLE) == RESTART else 0
+
+
+def _chosen(raw: "Any") -> "tuple[Config, Boot | None]":
+    """Choose and compile what to run; raises `ConfigError`."""
+    from agent.config import load  # noqa: PLC0415
+
+    maps = _profiles()
+    if not isinstance(raw, dict) or not isinstance(raw.get("remote"), dict):
+        return load(raw, maps), None
+    from agent.remote.boot import start  # noqa: PLC0415 - only a unit that takes changes has it
+    from drivers.ports.micropython_store import Store  # noqa: PLC0415
+
+    store = Store(parse(str(raw["remote"].get("port"))))
+    return start(raw, store.read, lambda changed: load(changed, maps))
 
 
 def _profiles() -> Maps:
