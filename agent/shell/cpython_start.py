@@ -67,7 +67,7 @@ def begin(path: str, store: str, profiles: Maps) -> tuple[Config, boot.Boot | No
 
 
 def _store_of(raw: Any) -> str | None:
-    """Give the address of the store; None without one (a section that is wrong is checked later)."""
+    """Give the store's address, None without one; whether it is right is checked later."""
     section = raw.get("remote") if isinstance(raw, dict) else None
     return str(section.get("port")) if isinstance(section, dict) else None
 
