@@ -40,6 +40,7 @@ COMMANDS = {
     "nmea": ("drivers.commands:nmea", "what a satellite receiver says: captures and live ports"),
     "bench": ("hil.commands:bench", "the emulated devices, on ports that other programs can open"),
     "hil": ("hil.commands:hil", "scenarios, judged, in virtual or in real time"),
+    "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
     "modbus": ("drivers.commands:modbus", "a technician's probes: scan, read, write, sniff ..."),
 }
 

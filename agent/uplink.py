@@ -95,6 +95,8 @@ class Uplink:
         full = self._base + topic
         self._sayings = [entry for entry in self._sayings if entry[0] != full]
         self._sayings.append((full, payload, retain))
+        if self.connected:
+            self.flush()
 
     def _heard(self, topic: str, payload: bytes, now: int) -> None:
         for known, listener in self._listeners:

@@ -372,7 +372,7 @@ class Desk(Part):
         return Object(
             [
                 ("version", slots.version),
-                ("hash", canonical.digest(self.boot.config).hex()[:16]),
+                ("hash", canonical.digest(self.boot.config).hex()),
                 ("counters", slots.counters),
                 ("trial", None if slots.trial is None else slots.trial.counter),
                 ("phase", None if watch is None else watch.phase),

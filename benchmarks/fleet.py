@@ -1,0 +1,199 @@
+"""Does a rollout bring each of many controllers to the right end, and what does it cost?
+
+    python -m benchmarks.fleet [--units 1000] [--broken 0] [--canary 5]
+
+Real agents (their desk, uplink, loops and safety; no bus, so that they stand on safe outputs) in
+one process, each with a connection of its own to a real mosquitto on loopback; in another process
+`coldloop config push` with real keys. `--broken N`: the last N units roll every change back.
+
+Not a measure of a controller's speed: a thousand agents share one core here.
+"""
+
+import argparse
+import contextlib
+import json
+import selectors
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from agent.agent import BROKER, Agent
+from agent.commands import profiles
+from agent.config import load
+from agent.remote import boot
+from tests.peers import free_port, need, wait_until_open
+
+STORE = 5
+LIMIT_S = 600
+_DEVICES = (("rpu", "orv3_rpu"), ("valve", "belimo_valve"), ("pump", "abb_acs580"))
+
+
+def configuration(number: int, port: int, key: dict[str, Any]) -> dict[str, Any]:
+    """Give the configuration of unit `number`."""
+    return {
+        "version": 1,
+        "site": "fleet",
+        "unit": f"u{number:04d}",
+        "buses": {"bus": "tcp:127.0.0.1:9"},
+        "broker": {"address": f"tcp:127.0.0.1:{port}", "keepalive_s": 600},
+        "devices": [
+            {"name": name, "bus": "bus", "unit": i + 1, "profile": profile}
+            for i, (name, profile) in enumerate(_DEVICES)
+        ],
+        "control": {
+            "tick_ms": 1000,
+            "cycle_ms": 10_000,
+            "supply": {"setpoint_c": 32, "sensor": "rpu", "valve": "valve"},
+            "dp": {"setpoint_kpa": 80, "sensor": "rpu", "pumps": ["pump"]},
+        },
+        "limits": {"stale_s": 60},
+        "telemetry": {"period_ms": 3_600_000},
+        "remote": {"port": "store:/virtual", "keys": [key], "health_s": 10},
+    }
+
+
+class Unit:
+    """One agent and its socket; the store is a dictionary, the bus is never there."""
+
+    def __init__(self, raw: dict[str, Any], maps: dict[str, Any], broken: bool) -> None:
+        config, chosen = boot.start(raw, lambda _: None, lambda changed: load(changed, maps))
+        self.agent = Agent(config, chosen)
+        self.port = int(raw["broker"]["address"].rsplit(":", 1)[1])
+        self.broken = broken
+        self.socket: socket.socket | None = None
+        self.later: list[tuple[int, str]] = []
+
+    def act(self, now: int, watch: selectors.BaseSelector) -> None:
+        """Do what the agent asks for."""
+        actions = self.agent.outbox()
+        while actions:
+            for number, op, data in actions:
+                if number == BROKER and op == "open":
+                    self.socket = socket.create_connection(("127.0.0.1", self.port))
+                    self.socket.setblocking(False)
+                    watch.register(self.socket, selectors.EVENT_READ, self)
+                    self.agent.event(BROKER, "opened", now)
+                elif number == BROKER and op == "write" and self.socket is not None:
+                    self.socket.sendall(data)
+                elif number == STORE:
+                    self.agent.event(STORE, "opened" if op == "open" else "drained", now)
+            actions = self.agent.outbox()
+        self.behave()
+
+    def behave(self) -> None:
+        """Stand well, as a unit with its devices would; a broken one does not."""
+        self.agent.supervisor.state = "safe" if self.broken else "normal"
+
+    def readable(self, now: int) -> None:
+        """Hand over what the broker sent."""
+        assert self.socket is not None
+        with contextlib.suppress(BlockingIOError):
+            data = self.socket.recv(8192)
+            if data:
+                self.agent.receive(BROKER, data, now)
+
+
+def _stand_in(unit: Unit) -> None:
+    """Replace what needs devices: the supervisor keeps the state that `behave` gives."""
+    agent: Any = unit.agent
+    agent.supervisor.step = lambda _: None
+    agent.supply.sensor.value = lambda _: agent.supply.setpoint
+    agent.pressure.sensor.value = lambda _: agent.pressure.setpoint
+
+
+def serve(units: list[Unit], until: threading.Event) -> None:
+    """Turn every agent until told to stop."""
+    watch = selectors.DefaultSelector()
+    for unit in units:
+        now = time.monotonic_ns() // 1000
+        unit.agent.start(now)
+        unit.act(now, watch)
+    while not until.is_set():
+        for key, _ in watch.select(0.005):
+            now = time.monotonic_ns() // 1000
+            key.data.readable(now)
+            key.data.act(now, watch)
+        now = time.monotonic_ns() // 1000
+        for unit in units:
+            if unit.agent.deadline() <= now:
+                unit.agent.wake(now)
+                unit.act(now, watch)
+
+
+@contextlib.contextmanager
+def broker(folder: Path) -> Iterator[int]:
+    """A mosquitto of our own."""
+    port = free_port()
+    (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    command = [need("mosquitto"), "-c", str(folder / "mosquitto.conf")]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **quiet) as process:
+        try:
+            wait_until_open(port)
+            yield port
+        finally:
+            process.terminate()
+
+
+def rollout(units: int, broken: int, canary: float) -> dict[str, Any]:
+    """Push one change to `units` controllers; give what the command says, and where each stands."""
+    with tempfile.TemporaryDirectory() as name, broker(Path(name)) as port:
+        made = [sys.executable, "-m", "coldloop", "config", "keygen", "ops", "--dir", name]
+        said = subprocess.run(
+            [*made, "--number", "1", "--no-passphrase", "--json"], capture_output=True, check=True
+        )
+        key, maps = json.loads(said.stdout), profiles()
+        fleet = []
+        for number in range(units):
+            unit = Unit(configuration(number, port, key), maps, number >= units - broken)
+            _stand_in(unit)
+            fleet.append(unit)
+        stop = threading.Event()
+        thread = threading.Thread(target=serve, args=(fleet, stop))
+        thread.start()
+        push = ["config", "push", "fleet/*", "control.supply.setpoint_c=33.5"]
+        push += ["--broker", f"tcp:127.0.0.1:{port}", "--key", f"{name}/ops.key", "--json"]
+        push += ["--canary", str(canary), "--listen", "10s", "--wave", "200"]
+        done = subprocess.run(
+            [sys.executable, "-m", "coldloop", *push],
+            capture_output=True,
+            check=False,
+            timeout=LIMIT_S,
+        )
+        time.sleep(2)
+        stop.set()
+        thread.join()
+        outcome: dict[str, Any] = json.loads(done.stdout or b"{}")
+        outcome["exit"], outcome["stderr"] = done.returncode, done.stderr.decode()[-300:]
+        outcome["setpoints"] = _tally([unit.agent.supply.setpoint for unit in fleet])
+        outcome["versions"] = _tally([_version(unit) for unit in fleet])
+        return outcome
+
+
+def _version(unit: Unit) -> int:
+    chosen = unit.agent.boot
+    assert chosen is not None
+    return chosen.slots.version
+
+
+def _tally(values: list[Any]) -> dict[str, int]:
+    return {str(value): values.count(value) for value in sorted(set(values))}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--units", type=int, default=1000)
+    parser.add_argument("--broken", type=int, default=0)
+    parser.add_argument("--canary", type=float, default=5)
+    arguments = parser.parse_args()
+    print(json.dumps(rollout(arguments.units, arguments.broken, arguments.canary), indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""An operator's key: made, kept in a file, used to sign.
+
+    NAME.key    private key, PEM (PKCS #8), mode 0600, under a passphrase unless one says not to
+    NAME.json   {"number", "public", "role"}: what goes into `remote.keys` of the units
+
+Signing is done by `cryptography` (constant-time); the units verify with code of our own.
+"""
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from deploy.errors import OpsError
+
+ROLES = ("operate", "limits")
+
+
+@dataclass(frozen=True)
+class Key:
+    """A private key with the number under which the units know it."""
+
+    number: int
+    role: str
+    private: Ed25519PrivateKey
+
+    def sign(self, text: bytes) -> bytes:
+        """Sign; 64 bytes."""
+        return self.private.sign(text)
+
+
+def public_hex(private: Ed25519PrivateKey) -> str:
+    """Give the public key as the configuration holds it: 64 hexadecimal digits."""
+    return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+
+
+def make(folder: Path, name: str, number: int, role: str, passphrase: str) -> Path:
+    """Make a key pair; returns the public file. Raises `OpsError` when one is there already."""
+    private = Ed25519PrivateKey.generate()
+    lock = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock)
+    public = {"number": number, "public": public_hex(private), "role": role}
+    path = folder / f"{name}.key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(pem)
+        shown = folder / f"{name}.json"
+        shown.write_text(json.dumps(public) + "\n")
+    except FileExistsError:
+        raise OpsError(f"{path}: there already; a key is never overwritten") from None
+    except OSError as error:
+        raise OpsError(f"{path}: {error.strerror}; name a folder you may write to") from None
+    return shown
+
+
+def load(path: Path, passphrase: str) -> Key:
+    """Read a private key and, beside it, its number and role. Raises `OpsError`."""
+    try:
+        pem = path.read_bytes()
+        if path.stat().st_mode & 0o077:
+            raise OpsError(f"{path}: others may read it; chmod 600 it")
+    except OSError as error:
+        raise OpsError(f"{path}: {error.strerror}; name a key made by `config keygen`") from None
+    private: object = None
+    with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
+        private = load_pem_private_key(pem, passphrase.encode() or None)
+    if not isinstance(private, Ed25519PrivateKey):
+        raise OpsError(f"{path}: no Ed25519 key, or the passphrase is wrong")
+    public = _public_beside(path.with_suffix(".json"))
+    if public["public"] != public_hex(private):
+        raise OpsError(f"{path}: {path.with_suffix('.json').name} belongs to another key")
+    return Key(int(str(public["number"])), str(public["role"]), private)
+
+
+def _public_beside(path: Path) -> dict[str, object]:
+    try:
+        public = json.loads(path.read_text())
+    except (OSError, ValueError):
+        public = None
+    if not isinstance(public, dict) or not {"number", "public", "role"} <= public.keys():
+        raise OpsError(f"{path}: missing or not a public key; it is made beside the private one")
+    return public

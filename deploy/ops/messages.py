@@ -1,0 +1,92 @@
+"""Signed messages for one unit, from what it reports of itself."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from agent.remote import command, patch
+from deploy.errors import OpsError
+from deploy.ops.changes import Change
+from deploy.ops.keys import Key
+from protocols.envelope import COMMAND, PATCH, Envelope, pack, signed_text
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a unit last said on `cfg/reported`."""
+
+    version: int
+    base_hash: bytes
+    counters: tuple[int, ...]
+    trial: int | None
+    phase: str | None
+    last: tuple[int, str, str]
+    refusal: tuple[str, str]
+    refused: int
+
+
+def read(payload: bytes) -> Reported:
+    """Read a report; raises `OpsError` for what is none."""
+    try:
+        raw = json.loads(payload)
+        return Reported(
+            int(raw["version"]),
+            bytes.fromhex(raw["hash"]),
+            tuple(raw["counters"]),
+            raw["trial"],
+            raw["phase"],
+            (int(raw["last"][0]), str(raw["last"][1]), str(raw["last"][2])),
+            (str(raw["refusal"][0]), str(raw["refusal"][1])),
+            int(raw["refused"]),
+        )
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise OpsError(f"not a report of this version: {error}") from None
+
+
+def _sealed(kind: int, target: str, base: bytes, body: bytes, keys: list[Key]) -> bytes:
+    text = signed_text(kind, target, base, body)
+    return pack(Envelope(kind, body, [(key.number, key.sign(text)) for key in keys]))
+
+
+def signed_patch(
+    unit: str,
+    base: Reported,
+    changes: list[Change],
+    keys: list[Key],
+    times: "Times",
+) -> tuple[int, bytes]:
+    """Sign a patch for `unit` (SITE/UNIT) as it is; give its counter and the message."""
+    counter_s = max(times.now_s, patch.EPOCH_S + base.counters[PATCH - 1] + 1)
+    body = patch.write(
+        counter_s,
+        base.version,
+        times.now_s + times.expires_s,
+        times.confirm_s,
+        changes,
+        times.not_before_s,
+    )
+    return counter_s - patch.EPOCH_S, _sealed(PATCH, unit, base.base_hash, body, keys)
+
+
+def signed_command(
+    unit: str,
+    base: Reported,
+    name: str,
+    arguments: list[tuple[str, Any]],
+    keys: list[Key],
+    times: "Times",
+) -> tuple[int, bytes]:
+    """Sign a command for `unit`; give its counter and the message."""
+    counter_s = max(times.now_s, patch.EPOCH_S + base.counters[COMMAND - 1] + 1)
+    body = command.write(counter_s, times.now_s + times.expires_s, name, arguments)
+    return counter_s - patch.EPOCH_S, _sealed(COMMAND, unit, b"", body, keys)
+
+
+@dataclass(frozen=True)
+class Times:
+    """When it is, and how long things may take, seconds; `now_s` and `not_before_s` since 1970."""
+
+    now_s: int
+    expires_s: int = 86_400
+    confirm_s: int = 43_200
+    not_before_s: int = 0

@@ -1,0 +1,167 @@
+"""A change brought to many units: canaries first, then the rest in waves; stopped by failures.
+
+Not a client: events go in (a unit's report, time passing), messages to send come out. The rules are
+those of hawkBit's rollouts: the rest starts only when all canaries are done and enough of them are
+well; whenever more units have failed than the threshold allows, nothing more is sent, and what is
+on trial and not confirmed is called back.
+
+    waiting ─▶ sent ─▶ trial ─▶ healthy ─▶ confirming ─▶ confirmed
+                 └────────┴──────────┴─▶ failed (refused, rolled back, timed out)
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from deploy.ops.messages import Reported
+
+WAITING, SENT, TRIAL, CONFIRMING, CONFIRMED, FAILED = (
+    "waiting",
+    "sent",
+    "trial",
+    "confirming",
+    "confirmed",
+    "failed",
+)
+_ENDS = (CONFIRMED, FAILED)
+
+
+@dataclass
+class Unit:
+    """One unit on its way."""
+
+    name: str
+    state: str = WAITING
+    counter: int = 0
+    reason: str = ""
+    report: Reported | None = None
+    since_s: float = 0.0
+    refused: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Shares of 0 to 1; times in seconds; `wave` units at most are on their way at a time."""
+
+    canary: float = 0.05
+    most_failures: float = 0.1
+    wave: int = 50
+    answer_s: float = 600.0
+    trial_s: float = 3600.0
+    confirm: bool = True
+
+
+@dataclass
+class Rollout:
+    """`patch`, `confirm`, `call_back` make the message for a unit: (counter, bytes)."""
+
+    plan: Plan
+    units: dict[str, Unit]
+    patch: Callable[[str, Reported], tuple[int, bytes]]
+    confirm: Callable[[str, Reported, int], bytes]
+    call_back: Callable[[str, Reported, int], bytes]
+    aborted: str = ""
+    paused: bool = False
+    out: list[tuple[str, str, bytes]] = field(default_factory=list)
+    """(unit, "patch" | "command" | "clear", message) to be sent; emptied by the caller."""
+
+    def canaries(self) -> list[Unit]:
+        """Give the units that go first: at least one."""
+        ordered = list(self.units.values())
+        return ordered[: max(1, math.ceil(self.plan.canary * len(ordered)))]
+
+    def report(self, name: str, report: Reported, now_s: float) -> None:
+        """Take what a unit says of itself."""
+        unit = self.units.get(name)
+        if unit is None:
+            return
+        first, unit.report = unit.report is None, report
+        if first:
+            unit.refused = report.refused
+        if unit.state in (SENT, TRIAL, CONFIRMING):
+            self._follow(unit, report, now_s)
+
+    def _follow(self, unit: Unit, report: Reported, now_s: float) -> None:
+        if report.last[0] == unit.counter and report.last[1] != "nothing":
+            self._end(unit, report.last[1] == "confirmed", f"{report.last[1]} {report.last[2]}")
+        elif report.trial == unit.counter:
+            if unit.state == SENT:
+                self._move(unit, TRIAL, now_s)
+            if report.phase == "confirm" and unit.state == TRIAL and self.plan.confirm:
+                self._move(unit, CONFIRMING, now_s)
+                self.out.append(
+                    (unit.name, "command", self.confirm(unit.name, report, unit.counter))
+                )
+        elif unit.state == SENT and report.refused > unit.refused:
+            self._end(unit, False, " ".join(report.refusal).strip())
+
+    def _move(self, unit: Unit, state: str, now_s: float) -> None:
+        unit.state, unit.since_s = state, now_s
+
+    def _end(self, unit: Unit, good: bool, reason: str) -> None:
+        unit.state = CONFIRMED if good else FAILED
+        unit.reason = "" if good else reason.strip()
+        self.out.append((unit.name, "clear", b""))
+
+    def tick(self, now_s: float) -> None:
+        """Let time pass: give up on who does not answer, stop when too many fail, send the next."""
+        for unit in self.units.values():
+            limit = self.plan.trial_s if unit.state == TRIAL else self.plan.answer_s
+            if unit.state not in self._watched():
+                continue
+            if now_s - unit.since_s > limit:
+                self._end(unit, False, f"no answer while {unit.state}")
+        self._stop_when_too_many_fail()
+        if not self.aborted and not self.paused:
+            self._send_next(now_s)
+
+    def _watched(self) -> tuple[str, ...]:
+        """Give the states that must not last: a trial may, when it is confirmed by hand."""
+        return (SENT, TRIAL, CONFIRMING) if self.plan.confirm else (SENT,)
+
+    def _stop_when_too_many_fail(self) -> None:
+        failed = sum(unit.state == FAILED for unit in self.units.values())
+        allowed = math.floor(self.plan.most_failures * len(self.units))
+        canary_failed = any(unit.state == FAILED for unit in self.canaries())
+        if not self.aborted and (failed > allowed or canary_failed):
+            which = "a canary failed" if canary_failed else f"{failed} units failed"
+            self.abort(f"{which}; {allowed} of {len(self.units)} are allowed")
+
+    def _send_next(self, now_s: float) -> None:
+        stage = self.canaries()
+        ends = (*_ENDS, TRIAL) if not self.plan.confirm else _ENDS
+        if all(unit.state in ends for unit in stage):
+            stage = list(self.units.values())
+        busy = sum(unit.state in self._watched() for unit in self.units.values())
+        for unit in stage:
+            if busy >= self.plan.wave:
+                return
+            if unit.state == WAITING and unit.report is not None:
+                unit.counter, message = self.patch(unit.name, unit.report)
+                unit.refused = unit.report.refused
+                self._move(unit, SENT, now_s)
+                self.out.append((unit.name, "patch", message))
+                busy += 1
+
+    def abort(self, reason: str) -> None:
+        """Send nothing more, and call back what is on trial."""
+        self.aborted = reason
+        for unit in self.units.values():
+            if unit.state in (SENT, TRIAL, CONFIRMING):
+                if unit.report is not None:
+                    message = self.call_back(unit.name, unit.report, unit.counter)
+                    self.out.append((unit.name, "command", message))
+                self._end(unit, False, "called back")
+
+    def done(self) -> bool:
+        """Say whether nothing is on its way and nothing more will be sent."""
+        states = [unit.state for unit in self.units.values()]
+        busy = any(state in self._watched() for state in states)
+        return not busy and (bool(self.aborted) or WAITING not in states)
+
+    def counts(self) -> dict[str, int]:
+        """Count the units by state."""
+        counts: dict[str, int] = {}
+        for unit in self.units.values():
+            counts[unit.state] = counts.get(unit.state, 0) + 1
+        return counts
