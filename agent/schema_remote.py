@@ -66,7 +66,7 @@ REMOTE: "dict[str, Any]" = {
         },
         "health_s": {
             "type": "integer",
-            "minimum": 10,
+            "minimum": 5,
             "maximum": 3600,
             "default": 120,
             "description": "how long a change must keep the plant well before it may be confirmed",

@@ -114,6 +114,16 @@ def serve(units: list[Unit], until: threading.Event) -> None:
         now = time.monotonic_ns() // 1000
         unit.agent.start(now)
         unit.act(now, watch)
+    try:
+        _turn(units, until, watch)
+    finally:
+        watch.close()
+        for unit in units:
+            if unit.socket is not None:
+                unit.socket.close()
+
+
+def _turn(units: list[Unit], until: threading.Event, watch: selectors.BaseSelector) -> None:
     while not until.is_set():
         for key, _ in watch.select(0.005):
             now = time.monotonic_ns() // 1000

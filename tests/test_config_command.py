@@ -1,0 +1,268 @@
+"""`coldloop config` end to end: real keys, a real mosquitto, real agents behind it."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.commands import profiles
+from benchmarks import fleet
+from deploy.errors import OpsError
+from deploy.ops import changes, keys, messages
+from deploy.ops.rollout import Plan, Rollout, Unit
+from protocols.cbor import Decimal
+
+Run = Callable[..., tuple[int, Any]]
+SETPOINT = "control.supply.setpoint_c"
+
+
+def config(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "coldloop", "config", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+class Site:
+    """Units of `fleet.Unit` that run in a thread, and the operators' keys."""
+
+    def __init__(self, folder: Path, port: int, health_s: int = 5) -> None:
+        self.folder, self.port = folder, port
+        public = []
+        for name, number, role in (("one", 1, "operate"), ("two", 2, "limits")):
+            keys.make(folder, name, number, role, "")
+            public.append(json.loads((folder / f"{name}.json").read_text()))
+        keys.make(folder, "stranger", 1, "operate", "")
+        maps = profiles()
+        self.units = []
+        for number in range(3):
+            raw = fleet.configuration(number, port, public[0])
+            raw["remote"].update(keys=public, health_s=health_s)
+            unit = fleet.Unit(raw, maps, broken=False)
+            fleet._stand_in(unit)
+            self.units.append(unit)
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=fleet.serve, args=(self.units, self.stop))
+        self.thread.start()
+
+    def __call__(self, word: str, *words: str, key: str = "one") -> tuple[int, Any]:
+        given = ["--broker", f"tcp:127.0.0.1:{self.port}"]
+        if word != "show":
+            given += ["--key", f"{self.folder}/{key}.key"]
+        done = config(word, *words, *given, "--json")
+        assert not done.stderr, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    def setpoints(self) -> list[float]:
+        return [unit.agent.supply.setpoint for unit in self.units]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with fleet.broker(tmp_path) as port:
+        made = Site(tmp_path, port)
+        yield made
+        made.stop.set()
+        made.thread.join()
+
+
+def test_a_change_is_pushed_confirmed_and_shown(site: Site) -> None:
+    code, outcome = site("push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "2s")
+    assert (code, outcome["states"]) == (0, {"confirmed": 3})
+    assert site.setpoints() == [33.5] * 3
+    code, report = site("show", "fleet/u0001")
+    assert (code, report["version"], report["last"][1]) == (0, 1, "confirmed")
+    signed = [f"{SETPOINT}=33", "--report", str(site.folder / "r.json"), "--out"]
+    (site.folder / "r.json").write_text(json.dumps(report))
+    done = config(
+        "sign",
+        "fleet/u0001",
+        *signed,
+        str(site.folder / "p"),
+        "--key",
+        str(site.folder / "one.key"),
+        "--json",
+    )
+    assert json.loads(done.stdout)["bytes"] == len((site.folder / "p").read_bytes()) <= 96
+
+
+def test_on_trial_by_hand_and_given_up(site: Site) -> None:
+    code, outcome = site("push", "fleet/u0000", f"{SETPOINT}=33.5", "--no-confirm")
+    assert (code, outcome["states"]) == (0, {"trial": 1})
+    code, report = site("confirm", "fleet/u0000")
+    assert (code, report["refusal"][0]) == (1, "not_yet")  # its health is still watched
+    code, report = site("rollback", "fleet/u0000")
+    assert (code, report["last"][1:]) == (0, ["rolled_back", "on demand"])
+    assert site.setpoints() == [32] * 3
+
+
+def test_what_is_refused_fails_with_its_reason(site: Site) -> None:
+    for change, key, reason in (
+        (f"{SETPOINT}=99", "one", "too_big_step"),
+        ("limits.supply_max_c=41", "one", "wrong_role"),
+        ("no.such.thing=1", "one", "wrong_role"),
+        (f"{SETPOINT}=33", "stranger", "bad_signature"),
+    ):
+        code, outcome = site("push", "fleet/u0000", change, "--answer", "20s", key=key)
+        assert code == 1
+        assert reason in outcome["failed"]["fleet/u0000"]
+    assert site.setpoints() == [32] * 3
+
+
+def test_a_unit_that_does_badly_stops_the_rollout(site: Site) -> None:
+    site.units[0].broken = True
+    code, outcome = site("push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "2s")
+    assert (code, outcome["states"]) == (1, {"failed": 1, "waiting": 2})
+    assert "canary" in outcome["aborted"]
+    assert site.setpoints() == [32] * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("push", "a/b", "x=1", "--broker", "serial:/dev/x", "--key", "k"), "k: No such file"),
+        (("push", "a/b", "x", "--broker", "tcp:h:1", "--key", "k"), "'x' is no change"),
+        (("show", "ab", "--broker", "tcp:h:1"), "no unit"),
+        (("show", "a/b", "--broker", "tcp:127.0.0.1:9"), "is the broker there?"),
+        (("dance",), "no subcommand"),
+        (("check", "/nowhere.json"), "/nowhere.json"),
+    ],
+)
+def test_wrong_use_is_one_line(words: tuple[str, ...], says: str) -> None:
+    done = config(*words)
+    assert done.returncode in (1, 2)
+    assert says in done.stdout + done.stderr
+    assert len((done.stdout + done.stderr).splitlines()) == 1
+
+
+def test_a_key_is_guarded(tmp_path: Path) -> None:
+    shown = keys.make(tmp_path, "a", 7, "limits", "a passphrase")
+    path = tmp_path / "a.key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert keys.load(path, "a passphrase").number == 7
+    with pytest.raises(OpsError, match="passphrase is wrong"):
+        keys.load(path, "another")
+    with pytest.raises(OpsError, match="never overwritten"):
+        keys.make(tmp_path, "a", 7, "limits", "")
+    path.chmod(0o644)
+    with pytest.raises(OpsError, match="chmod 600"):
+        keys.load(path, "a passphrase")
+    path.chmod(0o600)
+    keys.make(tmp_path, "b", 8, "operate", "")
+    shown.write_text((tmp_path / "b.json").read_text())
+    with pytest.raises(OpsError, match="another key"):
+        keys.load(path, "a passphrase")
+    assert b"PRIVATE" in path.read_bytes()
+
+
+def test_changes_are_read_as_they_are_typed() -> None:
+    read = changes.parse([f"{SETPOINT}=32.50", "a.b=null", "site=x", "c=", "d=[1,2.5]", "e=-7"])
+    assert read == [
+        (1, Decimal(325, 1)),
+        ("a.b", None),
+        ("site", "x"),
+        ("c", None),
+        ("d", [1, Decimal(25, 1)]),
+        ("e", -7),
+    ]
+    for bad in (["a"], ["=1"], ["a=1", "a=2"], [], ["a=0.1234567891"]):
+        with pytest.raises(OpsError):
+            changes.parse(bad)
+
+
+# --- the rollout, without a broker ----------------------------------------------------------------
+
+BLANK = messages.Reported(0, bytes(32), (0, 0, 0), None, None, (0, "nothing", ""), ("", ""), 0)
+
+
+class Desk:
+    """Units that do as they are told, or not."""
+
+    def __init__(self, count: int, plan: Plan, bad: tuple[int, ...] = ()) -> None:
+        names = [f"s/u{i}" for i in range(count)]
+        self.bad = [names[i] for i in bad]
+        self.reports = dict.fromkeys(names, BLANK)
+        self.sent: list[tuple[str, str]] = []
+        self.rollout = Rollout(
+            plan,
+            {name: Unit(name, report=BLANK) for name in names},
+            lambda *_: (5, b"patch"),
+            lambda *_: b"confirm",
+            lambda *_: b"rollback",
+        )
+
+    def turn(self, now: float) -> None:
+        self.rollout.tick(now)
+        for name, what, message in list(self.rollout.out):
+            self.sent.append((name, message.decode() or what))
+            report = self.reports[name]
+            if message == b"patch":
+                report = replace(report, trial=5, phase="health")
+            elif message == b"confirm":
+                report = replace(report, trial=None, last=(5, "confirmed", ""))
+            self.reports[name] = report
+        self.rollout.out.clear()
+        for name, report in self.reports.items():
+            if report.trial and report.phase == "health" and name not in self.bad:
+                self.reports[name] = replace(report, phase="confirm")
+            elif report.trial and name in self.bad:
+                self.reports[name] = replace(report, trial=None, last=(5, "rolled_back", "unwell"))
+            self.rollout.report(name, self.reports[name], now)
+
+    def finish(self) -> dict[str, int]:
+        for now in range(200):
+            self.turn(now)
+            if self.rollout.done() and not self.rollout.out:
+                break
+        return self.rollout.counts()
+
+
+def test_canaries_go_first_and_the_rest_in_waves() -> None:
+    desk = Desk(40, Plan(canary=0.05, wave=10))
+    desk.turn(0)
+    assert desk.sent == [("s/u0", "patch"), ("s/u1", "patch")]
+    desk.turn(1)
+    desk.turn(2)
+    patched = [name for name, what in desk.sent if what == "patch"]
+    assert len(patched) <= 12
+    assert desk.finish() == {"confirmed": 40}
+
+
+def test_too_many_failures_stop_it() -> None:
+    desk = Desk(40, Plan(canary=0.05, most_failures=0.1, wave=10), bad=(10, 11, 12, 13, 14, 15))
+    counts = desk.finish()
+    assert "failed" in desk.rollout.aborted
+    assert counts["waiting"] >= 10
+    assert counts["confirmed"] >= 2
+    assert [name for name, what in desk.sent if what == "rollback"] or counts["failed"] >= 5
+
+
+def test_one_bad_canary_stops_it() -> None:
+    desk = Desk(40, Plan(canary=0.05), bad=(1,))
+    assert desk.finish()["waiting"] == 38
+
+
+def test_a_few_failures_are_allowed() -> None:
+    assert Desk(40, Plan(), bad=(10, 20)).finish() == {"confirmed": 38, "failed": 2}
+
+
+def test_who_does_not_answer_has_failed() -> None:
+    desk = Desk(3, Plan(canary=1.0, most_failures=1.0, answer_s=10))
+    desk.rollout.tick(0)
+    desk.rollout.out.clear()
+    desk.rollout.tick(11)
+    assert desk.rollout.counts() == {"failed": 3}
+    assert "no answer" in desk.rollout.units["s/u0"].reason
+
+
+def test_a_pause_sends_nothing() -> None:
+    desk = Desk(3, Plan())
+    desk.rollout.paused = True
+    desk.turn(0)
+    assert desk.sent == []
+    desk.rollout.paused = False
+    assert desk.finish() == {"confirmed": 3}
