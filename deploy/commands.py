@@ -18,6 +18,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "show": ("deploy.ops.config_show", "what a unit runs, and what is on trial"),
     "confirm": ("deploy.ops.config_confirm", "make what is on trial the confirmed one"),
     "rollback": ("deploy.ops.config_rollback", "give up what is on trial"),
+    "pki": ("deploy.ops.config_pki", "certificates: create, issue, revoke, rotate"),
     "command": ("deploy.ops.config_command", "a signed command"),
 }
 

@@ -101,15 +101,15 @@ def test_on_trial_by_hand_and_given_up(site: Site) -> None:
 
 
 def test_what_is_refused_fails_with_its_reason(site: Site) -> None:
-    for change, key, reason in (
-        (f"{SETPOINT}=99", "one", "too_big_step"),
-        ("limits.supply_max_c=41", "one", "wrong_role"),
-        ("no.such.thing=1", "one", "wrong_role"),
-        (f"{SETPOINT}=33", "stranger", "bad_signature"),
+    # One unit each: a unit publishes its refusals at most every 10 s.
+    for unit, change, key, reason in (
+        ("fleet/u0000", f"{SETPOINT}=99", "one", "too_big_step"),
+        ("fleet/u0001", "no.such.thing=1", "one", "wrong_role"),
+        ("fleet/u0002", f"{SETPOINT}=33", "stranger", "bad_signature"),
     ):
-        code, outcome = site("push", "fleet/u0000", change, "--answer", "20s", key=key)
+        code, outcome = site("push", unit, change, "--answer", "20s", key=key)
         assert code == 1
-        assert reason in outcome["failed"]["fleet/u0000"]
+        assert reason in outcome["failed"][unit]
     assert site.setpoints() == [32] * 3
 
 
