@@ -64,6 +64,7 @@ class Unit:
     def __init__(self, raw: dict[str, Any], maps: dict[str, Any], broken: bool) -> None:
         config, chosen = boot.start(raw, lambda _: None, lambda changed: load(changed, maps))
         self.agent = Agent(config, chosen)
+        self.raw = raw
         self.port = int(raw["broker"]["address"].rsplit(":", 1)[1])
         self.broken = broken
         self.socket: socket.socket | None = None

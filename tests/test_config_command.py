@@ -90,6 +90,19 @@ def test_a_change_is_pushed_confirmed_and_shown(site: Site) -> None:
     assert json.loads(done.stdout)["bytes"] == len((site.folder / "p").read_bytes()) <= 96
 
 
+def test_a_swapped_unit_is_restored_from_what_the_old_one_published(site: Site) -> None:
+    given = ["--broker", f"tcp:127.0.0.1:{site.port}"]
+    out, file = site.folder / "unit.json", site.folder / "file.json"
+    raw = json.loads(json.dumps(site.units[1].raw))
+    raw["control"]["supply"]["setpoint_c"] = 31.5
+    file.write_text(json.dumps(raw))
+    done = config("diff", "fleet/u0001", str(file), "--out", str(out), *given)
+    assert (done.returncode, done.stdout) == (1, f"{SETPOINT}: 31.5 -> 32\n")
+    assert json.loads(out.read_text()) == site.units[1].raw
+    assert config("check", str(out)).returncode == 0
+    assert config("diff", "fleet/u0001", str(out), *given).returncode == 0
+
+
 def test_on_trial_by_hand_and_given_up(site: Site) -> None:
     code, outcome = site("push", "fleet/u0000", f"{SETPOINT}=33.5", "--no-confirm")
     assert (code, outcome["states"]) == (0, {"trial": 1})

@@ -65,3 +65,12 @@ def read(data: bytes) -> "dict[str, Any]":
 def digest(data: bytes) -> bytes:
     """Hash a written configuration: 32 bytes."""
     return hashlib.sha256(data).digest()
+
+
+def shown(raw: "dict[str, Any]") -> "dict[str, Any]":
+    """Give `raw` without secrets, for others to read: the broker's password is not in it."""
+    result = dict(raw)
+    if isinstance(raw.get("broker"), dict):
+        result["broker"] = dict(raw["broker"])
+        result["broker"].pop("password", None)
+    return result

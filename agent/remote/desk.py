@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from agent.agent import Actions, Agent
     from agent.config import Config
 
-DESIRED, COMMANDS, REPORTED = "cfg/desired", "cmd", "cfg/reported"
+DESIRED, COMMANDS, REPORTED, CONFIG = "cfg/desired", "cmd", "cfg/reported", "cfg/config"
 _MOST_WAITING = 4
 _SLICE_US = 4 * MILLISECOND
 _GRACE_S = 10
@@ -72,6 +72,7 @@ class Desk(Part):
         self._out: Actions = []
         self._due = NEVER
         self._news = True
+        self._said_config = b""
         self.refusal = ("", "")
         self._unsaid = False
         self._say_refusal_at = 0
@@ -365,6 +366,10 @@ class Desk(Part):
         if self.agent.uplink is not None:
             text = write(self.status(now)).encode()
             self.agent.uplink.say(REPORTED, text, True)
+            if self._said_config != self.boot.config and self.usable:
+                self._said_config = self.boot.config
+                shown = canonical.write(canonical.shown(self.boot.raw))
+                self.agent.uplink.say(CONFIG, shown, True)
 
     def status(self, now: int) -> Object:
         """Show what runs, what is on trial, what became of the last messages."""
