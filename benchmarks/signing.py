@@ -1,0 +1,74 @@
+"""What does a signature cost, and how long may a tick wait for it?
+
+    python -m benchmarks.signing
+
+Verifies messages of several lengths, on CPython and on MicroPython (unix port, heap of a board),
+in one run beside `cryptography` (OpenSSL). Told: the whole verification, and its longest slice.
+"""
+
+import json
+import subprocess
+import sys
+import time
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from benchmarks.common import machine
+
+LENGTHS = (150, 300, 600)
+ROUNDS = 15
+_CODE = """
+import sys, json, time
+sys.path.insert(0, ".")
+from protocols.signing.ed25519 import Verification
+us = getattr(time, "ticks_us", None) or (lambda: time.perf_counter_ns() // 1000)
+public, signature = [bytes.fromhex(word) for word in sys.argv[-3:-1]]
+message = (bytes(range(256)) * 3)[: int(sys.argv[-1])]
+whole, worst = [], []
+for _ in range({rounds}):
+    check, longest, began = Verification(public, message, signature), 0, us()
+    while check.valid is None:
+        start = us()
+        check.step()
+        longest = max(longest, us() - start)
+    whole.append(us() - began)
+    worst.append(longest)
+    assert check.valid
+print(json.dumps([min(whole), sorted(whole)[len(whole) // 2], sorted(worst)[len(worst) // 2]]))
+"""
+
+
+def measure(command: list[str], words: list[str]) -> list[int]:
+    """Give least and median time of a verification, and its longest slice, microseconds."""
+    code = _CODE.replace("{rounds}", str(ROUNDS))
+    said = subprocess.run([*command, "-c", code, *words], capture_output=True, check=True)
+    result: list[int] = json.loads(said.stdout)
+    return result
+
+
+def main() -> None:
+    print(json.dumps(machine()))
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    for length in LENGTHS:
+        message = (bytes(range(256)) * 3)[:length]
+        signature = key.sign(message)
+        words = [public.hex(), signature.hex(), str(length)]
+        began = time.perf_counter_ns()
+        for _ in range(100):
+            key.public_key().verify(signature, message)
+        peer = (time.perf_counter_ns() - began) // 100_000
+        rows = {
+            "CPython": measure([sys.executable], words),
+            "MicroPython": measure(["micropython", "-X", "heapsize=256wK"], words),
+        }
+        for name, (least, median, slice_us) in rows.items():
+            print(
+                f"{length:4d} B  {name:12s} {least / 1000:5.1f} ms least, {median / 1000:5.1f} ms "
+                f"median, longest slice {slice_us / 1000:4.1f} ms, {median / peer:4.0f} x OpenSSL"
+            )
+
+
+if __name__ == "__main__":
+    main()
