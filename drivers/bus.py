@@ -8,12 +8,12 @@ Theory of operation, RTU. A request waits until the line has been silent for t3.
 from the end of the request on the wire, and the time of its own characters. On a line that hands
 bytes over as they come (it is watched; some gateways hold whole frames back) the reply must begin
 within that limit, and gets the time of its characters once it has. After a timeout the line must be
-silent for `drain_us`; bytes extend that, up to `_PATIENCE_US`.
+silent for `drain_us` (`drivers.silence`).
 
-Order. Three levels: STOP, then WRITE, then POLL. STOP and WRITE wait for no drain, only for t3.5,
-and are not held by shadows; so a stop leaves one transaction and t3.5 after it was asked for at the
-latest. A newer write replaces a waiting older one to the same registers (and the retries of the one
-on the wire), which then is "superseded": an old value never goes out after a newer one.
+Order. Three levels: STOP, then WRITE, then POLL (`drivers.queues`). STOP and WRITE wait for no
+drain, only for t3.5, and are not held by shadows; so a stop leaves one transaction and t3.5 after
+it was asked for at the latest. A newer write replaces an older one to the same registers (or the
+retries of the one on the wire), which then is "superseded".
 
 Truth. What may still come from a request that was given up is kept apart by `drivers.shadows`. A
 write whose echo could be an older one's is "unsure", not "ok". Second copies of a reply are kept
@@ -30,7 +30,7 @@ is lost until the port is reported open again.
 """
 
 from drivers.copies import PACED_AFTER, Copies
-from drivers.counters import Counters
+from drivers.counters import NO_ANSWERS, Counters
 from drivers.health import DEAD_AFTER, Health
 from drivers.job import (
     BUSY,
@@ -47,6 +47,7 @@ from drivers.job import (
 from drivers.probing import Probing, keep
 from drivers.queues import Queues
 from drivers.shadows import Shadows
+from drivers.silence import Silence
 from drivers.wire import Wire
 from protocols.errors import EncodeError
 from protocols.modbus import rtu, tcp
@@ -64,8 +65,6 @@ if TYPE_CHECKING:
 
 __all__ = ("Bus", "Result")
 
-_PATIENCE_US = 250 * MILLISECOND
-_URGENT_PATIENCE_US = 20 * MILLISECOND
 _RIVAL_US = 100 * MILLISECOND  # for the reply to another master's request
 _LEAST_SERIAL_US = 40 * MILLISECOND  # USB adapters hold bytes back for up to 16 ms
 _LEAST_STREAM_US = 250 * MILLISECOND  # one lost segment is sent again after 200 ms
@@ -77,7 +76,6 @@ _BUSY_US = 50 * MILLISECOND
 _LONGEST = 256  # bytes of the longest frame
 _STREAM_SILENT = 2 * DEAD_AFTER
 _ANSWERS = (GOOD, EXCEPTION)
-_NO_ANSWERS = (TIMEOUT, MISMATCH)
 
 
 class Bus(Counters):
@@ -109,13 +107,13 @@ class Bus(Counters):
         self._units = rtu.UNITS if self.serial else tcp.UNITS
         self._most = timeout_us
         self.limit = queue_limit
-        self._gap = self.wire.gap_us
-        self._drain = max(drain_us, self._gap) if self.serial else 0
+        drain = max(drain_us, self.wire.gap_us) if self.serial else 0
+        self._line = Silence(self.wire.gap_us, drain)
         self._mismatches = 0
         self._health: dict[int, Health] = {}
-        self._probing = Probing(self.wire, self._drain)
+        self._probing = Probing(self.wire, drain)
         self._shadows = Shadows(late_us)
-        self._copies = Copies(self.wire, self._drain)
+        self._copies = Copies(self.wire, drain)
         self._queues = Queues()
         self._polls = self._queues.polls
         self._urgent = self._queues.urgent
@@ -125,10 +123,6 @@ class Bus(Counters):
         self._due_all = 0
         self._silent_in_a_row = 0
         self._trickles = 0
-        self._quiet_at = 0  # t3.5 after the last byte
-        self._free_at = 0  # the same, and what has to be drained
-        self._silence = self._gap
-        self._patience = self._urgent_patience = NEVER
         self._wake_at = NEVER
         self._results: list[Result] = []
         self._out: list[Action] = []
@@ -174,7 +168,7 @@ class Bus(Counters):
         else:
             queue.append(job)
         if self._job is None:
-            due = self._quiet_at if urgent else self._free_at
+            due = self._line.quiet_at if urgent else self._line.free_at
             if due < self._wake_at:
                 self._wake_at = due
         return True
@@ -212,8 +206,7 @@ class Bus(Counters):
         if kind == "opened":
             self._lose_all(now, "reopened")
             self.open = True
-            self._silence = self._gap
-            self._free_at = self._quiet_at = now + self._gap
+            self._line.begin(now)
             self._copies.paced = 0
             self._trickles = 0
             self._silent_in_a_row = 0
@@ -228,10 +221,9 @@ class Bus(Counters):
         job = self._job
         self._silent_in_a_row = 0
         if job is None:
-            self._extend_silence(now)
+            self._disturbed(now)
         else:
-            self._quiet_at = now + self._gap
-            self._free_at = now + self._silence
+            self._line.heard(now)
             if answer is None:
                 self._wake_at = self._due_all
                 job.partial = True
@@ -281,20 +273,13 @@ class Bus(Counters):
             self._time_out(job, now)
         self._send(now)
 
-    def _extend_silence(self, now: int) -> None:
+    def _disturbed(self, now: int) -> None:
         """Bytes came while nothing was asked: wait on, but not for ever."""
-        if self._patience == NEVER:
-            self._patience = now + _PATIENCE_US
-        if self._urgent_patience == NEVER:
-            self._urgent_patience = now + _URGENT_PATIENCE_US
-        if not (self._polls or self._urgent):
-            self._free_at = now + self._silence
-            self._quiet_at = now + self._gap
-            self._patience = self._urgent_patience = NEVER
-            return
-        self._free_at = min(now + self._silence, self._patience)
-        self._quiet_at = min(now + self._gap, self._urgent_patience)
-        self._wake_at = max(self._wake_at, self._quiet_at if self._urgent else self._free_at)
+        waiting = bool(self._polls or self._urgent)
+        self._line.disturbed(now, waiting)
+        if waiting:
+            due = self._line.quiet_at if self._urgent else self._line.free_at
+            self._wake_at = max(self._wake_at, due)
 
     def _send(self, now: int) -> None:
         """Put the next job on the wire if the line is free, else set the deadline."""
@@ -302,11 +287,12 @@ class Bus(Counters):
             self._wake_at = NEVER
             return
         if self._urgent:
-            if now < self._quiet_at:
-                self._wake_at = self._quiet_at
+            if now < self._line.quiet_at:
+                self._wake_at = self._line.quiet_at
                 return
-        elif now < self._free_at:
-            self._wake_at = self._free_at if self._polls or self._probing.dead else NEVER
+        elif now < self._line.free_at:
+            waiting = self._polls or self._probing.dead
+            self._wake_at = self._line.free_at if waiting else NEVER
             return
         elif self.client.buffer and self.serial and self._polls and self._gives_way(now):
             return
@@ -323,7 +309,7 @@ class Bus(Counters):
         if heard is None:
             return False
         self._shadows.cast(heard[0], heard[1], now)
-        self._wake_at = self._free_at = now + _RIVAL_US
+        self._wake_at = self._line.free_at = now + _RIVAL_US
         return True
 
     def _start(self, job: Job, now: int) -> None:
@@ -340,8 +326,7 @@ class Bus(Counters):
         self._out.append((self.port, "write", frame))
         self._job = job
         self._sent = now
-        self._silence = self._gap
-        self._patience = self._urgent_patience = NEVER
+        self._line.asked()
         timeout = job.health.timeout_us
         if job.probe:
             timeout = job.health.probe_timeout_us()
@@ -385,7 +370,7 @@ class Bus(Counters):
 
     def _used(self, job: Job, until: int) -> None:
         """Book the time that a transaction took; a probe must then pause for its share."""
-        took = until - self._sent + self._gap
+        took = until - self._sent + self._line.gap_us
         self.busy_us += took
         if job.probe:
             self.probe_us += took
@@ -401,11 +386,11 @@ class Bus(Counters):
                 if self._shadows.late and not job.unsure:
                     self._prove(job, now)
                 self._copies.expect(job, self.client.reply_length, now)
-        elif status in _NO_ANSWERS:
+        elif status in NO_ANSWERS:
             reason = self.client.reason
         if job.tag is None:
             return
-        self._count(job, status)
+        self.count(status, job.probe)
         if job.unsure and status == GOOD:
             status = UNSURE
         if not job.probe or status in _ANSWERS:
@@ -419,15 +404,7 @@ class Bus(Counters):
 
     def _second_copy(self, now: int) -> int:
         """When a late reply that has just come would have come once more."""
-        return now + self.wire.chars_us(_LONGEST) + self._drain
-
-    def _count(self, job: Job, status: str) -> None:
-        if status == GOOD:
-            self.transactions += 1
-        elif not job.probe or status not in _NO_ANSWERS:
-            self.transactions += 1
-            self.errors += 1
-            self.exceptions += status == EXCEPTION
+        return now + self.wire.chars_us(_LONGEST) + self._line.drain_us
 
     def _pause(self, job: Job, code: int, now: int) -> None:
         """The device is busy: ask again later, and let the others go on."""
@@ -459,9 +436,7 @@ class Bus(Counters):
             if health.dead and not was_dead:
                 self._bury(job, now)
         if self.serial:
-            self._silence = self._drain
-            self._free_at = max(self._quiet_at, now + self._drain)
-            self._patience = now + _PATIENCE_US
+            self._line.drain(now)
             self._shadows.cast(job.unit, job.pdu, now)
         self._try_again(job, now)
         self._silent_in_a_row += 1
@@ -480,7 +455,7 @@ class Bus(Counters):
             keep(health, job.pdu, job.tag)
         for other in self._queues.take_polls(job.unit):
             keep(health, other.pdu, other.tag)
-            self._count(other, TIMEOUT)
+            self.count(TIMEOUT, False)
             self._results.append(Result(other.tag, other.unit, TIMEOUT, 0, (), now))
 
     def _try_again(self, job: Job, now: int) -> None:
@@ -521,5 +496,5 @@ class Bus(Counters):
         self.open = False
         self._job = None
         self._wake_at = NEVER
-        self._patience = NEVER
+        self._line.forget()
         self.client.reset()

@@ -3,9 +3,15 @@
 Not a clockwork and not a judge: `drivers.bus` adds, others read. Counters only grow.
 """
 
+from drivers.job import MISMATCH, TIMEOUT
+from protocols.modbus.pdu import EXCEPTION, GOOD
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from protocols.modbus import rtu, tcp
+
+NO_ANSWERS = (TIMEOUT, MISMATCH)
+"""Results of jobs that no reply answered."""
 
 
 class Counters:
@@ -37,6 +43,15 @@ class Counters:
         self.closes = 0
         self.busy_us = 0
         self.probe_us = 0
+
+    def count(self, status: str, probe: bool) -> None:
+        """A job has been decided; a probe that nobody answers is no failure of the bus."""
+        if status == GOOD:
+            self.transactions += 1
+        elif not probe or status not in NO_ANSWERS:
+            self.transactions += 1
+            self.errors += 1
+            self.exceptions += status == EXCEPTION
 
     @property
     def dropped_bytes(self) -> int:

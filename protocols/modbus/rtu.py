@@ -19,18 +19,20 @@ Another master may ask our unit something whose reply looks like ours. Its reque
 so the reply that follows it is left to it.
 """
 
+import struct
+
 from protocols.errors import EncodeError
 from protocols.modbus.crc import crc16, sealed
 from protocols.modbus.pdu import (
     DEVICE_ID,
     EXCEPTION,
+    FORMATS,
     GOOD,
     READS,
     judge,
     measure,
     reply_head,
     reply_length,
-    unpack,
     values_of,
 )
 
@@ -196,7 +198,7 @@ class Client:
                     self.buffer = b""
                 if self._count:
                     self.line_echo = False
-                    return (GOOD, 0, unpack(buffer, 3, self._count))
+                    return (GOOD, 0, struct.unpack_from(FORMATS[self._count], buffer, 3))
                 return (GOOD, 0, values_of(self._pdu, buffer[1:-2]))
             found = self._search(size)
             if found is not None:
