@@ -26,9 +26,9 @@ from protocols.modbus.crc import crc16, sealed
 from protocols.modbus.pdu import (
     DEVICE_ID,
     EXCEPTION,
-    FORMATS,
     GOOD,
     READS,
+    form,
     judge,
     measure,
     reply_head,
@@ -198,7 +198,7 @@ class Client:
                     self.buffer = b""
                 if self._count:
                     self.line_echo = False
-                    return (GOOD, 0, struct.unpack_from(FORMATS[self._count], buffer, 3))
+                    return (GOOD, 0, struct.unpack_from(form(self._count), buffer, 3))
                 return (GOOD, 0, values_of(self._pdu, buffer[1:-2]))
             found = self._search(size)
             if found is not None:
