@@ -195,7 +195,7 @@ def identity_of(name: str, profile_name: str) -> str:
         if reply.isError():
             device.identified(tag, "exception", reply.exception_code, ())
         elif request[0] == 43:
-            device.identified(tag, "ok", 0, tuple(reply.encode())[1:])
+            device.identified(tag, "ok", 0, tuple(reply.encode())[2:])
         else:
             device.identified(tag, "ok", 0, tuple(reply.registers))
     return device.identity
