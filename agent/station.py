@@ -98,6 +98,7 @@ class Station:
         self._probes = self.device.probes()
         self._probing = 0
         self._answered = False
+        self._cycle_us = 0
         self._slow_credit = 0
         self._slow_next = 0
         self._watchdog_due = 0
@@ -105,7 +106,8 @@ class Station:
         self._level = WRITE
         self._to_write = False
         self._blind = False
-        self._writing = 0  # requests of the batch that are on their way
+        self._requests: list[bytes] = []  # of the batch, behind the one on its way
+        self._writing = False
         self._batch = 0
         self._batch_level = WRITE
         self._overtaken = False
@@ -146,6 +148,7 @@ class Station:
     def poll(self, now: int, cycle_us: int) -> None:
         """Begin a cycle: judge the last one, ask for every block that is not asked for still."""
         self._judge()
+        self._cycle_us = cycle_us
         if now >= self._fast.due or now >= self._slow.due:
             self._fast.retry(now)
             self._slow.retry(now)
@@ -230,6 +233,22 @@ class Station:
 
     # Writing.
 
+    def paced(self, i: int, value: float) -> "tuple[float, int]":
+        """What point `i` may be asked for now to come to `value` (its unit): (value, count).
+
+        It moves from what is wanted of it, or from what it shows, no faster than its ramp.
+        """
+        count = self.device.raw(i, value)
+        point = self.profile.points[i]
+        if not point.ramp:
+            return value, count
+        last = self.device.readings[i].raw
+        for index, wanted in self._wanted:
+            if index == i:
+                last = wanted
+        count = self.device.ramped(i, last, count, self._cycle_us)
+        return count * point.num / point.den, count
+
     def want(self, pairs: "Pairs", stop: bool = False) -> None:
         """Ask for points (index, count) to be written and seen written.
 
@@ -264,26 +283,34 @@ class Station:
         self._send(requests)
 
     def _send(self, requests: "list[bytes]") -> None:
-        """Give the bus one batch; what is left of an older one is not waited for any more."""
+        """Give the bus a new batch; what is left of an older one is not waited for any more."""
         self._to_write = False
         self._batch += 1
         self._batch_level = self._level
-        self._writing = 0
+        self._requests = requests
         self._acknowledged = True
         self._judging = False
-        for pdu in requests:
-            tag = (self._number, _WRITE, self._batch)
-            if self.bus.submit(self.unit, pdu, tag, self._level):
-                self._writing += 1
-            else:
-                self._acknowledged = False
+        self._submit()
+
+    def _submit(self) -> None:
+        """The next request of the batch: each goes out when the one before it has been taken."""
+        tag = (self._number, _WRITE, self._batch)
+        self._writing = self.bus.submit(self.unit, self._requests.pop(0), tag, self._level)
+        if not self._writing:
+            self._acknowledged = False
 
     def _written(self, ok: bool) -> None:
-        """A request of the batch on its way has come to an end, one way or the other."""
-        self._writing -= 1
+        """A request of the batch has come to an end, one way or the other.
+
+        What was not taken may be what the next one needs (a remote bit, a reference before the run
+        command), so the rest waits for another try; but a stop is told whatever else fails.
+        """
+        self._writing = False
         self._acknowledged = self._acknowledged and ok
-        if self._overtaken and not self._writing:
+        if self._overtaken:
             self._write()
+        elif self._requests and (ok or self._batch_level == STOP):
+            self._submit()
 
     def _check_written(self) -> None:
         """After a full round of polls: is what was wanted there?"""

@@ -195,7 +195,8 @@ def identity_of(name: str, profile_name: str) -> str:
         if reply.isError():
             device.identified(tag, "exception", reply.exception_code, ())
         elif request[0] == 43:
-            device.identified(tag, "ok", 0, tuple(reply.encode())[2:])
+            ((number, content),) = reply.information.items()
+            device.identified(tag, "ok", 0, (0x82, 0, 0, 1, number, len(content), *content))
         else:
             device.identified(tag, "ok", 0, tuple(reply.registers))
     return device.identity
