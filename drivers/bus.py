@@ -74,6 +74,7 @@ _TRICKLES_AFTER = PACED_AFTER
 _BUSY_TRIES = 4
 _BUSY_US = 50 * MILLISECOND
 _LONGEST = 256  # bytes of the longest frame
+_REFUSAL = 5  # and of an exception's
 _STREAM_SILENT = 2 * DEAD_AFTER
 _ANSWERS = (GOOD, EXCEPTION)
 
@@ -119,6 +120,7 @@ class Bus(Counters):
         self._urgent = self._queues.urgent
         self._job: Job | None = None
         self._sent = 0
+        self._asked = 0
         self._earliest = 0
         self._due_all = 0
         self._silent_in_a_row = 0
@@ -238,14 +240,15 @@ class Bus(Counters):
         """A final reply has come, good or not."""
         sent = self._sent
         if self.serial:
-            sent = self._earliest
+            sent = self._due_least(answer)
             while self._copies.too_early(job, self._ended(now) - sent):
                 self.early += 1
                 behind = self.client.reject()
                 if behind is None:
                     return
                 answer = behind
-            if self.client.reply_length > _TELLING:
+                sent = self._due_least(answer)
+            if answer[0] == GOOD and self.client.reply_length > _TELLING:
                 self._trickles = self._trickles + 1 if job.partial else 0
         verdict, code, values = answer
         if verdict not in _ANSWERS:
@@ -258,6 +261,12 @@ class Bus(Counters):
             self._pause(job, code, now)
         else:
             self._finish(job, verdict, code, values, now)
+
+    def _due_least(self, answer: "Answer") -> int:
+        """When a reply like `answer` ends that takes no longer than its bytes."""
+        if answer[0] != EXCEPTION:
+            return self._earliest
+        return self._sent + self.wire.chars_us(self._asked + _REFUSAL)
 
     def _ended(self, now: int) -> int:
         """When the reply's own last byte came."""
@@ -335,6 +344,7 @@ class Bus(Counters):
             self._wake_at = self._due_all = now + timeout
             return
         sent, reply = len(frame), client.reply_length
+        self._asked = sent
         self._earliest = now + self.wire.chars_us(sent + reply)
         self._wake_at = self._due_all = self._earliest + timeout
         if self._trickles >= _TRICKLES_AFTER and reply > _BUFFERED:

@@ -3,9 +3,12 @@
 All in virtual time; the figures are those of docs/modbus.md.
 """
 
+from drivers.bus import Bus
 from drivers.wire import Wire
+from protocols.modbus import pdu
 from protocols.timing import SECOND
-from tests.portable.virtual_line import COUNT, Poller, full_load, stop_delay
+from tests.portable.check import eq
+from tests.portable.virtual_line import COUNT, Poller, Slave, VirtualLine, full_load, stop_delay
 
 
 def test_the_line_is_used_to_95_percent_and_more():
@@ -62,3 +65,32 @@ def test_a_stop_leaves_within_a_transaction_and_the_silence():
                 worst = max(worst, stop_delay(baud, count, dead, when))
         assert worst <= (100_000 if baud > 9600 else 110_000), (baud, count, worst)
         assert worst > 5_000  # it has waited for something
+
+
+def test_refused_requests_are_no_copies_and_no_fast_replies():
+    """An exception is shorter than the good reply, so it comes earlier; that means nothing."""
+    bus = Bus(4, "rtu", 19200, 11, timeout_us=200_000)
+    slave = Slave(7)
+    slave.holes = [500]
+    line = VirtualLine(bus, [slave], 19200)
+    seen = []
+
+    def collect(results, now):
+        seen.extend(results)
+
+    def ask(address, times):
+        for _ in range(times):
+            assert bus.submit(7, pdu.read_holding(address, COUNT), address)
+            line.run(line.now + SECOND, collect)
+
+    ask(100, 20)
+    health = bus.health(7)
+    before = (health.fastest_us, health.floor_us, health.timeout_us)
+    assert health.floor_us > 4_000
+    ask(490, 20)
+    ask(100, 20)
+    eq([r.status for r in seen], ["ok"] * 20 + ["exception"] * 20 + ["ok"] * 20)
+    eq((bus.timeouts, bus.early, bus.retries, bus.mismatched), (0, 0, 0, 0))
+    for seen_now, then in zip((health.fastest_us, health.floor_us, health.timeout_us), before):
+        assert abs(seen_now - then) < 1_500, (seen_now, then)
+    assert bus.busy_us < 60 * Wire(19200, 11, 5000).read_us(3, COUNT)
