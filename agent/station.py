@@ -20,7 +20,7 @@ heard: it gets what it missed only if that is still wanted after the loops have 
 from drivers.device import Device
 from drivers.identity import MATCH, MISMATCH, UNKNOWN
 from drivers.job import OK, STOP, WRITE
-from drivers.plan import Layout
+from drivers.plan import REFUSALS, Layout
 from protocols.errors import EncodeError
 from protocols.timing import MILLISECOND
 
@@ -47,7 +47,6 @@ _STOP_WAIT_US = 90 * MILLISECOND
 """How long a read may take on a bus with something to stop: what is to stop must be told within
 100 ms, of which slow devices take some."""
 _WRITE, _PROBE, _WATCHDOG = -1, -2, -3
-_REFUSALS = (2, 3)  # exceptions that mean: I have no such registers, or not so many
 
 
 def layouts(profile: "Profile", wire: "Wire", stops: bool) -> "tuple[Layout, Layout]":
@@ -364,7 +363,7 @@ class Station:
             self._learn(block, False, result.at)
         else:
             self.device.failed(block, result.at)
-            if result.code in _REFUSALS:
+            if result.code in REFUSALS:
                 self._learn(block, True, result.at)
         if self._open == 0 and block < self._fast_count and self._answered:
             self._check_written()
