@@ -28,8 +28,9 @@ from drivers.tools.common import (
     where,
 )
 from drivers.tools.identify import Model, Unit, probed
-from drivers.tools.line import Line, clock, port_address
+from drivers.tools.line import Line, port_address
 from drivers.tools.modbus_read import check_unit
+from drivers.tools.opened import clock
 from protocols.modbus.pdu import GOOD
 from protocols.timing import MILLISECOND, SECOND
 
