@@ -20,6 +20,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
     Command = Callable[[list[str]], int]
 
@@ -74,21 +75,25 @@ def main(argv: "Sequence[str] | None" = None) -> int:
 
 def _options(words: "list[str]") -> int:
     """Answer `--help` and `--version`; anything else without a command is wrong use."""
-    from drivers.tools.parser import Parser
-
-    parser = Parser(
+    parser = _Parser(
         prog="coldloop",
         usage="coldloop COMMAND [OPTION]...   (coldloop COMMAND --help tells more)",
         description="The agent on the controller of a coolant distribution unit, and its bench.",
         epilog=_command_list(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.hint = ""
     parser.add_argument("--version", action="store_true", help="show the version and exit")
     if not parser.parse_args(words).version:
         parser.error("no command; `coldloop --help` lists them")
     sys.stdout.write(f"coldloop {_version()}\n")
     return GOOD
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> "NoReturn":
+        self.exit(WRONG_USE, f"{self.prog}: {message}\n")
 
 
 def _command_list() -> str:
