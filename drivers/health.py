@@ -5,8 +5,9 @@ Not a bus: it sends nothing and holds no queue. One `Health` a unit address.
 The time limit of a reply comes from the device's own response times, as in TCP (RFC 6298): smoothed
 mean plus four times the smoothed deviation, within bounds. A reply after a retry is no sample: it
 may belong to the first attempt (Karn's rule). After a silence the retry has half as much time
-again, and the deviation grows; it falls slowly, so that a device that is slow now and then is soon
-waited for. It is not doubled as in TCP: a stop must not wait behind it.
+again, after a second one twice, and the deviation grows; it falls slowly, so that a device that is
+slow now and then is soon waited for. It is not doubled over and over as in TCP: a stop must not
+wait behind it.
 
 After `DEAD_AFTER` silent attempts in a row a unit is dead. It is then asked by probes alone, each
 later than the last by twice the time, up to `_PROBE_MAX_US`, until it answers.
@@ -23,7 +24,7 @@ _KNOWN_AFTER = 8
 _PROBE_FIRST_US = SECOND // 2
 _PROBE_MAX_US = 6 * SECOND
 _PROBE_SHORT_US = 40 * MILLISECOND
-_FULL_EVERY = 4  # of the probes of a unit that never answered, one waits as long as allowed
+_FULL_EVERY = 4  # one probe in so many waits as long as allowed
 
 
 class Health:
@@ -122,7 +123,7 @@ class Health:
         self.misses += 1
         if self.response_us >= 0:
             self._deviation += self._limit() // 64
-            self.timeout_us = min(self._most, self._limit() * 3 // 2)
+            self.timeout_us = min(self._most, self._limit() * (3 if self.misses == 1 else 4) // 2)
         if self.misses == DEAD_AFTER:
             self.dead = True
             self.since = now
@@ -133,10 +134,11 @@ class Health:
     def probe_timeout_us(self) -> int:
         """How long to wait for the reply to a probe.
 
-        A unit that has answered before is given its own time; one that never has is mostly given a
-        short time, and now and then all it may take.
+        A unit that has answered before is given its own time, one that never has a short one; now
+        and then each is given all it may take, as it may have become slower.
         """
+        if self.probes % _FULL_EVERY == _FULL_EVERY - 1:
+            return self._most
         if self.response_us >= 0:
             return min(self._most, max(self._least, 2 * self.response_us))
-        full = self.probes % _FULL_EVERY == _FULL_EVERY - 1
-        return self._most if full else min(self._most, _PROBE_SHORT_US)
+        return min(self._most, _PROBE_SHORT_US)

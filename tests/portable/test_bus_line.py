@@ -94,3 +94,31 @@ def test_refused_requests_are_no_copies_and_no_fast_replies():
     for seen_now, then in zip((health.fastest_us, health.floor_us, health.timeout_us), before):
         assert abs(seen_now - then) < 1_500, (seen_now, then)
     assert bus.busy_us < 60 * Wire(19200, 11, 5000).read_us(3, COUNT)
+
+
+def slowed(turnaround_us, seconds):
+    """A unit polled once a second that becomes slow; how many polls failed, and the last state."""
+    bus = Bus(4, "rtu", 19200, 11, timeout_us=300_000)
+    slave = Slave(7)
+    line = VirtualLine(bus, [slave], 19200)
+    seen = []
+
+    def collect(results, now):
+        seen.extend(results)
+
+    for second in range(20 + seconds):
+        if second == 20:
+            slave.turnaround_us = turnaround_us
+        bus.idle_until = line.now + SECOND
+        bus.submit(7, pdu.read_holding(100, COUNT), 100)
+        line.run(line.now + SECOND, collect)
+    failed = [r for r in seen if r.status != "ok"]
+    return len(failed), seen[-1].status, bus.health(7).dead
+
+
+def test_a_unit_that_becomes_slow_is_waited_for_not_buried():
+    eq(slowed(65_000, 10), (1, "ok", False))  # a further attempt waits longer, and teaches
+    failed, last, dead = slowed(250_000, 20)  # found by a probe that waits as long as allowed
+    assert 1 <= failed <= 4, failed
+    eq((last, dead), ("ok", False))
+    eq(slowed(350_000, 20)[1:], ("timeout", True))  # beyond what the bus allows
