@@ -73,7 +73,8 @@ def _inside(item: "Item", blocks: "list[tuple[int, int, int]]") -> bool:
 class Station:
     """One device with its bus, its outstanding polls, its wanted outputs and its health.
 
-    `lost`: it has not answered for some cycles. `stubborn`: it does not show what is written.
+    `transactions` are the requests that have come to an end, `errors` those of them that were not
+    "ok". `lost`: it has not answered for some cycles. `stubborn`: it does not show what is written.
     `refusal`: why the last write could not even be made, empty if it could.
     """
 
@@ -89,6 +90,8 @@ class Station:
         self.refusal = ""
         self.silent_cycles = 0
         self.answered_at = 0
+        self.transactions = 0
+        self.errors = 0
         self._number = number
         self._fast, self._slow = layouts(config.profile, wire, stops)
         self.device = Device(config.name, config.unit, config.profile, [])
@@ -336,6 +339,8 @@ class Station:
     def result(self, result: "Result") -> None:
         """Take what the bus says of a poll, a write, a probe or a watchdog's write."""
         ok = result.status == OK
+        self.transactions += 1
+        self.errors += not ok
         if ok:
             self._answered = True
             if self.lost:

@@ -134,6 +134,11 @@ class Bus(Counters):
         """Jobs that are queued or on the wire."""
         return len(self._polls) + len(self._urgent) + (self._job is not None)
 
+    @property
+    def dead_units(self) -> int:
+        """Units that get no more polls, only probes."""
+        return len(self._probing.dead)
+
     def health(self, unit: int) -> Health:
         """How `unit` has been answering."""
         if unit not in self._health:

@@ -43,6 +43,8 @@ class Counters:
         self.closes = 0
         self.busy_us = 0
         self.probe_us = 0
+        self._load_from = 0
+        self._load_busy = 0
 
     def count(self, status: str, probe: bool) -> None:
         """A job has been decided; a probe that nobody answers is no failure of the bus."""
@@ -52,6 +54,12 @@ class Counters:
             self.transactions += 1
             self.errors += 1
             self.exceptions += status == EXCEPTION
+
+    def load_milli_pct(self, now: int) -> int:
+        """The share of wire time in use since the last call, in thousandths of a percent."""
+        spent, busy = now - self._load_from, self.busy_us - self._load_busy
+        self._load_from, self._load_busy = now, self.busy_us
+        return min(100_000, busy * 100_000 // spent) if spent > 0 else 0
 
     @property
     def dropped_bytes(self) -> int:
