@@ -59,6 +59,11 @@ def test_scan_finds_the_eight_of_the_line_and_their_models(
     found = one(capsys)
     models = {device["model"]: device["unit"] for device in found["devices"]}
     assert models == LINE_UNITS
+    says = {device["model"]: device["identification"] for device in found["devices"]}
+    assert says["abb_acs580"] == {"maker": "ABB", "product": "ASCKX", "revision": "2.20.0.0"}
+    assert says["schneider_iem3000"]["product"] == "A9MEM3155"
+    proven = {d["model"] for d in found["devices"] if d["matches"][0]["how"] == "probe"}
+    assert proven == {"orv3_rpu", "abb_acs580", "schneider_iem3000"}
     assert found["tried"][0]["requests"] == len(LINE_UNITS) + 1
 
 

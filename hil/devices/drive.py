@@ -81,6 +81,7 @@ class Drive(Slave):
         3: "www.abb.com",
         4: "ACS580",
     }
+    identity_codes = (4,)  # and 0 for the basic stream, which no standard client asks for
     boot_us = 4 * SECOND
 
     def __init__(
