@@ -122,3 +122,30 @@ def test_a_unit_that_becomes_slow_is_waited_for_not_buried():
     assert 1 <= failed <= 4, failed
     eq((last, dead), ("ok", False))
     eq(slowed(350_000, 20)[1:], ("timeout", True))  # beyond what the bus allows
+
+
+def pause_before(turnaround_us, count):
+    """On a line that shows true times: how long after a reply a read of `count` others leaves."""
+    bus = Bus(4, "rtu", 19200, 11, timeout_us=200_000)
+    line = VirtualLine(bus, [Slave(7, turnaround_us)], 19200)
+    replies = []
+
+    def collect(results, now):
+        replies.extend([now for result in results])
+
+    for _ in range(20):
+        bus.submit(7, pdu.read_holding(100, COUNT), 0)
+        line.run(line.now + SECOND, collect)
+    line.first_bytes = []
+    bus.submit(7, pdu.read_holding(100, COUNT), 0)
+    bus.submit(7, pdu.read_holding(200, count), 1)
+    line.run(line.now + SECOND, collect)
+    eq(len(line.first_bytes), 2)
+    return line.first_bytes[1][0] - replies[-2]
+
+
+def test_a_fast_unit_is_given_the_time_to_repeat_itself():
+    gap = Wire(19200, 11).gap_us
+    assert pause_before(200, COUNT) > 5_000  # a second copy would pass for the next reply
+    eq(pause_before(200, COUNT - 1), gap)  # not for one of another length
+    eq(pause_before(5_000, COUNT), gap)  # it would be too early to be one
