@@ -6,22 +6,16 @@ import sys
 import time
 from importlib import resources
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from agent.agent import CONSOLE, Agent
 from agent.config import Config
 from agent.errors import ConfigError
 from agent.shell.crank import RESTART
 from agent.status import KEY, VERSION
+from drivers.tools.parser import Parser
 
 STALE_AFTER_S = 5.0
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; --help tells more\n")
 
 
 def profiles() -> dict[str, dict[str, Any]]:
@@ -51,7 +45,7 @@ def schema_text() -> str:
 
 def agent(argv: list[str]) -> int:
     """Run the agent in the foreground until SIGTERM or SIGINT."""
-    parser = _Parser(
+    parser = Parser(
         prog="coldloop agent",
         description="Run the agent in the foreground.",
         epilog="example: coldloop agent --config /etc/coldloop/unit.json",
@@ -110,7 +104,7 @@ def _run(path: str, store: str) -> int:
 
 def status(argv: list[str]) -> int:
     """Show what the agent on this controller last said of itself."""
-    parser = _Parser(
+    parser = Parser(
         prog="coldloop status",
         description="Show the state of the agent on this controller; needs no link.",
         epilog="example: coldloop status --config /etc/coldloop/unit.json",

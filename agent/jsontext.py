@@ -30,7 +30,7 @@ def quote(text: str) -> str:
 
 
 def write(value: object) -> str:
-    """Write None, bool, int, str, a list of values, or an `Object`, as JSON without spaces.
+    """Write None, bool, int, str, a list of values, `Object` or `Json`, as JSON without spaces.
 
     Raises `EncodeError` for anything else (a float above all).
     """
@@ -46,9 +46,18 @@ def write(value: object) -> str:
         return quote(value)
     if type(value) is Object:
         return "{" + ",".join([quote(k) + ":" + write(v) for k, v in value.pairs]) + "}"
+    if type(value) is Json:
+        return value.text
     if type(value) is list or type(value) is tuple:
         return "[" + ",".join([write(item) for item in value]) + "]"
     raise EncodeError("cannot write a %s as JSON here" % type(value).__name__)
+
+
+class Json:
+    """JSON that is written already."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 class Object:

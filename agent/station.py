@@ -20,7 +20,7 @@ heard: it gets what it missed only if that is still wanted after the loops have 
 from drivers.device import Device
 from drivers.identity import MATCH, MISMATCH, UNKNOWN
 from drivers.job import OK, STOP, WRITE
-from drivers.plan import Layout
+from drivers.plan import REFUSALS, Layout
 from protocols.errors import EncodeError
 from protocols.timing import MILLISECOND
 
@@ -47,7 +47,6 @@ _STOP_WAIT_US = 90 * MILLISECOND
 """How long a read may take on a bus with something to stop: what is to stop must be told within
 100 ms, of which slow devices take some."""
 _WRITE, _PROBE, _WATCHDOG = -1, -2, -3
-_REFUSALS = (2, 3)  # exceptions that mean: I have no such registers, or not so many
 
 
 def layouts(profile: "Profile", wire: "Wire", stops: bool) -> "tuple[Layout, Layout]":
@@ -74,7 +73,8 @@ def _inside(item: "Item", blocks: "list[tuple[int, int, int]]") -> bool:
 class Station:
     """One device with its bus, its outstanding polls, its wanted outputs and its health.
 
-    `lost`: it has not answered for some cycles. `stubborn`: it does not show what is written.
+    `transactions` are the requests that have come to an end, `errors` those of them that were not
+    "ok". `lost`: it has not answered for some cycles. `stubborn`: it does not show what is written.
     `refusal`: why the last write could not even be made, empty if it could.
     """
 
@@ -90,6 +90,8 @@ class Station:
         self.refusal = ""
         self.silent_cycles = 0
         self.answered_at = 0
+        self.transactions = 0
+        self.errors = 0
         self._number = number
         self._fast, self._slow = layouts(config.profile, wire, stops)
         self.device = Device(config.name, config.unit, config.profile, [])
@@ -98,6 +100,7 @@ class Station:
         self._probes = self.device.probes()
         self._probing = 0
         self._answered = False
+        self._cycle_us = 0
         self._slow_credit = 0
         self._slow_next = 0
         self._watchdog_due = 0
@@ -105,7 +108,8 @@ class Station:
         self._level = WRITE
         self._to_write = False
         self._blind = False
-        self._writing = 0  # requests of the batch that are on their way
+        self._requests: list[bytes] = []  # of the batch, behind the one on its way
+        self._writing = False
         self._batch = 0
         self._batch_level = WRITE
         self._overtaken = False
@@ -146,6 +150,7 @@ class Station:
     def poll(self, now: int, cycle_us: int) -> None:
         """Begin a cycle: judge the last one, ask for every block that is not asked for still."""
         self._judge()
+        self._cycle_us = cycle_us
         if now >= self._fast.due or now >= self._slow.due:
             self._fast.retry(now)
             self._slow.retry(now)
@@ -230,6 +235,22 @@ class Station:
 
     # Writing.
 
+    def paced(self, i: int, value: float) -> "tuple[float, int]":
+        """What point `i` may be asked for now to come to `value` (its unit): (value, count).
+
+        It moves from what is wanted of it, or from what it shows, no faster than its ramp.
+        """
+        count = self.device.raw(i, value)
+        point = self.profile.points[i]
+        if not point.ramp:
+            return value, count
+        last = self.device.readings[i].raw
+        for index, wanted in self._wanted:
+            if index == i:
+                last = wanted
+        count = self.device.ramped(i, last, count, self._cycle_us)
+        return count * point.num / point.den, count
+
     def want(self, pairs: "Pairs", stop: bool = False) -> None:
         """Ask for points (index, count) to be written and seen written.
 
@@ -264,26 +285,34 @@ class Station:
         self._send(requests)
 
     def _send(self, requests: "list[bytes]") -> None:
-        """Give the bus one batch; what is left of an older one is not waited for any more."""
+        """Give the bus a new batch; what is left of an older one is not waited for any more."""
         self._to_write = False
         self._batch += 1
         self._batch_level = self._level
-        self._writing = 0
+        self._requests = requests
         self._acknowledged = True
         self._judging = False
-        for pdu in requests:
-            tag = (self._number, _WRITE, self._batch)
-            if self.bus.submit(self.unit, pdu, tag, self._level):
-                self._writing += 1
-            else:
-                self._acknowledged = False
+        self._submit()
+
+    def _submit(self) -> None:
+        """The next request of the batch: each goes out when the one before it has been taken."""
+        tag = (self._number, _WRITE, self._batch)
+        self._writing = self.bus.submit(self.unit, self._requests.pop(0), tag, self._level)
+        if not self._writing:
+            self._acknowledged = False
 
     def _written(self, ok: bool) -> None:
-        """A request of the batch on its way has come to an end, one way or the other."""
-        self._writing -= 1
+        """A request of the batch has come to an end, one way or the other.
+
+        What was not taken may be what the next one needs (a remote bit, a reference before the run
+        command), so the rest waits for another try; but a stop is told whatever else fails.
+        """
+        self._writing = False
         self._acknowledged = self._acknowledged and ok
-        if self._overtaken and not self._writing:
+        if self._overtaken:
             self._write()
+        elif self._requests and (ok or self._batch_level == STOP):
+            self._submit()
 
     def _check_written(self) -> None:
         """After a full round of polls: is what was wanted there?"""
@@ -310,6 +339,8 @@ class Station:
     def result(self, result: "Result") -> None:
         """Take what the bus says of a poll, a write, a probe or a watchdog's write."""
         ok = result.status == OK
+        self.transactions += 1
+        self.errors += not ok
         if ok:
             self._answered = True
             if self.lost:
@@ -337,7 +368,7 @@ class Station:
             self._learn(block, False, result.at)
         else:
             self.device.failed(block, result.at)
-            if result.code in _REFUSALS:
+            if result.code in REFUSALS:
                 self._learn(block, True, result.at)
         if self._open == 0 and block < self._fast_count and self._answered:
             self._check_written()

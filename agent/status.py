@@ -5,6 +5,7 @@ are integers in thousandths where the name says `_milli`, else whole. The order 
 fixed, so that both interpreters write the same bytes.
 """
 
+from agent.busstatus import buses, devices
 from agent.jsontext import Object, write
 
 TYPE_CHECKING = False
@@ -36,7 +37,7 @@ def snapshot(agent: "Agent", now: int) -> bytes:
         ("ticks", _ticks(agent)),
         ("supply", _supply(agent, now)),
         ("dp", _pressure(agent, now)),
-        ("modbus", _modbus(agent)),
+        ("modbus", _modbus(agent, now)),
         ("receiver", _receiver(agent)),
         ("telemetry", _telemetry(agent)),
         ("alarms", [_alarm(a) for a in agent.alarms.active]),
@@ -101,7 +102,7 @@ def _pressure(agent: "Agent", now: int) -> Object:
     )
 
 
-def _modbus(agent: "Agent") -> Object:
+def _modbus(agent: "Agent", now: int) -> Object:
     bus = agent.fieldbus
     return Object(
         [
@@ -112,6 +113,8 @@ def _modbus(agent: "Agent") -> Object:
             ("crc_errors", sum([b.crc_errors for b in bus.buses])),
             ("foreign", sum([b.foreign for b in bus.buses])),
             ("late", sum([b.late for b in bus.buses])),
+            ("buses", buses(bus, now)),
+            ("devices", devices(bus)),
         ]
     )
 

@@ -1,5 +1,6 @@
 """A status snapshot as text for a terminal: a page for `coldloop status`, a line for the demo."""
 
+from agent import bustext
 from protocols.calendar import iso8601
 
 TYPE_CHECKING = False
@@ -58,9 +59,10 @@ def render(snapshot: "Snapshot") -> str:
         % (ticks["count"], ticks["missed"], ticks["worst_late_us"] / 1000),
         "modbus     %d transactions, %d errors, %d bytes of noise"
         % (modbus["transactions"], modbus["errors"], modbus["dropped_bytes"]),
-        "receiver   " + _receiver(snapshot["receiver"]),
-        "telemetry  " + _telemetry(telemetry),
     ]
+    lines.extend(bustext.lines(snapshot))
+    lines.append("receiver   " + _receiver(snapshot["receiver"]))
+    lines.append("telemetry  " + _telemetry(telemetry))
     if "age_s" in snapshot:
         lines.append("age        %.1f s" % snapshot["age_s"])
     alarms = snapshot["alarms"] or [{"code": "none", "text": ""}]

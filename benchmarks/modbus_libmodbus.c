@@ -1,12 +1,14 @@
 /* The libmodbus side of benchmarks/modbus_peers.py: CPU time a transaction, and what it makes of faults.
 
-   modbus_libmodbus tcp|rtu PORT cpu COUNT      prints microseconds of CPU time a transaction
+   modbus_libmodbus tcp|rtu PORT cpu COUNT [US] prints microseconds of CPU time a transaction; with US it
+                                                waits so long before each request, as t3.5 demands
    modbus_libmodbus tcp|rtu PORT faults A B C   reads 20 registers from each address of unit 5;
                                                 a line each: the registers, or "error" */
 #include <modbus.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <sys/resource.h>
 
 static double cpu_us(void)
@@ -34,8 +36,13 @@ int main(int argc, char **argv)
     fflush(stdout);
     if (strcmp(argv[3], "cpu") == 0) {
         int count = atoi(argv[4]);
+        int silence = argc > 5 ? atoi(argv[5]) : 0;
         double before = cpu_us();
         for (int i = 0; i < count; i++) {
+            if (silence) {
+                struct timeval wait = {0, silence};
+                select(0, NULL, NULL, NULL, &wait);
+            }
             modbus_set_slave(bus, 1 + i % 10);
             if (modbus_read_registers(bus, 100 + i % 3, 20, words) != 20)
                 return 1;

@@ -94,26 +94,33 @@ def coldloop(kind: str, port: str) -> Read:
     bus = Bus(4, kind, 115200, 10, timeout_us=200_000)
     bus.event("opened", time.monotonic_ns() // 1000)
 
+    requests: dict[int, bytes] = {}  # as the agent does: made once
+
     def read(unit: int, address: int) -> "Sequence[int] | None":
         nonlocal fd
         if not bus.open:
             os.close(fd)
             fd = open_port(kind, port)
             bus.event("opened", time.monotonic_ns() // 1000)
-        bus.submit(unit, pdu.read_holding(address, COUNT), address, 0, 0)
+        request = requests.get(address) or requests.setdefault(
+            address, pdu.read_holding(address, COUNT)
+        )
+        bus.submit(unit, request, address, 0, 0)
         while True:
             now = time.monotonic_ns() // 1000
-            if now >= bus.deadline():
+            due = bus.deadline()
+            if due <= now:
                 bus.wake(now)
+            else:
+                wait = 1.0 if due == NEVER else (due - now) / 1e6
+                if not select.select([fd], [], [], wait)[0]:
+                    continue
+                bus.receive(take(fd), time.monotonic_ns() // 1000)
             for _, op, data in bus.outbox():
                 if op == "write":
                     os.write(fd, data)
             for result in bus.results():
                 return result.values if result.status == "ok" else None
-            due = bus.deadline()
-            wait = 1.0 if due == NEVER else max(0.0, (due - now) / 1e6)
-            if select.select([fd], [], [], wait)[0]:
-                bus.receive(take(fd), time.monotonic_ns() // 1000)
 
     return read
 

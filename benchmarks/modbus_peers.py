@@ -29,6 +29,9 @@ ROOT = HERE.parent
 TRANSACTIONS = 1500
 PEERS = ("pymodbus==3.16.1", "umodbus==1.0.4", "minimalmodbus==2.1.1", "pyserial")
 CLIENTS = ("libmodbus", "coldloop", "umodbus", "pymodbus", "minimalmodbus")
+SILENT = "libmodbus, with t3.5"
+T35_US = 1750  # above 19200 baud
+SERIAL_ONLY = (SILENT, "minimalmodbus")
 ADDRESSES = (100, 140, 180, 220)
 FAULTY = 1
 
@@ -55,6 +58,8 @@ class Workshop:
         """How one client is started."""
         if client == "libmodbus":
             return [str(self.binary), kind, port, *what]
+        if client == SILENT:
+            return [str(self.binary), kind, port, *what, str(T35_US)]
         python = sys.executable if client.startswith("coldloop") else str(self.python)
         return [python, str(HERE / "modbus_peer.py"), client, kind, port, *what]
 
@@ -169,11 +174,11 @@ def cpu(shop: Workshop, rounds: int) -> None:
     print("| client | TCP us, median (min) | x libmodbus | RTU us, median (min) | x libmodbus |")
     print("|---|---|---|---|---|")
     took: dict[tuple[str, str], list[float]] = {}
-    clients = ("libmodbus", "coldloop_matcher", *CLIENTS[1:])
+    clients = ("libmodbus", SILENT, "coldloop_matcher", *CLIENTS[1:])
     for _ in range(rounds):
         for kind in ("tcp", "rtu"):
             for client in clients:
-                if kind == "tcp" and client == "minimalmodbus":
+                if kind == "tcp" and client in SERIAL_ONLY:
                     continue
                 count = TRANSACTIONS if client != "minimalmodbus" else TRANSACTIONS // 10
                 if client == "pymodbus" and kind == "rtu":

@@ -8,30 +8,29 @@ Theory of operation, RTU. A request waits until the line has been silent for t3.
 from the end of the request on the wire, and the time of its own characters. On a line that hands
 bytes over as they come (it is watched; some gateways hold whole frames back) the reply must begin
 within that limit, and gets the time of its characters once it has. After a timeout the line must be
-silent for `drain_us`; bytes extend that, up to `_PATIENCE_US`.
+silent for `drain_us` (`drivers.silence`).
 
-Order. Three levels: STOP, then WRITE, then POLL. STOP and WRITE wait for no drain, only for t3.5,
-and are not held by shadows; so a stop leaves one transaction and t3.5 after it was asked for at the
-latest. A newer write replaces a waiting older one to the same registers (and the retries of the one
-on the wire), which then is "superseded": an old value never goes out after a newer one.
+Order. Three levels: STOP, then WRITE, then POLL (`drivers.queues`). STOP and WRITE wait for no
+drain, only for t3.5, and are not held by shadows; so a stop leaves one transaction and t3.5 after
+it was asked for at the latest. A newer write replaces an older one to the same registers (or the
+retries of the one on the wire), which then is "superseded".
 
 Truth. What may still come from a request that was given up is kept apart by `drivers.shadows`. A
-write whose echo could be an older one's is "unsure", not "ok". A reply that ends before it can have
-been sent (the wire's time and the unit's fastest response) is a second copy of the last: once a
-line has shown that its bytes take their time, such a reply is refused; before that, what a copy
-could answer waits until the copy would have come.
+write whose echo could be an older one's is "unsure", not "ok". Second copies of a reply are kept
+apart by `drivers.copies`.
 Exceptions 05 and 06 mean "busy": asked again after a pause, `_BUSY_TRIES` times.
 
 Dead units. A unit that is silent `drivers.health.DEAD_AFTER` times in a row gets no more polls:
-`submit` returns False at once. The bus itself probes it with the shortest of its polls, when
-nothing else is waiting, and within `_PROBE_SHARE` of the time; a good probe is handed out as the
-poll's result. Writes are still tried, once.
+`submit` returns False at once. The bus itself probes it (`drivers.probing`); a good probe is handed
+out as the poll's result. Writes are still tried, once.
 
 TCP needs no silence and no shadows: transaction numbers tell replies apart. A stream out of step,
 cut inside a reply or silent for long is closed ("close" in the outbox), and everything that waits
 is lost until the port is reported open again.
 """
 
+from drivers.copies import PACED_AFTER, Copies
+from drivers.counters import NO_ANSWERS, Counters
 from drivers.health import DEAD_AFTER, Health
 from drivers.job import (
     BUSY,
@@ -43,15 +42,17 @@ from drivers.job import (
     UNSURE,
     Job,
     Result,
-    alike,
     replaces,
 )
+from drivers.probing import Probing, keep
+from drivers.queues import Queues
 from drivers.shadows import Shadows
+from drivers.silence import Silence
 from drivers.wire import Wire
 from protocols.errors import EncodeError
 from protocols.modbus import rtu, tcp
-from protocols.modbus.pdu import EXCEPTION, GOOD, reply_length
-from protocols.timing import MILLISECOND, NEVER, SECOND
+from protocols.modbus.pdu import EXCEPTION, GOOD
+from protocols.timing import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,35 +65,27 @@ if TYPE_CHECKING:
 
 __all__ = ("Bus", "Result")
 
-_PATIENCE_US = 250 * MILLISECOND
-_URGENT_PATIENCE_US = 20 * MILLISECOND
 _RIVAL_US = 100 * MILLISECOND  # for the reply to another master's request
 _LEAST_SERIAL_US = 40 * MILLISECOND  # USB adapters hold bytes back for up to 16 ms
 _LEAST_STREAM_US = 250 * MILLISECOND  # one lost segment is sent again after 200 ms
 _BUFFERED = 16  # characters a UART may hold back before the first is seen
 _TELLING = 32  # a reply of more characters shows whether a line holds frames back
+_TRICKLES_AFTER = PACED_AFTER
 _BUSY_TRIES = 4
 _BUSY_US = 50 * MILLISECOND
-_PROBE_SHARE = 25  # one part in so many of the time
-_PROBE_OVERDUE_US = 7 * SECOND
-_PACED_AFTER = 8
 _LONGEST = 256  # bytes of the longest frame
-_COPY_US = 5 * MILLISECOND
+_REFUSAL = 5  # and of an exception's
 _STREAM_SILENT = 2 * DEAD_AFTER
+_ANSWERS = (GOOD, EXCEPTION)
 
 
-class Bus:
+class Bus(Counters):
     """One port's queue and clockwork. Times in microseconds; `queue_limit` jobs of each urgency.
 
     `timeout_us` is the longest a reply may take to begin; a unit's own limit is mostly shorter.
-    `bits_per_char` counts start, data, parity and stop bits. Counters only grow. `transactions`
-    are jobs that were decided on the wire, `errors` those of them that were not "ok" (lost and
-    superseded jobs are in `lost` and `superseded` alone); `timeouts` and `mismatched` are attempts,
-    `retries` further attempts, `refused` jobs that found the queue full or the port closed,
-    `skipped` polls of dead units, `early` replies that were too early to be one. `busy_us` is the
-    time the wire was in use, `probe_us` that of probes. `limit` may be raised for a bus with more
-    polls. `client` holds the counters of the bytes. `idle_until` may be set to when the next polls
-    come, so that no probe is in their way.
+    `bits_per_char` counts start, data, parity and stop bits. `limit` may be raised for a bus with
+    more polls. `idle_until` may be set to when the next polls come, so that no probe is in their
+    way. What is counted is in `drivers.counters`.
     """
 
     def __init__(
@@ -106,82 +99,45 @@ class Bus:
         drain_us: int = 10_000,
         late_us: int = 500_000,
     ) -> None:
+        super().__init__(rtu.Client() if framing == "rtu" else tcp.Client())
         self.port = port
         self.serial = framing == "rtu"
         self.wire = Wire(baud, bits_per_char, serial=self.serial)
-        self.client: rtu.Client | tcp.Client = rtu.Client() if self.serial else tcp.Client()
         self.open = False
-        self.transactions = 0
-        self.errors = 0
-        self.timeouts = 0
-        self.mismatched = 0
-        self.exceptions = 0
-        self.busy = 0
-        self.retries = 0
-        self.lost = 0
-        self.refused = 0
-        self.skipped = 0
-        self.superseded = 0
-        self.early = 0
-        self.probes = 0
-        self.closes = 0
-        self.busy_us = 0
-        self.probe_us = 0
         self.idle_until = NEVER
         self._units = rtu.UNITS if self.serial else tcp.UNITS
         self._most = timeout_us
         self.limit = queue_limit
-        self._gap = self.wire.gap_us
-        self._drain = max(drain_us, self._gap) if self.serial else 0
-        self._copy = min(self._drain, max(_COPY_US, self.wire.chars_us(16)))
+        drain = max(drain_us, self.wire.gap_us) if self.serial else 0
+        self._line = Silence(self.wire.gap_us, drain)
         self._mismatches = 0
         self._health: dict[int, Health] = {}
-        self._dead: list[int] = []
+        self._probing = Probing(self.wire, drain)
         self._shadows = Shadows(late_us)
-        self._queue: list[Job] = []
-        self._urgent: list[Job] = []
+        self._copies = Copies(self.wire, drain)
+        self._queues = Queues()
+        self._polls = self._queues.polls
+        self._urgent = self._queues.urgent
         self._job: Job | None = None
         self._sent = 0
+        self._asked = 0
         self._earliest = 0
         self._due_all = 0
         self._silent_in_a_row = 0
-        self._paced = 0
         self._trickles = 0
-        self._quiet_at = 0  # t3.5 after the last byte
-        self._free_at = 0  # the same, and what has to be drained
-        self._silence = self._gap
-        self._patience = self._urgent_patience = NEVER
-        self._probe_from = 0
         self._wake_at = NEVER
         self._results: list[Result] = []
         self._out: list[Action] = []
 
-    # The byte counters under one roof, for status and telemetry.
-
-    @property
-    def dropped_bytes(self) -> int:
-        """Bytes that were noise."""
-        return self.client.dropped_bytes
-
-    @property
-    def foreign(self) -> int:
-        """Intact frames of other units."""
-        return self.client.foreign
-
-    @property
-    def late(self) -> int:
-        """Replies nobody was waiting for any more, and duplicates."""
-        return self.client.late
-
-    @property
-    def crc_errors(self) -> int:
-        """Replies with a bad CRC."""
-        return self.client.crc_errors
-
     @property
     def waiting(self) -> int:
         """Jobs that are queued or on the wire."""
-        return len(self._queue) + len(self._urgent) + (self._job is not None)
+        return len(self._polls) + len(self._urgent) + (self._job is not None)
+
+    @property
+    def dead_units(self) -> int:
+        """Units that get no more polls, only probes."""
+        return len(self._probing.dead)
 
     def health(self, unit: int) -> Health:
         """How `unit` has been answering."""
@@ -205,40 +161,28 @@ class Bus:
         health = self._health.get(unit) or self.health(unit)
         if health.dead:
             if not urgent:
-                self._keep_probe(health, pdu, tag)
+                keep(health, pdu, tag)
                 self.skipped += 1
                 return False
             retries = 0
-        queue = self._urgent if urgent else self._queue
+        queue = self._urgent if urgent else self._polls
         if not self.open or len(queue) >= self.limit:
             self.refused += 1
             return False
         job = Job(unit, pdu, tag, urgent, retries, health)
         if urgent:
-            self._replace_older(job)
-            at = len([1 for other in queue if other.level >= urgent])
-            queue.insert(at, job)
+            self._add_urgent(job)
         else:
             queue.append(job)
         if self._job is None:
-            self._wake_at = min(self._wake_at, self._quiet_at if urgent else self._free_at)
+            due = self._line.quiet_at if urgent else self._line.free_at
+            if due < self._wake_at:
+                self._wake_at = due
         return True
 
-    def _keep_probe(self, health: Health, pdu: bytes, tag: "Any") -> None:
-        """Remember the shortest poll of a dead unit."""
-        if tag is None:
-            return
-        if health.probe is None or reply_length(pdu) <= reply_length(health.probe[0]):
-            health.probe = (pdu, tag)
-
-    def _replace_older(self, job: Job) -> None:
-        """Take waiting writes out whose registers `job` writes anew."""
-        if not self._urgent and self._job is None:
-            return
-        for other in list(self._urgent):
-            if replaces(job, other):
-                self._urgent.remove(other)
-                self._supersede(other)
+    def _add_urgent(self, job: Job) -> None:
+        for older in self._queues.add_urgent(job):
+            self._supersede(older)
         if self._job is not None and replaces(job, self._job):
             self._job.retries = 0
 
@@ -269,70 +213,70 @@ class Bus:
         if kind == "opened":
             self._lose_all(now, "reopened")
             self.open = True
-            self._silence = self._gap
-            self._free_at = self._quiet_at = now + self._gap
-            self._paced = 0
+            self._line.begin(now)
+            self._copies.paced = 0
             self._trickles = 0
             self._silent_in_a_row = 0
-            self._wake_at = self._probe_due()
+            self._wake_at = self._probing.due()
         elif kind in ("closed", "failed"):
             self._lose_all(now, "port " + kind)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take bytes; `now` is the arrival of the last one."""
-        answer = self.client.feed(data)
+        client = self.client
+        answer = client.feed(data)
         job = self._job
         self._silent_in_a_row = 0
         if job is None:
-            self._extend_silence(now)
+            self._disturbed(now)
         else:
-            self._quiet_at = now + self._gap
-            self._free_at = now + self._silence
+            self._line.heard(now)
             if answer is None:
                 self._wake_at = self._due_all
                 job.partial = True
             else:
                 self._answered(job, answer, now)
-        if self.client.broken:
-            self._close(now, "stream broken: " + self.client.broken)
+        if client.broken:
+            self._close(now, "stream broken: " + client.broken)
         elif answer is not None and self._job is None:
             self._send(now)
 
-    def _answered(self, job: Job, found: "Answer", now: int) -> None:
+    def _answered(self, job: Job, answer: "Answer", now: int) -> None:
         """A final reply has come, good or not."""
-        answer: Answer | None = found
+        sent = self._sent
         if self.serial:
-            while answer is not None and self._too_early(job, now):
-                answer = self.client.reject()
-            if answer is None:
-                return
-        if answer is None or (answer[0] != GOOD and answer[0] != EXCEPTION):
+            sent = self._due_least(answer)
+            while self._copies.too_early(job, self._ended(now) - sent):
+                self.early += 1
+                behind = self.client.reject()
+                if behind is None:
+                    return
+                answer = behind
+                sent = self._due_least(answer)
+            if answer[0] == GOOD and self.client.reply_length > _TELLING:
+                self._trickles = self._trickles + 1 if job.partial else 0
+        verdict, code, values = answer
+        if verdict not in _ANSWERS:
             self._try_again(job, now)
             return
-        if self.serial and self.client.reply_length > _TELLING:
-            self._trickles = self._trickles + 1 if job.partial else 0
-        response = now - self._earliest if self.serial else now - self._sent
         if job.health.dead:
-            self._dead.remove(job.unit)
-        job.health.answered(response, job.first)
-        if answer[0] == EXCEPTION and answer[1] in (5, 6):
-            self._pause(job, answer[1], now)
+            self._probing.dead.remove(job.unit)
+        job.health.answered(now - sent, job.first)
+        if verdict == EXCEPTION and code in (5, 6):
+            self._pause(job, code, now)
         else:
-            self._finish(job, answer[0], answer[1], answer[2], now)
+            self._finish(job, verdict, code, values, now)
 
-    def _too_early(self, job: Job, now: int) -> bool:
-        """Whether the reply ended before it can have been sent, on a line that shows such times."""
-        ended = now - self.wire.chars_us(self.client.trailing) if self.client.trailing else now
-        spare = ended - self._earliest + self.wire.chars_us(2)  # how chunks are rounded
-        if self._paced < _PACED_AFTER:
-            self._paced = self._paced + 1 if spare >= 0 else 0
-            return False
-        if spare >= job.health.at_least_us():
-            return False
-        self.early += 1
-        job.early = True
-        job.spare = spare
-        return True
+    def _due_least(self, answer: "Answer") -> int:
+        """When a reply like `answer` ends that takes no longer than its bytes."""
+        if answer[0] != EXCEPTION:
+            return self._earliest
+        return self._sent + self.wire.chars_us(self._asked + _REFUSAL)
+
+    def _ended(self, now: int) -> int:
+        """When the reply's own last byte came."""
+        trailing = self.client.trailing
+        return now - self.wire.chars_us(trailing) if trailing else now
 
     def wake(self, now: int) -> None:
         """Take the passing of the deadline: give up a reply, or send the next request."""
@@ -343,20 +287,13 @@ class Bus:
             self._time_out(job, now)
         self._send(now)
 
-    def _extend_silence(self, now: int) -> None:
+    def _disturbed(self, now: int) -> None:
         """Bytes came while nothing was asked: wait on, but not for ever."""
-        if self._patience == NEVER:
-            self._patience = now + _PATIENCE_US
-        if self._urgent_patience == NEVER:
-            self._urgent_patience = now + _URGENT_PATIENCE_US
-        if not (self._queue or self._urgent):
-            self._free_at = now + self._silence
-            self._quiet_at = now + self._gap
-            self._patience = self._urgent_patience = NEVER
-            return
-        self._free_at = min(now + self._silence, self._patience)
-        self._quiet_at = min(now + self._gap, self._urgent_patience)
-        self._wake_at = max(self._wake_at, self._quiet_at if self._urgent else self._free_at)
+        waiting = bool(self._polls or self._urgent)
+        self._line.disturbed(now, waiting)
+        if waiting:
+            due = self._line.quiet_at if self._urgent else self._line.free_at
+            self._wake_at = max(self._wake_at, due)
 
     def _send(self, now: int) -> None:
         """Put the next job on the wire if the line is free, else set the deadline."""
@@ -364,13 +301,14 @@ class Bus:
             self._wake_at = NEVER
             return
         if self._urgent:
-            if now < self._quiet_at:
-                self._wake_at = self._quiet_at
+            if now < self._line.quiet_at:
+                self._wake_at = self._line.quiet_at
                 return
-        elif now < self._free_at:
-            self._wake_at = self._free_at if self._queue or self._dead else NEVER
+        elif now < self._line.free_at:
+            waiting = self._polls or self._probing.dead
+            self._wake_at = self._line.free_at if waiting else NEVER
             return
-        elif self.serial and self._queue and self._gives_way(now):
+        elif self.client.buffer and self.serial and self._polls and self._gives_way(now):
             return
         job = self._next(now)
         if job is not None:
@@ -385,15 +323,15 @@ class Bus:
         if heard is None:
             return False
         self._shadows.cast(heard[0], heard[1], now)
-        self._wake_at = self._free_at = now + _RIVAL_US
+        self._wake_at = self._line.free_at = now + _RIVAL_US
         return True
 
     def _start(self, job: Job, now: int) -> None:
-        client, shadows = self.client, self._shadows
+        client = self.client
         doubtful = False
-        if shadows.late:
-            doubtful = shadows.in_doubt(job)
-            job.unsure = job.level > 0 and shadows.covered(job)
+        if self._shadows.late:
+            doubtful = self._shadows.in_doubt(job)
+            job.unsure = job.level > 0 and self._shadows.covered(job)
         frame = client.start(job.unit, job.pdu, doubtful)
         if client.repeater and self.serial:
             self.health(client.repeater).stutters = True
@@ -402,9 +340,7 @@ class Bus:
         self._out.append((self.port, "write", frame))
         self._job = job
         self._sent = now
-        self._silence = self._gap
-        self._patience = NEVER
-        self._urgent_patience = NEVER
+        self._line.asked()
         timeout = job.health.timeout_us
         if job.probe:
             timeout = job.health.probe_timeout_us()
@@ -413,133 +349,77 @@ class Bus:
             self._wake_at = self._due_all = now + timeout
             return
         sent, reply = len(frame), client.reply_length
+        self._asked = sent
         self._earliest = now + self.wire.chars_us(sent + reply)
-        self._due_all = self._earliest + timeout
-        if self._trickles < _PACED_AFTER:
-            self._wake_at = self._due_all
-            return
-        held_back = reply if reply < _BUFFERED else _BUFFERED
-        self._wake_at = now + timeout + self.wire.chars_us(sent + held_back)
+        self._wake_at = self._due_all = self._earliest + timeout
+        if self._trickles >= _TRICKLES_AFTER and reply > _BUFFERED:
+            self._wake_at = now + timeout + self.wire.chars_us(sent + _BUFFERED)
 
     def _next(self, now: int) -> "Job | None":
         """Take the first job that may go; None (and a later deadline) if there is none."""
-        queue = self._urgent or self._queue
-        shadows = self._shadows
+        queue = self._urgent or self._polls
         if not queue:
             return self._next_probe(now)
-        first = queue[0]
-        held = first.after or (not first.level and (shadows.late or shadows.until(first, now)))
-        if not held:
+        first, late = queue[0], self._shadows.late
+        if not first.after and (first.level or not (late or self._copies.held_until(first, now))):
             return queue.pop(0)
-        if shadows.late:
-            shadows.prune(now)
-        return self._first_free(now)
-
-    def _first_free(self, now: int) -> "Job | None":
-        """The first job that neither a pause nor a shadow holds."""
-        held: list[Job] = []
-        free_at = NEVER
-        for queue in (self._urgent, self._queue):
-            for i, job in enumerate(queue):
-                until = job.after
-                if not job.level:
-                    until = max(until, self._shadows.until(job, now))
-                    if [1 for other in held if alike(other, job)]:
-                        until = NEVER  # it must not overtake what looks the same
-                if until <= now:
-                    return queue.pop(i)
-                held.append(job)
-                free_at = min(free_at, until)
-        for job in held:
-            proof = None if job.after > now else self._shadows.distinguishing(job, now)
-            if proof is not None:
-                return Job(job.unit, proof, None, POLL, 0, job.health)
-        self._wake_at = free_at
-        return None
+        if late:
+            self._shadows.prune(now)
+        job, self._wake_at = self._queues.first_free(now, self._shadows, self._copies)
+        return job
 
     def _next_probe(self, now: int) -> "Job | None":
-        """A probe of the dead unit whose turn it is, if this is the time for it."""
-        self._wake_at = NEVER
-        best: Health | None = None
-        unit = 0
-        for candidate in self._dead:
-            health = self._health[candidate]
-            if health.probe is not None and (best is None or health.probe_at < best.probe_at):
-                best, unit = health, candidate
-        if best is None or best.probe is None:
+        """A probe, if there is a dead unit and this is the time for it."""
+        job, self._wake_at = None, NEVER
+        if self._probing.dead:
+            job, self._wake_at = self._probing.next(self._health, now, self.idle_until)
+        if job is None:
             return None
-        due = max(best.probe_at, self._probe_from)
-        length = self.wire.exchange_us(8, 2 * reply_length(best.probe[0]))
-        cost = length + best.probe_timeout_us() + self._drain
-        in_the_way = now <= self.idle_until < now + cost and now < due + _PROBE_OVERDUE_US
-        if now < due or in_the_way:
-            self._wake_at = max(due, self.idle_until + MILLISECOND) if in_the_way else due
-            return None
-        job = Job(unit, best.probe[0], best.probe[1], POLL, 0, best)
-        job.probe = True
-        held = self._shadows.until(job, now) if self.serial else 0
-        if held > now:
-            self._wake_at = held
-            return None
+        if self.serial:
+            held = max(self._shadows.until(job, now), self._copies.held_until(job, now))
+            if held > now:
+                self._wake_at = held
+                return None
         self.probes += 1
         return job
 
-    def _probe_due(self) -> int:
-        return self._probe_from if self._dead else NEVER
-
     def _used(self, job: Job, until: int) -> None:
         """Book the time that a transaction took; a probe must then pause for its share."""
-        took = until - self._sent + self._gap
+        took = until - self._sent + self._line.gap_us
         self.busy_us += took
         if job.probe:
             self.probe_us += took
-            self._probe_from = until + took * (_PROBE_SHARE - 1)
+            self._probing.took(until, took)
 
     def _finish(self, job: Job, status: str, code: int, values: "Values", now: int) -> None:
         """Hand over the result of the job on the wire."""
         self._used(job, now)
         self._job = None
-        if self._shadows.late and status == GOOD and not job.unsure:
-            self._shadows.answered(job, self._due_all, job.first)
-            if self.client.mismatches != self._mismatches:
-                self._shadows.seen(self._second_copy(now), job.unit)
-        if self.serial and status == GOOD:
-            self._expect_copy(job, now)
+        reason = ""
+        if status == GOOD:
+            if self.serial:
+                if self._shadows.late and not job.unsure:
+                    self._prove(job, now)
+                self._copies.expect(job, self.client.reply_length, now)
+        elif status in NO_ANSWERS:
+            reason = self.client.reason
         if job.tag is None:
             return
-        self._count(job, status)
-        reason = self.client.reason if status in (TIMEOUT, MISMATCH) else ""
+        self.count(status, job.probe)
         if job.unsure and status == GOOD:
             status = UNSURE
-        if not job.probe or status in (GOOD, EXCEPTION):
+        if not job.probe or status in _ANSWERS:
             self._results.append(Result(job.tag, job.unit, status, code, values, now, reason))
+
+    def _prove(self, job: Job, now: int) -> None:
+        """A good reply says something about those that may still come."""
+        self._shadows.answered(job, self._due_all, job.first)
+        if self.client.mismatches != self._mismatches:
+            self._shadows.seen(self._second_copy(now), job.unit)
 
     def _second_copy(self, now: int) -> int:
         """When a late reply that has just come would have come once more."""
-        return now + self.wire.chars_us(_LONGEST) + self._drain
-
-    def _count(self, job: Job, status: str) -> None:
-        if job.probe and status in (TIMEOUT, MISMATCH):
-            return
-        self.transactions += 1
-        if status != GOOD:
-            self.errors += 1
-            if status == EXCEPTION:
-                self.exceptions += 1
-
-    def _expect_copy(self, job: Job, now: int) -> None:
-        """A slave may say it twice: remember that until the second copy would have come.
-
-        On a line that shows true times a copy within `_copy` is mostly too early to be the reply
-        to what is sent after t3.5, and then nothing has to wait.
-        """
-        if self._paced >= _PACED_AFTER and job.health.known():
-            until = now + self._copy - self.wire.chars_us(6) - job.health.at_least_us()
-            if until <= now + self._gap:
-                return
-        else:
-            until = now + self.wire.chars_us(self.client.reply_length) + self._drain
-        self._shadows.copy(job.unit, job.pdu, until, now)
+        return now + self.wire.chars_us(_LONGEST) + self._line.drain_us
 
     def _pause(self, job: Job, code: int, now: int) -> None:
         """The device is busy: ask again later, and let the others go on."""
@@ -556,24 +436,14 @@ class Bus:
     def _requeue(self, job: Job, in_front: bool) -> None:
         """Put the job from the wire back, unless a newer write has replaced it meanwhile."""
         self._job = None
-        queue = self._urgent if job.level else self._queue
-        if job.level:
-            for other in queue:
-                if replaces(other, job):
-                    self._supersede(job)
-                    return
-            at = len([1 for other in queue if other.level > job.level])
-            queue.insert(at if in_front else len(queue), job)
-        else:
-            queue.insert(0 if in_front else len(queue), job)
+        if not self._queues.put_back(job, in_front):
+            self._supersede(job)
 
     def _time_out(self, job: Job, now: int) -> None:
         """No reply in time: drain the line, remember that the reply may still come."""
         self.client.stop()
         if job.early:  # what was refused was the reply after all
-            job.health.fastest_us = max(0, job.spare)
-            if job.spare < 0:
-                self._paced = 0
+            self._copies.was_reply(job)
         health = job.health
         if not self.client.reason:
             was_dead = health.dead
@@ -581,9 +451,7 @@ class Bus:
             if health.dead and not was_dead:
                 self._bury(job, now)
         if self.serial:
-            self._silence = self._drain
-            self._free_at = max(self._quiet_at, now + self._drain)
-            self._patience = now + _PATIENCE_US
+            self._line.drain(now)
             self._shadows.cast(job.unit, job.pdu, now)
         self._try_again(job, now)
         self._silent_in_a_row += 1
@@ -594,16 +462,15 @@ class Bus:
 
     def _bury(self, job: Job, now: int) -> None:
         """A unit has died: its waiting polls are given up at once."""
-        self._dead.append(job.unit)
+        self._probing.dead.append(job.unit)
         job.retries = 0
         health = job.health
         health.probe = None
         if not job.level:
-            self._keep_probe(health, job.pdu, job.tag)
-        for other in [other for other in self._queue if other.unit == job.unit]:
-            self._queue.remove(other)
-            self._keep_probe(health, other.pdu, other.tag)
-            self._count(other, TIMEOUT)
+            keep(health, job.pdu, job.tag)
+        for other in self._queues.take_polls(job.unit):
+            keep(health, other.pdu, other.tag)
+            self.count(TIMEOUT, False)
             self._results.append(Result(other.tag, other.unit, TIMEOUT, 0, (), now))
 
     def _try_again(self, job: Job, now: int) -> None:
@@ -632,7 +499,7 @@ class Bus:
 
     def _lose_all(self, now: int, reason: str) -> None:
         """The port is gone: everything that waits is lost, the shadows stay."""
-        jobs = self._urgent + self._queue
+        jobs = self._queues.take_all()
         if self._job is not None:
             jobs.insert(0, self._job)
             if self.serial:
@@ -643,8 +510,6 @@ class Bus:
         self.lost += len(jobs)
         self.open = False
         self._job = None
-        self._queue = []
-        self._urgent = []
         self._wake_at = NEVER
-        self._patience = NEVER
+        self._line.forget()
         self.client.reset()

@@ -76,7 +76,7 @@ def _overview(family: str) -> str:
 
 
 def _run(prog: str, module: str, text: str, argv: list[str]) -> int:
-    from drivers.tools.common import Parser
+    from drivers.tools.parser import Parser
     from protocols.errors import ProtocolError
 
     tool: Any = importlib.import_module(module)

@@ -2,9 +2,10 @@
 
 Not a search for models (that is a tool's): here are a profile's own probes, as requests, and the
 verdict on their answers. A probe reads registers that must hold certain words, a text, or a number
-between two; or an object of "read device identification" (function 43/14). A device that answers
-something else, or says that it has no such registers, is another model: nothing is written to it.
-No answer, or "busy", says nothing.
+between two; or an object of "read device identification" (function 43/14), each by itself (code 4):
+some makers number the codes of the streams from 0. A device that answers something else, or says
+that it has no such registers, is another model: nothing is written to it. No answer, or "busy",
+says nothing.
 """
 
 from drivers.decode import text
@@ -23,9 +24,7 @@ MATCH = "match"
 MISMATCH = "mismatch"
 
 _ABSENT = (1, 2, 3)  # exceptions that mean: I have no such thing
-_BASIC = 1
 _ONE_OBJECT = 4
-_BASIC_OBJECTS = 3
 
 
 def _all(profile: "Profile") -> "list[Raw]":
@@ -37,9 +36,15 @@ def _all(profile: "Profile") -> "list[Raw]":
     return [number] + profile.identity
 
 
+def _beginnings(probe: "Raw") -> "list[str]":
+    """What a text may begin with; empty when it is no text that is probed."""
+    return list(probe.get("any", [probe["text"]] if "text" in probe else []))
+
+
 def _count(probe: "Raw") -> int:
-    if "text" in probe and "count" not in probe:
-        return (len(probe["text"]) + 1) // 2
+    texts = _beginnings(probe)
+    if texts and "count" not in probe:
+        return (max([len(text) for text in texts]) + 1) // 2
     return int(probe.get("count", len(probe.get("words", [0]))))
 
 
@@ -48,9 +53,7 @@ def probes(profile: "Profile") -> "list[tuple[bytes, int]]":
     found = []
     for tag, probe in enumerate(_all(profile)):
         if "object" in probe:
-            number = probe["object"]
-            code = _BASIC if number < _BASIC_OBJECTS else _ONE_OBJECT
-            found.append((read_device_id(code, 0 if code == _BASIC else number), tag))
+            found.append((read_device_id(_ONE_OBJECT, probe["object"]), tag))
         else:
             found.append((read(probe["function"], probe["address"], _count(probe)), tag))
     return found
@@ -68,10 +71,11 @@ def verdict(
     if "object" in probe:
         found = [content for number, content in objects(values)[0] if number == probe["object"]]
         got = "".join([chr(byte) for byte in found[0]]) if found else ""
-        return _compare(got.startswith(probe.get("text", "")) and bool(found), repr(got), probe)
-    if "text" in probe:
+        fits = bool(found) and _begins(got, _beginnings(probe) or [""])
+        return _compare(fits, repr(got), probe)
+    if _beginnings(probe):
         got = text(values)
-        return _compare(got.startswith(probe["text"]), repr(got), probe)
+        return _compare(_begins(got, _beginnings(probe)), repr(got), probe)
     if "between" in probe:
         low, high = probe["between"]
         return _compare(low <= values[0] <= high, str(values[0]), probe)
@@ -80,9 +84,13 @@ def verdict(
     return MATCH, ""
 
 
+def _begins(got: str, texts: "list[str]") -> bool:
+    return True in [got.startswith(text) for text in texts]
+
+
 def _compare(good: bool, got: str, probe: "Raw") -> "tuple[str, str]":
     if good:
         return MATCH, ""
     where = "object %d" % probe["object"] if "object" in probe else "address %d" % probe["address"]
-    wanted = probe.get("text") or probe.get("words") or probe.get("between")
+    wanted = probe.get("words") or probe.get("between") or " or ".join(_beginnings(probe))
     return MISMATCH, "%s holds %s, not %r" % (where, got, wanted)

@@ -43,6 +43,8 @@ _BITS = (1, 2)
 RETRY_US = 60 * SECOND
 """How long a refused point is left alone at first."""
 MAX_RETRY_US = 3600 * SECOND
+REFUSALS = (2, 3)
+"""Exceptions that mean: I have no such registers, or not so many."""
 
 
 def plan(

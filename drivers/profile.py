@@ -298,7 +298,7 @@ def _faults(raw: "Any", name: str) -> "list[str]":
 
 def forget_checker() -> None:
     """Drop the code that only loading needs, 11 KiB on a board; it comes back by itself."""
-    for name in ("profile_check", "profile_rules"):
+    for name in ("profile_check", "profile_judge", "profile_rules"):
         sys.modules.pop("drivers." + name, None)
         if hasattr(drivers, name):
             delattr(drivers, name)

@@ -3,15 +3,14 @@
 Not the compiler (that is `drivers.profile`) and not the published schema, which says only what a
 schema can. `check` never stops at the first error: a technician who writes a profile sees them all.
 
-How it works, in two passes. First the shape of each entry against a table (`_SHAPES`): keys, types
-and ranges of values. What has a good shape is then judged against the others: names and addresses
-taken twice, blocks and holes, types and scales that contradict each other, roles and references
-that point at nothing. An entry of bad shape is left out there, so that one mistake is one line.
+How it works, in two passes. First each entry by itself, in `drivers.profile_judge`: its keys, types
+and ranges of values, and what contradicts itself. What is good is then judged against the others:
+names and addresses taken twice, blocks and holes, roles and references that point at nothing. An
+entry of bad shape is left out there, so that one mistake is one line.
 """
 
 from drivers import profile_entries as entries
-from drivers.decode import FLOATS, ORDERS, TYPES
-from drivers.profile_rules import KINDS, REQUIRED, SHAPES
+from drivers.profile_judge import BIT_TABLES, Judge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
     Raw = dict[str, Any]
 
-_HOLDING = 3
-_COIL = 1
-_BIT_TABLES = (1, 2)
 _REFERRING = ("exponent", "range", "needs", "verify", "alias")
 _LISTS = ("blocks", "fixed_blocks", "holes")
 
@@ -34,12 +30,11 @@ def check(raw: "Any", name: str) -> "list[str]":
     return Checker(raw, name).errors
 
 
-class Checker:
+class Checker(Judge):
     """One profile's check; `errors` when it is made."""
 
     def __init__(self, raw: "Any", name: str) -> None:
-        self.errors: list[str] = []
-        self._name = name
+        super().__init__(name)
         self._names: dict[str, Raw] = {}  # of points, texts and bits -> the entry, see _remember
         self._wanted: set[str] = set()  # names that something refers to
         self._words: dict[int, str] = {}  # function << 16 | address -> who has the register
@@ -55,31 +50,6 @@ class Checker:
             return
         if self._shape("profile", "profile", raw):
             self._check_lists()
-
-    def _err(self, entry: str, rule: str) -> bool:
-        self.errors.append("%s: %s: %s" % (self._name, entry, rule))
-        return False
-
-    # Shapes.
-
-    def _shape(self, kind: str, entry: str, raw: "Any") -> bool:
-        """Whether `raw` has the keys and values that `kind` may have; says what it has not."""
-        if type(raw) is not dict:
-            return self._err(entry, "is not an object")
-        good = True
-        shapes = SHAPES[kind]
-        for key in sorted(raw):
-            if key not in shapes:
-                good = self._err(entry, "unknown key %s" % key)
-                continue
-            shape = shapes[key]
-            rule = KINDS[shape[0]](raw[key], shape)
-            if rule:
-                good = self._err(entry, "%s %s" % (key, rule))
-        for key in REQUIRED.get(kind, ()):
-            if key not in raw:
-                good = self._err(entry, "%s is missing" % key)
-        return good
 
     def _label(self, kind: str, number: int, raw: "Any") -> str:
         name = raw.get("name") if type(raw) is dict else None
@@ -128,7 +98,7 @@ class Checker:
             span = (place[0], place[1], raw["count"])
             if span[1] + span[2] > 65536:
                 self._err(entry, "ends after address 65535")
-            most = self._raw.get("max_block", 125) if place[0] not in _BIT_TABLES else 2000
+            most = self._raw.get("max_block", 125) if place[0] not in BIT_TABLES else 2000
             if key != "holes" and span[2] > most:
                 self._err(entry, "count %d is more than %d in one read" % (span[2], most))
             self._check_apart(key, entry, span, found)
@@ -219,109 +189,6 @@ class Checker:
                 self._err(entry, "address %d is that of %s" % (register & 0xFFFF, taken))
                 return
             self._words[register] = own["name"]
-
-    # What an entry says of itself.
-
-    def _judge_point(self, entry: str, own: "Raw") -> bool:
-        before = len(self.errors)
-        kind = own.get("type")
-        if type(kind) is not str or kind not in TYPES:
-            return self._err(entry, "type %r is none of %s" % (kind, ", ".join(sorted(TYPES))))
-        if own["function"] in _BIT_TABLES:
-            self._err(entry, "functions 1 and 2 have bits, no points")
-        self._judge_size(entry, own, kind)
-        if len(self.errors) == before:
-            self._judge_scale(entry, own, kind)
-            self._judge_bounds(entry, own, kind)
-            self._judge_write(entry, own, kind)
-        return len(self.errors) == before
-
-    def _judge_size(self, entry: str, own: "Raw", kind: str) -> None:
-        for key, kinds in (("registers", ("bcd",)), ("weights", ("split",)), ("field", ("u16",))):
-            if key in own and kind not in kinds:
-                self._err(entry, "%s is for type %s, not %s" % (key, kinds[0], kind))
-            elif key not in own and kind in kinds and key != "field":
-                self._err(entry, "type %s needs %s" % (kind, key))
-                return
-        if own.get("bcd") and kind != "split":
-            self._err(entry, "bcd is for type split; a number in BCD has type bcd")
-        if "order" in own and own["order"] not in ORDERS.get(entries.registers(own), ()):
-            self._err(
-                entry, "order %r is none of %d registers" % (own["order"], entries.registers(own))
-            )
-        if "field" in own:
-            low, width = own["field"]
-            if width < 1 or low + width > 16:
-                self._err(entry, "field %r is not [lowest bit, bits] of 16" % (own["field"],))
-
-    def _judge_scale(self, entry: str, own: "Raw", kind: str) -> None:
-        for key in ("scale", "step", "offset"):
-            top, bottom = own.get(key, (1, 1))
-            if bottom < 1 or (top == 0 and key != "offset") or (top < 0 and key == "step"):
-                least = {"scale": "not 0", "step": "above 0", "offset": "any"}[key]
-                self._err(entry, "%s is not [%s, above 0]" % (key, least))
-                return
-        stepped = kind in FLOATS or "exponent" in own or "range" in own
-        if stepped != ("step" in own):
-            rule = "needs a step: what one count is" if stepped else "step without need: use scale"
-            self._err(entry, rule)
-            return
-        others = [key for key in ("exponent", "offset", "scale") if key in own]
-        if "range" in own and ("full" not in own or others):
-            self._err(entry, "range needs full, and neither exponent, offset nor scale")
-        if "fraction" in own and stepped:
-            self._err(entry, "fraction is for integers with a scale")
-        offset, step = own.get("offset", (0, 1)), own.get("step", (1, 1))
-        if stepped and (offset[0] * step[1]) % (offset[1] * step[0]):
-            self._err(entry, "offset is no multiple of the step")
-
-    def _judge_bounds(self, entry: str, own: "Raw", kind: str) -> None:
-        low, high = entries.extent(own)
-        for key in ("min", "max"):
-            if key in own and not low <= own[key] <= high:
-                self._err(entry, "%s %d is not %d to %d" % (key, own[key], low, high))
-        if own.get("min", low) > own.get("max", high):
-            self._err(entry, "min is above max")
-        for value in own.get("none", ()):
-            if kind in FLOATS or not low <= value <= high:
-                self._err(entry, "none %d is no value of type %s" % (value, kind))
-
-    def _judge_write(self, entry: str, own: "Raw", kind: str) -> None:
-        if not own.get("write", False):
-            for key in ("limits", "ramp", "needs", "verify"):
-                if key in own:
-                    self._err(entry, key + " without write")
-            if not own.get("read", True):
-                self._err(entry, "is neither read nor written")
-            return
-        if own["function"] != _HOLDING:
-            self._err(entry, "an input register cannot be written")
-        if kind == "split":
-            self._err(entry, "type split cannot be written")
-        low, high = entries.extent(own)
-        limits = own.get("limits")
-        if limits is None:
-            self._err(entry, "limits is missing")
-        elif not low <= limits[0] <= limits[1] <= high:
-            self._err(entry, "limits %r are not within %d to %d, low first" % (limits, low, high))
-        if not own.get("read", True) and own.get("verify", "same") == "same":
-            self._err(entry, "is never read: verify must be none or another point")
-
-    def _judge_text(self, entry: str, own: "Raw") -> bool:
-        if own["function"] in _BIT_TABLES:
-            return self._err(entry, "functions 1 and 2 have bits, no texts")
-        return True
-
-    def _judge_bit(self, entry: str, own: "Raw") -> bool:
-        single = own["function"] in _BIT_TABLES
-        if single == ("bit" in own):
-            rule = "bit is for registers" if single else "bit is missing"
-            return self._err(entry, rule)
-        how = own.get("write")
-        writable = ("coil",) if own["function"] == _COIL else ("mask", "register")
-        if how is not None and (how not in writable or own["function"] in (2, 4)):
-            return self._err(entry, "write %s is not for function %d" % (how, own["function"]))
-        return True
 
     # What refers to others.
 

@@ -121,6 +121,7 @@ SHAPES: "dict[str, dict[str, Shape]]" = {
         "words": ("ints", 0, 0xFFFF, 1, 125),
         "between": ("ints", 0, 0xFFFF, 2, 2),
         "text": _TEXT,
+        "any": ("texts",),
         "object": ("int", 0, 255),
     },
     "watchdog": {

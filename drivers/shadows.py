@@ -14,13 +14,8 @@ from protocols.modbus.pdu import READS, reply_head
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
-
-    class Request(Protocol):
-        """What a shadow falls on."""
-
-        unit: int
-        pdu: bytes
+    from drivers.copies import Copies
+    from drivers.job import Job
 
 
 _MAX_SHADOWS = 32
@@ -54,30 +49,25 @@ def overlap(one: "tuple[int, int, int] | None", two: "tuple[int, int, int] | Non
 
 
 class Shadow:
-    """One request whose reply may come until `until`, and surely not before `least` if proven.
+    """One request whose reply may come until `until`, and surely not before `least` if proven."""
 
-    `strict` holds the very same request too.
-    """
+    __slots__ = ("asked", "head", "least", "pdu", "unit", "until")
 
-    __slots__ = ("asked", "head", "least", "pdu", "strict", "unit", "until")
-
-    def __init__(self, unit: int, pdu: bytes, least: int, until: int, strict: bool) -> None:
+    def __init__(self, unit: int, pdu: bytes, least: int, until: int) -> None:
         self.unit = unit
         self.pdu = pdu
-        self.head = reply_head(pdu)
+        self.head = bytes((unit,)) + reply_head(pdu)
         self.least = least
         self.until = until
-        self.strict = strict
         self.asked = False
 
-    def covers(self, job: "Request") -> bool:
+    def covers(self, job: "Job") -> bool:
         """Whether what may still come could be taken for the good reply to `job`."""
-        alike = self.unit == job.unit and self.head == reply_head(job.pdu)
-        return alike and (self.strict or self.pdu != job.pdu)
+        return self.head == job.head() and self.pdu != job.pdu
 
 
 class Shadows:
-    """The shadows on one line, and the second copies that a stuttering slave might send.
+    """The shadows on one line.
 
     `late_us`: how long a shadow lasts with proof; without, `_UNPROVEN` times as long.
     """
@@ -85,8 +75,6 @@ class Shadows:
     def __init__(self, late_us: int) -> None:
         self._late_us = late_us
         self.late: list[Shadow] = []
-        self.copies: list[Shadow] = []
-        self.copies_until = 0
 
     def cast(self, unit: int, pdu: bytes, now: int) -> None:
         """A request was given up; its reply may still come."""
@@ -99,25 +87,18 @@ class Shadows:
                 return
         if len(self.late) >= _MAX_SHADOWS:
             self.late.pop(0)
-        self.late.append(Shadow(unit, pdu, least, until, False))
-
-    def copy(self, unit: int, pdu: bytes, until: int, now: int) -> None:
-        """A request was answered; a second copy of the answer may come until `until`."""
-        if now >= self.copies_until or len(self.copies) >= _MAX_SHADOWS:
-            self.copies = []
-        self.copies_until = max(self.copies_until, until)
-        self.copies.append(Shadow(unit, pdu, until, until, True))
+        self.late.append(Shadow(unit, pdu, least, until))
 
     def prune(self, now: int) -> None:
         """Forget what is over."""
         self.late = [shadow for shadow in self.late if shadow.until > now]
 
-    def answered(self, job: "Request", due: int, first: bool) -> None:
+    def answered(self, job: "Job", due: int, first: bool) -> None:
         """`job` was answered well, at its first attempt or a later one; `due` was its time limit.
 
         Of the same request one more reply may be under way; what was asked before is over.
         """
-        head = reply_head(job.pdu)
+        head = job.head()
         for shadow in self.late:
             if shadow.unit != job.unit:
                 continue
@@ -134,30 +115,26 @@ class Shadows:
                 shadow.least = max(shadow.least, until)
                 shadow.until = max(shadow.until, until)
 
-    def until(self, job: "Request", now: int) -> int:
+    def until(self, job: "Job", now: int) -> int:
         """Until when `job` is held; 0 when it may go."""
         until = 0
         for shadow in self.late:
             if shadow.until > now and shadow.covers(job):
                 until = max(until, shadow.least if now < shadow.least else shadow.until)
-        if now < self.copies_until:
-            for shadow in self.copies:
-                if shadow.until > now and shadow.until > until and shadow.covers(job):
-                    until = shadow.until
         return until
 
-    def covered(self, job: "Request") -> bool:
+    def covered(self, job: "Job") -> bool:
         """Whether a late reply could be taken for the reply to `job`."""
         return True in [shadow.covers(job) for shadow in self.late]
 
-    def in_doubt(self, job: "Request") -> bool:
+    def in_doubt(self, job: "Job") -> bool:
         """Whether an exception could be the late reply to another request of this function."""
         for shadow in self.late:
             if shadow.unit == job.unit and shadow.pdu[0] == job.pdu[0] and shadow.pdu != job.pdu:
                 return True
         return False
 
-    def distinguishing(self, job: "Request", now: int) -> "bytes | None":
+    def distinguishing(self, job: "Job", now: int, copies: "Copies") -> "bytes | None":
         """A read whose reply can be confused with no late one; None if there is none, or if it
         has been asked already.
 
@@ -173,10 +150,10 @@ class Shadows:
                 heads.append(shadow.head)
         if not heads:
             return None
-        heads.extend([shadow.head for shadow in self.copies if shadow.unit == job.unit])
-        for count in range(1, min(job.pdu[4], len(heads) + 2)):
+        for count in range(1, job.pdu[4]):
             pdu = job.pdu[:3] + bytes((0, count))
-            if reply_head(pdu) not in heads:
+            head = bytes((job.unit,)) + reply_head(pdu)
+            if head not in heads and not copies.expected(head):
                 for shadow in self.late:
                     shadow.asked = shadow.asked or shadow.unit == job.unit
                 return pdu

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from drivers.tools.parser import Parser
 from hil.errors import BenchError
 
 if TYPE_CHECKING:
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
     from hil.virtualrun import Outcome
 
 _DEMO_SECONDS_OFF_TERMINAL = 60
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; --help tells more\n")
 
 
 def _guarded(prog: str, call: Callable[[], int]) -> int:
@@ -36,7 +30,7 @@ def _guarded(prog: str, call: Callable[[], int]) -> int:
 
 def demo(argv: list[str]) -> int:
     """Show the main job, live, without hardware."""
-    parser = _Parser(
+    parser = Parser(
         prog="coldloop demo",
         description="The agent controls an emulated liquid-cooled row over real ports.",
         epilog="example: coldloop demo --seconds 60 --json",
@@ -59,7 +53,7 @@ def demo(argv: list[str]) -> int:
     return _guarded("coldloop demo", Demo(seconds, arguments.broker, arguments.json).run)
 
 
-def _check_broker(parser: _Parser, text: str) -> None:
+def _check_broker(parser: Parser, text: str) -> None:
     from drivers.address import parse
     from drivers.errors import AddressError
 
@@ -71,7 +65,7 @@ def _check_broker(parser: _Parser, text: str) -> None:
 
 def bench(argv: list[str]) -> int:
     """Run the emulated devices on real ports until interrupted."""
-    parser = _Parser(
+    parser = Parser(
         prog="coldloop bench",
         description="Emulated devices on real ports, with the agent or alone, until interrupted.",
         epilog="example: coldloop bench --no-agent --json --real drive2=serial:/dev/ttyUSB0",
@@ -124,7 +118,7 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def hil(argv: list[str]) -> int:
     """List scenarios, or run and judge one."""
-    parser = _Parser(
+    parser = Parser(
         prog="coldloop hil",
         description="Scenarios, judged: in virtual time, or in real time over real ports.",
         epilog="example: coldloop hil run load-step --dut micropython --json",

@@ -4,25 +4,12 @@ Not the devices: each word turns something that an emulated device, the plant or
 offers.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
+from hil.faults_bus import BUS_EVENTS
 from hil.row import Row
 from hil.setting import LIMITS
+from hil.word import Word
 
-
-@dataclass(frozen=True)
-class Word:
-    """One word: what it means, how it is done and undone, the limits of its value if it has one.
-
-    `is_pump`: the value is the number of a pump, from 1.
-    """
-
-    about: str
-    do: Callable[[Row, float], None]
-    undo: Callable[[Row], None] | None = None
-    limits: tuple[float, float] | None = None
-    is_pump: bool = False
+__all__ = ["EVENTS", "Word"]
 
 
 def _set_load(row: Row, value: float) -> None:
@@ -74,5 +61,6 @@ EVENTS: dict[str, Word] = {
         lambda row, _: row.set_link_down(True),
         lambda row: row.set_link_down(False),
     ),
+    **BUS_EVENTS,
 }
 """Every word a scenario's `do` may use."""

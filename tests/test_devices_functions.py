@@ -71,11 +71,11 @@ def test_write_and_read_in_one(bench: Line) -> None:
 def test_identification(bench: Line) -> None:
     assert bench.master.identity(METER) == {
         0: b"Schneider Electric",
-        1: b"METSEIEM3155",
+        1: b"A9MEM3155",
         2: b"001.004.001",
     }
     assert bench.master.identity(METER, 2)[4] == b"iEM3155"
-    assert bench.master.identity(METER, 4, 1) == {1: b"METSEIEM3155"}
+    assert bench.master.identity(METER, 4, 1) == {1: b"A9MEM3155"}
     ((_, reply),) = bench.master.raw(crc(bytes((METER, 43, 14, 4, 3))))
     assert reply == crc(bytes((METER, 0xAB, 2)))
     ((_, reply),) = bench.master.raw(crc(bytes((PLAIN, 43, 14, 1, 0))))

@@ -399,7 +399,7 @@ def test_acs580_parameters_in_16_and_32_bits_low_word_first() -> None:
     drive._steps = -1
     assert master.read(U, 20_801, 2) == [0x2345, 1]
     assert master.read_error(U, 101) == 2
-    assert master.identity(U)[1] == b"ACS580"
+    assert master.identity(U, 4, 4) == {4: b"ACS580"}
 
 
 def test_acs580_after_a_power_cut_waits_for_off1() -> None:

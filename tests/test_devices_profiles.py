@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pymodbus.pdu import mei_message as mei
 
 from drivers import profile_entries as entries
 from drivers.device import Device
@@ -16,7 +17,7 @@ from drivers.profile import Profile
 from hil.fleet import LINE_UNITS, TCP_UNITS, Fleet
 from hil.world import World
 from tests.house import ROOT
-from tests.wire import LineMaster, Master, TcpMaster
+from tests.wire import READS, LineMaster, Master, TcpMaster
 
 FLEET = Fleet(World(1, 0))
 UNITS = {**LINE_UNITS, **TCP_UNITS}
@@ -146,7 +147,7 @@ def test_values_through_the_profile_are_those_of_the_plant(name: str) -> None:
     fleet_device.refresh(master.now)
     profile = Profile(raw_profile(name))
     device = Device(name, UNITS[name], profile)
-    for tag, (function, address, count) in enumerate(device.blocks):
+    for tag, (function, address, count) in 2 * list(enumerate(device.blocks)):  # exponents first
         if function < 3:
             values = [int(bit) for bit in master.bits(UNITS[name], address, count, function)]
         else:
@@ -173,3 +174,35 @@ def test_every_writable_entry_is_known(name: str) -> None:
             if master.write(UNITS[name], own["address"], *words) == 2:
                 unknown.append(own["name"])
     assert unknown == []
+
+
+IDENTIFIED = ("abb_acs580", "abb_meter", "orv3_rpu", "schneider_iem3000", "sunspec_203")
+
+
+def identity_of(name: str, profile_name: str) -> str:
+    """What the probes of one profile make of the device of another (or the same) model."""
+    master = master_of(name)
+    device = Device("d", UNITS[name], Profile(raw_profile(profile_name)))
+    for request, tag in device.probes():
+        if request[0] == 43:
+            asked: Any = mei.ReadDeviceInformationRequest(
+                request[2], request[3], dev_id=UNITS[name]
+            )
+        else:
+            place = {"address": request[1] << 8 | request[2], "count": request[4]}
+            asked = READS[request[0]](dev_id=UNITS[name], **place)
+        reply: Any = master.ask(asked)
+        if reply.isError():
+            device.identified(tag, "exception", reply.exception_code, ())
+        elif request[0] == 43:
+            ((number, content),) = reply.information.items()
+            device.identified(tag, "ok", 0, (0x82, 0, 0, 1, number, len(content), *content))
+        else:
+            device.identified(tag, "ok", 0, tuple(reply.registers))
+    return device.identity
+
+
+def test_a_model_proves_itself_and_no_other(name: str) -> None:
+    for profile_name in IDENTIFIED:
+        want = "match" if profile_name == name else "mismatch"
+        assert (profile_name, identity_of(name, profile_name)) == (profile_name, want)

@@ -59,6 +59,11 @@ def test_scan_finds_the_eight_of_the_line_and_their_models(
     found = one(capsys)
     models = {device["model"]: device["unit"] for device in found["devices"]}
     assert models == LINE_UNITS
+    says = {device["model"]: device["identification"] for device in found["devices"]}
+    assert says["abb_acs580"] == {"maker": "ABB", "product": "ASCKX", "revision": "2.20.0.0"}
+    assert says["schneider_iem3000"]["product"] == "A9MEM3155"
+    proven = {d["model"] for d in found["devices"] if d["matches"][0]["how"] == "probe"}
+    assert proven == {"orv3_rpu", "abb_acs580", "schneider_iem3000"}
     assert found["tried"][0]["requests"] == len(LINE_UNITS) + 1
 
 
@@ -125,6 +130,23 @@ def test_write_by_profile_reads_back(
         assert (found["written"], found["readback"], found["verified"]) == (value, value, True)
 
 
+def test_a_bit_is_written_by_its_name(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = (ports["bus8"], LINE_UNITS["grundfos_cim"])
+    more = ("--profile", "grundfos_cim", "--yes", "--json")
+    for word, was, then in (("on", None, 1), ("off", 1, 0), ("1", 0, 1)):
+        assert call("write", *where, "RemoteControl", word, *more) == 0
+        found = one(capsys)
+        assert (found["written"], found["readback"], found["verified"]) == (then, then, True)
+        assert was is None or found["before"] == was
+    assert call("write", *where, "RemoteControl", "2", *more) == 2
+    assert "'2' is not on, off, 1 or 0" in complaint(capsys)
+    more = ("--profile", "abb_acs580", "--yes")
+    assert call("write", ports["bus8"], LINE_UNITS["abb_acs580"], "Tripped", "on", *more) == 2
+    assert "Tripped is not to be written" in complaint(capsys)
+
+
 def test_write_that_the_device_ignores_is_judged_bad(
     bench: BenchThread, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,6 +210,22 @@ def test_poll_prints_a_line_a_round(
     assert 10 < supply["value"] < 60
     assert (supply["unit"], supply["quality"]) == ("Cel", "good")
     assert 0 <= supply["age_s"] < 2
+
+
+def test_poll_asks_what_the_wire_is_best_at_and_learns(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = ports["bus8"]
+    more = ("--period-ms", "50", "--json", "--timeout-ms", "500")
+    unit = LINE_UNITS["orv3_rpu"]
+    assert call("poll", port, "--profile", "orv3_rpu", "--unit", unit, "--rounds", "1", *more) == 0
+    assert one(capsys)["requests"] == 4
+    unit, rounds = LINE_UNITS["eastron_sdm630"], ("--rounds", "12")  # it has holes all over
+    assert call("poll", port, "--profile", "eastron_sdm630", "--unit", unit, *rounds, *more) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["faults"]
+    assert not lines[-1]["faults"]
+    assert {point["quality"] for point in lines[-1]["points"]} == {"good"}
 
 
 def test_poll_of_another_model_is_judged_bad(

@@ -62,8 +62,8 @@ def fuzz(frames: int, seed: int) -> None:
             client.feed(bytes(data))
             if client.broken and number % 7 == 0:
                 client.reset()
-            assert len(clients[0]._buffer) <= rtu.LIMIT
-            assert len(clients[1]._buffer) <= 260
+            assert len(clients[0].buffer) <= rtu.LIMIT
+            assert len(clients[1].buffer) <= 260
         assert tracemalloc.get_traced_memory()[1] < 300_000
     finally:
         tracemalloc.stop()

@@ -134,8 +134,8 @@ def test_any_bytes_are_counted_and_never_raise(chunks: list[bytes], waiting: boo
         stream.feed(chunk)
     serial.stop()
     stream.stop()
-    assert len(serial._buffer) <= rtu.LIMIT
-    assert len(stream._buffer) < 260
+    assert len(serial.buffer) <= rtu.LIMIT
+    assert len(stream.buffer) < 260
 
 
 @given(st.binary(max_size=12), registers, st.binary(max_size=12))

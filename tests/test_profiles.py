@@ -265,7 +265,7 @@ def test_rpu_matches_the_rows_that_always_run() -> None:
 
 def test_drive_words() -> None:
     profile = Profile(load("abb_acs580"))
-    drive = Device("pump1", 1, profile)
+    drive = Device("pump1", 1, profile, [(3, 0, 5)])
     run = [(drive.index(name), raw) for name, raw in profile.pump["run"]]
     speed = drive.index(profile.pump["setpoint"])
     assert drive.write([*run, (speed, drive.raw(speed, 75.0))]).hex() == "1000000002" + "04047f3a98"
@@ -277,7 +277,7 @@ def test_drive_words() -> None:
 
 def test_valve_words() -> None:
     profile = Profile(load("belimo_valve"))
-    valve = Device("valve", 2, profile)
+    valve = Device("valve", 2, profile, [(3, 0, 22)])
     setpoint = valve.index(profile.valve["setpoint"])
     assert valve.write([(setpoint, valve.raw(setpoint, 42.5))]).hex() == "060000109a"
     words = [0] * 22

@@ -1,8 +1,10 @@
 """A pump on a variable-speed drive as an actuator: run, stop, percent of speed, trip.
 
 Not a loop. The profile says which point is the reference, which the feedback, what must be written
-to run and to stop, and which bit means tripped. Reference and command go out in one request, so
-that the drive never runs at a reference it was not given.
+to run and to stop, and which bit means tripped. Reference and command go out in one request; where
+the drive has them apart, the reference goes first to run and last to stop. So the drive never runs
+at a reference it was not given, and a stop waits for nothing. A reference moves no faster than the
+profile's ramp; a stop is not slowed.
 
 A drive starts on the change from its stop to its run command. One that shows neither (it was just
 powered) is given the stop command first; so is one that was told to run and stands still (the run
@@ -40,12 +42,15 @@ class Pump:
             self.asked = None
             self.station.want(self._stop + [(self._setpoint, 0)], stop=True)
             return
+        reference = (self._setpoint, 0)
+        if run:
+            percent, raw = self.station.paced(self._setpoint, percent)
+            reference = (self._setpoint, raw)
         if self.asked is not None and run == self.running and abs(percent - self.asked) < _DEADBAND:
             return
         self.asked, self.running = percent, run
-        raw = self.station.device.raw(self._setpoint, percent)
-        command = self._run if run else self._stop
-        self.station.want(command + [(self._setpoint, raw)], stop=not run)
+        pairs = [reference] + self._run if run else self._stop + [reference]
+        self.station.want(pairs, stop=not run)
 
     def _armed(self) -> bool:
         readback = self.station.device.readback

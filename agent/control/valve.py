@@ -2,7 +2,7 @@
 
 Not a loop. The profile says which point is the set-point and which the feedback. Requests smaller
 than `_DEADBAND` are not sent, except at the ends of the stroke: a valve wears by travel and by
-reversals.
+reversals. A set-point moves no faster than the profile's ramp.
 """
 
 TYPE_CHECKING = False
@@ -24,12 +24,12 @@ class Valve:
         self.asked: float | None = None
 
     def ask(self, percent: float) -> None:
-        """Ask for an opening of 0 to 100 percent."""
+        """Ask for an opening of 0 to 100 percent. Called once a cycle."""
+        percent, raw = self.station.paced(self._setpoint, percent)
         small = self.asked is not None and abs(percent - self.asked) < _DEADBAND
         if small and percent != self.asked and 0 < percent < 100:
             return
         self.asked = percent
-        raw = self.station.device.raw(self._setpoint, percent)
         self.station.want([(self._setpoint, raw)])
 
     def position(self) -> "float | None":

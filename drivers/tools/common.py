@@ -12,28 +12,19 @@ from protocols.modbus.pdu import EXCEPTION, EXCEPTIONS, GOOD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any
 
     from drivers.address import Address
     from drivers.bus import Result
 
 GOOD_EXIT = 0
 BAD_EXIT = 1
-WRONG_USE = 2
 UNITS = (1, 247)
 PORT_HELP = "serial:/dev/ttyUSB0?baud=19200&parity=E, tcp:HOST:502, or a bare /dev/ttyUSB0"
 
 
 class UseError(DriverError):
     """Wrong use of a probe; the text is the one line that says what is wrong and what to do."""
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> "NoReturn":
-        """Print one line and end with exit code 2."""
-        self.exit(WRONG_USE, "%s: %s\n" % (self.prog, message))
 
 
 def add_port(parser: argparse.ArgumentParser) -> None:

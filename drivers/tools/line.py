@@ -7,14 +7,11 @@ A connection that the other end closed is opened again by the next question. A s
 hangs up raises `PortError`: it will not come back by itself.
 """
 
-import select
-import time
-
 from drivers.address import Address, parse
 from drivers.bus import Bus, Result
 from drivers.errors import AddressError
-from drivers.ports import cpython_serial, cpython_tcp
-from drivers.ports.base import CONNECT_TIMEOUT, failure
+from drivers.ports.base import failure
+from drivers.tools.opened import Opened, clock
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.timing import MILLISECOND
 
@@ -22,25 +19,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-    from drivers.ports.base import Opener, Port
 
-_OPENERS: "dict[str, Opener]" = {
-    "serial": cpython_serial.open_port,
-    "tcp": cpython_tcp.open_port,
-}
+_KINDS = ("serial", "tcp")
 _PORT = 0
 _TAG = 0
 _LATE_US = 500 * MILLISECOND
 _QUIET_US = 20 * MILLISECOND
 _ANSWERS = 7
-_LOOK_UP_S = 0.01  # between looks at a name that is being looked up
-_LONGEST_WAIT_S = 0.25
 TIMEOUT_US = 300 * MILLISECOND
-
-
-def clock() -> int:
-    """Monotonic microseconds."""
-    return time.monotonic_ns() // 1000
 
 
 def port_address(text: str) -> Address:
@@ -49,56 +35,10 @@ def port_address(text: str) -> Address:
     Raises `AddressError`, also for a kind of port that cannot carry Modbus here.
     """
     address = parse("serial:" + text if text.startswith("/") else text)
-    if address.kind not in _OPENERS:
+    if address.kind not in _KINDS:
         kinds = "serial:/dev/ttyUSB0?baud=19200&parity=E or tcp:HOST:502"
         raise AddressError("address %r: Modbus needs %s" % (text, kinds))
     return address
-
-
-class Opened:
-    """An open port and the wait for its bytes; `bus`-less, so that `sniff` may use it too."""
-
-    def __init__(self, address: Address) -> None:
-        """Open the port, however long that takes (at most 10 s). Raises `PortError`."""
-        self.address = address
-        self.port: Port = _OPENERS[address.kind](address, _no_wake)
-        due = clock() + CONNECT_TIMEOUT
-        try:
-            while not self.port.finish():
-                if clock() > due:
-                    raise failure(address, "no connection within 10 s: check host and firewall")
-                self._wait_opening()
-        except BaseException:
-            self.port.close()
-            raise
-
-    def _wait_opening(self) -> None:
-        if self.port.pollable is None:
-            time.sleep(_LOOK_UP_S)
-        else:
-            self._wait_for_room()
-
-    def _descriptor(self) -> int:
-        return int(str(self.port.pollable))  # every port of this platform has a descriptor
-
-    def _wait_for_room(self) -> None:
-        select.select([], [self._descriptor()], [], _LONGEST_WAIT_S)
-
-    def wait(self, until: int) -> None:
-        """Wait for bytes, at most until `until` (us) or a quarter of a second."""
-        seconds = min(max(until - clock(), 0) / 1e6, _LONGEST_WAIT_S)
-        select.select([self._descriptor()], [], [], seconds)
-
-    def write(self, data: bytes) -> None:
-        """Hand over all of `data`. Raises `PortError`."""
-        due = clock() + CONNECT_TIMEOUT
-        while data:
-            taken = self.port.write(data)
-            data = data[taken:]
-            if data and not taken:
-                if clock() > due:
-                    raise failure(self.address, "takes no bytes: is the cable or peer stuck?")
-                self._wait_for_room()
 
 
 class Line:
@@ -221,7 +161,3 @@ class Line:
 
     def __exit__(self, *_: object) -> None:
         self._close()
-
-
-def _no_wake() -> None:
-    """Nothing sleeps here without a limit, so nothing has to be woken."""

@@ -2,7 +2,8 @@
 
 Not the agent: nothing is controlled, nothing is written. On a terminal the table stays in place;
 elsewhere each round is printed below the last; with --json a round is one line. A device that is
-not the profile's model is shown all the same, and it is said.
+not the profile's model is shown all the same, and it is said. Requests are planned for the wire at
+hand, and the plan learns from what the device refuses, as the agent's does.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import time
 
 from drivers.device import NONE, Device
 from drivers.identity import MISMATCH
+from drivers.plan import REFUSALS, Layout
 from drivers.tools.common import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -26,8 +28,9 @@ from drivers.tools.common import (
     where,
 )
 from drivers.tools.identify import Model, Unit, probed
-from drivers.tools.line import Line, clock, port_address
+from drivers.tools.line import Line, port_address
 from drivers.tools.modbus_read import check_unit
+from drivers.tools.opened import clock
 from protocols.modbus.pdu import GOOD
 from protocols.timing import MILLISECOND, SECOND
 
@@ -65,24 +68,39 @@ class Watch:
     """One device, polled round by round; `faults` are those of the last round, in words."""
 
     def __init__(self, line: Line, device: Device) -> None:
+        profile = device.profile
+        fixed = profile.fixed_blocks + (profile.blocks if profile.own_blocks else [])
         self.device = device
         self.faults: list[str] = []
         self.answered = 0
         self._line = line
+        self._layout = Layout(
+            profile.polled(), line.bus.wire, profile.holes, fixed, profile.max_block
+        )
+        device.arrange(self._layout.blocks)
 
     def round(self) -> None:
-        """Read every block once."""
+        """Read every block once; what is refused changes the plan of the next round."""
         self.faults = []
-        for request, tag in self.device.polls():
-            result = self._line.ask(self.device.unit, request, retries=1)
+        layout, device = self._layout, self.device
+        version = layout.version
+        for request, tag in device.polls():
+            result = self._line.ask(device.unit, request, retries=1)
+            block = device.blocks[tag]
             if result.status == GOOD:
-                self.device.accept(tag, result.values, result.at)
+                device.accept(tag, result.values, result.at)
+                layout.accept(block)
                 self.answered += 1
                 continue
-            self.device.failed(tag, result.at)
-            function, address, count = self.device.blocks[tag]
+            device.failed(tag, result.at)
+            if result.code in REFUSALS:
+                layout.refuse(block, result.at)
+            function, address, count = block
             place = (function, address, address + count - 1, explain(result))
             self.faults.append("function %d, registers %d to %d: %s" % place)
+        layout.retry(clock())
+        if layout.version != version:
+            device.arrange(layout.blocks)
 
     def rows(self, now: int) -> "list[dict[str, Any]]":
         """Name, value, unit, quality and age (s) of every point."""
@@ -150,6 +168,7 @@ def _record(watch: Watch, number: int) -> "dict[str, Any]":
         "unit": device.unit,
         "profile": device.profile.model,
         "identity": device.identity,
+        "requests": len(device.blocks),
         "points": watch.rows(clock()),
         "alarms": watch.alarms(),
         "faults": watch.faults,

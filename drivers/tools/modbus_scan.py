@@ -55,6 +55,7 @@ _PROBES = {
     43: pdu.read_device_id(),
 }
 _OBJECTS = {0: "maker", 1: "product", 2: "revision"}
+_ONE_OBJECT, _NO_SUCH_CODE = 4, 3
 _EVERY_UNIT = 20  # as many answers on one TCP port: it hardly looks at the unit
 
 
@@ -212,13 +213,25 @@ def _answered(result: "Result") -> bool:
 def describe(line: Line, found: Found, profiles: "list[Model]") -> None:
     """Ask a unit that answered who it is: 43/14 and the profiles."""
     unit = Unit(line, found.unit)
+    for number, content in _objects(unit):
+        if number in _OBJECTS:
+            text = content.decode("utf-8", "replace").strip()
+            found.identification[_OBJECTS[number]] = text
+    found.matches = identify(unit, profiles)
+
+
+def _objects(unit: Unit) -> "list[tuple[int, bytes]]":
+    """What a unit says of itself: all at once, or one by one if it knows no streams."""
     result = unit.ask(_PROBES[43])
     if result.status == GOOD:
-        for number, content in pdu.objects(result.values)[0]:
-            if number in _OBJECTS:
-                text = content.decode("utf-8", "replace").strip()
-                found.identification[_OBJECTS[number]] = text
-    found.matches = identify(unit, profiles)
+        return pdu.objects(result.values)[0]
+    found = []
+    if result.status == EXCEPTION and result.code == _NO_SUCH_CODE:
+        for number in _OBJECTS:
+            result = unit.ask(pdu.read_device_id(_ONE_OBJECT, number))
+            if result.status == GOOD:
+                found.extend(pdu.objects(result.values)[0])
+    return found
 
 
 # The command.

@@ -19,7 +19,8 @@ from drivers.tools.common import (
     show_json,
     table,
 )
-from drivers.tools.line import Opened, clock, port_address
+from drivers.tools.line import port_address
+from drivers.tools.opened import Opened, clock
 from protocols.modbus import pdu, sniff
 from protocols.modbus.pdu import EXCEPTIONS
 from protocols.timing import MILLISECOND, NEVER, SECOND

@@ -2,8 +2,9 @@
 
 Not a control: it writes once. With a profile the value is in the point's unit, its limits are kept,
 what the point needs first is written first, and a device that is not the profile's model is left
-alone. Without one only the limits of the type are known. A value that is refused never reaches the
-wire. The read-back is tried for a second, as a device may take that long.
+alone; a profile's bits are written by their names, on or off. Without one only the limits of the
+type are known. A value that is refused never reaches the wire. The read-back is tried for a second,
+as a device may take that long.
 """
 
 import argparse
@@ -42,7 +43,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.profile import Point
+    from drivers.profile import Bit, Point
 
 EXAMPLE = (
     "coldloop modbus write /dev/ttyUSB0 20 ValvePositionControlPercent 40 --profile belimo_valve"
@@ -57,7 +58,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_port(parser)
     parser.add_argument("unit", type=bounded("UNIT", 0, 255), metavar="UNIT", help="1 to 247")
     parser.add_argument(
-        "address", metavar="ADDRESS", help="0 to 65535, as on the wire, or a name of --profile"
+        "address",
+        metavar="ADDRESS",
+        help="0 to 65535, as on the wire, or the name of a point or bit of --profile",
     )
     parser.add_argument("value", metavar="VALUE", help="in the point's unit with --profile")
     parser.add_argument("--profile", metavar="P", help="a shipped profile's name, or a file")
@@ -138,21 +141,13 @@ class Plain(Job):
         return words[0] if self._coil else values.decode(self._kind, self._order, words)[0]
 
 
-class ByProfile(Job):
-    """A point of a profile. Raises `UseError` for what the profile does not allow."""
+class OfProfile(Job):
+    """Something of a profile, in a device that has been asked who it is."""
 
-    def __init__(self, arguments: argparse.Namespace, line: Line, raw: "Any") -> None:
+    def __init__(self, what: str, line: Line, unit: Unit, profile: Profile) -> None:
+        super().__init__(what)
         self._line = line
-        self._unit = Unit(line, arguments.unit)
-        profile = Model(raw, every=True).at(self._unit)
-        self._index = _point(profile, arguments.address)
-        point = self._point = profile.points[self._index]
-        super().__init__(point.name)
-        number = _number(arguments.value, point)
-        _check_limits(point, number)
-        self.device = probed(self._unit, profile)
-        self._count = self.device.raw(self._index, number)
-        self.wanted = self._count * point.num / point.den
+        self.device = probed(unit, profile)
 
     def poll(self) -> None:
         """Read all blocks: what a write needs to know stands in other registers."""
@@ -162,6 +157,46 @@ class ByProfile(Job):
                 self.device.accept(tag, result.values, result.at)
             else:
                 self.device.failed(tag, result.at)
+
+
+class ByBit(OfProfile):
+    """A bit of a profile: a coil, or a bit of a register with the others as they are."""
+
+    def __init__(
+        self, arguments: argparse.Namespace, line: Line, unit: Unit, profile: Profile
+    ) -> None:
+        self._bit = _bit(profile, arguments.address)
+        super().__init__(self._bit.name, line, unit, profile)
+        self.wanted = int(_on(arguments.value))
+
+    def requests(self) -> "list[bytes]":
+        """One request."""
+        return [self.device.write_bit(self._bit.name, bool(self.wanted))]
+
+    def look(self) -> "Any":
+        """The bit as it reads now, turned round if the profile says so."""
+        self.poll()
+        known = self.device.register(self._bit) is not None
+        return int(self.device.bit(self._bit.name)) if known else None
+
+    def text(self, value: "Any") -> str:
+        """In words."""
+        return super().text(value) if value is None else ("off", "on")[value]
+
+
+class ByProfile(OfProfile):
+    """A point of a profile. Raises `UseError` for what the profile does not allow."""
+
+    def __init__(
+        self, arguments: argparse.Namespace, line: Line, unit: Unit, profile: Profile
+    ) -> None:
+        self._index = _point(profile, arguments.address)
+        point = self._point = profile.points[self._index]
+        number = _number(arguments.value, point)
+        _check_limits(point, number)
+        super().__init__(point.name, line, unit, profile)
+        self._count = self.device.raw(self._index, number)
+        self.wanted = self._count * point.num / point.den
 
     def requests(self) -> "list[bytes]":
         """What the point needs first, and the point."""
@@ -187,8 +222,16 @@ class ByProfile(Job):
 
 def _on(text: str) -> bool:
     if text.lower() not in _ON:
-        raise UseError("value %r is not 0 or 1 (a coil)" % text)
+        raise UseError("value %r is not on, off, 1 or 0" % text)
     return _ON[text.lower()]
+
+
+def _bit(profile: Profile, name: str) -> "Bit":
+    """A bit by its name. Raises `UseError` when it is not to be written."""
+    bit = profile.bits[profile.bit_index(name)]
+    if not bit.write:
+        raise UseError("%s: %s is not to be written" % (profile.model, name))
+    return bit
 
 
 def _point(profile: Profile, name: str) -> int:
@@ -199,7 +242,7 @@ def _point(profile: Profile, name: str) -> int:
             raise UseError("%s: no point at address %s is to be written" % (profile.model, name))
         return found[0]
     if not profile.has(name):
-        raise UseError("%s: no point is named %s" % (profile.model, name))
+        raise UseError("%s: no point or bit is named %s" % (profile.model, name))
     return profile.index(name)
 
 
@@ -235,7 +278,10 @@ def run(arguments: argparse.Namespace) -> int:
         if raw is None:
             job = Plain(arguments, line)
         else:
-            job = ByProfile(arguments, line, raw)
+            unit = Unit(line, arguments.unit)
+            profile = Model(raw, every=True).at(unit)
+            kind = ByBit if profile.has_bit(arguments.address) else ByProfile
+            job = kind(arguments, line, unit, profile)
             stranger = _stranger(job.device)
             if stranger:
                 return _refused(arguments, place, stranger)
@@ -262,6 +308,10 @@ def _check_before_opening(arguments: argparse.Namespace, raw: "Any") -> None:
             values.encode(arguments.type, order, arguments.value)
         return
     profile = Profile(raw, every=True)
+    if profile.has_bit(arguments.address):
+        _bit(profile, arguments.address)
+        _on(arguments.value)
+        return
     try:
         point = profile.points[_point(profile, arguments.address)]
     except ProfileError as error:

@@ -12,6 +12,7 @@ from drivers.epoch import Epoch
 from drivers.errors import DriverError
 from drivers.receiver import Receiver
 from drivers.tools import nmea_decode, source
+from drivers.tools.opened import clock
 from protocols.nmea.sky import Satellite
 from protocols.timing import SECOND
 
@@ -29,7 +30,7 @@ def time_error_us(epoch: Epoch) -> "int | None":
     """System clock less receiver, in microseconds; None without a valid epoch with a time."""
     if epoch.utc_us is None or not epoch.valid:
         return None
-    ago = source.now_us() - epoch.mono_us
+    ago = clock() - epoch.mono_us
     return time.time_ns() // 1000 - ago - epoch.utc_us
 
 

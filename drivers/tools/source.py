@@ -5,34 +5,18 @@ idle port yields (b"", now) ten times a second, so that whoever listens notices 
 """
 
 import os
-import select
 import stat
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from drivers.address import KINDS, Address, parse
-from drivers.errors import PortError
-from drivers.ports import cpython_serial, cpython_tcp
-
-if TYPE_CHECKING:
-    from drivers.ports.base import Opener
+from drivers.tools.opened import Opened, clock
 
 CHUNK = 4096
-_TURN_S = 0.1
-_OPENERS: "dict[str, Opener]" = {
-    "serial": cpython_serial.open_port,
-    "tcp": cpython_tcp.open_port,
-    "tls": cpython_tcp.open_port,
-}
+_TURN_US = 100_000
 
 Chunks = Iterator["tuple[bytes, int]"]
-
-
-def now_us() -> int:
-    """Return monotonic microseconds."""
-    return time.monotonic_ns() // 1000
 
 
 def port_address(text: str) -> "Address | None":
@@ -71,20 +55,14 @@ def chunks(text: str, seconds: "float | None" = None) -> Chunks:
 
 
 def _from_port(address: Address, seconds: "float | None") -> Chunks:
-    opener = _OPENERS.get(address.kind)
-    if opener is None:
-        raise PortError(f"{address}: a {address.kind} port gives no sentences; name a serial one")
-    port = opener(address, lambda: None)
     end = None if seconds is None else time.monotonic() + seconds
+    opened = Opened(address)
     try:
-        while not port.finish():
-            time.sleep(0.01)
         while end is None or time.monotonic() < end:
-            if port.pollable is not None:
-                select.select([int(str(port.pollable))], [], [], _TURN_S)
-            data = port.read()
+            opened.wait(clock() + _TURN_US)
+            data = opened.port.read()
             if data is None:
                 return
-            yield data, now_us()
+            yield data, clock()
     finally:
-        port.close()
+        opened.port.close()

@@ -1,10 +1,13 @@
 """An emulated ABB A/B series meter: scaled integers, high word first, all ones for "no value".
 
 Addresses (0-based, function 03) as in mbmd's meters/rs485/abb.go. Unsigned values that are not
-there are all ones, signed ones 0x7FFF and on.
+there are all ones, signed ones 0x7FFF and on. Its type designation is a text at 0x8960.
 """
 
 from __future__ import annotations
+
+import struct
+from typing import Any
 
 from hil.devices.measured import Point
 from hil.devices.meter import Meter, by_phase
@@ -16,6 +19,9 @@ _I32 = Kind("i", 0.01, missing=0x7FFF_FFFF)
 _U16 = Kind("H", 0.01, missing=0xFFFF)
 _I16 = Kind("h", 0.001, missing=0x7FFF)
 _U64_10WH = Kind("Q", 10.0, missing=0xFFFF_FFFF_FFFF_FFFF)
+
+
+_DESIGNATION = (0x8960, "B23 112-100 ")
 
 
 class AbbMeter(Meter):
@@ -38,3 +44,9 @@ class AbbMeter(Meter):
         Point("hertz", 0x5B2C, _U16, lambda d: d.mains.hertz),
         Point("power_factor_total", 0x5B3A, _I16, lambda d: d.mains.power_factor),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        address, text = _DESIGNATION
+        words = struct.unpack(f">{len(text) // 2}H", text.encode("ascii"))
+        self.registers.update(enumerate(words, address))

@@ -76,9 +76,12 @@ class Drive(Slave):
     functions = frozenset((1, 2, 3, 4, 5, 6, 15, 16, 22, 23, 43))
     identity = {  # noqa: RUF012
         0: "ABB",
-        1: "ACS580",
-        2: "2.16.0.0",
+        1: "ASCKX",
+        2: "2.20.0.0",
+        3: "www.abb.com",
+        4: "ACS580",
     }
+    identity_codes = (4,)  # and 0 for the basic stream, which no standard client asks for
     boot_us = 4 * SECOND
 
     def __init__(

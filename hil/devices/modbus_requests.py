@@ -166,6 +166,8 @@ def _write_and_read(slave: Slave, pdu: Pdu, now: int) -> Result:
 def _identify(slave: Slave, pdu: Pdu, _now: int) -> Result:
     """Device identification, section 6.21: an unknown object starts the stream from the front."""
     known, first = slave.identity, pdu.object_id
+    if pdu.read_code not in slave.identity_codes:
+        return ILLEGAL_VALUE
     if pdu.read_code == _SPECIFIC:
         if first not in known:
             return ILLEGAL_ADDRESS

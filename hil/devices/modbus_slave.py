@@ -24,6 +24,7 @@ class Slave(Faults):
     Class attributes that a model sets:
         functions      function codes that it knows; others are exception 01
         identity       objects of device identification (43/14) by number
+        identity_codes codes of 43/14 that it knows: 1 to 3 streams, 4 one object
         read_most      registers that one request may read; more is exception 03
         whole          (address, count) of blocks that can only be read as they are
         nonvolatile    addresses whose written values survive a reboot
@@ -34,6 +35,7 @@ class Slave(Faults):
 
     functions = frozenset((3, 4, 6, 16))
     identity: Mapping[int, str] = {}
+    identity_codes: tuple[int, ...] = (1, 2, 3, 4)
     read_most = 125
     whole: tuple[tuple[int, int], ...] = ()
     nonvolatile: frozenset[int] = frozenset()

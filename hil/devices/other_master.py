@@ -26,13 +26,17 @@ class OtherMaster:
         count: int = 10,
         period_us: int = SECOND,
         turnaround_us: int = 8 * MILLISECOND,
+        begins_us: int = 0,
     ) -> None:
-        """`unit` is somebody who is neither emulated nor asked by the agent."""
+        """`unit` is somebody who is neither emulated nor asked by the agent.
+
+        It asks for the first time one period after `begins_us`.
+        """
         self.quiet = self.unanswered = False
         self.said = 0
         self._period = period_us
         self._turnaround = turnaround_us
-        self._due = period_us
+        self._due = begins_us + period_us
         self._count = count
         self._unit = unit
         self._request = _FRAMER.buildFrame(

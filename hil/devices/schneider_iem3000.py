@@ -34,7 +34,7 @@ class Iem3000(Meter):
     functions = frozenset((3, 6, 16, 43))
     identity = {  # noqa: RUF012
         0: "Schneider Electric",
-        1: "METSEIEM3155",
+        1: "A9MEM3155",
         2: "001.004.001",
         4: "iEM3155",
     }

@@ -68,8 +68,16 @@ EXCEPTIONS = {
 
 _MEI = 14  # "read device identification" among the interfaces of function 43 (section 6.21)
 _ID_HEAD = 7  # function, interface, code, conformity, more, next object, number of objects
-_FORMATS = tuple([">%dH" % count for count in range(MAX_READ + 1)])
+FORMATS: "dict[int, str]" = {}
+"""How so many registers are packed; made when first needed, as a board's heap is small."""
 _BIT_ROWS: "list[tuple[int, ...]]" = []
+
+
+def form(count: int) -> str:
+    """The format of `count` registers for `struct`."""
+    if count not in FORMATS:
+        FORMATS[count] = ">%dH" % count
+    return FORMATS[count]
 
 
 def _check(what: str, value: int, low: int, high: int) -> None:
@@ -149,7 +157,7 @@ def write_multiple(address: int, values: "Sequence[int]") -> bytes:
     _check_span(address, count, MAX_WRITE)
     _check_values(values, 65535)
     head = struct.pack(">BHHB", WRITE_MULTIPLE, address, count, 2 * count)
-    return head + struct.pack(_FORMATS[count], *values)
+    return head + struct.pack(form(count), *values)
 
 
 def mask_write(address: int, keep: int, put: int) -> bytes:
@@ -169,7 +177,7 @@ def read_write(address: int, count: int, target: int, values: "Sequence[int]") -
     _check_values(values, 65535)
     size = len(values)
     head = struct.pack(">BHHHHB", READ_WRITE, address, count, target, size, 2 * size)
-    return head + struct.pack(_FORMATS[size], *values)
+    return head + struct.pack(form(size), *values)
 
 
 def read_device_id(code: int = 1, first: int = 0) -> bytes:
@@ -253,7 +261,7 @@ def measure(request: bytes, reply: bytes) -> int:
 
 def unpack(frame: bytes, offset: int, count: int) -> "tuple[int, ...]":
     """`count` (up to 125) registers of `frame` from byte `offset`, each 0 to 65535."""
-    return struct.unpack_from(_FORMATS[count], frame, offset)
+    return struct.unpack_from(form(count), frame, offset)
 
 
 def _bit_rows() -> "list[tuple[int, ...]]":

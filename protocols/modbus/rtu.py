@@ -19,6 +19,8 @@ Another master may ask our unit something whose reply looks like ours. Its reque
 so the reply that follows it is left to it.
 """
 
+import struct
+
 from protocols.errors import EncodeError
 from protocols.modbus.crc import crc16, sealed
 from protocols.modbus.pdu import (
@@ -26,11 +28,11 @@ from protocols.modbus.pdu import (
     EXCEPTION,
     GOOD,
     READS,
+    form,
     judge,
     measure,
     reply_head,
     reply_length,
-    unpack,
     values_of,
 )
 
@@ -66,8 +68,9 @@ class Client:
     """The matcher of one line. Counters only grow; `reason` says what was wrong with the last
     reply.
 
-    After an answer `trailing` is how many bytes lay behind it in the last chunk, and `reject` takes
-    it back. `repeater` is a unit that sent its last reply twice, 0 for none.
+    `buffer` is what has come and is not sorted yet. After an answer `trailing` is how many bytes
+    lay behind it in the last chunk, and `reject` takes it back. `repeater` is a unit that sent its
+    last reply twice, 0 for none.
 
     `dropped_bytes` is noise; `foreign` frames were of or for other units; `late` ones of a request
     that is no longer waited for; `mismatches` answered the right unit's request wrongly; `echoes`
@@ -97,7 +100,7 @@ class Client:
         self._expect(0, bytes((READS[0], 0, 0, 0, 0)), b"")
 
     def _clear(self) -> None:
-        self._buffer = b""
+        self.buffer = b""
         self._scanned = 0
         self._need = _SHORTEST
         self._pending: list[tuple[int, int]] = []
@@ -125,8 +128,8 @@ class Client:
         that one must not be taken for this one's. Raises `EncodeError` for a bad unit.
         """
         request = frame(unit, pdu)
-        if self._buffer:
-            self._sort(self._buffer)
+        if self.buffer:
+            self._sort(self.buffer)
             self._clear()
         self._need = _SHORTEST
         self.reason = ""
@@ -139,7 +142,7 @@ class Client:
 
     def stop(self) -> None:
         """Give up waiting; what has come so far is counted, and `reason` says what it was."""
-        self._sort(self._buffer)
+        self._sort(self.buffer)
         self._clear()
         self._waiting = False
 
@@ -147,16 +150,16 @@ class Client:
         """Take the last answer back: it came too early to be one. What lay behind it may be it."""
         self.late += 1
         self._waiting = True
-        self._buffer = self._rest
+        self.buffer = self._rest
         self._need = _SHORTEST
-        return self._search(len(self._buffer)) if len(self._buffer) >= _SHORTEST else None
+        return self._search(len(self.buffer)) if len(self.buffer) >= _SHORTEST else None
 
     def open_request(self) -> "tuple[int, bytes] | None":
         """The read (unit, PDU) that another master has just sent and that is not answered yet.
 
         Only while nothing is asked. It sorts out what has been heard so far.
         """
-        heard = self._buffer
+        heard = self.buffer
         if self._waiting or not heard:
             return None
         self._sort(heard)
@@ -179,8 +182,8 @@ class Client:
         """
         if len(data) > _SLICE:
             return self._feed_slices(data)
-        size = len(self._buffer) + len(data)
-        self._buffer = buffer = self._buffer + data if self._buffer else data
+        size = len(self.buffer) + len(data)
+        self.buffer = buffer = self.buffer + data if self.buffer else data
         if size >= self._need and self._waiting:
             # The usual case first: exactly the reply and nothing else.
             alone = size == self.reply_length and not self._skip_echo and not self._grows
@@ -189,10 +192,13 @@ class Client:
                 self.trailing = 0
                 self._rest = b""
                 self._last = buffer
-                self._clear()
+                if self._scanned:
+                    self._clear()
+                else:
+                    self.buffer = b""
                 if self._count:
                     self.line_echo = False
-                    return (GOOD, 0, unpack(buffer, 3, self._count))
+                    return (GOOD, 0, struct.unpack_from(form(self._count), buffer, 3))
                 return (GOOD, 0, values_of(self._pdu, buffer[1:-2]))
             found = self._search(size)
             if found is not None:
@@ -227,7 +233,7 @@ class Client:
 
     def _scan(self, size: int) -> None:
         """Find the places where our unit and function stand, from where the last scan ended."""
-        buffer, mark, wanted = self._buffer, self._head[:1], self._function
+        buffer, mark, wanted = self.buffer, self._head[:1], self._function
         at = buffer.find(mark, self._scanned)
         while 0 <= at < size - 1:
             function = buffer[at + 1]
@@ -240,13 +246,13 @@ class Client:
 
     def _measured(self, at: int, end: int) -> int:
         """The end of a reply of unforeseen length, now that its bytes up to `end` are there."""
-        if self._buffer[at + 1] != self._function:
+        if self.buffer[at + 1] != self._function:
             return end
-        return at + 3 + measure(self._pdu, self._buffer[at + 1 :])
+        return at + 3 + measure(self._pdu, self.buffer[at + 1 :])
 
     def _is_reply(self, at: int, end: int) -> bool:
         """Whether the complete candidate at `at` is the reply."""
-        piece = self._buffer[at:end]
+        piece = self.buffer[at:end]
         if piece[1] != self._function:
             return not self._doubtful and crc16(piece) == 0
         if not piece.startswith(self._head):
@@ -262,7 +268,7 @@ class Client:
 
     def _take(self, at: int, end: int) -> "Answer | None":
         """Hand over the reply between `at` and `end`; sort what lay around it."""
-        buffer = self._buffer
+        buffer = self.buffer
         echoes = self.echoes
         if at:
             self._sort(buffer[:at])
@@ -271,7 +277,7 @@ class Client:
         if self._usurped:  # by another master, whose reply this is
             self._usurped = False
             self.foreign += 1
-            self._buffer = rest
+            self.buffer = rest
             self._need = _SHORTEST
             return self._search(len(rest))
         self._waiting = False
@@ -288,8 +294,8 @@ class Client:
 
     def _shorten(self, cut: int) -> None:
         """Keep the buffer bounded: sort out its first `cut` bytes."""
-        self._sort(self._buffer[:cut])
-        self._buffer = self._buffer[cut:]
+        self._sort(self.buffer[:cut])
+        self.buffer = self.buffer[cut:]
         self._scanned = max(0, self._scanned - cut)
         self._need = max(0, self._need - cut)
         self._pending = [(at - cut, end - cut) for at, end in self._pending if at >= cut]

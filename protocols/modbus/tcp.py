@@ -47,7 +47,7 @@ class Client:
         self.reply_length = 0
         self.trailing = 0
         self.repeater = 0
-        self._buffer = b""
+        self.buffer = b""
         self._waiting = False
         self._transaction = 0
         self._unit = 0
@@ -71,7 +71,7 @@ class Client:
     @property
     def torn(self) -> bool:
         """Whether a frame has begun and not ended; what follows may not be where it seems."""
-        return bool(self._buffer)
+        return bool(self.buffer)
 
     def stop(self) -> None:
         """Give up waiting; a reply that comes later is counted and dropped."""
@@ -87,7 +87,7 @@ class Client:
 
     def reset(self) -> None:
         """Begin with an empty stream: the socket was opened or closed."""
-        self._buffer = b""
+        self.buffer = b""
         self._waiting = False
         self.broken = ""
 
@@ -100,7 +100,7 @@ class Client:
         if self.broken:
             self.dropped_bytes += len(data)
             return None
-        buffer = self._buffer + data if self._buffer else data
+        buffer = self.buffer + data if self.buffer else data
         answer = None
         at, size = 0, len(buffer)
         while size - at >= _HEADER_SIZE:
@@ -118,7 +118,7 @@ class Client:
             else:
                 self.late += 1
             at = end
-        self._buffer = buffer[at:]
+        self.buffer = buffer[at:]
         return answer
 
     def _match(self, unit: int, reply: bytes) -> "Answer":

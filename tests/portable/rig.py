@@ -349,13 +349,13 @@ class Bench:
         station = self.station(name)
         self.written(only=station.unit)
         station.poll(self.now, SECOND)
-        self._decide(self._take(self.bus_of(name)._queue, station.unit), "ok", registers)
+        self._decide(self._take(self.bus_of(name)._polls, station.unit), "ok", registers)
 
     def silence(self, name):
         """The device is polled and does not answer."""
         station = self.station(name)
         station.poll(self.now, SECOND)
-        self._decide(self._take(self.bus_of(name)._queue, station.unit), "timeout")
+        self._decide(self._take(self.bus_of(name)._polls, station.unit), "timeout")
 
     def written(self, ok=True, only=None):
         """Decide the writes that wait, of one unit or all; give them back."""

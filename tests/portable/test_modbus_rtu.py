@@ -229,10 +229,10 @@ def test_buffer_stays_bounded_and_the_reply_is_still_found():
     client.start(case.unit, case.pdu)
     for _ in range(60):
         eq(client.feed(bytes((case.unit, case.pdu[0])) * 50), None)
-        assert len(client._buffer) <= rtu.LIMIT
+        assert len(client.buffer) <= rtu.LIMIT
         assert len(client._pending) <= rtu.LIMIT
     eq(client.feed(case.lcg.data(5000) + case.good + case.lcg.data(5000)), case.verdict)
-    assert len(client._buffer) <= rtu.LIMIT
+    assert len(client.buffer) <= rtu.LIMIT
     client.stop()
     eq(client.dropped_bytes, 60 * 100 + 10000)
 

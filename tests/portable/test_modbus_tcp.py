@@ -119,4 +119,4 @@ def test_any_sequence_of_faults_gives_no_wrong_value():
         got = [client.feed(data[i : i + step]) for i in range(0, len(data), step)]
         eq([answer for answer in got if answer is not None], [VERDICT])
         eq((client.late, got[-1] is None), (5, False))
-        assert len(client._buffer) < 260
+        assert len(client.buffer) < 260

@@ -276,7 +276,7 @@ def test_identity_stops_writes():
     ]
     points = [point("A", 4, write=True, limits=[0, 9])]
     made = device(points, identity=probes)
-    asked = [pdu.read_holding(40, 2), pdu.read_holding(50, 2), pdu.read_device_id(1, 0)]
+    asked = [pdu.read_holding(40, 2), pdu.read_holding(50, 2), pdu.read_device_id(4, 1)]
     eq([request for request, _ in made.probes()], asked + [pdu.read_input(60, 1)])
     made.identified(0, "ok", 0, (7, 8))
     made.identified(1, "ok", 0, (0x5055, 0x4D50))
@@ -304,6 +304,32 @@ def test_identity_stops_writes():
         text = str(raises(EncodeError, other.write, [(0, 1)]))
         eq(text.startswith("d is no x (") and text.endswith("): no writes"), True)
         raises(EncodeError, other.writes, [(0, 1)])
+
+
+def test_a_text_may_begin_in_several_ways():
+    probes = [
+        {"object": 4, "any": ["ACS580", "ACH580"]},
+        {"function": 3, "address": 50, "any": ["B2", "A43"], "count": 6},
+        {"function": 3, "address": 60, "any": ["B2", "A43"]},
+    ]
+    points = [point("A", 4, write=True, limits=[0, 9])]
+    asked = [pdu.read_device_id(4, 4), pdu.read_holding(50, 6), pdu.read_holding(60, 2)]
+    eq([request for request, _ in device(points, identity=probes).probes()], asked)
+
+    def found(tag, *values):
+        made = device(points, identity=probes[tag : tag + 1])
+        made.identified(0, "ok", 0, values)
+        return made.identity, made.mismatch
+
+    head = (4, 0, 0, 1, 4, 6)
+    eq(found(0, *(head + tuple(b"ACH580"))), ("match", ""))
+    eq(
+        found(0, *(head + tuple(b"ACS880"))),
+        ("mismatch", "object 4 holds 'ACS880', not 'ACS580 or ACH580'"),
+    )
+    eq(found(1, 0x4132, 0x3220), ("mismatch", "address 50 holds 'A22', not 'B2 or A43'"))
+    eq(found(1, 0x4134, 0x3320)[0], "match")
+    eq(found(2, 0x4232, 0x3320)[0], "match")
 
 
 def test_only_what_is_polled_is_kept():
