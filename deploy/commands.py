@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from deploy.errors import DeployError
-from drivers.tools.common import Parser
+from drivers.tools.parser import Parser
 from protocols.errors import ProtocolError
 
 WRONG_USE = 2

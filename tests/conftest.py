@@ -18,7 +18,13 @@ from typing import Any
 
 import pytest
 
-from tests.house import MICROPYTHON_OPTIONS, ROOT, micropython_environment, module_name
+from tests.house import (
+    ROOT,
+    flash,
+    heap_options,
+    micropython_environment,
+    module_name,
+)
 from tests.peers import MISSING, need
 
 PORTABLE = ROOT / "tests" / "portable"
@@ -86,9 +92,9 @@ def run_file(path: Path, tests: list[str]) -> tuple[dict[str, str], str]:
     module = module_name(path.relative_to(ROOT).as_posix())
     runner = ["-m", "tests.portable.runner", module, *tests]
     process = subprocess.Popen(
-        [need("micropython"), *options(path), *runner],
-        cwd=ROOT,
-        env=micropython_environment(),
+        [need("micropython"), *heap_options(path), *runner],
+        cwd=flash(),
+        env=micropython_environment(flash()),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -100,18 +106,6 @@ def run_file(path: Path, tests: list[str]) -> tuple[dict[str, str], str]:
             process.kill()
             output, end = process.communicate()[0], f"(stopped after {TIMEOUT_S} s)\n"
     return parse(output.decode(errors="replace") + end)
-
-
-def options(path: Path) -> tuple[str, ...]:
-    """MicroPython's options for a file: a board's heap, unless it says `HEAP = "512wK"`.
-
-    For tests that hold several agents, and what they publish, at a time; not for the agent's sake.
-    """
-    for node in ast.parse(path.read_bytes()).body:
-        match node:
-            case ast.Assign([ast.Name("HEAP")], ast.Constant(size)):
-                return ("-X", f"heapsize={size}")
-    return MICROPYTHON_OPTIONS
 
 
 def parse(output: str) -> tuple[dict[str, str], str]:

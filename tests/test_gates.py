@@ -15,6 +15,8 @@ from tests.house import (
     MICROPYTHON_OPTIONS,
     PACKAGES,
     ROOT,
+    flash,
+    heap_options,
     matches,
     micropython_environment,
     module_name,
@@ -49,11 +51,11 @@ PACKAGE_FILES = [
 ]
 
 
-def passes(*command: str, **environment: str) -> None:
-    """Run a tool in the repository; fail with what it printed when it is not content."""
+def passes(*command: str, folder: Path = ROOT, **environment: str) -> None:
+    """Run a tool in `folder`; fail with what it printed when it is not content."""
     run = subprocess.run(
         command,
-        cwd=ROOT,
+        cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -90,7 +92,9 @@ def test_imports_on_micropython(name: str) -> None:
     if name in settings()["tool"]["coldloop"]["board-only"] or name.endswith("__main__.py"):
         return
     code = f"import {module_name(name)}"
-    passes(need("micropython"), *MICROPYTHON_OPTIONS, "-c", code, **micropython_environment())
+    options = heap_options(ROOT / name) if name.startswith("tests/") else MICROPYTHON_OPTIONS
+    environment = micropython_environment(flash())
+    passes(need("micropython"), *options, "-c", code, folder=flash(), **environment)
 
 
 def test_ruff_finds_nothing() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from deploy.errors import OpsError
 from deploy.ops import keys, messages
 from deploy.ops.session import Session
-from drivers.tools.common import Parser
+from drivers.tools.parser import Parser
 
 REPORTED = "cfg/reported"
 DESIRED, COMMAND = "cfg/desired", "cmd"

@@ -3,7 +3,7 @@
 Not a test framework: it calls the functions it is told to, in that order, and prints one line
 for each. `tests/conftest.py` starts it and reads what it prints:
 
-    micropython -X heapsize=256wK -m tests.portable.runner MODULE [TEST]...
+    micropython -X heapsize=384wK -m tests.portable.runner MODULE [TEST]...
 
     @@ ok NAME               the test passed
     @@ fail NAME             it raised; its traceback follows, up to the next line with `@@`
