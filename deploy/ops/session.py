@@ -111,7 +111,7 @@ def leave(client: Any) -> None:
     """
     client.disconnect()
     client.loop_stop()
-    client._reset_sockets()
+    client._reset_sockets()  # noqa: SLF001 - there is no public call
 
 
 def _context(options: dict[str, str]) -> ssl.SSLContext:
