@@ -144,6 +144,7 @@ def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
     _check_times(filled["control"], filled["limits"], errors)
     _check_loops(filled, parts, errors)
     _check_telemetry(filled, errors)
+    _check_parts(parts, errors)
     _check_capacity(filled["control"]["cycle_ms"] * MILLISECOND, parts, errors)
     if errors:
         raise ConfigError("\n".join(errors))
@@ -162,9 +163,11 @@ def forget_checks() -> None:
 
 def _filled(raw: "Any", errors: "list[str]") -> "dict[str, Any]":
     """Give the text with its defaults; imported here, so that `forget_checks` can drop the code."""
-    from agent.schema import SCHEMA  # noqa: PLC0415
+    from agent.schema import SCHEMA, with_parts  # noqa: PLC0415
     from agent.validate import validate  # noqa: PLC0415
 
+    if type(raw) is dict:
+        with_parts(list(raw))
     filled: dict[str, Any] = validate(raw, SCHEMA, "", errors)
     if errors:
         raise ConfigError("\n".join(errors))
@@ -348,6 +351,14 @@ def _check_telemetry(raw: "dict[str, Any]", errors: "list[str]") -> None:
     period, tick = raw["telemetry"]["period_ms"], raw["control"]["tick_ms"]
     if period % tick:
         errors.append("telemetry.period_ms: %d is no multiple of tick_ms (%d)" % (period, tick))
+
+
+def _check_parts(parts: _Parts, errors: "list[str]") -> None:
+    """Let each optional part check what a schema cannot say, if its module does."""
+    for section, settings, _ in parts.optional:
+        check = getattr(sys.modules.get("agent.schema_" + section), "check", None)
+        if check is not None:
+            check(settings, parts.devices, errors)
 
 
 def _check_capacity(cycle_us: int, parts: _Parts, errors: "list[str]") -> None:

@@ -82,6 +82,7 @@ class Part:
 
 PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("remote", "agent.remote.desk", "Desk", ("store",)),
+    ("throttle", "agent.throttle.part", "Throttle", ("store",)),
 )
 """Section of the configuration, module, class, kinds of address its `port` may have."""
 
