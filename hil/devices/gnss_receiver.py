@@ -56,7 +56,7 @@ class GnssReceiver:
     equal_dbhz      every signal has this C/N0 (None: its own)
     antenna         "ok", "open", "short"
     temperature_c   of amplifier and receiver
-    desense_db      loss by a transmitter beside the antenna
+    desense_db      loss by a transmitter beside the antenna; burst_db, what a burst of it costs
     leaps           Unix times of midnights before which there is a 23:59:60
     leap_error_s    what the label is off while the leap seconds are not known
     deaf            commands are acknowledged and not obeyed
@@ -82,7 +82,7 @@ class GnssReceiver:
         self.equal_dbhz: float | None = None
         self.antenna = "ok"
         self.temperature_c = _ROOM_C
-        self.desense_db = 0.0
+        self.desense_db = self.burst_db = 0.0
         self.leaps: list[int] = []
         self.leap_error_s = 0
         self.epochs = self.commands = self.ignored = 0

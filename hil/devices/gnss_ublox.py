@@ -76,7 +76,7 @@ class Ublox:
     def __call__(self, receiver: GnssReceiver, data: bytes, now: int) -> list[bytes]:
         """Take bytes; return answers."""
         self._buffer = (self._buffer + data)[-_LONGEST:]
-        answers = []
+        answers: list[bytes] = []
         while True:
             at = self._buffer.find(b"\xb5\x62")
             if at < 0:
