@@ -25,7 +25,7 @@ def settled(mode, setpoint, measure, start=70.0):
     law.hold(mode)
     law.track(start)
     speed, most = start, 0.0
-    for _ in range(600):
+    for _ in range(1200):
         before, speed = speed, law.step(setpoint, measure(speed), 1.0)
         most = max(most, speed - before, before - speed)
     return speed, most
