@@ -1,4 +1,4 @@
-"""What chronyd is told, when it is told nothing, and the sections that ask for pulses and chronyd."""
+"""What chronyd is told, when it is told nothing, and the sections for pulses and chronyd."""
 
 import struct
 
