@@ -22,6 +22,7 @@ from agent.control.pump import Pump
 from agent.control.supply import SupplyLoop
 from agent.control.valve import Valve
 from agent.fieldbus import Fieldbus
+from agent.integrity import alarm_of
 from agent.jsontext import Object, write
 from agent.link import Link
 from agent.parts import build
@@ -54,7 +55,8 @@ def port_names(config: "Config") -> "list[str]":
     """Name the ports by their numbers."""
     buses = [name for name, _ in config.buses]
     parts = [section for section, _, address in config.parts if address is not None]
-    return ["receiver", "broker", "state", "console"] + buses + parts
+    more = [section + "." + name for section, name, _ in config.part_ports]
+    return ["receiver", "broker", "state", "console"] + buses + parts + more
 
 
 class Agent:
@@ -84,7 +86,9 @@ class Agent:
         self._last_step: int | None = None
         self._started = 0
         self._next_status = 0
+        self._doubts: list[str] = []
         self.parts = build(self, self._part_ports(config))
+        self._open_part_links(config)
 
     def _build_control(self, config: "Config") -> None:
         station = self.fieldbus.station
@@ -144,6 +148,19 @@ class Agent:
         self._links.extend(self._part_links)
         return chosen
 
+    def _open_part_links(self, config: "Config") -> None:
+        """Number the further ports of the parts, after all others; take up the parts' points."""
+        port = self._first_part + len(self._part_links)
+        sections = [section for section, _, _ in config.parts]
+        for section, name, address in config.part_ports:
+            link = Link(port, section + "." + name, str(address), proves=True)
+            self.parts[sections.index(section)].links.append(link)
+            self._links.append(link)
+            port += 1
+        self.telemetry.parts = [part for part in self.parts if part.points()]
+        if self.telemetry.parts and self.uplink is not None:
+            self.uplink.announce(self._birth())
+
     def _birth(self) -> bytes:
         return write(Object([("online", True), ("points", self.telemetry.describe())])).encode()
 
@@ -176,6 +193,9 @@ class Agent:
             for part in self.parts:
                 if part.port == port:
                     part.receive(data, now)
+                for i, link in enumerate(part.links):
+                    if link.port == port:
+                        part.link_receive(i, data, now)
         elif port >= FIRST_BUS:
             bus = self.fieldbus.buses[port - FIRST_BUS]
             bus.receive(data, now)
@@ -210,6 +230,9 @@ class Agent:
             for part in self.parts:
                 if part.port == port:
                     part.event(kind, now)
+                for i, link in enumerate(part.links):
+                    if link.port == port:
+                        part.link_event(i, kind, now)
         elif port >= FIRST_BUS:
             bus = self.fieldbus.buses[port - FIRST_BUS]
             bus.event(kind, now)
@@ -268,11 +291,20 @@ class Agent:
         if self.ticks.cycle_starts:
             self.fieldbus.begin_cycle(now, self.ticks.period * self.ticks.per_cycle)
             self._stepped = False
+            if self._doubts != self.clock.doubts:
+                self._doubt(now)
         elif not self._stepped:
             self._step_when_ready(now)
         for part in self.parts:
             part.tick(now)
         self._report(now)
+
+    def _doubt(self, now: int) -> None:
+        """Raise an alarm for each check that refused a fix, until the clock is trusted again."""
+        before, self._doubts = self._doubts, list(self.clock.doubts)
+        for check in before + self._doubts:
+            code, text = alarm_of(check)
+            self.alarms.set(code, check in self._doubts, text, now)
 
     def _step_when_ready(self, now: int) -> None:
         half = self.ticks.in_cycle >= self.ticks.per_cycle // 2

@@ -90,6 +90,7 @@ def _run(path: str, store: str) -> int:
             return 2
         buses = [address for _, address in config.buses]
         ports = [address for _, _, address in config.parts]
+        ports.extend([address for _, _, address in config.part_ports])
         addresses = [config.receiver, *buses, *ports, config.broker, config.state]
         problems = cpython.preflight([str(a) for a in addresses if a is not None])
         for problem in problems:

@@ -14,7 +14,7 @@ import sys
 import agent
 from agent.errors import ConfigError
 from agent.fieldbus import round_us, too_much
-from agent.parts import sections
+from agent.parts import STREAMS, sections
 from drivers.address import parse
 from drivers.errors import AddressError, ProfileError
 from drivers.profile import Profile, forget_checker
@@ -105,6 +105,7 @@ class Config:
         self.state = parts.state
         self.devices = parts.devices
         self.parts = parts.optional
+        self.part_ports = parts.optional_ports
         self.tick_us: int = control["tick_ms"] * MILLISECOND
         self.slot_us: int = control["slot_ms"] * MILLISECOND
         self.ticks_per_cycle: int = control["cycle_ms"] // control["tick_ms"]
@@ -126,6 +127,7 @@ class _Parts:
         self.buses: list[tuple[str, Address]] = []
         self.devices: list[DeviceConfig] = []
         self.optional: list[tuple[str, dict[str, Any], Address | None]] = []
+        self.optional_ports: list[tuple[str, str, Address]] = []
 
 
 def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
@@ -217,6 +219,11 @@ def _take_ports(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> No
         settings = raw[section]
         address = take(settings.get("port"), section + ".port", port_kinds)
         parts.optional.append((section, settings, address))
+        named = settings.get("ports", {})
+        for name in sorted(named):
+            address = take(named[name], section + ".ports." + name, STREAMS)
+            if address is not None:
+                parts.optional_ports.append((section, name, address))
 
 
 def _take_devices(

@@ -58,6 +58,12 @@ class Link:
         self._out.append((self.port, "close", b""))
         self.event("closed", now)
 
+    def again(self) -> None:
+        """End the connection and open another at once: the far end serves one request on each."""
+        self.up = False
+        self._out.append((self.port, "close", b""))
+        self.start()
+
     def wake(self, now: int) -> None:
         """Retry when the pause is over."""
         if now >= self.due:

@@ -6,8 +6,11 @@ agent stands, and is then turned like the agent itself:
 
     start -> (receive | event | tick | wake)* ; deadline and outbox after each; status once a second
 
-Its section may name one port; the agent keeps that port open (see `agent.link`) and gives the part
-what comes from it. A part must never stand in the way of a tick: slow work is done in slices.
+Its section may name one `port`; the agent keeps that port open (see `agent.link`) and gives the
+part what comes from it. It may name more as `ports`, streams by name (`{"bmc1": "tcp:HOST:80"}`);
+each is a `Link` in `Part.links`, in the order of their names. A part may have points in the
+telemetry: what `points` describes once, `values` gives for every row. A part must never stand in
+the way of a tick: slow work is done in slices.
 """
 
 from protocols.timing import NEVER
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
     from agent.link import Link
 
     Actions = list[tuple[int, str, bytes]]
+    Point = tuple[str, str, int, int]
+
+STREAMS = ("tcp", "tls")
+"""Kinds of address that a part's further `ports` may have."""
 
 
 class Part:
@@ -29,7 +36,7 @@ class Part:
         self.agent = agent
         self.settings = settings
         self.port = port
-        self.link: Link | None = None
+        self.links: list[Link] = []
 
     def start(self, now: int) -> None:
         """Begin."""
@@ -39,6 +46,12 @@ class Part:
 
     def event(self, kind: str, now: int) -> None:
         """Take `opened`, `closed`, `failed` or `drained` from the part's port."""
+
+    def link_receive(self, index: int, data: bytes, now: int) -> None:
+        """Take bytes from the port of `links[index]`."""
+
+    def link_event(self, index: int, kind: str, now: int) -> None:
+        """Take an event of the port of `links[index]`."""
 
     def tick(self, now: int) -> None:
         """Run once a tick, after the loops."""
@@ -52,6 +65,14 @@ class Part:
 
     def outbox(self) -> "Actions":
         """Hand over what ports are asked to do, in order: (port, operation, data)."""
+        return []
+
+    def points(self) -> "list[Point]":
+        """Describe the part's points in telemetry: (name, UCUM unit, numerator, denominator)."""
+        return []
+
+    def values(self, now: int) -> "list[int | None]":
+        """Give the value of every point, in their order; None is "not known"."""
         return []
 
     def status(self, now: int) -> "object":

@@ -13,6 +13,7 @@ not good. Names in every row would cost a satellite link five times the bytes.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.fieldbus import Fieldbus
+    from agent.parts import Part
 
 
 class Telemetry:
@@ -24,6 +25,8 @@ class Telemetry:
         self.queue: list[bytes] = []
         self._limit = limit
         self._stations = fieldbus.stations
+        self.parts: list[Part] = []
+        """Optional parts whose points stand behind those of the devices."""
         self._readings = [r for s in fieldbus.stations for r in s.device.readings]
 
     def row(self, now: int, utc: "int | None", clock: str, state: str, stale_us: int) -> None:
@@ -33,6 +36,8 @@ class Telemetry:
         values = [
             str(r.raw) if r.quality == "good" and r.at >= oldest else "null" for r in self._readings
         ]
+        for part in self.parts:
+            values.extend(["null" if v is None else str(v) for v in part.values(now)])
         text = '{"seq":%d,"t":%s,"clock":"%s","state":"%s","v":[%s]}' % (
             self.seq,
             "null" if utc is None else str(utc),
@@ -50,8 +55,11 @@ class Telemetry:
 
         The value is raw * numerator / denominator, in the unit (UCUM).
         """
-        return [
+        about: list[object] = [
             [station.name + "." + point.name, point.unit, point.num, point.den]
             for station in self._stations
             for point in station.profile.points
         ]
+        for part in self.parts:
+            about.extend([list(point) for point in part.points()])
+        return about

@@ -61,6 +61,11 @@ class Uplink:
         self._birth = birth
         self._birth_due = False
 
+    def announce(self, birth: bytes) -> None:
+        """Publish another `birth` from the next connection on."""
+        self._birth = birth
+        self._client.max_packet = max(self._client.max_packet, len(birth) + _HEAD)
+
     def event(self, kind: str, now: int) -> None:
         """Take an event of the port."""
         self.link.event(kind, now)

@@ -19,6 +19,8 @@ class Setting:
     humidity_sensors: int = 0
     room_c: float = 27.0
     room_humidity_pct: float = 50.0
+    parts: str = ""
+    """Optional sections of the unit's configuration, of `hil.extras`, with commas between."""
 
 
 LIMITS: dict[str, tuple[float, float]] = {

@@ -15,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.errors import OpsError
 from deploy.ops import pki
+from deploy.ops.session import leave
 from tests.peers import free_port, need, wait_until_open
 
 CONF = Path("deploy/broker/mosquitto.conf")
@@ -82,8 +83,7 @@ class Client:
         assert self.connected.get(timeout=10) == "Success"
 
     def close(self) -> None:
-        self.paho.disconnect()
-        self.paho.loop_stop()
+        leave(self.paho)
 
 
 def handshake(broker: Broker, context: ssl.SSLContext) -> bytes:

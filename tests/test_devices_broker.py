@@ -15,6 +15,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from deploy.ops.session import leave
 from hil.devices import mqtt_packets as mqtt
 from hil.devices import mqtt_topics as topics
 from hil.devices.base import NEVER
@@ -471,8 +472,7 @@ def test_paho_both_ways(served: Served) -> None:
     assert wait_for(lambda: len(got) == 51)
     assert [payload for _, payload, _ in got[:50]] == [str(i).encode() for i in range(50)]
     assert got[50] == ("row/b", b"z" * 20_000, 1)
-    client.disconnect()
-    client.loop_stop()
+    leave(client)
     assert wait_for(lambda: served.broker.clients == [])
     assert served.broker.counters.published == 51
 
@@ -489,8 +489,7 @@ def test_paho_survives_dropped_acknowledgements_and_a_restart(served: Served) ->
     lost.wait_for_publish(10)
     assert lost.is_published()
     assert [m.payload for m in served.broker.last["a"]] == [b"1", b"1"]
-    client.disconnect()
-    client.loop_stop()
+    leave(client)
 
 
 def mosquitto(tool: str, served: Served, *arguments: str) -> subprocess.Popen[bytes]:

@@ -13,6 +13,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from deploy.ops.session import leave
 from protocols.mqtt.client import Client
 from tests.peers import free_port, need, wait_until_open
 
@@ -120,8 +121,7 @@ class Other:
         return self.messages.get(timeout=LIMIT_S)
 
     def close(self) -> None:
-        self.paho.disconnect()
-        self.paho.loop_stop()  # after the loop's last look at the socket
+        leave(self.paho)
 
 
 Connect = Callable[[Client, int], Link]

@@ -71,8 +71,7 @@ class Session:
         for info in self._sent:
             with contextlib.suppress(ValueError, RuntimeError):
                 info.wait_for_publish(CONNECT_S)
-        self._paho.disconnect()
-        self._paho.loop_stop()
+        leave(self._paho)
 
     def subscribe(self, topic: str) -> None:
         """Ask for `topic` below the root."""
@@ -102,6 +101,17 @@ class Session:
                 topic, payload = self._messages.get_nowait()
         except queue.Empty:
             return
+
+
+def leave(client: Any) -> None:
+    """Disconnect a paho client and close all it holds.
+
+    paho closes the pair of sockets that wakes its thread only when it is collected, at a time of
+    the collector's choosing; there is no public call for it.
+    """
+    client.disconnect()
+    client.loop_stop()
+    client._reset_sockets()  # noqa: SLF001 - there is no public call
 
 
 def _context(options: dict[str, str]) -> ssl.SSLContext:

@@ -67,7 +67,7 @@ class Client:
         self._keepalive_us = keepalive_s * SECOND
         self._timeout_us = response_timeout_us
         self._max_inflight = max_inflight
-        self._max_packet = max_packet
+        self.max_packet = max_packet
         self._reader = packets.Reader(max_packet)
         self._state = _CLOSED
         self._now = 0
@@ -242,8 +242,8 @@ class Client:
         self._out.append(packet)
 
     def _bounded(self, packet: bytes) -> bytes:
-        if len(packet) > self._max_packet:
-            raise EncodeError("packet of %d bytes, limit %d" % (len(packet), self._max_packet))
+        if len(packet) > self.max_packet:
+            raise EncodeError("packet of %d bytes, limit %d" % (len(packet), self.max_packet))
         return packet
 
     def _remember_topic(self, topic: str) -> bytes:

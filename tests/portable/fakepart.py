@@ -19,6 +19,12 @@ class Fake(Part):
     def event(self, kind, now):
         self.seen.append(("event", kind, now))
 
+    def link_receive(self, index, data, now):
+        self.seen.append(("link_receive", index, data, now))
+
+    def link_event(self, index, kind, now):
+        self.seen.append(("link_event", index, kind, now))
+
     def tick(self, now):
         self.seen.append(("tick", now))
 
@@ -31,6 +37,12 @@ class Fake(Part):
 
     def outbox(self):
         return [(self.port, "write", b"ask")] if self.seen and self.seen[-1][0] == "wake" else []
+
+    def points(self):
+        return [("fake.PowerWatts", "W", 1, 10)] if self.settings.get("points") else []
+
+    def values(self, now):
+        return [len(self.seen)]
 
     def status(self, now):
         return len(self.seen)

@@ -111,7 +111,8 @@ def a_patch(rig, changes, signers=(OPERATOR,), counter_s=START_S, **more):
     version = more.pop("version", rig.desk.boot.slots.version)
     base = more.pop("base", canonical.digest(rig.desk.boot.config))
     target = more.pop("target", TARGET)
-    body = patch.write(counter_s, version, counter_s + hours * HOUR, 3600, changes, **more)
+    confirm_s = more.pop("confirm_s", 3600)
+    body = patch.write(counter_s, version, counter_s + hours * HOUR, confirm_s, changes, **more)
     if more.get("group"):
         target, base = "@" + more["group"], b""
     return signed(PATCH, body, signers, target, base)

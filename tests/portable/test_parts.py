@@ -25,7 +25,17 @@ def made(section):
         "description": "a part",
         "required": [],
         "additionalProperties": False,
-        "properties": {"port": {"type": "string", "description": "its port"}},
+        "properties": {
+            "port": {"type": "string", "description": "its port"},
+            "ports": {
+                "type": "object",
+                "description": "its further ports",
+                "minProperties": 1,
+                "maxProperties": 4,
+                "values": {"type": "string", "description": "an address"},
+            },
+            "points": {"type": "integer", "description": "whether it has points"},
+        },
     }
     raw = config()
     if section is not None:
@@ -80,3 +90,37 @@ def test_its_port_is_checked_like_any_other():
     assert "fake.port" in str(error), error
     error = raises(ConfigError, made, {"port": "serial:/dev/bus?baud=115200"})
     assert "fake.port: serial:/dev/bus" in str(error), error
+
+
+def test_further_ports_come_after_all_others_by_name():
+    loaded, controller = made({"ports": {"b": "tls:host:2", "a": "tcp:host:1"}})
+    eq(port_names(loaded)[PART:], ["fake.a", "fake.b"])
+    controller.start(0)
+    out = controller.outbox()
+    assert (PART, "open", b"tcp:host:1") in out
+    assert (PART + 1, "open", b"tls:host:2") in out
+    controller.event(PART + 1, "opened", 10)
+    controller.receive(PART + 1, b"abc", 20)
+    part = controller.parts[0]
+    eq([link.name for link in part.links], ["fake.a", "fake.b"])
+    eq([link.up for link in part.links], [False, True])
+    eq(part.seen[1:], [("link_event", 1, "opened", 10), ("link_receive", 1, b"abc", 20)])
+    part.links[1].again()
+    out = [action for action in controller.outbox() if action[0] == PART + 1]
+    eq(out, [(PART + 1, "close", b""), (PART + 1, "open", b"tls:host:2")])
+
+
+def test_further_ports_are_streams():
+    error = raises(ConfigError, made, {"ports": {"a": "serial:/dev/x"}})
+    assert "fake.ports.a" in str(error), error
+
+
+def test_its_points_stand_behind_those_of_the_devices():
+    _, controller = made({"points": 1})
+    eq(controller.telemetry.describe()[-1], ["fake.PowerWatts", "W", 1, 10])
+    controller.start(0)
+    controller.wake(0)
+    row = json.loads(controller.telemetry.queue[-1])["v"]
+    eq((len(row), row[-1]), (len(controller.telemetry.describe()), 2))
+    _, controller = made({})
+    eq(controller.telemetry.parts, [])

@@ -75,10 +75,10 @@ def test_the_file_is_what_runs_after_it_was_edited():
 
 def test_without_a_confirmation_it_is_rolled_back():
     rig = running()
-    rig.send(a_patch(rig, [(SETPOINT, 33)]))
-    rig.run(3500)
+    rig.send(a_patch(rig, [(SETPOINT, 33)], confirm_s=300))
+    rig.run(295)
     eq(rig.agent.supply.setpoint, 33)
-    rig.run(110)
+    rig.run(10)
     eq(
         (rig.agent.supply.setpoint, rig.standing()),
         (32, (0, None, (COUNTER, "rolled_back", "not_confirmed"))),
@@ -105,13 +105,13 @@ def test_a_loop_that_ends_worse_is_rolled_back():
 
 def test_the_trial_goes_on_after_a_restart():
     rig = running()
-    rig.send(a_patch(rig, [(SETPOINT, 33)]))
-    rig.run(1000)
+    rig.send(a_patch(rig, [(SETPOINT, 33)], confirm_s=300))
+    rig.run(100)
     again = RemoteRig(store=rig.store)
     eq(again.agent.supply.setpoint, 33)
-    again.run(2500)
+    again.run(180)
     eq((again.agent.supply.setpoint, again.restarts), (33, 0))
-    again.run(200)
+    again.run(100)
     eq(again.restarts, 1)  # it has nothing to go back to but by a start
     eq(RemoteRig(store=rig.store).agent.supply.setpoint, 32)
 
