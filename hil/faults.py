@@ -5,6 +5,7 @@ offers.
 """
 
 from hil.faults_bus import BUS_EVENTS
+from hil.faults_plant import PLANT_EVENTS
 from hil.faults_receiver import RECEIVER_EVENTS
 from hil.faults_store import STORE_EVENTS
 from hil.row import Row
@@ -64,6 +65,7 @@ EVENTS: dict[str, Word] = {
         lambda row: row.set_link_down(False),
     ),
     **BUS_EVENTS,
+    **PLANT_EVENTS,
     **RECEIVER_EVENTS,
     **STORE_EVENTS,
 }
