@@ -57,9 +57,9 @@ def _of_receiver(row: Setting) -> Iterator[Problem]:
     if name and name not in DIALECTS:
         known = nearest(name, DIALECTS) or f"; there are {', '.join(DIALECTS)}"
         yield "row.receiver_dialect", f"unknown {name!r}{known}"
-    if not name and (row.receiver_pps or row.receiver_baud):
-        yield "row.receiver_dialect", "needed for pulses and another baud rate"
-    if row.receiver_baud and row.receiver_baud < 4800:
+    if not name and row.receiver_pps:
+        yield "row.receiver_dialect", "needed for pulses"
+    if 0 < row.receiver_baud < 4800:
         yield "row.receiver_baud", f"{row.receiver_baud} is below 4800"
     if row.start_utc and start_us(row.start_utc) is None:
         yield "row.start_utc", f"{row.start_utc!r} is no time such as 2026-12-31T23:50:00Z"
