@@ -49,13 +49,14 @@ class Store:
     def read(self, name):
         return self.records.get(name)
 
-    def write(self, data):
+    def write(self, op, data):
         """False when the power went before this write."""
         if self.cut is not None and self.writes >= self.cut:
             return False
         self.writes += 1
         name, payload = data.split(b"\0", 1)
-        self.records[name.decode()] = payload
+        before = self.records.get(name.decode(), b"") if op == "append" else b""
+        self.records[name.decode()] = before + payload
         return True
 
 
@@ -73,8 +74,8 @@ class RemoteRig(Rig):
         return Agent(ready, chosen)
 
     def act(self, port, op, data):
-        if port == STORE and op == "write":
-            if self.store.write(data):
+        if port == STORE and op in ("write", "append"):
+            if self.store.write(op, data):
                 self.later(2 * MILLISECOND, "event", STORE, "drained")
         elif (port, op, data) == (CONSOLE, "set", b"restart"):
             self.restarts += 1
