@@ -15,6 +15,8 @@ class Setting:
     receiver_latency_ms: float = 60.0
     drift_ppm: float = 2.0
     broker_latency_ms: float = 20.0
+    parts: str = ""
+    """Optional sections of the unit's configuration, of `hil.extras`, with commas between."""
 
 
 LIMITS: dict[str, tuple[float, float]] = {

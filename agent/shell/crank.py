@@ -15,6 +15,8 @@ What it is not: it makes no system call, knows no platform and does not retry. T
   nothing;
 - what a port does not take at once waits, up to BACKLOG bytes; beyond that the port is failed. When
   everything waiting has gone, "drained" comes. A store sends "drained" when it is durable;
+- "append", "delete", "get" and "list" are for stores (see drivers/ports/records.py). They are done
+  in the order of asking; "get" and "list" are answered by one "receive" each, before "drained";
 - "set" with `restart` on the console ends the turning: the shell starts the agent anew.
 """
 
@@ -56,6 +58,7 @@ GRACE = 2_000_000  # us that the last writes may take when the shell stops
 FAIR = 16  # chunks read from one port before the next port has its turn
 RESTART = -1  # what a shell's `run` returns when the agent wants to be started anew
 MAX_PORTS = 64  # an agent that asks for more has a bug
+_STORE_OPERATIONS = ("append", "delete", "get", "list")
 SLICE = 4096  # bytes of a backlog offered to a port at a time
 
 
@@ -313,7 +316,10 @@ class Crank:
                 continue
             slot = self._slot(number)
             try:
-                self._ops[op](slot, data)
+                if op in _STORE_OPERATIONS:
+                    self._ask(slot, op, data)
+                else:
+                    self._ops[op](slot, data)
             except (PortError, AddressError) as error:
                 self._fail(slot, error)
 
@@ -359,6 +365,13 @@ class Crank:
             slot.owes_drained = True
         if taken < len(data):
             self._keep(slot, data[taken:])
+
+    def _ask(self, slot: Slot, op: str, data: bytes) -> None:
+        """Ask a store; what it answers is read in a later turn."""
+        port = slot.port
+        if port is not None and not slot.opening:
+            port.ask(op, data)
+            slot.owes_drained = True
 
     def _keep(self, slot: Slot, rest: bytes) -> None:
         """Let bytes wait, within the bound."""
