@@ -122,6 +122,13 @@ class Audit:
         self.head = _joined(self.head, body)
         self.last = _entry(body) or []
 
+    def resume(self, segment: int, walk: Walk, whole: bool) -> None:
+        """Go on after what was read; `whole`: nothing torn stands behind it."""
+        self.last = walk.entries[-1]
+        self.number = self.last[0]
+        self.head = walk.head
+        self._segment, self._used, self._whole = segment, walk.good, whole
+
     def failed(self) -> None:
         """Take note that what was placed may be there, torn or whole, or not: begin elsewhere."""
         if self._placed is not None:
@@ -138,10 +145,5 @@ def recovered(read: "Callable[[str], bytes | None]") -> Audit:
         if data is None or walk is None or not walk.entries:
             continue
         if walk.entries[-1][0] > audit.number:
-            audit.last = walk.entries[-1]
-            audit.number = audit.last[0]
-            audit.head = walk.head
-            audit._segment = segment
-            audit._used = walk.good
-            audit._whole = walk.good == len(data)
+            audit.resume(segment, walk, walk.good == len(data))
     return audit

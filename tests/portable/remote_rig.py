@@ -5,6 +5,7 @@ from agent.config import load
 from agent.remote import boot, canonical, command, patch
 from protocols.envelope import COMMAND, PATCH, Envelope, pack, signed_text
 from protocols.timing import MILLISECOND
+from tests.portable.check import eq
 from tests.portable.rig import Rig, config, profiles
 from tests.portable.signer import Signer
 
@@ -123,3 +124,24 @@ def a_command(name, arguments=(), signers=(OPERATOR,), counter_s=START_S, minute
     body = command.write(counter_s, counter_s + 60 * minutes, name, arguments, **more)
     target = "@" + more["group"] if more.get("group") else TARGET
     return signed(COMMAND, body, signers, target)
+
+
+SETPOINT, PRESSURE, SAFE_VALVE = 1, 2, 11
+COUNTER = START_S - 1_767_225_600
+
+
+def running():
+    """A unit that has come to stand well."""
+    rig = RemoteRig()
+    rig.run(6)
+    eq(rig.agent.supervisor.state, "normal")
+    return rig
+
+
+def refused(rig, data):
+    """The reason for which `data` is refused."""
+    before = rig.desk.refused
+    rig.send(data)
+    rig.run(1)
+    eq(rig.desk.refused, before + 1)
+    return rig.desk.refusal[0]
