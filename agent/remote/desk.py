@@ -316,9 +316,7 @@ class Desk(Part):
                 self._refuse(refusal)
                 self._unnoted -= 1
                 result = str(refusal)
-            text = "%d %s: %s" % (message.counter, message.name, result)
-            self.results = (self.results + [text])[-_MOST_RESULTS:]
-            self._news = True
+            self.tell("%d %s: %s" % (message.counter, message.name, result))
             self.note(examination.who, "done " + message.name, message.counter, result, then)
 
         self.note(examination.who, "command " + message.name, message.counter, "taken", now)
@@ -326,6 +324,11 @@ class Desk(Part):
         self.keeper.then(act, now)
 
     # What is said.
+
+    def tell(self, result: str) -> None:
+        """Report what a command came to."""
+        self.results = (self.results + [result])[-_MOST_RESULTS:]
+        self._news = True
 
     def _refuse(
         self, refusal: Refusal, examination: "Examination | None" = None, now: int = 0

@@ -2,6 +2,7 @@
 
     writes    replace a record (agent.remote.slots)
     notes     entries of the audit log
+    asks      any other operation of a store (drivers.ports.records); answers go to the desk
     acts      called once everything before them is durable
 
 Not here: what is written. A store that fails is opened again by the agent; what it was doing then
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     Act = Callable[[int], None]
     Note = tuple[int, list[int], str, int, str]
 
-_WRITE, _NOTE, _ACT = 0, 1, 2
+_WRITE, _NOTE, _ACT, _ASK = 0, 1, 2, 3
 _MOST_NOTES = 16
 
 
@@ -58,6 +59,11 @@ class Keeper:
         self._queue.append((_NOTE, entry))
         self._pump(now)
 
+    def ask(self, op: str, data: bytes, now: int) -> None:
+        """Have `append`, `delete` or `get` done."""
+        self._queue.append((_ASK, (op, data)))
+        self._pump(now)
+
     def then(self, act: "Act", now: int) -> None:
         """Call `act(now)` once all before it is durable."""
         self._queue.append((_ACT, act))
@@ -87,12 +93,17 @@ class Keeper:
                 continue
             if not self._open:
                 return
-            if kind == _NOTE:
-                op, key, payload = self.audit.place(*value)
-            else:
-                op, (key, payload) = "write", value
-            self._out.append((self._port, op, key.encode() + b"\0" + payload))
+            self._out.append((self._port,) + self._request(kind, value))
             self._writing = True
+
+    def _request(self, kind: int, value: "Any") -> "tuple[str, bytes]":
+        if kind == _ASK:
+            return value[0], value[1]
+        if kind == _NOTE:
+            op, key, payload = self.audit.place(*value)
+        else:
+            op, (key, payload) = "write", value
+        return op, key.encode() + b"\0" + payload
 
     def outbox(self) -> "Actions":
         """Hand over what the store is asked to do."""

@@ -50,15 +50,24 @@ class Store:
     def read(self, name):
         return self.records.get(name)
 
-    def write(self, op, data):
-        """False when the power went before this write."""
+    def ask(self, op, data):
+        """The answer, empty for what has none; None when the power went before."""
+        if op == "get":
+            found = self.records.get(data.decode())
+            return data if found is None else data + b"\0" + found
         if self.cut is not None and self.writes >= self.cut:
-            return False
+            return None
+        if op == "delete":
+            self.records.pop(data.decode(), None)
+            return b""
+        self.write(op, data)
+        return b""
+
+    def write(self, op, data):
         self.writes += 1
         name, payload = data.split(b"\0", 1)
         before = self.records.get(name.decode(), b"") if op == "append" else b""
         self.records[name.decode()] = before + payload
-        return True
 
 
 class RemoteRig(Rig):
@@ -75,8 +84,11 @@ class RemoteRig(Rig):
         return Agent(ready, chosen)
 
     def act(self, port, op, data):
-        if port == STORE and op in ("write", "append"):
-            if self.store.write(op, data):
+        if port == STORE and op in ("write", "append", "delete", "get"):
+            answer = self.store.ask(op, data)
+            if answer:
+                self.later(MILLISECOND, "receive", STORE, answer)
+            if answer is not None:
                 self.later(2 * MILLISECOND, "event", STORE, "drained")
         elif (port, op, data) == (CONSOLE, "set", b"restart"):
             self.restarts += 1

@@ -3,7 +3,6 @@
 from protocols.envelope import LONGEST, PATCH
 from tests.portable.check import eq
 from tests.portable.remote_rig import (
-    COUNTER,
     HOUR,
     LIMITER,
     OPERATOR,
@@ -51,21 +50,6 @@ def test_every_reason_to_refuse():
     eq(rig.agent.supply.setpoint, 33)
     eq(refused(rig, a_patch(rig, [(SETPOINT, 34)], (OPERATOR,), at + 5)), "busy")
     eq(refused(rig, a_command("confirm", [("counter", 5)])), "no_trial")
-
-
-def test_commands_are_done_once():
-    rig = running()
-    data = a_command("acknowledge")
-    rig.send(data)
-    rig.run(1)
-    eq(rig.desk.results, ["%d acknowledge: 0 alarms" % COUNTER])
-    eq(refused(rig, data), "replay")
-    eq(len(rig.desk.results), 1)
-    eq(refused(rig, a_command("restart", (), (OPERATOR,), START_S + 1)), "wrong_role")
-    eq(refused(rig, a_command("dance", (), (OPERATOR, LIMITER), START_S + 1)), "unknown_key")
-    rig.send(a_command("restart", (), (OPERATOR, LIMITER), START_S + 2))
-    rig.run(1)
-    eq(rig.restarts, 1)
 
 
 def test_no_tick_is_late_for_a_verification():
