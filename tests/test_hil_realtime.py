@@ -106,7 +106,7 @@ def test_sigterm_ends_one_in_order(runs: tuple[Path, Processes]) -> None:
     process = runs[1]["interrupted"]
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) == 1
-    assert ended(process, signal.SIGTERM) == (2, "", "coldloop hil: interrupted\n")
+    assert ended(process, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
     assert not Path("/proc", children[0]).exists()
 
 

@@ -194,7 +194,7 @@ def test_a_long_run_ends_when_asked(dut: str, tmp_path: Path) -> None:
     with started(*words) as one, started(*words) as two:
         for process in (one, two):
             until("it works hard", lambda p=process: cpu_s(p.pid) > 0.6)
-        assert ended(one, signal.SIGTERM) == (2, "", "coldloop hil: interrupted\n")
+        assert ended(one, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
         assert ended(two, signal.SIGINT) == (130, "", "")
 
 

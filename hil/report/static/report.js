@@ -1,0 +1,44 @@
+"use strict";
+// Draws each run's channels, one plot for each group of them that share it.
+(() => {
+  const INKS = ["#1769aa", "#c2571a", "#2a8a57", "#8b4bb0", "#b3261e", "#6b7480"];
+  const runs = JSON.parse(document.getElementById("data").textContent);
+  const paper = matchMedia("print").matches;
+
+  function groups(channels) {
+    const found = new Map();
+    for (const channel of channels) {
+      if (!found.has(channel.plot)) found.set(channel.plot, []);
+      found.get(channel.plot).push(channel);
+    }
+    return found;
+  }
+
+  function draw(place, title, channels, series) {
+    const head = place.appendChild(document.createElement("h3"));
+    head.textContent = title;
+    const box = document.createElement("div");
+    const cell = document.createElement("div");
+    cell.append(head, box);
+    place.append(cell);
+    const units = [...new Set(channels.map((c) => c.unit))];
+    const ink = getComputedStyle(document.body).color;
+    const axis = { stroke: ink, grid: { stroke: "#8884", width: 1 }, ticks: { stroke: "#8884" } };
+    new uPlot({
+      width: Math.max(240, Math.min(place.clientWidth, cell.clientWidth || 360)),
+      height: paper ? 120 : 190,
+      scales: Object.assign({ x: { time: false } }, ...units.map((u) => ({ [u]: {} }))),
+      axes: [{ ...axis, label: "s", labelSize: 16 }, ...units.map((u, i) => ({
+        ...axis, scale: u, label: u, labelSize: 16, side: i ? 1 : 3, grid: { show: i === 0, stroke: "#8884" },
+      }))],
+      series: [{ label: "s" }, ...channels.map((c, i) => ({
+        label: c.label + " " + c.unit, scale: c.unit, stroke: INKS[i % INKS.length], width: 1.5, spanGaps: false,
+      }))],
+    }, [series.at_s, ...channels.map((c) => series[c.measure])], box);
+  }
+
+  for (const place of document.querySelectorAll(".plots")) {
+    const run = runs[Number(place.dataset.run)];
+    for (const [title, channels] of groups(run.channels)) draw(place, title, channels, run.series);
+  }
+})();
