@@ -14,31 +14,33 @@
     return found;
   }
 
-  function draw(place, title, channels, series) {
-    const head = place.appendChild(document.createElement("h3"));
-    head.textContent = title;
+  function cell(place, title) {
     const box = document.createElement("div");
-    const cell = document.createElement("div");
-    cell.append(head, box);
-    place.append(cell);
+    box.appendChild(document.createElement("h3")).textContent = title;
+    return place.appendChild(box);
+  }
+
+  function draw(box, channels, series) {
     const units = [...new Set(channels.map((c) => c.unit))];
     const ink = getComputedStyle(document.body).color;
-    const axis = { stroke: ink, grid: { stroke: "#8884", width: 1 }, ticks: { stroke: "#8884" } };
+    const axis = { stroke: ink, grid: { stroke: "#8884", width: 1 }, ticks: { stroke: "#8884" }, labelSize: 16 };
     new uPlot({
-      width: Math.max(240, Math.min(place.clientWidth, cell.clientWidth || 360)),
+      width: Math.max(220, box.clientWidth - 8),
       height: paper ? 120 : 190,
       scales: Object.assign({ x: { time: false } }, ...units.map((u) => ({ [u]: {} }))),
-      axes: [{ ...axis, label: "s", labelSize: 16 }, ...units.map((u, i) => ({
-        ...axis, scale: u, label: u, labelSize: 16, side: i ? 1 : 3, grid: { show: i === 0, stroke: "#8884" },
+      axes: [{ ...axis, label: "s" }, ...units.map((u, i) => ({
+        ...axis, scale: u, label: u, side: i ? 1 : 3, grid: { show: i === 0, stroke: "#8884" },
       }))],
       series: [{ label: "s" }, ...channels.map((c, i) => ({
-        label: c.label + " " + c.unit, scale: c.unit, stroke: INKS[i % INKS.length], width: 1.5, spanGaps: false,
+        label: c.label + " " + c.unit, scale: c.unit, stroke: INKS[i % INKS.length], width: 1.5,
       }))],
     }, [series.at_s, ...channels.map((c) => series[c.measure])], box);
   }
 
   for (const place of document.querySelectorAll(".plots")) {
     const run = runs[Number(place.dataset.run)];
-    for (const [title, channels] of groups(run.channels)) draw(place, title, channels, run.series);
+    // All cells first: a cell's width depends on how many there are.
+    const cells = [...groups(run.channels)].map(([title, channels]) => [cell(place, title), channels]);
+    for (const [box, channels] of cells) draw(box, channels, run.series);
   }
 })();
