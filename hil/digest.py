@@ -8,7 +8,18 @@ import hashlib
 import struct
 from typing import Final
 
-CODES: Final = {"receive": 0, "event": 1, "write": 16, "open": 17, "close": 18, "set": 19}
+CODES: Final = {
+    "receive": 0,
+    "event": 1,
+    "write": 16,
+    "open": 17,
+    "close": 18,
+    "set": 19,
+    "append": 20,
+    "delete": 21,
+    "get": 22,
+    "list": 23,
+}
 _HEAD: Final = struct.Struct(">qBBI").pack
 
 

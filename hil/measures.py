@@ -9,14 +9,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from agent.integrity import CHECKS
 from agent.safety import CAUSES
+from agent.signals import NOTICES, VOTES
 from hil.row import Row
 
 Status = dict[str, Any]
 
 STATES = ("normal", "degraded", "safe")
 CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
-ALARM_CODES = (*[code for code, _, _ in CAUSES], "port")
+ALARM_CODES = (
+    *[code for code, _, _ in CAUSES],
+    *[code for _, code, _, _ in (*CHECKS, *VOTES, *NOTICES)],
+    "port",
+)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,12 @@ from hil.devices.modbus_line import ModbusLine
 from hil.devices.receiver import Receiver
 from hil.devices.rpu import Rpu
 from hil.devices.valve import Valve
+from hil.extras import sections
 from hil.plant.parameters import PlantParameters
 from hil.plant.plant import Plant
+from hil.row_plant import Surroundings
 from hil.setting import Setting
+from hil.storeend import StoreEnd
 from hil.world import World
 
 SITE_E7 = (252_048_000, 552_708_000)
@@ -32,6 +35,8 @@ class Row:
         self.world = world
         self.setting = setting
         self.set_link_down: Callable[[bool], None] = lambda _: None
+        self.set_power: Callable[[bool], None] = lambda _: None
+        self.stores: dict[str, StoreEnd] = {}
         self.utc_at: Callable[[int], int] = world.utc
         start_pct = (70.0,) + (0.0,) * (setting.pumps - 1)
         self.plant = Plant(
@@ -47,7 +52,8 @@ class Row:
         self.rpu = Rpu(self.plant, RPU_UNIT)
         self.valve = Valve(self.plant, VALVE_UNIT)
         self.drives = [Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(setting.pumps)]
-        self.bus = ModbusLine([self.rpu, self.valve, *self.drives])
+        self.around = Surroundings(world, self.plant, setting)
+        self.bus = ModbusLine([self.rpu, self.valve, *self.drives, *self.around.slaves()])
         self.receiver = Receiver(
             SITE_E7,
             world.utc,
@@ -62,7 +68,8 @@ class Row:
         pumps = [f"pump{i + 1}" for i in range(setting.pumps)]
         devices = [("rpu", RPU_UNIT, "orv3_rpu"), ("valve", VALVE_UNIT, "belimo_valve")]
         devices += [(name, FIRST_DRIVE_UNIT + i, "abb_acs580") for i, name in enumerate(pumps)]
-        return {
+        devices += self.around.devices()
+        config = {
             "version": 1,
             "site": "bench",
             "unit": "cdu1",
@@ -79,3 +86,5 @@ class Row:
                 "dp": {"setpoint_kpa": setting.setpoint_kpa, "sensor": "rpu", "pumps": pumps},
             },
         }
+        config.update(sections(setting))
+        return config

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from hil.extras import SECTIONS, names
 from hil.faults import EVENTS
 from hil.measures import ALARM_CODES, MEASURES
 from hil.requirements import REQUIREMENTS
@@ -43,6 +44,9 @@ def _problems(scenario: "Scenario") -> Iterator[Problem]:
         value = getattr(scenario.row, name)
         if not low <= value <= high:
             yield f"row.{name}", f"{value} is outside {low:g} to {high:g}"
+    for name in names(scenario.row):
+        if name not in SECTIONS:
+            yield "row.parts", f"unknown {name!r}" + nearest(name, SECTIONS)
     for i, event in enumerate(scenario.events):
         yield from _of_event(event, scenario, f"event[{i}]")
     for i, expect in enumerate(scenario.expectations):

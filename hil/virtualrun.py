@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from agent.commands import profiles
+from hil import extras
 from hil.dut import Dut, InProcess
 from hil.ends import SerialEnd, SinkEnd, TcpEnd
 from hil.judge import Judge
@@ -20,6 +21,7 @@ from hil.measures import read
 from hil.row import BUS_BAUD, RECEIVER_BAUD, Row
 from hil.scenario import Scenario
 from hil.shells.virtual import VirtualShell
+from hil.storeend import StoreEnd
 from hil.timeline import schedule
 from hil.world import World
 
@@ -76,9 +78,11 @@ class VirtualRun:
             "tcp:broker.virtual:1883",
             "store:/virtual/state",
         )
-        self.dut = make_dut(self.config, profiles())
+        self._make: Callable[[], Dut] = lambda: make_dut(self.config, profiles())
+        self.dut = self._make()
         self.shell = VirtualShell(self.world, self.dut)
         self._join()
+        self._join_parts(self.config)
         self.judge = Judge(scenario)
         schedule(scenario, self.row)
 
@@ -96,6 +100,29 @@ class VirtualRun:
         shell.ends[BROKER] = broker
         shell.ends[STATE] = SinkEnd(shell, STATE, self._take_status)
         shell.ends[CONSOLE] = SinkEnd(shell, CONSOLE, self._take_line)
+
+    def _join_parts(self, config: dict[str, Any]) -> None:
+        """Give each store of a part its flash."""
+        for port, section, address in extras.ports(config):
+            if address.startswith("store:"):
+                store = StoreEnd(self.shell, port, self.world.random("store " + section))
+                self.shell.ends[port] = self.row.stores[section] = store
+        self.row.set_power = self._set_power
+
+    def _set_power(self, on: bool) -> None:
+        """Cut the controller's power, or give it back: it starts anew with what its stores kept."""
+        if on:
+            self.dut = self._make()
+            self.shell.switch_on(self.dut)
+            return
+        self.shell.switch_off()
+        self.dut.close()
+        self._status_text = b""
+        for end in self.shell.ends.values():
+            if isinstance(end, StoreEnd):
+                end.cut()
+            else:
+                end.close()
 
     def _take_status(self, data: bytes) -> None:
         self._status_text = data.split(b"\0", 1)[1]

@@ -18,7 +18,7 @@ from drivers.errors import PortError
 from drivers.ports import cpython_serial, cpython_store, cpython_tcp, micropython_uart
 from drivers.ports.base import BACKLOG, EIO, SERIAL_REASONS, explain
 from drivers.ports.micropython_pem import der_blocks
-from drivers.ports.records import Pending, split_record
+from drivers.ports.records import MAX_WAITING, Pending, split_record
 from tests.shelltools import PATIENCE_S, Authority, pty
 from tests.toy import Toy
 
@@ -200,11 +200,53 @@ def test_slow_flash_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_pending_keeps_the_newest_of_each_key() -> None:
     pending = Pending(parse("store:/x"))
     for record in (b"a\x001", b"b\x002", b"a\x003"):
-        pending.add(record)
-    assert [pending.take(), pending.take(), pending.take()] == [("a", b"3"), ("b", b"2"), None]
+        pending.add("write", record)
+    taken = [pending.take(), pending.take(), pending.take()]
+    assert taken == [("write", "a", b"3"), ("write", "b", b"2"), None]
     for _ in range(10):  # the bound counts what waits, not what went through
-        pending.add(b"a\0" + bytes(BACKLOG - 10))
+        pending.add("write", b"a\0" + bytes(BACKLOG - 10))
         pending.take()
+
+
+def test_pending_keeps_the_order_of_what_is_asked_of_one_key() -> None:
+    pending = Pending(parse("store:/x"))
+    asked = (
+        ("append", b"a\x001"),
+        ("append", b"a\x002"),  # joins the first
+        ("append", b"b\x003"),
+        ("append", b"a\x004"),  # does not jump over b
+        ("write", b"a\x005"),  # nor does this replace what was appended
+        ("append", b"a\x006"),
+        ("get", b"a"),
+        ("write", b"a\x007"),
+        ("delete", b"a"),
+        ("write", b"a\x008"),
+        ("list", b""),
+    )
+    for op, data in asked:
+        pending.add(op, data)
+    taken = []
+    while (request := pending.take()) is not None:
+        taken.append(request)
+    assert taken == [
+        ("append", "a", b"12"),
+        ("append", "b", b"3"),
+        ("append", "a", b"4"),
+        ("write", "a", b"56"),
+        ("get", "a", b""),
+        ("write", "a", b"7"),
+        ("delete", "a", b""),
+        ("write", "a", b"8"),
+        ("list", "", b""),
+    ]
+
+
+def test_pending_is_bounded_in_requests_too() -> None:
+    pending = Pending(parse("store:/x"))
+    for _ in range(MAX_WAITING):
+        pending.add("get", b"a")
+    with pytest.raises(PortError, match="too slow"):
+        pending.add("get", b"a")
 
 
 @pytest.mark.parametrize("record", [b"", b"key", b"\0x", b"a/b\0x", b".a\0x", b"\xe4\0x"])

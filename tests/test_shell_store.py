@@ -69,3 +69,49 @@ def test_bad_key_fails_the_port(interpreter: str, tmp_path: Path, key: str) -> N
         agent.expect("event 1 failed")
         assert "is not a plain file name" in agent.errors()
     assert list(folder.iterdir()) == []
+
+
+def test_what_a_store_is_asked(interpreter: str, tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    (folder / "left.new").write_bytes(b"of a power cut")
+    (folder / ".hidden").write_bytes(b"")
+
+    with (
+        pty() as line,
+        toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
+    ):
+        agent.expect("event 1 opened")
+
+        def ask(order: str, answer: str) -> None:
+            line.write(b"!ask " + order.encode())
+            agent.expect(answer)
+            if "drained" not in answer:
+                agent.expect("event 1 drained")
+
+        ask("list", "answer b'\\x00'")
+        ask("append log.1 one", "event 1 drained")
+        ask("append log.1 two", "event 1 drained")
+        ask("write b whole", "event 1 drained")
+        ask("list", "answer b'\\x00b\\x00log.1'")
+        ask("get log.1", "answer b'log.1\\x00onetwo'")
+        ask("get none", "answer b'none'")
+        ask("delete log.1", "event 1 drained")
+        ask("delete log.1", "event 1 drained")
+        ask("get log.1", "answer b'log.1'")
+        line.write(b"!ask get ../x")
+        agent.expect("event 1 failed")
+    assert sorted(path.name for path in folder.iterdir()) == [".hidden", "b", "left.new"]
+
+
+def test_a_port_that_is_no_store_refuses_to_be_asked(interpreter: str, tmp_path: Path) -> None:
+    with (
+        pty() as line,
+        pty() as other,
+        toy(interpreter, tmp_path, f"serial:{line.path}", f"serial:{other.path}") as agent,
+    ):
+        agent.expect("event 0 opened")
+        agent.expect("event 1 opened")
+        line.write(b"!ask list")
+        agent.expect("event 1 failed")
+        assert "is no store (list)" in agent.errors()

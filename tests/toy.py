@@ -8,7 +8,8 @@ Port n is the n-th address. The toy opens its ports, opens them again 50 ms afte
     event PORT KIND     data PORT LENGTH     tick COUNT     end CODE
 
 What begins with `!` is an order: `!quit`, `!close`, `!more N` (write N bytes at once),
-`!set OPTIONS`, `!store KEY TEXT` (write a record on port 1).
+`!set OPTIONS`, `!store KEY TEXT` (write a record on port 1), `!ask OPERATION KEY TEXT`
+(ask the store on port 1 anything; its answer is shown whole: `answer TEXT`).
 """
 
 import sys
@@ -56,7 +57,9 @@ class Toy:
         self._say(f"data {port} {len(data)}")
         assert type(data) is bytes, type(data)
         assert 0 < len(data) <= 1024, len(data)
-        if data[:1] == b"!":
+        if port == 1 and self._addresses[1].startswith("store:"):
+            self._say("answer " + repr(data))
+        elif data[:1] == b"!":
             words = str(data, "ascii").split()
             self._obey(port, words[0], words[1:])
         else:
@@ -73,6 +76,8 @@ class Toy:
             self._out.append((port, "set", words[0].encode()))
         elif order == "!store":
             self._out.append((1, "write", words[0].encode() + b"\0" + words[1].encode()))
+        elif order == "!ask":
+            self._out.append((1, words[0], b"\0".join([word.encode() for word in words[1:]])))
 
     def event(self, port: int, kind: str, now: int) -> None:
         self._say(f"event {port} {kind}")

@@ -15,6 +15,9 @@ What it is not: it makes no system call, knows no platform and does not retry. T
   nothing;
 - what a port does not take at once waits, up to BACKLOG bytes; beyond that the port is failed. When
   everything waiting has gone, "drained" comes. A store sends "drained" when it is durable;
+- "append", "delete", "get" and "list" are for stores (see drivers/ports/records.py). They are done
+  in the order of asking; "get" and "list" are answered by one "receive" each, before "drained";
+- an edge of a port of kind `pps` is the event "pulse", whose `now` is the edge's own microsecond;
 - "set" with `restart` on the console ends the turning: the shell starts the agent anew.
 """
 
@@ -56,6 +59,7 @@ GRACE = 2_000_000  # us that the last writes may take when the shell stops
 FAIR = 16  # chunks read from one port before the next port has its turn
 RESTART = -1  # what a shell's `run` returns when the agent wants to be started anew
 MAX_PORTS = 64  # an agent that asks for more has a bug
+_STORE_OPERATIONS = ("append", "delete", "get", "list")
 SLICE = 4096  # bytes of a backlog offered to a port at a time
 
 
@@ -73,6 +77,7 @@ class Slot:
         self.backlog = bytearray()
         self.owes_drained = False
         self.more = False
+        self.pulses = False
         self.events: list[str] = []
         self.watched: tuple[object, bool] | None = None
 
@@ -147,7 +152,13 @@ class Crank:
             self.turn(self._poller.wait(deadline))
 
     def turn(self, ready: "list[int]") -> None:
-        """Serve the ports that are ready or have something to say, in order, then the deadline."""
+        """Serve the ports that are ready or have something to say, in order, then the deadline.
+
+        Pulses go first: the second that a sentence names began before the sentence did.
+        """
+        for slot in self._slots:
+            if slot.pulses:
+                self._take_pulse(slot)
         for slot in self._slots:
             if slot.number in ready or self._restless(slot):
                 self._serve(slot)
@@ -206,7 +217,8 @@ class Crank:
                 self._step_open(slot)
             if slot.is_open():
                 self._flush(slot)
-                self._read(slot)
+                if not slot.pulses:
+                    self._read(slot)
         except PortError as error:
             self._fail(slot, error)
 
@@ -244,6 +256,22 @@ class Crank:
             self._agent.receive(slot.number, data, self._clock())
             self._drain()
         slot.more = True
+
+    def _take_pulse(self, slot: Slot) -> None:
+        """Hand over an edge with the microsecond that it carries."""
+        port = slot.port
+        if port is None or slot.opening or slot.events:
+            return
+        try:
+            data = port.read()
+        except PortError as error:
+            self._fail(slot, error)
+            return
+        if data is None:
+            self._end(slot, "closed", "closed by the other side: %s" % slot.address)
+        elif data:
+            self._agent.event(slot.number, "pulse", int.from_bytes(data, "big"))
+            self._drain()
 
     def _flush(self, slot: Slot) -> None:
         """Write what waits, as far as the port takes it; say "drained" when all is gone."""
@@ -313,7 +341,10 @@ class Crank:
                 continue
             slot = self._slot(number)
             try:
-                self._ops[op](slot, data)
+                if op in _STORE_OPERATIONS:
+                    self._ask(slot, op, data)
+                else:
+                    self._ops[op](slot, data)
             except (PortError, AddressError) as error:
                 self._fail(slot, error)
 
@@ -345,6 +376,7 @@ class Crank:
             raise failure(address, "this platform has no ports of the kind %s" % address.kind)
         slot.port = opener(address, self._poller.wake)
         slot.opening = True
+        slot.pulses = address.kind == "pps"
         slot.give_up = self._clock() + CONNECT_TIMEOUT
         if slot.port.finish():
             self._opened(slot)
@@ -359,6 +391,13 @@ class Crank:
             slot.owes_drained = True
         if taken < len(data):
             self._keep(slot, data[taken:])
+
+    def _ask(self, slot: Slot, op: str, data: bytes) -> None:
+        """Ask a store; what it answers is read in a later turn."""
+        port = slot.port
+        if port is not None and not slot.opening:
+            port.ask(op, data)
+            slot.owes_drained = True
 
     def _keep(self, slot: Slot, rest: bytes) -> None:
         """Let bytes wait, within the bound."""

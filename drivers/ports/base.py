@@ -13,11 +13,13 @@ shape:
     write(data) -> int  how many bytes were taken, never waiting
     settled() -> bool   True when nothing that was taken is still on its way. A line or connection
                         is always settled; a store is not until its records are durable
+    ask(op, data)       a store's operation (see `drivers.ports.records`); its answer, if any, is
+                        one `read`, of any length
     set(text)           change options, as in an address: `baud=19200&parity=E`
     close()             never raises
 
-`finish`, `read`, `write`, `settled` and `set` raise PortError with one line: what, where, what to
-do. Not here: opening. Each platform's modules have an `open_port(address, wake)` for their kind.
+`finish`, `read`, `write`, `settled`, `ask`, `set` raise PortError with one line: what, where, what
+to do. Not here: opening. Each platform's modules have an `open_port(address, wake)` for their kind.
 """
 
 from drivers.errors import PortError
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         def read(self) -> "bytes | None": ...  # noqa: D102
         def write(self, data: bytes) -> int: ...  # noqa: D102
         def settled(self) -> bool: ...  # noqa: D102
+        def ask(self, op: str, data: bytes) -> None: ...  # noqa: D102
         def set(self, text: str) -> None: ...  # noqa: D102
         def close(self) -> None: ...  # noqa: D102
 
@@ -130,3 +133,7 @@ class StreamPort:
     def set(self, text: str) -> None:
         """Refuse: only a serial line has something to set while it is open."""
         raise failure(self.address, "has no option to set (%s)" % text)
+
+    def ask(self, op: str, data: bytes) -> None:
+        """Refuse: only a store can be asked."""
+        raise failure(self.address, "is no store (%s)" % op)

@@ -1,15 +1,16 @@
-"""A store on MicroPython: one small file a key, replaced whole.
+"""A store on MicroPython: one small file a key, replaced whole or appended to.
 
-There is no thread to wait for the flash. The port therefore writes one record a turn, after the
+There is no thread to wait for the flash. The port therefore does one thing a turn, after the
 agent's call is over, and asks the shell for that turn by `wake`; a write takes as long as the flash
 does, so that on a board with slow flash a tick may be late by one write. Choose a moment for it.
 """
 
 import os
 
+from drivers.errors import PortError
 from drivers.ports.base import ENOENT, ENOTDIR, STORE_REASONS, StreamPort, explain, failure
-from drivers.ports.micropython_unix import sync
-from drivers.ports.records import TEMPORARY, Pending, checked_key
+from drivers.ports.micropython_unix import sync, sync_folder
+from drivers.ports.records import TEMPORARY, Pending, checked_key, listing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +51,38 @@ class Store:
                 if hasattr(file, "fileno"):
                     sync(file.fileno())
             os.rename(path + TEMPORARY, path)
+            sync_folder(self._address.path)
+        except OSError as error:
+            raise explain(self._address, error, STORE_REASONS)
+
+    def append(self, key: str, data: bytes) -> None:
+        """Add to the end of a record. Raises PortError; then any part of `data` may be there."""
+        path = self._path(key)
+        try:
+            fresh = not _is_there(path)
+            with open(path, "ab") as file:
+                file.write(data)
+                file.flush()
+                if hasattr(file, "fileno"):
+                    sync(file.fileno())
+            if fresh:
+                sync_folder(self._address.path)
+        except OSError as error:
+            raise explain(self._address, error, STORE_REASONS)
+
+    def delete(self, key: str) -> None:
+        """Forget a record, if it is there. Raises PortError."""
+        try:
+            os.remove(self._path(key))
+            sync_folder(self._address.path)
+        except OSError as error:
+            if error.errno != ENOENT:
+                raise explain(self._address, error, STORE_REASONS)
+
+    def names(self) -> bytes:
+        """Name the records, in the form of the answer to `list`. Raises PortError."""
+        try:
+            return listing(os.listdir(self._address.path))
         except OSError as error:
             raise explain(self._address, error, STORE_REASONS)
 
@@ -58,41 +91,77 @@ class Store:
         return "%s/%s" % (self._address.path, checked_key(self._address, key.encode()))
 
 
+def _is_there(path: str) -> bool:
+    """Tell whether a file exists."""
+    try:
+        os.stat(path)
+    except OSError:
+        return False
+    return True
+
+
 class StorePort(StreamPort):
-    """The store as a port: records in, nothing out."""
+    """The store as a port: requests in, answers out."""
 
     def __init__(self, address: "Address", wake: "Wake") -> None:
-        """Start with nothing to write."""
+        """Start with nothing to do."""
         StreamPort.__init__(self, address)
         self._store = Store(address)
         self._pending = Pending(address)
+        self._answer = b""
         self._wake = wake
 
     def read(self) -> "bytes | None":
-        """Return nothing: a store is only written."""
-        return b""
+        """Return the answer to one request; b"" when there is none yet."""
+        answer, self._answer = self._answer, b""
+        return answer
 
     def write(self, data: bytes) -> int:
         """Take one whole record, `key NUL payload`."""
-        self._pending.add(data)
-        self._wake()
+        self.ask("write", data)
         return len(data)
 
+    def ask(self, op: str, data: bytes) -> None:
+        """Take one request; see `drivers.ports.records`."""
+        self._pending.add(op, data)
+        self._wake()
+
     def settled(self) -> bool:
-        """Write one record; tell whether none is left."""
-        record = self._pending.take()
-        if record is None:
+        """Do one thing, unless its forerunner's answer has yet to be read; tell if none is left."""
+        if self._answer:
+            return False
+        request = self._pending.take()
+        if request is None:
             return True
-        self._store.write(record[0], record[1])
+        self._answer = self._done(request[0], request[1], request[2])
         self._wake()
         return False
 
+    def _done(self, op: str, key: str, payload: bytes) -> bytes:
+        """Do one thing; return its answer."""
+        store = self._store
+        if op == "get":
+            found = store.read(key)
+            return key.encode() + (b"" if found is None else b"\0" + found)
+        if op == "list":
+            return store.names()
+        if op == "delete":
+            store.delete(key)
+        elif op == "append":
+            store.append(key, payload)
+        else:
+            store.write(key, payload)
+        return b""
+
     def close(self) -> None:
-        """Write what was taken already."""
-        record = self._pending.take()
-        while record is not None:
-            self._store.write(record[0], record[1])
-            record = self._pending.take()
+        """Do what was taken already."""
+        request = self._pending.take()
+        while request is not None:
+            try:
+                self._done(request[0], request[1], request[2])
+            except PortError:
+                return
+            request = self._pending.take()
 
 
 def open_port(address: "Address", wake: "Wake") -> StorePort:

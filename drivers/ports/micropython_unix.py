@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _F_GETFL, _F_SETFL, _O_NONBLOCK = 3, 4, 0o4000
+_O_DIRECTORY = 0o200000
 _LOCK_EX_NB = 6
 _LIBC = "libc.so.6"
 _SIGSET_SIZE = 128  # bytes of glibc's sigset_t
@@ -35,6 +36,8 @@ def _function(name: str, arguments: str) -> "Callable[..., int] | None":
 _fcntl = _function("fcntl", "iii")
 _flock = _function("flock", "ii")
 _fsync = _function("fsync", "i")
+_open = _function("open", "sii")
+_close = _function("close", "i")
 _sigaddset = _function("sigaddset", "Pi")
 _sigprocmask = _function("sigprocmask", "iPP")
 _signalfd = _function("signalfd", "iPi")
@@ -58,6 +61,19 @@ def sync(descriptor: int) -> None:
     """Make a file's content durable. Raises OSError."""
     if _fsync is not None and _fsync(descriptor) != 0:
         raise OSError(5)
+
+
+def sync_folder(path: str) -> None:
+    """Make the names in a folder durable. Raises OSError."""
+    if _open is None or _close is None:
+        return
+    descriptor = _open(path, _O_DIRECTORY, 0)
+    if descriptor < 0:
+        raise OSError(5)
+    try:
+        sync(descriptor)
+    finally:
+        _close(descriptor)
 
 
 def signal_file(numbers: "tuple[int, ...]") -> "BinaryIO | None":

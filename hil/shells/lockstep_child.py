@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HEAD = ">BBqI"
 HEAD_SIZE = 14
 START, RECEIVE, EVENT, WAKE, MEMORY = 0, 1, 2, 3, 4
-OPERATIONS = ("write", "open", "close", "set")
+OPERATIONS = ("write", "open", "close", "set", "append", "delete", "get", "list")
 
 
 THRESHOLD = 32768

@@ -11,7 +11,10 @@ from typing import Protocol
 
 from hil.digest import Digest
 from hil.dut import Dut, Turn
+from hil.lines import NEVER
 from hil.world import World
+
+STORE_OPERATIONS = ("append", "delete", "get", "list")
 
 
 class End(Protocol):
@@ -34,21 +37,36 @@ class VirtualShell:
         self.world = world
         self.ends: dict[int, End] = {}
         self.digest = Digest()
-        self._dut = dut
+        self._dut: Dut | None = dut
         self._deadline = 0
+
+    def switch_off(self) -> None:
+        """Take the power from the controller: it asks for nothing and hears nothing."""
+        self._dut = None
+        self._deadline = NEVER
+
+    def switch_on(self, dut: Dut) -> None:
+        """Start another controller in the old one's place."""
+        self._dut = dut
+        self.start()
 
     def start(self) -> None:
         """Start the controller at the world's present time."""
-        self._carry_out(self._dut.start(self.world.now))
+        if self._dut is not None:
+            self._carry_out(self._dut.start(self.world.now))
 
     def deliver(self, port: int, data: bytes) -> None:
         """Hand bytes to the controller now."""
+        if self._dut is None:
+            return
         now = self.world.now
         self.digest.add(now, port, "receive", data)
         self._carry_out(self._dut.receive(port, data, now))
 
     def event(self, port: int, kind: str) -> None:
         """Hand an event of a port to the controller now."""
+        if self._dut is None:
+            return
         now = self.world.now
         self.digest.add(now, port, "event", kind.encode())
         self._carry_out(self._dut.event(port, kind, now))
@@ -67,6 +85,8 @@ class VirtualShell:
                 end.open(data)
             elif op == "close":
                 end.close()
+            elif op in STORE_OPERATIONS:
+                end.ask(op, data)  # type: ignore[attr-defined]  # only a store's end is asked
 
     def run(self, until: int) -> None:
         """Let the world go on up to and including the time `until`."""
@@ -78,7 +98,7 @@ class VirtualShell:
                     break
                 world.now, _, _, call, args = heapq.heappop(heap)
                 call(*args)
-            elif due <= until:
+            elif due <= until and self._dut is not None:
                 if due > world.now:
                     world.now = due
                 self._carry_out(self._dut.wake(world.now))

@@ -1,0 +1,32 @@
+"""Optional parts of the emulated unit, by name: the section each adds to the configuration.
+
+A scenario asks for them with `parts = "log, …"` in its `[row]`. A section's `port` that is a store
+gets a `hil.storeend.StoreEnd`; other kinds of port are joined by whoever adds the section.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from agent.agent import FIRST_BUS
+from agent.parts import PARTS
+from hil.setting import Setting
+
+SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {}
+"""Name of the section of the configuration, and how it is written for a row."""
+
+
+def sections(setting: Setting) -> dict[str, Any]:
+    """Write the sections that `setting` asks for."""
+    return {name: SECTIONS[name](setting) for name in names(setting)}
+
+
+def names(setting: Setting) -> list[str]:
+    """Name the sections that `setting` asks for."""
+    return [word.strip() for word in setting.parts.split(",") if word.strip()]
+
+
+def ports(config: dict[str, Any]) -> list[tuple[int, str, str]]:
+    """Number the ports of the parts in `config` as the agent does: (port, section, address)."""
+    chosen = [name for name, _, _, _ in PARTS if "port" in config.get(name, {})]
+    first = FIRST_BUS + len(config["buses"])
+    return [(first + i, name, str(config[name]["port"])) for i, name in enumerate(chosen)]
