@@ -3,7 +3,6 @@
 (() => {
   const INKS = ["#1769aa", "#c2571a", "#2a8a57", "#8b4bb0", "#b3261e", "#6b7480"];
   const runs = JSON.parse(document.getElementById("data").textContent);
-  const paper = matchMedia("print").matches;
 
   function groups(channels) {
     const found = new Map();
@@ -26,7 +25,7 @@
     const axis = { stroke: ink, grid: { stroke: "#8884", width: 1 }, ticks: { stroke: "#8884" }, labelSize: 16 };
     new uPlot({
       width: Math.max(220, box.clientWidth - 8),
-      height: paper ? 120 : 190,
+      height: 190,
       scales: Object.assign({ x: { time: false } }, ...units.map((u) => ({ [u]: {} }))),
       axes: [{ ...axis, label: "s" }, ...units.map((u, i) => ({
         ...axis, scale: u, label: u, side: i ? 1 : 3, grid: { show: i === 0, stroke: "#8884" },
