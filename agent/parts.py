@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from agent.agent import Agent
     from agent.link import Link
+    from protocols.cbor import Map
 
     Actions = list[tuple[int, str, bytes]]
     Point = tuple[str, str, int, int]
@@ -77,6 +78,14 @@ class Part:
     def values(self, now: int) -> "list[int | None]":
         """Give the value of every point, in their order; None is "not known"."""
         return []
+
+    def order(self, name: str, arguments: "Map", now: int) -> "str | None":
+        """Do what an operator commands, between two ticks and quickly; say what was done.
+
+        None: this part does not know the command. Raises `agent.errors.OrderError` for arguments
+        that cannot be. Names and roles are in `agent.remote.command`.
+        """
+        return None
 
     def status(self, now: int) -> "object":
         """Give what `coldloop status` shows of this part, for `agent.jsontext`."""

@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 from hil.extras import SECTIONS, names
 from hil.faults import EVENTS
 from hil.measures import ALARM_CODES, MEASURES
+from hil.requirements import REQUIREMENTS
 from hil.setting import LIMITS, Setting
 
 if TYPE_CHECKING:
     from hil.scenario import Event, Expectation, Scenario
+
+ASKS = ("confirm", "text")
+REALTIME_S = 120
+"""The longest that a scenario may take that is to be run in real time, seconds."""
 
 Problem = tuple[str, str]
 """Where and what."""
@@ -47,6 +52,14 @@ def _problems(scenario: "Scenario") -> Iterator[Problem]:
     for i, expect in enumerate(scenario.expectations):
         yield from _of_measure(expect, scenario.row, f"expect[{i}]")
         yield from _of_limits(expect, scenario.seconds, f"expect[{i}]")
+        yield from _of_form(expect, scenario.seconds, f"expect[{i}]")
+    for i, prompt in enumerate(scenario.prompts):
+        if not 0 <= prompt.at_s <= scenario.seconds:
+            yield f"prompt[{i}].at_s", f"{prompt.at_s} is outside the scenario"
+        if prompt.ask not in ASKS:
+            yield f"prompt[{i}].ask", f"{prompt.ask!r} is none of {', '.join(ASKS)}"
+    if scenario.realtime and scenario.seconds > REALTIME_S:
+        yield "realtime", f"{scenario.seconds:g} s is too long for real time; {REALTIME_S} at most"
 
 
 def _of_event(event: "Event", scenario: "Scenario", where: str) -> Iterator[Problem]:
@@ -117,3 +130,26 @@ def _of_limits(expect: "Expectation", seconds: float, where: str) -> Iterator[Pr
         yield f"{where}.from_s", "the window is empty or outside the scenario"
     elif int(until) < max(1, expect.from_s):
         yield f"{where}.from_s", "no whole second lies in the window, and samples are taken there"
+
+
+def _of_form(expect: "Expectation", seconds: float, where: str) -> Iterator[Problem]:
+    """The forms exclude each other, and each must leave samples that it can fail on."""
+    forms = {
+        "ever": expect.ever,
+        "never": expect.never,
+        "within_s": expect.within_s is not None,
+        "for_s": expect.for_s is not None,
+    }
+    chosen = [name for name, there in forms.items() if there]
+    if len(chosen) > 1:
+        yield f"{where}.{chosen[1]}", f"not beside {chosen[0]}: one form an expectation"
+    until = seconds if expect.until_s is None else expect.until_s
+    for name in ("within_s", "for_s"):
+        value = getattr(expect, name)
+        if value is not None and not 0 < value <= until - expect.from_s:
+            yield f"{where}.{name}", f"{value:g} is not above 0 and within the window"
+    if expect.marginal is not None and expect.marginal <= 0:
+        yield f"{where}.marginal", f"{expect.marginal:g} is not above 0"
+    if expect.requirement and expect.requirement not in REQUIREMENTS:
+        hint = nearest(expect.requirement, REQUIREMENTS)
+        yield f"{where}.requirement", f"unknown {expect.requirement!r}{hint}"

@@ -72,17 +72,17 @@ class VirtualRun:
         self._status_text = b""
         self.world = World(seed, START_UTC, int(setting.drift_ppm * 1000))
         self.row = Row(self.world, setting)
-        config = self.row.config(
+        self.config = self.row.config(
             f"serial:/virtual/receiver?baud={RECEIVER_BAUD}",
             f"serial:/virtual/bus?baud={BUS_BAUD}&parity=E",
             "tcp:broker.virtual:1883",
             "store:/virtual/state",
         )
-        self._make: Callable[[], Dut] = lambda: make_dut(config, profiles())
+        self._make: Callable[[], Dut] = lambda: make_dut(self.config, profiles())
         self.dut = self._make()
         self.shell = VirtualShell(self.world, self.dut)
         self._join()
-        self._join_parts(config)
+        self._join_parts(self.config)
         self.judge = Judge(scenario)
         schedule(scenario, self.row)
 
