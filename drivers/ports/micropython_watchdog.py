@@ -62,6 +62,6 @@ def open_port(address: "Address", _wake: "Wake") -> WatchdogPort:
             raise failure(address, "this build has no watchdog of a board")
         return WatchdogPort(address, WDT(timeout=TIMEOUT_MS), None)
     try:
-        return WatchdogPort(address, None, open(address.path, "wb", 0))
+        return WatchdogPort(address, None, open(address.path, "r+b", 0))
     except OSError as error:
         raise explain(address, error, _REASONS)
