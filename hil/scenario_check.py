@@ -9,9 +9,11 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from hil.devices.gnss_dialects import DIALECTS
 from hil.extras import SECTIONS, names
 from hil.faults import EVENTS
 from hil.measures import ALARM_CODES, MEASURES
+from hil.receivers import start_us
 from hil.requirements import REQUIREMENTS
 from hil.setting import LIMITS, Setting
 
@@ -44,6 +46,7 @@ def _problems(scenario: "Scenario") -> Iterator[Problem]:
         value = getattr(scenario.row, name)
         if not low <= value <= high:
             yield f"row.{name}", f"{value} is outside {low:g} to {high:g}"
+    yield from _of_receiver(scenario.row)
     for name in names(scenario.row):
         if name not in SECTIONS:
             yield "row.parts", f"unknown {name!r}" + nearest(name, SECTIONS)
@@ -62,11 +65,26 @@ def _problems(scenario: "Scenario") -> Iterator[Problem]:
         yield "realtime", f"{scenario.seconds:g} s is too long for real time; {REALTIME_S} at most"
 
 
+def _of_receiver(row: Setting) -> Iterator[Problem]:
+    name = row.receiver_dialect
+    if name and name not in DIALECTS:
+        known = nearest(name, DIALECTS) or f"; there are {', '.join(DIALECTS)}"
+        yield "row.receiver_dialect", f"unknown {name!r}{known}"
+    if not name and row.receiver_pps:
+        yield "row.receiver_dialect", "needed for pulses"
+    if 0 < row.receiver_baud < 4800:
+        yield "row.receiver_baud", f"{row.receiver_baud} is below 4800"
+    if row.start_utc and start_us(row.start_utc) is None:
+        yield "row.start_utc", f"{row.start_utc!r} is no time such as 2026-12-31T23:50:00Z"
+
+
 def _of_event(event: "Event", scenario: "Scenario", where: str) -> Iterator[Problem]:
     if event.do not in EVENTS:
         yield f"{where}.do", f"unknown {event.do!r}" + nearest(event.do, EVENTS)
         return
     yield from _of_value(event, scenario.row, f"{where}.value")
+    if EVENTS[event.do].needs_dialect and not scenario.row.receiver_dialect:
+        yield f"{where}.do", f'{event.do} needs row.receiver_dialect, such as "casic"'
     if not 0 <= event.at_s <= scenario.seconds:
         yield f"{where}.at_s", f"{event.at_s} is outside the scenario"
     if event.for_s is None:
