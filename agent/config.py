@@ -35,7 +35,7 @@ _STATE_KINDS = ("store",)
 
 
 _ONLY_FOR_LOADING = ("agent.schema", "agent.validate")
-_CHECKED_PARTS = ("safety",)
+_CHECKED_PARTS = ("safety", "throttle")
 
 _HALF = 0.500001
 """Rounds halves away from zero, also when an interpreter reads a decimal an ulp too low."""
@@ -145,11 +145,7 @@ def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
     _check_times(filled["control"], filled["limits"], errors)
     _check_loops(filled, parts, errors)
     _check_telemetry(filled, errors)
-<<<<<<< HEAD
-    _check_parts(parts, errors)
-=======
     _check_parts(filled, parts, errors)
->>>>>>> main
     _check_capacity(filled["control"]["cycle_ms"] * MILLISECOND, parts, errors)
     if errors:
         raise ConfigError("\n".join(errors))
@@ -358,14 +354,6 @@ def _check_telemetry(raw: "dict[str, Any]", errors: "list[str]") -> None:
         errors.append("telemetry.period_ms: %d is no multiple of tick_ms (%d)" % (period, tick))
 
 
-<<<<<<< HEAD
-def _check_parts(parts: _Parts, errors: "list[str]") -> None:
-    """Let each optional part check what a schema cannot say, if its module does."""
-    for section, settings, _ in parts.optional:
-        check = getattr(sys.modules.get("agent.schema_" + section), "check", None)
-        if check is not None:
-            check(settings, parts.devices, errors)
-=======
 def _check_parts(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> None:
     """What the schemas of optional parts cannot say; each beside its schema."""
     profiles = {}
@@ -375,7 +363,6 @@ def _check_parts(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> N
         if section in raw:
             module = __import__("agent.schema_" + section, None, None, ("check",))
             module.check(raw, profiles, errors)
->>>>>>> main
 
 
 def _check_capacity(cycle_us: int, parts: _Parts, errors: "list[str]") -> None:

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.config import DeviceConfig
+    from drivers.profile import Profile
 
 _NAME = "^[a-z0-9][a-z0-9_-]{0,31}$"
 
@@ -199,9 +199,9 @@ THROTTLE: "dict[str, Any]" = _object(
 )
 
 
-def check(raw: "dict[str, Any]", devices: "list[DeviceConfig]", errors: "list[str]") -> None:
-    """Add what is wrong with the section to `errors`."""
-    known = {device.name: device for device in devices}
+def check(whole: "dict[str, Any]", known: "dict[str, Profile]", errors: "list[str]") -> None:
+    """Add what is wrong with the section to `errors`; `known`: profiles by their devices' names."""
+    raw = whole["throttle"]
     names = [load["name"] for load in raw["loads"]]
     for i, load in enumerate(raw["loads"]):
         path = "throttle.loads[%d]" % i
@@ -259,16 +259,15 @@ def _known_class(name: str, raw: "dict[str, Any]") -> bool:
 
 def _point(
     where: "dict[str, Any]",
-    known: "dict[str, DeviceConfig]",
+    known: "dict[str, Profile]",
     path: str,
     errors: "list[str]",
     writable: bool = False,
 ) -> None:
-    device = known.get(where.get("device", ""))
-    if device is None:
+    profile = known.get(where.get("device", ""))
+    if profile is None:
         errors.append("%s.device: no device is named %s" % (path, where.get("device")))
         return
-    profile = device.profile
     if not profile.has(where.get("point", "")):
         errors.append("%s.point: %s has no point %s" % (path, profile.model, where.get("point")))
     elif writable and profile.points[profile.index(where["point"])].limits is None:

@@ -19,6 +19,7 @@ much, that is when a case would pass its limit within `shed_lead_s`, loads are s
 lowest priority first; they come back one by one when the coolant is cold again.
 """
 
+from agent.errors import OrderError
 from agent.jsontext import Object
 from agent.parts import Part
 from agent.readings import Sensor
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from agent.agent import Actions, Agent
     from agent.throttle.loads import Load
+    from protocols.cbor import Map
 
 FREE, DERATED, LIMITED, LOST, SHED = 0, 1, 2, 3, 4
 STATES = ("free", "derated", "limited", "lost", "shed")
@@ -120,6 +122,25 @@ class Throttle(Part):
         count = self.plan.cancel()
         self._save()
         return count
+
+    def order(self, name: str, arguments: "Map", now: int) -> "str | None":
+        """Take the commands `schedule` (at_utc_s, action, value; or cancel: 1) and `shed` (pct: the
+        share of the rated power that may be drawn from now on, 100 for all)."""
+        if name == "shed":
+            fault = self.plan.add(0, "cap_pct", _whole(arguments, "pct"))
+            text = "loads may draw %d %%" % _whole(arguments, "pct")
+        elif name == "schedule" and arguments.get("cancel"):
+            return "%d entries forgotten" % self.cancel()
+        elif name == "schedule":
+            at, value = _whole(arguments, "at_utc_s"), _whole(arguments, "value")
+            action = str(arguments.get("action", ""))
+            fault = self.schedule(at * SECOND, action, value)
+            text = "%s %d at %d" % (action, value, at)
+        else:
+            return None
+        if fault:
+            raise OrderError(fault)
+        return text
 
     # Ports.
 
@@ -466,6 +487,13 @@ class Throttle(Part):
                 ("loads", [_load(load) for load in self.loads]),
             ]
         )
+
+
+def _whole(arguments: "Map", key: str) -> int:
+    value = arguments.get(key)
+    if type(value) is not int:
+        raise OrderError(key + ": a whole number is needed")
+    return value
 
 
 def _load(load: "Load") -> Object:

@@ -3,7 +3,8 @@
 import json
 
 from agent.agent import RECEIVER
-from agent.errors import ConfigError
+from agent.errors import ConfigError, OrderError
+from protocols.cbor import Map
 from protocols.timing import SECOND
 from tests.portable.check import eq, raises
 from tests.portable.rig import CDU, VALVE, epoch
@@ -162,6 +163,22 @@ def test_setpoints_can_be_scheduled():
     eq(rig.part.schedule(START + 25 * SECOND, "dp_milli_kpa", 90_000), "")
     rig.run(10)
     eq((rig.agent.supply.setpoint, rig.agent.pressure.setpoint), (34.5, 90.0))
+
+
+def test_operators_order_caps_now_and_later():
+    rig = timed()
+    part = rig.part
+    eq(part.order("nothing", Map([]), rig.now), None)
+    entry = [("at_utc_s", 1_795_500_025), ("action", "cap_w"), ("value", 20_000)]
+    eq(part.order("schedule", Map(entry), rig.now), "cap_w 20000 at 1795500025")
+    eq(part.order("shed", Map([("pct", 50)]), rig.now), "loads may draw 50 %")
+    rig.run(1)
+    eq((part.cap_pct, part.cap_w), (50, 0))
+    rig.run(10)
+    eq((part.cap_pct, part.cap_w), (50, 20_000))
+    eq(part.order("schedule", Map([("cancel", 1)]), rig.now), "0 entries forgotten")
+    raises(OrderError, part.order, "shed", Map([("pct", 101)]), rig.now)
+    raises(OrderError, part.order, "shed", Map([]), rig.now)
 
 
 def test_without_utc_nothing_scheduled_is_done():
