@@ -125,7 +125,8 @@ class Throttle(Part):
 
     def order(self, name: str, arguments: "Map", now: int) -> "str | None":
         """Take the commands `schedule` (at_utc_s, action, value; or cancel: 1) and `shed` (pct: the
-        share of the rated power that may be drawn from now on, 100 for all)."""
+        share of the rated power that may be drawn from now on, 100 for all).
+        """
         if name == "shed":
             fault = self.plan.add(0, "cap_pct", _whole(arguments, "pct"))
             text = "loads may draw %d %%" % _whole(arguments, "pct")
