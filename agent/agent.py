@@ -22,6 +22,7 @@ from agent.control.pump import Pump
 from agent.control.supply import SupplyLoop
 from agent.control.valve import Valve
 from agent.fieldbus import Fieldbus
+from agent.integrity import alarm_of
 from agent.jsontext import Object, write
 from agent.link import Link
 from agent.parts import build
@@ -85,6 +86,7 @@ class Agent:
         self._last_step: int | None = None
         self._started = 0
         self._next_status = 0
+        self._doubts: list[str] = []
         self.parts = build(self, self._part_ports(config))
         self._open_part_links(config)
 
@@ -173,6 +175,10 @@ class Agent:
         self.ticks.start(now)
         self._started = now
         self._next_status = now
+
+    def port_names(self) -> "list[str]":
+        """Name the ports of this agent by their numbers."""
+        return port_names(self.config)
 
     def adopt(self, config: "Config") -> None:
         """Take over what the loops and limits can take over while they run, without a bump."""
@@ -289,11 +295,20 @@ class Agent:
         if self.ticks.cycle_starts:
             self.fieldbus.begin_cycle(now, self.ticks.period * self.ticks.per_cycle)
             self._stepped = False
+            if self._doubts != self.clock.doubts:
+                self._doubt(now)
         elif not self._stepped:
             self._step_when_ready(now)
         for part in self.parts:
             part.tick(now)
         self._report(now)
+
+    def _doubt(self, now: int) -> None:
+        """Raise an alarm for each check that refused a fix, until the clock is trusted again."""
+        before, self._doubts = self._doubts, list(self.clock.doubts)
+        for check in before + self._doubts:
+            code, text = alarm_of(check)
+            self.alarms.set(code, check in self._doubts, text, now)
 
     def _step_when_ready(self, now: int) -> None:
         half = self.ticks.in_cycle >= self.ticks.per_cycle // 2
@@ -305,8 +320,11 @@ class Agent:
         cycle_us = self.ticks.period * self.ticks.per_cycle
         elapsed = cycle_us if self._last_step is None else min(now - self._last_step, 3 * cycle_us)
         self._last_step = now
-        self.supply.step(now, elapsed / 1_000_000)
-        self.pressure.step(now, elapsed / 1_000_000)
+        dt = elapsed / 1_000_000
+        for part in self.parts:
+            part.prepare(now, dt)
+        self.supply.step(now, dt)
+        self.pressure.step(now, dt)
         self.supervisor.step(now)
 
     def _all_read(self, now: int) -> bool:

@@ -5,7 +5,7 @@ agree with each other, with the site and with the oscillator.
 
 How it works. UTC = monotonic time + offset. Two lines of that offset are learned
 (`agent.oscillator`): a *coarse* one from the arrival of sentences, a *fine* one from pulses, each
-married to the fix that names its second. The first `_AGREEING` fixes that agree set the label once;
+married to the fix that names its second. The first `AGREEING` fixes that agree set the label once;
 from then on the offset is slewed towards the better line by at most 1 % of a period a tick, so that
 no step ever reaches a control loop. Only while the leap seconds are not known, and at a leap
 second, may the label step, by whole seconds: ticks lie at the same places in every second.
@@ -15,24 +15,22 @@ block of samples that leaves its line faster than temperature moves the oscillat
 what the last blocks taught is forgotten, and that source stays refused until it agrees again.
 
 States: free (never set), sync, holdover (nothing believable for `_SILENCE`), untrusted (something
-was refused, and not yet `_AGREEING` good fixes since). The bound is a sum: what a line's samples
+was refused, and not yet `AGREEING` good fixes since). The bound is a sum: what a line's samples
 leave open, what a lie may move before it is seen, what is still to be slewed, what the oscillator
 may have done since the line's last block (`agent.holdover`).
 """
 
 from agent.holdover import Holdover
 from agent.integrity import Place, Verdicts
-from agent.leap import UNCERTAIN_BOUND, Leap, signature, whole_seconds
-from agent.oscillator import Fit, Line, fit, isqrt
-from agent.signals import Signals, Votes
+from agent.leap import UNCERTAIN_BOUND, Leap, whole_seconds
+from agent.oscillator import Fit, Line, isqrt
+from agent.source import AGREEING, Source
 from protocols.timing import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.oscillator import Point
     from drivers.receiver import Fix
 
-_AGREEING = 3
 _SILENCE = 3 * SECOND
 _TOLERANCE = 200 * MILLISECOND
 """Arrival of a sentence wobbles by up to 170 ms on some receivers (gpsd-time-service-howto)."""
@@ -50,130 +48,16 @@ _PPT_PER_PPB = 1_000
 _ROLLED = ("week rollover",)
 
 
-class Source:
-    """One line with the checks of its rate.
-
-    `checks`: pairs (old, new): the last `new` points against a line through the `old` before them
-    (0, 0: the last quarter against all before). `floor_ns`: least of what they may be off. `tail`:
-    a block may be off by so many times the noise. `local`: points of the line in use (0: all).
-    `least`: points before a slope is believed.
-    """
-
-    def __init__(
-        self,
-        line: Line,
-        holdover: Holdover,
-        checks: "tuple[tuple[int, int], ...]",
-        floor_ns: int,
-        tail: int,
-        local: int,
-        least: int,
-    ) -> None:
-        self.line = line
-        self.fit: Fit | None = None
-        self.convicted = False
-        self.limit_ns = 10 * floor_ns
-        self.learned = 0
-        self._agreed = 0
-        self._noise = 0
-        self._reference: int | None = None
-        self._tail = tail
-        self._holdover = holdover
-        self._checks = checks
-        self._floor_ns = floor_ns
-        self._local = local
-        self._least = least
-
-    def add(self, t: int, y_ns: int) -> int:
-        """Take a sample; return 0, or how far off its block is when it is refused (ns)."""
-        block = self.line.add(t, y_ns)
-        return 0 if block is None else self._take(block)
-
-    def _take(self, block: "Point") -> int:
-        line = self.fit
-        if line is not None:
-            off = block[2] - line.edge_at(block[0])
-            if abs(off) > self._block_limit(line, block[0]):
-                self.convicted = True
-                self._agreed = 0
-                return off
-            self._agreed += 1
-            if self.convicted and self._agreed < _AGREEING:
-                return 0  # it may only be crossing the line
-        self.convicted = False
-        if self.line.keep(block) and len(self.line.points) >= self._least:
-            return self._learn()
-        return 0
-
-    def _block_limit(self, line: Fit, t: int) -> int:
-        noise = line.noise * (isqrt(self.line.joined) + 1)
-        skew = line.skew * max(0, t - line.t) // 1_000_000_000
-        if self.convicted:  # who lied must agree without the benefit of the weather
-            return 4 * noise + self._floor_ns + 3 * skew
-        drift = self._holdover.drift_ns(self._reference, max(0, t - self.learned), t)
-        return self._tail * noise + 2 * self._floor_ns + 6 * skew + drift
-
-    def _learn(self) -> int:
-        """Fit anew after a new point; return how far off the newest points are if refused."""
-        limit = 0
-        for old, new in self._checks:
-            off, most = self._departure(old, new or len(self.line.points) // 4)
-            if abs(off) > most:
-                self._forget(old, new or len(self.line.points) // 4)
-                return off
-            limit = max(limit, most)
-        self.limit_ns = limit or self.limit_ns
-        self.fit = now = fit(self.line.points[-self._local :])
-        self._noise = (15 * self._noise + now.noise) // 16 if self._noise else now.noise
-        self.learned = self.line.points[-1][0]
-        self._reference = self._holdover.sensed(self.learned)
-        return 0
-
-    def _forget(self, old: int, new: int) -> None:
-        line = self.line
-        line.drop_last(min(2 * new, len(line.points) - self._least))
-        self.learned = line.points[-1][0]
-        self.convicted = True
-        self._agreed = 0
-        self.fit = fit(line.points[-old:])
-
-    def restart(self) -> None:
-        """Forget the line and what it was convicted of."""
-        self.line.clear()
-        self.fit = None
-        self.convicted = False
-
-    def _departure(self, old: int, new: int) -> "tuple[int, int]":
-        """How far the last `new` points are off the line through those before, and the most."""
-        points = self.line.points
-        n = len(points)
-        if n < max(old + new, 16):
-            return 0, 0
-        before = fit(points[(n - new - old if old else 0) : n - new])
-        after = points[n - new :]
-        t = after[0][0] + sum([p[0] - after[0][0] for p in after]) // new
-        off = after[0][2] + sum([p[2] - after[0][2] for p in after]) // new - before.edge_at(t)
-        # A steady change of frequency leaves the tangent by half of what its end would.
-        drift = self._holdover.drift_ns(self._reference, t - before.t, t) // 2
-        return off, 5 * max(before.noise, self._noise) + self._floor_ns + drift
-
-    def open_ns(self, now: int) -> int:
-        """How far the line may be off at `now`, less what its kind of samples leaves open."""
-        line = self.fit
-        if line is None:
-            return 0
-        skew = 5 * line.skew * max(0, now - line.t) // 1_000_000_000
-        drift = self._holdover.drift_ns(self._reference, max(0, now - self.learned), now)
-        return skew + drift + 2 * self.limit_ns + self._floor_ns
-
-
 class Clock:
     """UTC with a state and a bound.
 
     `drift_ppb`: how far the controller's oscillator may be off; `tempco_ppb`: how much its
     frequency changes with a degree, both parts per billion. `floor_us`: no UTC before it is
-    believed. `last_utc_us`: the last UTC kept from before a restart; with it the leap seconds are
-    taken as known. `site_e7` and `radius_m`: see `agent.integrity.Place`.
+    believed. `leap_known`: the receiver's leap seconds are known to be right. `site_e7` and
+    `radius_m`: see `agent.integrity.Place`.
+
+    `doubts` names the checks that refused something since the clock was last trusted, and
+    `suspect`, set from outside, how many votes make the signals suspect (`agent.watch`).
     """
 
     def __init__(
@@ -181,21 +65,21 @@ class Clock:
         drift_ppb: int,
         tempco_ppb: int = 1_000,
         floor_us: int = 0,
-        last_utc_us: "int | None" = None,
+        leap_known: bool = False,
         site_e7: "tuple[int, int] | None" = None,
         radius_m: int = 100,
     ) -> None:
         self.drift_ppb = drift_ppb
         self.offset: int | None = None
         self.accepted = self.rejected = self.late = self.relabelled = 0
-        self.reason = ""
+        self.pulses = self.married = 0
+        self.doubts: list[str] = []
+        self.suspect = 0
         self.verdicts = Verdicts()
-        self.votes = Votes(self.verdicts)
-        self.signals = Signals(self.votes)
         self.place = Place(site_e7, radius_m)
-        self.leap = Leap(last_utc_us is not None)
+        self.leap = Leap(leap_known)
         self.holdover = Holdover(drift_ppb, tempco_ppb)
-        self._floor_us = max(floor_us, last_utc_us or 0)
+        self.floor_us = floor_us
         coarse = Line(16, 64, 4, 2)
         self.coarse = Source(coarse, self.holdover, ((0, 0),), 2_000_000, 16, 0, 8)
         fine = Line(8, 64, 1, 0)
@@ -205,7 +89,7 @@ class Clock:
         self._level = Fit(0, 0, 0, 0, 0, 0)
         self._target = self._level
         self._source: Source | None = None
-        self._last_good = self._last_bad = self._last_pulse = 0
+        self._last_good = self._last_pulse = 0
         self._good_row = self._late_row = 0
         self._untrusted = False
         self._step_row = 0
@@ -220,10 +104,6 @@ class Clock:
         """Take the temperature near the oscillator, hundredths of a degree Celsius."""
         self.holdover.temperature(centi_c, now)
 
-    def strengths(self, cn0: "list[int]", now: int) -> None:
-        """Take the C/N0 of an epoch's signals, dBHz; two votes against them and no fix counts."""
-        self.signals.epoch(cn0, now)
-
     def forgive(self) -> None:
         """Take back what a source was convicted of, and learn it anew; for a person to ask."""
         for source in (self.coarse, self.fine):
@@ -237,13 +117,13 @@ class Clock:
         utc_us, now = fix.utc_us, fix.mono_us
         if utc_us is None or not (fix.valid or fix.reasons == _ROLLED):
             return False
-        if self.votes.suspect():
-            return self._refuse("signals", now, len(self.votes.raised), "votes against the sky")
-        if utc_us < self._floor_us:
-            return self._refuse("floor", now, utc_us - self._floor_us, "before the floor")
+        if self.suspect:
+            return self.refuse("signals", now, self.suspect, 1)
+        if utc_us < self.floor_us:
+            return self.refuse("floor", now, utc_us - self.floor_us, 0)
         away = self.place.away_m(fix)
         if away > self.place.radius_m:
-            return self._refuse("position", now, away, "metres away from the site")
+            return self.refuse("position", now, away, self.place.radius_m)
         measured = utc_us - now
         if self.offset is None:
             return self._begin(measured, now)
@@ -260,13 +140,15 @@ class Clock:
 
     def pulse(self, now: int) -> None:
         """Take a pulse, the start of some UTC second, whose edge was at `now`."""
+        self.pulses += 1
         line = self.fine.fit
         if line is not None:
             # The nearest second by the fine line: how far is the edge from it?
             utc_ns = (now + self._base) * _NS + line.at(now)
             off = (utc_ns + 500_000_000) % 1_000_000_000 - 500_000_000
-            if abs(off) > 20_000 + self.fine.open_ns(now):
-                self._refuse("pulse", now, off // _NS, "microseconds from the second")
+            most = 20_000 + self.fine.open_ns(now)
+            if abs(off) > most:
+                self.refuse("pulse", now, off // _NS, most // _NS)
                 return
         self._pulse = now
 
@@ -279,8 +161,9 @@ class Clock:
         self.accepted += 1
         self._last_good = now
         self.leap.track(now)
-        if len(start) < _AGREEING:
+        if len(start) < AGREEING:
             return True
+        self.doubts = []
         self._base = start[0][1]
         for t, m in start:
             self.coarse.line.add(t, (m - self._base) * _NS)
@@ -300,13 +183,13 @@ class Clock:
         self.leap.track(now)
         off = self.coarse.add(now, (measured - self._base) * _NS)
         if off:
-            self._refuse("rate", now, off // _NS, "microseconds off the oscillator (sentences)")
+            self.refuse("rate", now, off // _NS, self.coarse.most_ns // _NS)
         self._marry(measured, now)
         self._settle(now)
         self._good_row += 1
-        if self._good_row >= _AGREEING and not (self.coarse.convicted or self.fine.convicted):
+        if self._good_row >= AGREEING and not (self.coarse.convicted or self.fine.convicted):
             self._untrusted = False
-            self.reason = ""
+            self.doubts = []
 
     def _marry(self, measured: int, now: int) -> None:
         """Give the pulse the second that this fix names, if it is of the same second."""
@@ -320,27 +203,26 @@ class Clock:
         if pulse - self._last_pulse > 60 * SECOND and not fine.convicted:
             fine.line.clear()
         self._last_pulse = pulse
+        self.married += 1
         off = fine.add(pulse, (utc_us - pulse - self._base) * _NS)
         if off:
-            self._refuse("rate", now, off // _NS, "microseconds off the oscillator (pulses)")
+            self.refuse("rate", now, off // _NS, self.fine.most_ns // _NS)
 
     def _step(self, off: int, now: int, allowed: int, utc_us: int) -> bool:
         """Judge a fix that is off by more than a sentence's wobble."""
         if -_LATE_MOST < off < 0:
             self.late += 1
             self._late_row += 1
-            if self._late_row < _AGREEING:
+            if self._late_row < AGREEING:
                 return False
         seconds = whole_seconds(off, allowed)
         if 0 < abs(seconds) <= self.leap.most_s(utc_us):
             self._step_row = self._step_row + 1 if seconds == self._step_s else 1
             self._step_s = seconds
-            if self._step_row >= _AGREEING:
+            if self._step_row >= AGREEING:
                 self._relabel(seconds)
                 return True
-        name = signature(off, allowed)
-        text = "microseconds of step" + (" (%s)" % name if name else "")
-        return self._refuse("step", now, off, text)
+        return self.refuse("step", now, off, allowed)
 
     def _relabel(self, seconds: int) -> None:
         """The receiver has learned its leap seconds: move the label by whole seconds."""
@@ -349,13 +231,14 @@ class Clock:
         self.relabelled += 1
         self._step_row = 0
 
-    def _refuse(self, check: str, now: int, figure: int, text: str) -> bool:
+    def refuse(self, check: str, now: int, figure: int, limit: int) -> bool:
+        """Do not believe what `check` (of `agent.integrity.CHECKS`) saw: a figure, its limit."""
         self.rejected += 1
-        self._last_bad = now
         self._untrusted = self.offset is not None
         self._good_row = 0
-        self.reason = check
-        self.verdicts.add(check, now, figure, text)
+        if check not in self.doubts:
+            self.doubts.append(check)
+        self.verdicts.add(check, now, figure, limit)
         return False
 
     # Which line is followed.
@@ -441,9 +324,9 @@ class Clock:
         return "sync" if now - self._last_good <= _SILENCE else "holdover"
 
     def flags(self) -> "list[str]":
-        """What to know beside the state: "leap_uncertain", and the check that refused."""
+        """What to know beside the state: "leap_uncertain", and the checks that refused."""
         flags = ["leap_uncertain"] if self.leap.uncertain else []
-        return flags + [self.reason] if self.reason else flags
+        return flags + self.doubts
 
     def bound_us(self, now: int) -> "int | None":
         """How far UTC may be off at `now`, in microseconds, or None while it is not known."""

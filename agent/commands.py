@@ -37,10 +37,12 @@ def read_config(path: str) -> Config:
 
 def schema_text() -> str:
     """Write the configuration's JSON Schema; docs/config.schema.json is a copy of it."""
+    from agent.parts import PARTS
     from agent.publish import published
-    from agent.schema import SCHEMA
+    from agent.schema import with_parts
 
-    return json.dumps(published(SCHEMA), indent=2) + "\n"
+    whole = with_parts([section for section, _, _, _ in PARTS])
+    return json.dumps(published(whole), indent=2) + "\n"
 
 
 def agent(argv: list[str]) -> int:
@@ -81,6 +83,7 @@ def _run(path: str, store: str) -> int:
     """Run the agent, and again each time it asks for it."""
     from agent.shell import cpython
     from agent.shell.cpython_start import begin
+    from drivers.ports.cpython_clock import use_raw
 
     while True:
         try:
@@ -97,6 +100,8 @@ def _run(path: str, store: str) -> int:
             print(f"coldloop agent: {problem}", file=sys.stderr)
         if problems:
             return 2
+        if any(section == "chrony" for section, _, _ in config.parts):
+            use_raw()  # else the agent would see what it has done to the system's clock
         controller = Agent(config, boot)
         controller.start(cpython.monotonic())
         if cpython.run(controller, console=CONSOLE) != RESTART:

@@ -8,6 +8,8 @@ How it works. The site is fixed. Where it is, the configuration says, or else th
 `_LEARN` fixes. A fix farther away than the radius is not believed, nor its time.
 """
 
+from protocols.timing import SECOND
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.receiver import Fix
@@ -16,40 +18,71 @@ RADIUS_M = 100
 """Twice the 50 m of Spectracom's NetClock manual: an urban roof's multipath stays inside."""
 _LEARN = 30
 _KEPT = 16
+_ROW = 60 * SECOND
 _HUNDREDTHS_MM = 1_113
 """1e-7 degree of latitude is 11.13 mm: 1113 hundredths of a millimetre."""
 _COS_E4 = (10_000, 9_848, 9_397, 8_660, 7_660, 6_428, 5_000, 3_420, 1_736, 0)
 """Cosine of 0, 10, 20 … 90 degrees in 1e-4; between them a straight line is good to 0.4 %."""
 
 
+CHECKS = (
+    ("step", "time_step", "us", "the receiver's time jumped"),
+    ("rate", "time_rate", "us", "the receiver's time runs away from the oscillator"),
+    ("pulse", "time_pulse", "us", "a pulse does not stand at a second"),
+    ("floor", "time_floor", "us", "the receiver's date lies before the last one that was known"),
+    ("witness", "time_witness", "us", "another source of time contradicts the receiver's"),
+    ("position", "gnss_position", "m", "the receiver says that it is somewhere else"),
+    ("signals", "gnss_suspect", "votes", "two or more checks vote against the signals"),
+)
+"""The checks that act on the clock: name, code of the alarm, unit of the figure, what it means."""
+
+
+def alarm_of(check: str) -> "tuple[str, str]":
+    """Name the alarm of a check: its code and what a person reads."""
+    for name, code, _, text in CHECKS:
+        if name == check:
+            return code, text
+    return "time_" + check, ""
+
+
 class Evidence:
-    """What a check saw: its name, when, monotonic microseconds, and the figure behind it."""
+    """What a check saw in a row of epochs, none of them longer than a minute after the one before.
 
-    __slots__ = ("check", "figure", "text", "time")
+    check   its name
+    since, time   when it first and last saw it, monotonic microseconds
+    first, figure   the first and the last figure; `limit` is what the last might have been
+    count   how often
+    """
 
-    def __init__(self, check: str, time: int, figure: int, text: str) -> None:
+    __slots__ = ("check", "count", "figure", "first", "limit", "since", "time")
+
+    def __init__(self, check: str, time: int, figure: int, limit: int) -> None:
         self.check = check
-        self.time = time
-        self.figure = figure
-        self.text = text
+        self.since = self.time = time
+        self.first = self.figure = figure
+        self.limit = limit
+        self.count = 1
 
 
 class Verdicts:
-    """The evidence of what was wrong, newest last; at most 16 are kept, all are counted."""
+    """The evidence of what was wrong, newest last; at most 16 rows are kept, all are counted."""
 
     def __init__(self) -> None:
         self.evidence: list[Evidence] = []
         self.counts: dict[str, int] = {}
 
-    def add(self, check: str, time: int, figure: int, text: str) -> None:
-        """Keep one piece of evidence; of a check that goes on, the first and the last."""
+    def add(self, check: str, time: int, figure: int, limit: int) -> None:
+        """Keep one piece of evidence."""
         self.counts[check] = self.counts.get(check, 0) + 1
         kept = self.evidence
-        item = Evidence(check, time, figure, text)
-        if len(kept) >= 2 and kept[-1].check == check and kept[-2].check == check:
-            kept[-1] = item
-            return
-        kept.append(item)
+        for row in kept:
+            if row.check == check and time - row.time <= _ROW:
+                row.time = time
+                row.figure = figure
+                row.limit = limit
+                row.count += 1
+                return
+        kept.append(Evidence(check, time, figure, limit))
         if len(kept) > _KEPT:
             kept.pop(0)
 

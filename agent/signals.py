@@ -17,6 +17,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.integrity import Verdicts
 
+VOTES = (
+    ("drop", "gnss_drop", "0.01 dB", "all signals have become weaker: jamming"),
+    ("uniform", "gnss_uniform", "%", "all signals are equally strong: spoofing"),
+    ("strong", "gnss_strong", "signals", "signals are stronger than a sky's: spoofing"),
+    ("constellations", "gnss_constellations", "0.01 dB", "satellite systems contradict each other"),
+    ("antenna_open", "gnss_antenna_open", "", "the antenna is not connected"),
+    ("antenna_short", "gnss_antenna_short", "", "the antenna or its cable is short-circuited"),
+    ("jamming", "gnss_jamming", "", "the receiver itself reports jamming"),
+)
+"""The checks that vote: name, code of the alarm, unit of the figure, what it means."""
+
+NOTICES = (
+    ("silent", "gnss_silent", "s", "the receiver says nothing"),
+    ("no_fix", "gnss_no_fix", "s", "the receiver has no fix"),
+    ("line_saturated", "gnss_line_saturated", "permille", "the receiver's line is too slow"),
+    ("desense", "gnss_desense", "0.01 dB", "transmitting weakens the signals"),
+    ("bound", "time_bound", "us", "UTC is not as well known as it must be"),
+    ("store", "time_store", "", "what was kept of the time cannot be read"),
+)
+"""What is wrong, but votes against nobody; as `VOTES`."""
+
 _STRONGEST = 8
 _LEAST = 6
 _SCALE = 256
@@ -44,8 +65,8 @@ class Votes:
         self._down = down
         self._rows: dict[str, int] = {}
 
-    def vote(self, name: str, present: bool, now: int, figure: int, text: str) -> None:
-        """Say whether `name` is present now; `figure` and `text` are kept as evidence."""
+    def vote(self, name: str, present: bool, now: int, figure: int, limit: int) -> None:
+        """Say whether `name` is present now; `figure` and its `limit` are kept as evidence."""
         row = self._rows.get(name, 0)
         raised = name in self.raised
         if present == raised:
@@ -55,7 +76,7 @@ class Votes:
         row += 1
         if present and row >= self._up:
             self.raised.append(name)
-            self._verdicts.add(name, now, figure, text)
+            self._verdicts.add(name, now, figure, limit)
             row = 0
         elif raised and row >= self._down:
             self.raised.remove(name)
@@ -83,9 +104,7 @@ class Signals:
         self._drop(sum(top) * _SCALE // len(top) if top else 0, n, now)
         self._uniform(cn0, n, now)
         strong = len([c for c in top if c > _STRONG_DBHZ])
-        self._votes.vote(
-            "strong", strong >= _STRONG_COUNT, now, strong, "signals above what a sky gives"
-        )
+        self._votes.vote("strong", strong >= _STRONG_COUNT, now, strong, _STRONG_COUNT - 1)
 
     def _drop(self, mean: int, n: int, now: int) -> None:
         if self._seen < _LEARN:
@@ -98,7 +117,7 @@ class Signals:
             return
         fell = max(self._fast - mean, self._slow - mean - (_DROP_SLOW - _DROP_FAST))
         present = fell >= _DROP_FAST or 2 * n * _SCALE < self._count
-        self._votes.vote("drop", present, now, fell * 100 // _SCALE, "hundredths of dB weaker")
+        self._votes.vote("drop", present, now, fell * 100 // _SCALE, _DROP_FAST * 100 // _SCALE)
         if present:
             return  # what is jammed is not what is normal
         self._fast += (mean - self._fast) // 8
@@ -117,6 +136,4 @@ class Signals:
         if len(alike) > _EPOCHS:
             alike.pop(0)
         percent = sum(alike) // _EPOCHS
-        self._votes.vote(
-            "uniform", percent >= _ALIKE_PERCENT, now, percent, "percent of signals alike"
-        )
+        self._votes.vote("uniform", percent >= _ALIKE_PERCENT, now, percent, _ALIKE_PERCENT - 1)

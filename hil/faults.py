@@ -5,6 +5,8 @@ offers.
 """
 
 from hil.faults_bus import BUS_EVENTS
+from hil.faults_plant import PLANT_EVENTS
+from hil.faults_receiver import RECEIVER_EVENTS
 from hil.faults_store import STORE_EVENTS
 from hil.row import Row
 from hil.setting import LIMITS
@@ -63,6 +65,8 @@ EVENTS: dict[str, Word] = {
         lambda row: row.set_link_down(False),
     ),
     **BUS_EVENTS,
+    **PLANT_EVENTS,
+    **RECEIVER_EVENTS,
     **STORE_EVENTS,
 }
 """Every word a scenario's `do` may use."""

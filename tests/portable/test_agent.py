@@ -292,7 +292,8 @@ def test_time_steps_never_move_an_output():
         receive_fixes(rig, 3608, 5, date)
         eq((rig.agent.ticks.missed, outputs(rig), rig.slaves.writes), (0, before, []))
     assert rig.agent.clock.rejected >= 20
-    eq(rig.codes(), [])
+    eq(rig.codes(), ["time_step"])
+    eq(rig.agent.supervisor.state, "normal")
 
 
 def test_ticks_keep_their_period_while_time_is_found_and_lost():

@@ -152,5 +152,4 @@ def known(
     site_e7: "tuple[int, int] | None" = None,
 ) -> Clock:
     """Make a clock whose leap seconds are known."""
-    last = UTC - 86_400 * SECOND
-    return Clock(drift_ppb, tempco_ppb, last_utc_us=last, site_e7=site_e7)
+    return Clock(drift_ppb, tempco_ppb, UTC - 86_400 * SECOND, True, site_e7)

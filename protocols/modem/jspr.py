@@ -1,0 +1,119 @@
+"""JSPR, the language of the Iridium 9704: JSON requests and answers, one a line; messages in parts.
+
+Not the driver (drivers.modems.imt). Source: RockBLOCK-9704 library (src/jspr*.c).
+
+    we:        GET|PUT target {json} CR
+    modem:     200 target {json} CR   (299 unsolicited, 400 to 420 refused, 500 broken)
+    messages   content and 2 b CRC-16 (big-endian), cut into segments of at most 1,446 bytes,
+               each base64 in its own answer to the modem's messageOriginateSegment
+
+Bounded: a line of more than `_LONGEST` bytes is dropped and counted.
+"""
+
+import json
+from binascii import a2b_base64, b2a_base64
+
+from protocols.errors import DecodeError
+from protocols.modem.crc import crc16
+from protocols.modem.strictjson import load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Answer = tuple[int, str, dict[str, Any]]
+
+LARGEST = 100_000
+SEGMENT = 1_446
+UNSOLICITED = 299
+_LONGEST = 4096
+
+SENT, RETRY, REJECTED = "sent", "retry", "rejected"
+FINAL: "dict[str, str]" = {
+    "mo_ack_received": SENT,
+    "mo_ack_received_mt_queued": SENT,
+    "message_discarded_on_overflow": RETRY,
+    "message_expired": RETRY,
+    "message_cancelled": RETRY,
+    "network_error": RETRY,
+    "protocol_error": RETRY,
+    "segment_error": RETRY,
+    "mo_message_timed_out": RETRY,
+    "message_transfer_timed_out": RETRY,
+    "mt_message_timed_out": RETRY,
+    "invalid_topic": REJECTED,
+    "message_too_long": REJECTED,
+    "crc_error": RETRY,
+}
+"""What final_mo_status means; a word that is not here is worth another try."""
+
+
+def request(verb: str, target: str, fields: "list[tuple[str, object]]") -> bytes:
+    """Write a request; `fields` in order, values are numbers, texts, true/false or lists."""
+    inside = ",".join(["%s:%s" % (json.dumps(name), json.dumps(value)) for name, value in fields])
+    return ("%s %s {%s}\r" % (verb, target, inside)).encode()
+
+
+class Reader:
+    """Turns bytes into answers (code, target, object); `bad` counts lines that are none."""
+
+    def __init__(self) -> None:
+        self.bad = 0
+        self._buffer = b""
+
+    def reset(self) -> None:
+        """Forget half a line."""
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> "list[Answer]":
+        """Take bytes; return whole answers."""
+        lines = (self._buffer + data).replace(b"\n", b"\r").split(b"\r")
+        self._buffer = lines[-1]
+        if len(self._buffer) > _LONGEST:
+            self._buffer = b""
+            self.bad += 1
+        answers = []
+        for line in lines[:-1]:
+            answer = _answer(line) if line else None
+            if answer is not None:
+                answers.append(answer)
+            elif line:
+                self.bad += 1
+        return answers
+
+
+def _answer(line: bytes) -> "Answer | None":
+    code, target, text = (line.split(b" ", 2) + [b"", b""])[:3]
+    if len(code) != 3 or not code.isdigit() or not target:
+        return None
+    try:
+        return int(code), target.decode(), load(text.decode())
+    except (DecodeError, ValueError):  # UnicodeError is a ValueError
+        return None
+
+
+def framed(content: bytes) -> bytes:
+    """Give a message with its CRC."""
+    return content + crc16(content).to_bytes(2, "big")
+
+
+def unframed(data: bytes) -> "bytes | None":
+    """Take the CRC off; None when it does not fit."""
+    if len(data) < 2 or crc16(data[:-2]) != int.from_bytes(data[-2:], "big"):
+        return None
+    return data[:-2]
+
+
+def base64(data: bytes) -> str:
+    """Base64 without a line end."""
+    return b2a_base64(data).strip().decode()
+
+
+def unbase64(text: object) -> "bytes | None":
+    """Undo `base64`; None for what is none."""
+    if not isinstance(text, str) or len(text) > 2 * SEGMENT:
+        return None
+    try:
+        return a2b_base64(text)
+    except ValueError:
+        return None

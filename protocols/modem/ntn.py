@@ -1,0 +1,62 @@
+"""AT words of a 3GPP NTN modem (NB-IoT by satellite): registration, NIDD and UDP datagrams.
+
+Not the driver (drivers.modems.ntn). Sources: 3GPP TS 27.007 (+CEREG 10.1.22, +CSQ 8.5, +CSODCP
+10.1.43, +CRTDCP 10.1.44), the command set of pynbntnmodem; UDP as in Quectel's BG95 TCP/IP manual
+(+QIOPEN, +QISENDEX, +QIURC), which other vendors spell differently.
+"""
+
+from binascii import hexlify, unhexlify
+
+LARGEST = 1_200
+REGISTERED = (1, 5)
+"""+CEREG states: at home, roaming."""
+
+
+def registration(line: bytes) -> "int | None":
+    """Read the state of +CEREG, of an answer (n, state, …) or of a code (state, …)."""
+    if not line.startswith(b"+CEREG:"):
+        return None
+    fields = line[7:].split(b",")
+    if len(fields) >= 2 and fields[1].strip().isdigit():
+        return int(fields[1].strip())  # an answer: the mode, then the state
+    state = fields[0].strip()
+    return int(state) if state.isdigit() else None
+
+
+def bars(line: bytes) -> "int | None":
+    """Read +CSQ's rssi, 0 to 31 (99 unknown), as 0 to 5 bars."""
+    if not line.startswith(b"+CSQ:"):
+        return None
+    rssi = line[5:].split(b",")[0].strip()
+    if not rssi.isdigit():
+        return None
+    value = int(rssi)
+    return 0 if value > 31 else min(5, (value + 5) // 6)
+
+
+def nidd(content: bytes, context: int = 1) -> bytes:
+    """Write a datagram without IP (+CSODCP)."""
+    return b'AT+CSODCP=%d,%d,"%s"\r' % (context, len(content), hexlify(content))
+
+
+def udp(content: bytes, socket: int = 0) -> bytes:
+    """Write a datagram over UDP (+QISENDEX)."""
+    return b'AT+QISENDEX=%d,"%s"\r' % (socket, hexlify(content))
+
+
+def received(line: bytes) -> "bytes | None":
+    """Read a datagram of +CRTDCP: cid, length, "hex" or +QIURC: "recv", socket, length, "hex"."""
+    if line.startswith(b"+CRTDCP:"):
+        place = 1
+    elif line.startswith(b'+QIURC: "recv"'):
+        place = 2
+    else:
+        return None
+    fields = line.split(b",")
+    if len(fields) != place + 2 or not fields[place].strip().isdigit():
+        return None
+    try:
+        content = unhexlify(fields[place + 1].strip().strip(b'"'))
+    except ValueError:
+        return None
+    return content if len(content) == int(fields[place].strip()) else None

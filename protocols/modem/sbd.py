@@ -1,0 +1,161 @@
+"""Short-burst data of the Iridium 9602 and 9603: answers, status values, binary transfers, time.
+
+Not the driver (drivers.modems.sbd). Sources: Iridium 9601/9602 AT command reference, pyiridium9602,
+SparkFun's IridiumSBD library.
+
+    +SBDIX: MO status, MOMSN, MT status, MTMSN, MT length, MT queued
+    binary to the modem:    content, 2 b: sum16           (after READY)
+    binary from the modem:  2 b: length, content, 2 b: sum16
+    -MSSTM: 8 hexadecimal digits: ticks of 90 ms since 2014-05-11T14:23:55Z, modulo 2**32
+
+The count of -MSSTM wrapped in August 2026, 12.2 years after its epoch: the turn that is nearest to
+a UTC that is roughly known is meant.
+"""
+
+from protocols.modem.crc import sum16
+
+LARGEST_MO, LARGEST_MT = 340, 270
+RING = b"SBDRING"
+SENT, RETRY, WAIT, REJECTED, BLOCKED = "sent", "retry", "wait", "rejected", "blocked"
+"""What a MO status means: the gateway has it; try again soon; in minutes; this message cannot be
+sent; nothing can be sent until somebody acts (in an hour)."""
+
+_STATUS: "dict[int, tuple[str, str]]" = {
+    10: (RETRY, "the gateway did not answer in time"),
+    11: (WAIT, "the gateway's queue is full"),
+    12: (REJECTED, "too many segments"),
+    13: (RETRY, "the session did not complete"),
+    14: (REJECTED, "bad segment size"),
+    15: (BLOCKED, "the gateway denies access"),
+    16: (BLOCKED, "the modem is locked"),
+    17: (RETRY, "the gateway did not answer"),
+    18: (RETRY, "the radio link dropped"),
+    19: (RETRY, "the link failed"),
+    32: (RETRY, "no network service"),
+    33: (BLOCKED, "antenna fault"),
+    34: (WAIT, "the radio is off"),
+    35: (WAIT, "the modem is busy"),
+    36: (WAIT, "three minutes must pass"),
+    37: (BLOCKED, "the service is disabled"),
+    38: (WAIT, "traffic management"),
+    64: (BLOCKED, "band violation"),
+    65: (WAIT, "the oscillator is not locked"),
+}
+NEVER_ON_AIR = (15, 16, 32, 33, 34, 35, 36, 37, 38, 64, 65)
+"""Statuses of sessions that sent nothing: not paid."""
+
+_EPOCH_US = 1_399_818_235_000_000
+_TICK_US = 90_000
+_TURN_US = (1 << 32) * _TICK_US
+
+
+def status(value: int) -> "tuple[str, str]":
+    """Say what a MO status means: one of the five words, and why."""
+    if 0 <= value <= 4:
+        return SENT, "sent"
+    return _STATUS.get(value, (RETRY, "status %d" % value))
+
+
+def numbers(line: bytes, name: bytes, count: int) -> "list[int] | None":
+    """Read `name: a, b, …` with exactly `count` decimal numbers; None for anything else."""
+    if not line.startswith(name):
+        return None
+    fields = line[len(name) :].split(b",")
+    if len(fields) != count:
+        return None
+    values = []
+    for field in fields:
+        digits = field.strip()
+        if not digits or not digits.isdigit() or len(digits) > 6:
+            return None
+        values.append(int(digits))
+    return values
+
+
+def session(line: bytes) -> "list[int] | None":
+    """Read +SBDIX's six numbers."""
+    return numbers(line, b"+SBDIX:", 6)
+
+
+def signal(line: bytes) -> "int | None":
+    """Read the bars, 0 to 5, of +CSQ, +CSQF or a +CIEV:0 code."""
+    for name, count in ((b"+CSQ:", 1), (b"+CSQF:", 1), (b"+CIEV:", 2)):
+        values = numbers(line, name, count)
+        if values is not None and (count == 1 or values[0] == 0):
+            return values[-1] if values[-1] <= 5 else None
+    return None
+
+
+def service(line: bytes) -> "int | None":
+    """Read whether there is service, 0 or 1, of a +CIEV:1 code."""
+    values = numbers(line, b"+CIEV:", 2)
+    return values[1] if values is not None and values[0] == 1 and values[1] <= 1 else None
+
+
+def transfer(content: bytes) -> bytes:
+    """Give what follows READY."""
+    return content + sum16(content).to_bytes(2, "big")
+
+
+def received(buffer: bytes) -> "tuple[bytes | None, bytes] | None":
+    """Find the binary message at the start of `buffer`, though a ring may stand anywhere in it.
+
+    None: more is needed. (content or None when there is none, what is left). A content that holds a
+    ring's text itself, with a ring inside, cannot be told from its twin: the sum is the same. What
+    must not be mistaken needs a proof of its own (`protocols.datagram`).
+    """
+    start = 0
+    while start < len(buffer) and buffer[start] > 1:  # an echo, a line end, a ring, an ERROR
+        start += 1
+    before = buffer[:start]
+    if b"ERROR" in before:
+        return None, before
+    body = buffer[start:]
+    whole = _whole(body)
+    if whole is not None:
+        return whole[0], _rings(before) + whole[1]
+    at = body.find(RING)
+    while at >= 0:
+        for cut in (b"\r\n" + RING + b"\r\n", RING + b"\r\n"):
+            first = at + len(RING) + 2 - len(cut)
+            if first >= 0 and body[first : first + len(cut)] == cut:
+                whole = _whole(body[:first] + body[first + len(cut) :])
+                if whole is not None:
+                    return whole[0], RING + b"\r\n" + whole[1]
+        at = body.find(RING, at + 1)
+    return None
+
+
+def _rings(before: bytes) -> bytes:
+    return (RING + b"\r\n") * before.count(RING)
+
+
+def _whole(body: bytes) -> "tuple[bytes, bytes] | None":
+    if len(body) < 4:
+        return None
+    length = int.from_bytes(body[:2], "big")
+    end = 2 + length
+    if length > LARGEST_MT or len(body) < end + 2:
+        return None
+    content = body[2:end]
+    if sum16(content) != int.from_bytes(body[end : end + 2], "big"):
+        return None
+    rest = body[end + 2 :]
+    if rest and rest[:1] not in (b"\r", b"\n", b"S"):
+        return None  # a sum of 16 bits may fit by chance where a ring stands inside
+    return content, rest
+
+
+def system_time(line: bytes, near_us: int) -> "int | None":
+    """Read -MSSTM as UTC microseconds, in the turn that is nearest to `near_us`; None if none."""
+    if not line.startswith(b"-MSSTM:"):
+        return None
+    digits = line[7:].strip()
+    if len(digits) != 8:
+        return None  # "no network service"
+    try:
+        ticks = int(digits, 16)
+    except ValueError:
+        return None
+    utc = _EPOCH_US + ticks * _TICK_US
+    return utc + (near_us - utc + _TURN_US // 2) // _TURN_US * _TURN_US

@@ -1,0 +1,80 @@
+"""A whole constellation in seven numbers: evenly spread circular orbits (a Walker pattern).
+
+Not SGP4: circular orbits whose node and phase drift by the secular effect of the Earth's
+flattening (J2). 66 element sets take 20 KiB of a board's heap and must be refreshed over the link
+they are meant for; seven numbers place each satellite of a kept constellation within a degree, and
+what is left is corrected by what is heard. A "star" (polar) pattern spreads its planes over
+half a turn, a "delta" pattern over a whole one.
+
+    w(u) = u0 + 2 pi k / per_plane + 2 pi phasing plane / total + (n + du) t
+    n = sqrt(mu / a^3);  dnode = -3/2 n J2 (R/a)^2 cos i;
+    du = 3/2 n J2 (R/a)^2 (4 cos^2 i - 1)        (circular orbit: perigee and anomaly together)
+
+Source: Vallado, Fundamentals of Astrodynamics, "secular effects of J2".
+"""
+
+from math import cos, pi, sqrt
+
+from protocols.orbit.sgp4 import EARTH_KM, turned
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from protocols.orbit.sgp4 import Vector
+
+_MU = 398600.8  # km3/s2, WGS 72
+_J2 = 0.001082616
+_RAD = pi / 180.0
+
+
+class Walker:
+    """`planes` x `per_plane` satellites; `spread_deg` 180 for a star, 360 for a delta pattern.
+
+    `first`: node and phase of the first satellite in degrees (the node from the vernal equinox),
+    and the UTC microseconds at which it stood there. `phasing_half` is how far a plane is ahead
+    of the one before, in half slots of the whole pattern (twice Walker's F).
+    """
+
+    def __init__(
+        self,
+        planes: int,
+        per_plane: int,
+        altitude_km: int,
+        inclination_deg: float,
+        *,
+        spread_deg: int = 180,
+        phasing_half: int = 0,
+        first: "tuple[float, float, int]" = (0.0, 0.0, 0),
+    ) -> None:
+        self.count = planes * per_plane
+        self.epoch_us = first[2]
+        self._per_plane = per_plane
+        self._a = EARTH_KM + altitude_km
+        self._inc = inclination_deg * _RAD
+        n = sqrt(_MU / self._a) / self._a
+        k = 1.5 * n * _J2 * (EARTH_KM / self._a) ** 2
+        cosi = cos(self._inc)
+        self.rate = n
+        self._drift = -k * cosi
+        self._turn = n + k * (4.0 * cosi * cosi - 1.0)
+        self._node = first[0] * _RAD
+        self._phase = first[1] * _RAD
+        self._plane_step = spread_deg * _RAD / planes
+        self._phase_step = 2.0 * pi / per_plane
+        self._shift = pi * phasing_half / self.count
+        self._period_us = int(2.0 * pi / self._turn * 1e6)
+
+    @property
+    def radius_km(self) -> float:
+        """The orbits' radius."""
+        return self._a
+
+    def at(self, index: int, utc_us: int) -> "Vector":
+        """Give the position of satellite `index` at `utc_us`, TEME km."""
+        plane, place = divmod(index, self._per_plane)
+        since = utc_us - self.epoch_us
+        u = self._phase + place * self._phase_step + plane * self._shift
+        # whole turns are taken off in integers, so that a 32-bit float keeps its digits
+        u += self._turn * ((since % self._period_us) / 1e6)
+        u += (self._turn * self._period_us / 1e6 - 2.0 * pi) * (since // self._period_us)
+        node = self._node + plane * self._plane_step + self._drift * (since / 1e6)
+        return turned(self._a, u, node, self._inc)
