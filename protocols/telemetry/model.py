@@ -45,14 +45,21 @@ def octave_of(spread: int) -> int:
     return octave
 
 
+def _octave(spread: int) -> "tuple[int, int, int, int, int]":
+    """Give the octave's bounds, its contexts, the shift of what is sent, and half of that."""
+    octave = octave_of(spread)
+    down = max(octave - _UNSHIFTED, 0)
+    low = (8 << octave) if octave else 0
+    return low, 16 << octave, min(octave, 7) * PER_OCTAVE, down, (1 << down) >> 1
+
+
 def decide(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, for its speed
     values: "Iterable[int]", start: int, push: "Push"
 ) -> None:
     """Push the decisions for `values`, which follow the value `start`."""
     level, gain, spread, past = start << 8, GAIN, SPREAD, 0
     shift, count, grow, low_bits = 1, 0, 3, 0
-    octave = octave_of(spread)
-    low, high, down, half, base = 8 << octave, 16 << octave, 0, 0, octave * PER_OCTAVE
+    low, high, base, down, half = _octave(spread)
     for value in values:
         aim = level + 128
         at = base + ((aim & 255) >> 5) << 1
@@ -104,11 +111,7 @@ def decide(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, for its sp
             shift += 1
             grow += count + 1
         if spread >= high or spread < low:
-            octave = octave_of(spread)
-            low, high = (8 << octave) if octave else 0, 16 << octave
-            base = (octave if octave < 7 else 7) * PER_OCTAVE
-            down = octave - _UNSHIFTED if octave > _UNSHIFTED else 0
-            half = (1 << down) >> 1
+            low, high, base, down, half = _octave(spread)
 
 
 def _push_far(off: int, more: int, push: "Push") -> None:
