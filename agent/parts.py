@@ -82,6 +82,8 @@ class Part:
 
 PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("remote", "agent.remote.desk", "Desk", ("store",)),
+    ("clock", "agent.keeping", "Keeping", ("store",)),
+    ("integrity", "agent.watch", "Watch", ()),
     ("pps", "agent.pulses", "Pulses", ("pps",)),
     ("chrony", "agent.refclock", "RefClock", ("chrony",)),
 )
