@@ -13,6 +13,7 @@ from hil.setting import Setting
 
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "throttle": lambda _: {},  # written by `hil.loadbank`, which has the loads
+    "integrity": lambda _: {},
 }
 """Name of the section of the configuration, and how it is written for a row."""
 
