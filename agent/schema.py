@@ -6,6 +6,7 @@ has a range; no key is allowed that is not listed here.
 """
 
 from agent.schema_remote import REMOTE
+from agent.schema_safety import SAFETY
 from agent.schema_time import CHRONY, PPS
 
 TYPE_CHECKING = False
@@ -165,6 +166,7 @@ SCHEMA: "dict[str, Any]" = _object(
             },
         ),
         "remote": REMOTE,
+        "safety": SAFETY,
         "pps": PPS,
         "chrony": CHRONY,
         "limits": _object(
