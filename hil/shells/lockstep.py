@@ -33,6 +33,7 @@ class LockStep:
         self,
         config: dict[str, Any],
         profiles: dict[str, dict[str, Any]],
+        records: dict[str, bytes] | None = None,
         *,
         path: Path = ROOT,
         heap: str = HEAP,
@@ -57,7 +58,8 @@ class LockStep:
         self._cores = share_a_core(self._process.pid)
         used = {device.get("profile") for device in config.get("devices", [])}
         maps = {name: json.dumps(raw) if name in used else "" for name, raw in profiles.items()}
-        setting = json.dumps({"config": config, "profiles": maps}).encode()
+        kept = {key: data.hex() for key, data in (records or {}).items()}
+        setting = json.dumps({"config": config, "profiles": maps, "records": kept}).encode()
         self._send(wire.START, 0, 0, setting)
         self._receive()
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Actions, Agent
+    from agent.config import Config
+    from agent.remote.boot import Boot
 
 HEAD = ">BBqI"
 HEAD_SIZE = 14
@@ -104,13 +106,40 @@ class Child:
 def _agent(setting: "dict[str, Any]") -> "Agent":
     """Build the agent; its code is loaded when that of the checks is gone, so there is room."""
     texts = setting.pop("profiles")
-    config = load(setting["config"], Maps(list(texts), lambda name: json.loads(texts[name])))
-    texts.clear()
+    maps = Maps(list(texts), lambda name: json.loads(texts[name]))
+    boot = None
+    if "remote" in setting["config"]:
+        config, boot = _chosen(setting["config"], setting["records"], maps)
+    else:
+        config = load(setting["config"], maps)
+    setting.clear()
     forget_checks()
     gc.collect()
     from agent.agent import Agent  # noqa: PLC0415
 
-    return Agent(config)
+    agent = Agent(config, boot)
+    if boot is None:
+        texts.clear()
+    return agent
+
+
+def _chosen(
+    raw: "dict[str, Any]", records: "dict[str, str]", maps: Maps
+) -> "tuple[Config, Boot]":
+    """Start from what the store kept; a changed configuration is checked as a shell does it."""
+    from agent.remote.boot import start  # noqa: PLC0415 - only a unit that takes changes has it
+
+    def read(key: str) -> "bytes | None":
+        return bytes.fromhex(records[key]) if key in records else None
+
+    def check(changed: "dict[str, Any]") -> "Config":
+        try:
+            return load(changed, maps)
+        finally:
+            forget_checks()
+            gc.collect()
+
+    return start(raw, read, check)
 
 
 def turn(agent: "Agent", message: "tuple[int, int, int, bytes]") -> None:
