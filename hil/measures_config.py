@@ -4,12 +4,17 @@ from hil.measure import Measure, Status
 from hil.row import Row
 
 
-def _told(name: str) -> "Measure":
-    return Measure("", f"changes from afar: {name}", lambda _, s, __: float(s["remote"][name]))
+def _told(name: str) -> Measure:
+    def read(_: Row, status: Status, __: str) -> float | None:
+        said = status.get("remote")
+        return None if said is None else float(said[name])
+
+    return Measure("", f"changes from afar: {name}", read)
 
 
-def _on_trial(_: Row, status: Status, __: str) -> float:
-    return float(status["remote"]["trial"] is not None)
+def _on_trial(_: Row, status: Status, __: str) -> float | None:
+    said = status.get("remote")
+    return None if said is None else float(said["trial"] is not None)
 
 
 CONFIG_MEASURES: dict[str, Measure] = {

@@ -18,6 +18,8 @@ from hil.shells import lockstep_child as wire
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
+ROOMY = "512wK"
+"""For code that is compiled while a unit that takes changes runs; a board has it compiled."""
 _START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
 """Collecting every 32 KiB from the first import on keeps the live objects together."""
 _HEAD = struct.Struct(wire.HEAD).pack
@@ -36,11 +38,13 @@ class LockStep:
         records: dict[str, bytes] | None = None,
         *,
         path: Path = ROOT,
-        heap: str = HEAP,
+        heap: str | None = None,
         watch_memory: bool = False,
         interpreter: str = "micropython",
     ) -> None:
         start = _START + f"lockstep_child.Child().run({watch_memory})"
+        if heap is None:
+            heap = ROOMY if path == ROOT and "remote" in config else HEAP
         command = [interpreter, "-X", f"heapsize={heap}", "-c", start]
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
         try:

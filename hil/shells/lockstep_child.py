@@ -106,40 +106,38 @@ class Child:
 def _agent(setting: "dict[str, Any]") -> "Agent":
     """Build the agent; its code is loaded when that of the checks is gone, so there is room."""
     texts = setting.pop("profiles")
-    maps = Maps(list(texts), lambda name: json.loads(texts[name]))
-    boot = None
+    names = list(texts)
     if "remote" in setting["config"]:
-        config, boot = _chosen(setting["config"], setting["records"], maps)
+        texts.clear()
+        config, boot = _chosen(setting["config"], setting["records"], Maps(names, _in_flash))
     else:
-        config = load(setting["config"], maps)
+        config, boot = load(setting["config"], Maps(names, lambda n: json.loads(texts[n]))), None
+    texts.clear()
     setting.clear()
     forget_checks()
     gc.collect()
     from agent.agent import Agent  # noqa: PLC0415
 
-    agent = Agent(config, boot)
-    if boot is None:
-        texts.clear()
-    return agent
+    return Agent(config, boot)
 
 
-def _chosen(
-    raw: "dict[str, Any]", records: "dict[str, str]", maps: Maps
-) -> "tuple[Config, Boot]":
+def _in_flash(name: str) -> "dict[str, Any]":
+    """Read a register map where a board has it: a changed configuration is checked with it."""
+    with open("drivers/profiles/%s.json" % name) as file:
+        found: dict[str, Any] = json.load(file)
+        return found
+
+
+def _chosen(raw: "dict[str, Any]", records: "dict[str, str]", maps: Maps) -> "tuple[Config, Boot]":
     """Start from what the store kept; a changed configuration is checked as a shell does it."""
     from agent.remote.boot import start  # noqa: PLC0415 - only a unit that takes changes has it
 
     def read(key: str) -> "bytes | None":
         return bytes.fromhex(records[key]) if key in records else None
 
-    def check(changed: "dict[str, Any]") -> "Config":
-        try:
-            return load(changed, maps)
-        finally:
-            forget_checks()
-            gc.collect()
-
-    return start(raw, read, check)
+    config, boot = start(raw, read, lambda changed: load(changed, maps))
+    boot.roomy = False
+    return config, boot
 
 
 def turn(agent: "Agent", message: "tuple[int, int, int, bytes]") -> None:
