@@ -35,7 +35,7 @@ _STATE_KINDS = ("store",)
 
 
 _ONLY_FOR_LOADING = ("agent.schema", "agent.validate")
-_CHECKED_PARTS = ("safety",)
+_CHECKED_PARTS = ("safety", "throttle")
 
 _HALF = 0.500001
 """Rounds halves away from zero, also when an interpreter reads a decimal an ulp too low."""
@@ -144,6 +144,7 @@ def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
     _take_devices(filled, profiles, parts, errors)
     _check_times(filled["control"], filled["limits"], errors)
     _check_loops(filled, parts, errors)
+    _check_temperatures(filled, parts, errors)
     _check_telemetry(filled, errors)
     _check_parts(filled, parts, errors)
     _check_capacity(filled["control"]["cycle_ms"] * MILLISECOND, parts, errors)
@@ -164,9 +165,11 @@ def forget_checks() -> None:
 
 def _filled(raw: "Any", errors: "list[str]") -> "dict[str, Any]":
     """Give the text with its defaults; imported here, so that `forget_checks` can drop the code."""
-    from agent.schema import SCHEMA  # noqa: PLC0415
+    from agent.schema import SCHEMA, with_parts  # noqa: PLC0415
     from agent.validate import validate  # noqa: PLC0415
 
+    if type(raw) is dict:
+        with_parts(list(raw))
     filled: dict[str, Any] = validate(raw, SCHEMA, "", errors)
     if errors:
         raise ConfigError("\n".join(errors))
@@ -316,6 +319,17 @@ def _check_loops(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> N
     check_outputs(devices.get(supply["valve"]), "valve", supply, "control.supply", errors)
     for pump in dp["pumps"]:
         check_outputs(devices.get(pump), "pump", dp, "control.dp", errors)
+
+
+def _check_temperatures(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> None:
+    """Look for the temperatures that the sections about time name; most units have none."""
+    if "clock" in raw or "integrity" in raw:
+        from agent.schema_time import check_sources  # noqa: PLC0415 - dropped after loading
+
+        devices: dict[str, Profile | None] = {d["name"]: None for d in raw["devices"]}
+        for device in parts.devices:
+            devices[device.name] = device.profile
+        check_sources(raw, devices, errors)
 
 
 def check_outputs(

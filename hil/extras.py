@@ -14,6 +14,7 @@ from hil.setting import Setting
 
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "remote": operators.section,
+    "integrity": lambda _: {},
 }
 """Name of the section of the configuration, and how it is written for a row."""
 

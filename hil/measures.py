@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from agent.integrity import CHECKS
 from agent.safety import CAUSES
-from agent.signals import NOTICES, VOTES
+from agent.votes import NOTICES, VOTES
 from hil.measure import Measure, Status
 from hil.measures_config import CONFIG_MEASURES
 from hil.row import Row
