@@ -35,6 +35,8 @@ def work(fake, wished, most_s=600, baud=9600):
             setup.epoch(epoch, now)
         if now >= setup.deadline():
             setup.wake(now)
+    for op, data in setup.outbox():
+        line_baud = int(data[5:]) if op == "set" else line_baud
     return [(o.name, o.verdict, o.seen) for o in setup.outcomes], setup, line_baud
 
 
