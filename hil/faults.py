@@ -5,6 +5,7 @@ offers.
 """
 
 from hil.faults_bus import BUS_EVENTS
+from hil.faults_config import CONFIG_EVENTS
 from hil.faults_load import LOAD_EVENTS
 from hil.faults_plant import PLANT_EVENTS
 from hil.faults_receiver import RECEIVER_EVENTS
@@ -67,6 +68,7 @@ EVENTS: dict[str, Word] = {
     ),
     **BUS_EVENTS,
     **LOAD_EVENTS,
+    **CONFIG_EVENTS,
     **PLANT_EVENTS,
     **RECEIVER_EVENTS,
     **STORE_EVENTS,

@@ -11,6 +11,7 @@ from agent.integrity import CHECKS
 from agent.safety import CAUSES
 from agent.votes import NOTICES, VOTES
 from hil.measure import Measure, Status
+from hil.measures_config import CONFIG_MEASURES
 from hil.measures_load import LOAD_ALARMS, LOAD_MEASURES
 from hil.row import Row
 
@@ -89,6 +90,7 @@ MEASURES: dict[str, Measure] = {
     "rows_waiting": Measure(
         "", "telemetry rows waiting", lambda _, s, __: s["telemetry"]["queued"]
     ),
+    **CONFIG_MEASURES,
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
     **LOAD_MEASURES,
 }
