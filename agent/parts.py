@@ -93,6 +93,7 @@ class Part:
 
 
 PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
+    ("log", "agent.log.log", "Log", ("store",)),
     ("remote", "agent.remote.desk", "Desk", ("store",)),
     ("throttle", "agent.throttle.part", "Throttle", ("store",)),
     ("safety", "agent.interlock", "Interlock", ("watchdog",)),

@@ -6,6 +6,7 @@ has a range; no key is allowed that is not listed here.
 """
 
 from agent.parts import PARTS
+from agent.schema_log import LOG
 from agent.schema_remote import REMOTE
 from agent.schema_safety import SAFETY
 from agent.schema_time import CHRONY, PPS
@@ -166,6 +167,7 @@ SCHEMA: "dict[str, Any]" = _object(
                 "dp": PRESSURE,
             },
         ),
+        "log": LOG,
         "remote": REMOTE,
         "safety": SAFETY,
         "pps": PPS,
