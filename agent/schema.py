@@ -9,7 +9,7 @@ from agent.parts import PARTS
 from agent.schema_log import LOG
 from agent.schema_remote import REMOTE
 from agent.schema_safety import SAFETY
-from agent.schema_time import CHRONY, PPS
+from agent.schema_time import CHRONY, CLOCK, INTEGRITY, PPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,6 +169,8 @@ SCHEMA: "dict[str, Any]" = _object(
         ),
         "log": LOG,
         "remote": REMOTE,
+        "clock": CLOCK,
+        "integrity": INTEGRITY,
         "safety": SAFETY,
         "pps": PPS,
         "chrony": CHRONY,
