@@ -46,7 +46,10 @@ class Part:
         """Take bytes from the part's port; `now` is when the last of them arrived."""
 
     def event(self, kind: str, now: int) -> None:
-        """Take `opened`, `closed`, `failed` or `drained` from the part's port."""
+        """Take `opened`, `closed`, `failed` or `drained` from the part's port.
+
+        A store says `full` before `failed` when it has no room.
+        """
 
     def link_receive(self, index: int, data: bytes, now: int) -> None:
         """Take bytes from the port of `links[index]`."""

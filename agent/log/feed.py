@@ -33,9 +33,7 @@ def schema_of(fieldbus: "Fieldbus") -> Schema:
     return Schema(entries)
 
 
-def row_of(
-    fieldbus: "Fieldbus", utc: "int | None", clock: str, state: str, oldest: int
-) -> "Row":
+def row_of(fieldbus: "Fieldbus", utc: "int | None", clock: str, state: str, oldest: int) -> "Row":
     """Take a row: what is good and was read since `oldest`."""
     row: Row = [
         None if utc is None else utc // MILLISECOND,

@@ -37,7 +37,7 @@ _CLOSED, _LISTING, _LOOKING, _READY = 0, 1, 2, 3
 
 
 class Keeper:
-    """The records of one unit on one store. `where` is "SITE/UNIT"; `settings` the section `log`."""
+    """The records of one unit on one store; `where` is "SITE/UNIT", `settings` section `log`."""
 
     def __init__(self, where: str, settings: "dict[str, Any]") -> None:
         self.where = where
@@ -57,8 +57,8 @@ class Keeper:
         self.torn = 0
         self.now = 0
         self._limit: int = settings["bytes"]
-        self._room: int = settings["bytes"]
-        self._segment: int = settings["segment_bytes"]
+        # One segment of each class cannot be given up: they must be a part of the whole.
+        self._segment: int = min(settings["segment_bytes"], settings["bytes"] // 8)
         self._fresh: list[tuple[int, int, bytes, int]] = []
         self._fresh_size = 0
         self._batch: list[Written] = []
@@ -85,7 +85,9 @@ class Keeper:
 
     # Records in.
 
-    def put(self, group: int, kind: int, payload: bytes, now: int, since: "int | None" = None) -> None:
+    def put(
+        self, group: int, kind: int, payload: bytes, now: int, since: "int | None" = None
+    ) -> None:
         """Log a record of a class; `since`: when the oldest of what it tells of was taken."""
         self.now = now
         if len(payload) > LONGEST:
@@ -160,7 +162,9 @@ class Keeper:
         elif kind == "drained":
             op, self._op = self._op, ""
             if op == "write":
-                self._written(now)
+                self._written()
+                self.pump(now)
+                self._call(now)
         elif kind == "opened":
             self._open = True
             self._op = ""
@@ -197,6 +201,7 @@ class Keeper:
             self.shelves[group].count_damage(first, scan.damaged - (scan.tail > 0))
             self._loaded = (group, first, scan.records)
             self._wanted = None
+            self._call(now)
         else:
             self._head(group, first, scan, bool(found))
 
@@ -212,7 +217,9 @@ class Keeper:
         self._heads = []
         for shelf in self.shelves:
             mine = (self.life, shelf.group)
-            shelf.firsts = sorted([first for life, group, first in segments if (life, group) == mine])
+            shelf.firsts = sorted(
+                [first for life, group, first in segments if (life, group) == mine]
+            )
             shelf.sizes = [self._segment] * len(shelf.firsts)
             shelf.resume(1)
             if shelf.firsts:
@@ -235,7 +242,7 @@ class Keeper:
         shelf.resume(last + 1)
         self._append[group] = False
 
-    def _written(self, now: int) -> None:
+    def _written(self) -> None:
         """Count a batch as durable."""
         group = self._batch[0][0]
         shelf = self.shelves[group]
@@ -257,16 +264,16 @@ class Keeper:
     def _size(self, batch: "list[Written]") -> int:
         return sum([len(record.payload) + segment.HEAD + 9 for _, record, _ in batch])
 
-    def bytes(self) -> int:
+    def size(self) -> int:
         """Give how much flash the log takes."""
-        return sum([shelf.bytes() for shelf in self.shelves])
+        return sum([shelf.size() for shelf in self.shelves])
 
     def _ask(self, name: str, op: str, data: bytes) -> None:
         self._op = name
         self._out.append((op, data))
 
     def pump(self, now: int) -> None:
-        """Ask the store for the next thing, if it is free; tell the listeners when it rests."""
+        """Ask the store for the next thing, if it is free."""
         if not self._open or self._op:
             return
         if self._phase != _READY:
@@ -285,9 +292,6 @@ class Keeper:
         elif self._schema_due:
             self._ask("logged", "write", SCHEMA_KEY.encode() + b"\0" + self._schema_due)
             self._schema_due = b""
-        else:
-            return
-        self._call(now)
 
     def _call(self, now: int) -> None:
         for listener in self.listeners:
@@ -324,17 +328,16 @@ class Keeper:
             while first:
                 self._deletes.append(segment.name(self.life, shelf.group, first))
                 first = shelf.done()
-        if 2 * self.bytes() <= self._room:
-            self._room = self._limit  # a disk that was full may have room again
 
-    def _make_room(self, need: int) -> None:
-        """Give up the oldest segments of the lowest classes until `need` bytes have room."""
+    def _make_room(self, most: int, least_class: int) -> bool:
+        """Give up the oldest segments of the lowest classes until the log has `most` bytes."""
         for group in (BULK, EVENT, LIVE, ALARM):
-            while self.bytes() + need > self._room:
+            while group >= least_class and self.size() > most:
                 first = self.shelves[group].evict()
                 if not first:
                     break
                 self._deletes.append(segment.name(self.life, group, first))
+        return self.size() <= most
 
     def _gather(self) -> None:
         """Give numbers to the records that are written next: of one class, a segment at most."""
@@ -354,10 +357,19 @@ class Keeper:
             self._fresh = rest
             self._fresh_size -= size
         if self._batch:
-            if self._full:
-                self._full = False
-                self._room = max(self._segment, self.bytes() - self._segment)
-            self._make_room(self._size(self._batch))
+            self._fit()
+
+    def _fit(self) -> None:
+        """Make room for the batch, in its own class and below; else it is the lowest there is."""
+        group = self._batch[0][0]
+        if self._full:
+            self._full = False
+            self._make_room(max(0, self.size() - 1), group)
+        if not self._make_room(self._limit - self._size(self._batch), group):
+            shelf = self.shelves[group]
+            shelf.lost += len(self._batch)
+            shelf.next_id = self._batch[0][1].ident
+            self._batch = []
 
     def _write(self) -> None:
         """Write the batch: behind the newest segment while that has room, else as a new one."""

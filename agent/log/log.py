@@ -5,8 +5,8 @@
                                   ▲ deleted only when a receipt says that the ground has it
 
 Not a carrier: the uplink, and carriers of messages, take from `sender`. At risk is what is not on
-flash yet: rows of at most `at_risk_s`, and what the flash is busy with. Nothing is sent before it is
-durable, so that no number is ever given twice.
+flash yet: rows of at most `at_risk_s`, and what the flash is busy with. Nothing is sent before it
+is durable, so that no number is ever given twice.
 """
 
 from agent.jsontext import Object, write
@@ -58,6 +58,8 @@ class Log(Part):
         agent.alarms.listeners.append(self._alarm)
         if agent.uplink is not None:
             agent.uplink.send_from(self.sender, self._linked)
+            # What the rows' columns are stands in the log: the retained message can be short.
+            agent.uplink.announce(write(Object([("online", True), ("log", True)])).encode())
 
     # What comes in.
 
@@ -113,7 +115,7 @@ class Log(Part):
 
     def _linked(self, up: bool, now: int) -> None:
         """A carrier came up or went: close the block at hand, so that what is fresh is not late."""
-        if up and not self.live:
+        if up and not self.live and self.keeper.schema:
             self._feed.cut()
             self._plan(now)
         self.live = up
@@ -178,7 +180,7 @@ class Log(Part):
                 ("expired", sum([s.expired for s in keeper.shelves])),
                 ("damaged", sum([s.damaged for s in keeper.shelves])),
                 ("torn", keeper.torn),
-                ("bytes", keeper.bytes()),
+                ("bytes", keeper.size()),
                 ("at_risk_s", self.at_risk_s(now)),
                 ("failures", keeper.failures),
                 ("resent", sender.resent),

@@ -64,7 +64,7 @@ def parse_name(text: str) -> "tuple[bytes, int, int] | None":
     return life, group, first
 
 
-def _check(life: bytes, group: int, body: "bytes | memoryview") -> int:
+def _check(life: bytes, group: int, body: "bytearray | memoryview") -> int:
     return crc32(body, crc32(life + bytes([group]))) & 0xFFFFFFFF
 
 

@@ -108,10 +108,14 @@ class Sender:
         return [entry[0]], parcel.piece(self.keeper.life, entry, place, of, size)
 
     def accepted(self, numbers: "Sequence[int]") -> None:
-        """A carrier has delivered records: their receipt has `patience_us` from now on."""
+        """A carrier has delivered records: their receipt has `patience_us` from now on.
+
+        What counts is the oldest of a class without one: younger ones must not put it off.
+        """
         for number in numbers:
-            if self._retry[number & 3] != NEVER:
-                self._retry[number & 3] = self.keeper.now + self.patience_us
+            group = number & 3
+            if self._retry[group] != NEVER and number >> 2 <= self.keeper.shelves[group].acked_to:
+                self._retry[group] = self.keeper.now + self.patience_us
 
     def released(self, numbers: "Sequence[int]") -> None:
         """A carrier gives records back: they are sent again."""

@@ -43,7 +43,7 @@ class Shelf:
             self._damage_counted_to = first + 1
             self.damaged += places
 
-    def bytes(self) -> int:
+    def size(self) -> int:
         """Give how much flash the class takes."""
         return sum(self.sizes)
 
@@ -56,7 +56,7 @@ class Shelf:
         """Tell whether the ground has a record."""
         if ident < self.acked_to:
             return True
-        return any([first <= ident <= last for first, last in self.acked])
+        return any(first <= ident <= last for first, last in self.acked)
 
     def to_send(self) -> int:
         """Give the next id to send, 0 when there is none."""
@@ -103,6 +103,7 @@ class Shelf:
 
     def give_up(self, ident: int) -> None:
         """Let go of a record that cannot be sent any more (expired, damaged)."""
+        self.sent_to = max(self.sent_to, ident + 1)
         self.seen_to = max(self.seen_to, ident + 1)
         self.ack(ident, ident)
 

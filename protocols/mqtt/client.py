@@ -210,9 +210,9 @@ class Client:
     ) -> bool:
         """Send a message. False when it was not taken and the caller has to keep it.
 
-        That is: not connected (if `eager`: not open), too many in flight, or `out` not fetched for 64 packets. `tag` comes
-        back with the acknowledgement of a QoS 1 message. `EncodeError` for a bad topic or QoS, or
-        a packet longer than `max_packet`.
+        That is: not connected (if `eager`: not open), too many in flight, or `out` not fetched for
+        64 packets. `tag` comes back with the acknowledgement of a QoS 1 message. `EncodeError` for
+        a bad topic or QoS, or a packet longer than `max_packet`.
         """
         if not self._takes() or len(self._out) >= _MAX_UNSENT:
             return False
