@@ -9,7 +9,6 @@ from agent.parts import PARTS
 from agent.schema_log import LOG
 from agent.schema_remote import REMOTE
 from agent.schema_safety import SAFETY
-from agent.schema_time import CHRONY, CLOCK, INTEGRITY, PPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,11 +168,7 @@ SCHEMA: "dict[str, Any]" = _object(
         ),
         "log": LOG,
         "remote": REMOTE,
-        "clock": CLOCK,
-        "integrity": INTEGRITY,
         "safety": SAFETY,
-        "pps": PPS,
-        "chrony": CHRONY,
         "limits": _object(
             "what is reported and acted on",
             [],

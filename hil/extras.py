@@ -13,6 +13,7 @@ from hil.setting import Setting
 
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10},
+    "integrity": lambda _: {},
 }
 """Name of the section of the configuration, and how it is written for a row."""
 
