@@ -94,7 +94,7 @@ class Part:
 
 PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("remote", "agent.remote.desk", "Desk", ("store",)),
-    ("clock", "agent.keeping", "Keeping", ("store",)),
+    ("timekeeping", "agent.keeping", "Keeping", ("store",)),
     ("integrity", "agent.watch", "Watch", ()),
     ("throttle", "agent.throttle.part", "Throttle", ("store",)),
     ("safety", "agent.interlock", "Interlock", ("watchdog",)),
