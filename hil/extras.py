@@ -14,6 +14,7 @@ from hil.setting import Setting
 
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "throttle": lambda _: {},  # written by `hil.loadbank`, which has the loads
+    "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10},
     "remote": operators.section,
     "integrity": lambda _: {},
 }
