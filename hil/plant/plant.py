@@ -31,6 +31,7 @@ from math import exp, pi, sin
 from random import Random
 
 from hil.plant.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
+from hil.plant.facility import Facility
 from hil.plant.falsehood import Falsehood
 from hil.plant.hydraulics import Pump, operating_point
 from hil.plant.inventory import Inventory, head_left
@@ -43,7 +44,7 @@ from hil.plant.valve import Actuator, valve_flow_lpm
 
 _SECOND_US = 1_000_000
 _PIPE_GRAINS = 64
-_PIPE_LEAST_L = 10.0  # more than flows in one quantum of 2 s
+_PIPE_LEAST_L = 10.0  # more than flows in one quantum of 2 s at the default's size
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ class Plant:
     def _forget(self) -> None:
         """Nothing optional is there."""
         self.rejection_lost = False
+        self.facility: Facility | None = None
         self._inventory: Inventory | None = None
         self._false: dict[str, Falsehood] = {}
         self._clogged = 0.0
@@ -153,9 +155,12 @@ class Plant:
         self._sensors = (self._supply_t, self._return_t, self._flow, self._supply_p, self._return_p)
 
     def retime(self, quantum_us: int) -> None:
-        """Use another step (1 ms to 2 s), from the next step on."""
-        if not 1_000 <= quantum_us <= 2_000_000:
-            raise ValueError("a quantum is 1 ms to 2 s")
+        """Use another step (1 ms to 5 s), from the next step on.
+
+        In one step less must flow than the smaller pipe holds.
+        """
+        if not 1_000 <= quantum_us <= 5_000_000:
+            raise ValueError("a quantum is 1 ms to 5 s")
         self.quantum_us = quantum_us
         self._dt_s = quantum_us / _SECOND_US
         self._renew_every = max(1, _SECOND_US // quantum_us)
@@ -340,6 +345,8 @@ class Plant:
         self.it_kw = wanted + (self.it_kw - wanted) * self._it_keep
         if self._inventory is not None:
             self._hold(dt, self._inventory)
+        if self.facility is not None:
+            self.fws_c = self.facility.step(dt, self.fws_flow_lpm, self.hx_w)
         litres = self.point.flow_lpm * dt / 60.0
         self._thermal(dt, litres)
         self._sense(slow)
@@ -422,6 +429,8 @@ class Plant:
     def _drift(self, now: int) -> None:
         """Facility water: ramp towards its target with a slow swing around it; once a second."""
         p = self.parameters
+        if self.facility is not None:
+            return
         if self.rejection_lost:
             mass = 0.001 * p.fws_volume_l * p.fws_rho_kg_m3 * p.fws_cp_j_kgk
             self.fws_base_c += self.hx_w * max(1.0, self._dt_s) / mass
