@@ -176,6 +176,10 @@ class Agent:
         self._started = now
         self._next_status = now
 
+    def port_names(self) -> "list[str]":
+        """Name the ports of this agent by their numbers."""
+        return port_names(self.config)
+
     def adopt(self, config: "Config") -> None:
         """Take over what the loops and limits can take over while they run, without a bump."""
         self.config = config

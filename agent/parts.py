@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from agent.agent import Agent
     from agent.link import Link
+    from protocols.cbor import Map
 
     Actions = list[tuple[int, str, bytes]]
     Point = tuple[str, str, int, int]
@@ -75,6 +76,14 @@ class Part:
         """Give the value of every point, in their order; None is "not known"."""
         return []
 
+    def order(self, name: str, arguments: "Map", now: int) -> "str | None":
+        """Do what an operator commands, between two ticks and quickly; say what was done.
+
+        None: this part does not know the command. Raises `agent.errors.OrderError` for arguments
+        that cannot be. Names and roles are in `agent.remote.command`.
+        """
+        return None
+
     def status(self, now: int) -> "object":
         """Give what `coldloop status` shows of this part, for `agent.jsontext`."""
         return None
@@ -82,6 +91,8 @@ class Part:
 
 PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("remote", "agent.remote.desk", "Desk", ("store",)),
+    ("pps", "agent.pulses", "Pulses", ("pps",)),
+    ("chrony", "agent.refclock", "RefClock", ("chrony",)),
 )
 """Section of the configuration, module, class, kinds of address its `port` may have."""
 

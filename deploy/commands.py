@@ -20,6 +20,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "confirm": ("deploy.ops.config_confirm", "make what is on trial the confirmed one"),
     "rollback": ("deploy.ops.config_rollback", "give up what is on trial"),
     "pki": ("deploy.ops.config_pki", "certificates: create, issue, revoke, rotate"),
+    "history": ("deploy.ops.config_history", "who did what on a unit, when, with what result"),
     "command": ("deploy.ops.config_command", "a signed command"),
 }
 
