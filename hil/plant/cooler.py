@@ -28,9 +28,9 @@ class CoolerParameters:
     """Sizes for 1 MW of heat; all but the water's figures scale with the load."""
 
     fan_kw: float = 30.0  # reference: 3 % of duty at full speed, power with the cube of speed
-    air_kw_k: float = 220.0  # fitted: heat capacity rate of the air at full speed, sea level
-    ua_kw_k: float = 160.0  # fitted
-    ua_exponent: float = 0.4  # usual: air-side films and fins, of the air's flow
+    air_kw_k: float = 180.0  # fitted: heat capacity rate of the air at full speed, sea level
+    ua_kw_k: float = 220.0  # fitted
+    ua_exponent: float = 0.6  # usual: air-side films and fins, of the air's flow
     still_share: float = 0.02  # assumed: natural draught with the fans off
     pad_effectiveness: float = 0.8  # reference
     tower_fan_kw: float = 10.0  # assumed

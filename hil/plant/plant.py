@@ -322,6 +322,10 @@ class Plant:
 
     # Time.
 
+    def begin(self, now: int) -> None:
+        """After `retime`: count the next step from `now`, up to which all has been stepped."""
+        self._due_us = now + self.quantum_us
+
     def advance(self, now: int) -> None:
         """Step up to `now` (monotonic µs); nothing happens before a whole quantum has passed."""
         while self._due_us <= now:

@@ -1,7 +1,7 @@
 """Larger plants from the row's parameters: the same machine for any IT power.
 
 The reference plant of the annual figures: 1.5 L/min and 3 K of approach for each kW, 600 L of
-coolant a megawatt, cold plates as in the row, pumps of 70 % with motors and drives of 93 and 97 %
+coolant a megawatt, cold plates whose case is q R above the supply, pumps of 70 % with motors and drives of 93 and 97 %
 against a head of 0.3 + 0.7 V^2 (V: share of the design flow).
 """
 
@@ -37,6 +37,7 @@ def reference(it_kw: float, **changes: object) -> PlantParameters:
         reservoir_l=12.0 * k,
         fws_volume_l=200.0 * k,
         plate_j_k=p.plate_j_k * k,
+        plate_wall=False,
         hx_ua_kw_k=33.3 * k,
         hx_fws_design_lpm=141.0 * k,
         fws_open_lpm=141.0 * k,
