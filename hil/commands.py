@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from drivers.tools.parser import Parser
 from hil.errors import BenchError
+from hil.year import words
 
 if TYPE_CHECKING:
     from hil.scenario import Scenario
@@ -133,9 +134,16 @@ def hil(argv: list[str]) -> int:
     run.add_argument("--seed", type=int, default=1, metavar="N", help="seed of all chance (1)")
     run.add_argument("--json", action="store_true", help="print one JSON record")
     run.add_argument("--log", type=Path, metavar="FILE", help="what the agent prints (real time)")
+    words.add(commands)
     arguments = parser.parse_args(argv)
-    call = _list if arguments.command == "list" else _run
+    call = {"list": _list, "run": _run, "year": _year}[arguments.command]
     return _guarded("coldloop hil", lambda: call(arguments))
+
+
+def _year(arguments: argparse.Namespace) -> int:
+    from hil.year.command import run
+
+    return run(arguments)
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -57,6 +57,6 @@ def plate_w_k(p: PlantParameters, rack_lpm: float, rack_design_lpm: float) -> fl
     devices = p.rack_design_kw / p.plate_device_kw
     r = p.plate_r0_k_w + p.plate_r1_k_w * (rack_lpm / rack_design_lpm) ** p.plate_exponent
     if not p.plate_wall:
-        return devices / r
+        return float(devices / r)
     c = capacity_w_k(rack_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
     return c * (1.0 - exp(-devices / (r * c)))

@@ -4,9 +4,9 @@
 
 Both tanks are the pipes' and basins' water, well mixed; what leaves them during a step is at the
 temperature of its beginning, so that energy balances to rounding as long as no tank is emptied in
-one step (`residual_j`). The pump follows a proportional-pressure curve, 0.3 + 0.7 V^2 of its design head at V of
-its design flow, which is part of the row's valve authority; its heat goes into the water. Energy
-balances to rounding at any step: `residual_j`.
+one step (`residual_j`). The pump follows a proportional-pressure curve, 0.3 + 0.7 V^2 of its design
+head at V of its design flow (the row's valve authority is the one that this leaves); its power goes
+into the water as heat.
 
 A `Plant` steps it when its attribute `facility` is set; then the facility's inlet temperature is no
 input any more.

@@ -246,6 +246,14 @@ class Plant:
         """The energy account since the start."""
         return EnergyBalance(self._in_j, self._out_j, self._stored_j() - self._stored0_j)
 
+    @property
+    def missing_l(self) -> float:
+        """Coolant that is not where it should be, L: 0 for a plant that loses no mass."""
+        p = self.parameters
+        pipes = self._supply_pipe.held_l() - p.supply_pipe_l
+        pipes += self._return_pipe.held_l() - p.return_pipe_l
+        return pipes + (self._inventory.residual_l if self._inventory is not None else 0.0)
+
     def set_load(self, kw: float) -> None:
         """Step the row's IT power to `kw` now."""
         self.load.set(kw)

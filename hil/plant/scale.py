@@ -1,8 +1,8 @@
 """Larger plants from the row's parameters: the same machine for any IT power.
 
 The reference plant of the annual figures: 1.5 L/min and 3 K of approach for each kW, 600 L of
-coolant a megawatt, cold plates whose case is q R above the supply, pumps of 70 % with motors and drives of 93 and 97 %
-against a head of 0.3 + 0.7 V^2 (V: share of the design flow).
+coolant a megawatt, cold plates whose case is q R above the supply, pumps of 70 % with motors and
+drives of 93 and 97 % against a head of 0.3 + 0.7 V^2 (V: share of the design flow).
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 
 `coldloop` is the agent's own `Cooling` with its optimiser and dew-point floor. `fixed:C` is the
 agent's loops for supply and dP: fans hold the supply at C, pumps their design flow, the valve is
-open. `phosphor` and `pi` are two laws from practice on the valve, with a set-point of 32 degC, pumps
-at design flow and a facility whose own controller holds its water at 27 degC.
+open. `phosphor` and `pi` are two laws from practice on the valve, with a set-point of 32 degC,
+pumps at design flow and a facility whose own controller holds its water at 27 degC.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from hil.year.site import (
     WET_ABOVE_C,
     Site,
 )
+from hil.year.words import POLICIES
 
-NAMES = ("coldloop", "optimum", "fixed:30", "fixed:40", "phosphor", "pi")
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0
 
 
@@ -95,7 +95,7 @@ class Coldloop(Policy):
     @property
     def error_k(self) -> float:
         """How far the set-point still has to go, kelvin."""
-        return self.cooling.wanted_c - self.cooling.setpoint_c
+        return float(self.cooling.wanted_c - self.cooling.setpoint_c)
 
 
 def settings(site: Site, sensors: int) -> dict[str, Any]:
@@ -311,4 +311,4 @@ def make(name: str, site: Site, sensors: int = 2) -> Policy:
         if 15.0 <= celsius <= SUPPLY_MAX_C:
             return Fixed(site, celsius)
         raise BenchError(f"{name}: a supply of 15 to {SUPPLY_MAX_C:g} degC, such as fixed:30")
-    raise BenchError(f"{name}: no such policy; there are {', '.join(NAMES)}")
+    raise BenchError(f"{name}: no such policy; there are {', '.join(POLICIES)}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from hil.errors import BenchError
 from hil.plant.plant import Plant
 from hil.plant.weather import Hour
 from hil.year.ledger import Ledger
@@ -22,6 +23,7 @@ _MINUTE = 60
 _CALM_K = 0.6
 _ROOM_C = 27.0
 _REVERSAL_PCT = 0.5
+_BALANCE = 0.001
 _MONTHS = (31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
 
 Progress = Callable[[int, int, Ledger], None]
@@ -30,9 +32,7 @@ Progress = Callable[[int, int, Ledger], None]
 class Year:
     """One policy on one site; `run` it for some hours."""
 
-    def __init__(
-        self, site: Site, policy: Policy, faults: str = "none", coarse_s: int = 5
-    ) -> None:
+    def __init__(self, site: Site, policy: Policy, faults: str = "none", coarse_s: int = 5) -> None:
         self.site, self.policy = site, policy
         self.plant: Plant = site.plant()
         self.senses = Senses(self.plant, faults)
@@ -56,6 +56,17 @@ class Year:
         self.ledger.travel_pct = self.plant.valve.travel_pct - began
         return self.ledger
 
+    def assert_balances(self) -> None:
+        """Raise `BenchError` unless energy and mass close to 0.1 % over all steps so far."""
+        plant, facility = self.plant, self.plant.facility
+        energy = plant.energy()
+        shares = [abs(energy.residual_j) / max(energy.in_j, 1.0)]
+        if facility is not None:
+            shares.append(abs(facility.residual_j) / max(facility.through_j, 1.0))
+        shares.append(abs(plant.missing_l) / plant.parameters.supply_pipe_l)
+        if max(shares) > _BALANCE:
+            raise BenchError(f"the plant's balances do not close: {max(shares):.2%} is missing")
+
     def _hour(self, hour: int, count: bool) -> None:
         """Sixty minutes, then the books."""
         ledger = self.ledger
@@ -64,6 +75,7 @@ class Year:
         water = facility.water_kg if facility is not None else 0.0
         for minute in range(_MINUTE):
             self._minute(self.site.weather.at(hour + minute / _MINUTE), count)
+        self.assert_balances()
         if not count:
             return
         if facility is not None:

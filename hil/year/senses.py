@@ -13,9 +13,6 @@ from hil.plant.plant import Plant
 from hil.plant.psychro import humidity_pct
 from hil.year.policy import Policy
 
-FAULTS = ("none", "dead", "both-dead")
-"""Of humidity sensors: all alive; one silent from the second month on; both from the second on."""
-
 _ERRORS = ((-2.0, -0.2), (1.0, 0.1))  # relative humidity %, temperature K
 _DEAD_FROM_S = 31 * 86_400
 _AIR_ERROR_K = 0.3
@@ -28,6 +25,7 @@ class Senses:
         self.plant = plant
         self.seen = Readings()
         self._dead = {"none": 0, "dead": 1, "both-dead": 2}[faults]
+        self._dead_from_s = _DEAD_FROM_S
 
     def look(self) -> Readings:
         """Read everything that is polled each second."""
@@ -51,7 +49,7 @@ class Senses:
 
     def look_at_room(self, policy: Policy, room_c: float, dew_c: float, now: int) -> None:
         """Read the humidity sensors, once a minute."""
-        dead = self._dead if now >= _DEAD_FROM_S * 1_000_000 else 0
+        dead = self._dead if now >= self._dead_from_s * 1_000_000 else 0
         for i, (humidity_error, error_k) in enumerate(_ERRORS):
             if i < dead:
                 continue
