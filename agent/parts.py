@@ -54,6 +54,9 @@ class Part:
     def link_event(self, index: int, kind: str, now: int) -> None:
         """Take an event of the port of `links[index]`."""
 
+    def prepare(self, now: int, dt: float) -> None:
+        """Run once a cycle, before the loops; `dt` is in seconds. Later parts outrank earlier."""
+
     def tick(self, now: int) -> None:
         """Run once a tick, after the loops."""
 
@@ -91,6 +94,10 @@ class Part:
 
 PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("remote", "agent.remote.desk", "Desk", ("store",)),
+    ("clock", "agent.keeping", "Keeping", ("store",)),
+    ("integrity", "agent.watch", "Watch", ()),
+    ("throttle", "agent.throttle.part", "Throttle", ("store",)),
+    ("safety", "agent.interlock", "Interlock", ("watchdog",)),
     ("pps", "agent.pulses", "Pulses", ("pps",)),
     ("chrony", "agent.refclock", "RefClock", ("chrony",)),
 )

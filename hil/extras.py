@@ -11,7 +11,9 @@ from agent.agent import FIRST_BUS
 from agent.parts import PARTS
 from hil.setting import Setting
 
-SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {}
+SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
+    "integrity": lambda _: {},
+}
 """Name of the section of the configuration, and how it is written for a row."""
 
 

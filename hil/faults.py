@@ -6,6 +6,7 @@ offers.
 
 from hil.faults_bus import BUS_EVENTS
 from hil.faults_plant import PLANT_EVENTS
+from hil.faults_receiver import RECEIVER_EVENTS
 from hil.faults_store import STORE_EVENTS
 from hil.row import Row
 from hil.setting import LIMITS
@@ -65,6 +66,7 @@ EVENTS: dict[str, Word] = {
     ),
     **BUS_EVENTS,
     **PLANT_EVENTS,
+    **RECEIVER_EVENTS,
     **STORE_EVENTS,
 }
 """Every word a scenario's `do` may use."""

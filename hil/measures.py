@@ -11,12 +11,12 @@ from typing import Any
 
 from agent.integrity import CHECKS
 from agent.safety import CAUSES
-from agent.signals import NOTICES, VOTES
+from agent.votes import NOTICES, VOTES
 from hil.row import Row
 
 Status = dict[str, Any]
 
-STATES = ("normal", "degraded", "safe")
+STATES = ("normal", "degraded", "safe", "stopped")
 CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
 ALARM_CODES = (
     *[code for code, _, _ in CAUSES],
@@ -90,7 +90,9 @@ MEASURES: dict[str, Measure] = {
         "0 free 1 sync 2 holdover 3 untrusted",
         lambda _, s, __: CLOCK_STATES.index(s["clock"]["state"]),
     ),
-    "state": Measure("", "0 normal 1 degraded 2 safe", lambda _, s, __: STATES.index(s["state"])),
+    "state": Measure(
+        "", "0 normal 1 degraded 2 safe 3 stopped", lambda _, s, __: STATES.index(s["state"])
+    ),
     "alarm": Measure("", "active alarms of the code that follows", _alarm, "alarm"),
     "alarms": Measure("", "active alarms", lambda _, s, __: len(s["alarms"])),
     "ticks": Measure("", "ticks run", lambda _, s, __: s["ticks"]["count"]),

@@ -7,10 +7,10 @@ Not the ports: whoever builds a row joins its devices to far ends in virtual tim
 from collections.abc import Callable
 from typing import Any
 
+from hil import receivers
 from hil.devices.broker import Broker
 from hil.devices.drive import Drive
 from hil.devices.modbus_line import ModbusLine
-from hil.devices.receiver import Receiver
 from hil.devices.rpu import Rpu
 from hil.devices.valve import Valve
 from hil.extras import sections
@@ -25,7 +25,7 @@ SITE_E7 = (252_048_000, 552_708_000)
 """Latitude and longitude of the emulated site in 1e-7 degrees: Dubai."""
 
 RPU_UNIT, VALVE_UNIT, FIRST_DRIVE_UNIT = 12, 20, 31
-RECEIVER_BAUD, BUS_BAUD = 115_200, 19_200
+BUS_BAUD = 19_200
 
 
 class Row:
@@ -37,7 +37,6 @@ class Row:
         self.set_link_down: Callable[[bool], None] = lambda _: None
         self.set_power: Callable[[bool], None] = lambda _: None
         self.stores: dict[str, StoreEnd] = {}
-        self.utc_at: Callable[[int], int] = world.utc
         start_pct = (70.0,) + (0.0,) * (setting.pumps - 1)
         self.plant = Plant(
             world.random("plant"),
@@ -54,12 +53,8 @@ class Row:
         self.drives = [Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(setting.pumps)]
         self.around = Surroundings(world, self.plant, setting)
         self.bus = ModbusLine([self.rpu, self.valve, *self.drives, *self.around.slaves()])
-        self.receiver = Receiver(
-            SITE_E7,
-            world.utc,
-            world.random("receiver"),
-            latency_us=int(setting.receiver_latency_ms * 1000),
-        )
+        self.receiver = receivers.make(world, setting, SITE_E7)
+        self.utc_at: Callable[[int], int] = receivers.truth(world, self.receiver)
         self.broker = Broker()
 
     def config(self, receiver: str, bus: str, broker: str, state: str) -> dict[str, Any]:
@@ -73,7 +68,7 @@ class Row:
             "version": 1,
             "site": "bench",
             "unit": "cdu1",
-            "receiver": {"port": receiver, "latency_ms": setting.receiver_latency_ms},
+            "receiver": receivers.section(setting, receiver),
             "buses": {"bus": bus},
             "broker": {"address": broker},
             "state": state,

@@ -13,6 +13,17 @@ class Setting:
     setpoint_c: float = 32.0
     setpoint_kpa: float = 80.0
     receiver_latency_ms: float = 60.0
+    receiver_dialect: str = ""
+    """A maker's dialect (`hil.devices.gnss_dialects`); "": the plain, quick receiver."""
+    receiver_baud: int = 0
+    """Speed of the receiver's line; 0: as its dialect is delivered."""
+    receiver_pps: bool = False
+    """Whether the receiver's pulses reach the agent (virtual time, and a dialect)."""
+    ppm_per_c: float = 1.0
+    """How much the agent is told that its oscillator changes with a degree: 1 a crystal, 0.05 a
+    TCXO."""
+    start_utc: str = ""
+    """UTC at the start of a virtual run, such as 2026-12-31T23:50:00Z; "": as always."""
     drift_ppm: float = 2.0
     broker_latency_ms: float = 20.0
     meters: int = 0
@@ -30,6 +41,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "setpoint_c": (15, 45),
     "setpoint_kpa": (5, 400),
     "receiver_latency_ms": (0, 900),
+    "receiver_baud": (0, 921_600),
+    "ppm_per_c": (0.001, 10),
     "drift_ppm": (-500, 500),
     "broker_latency_ms": (0, 60_000),
     "meters": (0, 2),

@@ -52,7 +52,20 @@ def test_another_event_is_another_run() -> None:
     assert outcomes[0].digest != outcomes[1].digest
 
 
-@pytest.mark.parametrize("name", shipped())
+LONG_S = 600
+LONG = [name for name in shipped() if find(name).seconds > LONG_S]
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_scenario_passes(name: str) -> None:
+    """Beside MicroPython these are run by `make soak`."""
+    assert outcome(name).failures == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.soak) if n in LONG else n for n in shipped()],
+)
 def test_both_interpreters_make_the_same_run(name: str) -> None:
     need("micropython")
     here, there = outcome(name), outcome(name, make=LockStep)
@@ -190,11 +203,12 @@ def test_a_missing_micropython_is_one_line_and_exit_2(monkeypatch: pytest.Monkey
 def test_a_long_run_ends_when_asked(dut: str, tmp_path: Path) -> None:
     if dut == "micropython":
         need("micropython")
-    words = ("hil", "run", scenario_file(tmp_path, SHORT.replace("= 3", "= 1000000")), "--dut", dut)
+    text = SHORT.replace("= 3", "= 1000000") + '[[expect]]\nmeasure = "ticks"\nmin = 0\n'
+    words = ("hil", "run", scenario_file(tmp_path, text), "--dut", dut)
     with started(*words) as one, started(*words) as two:
         for process in (one, two):
             until("it works hard", lambda p=process: cpu_s(p.pid) > 0.6)
-        assert ended(one, signal.SIGTERM) == (2, "", "coldloop hil: interrupted\n")
+        assert ended(one, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
         assert ended(two, signal.SIGINT) == (130, "", "")
 
 

@@ -2,6 +2,7 @@
 
 from agent.remote import canonical
 from tests.portable.check import eq
+from tests.portable.power_sweep import sweep
 from tests.portable.remote_rig import (
     SETPOINT,
     RemoteRig,
@@ -13,7 +14,16 @@ from tests.portable.remote_rig import (
 HEAP = "512wK"  # two agents at a time, a signer, and what they say
 
 
-def test_power_cut_at_every_write_leaves_old_or_new():
+def test_power_cut_in_a_file_system_leaves_old_or_new():
+    # Some steps here, each in three ways; all of them in the soak.
+    seen, steps = sweep("confirm", 4, 1)
+    eq(seen, [(31, 1, False), (33, 1, True), (33, 2, False)])
+    assert steps > 30, steps
+    seen, _ = sweep("rollback", 7, 2)
+    eq(seen, [(31, 1, False), (33, 1, True)])
+
+
+def test_power_cut_at_every_record_leaves_old_or_new():
     whole = running()
     whole.send(a_patch(whole, [(SETPOINT, 33)]))
     whole.run(22)
