@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from hil.year.command import run as run_year
 from hil.year.words import CLIMATES, FAULTS, KINDS, POLICIES
 
 EXAMPLE = "coldloop hil year --weather dubai --rejection adiabatic --plot year.html"
@@ -40,7 +41,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the year; what takes time to import is imported now."""
-    from hil.year.command import run as run_year
-
+    """Run the year."""
     return run_year(arguments)
