@@ -31,6 +31,8 @@ from hil.year.site import (
 from hil.year.words import POLICIES
 
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0
+_GUARD_K, _GUARD_PCT_K = 0.5, 15.0
+"""From so far below their limit on, warm cases get so much more flow at once."""
 
 
 class Policy:
@@ -87,8 +89,11 @@ class Coldloop(Policy):
         if boost > 0.0:
             self.valve_pct = max(self.valve_pct, 100.0 * boost)
             self.fan_pct = max(self.fan_pct, 100.0 * boost)
-            pump = self.pump_pct + (100.0 - LEAST_PUMP_PCT) * self._shed.flow
-            self.pump_pct = min(max(pump, LEAST_PUMP_PCT), 100.0)
+            self.pump_pct += (100.0 - LEAST_PUMP_PCT) * self._shed.flow
+        near = self._shed.case_over_k + _GUARD_K
+        if near > 0.0:
+            self.pump_pct += _GUARD_PCT_K * near
+        self.pump_pct = min(max(self.pump_pct, LEAST_PUMP_PCT), 100.0)
         self.wet = cooling.wet or self.site.kind == "tower"
         self.setpoint_c = cooling.setpoint_c
 
@@ -100,9 +105,8 @@ class Coldloop(Policy):
 
 def settings(site: Site, sensors: int) -> dict[str, Any]:
     """Sections of a unit's configuration for the site, as whoever commissions it would write."""
-    p, share = site.row, site.it_kw / 1000.0
+    p = site.row
     wet_above = {"adiabatic": WET_ABOVE_C, "tower": -50.0}.get(site.kind)
-    cooler = site.cooler
     return {
         "exchanger": {
             "ua_kw_k": p.hx_ua_kw_k,
@@ -143,22 +147,34 @@ def settings(site: Site, sensors: int) -> dict[str, Any]:
             "rate_pct_per_s": 0.5,
             **({"wet_above_c": wet_above} if wet_above is not None else {}),
         },
-        "optimum": {
-            "every_s": 900,
-            "design_kw": site.it_kw,
-            "pump_w": 13_500.0 * share,
-            "full_lpm": 0.85 * p.tcs_design_lpm,
-            "fan_w": 1000.0 * (cooler.tower_fan_kw if site.kind == "tower" else cooler.fan_kw),
-            "cooler_kw_k": 50.0 * share,
-            "cooler_ntu": 0.1,
-            "middle_pct": 70.0,
-            "plate_r0_k_kw": 22.6,
-            "plate_r1_k_kw": 0.0,
-            "leak_pct_k": 0.0,
-            "case_max_c": CASE_MAX_C - 1.5,
-            "pump_min_pct": LEAST_PUMP_PCT,
-            "fan_min_pct": 0.0,
-        },
+        "optimum": _model(site),
+    }
+
+
+def _model(site: Site) -> dict[str, Any]:
+    """What the optimiser is told of the plant.
+
+    Three things are simpler in its model than in the plant, so that their figures are fitted: its
+    flow goes with the pumps' speed (`full_lpm` is right at the least speed), its cases are a wall
+    along the coolant (22.6 K/kW gives the plant's case rise within 0.3 K from half to full flow),
+    and its cooler is a power of the fans' speed. It learns the rest.
+    """
+    p, cooler, share = site.row, site.cooler, site.it_kw / 1000.0
+    return {
+        "every_s": 900,
+        "design_kw": site.it_kw,
+        "pump_w": 13_500.0 * share,
+        "full_lpm": 0.85 * p.tcs_design_lpm,
+        "fan_w": 1000.0 * (cooler.tower_fan_kw if site.kind == "tower" else cooler.fan_kw),
+        "cooler_kw_k": 50.0 * share,
+        "cooler_ntu": 0.1,
+        "middle_pct": 70.0,
+        "plate_r0_k_kw": 22.6,
+        "plate_r1_k_kw": 0.0,
+        "leak_pct_k": 0.0,
+        "case_max_c": CASE_MAX_C - 1.5,
+        "pump_min_pct": LEAST_PUMP_PCT,
+        "fan_min_pct": 0.0,
     }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 _ROOM = 1.2
 _BELOW_K = 0.3
-_ABOVE_K = 0.5  # the loop may swing that far around its highest set-point
+_ABOVE_K = 0.2  # the loop may swing that far around its highest set-point
 _GAIN = 0.012  # of the load, each kelvin
 _INTEGRAL_S = 300.0
 _FLOW_K_S = 0.0003
