@@ -18,6 +18,8 @@ from hil.shells import lockstep_child as wire
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
+ROOMY = "512wK"
+"""For code that is compiled while a unit that takes changes runs; a board has it compiled."""
 _START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
 """Collecting every 32 KiB from the first import on keeps the live objects together."""
 _HEAD = struct.Struct(wire.HEAD).pack
@@ -33,13 +35,16 @@ class LockStep:
         self,
         config: dict[str, Any],
         profiles: dict[str, dict[str, Any]],
+        records: dict[str, bytes] | None = None,
         *,
         path: Path = ROOT,
-        heap: str = HEAP,
+        heap: str | None = None,
         watch_memory: bool = False,
         interpreter: str = "micropython",
     ) -> None:
         start = _START + f"lockstep_child.Child().run({watch_memory})"
+        if heap is None:
+            heap = ROOMY if path == ROOT and "remote" in config else HEAP
         command = [interpreter, "-X", f"heapsize={heap}", "-c", start]
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
         try:
@@ -57,7 +62,8 @@ class LockStep:
         self._cores = share_a_core(self._process.pid)
         used = {device.get("profile") for device in config.get("devices", [])}
         maps = {name: json.dumps(raw) if name in used else "" for name, raw in profiles.items()}
-        setting = json.dumps({"config": config, "profiles": maps}).encode()
+        kept = {key: data.hex() for key, data in (records or {}).items()}
+        setting = json.dumps({"config": config, "profiles": maps, "records": kept}).encode()
         self._send(wire.START, 0, 0, setting)
         self._receive()
 
