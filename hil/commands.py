@@ -74,6 +74,8 @@ def _check_broker(parser: Parser, text: str) -> None:
 
 def bench(argv: list[str]) -> int:
     """Run the emulated devices on real ports until interrupted."""
+    from hil.devices.gnss_dialects import DIALECTS
+
     parser = Parser(
         prog="coldloop bench",
         description="Emulated devices on real ports, with the agent or alone, until interrupted.",
@@ -92,6 +94,12 @@ def bench(argv: list[str]) -> int:
         metavar="NAME=PORT",
         help="a real device in the place of an emulated one (again for more)",
     )
+    parser.add_argument(
+        "--receiver",
+        choices=tuple(DIALECTS),
+        default="",
+        help="a satellite receiver that writes as this maker's do, and obeys its commands",
+    )
     parser.add_argument("--dut", choices=("cpython", "micropython"), default="cpython")
     parser.add_argument("--json", action="store_true", help="print the ports as one JSON object")
     arguments = parser.parse_args(argv)
@@ -107,7 +115,8 @@ def _bench(arguments: argparse.Namespace) -> int:
     from hil.realrun import stop_on_signals
     from hil.setting import Setting
 
-    with RealBench(Setting(), seed=1, fleet=arguments.fleet) as running:
+    setting = Setting(receiver_dialect=arguments.receiver)
+    with RealBench(setting, seed=1, fleet=arguments.fleet) as running:
         stop_on_signals(running)
         for text in arguments.real:
             name, _, port = text.partition("=")
