@@ -20,6 +20,7 @@ HIL: dict[str, tuple[str, str]] = {
     "replay": ("hil.tools.replay", "feed a capture to the controller, compare what it does"),
     "shrink": ("hil.tools.shrink", "the fewest events with which a scenario still fails"),
     "campaign": ("hil.tools.campaign", "scenarios drawn by chance, over all cores"),
+    "year": ("hil.tools.year", "a year of cooling: energy, water, what had to be shed"),
     "verify": ("hil.tools.verify", "was a record changed after it was written"),
     "report": ("hil.tools.report", "a page, a PDF and JUnit from a record"),
 }
