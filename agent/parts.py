@@ -94,6 +94,7 @@ class Part:
 
 PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("remote", "agent.remote.desk", "Desk", ("store",)),
+    ("cooling", "agent.cooling", "CoolingPart", ()),
     ("safety", "agent.interlock", "Interlock", ("watchdog",)),
     ("pps", "agent.pulses", "Pulses", ("pps",)),
     ("chrony", "agent.refclock", "RefClock", ("chrony",)),

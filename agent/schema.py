@@ -5,6 +5,7 @@ Numbers that carry a unit have it in their name (`_ms`, `_s`, `_c`, `_kpa`, `_pc
 has a range; no key is allowed that is not listed here.
 """
 
+from agent.schema_cooling import COOLING
 from agent.schema_remote import REMOTE
 from agent.schema_safety import SAFETY
 from agent.schema_time import CHRONY, PPS
@@ -166,6 +167,7 @@ SCHEMA: "dict[str, Any]" = _object(
             },
         ),
         "remote": REMOTE,
+        "cooling": COOLING,
         "safety": SAFETY,
         "pps": PPS,
         "chrony": CHRONY,
