@@ -35,7 +35,7 @@ _STATE_KINDS = ("store",)
 
 
 _ONLY_FOR_LOADING = ("agent.schema", "agent.validate")
-_CHECKED_PARTS = ("cooling", "safety")
+_CHECKED_PARTS = ("cooling", "safety", "throttle")
 
 _HALF = 0.500001
 """Rounds halves away from zero, also when an interpreter reads a decimal an ulp too low."""
@@ -164,9 +164,11 @@ def forget_checks() -> None:
 
 def _filled(raw: "Any", errors: "list[str]") -> "dict[str, Any]":
     """Give the text with its defaults; imported here, so that `forget_checks` can drop the code."""
-    from agent.schema import SCHEMA  # noqa: PLC0415
+    from agent.schema import SCHEMA, with_parts  # noqa: PLC0415
     from agent.validate import validate  # noqa: PLC0415
 
+    if type(raw) is dict:
+        with_parts(list(raw))
     filled: dict[str, Any] = validate(raw, SCHEMA, "", errors)
     if errors:
         raise ConfigError("\n".join(errors))

@@ -35,6 +35,7 @@ ROLES = (
     ("capture", OPERATE),
     ("fetch", OPERATE),
     ("shed", OPERATE),
+    ("schedule", OPERATE),
     ("restart", LIMITS),
 )
 """Commands and the role each needs; `LIMITS` asks for a second signature."""
