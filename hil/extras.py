@@ -9,9 +9,13 @@ from typing import Any
 
 from agent.agent import FIRST_BUS
 from agent.parts import PARTS
+from hil import extras_cooling
 from hil.setting import Setting
 
-SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {}
+SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
+    "cooling": extras_cooling.cooling,
+    "safety": extras_cooling.safety,
+}
 """Name of the section of the configuration, and how it is written for a row."""
 
 
