@@ -42,8 +42,9 @@ def safety(_: Setting) -> dict[str, Any]:
         {"name": "button", "device": "rpu", "bit": "EmergencyStopAlarm", "kind": "emergency_stop"},
         {"name": "level", "device": "rpu", "bit": "ReservoirAlarm", "kind": "contact"},
     ]
-    for bit in _WARNING:
-        inputs.append({"name": bit.lower(), "device": "rpu", "bit": bit, "kind": "leak_warning"})
-    for one in inputs[:2]:
-        one["delay_s"] = 2  # type: ignore[assignment]
-    return {"inputs": inputs}
+    warnings = [
+        {"name": bit.lower(), "device": "rpu", "bit": bit, "kind": "leak_warning"}
+        for bit in _WARNING
+    ]
+    slow = [dict(one, delay_s=2) for one in inputs[:2]]
+    return {"inputs": slow + inputs[2:] + warnings}

@@ -12,6 +12,8 @@ from typing import Any
 from agent.integrity import CHECKS
 from agent.safety import CAUSES
 from agent.votes import NOTICES, VOTES
+from hil.measures_cooling import CODES as COOLING_CODES
+from hil.measures_cooling import measures as cooling_measures
 from hil.row import Row
 
 Status = dict[str, Any]
@@ -21,6 +23,7 @@ CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
 ALARM_CODES = (
     *[code for code, _, _ in CAUSES],
     *[code for _, code, _, _ in (*CHECKS, *VOTES, *NOTICES)],
+    *COOLING_CODES,
     "port",
 )
 
@@ -103,6 +106,7 @@ MEASURES: dict[str, Measure] = {
         "", "telemetry rows waiting", lambda _, s, __: s["telemetry"]["queued"]
     ),
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
+    **cooling_measures(Measure),
 }
 """Every word an expectation's `measure` may use."""
 

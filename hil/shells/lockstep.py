@@ -2,7 +2,8 @@
 
 Not a virtual shell of its own: it is a controller under test (`hil.dut`) for that one. One message
 a turn goes out and one comes back. Both processes are kept on one core, where handing over costs
-about 15 µs instead of 100. The interpreter gets the heap of a board: `-X heapsize=256wK`.
+about 15 µs instead of 100. The interpreter gets the heap of a board: `-X heapsize=256wK`; with
+optional parts it gets twice that, since here their code is compiled on the heap that runs it.
 """
 
 import json
@@ -12,12 +13,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from agent.parts import PARTS
 from hil.dut import Actions, Turn
 from hil.errors import BenchError
 from hil.shells import lockstep_child as wire
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAP = "256wK"
+HEAP, HEAP_WITH_PARTS = "256wK", "512wK"
 _START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
 """Collecting every 32 KiB from the first import on keeps the live objects together."""
 _HEAD = struct.Struct(wire.HEAD).pack
@@ -35,10 +37,12 @@ class LockStep:
         profiles: dict[str, dict[str, Any]],
         *,
         path: Path = ROOT,
-        heap: str = HEAP,
+        heap: str = "",
         watch_memory: bool = False,
         interpreter: str = "micropython",
     ) -> None:
+        if not heap:
+            heap = HEAP_WITH_PARTS if [n for n, _, _, _ in PARTS if n in config] else HEAP
         start = _START + f"lockstep_child.Child().run({watch_memory})"
         command = [interpreter, "-X", f"heapsize={heap}", "-c", start]
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
