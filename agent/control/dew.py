@@ -7,8 +7,9 @@ is +0.3 K; `allowance_k` is for that and for the loop's own error, `margin_k` is
 
 The worst (highest) of the sensors that can be believed counts. One that is out of range, silent or
 falls by more than `_JUMP_K` between readings is left out until it has been calm again for
-`_CALM_US` (one that rises is believed at once: that is the safe side). With fewer than two the allowance doubles. With none the floor rises to `fallback_c`
-(32 °C is above any dew point of the region). The floor rises with the dew point, and falls slowly.
+`_CALM_US` (one that rises is believed at once: that is the safe side). With fewer than two the
+allowance doubles. With none the floor rises to `fallback_c` (32 °C is above any dew point of the
+region). The floor rises with the dew point, and falls slowly.
 """
 
 from agent.control.maths import log
