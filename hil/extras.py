@@ -15,6 +15,7 @@ from hil.setting import Setting
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "cooling": extras_cooling.cooling,
     "safety": extras_cooling.safety,
+    "integrity": lambda _: {},
 }
 """Name of the section of the configuration, and how it is written for a row."""
 
