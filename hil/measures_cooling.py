@@ -29,12 +29,18 @@ CODES = (
 """Codes of the alarms that the parts raise."""
 
 
-def _of_cooling(name: str) -> Any:
-    def read(_: Row, status: Status, __: str) -> float | None:
-        value = status.get("cooling", {}).get(name)
-        return None if value is None else value / 1000
+def _setpoint(_: Row, status: Status, __: str) -> float:
+    return float(status["supply"]["setpoint_milli_c"]) / 1000
 
-    return read
+
+def _floor(_: Row, status: Status, __: str) -> float:
+    floor = status.get("cooling", {}).get("floor_milli_c")
+    return 0.0 if floor is None else float(floor) / 1000
+
+
+def _output(_: Row, status: Status, __: str) -> float:
+    asked = [pump or 0 for pump in status["dp"]["pumps_asked_milli_pct"]]
+    return float(status.get("cooling", {}).get("output_milli_pct", max(asked))) / 1000
 
 
 def _dew_margin(row: Row, _: Status, __: str) -> float:
@@ -48,9 +54,9 @@ def _latched(_: Row, status: Status, __: str) -> float:
 def measures(make: "type[Measure]") -> "dict[str, Measure]":
     """Make the measures; the class comes from `hil.measures`, which takes these in."""
     return {
-        "setpoint_c": make("Cel", "supply set-point now", _of_cooling("setpoint_milli_c")),
-        "floor_c": make("Cel", "the dew point's floor", _of_cooling("floor_milli_c")),
-        "pump_output_pct": make("%", "the pumps' loop output", _of_cooling("output_milli_pct")),
+        "setpoint_c": make("Cel", "supply set-point now", _setpoint),
+        "floor_c": make("Cel", "the dew point's floor, 0: none", _floor),
+        "pump_output_pct": make("%", "the pumps' loop output", _output),
         "dew_margin_k": make("K", "true supply less true dew point of the room", _dew_margin),
         "latched": make("", "causes that are latched", _latched),
         "valve_travel_pct": make(
@@ -59,6 +65,6 @@ def measures(make: "type[Measure]") -> "dict[str, Measure]":
         "rotations": make(
             "",
             "changes of the lead pump",
-            lambda _, s, __: s.get("cooling", {}).get("rotations"),
+            lambda _, s, __: float(s.get("cooling", {}).get("rotations", 0)),
         ),
     }
