@@ -7,7 +7,6 @@ has a range; no key is allowed that is not listed here.
 
 from agent.parts import PARTS
 from agent.schema_remote import REMOTE
-from agent.schema_time import CHRONY, CLOCK, INTEGRITY, PPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -166,10 +165,6 @@ SCHEMA: "dict[str, Any]" = _object(
             },
         ),
         "remote": REMOTE,
-        "clock": CLOCK,
-        "integrity": INTEGRITY,
-        "pps": PPS,
-        "chrony": CHRONY,
         "limits": _object(
             "what is reported and acted on",
             [],

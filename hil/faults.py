@@ -5,6 +5,7 @@ offers.
 """
 
 from hil.faults_bus import BUS_EVENTS
+from hil.faults_config import CONFIG_EVENTS
 from hil.faults_plant import PLANT_EVENTS
 from hil.faults_receiver import RECEIVER_EVENTS
 from hil.faults_store import STORE_EVENTS
@@ -65,6 +66,7 @@ EVENTS: dict[str, Word] = {
         lambda row: row.set_link_down(False),
     ),
     **BUS_EVENTS,
+    **CONFIG_EVENTS,
     **PLANT_EVENTS,
     **RECEIVER_EVENTS,
     **STORE_EVENTS,

@@ -6,17 +6,17 @@ such as `alarm:bus_lost`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from agent.integrity import CHECKS
 from agent.safety import CAUSES
 from agent.votes import NOTICES, VOTES
+from hil.measure import Measure, Status
+from hil.measures_config import CONFIG_MEASURES
 from hil.measures_cooling import CODES as COOLING_CODES
-from hil.measures_cooling import measures as cooling_measures
+from hil.measures_cooling import COOLING_MEASURES
 from hil.row import Row
 
-Status = dict[str, Any]
+__all__ = ["MEASURES", "Measure", "read"]
 
 STATES = ("normal", "degraded", "safe", "stopped")
 CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
@@ -26,20 +26,6 @@ ALARM_CODES = (
     *COOLING_CODES,
     "port",
 )
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One measure: unit, meaning, and how it is read from row, status and a word.
-
-    `argument` is what follows the name after a colon: "pump" (its number from 1), "alarm" (a code
-    of `ALARM_CODES`, with or without the name it was raised for), or nothing.
-    """
-
-    unit: str
-    about: str
-    read: Callable[[Row, Status, str], float | None]
-    argument: str = ""
 
 
 def _share_acknowledged(_: Row, status: Status, __: str) -> float | None:
@@ -105,8 +91,9 @@ MEASURES: dict[str, Measure] = {
     "rows_waiting": Measure(
         "", "telemetry rows waiting", lambda _, s, __: s["telemetry"]["queued"]
     ),
+    **CONFIG_MEASURES,
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
-    **cooling_measures(Measure),
+    **COOLING_MEASURES,
 }
 """Every word an expectation's `measure` may use."""
 

@@ -3,15 +3,9 @@
 From the status of the parts `cooling` and `safety`, and from the plant's truth.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from agent.interlock import CAUSES
+from hil.measure import Measure, Status
 from hil.row import Row
-
-if TYPE_CHECKING:
-    from hil.measures import Measure
-
-Status = dict[str, Any]
 
 CODES = (
     *[code for code, _, _ in CAUSES],
@@ -51,20 +45,19 @@ def _latched(_: Row, status: Status, __: str) -> float:
     return float(sum(c["latched"] for c in status.get("safety", {}).get("causes", [])))
 
 
-def measures(make: "type[Measure]") -> "dict[str, Measure]":
-    """Make the measures; the class comes from `hil.measures`, which takes these in."""
-    return {
-        "setpoint_c": make("Cel", "supply set-point now", _setpoint),
-        "floor_c": make("Cel", "the dew point's floor, 0: none", _floor),
-        "pump_output_pct": make("%", "the pumps' loop output", _output),
-        "dew_margin_k": make("K", "true supply less true dew point of the room", _dew_margin),
-        "latched": make("", "causes that are latched", _latched),
-        "valve_travel_pct": make(
-            "%", "travel of the valve so far", lambda row, _, __: row.plant.valve.travel_pct
-        ),
-        "rotations": make(
-            "",
-            "changes of the lead pump",
-            lambda _, s, __: float(s.get("cooling", {}).get("rotations", 0)),
-        ),
-    }
+COOLING_MEASURES = {
+    "setpoint_c": Measure("Cel", "supply set-point now", _setpoint),
+    "floor_c": Measure("Cel", "the dew point's floor, 0: none", _floor),
+    "pump_output_pct": Measure("%", "the pumps' loop output", _output),
+    "dew_margin_k": Measure("K", "true supply less true dew point of the room", _dew_margin),
+    "latched": Measure("", "causes that are latched", _latched),
+    "valve_travel_pct": Measure(
+        "%", "travel of the valve so far", lambda row, _, __: row.plant.valve.travel_pct
+    ),
+    "rotations": Measure(
+        "",
+        "changes of the lead pump",
+        lambda _, s, __: float(s.get("cooling", {}).get("rotations", 0)),
+    ),
+}
+"""Merged into `hil.measures.MEASURES`."""

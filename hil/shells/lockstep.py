@@ -2,8 +2,7 @@
 
 Not a virtual shell of its own: it is a controller under test (`hil.dut`) for that one. One message
 a turn goes out and one comes back. Both processes are kept on one core, where handing over costs
-about 15 µs instead of 100. The interpreter gets the heap of a board: `-X heapsize=256wK`; with
-optional parts it gets twice that, since here their code is compiled on the heap that runs it.
+about 15 µs instead of 100. The interpreter gets the heap of a board: `-X heapsize=256wK`.
 """
 
 import json
@@ -19,7 +18,10 @@ from hil.errors import BenchError
 from hil.shells import lockstep_child as wire
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAP, HEAP_WITH_PARTS = "256wK", "512wK"
+HEAP = "256wK"
+ROOMY = "512wK"
+"""For a unit with optional parts: here their code is compiled on the heap that runs it; a board has
+it compiled."""
 _START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
 """Collecting every 32 KiB from the first import on keeps the live objects together."""
 _HEAD = struct.Struct(wire.HEAD).pack
@@ -35,15 +37,17 @@ class LockStep:
         self,
         config: dict[str, Any],
         profiles: dict[str, dict[str, Any]],
+        records: dict[str, bytes] | None = None,
         *,
         path: Path = ROOT,
-        heap: str = "",
+        heap: str | None = None,
         watch_memory: bool = False,
         interpreter: str = "micropython",
     ) -> None:
-        if not heap:
-            heap = HEAP_WITH_PARTS if [n for n, _, _, _ in PARTS if n in config] else HEAP
         start = _START + f"lockstep_child.Child().run({watch_memory})"
+        if heap is None:
+            with_parts = [name for name, _, _, _ in PARTS if name in config]
+            heap = ROOMY if path == ROOT and with_parts else HEAP
         command = [interpreter, "-X", f"heapsize={heap}", "-c", start]
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
         try:
@@ -61,7 +65,8 @@ class LockStep:
         self._cores = share_a_core(self._process.pid)
         used = {device.get("profile") for device in config.get("devices", [])}
         maps = {name: json.dumps(raw) if name in used else "" for name, raw in profiles.items()}
-        setting = json.dumps({"config": config, "profiles": maps}).encode()
+        kept = {key: data.hex() for key, data in (records or {}).items()}
+        setting = json.dumps({"config": config, "profiles": maps, "records": kept}).encode()
         self._send(wire.START, 0, 0, setting)
         self._receive()
 
