@@ -6,6 +6,7 @@ has a range; no key is allowed that is not listed here.
 """
 
 from agent.parts import PARTS
+from agent.schema_log import LOG
 from agent.schema_remote import REMOTE
 
 TYPE_CHECKING = False
@@ -164,6 +165,7 @@ SCHEMA: "dict[str, Any]" = _object(
                 "dp": PRESSURE,
             },
         ),
+        "log": LOG,
         "remote": REMOTE,
         "limits": _object(
             "what is reported and acted on",

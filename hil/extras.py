@@ -9,20 +9,14 @@ from typing import Any
 
 from agent.agent import FIRST_BUS
 from agent.parts import PARTS
-<<<<<<< HEAD
-from hil import extras_cooling
+from hil import extras_cooling, operators
 from hil.setting import Setting
 
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "cooling": extras_cooling.cooling,
     "safety": extras_cooling.safety,
-=======
-from hil import operators
-from hil.setting import Setting
-
-SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
+    "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10},
     "remote": operators.section,
->>>>>>> main
     "integrity": lambda _: {},
 }
 """Name of the section of the configuration, and how it is written for a row."""
