@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.agent import FIRST_BUS
 from agent.parts import PARTS
-from hil import operators
+from hil import extras_cooling, operators
 from hil.setting import Setting
 
 _LEDGER: dict[str, Any] = {
@@ -25,6 +25,8 @@ _LEDGER: dict[str, Any] = {
 
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "ledger": lambda _: dict(_LEDGER),
+    "cooling": extras_cooling.cooling,
+    "safety": extras_cooling.safety,
     "throttle": lambda _: {},  # written by `hil.loadbank`, which has the loads
     "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10},
     "remote": operators.section,
