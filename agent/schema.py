@@ -6,9 +6,9 @@ has a range; no key is allowed that is not listed here.
 """
 
 from agent.parts import PARTS
+from agent.schema_log import LOG
 from agent.schema_remote import REMOTE
 from agent.schema_safety import SAFETY
-from agent.schema_time import CHRONY, CLOCK, INTEGRITY, PPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -166,12 +166,9 @@ SCHEMA: "dict[str, Any]" = _object(
                 "dp": PRESSURE,
             },
         ),
+        "log": LOG,
         "remote": REMOTE,
-        "clock": CLOCK,
-        "integrity": INTEGRITY,
         "safety": SAFETY,
-        "pps": PPS,
-        "chrony": CHRONY,
         "limits": _object(
             "what is reported and acted on",
             [],
