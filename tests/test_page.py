@@ -18,11 +18,12 @@ from tests.house import ROOT
 from tests.peers import need
 
 PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 SERIAL = "EMU0000000012"
 SHORT = """
 name = "glance"
 title = "a glance at the loop"
-seconds = 12
+seconds = 16
 [[prompt]]
 at_s = 2
 text = "Is the flow meter's arrow with the flow?"
@@ -31,11 +32,13 @@ measure = "supply_c"
 unit = "Cel"
 min = 20
 max = 40
+from_s = 8
 [[expect]]
 measure = "dp_kpa"
 unit = "kPa"
 min = 10
 max = 200
+from_s = 8
 marginal = 1
 """
 WRONG = SHORT.replace("glance", "hopeless", 1).replace("max = 40", "max = 25")
@@ -97,7 +100,7 @@ def page(bench: Bench, browser: Browser) -> Iterator[Page]:
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
     opened.goto(bench.address)
-    expect(opened.locator("#mode")).to_have_text("free", timeout=PATIENCE_MS)
+    expect(opened.locator("#mode")).to_have_text("free")
     yield opened
     opened.close()
     assert [w for w in wrong if "409" not in w] == []
@@ -110,8 +113,8 @@ def choose(page: Page, name: str) -> None:
 
 
 def test_it_is_live(page: Page) -> None:
-    expect(page.locator("#v-supply")).to_contain_text("°C", timeout=PATIENCE_MS)
-    expect(page.locator("#clock")).to_have_text("sync", timeout=PATIENCE_MS)
+    expect(page.locator("#v-supply")).to_contain_text("°C")
+    expect(page.locator("#clock")).to_have_text("sync")
     expect(page.locator("#plots canvas")).to_have_count(6)
     assert page.locator("#sky circle").count() > 8
 
@@ -126,14 +129,14 @@ def test_a_run_by_keyboard_alone_survives_a_reload_and_is_signed(bench: Bench, p
     page.keyboard.press("Enter") if page.evaluate("document.activeElement.id") == "go" else None
     page.locator("#go").focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#mode")).to_have_text("running glance", timeout=PATIENCE_MS)
+    expect(page.locator("#mode")).to_have_text("running glance")
     expect(page.locator("#asking")).to_be_visible(timeout=PATIENCE_MS)
     page.reload()
     expect(page.locator("#asking p")).to_have_text("Is the flow meter's arrow with the flow?")
     page.keyboard.press("Enter")  # "Yes" has the focus
     expect(page.locator(".limit")).to_have_count(2)
-    expect(page.locator("#verdict strong")).to_have_text("PASS", timeout=PATIENCE_MS)
-    expect(page.locator("#mode")).to_have_text("free", timeout=PATIENCE_MS)
+    expect(page.locator("#verdict strong")).to_have_text("PASS")
+    expect(page.locator("#mode")).to_have_text("free")
     record = read(next(bench.records.glob(f"*glance/{FILE}")))
     assert problems(record) == []
     assert (record["serial"], record["operator"], record["verdict"]) == (SERIAL, "Ada", "pass")
@@ -146,7 +149,7 @@ def test_a_failing_run_says_what_to_check_next(bench: Bench, page: Page) -> None
     bench.ask("start", suite=str(bench.records.parent / "hopeless.toml"))
     expect(page.locator("#asking")).to_be_visible(timeout=PATIENCE_MS)
     page.locator("#asking button[value=yes]").click()
-    expect(page.locator("#verdict strong")).to_have_text("FAIL", timeout=PATIENCE_MS)
+    expect(page.locator("#verdict strong")).to_have_text("FAIL")
     expect(page.locator("#verdict .next")).to_contain_text("valve's stroke")
     expect(page.locator("#verdict")).to_contain_text("supply_c: not >= 20 and <= 25")
 
@@ -154,7 +157,7 @@ def test_a_failing_run_says_what_to_check_next(bench: Bench, page: Page) -> None
 def test_the_wrong_serial_number_fails_at_once(bench: Bench, page: Page) -> None:
     bench.ask("start", suite=str(bench.records.parent / "glance.toml"), serial="OTHER")
     expect(page.locator("#verdict")).to_contain_text(
-        f"scanned OTHER, but the CDU says it is {SERIAL}", timeout=PATIENCE_MS
+        f"scanned OTHER, but the CDU says it is {SERIAL}"
     )
 
 
@@ -162,7 +165,7 @@ def test_an_aborted_run_is_recorded_as_failed(bench: Bench, page: Page) -> None:
     bench.ask("start", suite=str(bench.records.parent / "glance.toml"))
     expect(page.locator("#abort")).to_be_enabled(timeout=PATIENCE_MS)
     page.locator("#abort").click()
-    expect(page.locator("#verdict")).to_contain_text("aborted", timeout=PATIENCE_MS)
+    expect(page.locator("#verdict")).to_contain_text("aborted")
     expect(page.locator("#verdict strong")).to_have_text("FAIL")
 
 
@@ -170,10 +173,10 @@ def test_a_fault_is_done_and_undone_and_wrong_ones_are_refused(bench: Bench, pag
     page.locator("#find").fill("the RPU does not answer")
     row = page.locator(".fault[data-name=rpu_dead]")
     row.locator("button").click()
-    expect(page.locator("#alarms")).to_contain_text("device_lost:rpu", timeout=PATIENCE_MS)
+    expect(page.locator("#alarms")).to_contain_text("device_lost:rpu")
     expect(row).to_have_class("fault on")
     row.locator("button").click()
-    expect(page.locator("#alarms")).not_to_contain_text("device_lost", timeout=PATIENCE_MS)
+    expect(page.locator("#alarms")).not_to_contain_text("device_lost")
     for words in ({"name": "nonsense"}, {"name": "it_load"}, {"name": "it_load", "value": 9999}):
         with pytest.raises(urllib.error.HTTPError, match="409"):
             bench.ask("fault", on=True, **words)
@@ -183,14 +186,14 @@ def test_a_device_that_cannot_be_opened_changes_nothing(page: Page) -> None:
     row = page.locator(".device", has_text="drive1")
     row.locator("input").fill("serial:/dev/nothing")
     row.locator("button").click()
-    expect(page.locator("#problem")).to_contain_text("/dev/nothing", timeout=PATIENCE_MS)
+    expect(page.locator("#problem")).to_contain_text("/dev/nothing")
     expect(row.locator("button")).to_have_text("Swap in")
 
 
 def test_it_fits_a_phone(bench: Bench, browser: Browser) -> None:
     phone = browser.new_page(viewport={"width": 380, "height": 800}, color_scheme="dark")
     phone.goto(bench.address)
-    expect(phone.locator("#v-supply")).to_contain_text("°C", timeout=PATIENCE_MS)
+    expect(phone.locator("#v-supply")).to_contain_text("°C")
     wide = phone.evaluate("document.documentElement.scrollWidth")
     phone.close()
     assert wide <= 380
@@ -202,7 +205,7 @@ def test_nothing_comes_from_outside_and_it_is_small(bench: Bench, browser: Brows
     opened = browser.new_page()
     opened.on("request", lambda request: asked.append(request.url))
     opened.goto(bench.address)
-    expect(opened.locator("#mode")).to_have_text("free", timeout=PATIENCE_MS)
+    expect(opened.locator("#mode")).to_have_text("free")
     opened.close()
     assert asked
     assert all(url.startswith((bench.address, "data:")) for url in asked)
