@@ -1,0 +1,1 @@
+freeze("$(PORT_DIR)", "_start.py")
