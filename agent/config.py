@@ -205,6 +205,8 @@ def _take_ports(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> No
                 % (path, address.kind, " or ".join(kinds))
             )
             return None
+        if "utc" in address.options:
+            errors.append("%s: utc is for the agent to say, by its own clock" % path)
         place = address.place()
         if place in seen:
             errors.append("%s: %s is already the port of %s" % (path, place, seen[place]))
