@@ -153,7 +153,7 @@ _CHECKS: "dict[str, Callable[..., Any]]" = {
 
 def _secret(path: str) -> bool:
     """Say whether what stands at `path` is shown to nobody, not even in an error."""
-    return path.split(".")[-1] in _SECRETS
+    return path.rsplit(".", 1)[-1] in _SECRETS
 
 
 def _show(value: object) -> str:
