@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.config import Config
+    from agent.remote.release import Releases
     from agent.remote.slots import Read, Slots
 
 _MOST_STARTS = 3
@@ -24,7 +25,8 @@ CRASHED, DAMAGED, UNUSABLE = "crashed", "damaged", "unusable"
 class Boot:
     """What to run: the configuration's bytes, the record of it; `writes` are yet to be made.
 
-    `audit` is the end of the log. Parsed it would take ten times the room, so it is read anew.
+    Parsed it would take ten times the room, so it is read anew. `audit` is the end of the log;
+    `releases` and `pieces` are of application updates.
 
     `check` turns changed JSON into a configuration, or raises `ConfigError`; the shell sets it, and
     `roomy`: whether there is room and time for that beside a running agent.
@@ -36,6 +38,8 @@ class Boot:
         self.writes: list[tuple[str, bytes]] = []
         self.audit = audit.Audit()
         self.roomy = True
+        self.releases: Releases | None = None
+        self.pieces = 0
         self.check: Callable[[dict[str, Any]], Config] | None = None
 
     def raw(self) -> "dict[str, Any]":
@@ -81,6 +85,7 @@ def start(
     log = audit.recovered(read)
     while True:
         boot.check, boot.audit = check, log
+        _take_releases(boot, read)
         try:
             return check(boot.raw()), boot
         except ConfigError:
@@ -90,6 +95,14 @@ def start(
                 boot = _file(file, boot.slots)
             else:
                 raise
+
+
+def _take_releases(boot: Boot, read: "Read") -> None:
+    """Read what there is of application updates; most units have none, and no code for it."""
+    if read("update.record") is not None:
+        from agent.remote import release  # noqa: PLC0415
+
+        boot.releases, boot.pieces = release.load(read), release.have(read)
 
 
 def rescue(read: "Read", check: "Callable[[dict[str, Any]], Config]") -> "tuple[Config, Boot]":

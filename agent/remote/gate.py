@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.remote.command import Command
+    from agent.remote.manifest import Manifest
     from agent.remote.patch import Patch
 
 ANY_BASE = 0
@@ -57,13 +58,15 @@ class Examination:
     def __init__(self, data: bytes, keyring: Keyring, place: Place, since_s: int) -> None:
         envelope = _opened(data)
         self.kind = envelope.kind
-        self.message: Patch | Command
+        self.message: Patch | Command | Manifest
         if self.kind == PATCH:
             self.message = patch.read(envelope.body)
         elif self.kind == COMMAND:
             self.message = command.read(envelope.body)
         else:
-            raise Refusal("malformed", "kind %d is not taken here" % self.kind)
+            from agent.remote import manifest  # noqa: PLC0415 - see `agent.remote.lazy`
+
+            self.message = manifest.read(envelope.body)
         self._check_target(place)
         self.who = [number for number, _ in envelope.signatures]
         self._check_signers(keyring, self.who)

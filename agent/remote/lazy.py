@@ -14,6 +14,7 @@ ONLY_FOR_MESSAGES = (
     "agent.remote.export",
     "agent.remote.gate",
     "agent.remote.keyring",
+    "agent.remote.manifest",
     "agent.remote.orders",
     "agent.remote.parameters",
     "agent.remote.patch",

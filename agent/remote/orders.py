@@ -81,6 +81,8 @@ class Orders:
     def _confirm(self, arguments: "Map", now: int) -> str:
         desk = self._desk
         running = desk.boot.slots.trial
+        if running is None and desk.update is not None:
+            return desk.update.confirm(now)
         if running is None or desk.watch is None:
             raise Refusal("no_trial")
         if arguments.get("counter") not in (None, running.counter):
@@ -91,9 +93,13 @@ class Orders:
         return "confirmed"
 
     def _roll_back(self, _: "Map", now: int) -> str:
-        if self._desk.boot.slots.trial is None:
+        desk = self._desk
+        if desk.boot.slots.trial is None and desk.update is not None and desk.update.watch:
+            desk.update.roll_back("on demand", now)
+            return "rolled back"
+        if desk.boot.slots.trial is None:
             raise Refusal("no_trial")
-        self._desk.roll_back("on demand", now)
+        desk.roll_back("on demand", now)
         return "rolled back"
 
     def _restart(self, _: "Map", now: int) -> str:

@@ -27,7 +27,7 @@ EPOCH_S = 1_767_225_600
 HOUR_S, MINUTE_S = 3600, 60
 MOST_CHANGES = 64
 _MOST_COUNT = (1 << 32) - 1
-_LONGEST_CONFIRM = 14 * 24 * 60
+LONGEST_CONFIRM = 14 * 24 * 60
 _MOST_DEPTH = 6
 
 
@@ -80,7 +80,7 @@ def read(body: bytes) -> Patch:
         count(part)
     if parts[3] is not None:
         count(parts[3])
-    count(parts[4], _LONGEST_CONFIRM)
+    count(parts[4], LONGEST_CONFIRM)
     if not isinstance(parts[5], Map) or not 1 <= len(parts[5].pairs) <= MOST_CHANGES:
         raise Refusal("malformed", "a patch changes 1 to %d parameters" % MOST_CHANGES)
     for key, _ in parts[5].pairs:

@@ -14,7 +14,6 @@ from protocols.timing import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.agent import Agent
-    from agent.remote.slots import Trial
 
 _NOT_THE_PLANT = ("port", "clock", "broker", "receiver", "link")
 _KEEP_S = 60
@@ -27,17 +26,26 @@ HEALTH, CONFIRM, UNWELL, NOT_CONFIRMED = "health", "confirm", "unwell", "not_con
 
 
 class TrialWatch:
-    """Watches `running` from `now` on. Times in seconds; `grace_s` is what a start may take."""
+    """Watches from `now` on. Times in seconds; `grace_s` is what a start may take.
+
+    `alarms`: codes that were active before, and so do not speak against the trial.
+    """
 
     def __init__(
-        self, agent: "Agent", running: "Trial", now: int, health_s: int, grace_s: int
+        self,
+        agent: "Agent",
+        confirm_s: int,
+        alarms: "list[str]",
+        now: int,
+        health_s: int,
+        grace_s: int,
     ) -> None:
         self._agent = agent
         self._judge_from = now + grace_s * SECOND
         self._health_until = now + health_s * SECOND
-        self._confirm_until = now + running.confirm_s * SECOND
-        self._kept_s = running.confirm_s
-        self._alarms = running.alarms
+        self._confirm_until = now + confirm_s * SECOND
+        self._kept_s = confirm_s
+        self._alarms = alarms
         self._errors = self._loop_errors(now)
         self.phase = HEALTH
         self.why = ""

@@ -58,7 +58,7 @@ def begin(path: str, store: str, profiles: Maps) -> tuple[Config, boot.Boot | No
 
     try:
         raw = read_file(path)
-        port = _store_of(raw)
+        port = store_of(raw)
         if port is None:
             return check(raw), None
         return boot.start(raw, _reader(port), check)
@@ -66,7 +66,7 @@ def begin(path: str, store: str, profiles: Maps) -> tuple[Config, boot.Boot | No
         return _rescued(error, store, check)
 
 
-def _store_of(raw: Any) -> str | None:
+def store_of(raw: Any) -> str | None:
     """Give the store's address, None without one; whether it is right is checked later."""
     section = raw.get("remote") if isinstance(raw, dict) else None
     return str(section.get("port")) if isinstance(section, dict) else None
