@@ -17,6 +17,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "confirm": ("deploy.ops.config_confirm", "make what is on trial the confirmed one"),
     "rollback": ("deploy.ops.config_rollback", "give up what is on trial"),
     "pki": ("deploy.ops.config_pki", "certificates: create, issue, revoke, rotate"),
+    "update": ("deploy.ops.config_update", "an application update to a unit, piece by piece"),
     "history": ("deploy.ops.config_history", "who did what on a unit, when, with what result"),
     "command": ("deploy.ops.config_command", "a signed command"),
 }

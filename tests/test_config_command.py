@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from agent.commands import profiles
+from agent.remote import release
 from benchmarks import fleet
 from deploy.errors import OpsError
 from deploy.ops import changes, keys, messages
@@ -121,6 +122,26 @@ def test_the_log_of_a_unit_is_fetched_and_checked(site: Site, tmp_path: Path) ->
     first = (folder / "audit.0").read_bytes()
     (folder / "audit.1").write_bytes(first.replace(b"version 1", b"version 2"))
     assert config("history", "--store", str(folder)).returncode == 1
+
+
+def test_an_update_is_sent_and_an_interrupted_one_goes_on(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "bundle.whl"
+    file.write_bytes(bytes(range(256)) * 40)
+    words = ["fleet/u0000", str(file), "--release", "2", "--key", str(tmp_path / "two.key")]
+    given = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", str(tmp_path / "one.key")]
+    desk: Any = site.units[0].agent.parts[0]
+    keep = desk.piece
+    desk.agent.uplink._listeners[2] = (desk.agent.uplink._listeners[2][0], lambda *_: None)
+    done = config("update", *words, *given, "--wait", "3s")
+    assert done.returncode == 2
+    assert "0 of 10 pieces; the same command goes on" in done.stderr
+    desk.agent.uplink._listeners[2] = (desk.agent.uplink._listeners[2][0], keep)
+    code, outcome = site("update", *words)
+    assert (code, outcome["pieces"], outcome["bytes"]) == (0, 10, 10_240)
+    trial = desk.update.releases.trial
+    assert release.bundle(trial, site.units[0].records.get) == file.read_bytes()
+    code, report = site("show", "fleet/u0000")
+    assert report["update"][:2] == [0, outcome["counter"]]
 
 
 def test_on_trial_by_hand_and_given_up(site: Site) -> None:

@@ -20,6 +20,7 @@ from drivers.ports.cpython_store import Store
 from tests.benchtools import until
 from tests.house import ROOT
 
+PIECE = manifest.LARGEST_PIECE
 MARK = "release two is here"
 GOOD = f'import sys; print("{MARK}", file=sys.stderr, flush=True)\n'
 BAD = "raise SystemExit(9)\n"
@@ -55,11 +56,11 @@ def on_trial(site: Path, bundle: bytes) -> Store:
     """Leave in the store what a unit leaves that has fetched `bundle`."""
     store = Store(parse(f"store:{site}/store"))
     found = release.Releases()
-    count = -(-len(bundle) // manifest.PIECE)
+    count = -(-len(bundle) // PIECE)
     digest = hashlib.sha256(bundle).digest()
-    found.fetch(release.Release([0, 2, len(bundle), digest, b"", 7, 3600, 0, []]))
+    found.fetch(release.Release([0, 2, len(bundle), digest, b"", 7, 3600, 0, [], PIECE]))
     for i in range(count):
-        store.write(release.key_of(0, i), bundle[i * manifest.PIECE : (i + 1) * manifest.PIECE])
+        store.write(release.key_of(0, i), bundle[i * PIECE : (i + 1) * PIECE])
     for key, data in found.begin([]):
         store.write(key, data)
     return store
@@ -83,7 +84,7 @@ def ended(process: "subprocess.Popen[bytes]") -> int:
 
 def test_an_update_on_trial_is_what_runs(site: Path) -> None:
     bundle = wheel(GOOD)
-    assert len(bundle) < manifest.MOST_PIECES * manifest.PIECE
+    assert len(bundle) < manifest.MOST_PIECES * PIECE
     store = on_trial(site, bundle)
     with started(site) as process:
         until("it runs", runs(site))

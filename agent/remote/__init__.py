@@ -14,5 +14,6 @@ manifest     an application update: its release and hashes
 release      which application runs: the installed one, or one of two slots
 update       an update on its way into its slot, on trial, kept or given up
 lazy         what of this is only loaded for a message
+vitals       flow, temperature difference, pump current, dew point: beside a trial
 desk         the optional part of the agent that joins them
 """

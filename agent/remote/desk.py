@@ -18,7 +18,7 @@ done when it is durable that it was seen: at most once, whatever the power does.
 from agent.errors import ConfigError
 from agent.jsontext import Object, write
 from agent.parts import Part
-from agent.remote import canonical, lazy, trial
+from agent.remote import canonical, lazy
 from agent.remote.boot import Boot
 from agent.remote.keeper import Keeper
 from agent.remote.reasons import Refusal
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from agent.remote.manifest import Manifest
     from agent.remote.orders import Orders
     from agent.remote.patch import Patch
+    from agent.remote.trial import TrialWatch
     from agent.remote.update import Update
 
 PIECES = "cfg/chunk"
@@ -65,7 +66,7 @@ class Desk(Part):
         self.usable = agent.boot is not None
         self.accepted = 0
         self.refused = 0
-        self.watch: trial.TrialWatch | None = None
+        self.watch: TrialWatch | None = None
         self.results: list[str] = []
         self.keeper = Keeper(port, self.boot.audit)
         self._before: tuple[Config, bytes] | None = None
@@ -111,7 +112,9 @@ class Desk(Part):
 
     def _watch(self, now: int, running: Trial, grace_s: int) -> None:
         health_s = int(self.settings["health_s"])
-        self.watch = trial.TrialWatch(
+        from agent.remote.trial import TrialWatch  # noqa: PLC0415 - see `agent.remote.lazy`
+
+        self.watch = TrialWatch(
             self.agent, running.confirm_s, running.alarms, now, health_s, grace_s
         )
         self._news = True
@@ -207,7 +210,7 @@ class Desk(Part):
             return
         self._orders = None
         self._idle = True
-        lazy.forget()
+        lazy.forget(self.watch is not None)
 
     def _begin(self, data: bytes, now: int) -> None:
         from agent.remote import gate  # noqa: PLC0415 - see `agent.remote.lazy`

@@ -1,11 +1,12 @@
 """A manifest: which application update to fetch, and the hashes by which each piece is known.
 
-Body, CBOR: [counter, expiry, release, size, confirm minutes, hash, pieces, group?]
+Body, CBOR: [counter, expiry, release, size, piece, confirm minutes, hash, pieces, group?]
 
     counter     seconds since 2026-01-01 at signing; manifests have a count of their own
     expiry      hours since 2026-01-01
     release     number of the release: only a higher one than any before is taken
-    size        bytes of the bundle, which comes in pieces of `PIECE` bytes, the last one shorter
+    size        bytes of the bundle
+    piece       bytes of each piece it comes in, the last one shorter
     hash        SHA-256 of the whole bundle
     pieces      the first `PIECE_HASH` bytes of each piece's SHA-256, one after the other
 
@@ -25,10 +26,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-PIECE = 4096
+LEAST_PIECE, LARGEST_PIECE = 512, 7168
+"""Bytes; a board has no room for the largest, a link no wish for the least."""
 PIECE_HASH = 16
 MOST_PIECES = 220
-"""A bundle of 880 KiB: what the hashes of fit one message."""
+"""Their hashes fit one message: a bundle of 1.5 MB in the largest pieces."""
 _HASH = 32
 
 
@@ -43,10 +45,11 @@ class Manifest:
         self.not_before_s = 0
         self.release: int = parts[2]
         self.size: int = parts[3]
-        self.confirm_s: int = MINUTE_S * parts[4]
-        self.hash: bytes = parts[5]
-        self.pieces: bytes = parts[6]
-        self.group: str = parts[7] if len(parts) > 7 else ""
+        self.piece: int = parts[4]
+        self.confirm_s: int = MINUTE_S * parts[5]
+        self.hash: bytes = parts[6]
+        self.pieces: bytes = parts[7]
+        self.group: str = parts[8] if len(parts) > 8 else ""
 
     def role(self) -> int:
         """Give the role that must have signed."""
@@ -63,36 +66,41 @@ def read(body: bytes) -> Manifest:
         parts = decode(body)
     except DecodeError as error:
         raise Refusal("malformed", str(error))
-    if type(parts) is not list or len(parts) not in (7, 8):
-        raise Refusal("malformed", "a manifest has 7 or 8 parts")
+    if type(parts) is not list or len(parts) not in (8, 9):
+        raise Refusal("malformed", "a manifest has 8 or 9 parts")
     for part in parts[:3]:
         count(part)
-    count(parts[3], MOST_PIECES * PIECE)
-    count(parts[4], LONGEST_CONFIRM)
-    if type(parts[5]) is not bytes or len(parts[5]) != _HASH or type(parts[6]) is not bytes:
+    count(parts[4], LARGEST_PIECE)
+    count(parts[3], MOST_PIECES * LARGEST_PIECE)
+    count(parts[5], LONGEST_CONFIRM)
+    if type(parts[6]) is not bytes or len(parts[6]) != _HASH or type(parts[7]) is not bytes:
         raise Refusal("malformed", "hashes are bytes")
-    if not parts[3] or len(parts[6]) != PIECE_HASH * -(-parts[3] // PIECE):
+    if parts[4] < LEAST_PIECE or not parts[3]:
+        raise Refusal("malformed", "a bundle comes in pieces of %d bytes or more" % LEAST_PIECE)
+    if len(parts[7]) != PIECE_HASH * -(-parts[3] // parts[4]):
         raise Refusal("malformed", "a bundle needs a hash for each piece")
-    if len(parts) == 8 and (type(parts[7]) is not str or not parts[7]):
+    if len(parts) == 9 and (type(parts[8]) is not str or not parts[8]):
         raise Refusal("malformed", "a group is named by a text")
     return Manifest(parts)
 
 
 def write(
-    counter_s: int, expires_s: int, release: int, bundle: bytes, confirm_s: int, group: str = ""
+    counter_s: int, expires_s: int, release: int, bundle: bytes, piece: int, confirm_s: int
 ) -> bytes:
-    """Write a manifest's body for a bundle; times in seconds since 1970."""
-    pieces = [bundle[at : at + PIECE] for at in range(0, len(bundle), PIECE)]
-    parts = [
-        counter_s - EPOCH_S,
-        -((EPOCH_S - expires_s) // HOUR_S),
-        release,
-        len(bundle),
-        -(-confirm_s // MINUTE_S),
-        hashlib.sha256(bundle).digest(),
-        b"".join([piece_hash(piece) for piece in pieces]),
-    ]
-    return encode(parts + [group] if group else parts)
+    """Write a manifest's body for a bundle in pieces of `piece` bytes; times since 1970."""
+    pieces = [bundle[at : at + piece] for at in range(0, len(bundle), piece)]
+    return encode(
+        [
+            counter_s - EPOCH_S,
+            -((EPOCH_S - expires_s) // HOUR_S),
+            release,
+            len(bundle),
+            piece,
+            -(-confirm_s // MINUTE_S),
+            hashlib.sha256(bundle).digest(),
+            b"".join([piece_hash(data) for data in pieces]),
+        ]
+    )
 
 
 def piece_hash(piece: bytes) -> bytes:

@@ -36,7 +36,7 @@ def key_of(slot: int, piece: int) -> str:
 class Release:
     """A bundle in a slot: release, size, hashes, counter of its manifest, time to confirm it.
 
-    `alarms`: codes that were active before its trial.
+    `alarms`: codes that were active before its trial; `piece`: bytes of a piece.
     """
 
     def __init__(self, parts: "list[Any]") -> None:
@@ -49,11 +49,12 @@ class Release:
         self.confirm_s: int = parts[6]
         self.starts: int = parts[7]
         self.alarms: list[str] = parts[8]
+        self.piece: int = parts[9]
 
     def parts(self) -> "list[Any]":
         """Give what the record holds of it."""
         head = [self.slot, self.release, self.size, self.hash, self.pieces]
-        return head + [self.counter, self.confirm_s, self.starts, self.alarms]
+        return head + [self.counter, self.confirm_s, self.starts, self.alarms, self.piece]
 
 
 class Releases:
@@ -142,7 +143,7 @@ def bundle(release: Release, read: "Read") -> "bytes | None":
     """Join the pieces of a slot; None when they are not whole. For a start with room for it."""
     import hashlib  # noqa: PLC0415 - rare
 
-    count = -(-release.size // 4096)
+    count = -(-release.size // release.piece)
     pieces = [read(key_of(release.slot, i)) or b"" for i in range(count)]
     joined = b"".join(pieces)
     return joined if hashlib.sha256(joined).digest() == release.hash else None

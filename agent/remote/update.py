@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agent.remote.manifest import Manifest
 
 _HEAD = 6
-_PIECE, _PIECE_HASH = 4096, 16
+_PIECE_HASH = 16
 _GRACE_S = 30
 
 
@@ -62,6 +62,7 @@ class Update:
                 manifest.confirm_s,
                 0,
                 [],
+                manifest.piece,
             ]
         )
         self.have = 0
@@ -150,12 +151,19 @@ class Update:
         self.watch = None
 
     def status(self) -> "list[object]":
-        """Give [release, counter being fetched or tried, pieces had, of, phase, last outcome…]."""
-        all_three = self.releases
-        on = all_three.trial or all_three.fetching
-        phase = "fetching" if all_three.fetching is not None else ""
-        phase = self.watch.phase if self.watch is not None else phase
-        running = 0 if all_three.running is None else all_three.running.release
-        return [running, 0 if on is None else on.counter, self.have, self.count(), phase] + list(
-            all_three.last
-        )
+        """Show how it stands.
+
+        [release that runs, counter of what is fetched or tried, pieces had, of, phase,
+        last counter, outcome, reason, release of what is fetched or tried, its hash's beginning]
+        """
+        found = self.releases
+        on = found.trial or found.fetching
+        phase = "fetching" if found.fetching is not None else ""
+        if self.watch is not None:
+            phase = self.watch.phase
+        running = 0 if found.running is None else found.running.release
+        counter, number, digest = 0, 0, ""
+        if on is not None:
+            counter, number, digest = on.counter, on.release, on.hash.hex()[:16]
+        now = [running, counter, self.have, self.count(), phase]
+        return now + list(found.last) + [number, digest]

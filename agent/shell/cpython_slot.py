@@ -37,9 +37,8 @@ def enter(config: str, first: bool) -> None:
         if store is None or store.read(release.RECORD) is None:
             return
         path = _chosen(store, Path(parse(str(address)).path))
-    except (ConfigError, DriverError) as error:
-        _say(f"no update can be looked for: {error}")
-        return
+    except (ConfigError, DriverError):
+        return  # whoever begins to run says what is wrong
     if path is not None:
         _become(str(path))
 

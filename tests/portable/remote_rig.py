@@ -139,6 +139,7 @@ def a_command(name, arguments=(), signers=(OPERATOR,), counter_s=START_S, minute
 
 
 SETPOINT, PRESSURE, SAFE_VALVE = 1, 2, 11
+RETURN_C = 1  # register of the CDU
 COUNTER = START_S - 1_767_225_600
 
 
