@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 LOCK = Path(__file__).resolve().parents[2] / "requirements" / "run.txt"
 GOOD, WEAK, UNKNOWN = 0, 1, 2
