@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.config import Config
-    from agent.remote.boot import Boot
+    from agent.remote.standing import Boot
     from drivers.address import Address
 
     Actions = list[tuple[int, str, bytes]]

@@ -295,6 +295,24 @@ def test_too_many_failures_stop_it() -> None:
     assert [name for name, what in desk.sent if what == "rollback"] or counts["failed"] >= 5
 
 
+def test_who_was_confirmed_before_the_call_back_came_is_counted_so() -> None:
+    desk = Desk(3, Plan(canary=1.0, most_failures=0.0))
+    desk.rollout.tick(0)
+    desk.rollout.out.clear()
+    for name in desk.reports:
+        desk.rollout.report(name, replace(BLANK, trial=5, phase="health"), 1)
+    desk.rollout.report("s/u0", replace(BLANK, last=(5, "rolled_back", "unwell")), 2)
+    desk.rollout.tick(3)
+    sent = [(name, what) for name, what, _ in desk.rollout.out if name != "s/u0"]
+    assert sent == [(f"s/u{i}", what) for i in (1, 2) for what in ("clear", "command")]
+    assert not desk.rollout.done()
+    desk.rollout.report("s/u1", replace(BLANK, last=(5, "confirmed", "")), 4)
+    desk.rollout.report("s/u2", replace(BLANK, last=(5, "rolled_back", "on demand")), 4)
+    assert desk.rollout.done()
+    assert desk.rollout.counts() == {"failed": 2, "confirmed": 1}
+    assert desk.rollout.units["s/u2"].reason == "called back"
+
+
 def test_one_bad_canary_stops_it() -> None:
     desk = Desk(40, Plan(canary=0.05), bad=(1,))
     assert desk.finish()["waiting"] == 38

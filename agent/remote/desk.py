@@ -19,10 +19,10 @@ from agent.errors import ConfigError
 from agent.jsontext import Object, write
 from agent.parts import Part
 from agent.remote import canonical, lazy
-from agent.remote.boot import Boot
 from agent.remote.keeper import Keeper
 from agent.remote.reasons import Refusal
 from agent.remote.slots import MOST_ALARMS, Slots, Trial
+from agent.remote.standing import Boot
 from protocols.envelope import COMMAND, LONGEST, MANIFEST
 from protocols.errors import EncodeError
 from protocols.timing import MILLISECOND, NEVER, SECOND
@@ -100,6 +100,7 @@ class Desk(Part):
 
     def start(self, now: int) -> None:
         """Go on with a trial that a restart interrupted."""
+        lazy.forget(True)
         if self.update is not None:
             self.update.start(now)
         slots = self.boot.slots
@@ -213,6 +214,7 @@ class Desk(Part):
         lazy.forget(self.watch is not None)
 
     def _begin(self, data: bytes, now: int) -> None:
+        lazy.verified()
         from agent.remote import gate  # noqa: PLC0415 - see `agent.remote.lazy`
 
         config, slots = self.agent.config, self.boot.slots
@@ -280,10 +282,9 @@ class Desk(Part):
     def _put_on_trial(self, message: "Patch", who: "list[int]", now: int) -> None:
         if self.update is not None and self.update.watch is not None:
             raise Refusal("busy", "an application update is on trial")
-        raw = message.applied(self.boot.raw())
         at_once = message.live()
+        data, raw = self._changed(message)
         config = self._checked(raw, message.changes if at_once else None)
-        data = canonical.write(raw)
         self.note(who, message.what(), message.counter, "taken", now)
         alarms = self.agent.alarms.codes()[:MOST_ALARMS]
         writes = self.boot.slots.begin(message.counter, message.confirm_s, alarms, data)
@@ -301,6 +302,14 @@ class Desk(Part):
         self.keeper.store(writes, now)
         self.keeper.then(durable, now)
 
+    def _changed(self, message: "Patch") -> "tuple[bytes, dict[str, Any]]":
+        """Give the changed configuration as bytes and, where there is room for it, parsed."""
+        raw = message.applied(self.boot.raw())
+        try:
+            return canonical.write(raw), raw if self.boot.roomy else {}
+        except EncodeError as error:
+            raise Refusal("out_of_range", str(error))
+
     def _checked(self, raw: "dict[str, Any]", numbers: "list[tuple[Any, Any]] | None") -> "Config":
         """Check a changed configuration; `numbers`: all that is changed, where that is so simple.
 
@@ -309,17 +318,17 @@ class Desk(Part):
         check = self.boot.check
         if check is None:
             raise Refusal("store", _NOBODY)
+        running = self.agent.config
         try:
-            canonical.write(raw)
-            running = self.agent.config
             if numbers is not None:
+                lazy.verified()
                 from agent.remote.retune import retuned  # noqa: PLC0415 - see `agent.remote.lazy`
 
                 running = retuned(running, numbers)
             if self.boot.roomy:
                 check(raw)
             return running
-        except (ConfigError, EncodeError) as error:
+        except ConfigError as error:
             text = str(error).split("\n")[0]
             word = "unknown_key" if "unknown key" in text else "out_of_range"
             raise Refusal(word, text)

@@ -9,9 +9,11 @@ import gc
 import sys
 
 ONLY_FOR_MESSAGES = (
+    "agent.remote.boot",
     "agent.remote.capture",
     "agent.remote.command",
     "agent.remote.export",
+    "agent.remote.fields",
     "agent.remote.gate",
     "agent.remote.keyring",
     "agent.remote.manifest",

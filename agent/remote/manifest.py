@@ -16,8 +16,8 @@ signed: what does not have the hashes is not kept.
 
 import hashlib
 
+from agent.remote.fields import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, count
 from agent.remote.parameters import LIMITS
-from agent.remote.patch import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, count
 from agent.remote.reasons import Refusal
 from protocols.cbor import decode, encode
 from protocols.errors import DecodeError

@@ -8,7 +8,7 @@ it does it. Where none does, it is refused as `unsupported`.
 Not here: who may command what (`agent.remote.command`).
 """
 
-from agent.errors import OrderError
+from agent.errors import AgentError
 from agent.remote import trial
 from agent.remote.command import ROLES
 from agent.remote.reasons import Refusal
@@ -52,7 +52,7 @@ class Orders:
                 result = part.order(message.name, message.arguments, now)
                 if result is not None:
                     return result
-        except OrderError as error:
+        except AgentError as error:
             raise Refusal("out_of_range", str(error))
         if message.name in [name for name, _ in ROLES]:
             raise Refusal("unsupported", message.name)

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.remote import manifest, patch
+from agent.remote import manifest
+from agent.remote.fields import EPOCH_S
 from deploy.errors import OpsError
 from deploy.ops import common, messages
 from deploy.ops.messages import Reported
@@ -54,8 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         before = common.report_of(link, arguments.unit, 10)
         counter = _under_way(before, bundle, arguments.release)
         if counter is None:
-            counter_s = max(times.now_s, patch.EPOCH_S + before.counters[MANIFEST - 1] + 1)
-            counter = counter_s - patch.EPOCH_S
+            counter_s = max(times.now_s, EPOCH_S + before.counters[MANIFEST - 1] + 1)
+            counter = counter_s - EPOCH_S
             end_s = times.now_s + times.expires_s
             body = manifest.write(
                 counter_s, end_s, arguments.release, bundle, piece, times.confirm_s

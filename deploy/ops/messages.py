@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.remote import command, patch
+from agent.remote.fields import EPOCH_S
 from deploy.errors import OpsError
 from deploy.ops.changes import Change
 from deploy.ops.keys import Key
@@ -63,7 +64,7 @@ def signed_patch(
     times: "Times",
 ) -> tuple[int, bytes]:
     """Sign a patch for `unit` (SITE/UNIT) as it is; give its counter and the message."""
-    counter_s = max(times.now_s, patch.EPOCH_S + base.counters[PATCH - 1] + 1)
+    counter_s = max(times.now_s, EPOCH_S + base.counters[PATCH - 1] + 1)
     body = patch.write(
         counter_s,
         base.version,
@@ -72,7 +73,7 @@ def signed_patch(
         changes,
         times.not_before_s,
     )
-    return counter_s - patch.EPOCH_S, sealed(PATCH, unit, base.base_hash, body, keys)
+    return counter_s - EPOCH_S, sealed(PATCH, unit, base.base_hash, body, keys)
 
 
 def signed_command(
@@ -84,9 +85,9 @@ def signed_command(
     times: "Times",
 ) -> tuple[int, bytes]:
     """Sign a command for `unit`; give its counter and the message."""
-    counter_s = max(times.now_s, patch.EPOCH_S + base.counters[COMMAND - 1] + 1)
+    counter_s = max(times.now_s, EPOCH_S + base.counters[COMMAND - 1] + 1)
     body = command.write(counter_s, times.now_s + times.expires_s, name, arguments)
-    return counter_s - patch.EPOCH_S, sealed(COMMAND, unit, b"", body, keys)
+    return counter_s - EPOCH_S, sealed(COMMAND, unit, b"", body, keys)
 
 
 @dataclass(frozen=True)

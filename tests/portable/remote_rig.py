@@ -97,7 +97,7 @@ class RemoteRig(Rig):
 
     @property
     def desk(self):
-        return self.agent.parts[0]
+        return next(part for part in self.agent.parts if hasattr(part, "keeper"))
 
     def send(self, data):
         """What a broker would deliver on cfg/desired."""
