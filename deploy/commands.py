@@ -13,6 +13,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "sign": ("deploy.ops.config_sign", "a signed change as a file"),
     "push": ("deploy.ops.config_push", "a signed change to units, canaries first"),
     "show": ("deploy.ops.config_show", "what a unit runs, and what is on trial"),
+    "watch": ("deploy.ops.config_watch", "a line for each change in what units report"),
     "diff": ("deploy.ops.config_diff", "what a unit runs, beside a file"),
     "confirm": ("deploy.ops.config_confirm", "make what is on trial the confirmed one"),
     "rollback": ("deploy.ops.config_rollback", "give up what is on trial"),

@@ -1,9 +1,11 @@
 """`coldloop config` end to end: real keys, a real mosquitto, real agents behind it."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from deploy.errors import OpsError
 from deploy.ops import changes, keys, messages
 from deploy.ops.rollout import Plan, Rollout, Unit
 from protocols.cbor import Decimal
+from tests.benchtools import until
 
 Run = Callable[..., tuple[int, Any]]
 SETPOINT = "control.supply.setpoint_c"
@@ -142,6 +145,38 @@ def test_an_update_is_sent_and_an_interrupted_one_goes_on(site: Site, tmp_path: 
     assert release.bundle(trial, site.units[0].records.get) == file.read_bytes()
     code, report = site("show", "fleet/u0000")
     assert report["update"][:2] == [0, outcome["counter"]]
+
+
+def test_a_push_is_watched_halted_and_stopped(site: Site) -> None:
+    given = ["--broker", f"tcp:127.0.0.1:{site.port}"]
+    command = [sys.executable, "-m", "coldloop", "config"]
+    watching = [*command, "watch", "fleet/u000*", *given]
+    pushing = [*command, "push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "2s", "--json"]
+    pushing += [*given, "--key", f"{site.folder}/one.key", "--canary", "1", "--trial", "60s"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(watching, **pipes) as watch, subprocess.Popen(pushing, **pipes) as push:
+        try:
+            until("the canary is on trial", lambda: site.setpoints().count(33.5) == 1)
+            push.send_signal(signal.SIGUSR1)
+            canary = site.setpoints().index(33.5)
+            slots = site.units[canary].agent.boot.slots
+            until("it is confirmed", lambda: slots.version == 1)
+            time.sleep(1)
+            assert site.setpoints().count(33.5) == 1  # a pause begins nothing
+            push.send_signal(signal.SIGUSR1)
+            until("the rest is on trial", lambda: site.setpoints().count(33.5) == 3)
+            push.send_signal(signal.SIGINT)
+            outcome = json.loads(push.communicate(timeout=60)[0])
+        finally:
+            watch.terminate()
+            push.kill()
+        said = watch.communicate(timeout=30)[0]
+    assert push.returncode == 1
+    assert outcome["aborted"] == "stopped by the operator"
+    assert outcome["states"] == {"confirmed": 1, "failed": 2}
+    assert sorted(site.setpoints()) == [32, 32, 33.5]
+    assert f"fleet/u000{canary}  version 1, last " in said
+    assert "on trial (health)" in said
 
 
 def test_on_trial_by_hand_and_given_up(site: Site) -> None:
