@@ -11,7 +11,7 @@ from benchmarks import digests
 from tests.house import ROOT
 from tests.peers import need
 
-NAMES = ("digests", "heap", "modbus", "nmea", "realtime", "speed")
+NAMES = ("clock", "digests", "heap", "modbus", "nmea", "realtime", "sky", "speed", "year")
 
 
 def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
@@ -118,6 +118,20 @@ def test_nmea() -> None:
     )
 
 
+def test_clock() -> None:
+    record = benchmark("clock", "--runs", "2", "--only", "lies", "bounds")
+    assert [figure["what"] for figure in record["figures"] if not figure["met"]] == []
+    assert len(record["figures"]) == 5
+
+
+def test_sky() -> None:
+    record = benchmark("sky", "--days", "0.003")
+    assert record["sky"]["alarms"] == []
+    assert record["sky"]["believed"] > 200
+    record = benchmark("sky", "--quick", "--days", "0.02", "--dialect", "casic")
+    assert (record["sky"]["alarms"], record["sky"]["beyond_bound"]) == ([], False)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_help_shows_an_example(name: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
@@ -147,3 +161,14 @@ def test_nmea_beside_gpsdecode() -> None:
         assert capture["worst_e7"] <= 1.0, name
         if "damaged" not in name:  # of a damaged one no view may be complete
             assert abs(capture["gpsd_distinct"] - capture["satellites"]) <= 1, name
+
+
+def test_year() -> None:
+    record = benchmark(
+        *("year", "--hours", "24", "--start", "4800", "--speed-hours", "1"),
+        *("--policies", "coldloop,optimum,fixed:40"),
+    )
+    shares = {run["policy"]: run["over_optimum"] for run in record["runs"]}
+    assert shares["optimum"] == 1.0
+    assert 1.0 < shares["coldloop"] < shares["fixed:40"]
+    assert record["fine_speed"] > 0
