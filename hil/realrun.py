@@ -13,6 +13,7 @@ from hil.channels import Series
 from hil.errors import BenchError
 from hil.judge import Judge
 from hil.measures import read
+from hil.qemudut import QemuDut
 from hil.realbench import RealBench
 from hil.scenario import Scenario
 from hil.timeline import schedule
@@ -43,6 +44,8 @@ class RealRun:
 
     def run(self, log: Path | None = None) -> Outcome:
         """Run the scenario to its end and judge it."""
+        if self.dut == "qemu":
+            QemuDut.prepare()
         with RealBench(self.scenario.row, self.seed) as bench:
             stop_on_signals(bench)
             for name, port in self._real.items():

@@ -5,15 +5,16 @@ bytes: names are sorted, nothing holds a time.
 """
 
 import fnmatch
+import hashlib
+import os
 import subprocess
-import tempfile
 import tomllib
 from pathlib import Path
 
 from mpremote.romfs import VfsRomWriter
 
 from deploy.errors import FirmwareError
-from deploy.firmware.tools import mpy_cross
+from deploy.firmware.tools import CACHE, mpy_cross
 
 ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("agent", "drivers", "protocols")
@@ -40,9 +41,10 @@ def portable_modules(root: Path = ROOT) -> list[str]:
 def app(config: bytes | None = None, extra: dict[str, bytes] | None = None) -> bytes:
     """Build the ROMFS; `config` becomes unit.json, `extra` are further files by path."""
     files: dict[str, bytes] = dict(extra or {})
-    with tempfile.TemporaryDirectory() as folder:
-        for name in portable_modules():
-            files[name[:-3] + ".mpy"] = compiled(name, Path(folder))
+    cache = CACHE / "mpy"
+    cache.mkdir(parents=True, exist_ok=True)
+    for name in portable_modules():
+        files[name[:-3] + ".mpy"] = compiled(name, cache)
     for path in sorted((ROOT / "drivers" / "profiles").glob("*.json")):
         name = path.relative_to(ROOT).as_posix()
         if name not in _SKIPPED:
@@ -52,13 +54,20 @@ def app(config: bytes | None = None, extra: dict[str, bytes] | None = None) -> b
     return romfs(files)
 
 
-def compiled(name: str, folder: Path) -> bytes:
-    """Compile one module with mpy-cross; raises FirmwareError."""
-    target = folder / "module.mpy"
-    command = [mpy_cross(), "-s", name, "-o", str(target), str(ROOT / name)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise FirmwareError(f"{name}: mpy-cross: {done.stderr.strip()}")
+def compiled(name: str, cache: Path) -> bytes:
+    """Compile one module with mpy-cross, or take what was made of the same source before.
+
+    Raises FirmwareError.
+    """
+    source = (ROOT / name).read_bytes()
+    target = cache / (hashlib.sha256(name.encode() + b"\0" + source).hexdigest() + ".mpy")
+    if not target.exists():
+        fresh = target.with_suffix(f".{os.getpid()}")
+        command = [mpy_cross(), "-s", name, "-o", str(fresh), str(ROOT / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise FirmwareError(f"{name}: mpy-cross: {done.stderr.strip()}")
+        fresh.rename(target)
     return target.read_bytes()
 
 

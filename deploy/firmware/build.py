@@ -8,11 +8,9 @@ from deploy.firmware.app import app
 from deploy.firmware.boards import QemuBoard
 from deploy.firmware.layout import with_head
 from deploy.firmware.source import run, source
-from deploy.firmware.tools import mpy_cross, program
+from deploy.firmware.tools import CACHE, mpy_cross, program
 
 PORT = Path(__file__).resolve().parent / "mps2"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "coldloop" / "firmware"
-"""Where source and objects are kept between builds."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """An image under QEMU: its console and UARTs on pseudo-terminals or ports that are there already.
 
-Not a model of wire speed: QEMU's UARTs hand bytes over at once. With `shift`, time inside is counted
-in instructions (2^shift ns each): the same run every time, whatever else the machine does.
+Not a model of wire speed: QEMU's UARTs hand bytes over at once. With `shift`, time inside is
+counted in instructions (2^shift ns each): the same run every time, whatever the machine does.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from deploy.firmware.tools import program
 
 
 class Machine:
-    """A running image. `uarts` are paths of terminals by number; `console` collects what it says."""
+    """A running image. `uarts` are terminals by number; `console` collects what it says."""
 
     def __init__(
         self,
@@ -34,21 +34,11 @@ class Machine:
     ) -> None:
         self._folder = contextlib.ExitStack()
         place = folder or Path(self._folder.enter_context(tempfile.TemporaryDirectory()))
-        command = [program("qemu-system-arm"), "-machine", image.board.machine, "-display", "none"]
-        command += ["-monitor", "none", "-kernel", str(image.firmware.resolve())]
-        command += ["-semihosting-config", "enable=on,target=native", "-serial", "stdio"]
-        for name, path in (slots or {"a": image.app}).items():
-            where = f"file={path.resolve()},addr={SLOTS[name]:#x},force-raw=on"
-            command += ["-device", f"loader,{where}"]
-        for number in range(1, image.board.uarts + 1):
-            at = (uarts or {}).get(number)
-            command += ["-serial", f"chardev:u{number}", "-chardev", _chardev(number, at)]
-        if shift is not None:
-            command += ["-icount", f"shift={shift},align=off,sleep=off"]
+        words = command(image, uarts or {}, shift, slots)
         self.console: list[str] = []
         self._said = threading.Condition()
         self.process = subprocess.Popen(
-            command,
+            words,
             cwd=place,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -113,6 +103,27 @@ class Machine:
                 with contextlib.suppress(OSError):
                     stream.close()
         self._folder.close()
+
+
+def command(
+    image: Image,
+    uarts: dict[int, str],
+    shift: int | None = None,
+    slots: dict[str, Path] | None = None,
+) -> list[str]:
+    """Write the command line: console on stdio, UARTs 1 to 4 on `uarts` or on new terminals."""
+    words = [program("qemu-system-arm"), "-machine", image.board.machine, "-display", "none"]
+    words += ["-monitor", "none", "-kernel", str(image.firmware.resolve())]
+    words += ["-semihosting-config", "enable=on,target=native", "-serial", "stdio"]
+    for name, path in (slots or {"a": image.app}).items():
+        where = f"file={path.resolve()},addr={SLOTS[name]:#x},force-raw=on"
+        words += ["-device", f"loader,{where}"]
+    for number in range(1, image.board.uarts + 1):
+        words += ["-serial", f"chardev:u{number}"]
+        words += ["-chardev", _chardev(number, uarts.get(number))]
+    if shift is not None:
+        words += ["-icount", f"shift={shift},align=off,sleep=off"]
+    return words
 
 
 def _chardev(number: int, at: str | None) -> str:

