@@ -53,6 +53,7 @@ class QemuDut:
         self.status: dict[str, Any] | None = None
         self._bench = bench
         self._said = b""
+        self._offset: int | None = None
         self._modem, self._teller = _Terminal(), _Terminal()
         self._socket: socket.socket | None = None
         # What the receiver says before the image runs would be old when it is read.
@@ -94,10 +95,23 @@ class QemuDut:
         last = whole.rpartition(_MARK)[2]
         for text in (rest, last):
             with contextlib.suppress(ValueError):
-                self.status = json.loads(text)
+                self._take(json.loads(text))
                 break
         if len(self._said) > _MOST or whole:
             self._said = _MARK + rest
+
+    def _take(self, status: dict[str, Any]) -> None:
+        """Keep a status; the image's clock is not the machine's, so the two are compared.
+
+        A status arrives some time after it was written; the earliest arrival tells the offset best.
+        """
+        if self.status is not None and status["mono_us"] == self.status["mono_us"]:
+            return
+        self.status = status
+        shell, world = self._bench.shell, self._bench.world
+        offset = shell.now() - int(status["mono_us"])
+        self._offset = offset if self._offset is None else min(offset, self._offset)
+        self._bench.row.utc_at = lambda mono: world.utc(mono + (self._offset or 0))
 
     def _sent(self) -> None:
         """Pass the agent's bytes on to the broker."""

@@ -41,10 +41,10 @@ void NMI_Handler(void) {
     // The watchdog's first warning. Nothing is fed: the next time it resets the board.
 }
 
-static volatile uint32_t ticks;
+static uint64_t counted(void);
 
 void SysTick_Handler(void) {
-    ticks += 1;
+    counted(); // the counter must be looked at before it has gone round; and a wait ends
 }
 
 static void uart_received(int number);
@@ -64,13 +64,34 @@ __attribute__((section(".vectors"), used)) static void *const vectors[16 + 32] =
 #define SYST_CSR REG(0xE000E010)
 #define SYST_RVR REG(0xE000E014)
 #define SYST_CVR REG(0xE000E018)
-#define ICSR REG(0xE000ED04)
 #define AIRCR REG(0xE000ED0C)
 #define NVIC_ISER REG(0xE000E100)
+
+// ---- time
+
+// A free-running counter rather than counted interrupts: an emulator (or a long write to flash) may
+// miss those. CMSDK dual timer, 25 MHz, 32 bits: once round in 171 s.
+#define TIMER(offset) REG(0x40002000 + (offset))
+static uint32_t seen;
+static uint64_t cycles;
+
+static uint64_t counted(void) {
+    uint32_t masked;
+    __asm volatile ("mrs %0, primask\n cpsid i" : "=r" (masked));
+    uint32_t now = ~TIMER(4); // it counts down
+    cycles += now - seen;
+    seen = now;
+    uint64_t whole = cycles;
+    __asm volatile ("msr primask, %0" :: "r" (masked));
+    return whole;
+}
 
 void board_init(void) {
     cause = boots == BOOTED ? BOARD_WATCHDOG : boots == ASKED ? BOARD_RESET : BOARD_POWER_ON;
     boots = BOOTED;
+    TIMER(0) = 0xFFFFFFFF;
+    TIMER(8) = 0x82; // on, free running, 32 bits
+    seen = ~TIMER(4);
     SYST_RVR = BOARD_HZ / 1000 - 1;
     SYST_CVR = 0;
     SYST_CSR = 7; // the core's clock, interrupt, run
@@ -88,31 +109,20 @@ void board_reset(void) {
     }
 }
 
-// ---- time
-
 mp_uint_t mp_hal_ticks_ms(void) {
-    return ticks;
+    return counted() / (BOARD_HZ / 1000);
 }
 
 mp_uint_t mp_hal_ticks_us(void) {
-    uint32_t whole, left;
-    do {
-        whole = ticks;
-        left = SYST_CVR;
-        if (ICSR & (1u << 26)) { // a tick is due but not yet counted: interrupts are off
-            left = SYST_CVR;
-            whole += 1;
-        }
-    } while (whole != ticks && whole != ticks + 1);
-    return whole * 1000 + (BOARD_HZ / 1000 - 1 - left) / (BOARD_HZ / 1000000);
+    return counted() / (BOARD_HZ / 1000000);
 }
 
 mp_uint_t mp_hal_ticks_cpu(void) {
-    return mp_hal_ticks_us();
+    return counted();
 }
 
 uint64_t mp_hal_time_ns(void) {
-    return (uint64_t)ticks * 1000000u; // no clock is kept while the power is off
+    return counted() * (1000000000u / BOARD_HZ); // no clock is kept while the power is off
 }
 
 void mp_hal_delay_us(mp_uint_t us) {
@@ -122,8 +132,8 @@ void mp_hal_delay_us(mp_uint_t us) {
 }
 
 void mp_hal_delay_ms(mp_uint_t ms) {
-    mp_uint_t begin = ticks;
-    while (ticks - begin < ms) {
+    mp_uint_t begin = mp_hal_ticks_ms();
+    while (mp_hal_ticks_ms() - begin < ms) {
         mp_event_wait_ms(1);
     }
 }
