@@ -10,9 +10,10 @@ drop     the mean of the strongest eight is 3 dB below what it was in the last s
          unrounded figures. Of the 6 dB two are for a hot roof: where the temperature is known, 4 dB
          below what the heat explains is enough.
 uniform  of eight or more signals, 80 % are within 1 dB of the commonest value, mean of ten epochs
-         (CnoCheck of CISA's PNT-Integrity), or 92 %, mean of five. A real sky is spread over 15 dB;
-         of emulated ones, 35 to 41 % are so alike, and at most 70 % where a receiver hears one
-         signal of few satellites.
+         (CnoCheck of CISA's PNT-Integrity), of five epochs with twelve signals; and 25 points more
+         than in the minutes before, or 92 %. A real sky is spread over 15 dB; of emulated ones, 35
+         to 41 % are alike on average, but 80 % for a while where one signal of few satellites is
+         heard.
 strong   four or more signals above 54 dBHz; BeiDou's B3I reaches 52 on a good roof.
 
 Heat: an amplifier's noise figure grows by 0.01 to 0.02 dB a degree, which with a sky of 130 K costs
@@ -37,7 +38,9 @@ _ALIKE_PERCENT = 80
 _ALIKE_LEAST = 8
 _EPOCHS = 10
 _ALL_PERCENT = 92
-_FEW = 5
+_ABOVE = 25
+_FEW, _MANY = 5, 12
+_SCALE_ALIKE = 64
 _STRONG_DBHZ = 54
 _STRONG_COUNT = 4
 
@@ -56,6 +59,7 @@ class Signals:
         self._seen = 0
         self._fast = self._slow = self._count = 0
         self._alike: list[int] = []
+        self._usually = 0
         self._centi_c: int | None = None
         self._usual_c: int | None = None
         self._spread = self._shared = 0
@@ -136,6 +140,10 @@ class Signals:
         if len(alike) > _EPOCHS:
             alike.pop(0)
         percent = sum(alike) // _EPOCHS
-        if len(alike) > _FEW and sum(alike[-_FEW:]) >= _FEW * _ALL_PERCENT:
-            percent = _ALL_PERCENT
-        self._votes.vote("uniform", percent >= _ALIKE_PERCENT, now, percent, _ALIKE_PERCENT - 1)
+        if n >= _MANY and len(alike) > _FEW:
+            percent = max(percent, sum(alike[-_FEW:]) // _FEW)
+        least = max(_ALIKE_PERCENT, min(_ALL_PERCENT, self._usually // _SCALE_ALIKE + _ABOVE))
+        present = percent >= least
+        self._votes.vote("uniform", present, now, percent, least - 1)
+        if not present:
+            self._usually += (100 * most * _SCALE_ALIKE // n - self._usually) // 256
