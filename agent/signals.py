@@ -9,11 +9,10 @@ drop     the mean of the strongest eight is 3 dB below what it was in the last s
          below its long mean, or half of the signals are gone. CISA's Epsilon takes 1 dB in 5 s, of
          unrounded figures. Of the 6 dB two are for a hot roof: where the temperature is known, 4 dB
          below what the heat explains is enough.
-uniform  of eight or more signals, 80 % are within 1 dB of the commonest value, mean of ten epochs
-         (CnoCheck of CISA's PNT-Integrity), of five epochs with twelve signals; and 25 points more
-         than in the minutes before, or 92 %. A real sky is spread over 15 dB; of emulated ones, 35
-         to 41 % are alike on average, but 80 % for a while where one signal of few satellites is
-         heard.
+uniform  of eight or more signals, 92 % are within 1 dB of the commonest value, mean of ten epochs
+         (CnoCheck of CISA's PNT-Integrity); of twelve or more, 80 % and 25 points more than in the
+         minutes before, mean of five. A real sky is spread over 15 dB; of emulated ones, 35 to 41 %
+         are alike on average, but eight to eleven signals were up to 90 % alike for an epoch.
 strong   four or more signals above 54 dBHz; BeiDou's B3I reaches 52 on a good roof.
 
 Heat: an amplifier's noise figure grows by 0.01 to 0.02 dB a degree, which with a sky of 130 K costs
@@ -139,10 +138,10 @@ class Signals:
         alike.append(100 * most // n)
         if len(alike) > _EPOCHS:
             alike.pop(0)
-        percent = sum(alike) // _EPOCHS
-        if n >= _MANY and len(alike) > _FEW:
-            percent = max(percent, sum(alike[-_FEW:]) // _FEW)
-        least = max(_ALIKE_PERCENT, min(_ALL_PERCENT, self._usually // _SCALE_ALIKE + _ABOVE))
+        percent, least = sum(alike) // _EPOCHS, _ALL_PERCENT
+        if n >= _MANY:
+            percent = sum(alike[-_FEW:]) // _FEW
+            least = max(_ALIKE_PERCENT, min(least, self._usually // _SCALE_ALIKE + _ABOVE))
         present = percent >= least
         self._votes.vote("uniform", present, now, percent, least - 1)
         if not present:
