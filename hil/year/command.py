@@ -11,7 +11,7 @@ from typing import Any
 
 from hil.errors import BenchError
 from hil.plant.weather import WeatherError, find
-from hil.year.ledger import Ledger
+from hil.year.ledger import KEYS, Ledger
 from hil.year.optimum import optimum_year
 from hil.year.plot import page
 from hil.year.policy import make
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress.end()
     if arguments.plot is not None:
         _write(arguments.plot, page(record, ledger, weather.source))
-    print(json.dumps(record) if arguments.json else text(record))
+    print(json.dumps({key: record[key] for key in KEYS}) if arguments.json else text(record))
     return 0
 
 
