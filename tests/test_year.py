@@ -107,6 +107,15 @@ def test_the_same_seed_is_the_same_year() -> None:
     assert one.reversals == two.reversals
 
 
+def test_one_day_in_seven_is_a_quick_look() -> None:
+    where = site()
+    year = Year(where, make("fixed:40", where))
+    ledger = year.run(9 * 24, SUMMER, every=7)
+    assert ledger.seconds == 2 * 24 * 3600
+    assert len(ledger.days) == 2
+    assert optimum_year(where, 9 * 24, SUMMER, every=7).seconds == ledger.seconds
+
+
 def test_coarse_steps_change_little() -> None:
     where = site()
     fine = Year(where, make("coldloop", where), coarse_s=1).run(6, SUMMER)
