@@ -118,6 +118,8 @@ def test_sky() -> None:
     record = benchmark("sky", "--days", "0.003")
     assert record["sky"]["alarms"] == []
     assert record["sky"]["believed"] > 200
+    record = benchmark("sky", "--quick", "--days", "0.02", "--dialect", "casic")
+    assert (record["sky"]["alarms"], record["sky"]["beyond_bound"]) == ([], False)
 
 
 @pytest.mark.parametrize("name", NAMES)
