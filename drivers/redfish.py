@@ -379,8 +379,9 @@ class Redfish:
             return
         target.tag = response.field("etag")
         try:
-            found = json.loads(response.body)
-            understand(target, found)
+            if response.body.rstrip()[-1:] != b"}":
+                raise ValueError  # MicroPython takes half an object for a whole one
+            understand(target, json.loads(response.body))
         except (ValueError, AttributeError, TypeError, LookupError):
             self.trouble = "a reading that is not Redfish"
             return

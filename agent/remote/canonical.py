@@ -68,9 +68,14 @@ def digest(data: bytes) -> bytes:
 
 
 def shown(raw: "dict[str, Any]") -> "dict[str, Any]":
-    """Give `raw` without secrets, for others to read: the broker's password is not in it."""
-    result = dict(raw)
-    if isinstance(raw.get("broker"), dict):
-        result["broker"] = dict(raw["broker"])
-        result["broker"].pop("password", None)
-    return result
+    """Give `raw` without secrets, for others to read: no password, wherever it stands, is in it."""
+    result = _without_secrets(raw)
+    return result if isinstance(result, dict) else {}
+
+
+def _without_secrets(value: "Any") -> "Any":
+    if isinstance(value, dict):
+        return {key: _without_secrets(value[key]) for key in value if key != "password"}
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    return value

@@ -483,7 +483,7 @@ class Throttle(Part):
         head = self.headroom
         spare = None
         if head.limit_w is not None and head.heat_w is not None:
-            spare = head.limit_w - head.heat_w
+            spare = min(head.limit_w - head.heat_w, sum([load.max_w for load in self.loads]))
         return [
             self.state,
             self.budget_w,
