@@ -79,3 +79,16 @@ def _without_secrets(value: "Any") -> "Any":
     if isinstance(value, list):
         return [_without_secrets(item) for item in value]
     return value
+
+
+SECRETS = ("password", "secret", "token", "pin")
+"""Names of keys whose value leaves the unit in no form."""
+
+
+def shown(raw: "Any") -> "Any":
+    """Give `raw` without secrets, at any depth, for others to read."""
+    if isinstance(raw, dict):
+        return {key: shown(raw[key]) for key in raw if key not in SECRETS}
+    if isinstance(raw, list):
+        return [shown(item) for item in raw]
+    return raw
