@@ -67,20 +67,6 @@ def digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def shown(raw: "dict[str, Any]") -> "dict[str, Any]":
-    """Give `raw` without secrets, for others to read: no password, wherever it stands, is in it."""
-    result = _without_secrets(raw)
-    return result if isinstance(result, dict) else {}
-
-
-def _without_secrets(value: "Any") -> "Any":
-    if isinstance(value, dict):
-        return {key: _without_secrets(value[key]) for key in value if key != "password"}
-    if isinstance(value, list):
-        return [_without_secrets(item) for item in value]
-    return value
-
-
 SECRETS = ("password", "secret", "token", "pin")
 """Names of keys whose value leaves the unit in no form."""
 
