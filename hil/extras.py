@@ -13,7 +13,7 @@ from hil import operators
 from hil.setting import Setting
 
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
-    "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10},
+    "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10, "ack_key": "c0" * 16},
     "remote": operators.section,
     "integrity": lambda _: {},
 }

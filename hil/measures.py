@@ -12,6 +12,7 @@ from agent.safety import CAUSES
 from agent.votes import NOTICES, VOTES
 from hil.measure import Measure, Status
 from hil.measures_config import CONFIG_MEASURES
+from hil.measures_link import LINK_MEASURES
 from hil.row import Row
 
 __all__ = ["MEASURES", "Measure", "read"]
@@ -89,6 +90,7 @@ MEASURES: dict[str, Measure] = {
         "", "telemetry rows waiting", lambda _, s, __: s["telemetry"]["queued"]
     ),
     **CONFIG_MEASURES,
+    **LINK_MEASURES,
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
 }
 """Every word an expectation's `measure` may use."""

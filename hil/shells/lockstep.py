@@ -19,7 +19,8 @@ from hil.shells import lockstep_child as wire
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
 ROOMY = "512wK"
-"""For code that is compiled while a unit that takes changes runs; a board has it compiled."""
+"""For code that is compiled while a unit with a large part runs; a board has it compiled."""
+_LARGE = {"remote", "log"}
 _START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
 """Collecting every 32 KiB from the first import on keeps the live objects together."""
 _HEAD = struct.Struct(wire.HEAD).pack
@@ -44,7 +45,7 @@ class LockStep:
     ) -> None:
         start = _START + f"lockstep_child.Child().run({watch_memory})"
         if heap is None:
-            heap = ROOMY if path == ROOT and "remote" in config else HEAP
+            heap = ROOMY if path == ROOT and not _LARGE.isdisjoint(config) else HEAP
         command = [interpreter, "-X", f"heapsize={heap}", "-c", start]
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
         try:
