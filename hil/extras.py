@@ -9,11 +9,14 @@ from typing import Any
 
 from agent.agent import FIRST_BUS
 from agent.parts import PARTS
-from hil import operators
+from hil import extras_cooling, operators
 from hil.setting import Setting
 
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10, "ack_key": "c0" * 16},
+    "cooling": extras_cooling.cooling,
+    "safety": extras_cooling.safety,
+    "throttle": lambda _: {},  # written by `hil.loadbank`, which has the loads
     "remote": operators.section,
     "integrity": lambda _: {},
 }
@@ -35,3 +38,8 @@ def ports(config: dict[str, Any]) -> list[tuple[int, str, str]]:
     chosen = [name for name, _, _, _ in PARTS if "port" in config.get(name, {})]
     first = FIRST_BUS + len(config["buses"])
     return [(first + i, name, str(config[name]["port"])) for i, name in enumerate(chosen)]
+
+
+def first_free(config: dict[str, Any]) -> int:
+    """The number of the port after those: further ports of parts begin there."""
+    return FIRST_BUS + len(config["buses"]) + len(ports(config))

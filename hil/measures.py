@@ -12,7 +12,10 @@ from agent.safety import CAUSES
 from agent.votes import NOTICES, VOTES
 from hil.measure import Measure, Status
 from hil.measures_config import CONFIG_MEASURES
+from hil.measures_cooling import CODES as COOLING_CODES
+from hil.measures_cooling import COOLING_MEASURES
 from hil.measures_link import LINK_MEASURES
+from hil.measures_load import LOAD_ALARMS, LOAD_MEASURES
 from hil.row import Row
 
 __all__ = ["MEASURES", "Measure", "read"]
@@ -22,6 +25,8 @@ CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
 ALARM_CODES = (
     *[code for code, _, _ in CAUSES],
     *[code for _, code, _, _ in (*CHECKS, *VOTES, *NOTICES)],
+    *COOLING_CODES,
+    *LOAD_ALARMS,
     "port",
 )
 
@@ -92,6 +97,8 @@ MEASURES: dict[str, Measure] = {
     **CONFIG_MEASURES,
     **LINK_MEASURES,
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
+    **COOLING_MEASURES,
+    **LOAD_MEASURES,
 }
 """Every word an expectation's `measure` may use."""
 

@@ -30,6 +30,12 @@ class Setting:
     humidity_sensors: int = 0
     room_c: float = 27.0
     room_humidity_pct: float = 50.0
+    size: int = 1
+    """How many times as large as the row of 100 kW all is; `it_kw` is meant for each."""
+    schedule: str = ""
+    """What the throttle does at a UTC instant: "SECOND ACTION VALUE; …", seconds from the start."""
+    slot: int = 0
+    """This row's number among 64 that step one after the other."""
     parts: str = ""
     """Optional sections of the unit's configuration, of `hil.extras`, with commas between."""
 
@@ -49,5 +55,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "humidity_sensors": (0, 3),
     "room_c": (5, 45),
     "room_humidity_pct": (5, 100),
+    "size": (1, 12),
+    "slot": (0, 63),
 }
 """What each value may be: what the agent's configuration takes and the plant can stand."""

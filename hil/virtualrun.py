@@ -125,6 +125,8 @@ class VirtualRun:
             if address.startswith("store:"):
                 store = StoreEnd(self.shell, port, self.world.random("store " + section))
                 self.shell.ends[port] = self.row.stores[section] = store
+        if self.row.bank is not None:
+            self.row.bank.join(self.shell, config, extras.first_free(config))
         self.row.set_power = self._set_power
         if "log" in config:
             key = bytes.fromhex(config["log"].get("ack_key", ""))
