@@ -9,20 +9,24 @@ Read = Callable[[Row, Status, str], float | None]
 
 
 def _of_log(name: str) -> Read:
-    return lambda _, status, __: float(status["log"][name])
+    return lambda _, status, __: float(status["log"][name]) if "log" in status else None
 
 
 def _of_classes(name: str) -> Read:
-    return lambda _, status, __: float(sum(status["log"][name].values()))
+    return lambda _, status, __: (
+        float(sum(status["log"][name].values())) if "log" in status else None
+    )
 
 
-def _refused(_: Row, status: Status, __: str) -> float:
+def _refused(_: Row, status: Status, __: str) -> float | None:
+    if "log" not in status:
+        return None
     said = status["log"]["receipts"]
     return float(said["forged"] + said["foreign"] + said["unsent"])
 
 
 def _of_ground(name: str) -> Read:
-    return lambda row, _, __: float(getattr(row.ground, name))
+    return lambda row, _, __: None if row.ground is None else float(getattr(row.ground, name))
 
 
 def _records(row: Row, _: Status, __: str) -> float | None:
