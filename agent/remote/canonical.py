@@ -67,10 +67,14 @@ def digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def shown(raw: "dict[str, Any]") -> "dict[str, Any]":
-    """Give `raw` without secrets, for others to read: the broker's password is not in it."""
-    result = dict(raw)
-    if isinstance(raw.get("broker"), dict):
-        result["broker"] = dict(raw["broker"])
-        result["broker"].pop("password", None)
-    return result
+SECRETS = ("password", "secret", "token", "pin")
+"""Names of keys whose value leaves the unit in no form."""
+
+
+def shown(raw: "Any") -> "Any":
+    """Give `raw` without secrets, at any depth, for others to read."""
+    if isinstance(raw, dict):
+        return {key: shown(raw[key]) for key in raw if key not in SECRETS}
+    if isinstance(raw, list):
+        return [shown(item) for item in raw]
+    return raw
