@@ -14,6 +14,7 @@ from hil.measure import Measure, Status
 from hil.measures_config import CONFIG_MEASURES
 from hil.measures_cooling import CODES as COOLING_CODES
 from hil.measures_cooling import COOLING_MEASURES
+from hil.measures_link import LINK_MEASURES
 from hil.measures_load import LOAD_ALARMS, LOAD_MEASURES
 from hil.row import Row
 
@@ -94,6 +95,7 @@ MEASURES: dict[str, Measure] = {
         "", "telemetry rows waiting", lambda _, s, __: s["telemetry"]["queued"]
     ),
     **CONFIG_MEASURES,
+    **LINK_MEASURES,
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
     **COOLING_MEASURES,
     **LOAD_MEASURES,
