@@ -71,9 +71,10 @@ def test_kills_lose_nothing_durable(interpreter: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("seed", range(2, 12))
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
-def test_a_thousand_kills(interpreter: str, tmp_path: Path) -> None:
-    campaign(interpreter, tmp_path, 1000, 2)
+def test_a_thousand_kills(interpreter: str, seed: int, tmp_path: Path) -> None:
+    campaign(interpreter, tmp_path, 100, seed)
 
 
 @pytest.mark.soak
