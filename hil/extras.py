@@ -31,6 +31,11 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "throttle": lambda _: {},  # written by `hil.loadbank`, which has the loads
     "remote": operators.section,
     "integrity": lambda _: {},
+    "timekeeping": lambda _: {
+        "port": "store:/virtual/time",
+        "save_s": 60,
+        "temperature": "rpu.AirInletTemperatureCelsius",
+    },
 }
 """Name of the section of the configuration, and how it is written for a row."""
 
