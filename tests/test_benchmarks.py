@@ -192,3 +192,22 @@ def test_year() -> None:
     assert shares["optimum"] == 1.0
     assert 1.0 < shares["coldloop"] < shares["fixed:40"]
     assert record["fine_speed"] > 0
+
+
+def test_codec() -> None:
+    need("micropython")
+    record = benchmark("codec", "--seeds", "1-1", "--rows", "600", "--rounds", "1")
+    assert record["bits"]["this codec"]["60"] < record["bits"]["differences, zlib -9"]["60"]
+    assert record["micropython"]["heap"] == "64wK"
+
+
+def test_link() -> None:
+    record = benchmark("link", "--hours", "0.5")
+    assert record["alarms_before_backlog"] is True
+    assert (record["lost"], record["twice"]) == (0, 0)
+
+
+def test_relay() -> None:
+    need("mosquitto")
+    record = benchmark("relay", "--racks", "3", "--blocks", "1", "--relays", "1")
+    assert [run["blocks"] for run in record["runs"]] == [3]
