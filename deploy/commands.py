@@ -24,6 +24,13 @@ CONFIG: dict[str, tuple[str, str]] = {
 }
 
 
+def relay(argv: list[str]) -> int:
+    """The ground relay."""
+    from deploy.relay.command import run
+
+    return run(argv)
+
+
 def config(argv: list[str]) -> int:
     """Operators: keys, changes, rollouts."""
     return Family("config", CONFIG, "check unit.json", (DeployError, ProtocolError)).call(argv)

@@ -14,6 +14,7 @@ from hil.measure import Measure, Status
 from hil.measures_config import CONFIG_MEASURES
 from hil.measures_cooling import CODES as COOLING_CODES
 from hil.measures_cooling import COOLING_MEASURES
+from hil.measures_link import LINK_MEASURES
 from hil.measures_load import LOAD_ALARMS, LOAD_MEASURES
 from hil.row import Row
 
@@ -58,6 +59,11 @@ def _utc_error(row: Row, status: Status, _: str) -> float | None:
     return None if error is None else abs(error)
 
 
+def _bound(_: Row, status: Status, __: str) -> float | None:
+    bound = status["clock"]["bound_us"]
+    return None if bound is None else float(bound) / 1000
+
+
 def _beyond_bound(row: Row, status: Status, _: str) -> float | None:
     error, bound = utc_error_ms(row, status), status["clock"]["bound_us"]
     return None if error is None or bound is None else abs(error) - bound / 1000
@@ -75,6 +81,7 @@ MEASURES: dict[str, Measure] = {
     "valve_pct": Measure("%", "true position of the valve", _truth("valve_position_pct")),
     "pump_pct": Measure("%", "true speed of the pump whose number follows", _pump, "pump"),
     "utc_error_ms": Measure("ms", "how far the agent's UTC is off", _utc_error),
+    "clock_bound_ms": Measure("ms", "how far the agent says that its UTC may be off", _bound),
     "utc_beyond_bound_ms": Measure("ms", "UTC error minus the stated bound", _beyond_bound),
     "clock": Measure(
         "",
@@ -94,6 +101,7 @@ MEASURES: dict[str, Measure] = {
         "", "telemetry rows waiting", lambda _, s, __: s["telemetry"]["queued"]
     ),
     **CONFIG_MEASURES,
+    **LINK_MEASURES,
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
     **COOLING_MEASURES,
     **LOAD_MEASURES,

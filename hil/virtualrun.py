@@ -15,6 +15,7 @@ from agent.commands import profiles
 from hil import extras, receivers
 from hil.dut import Dut, InProcess
 from hil.ends import ConsoleEnd, SerialEnd, SinkEnd, TcpEnd
+from hil.ground import Ground
 from hil.judge import Judge
 from hil.lines import SerialLine
 from hil.measures import read
@@ -127,6 +128,9 @@ class VirtualRun:
         if self.row.bank is not None:
             self.row.bank.join(self.shell, config, extras.first_free(config))
         self.row.set_power = self._set_power
+        if "log" in config:
+            key = bytes.fromhex(config["log"].get("ack_key", ""))
+            self.row.ground = Ground(self.row, f"{config['site']}/{config['unit']}", key)
 
     def _set_power(self, on: bool) -> None:
         """Cut the controller's power, or give it back: it starts anew with what its stores kept."""

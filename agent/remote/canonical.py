@@ -53,12 +53,19 @@ def plain(value: "Any") -> "Any":
 
 def write(raw: "dict[str, Any]") -> bytes:
     """Write a configuration; raises `EncodeError` for what JSON cannot hold either."""
-    return encode(exact(raw))
+    return encode(raw, _known)
+
+
+def _known(value: "Any") -> "Any":
+    """Turn one level of parsed JSON into what `protocols.cbor` writes."""
+    if isinstance(value, dict):
+        return Map([(key, value[key]) for key in value])
+    return exact(value) if isinstance(value, float) else None
 
 
 def read(data: bytes) -> "dict[str, Any]":
     """Read what `write` wrote; raises `DecodeError`."""
-    value = plain(decode(data))
+    value = decode(data, plain)
     return value if isinstance(value, dict) else {}
 
 
