@@ -72,6 +72,7 @@ class Clock:
         self.drift_ppb = drift_ppb
         self.offset: int | None = None
         self.accepted = self.rejected = self.late = self.relabelled = 0
+        self.pulses = self.married = 0
         self.doubts: list[str] = []
         self.suspect = 0
         self.verdicts = Verdicts()
@@ -139,6 +140,7 @@ class Clock:
 
     def pulse(self, now: int) -> None:
         """Take a pulse, the start of some UTC second, whose edge was at `now`."""
+        self.pulses += 1
         line = self.fine.fit
         if line is not None:
             # The nearest second by the fine line: how far is the edge from it?
@@ -201,6 +203,7 @@ class Clock:
         if pulse - self._last_pulse > 60 * SECOND and not fine.convicted:
             fine.line.clear()
         self._last_pulse = pulse
+        self.married += 1
         off = fine.add(pulse, (utc_us - pulse - self._base) * _NS)
         if off:
             self.refuse("rate", now, off // _NS, self.fine.most_ns // _NS)

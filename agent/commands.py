@@ -81,6 +81,7 @@ def _run(path: str, store: str) -> int:
     """Run the agent, and again each time it asks for it."""
     from agent.shell import cpython
     from agent.shell.cpython_start import begin
+    from drivers.ports.cpython_clock import use_raw
 
     while True:
         try:
@@ -97,6 +98,8 @@ def _run(path: str, store: str) -> int:
             print(f"coldloop agent: {problem}", file=sys.stderr)
         if problems:
             return 2
+        if any(section == "chrony" for section, _, _ in config.parts):
+            use_raw()  # else the agent would see what it has done to the system's clock
         controller = Agent(config, boot)
         controller.start(cpython.monotonic())
         if cpython.run(controller, console=CONSOLE) != RESTART:

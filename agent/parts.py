@@ -82,6 +82,8 @@ class Part:
 
 PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("remote", "agent.remote.desk", "Desk", ("store",)),
+    ("pps", "agent.pulses", "Pulses", ("pps",)),
+    ("chrony", "agent.refclock", "RefClock", ("chrony",)),
 )
 """Section of the configuration, module, class, kinds of address its `port` may have."""
 

@@ -6,6 +6,7 @@ has a range; no key is allowed that is not listed here.
 """
 
 from agent.schema_remote import REMOTE
+from agent.schema_time import CHRONY, PPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,6 +165,8 @@ SCHEMA: "dict[str, Any]" = _object(
             },
         ),
         "remote": REMOTE,
+        "pps": PPS,
+        "chrony": CHRONY,
         "limits": _object(
             "what is reported and acted on",
             [],

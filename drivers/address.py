@@ -5,6 +5,8 @@
     tcp:broker.example:1883     tcp:[::1]:502                  a host and a port
     tls:broker.example:8883?ca=/etc/coldloop/ca.pem&cert=...&key=...
     store:/var/lib/coldloop                                    a folder that keeps small files
+    pps:/dev/pps0     pps:15?edge=fall                         pulses: a device, a board's pin
+    chrony:/run/chrony.coldloop.sock                           chronyd's socket for samples of time
 
 What it is not: it opens nothing, and does not look whether the thing is there. `parse` reads the
 text; `str(address)` writes it back in one canonical form, without what is default. The tables below
@@ -31,11 +33,12 @@ _VALUES = {
     "parity": ["N", "E", "O"],
     "stop": ["1", "2"],
     "rs485": ["0", "1"],
+    "edge": ["rise", "fall"],
     "ca": [],
     "cert": [],
     "key": [],
 }
-_DEFAULTS = {"baud": "9600", "parity": "N", "stop": "1", "rs485": "0"}
+_DEFAULTS = {"baud": "9600", "parity": "N", "stop": "1", "rs485": "0", "edge": "rise"}
 _FILES = ("ca", "cert", "key")
 # kind -> its options, in the order in which they are written back
 OPTIONS: "dict[str, tuple[str, ...]]" = {
@@ -44,14 +47,17 @@ OPTIONS: "dict[str, tuple[str, ...]]" = {
     "tcp": (),
     "tls": _FILES,
     "store": (),
+    "pps": ("edge",),
+    "chrony": (),
 }
-KINDS = ("serial", "uart", "tcp", "tls", "store")
+KINDS = ("serial", "uart", "tcp", "tls", "store", "pps", "chrony")
 
 
 class Address:
     """One parsed address; made by `parse` only.
 
-    `kind` is one of KINDS. `path` is set for serial, store (a path) and uart (the number); `host`
+    `kind` is one of KINDS. `path` is set for serial, store, pps, chrony (a path; of pps a pin, too)
+    and uart (the number); `edge` is which edge of a pulse counts, rise or fall; `host`
     and `port` for tcp and tls. `baud`, `parity`, `stop`, `rs485` describe a line (defaults
     elsewhere); `options` holds ca, cert and key. `bits_per_char` counts start, data, parity and
     stop bits; `char_us` is the time of one character in microseconds, rounded up.
@@ -70,6 +76,7 @@ class Address:
         self.parity = self._value("parity")
         self.stop = int(self._value("stop"))
         self.rs485 = self._value("rs485") == "1"
+        self.edge = self._value("edge")
         self.options = {name: values[name] for name in _FILES if name in values}
         self.bits_per_char = 1 + DATA_BITS + (self.parity != "N") + self.stop
         self.char_us = -(-self.bits_per_char * 1_000_000 // self.baud)

@@ -5,6 +5,7 @@ offers.
 """
 
 from hil.faults_bus import BUS_EVENTS
+from hil.faults_plant import PLANT_EVENTS
 from hil.faults_store import STORE_EVENTS
 from hil.row import Row
 from hil.setting import LIMITS
@@ -63,6 +64,7 @@ EVENTS: dict[str, Word] = {
         lambda row: row.set_link_down(False),
     ),
     **BUS_EVENTS,
+    **PLANT_EVENTS,
     **STORE_EVENTS,
 }
 """Every word a scenario's `do` may use."""

@@ -16,6 +16,7 @@ from hil.devices.valve import Valve
 from hil.extras import sections
 from hil.plant.parameters import PlantParameters
 from hil.plant.plant import Plant
+from hil.row_plant import Surroundings
 from hil.setting import Setting
 from hil.storeend import StoreEnd
 from hil.world import World
@@ -51,7 +52,8 @@ class Row:
         self.rpu = Rpu(self.plant, RPU_UNIT)
         self.valve = Valve(self.plant, VALVE_UNIT)
         self.drives = [Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(setting.pumps)]
-        self.bus = ModbusLine([self.rpu, self.valve, *self.drives])
+        self.around = Surroundings(world, self.plant, setting)
+        self.bus = ModbusLine([self.rpu, self.valve, *self.drives, *self.around.slaves()])
         self.receiver = Receiver(
             SITE_E7,
             world.utc,
@@ -66,6 +68,7 @@ class Row:
         pumps = [f"pump{i + 1}" for i in range(setting.pumps)]
         devices = [("rpu", RPU_UNIT, "orv3_rpu"), ("valve", VALVE_UNIT, "belimo_valve")]
         devices += [(name, FIRST_DRIVE_UNIT + i, "abb_acs580") for i, name in enumerate(pumps)]
+        devices += self.around.devices()
         config = {
             "version": 1,
             "site": "bench",

@@ -15,6 +15,10 @@ class Setting:
     receiver_latency_ms: float = 60.0
     drift_ppm: float = 2.0
     broker_latency_ms: float = 20.0
+    meters: int = 0
+    humidity_sensors: int = 0
+    room_c: float = 27.0
+    room_humidity_pct: float = 50.0
     parts: str = ""
     """Optional sections of the unit's configuration, of `hil.extras`, with commas between."""
 
@@ -28,5 +32,9 @@ LIMITS: dict[str, tuple[float, float]] = {
     "receiver_latency_ms": (0, 900),
     "drift_ppm": (-500, 500),
     "broker_latency_ms": (0, 60_000),
+    "meters": (0, 2),
+    "humidity_sensors": (0, 3),
+    "room_c": (5, 45),
+    "room_humidity_pct": (5, 100),
 }
 """What each value may be: what the agent's configuration takes and the plant can stand."""

@@ -162,7 +162,7 @@ def test_a_file_that_is_not_there_or_not_text_is_one_line(tmp_path: Path) -> Non
         (("run",), "the following arguments are required: NAME|FILE.toml"),
         (("run", "smoke", "--seed", "x"), "invalid int value: 'x'"),
         (("run", "smoke", "--dut", "jython"), "invalid choice: 'jython'"),
-        (("run", "smok"), "no such scenario (did you mean smoke?); there are broker-loss, "),
+        (("run", "smok"), "no such scenario (did you mean smoke?); there are "),
         (("walk",), "invalid choice: 'walk'"),
         ((), "required: COMMAND"),
     ],
@@ -228,7 +228,8 @@ def test_every_event_happens_and_every_measure_is_known() -> None:
     """One run with all the words: nothing raises, and no measure is for ever unknown."""
     events = ""
     for i, (word, meaning) in enumerate(EVENTS.items()):
-        value = None if meaning.limits is None else meaning.limits[1] / 2  # of 2 pumps: the first
+        value = None if meaning.limits is None else sum(meaning.limits) / 2
+        value = 1 if meaning.is_pump else value
         for_s = None if meaning.undo is None else 3
         events += event(at_s=20 + 4 * i, do=f'"{word}"', value=value, for_s=for_s)
     seconds = f"= {30 + 4 * len(EVENTS)}"

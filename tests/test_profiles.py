@@ -73,6 +73,7 @@ SHIPPED = (
     "schneider_iem3000",
     "sunspec_203",
     "wilo_booster",
+    "vaisala_hmd65",
 )
 # A few rows of the source, for where the data folder is absent.
 STAND_IN = {

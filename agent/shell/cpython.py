@@ -19,13 +19,19 @@ import selectors
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from agent.shell.cpython_preflight import preflight
 from agent.shell.crank import RESTART, Crank
-from drivers.ports import cpython_serial, cpython_store, cpython_tcp
+from drivers.ports import (
+    cpython_chrony,
+    cpython_pps,
+    cpython_serial,
+    cpython_store,
+    cpython_tcp,
+)
+from drivers.ports.cpython_clock import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,12 +49,9 @@ OPENERS: "dict[str, Opener]" = {
     "tcp": cpython_tcp.open_port,
     "tls": cpython_tcp.open_port,
     "store": cpython_store.open_port,
+    "pps": cpython_pps.open_port,
+    "chrony": cpython_chrony.open_port,
 }
-
-
-def monotonic() -> int:
-    """Return the time of the shell's clock (CLOCK_MONOTONIC) in microseconds."""
-    return time.monotonic_ns() // 1000
 
 
 class Poller:

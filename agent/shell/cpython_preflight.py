@@ -79,6 +79,12 @@ def _check_nothing(_address: Address, _warn: Warn) -> None:
     """A peer that is not there yet will be retried."""
 
 
+def _check_there(address: Address, warn: Warn) -> None:
+    """Say when there is no such device or socket yet."""
+    if not os.path.exists(address.path):
+        warn(str(failure(address, NO_PORT)))
+
+
 def _refuse_uart(address: Address, _warn: Warn) -> None:
     """Refuse a board's UART: this is no board."""
     raise failure(address, "UARTs are for boards: name a serial: port here")
@@ -90,4 +96,6 @@ _CHECKS = {
     "tcp": _check_nothing,
     "tls": _check_tls,
     "store": _check_store,
+    "pps": _check_there,
+    "chrony": _check_there,
 }

@@ -17,6 +17,7 @@ What it is not: it makes no system call, knows no platform and does not retry. T
   everything waiting has gone, "drained" comes. A store sends "drained" when it is durable;
 - "append", "delete", "get" and "list" are for stores (see drivers/ports/records.py). They are done
   in the order of asking; "get" and "list" are answered by one "receive" each, before "drained";
+- an edge of a port of kind `pps` is the event "pulse", whose `now` is the edge's own microsecond;
 - "set" with `restart` on the console ends the turning: the shell starts the agent anew.
 """
 
@@ -76,6 +77,7 @@ class Slot:
         self.backlog = bytearray()
         self.owes_drained = False
         self.more = False
+        self.pulses = False
         self.events: list[str] = []
         self.watched: tuple[object, bool] | None = None
 
@@ -150,7 +152,13 @@ class Crank:
             self.turn(self._poller.wait(deadline))
 
     def turn(self, ready: "list[int]") -> None:
-        """Serve the ports that are ready or have something to say, in order, then the deadline."""
+        """Serve the ports that are ready or have something to say, in order, then the deadline.
+
+        Pulses go first: the second that a sentence names began before the sentence did.
+        """
+        for slot in self._slots:
+            if slot.pulses:
+                self._take_pulse(slot)
         for slot in self._slots:
             if slot.number in ready or self._restless(slot):
                 self._serve(slot)
@@ -209,7 +217,8 @@ class Crank:
                 self._step_open(slot)
             if slot.is_open():
                 self._flush(slot)
-                self._read(slot)
+                if not slot.pulses:
+                    self._read(slot)
         except PortError as error:
             self._fail(slot, error)
 
@@ -247,6 +256,22 @@ class Crank:
             self._agent.receive(slot.number, data, self._clock())
             self._drain()
         slot.more = True
+
+    def _take_pulse(self, slot: Slot) -> None:
+        """Hand over an edge with the microsecond that it carries."""
+        port = slot.port
+        if port is None or slot.opening or slot.events:
+            return
+        try:
+            data = port.read()
+        except PortError as error:
+            self._fail(slot, error)
+            return
+        if data is None:
+            self._end(slot, "closed", "closed by the other side: %s" % slot.address)
+        elif data:
+            self._agent.event(slot.number, "pulse", int.from_bytes(data, "big"))
+            self._drain()
 
     def _flush(self, slot: Slot) -> None:
         """Write what waits, as far as the port takes it; say "drained" when all is gone."""
@@ -351,6 +376,7 @@ class Crank:
             raise failure(address, "this platform has no ports of the kind %s" % address.kind)
         slot.port = opener(address, self._poller.wake)
         slot.opening = True
+        slot.pulses = address.kind == "pps"
         slot.give_up = self._clock() + CONNECT_TIMEOUT
         if slot.port.finish():
             self._opened(slot)

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from agent.config import Config
     from agent.remote.boot import Boot
     from agent.shell.crank import Agent
-    from drivers.ports.base import Opener
+    from drivers.address import Address
+    from drivers.ports.base import Opener, Port, Wake
 
 RESTARTED = 4  # exit code
 _SIGINT, _SIGTERM = 2, 15
@@ -62,6 +63,14 @@ def _openers() -> "dict[str, Opener]":
         openers["tcp"] = openers["tls"] = micropython_tcp.open_port
     except ImportError:
         pass
+    if hasattr(time, "ticks_us"):
+
+        def open_pps(address: "Address", wake: "Wake") -> "Port":
+            from drivers.ports import micropython_pps  # noqa: PLC0415 - few have pulses
+
+            return micropython_pps.open_port(address, wake, monotonic)
+
+        openers["pps"] = open_pps
     return openers
 
 

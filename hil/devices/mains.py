@@ -21,7 +21,10 @@ _HZ_WANDER = 0.003
 
 
 class Mains:
-    """Voltages V, currents A, powers W, var, VA, energies Wh; as of the last whole second."""
+    """Voltages V, currents A, powers W, var, VA, energies Wh; as of the last whole second.
+
+    `grid`, if there is one, gives the voltage as a share of nominal and the frequency in Hz.
+    """
 
     def __init__(
         self,
@@ -36,12 +39,15 @@ class Mains:
         self._rng = rng
         self._load = load_w
         self._nominal, self._hertz = volts, hertz
+        self._whole = volts
         self.power_factor = power_factor
         self.volts = [volts] * 3
         self.hertz = hertz
         self.watts = [0.0] * 3
         self.amps = [0.0] * 3
         self.import_wh, self.export_wh = import_wh, 0.0
+        self.grid: Callable[[], tuple[float, float]] | None = None
+        self._seen = (1.0, hertz)
         self._last = -1
         self._sample()
 
@@ -58,6 +64,8 @@ class Mains:
             self.import_wh += energy
         else:
             self.export_wh -= energy
+        if self.grid is not None and self.grid() != self._seen:
+            self._follow(self.grid())
         rng = self._rng
         for i in PHASES:
             gap = self._nominal - self.volts[i]
@@ -65,11 +73,19 @@ class Mains:
         self.hertz += rng.gauss(0.0, _HZ_WANDER) + 0.1 * (self._hertz - self.hertz)
         self._sample()
 
+    def _follow(self, seen: tuple[float, float]) -> None:
+        """The grid steps to another voltage (a share of nominal) and frequency."""
+        self._seen = seen
+        self._nominal, self._hertz = self._whole * seen[0], seen[1]
+        self.volts = [self._nominal] * 3
+        self.hertz = seen[1]
+
     def _sample(self) -> None:
         load = self._load()
         for i, share in enumerate(_SHARES):
             self.watts[i] = load * share
-            self.amps[i] = abs(load) * share / self.power_factor / self.volts[i]
+            volts = self.volts[i]
+            self.amps[i] = abs(load) * share / self.power_factor / volts if volts > 1.0 else 0.0
 
     @property
     def total_w(self) -> float:

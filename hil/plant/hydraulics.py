@@ -58,8 +58,15 @@ class OperatingPoint:
     pump_lpm: tuple[float, ...]
 
 
-def operating_point(p: PlantParameters, speeds_pct: list[float]) -> OperatingPoint:
-    """Solve the network for pump speeds in %; flows in L/min, head in kPa."""
+def operating_point(
+    p: PlantParameters, speeds_pct: list[float], stuck_open: frozenset[int] = frozenset()
+) -> OperatingPoint:
+    """Solve the network for pump speeds in %; flows in L/min, head in kPa.
+
+    `stuck_open` are the indices of pumps whose non-return valve does not shut.
+    """
+    if stuck_open:
+        return _with_backflow(p, speeds_pct, stuck_open)
     r = (p.row_kpa + p.inner_kpa) / p.tcs_design_lpm**2
     shutoff = [p.pump_shutoff_kpa * (n / 100.0) ** 2 for n in speeds_pct]
     high = max(shutoff, default=0.0)
@@ -99,3 +106,27 @@ def _together(
         else:
             high = head
     return 0.5 * (low + high)
+
+
+def _with_backflow(
+    p: PlantParameters, speeds_pct: list[float], stuck_open: frozenset[int]
+) -> OperatingPoint:
+    """The network when some pumps let flow back; their share is negative then."""
+    r = (p.row_kpa + p.inner_kpa) / p.tcs_design_lpm**2
+    k = p.pump_slope_kpa_lpm2
+    shutoff = [p.pump_shutoff_kpa * (n / 100.0) ** 2 for n in speeds_pct]
+
+    def share(i: int, head: float) -> float:
+        if i in stuck_open and head > shutoff[i]:
+            return -sqrt((head - shutoff[i]) / (k * p.nrv_slope))
+        return _pump_flow(shutoff[i], head, k)
+
+    low, high = 0.0, max(shutoff, default=0.0)
+    head = high
+    for _ in range(_HALVINGS):
+        head = 0.5 * (low + high)
+        flow = sum(share(i, head) for i in range(len(shutoff)))
+        needs = p.static_kpa + r * flow * flow if flow > 0.0 else 0.0
+        low, high = (head, high) if flow > 0.0 and needs > head else (low, head)
+    shares = tuple(share(i, head) for i in range(len(shutoff)))
+    return OperatingPoint(max(sum(shares), 0.0), head, shares)

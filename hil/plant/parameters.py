@@ -67,7 +67,16 @@ class PlantParameters:
     static_kpa: float = 2.0  # assumed, cracking pressure
     row_kpa: float = 80.0  # design, across the row at the design flow: this is dP
     inner_kpa: float = 35.0  # design, exchanger, filter and pipes inside the CDU
+    filter_kpa: float = 8.0  # assumed, of `inner_kpa`: the clean filter at the design flow
     suction_kpa: float = 150.0  # design, the expansion vessel holds the return side
+
+    # What is only stepped when a scenario asks: coolant, air, the facility's own water.
+    inside_l: float = 15.0  # assumed, coolant inside the CDU
+    reservoir_l: float = 12.0  # assumed
+    reservoir_c: float = 28.0  # assumed, it stands in the room
+    vent_s: float = 900.0  # assumed, time constant of the air separator
+    nrv_slope: float = 4.0  # assumed: a pump at rest resists backflow that many times its slope
+    fws_volume_l: float = 400.0  # design, facility water that goes round when the coolers stop
 
     # Sensors.
     temperature_lag_s: float = 4.0  # usual, sheathed PT1000 (3 to 5 s)

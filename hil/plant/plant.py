@@ -8,8 +8,12 @@ thermal mass is solved exactly over the step with its inputs held, so that energ
 rounding at any step length; only what crosses between parts is held for one step. What depends on
 flows alone (hydraulics, exchanger, cold plates) is computed again only when a flow changed.
 
-It is not: a model of the facility behind the inlet temperature, of fluid inertia, of heat lost to
-the room, or of properties that change with temperature.
+What few scenarios need is made when first asked for and costs nothing before: the coolant's
+inventory with leaks and air (`inventory`), false sensors (`falsify`), a clogged filter, a valve
+that does not shut behind a pump, and facility water that is no longer cooled (`rejection_lost`).
+
+It is not: a model of the facility behind the inlet temperature (that is `hil.plant.facility`), of
+fluid inertia, of heat lost to the room, or of properties that change with temperature.
 
 How it answers at the default point (for whoever tunes a controller; the tests hold these figures):
     100 kW, 32 degC, FWS 24 degC: valve 54 %, -0.43 K of supply per % of valve in the long run
@@ -22,12 +26,14 @@ How it answers at the default point (for whoever tunes a controller; the tests h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, pi, sin
 from random import Random
 
 from hil.plant.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
+from hil.plant.falsehood import Falsehood
 from hil.plant.hydraulics import Pump, operating_point
+from hil.plant.inventory import Inventory, head_left
 from hil.plant.loads import LoadSchedule
 from hil.plant.parameters import PlantParameters
 from hil.plant.pipe import Pipe
@@ -61,7 +67,7 @@ class Plant:
     `return_c`, `flow_lpm`, `supply_kpa`, `return_kpa` are what sensors show; names with `true` and
     the rest are the truth. Settable at any time: `load` (schedule, limit), `fws_target_c` and
     `fws_rate_k_min`, `pumps[i].seized`, `valve.stuck`, `fouling` (UA share, 0 to 1],
-    `fws_pressure` (share of the mains' pressure, 0 or more).
+    `fws_pressure` (share of the mains' pressure, 0 or more), and what the module names as optional.
     """
 
     def __init__(
@@ -86,12 +92,24 @@ class Plant:
         self.fws_rate_k_min = 0.0
         self._fouling = 1.0
         self._fws_pressure = 1.0
+        self._rng = rng
+        self._forget()
         self._start_us = start_us
         self._due_us = start_us + quantum_us
         self._settle(quantum_us)
         self._instrument(rng)
 
     # Construction.
+
+    def _forget(self) -> None:
+        """Nothing optional is there."""
+        self.rejection_lost = False
+        self._inventory: Inventory | None = None
+        self._false: dict[str, Falsehood] = {}
+        self._clogged = 0.0
+        self._stuck_open: frozenset[int] = frozenset()
+        self._network = self.parameters
+        self._leak_w = 0.0
 
     def _settle(self, quantum_us: int) -> None:
         """Set every state to the steady point."""
@@ -256,6 +274,47 @@ class Plant:
         self._fws_pressure = share
         self._reflow()
 
+    @property
+    def clogged(self) -> float:
+        """Share of the filter's free area that is lost, 0 to below 1."""
+        return self._clogged
+
+    @clogged.setter
+    def clogged(self, share: float) -> None:
+        if not 0.0 <= share < 1.0:
+            raise ValueError("clogged is a share of 0 to below 1")
+        self._clogged = share
+        self._renetwork()
+
+    def stick_open(self, pump: int, stuck: bool) -> None:
+        """Let the non-return valve behind a pump (from 0) stay open, or shut again."""
+        held = self._stuck_open | {pump} if stuck else self._stuck_open - {pump}
+        self._stuck_open = frozenset(held)
+        self._reflow()
+
+    @property
+    def inventory(self) -> Inventory:
+        """The coolant's inventory; from the first time it is asked for it is stepped."""
+        if self._inventory is None:
+            self._inventory = Inventory(self.parameters)
+        return self._inventory
+
+    @property
+    def filter_kpa(self) -> float:
+        """Pressure lost in the filter, kPa."""
+        p = self.parameters
+        clean = p.filter_kpa * (self.point.flow_lpm / p.tcs_design_lpm) ** 2
+        return clean / (1.0 - self._clogged) ** 2
+
+    def falsify(self, name: str) -> Falsehood:
+        """What is false about a sensor: supply_c, return_c, flow_lpm, supply_kpa, return_kpa."""
+        names = ("supply_c", "return_c", "flow_lpm", "supply_kpa", "return_kpa")
+        if name not in names:
+            raise ValueError(f"no sensor {name!r}: one of {', '.join(names)}")
+        if name not in self._false:
+            self._false[name] = Falsehood(self._sensors[names.index(name)], self._rng)
+        return self._false[name]
+
     # Time.
 
     def advance(self, now: int) -> None:
@@ -279,9 +338,14 @@ class Plant:
             self._drift(now)
         wanted = self.load.power_kw(now)
         self.it_kw = wanted + (self.it_kw - wanted) * self._it_keep
+        if self._inventory is not None:
+            self._hold(dt, self._inventory)
         litres = self.point.flow_lpm * dt / 60.0
         self._thermal(dt, litres)
         self._sense(slow)
+        if self._false:
+            for falsehood in self._false.values():
+                falsehood.apply(dt)
 
     def _thermal(self, dt: float, litres: float) -> None:
         """Racks, pipes and exchanger over one step: what leaves the pipes, then what enters."""
@@ -291,7 +355,7 @@ class Plant:
         total = self._racks(dt, rack_in)
         rise = total / self._tcs_c_w_k if self._tcs_c_w_k > 0.0 else 0.0
         self._return_pipe.fill(litres, rack_in + rise)
-        self._in_j += (1000.0 * self.it_kw + self.shaft_w) * dt
+        self._in_j += (1000.0 * self.it_kw + self.shaft_w + self._leak_w) * dt
 
     def _racks(self, dt: float, rack_in: float) -> float:
         """Cases over one step; the mean heat that goes into the coolant, W."""
@@ -316,11 +380,32 @@ class Plant:
             self.hx_w = 0.0
             return self.supply_true_c
         q = self.hx_w = self._hx_w_k * (back - self.fws_c)
-        end = back + (self.shaft_w - q) / c
+        end = back + (self.shaft_w + self._leak_w - q) / c
         old = self.supply_true_c
         new = self.supply_true_c = end + (old - end) * self._hx_keep
         self._out_j += q * dt
         return end - self.parameters.hx_j_k * (new - old) / (c * dt)
+
+    def _hold(self, dt: float, inventory: Inventory) -> None:
+        """Coolant over one step: a leak takes warm coolant out, the reservoir puts its own in."""
+        p, before = self.parameters, inventory.leaked_l
+        changed = inventory.step(dt)
+        litres = inventory.leaked_l - before
+        kelvin = p.reservoir_c - self.supply_true_c
+        joules = 0.001 * litres * p.tcs_rho_kg_m3 * p.tcs_cp_j_kgk * kelvin
+        if changed:
+            self._renetwork()
+        self._leak_w = joules / dt if self.point.flow_lpm > 0.0 else 0.0
+
+    def _renetwork(self) -> None:
+        """Parameters of the hydraulic network with filter and gas as they are."""
+        p = self.parameters
+        more = p.filter_kpa * (1.0 / (1.0 - self._clogged) ** 2 - 1.0)
+        left = head_left(self._inventory.air_pct) if self._inventory is not None else 1.0
+        self._network = replace(
+            p, inner_kpa=p.inner_kpa + more, pump_shutoff_kpa=p.pump_shutoff_kpa * left
+        )
+        self._reflow()
 
     def _sense(self, slow: bool) -> None:
         """Move the sensors; take new noise once a second."""
@@ -337,6 +422,11 @@ class Plant:
     def _drift(self, now: int) -> None:
         """Facility water: ramp towards its target with a slow swing around it; once a second."""
         p = self.parameters
+        if self.rejection_lost:
+            mass = 0.001 * p.fws_volume_l * p.fws_rho_kg_m3 * p.fws_cp_j_kgk
+            self.fws_base_c += self.hx_w * max(1.0, self._dt_s) / mass
+            self.fws_c = self.fws_base_c
+            return
         gap = self.fws_target_c - self.fws_base_c
         if gap != 0.0:
             reach = self.fws_rate_k_min / 60.0 * max(1.0, self._dt_s)
@@ -350,7 +440,8 @@ class Plant:
     def _reflow(self) -> None:
         """Everything that depends on flows alone."""
         p, dt = self.parameters, self._dt_s
-        self.point = operating_point(p, [pump.speed_pct for pump in self.pumps])
+        speeds = [pump.speed_pct for pump in self.pumps]
+        self.point = operating_point(self._network, speeds, self._stuck_open)
         flow = self.point.flow_lpm
         self.dp_kpa = p.row_kpa * (flow / p.tcs_design_lpm) ** 2
         self.shaft_w = shaft_w(p, self.point)

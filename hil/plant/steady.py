@@ -46,4 +46,7 @@ def steady_valve_pct(
 
 def shaft_w(p: PlantParameters, point: OperatingPoint) -> float:
     """Shaft power of all pumps, W: it ends as heat in the coolant."""
-    return point.head_kpa * point.flow_lpm / 60.0 / p.pump_efficiency
+    flow = point.flow_lpm
+    if point.pump_lpm and min(point.pump_lpm) < 0.0:  # what flows back was pumped too
+        flow = sum(share for share in point.pump_lpm if share > 0.0)
+    return point.head_kpa * flow / 60.0 / p.pump_efficiency

@@ -142,3 +142,11 @@ def test_strange_text():
     message = str(raises(AddressError, parse, "serial:" + "x" * 100000))
     assert "longer than" in message
     assert len(message) < 2 * MAX_TEXT
+
+
+def test_pulses_and_chronyd():
+    eq((parse("pps:/dev/pps0").path, parse("pps:/dev/pps0").edge), ("/dev/pps0", "rise"))
+    eq(str(parse("pps:15?edge=fall")), "pps:15?edge=fall")
+    eq(parse("chrony:/run/x.sock").path, "/run/x.sock")
+    refused("pps:/dev/pps0?edge=up", "rise, fall")
+    refused("chrony:", "no path")

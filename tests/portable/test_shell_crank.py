@@ -16,6 +16,7 @@ class World:
     def __init__(self):
         self.now = 1000
         self.seen = []
+        self.moments = []
         self.asked = []
         self.due = NEVER
         self.ports = {}
@@ -51,6 +52,7 @@ class World:
 
     def event(self, port, kind, now):
         self.seen.append((port, kind))
+        self.moments.append(now)
         self.asked += self.answers.pop((port, kind), [])
 
     def wake_agent(self, now):
@@ -486,3 +488,21 @@ def test_ticks_never_go_back():
     eq(clock.now(), 100)
     counter[0] = 101
     eq(clock.now(), 101)
+
+
+def test_a_pulse_goes_before_bytes_that_are_there_already_and_keeps_its_own_time():
+    w = World()
+    w.crank = Crank(Agent(w), {"tcp": w.open_port, "pps": w.open_port}, w, w.lines.append, 9)
+    w.asked = [(0, "open", b"tcp:h:1"), (5, "open", b"pps:/dev/pps0")]
+    w.crank.start()
+    w.crank.turn([])
+    eq(w.take(), [(0, "opened"), (5, "opened")])
+    w.ports[1].incoming = [b"sentence"]
+    w.ports[0].incoming = [(777).to_bytes(8, "big")]  # an address without a port has number 0
+    w.crank.turn([0])
+    eq(w.take(), [(5, "pulse"), (0, b"sentence")])
+    eq(w.moments[-1], 777)
+    w.ports[0].incoming = [None]
+    w.crank.turn([5])
+    w.crank.turn([])
+    eq(w.take(), [(5, "closed")])

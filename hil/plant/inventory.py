@@ -1,0 +1,85 @@
+"""How much coolant the loop holds: reservoir, leaks, make-up, and air that takes its place.
+
+A leak is fed by the reservoir; when that is empty, air enters the loop instead. Air is vented
+slowly as long as the reservoir can fill the gap. Volumes balance to rounding (`residual_l`). Gas
+spoils a pump's head: by 3 % for each per cent up to 5 %, then down to nothing at 12 %, where a
+centrifugal pump has lost its prime (assumed, after the usual rules of pump handbooks). Not
+modelled: bubbles that carry no heat, nor where in the loop they are.
+"""
+
+from __future__ import annotations
+
+from math import exp
+
+from hil.plant.parameters import PlantParameters
+
+_MILD_PCT, _PRIME_LOST_PCT = 5.0, 12.0
+_PER_PCT = 0.03
+
+
+def head_left(air_pct: float) -> float:
+    """Share of the pumps' head that is left with `air_pct` per cent of gas by volume, 0 to 1."""
+    mild = 1.0 - _PER_PCT * min(air_pct, _MILD_PCT)
+    if air_pct <= _MILD_PCT:
+        return mild
+    return max(0.0, mild * (_PRIME_LOST_PCT - air_pct) / (_PRIME_LOST_PCT - _MILD_PCT))
+
+
+class Inventory:
+    """Coolant in the loop and its reservoir, litres.
+
+    Settable at any time: `leak_lpm`, `makeup_lpm`, both 0 or more.
+    """
+
+    def __init__(self, p: PlantParameters) -> None:
+        """Full loop, reservoir at its start level, no air."""
+        self.loop_l = p.supply_pipe_l + p.return_pipe_l + p.inside_l
+        self.full_l = p.reservoir_l
+        self.level_l = p.reservoir_l
+        self.leak_lpm = self.makeup_lpm = 0.0
+        self.leaked_l = self.made_l = self.air_l = 0.0
+        self._vent_s = p.vent_s
+        self._start_l = self.loop_l + self.level_l
+        self._dirty = False
+
+    @property
+    def level_pct(self) -> float:
+        """Reservoir level, %."""
+        return 100.0 * self.level_l / self.full_l
+
+    @property
+    def air_pct(self) -> float:
+        """Gas in the loop by volume, %."""
+        return 100.0 * self.air_l / self.loop_l
+
+    @property
+    def residual_l(self) -> float:
+        """Held + leaked - made up - held at the start: 0 for a plant that loses no mass."""
+        held = self.loop_l - self.air_l + self.level_l
+        return held + self.leaked_l - self.made_l - self._start_l
+
+    def admit(self, percent: float) -> None:
+        """Let air take the place of `percent` of the loop's coolant, which is lost."""
+        litres = min(self.loop_l * percent / 100.0, self.loop_l - self.air_l)
+        self.air_l += litres
+        self.leaked_l += litres
+        self._dirty = True
+
+    def step(self, dt_s: float) -> bool:
+        """Go on by `dt_s`; true when the gas in the loop changed, so that flows must be anew."""
+        before = self.air_l
+        out = min(self.leak_lpm * dt_s / 60.0, self.level_l + self.loop_l - self.air_l)
+        self.leaked_l += out
+        from_reservoir = min(out, self.level_l)
+        self.level_l -= from_reservoir
+        self.air_l += out - from_reservoir
+        made = min(self.makeup_lpm * dt_s / 60.0, self.full_l - self.level_l)
+        self.level_l += made
+        self.made_l += made
+        if self.air_l > 0.0 and self.level_l > 0.0:
+            vented = min(self.air_l * (1.0 - exp(-dt_s / self._vent_s)), self.level_l)
+            self.air_l -= vented
+            self.level_l -= vented
+        changed = self._dirty or abs(self.air_l - before) > 1e-9
+        self._dirty = False
+        return changed

@@ -1,0 +1,78 @@
+"""Moist air: saturation pressure, dew point, humidity, wet bulb, density. Plain functions.
+
+Saturation over water from 0 degC on and over ice below it: Hyland and Wexler (ASHRAE Handbook -
+Fundamentals, chapter 1, equations 5 and 6), good from -100 to 200 degC. Wet bulb by the energy
+balance of the same chapter (equations 33 to 35), halved to a thousandth of a kelvin. Temperatures
+in degC, pressures in Pa, relative humidity in % (0 to 100).
+"""
+
+from __future__ import annotations
+
+from math import exp, log
+
+STANDARD_PA = 101_325.0
+_RATIO = 0.621945  # molar mass of water over that of dry air
+_R_AIR = 287.055  # J/(kg K)
+_KELVIN = 273.15
+
+
+def saturation_pa(celsius: float) -> float:
+    """Pressure of saturated water vapour, Pa."""
+    t = celsius + _KELVIN
+    if celsius >= 0.0:
+        ln = -5.8002206e3 / t + 1.3914993 - 4.8640239e-2 * t + 4.1764768e-5 * t * t
+        return exp(ln - 1.4452093e-8 * t**3 + 6.5459673 * log(t))
+    ln = -5.6745359e3 / t + 6.3925247 - 9.677843e-3 * t + 6.2215701e-7 * t * t
+    return exp(ln + 2.0747825e-9 * t**3 - 9.484024e-13 * t**4 + 4.1635019 * log(t))
+
+
+def dew_point_c(celsius: float, humidity_pct: float) -> float:
+    """Temperature at which this air would be saturated, degC; humidity above 0 %."""
+    vapour = saturation_pa(celsius) * max(humidity_pct, 0.1) / 100.0
+    low, high = -60.0, celsius + 1e-9
+    if humidity_pct >= 100.0:
+        return celsius
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if saturation_pa(middle) < vapour else (low, middle)
+    return 0.5 * (low + high)
+
+
+def humidity_pct(celsius: float, dew_c: float) -> float:
+    """Relative humidity of air at `celsius` with a dew point, %, at most 100."""
+    return min(100.0, 100.0 * saturation_pa(dew_c) / saturation_pa(celsius))
+
+
+def moisture_ratio(dew_c: float, pressure_pa: float = STANDARD_PA) -> float:
+    """Kilograms of water in a kilogram of dry air."""
+    vapour = saturation_pa(dew_c)
+    return _RATIO * vapour / (pressure_pa - vapour)
+
+
+def wet_bulb_c(celsius: float, dew_c: float, pressure_pa: float = STANDARD_PA) -> float:
+    """Thermodynamic wet bulb temperature, degC, between the dew point and the dry bulb."""
+    ratio = moisture_ratio(dew_c, pressure_pa)
+    low, high = min(dew_c, celsius), celsius
+    while high - low > 1e-3:
+        middle = 0.5 * (low + high)
+        if _ratio_at(celsius, middle, pressure_pa) < ratio:
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def _ratio_at(celsius: float, wet_c: float, pressure_pa: float) -> float:
+    """Moisture ratio of air with this dry and this wet bulb."""
+    full = moisture_ratio(wet_c, pressure_pa)
+    if wet_c >= 0.0:
+        above = (2501.0 - 2.326 * wet_c) * full - 1.006 * (celsius - wet_c)
+        return above / (2501.0 + 1.86 * celsius - 4.186 * wet_c)
+    above = (2830.0 - 0.24 * wet_c) * full - 1.006 * (celsius - wet_c)
+    return above / (2830.0 + 1.86 * celsius - 2.1 * wet_c)
+
+
+def density_kg_m3(celsius: float, dew_c: float, pressure_pa: float = STANDARD_PA) -> float:
+    """Kilograms of dry air in a cubic metre of this air."""
+    dry = pressure_pa - saturation_pa(dew_c)
+    return dry / (_R_AIR * (celsius + _KELVIN))

@@ -1,0 +1,61 @@
+"""What a row may have besides CDU, valve and pumps: the room's air and its sensors, grid, meter.
+
+Each is only on the bus when the setting asks, so that the row of the other scenarios stays as it
+is. In the agent's configuration they are `meter`, `meter_it`, `room1`, `room2` …
+"""
+
+from hil.devices.abb_meter import AbbMeter
+from hil.devices.modbus_slave import Slave
+from hil.devices.vaisala_hmd65 import HumiditySensor
+from hil.plant.grid import Grid
+from hil.plant.plant import Plant
+from hil.plant.room import Room
+from hil.setting import Setting
+from hil.world import World
+
+METER_UNIT, FIRST_ROOM_UNIT = 41, 51
+METERS = ("meter", "meter_it")
+"""The meter at the row's feed, which sees the grid, and the one behind the UPS, which does not."""
+
+
+class Surroundings:
+    """Room, grid, and the devices that look at them."""
+
+    def __init__(self, world: World, plant: Plant, setting: Setting) -> None:
+        self.room = Room(setting.room_c, setting.room_humidity_pct)
+        self.grid = Grid()
+        self.humidity = [
+            HumiditySensor(plant, self.room, FIRST_ROOM_UNIT + i, world.random(f"room{i + 1}"))
+            for i in range(setting.humidity_sensors)
+        ]
+        feeds = (_Watts(plant, self.grid), lambda: 1000.0 * plant.it_kw)
+        self.meters = [
+            AbbMeter(plant, METER_UNIT + i, world.random(METERS[i]), feeds[i])
+            for i in range(setting.meters)
+        ]
+        for meter in self.meters[:1]:
+            meter.mains.grid = self.grid.state
+
+    def slaves(self) -> list[Slave]:
+        """Give what is on the bus besides the row's own devices."""
+        return [*self.meters, *self.humidity]
+
+    def devices(self) -> list[tuple[str, int, str]]:
+        """Name them as the agent's configuration does: name, unit, profile."""
+        named = [(METERS[i], METER_UNIT + i, "abb_meter") for i, _ in enumerate(self.meters)]
+        for i, _ in enumerate(self.humidity):
+            named.append((f"room{i + 1}", FIRST_ROOM_UNIT + i, "vaisala_hmd65"))
+        return named
+
+
+class _Watts:
+    """What the meter at the row's feed measures: IT and pumps; nothing without a supply."""
+
+    def __init__(self, plant: Plant, grid: Grid) -> None:
+        self._plant = plant
+        self._grid = grid
+
+    def __call__(self) -> float:
+        if not self._grid.supplied:
+            return 0.0
+        return 1000.0 * self._plant.it_kw + self._plant.pump_electric_w

@@ -1,0 +1,75 @@
+"""The dew point's floor: right by psychrolib, the worst sensor counts, none is the fallback."""
+
+from agent.control.dew import Dew, dew_point
+from protocols.timing import SECOND
+from tests.portable.check import eq
+
+SETTINGS = {"sensors": 2, "margin_k": 2.0, "allowance_k": 1.0, "fallback_c": 32.0}
+
+
+def near(got, wanted, within):
+    assert -within < got - wanted < within, (got, wanted)
+
+
+def test_dew_points_of_the_psychrometric_tables():
+    """ASHRAE Fundamentals, as psychrolib 2.5 gives them to a hundredth."""
+    for air, rh, wanted in ((20.0, 50.0, 9.27), (32.0, 70.0, 25.84), (45.0, 40.0, 28.25)):
+        near(dew_point(air, rh), wanted, 0.05)
+    near(dew_point(25.0, 100.0), 25.0, 1e-9)
+
+
+def test_the_worst_of_two_counts():
+    dew = Dew(SETTINGS)
+    dew.read(0, 25.0, 50.0, 0)
+    dew.read(1, 25.0, 60.0, 0)
+    near(dew.floor(0, 1.0), dew_point(25.0, 60.0) + 3.0, 1e-9)
+    eq(dew.believed, 2)
+
+
+def test_one_dead_sensor_costs_a_kelvin_more_and_two_the_fallback():
+    dew = Dew(SETTINGS)
+    dew.read(0, 25.0, 50.0, 0)
+    dew.read(1, 25.0, 50.0, 0)
+    dew.floor(0, 1.0)
+    dew.read(0, 25.0, 50.0, 170 * SECOND)
+    near(dew.floor(200 * SECOND, 1.0), dew_point(25.0, 50.0) + 4.0, 1e-9)
+    eq(dew.believed, 1)
+    eq(dew.floor(400 * SECOND, 1.0), 32.0)
+    eq((dew.believed, dew.dew), (0, None))
+
+
+def test_nothing_read_yet_is_the_fallback():
+    eq(Dew(SETTINGS).floor(0, 1.0), 32.0)
+
+
+def test_a_value_out_of_range_is_no_reading():
+    for air, rh in ((25.0, 0.0), (25.0, 130.0), (-40.0, 50.0), (99.0, 50.0), (None, 50.0)):
+        dew = Dew(SETTINGS)
+        dew.read(0, air, rh, 0)
+        eq((dew.floor(0, 1.0), dew.believed), (32.0, 0))
+
+
+def test_a_sensor_that_jumps_is_not_believed_until_it_is_calm():
+    dew = Dew(SETTINGS)
+    for s in range(0, 60, 10):
+        dew.read(0, 25.0, 50.0, s * SECOND)
+        dew.read(1, 25.0, 50.0, s * SECOND)
+    dew.read(1, 25.0, 90.0, 60 * SECOND)
+    dew.read(0, 25.0, 50.0, 60 * SECOND)
+    dew.floor(60 * SECOND, 1.0)
+    eq(dew.believed, 1)
+    for s in range(70, 700, 10):
+        dew.read(0, 25.0, 50.0, s * SECOND)
+        dew.read(1, 25.0, 90.0, s * SECOND)
+    dew.floor(700 * SECOND, 1.0)
+    eq(dew.believed, 2)
+
+
+def test_sensors_apart_are_told_and_the_floor_falls_slowly():
+    dew = Dew(SETTINGS)
+    dew.read(0, 30.0, 70.0, 0)
+    dew.read(1, 30.0, 50.0, 0)
+    high = dew.floor(0, 1.0)
+    assert dew.apart
+    dew.read(0, 30.0, 60.0, 10 * SECOND)
+    near(high - dew.floor(10 * SECOND, 10.0), 0.01, 1e-9)
