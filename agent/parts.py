@@ -84,6 +84,8 @@ PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("remote", "agent.remote.desk", "Desk", ("store",)),
     ("pps", "agent.pulses", "Pulses", ("pps",)),
     ("chrony", "agent.refclock", "RefClock", ("chrony",)),
+    ("modem", "agent.carrier.carrier", "Carrier", ("serial", "uart", "tcp")),
+    ("modem_store", "agent.carrier.memory", "Memory", ("store",)),
 )
 """Section of the configuration, module, class, kinds of address its `port` may have."""
 

@@ -5,6 +5,7 @@ Numbers that carry a unit have it in their name (`_ms`, `_s`, `_c`, `_kpa`, `_pc
 has a range; no key is allowed that is not listed here.
 """
 
+from agent.schema_modem import MODEM, MODEM_STORE
 from agent.schema_remote import REMOTE
 from agent.schema_time import CHRONY, PPS
 
@@ -165,6 +166,8 @@ SCHEMA: "dict[str, Any]" = _object(
             },
         ),
         "remote": REMOTE,
+        "modem": MODEM,
+        "modem_store": MODEM_STORE,
         "pps": PPS,
         "chrony": CHRONY,
         "limits": _object(

@@ -10,6 +10,8 @@
         ("onair", begins: bool)            it transmits from now on, or has stopped
         ("sent", tag)                      the gateway has the datagram
         ("unsent", tag, word, why, paid)   word of protocols.modem.sbd; paid: may have been billed
+        ("fetched", good, why, paid)       the end of a `fetch`
+        ("down", size)                     a datagram of `size` bytes comes, and is billed
         ("received", content)              a datagram from the ground
         ("waiting", count)                 datagrams wait at the gateway
         ("time", utc_us, mono_us)          what the network says of time

@@ -190,6 +190,7 @@ class Sbd(AtModem):
         word, why = sbd.status(result[0])
         self.say("waiting", min(result[5], 99))
         if result[2] == 1:
+            self.say("down", result[4])
             self.reader.take(sbd.received, 2 * sbd.LARGEST_MT)
             self.ask(b"AT+SBDRB\r")
         if word == sbd.SENT and not self._fetching:
