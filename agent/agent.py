@@ -176,6 +176,10 @@ class Agent:
         self._started = now
         self._next_status = now
 
+    def port_names(self) -> "list[str]":
+        """Name the ports of this agent by their numbers."""
+        return port_names(self.config)
+
     def adopt(self, config: "Config") -> None:
         """Take over what the loops and limits can take over while they run, without a bump."""
         self.config = config
@@ -316,8 +320,11 @@ class Agent:
         cycle_us = self.ticks.period * self.ticks.per_cycle
         elapsed = cycle_us if self._last_step is None else min(now - self._last_step, 3 * cycle_us)
         self._last_step = now
-        self.supply.step(now, elapsed / 1_000_000)
-        self.pressure.step(now, elapsed / 1_000_000)
+        dt = elapsed / 1_000_000
+        for part in self.parts:
+            part.prepare(now, dt)
+        self.supply.step(now, dt)
+        self.pressure.step(now, dt)
         self.supervisor.step(now)
 
     def _all_read(self, now: int) -> bool:

@@ -37,10 +37,12 @@ def read_config(path: str) -> Config:
 
 def schema_text() -> str:
     """Write the configuration's JSON Schema; docs/config.schema.json is a copy of it."""
+    from agent.parts import PARTS
     from agent.publish import published
-    from agent.schema import SCHEMA
+    from agent.schema import with_parts
 
-    return json.dumps(published(SCHEMA), indent=2) + "\n"
+    whole = with_parts([section for section, _, _, _ in PARTS])
+    return json.dumps(published(whole), indent=2) + "\n"
 
 
 def agent(argv: list[str]) -> int:

@@ -35,6 +35,7 @@ _STATE_KINDS = ("store",)
 
 
 _ONLY_FOR_LOADING = ("agent.schema", "agent.validate")
+_CHECKED_PARTS = ("safety", "throttle")
 
 _HALF = 0.500001
 """Rounds halves away from zero, also when an interpreter reads a decimal an ulp too low."""
@@ -144,6 +145,7 @@ def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
     _check_times(filled["control"], filled["limits"], errors)
     _check_loops(filled, parts, errors)
     _check_telemetry(filled, errors)
+    _check_parts(filled, parts, errors)
     _check_capacity(filled["control"]["cycle_ms"] * MILLISECOND, parts, errors)
     if errors:
         raise ConfigError("\n".join(errors))
@@ -162,9 +164,11 @@ def forget_checks() -> None:
 
 def _filled(raw: "Any", errors: "list[str]") -> "dict[str, Any]":
     """Give the text with its defaults; imported here, so that `forget_checks` can drop the code."""
-    from agent.schema import SCHEMA  # noqa: PLC0415
+    from agent.schema import SCHEMA, with_parts  # noqa: PLC0415
     from agent.validate import validate  # noqa: PLC0415
 
+    if type(raw) is dict:
+        with_parts(list(raw))
     filled: dict[str, Any] = validate(raw, SCHEMA, "", errors)
     if errors:
         raise ConfigError("\n".join(errors))
@@ -348,6 +352,17 @@ def _check_telemetry(raw: "dict[str, Any]", errors: "list[str]") -> None:
     period, tick = raw["telemetry"]["period_ms"], raw["control"]["tick_ms"]
     if period % tick:
         errors.append("telemetry.period_ms: %d is no multiple of tick_ms (%d)" % (period, tick))
+
+
+def _check_parts(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> None:
+    """What the schemas of optional parts cannot say; each beside its schema."""
+    profiles = {}
+    for device in reversed(parts.devices):
+        profiles[device.name] = device.profile
+    for section in _CHECKED_PARTS:
+        if section in raw:
+            module = __import__("agent.schema_" + section, None, None, ("check",))
+            module.check(raw, profiles, errors)
 
 
 def _check_capacity(cycle_us: int, parts: _Parts, errors: "list[str]") -> None:

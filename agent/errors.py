@@ -11,3 +11,7 @@ class AgentError(Exception):
 
 class ConfigError(AgentError):
     """A configuration with an unknown key, or a value of the wrong type, unit or range."""
+
+
+class OrderError(Exception):
+    """A command with an argument that cannot be; the text says which and what is allowed."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from agent.agent import Agent
     from agent.link import Link
+    from protocols.cbor import Map
 
     Actions = list[tuple[int, str, bytes]]
     Point = tuple[str, str, int, int]
@@ -53,6 +54,9 @@ class Part:
     def link_event(self, index: int, kind: str, now: int) -> None:
         """Take an event of the port of `links[index]`."""
 
+    def prepare(self, now: int, dt: float) -> None:
+        """Run once a cycle, before the loops; `dt` is in seconds. Later parts outrank earlier."""
+
     def tick(self, now: int) -> None:
         """Run once a tick, after the loops."""
 
@@ -75,6 +79,14 @@ class Part:
         """Give the value of every point, in their order; None is "not known"."""
         return []
 
+    def order(self, name: str, arguments: "Map", now: int) -> "str | None":
+        """Do what an operator commands, between two ticks and quickly; say what was done.
+
+        None: this part does not know the command. Raises `agent.errors.OrderError` for arguments
+        that cannot be. Names and roles are in `agent.remote.command`.
+        """
+        return None
+
     def status(self, now: int) -> "object":
         """Give what `coldloop status` shows of this part, for `agent.jsontext`."""
         return None
@@ -82,6 +94,8 @@ class Part:
 
 PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("remote", "agent.remote.desk", "Desk", ("store",)),
+    ("throttle", "agent.throttle.part", "Throttle", ("store",)),
+    ("safety", "agent.interlock", "Interlock", ("watchdog",)),
     ("pps", "agent.pulses", "Pulses", ("pps",)),
     ("chrony", "agent.refclock", "RefClock", ("chrony",)),
     ("modem", "agent.carrier.carrier", "Carrier", ("serial", "uart", "tcp")),

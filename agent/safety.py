@@ -3,15 +3,19 @@
 Not what puts outputs on their safe values: each loop does that itself at the moment its reading is
 not good, so that it needs no second opinion. Here the causes are named, raised as alarms, and
 weighed into one state for people and for the ground: normal, degraded (it cools, but something is
-missing), safe (the supply temperature is not under control: declared safe outputs are asked for).
+missing), safe (the supply temperature is not under control: declared safe outputs are asked for),
+stopped (it does not cool, on purpose: see `agent.interlock`).
 
-The table below is the whole policy: code, state, and what a person reads.
+The table below is the whole policy: code, state, and what a person reads. Optional parts see more:
+those in `sources` are asked for their causes each time.
 """
 
 from protocols.timing import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from agent.alarms import AlarmList
     from agent.config import Config
     from agent.control.pressure import PressureLoop
@@ -19,8 +23,17 @@ if TYPE_CHECKING:
     from agent.fieldbus import Fieldbus
     from agent.station import Station
 
-STATES = ("normal", "degraded", "safe")
-_NORMAL, _DEGRADED, _SAFE = 0, 1, 2
+    class Source(Protocol):
+        """Who else knows of causes."""
+
+        def causes(self, now: int) -> "list[tuple[str, int, str]]":
+            """Name what is wrong now: (code, state it puts the unit in, what a person reads)."""
+            ...
+
+
+STATES = ("normal", "degraded", "safe", "stopped")
+_NORMAL, _DEGRADED, _SAFE = NORMAL, DEGRADED, SAFE = 0, 1, 2
+STOPPED = 3
 
 _GRACE = 5 * SECOND
 """After a start nothing has been read yet: the outputs are safe, but that is no alarm."""
@@ -61,6 +74,12 @@ class Supervisor:
         self._alarms = alarms
         self._started: int | None = None
         self._found: list[list[str]] = []
+        self.sources: list[Source] = []
+        self._others: list[str] = []
+
+    def watch(self, supply: "SupplyLoop", pressure: "PressureLoop") -> None:
+        """Look at other loops from now on."""
+        self._supply, self._pressure = supply, pressure
 
     def step(self, now: int) -> None:
         """Look at everything, raise and clear alarms, set the state."""
@@ -71,12 +90,29 @@ class Supervisor:
         for (_, level, _), names in zip(CAUSES, found):
             if names:
                 worst = max(worst, level)
+        if self.sources:
+            worst = max(worst, self._ask_others(now))
         self.state = STATES[worst]
         if now - self._started < _GRACE or found == self._found:
             return
         self._found = found
         for (code, _, text), names in zip(CAUSES, found):
             self._report(code, text, names, now)
+
+    def _ask_others(self, now: int) -> int:
+        """Raise what the sources know, clear what they know no more; the worst state of it."""
+        worst = _NORMAL
+        codes = []
+        for source in self.sources:
+            for code, level, text in source.causes(now):
+                worst = max(worst, level)
+                codes.append(code)
+                self._alarms.set(code, True, text, now)
+        for code in self._others:
+            if code not in codes:
+                self._alarms.set(code, False, "", now)
+        self._others = codes
+        return worst
 
     def _look(self, now: int) -> "list[list[str]]":
         """Name what is wrong, a list for each cause, empty when nothing is."""

@@ -5,8 +5,9 @@ Numbers that carry a unit have it in their name (`_ms`, `_s`, `_c`, `_kpa`, `_pc
 has a range; no key is allowed that is not listed here.
 """
 
-from agent.schema_modem import MODEM, MODEM_STORE
+from agent.parts import PARTS
 from agent.schema_remote import REMOTE
+from agent.schema_safety import SAFETY
 from agent.schema_time import CHRONY, PPS
 
 TYPE_CHECKING = False
@@ -166,8 +167,7 @@ SCHEMA: "dict[str, Any]" = _object(
             },
         ),
         "remote": REMOTE,
-        "modem": MODEM,
-        "modem_store": MODEM_STORE,
+        "safety": SAFETY,
         "pps": PPS,
         "chrony": CHRONY,
         "limits": _object(
@@ -193,3 +193,17 @@ SCHEMA: "dict[str, Any]" = _object(
         ),
     },
 )
+
+
+def with_parts(names: "list[str]") -> "dict[str, Any]":
+    """Take in the sections of those optional parts that are among `names`, and give the schema.
+
+    The schema of a part stands in `agent.schema_NAME` as `NAME`; what is not asked for is not
+    loaded.
+    """
+    for section, _, _, _ in PARTS:
+        if section in names and section not in SCHEMA["properties"]:
+            name = section.upper()
+            module = __import__("agent.schema_" + section, None, None, (name,))
+            SCHEMA["properties"][section] = getattr(module, name)
+    return SCHEMA

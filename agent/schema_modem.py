@@ -1,4 +1,4 @@
-"""The configuration's sections `modem` and `modem_store`: the satellite link by datagrams.
+"""The configuration's section `modem`: the satellite link by datagrams.
 
 Part of `agent.schema`; only read when a configuration is loaded.
 """
@@ -107,10 +107,4 @@ MODEM = _section(
         "address": _text("ntn: HOST:PORT for UDP; without it, NIDD", 100),
         "peer": _whole("rdss: address that messages go to", 0, 9_999_999, 0),
     },
-)
-
-MODEM_STORE = _section(
-    "what the modem's carrier must remember over a restart",
-    ["port"],
-    {"port": _text("folder that survives a power cut, such as store:/var/lib/coldloop/link")},
 )

@@ -103,6 +103,10 @@ class Uplink:
         if self.connected:
             self.flush()
 
+    def unsaid(self, topic: str) -> bool:
+        """Tell whether what was said on `topic` of this unit still waits to be sent."""
+        return (self._base + topic) in [entry[0] for entry in self._sayings]
+
     def _heard(self, topic: str, payload: bytes, now: int) -> None:
         for known, listener in self._listeners:
             if known == topic:

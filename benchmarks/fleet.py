@@ -67,6 +67,7 @@ class Unit:
         self.raw = raw
         self.port = int(raw["broker"]["address"].rsplit(":", 1)[1])
         self.broken = broken
+        self.records: dict[str, bytes] = {}
         self.socket: socket.socket | None = None
         self.later: list[tuple[int, str]] = []
 
@@ -83,9 +84,22 @@ class Unit:
                 elif number == BROKER and op == "write" and self.socket is not None:
                     self.socket.sendall(data)
                 elif number == STORE:
-                    self.agent.event(STORE, "opened" if op == "open" else "drained", now)
+                    self.store(op, data, now)
             actions = self.agent.outbox()
         self.behave()
+
+    def store(self, op: str, data: bytes, now: int) -> None:
+        """Keep records in memory; everything is durable at once."""
+        key, _, payload = data.decode("latin-1").partition("\0")
+        if op in ("write", "append"):
+            before = self.records.get(key, b"") if op == "append" else b""
+            self.records[key] = before + payload.encode("latin-1")
+        elif op == "get":
+            found = self.records.get(key)
+            self.agent.receive(STORE, data if found is None else data + b"\0" + found, now)
+        elif op == "delete":
+            self.records.pop(key, None)
+        self.agent.event(STORE, "opened" if op == "open" else "drained", now)
 
     def behave(self) -> None:
         """Stand well, as a unit with its devices would; a broken one does not."""

@@ -7,6 +7,7 @@
     store:/var/lib/coldloop                                    a folder that keeps small files
     pps:/dev/pps0     pps:15?edge=fall                         pulses: a device, a board's pin
     chrony:/run/chrony.coldloop.sock                           chronyd's socket for samples of time
+    watchdog:/dev/watchdog   watchdog:systemd   watchdog:board what wants to be fed
 
 What it is not: it opens nothing, and does not look whether the thing is there. `parse` reads the
 text; `str(address)` writes it back in one canonical form, without what is default. The tables below
@@ -49,8 +50,9 @@ OPTIONS: "dict[str, tuple[str, ...]]" = {
     "store": (),
     "pps": ("edge",),
     "chrony": (),
+    "watchdog": (),
 }
-KINDS = ("serial", "uart", "tcp", "tls", "store", "pps", "chrony")
+KINDS = ("serial", "uart", "tcp", "tls", "store", "pps", "chrony", "watchdog")
 
 
 class Address:

@@ -1,22 +1,30 @@
-"""The bench's commands: `coldloop demo`, `coldloop bench`, `coldloop hil list|run`."""
+"""The bench's commands: `coldloop demo`, `coldloop bench`, `coldloop hil …`.
+
+Not a place for logic: the subcommands of `hil` are modules of `hil.tools` (see
+`drivers.tools.family`).
+"""
 
 import argparse
 import json
-import shlex
-import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
 
+from agent.errors import AgentError
+from drivers.tools.family import Family
 from drivers.tools.parser import Parser
 from hil.errors import BenchError
 
-if TYPE_CHECKING:
-    from hil.scenario import Scenario
-    from hil.virtualrun import Outcome
+HIL: dict[str, tuple[str, str]] = {
+    "list": ("hil.tools.listing", "the scenarios and suites that come with the bench"),
+    "run": ("hil.tools.run", "run a scenario or a suite, and judge it"),
+    "replay": ("hil.tools.replay", "feed a capture to the controller, compare what it does"),
+    "shrink": ("hil.tools.shrink", "the fewest events with which a scenario still fails"),
+    "campaign": ("hil.tools.campaign", "scenarios drawn by chance, over all cores"),
+    "verify": ("hil.tools.verify", "was a record changed after it was written"),
+    "report": ("hil.tools.report", "a page, a PDF and JUnit from a record"),
+}
 
+_ERRORS = (BenchError, AgentError)
 _DEMO_SECONDS_OFF_TERMINAL = 60
 
 
@@ -117,86 +125,5 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 
 def hil(argv: list[str]) -> int:
-    """List scenarios, or run and judge one."""
-    parser = Parser(
-        prog="coldloop hil",
-        description="Scenarios, judged: in virtual time, or in real time over real ports.",
-        epilog="example: coldloop hil run load-step --dut micropython --json",
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    listing = commands.add_parser("list", help="the scenarios that come with the bench")
-    listing.add_argument("--json", action="store_true", help="print one JSON list")
-    run = commands.add_parser("run", help="run one scenario and judge it")
-    run.add_argument("scenario", metavar="NAME|FILE.toml", help="a name from `list`, or a file")
-    run.add_argument("--real-time", action="store_true", help="over real ports, in real time")
-    run.add_argument("--dut", choices=("cpython", "micropython"), default="cpython")
-    run.add_argument("--seed", type=int, default=1, metavar="N", help="seed of all chance (1)")
-    run.add_argument("--json", action="store_true", help="print one JSON record")
-    run.add_argument("--log", type=Path, metavar="FILE", help="what the agent prints (real time)")
-    arguments = parser.parse_args(argv)
-    call = _list if arguments.command == "list" else _run
-    return _guarded("coldloop hil", lambda: call(arguments))
-
-
-def _list(arguments: argparse.Namespace) -> int:
-    from hil.scenario import find, shipped
-
-    scenarios = [find(name) for name in shipped()]
-    if arguments.json:
-        print(
-            json.dumps(
-                [{"name": s.name, "title": s.title, "seconds": s.seconds} for s in scenarios]
-            )
-        )
-        return 0
-    for scenario in scenarios:
-        print(f"{scenario.name:15} {scenario.seconds:5.0f} s  {scenario.title}")
-    return 0
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    from hil.scenario import find
-
-    scenario = find(arguments.scenario)
-    if arguments.real_time:
-        from hil.realrun import RealRun
-
-        outcome = RealRun(scenario, arguments.seed, arguments.dut).run(arguments.log)
-    else:
-        outcome = _run_virtual(scenario, arguments.seed, arguments.dut)
-    record = outcome.record()
-    if arguments.json:
-        print(json.dumps(record))
-    else:
-        print(
-            f"{record['verdict'].upper()}  {outcome.scenario}  seed {outcome.seed}  {outcome.dut}  "
-            f"{outcome.virtual_s:.0f} s in {outcome.wall_s:.2f} s, {record['speed']:.0f} x real"
-        )
-        for failure in outcome.failures:
-            print(f"  {failure}")
-        if outcome.failures:
-            print(f"  again: {_again(arguments)}")
-    return 1 if outcome.failures else 0
-
-
-def _again(arguments: argparse.Namespace) -> str:
-    real = " --real-time" if arguments.real_time else ""
-    name = shlex.quote(arguments.scenario)
-    return f"coldloop hil run {name} --seed {arguments.seed} --dut {arguments.dut}{real}"
-
-
-def _run_virtual(scenario: "Scenario", seed: int, dut: str) -> "Outcome":
-    from hil.dut import InProcess
-    from hil.shells.lockstep import LockStep
-    from hil.virtualrun import VirtualRun
-
-    signal.signal(signal.SIGTERM, _interrupt)
-    run = VirtualRun(scenario, seed, LockStep if dut == "micropython" else InProcess)
-    try:
-        return run.outcome(dut, run.run())
-    finally:
-        run.dut.close()
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise BenchError("interrupted")
+    """Scenarios and suites: list, run, judge, report."""
+    return Family("hil", HIL, "run load-step --dut micropython --json", _ERRORS).call(argv)

@@ -24,9 +24,11 @@ class SerialEnd:
         self.line: SerialLine | None = None
         self.absent = False
         self.open_now = False
+        self.baud: int | None = None
 
     def open(self, address: bytes) -> None:
         """Answer after the time an operating system takes."""
+        self.set(address.partition(b"?")[2])
         world = self._shell.world
         world.at(world.now + _OPEN_TIME, self._opened, rank=self._port)
 
@@ -38,6 +40,12 @@ class SerialEnd:
         """Put the bytes on the line."""
         if self.open_now and self.line is not None:
             self.line.write(data)
+
+    def set(self, options: bytes) -> None:
+        """Take options of an address, of which only the speed matters here."""
+        for option in options.split(b"&"):
+            if option.startswith(b"baud="):
+                self.baud = int(option[5:])
 
     def close(self) -> None:
         """Forget the port."""

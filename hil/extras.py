@@ -9,9 +9,13 @@ from typing import Any
 
 from agent.agent import FIRST_BUS
 from agent.parts import PARTS
+from hil import row_modem
 from hil.setting import Setting
 
-SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {}
+SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
+    "modem": row_modem.section,
+    "modem_store": lambda _: {"port": "store:/virtual/modem"},
+}
 """Name of the section of the configuration, and how it is written for a row."""
 
 

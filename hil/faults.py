@@ -5,7 +5,9 @@ offers.
 """
 
 from hil.faults_bus import BUS_EVENTS
+from hil.faults_link import LINK_EVENTS
 from hil.faults_plant import PLANT_EVENTS
+from hil.faults_receiver import RECEIVER_EVENTS
 from hil.faults_store import STORE_EVENTS
 from hil.row import Row
 from hil.setting import LIMITS
@@ -64,7 +66,9 @@ EVENTS: dict[str, Word] = {
         lambda row: row.set_link_down(False),
     ),
     **BUS_EVENTS,
+    **LINK_EVENTS,
     **PLANT_EVENTS,
+    **RECEIVER_EVENTS,
     **STORE_EVENTS,
 }
 """Every word a scenario's `do` may use."""

@@ -2,7 +2,7 @@
 
 Not the sampling (that is `hil.measures`). Each expectation is watched while the run goes on and
 keeps only its worst sample, so that a run of any length costs the same memory. A failure is one
-line: what, limit, worst value, when.
+line: what, limit, worst value, when. `findings` has a row for each expectation, for the record.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,27 @@ from dataclasses import dataclass
 from hil.scenario import Expectation, Scenario
 
 Sampler = Callable[[str], float | None]
+
+PASS, MARGINAL, FAIL = "pass", "marginal", "fail"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one expectation came out. `worst` is the sample that was furthest out, and when.
+
+    `took_s`: of an expectation `within_s`, after how long it was met for good.
+    """
+
+    measure: str
+    unit: str
+    limits: str
+    window: str
+    requirement: str
+    verdict: str
+    worst: float | None
+    worst_at_s: float | None
+    took_s: float | None
+    failure: str | None
 
 
 @dataclass
@@ -22,6 +43,9 @@ class _Watch:
     worst: float | None = None
     worst_at: float = 0.0
     unknown_at: float | None = None
+    last_bad: float | None = None
+    run_from: float | None = None
+    longest: float = 0.0
 
     def excess(self, value: float) -> float:
         """How far `value` is outside the limits; negative or zero inside."""
@@ -33,15 +57,28 @@ class _Watch:
         return over
 
     def take(self, at_s: float, value: float | None) -> None:
+        if self.expect.within_s is not None and at_s < self.expect.from_s + self.expect.within_s:
+            if value is None or self.excess(value) > 0:
+                self.last_bad = at_s
+            return
         self.samples += 1
         if value is None:
             self.unknown_at = at_s if self.unknown_at is None else self.unknown_at
+            self.run_from = None
             return
         excess = self.excess(value)
-        self.met += excess <= 0
-        better = self.expect.ever
+        self._count(at_s, excess <= 0)
+        better = self.expect.ever or self.expect.for_s is not None
         if self.worst is None or (excess > self.excess(self.worst)) != better:
             self.worst, self.worst_at = value, at_s
+
+    def _count(self, at_s: float, good: bool) -> None:
+        if not good:
+            self.run_from = None
+            return
+        self.met += 1
+        self.run_from = at_s if self.run_from is None else self.run_from
+        self.longest = max(self.longest, at_s - self.run_from)
 
     def failure(self) -> str | None:
         """Say what went wrong, or None."""
@@ -49,14 +86,22 @@ class _Watch:
         if not self.samples:
             return f"{name}: no sample in its window"
         if self.expect.ever:
-            if self.met:
+            return None if self.met else f"{name}: never {self._limits()}; {self._nearest()}"
+        if self.expect.for_s is not None:
+            if self.longest >= self.expect.for_s:
                 return None
-            return f"{name}: never {self._limits()}; nearest {self._worst()}{unit}"
+            what = f"not {self._limits()} for {self.expect.for_s:g} s"
+            return f"{name}: {what}, only for {self.longest:g} s; {self._nearest()}"
         if self.unknown_at is not None:
             return f"{name}: not known at {self.unknown_at:g} s"
+        if self.expect.never:
+            return f"{name}: {self._limits()}, {self.met} times" if self.met else None
         if self.met == self.samples:
             return None
         return f"{name}: not {self._limits()}; worst {self._worst()}{unit} at {self.worst_at:g} s"
+
+    def _nearest(self) -> str:
+        return f"nearest {self._worst()}{self.expect.unit}"
 
     def _worst(self) -> str:
         return "not known " if self.worst is None else f"{self.worst:.6g} "
@@ -68,6 +113,43 @@ class _Watch:
         return " and ".join(
             ([f">= {low:g}"] if low is not None else [])
             + ([f"<= {high:g}"] if high is not None else [])
+        )
+
+    def _window(self) -> str:
+        expect = self.expect
+        forms = (
+            ("ever", expect.ever),
+            ("never", expect.never),
+            (f"for {expect.for_s} s", expect.for_s is not None),
+            (f"within {expect.within_s} s", expect.within_s is not None),
+        )
+        words = [text for text, there in forms if there]
+        return ", ".join([*words, f"{expect.from_s:g} to {self.until_s:g} s"])
+
+    def _verdict(self, failure: str | None) -> str:
+        if failure is not None:
+            return FAIL
+        band = self.expect.marginal
+        near = band is not None and self.worst is not None and self.excess(self.worst) > -band
+        return MARGINAL if near else PASS
+
+    def finding(self) -> Finding:
+        """Give the row for the record."""
+        expect, failure = self.expect, self.failure()
+        took = None
+        if expect.within_s is not None and failure is None:
+            took = 0.0 if self.last_bad is None else self.last_bad + 1 - expect.from_s
+        return Finding(
+            expect.measure,
+            expect.unit,
+            self._limits(),
+            self._window(),
+            expect.requirement,
+            self._verdict(failure),
+            self.worst,
+            None if self.worst is None else self.worst_at,
+            took,
+            failure,
         )
 
 
@@ -89,3 +171,7 @@ class Judge:
     def failures(self) -> list[str]:
         """List what was not as expected, one line each."""
         return [f for f in (w.failure() for w in self._watches) if f is not None]
+
+    def findings(self) -> list[Finding]:
+        """Give how each expectation came out, in the order of the scenario."""
+        return [watch.finding() for watch in self._watches]

@@ -12,16 +12,18 @@ from typing import Any
 from agent.integrity import CHECKS
 from agent.safety import CAUSES
 from agent.signals import NOTICES, VOTES
+from hil.measures_link import LINK_MEASURES
 from hil.row import Row
 
 Status = dict[str, Any]
 
-STATES = ("normal", "degraded", "safe")
+STATES = ("normal", "degraded", "safe", "stopped")
 CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
 ALARM_CODES = (
     *[code for code, _, _ in CAUSES],
     *[code for _, code, _, _ in (*CHECKS, *VOTES, *NOTICES)],
     "port",
+    "modem",
 )
 
 
@@ -90,7 +92,9 @@ MEASURES: dict[str, Measure] = {
         "0 free 1 sync 2 holdover 3 untrusted",
         lambda _, s, __: CLOCK_STATES.index(s["clock"]["state"]),
     ),
-    "state": Measure("", "0 normal 1 degraded 2 safe", lambda _, s, __: STATES.index(s["state"])),
+    "state": Measure(
+        "", "0 normal 1 degraded 2 safe 3 stopped", lambda _, s, __: STATES.index(s["state"])
+    ),
     "alarm": Measure("", "active alarms of the code that follows", _alarm, "alarm"),
     "alarms": Measure("", "active alarms", lambda _, s, __: len(s["alarms"])),
     "ticks": Measure("", "ticks run", lambda _, s, __: s["ticks"]["count"]),
@@ -101,6 +105,7 @@ MEASURES: dict[str, Measure] = {
         "", "telemetry rows waiting", lambda _, s, __: s["telemetry"]["queued"]
     ),
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
+    **{word: Measure(*entry) for word, entry in LINK_MEASURES.items()},
 }
 """Every word an expectation's `measure` may use."""
 

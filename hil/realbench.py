@@ -21,18 +21,19 @@ from typing import Any, BinaryIO, Self
 
 from agent.agent import FIRST_BUS, RECEIVER
 from agent.status import KEY
+from hil import receivers
 from hil.errors import BenchError
 from hil.fleet import LINE_UNITS, TCP_UNITS, Fleet
 from hil.lines import SerialLine
 from hil.realports import PtyPort, TcpPort
-from hil.row import BUS_BAUD, FIRST_DRIVE_UNIT, RECEIVER_BAUD, RPU_UNIT, VALVE_UNIT, Row
+from hil.row import BUS_BAUD, FIRST_DRIVE_UNIT, RPU_UNIT, VALVE_UNIT, Row
 from hil.setting import Setting
 from hil.shells.realtime import RealTimeShell
 from hil.swap import Carrier, Swaps
 from hil.world import World
 
 _SECOND = 1_000_000
-_BITS_8N1, _BITS_8E1 = 10, 11
+_BITS_8E1 = 11
 _FLEET_RANK = 100
 _BUS_OPTIONS = f"baud={BUS_BAUD}&parity=E"
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,7 +70,7 @@ class RealBench:
             self.row.set_link_down = self.broker.set_down
             broker = f"127.0.0.1:{self.broker.address[1]}"
         self.ports = {
-            "receiver": f"serial:{self.receiver.path}?baud={RECEIVER_BAUD}",
+            "receiver": f"serial:{self.receiver.path}?baud={receivers.baud(setting)}",
             "bus": f"serial:{self.bus.path}?{_BUS_OPTIONS}",
             "broker": f"tcp:{broker}",
         }
@@ -112,11 +113,12 @@ class RealBench:
                 self.swaps.add(name, carrier, unit)
 
     def _join(self) -> None:
-        for port, device, number, char_us in (
-            (self.receiver, self.row.receiver, RECEIVER, _BITS_8N1 * _SECOND // RECEIVER_BAUD),
-            (self.bus, self.row.bus, FIRST_BUS, _BITS_8E1 * _SECOND // BUS_BAUD),
-        ):
-            port.line = SerialLine(self.world, device, char_us, port.to_agent, number)
+        row, receiver = self.row, self.receiver
+        receiver.line = receivers.line(
+            self.world, row.receiver, row.setting, receiver.to_agent, RECEIVER, lambda: None
+        )
+        char_us = _BITS_8E1 * _SECOND // BUS_BAUD
+        self.bus.line = SerialLine(self.world, row.bus, char_us, self.bus.to_agent, FIRST_BUS)
         self.world.at(0, self._keep_plant)
 
     def _keep_plant(self) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from hil.channels import Series
 from hil.errors import BenchError
 from hil.judge import Judge
 from hil.measures import read
@@ -21,20 +22,32 @@ _SECOND = 1_000_000
 
 
 class RealRun:
-    """One scenario with one seed against an agent on the interpreter `dut`."""
+    """One scenario with one seed against an agent on the interpreter `dut`.
 
-    def __init__(self, scenario: Scenario, seed: int, dut: str) -> None:
+    `real` puts real devices in the places of emulated ones: name -> address (see `hil.swap`).
+    `series`, when set, is sampled each second.
+    """
+
+    def __init__(
+        self, scenario: Scenario, seed: int, dut: str, real: dict[str, str] | None = None
+    ) -> None:
         self.scenario = scenario
         self.seed = seed
         self.dut = dut
         self.status: dict[str, Any] | None = None
         self.judge = Judge(scenario)
+        self.series: Series | None = None
+        self.config: dict[str, Any] = {}
+        self._real = real or {}
         self._seconds = 0
 
     def run(self, log: Path | None = None) -> Outcome:
         """Run the scenario to its end and judge it."""
         with RealBench(self.scenario.row, self.seed) as bench:
             stop_on_signals(bench)
+            for name, port in self._real.items():
+                bench.swaps.swap(name, port)
+            self.config = bench.config()
             schedule(self.scenario, bench.row)
             bench.world.at(_SECOND, self._sample, bench)
             bench.start_agent(self.dut, log)
@@ -59,6 +72,8 @@ class RealRun:
             raise BenchError(f"the agent ended with {code} after {self._seconds} s")
         self.status = bench.status()
         self.judge.sample(self._seconds, lambda name: read(bench.row, self.status, name))
+        if self.series is not None:
+            self.series.sample(self._seconds, lambda name: read(bench.row, self.status, name))
         bench.world.at((self._seconds + 1) * _SECOND, self._sample, bench)
 
 

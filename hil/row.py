@@ -7,15 +7,16 @@ Not the ports: whoever builds a row joins its devices to far ends in virtual tim
 from collections.abc import Callable
 from typing import Any
 
+from hil import receivers
 from hil.devices.broker import Broker
 from hil.devices.drive import Drive
 from hil.devices.modbus_line import ModbusLine
-from hil.devices.receiver import Receiver
 from hil.devices.rpu import Rpu
 from hil.devices.valve import Valve
-from hil.extras import sections
+from hil.extras import names, sections
 from hil.plant.parameters import PlantParameters
 from hil.plant.plant import Plant
+from hil.row_modem import Satellite
 from hil.row_plant import Surroundings
 from hil.setting import Setting
 from hil.storeend import StoreEnd
@@ -25,7 +26,7 @@ SITE_E7 = (252_048_000, 552_708_000)
 """Latitude and longitude of the emulated site in 1e-7 degrees: Dubai."""
 
 RPU_UNIT, VALVE_UNIT, FIRST_DRIVE_UNIT = 12, 20, 31
-RECEIVER_BAUD, BUS_BAUD = 115_200, 19_200
+BUS_BAUD = 19_200
 
 
 class Row:
@@ -37,7 +38,6 @@ class Row:
         self.set_link_down: Callable[[bool], None] = lambda _: None
         self.set_power: Callable[[bool], None] = lambda _: None
         self.stores: dict[str, StoreEnd] = {}
-        self.utc_at: Callable[[int], int] = world.utc
         start_pct = (70.0,) + (0.0,) * (setting.pumps - 1)
         self.plant = Plant(
             world.random("plant"),
@@ -54,13 +54,13 @@ class Row:
         self.drives = [Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(setting.pumps)]
         self.around = Surroundings(world, self.plant, setting)
         self.bus = ModbusLine([self.rpu, self.valve, *self.drives, *self.around.slaves()])
-        self.receiver = Receiver(
-            SITE_E7,
-            world.utc,
-            world.random("receiver"),
-            latency_us=int(setting.receiver_latency_ms * 1000),
-        )
+        self.receiver = receivers.make(world, setting, SITE_E7)
+        self.utc_at: Callable[[int], int] = receivers.truth(world, self.receiver)
         self.broker = Broker()
+        self.satellite: Satellite | None = None
+        self.modem_port: Any = None
+        if "modem" in names(setting):
+            self.satellite = Satellite(world, setting, SITE_E7)
 
     def config(self, receiver: str, bus: str, broker: str, state: str) -> dict[str, Any]:
         """Write the configuration of the agent that controls this row through four ports."""
@@ -69,11 +69,11 @@ class Row:
         devices = [("rpu", RPU_UNIT, "orv3_rpu"), ("valve", VALVE_UNIT, "belimo_valve")]
         devices += [(name, FIRST_DRIVE_UNIT + i, "abb_acs580") for i, name in enumerate(pumps)]
         devices += self.around.devices()
-        config = {
+        config: dict[str, Any] = {
             "version": 1,
             "site": "bench",
             "unit": "cdu1",
-            "receiver": {"port": receiver, "latency_ms": setting.receiver_latency_ms},
+            "receiver": {"port": receiver, "latency_ms": receivers.latency_ms(setting)},
             "buses": {"bus": bus},
             "broker": {"address": broker},
             "state": state,
@@ -87,4 +87,6 @@ class Row:
             },
         }
         config.update(sections(setting))
+        if self.satellite is not None:
+            config["receiver"].update(latitude=SITE_E7[0] / 1e7, longitude=SITE_E7[1] / 1e7)
         return config

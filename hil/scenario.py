@@ -13,16 +13,25 @@ clear line before anything starts. Times are seconds from the start of the run.
     at_s = 20
     do = "it_load"
     value = 100
-    [[expect]]                              # every sample from 20 s on lies within the limits
+    [[prompt]]                              # at 15 s, a technician is asked; a machine goes on
+    at_s = 15
+    text = "is the flow meter's arrow with the flow?"
+    [[expect]]                              # within 40 s of the step, and from then on
     measure = "supply_c"
     unit = "Cel"
     max = 35
     from_s = 20
+    within_s = 40
+    marginal = 0.5                          # closer than 0.5 to a limit is "marginal"
+    requirement = "COOL-1"                  # see `hil.requirements`
+    [[case]]                                # a table for a sweep: the whole once a case
+    name = "hot"
+    it_kw = 80                              # a key of [row]
 """
 
 import math
 import tomllib
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -43,8 +52,25 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Prompt:
+    """A question to the technician at `at_s`; `ask` says what answers it: `confirm` or `text`.
+
+    Without a technician (no page) it is taken as confirmed, and the record says so.
+    """
+
+    at_s: float
+    text: str
+    ask: str = "confirm"
+
+
+@dataclass(frozen=True)
 class Expectation:
-    """Every sample of a measure in a window lies within limits (`ever`: at least one does)."""
+    """What the samples of a measure from `from_s` to `until_s` must be. One of:
+
+    every one lies within the limits; with `within_s`, from so long after `from_s` on (the record
+    tells how long it took); `ever`: at least one does; `never`: none does; `for_s`: they do for so
+    long without a break. `marginal`: closer to a limit than that is good, but said.
+    """
 
     measure: str
     unit: str = ""
@@ -53,11 +79,19 @@ class Expectation:
     from_s: float = 0.0
     until_s: float | None = None
     ever: bool = False
+    never: bool = False
+    within_s: float | None = None
+    for_s: float | None = None
+    marginal: float | None = None
+    requirement: str = ""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario, ready to run. `seconds` is how long it lasts."""
+    """A scenario, ready to run. `seconds` is how long it lasts.
+
+    `realtime`: it is also worth running in real time, over real ports. `text` is the file's own.
+    """
 
     name: str
     title: str
@@ -65,10 +99,19 @@ class Scenario:
     row: Setting = field(default_factory=Setting)
     events: tuple[Event, ...] = ()
     expectations: tuple[Expectation, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+    cases: tuple["Scenario", ...] = ()
+    realtime: bool = False
+    text: str = ""
+
+    def runs(self) -> "tuple[Scenario, ...]":
+        """Give what is to be run: its cases, or itself where it has none."""
+        return self.cases or (self,)
 
 
 _TOP = ("name", "title", "seconds")
-_TABLES = ("row", "event", "expect")
+_OPTIONS = ("realtime",)
+_TABLES = ("row", "event", "expect", "prompt", "case")
 _KINDS = {"float": "a number", "int": "a whole number", "str": "a text", "bool": "true or false"}
 
 
@@ -121,14 +164,7 @@ def parse(text: str, place: str) -> Scenario:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{place}: {error}") from None
-    for key in table:
-        if key not in _TOP + _TABLES:
-            raise reader.fail(key, "unknown key" + nearest(key, _TOP + _TABLES))
-    types = {f.name: f.type for f in fields(Scenario)}
-    for key in _TOP:
-        if key not in table:
-            raise reader.fail(key, "missing")
-        reader.check_type(types[key], table[key], key)
+    _check_top(table, reader)
     scenario = Scenario(
         table["name"],
         table["title"],
@@ -136,11 +172,44 @@ def parse(text: str, place: str) -> Scenario:
         reader.build(Setting, table.get("row", {}), "row"),
         reader.build_all(Event, table.get("event", []), "event"),
         reader.build_all(Expectation, table.get("expect", []), "expect"),
+        reader.build_all(Prompt, table.get("prompt", []), "prompt"),
+        realtime=table.get("realtime", False),
+        text=text,
     )
-    wrong = problem(scenario)
-    if wrong is not None:
-        raise reader.fail(*wrong)
+    scenario = replace(scenario, cases=_cases(scenario, table, reader))
+    for case in scenario.runs():
+        wrong = problem(case)
+        if wrong is not None:
+            raise reader.fail(*wrong)
     return scenario
+
+
+def _check_top(table: dict[str, Any], reader: _Reader) -> None:
+    known = _TOP + _OPTIONS + _TABLES
+    for key in table:
+        if key not in known:
+            raise reader.fail(key, "unknown key" + nearest(key, known))
+    types = {f.name: f.type for f in fields(Scenario)}
+    for key in _TOP + _OPTIONS:
+        if key in table:
+            reader.check_type(types[key], table[key], key)
+        elif key in _TOP:
+            raise reader.fail(key, "missing")
+
+
+def _cases(scenario: Scenario, table: dict[str, Any], reader: _Reader) -> tuple[Scenario, ...]:
+    """Make a scenario of each line of the sweep: the row with that line's values in it."""
+    built: list[Scenario] = []
+    for i, line in enumerate(table.get("case", [])):
+        where = f"case[{i}]"
+        if not isinstance(line, dict) or not isinstance(line.get("name"), str):
+            raise reader.fail(f"{where}.name", "missing: a text that names the case")
+        values = {**table.get("row", {}), **{k: v for k, v in line.items() if k != "name"}}
+        name = f"{scenario.name}/{line['name']}"
+        if any(case.name == name for case in built):
+            raise reader.fail(f"{where}.name", f"{line['name']!r} stands twice")
+        built.append(replace(scenario, name=name, row=reader.build(Setting, values, where)))
+    return tuple(built)
 
 
 def shipped() -> list[str]:
@@ -150,7 +219,14 @@ def shipped() -> list[str]:
 
 
 def find(name: str) -> Scenario:
-    """Read a shipped scenario by name, or a file by its path."""
+    """Read a shipped scenario by name, or a file by its path; one that can fail."""
+    scenario = _read(name)
+    if not scenario.expectations:
+        raise ScenarioError(f"{name}: expect: missing: a scenario that expects nothing cannot fail")
+    return scenario
+
+
+def _read(name: str) -> Scenario:
     if name.endswith(".toml"):
         try:
             return parse(Path(name).read_text(encoding="utf-8"), name)

@@ -9,13 +9,20 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from hil.devices.gnss_dialects import DIALECTS
 from hil.extras import SECTIONS, names
 from hil.faults import EVENTS
 from hil.measures import ALARM_CODES, MEASURES
+from hil.receivers import start_us
+from hil.requirements import REQUIREMENTS
 from hil.setting import LIMITS, Setting
 
 if TYPE_CHECKING:
     from hil.scenario import Event, Expectation, Scenario
+
+ASKS = ("confirm", "text")
+REALTIME_S = 120
+"""The longest that a scenario may take that is to be run in real time, seconds."""
 
 Problem = tuple[str, str]
 """Where and what."""
@@ -39,6 +46,7 @@ def _problems(scenario: "Scenario") -> Iterator[Problem]:
         value = getattr(scenario.row, name)
         if not low <= value <= high:
             yield f"row.{name}", f"{value} is outside {low:g} to {high:g}"
+    yield from _of_receiver(scenario.row)
     for name in names(scenario.row):
         if name not in SECTIONS:
             yield "row.parts", f"unknown {name!r}" + nearest(name, SECTIONS)
@@ -47,6 +55,27 @@ def _problems(scenario: "Scenario") -> Iterator[Problem]:
     for i, expect in enumerate(scenario.expectations):
         yield from _of_measure(expect, scenario.row, f"expect[{i}]")
         yield from _of_limits(expect, scenario.seconds, f"expect[{i}]")
+        yield from _of_form(expect, scenario.seconds, f"expect[{i}]")
+    for i, prompt in enumerate(scenario.prompts):
+        if not 0 <= prompt.at_s <= scenario.seconds:
+            yield f"prompt[{i}].at_s", f"{prompt.at_s} is outside the scenario"
+        if prompt.ask not in ASKS:
+            yield f"prompt[{i}].ask", f"{prompt.ask!r} is none of {', '.join(ASKS)}"
+    if scenario.realtime and scenario.seconds > REALTIME_S:
+        yield "realtime", f"{scenario.seconds:g} s is too long for real time; {REALTIME_S} at most"
+
+
+def _of_receiver(row: Setting) -> Iterator[Problem]:
+    name = row.receiver_dialect
+    if name and name not in DIALECTS:
+        known = nearest(name, DIALECTS) or f"; there are {', '.join(DIALECTS)}"
+        yield "row.receiver_dialect", f"unknown {name!r}{known}"
+    if not name and row.receiver_pps:
+        yield "row.receiver_dialect", "needed for pulses"
+    if 0 < row.receiver_baud < 4800:
+        yield "row.receiver_baud", f"{row.receiver_baud} is below 4800"
+    if row.start_utc and start_us(row.start_utc) is None:
+        yield "row.start_utc", f"{row.start_utc!r} is no time such as 2026-12-31T23:50:00Z"
 
 
 def _of_event(event: "Event", scenario: "Scenario", where: str) -> Iterator[Problem]:
@@ -54,6 +83,8 @@ def _of_event(event: "Event", scenario: "Scenario", where: str) -> Iterator[Prob
         yield f"{where}.do", f"unknown {event.do!r}" + nearest(event.do, EVENTS)
         return
     yield from _of_value(event, scenario.row, f"{where}.value")
+    if EVENTS[event.do].needs_dialect and not scenario.row.receiver_dialect:
+        yield f"{where}.do", f'{event.do} needs row.receiver_dialect, such as "casic"'
     if not 0 <= event.at_s <= scenario.seconds:
         yield f"{where}.at_s", f"{event.at_s} is outside the scenario"
     if event.for_s is None:
@@ -117,3 +148,26 @@ def _of_limits(expect: "Expectation", seconds: float, where: str) -> Iterator[Pr
         yield f"{where}.from_s", "the window is empty or outside the scenario"
     elif int(until) < max(1, expect.from_s):
         yield f"{where}.from_s", "no whole second lies in the window, and samples are taken there"
+
+
+def _of_form(expect: "Expectation", seconds: float, where: str) -> Iterator[Problem]:
+    """The forms exclude each other, and each must leave samples that it can fail on."""
+    forms = {
+        "ever": expect.ever,
+        "never": expect.never,
+        "within_s": expect.within_s is not None,
+        "for_s": expect.for_s is not None,
+    }
+    chosen = [name for name, there in forms.items() if there]
+    if len(chosen) > 1:
+        yield f"{where}.{chosen[1]}", f"not beside {chosen[0]}: one form an expectation"
+    until = seconds if expect.until_s is None else expect.until_s
+    for name in ("within_s", "for_s"):
+        value = getattr(expect, name)
+        if value is not None and not 0 < value <= until - expect.from_s:
+            yield f"{where}.{name}", f"{value:g} is not above 0 and within the window"
+    if expect.marginal is not None and expect.marginal <= 0:
+        yield f"{where}.marginal", f"{expect.marginal:g} is not above 0"
+    if expect.requirement and expect.requirement not in REQUIREMENTS:
+        hint = nearest(expect.requirement, REQUIREMENTS)
+        yield f"{where}.requirement", f"unknown {expect.requirement!r}{hint}"

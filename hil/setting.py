@@ -13,6 +13,14 @@ class Setting:
     setpoint_c: float = 32.0
     setpoint_kpa: float = 80.0
     receiver_latency_ms: float = 60.0
+    receiver_dialect: str = ""
+    """A maker's dialect (`hil.devices.gnss_dialects`); "": the plain, quick receiver."""
+    receiver_baud: int = 0
+    """Speed of the receiver's line; 0: as its dialect is delivered."""
+    receiver_pps: bool = False
+    """Whether the receiver's pulses reach the agent (virtual time, and a dialect)."""
+    start_utc: str = ""
+    """UTC at the start of a virtual run, such as 2026-12-31T23:50:00Z; "": as always."""
     drift_ppm: float = 2.0
     broker_latency_ms: float = 20.0
     meters: int = 0
@@ -21,6 +29,18 @@ class Setting:
     room_humidity_pct: float = 50.0
     parts: str = ""
     """Optional sections of the unit's configuration, of `hil.extras`, with commas between."""
+    modem: str = "sbd"
+    """Kind of the satellite modem, when `parts` has one (`hil.row_modem`)."""
+    sky: str = "always"
+    """What it hears (`hil.constellation`): always, polar66 or sso12."""
+    mask_deg: float = 40.0
+    modem_success_pct: float = 100.0
+    """Success of a session, whatever the signal; 100: by the signal."""
+    modem_day_bytes: int = 5_000
+    modem_live_s: int = 900
+    modem_acks: bool = False
+    """Whether the ground acknowledges each datagram, by a key that it shares with the unit."""
+    modem_power: str = "windows"
 
 
 LIMITS: dict[str, tuple[float, float]] = {
@@ -30,11 +50,16 @@ LIMITS: dict[str, tuple[float, float]] = {
     "setpoint_c": (15, 45),
     "setpoint_kpa": (5, 400),
     "receiver_latency_ms": (0, 900),
+    "receiver_baud": (0, 921_600),
     "drift_ppm": (-500, 500),
     "broker_latency_ms": (0, 60_000),
     "meters": (0, 2),
     "humidity_sensors": (0, 3),
     "room_c": (5, 45),
     "room_humidity_pct": (5, 100),
+    "mask_deg": (0, 85),
+    "modem_success_pct": (0, 100),
+    "modem_day_bytes": (0, 1_000_000_000),
+    "modem_live_s": (0, 86_400),
 }
 """What each value may be: what the agent's configuration takes and the plant can stand."""

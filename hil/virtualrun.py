@@ -12,13 +12,14 @@ from typing import Any
 
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from agent.commands import profiles
-from hil import extras
+from hil import extras, receivers
 from hil.dut import Dut, InProcess
 from hil.ends import SerialEnd, SinkEnd, TcpEnd
 from hil.judge import Judge
 from hil.lines import SerialLine
 from hil.measures import read
-from hil.row import BUS_BAUD, RECEIVER_BAUD, Row
+from hil.row import BUS_BAUD, Row
+from hil.row_modem import Satellite
 from hil.scenario import Scenario
 from hil.shells.virtual import VirtualShell
 from hil.storeend import StoreEnd
@@ -29,7 +30,7 @@ START_UTC = 1_795_500_000_000_000
 """UTC at the start of every virtual run, microseconds: 2026-11-24T06:00:00Z."""
 
 _SECOND = 1_000_000
-_BITS_8N1, _BITS_8E1 = 10, 11
+_BITS_8E1 = 11
 
 MakeDut = Callable[[dict[str, Any], dict[str, dict[str, Any]]], Dut]
 
@@ -70,31 +71,37 @@ class VirtualRun:
         self.status: dict[str, Any] | None = None
         self.console: list[str] = []
         self._status_text = b""
-        self.world = World(seed, START_UTC, int(setting.drift_ppm * 1000))
+        self.world = World(
+            seed, receivers.start_us(setting.start_utc) or START_UTC, int(setting.drift_ppm * 1000)
+        )
         self.row = Row(self.world, setting)
-        config = self.row.config(
-            f"serial:/virtual/receiver?baud={RECEIVER_BAUD}",
+        self.config = self.row.config(
+            f"serial:/virtual/receiver?baud={receivers.baud(setting)}",
             f"serial:/virtual/bus?baud={BUS_BAUD}&parity=E",
             "tcp:broker.virtual:1883",
             "store:/virtual/state",
         )
-        self._make: Callable[[], Dut] = lambda: make_dut(config, profiles())
+        self._make: Callable[[], Dut] = lambda: make_dut(self.config, profiles())
         self.dut = self._make()
         self.shell = VirtualShell(self.world, self.dut)
         self._join()
-        self._join_parts(config)
+        self._join_parts(self.config)
         self.judge = Judge(scenario)
         schedule(scenario, self.row)
 
     def _join(self) -> None:
         shell, world, row = self.shell, self.world, self.row
-        for port, device, char_us in (
-            (RECEIVER, row.receiver, -(-_BITS_8N1 * _SECOND // RECEIVER_BAUD)),
-            (FIRST_BUS, row.bus, -(-_BITS_8E1 * _SECOND // BUS_BAUD)),
-        ):
-            end = SerialEnd(shell, port)
-            end.line = SerialLine(world, device, char_us, end.to_agent, port)
-            shell.ends[port] = end
+        end = SerialEnd(shell, RECEIVER)
+        end.line = receivers.line(
+            world, row.receiver, row.setting, end.to_agent, RECEIVER, lambda: end.baud
+        )
+        receivers.pulses(
+            world, row.receiver, row.setting, lambda: shell.event(RECEIVER, "pulse"), RECEIVER
+        )
+        bus = SerialEnd(shell, FIRST_BUS)
+        char_us = -(-_BITS_8E1 * _SECOND // BUS_BAUD)
+        bus.line = SerialLine(world, row.bus, char_us, bus.to_agent, FIRST_BUS)
+        shell.ends.update({RECEIVER: end, FIRST_BUS: bus})
         broker = TcpEnd(shell, BROKER, row.broker, int(row.setting.broker_latency_ms * 1000))
         row.set_link_down = broker.set_down
         shell.ends[BROKER] = broker
@@ -107,7 +114,19 @@ class VirtualRun:
             if address.startswith("store:"):
                 store = StoreEnd(self.shell, port, self.world.random("store " + section))
                 self.shell.ends[port] = self.row.stores[section] = store
+            elif section == "modem" and self.row.satellite is not None:
+                self._join_modem(port, self.row.satellite)
         self.row.set_power = self._set_power
+
+    def _join_modem(self, port: int, satellite: Satellite) -> None:
+        """Put the satellite modem behind its port."""
+        end = SerialEnd(self.shell, port)
+        end.line = SerialLine(
+            self.world, satellite.device, satellite.char_us, end.to_agent, port, chunk=32
+        )
+        self.shell.ends[port] = end
+        satellite.say = end.line.say
+        self.row.modem_port = end
 
     def _set_power(self, on: bool) -> None:
         """Cut the controller's power, or give it back: it starts anew with what its stores kept."""

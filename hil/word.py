@@ -10,7 +10,8 @@ from hil.row import Row
 class Word:
     """One word: what it means, how it is done and undone, the limits of its value if it has one.
 
-    `is_pump`: the value is the number of a pump, from 1.
+    `is_pump`: the value is the number of a pump, from 1. `needs_dialect`: the row's receiver must
+    be one with a maker's dialect.
     """
 
     about: str
@@ -18,3 +19,4 @@ class Word:
     undo: Callable[[Row], None] | None = None
     limits: tuple[float, float] | None = None
     is_pump: bool = False
+    needs_dialect: bool = False

@@ -117,6 +117,6 @@ def heap_options(path: Path) -> tuple[str, ...]:
     """
     for node in ast.parse(path.read_bytes()).body:
         match node:
-            case ast.Assign([ast.Name("HEAP")], ast.Constant(size)):
+            case ast.Assign([ast.Name("HEAP")], ast.Constant(str(size))):
                 return ("-X", f"heapsize={size}")
     return TEST_OPTIONS

@@ -103,6 +103,26 @@ def test_a_swapped_unit_is_restored_from_what_the_old_one_published(site: Site) 
     assert config("diff", "fleet/u0001", str(out), *given).returncode == 0
 
 
+def test_the_log_of_a_unit_is_fetched_and_checked(site: Site, tmp_path: Path) -> None:
+    site("push", "fleet/u0000", f"{SETPOINT}=33.5")
+    code, log = site("history", "fleet/u0000")
+    assert (code, log["faults"]) == (0, [])
+    said = [(entry["keys"], entry["what"], entry["result"]) for entry in log["entries"]]
+    assert said[0] == ([1], "patch control.supply.setpoint_c=33.5", "taken")
+    assert ([], "confirmed", "version 1") in said
+    assert said[-1][1] == "done fetch"
+    folder = tmp_path / "store"
+    folder.mkdir()
+    for key, data in site.units[0].records.items():
+        (folder / key).write_bytes(data)
+    done = config("history", "--store", str(folder))
+    assert done.returncode == 0
+    assert "key 1: patch control.supply.setpoint_c=33.5: taken" in done.stdout
+    first = (folder / "audit.0").read_bytes()
+    (folder / "audit.1").write_bytes(first.replace(b"version 1", b"version 2"))
+    assert config("history", "--store", str(folder)).returncode == 1
+
+
 def test_on_trial_by_hand_and_given_up(site: Site) -> None:
     code, outcome = site("push", "fleet/u0000", f"{SETPOINT}=33.5", "--no-confirm")
     assert (code, outcome["states"]) == (0, {"trial": 1})

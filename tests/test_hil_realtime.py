@@ -106,7 +106,7 @@ def test_sigterm_ends_one_in_order(runs: tuple[Path, Processes]) -> None:
     process = runs[1]["interrupted"]
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) == 1
-    assert ended(process, signal.SIGTERM) == (2, "", "coldloop hil: interrupted\n")
+    assert ended(process, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
     assert not Path("/proc", children[0]).exists()
 
 
@@ -141,7 +141,7 @@ def test_a_log_that_cannot_be_written_is_one_line_and_exit_2() -> None:
     done = coldloop("hil", "run", "smoke", "--real-time", "--log", "/nowhere/log")
     assert done.returncode == 2
     said = one_line(done.stderr)
-    assert said.startswith("coldloop hil: /nowhere/log: No such file or directory; name a log")
+    assert said.startswith("coldloop hil run: /nowhere/log: No such file or directory; name a log")
 
 
 def test_an_agent_that_ends_by_itself_ends_the_run(
@@ -156,4 +156,4 @@ def test_an_agent_that_ends_by_itself_ends_the_run(
     for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
         signal.signal(number, handler)
     said = one_line(capsys.readouterr().err)
-    assert said == "coldloop hil: the agent ended with 1 after 1 s"
+    assert said == "coldloop hil run: the agent ended with 1 after 1 s"

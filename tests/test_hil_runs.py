@@ -190,11 +190,12 @@ def test_a_missing_micropython_is_one_line_and_exit_2(monkeypatch: pytest.Monkey
 def test_a_long_run_ends_when_asked(dut: str, tmp_path: Path) -> None:
     if dut == "micropython":
         need("micropython")
-    words = ("hil", "run", scenario_file(tmp_path, SHORT.replace("= 3", "= 1000000")), "--dut", dut)
+    text = SHORT.replace("= 3", "= 1000000") + '[[expect]]\nmeasure = "ticks"\nmin = 0\n'
+    words = ("hil", "run", scenario_file(tmp_path, text), "--dut", dut)
     with started(*words) as one, started(*words) as two:
         for process in (one, two):
             until("it works hard", lambda p=process: cpu_s(p.pid) > 0.6)
-        assert ended(one, signal.SIGTERM) == (2, "", "coldloop hil: interrupted\n")
+        assert ended(one, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
         assert ended(two, signal.SIGINT) == (130, "", "")
 
 

@@ -12,6 +12,7 @@ from hil.faults import EVENTS
 from hil.measures import MEASURES
 from hil.scenario import Event, Expectation, find, parse, shipped
 from hil.setting import LIMITS, Setting
+from hil.suite import suites
 from hil.virtualrun import VirtualRun
 from tests.benchtools import SHORT, coldloop, one_line, scenario_file
 
@@ -138,7 +139,7 @@ def test_a_mistake_is_one_line_that_names_it(
     out, err = capsys.readouterr()
     assert out == ""
     line = one_line(err)
-    assert line.startswith(f"coldloop hil: {path}: ")
+    assert line.startswith(f"coldloop hil run: {path}: ")
     assert message in line
 
 
@@ -152,7 +153,7 @@ def test_a_file_that_is_not_there_or_not_text_is_one_line(tmp_path: Path) -> Non
     ):
         done = coldloop("hil", "run", str(tmp_path / name))
         assert done.returncode == 2
-        assert one_line(done.stderr) == f"coldloop hil: {tmp_path / name}: {message}"
+        assert one_line(done.stderr) == f"coldloop hil run: {tmp_path / name}: {message}"
         assert done.stdout == ""
 
 
@@ -162,9 +163,10 @@ def test_a_file_that_is_not_there_or_not_text_is_one_line(tmp_path: Path) -> Non
         (("run",), "the following arguments are required: NAME|FILE.toml"),
         (("run", "smoke", "--seed", "x"), "invalid int value: 'x'"),
         (("run", "smoke", "--dut", "jython"), "invalid choice: 'jython'"),
-        (("run", "smok"), "no such scenario (did you mean smoke?); there are "),
-        (("walk",), "invalid choice: 'walk'"),
-        ((), "required: COMMAND"),
+        (("run", "smok"), "no such scenario or suite (did you mean smoke?); `coldloop hil list`"),
+        (("walk",), "no subcommand 'walk'; there are list, run, "),
+        (("lsit",), "no subcommand 'lsit' (did you mean list?)"),
+        ((), "no subcommand; there are list, run, "),
     ],
 )
 def test_wrong_words_are_one_line_and_exit_2(
@@ -200,8 +202,9 @@ def test_they_come_with_the_bench_and_each_can_fail() -> None:
 
 def test_list_shows_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert hil(["list"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == shipped()
+    listed, rest = capsys.readouterr().out.split("\n\n")
+    assert [line.split()[0] for line in listed.splitlines()] == shipped()
+    assert [line.split()[0] for line in rest.splitlines()] == suites()
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -221,7 +224,8 @@ def test_every_setting_has_limits_around_its_usual_value() -> None:
     usual = Setting()
     for name, (low, high) in LIMITS.items():
         assert low <= getattr(usual, name) <= high
-    assert set(LIMITS) == {name for name in vars(usual) if name != "parts"}
+    numbers = {name for name, value in vars(usual).items() if type(value) in (int, float)}
+    assert set(LIMITS) == numbers
 
 
 def test_every_event_happens_and_every_measure_is_known() -> None:
@@ -233,7 +237,8 @@ def test_every_event_happens_and_every_measure_is_known() -> None:
         for_s = None if meaning.undo is None else 3
         events += event(at_s=20 + 4 * i, do=f'"{word}"', value=value, for_s=for_s)
     seconds = f"= {30 + 4 * len(EVENTS)}"
-    run = VirtualRun(parse(SHORT.replace("= 3", seconds) + events, "x"), 1)
+    row = '[row]\nreceiver_dialect = "casic"\n'
+    run = VirtualRun(parse(SHORT.replace("= 3", seconds) + row + events, "x"), 1)
     arguments = {"pump": ":1", "alarm": ":bus_lost", "": ""}
     known: set[str] = set()
     trips: set[float | None] = set()

@@ -4,7 +4,8 @@ PI on the dP (too little asks for more speed). One pump is the lead. The lag pum
 lead is not available, and when the lead alone has run at its limit for `_HELP_AFTER`; it rests
 again when both together have run below `_ENOUGH_PCT` for `_REST_AFTER`. Two running pumps get the
 same speed. Without a good reading the pumps that are available run at the declared safe speed; when
-readings return (or the agent was started again), as many pumps go on as were running.
+readings return (or the agent was started again), as many pumps go on as were running. `forced` is a
+speed that somebody with a right to it asks of all pumps, for one cycle; 0 stops them.
 """
 
 from agent.control.pi import Pi
@@ -33,6 +34,7 @@ class PressureLoop:
         self.pumps = pumps
         self.setpoint = config.setpoint
         self.safe = True
+        self.forced: float | None = None
         self._retuned = False
         self.helping = False
         self._since: int | None = None
@@ -52,10 +54,11 @@ class PressureLoop:
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and ask the pumps for what is needed."""
         measured = self.sensor.value(now)
-        if measured is None:
+        forced, self.forced = self.forced, None
+        if measured is None or forced is not None:
             self.safe = True
             self._since = None
-            self._ask(self.config.safe_pct)
+            self._ask(self.config.safe_pct if forced is None else forced)
             return
         error = self.setpoint - measured
         if self.safe:

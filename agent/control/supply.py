@@ -2,6 +2,8 @@
 
 PI on the supply temperature (warmer than the set-point opens the valve). Without a good reading the
 valve goes to its declared safe opening; when readings return the loop takes over from there.
+`forced` is an opening that somebody with a right to it (safety, an operating mode) asks for instead
+of the loop's; it holds for one cycle, so that whoever falls silent lets go.
 """
 
 from agent.control.pi import Pi
@@ -22,6 +24,7 @@ class SupplyLoop:
         self.valve = valve
         self.setpoint = config.setpoint
         self.safe = True
+        self.forced: float | None = None
         self._retuned = False
         self._pi = Pi(
             config.gain, config.integral_s, config.min_pct, config.max_pct, config.rate_pct_per_s
@@ -39,9 +42,10 @@ class SupplyLoop:
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and ask the valve for what is needed."""
         measured = self.sensor.value(now)
-        if measured is None:
+        forced, self.forced = self.forced, None
+        if measured is None or forced is not None:
             self.safe = True
-            self.valve.ask(self.config.safe_pct)
+            self.valve.ask(self.config.safe_pct if forced is None else forced)
             return
         error = measured - self.setpoint
         if self.safe:

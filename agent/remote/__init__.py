@@ -6,5 +6,8 @@ patch        a message's body to a changed configuration
 gate         who may pass: every reason to refuse a message, in the order they are looked at
 slots        two slots and a record in the store: old or new, never a mix
 trial        the health window, the operators' confirmation, the way back
+keeper       what is done in the store, in order, and what waits for it
+audit        the log of it all: who, what, when, the result
+orders       what commands do
 desk         the optional part of the agent that joins them
 """

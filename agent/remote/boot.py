@@ -6,7 +6,7 @@ is rolled back by the starts it causes, without UTC, link or clock.
 """
 
 from agent.errors import ConfigError
-from agent.remote import canonical, slots
+from agent.remote import audit, canonical, slots
 from protocols.errors import DecodeError
 
 TYPE_CHECKING = False
@@ -24,6 +24,8 @@ CRASHED, DAMAGED, UNUSABLE = "crashed", "damaged", "unusable"
 class Boot:
     """What to run: `raw` (parsed JSON), its bytes, the record; `writes` are yet to be made.
 
+    `audit` is the end of the log.
+
     `check` turns changed JSON into a configuration, or raises `ConfigError`; the shell sets it.
     """
 
@@ -32,6 +34,7 @@ class Boot:
         self.config = config
         self.slots = record
         self.writes: list[tuple[str, bytes]] = []
+        self.audit = audit.Audit()
         self.check: Callable[[dict[str, Any]], Config] | None = None
 
     def roll_back(self, reason: str, file: "dict[str, Any]", read: "Read") -> "Boot":
@@ -70,8 +73,9 @@ def start(
     Raises `ConfigError` when the site's own file is not good either.
     """
     boot = choose(file, read)
+    log = audit.recovered(read)
     while True:
-        boot.check = check
+        boot.check, boot.audit = check, log
         try:
             return check(boot.raw), boot
         except ConfigError:
@@ -95,7 +99,7 @@ def rescue(read: "Read", check: "Callable[[dict[str, Any]], Config]") -> "tuple[
         raise ConfigError("the store holds no confirmed configuration")
     record.trial = None
     boot = Boot(raw, config, record)
-    boot.check = check
+    boot.check, boot.audit = check, audit.recovered(read)
     return check(raw), boot
 
 

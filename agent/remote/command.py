@@ -27,6 +27,15 @@ ROLES = (
     ("confirm", OPERATE),
     ("rollback", OPERATE),
     ("acknowledge", OPERATE),
+    ("reset", OPERATE),
+    ("override", LIMITS),
+    ("release", OPERATE),
+    ("rotate", OPERATE),
+    ("proof", OPERATE),
+    ("capture", OPERATE),
+    ("fetch", OPERATE),
+    ("shed", OPERATE),
+    ("schedule", OPERATE),
     ("restart", LIMITS),
 )
 """Commands and the role each needs; `LIMITS` asks for a second signature."""
@@ -51,6 +60,10 @@ class Command:
             if name == self.name:
                 return role
         return LIMITS
+
+    def what(self) -> str:
+        """Name the command."""
+        return "command " + self.name
 
 
 def read(body: bytes) -> Command:

@@ -5,34 +5,35 @@
     cfg/reported ◀── what runs, what was refused and why            slots ─▶ trial ─▶ confirmed
                                                                                 └─▶ rolled back
 
-Not the rules (gate, patch, trial) and not the order of writes (slots): this room only moves what
-they decide. One message is looked at at a time, few wait, and everything slow is cut into slices of
-less than a millisecond on a server, so that no tick is late. Between two slices a port may speak.
+Not the rules (gate, patch, trial), not the order of writes (slots, keeper), not what commands do
+(orders): this room only moves what they decide. One message is looked at at a time, few wait, and
+everything slow is cut into slices of less than a millisecond on a server, so that no tick is late.
+Between two slices a port may speak.
 
 A change that the running agent can take over (agent.remote.parameters.LIVE) is taken over when it
-is durable; any other asks the shell for a restart, after which the trial goes on.
+is durable; any other asks the shell for a restart, after which the trial goes on. A command is
+done when it is durable that it was seen: at most once, whatever the power does.
 """
 
 from agent.errors import ConfigError
 from agent.jsontext import Object, write
 from agent.parts import Part
-from agent.remote import canonical, trial
+from agent.remote import canonical, orders, trial
 from agent.remote.boot import Boot
 from agent.remote.command import Command
 from agent.remote.gate import Examination, Place
+from agent.remote.keeper import Keeper
 from agent.remote.keyring import Keyring
 from agent.remote.parameters import live, path_of
 from agent.remote.patch import EPOCH_S, Patch, applied
 from agent.remote.reasons import Refusal
 from agent.remote.slots import MOST_ALARMS, Slots, Trial
-from protocols.cbor import Map
 from protocols.envelope import COMMAND, LONGEST
 from protocols.errors import EncodeError
 from protocols.timing import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from agent.agent import Actions, Agent
@@ -46,6 +47,10 @@ _GRACE_S = 10
 was just started has read nothing yet."""
 _REFUSALS_EVERY = 10 * SECOND
 """Refusals are published at most this often: a flood of bad messages buys no traffic."""
+_NOTES_EVERY = 600 * SECOND
+"""Refusals of what nobody is known to have signed are noted together, at most this often: a flood
+of bad messages does not drive good entries out of the log."""
+_MOST_RESULTS = 8
 _NOBODY = "no file and no store were looked at when this agent was started"
 
 
@@ -60,42 +65,43 @@ class Desk(Part):
         self.refused = 0
         self.watch: trial.TrialWatch | None = None
         self.results: list[str] = []
+        self.keeper = Keeper(port, self.boot.audit)
         self._keyring = Keyring(settings["keys"])
         self._before: tuple[Config, bytes, dict[str, Any]] | None = None
         self._waiting: list[bytes] = []
         self._examination: Examination | None = None
         self._held: Examination | None = None
-        self._writes: list[tuple[str, bytes]] = list(self.boot.writes)
-        self._writing = False
-        self._then: Callable[[int], None] | None = None
-        self._open = False
-        self._out: Actions = []
         self._due = NEVER
         self._news = True
         self._said_config = b""
         self.refusal = ("", "")
         self._unsaid = False
         self._say_refusal_at = 0
+        self._unnoted = 0
+        self._note_at = 0
+        self.orders = orders.Orders(self)
         if agent.uplink is not None:
             agent.uplink.listen(DESIRED, self.message)
             agent.uplink.listen(COMMANDS, self.message)
-        self.commands: dict[str, Callable[[Map, int], str]] = {
-            "confirm": self._confirm,
-            "rollback": self._roll_back_on_demand,
-            "acknowledge": self._acknowledge,
-            "restart": self._restart,
-        }
 
     def start(self, now: int) -> None:
         """Go on with a trial that a restart interrupted."""
-        running = self.boot.slots.trial
-        if running is not None:
-            self._watch(now, running, _GRACE_S)
+        slots = self.boot.slots
+        if self.boot.writes or slots.trial is not None:
+            text = "on trial %d" % slots.trial.counter if slots.trial else " ".join(slots.last[1:])
+            self.note([], "start", slots.version, text, now)
+        self.keeper.store(self.boot.writes, now)
+        if slots.trial is not None:
+            self._watch(now, slots.trial, _GRACE_S)
 
     def _watch(self, now: int, running: Trial, grace_s: int) -> None:
         health_s = int(self.settings["health_s"])
         self.watch = trial.TrialWatch(self.agent, running, now, health_s, grace_s)
         self._news = True
+
+    def note(self, who: "list[int]", what: str, counter: int, result: str, now: int) -> None:
+        """Write an entry of the log."""
+        self.keeper.note((self.utc_s(now), who, what, counter, result), now)
 
     # What comes: messages, the store, time.
 
@@ -110,32 +116,28 @@ class Desk(Part):
             self._waiting.append(data)
             self._due = now
 
+    def receive(self, data: bytes, now: int) -> None:
+        """Take a record that was asked for."""
+        self.orders.record(data, now)
+
     def event(self, kind: str, now: int) -> None:
         """Take what the store says."""
-        if kind == "drained":
-            if self._writing:
-                self._writes.pop(0)
-            self._writing = False
-            self._written(now)
-        else:
-            self._open = kind == "opened"
-            self._writing = False
-        self._write_next()
-
-    def _written(self, now: int) -> None:
-        if not self._writes and self._then is not None:
-            then, self._then = self._then, None
-            then(now)
+        self.keeper.event(kind, now)
 
     def tick(self, now: int) -> None:
         """Look after a message that waits, a trial, and what is to be said."""
         self._turn(now)
         held = self._held
-        if held is not None and self._utc_s(now) >= held.message.not_before_s:
+        if held is not None and self.utc_s(now) >= held.message.not_before_s:
             self._held = None
             self._take(held, now)
         if self.watch is not None:
             self._step_trial(now)
+        self.orders.tick(now)
+        if self._unnoted and now >= self._note_at:
+            self._note_at = now + _NOTES_EVERY
+            self.note([], "refused", self._unnoted, ": ".join(self.refusal).rstrip(": "), now)
+            self._unnoted = 0
         if self._news or (self._unsaid and now >= self._say_refusal_at):
             self._report(now)
 
@@ -150,12 +152,9 @@ class Desk(Part):
 
     def outbox(self) -> "Actions":
         """Hand over what the store is asked to do."""
-        if not self._out:
-            return []
-        out, self._out = self._out, []
-        return out
+        return self.keeper.outbox()
 
-    def _utc_s(self, now: int) -> int:
+    def utc_s(self, now: int) -> int:
         """Give the UTC a waiting message may trust, seconds since 1970; 0 without one."""
         utc = self.agent.clock.utc(now)
         trusted = self.agent.clock.state(now) in ("sync", "holdover")
@@ -164,15 +163,12 @@ class Desk(Part):
     # A message on its way.
 
     def _turn(self, now: int) -> None:
-        if self._examination is None and self._waiting and not self._busy():
+        if self._examination is None and self._waiting and not self.keeper.busy():
             self._begin(self._waiting.pop(0), now)
         elif self._examination is not None:
             self._slice(now)
-        more = self._examination is not None or (bool(self._waiting) and not self._busy())
+        more = self._examination is not None or (bool(self._waiting) and not self.keeper.busy())
         self._due = now + _SLICE_US if more else NEVER
-
-    def _busy(self) -> bool:
-        return bool(self._writes) or self._then is not None
 
     def _begin(self, data: bytes, now: int) -> None:
         config, slots = self.agent.config, self.boot.slots
@@ -186,12 +182,12 @@ class Desk(Part):
         try:
             if not self.usable:
                 raise Refusal("store", _NOBODY)
-            self._examination = Examination(data, self._keyring, place, self._since_s(now))
+            if not self.keeper.usable():
+                raise Refusal("store", "it is not open")
+            since_s = max(self.utc_s(now), EPOCH_S)
+            self._examination = Examination(data, self._keyring, place, since_s)
         except Refusal as refusal:
             self._refuse(refusal)
-
-    def _since_s(self, now: int) -> int:
-        return max(self._utc_s(now), EPOCH_S)
 
     def _slice(self, now: int) -> None:
         examination = self._examination
@@ -200,37 +196,39 @@ class Desk(Part):
         try:
             if not examination.step():
                 return
-            self._examination = None
-            if examination.message.not_before_s > self._utc_s(now):
-                self._held = examination
-                raise Refusal("not_yet")
-            self._take(examination, now)
         except Refusal as refusal:
             self._examination = None
             self._refuse(refusal)
+            return
+        self._examination = None
+        message = examination.message
+        if message.not_before_s > self.utc_s(now):
+            self._held = examination
+            self._refuse(Refusal("not_yet"), examination, now)
+            return
+        self._take(examination, now)
 
     def _take(self, examination: Examination, now: int) -> None:
         """Act on a message that has passed the gate."""
         message = examination.message
-        self.accepted += 1
         self._news = True
         if isinstance(message, Command):
-            self._obey(message, now)
+            self._obey(message, examination, now)
             return
         try:
-            self._put_on_trial(message, now)
+            self._put_on_trial(message, examination, now)
+            self.accepted += 1
         except Refusal as refusal:
-            self._refuse(refusal)
-            self._store([self.boot.slots.refuse(message.counter, refusal.reason)], None)
+            self._refuse(refusal, examination, now)
+            self.keeper.store([self.boot.slots.refuse(message.counter, refusal.reason)], now)
 
-    def _put_on_trial(self, message: Patch, now: int) -> None:
+    def _put_on_trial(self, message: Patch, examination: Examination, now: int) -> None:
         if self.boot.slots.trial is not None:
             raise Refusal("busy")
-        if not self._open:
-            raise Refusal("store", "it is not open")
         raw = applied(self.boot.raw, message.changes)
         config = self._checked(raw)
         data = canonical.write(raw)
+        self.note(examination.who, message.what(), message.counter, "taken", now)
         alarms = self.agent.alarms.codes()[:MOST_ALARMS]
         writes = self.boot.slots.begin(message.counter, message.confirm_s, alarms, data)
         at_once = all(live(path_of(key) or "") for key, _ in message.changes)
@@ -245,7 +243,8 @@ class Desk(Part):
             if running is not None:
                 self._watch(then, running, 0)
 
-        self._store(writes, durable)
+        self.keeper.store(writes, now)
+        self.keeper.then(durable, now)
 
     def _checked(self, raw: "dict[str, Any]") -> "Config":
         check = self.boot.check
@@ -274,89 +273,75 @@ class Desk(Part):
         phase = watch.phase
         word = watch.step(now)
         if word:
-            self._roll_back(word + (" " + watch.why if watch.why else ""))
+            self.roll_back(word + (" " + watch.why if watch.why else ""), now)
             return
         self._news = self._news or watch.phase != phase
         left = watch.left_to_keep(now)
-        if left is not None and not self._busy():
+        if left is not None and not self.keeper.busy():
             running.confirm_s = left
-            self._store([self.boot.slots.record()], None)
+            self.keeper.store([self.boot.slots.record()], now)
 
-    def _roll_back(self, reason: str) -> None:
+    def roll_back(self, reason: str, now: int) -> None:
         """Go back at once; the store learns of it after."""
-        write = self.boot.slots.roll_back(reason)
+        slots = self.boot.slots
+        counter = slots.trial.counter if slots.trial is not None else 0
+        self.note([], "rolled back", counter, reason, now)
+        write = slots.roll_back(reason)
         self.watch = None
         self._news = True
         before, self._before = self._before, None
         if before is not None:
             self._run(*before)
-            self._store([write], None)
-        else:
-            self._store([write], lambda _: self.agent.restart())
+        self.keeper.store([write], now)
+        if before is None:
+            self.keeper.then(lambda _: self.agent.restart(), now)
 
-    # Commands.
-
-    def _obey(self, message: Command, now: int) -> None:
+    def confirm(self, now: int) -> None:
+        """Make what is on trial the confirmed configuration."""
         slots = self.boot.slots
-        act = self.commands.get(message.name)
-        if act is None:
-            self._refuse(Refusal("unknown_key", "no command " + message.name[:32]))
-            return
-        self._store([slots.seen(COMMAND, message.counter)], None)
-        try:
-            result = act(message.arguments, now)
-        except Refusal as refusal:
-            self._refuse(refusal)
-            result = str(refusal)
-        self.results = (self.results + ["%d %s: %s" % (message.counter, message.name, result)])[-8:]
-
-    def _confirm(self, arguments: Map, now: int) -> str:
-        running = self.boot.slots.trial
-        if running is None or self.watch is None:
-            raise Refusal("no_trial")
-        if arguments.get("counter") not in (None, running.counter):
-            raise Refusal("no_trial", "on trial is %d" % running.counter)
-        if self.watch.phase != trial.CONFIRM:
-            raise Refusal("not_yet", "its health is still being watched")
-        self._store([self.boot.slots.confirm()], None)
+        counter = slots.trial.counter if slots.trial is not None else 0
+        self.note([], "confirmed", counter, "version %d" % (slots.version + 1), now)
+        self.keeper.store([slots.confirm()], now)
         self.watch, self._before = None, None
-        return "confirmed"
+        self._news = True
 
-    def _roll_back_on_demand(self, _: Map, __: int) -> str:
-        if self.boot.slots.trial is None:
-            raise Refusal("no_trial")
-        self._roll_back("on demand")
-        return "rolled back"
+    def _obey(self, message: Command, examination: Examination, now: int) -> None:
+        """Do a command once it is durable that it was seen."""
 
-    def _acknowledge(self, _: Map, __: int) -> str:
-        return "%d alarms" % len(self.agent.alarms.codes())
+        def act(then: int) -> None:
+            try:
+                result = self.orders.obey(message, then)
+                self.accepted += 1
+            except Refusal as refusal:
+                self._refuse(refusal)
+                self._unnoted -= 1
+                result = str(refusal)
+            self.tell("%d %s: %s" % (message.counter, message.name, result))
+            self.note(examination.who, "done " + message.name, message.counter, result, then)
 
-    def _restart(self, _: Map, __: int) -> str:
-        self._then = lambda _: self.agent.restart()
-        return "restarting"
-
-    # The store.
-
-    def _store(
-        self, writes: "list[tuple[str, bytes]]", then: "Callable[[int], None] | None"
-    ) -> None:
-        self._writes.extend(writes)
-        if then is not None:
-            self._then = then
-        self._write_next()
-
-    def _write_next(self) -> None:
-        if self._writes and self._open and not self._writing:
-            key, payload = self._writes[0]
-            self._out.append((self.port, "write", key.encode() + b"\0" + payload))
-            self._writing = True
+        self.note(examination.who, "command " + message.name, message.counter, "taken", now)
+        self.keeper.store([self.boot.slots.seen(COMMAND, message.counter)], now)
+        self.keeper.then(act, now)
 
     # What is said.
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def tell(self, result: str) -> None:
+        """Report what a command came to."""
+        self.results = (self.results + [result])[-_MOST_RESULTS:]
+        self._news = True
+
+    def _refuse(
+        self, refusal: Refusal, examination: "Examination | None" = None, now: int = 0
+    ) -> None:
+        """Count and say a refusal; note it by itself when the message was truly signed."""
         self.refused += 1
         self.refusal = (refusal.reason, refusal.detail[:120])
         self._unsaid = True
+        if examination is None:
+            self._unnoted += 1
+        else:
+            message = examination.message
+            self.note(examination.who, message.what(), message.counter, str(refusal), now)
 
     def _report(self, now: int) -> None:
         self._news = False
@@ -373,7 +358,7 @@ class Desk(Part):
 
     def status(self, now: int) -> Object:
         """Show what runs, what is on trial, what became of the last messages."""
-        slots, watch = self.boot.slots, self.watch
+        slots, watch, audit = self.boot.slots, self.watch, self.keeper.audit
         return Object(
             [
                 ("version", slots.version),
@@ -386,5 +371,6 @@ class Desk(Part):
                 ("refused", self.refused),
                 ("refusal", list(self.refusal)),
                 ("results", self.results),
+                ("audit", [audit.number, audit.head.hex()]),
             ]
         )

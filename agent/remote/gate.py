@@ -62,7 +62,8 @@ class Examination:
         else:
             raise Refusal("malformed", "kind %d is not taken here" % self.kind)
         self._check_target(place)
-        self._check_signers(keyring, [number for number, _ in envelope.signatures])
+        self.who = [number for number, _ in envelope.signatures]
+        self._check_signers(keyring, self.who)
         self._check_age(place, since_s)
         text = self._signed_text(envelope, place)
         self._checks = [

@@ -50,6 +50,15 @@ class Patch:
         roles = [rule(path_of(key) or "")[0] for key, _ in self.changes]
         return LIMITS if LIMITS in roles else OPERATE
 
+    def what(self) -> str:
+        """Name what is changed, with the values that are numbers: no text may be a secret."""
+        words = []
+        for key, value in self.changes:
+            number = isinstance(value, Decimal) or type(value) is int
+            shown = "=%s" % (plain(value),) if number else ""
+            words.append((path_of(key) or str(key)) + shown)
+        return "patch " + " ".join(words)
+
 
 def read(body: bytes) -> Patch:
     """Read a patch's body; raises `Refusal` (malformed)."""

@@ -20,6 +20,7 @@ REASONS = (
     ("too_big_step", "a change larger than one message may make"),
     ("busy", "another change is on trial"),
     ("no_trial", "nothing is on trial"),
+    ("unsupported", "this unit has no part that could do it"),
     ("store", "the change could not be stored"),
 )
 """Word, and what a person reads."""

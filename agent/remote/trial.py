@@ -57,7 +57,7 @@ class TrialWatch:
         for code in self._agent.alarms.codes():
             if code not in self._alarms and code.split(":")[0] not in _NOT_THE_PLANT:
                 return code
-        return "safe" if self._agent.supervisor.state == "safe" else ""
+        return "safe" if self._agent.supervisor.state in ("safe", "stopped") else ""
 
     def left_to_keep(self, now: int) -> "int | None":
         """Give the seconds left when they should be written down, else None."""

@@ -30,6 +30,7 @@ from drivers.ports import (
     cpython_serial,
     cpython_store,
     cpython_tcp,
+    cpython_watchdog,
 )
 from drivers.ports.cpython_clock import monotonic
 
@@ -51,6 +52,7 @@ OPENERS: "dict[str, Opener]" = {
     "store": cpython_store.open_port,
     "pps": cpython_pps.open_port,
     "chrony": cpython_chrony.open_port,
+    "watchdog": cpython_watchdog.open_port,
 }
 
 

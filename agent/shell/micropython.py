@@ -63,6 +63,13 @@ def _openers() -> "dict[str, Opener]":
         openers["tcp"] = openers["tls"] = micropython_tcp.open_port
     except ImportError:
         pass
+
+    def open_watchdog(address: "Address", wake: "Wake") -> "Port":
+        from drivers.ports import micropython_watchdog  # noqa: PLC0415 - few have one
+
+        return micropython_watchdog.open_port(address, wake)
+
+    openers["watchdog"] = open_watchdog
     if hasattr(time, "ticks_us"):
 
         def open_pps(address: "Address", wake: "Wake") -> "Port":

@@ -18,25 +18,25 @@ PASSPHRASE = "COLDLOOP_PASSPHRASE"  # noqa: S105 - the name of a variable
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def add_broker(parser: argparse.ArgumentParser) -> None:
+def add_broker(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add how to reach the broker."""
     parser.add_argument(
         "--broker",
         metavar="ADDRESS",
-        required=True,
+        required=required,
         help="tcp:HOST:PORT or tls:HOST:PORT?ca=FILE&cert=FILE&key=FILE",
     )
     parser.add_argument("--username", metavar="NAME", help="user name at the broker")
     parser.add_argument("--password-file", metavar="FILE", help="file that holds the password")
 
 
-def add_keys(parser: argparse.ArgumentParser) -> None:
+def add_keys(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add --key."""
     parser.add_argument(
         "--key",
         metavar="FILE",
         action="append",
-        required=True,
+        required=required,
         help=f"private key made by `config keygen`; twice for limits and structure "
         f"(the passphrase is asked for, or taken from {PASSPHRASE})",
     )

@@ -42,4 +42,5 @@ def text(unit: str, report: Reported) -> str:
     ]
     if report.refused:
         lines.append(f"refused:  {report.refused}, last: {': '.join(report.refusal)}")
+    lines += [f"command:  {result}" for result in report.results]
     return "\n".join(lines)

@@ -23,6 +23,8 @@ class Reported:
     last: tuple[int, str, str]
     refusal: tuple[str, str]
     refused: int
+    audit: tuple[int, str] = (0, "")
+    results: tuple[str, ...] = ()
 
 
 def read(payload: bytes) -> Reported:
@@ -38,6 +40,8 @@ def read(payload: bytes) -> Reported:
             (int(raw["last"][0]), str(raw["last"][1]), str(raw["last"][2])),
             (str(raw["refusal"][0]), str(raw["refusal"][1])),
             int(raw["refused"]),
+            (int(raw["audit"][0]), str(raw["audit"][1])),
+            tuple(str(result) for result in raw["results"]),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise OpsError(f"not a report of this version: {error}") from None

@@ -85,6 +85,8 @@ class VirtualShell:
                 end.open(data)
             elif op == "close":
                 end.close()
+            elif op == "set" and hasattr(end, "set"):
+                end.set(data)
             elif op in STORE_OPERATIONS:
                 end.ask(op, data)  # type: ignore[attr-defined]  # only a store's end is asked
 

@@ -5,6 +5,7 @@ from agent.config import load
 from agent.remote import boot, canonical, command, patch
 from protocols.envelope import COMMAND, PATCH, Envelope, pack, signed_text
 from protocols.timing import MILLISECOND
+from tests.portable.check import eq
 from tests.portable.rig import Rig, config, profiles
 from tests.portable.signer import Signer
 
@@ -49,14 +50,24 @@ class Store:
     def read(self, name):
         return self.records.get(name)
 
-    def write(self, data):
-        """False when the power went before this write."""
+    def ask(self, op, data):
+        """The answer, empty for what has none; None when the power went before."""
+        if op == "get":
+            found = self.records.get(data.decode())
+            return data if found is None else data + b"\0" + found
         if self.cut is not None and self.writes >= self.cut:
-            return False
+            return None
+        if op == "delete":
+            self.records.pop(data.decode(), None)
+            return b""
+        self.write(op, data)
+        return b""
+
+    def write(self, op, data):
         self.writes += 1
         name, payload = data.split(b"\0", 1)
-        self.records[name.decode()] = payload
-        return True
+        before = self.records.get(name.decode(), b"") if op == "append" else b""
+        self.records[name.decode()] = before + payload
 
 
 class RemoteRig(Rig):
@@ -73,8 +84,11 @@ class RemoteRig(Rig):
         return Agent(ready, chosen)
 
     def act(self, port, op, data):
-        if port == STORE and op == "write":
-            if self.store.write(data):
+        if port == STORE and op in ("write", "append", "delete", "get"):
+            answer = self.store.ask(op, data)
+            if answer:
+                self.later(MILLISECOND, "receive", STORE, answer)
+            if answer is not None:
                 self.later(2 * MILLISECOND, "event", STORE, "drained")
         elif (port, op, data) == (CONSOLE, "set", b"restart"):
             self.restarts += 1
@@ -122,3 +136,24 @@ def a_command(name, arguments=(), signers=(OPERATOR,), counter_s=START_S, minute
     body = command.write(counter_s, counter_s + 60 * minutes, name, arguments, **more)
     target = "@" + more["group"] if more.get("group") else TARGET
     return signed(COMMAND, body, signers, target)
+
+
+SETPOINT, PRESSURE, SAFE_VALVE = 1, 2, 11
+COUNTER = START_S - 1_767_225_600
+
+
+def running():
+    """A unit that has come to stand well."""
+    rig = RemoteRig()
+    rig.run(6)
+    eq(rig.agent.supervisor.state, "normal")
+    return rig
+
+
+def refused(rig, data):
+    """The reason for which `data` is refused."""
+    before = rig.desk.refused
+    rig.send(data)
+    rig.run(1)
+    eq(rig.desk.refused, before + 1)
+    return rig.desk.refusal[0]

@@ -150,3 +150,9 @@ def test_pulses_and_chronyd():
     eq(parse("chrony:/run/x.sock").path, "/run/x.sock")
     refused("pps:/dev/pps0?edge=up", "rise, fall")
     refused("chrony:", "no path")
+
+
+def test_watchdogs():
+    eq(parse("watchdog:/dev/watchdog").path, "/dev/watchdog")
+    eq(str(parse("watchdog:systemd")), "watchdog:systemd")
+    refused("watchdog:", "no path")

@@ -1,0 +1,94 @@
+"""Raw bytes of one port, both ways, kept for the bench: what a technician would sniff.
+
+    capture.0 … capture.7    text, one line a piece: MICROSECONDS < or > HEX
+
+`<` is to the agent, `>` from it. It stands in the agent's way only while it runs: it puts itself
+before `receive` and `outbox` of that one object, and takes itself out again. Bounded in time and
+bytes; what the store is too slow for is counted, not kept. Loaded by the first command for it.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.agent import Actions, Agent
+    from agent.remote.keeper import Keeper
+
+SEGMENTS = 8
+SEGMENT_BYTES = 4096
+_PIECE = 256
+_MOST_UNWRITTEN = 2048
+
+
+def key_of(segment: int) -> str:
+    """Name a segment in the store."""
+    return "capture.%d" % segment
+
+
+class Capture:
+    """Runs from its making until `done`; `stop` ends it early."""
+
+    def __init__(self, agent: "Agent", keeper: "Keeper", port: int, until: int, now: int) -> None:
+        self.done = False
+        self.bytes = 0
+        self.dropped = 0
+        self._agent = agent
+        self._keeper = keeper
+        self._port = port
+        self._until = until
+        self._now = now
+        self._lines: list[bytes] = []
+        self._unwritten = 0
+        self._segment = 0
+        self._used = 0
+        for i in range(SEGMENTS):
+            keeper.ask("delete", key_of(i).encode(), now)
+        self._receive = agent.receive
+        self._outbox = agent.outbox
+        agent.receive = self._heard  # type: ignore[method-assign]
+        agent.outbox = self._said  # type: ignore[method-assign]
+
+    def _heard(self, port: int, data: bytes, now: int) -> None:
+        if port == self._port:
+            self._keep("<", data, now)
+        self._now = now
+        self._receive(port, data, now)
+
+    def _said(self) -> "Actions":
+        out = self._outbox()
+        for port, op, data in out:
+            if port == self._port and op == "write":
+                self._keep(">", data, self._now)
+        return out
+
+    def _keep(self, way: str, data: bytes, now: int) -> None:
+        for at in range(0, len(data), _PIECE):
+            line = ("%d %s %s\n" % (now, way, data[at : at + _PIECE].hex())).encode()
+            if self._unwritten + len(line) > _MOST_UNWRITTEN:
+                self.dropped += 1
+                return
+            self._lines.append(line)
+            self._unwritten += len(line)
+
+    def tick(self, now: int) -> None:
+        """Write what has come, and end when the time or the room is over."""
+        self._now = now
+        ends = now >= self._until or self._segment >= SEGMENTS
+        if self._lines and self._segment < SEGMENTS and not self._keeper.busy():
+            self._write(now)
+        if ends:
+            self.stop()
+
+    def _write(self, now: int) -> None:
+        data, self._lines, self._unwritten = b"".join(self._lines), [], 0
+        self.bytes += len(data)
+        self._keeper.ask("append", key_of(self._segment).encode() + b"\0" + data, now)
+        self._used += len(data)
+        if self._used > SEGMENT_BYTES - _MOST_UNWRITTEN:
+            self._segment += 1
+            self._used = 0
+
+    def stop(self) -> None:
+        """Take itself out of the agent's way."""
+        if not self.done:
+            self.done = True
+            delattr(self._agent, "receive")
+            delattr(self._agent, "outbox")

@@ -1,0 +1,100 @@
+"""A run that is recorded: the scenario, its series and findings, in virtual or in real time.
+
+Not the run itself (`hil.virtualrun`, `hil.realrun`) and not the file (`hil.record`).
+"""
+
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hil.channels import Series, channels
+from hil.dut import InProcess
+from hil.judge import Finding
+from hil.realrun import RealRun
+from hil.record import Record, run_record
+from hil.scenario import Scenario
+from hil.shells.lockstep import LockStep
+from hil.virtualrun import MakeDut, Outcome, VirtualRun
+
+DUTS: dict[str, MakeDut] = {"cpython": InProcess, "micropython": LockStep}
+"""Controllers that can be turned in virtual time."""
+
+Progress = Callable[[int], None]
+
+
+@dataclass
+class Recorded:
+    """How a run came out, with all that its record needs."""
+
+    scenario: Scenario
+    outcome: Outcome
+    findings: list[Finding]
+    series: Series
+    console: list[str]
+    config: dict[str, Any]
+    answers: list[dict[str, Any]]
+
+    def record(self) -> Record:
+        """Give the run's part of the record."""
+        return run_record(
+            self.scenario,
+            self.outcome.record(),
+            self.findings,
+            self.series,
+            self.console,
+            self.config,
+            self.answers,
+        )
+
+
+def taken_as_confirmed(scenario: Scenario) -> list[dict[str, Any]]:
+    """Answer the prompts where there is no technician."""
+    return [
+        {"at_s": p.at_s, "text": p.text, "answer": None, "by": "nobody: taken as confirmed"}
+        for p in scenario.prompts
+    ]
+
+
+def record_virtual(
+    scenario: Scenario, seed: int, dut: str, each_second: Progress | None = None
+) -> Recorded:
+    """Run a scenario in virtual time and keep its series."""
+    run = VirtualRun(scenario, seed, DUTS[dut])
+    series = Series(channels(scenario.row.pumps))
+
+    def sample(second: int) -> None:
+        series.sample(second, run.sample)
+        if each_second is not None:
+            each_second(second)
+
+    try:
+        outcome = run.outcome(dut, run.run(sample))
+    finally:
+        run.dut.close()
+    findings, answers = run.judge.findings(), taken_as_confirmed(scenario)
+    return Recorded(scenario, outcome, findings, series, run.console, run.config, answers)
+
+
+def record_real(
+    scenario: Scenario, seed: int, dut: str, real: dict[str, str], log: Path | None = None
+) -> Recorded:
+    """Run a scenario in real time over real ports; `real` puts devices in emulated ones' places."""
+    run = RealRun(scenario, seed, dut, real)
+    run.series = Series(channels(scenario.row.pumps))
+    outcome = run.run(log)
+    findings, answers = run.judge.findings(), taken_as_confirmed(scenario)
+    return Recorded(scenario, outcome, findings, run.series, [], run.config, answers)
+
+
+def again(name: str, seed: int, dut: str, real_time: bool) -> str:
+    """Write the line that repeats a run."""
+    real = " --real-time" if real_time else ""
+    return f"coldloop hil run {shlex.quote(name)} --seed {seed} --dut {dut}{real}"
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a file of JSON that a person can read too."""
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,31 @@
+"""JUnit's XML of a record: a test suite a run, a test case an expectation."""
+
+from xml.etree import ElementTree as ET
+
+from hil.record import Record
+
+
+def junit(record: Record) -> str:
+    """Write the XML as text."""
+    root = ET.Element("testsuites", name=record["suite"])
+    for run in record["runs"]:
+        _suite(root, run)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _suite(root: ET.Element, run: Record) -> None:
+    failures = sum(f["failure"] is not None for f in run["findings"])
+    suite = ET.SubElement(
+        root,
+        "testsuite",
+        name=run["scenario"],
+        tests=str(len(run["findings"])),
+        failures=str(failures),
+        time=str(run["wall_s"]),
+    )
+    for finding in run["findings"]:
+        name = f"{finding['measure']} {finding['limits']} ({finding['window']})"
+        case = ET.SubElement(suite, "testcase", classname=run["scenario"], name=name)
+        if finding["failure"] is not None:
+            ET.SubElement(case, "failure", message=finding["failure"])

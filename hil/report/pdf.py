@@ -1,0 +1,38 @@
+"""The PDF of a report: its page printed by Chromium. The layout is the page's print style."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+_TIMEOUT_S = 120
+
+
+def chromium() -> str | None:
+    """Find Chromium; None where it is not installed."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def print_pdf(page: Path, target: Path) -> bool:
+    """Print a page into `target`; False where there is no Chromium, or it printed nothing."""
+    program = chromium()
+    if program is None:
+        return False
+    with tempfile.TemporaryDirectory() as profile:
+        command = [
+            program,
+            "--headless",
+            "--no-sandbox",  # it prints a file of our own
+            "--disable-gpu",
+            f"--user-data-dir={profile}",
+            "--no-pdf-header-footer",
+            "--virtual-time-budget=4000",
+            f"--print-to-pdf={target}",
+            page.resolve().as_uri(),
+        ]
+        try:
+            subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
+        except subprocess.TimeoutExpired:
+            return False
+    return target.exists()

@@ -1,0 +1,56 @@
+"""All that is written of a suite: the record, and what people and machines read of it.
+
+    record.json   the truth: chained, hashed, signed (`hil.record`)
+    report.html   one page with plots that opens offline (`hil.report.html`)
+    junit.xml     for whoever counts tests (`hil.report.junit`)
+    report.pdf    the page, printed by Chromium, when there is one (`hil.report.pdf`)
+
+Records of the same parent folder make a chain: each names the hash of the newest before it.
+"""
+
+import argparse
+from pathlib import Path
+
+from hil.benchkey import BenchKey, default_path
+from hil.errors import BenchError
+from hil.record import FILE, Record, firmware_hash, read, sealed, whole_record
+from hil.recording import Recorded, write_json
+from hil.report.html import page
+from hil.report.junit import junit
+from hil.report.pdf import print_pdf
+from hil.suite import Suite
+
+NO_RECORD = "0" * 64
+"""`previous` of the first record of a folder."""
+
+
+def write_all(suite: Suite, done: list[Recorded], arguments: argparse.Namespace) -> list[Path]:
+    """Write the record and its reports into a folder; raises BenchError."""
+    folder: Path = arguments.report
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(f"{folder}: {error.strerror}; name a folder that can be written") from None
+    runs = [d.record() for d in done]
+    whole = whole_record(
+        suite.name, suite.title, runs, arguments.serial, arguments.operator, firmware_hash()
+    )
+    key = BenchKey(arguments.key or default_path())
+    record = sealed(whole, newest_hash(folder.parent), key)
+    write_json(folder / FILE, record)
+    return [folder / FILE, *write_reports(record, folder)]
+
+
+def write_reports(record: Record, folder: Path) -> list[Path]:
+    """Write page, JUnit and, where Chromium is installed, the PDF."""
+    html, xml, pdf = (folder / name for name in ("report.html", "junit.xml", "report.pdf"))
+    html.write_text(page(record), encoding="utf-8")
+    xml.write_text(junit(record), encoding="utf-8")
+    return [html, xml, *([pdf] if print_pdf(html, pdf) else [])]
+
+
+def newest_hash(folder: Path) -> str:
+    """Give the hash of the newest record below `folder`."""
+    found = [read(path) for path in folder.glob(f"*/{FILE}")]
+    newest = max(found, key=lambda r: str(r.get("ended_utc")), default=None)
+    return NO_RECORD if newest is None else str(newest.get("hash"))

@@ -1,0 +1,1 @@
+"""The subcommands of `coldloop hil`, one module each (see `drivers.tools.family`)."""

@@ -1,0 +1,26 @@
+"""`coldloop hil report`: page, PDF and JUnit from a record, again or for the first time."""
+
+import argparse
+from pathlib import Path
+
+from hil.errors import BenchError
+from hil.record import FILE, problems, read
+from hil.report.write import write_reports
+
+EXAMPLE = "coldloop hil report out/acceptance"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help=f"a folder with a {FILE}")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write them; a record that was changed is not reported."""
+    record = read(arguments.folder / FILE)
+    wrong = problems(record)
+    if wrong:
+        raise BenchError(f"{arguments.folder / FILE}: {wrong[0]}; no report is made of it")
+    for path in write_reports(record, arguments.folder):
+        print(path)
+    return 0

@@ -1,0 +1,110 @@
+"""`coldloop hil run`: a scenario or a suite, judged; with `--report`, recorded.
+
+Virtual time unless `--real-time`. Exit 0: all passed (marginal passes too), 1: something failed.
+"""
+
+import argparse
+import json
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from hil.errors import BenchError
+from hil.record import worst
+from hil.recording import DUTS, Recorded, again, record_real, record_virtual
+from hil.report.write import write_all
+from hil.scenario import Scenario
+from hil.suite import resolve
+
+EXAMPLE = "coldloop hil run acceptance --report out/acceptance --serial CDU-0042"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("scenario", metavar="NAME|FILE.toml", help="from `list`, or a file")
+    parser.add_argument("--real-time", action="store_true", help="over real ports, in real time")
+    parser.add_argument("--dut", choices=tuple(DUTS), default="cpython", help="the controller")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of all chance (1)")
+    parser.add_argument(
+        "--real",
+        action="append",
+        default=[],
+        metavar="NAME=PORT",
+        help="a real device in an emulated one's place; with --real-time (again for more)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="what the agent prints")
+    report = parser.add_argument_group("record and report")
+    report.add_argument("--report", type=Path, metavar="DIR", help="write record, page, PDF, JUnit")
+    report.add_argument("--serial", default="", metavar="SN", help="what was tested: serial number")
+    report.add_argument("--operator", default="", metavar="NAME", help="who tested it")
+    report.add_argument("--key", type=Path, metavar="FILE", help="the bench's key, if another")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run it, print how it came out."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    suite = resolve(arguments.scenario)
+    real = _real(arguments)
+    done = [_one(scenario, arguments, real) for scenario in suite.scenarios]
+    if arguments.report is not None:
+        paths = write_all(suite, done, arguments)
+        if not arguments.json:
+            for path in paths:
+                print(f"  wrote {path}")
+    if arguments.json:
+        print(json.dumps(_records(suite.name, done)))
+    return 1 if any(d.outcome.failures for d in done) else 0
+
+
+def _real(arguments: argparse.Namespace) -> dict[str, str]:
+    real = {}
+    for text in arguments.real:
+        name, equals, port = text.partition("=")
+        if not (name and equals and port):
+            raise BenchError(f"--real: {text!r} is not NAME=PORT, such as rpu=serial:/dev/ttyUSB0")
+        real[name] = port
+    if real and not arguments.real_time:
+        raise BenchError("--real: a real device knows no virtual time; add --real-time")
+    return real
+
+
+def _one(scenario: Scenario, arguments: argparse.Namespace, real: dict[str, str]) -> Recorded:
+    seed, dut = arguments.seed, arguments.dut
+    if arguments.real_time:
+        done = record_real(scenario, seed, dut, real, arguments.log)
+    else:
+        done = record_virtual(scenario, seed, dut)
+    if arguments.log is not None and not arguments.real_time:
+        arguments.log.write_text("\n".join([*done.console, ""]), encoding="utf-8")
+    if not arguments.json:
+        _show(done, again(arguments.scenario, seed, dut, arguments.real_time))
+    return done
+
+
+def _show(done: Recorded, repeat: str) -> None:
+    outcome = done.outcome
+    verdict = worst([f.verdict for f in done.findings])
+    print(
+        f"{verdict.upper()}  {outcome.scenario}  seed {outcome.seed}  {outcome.dut}  "
+        f"{outcome.virtual_s:.0f} s in {outcome.wall_s:.2f} s, "
+        f"{outcome.virtual_s / outcome.wall_s:.0f} x real"
+    )
+    for failure in outcome.failures:
+        print(f"  {failure}")
+    if outcome.failures:
+        print(f"  again: {repeat}")
+    sys.stdout.flush()
+
+
+def _records(suite: str, done: list[Recorded]) -> dict[str, object]:
+    records = [d.outcome.record() for d in done]
+    if len(records) == 1:
+        return records[0]
+    failed = any(d.outcome.failures for d in done)
+    return {"suite": suite, "verdict": "fail" if failed else "pass", "runs": records}
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise BenchError("interrupted")

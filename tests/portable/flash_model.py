@@ -1,0 +1,109 @@
+"""A file system whose power may go at any step: what was not made durable is lost, or half there.
+
+Takes the place of `open` and `os` in a store of ours (drivers/ports/*_store.py), on both
+interpreters. As ext4 or littlefs at their worst: what is written is durable only after fsync, a new
+or renamed name only after fsync of the folder. `cut_at` is the step at which the power goes.
+
+How a cut ends, `ends`: "lost" (nothing that was not durable is there), "kept" (all of it is),
+"torn" (names are there, and half of the bytes).
+"""
+
+ENOENT = 2
+
+
+class PowerCut(Exception):  # noqa: N818 - no error of the program
+    """The power has gone."""
+
+
+class File:
+    """An open file."""
+
+    def __init__(self, disk, node):
+        self._disk, self._node = disk, node
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return False
+
+    def write(self, data):
+        self._disk.step()
+        self._node[0] = self._node[0] + bytes(data)
+        return len(data)
+
+    def read(self, most):
+        return self._node[0][:most]
+
+    def flush(self):
+        self._disk.step()
+
+    def fileno(self):
+        return self._node
+
+
+class Disk:
+    """Names to nodes; a node is [content now, content that is durable]."""
+
+    def __init__(self):
+        self.names, self.durable = {}, {}
+        self.steps = 0
+        self.cut_at = None
+
+    def step(self):
+        if self.cut_at is not None and self.steps >= self.cut_at:
+            raise PowerCut
+        self.steps += 1
+
+    def open(self, path, mode="rb", buffering=-1):
+        if mode == "rb":
+            if path not in self.names:
+                raise OSError(ENOENT, "not there")
+            return File(self, self.names[path])
+        self.step()
+        if mode == "wb" or path not in self.names:
+            self.names[path] = [b"", b""]
+        return File(self, self.names[path])
+
+    def sync(self, node):
+        self.step()
+        node[1] = node[0]
+
+    def sync_folder(self, _=None):
+        self.step()
+        self.durable = dict(self.names)
+
+    def rename(self, old, new):
+        self.step()
+        self.names[new] = self.names.pop(old)
+
+    def remove(self, path):
+        if path not in self.names:
+            raise OSError(ENOENT, "not there")
+        self.step()
+        del self.names[path]
+
+    def stat(self, path):
+        if path not in self.names:
+            raise OSError(ENOENT, "not there")
+        return (0o100644,)
+
+    def listdir(self, _):
+        return [path.split("/")[-1] for path in self.names]
+
+    def after(self, ends):
+        """The disk as the next start finds it."""
+        found = Disk()
+        names = self.durable if ends == "lost" else self.names
+        for path in names:
+            now, durable = names[path]
+            grown = now[: len(durable)] == durable
+            if ends == "kept":
+                data = now
+            elif ends == "lost" or not grown:
+                data = durable
+            else:
+                data = now[: (len(durable) + len(now)) // 2]
+            found.names[path] = [data, data]
+        found.durable = dict(found.names)
+        return found

@@ -1,0 +1,35 @@
+"""The long tests of changes from afar: every step of a power cut, on both interpreters."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.house import flash, micropython_environment
+from tests.peers import need
+
+SEEN = {
+    "confirm": "[(31.0, 1, False), (33.0, 1, True), (33.0, 2, False)]",
+    "rollback": "[(31.0, 1, False), (33.0, 1, True)]",
+}
+
+
+def swept(command: list[str], **rest: object) -> None:
+    """Sweep in a process; each line says what was seen."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=True, **rest)  # type: ignore[call-overload]
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(SEEN)
+    for line in lines:
+        order, _, found = line.partition(" ")
+        assert SEEN[order] in found
+
+
+@pytest.mark.soak
+def test_power_cut_at_every_step_on_cpython() -> None:
+    swept([sys.executable, "-m", "tests.portable.power_sweep"])
+
+
+@pytest.mark.soak
+def test_power_cut_at_every_step_on_micropython() -> None:
+    command = [need("micropython"), "-X", "heapsize=512wK", "-m", "tests.portable.power_sweep"]
+    swept(command, cwd=flash(), env=micropython_environment(flash()))
