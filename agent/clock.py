@@ -29,6 +29,7 @@ from protocols.timing import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.keeping import Memory
     from drivers.receiver import Fix
 
 _SILENCE = 3 * SECOND
@@ -44,8 +45,9 @@ _MARRIAGE = 400 * MILLISECOND
 _SLEW_DIVISOR = 100
 _SIGMAS = 6
 _NS = 1_000
-_PPT_PER_PPB = 1_000
 _ROLLED = ("week rollover",)
+_LONGEST_OFF = 10 * 366 * 86_400 * SECOND
+"""A date put right for a rollover may lie so long after the last UTC that was kept, no longer."""
 
 
 class Clock:
@@ -80,6 +82,12 @@ class Clock:
         self.leap = Leap(leap_known)
         self.holdover = Holdover(drift_ppb, tempco_ppb)
         self.floor_us = floor_us
+        self.memory: Memory | None = None
+        self.rate_ppt = 0
+        self.rate_skew_ppb = drift_ppb
+        """The oscillator's rate before it is measured, and how far that may be off."""
+        self.last_witness: tuple[int, int, int] | None = None
+        self.contradictions = self.contradicted_us = 0
         coarse = Line(16, 64, 4, 2)
         self.coarse = Source(coarse, self.holdover, ((0, 0),), 2_000_000, 16, 0, 8)
         fine = Line(8, 64, 1, 0)
@@ -104,8 +112,42 @@ class Clock:
         """Take the temperature near the oscillator, hundredths of a degree Celsius."""
         self.holdover.temperature(centi_c, now)
 
+    def witness(self, utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
+        """Take another clock's word, such as a modem's network time; see `agent.witness`.
+
+        It was `utc_us`, give or take `uncertainty_us`, at the monotonic `now`. True: it agrees;
+        False: it does not; None: there was nothing to compare with.
+        """
+        from agent.witness import testify  # noqa: PLC0415 - most units have no witness
+
+        return testify(self, utc_us, uncertainty_us, now)
+
+    def raise_floor(self, utc_us: int, now: int) -> None:
+        """Believe no UTC before `utc_us` from now on; an older label is forgotten."""
+        self.floor_us = max(self.floor_us, utc_us)
+        said = self.utc(now)
+        if said is not None and said < self.floor_us:
+            self.offset = None
+            self._start = []
+            self.coarse.restart()
+            self.fine.restart()
+            self._source = None
+            self.refuse("floor", now, said - self.floor_us, 0)
+
+    def adopt(self, utc_us: int, uncertainty_us: int, now: int) -> None:
+        """Set the label by a witness alone: holdover from the start."""
+        self._base = utc_us - now
+        self._level = Fit(now, 0, 0, self.rate_ppt, 0, 0)
+        self._target = self._level
+        self._err_ns = uncertainty_us * _NS
+        self._last_good = now - _SILENCE - 1
+        self._set_label(now)
+        if uncertainty_us < SECOND // 2:
+            self.leap.uncertain = False
+
     def forgive(self) -> None:
         """Take back what a source was convicted of, and learn it anew; for a person to ask."""
+        self.contradictions = self.contradicted_us = 0
         for source in (self.coarse, self.fine):
             if source.convicted:
                 source.restart()
@@ -119,8 +161,9 @@ class Clock:
             return False
         if self.suspect:
             return self.refuse("signals", now, self.suspect, 1)
-        if utc_us < self.floor_us:
-            return self.refuse("floor", now, utc_us - self.floor_us, 0)
+        above = utc_us - self.floor_us
+        if above < 0 or (self.memory is not None and fix.reasons and above > _LONGEST_OFF):
+            return self.refuse("floor", now, above, 0)
         away = self.place.away_m(fix)
         if away > self.place.radius_m:
             return self.refuse("position", now, away, self.place.radius_m)
@@ -144,7 +187,7 @@ class Clock:
         line = self.fine.fit
         if line is not None:
             # The nearest second by the fine line: how far is the edge from it?
-            utc_ns = (now + self._base) * _NS + line.at(now)
+            utc_ns = (now + self._base) * _NS + line.at(now) + self.fine.bend_ns(now)
             off = (utc_ns + 500_000_000) % 1_000_000_000 - 500_000_000
             most = 20_000 + self.fine.open_ns(now)
             if abs(off) > most:
@@ -168,10 +211,15 @@ class Clock:
         for t, m in start:
             self.coarse.line.add(t, (m - self._base) * _NS)
         self._settle_level(now)
+        self._set_label(now)
+        if self.memory is not None and self.memory.goes_on(self._base + now, now):
+            self.leap.uncertain = False
+        return True
+
+    def _set_label(self, now: int) -> None:
         self._anchor = now
         self._offset_ns = self._target.at(now)
         self.offset = self._base + self._offset_ns // _NS
-        return True
 
     def _believe(self, measured: int, now: int) -> None:
         if now - self._last_good > _SILENCE:
@@ -187,7 +235,8 @@ class Clock:
         self._marry(measured, now)
         self._settle(now)
         self._good_row += 1
-        if self._good_row >= AGREEING and not (self.coarse.convicted or self.fine.convicted):
+        guilty = self.coarse.convicted or self.fine.convicted or self.contradicted_us
+        if self._good_row >= AGREEING and not guilty:
             self._untrusted = False
             self.doubts = []
 
@@ -220,12 +269,14 @@ class Clock:
             self._step_row = self._step_row + 1 if seconds == self._step_s else 1
             self._step_s = seconds
             if self._step_row >= AGREEING:
-                self._relabel(seconds)
+                self.relabel(seconds)
                 return True
         return self.refuse("step", now, off, allowed)
 
-    def _relabel(self, seconds: int) -> None:
-        """The receiver has learned its leap seconds: move the label by whole seconds."""
+    def relabel(self, seconds: int) -> None:
+        """Move the label by whole seconds: now the receiver knows its leap seconds."""
+        if not self.leap.uncertain:
+            self.leap.count -= seconds
         self._base += seconds * SECOND
         self.offset = self._base + self._offset_ns // _NS
         self.relabelled += 1
@@ -256,7 +307,7 @@ class Clock:
             block = line.block()
             t += open_count * (block[0] - now)
             level += open_count * block[1]
-        self._level = Fit(now + t // n, level // n, 0, 0, 0, self.drift_ppb * _PPT_PER_PPB)
+        self._level = Fit(now + t // n, level // n, 0, self.rate_ppt, 0, 0)
         self._target = self._level
         self._err_ns = _SIGMAS * _JITTER_NS // isqrt(n) + _LATENCY_ALLOWANCE_NS
 
@@ -283,10 +334,15 @@ class Clock:
         source = self._source
         if source is not None:
             return self._err_ns + source.open_ns(now)
-        return self._err_ns + self.drift_ppb * max(0, now - self._level.t) // 1_000_000
+        return self._err_ns + self.rate_skew_ppb * max(0, now - self._level.t) // 1_000_000
 
     def _bound_ns(self, now: int) -> int:
-        return self._line_ns(now) + abs(self._target.at(now) - self._ns(now))
+        return self._line_ns(now) + abs(self._target.at(now) + self._bend_ns(now) - self._ns(now))
+
+    def _bend_ns(self, now: int) -> int:
+        """What temperature has added since the line was learned, as far as that is known."""
+        source = self._source
+        return source.bend_ns(now) if source is not None and self.holdover.thermal else 0
 
     # What the loops and the people read.
 
@@ -297,6 +353,8 @@ class Clock:
         target = self._target
         slope = target.slope
         goal = target.level + slope * (now - target.t) // 1_000_000_000
+        if self.holdover.thermal is not None:
+            goal += self._bend_ns(now)
         step = goal - self._ns(now)
         most = period_us * _NS // _SLEW_DIVISOR - abs(self._rate_ppt) * period_us // 1_000_000_000
         if step > most:
@@ -332,5 +390,22 @@ class Clock:
         """How far UTC may be off at `now`, in microseconds, or None while it is not known."""
         if self.offset is None:
             return None
-        bound = self._bound_ns(now) // _NS + 1
+        bound = max(self._bound_ns(now) // _NS + 1, self.contradicted_us)
         return bound + UNCERTAIN_BOUND if self.leap.uncertain else bound
+
+    def bare_bound_us(self, now: int) -> "int | None":
+        """How far UTC may be off, whole seconds and witnesses left aside."""
+        return None if self.offset is None else self._bound_ns(now) // _NS + 1
+
+    def rate(self) -> "tuple[int, int] | None":
+        """The oscillator's measured rate and its uncertainty, parts per 10^12, None if unknown."""
+        source = self._source
+        if source is None or source.fit is None:
+            return None
+        return source.fit.slope, source.fit.skew
+
+    def source(self) -> str:
+        """What is followed: "pulses", "sentences" or "" before either is learned."""
+        if self._source is None:
+            return ""
+        return "pulses" if self._source is self.fine else "sentences"

@@ -144,6 +144,7 @@ def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
     _take_devices(filled, profiles, parts, errors)
     _check_times(filled["control"], filled["limits"], errors)
     _check_loops(filled, parts, errors)
+    _check_temperatures(filled, parts, errors)
     _check_telemetry(filled, errors)
     _check_parts(filled, parts, errors)
     _check_capacity(filled["control"]["cycle_ms"] * MILLISECOND, parts, errors)
@@ -318,6 +319,17 @@ def _check_loops(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> N
     _check_outputs(devices.get(supply["valve"]), "valve", supply, "control.supply", errors)
     for pump in dp["pumps"]:
         _check_outputs(devices.get(pump), "pump", dp, "control.dp", errors)
+
+
+def _check_temperatures(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> None:
+    """Look for the temperatures that the sections about time name; most units have none."""
+    if "clock" in raw or "integrity" in raw:
+        from agent.schema_time import check_sources  # noqa: PLC0415 - dropped after loading
+
+        devices: dict[str, Profile | None] = {d["name"]: None for d in raw["devices"]}
+        for device in parts.devices:
+            devices[device.name] = device.profile
+        check_sources(raw, devices, errors)
 
 
 def _check_outputs(

@@ -16,7 +16,9 @@ UNCERTAIN_FOR = 750 * SECOND
 UNCERTAIN_BOUND = 19 * SECOND
 """The largest signature and a second: no more can a label be off while it is uncertain."""
 MOST = 18
-SIGNATURES = {4: "BDT", 14: "BDT as GPST", 18: "GPST"}
+LEAP_S = 18
+"""GPS time is ahead of UTC by so many seconds since 1 January 2017 (IERS Bulletin C 52)."""
+BDT_BEHIND_GPST = 14
 _GAP = 60 * SECOND
 
 
@@ -26,9 +28,11 @@ def whole_seconds(step_us: int, tolerance_us: int) -> int:
     return seconds if abs(step_us - seconds * SECOND) <= tolerance_us else 0
 
 
-def signature(step_us: int, tolerance_us: int) -> "str | None":
-    """Name the time scale that explains a step, or None."""
-    return SIGNATURES.get(abs(whole_seconds(step_us, tolerance_us)))
+def signature(step_us: int, tolerance_us: int, leap_s: int = LEAP_S) -> "str | None":
+    """Name the time scale that explains a step while GPS time is `leap_s` ahead, or None."""
+    seconds = abs(whole_seconds(step_us, tolerance_us))
+    names = {BDT_BEHIND_GPST: "BDT as GPST", leap_s - BDT_BEHIND_GPST: "BDT", leap_s: "GPST"}
+    return names.get(seconds)
 
 
 def may_have_leapt(utc_us: int) -> bool:
@@ -48,6 +52,8 @@ class Leap:
 
     def __init__(self, known: bool) -> None:
         self.uncertain = not known
+        self.count = LEAP_S
+        """By how many seconds GPS time is ahead of UTC, as far as was seen."""
         self._tracked = 0
         self._last: int | None = None
 

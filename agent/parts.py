@@ -94,6 +94,8 @@ class Part:
 
 PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("remote", "agent.remote.desk", "Desk", ("store",)),
+    ("clock", "agent.keeping", "Keeping", ("store",)),
+    ("integrity", "agent.watch", "Watch", ()),
     ("throttle", "agent.throttle.part", "Throttle", ("store",)),
     ("safety", "agent.interlock", "Interlock", ("watchdog",)),
     ("pps", "agent.pulses", "Pulses", ("pps",)),

@@ -8,7 +8,7 @@ has a range; no key is allowed that is not listed here.
 from agent.parts import PARTS
 from agent.schema_remote import REMOTE
 from agent.schema_safety import SAFETY
-from agent.schema_time import CHRONY, PPS
+from agent.schema_time import CHRONY, CLOCK, INTEGRITY, PPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,6 +167,8 @@ SCHEMA: "dict[str, Any]" = _object(
             },
         ),
         "remote": REMOTE,
+        "clock": CLOCK,
+        "integrity": INTEGRITY,
         "safety": SAFETY,
         "pps": PPS,
         "chrony": CHRONY,

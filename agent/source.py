@@ -6,6 +6,7 @@ blocks that leave the line faster than noise and temperature explain. Whoever se
 blocks in a row agree with the line from before the lie.
 """
 
+from agent.holdover import Warmth
 from agent.oscillator import Fit, Line, fit, isqrt
 
 TYPE_CHECKING = False
@@ -45,7 +46,8 @@ class Source:
         self.learned = 0
         self._agreed = 0
         self._noise = 0
-        self._reference: int | None = None
+        self._warmth = Warmth(0, 0, None, 0)
+        self._heats: list[tuple[int, int]] = []
         self._tail = tail
         self._holdover = holdover
         self._checks = checks
@@ -61,7 +63,7 @@ class Source:
     def _take(self, block: "Point") -> int:
         line = self.fit
         if line is not None:
-            off = block[2] - line.edge_at(block[0])
+            off = block[2] - line.edge_at(block[0]) - self.bend_ns(block[0])
             most = self._block_limit(line, block[0])
             if abs(off) > most:
                 self.convicted = True
@@ -81,7 +83,7 @@ class Source:
         skew = line.skew * max(0, t - line.t) // 1_000_000_000
         if self.convicted:  # who lied must agree without the benefit of the weather
             return 4 * noise + self._floor_ns + 3 * skew
-        drift = self._holdover.drift_ns(self._reference, max(0, t - self.learned), t)
+        drift = self._holdover.drift_ns(self._warmth, t)
         return self._tail * noise + 2 * self._floor_ns + 6 * skew + drift
 
     def _learn(self) -> int:
@@ -98,13 +100,46 @@ class Source:
         self.fit = now = fit(self.line.points[-self._local :])
         self._noise = (15 * self._noise + now.noise) // 16 if self._noise else now.noise
         self.learned = self.line.points[-1][0]
-        self._reference = self._holdover.sensed(self.learned)
+        self._note_heat()
         return 0
+
+    def _note_heat(self) -> None:
+        """Remember how warm it was, and let it be learned what that does (with pulses only)."""
+        holdover, at = self._holdover, self.learned
+        if holdover.sensed(at) is None:
+            self._warmth = Warmth(at, 0, None, holdover.breaks)
+            return
+        heat, heats = holdover.heat(at), self._heats
+        oldest = self.line.points[-self._local :][0][0]
+        while heats and heats[0][0] < oldest:
+            heats.pop(0)
+        heats.append((at, heat))
+        since, before = heats[0]
+        span = at - since
+        reference = (heat - before) // span if span > 0 else holdover.sensed(at)
+        self._warmth = Warmth(at, heat, reference, holdover.breaks)
+        if holdover.thermal is not None and reference is not None and self._local and self.fit:
+            holdover.thermal.pair(reference, self.fit.slope, at)
+
+    def _since(self, t: int) -> Warmth:
+        """As warm as when the line was learned, but from `t` on."""
+        warmth = self._warmth
+        heat = warmth.heat - (warmth.reference or 0) * (warmth.at - t)
+        return Warmth(t, heat, warmth.reference, warmth.breaks)
+
+    def bend_ns(self, now: int) -> int:
+        """What temperature has added since the line was learned, as far as that is known, ns."""
+        return self._holdover.bend_ns(self._warmth, now) if now > self.learned else 0
 
     def _forget(self, old: int, new: int) -> None:
         line = self.line
+        at = line.points[-1][0]
         line.drop_last(min(2 * new, len(line.points) - self._least))
         self.learned = line.points[-1][0]
+        # It was about as warm when the points that are left were learned.
+        reference = self._warmth.reference
+        heat = self._holdover.heat(at) - (reference or 0) * (at - self.learned)
+        self._warmth = Warmth(self.learned, heat, reference, self._holdover.breaks)
         self.convicted = True
         self._agreed = 0
         self.fit = fit(line.points[-old:])
@@ -126,7 +161,7 @@ class Source:
         t = after[0][0] + sum([p[0] - after[0][0] for p in after]) // new
         off = after[0][2] + sum([p[2] - after[0][2] for p in after]) // new - before.edge_at(t)
         # A steady change of frequency leaves the tangent by half of what its end would.
-        drift = self._holdover.drift_ns(self._reference, t - before.t, t) // 2
+        drift = self._holdover.drift_ns(self._since(before.t), t) // 2
         return off, 5 * max(before.noise, self._noise) + self._floor_ns + drift
 
     def open_ns(self, now: int) -> int:
@@ -135,5 +170,5 @@ class Source:
         if line is None:
             return 0
         skew = 5 * line.skew * max(0, now - line.t) // 1_000_000_000
-        drift = self._holdover.drift_ns(self._reference, max(0, now - self.learned), now)
+        drift = self._holdover.drift_ns(self._warmth, now)
         return skew + drift + 2 * self.limit_ns + self._floor_ns

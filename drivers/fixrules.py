@@ -12,9 +12,16 @@ ROLLOVER_US = 1024 * 7 * calendar.DAY
 """GPS counts weeks in ten bits; a receiver that forgot a turn is off by this."""
 
 
+_RECENT_US = 2 * 366 * calendar.DAY
+
+
 def unrolled(utc_us: int, floor_us: int) -> int:
-    """The first time that is not before `floor_us`, whole week counter periods later."""
-    if utc_us >= floor_us:
+    """The first time that is not before `floor_us`, whole week counter periods later.
+
+    A date shortly before the floor (two years) is left as it is: it is no rollover but an old
+    recording, and would become a date in twenty years that looks good.
+    """
+    if utc_us >= floor_us - _RECENT_US:
         return utc_us
     return utc_us + (floor_us - utc_us + ROLLOVER_US - 1) // ROLLOVER_US * ROLLOVER_US
 

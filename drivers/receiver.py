@@ -158,6 +158,12 @@ class Receiver:
                 grouper.damage()
         self._remember_chunk(size, now)
 
+    def raise_floor(self, utc_us: int) -> None:
+        """Take dates before `utc_us` for rolled over (see `drivers.fixrules.unrolled`)."""
+        self._floor_us = max(self._floor_us, utc_us)
+        if self._decoder is not None:
+            self._decoder.floor_us = self._floor_us
+
     def fixes(self) -> "list[Fix]":
         """The fixes since the last call, oldest first; at most 16 are kept."""
         if not self._fixes:

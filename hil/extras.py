@@ -15,6 +15,7 @@ from hil.setting import Setting
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "modem": row_modem.section,
     "modem_store": lambda _: {"port": "store:/virtual/modem"},
+    "integrity": lambda _: {},
 }
 """Name of the section of the configuration, and how it is written for a row."""
 

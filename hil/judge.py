@@ -92,10 +92,10 @@ class _Watch:
                 return None
             what = f"not {self._limits()} for {self.expect.for_s:g} s"
             return f"{name}: {what}, only for {self.longest:g} s; {self._nearest()}"
+        if self.expect.never:  # what is not known cannot be held against anybody
+            return f"{name}: {self._limits()}, {self.met} times" if self.met else None
         if self.unknown_at is not None:
             return f"{name}: not known at {self.unknown_at:g} s"
-        if self.expect.never:
-            return f"{name}: {self._limits()}, {self.met} times" if self.met else None
         if self.met == self.samples:
             return None
         return f"{name}: not {self._limits()}; worst {self._worst()}{unit} at {self.worst_at:g} s"

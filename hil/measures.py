@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.integrity import CHECKS
 from agent.safety import CAUSES
-from agent.signals import NOTICES, VOTES
+from agent.votes import NOTICES, VOTES
 from hil.measures_link import LINK_MEASURES
 from hil.row import Row
 

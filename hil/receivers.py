@@ -69,6 +69,14 @@ def latency_ms(setting: Setting) -> float:
     return DIALECTS[setting.receiver_dialect].mean_latency_us / 1000
 
 
+def section(setting: Setting, port: str) -> dict[str, object]:
+    """Write the receiver's section of the agent's configuration."""
+    found: dict[str, object] = {"port": port, "latency_ms": latency_ms(setting)}
+    if setting.ppm_per_c != Setting.ppm_per_c:
+        found["ppm_per_c"] = setting.ppm_per_c
+    return found
+
+
 def baud(setting: Setting) -> int:
     """The speed of the line."""
     if setting.receiver_baud:

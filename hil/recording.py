@@ -5,11 +5,11 @@ Not the run itself (`hil.virtualrun`, `hil.realrun`) and not the file (`hil.reco
 
 import json
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hil.capture import Capture, Listener
 from hil.channels import Series, channels
 from hil.dut import InProcess
 from hil.judge import Finding
@@ -21,8 +21,6 @@ from hil.virtualrun import MakeDut, Outcome, VirtualRun
 
 DUTS: dict[str, MakeDut] = {"cpython": InProcess, "micropython": LockStep}
 """Controllers that can be turned in virtual time."""
-
-Progress = Callable[[int], None]
 
 
 @dataclass
@@ -59,23 +57,26 @@ def taken_as_confirmed(scenario: Scenario) -> list[dict[str, Any]]:
 
 
 def record_virtual(
-    scenario: Scenario, seed: int, dut: str, each_second: Progress | None = None
+    scenario: Scenario, seed: int, dut: str, capture_file: Path | None = None
 ) -> Recorded:
-    """Run a scenario in virtual time and keep its series."""
-    run = VirtualRun(scenario, seed, DUTS[dut])
+    """Run a scenario in virtual time and keep its series; all bytes too, when a file is named."""
+    capture = Capture({}, note=f"{scenario.name}, seed {seed}, {dut}")
+    make = DUTS[dut] if capture_file is None else _listening(DUTS[dut], capture)
+    run = VirtualRun(scenario, seed, make)
     series = Series(channels(scenario.row.pumps))
-
-    def sample(second: int) -> None:
-        series.sample(second, run.sample)
-        if each_second is not None:
-            each_second(second)
-
     try:
-        outcome = run.outcome(dut, run.run(sample))
+        outcome = run.outcome(dut, run.run(lambda second: series.sample(second, run.sample)))
     finally:
         run.dut.close()
+    if capture_file is not None:
+        capture.config = run.config
+        capture_file.write_text(capture.text(), encoding="utf-8")
     findings, answers = run.judge.findings(), taken_as_confirmed(scenario)
     return Recorded(scenario, outcome, findings, series, run.console, run.config, answers)
+
+
+def _listening(make: MakeDut, capture: Capture) -> MakeDut:
+    return lambda config, profiles: Listener(make(config, profiles), capture)
 
 
 def record_real(

@@ -73,7 +73,7 @@ class Row:
             "version": 1,
             "site": "bench",
             "unit": "cdu1",
-            "receiver": {"port": receiver, "latency_ms": receivers.latency_ms(setting)},
+            "receiver": receivers.section(setting, receiver),
             "buses": {"bus": bus},
             "broker": {"address": broker},
             "state": state,

@@ -19,6 +19,9 @@ class Setting:
     """Speed of the receiver's line; 0: as its dialect is delivered."""
     receiver_pps: bool = False
     """Whether the receiver's pulses reach the agent (virtual time, and a dialect)."""
+    ppm_per_c: float = 1.0
+    """How much the agent is told that its oscillator changes with a degree: 1 a crystal, 0.05 a
+    TCXO."""
     start_utc: str = ""
     """UTC at the start of a virtual run, such as 2026-12-31T23:50:00Z; "": as always."""
     drift_ppm: float = 2.0
@@ -51,6 +54,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "setpoint_kpa": (5, 400),
     "receiver_latency_ms": (0, 900),
     "receiver_baud": (0, 921_600),
+    "ppm_per_c": (0.001, 10),
     "drift_ppm": (-500, 500),
     "broker_latency_ms": (0, 60_000),
     "meters": (0, 2),

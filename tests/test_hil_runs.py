@@ -52,7 +52,20 @@ def test_another_event_is_another_run() -> None:
     assert outcomes[0].digest != outcomes[1].digest
 
 
-@pytest.mark.parametrize("name", shipped())
+LONG_S = 600
+LONG = [name for name in shipped() if find(name).seconds > LONG_S]
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_scenario_passes(name: str) -> None:
+    """Beside MicroPython these are run by `make soak`."""
+    assert outcome(name).failures == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.soak) if n in LONG else n for n in shipped()],
+)
 def test_both_interpreters_make_the_same_run(name: str) -> None:
     need("micropython")
     here, there = outcome(name), outcome(name, make=LockStep)

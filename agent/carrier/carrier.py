@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agent.agent import Agent
     from agent.carrier.messages import Message
     from agent.carrier.passes import Passes
+    from agent.coexistence import Coexistence
     from agent.parts import Actions
     from agent.uplink import Uplink
 
@@ -52,6 +53,10 @@ _LEARN = 10 * SECOND
 _LINGER = 5 * SECOND
 """The radio stays on so long after the last thing it did."""
 _SLICE = 8
+_SESSION = 15 * SECOND
+"""How long a session may transmit, as the clock is told (agent.coexistence)."""
+_NETWORK_TIME = 1_500_000
+"""Uncertainty of the network's time, microseconds: ticks of 90 ms, and the modem's own delay."""
 _RESTS = {WAITS: WAIT, BLOCKED: HOUR, REJECTED: 600 * SECOND}
 
 
@@ -100,6 +105,7 @@ class Carrier(Part):
         self._learn_due = 0
         self._live_due = 0
         self._learned = False
+        self._shared: Coexistence | None = None
         self._out: Actions = []
         self._heard: dict[str, Callable[..., None]] = {
             "ready": self._on_ready,
@@ -120,6 +126,7 @@ class Carrier(Part):
         for part in self.agent.parts:
             if isinstance(part, Memory):
                 self.purse.memory = part
+            self._shared = getattr(part, "coexistence", self._shared)
         self._live_due = now + SECOND * min(60, self.settings["live_s"])
         place = self.agent.config.place_e7
         if place is not None and ("constellation" in self.settings or "elements" in self.settings):
@@ -258,7 +265,7 @@ class Carrier(Part):
             return self._fetch(now, down)
         part = message.parts[message.index]
         cost = self.price.of(len(part)) + down
-        if not self.purse.may(cost, alarm):
+        if not self.purse.may(cost, alarm) or not self._free(alarm, now):
             return False
         if not self.modem.send(part, message.number, now):
             return False
@@ -276,6 +283,8 @@ class Carrier(Part):
     def _fetch(self, now: int, down: int) -> bool:
         if not self.waiting or self.kind != "sbd" or not self.purse.may(down, False):
             return False
+        if not self._free(False, now):
+            return False
         if not self.modem.fetch(now):
             return False
         self.budget.spend(down)
@@ -283,7 +292,17 @@ class Carrier(Part):
         self._begin(now)
         return True
 
+    def _free(self, alarm: bool, now: int) -> bool:
+        """Say whether the receiver can spare the sky now; an alarm does not wait for it."""
+        at = now
+        if self._shared is not None and not alarm:
+            at = self._shared.clear(now, _SESSION)
+            self._next_try = max(self._next_try, at)
+        return at <= now
+
     def _begin(self, now: int) -> None:
+        if self._shared is not None:
+            self._shared.announce(now, now + _SESSION)
         self.tried += 1
         self._tried_at = now
         self._next_try = now
@@ -337,11 +356,7 @@ class Carrier(Part):
             uplink.event("closed", now)
 
     def _on_air(self, now: int, begins: bool) -> None:
-        """Tell whoever wants to know that the radio transmits (its interference)."""
-        for part in self.agent.parts:
-            announce = getattr(part, "announce", None)
-            if announce is not None:
-                announce(begins, now)
+        """Nothing: a session is announced before it begins, see `_begin`."""
 
     def _paid(self, size: int, good: bool, paid: bool, now: int) -> None:
         self.windows.tried(size, good, now)
@@ -397,9 +412,7 @@ class Carrier(Part):
 
     def _on_time(self, now: int, utc_us: int, mono_us: int) -> None:
         """Hand the network's time to the clock as a witness."""
-        witness = getattr(self.agent.clock, "witness", None)
-        if witness is not None:
-            witness(utc_us, mono_us)
+        self.agent.clock.witness(utc_us, _NETWORK_TIME, mono_us)
 
     def status(self, now: int) -> object:
         """Say how the link does."""

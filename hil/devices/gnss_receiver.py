@@ -108,6 +108,7 @@ class GnssReceiver:
         self._drag = (0, 0, 0)  # since (monotonic), gained until then (ns), ns a second
         self._jam = (0, 0.0, 0.0)  # since, dB, dB a second
         self._pending: list[str] = []
+        self._said_antenna = "ok"
         self._fix_from = self._leap_from = -NEVER
         self._next = -(-utc_of(start_us) // self.period_us) * self.period_us
         self._due = self._leaves(start_us)
@@ -225,6 +226,9 @@ class GnssReceiver:
         report = self._report(instant, now)
         kinds = [k for k in self.dialect.order if self._wanted(k)]
         kinds += [k for k in self.every if k not in self.dialect.order and self._wanted(k)]
+        if self.antenna != self._said_antenna and self.dialect.reports == "ublox":
+            kinds = ["ANT", *kinds]  # these makers say it once, when it changes
+        self._said_antenna = self.antenna
         head = "".join([sentence(body) for body in self._pending])
         self._pending = []
         return head + self._writer.write(report, kinds, self.systems)

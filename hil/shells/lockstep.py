@@ -18,6 +18,8 @@ from hil.shells import lockstep_child as wire
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
+ROOMY = "384wK"
+"""For units with large optional parts, whose sources are compiled here; a board's are not."""
 _START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
 """Collecting every 32 KiB from the first import on keeps the live objects together."""
 _HEAD = struct.Struct(wire.HEAD).pack
@@ -35,10 +37,11 @@ class LockStep:
         profiles: dict[str, dict[str, Any]],
         *,
         path: Path = ROOT,
-        heap: str = HEAP,
+        heap: str | None = None,
         watch_memory: bool = False,
         interpreter: str = "micropython",
     ) -> None:
+        heap = heap or (ROOMY if path == ROOT and "modem" in config else HEAP)
         start = _START + f"lockstep_child.Child().run({watch_memory})"
         command = [interpreter, "-X", f"heapsize={heap}", "-c", start]
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}

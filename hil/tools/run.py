@@ -35,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     parser.add_argument("--log", type=Path, metavar="FILE", help="what the agent prints")
+    parser.add_argument("--capture", type=Path, metavar="FILE", help="all bytes in and out")
     report = parser.add_argument_group("record and report")
     report.add_argument("--report", type=Path, metavar="DIR", help="write record, page, PDF, JUnit")
     report.add_argument("--serial", default="", metavar="SN", help="what was tested: serial number")
@@ -75,7 +76,7 @@ def _one(scenario: Scenario, arguments: argparse.Namespace, real: dict[str, str]
     if arguments.real_time:
         done = record_real(scenario, seed, dut, real, arguments.log)
     else:
-        done = record_virtual(scenario, seed, dut)
+        done = record_virtual(scenario, seed, dut, arguments.capture)
     if arguments.log is not None and not arguments.real_time:
         arguments.log.write_text("\n".join([*done.console, ""]), encoding="utf-8")
     if not arguments.json:

@@ -221,11 +221,17 @@ def test_week_rollover() -> None:
     receiver.receive(rmc("000001.0", "A", "A", date) + gga("000001.0"), 0)
     fix = receiver.fixes()[0]
     eq((fix.utc_us, fix.valid, fix.reasons), (real, False, ("week rollover",)))
-    # a floor that was kept makes it later still
-    receiver = Receiver(0, 9600, floor_us=real + 1)
-    receiver.receive(rmc("000001.0") + gga("000001.0"), 0)
-    eq(receiver.fixes()[0].utc_us, real + 1024 * 7 * calendar.DAY)
-    eq([unrolled(5, floor) - 5 for floor in (0, 5, 6)], [0, 0, 1024 * 7 * calendar.DAY])
+    # a floor that was kept makes it later still, but not a date shortly before it
+    years = 3 * 366 * calendar.DAY
+    for above, said in ((1, real), (years, real + 1024 * 7 * calendar.DAY)):
+        receiver = Receiver(0, 9600)
+        receiver.raise_floor(real + above)
+        receiver.receive(rmc("000001.0") + gga("000001.0"), 0)
+        eq(receiver.fixes()[0].utc_us, said)
+    eq(
+        [unrolled(5, floor) - 5 for floor in (0, 5, 6, 5 + years)],
+        [0, 0, 0, 1024 * 7 * calendar.DAY],
+    )
 
 
 def test_leap_second() -> None:

@@ -1,7 +1,8 @@
 """Votes on the strength of the signals: jamming, equal power, and a sky that is only hot."""
 
 from agent.integrity import Verdicts
-from agent.signals import Signals, Votes
+from agent.signals import Signals
+from agent.votes import Votes
 from protocols.timing import SECOND
 from tests.portable.check import eq
 from tests.portable.truetime import Chance
@@ -94,21 +95,21 @@ def test_a_slow_ramp_is_seen_against_the_long_mean():
 
 def test_a_vote_has_hysteresis_and_two_make_the_sky_suspect():
     votes = Votes(Verdicts(), up=2, down=3)
-    votes.vote("a", True, 0, 1, "")
+    votes.vote("a", True, 0, 1, 0)
     eq(votes.raised, [])
-    votes.vote("a", False, 1, 1, "")
-    votes.vote("a", True, 2, 1, "")
+    votes.vote("a", False, 1, 1, 0)
+    votes.vote("a", True, 2, 1, 0)
     eq(votes.raised, [])
-    votes.vote("a", True, 3, 1, "")
+    votes.vote("a", True, 3, 1, 0)
     eq(votes.raised, ["a"])
     for i in range(2):
-        votes.vote("a", False, 4 + i, 1, "")
-    votes.vote("a", True, 6, 1, "")
+        votes.vote("a", False, 4 + i, 1, 0)
+    votes.vote("a", True, 6, 1, 0)
     for i in range(2):
-        votes.vote("a", False, 7 + i, 1, "")
-        votes.vote("antenna", True, 7 + i, 1, "open")
+        votes.vote("a", False, 7 + i, 1, 0)
+        votes.vote("antenna", True, 7 + i, 1, 0)
     assert votes.suspect()
-    votes.vote("a", False, 9, 1, "")
+    votes.vote("a", False, 9, 1, 0)
     eq(votes.raised, ["antenna"])
 
 

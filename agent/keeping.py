@@ -1,0 +1,182 @@
+"""The part `clock`: what is known of time survives a restart, and the oscillator's temperature.
+
+Kept under the key `clock.state`, as one JSON object: the last UTC (no time before it is believed
+again), the monotonic time that belonged to it, the count of leap seconds, the oscillator's rate, at
+which temperature, and what a degree does to it. Written every `save_s` while the clock is in sync,
+knows its leap seconds and doubts nothing; read once, when the store opens.
+
+A receiver that was switched on with the controller may have wrong leap seconds for 12.5 minutes,
+whatever was kept. Only when the controller itself never stopped (its monotonic clock went on, and
+so leads from the kept UTC to the new label) are they known at once.
+"""
+
+import json
+
+from agent.jsontext import Object, write
+from agent.parts import Part
+from agent.readings import Sensor
+from agent.thermal import Thermal
+from protocols.timing import MILLISECOND, SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agent.agent import Agent
+    from agent.parts import Actions
+
+KEY = "clock.state"
+VERSION = 1
+_SURE = 2 * SECOND
+"""No monotonic clock that leads to a label within so much did so by chance."""
+_AGEING_PPB = 100
+_RANGE_CENTI_C = 500
+_TEXTS = ("utc_us", "mono_us", "leap_s", "rate_ppt", "skew_ppt", "tempco_ppt", "centi_c")
+_OPTIONAL = ("rate_ppt", "skew_ppt", "tempco_ppt", "centi_c")
+
+
+class Memory:
+    """What was kept, checked; `ValueError` for text that is no such record."""
+
+    def __init__(self, text: bytes) -> None:
+        try:
+            raw = json.loads(str(text, "utf-8"))
+        except (ValueError, UnicodeError):
+            raise ValueError("no JSON")
+        if not isinstance(raw, dict) or raw.get("version") != VERSION:
+            raise ValueError("not of this version")
+        found: list[int | None] = []
+        for name in _TEXTS:
+            value = raw.get(name)
+            if type(value) is not int and not (value is None and name in _OPTIONAL):
+                raise ValueError("%s is no number" % name)
+            found.append(value)
+        self.utc_us, self.mono_us, self.leap_s = (found[0] or 0, found[1] or 0, found[2] or 0)
+        self.rate_ppt, self.skew_ppt, self.tempco_ppt, self.centi_c = found[3:]
+
+    def goes_on(self, utc_us: int, now: int) -> bool:
+        """Whether the monotonic clock leads from what was kept to this label."""
+        gone = now - self.mono_us
+        allowed = 300 * MILLISECOND + gone // 10_000  # 100 ppm
+        return gone >= 0 and allowed < _SURE and abs(utc_us - self.utc_us - gone) <= allowed
+
+
+class Keeping(Part):
+    """See the module. `saved`: records written; `bad`: what was wrong with the one read."""
+
+    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+        Part.__init__(self, agent, settings, port)
+        self.saved = 0
+        self.bad = ""
+        self.found = False
+        self._asked = False
+        self._period = settings["save_s"] * SECOND
+        self._due = 0
+        self._look = 0
+        self._sensor: Sensor | None = None
+        self._out: Actions = []
+        agent.clock.holdover.thermal = Thermal(agent.config.tempco_ppb)
+
+    def start(self, now: int) -> None:
+        """Begin; find the sensor."""
+        source = self.settings.get("temperature")
+        if source is not None:
+            device, _, point = source.partition(".")
+            station = self.agent.fieldbus.station(device)
+            self._sensor = Sensor(station, point, self.agent.config.stale_us)
+
+    def event(self, kind: str, now: int) -> None:
+        """Ask for the record when the store opens for the first time."""
+        if kind == "opened" and not self._asked:
+            self._asked = True
+            self._out.append((self.port, "get", KEY.encode()))
+
+    def receive(self, data: bytes, now: int) -> None:
+        """Take the record: key, NUL, text; the key alone when there is none."""
+        key, nul, text = bytes(data).partition(b"\0")
+        if key != KEY.encode() or not nul:
+            return
+        try:
+            self._recall(Memory(text), now)
+        except ValueError as error:
+            self.bad = str(error)
+            self.agent.alarms.set(
+                "time_store", True, "what was kept of the time cannot be read: " + self.bad, now
+            )
+
+    def _recall(self, memory: Memory, now: int) -> None:
+        """Let the clock know what was kept."""
+        clock, tempco = self.agent.clock, self.agent.config.tempco_ppb
+        self.found = True
+        clock.memory = memory
+        clock.leap.count = memory.leap_s
+        clock.raise_floor(memory.utc_us, now)
+        if self.agent.receiver is not None:
+            self.agent.receiver.raise_floor(memory.utc_us)
+        thermal = clock.holdover.thermal
+        if thermal is not None and memory.tempco_ppt is not None:
+            thermal.slope = memory.tempco_ppt
+        if memory.rate_ppt is not None and memory.skew_ppt is not None:
+            skew = 5 * memory.skew_ppt // 1000 + tempco * _RANGE_CENTI_C // 100 + _AGEING_PPB
+            clock.rate_ppt = memory.rate_ppt
+            clock.rate_skew_ppb = min(skew, clock.drift_ppb)
+        said = clock.utc(now)
+        if said is not None and memory.goes_on(said, now):
+            clock.leap.uncertain = False
+
+    def tick(self, now: int) -> None:
+        """Once a second take the temperature, and write when it is time."""
+        if now < self._look:
+            return
+        self._look = now + SECOND
+        value = self._sensor.value(now) if self._sensor is not None else None
+        clock = self.agent.clock
+        if value is not None:
+            clock.temperature(int(value * 100 + (0.5 if value >= 0 else -0.5)), now)
+        good = clock.state(now) == "sync" and not clock.leap.uncertain and not clock.doubts
+        if good and now >= self._due:
+            self._due = now + self._period
+            self._save(now)
+
+    def _save(self, now: int) -> None:
+        clock = self.agent.clock
+        rate = clock.rate()
+        thermal = clock.holdover.thermal
+        record = Object(
+            [
+                ("version", VERSION),
+                ("utc_us", clock.utc(now)),
+                ("mono_us", now),
+                ("leap_s", clock.leap.count),
+                ("rate_ppt", None if rate is None else rate[0]),
+                ("skew_ppt", None if rate is None else rate[1]),
+                ("tempco_ppt", None if thermal is None else thermal.slope),
+                ("centi_c", clock.holdover.sensed(now)),
+            ]
+        )
+        self.saved += 1
+        self._out.append((self.port, "write", KEY.encode() + b"\0" + write(record).encode()))
+
+    def outbox(self) -> "Actions":
+        """Hand over what the store is asked."""
+        out, self._out = self._out, []
+        return out
+
+    def status(self, now: int) -> Object:
+        """Show what was found and kept, and what is known of the oscillator."""
+        clock = self.agent.clock
+        thermal = clock.holdover.thermal
+        rate = clock.rate()
+        return Object(
+            [
+                ("found", self.found),
+                ("bad", self.bad),
+                ("saved", self.saved),
+                ("floor_us", clock.floor_us),
+                ("leap_s", clock.leap.count),
+                ("rate_ppt", None if rate is None else rate[0]),
+                ("skew_ppt", None if rate is None else rate[1]),
+                ("tempco_ppt", None if thermal is None else thermal.slope),
+                ("centi_c", clock.holdover.sensed(now)),
+            ]
+        )

@@ -1,0 +1,100 @@
+"""Train the codec's starting contexts anew and write them into protocols/telemetry/contexts.py.
+
+    python -m benchmarks.codec_train [--seeds 1001-1008] [--rows 1200] [--write]
+
+Seeds below 1000 are for tests and benchmarks, those from 1000 on for training. Besides the stream,
+half of the weight is other shapes: large spreads, ramps, gaps, constants, so that the table does
+not fit one stream alone. The table is part of the format: --write makes another format.
+"""
+
+import argparse
+import random
+import re
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+from benchmarks import stream
+from protocols.telemetry import block, contexts
+from protocols.telemetry.rangecoder import Encoder
+
+FIRST_TRAINING_SEED = 1000
+_ROWS = 60
+
+
+class Counting(Encoder):
+    """Counts decisions by context while it encodes."""
+
+    counts: ClassVar[list[list[int]]] = []
+
+    def encode(self, decisions: "list[int]") -> None:  # type: ignore[override]
+        """Count, then encode."""
+        for decision in decisions:
+            Counting.counts[decision >> 1][decision & 1] += 1
+        super().encode(decisions)
+
+
+def other_shapes(seed: int) -> "list[list[int | None]]":
+    """Give columns of one block that the stream has none of."""
+    chance = random.Random(seed)
+    columns: list[list[int | None]] = []
+    for i in range(12):
+        width = 4 ** (i % 6) * 3
+        level = chance.randrange(-20_000, 200_000)
+        noise = [level + int(chance.gauss(0, width)) for _ in range(_ROWS)]
+        columns.append([v if chance.random() > 0.02 * (i % 3) else None for v in noise])
+    for i in range(4):
+        rate, phase = chance.random() * 3, chance.random()
+        start = chance.randrange(1_000_000)
+        columns.append([start + int(phase + rate * t) for t in range(_ROWS)])
+        columns.append([i * 7] * _ROWS)
+    columns.append([None] * _ROWS)
+    return columns
+
+
+def train(seeds: "list[int]", count: int) -> bytes:
+    """Give the table: one byte a context."""
+    Counting.counts = [[1, 1] for _ in range(contexts.COUNT)]
+    usual = vars(block)["Encoder"]
+    vars(block)["Encoder"] = Counting
+    try:
+        for seed in seeds:
+            whole = stream.columns(seed, count)
+            for at in range(0, count, _ROWS):
+                block.encode(bytes(4), 0, [column[at : at + _ROWS] for column in whole])
+                if at % (3 * _ROWS) == 0:
+                    block.encode(bytes(4), 0, other_shapes(seed * count + at))
+    finally:
+        vars(block)["Encoder"] = usual
+    shares = [256 * ones // (zeros + ones) for zeros, ones in Counting.counts]
+    return bytes(min(254, max(1, share)) for share in shares)
+
+
+def _written(table: bytes) -> str:
+    lines = [table[at : at + 33].hex() for at in range(0, len(table), 33)]
+    text = "\n".join(f'    "{line}"' for line in lines)
+    return f"_STARTS = unhexlify(\n{text}\n)\n"
+
+
+def main(arguments: "list[str] | None" = None) -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
+    parser.add_argument("--seeds", default="1001-1008", metavar="A-B")
+    parser.add_argument("--rows", type=int, default=1200)
+    parser.add_argument("--write", action="store_true", help="change the shipped table")
+    options = parser.parse_args(arguments)
+    first, last = (int(word) for word in options.seeds.split("-"))
+    if first <= FIRST_TRAINING_SEED:
+        parser.error("seeds up to 1000 are for tests and benchmarks")
+    text = _written(train(list(range(first, last + 1)), options.rows))
+    if not options.write:
+        print(text, end="")
+        return 0
+    path = Path(str(contexts.__file__))
+    source = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"_STARTS = (?s:.*?)\n\)\n", text, source), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""`coldloop hil shrink`: the fewest events with which a scenario still fails."""
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from hil.recording import DUTS
+from hil.scenario import find
+from hil.scenario_text import text_of
+from hil.shrink import shrink
+
+EXAMPLE = "coldloop hil shrink failing.toml --seed 7 --out small.toml"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("scenario", metavar="NAME|FILE.toml", help="one that fails")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="the seed it fails with")
+    parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the small scenario")
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Shrink it; exit 0 when it failed before, so that there is a smaller one now."""
+    scenario = find(arguments.scenario)
+    progress = _progress if sys.stderr.isatty() else None
+    found = shrink(scenario, arguments.seed, arguments.dut, progress)
+    text = text_of(found.scenario)
+    if arguments.out is not None:
+        arguments.out.write_text(text, encoding="utf-8")
+    before, after = len(scenario.events), len(found.scenario.events)
+    if arguments.json:
+        fails = list(found.failing)
+        print(json.dumps({"before": before, "after": after, "runs": found.runs, "fails": fails}))
+        return 0
+    print(f"{before} events, {after} are needed; {found.runs} runs; fails: {list(found.failing)}")
+    if arguments.out is None:
+        print(text, end="")
+    else:
+        name = shlex.quote(str(arguments.out))
+        print(f"again: coldloop hil run {name} --seed {arguments.seed} --dut {arguments.dut}")
+    return 0
+
+
+def _progress(runs: int, events: int) -> None:
+    sys.stderr.write(f"\rrun {runs}: {events} events ")
+    sys.stderr.flush()

@@ -1,0 +1,225 @@
+"""A block: rows of scaled integers, column by column, that decodes alone and in any order.
+
+    byte 0      version, 1
+    4 bytes     the schema's number (`protocols.telemetry.schema`)
+    numbers     rows; sequence number of the first row; extra bytes' length, extra bytes
+    the rest    range-coded columns, without trailing zeros
+    2 bytes     the low half of the CRC-32 of all that stands before
+
+A value is an integer of at most 53 bits, or None when there is none. A column begins with its kind:
+all values there and it varies; one constant; a counter at a steady rate, with the model run on what
+differs from the straight line; nothing there at all; or some there, which ones comes first. Its
+first value is told by how it differs from the first value of the column before.
+What `extra` holds is its user's business: `agent` puts the uptime there.
+"""
+
+from binascii import crc32
+
+from protocols.errors import DecodeError, EncodeError
+from protocols.telemetry import line, numbers
+from protocols.telemetry.contexts import FIRST, MODE, RISE, THERE, starting
+from protocols.telemetry.model import Column, decide, push_number, take_number
+from protocols.telemetry.rangecoder import Decoder, Encoder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Values = list["int | None"]
+
+VERSION = 1
+MOST_ROWS = 4096
+MOST = 1 << 53
+"""Values are smaller than this, either way."""
+_HEAD, _TAIL = 5, 2
+_VARIES, _CONSTANT, _ABSENT, _COUNTER = 0, 1, 2, 3
+
+
+class Block:
+    """What a block says: schema's number, sequence number of the first row, extra, columns."""
+
+    def __init__(self, schema: bytes, seq: int, extra: bytes, columns: "list[Values]") -> None:
+        self.schema = schema
+        self.seq = seq
+        self.extra = extra
+        self.columns = columns
+
+
+class Writer:
+    """Builds one block a column at a time, so that a board needs no table of the whole block."""
+
+    def __init__(self, schema: bytes, seq: int, rows: int, extra: bytes = b"") -> None:
+        if not 0 < rows <= MOST_ROWS:
+            raise EncodeError("a block has 1 to %d rows" % MOST_ROWS)
+        self._rows = rows
+        self._coder = Encoder(starting())
+        self._before = 0
+        out = bytearray([VERSION])
+        out.extend(schema)
+        for number in (rows, seq, len(extra)):
+            numbers.put(number, out)
+        out.extend(extra)
+        self._out = out
+
+    def add(self, values: "Sequence[int | None]") -> None:
+        """Add a column; None stands for a value that is not there. Raises EncodeError."""
+        if len(values) != self._rows:
+            raise EncodeError("a column of %d values in %d rows" % (len(values), self._rows))
+        decisions: list[int] = []
+        present = values
+        if None in values:
+            present = [value for value in values if value is not None]
+            _kind(decisions, _ABSENT if not present else -1)
+            if present:
+                _presence(values, decisions.append)
+        if present:
+            least, most = min(present), max(present)  # type: ignore[type-var]
+            if not -MOST < least <= most < MOST:  # type: ignore[operator]
+                raise EncodeError("a value has more than 53 bits")
+            self._varying(present, least == most, decisions)  # type: ignore[arg-type]
+        self._coder.encode(decisions)
+
+    def _varying(self, values: "Sequence[int]", constant: bool, decisions: "list[int]") -> None:
+        push = decisions.append
+        ramp = None if constant else line.fit(values)
+        _kind(decisions, _CONSTANT if constant else _COUNTER if ramp else _VARIES)
+        start = values[0]
+        push_number(numbers.fold(start - self._before) + 1, FIRST, 32, push)
+        self._before = start
+        if ramp:
+            push_number(numbers.fold(ramp[0]) + 1, RISE, 16, push)
+            push_number(ramp[1] * line.PARTS + ramp[2] + 1, RISE, 16, push)
+            decide(line.apart(values, ramp), 0, push)
+        elif not constant:
+            rest = iter(values)
+            next(rest)
+            decide(rest, start, push)
+
+    def finish(self) -> bytes:
+        """Return the block."""
+        out = self._out
+        out.extend(self._coder.finish())
+        check = crc32(out)
+        out.append(check >> 8 & 255)
+        out.append(check & 255)
+        return bytes(out)
+
+
+def _kind(decisions: "list[int]", kind: int) -> None:
+    """Push what kind a column is; -1: some values are missing, and its kind comes again."""
+    push = decisions.append
+    push(MODE << 1 | (kind != _VARIES))
+    if kind == _VARIES:
+        return
+    push(MODE + 1 << 1 | (kind != _CONSTANT))
+    if kind == _CONSTANT:
+        return
+    push(MODE + 2 << 1 | (kind != _COUNTER))
+    if kind != _COUNTER:
+        push(MODE + 3 << 1 | (kind == _ABSENT))
+
+
+def _presence(values: "Sequence[int | None]", push: "Callable[[int], None]") -> None:
+    there = True
+    for value in values:
+        context = THERE + there
+        there = value is not None
+        push(context << 1 | there)
+
+
+def encode(
+    schema: bytes, seq: int, columns: "Sequence[Sequence[int | None]]", extra: bytes = b""
+) -> bytes:
+    """Encode a whole block; `schema` is 4 bytes. Raises EncodeError."""
+    writer = Writer(schema, seq, len(columns[0]), extra)
+    for column in columns:
+        writer.add(column)
+    return writer.finish()
+
+
+def schema_of(data: bytes) -> bytes:
+    """Return the schema's number of a block that is whole. Raises DecodeError."""
+    if len(data) < _HEAD + _TAIL + 3:
+        raise DecodeError("too short for a block")
+    if data[0] != VERSION:
+        raise DecodeError("a block of version %d, not %d" % (data[0], VERSION))
+    body = memoryview(data)[:-_TAIL]
+    if crc32(body) & 0xFFFF != data[-2] << 8 | data[-1]:
+        raise DecodeError("the block's check is wrong")
+    return bytes(data[1:_HEAD])
+
+
+def decode(data: bytes, width: int) -> Block:
+    """Decode a block of `width` columns. Raises DecodeError."""
+    schema = schema_of(data)
+    rows, at = numbers.get(data, _HEAD)
+    seq, at = numbers.get(data, at)
+    length, at = numbers.get(data, at)
+    extra, end = at + length, len(data) - _TAIL
+    if not 0 < rows <= MOST_ROWS or extra > end:
+        raise DecodeError("a block of %d rows, %d extra bytes" % (rows, length))
+    coder = Decoder(starting(), data[extra:end])
+    columns: list[Values] = []
+    before = 0
+    for _ in range(width):
+        column, before = _column(coder, rows, before)
+        columns.append(column)
+    return Block(schema, seq, bytes(data[at:extra]), columns)
+
+
+def _take_kind(bit: "Callable[[int], int]") -> int:
+    if not bit(MODE):
+        return _VARIES
+    if not bit(MODE + 1):
+        return _CONSTANT
+    if not bit(MODE + 2):
+        return _COUNTER
+    return _ABSENT if bit(MODE + 3) else -1
+
+
+def _column(coder: Decoder, rows: int, before: int) -> "tuple[Values, int]":
+    """Decode one column; also give its first value for the next."""
+    bit = coder.bit
+    kind = _take_kind(bit)
+    if kind == _ABSENT:
+        return [None] * rows, before
+    if kind != -1:
+        values = _series(coder, kind, rows, before)
+        return list(values), values[0]
+    there, mask = 1, []
+    for _ in range(rows):
+        there = bit(THERE + there)
+        mask.append(there)
+    kind = _take_kind(bit)
+    if kind in (_ABSENT, -1) or 1 not in mask:
+        raise DecodeError("a column that begins twice")
+    values = _series(coder, kind, sum(mask), before)
+    rest = iter(values)
+    return [next(rest) if here else None for here in mask], values[0]
+
+
+def _series(coder: Decoder, kind: int, count: int, before: int) -> "list[int]":
+    """Decode `count` values that follow each other."""
+    bit = coder.bit
+    start = before + numbers.unfold(take_number(FIRST, 32, bit) - 1)
+    if not -MOST < start < MOST or coder.spent():
+        raise DecodeError("a column's first value is no value of ours")
+    if kind == _CONSTANT:
+        return [start] * count
+    ramp = (0, 0, 0)
+    if kind == _COUNTER:
+        rise = numbers.unfold(take_number(RISE, 16, bit) - 1)
+        slope, offset = divmod(take_number(RISE, 16, bit) - 1, line.PARTS)
+        if slope >= line.PARTS or count < 2:
+            raise DecodeError("no such counter")
+        ramp = (rise, slope, offset)
+        column = Column(0, bit)
+    else:
+        column = Column(start, bit)
+    values = [0 if kind == _COUNTER else start]
+    for _ in range(count - 1):
+        value = column.take()
+        if not -MOST < value < MOST or coder.spent():
+            raise DecodeError("the block says more than it holds")
+        values.append(value)
+    return line.back(values, start, ramp) if kind == _COUNTER else values

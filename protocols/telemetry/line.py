@@ -1,0 +1,85 @@
+"""A counter at a steady rate as a straight line: y = start + floor(offset + slope * t).
+
+Not a general fit: only a column that never turns back and stays within two counts of its chord is
+taken, so that noise is dismissed after a few values. The slope is the chord's, corrected by up to
+half a count over the column in 1/64 of a count; so is the offset.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    Ramp = tuple[int, int, int]
+    """How far the last value is above the first; parts (of 64) of the slope, of the offset."""
+
+PARTS = 64
+_UNIT = 1 << 16
+
+
+def _slope(rise: int, part: int, steps: int) -> int:
+    """Give the slope in 1/65536 of a count a step."""
+    return (rise * PARTS + part - PARTS // 2) * (_UNIT // PARTS) // steps
+
+
+def fit(values: "Sequence[int]") -> "Ramp | None":
+    """Find the line of a counter; None when the column is none."""
+    steps = len(values) - 1
+    rise = values[steps] - values[0]
+    if steps < 8 or not rise:
+        return None
+    last = values[0]
+    for value in values:
+        if (value < last) if rise > 0 else (value > last):
+            return None
+        last = value
+    best, least, offset = -1, 2 * _UNIT, 0
+    for part in range(PARTS):
+        low, high = _band(values, _slope(rise, part, steps))
+        if high - low < least:
+            best, least = part, high - low
+            offset = (high + low + _UNIT) * PARTS // (2 * _UNIT)
+    if best < 0:
+        return None
+    return rise, best, max(0, min(offset, PARTS - 1))
+
+
+def _band(values: "Sequence[int]", slope: int) -> "tuple[int, int]":
+    """Give the least and the most that the values are above a line through the first."""
+    start = values[0]
+    at = low = high = 0
+    for value in values:
+        over = ((value - start) << 16) - at
+        if over < low:
+            low = over
+        elif over > high:
+            high = over
+        at += slope
+        if high - low > 2 * _UNIT:
+            break
+    return low, high
+
+
+def apart(values: "Sequence[int]", ramp: "Ramp") -> "Iterator[int]":
+    """Give how far each value but the first is from the line."""
+    rise, part, offset = ramp
+    slope = _slope(rise, part, len(values) - 1)
+    at = offset * (_UNIT // PARTS) - slope
+    start = values[0]
+    first = True
+    for value in values:
+        at += slope
+        if first:
+            first = False
+            continue
+        yield value - start - (at >> 16)
+
+
+def back(apart_by: "list[int]", start: int, ramp: "Ramp") -> "list[int]":
+    """Undo `apart`; the first of `apart_by` stands for the first value."""
+    rise, part, offset = ramp
+    slope = _slope(rise, part, len(apart_by) - 1)
+    at = offset * (_UNIT // PARTS)
+    values = []
+    for t, off in enumerate(apart_by):
+        values.append(start + off + ((at + slope * t) >> 16) if t else start)
+    return values

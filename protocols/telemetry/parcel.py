@@ -1,0 +1,88 @@
+"""What goes over a carrier: records in one message, or a piece of a record too long for one.
+
+    D1 life records…                          a record is: number, kind, length, payload
+    D2 life number place of bytes…            piece `place` (from 0) of `of`; whole: kind, payload
+
+`life` (3 bytes) names the log: a flash that was replaced begins another life, and its numbers begin
+anew. A record's number is `id * 4 + class`, ids counting up from 1 in each class. Numbers are those
+of `protocols.telemetry.numbers`. Nothing here is secret or signed: on an open carrier that is the
+carrier's business; a block has a check of its own.
+"""
+
+from protocols.errors import DecodeError
+from protocols.telemetry import numbers
+
+ALARM, LIVE, EVENT, BULK = 0, 1, 2, 3
+CLASSES = ("alarm", "live", "event", "bulk")
+"""Class numbers are priorities: the lower goes first."""
+SCHEMA, ROWS, NOTE, SUMMARY = 1, 2, 3, 4
+"""Kinds: a schema's text, a block, a JSON object, a block of a summary."""
+PACK, PIECE = 0xD1, 0xD2
+LIFE_BYTES = 3
+OVERHEAD = 12
+"""More than number, kind and length of a record take."""
+MOST_PIECES = 1024
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Record = tuple[int, int, bytes]
+    """Number, kind, payload."""
+
+
+class Piece:
+    """A part of a record."""
+
+    def __init__(self, number: int, place: int, of: int, data: bytes) -> None:
+        self.number = number
+        self.place = place
+        self.of = of
+        self.data = data
+
+
+def begin(kind: int, life: bytes) -> bytearray:
+    """Begin a message."""
+    message = bytearray([kind])
+    message.extend(life)
+    return message
+
+
+def add(message: bytearray, record: "Record") -> None:
+    """Add a record to a message of kind PACK."""
+    numbers.put(record[0], message)
+    message.append(record[1])
+    numbers.put(len(record[2]), message)
+    message.extend(record[2])
+
+
+def piece(life: bytes, record: "Record", place: int, of: int, size: int) -> bytes:
+    """Make the message with piece `place` of `of`, each of `size` bytes of the record."""
+    whole = bytes([record[1]]) + record[2]
+    message = begin(PIECE, life)
+    for number in (record[0], place, of):
+        numbers.put(number, message)
+    message.extend(whole[place * size : (place + 1) * size])
+    return bytes(message)
+
+
+def read(message: bytes) -> "tuple[bytes, list[Record], Piece | None]":
+    """Take a message apart: life, records, piece. Raises DecodeError."""
+    if len(message) <= LIFE_BYTES or message[0] not in (PACK, PIECE):
+        raise DecodeError("no message of ours")
+    life, at = bytes(message[1 : 1 + LIFE_BYTES]), 1 + LIFE_BYTES
+    if message[0] == PIECE:
+        number, at = numbers.get(message, at)
+        place, at = numbers.get(message, at)
+        of, at = numbers.get(message, at)
+        if place >= of or of > MOST_PIECES:
+            raise DecodeError("piece %d of %d" % (place, of))
+        return life, [], Piece(number, place, of, bytes(message[at:]))
+    records = []
+    while at < len(message):
+        number, at = numbers.get(message, at)
+        kind = message[at] if at < len(message) else 0
+        length, at = numbers.get(message, at + 1)
+        if at + length > len(message):
+            raise DecodeError("a record is cut off")
+        records.append((number, kind, bytes(message[at : at + length])))
+        at += length
+    return life, records, None

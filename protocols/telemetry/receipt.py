@@ -1,0 +1,89 @@
+"""The ground's acknowledgement: which records it holds for good, so that the unit may delete them.
+
+    A1 life flags count (class first last)… [mac]
+
+Flags: bit 0, the ground lacks a schema: send it again. The mac is the first 8 bytes of HMAC-SHA256
+(RFC 2104) over the unit's name, a NUL and what stands before it; with a key, a receipt without a
+right one is nothing. A receipt can be said twice without harm: it only names what is kept.
+"""
+
+import hashlib
+
+from protocols.errors import DecodeError
+from protocols.telemetry import numbers
+from protocols.telemetry.parcel import CLASSES, LIFE_BYTES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Range = tuple[int, int, int]
+    """Class, first id, last id."""
+
+MARK = 0xA1
+MAC_BYTES = 8
+LACKS_SCHEMA = 1
+MOST_RANGES = 64
+_BLOCK = 64  # bytes of a block of SHA-256
+_INNER, _OUTER = 0x36, 0x5C
+
+
+class Receipt:
+    """What a receipt says."""
+
+    def __init__(self, life: bytes, flags: int, ranges: "list[Range]") -> None:
+        self.life = life
+        self.flags = flags
+        self.ranges = ranges
+
+
+def hmac(key: bytes, message: bytes) -> bytes:
+    """Give HMAC-SHA256; MicroPython has no module for it."""
+    if len(key) > _BLOCK:
+        key = hashlib.sha256(key).digest()
+    key = key + bytes(_BLOCK - len(key))
+    inner = hashlib.sha256(bytes([byte ^ _INNER for byte in key]) + message).digest()
+    return hashlib.sha256(bytes([byte ^ _OUTER for byte in key]) + inner).digest()
+
+
+def _mac(key: bytes, unit: str, body: bytes) -> bytes:
+    return hmac(key, unit.encode() + b"\0" + body)[:MAC_BYTES]
+
+
+def write(receipt: Receipt, unit: str, key: bytes) -> bytes:
+    """Write a receipt for `unit` ("SITE/UNIT"); `key` may be empty."""
+    out = bytearray([MARK])
+    out.extend(receipt.life)
+    out.append(receipt.flags)
+    numbers.put(len(receipt.ranges), out)
+    for group, first, last in receipt.ranges:
+        numbers.put(group, out)
+        numbers.put(first, out)
+        numbers.put(last, out)
+    body = bytes(out)
+    return body + _mac(key, unit, body) if key else body
+
+
+def read(message: bytes, unit: str, key: bytes) -> Receipt:
+    """Read and check a receipt. Raises DecodeError, whose text begins with `forged` for the mac."""
+    if key:
+        body, mac = message[:-MAC_BYTES], message[-MAC_BYTES:]
+        if len(message) <= MAC_BYTES or _mac(key, unit, body) != mac:
+            raise DecodeError("forged: the mac is wrong")
+        message = body
+    if len(message) < 2 + LIFE_BYTES or message[0] != MARK:
+        raise DecodeError("no receipt")
+    at = 1 + LIFE_BYTES
+    life, flags = bytes(message[1:at]), message[at]
+    count, at = numbers.get(message, at + 1)
+    if count > MOST_RANGES:
+        raise DecodeError("%d ranges" % count)
+    ranges = []
+    for _ in range(count):
+        group, at = numbers.get(message, at)
+        first, at = numbers.get(message, at)
+        last, at = numbers.get(message, at)
+        if group >= len(CLASSES) or not 0 < first <= last:
+            raise DecodeError("a range that cannot be")
+        ranges.append((group, first, last))
+    if at != len(message):
+        raise DecodeError("more than a receipt")
+    return Receipt(life, flags, ranges)

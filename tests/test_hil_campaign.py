@@ -1,0 +1,83 @@
+"""Campaigns: a seed is one scenario and one run; a violation is kept, and repeated by its line."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from hil import campaign
+from hil.campaign import DRAWN, LEAST_S, draw, run_seed
+from hil.commands import hil
+from hil.faults import EVENTS
+from hil.scenario import Expectation, find
+
+IMPOSSIBLE = (Expectation("supply_c", "Cel", max=5),)
+
+
+def test_a_seed_is_one_scenario() -> None:
+    assert draw(7) == draw(7)
+    assert len({draw(seed).events for seed in range(20)}) == 20
+
+
+def test_every_word_that_is_drawn_is_known_and_comes_up() -> None:
+    assert {d.word for d in DRAWN} <= set(EVENTS)
+    drawn = {e.do for seed in range(200) for e in draw(seed).events}
+    assert drawn == {d.word for d in DRAWN}
+
+
+def test_a_small_budget_of_seeds_violates_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """The long one is `make soak`."""
+    assert hil(["campaign", "--seeds", "12", "--seconds", "900", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["seeds"], record["violations"], record["virtual_hours"]) == (12, 0, 3.0)
+
+
+def test_a_violation_is_kept_and_its_line_repeats_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(campaign, "SAFETY", IMPOSSIBLE)
+    words = [
+        "campaign",
+        "--seeds",
+        "1",
+        "--first",
+        "3",
+        "--seconds",
+        str(LEAST_S),
+        "--workers",
+        "1",
+    ]
+    assert hil([*words, "--keep", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "FAIL  seed 3" in out
+    again = next(line for line in out.splitlines() if "again: " in line)
+    assert hil([*shlex.split(again)[3:], "--workers", "1"]) == 1
+    kept = find(str(tmp_path / "campaign-3.toml"))
+    assert kept.expectations[0].max == 5
+    assert hil(["run", str(tmp_path / "campaign-3.toml"), "--seed", "3"]) == 1
+
+
+def test_an_exception_of_the_controller_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setattr("agent.agent.Agent.wake", broken)
+    result = run_seed(1, LEAST_S)
+    assert result.failures[0].startswith("ZeroDivisionError: planted (broken, line ")
+    assert result.text.startswith('name = "campaign-1"')
+
+
+def test_wrong_words_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, message in (
+        (["--seeds", "0"], "--seeds: 0 is below 1"),
+        (["--seconds", "5"], "--seconds: 5 is below 600"),
+        (["--cluster", "slurm:x"], "is not dask:HOST:PORT or ray:ADDRESS"),
+    ):
+        assert hil(["campaign", *words]) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.soak
+def test_four_hundred_hours_violate_nothing() -> None:
+    assert hil(["campaign", "--seeds", "400"]) == 0

@@ -1,0 +1,102 @@
+"""Captures: what is written is replayed, on both interpreters; one changed byte is seen."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.agent import FIRST_BUS, RECEIVER
+from agent.commands import profiles
+from hil.capture import Player, difference, load, register_writes, writes_apart
+from hil.commands import hil
+from hil.recording import DUTS
+from tests.benchtools import SHORT, scenario_file
+from tests.house import ROOT
+from tests.peers import need
+
+KEPT = sorted((ROOT / "tests" / "captures").glob("*.jsonl"))
+MINUTE = SHORT.replace("= 3", "= 40") + '[[expect]]\nmeasure = "ticks"\nmin = 1\n'
+
+
+@pytest.fixture
+def captured(tmp_path: Path) -> Path:
+    """The capture of a run of 40 seconds."""
+    event = '[[event]]\nat_s = 10\ndo = "it_load"\nvalue = 90\n'
+    path = tmp_path / "run.jsonl"
+    scenario = scenario_file(tmp_path, MINUTE + event)
+    assert hil(["run", scenario, "--capture", str(path)]) == 0
+    return path
+
+
+@pytest.mark.parametrize("dut", ["cpython", "micropython"])
+def test_what_was_captured_is_done_again(captured: Path, dut: str) -> None:
+    if dut == "micropython":
+        need("micropython")
+    assert hil(["replay", str(captured), "--dut", dut]) == 0
+    assert hil(["replay", str(captured), "--dut", dut, "--counts", "0"]) == 0
+
+
+def test_a_changed_input_is_seen(captured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capture = load(captured)
+    at = next(
+        i for i, line in enumerate(capture.lines) if line[1] == FIRST_BUS and line[2] == "receive"
+    )
+    when, port, kind, data = capture.lines[at + 40]
+    capture.lines[at + 40] = (when, port, kind, bytes(len(data)))
+    captured.write_text(capture.text())
+    capsys.readouterr()
+    assert hil(["replay", str(captured)]) == 1
+    assert "operation " in capsys.readouterr().out
+
+
+def test_inputs_alone_are_completed_and_kept(captured: Path, tmp_path: Path) -> None:
+    capture = load(captured)
+    whole = capture.outputs
+    bare = replace(capture, lines=capture.inputs)
+    captured.write_text(bare.text())
+    assert hil(["replay", str(captured), "--keep", str(tmp_path / "kept")]) == 0
+    kept = load(tmp_path / "kept" / captured.name)
+    assert difference(whole[:300], kept.outputs[:300]) is None
+    assert hil(["replay", str(tmp_path / "kept" / captured.name)]) == 0
+
+
+def test_register_writes_are_judged_within_a_count() -> None:
+    frame = bytes((12, 6, 0, 7, 1, 200, 0, 0))
+    near = frame[:5] + bytes((201,)) + frame[6:]
+    one, other = ([(0, FIRST_BUS, "write", data)] for data in (frame, near))
+    assert register_writes(one, FIRST_BUS) == [(FIRST_BUS, 12, 7, 456)]
+    assert writes_apart(one, other, FIRST_BUS, 1) is None
+    assert writes_apart(one, other, FIRST_BUS, 0) is not None
+    assert writes_apart(one, [], FIRST_BUS, 1) == "captured 1 register writes, now 0"
+    receiver = [(0, RECEIVER, "write", frame)]
+    assert register_writes(receiver, FIRST_BUS) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("{}\n", ":1: not a line of a capture"),
+        ('{"format": "x", "config": {}}\n', "format 'x' is not"),
+        ('{"format": "coldloop-capture-1", "config": {}}\n[1, 2]\n', ":2: not a line"),
+        (
+            '{"format": "coldloop-capture-1", "config": {}}\n[2,0,"event",""]\n[1,0,"event",""]\n',
+            "do not rise",
+        ),
+    ],
+)
+def test_what_is_no_capture_is_one_line(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(text)
+    assert hil(["replay", str(path)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_kept_captures_are_done_again() -> None:
+    """Whatever `--keep tests/captures` has put there."""
+    for path in KEPT:
+        capture = load(path)
+        player = Player(capture, lambda c=capture: DUTS["cpython"](c.config, profiles()))
+        assert difference(capture.outputs, player.play()) is None, path

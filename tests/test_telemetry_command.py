@@ -1,0 +1,98 @@
+"""`coldloop telemetry codec`: figures within the promise, exact JSON, errors in a line."""
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import coldloop
+from benchmarks import codec_train, stream
+from tests.house import ROOT
+
+DATA = Path(os.environ.get("COLDLOOP_DATA", ROOT.parent / "shared" / "data"))
+KEYS = ["block", "values", "bytes", "bits_per_value", "zlib_bits_per_value", "roundtrip"]
+
+
+def table(path: Path, seed: int, rows: int) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(stream.NAMES)
+        writer.writerows(stream.rows(seed, rows))
+    return path
+
+
+def codec(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, float]:
+    assert coldloop.main(["telemetry", "codec", *words, "--json"]) == 0
+    record: dict[str, float] = json.loads(capsys.readouterr().out)
+    assert list(record) == KEYS
+    return record
+
+
+@pytest.mark.parametrize(("rows", "most"), [(60, 2.3), (600, 2.0)])
+@pytest.mark.parametrize("seed", [1, 77])
+def test_bits_a_value_on_the_stream(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int, rows: int, most: float
+) -> None:
+    assert seed < codec_train.FIRST_TRAINING_SEED
+    path = table(tmp_path / "s.csv", seed, 1200)
+    record = codec(capsys, str(path), "--block", str(rows))
+    assert record["values"] == 1200 * 40
+    assert record["bits_per_value"] <= most
+    assert record["bits_per_value"] < record["zlib_bits_per_value"]
+    assert record["roundtrip"] is True
+
+
+def test_gaps_and_a_short_last_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text("a,b\n1,\n,2\n3,4\n-5,\n", encoding="utf-8")
+    assert codec(capsys, str(path), "--block", "3")["values"] == 8
+    assert coldloop.main(["telemetry", "codec", str(path)]) == 0
+    assert "every block decodes alone" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no rows"),
+        ("a,b\n", "no rows"),
+        ("a,b\n1\n", "s.csv:2: 1 cells, 2 columns"),
+        ("a,b\n1,2\n1,2.5\n", "s.csv:3: only whole numbers"),
+        ("a\n9007199254740992\n", "53 bits"),
+        ("a\tb\n1\n", "cannot be told"),
+    ],
+)
+def test_bad_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
+) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text(text, encoding="utf-8")
+    assert coldloop.main(["telemetry", "codec", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_missing_file_and_bad_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert coldloop.main(["telemetry", "codec", str(tmp_path / "none.csv")]) == 2
+    path = table(tmp_path / "s.csv", 1, 2)
+    assert coldloop.main(["telemetry", "codec", str(path), "--block", "0"]) == 2
+    assert "--block 0" in capsys.readouterr().err
+
+
+def test_the_stream_is_the_one_that_others_measure_on() -> None:
+    tool = DATA.parent / "tools" / "stream"
+    if not tool.exists():
+        pytest.skip("the generator of the stream is not beside the data")
+    names: dict[str, object] = {"__name__": "tool"}
+    exec(compile(tool.read_text(encoding="utf-8"), "stream", "exec"), names)
+    lines: list[str] = []
+    names["print"] = lines.append
+    names["main"](5, 50)  # type: ignore[operator]
+    assert lines[0] == ",".join(stream.NAMES)
+    assert lines[1:] == [",".join(map(str, row)) for row in stream.rows(5, 50)]
+
+
+def test_innovation_entropy_lies_below_what_the_codec_needs() -> None:
+    assert 1.7 < stream.innovation_bits(3, 1200) < 1.85
