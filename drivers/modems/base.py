@@ -182,6 +182,7 @@ class AtModem(Modem):
 
     def _set_up(self, now: int) -> None:
         self._forget(now)
+        self._out = []
         self._again = self._poll_due = NEVER
         for text in self.INIT[:-1]:
             self.ask(text, None)
@@ -219,6 +220,10 @@ class AtModem(Modem):
                 self.code(text, now)
             elif kind == "binary":
                 self.binary(text, now)
+            elif kind == "unknown" and text.startswith(b"AT"):
+                if self.ready:  # it echoes again: it has restarted, and has forgotten everything
+                    self._set_up(now)
+                    return
             elif kind == "unknown":
                 self.faults += 1
             elif text in (b"OK", b"ERROR"):

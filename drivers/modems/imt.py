@@ -65,6 +65,7 @@ class Imt(Modem):
         self._down: dict[str, Any] | None = None
         self._targets: dict[str, Take] = {
             "constellationState": self._constellation,
+            "operationalState": self._state,
             "messageOriginate": self._originated,
             "messageOriginateSegment": self._segment,
             "messageOriginateStatus": self._status,
@@ -163,6 +164,7 @@ class Imt(Modem):
         if now >= self._poll_due:
             self._poll_due = now + POLL
             if self._radio:
+                self._out.append(jspr.request("GET", "operationalState", []))
                 self._out.append(jspr.request("GET", "constellationState", []))
                 self._limit = min(self._limit, now + _ANSWER)
         self._arm()
@@ -175,6 +177,11 @@ class Imt(Modem):
             self._out.append(jspr.request("PUT", "operationalState", [("state", word)]))
             if not on:
                 self.say("service", False)
+
+    def _state(self, fields: "dict[str, Any]", now: int) -> None:
+        """Notice a modem that has restarted: it is not active any more."""
+        if self.ready and self._radio and fields.get("state") == "inactive":
+            self._set_up(now)
 
     def _constellation(self, fields: "dict[str, Any]", now: int) -> None:
         bars = fields.get("signal_bars")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SESSION = 75 * SECOND
 _TRANSFERS = 3
+_TRANSFER = 10 * SECOND
 _TIME_EVERY = 600 * SECOND
 _DIGITS = (b"0", b"1", b"2", b"3")
 
@@ -157,7 +158,7 @@ class Sbd(AtModem):
         self._loaded = b""
         self._digit = b""
         self._transfers += 1
-        self.ask(b"AT+SBDWB=%d\r" % len(self._content), self._transferred, 65 * SECOND)
+        self.ask(b"AT+SBDWB=%d\r" % len(self._content), self._transferred, _TRANSFER)
 
     def _transferred(self, good: bool, now: int) -> None:
         if good and self._digit == b"0":

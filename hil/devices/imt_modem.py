@@ -96,9 +96,9 @@ class ImtModem:
             fields = json.loads(text)
         except (ValueError, ConstructError):
             return [self._say(405, "unknown", {})] if line else []
-        return self._answer(target, fields, now)
+        return self._answer(frame.verb == b"PUT", target, fields, now)
 
-    def _answer(self, target: str, fields: dict[str, Any], now: int) -> Replies:
+    def _answer(self, put: bool, target: str, fields: dict[str, Any], now: int) -> Replies:
         if target == "apiVersion":
             version = {"major": 1, "minor": 0, "patch": 0}
             return [self._say(200, target, {"supported_versions": [version]})]
@@ -106,9 +106,11 @@ class ImtModem:
             status = self._say(299, "simStatus", {"card_present": True}, 200 * MILLISECOND)
             return [self._say(200, target, {"interface": "internal"}), status]
         if target == "operationalState":
-            self._active = fields.get("state") == "active"
-            self._look_at = now + SECOND if self._active else NEVER
-            return [self._say(200, target, {"state": fields.get("state"), "reason": 0})]
+            if put:
+                self._active = fields.get("state") == "active"
+                self._look_at = now + SECOND if self._active else NEVER
+            state = "active" if self._active else "inactive"
+            return [self._say(200, target, {"state": state, "reason": 0})]
         if target == "constellationState":
             return [self._say(200, target, self._constellation(now))]
         if target == "messageOriginate":
