@@ -316,9 +316,9 @@ def _check_loops(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> N
     for path, loop in (("control.supply", supply), ("control.dp", dp)):
         if not loop["min_pct"] < loop["max_pct"]:
             errors.append("%s.min_pct: %s is not below max_pct" % (path, loop["min_pct"]))
-    _check_outputs(devices.get(supply["valve"]), "valve", supply, "control.supply", errors)
+    check_outputs(devices.get(supply["valve"]), "valve", supply, "control.supply", errors)
     for pump in dp["pumps"]:
-        _check_outputs(devices.get(pump), "pump", dp, "control.dp", errors)
+        check_outputs(devices.get(pump), "pump", dp, "control.dp", errors)
 
 
 def _check_temperatures(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> None:
@@ -332,7 +332,7 @@ def _check_temperatures(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]
         check_sources(raw, devices, errors)
 
 
-def _check_outputs(
+def check_outputs(
     profile: "Profile | None",
     role: str,
     loop: "dict[str, Any]",

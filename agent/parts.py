@@ -98,6 +98,7 @@ PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("integrity", "agent.watch", "Watch", ()),
     ("throttle", "agent.throttle.part", "Throttle", ("store",)),
     ("safety", "agent.interlock", "Interlock", ("watchdog",)),
+    ("receiver_setup", "agent.receiver_setup", "ReceiverSetup", ()),
     ("pps", "agent.pulses", "Pulses", ("pps",)),
     ("chrony", "agent.refclock", "RefClock", ("chrony",)),
     ("modem", "agent.carrier.carrier", "Carrier", ("serial", "uart", "tcp")),

@@ -8,7 +8,6 @@ has a range; no key is allowed that is not listed here.
 from agent.parts import PARTS
 from agent.schema_remote import REMOTE
 from agent.schema_safety import SAFETY
-from agent.schema_time import CHRONY, CLOCK, INTEGRITY, PPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -167,11 +166,7 @@ SCHEMA: "dict[str, Any]" = _object(
             },
         ),
         "remote": REMOTE,
-        "clock": CLOCK,
-        "integrity": INTEGRITY,
         "safety": SAFETY,
-        "pps": PPS,
-        "chrony": CHRONY,
         "limits": _object(
             "what is reported and acted on",
             [],

@@ -1,6 +1,6 @@
-"""The configuration's sections about time: pulses, chronyd, what is kept, what is watched.
+"""What the schemas of the sections about time share, and what a schema cannot check of them.
 
-Part of `agent.schema`; only read when a configuration is loaded.
+Only read when a configuration has one of the sections.
 """
 
 TYPE_CHECKING = False
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from drivers.profile import Profile
 
 
-def _section(about: str, required: "list[str]", properties: "dict[str, Any]") -> "dict[str, Any]":
+def section(about: str, required: "list[str]", properties: "dict[str, Any]") -> "dict[str, Any]":
+    """A section with these keys and no others."""
     return {
         "type": "object",
         "description": about,
@@ -20,11 +21,13 @@ def _section(about: str, required: "list[str]", properties: "dict[str, Any]") ->
     }
 
 
-def _port(about: str) -> "dict[str, Any]":
+def port(about: str) -> "dict[str, Any]":
+    """The address of a port."""
     return {"type": "string", "minLength": 1, "maxLength": 200, "description": about}
 
 
-def _whole(about: str, low: int, high: int, default: int) -> "dict[str, Any]":
+def whole(about: str, low: int, high: int, default: int) -> "dict[str, Any]":
+    """A whole number from `low` to `high`."""
     return {
         "type": "integer",
         "description": about,
@@ -34,48 +37,12 @@ def _whole(about: str, low: int, high: int, default: int) -> "dict[str, Any]":
     }
 
 
-_SOURCE = {
+SOURCE = {
     "type": "string",
     "minLength": 3,
     "maxLength": 97,
     "description": "DEVICE.POINT that reads a temperature near it",
 }
-
-CLOCK = _section(
-    "what is known of time, kept over a restart, and the oscillator's temperature",
-    ["port"],
-    {
-        "port": _port("folder that survives a power cut, such as store:/var/lib/coldloop"),
-        "save_s": _whole("how often it is written, seconds", 10, 86_400, 600),
-        "temperature": _SOURCE,
-    },
-)
-
-INTEGRITY = _section(
-    "checks of the satellites' signals, which vote against the sky",
-    [],
-    {
-        "temperature": _SOURCE,
-        "bound_ms": _whole("an alarm when UTC may be off by more", 1, 100_000, 1_000),
-        "desense_db": _whole("an alarm when transmitting costs more", 1, 20, 3),
-        "tx_wait_s": _whole("so long the modem may wait while the clock needs the sky", 0, 900, 0),
-    },
-)
-
-PPS = _section(
-    "the receiver's pulse at each second",
-    ["port"],
-    {"port": _port("a PPS device or a board's pin, such as pps:/dev/pps0 or pps:15?edge=fall")},
-)
-
-CHRONY = _section(
-    "samples of time for the system's chronyd",
-    ["port"],
-    {
-        "port": _port("the socket of `refclock SOCK PATH`, such as chrony:/run/coldloop.sock"),
-        "bound_ms": _whole("nothing is told while UTC may be off by more", 1, 10_000, 100),
-    },
-)
 
 
 def check_sources(

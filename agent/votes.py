@@ -23,6 +23,7 @@ NOTICES = (
     ("line_saturated", "gnss_line_saturated", "permille", "the receiver's line is too slow"),
     ("desense", "gnss_desense", "0.01 dB", "transmitting weakens the signals"),
     ("bound", "time_bound", "us", "UTC is not as well known as it must be"),
+    ("setup", "gnss_setup", "", "the receiver does not do what it is told"),
     ("store", "time_store", "", "what was kept of the time cannot be read"),
 )
 

@@ -1,12 +1,14 @@
-"""A board's flash as a folder: every portable file of the packages, precompiled by mpy-cross.
+"""A board's flash as a folder: every portable file of the packages, precompiled by mpy-cross,
+with the profiles.
 
 Not a benchmark and not a firmware image: just enough for the unix port to import from. A board
 that compiles its own sources needs heap for that; one that is flashed with .mpy files does not.
 """
 
+import shutil
 from pathlib import Path
 
-from tests.house import compile_to, portable_files, tool
+from tests.house import ROOT, compile_to, portable_files, tool
 
 
 def compiled(folder: Path) -> Path | None:
@@ -16,4 +18,8 @@ def compiled(folder: Path) -> Path | None:
     except AssertionError:
         return None
     compile_to(folder, [n for n in portable_files() if not n.startswith("tests/")])
+    profiles = folder / "drivers" / "profiles"
+    profiles.mkdir(exist_ok=True)
+    for source in (ROOT / "drivers" / "profiles").glob("*.json"):
+        shutil.copyfile(source, profiles / source.name)
     return folder

@@ -21,6 +21,7 @@ TOOLS = {
     "nmea": {
         "decode": ("drivers.tools.nmea_decode", "each epoch of a capture or port as a line"),
         "monitor": ("drivers.tools.nmea_monitor", "a live sky on the terminal"),
+        "setup": ("drivers.tools.nmea_setup", "tell a receiver what to do, and see that it does"),
     },
 }
 

@@ -171,8 +171,10 @@ class Decoder:
         self.jamming: str | None = None
         self._vendor_is_given = vendor is not None
         self._count = 0
-        self._last: Epoch | None = None
-        self._sky: Sky | None = None
+        # of the epoch before, no more than is asked for: a whole one is 20 KiB on a small board
+        self._last: tuple[int | None, int, int, bool] | None = None
+        self._open_sets: dict[bytes, list[Gsv]] = {}
+        self._views: set[tuple[bytes, int | None]] = set()
         self._sky_number = -1
 
     def decode(self, burst: "Burst") -> Epoch:
@@ -192,21 +194,22 @@ class Decoder:
         self._tell_time(epoch, parts, flags)
         _warn(epoch, parts, flags)
         epoch.flags = tuple(flags)
-        self._last = epoch
+        self._last = (epoch.utc_us, epoch.mono_us, epoch.number, epoch.leap)
         return epoch
 
     def look_up(self, epoch: Epoch) -> Sky:
         """Decode an epoch's satellites, going on where the epoch before left off."""
-        last = self._sky if self._sky_number == epoch.number - 1 else None
+        follows = self._sky_number == epoch.number - 1
         sky = Sky(
             epoch.seen,
             self.vendor,
-            last.open_sets if last else None,
-            last.views if last and epoch.burst.damaged else None,
+            self._open_sets if follows else None,
+            self._views if follows and epoch.burst.damaged else None,
         )
         if epoch.burst.lost and sky.has_view:
             sky.complete = False
-        self._sky = sky
+        self._open_sets = sky.open_sets
+        self._views = sky.views
         self._sky_number = epoch.number
         return sky
 
@@ -261,13 +264,15 @@ class Decoder:
 
     def _compare(self, epoch: Epoch, utc_us: int, flags: "list[str]") -> None:
         """Compare with the epoch before; over a leap second UTC's numbers stand still."""
-        last = self._last
-        if last is None or last.utc_us is None or last.leap:
+        if self._last is None:
             return
-        if utc_us < last.utc_us:
+        last_us, last_mono, last_number, last_leap = self._last
+        if last_us is None or last_leap:
+            return
+        if utc_us < last_us:
             flags.append("time back")
-        apart = utc_us - last.utc_us - (epoch.mono_us - last.mono_us)
-        if epoch.burst.timed_line and abs(apart) > _STEP_US and last.number == epoch.number - 1:
+        apart = utc_us - last_us - (epoch.mono_us - last_mono)
+        if epoch.burst.timed_line and abs(apart) > _STEP_US and last_number == epoch.number - 1:
             flags.append("time step")
 
 

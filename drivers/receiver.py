@@ -193,6 +193,7 @@ class Receiver:
         if not bursts:
             return []
         decoder = self.decoder
+        self._epoch = None  # its memory may be needed for the next one
         epochs = [decoder.decode(burst) for burst in bursts]
         self._epoch = epochs[-1]
         return epochs

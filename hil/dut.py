@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from agent.agent import Agent
 from agent.config import load
+from agent.remote.boot import start
 
 Actions = list[tuple[int, str, bytes]]
 Turn = tuple[int, Actions]
@@ -36,8 +37,19 @@ class Dut(Protocol):
 class InProcess:
     """The agent in this process."""
 
-    def __init__(self, config: dict[str, Any], profiles: dict[str, dict[str, Any]]) -> None:
-        self.agent = Agent(load(config, profiles))
+    def __init__(
+        self,
+        config: dict[str, Any],
+        profiles: dict[str, dict[str, Any]],
+        records: dict[str, bytes] | None = None,
+    ) -> None:
+        """Start with `records` in the store of the section `remote`, where there is one."""
+        if "remote" in config:
+            kept = records or {}
+            ready, boot = start(config, kept.get, lambda changed: load(changed, profiles))
+            self.agent = Agent(ready, boot)
+        else:
+            self.agent = Agent(load(config, profiles))
 
     def _turned(self) -> Turn:
         actions = self.agent.outbox()

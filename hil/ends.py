@@ -134,6 +134,10 @@ class TcpEnd:
             self.close()
             self._shell.event(self._port, "closed")
 
+    def push(self, replies: list[tuple[int, int, bytes | None]]) -> None:
+        """Send what the server says of its own accord."""
+        self._take(replies)
+
     def _take(self, replies: list[tuple[int, int, bytes | None]]) -> None:
         world = self._shell.world
         for conn, delay, data in replies:
@@ -180,3 +184,22 @@ class SinkEnd:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class ConsoleEnd(SinkEnd):
+    """The console: lines, and the controller's wish to be started anew."""
+
+    def __init__(
+        self,
+        shell: VirtualShell,
+        port: int,
+        take: Callable[[bytes], None],
+        restart: Callable[[], None],
+    ) -> None:
+        super().__init__(shell, port, take)
+        self._restart = restart
+
+    def set(self, data: bytes) -> None:
+        """Start it anew once its turn is over."""
+        world = self._shell.world
+        world.at(world.now, self._restart, rank=self._port)

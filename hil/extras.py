@@ -9,10 +9,11 @@ from typing import Any
 
 from agent.agent import FIRST_BUS
 from agent.parts import PARTS
-from hil import row_modem
+from hil import operators, row_modem
 from hil.setting import Setting
 
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
+    "remote": operators.section,
     "modem": row_modem.section,
     "modem_store": lambda _: {"port": "store:/virtual/modem"},
     "integrity": lambda _: {},

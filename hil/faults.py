@@ -5,6 +5,7 @@ offers.
 """
 
 from hil.faults_bus import BUS_EVENTS
+from hil.faults_config import CONFIG_EVENTS
 from hil.faults_link import LINK_EVENTS
 from hil.faults_plant import PLANT_EVENTS
 from hil.faults_receiver import RECEIVER_EVENTS
@@ -66,6 +67,7 @@ EVENTS: dict[str, Word] = {
         lambda row: row.set_link_down(False),
     ),
     **BUS_EVENTS,
+    **CONFIG_EVENTS,
     **LINK_EVENTS,
     **PLANT_EVENTS,
     **RECEIVER_EVENTS,

@@ -6,16 +6,16 @@ such as `alarm:bus_lost`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from agent.integrity import CHECKS
 from agent.safety import CAUSES
 from agent.votes import NOTICES, VOTES
+from hil.measure import Measure, Status
+from hil.measures_config import CONFIG_MEASURES
 from hil.measures_link import LINK_MEASURES
 from hil.row import Row
 
-Status = dict[str, Any]
+__all__ = ["MEASURES", "Measure", "read"]
 
 STATES = ("normal", "degraded", "safe", "stopped")
 CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
@@ -25,20 +25,6 @@ ALARM_CODES = (
     "port",
     "modem",
 )
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One measure: unit, meaning, and how it is read from row, status and a word.
-
-    `argument` is what follows the name after a colon: "pump" (its number from 1), "alarm" (a code
-    of `ALARM_CODES`, with or without the name it was raised for), or nothing.
-    """
-
-    unit: str
-    about: str
-    read: Callable[[Row, Status, str], float | None]
-    argument: str = ""
 
 
 def _share_acknowledged(_: Row, status: Status, __: str) -> float | None:
@@ -104,8 +90,9 @@ MEASURES: dict[str, Measure] = {
     "rows_waiting": Measure(
         "", "telemetry rows waiting", lambda _, s, __: s["telemetry"]["queued"]
     ),
+    **CONFIG_MEASURES,
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
-    **{word: Measure(*entry) for word, entry in LINK_MEASURES.items()},
+    **LINK_MEASURES,
 }
 """Every word an expectation's `measure` may use."""
 

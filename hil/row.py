@@ -36,6 +36,7 @@ class Row:
         self.world = world
         self.setting = setting
         self.set_link_down: Callable[[bool], None] = lambda _: None
+        self.publish: Callable[[str, bytes, bool], None] = lambda *_: None
         self.set_power: Callable[[bool], None] = lambda _: None
         self.stores: dict[str, StoreEnd] = {}
         start_pct = (70.0,) + (0.0,) * (setting.pumps - 1)

@@ -14,7 +14,7 @@ from agent.agent import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from agent.commands import profiles
 from hil import extras, receivers
 from hil.dut import Dut, InProcess
-from hil.ends import SerialEnd, SinkEnd, TcpEnd
+from hil.ends import ConsoleEnd, SerialEnd, SinkEnd, TcpEnd
 from hil.judge import Judge
 from hil.lines import SerialLine
 from hil.measures import read
@@ -32,7 +32,8 @@ START_UTC = 1_795_500_000_000_000
 _SECOND = 1_000_000
 _BITS_8E1 = 11
 
-MakeDut = Callable[[dict[str, Any], dict[str, dict[str, Any]]], Dut]
+MakeDut = Callable[..., Dut]
+"""Called with configuration and profiles, and the records of a unit that takes changes."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,20 @@ class VirtualRun:
             "tcp:broker.virtual:1883",
             "store:/virtual/state",
         )
-        self._make: Callable[[], Dut] = lambda: make_dut(self.config, profiles())
+        self._make: Callable[[], Dut] = lambda: self._made(make_dut, self.config)
         self.dut = self._make()
         self.shell = VirtualShell(self.world, self.dut)
         self._join()
         self._join_parts(self.config)
         self.judge = Judge(scenario)
         schedule(scenario, self.row)
+
+    def _made(self, make_dut: MakeDut, config: dict[str, Any]) -> Dut:
+        """Make the controller; one that takes changes from afar starts from what its store kept."""
+        if "remote" not in config:
+            return make_dut(config, profiles())
+        store = self.row.stores.get("remote")
+        return make_dut(config, profiles(), dict(store.records) if store is not None else {})
 
     def _join(self) -> None:
         shell, world, row = self.shell, self.world, self.row
@@ -104,9 +112,12 @@ class VirtualRun:
         shell.ends.update({RECEIVER: end, FIRST_BUS: bus})
         broker = TcpEnd(shell, BROKER, row.broker, int(row.setting.broker_latency_ms * 1000))
         row.set_link_down = broker.set_down
+        row.publish = lambda topic, payload, retain: broker.push(
+            row.broker.publish(topic, payload, world.now, 1, retain)
+        )
         shell.ends[BROKER] = broker
         shell.ends[STATE] = SinkEnd(shell, STATE, self._take_status)
-        shell.ends[CONSOLE] = SinkEnd(shell, CONSOLE, self._take_line)
+        shell.ends[CONSOLE] = ConsoleEnd(shell, CONSOLE, self._take_line, self._restart)
 
     def _join_parts(self, config: dict[str, Any]) -> None:
         """Give each store of a part its flash."""
@@ -142,6 +153,15 @@ class VirtualRun:
                 end.cut()
             else:
                 end.close()
+
+    def _restart(self) -> None:
+        """Start the controller anew because it asked for it; its ports are closed in order."""
+        self.shell.switch_off()
+        self.dut.close()
+        for end in self.shell.ends.values():
+            end.close()
+        self.dut = self._make()
+        self.shell.switch_on(self.dut)
 
     def _take_status(self, data: bytes) -> None:
         self._status_text = data.split(b"\0", 1)[1]

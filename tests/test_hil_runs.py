@@ -18,7 +18,7 @@ from hil.scenario import find, parse, shipped
 from hil.shells.lockstep import LockStep
 from hil.virtualrun import MakeDut, Outcome, VirtualRun
 from tests.benchtools import SHORT, coldloop, ended, one_line, scenario_file, started, until
-from tests.house import ROOT
+from tests.house import ROOT, flash
 from tests.peers import need
 
 FAILING = SHORT + '[[expect]]\nmeasure = "ticks"\nmax = 5\n'
@@ -235,3 +235,13 @@ def test_the_console_says_what_an_operator_would_read() -> None:
     assert len(raised) == len(cleared) == 1
     assert 30 < float(raised[0].split()[0]) < 38
     assert 60 < float(cleared[0].split()[0]) < 66
+
+
+def test_a_unit_that_takes_changes_fits_a_board() -> None:
+    need("micropython")
+
+    def board(*given: Any) -> LockStep:
+        return LockStep(*given, path=flash(), heap="256wK")
+
+    here, there = outcome("config-push"), outcome("config-push", make=board)
+    assert (there.digest, there.failures) == (here.digest, ())

@@ -46,7 +46,7 @@ def test_a_ring_makes_it_fetch_without_sending_twice() -> None:
     rig.gateway.post(rig.device.serial, b"news")
     for _, data in rig.device.ring():
         rig.line.say(data)
-    assert rig.until("waiting", 5)
+    assert rig.until("ring", 5)
     rig.fetch()
     assert rig.until("fetched")[1] is True
     assert rig.until("received") == ("received", b"news")

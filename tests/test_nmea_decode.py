@@ -16,7 +16,8 @@ import pytest
 
 import coldloop
 from benchmarks.nmea_peers import micropython
-from drivers.tools import nmea_decode, nmea_monitor, source
+from drivers.tools import nmea_decode, nmea_monitor
+from drivers.tools.opened import clock
 from protocols.nmea.framing import Framer
 from tests import nmeastreams
 from tests.peers import need
@@ -222,7 +223,7 @@ def test_what_cannot_be_read(tmp_path: Path, capsys: Any) -> None:
         (["decode", str(tmp_path / "none")], 2, "No such file"),
         (["decode", "serial:/dev/none"], 2, "no such port"),
         (["decode", "serial:/dev/none?baud=1"], 2, "baud"),
-        (["decode", "store:/tmp"], 2, "name a serial one"),
+        (["decode", "store:/tmp"], 2, "name a serial"),
         (["decode", str(empty)], 1, "no sentence"),
         (["monitor", str(empty)], 2, "no port"),
         (["monitor", "serial:/dev/none"], 2, "no such port"),
@@ -291,7 +292,7 @@ def test_monitor_measures_the_system_clock() -> None:
     stamp, date = time.strftime("%H%M%S.00", at), time.strftime("%d%m%y", at)
     receiver.receive(
         nmeastreams.line(f"GNRMC,{stamp},A,2512.5,N,05516.5,E,0.0,0.0,{date},,,A,V"),
-        source.now_us(),
+        clock(),
     )
     epoch = receiver.finish()[0]
     error = nmea_monitor.time_error_us(epoch)

@@ -52,6 +52,7 @@ _FADING = 20 * SECOND
 _LEARN = 10 * SECOND
 _LINGER = 5 * SECOND
 """The radio stays on so long after the last thing it did."""
+_RING = 60 * SECOND
 _SLICE = 8
 _SESSION = 15 * SECOND
 """How long a session may transmit, as the clock is told (agent.coexistence)."""
@@ -104,6 +105,9 @@ class Carrier(Part):
         self._look_due = 0
         self._learn_due = 0
         self._live_due = 0
+        self._want_row = False
+        self._ring_due = 0
+        self._ring_pause = _RING
         self._learned = False
         self._shared: Coexistence | None = None
         self._out: Actions = []
@@ -118,6 +122,7 @@ class Carrier(Part):
             "down": self._on_down,
             "received": self._on_received,
             "waiting": self._on_waiting,
+            "ring": self._on_ring,
             "time": self._on_time,
         }
 
@@ -190,8 +195,10 @@ class Carrier(Part):
         if records and self.kind != "ip":
             self.queue.put(ALARM, records, now)
             self._next_try = 0  # news do not wait for the ladder of what went before
-        if self.settings["live_s"] and now >= self._live_due and self.kind != "ip":
-            self._live_due = now + self.settings["live_s"] * SECOND
+        every = self.settings["live_s"] * SECOND if self.kind != "ip" else 0
+        if now >= self._live_due and (every or self._want_row):
+            self._live_due = now + every
+            self._want_row = False
             self.queue.put(LIVE, row(self.agent, now, utc), now)
         self.messages.overdue(now, self.settings["ack_s"] * SECOND)
         self._decide(now)
@@ -362,6 +369,7 @@ class Carrier(Part):
         self.windows.tried(size, good, now)
         self.budget.spend((self.price.of(size) if paid and size else 0) - self._pledged)
         self._pledged = 0
+        self.purse.settle(self.messages.number)
 
     def _on_sent(self, now: int, tag: int) -> None:
         message = self._message
@@ -394,7 +402,20 @@ class Carrier(Part):
             self.why = why
             self._next_try = now + self.ladder.pause()
 
+    def _on_ring(self, now: int) -> None:
+        """Fetch what waits along with a row: a ring may be false, and no session is to be empty.
+
+        Each ring that brings nothing doubles the time for which the next ones are not believed.
+        """
+        if self.kind == "ip" or now < self._ring_due or self.queue.since(LIVE) is not None:
+            return
+        self._ring_due = now + self._ring_pause
+        self._ring_pause = min(2 * self._ring_pause, HOUR)
+        self._live_due = now
+        self._want_row = True
+
     def _on_down(self, now: int, size: int) -> None:
+        self._ring_pause = _RING
         self.budget.spend(self.price.of(size))
 
     def _on_received(self, now: int, content: bytes) -> None:

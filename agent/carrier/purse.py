@@ -28,7 +28,6 @@ class Purse:
         self.memory = memory
         self.offsets: list[int] = []
         self.first_number: int | None = None
-        self._asked_spent = 0
         self._asked_numbers = 0
 
     @property
@@ -74,6 +73,15 @@ class Purse:
             return False
         record = memory.durable
         return record.day == budget.day and record.spent >= budget.spent + cost
+
+    def settle(self, number: int) -> None:
+        """After a session: give back what was set aside for it, if that is much of the day."""
+        memory, budget = self.memory, self.budget
+        if memory is None:
+            return
+        record = memory.durable
+        if record.day == budget.day and record.spent > budget.spent + budget.limit // 8:
+            self.ask(0, number)
 
     def ask(self, cost: int, number: int) -> bool:
         """Ask for more to be made durable, and for numbers beyond `number`; False: not yet."""

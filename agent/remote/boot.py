@@ -22,20 +22,25 @@ CRASHED, DAMAGED, UNUSABLE = "crashed", "damaged", "unusable"
 
 
 class Boot:
-    """What to run: `raw` (parsed JSON), its bytes, the record; `writes` are yet to be made.
+    """What to run: the configuration's bytes, the record of it; `writes` are yet to be made.
 
-    `audit` is the end of the log.
+    `audit` is the end of the log. Parsed it would take ten times the room, so it is read anew.
 
-    `check` turns changed JSON into a configuration, or raises `ConfigError`; the shell sets it.
+    `check` turns changed JSON into a configuration, or raises `ConfigError`; the shell sets it, and
+    `roomy`: whether there is room and time for that beside a running agent.
     """
 
-    def __init__(self, raw: "dict[str, Any]", config: bytes, record: "Slots") -> None:
-        self.raw = raw
+    def __init__(self, config: bytes, record: "Slots") -> None:
         self.config = config
         self.slots = record
         self.writes: list[tuple[str, bytes]] = []
         self.audit = audit.Audit()
+        self.roomy = True
         self.check: Callable[[dict[str, Any]], Config] | None = None
+
+    def raw(self) -> "dict[str, Any]":
+        """Give the configuration as parsed JSON."""
+        return canonical.read(self.config)
 
     def roll_back(self, reason: str, file: "dict[str, Any]", read: "Read") -> "Boot":
         """Give the start without what is on trial: the shell found that it cannot be used."""
@@ -54,13 +59,13 @@ def choose(file: "dict[str, Any]", read: "Read") -> Boot:
     trial = record.trial
     config = slots.config_in(trial.slot, read)
     raw = None if config is None else _read(config)
-    fresh = Boot(file, canonical.write(file), record)
+    fresh = Boot(canonical.write(file), record)
     if config is None or raw is None:
         return fresh.roll_back(DAMAGED, file, read)
     if trial.starts >= _MOST_STARTS:
         return fresh.roll_back(CRASHED, file, read)
     trial.starts += 1
-    boot = Boot(raw, config, record)
+    boot = Boot(config, record)
     boot.writes = [record.record()]
     return boot
 
@@ -77,7 +82,7 @@ def start(
     while True:
         boot.check, boot.audit = check, log
         try:
-            return check(boot.raw), boot
+            return check(boot.raw()), boot
         except ConfigError:
             if boot.slots.trial is not None:
                 boot = boot.roll_back(UNUSABLE, file, read)
@@ -98,26 +103,26 @@ def rescue(read: "Read", check: "Callable[[dict[str, Any]], Config]") -> "tuple[
     if config is None or raw is None:
         raise ConfigError("the store holds no confirmed configuration")
     record.trial = None
-    boot = Boot(raw, config, record)
+    boot = Boot(config, record)
     boot.check, boot.audit = check, audit.recovered(read)
     return check(raw), boot
 
 
 def _confirmed(file: "dict[str, Any]", record: "Slots", read: "Read") -> Boot:
     if record.slot == slots.FILE:
-        return Boot(file, canonical.write(file), record)
+        return Boot(canonical.write(file), record)
     config = slots.config_in(record.slot, read)
     raw = None if config is None else _read(config)
     if config is None or raw is None:
         return _file(file, record)
-    return Boot(raw, config, record)
+    return Boot(config, record)
 
 
 def _file(file: "dict[str, Any]", record: "Slots") -> Boot:
     """Fall back to the site's own file: another base than any message was made for."""
     record.slot = slots.FILE
     record.version += 1
-    boot = Boot(file, canonical.write(file), record)
+    boot = Boot(canonical.write(file), record)
     boot.writes = [record.record()]
     return boot
 

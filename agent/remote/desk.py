@@ -18,14 +18,9 @@ done when it is durable that it was seen: at most once, whatever the power does.
 from agent.errors import ConfigError
 from agent.jsontext import Object, write
 from agent.parts import Part
-from agent.remote import canonical, orders, trial
+from agent.remote import canonical, lazy, trial
 from agent.remote.boot import Boot
-from agent.remote.command import Command
-from agent.remote.gate import Examination, Place
 from agent.remote.keeper import Keeper
-from agent.remote.keyring import Keyring
-from agent.remote.parameters import live, path_of
-from agent.remote.patch import EPOCH_S, Patch, applied
 from agent.remote.reasons import Refusal
 from agent.remote.slots import MOST_ALARMS, Slots, Trial
 from protocols.envelope import COMMAND, LONGEST
@@ -38,6 +33,10 @@ if TYPE_CHECKING:
 
     from agent.agent import Actions, Agent
     from agent.config import Config
+    from agent.remote.command import Command
+    from agent.remote.gate import Examination
+    from agent.remote.orders import Orders
+    from agent.remote.patch import Patch
 
 DESIRED, COMMANDS, REPORTED, CONFIG = "cfg/desired", "cmd", "cfg/reported", "cfg/config"
 _MOST_WAITING = 4
@@ -59,19 +58,19 @@ class Desk(Part):
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
         Part.__init__(self, agent, settings, port)
-        self.boot: Boot = agent.boot or Boot({}, b"", Slots(b""))
+        self.boot: Boot = agent.boot or Boot(b"", Slots(b""))
         self.usable = agent.boot is not None
         self.accepted = 0
         self.refused = 0
         self.watch: trial.TrialWatch | None = None
         self.results: list[str] = []
         self.keeper = Keeper(port, self.boot.audit)
-        self._keyring = Keyring(settings["keys"])
-        self._before: tuple[Config, bytes, dict[str, Any]] | None = None
+        self._before: tuple[Config, bytes] | None = None
         self._waiting: list[bytes] = []
         self._examination: Examination | None = None
         self._held: Examination | None = None
         self._due = NEVER
+        self._idle = True
         self._news = True
         self._said_config = b""
         self.refusal = ("", "")
@@ -79,7 +78,7 @@ class Desk(Part):
         self._say_refusal_at = 0
         self._unnoted = 0
         self._note_at = 0
-        self.orders = orders.Orders(self)
+        self._orders: Orders | None = None
         if agent.uplink is not None:
             agent.uplink.listen(DESIRED, self.message)
             agent.uplink.listen(COMMANDS, self.message)
@@ -114,11 +113,13 @@ class Desk(Part):
             return
         if data not in self._waiting:
             self._waiting.append(data)
+            self._idle = False
             self._due = now
 
     def receive(self, data: bytes, now: int) -> None:
         """Take a record that was asked for."""
-        self.orders.record(data, now)
+        if self._orders is not None:
+            self._orders.record(data, now)
 
     def event(self, kind: str, now: int) -> None:
         """Take what the store says."""
@@ -133,7 +134,8 @@ class Desk(Part):
             self._take(held, now)
         if self.watch is not None:
             self._step_trial(now)
-        self.orders.tick(now)
+        if self._orders is not None:
+            self._orders.tick(now)
         if self._unnoted and now >= self._note_at:
             self._note_at = now + _NOTES_EVERY
             self.note([], "refused", self._unnoted, ": ".join(self.refusal).rstrip(": "), now)
@@ -169,10 +171,24 @@ class Desk(Part):
             self._slice(now)
         more = self._examination is not None or (bool(self._waiting) and not self.keeper.busy())
         self._due = now + _SLICE_US if more else NEVER
+        if not (more or self._idle):
+            self._rest()
+
+    def _rest(self) -> None:
+        """Forget the code that only a message needs, once nothing needs it any more."""
+        if self._held or self.keeper.busy():
+            return
+        if self._orders is not None and not self._orders.resting():
+            return
+        self._orders = None
+        self._idle = True
+        lazy.forget()
 
     def _begin(self, data: bytes, now: int) -> None:
+        from agent.remote import gate  # noqa: PLC0415 - see `agent.remote.lazy`
+
         config, slots = self.agent.config, self.boot.slots
-        place = Place(
+        place = gate.Place(
             config.site + "/" + config.unit,
             self.settings.get("groups", []),
             slots.version,
@@ -184,8 +200,7 @@ class Desk(Part):
                 raise Refusal("store", _NOBODY)
             if not self.keeper.usable():
                 raise Refusal("store", "it is not open")
-            since_s = max(self.utc_s(now), EPOCH_S)
-            self._examination = Examination(data, self._keyring, place, since_s)
+            self._examination = gate.examine(data, self.settings["keys"], place, self.utc_s(now))
         except Refusal as refusal:
             self._refuse(refusal)
 
@@ -201,44 +216,45 @@ class Desk(Part):
             self._refuse(refusal)
             return
         self._examination = None
+        lazy.verified()
         message = examination.message
         if message.not_before_s > self.utc_s(now):
             self._held = examination
-            self._refuse(Refusal("not_yet"), examination, now)
+            self._refuse(Refusal("not_yet"), message, examination.who, now)
             return
         self._take(examination, now)
 
-    def _take(self, examination: Examination, now: int) -> None:
+    def _take(self, examination: "Examination", now: int) -> None:
         """Act on a message that has passed the gate."""
-        message = examination.message
+        message, who = examination.message, examination.who
         self._news = True
-        if isinstance(message, Command):
-            self._obey(message, examination, now)
+        if examination.kind == COMMAND:
+            self._obey(message, who, now)  # type: ignore[arg-type]
             return
         try:
-            self._put_on_trial(message, examination, now)
+            self._put_on_trial(message, who, now)  # type: ignore[arg-type]
             self.accepted += 1
         except Refusal as refusal:
-            self._refuse(refusal, examination, now)
+            self._refuse(refusal, message, who, now)
             self.keeper.store([self.boot.slots.refuse(message.counter, refusal.reason)], now)
 
-    def _put_on_trial(self, message: Patch, examination: Examination, now: int) -> None:
+    def _put_on_trial(self, message: "Patch", who: "list[int]", now: int) -> None:
         if self.boot.slots.trial is not None:
             raise Refusal("busy")
-        raw = applied(self.boot.raw, message.changes)
-        config = self._checked(raw)
+        raw = message.applied(self.boot.raw())
+        at_once = message.live()
+        config = self._checked(raw, message.changes if at_once else None)
         data = canonical.write(raw)
-        self.note(examination.who, message.what(), message.counter, "taken", now)
+        self.note(who, message.what(), message.counter, "taken", now)
         alarms = self.agent.alarms.codes()[:MOST_ALARMS]
         writes = self.boot.slots.begin(message.counter, message.confirm_s, alarms, data)
-        at_once = all(live(path_of(key) or "") for key, _ in message.changes)
 
         def durable(then: int) -> None:
-            self._before = (self.agent.config, self.boot.config, self.boot.raw)
+            self._before = (self.agent.config, self.boot.config)
             if not at_once:
                 self.agent.restart()
                 return
-            self._run(config, data, raw)
+            self._run(config, data)
             running = self.boot.slots.trial
             if running is not None:
                 self._watch(then, running, 0)
@@ -246,22 +262,32 @@ class Desk(Part):
         self.keeper.store(writes, now)
         self.keeper.then(durable, now)
 
-    def _checked(self, raw: "dict[str, Any]") -> "Config":
+    def _checked(self, raw: "dict[str, Any]", numbers: "list[tuple[Any, Any]] | None") -> "Config":
+        """Check a changed configuration; `numbers`: all that is changed, where that is so simple.
+
+        Where there is no room for a whole check, the start that the change needs makes it.
+        """
         check = self.boot.check
         if check is None:
             raise Refusal("store", _NOBODY)
         try:
             canonical.write(raw)
-            return check(raw)
+            running = self.agent.config
+            if numbers is not None:
+                from agent.remote.retune import retuned  # noqa: PLC0415 - see `agent.remote.lazy`
+
+                running = retuned(running, numbers)
+            if self.boot.roomy:
+                check(raw)
+            return running
         except (ConfigError, EncodeError) as error:
             text = str(error).split("\n")[0]
             word = "unknown_key" if "unknown key" in text else "out_of_range"
             raise Refusal(word, text)
 
-    def _run(self, config: "Config", data: bytes, raw: "dict[str, Any]") -> None:
+    def _run(self, config: "Config", data: bytes) -> None:
         self.agent.adopt(config)
         self.boot.config = data
-        self.boot.raw = raw
         self._news = True
 
     # The trial.
@@ -305,21 +331,26 @@ class Desk(Part):
         self.watch, self._before = None, None
         self._news = True
 
-    def _obey(self, message: Command, examination: Examination, now: int) -> None:
+    def _obey(self, message: "Command", who: "list[int]", now: int) -> None:
         """Do a command once it is durable that it was seen."""
+        if self._orders is None:
+            from agent.remote.orders import Orders  # noqa: PLC0415 - see `agent.remote.lazy`
+
+            self._orders = Orders(self)
+        orders = self._orders
 
         def act(then: int) -> None:
             try:
-                result = self.orders.obey(message, then)
+                result = orders.obey(message, then)
                 self.accepted += 1
             except Refusal as refusal:
                 self._refuse(refusal)
                 self._unnoted -= 1
                 result = str(refusal)
             self.tell("%d %s: %s" % (message.counter, message.name, result))
-            self.note(examination.who, "done " + message.name, message.counter, result, then)
+            self.note(who, "done " + message.name, message.counter, result, then)
 
-        self.note(examination.who, "command " + message.name, message.counter, "taken", now)
+        self.note(who, "command " + message.name, message.counter, "taken", now)
         self.keeper.store([self.boot.slots.seen(COMMAND, message.counter)], now)
         self.keeper.then(act, now)
 
@@ -331,17 +362,20 @@ class Desk(Part):
         self._news = True
 
     def _refuse(
-        self, refusal: Refusal, examination: "Examination | None" = None, now: int = 0
+        self,
+        refusal: Refusal,
+        message: "Patch | Command | None" = None,
+        who: "list[int] | None" = None,
+        now: int = 0,
     ) -> None:
         """Count and say a refusal; note it by itself when the message was truly signed."""
         self.refused += 1
         self.refusal = (refusal.reason, refusal.detail[:120])
         self._unsaid = True
-        if examination is None:
+        if message is None:
             self._unnoted += 1
         else:
-            message = examination.message
-            self.note(examination.who, message.what(), message.counter, str(refusal), now)
+            self.note(who or [], message.what(), message.counter, str(refusal), now)
 
     def _report(self, now: int) -> None:
         self._news = False
@@ -353,7 +387,7 @@ class Desk(Part):
             self.agent.uplink.say(REPORTED, text, True)
             if self._said_config != self.boot.config and self.usable:
                 self._said_config = self.boot.config
-                shown = canonical.write(canonical.shown(self.boot.raw))
+                shown = canonical.write(canonical.shown(self.boot.raw()))
                 self.agent.uplink.say(CONFIG, shown, True)
 
     def status(self, now: int) -> Object:

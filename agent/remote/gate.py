@@ -11,6 +11,8 @@ is not neither locks the door nor opens it.
 """
 
 from agent.remote import command, patch
+from agent.remote.keyring import Keyring
+from agent.remote.patch import EPOCH_S
 from agent.remote.reasons import Refusal
 from protocols.envelope import COMMAND, LONGEST, PATCH, Envelope, signed_text, unpack
 from protocols.errors import DecodeError
@@ -18,8 +20,9 @@ from protocols.signing.ed25519 import Verification
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent.remote.command import Command
-    from agent.remote.keyring import Keyring
     from agent.remote.patch import Patch
 
 ANY_BASE = 0
@@ -51,7 +54,7 @@ class Examination:
     `since_s`: the latest UTC, in seconds since 1970, that has certainly passed.
     """
 
-    def __init__(self, data: bytes, keyring: "Keyring", place: Place, since_s: int) -> None:
+    def __init__(self, data: bytes, keyring: Keyring, place: Place, since_s: int) -> None:
         envelope = _opened(data)
         self.kind = envelope.kind
         self.message: Patch | Command
@@ -76,7 +79,7 @@ class Examination:
         if group and group not in place.groups:
             raise Refusal("wrong_target", "group " + group)
 
-    def _check_signers(self, keyring: "Keyring", numbers: "list[int]") -> None:
+    def _check_signers(self, keyring: Keyring, numbers: "list[int]") -> None:
         for number in numbers:
             if keyring.public(number) is None:
                 raise Refusal("unknown_signer", "key %d" % number)
@@ -110,7 +113,13 @@ class Examination:
                     return False
             if not check.valid:
                 raise Refusal("bad_signature")
+        self._checks = []
         return True
+
+
+def examine(data: bytes, keys: "list[dict[str, Any]]", place: Place, utc_s: int) -> Examination:
+    """Begin to look at a message; `keys` as the configuration has them, `utc_s` 0: not known."""
+    return Examination(data, Keyring(keys), place, max(utc_s, EPOCH_S))
 
 
 def _opened(data: bytes) -> Envelope:

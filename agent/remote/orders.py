@@ -58,6 +58,10 @@ class Orders:
             raise Refusal("unsupported", message.name)
         raise Refusal("unknown_key", "no command " + message.name)
 
+    def resting(self) -> bool:
+        """Say whether nothing here is under way."""
+        return self._export is None and self._capture is None
+
     def tick(self, now: int) -> None:
         """Let what takes longer go on."""
         if self._capture is not None:

@@ -13,7 +13,7 @@ Numbers are whole or decimal fractions. Not here: signatures (gate), trial, the 
 """
 
 from agent.remote.canonical import exact, plain
-from agent.remote.parameters import LIMITS, OPERATE, path_of, rule, scaled
+from agent.remote.parameters import LIMITS, OPERATE, live, path_of, rule, scaled
 from agent.remote.reasons import Refusal
 from protocols.cbor import Decimal, Map, decode, encode
 from protocols.errors import DecodeError
@@ -49,6 +49,14 @@ class Patch:
         """Give the role that must have signed: `LIMITS` asks for a second signature."""
         roles = [rule(path_of(key) or "")[0] for key, _ in self.changes]
         return LIMITS if LIMITS in roles else OPERATE
+
+    def live(self) -> bool:
+        """Say whether the running agent takes it over without a restart."""
+        return all(value is not None and live(path_of(key) or "") for key, value in self.changes)
+
+    def applied(self, raw: "dict[str, Any]") -> "dict[str, Any]":
+        """Give `raw` with the changes made; see `applied`."""
+        return applied(raw, self.changes)
 
     def what(self) -> str:
         """Name what is changed, with the values that are numbers: no text may be a secret."""

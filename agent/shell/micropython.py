@@ -216,7 +216,9 @@ def _chosen(raw: "Any") -> "tuple[Config, Boot | None]":
     from drivers.ports.micropython_store import Store  # noqa: PLC0415
 
     store = Store(parse(str(raw["remote"].get("port"))))
-    return start(raw, store.read, lambda changed: load(changed, maps))
+    config, boot = start(raw, store.read, lambda changed: load(changed, maps))
+    boot.roomy = False
+    return config, boot
 
 
 def _profiles() -> Maps:

@@ -13,7 +13,8 @@
         ("fetched", good, why, paid)       the end of a `fetch`
         ("down", size)                     a datagram of `size` bytes comes, and is billed
         ("received", content)              a datagram from the ground
-        ("waiting", count)                 datagrams wait at the gateway
+        ("ring",)                          the modem says that something waits
+        ("waiting", count)                 the gateway says how many datagrams wait
         ("time", utc_us, mono_us)          what the network says of time
 
 Not here: when to send, and what it may cost (agent.carrier). A modem never gives up: what does not

@@ -70,7 +70,7 @@ class Sbd(AtModem):
     def code(self, text: bytes, now: int) -> None:
         """Take a ring, a change of signal or of service."""
         if text == sbd.RING:
-            self.say("waiting", 1)
+            self.say("ring")
             return
         bars, service = sbd.signal(text), sbd.service(text)
         if bars is not None:

@@ -18,8 +18,8 @@ from hil.shells import lockstep_child as wire
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
-ROOMY = "384wK"
-"""For units with large optional parts, whose sources are compiled here; a board's are not."""
+ROOMY = "512wK"
+"""For code that is compiled while a unit with large parts runs; a board has it compiled."""
 _START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
 """Collecting every 32 KiB from the first import on keeps the live objects together."""
 _HEAD = struct.Struct(wire.HEAD).pack
@@ -35,14 +35,17 @@ class LockStep:
         self,
         config: dict[str, Any],
         profiles: dict[str, dict[str, Any]],
+        records: dict[str, bytes] | None = None,
         *,
         path: Path = ROOT,
         heap: str | None = None,
         watch_memory: bool = False,
         interpreter: str = "micropython",
     ) -> None:
-        heap = heap or (ROOMY if path == ROOT and "modem" in config else HEAP)
         start = _START + f"lockstep_child.Child().run({watch_memory})"
+        if heap is None:
+            large = "remote" in config or "modem" in config
+            heap = ROOMY if path == ROOT and large else HEAP
         command = [interpreter, "-X", f"heapsize={heap}", "-c", start]
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
         try:
@@ -60,7 +63,8 @@ class LockStep:
         self._cores = share_a_core(self._process.pid)
         used = {device.get("profile") for device in config.get("devices", [])}
         maps = {name: json.dumps(raw) if name in used else "" for name, raw in profiles.items()}
-        setting = json.dumps({"config": config, "profiles": maps}).encode()
+        kept = {key: data.hex() for key, data in (records or {}).items()}
+        setting = json.dumps({"config": config, "profiles": maps, "records": kept}).encode()
         self._send(wire.START, 0, 0, setting)
         self._receive()
 

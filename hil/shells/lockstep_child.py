@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Actions, Agent
+    from agent.config import Config
+    from agent.remote.boot import Boot
 
 HEAD = ">BBqI"
 HEAD_SIZE = 14
@@ -104,13 +106,38 @@ class Child:
 def _agent(setting: "dict[str, Any]") -> "Agent":
     """Build the agent; its code is loaded when that of the checks is gone, so there is room."""
     texts = setting.pop("profiles")
-    config = load(setting["config"], Maps(list(texts), lambda name: json.loads(texts[name])))
+    names = list(texts)
+    if "remote" in setting["config"]:
+        texts.clear()
+        config, boot = _chosen(setting["config"], setting["records"], Maps(names, _in_flash))
+    else:
+        config, boot = load(setting["config"], Maps(names, lambda n: json.loads(texts[n]))), None
     texts.clear()
+    setting.clear()
     forget_checks()
     gc.collect()
     from agent.agent import Agent  # noqa: PLC0415
 
-    return Agent(config)
+    return Agent(config, boot)
+
+
+def _in_flash(name: str) -> "dict[str, Any]":
+    """Read a register map where a board has it: a changed configuration is checked with it."""
+    with open("drivers/profiles/%s.json" % name) as file:
+        found: dict[str, Any] = json.load(file)
+        return found
+
+
+def _chosen(raw: "dict[str, Any]", records: "dict[str, str]", maps: Maps) -> "tuple[Config, Boot]":
+    """Start from what the store kept; a changed configuration is checked as a shell does it."""
+    from agent.remote.boot import start  # noqa: PLC0415 - only a unit that takes changes has it
+
+    def read(key: str) -> "bytes | None":
+        return bytes.fromhex(records[key]) if key in records else None
+
+    config, boot = start(raw, read, lambda changed: load(changed, maps))
+    boot.roomy = False
+    return config, boot
 
 
 def turn(agent: "Agent", message: "tuple[int, int, int, bytes]") -> None:

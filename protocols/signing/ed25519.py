@@ -28,9 +28,11 @@ SIGNATURE_BYTES = 64
 
 _P = (1 << 255) - 19
 _ORDER = (1 << 252) + 27742317777372353535851937790883648493
-_D = -121665 * pow(121666, _P - 2, _P) % _P
+_D = 0x52036CEE2B6FFE738CC740797779E89800700A4D4141D8AB75EB4DCA135978A3
+"""-121665 / 121666"""
 _D2 = 2 * _D % _P
-_ROOT_OF_MINUS_1 = pow(2, (_P - 1) // 4, _P)
+_ROOT_OF_MINUS_1 = 0x2B8324804FC1DF0B2B4D00993DFBD7A72F431806AD2FE478C4EE1B274A0EA0B0
+"""2^((p - 1) / 4)"""
 _ZERO = (0, 1, 1, 0)
 _DIGITS = 127
 """Both numbers are below 2^253: digits of two bits 126 to 0."""
@@ -93,15 +95,13 @@ def _little(data: bytes) -> int:
     return int.from_bytes(data, "little")
 
 
-def _base() -> "Point":
-    """Give the base point: y = 4/5, x even (RFC 8032, 5.1)."""
-    y = 4 * pow(5, _P - 2, _P) % _P
-    base = _decode(y.to_bytes(KEY_BYTES, "little"))
-    assert base is not None  # noqa: S101 - a constant
-    return base
-
-
-_BASE = _base()
+_BASE: "Point" = (
+    0x216936D3CD6E53FEC0A4E231FDD6DC5C692CC7609525A7B2C9562D608F25D51A,
+    0x6666666666666666666666666666666666666666666666666666666666666658,
+    1,
+    0x67875F0FD78B766566EA4E8E64ABE37D20F09F80775152F56DDE8AB3A5B7DDA3,
+)
+"""The base point (RFC 8032, 5.1): y = 4/5, x even; the tests compute these constants."""
 
 
 class Verification:

@@ -111,7 +111,7 @@ def look(disk):
     """Start on what is left; say what runs."""
     rig = SweepRig(disk)
     boot = rig.desk.boot
-    eq(canonical.digest(boot.config), canonical.digest(canonical.write(boot.raw)))
+    eq(canonical.digest(boot.config), canonical.digest(canonical.write(boot.raw())))
     runs = rig.agent.supply.setpoint, rig.agent.pressure.setpoint
     assert runs in (OLD, NEW), runs
     entries = told(rig.store)

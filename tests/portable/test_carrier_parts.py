@@ -31,7 +31,7 @@ def test_a_day_begins_with_utc_and_only_once():
     eq(budget.room(True), 300)
     eq(budget.roll(START + 400 * DAY, 10 * SECOND), False)  # led astray by a year
     eq(budget.roll(START + DAY, 10 * 3_600 * SECOND), False)  # or by hours
-    eq(budget.roll(START + 18 * 3_600 * SECOND, 18 * 3_600 * SECOND + 5), False)
+    eq(budget.roll(START + 18 * 3_600 * SECOND - 1, 18 * 3_600 * SECOND + 5), False)
     eq(budget.roll(START + 18 * 3_600 * SECOND + 10, 18 * 3_600 * SECOND + 5 * SECOND + 10), True)
     eq(budget.spent, 0)
     eq(budget.roll(START + 18 * 3_600 * SECOND + 20, 18 * 3_600 * SECOND + 5 * SECOND + 20), False)

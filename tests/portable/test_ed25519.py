@@ -1,5 +1,7 @@
 """Ed25519 and SHA-512: the RFC's vectors, and the signatures that a lax verifier takes."""
 
+from protocols.signing import ed25519
+from protocols.signing import sha512 as sha512_module
 from protocols.signing.ed25519 import Verification, verify
 from protocols.signing.sha512 import Sha512, sha512
 from tests.portable.check import eq
@@ -120,3 +122,25 @@ def test_a_verification_goes_in_slices():
         check.step()
         slices += 1
     eq((check.valid, slices > 15), (True, True))
+
+
+def root(value, power):
+    """The integer part of the `power`-th root of `value`, by Newton's method."""
+    guess = 1 << (len(bin(value)) // power + 1)
+    while True:
+        less = ((power - 1) * guess + value // guess ** (power - 1)) // power
+        if less >= guess:
+            return guess
+        guess = less
+
+
+def test_the_constants_are_what_the_standards_say():
+    p = (1 << 255) - 19
+    eq(ed25519._D, -121665 * pow(121666, p - 2, p) % p)
+    eq(ed25519._ROOT_OF_MINUS_1, pow(2, (p - 1) // 4, p))
+    y = 4 * pow(5, p - 2, p) % p
+    eq(ed25519._BASE, ed25519._decode(y.to_bytes(32, "little")))
+    primes = [n for n in range(2, 410) if not [d for d in range(2, n) if n % d == 0]]
+    low = (1 << 64) - 1
+    eq(sha512_module._K, [root(n << 192, 3) & low for n in primes[:80]])
+    eq(sha512_module._START, [root(n << 128, 2) & low for n in primes[:8]])

@@ -41,7 +41,7 @@ def test_power_cut_at_every_record_leaves_old_or_new():
         rig.store.cut = None
         after = RemoteRig(store=rig.store)
         config = canonical.digest(after.desk.boot.config)
-        eq(config, canonical.digest(canonical.write(after.desk.boot.raw)))
+        eq(config, canonical.digest(canonical.write(after.desk.boot.raw())))
         seen.add(
             (after.agent.supply.setpoint, after.standing()[0], after.standing()[1] is not None)
         )

@@ -1,0 +1,52 @@
+"""Code that only a message needs: loaded when one comes, on a board forgotten afterwards.
+
+Reading, checking and obeying a message take more code than all the loops; between messages, which
+is nearly always, a board has better use for that room. The modules are imported where they are
+used; `forget` drops what nobody refers to any more. On CPython nothing is forgotten.
+"""
+
+import gc
+import sys
+
+ONLY_FOR_MESSAGES = (
+    "agent.remote.capture",
+    "agent.remote.command",
+    "agent.remote.export",
+    "agent.remote.gate",
+    "agent.remote.keyring",
+    "agent.remote.orders",
+    "agent.remote.parameters",
+    "agent.remote.patch",
+    "agent.remote.retune",
+    "protocols.signing.ed25519",
+    "protocols.signing.sha512",
+)
+_ONLY_FOR_SIGNATURES = (
+    "agent.remote.gate",
+    "agent.remote.keyring",
+    "protocols.signing.ed25519",
+    "protocols.signing.sha512",
+)
+_SMALL = sys.implementation.name == "micropython"
+
+
+def forget() -> None:
+    """Drop the modules; they come back by themselves."""
+    _drop(ONLY_FOR_MESSAGES)
+
+
+def verified() -> None:
+    """Drop what has been done with before a message is acted on: verification, the most of it."""
+    _drop(_ONLY_FOR_SIGNATURES)
+
+
+def _drop(names: "tuple[str, ...]") -> None:
+    if not _SMALL:
+        return
+    for full in names:
+        if full in sys.modules:
+            del sys.modules[full]
+            package, _, name = full.rpartition(".")
+            if hasattr(sys.modules.get(package), name):
+                delattr(sys.modules[package], name)
+    gc.collect()
