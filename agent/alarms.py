@@ -5,6 +5,12 @@ and stays until it is cleared; what cannot be cleared by itself is latched by wh
 The order is the order of raising. The history holds the last `_HISTORY` changes.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Listener = Callable[[int, str, str, str], None]
+
 _HISTORY = 32
 
 
@@ -24,6 +30,8 @@ class AlarmList:
         self.active: list[Alarm] = []
         self.history: list[tuple[int, str, str]] = []
         self.raised = 0
+        self.listeners: list[Listener] = []
+        """Called at each change: (time, raised|cleared, code, text)."""
         self._fresh: list[tuple[int, str, str, str]] = []
 
     def set(self, code: str, wrong: bool, text: str, now: int) -> None:
@@ -46,6 +54,8 @@ class AlarmList:
             self.history.pop(0)
         if len(self._fresh) > _HISTORY:
             self._fresh.pop(0)
+        for listener in self.listeners:
+            listener(now, change, code, text)
 
     def changes(self) -> "list[tuple[int, str, str, str]]":
         """Hand over the changes since the last call: (time, raised|cleared, code, text)."""

@@ -13,6 +13,7 @@ from agent.config import Config
 from agent.errors import ConfigError
 from agent.shell.crank import RESTART
 from agent.status import KEY, VERSION
+from drivers.tools.family import Family
 from drivers.tools.parser import Parser
 
 STALE_AFTER_S = 5.0
@@ -115,21 +116,15 @@ def status(argv: list[str]) -> int:
         description="Show the state of the agent on this controller; needs no link.",
         epilog="example: coldloop status --config /etc/coldloop/unit.json",
     )
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--config", metavar="FILE", help="the agent's configuration")
-    place.add_argument(
-        "--state", metavar="FOLDER", default="/run/coldloop", help="its state folder"
-    )
+    add_place(parser)
     parser.add_argument("--json", action="store_true", help="print the status as one JSON object")
     arguments = parser.parse_args(argv)
     try:
-        snapshot = _read_status(_state_folder(arguments) / KEY)
+        snapshot = read_status(state_folder(arguments) / KEY)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    snapshot["age_s"] = round(
-        time.clock_gettime(time.CLOCK_MONOTONIC) - snapshot["mono_us"] / 1e6, 1
-    )
+    snapshot["age_s"] = age_s(snapshot)
     fresh = 0 <= snapshot["age_s"] <= STALE_AFTER_S
     if arguments.json:
         print(json.dumps(snapshot))
@@ -140,7 +135,24 @@ def status(argv: list[str]) -> int:
     return 0 if fresh and snapshot["state"] == "normal" else 1
 
 
-def _read_status(path: Path) -> dict[str, Any]:
+def age_s(snapshot: dict[str, Any]) -> float:
+    """How old a snapshot is, seconds; by the clock that the agent counted with (see `_run`)."""
+    clock = time.CLOCK_MONOTONIC_RAW if "chrony" in snapshot else time.CLOCK_MONOTONIC
+    age: float = round(time.clock_gettime(clock) - snapshot["mono_us"] / 1e6, 1)
+    return age
+
+
+def clock(argv: list[str]) -> int:
+    """Run a subcommand of `coldloop clock`."""
+    tools = {
+        "report": ("agent.tools.clock_report", "the site's time: how good, since when, what lied"),
+        "watch": ("agent.tools.clock_watch", "the clock of the running agent, line by line"),
+    }
+    example = "report --config /etc/coldloop/unit.json"
+    return Family("clock", tools, example, (ConfigError,)).call(argv)
+
+
+def read_status(path: Path) -> dict[str, Any]:
     """Read what the agent left behind; raises `ConfigError` when there is no such thing."""
     try:
         snapshot = json.loads(path.read_text(encoding="utf-8"))
@@ -155,7 +167,17 @@ def _read_status(path: Path) -> dict[str, Any]:
     return snapshot
 
 
-def _state_folder(arguments: argparse.Namespace) -> Path:
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Add where an agent leaves its status."""
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--config", metavar="FILE", help="the agent's configuration")
+    place.add_argument(
+        "--state", metavar="FOLDER", default="/run/coldloop", help="its state folder"
+    )
+
+
+def state_folder(arguments: argparse.Namespace) -> Path:
+    """The folder that `add_place`'s arguments name; raises `ConfigError` when there is none."""
     if arguments.config is None:
         return Path(arguments.state)
     config = read_config(arguments.config)

@@ -323,7 +323,7 @@ def _check_loops(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> N
 
 def _check_temperatures(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> None:
     """Look for the temperatures that the sections about time name; most units have none."""
-    if "clock" in raw or "integrity" in raw:
+    if "timekeeping" in raw or "integrity" in raw:
         from agent.schema_time import check_sources  # noqa: PLC0415 - dropped after loading
 
         devices: dict[str, Profile | None] = {d["name"]: None for d in raw["devices"]}

@@ -1,4 +1,4 @@
-"""The part `clock`: what is known of time survives a restart, and the oscillator's temperature.
+"""The part `timekeeping`: what is known of time survives a restart; how warm the oscillator is.
 
 Kept under the key `clock.state`, as one JSON object: the last UTC (no time before it is believed
 again), the monotonic time that belonged to it, the count of leap seconds, the oscillator's rate, at

@@ -46,7 +46,10 @@ class Part:
         """Take bytes from the part's port; `now` is when the last of them arrived."""
 
     def event(self, kind: str, now: int) -> None:
-        """Take `opened`, `closed`, `failed` or `drained` from the part's port."""
+        """Take `opened`, `closed`, `failed` or `drained` from the part's port.
+
+        A store says `full` before `failed` when it has no room.
+        """
 
     def link_receive(self, index: int, data: bytes, now: int) -> None:
         """Take bytes from the port of `links[index]`."""
@@ -93,8 +96,9 @@ class Part:
 
 
 PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
+    ("log", "agent.log.log", "Log", ("store",)),
     ("remote", "agent.remote.desk", "Desk", ("store",)),
-    ("clock", "agent.keeping", "Keeping", ("store",)),
+    ("timekeeping", "agent.keeping", "Keeping", ("store",)),
     ("integrity", "agent.watch", "Watch", ()),
     ("throttle", "agent.throttle.part", "Throttle", ("store",)),
     ("safety", "agent.interlock", "Interlock", ("watchdog",)),

@@ -6,6 +6,7 @@ has a range; no key is allowed that is not listed here.
 """
 
 from agent.parts import PARTS
+from agent.schema_log import LOG
 from agent.schema_remote import REMOTE
 from agent.schema_safety import SAFETY
 
@@ -165,6 +166,7 @@ SCHEMA: "dict[str, Any]" = _object(
                 "dp": PRESSURE,
             },
         ),
+        "log": LOG,
         "remote": REMOTE,
         "safety": SAFETY,
         "limits": _object(

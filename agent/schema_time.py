@@ -49,7 +49,7 @@ def check_sources(
     raw: "dict[str, Any]", devices: "dict[str, Profile | None]", errors: "list[str]"
 ) -> None:
     """Check that the temperatures that the sections name are there; `devices` by name."""
-    for section in ("clock", "integrity"):
+    for section in ("timekeeping", "integrity"):
         source = raw.get(section, {}).get("temperature")
         if source is None:
             continue

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.agent import Agent
     from agent.alarms import Alarm
+    from agent.integrity import Evidence
 
 KEY = "status.json"
 VERSION = 1
@@ -49,6 +50,7 @@ def snapshot(agent: "Agent", now: int) -> bytes:
 
 def _clock(agent: "Agent", now: int) -> Object:
     clock = agent.clock
+    rate = clock.rate()
     return Object(
         [
             ("state", clock.state(now)),
@@ -56,6 +58,27 @@ def _clock(agent: "Agent", now: int) -> Object:
             ("accepted", clock.accepted),
             ("rejected", clock.rejected),
             ("flags", clock.flags()),
+            ("source", clock.source()),
+            ("rate_ppt", rate[0] if rate else None),
+            ("skew_ppt", rate[1] if rate else None),
+            ("leap_s", clock.leap.count),
+            ("late", clock.late),
+            ("relabelled", clock.relabelled),
+            ("evidence", [_evidence(e) for e in clock.verdicts.evidence]),
+        ]
+    )
+
+
+def _evidence(e: "Evidence") -> Object:
+    return Object(
+        [
+            ("check", e.check),
+            ("since_us", e.since),
+            ("last_us", e.time),
+            ("count", e.count),
+            ("first", e.first),
+            ("figure", e.figure),
+            ("limit", e.limit),
         ]
     )
 

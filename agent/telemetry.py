@@ -22,6 +22,8 @@ class Telemetry:
     def __init__(self, fieldbus: "Fieldbus", limit: int) -> None:
         self.seq = 0
         self.dropped = 0
+        self.plain = True
+        """Whether rows are queued here: not when a log takes them (`agent.log`)."""
         self.queue: list[bytes] = []
         self._limit = limit
         self._stations = fieldbus.stations
@@ -31,6 +33,8 @@ class Telemetry:
 
     def row(self, now: int, utc: "int | None", clock: str, state: str, stale_us: int) -> None:
         """Queue one row of what is known at `now`."""
+        if not self.plain:
+            return
         self.seq += 1
         oldest = now - stale_us
         values = [

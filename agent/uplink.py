@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.config import Config
+    from agent.log.sender import Sender
+    from agent.outflow import Outflow
     from agent.telemetry import Telemetry
 
+    Linked = Callable[[bool, int], None]
     Listener = Callable[[bytes, int], None]
 
 TOPIC_ROOT = "coldloop/v1/"
@@ -42,6 +45,7 @@ class Uplink:
         self.acknowledged = 0
         self.refused = ""
         self._telemetry = telemetry
+        self._now = 0
         self._base = base
         self._listeners: list[tuple[str, Listener]] = []
         self._unheard: list[str] = []
@@ -60,6 +64,26 @@ class Uplink:
         )
         self._birth = birth
         self._birth_due = False
+        self._outflow: Outflow | None = None
+        self._linked: Linked | None = None
+
+    def send_from(self, sender: "Sender", linked: "Linked") -> None:
+        """Take what is sent from the log instead of from `telemetry`; `linked(up, now)` is told.
+
+        Nothing waits for CONNACK then: the first messages leave behind CONNECT.
+        """
+        from agent.outflow import Outflow as Kind  # noqa: PLC0415 - only with a log
+
+        self._client.eager = True
+        self._outflow = Kind(sender, self._client, self._topic)
+        self._linked = linked
+        self.listen("ack", sender.receipt)
+        sender.keeper.listeners.append(self._more)
+
+    def _more(self, now: int) -> None:
+        self._now = now
+        if self.link.up:
+            self.flush()
 
     def announce(self, birth: bytes) -> None:
         """Publish another `birth` from the next connection on."""
@@ -71,9 +95,11 @@ class Uplink:
         self.link.event(kind, now)
         if kind == "opened":
             self._client.opened(now)
+            self._greet()
         elif kind in ("closed", "failed"):
             self.connected = False
             self._client.closed(now)
+        self._tell(kind == "opened", now)
         self._react(now)
 
     def receive(self, data: bytes, now: int) -> None:
@@ -107,22 +133,37 @@ class Uplink:
         """Tell whether what was said on `topic` of this unit still waits to be sent."""
         return (self._base + topic) in [entry[0] for entry in self._sayings]
 
+    def _greet(self) -> None:
+        """Have what every connection begins with said, by the next `flush`."""
+        self._birth_due = True
+        self._unheard = [topic for topic, _ in self._listeners]
+
+    def _tell(self, up: bool, now: int) -> None:
+        if self._linked is not None and self._outflow is not None:
+            if not up:
+                self._outflow.cut()
+            self._linked(up, now)
+
     def _heard(self, topic: str, payload: bytes, now: int) -> None:
         for known, listener in self._listeners:
             if known == topic:
                 listener(payload, now)
 
     def _react(self, now: int) -> None:
+        self._now = now
         for event in self._client.events():
             kind = event[0]
             if kind == "acknowledged":
                 self.acknowledged += event[1] == "row"
+                if self._outflow is not None and type(event[1]) is tuple:
+                    self.acknowledged += 1
+                    self._outflow.acknowledged(event[1], now)
             elif kind == "connected":
                 self.connected = True
                 self.refused = ""
                 self.link.proven()
-                self._birth_due = True
-                self._unheard = [topic for topic, _ in self._listeners]
+                if self._outflow is None:
+                    self._greet()
             elif kind == "message":
                 self._heard(str(event[1]), bytes(event[2]), now)  # type: ignore[call-overload]
             elif kind in ("refused", "broken"):
@@ -130,7 +171,8 @@ class Uplink:
                 self.connected = False
                 self._client.closed(now)
                 self.link.close(now)
-        if self.connected:
+                self._tell(False, now)
+        if self.connected or (self._outflow is not None and self.link.up):
             self.flush()
 
     def flush(self) -> None:
@@ -143,6 +185,9 @@ class Uplink:
             self._unheard.pop(0)
         while self._sayings and self._client.publish(*self._saying()):
             self._sayings.pop(0)
+        if self._outflow is not None:
+            self.published += self._outflow.flush(self._now)
+            return
         queue = self._telemetry.queue
         sent = 0
         while sent < len(queue) and self._client.publish(self._topic, queue[sent], 1, False, "row"):

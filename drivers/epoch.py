@@ -30,13 +30,17 @@ if TYPE_CHECKING:
 
 _APART_E7 = 10_000  # 0.001 degrees: more than what fewer digits in one sentence explain
 _STEP_US = SECOND
+_DAY_US = 86_400 * SECOND
+_CARRIED_US = 600 * SECOND
+_KEPT_EPOCHS = 5
 
 
 class Epoch:
     """One epoch; None is "not said".
 
     burst       the sentences themselves, occupancy of the line, arrival
-    utc_us      UTC microseconds since 1970 as the receiver says it, put right for a week rollover
+    utc_us      UTC microseconds since 1970 as the receiver says it, put right for a week rollover;
+                without a date by the last one that was said, less than ten minutes before
     leap        it is 23:59:60, and `utc_us` the next midnight's number
     mono_us     monotonic microseconds of that instant (see `drivers.receiver`)
     valid       a fix to trust, by what the receiver says
@@ -176,6 +180,9 @@ class Decoder:
         self._open_sets: dict[bytes, list[Gsv]] = {}
         self._views: set[tuple[bytes, int | None]] = set()
         self._sky_number = -1
+        self._dated: int | None = None
+        self._fix = 0
+        self._fix_number = -_KEPT_EPOCHS
 
     def decode(self, burst: "Burst") -> Epoch:
         """Decode a burst. Bursts come in order; some may be left out."""
@@ -189,7 +196,7 @@ class Decoder:
         _measure(epoch, parts)
         epoch.reasons = _reasons(epoch, parts)
         epoch.valid = not epoch.reasons
-        epoch.mode = _mode(epoch)
+        epoch.mode = self._mode(epoch)
         flags = list(epoch.reasons)
         self._tell_time(epoch, parts, flags)
         _warn(epoch, parts, flags)
@@ -238,6 +245,17 @@ class Decoder:
         if notice.maker is not None and not self._vendor_is_given:
             self.vendor = notice.maker
 
+    def _mode(self, epoch: Epoch) -> int:
+        """By GSA; by the last one, if this epoch's is lost; by height where none is sent."""
+        said = _gsa_fix(epoch)
+        if said:
+            self._fix, self._fix_number = said, epoch.number
+        if not epoch.valid:
+            return 1
+        if not said and epoch.number - self._fix_number <= _KEPT_EPOCHS and self._fix > 1:
+            return self._fix
+        return said or (2 if epoch.alt_mm is None else 3)
+
     def _tell_time(self, epoch: Epoch, parts: _Parts, flags: "list[str]") -> None:
         rmc_date = parts.rmc.date if parts.rmc else None
         zda_date = parts.zda.date if parts.zda else None
@@ -247,6 +265,7 @@ class Decoder:
             return
         if date is None:
             flags.append("no date")
+            epoch.utc_us = self._carried(epoch.time_us)
             return
         if rmc_date and zda_date and rmc_date != zda_date:
             flags.append("dates differ")
@@ -261,6 +280,17 @@ class Decoder:
         if epoch.utc_us != said:
             flags.append("week rollover")
         self._compare(epoch, epoch.utc_us, flags)
+        self._dated = epoch.utc_us
+
+    def _carried(self, time_us: int) -> "int | None":
+        """UTC by the last date that was said, if that was less than ten minutes ago."""
+        dated = self._dated
+        if dated is None or calendar.in_leap_second(time_us):
+            return None
+        utc_us = dated - dated % _DAY_US + time_us
+        if utc_us < dated - _DAY_US // 2:  # midnight has passed
+            utc_us += _DAY_US
+        return utc_us if 0 <= utc_us - dated <= _CARRIED_US else None
 
     def _compare(self, epoch: Epoch, utc_us: int, flags: "list[str]") -> None:
         """Compare with the epoch before; over a leap second UTC's numbers stand still."""
@@ -321,12 +351,6 @@ def _gsa_fix(epoch: Epoch) -> int:
             if said in (b"1", b"2", b"3"):
                 best = max(best, int(said))
     return best
-
-
-def _mode(epoch: Epoch) -> int:
-    if not epoch.valid:
-        return 1
-    return _gsa_fix(epoch) or (2 if epoch.alt_mm is None else 3)
 
 
 def _measure(epoch: Epoch, parts: _Parts) -> None:

@@ -4,6 +4,7 @@ DriverError
 +-- AddressError   a port address that cannot be understood
 +-- ProfileError   a device profile that contradicts itself
 +-- PortError      a port that cannot be opened or used (text: what, where, what to do)
+    +-- FullError  a store that has no room: whoever has records there may delete some
 """
 
 
@@ -21,3 +22,7 @@ class ProfileError(DriverError):
 
 class PortError(DriverError):
     """A port that cannot be opened or has failed; the text says what, where and what to do."""
+
+
+class FullError(PortError):
+    """A store without room for what was to be written."""

@@ -20,6 +20,7 @@ HIL: dict[str, tuple[str, str]] = {
     "replay": ("hil.tools.replay", "feed a capture to the controller, compare what it does"),
     "shrink": ("hil.tools.shrink", "the fewest events with which a scenario still fails"),
     "campaign": ("hil.tools.campaign", "scenarios drawn by chance, over all cores"),
+    "year": ("hil.tools.year", "a year of cooling: energy, water, what had to be shed"),
     "verify": ("hil.tools.verify", "was a record changed after it was written"),
     "report": ("hil.tools.report", "a page, a PDF and JUnit from a record"),
 }
@@ -73,6 +74,8 @@ def _check_broker(parser: Parser, text: str) -> None:
 
 def bench(argv: list[str]) -> int:
     """Run the emulated devices on real ports until interrupted."""
+    from hil.devices.gnss_dialects import DIALECTS
+
     parser = Parser(
         prog="coldloop bench",
         description="Emulated devices on real ports, with the agent or alone, until interrupted.",
@@ -91,6 +94,12 @@ def bench(argv: list[str]) -> int:
         metavar="NAME=PORT",
         help="a real device in the place of an emulated one (again for more)",
     )
+    parser.add_argument(
+        "--receiver",
+        choices=tuple(DIALECTS),
+        default="",
+        help="a satellite receiver that writes as this maker's do, and obeys its commands",
+    )
     parser.add_argument("--dut", choices=("cpython", "micropython"), default="cpython")
     parser.add_argument("--json", action="store_true", help="print the ports as one JSON object")
     arguments = parser.parse_args(argv)
@@ -106,7 +115,8 @@ def _bench(arguments: argparse.Namespace) -> int:
     from hil.realrun import stop_on_signals
     from hil.setting import Setting
 
-    with RealBench(Setting(), seed=1, fleet=arguments.fleet) as running:
+    setting = Setting(receiver_dialect=arguments.receiver)
+    with RealBench(setting, seed=1, fleet=arguments.fleet) as running:
         stop_on_signals(running)
         for text in arguments.real:
             name, _, port = text.partition("=")

@@ -13,6 +13,7 @@ from hil import operators, row_modem
 from hil.setting import Setting
 
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
+    "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10},
     "remote": operators.section,
     "modem": row_modem.section,
     "modem_store": lambda _: {"port": "store:/virtual/modem"},

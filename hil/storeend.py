@@ -131,6 +131,7 @@ class StoreEnd:
             self.records[key] = self.records.get(key, b"") + payload[:room]
         self.failures += 1
         self._forget()
+        self._shell.event(self._port, "full")
         self._shell.event(self._port, "failed")
 
     def cut(self) -> None:

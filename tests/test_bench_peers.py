@@ -153,14 +153,15 @@ def test_a_libmodbus_program_reads_and_writes(bench: Bench, tmp_path: Path) -> N
 
 
 @contextmanager
-def gpsd(device: str) -> Iterator[int]:
-    """gpsd on a serial device, without root's rights, on loopback only; gives its port."""
+def gpsd(*devices: str) -> Iterator[int]:
+    """gpsd on serial devices, without root's rights, on loopback only; gives its port."""
     program, port = need("gpsd"), free_port()
-    command = [program, "-N", "-n", "-b", "-S", str(port), device]
+    command = [program, "-N", "-n", "-b", "-S", str(port), *devices]
     if os.geteuid() == 0:
         drop = [need("setpriv"), "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]
         command = [*drop, *command]
-        os.chmod(device, 0o666)
+        for device in devices:
+            os.chmod(device, 0o666)
     memory = shared_memory()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:

@@ -124,3 +124,15 @@ def test_wrong_use_is_one_line_and_2(name: str) -> None:
     assert ended.returncode == 2
     assert "did you mean smoke?" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_nmea_beside_gpsdecode() -> None:
+    """A minute of every maker's dialect, whole and damaged: both decoders say the same."""
+    need("gpsdecode")
+    record = benchmark("nmea_gpsd", "--seconds", "60")
+    assert len(record["captures"]) == 16
+    for name, capture in record["captures"].items():
+        assert capture["sentences"] == capture["right"] == capture["typed"], name
+        assert capture["found"] == capture["mode"] == capture["fixes"] > 50, name
+        assert capture["worst_e7"] <= 1.0, name
+        assert capture["gpsd_distinct"] <= capture["satellites"] + 1, name

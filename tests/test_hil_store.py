@@ -100,7 +100,7 @@ def test_full_disk_fails_the_port_after_a_torn_append() -> None:
     store.ask("append", b"a\0def")
     store.ask("append", b"a\0ghi")
     shell.run(1_000_000)
-    assert [what for _, what in toy.heard] == ["failed"]
+    assert [what for _, what in toy.heard] == ["full", "failed"]
     assert (store.records, store.failures) == ({"a": b"abcde"}, 1)
     store.ask("append", b"a\0x")
     assert store.records == {"a": b"abcde"}
@@ -108,7 +108,7 @@ def test_full_disk_fails_the_port_after_a_torn_append() -> None:
     shell.run(2_000_000)
     store.ask("delete", b"a")
     shell.run(3_000_000)
-    assert [what for _, what in toy.heard] == ["failed", "opened", "drained"]
+    assert [what for _, what in toy.heard] == ["full", "failed", "opened", "drained"]
 
 
 def test_closing_loses_nothing() -> None:

@@ -16,14 +16,15 @@ What it is not: it makes no system call, knows no platform and does not retry. T
 - what a port does not take at once waits, up to BACKLOG bytes; beyond that the port is failed. When
   everything waiting has gone, "drained" comes. A store sends "drained" when it is durable;
 - "append", "delete", "get" and "list" are for stores (see drivers/ports/records.py). They are done
-  in the order of asking; "get" and "list" are answered by one "receive" each, before "drained";
+  in the order of asking; "get" and "list" are answered by one "receive" each, before "drained". A
+  store without room says "full" before "failed";
 - an edge of a port of kind `pps` is the event "pulse", whose `now` is the edge's own microsecond;
 - "set" with `restart` on the console ends the turning: the shell starts the agent anew.
 """
 
 from agent.shell.journal import Journal
 from drivers.address import parse
-from drivers.errors import AddressError, PortError
+from drivers.errors import AddressError, FullError, PortError
 from drivers.ports.base import BACKLOG, CONNECT_TIMEOUT, failure
 from protocols.timing import NEVER
 
@@ -291,8 +292,10 @@ class Crank:
         return port is not None and port.settled()
 
     def _fail(self, slot: Slot, error: Exception) -> None:
-        """End a port that broke."""
+        """End a port that broke; of a store without room the agent hears "full" first."""
         self._end(slot, "failed", "failed: %s" % error)
+        if isinstance(error, FullError):
+            slot.events.insert(0, "full")
 
     def _end(self, slot: Slot, kind: str, text: str) -> None:
         """Close a port, say why, and let the agent hear of it in the next turn."""

@@ -22,7 +22,7 @@ shape:
 to do. Not here: opening. Each platform's modules have an `open_port(address, wake)` for their kind.
 """
 
-from drivers.errors import PortError
+from drivers.errors import FullError, PortError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def failure(address: "Address", reason: str) -> PortError:
 def explain(address: "Address", error: OSError, reasons: "dict[int, str]") -> PortError:
     """Return the error for what the system said; what no table knows is quoted as it is."""
     number = error.errno or 0
+    if number == ENOSPC:
+        return FullError(str(failure(address, reasons.get(number, "disk full"))))
     return failure(address, reasons.get(number, "the system says: %s" % error))
 
 

@@ -32,6 +32,7 @@ class PlantParameters:
     plate_r1_k_w: float = 0.010  # assumed, 1 kW device
     plate_exponent: float = -0.7  # usual for turbulent-transitional channels
     plate_device_kw: float = 1.0  # the device that the two resistances belong to
+    plate_wall: bool = True  # cases are one wall along the coolant; else R counts from the inlet
     plate_j_k: float = 10_000.0  # assumed, case, lid and plate of one whole rack
 
     # Plate heat exchanger: 3 K approach at equal rates, NTU 3.4 (scaled from 333 kW/K per MW).

@@ -31,6 +31,7 @@ from math import exp, pi, sin
 from random import Random
 
 from hil.plant.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
+from hil.plant.facility import Facility
 from hil.plant.falsehood import Falsehood
 from hil.plant.hydraulics import Pump, operating_point
 from hil.plant.inventory import Inventory, head_left
@@ -43,7 +44,7 @@ from hil.plant.valve import Actuator, valve_flow_lpm
 
 _SECOND_US = 1_000_000
 _PIPE_GRAINS = 64
-_PIPE_LEAST_L = 10.0  # more than flows in one quantum of 2 s
+_PIPE_LEAST_L = 10.0  # more than flows in one quantum of 2 s at the default's size
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ class Plant:
     def _forget(self) -> None:
         """Nothing optional is there."""
         self.rejection_lost = False
+        self.facility: Facility | None = None
         self._inventory: Inventory | None = None
         self._false: dict[str, Falsehood] = {}
         self._clogged = 0.0
@@ -153,9 +155,12 @@ class Plant:
         self._sensors = (self._supply_t, self._return_t, self._flow, self._supply_p, self._return_p)
 
     def retime(self, quantum_us: int) -> None:
-        """Use another step (1 ms to 2 s), from the next step on."""
-        if not 1_000 <= quantum_us <= 2_000_000:
-            raise ValueError("a quantum is 1 ms to 2 s")
+        """Use another step (1 ms to 5 s), from the next step on.
+
+        In one step less must flow than the smaller pipe holds.
+        """
+        if not 1_000 <= quantum_us <= 5_000_000:
+            raise ValueError("a quantum is 1 ms to 5 s")
         self.quantum_us = quantum_us
         self._dt_s = quantum_us / _SECOND_US
         self._renew_every = max(1, _SECOND_US // quantum_us)
@@ -241,6 +246,14 @@ class Plant:
         """The energy account since the start."""
         return EnergyBalance(self._in_j, self._out_j, self._stored_j() - self._stored0_j)
 
+    @property
+    def missing_l(self) -> float:
+        """Coolant that is not where it should be, L: 0 for a plant that loses no mass."""
+        p = self.parameters
+        pipes = self._supply_pipe.held_l() - p.supply_pipe_l
+        pipes += self._return_pipe.held_l() - p.return_pipe_l
+        return pipes + (self._inventory.residual_l if self._inventory is not None else 0.0)
+
     def set_load(self, kw: float) -> None:
         """Step the row's IT power to `kw` now."""
         self.load.set(kw)
@@ -317,6 +330,10 @@ class Plant:
 
     # Time.
 
+    def begin(self, now: int) -> None:
+        """After `retime`: count the next step from `now`, up to which all has been stepped."""
+        self._due_us = now + self.quantum_us
+
     def advance(self, now: int) -> None:
         """Step up to `now` (monotonic µs); nothing happens before a whole quantum has passed."""
         while self._due_us <= now:
@@ -340,6 +357,8 @@ class Plant:
         self.it_kw = wanted + (self.it_kw - wanted) * self._it_keep
         if self._inventory is not None:
             self._hold(dt, self._inventory)
+        if self.facility is not None:
+            self.fws_c = self.facility.step(dt, self.fws_flow_lpm, self.hx_w)
         litres = self.point.flow_lpm * dt / 60.0
         self._thermal(dt, litres)
         self._sense(slow)
@@ -422,6 +441,8 @@ class Plant:
     def _drift(self, now: int) -> None:
         """Facility water: ramp towards its target with a slow swing around it; once a second."""
         p = self.parameters
+        if self.facility is not None:
+            return
         if self.rejection_lost:
             mass = 0.001 * p.fws_volume_l * p.fws_rho_kg_m3 * p.fws_cp_j_kgk
             self.fws_base_c += self.hx_w * max(1.0, self._dt_s) / mass

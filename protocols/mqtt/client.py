@@ -42,6 +42,8 @@ class Client:
     max_inflight    QoS 1 publishes that may wait for their acknowledgement
     max_packet      bytes of the longest packet that is sent or taken
     response_timeout_us   for CONNACK and PINGRESP
+    eager           do not wait for CONNACK: what is published or subscribed goes out behind CONNECT
+                    at once (MQTT 3.1.1, 3.1.4, allows that), which saves a round trip
     `EncodeError` for strings, QoS or times that MQTT cannot carry.
     """
 
@@ -63,6 +65,7 @@ class Client:
         self._connect = packets.connect(
             client_id, keepalive_s, clean_session, will, username, password
         )
+        self.eager = False
         self._clean_session = clean_session
         self._keepalive_us = keepalive_s * SECOND
         self._timeout_us = response_timeout_us
@@ -96,6 +99,15 @@ class Client:
         return self._state == _CONNECTED
 
     @property
+    def room(self) -> bool:
+        """Whether a QoS 1 publish would be taken now."""
+        free = len(self._inflight) < self._max_inflight and len(self._out) < _MAX_UNSENT
+        return free and self._takes()
+
+    def _takes(self) -> bool:
+        return self._state == _CONNECTED or (self.eager and self._state == _CONNECTING)
+
+    @property
     def inflight(self) -> int:
         """QoS 1 publishes without an acknowledgement."""
         return len(self._inflight)
@@ -108,6 +120,14 @@ class Client:
         self._state = _CONNECTING
         self._answer_by = now + self._timeout_us
         self._send(self._connect)
+        if self.eager:
+            self._send_again()
+
+    def _send_again(self) -> None:
+        """Send what is in flight from an earlier connection."""
+        for _, packet, _ in self._inflight:
+            self._send(packets.duplicate(packet))
+            self.resent += 1
 
     def closed(self, now: int) -> None:
         """The transport is down. Unacknowledged QoS 1 publishes are kept, nothing else is."""
@@ -190,11 +210,11 @@ class Client:
     ) -> bool:
         """Send a message. False when it was not taken and the caller has to keep it.
 
-        That is: not connected, too many in flight, or `out` not fetched for 64 packets. `tag` comes
-        back with the acknowledgement of a QoS 1 message. `EncodeError` for a bad topic or QoS, or
-        a packet longer than `max_packet`.
+        That is: not connected (if `eager`: not open), too many in flight, or `out` not fetched for
+        64 packets. `tag` comes back with the acknowledgement of a QoS 1 message. `EncodeError` for
+        a bad topic or QoS, or a packet longer than `max_packet`.
         """
-        if self._state != _CONNECTED or len(self._out) >= _MAX_UNSENT:
+        if not self._takes() or len(self._out) >= _MAX_UNSENT:
             return False
         head = self._topics.get(topic) or self._remember_topic(topic)
         if packets.check_qos(qos) == 0:
@@ -213,7 +233,7 @@ class Client:
 
         `EncodeError` for a bad topic filter or QoS.
         """
-        if self._state != _CONNECTED or len(self._subscriptions) >= _MAX_SUBSCRIPTIONS:
+        if not self._takes() or len(self._subscriptions) >= _MAX_SUBSCRIPTIONS:
             return False
         number = self._new_id()
         packet = self._bounded(packets.subscribe(number, topic, qos))
@@ -292,9 +312,8 @@ class Client:
             raise DecodeError("CONNACK with a session that is to be clean")  # [3.2.2-1]
         self._state = _CONNECTED
         self._answer_by = NEVER
-        for _, packet, _ in self._inflight:
-            self._send(packets.duplicate(packet))
-            self.resent += 1
+        if not self.eager:
+            self._send_again()
         self._events.append(("connected", session_present))
 
     def _on_publish(self, first: int, body: bytes) -> None:

@@ -381,3 +381,28 @@ def test_noise_never_raises() -> None:
     for epoch in decode(bytes(stream)):
         assert epoch.used is None or epoch.visible is None or epoch.used <= epoch.visible
         epoch.all_flags()
+
+
+def test_a_lost_date_is_the_last_one_that_was_said() -> None:
+    epochs = decode(gga("235957.00") + rmc("235958.00") + gga("235959.00") + gga("000001.00"))
+    texts = [None if e.utc_us is None else calendar.iso8601(e.utc_us) for e in epochs]
+    eq(
+        texts,
+        [
+            None,
+            "2026-11-25T23:59:58.000Z",
+            "2026-11-25T23:59:59.000Z",
+            "2026-11-26T00:00:01.000Z",
+        ],
+    )
+    assert [("no date" in e.flags) for e in epochs] == [True, False, True, True]
+    late = decode(rmc("120000.00") + gga("121500.00") + gga("115959.00"))
+    eq([e.utc_us is None for e in late], [False, True, True])
+
+
+def test_a_lost_gsa_keeps_the_mode_for_a_few_epochs() -> None:
+    stream = rmc("120000.00") + gsas() + GPS
+    for second in range(1, 8):
+        stream += rmc("12000%d.00" % second) + GPS
+    eq([e.mode for e in decode(stream)], [3, 3, 3, 3, 3, 3, 2, 2])
+    eq(decode(rmc("120000.00") + gsas() + rmc("120001.00", "V", "N"))[1].mode, 1)

@@ -17,14 +17,14 @@ STORE = FIRST_BUS + 1
 
 
 class Kept(Rig):
-    """An agent with the part `clock` and a store that remembers."""
+    """An agent with the part `timekeeping` and a store that remembers."""
 
     def __init__(self, records=None, late=False, **section):
         self.records = {} if records is None else records
         self.asked = []
         self.hold = late
         raw = config()
-        raw["clock"] = dict(section, port="store:/var/lib/y")
+        raw["timekeeping"] = dict(section, port="store:/var/lib/y")
         Rig.__init__(self, raw)
 
     def act(self, port, op, data):
@@ -77,7 +77,7 @@ def test_nothing_kept_is_asked_for_once_and_then_written_in_time():
     eq(said // SECOND, kept["utc_us"] // SECOND)
     eq((kept["version"], kept["leap_s"], kept["tempco_ppt"]), (1, 18, None))
     assert abs(kept["rate_ppt"]) < 1000
-    assert '"clock":{"found":false' in rig.state.decode()
+    assert '"timekeeping":{"found":false' in rig.state.decode()
 
 
 def test_what_was_kept_is_the_floor_and_the_rate():

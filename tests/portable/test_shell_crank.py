@@ -3,7 +3,7 @@
 from agent.shell.crank import Crank
 from agent.shell.journal import BURST, REFILL, REPEAT, Journal
 from agent.shell.unwrap import Ticks
-from drivers.errors import PortError
+from drivers.errors import FullError, PortError
 from drivers.ports.base import BACKLOG, CONNECT_TIMEOUT
 from tests.portable.check import eq, raises
 
@@ -506,3 +506,35 @@ def test_a_pulse_goes_before_bytes_that_are_there_already_and_keeps_its_own_time
     w.crank.turn([5])
     w.crank.turn([])
     eq(w.take(), [(5, "closed")])
+
+
+def test_a_store_without_room_says_so_before_it_fails():
+    world = World()
+    world.opened(0)
+
+    def full(data):
+        raise FullError("disk full")
+
+    world.ports[1].write = full
+    world.asked.append((0, "write", b"x"))
+    world.crank.start()
+    world.crank.turn([])
+    world.crank.turn([])
+    eq(world.take(), [(0, "full"), (0, "failed")])
+
+
+def test_only_a_store_is_asked():
+    world = World()
+    world.opened(0)
+    heard = []
+
+    def ask(op, data):
+        heard.append((op, data))
+        if op == "list":
+            raise PortError("is no store")
+
+    world.ports[1].ask = ask
+    world.asked.extend([(0, "get", b"a"), (0, "list", b"")])
+    world.crank.start()
+    world.crank.turn([])
+    eq((heard, world.take()), ([("get", b"a"), ("list", b"")], [(0, "failed")]))

@@ -1,11 +1,11 @@
-"""The configuration's section `clock`: what is known of time, kept over a restart.
+"""The configuration's section `timekeeping`: what is known of time, kept over a restart.
 
 Part of `agent.schema`; only read when a configuration has the section.
 """
 
 from agent.schema_time import SOURCE, port, section, whole
 
-CLOCK = section(
+TIMEKEEPING = section(
     "what is known of time, kept over a restart, and the oscillator's temperature",
     ["port"],
     {

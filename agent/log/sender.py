@@ -1,0 +1,182 @@
+"""What of the log leaves next, and what becomes of it: messages for any carrier, and receipts.
+
+Not a carrier. A carrier that has room asks `next` for a message of at most so many bytes, and says
+what became of it:
+
+    ids, message = sender.next(340)       nothing ready: no ids, and b""
+    sender.accepted(ids)                  the carrier's other side has it: wait for a receipt
+    sender.released(ids)                  it did not get through: send it again
+    sender.acknowledged(ids)              the ground has it for good
+    sender.receipt(data, now)             the same, as the ground says it (`protocols.telemetry`)
+
+Order: alarms, then live, events, backlog; in a class the order of logging. What has no receipt
+after `patience_us` is sent again, and the ground drops what it has twice. Only a receipt, or
+`acknowledged`, lets the log delete.
+"""
+
+from agent.log.keeper import Keeper
+from protocols.errors import DecodeError
+from protocols.telemetry import parcel, receipt
+from protocols.telemetry.parcel import ALARM, BULK, CLASSES, EVENT, LIVE
+from protocols.timing import NEVER, SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.log.segment import Record
+    from agent.log.shelf import Shelf
+
+ORDER = (ALARM, LIVE, EVENT, BULK)
+PIECE_HEAD = 18
+"""More bytes than the head of a message with a piece takes."""
+OUTSTANDING = 512
+"""Records of a class that may be on their way without a receipt."""
+
+
+class Sender:
+    """Takes messages from `keeper`; `key` is the secret that receipts are signed with, or b""."""
+
+    def __init__(self, keeper: Keeper, key: bytes) -> None:
+        self.keeper = keeper
+        self.patience_us = 60 * SECOND
+        self.lacks_schema = False
+        self.forged = self.foreign = self.unsent = self.idle = self.resent = 0
+        self._key = key
+        self._piece = (0, 0, 0)
+        self._retry = [NEVER] * len(CLASSES)
+
+    def next(self, limit: int, groups: "Sequence[int]" = ORDER) -> "tuple[list[int], bytes]":
+        """Give the next message of at most `limit` bytes, with records of `groups` by priority.
+
+        Nothing and b"" when nothing is there, or has to be read first: then the keeper's listeners
+        are called when it is. A record that is too long for the limit comes in pieces, one a call.
+        """
+        ids: list[int] = []
+        keeper = self.keeper
+        message = parcel.begin(parcel.PACK, keeper.life)
+        for group in groups if keeper.ready else ():
+            shelf = keeper.shelves[group]
+            while shelf.sent_to - shelf.acked_to < OUTSTANDING:
+                ident = shelf.to_send()
+                if not ident:
+                    break
+                record = self._look_up(shelf, ident)
+                if record is None:
+                    if not keeper.loading:
+                        continue
+                    keeper.pump(keeper.now)
+                    return ids, bytes(message) if ids else b""
+                entry = (ident * 4 + group, record.kind, record.payload)
+                if len(message) + parcel.OVERHEAD + len(record.payload) > limit:
+                    if ids:
+                        return ids, bytes(message)
+                    return self._next_piece(shelf, ident, entry, limit)
+                parcel.add(message, entry)
+                self._sent(shelf, ident)
+                ids.append(entry[0])
+        return ids, bytes(message) if ids else b""
+
+    def _look_up(self, shelf: "Shelf", ident: int) -> "Record | None":
+        """Find a record that is still worth sending."""
+        record = self.keeper.find(shelf, ident)
+        if record is not None and shelf.ttl_s and self.keeper.stamp() - record.stamp > shelf.ttl_s:
+            shelf.expired += 1
+            shelf.give_up(ident)
+            return None
+        return record
+
+    def _sent(self, shelf: "Shelf", ident: int) -> None:
+        shelf.sent(ident)
+        if self._retry[shelf.group] == NEVER:
+            self._retry[shelf.group] = self.keeper.now + self.patience_us
+
+    def _next_piece(
+        self, shelf: "Shelf", ident: int, entry: "tuple[int, int, bytes]", limit: int
+    ) -> "tuple[list[int], bytes]":
+        size = limit - PIECE_HEAD
+        of = len(entry[2]) // size + 1 if size > 0 else 0
+        if not 0 < of <= parcel.MOST_PIECES:
+            return [], b""
+        number, place, had = self._piece
+        if number != entry[0] or had != size:
+            place = 0
+        self._piece = (entry[0], place + 1, size)
+        if place + 1 == of:
+            self._sent(shelf, ident)
+            self._piece = (0, 0, 0)
+        return [entry[0]], parcel.piece(self.keeper.life, entry, place, of, size)
+
+    def accepted(self, numbers: "Sequence[int]") -> None:
+        """A carrier has delivered records: their receipt has `patience_us` from now on.
+
+        What counts is the oldest of a class without one: younger ones must not put it off.
+        """
+        for number in numbers:
+            group = number & 3
+            if self._retry[group] != NEVER and number >> 2 <= self.keeper.shelves[group].acked_to:
+                self._retry[group] = self.keeper.now + self.patience_us
+
+    def released(self, numbers: "Sequence[int]") -> None:
+        """A carrier gives records back: they are sent again."""
+        for group in ORDER:
+            if [number for number in numbers if number & 3 == group]:
+                self._again(group)
+
+    def again(self) -> None:
+        """Send again all that has no receipt: a carrier has lost its connection."""
+        for group in ORDER:
+            self._again(group)
+
+    def _again(self, group: int) -> None:
+        self.resent += self.keeper.shelves[group].again()
+        self._retry[group] = NEVER
+        self._piece = (0, 0, 0)
+
+    def acknowledged(self, numbers: "Sequence[int]") -> None:
+        """The ground has records for good."""
+        for number in numbers:
+            self._ack(number & 3, number >> 2, number >> 2)
+        self.keeper.pump(self.keeper.now)
+
+    def receipt(self, data: bytes, now: int) -> None:
+        """Take the ground's receipt; a forged or foreign one is counted and changes nothing."""
+        self.keeper.now = now
+        try:
+            said = receipt.read(data, self.keeper.where, self._key)
+        except DecodeError:
+            self.forged += 1
+            return
+        if said.life != self.keeper.life:
+            self.foreign += 1
+            return
+        self.lacks_schema = self.lacks_schema or bool(said.flags & receipt.LACKS_SCHEMA)
+        news = [self._ack(group, first, last) for group, first, last in said.ranges]
+        self.idle += not [new for new in news if new]
+        self.keeper.pump(now)
+
+    def _ack(self, group: int, first: int, last: int) -> int:
+        shelf = self.keeper.shelves[group]
+        new = shelf.ack(first, last)
+        if new < 0:
+            self.unsent += 1
+            return 0
+        if shelf.sent_to <= shelf.acked_to:
+            self._retry[group] = NEVER
+        elif new:
+            self._retry[group] = self.keeper.now + self.patience_us
+        return new
+
+    def wake(self, now: int) -> None:
+        """Send again what has waited too long for its receipt."""
+        self.keeper.now = now
+        late = [group for group in ORDER if self._retry[group] <= now]
+        for group in late:
+            self._again(group)
+        if late:
+            for listener in self.keeper.listeners:
+                listener(now)
+
+    def deadline(self) -> int:
+        """Give when `wake` wants to be called."""
+        return min(self._retry)

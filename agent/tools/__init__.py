@@ -1,0 +1,1 @@
+"""Subcommands of `coldloop clock`, one a file (CPython only)."""

@@ -1,0 +1,33 @@
+"""`coldloop clock report`: what this site's time is worth, and what was wrong with it."""
+
+import argparse
+import json
+
+from agent.clocktext import render
+from agent.commands import STALE_AFTER_S, add_place, age_s, read_status, state_folder
+from agent.status import KEY
+
+EXAMPLE = "coldloop clock report --config /etc/coldloop/unit.json"
+_PARTS = ("timekeeping", "integrity", "pps", "chrony", "receiver_setup")
+_HEAD = ("site", "unit", "mono_us", "utc_us", "clock", "receiver")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `coldloop clock report`."""
+    add_place(parser)
+    parser.add_argument("--json", action="store_true", help="print it as one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run it: 0 when the clock is trusted and fresh, else 1."""
+    snapshot = read_status(state_folder(arguments) / KEY)
+    age = age_s(snapshot)
+    if arguments.json:
+        found = {key: snapshot[key] for key in (*_HEAD, *_PARTS) if key in snapshot}
+        alarms = [a for a in snapshot["alarms"] if a["code"].startswith(("time_", "gnss_"))]
+        print(json.dumps({**found, "alarms": alarms, "age_s": age}))
+    else:
+        print(render(snapshot))
+        print(f"age           {age:.1f} s")
+    fresh = 0 <= age <= STALE_AFTER_S
+    return 0 if fresh and snapshot["clock"]["state"] in ("sync", "holdover") else 1

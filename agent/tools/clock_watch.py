@@ -1,0 +1,50 @@
+"""`coldloop clock watch`: the clock of the running agent, one line each time it says something."""
+
+import argparse
+import json
+import time
+from typing import Any
+
+from agent.clocktext import line, verdicts
+from agent.commands import add_place, read_status, state_folder
+from agent.status import KEY
+
+EXAMPLE = "coldloop clock watch --config /etc/coldloop/unit.json --seconds 60"
+_LOOK_S = 0.2
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `coldloop clock watch`."""
+    add_place(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--seconds", type=float, metavar="N", help="end after N seconds")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run it until SIGINT or `--seconds`: 1 when the agent said nothing new, else 0."""
+    path = state_folder(arguments) / KEY
+    end = None if arguments.seconds is None else time.monotonic() + arguments.seconds
+    last = read_status(path)["mono_us"] if end is not None else None
+    told: list[tuple[str, int]] = []
+    lines = 0
+    while end is None or time.monotonic() < end:
+        snapshot = read_status(path)
+        if snapshot["mono_us"] != last:
+            last = snapshot["mono_us"]
+            lines += 1
+            if arguments.json:
+                print(json.dumps({"utc_us": snapshot["utc_us"], **snapshot["clock"]}), flush=True)
+            else:
+                told = _tell(snapshot, told)
+        time.sleep(_LOOK_S)
+    return 0 if lines else 1
+
+
+def _tell(snapshot: "dict[str, Any]", told: "list[tuple[str, int]]") -> "list[tuple[str, int]]":
+    """Print the line, and the verdicts that were not told yet; return those that were."""
+    print(line(snapshot), flush=True)
+    known = [(item["check"], item["since_us"]) for item in snapshot["clock"]["evidence"]]
+    for key, text in zip(known, verdicts(snapshot), strict=True):
+        if key not in told:
+            print("  " + text, flush=True)
+    return known

@@ -1,0 +1,140 @@
+"""The facility behind the row's inlet: pump, hot and cold water, cooler, outdoor air; it moves.
+
+    exchanger --hot tank--> cooler (fans, pads) --cold tank--> exchanger
+
+Both tanks are the pipes' and basins' water, well mixed; what leaves them during a step is at the
+temperature of its beginning, so that energy balances to rounding as long as no tank is emptied in
+one step (`residual_j`). The pump follows a proportional-pressure curve, 0.3 + 0.7 V^2 of its design
+head at V of its design flow (the row's valve authority is the one that this leaves); its power goes
+into the water as heat.
+
+A `Plant` steps it when its attribute `facility` is set; then the facility's inlet temperature is no
+input any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hil.plant.cooler import (
+    Air,
+    CoolerParameters,
+    fan_w,
+    heat_w_k,
+    intake_c,
+    water_kg_s,
+)
+from hil.plant.parameters import PlantParameters
+
+_FAN_PCT_S = 3.0
+"""How fast fans change their speed, % a second (assumed: their drives' ramps)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FacilityParameters:
+    """Pump and water for 1 MW; scale `pump_kpa` not, volumes with the load."""
+
+    pump_kpa: float = 232.0  # design head; with 0.70 x 0.93 x 0.97: 0.87 % of IT at design flow
+    pump_efficiency: float = 0.70 * 0.93 * 0.97  # reference
+    hot_l: float = 1000.0  # assumed
+    cold_l: float = 1000.0  # assumed
+
+
+class Facility:
+    """Cooler and facility water of a row. Settable at any time: `air`, `fan_command_pct`, `wet`.
+
+    Call `weather` after changing `air`. `cold_c` is what goes to the exchanger, `hot_c` what comes
+    back, degC; `fan_pct` the fans' speed. `stopped`: fans and water fail (a fault).
+    """
+
+    def __init__(
+        self,
+        row: PlantParameters,
+        cooler: CoolerParameters,
+        kind: str,
+        p: FacilityParameters | None = None,
+        start_c: float = 27.0,
+    ) -> None:
+        """Stand at `start_c` with the fans off."""
+        self.p = p or FacilityParameters()
+        self.cooler = cooler
+        self.kind = kind
+        self.air = Air()
+        self.fan_pct = self.fan_command_pct = 0.0
+        self.wet = False
+        self.stopped = False
+        self.cold_c = self.hot_c = start_c
+        self.rejected_w = self.pump_w = self.fan_w = self.water_kg = 0.0
+        self._row = row
+        self._w_lpm = row.fws_rho_kg_m3 * row.fws_cp_j_kgk / 60_000.0  # W/K for each L/min
+        per_l = 0.001 * row.fws_rho_kg_m3 * row.fws_cp_j_kgk
+        self._hot_j_k, self._cold_j_k = self.p.hot_l * per_l, self.p.cold_l * per_l
+        self._in_j = self._out_j = 0.0
+        self._stored0_j = self._stored_j()
+        self._key: tuple[float, ...] = ()
+        self._g = self._intake = self._fill_hot = self._fill_cold = self._water = 0.0
+
+    def weather(self, air: Air) -> None:
+        """Take new outdoor air."""
+        self.air = air
+        self._key = ()
+
+    def step(self, dt_s: float, lpm: float, heat_w: float) -> float:
+        """Go on by `dt_s` with `lpm` of water through the exchanger that takes up `heat_w`."""
+        fan = 0.0 if self.stopped else self.fan_command_pct
+        gap = fan - self.fan_pct
+        if gap != 0.0:
+            reach = _FAN_PCT_S * dt_s
+            self.fan_pct += reach if gap > reach else -reach if gap < -reach else gap
+        key = (lpm, self.fan_pct, self.wet, dt_s, self.stopped)
+        if key != self._key:
+            self._renew(key, lpm, dt_s)
+        water = lpm * self._w_lpm
+        if water <= 0.0:
+            self.rejected_w = 0.0
+            return self.cold_c
+        cold, hot = self.cold_c, self.hot_c
+        back = cold + (heat_w + self.pump_w) / water
+        rejected = self.rejected_w = self._g * (hot - self._intake)
+        self.hot_c = hot + (back - hot) * self._fill_hot
+        self.cold_c = cold + (hot - rejected / water - cold) * self._fill_cold
+        self._in_j += (heat_w + self.pump_w) * dt_s
+        self._out_j += rejected * dt_s
+        self.water_kg += self._water * dt_s
+        return self.cold_c
+
+    def _renew(self, key: tuple[float, ...], lpm: float, dt_s: float) -> None:
+        """What depends on flow, fans and air alone."""
+        self._key = key
+        p, cooler, kind, air = self.p, self.cooler, self.kind, self.air
+        water, fan = lpm * self._w_lpm, self.fan_pct / 100.0
+        self._intake = intake_c(cooler, kind, air, self.wet)
+        self._g = 0.0 if self.stopped else heat_w_k(cooler, kind, air, self.wet, water, fan)
+        self._fill_hot = min(water * dt_s / self._hot_j_k, 1.0)
+        self._fill_cold = min(water * dt_s / self._cold_j_k, 1.0)
+        self.fan_w = fan_w(cooler, kind, fan)
+        self.pump_w = pump_w(p, lpm / self._row.hx_fws_design_lpm, self._row.hx_fws_design_lpm)
+        heat = self.rejected_w
+        self._water = water_kg_s(cooler, kind, air, self.wet, fan, heat)
+
+    @property
+    def residual_j(self) -> float:
+        """Stored + out - in since the start: 0 for a facility that loses no energy."""
+        return self._stored_j() - self._stored0_j + self._out_j - self._in_j
+
+    @property
+    def through_j(self) -> float:
+        """What has gone in since the start, J."""
+        return self._in_j
+
+    def _stored_j(self) -> float:
+        return self._hot_j_k * self.hot_c + self._cold_j_k * self.cold_c
+
+
+def pump_w(p: FacilityParameters, share: float, design_lpm: float) -> float:
+    """Electric power of the facility's pump at a share of its design flow, W.
+
+    Design flow and head over the efficiency, times V (0.3 + 0.7 V^2).
+    """
+    full = design_lpm / 60.0 * p.pump_kpa / p.pump_efficiency
+    return full * share * (0.3 + 0.7 * share * share)

@@ -1,0 +1,56 @@
+"""Larger plants from the row's parameters: the same machine for any IT power.
+
+The reference plant of the annual figures: 1.5 L/min and 3 K of approach for each kW, 600 L of
+coolant a megawatt, cold plates whose case is q R above the supply, pumps of 70 % with motors and
+drives of 93 and 97 % against a head of 0.3 + 0.7 V^2 (V: share of the design flow).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hil.plant.parameters import PlantParameters
+
+_HEAD_KPA = 260.0  # with 25 L/s and 0.70 x 0.93 x 0.97: 10.3 kW at the design flow of 1 MW
+_STATIC = 0.3
+_ROW = 0.66  # of the quadratic part: across the racks
+_SHUTOFF_KPA = 400.0
+_MOST = 1.15  # flow at full speed over the design flow
+
+
+def reference(it_kw: float, **changes: object) -> PlantParameters:
+    """Parameters of a row of `it_kw` kilowatts (50 or more) with the reference's figures."""
+    if it_kw < 50.0:
+        raise ValueError("the reference plant begins at 50 kW")
+    p = PlantParameters()
+    k = it_kw / 100.0
+    design = p.tcs_design_lpm * k
+    quadratic = (1.0 - _STATIC) * _HEAD_KPA
+    at_full = _HEAD_KPA * (_STATIC + (1.0 - _STATIC) * _MOST**2)
+    scaled = replace(
+        p,
+        rack_design_kw=it_kw / p.racks,
+        tcs_design_lpm=design,
+        supply_pipe_l=25.0 * k,
+        return_pipe_l=25.0 * k,
+        inside_l=10.0 * k,
+        reservoir_l=12.0 * k,
+        fws_volume_l=200.0 * k,
+        plate_j_k=p.plate_j_k * k,
+        plate_wall=False,
+        hx_ua_kw_k=33.3 * k,
+        hx_fws_design_lpm=141.0 * k,
+        fws_open_lpm=141.0 * k,
+        valve_authority=0.65,
+        hx_j_k=p.hx_j_k * k,
+        static_kpa=_STATIC * _HEAD_KPA,
+        row_kpa=_ROW * quadratic,
+        inner_kpa=(1.0 - _ROW) * quadratic,
+        pump_shutoff_kpa=_SHUTOFF_KPA,
+        pump_slope_kpa_lpm2=(_SHUTOFF_KPA - at_full) / (_MOST * design) ** 2,
+        flow_noise_lpm=0.2 * k,
+        start_it_kw=it_kw,
+        start_pump_pct=(90.0, 0.0),
+        fws_swing_k=0.0,
+    )
+    return replace(scaled, **changes)  # type: ignore[arg-type]

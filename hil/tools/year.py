@@ -1,0 +1,45 @@
+"""`coldloop hil year`: a year of cooling through the control code and the plant."""
+
+import argparse
+from pathlib import Path
+
+from hil.year.command import run as run_year
+from hil.year.words import CLIMATES, FAULTS, KINDS, POLICIES
+
+EXAMPLE = "coldloop hil year --weather dubai --rejection adiabatic --plot year.html"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "--weather",
+        required=True,
+        metavar="FILE.epw|NAME",
+        help=f"an EPW file, or one of {', '.join(CLIMATES)}",
+    )
+    parser.add_argument("--rejection", choices=KINDS, default="dry", help="the cooler (dry)")
+    parser.add_argument(
+        "--policy",
+        default="coldloop",
+        metavar="NAME",
+        help=f"one of {', '.join(POLICIES)} (coldloop)",
+    )
+    parser.add_argument("--it-kw", type=float, default=1000.0, metavar="KW", help="IT power (1000)")
+    parser.add_argument("--hours", type=int, metavar="N", help="only N hours of it")
+    parser.add_argument(
+        "--start", type=int, default=0, metavar="HOUR", help="from this hour on (0)"
+    )
+    parser.add_argument(
+        "--humidity", choices=FAULTS, default="none", help="what fails of the two humidity sensors"
+    )
+    parser.add_argument(
+        "--coarse", type=int, default=5, metavar="S", help="step when nothing moves, 1 to 5 s (5)"
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the sensors (1)")
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+    parser.add_argument("--plot", type=Path, metavar="FILE.html", help="draw it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the year."""
+    return run_year(arguments)
