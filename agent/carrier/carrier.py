@@ -111,7 +111,10 @@ class Carrier(Part):
         self._learned = False
         self._shared: Coexistence | None = None
         self._out: Actions = []
-        self._heard: dict[str, Callable[..., None]] = {
+        self._heard = self._listeners()
+
+    def _listeners(self) -> "dict[str, Callable[..., None]]":
+        return {
             "ready": self._on_ready,
             "signal": self._on_signal,
             "service": self._on_service,
