@@ -13,6 +13,7 @@ from hil import operators, row_modem
 from hil.setting import Setting
 
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
+    "throttle": lambda _: {},  # written by `hil.loadbank`, which has the loads
     "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10},
     "remote": operators.section,
     "modem": row_modem.section,
@@ -37,3 +38,8 @@ def ports(config: dict[str, Any]) -> list[tuple[int, str, str]]:
     chosen = [name for name, _, _, _ in PARTS if "port" in config.get(name, {})]
     first = FIRST_BUS + len(config["buses"])
     return [(first + i, name, str(config[name]["port"])) for i, name in enumerate(chosen)]
+
+
+def first_free(config: dict[str, Any]) -> int:
+    """The number of the port after those: further ports of parts begin there."""
+    return FIRST_BUS + len(config["buses"]) + len(ports(config))

@@ -7,6 +7,7 @@ offers.
 from hil.faults_bus import BUS_EVENTS
 from hil.faults_config import CONFIG_EVENTS
 from hil.faults_link import LINK_EVENTS
+from hil.faults_load import LOAD_EVENTS
 from hil.faults_plant import PLANT_EVENTS
 from hil.faults_receiver import RECEIVER_EVENTS
 from hil.faults_store import STORE_EVENTS
@@ -18,7 +19,7 @@ __all__ = ["EVENTS", "Word"]
 
 
 def _set_load(row: Row, value: float) -> None:
-    row.plant.set_load(value)
+    row.plant.set_load(value * row.setting.size)
 
 
 def _set_fws(row: Row, value: float) -> None:
@@ -67,6 +68,7 @@ EVENTS: dict[str, Word] = {
         lambda row: row.set_link_down(False),
     ),
     **BUS_EVENTS,
+    **LOAD_EVENTS,
     **CONFIG_EVENTS,
     **LINK_EVENTS,
     **PLANT_EVENTS,

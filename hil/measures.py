@@ -13,6 +13,7 @@ from agent.votes import NOTICES, VOTES
 from hil.measure import Measure, Status
 from hil.measures_config import CONFIG_MEASURES
 from hil.measures_link import LINK_MEASURES
+from hil.measures_load import LOAD_ALARMS, LOAD_MEASURES
 from hil.row import Row
 
 __all__ = ["MEASURES", "Measure", "read"]
@@ -22,6 +23,7 @@ CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
 ALARM_CODES = (
     *[code for code, _, _ in CAUSES],
     *[code for _, code, _, _ in (*CHECKS, *VOTES, *NOTICES)],
+    *LOAD_ALARMS,
     "port",
     "modem",
 )
@@ -93,6 +95,7 @@ MEASURES: dict[str, Measure] = {
     **CONFIG_MEASURES,
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
     **LINK_MEASURES,
+    **LOAD_MEASURES,
 }
 """Every word an expectation's `measure` may use."""
 

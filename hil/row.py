@@ -14,11 +14,14 @@ from hil.devices.modbus_line import ModbusLine
 from hil.devices.rpu import Rpu
 from hil.devices.valve import Valve
 from hil.extras import names, sections
+from hil.extras import sections
+from hil.loadbank import bank
 from hil.plant.parameters import PlantParameters
 from hil.plant.plant import Plant
 from hil.row_modem import Satellite
 from hil.row_plant import Surroundings
 from hil.setting import Setting
+from hil.sizes import scaled
 from hil.storeend import StoreEnd
 from hil.world import World
 
@@ -42,14 +45,18 @@ class Row:
         start_pct = (70.0,) + (0.0,) * (setting.pumps - 1)
         self.plant = Plant(
             world.random("plant"),
-            PlantParameters(
-                start_it_kw=setting.it_kw,
-                start_supply_c=setting.setpoint_c,
-                fws_c=setting.fws_c,
-                pumps=setting.pumps,
-                start_pump_pct=start_pct,
+            scaled(
+                PlantParameters(
+                    start_it_kw=setting.it_kw,
+                    start_supply_c=setting.setpoint_c,
+                    fws_c=setting.fws_c,
+                    pumps=setting.pumps,
+                    start_pump_pct=start_pct,
+                ),
+                setting.size,
             ),
         )
+        self.bank = bank(self.plant, setting, world.utc(0) // 1_000_000)
         self.rpu = Rpu(self.plant, RPU_UNIT)
         self.valve = Valve(self.plant, VALVE_UNIT)
         self.drives = [Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(setting.pumps)]
@@ -90,4 +97,6 @@ class Row:
         config.update(sections(setting))
         if self.satellite is not None:
             config["receiver"].update(latitude=SITE_E7[0] / 1e7, longitude=SITE_E7[1] / 1e7)
+        if self.bank is not None:
+            self.bank.extend(config)
         return config

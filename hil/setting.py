@@ -30,6 +30,12 @@ class Setting:
     humidity_sensors: int = 0
     room_c: float = 27.0
     room_humidity_pct: float = 50.0
+    size: int = 1
+    """How many times as large as the row of 100 kW all is; `it_kw` is meant for each."""
+    schedule: str = ""
+    """What the throttle does at a UTC instant: "SECOND ACTION VALUE; …", seconds from the start."""
+    slot: int = 0
+    """This row's number among 64 that step one after the other."""
     parts: str = ""
     """Optional sections of the unit's configuration, of `hil.extras`, with commas between."""
     modem: str = "sbd"
@@ -65,5 +71,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "modem_success_pct": (0, 100),
     "modem_day_bytes": (0, 1_000_000_000),
     "modem_live_s": (0, 86_400),
+    "size": (1, 12),
+    "slot": (0, 63),
 }
 """What each value may be: what the agent's configuration takes and the plant can stand."""

@@ -127,6 +127,8 @@ class VirtualRun:
                 self.shell.ends[port] = self.row.stores[section] = store
             elif section == "modem" and self.row.satellite is not None:
                 self._join_modem(port, self.row.satellite)
+        if self.row.bank is not None:
+            self.row.bank.join(self.shell, config, extras.first_free(config))
         self.row.set_power = self._set_power
 
     def _join_modem(self, port: int, satellite: Satellite) -> None:

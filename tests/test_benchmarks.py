@@ -135,4 +135,5 @@ def test_nmea_beside_gpsdecode() -> None:
         assert capture["sentences"] == capture["right"] == capture["typed"], name
         assert capture["found"] == capture["mode"] == capture["fixes"] > 50, name
         assert capture["worst_e7"] <= 1.0, name
-        assert capture["gpsd_distinct"] <= capture["satellites"] + 1, name
+        if "damaged" not in name:  # of a damaged one no view may be complete
+            assert abs(capture["gpsd_distinct"] - capture["satellites"]) <= 1, name

@@ -69,10 +69,12 @@ SHIPPED = (
     "grundfos_cim",
     "kenmec_ls80a",
     "liebert_dcd",
+    "optics_gateway",
     "orv3_rpu",
     "schneider_iem3000",
     "sunspec_203",
     "wilo_booster",
+    "switched_pdu",
     "vaisala_hmd65",
 )
 # A few rows of the source, for where the data folder is absent.

@@ -10,8 +10,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.throttle.loads import Load
 
-_SMALL = 100
-"""Steps down smaller than a hundredth of the rating are not worth a command."""
+_SMALL = 50
+"""Steps down smaller than a fiftieth of the rating are not worth a command."""
+
+_JITTER = 4
+"""The slot says when; a step may come that part of a period early, since ticks are slewed."""
 
 
 class Hold:
@@ -33,7 +36,7 @@ class Hold:
             return True
         if gap == 0 or not may_rise or now - load.lowered_at < self.hold_us:
             return False
-        if now - load.raised_at < self.step_us:
+        if now - load.raised_at < self.step_us - self.step_us // _JITTER:
             return False
         if gap * _SMALL < load.max_w and target < load.max_w:
             return False

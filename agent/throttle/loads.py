@@ -64,9 +64,9 @@ class Load:
             return target.watts
         return self.limit_w if self.on else 0
 
-    def permille(self) -> int:
-        """The share of the rating that it may draw now."""
-        return 1000 * self.limit_w // self.max_w if self.on else 0
+    def least_permille(self) -> int:
+        """The share of the rating that it draws at least while it is on."""
+        return 1000 * self.min_w // self.max_w if self.can_limit else 1000
 
     def learn(self, now: int) -> None:
         """Take over the limit that is there already when it is first read: a restart moves nothing.

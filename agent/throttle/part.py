@@ -46,8 +46,12 @@ _AHEAD_S = 5.0
 _BLIND_AFTER = 3 * SECOND
 """As long as the loops wait for first readings, too."""
 _SHED_EVERY = 5 * SECOND
+_SURE = 8 * SECOND
+"""How long it must look as if a case becomes too hot: limits that were just told act by then."""
 _BACK_BELOW_K = 2
 _SATURATED_PCT = 1.0
+_ABOVE_K = 2.0
+_HOTTEST_C = 80
 
 
 class Throttle(Part):
@@ -83,7 +87,7 @@ class Throttle(Part):
         self._store_asked = False
         self._supply_at = self._flow_at = -1
         self._decided = self._known_at = 0
-        self._shed_next = 0
+        self._shed_next = self._over_since = 0
 
     def _sensors(self, agent: "Agent") -> None:
         config, station = agent.config, agent.fieldbus.station
@@ -282,7 +286,7 @@ class Throttle(Part):
         targets, missing = share(budget, claims)
         rise = self._may_rise()
         for load, target in zip(self.loads, targets):
-            if load.can_limit and self.hold.settle(load, target, rise, now):
+            if load.on and load.can_limit and self.hold.settle(load, target, rise, now):
                 load.tell(now)
         self._switch(missing, rise, now)
         self._name_state(now)
@@ -296,8 +300,8 @@ class Throttle(Part):
             rise,
             None if self._flow is None else self._flow.value(now),
             None if self._inlet is None else self._inlet.value(now),
-            self._saturated(),
-            loop.setpoint,
+            self._saturated() or (supply is not None and supply > loop.setpoint + _ABOVE_K),
+            self.load_w(now),
         )
         if self.droop is not None and self._frequency is not None:
             self.droop_permille = self.droop.permille(self._frequency.milli(now))
@@ -329,9 +333,31 @@ class Throttle(Part):
             budget = min(budget, self.cap_w)
         if head.lost:
             budget = 0
-        elif self._saturated() and head.limit_w is not None:
-            budget = min(budget, head.limit_w)
+        elif self._saturated():
+            room = self._room()
+            budget = budget if room is None else min(budget, room)
         return claims, budget
+
+    def _room(self) -> "int | None":
+        """What can be rejected with the valve as it is: the warmer the supply, the more, but the
+        less the loads may draw. Where both are the same the loop stands.
+        """
+        best: int | None = None
+        for supply_c in range(int(self.headroom.most_c), _HOTTEST_C):
+            heat = self.headroom.limit_at(supply_c)
+            if heat is None:
+                return None
+            drawn = sum(
+                [
+                    max(load.min_w, load.max_w * load.kind.permille(supply_c) // 1000)
+                    for load in self.loads
+                    if load.on
+                ]
+            )
+            best = max(best or 0, min(heat, drawn))
+            if heat >= drawn:
+                break
+        return best
 
     def _saturated(self) -> bool:
         loop = self.agent.supply
@@ -362,9 +388,11 @@ class Throttle(Part):
         over = [
             load
             for load in self.loads
-            if load.on and load.kind.case_c(ahead, load.permille()) >= load.kind.limit_c
+            if load.on and load.kind.case_c(ahead, load.least_permille()) >= load.kind.limit_c
         ]
-        if over and now >= self._shed_next:
+        if not over:
+            self._over_since = now
+        if over and now >= self._shed_next and now - self._over_since >= _SURE:
             self._shed(now)
         elif not over and not hot and not missing and rise and not head.lost:
             self._bring_back(head.supply_c, now)

@@ -2,7 +2,8 @@
 
 Not a virtual shell of its own: it is a controller under test (`hil.dut`) for that one. One message
 a turn goes out and one comes back. Both processes are kept on one core, where handing over costs
-about 15 µs instead of 100. The interpreter gets the heap of a board: `-X heapsize=256wK`.
+about 15 µs instead of 100. The interpreter gets the heap of a board: `-X heapsize=256wK`; with
+optional parts it gets twice that, since here their code is compiled on the heap that runs it.
 """
 
 import json
@@ -12,6 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from agent.parts import PARTS
 from hil.dut import Actions, Turn
 from hil.errors import BenchError
 from hil.shells import lockstep_child as wire
@@ -19,7 +21,7 @@ from hil.shells import lockstep_child as wire
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
 ROOMY = "512wK"
-"""For code that is compiled while a unit with large parts runs; a board has it compiled."""
+"""For the code of optional parts, which is compiled on the heap here; a board has it compiled."""
 _START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
 """Collecting every 32 KiB from the first import on keeps the live objects together."""
 _HEAD = struct.Struct(wire.HEAD).pack
@@ -44,8 +46,8 @@ class LockStep:
     ) -> None:
         start = _START + f"lockstep_child.Child().run({watch_memory})"
         if heap is None:
-            large = "remote" in config or "modem" in config
-            heap = ROOMY if path == ROOT and large else HEAP
+            rooms = [name for name, _, _, _ in PARTS if name in config]
+            heap = ROOMY if path == ROOT and rooms else HEAP
         command = [interpreter, "-X", f"heapsize={heap}", "-c", start]
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
         try:

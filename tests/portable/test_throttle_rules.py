@@ -83,13 +83,13 @@ def test_down_at_once_up_after_the_hold_in_steps():
     eq((hold.settle(one, 500, True, 0), one.limit_w), (True, 500))
     seconds = range(1, 200)
     moved = [(s, one.limit_w) for s in seconds if hold.settle(one, 1000, True, s * SECOND)]
-    eq(moved, [(60, 600), (75, 700), (90, 800), (105, 900), (120, 1000)])
+    eq(moved, [(60, 600), (72, 700), (84, 800), (96, 900), (108, 1000)])
 
 
 def test_what_is_small_moves_nothing_unless_it_is_the_end():
     hold, one = Hold(0, 10, 0), load(900)
-    eq(hold.settle(one, 895, True, SECOND), False)
-    eq(hold.settle(one, 905, True, SECOND), False)
+    eq(hold.settle(one, 885, True, SECOND), False)
+    eq(hold.settle(one, 915, True, SECOND), False)
     eq((hold.settle(one, 300, False, SECOND), one.limit_w), (True, 300))
     one = load(995)
     eq((hold.settle(one, 1000, True, SECOND), one.limit_w), (True, 1000))
@@ -143,9 +143,9 @@ def test_the_schedule_is_done_in_order():
     eq((plan.cancel(), plan.entries), (MOST, []))
 
 
-def steps(head, supplies, saturated=False, lpm=60.0):
+def steps(head, supplies, pressed=True, load_w=50_000):
     for i, supply in enumerate(supplies):
-        head.step((i * SECOND, supply), 5.0, lpm, 24.0, saturated, 32.0)
+        head.step((i * SECOND, supply), 5.0, 60.0, 24.0, pressed, load_w)
 
 
 def test_heat_and_its_limit_by_hand():
@@ -158,7 +158,7 @@ def test_heat_and_its_limit_by_hand():
 
 def test_the_limit_is_the_heat_when_the_supply_stands_at_the_most():
     head = Headroom(45.0)
-    steps(head, [45.0], True)
+    steps(head, [45.0])
     assert abs(head.limit_w - head.heat_w) <= 1
 
 
@@ -170,7 +170,9 @@ def test_a_fast_rise_is_heat_lost_and_a_slow_one_is_not():
     steps(head, [32.0, 32.1, 32.2, 32.2, 32.3, 32.4])
     eq(head.lost, False)
     head = Headroom(45.0)
-    steps(head, [30.0, 30.5, 31.0, 31.5])  # towards the set-point
+    steps(head, [30.0, 30.5, 31.0, 31.5], False)  # towards the set-point
+    eq(head.lost, False)
+    steps(head, [32.0, 32.5, 33.1, 33.8, 34.5], True, 30_000)  # 20 kW of 30 leave the coolant
     eq(head.lost, False)
 
 

@@ -1,0 +1,80 @@
+"""The words for loads that are limited: services, strips, optics, and heat that cannot leave."""
+
+from collections.abc import Callable
+
+from hil.loadbank import LoadBank
+from hil.row import Row
+from hil.word import Word
+
+_Do = Callable[[Row, float], None]
+_Undo = Callable[[Row], None]
+
+
+def _bank(row: Row) -> LoadBank:
+    if row.bank is None:
+        raise ValueError('the row has no loads: parts = "throttle" is needed')
+    return row.bank
+
+
+def _bmc(name: str, on: object, off: object) -> tuple[_Do, _Undo]:
+    """Set an attribute of every service, and set it back; None stands for the value."""
+
+    def do(row: Row, value: float) -> None:
+        for bmc in _bank(row).bmcs.values():
+            setattr(bmc, name, int(value) if on is None else on)
+
+    def undo(row: Row) -> None:
+        for bmc in _bank(row).bmcs.values():
+            setattr(bmc, name, off)
+
+    return do, undo
+
+
+def _facility(row: Row, share: float) -> None:
+    row.plant.advance(row.world.now)
+    row.plant.fws_pressure = share
+
+
+def _lost(row: Row, _: float) -> None:
+    _facility(row, 0.0)
+    if row.bank is not None:
+        row.bank.marked_at = row.world.now
+
+
+def _reboot(row: Row, _: float) -> None:
+    for bmc in _bank(row).bmcs.values():
+        bmc.reboot(row.world.now)
+
+
+def _optics(row: Row, kelvin: float) -> None:
+    _bank(row).optics.extra_k[0] = kelvin
+
+
+_MS = (0, 60_000)
+
+LOAD_EVENTS: dict[str, Word] = {
+    "facility_flow_lost": Word(
+        "the facility water stands still", _lost, lambda row: _facility(row, 1.0)
+    ),
+    "bmc_busy": Word(
+        "the loads' services answer 503, try again in value seconds",
+        *_bmc("busy", None, 0),
+        limits=(1, 60),
+    ),
+    "bmc_silent": Word("the loads' services answer nothing", *_bmc("silent", True, False)),
+    "bmc_refuses": Word("the loads' services refuse limits", *_bmc("refuse", True, False)),
+    "bmc_slow": Word(
+        "the loads' services take value milliseconds more",
+        lambda row, value: _bmc("slow_us", 40_000 + int(value * 1000), 0)[0](row, value),
+        _bmc("slow_us", 0, 40_000)[1],
+        limits=_MS,
+    ),
+    "bmc_reboot": Word("the loads' services restart and forget their limits", _reboot),
+    "optics_dirty": Word(
+        "module 1 is value kelvin warmer than it should be",
+        _optics,
+        lambda row: _optics(row, 0.0),
+        limits=(0, 60),
+    ),
+}
+"""Words that need a row with `parts = "throttle"`, but for the first."""
