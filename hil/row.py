@@ -14,7 +14,6 @@ from hil.devices.modbus_line import ModbusLine
 from hil.devices.rpu import Rpu
 from hil.devices.valve import Valve
 from hil.extras import names, sections
-from hil.extras import sections
 from hil.loadbank import bank
 from hil.plant.parameters import PlantParameters
 from hil.plant.plant import Plant
