@@ -21,7 +21,7 @@ weighed, loops stepped, ticks on time. A cycle that does not come so far feeds n
 """
 
 from agent.config import thousandths
-from agent.errors import AgentError
+from agent.errors import OrderError
 from agent.jsontext import Object
 from agent.parts import Part
 from agent.safety import DEGRADED, SAFE, STOPPED
@@ -219,18 +219,18 @@ class Interlock(Part):
         return None
 
     def acknowledge(self, code: "str | None" = None) -> str:
-        """Note that somebody has seen what is latched. Raises `AgentError` for unknown codes."""
+        """Note that somebody has seen what is latched. Raises `OrderError` for unknown codes."""
         found = [cause for cause in self._meant(code) if cause.active]
         for cause in found:
             cause.acknowledged = True
         return "acknowledged: " + (" ".join([cause.code for cause in found]) or "nothing")
 
     def reset(self, code: "str | None" = None) -> str:
-        """Let go of what is latched and calm. Raises `AgentError` while an input is on."""
+        """Let go of what is latched and calm. Raises `OrderError` while an input is on."""
         found = [cause for cause in self._meant(code) if cause.active and cause.reaction[4]]
         for cause in found:
             if cause.on:
-                raise AgentError("%s is still on" % cause.code)
+                raise OrderError("%s is still on" % cause.code)
         for cause in found:
             cause.active = False
         return "reset: " + (" ".join([cause.code for cause in found]) or "nothing")
@@ -238,7 +238,7 @@ class Interlock(Part):
     def _meant(self, code: "str | None") -> "list[Cause]":
         meant = [cause for cause in self.all if code is None or cause.code == code]
         if not meant:
-            raise AgentError("no cause is named %s" % code)
+            raise OrderError("no cause is named %s" % code)
         return meant
 
     def status(self, now: int) -> "object":

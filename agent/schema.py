@@ -8,7 +8,6 @@ has a range; no key is allowed that is not listed here.
 from agent.parts import PARTS
 from agent.schema_log import LOG
 from agent.schema_remote import REMOTE
-from agent.schema_safety import SAFETY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,7 +167,6 @@ SCHEMA: "dict[str, Any]" = _object(
         ),
         "log": LOG,
         "remote": REMOTE,
-        "safety": SAFETY,
         "limits": _object(
             "what is reported and acted on",
             [],

@@ -316,7 +316,7 @@ def _referred(raw: "Raw") -> "set[str]":
         names.update([pair[0] for pair in own.get("needs", ())])
     for role in (raw.get("pump", {}), raw.get("valve", {})):
         names.update([role[key] for key in ("setpoint", "feedback", "trip") if key in role])
-        for key in ("run", "stop"):
+        for key in ("run", "stop", "reset"):
             names.update([pair[0] for pair in role.get(key, ())])
     if "watchdog" in raw:
         names.add(raw["watchdog"]["point"])

@@ -290,7 +290,7 @@ class Checker(Judge):
         trip = self._names.get(raw["trip"])
         if trip is None or trip["_kind"] != "bit":
             self._err(role, "trip %r is not a bit" % (raw["trip"],))
-        for key in ("run", "stop"):
+        for key in [key for key in ("run", "stop", "reset") if key in raw]:
             self._check_command(role + "." + key, raw[key], setpoint, raw.get("apart", False))
 
     def _check_command(self, entry: str, pairs: "Any", setpoint: "Raw", apart: bool) -> None:

@@ -143,6 +143,7 @@ SHAPES: "dict[str, dict[str, Shape]]" = {
         "run": _LIST,
         "stop": _LIST,
         "trip": _TEXT,
+        "reset": _LIST,
         "apart": _FLAG,
     },
     "valve": {"setpoint": _TEXT, "feedback": _TEXT},

@@ -9,10 +9,12 @@ from typing import Any
 
 from agent.agent import FIRST_BUS
 from agent.parts import PARTS
-from hil import operators, row_modem
+from hil import extras_cooling, operators, row_modem
 from hil.setting import Setting
 
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
+    "cooling": extras_cooling.cooling,
+    "safety": extras_cooling.safety,
     "throttle": lambda _: {},  # written by `hil.loadbank`, which has the loads
     "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10},
     "remote": operators.section,

@@ -12,6 +12,8 @@ from agent.safety import CAUSES
 from agent.votes import NOTICES, VOTES
 from hil.measure import Measure, Status
 from hil.measures_config import CONFIG_MEASURES
+from hil.measures_cooling import CODES as COOLING_CODES
+from hil.measures_cooling import COOLING_MEASURES
 from hil.measures_link import LINK_MEASURES
 from hil.measures_load import LOAD_ALARMS, LOAD_MEASURES
 from hil.row import Row
@@ -23,6 +25,7 @@ CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
 ALARM_CODES = (
     *[code for code, _, _ in CAUSES],
     *[code for _, code, _, _ in (*CHECKS, *VOTES, *NOTICES)],
+    *COOLING_CODES,
     *LOAD_ALARMS,
     "port",
     "modem",
@@ -95,6 +98,7 @@ MEASURES: dict[str, Measure] = {
     **CONFIG_MEASURES,
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
     **LINK_MEASURES,
+    **COOLING_MEASURES,
     **LOAD_MEASURES,
 }
 """Every word an expectation's `measure` may use."""

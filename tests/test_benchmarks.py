@@ -11,7 +11,7 @@ from benchmarks import digests
 from tests.house import ROOT
 from tests.peers import need
 
-NAMES = ("digests", "heap", "modbus", "nmea", "realtime", "speed")
+NAMES = ("digests", "heap", "modbus", "nmea", "realtime", "speed", "year")
 
 
 def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
@@ -137,3 +137,14 @@ def test_nmea_beside_gpsdecode() -> None:
         assert capture["worst_e7"] <= 1.0, name
         if "damaged" not in name:  # of a damaged one no view may be complete
             assert abs(capture["gpsd_distinct"] - capture["satellites"]) <= 1, name
+
+
+def test_year() -> None:
+    record = benchmark(
+        *("year", "--hours", "24", "--start", "4800", "--speed-hours", "1"),
+        *("--policies", "coldloop,optimum,fixed:40"),
+    )
+    shares = {run["policy"]: run["over_optimum"] for run in record["runs"]}
+    assert shares["optimum"] == 1.0
+    assert 1.0 < shares["coldloop"] < shares["fixed:40"]
+    assert record["fine_speed"] > 0

@@ -15,6 +15,7 @@ from hil.plant.climates import CLIMATES
 from hil.plant.cooler import Air, CoolerParameters, fan_w, heat_w_k, intake_c, scaled, water_kg_s
 from hil.plant.electrical import Chain
 from hil.plant.facility import Facility, FacilityParameters, pump_w
+from hil.plant.facility_variables import FACILITY_VARIABLES
 from hil.plant.grid import Grid
 from hil.plant.optics import ALARM_C, Optics
 from hil.plant.plant import Plant
@@ -374,3 +375,21 @@ def test_a_generator_takes_over_from_an_outage_only() -> None:
 def test_changed_parameters_go_through() -> None:
     assert reference(1000.0, plate_r0_k_w=0.02).plate_r0_k_w == 0.02
     assert replace(COOLER, fan_kw=1.0).fan_kw == 1.0
+
+
+def test_the_table_of_the_surroundings_names_real_attributes() -> None:
+    plant = big()
+    owners = {
+        "facility": plant.facility,
+        "inventory": plant.inventory,
+        "room": Room(),
+        "grid": Grid(),
+    }
+    plant.advance(10 * SECOND)
+    for variable in FACILITY_VARIABLES:
+        owner, _, path = variable.name.partition(".")
+        value: object = owners[owner]
+        for name in path.split("."):
+            value = getattr(value, name)
+        assert isinstance(value, int | float)
+        assert variable.minimum <= value <= variable.maximum, variable.name

@@ -61,7 +61,9 @@ def test_the_words_are_those_of_the_plant() -> None:
     assert set(words.CLIMATES) == set(CLIMATES)
 
 
-@pytest.mark.parametrize("policy", ["coldloop", "optimum", "fixed:40", "phosphor", "pi"])
+@pytest.mark.parametrize(
+    "policy", ["coldloop", "optimum", "fixed:40", "phosphor", "pi", "track:22"]
+)
 def test_the_command_gives_every_key(policy: str, tmp_path: Path) -> None:
     drawn = tmp_path / "x.html"
     done = coldloop(
@@ -140,11 +142,7 @@ def test_a_plant_of_any_size_costs_the_same_share() -> None:
 def test_supply_stays_above_the_dew_point_whatever_the_sensors(faults: str) -> None:
     """The most humid days, with a set-point that would be too low: only the floor holds it."""
     where = site()
-    policy = make("coldloop", where)
-    cooling = policy.cooling  # type: ignore[attr-defined]
-    cooling.optimum = None
-    cooling.wanted_c = 22.0
-    year = Year(where, policy, faults)
+    year = Year(where, make("track:22", where), faults)
     year.senses._dead_from_s = 0
     humid = max(range(8760 - 24), key=lambda h: where.weather.hours[h].dew_c)
     ledger = year.run(10, humid - 5)

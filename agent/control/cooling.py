@@ -85,7 +85,7 @@ class Cooling:
         self.fans: Fans | None = None
         self._fans_due = 0.0
         self._search_at = 0
-        self._target_pump: float | None = None
+        self.proposed_pct: float | None = None
         if "fans" in settings:
             fans = settings["fans"]
             self.fans = Fans(fans["min_pct"], fans["max_pct"], fans["rate_pct_per_s"])
@@ -109,9 +109,8 @@ class Cooling:
 
     def step(self, readings: Readings, now: int, dt: float) -> None:
         """Advance by `dt` seconds to `now`, monotonic microseconds."""
-        if self.optimum is not None and now >= self._search_at:
-            self._search(readings, now)
-        self._aim(now, dt)
+        self.propose(readings, now)
+        self.aim(now, dt)
         self.hold_supply(readings, dt)
         self.hold_flow(readings, dt)
         if self.fans is not None:
@@ -119,8 +118,13 @@ class Cooling:
             if self._fans_due >= _FANS_S:
                 self._turn_fans(readings)
 
-    def _aim(self, now: int, dt: float) -> None:
-        """Move the set-point to what is wanted, no lower than the dew point's floor."""
+    def propose(self, readings: Readings, now: int) -> None:
+        """Let the optimiser move what is wanted, when it is time: `wanted_c`, `proposed_pct`."""
+        if self.optimum is not None and now >= self._search_at:
+            self._search(readings, now)
+
+    def aim(self, now: int, dt: float) -> None:
+        """Move the set-point towards what is wanted, no lower than the dew point's floor."""
         wanted = self.wanted_c
         supply = self.settings["supply"]
         if self.dew is not None:
@@ -151,7 +155,7 @@ class Cooling:
     def hold_flow(self, readings: Readings, dt: float) -> None:
         """Step the pumps' law alone."""
         law = self.flowlaw
-        target = self._target_pump
+        target = self.proposed_pct
         if target is not None:
             most = _SETPOINT_PCT_S * dt
             gap = target - law.output
@@ -197,13 +201,13 @@ class Cooling:
         if load is None:
             load = self._heat_kw(readings)
         if air is None or load is None:
-            self.wanted_c, self._target_pump = supply["setpoint_c"], None
+            self.wanted_c, self.proposed_pct = supply["setpoint_c"], None
             return
         floor = supply["low_c"]
         if self.floor_c is not None and self.floor_c > floor:
             floor = self.floor_c
         best = optimum.search(load, air, floor, supply["high_c"])
-        self.wanted_c, self._target_pump = best.supply_c, best.pump_pct
+        self.wanted_c, self.proposed_pct = best.supply_c, best.pump_pct
         if self.fans is not None:
             self.fans.expect(best.fan_pct)
 

@@ -6,9 +6,10 @@ out. Dew point by Magnus' formula with 17.62 and 243.12 °C (WMO Guide to Instru
 is +0.3 K; `allowance_k` is for that and for the loop's own error, `margin_k` is what must remain.
 
 The worst (highest) of the sensors that can be believed counts. One that is out of range, silent or
-jumps by more than `_JUMP_K` between readings is left out until it has been calm again for
-`_CALM_US`. With fewer than two the allowance doubles. With none the floor rises to `fallback_c`
-(32 °C is above any dew point of the region). The floor rises with the dew point, and falls slowly.
+falls by more than `_JUMP_K` between readings is left out until it has been calm again for
+`_CALM_US` (one that rises is believed at once: that is the safe side). With fewer than two the
+allowance doubles. With none the floor rises to `fallback_c` (32 °C is above any dew point of the
+region). The floor rises with the dew point, and falls slowly.
 """
 
 from agent.control.maths import log
@@ -71,7 +72,7 @@ class Dew:
             return
         dew = dew_point(air_c, rh_pct)
         last = probe.dew
-        if last is not None and not -_JUMP_K < dew - last < _JUMP_K:
+        if last is not None and last - dew > _JUMP_K:
             probe.doubted = now
         elif probe.doubted is not None and now - probe.doubted >= _CALM_US:
             probe.doubted = None

@@ -36,6 +36,12 @@ class FlowLaw:
             self._pi.gain, self._pi.integral_s = _PAIRS[mode]
             self._tracking = True
 
+    def tune(self, low: float, high: float, rate: float) -> None:
+        """Take other limits of the speed, without a bump."""
+        pi = self._pi
+        pi.tune(pi.gain, pi.integral_s, low, high, rate)
+        self._tracking = True
+
     def track(self, speed: float) -> None:
         """Take over from `speed` without a bump."""
         self._pi.output = speed

@@ -31,6 +31,7 @@ class Pump:
         self._run = [(device.index(name), raw) for name, raw in role["run"]]
         self._stop = [(device.index(name), raw) for name, raw in role["stop"]]
         self._trip = role["trip"]
+        self._reset = [(device.index(name), raw) for name, raw in role.get("reset", ())]
         self.running = False
         self.asked: float | None = None
         self._still = 0
@@ -51,6 +52,12 @@ class Pump:
         self.asked, self.running = percent, run
         pairs = [reference] + self._run if run else self._stop + [reference]
         self.station.want(pairs, stop=not run)
+
+    def reset(self) -> None:
+        """Reset a trip, where the profile says how; the next `ask` gives the stop command first."""
+        if self._reset:
+            self.asked, self.running = None, False
+            self.station.want(self._reset + [(self._setpoint, 0)], stop=True)
 
     def _armed(self) -> bool:
         readback = self.station.device.readback

@@ -59,6 +59,10 @@ class Steer:
         self._smooth = 0.0
         self._calm_s = 0.0
 
+    def tune(self, low: float, high: float, rate: float) -> None:
+        """Take other limits of the output."""
+        self.low, self.high, self.rate = low, high, rate
+
     def track(self, opening: float) -> None:
         """Take over from `opening` without a bump: the next step starts from there."""
         self.output = opening

@@ -12,6 +12,7 @@ from drivers.epoch import Epoch
 from drivers.errors import DriverError
 from drivers.receiver import Receiver
 from drivers.tools import nmea_decode, source
+from drivers.tools.nmea_verdicts import Verdicts
 from drivers.tools.opened import clock
 from protocols.nmea.sky import Satellite
 from protocols.timing import SECOND
@@ -34,12 +35,16 @@ def time_error_us(epoch: Epoch) -> "int | None":
     return time.time_ns() // 1000 - ago - epoch.utc_us
 
 
-def picture(epoch: Epoch, receiver: Receiver, error_us: "int | None") -> "list[str]":
-    """The lines of one picture."""
+def picture(
+    epoch: Epoch, receiver: Receiver, error_us: "int | None", verdicts: "Verdicts | None" = None
+) -> "list[str]":
+    """The lines of one picture; `verdicts` remembers the epochs before."""
     lines = [_fix_line(epoch), _time_line(epoch, error_us), _line_line(epoch, receiver), ""]
     lines += [_bar(satellite) for satellite in sorted(epoch.sky.satellites, key=_order)]
-    flags = epoch.all_flags()
-    lines += ["", f"verdicts   {', '.join(flags) if flags else 'nothing is wrong'}"]
+    wrong = list(epoch.all_flags())
+    if verdicts is not None:
+        wrong += verdicts.take(epoch, error_us)
+    lines += ["", f"verdicts   {', '.join(wrong) if wrong else 'nothing is wrong'}"]
     return lines
 
 
@@ -119,8 +124,9 @@ def monitor(text: str, *, vendor: "str | None" = None, seconds: "float | None" =
             return 2
         receiver = nmea_decode.make_receiver(text, vendor)
         first = True
+        verdicts = Verdicts()
         for epoch in nmea_decode.epochs(receiver, source.chunks(text, seconds)):
-            _draw(picture(epoch, receiver, time_error_us(epoch)), first)
+            _draw(picture(epoch, receiver, time_error_us(epoch), verdicts), first)
             first = False
     except DriverError as error:
         print(f"coldloop nmea monitor: {error}", file=sys.stderr)

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     site = Site(weather, arguments.rejection, arguments.it_kw, arguments.seed)
     hours = arguments.hours or len(weather.hours)
     progress = _Progress() if sys.stderr.isatty() else None
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     if arguments.policy == "optimum":
         ledger = optimum_year(site, hours, arguments.start, progress)
     else:
@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         ledger = year.run(hours, arguments.start, progress)
         year.assert_balances()
     record = ledger.record(arguments.policy, time.perf_counter() - began)
+    record["cpu_s"] = round(time.process_time() - used, 1)
     if progress is not None:
         progress.end()
     if arguments.plot is not None:

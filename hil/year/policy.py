@@ -3,10 +3,12 @@
     policy.step(seen, now, dt)   once a control step: readings in (`Readings` of the agent), outputs
                                  kept as attributes: valve_pct, pump_pct, fan_pct, wet, limit_kw
 
-`coldloop` is the agent's own `Cooling` with its optimiser and dew-point floor. `fixed:C` is the
-agent's loops for supply and dP: fans hold the supply at C, pumps their design flow, the valve is
-open. `phosphor` and `pi` are two laws from practice on the valve, with a set-point of 32 degC,
-pumps at design flow and a facility whose own controller holds its water at 27 degC.
+`coldloop` is the agent's own `Cooling` with its optimiser and dew-point floor. `track:C` is the
+same with a set-point in the optimiser's place: the supply is C or, where that is higher, the dew
+point's floor. `fixed:C` is the agent's loops for supply and dP: fans hold the supply at C, pumps
+their design flow, the valve is open. `phosphor` and `pi` are two laws from practice on the valve,
+with a set-point of 32 degC, pumps at design flow and a facility whose own controller holds its
+water at 27 degC.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from hil.year.site import (
 )
 from hil.year.words import POLICIES
 
+_LEAST_C = 15.0
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0
 _GUARD_K, _GUARD_PCT_K = 0.5, 15.0
 """From so far below their limit on, warm cases get so much more flow at once."""
@@ -101,6 +104,15 @@ class Coldloop(Policy):
     def error_k(self) -> float:
         """How far the set-point still has to go, kelvin."""
         return float(self.cooling.wanted_c - self.cooling.setpoint_c)
+
+
+class Track(Coldloop):
+    """The same without the optimiser: as cold as the set-point asks and the dew point allows."""
+
+    def __init__(self, site: Site, setpoint_c: float, sensors: int = 2) -> None:
+        super().__init__(site, sensors)
+        self.cooling.optimum = None
+        self.cooling.wanted_c = setpoint_c
 
 
 def settings(site: Site, sensors: int) -> dict[str, Any]:
@@ -319,12 +331,13 @@ def make(name: str, site: Site, sensors: int = 2) -> Policy:
     if name == "pi":
         return ManualPi(site)
     kind, _, text = name.partition(":")
-    if kind == "fixed":
+    if kind in ("fixed", "track"):
         try:
             celsius = float(text)
         except ValueError:
             celsius = 0.0
-        if 15.0 <= celsius <= SUPPLY_MAX_C:
-            return Fixed(site, celsius)
-        raise BenchError(f"{name}: a supply of 15 to {SUPPLY_MAX_C:g} degC, such as fixed:30")
+        if not _LEAST_C <= celsius <= SUPPLY_MAX_C:
+            what = f"a supply of {_LEAST_C:g} to {SUPPLY_MAX_C:g} degC"
+            raise BenchError(f"{name}: {what}, such as {kind}:30")
+        return Fixed(site, celsius) if kind == "fixed" else Track(site, celsius, sensors)
     raise BenchError(f"{name}: no such policy; there are {', '.join(POLICIES)}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-POLICIES = ("coldloop", "optimum", "fixed:30", "fixed:40", "phosphor", "pi")
-"""The policies; `fixed:` takes any supply temperature of 15 to 45 degC."""
+POLICIES = ("coldloop", "optimum", "fixed:30", "fixed:40", "phosphor", "pi", "track:22")
+"""The policies; `fixed:` and `track:` take any supply temperature of 15 to 45 degC."""
 
 KINDS = ("dry", "adiabatic", "tower")
 """Kinds of heat rejection."""

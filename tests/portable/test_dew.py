@@ -49,18 +49,18 @@ def test_a_value_out_of_range_is_no_reading():
         eq((dew.floor(0, 1.0), dew.believed), (32.0, 0))
 
 
-def test_a_sensor_that_jumps_is_not_believed_until_it_is_calm():
+def test_a_sensor_that_falls_suddenly_is_not_believed_until_it_is_calm():
     dew = Dew(SETTINGS)
     for s in range(0, 60, 10):
         dew.read(0, 25.0, 50.0, s * SECOND)
-        dew.read(1, 25.0, 50.0, s * SECOND)
-    dew.read(1, 25.0, 90.0, 60 * SECOND)
+        dew.read(1, 25.0, 90.0, s * SECOND)
+    dew.read(1, 25.0, 50.0, 60 * SECOND)
     dew.read(0, 25.0, 50.0, 60 * SECOND)
     dew.floor(60 * SECOND, 1.0)
     eq(dew.believed, 1)
     for s in range(70, 700, 10):
         dew.read(0, 25.0, 50.0, s * SECOND)
-        dew.read(1, 25.0, 90.0, s * SECOND)
+        dew.read(1, 25.0, 50.0, s * SECOND)
     dew.floor(700 * SECOND, 1.0)
     eq(dew.believed, 2)
 

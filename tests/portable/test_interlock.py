@@ -3,7 +3,7 @@
 import json
 
 from agent.agent import BROKER, FIRST_BUS, RECEIVER, STATE
-from agent.errors import AgentError, ConfigError
+from agent.errors import ConfigError, OrderError
 from protocols.timing import SECOND
 from tests.portable.check import eq, raises
 from tests.portable.rig import CDU, LAG, LEAD, STOP, VALVE, Rig, config, profiles
@@ -86,7 +86,7 @@ def test_reset_is_refused_while_wet_and_then_the_loops_take_over():
     rig = made()
     rig.set(CDU, FLAGS, 1)
     rig.run(5)
-    raises(AgentError, part(rig).reset)
+    raises(OrderError, part(rig).reset)
     eq(part(rig).acknowledge("leak_critical:pan"), "acknowledged: leak_critical:pan")
     eq(state(rig), "stopped")
     rig.set(CDU, FLAGS, 0)
@@ -100,8 +100,8 @@ def test_reset_is_refused_while_wet_and_then_the_loops_take_over():
 
 def test_unknown_codes_and_commands():
     rig = made()
-    raises(AgentError, part(rig).reset, "leak_critical:no")
-    raises(AgentError, part(rig).acknowledge, "no")
+    raises(OrderError, part(rig).reset, "leak_critical:no")
+    raises(OrderError, part(rig).acknowledge, "no")
     eq(part(rig).order("dance", {}, 0), None)
     eq(part(rig).reset(), "reset: nothing")
 

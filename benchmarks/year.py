@@ -1,0 +1,98 @@
+"""A year of cooling, policies side by side on one plant and one weather.
+
+    python -m benchmarks.year [--weather dubai] [--rejection adiabatic] [--hours 8760]
+
+example: python -m benchmarks.year --weather dubai.epw --policies coldloop,optimum,fixed:40
+
+Each policy is one run of `coldloop hil year`; the ratio beside each is its loop energy over that of
+`optimum`, the hourly search that no controller can beat. Speed is virtual time over this process'
+own CPU time, once with steps of a second throughout and once with coarse steps where nothing moves.
+"""
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from benchmarks.common import Record, machine, progress, show
+from hil.errors import BenchError
+from hil.plant.cooler import KINDS
+from hil.plant.weather import WeatherError, find
+from hil.year.optimum import optimum_year
+from hil.year.policy import make
+from hil.year.run import Year
+from hil.year.site import Site
+from hil.year.words import POLICIES
+
+_SHOWN = ("loop_pct_of_it", "pue", "wue_l_per_kwh", "energy_shed_pct", "hours_below_dew_margin")
+
+
+def one(site: Site, policy: str, hours: int, start: int, coarse: int) -> Record:
+    """Run one policy; its record, with the CPU time it took."""
+    used = time.process_time()
+    if policy == "optimum":
+        ledger = optimum_year(site, hours, start)
+    else:
+        year = Year(site, make(policy, site), coarse_s=coarse)
+        ledger = year.run(hours, start)
+        year.assert_balances()
+    took = time.process_time() - used
+    record: Record = ledger.record(policy, took)
+    record["cpu_s"] = round(took, 2)
+    record["speed"] = round(3600.0 * hours / took)
+    return record
+
+
+def main() -> int:
+    """Measure and show."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.year",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--weather", default="dubai", help="an EPW file or a climate (dubai)")
+    parser.add_argument("--rejection", choices=KINDS, default="adiabatic")
+    parser.add_argument("--policies", default=",".join(POLICIES), help="with commas between")
+    parser.add_argument("--hours", type=int, default=8760)
+    parser.add_argument("--start", type=int, default=0)
+    parser.add_argument("--speed-hours", type=int, default=48, help="hours in steps of a second")
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+    arguments = parser.parse_args()
+    try:
+        site = Site(find(arguments.weather), arguments.rejection)
+        runs = [
+            _told(one(site, name, arguments.hours, arguments.start, 5))
+            for name in arguments.policies.split(",")
+        ]
+        fine = one(site, "coldloop", arguments.speed_hours, arguments.start, 1)
+    except (BenchError, WeatherError) as error:
+        print(f"benchmarks.year: {error}", file=sys.stderr)
+        return 2
+    best = next((run["loop_pct_of_it"] for run in runs if run["policy"] == "optimum"), None)
+    for run in runs:
+        run["over_optimum"] = round(run["loop_pct_of_it"] / best, 3) if best else None
+    record = {"machine": machine(), "runs": runs, "fine_speed": fine["speed"]}
+    rows = [_row(run) for run in runs]
+    show(record, arguments.json, ("policy", "loop %", "x optimum", *_SHOWN[1:], "x real"), rows)
+    if not arguments.json:
+        print(f"\nsteps of a second throughout, coldloop: {fine['speed']} x real time")
+    return 0
+
+
+def _told(run: Record) -> Record:
+    progress(f"{run['policy']}: {run['loop_pct_of_it']} % of IT in {run['cpu_s']} s of CPU")
+    return run
+
+
+def _row(run: Record) -> list[Any]:
+    return [
+        run["policy"],
+        run["loop_pct_of_it"],
+        run["over_optimum"],
+        *[run[name] for name in _SHOWN[1:]],
+        run["speed"],
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
