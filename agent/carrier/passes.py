@@ -177,6 +177,14 @@ class Passes:
         soon = utc_us + lead_us
         return any(start <= soon and utc_us < end for start, end, _ in self.ahead)
 
+    def open_since(self) -> "int | None":
+        """Give the start of a window whose end has not been found yet."""
+        return self._open_since
+
+    def peak(self) -> int:
+        """Give the highest elevation of that window so far, degrees."""
+        return int(self._peak)
+
     def next_start(self, utc_us: int) -> "int | None":
         """Give the start of the next window that is not open yet."""
         for start, _, _ in self.ahead:
