@@ -49,6 +49,8 @@ _ACQUIRE = 10 * SECOND
 without having heard of it."""
 _FADING = 20 * SECOND
 """So long a try waits for a signal that is known to be away."""
+_GOOD, _WEAK = 2, 8 * SECOND
+"""After a failure: bars that are worth another session at once, and how long to wait for them."""
 _LEARN = 10 * SECOND
 _LINGER = 5 * SECOND
 """The radio stays on so long after the last thing it did."""
@@ -99,7 +101,7 @@ class Carrier(Part):
         self._message: Message | None = None
         self._pledged = 0
         self._next_try = self._rest_until = 0
-        self._tried_at = 0
+        self._tried_at = self._failed_at = 0
         self._radio_on = True
         self._radio_at = 0
         self._look_due = 0
@@ -257,11 +259,17 @@ class Carrier(Part):
         return self._radio_on
 
     def _try_alarm(self, now: int) -> bool:
-        """Try an alarm at once; wait only while the network is known to be away."""
+        """Try an alarm at once; wait only while no satellite is heard, and a little after a failure.
+
+        A session without a signal fails in any case, and one that failed with a weak signal is
+        better repeated when the next satellite is up: some seconds later.
+        """
         acquiring = self.service is None and now - self._radio_at < _ACQUIRE
         away = self.service is False and now - self._tried_at < WAIT and self._tried_at > 0
-        fading = self.bars == 0 and now - self._tried_at < _FADING and self._tried_at > 0
-        if acquiring or away or fading:
+        since = max(self._failed_at, self.messages.waits_since(ALARM) or now)
+        deaf = self.bars == 0 and now - since < _FADING
+        weak = self._failed_at > 0 and (self.bars or 0) < _GOOD and now - self._failed_at < _WEAK
+        if acquiring or away or deaf or weak:
             return False
         return self._try((ALARM,), now)
 
@@ -381,6 +389,7 @@ class Carrier(Part):
         if message is None:
             return
         self.ladder.reset()
+        self._failed_at = 0
         self._paid(len(message.parts[message.index]), True, True, now)
         self._next_try = now
         whole = self.messages.part_sent(message, now)
@@ -391,6 +400,7 @@ class Carrier(Part):
     def _on_unsent(self, now: int, tag: int, word: str, why: str, paid: bool) -> None:
         message, self._message = self._message, None
         self.failed += 1
+        self._failed_at = now
         self.why = why
         size = 0 if message is None else len(message.parts[message.index])
         self._paid(size, False, paid, now)

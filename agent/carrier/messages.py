@@ -83,6 +83,11 @@ class Messages:
         """Say whether a message of `kind` is half sent."""
         return self._now[kind] is not None
 
+    def waits_since(self, kind: int) -> "int | None":
+        """Give the time at which the oldest content of `kind` that is not sent came."""
+        message = self._now[kind]
+        return self.source.since(kind) if message is None else message.since
+
     def part_sent(self, message: Message, now: int) -> bool:
         """The gateway has a part; True when it was the last."""
         message.index += 1

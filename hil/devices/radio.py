@@ -14,11 +14,15 @@ _BY_BARS = (0, 55, 80, 90, 95, 97)
 
 
 class Radio:
-    """Faults: `success_pct` (None: by bars), `deaf` (no satellite is heard)."""
+    """Faults: `success_pct` (None: by bars), `deaf` (no satellite is heard), `late_pct`.
+
+    `late_pct`: share of the failed sessions that fail after the gateway has taken the message.
+    """
 
     def __init__(self, chance: Random, bars: Callable[[int], int]) -> None:
         self.success_pct: float | None = None
         self.deaf = False
+        self.late_pct = 0.0
         self.chance = chance
         self._bars = bars
 
@@ -31,6 +35,10 @@ class Radio:
         bars = self.bars(now)
         share = _BY_BARS[bars] if self.success_pct is None else self.success_pct * (bars > 0)
         return self.chance.random() * 100 < share
+
+    def late(self) -> bool:
+        """Say whether a session that failed has failed after the message was taken."""
+        return self.late_pct > 0 and self.chance.random() * 100 < self.late_pct
 
     def seconds(self, least: float, most: float) -> int:
         """Give a time between two numbers of seconds, in microseconds."""

@@ -206,6 +206,8 @@ class SbdModem:
             if self.lose_acks:
                 self.lose_acks -= 1
                 status, down = 18, b""
+        elif not quick and self.radio.late():
+            self._gateway.session(self.serial, self._momsn, self._mo, now + takes)
         if status > 4:
             self.failed += 1
         elif down:
