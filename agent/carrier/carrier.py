@@ -259,7 +259,7 @@ class Carrier(Part):
         return self._radio_on
 
     def _try_alarm(self, now: int) -> bool:
-        """Try an alarm at once; wait only while no satellite is heard, and a little after a failure.
+        """Try an alarm at once; wait only while no satellite is heard, a little after a failure.
 
         A session without a signal fails in any case, and one that failed with a weak signal is
         better repeated when the next satellite is up: some seconds later.
