@@ -37,6 +37,7 @@ COMMANDS = {
     ),
     "agent": ("agent.commands:agent", "the agent, in the foreground, with a configuration file"),
     "status": ("agent.commands:status", "what the agent on this controller sees, alarms included"),
+    "ledger": ("agent.commands:ledger", "the row's energy bill: PUE, WUE, ERF, losses"),
     "clock": ("agent.commands:clock", "the time of this site: a report, and the clock live"),
     "link": ("agent.carrier.commands:link", "a satellite modem watched, and the windows ahead"),
     "telemetry": ("agent.log.commands:telemetry", "what a unit's log holds; the codec on a table"),

@@ -152,6 +152,13 @@ def clock(argv: list[str]) -> int:
     return Family("clock", tools, example, (ConfigError,)).call(argv)
 
 
+def ledger(argv: list[str]) -> int:
+    """Run a subcommand of `coldloop ledger`."""
+    tools = {"report": ("agent.tools.ledger_report", "PUE, WUE, ERF, losses by interval")}
+    example = "report --config /etc/coldloop/unit.json"
+    return Family("ledger", tools, example, (ConfigError,)).call(argv)
+
+
 def read_status(path: Path) -> dict[str, Any]:
     """Read what the agent left behind; raises `ConfigError` when there is no such thing."""
     try:

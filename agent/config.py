@@ -35,7 +35,7 @@ _STATE_KINDS = ("store",)
 
 
 _ONLY_FOR_LOADING = ("agent.schema", "agent.validate")
-_CHECKED_PARTS = ("cooling", "safety", "throttle")
+_CHECKED_PARTS = ("cooling", "safety", "throttle", "ledger")
 
 _HALF = 0.500001
 """Rounds halves away from zero, also when an interpreter reads a decimal an ulp too low."""

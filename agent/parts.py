@@ -102,6 +102,7 @@ PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("timekeeping", "agent.keeping", "Keeping", ("store",)),
     ("integrity", "agent.watch", "Watch", ()),
     ("throttle", "agent.throttle.part", "Throttle", ("store",)),
+    ("ledger", "agent.ledger.part", "Ledger", ("store",)),
     ("safety", "agent.interlock", "Interlock", ("watchdog",)),
     ("receiver_setup", "agent.receiver_setup", "ReceiverSetup", ()),
     ("pps", "agent.pulses", "Pulses", ("pps",)),

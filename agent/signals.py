@@ -9,8 +9,10 @@ drop     the mean of the strongest eight is 3 dB below what it was in the last s
          below its long mean, or half of the signals are gone. CISA's Epsilon takes 1 dB in 5 s, of
          unrounded figures. Of the 6 dB two are for a hot roof: where the temperature is known, 4 dB
          below what the heat explains is enough.
-uniform  of the signals, `_ALIKE_PERCENT` are within 1 dB of the commonest value, mean of ten epochs
-         (CnoCheck of CISA's PNT-Integrity). A real sky is spread over 15 dB.
+uniform  of eight or more signals, 80 % are within 1 dB of the commonest value, mean of ten epochs
+         (CnoCheck of CISA's PNT-Integrity), or 92 %, mean of five. A real sky is spread over 15 dB;
+         of emulated ones, 35 to 41 % are so alike, and at most 70 % where a receiver hears one
+         signal of few satellites.
 strong   four or more signals above 54 dBHz; BeiDou's B3I reaches 52 on a good roof.
 
 Heat: an amplifier's noise figure grows by 0.01 to 0.02 dB a degree, which with a sky of 130 K costs
@@ -31,8 +33,11 @@ _HEAT = 2 * SCALE
 _HEAT_PER_C = 8
 """0.032 dB/°C in 1/256 dB, a noise figure of 1 dB at the worst slope."""
 _LEARN = 30
-_ALIKE_PERCENT = 70
+_ALIKE_PERCENT = 80
+_ALIKE_LEAST = 8
 _EPOCHS = 10
+_ALL_PERCENT = 92
+_FEW = 5
 _STRONG_DBHZ = 54
 _STRONG_COUNT = 4
 
@@ -120,7 +125,7 @@ class Signals:
         self._count += (n * SCALE - self._count) // 1024
 
     def _uniform(self, cn0: "list[int]", n: int, now: int) -> None:
-        if n < _LEAST:
+        if n < _ALIKE_LEAST:
             return
         bins: dict[int, int] = {}
         for c in cn0:
@@ -131,4 +136,6 @@ class Signals:
         if len(alike) > _EPOCHS:
             alike.pop(0)
         percent = sum(alike) // _EPOCHS
+        if len(alike) > _FEW and sum(alike[-_FEW:]) >= _FEW * _ALL_PERCENT:
+            percent = _ALL_PERCENT
         self._votes.vote("uniform", percent >= _ALIKE_PERCENT, now, percent, _ALIKE_PERCENT - 1)

@@ -1,20 +1,31 @@
-"""How good is UTC, and is its bound ever wrong? The figures of the clock, over seeded runs.
+"""How good is UTC, is its bound ever wrong, and how soon is a lie seen? Over seeded virtual runs.
 
-    python -m benchmarks.clock [RUNS]
+    python -m benchmarks.clock [--runs 1000] [--seeds 100] [--only sentences …] [--json]
 
 Not a test: the tests run the same with fewer seeds. Fixes and pulses are made in memory, by
 `tests/portable/truetime.py`: sentences late by an exponential jitter of mean 20 ms of which the
-mean is known, pulses with 1 us of noise, an oscillator that drifts with temperature.
+mean is known, pulses with 1 us of noise, an oscillator that drifts with temperature. Epochs with
+satellites and bytes are made by the tests of the rooms that read them.
 """
 
+import argparse
 import math
-import sys
 import time
+from collections.abc import Callable
 from statistics import median
 
 from agent.clock import Clock
+from agent.integrity import Verdicts
+from agent.signals import Signals
+from agent.thermal import Thermal
+from agent.votes import Votes
+from benchmarks.common import Record, machine, progress, show
 from protocols.timing import SECOND
+from tests.portable.test_bogus_time import KINDS, ROLLED, tried
 from tests.portable.truetime import UTC, Bench, Chance, TrueFix, known
+
+Row = tuple[str, str, str, bool]
+"""What, aim, seen, whether the aim was met."""
 
 
 def rms(values: list[int]) -> float:
@@ -22,10 +33,14 @@ def rms(values: list[int]) -> float:
     return math.sqrt(sum(v * v for v in values) / len(values))
 
 
-def sentences() -> None:
+def _worst(values: list[int]) -> int:
+    return max(abs(v) for v in values)
+
+
+def sentences(seeds: int) -> list[Row]:
     """Sentences alone: after ten minutes, and after an hour of learning and one of holdover."""
     at_ten, held, bound = [], [], []
-    for seed in range(1, 101):
+    for seed in range(1, seeds + 1):
         bench = Bench(known(), seed, ppm=(seed * 37 % 81) - 40.0)
         bench.run(600, ticks=1)
         at_ten.append(bench.error_us)
@@ -35,23 +50,24 @@ def sentences() -> None:
         bench.run(3600, ticks=1)
         held.append(bench.error_us)
         bound.append(bench.bound_us)
-    print(f"sentences, 10 min: {rms(at_ten) / 1000:.2f} ms rms, worst {_worst(at_ten):.2f} ms")
-    print(
-        f"1 h of holdover, 1 ppm: {rms(held) / 1000:.2f} ms rms, worst {_worst(held):.2f} ms, "
+    ten = f"{rms(at_ten) / 1000:.2f} ms rms, worst {_worst(at_ten) / 1000:.2f} ms"
+    hour = (
+        f"{rms(held) / 1000:.2f} ms rms, worst {_worst(held) / 1000:.2f} ms, "
         f"bound {median(bound) / 1000:.0f} ms"
     )
+    return [
+        ("sentences alone, after 10 min", "<= 2 ms rms", ten, rms(at_ten) <= 2000),
+        ("1 h of holdover, drift of 1 ppm", "<= 6 ms", hour, _worst(held) <= 6000),
+    ]
 
 
-def _worst(values: list[int]) -> float:
-    return max(abs(v) for v in values) / 1000
-
-
-def pulses() -> None:
+def pulses(seeds: int) -> list[Row]:
     """With pulses: the error, and how long a drag goes unseen."""
-    for name, tempco, drag in (("crystal", 1.0, 1.0), ("TCXO", 0.05, 0.1)):
+    rows = []
+    for name, tempco, drag, most in (("crystal", 1.0, 1.0, 60), ("TCXO", 0.05, 0.1, 600)):
         errors: list[int] = []
         seen = []
-        for seed in range(1, 21):
+        for seed in range(1, max(2, seeds // 5) + 1):
             clock = known(tempco_ppb=int(tempco * 1000))
             bench = Bench(clock, seed, ppm=7.0, tempco=tempco, pps_us=1.0)
             for second in range(1800):
@@ -62,10 +78,75 @@ def pulses() -> None:
             bench.drag = drag if seed % 2 else -drag
             bench.run(900, watch=lambda b: b.states.append(b.state()))
             seen.append(bench.states.index("untrusted") + 1)
-        print(
-            f"pulses, {name}: {rms(errors):.2f} us rms, worst {max(map(abs, errors))} us; a drag "
-            f"of {drag} us/s seen after {median(seen):.0f} s, at most {max(seen)} s"
-        )
+        text = f"{rms(errors):.2f} us rms, worst {_worst(errors)} us"
+        rows.append((f"pulses, {name}", "<= 2 us rms", text, rms(errors) <= 2))
+        text = f"after {median(seen):.0f} s, at most {max(seen)} s"
+        rows.append((f"drag of {drag} us/s, {name}", f"<= {most} s", text, max(seen) <= most))
+    return rows
+
+
+def heat(seeds: int) -> list[Row]:
+    """Six hours of learning over a swing of 3 degrees, two of holdover, 0.8 ppm a degree."""
+    errors: dict[bool, list[int]] = {False: [], True: []}
+    for seed in range(1, max(2, seeds // 10) + 1):
+        for learned in (False, True):
+            clock = known()
+            if learned:
+                clock.holdover.thermal = Thermal(1_000)
+            bench = Bench(clock, seed, ppm=5.0, tempco=0.8, pps_us=1.0)
+            bench.sensor = True
+
+            def swing(b: Bench) -> None:
+                b.temp = 25 + 3 * math.sin(b.second / 3000)
+
+            bench.run(21_600, 1, swing)
+            bench.outage = True
+            bench.run(7200, 1, swing)
+            errors[learned].append(bench.error_us)
+    text = f"{rms(errors[True]):.0f} us rms, without it {rms(errors[False]):.0f} us"
+    better = rms(errors[True]) < rms(errors[False])
+    return [("2 h of holdover, a degree learned", "better than without", text, better)]
+
+
+def lies(_seeds: int) -> list[Row]:
+    """A jump of place and of time, equal power: epochs until they are seen. Bogus time: none."""
+    rows = []
+    for name, fault, value in (
+        ("jump of 500 km", "away_e7", 45_000_000),
+        ("step of 4 s", "leap_s", 4),
+    ):
+        bench = Bench(known(), 1)
+        bench.run(600, ticks=1)
+        setattr(bench, fault, value)
+        count = 0
+        while bench.state() != "untrusted" and count < 100:
+            bench.run(1)
+            count += 1
+        rows.append((name, "1 epoch", f"{count} epoch", count == 1))
+    equal = _equal_power()
+    rows.append(("equal C/N0 of all signals", "<= 10 epochs", f"{equal} epochs", equal <= 10))
+    wrong = []
+    for name in KINDS:
+        accepted, moved = tried(name, True)
+        if moved > 100_000 or (accepted and name not in ROLLED):
+            wrong.append(name)
+    text = f"{len(wrong)} of {len(KINDS)} kinds" + "".join(f", {name}" for name in wrong)
+    rows.append(("bogus time accepted", "none", text, not wrong))
+    return rows
+
+
+def _equal_power() -> int:
+    votes = Votes(Verdicts())
+    signals = Signals(votes)
+    chance = Chance(5)
+    for second in range(100):
+        sky = [int(30 + 18 * i / 19 + chance.uniform() * 3) for i in range(20)]
+        signals.epoch(sky, second * SECOND)
+    for count in range(1, 100):
+        signals.epoch([43 + chance.below(2) for _ in range(12)], (100 + count) * SECOND)
+        if "uniform" in votes.raised:
+            return count
+    return 100
 
 
 def faulty(seed: int) -> Bench:
@@ -78,6 +159,8 @@ def faulty(seed: int) -> Bench:
     clock = Clock(drift, tempco_ppb) if cold else known(drift, tempco_ppb=tempco_ppb)
     bench = Bench(clock, seed, ppm=chance.uniform() * 80 - 40, tempco=tempco, pps_us=pps)
     bench.sensor = chance.below(2) == 0
+    if bench.sensor and seed % 2:
+        clock.holdover.thermal = Thermal(tempco_ppb)
     if cold:
         bench.leap_s = (0, 1, 2, -1, 4, 14, 18, -3)[chance.below(8)]
     swing, pace = chance.uniform() * 3, 2000 + chance.below(4000)
@@ -115,20 +198,19 @@ def _fault(bench: Bench, chance: Chance, pps: bool) -> None:
         bench.drag = sign * ((1 + chance.below(200)) if pps else (20 + chance.below(2000)))
 
 
-def bounds(runs: int) -> None:
+def bounds(runs: int) -> list[Row]:
     """In how many runs was the error always within the bound?"""
     good = 0
     for seed in range(1, runs + 1):
         bench = faulty(seed)
         good += bench.worst <= 0
         if bench.worst > 0:
-            print(
-                f"  seed {seed}: {bench.worst} us beyond its bound, {bench.clock.verdicts.counts}"
-            )
-    print(f"the bound held in {good} of {runs} runs with random faults")
+            progress(f"seed {seed}: {bench.worst} us beyond, {bench.clock.verdicts.counts}")
+    text = f"{good} of {runs}"
+    return [("runs in which the bound held", f"{runs} of {runs}", text, good == runs)]
 
 
-def cost() -> None:
+def cost(_seeds: int) -> list[Row]:
     """Microseconds a fix and a tick take."""
     clock = known()
     fixes = [TrueFix(UTC + i * SECOND, i * SECOND + i % 7 * 1000) for i in range(20_000)]
@@ -140,11 +222,43 @@ def cost() -> None:
     for i in range(20_000):
         clock.slew(100_000, 20_000 * SECOND + i * 100_000)
     a_tick = time.perf_counter() - began
-    print(f"a fix {a_fix * 50:.2f} us, a tick {a_tick * 50:.2f} us")
+    return [("cost", "", f"a fix {a_fix * 50:.2f} us, a tick {a_tick * 50:.2f} us", True)]
+
+
+FIGURES: dict[str, Callable[[int], list[Row]]] = {
+    "cost": cost,
+    "lies": lies,
+    "sentences": sentences,
+    "pulses": pulses,
+    "heat": heat,
+    "bounds": bounds,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.clock",
+        description="How good is UTC, is its bound ever wrong, and how soon is a lie seen?",
+        epilog="example: python -m benchmarks.clock --runs 1000",
+    )
+    parser.add_argument("--runs", type=int, default=1000, metavar="N", help="runs with faults")
+    parser.add_argument("--seeds", type=int, default=100, metavar="N", help="runs of the others")
+    parser.add_argument("--only", nargs="+", choices=list(FIGURES), default=list(FIGURES))
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+    arguments = parser.parse_args()
+    rows: list[Row] = []
+    for name in arguments.only:
+        progress(name)
+        rows += FIGURES[name](arguments.runs if name == "bounds" else arguments.seeds)
+    record: Record = {
+        "machine": machine(),
+        "figures": [
+            {"what": what, "aim": aim, "seen": seen, "met": met} for what, aim, seen, met in rows
+        ],
+    }
+    show(record, arguments.json, ("what", "aim", "seen"), [row[:3] for row in rows])
+    return 0 if all(row[3] for row in rows) else 1
 
 
 if __name__ == "__main__":
-    cost()
-    sentences()
-    pulses()
-    bounds(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
+    raise SystemExit(main())

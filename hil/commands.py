@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from agent.errors import AgentError
 from drivers.tools.family import Family
@@ -21,6 +22,7 @@ HIL: dict[str, tuple[str, str]] = {
     "shrink": ("hil.tools.shrink", "the fewest events with which a scenario still fails"),
     "campaign": ("hil.tools.campaign", "scenarios drawn by chance, over all cores"),
     "year": ("hil.tools.year", "a year of cooling: energy, water, what had to be shed"),
+    "hall": ("hil.tools.hall", "many rows, a cap at a UTC instant, no link: do they act as one"),
     "verify": ("hil.tools.verify", "was a record changed after it was written"),
     "report": ("hil.tools.report", "a page, a PDF and JUnit from a record"),
 }
@@ -49,6 +51,7 @@ def demo(argv: list[str]) -> int:
         "--broker", metavar="HOST:PORT", help="use this MQTT broker, not the bench's"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON record at the end")
+    parser.add_argument("--no-page", action="store_true", help="do not serve the live page")
     arguments = parser.parse_args(argv)
     seconds: int | None = arguments.seconds
     if seconds is not None and not 5 <= seconds <= 86_400:
@@ -59,7 +62,9 @@ def demo(argv: list[str]) -> int:
         _check_broker(parser, arguments.broker)
     from hil.demo import Demo
 
-    return _guarded("coldloop demo", Demo(seconds, arguments.broker, arguments.json).run)
+    return _guarded(
+        "coldloop demo", Demo(seconds, arguments.broker, arguments.json, not arguments.no_page).run
+    )
 
 
 def _check_broker(parser: Parser, text: str) -> None:
@@ -81,6 +86,9 @@ def bench(argv: list[str]) -> int:
         description="Emulated devices on real ports, with the agent or alone, until interrupted.",
         epilog="example: coldloop bench --no-agent --json --real drive2=serial:/dev/ttyUSB0",
     )
+    parser.add_argument(
+        "scenario", nargs="*", metavar="FILE.toml", help="scenarios to offer on the page, first"
+    )
     parser.add_argument("--no-agent", action="store_true", help="the devices alone")
     parser.add_argument(
         "--fleet",
@@ -100,24 +108,62 @@ def bench(argv: list[str]) -> int:
         default="",
         help="a satellite receiver that writes as this maker's do, and obeys its commands",
     )
+    parser.add_argument("--dut", choices=("cpython", "micropython"), default="cpython")
+    _add_modems(parser)
+    parser.add_argument("--json", action="store_true", help="print the ports as one JSON object")
+    add_page(parser)
+    parser.add_argument("--records", type=Path, default=Path("out/records"), metavar="DIR")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the bench's key, if another")
+    arguments = parser.parse_args(argv)
+    if arguments.webhook is not None and not arguments.webhook.startswith("http://"):
+        parser.error(f"--webhook: {arguments.webhook!r} does not begin with http://")
+    if arguments.scenario and not arguments.page:
+        parser.error("a scenario is run with `coldloop hil run`, or offered with --page")
+    for text in arguments.real:
+        name, equals, port = text.partition("=")
+        if not (name and equals and port):
+            parser.error(f"--real: {text!r} is not NAME=PORT, such as drive2=serial:/dev/ttyUSB0")
+    call = _page if arguments.page else _bench
+    return _guarded("coldloop bench", lambda: call(arguments))
+
+
+def _add_modems(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the satellite modems."""
     from hil.constellation import SKIES
 
-    parser.add_argument("--dut", choices=("cpython", "micropython"), default="cpython")
     parser.add_argument(
         "--sky", choices=SKIES, default="always", help="what the satellite modems hear"
     )
     parser.add_argument(
         "--webhook", metavar="URL", help="post what the modems' gateways get, as a provider does"
     )
-    parser.add_argument("--json", action="store_true", help="print the ports as one JSON object")
-    arguments = parser.parse_args(argv)
-    if arguments.webhook is not None and not arguments.webhook.startswith("http://"):
-        parser.error(f"--webhook: {arguments.webhook!r} does not begin with http://")
-    for text in arguments.real:
-        name, equals, port = text.partition("=")
-        if not (name and equals and port):
-            parser.error(f"--real: {text!r} is not NAME=PORT, such as drive2=serial:/dev/ttyUSB0")
-    return _guarded("coldloop bench", lambda: _bench(arguments))
+
+
+def add_page(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the live page."""
+    page = parser.add_argument_group("the live page")
+    page.add_argument("--page", action="store_true", help="serve the page and print its address")
+    page.add_argument(
+        "--page-host", default="127.0.0.1", metavar="HOST", help="loopback unless told"
+    )
+    page.add_argument(
+        "--page-port", type=int, default=8080, metavar="N", help="8080; 0: a free one"
+    )
+
+
+def _page(arguments: argparse.Namespace) -> int:
+    from hil.page.desk import Desk
+    from hil.page.serve import serve
+
+    real = dict(text.split("=", 1) for text in arguments.real)
+    return serve(
+        lambda hub: Desk(
+            hub, arguments.records, arguments.dut, real, arguments.key, arguments.scenario
+        ),
+        arguments.records,
+        (arguments.page_host, arguments.page_port),
+        arguments.json,
+    )
 
 
 def _bench(arguments: argparse.Namespace) -> int:

@@ -5,8 +5,10 @@ one sees the loops answer. On a terminal the page is drawn anew every second unt
 elsewhere a line is printed now and then and the demo ends after 60 s, unless told otherwise.
 """
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from agent.statustext import clock_text, number, utc_text
@@ -27,10 +29,14 @@ _PAGE_TOP = "\x1b[H\x1b[2J"
 class Demo:
     """One run of the demo. `seconds` None: until interrupted. `broker` HOST:PORT: one's own."""
 
-    def __init__(self, seconds: int | None, broker: str | None, as_json: bool) -> None:
+    def __init__(
+        self, seconds: int | None, broker: str | None, as_json: bool, page: bool = False
+    ) -> None:
         self._limit = seconds
         self._broker = broker
         self._json = as_json
+        self._with_page = page and not as_json
+        self._address = ""
         self._live = sys.stdout.isatty() and not as_json
         self._seconds = 0
         self._status: dict[str, Any] | None = None
@@ -39,9 +45,13 @@ class Demo:
 
     def run(self) -> int:
         """Run it; return 0 for pass, 1 for fail."""
-        with RealBench(Setting(), seed=1, broker=self._broker) as bench:
+        with (
+            contextlib.ExitStack() as closing,
+            RealBench(Setting(), seed=1, broker=self._broker) as bench,
+        ):
             stop_on_signals(bench)
             log = bench.folder / "agent.log"
+            closing.enter_context(self._page_of(bench))
             bench.world.at(STEP_AT_S * _SECOND, bench.row.plant.set_load, STEP_KW)
             bench.world.at(_SECOND, self._each_second, bench)
             bench.start_agent(log=log)
@@ -54,6 +64,20 @@ class Demo:
             record = self._record(bench)
         self._show_end(record)
         return 0 if record["verdict"] == "pass" else 1
+
+    @contextlib.contextmanager
+    def _page_of(self, bench: RealBench) -> Iterator[None]:
+        """Serve the live page beside the terminal; its address is printed."""
+        if not self._with_page:
+            yield
+            return
+        from hil.page.guest import guest  # noqa: PLC0415
+
+        with guest(bench) as address:
+            self._address = address
+            if not self._live:
+                print(f"page  {address}", flush=True)
+            yield
 
     def _each_second(self, bench: RealBench) -> None:
         self._seconds += 1
@@ -79,6 +103,7 @@ class Demo:
         alarms = [a["code"] for a in status["alarms"]]
         rows = [
             f"coldloop demo   {self._seconds} s   state {status['state'].upper()}   Ctrl-C ends it",
+            f"page       {self._address}" if self._address else "",
             "",
             f"UTC        {utc_text(status['utc_us'])}   {clock_text(status)}",
             f"load       {plant.it_kw:6.1f} kW   {self._next_step()}",

@@ -12,7 +12,19 @@ from agent.parts import PARTS
 from hil import extras_cooling, operators, row_modem
 from hil.setting import Setting
 
+_LEDGER: dict[str, Any] = {
+    "port": "store:/virtual/ledger",
+    "save_s": 30,
+    "meters": [
+        {"role": "facility", "device": "meter", "point": "ImportkWh", "rolls_at": 1235},
+        {"role": "it", "device": "meter_it", "point": "ImportkWh", "rolls_at": 1235},
+        {"role": "loop", "device": "rpu", "point": "PowerWatts"},
+    ],
+}
+"""The ledger of a row with `meters = 2`."""
+
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
+    "ledger": lambda _: dict(_LEDGER),
     "cooling": extras_cooling.cooling,
     "safety": extras_cooling.safety,
     "throttle": lambda _: {},  # written by `hil.loadbank`, which has the loads

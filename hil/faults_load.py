@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from hil.loadbank import LoadBank
 from hil.row import Row
+from hil.row_plant import ROLLS_AT_KWH
 from hil.word import Word
 
 _Do = Callable[[Row, float], None]
@@ -46,6 +47,16 @@ def _reboot(row: Row, _: float) -> None:
         bmc.reboot(row.world.now)
 
 
+def _roll(row: Row, at_wh: float | None) -> None:
+    for meter in row.around.meters:
+        meter.mains.roll_wh = at_wh
+
+
+def _reset(row: Row, _: float) -> None:
+    for meter in row.around.meters:
+        meter.mains.import_wh = 0.0
+
+
 def _optics(row: Row, kelvin: float) -> None:
     _bank(row).optics.extra_k[0] = kelvin
 
@@ -70,6 +81,12 @@ LOAD_EVENTS: dict[str, Word] = {
         limits=_MS,
     ),
     "bmc_reboot": Word("the loads' services restart and forget their limits", _reboot),
+    "meter_rollover": Word(
+        "the meters' counters roll over at 1235 kWh, where they are soon",
+        lambda row, _: _roll(row, 1000.0 * ROLLS_AT_KWH),
+        lambda row: _roll(row, None),
+    ),
+    "meter_reset": Word("the meters begin again from 0", _reset),
     "optics_dirty": Word(
         "module 1 is value kelvin warmer than it should be",
         _optics,
@@ -77,4 +94,4 @@ LOAD_EVENTS: dict[str, Word] = {
         limits=(0, 60),
     ),
 }
-"""Words that need a row with `parts = "throttle"`, but for the first."""
+"""Those of services and optics need a row with `parts = "throttle"`."""

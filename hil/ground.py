@@ -62,7 +62,7 @@ class Ground:
         return datagram.join([parts[i] for i in range(part.last + 1)])
 
     def _read_alarms(self, content: bytes, at: int) -> None:
-        while content:
+        while content and content[0] >= 5:
             record, content = content[1 : 1 + content[0]], content[1 + content[0] :]
             self.alarms.append((at, record[5:].decode(errors="replace"), record[0] == 1))
 

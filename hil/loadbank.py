@@ -113,6 +113,7 @@ def _settings(setting: Setting, start_utc_s: int) -> dict[str, Any]:
     """What the row's setting says of the section."""
     entries = [entry.split() for entry in setting.schedule.split(";") if entry.strip()]
     more: dict[str, Any] = {"profile_s": 60, "slots": 64, "slot": setting.slot}
+    more["stagger_ms"] = setting.stagger_ms
     more["schedule"] = [
         {"at_utc_s": start_utc_s + int(second), "action": action, "value": int(value)}
         for second, action, value in entries

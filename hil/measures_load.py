@@ -49,6 +49,26 @@ def _thousands(key: str) -> _Read:
     return _part(lambda s: None if s[key] is None else float(s[key]) / 1000.0)
 
 
+def _ledger(read: Callable[[Row, Status], float | None]) -> _Read:
+    """Read the agent's ledger; not known without one, or before it has counted anything."""
+
+    def of(row: Row, status: Status, _: str) -> float | None:
+        return read(row, status["ledger"]) if "ledger" in status else None
+
+    return of
+
+
+def _pue(_: Row, ledger: Status) -> float | None:
+    milli = ledger["intervals"][0]["pue_milli"]
+    return None if milli is None else float(milli) / 1000.0
+
+
+def _gap(row: Row, ledger: Status) -> float:
+    """How far the IT energy is from what the meter measured since the start, kWh."""
+    true_wh = row.around.meters[1].mains.used_wh
+    return abs(float(ledger["intervals"][0]["it_wh"]) - true_wh) / 1000.0
+
+
 LOAD_MEASURES: dict[str, Measure] = {
     "throttle": Measure(
         "",
@@ -71,8 +91,15 @@ LOAD_MEASURES: dict[str, Measure] = {
     "loads_off": Measure(
         "", "loads that are off", _machines(lambda _, b: sum(not load.on for load in b.loads))
     ),
+    "pue": Measure("", "PUE of the ledger, all time", _ledger(_pue)),
+    "ledger_gap_kwh": Measure("kW.h", "IT energy that the ledger lacks or invents", _ledger(_gap)),
+    "ledger_odd": Measure(
+        "",
+        "rollovers, resets and jumps that the ledger saw",
+        _ledger(lambda _, s: sum(m["rollovers"] + m["resets"] + m["jumps"] for m in s["meters"])),
+    ),
     "logins": Measure(
         "", "logins at the services", _machines(lambda _, b: sum(x.logins for x in b.bmcs.values()))
     ),
 }
-"""Words for a row with `parts = "throttle"`, but for `it_kw`."""
+"""Words for a row with the parts `throttle` or `ledger`, but for `it_kw`."""

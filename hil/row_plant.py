@@ -14,6 +14,8 @@ from hil.setting import Setting
 from hil.world import World
 
 METER_UNIT, FIRST_ROOM_UNIT = 41, 51
+ROLLS_AT_KWH = 1235
+"""Where the meters' counters roll over, if a scenario wants that; they start at 1234.6 kWh."""
 METERS = ("meter", "meter_it")
 """The meter at the row's feed, which sees the grid, and the one behind the UPS, which does not."""
 

@@ -34,6 +34,8 @@ class Setting:
     """How many times as large as the row of 100 kW all is; `it_kw` is meant for each."""
     schedule: str = ""
     """What the throttle does at a UTC instant: "SECOND ACTION VALUE; …", seconds from the start."""
+    stagger_ms: int = 0
+    """How much later each slot does what is scheduled."""
     slot: int = 0
     """This row's number among 64 that step one after the other."""
     parts: str = ""
@@ -73,5 +75,6 @@ LIMITS: dict[str, tuple[float, float]] = {
     "modem_live_s": (0, 86_400),
     "size": (1, 12),
     "slot": (0, 63),
+    "stagger_ms": (0, 10_000),
 }
 """What each value may be: what the agent's configuration takes and the plant can stand."""

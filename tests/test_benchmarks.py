@@ -11,7 +11,7 @@ from benchmarks import digests
 from tests.house import ROOT
 from tests.peers import need
 
-NAMES = ("digests", "heap", "modbus", "nmea", "realtime", "speed", "year")
+NAMES = ("clock", "digests", "heap", "modbus", "nmea", "realtime", "sky", "speed", "year")
 
 
 def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
@@ -106,6 +106,20 @@ def test_nmea() -> None:
             "pynmea2, fields read",
         }
     )
+
+
+def test_clock() -> None:
+    record = benchmark("clock", "--runs", "2", "--only", "lies", "bounds")
+    assert [figure["what"] for figure in record["figures"] if not figure["met"]] == []
+    assert len(record["figures"]) == 5
+
+
+def test_sky() -> None:
+    record = benchmark("sky", "--days", "0.003")
+    assert record["sky"]["alarms"] == []
+    assert record["sky"]["believed"] > 200
+    record = benchmark("sky", "--quick", "--days", "0.02", "--dialect", "casic")
+    assert (record["sky"]["alarms"], record["sky"]["beyond_bound"]) == ([], False)
 
 
 @pytest.mark.parametrize("name", NAMES)

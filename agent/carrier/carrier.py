@@ -23,7 +23,7 @@ from agent.carrier.windows import Windows
 from agent.parts import Part
 from drivers.modems import make
 from drivers.modems.regions import forbidden
-from protocols.datagram import ALARM, BULK, EVENT, LIVE
+from protocols.datagram import ACK, ALARM, BULK, EVENT, LIVE, MESSAGE
 from protocols.modem.sbd import BLOCKED, LARGEST_MT, REJECTED
 from protocols.modem.sbd import WAIT as WAITS
 from protocols.timing import SECOND
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from agent.carrier.messages import Message
     from agent.carrier.passes import Passes
     from agent.coexistence import Coexistence
+    from agent.log.sender import Sender
     from agent.parts import Actions
     from agent.uplink import Uplink
 
@@ -107,6 +108,7 @@ class Carrier(Part):
         self._look_due = 0
         self._learn_due = 0
         self._live_due = 0
+        self._log: Sender | None = None
         self._want_row = False
         self._ring_due = 0
         self._ring_pause = _RING
@@ -137,6 +139,9 @@ class Carrier(Part):
             if isinstance(part, Memory):
                 self.purse.memory = part
             self._shared = getattr(part, "coexistence", self._shared)
+            sender = getattr(part, "sender", None)
+            if sender is not None and self.kind != "ip":
+                self._take_log(sender)
         self._live_due = now + SECOND * min(60, self.settings["live_s"])
         place = self.agent.config.place_e7
         if place is not None and ("constellation" in self.settings or "elements" in self.settings):
@@ -145,6 +150,15 @@ class Carrier(Part):
 
             sky = Sky(self.settings)
             self.passes = Passes(sky, Site(place[0], place[1]), self.settings["mask_deg"])
+
+    def _take_log(self, sender: "Sender") -> None:
+        """Send the unit's log, too; rows of the queue are not needed then."""
+        from agent.carrier.logsource import LogSource  # noqa: PLC0415 - only with a log
+
+        self._log = sender
+        patience_us = self.settings["ack_s"] * SECOND
+        proven = "key" in self.settings
+        self.messages.source = LogSource(self.agent, sender, self.queue, patience_us, proven)
 
     # What comes.
 
@@ -200,7 +214,8 @@ class Carrier(Part):
         if records and self.kind != "ip":
             self.queue.put(ALARM, records, now)
             self._next_try = 0  # news do not wait for the ladder of what went before
-        every = self.settings["live_s"] * SECOND if self.kind != "ip" else 0
+        rows = self.kind != "ip" and self._log is None
+        every = self.settings["live_s"] * SECOND if rows else 0
         if now >= self._live_due and (every or self._want_row):
             self._live_due = now + every
             self._want_row = False
@@ -434,6 +449,9 @@ class Carrier(Part):
     def _on_received(self, now: int, content: bytes) -> None:
         if self.kind != "sbd":
             self.budget.spend(self.price.of(len(content)))
+        if self._log is not None and content[0] not in (ACK, MESSAGE):
+            self._log.receipt(content, now)
+            return
         message = self.messages.heard(content)
         if message:
             for part in self.agent.parts:

@@ -100,7 +100,7 @@ class Throttle(Part):
         self._supply = Sensor(cdu, "SupplyTemperatureCelsius", stale)
         self._return = of(cdu, "ReturnTemperatureCelsius")
         self._flow = of(cdu, "FlowLitersPerMinute")
-        self._facility = of(valve, "PrimaryFlowLitersPerMinute")
+        self.facility_flow = of(valve, "PrimaryFlowLitersPerMinute")
         self._inlet = of(valve, "PrimarySupplyTemperatureCelsius")
         self._valve_station = valve
 
@@ -261,7 +261,7 @@ class Throttle(Part):
             agent.pressure.retune(agent.pressure.config)
 
     def _watch_facility(self, now: int) -> None:
-        sensor = self._facility
+        sensor = self.facility_flow
         if sensor is None:
             return
         age = sensor.age(now)

@@ -46,6 +46,10 @@ class Mains:
         self.watts = [0.0] * 3
         self.amps = [0.0] * 3
         self.import_wh, self.export_wh = import_wh, 0.0
+        self.used_wh = 0.0
+        """Energy since the start, which no register shows and no fault touches."""
+        self.roll_wh: float | None = None
+        """Where the import counter begins again from 0."""
         self.grid: Callable[[], tuple[float, float]] | None = None
         self._seen = (1.0, hertz)
         self._last = -1
@@ -62,6 +66,9 @@ class Mains:
         energy = self.total_w * elapsed / _HOUR_S
         if energy >= 0.0:
             self.import_wh += energy
+            self.used_wh += energy
+            if self.roll_wh is not None and self.import_wh >= self.roll_wh:
+                self.import_wh -= self.roll_wh
         else:
             self.export_wh -= energy
         if self.grid is not None and self.grid() != self._seen:

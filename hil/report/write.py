@@ -8,7 +8,7 @@
 Records of the same parent folder make a chain: each names the hash of the newest before it.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 from hil.benchkey import BenchKey, default_path
@@ -24,18 +24,26 @@ NO_RECORD = "0" * 64
 """`previous` of the first record of a folder."""
 
 
-def write_all(suite: Suite, done: list[Recorded], arguments: argparse.Namespace) -> list[Path]:
+@dataclass(frozen=True)
+class Labels:
+    """What a person says of a test: serial number, who tested; and the key's file if another."""
+
+    serial: str = ""
+    operator: str = ""
+    key: Path | None = None
+
+
+def write_all(suite: Suite, done: list[Recorded], folder: Path, labels: Labels) -> list[Path]:
     """Write the record and its reports into a folder; raises BenchError."""
-    folder: Path = arguments.report
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BenchError(f"{folder}: {error.strerror}; name a folder that can be written") from None
     runs = [d.record() for d in done]
     whole = whole_record(
-        suite.name, suite.title, runs, arguments.serial, arguments.operator, firmware_hash()
+        suite.name, suite.title, runs, labels.serial, labels.operator, firmware_hash()
     )
-    key = BenchKey(arguments.key or default_path())
+    key = BenchKey(labels.key or default_path())
     record = sealed(whole, newest_hash(folder.parent), key)
     write_json(folder / FILE, record)
     return [folder / FILE, *write_reports(record, folder)]

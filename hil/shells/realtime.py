@@ -5,6 +5,7 @@ is the machine's monotonic clock, counted from the moment the shell was made. Wh
 then the shell sleeps until the next event or until a descriptor has something to say.
 """
 
+import contextlib
 import heapq
 import os
 import selectors
@@ -28,10 +29,13 @@ class RealTimeShell:
         self.world = world
         self.base = monotonic_us()
         self.stopped = False
+        self._run_over = False
         self._selector = selectors.DefaultSelector()
         self._pipe, self._bell = os.pipe()
-        os.set_blocking(self._bell, False)
-        self.watch(self._pipe, lambda: None)
+        for end in (self._pipe, self._bell):
+            os.set_blocking(end, False)
+        self.on_bell: Callable[[], None] | None = None
+        self.watch(self._pipe, self._rung)
 
     def watch(self, descriptor: int, call: Callable[[], None]) -> None:
         """Call `call()` whenever `descriptor` is readable."""
@@ -44,12 +48,23 @@ class RealTimeShell:
     def stop(self) -> None:
         """End `run` soon; safe to call from a signal handler."""
         self.stopped = True
-        if self._bell < 0:  # closed: the signal came while the bench was being put away
-            return
-        try:
+        if self._bell >= 0:  # not closed: the signal may come while the bench is put away
+            self.ring()
+
+    def stop_run(self) -> None:
+        """End the present `run` soon, as if its time had come; in the thread that runs it."""
+        self._run_over = True
+
+    def ring(self) -> None:
+        """Let `on_bell` be called soon, in the thread that runs the shell; for any thread."""
+        with contextlib.suppress(BlockingIOError, OSError):
             os.write(self._bell, b"!")
-        except BlockingIOError:
-            return
+
+    def _rung(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._pipe, 4096)
+        if self.on_bell is not None and not self.stopped:
+            self.on_bell()
 
     def now(self) -> int:
         """The world's time."""
@@ -57,7 +72,8 @@ class RealTimeShell:
 
     def run(self, until: int | None = None) -> None:
         """Go on until the world's time `until`, or until `stop`."""
-        while not self.stopped:
+        self._run_over = False
+        while not self.stopped and not self._run_over:
             now = self.now()
             if until is not None and now >= until:
                 return

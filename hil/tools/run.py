@@ -13,7 +13,7 @@ from types import FrameType
 from hil.errors import BenchError
 from hil.record import worst
 from hil.recording import DUTS, Recorded, again, record_real, record_virtual
-from hil.report.write import write_all
+from hil.report.write import Labels, write_all
 from hil.scenario import Scenario
 from hil.suite import resolve
 
@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     real = _real(arguments)
     done = [_one(scenario, arguments, real) for scenario in suite.scenarios]
     if arguments.report is not None:
-        paths = write_all(suite, done, arguments)
+        labels = Labels(arguments.serial, arguments.operator, arguments.key)
+        paths = write_all(suite, done, arguments.report, labels)
         if not arguments.json:
             for path in paths:
                 print(f"  wrote {path}")

@@ -1,0 +1,145 @@
+"""Days of clean virtual sky: is there ever a false alarm?
+
+    python -m benchmarks.sky [--days 7] [--dialect trimble] [--no-pulses] [--seed 1] [--json]
+    python -m benchmarks.sky --quick [--days 7] [--dialect trimble] [--seed 1] [--json]
+
+The whole agent with the section `integrity` and an emulated receiver of a maker's dialect, as in a
+scenario without faults; any alarm, any refused fix counts, and so does an error beyond the bound.
+A week takes half an hour to an hour on one core; a terminal is told of every virtual hour.
+
+Quick: the same sky and the same checks without the sentences, the line and the cooling; fixes and
+pulses are those of `tests/portable/truetime.py`, by a crystal of 1 ppm a degree over a warm day.
+"""
+
+import argparse
+import math
+from random import Random
+
+from agent.integrity import Verdicts
+from agent.signals import Signals
+from agent.systems import Systems
+from agent.votes import Votes
+from benchmarks.common import Record, machine, progress, show
+from hil.devices.gnss_dialects import DIALECTS
+from hil.devices.gnss_receiver import GnssReceiver
+from hil.devices.gnss_sentences import Seen
+from hil.row import SITE_E7
+from hil.scenario import Scenario
+from hil.setting import Setting
+from hil.virtualrun import VirtualRun
+from protocols.timing import SECOND
+from tests.portable.truetime import UTC, Bench, known
+
+_HOUR = 3600
+_START = 15
+
+
+def watch(days: float, dialect: str, pulses: bool, seed: int) -> Record:
+    """Run and count."""
+    setting = Setting(receiver_dialect=dialect, receiver_pps=pulses, pumps=1, parts="integrity")
+    scenario = Scenario("clean-sky", "nothing is wrong", days * 24 * _HOUR, setting)
+    run = VirtualRun(scenario, seed)
+    alarms: list[str] = []
+    worst = [0.0, 0.0]
+
+    def each(second: int) -> None:
+        status = run.status
+        if status is None or second < _START:
+            return
+        alarms.extend(a["code"] for a in status["alarms"] if a["code"] not in alarms)
+        error, beyond = run.sample("utc_error_ms"), run.sample("utc_beyond_bound_ms")
+        if error is not None and beyond is not None and second > _HOUR:
+            worst[0] = max(worst[0], error)
+            worst[1] = max(worst[1], beyond)
+        if second % _HOUR == 0:
+            progress(f"{second // _HOUR} h, alarms: {', '.join(alarms) or 'none'}")
+
+    wall_s = run.run(each)
+    clock = run.status["clock"] if run.status else {"accepted": 0, "rejected": 0, "late": 0}
+    return {
+        "dialect": dialect,
+        "days": days,
+        "seed": seed,
+        "pulses": pulses,
+        "alarms": alarms,
+        "believed": clock["accepted"],
+        "refused": clock["rejected"],
+        "late": clock["late"],
+        "worst_ms": round(worst[0], 3),
+        "beyond_bound": worst[1] > 0,
+        "wall_s": round(wall_s),
+    }
+
+
+class _Heard:
+    """A satellite as the checks want it."""
+
+    def __init__(self, one: Seen) -> None:
+        self.gnss = one.system
+        self.used = one.used
+        self.strengths = [cn0 for cn0 in one.strengths.values() if cn0]
+        self.cn0 = max(self.strengths, default=None)
+
+
+def quick(days: float, dialect: str, pulses: bool, seed: int) -> Record:
+    """Let the checks look at every second of the sky itself."""
+    votes = Votes(Verdicts())
+    signals, systems = Signals(votes), Systems(votes)
+    chosen = DIALECTS[dialect]
+    device = GnssReceiver(SITE_E7, lambda mono: UTC + mono, Random(seed), chosen)
+    clock = known()
+    bench = Bench(clock, seed, 7.0, 1.0, chosen.jitter_us / 1000, 1.0 if pulses else None)
+    alarms: list[str] = []
+    worst = [0]
+
+    def look(b: Bench) -> None:
+        b.temp = 25 + 4 * math.sin(b.second * 2 * math.pi / 86_400)
+        mono = b.second * SECOND
+        heard = [_Heard(one) for one in device._report(UTC + mono, mono).seen]  # noqa: SLF001
+        signals.epoch([cn0 for one in heard for cn0 in one.strengths], mono)
+        systems.epoch(heard, mono)  # type: ignore[arg-type]
+        if votes.raised or clock.doubts:
+            alarms.extend(name for name in votes.raised + clock.doubts if name not in alarms)
+        if b.second > _HOUR:
+            worst[0] = max(worst[0], abs(b.error_us))
+        if b.second % (6 * _HOUR) == 0:
+            progress(f"{b.second // _HOUR} h, alarms: {', '.join(alarms) or 'none'}")
+
+    bench.run(int(days * 24 * _HOUR), 1, look)
+    return {
+        "dialect": dialect,
+        "days": days,
+        "seed": seed,
+        "pulses": pulses,
+        "alarms": alarms,
+        "believed": clock.accepted,
+        "refused": clock.rejected,
+        "late": clock.late,
+        "worst_ms": worst[0] / 1000,
+        "beyond_bound": bench.worst > 0,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.sky",
+        description="Days of clean virtual sky: is there ever a false alarm?",
+        epilog="example: python -m benchmarks.sky --days 7 --dialect trimble",
+    )
+    parser.add_argument("--days", type=float, default=7.0, metavar="N")
+    parser.add_argument("--dialect", choices=sorted(DIALECTS), default="trimble")
+    parser.add_argument("--quick", action="store_true", help="the sky and the checks alone")
+    parser.add_argument("--no-pulses", action="store_true", help="sentences alone")
+    parser.add_argument("--seed", type=int, default=1, metavar="N")
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+    arguments = parser.parse_args()
+    look = quick if arguments.quick else watch
+    found = look(arguments.days, arguments.dialect, not arguments.no_pulses, arguments.seed)
+    record = {"machine": machine(), "sky": found}
+    rows = [(key, str(value)) for key, value in found.items()]
+    show(record, arguments.json, ("what", "seen"), rows)
+    return 1 if found["alarms"] or found["refused"] or found["beyond_bound"] else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

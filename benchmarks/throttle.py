@@ -1,0 +1,118 @@
+"""How soon do loads draw less when heat can no longer be rejected, and do rows act as one?
+
+    python -m benchmarks.throttle [--phases 20] [--rows 64]
+
+Virtual time throughout: the figures are the controller's and the emulated services', not this
+machine's. Three parts:
+
+    lost       1 MW, 600 L: the facility water stands still, at many moments within the bus cycle.
+               Seconds until the first lower limit has reached a service, with the valve's flow
+               reading and without it (then only the supply's rise tells); the hottest case in the
+               3 minutes after
+    kept       the same, for 700 s: when loads were switched off, the hottest case of all
+    hall       a cap at a UTC instant in so many rows with the link down: when each row acted
+
+The case limit of the emulated machines' class is 85 degC.
+"""
+
+import argparse
+from dataclasses import replace
+from typing import Any
+
+from agent.throttle.part import Throttle
+from benchmarks.common import Record, machine, progress, show, spread
+from hil.dut import InProcess
+from hil.hall import run_hall
+from hil.scenario import Scenario, find
+from hil.virtualrun import VirtualRun
+
+_FAULT_S, _WATCHED_S = 60.0, 180
+
+
+class Blind(InProcess):
+    """The agent with a valve that does not tell its flow."""
+
+    def __init__(self, config: dict[str, Any], profiles: dict[str, dict[str, Any]]) -> None:
+        super().__init__(config, profiles)
+        for part in self.agent.parts:
+            if isinstance(part, Throttle):
+                part.facility_flow = None
+
+
+def lost(at_s: float, seconds: float) -> Scenario:
+    """The scenario with its fault at `at_s`."""
+    scenario = find("heat-rejection-lost")
+    event = replace(scenario.events[0], at_s=at_s)
+    return replace(scenario, seconds=seconds, events=(event,), expectations=())
+
+
+def watch(scenario: Scenario, make: type[InProcess]) -> Record:
+    """Run it; seconds to the first limit, hottest case, when loads went off."""
+    run = VirtualRun(scenario, 1, make)
+    cases: list[float] = []
+    off: list[int] = []
+
+    def look(second: int) -> None:
+        cases.append(run.row.plant.case_c)
+        bank = run.row.bank
+        if bank is not None and not off and sum(not load.on for load in bank.loads) > 1:
+            off.append(second)
+
+    run.run(look)
+    told = run.sample("told_after_s")
+    assert told is not None
+    return {"told_s": told, "case_c": max(cases), "off_s": off[0] if off else None}
+
+
+def phases(count: int, make: type[InProcess]) -> Record:
+    """The fault at `count` moments of the bus cycle of 1 s."""
+    found = []
+    for i in range(count):
+        progress(f"fault {i + 1} of {count}")
+        found.append(watch(lost(_FAULT_S + i / count, _FAULT_S + 1 + _WATCHED_S), make))
+    return {
+        "told_s": spread([one["told_s"] for one in found], 2),
+        "case_c_3min": round(max(one["case_c"] for one in found), 1),
+    }
+
+
+def main() -> None:
+    """Measure and show."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.throttle",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--phases", type=int, default=20, metavar="N")
+    parser.add_argument("--rows", type=int, default=64, metavar="N")
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+    arguments = parser.parse_args()
+    kept = watch(lost(_FAULT_S, _FAULT_S + 700), InProcess)
+    record: Record = {
+        "machine": machine(),
+        "lost": {
+            "with flow": phases(arguments.phases, InProcess),
+            "without flow": phases(arguments.phases, Blind),
+        },
+        "kept": {"off_after_s": kept["off_s"], "case_c": round(kept["case_c"], 1)},
+        "hall": run_hall(arguments.rows),
+    }
+    rows: list[tuple[str, Any]] = []
+    for name, part in record["lost"].items():
+        told = part["told_s"]
+        rows.append((f"limit told, {name}, s: median", told["median"]))
+        rows.append((f"limit told, {name}, s: worst", told["max"]))
+        rows.append((f"hottest case in 3 min, {name}, degC", part["case_c_3min"]))
+    rows.append(("GPUs switched off at, s of the run", record["kept"]["off_after_s"]))
+    rows.append(("hottest case in 700 s, degC", record["kept"]["case_c"]))
+    hall = record["hall"]
+    rows.append(
+        (f"{hall['rows']} rows: first acted, ms after the instant", hall["first_us"] / 1000)
+    )
+    rows.append((f"{hall['rows']} rows: last acted, ms after", hall["last_us"] / 1000))
+    rows.append(("rows that rise in the same second, most", hall["most_rise_in_one_second"]))
+    show(record, arguments.json, ("", "figure"), rows)
+
+
+if __name__ == "__main__":
+    main()

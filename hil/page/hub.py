@@ -1,0 +1,95 @@
+"""What the page shows, on its way from the bench's thread to every browser.
+
+Not the bench and not the web server: a frame (numbers, ten times a second) and a state (all else,
+when it changes) go in as Python, are written as JSON once, and come out at every listener's queue.
+A listener that is too slow loses frames, never states. The last minutes of frames are kept, so that
+a page that is loaded again in mid-run has its curves.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+KEPT_S = 900
+"""Seconds of history that a new page gets, one sample a second."""
+_WAITING = 64
+
+Message = tuple[str, str]
+"""Event name, JSON."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One number of a frame: its key, the plot it belongs to (or none), unit and label."""
+
+    key: str
+    plot: str
+    unit: str
+    label: str
+
+
+class Hub:
+    """One for a page. `frame` and `state` belong to the bench's thread, the rest to the web's."""
+
+    def __init__(self, curves: tuple[Curve, ...]) -> None:
+        self.curves = curves
+        self._history: deque[list[float | None]] = deque(maxlen=KEPT_S)
+        self._state: dict[str, Any] = {}
+        self._listeners: list[asyncio.Queue[Message]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Name the loop of the web's thread."""
+        self._loop = loop
+
+    def frame(self, at_s: float, values: list[float | None], keep: bool) -> None:
+        """Publish numbers in the order of `curves`; `keep` puts them into the history."""
+        row = [round(at_s, 1), *(None if v is None else round(v, 3) for v in values)]
+        if keep:
+            self._history.append(row)
+        self._publish("frame", row)
+
+    def state(self, state: dict[str, Any]) -> None:
+        """Publish the state, when it changed."""
+        if state != self._state:
+            self._state = state
+            self._publish("state", state)
+
+    def clear(self) -> None:
+        """Forget the history: another run begins."""
+        self._history.clear()
+        self._publish("clear", None)
+
+    def _publish(self, name: str, value: object) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._call(self._hand_out, (name, json.dumps(value, separators=(",", ":"))))
+
+    def _call(self, call: Callable[..., None], *arguments: object) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _hand_out(self, message: Message) -> None:
+        for queue in self._listeners:
+            if message[0] != "frame" or queue.qsize() < _WAITING:
+                queue.put_nowait(message)
+
+    def listen(self) -> "asyncio.Queue[Message]":
+        """Give a new page its queue, with all it needs to begin."""
+        queue: asyncio.Queue[Message] = asyncio.Queue()
+        curves = [vars(c) for c in self.curves]
+        hello = {"curves": curves, "history": list(self._history), "state": self._state}
+        queue.put_nowait(("hello", json.dumps(hello, separators=(",", ":"))))
+        self._listeners.append(queue)
+        return queue
+
+    def leave(self, queue: "asyncio.Queue[Message]") -> None:
+        """Forget a page that is gone."""
+        self._listeners.remove(queue)
+
+    @property
+    def present(self) -> dict[str, Any]:
+        """The state that was published last."""
+        return self._state

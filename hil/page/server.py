@@ -1,0 +1,179 @@
+"""The web server of the page: files, a stream of events, and what the page may ask of the bench.
+
+Not the bench: every question is handed to `Desk` in the bench's thread. It listens on loopback
+unless told otherwise. On loopback the Host header must name the loopback, so that no foreign page
+can reach it by a name of its own; elsewhere every request must carry the token. What changes
+anything must be JSON with the header X-Coldloop, which no foreign page can send.
+"""
+
+import asyncio
+import contextlib
+import json
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from microdot import Microdot, Request, Response, send_file
+from microdot.sse import SSE, with_sse
+
+from hil.errors import BenchError
+from hil.page.hub import Hub
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+_STATIC = resources.files("hil.page") / "static"
+_FILES = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "view.js": "text/javascript",
+    "uplot/uPlot.iife.min.js": "text/javascript",
+    "uplot/uPlot.min.css": "text/css",
+    "uplot/LICENSE": "text/plain",
+}
+_REPORTS = ("report.html", "report.pdf", "record.json", "junit.xml")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src data:",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+Ask = Callable[[str, dict[str, Any]], "Future[Any]"]
+"""Hand a question (its name, its arguments) to the bench's thread."""
+
+
+class Server:
+    """The web server in a thread of its own; `address` is where the page is."""
+
+    def __init__(self, hub: Hub, ask: Ask, records: Path, host: str, port: int) -> None:
+        self._hub = hub
+        self._ask = ask
+        self._records = records
+        self._host = host
+        self._port = port
+        self.token = "" if host in LOOPBACK else secrets.token_urlsafe(16)
+        self._ready = threading.Event()
+        self._error: OSError | None = None
+        self._app = self._routes()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="page", daemon=True)
+
+    @property
+    def address(self) -> str:
+        """What to open in a browser."""
+        token = f"?token={self.token}" if self.token else ""
+        return f"http://{self._host}:{self._port}/{token}"
+
+    def start(self) -> None:
+        """Listen; raises BenchError when the port is taken."""
+        self._thread.start()
+        self._ready.wait(10)
+        if self._error is not None:
+            raise BenchError(f"page: {self._host}:{self._port}: {self._error.strerror}")
+
+    def stop(self) -> None:
+        """End the thread."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stop_all)
+        self._thread.join(5)
+
+    def _stop_all(self) -> None:
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        except asyncio.CancelledError:
+            pass
+        except OSError as error:
+            self._error = error
+        finally:
+            self._ready.set()
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        self._hub.attach(self._loop)
+        app: Any = self._app
+        task = asyncio.ensure_future(app.start_server(self._host, self._port))
+        while not task.done() and getattr(app, "server", None) is None:  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.01)
+        if not task.done():
+            self._port = app.server.sockets[0].getsockname()[1]
+            self._ready.set()
+        await task
+
+    def _routes(self) -> Microdot:
+        app: Any = Microdot()
+        app.before_request(self._guard)
+        app.after_request(_add_headers)
+        app.get("/")(self._index)
+        app.get("/static/<path:name>")(_static)
+        app.get("/events")(with_sse(self._events))
+        app.get("/state")(lambda _request: self._hub.present)
+        app.post("/ask/<name>")(self._answer)
+        app.get("/reports/<run>/<name>")(self._report)
+        return app  # type: ignore[no-any-return]
+
+    async def _guard(self, request: Request) -> Any:
+        if self.token:
+            given = request.args.get("token") or request.headers.get("X-Token") or ""
+            if not secrets.compare_digest(given, self.token):
+                return "the page's address has a token; it is missing or wrong", 403
+        elif request.headers.get("Host", "").rsplit(":", 1)[0] not in LOOPBACK:
+            return "this page is for this machine alone", 403
+        return None
+
+    async def _index(self, _request: Request) -> Response:
+        text = (_STATIC / "index.html").read_text(encoding="utf-8")
+        return Response(text, headers={"Content-Type": "text/html; charset=utf-8"})
+
+    async def _events(self, _request: Request, sse: SSE) -> None:
+        queue = self._hub.listen()
+        try:
+            while True:
+                name, text = await queue.get()
+                await sse.send(text, event=name)
+        finally:
+            self._hub.leave(queue)
+
+    async def _answer(self, request: Request, name: str) -> Any:
+        if request.headers.get("X-Coldloop") != "1":
+            return {"error": "the header X-Coldloop is missing"}, 403
+        try:
+            words = json.loads(request.body or b"{}")
+        except ValueError:
+            return {"error": "not JSON"}, 400
+        try:
+            answer = await asyncio.wrap_future(self._ask(name, words))
+        except BenchError as error:
+            return {"error": str(error)}, 409
+        return {"answer": answer}
+
+    async def _report(self, _request: Request, run: str, name: str) -> Any:
+        path = self._records / run / name
+        if name not in _REPORTS or "/" in run or run.startswith(".") or not path.is_file():
+            return "no such report", 404
+        response = send_file(str(path))
+        if name == "report.html":  # it is whole in itself: its script and style are inline
+            response.headers["Content-Security-Policy"] = (
+                "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+            )
+        return response
+
+
+async def _add_headers(_request: Request, response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+async def _static(_request: Request, name: str) -> Any:
+    if name not in _FILES:
+        return "no such file", 404
+    return send_file(str(_STATIC.joinpath(name)), content_type=_FILES[name])

@@ -1,0 +1,138 @@
+"use strict";
+// Draws what it is given: no question is asked and no state is kept here but the plots' own.
+const View = (() => {
+  const INKS = ["#1c7ed6", "#d9622b", "#2f9e63", "#9650c0", "#c92a2a"];
+  const SYSTEMS = { BDS: "#d9622b", GPS: "#1c7ed6", GAL: "#2f9e63", GLO: "#9650c0" };
+  const id = (name) => document.getElementById(name);
+  const make = (tag, words = {}, ...inside) => {
+    const it = Object.assign(document.createElement(tag), words);
+    it.append(...inside);
+    return it;
+  };
+  const svg = (tag, words, text) => {
+    const it = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(words)) it.setAttribute(key, value);
+    if (text) it.textContent = text;
+    return it;
+  };
+  const number = (value, digits = 1) => (value === null || value === undefined ? "–" : Number(value).toFixed(digits));
+  const clock = (us) => (us ? new Date(us / 1000).toISOString().slice(11, 19) : "–");
+
+  class Plot {
+    constructor(place, title, curves) {
+      this.curves = curves;
+      this.box = place.appendChild(make("div"));
+      this.box.append(make("h3", { textContent: title }));
+    }
+    open() {
+      const units = [...new Set(this.curves.map((c) => c.unit))];
+      const ink = getComputedStyle(document.body).color;
+      const axis = { stroke: ink, ticks: { stroke: "#8884" }, labelSize: 14, size: 44 };
+      this.plot = new uPlot({
+        width: Math.max(200, this.box.clientWidth), height: 170,
+        scales: Object.assign({ x: { time: false } }, ...units.map((u) => ({ [u]: {} }))),
+        axes: [{ ...axis, size: 28, grid: { stroke: "#8883" } }, ...units.map((u, i) => ({
+          ...axis, scale: u, label: u, side: i ? 1 : 3, grid: { show: i === 0, stroke: "#8883" },
+        }))],
+        series: [{ label: "s" }, ...this.curves.map((c, i) => ({
+          label: c.label, scale: c.unit, stroke: INKS[i % INKS.length], width: 1.6,
+        }))],
+        cursor: { y: false },
+      }, [[], ...this.curves.map(() => [])], this.box);
+    }
+    draw(rows) {
+      this.plot.setData([rows.map((r) => r[0]), ...this.curves.map((c) => rows.map((r) => r[c.at]))]);
+    }
+    fit() { this.plot.setSize({ width: Math.max(200, this.box.clientWidth), height: 170 }); }
+  }
+
+  function plots(curves) {
+    const place = id("plots"), found = new Map();
+    place.replaceChildren();
+    curves.forEach((c, i) => {
+      if (c.plot) found.set(c.plot, [...(found.get(c.plot) || []), { ...c, at: i + 1 }]);
+    });
+    const all = [...found].map(([title, some]) => new Plot(place, title, some));
+    all.forEach((p) => p.open());
+    return all;
+  }
+
+  const DIGITS = { load: 1, flow: 0, fws_flow: 0, valve: 0, pump1: 0, pump2: 0, dp: 1 };
+  function loop(curves, row) {
+    curves.forEach((c, i) => {
+      const text = document.getElementById("v-" + c.key);
+      if (text) text.textContent = number(row[i + 1], DIGITS[c.key] ?? 1) + " " + c.unit;
+    });
+    const value = (key) => row[curves.findIndex((c) => c.key === key) + 1];
+    for (const key of ["pump1", "pump2"]) id(key).setAttribute("class", "part " + (value(key) > 1 ? "ok" : "off"));
+    id("valve").setAttribute("class", "part " + (value("valve") > 1 ? "ok" : "off"));
+    id("racks").setAttribute("class", "part " + (value("case") > 80 ? "hurt" : "ok"));
+  }
+
+  function head(state) {
+    const agent = state.agent, mode = id("mode");
+    mode.textContent = state.mode === "free" ? "free" : "running " + state.scenario;
+    mode.className = "pill " + state.mode;
+    id("utc").textContent = clock(agent.utc_us);
+    id("clock").textContent = agent.clock ? agent.clock.state : "–";
+    id("agent").textContent = (agent.state || "–") + " · " + state.dut;
+    id("alarmcount").textContent = state.alarms.length;
+    id("ports").textContent = Object.entries(state.ports).map(([k, v]) => k + " " + v).join("   ");
+  }
+
+  const WORDS = { pass: "PASS", marginal: "PASS, MARGINAL", fail: "FAIL" };
+  function verdict(last, reportAt) {
+    const place = id("verdict");
+    place.hidden = !last;
+    if (!last) return;
+    place.className = "verdict " + last.verdict;
+    const [big, text, next, link] = place.children;
+    big.textContent = WORDS[last.verdict];
+    text.textContent = [last.suite, last.serial, last.text].filter(Boolean).join(" · ");
+    next.textContent = last.next ? "Check next: " + last.next : "";
+    link.hidden = !last.report;
+    if (last.report) link.href = reportAt(last.report, "report.html");
+  }
+
+  function phases(list) {
+    id("phases").replaceChildren(...list.map((p) => make("div", { className: "phase" },
+      make("span", { textContent: p.name }), make("b", { className: p.verdict, textContent: WORDS[p.verdict] || p.verdict }),
+      make("progress", { max: 1, value: p.share }))));
+  }
+
+  function share(f) { // where the mark stands: the limits are at 12 % and 88 %
+    if (f.value === null) return null;
+    const low = f.min ?? (f.max - Math.max(1, Math.abs(f.max))), high = f.max ?? (f.min + Math.max(1, Math.abs(f.min)));
+    const span = high - low || 1;
+    return Math.max(2, Math.min(98, 12 + 76 * (f.value - low) / span));
+  }
+  function limits(list) {
+    if (!list.length) return;
+    id("limits").replaceChildren(...list.map((f) => {
+      const side = f.min === null ? "high" : f.max === null ? "low" : "";
+      const bar = make("div", { className: "bar " + side }), at = share(f);
+      if (at !== null) bar.append(Object.assign(make("i"), { style: `left:${at}%` }));
+      return make("div", { className: "limit" },
+        make("span", { textContent: f.measure }), make("b", { className: f.verdict, textContent: number(f.value, 2) + " " + f.unit }),
+        bar, make("small", { textContent: f.limits + " " + f.unit + ", " + f.window }), make("small", { className: f.verdict, textContent: f.verdict }));
+    }));
+  }
+
+  function alarms(list) {
+    id("alarms").replaceChildren(...list.map((a) => make("li", { textContent: a.code + (a.text ? ": " + a.text : "") })));
+  }
+
+  function sky(list) {
+    const place = id("sky");
+    place.replaceChildren(...[100, 67, 33].map((r) => svg("circle", { r, class: "ring" })),
+      ...[["N", 0, -102], ["E", 105, 3], ["S", 0, 108], ["W", -105, 3]].map(([t, x, y]) => svg("text", { x, y, class: "mark" }, t)));
+    for (const [system, sv, elevation, azimuth, cn0] of list) {
+      const r = 100 * (90 - elevation) / 90, a = azimuth * Math.PI / 180, x = r * Math.sin(a), y = -r * Math.cos(a);
+      const dot = svg("circle", { cx: x, cy: y, r: 3 + Math.max(0, cn0 - 25) / 5, fill: SYSTEMS[system] || "#888", opacity: cn0 ? 0.85 : 0.25 });
+      dot.append(svg("title", {}, `${system} ${sv}: ${cn0} dBHz`));
+      place.append(dot, svg("text", { x, y: y + 2.5 }, system[0] + sv));
+    }
+  }
+
+  return { id, make, plots, loop, head, verdict, phases, limits, alarms, sky, number, WORDS };
+})();
