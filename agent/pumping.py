@@ -120,12 +120,24 @@ class Pumping(PressureLoop):
         self._share_out(now, dt)
         if self._gone:
             self.law.track(self.config.safe_pct)
-            if not self.settings["stagger_s"]:  # whoever hears us, though we do not hear it, runs
-                self._ask_all(self.config.safe_pct)
+            self._wait()
             return
         speed = self.law.step(self._wanted(), measured, dt)
         self._stage(speed, now)
         self._ask_all(speed)
+
+    def _wait(self) -> None:
+        """All were gone: who is back stands until its time has come, unless it turns."""
+        if not self.settings["stagger_s"]:  # whoever hears us, though we do not hear it, runs
+            self._ask_all(self.config.safe_pct)
+            return
+        for i, pump in enumerate(self.pumps):
+            if self._able(i) and i != self._resetting:
+                if (pump.speed() or 0.0) > 0:
+                    self.shares[i] = 1.0
+                    self._gone = False
+                else:
+                    pump.ask(0.0)
 
     def _take_hold(self, now: int) -> None:
         """Go on from what the pumps do."""

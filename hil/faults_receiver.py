@@ -16,6 +16,7 @@ _SECOND = 1_000_000
 _MILLISECOND = 1_000
 _DAY_S = 86_400
 _ROLLOVER_WEEKS = 1024
+_NS_PER_KM = 3335.64  # light takes so long
 _TX_ON_S, _TX_EVERY_S = 4, 20
 """A modem's bursts where the row has no modem: 4 s in every 20 s."""
 
@@ -60,6 +61,16 @@ def _late(row: Row, value: float) -> None:
 
 def _corrupt(row: Row, value: float) -> None:
     row.receiver.corrupt = int(value)
+
+
+def _repeat(receiver: GnssReceiver, km: float, now: int) -> None:
+    receiver.moved_m = (0.0, 1000.0 * km)
+    receiver.shift(-round(abs(km) * _NS_PER_KM), now)
+
+
+def _end_repeat(receiver: GnssReceiver, now: int) -> None:
+    receiver.moved_m = (0.0, 0.0)
+    receiver.release(now)
 
 
 def _antenna_back(receiver: GnssReceiver, now: int) -> None:
@@ -128,6 +139,12 @@ RECEIVER_EVENTS: dict[str, Word] = {
         "a spoofer moves the position by value m to the east",
         *_set("moved_m", (0.0, 0.0), lambda m: (0.0, m)),
         limits=(-100_000, 100_000),
+    ),
+    "receiver_meaconing": _word(
+        "a repeater value km away: its place is found, and time is late by the way",
+        _repeat,
+        _end_repeat,
+        limits=(-500, 500),
     ),
     "receiver_time_step": _word(
         "the receiver prints a time that is value s off; 4 is BDT's, 18 GPST's",

@@ -46,6 +46,16 @@ def test_speed() -> None:
     assert {"protocols", "drivers", "agent", "hil/devices"} <= set(record["rooms_pct"])
 
 
+def test_control() -> None:
+    """The law with the model needs less than the others of the valve; figures need a whole run."""
+    record = benchmark("control", "--case", "UA -30 %", "--seconds", "2400")
+    trials = {one["law"]: one for one in record["trials"]}
+    assert set(trials) == {"coldloop", "coldloop PI", "phosphor", "manual", "simple-pid"}
+    assert trials["coldloop"]["settle_s"] <= 60
+    assert trials["coldloop"]["over_k"] <= 0.6
+    assert trials["coldloop"]["travel_pct"] < trials["phosphor"]["travel_pct"]
+
+
 def test_digests() -> None:
     need("micropython")
     here = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -125,6 +125,11 @@ class GnssReceiver:
         since, gained, rate = self._drag
         self._drag = (now, gained + rate * (now - since) // SECOND, ns_s)
 
+    def shift(self, ns: int, now: int) -> None:
+        """Set its clock forward by `ns` nanoseconds at once (less than 0: back)."""
+        since, gained, rate = self._drag
+        self._drag = (now, gained + rate * (now - since) // SECOND + ns, rate)
+
     def release(self, now: int) -> None:
         """End a spoofing: its clock is true again at once."""
         self._drag = (now, 0, 0)

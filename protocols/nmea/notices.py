@@ -42,6 +42,7 @@ _IDENTITIES = (
     (b"HD8", "allystar"),
 )
 _ANTENNA_WORDS = ((b"SHORT", "short"), (b"OPEN", "open"), (b"OK", "ok"))
+_ANTENNA_NAMES = (b"ANTENNA", b"ANTSTATUS", b"ANT")
 _GOOD_OPEN_SHORT = (b"0", b"1", b"2")
 _ANTENNA = ("ok", "open", "short")
 _LEVELS = (None, "ok", "warning", "critical")
@@ -105,15 +106,30 @@ def txt(body: bytes) -> Notice:
             maker = name
     notice = Notice(f[0], f[4], maker)
     notice.severity = fields.natural(f[3], 2, "severity")
-    if b"ANTENNA" in upper or b"ANTSTATUS" in upper:
+    if b"ANT" in upper:
         notice.antenna = _antenna_word(upper)
     return notice
 
 
+def _words(upper: bytes) -> "list[bytes]":
+    """The runs of capital letters: what lies between may be a space, `=`, `_`, `:` or a comma."""
+    found = [b""]
+    for at in range(len(upper)):
+        letter = upper[at : at + 1]
+        if letter.isalpha():
+            found[-1] += letter
+        elif found[-1]:
+            found.append(b"")
+    return found
+
+
 def _antenna_word(upper: bytes) -> "str | None":
-    """The state that a text names, whether after a space, `=` or `_`."""
+    """The state that a text names next to the antenna, whole words only."""
+    words = _words(upper)
+    if not [name for name in _ANTENNA_NAMES if name in words]:
+        return None
     for word, state in _ANTENNA_WORDS:
-        if word in upper:
+        if word in words:
             return state
     return None
 
@@ -155,7 +171,7 @@ def _quectel_antenna(notice: Notice, f: "list[bytes]") -> None:
     if level is not None:
         notice.antenna = _ANTENNA[_LEVELS.index(level) - 1]
     elif len(f) < 2 or not f[1].isdigit():
-        notice.antenna = _antenna_word(notice.text.upper())
+        notice.antenna = _antenna_word(b"ANTENNA," + notice.text.upper())
 
 
 def _quectel_jamming(notice: Notice, f: "list[bytes]") -> None:

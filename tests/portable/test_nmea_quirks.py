@@ -3,6 +3,7 @@
 Kept here word for word, so that they are tried on every interpreter and in every clone.
 """
 
+from protocols.nmea import notices
 from protocols.nmea.framing import Framer
 from protocols.nmea.measures import Gll, Gns
 from protocols.nmea.notices import Notice
@@ -191,3 +192,19 @@ def test_a_view_is_read_by_its_own_part() -> None:
     gsv = sentence(b"$PQGSV,4,1,14,04,,,32,12,46,282,30,19,50,092,31,25,17,302,26,0,4*54")
     assert isinstance(gsv, Gsv)
     eq((gsv.system(), gsv.signal(), gsv.in_view), (4, 0, 14))
+
+
+def test_antennas_are_told_by_whole_words() -> None:
+    for text, state in (
+        (b"ANTENNA OK", "ok"),
+        (b"ANTENNA_OPEN", "open"),
+        (b"ANT_OK", "ok"),
+        (b"ANTSTATUS=SHORT", "short"),
+        (b"Antenna: short circuit", "short"),
+        (b"ANTENNA BROKEN?", None),
+        (b"ANTSUPERV=AC SD PDoS SR", None),
+        (b"ANTSTATUS=INIT", None),
+        (b"GIANT OK", None),
+        (b"START OPEN LOOP", None),
+    ):
+        eq(notices.txt(b"GNTXT,01,01,02," + text).antenna, state)

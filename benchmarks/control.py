@@ -1,0 +1,339 @@
+"""Laws of the supply temperature side by side on one plant: load 30, 90, 50 % in 70 minutes.
+
+Not the agent: readings in, outputs out, no bytes, one step a second, so that every law gets the
+same plant (`hil.plant`), the same registers' resolution (0.1 K, 0.1 L/min, 0.01 % of valve) and the
+same valve of 60 s stroke. `wrong` is what differs from the figures that the law was given.
+
+    coldloop       `agent.control.cooling`: exchanger inverted, small PI, two sides of deadband
+    coldloop PI    the loop of a configuration without a model: PI, 0.5 % deadband
+    phosphor       openbmc/phosphor-pid-control, pid/ec/pid.cpp: PI, slew limit, the integral
+                   calculated back as output less proportional term; gains as for coldloop PI
+    manual         the form in vendors' manuals: P = (T-SP)/PB, I += (T-SP)/IR, PB 10 K, IR 100
+    simple-pid     the library, same gains, output limits
+
+With --steps: what one step costs on CPython and MicroPython, in µs and bytes of heap.
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+from agent.control.cooling import Cooling, Readings
+from agent.control.pi import Pi
+from benchmarks import common
+from hil.plant.parameters import PlantParameters
+from hil.plant.plant import Plant
+
+SECOND = 1_000_000
+SECONDS = 4200
+STEPS = ((600, 90.0), (2400, 50.0))
+SETPOINT_C = 32.0
+GAIN, INTEGRAL_S, LOW, HIGH, RATE = 5.0, 15.0, 5.0, 100.0, 5.0
+_BAND_K = 0.5
+
+CASES: dict[str, tuple[float, ...]] = {
+    "nothing": (1.0, 1.0, 1.0),
+    "UA -30 %": (0.7, 1.0, 1.0),
+    "UA +30 %": (1.3, 1.0, 1.0),
+    "flow -20 %": (1.0, 0.8, 1.0),
+    "flow +20 %": (1.0, 1.2, 1.0),
+    "delay x 2": (1.0, 1.0, 2.0),
+    "flow meter -20 %": (1.0, 1.0, 1.0, 0.8),
+    "flow meter +20 %": (1.0, 1.0, 1.0, 1.2),
+    "UA -30, flow -20, delay x 2": (0.7, 0.8, 2.0),
+    "UA -30, flow +20, delay x 2": (0.7, 1.2, 2.0),
+    "UA +30, flow -20, delay x 2": (1.3, 0.8, 2.0),
+    "UA +30, flow +20, delay x 2": (1.3, 1.2, 2.0),
+}
+"""What is wrong: shares of UA, of facility water with the valve open, of pipe volume, and of what
+the secondary's meter shows."""
+
+Law = Callable[[Readings], float]
+
+
+def settings() -> dict[str, Any]:
+    """Write what the law is told: the plant's design, whatever the plant of the case is."""
+    p = PlantParameters()
+    return {
+        "exchanger": {
+            "ua_kw_k": p.hx_ua_kw_k,
+            "tcs_lpm": p.tcs_design_lpm,
+            "fws_lpm": p.hx_fws_design_lpm,
+            "tcs_j_lk": 4008.0,
+            "fws_j_lk": 4168.0,
+            "fws_open_lpm": p.fws_open_lpm,
+            "rangeability": p.valve_rangeability,
+            "authority": p.valve_authority,
+        },
+        "supply": {
+            "setpoint_c": SETPOINT_C,
+            "low_c": 20.0,
+            "high_c": 45.0,
+            "min_pct": LOW,
+            "max_pct": HIGH,
+            "rate_pct_per_s": RATE,
+            "lag_s": 4.0,
+        },
+        "pumps": {
+            "mode": "dp",
+            "setpoint": 80.0,
+            "min_pct": 25.0,
+            "max_pct": 100.0,
+            "rate_pct_per_s": 5.0,
+        },
+    }
+
+
+def _error(readings: Readings) -> float:
+    return (readings.supply_c or 0.0) - SETPOINT_C
+
+
+def coldloop(start: float) -> Law:
+    """Make the law with the model, and the deadband that `agent.steering` has."""
+    cooling = Cooling(settings())
+    cooling.track(start, 70.0)
+    asked, rising = start, True
+
+    def law(readings: Readings) -> float:
+        nonlocal asked, rising
+        cooling.hold_supply(readings, 1.0)
+        move = cooling.valve_pct - asked
+        least = 0.5 if (move > 0) == rising else 1.0
+        if abs(move) >= least:
+            asked, rising = cooling.valve_pct, move > 0
+        return asked
+
+    return law
+
+
+def plain(start: float) -> Law:
+    """Make the loop of a configuration without a model."""
+    pi = Pi(GAIN, INTEGRAL_S, LOW, HIGH, RATE)
+    pi.track(start)
+    asked = start
+
+    def law(readings: Readings) -> float:
+        nonlocal asked
+        wanted = pi.step(_error(readings), 1.0)
+        asked = wanted if abs(wanted - asked) >= 0.5 else asked
+        return asked
+
+    return law
+
+
+def phosphor(start: float) -> Law:
+    """Make pid.cpp's `pid()` with PI and slew limits; its error has the other sign."""
+    p, i = -GAIN, -GAIN / INTEGRAL_S
+    integral, last = start, start
+
+    def law(readings: Readings) -> float:
+        nonlocal integral, last
+        error = -_error(readings)
+        proportional = p * error
+        integral = min(max(integral + error * i, LOW), HIGH)
+        output = min(max(proportional + integral, LOW), HIGH)
+        slewed = min(max(output, last - RATE), last + RATE)
+        if slewed != output:
+            output = slewed
+            integral = min(max(output - proportional, LOW), HIGH)
+        last = output
+        return output
+
+    return law
+
+
+def manual(start: float) -> Law:
+    """Make the form of vendors' manuals."""
+    integral = start
+
+    def law(readings: Readings) -> float:
+        nonlocal integral
+        error = _error(readings)
+        integral = min(max(integral + error / 100.0 * 100.0 / 10.0, -100.0), 100.0)
+        return min(max(error / 10.0 * 100.0 + integral, 0.0), 100.0)
+
+    return law
+
+
+def simple(start: float) -> Law:
+    """Make the controller of the library simple-pid."""
+    from simple_pid import PID  # noqa: PLC0415 - a peer
+
+    pid = PID(-GAIN, -GAIN / INTEGRAL_S, 0.0, SETPOINT_C, sample_time=None, starting_output=start)
+    pid.output_limits = (LOW, HIGH)
+    return lambda readings: float(pid(readings.supply_c or 0.0, dt=1.0) or 0.0)
+
+
+LAWS: dict[str, Callable[[float], Law]] = {
+    "coldloop": coldloop,
+    "coldloop PI": plain,
+    "phosphor": phosphor,
+    "manual": manual,
+    "simple-pid": simple,
+}
+
+
+class Trial:
+    """One law on one plant."""
+
+    def __init__(self, make: Callable[[float], Law], case: tuple[float, ...]) -> None:
+        ua, flow, delay = case[:3]
+        self.meter = case[3] if len(case) > 3 else 1.0
+        p = PlantParameters()
+        changed = PlantParameters(
+            start_it_kw=30.0,
+            start_supply_c=SETPOINT_C,
+            hx_ua_kw_k=p.hx_ua_kw_k * ua,
+            fws_open_lpm=p.fws_open_lpm * flow,
+            supply_pipe_l=p.supply_pipe_l * delay,
+            return_pipe_l=p.return_pipe_l * delay,
+        )
+        self.plant = Plant(random.Random(1), changed)
+        self.law = make(self.plant.valve.position_pct)
+        self.pumps = Pi(0.2, 4.0, 25.0, 100.0, 5.0)
+        self.pumps.track(70.0)
+        self.supply: list[float] = []
+        self.positions: list[float] = []
+
+    def run(self, seconds: int) -> None:
+        """Step law and plant together."""
+        plant, seen = self.plant, Readings()
+        for now in range(seconds):
+            for at, kw in STEPS:
+                if now == at:
+                    plant.set_load(kw)
+            plant.advance(now * SECOND)
+            seen.supply_c, seen.return_c = round(plant.supply_c, 1), round(plant.return_c, 1)
+            seen.facility_c, seen.flow_lpm = (
+                round(plant.fws_c, 2),
+                round(self.meter * plant.flow_lpm, 1),
+            )
+            seen.valve_pct = round(plant.valve.position_pct, 2)
+            seen.facility_lpm = round(plant.fws_flow_lpm, 1)
+            plant.valve.command(round(self.law(seen), 2))
+            kpa = round(plant.supply_kpa, 1) - round(plant.return_kpa, 1)
+            plant.pumps[0].command(self.pumps.step(80.0 - kpa, 1.0), 20.0)
+            self.supply.append(plant.supply_true_c)
+            self.positions.append(plant.valve.position_pct)
+
+    def figures(self) -> dict[str, Any]:
+        """Sum up: settling after each step, the largest deviations, the valve's work."""
+        settle, over, under = 0.0, 0.0, 0.0
+        begun = [at for at, _ in STEPS if at < len(self.supply)]
+        for begin, end in pairwise([*begun, len(self.supply)]):
+            part = [c - SETPOINT_C for c in self.supply[begin:end]]
+            outside = [i for i, k in enumerate(part) if abs(k) > _BAND_K]
+            last = outside[-1] + 1 if outside else 0
+            settle = max(settle, float("inf") if last > len(part) - 60 else float(last))
+            over, under = max(over, *part), max(under, -min(part))
+        tail = self.supply[-600:]
+        moves = [b - a for a, b in pairwise(self.positions) if b != a]
+        turns = sum((a > 0) != (b > 0) for a, b in pairwise(moves))
+        return {
+            "settle_s": None if settle == float("inf") else settle,
+            "over_k": round(over, 2),
+            "under_k": round(under, 2),
+            "steady_k": round(max(tail) - min(tail), 2),
+            "travel_pct": round(sum(abs(m) for m in moves)),
+            "reversals": turns,
+        }
+
+
+def trial(law: str, case: str, seconds: int = SECONDS) -> dict[str, Any]:
+    """Run one law in one case; give its figures."""
+    one = Trial(LAWS[law], CASES[case])
+    one.run(seconds)
+    return {"law": law, "wrong": case, **one.figures()}
+
+
+STEP = """
+import gc, sys, time
+sys.path.insert(0, ".")
+from agent.control.cooling import Cooling, Readings
+from benchmarks.control_settings import SETTINGS
+cooling, seen = Cooling(SETTINGS), Readings()
+cooling.track(45.0, 70.0)
+seen.flow_lpm, seen.dp_kpa, seen.valve_pct, seen.facility_c = 150.0, 80.0, 45.0, 24.0
+def go(n):
+    for i in range(n):
+        seen.supply_c, seen.return_c = 32.0 + (i % 3) / 10, 38.0 + (i % 7) / 10
+        cooling.step(seen, i * 1000000, 1.0)
+clock = getattr(time, "ticks_us", None) or (lambda: time.perf_counter_ns() // 1000)
+go(100)
+best = None
+for _ in range(5):
+    began = clock()
+    go(2000)
+    us = (clock() - began) / 2000
+    best = us if best is None or us < best else best
+gc.collect()
+made = 0
+if hasattr(gc, "mem_alloc"):
+    before = gc.mem_alloc(); gc.disable(); go(50); made = (gc.mem_alloc() - before) // 50
+print(best, made)
+"""
+
+
+def steps() -> list[dict[str, Any]]:
+    """Measure one step of all laws without dew point and optimiser, on both interpreters."""
+    found = []
+    program = STEP.replace(
+        "from benchmarks.control_settings import SETTINGS", f"SETTINGS = {settings()!r}"
+    )
+    for name, command in (
+        ("cpython", [sys.executable, "-c", program]),
+        ("micropython", ["micropython", "-X", "heapsize=256wK", "-c", program]),
+    ):
+        try:
+            run = subprocess.run(
+                command, capture_output=True, text=True, check=True, cwd=common.ROOT
+            )
+        except FileNotFoundError:
+            continue
+        us, made = run.stdout.split()
+        found.append({"dut": name, "us": round(float(us), 1), "bytes_made": int(made)})
+    return found
+
+
+def main() -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--law", choices=sorted(LAWS), action="append")
+    parser.add_argument("--case", choices=sorted(CASES), action="append")
+    parser.add_argument("--seconds", type=int, default=SECONDS)
+    parser.add_argument("--steps", action="store_true", help="the cost of a step, too")
+    arguments = parser.parse_args()
+    trials = []
+    for case in arguments.case or CASES:
+        for law in arguments.law or LAWS:
+            common.progress(f"{law}, wrong: {case}")
+            trials.append(trial(law, case, arguments.seconds))
+    record: dict[str, Any] = {"machine": common.machine(), "trials": trials}
+    if arguments.steps:
+        record["steps"] = steps()
+    show(record, arguments.json)
+    return 0
+
+
+def show(record: dict[str, Any], as_json: bool) -> None:
+    """Print the record."""
+    trials = record["trials"]
+    head = ["wrong", "law", "settle s", "over K", "under K", "steady K", "travel %", "reversals"]
+    rows = [
+        [t["wrong"], t["law"]]
+        + ["never" if t["settle_s"] is None else f"{t['settle_s']:.0f}"]
+        + [t[k] for k in ("over_k", "under_k", "steady_k", "travel_pct", "reversals")]
+        for t in trials
+    ]
+    common.show(record, as_json, head, rows)
+    for step in [] if as_json else record.get("steps", []):
+        print(f"a step on {step['dut']}: {step['us']} µs, {step['bytes_made']} bytes made")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

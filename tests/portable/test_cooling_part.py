@@ -1,0 +1,257 @@
+"""The part `cooling` on a bus: modes, hand, feedback, dew point, doubt, take-over, staged start."""
+
+import json
+
+from agent.control.doubt import Balance, Doubt
+from agent.control.proofs import BROKEN_OFF, FAILED, PASSED, Proofs
+from agent.errors import ConfigError, OrderError
+from tests.portable.check import eq, raises
+from tests.portable.coolingset import EXCHANGER
+from tests.portable.rig import CDU, LAG, LEAD, RUN, STOP, VALVE, Rig, _point, config, profiles
+
+HEAP = "512wK"
+ROOM1, ROOM2 = 5, 6
+FLOW, COLD = 5, 2
+TRIP, REMOTE = 8, 512
+
+
+def models():
+    made = profiles()
+    cdu = made["cdu"]
+    cdu["blocks"][0]["count"] = 6
+    flow = dict(_point("FlowLitersPerMinute", FLOW, 10, 0, 9000), function=3)
+    cdu["points"].append(flow)
+    valve = made["valve"]
+    valve["blocks"][0]["count"] = 3
+    cold = _point("PrimarySupplyTemperatureCelsius", COLD, 100, 0, 9000)
+    valve["points"].append(dict(cold, function=3))
+    made["drive"]["bits"].append({"name": "Remote", "address": 2, "bit": 9})
+    room = [_point("TemperatureCelsius", 0, 100, -4000, 8000)]
+    room.append(_point("HumidityPercent", 1, 100, 0, 10000))
+    raw = dict(made["meter"], model="room", title="room")
+    raw["blocks"] = [{"function": 3, "address": 0, "count": 2}]
+    raw["points"] = [dict(point, function=3) for point in room]
+    made["room"] = raw
+    return made
+
+
+def made(dew=False, pumps=None, **more):
+    raw = config()
+    section = {"facility": "valve", "exchanger": dict(EXCHANGER), "pumps": pumps or {}}
+    if dew:
+        section["dew"] = {"sensors": ["room1", "room2"]}
+        for name, unit in (("room1", ROOM1), ("room2", ROOM2)):
+            raw["devices"].append({"name": name, "bus": "bus", "unit": unit, "profile": "room"})
+    section.update(more)
+    raw["cooling"] = section
+    rig = Rooms(raw, (), models())
+    rig.run(8)
+    return rig
+
+
+class Rooms(Rig):
+    """A rig whose drives are remote, with a flow, facility water at 24 °C, and two rooms."""
+
+    def carry_out(self):
+        registers = self.slaves.registers
+        if len(registers[CDU]) < 6:
+            registers[CDU].append(1500)
+            registers[VALVE].append(2400)
+            registers[LEAD][2] = registers[LAG][2] = REMOTE
+            registers[ROOM1] = [2500, 5000]
+            registers[ROOM2] = [2500, 5200]
+        Rig.carry_out(self)
+
+
+def part(rig):
+    return rig.agent.parts[0]
+
+
+def order(rig, name, **arguments):
+    return part(rig).order(name, arguments, rig.now)
+
+
+def words(rig):
+    return rig.slaves.registers[LEAD][0], rig.slaves.registers[LAG][0]
+
+
+def test_it_takes_over_without_moving_anything():
+    rig = made()
+    eq(rig.codes(), [])
+    assert 3900 < rig.slaves.registers[VALVE][0] < 4200, rig.slaves.registers[VALVE]
+    eq(words(rig), (RUN, STOP))
+    shown = json.loads(rig.state.split(b"\0", 1)[1])["cooling"]
+    eq((shown["mode"], shown["lead"], shown["holds"]), ("auto", "lead", "dp"))
+
+
+def test_operating_modes_hold_for_their_time():
+    rig = made()
+    eq(order(rig, "override", mode="drain", minutes=1), "drain for 1 min")
+    rig.run(3)
+    eq((rig.slaves.registers[VALVE][0], words(rig)), (10000, (STOP, STOP)))
+    eq((rig.codes(), rig.agent.supervisor.state), (["mode:drain"], "degraded"))
+    rig.run(62)
+    eq((part(rig).mode, rig.codes()), ("auto", []))
+    order(rig, "override", mode="hand", minutes=5, valve_pct=20, pump_pct=50)
+    rig.run(3)
+    eq((rig.slaves.registers[VALVE][0], rig.slaves.registers[LEAD][1]), (2000, 10000))
+    eq(order(rig, "release"), "automatic")
+    rig.run(3)
+    eq(rig.codes(), [])
+
+
+def test_venting_goes_up_and_down():
+    rig = made()
+    order(rig, "override", mode="vent", minutes=5)
+    speeds = []
+    for _ in range(12):
+        rig.run(5)
+        speeds.append(rig.slaves.registers[LEAD][1] // 200)
+    eq((20 in speeds, 60 in speeds), (True, True))
+
+
+def test_orders_that_cannot_be():
+    rig = made()
+    raises(OrderError, lambda: order(rig, "override", mode="fly", minutes=1))
+    raises(OrderError, lambda: order(rig, "override", mode="off", minutes=0))
+    raises(OrderError, lambda: order(rig, "override", mode="hand", minutes=1, valve_pct=101))
+    raises(OrderError, lambda: order(rig, "proof", what="luck"))
+    eq(order(rig, "dance"), None)
+
+
+def test_a_trip_hands_over_and_a_rotation_does():
+    rig = made()
+    rig.set(LEAD, 2, REMOTE | TRIP)
+    rig.set(LEAD, 3, 0)
+    rig.run(2)
+    eq(words(rig)[1], RUN)
+    assert rig.slaves.registers[LAG][1] > 7000, rig.slaves.registers[LAG]
+    rig.set(LEAD, 2, REMOTE)
+    rig.run(3)
+    eq(order(rig, "rotate"), "lead is lag")
+    rig.slaves.silent = {LEAD}
+    rig.run(8)
+    raises(OrderError, lambda: order(rig, "rotate"))
+
+
+def test_a_drive_in_hand_is_named_and_another_carries():
+    rig = made()
+    rig.set(LEAD, 2, 0)
+    rig.run(4)
+    eq(rig.codes(), ["hand:lead"])
+    eq(words(rig)[1], RUN)
+
+
+def test_pumps_start_late_where_they_are_staggered():
+    rig = made(pumps={"stagger_s": 20})
+    rig.slaves.silent = {LEAD, LAG}
+    rig.run(10)
+    for unit in (LEAD, LAG):
+        rig.slaves.registers[unit][0] = STOP
+        rig.slaves.registers[unit][3] = 0
+    rig.slaves.silent = set()
+    rig.run(12)
+    eq(words(rig), (STOP, STOP))
+    rig.run(20)
+    assert RUN in words(rig), words(rig)
+
+
+def test_the_valve_s_feedback_is_held_against_its_demand():
+    rig = made(valve_apart_s=20)
+    rig.slaves.deaf = {VALVE}
+    order(rig, "override", mode="hand", minutes=5, valve_pct=80, pump_pct=50)
+    rig.run(15)
+    assert "valve_feedback" not in rig.codes()
+    rig.run(10)
+    assert "valve_feedback" in rig.codes()
+
+
+def test_the_dew_point_lifts_the_set_point_and_dead_sensors_are_named():
+    rig = made(dew=True)
+    rig.set(ROOM1, 1, 8500)
+    rig.set(ROOM1, 0, 3500)
+    rig.run(60)
+    shown = json.loads(rig.state.split(b"\0", 1)[1])["cooling"]
+    assert shown["floor_milli_c"] > 34000, shown
+    assert shown["setpoint_milli_c"] > 32500, shown
+    assert "humidity_apart" in rig.codes()
+    rig.slaves.silent = {ROOM1}
+    rig.run(200)
+    assert "humidity_sensor" in rig.codes()
+    eq(rig.agent.supervisor.state, "degraded")
+
+
+def test_without_the_model_s_readings_the_plain_loop_goes_on():
+    rig = made()
+    rig.set(VALVE, COLD, 9999)
+    rig.set(CDU, 0, 340)
+    before = rig.slaves.registers[VALVE][0]
+    rig.run(5)
+    assert before < rig.slaves.registers[VALVE][0] < 10000
+    eq(rig.agent.supervisor.state, "normal")
+
+
+def test_a_reading_that_leaps_is_not_used():
+    rig = made()
+    rig.set(CDU, 0, 700)
+    rig.run(3)
+    assert "sensor_rate" in rig.codes()
+    assert "supply_sensor" in rig.codes()
+    eq(rig.slaves.registers[VALVE][0], 6000)
+
+
+def test_doubt_by_stillness_and_by_the_spare():
+    doubt = Doubt(2.0, 1.5)
+    for second in range(1000):
+        used = doubt.judge(32.0, None, 38.0 + second / 100, 1.0)
+    eq((used, doubt.stuck), (None, True))
+    doubt.judge(32.1, None, 48.0, 1.0)
+    eq(doubt.stuck, False)
+    doubt = Doubt(2.0, 1.5)
+    for _ in range(40):
+        used = doubt.judge(30.0, 33.0, 38.0, 1.0)
+    eq((used, doubt.apart), (33.0, True))
+    for _ in range(40):
+        used = doubt.judge(33.0, 30.0, 38.0, 1.0)
+    eq((used, doubt.apart), (33.0, True))
+
+
+def test_heat_that_does_not_balance():
+    balance = Balance(30)
+    for _ in range(700):
+        balance.judge(50_000.0, 30_000.0, 1.0)
+    eq(balance.off, True)
+    for _ in range(300):
+        balance.judge(50_000.0, 45_000.0, 1.0)
+    eq(balance.off, False)
+    for _ in range(700):
+        balance.judge(500.0, 0.0, 1.0)
+    eq(balance.off, False)
+
+
+def test_a_partial_stroke_passes_fails_and_is_broken_off():
+    proofs = Proofs()
+    proofs.begin_valve(40.0)
+    position = 40.0
+    for second in range(20):
+        goal = proofs.valve(position, second, 1.0)
+        if goal is None:
+            break
+        position += 1.0 if goal > position else -1.0
+    proofs.begin_valve(95.0)
+    for second in range(40):
+        proofs.valve(95.0, second, 1.0)
+    proofs.begin_pumps()
+    proofs.break_off(50)
+    eq([result for _, _, result, _ in proofs.records], [PASSED, FAILED, BROKEN_OFF])
+
+
+def test_devices_are_held_against_what_they_read():
+    def load(**changed):
+        raw = config()
+        raw["cooling"] = dict({"facility": "valve", "exchanger": dict(EXCHANGER)}, **changed)
+        Rig(raw, (), models())
+
+    assert "no device is named tap" in str(raises(ConfigError, lambda: load(facility="tap")))
+    error = str(raises(ConfigError, lambda: load(dew={"sensors": ["cdu"]})))
+    assert "cdu reads no TemperatureCelsius" in error, error
