@@ -35,6 +35,13 @@ def _reset(row: Row) -> None:
     _modem(row, "reset").reset(row.world.now)
 
 
+def _reset_next(row: Row) -> None:
+    if hasattr(_of(row).device, "reset_next"):
+        _set(row, "reset_next", True)
+    else:
+        _set(row, "reset_in", "transfer")
+
+
 def _ring(row: Row) -> None:
     for _, data in _modem(row, "ring").ring():
         _of(row).say(data)
@@ -87,7 +94,7 @@ LINK_EVENTS: dict[str, Word] = {
     ),
     "modem_reset_next": Word(
         "the modem restarts at the next datagram or segment",
-        lambda row, _: _set(row, "reset_next", True),
+        lambda row, _: _reset_next(row),
     ),
     "modem_status": Word(
         "the next session ends with MO status value",

@@ -1,7 +1,7 @@
 """The budget with its memory: bytes are made durable before they are spent, and so are numbers.
 
 Not the counting (agent.carrier.budget) and not the records (agent.carrier.memory): here the two are
-kept in step. A sixteenth of the day is set aside by one write, so that a small budget costs few
+kept in step. A 64th of the day is set aside by one write, so that a small budget costs few
 writes and a power cut costs little of it.
 """
 
@@ -50,7 +50,7 @@ class Purse:
                 return False
             if record.turn:
                 number += NUMBERS
-                budget.spent += budget.limit // 16 + 1
+                budget.spent += budget.limit // 64 + 1
             else:
                 number = (utc_us // SECOND - _SINCE_S) // _NUMBER_S
                 budget.day = utc_us // SECOND // 86_400
@@ -80,7 +80,7 @@ class Purse:
         if memory is None:
             return
         record = memory.durable
-        if record.day == budget.day and record.spent > budget.spent + budget.limit // 8:
+        if record.day == budget.day and record.spent > budget.spent + budget.limit // 32:
             self.ask(0, number)
 
     def ask(self, cost: int, number: int) -> bool:
@@ -88,7 +88,7 @@ class Purse:
         memory, budget = self.memory, self.budget
         if memory is None or self.first_number is None:
             return False
-        spent = min(budget.limit, budget.spent + cost + budget.limit // 16)
+        spent = min(budget.limit, budget.spent + cost + budget.limit // 64)
         self._asked_numbers = max(self._asked_numbers, number + NUMBERS)
         memory.want(budget.day, spent, self._asked_numbers, self.offsets)
         return False
