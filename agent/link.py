@@ -59,6 +59,10 @@ class Link:
         if not self.up:
             self.due = now
 
+    def hold(self) -> None:
+        """There is no way at present: do not try until `hurry` is called."""
+        self.due = NEVER
+
     def close(self, now: int) -> None:
         """Close the port ourselves and try again later."""
         self._out.append((self.port, "close", b""))

@@ -197,6 +197,16 @@ def day_rows() -> tuple[Rows, dict[str, Any]]:
     return rows, {name: round(ratio, 4) for name, ratio in ratios.items()}
 
 
+def _note(seen: list[int], bench: RealBench) -> Any:
+    """Note when a message comes that is not somebody's will."""
+
+    def note(message: Any) -> None:
+        if not message.topic.endswith("state"):
+            seen.append(bench.world.now)
+
+    return note
+
+
 def _ours() -> float:
     """Our agent with a modem whose IP side is an interface."""
     setting = Setting(parts="modem, modem_store", modem="ip", broker_latency_ms=0)
@@ -209,7 +219,7 @@ def _ours() -> float:
         device: Any = bench.row.satellite.device
         sky = bench.row.satellite.sky
         seen: list[int] = []
-        bench.row.broker.on_message = lambda _: seen.append(bench.world.now)
+        bench.row.broker.on_message = _note(seen, bench)
         up_at: list[int] = []
 
         def follow() -> None:
@@ -220,13 +230,14 @@ def _ours() -> float:
 
         bench.world.at(0, follow)
         bench.start_agent()
-        bench.shell.run(25_000_000)
+        bench.shell.run(20_000_000)
         sky.blocked = True
         bench.shell.run(bench.world.now + _OUTAGE_S * 1_000_000)
+        path.lossy = False  # what is sent now meets a link: TCP would send it again
         sky.blocked = False
         seen.clear()
         up_at.clear()
-        bench.shell.run(bench.world.now + 30_000_000)
+        bench.shell.run(bench.world.now + 20_000_000)
         path.close()
         if not seen or not up_at:
             return float("nan")
@@ -243,7 +254,7 @@ def _paho(keepalive: int) -> float:
         path = ShapedPath(bench.shell, bench.broker.address)
         path.lossy = True
         seen: list[int] = []
-        bench.row.broker.on_message = lambda _: seen.append(bench.world.now)
+        bench.row.broker.on_message = _note(seen, bench)
         client = mqtt.Client(CallbackAPIVersion.VERSION2, "peer", clean_session=False)
         stop = threading.Event()
 
@@ -258,10 +269,11 @@ def _paho(keepalive: int) -> float:
         bench.shell.run(15_000_000)
         path.set_up(False)
         bench.shell.run(bench.world.now + _OUTAGE_S * 1_000_000)
+        path.lossy = False
         path.set_up(True)
         up_at = bench.world.now
         seen.clear()
-        until = up_at + 150_000_000
+        until = up_at + 90_000_000
         while not seen and bench.world.now < until:
             bench.shell.run(bench.world.now + 500_000)
         stop.set()

@@ -6,7 +6,7 @@ offers.
 
 from hil.faults_bus import BUS_EVENTS
 from hil.faults_config import CONFIG_EVENTS
-from hil.faults_link import LINK_EVENTS
+from hil.faults_modem import MODEM_EVENTS
 from hil.faults_load import LOAD_EVENTS
 from hil.faults_plant import PLANT_EVENTS
 from hil.faults_receiver import RECEIVER_EVENTS
@@ -70,7 +70,7 @@ EVENTS: dict[str, Word] = {
     **BUS_EVENTS,
     **LOAD_EVENTS,
     **CONFIG_EVENTS,
-    **LINK_EVENTS,
+    **MODEM_EVENTS,
     **PLANT_EVENTS,
     **RECEIVER_EVENTS,
     **STORE_EVENTS,

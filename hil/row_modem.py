@@ -14,7 +14,7 @@ from hil.devices.ntn_modem import NtnModem
 from hil.devices.radio import Radio
 from hil.devices.rdss_terminal import RdssTerminal
 from hil.devices.sbd_modem import SbdModem
-from hil.ground import Ground
+from hil.satground import Ground
 from hil.setting import Setting
 from hil.world import World
 

@@ -381,12 +381,18 @@ class Carrier(Part):
             self._tell_uplink(self.agent.uplink, service, now)
 
     def _tell_uplink(self, uplink: "Uplink", service: bool, now: int) -> None:
-        """A new socket at once when the link is there, none while it is not: TCP would back off."""
-        if service:
-            uplink.link.hurry(now)
-        elif uplink.link.up:
-            self._out.append((uplink.link.port, "close", b""))
+        """A new socket at once when the link is there, none while it is not: TCP would back off.
+
+        A modem that does not answer says nothing of the link: then MQTT tries as it does without.
+        """
+        link = uplink.link
+        if link.up and not (service and uplink.connected):
+            self._out.append((link.port, "close", b""))
             uplink.event("closed", now)
+        if service or not self.modem.ready:
+            link.hurry(now)
+        else:
+            link.hold()
 
     def _on_air(self, now: int, begins: bool) -> None:
         """Nothing: a session is announced before it begins, see `_begin`."""

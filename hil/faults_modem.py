@@ -62,7 +62,7 @@ def _replay(row: Row) -> None:
         satellite.gateway.post(satellite.device.serial, satellite.ground.last_ack)
 
 
-LINK_EVENTS: dict[str, Word] = {
+MODEM_EVENTS: dict[str, Word] = {
     "sky_blocked": Word(
         "no satellite is heard",
         lambda row, _: setattr(_of(row).sky, "blocked", True),

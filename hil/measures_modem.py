@@ -34,7 +34,7 @@ def _queued(_: Row, status: Status, __: str) -> float | None:
     return None if value is None else float(sum(value))
 
 
-LINK_MEASURES: dict[str, Measure] = {
+MODEM_MEASURES: dict[str, Measure] = {
     "ground_messages": Measure(
         "",
         "messages that reached the ground",
