@@ -1,6 +1,6 @@
 # Thin: each target is one command that may be typed by hand. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test lint format soak lock bare-root clean
+.PHONY: help setup dev demo test lint format soak lock sbom advisories bare-root clean
 PY := .venv/bin/python
 ARGS :=
 
@@ -33,6 +33,12 @@ soak: dev ## the long tests, by hand: campaigns, fuzzing, installs from nothing
 
 lock: ## resolves the dependencies anew into requirements/
 	@sh deploy/lock.sh
+
+sbom: ## the bill of materials (CycloneDX) into dist/sbom.cdx.json
+	@$(PY) -m deploy.release.sbom
+
+advisories: ## asks whether anything pinned has a known weakness; before each release
+	@$(PY) -m deploy.release.advisories $(ARGS)
 
 bare-root: ## proves demo and test in a bare Debian root (root, debootstrap)
 	@sh deploy/prove-bare-root.sh

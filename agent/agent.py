@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.config import Config
-    from agent.remote.boot import Boot
+    from agent.remote.standing import Boot
+    from drivers.address import Address
 
     Actions = list[tuple[int, str, bytes]]
 
@@ -124,7 +125,7 @@ class Agent:
         ]
         self._links.extend(self._bus_links)
         if config.broker is not None:
-            link = Link(BROKER, "broker", str(config.broker), proves=True)
+            link = self._broker_link(config.broker)
             self.uplink = Uplink(config, link, self.telemetry, self._birth())
         if config.state is not None:
             self._state_link: Link | None = Link(STATE, "state", str(config.state))
@@ -132,6 +133,13 @@ class Agent:
             self._state_link = None
         if self._state_link is not None:
             self._links.append(self._state_link)
+
+    def _broker_link(self, address: "Address") -> Link:
+        if address.kind != "tls":
+            return Link(BROKER, "broker", str(address), proves=True)
+        from agent.tlslink import TlsLink  # noqa: PLC0415 - only a unit with TLS has it
+
+        return TlsLink(BROKER, "broker", str(address), self.clock)
 
     def _part_ports(self, config: "Config") -> "list[tuple[str, dict[str, Any], int]]":
         """Number the ports of the optional parts, after the buses."""

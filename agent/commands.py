@@ -82,11 +82,14 @@ def agent(argv: list[str]) -> int:
 
 def _run(path: str, store: str) -> int:
     """Run the agent, and again each time it asks for it."""
-    from agent.shell import cpython
+    from agent.shell import cpython, cpython_slot
     from agent.shell.cpython_start import begin
     from drivers.ports.cpython_clock import use_raw
 
+    first = True
     while True:
+        cpython_slot.enter(path, first)
+        first = False
         try:
             config, boot = begin(path, store, profiles())
         except ConfigError as error:

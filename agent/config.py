@@ -188,6 +188,13 @@ def _defaults_of(section: "dict[str, Any]") -> "dict[str, Any]":
     return rule
 
 
+def _unfit(address: "Address", kinds: "tuple[str, ...]") -> str:
+    if address.kind not in kinds:
+        use = " or ".join(kinds)
+        return "a port of kind %s is not possible here; use %s" % (address.kind, use)
+    return "utc is for the agent to say, by its own clock" if "utc" in address.options else ""
+
+
 def _take_ports(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> None:
     seen: dict[str, str] = {}
 
@@ -199,11 +206,9 @@ def _take_ports(raw: "dict[str, Any]", parts: _Parts, errors: "list[str]") -> No
         except AddressError as error:
             errors.append("%s: %s" % (path, error))
             return None
-        if address.kind not in kinds:
-            errors.append(
-                "%s: a port of kind %s is not possible here; use %s"
-                % (path, address.kind, " or ".join(kinds))
-            )
+        fault = _unfit(address, kinds)
+        if fault:
+            errors.append("%s: %s" % (path, fault))
             return None
         place = address.place()
         if place in seen:

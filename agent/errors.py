@@ -1,7 +1,8 @@
 """The exceptions of the second floor.
 
 AgentError +-- ConfigError   a configuration that cannot be used; the text names path, value and
-what is allowed
+                             what is allowed
+           +-- OrderError    a command with an argument that cannot be
 """
 
 
@@ -13,5 +14,5 @@ class ConfigError(AgentError):
     """A configuration with an unknown key, or a value of the wrong type, unit or range."""
 
 
-class OrderError(Exception):
+class OrderError(AgentError):
     """A command with an argument that cannot be; the text says which and what is allowed."""

@@ -1,6 +1,6 @@
 """A status snapshot as text for a terminal: a page for `coldloop status`, a line for the demo."""
 
-from agent import bustext
+from agent import bustext, loadtext
 from protocols.calendar import iso8601
 
 TYPE_CHECKING = False
@@ -61,6 +61,7 @@ def render(snapshot: "Snapshot") -> str:
         % (modbus["transactions"], modbus["errors"], modbus["dropped_bytes"]),
     ]
     lines.extend(bustext.lines(snapshot))
+    lines.extend(loadtext.lines(snapshot))
     lines.append("receiver   " + _receiver(snapshot["receiver"]))
     lines.append("telemetry  " + _telemetry(telemetry))
     if "age_s" in snapshot:

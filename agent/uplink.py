@@ -109,7 +109,11 @@ class Uplink:
 
     def wake(self, now: int) -> None:
         """Take a deadline: keep-alive, time-out or the next try to connect."""
+        stood = self.link.up
         self.link.wake(now)
+        if stood and not self.link.up:  # to have the broker's certificate looked at again
+            self.connected = False
+            self._client.closed(now)
         self._client.wake(now)
         self._react(now)
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _MOST_ERRORS = 20
 _WHOLE = 1 << 31
+_SECRETS = ("password", "secret", "token", "pin")
+_HIDDEN = "what stands there"
 _NAME_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 _TYPES: "dict[str, tuple[str, tuple[type, ...]]]" = {
@@ -39,7 +41,8 @@ def validate(value: "Any", schema: "dict[str, Any]", path: str, errors: "Errors"
     if schema["type"] == "integer":
         value = _whole(value)
     if type(value) not in classes:
-        errors.append("%s: %s is not %s" % (path or "the configuration", _show(value), what))
+        shown = _HIDDEN if _secret(path) else _show(value)
+        errors.append("%s: %s is not %s" % (path or "the configuration", shown, what))
         return value
     if "enum" in schema and value not in schema["enum"]:
         allowed = ", ".join([_show(v) for v in schema["enum"]])
@@ -64,7 +67,8 @@ def _check_number(value: "Any", schema: "dict[str, Any]", path: str, errors: "Er
 def _check_text(value: str, schema: "dict[str, Any]", path: str, errors: "Errors") -> str:
     longest = schema.get("maxLength", 64)
     if not _printable(value):
-        errors.append("%s: %s holds a control character or half a character" % (path, _show(value)))
+        shown = _HIDDEN if _secret(path) else _show(value)
+        errors.append("%s: %s holds a control character or half a character" % (path, shown))
     elif not schema.get("minLength", 0) <= len(value) <= longest:
         errors.append("%s: a text of 1 to %d characters is needed" % (path, longest))
     elif "pattern" in schema and not name_fits(value):
@@ -145,6 +149,11 @@ _CHECKS: "dict[str, Callable[..., Any]]" = {
     "integer": _check_number,
     "number": _check_number,
 }
+
+
+def _secret(path: str) -> bool:
+    """Say whether what stands at `path` is shown to nobody, not even in an error."""
+    return path.rsplit(".", 1)[-1] in _SECRETS
 
 
 def _show(value: object) -> str:

@@ -51,6 +51,8 @@ class Watch(Part):
         self._last = self._last_fix = self._started = 0
         self._due = 0
         self._shown: list[str] = []
+        # loaded now: once the agent runs, a small board's heap has no room left to compile it
+        self._decoder = None if agent.receiver is None else agent.receiver.decoder
 
     def start(self, now: int) -> None:
         """Begin; find the sensor."""

@@ -196,6 +196,7 @@ def rollout(units: int, broken: int, canary: float) -> dict[str, Any]:
         thread.join()
         outcome: dict[str, Any] = json.loads(done.stdout or b"{}")
         outcome["exit"], outcome["stderr"] = done.returncode, done.stderr.decode()[-300:]
+        outcome["failed"] = _tally(list(outcome.get("failed", {}).values()))
         outcome["setpoints"] = _tally([unit.agent.supply.setpoint for unit in fleet])
         outcome["versions"] = _tally([_version(unit) for unit in fleet])
         return outcome

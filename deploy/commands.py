@@ -13,13 +13,22 @@ CONFIG: dict[str, tuple[str, str]] = {
     "sign": ("deploy.ops.config_sign", "a signed change as a file"),
     "push": ("deploy.ops.config_push", "a signed change to units, canaries first"),
     "show": ("deploy.ops.config_show", "what a unit runs, and what is on trial"),
+    "watch": ("deploy.ops.config_watch", "a line for each change in what units report"),
     "diff": ("deploy.ops.config_diff", "what a unit runs, beside a file"),
     "confirm": ("deploy.ops.config_confirm", "make what is on trial the confirmed one"),
     "rollback": ("deploy.ops.config_rollback", "give up what is on trial"),
     "pki": ("deploy.ops.config_pki", "certificates: create, issue, revoke, rotate"),
+    "update": ("deploy.ops.config_update", "an application update to a unit, piece by piece"),
     "history": ("deploy.ops.config_history", "who did what on a unit, when, with what result"),
     "command": ("deploy.ops.config_command", "a signed command"),
 }
+
+
+def relay(argv: list[str]) -> int:
+    """The ground relay."""
+    from deploy.relay.command import run
+
+    return run(argv)
 
 
 def config(argv: list[str]) -> int:

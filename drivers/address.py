@@ -3,7 +3,7 @@
     serial:/dev/ttyUSB0?baud=19200&parity=E&stop=1&rs485=1     a tty
     uart:1?baud=9600                                           a board's UART by number
     tcp:broker.example:1883     tcp:[::1]:502                  a host and a port
-    tls:broker.example:8883?ca=/etc/coldloop/ca.pem&cert=...&key=...
+    tls:broker.example:8883?ca=/etc/coldloop/ca.pem&cert=...&key=...&utc=1795500000
     store:/var/lib/coldloop                                    a folder that keeps small files
     pps:/dev/pps0     pps:15?edge=fall                         pulses: a device, a board's pin
     chrony:/run/chrony.coldloop.sock                           chronyd's socket for samples of time
@@ -38,15 +38,17 @@ _VALUES = {
     "ca": [],
     "cert": [],
     "key": [],
+    "utc": [],
 }
 _DEFAULTS = {"baud": "9600", "parity": "N", "stop": "1", "rs485": "0", "edge": "rise"}
-_FILES = ("ca", "cert", "key")
+_TLS = ("ca", "cert", "key", "utc")
+_MOST_UTC = 99_999_999_999
 # kind -> its options, in the order in which they are written back
 OPTIONS: "dict[str, tuple[str, ...]]" = {
     "serial": ("baud", "parity", "stop", "rs485"),
     "uart": ("baud", "parity", "stop"),
     "tcp": (),
-    "tls": _FILES,
+    "tls": _TLS,
     "store": (),
     "pps": ("edge",),
     "chrony": (),
@@ -61,8 +63,9 @@ class Address:
     `kind` is one of KINDS. `path` is set for serial, store, pps, chrony (a path; of pps a pin, too)
     and uart (the number); `edge` is which edge of a pulse counts, rise or fall; `host`
     and `port` for tcp and tls. `baud`, `parity`, `stop`, `rs485` describe a line (defaults
-    elsewhere); `options` holds ca, cert and key. `bits_per_char` counts start, data, parity and
-    stop bits; `char_us` is the time of one character in microseconds, rounded up.
+    elsewhere); `options` holds ca, cert, key and utc (seconds by which certificates' dates are
+    judged; 0: by none). `bits_per_char` counts start, data, parity and stop bits; `char_us` is the
+    time of one character in microseconds, rounded up.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class Address:
         self.stop = int(self._value("stop"))
         self.rs485 = self._value("rs485") == "1"
         self.edge = self._value("edge")
-        self.options = {name: values[name] for name in _FILES if name in values}
+        self.options = {name: values[name] for name in _TLS if name in values}
         self.bits_per_char = 1 + DATA_BITS + (self.parity != "N") + self.stop
         self.char_us = -(-self.bits_per_char * 1_000_000 // self.baud)
 
@@ -169,6 +172,8 @@ def _options(kind: str, query: str) -> "dict[str, str]":
         allowed = _VALUES[name]
         if allowed and value not in allowed:
             raise AddressError("%s is %r, not one of %s" % (name, value, ", ".join(allowed)))
+        if name == "utc":
+            _number("utc", value, 0, _MOST_UTC)
         values[name] = value
     return values
 

@@ -112,7 +112,8 @@ class Target:
 class Redfish:
     """The service at `host`. `login` is (name, password) or None; `session`: by token, not basic.
 
-    `hang_up` is "" or "again": the caller makes the connection anew.
+    `hang_up` is "", or the caller ends the connection and makes a new one: "again" at once,
+    "later" after a pause, since this one was of no use.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Redfish:
         self.targets = targets
         self.hang_up = ""
         self.up = False
+        self.useful = False
         self.answers = 0
         self.trouble = ""
         self._host = host
@@ -139,8 +141,9 @@ class Redfish:
     def opened(self, now: int) -> None:
         """The connection is up."""
         self.up = True
+        self.useful = False
         self._reader.reset()
-        self._job = None
+        self._drop()
         self._next(now)
 
     def closed(self, now: int) -> None:
@@ -149,8 +152,7 @@ class Redfish:
         self.up = False
         if response is not None:
             self._answered(response, now)
-        self._job = None
-        self._out = []
+        self._drop()
 
     def receive(self, data: bytes, now: int) -> None:
         """Bytes came."""
@@ -205,10 +207,19 @@ class Redfish:
 
     def _hang_up(self) -> None:
         self.up = False
-        self._job = None
-        self._out = []
+        self._drop()
         self._reader.reset()
-        self.hang_up = "again"
+        self.hang_up = "again" if self.useful else "later"
+
+    def _drop(self) -> None:
+        """Forget what is on its way; a limit or a switching is told again at once."""
+        self._out = []
+        job, self._job = self._job, None
+        if job is not None and job[0] == _LIMIT:
+            self.targets[job[1]].limit_due = 0
+            self.targets[job[1]].taken_at = None
+        elif job is not None and job[0] == _SWITCH:
+            self.targets[job[1]].switch_due = 0
 
     # Wishes.
 
@@ -307,6 +318,7 @@ class Redfish:
         what, index = self._job or (_READ, 0)
         self._job = None
         self.answers += 1
+        self.useful = True
         self.trouble = ""
         status = response.status
         if status in _BUSY:
@@ -379,8 +391,9 @@ class Redfish:
             return
         target.tag = response.field("etag")
         try:
-            found = json.loads(response.body)
-            understand(target, found)
+            if response.body.rstrip()[-1:] != b"}":
+                raise ValueError  # MicroPython takes half an object for a whole one
+            understand(target, json.loads(response.body))
         except (ValueError, AttributeError, TypeError, LookupError):
             self.trouble = "a reading that is not Redfish"
             return

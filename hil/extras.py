@@ -24,11 +24,11 @@ _LEDGER: dict[str, Any] = {
 """The ledger of a row with `meters = 2`."""
 
 SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
+    "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10, "ack_key": "c0" * 16},
     "ledger": lambda _: dict(_LEDGER),
     "cooling": extras_cooling.cooling,
     "safety": extras_cooling.safety,
     "throttle": lambda _: {},  # written by `hil.loadbank`, which has the loads
-    "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10},
     "remote": operators.section,
     "modem": row_modem.section,
     "modem_store": lambda _: {"port": "store:/virtual/modem"},

@@ -21,7 +21,7 @@ from hil.devices.modbus_tcp import ModbusTcp
 from hil.devices.optics_gateway import OpticsGateway
 from hil.devices.redfish_bmc import RedfishBmc
 from hil.devices.switched_pdu import SwitchedPdu
-from hil.ends import TcpEnd
+from hil.ends import TcpDevice, TcpEnd
 from hil.extras import names
 from hil.plant.plant import Plant
 from hil.setting import Setting
@@ -64,11 +64,14 @@ class LoadBank:
         self.host = ModbusTcp([self.pdu, self.optics])
         self.marked_at: int | None = None
         """When the fault happened from which the time to the first limit is counted."""
+        self.addresses = {name: f"tcp:{name}.virtual:80" for name in self.bmcs}
+        self.addresses["hall"] = "tcp:hall.virtual:502"
+        """Where the agent finds services and second bus; real ports take their places."""
         self._more = _settings(setting, start_utc_s)
 
     def extend(self, config: dict[str, Any]) -> None:
         """Add bus, devices and section to the agent's configuration."""
-        config["buses"]["hall"] = "tcp:hall.virtual:502"
+        config["buses"]["hall"] = self.addresses["hall"]
         for name, unit, profile in (
             ("pdu", PDU_UNIT, "switched_pdu"),
             ("optics", OPTICS_UNIT, "optics_gateway"),
@@ -76,7 +79,7 @@ class LoadBank:
             device = {"name": name, "bus": "hall", "unit": unit, "profile": profile}
             config["devices"].append(device)
         config[PART] = {
-            "ports": {name: f"tcp:{name}.virtual:80" for name in self.bmcs},
+            "ports": {name: self.addresses[name] for name in self.bmcs},
             "logins": [{"port": "bmc1", "username": LOGIN[0], "password": LOGIN[1]}],
             "loads": [self._load(load) for load in self.loads],
             "optics": [{"name": "module1", "device": "optics", "point": "Module1Celsius"}],
@@ -100,6 +103,10 @@ class LoadBank:
         raw["path"] = f"{_ROOT}Chassis/{load.name}/{'Power' if older else 'EnvironmentMetrics'}"
         raw["system"] = f"{_ROOT}Systems/{load.name}"
         return raw
+
+    def servers(self) -> dict[str, TcpDevice]:
+        """The far ends by name: the second bus' host and the services."""
+        return {"hall": self.host, **self.bmcs}
 
     def join(self, shell: VirtualShell, config: dict[str, Any], first_free: int) -> None:
         """Give the second bus and each service its far end; services come after all other ports."""

@@ -14,8 +14,9 @@ from hil.measure import Measure, Status
 from hil.measures_config import CONFIG_MEASURES
 from hil.measures_cooling import CODES as COOLING_CODES
 from hil.measures_cooling import COOLING_MEASURES
-from hil.measures_modem import MODEM_MEASURES
+from hil.measures_link import LINK_MEASURES
 from hil.measures_load import LOAD_ALARMS, LOAD_MEASURES
+from hil.measures_modem import MODEM_MEASURES
 from hil.row import Row
 
 __all__ = ["MEASURES", "Measure", "read"]
@@ -96,6 +97,7 @@ MEASURES: dict[str, Measure] = {
         "", "telemetry rows waiting", lambda _, s, __: s["telemetry"]["queued"]
     ),
     **CONFIG_MEASURES,
+    **LINK_MEASURES,
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
     **MODEM_MEASURES,
     **COOLING_MEASURES,

@@ -45,6 +45,11 @@ def _latched(_: Row, status: Status, __: str) -> float:
     return float(sum(c["latched"] for c in status.get("safety", {}).get("causes", [])))
 
 
+def _proofs(_: Row, status: Status, __: str) -> float:
+    proofs = status.get("cooling", {}).get("proofs", [])
+    return float(sum(proof["result"] == "passed" for proof in proofs))
+
+
 COOLING_MEASURES = {
     "setpoint_c": Measure("Cel", "supply set-point now", _setpoint),
     "floor_c": Measure("Cel", "the dew point's floor, 0: none", _floor),
@@ -54,6 +59,7 @@ COOLING_MEASURES = {
     "valve_travel_pct": Measure(
         "%", "travel of the valve so far", lambda row, _, __: row.plant.valve.travel_pct
     ),
+    "proofs_passed": Measure("", "proof tests that passed", _proofs),
     "rotations": Measure(
         "",
         "changes of the lead pump",

@@ -43,6 +43,13 @@ AGENT = {
     "micropython": ["micropython", "-X", "heapsize=256wK", "-m", "agent.shell.micropython"],
 }
 """How the agent is started on each interpreter; the configuration file comes last."""
+_ROOMY = "heapsize=512wK"
+"""For the code of optional parts, which is compiled on the heap here; a board has it compiled."""
+
+
+def command(dut: str, parts: bool) -> list[str]:
+    """How the agent with or without optional parts is started."""
+    return [_ROOMY if parts and word.startswith("heapsize") else word for word in AGENT[dut]]
 
 
 class RealBench:
@@ -75,6 +82,7 @@ class RealBench:
             "bus": f"serial:{self.bus.path}?{_BUS_OPTIONS}",
             "broker": f"tcp:{broker}",
         }
+        self.load_ports = self._serve_loads()
         self.swaps = Swaps(self.shell)
         self._name_row()
         self.modem: PtyPort | None = None
@@ -84,6 +92,17 @@ class RealBench:
         self.modbus_tcp: TcpPort | None = None
         if fleet:
             self._add_fleet()
+
+    def _serve_loads(self) -> list[TcpPort]:
+        """Give each service of the row's loads a port of its own on loopback."""
+        bank = self.row.bank
+        if bank is None:
+            return []
+        ports = []
+        for name, server in bank.servers().items():
+            ports.append(TcpPort(self.shell, server))
+            bank.addresses[name] = f"tcp:127.0.0.1:{ports[-1].address[1]}"
+        return ports
 
     def _name_row(self) -> None:
         """Make the row's devices known to `swaps`."""
@@ -163,7 +182,7 @@ class RealBench:
         with _log_file(log) as target:
             try:
                 self._agent = subprocess.Popen(
-                    [*AGENT[dut], str(path)],
+                    [*command(dut, bool(self.row.setting.parts)), str(path)],
                     stdout=target,
                     stderr=target,
                     cwd=ROOT,
@@ -208,7 +227,10 @@ class RealBench:
     ) -> None:
         self.stop_agent()
         self.swaps.close()
-        for port in (self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp, self.modem):
+        for port in (
+            *(self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp, self.modem),
+            *self.load_ports,
+        ):
             if port is not None:
                 port.close()
         self.shell.close()

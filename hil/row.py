@@ -5,7 +5,7 @@ Not the ports: whoever builds a row joins its devices to far ends in virtual tim
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hil import receivers
 from hil.devices.broker import Broker
@@ -24,6 +24,9 @@ from hil.sizes import scaled
 from hil.storeend import StoreEnd
 from hil.world import World
 
+if TYPE_CHECKING:
+    from hil.ground import Ground
+
 SITE_E7 = (252_048_000, 552_708_000)
 """Latitude and longitude of the emulated site in 1e-7 degrees: Dubai."""
 
@@ -41,6 +44,7 @@ class Row:
         self.publish: Callable[[str, bytes, bool], None] = lambda *_: None
         self.set_power: Callable[[bool], None] = lambda _: None
         self.stores: dict[str, StoreEnd] = {}
+        self.ground: Ground | None = None
         start_pct = (70.0,) + (0.0,) * (setting.pumps - 1)
         self.plant = Plant(
             world.random("plant"),

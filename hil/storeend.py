@@ -31,6 +31,7 @@ class StoreEnd:
         self.absent = False
         self.failures = 0
         self.durable_writes = 0
+        self.on_delete: Callable[[str, bytes], None] | None = None
         self._shell = shell
         self._port = port
         self._chance = chance
@@ -96,7 +97,9 @@ class StoreEnd:
         elif op == "append":
             self.records[key] = self.records.get(key, b"") + payload
         else:
-            self.records.pop(key, None)
+            gone = self.records.pop(key, b"")
+            if self.on_delete is not None:
+                self.on_delete(key, gone)
 
     def _step(self) -> None:
         """Carry out the oldest request, answer it, and go on."""

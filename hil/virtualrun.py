@@ -15,6 +15,7 @@ from agent.commands import profiles
 from hil import extras, receivers
 from hil.dut import Dut, InProcess
 from hil.ends import ConsoleEnd, SerialEnd, SinkEnd, TcpEnd
+from hil.ground import Ground
 from hil.judge import Judge
 from hil.lines import SerialLine
 from hil.measures import read
@@ -130,6 +131,9 @@ class VirtualRun:
         if self.row.bank is not None:
             self.row.bank.join(self.shell, config, extras.first_free(config))
         self.row.set_power = self._set_power
+        if "log" in config:
+            key = bytes.fromhex(config["log"].get("ack_key", ""))
+            self.row.ground = Ground(self.row, f"{config['site']}/{config['unit']}", key)
 
     def _join_modem(self, port: int, satellite: Satellite) -> None:
         """Put the satellite modem behind its port."""

@@ -78,18 +78,20 @@ def _head(major: int, argument: int) -> bytes:
     raise EncodeError("a number beyond 64 bits")
 
 
-def encode(value: "Any") -> bytes:
-    """Encode `value`; raises `EncodeError` for what has no place here (a float, a deep nest)."""
-    return _encode(value, 0)
+def encode(value: "Any", as_known: "Callable[[Any], Any] | None" = None) -> bytes:
+    """Encode `value`; raises `EncodeError` for what has no place here (a float, a deep nest).
+
+    `as_known` is asked for what would have no place; what it gives is encoded instead, so that a
+    large value need not be turned into another as large first.
+    """
+    return _encode(value, 0, as_known)
 
 
-def _encode(value: "Any", depth: int) -> bytes:
+def _encode(value: "Any", depth: int, as_known: "Callable[[Any], Any] | None") -> bytes:
     if depth > DEEPEST:
         raise EncodeError("nested more than %d deep" % DEEPEST)
-    if value is None:
-        return bytes((_NULL,))
-    if value is True or value is False:
-        return bytes((_TRUE if value else _FALSE,))
+    if value is None or value is True or value is False:
+        return bytes((_NULL if value is None else _TRUE if value else _FALSE,))
     if isinstance(value, int):
         if not LEAST <= value <= MOST:
             raise EncodeError("%d is beyond 64 bits" % value)
@@ -100,16 +102,21 @@ def _encode(value: "Any", depth: int) -> bytes:
         data = value.encode()
         return _head(_TEXT, len(data)) + data
     if isinstance(value, (list, tuple)):
-        return _head(_LIST, len(value)) + b"".join([_encode(item, depth + 1) for item in value])
+        return _head(_LIST, len(value)) + b"".join(
+            [_encode(item, depth + 1, as_known) for item in value]
+        )
     if isinstance(value, Map):
-        return _encode_map(value, depth)
+        return _encode_map(value, depth, as_known)
     if isinstance(value, Decimal) and value.proper():
-        return bytes((_DECIMAL,)) + _encode([-value.places, value.mantissa], depth)
-    raise EncodeError("a value of type %s" % type(value).__name__)
+        return bytes((_DECIMAL,)) + _encode([-value.places, value.mantissa], depth, None)
+    known = None if as_known is None else as_known(value)
+    if known is None:
+        raise EncodeError("a value of type %s" % type(value).__name__)
+    return _encode(known, depth, None if known is value else as_known)
 
 
-def _encode_map(value: Map, depth: int) -> bytes:
-    items = [(_encode(k, depth + 1), _encode(v, depth + 1)) for k, v in value.pairs]
+def _encode_map(value: Map, depth: int, as_known: "Callable[[Any], Any] | None") -> bytes:
+    items = [(_encode(k, depth + 1, None), _encode(v, depth + 1, as_known)) for k, v in value.pairs]
     items.sort()
     for before, after in zip(items, items[1:]):
         if before[0] == after[0]:
@@ -117,9 +124,12 @@ def _encode_map(value: Map, depth: int) -> bytes:
     return _head(_MAP, len(items)) + b"".join([key + item for key, item in items])
 
 
-def decode(data: bytes) -> "Any":
-    """Decode one value that fills `data`; raises `DecodeError` for anything else."""
-    reader = _Reader(data)
+def decode(data: bytes, made: "Callable[[Any], Any] | None" = None) -> "Any":
+    """Decode one value that fills `data`; raises `DecodeError` for anything else.
+
+    `made` turns each map and decimal fraction, as soon as it is read, into what stands for it.
+    """
+    reader = _Reader(data, made)
     value = reader.value(0)
     if reader.at != len(data):
         raise DecodeError("%d bytes after the end" % (len(data) - reader.at))
@@ -127,8 +137,9 @@ def decode(data: bytes) -> "Any":
 
 
 class _Reader:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, made: "Callable[[Any], Any] | None") -> None:
         self.at = 0
+        self._made = made
         self._data = data
         self._readers: tuple[Callable[[int, int], Any] | None, ...] = (
             self._unsigned,
@@ -148,7 +159,8 @@ class _Reader:
         if first in (_FALSE, _TRUE, _NULL):
             return None if first == _NULL else first == _TRUE
         if first == _DECIMAL:
-            return self._decimal(depth)
+            decimal = self._decimal(depth)
+            return decimal if self._made is None else self._made(decimal)
         reader = self._readers[first >> 5]
         if reader is None:
             raise DecodeError("a tag, a float or another simple value (0x%02x)" % first)
@@ -194,7 +206,7 @@ class _Reader:
         self._room(count)
         return [self.value(depth + 1) for _ in range(count)]
 
-    def _map(self, count: int, depth: int) -> Map:
+    def _map(self, count: int, depth: int) -> "Any":
         self._room(2 * count)
         pairs = []
         last = b""
@@ -206,7 +218,8 @@ class _Reader:
                 raise DecodeError("the keys of a map are not in order, or one comes twice")
             last = written
             pairs.append((key, self.value(depth + 1)))
-        return Map(pairs)
+        found = Map(pairs)
+        return found if self._made is None else self._made(found)
 
     def _decimal(self, depth: int) -> Decimal:
         parts = self.value(depth + 1)

@@ -11,7 +11,18 @@ from benchmarks import digests
 from tests.house import ROOT
 from tests.peers import need
 
-NAMES = ("clock", "digests", "heap", "modbus", "nmea", "realtime", "sky", "speed", "year")
+NAMES = (
+    "clock",
+    "digests",
+    "heap",
+    "modbus",
+    "nmea",
+    "realtime",
+    "sky",
+    "speed",
+    "throttle",
+    "year",
+)
 
 
 def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
@@ -44,6 +55,15 @@ def test_speed() -> None:
     for run in record["runs"]:
         assert set(run["speed"]) == {"min", "median", "max", "rounds"}
     assert {"protocols", "drivers", "agent", "hil/devices"} <= set(record["rooms_pct"])
+
+
+def test_throttle() -> None:
+    record = benchmark("throttle", "--phases", "1", "--rows", "2")
+    assert record["lost"]["with flow"]["told_s"]["max"] <= 2.0
+    assert record["lost"]["with flow"]["case_c_3min"] <= 85 + 3
+    assert record["kept"]["off_after_s"] is not None
+    assert record["kept"]["case_c"] <= 85
+    assert record["hall"]["within_one_tick"]
 
 
 def test_control() -> None:

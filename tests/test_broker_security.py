@@ -160,6 +160,23 @@ def test_a_unit_hears_and_says_only_its_own(broker: Broker) -> None:
         client.close()
 
 
+def test_records_and_pieces_of_updates_have_their_topics(broker: Broker) -> None:
+    unit, other, alice = (Client(broker, name) for name in (UNIT, OTHER, "alice"))
+    for client in (unit, other):
+        client.paho.subscribe("coldloop/v1/s1/u1/cfg/chunk", 1)
+    alice.paho.subscribe("coldloop/v1/s1/u1/cfg/record/+", 1)
+    time.sleep(0.5)
+    other.paho.publish("coldloop/v1/s1/u1/cfg/record/audit.0", b"a lie", 1).wait_for_publish(5)
+    unit.paho.publish("coldloop/v1/s1/u1/cfg/record/audit.0", b"true", 1).wait_for_publish(5)
+    assert alice.heard.get(timeout=5) == ("coldloop/v1/s1/u1/cfg/record/audit.0", b"true")
+    unit.paho.publish("coldloop/v1/s1/u1/cfg/chunk", b"by itself", 1).wait_for_publish(5)
+    alice.paho.publish("coldloop/v1/s1/u1/cfg/chunk", b"piece", 1).wait_for_publish(5)
+    assert unit.heard.get(timeout=5) == ("coldloop/v1/s1/u1/cfg/chunk", b"piece")
+    assert other.heard.empty()
+    for client in (unit, other, alice):
+        client.close()
+
+
 def test_a_revoked_unit_stays_out_and_a_rotated_one_comes_in(broker: Broker) -> None:
     old = broker.context(UNIT)
     pki.rotate(broker.pki, UNIT, [])

@@ -1,9 +1,11 @@
 """`coldloop config` end to end: real keys, a real mosquitto, real agents behind it."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +14,13 @@ from typing import Any
 import pytest
 
 from agent.commands import profiles
+from agent.remote import release
 from benchmarks import fleet
 from deploy.errors import OpsError
 from deploy.ops import changes, keys, messages
 from deploy.ops.rollout import Plan, Rollout, Unit
 from protocols.cbor import Decimal
+from tests.benchtools import until
 
 Run = Callable[..., tuple[int, Any]]
 SETPOINT = "control.supply.setpoint_c"
@@ -121,6 +125,58 @@ def test_the_log_of_a_unit_is_fetched_and_checked(site: Site, tmp_path: Path) ->
     first = (folder / "audit.0").read_bytes()
     (folder / "audit.1").write_bytes(first.replace(b"version 1", b"version 2"))
     assert config("history", "--store", str(folder)).returncode == 1
+
+
+def test_an_update_is_sent_and_an_interrupted_one_goes_on(site: Site, tmp_path: Path) -> None:
+    file = tmp_path / "bundle.whl"
+    file.write_bytes(bytes(range(256)) * 40)
+    words = ["fleet/u0000", str(file), "--release", "2", "--key", str(tmp_path / "two.key")]
+    given = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", str(tmp_path / "one.key")]
+    desk: Any = site.units[0].agent.parts[0]
+    keep = desk.piece
+    desk.agent.uplink._listeners[2] = (desk.agent.uplink._listeners[2][0], lambda *_: None)
+    done = config("update", *words, *given, "--wait", "3s")
+    assert done.returncode == 2
+    assert "0 of 10 pieces; the same command goes on" in done.stderr
+    desk.agent.uplink._listeners[2] = (desk.agent.uplink._listeners[2][0], keep)
+    code, outcome = site("update", *words)
+    assert (code, outcome["pieces"], outcome["bytes"]) == (0, 10, 10_240)
+    trial = desk.update.releases.trial
+    assert release.bundle(trial, site.units[0].records.get) == file.read_bytes()
+    code, report = site("show", "fleet/u0000")
+    assert report["update"][:2] == [0, outcome["counter"]]
+
+
+def test_a_push_is_watched_halted_and_stopped(site: Site) -> None:
+    given = ["--broker", f"tcp:127.0.0.1:{site.port}"]
+    command = [sys.executable, "-m", "coldloop", "config"]
+    watching = [*command, "watch", "fleet/u000*", *given]
+    pushing = [*command, "push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "2s", "--json"]
+    pushing += [*given, "--key", f"{site.folder}/one.key", "--canary", "1", "--trial", "60s"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(watching, **pipes) as watch, subprocess.Popen(pushing, **pipes) as push:
+        try:
+            until("the canary is on trial", lambda: site.setpoints().count(33.5) == 1)
+            push.send_signal(signal.SIGUSR1)
+            canary = site.setpoints().index(33.5)
+            slots = site.units[canary].agent.boot.slots
+            until("it is confirmed", lambda: slots.version == 1)
+            time.sleep(1)
+            assert site.setpoints().count(33.5) == 1  # a pause begins nothing
+            push.send_signal(signal.SIGUSR1)
+            until("the rest is on trial", lambda: site.setpoints().count(33.5) == 3)
+            push.send_signal(signal.SIGINT)
+            outcome = json.loads(push.communicate(timeout=60)[0])
+        finally:
+            watch.terminate()
+            push.kill()
+        said = watch.communicate(timeout=30)[0]
+    assert push.returncode == 1
+    assert outcome["aborted"] == "stopped by the operator"
+    assert outcome["states"] == {"confirmed": 1, "failed": 2}
+    assert sorted(site.setpoints()) == [32, 32, 33.5]
+    assert f"fleet/u000{canary}  version 1, last " in said
+    assert "on trial (health)" in said
 
 
 def test_on_trial_by_hand_and_given_up(site: Site) -> None:
@@ -272,6 +328,24 @@ def test_too_many_failures_stop_it() -> None:
     assert counts["waiting"] >= 10
     assert counts["confirmed"] >= 2
     assert [name for name, what in desk.sent if what == "rollback"] or counts["failed"] >= 5
+
+
+def test_who_was_confirmed_before_the_call_back_came_is_counted_so() -> None:
+    desk = Desk(3, Plan(canary=1.0, most_failures=0.0))
+    desk.rollout.tick(0)
+    desk.rollout.out.clear()
+    for name in desk.reports:
+        desk.rollout.report(name, replace(BLANK, trial=5, phase="health"), 1)
+    desk.rollout.report("s/u0", replace(BLANK, last=(5, "rolled_back", "unwell")), 2)
+    desk.rollout.tick(3)
+    sent = [(name, what) for name, what, _ in desk.rollout.out if name != "s/u0"]
+    assert sent == [(f"s/u{i}", what) for i in (1, 2) for what in ("clear", "command")]
+    assert not desk.rollout.done()
+    desk.rollout.report("s/u1", replace(BLANK, last=(5, "confirmed", "")), 4)
+    desk.rollout.report("s/u2", replace(BLANK, last=(5, "rolled_back", "on demand")), 4)
+    assert desk.rollout.done()
+    assert desk.rollout.counts() == {"failed": 2, "confirmed": 1}
+    assert desk.rollout.units["s/u2"].reason == "called back"
 
 
 def test_one_bad_canary_stops_it() -> None:

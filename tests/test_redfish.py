@@ -207,6 +207,9 @@ def test_silence_and_nonsense_make_the_connection_anew():
     assert joined.client.targets[0].in_force
     joined.client.receive(b"nonsense" * 1000, joined.now)
     assert joined.client.hang_up == "again"
+    joined.client.opened(joined.now)
+    joined.client.receive(b"nonsense" * 1000, joined.now)
+    assert joined.client.hang_up == "later"
 
 
 def test_off_and_on():
@@ -220,3 +223,15 @@ def test_off_and_on():
     joined._carry()
     joined.run(30)
     assert joined.client.targets[1].watts == 5_000
+
+
+def test_a_limit_that_was_on_its_way_when_the_connection_broke_is_told_again() -> None:
+    joined = Joined()
+    joined.run(1)
+    joined.bmc.silent = True
+    joined.want(0, 4_000)
+    joined.bmc.silent = False
+    joined.client.closed(joined.now)
+    joined._connect()
+    joined.run(0.1)
+    assert joined.bmc.set_w["new"] == 4_000

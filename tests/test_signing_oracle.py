@@ -1,6 +1,7 @@
 """Our verifier and CBOR against `cryptography` and cbor2, which know nothing of our code."""
 
 import random
+import sys
 
 import cbor2
 import hypothesis.strategies as st
@@ -8,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 
+from benchmarks import signing
 from protocols.cbor import LEAST, MOST, Map, decode, encode
 from protocols.errors import DecodeError
 from protocols.signing.ed25519 import verify
@@ -73,3 +75,13 @@ def test_hostile_bytes_raise_one_error(data: bytes) -> None:
     except DecodeError:
         return
     assert encode(value) == data
+
+
+def test_the_benchmark_of_signatures_measures() -> None:
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    message = (bytes(range(256)) * 3)[:150]
+    words = [public.hex(), key.sign(message).hex(), "150"]
+    least, median, slice_us = signing.measure([sys.executable], words)
+    assert 0 < least <= median
+    assert 0 < slice_us <= median

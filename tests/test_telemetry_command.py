@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 import coldloop
+from agent.log import segment
 from benchmarks import codec_train, stream
+from protocols.telemetry import block, parcel
+from protocols.telemetry.schema import Schema
 from tests.house import ROOT
 
 DATA = Path(os.environ.get("COLDLOOP_DATA", ROOT.parent / "shared" / "data"))
@@ -96,3 +99,55 @@ def test_the_stream_is_the_one_that_others_measure_on() -> None:
 
 def test_innovation_entropy_lies_below_what_the_codec_needs() -> None:
     assert 1.7 < stream.innovation_bits(3, 1200) < 1.85
+
+
+def a_log(folder: Path) -> None:
+    """Write what the log of a unit writes: a schema, two blocks, a note."""
+    schema = Schema([("t", "ms", 1, 1), ("cdu.P", "kPa", 1, 10)])
+    life = b"\1\2\3"
+    blocks = [
+        block.encode(schema.number, seq, [[1000 * t for t in range(seq, seq + 3)], [5, None, 7]])
+        for seq in (1, 4)
+    ]
+    records = {
+        parcel.ALARM: [(parcel.SCHEMA, schema.text), (parcel.NOTE, b'{"code":"leak"}')],
+        parcel.BULK: [(parcel.ROWS, data) for data in blocks],
+    }
+    for group, entries in records.items():
+        frames = [
+            segment.frame(life, group, segment.Record(i + 1, 9, kind, payload))
+            for i, (kind, payload) in enumerate(entries)
+        ]
+        (folder / segment.name(life, group, 1)).write_bytes(b"".join(frames))
+
+
+def test_a_log_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a_log(tmp_path)
+    assert coldloop.main(["telemetry", "cat", str(tmp_path)]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["kind"] for line in lines] == ["schema", "note", "rows", "rows"]
+    assert lines[1]["note"] == {"code": "leak"}
+    assert lines[2]["rows"][0] == {"seq": 1, "t": 1000, "cdu.P": 0.5}
+    assert coldloop.main(["telemetry", "cat", str(tmp_path), "--csv"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [(row["seq"], row["cdu.P"]) for row in rows][:3] == [
+        ("1", "0.5"),
+        ("2", ""),
+        ("3", "0.7"),
+    ]
+    assert coldloop.main(["telemetry", "stats", str(tmp_path), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["segments"], record["rows"], record["values"]) == (2, 6, 12)
+    assert record["classes"]["bulk"]["last"] == 2
+
+
+def test_a_damaged_log_and_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a_log(tmp_path)
+    path = sorted(tmp_path.iterdir())[-1]
+    path.write_bytes(path.read_bytes()[:-1])
+    assert coldloop.main(["telemetry", "stats", str(tmp_path)]) == 1
+    assert "torn or damaged" in capsys.readouterr().err
+    for where in (tmp_path / "none", tmp_path / "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        assert coldloop.main(["telemetry", "cat", str(where)]) == 2
+        assert capsys.readouterr().err.count("\n") == 1

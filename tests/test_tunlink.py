@@ -33,6 +33,8 @@ print(time.monotonic() - began, flush=True)
 def _read(process: "subprocess.Popen[bytes]") -> str:
     assert process.stdout is not None
     return process.stdout.readline().decode()
+
+
 _SENDER = """
 import socket
 socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("%s", 7001))

@@ -11,17 +11,18 @@ A reading that is not known is None; what cannot be held without it keeps its ou
 `blind` says so: whoever asks the actuators puts them on their safe values.
 """
 
-from agent.control.dew import Dew
 from agent.control.exchanger import Exchanger
-from agent.control.fans import Fans
 from agent.control.flowlaw import DELTA_T, DP, FlowLaw
-from agent.control.optimum import Optimum
 from agent.control.steer import Steer
 from protocols.timing import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from agent.control.dew import Dew
+    from agent.control.fans import Fans
+    from agent.control.optimum import Optimum
 
 _SETPOINT_K_S = 1 / 50
 _SETPOINT_PCT_S = 1 / 5
@@ -73,7 +74,7 @@ class Cooling:
         )
         self.flowlaw = FlowLaw(pumps["min_pct"], pumps["max_pct"], pumps["rate_pct_per_s"])
         self.flowlaw.hold(pumps["mode"])
-        self.dew = Dew(settings["dew"]) if "dew" in settings else None
+        self.dew: Dew | None = None
         self.wanted_c: float = supply["setpoint_c"]
         self.wanted_flow: float = pumps["setpoint"]
         self.setpoint_c = self.wanted_c
@@ -86,11 +87,23 @@ class Cooling:
         self._fans_due = 0.0
         self._search_at = 0
         self.proposed_pct: float | None = None
+        self._add(settings)
+
+    def _add(self, settings: "dict[str, Any]") -> None:
+        """Add what is asked for; code that is not costs a board no heap."""
+        if "dew" in settings:
+            from agent.control.dew import Dew  # noqa: PLC0415 - as said
+
+            self.dew = Dew(settings["dew"])
         if "fans" in settings:
+            from agent.control.fans import Fans  # noqa: PLC0415 - as said
+
             fans = settings["fans"]
             self.fans = Fans(fans["min_pct"], fans["max_pct"], fans["rate_pct_per_s"])
             self._middle_pct: float = fans["middle_pct"]
         if "optimum" in settings:
+            from agent.control.optimum import Optimum  # noqa: PLC0415 - as said
+
             model = settings["optimum"]
             self.optimum = Optimum(model, self.exchanger, model["design_kw"])
 

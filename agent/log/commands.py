@@ -9,6 +9,8 @@ import sys
 from drivers.tools.parser import Parser
 
 TOOLS = {
+    "cat": ("agent.log.tools.cat", "print what a log holds"),
+    "stats": ("agent.log.tools.cat", "sum up what a log holds"),
     "codec": ("agent.log.tools.codec", "put a table through the codec: bits a value"),
 }
 """Subcommand: its module, and what --help says of it."""
@@ -19,7 +21,7 @@ def telemetry(argv: list[str]) -> int:
     parser = Parser(
         prog="coldloop telemetry",
         description="Read a unit's telemetry log, or try the codec on a table of figures.",
-        epilog="example: coldloop telemetry codec stream.csv --block 60",
+        epilog="example: coldloop telemetry cat /var/lib/coldloop/log --csv",
     )
     parts = parser.add_subparsers(dest="what", required=True, metavar="SUBCOMMAND")
     for name, (path, text) in TOOLS.items():

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     Written = tuple[int, Record, int]
     """Class, record, when the oldest of what it tells of was taken."""
 
-FRESH_BYTES = 16384
+FRESH_BYTES = 6144
 """Bytes that may wait in memory for the flash."""
-RECENT_BYTES = 4096
+RECENT_BYTES = 2048
 """Bytes of records that are kept in memory for sending, though they are durable."""
 LONGEST = 60000
+_OBJECT = 48
+"""Bytes that a record takes in memory beside its payload, about."""
 SCHEMA_KEY = "log.schema"
 _CLOSED, _LISTING, _LOOKING, _READY = 0, 1, 2, 3
 
@@ -94,7 +96,7 @@ class Keeper:
             self.shelves[group].lost += 1
             return
         self._fresh.append((group, kind, payload, now if since is None else since))
-        self._fresh_size += len(payload)
+        self._fresh_size += len(payload) + _OBJECT
         while self._fresh_size > FRESH_BYTES and len(self._fresh) > 1:
             self._drop_fresh()
         self.pump(now)
@@ -105,7 +107,7 @@ class Keeper:
         for at, (group, _, payload, _) in enumerate(self._fresh):
             if group == worst:
                 self._fresh.pop(at)
-                self._fresh_size -= len(payload)
+                self._fresh_size -= len(payload) + _OBJECT
                 self.shelves[group].lost += 1
                 return
 
@@ -254,9 +256,9 @@ class Keeper:
         shelf.durable_to = self._batch[-1][1].ident + 1
         for _, record, _ in self._batch:
             self._recent.append((record.ident * 4 + group, record))
-            self._recent_size += len(record.payload)
+            self._recent_size += len(record.payload) + _OBJECT
         while self._recent_size > RECENT_BYTES and len(self._recent) > 1:
-            self._recent_size -= len(self._recent.pop(0)[1].payload)
+            self._recent_size -= len(self._recent.pop(0)[1].payload) + _OBJECT
         if self._loaded[0] == group:
             self._loaded = (-1, 0, [])
         self._batch = []
@@ -355,7 +357,7 @@ class Keeper:
                 self._batch.append((group, record, since))
                 shelf.next_id += 1
             self._fresh = rest
-            self._fresh_size -= size
+            self._fresh_size = sum([len(entry[2]) + _OBJECT for entry in rest])
         if self._batch:
             self._fit()
 

@@ -10,6 +10,12 @@ trial        the health window, the operators' confirmation, the way back
 keeper       what is done in the store, in order, and what waits for it
 audit        the log of it all: who, what, when, the result
 orders       what commands do
+manifest     an application update: its release and hashes
+release      which application runs: the installed one, or one of two slots
+update       an update on its way into its slot, on trial, kept or given up
+standing     what a start has chosen to run (boot chooses)
+fields       times and counts that all messages share
 lazy         what of this is only loaded for a message
+vitals       flow, temperature difference, pump current, dew point: beside a trial
 desk         the optional part of the agent that joins them
 """

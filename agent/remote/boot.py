@@ -7,6 +7,7 @@ is rolled back by the starts it causes, without UTC, link or clock.
 
 from agent.errors import ConfigError
 from agent.remote import audit, canonical, slots
+from agent.remote.standing import Boot
 from protocols.errors import DecodeError
 
 TYPE_CHECKING = False
@@ -21,33 +22,12 @@ _MOST_STARTS = 3
 CRASHED, DAMAGED, UNUSABLE = "crashed", "damaged", "unusable"
 
 
-class Boot:
-    """What to run: the configuration's bytes, the record of it; `writes` are yet to be made.
-
-    `audit` is the end of the log. Parsed it would take ten times the room, so it is read anew.
-
-    `check` turns changed JSON into a configuration, or raises `ConfigError`; the shell sets it, and
-    `roomy`: whether there is room and time for that beside a running agent.
-    """
-
-    def __init__(self, config: bytes, record: "Slots") -> None:
-        self.config = config
-        self.slots = record
-        self.writes: list[tuple[str, bytes]] = []
-        self.audit = audit.Audit()
-        self.roomy = True
-        self.check: Callable[[dict[str, Any]], Config] | None = None
-
-    def raw(self) -> "dict[str, Any]":
-        """Give the configuration as parsed JSON."""
-        return canonical.read(self.config)
-
-    def roll_back(self, reason: str, file: "dict[str, Any]", read: "Read") -> "Boot":
-        """Give the start without what is on trial: the shell found that it cannot be used."""
-        write = self.slots.roll_back(reason)
-        boot = _confirmed(file, self.slots, read)
-        boot.writes = self.writes + [write]
-        return boot
+def _roll_back(boot: Boot, reason: str, file: "dict[str, Any]", read: "Read") -> Boot:
+    """Give the start without what is on trial."""
+    write = boot.slots.roll_back(reason)
+    before = _confirmed(file, boot.slots, read)
+    before.writes = boot.writes + [write]
+    return before
 
 
 def choose(file: "dict[str, Any]", read: "Read") -> Boot:
@@ -61,9 +41,9 @@ def choose(file: "dict[str, Any]", read: "Read") -> Boot:
     raw = None if config is None else _read(config)
     fresh = Boot(canonical.write(file), record)
     if config is None or raw is None:
-        return fresh.roll_back(DAMAGED, file, read)
+        return _roll_back(fresh, DAMAGED, file, read)
     if trial.starts >= _MOST_STARTS:
-        return fresh.roll_back(CRASHED, file, read)
+        return _roll_back(fresh, CRASHED, file, read)
     trial.starts += 1
     boot = Boot(config, record)
     boot.writes = [record.record()]
@@ -81,15 +61,24 @@ def start(
     log = audit.recovered(read)
     while True:
         boot.check, boot.audit = check, log
+        _take_releases(boot, read)
         try:
             return check(boot.raw()), boot
         except ConfigError:
             if boot.slots.trial is not None:
-                boot = boot.roll_back(UNUSABLE, file, read)
+                boot = _roll_back(boot, UNUSABLE, file, read)
             elif boot.slots.slot != slots.FILE:
                 boot = _file(file, boot.slots)
             else:
                 raise
+
+
+def _take_releases(boot: Boot, read: "Read") -> None:
+    """Read what there is of application updates; most units have none, and no code for it."""
+    if read("update.record") is not None:
+        from agent.remote import release  # noqa: PLC0415
+
+        boot.releases, boot.pieces = release.load(read), release.have(read)
 
 
 def rescue(read: "Read", check: "Callable[[dict[str, Any]], Config]") -> "tuple[Config, Boot]":

@@ -53,12 +53,19 @@ def plain(value: "Any") -> "Any":
 
 def write(raw: "dict[str, Any]") -> bytes:
     """Write a configuration; raises `EncodeError` for what JSON cannot hold either."""
-    return encode(exact(raw))
+    return encode(raw, _known)
+
+
+def _known(value: "Any") -> "Any":
+    """Turn one level of parsed JSON into what `protocols.cbor` writes."""
+    if isinstance(value, dict):
+        return Map([(key, value[key]) for key in value])
+    return exact(value) if isinstance(value, float) else None
 
 
 def read(data: bytes) -> "dict[str, Any]":
     """Read what `write` wrote; raises `DecodeError`."""
-    value = plain(decode(data))
+    value = decode(data, plain)
     return value if isinstance(value, dict) else {}
 
 
@@ -67,10 +74,14 @@ def digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def shown(raw: "dict[str, Any]") -> "dict[str, Any]":
-    """Give `raw` without secrets, for others to read: the broker's password is not in it."""
-    result = dict(raw)
-    if isinstance(raw.get("broker"), dict):
-        result["broker"] = dict(raw["broker"])
-        result["broker"].pop("password", None)
-    return result
+SECRETS = ("password", "secret", "token", "pin")
+"""Names of keys whose value leaves the unit in no form."""
+
+
+def shown(raw: "Any") -> "Any":
+    """Give `raw` without secrets, at any depth, for others to read."""
+    if isinstance(raw, dict):
+        return {key: shown(raw[key]) for key in raw if key not in SECRETS}
+    if isinstance(raw, list):
+        return [shown(item) for item in raw]
+    return raw

@@ -10,8 +10,8 @@ Body, CBOR: [counter, expiry minutes, name, arguments, group?]
 Not here: what a command does.
 """
 
+from agent.remote.fields import EPOCH_S, MINUTE_S, count
 from agent.remote.parameters import LIMITS, OPERATE
-from agent.remote.patch import EPOCH_S, MINUTE_S, count
 from agent.remote.reasons import Refusal
 from protocols.cbor import Map, decode, encode
 from protocols.errors import DecodeError

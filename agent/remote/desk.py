@@ -18,12 +18,12 @@ done when it is durable that it was seen: at most once, whatever the power does.
 from agent.errors import ConfigError
 from agent.jsontext import Object, write
 from agent.parts import Part
-from agent.remote import canonical, lazy, trial
-from agent.remote.boot import Boot
+from agent.remote import canonical, lazy
 from agent.remote.keeper import Keeper
 from agent.remote.reasons import Refusal
 from agent.remote.slots import MOST_ALARMS, Slots, Trial
-from protocols.envelope import COMMAND, LONGEST
+from agent.remote.standing import Boot
+from protocols.envelope import COMMAND, LONGEST, MANIFEST
 from protocols.errors import EncodeError
 from protocols.timing import MILLISECOND, NEVER, SECOND
 
@@ -35,9 +35,13 @@ if TYPE_CHECKING:
     from agent.config import Config
     from agent.remote.command import Command
     from agent.remote.gate import Examination
+    from agent.remote.manifest import Manifest
     from agent.remote.orders import Orders
     from agent.remote.patch import Patch
+    from agent.remote.trial import TrialWatch
+    from agent.remote.update import Update
 
+PIECES = "cfg/chunk"
 DESIRED, COMMANDS, REPORTED, CONFIG = "cfg/desired", "cmd", "cfg/reported", "cfg/config"
 _MOST_WAITING = 4
 _SLICE_US = 4 * MILLISECOND
@@ -62,7 +66,7 @@ class Desk(Part):
         self.usable = agent.boot is not None
         self.accepted = 0
         self.refused = 0
-        self.watch: trial.TrialWatch | None = None
+        self.watch: TrialWatch | None = None
         self.results: list[str] = []
         self.keeper = Keeper(port, self.boot.audit)
         self._before: tuple[Config, bytes] | None = None
@@ -82,9 +86,23 @@ class Desk(Part):
         if agent.uplink is not None:
             agent.uplink.listen(DESIRED, self.message)
             agent.uplink.listen(COMMANDS, self.message)
+            agent.uplink.listen(PIECES, self.piece)
+        self.update: Update | None = None
+        if self.boot.releases is not None:
+            self._load_update()
+
+    def _load_update(self) -> "Update":
+        if self.update is None:
+            from agent.remote.update import Update  # noqa: PLC0415 - most units have none
+
+            self.update = Update(self, self.boot.releases, self.boot.pieces)
+        return self.update
 
     def start(self, now: int) -> None:
         """Go on with a trial that a restart interrupted."""
+        lazy.forget(True)
+        if self.update is not None:
+            self.update.start(now)
         slots = self.boot.slots
         if self.boot.writes or slots.trial is not None:
             text = "on trial %d" % slots.trial.counter if slots.trial else " ".join(slots.last[1:])
@@ -95,7 +113,11 @@ class Desk(Part):
 
     def _watch(self, now: int, running: Trial, grace_s: int) -> None:
         health_s = int(self.settings["health_s"])
-        self.watch = trial.TrialWatch(self.agent, running, now, health_s, grace_s)
+        from agent.remote.trial import TrialWatch  # noqa: PLC0415 - see `agent.remote.lazy`
+
+        self.watch = TrialWatch(
+            self.agent, running.confirm_s, running.alarms, now, health_s, grace_s
+        )
         self._news = True
 
     def note(self, who: "list[int]", what: str, counter: int, result: str, now: int) -> None:
@@ -115,6 +137,11 @@ class Desk(Part):
             self._waiting.append(data)
             self._idle = False
             self._due = now
+
+    def piece(self, data: bytes, now: int) -> None:
+        """Take a piece of an application update."""
+        if self.update is not None:
+            self.update.piece(data, now)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take a record that was asked for."""
@@ -136,6 +163,8 @@ class Desk(Part):
             self._step_trial(now)
         if self._orders is not None:
             self._orders.tick(now)
+        if self.update is not None:
+            self.update.tick(now)
         if self._unnoted and now >= self._note_at:
             self._note_at = now + _NOTES_EVERY
             self.note([], "refused", self._unnoted, ": ".join(self.refusal).rstrip(": "), now)
@@ -182,9 +211,10 @@ class Desk(Part):
             return
         self._orders = None
         self._idle = True
-        lazy.forget()
+        lazy.forget(self.watch is not None)
 
     def _begin(self, data: bytes, now: int) -> None:
+        lazy.verified()
         from agent.remote import gate  # noqa: PLC0415 - see `agent.remote.lazy`
 
         config, slots = self.agent.config, self.boot.slots
@@ -231,20 +261,30 @@ class Desk(Part):
         if examination.kind == COMMAND:
             self._obey(message, who, now)  # type: ignore[arg-type]
             return
+        slots = self.boot.slots
         try:
-            self._put_on_trial(message, who, now)  # type: ignore[arg-type]
+            if slots.trial is not None:
+                raise Refusal("busy")
+            if examination.kind == MANIFEST:
+                self._load_update().take(message, now)  # type: ignore[arg-type]
+                self.note(who, message.what(), message.counter, "taken", now)
+                self.keeper.store([slots.seen(MANIFEST, message.counter)], now)
+            else:
+                self._put_on_trial(message, who, now)  # type: ignore[arg-type]
             self.accepted += 1
         except Refusal as refusal:
             self._refuse(refusal, message, who, now)
-            self.keeper.store([self.boot.slots.refuse(message.counter, refusal.reason)], now)
+            if examination.kind == MANIFEST:
+                self.keeper.store([slots.seen(MANIFEST, message.counter)], now)
+            else:
+                self.keeper.store([slots.refuse(message.counter, refusal.reason)], now)
 
     def _put_on_trial(self, message: "Patch", who: "list[int]", now: int) -> None:
-        if self.boot.slots.trial is not None:
-            raise Refusal("busy")
-        raw = message.applied(self.boot.raw())
+        if self.update is not None and self.update.watch is not None:
+            raise Refusal("busy", "an application update is on trial")
         at_once = message.live()
+        data, raw = self._changed(message)
         config = self._checked(raw, message.changes if at_once else None)
-        data = canonical.write(raw)
         self.note(who, message.what(), message.counter, "taken", now)
         alarms = self.agent.alarms.codes()[:MOST_ALARMS]
         writes = self.boot.slots.begin(message.counter, message.confirm_s, alarms, data)
@@ -262,6 +302,14 @@ class Desk(Part):
         self.keeper.store(writes, now)
         self.keeper.then(durable, now)
 
+    def _changed(self, message: "Patch") -> "tuple[bytes, dict[str, Any]]":
+        """Give the changed configuration as bytes and, where there is room for it, parsed."""
+        raw = message.applied(self.boot.raw())
+        try:
+            return canonical.write(raw), raw if self.boot.roomy else {}
+        except EncodeError as error:
+            raise Refusal("out_of_range", str(error))
+
     def _checked(self, raw: "dict[str, Any]", numbers: "list[tuple[Any, Any]] | None") -> "Config":
         """Check a changed configuration; `numbers`: all that is changed, where that is so simple.
 
@@ -270,17 +318,17 @@ class Desk(Part):
         check = self.boot.check
         if check is None:
             raise Refusal("store", _NOBODY)
+        running = self.agent.config
         try:
-            canonical.write(raw)
-            running = self.agent.config
             if numbers is not None:
+                lazy.verified()
                 from agent.remote.retune import retuned  # noqa: PLC0415 - see `agent.remote.lazy`
 
                 running = retuned(running, numbers)
             if self.boot.roomy:
                 check(raw)
             return running
-        except (ConfigError, EncodeError) as error:
+        except ConfigError as error:
             text = str(error).split("\n")[0]
             word = "unknown_key" if "unknown key" in text else "out_of_range"
             raise Refusal(word, text)
@@ -356,6 +404,10 @@ class Desk(Part):
 
     # What is said.
 
+    def news(self) -> None:
+        """Have the report published."""
+        self._news = True
+
     def tell(self, result: str) -> None:
         """Report what a command came to."""
         self.results = (self.results + [result])[-_MOST_RESULTS:]
@@ -364,7 +416,7 @@ class Desk(Part):
     def _refuse(
         self,
         refusal: Refusal,
-        message: "Patch | Command | None" = None,
+        message: "Patch | Command | Manifest | None" = None,
         who: "list[int] | None" = None,
         now: int = 0,
     ) -> None:
@@ -405,6 +457,7 @@ class Desk(Part):
                 ("refused", self.refused),
                 ("refusal", list(self.refusal)),
                 ("results", self.results),
+                ("update", None if self.update is None else self.update.status()),
                 ("audit", [audit.number, audit.head.hex()]),
             ]
         )

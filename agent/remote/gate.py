@@ -10,9 +10,8 @@ bring an old message back to life. It waits for its moment until the clock is tr
 is not neither locks the door nor opens it.
 """
 
-from agent.remote import command, patch
+from agent.remote.fields import EPOCH_S
 from agent.remote.keyring import Keyring
-from agent.remote.patch import EPOCH_S
 from agent.remote.reasons import Refusal
 from protocols.envelope import COMMAND, LONGEST, PATCH, Envelope, signed_text, unpack
 from protocols.errors import DecodeError
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.remote.command import Command
+    from agent.remote.manifest import Manifest
     from agent.remote.patch import Patch
 
 ANY_BASE = 0
@@ -57,13 +57,7 @@ class Examination:
     def __init__(self, data: bytes, keyring: Keyring, place: Place, since_s: int) -> None:
         envelope = _opened(data)
         self.kind = envelope.kind
-        self.message: Patch | Command
-        if self.kind == PATCH:
-            self.message = patch.read(envelope.body)
-        elif self.kind == COMMAND:
-            self.message = command.read(envelope.body)
-        else:
-            raise Refusal("malformed", "kind %d is not taken here" % self.kind)
+        self.message = _read(self.kind, envelope.body)
         self._check_target(place)
         self.who = [number for number, _ in envelope.signatures]
         self._check_signers(keyring, self.who)
@@ -120,6 +114,21 @@ class Examination:
 def examine(data: bytes, keys: "list[dict[str, Any]]", place: Place, utc_s: int) -> Examination:
     """Begin to look at a message; `keys` as the configuration has them, `utc_s` 0: not known."""
     return Examination(data, Keyring(keys), place, max(utc_s, EPOCH_S))
+
+
+def _read(kind: int, body: bytes) -> "Patch | Command | Manifest":
+    """Read a body with the code for its kind alone; see `agent.remote.lazy`."""
+    if kind == PATCH:
+        from agent.remote import patch  # noqa: PLC0415
+
+        return patch.read(body)
+    if kind == COMMAND:
+        from agent.remote import command  # noqa: PLC0415
+
+        return command.read(body)
+    from agent.remote import manifest  # noqa: PLC0415
+
+    return manifest.read(body)
 
 
 def _opened(data: bytes) -> Envelope:

@@ -9,11 +9,14 @@ import gc
 import sys
 
 ONLY_FOR_MESSAGES = (
+    "agent.remote.boot",
     "agent.remote.capture",
     "agent.remote.command",
     "agent.remote.export",
+    "agent.remote.fields",
     "agent.remote.gate",
     "agent.remote.keyring",
+    "agent.remote.manifest",
     "agent.remote.orders",
     "agent.remote.parameters",
     "agent.remote.patch",
@@ -27,12 +30,13 @@ _ONLY_FOR_SIGNATURES = (
     "protocols.signing.ed25519",
     "protocols.signing.sha512",
 )
+_ONLY_FOR_TRIALS = ("agent.remote.trial", "agent.remote.vitals")
 _SMALL = sys.implementation.name == "micropython"
 
 
-def forget() -> None:
-    """Drop the modules; they come back by themselves."""
-    _drop(ONLY_FOR_MESSAGES)
+def forget(on_trial: bool) -> None:
+    """Drop the modules; they come back by themselves. `on_trial`: keep those that watch one."""
+    _drop(ONLY_FOR_MESSAGES if on_trial else ONLY_FOR_MESSAGES + _ONLY_FOR_TRIALS)
 
 
 def verified() -> None:

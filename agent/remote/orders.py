@@ -8,7 +8,7 @@ it does it. Where none does, it is refused as `unsupported`.
 Not here: who may command what (`agent.remote.command`).
 """
 
-from agent.errors import OrderError
+from agent.errors import AgentError
 from agent.remote import trial
 from agent.remote.command import ROLES
 from agent.remote.reasons import Refusal
@@ -52,7 +52,7 @@ class Orders:
                 result = part.order(message.name, message.arguments, now)
                 if result is not None:
                     return result
-        except OrderError as error:
+        except AgentError as error:
             raise Refusal("out_of_range", str(error))
         if message.name in [name for name, _ in ROLES]:
             raise Refusal("unsupported", message.name)
@@ -81,6 +81,8 @@ class Orders:
     def _confirm(self, arguments: "Map", now: int) -> str:
         desk = self._desk
         running = desk.boot.slots.trial
+        if running is None and desk.update is not None:
+            return desk.update.confirm(now)
         if running is None or desk.watch is None:
             raise Refusal("no_trial")
         if arguments.get("counter") not in (None, running.counter):
@@ -91,9 +93,13 @@ class Orders:
         return "confirmed"
 
     def _roll_back(self, _: "Map", now: int) -> str:
-        if self._desk.boot.slots.trial is None:
+        desk = self._desk
+        if desk.boot.slots.trial is None and desk.update is not None and desk.update.watch:
+            desk.update.roll_back("on demand", now)
+            return "rolled back"
+        if desk.boot.slots.trial is None:
             raise Refusal("no_trial")
-        self._desk.roll_back("on demand", now)
+        desk.roll_back("on demand", now)
         return "rolled back"
 
     def _restart(self, _: "Map", now: int) -> str:
@@ -117,7 +123,8 @@ class Orders:
         agent = self._desk.agent
         name, seconds = arguments.get("port"), arguments.get("seconds", 10)
         names = agent.port_names()
-        if name not in names or name in ("state", "console", "remote"):
+        secret = type(name) is str and name.startswith("throttle.")  # logins pass there
+        if name not in names or name in ("state", "console", "remote") or secret:
             raise Refusal("out_of_range", "port: one of " + " ".join(names))
         if type(seconds) is not int or not 1 <= seconds <= _LONGEST_CAPTURE_S:
             raise Refusal("out_of_range", "seconds: 1 to %d" % _LONGEST_CAPTURE_S)

@@ -13,6 +13,7 @@ Numbers are whole or decimal fractions. Not here: signatures (gate), trial, the 
 """
 
 from agent.remote.canonical import exact, plain
+from agent.remote.fields import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, count
 from agent.remote.parameters import LIMITS, OPERATE, live, path_of, rule, scaled
 from agent.remote.reasons import Refusal
 from protocols.cbor import Decimal, Map, decode, encode
@@ -22,12 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-EPOCH_S = 1_767_225_600
-"""2026-01-01T00:00:00Z, seconds since 1970."""
-HOUR_S, MINUTE_S = 3600, 60
 MOST_CHANGES = 64
-_MOST_COUNT = (1 << 32) - 1
-_LONGEST_CONFIRM = 14 * 24 * 60
 _MOST_DEPTH = 6
 
 
@@ -80,7 +76,7 @@ def read(body: bytes) -> Patch:
         count(part)
     if parts[3] is not None:
         count(parts[3])
-    count(parts[4], _LONGEST_CONFIRM)
+    count(parts[4], LONGEST_CONFIRM)
     if not isinstance(parts[5], Map) or not 1 <= len(parts[5].pairs) <= MOST_CHANGES:
         raise Refusal("malformed", "a patch changes 1 to %d parameters" % MOST_CHANGES)
     for key, _ in parts[5].pairs:
@@ -89,12 +85,6 @@ def read(body: bytes) -> Patch:
     if len(parts) == 7 and (type(parts[6]) is not str or not parts[6]):
         raise Refusal("malformed", "a group is named by a text")
     return Patch(parts)
-
-
-def count(part: "Any", most: int = _MOST_COUNT) -> None:
-    """Raise `Refusal` (malformed) unless `part` is a whole number from 0 to `most`."""
-    if type(part) is not int or not 0 <= part <= most:
-        raise Refusal("malformed", "a count from 0 to %d is needed" % most)
 
 
 def write(

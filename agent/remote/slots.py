@@ -74,8 +74,7 @@ class Slots:
         """Give the write of the record."""
         trial = None if self.trial is None else self.trial.parts()
         parts = [_FORMAT, self.origin, self.slot, self.version, self.counters, trial]
-        body = cbor.encode(parts + [list(self.last)])
-        return RECORD, digest(body) + body
+        return RECORD, sealed(cbor.encode(parts + [list(self.last)]))
 
     def free(self) -> int:
         """Give the slot that nothing points to."""
@@ -89,7 +88,7 @@ class Slots:
         slot = self.free()
         self.counters[PATCH - 1] = counter
         self.trial = Trial(slot, counter, confirm_s, 0, alarms)
-        return [(SLOTS[slot], digest(config) + config), self.record()]
+        return [(SLOTS[slot], sealed(config)), self.record()]
 
     def seen(self, kind: int, counter: int) -> "Write":
         """Note that a message was taken: it must not come back."""
@@ -125,7 +124,7 @@ def load(origin: "bytes | None", read: "Read") -> Slots:
     `origin` None takes any: the site's own file cannot be read.
     """
     slots = Slots(origin or b"")
-    parts = _unsealed(read(RECORD))
+    parts = unsealed(read(RECORD))
     if not _sound(parts):
         return slots
     if origin is None:
@@ -146,17 +145,24 @@ def config_in(slot: int, read: "Read") -> "bytes | None":
     """Read the configuration in a slot, None when it is not whole."""
     if slot == FILE:
         return None
-    return _sealed(read(SLOTS[slot]))
+    return opened(read(SLOTS[slot]))
 
 
-def _sealed(data: "bytes | None") -> "bytes | None":
+def sealed(body: bytes) -> bytes:
+    """Put its hash before a record."""
+    return digest(body) + body
+
+
+def opened(data: "bytes | None") -> "bytes | None":
+    """Give a record without its hash, None when it is not whole."""
     if data is None or data[:HASH_BYTES] != digest(data[HASH_BYTES:]):
         return None
     return data[HASH_BYTES:]
 
 
-def _unsealed(data: "bytes | None") -> "Any":
-    body = _sealed(data)
+def unsealed(data: "bytes | None") -> "Any":
+    """Read what stands in a sealed record, None when it is not whole."""
+    body = opened(data)
     try:
         return None if body is None else cbor.decode(body)
     except DecodeError:

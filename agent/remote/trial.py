@@ -3,18 +3,19 @@
 Two times run, both on the monotonic clock and both kept across a restart (the second by the record,
 to within `_KEEP_S`), so that neither needs UTC or a link:
 
-    health window    a few minutes: no new alarm of the plant, loops no worse than before
+    health window    a few minutes: no new alarm of the plant (a leak, dew), loops no worse than
+                     before, nor flow, temperature difference, pump current and dew-point margin
     confirmation     hours, as the message says: operators confirm, or it is rolled back
 
 Alarms of the link, the clock and ports do not count: a set-point is not to blame for them.
 """
 
+from agent.remote.vitals import Vitals
 from protocols.timing import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.agent import Agent
-    from agent.remote.slots import Trial
 
 _NOT_THE_PLANT = ("port", "clock", "broker", "receiver", "link")
 _KEEP_S = 60
@@ -27,24 +28,36 @@ HEALTH, CONFIRM, UNWELL, NOT_CONFIRMED = "health", "confirm", "unwell", "not_con
 
 
 class TrialWatch:
-    """Watches `running` from `now` on. Times in seconds; `grace_s` is what a start may take."""
+    """Watches from `now` on. Times in seconds; `grace_s` is what a start may take.
+
+    `alarms`: codes that were active before, and so do not speak against the trial.
+    """
 
     def __init__(
-        self, agent: "Agent", running: "Trial", now: int, health_s: int, grace_s: int
+        self,
+        agent: "Agent",
+        confirm_s: int,
+        alarms: "list[str]",
+        now: int,
+        health_s: int,
+        grace_s: int,
     ) -> None:
         self._agent = agent
         self._judge_from = now + grace_s * SECOND
         self._health_until = now + health_s * SECOND
-        self._confirm_until = now + running.confirm_s * SECOND
-        self._kept_s = running.confirm_s
-        self._alarms = running.alarms
+        self._confirm_until = now + confirm_s * SECOND
+        self._kept_s = confirm_s
+        self._alarms = alarms
         self._errors = self._loop_errors(now)
+        self._vitals = None if grace_s else Vitals(agent, now)
         self.phase = HEALTH
         self.why = ""
 
     def step(self, now: int) -> str:
         """Look once; return "" to go on, or the word for which the trial has to end."""
         if self.phase == HEALTH and now >= self._judge_from:
+            if self._vitals is None:
+                self._vitals = Vitals(self._agent, now)
             self.why = self._harm() or (self._worse(now) if now >= self._health_until else "")
             if self.why:
                 return UNWELL
@@ -81,4 +94,4 @@ class TrialWatch:
         for (name, well), before, after in zip(limits, self._errors, self._loop_errors(now)):
             if after is None or (after > well and (before is None or after >= before)):
                 return name
-        return ""
+        return "" if self._vitals is None else Vitals(self._agent, now).worse(self._vitals)

@@ -14,6 +14,7 @@ from agent import configfile
 from agent.config import Config, load
 from agent.errors import ConfigError
 from agent.remote import boot
+from agent.remote.standing import Boot
 from drivers.address import parse
 from drivers.errors import AddressError, PortError
 from drivers.ports.cpython_store import Store
@@ -47,7 +48,7 @@ def compiled(raw: Any, path: str, profiles: Maps) -> Config:
         ) from None
 
 
-def begin(path: str, store: str, profiles: Maps) -> tuple[Config, boot.Boot | None]:
+def begin(path: str, store: str, profiles: Maps) -> tuple[Config, Boot | None]:
     """Choose and compile what to run; `store` is the folder to look in when the file is no help.
 
     Raises `ConfigError`. The second of the pair is None when the unit takes no changes from afar.
@@ -58,7 +59,7 @@ def begin(path: str, store: str, profiles: Maps) -> tuple[Config, boot.Boot | No
 
     try:
         raw = read_file(path)
-        port = _store_of(raw)
+        port = store_of(raw)
         if port is None:
             return check(raw), None
         return boot.start(raw, _reader(port), check)
@@ -66,13 +67,13 @@ def begin(path: str, store: str, profiles: Maps) -> tuple[Config, boot.Boot | No
         return _rescued(error, store, check)
 
 
-def _store_of(raw: Any) -> str | None:
+def store_of(raw: Any) -> str | None:
     """Give the store's address, None without one; whether it is right is checked later."""
     section = raw.get("remote") if isinstance(raw, dict) else None
     return str(section.get("port")) if isinstance(section, dict) else None
 
 
-def _rescued(fault: ConfigError, store: str, check: Any) -> tuple[Config, boot.Boot]:
+def _rescued(fault: ConfigError, store: str, check: Any) -> tuple[Config, Boot]:
     try:
         config, found = boot.rescue(_reader(f"store:{store}"), check)
     except ConfigError:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.config import Config
-    from agent.remote.boot import Boot
+    from agent.remote.standing import Boot
     from agent.shell.crank import Agent
     from drivers.address import Address
     from drivers.ports.base import Opener, Port, Wake

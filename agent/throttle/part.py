@@ -204,9 +204,11 @@ class Throttle(Part):
         """Make connections anew that are of no use any more; learn what was read."""
         for service, link in zip(self.services, self.links):
             if service.hang_up:
-                service.hang_up = ""
-                if link.up:
+                again, service.hang_up = service.hang_up == "again", ""
+                if link.up and again:
                     link.again()
+                elif link.up:
+                    link.close(now)
         for load in self.loads:
             load.learn(now)
 
@@ -483,7 +485,7 @@ class Throttle(Part):
         head = self.headroom
         spare = None
         if head.limit_w is not None and head.heat_w is not None:
-            spare = head.limit_w - head.heat_w
+            spare = min(head.limit_w - head.heat_w, sum([load.max_w for load in self.loads]))
         return [
             self.state,
             self.budget_w,

@@ -1,10 +1,18 @@
-"""`coldloop config push`: a signed change to one unit or many, canaries first, to its end."""
+"""`coldloop config push`: a signed change to one unit or many, canaries first, to its end.
+
+Ctrl-C (SIGINT) stops it in order: nothing more is sent, and what is on trial is called back.
+SIGUSR1 makes a pause, and ends one: what is on its way goes on, nothing new begins.
+"""
 
 import argparse
+import contextlib
 import fnmatch
 import json
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
 
 from deploy.errors import OpsError
 from deploy.ops import changes, common, messages
@@ -115,20 +123,44 @@ def _rollout(
 def drive(rollout: Rollout, link: Session, progress: bool = False) -> int:
     """Turn the rollout until it is done; give the number of messages sent."""
     sent = 0
-    while not rollout.done() or rollout.out:
-        for topic, payload in link.messages(0.05):
-            name = topic.removesuffix(f"/{common.REPORTED}")
-            if payload:
-                rollout.report(name, messages.read(payload), time.monotonic())
-        rollout.tick(time.monotonic())
-        for name, what, message in rollout.out:
-            topic = common.COMMAND if what == "command" else common.DESIRED
-            link.send(f"{name}/{topic}", message, retain=what != "command")
-            sent += 1
-        rollout.out.clear()
-        if progress:
-            print(f"\r{rollout.counts()}", end="", file=sys.stderr, flush=True)
+    with _signals(rollout):
+        while not rollout.done() or rollout.out:
+            for topic, payload in link.messages(0.05):
+                name = topic.removesuffix(f"/{common.REPORTED}")
+                if payload:
+                    rollout.report(name, messages.read(payload), time.monotonic())
+            rollout.tick(time.monotonic())
+            for name, what, message in rollout.out:
+                topic = common.COMMAND if what == "command" else common.DESIRED
+                link.send(f"{name}/{topic}", message, retain=what != "command")
+                sent += 1
+            rollout.out.clear()
+            if progress:
+                pause = " (pause)" if rollout.paused else ""
+                print(f"\r{rollout.counts()}{pause}", end="", file=sys.stderr, flush=True)
     return sent
+
+
+@contextlib.contextmanager
+def _signals(rollout: Rollout) -> Iterator[None]:
+    """Let SIGINT stop the rollout, and SIGUSR1 halt it and let it go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        if not rollout.aborted:
+            rollout.abort("stopped by the operator")
+
+    def pause(_number: int, _frame: object) -> None:
+        rollout.paused = not rollout.paused
+
+    before = [(n, signal.signal(n, f)) for n, f in ((signal.SIGINT, stop), (signal.SIGUSR1, pause))]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _text(outcome: dict[str, object]) -> str:

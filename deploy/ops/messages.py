@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.remote import command, patch
+from agent.remote.fields import EPOCH_S
 from deploy.errors import OpsError
 from deploy.ops.changes import Change
 from deploy.ops.keys import Key
@@ -25,6 +26,7 @@ class Reported:
     refused: int
     audit: tuple[int, str] = (0, "")
     results: tuple[str, ...] = ()
+    update: list[Any] | None = None
 
 
 def read(payload: bytes) -> Reported:
@@ -42,12 +44,14 @@ def read(payload: bytes) -> Reported:
             int(raw["refused"]),
             (int(raw["audit"][0]), str(raw["audit"][1])),
             tuple(str(result) for result in raw["results"]),
+            raw["update"],
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise OpsError(f"not a report of this version: {error}") from None
 
 
-def _sealed(kind: int, target: str, base: bytes, body: bytes, keys: list[Key]) -> bytes:
+def sealed(kind: int, target: str, base: bytes, body: bytes, keys: list[Key]) -> bytes:
+    """Sign and pack a message."""
     text = signed_text(kind, target, base, body)
     return pack(Envelope(kind, body, [(key.number, key.sign(text)) for key in keys]))
 
@@ -60,7 +64,7 @@ def signed_patch(
     times: "Times",
 ) -> tuple[int, bytes]:
     """Sign a patch for `unit` (SITE/UNIT) as it is; give its counter and the message."""
-    counter_s = max(times.now_s, patch.EPOCH_S + base.counters[PATCH - 1] + 1)
+    counter_s = max(times.now_s, EPOCH_S + base.counters[PATCH - 1] + 1)
     body = patch.write(
         counter_s,
         base.version,
@@ -69,7 +73,7 @@ def signed_patch(
         changes,
         times.not_before_s,
     )
-    return counter_s - patch.EPOCH_S, _sealed(PATCH, unit, base.base_hash, body, keys)
+    return counter_s - EPOCH_S, sealed(PATCH, unit, base.base_hash, body, keys)
 
 
 def signed_command(
@@ -81,9 +85,9 @@ def signed_command(
     times: "Times",
 ) -> tuple[int, bytes]:
     """Sign a command for `unit`; give its counter and the message."""
-    counter_s = max(times.now_s, patch.EPOCH_S + base.counters[COMMAND - 1] + 1)
+    counter_s = max(times.now_s, EPOCH_S + base.counters[COMMAND - 1] + 1)
     body = command.write(counter_s, times.now_s + times.expires_s, name, arguments)
-    return counter_s - patch.EPOCH_S, _sealed(COMMAND, unit, b"", body, keys)
+    return counter_s - EPOCH_S, sealed(COMMAND, unit, b"", body, keys)
 
 
 @dataclass(frozen=True)

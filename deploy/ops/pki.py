@@ -34,7 +34,7 @@ _CA_YEARS, _LEAF_YEARS = 30, 10
 _BACK = dt.timedelta(days=1)
 _YEAR = dt.timedelta(days=365)
 _PUBLISHES = ("tele", "state", "event", "cfg/reported", "cfg/config", "cfg/record/+", "ack")
-_HEARS = ("cfg/desired", "cmd", "ack")
+_HEARS = ("cfg/desired", "cfg/chunk", "cmd", "ack")
 
 
 def create(folder: Path, organisation: str) -> Path:

@@ -7,6 +7,10 @@ on trial and not confirmed is called back.
 
     waiting ─▶ sent ─▶ trial ─▶ healthy ─▶ confirming ─▶ confirmed
                  └────────┴──────────┴─▶ failed (refused, rolled back, timed out)
+                                     └─▶ calling back ─▶ failed, or confirmed: what the unit says
+
+A unit that is called back while its confirmation is on its way may keep the change; what it reports
+is what counts.
 """
 
 import math
@@ -15,11 +19,12 @@ from dataclasses import dataclass, field
 
 from deploy.ops.messages import Reported
 
-WAITING, SENT, TRIAL, CONFIRMING, CONFIRMED, FAILED = (
+WAITING, SENT, TRIAL, CONFIRMING, CALLED, CONFIRMED, FAILED = (
     "waiting",
     "sent",
     "trial",
     "confirming",
+    "calling back",
     "confirmed",
     "failed",
 )
@@ -62,6 +67,7 @@ class Rollout:
     call_back: Callable[[str, Reported, int], bytes]
     aborted: str = ""
     paused: bool = False
+    _now_s: float = 0.0
     out: list[tuple[str, str, bytes]] = field(default_factory=list)
     """(unit, "patch" | "command" | "clear", message) to be sent; emptied by the caller."""
 
@@ -78,13 +84,14 @@ class Rollout:
         first, unit.report = unit.report is None, report
         if first:
             unit.refused = report.refused
-        if unit.state in (SENT, TRIAL, CONFIRMING):
+        if unit.state in (SENT, TRIAL, CONFIRMING, CALLED):
             self._follow(unit, report, now_s)
 
     def _follow(self, unit: Unit, report: Reported, now_s: float) -> None:
         if report.last[0] == unit.counter and report.last[1] != "nothing":
-            self._end(unit, report.last[1] == "confirmed", f"{report.last[1]} {report.last[2]}")
-        elif report.trial == unit.counter:
+            why = "called back" if unit.state == CALLED else f"{report.last[1]} {report.last[2]}"
+            self._end(unit, report.last[1] == "confirmed", why)
+        elif report.trial == unit.counter and unit.state != CALLED:
             if unit.state == SENT:
                 self._move(unit, TRIAL, now_s)
             if report.phase == "confirm" and unit.state == TRIAL and self.plan.confirm:
@@ -105,6 +112,7 @@ class Rollout:
 
     def tick(self, now_s: float) -> None:
         """Let time pass: give up on who does not answer, stop when too many fail, send the next."""
+        self._now_s = now_s
         for unit in self.units.values():
             limit = self.plan.trial_s if unit.state == TRIAL else self.plan.answer_s
             if unit.state not in self._watched():
@@ -117,7 +125,7 @@ class Rollout:
 
     def _watched(self) -> tuple[str, ...]:
         """Give the states that must not last: a trial may, when it is confirmed by hand."""
-        return (SENT, TRIAL, CONFIRMING) if self.plan.confirm else (SENT,)
+        return (SENT, TRIAL, CONFIRMING, CALLED) if self.plan.confirm else (SENT, CALLED)
 
     def _stop_when_too_many_fail(self) -> None:
         failed = sum(unit.state == FAILED for unit in self.units.values())
@@ -147,11 +155,12 @@ class Rollout:
         """Send nothing more, and call back what is on trial."""
         self.aborted = reason
         for unit in self.units.values():
-            if unit.state in (SENT, TRIAL, CONFIRMING):
-                if unit.report is not None:
-                    message = self.call_back(unit.name, unit.report, unit.counter)
-                    self.out.append((unit.name, "command", message))
-                self._end(unit, False, "called back")
+            if unit.state not in (SENT, TRIAL, CONFIRMING) or unit.report is None:
+                continue
+            message = self.call_back(unit.name, unit.report, unit.counter)
+            self.out.append((unit.name, "clear", b""))
+            self.out.append((unit.name, "command", message))
+            self._move(unit, CALLED, self._now_s)
 
     def done(self) -> bool:
         """Say whether nothing is on its way and nothing more will be sent."""

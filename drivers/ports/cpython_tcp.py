@@ -4,7 +4,9 @@
                 does it (at most HELPERS at a time) and wakes the shell. An IP address on plain tcp
                 needs no thread
     connect     the addresses one after the other, non-blocking
-    handshake   tls only: the server's certificate must lead to the CA and name the host
+    handshake   tls only: the server's certificate must lead to the CA and name the host. Its dates
+                are judged by `utc=` of the address, when that is there (0: not at all), else by the
+                system's clock
 
 `finish()` takes the next step. What the port is told to write before it is open, the shell drops.
 """
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 HELPERS = 4  # look-ups that may hang at the same time, in the whole process
 _helpers = threading.BoundedSemaphore(HELPERS)
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, openssl/x509_vfy.h
+_DATES = (("notBefore", -1, "not valid yet"), ("notAfter", 1, "has expired"))
 _STILL = (EINPROGRESS, EALREADY)
 Target = tuple[int, tuple[object, ...]]  # family and socket address
 
@@ -164,7 +168,20 @@ class TcpPort(StreamPort):
             return False
         except OSError as error:
             raise self._tls_failure(error) from error
+        self._check_dates(tls)
         return True
+
+    def _check_dates(self, tls: ssl.SSLSocket) -> None:
+        """Hold the certificate's dates against the UTC that the address gives."""
+        utc_s = int(self.address.options.get("utc", "0"))
+        if not utc_s:
+            return
+        certificate = tls.getpeercert() or {}
+        for name, sign, text in _DATES:
+            when = certificate.get(name)
+            if isinstance(when, str) and sign * (ssl.cert_time_to_seconds(when) - utc_s) < 0:
+                reason = "certificate refused: %s (%s): renew it" % (text, when)
+                raise failure(self.address, reason)
 
     def read(self) -> "bytes | None":
         """Return what is there; None when the peer has closed."""
@@ -234,6 +251,8 @@ def make_context(address: Address) -> ssl.SSLContext:
     except OSError as error:
         raise failure(address, "ca %s: %s" % (options.get("ca"), _what(error))) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if "utc" in options:
+        context.verify_flags |= _NO_CHECK_TIME
     if "cert" in options:
         try:
             context.load_cert_chain(options["cert"], options["key"], password=_no_password)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from agent.agent import Actions, Agent
     from agent.config import Config
-    from agent.remote.boot import Boot
+    from agent.remote.standing import Boot
 
 HEAD = ">BBqI"
 HEAD_SIZE = 14

@@ -30,6 +30,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--start", type=int, default=0, metavar="HOUR", help="from this hour on (0)"
     )
     parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="only one day in N: a quick look (1)"
+    )
+    parser.add_argument(
         "--humidity", choices=FAULTS, default="none", help="what fails of the two humidity sensors"
     )
     parser.add_argument(

@@ -11,7 +11,7 @@ from typing import Any
 
 from hil.errors import BenchError
 from hil.plant.weather import WeatherError, find
-from hil.year.ledger import Ledger
+from hil.year.ledger import KEYS, Ledger
 from hil.year.optimum import optimum_year
 from hil.year.plot import page
 from hil.year.policy import make
@@ -35,11 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
     progress = _Progress() if sys.stderr.isatty() else None
     began, used = time.perf_counter(), time.process_time()
     if arguments.policy == "optimum":
-        ledger = optimum_year(site, hours, arguments.start, progress)
+        ledger = optimum_year(site, hours, arguments.start, progress, arguments.every)
     else:
         policy = make(arguments.policy, site)
         year = Year(site, policy, arguments.humidity, arguments.coarse)
-        ledger = year.run(hours, arguments.start, progress)
+        ledger = year.run(hours, arguments.start, progress, arguments.every)
         year.assert_balances()
     record = ledger.record(arguments.policy, time.perf_counter() - began)
     record["cpu_s"] = round(time.process_time() - used, 1)
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress.end()
     if arguments.plot is not None:
         _write(arguments.plot, page(record, ledger, weather.source))
-    print(json.dumps(record) if arguments.json else text(record))
+    print(json.dumps({key: record[key] for key in KEYS}) if arguments.json else text(record))
     return 0
 
 
@@ -58,6 +58,7 @@ def _check(arguments: argparse.Namespace, hours: int) -> None:
         ("--hours", arguments.hours, _LEAST_HOURS, 10 * hours),
         ("--start", arguments.start, 0, hours - 1),
         ("--coarse", arguments.coarse, 1, 5),
+        ("--every", arguments.every, 1, 365),
     ):
         if value is not None and not low <= value <= high:
             raise BenchError(f"{name}: {value:g} is outside {low:g} to {high:g}")

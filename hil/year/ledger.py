@@ -13,6 +13,25 @@ from hil.year.site import Site
 
 _H = 3600.0
 
+KEYS = (
+    "weather",
+    "rejection",
+    "policy",
+    "it_mwh",
+    "loop_pct_of_it",
+    "pue",
+    "pue_parts",
+    "wue_l_per_kwh",
+    "hours_shed",
+    "energy_shed_pct",
+    "hours_below_dew_margin",
+    "worst_case_c",
+    "valve_travel_pct",
+    "reversals",
+    "wall_s",
+)
+"""What `--json` prints, in this order; the rest of the record is for people and for the plot."""
+
 
 @dataclass
 class Month:
@@ -66,7 +85,7 @@ class Ledger:
         return self.pump_j + self.facility_j + self.fan_j
 
     def record(self, policy: str, wall_s: float) -> dict[str, Any]:
-        """The record of `coldloop hil year --json`."""
+        """The record: what `--json` prints (`KEYS`) and more."""
         it_kwh = self.it_j / 3.6e6 or 1.0
         loop = self.loop_j / self.it_j if self.it_j else 0.0
         parts = {name: kwh / it_kwh for name, kwh in sorted(self.parts_kwh.items())}

@@ -20,6 +20,7 @@ from hil.year.site import DEW_MARGIN_K, Site
 
 _SECOND = 1_000_000
 _MINUTE = 60
+_DAY = 24
 _CALM_K = 0.6
 _ROOM_C = 27.0
 _REVERSAL_PCT = 0.5
@@ -44,16 +45,29 @@ class Year:
         self._direction = 0
         self._turned_at = self.plant.valve.position_pct
 
-    def run(self, hours: int, start_hour: int = 0, progress: Progress | None = None) -> Ledger:
-        """Run `hours` from the weather's hour `start_hour` on; the first hour is not counted."""
-        self._hour(start_hour, count=False)
-        began = self.plant.valve.travel_pct
-        self.ledger.reversals = 0
+    def run(
+        self,
+        hours: int,
+        start_hour: int = 0,
+        progress: Progress | None = None,
+        every: int = 1,
+    ) -> Ledger:
+        """Run `hours` from the weather's hour `start_hour` on; the first hour is not counted.
+
+        With `every` above 1 only one day in so many is run, each after an hour that is not counted.
+        """
+        valve, travel = self.plant.valve, 0.0
         for i in range(hours):
+            if i // _DAY % every != 0:
+                continue
+            if i == 0 or (every > 1 and i % _DAY == 0):
+                self._hour(start_hour + i, count=False)
+            before = valve.travel_pct
             self._hour(start_hour + i, count=True)
+            travel += valve.travel_pct - before
             if progress is not None:
                 progress(i + 1, hours, self.ledger)
-        self.ledger.travel_pct = self.plant.valve.travel_pct - began
+        self.ledger.travel_pct = travel
         return self.ledger
 
     def assert_balances(self) -> None:
@@ -133,6 +147,7 @@ class Year:
             load.limit_kw = policy.limit_kw
             plant.advance(now)
             if not count:
+                self._turned_at = valve.position_pct
                 continue
             self._count_reversal(valve.position_pct)
             ledger.seconds += dt

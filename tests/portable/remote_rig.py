@@ -97,7 +97,7 @@ class RemoteRig(Rig):
 
     @property
     def desk(self):
-        return self.agent.parts[0]
+        return next(part for part in self.agent.parts if hasattr(part, "keeper"))
 
     def send(self, data):
         """What a broker would deliver on cfg/desired."""
@@ -139,6 +139,7 @@ def a_command(name, arguments=(), signers=(OPERATOR,), counter_s=START_S, minute
 
 
 SETPOINT, PRESSURE, SAFE_VALVE = 1, 2, 11
+RETURN_C = 1  # register of the CDU
 COUNTER = START_S - 1_767_225_600
 
 

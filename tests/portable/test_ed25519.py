@@ -142,5 +142,6 @@ def test_the_constants_are_what_the_standards_say():
     eq(ed25519._BASE, ed25519._decode(y.to_bytes(32, "little")))
     primes = [n for n in range(2, 410) if not [d for d in range(2, n) if n % d == 0]]
     low = (1 << 64) - 1
-    eq(sha512_module._K, [root(n << 192, 3) & low for n in primes[:80]])
-    eq(sha512_module._START, [root(n << 128, 2) & low for n in primes[:8]])
+    cubes = [(root(n << 192, 3) & low).to_bytes(8, "big") for n in primes[:80]]
+    eq(sha512_module._K, b"".join(cubes))
+    eq(list(sha512_module._START), [root(n << 128, 2) & low for n in primes[:8]])

@@ -3,6 +3,7 @@
 from protocols.errors import DecodeError, EncodeError
 from protocols.http import Reader, request
 from tests.portable.check import eq, raises
+from tests.portable.rig import Lcg
 
 PLAIN = b'HTTP/1.1 200 OK\r\nETag: W/"1"\r\nContent-Length: 5\r\n\r\n{"a"}'
 CHUNKED = (
@@ -71,3 +72,18 @@ def test_everything_is_bounded():
         b"HTTP/1.1 200 OK\r\n\r\n" + b"y" * 65,
     ):
         raises(DecodeError, Reader(64).take, bad)
+
+
+def test_noise_is_an_error_or_nothing_and_memory_is_bounded():
+    chance = Lcg(7)
+    for _ in range(200):
+        reader = Reader(64)
+        data = bytearray(PLAIN + CHUNKED + PLAIN)
+        for _ in range(1 + chance.below(6)):
+            data[chance.below(len(data))] = chance.below(256)
+        try:
+            for at in range(0, len(data), 9):
+                reader.take(bytes(data[at : at + 9]))
+                assert len(reader._buffer) < 5000
+        except DecodeError:
+            continue

@@ -273,11 +273,11 @@ def test_a_disk_that_stays_full_costs_memory_no_more_than_agreed():
     unit.settle()
     unit.flash.capacity = 0
     for i in range(200):
-        unit.put(BULK if i % 10 else ALARM, bytes(500))
+        unit.put(BULK if i % 10 else ALARM, bytes(500 if i % 10 else 100))
         if not unit.keeper._open:
             unit.keeper.event("opened", unit.now)
         unit.settle()
-    assert unit.keeper._fresh_size <= 16384
+    assert unit.keeper._fresh_size <= 6144
     shelves = unit.keeper.shelves
     eq(shelves[ALARM].lost, 0)
     assert shelves[BULK].lost > 100

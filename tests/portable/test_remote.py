@@ -1,5 +1,6 @@
 """Changes from afar: taken, on trial, confirmed, rolled back."""
 
+from protocols import datagram
 from protocols.cbor import Decimal
 from tests.portable.check import eq
 from tests.portable.remote_rig import (
@@ -136,6 +137,30 @@ def test_a_group_is_named_and_not_sent_for_each():
     rig.send(a_patch(rig, [(SETPOINT, 33)], version=0, group="gulf"))
     rig.run(1)
     eq(rig.agent.supply.setpoint, 33)
+
+
+def test_ten_parameters_with_two_signatures_come_as_one_datagram():
+    rig = running()
+    rig.desk.boot.slots.version = 3000
+    ten = [(1, Decimal(325, 1)), (2, 110), (3, Decimal(55, 1)), (4, 20), (5, 10)]
+    ten += [(6, Decimal(25, 2)), (7, 5), (8, 12), (11, 65), (15, 41)]
+    change = a_patch(rig, ten, (OPERATOR, LIMITER))
+    key = bytes(range(32))
+    sent = datagram.message(key, "s1/u1", 7, change)
+    assert len(sent) <= 270, len(sent)
+    rig.desk.message(datagram.proven(key, "s1/u1", sent)[4:], rig.now)
+    rig.run(2)
+    eq((rig.desk.watch.phase, rig.restarts), ("health", 0))
+    supply, dp = rig.agent.supply, rig.agent.pressure
+    eq((supply.setpoint, supply.config.integral_s, supply.config.safe_pct), (32.5, 20, 65))
+    eq((dp.setpoint, dp.config.gain, dp.config.integral_s), (110, 0.25, 5))
+    eq(rig.agent.config.supply_max_c, 41)
+    rig.run(20)
+    order = datagram.message(key, "s1/u1", 8, a_command("confirm"))
+    assert len(order) <= 128, len(order)
+    rig.desk.message(datagram.proven(key, "s1/u1", order)[4:], rig.now)
+    rig.run(1)
+    eq(rig.standing()[2], (COUNTER, "confirmed", ""))
 
 
 def test_a_one_parameter_patch_fits_in_96_bytes():

@@ -15,6 +15,7 @@ from tests.portable.remote_rig import (
     RemoteRig,
     a_command,
     refused,
+    remote_config,
     running,
 )
 
@@ -57,6 +58,25 @@ def test_commands_are_done_once():
     eq(refused(rig, a_command("rotate", counter_s=START_S - 1)), "rollback")
     eq(refused(rig, a_command("rotate", [("pump", "none")], counter_s=START_S + 1)), "out_of_range")
     eq(rig.desk.results[-1], "%d rotate: out_of_range: pump: lead or lag" % (COUNTER + 1))
+
+
+def test_a_latched_leak_is_acknowledged_and_reset_by_signed_commands():
+    raw = remote_config()
+    leak = {"name": "pan", "device": "cdu", "bit": "Leak", "kind": "leak_critical", "delay_s": 2}
+    raw["safety"] = {"inputs": [leak]}
+    rig = RemoteRig(raw)
+    rig.run(8)
+    rig.set(1, 4, 1)
+    rig.run(6)
+    eq(rig.agent.supervisor.state, "stopped")
+    at = START_S + 1
+    assert "acknowledged: leak_critical:pan" in obeyed(rig, a_command("acknowledge", counter_s=at))
+    eq(refused(rig, a_command("reset", counter_s=at + 1)), "out_of_range")  # still wet
+    rig.set(1, 4, 0)
+    rig.run(3)
+    assert "reset: leak_critical:pan" in obeyed(rig, a_command("reset", counter_s=at + 2))
+    rig.run(5)
+    eq(rig.agent.supervisor.state, "normal")
 
 
 def test_a_command_is_not_done_again_after_a_power_cut():

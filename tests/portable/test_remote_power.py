@@ -16,10 +16,10 @@ HEAP = "512wK"  # two agents at a time, a signer, and what they say
 
 def test_power_cut_in_a_file_system_leaves_old_or_new():
     # Some steps here, each in three ways; all of them in the soak.
-    seen, steps = sweep("confirm", 4, 1)
+    seen, steps = sweep("confirm", 6, 2)
     eq(seen, [(31, 1, False), (33, 1, True), (33, 2, False)])
     assert steps > 30, steps
-    seen, _ = sweep("rollback", 7, 2)
+    seen, _ = sweep("rollback", 12, 4)
     eq(seen, [(31, 1, False), (33, 1, True)])
 
 

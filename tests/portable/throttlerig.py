@@ -80,16 +80,28 @@ class Bmc:
 class ThrottleRig(Rig):
     """The rig with the section; `part` is the throttle, `bmc` its service."""
 
-    def __init__(self, **more):
+    def __init__(self, kept=None, **more):
         raw = config()
         raw["devices"].append({"name": "strip", "bus": "bus", "unit": PDU, "profile": "strip"})
         raw["throttle"] = section(**more)
         self.bmc = Bmc(self)
+        self.kept = kept if kept is not None else {}
+        self.store = SERVICE if "port" in more else -1
+        self.service = SERVICE + ("port" in more)
         self.now = self.start = 0
         Rig.__init__(self, raw, models=models())
 
     def act(self, port, op, data):
-        if port == SERVICE and op == "write":
+        if port == self.store and op in ("get", "write"):
+            key, _, payload = data.partition(b"\0")
+            if op == "write":
+                self.kept[key] = payload
+                self.later(1000, "event", port, "drained")
+            else:
+                found = self.kept.get(key)
+                answer = key + (b"" if found is None else b"\0" + found)
+                self.later(1000, "receive", port, answer)
+        elif port == self.service and op == "write":
             self.later(20_000, "receive", port, self.bmc.answer(data))
         else:
             Rig.act(self, port, op, data)

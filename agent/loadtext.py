@@ -1,0 +1,52 @@
+"""Loads and the energy ledger as lines of `coldloop status`, where a unit has these parts."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Snapshot = dict[str, Any]
+
+
+def lines(snapshot: "Snapshot") -> "list[str]":
+    """Write a line for the throttle, for each load that is held or off, and for the ledger."""
+    out = []
+    if "throttle" in snapshot:
+        out.append("loads      " + _loads(snapshot["throttle"]))
+        out.extend(
+            ["load       " + _load(load) for load in snapshot["throttle"]["loads"] if _held(load)]
+        )
+    if "ledger" in snapshot:
+        entry = snapshot["ledger"]["intervals"][0]
+        milli = entry["pue_milli"]
+        pue = "--" if milli is None else "%.3f" % (milli / 1000)
+        text = "PUE %s (%s, category %d)" % (pue, entry["interval"], snapshot["ledger"]["category"])
+        out.append("energy     %s, IT %.1f kWh" % (text, entry["it_wh"] / 1000))
+    return out
+
+
+def _kw(watts: "int | None") -> str:
+    return "--" if watts is None else "%.1f" % (watts / 1000)
+
+
+def _loads(throttle: "Snapshot") -> str:
+    text = "%s  told %s kW, drawing %s kW, headroom %s kW" % (
+        throttle["state"].upper() if throttle["state"] != "free" else "free",
+        _kw(throttle["limit_w"]),
+        _kw(throttle["load_w"]),
+        _kw(throttle["headroom_w"]),
+    )
+    waiting = len(throttle["waiting"])
+    return text + (", %d entries scheduled" % waiting if waiting else "")
+
+
+def _held(load: "Snapshot") -> bool:
+    return not load["on"] or load["refused"] != 0 or load["shown_w"] not in (None, load["limit_w"])
+
+
+def _load(load: "Snapshot") -> str:
+    what = "told %s kW, shows %s kW" % (_kw(load["limit_w"]), _kw(load["shown_w"]))
+    if not load["on"]:
+        what = "OFF"
+    elif load["refused"]:
+        what += ", REFUSED with %d" % load["refused"]
+    return "%s  %s" % (load["name"], what)

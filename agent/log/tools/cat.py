@@ -1,0 +1,187 @@
+"""`coldloop telemetry cat` and `stats`: what a log's folder holds, on any machine that has a copy.
+
+Only reads. Records come class by class, in their order; blocks are shown as rows in units when
+their schema is in the log, else without rows.
+"""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from agent.log import segment
+from protocols.errors import DecodeError
+from protocols.telemetry import block, parcel
+from protocols.telemetry.parcel import CLASSES
+from protocols.telemetry.schema import Schema, parse
+
+EXAMPLES = {
+    "cat": "example: coldloop telemetry cat /var/lib/coldloop/log --csv",
+    "stats": "example: coldloop telemetry stats /var/lib/coldloop/log --json",
+}
+_KINDS = {
+    parcel.SCHEMA: "schema",
+    parcel.ROWS: "rows",
+    parcel.NOTE: "note",
+    parcel.SUMMARY: "summary",
+}
+_BLOCKS = (parcel.ROWS, parcel.SUMMARY)
+
+
+class ProblemError(Exception):
+    """A log that cannot be read; the text is the one line that says why."""
+
+
+class Contents:
+    """All that was found in a log's folder."""
+
+    def __init__(self, folder: str) -> None:
+        path = Path(folder)
+        if not path.is_dir():
+            raise ProblemError(f"{folder}: no such folder")
+        found = [(segment.parse_name(file.name), file) for file in sorted(path.iterdir())]
+        self.segments = [(name, file) for name, file in found if name is not None]
+        if not self.segments:
+            raise ProblemError(f"{folder}: no log is in it (files named log.…)")
+        self.damaged = 0
+        self.bytes = 0
+        self.records: list[tuple[int, segment.Record]] = []
+        self.schemas: dict[bytes, Schema] = {}
+        for (life, group, _), file in sorted(self.segments, key=lambda entry: entry[0][1:]):
+            data = file.read_bytes()
+            scan = segment.scan(data, life, group)
+            self.bytes += len(data)
+            self.damaged += scan.damaged
+            self.records += [(group, record) for record in scan.records]
+        for _, record in self.records:
+            if record.kind == parcel.SCHEMA:
+                self.learn(record.payload)
+
+    def learn(self, text: bytes) -> None:
+        """Know another schema."""
+        try:
+            schema = parse(text)
+        except DecodeError:
+            self.damaged += 1
+            return
+        self.schemas[schema.number] = schema
+
+    def decoded(self, record: segment.Record) -> tuple[Schema, block.Block] | None:
+        """Decode a block's record; None when its schema is unknown or it is damaged."""
+        try:
+            schema = self.schemas.get(block.schema_of(record.payload))
+            return (
+                None
+                if schema is None
+                else (schema, block.decode(record.payload, len(schema.entries)))
+            )
+        except DecodeError:
+            return None
+
+    def rows(self, record: segment.Record) -> Iterator[dict[str, Any]]:
+        """Give a block's rows: sequence number, then values in units by name."""
+        found = self.decoded(record)
+        if found is None:
+            return
+        schema, data = found
+        for at in range(len(data.columns[0])):
+            row: dict[str, Any] = {"seq": data.seq + at}
+            for (name, _, numerator, denominator), column in zip(
+                schema.entries, data.columns, strict=True
+            ):
+                raw = column[at]
+                scaled = numerator != 1 or denominator != 1
+                row[name] = raw if raw is None or not scaled else raw * numerator / denominator
+            yield row
+
+
+def configure(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add the arguments."""
+    parser.add_argument("log", metavar="LOG", help="the log's folder")
+    if name == "cat":
+        parser.add_argument("--csv", action="store_true", help="only rows, as a table")
+    else:
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _cat(contents: Contents) -> None:
+    for group, record in contents.records:
+        head: dict[str, Any] = {
+            "class": CLASSES[group],
+            "id": record.ident,
+            "kind": _KINDS.get(record.kind, str(record.kind)),
+        }
+        if record.kind == parcel.NOTE:
+            try:
+                head["note"] = json.loads(record.payload)
+            except ValueError:
+                head["bytes"] = record.payload.hex()
+        elif record.kind in _BLOCKS:
+            head["rows"] = list(contents.rows(record))
+        print(json.dumps(head))
+
+
+def _csv(contents: Contents) -> None:
+    rows = [
+        row
+        for _, record in contents.records
+        if record.kind == parcel.ROWS
+        for row in contents.rows(record)
+    ]
+    names: list[str] = []
+    for row in rows:
+        names += [name for name in row if name not in names]
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(sorted(rows, key=lambda row: (row.get("t") or 0, row["seq"])))
+
+
+def stats(contents: Contents) -> dict[str, Any]:
+    """Sum a log up."""
+    rows = values = block_bytes = 0
+    for _, record in contents.records:
+        found = contents.decoded(record) if record.kind in _BLOCKS else None
+        if found is not None:
+            rows += len(found[1].columns[0])
+            values += len(found[1].columns[0]) * len(found[1].columns)
+            block_bytes += len(record.payload)
+    classes = {}
+    for group, name in enumerate(CLASSES):
+        mine = [record for each, record in contents.records if each == group]
+        classes[name] = {
+            "records": len(mine),
+            "bytes": sum(len(record.payload) for record in mine),
+            "first": mine[0].ident if mine else None,
+            "last": mine[-1].ident if mine else None,
+        }
+    return {
+        "segments": len(contents.segments),
+        "bytes": contents.bytes,
+        "damaged": contents.damaged,
+        "rows": rows,
+        "values": values,
+        "bits_per_value": round(8 * block_bytes / values, 4) if values else None,
+        "classes": classes,
+    }
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print; 1 when something is damaged."""
+    contents = Contents(arguments.log)
+    if arguments.what == "cat":
+        (_csv if arguments.csv else _cat)(contents)
+    else:
+        record = stats(contents)
+        if arguments.json:
+            print(json.dumps(record))
+        else:
+            for name in ("segments", "bytes", "damaged", "rows", "values", "bits_per_value"):
+                print(f"{name:<15} {record[name]}")
+            for name, said in record["classes"].items():
+                print(f"{name:<15} {said['records']} records, {said['bytes']} bytes")
+    if contents.damaged:
+        sys.stderr.write(f"{contents.damaged} places are no record: torn or damaged\n")
+    return 1 if contents.damaged else 0

@@ -1,0 +1,40 @@
+"""What a start has chosen to run, for the part of the agent that takes changes.
+
+Not the choosing: that is `agent.remote.boot`, which a board forgets once the agent runs.
+"""
+
+from agent.remote import audit, canonical
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from agent.config import Config
+    from agent.remote.release import Releases
+    from agent.remote.slots import Slots
+
+
+class Boot:
+    """What to run: the configuration's bytes, the record of it; `writes` are yet to be made.
+
+    Parsed it would take ten times the room, so it is read anew. `audit` is the end of the log;
+    `releases` and `pieces` are of application updates.
+
+    `check` turns changed JSON into a configuration, or raises `ConfigError`; the shell sets it, and
+    `roomy`: whether there is room and time for that beside a running agent.
+    """
+
+    def __init__(self, config: bytes, record: "Slots") -> None:
+        self.config = config
+        self.slots = record
+        self.writes: list[tuple[str, bytes]] = []
+        self.audit = audit.Audit()
+        self.roomy = True
+        self.releases: Releases | None = None
+        self.pieces = 0
+        self.check: Callable[[dict[str, Any]], Config] | None = None
+
+    def raw(self) -> "dict[str, Any]":
+        """Give the configuration as parsed JSON."""
+        return canonical.read(self.config)

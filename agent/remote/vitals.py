@@ -1,0 +1,82 @@
+"""The plant's vital signs beside a trial: flow, temperature difference, pump current, dew point.
+
+Not alarms: a change of set-point may halve the flow without any limit being crossed. Each sign is
+looked for among the points of all devices when a trial begins; a plant that does not measure one is
+not judged by it. At the end of the health window it is held against what it was.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.agent import Agent
+
+FLOW, CURRENT, DEW = "FlowLitersPerMinute", "MotorAmperes", "DewPointCelsius"
+SUPPLY, RETURN = "SupplyTemperatureCelsius", "ReturnTemperatureCelsius"
+_LEAST_FLOW = 0.6
+_MOST_CURRENT = 1.3
+_MORE_DELTA_T = 1.5
+_DELTA_T_K = 3.0
+_MARGIN_K = 2.0
+"""Shares of what was before; kelvin of a rise of ΔT that matters; least margin to the dew point, as
+ASHRAE's guidance for liquid cooling asks for."""
+
+
+class Vitals:
+    """The signs as they are at `now`: each None where the plant does not show it."""
+
+    def __init__(self, agent: "Agent", now: int) -> None:
+        flow = _values(agent, FLOW, now)
+        current = _values(agent, CURRENT, now)
+        dew = _values(agent, DEW, now)
+        supply, back = _values(agent, SUPPLY, now), _values(agent, RETURN, now)
+        self.flow = sum(flow) if flow else None
+        self.current = max(current) if current else None
+        self.margin = supply[0] - max(dew) if supply and dew else None
+        self.delta_t = back[0] - supply[0] if supply and back else None
+
+    def worse(self, before: "Vitals") -> str:
+        """Name the sign that is worse than `before` by more than it may be; empty for none."""
+        for name, judge in _SIGNS:
+            if judge(self, before):
+                return name
+        return ""
+
+
+def _values(agent: "Agent", point: str, now: int) -> "list[float]":
+    """Give every good reading of a point's name, in the order of the devices."""
+    found = []
+    for station in agent.fieldbus.stations:
+        if not station.profile.has(point) or station.lost:
+            continue
+        index = station.device.index(point)
+        reading = station.device.readings[index]
+        if reading.quality == "good" and now - reading.at <= agent.config.stale_us:
+            found.append(station.device.value(index))
+    return found
+
+
+def _flow(now: Vitals, before: Vitals) -> bool:
+    if before.flow is None or before.flow <= 0:
+        return False
+    return now.flow is None or now.flow < _LEAST_FLOW * before.flow
+
+
+def _current(now: Vitals, before: Vitals) -> bool:
+    if before.current is None or now.current is None or before.current <= 0:
+        return False
+    return now.current > _MOST_CURRENT * before.current
+
+
+def _margin(now: Vitals, before: Vitals) -> bool:
+    if before.margin is None or now.margin is None:
+        return False
+    return now.margin < _MARGIN_K and now.margin < before.margin
+
+
+def _delta_t(now: Vitals, before: Vitals) -> bool:
+    if before.delta_t is None or now.delta_t is None or before.delta_t <= 0:
+        return False
+    rise = now.delta_t - before.delta_t
+    return rise > _DELTA_T_K and now.delta_t > _MORE_DELTA_T * before.delta_t
+
+
+_SIGNS = (("flow", _flow), ("delta_t", _delta_t), ("pump_current", _current), ("dew", _margin))

@@ -1,0 +1,135 @@
+"""Parcels in, receipts and records out: what is new is kept, what is known is only confirmed.
+
+Not a connection. Messages are taken in batches, each one transaction; the receipts of a batch are
+for after it. A message that is not ours is counted and forgotten. A block whose schema is not known
+yet is kept, and its unit is asked for the schema.
+"""
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from deploy.relay import rows
+from deploy.relay.memory import Entry, Memory
+from deploy.relay.rows import Rows
+from protocols.errors import DecodeError
+from protocols.telemetry import block, parcel, receipt, schema
+
+_BLOCKS = (parcel.ROWS, parcel.SUMMARY)
+
+
+@dataclass(slots=True)
+class Taken:
+    """What came of a batch: receipts by unit, records to hand on."""
+
+    receipts: list[tuple[str, bytes]] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+
+
+class Intake:
+    """Takes messages into `memory`; `keys` are the secrets of the units' receipts, by unit."""
+
+    def __init__(self, memory: Memory, keys: dict[str, bytes]) -> None:
+        self.counts = {
+            "messages": 0,
+            "bad_messages": 0,
+            "records": 0,
+            "duplicates": 0,
+            "bad_blocks": 0,
+            "values": 0,
+            "undated_rows": 0,
+            "store_errors": 0,
+        }
+        self._memory = memory
+        self._keys = keys
+
+    def take(self, messages: list[tuple[str, bytes]]) -> Taken:
+        """Take (unit, message) in one transaction. Raises sqlite3.Error: then nothing was taken."""
+        before = dict(self.counts)
+        taken = Taken()
+        ranges: dict[tuple[str, bytes], list[tuple[int, int, int]]] = {}
+        lacks: set[str] = set()
+        try:
+            with self._memory.transaction():
+                for unit, message in messages:
+                    self._message(unit, message, taken, ranges, lacks)
+        except sqlite3.Error:
+            self.counts = before
+            raise
+        for (unit, life), said in ranges.items():
+            flags = receipt.LACKS_SCHEMA if unit in lacks else 0
+            joined = _joined(said)
+            for at in range(0, len(joined), receipt.MOST_RANGES):
+                part = receipt.Receipt(life, flags, joined[at : at + receipt.MOST_RANGES])
+                key = self._keys.get(unit, b"")
+                taken.receipts.append((unit, receipt.write(part, unit, key)))
+        return taken
+
+    def _message(
+        self,
+        unit: str,
+        message: bytes,
+        taken: Taken,
+        ranges: dict[tuple[str, bytes], list[tuple[int, int, int]]],
+        lacks: set[str],
+    ) -> None:
+        self.counts["messages"] += 1
+        try:
+            life, records, piece = parcel.read(message)
+        except DecodeError:
+            self.counts["bad_messages"] += 1
+            return
+        if piece is not None:
+            whole = self._memory.piece(unit, life, piece.number, piece.place, piece.of, piece.data)
+            if not whole:
+                return
+            records = [(piece.number, whole[0], whole[1:])]
+        for number, kind, payload in records:
+            ranges.setdefault((unit, life), []).append((number & 3, number >> 2, number >> 2))
+            if not number >> 2 or not self._memory.note(unit, life, number):
+                self.counts["duplicates"] += 1
+                continue
+            self.counts["records"] += 1
+            self._keep(unit, number, kind, payload, taken, lacks)
+
+    def _keep(
+        self, unit: str, number: int, kind: int, payload: bytes, taken: Taken, lacks: set[str]
+    ) -> None:
+        if kind == parcel.SCHEMA:
+            try:
+                found = schema.parse(payload)
+                self._memory.learn(found.number, found.text)
+            except DecodeError:
+                self.counts["bad_blocks"] += 1
+            return
+        if kind in _BLOCKS and not self._known(payload):
+            lacks.add(unit)
+        ident = self._memory.post(unit, number, kind, payload)
+        taken.entries.append((ident, unit, number, kind, payload))
+
+    def _known(self, payload: bytes) -> bool:
+        try:
+            return self._memory.schema(block.schema_of(payload)) is not None
+        except DecodeError:
+            return True  # it never will be
+
+    def decode(self, entry: Entry) -> Rows | None:
+        """Decode a block; None while its schema is not known. Raises DecodeError."""
+        _, unit, number, _, payload = entry
+        text = self._memory.schema(block.schema_of(payload))
+        if text is None:
+            return None
+        found = rows.read(unit, number, schema.parse(text), payload)
+        self.counts["values"] += len(found.values) * len(found.names)
+        self.counts["undated_rows"] += found.undated
+        return found
+
+
+def _joined(ranges: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Join ids that follow each other."""
+    joined: list[tuple[int, int, int]] = []
+    for group, first, last in sorted(set(ranges)):
+        if joined and joined[-1][0] == group and first <= joined[-1][2] + 1:
+            joined[-1] = (group, joined[-1][1], max(last, joined[-1][2]))
+        elif first:
+            joined.append((group, first, last))
+    return joined

@@ -1,0 +1,146 @@
+"""What the relay remembers: schemas, which records it has, what has yet to be handed on.
+
+One SQLite file, which any number of relays on a machine share (WAL; one writer at a time). A
+record is noted and put into the outbox in ONE transaction, durable before the unit gets its
+receipt; it leaves the outbox when it was handed on. So a restart loses nothing, and what a unit
+sends twice is handed on once, whichever relay takes it. Which records are had is kept as ranges: a
+unit costs a few rows, however long it runs.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS schema (number BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS had (
+  unit TEXT, life BLOB, class INTEGER, first INTEGER, last INTEGER,
+  PRIMARY KEY (unit, life, class, first)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox (
+  id INTEGER PRIMARY KEY, relay TEXT, unit TEXT, number INTEGER, kind INTEGER, payload BLOB);
+CREATE TABLE IF NOT EXISTS piece (
+  unit TEXT, life BLOB, number INTEGER, place INTEGER, of INTEGER, data BLOB,
+  PRIMARY KEY (unit, life, number, place)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS node (name TEXT PRIMARY KEY, bd_seq INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+Entry = tuple[int, str, int, int, bytes]
+"""Id in the outbox, unit, record's number, kind, payload."""
+
+
+class Memory:
+    """The file at `path`; `relay` names this process in it. Raises sqlite3.Error.
+
+    One thread at a time may use it.
+    """
+
+    def __init__(self, path: Path | str, relay: str) -> None:
+        self._relay = relay
+        self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_TABLES)
+        self._schemas: dict[bytes, bytes] = {}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Do all or nothing of what is inside; durable at its end."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def schema(self, number: bytes) -> bytes | None:
+        """Give a schema's text."""
+        if number not in self._schemas:
+            row = self._db.execute("SELECT text FROM schema WHERE number=?", (number,)).fetchone()
+            if row is None:
+                return None
+            self._schemas[number] = bytes(row[0])
+        return self._schemas[number]
+
+    def learn(self, number: bytes, text: bytes) -> None:
+        """Keep a schema."""
+        self._db.execute("INSERT OR IGNORE INTO schema VALUES (?, ?)", (number, text))
+
+    def note(self, unit: str, life: bytes, number: int) -> bool:
+        """Note a record; False when it was had already. Inside a transaction."""
+        group, ident = number & 3, number >> 2
+        key = (unit, life, group)
+        below = self._db.execute(
+            "SELECT first, last FROM had WHERE unit=? AND life=? AND class=? AND first<=?"
+            " ORDER BY first DESC LIMIT 1",
+            (*key, ident),
+        ).fetchone()
+        if below is not None and below[1] >= ident:
+            return False
+        above = self._db.execute(
+            "SELECT first, last FROM had WHERE unit=? AND life=? AND class=? AND first=?",
+            (*key, ident + 1),
+        ).fetchone()
+        first, last = ident, ident
+        where = "DELETE FROM had WHERE unit=? AND life=? AND class=? AND first=?"
+        if below is not None and below[1] == ident - 1:
+            first = below[0]
+        if above is not None:
+            last = above[1]
+            self._db.execute(where, (*key, above[0]))
+        self._db.execute("INSERT OR REPLACE INTO had VALUES (?,?,?,?,?)", (*key, first, last))
+        return True
+
+    def post(self, unit: str, number: int, kind: int, payload: bytes) -> int:
+        """Put a record into the outbox; give its id there. Inside a transaction."""
+        cursor = self._db.execute(
+            "INSERT INTO outbox (relay, unit, number, kind, payload) VALUES (?,?,?,?,?)",
+            (self._relay, unit, number, kind, payload),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def outbox(self) -> list[Entry]:
+        """Give what this relay has yet to hand on, the oldest first."""
+        rows = self._db.execute(
+            "SELECT id, unit, number, kind, payload FROM outbox WHERE relay=? ORDER BY id",
+            (self._relay,),
+        )
+        return [(row[0], row[1], row[2], row[3], bytes(row[4])) for row in rows]
+
+    def handed_on(self, ids: list[int]) -> None:
+        """Take records out of the outbox. Inside a transaction."""
+        self._db.executemany("DELETE FROM outbox WHERE id=?", [(each,) for each in ids])
+
+    def piece(
+        self, unit: str, life: bytes, number: int, place: int, of: int, data: bytes
+    ) -> bytes | None:
+        """Keep a piece; give the whole record when it was the last. Inside a transaction."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO piece VALUES (?,?,?,?,?,?)",
+            (unit, life, number, place, of, data),
+        )
+        rows = self._db.execute(
+            "SELECT data FROM piece WHERE unit=? AND life=? AND number=? AND of=? ORDER BY place",
+            (unit, life, number, of),
+        ).fetchall()
+        if len(rows) < of:
+            return None
+        self._db.execute(
+            "DELETE FROM piece WHERE unit=? AND life=? AND number=?", (unit, life, number)
+        )
+        return b"".join(bytes(row[0]) for row in rows)
+
+    def next_bd_seq(self) -> int:
+        """Give this node's next bdSeq, 0 to 255."""
+        with self.transaction():
+            row = self._db.execute(
+                "SELECT bd_seq FROM node WHERE name=?", (self._relay,)
+            ).fetchone()
+            following = 0 if row is None else (row[0] + 1) % 256
+            self._db.execute("INSERT OR REPLACE INTO node VALUES (?,?)", (self._relay, following))
+        return following

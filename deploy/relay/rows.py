@@ -1,0 +1,122 @@
+"""Rows of a unit with their values in units, and the texts that other systems read.
+
+A time is UTC in ms. A row whose unit had no UTC yet is dated from a later row of the same start, if
+the block has one; else it is left out and counted, since nobody could place it.
+"""
+
+import json
+from dataclasses import dataclass
+
+from protocols.telemetry import block
+from protocols.telemetry.schema import CLOCK, STATE, TIME, Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A block in units: for each row its time and values, in the order of `names`."""
+
+    unit: str
+    number: int
+    seq: int
+    names: tuple[str, ...]
+    values: list[tuple[int, list[float | None]]]
+    undated: int = 0
+
+
+def _scaled(raw: int | None, numerator: int, denominator: int) -> float | None:
+    return None if raw is None else raw * numerator / denominator
+
+
+def read(unit: str, number: int, schema: Schema, data: bytes) -> Rows:
+    """Decode a block. Raises DecodeError."""
+    found = block.decode(data, len(schema.entries))
+    names = schema.names()
+    times: list[int | None] = (
+        found.columns[names.index(TIME)] if TIME in names else [None] * len(found.columns[0])
+    )
+    times = _dated(times)
+    kept = [at for at, name in enumerate(names) if name != TIME]
+    values = []
+    for place, when in enumerate(times):
+        if when is None:
+            continue
+        row = [
+            _scaled(found.columns[at][place], schema.entries[at][2], schema.entries[at][3])
+            for at in kept
+        ]
+        values.append((when, row))
+    missing = len(times) - len(values)
+    return Rows(unit, number, found.seq, tuple(names[at] for at in kept), values, missing)
+
+
+def _dated(times: list[int | None]) -> list[int | None]:
+    """Date the rows before the first one with UTC by the distance of the rows with UTC."""
+    known = [(at, when) for at, when in enumerate(times) if when is not None]
+    if len(known) < 2 or known[0][0] == 0:
+        return times
+    (first, then), (second, later) = known[:2]
+    step = (later - then) // (second - first)
+    return [then - (first - at) * step if at < first else when for at, when in enumerate(times)]
+
+
+def as_json(rows: Rows) -> bytes:
+    """Write a block as one JSON object: the names once, then a list a row."""
+    return json.dumps(
+        {
+            "unit": rows.unit,
+            "record": rows.number,
+            "seq": rows.seq,
+            "names": rows.names,
+            "rows": [[at, *values] for at, values in rows.values],
+        },
+        separators=(",", ":"),
+    ).encode()
+
+
+def _escaped(text: str) -> str:
+    for char in ", =":
+        text = text.replace(char, "\\" + char)
+    return text
+
+
+def as_lines(rows: Rows) -> str:
+    """Write InfluxDB's line protocol: measurement `coldloop`, tags site and unit, a field a name.
+
+    SOURCE: InfluxDB's line protocol reference. Writing a line twice changes nothing there.
+    """
+    site, _, unit = rows.unit.partition("/")
+    head = f"coldloop,site={_escaped(site)},unit={_escaped(unit)} "
+    lines = []
+    for at, values in rows.values:
+        fields = [
+            f"{_escaped(name)}={value!r}"
+            for name, value in zip(rows.names, values, strict=True)
+            if value is not None
+        ]
+        if fields:
+            lines.append(f"{head}{','.join(fields)} {at * 1_000_000}\n")
+    return "".join(lines)
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def as_metrics(latest: dict[str, dict[str, float]], counts: dict[str, int]) -> str:
+    """Write OpenMetrics: the newest value of each signal, and the relay's own counters.
+
+    SOURCE: OpenMetrics 1.0.
+    """
+    lines = ["# TYPE coldloop_value gauge", "# HELP coldloop_value Newest value of a signal."]
+    for unit in sorted(latest):
+        site, _, name = unit.partition("/")
+        for signal, value in sorted(latest[unit].items()):
+            labels = f'site="{_label(site)}",unit="{_label(name)}",signal="{_label(signal)}"'
+            lines.append(f"coldloop_value{{{labels}}} {value!r}")
+    for name, count in sorted(counts.items()):
+        lines += [f"# TYPE coldloop_relay_{name} counter", f"coldloop_relay_{name}_total {count}"]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+META = (CLOCK, STATE)
+"""Columns that are places in a list rather than measured values."""

@@ -1,0 +1,126 @@
+"""Sparkplug B payloads, written field by field: Protocol Buffers without a library.
+
+SOURCE: Eclipse Sparkplug 3.0, 6.4 (payload and metric), and `sparkplug_b.proto` of Eclipse Tahu for
+the field numbers. Only what an edge node says is here, and of what it hears the one command it must
+take. Values are doubles, booleans, int64 or texts; UInt32 is avoided, since a common decoder gives
+no value for it.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+INT64, DOUBLE, BOOLEAN, STRING = 4, 10, 11, 12
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+REBIRTH = "Node Control/Rebirth"
+BD_SEQ = "bdSeq"
+
+Value = float | bool | int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: a name (in births) or an alias, or both; `at_ms` is when the value was taken."""
+
+    value: Value
+    datatype: int
+    at_ms: int
+    name: str = ""
+    alias: int | None = None
+    historical: bool = False
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    number &= (1 << 64) - 1
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _field(number: int, kind: int, data: bytes) -> bytes:
+    return _varint(number << 3 | kind) + data
+
+
+def _text(number: int, data: bytes) -> bytes:
+    return _field(number, _BYTES, _varint(len(data)) + data)
+
+
+def _metric(metric: Metric) -> bytes:
+    out = bytearray()
+    if metric.name:
+        out += _text(1, metric.name.encode())
+    if metric.alias is not None:
+        out += _field(2, _VARINT, _varint(metric.alias))
+    out += _field(3, _VARINT, _varint(metric.at_ms))
+    out += _field(4, _VARINT, _varint(metric.datatype))
+    if metric.historical:
+        out += _field(5, _VARINT, b"\1")
+    value = metric.value
+    if value is None:
+        return bytes(out + _field(7, _VARINT, b"\1"))
+    if metric.datatype == INT64:
+        out += _field(11, _VARINT, _varint(int(value)))
+    elif metric.datatype == DOUBLE:
+        out += _field(13, _FIXED64, struct.pack("<d", value))
+    elif metric.datatype == BOOLEAN:
+        out += _field(14, _VARINT, b"\1" if value else b"\0")
+    else:
+        out += _text(15, str(value).encode())
+    return bytes(out)
+
+
+def payload(metrics: Iterable[Metric], at_ms: int, seq: int | None) -> bytes:
+    """Write a payload; an NDEATH has no `seq`."""
+    out = bytearray(_field(1, _VARINT, _varint(at_ms)))
+    for metric in metrics:
+        out += _text(2, _metric(metric))
+    if seq is not None:
+        out += _field(3, _VARINT, _varint(seq))
+    return bytes(out)
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Take a message apart: (field's number, value). Raises ValueError."""
+    at = 0
+
+    def number() -> int:
+        nonlocal at
+        found = shift = 0
+        while True:
+            if at >= len(data) or shift > 63:
+                raise ValueError("a payload that is cut off")
+            byte = data[at]
+            at += 1
+            found |= (byte & 127) << shift
+            if byte < 128:
+                return found
+            shift += 7
+
+    while at < len(data):
+        tag = number()
+        kind = tag & 7
+        if kind == _VARINT:
+            yield tag >> 3, number()
+            continue
+        length = {_FIXED64: 8, _FIXED32: 4}.get(kind) or (number() if kind == _BYTES else -1)
+        if length < 0 or at + length > len(data):
+            raise ValueError("a payload that is cut off")
+        yield tag >> 3, data[at : at + length]
+        at += length
+
+
+def asks_rebirth(data: bytes) -> bool:
+    """Tell whether an NCMD's payload asks the node to say its births again."""
+    try:
+        for number, metric in _fields(data):
+            if number != 2 or not isinstance(metric, bytes):
+                continue
+            fields = dict(_fields(metric))
+            if fields.get(1) == REBIRTH.encode() and fields.get(14) == 1:
+                return True
+    except ValueError:
+        pass
+    return False

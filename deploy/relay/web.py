@@ -1,0 +1,87 @@
+"""HTTP of the relay: `/metrics` (OpenMetrics) and the webhook of a message gateway, `/sbd`.
+
+Not a general server: two paths, bodies of at most 64 KiB, one thread a request from the standard
+library. The webhook takes what RockBLOCK's and Cloudloop's gateways send (a form or a JSON object
+with `imei` and `data`, hexadecimal) and answers only after the message is kept, so that a gateway
+sends again what was not. It belongs behind a proxy that speaks TLS and knows the gateway.
+"""
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
+
+_MOST_BODY = 65536
+Give = Callable[[], str]
+TakeMessage = Callable[[str, bytes], bool]
+"""(imei, message) -> whether it was kept."""
+
+
+def _message(content_type: str, body: bytes) -> tuple[str, bytes]:
+    """Read imei and message; raises ValueError."""
+    if "json" in content_type:
+        said = json.loads(body)
+        if not isinstance(said, dict):
+            raise ValueError("no object")
+        imei, data = str(said.get("imei", "")), str(said.get("data", ""))
+    else:
+        form = parse_qs(body.decode("ascii"))
+        imei, data = form.get("imei", [""])[0], form.get("data", [""])[0]
+    if not imei or not data:
+        raise ValueError("imei or data is missing")
+    return imei, bytes.fromhex(data)
+
+
+class Web:
+    """Serves at (host, port) until `close`; port 0: any, see `address`."""
+
+    def __init__(self, host: str, port: int, metrics: Give, take: TakeMessage) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            """One request."""
+
+            timeout = 10
+
+            def do_GET(self) -> None:
+                if self.path != "/metrics":
+                    self._answer(404, "", "text/plain")
+                    return
+                kind = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                self._answer(200, metrics(), kind)
+
+            def do_POST(self) -> None:
+                length = self.headers.get("Content-Length", "")
+                if self.path != "/sbd" or not length.isdigit() or int(length) > _MOST_BODY:
+                    self._answer(413 if self.path == "/sbd" else 404, "", "text/plain")
+                    return
+                body = self.rfile.read(int(length))
+                try:
+                    imei, message = _message(self.headers.get("Content-Type", ""), body)
+                except ValueError:
+                    self._answer(400, "imei and data (hexadecimal) are needed\n", "text/plain")
+                    return
+                kept = take(imei, message)
+                self._answer(200 if kept else 503, "kept\n" if kept else "again\n", "text/plain")
+
+            def _answer(self, code: int, text: str, kind: str) -> None:
+                data = text.encode()
+                self.send_response(code)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer((host, port), Handler)
+        self._server.daemon_threads = True
+        self.address: tuple[str, int] = self._server.server_address[:2]  # type: ignore[assignment]
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,128 @@
+"""Our Redfish client over a real socket to Python's own HTTP server.
+
+The server is `http.server` with HTTP/1.1: it keeps the connection, or ends it after each answer.
+"""
+
+import json
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from drivers.redfish import ENVIRONMENT, SESSIONS, Redfish, Target
+
+PATH = "/redfish/v1/Chassis/gpu/EnvironmentMetrics"
+LOGIN = ("coldloop", "s3cret")
+PATIENCE_S = 20.0
+
+
+class Handler(BaseHTTPRequestHandler):
+    """A service with one limit; `keeps` says whether the connection outlives an answer."""
+
+    protocol_version = "HTTP/1.1"
+    limit = 700
+    keeps = True
+    token = ""
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing on the screen."""
+
+    def _body(self) -> Any:
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def _answer(self, status: int, shown: Any = None, token: str = "") -> None:
+        body = b"" if shown is None else json.dumps(shown).encode()
+        self.send_response(status)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        if token:
+            self.send_header("X-Auth-Token", token)
+        if not self.keeps:
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        """Log in."""
+        good = self._body() == {"UserName": LOGIN[0], "Password": LOGIN[1]}
+        if self.path == SESSIONS and good:
+            type(self).token = "t0k"
+            self._answer(201, {"Id": "1"}, "t0k")
+        else:
+            self._answer(401, {})
+
+    def do_GET(self) -> None:
+        """Show the limit."""
+        if not self.token or self.headers["X-Auth-Token"] != self.token:
+            self._answer(401, {})
+            return
+        limits = {"SetPoint": type(self).limit, "AllowableMin": 200, "AllowableMax": 700}
+        self._answer(200, {"PowerLimitWatts": limits, "PowerWatts": {"Reading": 512.4}})
+
+    def do_PATCH(self) -> None:
+        """Take a limit."""
+        type(self).limit = self._body()["PowerLimitWatts"]["SetPoint"]
+        self._answer(204)
+
+
+@pytest.fixture(params=[True, False], ids=["kept", "closed"])
+def server(request: pytest.FixtureRequest) -> Iterator[int]:
+    Handler.keeps, Handler.limit, Handler.token = request.param, 700, ""
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.daemon_threads = False
+    thread = threading.Thread(target=made.serve_forever)
+    thread.start()
+    yield made.server_address[1]
+    made.shutdown()
+    made.server_close()
+    thread.join()
+
+
+def turn(client: Redfish, port: int, until: Any) -> None:
+    """Carry bytes between the client and the server until `until()`; connect again when asked."""
+    sock: socket.socket | None = None
+    end = time.monotonic() + PATIENCE_S
+    try:
+        while not until():
+            assert time.monotonic() < end, client.trouble
+            now = time.monotonic_ns() // 1000
+            if sock is None:
+                sock = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+                client.opened(now)
+            for data in client.out():
+                sock.sendall(data)
+            if select.select([sock], [], [], 0.02)[0]:
+                data = sock.recv(4096)
+                now = time.monotonic_ns() // 1000
+                if data:
+                    client.receive(data, now)
+                else:
+                    client.closed(now)
+                    sock.close()
+                    sock = None
+                    continue
+            client.wake(time.monotonic_ns() // 1000)
+            if client.hang_up:
+                client.hang_up = ""
+                sock.close()
+                sock = None
+    finally:
+        if sock is not None:
+            sock.close()
+
+
+def test_a_limit_is_set_and_seen(server: int) -> None:
+    client = Redfish("127.0.0.1", [Target(PATH, ENVIRONMENT)], LOGIN, True)
+    target = client.targets[0]
+    turn(client, server, lambda: target.shown == 700)
+    assert (target.low, target.high, target.watts) == (200, 700, 512)
+    client.want(0, 450, time.monotonic_ns() // 1000)
+    turn(client, server, lambda: target.in_force)
+    assert Handler.limit == 450
+    assert client.trouble == ""
