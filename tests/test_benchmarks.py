@@ -194,8 +194,8 @@ def test_year() -> None:
     assert record["fine_speed"] > 0
 
 
-def test_link() -> None:
-    record = benchmark("link", "alarm", "budgets", "tls", "day", "--seeds", "20", "--hours", "4")
+def test_satlink() -> None:
+    record = benchmark("satlink", "alarm", "budgets", "tls", "day", "--seeds", "20", "--hours", "4")
     for name, found in record["alarm"].items():
         assert found["within"] >= 17, name
         assert found["datagrams"] == 1, name

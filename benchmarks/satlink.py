@@ -11,7 +11,7 @@
               client; TCP and IP modelled as 40 bytes a packet, an acknowledgement each second one)
     linkup    link-up to the first acknowledged block over a shaped path, paho beside
 
-example: python -m benchmarks.link alarm budgets --seeds 1000
+example: python -m benchmarks.satlink alarm budgets --seeds 1000
 """
 
 import argparse
@@ -20,8 +20,8 @@ import sys
 from typing import Any
 
 from benchmarks.common import machine, show
-from benchmarks.link_day import day_rows, linkup_rows, tls_rows
-from benchmarks.link_rig import SECOND, CarrierRig
+from benchmarks.satlink_day import day_rows, linkup_rows, tls_rows
+from benchmarks.satlink_rig import SECOND, CarrierRig
 from hil.devices.radio import Radio
 from hil.setting import Setting
 from protocols.datagram import BULK
@@ -129,9 +129,9 @@ def budget_rows(hours: int) -> tuple[Rows, dict[str, Any]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.link",
+        prog="python -m benchmarks.satlink",
         description="Figures of the satellite link.",
-        epilog="example: python -m benchmarks.link alarm budgets --seeds 1000",
+        epilog="example: python -m benchmarks.satlink alarm budgets --seeds 1000",
     )
     parser.add_argument("what", nargs="*", metavar="FIGURE", help="alarm budgets tls day linkup")
     parser.add_argument("--seeds", type=int, default=1000, metavar="N")
