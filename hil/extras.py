@@ -33,6 +33,11 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "modem": row_modem.section,
     "modem_store": lambda _: {"port": "store:/virtual/modem"},
     "integrity": lambda _: {},
+    "timekeeping": lambda _: {
+        "port": "store:/virtual/time",
+        "save_s": 60,
+        "temperature": "rpu.AirInletTemperatureCelsius",
+    },
 }
 """Name of the section of the configuration, and how it is written for a row."""
 

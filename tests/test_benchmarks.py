@@ -205,3 +205,22 @@ def test_satlink() -> None:
     assert sum(forms["TLS 1.2, resumed"].values()) < sum(forms["TLS 1.2, certificates"].values())
     for name in ("session kept over windows (TLS 1.3)", "TLS 1.2, resumed, each window"):
         assert 1.0 < record["day"][name] <= 1.2, name
+
+
+def test_codec() -> None:
+    need("micropython")
+    record = benchmark("codec", "--seeds", "1-1", "--rows", "600", "--rounds", "1")
+    assert record["bits"]["this codec"]["60"] < record["bits"]["differences, zlib -9"]["60"]
+    assert record["micropython"]["heap"] == "64wK"
+
+
+def test_link() -> None:
+    record = benchmark("link", "--hours", "0.5")
+    assert record["alarms_before_backlog"] is True
+    assert (record["lost"], record["twice"]) == (0, 0)
+
+
+def test_relay() -> None:
+    need("mosquitto")
+    record = benchmark("relay", "--racks", "3", "--blocks", "1", "--relays", "1")
+    assert [run["blocks"] for run in record["runs"]] == [3]
