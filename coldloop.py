@@ -39,6 +39,7 @@ COMMANDS = {
     "status": ("agent.commands:status", "what the agent on this controller sees, alarms included"),
     "ledger": ("agent.commands:ledger", "the row's energy bill: PUE, WUE, ERF, losses"),
     "clock": ("agent.commands:clock", "the time of this site: a report, and the clock live"),
+    "link": ("agent.carrier.commands:link", "a satellite modem watched, and the windows ahead"),
     "telemetry": ("agent.log.commands:telemetry", "what a unit's log holds; the codec on a table"),
     "nmea": ("drivers.commands:nmea", "what a satellite receiver says: captures and live ports"),
     "bench": ("hil.commands:bench", "the emulated devices, on ports that other programs can open"),
