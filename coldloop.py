@@ -45,6 +45,7 @@ COMMANDS = {
     "hil": ("hil.commands:hil", "scenarios, judged, in virtual or in real time"),
     "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
     "relay": ("deploy.commands:relay", "ground: units' telemetry in, the fleet's formats out"),
+    "doctor": ("deploy.commands:doctor", "is this controller fit: ports, clock, broker, disk"),
     "modbus": ("drivers.commands:modbus", "a technician's probes: scan, read, write, sniff ..."),
 }
 
