@@ -223,7 +223,7 @@ def truth(mono_us):
 
 
 def test_the_label_follows_a_second_that_is_seen_and_the_bound_always_holds():
-    # told by 23:59:60; by a receiver that does not say it; in an outage of both; by one that is late
+    # told by 23:59:60; by a receiver that does not say it; in an outage; by one that wobbles
     for missing, late in (((), 0), ((0,), 0), ((-1, 0, 1, 2), 0), ((), 30_000)):
         clock = known()
         for second in range(-60, 12):
