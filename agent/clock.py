@@ -162,17 +162,14 @@ class Clock:
             return False
         if self.suspect:
             return self.refuse("signals", now, self.suspect, 1)
-        if fix.crowded:
-            self.late += 1  # nobody knows how late it is: the line cannot keep up
-            return False
         above = utc_us - self.floor_us
         if above < 0 or (self.memory is not None and fix.reasons and above > _LONGEST_OFF):
             return self.refuse("floor", now, above, 0)
         away = self.place.away_m(fix)
         if away > self.place.radius_m:
             return self.refuse("position", now, away, self.place.radius_m)
-        if fix.reasons == _SIXTIETH:
-            return self._sixtieth(utc_us, now)
+        if fix.crowded or fix.reasons == _SIXTIETH:
+            return self._odd(fix.crowded, utc_us, now)
         if self.leap.sixty:
             self._leap(now + _TOLERANCE)
         measured = utc_us - now
@@ -230,8 +227,14 @@ class Clock:
         self.offset = self._base + self._offset_ns // _NS
         self.leap.expect(now + self.offset)
 
-    def _sixtieth(self, utc_us: int, now: int) -> bool:
-        """Take a 23:59:60: the label follows when that second is over."""
+    def _odd(self, crowded: bool, utc_us: int, now: int) -> bool:
+        """Take a fix of a line that cannot keep up, which is late by nobody knows what: not used.
+
+        Or a 23:59:60: the label follows when that second is over.
+        """
+        if crowded:
+            self.late += 1
+            return False
         said, leap = self.utc(now), self.leap
         if said is None or leap.uncertain or self._untrusted or leap.leapt:
             return False
