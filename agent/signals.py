@@ -9,10 +9,10 @@ drop     the mean of the strongest eight is 3 dB below what it was in the last s
          below its long mean, or half of the signals are gone. CISA's Epsilon takes 1 dB in 5 s, of
          unrounded figures. Of the 6 dB two are for a hot roof: where the temperature is known, 4 dB
          below what the heat explains is enough.
-uniform  of eight or more signals, 80 % are within 1 dB of the commonest value, mean of ten epochs
-         (CnoCheck of CISA's PNT-Integrity), or 92 %, mean of five. A real sky is spread over 15 dB;
-         of emulated ones, 35 to 41 % are so alike, and at most 70 % where a receiver hears one
-         signal of few satellites.
+uniform  of eight or more signals, 92 % are within 1 dB of the commonest value, mean of ten epochs
+         (CnoCheck of CISA's PNT-Integrity); of twelve or more, 80 % and 25 points more than in the
+         minutes before, mean of five. A real sky is spread over 15 dB; of emulated ones, 35 to 41 %
+         are alike on average, but eight to eleven signals were up to 90 % alike for an epoch.
 strong   four or more signals above 54 dBHz; BeiDou's B3I reaches 52 on a good roof.
 
 Heat: an amplifier's noise figure grows by 0.01 to 0.02 dB a degree, which with a sky of 130 K costs
@@ -37,7 +37,9 @@ _ALIKE_PERCENT = 80
 _ALIKE_LEAST = 8
 _EPOCHS = 10
 _ALL_PERCENT = 92
-_FEW = 5
+_ABOVE = 25
+_FEW, _MANY = 5, 12
+_SCALE_ALIKE = 64
 _STRONG_DBHZ = 54
 _STRONG_COUNT = 4
 
@@ -56,6 +58,7 @@ class Signals:
         self._seen = 0
         self._fast = self._slow = self._count = 0
         self._alike: list[int] = []
+        self._usually = 0
         self._centi_c: int | None = None
         self._usual_c: int | None = None
         self._spread = self._shared = 0
@@ -135,7 +138,11 @@ class Signals:
         alike.append(100 * most // n)
         if len(alike) > _EPOCHS:
             alike.pop(0)
-        percent = sum(alike) // _EPOCHS
-        if len(alike) > _FEW and sum(alike[-_FEW:]) >= _FEW * _ALL_PERCENT:
-            percent = _ALL_PERCENT
-        self._votes.vote("uniform", percent >= _ALIKE_PERCENT, now, percent, _ALIKE_PERCENT - 1)
+        percent, least = sum(alike) // _EPOCHS, _ALL_PERCENT
+        if n >= _MANY:
+            percent = sum(alike[-_FEW:]) // _FEW
+            least = max(_ALIKE_PERCENT, min(least, self._usually // _SCALE_ALIKE + _ABOVE))
+        present = percent >= least
+        self._votes.vote("uniform", present, now, percent, least - 1)
+        if not present:
+            self._usually += (100 * most * _SCALE_ALIKE // n - self._usually) // 256

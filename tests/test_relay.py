@@ -295,7 +295,7 @@ class Running:
             Options(("127.0.0.1", port), folder / "relay.db", name, **values)  # type: ignore[arg-type]
         )
         self.relay.start()
-        until(self.relay._units.is_connected)
+        until(self.relay.ready.is_set)
         self.thread = threading.Thread(target=self.relay.run)
         self.thread.start()
 

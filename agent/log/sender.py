@@ -10,8 +10,8 @@ what became of it:
     sender.receipt(data, now)             the same, as the ground says it (`protocols.telemetry`)
 
 Order: alarms, then live, events, backlog; in a class the order of logging. What has no receipt
-after `patience_us` is sent again, and the ground drops what it has twice. Only a receipt, or
-`acknowledged`, lets the log delete.
+after `patience_us` (twice as long after each time in vain) is sent again, and the ground drops what
+it has twice. Only a receipt, or `acknowledged`, lets the log delete.
 """
 
 from agent.log.keeper import Keeper
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ORDER = (ALARM, LIVE, EVENT, BULK)
 PIECE_HEAD = 18
 """More bytes than the head of a message with a piece takes."""
+_MOST_DOUBLINGS = 6
 OUTSTANDING = 512
 """Records of a class that may be on their way without a receipt."""
 
@@ -45,6 +46,7 @@ class Sender:
         self._key = key
         self._piece = (0, 0, 0)
         self._retry = [NEVER] * len(CLASSES)
+        self._fruitless = [0] * len(CLASSES)
 
     def next(self, limit: int, groups: "Sequence[int]" = ORDER) -> "tuple[list[int], bytes]":
         """Give the next message of at most `limit` bytes, with records of `groups` by priority.
@@ -89,7 +91,11 @@ class Sender:
     def _sent(self, shelf: "Shelf", ident: int) -> None:
         shelf.sent(ident)
         if self._retry[shelf.group] == NEVER:
-            self._retry[shelf.group] = self.keeper.now + self.patience_us
+            self._retry[shelf.group] = self._due(shelf.group)
+
+    def _due(self, group: int) -> int:
+        """Give when a receipt is late: each time in vain allows it twice as long as before."""
+        return self.keeper.now + (self.patience_us << self._fruitless[group])
 
     def _next_piece(
         self, shelf: "Shelf", ident: int, entry: "tuple[int, int, bytes]", limit: int
@@ -115,7 +121,7 @@ class Sender:
         for number in numbers:
             group = number & 3
             if self._retry[group] != NEVER and number >> 2 <= self.keeper.shelves[group].acked_to:
-                self._retry[group] = self.keeper.now + self.patience_us
+                self._retry[group] = self._due(group)
 
     def released(self, numbers: "Sequence[int]") -> None:
         """A carrier gives records back: they are sent again."""
@@ -161,10 +167,12 @@ class Sender:
         if new < 0:
             self.unsent += 1
             return 0
+        if new:
+            self._fruitless[group] = 0
         if shelf.sent_to <= shelf.acked_to:
             self._retry[group] = NEVER
         elif new:
-            self._retry[group] = self.keeper.now + self.patience_us
+            self._retry[group] = self._due(group)
         return new
 
     def wake(self, now: int) -> None:
@@ -172,6 +180,7 @@ class Sender:
         self.keeper.now = now
         late = [group for group in ORDER if self._retry[group] <= now]
         for group in late:
+            self._fruitless[group] = min(self._fruitless[group] + 1, _MOST_DOUBLINGS)
             self._again(group)
         if late:
             for listener in self.keeper.listeners:

@@ -9,6 +9,7 @@ from deploy.errors import DeployError
 from deploy.relay.relay import Options, Relay
 from drivers.tools.parser import Parser
 
+_PATIENCE_S = 10.0
 EXAMPLE = "coldloop relay --broker 127.0.0.1:1883 --store relay.db --sparkplug fleet --json fleet"
 
 
@@ -96,7 +97,8 @@ def run(argv: list[str]) -> int:
         signal.signal(number, lambda *_: relay.stop())
     try:
         relay.start()
-        print(f"relay {relay.options.name}: ready", flush=True)
+        if relay.ready.wait(_PATIENCE_S):
+            print(f"relay {relay.options.name}: ready", flush=True)
         relay.run()
     except DeployError as error:
         sys.stderr.write(f"coldloop relay: {error}\n")

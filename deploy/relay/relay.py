@@ -86,6 +86,8 @@ class Relay:
         self._rebirth = threading.Event()
         self._gone: queue.Queue[str] = queue.Queue()
         self.web: Web | None = None
+        self.ready = threading.Event()
+        """The broker has taken the subscription: from now on nothing passes by."""
 
     # Connections.
 
@@ -105,6 +107,7 @@ class Relay:
         units, node = self._units, self._node
         units.on_connect = self._units_up
         units.on_message = self._heard
+        units.on_subscribe = lambda *_: self.ready.set()
         node.on_connect = self._node_up
         node.on_message = self._commanded
         if self.edge is not None:

@@ -13,6 +13,7 @@ first value is told by how it differs from the first value of the column before.
 What `extra` holds is its user's business: `agent` puts the uptime there.
 """
 
+from array import array
 from binascii import crc32
 
 from protocols.errors import DecodeError, EncodeError
@@ -65,7 +66,7 @@ class Writer:
         """Add a column; None stands for a value that is not there. Raises EncodeError."""
         if len(values) != self._rows:
             raise EncodeError("a column of %d values in %d rows" % (len(values), self._rows))
-        decisions: list[int] = []
+        decisions = array("H")  # a quarter of what a list takes
         present = values
         if None in values:
             present = [value for value in values if value is not None]
@@ -79,7 +80,7 @@ class Writer:
             self._varying(present, least == most, decisions)  # type: ignore[arg-type]
         self._coder.encode(decisions)
 
-    def _varying(self, values: "Sequence[int]", constant: bool, decisions: "list[int]") -> None:
+    def _varying(self, values: "Sequence[int]", constant: bool, decisions: "array[int]") -> None:
         push = decisions.append
         ramp = None if constant else line.fit(values)
         _kind(decisions, _CONSTANT if constant else _COUNTER if ramp else _VARIES)
@@ -105,7 +106,7 @@ class Writer:
         return bytes(out)
 
 
-def _kind(decisions: "list[int]", kind: int) -> None:
+def _kind(decisions: "array[int]", kind: int) -> None:
     """Push what kind a column is; -1: some values are missing, and its kind comes again."""
     push = decisions.append
     push(MODE << 1 | (kind != _VARIES))

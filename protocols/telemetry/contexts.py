@@ -11,6 +11,7 @@ A value's contexts belong to an octave of the signal's spread (0: a sixteenth of
     more[6]   is it farther off than 1, 2, … 6 or more?
 """
 
+from array import array
 from binascii import unhexlify
 
 ZERO, SIDE, MORE, PER_OCTAVE = 0, 8, 16, 22
@@ -41,6 +42,9 @@ _STARTS = unhexlify(
 )
 
 
-def starting() -> "list[int]":
+def starting() -> "array[int]":
     """Return a fresh table of probabilities in 1/32768."""
-    return [start * 128 + 64 for start in _STARTS]
+    table = array("H", bytes(2 * len(_STARTS)))
+    for at, start in enumerate(_STARTS):
+        table[at] = start * 128 + 64
+    return table

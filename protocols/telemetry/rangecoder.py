@@ -9,7 +9,10 @@ last byte reads as zeros, so trailing zeros are not written.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Iterable
+
+    Probabilities = list[int] | array[int]
 
 ONE = 32768
 """A probability of 1."""
@@ -22,7 +25,7 @@ _BYTE_ONES = 0xFF << 20
 class Encoder:
     """Decisions in, bytes out; `probabilities` is changed as it learns."""
 
-    def __init__(self, probabilities: "list[int]") -> None:
+    def __init__(self, probabilities: "Probabilities") -> None:
         self._probabilities = probabilities
         self._low = 0
         self._range = _TOP - 1
@@ -87,7 +90,7 @@ class Encoder:
 class Decoder:
     """Bytes in, decisions out; `probabilities` learns as the encoder's did."""
 
-    def __init__(self, probabilities: "list[int]", data: bytes) -> None:
+    def __init__(self, probabilities: "Probabilities", data: bytes) -> None:
         self._probabilities = probabilities
         self._data = data
         self._at = 4

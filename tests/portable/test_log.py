@@ -177,6 +177,25 @@ def test_what_has_no_receipt_is_sent_again_and_only_that():
     eq(unit.sender.deadline() > unit.now, True)
 
 
+def test_a_ground_that_is_silent_is_asked_less_and_less_often():
+    unit, ground = Unit(Flash()), Ground()
+    unit.settle()
+    unit.put(BULK, b"x")
+    unit.settle()
+    times = []
+    for _ in range(9):
+        assert unit.sender.next(350)[0]
+        times.append(unit.sender.deadline() - unit.now)
+        unit.now = unit.sender.deadline()
+        unit.sender.wake(unit.now)
+    eq([time // (60 * SECOND) for time in times], [1, 2, 4, 8, 16, 32, 64, 64, 64])
+    unit.send(ground)
+    unit.put(BULK, b"y")
+    unit.settle()
+    assert unit.sender.next(350)[0]
+    eq(unit.sender.deadline() - unit.now, 60 * SECOND)
+
+
 def test_long_records_come_in_pieces():
     unit, ground = Unit(Flash(), settings=settings(segment_bytes=4096)), Ground()
     unit.settle()

@@ -1,0 +1,206 @@
+"""A long outage and what comes after it: flash, first receipt, newest alarm, rate of the drain.
+
+    python -m benchmarks.link [--hours 72] [--rate 22000] [--rtt-ms 600]
+
+What is modelled: the link is a byte pipe in virtual time (hil.ends.TcpEnd) with a rate up and a
+delay each way; TCP is 40 bytes a segment of 1,400, without loss and slow start. What is real: the
+agent, its log, its MQTT, the emulated broker's bytes. The flash is filled by the log's own code
+with the 40-signal stream for the whole outage, block by block; then a controller starts on that
+flash, with the link down; an alarm is raised; the link comes up. No real modem or network has been
+met.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from typing import Any
+
+from agent.agent import BROKER
+from agent.log.keeper import Keeper
+from benchmarks import stream
+from benchmarks.common import Record, machine, show
+from hil.ends import TcpEnd
+from hil.scenario import Scenario, parse
+from hil.virtualrun import VirtualRun
+from protocols.telemetry import block, numbers, parcel
+
+_SECOND = 1_000_000
+_ROWS = 60
+_SEGMENT, _HEADS = 1400, 40
+_SETTINGS = {"bytes": 1 << 24, "segment_bytes": 4096, "live_ttl_s": 0, "bulk_ttl_s": 0}
+_SCENARIO = """
+name = "link"
+title = "link"
+seconds = 3600
+[row]
+parts = "log"
+[[expect]]
+measure = "ticks"
+min = 0
+"""
+
+
+class ThinEnd(TcpEnd):
+    """A TCP port whose bytes need their time on the way up, and are counted as IP."""
+
+    rate_bps = 0
+    sent = 0
+    stood_at = 0
+    """When the first connection stood."""
+    _free_at = 0
+
+    def _connected(self) -> None:
+        super()._connected()
+        if self._up and not self.stood_at:
+            self.stood_at = self._shell.world.now
+
+    def write(self, data: bytes) -> None:
+        """Send bytes up at the link's rate."""
+        if not self._up:
+            return
+        world = self._shell.world
+        wire = len(data) + _HEADS * -(-len(data) // _SEGMENT)
+        self.sent += wire
+        self._free_at = max(self._free_at, world.now) + wire * 8 * _SECOND // self.rate_bps
+        world.at(self._free_at + self._latency, self._arrive, self._conn, data)
+
+
+def fill(hours: float, seed: int) -> tuple[dict[str, bytes], int]:
+    """Fill a flash with an outage: the records, and the bytes of the blocks alone."""
+    keeper = Keeper("bench/cdu1", _SETTINGS)
+    flash: dict[str, bytes] = {}
+    keeper.event("opened", 0)
+    blocks = 0
+    _settle(keeper, flash)
+    count = int(hours * 3600)
+    columns = stream.columns(seed, count)
+    for at in range(0, count, _ROWS):
+        now = (at + _ROWS) * _SECOND
+        extra = bytearray()
+        numbers.put(1, extra)
+        numbers.put(at * 1000, extra)
+        times: list[int | None] = [1_795_500_000_000 + 1000 * (at + i) for i in range(_ROWS)]
+        zeros: list[int | None] = [0] * _ROWS
+        part: list[list[int | None]] = [[*column[at : at + _ROWS]] for column in columns]
+        data = block.encode(bytes(4), at + 1, [times, zeros, zeros, *part], bytes(extra))
+        blocks += len(data)
+        keeper.put(parcel.BULK, parcel.ROWS, data, now)
+        _settle(keeper, flash)
+    return flash, blocks
+
+
+def _settle(keeper: Keeper, flash: dict[str, bytes]) -> None:
+    for asked in iter(keeper.outbox, []):
+        for op, data in asked:
+            name, _, payload = data.partition(b"\0")
+            key = name.decode()
+            if op == "write":
+                flash[key] = payload
+            elif op == "append":
+                flash[key] += payload
+            elif op == "delete":
+                flash.pop(key, None)
+            else:
+                found = b"\0" + flash[key] if key in flash else b""
+                keeper.receive(b"\0" if op == "list" else name + found, keeper.now)
+            keeper.event("drained", keeper.now)
+
+
+class Drain:
+    """A unit on a filled flash, and the times of what happens after link-up."""
+
+    def __init__(self, flash: dict[str, bytes], rate_bps: int, rtt_us: int, hours: float) -> None:
+        scenario: Scenario = parse(_SCENARIO, "link")
+        seconds = 1000 + 2 * 8 * sum(map(len, flash.values())) / rate_bps
+        run = self.run = VirtualRun(replace(scenario, seconds=seconds), 1)
+        run.row.stores["log"].records.update(flash)
+        end = self.end = ThinEnd(run.shell, BROKER, run.row.broker, rtt_us // 2)
+        end.rate_bps = rate_bps
+        end.down = True
+        run.shell.ends[BROKER] = end
+        run.row.set_link_down = end.set_down
+        run.row.publish = lambda topic, payload, retain: end.push(
+            run.row.broker.publish(topic, payload, run.world.now, 1, retain)
+        )
+        self.rtt_us = rtt_us
+        self.done_at = 0
+        """When the log was empty."""
+
+    def go(self, up_s: int = 60) -> Record:
+        """Run: an alarm 5 s before link-up, then the link."""
+        run, ground = self.run, self.run.row.ground
+        assert ground is not None
+        run.row.world.at((up_s - 5) * _SECOND, run.row.drives[0].trip)
+        run.row.world.at(up_s * _SECOND, self._up)
+        marks: dict[str, Any] = {}
+
+        def look(second: int) -> None:
+            status = run.status
+            if status is None or second <= up_s or self.done_at:
+                return
+            waiting = sum(status["log"]["waiting"].values())
+            if waiting <= 3:
+                self.done_at = run.world.now
+                marks["sent"] = self.end.sent
+                marks["payload"] = sum(len(body) for _, body in ground.kept.values())
+
+        run.run(look)
+        order = [(ground.arrived[key], key[1] & 3) for key in ground.order]
+        bulk = [at for at, group in order if group == parcel.BULK]
+        opened = self.end.stood_at - self.rtt_us
+        elapsed = (self.done_at - opened) / _SECOND
+        first = order[0][0] + ground.delay_us
+        alarms = [at for at, group in order if group == parcel.ALARM]
+        payload = marks["payload"]
+        return {
+            "backlog_records": len(bulk),
+            "first_receipt_s": (first + self.rtt_us // 2 - opened) / _SECOND,
+            "newest_alarm_s": (max(at for at in alarms if at < bulk[0]) - opened) / _SECOND,
+            "alarms_before_backlog": all(at <= bulk[0] for at in alarms[:2]),
+            "drain_s": elapsed,
+            "rate_used_pct": 100 * marks["sent"] * 8 / self.end.rate_bps / elapsed,
+            "payload_rate_pct": 100 * payload * 8 / self.end.rate_bps / elapsed,
+            "ip_over_payload": marks["sent"] / payload,
+            "twice": ground.twice,
+            "lost": ground.lost,
+        }
+
+    def _up(self) -> None:
+        self.end.down = False
+
+
+def measure(hours: float, rate_bps: int, rtt_ms: int) -> Record:
+    """Fill, then drain."""
+    flash, blocks = fill(hours, 1)
+    size = sum(map(len, flash.values()))
+    drain = Drain(flash, rate_bps, rtt_ms * 1000, hours)
+    return {
+        "machine": machine(),
+        "hours": hours,
+        "rate_bps": rate_bps,
+        "rtt_ms": rtt_ms,
+        "flash_bytes": size,
+        "block_bytes": blocks,
+        "files": len(flash),
+        "bits_per_value": 8 * size / (hours * 3600 * len(stream.NAMES)),
+        **drain.go(),
+    }
+
+
+def main(arguments: "list[str] | None" = None) -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.link")
+    parser.add_argument("--hours", type=float, default=72)
+    parser.add_argument("--rate", type=int, default=22_000, metavar="BPS")
+    parser.add_argument("--rtt-ms", type=int, default=600)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    record = measure(options.hours, options.rate, options.rtt_ms)
+    rows = [(name, value) for name, value in record.items() if name != "machine"]
+    shown = [(n, round(v, 3) if isinstance(v, float) else v) for n, v in rows]
+    show(record, options.json, ("figure", "value"), shown)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""How many blocks and values a second do relays take, 1, 2 and 4 of them on one mosquitto?
+
+    python -m benchmarks.relay [--racks 1000] [--blocks 2] [--relays 1,2,4] [--output lines]
+
+Each rack sends its schema and blocks of 60 rows of the 40-signal stream, one block a message, QoS
+1. Relays are processes of `coldloop relay` in one group with one store; each block is kept (SQLite,
+fsync), acknowledged, decoded and handed on to the output. The time is from the first message to the
+last receipt, and for the output until the outbox is empty. CPU is that of the relays' processes; on
+a machine of few cores broker, load and relays share them, so that a figure per CPU-second says what
+a core of a relay does.
+"""
+
+import argparse
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from benchmarks import stream
+from benchmarks.common import ROOT, Record, machine, show
+from protocols.telemetry import block, parcel, receipt
+from protocols.telemetry.schema import Schema
+
+_ROWS = 60
+_PATIENCE_S = 300.0
+_LIFE = b"\1\2\3"
+_SCHEMA = Schema([("t", "ms", 1, 1), *[(name, "1", 1, 10) for name in stream.NAMES]])
+_OUTPUTS = {
+    "none": [],
+    "lines": ["--lines", "lines.txt"],
+    "json": ["--json", "fleet"],
+    "sparkplug": ["--sparkplug", "fleet"],
+}
+
+
+def messages(blocks: int) -> list[bytes]:
+    """Give a rack's messages: schema, then blocks."""
+    columns = stream.columns(1, blocks * _ROWS)
+    out = []
+    for at in range(blocks):
+        message = parcel.begin(parcel.PACK, _LIFE)
+        if at == 0:
+            parcel.add(message, (4 + parcel.ALARM, parcel.SCHEMA, _SCHEMA.text))
+        first = at * _ROWS
+        times: list[int | None] = [1_795_500_000_000 + 1000 * (first + i) for i in range(_ROWS)]
+        part: list[list[int | None]] = [[*c[first : first + _ROWS]] for c in columns]
+        data = block.encode(_SCHEMA.number, first, [times, *part])
+        parcel.add(message, ((at + 1) * 4 + parcel.BULK, parcel.ROWS, data))
+        out.append(bytes(message))
+    return out
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Load:
+    """Racks in one client: says their messages, counts the receipts."""
+
+    def __init__(self, port: int, wanted: int) -> None:
+        self.got = 0
+        self.done = threading.Event()
+        self._wanted = wanted
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        self._client.max_inflight_messages_set(200)
+        self._client.on_message = self._heard
+        self._client.connect("127.0.0.1", port)
+        self._client.subscribe("coldloop/v1/+/+/ack", 1)
+        self._client.loop_start()
+
+    def _heard(self, _: mqtt.Client, __: object, message: mqtt.MQTTMessage) -> None:
+        unit = "/".join(message.topic.split("/")[2:4])
+        for group, first, last in receipt.read(bytes(message.payload), unit, b"").ranges:
+            self.got += (last - first + 1) if group == parcel.BULK else 0
+        if self.got >= self._wanted:
+            self.done.set()
+
+    def say(self, racks: int, said: list[bytes]) -> None:
+        """Say each rack's messages, in turns."""
+        for message in said:
+            for rack in range(racks):
+                self._client.publish(f"coldloop/v1/fleet/rack{rack}/tele", message, 1)
+
+    def close(self) -> None:
+        """Leave."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+def _emptied(store: Path) -> None:
+    db = sqlite3.connect(store)
+    end = time.monotonic() + _PATIENCE_S
+    while db.execute("SELECT COUNT(*) FROM outbox").fetchone()[0]:
+        if time.monotonic() > end:
+            raise SystemExit("the relays did not hand everything on")
+        time.sleep(0.02)
+    db.close()
+
+
+def run(relays: int, racks: int, said: list[bytes], output: str, folder: Path) -> Record:
+    """Measure one number of relays."""
+    port = _free_port()
+    config = folder / "mosquitto.conf"
+    config.write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"
+        "max_inflight_messages 1000\n"
+    )
+    store = folder / "relay.db"
+    broker = subprocess.Popen(["mosquitto", "-c", str(config)], stderr=subprocess.DEVNULL)
+    processes: list[subprocess.Popen[str]] = []
+    load = None
+    try:
+        time.sleep(1)
+        for i in range(relays):
+            words = ["relay", "--broker", f"127.0.0.1:{port}", "--store", str(store)]
+            words += ["--name", f"r{i}", *_OUTPUTS[output]]
+            process = subprocess.Popen(
+                [sys.executable, str(ROOT / "coldloop.py"), *words],
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+            processes.append(process)
+            assert process.stdout is not None
+            process.stdout.readline()
+        time.sleep(0.5)
+        wanted = racks * len(said)
+        load = Load(port, wanted)
+        before = [_cpu_s(process.pid) for process in processes]
+        began = time.monotonic()
+        load.say(racks, said)
+        if not load.done.wait(_PATIENCE_S):
+            raise SystemExit(f"only {load.got} of {wanted} receipts came")
+        receipts_s = time.monotonic() - began
+        _emptied(store)
+        total_s = time.monotonic() - began
+        cpu = sum(_cpu_s(p.pid) - b for p, b in zip(processes, before, strict=True))
+    finally:
+        if load is not None:
+            load.close()
+        for process in processes:
+            process.terminate()
+            process.communicate(timeout=30)
+        broker.terminate()
+        broker.wait(10)
+    values = wanted * _ROWS * (len(stream.NAMES) + 1)
+    return {
+        "relays": relays,
+        "blocks": wanted,
+        "receipts_s": round(receipts_s, 2),
+        "total_s": round(total_s, 2),
+        "blocks_per_s": round(wanted / total_s, 1),
+        "values_per_s": round(values / total_s),
+        "blocks_per_cpu_s": round(wanted / cpu, 1),
+        "values_per_cpu_s": round(values / cpu),
+    }
+
+
+def main(arguments: "list[str] | None" = None) -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.relay")
+    parser.add_argument("--racks", type=int, default=1000)
+    parser.add_argument("--blocks", type=int, default=2, help="blocks a rack")
+    parser.add_argument("--relays", default="1,2,4")
+    parser.add_argument("--output", default="lines", choices=sorted(_OUTPUTS))
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    said = messages(options.blocks)
+    runs = []
+    for count in options.relays.split(","):
+        with tempfile.TemporaryDirectory() as name:
+            runs.append(run(int(count), options.racks, said, options.output, Path(name)))
+    record = {"machine": machine(), "racks": options.racks, "output": options.output, "runs": runs}
+    head = tuple(runs[0])
+    show(record, options.json, head, [tuple(each.values()) for each in runs])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
