@@ -18,7 +18,7 @@ from drivers.ports.base import BUSY
 
 GROUP = "dialout"
 _LIST = "plugged in? `ls -l /dev/serial/by-path /dev/coldloop-*` shows what is there"
-_TODO_GROUP = f"give it to the group {GROUP} by a udev rule (/etc/udev/rules.d), mode 0660"
+_GIVE_TO_GROUP = f"give it to the group {GROUP} by a udev rule (/etc/udev/rules.d), mode 0660"
 _LOWEST_FREE = 64 << 20  # bytes: some days of the log of a row
 _PATIENCE_S = 3.0
 _LOWEST_SHARE = 20  # a twentieth: of less is warned
@@ -43,7 +43,7 @@ def _device(name: str, address: Address, running: bool) -> Finding:
         return bad(where, f"{path}: not a device", "name the tty, such as /dev/ttyUSB0")
     if not _open_to_agent(mode):
         text = f"{path}: the agent's user may not read and write it"
-        return bad(where, f"{text} (mode {mode.st_mode & 0o777:o})", _TODO_GROUP)
+        return bad(where, f"{text} (mode {mode.st_mode & 0o777:o})", _GIVE_TO_GROUP)
     problem = "".join(preflight([str(address)], lambda _: None))
     if BUSY in problem and running:
         return good(where, f"{path}: there, held by the agent")
