@@ -18,7 +18,7 @@ from tests.portable.remote_rig import (
 from tests.portable.rig import LAG, LEAD, RUN, STOP, VALVE, epoch
 from tests.portable.test_cooling_part import EXCHANGER, Rooms, models
 
-HEAP = "640wK"
+HEAP = "1024wK"
 BOTH = (OPERATOR, LIMITER)
 SERVICE = throttlerig.SERVICE + 1  # after the store of the section remote
 
@@ -47,20 +47,20 @@ class CoolingRig(RemoteRig):
 
 def test_an_override_is_signed_by_two_held_for_its_time_and_logged():
     rig = CoolingRig()
-    arguments = [("mode", "hand"), ("minutes", 2), ("valve_pct", 20), ("pump_pct", 50)]
+    arguments = [("mode", "hand"), ("minutes", 1), ("valve_pct", 20), ("pump_pct", 50)]
     eq(refused(rig, a_command("override", arguments)), "wrong_role")
     eq(rig.codes(), [])
-    eq(rig.command("override", *arguments, signers=BOTH), "override: hand for 2 min")
+    eq(rig.command("override", *arguments, signers=BOTH), "override: hand for 1 min")
     rig.run(3)
     registers = rig.slaves.registers
     eq((registers[VALVE][0], registers[LEAD][1]), (2000, 10000))
     eq(rig.codes(), ["mode:hand"])
-    rig.run(120)
+    rig.run(60)
     eq(rig.codes(), [])  # by itself
     eq(rig.agent.supervisor.state, "normal")
     log = rig.logged()
     assert (BOTH, "command override", "taken") in log, log
-    assert (BOTH, "done override", "hand for 2 min") in log, log
+    assert (BOTH, "done override", "hand for 1 min") in log, log
     assert ((), "refused", "wrong_role") in log, log
 
 
@@ -117,7 +117,7 @@ class LoadRig(RemoteRig):
         raw = remote_config()
         strip = {"name": "strip", "bus": "bus", "unit": throttlerig.PDU, "profile": "strip"}
         raw["devices"].append(strip)
-        raw["throttle"] = throttlerig.section()
+        raw["throttle"] = throttlerig.section(hold_s=10, step_s=5)
         raw["receiver"] = {"port": "serial:/dev/gnss?baud=115200"}
         self.bmc = throttlerig.Bmc(self)
         self.now = self.start = 0
@@ -140,7 +140,7 @@ def test_loads_are_shed_on_command_and_let_go_again():
     rig.run(20)
     assert sum(rig.bmc.limits.values()) <= 12_000, rig.bmc.limits
     obeyed(rig, a_command("shed", [("pct", 100)], counter_s=START_S + 1))
-    rig.run(400)
+    rig.run(45)
     eq(rig.bmc.limits, {"gpu1": 10_000, "gpu2": 10_000})
     log = rig.logged()
     assert ((OPERATOR,), "done shed", "loads may draw 50 %") in log, log
