@@ -21,6 +21,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "update": ("deploy.ops.config_update", "an application update to a unit, piece by piece"),
     "history": ("deploy.ops.config_history", "who did what on a unit, when, with what result"),
     "command": ("deploy.ops.config_command", "a signed command"),
+    "decommission": ("deploy.ops.config_decommission", "have a unit erase itself and end"),
 }
 
 
