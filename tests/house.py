@@ -6,6 +6,7 @@ The list itself stands in pyproject.toml, `[tool.coldloop]`, and nowhere else.
 import ast
 import fnmatch
 import functools
+import os
 import shutil
 import subprocess
 import sys
@@ -91,8 +92,10 @@ def compile_to(folder: Path, names: list[str]) -> None:
         ):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        command = [tool("mpy-cross"), "-s", name, "-o", str(target), str(source)]
+        fresh = target.with_suffix(f".{os.getpid()}")  # another worker may want it at this moment
+        command = [tool("mpy-cross"), "-s", name, "-o", str(fresh), str(source)]
         subprocess.run(command, check=True)
+        fresh.rename(target)
 
 
 @functools.cache
