@@ -118,7 +118,8 @@ def heap_options(path: Path) -> tuple[str, ...]:
 
     For tests that hold several agents, and what they publish, at a time; not for the agent's sake.
     """
-    for node in ast.parse(path.read_bytes()).body:
+    source = path.read_bytes() if path.exists() else b""  # the import will say so
+    for node in ast.parse(source).body:
         match node:
             case ast.Assign([ast.Name("HEAP")], ast.Constant(str(size))):
                 return ("-X", f"heapsize={size}")
