@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from hil import campaign
-from hil.campaign import DRAWN, LEAST_S, draw, run_seed
+from hil.campaign import LEAST_S, draw, run_seed
+from hil.campaign_words import DRAWN, NOT_DRAWN
 from hil.commands import hil
 from hil.faults import EVENTS
 from hil.scenario import Expectation, find
+from hil.scenario_check import problem
 
 IMPOSSIBLE = (Expectation("supply_c", "Cel", max=5),)
 
@@ -22,8 +24,23 @@ def test_a_seed_is_one_scenario() -> None:
 
 def test_every_word_that_is_drawn_is_known_and_comes_up() -> None:
     assert {d.word for d in DRAWN} <= set(EVENTS)
-    drawn = {e.do for seed in range(200) for e in draw(seed).events}
+    drawn = {e.do for seed in range(400) for e in draw(seed).events}
     assert drawn == {d.word for d in DRAWN}
+
+
+def test_every_word_is_drawn_or_it_is_said_why_not() -> None:
+    drawn = [d.word for d in DRAWN]
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) | set(NOT_DRAWN) == set(EVENTS)
+    assert not set(drawn) & set(NOT_DRAWN)
+
+
+def test_what_is_drawn_is_a_scenario_that_can_run() -> None:
+    for seed in range(200):
+        assert problem(draw(seed)) is None
+    for entry in DRAWN:
+        assert (entry.low is None) == (EVENTS[entry.word].limits is None), entry
+        assert not entry.longest_s or EVENTS[entry.word].undo is not None, entry
 
 
 def test_a_small_budget_of_seeds_violates_nothing(capsys: pytest.CaptureFixture[str]) -> None:
