@@ -34,3 +34,16 @@ def relay(argv: list[str]) -> int:
 def config(argv: list[str]) -> int:
     """Operators: keys, changes, rollouts."""
     return Family("config", CONFIG, "check unit.json", (DeployError, ProtocolError)).call(argv)
+
+
+FIRMWARE: dict[str, tuple[str, str]] = {
+    "build": ("deploy.firmware.command_build", "an image for a board"),
+    "run": ("deploy.firmware.command_run", "an image under QEMU, its UARTs on terminals"),
+    "flash": ("deploy.firmware.command_flash", "an image and a configuration onto a board"),
+}
+
+
+def firmware(argv: list[str]) -> int:
+    """MicroPython images."""
+    errors = (DeployError, ProtocolError)
+    return Family("firmware", FIRMWARE, "build --board qemu-mps2", errors).call(argv)

@@ -60,7 +60,7 @@ def _stored(folder: Path) -> History:
 
 
 def _asked(arguments: argparse.Namespace) -> History:
-    keys = common.load_keys(arguments.key)
+    keys = common.load_keys(arguments)
     unit = arguments.unit
     with common.session(arguments) as link:
         before = common.report_of(link, unit, 10)
