@@ -11,12 +11,13 @@ version.
 import random
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import Any
 
+from hil import plantcampaign, sweep
 from hil.campaign_words import DEW, DRAWN, LIVENESS, SAFETY, Draw
 from hil.cluster import spread
 from hil.devices.gnss_dialects import DIALECTS
@@ -80,18 +81,21 @@ def _event(entry: Draw, chance: random.Random, last_s: int) -> Event:
 
 @dataclass
 class Result:
-    """How one seed came out; `text` is the scenario when it failed."""
+    """How one seed came out; `text` is the scenario when it failed, where there is one.
+
+    `options`: what else the line that repeats it needs.
+    """
 
     seed: int
     failures: list[str]
     virtual_s: float
     wall_s: float
     text: str = ""
+    options: str = ""
 
     def again(self, dut: str) -> str:
         """Write the line that repeats it."""
-        length = f" --seconds {self.virtual_s:.0f}" if self.virtual_s != SECONDS else ""
-        return f"coldloop hil campaign --first {self.seed} --seeds 1{length} --dut {dut}"
+        return f"coldloop hil campaign --first {self.seed} --seeds 1{self.options} --dut {dut}"
 
 
 def run_seed(seed: int, seconds: int = SECONDS, dut: str = "cpython") -> Result:
@@ -112,7 +116,22 @@ def run_seed(seed: int, seconds: int = SECONDS, dut: str = "cpython") -> Result:
         where = traceback.extract_tb(error.__traceback__)[-1]
         failures = [f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"]
     text = text_of(scenario) if failures else ""
-    return Result(seed, failures, scenario.seconds, time.perf_counter() - began, text)
+    options = f" --seconds {seconds}" if seconds != SECONDS else ""
+    return Result(seed, failures, scenario.seconds, time.perf_counter() - began, text, options)
+
+
+def run_place(nth: int, kind: str, dut: str = "cpython") -> Result:
+    """Let the n-th of a kind fail (see `hil.sweep`); judge the recovery."""
+    failures, _, wall_s = sweep.one(kind, nth, dut)
+    text = sweep.text() if failures else ""
+    return Result(nth, failures, sweep.SECONDS, wall_s, text, f" --sweep {kind}")
+
+
+def run_hours(seed: int, hours: int, _: str = "cpython") -> Result:
+    """Run control and plant of a seed without bytes (see `hil.plantcampaign`)."""
+    failures, wall_s = plantcampaign.run_plant(seed, hours)
+    options = f" --plant --hours {hours}"
+    return Result(seed, failures, 3600.0 * hours, wall_s, "", options)
 
 
 @dataclass
@@ -145,19 +164,19 @@ class Tally:
 
 
 def results(
-    seeds: range, seconds: int, dut: str, workers: int, cluster: str | None
+    call: Callable[..., Result], jobs: list[tuple[Any, ...]], workers: int, cluster: str | None
 ) -> Iterator[Result]:
-    """Run seeds as they come out: here, over cores, or on a cluster."""
+    """Run `call` with each of `jobs`, as they come out: here, over cores, or on a cluster."""
     if cluster is not None:
-        yield from spread(cluster, run_seed, [(seed, seconds, dut) for seed in seeds])
+        yield from spread(cluster, call, jobs)
         return
     if workers == 1:
-        for seed in seeds:
-            yield run_seed(seed, seconds, dut)
+        for job in jobs:
+            yield call(*job)
         return
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         try:
-            for done in as_completed([pool.submit(run_seed, seed, seconds, dut) for seed in seeds]):
+            for done in as_completed([pool.submit(call, *job) for job in jobs]):
                 yield done.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -13,6 +13,8 @@ from hil.commands import hil
 from hil.faults import EVENTS
 from hil.scenario import Expectation, find
 from hil.scenario_check import problem
+from hil.sweep import KINDS, base, places
+from hil.virtualrun import VirtualRun
 
 IMPOSSIBLE = (Expectation("supply_c", "Cel", max=5),)
 
@@ -98,3 +100,60 @@ def test_wrong_words_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.soak
 def test_four_hundred_hours_violate_nothing() -> None:
     assert hil(["campaign", "--seeds", "400"]) == 0
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_whatever_fails_once_is_well_again(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A few places; `make soak` goes through all."""
+    assert hil(["campaign", "--sweep", kind, "--seeds", "8", "--workers", "1", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["seeds"], record["violations"]) == (8, 0)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("kind", "most"), [("store", 1000), ("broker", 1000), ("bus", 300)])
+def test_each_place_may_fail_once(kind: str, most: int) -> None:
+    assert hil(["campaign", "--sweep", kind, "--seeds", str(most)]) == 0
+
+
+def test_places_are_spread_and_odd_and_even() -> None:
+    assert places(5, 10) == [1, 2, 3, 4, 5]
+    assert places(5, 10, 4) == [4, 5]
+    chosen = places(1000, 10)
+    assert len(chosen) == 10
+    assert chosen == sorted(set(chosen))
+    assert {n % 2 for n in chosen} == {0, 1}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_swept_run_differs_from_the_undisturbed_one(kind: str) -> None:
+    """So that something does fail at that place."""
+    digests = set()
+    for nth in (0, 3, 4):
+        run = VirtualRun(base(), 1)
+        KINDS[kind](run, nth)
+        run.run()
+        digests.add(run.outcome("any", 1.0).digest)
+    assert len(digests) == 3
+
+
+def test_control_and_plant_alone_hold_the_invariants(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["campaign", "--plant", "--hours", "12", "--seeds", "4", "--workers", "1", "--json"]
+    assert hil(words) == 0
+    assert json.loads(capsys.readouterr().out)["virtual_hours"] == 48.0
+
+
+def test_a_violation_of_the_plant_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hil.plantcampaign.ALLOWANCE_K", -60.0)
+    words = ["campaign", "--plant", "--hours", "3", "--seeds", "1", "--workers", "1"]
+    assert hil(words) == 1
+    said = capsys.readouterr().out
+    assert "case_c: " in said
+    assert "again: coldloop hil campaign --first 1 --seeds 1 --plant --hours 3" in said
+
+
+@pytest.mark.soak
+def test_ten_thousand_hours_of_control_and_plant() -> None:
+    assert hil(["campaign", "--plant", "--hours", "100", "--seeds", "100"]) == 0
