@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 _BUS_KINDS = ("serial", "uart", "tcp")
 _RECEIVER_KINDS = ("serial", "uart", "tcp")
-_BROKER_KINDS = ("tcp", "tls")
-_STATE_KINDS = ("store",)
+_BROKER_KINDS = ("tcp", "tls", "serial", "uart")  # a serial one: through a transparent modem
+_STATE_KINDS = ("store", "uart")  # a board without a disk says it on a line
 
 
 _ONLY_FOR_LOADING = ("agent.schema", "agent.validate")

@@ -1,4 +1,4 @@
-"""The commands of deploy: `coldloop config` is the operators' side of a fleet.
+"""The commands of deploy: `config`, the operators' side of a fleet; `relay`; `doctor`.
 
 Not a place for logic: each subcommand is a module of its own (see `drivers.tools.family`).
 """
@@ -21,6 +21,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "update": ("deploy.ops.config_update", "an application update to a unit, piece by piece"),
     "history": ("deploy.ops.config_history", "who did what on a unit, when, with what result"),
     "command": ("deploy.ops.config_command", "a signed command"),
+    "decommission": ("deploy.ops.config_decommission", "have a unit erase itself and end"),
 }
 
 
@@ -31,6 +32,26 @@ def relay(argv: list[str]) -> int:
     return run(argv)
 
 
+def doctor(argv: list[str]) -> int:
+    """Is this controller fit to run the agent?"""
+    from deploy.doctor.command import run
+
+    return run(argv)
+
+
 def config(argv: list[str]) -> int:
     """Operators: keys, changes, rollouts."""
     return Family("config", CONFIG, "check unit.json", (DeployError, ProtocolError)).call(argv)
+
+
+FIRMWARE: dict[str, tuple[str, str]] = {
+    "build": ("deploy.firmware.command_build", "an image for a board"),
+    "run": ("deploy.firmware.command_run", "an image under QEMU, its UARTs on terminals"),
+    "flash": ("deploy.firmware.command_flash", "an image and a configuration onto a board"),
+}
+
+
+def firmware(argv: list[str]) -> int:
+    """MicroPython images."""
+    errors = (DeployError, ProtocolError)
+    return Family("firmware", FIRMWARE, "build --board qemu-mps2", errors).call(argv)

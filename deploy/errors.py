@@ -1,6 +1,7 @@
 """The exceptions of deploy.
 
-DeployError +-- OpsError   what an operator asked for cannot be done (text: what, where, what to do)
+DeployError +-- OpsError        what an operator asked for cannot be done
+            +-- FirmwareError   an image that cannot be built, run or put on a board
 """
 
 
@@ -10,3 +11,7 @@ class DeployError(Exception):
 
 class OpsError(DeployError):
     """A key, a change, a unit or a broker that cannot be used as asked."""
+
+
+class FirmwareError(DeployError):
+    """An image that cannot be built, run or put on a board."""

@@ -108,7 +108,7 @@ def bench(argv: list[str]) -> int:
         default="",
         help="a satellite receiver that writes as this maker's do, and obeys its commands",
     )
-    parser.add_argument("--dut", choices=("cpython", "micropython"), default="cpython")
+    parser.add_argument("--dut", choices=("cpython", "micropython", "qemu"), default="cpython")
     _add_modems(parser)
     parser.add_argument("--json", action="store_true", help="print the ports as one JSON object")
     add_page(parser)

@@ -25,6 +25,7 @@ from hil import receivers
 from hil.errors import BenchError
 from hil.fleet import LINE_UNITS, TCP_UNITS, Fleet
 from hil.lines import SerialLine
+from hil.qemudut import QemuDut
 from hil.realports import PtyPort, TcpPort
 from hil.row import BUS_BAUD, FIRST_DRIVE_UNIT, RPU_UNIT, VALVE_UNIT, Row
 from hil.row_modem import BAUDS
@@ -41,6 +42,7 @@ ROOT = Path(__file__).resolve().parents[1]
 AGENT = {
     "cpython": [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config"],
     "micropython": ["micropython", "-X", "heapsize=256wK", "-m", "agent.shell.micropython"],
+    "qemu": [],
 }
 """How the agent is started on each interpreter; the configuration file comes last."""
 _ROOMY = "heapsize=512wK"
@@ -71,6 +73,7 @@ class RealBench:
         self.bus = PtyPort(self.shell)
         self.broker: TcpPort | None = None
         self._agent: subprocess.Popen[bytes] | None = None
+        self._qemu: QemuDut | None = None
         self._join()
         if broker is None:
             latency = int(setting.broker_latency_ms * 1000)
@@ -180,12 +183,17 @@ class RealBench:
     def start_agent(self, dut: str = "cpython", log: Path | None = None) -> None:
         """Start the agent on the interpreter `dut` as a process of its own."""
         path = self.folder / "unit.json"
-        path.write_text(json.dumps(self.config(), indent=2), encoding="utf-8")
+        words = command(dut, bool(self.row.setting.parts))
+        config = self.config()
+        if dut == "qemu":
+            self._qemu = QemuDut(self)
+            config, words = self._qemu.config(), self._qemu.command()
+        path.write_text(json.dumps(config, indent=2), encoding="utf-8")
         environment = {**os.environ, "MICROPYPATH": f"{ROOT}:.frozen"}
         with _log_file(log) as target:
             try:
                 self._agent = subprocess.Popen(
-                    [*command(dut, bool(self.row.setting.parts)), str(path)],
+                    [*words, str(path)],
                     stdout=target,
                     stderr=target,
                     cwd=ROOT,
@@ -201,6 +209,8 @@ class RealBench:
 
     def status(self) -> dict[str, Any] | None:
         """Read what the agent last said of itself."""
+        if self._qemu is not None:
+            return self._qemu.status
         try:
             text = (self.folder / KEY).read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -229,6 +239,8 @@ class RealBench:
         trace: TracebackType | None,
     ) -> None:
         self.stop_agent()
+        if self._qemu is not None:
+            self._qemu.close()
         self.swaps.close()
         for port in (
             *(self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp, self.modem),

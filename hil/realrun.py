@@ -13,12 +13,14 @@ from hil.channels import Series
 from hil.errors import BenchError
 from hil.judge import Judge
 from hil.measures import read
+from hil.qemudut import QemuDut
 from hil.realbench import RealBench
 from hil.scenario import Scenario
 from hil.timeline import schedule
 from hil.virtualrun import Outcome
 
 _SECOND = 1_000_000
+_PATIENCE_S = 90
 
 
 class RealRun:
@@ -40,21 +42,25 @@ class RealRun:
         self.config: dict[str, Any] = {}
         self._real = real or {}
         self._seconds = 0
+        self._begin = 0
 
     def run(self, log: Path | None = None) -> Outcome:
         """Run the scenario to its end and judge it."""
+        if self.dut == "qemu":
+            QemuDut.prepare()
         with RealBench(self.scenario.row, self.seed) as bench:
             stop_on_signals(bench)
             for name, port in self._real.items():
                 bench.swaps.swap(name, port)
             self.config = bench.config()
-            schedule(self.scenario, bench.row)
-            bench.world.at(_SECOND, self._sample, bench)
-            bench.start_agent(self.dut, log)
-            bench.shell.run(int(self.scenario.seconds * _SECOND) + _SECOND // 2)
+            self._begin = self._started(bench, log)
+            schedule(self.scenario, bench.row, self._begin)
+            bench.world.at(self._begin + _SECOND, self._sample, bench)
+            end = self._begin + int(self.scenario.seconds * _SECOND) + _SECOND // 2
+            bench.shell.run(end)
             if bench.shell.stopped:
                 raise BenchError("interrupted")
-            wall_s = bench.shell.now() / _SECOND
+            wall_s = (bench.shell.now() - self._begin) / _SECOND
         return Outcome(
             self.scenario.name,
             self.seed,
@@ -65,6 +71,23 @@ class RealRun:
             wall_s,
         )
 
+    def _started(self, bench: RealBench, log: Path | None) -> int:
+        """Start the agent; give the world's time at which the scenario begins: at once.
+
+        An image begins when it has first said how it is: QEMU may take long to start on a busy
+        machine.
+        """
+        bench.start_agent(self.dut, log)
+        if self.dut != "qemu":
+            return 0
+        for second in range(1, _PATIENCE_S):
+            bench.shell.run(second * _SECOND)
+            if bench.status() is not None:
+                return bench.shell.now()
+            if bench.shell.stopped or bench.agent_ended() is not None:
+                break
+        raise BenchError("the image said nothing; see --log")
+
     def _sample(self, bench: RealBench) -> None:
         self._seconds += 1
         code = bench.agent_ended()
@@ -74,7 +97,8 @@ class RealRun:
         self.judge.sample(self._seconds, lambda name: read(bench.row, self.status, name))
         if self.series is not None:
             self.series.sample(self._seconds, lambda name: read(bench.row, self.status, name))
-        bench.world.at((self._seconds + 1) * _SECOND, self._sample, bench)
+        due = self._begin + (self._seconds + 1) * _SECOND
+        bench.world.at(due, self._sample, bench)
 
 
 def stop_on_signals(bench: RealBench) -> None:

@@ -32,11 +32,14 @@ ROLES = (
     ("release", OPERATE),
     ("rotate", OPERATE),
     ("proof", OPERATE),
+    ("hold", OPERATE),
+    ("calibrate", OPERATE),
     ("capture", OPERATE),
     ("fetch", OPERATE),
     ("shed", OPERATE),
     ("schedule", OPERATE),
     ("restart", LIMITS),
+    ("decommission", LIMITS),
 )
 """Commands and the role each needs; `LIMITS` asks for a second signature."""
 

@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("scenario", metavar="NAME|FILE.toml", help="from `list`, or a file")
     parser.add_argument("--real-time", action="store_true", help="over real ports, in real time")
-    parser.add_argument("--dut", choices=tuple(DUTS), default="cpython", help="the controller")
+    parser.add_argument("--dut", choices=(*DUTS, "qemu"), default="cpython", help="the controller")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of all chance (1)")
     parser.add_argument(
         "--real",
@@ -46,6 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run it, print how it came out."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if arguments.dut == "qemu":
+        arguments.real_time = True  # an image knows no other
     suite = resolve(arguments.scenario)
     real = _real(arguments)
     done = [_one(scenario, arguments, real) for scenario in suite.scenarios]

@@ -1,0 +1,45 @@
+"""Builds an image: firmware.elf (MicroPython and the board) and app.bin (the agent, one slot)."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.firmware.app import app
+from deploy.firmware.boards import QemuBoard
+from deploy.firmware.layout import with_head
+from deploy.firmware.source import run, source
+from deploy.firmware.tools import CACHE, mpy_cross, program
+
+PORT = Path(__file__).resolve().parent / "mps2"
+
+
+@dataclass(frozen=True)
+class Image:
+    """The two files of an image."""
+
+    board: QemuBoard
+    firmware: Path
+    app: Path
+
+
+def build_firmware(board: QemuBoard, heap: int = 262_144, cache: Path = CACHE) -> Path:
+    """Build firmware.elf; what did not change is not built again. Raises FirmwareError."""
+    program("arm-none-eabi-gcc")
+    tree = source(cache)
+    build = cache / f"build-{board.name}-{heap}"
+    command = ["make", f"-j{os.cpu_count() or 1}", "-C", str(PORT), f"MPY_DIR={tree}"]
+    command += [f"BUILD={build}", f"CPU={board.cpu}", f"HEAP={heap}", *board.flags]
+    command += [f"MICROPY_MPYCROSS={mpy_cross()}", "MICROPY_MPYCROSS_DEPENDENCY="]
+    run(command, PORT, SOURCE_DATE_EPOCH="0")
+    return build / "firmware.elf"
+
+
+def build(
+    board: QemuBoard, out: Path, config: bytes | None = None, release: int = 1, heap: int = 262_144
+) -> Image:
+    """Build both into `out`. Raises FirmwareError."""
+    out.mkdir(parents=True, exist_ok=True)
+    elf, image = out / "firmware.elf", out / "app.bin"
+    elf.write_bytes(build_firmware(board, heap).read_bytes())
+    image.write_bytes(with_head(app(config), release))
+    return Image(board, elf, image)

@@ -1,0 +1,48 @@
+"""`coldloop firmware build`: an image for a board."""
+
+import argparse
+import json
+from pathlib import Path
+
+from deploy.firmware.boards import QEMU_BOARDS
+from deploy.firmware.build import build
+from deploy.firmware.config import checked
+from deploy.firmware.layout import head_of
+from deploy.firmware.rp2 import RP2_BOARDS, build_uf2
+
+EXAMPLE = "coldloop firmware build --board qemu-mps2 --out out/firmware"
+BOARDS = (*QEMU_BOARDS, *RP2_BOARDS)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--board", choices=BOARDS, default="qemu-mps2")
+    parser.add_argument("--out", type=Path, default=Path("out/firmware"), metavar="DIR")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="put into the application")
+    parser.add_argument("--release", type=int, default=1, metavar="N", help="of the application")
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build it; print sizes and hashes."""
+    config = None if arguments.config is None else checked(arguments.config)
+    if arguments.board in RP2_BOARDS:
+        record = build_uf2(RP2_BOARDS[arguments.board], arguments.out, config)
+    else:
+        board = QEMU_BOARDS[arguments.board]
+        image = build(board, arguments.out, config, arguments.release)
+        length, release, digest = head_of(image.app.read_bytes())
+        record = {
+            "board": board.name,
+            "firmware": str(image.firmware),
+            "app": str(image.app),
+            "app_bytes": length,
+            "release": release,
+            "app_sha256": digest,
+        }
+    if arguments.json:
+        print(json.dumps(record))
+    else:
+        for key, value in record.items():
+            print(f"{key:16} {value}")
+    return 0

@@ -1,0 +1,31 @@
+"""`coldloop firmware flash`: an image and a configuration onto a real board.
+
+Never tried on a board by us: the steps are those of mpremote and of the boards' boot loaders.
+"""
+
+import argparse
+from pathlib import Path
+
+from deploy.firmware.config import checked
+from deploy.firmware.flash import copy_uf2, provision
+
+EXAMPLE = "coldloop firmware flash --uf2 firmware.uf2 --drive /media/me/RP2350 --config unit.json"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--uf2", type=Path, metavar="FILE", help="the image, for a boot loader")
+    parser.add_argument("--drive", type=Path, metavar="DIR", help="the boot loader's drive")
+    parser.add_argument("--port", default="auto", metavar="PORT", help="the board's serial port")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the unit's configuration")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Copy, provision, verify, print the board's identity."""
+    config = None if arguments.config is None else checked(arguments.config)
+    if arguments.uf2 is not None:
+        copy_uf2(arguments.uf2, arguments.drive)
+    if config is not None or arguments.uf2 is None:
+        for line in provision(arguments.port, config):
+            print(line)
+    return 0

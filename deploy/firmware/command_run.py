@@ -1,0 +1,48 @@
+"""`coldloop firmware run`: an image under QEMU, its console here, its UARTs on terminals.
+
+The program becomes QEMU itself: signals and exit code are QEMU's.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+from deploy.errors import FirmwareError
+from deploy.firmware.boards import QEMU_BOARDS
+from deploy.firmware.build import build
+from deploy.firmware.config import checked
+from deploy.firmware.qemu import command
+
+EXAMPLE = "coldloop firmware run --board qemu-mps2 --config unit.json --uart 1=/dev/ttyUSB0"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--board", choices=tuple(QEMU_BOARDS), default="qemu-mps2")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the unit's configuration")
+    parser.add_argument(
+        "--uart", action="append", default=[], metavar="N=PATH", help="a terminal for UART N"
+    )
+    parser.add_argument("--storage", type=Path, metavar="DIR", help="where flash.img is kept")
+    parser.add_argument("--shift", type=int, metavar="N", help="2^N ns an instruction, repeatable")
+    parser.add_argument("--out", type=Path, default=Path("out/firmware"), metavar="DIR")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build it, then become QEMU."""
+    uarts = dict(_uart(text) for text in arguments.uart)
+    config = None if arguments.config is None else checked(arguments.config)
+    image = build(QEMU_BOARDS[arguments.board], arguments.out, config)
+    words = command(image, uarts, arguments.shift)
+    storage = arguments.storage or Path(tempfile.mkdtemp(prefix="coldloop-flash-"))
+    storage.mkdir(parents=True, exist_ok=True)
+    os.chdir(storage)
+    os.execv(words[0], words)
+
+
+def _uart(text: str) -> tuple[int, str]:
+    number, equals, path = text.partition("=")
+    if not (equals and path and number in "1234"):
+        raise FirmwareError(f"--uart: {text!r} is not N=PATH with N from 1 to 4")
+    return int(number), path

@@ -1,0 +1,75 @@
+"""A real board: its image through the boot loader's drive, its configuration through mpremote."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from deploy.errors import FirmwareError
+
+UF2_MAGIC = (b"UF2\n", b"\x57\x51\x5d\x9e")
+BLOCK = 512
+_IDENTITY = (
+    "import sys,machine,binascii;"
+    "print(sys.implementation[2],binascii.hexlify(machine.unique_id()).decode())"
+)
+_HASH = (
+    "import hashlib,binascii;file=open('/unit.json','rb');"
+    "print(binascii.hexlify(hashlib.sha256(file.read()).digest()).decode())"
+)
+
+
+def check_uf2(path: Path) -> None:
+    """Refuse what is no UF2 (https://github.com/microsoft/uf2): blocks of 512 bytes, two magics."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FirmwareError(f"{path}: {error.strerror}") from None
+    whole = data and len(data) % BLOCK == 0
+    if not whole or any(
+        data[at : at + 4] != UF2_MAGIC[0] or data[at + 4 : at + 8] != UF2_MAGIC[1]
+        for at in range(0, len(data), BLOCK)
+    ):
+        raise FirmwareError(f"{path}: not a UF2 image")
+
+
+def copy_uf2(image: Path, drive: Path | None) -> None:
+    """Copy an image to the boot loader's drive; the board starts it by itself."""
+    check_uf2(image)
+    if drive is None or not (drive / "INFO_UF2.TXT").is_file():
+        raise FirmwareError(
+            f"{drive or '--drive'}: no boot loader's drive (INFO_UF2.TXT is missing); "
+            "hold BOOTSEL while you plug the board in"
+        )
+    with open(drive / image.name, "wb") as file:
+        file.write(image.read_bytes())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def mpremote(port: str, *words: str) -> str:
+    """Run mpremote on a board; raises FirmwareError with its last line."""
+    command = [sys.executable, "-m", "mpremote", "connect", port, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        last = (done.stdout + done.stderr).strip().splitlines()[-1:]
+        raise FirmwareError(f"{port}: {' '.join(last) or 'mpremote failed'}")
+    return done.stdout.strip()
+
+
+def provision(port: str, config: bytes | None) -> list[str]:
+    """Put the configuration on the board, read its hash back, give the board's identity."""
+    lines = [f"board       {mpremote(port, 'exec', _IDENTITY)}"]
+    if config is None:
+        return lines
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "unit.json"
+        path.write_bytes(config)
+        mpremote(port, "fs", "cp", str(path), ":/unit.json")
+    told, wanted = mpremote(port, "exec", _HASH), hashlib.sha256(config).hexdigest()
+    if told != wanted:
+        raise FirmwareError(f"{port}: unit.json reads back as {told}, not {wanted}; try again")
+    mpremote(port, "reset")
+    return [*lines, f"unit.json   {wanted}"]

@@ -1,0 +1,34 @@
+"""Where things lie in the QEMU board's code memory, and the head of an application.
+
+    0x000000  firmware: MicroPython, the board's C, the frozen start-up (mps2/)
+    0x200000  application slot a, 1 MiB
+    0x300000  application slot b, 1 MiB
+
+An application is a ROMFS (`.mpy` files and register maps, run in place) behind a head of 64 bytes:
+magic, length, release, sha256 of the ROMFS. mps2/_start.py reads the same head on the board.
+"""
+
+import hashlib
+import struct
+
+SLOTS = {"a": 0x200000, "b": 0x300000}
+SLOT_BYTES = 0x100000
+MAGIC = b"CLDLOOP1"
+_HEAD = struct.Struct("<8sII32s16x")
+HEAD_BYTES = _HEAD.size
+
+
+def with_head(romfs: bytes, release: int) -> bytes:
+    """Put the head before an application; raises ValueError when it does not fit a slot."""
+    if len(romfs) + HEAD_BYTES > SLOT_BYTES:
+        raise ValueError(f"{len(romfs)} bytes do not fit a slot of {SLOT_BYTES - HEAD_BYTES}")
+    return _HEAD.pack(MAGIC, len(romfs), release, hashlib.sha256(romfs).digest()) + romfs
+
+
+def head_of(image: bytes) -> tuple[int, int, str]:
+    """Read length, release and hash; raises ValueError for what is no application."""
+    magic, length, release, digest = _HEAD.unpack(image[:HEAD_BYTES])
+    romfs = image[HEAD_BYTES : HEAD_BYTES + length]
+    if magic != MAGIC or hashlib.sha256(romfs).digest() != digest:
+        raise ValueError("not an application, or damaged")
+    return length, release, digest.hex()

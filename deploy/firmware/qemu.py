@@ -1,0 +1,142 @@
+"""An image under QEMU: its console and UARTs on pseudo-terminals or ports that are there already.
+
+Not a model of wire speed: QEMU's UARTs hand bytes over at once. With `shift`, time inside is
+counted in instructions (2^shift ns each): the same run every time, whatever the machine does.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.errors import FirmwareError
+from deploy.firmware.build import Image
+from deploy.firmware.layout import SLOTS
+from deploy.firmware.tools import program
+
+
+class Machine:
+    """A running image. `uarts` are terminals by number; `console` collects what it says."""
+
+    def __init__(
+        self,
+        image: Image,
+        uarts: dict[int, str] | None = None,
+        folder: Path | None = None,
+        shift: int | None = None,
+        slots: dict[str, Path] | None = None,
+    ) -> None:
+        self._folder = contextlib.ExitStack()
+        place = folder or Path(self._folder.enter_context(tempfile.TemporaryDirectory()))
+        words = command(image, uarts or {}, shift, slots)
+        self.console: list[str] = []
+        self._said = threading.Condition()
+        self.process = subprocess.Popen(
+            words,
+            cwd=place,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader.start()
+
+    def _listen(self) -> None:
+        stream = self.process.stdout
+        if stream is None:
+            return
+        for raw in iter(stream.readline, b""):
+            with self._said:
+                self.console.append(raw.decode("utf-8", "replace").rstrip())
+                self._said.notify_all()
+        with self._said:
+            self._said.notify_all()
+
+    def wait_for(self, pattern: str, seconds: float) -> str:
+        """Wait for a console line that matches; raises FirmwareError with the last lines."""
+        end = time.monotonic() + seconds
+        with self._said:
+            while True:
+                found = next((line for line in self.console if re.search(pattern, line)), None)
+                if found is not None:
+                    return found
+                left = end - time.monotonic()
+                if left <= 0 or (self.process.poll() is not None and not self._reader.is_alive()):
+                    last = "\n".join(self.console[-12:])
+                    raise FirmwareError(f"the image never said {pattern!r}; it said:\n{last}")
+                self._said.wait(min(left, 0.5))
+
+    def type(self, text: str) -> None:
+        """Type on the console."""
+        if self.process.stdin is not None:
+            self.process.stdin.write(text.encode())
+            self.process.stdin.flush()
+
+    def terminals(self) -> dict[int, str]:
+        """Name the terminals that QEMU made itself, by UART."""
+        found = {}
+        for line in list(self.console):
+            match = re.search(r"char device redirected to (\S+) \(label u(\d)\)", line)
+            if match:
+                found[int(match[2])] = match[1]
+        return found
+
+    def close(self) -> None:
+        """End it."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(5)
+        self._reader.join(5)
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        self._folder.close()
+
+
+def command(
+    image: Image,
+    uarts: dict[int, str],
+    shift: int | None = None,
+    slots: dict[str, Path] | None = None,
+) -> list[str]:
+    """Write the command line: console on stdio, UARTs 1 to 4 on `uarts` or on new terminals."""
+    words = [program("qemu-system-arm"), "-machine", image.board.machine, "-display", "none"]
+    words += ["-monitor", "none", "-kernel", str(image.firmware.resolve())]
+    words += ["-semihosting-config", "enable=on,target=native", "-serial", "stdio"]
+    for name, path in (slots or {"a": image.app}).items():
+        where = f"file={path.resolve()},addr={SLOTS[name]:#x},force-raw=on"
+        words += ["-device", f"loader,{where}"]
+    for number in range(1, image.board.uarts + 1):
+        words += ["-serial", f"chardev:u{number}"]
+        words += ["-chardev", _chardev(number, uarts.get(number))]
+    if shift is not None:
+        words += ["-icount", f"shift={shift},align=off,sleep=off"]
+    return words
+
+
+def _chardev(number: int, at: str | None) -> str:
+    if at is None:
+        return f"pty,id=u{number}"
+    return f"serial,id=u{number},path={at}"
+
+
+@contextlib.contextmanager
+def running(image: Image, **words: object) -> Iterator[Machine]:
+    """Run an image while the block runs."""
+    machine = Machine(image, **words)  # type: ignore[arg-type]
+    try:
+        yield machine
+    finally:
+        machine.close()

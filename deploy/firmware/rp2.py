@@ -1,0 +1,112 @@
+"""Images for RP2350 and RP2040 boards: MicroPython's own port from Debian, our code frozen.
+
+Not run anywhere here: QEMU has no such machine. `picotool info` tells what the image says it is.
+The SDKs and libraries that Debian strips from MicroPython's source come from packages of their own
+(PACKAGES, and the source packages of lwip and mbedtls).
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import FirmwareError
+from deploy.firmware.app import ROOT, portable_modules
+from deploy.firmware.source import fetch_source, run, source
+from deploy.firmware.tools import CACHE, program
+
+PACKAGES = (
+    "gcc-arm-none-eabi",
+    "libnewlib-arm-none-eabi",
+    "libstdc++-arm-none-eabi-newlib",
+    "cmake",
+    "pico-sdk-source",
+    "picotool",
+)
+"""What Debian must have installed; 2.5 GB on the disk."""
+
+_SOURCES = Path("/usr/src")
+
+
+@dataclass(frozen=True)
+class Rp2Board:
+    """A board of MicroPython's rp2 port."""
+
+    name: str
+    board: str
+
+
+RP2_BOARDS: dict[str, Rp2Board] = {
+    "rp2350": Rp2Board("rp2350", "RPI_PICO2"),
+    "rp2040": Rp2Board("rp2040", "RPI_PICO"),
+}
+
+
+def build_uf2(board: Rp2Board, out: Path, config: bytes | None) -> dict[str, Any]:
+    """Build firmware.uf2 with the agent frozen; raises FirmwareError naming what is missing."""
+    if config is not None:
+        raise FirmwareError("--config: a board gets its configuration by `coldloop firmware flash`")
+    tree = _linked(source(CACHE))
+    manifest = CACHE / f"manifest-{board.name}.py"
+    lines = [f'module("{name}", base_path="{ROOT}")' for name in portable_modules()]
+    manifest.write_text("\n".join([_freeze(), *lines, ""]), encoding="utf-8")
+    folder = CACHE / f"build-{board.name}"
+    _make_cross(tree)
+    port = tree / "ports" / "rp2"
+    settings = {
+        "PICO_BUILD_DOCS": "0",
+        "MICROPY_BOARD": board.board,
+        "MICROPY_BOARD_DIR": str(port / "boards" / board.board),
+        "MICROPY_FROZEN_MANIFEST": str(manifest),
+    }
+    words = [f"-D{key}={value}" for key, value in settings.items()]
+    run([program("cmake"), "-S", str(port), "-B", str(folder), *words], tree)
+    run(["make", "-C", str(folder), f"-j{os.cpu_count() or 1}"], tree)
+    out.mkdir(parents=True, exist_ok=True)
+    target = out / f"firmware-{board.name}.uf2"
+    shutil.copyfile(folder / "firmware.uf2", target)
+    return {"board": board.name, "uf2": str(target), "bytes": target.stat().st_size} | _info(target)
+
+
+def _freeze() -> str:
+    return 'include("$(MPY_DIR)/extmod/asyncio")'
+
+
+def _linked(tree: Path) -> Path:
+    """Put Debian's packages where the stripped source expects its submodules."""
+    for name in ("pico-sdk", "tinyusb"):
+        place = next(iter(sorted(_SOURCES.glob(f"{name}*"))), None)
+        if place is None:
+            raise FirmwareError(f"{name}: not installed; apt-get install {' '.join(PACKAGES)}")
+        _link(tree / "lib" / name, place)
+    for name in ("mbedtls", "lwip"):
+        _link(tree / "lib" / name, fetch_source(CACHE, name))
+    readme = tree / "lib" / "micropython-lib" / "README.md"
+    readme.parent.mkdir(exist_ok=True)
+    readme.touch()
+    return tree
+
+
+def _link(place: Path, target: Path) -> None:
+    if place.is_symlink():
+        return
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.symlink_to(target)
+
+
+def _make_cross(tree: Path) -> None:
+    run(["make", "-C", str(tree / "mpy-cross"), f"-j{os.cpu_count() or 1}"], tree)
+
+
+def _info(image: Path) -> dict[str, str]:
+    """Read what picotool tells of an image: chip, SDK, size of the binary."""
+    done = subprocess.run(
+        [program("picotool"), "info", "-a", str(image)], capture_output=True, text=True, check=False
+    )
+    found = dict(re.findall(r"^ *([\w ]+?): +(.+)$", done.stdout, re.MULTILINE))
+    wanted = ("target chip", "sdk version", "binary end", "image type")
+    return {key: found[key] for key in wanted if key in found}

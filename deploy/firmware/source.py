@@ -1,0 +1,131 @@
+"""MicroPython's source: Debian's source package, fetched by apt without touching the machine's own
+lists, checked by its hash, unpacked once.
+
+Source: Debian 13, source package micropython 1.25.0+ds-1 (MIT licence).
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from deploy.errors import FirmwareError
+
+VERSION = "1.25.0+ds-1"
+SHA256 = {
+    "micropython_1.25.0+ds.orig.tar.xz": (
+        "7b25be99a502f070b2de81dafc08da7051d992325d6e67daa9045a918fffdbea"
+    ),
+    "micropython_1.25.0+ds-1.debian.tar.xz": (
+        "87cd89f7900c86b963885dabe25acf3e5348815993f1500278ad8f6464465af4"
+    ),
+}
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
+
+
+def source(folder: Path) -> Path:
+    """Give the unpacked source below `folder`, fetching it when it is not there."""
+    tree = folder / f"micropython-{VERSION}"
+    if tree.is_dir():
+        return tree
+    folder.mkdir(parents=True, exist_ok=True)
+    _fetch(folder)
+    for name, digest in SHA256.items():
+        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        if found != digest:
+            raise FirmwareError(f"{folder / name}: sha256 is {found}, not {digest}; delete it")
+    fresh = folder / "fresh"
+    shutil.rmtree(fresh, ignore_errors=True)
+    dsc = f"micropython_{VERSION}.dsc"
+    run(["dpkg-source", "-x", "--no-check", dsc, "fresh"], folder)
+    fresh.rename(tree)
+    return tree
+
+
+def run(command: list[str], folder: Path, **variables: str) -> None:
+    """Run a program; what it says is shown only when it fails. Raises FirmwareError."""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise FirmwareError(
+            f"{command[0]}: not installed; install {package_of(command[0])}"
+        ) from None
+    if done.returncode:
+        last = "\n".join((done.stdout + done.stderr).splitlines()[-12:])
+        raise FirmwareError(f"{' '.join(command[:3])}: ended with {done.returncode}:\n{last}")
+
+
+def package_of(program: str) -> str:
+    """Name Debian's package of a program."""
+    known = {
+        "dpkg-source": "dpkg-dev",
+        "arm-none-eabi-gcc": "gcc-arm-none-eabi and libnewlib-dev",
+        "make": "make",
+        "qemu-system-arm": "qemu-system-arm",
+        "apt-get": "apt (this is no Debian)",
+    }
+    return f"Debian's package {known.get(program, program)}"
+
+
+def _mirror() -> tuple[str, str]:
+    """Read this machine's own Debian mirror and release from its sources."""
+    files = [p for place in _SOURCES for p in ([place] if place.is_file() else place.glob("*"))]
+    for path in files:
+        fields = dict(
+            line.split(":", 1)
+            for block in [path.read_text(encoding="utf-8", errors="replace").split("\n\n")[0]]
+            for line in block.splitlines()
+            if ":" in line and not line.startswith("#")
+        )
+        uri, suites = fields.get("URIs", "").split(), fields.get("Suites", "").split()
+        if uri and suites and "main" in fields.get("Components", ""):
+            return uri[0], suites[0]
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            words = line.split()
+            if words[:1] == ["deb"] and "main" in words:
+                plain = [w for w in words[1:] if not w.startswith("[")]
+                return plain[0], plain[1]
+    raise FirmwareError("no Debian mirror in /etc/apt; the source package comes from there")
+
+
+def fetch_source(folder: Path, package: str) -> Path:
+    """Fetch and unpack another of Debian's source packages; give where it is."""
+    tree = folder / f"source-{package}"
+    if tree.is_dir():
+        return tree
+    _apt(folder, package)
+    found = sorted(folder.glob(f"{package}_*.dsc"))
+    run(["dpkg-source", "-x", "--no-check", found[-1].name, tree.name], folder)
+    return tree
+
+
+def _fetch(folder: Path) -> None:
+    _apt(folder, f"micropython={VERSION}")
+
+
+def _apt(folder: Path, package: str) -> None:
+    """Let apt download a source package, with lists of its own."""
+    uri, suite = _mirror()
+    for name in ("lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    listing = folder / "source.list"
+    listing.write_text(f"deb-src [signed-by={_KEYRING}] {uri} {suite} main\n", encoding="utf-8")
+    settings = {
+        "Dir::Etc::SourceList": listing,
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::State::Lists": folder / "lists",
+        "Dir::Cache": folder / "cache",
+        "APT::Sandbox::User": "root",
+    }
+    options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+    run(["apt-get", "-q", *options, "update"], folder)
+    run(["apt-get", "-q", *options, "source", "--download-only", package], folder)

