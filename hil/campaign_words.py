@@ -94,6 +94,8 @@ _SKIES: tuple[Draw, ...] = (
 )
 _LINK: tuple[Draw, ...] = (
     Draw("broker_down", longest_s=80),
+    Draw("link_half_open", longest_s=60),
+    Draw("link_cut_after", 1, 20_000, 60, whole=True),
     Draw("session_lost", longest_s=60),
     Draw("broker_acks_slow", 0.1, 8, 60),
     Draw("receipts_missing", longest_s=80, needs=_LOG),
@@ -126,6 +128,7 @@ _SITE: tuple[Draw, ...] = (
     Draw("rotate_pumps", longest_s=0, needs=_OPERATED),
     Draw("prove_valve", longest_s=0, needs=_OPERATED),
     Draw("reset_causes", longest_s=0, needs=_OPERATED),
+    Draw("prove_pumps", longest_s=0, needs=_OPERATED),
     Draw("humidity_error", -3, 3, 60, needs=_COOLING, humidity=2),
     Draw("bmc_busy", 1, 10, 40, needs=_LOADS),
     Draw("bmc_silent", longest_s=40, needs=_LOADS),
@@ -159,6 +162,11 @@ NOT_DRAWN: dict[str, str] = {
     "valve_clamps": "what is asked for stays refused until the loop asks for less",
     "disk_full": "what finds no room for so long is given up, and said so: a scenario holds it",
     "room_humidity": "a step of the room's air is no weather: both sensors are long not believed",
+    "hold_flow": "another law of the pumps, under which dP is rightly not held",
+    "hold_dp": "undoes hold_flow, which is not drawn",
+    "calibrate": "is for a loop without heat, which no drawn row is",
+    "outdoor_dead": "for a facility's own cooler, which no drawn row has",
+    "outdoor_temperature": "for a facility's own cooler, which no drawn row has",
     "humidity_dead": _HELD,
     "humidity_stuck": _HELD,
     "receiver_late": _LIES,
