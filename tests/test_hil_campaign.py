@@ -1,7 +1,10 @@
 """Campaigns: a seed is one scenario and one run; a violation is kept, and repeated by its line."""
 
+import gc
 import json
 import shlex
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -157,3 +160,29 @@ def test_a_violation_of_the_plant_is_told(
 @pytest.mark.soak
 def test_ten_thousand_hours_of_control_and_plant() -> None:
     assert hil(["campaign", "--plant", "--hours", "100", "--seeds", "100"]) == 0
+
+
+def grown(days: int) -> tuple[int, int]:
+    """Memory that Python holds after a third of so many virtual days, and at their end, bytes."""
+    scenario = replace(find("smoke"), seconds=days * 86_400, expectations=())
+    run = VirtualRun(scenario, 1)
+    held: list[int] = []
+    third = days * 28_800
+
+    def look(second: int) -> None:
+        if second in (third, 3 * third):
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0])
+
+    tracemalloc.start()
+    try:
+        run.run(look)
+    finally:
+        tracemalloc.stop()
+    return held[0], held[1]
+
+
+@pytest.mark.soak
+def test_thirty_days_take_no_more_memory_than_ten() -> None:
+    begun, ended = grown(30)
+    assert ended < begun + 200_000
