@@ -41,15 +41,20 @@ class Row:
         self.world = world
         self.setting = setting
         self.set_link_down: Callable[[bool], None] = lambda _: None
+        self.set_link_silent: Callable[[bool], None] = lambda _: None
+        self.cut_link_after: Callable[[int | None], None] = lambda _: None
         self.publish: Callable[[str, bytes, bool], None] = lambda *_: None
         self.set_power: Callable[[bool], None] = lambda _: None
         self.stores: dict[str, StoreEnd] = {}
         self.ground: Ground | None = None
         start_pct = (70.0,) + (0.0,) * (setting.pumps - 1)
+        usual = PlantParameters()
         self.plant = Plant(
             world.random("plant"),
             scaled(
                 PlantParameters(
+                    supply_pipe_l=usual.supply_pipe_l * setting.pipes,
+                    return_pipe_l=usual.return_pipe_l * setting.pipes,
                     start_it_kw=setting.it_kw,
                     start_supply_c=setting.setpoint_c,
                     fws_c=setting.fws_c,
