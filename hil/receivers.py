@@ -114,7 +114,7 @@ def pulses(
     world: World,
     receiver: Receiver | GnssReceiver,
     setting: Setting,
-    pulse: Callable[[], None],
+    pulse: Callable[[int], None],
     rank: int,
 ) -> None:
     """Let the receiver's pulses reach the agent, if the row has a line for them."""
