@@ -14,7 +14,7 @@ def test_an_agent_marries_pulses_and_fixes_in_real_time() -> None:
     with RealBench(setting, 1) as bench:
         bench.start_agent()
         end = time.monotonic() + 10 * PATIENCE_S
-        used = 0
+        used, status = 0, bench.status() or {}
         while used < 5 and time.monotonic() < end:
             bench.shell.run(bench.shell.now() + SECOND)
             status = bench.status() or {}
