@@ -47,6 +47,7 @@ COMMANDS = {
     "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
     "firmware": ("deploy.commands:firmware", "MicroPython images: build, run, flash"),
     "relay": ("deploy.commands:relay", "ground: units' telemetry in, the fleet's formats out"),
+    "doctor": ("deploy.commands:doctor", "is this controller fit: ports, clock, broker, disk"),
     "modbus": ("drivers.commands:modbus", "a technician's probes: scan, read, write, sniff ..."),
 }
 

@@ -32,12 +32,15 @@ ROLES = (
     ("release", OPERATE),
     ("rotate", OPERATE),
     ("proof", OPERATE),
+    ("hold", OPERATE),
+    ("calibrate", OPERATE),
     ("capture", OPERATE),
     ("fetch", OPERATE),
     ("shed", OPERATE),
     ("schedule", OPERATE),
     ("restart", LIMITS),
     ("clock_forgive", LIMITS),
+    ("decommission", LIMITS),
 )
 """Commands and the role each needs; `LIMITS` asks for a second signature."""
 

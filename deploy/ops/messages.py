@@ -28,6 +28,7 @@ class Reported:
     audit: tuple[int, str] = (0, "")
     results: tuple[str, ...] = ()
     update: list[Any] | None = None
+    decommissioned: bool = False
 
 
 def read(payload: bytes) -> Reported:
@@ -46,6 +47,7 @@ def read(payload: bytes) -> Reported:
             (int(raw["audit"][0]), str(raw["audit"][1])),
             tuple(str(result) for result in raw["results"]),
             raw["update"],
+            bool(raw.get("decommissioned")),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise OpsError(f"not a report of this version: {error}") from None
