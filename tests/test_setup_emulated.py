@@ -62,7 +62,7 @@ class Desk:
     def set_up(self, setup: Setup, most_s: int = 900) -> list[tuple[str, str]]:
         """Let `setup` work; give (step, verdict)."""
         world = self.world
-        tick = 0
+        tick = world.now
         while not setup.done and world.now < most_s * SECOND:
             tick += SECOND // 20
             while world.heap and world.heap[0][0] <= tick:
@@ -106,6 +106,20 @@ def test_each_maker_is_told_and_seen_to_do_it(dialect: str, maker: str) -> None:
         speed,
     )
     assert desk.device.ignored == 0
+
+
+@pytest.mark.parametrize(("dialect", "maker"), MAKERS)
+def test_each_kind_and_system_can_be_had_and_be_left_out(dialect: str, maker: str) -> None:
+    desk = Desk(dialect)
+    most = (*KINDS, "GLL", "VTG")
+    able = ("BDS", "GPS") if dialect == "casic" else ("BDS", "GPS", "GLO", "GAL")
+    few = ("RMC", "GGA", "GSV")  # without GSV nobody sees the systems
+    for kinds, systems in ((few, ()), (most, ("BDS",)), (few, able), (most, ("GPS",))):
+        wished = steps(maker, systems, kinds)
+        found = desk.set_up(Setup(wished, desk.world.now, desk.baud), 9000)
+        assert [verdict for _, verdict in found] == ["done"] * len(wished), (kinds, found)
+        sent = {kind for kind in JUDGED if desk.device.every.get(kind)}
+        assert sent == set(kinds)
 
 
 @pytest.mark.parametrize(("dialect", "maker"), MAKERS)
