@@ -179,6 +179,9 @@ class RealBench:
         )
         if self.pulses is not None and dut == "cpython":
             config["pps"] = {"port": f"pps:{self.pulses.path}"}
+        if "log" in config:
+            (self.folder / "log").mkdir(exist_ok=True)
+            config["log"]["port"] = f"store:{self.folder}/log"
         if "modem" in config and self.modem is not None:
             baud = BAUDS[self.row.setting.modem]
             config["modem"]["port"] = f"serial:{self.modem.path}?baud={baud}"
