@@ -26,7 +26,7 @@ from hil.errors import BenchError
 from hil.fleet import LINE_UNITS, TCP_UNITS, Fleet
 from hil.lines import SerialLine
 from hil.qemudut import QemuDut
-from hil.realports import PtyPort, TcpPort
+from hil.realports import PtyPort, PulsePipe, TcpPort
 from hil.row import BUS_BAUD, FIRST_DRIVE_UNIT, RPU_UNIT, VALVE_UNIT, Row
 from hil.row_modem import BAUDS
 from hil.setting import Setting
@@ -72,6 +72,7 @@ class RealBench:
         self.row.utc_at = lambda mono: self.world.utc(mono - self.shell.base)
         self.receiver = PtyPort(self.shell)
         self.bus = PtyPort(self.shell)
+        self.pulses: PulsePipe | None = None
         self.broker: TcpPort | None = None
         self._agent: subprocess.Popen[bytes] | None = None
         self._qemu: QemuDut | None = None
@@ -143,6 +144,9 @@ class RealBench:
         receiver.line = receivers.line(
             self.world, row.receiver, row.setting, receiver.to_agent, RECEIVER, lambda: None
         )
+        if row.setting.receiver_pps:
+            pipe = self.pulses = PulsePipe(f"{self.folder}/pulses", self.shell.base)
+            receivers.pulses(self.world, row.receiver, row.setting, pipe.edge, RECEIVER)
         char_us = _BITS_8E1 * _SECOND // BUS_BAUD
         self.bus.line = SerialLine(self.world, row.bus, char_us, self.bus.to_agent, FIRST_BUS)
         self.world.at(0, self._keep_plant)
@@ -165,12 +169,17 @@ class RealBench:
         )
         satellite.say = port.line.say
 
-    def config(self) -> dict[str, Any]:
-        """Write the configuration of an agent for this bench."""
+    def config(self, dut: str = "cpython") -> dict[str, Any]:
+        """Write the configuration of an agent for this bench.
+
+        One on CPython gets the receiver's pulses; MicroPython has them on a board's pin alone.
+        """
         ports = self.ports
         config = self.row.config(
             ports["receiver"], ports["bus"], ports["broker"], f"store:{self.folder}"
         )
+        if self.pulses is not None and dut == "cpython":
+            config["pps"] = {"port": f"pps:{self.pulses.path}"}
         if "log" in config:
             (self.folder / "log").mkdir(exist_ok=True)
             config["log"]["port"] = f"store:{self.folder}/log"
@@ -195,7 +204,7 @@ class RealBench:
         """Start the agent on the interpreter `dut` as a process of its own."""
         path = self.folder / "unit.json"
         words = command(dut, bool(self.row.setting.parts))
-        config = self.config()
+        config = self.config(dut)
         if dut == "qemu":
             self._qemu = QemuDut(self)
             config, words = self._qemu.config(), self._qemu.command()
@@ -255,6 +264,7 @@ class RealBench:
         self.swaps.close()
         for port in (
             *(self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp, self.modem),
+            self.pulses,
             *self.load_ports,
         ):
             if port is not None:

@@ -52,7 +52,7 @@ class RealRun:
             stop_on_signals(bench)
             for name, port in self._real.items():
                 bench.swaps.swap(name, port)
-            self.config = bench.config()
+            self.config = bench.config(self.dut)
             self._begin = self._started(bench, log)
             schedule(self.scenario, bench.row, self._begin)
             bench.world.at(self._begin + _SECOND, self._sample, bench)

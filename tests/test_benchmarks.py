@@ -22,6 +22,7 @@ NAMES = (
     "sky",
     "page",
     "speed",
+    "startup",
     "throttle",
     "year",
 )
@@ -57,6 +58,12 @@ def test_speed() -> None:
     for run in record["runs"]:
         assert set(run["speed"]) == {"min", "median", "max", "rounds"}
     assert {"protocols", "drivers", "agent", "hil/devices"} <= set(record["rooms_pct"])
+
+
+def test_startup() -> None:
+    record = benchmark("startup", "--rounds", "1", "--seconds", "1")
+    assert 0 < record["ready_s"]["min"] <= record["control_s"]["min"]
+    assert 5 < record["pss_mib"]["max"] <= record["rss_mib"]["max"] <= record["peak_mib"]["max"]
 
 
 def test_throttle() -> None:
