@@ -170,6 +170,9 @@ class RealBench:
         config = self.row.config(
             ports["receiver"], ports["bus"], ports["broker"], f"store:{self.folder}"
         )
+        if "log" in config:
+            (self.folder / "log").mkdir(exist_ok=True)
+            config["log"]["port"] = f"store:{self.folder}/log"
         if "modem" in config and self.modem is not None:
             baud = BAUDS[self.row.setting.modem]
             config["modem"]["port"] = f"serial:{self.modem.path}?baud={baud}"
