@@ -106,7 +106,7 @@ class VirtualRun:
             world, row.receiver, row.setting, end.to_agent, RECEIVER, lambda: end.baud
         )
         receivers.pulses(
-            world, row.receiver, row.setting, lambda: shell.event(RECEIVER, "pulse"), RECEIVER
+            world, row.receiver, row.setting, lambda _: shell.event(RECEIVER, "pulse"), RECEIVER
         )
         bus = SerialEnd(shell, FIRST_BUS)
         char_us = -(-_BITS_8E1 * _SECOND // BUS_BAUD)
