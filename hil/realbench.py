@@ -45,6 +45,7 @@ AGENT = {
     "qemu": [],
 }
 """How the agent is started on each interpreter; the configuration file comes last."""
+_VIRTUAL_STORE = "store:/virtual/"
 _ROOMY = "heapsize=512wK"
 """For the code of optional parts, which is compiled on the heap here; a board has it compiled."""
 
@@ -187,7 +188,17 @@ class RealBench:
             config["modem"]["port"] = f"serial:{self.modem.path}?baud={baud}"
             (self.folder / "modem").mkdir(exist_ok=True)
             config["modem_store"]["port"] = f"store:{self.folder}/modem"
+        self._give_folders(config)
         return config
+
+    def _give_folders(self, config: dict[str, Any]) -> None:
+        """Give each part's store a folder of its own beside the unit's."""
+        for section in config.values():
+            port = str(section.get("port", "")) if isinstance(section, dict) else ""
+            if port.startswith(_VIRTUAL_STORE):
+                folder = self.folder / port.removeprefix(_VIRTUAL_STORE)
+                folder.mkdir(exist_ok=True)
+                section["port"] = f"store:{folder}"
 
     def start_agent(self, dut: str = "cpython", log: Path | None = None) -> None:
         """Start the agent on the interpreter `dut` as a process of its own."""

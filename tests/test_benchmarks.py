@@ -1,6 +1,7 @@
 """Each benchmark runs once, tiny, and says what it should; how fast it was is not looked at."""
 
 import json
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -19,6 +20,7 @@ NAMES = (
     "nmea",
     "realtime",
     "sky",
+    "page",
     "speed",
     "startup",
     "throttle",
@@ -33,7 +35,7 @@ def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert run.returncode == code, run.stderr
@@ -231,3 +233,11 @@ def test_relay() -> None:
     need("mosquitto")
     record = benchmark("relay", "--racks", "3", "--blocks", "1", "--relays", "1")
     assert [run["blocks"] for run in record["runs"]] == [3]
+
+
+def test_page() -> None:
+    record = benchmark("page", "--clients", "3", "--seconds", "1", "--rounds", "1")
+    assert [run["clients"] for run in record["stream"]] == [0, 3]
+    assert record["stream"][1]["frames_s"] > 0
+    assert record["front_end"]["bytes"] <= 80_000
+    assert (record["first_paint_ms"] is None) == (shutil.which("chromium") is None)
