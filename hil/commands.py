@@ -124,6 +124,12 @@ def bench(argv: list[str]) -> int:
         name, equals, port = text.partition("=")
         if not (name and equals and port):
             parser.error(f"--real: {text!r} is not NAME=PORT, such as drive2=serial:/dev/ttyUSB0")
+    if arguments.dut == "qemu":
+        from hil.qemudut import QemuDut
+
+        code = _guarded("coldloop bench", QemuDut.prepare)
+        if code:
+            return code
     call = _page if arguments.page else _bench
     return _guarded("coldloop bench", lambda: call(arguments))
 

@@ -35,7 +35,7 @@ def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert run.returncode == code, run.stderr

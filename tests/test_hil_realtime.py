@@ -55,6 +55,7 @@ measure = "supply_c"
 unit = "Cel"
 min = 30
 max = 34
+from_s = 4
 [[expect]]
 measure = "acknowledged_pct"
 unit = "%"
@@ -67,8 +68,9 @@ from_s = 18
 [[expect]]
 measure = "missed_ticks"
 max = 0
+from_s = 4
 """
-FAILING = SHORT + '[[expect]]\nmeasure = "ticks"\nmax = 5\n'
+FAILING = SHORT + '[[expect]]\nmeasure = "ticks"\nmax = 5\nfrom_s = 3\n'
 Processes = dict[str, "subprocess.Popen[str]"]
 
 
@@ -157,7 +159,7 @@ def test_an_agent_that_ends_by_itself_ends_the_run(
 
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     monkeypatch.setitem(realbench.AGENT, "cpython", ["false"])
-    assert hil(["run", "--real-time", scenario_file(tmp_path, SHORT)]) == 2
+    assert hil(["run", "--real-time", scenario_file(tmp_path, FAILING)]) == 2
     for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
         signal.signal(number, handler)
     said = one_line(capsys.readouterr().err)
