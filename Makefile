@@ -1,6 +1,6 @@
 # Thin: each target is one command that may be typed by hand. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test lint format soak lock sbom advisories bare-root clean
+.PHONY: help setup dev demo test lint format soak lock deb sbom advisories bare-root clean
 PY := .venv/bin/python
 ARGS :=
 
@@ -33,6 +33,9 @@ soak: dev ## the long tests, by hand: campaigns, fuzzing, installs from nothing
 
 lock: ## resolves the dependencies anew into requirements/
 	@sh deploy/lock.sh
+
+deb: dev ## the Debian package, from the locked hashes, into dist/
+	@$(PY) -m deploy.debian.build $(ARGS)
 
 sbom: ## the bill of materials (CycloneDX) into dist/sbom.cdx.json
 	@$(PY) -m deploy.release.sbom

@@ -39,6 +39,7 @@ COMMANDS = {
     "status": ("agent.commands:status", "what the agent on this controller sees, alarms included"),
     "ledger": ("agent.commands:ledger", "the row's energy bill: PUE, WUE, ERF, losses"),
     "clock": ("agent.commands:clock", "the time of this site: a report, and the clock live"),
+    "link": ("agent.carrier.commands:link", "a satellite modem watched, and the windows ahead"),
     "telemetry": ("agent.log.commands:telemetry", "what a unit's log holds; the codec on a table"),
     "nmea": ("drivers.commands:nmea", "what a satellite receiver says: captures and live ports"),
     "bench": ("hil.commands:bench", "the emulated devices, on ports that other programs can open"),
@@ -46,6 +47,7 @@ COMMANDS = {
     "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
     "firmware": ("deploy.commands:firmware", "MicroPython images: build, run, flash"),
     "relay": ("deploy.commands:relay", "ground: units' telemetry in, the fleet's formats out"),
+    "doctor": ("deploy.commands:doctor", "is this controller fit: ports, clock, broker, disk"),
     "modbus": ("drivers.commands:modbus", "a technician's probes: scan, read, write, sniff ..."),
 }
 

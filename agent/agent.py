@@ -84,7 +84,7 @@ class Agent:
         self._build_ports(config)
         self._out: Actions = []
         self._stepped = True
-        self._last_step: int | None = None
+        self.last_step: int | None = None
         self._started = 0
         self._next_status = 0
         self._doubts: list[str] = []
@@ -326,8 +326,8 @@ class Agent:
         if now - self._started < _FIRST_READINGS and not self._all_read(now):
             return
         cycle_us = self.ticks.period * self.ticks.per_cycle
-        elapsed = cycle_us if self._last_step is None else min(now - self._last_step, 3 * cycle_us)
-        self._last_step = now
+        elapsed = cycle_us if self.last_step is None else min(now - self.last_step, 3 * cycle_us)
+        self.last_step = now
         dt = elapsed / 1_000_000
         for part in self.parts:
             part.prepare(now, dt)

@@ -46,6 +46,7 @@ _SLEW_DIVISOR = 100
 _SIGMAS = 6
 _NS = 1_000
 _ROLLED = ("week rollover",)
+_SIXTIETH = ("leap second",)
 _LONGEST_OFF = 10 * 366 * 86_400 * SECOND
 """A date put right for a rollover may lie so long after the last UTC that was kept, no longer."""
 
@@ -157,7 +158,7 @@ class Clock:
     def sample(self, fix: "Fix") -> bool:
         """Take one fix; return whether it was believed."""
         utc_us, now = fix.utc_us, fix.mono_us
-        if utc_us is None or not (fix.valid or fix.reasons == _ROLLED):
+        if utc_us is None or not (fix.valid or fix.reasons in (_ROLLED, _SIXTIETH)):
             return False
         if self.suspect:
             return self.refuse("signals", now, self.suspect, 1)
@@ -167,6 +168,10 @@ class Clock:
         away = self.place.away_m(fix)
         if away > self.place.radius_m:
             return self.refuse("position", now, away, self.place.radius_m)
+        if fix.crowded or fix.reasons == _SIXTIETH:
+            return self._odd(fix.crowded, utc_us, now)
+        if self.leap.sixty:
+            self._leap(now + _TOLERANCE)
         measured = utc_us - now
         if self.offset is None:
             return self._begin(measured, now)
@@ -220,6 +225,32 @@ class Clock:
         self._anchor = now
         self._offset_ns = self._target.at(now)
         self.offset = self._base + self._offset_ns // _NS
+        self.leap.expect(now + self.offset)
+
+    def _odd(self, crowded: bool, utc_us: int, now: int) -> bool:
+        """Take a fix of a line that cannot keep up, which is late by nobody knows what: not used.
+
+        Or a 23:59:60: the label follows when that second is over.
+        """
+        if crowded:
+            self.late += 1
+            return False
+        said, leap = self.utc(now), self.leap
+        if said is None or leap.uncertain or self._untrusted or leap.leapt:
+            return False
+        of_turn = 0 <= utc_us - leap.turn_us < SECOND
+        if not of_turn or abs(said - utc_us) > _TOLERANCE:
+            return False
+        leap.sixty = True
+        self._last_good = now
+        return True
+
+    def _leap(self, now: int) -> None:
+        """Let the label follow a leap second that was seen, once it is over at `now`."""
+        leap = self.leap
+        if self.offset is not None and now + self.offset >= leap.turn_us + SECOND:
+            leap.sixty, leap.leapt = False, True
+            self.relabel(-1)
 
     def _believe(self, measured: int, now: int) -> None:
         if now - self._last_good > _SILENCE:
@@ -229,6 +260,7 @@ class Clock:
         self._last_good = now
         self._step_row = self._late_row = 0
         self.leap.track(now)
+        self.leap.agreed(measured + now)
         off = self.coarse.add(now, (measured - self._base) * _NS)
         if off:
             self.refuse("rate", now, off // _NS, self.coarse.most_ns // _NS)
@@ -265,20 +297,25 @@ class Clock:
             if self._late_row < AGREEING:
                 return False
         seconds = whole_seconds(off, allowed)
-        if 0 < abs(seconds) <= self.leap.most_s(utc_us):
+        unseen = self.leap.is_open(utc_us - off)
+        if 0 < abs(seconds) <= max(self.leap.most_s(utc_us), 1 if unseen else 0):
             self._step_row = self._step_row + 1 if seconds == self._step_s else 1
             self._step_s = seconds
             if self._step_row >= AGREEING:
                 self.relabel(seconds)
                 return True
+            if unseen and abs(seconds) == 1:
+                return False  # no lie yet, and the bound has this second
         return self.refuse("step", now, off, allowed)
 
     def relabel(self, seconds: int) -> None:
         """Move the label by whole seconds: now the receiver knows its leap seconds."""
-        if not self.leap.uncertain:
-            self.leap.count -= seconds
         self._base += seconds * SECOND
         self.offset = self._base + self._offset_ns // _NS
+        if self.leap.uncertain:
+            self.leap.expect(self._anchor + self.offset)
+        else:
+            self.leap.count -= seconds
         self.relabelled += 1
         self._step_row = 0
 
@@ -350,6 +387,8 @@ class Clock:
         """Move the offset to where its line is at `now`, by at most 1 % of `period_us`."""
         if self.offset is None:
             return
+        if self.leap.sixty:
+            self._leap(now)
         target = self._target
         slope = target.slope
         goal = target.level + slope * (now - target.t) // 1_000_000_000
@@ -391,7 +430,9 @@ class Clock:
         if self.offset is None:
             return None
         bound = max(self._bound_ns(now) // _NS + 1, self.contradicted_us)
-        return bound + UNCERTAIN_BOUND if self.leap.uncertain else bound
+        if self.leap.uncertain:
+            return bound + UNCERTAIN_BOUND
+        return bound + SECOND if self.leap.is_open(now + self.offset + bound) else bound
 
     def bare_bound_us(self, now: int) -> "int | None":
         """How far UTC may be off, whole seconds and witnesses left aside."""

@@ -83,6 +83,7 @@ def agent(argv: list[str]) -> int:
 def _run(path: str, store: str) -> int:
     """Run the agent, and again each time it asks for it."""
     from agent.shell import cpython, cpython_slot
+    from agent.shell.cpython_notify import heart_for
     from agent.shell.cpython_start import begin
     from drivers.ports.cpython_clock import use_raw
 
@@ -108,7 +109,13 @@ def _run(path: str, store: str) -> int:
             use_raw()  # else the agent would see what it has done to the system's clock
         controller = Agent(config, boot)
         controller.start(cpython.monotonic())
-        if cpython.run(controller, console=CONSOLE) != RESTART:
+        heart = heart_for(controller, config)
+        try:
+            code = cpython.run(controller, None if heart is None else heart.look, console=CONSOLE)
+        finally:
+            if heart is not None:
+                heart.close()
+        if code != RESTART:
             return 0
 
 

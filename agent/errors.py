@@ -2,6 +2,7 @@
 
 AgentError +-- ConfigError   a configuration that cannot be used; the text names path, value and
                              what is allowed
+               +-- Decommissioned  this unit was taken out of service for good
            +-- OrderError    a command with an argument that cannot be
 """
 
@@ -12,6 +13,10 @@ class AgentError(Exception):
 
 class ConfigError(AgentError):
     """A configuration with an unknown key, or a value of the wrong type, unit or range."""
+
+
+class Decommissioned(ConfigError):  # noqa: N818 - a verdict, not a fault
+    """The unit was taken out of service: it erases what it holds and runs no more."""
 
 
 class OrderError(AgentError):

@@ -8,7 +8,7 @@ one that prints BDT is 4 s ahead, one that takes BDT for GPST 14 s off, one that
 A GPS week counts to 1024: a date 1024 weeks early is before the floor that was kept.
 """
 
-from protocols.calendar import civil_from_utc
+from protocols.calendar import civil_from_utc, utc_from_civil
 from protocols.timing import SECOND
 
 UNCERTAIN_FOR = 750 * SECOND
@@ -44,16 +44,29 @@ def may_have_leapt(utc_us: int) -> bool:
     return day == 1 and month in (1, 7) and of_day < 3600 * SECOND
 
 
+def next_month(utc_us: int) -> int:
+    """The first midnight after `utc_us` before which there may be a leap second (ITU-R TF.460)."""
+    year, month, _, _ = civil_from_utc(utc_us)
+    return utc_from_civil(year + month // 12, month % 12 + 1, 1)
+
+
 class Leap:
     """Whether the leap seconds are known: not before 12.5 minutes of tracking after a cold start.
 
     `known`: the label can be checked otherwise, as by a UTC kept from before the restart.
+
+    At the end of a month a second may be put in. From the label's `turn_us` + 1 s on nobody knows
+    whether it was, until a fix has been believed that is later than that: the month's *turn* is
+    open, and the bound a second wider. `sixty`: 23:59:60 was seen, and the label has still to
+    follow; `leapt`: it has.
     """
 
     def __init__(self, known: bool) -> None:
         self.uncertain = not known
         self.count = LEAP_S
         """By how many seconds GPS time is ahead of UTC, as far as was seen."""
+        self.turn_us = 0
+        self.sixty = self.leapt = False
         self._tracked = 0
         self._last: int | None = None
 
@@ -62,6 +75,20 @@ class Leap:
         if self.uncertain:
             return MOST
         return 1 if may_have_leapt(utc_us) else 0
+
+    def expect(self, utc_us: int) -> None:
+        """Wait for the end of the month of `utc_us`."""
+        self.turn_us = next_month(utc_us)
+        self.sixty = self.leapt = False
+
+    def is_open(self, latest_us: int) -> bool:
+        """Whether a leap second may have gone by unseen, when UTC is `latest_us` at most."""
+        return self.sixty or self.leapt or latest_us >= self.turn_us + SECOND
+
+    def agreed(self, utc_us: int) -> None:
+        """Take the time of a fix that agrees with the label: after the turn it closes it."""
+        if not self.sixty and utc_us >= self.turn_us + (0 if self.leapt else SECOND):
+            self.expect(utc_us)
 
     def track(self, now: int) -> None:
         """Take the time of a believed fix; a gap above a minute does not count."""

@@ -53,6 +53,16 @@ class Link:
         """The port does what it is for: the next pause is a short one again."""
         self._pause = _FIRST_RETRY
 
+    def hurry(self, now: int) -> None:
+        """The way is free: try now, and begin with short pauses again."""
+        self._pause = _FIRST_RETRY
+        if not self.up:
+            self.due = now
+
+    def hold(self) -> None:
+        """There is no way at present: do not try until `hurry` is called."""
+        self.due = NEVER
+
     def close(self, now: int) -> None:
         """Close the port ourselves and try again later."""
         self._out.append((self.port, "close", b""))

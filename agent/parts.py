@@ -107,6 +107,8 @@ PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("receiver_setup", "agent.receiver_setup", "ReceiverSetup", ()),
     ("pps", "agent.pulses", "Pulses", ("pps",)),
     ("chrony", "agent.refclock", "RefClock", ("chrony",)),
+    ("modem", "agent.carrier.carrier", "Carrier", ("serial", "uart", "tcp")),
+    ("modem_store", "agent.carrier.memory", "Memory", ("store",)),
 )
 """Section of the configuration, module, class, kinds of address its `port` may have."""
 

@@ -1,4 +1,4 @@
-"""The commands of deploy: `coldloop config` is the operators' side of a fleet.
+"""The commands of deploy: `config`, the operators' side of a fleet; `relay`; `doctor`.
 
 Not a place for logic: each subcommand is a module of its own (see `drivers.tools.family`).
 """
@@ -21,12 +21,20 @@ CONFIG: dict[str, tuple[str, str]] = {
     "update": ("deploy.ops.config_update", "an application update to a unit, piece by piece"),
     "history": ("deploy.ops.config_history", "who did what on a unit, when, with what result"),
     "command": ("deploy.ops.config_command", "a signed command"),
+    "decommission": ("deploy.ops.config_decommission", "have a unit erase itself and end"),
 }
 
 
 def relay(argv: list[str]) -> int:
     """The ground relay."""
     from deploy.relay.command import run
+
+    return run(argv)
+
+
+def doctor(argv: list[str]) -> int:
+    """Is this controller fit to run the agent?"""
+    from deploy.doctor.command import run
 
     return run(argv)
 

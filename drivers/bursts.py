@@ -102,6 +102,8 @@ class Grouper:
         self._last_time: int | None = None
         self._paused = True
         self._crowded = 0
+        self.full = False
+        """The line has no pause, and more to carry than it can: what comes is late."""
         self._heard = 0
 
     def idle(self, now: int) -> None:
@@ -246,3 +248,4 @@ class Grouper:
         self._crowded = self._crowded + 1 if crowded else 0
         full = burst.permille >= _SATURATED_PERMILLE
         burst.saturated = full or self._crowded >= _CROWDED_BURSTS
+        self.full = not paused and (full or self.full)

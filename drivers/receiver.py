@@ -46,11 +46,13 @@ class Fix:
              microsecond of its own), "week rollover" (a date before `floor_us`; `utc_us` is put
              right, but whether to believe that is not for this module to say)
     lat_e7, lon_e7   1e-7 degrees, alt_mm millimetres above mean sea level; None if unknown
+    crowded  the line cannot keep up: the epoch is later than anybody knows
     used     satellites in the fix, visible: in view, by the last epoch's GSV; None if unknown
     """
 
     __slots__ = (
         "alt_mm",
+        "crowded",
         "lat_e7",
         "lon_e7",
         "mono_us",
@@ -66,6 +68,7 @@ class Fix:
         self.mono_us = mono_us
         self.reasons = reasons
         self.valid = not reasons
+        self.crowded = False
         self.lat_e7: int | None = None
         self.lon_e7: int | None = None
         self.alt_mm: int | None = None
@@ -364,6 +367,7 @@ class Receiver:
             fix.alt_mm = gga.alt_mm
             fix.used = gga.used
         fix.visible = self._visible
+        fix.crowded = self._grouper.full
         self._sent = True
         self.epoch_count += 1
         self._emit(fix)

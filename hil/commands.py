@@ -109,11 +109,14 @@ def bench(argv: list[str]) -> int:
         help="a satellite receiver that writes as this maker's do, and obeys its commands",
     )
     parser.add_argument("--dut", choices=("cpython", "micropython", "qemu"), default="cpython")
+    _add_modems(parser)
     parser.add_argument("--json", action="store_true", help="print the ports as one JSON object")
     add_page(parser)
     parser.add_argument("--records", type=Path, default=Path("out/records"), metavar="DIR")
     parser.add_argument("--key", type=Path, metavar="FILE", help="the bench's key, if another")
     arguments = parser.parse_args(argv)
+    if arguments.webhook is not None and not arguments.webhook.startswith("http://"):
+        parser.error(f"--webhook: {arguments.webhook!r} does not begin with http://")
     if arguments.scenario and not arguments.page:
         parser.error("a scenario is run with `coldloop hil run`, or offered with --page")
     for text in arguments.real:
@@ -122,6 +125,18 @@ def bench(argv: list[str]) -> int:
             parser.error(f"--real: {text!r} is not NAME=PORT, such as drive2=serial:/dev/ttyUSB0")
     call = _page if arguments.page else _bench
     return _guarded("coldloop bench", lambda: call(arguments))
+
+
+def _add_modems(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the satellite modems."""
+    from hil.constellation import SKIES
+
+    parser.add_argument(
+        "--sky", choices=SKIES, default="always", help="what the satellite modems hear"
+    )
+    parser.add_argument(
+        "--webhook", metavar="URL", help="post what the modems' gateways get, as a provider does"
+    )
 
 
 def add_page(parser: argparse.ArgumentParser) -> None:
@@ -152,27 +167,39 @@ def _page(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    from contextlib import closing
+
     from hil.realbench import RealBench
+    from hil.realmodems import RealModems
     from hil.realrun import stop_on_signals
+    from hil.row import SITE_E7
     from hil.setting import Setting
 
-    setting = Setting(receiver_dialect=arguments.receiver)
+    setting = Setting(receiver_dialect=arguments.receiver, sky=arguments.sky)
     with RealBench(setting, seed=1, fleet=arguments.fleet) as running:
         stop_on_signals(running)
         for text in arguments.real:
             name, _, port = text.partition("=")
             running.swaps.swap(name, port)
-        if arguments.json:
-            print(json.dumps({"ports": running.ports}), flush=True)
-        else:
-            for name, port in running.ports.items():
-                print(f"{name:10} {port}", flush=True)
-        if not arguments.no_agent:
-            running.start_agent(arguments.dut)
-            if not arguments.json:
-                print(f"agent      coldloop status --state {running.folder}", flush=True)
-        running.shell.run()
+        broker = None if running.broker is None else running.broker.address
+        modems = RealModems(running.shell, setting, SITE_E7, broker, arguments.webhook)
+        with closing(modems):
+            running.ports.update(modems.ports)
+            _show_ports(running.ports, arguments.json)
+            if not arguments.no_agent:
+                running.start_agent(arguments.dut)
+                if not arguments.json:
+                    print(f"agent      coldloop status --state {running.folder}", flush=True)
+            running.shell.run()
     return 0
+
+
+def _show_ports(ports: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"ports": ports}), flush=True)
+        return
+    for name, port in ports.items():
+        print(f"{name:10} {port}", flush=True)
 
 
 def hil(argv: list[str]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.agent import FIRST_BUS
 from agent.parts import PARTS
-from hil import extras_cooling, operators
+from hil import extras_cooling, operators, row_modem
 from hil.setting import Setting
 
 _LEDGER: dict[str, Any] = {
@@ -30,6 +30,8 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "safety": extras_cooling.safety,
     "throttle": lambda _: {},  # written by `hil.loadbank`, which has the loads
     "remote": operators.section,
+    "modem": row_modem.section,
+    "modem_store": lambda _: {"port": "store:/virtual/modem"},
     "integrity": lambda _: {},
     "timekeeping": lambda _: {
         "port": "store:/virtual/time",

@@ -9,6 +9,7 @@ from hil.faults_config import CONFIG_EVENTS
 from hil.faults_cooling import COOLING_EVENTS
 from hil.faults_link import LINK_EVENTS
 from hil.faults_load import LOAD_EVENTS
+from hil.faults_modem import MODEM_EVENTS
 from hil.faults_plant import PLANT_EVENTS
 from hil.faults_receiver import RECEIVER_EVENTS
 from hil.faults_store import STORE_EVENTS
@@ -71,6 +72,7 @@ EVENTS: dict[str, Word] = {
     **BUS_EVENTS,
     **LOAD_EVENTS,
     **CONFIG_EVENTS,
+    **MODEM_EVENTS,
     **COOLING_EVENTS,
     **LINK_EVENTS,
     **PLANT_EVENTS,

@@ -16,6 +16,7 @@ from hil.measures_cooling import CODES as COOLING_CODES
 from hil.measures_cooling import COOLING_MEASURES
 from hil.measures_link import LINK_MEASURES
 from hil.measures_load import LOAD_ALARMS, LOAD_MEASURES
+from hil.measures_modem import MODEM_MEASURES
 from hil.row import Row
 
 __all__ = ["MEASURES", "Measure", "read"]
@@ -28,6 +29,7 @@ ALARM_CODES = (
     *COOLING_CODES,
     *LOAD_ALARMS,
     "port",
+    "modem",
 )
 
 
@@ -103,6 +105,7 @@ MEASURES: dict[str, Measure] = {
     **CONFIG_MEASURES,
     **LINK_MEASURES,
     "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
+    **MODEM_MEASURES,
     **COOLING_MEASURES,
     **LOAD_MEASURES,
 }

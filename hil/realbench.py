@@ -28,6 +28,7 @@ from hil.lines import SerialLine
 from hil.qemudut import QemuDut
 from hil.realports import PtyPort, TcpPort
 from hil.row import BUS_BAUD, FIRST_DRIVE_UNIT, RPU_UNIT, VALVE_UNIT, Row
+from hil.row_modem import BAUDS
 from hil.setting import Setting
 from hil.shells.realtime import RealTimeShell
 from hil.swap import Carrier, Swaps
@@ -87,6 +88,8 @@ class RealBench:
         self.load_ports = self._serve_loads()
         self.swaps = Swaps(self.shell)
         self._name_row()
+        self.modem: PtyPort | None = None
+        self._join_modem()
         self.fleet: Fleet | None = None
         self.bus8: PtyPort | None = None
         self.modbus_tcp: TcpPort | None = None
@@ -150,12 +153,29 @@ class RealBench:
             self.fleet.advance(self.world.now)
         self.world.at(self.world.now + _SECOND // 4, self._keep_plant)
 
+    def _join_modem(self) -> None:
+        """Put the row's satellite modem, if it has one, on a pseudo-terminal."""
+        satellite = self.row.satellite
+        if satellite is None:
+            return
+        port = self.modem = PtyPort(self.shell)
+        port.line = SerialLine(
+            self.world, satellite.device, satellite.char_us, port.to_agent, _FLEET_RANK + 1, 32
+        )
+        satellite.say = port.line.say
+
     def config(self) -> dict[str, Any]:
         """Write the configuration of an agent for this bench."""
         ports = self.ports
-        return self.row.config(
+        config = self.row.config(
             ports["receiver"], ports["bus"], ports["broker"], f"store:{self.folder}"
         )
+        if "modem" in config and self.modem is not None:
+            baud = BAUDS[self.row.setting.modem]
+            config["modem"]["port"] = f"serial:{self.modem.path}?baud={baud}"
+            (self.folder / "modem").mkdir(exist_ok=True)
+            config["modem_store"]["port"] = f"store:{self.folder}/modem"
+        return config
 
     def start_agent(self, dut: str = "cpython", log: Path | None = None) -> None:
         """Start the agent on the interpreter `dut` as a process of its own."""
@@ -220,7 +240,7 @@ class RealBench:
             self._qemu.close()
         self.swaps.close()
         for port in (
-            *(self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp),
+            *(self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp, self.modem),
             *self.load_ports,
         ):
             if port is not None:

@@ -13,10 +13,11 @@ from hil.devices.drive import Drive
 from hil.devices.modbus_line import ModbusLine
 from hil.devices.rpu import Rpu
 from hil.devices.valve import Valve
-from hil.extras import sections
+from hil.extras import names, sections
 from hil.loadbank import bank
 from hil.plant.parameters import PlantParameters
 from hil.plant.plant import Plant
+from hil.row_modem import Satellite
 from hil.row_plant import Surroundings
 from hil.setting import Setting
 from hil.sizes import scaled
@@ -67,6 +68,10 @@ class Row:
         self.receiver = receivers.make(world, setting, SITE_E7)
         self.utc_at: Callable[[int], int] = receivers.truth(world, self.receiver)
         self.broker = Broker()
+        self.satellite: Satellite | None = None
+        self.modem_port: Any = None
+        if "modem" in names(setting):
+            self.satellite = Satellite(world, setting, SITE_E7)
 
     def config(self, receiver: str, bus: str, broker: str, state: str) -> dict[str, Any]:
         """Write the configuration of the agent that controls this row through four ports."""
@@ -75,7 +80,7 @@ class Row:
         devices = [("rpu", RPU_UNIT, "orv3_rpu"), ("valve", VALVE_UNIT, "belimo_valve")]
         devices += [(name, FIRST_DRIVE_UNIT + i, "abb_acs580") for i, name in enumerate(pumps)]
         devices += self.around.devices()
-        config = {
+        config: dict[str, Any] = {
             "version": 1,
             "site": "bench",
             "unit": "cdu1",
@@ -93,6 +98,8 @@ class Row:
             },
         }
         config.update(sections(setting))
+        if self.satellite is not None:
+            config["receiver"].update(latitude=SITE_E7[0] / 1e7, longitude=SITE_E7[1] / 1e7)
         if self.bank is not None:
             self.bank.extend(config)
         return config

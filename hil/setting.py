@@ -40,6 +40,18 @@ class Setting:
     """This row's number among 64 that step one after the other."""
     parts: str = ""
     """Optional sections of the unit's configuration, of `hil.extras`, with commas between."""
+    modem: str = "sbd"
+    """Kind of the satellite modem, when `parts` has one (`hil.row_modem`)."""
+    sky: str = "always"
+    """What it hears (`hil.constellation`): always, polar66 or sso12."""
+    mask_deg: float = 40.0
+    modem_success_pct: float = 100.0
+    """Success of a session, whatever the signal; 100: by the signal."""
+    modem_day_bytes: int = 5_000
+    modem_live_s: int = 900
+    modem_acks: bool = False
+    """Whether the ground acknowledges each datagram, by a key that it shares with the unit."""
+    modem_power: str = "windows"
 
 
 LIMITS: dict[str, tuple[float, float]] = {
@@ -57,6 +69,10 @@ LIMITS: dict[str, tuple[float, float]] = {
     "humidity_sensors": (0, 3),
     "room_c": (5, 45),
     "room_humidity_pct": (5, 100),
+    "mask_deg": (0, 85),
+    "modem_success_pct": (0, 100),
+    "modem_day_bytes": (0, 1_000_000_000),
+    "modem_live_s": (0, 86_400),
     "size": (1, 12),
     "slot": (0, 63),
     "stagger_ms": (0, 10_000),

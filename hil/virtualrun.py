@@ -20,6 +20,7 @@ from hil.judge import Judge
 from hil.lines import SerialLine
 from hil.measures import read
 from hil.row import BUS_BAUD, Row
+from hil.row_modem import Satellite
 from hil.scenario import Scenario
 from hil.shells.virtual import VirtualShell
 from hil.storeend import StoreEnd
@@ -125,12 +126,24 @@ class VirtualRun:
             if address.startswith("store:"):
                 store = StoreEnd(self.shell, port, self.world.random("store " + section))
                 self.shell.ends[port] = self.row.stores[section] = store
+            elif section == "modem" and self.row.satellite is not None:
+                self._join_modem(port, self.row.satellite)
         if self.row.bank is not None:
             self.row.bank.join(self.shell, config, extras.first_free(config))
         self.row.set_power = self._set_power
         if "log" in config:
             key = bytes.fromhex(config["log"].get("ack_key", ""))
             self.row.ground = Ground(self.row, f"{config['site']}/{config['unit']}", key)
+
+    def _join_modem(self, port: int, satellite: Satellite) -> None:
+        """Put the satellite modem behind its port."""
+        end = SerialEnd(self.shell, port)
+        end.line = SerialLine(
+            self.world, satellite.device, satellite.char_us, end.to_agent, port, chunk=32
+        )
+        self.shell.ends[port] = end
+        satellite.say = end.line.say
+        self.row.modem_port = end
 
     def _set_power(self, on: bool) -> None:
         """Cut the controller's power, or give it back: it starts anew with what its stores kept."""

@@ -194,6 +194,19 @@ def test_year() -> None:
     assert record["fine_speed"] > 0
 
 
+def test_satlink() -> None:
+    record = benchmark("satlink", "alarm", "budgets", "tls", "day", "--seeds", "20", "--hours", "4")
+    for name, found in record["alarm"].items():
+        assert found["within"] >= 17, name
+        assert found["datagrams"] == 1, name
+    for limit, found in record["budgets"].items():
+        assert 0 < found["worst_day"] <= int(limit)
+    forms = record["tls"]
+    assert sum(forms["TLS 1.2, resumed"].values()) < sum(forms["TLS 1.2, certificates"].values())
+    for name in ("session kept over windows (TLS 1.3)", "TLS 1.2, resumed, each window"):
+        assert 1.0 < record["day"][name] <= 1.2, name
+
+
 def test_codec() -> None:
     need("micropython")
     record = benchmark("codec", "--seeds", "1-1", "--rows", "600", "--rounds", "1")

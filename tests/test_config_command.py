@@ -17,10 +17,13 @@ from agent.commands import profiles
 from agent.remote import release
 from benchmarks import fleet
 from deploy.errors import OpsError
-from deploy.ops import changes, keys, messages
+from deploy.ops import changes, keys, messages, signer
+from deploy.ops.config_show import as_json
 from deploy.ops.rollout import Plan, Rollout, Unit
 from protocols.cbor import Decimal
+from protocols.envelope import PATCH, signed_text, unpack
 from tests.benchtools import until
+from tests.house import ROOT
 
 Run = Callable[..., tuple[int, Any]]
 SETPOINT = "control.supply.setpoint_c"
@@ -46,6 +49,8 @@ class Site:
         for number in range(3):
             raw = fleet.configuration(number, port, public[0])
             raw["remote"].update(keys=public, health_s=health_s)
+            if number != 1:
+                raw["remote"]["groups"] = ["gulf"]
             unit = fleet.Unit(raw, maps, broken=False)
             fleet._stand_in(unit)
             self.units.append(unit)
@@ -92,6 +97,19 @@ def test_a_change_is_pushed_confirmed_and_shown(site: Site) -> None:
         "--json",
     )
     assert json.loads(done.stdout)["bytes"] == len((site.folder / "p").read_bytes()) <= 96
+
+
+def test_a_group_takes_one_message(site: Site) -> None:
+    code, outcome = site("push", f"{SETPOINT}=33.5", "--group", "gulf", "--listen", "3s")
+    assert (code, outcome["states"]) == (0, {"confirmed": 2})
+    assert site.setpoints() == [33.5, 32, 33.5]
+    boots: list[Any] = [unit.agent.boot for unit in site.units]
+    counters = [boot.slots.counters[0] for boot in boots]
+    assert counters[0] == counters[2] > counters[1] == 0
+    given = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", f"{site.folder}/one.key"]
+    done = config("push", "fleet/u0001", f"{SETPOINT}=33", "--group", "gulf", *given)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "group gulf: none of 1 units is in it" in done.stderr
 
 
 def test_a_swapped_unit_is_restored_from_what_the_old_one_published(site: Site) -> None:
@@ -246,6 +264,56 @@ def test_a_key_is_guarded(tmp_path: Path) -> None:
     with pytest.raises(OpsError, match="another key"):
         keys.load(path, "a passphrase")
     assert b"PRIVATE" in path.read_bytes()
+
+
+SIGN = """
+import json, os, pathlib, sys
+from deploy.ops import keys
+path = pathlib.Path(os.environ["COLDLOOP_KEY"])
+text = sys.stdin.buffer.read()
+pathlib.Path(sys.argv[1]).write_bytes(text)
+sys.stdout.buffer.write(keys.load(path.with_name(sys.argv[2]), "").sign(text)[: int(sys.argv[3])])
+"""
+
+
+def signing(folder: Path, key: str, size: int = 64) -> str:
+    """The command of a program that signs with a key that only it can read."""
+    (folder / "sign.py").write_text(SIGN)
+    words = (sys.executable, folder / "sign.py", folder / "asked", key, size)
+    return " ".join(map(str, words))
+
+
+def test_another_program_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    keys.make(tmp_path, "token", 9, "operate", "")
+    (tmp_path / "alice.json").write_text((tmp_path / "token.json").read_text())
+    (tmp_path / "r.json").write_text(json.dumps({**as_json(BLANK), "update": None}))
+    words = ["sign", "s/u", f"{SETPOINT}=33", "--report", f"{tmp_path}/r.json"]
+    words += ["--key", f"{tmp_path}/alice.json", "--out", f"{tmp_path}/p"]
+    done = config(*words, "--signer", signing(tmp_path, "token.key"))
+    assert done.returncode == 0, done.stderr
+    message = unpack((tmp_path / "p").read_bytes())
+    assert [number for number, _ in message.signatures] == [9]
+    assert (tmp_path / "asked").read_bytes() == signed_text(PATCH, "s/u", bytes(32), message.body)
+    assert "name the private one, or a --signer" in config(*words).stderr
+
+
+def test_what_another_program_answers_is_verified(tmp_path: Path) -> None:
+    for name in ("token", "other"):
+        keys.make(tmp_path, name, 9, "operate", "")
+    path = tmp_path / "token.json"
+    for command, says in (
+        (signing(tmp_path, "other.key"), "not one by"),
+        (signing(tmp_path, "token.key", 63), "63 bytes where 64"),
+        (f"{sys.executable} -c 'raise SystemExit(\"no token\")'", "exit 1, 0 bytes"),
+        ("/nowhere/signs", "cannot be started"),
+        ("'", "cannot be started"),
+    ):
+        with pytest.raises(OpsError, match=says):
+            signer.load(path, command).sign(b"text")
+    path.write_text(json.dumps({"number": 9, "public": "00", "role": "operate"}))
+    with pytest.raises(OpsError, match="64 hexadecimal"):
+        signer.load(path, "x")
 
 
 def test_changes_are_read_as_they_are_typed() -> None:

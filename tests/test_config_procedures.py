@@ -11,9 +11,11 @@ import pytest
 from agent.agent import Agent
 from agent.commands import profiles
 from agent.config import load
+from agent.errors import Decommissioned
 from agent.remote import boot
 from benchmarks import fleet
 from deploy.ops import keys
+from tests.benchtools import until
 from tests.test_config_command import SETPOINT, config
 
 NAMES = (("alice", 1, "operate"), ("bob", 2, "limits"), ("carol", 3, "limits"))
@@ -96,3 +98,22 @@ def test_a_lost_key_is_replaced_by_the_holders_of_the_others(site: Site) -> None
     assert "unknown_signer" in outcome["failed"][unit]
     code, outcome = site("push", unit, f"{SETPOINT}=33", by=("dora",))
     assert (code, outcome["states"]) == (0, {"confirmed": 1})
+
+
+def test_a_unit_is_taken_out_of_service(site: Site) -> None:
+    site("push", "fleet/u0000", f"{SETPOINT}=33", by=("alice",))
+    log = site.folder / "log.json"
+    words = ["fleet/u0000", "--out", str(log), "--yes"]
+    code, outcome = site("decommission", *words, by=("bob", "carol"))
+    assert code == 0
+    kept = json.loads(log.read_text())
+    assert kept["entries"][0]["what"] == f"patch {SETPOINT}=33"
+    assert outcome["last"] == kept["last"]
+    log_end = site.unit.agent.parts[0].keeper.audit  # type: ignore[attr-defined]
+    assert kept["last"] == [log_end.number, log_end.head.hex()]
+    until("the unit has ended", lambda: boot.ENDED in site.unit.records)
+    with pytest.raises(Decommissioned):
+        site.start_anew()
+    given = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", "x.key", "--yes"]
+    done = config("decommission", "fleet/u0000", "--out", str(log), *given)
+    assert "a log is never overwritten" in done.stderr

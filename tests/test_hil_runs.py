@@ -241,7 +241,7 @@ def test_a_unit_that_takes_changes_fits_a_board() -> None:
     need("micropython")
 
     def board(*given: Any) -> LockStep:
-        return LockStep(*given, path=flash(), heap="288wK")  # passes with 256: room for others
+        return LockStep(*given, path=flash(), heap="256wK")
 
     here, there = outcome("config-push"), outcome("config-push", make=board)
     assert (there.digest, there.failures) == (here.digest, ())

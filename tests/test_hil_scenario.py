@@ -237,7 +237,8 @@ def test_every_event_happens_and_every_measure_is_known() -> None:
         for_s = None if meaning.undo is None else 3
         events += event(at_s=20 + 4 * i, do=f'"{word}"', value=value, for_s=for_s)
     seconds = f"= {30 + 4 * len(EVENTS)}"
-    row = '[row]\nreceiver_dialect = "casic"\nparts = "remote, throttle, ledger, log"\nmeters = 2\n'
+    parts = "remote, throttle, ledger, log, modem, modem_store"
+    row = f'[row]\nreceiver_dialect = "casic"\nparts = "{parts}"\nmeters = 2\n'
     run = VirtualRun(parse(SHORT.replace("= 3", seconds) + row + events, "x"), 1)
     arguments = {"pump": ":1", "alarm": ":bus_lost", "": ""}
     known: set[str] = set()

@@ -1,6 +1,8 @@
 """What a start of `coldloop agent` runs when operators have changed its configuration."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from agent.commands import profiles, read_config
 from agent.errors import ConfigError
 from agent.remote import canonical
-from agent.remote.slots import SLOTS, Slots
+from agent.remote.boot import ENDED
+from agent.remote.slots import SLOTS, Slots, sealed
 from agent.shell.cpython_start import begin
 from drivers.address import parse
 from drivers.ports.cpython_store import Store
+from protocols import cbor
 
 Raw = dict[str, Any]
 
@@ -128,3 +132,57 @@ pumps = ["pump"]
     (tmp_path / "unit.toml").write_text("a = ")
     with pytest.raises(ConfigError, match=r"unit\.toml: not TOML: Invalid value"):
         read_config(str(tmp_path / "unit.toml"))
+
+
+def ended(tmp_path: Path, site: Raw) -> None:
+    """Leave in the store what a unit leaves that was told to end, besides what it had."""
+    keep(tmp_path, site, 33.5, confirmed=True)
+    store = Store(parse(f"store:{tmp_path}/store"))
+    file = json.loads((tmp_path / "unit.json").read_text())
+    parts = ["s/u", None, 7, bytes(32), canonical.digest(canonical.write(file))]
+    store.write(ENDED, sealed(cbor.encode(parts)))
+    store.write("audit.0", b"who did what")
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "log.0").write_bytes(b"rows" * 1000)
+    (tmp_path / "unit.key").write_text("a private key")
+
+
+def test_a_decommissioned_unit_erases_itself_and_does_not_start(tmp_path: Path, site: Raw) -> None:
+    site["state"] = f"store:{tmp_path}/log"
+    site["broker"] = {"address": f"tls:h:1?ca=/ca.pem&cert=/c.pem&key={tmp_path}/unit.key"}
+    (tmp_path / "unit.json").write_text(json.dumps(site))
+    ended(tmp_path, site)
+    command = [sys.executable, "-m", "coldloop", "agent", "--config", f"{tmp_path}/unit.json"]
+    command += ["--store", f"{tmp_path}/store"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "decommissioned: its records, keys and this file are erased" in done.stderr
+    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    assert left == [f"store/{ENDED}"]
+    again = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (again.returncode, "No such file" in again.stderr) == (2, True)
+
+
+def test_a_new_file_is_not_erased_and_not_run(tmp_path: Path, site: Raw) -> None:
+    ended(tmp_path, site)
+    site["limits"]["supply_max_c"] = 41
+    (tmp_path / "unit.json").write_text(json.dumps(site))
+    with pytest.raises(ConfigError, match="another one and was left alone"):
+        started(tmp_path)
+    assert (tmp_path / "unit.json").exists()
+    (tmp_path / "store" / ENDED).unlink()
+    assert started(tmp_path) == 32
+
+
+def test_what_cannot_be_erased_is_named(
+    tmp_path: Path, site: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended(tmp_path, site)
+
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "no", path)
+
+    monkeypatch.setattr("os.remove", refuse)
+    with pytest.raises(ConfigError, match=r"CANNOT be erased.*unit\.json"):
+        started(tmp_path)
+    assert set((tmp_path / "unit.json").read_bytes()) == {0}  # overwritten all the same

@@ -5,7 +5,7 @@ configuration on trial is started at most `_MOST_STARTS` times: one that brings 
 is rolled back by the starts it causes, without UTC, link or clock.
 """
 
-from agent.errors import ConfigError
+from agent.errors import ConfigError, Decommissioned
 from agent.remote import audit, canonical, slots
 from agent.remote.standing import Boot
 from protocols.errors import DecodeError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from agent.remote.slots import Read, Slots
 
 _MOST_STARTS = 3
+ENDED = "config.ended"
+"""The record that a decommissioned unit leaves; see `agent.remote.wipe`."""
 CRASHED, DAMAGED, UNUSABLE = "crashed", "damaged", "unusable"
 
 
@@ -55,8 +57,11 @@ def start(
 ) -> "tuple[Config, Boot]":
     """Choose what to run and compile it, falling back to what was before.
 
-    Raises `ConfigError` when the site's own file is not good either.
+    Raises `ConfigError` when the site's own file is not good either, and `Decommissioned` when
+    operators have ended this unit (see `agent.remote.wipe`).
     """
+    if read(ENDED) is not None:
+        raise Decommissioned("decommissioned by operators")
     boot = choose(file, read)
     log = audit.recovered(read)
     while True:

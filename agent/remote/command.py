@@ -37,6 +37,7 @@ ROLES = (
     ("shed", OPERATE),
     ("schedule", OPERATE),
     ("restart", LIMITS),
+    ("decommission", LIMITS),
 )
 """Commands and the role each needs; `LIMITS` asks for a second signature."""
 

@@ -77,6 +77,7 @@ class Desk(Part):
         self._idle = True
         self._news = True
         self._said_config = b""
+        self._ended = False
         self.refusal = ("", "")
         self._unsaid = False
         self._say_refusal_at = 0
@@ -408,6 +409,19 @@ class Desk(Part):
         """Have the report published."""
         self._news = True
 
+    def end(self) -> None:
+        """Say the last word of a unit that is taken out of service."""
+        self._ended = self._news = True
+        self._said_config = self.boot.config
+        if self.agent.uplink is not None:
+            self.agent.uplink.say(CONFIG, b"", True)
+
+    def unsaid(self) -> bool:
+        """Say whether a report, or the configuration, still waits to leave."""
+        uplink = self.agent.uplink
+        waits = uplink is not None and (uplink.unsaid(REPORTED) or uplink.unsaid(CONFIG))
+        return self._news or waits
+
     def tell(self, result: str) -> None:
         """Report what a command came to."""
         self.results = (self.results + [result])[-_MOST_RESULTS:]
@@ -445,6 +459,7 @@ class Desk(Part):
     def status(self, now: int) -> Object:
         """Show what runs, what is on trial, what became of the last messages."""
         slots, watch, audit = self.boot.slots, self.watch, self.keeper.audit
+        ended: list[tuple[str, object]] = [("decommissioned", True)] if self._ended else []
         return Object(
             [
                 ("version", slots.version),
@@ -460,4 +475,5 @@ class Desk(Part):
                 ("update", None if self.update is None else self.update.status()),
                 ("audit", [audit.number, audit.head.hex()]),
             ]
+            + ended
         )

@@ -21,6 +21,7 @@ ONLY_FOR_MESSAGES = (
     "agent.remote.parameters",
     "agent.remote.patch",
     "agent.remote.retune",
+    "agent.remote.wipe",
     "protocols.signing.ed25519",
     "protocols.signing.sha512",
 )

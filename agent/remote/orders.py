@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agent.remote.command import Command
     from agent.remote.desk import Desk
     from agent.remote.export import Export
+    from agent.remote.wipe import Wipe
     from protocols.cbor import Map
 
 _LONGEST_CAPTURE_S = 600
@@ -34,12 +35,14 @@ class Orders:
         self._desk = desk
         self._export: Export | None = None
         self._capture: Capture | None = None
+        self._wipe: Wipe | None = None
         self._table: dict[str, Callable[[Map, int], str]] = {
             "confirm": self._confirm,
             "rollback": self._roll_back,
             "restart": self._restart,
             "fetch": self._fetch,
             "capture": self._start_capture,
+            "decommission": self._decommission,
         }
 
     def obey(self, message: "Command", now: int) -> str:
@@ -60,7 +63,7 @@ class Orders:
 
     def resting(self) -> bool:
         """Say whether nothing here is under way."""
-        return self._export is None and self._capture is None
+        return self._export is None and self._capture is None and self._wipe is None
 
     def tick(self, now: int) -> None:
         """Let what takes longer go on."""
@@ -72,6 +75,8 @@ class Orders:
             self._export.tick(now)
             if self._export.done:
                 self._export = None
+        if self._wipe is not None:
+            self._wipe.tick(now)
 
     def record(self, data: bytes, now: int) -> None:
         """Take a record that the store was asked for."""
@@ -105,6 +110,12 @@ class Orders:
     def _restart(self, _: "Map", now: int) -> str:
         self._desk.keeper.then(lambda _: self._desk.agent.restart(), now)
         return "restarting"
+
+    def _decommission(self, _: "Map", now: int) -> str:
+        from agent.remote.wipe import Wipe  # noqa: PLC0415 - once in a unit's life
+
+        self._wipe = Wipe(self._desk, now)
+        return "erases itself and ends"
 
     def _fetch(self, arguments: "Map", _: int) -> str:
         from agent.remote.export import Export, keys_of  # noqa: PLC0415 - rare

@@ -14,6 +14,7 @@ from drivers.address import Address, parse
 from drivers.errors import AddressError, PortError
 from drivers.ports import cpython_serial, cpython_tcp
 from drivers.ports.base import ENOENT, ENOTDIR, NO_PORT, STORE_REASONS, failure
+from drivers.ports.cpython_watchdog import SYSTEMD
 
 Warn = Callable[[str], None]
 
@@ -85,6 +86,15 @@ def _check_there(address: Address, warn: Warn) -> None:
         warn(str(failure(address, NO_PORT)))
 
 
+def _check_watchdog(address: Address, warn: Warn) -> None:
+    """Say when there is none; that of systemd is there for a unit only."""
+    if address.path == SYSTEMD:
+        if "NOTIFY_SOCKET" not in os.environ:
+            warn("%s: no NOTIFY_SOCKET: not started as a unit with Type=notify" % address.place())
+    else:
+        _check_there(address, warn)
+
+
 def _refuse_uart(address: Address, _warn: Warn) -> None:
     """Refuse a board's UART: this is no board."""
     raise failure(address, "UARTs are for boards: name a serial: port here")
@@ -98,4 +108,5 @@ _CHECKS = {
     "store": _check_store,
     "pps": _check_there,
     "chrony": _check_there,
+    "watchdog": _check_watchdog,
 }

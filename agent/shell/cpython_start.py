@@ -12,8 +12,8 @@ from typing import Any
 
 from agent import configfile
 from agent.config import Config, load
-from agent.errors import ConfigError
-from agent.remote import boot
+from agent.errors import ConfigError, Decommissioned
+from agent.remote import boot, wipe
 from agent.remote.standing import Boot
 from drivers.address import parse
 from drivers.errors import AddressError, PortError
@@ -51,7 +51,8 @@ def compiled(raw: Any, path: str, profiles: Maps) -> Config:
 def begin(path: str, store: str, profiles: Maps) -> tuple[Config, Boot | None]:
     """Choose and compile what to run; `store` is the folder to look in when the file is no help.
 
-    Raises `ConfigError`. The second of the pair is None when the unit takes no changes from afar.
+    Raises `ConfigError`; a decommissioned unit has then erased itself. The second of the pair is
+    None when the unit takes no changes from afar.
     """
 
     def check(raw: dict[str, Any]) -> Config:
@@ -62,9 +63,18 @@ def begin(path: str, store: str, profiles: Maps) -> tuple[Config, Boot | None]:
         port = store_of(raw)
         if port is None:
             return check(raw), None
-        return boot.start(raw, _reader(port), check)
+        return _started(raw, path, _reader(port), check)
+    except Decommissioned:
+        raise
     except ConfigError as error:
         return _rescued(error, store, check)
+
+
+def _started(raw: Any, path: str, read: Any, check: Any) -> tuple[Config, Boot]:
+    try:
+        return boot.start(raw, read, check)
+    except Decommissioned:
+        raise Decommissioned(f"{path}: {wipe.erase(path, raw, read)}") from None
 
 
 def store_of(raw: Any) -> str | None:

@@ -189,7 +189,7 @@ def main(path: str) -> int:
         with open(path) as file:
             text = file.read()
         raw = parse_text(text, path)
-        config, boot = _chosen(raw)
+        config, boot = _chosen(raw, path)
     except (ConfigError, OSError) as error:
         print_line("%s: %s" % (path, error))
         return 2
@@ -205,9 +205,10 @@ def main(path: str) -> int:
     return RESTARTED if run(agent, console=CONSOLE) == RESTART else 0
 
 
-def _chosen(raw: "Any") -> "tuple[Config, Boot | None]":
+def _chosen(raw: "Any", path: str) -> "tuple[Config, Boot | None]":
     """Choose and compile what to run; raises `ConfigError`."""
     from agent.config import load  # noqa: PLC0415
+    from agent.errors import ConfigError, Decommissioned  # noqa: PLC0415
 
     maps = _profiles()
     if not isinstance(raw, dict) or not isinstance(raw.get("remote"), dict):
@@ -216,7 +217,12 @@ def _chosen(raw: "Any") -> "tuple[Config, Boot | None]":
     from drivers.ports.micropython_store import Store  # noqa: PLC0415
 
     store = Store(parse(str(raw["remote"].get("port"))))
-    config, boot = start(raw, store.read, lambda changed: load(changed, maps))
+    try:
+        config, boot = start(raw, store.read, lambda changed: load(changed, maps))
+    except Decommissioned:
+        from agent.remote.wipe import erase  # noqa: PLC0415 - once in a unit's life
+
+        raise ConfigError(erase(path, raw, store.read))
     boot.roomy = False
     return config, boot
 

@@ -234,12 +234,15 @@ class Throttle(Part):
             self._decide(now)
 
     def _execute(self, now: int) -> None:
-        """Do every entry whose time has come, in the row's own slot."""
+        """Do every entry whose time has come, in the row's own slot.
+
+        Without UTC only what has no time: an order to shed at once must not wait for a receiver.
+        """
         clock, ticks = self.agent.clock, self.agent.ticks
-        if clock.utc(now) is None or clock.state(now) not in ("sync", "holdover"):
-            return
         stagger = self.settings["slot"] * self.settings["stagger_ms"] * 1000
         utc = ticks.number * ticks.period + ticks.slot - stagger
+        if clock.utc(now) is None or clock.state(now) not in ("sync", "holdover"):
+            utc = 0
         entry = self.plan.due(utc)
         while entry is not None:
             self._act(entry[1], entry[2])

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from deploy.errors import OpsError
-from deploy.ops import keys, messages
+from deploy.ops import keys, messages, signer
 from deploy.ops.session import Session
 from drivers.tools.parser import Parser
 
@@ -38,7 +38,13 @@ def add_keys(parser: argparse.ArgumentParser, required: bool = True) -> None:
         action="append",
         required=required,
         help=f"private key made by `config keygen`; twice for limits and structure "
-        f"(the passphrase is asked for, or taken from {PASSPHRASE})",
+        f"(the passphrase is asked for, or taken from {PASSPHRASE}); NAME.json with --signer",
+    )
+    parser.add_argument(
+        "--signer",
+        metavar="COMMAND",
+        help="program that signs for each --key NAME.json (a token, an agent): text on stdin, "
+        "signature on stdout",
     )
 
 
@@ -92,9 +98,14 @@ def session(arguments: argparse.Namespace) -> Session:
     return Session(arguments.broker, arguments.username, password)
 
 
-def load_keys(paths: list[str]) -> list[keys.Key]:
+def load_keys(arguments: argparse.Namespace) -> list[keys.Key]:
     """Read the keys, asking for passphrases where they have one. Raises `OpsError`."""
-    return [_load_key(Path(path)) for path in paths]
+    return [
+        signer.load(Path(path), arguments.signer)
+        if path.endswith(".json")
+        else _load_key(Path(path))
+        for path in arguments.key
+    ]
 
 
 def _load_key(path: Path) -> keys.Key:

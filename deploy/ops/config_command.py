@@ -43,7 +43,7 @@ def _add_rest(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Send it; 0 when it was done, 1 when it was refused."""
-    keys = common.load_keys(arguments.key)
+    keys = common.load_keys(arguments)
     given = changes.parse(arguments.arguments) if arguments.arguments else []
     with common.session(arguments) as link:
         before = common.report_of(link, arguments.unit, 10)

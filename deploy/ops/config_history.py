@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.unit is None or arguments.broker is None or not arguments.key:
         raise OpsError("name SITE/UNIT, --broker and --key, or a --store")
     else:
-        found = _asked(arguments)
+        found = asked(arguments)
     if arguments.json:
         print(json.dumps({"entries": found.entries, "faults": found.faults, "head": found.head}))
     else:
@@ -59,8 +59,9 @@ def _stored(folder: Path) -> History:
     return history.joined(path.read_bytes() for path in paths if path.exists())
 
 
-def _asked(arguments: argparse.Namespace) -> History:
-    keys = common.load_keys(arguments.key)
+def asked(arguments: argparse.Namespace) -> History:
+    """Ask the unit for its log, and check it. Raises `OpsError`."""
+    keys = common.load_keys(arguments)
     unit = arguments.unit
     with common.session(arguments) as link:
         before = common.report_of(link, unit, 10)

@@ -2,6 +2,10 @@
 
 Ctrl-C (SIGINT) stops it in order: nothing more is sent, and what is on trial is called back.
 SIGUSR1 makes a pause, and ends one: what is on its way goes on, nothing new begins.
+
+With `--group` one message is signed for all units of a group, whatever each of them runs: for a key
+in a token that wants to be touched, and for carriers that reach many at once. Who is in a group is
+taken from the configurations that units publish; a unit that is not refuses it (wrong_target).
 """
 
 import argparse
@@ -12,15 +16,18 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from agent.remote import canonical
 from deploy.errors import OpsError
 from deploy.ops import changes, common, messages
 from deploy.ops.keys import Key
 from deploy.ops.messages import Reported
 from deploy.ops.rollout import CONFIRMED, Plan, Rollout, Unit
 from deploy.ops.session import Session
+from protocols.errors import DecodeError
 
+CONFIG = "cfg/config"
 EXAMPLE = (
     "coldloop config push 'riyadh-2/*' control.supply.setpoint_c=32.5 "
     "--broker tcp:broker:1883 --key alice.key --canary 5"
@@ -29,8 +36,13 @@ EXAMPLE = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("units", metavar="SITE/UNIT", help="a unit, or a pattern such as 'site/*'")
-    parser.add_argument("changes", metavar="PATH=VALUE", nargs="+", help="what to change")
+    parser.add_argument(
+        "units",
+        metavar="SITE/UNIT",
+        help="a unit, or a pattern such as 'site/*'; none with --group",
+    )
+    parser.add_argument("changes", metavar="PATH=VALUE", nargs="*", help="what to change")
+    parser.add_argument("--group", metavar="NAME", help="the units of a group, by one message")
     common.add_broker(parser)
     common.add_keys(parser)
     common.add_times(parser)
@@ -57,10 +69,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Push, watch, say what became of it; 0 when every unit has confirmed."""
-    wanted = changes.parse(arguments.changes)
-    keys = common.load_keys(arguments.key)
+    pattern, words = arguments.units, list(arguments.changes)
+    if arguments.group is not None and "=" in pattern:
+        pattern, words = "*", [pattern, *words]
+    wanted = changes.parse(words)
+    keys = common.load_keys(arguments)
     with common.session(arguments) as link:
-        units = _present(link, arguments.units, arguments.listen)
+        units = _present(link, pattern, arguments.listen)
+        if arguments.group is not None:
+            units = _members(link, units, arguments.group, arguments.listen)
         rollout = _rollout(arguments, wanted, keys, units)
         began = time.monotonic()
         sent = drive(rollout, link, progress=sys.stderr.isatty())
@@ -92,6 +109,48 @@ def _present(link: Session, pattern: str, seconds: float) -> dict[str, Reported]
     return found
 
 
+def _members(
+    link: Session, units: dict[str, Reported], group: str, seconds: float
+) -> dict[str, Reported]:
+    """Keep the units whose published configuration names the group; wait for all of them."""
+    link.subscribe(f"+/+/{CONFIG}")
+    groups: dict[str, list[str]] = {}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and len(groups) < len(units):
+        for topic, payload in link.messages(0.2):
+            name = topic.removesuffix(f"/{CONFIG}")
+            if name in units and name != topic:
+                groups[name] = _groups(payload)
+    found = {name: report for name, report in units.items() if group in groups.get(name, [])}
+    if not found:
+        raise OpsError(f"group {group}: none of {len(units)} units is in it; see `config diff`")
+    return found
+
+
+def _groups(payload: bytes) -> list[str]:
+    try:
+        section: dict[str, list[str]] = canonical.read(payload).get("remote", {})
+    except DecodeError:
+        return []
+    return list(section.get("groups", []))
+
+
+def _patches(
+    arguments: argparse.Namespace,
+    wanted: list[changes.Change],
+    keys: list[Key],
+    units: dict[str, Reported],
+) -> Callable[[str, Reported], tuple[int, bytes]]:
+    """Give what makes the patch of a unit: its own, or the group's, signed once."""
+    when = common.times(arguments)
+    if arguments.group is None:
+        return lambda name, base: messages.signed_patch(
+            name, base, wanted, keys, common.times(arguments)
+        )
+    one = messages.signed_for_group(arguments.group, list(units.values()), wanted, keys, when)
+    return lambda _name, _base: one
+
+
 def _rollout(
     arguments: argparse.Namespace,
     wanted: list[changes.Change],
@@ -114,7 +173,7 @@ def _rollout(
     return Rollout(
         plan,
         {name: Unit(name, report=units[name]) for name in sorted(units)},
-        lambda name, base: messages.signed_patch(name, base, wanted, keys, common.times(arguments)),
+        _patches(arguments, wanted, keys, units),
         lambda name, base, counter: order(name, base, "confirm", counter),
         lambda name, base, counter: order(name, base, "rollback", counter),
     )
@@ -127,7 +186,7 @@ def drive(rollout: Rollout, link: Session, progress: bool = False) -> int:
         while not rollout.done() or rollout.out:
             for topic, payload in link.messages(0.05):
                 name = topic.removesuffix(f"/{common.REPORTED}")
-                if payload:
+                if payload and name != topic:
                     rollout.report(name, messages.read(payload), time.monotonic())
             rollout.tick(time.monotonic())
             for name, what, message in rollout.out:

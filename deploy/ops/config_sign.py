@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Sign, and say how long the message is."""
     wanted = changes.parse(arguments.changes)
     base = _report(Path(arguments.report))
-    keys = common.load_keys(arguments.key)
+    keys = common.load_keys(arguments)
     counter, message = messages.signed_patch(
         arguments.unit, base, wanted, keys, common.times(arguments)
     )

@@ -48,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Send it; 0 once the unit has every piece and starts it. `config confirm` keeps it."""
     bundle = _read(Path(arguments.file))
-    keys = common.load_keys(arguments.key)
+    keys = common.load_keys(arguments)
     piece = arguments.piece or _piece_for(len(bundle))
     times = common.times(arguments)
     with common.session(arguments) as link:

@@ -3,7 +3,8 @@
     NAME.key    private key, PEM (PKCS #8), mode 0600, under a passphrase unless one says not to
     NAME.json   {"number", "public", "role"}: what goes into `remote.keys` of the units
 
-Signing is done by `cryptography` (constant-time); the units verify with code of our own.
+Signing is done by `cryptography` (constant-time); the units verify with code of our own. A key that
+is no file (a token, an agent, a machine apart) signs through a program: see `deploy.ops.signer`.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,13 +30,20 @@ from deploy.errors import OpsError
 ROLES = ("operate", "limits")
 
 
+class Private(Protocol):
+    """What can sign."""
+
+    def sign(self, data: bytes, /) -> bytes:
+        """Give an Ed25519 signature of 64 bytes."""
+
+
 @dataclass(frozen=True)
 class Key:
-    """A private key with the number under which the units know it."""
+    """What signs, with the number under which the units know it."""
 
     number: int
     role: str
-    private: Ed25519PrivateKey
+    private: Private
 
     def sign(self, text: bytes) -> bytes:
         """Sign; 64 bytes."""
@@ -79,13 +88,14 @@ def load(path: Path, passphrase: str) -> Key:
         private = load_pem_private_key(pem, passphrase.encode() or None)
     if not isinstance(private, Ed25519PrivateKey):
         raise OpsError(f"{path}: no Ed25519 key, or the passphrase is wrong")
-    public = _public_beside(path.with_suffix(".json"))
+    public = public_in(path.with_suffix(".json"))
     if public["public"] != public_hex(private):
         raise OpsError(f"{path}: {path.with_suffix('.json').name} belongs to another key")
     return Key(int(str(public["number"])), str(public["role"]), private)
 
 
-def _public_beside(path: Path) -> dict[str, object]:
+def public_in(path: Path) -> dict[str, object]:
+    """Read a public key, NAME.json. Raises `OpsError`."""
     try:
         public = json.loads(path.read_text())
     except (OSError, ValueError):

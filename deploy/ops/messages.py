@@ -6,6 +6,7 @@ from typing import Any
 
 from agent.remote import command, patch
 from agent.remote.fields import EPOCH_S
+from agent.remote.gate import ANY_BASE
 from deploy.errors import OpsError
 from deploy.ops.changes import Change
 from deploy.ops.keys import Key
@@ -27,6 +28,7 @@ class Reported:
     audit: tuple[int, str] = (0, "")
     results: tuple[str, ...] = ()
     update: list[Any] | None = None
+    decommissioned: bool = False
 
 
 def read(payload: bytes) -> Reported:
@@ -45,6 +47,7 @@ def read(payload: bytes) -> Reported:
             (int(raw["audit"][0]), str(raw["audit"][1])),
             tuple(str(result) for result in raw["results"]),
             raw["update"],
+            bool(raw.get("decommissioned")),
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise OpsError(f"not a report of this version: {error}") from None
@@ -74,6 +77,28 @@ def signed_patch(
         times.not_before_s,
     )
     return counter_s - EPOCH_S, sealed(PATCH, unit, base.base_hash, body, keys)
+
+
+def signed_for_group(
+    group: str,
+    bases: list[Reported],
+    changes: list[Change],
+    keys: list[Key],
+    times: "Times",
+) -> tuple[int, bytes]:
+    """Sign one patch for every unit of a group, whatever base each has; as `signed_patch`."""
+    newest = max(base.counters[PATCH - 1] for base in bases)
+    counter_s = max(times.now_s, EPOCH_S + newest + 1)
+    body = patch.write(
+        counter_s,
+        ANY_BASE,
+        times.now_s + times.expires_s,
+        times.confirm_s,
+        changes,
+        times.not_before_s,
+        group,
+    )
+    return counter_s - EPOCH_S, sealed(PATCH, "@" + group, b"", body, keys)
 
 
 def signed_command(

@@ -3,6 +3,7 @@
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, Agent
 from agent.config import load
 from agent.remote import boot, canonical, command, patch
+from agent.remote.audit import SEGMENTS, Walk, key_of
 from protocols.envelope import COMMAND, PATCH, Envelope, pack, signed_text
 from protocols.timing import MILLISECOND
 from tests.portable.check import eq
@@ -73,15 +74,28 @@ class Store:
 class RemoteRig(Rig):
     """`file` is the site's own configuration; `store` is what an earlier life left behind."""
 
-    def __init__(self, file=None, store=None):
+    def __init__(self, file=None, store=None, models=None):
         self.store = store or Store()
         self.restarts = 0
         self.file = file or remote_config()
+        self.models = models or profiles()
         Rig.__init__(self)
 
     def make(self, _raw, _models):
-        ready, chosen = boot.start(self.file, self.store.read, lambda raw: load(raw, profiles()))
+        ready, chosen = boot.start(self.file, self.store.read, self.check)
         return Agent(ready, chosen)
+
+    def check(self, raw):
+        return load(raw, self.models)
+
+    def logged(self):
+        """The log's entries: (keys, what, result)."""
+        entries = []
+        for number in range(SEGMENTS):
+            data = self.store.read(key_of(number))
+            if data:
+                entries.extend(Walk(data).entries)
+        return [(tuple(e[2]), e[3], e[5]) for e in sorted(entries, key=lambda e: e[0])]
 
     def act(self, port, op, data):
         if port == STORE and op in ("write", "append", "delete", "get"):
@@ -149,6 +163,15 @@ def running():
     rig.run(6)
     eq(rig.agent.supervisor.state, "normal")
     return rig
+
+
+def obeyed(rig, data):
+    """The result of a command that is done."""
+    before = len(rig.desk.results)
+    rig.send(data)
+    rig.run(1)
+    eq(len(rig.desk.results), before + 1)
+    return rig.desk.results[-1]
 
 
 def refused(rig, data):

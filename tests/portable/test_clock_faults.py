@@ -202,3 +202,84 @@ def test_two_votes_against_the_sky_stop_its_time():
     bench.clock.suspect = 0
     bench.run(3)
     eq((bench.state(), bench.clock.doubts), ("sync", []))
+
+
+NEW_YEAR = utc_from_civil(2027, 1, 1)
+
+
+def leap_fix(second, late_us=0):
+    """The fix of a second around 23:59:60, which is second 0; before it they are below 0."""
+    utc = NEW_YEAR + (second if second <= 0 else second - 1) * SECOND
+    fix = TrueFix(utc, (second + 100) * SECOND + late_us)
+    if not second:
+        fix.valid, fix.reasons = False, ("leap second",)
+    return fix
+
+
+def truth(mono_us):
+    """UTC by the label that repeats 00:00:00."""
+    label = NEW_YEAR + mono_us - 100 * SECOND
+    return label - (SECOND if label >= NEW_YEAR + SECOND else 0)
+
+
+def test_the_label_follows_a_second_that_is_seen_and_the_bound_always_holds():
+    # told by 23:59:60; by a receiver that does not say it; in an outage; by one that wobbles
+    for missing, late in (((), 0), ((0,), 0), ((-1, 0, 1, 2), 0), ((), 30_000)):
+        clock = known()
+        for second in range(-60, 12):
+            if second not in missing:
+                clock.sample(leap_fix(second, late if second % 2 else -late))
+            for tenth in range(1, 11):
+                now = (second + 100) * SECOND + tenth * 100_000
+                clock.slew(100_000, now)
+                off = abs((clock.utc(now) or truth(now)) - truth(now))
+                assert not off or off <= clock.bound_us(now), (missing, second, tenth, off)
+        eq((clock.relabelled, clock.leap.count, clock.doubts), (1, 19, []))
+        eq((clock.verdicts.counts, clock.state(112 * SECOND)), ({}, "sync"))
+        assert clock.bound_us(112 * SECOND) < SECOND // 2
+
+
+def test_a_turn_of_the_year_without_a_leap_second_widens_nothing_for_long():
+    clock = known()
+    wide = 0
+    for second in range(-60, 12):
+        clock.sample(TrueFix(NEW_YEAR + second * SECOND, (second + 100) * SECOND))
+        for tenth in range(1, 11):
+            now = (second + 100) * SECOND + tenth * 100_000
+            clock.slew(100_000, now)
+            wide += (clock.bound_us(now) or 0) > SECOND
+    eq((clock.relabelled, clock.verdicts.counts), (0, {}))
+    assert wide <= 1
+
+
+def test_a_month_s_end_in_silence_leaves_a_second_open():
+    clock = known(drift_ppb=0, tempco_ppb=0)
+    for second in range(-60, -20):
+        clock.sample(TrueFix(NEW_YEAR + second * SECOND, (second + 100) * SECOND))
+        clock.slew(SECOND, (second + 100) * SECOND)
+    before, after = clock.bound_us(99 * SECOND), clock.bound_us(102 * SECOND)
+    assert SECOND - 1000 <= after - before <= SECOND + 1000
+    clock.sample(TrueFix(NEW_YEAR + 3 * SECOND, 103 * SECOND))
+    assert clock.bound_us(103 * SECOND) < SECOND
+
+
+def test_sixty_in_the_middle_of_a_month_moves_nothing():
+    clock = known()
+    for second in range(60):
+        clock.sample(TrueFix(UTC + second * SECOND, second * SECOND))
+    fix = TrueFix(UTC + 60 * SECOND, 60 * SECOND)
+    fix.valid, fix.reasons = False, ("leap second",)
+    assert not clock.sample(fix)
+    clock.slew(SECOND, 62 * SECOND)
+    eq((clock.relabelled, clock.utc(62 * SECOND)), (0, UTC + 62 * SECOND))
+
+
+def test_fixes_of_a_line_that_cannot_keep_up_are_late_and_no_lie():
+    clock = known()
+    for i in range(60):
+        clock.sample(TrueFix(UTC + i * SECOND, i * SECOND))
+    for i in range(60, 120):
+        fix = TrueFix(UTC + i * SECOND, i * SECOND + (i - 59) * 100_000)
+        fix.crowded = True
+        assert not clock.sample(fix)
+    eq((clock.late, clock.state(130 * SECOND), clock.verdicts.counts), (60, "holdover", {}))

@@ -1,11 +1,14 @@
 """Commands from operators: done once, with a result, or refused with a reason."""
 
-from agent.errors import OrderError
+from agent.errors import Decommissioned, OrderError
 from agent.parts import Part
 from agent.remote.audit import SEGMENTS, Walk
+from agent.remote.boot import ENDED
 from agent.remote.command import ROLES
 from agent.remote.parameters import LIMITS
-from tests.portable.check import eq
+from agent.remote.slots import unsealed
+from agent.remote.wipe import places
+from tests.portable.check import eq, raises
 from tests.portable.remote_rig import (
     COUNTER,
     HOUR,
@@ -14,6 +17,7 @@ from tests.portable.remote_rig import (
     START_S,
     RemoteRig,
     a_command,
+    obeyed,
     refused,
     remote_config,
     running,
@@ -36,15 +40,6 @@ class Doer(Part):
             raise OrderError("pump: lead or lag")
         self.done.append((name, arguments.pairs))
         return "lead is lag"
-
-
-def obeyed(rig, data):
-    """The result of a command that is done."""
-    before = len(rig.desk.results)
-    rig.send(data)
-    rig.run(1)
-    eq(len(rig.desk.results), before + 1)
-    return rig.desk.results[-1]
 
 
 def test_commands_are_done_once():
@@ -108,7 +103,7 @@ def test_what_no_part_does_is_unsupported():
     rig = running()
     at = START_S
     for name, role in ROLES:
-        if name in ("confirm", "rollback", "restart", "fetch", "capture"):
+        if name in ("confirm", "rollback", "restart", "fetch", "capture", "decommission"):
             continue
         at += 1
         signers = (OPERATOR, LIMITER) if role == LIMITS else (OPERATOR,)
@@ -176,6 +171,66 @@ def test_raw_bytes_of_a_port_are_captured():
     obeyed(rig, a_command("fetch", [("what", "capture")], counter_s=START_S + 1))
     rig.run(3)
     eq(published(rig)["capture.0"].decode(), text)
+
+
+def ending(store=None, cut=None):
+    """A unit that is told to end, its power cut at the write `cut`."""
+    rig = RemoteRig(store=store)
+    rig.run(6)
+    rig.store.cut = cut
+    rig.send(a_command("decommission", (), (OPERATOR, LIMITER)))
+    rig.run(3)
+    return rig
+
+
+def test_a_unit_ends_on_command_by_two_with_a_last_word():
+    rig = running()
+    eq(refused(rig, a_command("decommission")), "wrong_role")
+    rig = ending()
+    eq(rig.restarts, 1)
+    said = [(topic, payload) for _, topic, payload in rig.broker.published if "/cfg/" in topic]
+    last = [p for t, p in said if t.endswith("cfg/reported")][-1]
+    log = rig.desk.keeper.audit
+    assert (
+        '"audit":[%d,"%s"],"decommissioned":true' % (log.number, log.head.hex())
+    ).encode() in last
+    eq([p for t, p in said if t.endswith("cfg/config")][-1], b"")
+    eq(rig.logged()[-1], ((OPERATOR, LIMITER), "done decommission", "erases itself and ends"))
+    kept = unsealed(rig.store.read(ENDED))
+    eq((kept[0], kept[2], kept[3]), ("s1/u1", log.number, log.head))
+    raises(Decommissioned, RemoteRig, None, rig.store)
+
+
+def test_a_unit_that_reaches_nobody_ends_all_the_same():
+    rig = running()
+    rig.broker.acks = rig.agent.uplink.connected = False
+    rig.send(a_command("decommission", (), (OPERATOR, LIMITER)))
+    rig.run(30)
+    eq(rig.restarts, 0)
+    rig.run(40)
+    eq(rig.restarts, 1)
+
+
+def test_a_unit_whose_power_is_cut_at_its_end_runs_or_has_ended():
+    first = running().store.writes
+    last = ending().store.writes
+    ends = []
+    for cut in range(first, last + 1):
+        rig = ending(cut=cut)
+        rig.store.cut = None
+        try:
+            RemoteRig(store=rig.store).run(3)
+            ends.append(False)
+        except Decommissioned:
+            ends.append(True)
+    eq(ends, [False] * (last - first) + [True])
+
+
+def test_what_a_unit_erases_is_what_its_configuration_names():
+    raw = {"remote": {"port": "store:/a"}, "state": "store:/run/x", "list": [{"p": "store:/b"}]}
+    raw["broker"] = {"address": "tls:h:1?ca=/c.pem&cert=/u.pem&key=/u.key", "site": "store:"}
+    folders, files = places(raw)
+    eq((sorted(folders), files), (["/a", "/b", "/run/x"], ["/u.key"]))
 
 
 def test_a_capture_is_bounded():

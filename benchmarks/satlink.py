@@ -1,0 +1,162 @@
+"""Figures of the satellite link: alarms by SBD, budgets, and MQTT over an IP link of windows.
+
+    alarm     1000 seeds: an alarm is one datagram; share that is sent within two sessions, with
+              failures independent of everything (no scheduler can beat 1 - 0.2^2 there: 960 on
+              the mean, give or take 6), with one failure in four after the gateway had taken the
+              message, and with failures that go with the signal, as fading does
+    budgets   some days with 330 bytes every 5 s, each acknowledged by the ground, and a restart
+              every hour or so: the most that the gateway billed a day
+    tls       bytes of each form of TLS handshake, by the interpreter's own library in memory
+    day       IP bytes of a day of 82 windows with each form, over the payload (packets of our MQTT
+              client; TCP and IP modelled as 40 bytes a packet, an acknowledgement each second one)
+    linkup    link-up to the first acknowledged block over a shaped path, paho beside
+
+example: python -m benchmarks.satlink alarm budgets --seeds 1000
+"""
+
+import argparse
+import random
+import sys
+from typing import Any
+
+from benchmarks.common import machine, show
+from benchmarks.satlink_day import day_rows, linkup_rows, tls_rows
+from benchmarks.satlink_rig import SECOND, CarrierRig
+from hil.devices.radio import Radio
+from hil.setting import Setting
+from protocols.datagram import BULK
+
+Rows = list[list[str]]
+_ALARM_AT = 40 * SECOND
+_WITHIN = 2
+
+
+def alarm(seed: int, success_pct: float | None, late_pct: float) -> tuple[int, int, float]:
+    """Send one alarm; return (sessions until it was sent, datagrams it took, seconds)."""
+    setting = Setting(modem_live_s=0, modem_power="always")
+    rig = CarrierRig(setting, seed)
+    rig.satellite.radio.success_pct = success_pct
+    rig.satellite.radio.late_pct = late_pct
+    fading = random.Random(f"{seed}/fading")
+    level = [2, 0]
+
+    def bars_now(now: int) -> int:
+        # Fading: every 8 s the signal is drawn anew, so that 80 % of random sessions get through.
+        if now >= level[1]:
+            level[0] = fading.choices((0, 1, 2, 3, 4, 5), (8, 8, 14, 20, 25, 25))[0]
+            level[1] = now + 8 * SECOND
+        return level[0]
+
+    if success_pct is None:
+        rig.satellite.device.radio = Radio(rig.world.random("radio"), bars_now)
+    rig.run(_ALARM_AT + fading.randrange(10 * SECOND))
+    device: Any = rig.satellite.device
+    began, before = rig.world.now, device.sessions
+    rig.alarms.set("pump_trip:pump1", True, "drive has tripped: pump1", began)
+    while not rig.satellite.gateway.messages and rig.world.now < began + 600 * SECOND:
+        rig.run(rig.world.now + SECOND)
+    messages = rig.satellite.gateway.messages
+    if not messages:
+        return 99, 0, 600.0
+    sessions = device.sessions - before
+    return sessions, len(messages), (messages[0].at - began) / SECOND
+
+
+def alarm_rows(seeds: int) -> tuple[Rows, dict[str, Any]]:
+    """Measure both kinds of failure."""
+    rows: Rows = []
+    record: dict[str, Any] = {}
+    for name, pct, late in (
+        ("independent, 80 %", 80.0, 0.0),
+        ("the same, 1 in 4 after acceptance", 80.0, 25.0),
+        ("with the signal", None, 0.0),
+    ):
+        sessions, seconds, datagrams = [], [], 0
+        for seed in range(1, seeds + 1):
+            took, count, waited = alarm(seed, pct, late)
+            sessions.append(took)
+            seconds.append(waited)
+            datagrams = max(datagrams, count)
+        within = sum(took <= _WITHIN for took in sessions)
+        first = sum(took == 1 for took in sessions)
+        seconds.sort()
+        p50, p99 = seconds[seeds // 2], seconds[seeds * 99 // 100]
+        how = f"{first} in the first; p50 {p50:.0f} s, p99 {p99:.0f} s; {datagrams} datagram"
+        rows.append(
+            [
+                f"alarm by SBD, failures {name}",
+                f"{within} of {seeds} within 2 sessions",
+                how,
+            ]
+        )
+        record[name] = {"within": within, "first": first, "of": seeds, "datagrams": datagrams}
+    return rows, record
+
+
+def budget(day_bytes: int, hours: int, seed: int) -> tuple[int, int]:
+    """Offer more than the budget for `hours`, with restarts; return (worst day, restarts)."""
+    setting = Setting(
+        modem_day_bytes=day_bytes, modem_live_s=300, modem_power="always", modem_acks=True
+    )
+    rig = CarrierRig(setting, seed)
+
+    def offer() -> None:
+        rig.carrier.queue.put(BULK, bytes(330), rig.world.now)
+        rig.world.at(rig.world.now + 5 * SECOND, offer)
+
+    offer()
+    chance = random.Random(f"{seed}/restarts")
+    restarts, until = 0, hours * 3600 * SECOND
+    while rig.world.now < until:
+        rig.run(min(until, rig.world.now + chance.randrange(7200 * SECOND)))
+        rig.boot()
+        restarts += 1
+    return rig.satellite.gateway.worst_day(), restarts
+
+
+def budget_rows(hours: int) -> tuple[Rows, dict[str, Any]]:
+    """Measure the three budgets of the figure."""
+    rows: Rows = []
+    record: dict[str, Any] = {}
+    for limit in (5_000, 50_000, 1_000_000):
+        worst, restarts = budget(limit, hours, 1)
+        rows.append(
+            [f"budget {limit} B/day, {hours} h", f"{worst} B", f"worst day; {restarts} restarts"]
+        )
+        record[str(limit)] = {"worst_day": worst, "restarts": restarts}
+    return rows, record
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.satlink",
+        description="Figures of the satellite link.",
+        epilog="example: python -m benchmarks.satlink alarm budgets --seeds 1000",
+    )
+    parser.add_argument("what", nargs="*", metavar="FIGURE", help="alarm budgets tls day linkup")
+    parser.add_argument("--seeds", type=int, default=1000, metavar="N")
+    parser.add_argument("--hours", type=int, default=60, metavar="N")
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+    arguments = parser.parse_args()
+    figures = {
+        "alarm": lambda: alarm_rows(arguments.seeds),
+        "budgets": lambda: budget_rows(arguments.hours),
+        "tls": tls_rows,
+        "day": day_rows,
+        "linkup": linkup_rows,
+    }
+    chosen = arguments.what or list(figures)
+    unknown = [name for name in chosen if name not in figures]
+    if unknown:
+        parser.error(f"no figure {unknown[0]!r}; there are {', '.join(figures)}")
+    record: dict[str, Any] = {"machine": machine()}
+    rows: Rows = []
+    for name in chosen:
+        more, record[name] = figures[name]()
+        rows += more
+    show(record, arguments.json, ["figure", "value", "how"], rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

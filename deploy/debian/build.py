@@ -1,0 +1,133 @@
+"""Builds the Debian package: `make deb`.
+
+    python -m deploy.debian.build [--out dist]
+
+From a clean tree the same commit gives the same bytes: locked hashes, one date (SOURCE_DATE_EPOCH,
+or the last commit's), no paths of this machine, one thread of xz. The environment is made for the
+python3 of this Debian release, whichever interpreter runs this. pip fetches what its cache lacks.
+"""
+
+import argparse
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from deploy.debian import tree
+
+LOCK = tree.ROOT / "requirements" / "run.txt"
+WITHOUT_COMMIT = 1767225600  # 2026-01-01: the date of what comes from no repository
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Build the package and print where it is and what it is."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.debian.build", description=__doc__)
+    parser.add_argument("--out", default="dist", metavar="FOLDER", type=Path)
+    out: Path = parser.parse_args(argv).out
+    path = build(out)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    print(f"{path}: {path.stat().st_size} bytes, sha256 {digest}")
+    return 0
+
+
+def build(out: Path) -> Path:
+    """Build the package into `out`; returns its path. Ends the program with what failed."""
+    project = tomllib.loads((tree.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    version, python, epoch = project["version"], debian_python(), date()
+    architecture = said("dpkg", "--print-architecture")
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"coldloop_{version}_{architecture}.deb"
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        fetch(work / "site", work / "wheels", project, python, epoch)
+        pack(path, work / "site", work / "tree", tree.Facts(version, architecture, python, epoch))
+    return path
+
+
+def pack(path: Path, site: Path, top: Path, facts: tree.Facts, squeeze: str = "-Zxz") -> None:
+    """Make the package `path` of what is to be imported (`site`), laid out below `top`.
+
+    `squeeze`: dpkg-deb's option for the compression.
+    """
+    top.mkdir()
+    tree.fill(top, site, facts)
+    tree.control(top, facts)
+    options = ("--root-owner-group", "--threads-max=1", squeeze, "--build")
+    _run("dpkg-deb", *options, str(top), str(path), epoch=facts.epoch)
+
+
+def date() -> int:
+    """The date that every file bears, seconds since 1970."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    if given:
+        return int(given)
+    command = ["git", "-C", str(tree.ROOT), "log", "-1", "--format=%ct"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return int(found.stdout) if found.returncode == 0 else WITHOUT_COMMIT
+
+
+def debian_python() -> str:
+    """The version of Debian's own interpreter, such as 3.13."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return said("/usr/bin/python3", "-I", "-c", code)
+
+
+def said(*command: str) -> str:
+    """What a program printed, stripped."""
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def fetch(site: Path, wheels: Path, project: dict[str, Any], python: str, epoch: int) -> None:
+    """Fill `site` with what is to be imported: the locked packages, and our own wheel."""
+    _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels), epoch=epoch)
+    needs = wheels / "needs.txt"
+    needs.write_text(locked(needed(project["dependencies"])), encoding="utf-8")
+    target = ("--target", str(site), "--python-version", python, "--only-binary", ":all:")
+    common = ("--no-deps", "--no-compile", "--quiet", "--disable-pip-version-check", *target)
+    pip = (sys.executable, "-m", "pip", "install", *common)
+    _run(*pip, "--require-hashes", "--requirement", str(needs), epoch=epoch)
+    # By name, not by path: pip notes down the path of a file it was given.
+    own = ("--no-index", "--find-links", str(wheels), project["name"])
+    _run(*pip, *own, epoch=epoch)
+
+
+def _run(*command: str, epoch: int) -> None:
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch), "PIP_ROOT_USER_ACTION": "ignore"}
+    done = subprocess.run(
+        command, check=False, cwd=tree.ROOT, env=environment, capture_output=True, text=True
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command[:4])} ...:\n{done.stdout}{done.stderr}")
+
+
+def needed(dependencies: list[str]) -> set[str]:
+    """The names of all that is needed to run, from what is installed here: no build tools."""
+    found: set[str] = set()
+    waiting = list(dependencies)
+    while waiting:
+        requirement = Requirement(waiting.pop())
+        name = canonicalize_name(requirement.name)
+        if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        found.add(name)
+        waiting += importlib.metadata.requires(name) or []
+    return found
+
+
+def locked(names: set[str]) -> str:
+    """The entries of the lock for `names`, with their hashes."""
+    entries = LOCK.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    kept = [entry for entry in entries if canonicalize_name(entry.partition("==")[0]) in names]
+    return "\n".join(kept) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""What lies where in the package, as a folder that `dpkg-deb` can pack.
+
+The environment is not made by `venv`, whose scripts hold the path they were made in: it is the same
+three things (bin/python, pyvenv.cfg, site-packages) and a launcher that looks where it lies, so
+that it also runs unpacked elsewhere. Bytecode is written by the interpreter that will run it,
+unchecked-hash, so that it holds no times; with a fixed hash seed, so that sets keep one order.
+"""
+
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from deploy.debian import manual
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = Path(__file__).resolve().parent / "files"
+HOME = "opt/coldloop"
+_LAUNCHER = """#!/bin/sh
+exec "$(dirname -- "$(realpath -- "$0")")/python" -P -m coldloop "$@"
+"""
+# file here -> where it goes; those below etc/ belong to the site once they are there
+PLACES = {
+    "coldloop.service": "usr/lib/systemd/system/coldloop.service",
+    "60-coldloop.rules": "usr/lib/udev/rules.d/60-coldloop.rules",
+    "copyright": "usr/share/doc/coldloop/copyright",
+    "site.conf": "etc/systemd/system/coldloop.service.d/site.conf",
+    "61-coldloop-ports.rules": "etc/udev/rules.d/61-coldloop-ports.rules",
+}
+SCRIPTS = ("postinst", "prerm", "postrm")
+PRIVATE = ("etc/coldloop/tls",)  # folders that are root's alone
+
+
+class Facts(NamedTuple):
+    """What a package is built for.
+
+    `architecture` is dpkg's word; `python` the version of Debian's interpreter, such as 3.13;
+    `epoch` the seconds since 1970 that every file is dated with.
+    """
+
+    version: str
+    architecture: str
+    python: str
+    epoch: int
+
+
+def fill(top: Path, site: Path, facts: Facts) -> None:
+    """Lay out the package below `top`; `site` is the folder with what is to be imported."""
+    _environment(top / HOME, site, facts.python)
+    for name, place in PLACES.items():
+        _write(top / place, (FILES / name).read_bytes())
+    day = time.strftime("%Y-%m-%d", time.gmtime(facts.epoch))
+    doc = top / "usr/share/doc/coldloop"
+    _write(doc / "examples/unit.json", (FILES / "unit.json").read_bytes())
+    _write(doc / "changelog.gz", _packed((ROOT / "CHANGELOG.md").read_bytes()))
+    page = manual.page(facts.version, day).encode()
+    _write(top / "usr/share/man/man1/coldloop.1.gz", _packed(page))
+    (top / "usr/bin").mkdir(parents=True)
+    (top / "usr/bin/coldloop").symlink_to(f"../../{HOME}/bin/coldloop")
+    for folder in PRIVATE:
+        (top / folder).mkdir(parents=True)
+    compile_all(top, facts.python)
+    _settle(top, facts.epoch)
+
+
+def _packed(data: bytes) -> bytes:
+    return gzip.compress(data, 9, mtime=0)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _environment(home: Path, site: Path, python: str) -> None:
+    """Make the environment around what is to be imported."""
+    packages = home / f"lib/python{python}/site-packages"
+    packages.parent.mkdir(parents=True)
+    shutil.copytree(site, packages, ignore=shutil.ignore_patterns("__pycache__", "bin"))
+    for record in packages.glob("*.dist-info/RECORD"):
+        lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = sorted(line for line in lines if not line.startswith(("bin/", "../")))
+        record.write_text("".join(kept), encoding="utf-8")
+    (home / "bin").mkdir()
+    (home / "bin/python").symlink_to(f"/usr/bin/python{python}")
+    _write(home / "bin/coldloop", _LAUNCHER.encode())
+    settings = f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {python}\n"
+    _write(home / "pyvenv.cfg", settings.encode())
+
+
+def compile_all(top: Path, python: str) -> None:
+    """Write the bytecode, with the paths that the files will have when they are installed."""
+    options = ("-q", "--invalidation-mode", "unchecked-hash", "-s", str(top), "-p", "/")
+    subprocess.run(
+        [f"/usr/bin/python{python}", "-m", "compileall", *options, str(top / HOME / "lib")],
+        check=True,
+        env={"PYTHONHASHSEED": "0", "PATH": os.defpath},
+    )
+
+
+def _settle(top: Path, epoch: int) -> None:
+    """Give every file its mode and date, whatever umask and clock were."""
+    for folder, names, files in os.walk(top, topdown=False):
+        for name in (*files, *names):
+            path = Path(folder, name)
+            if not path.is_symlink():
+                path.chmod(_mode(path, path.relative_to(top).as_posix()))
+            os.utime(path, (epoch, epoch), follow_symlinks=False)
+    top.chmod(0o755)
+    os.utime(top, (epoch, epoch))
+
+
+def _mode(path: Path, place: str) -> int:
+    if path.is_dir():
+        return 0o700 if place in PRIVATE else 0o755
+    return 0o755 if place == f"{HOME}/bin/coldloop" else 0o644
+
+
+def control(top: Path, facts: Facts) -> None:
+    """Write the package's own files, DEBIAN/*, for what lies below `top`."""
+    files = sorted(p for p in top.rglob("*") if p.is_file() and not p.is_symlink())
+    sums = [
+        f"{hashlib.md5(p.read_bytes(), usedforsecurity=False).hexdigest()}  {p.relative_to(top)}\n"
+        for p in files
+    ]
+    conffiles = [f"/{place}\n" for place in PLACES.values() if place.startswith("etc/")]
+    kib = sum(-(-path.stat().st_size // 1024) for path in files)
+    debian = top / "DEBIAN"
+    _write(debian / "control", _described(facts, kib).encode())
+    _write(debian / "md5sums", "".join(sums).encode())
+    _write(debian / "conffiles", "".join(conffiles).encode())
+    for name in SCRIPTS:
+        shutil.copyfile(FILES / name, debian / name)
+    for path in (debian, *debian.iterdir()):
+        path.chmod(0o755 if path.is_dir() or path.name in SCRIPTS else 0o644)
+        os.utime(path, (facts.epoch, facts.epoch))
+
+
+def _described(facts: Facts, kib: int) -> str:
+    """Fill in the description; the bytecode binds the package to one version of Python."""
+    text = (FILES / "control").read_text(encoding="utf-8")
+    major, minor = facts.python.split(".")
+    return text.format(
+        version=facts.version,
+        architecture=facts.architecture,
+        python=facts.python,
+        next_python=f"{major}.{int(minor) + 1}",
+        kib=kib,
+    )

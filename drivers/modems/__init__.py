@@ -1,0 +1,23 @@
+"""Modems as state machines: one file a family, one shape for all (see `base`). Portable."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from drivers.modems.base import Modem
+
+KINDS: "dict[str, tuple[str, str]]" = {
+    "sbd": ("drivers.modems.sbd", "Sbd"),
+    "imt": ("drivers.modems.imt", "Imt"),
+    "ntn": ("drivers.modems.ntn", "Ntn"),
+    "ip": ("drivers.modems.ip", "Ip"),
+    "rdss": ("drivers.modems.rdss", "Rdss"),
+}
+"""Kind of the configuration -> module and class; only the one that is used is loaded."""
+
+
+def make(kind: str, port: int, settings: "dict[str, Any]") -> "Modem":
+    """Make the modem of `kind` on port number `port`."""
+    module, name = KINDS[kind]
+    made: Modem = getattr(__import__(module, None, None, (name,)), name)(port, settings)
+    return made

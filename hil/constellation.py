@@ -1,0 +1,140 @@
+"""The emulated sky of satellite modems: who stands over the site, and how well it is heard.
+
+Built on the package sgp4, apart from the agent's own prediction. Two constellations, each in the
+few numbers that the agent is given too: `polar66` (6 planes of 11 at 780 km, Iridium's shape) and
+`sso12` (2 planes of 6, sun-synchronous at 550 km); `always` is a satellite that never sets. An
+obstruction hides what stands below `mask_deg`.
+
+Modelled: circular orbits, elevation to bars by a fixed slope. Not modelled: beams, interference,
+antenna patterns; nothing here has met a real sky.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import acos, asin, atan2, cos, degrees, pi, radians, sin, sqrt
+from typing import Any
+
+from sgp4.api import WGS72, Satrec
+from sgp4.propagation import gstime
+
+_EARTH_KM, _MU, _J2 = 6378.135, 398600.8, 0.001082616
+_JD_1970 = 2440587.5
+_DAY_US = 86_400_000_000
+_EPOCH_1949_DAYS = 7306.0  # from 1949-12-31 to 1970-01-01
+_EARTH_RAD_S = 7.292_115e-5
+_BAR_DEG = 6.0
+"""Degrees above the obstruction for one more bar."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A constellation in numbers: the agent's section `constellation`."""
+
+    planes: int
+    per_plane: int
+    altitude_km: int
+    inclination_deg: float
+    spread_deg: int
+    phasing_half: int
+    node_deg: float = 20.0
+    phase_deg: float = 5.0
+    epoch_s: int = 1_795_478_400
+
+    def section(self) -> dict[str, Any]:
+        """Write it for the configuration."""
+        return {
+            "planes": self.planes,
+            "per_plane": self.per_plane,
+            "altitude_km": self.altitude_km,
+            "inclination_mdeg": round(self.inclination_deg * 1000),
+            "spread_deg": self.spread_deg,
+            "phasing_half": self.phasing_half,
+            "node_mdeg": round(self.node_deg * 1000),
+            "phase_mdeg": round(self.phase_deg * 1000),
+            "epoch_s": self.epoch_s,
+        }
+
+
+SHAPES = {
+    "polar66": Shape(6, 11, 780, 86.4, 180, 6),
+    "sso12": Shape(2, 6, 550, 97.6, 180, 2),
+}
+SKIES = ("always", *SHAPES)
+
+
+def satellites(shape: Shape) -> list[Satrec]:
+    """Make the package's satellites of a shape."""
+    a_km = _EARTH_KM + shape.altitude_km
+    inclination = radians(shape.inclination_deg)
+    k = 0.75 * _J2 * (_EARTH_KM / a_km) ** 2 * (3 * cos(inclination) ** 2 - 1)
+    motion = sqrt(_MU / a_km**3) * 60.0 * (1 + k)
+    epoch = shape.epoch_s / 86_400 + _EPOCH_1949_DAYS
+    made: list[Any] = []
+    for plane in range(shape.planes):
+        node = radians(shape.node_deg + plane * shape.spread_deg / shape.planes)
+        for place in range(shape.per_plane):
+            phase = radians(shape.phase_deg) + 2 * pi * place / shape.per_plane
+            phase += pi * shape.phasing_half * plane / (shape.planes * shape.per_plane)
+            satellite = Satrec()
+            satellite.sgp4init(
+                WGS72, "i", len(made) + 1, epoch, 0.0, 0.0, 0.0, 1e-7, 0.0, inclination,
+                phase % (2 * pi), motion, node % (2 * pi),
+            )  # fmt: skip
+            made.append(satellite)
+    return made
+
+
+class EmulatedSky:
+    """What a modem at `site_e7` hears. `blocked`: nothing, whatever stands there."""
+
+    def __init__(self, kind: str, site_e7: tuple[int, int], mask_deg: float) -> None:
+        self.blocked = False
+        self.mask_deg = mask_deg
+        self.kind = kind
+        shape = SHAPES.get(kind)
+        self._satellites = satellites(shape) if shape else []
+        self._lat, self._lon = radians(site_e7[0] / 1e7), radians(site_e7[1] / 1e7)
+        self._asleep = [0] * len(self._satellites)
+        radius = _EARTH_KM + (shape.altitude_km if shape else 0)
+        self._rate = sqrt(_MU / radius**3) + _EARTH_RAD_S
+        self._reach = acos(min(1.0, _EARTH_KM * 0.997 / radius)) + 0.02
+        self._last: tuple[int, tuple[float, float]] | None = None
+
+    def best(self, utc_us: int) -> tuple[float, float]:
+        """Give elevation and azimuth, degrees, of the satellite that stands highest."""
+        if not self._satellites:
+            return 60.0, 180.0
+        second = utc_us // 1_000_000
+        if self._last is not None and self._last[0] == second:
+            return self._last[1]
+        days, rest = divmod(utc_us, _DAY_US)
+        jd, fraction = _JD_1970 + days, rest / _DAY_US
+        theta = gstime(jd + fraction) + self._lon
+        sint, cost, sinl, cosl = sin(theta), cos(theta), sin(self._lat), cos(self._lat)
+        flat = 0.0066943799
+        n = 6378.137 / sqrt(1 - flat * sinl * sinl)
+        found = (-90.0, 0.0)
+        for i, satellite in enumerate(self._satellites):
+            if self._asleep[i] > utc_us:
+                continue
+            _, (x, y, z), _ = satellite.sgp4(jd, fraction)
+            dot = (x * cost + y * sint) * cosl + z * sinl
+            beyond = acos(max(-1.0, min(1.0, dot / sqrt(x * x + y * y + z * z)))) - self._reach
+            if beyond > 0:
+                self._asleep[i] = utc_us + int(beyond / self._rate * 1e6)
+                continue
+            dx, dy, dz = x - n * cosl * cost, y - n * cosl * sint, z - n * (1 - flat) * sinl
+            out, east = dx * cost + dy * sint, dy * cost - dx * sint
+            up, north = out * cosl + dz * sinl, dz * cosl - out * sinl
+            elevation = degrees(asin(up / sqrt(dx * dx + dy * dy + dz * dz)))
+            found = max(found, (elevation, degrees(atan2(east, north)) % 360))
+        self._last = second, found
+        return found
+
+    def bars(self, utc_us: int) -> int:
+        """Give what a modem shows, 0 to 5 bars."""
+        if self.blocked:
+            return 0
+        above = self.best(utc_us)[0] - self.mask_deg
+        return 0 if above < 0 else min(5, 1 + int(above / _BAR_DEG))
