@@ -115,7 +115,7 @@ def heap_options(path: Path) -> tuple[str, ...]:
 
     For tests that hold several agents, and what they publish, at a time; not for the agent's sake.
     """
-    for node in ast.parse(path.read_bytes()).body:
+    for node in ast.parse(path.read_bytes() if path.exists() else b"").body:
         match node:
             case ast.Assign([ast.Name("HEAP")], ast.Constant(str(size))):
                 return ("-X", f"heapsize={size}")
