@@ -20,12 +20,15 @@ then it is automatic again; safety (`agent.interlock`) outranks them.
     auto    the loops
 """
 
+from agent.control.calibrate import Calibration
 from agent.control.cooling import Cooling, Readings
 from agent.control.doubt import Balance, Doubt
+from agent.control.flowlaw import DELTA_T, DP, FLOW
 from agent.control.proofs import Proofs
 from agent.errors import OrderError
 from agent.jsontext import Object
 from agent.parts import Part
+from agent.proofstore import ProofStore
 from agent.readings import Sensor
 from agent.safety import DEGRADED
 from agent.status import milli
@@ -35,7 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
+    from agent.agent import Actions, Agent
     from agent.pumping import Pumping
     from agent.station import Station
     from agent.steering import SteeredLoop
@@ -71,6 +74,8 @@ class CoolingPart(Part):
         self.steered: SteeredLoop | None = None
         self.pumping: Pumping | None = None
         self.proofs = Proofs()
+        self.kept = ProofStore(self.proofs, port)
+        self.calibration = Calibration()
         self.mode = "auto"
         self.until = 0
         self._valve = self._pumps = 0.0
@@ -170,6 +175,28 @@ class CoolingPart(Part):
             self._hold(now, dt)
         if self.proofs.running:
             self._prove(now, dt)
+        self.kept.look(self.agent.clock.utc(now))
+        self._calibrate(now, dt)
+
+    def _calibrate(self, now: int, dt: float) -> None:
+        """Let the calibration see raw readings."""
+        if self.calibration.state == "running":
+            turning = [p for p in self.agent.pressure.pumps if (p.speed() or 0.0) > 0]
+            supply, back = self._believed.raw.value(now), _value(self._return, now)
+            valve = self.readings.valve_pct
+            self.calibration.take(supply, back, valve, len(turning) > 0, dt)
+
+    def event(self, kind: str, now: int) -> None:
+        """Take what the store says."""
+        self.kept.event(kind)
+
+    def receive(self, data: bytes, now: int) -> None:
+        """Take what the store has kept."""
+        self.kept.receive(data)
+
+    def outbox(self) -> "Actions":
+        """Hand over what the store is asked to do."""
+        return self.kept.outbox()
 
     def _read(self, now: int, dt: float) -> None:
         seen, settings, agent = self.readings, self.settings, self.agent
@@ -297,6 +324,8 @@ class CoolingPart(Part):
     def causes(self, now: int) -> "list[tuple[str, int, str]]":
         """Name what is wrong, for the supervisor."""
         wrong = self._wrong
+        if self.pumping is not None and self.pumping.waits(now):
+            wrong = wrong + [("pumps_wait", DEGRADED, "pumps wait for their slot to start")]
         if self.mode != "auto":
             left = (self.until - now) // SECOND
             wrong = wrong + [("mode:" + self.mode, DEGRADED, "held by hand, %d s left" % left)]
@@ -331,7 +360,7 @@ class CoolingPart(Part):
             proofs.pumps(lead.speed(), part, now, dt)
 
     def order(self, name: str, arguments: "Any", now: int) -> "str | None":
-        """Do `override`, `release`, `rotate` and `proof`."""
+        """Do `override`, `release`, `rotate`, `hold`, `proof` and `calibrate`."""
         if name == "override":
             return self.override(
                 str(arguments.get("mode", "hand")),
@@ -345,8 +374,13 @@ class CoolingPart(Part):
             return "automatic"
         if name == "rotate":
             return self.rotate()
+        if name == "hold":
+            return self.hold(str(arguments.get("mode", DP)), arguments.get("setpoint_milli"))
         if name == "proof":
             return self.proof(str(arguments.get("what", "valve")))
+        if name == "calibrate":
+            self.calibration.begin()
+            return "averages over a steady minute; see the status"
         return None
 
     def override(
@@ -373,6 +407,27 @@ class CoolingPart(Part):
         if not lead:
             raise OrderError("no other pump is available")
         return "lead is " + lead
+
+    def hold(self, mode: str, milli: "int | None") -> str:
+        """Let the pumps hold `dp`, `flow` (L/min) or `delta_t` (K), until a restart; without a
+        set-point (thousandths) what is there now. Raises `OrderError`.
+        """
+        pumping, seen = self.pumping, self.readings
+        if pumping is None or mode not in (DP, FLOW, DELTA_T):
+            raise OrderError("mode: dp, flow or delta_t, and a pair of pumps")
+        if mode != DP:
+            key, low, high = ("setpoint_lpm", 1, 20_000) if mode == FLOW else ("setpoint_k", 2, 30)
+            value = seen.flow_lpm
+            if mode == DELTA_T:
+                known = seen.return_c is not None and seen.supply_c is not None
+                value = (seen.return_c or 0.0) - (seen.supply_c or 0.0) if known else None
+            if milli is not None:
+                value = milli / 1000 if type(milli) is int else None
+            if value is None or not low <= value <= high:
+                raise OrderError("setpoint_milli: %d to %d thousand" % (low, high))
+            pumping.settings[key] = value
+        pumping.hold(mode)
+        return "pumps hold " + mode
 
     def proof(self, what: str) -> str:
         """Begin a proof test, `valve` or `pumps`. Raises `OrderError`."""
@@ -421,6 +476,22 @@ class CoolingPart(Part):
                 ],
             )
         )
+        if self.kept.lines:
+            shown.append(("kept", self.kept.lines))
+        made = self.calibration
+        if made.state != "idle":
+            shown.append(
+                (
+                    "calibration",
+                    Object(
+                        [
+                            ("state", made.state),
+                            ("supply_offset_milli_k", milli(made.supply_k)),
+                            ("return_offset_milli_k", milli(made.return_k)),
+                        ]
+                    ),
+                )
+            )
         return Object(shown)
 
 

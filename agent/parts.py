@@ -98,7 +98,7 @@ class Part:
 PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
     ("log", "agent.log.log", "Log", ("store",)),
     ("remote", "agent.remote.desk", "Desk", ("store",)),
-    ("cooling", "agent.cooling", "CoolingPart", ()),
+    ("cooling", "agent.cooling", "CoolingPart", ("store",)),
     ("timekeeping", "agent.keeping", "Keeping", ("store",)),
     ("integrity", "agent.watch", "Watch", ()),
     ("throttle", "agent.throttle.part", "Throttle", ("store",)),

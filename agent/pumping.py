@@ -9,8 +9,9 @@ Take-over. When no pump that carried is left, the next one gets its full share a
 trip early, running drives are asked more often than once a cycle (`glance`).
 
 Grid dip. A tripped drive is reset after `_RESET_AFTER`, at most `auto_reset` times an hour.
-After all pumps were gone, the first starts after `stagger_s` (a site's units then do not start
-together), the others `_APART` after each other.
+After all pumps were gone, and after a start of the controller that finds them at rest, the first
+starts after `stagger_s` and `slot` times `slot_s` (a site's rows then do not start together: each
+has its own slot), the others `_APART` after each other.
 """
 
 from agent.control.flowlaw import DP, FLOW, FlowLaw
@@ -37,7 +38,7 @@ _TAKE_OVER = 108 / 100
 
 class Pumping(PressureLoop):
     """Takes the place of `plain`. `settings`: mode, setpoint_lpm, setpoint_k, rotate_h,
-    stagger_s, auto_reset. `readings` is filled by its owner.
+    stagger_s, slot, slot_s, auto_reset. `readings` is filled by its owner.
     """
 
     def __init__(
@@ -57,8 +58,11 @@ class Pumping(PressureLoop):
         self._resets: list[int] = []
         self._tripped_at: list[int | None] = [None] * len(self.pumps)
         self._gone = False
+        self._wait_us = SECOND * int(settings["stagger_s"])
+        self._wait_us += SECOND * int(settings["slot"]) * int(settings["slot_s"])
         self._start_at = 0
-        self._held = True
+        self._next_at = 0
+        self._held = self._new = True
         self._resetting = -1
 
     def retune(self, config: "LoopConfig") -> None:
@@ -126,9 +130,13 @@ class Pumping(PressureLoop):
         self._stage(speed, now)
         self._ask_all(speed)
 
+    def waits(self, now: int) -> bool:
+        """Say whether pumps stand though they could run, until it is their turn."""
+        return self._gone and not self._held and now < self._start_at
+
     def _wait(self) -> None:
         """All were gone: who is back stands until its time has come, unless it turns."""
-        if not self.settings["stagger_s"]:  # whoever hears us, though we do not hear it, runs
+        if not self._wait_us:  # whoever hears us, though we do not hear it, runs
             self._ask_all(self.config.safe_pct)
             return
         for i, pump in enumerate(self.pumps):
@@ -149,7 +157,8 @@ class Pumping(PressureLoop):
         turning = [i for i in self.order if speeds[i] > 0]
         self.order = turning + [i for i in self.order if speeds[i] <= 0]
         self._gone = not turning
-        self._start_at = now
+        self._start_at = now + self._wait_us if self._new else now
+        self._new = False
         self.law.track(top if top > 0 else self.config.safe_pct)
 
     def _measured(self, now: int) -> "float | None":
@@ -196,7 +205,9 @@ class Pumping(PressureLoop):
             return
         there = True
         for i in chosen:
-            if self.shares[i] < 1.0:
+            if self.shares[i] <= 0 and now < self._next_at:
+                there = False  # another pump has just begun to start
+            elif self.shares[i] < 1.0:
                 self.shares[i] = _moved(self.shares[i], dt)
             there = there and self.shares[i] >= 1.0 and self._turns(i)
         for i in able:
@@ -215,13 +226,14 @@ class Pumping(PressureLoop):
         """Nothing carries: the chosen start at full share, staged after all were gone."""
         if not chosen:
             self._gone = True
-            self._start_at = now + int(self.settings["stagger_s"]) * SECOND
+            self._start_at = now + self._wait_us
             return
         if now < self._start_at:
             return
         self._gone = False
         for i in chosen[:1]:
             self.shares[i] = 1.0
+        self._next_at = now + _APART
         self.law.track(self.law.output if self.law.output > 0 else self.config.safe_pct)
 
     def _reset_trips(self, now: int) -> None:

@@ -65,6 +65,14 @@ _PUMPS = _object(
         "setpoint_k": _number("temperature difference to hold, K", 2, 30, 10),
         "rotate_h": _number("hours after which the lead changes; 0: never", 0, 8760, 168),
         "stagger_s": _number("wait before pumps start after all were gone", 0, 600, 0),
+        "slot": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 1023,
+            "default": 0,
+            "description": "this row's number among those that start after each other",
+        },
+        "slot_s": _number("wait longer by this for each slot", 0, 60, 0),
         "auto_reset": _number("resets of a tripped drive an hour", 0, 10, 3),
         "glance_ms": _number("how often running drives are asked; 0: once a cycle", 0, 1000, 200),
     },
@@ -114,6 +122,12 @@ COOLING: "dict[str, Any]" = _object(
     "more than two PI loops: model, dew point, a pair of pumps, sensor checks, proofs, optimiser",
     ["facility"],
     {
+        "port": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 200,
+            "description": "store that keeps proof records, such as store:/var/lib/x",
+        },
         "facility": _device("device with PrimarySupplyTemperatureCelsius, usually the valve"),
         "exchanger": _EXCHANGER,
         "lag_s": _number("lag of the return temperature's sensor, seconds", 0, 30, 4),
@@ -145,6 +159,9 @@ def check(raw: "dict[str, Any]", profiles: "dict[str, Profile]", errors: "list[s
         wanted.append(("dew.sensors[%d]" % i, name, "HumidityPercent"))
     if "spare_supply" in cooling:
         wanted.append(("spare_supply", cooling["spare_supply"], "SupplyTemperatureCelsius"))
+    slot = cooling.get("pumps", {}).get("slot", 0)
+    if slot and "throttle" in raw and raw["throttle"]["slot"] != slot:
+        errors.append("cooling.pumps.slot: %d is not throttle.slot" % slot)
     if "optimum" in cooling:
         wanted.append(("optimum.air", cooling["optimum"]["air"], "TemperatureCelsius"))
         if "exchanger" not in cooling:

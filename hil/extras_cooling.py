@@ -9,6 +9,7 @@ from typing import Any
 from hil.plant.parameters import PlantParameters
 from hil.setting import Setting
 
+_SLOT_S = 5
 _WARNING = ("LeakInternal", "LeakExternal")
 
 
@@ -26,12 +27,31 @@ def cooling(setting: Setting) -> dict[str, Any]:
             "authority": p.valve_authority,
         },
         "balance_pct": 30,
-        "pumps": {},
+        "pumps": {"slot": setting.slot, "slot_s": _SLOT_S} if setting.slot else {},
     }
     if setting.humidity_sensors:
         sensors = [f"room{i + 1}" for i in range(setting.humidity_sensors)]
         section["dew"] = {"sensors": sensors}
+    if setting.proof_store:
+        section["port"] = "store:/virtual/proofs"
+    if setting.outdoor_sensors:
+        section["optimum"] = optimum(p)
     return section
+
+
+def optimum(p: PlantParameters) -> dict[str, Any]:
+    """Write what the optimiser is told: a cooler of 15 kW/K with fans of 3 kW, for 100 kW."""
+    return {
+        "air": "outdoor",
+        "every_s": 60,
+        "design_kw": 100.0,
+        "pump_w": 2000.0,
+        "full_lpm": p.tcs_design_lpm / 0.7,
+        "fan_w": 3000.0,
+        "cooler_kw_k": 15.0,
+        "plate_r0_k_kw": 1000.0 * p.plate_r0_k_w,
+        "plate_r1_k_kw": 1000.0 * p.plate_r1_k_w,
+    }
 
 
 def safety(_: Setting) -> dict[str, Any]:

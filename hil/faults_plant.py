@@ -207,6 +207,11 @@ def _humidity_free(row: Row) -> None:
         sensor.free()
 
 
+def _outdoor_dead(row: Row, dead: bool) -> None:
+    for sensor in row.around.outdoor:
+        sensor.dead = dead
+
+
 def _valve(row: Row, stuck: bool) -> None:
     row.plant.advance(row.world.now)
     row.valve.stuck = stuck
@@ -258,9 +263,9 @@ PLANT_EVENTS: dict[str, Word] = {
         limits=(0, 20),
     ),
     "hx_fouling": Word(
-        "the exchanger loses value % of its UA",
+        "the exchanger loses value % of its UA; below 0 it has more",
         *_plant("fouling", 1.0, lambda v: 1.0 - v / 100.0),
-        limits=(0, 99),
+        limits=(-50, 99),
     ),
     "fws_pressure": Word(
         "the facility water's pressure is value % of normal; 0: its pumps stand still",
@@ -359,6 +364,16 @@ PLANT_EVENTS: dict[str, Word] = {
         _humidity_held,
         _humidity_free,
         limits=_SENSOR_NUMBER,
+    ),
+    "outdoor_dead": Word(
+        "the outdoor air's sensor does not answer",
+        lambda row, _: _outdoor_dead(row, True),
+        lambda row: _outdoor_dead(row, False),
+    ),
+    "outdoor_temperature": Word(
+        "the air outside is at value °C, as its sensor sees it",
+        lambda row, value: setattr(row.around.outdoors, "celsius", value),
+        limits=LIMITS["outdoor_c"],
     ),
     "humidity_error": Word(
         "the first humidity sensor reads value % too high",

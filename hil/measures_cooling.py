@@ -19,6 +19,7 @@ CODES = (
     "valve_feedback",
     "hand",
     "mode",
+    "pumps_wait",
 )
 """Codes of the alarms that the parts raise."""
 
@@ -60,6 +61,11 @@ COOLING_MEASURES = {
         "%", "travel of the valve so far", lambda row, _, __: row.plant.valve.travel_pct
     ),
     "proofs_passed": Measure("", "proof tests that passed", _proofs),
+    "proofs_kept": Measure(
+        "",
+        "lines of proof records that outlive a restart",
+        lambda _, s, __: float(len(s.get("cooling", {}).get("kept", []))),
+    ),
     "rotations": Measure(
         "",
         "changes of the lead pump",

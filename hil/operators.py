@@ -59,6 +59,7 @@ def signed_patch(
     return _sealed(PATCH, bytes.fromhex(told["hash"]), body, signer)
 
 
-def signed_command(utc_s: int, name: str) -> bytes:
+def signed_command(utc_s: int, name: str, *arguments: tuple[str, Any]) -> bytes:
     """Sign a command for the unit."""
-    return _sealed(COMMAND, b"", command.write(utc_s, utc_s + _DAY_S, name, []), OPERATE)
+    body = command.write(utc_s, utc_s + _DAY_S, name, list(arguments))
+    return _sealed(COMMAND, b"", body, OPERATE)

@@ -46,10 +46,13 @@ class Row:
         self.stores: dict[str, StoreEnd] = {}
         self.ground: Ground | None = None
         start_pct = (70.0,) + (0.0,) * (setting.pumps - 1)
+        usual = PlantParameters()
         self.plant = Plant(
             world.random("plant"),
             scaled(
                 PlantParameters(
+                    supply_pipe_l=usual.supply_pipe_l * setting.pipes,
+                    return_pipe_l=usual.return_pipe_l * setting.pipes,
                     start_it_kw=setting.it_kw,
                     start_supply_c=setting.setpoint_c,
                     fws_c=setting.fws_c,

@@ -1,7 +1,7 @@
 """What a row may have besides CDU, valve and pumps: the room's air and its sensors, grid, meter.
 
 Each is only on the bus when the setting asks, so that the row of the other scenarios stays as it
-is. In the agent's configuration they are `meter`, `meter_it`, `room1`, `room2` …
+is. In the agent's configuration they are `meter`, `meter_it`, `room1`, `room2` …, `outdoor`.
 """
 
 from hil.devices.abb_meter import AbbMeter
@@ -13,7 +13,8 @@ from hil.plant.room import Room
 from hil.setting import Setting
 from hil.world import World
 
-METER_UNIT, FIRST_ROOM_UNIT = 41, 51
+METER_UNIT, FIRST_ROOM_UNIT, OUTDOOR_UNIT = 41, 51, 59
+_OUTDOOR_HUMIDITY_PCT = 40.0
 ROLLS_AT_KWH = 1235
 """Where the meters' counters roll over, if a scenario wants that; they start at 1234.6 kWh."""
 METERS = ("meter", "meter_it")
@@ -30,6 +31,11 @@ class Surroundings:
             HumiditySensor(plant, self.room, FIRST_ROOM_UNIT + i, world.random(f"room{i + 1}"))
             for i in range(setting.humidity_sensors)
         ]
+        self.outdoors = Room(setting.outdoor_c, _OUTDOOR_HUMIDITY_PCT)
+        self.outdoor = [
+            HumiditySensor(plant, self.outdoors, OUTDOOR_UNIT, world.random("outdoor"))
+            for _ in range(setting.outdoor_sensors)
+        ]
         feeds = (_Watts(plant, self.grid), lambda: 1000.0 * plant.it_kw)
         self.meters = [
             AbbMeter(plant, METER_UNIT + i, world.random(METERS[i]), feeds[i])
@@ -40,13 +46,15 @@ class Surroundings:
 
     def slaves(self) -> list[Slave]:
         """Give what is on the bus besides the row's own devices."""
-        return [*self.meters, *self.humidity]
+        return [*self.meters, *self.humidity, *self.outdoor]
 
     def devices(self) -> list[tuple[str, int, str]]:
         """Name them as the agent's configuration does: name, unit, profile."""
         named = [(METERS[i], METER_UNIT + i, "abb_meter") for i, _ in enumerate(self.meters)]
         for i, _ in enumerate(self.humidity):
             named.append((f"room{i + 1}", FIRST_ROOM_UNIT + i, "vaisala_hmd65"))
+        if self.outdoor:
+            named.append(("outdoor", OUTDOOR_UNIT, "vaisala_hmd65"))
         return named
 
 

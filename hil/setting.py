@@ -30,6 +30,13 @@ class Setting:
     humidity_sensors: int = 0
     room_c: float = 27.0
     room_humidity_pct: float = 50.0
+    pipes: float = 1.0
+    """How many times as much coolant the pipes hold: the loop's dead time."""
+    proof_store: int = 0
+    """1: the part `cooling` keeps its proof records in a store."""
+    outdoor_sensors: int = 0
+    """1: `outdoor` measures the air outside, which the optimiser of the part `cooling` needs."""
+    outdoor_c: float = 20.0
     size: int = 1
     """How many times as large as the row of 100 kW all is; `it_kw` is meant for each."""
     schedule: str = ""
@@ -73,6 +80,10 @@ LIMITS: dict[str, tuple[float, float]] = {
     "modem_success_pct": (0, 100),
     "modem_day_bytes": (0, 1_000_000_000),
     "modem_live_s": (0, 86_400),
+    "pipes": (0.5, 3),
+    "proof_store": (0, 1),
+    "outdoor_sensors": (0, 1),
+    "outdoor_c": (-20, 50),
     "size": (1, 12),
     "slot": (0, 63),
     "stagger_ms": (0, 10_000),

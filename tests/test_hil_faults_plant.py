@@ -26,7 +26,7 @@ P = PlantParameters()
 
 def row() -> Row:
     """A row with both pumps running, a meter and two humidity sensors, at 60 s."""
-    made = Row(World(1, 0), Setting(it_kw=80.0, meters=1, humidity_sensors=2))
+    made = Row(World(1, 0), Setting(it_kw=80.0, meters=1, humidity_sensors=2, outdoor_sensors=1))
     made.plant.valve.command(made.plant.valve.position_pct)
     go(made, 60)
     return made
@@ -77,6 +77,8 @@ MOVES: list[tuple[str, float, float, Callable[[Row], float], float, float]] = [
     ("room_temperature", 32.0, 1, lambda r: r.around.humidity[0].seen[2], 4.0, 99.0),
     ("room_humidity", 80.0, 1, lambda r: r.around.humidity[1].seen[2], 7.0, 99.0),
     ("humidity_dead", 2.0, 1, lambda r: float(r.around.humidity[1].dead), 1.0, 0.0),
+    ("outdoor_dead", 0.0, 1, lambda r: float(r.around.outdoor[0].dead), 1.0, 0.0),
+    ("outdoor_temperature", 40.0, 1, lambda r: r.around.outdoor[0].seen[1], 15.0, 99.0),
     ("humidity_error", 10.0, 1, lambda r: r.around.humidity[0].seen[0], 9.0, 2.0),
 ]
 

@@ -32,6 +32,8 @@ ROLES = (
     ("release", OPERATE),
     ("rotate", OPERATE),
     ("proof", OPERATE),
+    ("hold", OPERATE),
+    ("calibrate", OPERATE),
     ("capture", OPERATE),
     ("fetch", OPERATE),
     ("shed", OPERATE),

@@ -6,6 +6,8 @@ system store.
 
 MicroPython has no getsockopt: connecting again tells how the first connect went. Nor does it say
 when a handshake is over: reading drives it, and the peer's certificate is there once it is.
+
+By which clock the dates of certificates are judged: drivers/ports/micropython_dates.py.
 """
 
 import socket
@@ -25,11 +27,21 @@ from drivers.ports.micropython_pem import der_blocks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from collections.abc import Callable
+    from typing import Any, Protocol
 
     from drivers.address import Address
     from drivers.errors import PortError
     from drivers.ports.base import Wake
+
+    class TlsContext(Protocol):
+        """MicroPython's SSLContext."""
+
+        verify_callback: "Callable[[bytes, int], int]"
+
+        def wrap_socket(  # noqa: D102
+            self, sock: object, server_hostname: str, do_handshake_on_connect: bool
+        ) -> "TlsSocket": ...
 
     class TlsSocket(Protocol):
         """MicroPython's SSLSocket."""
@@ -54,6 +66,7 @@ class TcpPort(StreamPort):
         StreamPort.__init__(self, address)
         self._tls: TlsSocket | None = None
         self._early = b""
+        self._begins = 0
         self._place = _look_up(address)
         self._socket = socket.socket(self._place[0])
         self._socket.setblocking(False)
@@ -81,14 +94,31 @@ class TcpPort(StreamPort):
     def _wrap(self) -> "TlsSocket":
         """Put TLS around the connection."""
         context = _context(self.address)
+        self._set_clock(context)
         try:
-            tls: TlsSocket = context.wrap_socket(  # type: ignore[attr-defined]
+            tls: TlsSocket = context.wrap_socket(
                 self._socket, server_hostname=self.address.host, do_handshake_on_connect=False
             )
         except (OSError, ValueError) as error:
             raise self._failure(error)
         tls.setblocking(False)
         return tls
+
+    def _set_clock(self, context: "TlsContext") -> None:
+        """Have dates judged by our UTC (`utc=`), or note from when on the peer's one is valid."""
+        utc = self.address.options.get("utc")
+        if utc is None:
+            return
+        from drivers.ports import micropython_dates  # noqa: PLC0415 - for TLS only
+
+        def note(certificate: bytes, _depth: int) -> int:
+            self._begins = max(self._begins, micropython_dates.begins_s(certificate))
+            return 0
+
+        if int(utc):
+            micropython_dates.set_clock(int(utc))
+        else:
+            context.verify_callback = note
 
     def _handshake(self, tls: "TlsSocket") -> bool:
         """Take one step: reading drives it, and may bring what a fast peer says at once."""
@@ -131,6 +161,10 @@ class TcpPort(StreamPort):
         """Return the error in our words; mbedTLS has a ValueError for certificates."""
         if isinstance(error, ValueError):
             text = " ".join(str(error).split())
+            if self._begins:  # UTC is not known: the next try looks at chain and host alone
+                from drivers.ports import micropython_dates  # noqa: PLC0415 - for TLS only
+
+                micropython_dates.set_clock(self._begins + micropython_dates.MARGIN_S)
             reason = "certificate refused: %s: check ca, host name and the time" % text
             return failure(self.address, reason)
         if (error.errno or 0) < 0:  # mbedTLS' own numbers
@@ -165,20 +199,21 @@ def _look_up(address: "Address") -> "tuple[int, int, int, str, object]":
     return found[0]
 
 
-def _context(address: "Address") -> "object":
+def _context(address: "Address") -> "TlsContext":
     """Read the address's certificates into a TLS context. Raises PortError."""
     import tls  # type: ignore[import-not-found]  # noqa: PLC0415 - a build may leave it out
 
     options = address.options
     if "ca" not in options:
         raise failure(address, "no ca=FILE: MicroPython has no CAs of its own")
-    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    context: Any = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     context.verify_mode = tls.CERT_REQUIRED
     for block in _load(address, "ca"):
         context.load_verify_locations(block)
     if "cert" in options:
         context.load_cert_chain(_load(address, "cert")[0], _load(address, "key")[0])
-    return context
+    made: TlsContext = context
+    return made
 
 
 def _load(address: "Address", name: str) -> "list[bytes]":

@@ -265,13 +265,13 @@ class Plant:
 
     @property
     def fouling(self) -> float:
-        """Share of the exchanger's UA that is left, above 0 to 1."""
+        """Share of the exchanger's UA that is there, above 0 to 1.5."""
         return self._fouling
 
     @fouling.setter
     def fouling(self, share: float) -> None:
-        if not 0.0 < share <= 1.0:
-            raise ValueError("fouling is a share above 0, up to 1")
+        if not 0.0 < share <= 1.5:
+            raise ValueError("fouling is a share above 0, up to 1.5")
         self._fouling = share
         self._reflow()
 

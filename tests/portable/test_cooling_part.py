@@ -2,11 +2,13 @@
 
 import json
 
+from agent.control.calibrate import Calibration
 from agent.control.doubt import Balance, Doubt
 from agent.control.proofs import BROKEN_OFF, FAILED, PASSED, Proofs
 from agent.errors import ConfigError, OrderError
+from agent.proofstore import ProofStore
 from tests.portable.check import eq, raises
-from tests.portable.coolingset import EXCHANGER
+from tests.portable.coolingset import EXCHANGER, OPTIMUM
 from tests.portable.rig import CDU, LAG, LEAD, RUN, STOP, VALVE, Rig, _point, config, profiles
 
 HEAP = "512wK"
@@ -119,6 +121,101 @@ def test_orders_that_cannot_be():
     eq(order(rig, "dance"), None)
 
 
+def test_the_pumps_hold_what_is_ordered():
+    rig = made()
+    speed = rig.slaves.registers[LEAD][1]
+    eq(order(rig, "hold", mode="flow"), "pumps hold flow")
+    eq(part(rig).pumping.settings["setpoint_lpm"], 150.0)
+    rig.run(5)
+    assert -200 < rig.slaves.registers[LEAD][1] - speed < 200, rig.slaves.registers[LEAD]
+    eq(order(rig, "hold", mode="delta_t", setpoint_milli=9000), "pumps hold delta_t")
+    eq(order(rig, "hold"), "pumps hold dp")
+    raises(OrderError, lambda: order(rig, "hold", mode="luck"))
+    raises(OrderError, lambda: order(rig, "hold", mode="delta_t", setpoint_milli=31_000))
+    raises(OrderError, lambda: order(rig, "hold", mode="flow", setpoint_milli="x"))
+    rig.set(CDU, FLOW, 9999)
+    rig.run(2)
+    raises(OrderError, lambda: order(rig, "hold", mode="flow"))
+
+
+def test_a_calibration_wants_a_steady_minute_and_changes_nothing():
+    made = Calibration()
+    made.take(30.0, 31.0, 0.0, True, 1.0)
+    eq(made.state, "idle")
+    made.begin()
+    for second in range(300):
+        made.take(30.0 + second / 10, 31.0, 5.0, True, 1.0)
+    eq(made.state, "running")
+    for second in range(61):
+        made.take(30.0 + second % 2 / 10, 31.0, 5.0, second != 30, 1.0)
+    eq(made.state, "running")
+    for second in range(60):
+        made.take(30.0 + second % 2 / 10, 31.0, 5.0, True, 1.0)
+    eq(made.state, "done")
+    assert 0.47 < made.supply_k < 0.48, made.supply_k
+    eq(made.return_k, -made.supply_k)
+    made.begin()
+    for _ in range(600):
+        made.take(30.0, 31.0, 40.0, True, 1.0)
+    assert made.state.startswith("no steady minute"), made.state
+
+
+def test_a_calibration_is_ordered_and_shown():
+    rig = made()
+    for name, arguments in (("override", {"minutes": 5, "valve_pct": 0, "pump_pct": 60}),):
+        order(rig, name, **arguments)
+    rig.set(CDU, 1, 326)
+    rig.run(5)
+    assert "status" in order(rig, "calibrate")
+    rig.run(80)
+    shown = json.loads(rig.state.split(b"\0", 1)[1])["cooling"]["calibration"]
+    eq((shown["state"], shown["supply_offset_milli_k"]), ("done", 300))
+    eq(part(rig).settings["supply_offset_k"], 0)
+
+
+def test_proof_records_are_kept_in_a_store():
+    proofs = Proofs()
+    kept = ProofStore(proofs, 7)
+    kept.event("opened")
+    eq(kept.outbox(), [(7, "get", b"proof.records")])
+    kept.receive(b"proof.records\0" + b"5 valve passed 9\nrubbish\n\xff\xfe x\n")
+    proofs.begin_pumps()
+    proofs.break_off(50)
+    kept.look(1_800_000_000_000_000)
+    kept.look(1_800_000_001_000_000)
+    lines = ["5 valve passed 9", "1800000000 pumps broken off 0"]
+    eq(kept.lines, lines)
+    eq(kept.outbox(), [(7, "write", b"proof.records\0" + "\n".join(lines).encode())])
+    kept.event("failed")
+    proofs.begin_pumps()
+    proofs.break_off(60)
+    kept.look(None)
+    eq((len(kept.lines), kept.outbox()), (3, []))
+    kept.event("opened")
+    eq(len(kept.outbox()), 1)
+
+
+def test_the_optimiser_moves_set_points_within_limits_and_may_die():
+    model = {key: value for key, value in OPTIMUM.items() if key not in ("every_s",)}
+    rig = made(dew=True, optimum=dict(model, air="room2", every_s=60), low_c=25, high_c=38)
+    rig.set(ROOM2, 0, 3000)
+    seen, pressures = [], []
+    for _ in range(20):
+        rig.run(10)
+        seen.append(rig.agent.supply.setpoint)
+        pressures.append(rig.agent.pressure.setpoint)
+        assert 25 <= part(rig).cooling.setpoint_c <= 38, seen
+    assert part(rig).cooling.setpoint_c > 34, part(rig).cooling.setpoint_c
+    assert 20 <= min(pressures) < 80, pressures
+    assert max(pressures) <= 100, pressures
+    rig.slaves.silent = {ROOM2}
+    rig.run(310)
+    eq((part(rig).cooling.setpoint_c, rig.agent.pressure.setpoint), (32.0, 100))
+    eq(rig.agent.supervisor.state, "degraded")
+    assert "supply_sensor" not in rig.codes()
+    eq(words(rig)[0], RUN)
+
+
 def test_a_trip_hands_over_and_a_rotation_does():
     rig = made()
     rig.set(LEAD, 2, REMOTE | TRIP)
@@ -154,6 +251,47 @@ def test_pumps_start_late_where_they_are_staggered():
     eq(words(rig), (STOP, STOP))
     rig.run(20)
     assert RUN in words(rig), words(rig)
+
+
+def gone(rig):
+    rig.slaves.silent = {LEAD, LAG}
+    rig.run(10)
+    for unit in (LEAD, LAG):
+        rig.slaves.registers[unit][0] = STOP
+        rig.slaves.registers[unit][3] = 0
+    rig.slaves.silent = set()
+
+
+def starts(rig, seconds):
+    began = [None, None]
+    for second in range(seconds):
+        rig.run(1)
+        for i, word in enumerate(words(rig)):
+            if word == RUN and began[i] is None:
+                began[i] = second
+    return began
+
+
+def test_each_row_starts_its_pumps_in_its_own_slot():
+    firsts = []
+    for slot in (1, 2, 4):
+        rig = made(pumps={"stagger_s": 2, "slot": slot, "slot_s": 10})
+        gone(rig)
+        firsts.append(starts(rig, 45)[0])
+    assert firsts[1] - firsts[0] == 10, firsts
+    assert firsts[2] - firsts[0] == 30, firsts
+
+
+def test_pumps_that_were_gone_start_one_after_the_other():
+    rig = made(pumps={"stagger_s": 4})
+    rig.agent.pressure.helping = True
+    rig.run(90)
+    eq(words(rig), (RUN, RUN))
+    gone(rig)
+    rig.agent.pressure.helping = True
+    began = starts(rig, 30)
+    assert None not in began, began
+    assert 5 <= abs(began[1] - began[0]) <= 8, began
 
 
 def test_the_valve_s_feedback_is_held_against_its_demand():
