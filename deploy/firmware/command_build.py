@@ -27,6 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Build it; print sizes and hashes."""
     config = None if arguments.config is None else checked(arguments.config)
+    record: dict[str, object]
     if arguments.board == unixf32.NAME:
         record = {"board": unixf32.NAME, "interpreter": str(unixf32.build_unix_f32())}
     elif arguments.board in RP2_BOARDS:
