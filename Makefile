@@ -19,7 +19,7 @@ demo: setup ## the main job, live: agent, emulated row and broker; no hardware, 
 
 test: dev ## installs missing peers where it may, then runs the gates and all tests
 	@sh deploy/peers.sh
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m tests $(ARGS)
 
 lint: dev ## the gates alone: syntax and imports on MicroPython, ruff, types, import contracts
 	@$(PY) -m pytest -q tests/test_gates.py

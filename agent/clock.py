@@ -89,6 +89,8 @@ class Clock:
         """The oscillator's rate before it is measured, and how far that may be off."""
         self.last_witness: tuple[int, int, int] | None = None
         self.contradictions = self.contradicted_us = 0
+        self.confirmed_us = 0
+        """No UTC before it is possible: a witness agreed."""
         coarse = Line(16, 64, 4, 2)
         self.coarse = Source(coarse, self.holdover, ((0, 0),), 2_000_000, 16, 0, 8)
         fine = Line(8, 64, 1, 0)
@@ -128,12 +130,19 @@ class Clock:
         self.floor_us = max(self.floor_us, utc_us)
         said = self.utc(now)
         if said is not None and said < self.floor_us:
-            self.offset = None
-            self._start = []
-            self.coarse.restart()
-            self.fine.restart()
-            self._source = None
+            self.forget()
             self.refuse("floor", now, said - self.floor_us, 0)
+
+    def forget(self) -> None:
+        """Be free again, as at the start: the next fixes that agree set the label."""
+        self.offset = None
+        self._start = []
+        self.coarse.restart()
+        self.fine.restart()
+        self._source = None
+        self._untrusted = False
+        self.doubts = []
+        self.contradictions = self.contradicted_us = 0
 
     def adopt(self, utc_us: int, uncertainty_us: int, now: int) -> None:
         """Set the label by a witness alone: holdover from the start."""

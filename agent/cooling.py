@@ -263,7 +263,8 @@ class CoolingPart(Part):
         wanted = config.setpoint
         if speed is not None:
             model = self.settings["optimum"]
-            part = speed / 100.0 * model["full_lpm"] / cooling.exchanger.design_lpm
+            flow = 0.0 if cooling.optimum is None else cooling.optimum.flow_lpm(speed)
+            part = flow / cooling.exchanger.design_lpm
             wanted = config.setpoint * part * part
             least = model["dp_min_kpa"]
             wanted = least if wanted < least else config.setpoint if part > 1.0 else wanted

@@ -1,9 +1,14 @@
 """The part `timekeeping`: what is known of time survives a restart; how warm the oscillator is.
 
-Kept under the key `clock.state`, as one JSON object: the last UTC (no time before it is believed
-again), the monotonic time that belonged to it, the count of leap seconds, the oscillator's rate, at
-which temperature, and what a degree does to it. Written every `save_s` while the clock is in sync,
-knows its leap seconds and doubts nothing; read once, when the store opens.
+Kept under the key `clock.state`, as one JSON object: the last UTC, the floor (no time before it is
+believed again), the monotonic time that belonged to the UTC, the count of leap seconds, the
+oscillator's rate, at which temperature, and what a degree does to it. Written every `save_s` while
+the clock is in sync, knows its leap seconds and doubts nothing; read once, when the store opens.
+
+**The floor never rests on one start alone**, or somebody who lies once, with a date in the future,
+would shut the truth out for good. What this start learned is a floor for the next but one: only
+when the next start's own fixes are not before it is it taken for true. From then on the floor rises
+with the monotonic clock. A witness (`agent.witness`) that agrees raises it at once.
 
 A receiver that was switched on with the controller may have wrong leap seconds for 12.5 minutes,
 whatever was kept. Only when the controller itself never stopped (its monotonic clock went on, and
@@ -16,6 +21,7 @@ from agent.jsontext import Object, write
 from agent.parts import Part
 from agent.readings import Sensor
 from agent.thermal import Thermal
+from drivers.fixrules import FLOOR_US
 from protocols.timing import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
 
     from agent.agent import Agent
     from agent.parts import Actions
+    from protocols.cbor import Map
 
 KEY = "clock.state"
 VERSION = 1
@@ -31,8 +38,9 @@ _SURE = 2 * SECOND
 """No monotonic clock that leads to a label within so much did so by chance."""
 _AGEING_PPB = 100
 _RANGE_CENTI_C = 500
-_TEXTS = ("utc_us", "mono_us", "leap_s", "rate_ppt", "skew_ppt", "tempco_ppt", "centi_c")
-_OPTIONAL = ("rate_ppt", "skew_ppt", "tempco_ppt", "centi_c")
+_OPTIONAL = ("floor_us", "rate_ppt", "skew_ppt", "tempco_ppt", "centi_c")
+_NEEDED = ("utc_us", "mono_us", "leap_s")
+_NUMBERS = _NEEDED + _OPTIONAL
 
 
 class Memory:
@@ -46,13 +54,14 @@ class Memory:
         if not isinstance(raw, dict) or raw.get("version") != VERSION:
             raise ValueError("not of this version")
         found: list[int | None] = []
-        for name in _TEXTS:
+        for name in _NUMBERS:
             value = raw.get(name)
             if type(value) is not int and not (value is None and name in _OPTIONAL):
                 raise ValueError("%s is no number" % name)
             found.append(value)
         self.utc_us, self.mono_us, self.leap_s = (found[0] or 0, found[1] or 0, found[2] or 0)
-        self.rate_ppt, self.skew_ppt, self.tempco_ppt, self.centi_c = found[3:]
+        self.floor_us = found[3] or 0
+        self.rate_ppt, self.skew_ppt, self.tempco_ppt, self.centi_c = found[4:]
 
     def goes_on(self, utc_us: int, now: int) -> bool:
         """Whether the monotonic clock leads from what was kept to this label."""
@@ -67,6 +76,9 @@ class Keeping(Part):
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
         Part.__init__(self, agent, settings, port)
         self.saved = 0
+        self._started = 0
+        self._floor = agent.clock.floor_us
+        """A UTC that is sure to be before the start."""
         self.bad = ""
         self.found = False
         self._asked = False
@@ -79,6 +91,7 @@ class Keeping(Part):
 
     def start(self, now: int) -> None:
         """Begin; find the sensor."""
+        self._started = now
         source = self.settings.get("temperature")
         if source is not None:
             device, _, point = source.partition(".")
@@ -110,9 +123,10 @@ class Keeping(Part):
         self.found = True
         clock.memory = memory
         clock.leap.count = memory.leap_s
-        clock.raise_floor(memory.utc_us, now)
+        self._floor = max(self._floor, memory.floor_us)
+        clock.raise_floor(memory.floor_us, now)
         if self.agent.receiver is not None:
-            self.agent.receiver.raise_floor(memory.utc_us)
+            self.agent.receiver.raise_floor(memory.floor_us)
         thermal = clock.holdover.thermal
         if thermal is not None and memory.tempco_ppt is not None:
             thermal.slope = memory.tempco_ppt
@@ -138,6 +152,32 @@ class Keeping(Part):
             self._due = now + self._period
             self._save(now)
 
+    def order(self, name: str, arguments: "Map", now: int) -> "str | None":
+        """Obey the command `clock_forgive`: forget the floor, the label and all convictions.
+
+        For a person who knows that what is believed is a liar's. The next three fixes that agree
+        set the label, and the next record is written from them.
+        """
+        if name != "clock_forgive":
+            return None
+        clock = self.agent.clock
+        clock.forget()
+        clock.memory = None
+        clock.floor_us = self._floor = FLOOR_US
+        clock.confirmed_us = 0
+        if self.agent.receiver is not None:
+            self.agent.receiver.lower_floor(FLOOR_US)
+        self._out.append((self.port, "delete", KEY.encode()))
+        return "forgiven"
+
+    def _risen(self, now: int) -> int:
+        """The floor at `now`, see the module; never above what the clock says."""
+        clock, memory = self.agent.clock, self.agent.clock.memory
+        said = clock.utc(now) or 0
+        if memory is not None and said >= memory.utc_us:
+            self._floor = max(self._floor, memory.utc_us)
+        return min(max(self._floor + now - self._started, clock.confirmed_us), said)
+
     def _save(self, now: int) -> None:
         clock = self.agent.clock
         rate = clock.rate()
@@ -147,6 +187,7 @@ class Keeping(Part):
                 ("version", VERSION),
                 ("utc_us", clock.utc(now)),
                 ("mono_us", now),
+                ("floor_us", self._risen(now)),
                 ("leap_s", clock.leap.count),
                 ("rate_ppt", None if rate is None else rate[0]),
                 ("skew_ppt", None if rate is None else rate[1]),

@@ -114,6 +114,12 @@ _OPTIMUM = _object(
         "case_max_c": _number("warmest case allowed", 40, 110, 75),
         "pump_min_pct": _number("slowest that the pumps may be asked for", 10, 100, 30),
         "fan_min_pct": _number("slowest that the fans turn", 0, 100, 10),
+        "zero_pct": _number("speed at which the flow begins, for a loop with static head", 0, 60),
+        "facility_w": _number("power of the facility's pump at its design flow, W", 0, 1e6),
+        "cooler_ua_kw_k": _number("UA of a dry cooler at full speed; then NTU is not used", 1, 1e5),
+        "cooler_air_kw_k": _number("heat capacity rate of its air at full speed, kW/K", 1, 1e5),
+        "middle_min_pct": _number("the fans may leave the valve as little as this", 20, 100),
+        "middle_max_pct": _number("and as much as this; without both it stays", 20, 100),
         "dp_min_kpa": _number("least dP that the racks need, kPa", 1, 400, 20),
     },
 )
@@ -164,6 +170,12 @@ def check(raw: "dict[str, Any]", profiles: "dict[str, Profile]", errors: "list[s
         errors.append("cooling.pumps.slot: %d is not throttle.slot" % slot)
     if "optimum" in cooling:
         wanted.append(("optimum.air", cooling["optimum"]["air"], "TemperatureCelsius"))
+        for one, other in (
+            ("cooler_ua_kw_k", "cooler_air_kw_k"),
+            ("middle_min_pct", "middle_max_pct"),
+        ):
+            if (one in cooling["optimum"]) != (other in cooling["optimum"]):
+                errors.append("cooling.optimum: %s and %s belong together" % (one, other))
         if "exchanger" not in cooling:
             errors.append("cooling.optimum: needs cooling.exchanger too")
     for path, name, point in wanted:

@@ -65,7 +65,13 @@ MODEM = _section(
         ),
         "region": _word("whose rules hold", ["uae", "south_africa", "bench"]),
         "licence": _text("the licence or approval under which it transmits", 64),
-        "key": _text("32 bytes shared with the relay, 64 hexadecimal digits", 64, 64),
+        "key": {
+            "type": "string",
+            "minLength": 64,
+            "maxLength": 64,
+            "pattern": "^([0-9a-f][0-9a-f])+$",
+            "description": "32 bytes shared with the relay, 64 hexadecimal digits",
+        },
         "day_bytes": _whole("billed bytes a UTC day, never exceeded", 0, 1_000_000_000, 5_000),
         "window_bytes": _whole(
             "billed bytes a window, alarms apart; 0: no limit", 0, 10_000_000, 0

@@ -18,6 +18,9 @@ _MOST_ERRORS = 20
 _WHOLE = 1 << 31
 _SECRETS = ("password", "secret", "token", "pin")
 _HIDDEN = "what stands there"
+HEX_PATTERN = "^([0-9a-f][0-9a-f])+$"
+"""The pattern of keys, as the schemas write it; every other pattern is a name's."""
+_HEX_DIGITS = "0123456789abcdef"
 _NAME_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 _TYPES: "dict[str, tuple[str, tuple[type, ...]]]" = {
@@ -71,6 +74,9 @@ def _check_text(value: str, schema: "dict[str, Any]", path: str, errors: "Errors
         errors.append("%s: %s holds a control character or half a character" % (path, shown))
     elif not schema.get("minLength", 0) <= len(value) <= longest:
         errors.append("%s: a text of 1 to %d characters is needed" % (path, longest))
+    elif schema.get("pattern") == HEX_PATTERN:
+        if len(value) % 2 or [c for c in value if c not in _HEX_DIGITS]:
+            errors.append("%s: pairs of hexadecimal digits, 0-9 and a-f, are needed" % path)
     elif "pattern" in schema and not name_fits(value):
         errors.append(
             "%s: %s is no name: 1 to 32 of a-z, 0-9, _ and -, not starting with _ or -"

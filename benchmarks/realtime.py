@@ -21,7 +21,7 @@ from typing import Any
 from agent.ticks import LATENESS_EDGES
 from benchmarks.common import ROOT, Record, machine, show
 from hil.errors import BenchError
-from hil.realbench import AGENT, RealBench
+from hil.realbench import RealBench
 from hil.setting import Setting
 
 _SECOND = 1_000_000
@@ -55,6 +55,9 @@ class Watch:
         if status["utc_us"] is not None:
             system = (time.time_ns() - time.monotonic_ns()) // 1000
             self.utc_errors_us.append(status["utc_us"] - status["mono_us"] - system)
+
+
+BOTH = ("cpython", "micropython")
 
 
 def measure(dut: str, seconds: int, seed: int) -> Record:
@@ -106,7 +109,7 @@ def both(seconds: int, seed: int) -> list[Record]:
     command += ["--seconds", str(seconds), "--seed", str(seed), "--dut"]
     started = [
         subprocess.Popen([*command, dut], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        for dut in AGENT
+        for dut in BOTH
     ]
     said = [process.communicate()[0] for process in started]
     if not all(said):
@@ -167,7 +170,7 @@ def main() -> int:
         epilog="example: python -m benchmarks.realtime --seconds 600",
     )
     parser.add_argument("--seconds", type=int, default=600, metavar="N", help="how long (600)")
-    parser.add_argument("--dut", choices=(*AGENT, "both"), default="both")
+    parser.add_argument("--dut", choices=(*BOTH, "both"), default="both")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()

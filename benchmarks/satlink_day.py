@@ -209,7 +209,7 @@ def _note(seen: list[int], bench: RealBench) -> Any:
 
 def _ours() -> float:
     """Our agent with a modem whose IP side is an interface."""
-    setting = Setting(parts="modem, modem_store", modem="ip", broker_latency_ms=0)
+    setting = Setting(parts="modem, modem_store, log", modem="ip", broker_latency_ms=0)
     with RealBench(setting, seed=1) as bench:
         assert bench.broker is not None
         assert bench.row.satellite is not None
@@ -226,7 +226,7 @@ def _ours() -> float:
             if device.attached and not path.up:
                 up_at.append(bench.world.now)
             path.set_up(device.attached)
-            bench.world.at(bench.world.now + 20_000, follow)
+            bench.world.at(bench.world.now + 1_000, follow)
 
         bench.world.at(0, follow)
         bench.start_agent()

@@ -82,6 +82,7 @@ def main() -> None:
         prog="python -m benchmarks.throttle",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example: python -m benchmarks.throttle --phases 5 --rows 8",
     )
     parser.add_argument("--phases", type=int, default=20, metavar="N")
     parser.add_argument("--rows", type=int, default=64, metavar="N")

@@ -55,7 +55,7 @@ def probes(profile: "Profile") -> "list[tuple[bytes, int]]":
         if "object" in probe:
             found.append((read_device_id(_ONE_OBJECT, probe["object"]), tag))
         else:
-            found.append((read(probe["function"], probe["address"], _count(probe)), tag))
+            found.append((read(probe.get("function", 3), probe["address"], _count(probe)), tag))
     return found
 
 

@@ -163,7 +163,11 @@ class Receiver:
 
     def raise_floor(self, utc_us: int) -> None:
         """Take dates before `utc_us` for rolled over (see `drivers.fixrules.unrolled`)."""
-        self._floor_us = max(self._floor_us, utc_us)
+        self.lower_floor(max(self._floor_us, utc_us))
+
+    def lower_floor(self, utc_us: int) -> None:
+        """Set that date, even to an earlier one."""
+        self._floor_us = utc_us
         if self._decoder is not None:
             self._decoder.floor_us = self._floor_us
 

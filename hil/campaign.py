@@ -1,27 +1,30 @@
 """A campaign: scenarios drawn by chance, each judged by invariants; what fails is kept and shrunk.
 
 Not a scenario: nobody wrote down what happens. From a seed, `draw` makes a scenario of an hour (or
-as long as asked) with faults of `DRAWN`; the last is over 4 minutes before the end. Safety: the
-invariants hold all the time. Liveness: at the end all is as if nothing had happened. The same seed
-is the same scenario and the same run, on any machine and interpreter, so a failure's replay line is
-its seed; the scenario is written as a file too, since the words may change with the version.
+as long as asked) with faults of `hil.campaign_words`; the last is over 4 minutes before the end.
+Safety: the invariants hold all the time. Liveness: at the end all is as if nothing had happened.
+The same seed is the same scenario and the same run, on any machine and interpreter, so a failure's
+replay line is its seed; the scenario is written as a file too, since the words may change with the
+version.
 """
 
 import random
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import Any
 
+from hil import plantcampaign, sweep
+from hil.campaign_words import DEW, DRAWN, LIVENESS, SAFETY, Draw
 from hil.cluster import spread
 from hil.devices.gnss_dialects import DIALECTS
 from hil.errors import BenchError
 from hil.faults import EVENTS
 from hil.recording import DUTS
-from hil.scenario import Event, Expectation, Scenario
+from hil.scenario import Event, Scenario
 from hil.scenario_text import text_of, written
 from hil.setting import Setting
 from hil.virtualrun import VirtualRun
@@ -32,94 +35,36 @@ _FIRST_S, _QUIET_S = 30, 240
 _MOST_EVENTS = 12
 
 
-@dataclass(frozen=True)
-class Draw:
-    """How a word is drawn: limits of its value (None: it has none) and the longest it may last.
-
-    `longest_s` 0: it does not end by itself.
-    """
-
-    word: str
-    low: float | None = None
-    high: float | None = None
-    longest_s: int = 60
-    whole: bool = False
-
-
-DRAWN: tuple[Draw, ...] = (
-    Draw("it_load", 20, 110, 0),
-    Draw("fws_temperature", 18, 27, 0),
-    Draw("bus_silent", longest_s=40),
-    Draw("bus_echo", longest_s=60),
-    Draw("other_master", 200, 5000, 60),
-    Draw("rpu_dead", longest_s=60),
-    Draw("rpu_slow", 1, 400, 60),
-    Draw("rpu_twice", longest_s=60),
-    Draw("rpu_wrong_unit", 40, 200, 30, whole=True),
-    Draw("rpu_noise", 1, 20, 60, whole=True),
-    Draw("rpu_bad_crc", 1, 40, 60, whole=True),
-    Draw("rpu_cut", 1, 40, 60, whole=True),
-    Draw("rpu_busy", 1, 200, 60, whole=True),
-    Draw("rpu_no_value", longest_s=40),
-    Draw("rpu_reboot", longest_s=0),
-    Draw("valve_dead", longest_s=60),
-    Draw("valve_ignores_writes", longest_s=60),
-    Draw("valve_delays_writes", 100, 3000, 60),
-    Draw("pump_dead", 1, 1, 60, whole=True),
-    Draw("pump_ignores_writes", 1, 1, 60, whole=True),
-    Draw("pump_reboot", 1, 2, 0, whole=True),
-    Draw("receiver_outage", longest_s=200),
-    Draw("receiver_no_fix", longest_s=200),
-    Draw("receiver_corrupt", 1, 50, 60, whole=True),
-    Draw("receiver_jamming", 0.1, 5, 60),
-    Draw("receiver_antenna_open", longest_s=60),
-    Draw("broker_down", longest_s=80),
-    Draw("supply_noise", 0, 1, 60),
-    Draw("valve_stuck", longest_s=40),
-    Draw("air_in_loop", 0.5, 5, 0),
-    Draw("filter_clog", 5, 30, 60),
-)
-"""What is drawn. What is not: faults after which a limit may rightly be passed (heat rejection lost
-for good, both pumps gone), and those that end the run of the agent."""
-
-SAFETY: tuple[Expectation, ...] = (
-    Expectation("missed_ticks", max=0, requirement="SAFE-4"),
-    Expectation("utc_beyond_bound_ms", "ms", min=0.001, never=True, requirement="TIME-1"),
-    Expectation("supply_c", "Cel", min=14, max=46, requirement="COOL-1"),
-    Expectation("case_c", "Cel", max=90, requirement="HEAT-1"),
-    Expectation("rows_dropped", max=0, requirement="LINK-1"),
-)
-"""What holds at all times."""
-
-LIVENESS: tuple[Expectation, ...] = (
-    Expectation("state", max=0, requirement="SAFE-1"),
-    Expectation("dp_kpa", "kPa", min=65, max=95, requirement="COOL-1"),
-    Expectation("supply_c", "Cel", min=28, max=36, requirement="COOL-1"),
-    Expectation("rows_waiting", max=10, requirement="LINK-1"),
-)
-"""What holds in the last 30 seconds."""
-
-
 def draw(seed: int, seconds: int = SECONDS) -> Scenario:
     """Draw the scenario of a seed, `seconds` long (600 or more)."""
     chance = random.Random(f"campaign/{seed}/{seconds}")
     chosen = chance.sample(DRAWN, chance.randint(1, _MOST_EVENTS))
     last_s = seconds - _QUIET_S
     events = sorted((_event(d, chance, last_s) for d in chosen), key=lambda e: e.at_s)
-    dialect = any(EVENTS[e.do].needs_dialect for e in events)
-    row = Setting(
-        receiver_dialect=chance.choice(sorted(DIALECTS)) if dialect else "",
-        it_kw=float(chance.randint(20, 100)),
-        drift_ppm=round(chance.uniform(-5, 5), 2),
-        broker_latency_ms=float(chance.randint(1, 900)),
-    )
     return Scenario(
         f"campaign-{seed}",
         f"{len(events)} faults drawn with seed {seed}",
         seconds,
-        row,
+        _row(chosen, chance),
         tuple(events),
-        SAFETY + tuple(replace(e, from_s=seconds - 30) for e in LIVENESS),
+        SAFETY
+        + ((DEW,) if any(d.humidity for d in chosen) else ())
+        + tuple(replace(e, from_s=seconds - 30) for e in LIVENESS),
+    )
+
+
+def _row(chosen: list[Draw], chance: random.Random) -> Setting:
+    """Draw the row, with all that the chosen words need."""
+    dialect = any(EVENTS[d.word].needs_dialect for d in chosen)
+    parts = {part for d in chosen for part in d.needs}
+    return Setting(
+        receiver_dialect=chance.choice(sorted(DIALECTS)) if dialect else "",
+        it_kw=float(chance.randint(20, 100)),
+        drift_ppm=round(chance.uniform(-5, 5), 2),
+        broker_latency_ms=float(chance.randint(1, 900)),
+        meters=max(d.meters for d in chosen),
+        humidity_sensors=max(d.humidity for d in chosen),
+        parts=", ".join(sorted(parts)),
     )
 
 
@@ -136,18 +81,21 @@ def _event(entry: Draw, chance: random.Random, last_s: int) -> Event:
 
 @dataclass
 class Result:
-    """How one seed came out; `text` is the scenario when it failed."""
+    """How one seed came out; `text` is the scenario when it failed, where there is one.
+
+    `options`: what else the line that repeats it needs.
+    """
 
     seed: int
     failures: list[str]
     virtual_s: float
     wall_s: float
     text: str = ""
+    options: str = ""
 
     def again(self, dut: str) -> str:
         """Write the line that repeats it."""
-        length = f" --seconds {self.virtual_s:.0f}" if self.virtual_s != SECONDS else ""
-        return f"coldloop hil campaign --first {self.seed} --seeds 1{length} --dut {dut}"
+        return f"coldloop hil campaign --first {self.seed} --seeds 1{self.options} --dut {dut}"
 
 
 def run_seed(seed: int, seconds: int = SECONDS, dut: str = "cpython") -> Result:
@@ -168,7 +116,22 @@ def run_seed(seed: int, seconds: int = SECONDS, dut: str = "cpython") -> Result:
         where = traceback.extract_tb(error.__traceback__)[-1]
         failures = [f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"]
     text = text_of(scenario) if failures else ""
-    return Result(seed, failures, scenario.seconds, time.perf_counter() - began, text)
+    options = f" --seconds {seconds}" if seconds != SECONDS else ""
+    return Result(seed, failures, scenario.seconds, time.perf_counter() - began, text, options)
+
+
+def run_place(nth: int, kind: str, dut: str = "cpython") -> Result:
+    """Let the n-th of a kind fail (see `hil.sweep`); judge the recovery."""
+    failures, _, wall_s = sweep.one(kind, nth, dut)
+    text = sweep.text() if failures else ""
+    return Result(nth, failures, sweep.SECONDS, wall_s, text, f" --sweep {kind}")
+
+
+def run_hours(seed: int, hours: int, _: str = "cpython") -> Result:
+    """Run control and plant of a seed without bytes (see `hil.plantcampaign`)."""
+    failures, wall_s = plantcampaign.run_plant(seed, hours)
+    options = f" --plant --hours {hours}"
+    return Result(seed, failures, 3600.0 * hours, wall_s, "", options)
 
 
 @dataclass
@@ -201,19 +164,19 @@ class Tally:
 
 
 def results(
-    seeds: range, seconds: int, dut: str, workers: int, cluster: str | None
+    call: Callable[..., Result], jobs: list[tuple[Any, ...]], workers: int, cluster: str | None
 ) -> Iterator[Result]:
-    """Run seeds as they come out: here, over cores, or on a cluster."""
+    """Run `call` with each of `jobs`, as they come out: here, over cores, or on a cluster."""
     if cluster is not None:
-        yield from spread(cluster, run_seed, [(seed, seconds, dut) for seed in seeds])
+        yield from spread(cluster, call, jobs)
         return
     if workers == 1:
-        for seed in seeds:
-            yield run_seed(seed, seconds, dut)
+        for job in jobs:
+            yield call(*job)
         return
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         try:
-            for done in as_completed([pool.submit(run_seed, seed, seconds, dut) for seed in seeds]):
+            for done in as_completed([pool.submit(call, *job) for job in jobs]):
                 yield done.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -23,6 +23,7 @@ HIL: dict[str, tuple[str, str]] = {
     "campaign": ("hil.tools.campaign", "scenarios drawn by chance, over all cores"),
     "year": ("hil.tools.year", "a year of cooling: energy, water, what had to be shed"),
     "hall": ("hil.tools.hall", "many rows, a cap at a UTC instant, no link: do they act as one"),
+    "compare": ("hil.tools.compare", "records side by side: what changed, what became worse"),
     "verify": ("hil.tools.verify", "was a record changed after it was written"),
     "report": ("hil.tools.report", "a page, a PDF and JUnit from a record"),
 }
@@ -123,6 +124,12 @@ def bench(argv: list[str]) -> int:
         name, equals, port = text.partition("=")
         if not (name and equals and port):
             parser.error(f"--real: {text!r} is not NAME=PORT, such as drive2=serial:/dev/ttyUSB0")
+    if arguments.dut == "qemu":
+        from hil.qemudut import QemuDut
+
+        code = _guarded("coldloop bench", QemuDut.prepare)
+        if code:
+            return code
     call = _page if arguments.page else _bench
     return _guarded("coldloop bench", lambda: call(arguments))
 

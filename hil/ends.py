@@ -11,6 +11,8 @@ from hil.lines import NEVER, SerialLine
 from hil.shells.virtual import VirtualShell
 from hil.world import World
 
+_CONNECT_LIMIT = 10_000_000
+"""Microseconds after which a connection that nobody answers is given up."""
 _OPEN_TIME = 1_000
 """Microseconds an operating system takes to open a port."""
 
@@ -84,7 +86,12 @@ class TcpDevice(Protocol):
 
 
 class TcpEnd:
-    """A TCP client port with a server behind a link of `latency_us` each way; `down` refuses."""
+    """A TCP client port with a server behind a link of `latency_us` each way; `down` refuses.
+
+    `silent`: nothing gets through and nobody is told. A connection that stood then is half-open: it
+    stays open and dead, also when the link is back. `cut_after`: so many bytes more pass upwards,
+    then the link is silent.
+    """
 
     def __init__(self, shell: VirtualShell, port: int, server: TcpDevice, latency_us: int) -> None:
         self._shell = shell
@@ -95,15 +102,22 @@ class TcpEnd:
         self._up = False
         self._busy_until = 0
         self.down = False
+        self.silent = False
+        self.cut_after: int | None = None
+        self._dead = 0
         self._wake_due = NEVER
 
     def open(self, address: bytes) -> None:
         """Connect: one round trip, then `opened` or `failed`."""
         world = self._shell.world
+        if self.silent:
+            at = world.now + _CONNECT_LIMIT
+            world.at(at, self._shell.event, self._port, "failed", rank=self._port)
+            return
         world.at(world.now + 2 * self._latency, self._connected, rank=self._port)
 
     def _connected(self) -> None:
-        if self.down:
+        if self.down or self.silent:
             self._shell.event(self._port, "failed")
             return
         self._conn += 1
@@ -113,12 +127,17 @@ class TcpEnd:
 
     def write(self, data: bytes) -> None:
         """Send bytes to the server."""
-        if self._up:
+        if self._up and self._conn != self._dead:
             world = self._shell.world
             world.at(world.now + self._latency, self._arrive, self._conn, data)
 
     def _arrive(self, conn: int, data: bytes) -> None:
-        if self._up and conn == self._conn:
+        if self.cut_after is not None:
+            data, self.cut_after = data[: self.cut_after], self.cut_after - len(data)
+            if self.cut_after <= 0:
+                self.cut_after = None
+                self.set_silent(True)
+        if data and self._up and conn == self._conn:
             self._take(self._server.receive(conn, data, self._shell.world.now))
 
     def close(self) -> None:
@@ -133,6 +152,12 @@ class TcpEnd:
         if down and self._up:
             self.close()
             self._shell.event(self._port, "closed")
+
+    def set_silent(self, silent: bool) -> None:
+        """Let the link fall silent, or be back; what stood when it did is dead for good."""
+        self.silent = silent
+        if silent and self._up:
+            self._dead = self._conn
 
     def push(self, replies: list[tuple[int, int, bytes | None]]) -> None:
         """Send what the server says of its own accord."""
@@ -156,7 +181,7 @@ class TcpEnd:
             self._take(self._server.wake(self._shell.world.now))
 
     def _deliver(self, conn: int, data: bytes | None) -> None:
-        if not self._up or conn != self._conn:
+        if not self._up or conn != self._conn or conn == self._dead:
             return
         if data is None:
             self._up = False

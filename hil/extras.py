@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.agent import FIRST_BUS
 from agent.parts import PARTS
-from hil import extras_cooling, operators, row_modem
+from hil import extras_cooling, operators, receivers, row_modem
 from hil.setting import Setting
 
 _LEDGER: dict[str, Any] = {
@@ -33,6 +33,7 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "modem": row_modem.section,
     "modem_store": lambda _: {"port": "store:/virtual/modem"},
     "integrity": lambda _: {},
+    "receiver_setup": receivers.setup,
     "timekeeping": lambda _: {
         "port": "store:/virtual/time",
         "save_s": 60,

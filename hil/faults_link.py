@@ -1,4 +1,4 @@
-"""Words for what happens to a unit's log on its way: receipts that do not come, or are forged."""
+"""Words for what happens to a unit's log on its way: dead links, receipts that do not come."""
 
 from hil.row import Row
 from hil.word import Word
@@ -7,6 +7,11 @@ from hil.word import Word
 def _set(row: Row, name: str, value: object) -> None:
     if row.ground is not None:
         setattr(row.ground, name, value)
+
+
+def _uncut(row: Row) -> None:
+    row.cut_link_after(None)
+    row.set_link_silent(False)
 
 
 LINK_EVENTS: dict[str, Word] = {
@@ -19,6 +24,17 @@ LINK_EVENTS: dict[str, Word] = {
         "beside each receipt come forged and replayed ones",
         lambda row, _: _set(row, "forge", True),
         lambda row: _set(row, "forge", False),
+    ),
+    "link_half_open": Word(
+        "the link to the broker falls silent; its connection stays open, and dead for good",
+        lambda row, _: row.set_link_silent(True),
+        lambda row: row.set_link_silent(False),
+    ),
+    "link_cut_after": Word(
+        "the link falls silent after value more bytes upwards",
+        lambda row, value: row.cut_link_after(int(value)),
+        _uncut,
+        limits=(1, 1_000_000),
     ),
     "session_lost": Word(
         "the broker forgets its sessions",

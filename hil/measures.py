@@ -28,6 +28,7 @@ ALARM_CODES = (
     *[code for _, code, _, _ in (*CHECKS, *VOTES, *NOTICES)],
     *COOLING_CODES,
     *LOAD_ALARMS,
+    "gnss_setup",
     "port",
     "modem",
 )

@@ -62,13 +62,14 @@ class QemuDut:
         bench.shell.watch(self._modem.master, self._sent)
 
     @staticmethod
-    def prepare() -> None:
-        """Build the image before the bench's time begins; raises BenchError."""
+    def prepare() -> int:
+        """Build the image before the bench's time begins; raises BenchError. Gives 0."""
         with tempfile.TemporaryDirectory() as folder:
             words = [*_FIRMWARE, "build", "--out", folder]
             done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
             raise BenchError(f"qemu: {done.stderr.strip()}")
+        return 0
 
     def config(self) -> dict[str, Any]:
         """Write the configuration of an agent on the board."""

@@ -26,7 +26,7 @@ from hil.errors import BenchError
 from hil.fleet import LINE_UNITS, TCP_UNITS, Fleet
 from hil.lines import SerialLine
 from hil.qemudut import QemuDut
-from hil.realports import PtyPort, TcpPort
+from hil.realports import PtyPort, PulsePipe, TcpPort
 from hil.row import BUS_BAUD, FIRST_DRIVE_UNIT, RPU_UNIT, VALVE_UNIT, Row
 from hil.row_modem import BAUDS
 from hil.setting import Setting
@@ -45,6 +45,7 @@ AGENT = {
     "qemu": [],
 }
 """How the agent is started on each interpreter; the configuration file comes last."""
+_VIRTUAL_STORE = "store:/virtual/"
 _ROOMY = "heapsize=512wK"
 """For the code of optional parts, which is compiled on the heap here; a board has it compiled."""
 
@@ -71,6 +72,7 @@ class RealBench:
         self.row.utc_at = lambda mono: self.world.utc(mono - self.shell.base)
         self.receiver = PtyPort(self.shell)
         self.bus = PtyPort(self.shell)
+        self.pulses: PulsePipe | None = None
         self.broker: TcpPort | None = None
         self._agent: subprocess.Popen[bytes] | None = None
         self._qemu: QemuDut | None = None
@@ -142,6 +144,9 @@ class RealBench:
         receiver.line = receivers.line(
             self.world, row.receiver, row.setting, receiver.to_agent, RECEIVER, lambda: None
         )
+        if row.setting.receiver_pps:
+            pipe = self.pulses = PulsePipe(f"{self.folder}/pulses", self.shell.base)
+            receivers.pulses(self.world, row.receiver, row.setting, pipe.edge, RECEIVER)
         char_us = _BITS_8E1 * _SECOND // BUS_BAUD
         self.bus.line = SerialLine(self.world, row.bus, char_us, self.bus.to_agent, FIRST_BUS)
         self.world.at(0, self._keep_plant)
@@ -164,24 +169,42 @@ class RealBench:
         )
         satellite.say = port.line.say
 
-    def config(self) -> dict[str, Any]:
-        """Write the configuration of an agent for this bench."""
+    def config(self, dut: str = "cpython") -> dict[str, Any]:
+        """Write the configuration of an agent for this bench.
+
+        One on CPython gets the receiver's pulses; MicroPython has them on a board's pin alone.
+        """
         ports = self.ports
         config = self.row.config(
             ports["receiver"], ports["bus"], ports["broker"], f"store:{self.folder}"
         )
+        if self.pulses is not None and dut == "cpython":
+            config["pps"] = {"port": f"pps:{self.pulses.path}"}
+        if "log" in config:
+            (self.folder / "log").mkdir(exist_ok=True)
+            config["log"]["port"] = f"store:{self.folder}/log"
         if "modem" in config and self.modem is not None:
             baud = BAUDS[self.row.setting.modem]
             config["modem"]["port"] = f"serial:{self.modem.path}?baud={baud}"
             (self.folder / "modem").mkdir(exist_ok=True)
             config["modem_store"]["port"] = f"store:{self.folder}/modem"
+        self._give_folders(config)
         return config
+
+    def _give_folders(self, config: dict[str, Any]) -> None:
+        """Give each part's store a folder of its own beside the unit's."""
+        for section in config.values():
+            port = str(section.get("port", "")) if isinstance(section, dict) else ""
+            if port.startswith(_VIRTUAL_STORE):
+                folder = self.folder / port.removeprefix(_VIRTUAL_STORE)
+                folder.mkdir(exist_ok=True)
+                section["port"] = f"store:{folder}"
 
     def start_agent(self, dut: str = "cpython", log: Path | None = None) -> None:
         """Start the agent on the interpreter `dut` as a process of its own."""
         path = self.folder / "unit.json"
         words = command(dut, bool(self.row.setting.parts))
-        config = self.config()
+        config = self.config(dut)
         if dut == "qemu":
             self._qemu = QemuDut(self)
             config, words = self._qemu.config(), self._qemu.command()
@@ -241,6 +264,7 @@ class RealBench:
         self.swaps.close()
         for port in (
             *(self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp, self.modem),
+            self.pulses,
             *self.load_ports,
         ):
             if port is not None:

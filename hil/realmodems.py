@@ -4,7 +4,7 @@ Not the modems (hil.devices) and not the agent's choice: all of them are there a
 gateway and a ground of its own. Names: `modem_sbd`, `modem_imt`, `modem_ntn`, `modem_ip`,
 `modem_rdss`; behind `modem_ip` stands `ip_path`, a TCP port that leads to the broker through a
 link of satellite shape (hil.shaped), open while the modem is registered. What a gateway gets goes
-to a webhook when one is named.
+to a webhook when one is named; then `gateway` is the URL that takes what is to go down.
 """
 
 from dataclasses import replace
@@ -12,7 +12,9 @@ from typing import Any
 
 from hil.devices.gateway import Upward
 from hil.devices.ntn_modem import NtnModem
+from hil.devices.sbd_modem import SbdModem
 from hil.lines import SerialLine
+from hil.mtserver import MtServer
 from hil.realports import PtyPort
 from hil.row_modem import BAUDS, KINDS, Satellite
 from hil.setting import Setting
@@ -42,8 +44,14 @@ class RealModems:
         self.path: ShapedPath | None = None
         self._pty: list[PtyPort] = []
         self._webhook = None if webhook is None else Webhook(webhook)
+        self._down: MtServer | None = None
         for i, kind in enumerate(KINDS):
             self._add(shell, kind, replace(setting, modem=kind), site_e7, _RANK + i)
+        if webhook is not None:
+            known = {s.device.serial for s in self.satellites.values()}
+            self._down = MtServer(known)
+            self.ports["gateway"] = self._down.url
+            self.world.at(0, self._send_down, self._down)
         if broker is not None:
             self.path = ShapedPath(shell, broker)
             self.ports["ip_path"] = f"tcp:127.0.0.1:{self.path.address[1]}"
@@ -75,6 +83,18 @@ class RealModems:
         if self._webhook is not None:
             self._webhook.post(upward, self.world.utc(upward.at))
 
+    def _send_down(self, server: MtServer) -> None:
+        """Queue what was posted for a modem, and let it ring."""
+        while server.waiting:
+            serial, content = server.waiting.popleft()
+            for satellite in self.satellites.values():
+                if satellite.device.serial == serial:
+                    satellite.gateway.post(serial, content)
+                    if isinstance(satellite.device, SbdModem):
+                        for _, data in satellite.device.ring():
+                            satellite.say(data)
+        self.world.at(self.world.now + _LOOK, self._send_down, server)
+
     def _follow(self) -> None:
         """Let the IP path be there while the modem is registered."""
         device: Any = self.satellites["ip"].device
@@ -90,3 +110,5 @@ class RealModems:
             self.path.close()
         if self._webhook is not None:
             self._webhook.close()
+        if self._down is not None:
+            self._down.close()

@@ -5,8 +5,10 @@ server, so that the line gives the bytes the time of its baud rate here too. Soc
 loopback.
 """
 
+import contextlib
 import os
 import socket
+import struct
 import tty
 
 from hil.ends import TcpDevice
@@ -49,6 +51,31 @@ class PtyPort:
         self._shell.forget(self._master)
         os.close(self._master)
         os.close(self._slave)
+
+
+class PulsePipe:
+    """A named pipe for pulses; `path` is what the agent opens as `pps:PATH` (on CPython).
+
+    Eight bytes an edge: the machine's monotonic microseconds. Edges that nobody reads are dropped.
+    """
+
+    def __init__(self, path: str, base: int) -> None:
+        """`base`: monotonic microseconds at the world's 0."""
+        self.path = path
+        self._base = base
+        os.mkfifo(path, 0o600)
+        # For reading, too: there is always a writer, so that a reader never sees the end.
+        self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+
+    def edge(self, at: int) -> None:
+        """Put an edge of the world's time `at` in; what is still there was not wanted."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._descriptor, _READ)
+        os.write(self._descriptor, struct.pack(">q", self._base + at))
+
+    def close(self) -> None:
+        """Close it; the file goes with its folder."""
+        os.close(self._descriptor)
 
 
 class _Client:

@@ -52,7 +52,7 @@ class RealRun:
             stop_on_signals(bench)
             for name, port in self._real.items():
                 bench.swaps.swap(name, port)
-            self.config = bench.config()
+            self.config = bench.config(self.dut)
             self._begin = self._started(bench, log)
             schedule(self.scenario, bench.row, self._begin)
             bench.world.at(self._begin + _SECOND, self._sample, bench)
@@ -72,21 +72,22 @@ class RealRun:
         )
 
     def _started(self, bench: RealBench, log: Path | None) -> int:
-        """Start the agent; give the world's time at which the scenario begins: at once.
+        """Start the agent; give the world's time at which the scenario begins: its first word.
 
-        An image begins when it has first said how it is: QEMU may take long to start on a busy
-        machine.
+        In virtual time the agent is there from the start; here an interpreter is started first,
+        which may take long on a busy machine, as QEMU does.
         """
         bench.start_agent(self.dut, log)
-        if self.dut != "qemu":
-            return 0
         for second in range(1, _PATIENCE_S):
             bench.shell.run(second * _SECOND)
+            if bench.shell.stopped:
+                raise BenchError("interrupted")
             if bench.status() is not None:
                 return bench.shell.now()
-            if bench.shell.stopped or bench.agent_ended() is not None:
-                break
-        raise BenchError("the image said nothing; see --log")
+            code = bench.agent_ended()
+            if code is not None:
+                raise BenchError(f"the agent ended with {code} after {second} s")
+        raise BenchError(f"the agent said nothing in {_PATIENCE_S} s; see --log")
 
     def _sample(self, bench: RealBench) -> None:
         self._seconds += 1

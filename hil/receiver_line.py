@@ -82,10 +82,13 @@ def garbled(data: bytes, sent: int, heard: int) -> bytes:
 
 
 class Pulses:
-    """Hands the receiver's pulses to `pulse` while it has a fix; spread by the edge's jitter."""
+    """Hands the receiver's pulses to `pulse` while it has a fix; spread by the edge's jitter.
+
+    `pulse` gets the edge's moment, which is now in virtual time and a little ago in real time.
+    """
 
     def __init__(
-        self, world: World, receiver: GnssReceiver, pulse: Callable[[], None], rank: int
+        self, world: World, receiver: GnssReceiver, pulse: Callable[[int], None], rank: int
     ) -> None:
         self._world = world
         self._receiver = receiver
@@ -98,11 +101,11 @@ class Pulses:
         """Put the next edge on the heap, and look again when it has passed."""
         edge = self._receiver.next_pulse(self._world.now)
         late = round(self._rng.gauss(0.0, JITTER_US))
-        self._world.at(edge + late, self._edge, rank=self._rank)
+        self._world.at(edge + late, self._edge, edge + late, rank=self._rank)
 
-    def _edge(self) -> None:
+    def _edge(self, at: int) -> None:
         if self._receiver.pulsing:
-            self._pulse()
+            self._pulse(at)
         self._world.at(self._world.now + _SECOND // 2, self._next)
 
 

@@ -77,6 +77,17 @@ def section(setting: Setting, port: str) -> dict[str, object]:
     return found
 
 
+def setup(setting: Setting) -> dict[str, object]:
+    """Write the section `receiver_setup`: BeiDou alone, and the sentences that are needed."""
+    maker = DIALECTS[setting.receiver_dialect].commands if setting.receiver_dialect else ""
+    return {
+        "maker": maker or "casic",
+        "constellations": ["BDS"],
+        "sentences": ["RMC", "GGA", "GSA", "GSV", "ZDA"],
+        "rate_ms": 1000,
+    }
+
+
 def baud(setting: Setting) -> int:
     """The speed of the line."""
     if setting.receiver_baud:
@@ -103,7 +114,7 @@ def pulses(
     world: World,
     receiver: Receiver | GnssReceiver,
     setting: Setting,
-    pulse: Callable[[], None],
+    pulse: Callable[[int], None],
     rank: int,
 ) -> None:
     """Let the receiver's pulses reach the agent, if the row has a line for them."""

@@ -41,6 +41,8 @@ class Row:
         self.world = world
         self.setting = setting
         self.set_link_down: Callable[[bool], None] = lambda _: None
+        self.set_link_silent: Callable[[bool], None] = lambda _: None
+        self.cut_link_after: Callable[[int | None], None] = lambda _: None
         self.publish: Callable[[str, bytes, bool], None] = lambda *_: None
         self.set_power: Callable[[bool], None] = lambda _: None
         self.stores: dict[str, StoreEnd] = {}

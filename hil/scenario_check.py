@@ -24,6 +24,10 @@ ASKS = ("confirm", "text")
 REALTIME_S = 120
 """The longest that a scenario may take that is to be run in real time, seconds."""
 
+VIRTUAL = ("power_cut", "disk_full", "store_bit_flip", "store_torn")
+"""Words that only virtual time has: a machine's own power and flash are not the bench's."""
+_VIRTUAL_MEASURES = ("ground_", "receipts_")
+
 Problem = tuple[str, str]
 """Where and what."""
 
@@ -61,8 +65,30 @@ def _problems(scenario: "Scenario") -> Iterator[Problem]:
             yield f"prompt[{i}].at_s", f"{prompt.at_s} is outside the scenario"
         if prompt.ask not in ASKS:
             yield f"prompt[{i}].ask", f"{prompt.ask!r} is none of {', '.join(ASKS)}"
-    if scenario.realtime and scenario.seconds > REALTIME_S:
+    yield from _of_real_time(scenario)
+
+
+def _of_real_time(scenario: "Scenario") -> Iterator[Problem]:
+    if not scenario.realtime:
+        return
+    if scenario.seconds > REALTIME_S:
         yield "realtime", f"{scenario.seconds:g} s is too long for real time; {REALTIME_S} at most"
+    needed = virtual_only(scenario)
+    if needed is not None:
+        yield "realtime", f"{needed} is there in virtual time alone"
+
+
+def virtual_only(scenario: "Scenario") -> str | None:
+    """Name what in a scenario real time has not, or None."""
+    if scenario.row.start_utc:
+        return "row.start_utc"
+    for event in scenario.events:
+        if event.do in VIRTUAL:
+            return event.do
+    for expect in scenario.expectations:
+        if expect.measure.startswith(_VIRTUAL_MEASURES):
+            return expect.measure
+    return None
 
 
 def _of_receiver(row: Setting) -> Iterator[Problem]:

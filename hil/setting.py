@@ -18,7 +18,7 @@ class Setting:
     receiver_baud: int = 0
     """Speed of the receiver's line; 0: as its dialect is delivered."""
     receiver_pps: bool = False
-    """Whether the receiver's pulses reach the agent (virtual time, and a dialect)."""
+    """Whether the receiver's pulses reach the agent (needs a dialect; in real time, CPython)."""
     ppm_per_c: float = 1.0
     """How much the agent is told that its oscillator changes with a degree: 1 a crystal, 0.05 a
     TCXO."""

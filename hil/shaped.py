@@ -4,7 +4,7 @@ Not a network: the kernel's TCP ends on both sides of it, so that lost segments 
 retransmission are not here (hil.tunlink has a link of packets, for root). A connection is taken,
 led to `target`, and each byte arrives after the delay and its time on the wire. `set_up(False)` is
 an outage: nothing moves and nothing is told, as on a link without a satellite; bytes under way are
-kept or, with `lossy`, lost, upon which the connection stays open and dead.
+kept or, with `lossy`, lost, upon which the connection stays open and dead (half-open).
 """
 
 import socket
@@ -24,6 +24,7 @@ class _Side:
     busy_until: int = 0
     waiting: bytes = b""
     closed: bool = False
+    dead: bool = False
     peer: "_Side | None" = None
     held: list[bytes] = field(default_factory=list)
 
@@ -103,15 +104,19 @@ class ShapedPath:
     def _carry(self, side: _Side, data: bytes) -> None:
         """Put bytes (or the end) on the link."""
         if not self.up:
-            if not self.lossy or not data:
-                side.held.append(data)
+            self._hold(side, data)
+            return
+        if side.dead and data:
             return
         upward = side.rate_bps == self.up_bps
         if upward and self.cut_after is not None and data:
-            data, self.cut_after = data[: self.cut_after], self.cut_after - len(data)
-            if self.cut_after <= 0:
+            rest, data = data[self.cut_after :], data[: self.cut_after]
+            self.cut_after -= len(data)
+            if not self.cut_after:
                 self.cut_after = None
                 self.up = False
+                if rest:
+                    self._hold(side, rest)
         if upward:
             self.up_bytes += len(data)
         else:
@@ -120,6 +125,15 @@ class ShapedPath:
         start = max(world.now, side.busy_until)
         side.busy_until = start + len(data) * 8_000_000 // side.rate_bps
         world.at(side.busy_until + self.delay_us, self._arrive, side, data)
+
+    def _hold(self, side: _Side, data: bytes) -> None:
+        """Keep what meets an outage; lost bytes leave a hole, and no byte passes behind a hole."""
+        if not self.lossy or not data:
+            side.held.append(data)
+            return
+        for each in (side, side.peer):
+            if each is not None:
+                each.dead = True
 
     def _arrive(self, side: _Side, data: bytes) -> None:
         peer = side.peer

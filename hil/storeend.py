@@ -137,6 +137,12 @@ class StoreEnd:
         self._shell.event(self._port, "full")
         self._shell.event(self._port, "failed")
 
+    def fail(self) -> None:
+        """Fail soon, as a medium does that is pulled; what was asked and not done is lost."""
+        self.failures += 1
+        self._forget()
+        self._later(0, lambda: self._shell.event(self._port, "failed"))
+
     def cut(self) -> None:
         """Cut the power: what was not durable is lost, the request under way perhaps half done."""
         if self._waiting:

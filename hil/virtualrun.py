@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
@@ -105,14 +106,15 @@ class VirtualRun:
             world, row.receiver, row.setting, end.to_agent, RECEIVER, lambda: end.baud
         )
         receivers.pulses(
-            world, row.receiver, row.setting, lambda: shell.event(RECEIVER, "pulse"), RECEIVER
+            world, row.receiver, row.setting, lambda _: shell.event(RECEIVER, "pulse"), RECEIVER
         )
         bus = SerialEnd(shell, FIRST_BUS)
         char_us = -(-_BITS_8E1 * _SECOND // BUS_BAUD)
         bus.line = SerialLine(world, row.bus, char_us, bus.to_agent, FIRST_BUS)
         shell.ends.update({RECEIVER: end, FIRST_BUS: bus})
         broker = TcpEnd(shell, BROKER, row.broker, int(row.setting.broker_latency_ms * 1000))
-        row.set_link_down = broker.set_down
+        row.set_link_down, row.set_link_silent = broker.set_down, broker.set_silent
+        row.cut_link_after = partial(setattr, broker, "cut_after")
         row.publish = lambda topic, payload, retain: broker.push(
             row.broker.publish(topic, payload, world.now, 1, retain)
         )

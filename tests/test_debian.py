@@ -5,8 +5,10 @@ the lock, and an installation into a bare Debian root.
 """
 
 import importlib.metadata
+import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -249,3 +251,52 @@ def test_the_locked_package_is_the_same_bytes_each_time(tmp_path: Path) -> None:
         said(*command, str(tmp_path / name), TZ=zone)
     (first,), (second,) = (sorted((tmp_path / name).iterdir()) for name in ("a", "b"))
     assert first.read_bytes() == second.read_bytes()
+
+
+def bare(folder: Path) -> Path:
+    """A Debian root with python3 and nothing else, from the mirror that this machine's apt uses."""
+    need("debootstrap")
+    suite = "trixie"
+    sources = said("apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)")
+    rows = [line.split() for line in sources.splitlines()]
+    mirrors = [row[0] for row in rows if row[1:] == [suite, "main"]]
+    if os.geteuid() != 0 or not mirrors:
+        pytest.skip(f"needs root, and a mirror of {suite}")
+    root = folder / "root"
+    folder.chmod(0o755)
+    said("debootstrap", "--variant=minbase", "--include=python3", suite, str(root), mirrors[0])
+    return root
+
+
+@pytest.mark.soak
+def test_installed_into_a_bare_root_and_started_there(tmp_path: Path) -> None:
+    root = bare(tmp_path)
+    said(sys.executable, "-m", "deploy.debian.build", "--out", str(root / "tmp"))
+    (name,) = (path.name for path in (root / "tmp").glob("*.deb"))
+    inside = ("chroot", str(root), "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
+    assert "write /etc/coldloop/unit.json" in said(*inside, "dpkg", "-i", f"/tmp/{name}")
+    sample = json.loads((tree.FILES / "unit.json").read_text())
+    sample["broker"] = {"address": "tcp:127.0.0.1:1"}
+    (root / "etc/coldloop/unit.json").write_text(json.dumps(sample))
+    for folder in ("run/coldloop", "var/lib/coldloop"):
+        (root / folder).mkdir()
+    sick = subprocess.run([*inside, "coldloop", "doctor"], capture_output=True, check=False)
+    assert (sick.returncode, b"/dev/coldloop-field: no such port" in sick.stdout) == (1, True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(root / "run/notify"))
+        systemd.settimeout(30)
+        command = ("coldloop", "agent", "--config", "/etc/coldloop/unit.json")
+        with subprocess.Popen([*inside, "NOTIFY_SOCKET=/run/notify", *command]) as agent:
+            try:
+                heard = [systemd.recv(64) for _ in range(3)]
+            finally:
+                agent.terminate()
+            assert heard == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+            assert agent.wait(20) == 0
+    assert (root / "run/coldloop/status.json").exists()
+    (root / "var/lib/coldloop/log.1").write_text("telemetry")
+    said(*inside, "dpkg", "-r", "coldloop")
+    assert (root / "etc/coldloop/unit.json").exists()
+    assert (root / "var/lib/coldloop/log.1").exists()
+    said(*inside, "dpkg", "-P", "coldloop")
+    assert not (root / "etc/coldloop").exists()

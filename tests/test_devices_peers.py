@@ -120,7 +120,7 @@ def test_mbpoll_over_the_line_and_tcp(bench: BenchThread) -> None:
 
 def test_bench_command_offers_the_fleet() -> None:
     with BenchProcess("--fleet") as running:
-        assert list(running.ports) == ["receiver", "bus", "broker", "bus8", "modbus_tcp"]
+        assert {"receiver", "bus", "broker", "bus8", "modbus_tcp"} <= set(running.ports)
         client = Client(running.ports["bus8"])
         found = []
         for unit in (*LINE_UNITS.values(), 99):

@@ -1,16 +1,23 @@
 """Campaigns: a seed is one scenario and one run; a violation is kept, and repeated by its line."""
 
+import gc
 import json
 import shlex
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hil import campaign
-from hil.campaign import DRAWN, LEAST_S, draw, run_seed
+from hil.campaign import LEAST_S, draw, run_seed
+from hil.campaign_words import DRAWN, NOT_DRAWN
 from hil.commands import hil
 from hil.faults import EVENTS
 from hil.scenario import Expectation, find
+from hil.scenario_check import problem
+from hil.sweep import KINDS, base, places
+from hil.virtualrun import VirtualRun
 
 IMPOSSIBLE = (Expectation("supply_c", "Cel", max=5),)
 
@@ -22,8 +29,23 @@ def test_a_seed_is_one_scenario() -> None:
 
 def test_every_word_that_is_drawn_is_known_and_comes_up() -> None:
     assert {d.word for d in DRAWN} <= set(EVENTS)
-    drawn = {e.do for seed in range(200) for e in draw(seed).events}
+    drawn = {e.do for seed in range(400) for e in draw(seed).events}
     assert drawn == {d.word for d in DRAWN}
+
+
+def test_every_word_is_drawn_or_it_is_said_why_not() -> None:
+    drawn = [d.word for d in DRAWN]
+    assert len(drawn) == len(set(drawn))
+    assert set(drawn) | set(NOT_DRAWN) == set(EVENTS)
+    assert not set(drawn) & set(NOT_DRAWN)
+
+
+def test_what_is_drawn_is_a_scenario_that_can_run() -> None:
+    for seed in range(200):
+        assert problem(draw(seed)) is None
+    for entry in DRAWN:
+        assert (entry.low is None) == (EVENTS[entry.word].limits is None), entry
+        assert not entry.longest_s or EVENTS[entry.word].undo is not None, entry
 
 
 def test_a_small_budget_of_seeds_violates_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,3 +103,86 @@ def test_wrong_words_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.soak
 def test_four_hundred_hours_violate_nothing() -> None:
     assert hil(["campaign", "--seeds", "400"]) == 0
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_whatever_fails_once_is_well_again(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A few places; `make soak` goes through all."""
+    assert hil(["campaign", "--sweep", kind, "--seeds", "8", "--workers", "1", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["seeds"], record["violations"]) == (8, 0)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("kind", "most"), [("store", 1000), ("broker", 1000), ("bus", 300)])
+def test_each_place_may_fail_once(kind: str, most: int) -> None:
+    assert hil(["campaign", "--sweep", kind, "--seeds", str(most)]) == 0
+
+
+def test_places_are_spread_and_odd_and_even() -> None:
+    assert places(5, 10) == [1, 2, 3, 4, 5]
+    assert places(5, 10, 4) == [4, 5]
+    chosen = places(1000, 10)
+    assert len(chosen) == 10
+    assert chosen == sorted(set(chosen))
+    assert {n % 2 for n in chosen} == {0, 1}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_swept_run_differs_from_the_undisturbed_one(kind: str) -> None:
+    """So that something does fail at that place."""
+    digests = set()
+    for nth in (0, 3, 4):
+        run = VirtualRun(base(), 1)
+        KINDS[kind](run, nth)
+        run.run()
+        digests.add(run.outcome("any", 1.0).digest)
+    assert len(digests) == 3
+
+
+def test_control_and_plant_alone_hold_the_invariants(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["campaign", "--plant", "--hours", "12", "--seeds", "4", "--workers", "1", "--json"]
+    assert hil(words) == 0
+    assert json.loads(capsys.readouterr().out)["virtual_hours"] == 48.0
+
+
+def test_a_violation_of_the_plant_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hil.plantcampaign.ALLOWANCE_K", -60.0)
+    words = ["campaign", "--plant", "--hours", "3", "--seeds", "1", "--workers", "1"]
+    assert hil(words) == 1
+    said = capsys.readouterr().out
+    assert "case_c: " in said
+    assert "again: coldloop hil campaign --first 1 --seeds 1 --plant --hours 3" in said
+
+
+@pytest.mark.soak
+def test_ten_thousand_hours_of_control_and_plant() -> None:
+    assert hil(["campaign", "--plant", "--hours", "100", "--seeds", "100"]) == 0
+
+
+def grown(days: int) -> tuple[int, int]:
+    """Memory that Python holds after a third of so many virtual days, and at their end, bytes."""
+    scenario = replace(find("smoke"), seconds=days * 86_400, expectations=())
+    run = VirtualRun(scenario, 1)
+    held: list[int] = []
+    third = days * 28_800
+
+    def look(second: int) -> None:
+        if second in (third, 3 * third):
+            gc.collect()
+            held.append(tracemalloc.get_traced_memory()[0])
+
+    tracemalloc.start()
+    try:
+        run.run(look)
+    finally:
+        tracemalloc.stop()
+    return held[0], held[1]
+
+
+@pytest.mark.soak
+def test_thirty_days_take_no_more_memory_than_ten() -> None:
+    begun, ended = grown(30)
+    assert ended < begun + 200_000

@@ -9,6 +9,7 @@ from agent.agent import FIRST_BUS, RECEIVER
 from agent.commands import profiles
 from hil.capture import Player, difference, load, register_writes, writes_apart
 from hil.commands import hil
+from hil.dut import Dut
 from hil.recording import DUTS
 from tests.benchtools import SHORT, scenario_file
 from tests.house import ROOT
@@ -124,3 +125,15 @@ def test_kept_captures_are_done_again() -> None:
         capture = load(path)
         player = Player(capture, lambda c=capture: DUTS["cpython"](c.config, profiles()))
         assert difference(capture.outputs, player.play()) is None, path
+
+
+@pytest.mark.soak
+def test_a_capture_is_done_again_a_hundred_times_of_a_hundred(captured: Path) -> None:
+    capture = load(captured)
+
+    def make() -> Dut:
+        return DUTS["cpython"](capture.config, profiles())
+
+    for _ in range(100):
+        player = Player(capture, make)
+        assert difference(capture.outputs, player.play()) is None

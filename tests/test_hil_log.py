@@ -11,7 +11,7 @@ from hil.virtualrun import MakeDut, Outcome, VirtualRun
 from tests.house import flash
 from tests.peers import need
 
-NAMES = ("link-outage", "power-cuts", "disk-full")
+NAMES = ("link-outage", "link-half-open", "power-cuts", "disk-full")
 
 
 def outcome(name: str, seed: int = 1, make: MakeDut = InProcess) -> Outcome:

@@ -1,16 +1,21 @@
 """Scenarios in real time: real ports, the agent as a process on each interpreter, all at once."""
 
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hil.errors import ScenarioError
+from hil.scenario import find, parse, shipped
 from tests.benchtools import PATIENCE_S, SHORT, coldloop, ended, one_line, scenario_file, started
+from tests.house import ROOT
 from tests.peers import need
 
 OUTAGE = """
@@ -50,6 +55,7 @@ measure = "supply_c"
 unit = "Cel"
 min = 30
 max = 34
+from_s = 4
 [[expect]]
 measure = "acknowledged_pct"
 unit = "%"
@@ -62,8 +68,9 @@ from_s = 18
 [[expect]]
 measure = "missed_ticks"
 max = 0
+from_s = 4
 """
-FAILING = SHORT + '[[expect]]\nmeasure = "ticks"\nmax = 5\n'
+FAILING = SHORT + '[[expect]]\nmeasure = "ticks"\nmax = 5\nfrom_s = 3\n'
 Processes = dict[str, "subprocess.Popen[str]"]
 
 
@@ -152,8 +159,55 @@ def test_an_agent_that_ends_by_itself_ends_the_run(
 
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     monkeypatch.setitem(realbench.AGENT, "cpython", ["false"])
-    assert hil(["run", "--real-time", scenario_file(tmp_path, SHORT)]) == 2
+    assert hil(["run", "--real-time", scenario_file(tmp_path, FAILING)]) == 2
     for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
         signal.signal(number, handler)
     said = one_line(capsys.readouterr().err)
     assert said == "coldloop hil run: the agent ended with 1 after 1 s"
+
+
+# The same verdict as in virtual time, for every scenario that is tagged `realtime`.
+
+TAGGED = [name for name in shipped() if find(name).realtime]
+AT_ONCE = 4
+
+
+def verdicts(name: str, done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(one_line(done.stdout))
+    return {"name": name, "verdict": record["verdict"], "failures": record["failures"]}
+
+
+def in_real_time(name: str, tries: int = 1) -> dict[str, Any]:
+    """A machine that is busy with other things misses ticks: then once more."""
+    found: dict[str, Any] = {}
+    for _ in range(tries):
+        done = coldloop("hil", "run", name, "--real-time", "--json", timeout_s=400)
+        found = verdicts(name, done)
+        if not found["failures"]:
+            break
+    return found
+
+
+def test_tagged_are_those_that_real_time_can_bear() -> None:
+    """Power cuts, stores' faults and a start in another year are virtual only."""
+    assert len(TAGGED) >= 15
+    text = (ROOT / "hil" / "scenarios" / "power-cuts.toml").read_text()
+    wrong = re.sub(r"(?m)^seconds = .*$", "seconds = 100\nrealtime = true", text)
+    wrong = re.sub(r"(?m)^(from_s|until_s) = .*$", r"\1 = 99", wrong)
+    wrong = re.sub(r"(?m)^at_s = .*$", "at_s = 50", wrong)
+    with pytest.raises(ScenarioError, match="power_cut is there in virtual time alone"):
+        parse(wrong, "x.toml")
+
+
+def test_a_short_scenario_has_the_same_verdict_in_real_time() -> None:
+    """The technician's look, which has prompts: `make soak` runs all."""
+    assert in_real_time("look", 3) == {"name": "look", "verdict": "pass", "failures": []}
+
+
+@pytest.mark.soak
+def test_every_tagged_scenario_has_the_same_verdict_in_real_time() -> None:
+    """A few beside each other: a busy machine is late, and that is not what is judged."""
+    virtual = [verdicts(name, coldloop("hil", "run", name, "--json")) for name in TAGGED]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        real = list(pool.map(lambda name: in_real_time(name, 3), TAGGED))
+    assert real == virtual

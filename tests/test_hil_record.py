@@ -13,6 +13,8 @@ from hil.commands import hil
 from hil.record import FILE, firmware_hash, problems, read
 from hil.report.html import page
 from hil.report.pdf import chromium, print_pdf
+from hil.requirements import REQUIREMENTS
+from hil.scenario import find, shipped
 from hil.suite import load, suites
 from tests.benchtools import SHORT, scenario_file
 from tests.peers import need
@@ -132,3 +134,16 @@ def test_every_suite_names_scenarios_that_are_there() -> None:
         suite = load(name)
         assert suite.name == name
         assert suite.scenarios
+        assert name not in shipped(), "a suite and a scenario of one name"
+
+
+def test_every_requirement_is_held_by_a_scenario() -> None:
+    held = {e.requirement for name in shipped() for e in find(name).expectations}
+    assert set(REQUIREMENTS) <= held
+
+
+def test_the_main_expectations_name_what_they_hold() -> None:
+    """Nearly all: what is only a look at the set-up need not."""
+    for name in shipped():
+        named = [bool(e.requirement) for e in find(name).expectations]
+        assert any(named), name

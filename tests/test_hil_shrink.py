@@ -1,15 +1,18 @@
 """Shrinking: what QuickXplain leaves and how many runs it takes; scenarios written and read."""
 
 import random
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from hil.commands import hil
 from hil.errors import BenchError
-from hil.scenario import Event, find, parse, shipped
+from hil.scenario import Event, Expectation, Scenario, find, parse, shipped
 from hil.scenario_text import written
 from hil.shrink import quickxplain, shrink
+from hil.virtualrun import VirtualRun
 from tests.benchtools import SHORT, scenario_file
 
 
@@ -83,3 +86,33 @@ def test_a_scenario_that_is_written_is_read_back_equal(name: str) -> None:
             scenario.title,
             scenario.seconds,
         )
+
+
+@pytest.mark.soak
+def test_three_faults_among_forty_are_found_by_running_them() -> None:
+    """Real runs: only with the valve stuck, the load up and the facility water warm is it hot."""
+    text = SHORT.replace("= 3", "= 400")
+    for i in range(37):
+        text += f'[[event]]\nat_s = {2 * i + 1}\ndo = "rpu_twice"\nfor_s = 1\n'
+    for at, do, value in ((80, "valve_stuck", None), (90, "it_load", 110), (95, "weather_step", 4)):
+        given = "" if value is None else f"value = {value}\n"
+        text += f'[[event]]\nat_s = {at}\ndo = "{do}"\n{given}'
+    whole = parse(text + '[[expect]]\nmeasure = "ticks"\nmin = 1\n', "forty.toml")
+    hottest = {n: _hottest(replace(whole, events=whole.events[:37] + n)) for n in _some(whole)}
+    three = hottest.pop(whole.events[37:])
+    most = max(hottest.values())
+    assert three > most
+    expect = Expectation("supply_c", "Cel", max=(three + most) / 2)
+    found = shrink(replace(whole, expectations=(expect,)), 1, "cpython")
+    assert found.scenario.events == whole.events[37:]
+    assert found.runs <= 60
+
+
+def _some(whole: Scenario) -> list[tuple[Event, ...]]:
+    return [n for size in (2, 3) for n in combinations(whole.events[37:], size)]
+
+
+def _hottest(scenario: Scenario) -> float:
+    run, seen = VirtualRun(scenario, 1), [0.0]
+    run.run(lambda _second: seen.append(run.sample("supply_c") or 0.0))
+    return max(seen)

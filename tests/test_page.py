@@ -15,7 +15,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from hil.page.server import LOOPBACK
 from hil.record import FILE, problems, read
 from tests.house import ROOT
+from tests.libmodbus import Device
 from tests.peers import need
+from tests.test_bench_swap import DRIVE2, Cable
+from tests.wire import crc
 
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
@@ -248,3 +251,62 @@ def test_beyond_the_loopback_there_is_a_token(tmp_path: Path) -> None:
         assert status(bare + "state", **{"X-Token": token}) == 200
     finally:
         running.close()
+
+
+def test_history_is_that_of_the_serial_number_and_opens_the_report(
+    bench: Bench, page: Page
+) -> None:
+    """After the runs above, of which one had the number."""
+    told = bench.ask("history", serial=SERIAL)
+    assert told
+    assert {row["serial"] for row in told} == {SERIAL}
+    assert len(bench.ask("history", serial="")) > len(told)
+    field = page.locator("[name=serial]")
+    field.fill("NOBODY")
+    field.press("Tab")
+    expect(page.locator("#history")).to_have_text("no records of NOBODY")
+    field.fill(SERIAL)
+    field.press("Tab")
+    links = page.locator("#history a")
+    expect(links).to_have_count(len(told))
+    expect(links.first).to_contain_text(SERIAL)
+    with page.expect_popup() as popup:
+        links.first.click()
+    expect(popup.value.locator("header")).to_contain_text(told[0]["suite"])
+    popup.value.close()
+
+
+def test_what_is_asked_waits_its_turn_and_the_end_waits_for_it(bench: Bench, page: Page) -> None:
+    """Two questions at once, near the end: no answer is lost, no run ends with one open."""
+    text = SHORT.replace("glance", "asked", 1).replace("seconds = 16", "seconds = 10")
+    again = '[[prompt]]\nat_s = 2\ntext = "And is the pan dry?"\n[[expect]]'
+    path = bench.records.parent / "asked.toml"
+    path.write_text(text.replace("[[expect]]", again, 1))
+    bench.ask("start", suite=str(path))
+    question = page.locator("#asking p")
+    expect(question).to_have_text("Is the flow meter's arrow with the flow?")
+    expect(page.locator("#mode")).to_have_text("running asked")
+    page.locator("#asking button[value=yes]").click()
+    expect(question).to_have_text("And is the pan dry?")
+    page.locator("#asking button[value=yes]").click()
+    expect(page.locator("#mode")).to_have_text("free")
+    record = read(next(bench.records.glob(f"*asked/{FILE}")))
+    assert [a["answer"] for a in record["runs"][0]["answers"]] == ["yes", "yes"]
+
+
+def test_a_libmodbus_server_on_a_terminal_is_swapped_in_and_out(bench: Bench, page: Page) -> None:
+    cable = Cable()
+    device = Device("rtu", cable.ends[1], str(DRIVE2))
+    try:
+        row = page.locator(".device", has_text="drive2")
+        row.locator("input").fill(f"serial:{cable.ends[0]}")
+        row.locator("button").click()
+        expect(row.locator("b")).to_have_class("pass")
+        asked = device.request()
+        assert (asked[0], crc(asked[:-2])) == (DRIVE2, asked), "the agent's own requests"
+        expect(row.locator("button")).to_have_text("Emulate")
+        row.locator("button").click()
+        expect(row.locator("button")).to_have_text("Swap in")
+    finally:
+        device.stop()
+        cable.close()

@@ -13,6 +13,7 @@ One decision is made at a time: `_decide` runs once a second, and after whatever
 """
 
 from agent.carrier.budget import Budget, Price
+from agent.carrier.downward import Downward
 from agent.carrier.ladder import HOUR, WAIT, Ladder
 from agent.carrier.memory import Memory
 from agent.carrier.memqueue import AlarmWatch, MemQueue, row
@@ -88,6 +89,7 @@ class Carrier(Part):
         )
         unit = config.site + "/" + config.unit
         self.messages = Messages(self.queue, self.modem.largest, key, unit)
+        self.downward = Downward(agent, self.messages)
         self.ladder = Ladder(sum([byte * (i + 1) for i, byte in enumerate(unit.encode())]))
         self.windows = Windows()
         self.passes: Passes | None = None
@@ -137,7 +139,7 @@ class Carrier(Part):
         """Find the memory; work out where the site is."""
         for part in self.agent.parts:
             if isinstance(part, Memory):
-                self.purse.memory = part
+                self.purse.memory = self.downward.memory = part
             self._shared = getattr(part, "coexistence", self._shared)
             sender = getattr(part, "sender", None)
             if sender is not None and self.kind != "ip":
@@ -196,6 +198,7 @@ class Carrier(Part):
             self._look(now, utc)
 
     def _look(self, now: int, utc: "int | None") -> None:
+        self.downward.step(now)
         if not self.purse.load(utc):
             return
         if not self._learned and self.passes is not None:
@@ -460,10 +463,7 @@ class Carrier(Part):
             return
         message = self.messages.heard(content)
         if message:
-            for part in self.agent.parts:
-                take = getattr(part, "message", None)
-                if take is not None:
-                    take(message, now)
+            self.downward.take(message)
 
     def _on_waiting(self, now: int, count: int) -> None:
         self.waiting = count

@@ -5,11 +5,12 @@
                    what was written counts as spent.
     numbers        messages may use numbers below this; after a start they go on here
     offsets        what was learned of the obstruction mask
+    heard          the highest number of a message from the ground, in a record of its own
 
-Two records, written in turn, each a line of integers with a CRC; the newer good one counts. With
-one broken, what may have been spent since the other is added; with both broken the day counts as
-spent, and the numbers go on from the time of day. Nothing is sent before the records were read:
-a budget that is not known is not exceeded.
+The first four stand in two records, written in turn, each a line of integers with a CRC; the newer
+good one counts. With one broken, what may have been spent since the other is added; with both
+broken the day counts as spent, and the numbers go on from the time of day. Nothing is sent before
+the records were read: a budget that is not known is not exceeded.
 """
 
 from agent.jsontext import Object
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from agent.parts import Actions
 
 KEYS = ("link.0", "link.1")
+HEARD = "link.heard"
 NUMBERS = 64
 """Numbers that are set aside by one write."""
 
@@ -71,6 +73,9 @@ class Memory(Part):
         self.fresh = False
         self.durable = Record(0, 0, 0, 0)
         self.writes = 0
+        self.heard = self.first_heard = -1
+        """Highest number from the ground that is durable; the same as it was at the start."""
+        self._hear = self._hearing = -1
         self._wanted: Record | None = None
         self._writing: Record | None = None
         self._answers: list[bytes | None] = []
@@ -82,18 +87,22 @@ class Memory(Part):
         if kind == "opened":
             self._open = True
             self._writing = None
+            self._hearing = -1
             if not self.loaded:
                 self._answers = []
-                for key in KEYS:
+                for key in KEYS + (HEARD,):
                     self._out.append((self.port, "get", key.encode()))
             self._write()
         elif kind == "drained":
             if self._writing is not None:
                 self.durable, self._writing = self._writing, None
+            elif self._hearing >= 0:
+                self.heard, self._hearing = self._hearing, -1
             self._write()
         else:
             self._open = False
             self._writing = None
+            self._hearing = -1
 
     def receive(self, data: bytes, now: int) -> None:
         """Take the answer to a `get`."""
@@ -101,8 +110,19 @@ class Memory(Part):
             return
         _, nul, payload = data.partition(b"\0")
         self._answers.append(payload if nul else None)
-        if len(self._answers) == len(KEYS):
+        if len(self._answers) == len(KEYS) + 1:
+            self._load_heard(self._answers.pop())
             self._load()
+
+    def _load_heard(self, payload: "bytes | None") -> None:
+        body, _, check = (payload or b"").rpartition(b" ")
+        if body and body.isdigit() and check == b"%04x" % crc16(body):
+            self.heard = self.first_heard = int(body)
+
+    def hear(self, number: int) -> None:
+        """Ask for a number from the ground to be made durable; `heard` shows when it is."""
+        self._hear = max(self._hear, number)
+        self._write()
 
     def _load(self) -> None:
         there = [payload for payload in self._answers if payload is not None]
@@ -124,7 +144,11 @@ class Memory(Part):
 
     def _write(self) -> None:
         record = self._wanted
-        if record is None or self._writing is not None or not self._open or not self.loaded:
+        busy = self._writing is not None or self._hearing >= 0
+        if busy or not self._open or not self.loaded:
+            return
+        if record is None:
+            self._write_heard()
             return
         self._wanted = None
         record.turn = self.durable.turn + 1
@@ -132,6 +156,13 @@ class Memory(Part):
         self.writes += 1
         key = KEYS[record.turn % 2].encode()
         self._out.append((self.port, "write", key + b"\0" + record.text()))
+
+    def _write_heard(self) -> None:
+        if self._hear > self.heard:
+            self._hearing = self._hear
+            body = b"%d" % self._hear
+            data = HEARD.encode() + b"\0" + body + b" %04x" % crc16(body)
+            self._out.append((self.port, "write", data))
 
     def outbox(self) -> "Actions":
         """Hand over what the store is asked to do."""

@@ -58,6 +58,8 @@ class Messages:
         self._unit = unit
         self._now: list[Message | None] = [None, None, None, None]
         self.waiting: list[Message] = []
+        self.floor = self.newest = -1
+        """Numbers from the ground up to `floor` are refused; the last one that was taken."""
         self._heard: list[int] = []
 
     def pick(self, classes: "tuple[int, ...]", numbers: int, longest: int) -> "Message | None":
@@ -129,10 +131,12 @@ class Messages:
             return b""
         if body[0] == datagram.MESSAGE:
             number = int.from_bytes(body[1:4], "big")
-            if len(body) < 5 or number in self._heard or number < (self._heard or [0])[0]:
+            old = number <= self.floor or number < (self._heard or [0])[0]
+            if len(body) < 5 or old or number in self._heard:
                 self.replayed += 1
                 return b""
             self._heard = sorted(self._heard + [number])[-16:]
+            self.newest = number
             return body[4:]
         try:
             ranges = datagram.acknowledged(body)

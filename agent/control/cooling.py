@@ -223,6 +223,8 @@ class Cooling:
         self.wanted_c, self.proposed_pct = best.supply_c, best.pump_pct
         if self.fans is not None:
             self.fans.expect(best.fan_pct)
+            if best.middle_pct:
+                self._middle_pct = best.middle_pct
 
     def _heat_kw(self, readings: Readings) -> "float | None":
         supply, back, flow = readings.supply_c, readings.return_c, readings.flow_lpm
@@ -246,4 +248,4 @@ class Cooling:
             return
         flow = readings.facility_lpm
         c = self.exchanger.capacity(self.exchanger.flow_at(valve) if flow is None else flow)
-        optimum.learn_cooler(1000.0 * heat, facility + 1000.0 * heat / c, air, self.fan_pct)
+        optimum.learn_cooler(1000.0 * heat, facility + 1000.0 * heat / c, air, self.fan_pct, valve)

@@ -38,7 +38,7 @@ class Exchanger:
     def __init__(self, model: "dict[str, Any]") -> None:
         self._ua = 1000.0 * model["ua_kw_k"]
         self.design_lpm: float = model["tcs_lpm"]
-        self._fws_design_lpm: float = model["fws_lpm"]
+        self.fws_design_lpm: float = model["fws_lpm"]
         self._tcs_w: float = model["tcs_j_lk"] / 60.0
         self._fws_w: float = model["fws_j_lk"] / 60.0
         self.fouling = 1.0
@@ -77,7 +77,7 @@ class Exchanger:
     def share_at(self, tcs_lpm: float, fws_lpm: float) -> float:
         """Give the share at any pair of flows above 0, without the table."""
         film = power(tcs_lpm / self.design_lpm, -8 / 10)
-        film += power(fws_lpm / self._fws_design_lpm, -8 / 10)
+        film += power(fws_lpm / self.fws_design_lpm, -8 / 10)
         c1, c2 = tcs_lpm * self._tcs_w, fws_lpm * self._fws_w
         return _share(2.0 * self._ua * self.fouling / film, c1, c2)
 

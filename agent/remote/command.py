@@ -39,6 +39,7 @@ ROLES = (
     ("shed", OPERATE),
     ("schedule", OPERATE),
     ("restart", LIMITS),
+    ("clock_forgive", LIMITS),
     ("decommission", LIMITS),
 )
 """Commands and the role each needs; `LIMITS` asks for a second signature."""

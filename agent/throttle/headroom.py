@@ -77,6 +77,10 @@ class Headroom:
             self._learn(c, rise_k, supply[1], inlet_c)
         self._judge(supply[1], pressed, load_w)
 
+    def begin(self, why: str) -> None:
+        """Take it from somebody else that heat is no longer rejected; it ends as always."""
+        self.lost, self.why = True, why
+
     def _slope(self, supply: "tuple[int, float]") -> None:
         past = self._past
         if past and past[-1][0] == supply[0]:

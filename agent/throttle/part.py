@@ -26,6 +26,7 @@ from agent.readings import Sensor
 from agent.throttle import build
 from agent.throttle.headroom import Headroom
 from agent.throttle.hold import Hold
+from agent.throttle.onset import SURE, SUSPICIOUS, Onset
 from agent.throttle.profile import Profile
 from agent.throttle.schedule import Schedule
 from agent.throttle.share import share
@@ -45,6 +46,7 @@ KEY = "throttle.schedule"
 _AHEAD_S = 5.0
 _BLIND_AFTER = 3 * SECOND
 """As long as the loops wait for first readings, too."""
+_TWICE = SECOND // 2
 _SHED_EVERY = 5 * SECOND
 _SURE = 8 * SECOND
 """How long it must look as if a case becomes too hot: limits that were just told act by then."""
@@ -102,7 +104,9 @@ class Throttle(Part):
         self._flow = of(cdu, "FlowLitersPerMinute")
         self.facility_flow = of(valve, "PrimaryFlowLitersPerMinute")
         self._inlet = of(valve, "PrimarySupplyTemperatureCelsius")
-        self._valve_station = valve
+        self._valve_station, self._cdu = valve, cdu
+        self._onset = Onset()
+        self._asked = 0
 
     def start(self, now: int) -> None:
         """Begin."""
@@ -229,9 +233,18 @@ class Throttle(Part):
         self._watch_facility(now)
         at = self._supply.age(now)
         stamp = -1 if at is None else now - at
+        self._look_more_often(stamp, now)
         if stamp != self._supply_at or now - self._decided >= 2 * SECOND:
             self._supply_at = stamp
             self._decide(now)
+
+    def _look_more_often(self, at: int, now: int) -> None:
+        """Without a flow reading the supply is read twice a cycle: its rise is seen sooner."""
+        flow = self.facility_flow
+        told = flow is not None and flow.value(now) is not None
+        if not told and now - at >= _TWICE and now - self._asked >= _TWICE:
+            self._asked = now
+            self._cdu.ask()
 
     def _execute(self, now: int) -> None:
         """Do every entry whose time has come, in the row's own slot.
@@ -296,6 +309,22 @@ class Throttle(Part):
         self._switch(missing, rise, now)
         self._name_state(now)
 
+    def _look_for_onset(self, now: int) -> bool:
+        """Without a flow reading: whether the supply tells that the facility water has stopped."""
+        flow, valve = self.facility_flow, self.agent.supply.valve.position()
+        if flow is not None and flow.value(now) is not None:
+            return False
+        others = [
+            None if sensor is None else sensor.value(now)
+            for sensor in (self._return, self._inlet, self._flow)
+        ]
+        found = self._onset.see(
+            self._supply_at, self._supply.value(now), others[0], others[1], others[2], valve
+        )
+        if found == SUSPICIOUS:
+            self._cdu.ask()  # once more, now: one reading alone takes nothing away
+        return found == SURE
+
     def _measure(self, now: int) -> None:
         loop, supply, back = self.agent.supply, self._supply.value(now), self._return
         warm = None if back is None else back.value(now)
@@ -308,6 +337,8 @@ class Throttle(Part):
             self._saturated() or (supply is not None and supply > loop.setpoint + _ABOVE_K),
             self.load_w(now),
         )
+        if self._look_for_onset(now):
+            self.headroom.begin("supply rises and nothing else moves")
         if self.droop is not None and self._frequency is not None:
             self.droop_permille = self.droop.permille(self._frequency.milli(now))
 

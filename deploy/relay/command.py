@@ -25,13 +25,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--store", required=True, metavar="FILE", help="SQLite file; relays of a machine share it")
     add("--name", default="relay", help="this relay's name: of its session and Sparkplug node")
     add("--group", default="relay", help="relays of one group share the load")
-    add("--keys", metavar="FILE", help="a line a unit: SITE/UNIT HEX, the key of its receipts")
+    add(
+        "--keys",
+        metavar="FILE",
+        help="a line a unit: SITE/UNIT HEX, the key of its receipts and datagrams",
+    )
     add("--modem", action="append", default=[], metavar="IMEI=SITE/UNIT", help="for the webhook")
     add("--sparkplug", metavar="GROUP", help="publish Sparkplug B 3.0 in this group")
     add("--primary", default="", metavar="HOST", help="the Sparkplug host to wait for")
     add("--json", metavar="TOPIC", help="publish JSON below this topic")
     add("--lines", metavar="FILE", help="append InfluxDB lines to a file")
     add("--http", metavar="HOST:PORT", help="serve /metrics and the gateway's webhook /sbd")
+    add("--gateway", metavar="URL", help="post acknowledgements for modems there (MT messages)")
+    add("--gateway-login", metavar="FILE", help="user and password of the gateway, a line each")
+    add("--gather", type=float, default=20.0, metavar="S", help="one MT message in so many seconds")
     add("--username")
     add("--password-file", metavar="FILE")
     add("--ca", metavar="FILE", help="the broker's authority, for TLS")
@@ -58,6 +65,16 @@ def _keys(path: str | None) -> dict[str, bytes]:
     return keys
 
 
+def _login(path: str | None) -> tuple[str, str]:
+    """Read the gateway's user and password."""
+    if path is None:
+        return "", ""
+    words = Path(path).read_text().split()
+    if len(words) != 2:
+        raise DeployError(f"{path}: two lines are needed, user and password")
+    return words[0], words[1]
+
+
 def options_of(argv: list[str]) -> Options:
     """Read the command's words; raises DeployError."""
     said = _parser().parse_args(argv)
@@ -67,6 +84,8 @@ def options_of(argv: list[str]) -> Options:
         if not equals or unit.count("/") != 1:
             raise DeployError(f"--modem {text}: IMEI=SITE/UNIT is needed")
         modems[imei] = unit
+    if said.gateway is not None and not said.gateway.startswith(("http://", "https://")):
+        raise DeployError(f"--gateway {said.gateway}: a URL is needed")
     password = said.password_file
     return Options(
         broker=_place(said.broker),
@@ -80,6 +99,9 @@ def options_of(argv: list[str]) -> Options:
         json_root=said.json,
         lines=Path(said.lines) if said.lines else None,
         http=_place(said.http) if said.http else None,
+        gateway=said.gateway,
+        gateway_login=_login(said.gateway_login),
+        gather_s=said.gather,
         username=said.username,
         password=Path(password).read_text().strip() if password else None,
         ca=said.ca,

@@ -1,14 +1,15 @@
 """Parcels in, receipts and records out: what is new is kept, what is known is only confirmed.
 
-Not a connection. Messages are taken in batches, each one transaction; the receipts of a batch are
-for after it. A message that is not ours is counted and forgotten. A block whose schema is not known
-yet is kept, and its unit is asked for the schema.
+Not a connection. Datagrams of a satellite carrier are opened first (`envelope`). Messages are taken
+in batches, each one transaction; the receipts of a batch are for after it. A message that is not
+ours is counted and forgotten. A block whose schema is not known yet is kept, and its unit is asked
+for the schema.
 """
 
 import sqlite3
 from dataclasses import dataclass, field
 
-from deploy.relay import rows
+from deploy.relay import envelope, rows
 from deploy.relay.memory import Entry, Memory
 from deploy.relay.rows import Rows
 from protocols.errors import DecodeError
@@ -19,9 +20,15 @@ _BLOCKS = (parcel.ROWS, parcel.SUMMARY)
 
 @dataclass(slots=True)
 class Taken:
-    """What came of a batch: receipts by unit, records to hand on."""
+    """What came of a batch: receipts by unit, records to hand on.
+
+    Of datagrams: `acks` are numbers to be acknowledged, `down` receipts that must go down by the
+    gateway, because no acknowledgement says the same.
+    """
 
     receipts: list[tuple[str, bytes]] = field(default_factory=list)
+    acks: list[tuple[str, int]] = field(default_factory=list)
+    down: list[tuple[str, bytes]] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
 
 
@@ -31,6 +38,7 @@ class Intake:
     def __init__(self, memory: Memory, keys: dict[str, bytes]) -> None:
         self.counts = {
             "messages": 0,
+            "datagrams": 0,
             "bad_messages": 0,
             "records": 0,
             "duplicates": 0,
@@ -48,10 +56,14 @@ class Intake:
         taken = Taken()
         ranges: dict[tuple[str, bytes], list[tuple[int, int, int]]] = {}
         lacks: set[str] = set()
+        flown: set[str] = set()
         try:
             with self._memory.transaction():
                 for unit, message in messages:
-                    self._message(unit, message, taken, ranges, lacks)
+                    flew = envelope.looks_like(message)
+                    inner = self._opened(unit, message, taken, flown) if flew else message
+                    if inner or not flew:
+                        self._message(unit, inner, taken, ranges, lacks)
         except sqlite3.Error:
             self.counts = before
             raise
@@ -62,7 +74,27 @@ class Intake:
                 part = receipt.Receipt(life, flags, joined[at : at + receipt.MOST_RANGES])
                 key = self._keys.get(unit, b"")
                 taken.receipts.append((unit, receipt.write(part, unit, key)))
+                # An acknowledged datagram says the same of its records, but not what is lacking.
+                if unit in flown and (flags or not key):
+                    taken.down.append(taken.receipts[-1])
         return taken
+
+    def _opened(self, unit: str, message: bytes, taken: Taken, flown: set[str]) -> bytes:
+        """Open a datagram, keep its notes; give the parcel that is in it, or nothing."""
+        try:
+            opened = envelope.open_up(self._memory, unit, message)
+        except DecodeError:
+            self.counts["bad_messages"] += 1
+            return b""
+        flown.add(unit)
+        self.counts["datagrams"] += 1
+        self.counts["duplicates"] += opened.known
+        if opened.number is not None:
+            taken.acks.append((unit, opened.number))
+        for note in opened.notes:
+            ident = self._memory.post(unit, 0, parcel.NOTE, note)
+            taken.entries.append((ident, unit, 0, parcel.NOTE, note))
+        return opened.parcel
 
     def _message(
         self,

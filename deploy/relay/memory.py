@@ -7,6 +7,7 @@ sends twice is handed on once, whichever relay takes it. Which records are had i
 unit costs a few rows, however long it runs.
 """
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,13 @@ CREATE TABLE IF NOT EXISTS outbox (
 CREATE TABLE IF NOT EXISTS piece (
   unit TEXT, life BLOB, number INTEGER, place INTEGER, of INTEGER, data BLOB,
   PRIMARY KEY (unit, life, number, place)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS datagram (
+  unit TEXT, number INTEGER, digest BLOB, PRIMARY KEY (unit, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS node (name TEXT PRIMARY KEY, bd_seq INTEGER NOT NULL) WITHOUT ROWID;
 """
+
+_DATAGRAMS = 4096
+"""So many numbers of a unit's datagrams are remembered."""
 
 Entry = tuple[int, str, int, int, bytes]
 """Id in the outbox, unit, record's number, kind, payload."""
@@ -134,6 +140,25 @@ class Memory:
             "DELETE FROM piece WHERE unit=? AND life=? AND number=?", (unit, life, number)
         )
         return b"".join(bytes(row[0]) for row in rows)
+
+    def heard(self, unit: str, number: int, content: bytes) -> bool:
+        """Note a datagram; False when it was had already. Inside a transaction.
+
+        The content counts, too: a modem's store that was replaced begins its numbers anew.
+        """
+        digest = hashlib.sha256(content).digest()[:8]
+        row = self._db.execute(
+            "SELECT digest FROM datagram WHERE unit=? AND number=?", (unit, number)
+        ).fetchone()
+        if row is not None and bytes(row[0]) == digest:
+            return False
+        self._db.execute("INSERT OR REPLACE INTO datagram VALUES (?,?,?)", (unit, number, digest))
+        old = number - _DATAGRAMS
+        self._db.execute(
+            "DELETE FROM datagram WHERE unit=? AND number BETWEEN ? AND ?",
+            (unit, old - _DATAGRAMS, old),
+        )
+        return True
 
     def next_bd_seq(self) -> int:
         """Give this node's next bdSeq, 0 to 255."""

@@ -2,6 +2,7 @@
 
     units' broker ──$share/GROUP/coldloop/v1/+/+/tele──▶ intake ──commit──▶ outbox ──▶ outputs
                   ◀──coldloop/v1/SITE/UNIT/ack─── receipts, after the commit
+    message gateway ──POST /sbd──▶ intake (envelope)     ◀── MT messages: acknowledgements
 
 One connection is for the units (a session that is kept; a message is acknowledged to the broker
 only after it is kept here), the other is the Sparkplug node's (a clean session with its will). The
@@ -23,6 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from deploy.errors import DeployError
 from deploy.relay import rows
 from deploy.relay.edge import Edge, Host
+from deploy.relay.gateway import Downlink
 from deploy.relay.intake import Intake
 from deploy.relay.memory import Entry, Memory
 from deploy.relay.outputs import Outputs
@@ -55,6 +57,9 @@ class Options:
     json_root: str | None = None
     lines: Path | None = None
     http: tuple[str, int] | None = None
+    gateway: str | None = None
+    gateway_login: tuple[str, str] = ("", "")
+    gather_s: float = 20.0
     username: str | None = None
     password: str | None = None
     ca: str | None = None
@@ -86,6 +91,7 @@ class Relay:
         self._rebirth = threading.Event()
         self._gone: queue.Queue[str] = queue.Queue()
         self.web: Web | None = None
+        self.down: Downlink | None = None
         self.ready = threading.Event()
         """The broker has taken the subscription: from now on nothing passes by."""
 
@@ -120,6 +126,12 @@ class Relay:
                 host, port = self.options.broker
                 raise DeployError(f"tcp:{host}:{port}: {error}") from None
             client.loop_start()
+        options = self.options
+        if options.gateway is not None:
+            self.down = Downlink(
+                *(options.gateway, options.modems, options.keys),
+                *(options.gather_s, options.gateway_login),
+            )
         if self.options.http is not None:
             self.web = Web(*self.options.http, self._metrics, self._posted)
 
@@ -167,6 +179,8 @@ class Relay:
 
     def _metrics(self) -> str:
         counts = {**self.intake.counts, "blocks": self.outputs.blocks}
+        if self.down is not None:
+            counts.update(sent_down=self.down.posted, lost_down=self.down.lost)
         latest = {unit: dict(values) for unit, values in list(self.outputs.latest.items())}
         return rows.as_metrics(latest, counts)
 
@@ -217,6 +231,11 @@ class Relay:
             return
         for unit, said in taken.receipts:
             self._units.publish(f"{_ROOT}/{unit}/ack", said, 1)
+        if self.down is not None:
+            for unit, number in taken.acks:
+                self.down.acknowledge(unit, number)
+            for unit, said in taken.down:
+                self.down.say(unit, said)
         for _, _, proof in batch:
             if isinstance(proof, threading.Event):
                 proof.set()
@@ -269,6 +288,8 @@ class Relay:
         """Leave the broker, close all."""
         if self.web is not None:
             self.web.close()
+        if self.down is not None:
+            self.down.close()
         if self.edge is not None and self._node.is_connected():
             topic, payload, qos, retain = self.edge.will()
             self._node.publish(topic, payload, qos, retain).wait_for_publish(2)

@@ -73,12 +73,14 @@ class Dialect:
     first_fix_s: tuple[int, int, int] = (30, 28, 1)
     banner: tuple[str, ...] = ()
     reports: str = "txt"
+    lead_us: int = 0
+    """What stands before the first sentence with a time is so long on the line, as a rule."""
     commands: str = ""
 
     @property
     def mean_latency_us(self) -> int:
-        """What an agent's configuration states: mean delay of an epoch's first byte."""
-        return self.latency_us + self.jitter_us + self.usb_us // 2
+        """What an agent's configuration states: mean delay of the first sentence with a time."""
+        return self.latency_us + self.jitter_us + self.usb_us // 2 + self.lead_us
 
 
 _UM980: dict[str, Signals] = {
@@ -181,6 +183,7 @@ DIALECTS: dict[str, Dialect] = {
             latency_us=200 * MILLISECOND,
             jitter_us=20 * MILLISECOND,
             reports="none",
+            lead_us=55 * MILLISECOND,
         ),
         Dialect(
             "st",

@@ -39,6 +39,9 @@ class SbdModem:
     refuse          results (1 to 3) of the next transfers into the buffer
     ring_at         puts a ring before byte number `ring_at` of every answer; None for none
     reset_in        "transfer" or "session": the modem restarts at the next one, once
+
+    For judging: `sessions` counts every AT+SBDIX, `on_air` those in which something was transmitted
+    (all but those that report 32, 34, 35 or 36 within 3 s).
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class SbdModem:
         self.radio = radio
         self.serial = serial
         self.sessions = 0
+        self.on_air = 0
         self.empty_tries = 0
         self.failed = 0
         self.resets = 0
@@ -197,6 +201,7 @@ class SbdModem:
         else:
             status = 0 if self.radio.through(now) else self.radio.chance.choice(_FAILURES)
         quick = status in (32, 34, 35, 36)
+        self.on_air += not quick
         takes = self.radio.seconds(1, 3) if quick else self.radio.seconds(4, 15)
         self._busy_until = now + takes
         mt_status, down, waiting = 0, b"", 0

@@ -26,7 +26,8 @@ from hil.page.state import Job, state_of
 from hil.realbench import RealBench
 from hil.record import FILE, read, worst
 from hil.report.write import Labels, write_all
-from hil.scenario import find, shipped
+from hil.scenario import Scenario, find, shipped
+from hil.scenario_check import virtual_only
 from hil.setting import Setting
 from hil.suite import load, resolve, suites
 
@@ -192,9 +193,9 @@ class Desk:
         if self._job is not None:
             raise BenchError(f"{self._job.suite.name} is running; abort it first")
         suite = resolve(str(words["suite"]))
-        slow = [s.name for s in suite.scenarios if s.seconds > LONGEST_S]
-        if slow:
-            raise BenchError(f"{slow[0]}: too long for real time; run it with `coldloop hil run`")
+        other = [s.name for s in suite.scenarios if not _bearable(s)]
+        if other:
+            raise BenchError(f"{other[0]}: not for real time; run it with `coldloop hil run`")
         serial, operator = str(words.get("serial", "")), str(words.get("operator", ""))
         self._job = Job(suite, serial.strip()[:64], operator.strip()[:64])
         self._last = None
@@ -250,6 +251,11 @@ class Desk:
         return rows
 
 
+def _bearable(scenario: Scenario) -> bool:
+    """Whether real time can bear it."""
+    return scenario.seconds <= LONGEST_S and virtual_only(scenario) is None
+
+
 def catalogue(offered: list[str]) -> dict[str, Any]:
     """List what the page offers: suites and scenarios that real time can bear, and faults.
 
@@ -258,11 +264,15 @@ def catalogue(offered: list[str]) -> dict[str, Any]:
     scenarios = [(path, find(path)) for path in offered]
     scenarios += [(name, find(name)) for name in shipped()]
     return {
-        "suites": [{"name": name, "title": load(name).title} for name in suites()],
+        "suites": [
+            {"name": suite.name, "title": suite.title}
+            for suite in map(load, suites())
+            if all(_bearable(s) for s in suite.scenarios)
+        ],
         "scenarios": [
             {"name": name, "title": s.title, "seconds": s.seconds}
             for name, s in scenarios
-            if s.seconds <= LONGEST_S
+            if _bearable(s)
         ],
         "faults": [
             {

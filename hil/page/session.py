@@ -41,6 +41,7 @@ class Session:
         self.active: dict[str, float | None] = {}
         self.answers: list[dict[str, Any]] = []
         self.asking: dict[str, Any] | None = None
+        self._to_ask: list[dict[str, Any]] = []
         self.aborted = False
         self._hub = hub
         self._frames = 0
@@ -51,16 +52,36 @@ class Session:
         self._sky = Sky(latitude, longitude, bench.world.random("page/sky"))
 
     def run(self, dut: str) -> None:
-        """Run to the end of the scenario, or until the shell is stopped."""
-        bench, scenario = self.bench, self.scenario
+        """Run to the end of the scenario, or until the shell is stopped.
+
+        A scenario begins with the agent's first word (as in `hil.realrun`), and does not end before
+        all that was asked is answered.
+        """
+        bench, shell = self.bench, self.bench.shell
         self.begin()
-        if scenario is not None:
-            schedule(scenario, bench.row)
-            for prompt in scenario.prompts:
-                bench.world.at(int(prompt.at_s * _SECOND), self._ask, prompt.text, prompt.ask)
         bench.start_agent(dut, bench.folder / "agent.log")
-        whole = None if scenario is None else int(scenario.seconds * _SECOND) + _SECOND // 2
-        bench.shell.run(whole)
+        if self.scenario is None:
+            shell.run()
+            return
+        while self.status is None and self._goes_on():
+            shell.run(shell.now() + _FRAME)
+        if self._goes_on():
+            shell.run(self._schedule(self.scenario))
+        while self.asking is not None and self._goes_on():
+            shell.run(shell.now() + _FRAME)
+
+    def _goes_on(self) -> bool:
+        return not self.aborted and not self.bench.shell.stopped
+
+    def _schedule(self, scenario: Scenario) -> int:
+        """Let the scenario begin now; give the world's time at which it ends."""
+        world, start = self.bench.world, self.bench.shell.now()
+        schedule(scenario, self.bench.row, start)
+        for prompt in scenario.prompts:
+            world.at(start + int(prompt.at_s * _SECOND), self._ask, prompt.text, prompt.ask)
+        for second in range(1, int(scenario.seconds) + 1):
+            world.at(start + second * _SECOND, self._second)
+        return start + int(scenario.seconds * _SECOND) + _SECOND // 2
 
     def begin(self) -> None:
         """Begin to take frames."""
@@ -70,15 +91,21 @@ class Session:
         self._frames += 1
         whole = self._frames % 10 == 0
         if whole:
-            self._each_second()
+            self._look()
+            if self.scenario is None:
+                self._second()
         self._hub.frame(self._frames / 10, values(self.bench.row, self.status), whole)
         self.bench.world.at((self._frames + 1) * _FRAME, self._frame)
 
-    def _each_second(self) -> None:
-        self.seconds += 1
+    def _look(self) -> None:
         code = self.bench.agent_ended()
         if code is not None:
             raise BenchError(f"the agent ended with {code} after {self.seconds} s")
+        self.status = self.bench.status()
+
+    def _second(self) -> None:
+        """Judge a second of the scenario, or of a free bench."""
+        self.seconds += 1
         self.status = self.bench.status()
         if self._judge is not None:
             self._judge.sample(self.seconds, self._read)
@@ -88,13 +115,18 @@ class Session:
         return read(self.bench.row, self.status, name)
 
     def _ask(self, text: str, how: str) -> None:
-        self.asking = {"text": text, "ask": how, "at_s": self.seconds}
+        """Ask; what is still asked comes first."""
+        question = {"text": text, "ask": how, "at_s": self.seconds}
+        if self.asking is None:
+            self.asking = question
+        else:
+            self._to_ask.append(question)
 
     def answer(self, text: str, operator: str) -> None:
         """Take the technician's answer; `no` makes the run fail."""
         if self.asking is None:
             raise BenchError("nothing was asked")
-        asked, self.asking = self.asking, None
+        asked, self.asking = self.asking, self._to_ask.pop(0) if self._to_ask else None
         row = {"at_s": asked["at_s"], "text": asked["text"], "answer": text[:200]}
         self.answers.append({**row, "by": operator or "technician"})
 
@@ -151,15 +183,9 @@ class Session:
         scenario, judge = self.scenario, self._judge
         if scenario is None or judge is None:
             raise BenchError("a free bench has nothing to record")
-        if self.asking is not None:
-            self.answers.append(
-                {
-                    "at_s": self.asking["at_s"],
-                    "text": self.asking["text"],
-                    "answer": None,
-                    "by": "nobody",
-                }
-            )
+        for asked in ([self.asking] if self.asking is not None else []) + self._to_ask:
+            row = {"at_s": asked["at_s"], "text": asked["text"], "answer": None, "by": "nobody"}
+            self.answers.append(row)
         refused = [
             f"asked: {a['text']}: {a['answer']}"
             for a in self.answers

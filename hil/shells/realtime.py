@@ -76,6 +76,7 @@ class RealTimeShell:
         while not self.stopped and not self._run_over:
             now = self.now()
             if until is not None and now >= until:
+                self.world.now = max(self.world.now, now)  # who adds to it must get on
                 return
             self._do_what_is_due(now)
             self._sleep(until)

@@ -1,15 +1,23 @@
-"""`coldloop hil campaign`: scenarios drawn by chance, over all cores; what fails is kept."""
+"""`coldloop hil campaign`: scenarios drawn by chance, over all cores; what fails is kept.
+
+`--sweep`: not by chance, but the n-th store's request, reply or packet fails, for n in 1 to N.
+`--plant`: control and plant without bytes, thousands of hours.
+"""
 
 import argparse
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from hil.campaign import LEAST_S, SECONDS, Result, Tally, results
+from hil.campaign import LEAST_S, SECONDS, Result, Tally, results, run_hours, run_place, run_seed
 from hil.errors import BenchError
+from hil.plantcampaign import HOURS
 from hil.recording import DUTS
+from hil.sweep import KINDS, one, places
 
 EXAMPLE = "coldloop hil campaign --seeds 400 --keep out/campaign"
 
@@ -20,6 +28,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--first", type=int, default=1, metavar="N", help="the first seed (1)")
     parser.add_argument(
         "--seconds", type=int, default=SECONDS, metavar="N", help="virtual length of each (3600)"
+    )
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--sweep",
+        choices=tuple(KINDS),
+        help="the n-th request, reply or packet fails, n from --first on, at --seeds places",
+    )
+    kind.add_argument("--plant", action="store_true", help="control and plant alone, no bytes")
+    parser.add_argument(
+        "--hours", type=int, default=HOURS, metavar="N", help=f"of each, with --plant ({HOURS})"
     )
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (one a core)")
@@ -34,12 +52,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise BenchError(f"--seeds: {arguments.seeds} is below 1")
     if arguments.seconds < LEAST_S:
         raise BenchError(f"--seconds: {arguments.seconds} is below {LEAST_S}")
+    if not 1 <= arguments.hours <= 8760:
+        raise BenchError(f"--hours: {arguments.hours} is outside 1 to 8760")
     workers = arguments.workers or os.cpu_count() or 1
-    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    call, jobs = _jobs(arguments)
     tally, began = Tally(), time.perf_counter()
-    for result in results(seeds, arguments.seconds, arguments.dut, workers, arguments.cluster):
+    for result in results(call, jobs, workers, arguments.cluster):
         tally.add(result)
-        _progress(tally, arguments.seeds, time.perf_counter() - began)
+        _progress(tally, len(jobs), time.perf_counter() - began)
         if result.failures:
             _keep(result, arguments)
     record = tally.record(arguments.dut, time.perf_counter() - began)
@@ -48,11 +68,34 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         verdict = "FAIL" if tally.failed else "PASS"
         print(
-            f"{verdict}  {tally.seeds} seeds of {arguments.seconds} s, "
+            f"{verdict}  {tally.seeds} {_what(arguments)}, "
             f"{record['virtual_hours']} virtual hours in {record['wall_s']} s, "
             f"{len(tally.failed)} violations"
         )
     return 1 if tally.failed else 0
+
+
+def _jobs(arguments: argparse.Namespace) -> tuple[Callable[..., Result], list[tuple[Any, ...]]]:
+    """What to call, and with what, one line a seed or a place."""
+    first, count, dut = arguments.first, arguments.seeds, arguments.dut
+    if arguments.sweep:
+        failures, whole, _ = one(arguments.sweep, 0, dut)
+        if failures:
+            raise BenchError(f"--sweep: fails with nothing wrong: {failures[0]}")
+        if first > whole:
+            raise BenchError(f"--first: {first} is above {whole}, all that there are")
+        return run_place, [(n, arguments.sweep, dut) for n in places(whole, count, first)]
+    if arguments.plant:
+        return run_hours, [(n, arguments.hours, dut) for n in range(first, first + count)]
+    return run_seed, [(n, arguments.seconds, dut) for n in range(first, first + count)]
+
+
+def _what(arguments: argparse.Namespace) -> str:
+    if arguments.sweep:
+        return f"places of {arguments.sweep}"
+    if arguments.plant:
+        return f"seeds of {arguments.hours} h of control and plant"
+    return f"seeds of {arguments.seconds} s"
 
 
 def _progress(tally: Tally, whole: int, wall_s: float) -> None:
@@ -70,7 +113,7 @@ def _keep(result: Result, arguments: argparse.Namespace) -> None:
         for failure in result.failures:
             print(f"  {failure}")
         print(f"  again: {result.again(arguments.dut)}", flush=True)
-    if arguments.keep is not None:
+    if arguments.keep is not None and result.text:
         arguments.keep.mkdir(parents=True, exist_ok=True)
         path = arguments.keep / f"campaign-{result.seed}.toml"
         path.write_text(result.text, encoding="utf-8")

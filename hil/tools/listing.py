@@ -3,6 +3,8 @@
 import argparse
 import json
 
+from hil.campaign_words import DRAWN, NOT_DRAWN
+from hil.errors import BenchError
 from hil.faults import EVENTS
 from hil.scenario import find, shipped
 from hil.suite import load, suites
@@ -13,11 +15,17 @@ EXAMPLE = "coldloop hil list --faults"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("--faults", action="store_true", help="the words for events and faults")
+    parser.add_argument("--table", action="store_true", help="with --faults: as Markdown")
     parser.add_argument("--json", action="store_true", help="print one JSON list")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the list."""
+    if arguments.table and not arguments.faults:
+        raise BenchError("--table: of what? add --faults")
+    if arguments.table:
+        print(table())
+        return 0
     if arguments.faults:
         return _faults(arguments.json)
     scenarios = [find(name) for name in shipped()]
@@ -33,6 +41,18 @@ def run(arguments: argparse.Namespace) -> int:
         suite = load(name)
         print(f"{name:24} suite of {len(suite.scenarios)}  {suite.title}")
     return 0
+
+
+def table() -> str:
+    """Write the words as a table of Markdown: docs/bench.md holds it."""
+    drawn = {draw.word for draw in DRAWN}
+    lines = ["| word | what happens | value | ends | in campaigns |", "|---|---|---|---|---|"]
+    for name, word in sorted(EVENTS.items()):
+        span = "-" if word.limits is None else f"{word.limits[0]:g} to {word.limits[1]:g}"
+        ends = "yes" if word.undo is not None else "no"
+        why = "drawn" if name in drawn else NOT_DRAWN[name]
+        lines.append(f"| `{name}` | {word.about} | {span} | {ends} | {why} |")
+    return "\n".join(lines)
 
 
 def _faults(as_json: bool) -> int:

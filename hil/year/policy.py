@@ -21,6 +21,7 @@ from agent.control.pi import Pi
 from agent.control.pressure import PressureLoop
 from agent.control.supply import SupplyLoop
 from hil.errors import BenchError
+from hil.plant.facility import pump_w as facility_w
 from hil.year.shed import Shed
 from hil.year.site import (
     CASE_MAX_C,
@@ -34,6 +35,10 @@ from hil.year.words import POLICIES
 
 _LEAST_C = 15.0
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0
+_BELOW_MAX_K = 0.6
+"""So far below its limit the set-point stays, since what sheds load begins at the limit."""
+_FREE = {"middle_min_pct": 52.0, "middle_max_pct": 92.0}
+"""Openings between which the optimiser may move the valve's middle."""
 _GUARD_K, _GUARD_PCT_K = 0.5, 15.0
 """From so far below their limit on, warm cases get so much more flow at once."""
 
@@ -133,7 +138,7 @@ def settings(site: Site, sensors: int) -> dict[str, Any]:
         "supply": {
             "setpoint_c": _SETPOINT_C,
             "low_c": 20.0,
-            "high_c": SUPPLY_MAX_C,
+            "high_c": SUPPLY_MAX_C - _BELOW_MAX_K,
             "min_pct": 20.0,
             "max_pct": 100.0,
             "rate_pct_per_s": 100.0 / p.valve_stroke_s,
@@ -167,16 +172,18 @@ def _model(site: Site) -> dict[str, Any]:
     """What the optimiser is told of the plant.
 
     Three things are simpler in its model than in the plant, so that their figures are fitted: its
-    flow goes with the pumps' speed (`full_lpm` is right at the least speed), its cases are a wall
-    along the coolant (22.6 K/kW gives the plant's case rise within 0.3 K from half to full flow),
-    and its cooler is a power of the fans' speed. It learns the rest.
+    flow goes straight with the pumps' speed from `zero_pct` on (right at half and full flow), its
+    cases are a wall along the coolant (22.6 K/kW gives the plant's case rise within 0.3 K from half
+    to full flow), and a tower is a power of the fans' speed to it. It learns the rest.
     """
     p, cooler, share = site.row, site.cooler, site.it_kw / 1000.0
     return {
         "every_s": 900,
         "design_kw": site.it_kw,
         "pump_w": 13_500.0 * share,
-        "full_lpm": 0.85 * p.tcs_design_lpm,
+        "full_lpm": 1.16 * p.tcs_design_lpm,
+        "zero_pct": 28.0,
+        "facility_w": facility_w(site.water, 1.0, p.hx_fws_design_lpm),
         "fan_w": 1000.0 * (cooler.tower_fan_kw if site.kind == "tower" else cooler.fan_kw),
         "cooler_kw_k": 60.0 * share,
         "cooler_ntu": 0.1,
@@ -187,7 +194,14 @@ def _model(site: Site) -> dict[str, Any]:
         "case_max_c": CASE_MAX_C - 1.0,
         "pump_min_pct": LEAST_PUMP_PCT,
         "fan_min_pct": 0.0,
+        **(_FREE if site.kind != "tower" else {}),
+        **({} if site.kind == "tower" else _cooler(site)),
     }
+
+
+def _cooler(site: Site) -> dict[str, float]:
+    """A dry or adiabatic cooler by its data sheet."""
+    return {"cooler_ua_kw_k": site.cooler.ua_kw_k, "cooler_air_kw_k": site.cooler.air_kw_k}
 
 
 class _Reading:

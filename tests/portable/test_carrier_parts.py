@@ -1,6 +1,7 @@
 """The carrier's pieces: budget and purse, ladder, queue, messages, memory. No modem, no agent."""
 
 from agent.carrier.budget import Budget, Price
+from agent.carrier.downward import Downward
 from agent.carrier.ladder import Ladder
 from agent.carrier.memory import KEYS, NUMBERS, Memory, Record, read
 from agent.carrier.memqueue import MemQueue
@@ -171,6 +172,60 @@ def test_messages_for_the_unit_come_once():
     eq(messages.heard(data), b"")
     eq(messages.heard(datagram.message(KEY, "s/u", 8, b"more")), b"more")
     eq(messages.replayed, 1)
+
+
+class _Taker:
+    def __init__(self):
+        self.got = []
+
+    def message(self, data, now):
+        self.got.append(data)
+
+
+class _Agent:
+    def __init__(self):
+        self.parts = [_Taker()]
+
+
+def _downward(store):
+    """A unit that has just started on `store`: its messages, its memory, what takes messages."""
+    agent = _Agent()
+    _, messages = _messages(KEY)
+    memory = Memory(None, {}, 3)
+    downward = Downward(agent, messages)
+    downward.memory = memory
+    memory.event("opened", 0)
+    store.serve(memory)
+    downward.step(0)
+    return downward, messages, memory, agent.parts[0].got
+
+
+def test_a_message_is_durable_before_it_is_done_and_refused_after_a_restart():
+    store = _Store()
+    data = datagram.message(KEY, "s/u", 7, b"do")
+    downward, messages, memory, got = _downward(store)
+    downward.take(messages.heard(data))
+    downward.step(1)
+    eq(got, [])  # not durable yet: a power cut here loses it
+    store.serve(memory)
+    downward.step(2)
+    eq(got, [b"do"])
+    downward, messages, memory, got = _downward(store)
+    eq(messages.heard(data), b"")
+    eq(messages.heard(datagram.message(KEY, "s/u", 6, b"older")), b"")
+    eq(messages.replayed, 2)
+    downward.take(messages.heard(datagram.message(KEY, "s/u", 8, b"next")))
+    store.serve(memory)
+    downward.step(3)
+    eq(got, [b"next"])
+
+
+def test_a_broken_number_of_the_ground_is_none():
+    for bad in (b"", b"7", b"7 0000", b"x 1234", b" 0000"):
+        store = _Store()
+        store.records[b"link.heard"] = bad
+        _, messages, memory, _ = _downward(store)
+        eq((memory.loaded, messages.floor), (True, -1))
 
 
 class _Store:

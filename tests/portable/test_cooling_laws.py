@@ -109,9 +109,30 @@ def test_models_are_learned_slowly_and_within_bounds():
     best = optimum()
     for _ in range(200):
         best.learn_pumps(2400.0, 100.0)
-        best.learn_cooler(1e9, 50.0, 20.0, 50.0)
+        best.learn_cooler(1e9, 50.0, 20.0, 50.0, 70.0)
     assert 1.19 < best.pump_factor < 1.21, best.pump_factor
     assert best.cooler_factor <= 2.0
+
+
+def test_facility_water_moves_before_fans_run_at_full_speed():
+    cooler = {
+        "cooler_ua_kw_k": 22.0,
+        "cooler_air_kw_k": 18.0,
+        "facility_w": 800.0,
+        "zero_pct": 28.0,
+    }
+    fixed = optimum(middle_pct=62.0, **cooler)
+    free = optimum(middle_pct=62.0, middle_min_pct=52.0, middle_max_pct=92.0, **cooler)
+    found = {}
+    for air in (15.0, 36.0):
+        for _ in range(3):
+            found[air] = free.search(100.0, air, 20.0, 45.0)
+        still = fixed.search(100.0, air, 20.0, 45.0)
+        eq(still.middle_pct, 62.0)
+        assert found[air].power_w <= still.power_w, (air, found[air].power_w, still.power_w)
+    assert found[36.0].middle_pct > 66.0, found[36.0].middle_pct
+    assert found[15.0].middle_pct < 58.0, found[15.0].middle_pct
+    assert found[36.0].fan_pct < still.fan_pct - 5.0, (found[36.0].fan_pct, still.fan_pct)
 
 
 def readings(**known):

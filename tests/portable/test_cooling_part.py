@@ -197,19 +197,19 @@ def test_proof_records_are_kept_in_a_store():
 
 def test_the_optimiser_moves_set_points_within_limits_and_may_die():
     model = {key: value for key, value in OPTIMUM.items() if key not in ("every_s",)}
-    rig = made(dew=True, optimum=dict(model, air="room2", every_s=60), low_c=25, high_c=38)
+    rig = made(dew=True, optimum=dict(model, air="room2", every_s=60), low_c=25, high_c=34)
     rig.set(ROOM2, 0, 3000)
     seen, pressures = [], []
-    for _ in range(20):
+    for _ in range(12):
         rig.run(10)
         seen.append(rig.agent.supply.setpoint)
         pressures.append(rig.agent.pressure.setpoint)
-        assert 25 <= part(rig).cooling.setpoint_c <= 38, seen
-    assert part(rig).cooling.setpoint_c > 34, part(rig).cooling.setpoint_c
-    assert 20 <= min(pressures) < 80, pressures
+        assert 25 <= part(rig).cooling.setpoint_c <= 34, seen
+    assert part(rig).cooling.setpoint_c > 33, part(rig).cooling.setpoint_c
+    assert 20 <= min(pressures) < 90, pressures
     assert max(pressures) <= 100, pressures
     rig.slaves.silent = {ROOM2}
-    rig.run(310)
+    rig.run(260)
     eq((part(rig).cooling.setpoint_c, rig.agent.pressure.setpoint), (32.0, 100))
     eq(rig.agent.supervisor.state, "degraded")
     assert "supply_sensor" not in rig.codes()

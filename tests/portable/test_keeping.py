@@ -7,6 +7,7 @@ from agent.clock import Clock
 from agent.holdover import Holdover, Warmth
 from agent.keeping import KEY, Memory
 from agent.thermal import Thermal
+from protocols.calendar import utc_from_civil
 from protocols.timing import SECOND
 from tests.portable.check import eq, raises
 from tests.portable.rig import Rig, config, epoch
@@ -56,6 +57,7 @@ def record(**changed):
         "version": 1,
         "utc_us": UTC,
         "mono_us": 5 * SECOND,
+        "floor_us": UTC,
         "leap_s": 18,
         "rate_ppt": 4_000_000,
     }
@@ -68,9 +70,10 @@ def test_nothing_kept_is_asked_for_once_and_then_written_in_time():
     rig = Kept(save_s=60)
     rig.run(3.05)
     eq(rig.asked, [("get", KEY.encode())])
-    rig.receive(760)
-    eq(len(rig.asked), 2)  # only when the leap seconds are known
-    rig.receive(61, 3600 + 760)
+    rig.receive(200)
+    eq(len(rig.asked), 1)  # only when the leap seconds are known
+    rig.agent.clock.leap.uncertain = False
+    rig.receive(62, 3800)
     eq([op for op, _ in rig.asked], ["get", "write", "write"])
     kept = json.loads(rig.records[KEY.encode()])
     said = rig.agent.clock.utc(kept["mono_us"])
@@ -113,6 +116,67 @@ def test_a_label_older_than_what_was_kept_is_taken_back():
     rig.run(1)
     eq(rig.agent.clock.utc(rig.now), None)
     assert "time_floor" in rig.codes()
+
+
+def start(records, date, seconds=70):
+    """One start of the unit, whose receiver knows its leap seconds already."""
+    rig = Kept(records, save_s=60)
+    rig.run(3.05)
+    rig.agent.clock.leap.uncertain = False
+    rig.receive(seconds, date=date)
+    return rig
+
+
+def kept_days(records, name):
+    """A time that was kept, days after 1 November 2026."""
+    kept = json.loads(records[KEY.encode()])
+    return (kept[name] - utc_from_civil(2026, 11, 1)) // (86_400 * SECOND)
+
+
+def test_a_liar_of_one_start_does_not_shut_the_truth_out():
+    records = {}
+    start(records, "011126")
+    eq((kept_days(records, "utc_us"), kept_days(records, "floor_us") < -365), (0, True))
+    start(records, "021126")
+    eq((kept_days(records, "utc_us"), kept_days(records, "floor_us")), (1, 0))
+    start(records, "010140")  # a liar: 2040
+    eq((kept_days(records, "utc_us") > 4000, kept_days(records, "floor_us")), (True, 1))
+    eq(start(records, "011126", 30).agent.clock.state(0), "free")  # a recording
+    rig = start(records, "031126")
+    eq((rig.agent.clock.state(rig.now), rig.codes()), ("sync", []))
+    eq((kept_days(records, "utc_us"), kept_days(records, "floor_us")), (2, 1))
+
+
+def test_the_floor_rises_with_the_monotonic_clock_and_with_a_witness_that_agrees():
+    records = {KEY.encode(): record(floor_us=None)}
+    rig = start(records, "251126")
+    first = json.loads(records[KEY.encode()])["floor_us"]
+    rig.receive(120, 3670, "251126")
+    assert abs(json.loads(records[KEY.encode()])["floor_us"] - first - 120 * SECOND) <= SECOND
+    eq(rig.agent.clock.witness(rig.agent.clock.utc(rig.now), SECOND, rig.now), True)
+    rig.receive(61, 3790, "251126")
+    kept = json.loads(records[KEY.encode()])
+    assert 0 <= kept["utc_us"] - kept["floor_us"] <= 70 * SECOND
+
+
+def test_a_person_may_take_a_floor_back():
+    # a liar's, of two starts; in the second case the truth looks like a rolled over date
+    for years, state in ((3, "free"), (31, "sync")):
+        records = {KEY.encode(): record(floor_us=UTC + years * 31_557_600 * SECOND)}
+        forgiven(start(records, "251126", 30), records, state)
+
+
+def forgiven(rig, records, state):
+    """Let a person forgive the clock."""
+    eq(rig.agent.clock.state(rig.now), state)
+    part = next(p for p in rig.agent.parts if type(p).__name__ == "Keeping")
+    eq(part.order("dance", None, rig.now), None)
+    eq(part.order("clock_forgive", None, rig.now), "forgiven")
+    rig.run(1)
+    eq(rig.asked[-1], ("delete", KEY.encode()))
+    rig.receive(70, 3630, "251126")
+    eq((rig.agent.clock.state(rig.now), rig.codes()), ("sync", []))
+    eq(json.loads(records[KEY.encode()])["utc_us"] // 10**14, UTC // 10**14)
 
 
 def test_leap_seconds_are_known_when_the_monotonic_clock_went_on():

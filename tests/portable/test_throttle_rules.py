@@ -5,11 +5,59 @@ from agent.throttle.droop import Droop
 from agent.throttle.headroom import Headroom
 from agent.throttle.hold import Hold
 from agent.throttle.loads import Load
+from agent.throttle.onset import CALM, SURE, SUSPICIOUS, Onset
 from agent.throttle.profile import Profile
 from agent.throttle.schedule import MOST, Schedule
 from agent.throttle.share import share
 from protocols.timing import SECOND
 from tests.portable.check import eq
+
+
+def onset(supplies, backs=(42.0,), inlet_c=24.0, flows=(150.0,), valves=(50.0,), every_s=0.5):
+    watched, found = Onset(), CALM
+    for i in range(12 + len(supplies)):
+        k = max(0, i - 11)
+        at = int(i * every_s * SECOND)
+        supply = supplies[k - 1] if k else 32.0
+        back, flow = backs[min(k, len(backs) - 1)], flows[min(k, len(flows) - 1)]
+        found = max(
+            found, watched.see(at, supply, back, inlet_c, flow, valves[min(k, len(valves) - 1)])
+        )
+    return found
+
+
+RISE = (32.1, 32.2, 32.4, 32.7)
+
+
+def test_a_supply_that_rises_out_of_a_calm_is_an_onset():
+    eq(onset(RISE), SURE)
+    eq(onset((32.1,)), SUSPICIOUS)
+    eq(onset((32.0, 32.1, 32.0, 32.0)), SUSPICIOUS)
+
+
+def test_what_explains_the_rise_is_no_onset():
+    eq(onset(RISE, backs=(42.0, 42.3)), CALM)
+    eq(onset(RISE, flows=(150.0, 160.0)), CALM)
+    eq(onset(RISE, valves=(50.0, 45.0)), CALM)
+    eq(onset(RISE, valves=(10.0,)), CALM)
+    eq(onset(RISE, backs=(34.0,)), CALM)
+
+
+def test_a_leap_and_a_step_are_the_sensor_s():
+    eq(onset((33.0, 33.1, 33.3, 33.6)), CALM)
+    eq(onset((32.3, 32.3, 32.3, 32.3, 32.3)), SUSPICIOUS)
+
+
+def test_a_slow_rise_is_none():
+    eq(onset([32.0 + i / 30 for i in range(40)]) < SURE, True)
+
+
+def test_a_reading_that_is_missing_begins_anew():
+    watched = Onset()
+    for i in range(20):
+        supply = None if i == 14 else 32.0 + max(0, i - 14) / 10
+        found = watched.see(i * SECOND // 2, supply, 42.0, 24.0, 150.0, 50.0)
+    eq(found, CALM)
 
 
 def test_enough_for_all_is_all():

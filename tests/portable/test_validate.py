@@ -1,6 +1,6 @@
 """Every kind of wrong value is named with its path, its value and what is allowed; all at once."""
 
-from agent.validate import name_fits, validate
+from agent.validate import HEX_PATTERN, name_fits, validate
 from tests.portable.check import eq
 
 INNER = {"type": "number", "minimum": 1, "maximum": 9, "default": 4, "description": "a number"}
@@ -89,6 +89,17 @@ def test_all_errors_are_told_in_the_order_of_the_keys_and_bounded():
     validate([0] * 1000, many, "", errors)
     assert len(errors) <= 20
     assert max([len(line) for line in said({"n": "x" * 5000})]) < 100
+
+
+def test_a_key_is_pairs_of_hexadecimal_digits_and_is_not_shown():
+    rule = {"type": "string", "minLength": 4, "maxLength": 64, "pattern": HEX_PATTERN}
+    for good in ("c0de", "0" * 64):
+        errors = []
+        eq((validate(good, rule, "ack_key", errors), errors), (good, []))
+    for bad in ("c0dee", "C0DE", "c0dg", "c0 d"):
+        errors = []
+        validate(bad, rule, "ack_key", errors)
+        eq(errors, ["ack_key: pairs of hexadecimal digits, 0-9 and a-f, are needed"])
 
 
 def test_names_are_the_same_on_both_interpreters():

@@ -88,10 +88,11 @@
 
   function question(asking) {
     const place = id("asking");
-    if (place.hidden === !asking) return;
+    const p = place.querySelector("p");
+    if (place.hidden === !asking && (!asking || p.textContent === asking.text)) return;
     place.hidden = !asking;
     if (!asking) return;
-    place.querySelector("p").textContent = asking.text;
+    p.textContent = asking.text;
     const field = place.querySelector("input");
     field.hidden = asking.ask !== "text";
     (field.hidden ? place.querySelector("button") : field).focus();

@@ -1,0 +1,114 @@
+"""Start to control, and memory: the agent as a process, on real ports, beside an emulated row.
+
+    ready      from exec to READY=1: the agent has been built and its ports asked for
+    control    from exec to the first WATCHDOG=1: both loops stepped once. Below 3 s it was on good
+               readings of every sensor; from 3 s on without them (see `agent.agent`)
+    memory     of the process, after some seconds of control: RSS, PSS, peak RSS, MiB
+
+`--command` takes the one to run, such as that of an installed or unpacked package; else this
+environment's. The row shares the machine with the agent, in one process of its own.
+"""
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.common import ROOT, machine, progress, show, spread
+from hil.realbench import RealBench
+from hil.setting import Setting
+
+LIMIT_S = 60.0  # a start that takes longer has failed
+
+
+def options() -> argparse.ArgumentParser:
+    """Describe the options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.startup",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example: python -m benchmarks.startup --rounds 5 --command /usr/bin/coldloop",
+    )
+    parser.add_argument("--json", action="store_true", help="print the record as JSON")
+    parser.add_argument("--rounds", type=int, default=5, help="starts (5)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="control before memory is read")
+    parser.add_argument("--command", metavar="COLDLOOP", help="the command to run")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run and show."""
+    given = options().parse_args(argv)
+    command = [given.command] if given.command else [sys.executable, str(ROOT / "coldloop.py")]
+    about = machine()
+    rounds = []
+    for number in range(given.rounds):
+        progress(f"start {number + 1} of {given.rounds}")
+        rounds.append(start(command, given.seconds))
+    figures = {
+        name: spread([one[name] for one in rounds], 2)
+        for name in ("ready_s", "control_s", "rss_mib", "pss_mib", "peak_mib")
+    }
+    record = {"machine": about, "command": given.command or "this environment", **figures}
+    rows = [[name, f["min"], f["median"], f["max"]] for name, f in figures.items()]
+    show(record, given.json, ["figure", "min", "median", "max"], rows)
+    return 0
+
+
+def start(command: list[str], seconds: float) -> dict[str, float]:
+    """Start one agent beside a fresh row; raises TimeoutError when it never controls."""
+    with (
+        RealBench(Setting(), seed=1) as bench,
+        tempfile.TemporaryDirectory() as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
+    ):
+        path = f"{folder}/notify"
+        systemd.bind(path)
+        systemd.setblocking(False)
+        file = Path(folder, "unit.json")
+        file.write_text(json.dumps(bench.config()), encoding="utf-8")
+        begun = time.perf_counter()
+        with subprocess.Popen(
+            [*command, "agent", "--config", str(file)],
+            env={**os.environ, "NOTIFY_SOCKET": path},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            try:
+                ready = _heard(bench, systemd, b"READY=1", begun)
+                control = _heard(bench, systemd, b"WATCHDOG=1", begun)
+                bench.shell.run(bench.shell.now() + int(seconds * 1e6))
+                return {"ready_s": ready, "control_s": control, **memory(process.pid)}
+            finally:
+                process.terminate()
+                process.wait(10)
+
+
+def _heard(bench: RealBench, systemd: socket.socket, what: bytes, begun: float) -> float:
+    """Let the row go on until systemd would hear `what`; seconds since `begun`."""
+    while time.perf_counter() - begun < LIMIT_S:
+        bench.shell.run(bench.shell.now() + 2_000)
+        try:
+            if systemd.recv(64) == what:
+                return time.perf_counter() - begun
+        except BlockingIOError:
+            pass
+    raise TimeoutError(f"no {what.decode()} within {LIMIT_S:g} s")
+
+
+def memory(pid: int) -> dict[str, float]:
+    """What a process holds, MiB. SOURCE: proc_pid_smaps(5), proc_pid_status(5)."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text() + Path(f"/proc/{pid}/status").read_text()
+    kib = {line.split(":")[0]: line.split()[1] for line in text.splitlines() if " kB" in line}
+    wanted = {"rss_mib": "Rss", "pss_mib": "Pss", "peak_mib": "VmHWM"}
+    return {name: round(int(kib[key]) / 1024, 1) for name, key in wanted.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

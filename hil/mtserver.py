@@ -1,0 +1,71 @@
+"""The gateway's way down: messages for modems are taken by HTTP, as a provider does.
+
+The form is RockBLOCK's: POST with `imei`, `username`, `password` and `data` (hexadecimal, at most
+270 bytes); the answer is "OK,number" or "FAILED,code,words", with status 200 in both cases. Any
+user and password will do here. Posts come on threads of their own and are queued: `waiting` is
+emptied by the bench's loop.
+"""
+
+import threading
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
+
+_MOST = 270
+_MOST_BODY = 4096
+
+
+class MtServer:
+    """Serves on a free port of loopback until `close`; `known` are the modems' serial numbers."""
+
+    def __init__(self, known: set[str]) -> None:
+        self.waiting: deque[tuple[str, bytes]] = deque(maxlen=1000)
+        self.taken = 0
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            """One post."""
+
+            timeout = 10
+
+            def do_POST(self) -> None:
+                length = self.headers.get("Content-Length", "")
+                size = int(length) if length.isdigit() else 0
+                body = self.rfile.read(min(size, _MOST_BODY)).decode("ascii", "replace")
+                answer = server.take(known, parse_qs(body)).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/rockblock/MT"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def take(self, known: set[str], form: dict[str, list[str]]) -> str:
+        """Take one message; give the gateway's answer."""
+        imei = form.get("imei", [""])[0]
+        try:
+            data = bytes.fromhex(form.get("data", [""])[0])
+        except ValueError:
+            return "FAILED,14,Data must be hex encoded"
+        if imei not in known:
+            return "FAILED,11,No RockBLOCK with this IMEI found on your account"
+        if not data:
+            return "FAILED,16,No data"
+        if len(data) > _MOST:
+            return "FAILED,15,Data too long"
+        self.waiting.append((imei, data))
+        self.taken += 1
+        return f"OK,{self.taken}"
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
