@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.errors import FirmwareError
 from deploy.firmware.source import run, source
-from deploy.firmware.tools import CACHE, mpy_cross, program
+from deploy.firmware.tools import CACHE, alone, mpy_cross, program
 
 NAME = "unix-f32"
 _FLAGS = "-DMICROPY_FLOAT_IMPL=1 -Wno-double-promotion -Wno-float-conversion"
@@ -20,6 +20,11 @@ _WITHOUT = ("MICROPY_PY_FFI", "MICROPY_PY_SSL", "MICROPY_SSL_MBEDTLS", "MICROPY_
 
 def build_unix_f32(cache: Path = CACHE) -> Path:
     """Build the interpreter, or give the one that was built before. Raises FirmwareError."""
+    with alone(cache):
+        return _built(cache)
+
+
+def _built(cache: Path) -> Path:
     program("gcc")
     tree = source(cache)
     build = cache / f"build-{NAME}"
