@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.common import Record, machine, progress, show
 from benchmarks.flash import compiled
@@ -70,8 +71,8 @@ def peak(scenario: Scenario, seed: int, flash: Path, every_s: int) -> Record:
     """Run with the memory watched; give the peak, and the peak so far every `every_s`."""
     dut: list[LockStep] = []
 
-    def make(config: Record, profiles: Record) -> LockStep:
-        dut.append(LockStep(config, profiles, path=flash, watch_memory=True))
+    def make(*given: Any) -> LockStep:
+        dut.append(LockStep(*given, path=flash, watch_memory=True))
         return dut[0]
 
     so_far: list[list[float]] = []

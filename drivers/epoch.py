@@ -15,8 +15,6 @@ The satellites are decoded only when somebody asks (`Epoch.sky`).
 
 from drivers.fixrules import FLOOR_US, VALID_MODES, ends_month, unrolled
 from protocols import calendar
-from protocols.nmea.measures import Dtm, Gbs, Gll, Gns, Gst, Vtg
-from protocols.nmea.notices import Notice
 from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, parse
 from protocols.nmea.sky import Sky
 from protocols.timing import SECOND
@@ -24,6 +22,8 @@ from protocols.timing import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.bursts import Burst
+    from protocols.nmea.measures import Dtm, Gbs, Gll, Gns, Gst, Vtg
+    from protocols.nmea.notices import Notice
     from protocols.nmea.sentences import Sentence
 
     Placed = Rmc | Gga | Gns | Gll
@@ -233,11 +233,11 @@ class Decoder:
         if isinstance(sentence, (Gsv, Gsa)):
             epoch.seen.append(sentence)
             return
-        if isinstance(sentence, Notice):
-            self._hear(sentence)
+        if hasattr(sentence, "jamming"):  # a notice: its code is there when one came
+            self._hear(sentence)  # type: ignore[arg-type]  # only notices have it
         parts.file(sentence)
 
-    def _hear(self, notice: Notice) -> None:
+    def _hear(self, notice: "Notice") -> None:
         if notice.antenna is not None:
             self.antenna = notice.antenna
         if notice.jamming is not None:

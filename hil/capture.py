@@ -21,6 +21,8 @@ from hil.lines import NEVER
 FORMAT = "coldloop-capture-1"
 INPUTS = ("start", "receive", "event")
 NO_PORT = -1
+_ONE, _HEAD, _TCP_LEAST = 6, 7, 12
+"""Bytes from the unit on: of a write of one register, before the values of several, over TCP."""
 Line = tuple[int, int, str, bytes]
 
 
@@ -183,12 +185,31 @@ def _shown(line: Line) -> str:
 
 
 def register_writes(lines: list[Line], first_bus: int) -> list[tuple[int, int, int, int]]:
-    """Give the single-register writes among RTU frames: port, unit, address, value."""
+    """Give the register writes among RTU and TCP frames: port, unit, address, value."""
     return [
-        (port, data[0], int.from_bytes(data[2:4], "big"), int.from_bytes(data[4:6], "big"))
+        (port, unit, address, value)
         for _, port, op, data in lines
-        if op == "write" and port >= first_bus and len(data) == 8 and data[1] == 6
+        if op == "write" and port >= first_bus
+        for unit, address, value in _written(data)
     ]
+
+
+def _written(frame: bytes) -> list[tuple[int, int, int]]:
+    """Read a request to write one register (function 6) or several (16); nothing of others.
+
+    Source: MODBUS Application Protocol Specification V1.1b3, 6.6 and 6.12; MODBUS/TCP's head of six
+    bytes in front of the unit, RTU's check of two behind the data.
+    """
+    length = len(frame)
+    tcp = frame[2:4] == b"\0\0" and int.from_bytes(frame[4:6], "big") == length - 6
+    body = frame[6:] if tcp and length >= _TCP_LEAST else frame[:-2]
+    if len(body) == _ONE and body[1] == 6:
+        return [(body[0], int.from_bytes(body[2:4], "big"), int.from_bytes(body[4:6], "big"))]
+    if len(body) > _ONE and body[1] == 16 and len(body) == _HEAD + body[6]:
+        first = int.from_bytes(body[2:4], "big")
+        values = [int.from_bytes(body[at : at + 2], "big") for at in range(_HEAD, len(body), 2)]
+        return [(body[0], first + n, value) for n, value in enumerate(values)]
+    return []
 
 
 def writes_apart(there: list[Line], here: list[Line], first_bus: int, counts: int) -> str | None:

@@ -17,9 +17,14 @@ from hil.realrun import RealRun
 from hil.record import Record, run_record
 from hil.scenario import Scenario
 from hil.shells.lockstep import LockStep
+from hil.unixf32 import UnixF32
 from hil.virtualrun import MakeDut, Outcome, VirtualRun
 
-DUTS: dict[str, MakeDut] = {"cpython": InProcess, "micropython": LockStep}
+DUTS: dict[str, MakeDut] = {
+    "cpython": InProcess,
+    "micropython": LockStep,
+    "unix-f32": UnixF32,
+}
 """Controllers that can be turned in virtual time."""
 
 

@@ -1,8 +1,8 @@
-"""pytest's hooks: portable tests on two interpreters, and an honest count of what was not tried.
+"""pytest's hooks: portable tests on four targets, and an honest count of what was not tried.
 
 1. Each `tests/portable/test_*.py` is collected twice: by pytest as usual, and by `MicroPythonFile`,
-   which yields one item per test, named `test_x[unix]`. The chosen items of a file are run by one
-   MicroPython process (`tests/portable/runner.py`) when the first of them comes up.
+   which yields one item per test and target, named `test_x[unix]` (see tests/targets.py). The
+   chosen items of a file and a target are run at once when the first of them comes up.
 2. A test whose peer is missing skips with a reason that starts with `peer missing: ` (see
    tests/peers.py), one that wants data from outside the repository with `data missing: `. The last
    line counts both by name. With CI=true a missing peer is a failure.
@@ -13,21 +13,15 @@
 import ast
 import collections
 import os
-import subprocess
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.house import (
-    ROOT,
-    flash,
-    heap_options,
-    micropython_environment,
-    module_name,
-)
-from tests.peers import MISSING, need
+from tests.house import ROOT
+from tests.peers import MISSING
+from tests.targets import close_all, said, targets
 
 PORTABLE = ROOT / "tests" / "portable"
 NOT_TRIED = (MISSING, "data missing: ")
@@ -44,7 +38,6 @@ REALTIME = (
     "test_time_ports",
 )
 """Files whose tests have the clock on the wall in them."""
-TIMEOUT_S = 120  # for the tests of one file; a hang fails them, not the whole run
 
 
 # --- 1. portable tests on MicroPython -----------------------------------------------------------
@@ -59,35 +52,43 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "MicroPyth
 class MicroPythonFile(pytest.File):
     """The tests of one file, on MicroPython. Their names are read without importing it."""
 
-    results: "dict[str, str] | None" = None  # name: "" or what MicroPython said
-    noise = ""  # what was printed that belongs to no test
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(**rest)
+        # By target: what was said of each test ("": it passed), and what belongs to none.
+        self.results: dict[str, tuple[dict[str, str], str]] = {}
 
     def collect(self) -> Iterator["MicroPythonTest"]:
         for node in ast.parse(self.path.read_bytes()).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                yield MicroPythonTest.from_parent(self, name=f"{node.name}[unix]", node=node)
+                for target, soak in targets(self.path).items():
+                    name = f"{node.name}[{target}]"
+                    item = MicroPythonTest.from_parent(self, name=name, node=node, target=target)
+                    if soak:
+                        item.add_marker("soak")
+                    yield item
 
-    def outcome(self, test: str) -> str:
+    def outcome(self, target: str, test: str) -> str:
         """What MicroPython said of a failed test; empty when it passed."""
-        if self.results is None:
-            chosen = [i.test for i in self.session.items if i.parent is self]
-            self.results, self.noise = run_file(self.path, chosen)
-        return self.results.get(test, f"{test} was not reached; MicroPython said:\n{self.noise}")
+        if target not in self.results:
+            mine = [i for i in self.session.items if i.parent is self and i.target == target]
+            self.results[target] = parse(said(target, self.path, [i.test for i in mine]))
+        results, noise = self.results[target]
+        return results.get(test, f"{test} was not reached; MicroPython said:\n{noise}")
 
 
 class MicroPythonTest(pytest.Item):
     """One test function on MicroPython."""
 
-    def __init__(self, *, node: ast.FunctionDef, **rest: Any) -> None:
+    def __init__(self, *, node: ast.FunctionDef, target: str, **rest: Any) -> None:
         super().__init__(**rest)
         self.test = node.name
+        self.target = target
         self.line = node.lineno - 1
 
     def runtest(self) -> None:
-        need("micropython")
-        said = self.parent.outcome(self.test)
-        if said:
-            raise MicroPythonError(f"{said.splitlines()[-1]} (on MicroPython)\n{said}")
+        failed = self.parent.outcome(self.target, self.test)
+        if failed:
+            raise MicroPythonError(f"{failed.splitlines()[-1]} (on {self.target})\n{failed}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         if isinstance(excinfo.value, MicroPythonError):
@@ -98,29 +99,13 @@ class MicroPythonTest(pytest.Item):
         return self.path, self.line, self.name
 
 
+def pytest_sessionfinish() -> None:
+    """End the machines that ran portable tests."""
+    close_all()
+
+
 class MicroPythonError(Exception):
     """A test that failed on MicroPython; the text is its traceback there."""
-
-
-def run_file(path: Path, tests: list[str]) -> tuple[dict[str, str], str]:
-    """Run tests of one file in one MicroPython process; see runner.py for what it prints."""
-    module = module_name(path.relative_to(ROOT).as_posix())
-    runner = ["-m", "tests.portable.runner", module, *tests]
-    process = subprocess.Popen(
-        [need("micropython"), *heap_options(path), *runner],
-        cwd=flash(),
-        env=micropython_environment(flash()),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    with process:
-        try:
-            output, end = process.communicate(timeout=TIMEOUT_S)[0], ""
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, end = process.communicate()[0], f"(stopped after {TIMEOUT_S} s)\n"
-    return parse(output.decode(errors="replace") + end)
 
 
 def parse(output: str) -> tuple[dict[str, str], str]:

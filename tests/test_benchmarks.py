@@ -15,6 +15,7 @@ from tests.peers import need
 NAMES = (
     "clock",
     "digests",
+    "firmware",
     "heap",
     "modbus",
     "nmea",
@@ -126,6 +127,16 @@ def test_heap() -> None:
     assert 20 < record["code_kib"] < 200
     assert record["peaks"]["smoke"] < record["smallest_heap_kib"] <= 256
     assert [second for second, _ in record["long"]["so_far"]] == list(range(2, 25, 2))
+
+
+def test_firmware() -> None:
+    need("arm-none-eabi-gcc")
+    need("qemu-system-arm")
+    record = benchmark("firmware", "smoke", "--seconds", "3", "--watch", "20")
+    assert 100_000 < record["firmware_bytes"] < record["app_bytes"] < 1024 * 1024
+    assert record["start_kib"] <= record["peak_kib"] < 192
+    assert record["turns"] > 30
+    assert record["boot_ms"] < record["agent_ready_ms"] < record["first_write_ms"]
 
 
 def test_modbus() -> None:

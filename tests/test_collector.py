@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import parse, run_file
+from tests.conftest import parse
 from tests.house import ROOT
 from tests.peers import need
+from tests.targets import UNIX, floats, said, targets
 
 SAID = """\
 stray
@@ -20,6 +21,7 @@ AssertionError: got 1, want 2
 @@ ok test_c
 @@ end
 """
+NO_SUCH = ROOT / "tests" / "portable" / "no_such_module.py"
 
 
 def test_each_test_gets_what_was_said_of_it() -> None:
@@ -38,9 +40,19 @@ def test_what_was_not_reached_has_no_result() -> None:
 
 def test_a_module_that_does_not_import_reports_why() -> None:
     need("micropython")
-    results, noise = run_file(ROOT / "tests" / "portable" / "no_such_module.py", ["test_a"])
+    results, noise = parse(said(UNIX, NO_SUCH, ["test_a"]))
     assert results == {}
     assert "ImportError" in noise
+
+
+def test_a_module_for_64_bits_runs_where_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "test_x.py"
+    path.write_text("def test_a(): pass\n")
+    assert targets(path) == {"unix": False, "unix-f32": True, "mps2": True}
+    other = tmp_path / "test_y.py"
+    other.write_text("FLOATS = 64  # why\n")
+    assert floats(other) == 64
+    assert targets(other) == {"unix": False}
 
 
 def pytest_on(folder: Path, **environment: str) -> str:

@@ -263,7 +263,7 @@ class Unit:
         made = bench.config()
         made["modem"].update(port=port, key=KEY.hex())
         made["log"].update(ack_key=KEY.hex(), at_risk_s=5)
-        bench.config = lambda: made  # type: ignore[method-assign]
+        bench.config = lambda *_: made  # type: ignore[method-assign]
 
     def close(self) -> None:
         self._stop.set()

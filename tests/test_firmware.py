@@ -1,14 +1,16 @@
 """The ARM image: built twice the same, booted under QEMU; slots, storage, watchdog, a row."""
 
+import hashlib
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.errors import FirmwareError
-from deploy.firmware import flash, layout
+from deploy.firmware import flash, layout, rp2
 from deploy.firmware.app import app, portable_modules, romfs
 from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.build import Image, build
@@ -170,6 +172,51 @@ def test_what_is_no_uf2_or_no_boot_loader_is_refused(tmp_path: Path) -> None:
     (tmp_path / "drive" / "INFO_UF2.TXT").write_text("UF2 Bootloader")
     flash.copy_uf2(path, tmp_path / "drive")
     assert (tmp_path / "drive" / "x.uf2").read_bytes() == path.read_bytes()
+
+
+def test_a_board_gets_the_configuration_and_its_register_maps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    board: dict[str, bytes] = {}
+
+    def mpremote(_port: str, *words: str) -> str:
+        if words[:2] == ("fs", "cp"):
+            board[words[3].lstrip(":")] = Path(words[2]).read_bytes()
+        place = re.search(r"open\('([^']+)'", words[-1])
+        return hashlib.sha256(board[place[1]]).hexdigest() if place else "a board"
+
+    monkeypatch.setattr(flash, "mpremote", mpremote)
+    told = flash.provision("port", config())
+    assert told[0].endswith("a board")
+    assert told[-1].split()[1] == hashlib.sha256(config()).hexdigest()
+    maps = [f"/drivers/profiles/{name}.json" for name in flash.profiles_of(config())]
+    assert set(board) == {"/unit.json", *maps}
+    assert len(maps) == 3
+    monkeypatch.setattr(flash, "mpremote", lambda _port, *_words: "something else")
+    with pytest.raises(FirmwareError, match="reads back as something else"):
+        flash.provision("port", config())
+
+
+def test_an_image_that_reaches_into_the_files_is_refused() -> None:
+    board = rp2.RP2_BOARDS["rp2040"]
+    assert rp2._room(board, 1024 * 1024) == {"binary": 1024 * 1024, "room": 1024 * 1024}
+    with pytest.raises(FirmwareError, match="do not fit"):
+        rp2._room(board, 1024 * 1024 + 1)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", sorted(rp2.RP2_BOARDS))
+def test_images_for_boards_that_people_buy(name: str, tmp_path: Path) -> None:
+    need("cmake")
+    need("picotool")
+    record = rp2.build_uf2(rp2.RP2_BOARDS[name], tmp_path, None)
+    flash.check_uf2(Path(record["uf2"]))
+    assert 500_000 < record["binary"] < record["room"]
+    told = subprocess.run(
+        ["picotool", "info", "-a", record["uf2"]], capture_output=True, text=True, check=True
+    ).stdout
+    assert name in told.lower()
+    assert {"main", "agent/agent", "_boot"} <= set(re.split(r"[\s,]+", told))
 
 
 @pytest.mark.soak

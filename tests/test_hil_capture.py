@@ -73,6 +73,30 @@ def test_register_writes_are_judged_within_a_count() -> None:
     assert register_writes(receiver, FIRST_BUS) == []
 
 
+def test_several_registers_and_frames_of_tcp_are_read_too() -> None:
+    body = bytes((12, 16, 0, 7, 0, 2, 4, 1, 200, 0, 9))
+    wanted = [(FIRST_BUS, 12, 7, 456), (FIRST_BUS, 12, 8, 9)]
+    tcp = bytes((0, 1, 0, 0, 0, len(body))) + body
+    for frame in (body + b"\0\0", tcp):
+        assert register_writes([(0, FIRST_BUS, "write", frame)], FIRST_BUS) == wanted
+    small = bytes((12, 6, 0, 0, 0, 2, 0, 0))  # not a frame of TCP, though it looks like its head
+    assert register_writes([(0, FIRST_BUS, "write", small)], FIRST_BUS) == [(FIRST_BUS, 12, 0, 2)]
+    reads = bytes((12, 3, 0, 0, 0, 2, 0, 0))
+    assert register_writes([(0, FIRST_BUS, "write", reads)], FIRST_BUS) == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "name", ["smoke", "load-step", "bus-loss", "derating", "grid-outage", "filter-clog"]
+)
+def test_32_bit_floats_write_the_same_within_a_count(name: str, tmp_path: Path) -> None:
+    need("gcc")
+    path = tmp_path / "run.jsonl"
+    assert hil(["run", name, "--capture", str(path)]) == 0
+    assert len(register_writes(load(path).outputs, FIRST_BUS)) > 50
+    assert hil(["replay", str(path), "--dut", "unix-f32", "--counts", "1"]) == 0
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -32,6 +32,8 @@ class Pump:
         self._stop = [(device.index(name), raw) for name, raw in role["stop"]]
         self._trip = role["trip"]
         self._reset = [(device.index(name), raw) for name, raw in role.get("reset", ())]
+        self._least = device.raw(self._setpoint, _DEADBAND)
+        self._asked = 0
         self.running = False
         self.asked: float | None = None
         self._still = 0
@@ -43,13 +45,15 @@ class Pump:
             self.asked = None
             self.station.want(self._stop + [(self._setpoint, 0)], stop=True)
             return
-        reference = (self._setpoint, 0)
+        raw = 0
         if run:
             percent, raw = self.station.paced(self._setpoint, percent)
-            reference = (self._setpoint, raw)
-        if self.asked is not None and run == self.running and abs(percent - self.asked) < _DEADBAND:
+        # Compared in counts, so that floats of 32 and of 64 bits decide alike.
+        small = self.asked is not None and abs(raw - self._asked) < self._least
+        if small and run == self.running:
             return
-        self.asked, self.running = percent, run
+        self.asked, self._asked, self.running = percent, raw, run
+        reference = (self._setpoint, raw)
         pairs = [reference] + self._run if run else self._stop + [reference]
         self.station.want(pairs, stop=not run)
 

@@ -39,8 +39,8 @@ def portable_modules(root: Path = ROOT) -> list[str]:
 
 
 def app(config: bytes | None = None, extra: dict[str, bytes] | None = None) -> bytes:
-    """Build the ROMFS; `config` becomes unit.json, `extra` are further files by path."""
-    files: dict[str, bytes] = dict(extra or {})
+    """Build the ROMFS; `config` becomes unit.json, `extra` are further or other files by path."""
+    files: dict[str, bytes] = {}
     cache = CACHE / "mpy"
     cache.mkdir(parents=True, exist_ok=True)
     for name in portable_modules():
@@ -51,7 +51,7 @@ def app(config: bytes | None = None, extra: dict[str, bytes] | None = None) -> b
             files[name] = path.read_bytes()
     if config is not None:
         files["unit.json"] = config
-    return romfs(files)
+    return romfs(files | (extra or {}))
 
 
 def compiled(name: str, cache: Path) -> bytes:

@@ -8,7 +8,7 @@ from deploy.firmware.app import app
 from deploy.firmware.boards import QemuBoard
 from deploy.firmware.layout import with_head
 from deploy.firmware.source import run, source
-from deploy.firmware.tools import CACHE, mpy_cross, program
+from deploy.firmware.tools import CACHE, alone, mpy_cross, program
 
 PORT = Path(__file__).resolve().parent / "mps2"
 
@@ -24,6 +24,11 @@ class Image:
 
 def build_firmware(board: QemuBoard, heap: int = 262_144, cache: Path = CACHE) -> Path:
     """Build firmware.elf; what did not change is not built again. Raises FirmwareError."""
+    with alone(cache):
+        return _built(board, heap, cache)
+
+
+def _built(board: QemuBoard, heap: int, cache: Path) -> Path:
     program("arm-none-eabi-gcc")
     tree = source(cache)
     build = cache / f"build-{board.name}-{heap}"

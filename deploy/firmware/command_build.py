@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from deploy.firmware import unixf32
 from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.build import build
 from deploy.firmware.config import checked
@@ -11,7 +12,7 @@ from deploy.firmware.layout import head_of
 from deploy.firmware.rp2 import RP2_BOARDS, build_uf2
 
 EXAMPLE = "coldloop firmware build --board qemu-mps2 --out out/firmware"
-BOARDS = (*QEMU_BOARDS, *RP2_BOARDS)
+BOARDS = (*QEMU_BOARDS, *RP2_BOARDS, unixf32.NAME)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Build it; print sizes and hashes."""
     config = None if arguments.config is None else checked(arguments.config)
-    if arguments.board in RP2_BOARDS:
+    record: dict[str, object]
+    if arguments.board == unixf32.NAME:
+        record = {"board": unixf32.NAME, "interpreter": str(unixf32.build_unix_f32())}
+    elif arguments.board in RP2_BOARDS:
         record = build_uf2(RP2_BOARDS[arguments.board], arguments.out, config)
     else:
         board = QEMU_BOARDS[arguments.board]

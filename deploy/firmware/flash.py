@@ -1,6 +1,7 @@
 """A real board: its image through the boot loader's drive, its configuration through mpremote."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -15,10 +16,11 @@ _IDENTITY = (
     "import sys,machine,binascii;"
     "print(sys.implementation[2],binascii.hexlify(machine.unique_id()).decode())"
 )
-_HASH = (
-    "import hashlib,binascii;file=open('/unit.json','rb');"
-    "print(binascii.hexlify(hashlib.sha256(file.read()).digest()).decode())"
+_FOLDERS = (
+    "import os\nfor place in ('/drivers','/drivers/profiles'):\n"
+    " try: os.mkdir(place)\n except OSError: pass"
 )
+_PROFILES = Path(__file__).resolve().parents[2] / "drivers" / "profiles"
 
 
 def check_uf2(path: Path) -> None:
@@ -60,16 +62,42 @@ def mpremote(port: str, *words: str) -> str:
 
 
 def provision(port: str, config: bytes | None) -> list[str]:
-    """Put the configuration on the board, read its hash back, give the board's identity."""
+    """Put the configuration and its register maps on the board, read their hashes back.
+
+    Gives the board's identity and the hashes as lines.
+    """
     lines = [f"board       {mpremote(port, 'exec', _IDENTITY)}"]
     if config is None:
         return lines
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "unit.json"
-        path.write_bytes(config)
-        mpremote(port, "fs", "cp", str(path), ":/unit.json")
-    told, wanted = mpremote(port, "exec", _HASH), hashlib.sha256(config).hexdigest()
-    if told != wanted:
-        raise FirmwareError(f"{port}: unit.json reads back as {told}, not {wanted}; try again")
+    mpremote(port, "exec", _FOLDERS)
+    for name in profiles_of(config):
+        data = (_PROFILES / f"{name}.json").read_bytes()
+        _put(port, f"/drivers/profiles/{name}.json", data)
+        lines.append(f"map         {name}")
+    lines.append(f"unit.json   {_put(port, '/unit.json', config)}")
     mpremote(port, "reset")
-    return [*lines, f"unit.json   {wanted}"]
+    return lines
+
+
+def profiles_of(config: bytes) -> list[str]:
+    """Name the register maps that a configuration's devices use, sorted."""
+    return sorted({device["profile"] for device in json.loads(config).get("devices", [])})
+
+
+def _put(port: str, place: str, data: bytes) -> str:
+    """Copy to the board and read back; give the hash. Raises FirmwareError when it differs."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        path.write_bytes(data)
+        mpremote(port, "fs", "cp", str(path), f":{place}")
+    told, wanted = mpremote(port, "exec", _hash(place)), hashlib.sha256(data).hexdigest()
+    if told != wanted:
+        raise FirmwareError(f"{port}: {place} reads back as {told}, not {wanted}; try again")
+    return wanted
+
+
+def _hash(place: str) -> str:
+    return (
+        f"import hashlib,binascii;file=open('{place}','rb');"
+        "print(binascii.hexlify(hashlib.sha256(file.read()).digest()).decode())"
+    )

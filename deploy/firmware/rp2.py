@@ -33,16 +33,21 @@ _SOURCES = Path("/usr/src")
 
 @dataclass(frozen=True)
 class Rp2Board:
-    """A board of MicroPython's rp2 port."""
+    """A board of MicroPython's rp2 port: its name there, its flash, what of it holds files."""
 
     name: str
     board: str
+    flash_kib: int
+    storage_kib: int
 
 
 RP2_BOARDS: dict[str, Rp2Board] = {
-    "rp2350": Rp2Board("rp2350", "RPI_PICO2"),
-    "rp2040": Rp2Board("rp2040", "RPI_PICO"),
+    "rp2350": Rp2Board("rp2350", "RPI_PICO2", 4096, 3072),
+    "rp2040": Rp2Board("rp2040", "RPI_PICO", 2048, 1024),
 }
+"""The port gives files 1408 KiB of an RP2040's flash; our image does not fit the 640 that are left,
+and nothing in the port's build would say so."""
+_STORAGE = re.compile(r"(#define MICROPY_HW_FLASH_STORAGE_BYTES +).+")
 
 
 def build_uf2(board: Rp2Board, out: Path, config: bytes | None) -> dict[str, Any]:
@@ -52,6 +57,7 @@ def build_uf2(board: Rp2Board, out: Path, config: bytes | None) -> dict[str, Any
     tree = _linked(source(CACHE))
     manifest = CACHE / f"manifest-{board.name}.py"
     lines = [f'module("{name}", base_path="{ROOT}")' for name in portable_modules()]
+    lines.append(f'module("main.py", base_path="{_main()}")')
     manifest.write_text("\n".join([_freeze(), *lines, ""]), encoding="utf-8")
     folder = CACHE / f"build-{board.name}"
     _make_cross(tree)
@@ -59,7 +65,7 @@ def build_uf2(board: Rp2Board, out: Path, config: bytes | None) -> dict[str, Any
     settings = {
         "PICO_BUILD_DOCS": "0",
         "MICROPY_BOARD": board.board,
-        "MICROPY_BOARD_DIR": str(port / "boards" / board.board),
+        "MICROPY_BOARD_DIR": str(_board(port, board)),
         "MICROPY_FROZEN_MANIFEST": str(manifest),
     }
     words = [f"-D{key}={value}" for key, value in settings.items()]
@@ -68,11 +74,43 @@ def build_uf2(board: Rp2Board, out: Path, config: bytes | None) -> dict[str, Any
     out.mkdir(parents=True, exist_ok=True)
     target = out / f"firmware-{board.name}.uf2"
     shutil.copyfile(folder / "firmware.uf2", target)
-    return {"board": board.name, "uf2": str(target), "bytes": target.stat().st_size} | _info(target)
+    found = {"board": board.name, "uf2": str(target), "bytes": target.stat().st_size}
+    return found | _room(board, (folder / "firmware.bin").stat().st_size) | _info(target)
+
+
+def _room(board: Rp2Board, used: int) -> dict[str, int]:
+    """Make sure that the image ends where the files begin; raises FirmwareError."""
+    room = (board.flash_kib - board.storage_kib) * 1024
+    if used > room:
+        raise FirmwareError(f"{board.name}: {used} bytes do not fit the {room} before the files")
+    return {"binary": used, "room": room}
 
 
 def _freeze() -> str:
-    return 'include("$(MPY_DIR)/extmod/asyncio")'
+    """Freeze what every image of the port has: its start-up, which mounts the file system."""
+    return 'freeze("$(PORT_DIR)/modules")'
+
+
+def _main() -> Path:
+    """Put the board's main.py into a folder of its own, for the manifest."""
+    folder = CACHE / "rp2"
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(Path(__file__).with_name("rp2_main.py"), folder / "main.py")
+    return folder
+
+
+def _board(port: Path, board: Rp2Board) -> Path:
+    """Copy the port's board, with our share of the flash for files."""
+    folder = CACHE / f"board-{board.name}" / board.board
+    shutil.copytree(port / "boards" / board.board, folder, dirs_exist_ok=True)
+    header = folder / "mpconfigboard.h"
+    text = header.read_text(encoding="utf-8")
+    size = f"({board.storage_kib} * 1024)"
+    changed, count = _STORAGE.subn(lambda match: match[1] + size, text)
+    if count != 1:
+        raise FirmwareError(f"{header}: no size of the storage to set")
+    header.write_text(changed, encoding="utf-8")
+    return folder
 
 
 def _linked(tree: Path) -> Path:

@@ -1,8 +1,11 @@
 """Programs that images are built with, found beside the interpreter or on the machine."""
 
+import contextlib
+import fcntl
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.errors import FirmwareError
@@ -27,3 +30,12 @@ def program(name: str) -> str:
     if found is None:
         raise FirmwareError(f"{name}: not installed; install {package_of(name)}")
     return found
+
+
+@contextlib.contextmanager
+def alone(cache: Path) -> Iterator[None]:
+    """Keep other builders out of a cache while the block runs: they would write the same files."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -10,6 +10,10 @@ descriptions; Unicore UM980 reference manual).
 from protocols.errors import DecodeError
 from protocols.nmea import fields
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _KNOT_UMPS = 514_444  # micrometres a second
 
 
@@ -170,3 +174,14 @@ class Dtm:
         self.talker = body[:2]
         self.local = f[1]
         self.reference = f[8]
+
+
+KINDS: "dict[bytes, Callable[[bytes], Gll | Gns | Vtg | Gst | Gbs | Dtm]]" = {
+    b"GLL": Gll,
+    b"GNS": Gns,
+    b"VTG": Vtg,
+    b"GST": Gst,
+    b"GBS": Gbs,
+    b"DTM": Dtm,
+}
+"""By the three letters after the talker."""

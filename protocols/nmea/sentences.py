@@ -18,12 +18,14 @@ specification; Unicore UM980 reference manual; CASIC protocol specification).
 
 from protocols import calendar
 from protocols.errors import DecodeError
-from protocols.nmea import fields, notices
-from protocols.nmea.measures import Dtm, Gbs, Gll, Gns, Gst, Vtg
+from protocols.nmea import fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from protocols.nmea.measures import Dtm, Gbs, Gll, Gns, Gst, Vtg
+    from protocols.nmea.notices import Notice
 
     Satellite = tuple[int | None, int | None, int | None, int | None]
 
@@ -252,9 +254,21 @@ class Second:
 
 
 if TYPE_CHECKING:
-    Sentence = (
-        Rmc | Gga | Zda | Gsa | Gsv | Gll | Gns | Vtg | Gst | Gbs | Dtm | notices.Notice | Second
-    )
+    Sentence = Rmc | Gga | Zda | Gsa | Gsv | Gll | Gns | Vtg | Gst | Gbs | Dtm | Notice | Second
+
+
+def _measure(body: bytes) -> "Sentence":
+    """One of the kinds that not every receiver sends: their code is loaded with the first."""
+    from protocols.nmea import measures  # noqa: PLC0415 - a board has no room for what is not sent
+
+    return measures.KINDS[body[2:5]](body)
+
+
+def _text(body: bytes) -> "Sentence":
+    from protocols.nmea import notices  # noqa: PLC0415 - as above
+
+    return notices.txt(body)
+
 
 KINDS: "dict[bytes, Callable[[bytes], Sentence]]" = {
     b"RMC": Rmc,
@@ -262,13 +276,13 @@ KINDS: "dict[bytes, Callable[[bytes], Sentence]]" = {
     b"ZDA": Zda,
     b"GSA": Gsa,
     b"GSV": Gsv,
-    b"GLL": Gll,
-    b"GNS": Gns,
-    b"VTG": Vtg,
-    b"GST": Gst,
-    b"GBS": Gbs,
-    b"DTM": Dtm,
-    b"TXT": notices.txt,
+    b"GLL": _measure,
+    b"GNS": _measure,
+    b"VTG": _measure,
+    b"GST": _measure,
+    b"GBS": _measure,
+    b"DTM": _measure,
+    b"TXT": _text,
 }
 """What `parse` knows, by the three letters after the talker. Makers' own sentences come on top."""
 
@@ -302,4 +316,8 @@ def _own(body: bytes) -> "Sentence | None":
         first = body[:5] + body[6:]
         kind = kind_of(first)
         return Second(KINDS[kind](first)) if kind else None
+    if not (body[:1] == b"P" or body[:7] == b"command"):
+        return None
+    from protocols.nmea import notices  # noqa: PLC0415 - as above
+
     return notices.own(body)

@@ -1,13 +1,22 @@
-"""Two helpers for the portable tests, where pytest is not there to help."""
+"""Helpers for the portable tests, where pytest is not there to help."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+EPSILON = 1.2e-7 if float(16_777_217) == 16_777_216.0 else 2.3e-16
+"""Half of what a float of this interpreter resolves of its value: 32 bits or 64."""
+
 
 def eq(got: object, want: object) -> None:
     """Assert that two values are equal, and show both when they are not."""
     assert got == want, "got %r, want %r" % (got, want)
+
+
+def near(got: float, wanted: float, within: float, roundings: int = 16) -> None:
+    """Assert that two floats are `within` each other, and so many roundings of this interpreter."""
+    most = within + roundings * EPSILON * max(abs(got), abs(wanted))
+    assert -most < got - wanted < most, "got %r, want %r" % (got, wanted)
 
 
 def raises(kind: "type[Exception]", call: "Callable[..., object]", *args: object) -> Exception:

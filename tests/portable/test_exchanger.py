@@ -4,12 +4,8 @@ import math
 
 from agent.control.exchanger import Exchanger
 from agent.control.maths import exp, log, power
-from tests.portable.check import eq, raises
+from tests.portable.check import eq, near, raises
 from tests.portable.coolingset import EXCHANGER
-
-
-def near(got, wanted, within):
-    assert -within < got - wanted < within, (got, wanted)
 
 
 def test_exp_log_and_power_are_those_of_the_library():

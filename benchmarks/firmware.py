@@ -1,0 +1,166 @@
+"""What does the image need: bytes, time from reset to the first write, time a turn, heap?
+
+    python -m benchmarks.firmware [SCENARIO] [--seconds N] [--shift 3]
+
+A scenario is run and captured on CPython; the image gets the capture's inputs in its second slot
+and turns the agent with them (`benchmarks.firmware_board`), under `-icount shift=3`: 2^3 ns an
+instruction, 125 million a second, the class of an STM32F4. So all times are counted instructions,
+the same in every run; a real core's waits for flash are not in them. UARTs are not used: what their
+interrupts take is not in the times either.
+
+Two passes: one is timed, with collections as the agent's own shell has them; in the other the
+garbage is collected every so many turns and what is left counts (peak, growth).
+"""
+
+import argparse
+import json
+import struct
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from agent.commands import profiles
+from benchmarks.common import Record, machine, progress, show
+from deploy.errors import DeployError
+from deploy.firmware import layout
+from deploy.firmware.app import app, compiled
+from deploy.firmware.boards import QEMU_BOARDS
+from deploy.firmware.build import Image, build_firmware
+from deploy.firmware.qemu import running
+from deploy.firmware.tools import CACHE
+from hil.capture import Capture, Listener
+from hil.dut import InProcess
+from hil.errors import BenchError
+from hil.scenario import find
+from hil.virtualrun import VirtualRun
+
+MODULE = "benchmarks/firmware_board.py"
+PLACE = "agent/shell/micropython.mpy"
+KINDS = {"start": 0, "receive": 1, "event": 2}
+HEAP = 262_144
+_HEAD = struct.Struct(">QBBH")
+_PATIENCE_S = 550
+
+
+def captured(name: str, seconds: float | None, seed: int) -> Capture:
+    """Run a scenario on CPython; give all that went in and out. Raises BenchError."""
+    scenario = find(name)
+    if seconds is not None:
+        events = tuple(event for event in scenario.events if event.at_s < seconds)
+        scenario = replace(scenario, seconds=seconds, events=events)
+    capture = Capture({})
+    run = VirtualRun(scenario, seed, lambda *setting: Listener(InProcess(*setting), capture))
+    try:
+        run.run()
+    finally:
+        run.dut.close()
+    capture.config = run.config
+    return capture
+
+
+def packed(capture: Capture) -> bytes:
+    """Pack the inputs as the board reads them; as many as fit a slot."""
+    out, count = bytearray(4), 0
+    for at, port, kind, data in capture.inputs:
+        whole = _HEAD.pack(at, max(port, 0), KINDS[kind], len(data)) + data
+        if len(out) + len(whole) > layout.SLOT_BYTES:
+            break
+        out += whole
+        count += 1
+    out[:4] = struct.pack(">I", count)
+    return bytes(out)
+
+
+def played(capture: Capture, folder: Path, watch: int, shift: int, heap: int) -> Record:
+    """Boot the image with the measuring module, and read what it found."""
+    config = json.dumps(
+        {"config": capture.config, "names": sorted(profiles()), "bench_watch": watch}
+    )
+    board = QEMU_BOARDS["qemu-mps2"]
+    place, inputs = folder / "app.bin", folder / "inputs.bin"
+    measuring = {PLACE: compiled(MODULE, CACHE / "mpy")}
+    place.write_bytes(layout.with_head(app(config.encode(), measuring), 1))
+    inputs.write_bytes(packed(capture))
+    image = Image(board, build_firmware(board, heap), place)
+    slots = {"a": place, "b": inputs}
+    with running(image, folder=folder, shift=shift, slots=slots) as started:
+        said = started.wait_for("BENCH |Error|ended with [^0]", _PATIENCE_S)
+        if not said.startswith("BENCH "):
+            raise BenchError("\n".join(started.console[-12:]))
+    found: Record = json.loads(said[len("BENCH ") :])
+    found["app_bytes"] = len(app(config.encode()))
+    found["firmware_bytes"] = _loaded(image.firmware)
+    return found
+
+
+def _loaded(elf: Path) -> int:
+    """Add up what of a 32-bit little-endian ELF lies in flash (its segments' file sizes)."""
+    data = elf.read_bytes()
+    at, size, count = *struct.unpack_from("<I", data, 28), *struct.unpack_from("<HH", data, 42)
+    return sum(struct.unpack_from("<8I", data, at + n * size)[4] for n in range(count))
+
+
+def measure(arguments: argparse.Namespace) -> Record:
+    """Take the figures of both passes."""
+    capture = captured(arguments.scenario, arguments.seconds, arguments.seed)
+    with tempfile.TemporaryDirectory() as name:
+        words = (capture, Path(name))
+        progress("timed pass")
+        timed = played(*words, 0, arguments.shift, arguments.heap)
+        progress("heap pass")
+        watched = played(*words, arguments.watch, arguments.shift, arguments.heap)
+    live = watched["live"][1:]
+    record: Record = {
+        "scenario": arguments.scenario,
+        "virtual_s": round((capture.lines[-1][0] - capture.lines[0][0]) / 1e6),
+        "ns_per_instruction": 1 << arguments.shift,
+        "firmware_bytes": timed["firmware_bytes"],
+        "app_bytes": timed["app_bytes"],
+        "boot_ms": timed["entered_us"] // 1000,
+        "agent_ready_ms": timed["ready_us"] // 1000,
+        "first_write_ms": (timed["ready_us"] + timed["first_write_us"]) // 1000,
+        "heap_kib": round(timed["heap"] / 1024, 1),
+        "start_kib": round(timed["at_start"] / 1024, 1),
+        "peak_kib": round(watched["peak"] / 1024, 1),
+        "live_bytes": live,
+    }
+    for key in (
+        "collect_us",
+        "turns",
+        "turn_p99_us",
+        "turn_max_us",
+        "cycles",
+        "cycle_p99_us",
+        "cycle_max_us",
+    ):
+        record[key] = timed[key]
+    return record
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.firmware",
+        description="The ARM image's size, start, time a turn and heap, by counted instructions.",
+        epilog="example: python -m benchmarks.firmware link-alarm --shift 3",
+    )
+    parser.add_argument("scenario", nargs="?", default="link-alarm", metavar="SCENARIO")
+    parser.add_argument("--seconds", type=float, metavar="N", help="as long (the scenario's own)")
+    parser.add_argument("--shift", type=int, default=3, metavar="N", help="2^N ns an instruction")
+    parser.add_argument("--watch", type=int, default=50, metavar="N", help="turns between looks")
+    parser.add_argument("--heap", type=int, default=HEAP, metavar="N", help=f"bytes ({HEAP})")
+    parser.add_argument("--seed", type=int, default=1, metavar="N")
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+    arguments = parser.parse_args()
+    about = machine()
+    try:
+        record = {"machine": about, **measure(arguments)}
+    except (BenchError, DeployError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    rows = [[key, str(value)] for key, value in record.items() if key != "machine"]
+    show(record, arguments.json, ["", ""], rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
