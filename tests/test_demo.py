@@ -137,7 +137,8 @@ def test_a_broker_that_is_not_there_is_judged_and_no_reason_not_to_cool(demos: D
 def test_off_a_terminal_lines_are_printed_and_a_verdict(demos: Demos) -> None:
     code, out, err = ended(demos.lines)
     assert (code, err) == (0, ""), out
-    line, empty, verdict = out.splitlines()
+    page, line, empty, verdict = out.splitlines()
+    assert re.fullmatch(r"page  http://127\.0\.0\.1:\d+/", page)
     assert re.match(
         r"   5 s  \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z sync  load  50\.0 kW  supply 3\d\.\d C ",
         line,
