@@ -132,7 +132,7 @@ def test_places_are_spread_and_odd_and_even() -> None:
 def test_a_swept_run_differs_from_the_undisturbed_one(kind: str) -> None:
     """So that something does fail at that place."""
     digests = set()
-    for nth in (0, 3, 4):
+    for nth in (0, 3, 12):  # 3 and 4 may be of one flight
         run = VirtualRun(base(), 1)
         KINDS[kind](run, nth)
         run.run()
