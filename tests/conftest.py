@@ -33,6 +33,7 @@ REALTIME = (
     "test_demo",
     "test_hil_realtime",
     "test_link_command",
+    "test_modbus_command_peers",
     "test_page",
     "test_receiver_gpsd",
     "test_time_ports",

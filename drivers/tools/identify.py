@@ -1,8 +1,9 @@
 """Which model a unit is: asked by the profiles' identity probes, else by what its registers allow.
 
 Not a certainty where a profile has no probe: then a device "resembles" every profile whose blocks
-it answers with plausible values, and the profile that was borne out by the most registers comes
-first. A probe that fits is decisive, and one that does not rules its profile out.
+it answers with plausible values. The one with the least share of implausible values comes first
+(in tenths: a device may say "no value"), and among equals the one that the most registers bear out.
+A probe that fits is decisive, and one that does not rules its profile out.
 """
 
 from drivers.device import BAD, Device
@@ -25,9 +26,13 @@ RESEMBLES = "resembles"
 
 
 class Match:
-    """A profile that fits a unit: `how` is "probe" or "resembles", `registers` bear it out."""
+    """A profile that fits a unit: `how` is "probe" or "resembles", `registers` bear it out.
 
-    def __init__(self, model: str, how: str, registers: int) -> None:
+    `doubt`: tenths of its values that are implausible.
+    """
+
+    def __init__(self, model: str, how: str, registers: int, doubt: int = 0) -> None:
+        self.doubt = doubt
         self.model = model
         self.how = how
         self.registers = registers
@@ -81,7 +86,7 @@ def identify(unit: Unit, models: "list[Model]") -> "list[Match]":
     """The profiles that fit, best first; those whose probes fitted leave no room for others."""
     found = [match for match in (_match(unit, model.at(unit)) for model in models) if match]
     proven = [match for match in found if match.how == PROBE]
-    return sorted(proven or found, key=lambda match: -match.registers)
+    return sorted(proven or found, key=lambda match: (match.doubt, -match.registers))
 
 
 def _match(unit: Unit, profile: Profile) -> "Match | None":
@@ -99,7 +104,8 @@ def _match(unit: Unit, profile: Profile) -> "Match | None":
     bad = len([1 for reading in device.readings if reading.quality == BAD])
     if bad * _BAD_SHARE > len(device.readings):
         return None
-    return Match(profile.model, RESEMBLES, registers)
+    doubt = bad * 10 // len(device.readings)
+    return Match(profile.model, RESEMBLES, registers, doubt)
 
 
 def probed(unit: Unit, profile: Profile, name: str = "") -> Device:
