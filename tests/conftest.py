@@ -41,6 +41,12 @@ REALTIME = (
 """Files whose tests have the clock on the wall in them."""
 
 
+def pytest_configure() -> None:
+    """Let SIGINT count again in a worker: it ignores it, and so would every program it starts."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 # --- 1. portable tests on MicroPython -----------------------------------------------------------
 
 
