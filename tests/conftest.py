@@ -13,6 +13,7 @@
 import ast
 import collections
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
