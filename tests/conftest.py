@@ -43,8 +43,11 @@ REALTIME = (
 
 
 def pytest_configure() -> None:
-    """Let SIGINT count again in a worker: it ignores it, and so would every program it starts."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    """Let SIGINT count again where it is ignored, or every program that tests start ignores it.
+
+    So it is in a worker, and in what a shell has put into the background.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
