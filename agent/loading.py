@@ -65,14 +65,13 @@ def _filled(raw: "Any", errors: "list[str]") -> "dict[str, Any]":
     from agent.schema import SCHEMA, with_parts  # noqa: PLC0415
     from agent.validate import validate  # noqa: PLC0415
 
-    if type(raw) is dict:
-        with_parts(list(raw))
-    filled: dict[str, Any] = validate(raw, SCHEMA, "", errors)
+    schema = with_parts(list(raw)) if type(raw) is dict else SCHEMA
+    filled: dict[str, Any] = validate(raw, schema, "", errors)
     if errors:
         raise ConfigError("\n".join(errors))
     for name in ("receiver", "broker", "limits", "telemetry"):
         if name not in filled:
-            section = _defaults_of(SCHEMA["properties"][name])
+            section = _defaults_of(schema["properties"][name])
             filled[name] = validate({}, section, name, [])
     return filled
 

@@ -193,14 +193,17 @@ SCHEMA: "dict[str, Any]" = _object(
 
 
 def with_parts(names: "list[str]") -> "dict[str, Any]":
-    """Take in the sections of those optional parts that are among `names`, and give the schema.
+    """Give the schema with the sections of those optional parts that are among `names`.
 
     The schema of a part stands in `agent.schema_NAME` as `NAME`; what is not asked for is not
-    loaded.
+    loaded. The sections come in the order of `PARTS`, after those that every agent has.
     """
+    properties = SCHEMA["properties"].copy()
     for section, _, _, _ in PARTS:
-        if section in names and section not in SCHEMA["properties"]:
+        if section in names and section not in properties:
             name = section.upper()
             module = __import__("agent.schema_" + section, None, None, (name,))
-            SCHEMA["properties"][section] = getattr(module, name)
-    return SCHEMA
+            properties[section] = getattr(module, name)
+    whole = SCHEMA.copy()
+    whole["properties"] = properties
+    return whole
