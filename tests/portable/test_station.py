@@ -221,7 +221,7 @@ def test_a_device_that_refused_everything_for_a_while_is_written_to_again():
     row.cycle(4)
     row.drive.refusing = True
     row.cycle(15)
-    assert row.station.stranger and row.station.lost
+    eq((row.station.stranger, row.station.lost), (True, True))
     row.drive.refusing = False
     row.want(1, 60)
     row.cycle(15)
