@@ -36,7 +36,7 @@ def spread(cluster: str, call: Call, arguments: Arguments) -> Iterator[Any]:
         yield from _KINDS[kind][2](module, address, jobs)
     except BenchError:
         raise
-    except Exception as error:  # noqa: BLE001 - a cluster fails with whatever a worker died of
+    except Exception as error:  # whatever a worker died of
         text = str(error).strip().splitlines()
         what = f"{type(error).__name__}: {text[-1] if text else 'no reason told'}"
         raise BenchError(f"--cluster: {address}: {what}") from error

@@ -1,4 +1,4 @@
-"""Campaigns on a cluster: what is told in the lab, and (`make soak`) real Dask and Ray on loopback."""
+"""Campaigns on a cluster: what is told, and (`make soak`) real Dask and Ray on loopback."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -34,7 +34,7 @@ class Client:
     def __init__(self, address: str, timeout: float) -> None:
         self.pool = ThreadPoolExecutor(2)
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -103,7 +103,7 @@ def test_a_worker_with_other_code_refuses() -> None:
 
 
 def test_what_a_worker_died_of_is_told(dask: str) -> None:
-    with pytest.raises(BenchError, match="ZeroDivisionError: .*by zero"):
+    with pytest.raises(BenchError, match=r"ZeroDivisionError: .*by zero"):
         list(spread(dask, divmod, [(1, 0)]))
 
 
