@@ -1,5 +1,6 @@
 """Builds an image: firmware.elf (MicroPython and the board) and app.bin (the agent, one slot)."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,9 @@ def build_firmware(board: QemuBoard, heap: int = 262_144, cache: Path = CACHE) -
 def _built(board: QemuBoard, heap: int, cache: Path) -> Path:
     program("arm-none-eabi-gcc")
     tree = source(cache)
-    build = cache / f"build-{board.name}-{heap}"
+    # Two checkouts must not share objects: make compares times, not contents.
+    checkout = hashlib.sha256(str(PORT).encode()).hexdigest()[:8]
+    build = cache / f"build-{board.name}-{heap}-{checkout}"
     manifest = _manifest(build, cache)
     command = ["make", f"-j{os.cpu_count() or 1}", "-C", str(PORT), f"MPY_DIR={tree}"]
     command += [f"BUILD={build}", f"CPU={board.cpu}", f"HEAP={heap}", *board.flags]
