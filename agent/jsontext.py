@@ -62,7 +62,8 @@ class Json:
 
 class Object:
     """A JSON object as ordered pairs. Keys are names, of our own or checked as such, and no quotes
-    or escapes are looked for in them."""
+    or escapes are looked for in them.
+    """
 
     def __init__(self, pairs: "list[tuple[str, object]]") -> None:
         self.pairs = pairs
