@@ -96,7 +96,8 @@ class Station:
         self.transactions = 0
         self.errors = 0
         self._number = number
-        self._fast, self._slow = layouts(config.profile, wire, stops)
+        self._fast, self._slow = config.layouts or layouts(config.profile, wire, stops)
+        config.layouts = None  # a plan changes with what its device refuses: it is no other's
         self.device = Device(config.name, config.unit, config.profile, [])
         self._version = 0
         self._arrange()
