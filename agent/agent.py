@@ -25,7 +25,7 @@ from agent.fieldbus import Fieldbus
 from agent.integrity import alarm_of
 from agent.jsontext import Object, write
 from agent.link import Link
-from agent.parts import build
+from agent.parts import Part, build
 from agent.readings import Sensor, pressure_sensor
 from agent.safety import Supervisor
 from agent.telemetry import Telemetry
@@ -89,6 +89,9 @@ class Agent:
         self._next_status = 0
         self._doubts: list[str] = []
         self.parts = build(self, self._part_ports(config))
+        # these two are asked many times a second: only of those that have an answer of their own
+        self._waking = [p for p in self.parts if type(p).deadline is not Part.deadline]
+        self._asking = [p for p in self.parts if type(p).outbox is not Part.outbox]
         self._open_part_links(config)
 
     def _build_control(self, config: "Config") -> None:
@@ -267,7 +270,7 @@ class Agent:
         for link in self._links:
             if now >= link.due:
                 link.wake(now)
-        for part in self.parts:
+        for part in self._waking:
             if now >= part.deadline():
                 part.wake(now)
         if self.uplink is not None and now >= self.uplink.deadline():
@@ -279,8 +282,9 @@ class Agent:
         for bus in self.fieldbus.buses:
             due = min(due, bus.deadline())
         for link in self._links:
-            due = min(due, link.due)
-        for part in self.parts:
+            if link.due < due:
+                due = link.due
+        for part in self._waking:
             due = min(due, part.deadline())
         return due if self.uplink is None else min(due, self.uplink.deadline())
 
@@ -288,10 +292,11 @@ class Agent:
         """Hand over what the ports are asked to do, in order: (port, operation, data)."""
         out, self._out = self._out, []
         for link in self._links:
-            out.extend(link.outbox())
+            if link.asked:
+                out.extend(link.outbox())
         for bus in self.fieldbus.buses:
             out.extend(bus.outbox())
-        for part in self.parts:
+        for part in self._asking:
             out.extend(part.outbox())
         if self.uplink is not None:
             out.extend(self.uplink.outbox())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from agent.loading import Parts
     from agent.maps import Maps
+    from drivers.plan import Layout
     from drivers.profile import Point, Profile
 
 _ONLY_FOR_LOADING = ("agent.loading", "agent.schema", "agent.validate")
@@ -37,13 +38,18 @@ def exact(value: "float | int") -> float:
 
 
 class DeviceConfig:
-    """One device: name, bus name, Modbus unit address, compiled profile."""
+    """One device: name, bus name, Modbus unit address, compiled profile.
+
+    `layouts`: the plans of its polls (fast, slow), when the check of the cycle's length has made
+    them already; the device's station takes them.
+    """
 
     def __init__(self, name: str, bus: str, unit: int, profile: "Profile") -> None:
         self.name = name
         self.bus = bus
         self.unit = unit
         self.profile = profile
+        self.layouts: tuple[Layout, Layout] | None = None
 
 
 class LoopConfig:

@@ -37,7 +37,7 @@ def round_us(address: "Address", devices: "list[DeviceConfig]", cycle_us: int) -
     stops = True in [bool(d.profile.pump or d.profile.valve) for d in devices]
     total = 0
     for device in devices:
-        fast, slow = layouts(device.profile, wire, stops)
+        fast, slow = device.layouts = layouts(device.profile, wire, stops)
         total += cost_us(fast.blocks, wire)
         total += cost_us(slow.blocks, wire) * cycle_us // max(cycle_us, device.profile.periods[1])
     return total

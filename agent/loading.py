@@ -9,6 +9,7 @@ against its profile here, so that no request can be out of its limits when the a
 from agent.config import Config, DeviceConfig, check_outputs, thousandths
 from agent.errors import ConfigError
 from agent.fieldbus import round_us, too_much
+from agent.maps import Maps
 from agent.parts import STREAMS, sections
 from drivers.address import parse
 from drivers.errors import AddressError, ProfileError
@@ -19,7 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.maps import Maps
     from drivers.address import Address
 
 _BUS_KINDS = ("serial", "uart", "tcp")
@@ -175,7 +175,8 @@ def _profile(
         return None
     if name not in compiled:
         try:
-            compiled[name] = Profile(profiles[name])
+            checked = type(profiles) is Maps and profiles.checked
+            compiled[name] = Profile(profiles[name], checked=checked)
         except ProfileError as error:
             errors.append("%s: %s" % (path, error))
             return None

@@ -11,9 +11,16 @@ if TYPE_CHECKING:
 
 
 class Maps:
-    """Looks like a dict of parsed profiles; `read` gives the one with a name of `names`."""
+    """Looks like a dict of parsed profiles; `read` gives the one with a name of `names`.
 
-    def __init__(self, names: "list[str]", read: "Callable[[str], dict[str, Any]]") -> None:
+    `checked`: they came with an application whose hash is right, and whoever built that has held
+    them against every rule.
+    """
+
+    def __init__(
+        self, names: "list[str]", read: "Callable[[str], dict[str, Any]]", checked: bool = False
+    ) -> None:
+        self.checked = checked
         self._names = names
         self._read = read
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from agent.log.sender import Sender
     from protocols.mqtt.client import Client
 
-MESSAGE = 2800
-"""Bytes of a message: two segments of TCP, of which a tenth is heads and receipts."""
+MESSAGE = 3800
+"""Bytes of a message: three segments of TCP, and six minutes of a backlog in one block."""
 _LEAST, _MOST = 2, 14
 _SOON, _SLOW = 2 * SECOND, 4 * SECOND
 

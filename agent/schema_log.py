@@ -33,6 +33,7 @@ LOG: "dict[str, Any]" = {
         "bytes": _whole("flash the log may take", 32768, 1 << 30, 4 << 20),
         "segment_bytes": _whole("size of one file; one is held in memory", 1024, 65536, 4096),
         "at_risk_s": _whole("seconds of rows a power cut may cost: a block's length", 1, 600, 60),
+        "merge_rows": _whole("rows in a block of the backlog, 0: as many as live", 0, 600, 360),
         "live_ttl_s": _whole("how long live blocks are worth sending, 0: for ever", 0, 1 << 30, 0),
         "bulk_ttl_s": _whole("how long the backlog is worth sending, 0: for ever", 0, 1 << 30, 0),
         "rows": {

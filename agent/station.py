@@ -43,6 +43,9 @@ _AGAIN_AFTER = 2
 _STUBBORN_AFTER = 10
 _DECIDED_AFTER = 2
 """Cycles after which the loops have surely decided on a device that is heard again."""
+_STRANGER_AGAIN_US = 10_000 * MILLISECOND
+"""How long another model is left alone until it is asked again who it is: a device that refuses
+everything while it starts looks like one."""
 _STOP_WAIT_US = 90 * MILLISECOND
 """How long a read may take on a bus with something to stop: what is to stop must be told within
 100 ms, of which slow devices take some."""
@@ -93,12 +96,14 @@ class Station:
         self.transactions = 0
         self.errors = 0
         self._number = number
-        self._fast, self._slow = layouts(config.profile, wire, stops)
+        self._fast, self._slow = config.layouts or layouts(config.profile, wire, stops)
+        config.layouts = None  # a plan changes with what its device refuses: it is no other's
         self.device = Device(config.name, config.unit, config.profile, [])
         self._version = 0
         self._arrange()
         self._probes = self.device.probes()
         self._probing = 0
+        self._stranger_until = 0
         self._answered = False
         self._cycle_us = 0
         self._slow_credit = 0
@@ -157,6 +162,8 @@ class Station:
             self._arrange()
         if self._undecided:
             self._undecided -= 1
+        if self.stranger and now >= self._stranger_until:
+            self._probe()
         self.ask()
         slow = len(self._polls) - self._fast_count
         if slow:
@@ -203,7 +210,11 @@ class Station:
         if not self._probes:
             self.device.identity = MATCH
             return
-        if self._probing or self.stranger:
+        if not self.stranger:
+            self._probe()
+
+    def _probe(self) -> None:
+        if self._probing:
             return
         for pdu, tag in self._probes:
             if self.bus.submit(self.unit, pdu, (self._number, _PROBE, tag)):
@@ -212,6 +223,7 @@ class Station:
     def _identified(self, result: "Result") -> None:
         self._probing = max(0, self._probing - 1)  # the bus's own probe may be one of ours
         self.device.identified(result.tag[2], result.status, result.code, result.values)
+        self._stranger_until = result.at + _STRANGER_AGAIN_US
         if self.device.identity == MATCH and self._to_write and not self._undecided:
             self._write()
 

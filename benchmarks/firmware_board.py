@@ -112,11 +112,11 @@ class Bench:
 def main(path: str) -> int:
     """Do what the shell does up to the agent's start, then play; print one line of JSON."""
     entered = time.ticks_us()  # type: ignore[attr-defined]
-    gc.threshold(THRESHOLD)  # type: ignore[attr-defined]
+    gc.threshold(max(THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
     with open(path) as file:
         raw = json.load(file)
     watch = raw.pop("bench_watch")
-    config = load(raw["config"], Maps(raw["names"], _maps))
+    config = load(raw["config"], Maps(raw["names"], _maps, True))
     del raw
     forget_checks()
     gc.collect()

@@ -17,6 +17,7 @@ from typing import Any
 
 from agent.agent import BROKER
 from agent.log.keeper import Keeper
+from agent.log.merger import Merger
 from benchmarks import stream
 from benchmarks.common import Record, machine, show
 from hil.ends import TcpEnd
@@ -65,9 +66,11 @@ class ThinEnd(TcpEnd):
         world.at(self._free_at + self._latency, self._arrive, self._conn, data)
 
 
-def fill(hours: float, seed: int) -> tuple[dict[str, bytes], int]:
+def fill(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, bytes], int]:
     """Fill a flash with an outage: the records, and the bytes of the blocks alone."""
     keeper = Keeper("bench/cdu1", _SETTINGS)
+    if merge_rows:
+        keeper.merger = Merger(merge_rows, bytes(4), len(stream.NAMES) + 3)
     flash: dict[str, bytes] = {}
     keeper.event("opened", 0)
     blocks = 0
@@ -104,6 +107,12 @@ def _settle(keeper: Keeper, flash: dict[str, bytes]) -> None:
                 found = b"\0" + flash[key] if key in flash else b""
                 keeper.receive(b"\0" if op == "list" else name + found, keeper.now)
             keeper.event("drained", keeper.now)
+    merger = keeper.merger
+    if merger is not None and merger.busy():
+        while merger.busy():
+            merger.step()
+        keeper.pump(keeper.now)
+        _settle(keeper, flash)
 
 
 class Drain:
@@ -142,7 +151,7 @@ class Drain:
             if waiting <= 3:
                 self.done_at = run.world.now
                 marks["sent"] = self.end.sent
-                marks["payload"] = sum(len(body) for _, body in ground.kept.values())
+                marks["payload"] = ground.payload
 
         run.run(look)
         order = [(ground.arrived[key], key[1] & 3) for key in ground.order]
@@ -158,6 +167,7 @@ class Drain:
             "newest_alarm_s": (max(at for at in alarms if at < bulk[0]) - opened) / _SECOND,
             "alarms_before_backlog": all(at <= bulk[0] for at in alarms[:2]),
             "drain_s": elapsed,
+            "drained_ip_bytes": marks["sent"],
             "rate_used_pct": 100 * marks["sent"] * 8 / self.end.rate_bps / elapsed,
             "payload_rate_pct": 100 * payload * 8 / self.end.rate_bps / elapsed,
             "ip_over_payload": marks["sent"] / payload,
@@ -169,9 +179,9 @@ class Drain:
         self.end.down = False
 
 
-def measure(hours: float, rate_bps: int, rtt_ms: int) -> Record:
+def measure(hours: float, rate_bps: int, rtt_ms: int, merge_rows: int) -> Record:
     """Fill, then drain."""
-    flash, blocks = fill(hours, 1)
+    flash, blocks = fill(hours, 1, merge_rows)
     size = sum(map(len, flash.values()))
     drain = Drain(flash, rate_bps, rtt_ms * 1000, hours)
     return {
@@ -179,6 +189,7 @@ def measure(hours: float, rate_bps: int, rtt_ms: int) -> Record:
         "hours": hours,
         "rate_bps": rate_bps,
         "rtt_ms": rtt_ms,
+        "merge_rows": merge_rows,
         "flash_bytes": size,
         "block_bytes": blocks,
         "files": len(flash),
@@ -193,9 +204,10 @@ def main(arguments: "list[str] | None" = None) -> int:
     parser.add_argument("--hours", type=float, default=72)
     parser.add_argument("--rate", type=int, default=22_000, metavar="BPS")
     parser.add_argument("--rtt-ms", type=int, default=600)
+    parser.add_argument("--merge-rows", type=int, default=360, metavar="ROWS")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    record = measure(options.hours, options.rate, options.rtt_ms)
+    record = measure(options.hours, options.rate, options.rtt_ms, options.merge_rows)
     rows = [(name, value) for name, value in record.items() if name != "machine"]
     shown = [(n, round(v, 3) if isinstance(v, float) else v) for n, v in rows]
     show(record, options.json, ("figure", "value"), shown)

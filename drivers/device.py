@@ -324,14 +324,20 @@ class Device:
         return probes(self.profile)
 
     def identified(self, tag: int, status: str, code: int, values: "Values") -> None:
-        """Take the result of a probe, as `bus.Result` has it; see `identity` and `mismatch`."""
+        """Take the result of a probe, as `bus.Result` has it; see `identity` and `mismatch`.
+
+        Another model becomes the profile's only when all probes match, from the first one on.
+        """
         found, reason = verdict(self.profile, tag, status, code, values)
+        if tag == 0:
+            self._proven = 0
         if found == MISMATCH:
+            self._proven = 0
             self.identity, self.mismatch = MISMATCH, reason
-        elif found == MATCH and self.identity != MISMATCH:
+        elif found == MATCH:
             self._proven |= 1 << tag
             if self._proven == (1 << len(self.probes())) - 1:
-                self.identity = MATCH
+                self.identity, self.mismatch = MATCH, ""
 
 
 def _number(point: "Point", values: "Values", at: int) -> "int | None":

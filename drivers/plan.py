@@ -15,7 +15,8 @@ register is missing. So a border is put into the block, in its widest gap, and t
 anew. When a part is refused again, that explains the first refusal, and the border of the whole is
 in doubt. Once everything is answered, the doubtful borders are taken out one by one, and put back
 if that is refused. A single point that is refused is left out and asked again alone after
-`RETRY_US`: a device that starts up may refuse everything.
+`RETRY_US`: a device that starts up may refuse everything. A block that was given before has no
+hole, so refusing it teaches nothing unless that goes on for `PATIENCE_US`.
 """
 
 from protocols.timing import NEVER, SECOND
@@ -43,6 +44,8 @@ _BITS = (1, 2)
 RETRY_US = 60 * SECOND
 """How long a refused point is left alone at first."""
 MAX_RETRY_US = 3600 * SECOND
+PATIENCE_US = 60 * SECOND
+"""How long a block that was given once may be refused before the plan learns from it."""
 REFUSALS = (2, 3)
 """Exceptions that mean: I have no such registers, or not so many."""
 
@@ -169,6 +172,8 @@ class Layout:
         self._answered: list[Span] = []
         self._trials: list[Span] = []
         self._delay = RETRY_US
+        self._given: list[Span] = []  # blocks that were answered, in this plan or an older one
+        self._refused_since: dict[Span, int] = {}
         self._arrange()
 
     def _arrange(self) -> None:
@@ -183,6 +188,10 @@ class Layout:
         """The device has answered a read of `block` with exception 02."""
         if block not in self.blocks:
             return  # a block of an older plan
+        if block in self._given:
+            if now - self._refused_since.setdefault(block, now) < PATIENCE_US:
+                return
+            self._given.remove(block)
         out = self._taken_out
         if out is not None and block[0] == out[0] and block[1] < out[1] < block[1] + block[2]:
             self._borders.append((out, block))
@@ -211,6 +220,10 @@ class Layout:
 
     def accept(self, block: "Span") -> None:
         """The device has answered a read of `block`."""
+        if self._refused_since:
+            self._refused_since.pop(block, None)
+        if block not in self._given:
+            self._given.append(block)
         if not (self._trials or self._doubtful) or block not in self.blocks:
             return
         if block in self._trials:

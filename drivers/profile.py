@@ -186,17 +186,24 @@ class Profile:
     """A compiled profile. Raises `ProfileError`: one line a fault, with profile, entry and rule.
 
     `every`: points that are never polled are taken in too, as slow ones, and the profile's own
-    blocks are left aside. `base` is the address that a `scan` found, else its usual one.
+    blocks are left aside. `base` is the address that a `scan` found, else its usual one. `checked`:
+    it is known to keep every rule, so that a board need not look again at each start.
 
     `pump` and `valve` are the role's data as given, empty when the device is none. `holes` and
     `fixed_blocks` are (function, address, count); `periods` are microseconds of fast and slow
     polling. `own_blocks` says whether `blocks` are the maker's, not just the nearest at hand.
     """
 
-    def __init__(self, raw: "Raw", every: bool = False, base: "int | None" = None) -> None:
+    def __init__(
+        self,
+        raw: "Raw",
+        every: bool = False,
+        base: "int | None" = None,
+        checked: bool = False,
+    ) -> None:
         named = type(raw) is dict and type(raw.get("model")) is str and raw["model"]
         self.model: str = named or "profile"
-        errors = _faults(raw, self.model)
+        errors = [] if checked else _faults(raw, self.model)
         if errors:
             raise ProfileError("\n".join(errors))
         self.title: str = raw["title"]
@@ -234,7 +241,7 @@ class Profile:
         return found
 
     def _take_entries(self, raw: "Raw", every: bool) -> None:
-        wanted = _referred(raw)
+        wanted = referred(raw)
         self.points: list[Point] = []
         self.bits: list[Bit] = []
         self.texts: list[Text] = []
@@ -304,7 +311,7 @@ def forget_checker() -> None:
             delattr(drivers, name)
 
 
-def _referred(raw: "Raw") -> "set[str]":
+def referred(raw: "Raw") -> "set[str]":
     """Names that a device needs though it may not poll them."""
     names: set[str] = set()
     for own in raw.get("points", []):

@@ -23,6 +23,7 @@ from hil.cluster import spread
 from hil.devices.gnss_dialects import DIALECTS
 from hil.errors import BenchError
 from hil.faults import EVENTS
+from hil.record import sha256
 from hil.recording import DUTS
 from hil.scenario import Event, Scenario
 from hil.scenario_text import text_of, written
@@ -83,7 +84,7 @@ def _event(entry: Draw, chance: random.Random, last_s: int) -> Event:
 class Result:
     """How one seed came out; `text` is the scenario when it failed, where there is one.
 
-    `options`: what else the line that repeats it needs.
+    `options`: what else the line that repeats it needs. `digest`: of all bytes of a drawn run.
     """
 
     seed: int
@@ -92,6 +93,7 @@ class Result:
     wall_s: float
     text: str = ""
     options: str = ""
+    digest: str = ""
 
     def again(self, dut: str) -> str:
         """Write the line that repeats it."""
@@ -103,11 +105,13 @@ def run_seed(seed: int, seconds: int = SECONDS, dut: str = "cpython") -> Result:
     began = time.perf_counter()
     scenario = written(draw(seed, seconds))
     failures: list[str]
+    digest = ""
     try:
         run = VirtualRun(scenario, seed, DUTS[dut])
         try:
             run.run()
             failures = run.judge.failures()
+            digest = run.shell.digest.text()
         finally:
             run.dut.close()
     except BenchError as error:
@@ -117,7 +121,8 @@ def run_seed(seed: int, seconds: int = SECONDS, dut: str = "cpython") -> Result:
         failures = [f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})"]
     text = text_of(scenario) if failures else ""
     options = f" --seconds {seconds}" if seconds != SECONDS else ""
-    return Result(seed, failures, scenario.seconds, time.perf_counter() - began, text, options)
+    wall_s = time.perf_counter() - began
+    return Result(seed, failures, scenario.seconds, wall_s, text, options, digest)
 
 
 def run_place(nth: int, kind: str, dut: str = "cpython") -> Result:
@@ -136,16 +141,21 @@ def run_hours(seed: int, hours: int, _: str = "cpython") -> Result:
 
 @dataclass
 class Tally:
-    """What a campaign has come to so far."""
+    """What a campaign has come to so far.
+
+    Its digest does not tell in which order the seeds came, so that it is one on any machine.
+    """
 
     seeds: int = 0
     virtual_s: float = 0.0
     failed: list[Result] = field(default_factory=list)
+    came: list[str] = field(default_factory=list)
 
     def add(self, result: Result) -> None:
         """Count one."""
         self.seeds += 1
         self.virtual_s += result.virtual_s
+        self.came.append(f"{result.seed:09d} {result.digest} {result.failures}\n")
         if result.failures:
             self.failed.append(result)
 
@@ -156,6 +166,7 @@ class Tally:
             "dut": dut,
             "virtual_hours": round(self.virtual_s / 3600, 2),
             "wall_s": round(wall_s, 1),
+            "digest": sha256("".join(sorted(self.came)).encode()),
             "violations": len(self.failed),
             "failed": [
                 {"seed": r.seed, "failures": r.failures, "again": r.again(dut)} for r in self.failed

@@ -12,7 +12,7 @@ from agent.log import segment
 from hil.devices.mqtt_session import Message
 from hil.row import Row
 from protocols.errors import DecodeError
-from protocols.telemetry import parcel, receipt
+from protocols.telemetry import merged, parcel, receipt
 
 Number = tuple[bytes, int]
 """Life of the log, number of the record."""
@@ -30,6 +30,8 @@ class Ground:
         self.twice = 0
         self.differing = 0
         self.lost = 0
+        self.payload = 0
+        """Bytes of the records as they came."""
         self.mute = False
         self.forge = False
         self.delay_us = _DELAY_US
@@ -50,7 +52,14 @@ class Ground:
             life, records, _ = parcel.read(message.payload)
         except DecodeError:
             return  # a row as JSON, of a unit without a log
-        ranges = [self._take(life, *record) for record in records]
+        ranges = []
+        for number, kind, payload in records:
+            self.payload += len(payload)
+            if kind == parcel.MERGED:
+                for at, block in enumerate(merged.split(payload)):
+                    ranges.append(self._take(life, number + 4 * at, parcel.ROWS, block))
+            else:
+                ranges.append(self._take(life, number, kind, payload))
         if not self.mute:
             world = self._row.world
             world.at(world.now + self.delay_us, self._say, life, ranges)
@@ -84,4 +93,5 @@ class Ground:
             return
         life, group, _ = name
         for record in segment.scan(content, life, group).records:
-            self.lost += (life, record.ident * 4 + group) not in self.kept
+            for ident in range(record.ident, record.last + 1):
+                self.lost += (life, ident * 4 + group) not in self.kept

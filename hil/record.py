@@ -37,10 +37,19 @@ def sha256(data: bytes) -> str:
 
 def firmware_hash() -> str:
     """Hash the code that is under test: the names and bytes of the three lower floors."""
+    return _code_hash(_FIRMWARE, (".py", ".json"))
+
+
+def bench_hash() -> str:
+    """Hash all that a run consists of: the code under test, and the bench with its scenarios."""
+    return _code_hash((*_FIRMWARE, "hil"), (".py", ".json", ".toml"))
+
+
+def _code_hash(packages: tuple[str, ...], suffixes: tuple[str, ...]) -> str:
     whole = hashlib.sha256()
-    for package in _FIRMWARE:
+    for package in packages:
         for path in sorted((_ROOT / package).rglob("*")):
-            if path.suffix in (".py", ".json"):
+            if path.suffix in suffixes:
                 whole.update(path.relative_to(_ROOT).as_posix().encode() + b"\0")
                 whole.update(path.read_bytes() + b"\0")
     return whole.hexdigest()

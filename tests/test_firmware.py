@@ -9,14 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from agent.commands import profiles
 from agent.remote import release
+from benchmarks.firmware import HEAP, captured, played
 from deploy.errors import FirmwareError
 from deploy.firmware import flash, layout, rp2
 from deploy.firmware.app import app, portable_modules, romfs
 from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.build import Image, build
+from deploy.firmware.maps import trimmed
+from deploy.firmware.names import names_of
 from deploy.firmware.qemu import Machine, running
 from deploy.firmware.tools import mpy_cross
+from drivers.profile import Profile
+from drivers.profile_check import check
 from hil.commands import hil
 from hil.row import Row
 from hil.setting import Setting
@@ -204,6 +210,48 @@ def test_the_head_is_read_alike_on_the_board() -> None:
     assert text.count("= 1024 * 1024") == 2
     assert f"MOST_STARTS = {release.MOST_STARTS}" in (ROOT / BOARD_START).read_text()
     assert layout.MAGIC.decode() in text
+
+
+def test_the_first_write_comes_within_a_second_of_the_reset(tmp_path: Path) -> None:
+    """By counted instructions, 125 million a second: the same on every machine."""
+    need("arm-none-eabi-gcc")
+    need("qemu-system-arm")
+    figures = played(captured("link-alarm", 3, 1), tmp_path, 0, 3, HEAP)
+    assert figures["first_write_us"] > 0
+    assert figures["ready_us"] + figures["first_write_us"] <= 1_000_000
+    assert figures["at_start"] <= 160 * 1024
+
+
+def plain(value: object) -> object:
+    """What an object is made of, for comparison."""
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "__dict__"):
+        return {key: plain(item) for key, item in vars(value).items()}
+    return value
+
+
+@pytest.mark.parametrize("name", sorted(profiles()))
+def test_a_board_s_map_compiles_to_the_same_as_the_whole_one(name: str) -> None:
+    path = ROOT / "drivers" / "profiles" / f"{name}.json"
+    short = json.loads(trimmed(path))
+    assert check(short, name) == []
+    whole = Profile(json.loads(path.read_bytes()))
+    assert plain(Profile(short, checked=True)) == plain(whole)
+
+
+def test_a_map_that_breaks_a_rule_goes_to_no_board(tmp_path: Path) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text('{"model": "bad", "points": [{"name": "A", "address": 70000}]}')
+    with pytest.raises(FirmwareError, match=r"bad\.json: profile: title is missing"):
+        trimmed(path)
+
+
+def test_names_are_read_from_what_mpy_cross_writes(tmp_path: Path) -> None:
+    source, target = tmp_path / "m.py", tmp_path / "m.mpy"
+    source.write_text("def rare(quaint):\n    quaint.unusual = 'odd'\n    print(quaint)\n")
+    subprocess.run([mpy_cross(), "-s", "m", "-o", str(target), str(source)], check=True)
+    assert names_of(target.read_bytes()) == {"m", "rare", "quaint", "unusual", "odd"}
 
 
 def test_what_is_no_uf2_or_no_boot_loader_is_refused(tmp_path: Path) -> None:

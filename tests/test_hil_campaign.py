@@ -94,7 +94,7 @@ def test_wrong_words_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for words, message in (
         (["--seeds", "0"], "--seeds: 0 is below 1"),
         (["--seconds", "5"], "--seconds: 5 is below 600"),
-        (["--cluster", "slurm:x"], "is not dask:HOST:PORT or ray:ADDRESS"),
+        (["--cluster", "slurm:x"], "is not dask:HOST:PORT or ray:HOST:PORT"),
     ):
         assert hil(["campaign", *words]) == 2
         assert message in capsys.readouterr().err

@@ -18,11 +18,11 @@ from benchmarks import stream
 from deploy.errors import DeployError
 from deploy.relay import command, sparkplug
 from deploy.relay.edge import Edge, Host
-from deploy.relay.intake import Intake
+from deploy.relay.intake import Intake, Taken
 from deploy.relay.memory import Memory
 from deploy.relay.relay import Options, Relay
 from deploy.relay.rows import Rows, as_json, as_lines, as_metrics, read
-from protocols.telemetry import block, parcel, receipt
+from protocols.telemetry import block, merged, parcel, receipt
 from protocols.telemetry.schema import Schema
 from tests.peers import need
 
@@ -113,6 +113,59 @@ def test_pieces_in_any_order(tmp_path: Path) -> None:
         assert intake.take([(UNIT, message), (UNIT, message)]).receipts == []
     taken = intake.take([(UNIT, pieces[0])])
     assert [entry[4] for entry in taken.entries] == [record[2]]
+    memory.close()
+
+
+def longer(first: int, count: int) -> tuple[int, int, bytes]:
+    """Make one record of the blocks of `bulk(first)` and those behind it."""
+    merge = merged.Merge([block_of(ident * 10) for ident in range(first, first + count)], 6)
+    while not merge.step():
+        pass
+    return first * 4 + parcel.BULK, parcel.MERGED, merge.finish()
+
+
+def handed(intake: Intake, taken: Taken) -> list[int]:
+    """Give the times, in seconds, of the rows that are to be handed on."""
+    found = [intake.decode(entry) for entry in taken.entries]
+    return [(at - START_MS) // 1000 for rows in found if rows for at, _ in rows.values]
+
+
+@pytest.mark.parametrize("before", [[], [2], [1, 2, 3], [4]])
+def test_a_longer_block_counts_as_what_it_was_made_of(tmp_path: Path, before: list[int]) -> None:
+    memory = Memory(tmp_path / "relay.db", "a")
+    intake = Intake(memory, {})
+    intake.take([(UNIT, pack(ALARM, *[bulk(ident) for ident in before]))])
+    taken = intake.take([(UNIT, pack(longer(1, 3)))])
+    assert receipt.read(taken.receipts[0][1], UNIT, b"").ranges == [(3, 1, 3)]
+    want = [second for i in range(1, 4) if i not in before for second in range(10 * i, 10 * i + 10)]
+    assert handed(intake, taken) == want
+    assert len(taken.entries) == (1 if not {1, 2, 3} & set(before) else 3 - len(before))
+    again = intake.take([(UNIT, pack(bulk(3), longer(1, 3), bulk(5)))])
+    assert handed(intake, again) == list(range(50, 60))
+    memory.close()
+
+
+def test_a_longer_block_in_pieces_and_without_its_schema(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "relay.db", "a")
+    intake = Intake(memory, {})
+    record = longer(1, 3)
+    of = len(record[2]) // 30 + 1
+    pieces = [parcel.piece(LIFE, record, place, of, 30) for place in range(of)]
+    taken = intake.take([(UNIT, piece) for piece in pieces])
+    said = receipt.read(taken.receipts[0][1], UNIT, b"")
+    assert (said.flags, said.ranges) == (receipt.LACKS_SCHEMA, [(3, 1, 3)])
+    assert handed(intake, taken) == []
+    intake.take([(UNIT, pack(ALARM))])
+    assert handed(intake, taken) == list(range(10, 40))
+    memory.close()
+
+
+def test_a_longer_block_that_is_none_is_counted(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "relay.db", "a")
+    intake = Intake(memory, {})
+    for content in (b"", b"\xff\xff\xff\xff\x7f\x06", b"\x00\x06abc"):
+        assert intake.take([(UNIT, pack((7, parcel.MERGED, content)))]).entries == []
+    assert intake.counts["bad_blocks"] == 3
     memory.close()
 
 

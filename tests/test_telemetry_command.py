@@ -10,7 +10,7 @@ import pytest
 import coldloop
 from agent.log import segment
 from benchmarks import codec_train, stream
-from protocols.telemetry import block, parcel
+from protocols.telemetry import block, merged, parcel
 from protocols.telemetry.schema import Schema
 from tests.house import ROOT
 
@@ -139,6 +139,32 @@ def test_a_log_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     record = json.loads(capsys.readouterr().out)
     assert (record["segments"], record["rows"], record["values"]) == (2, 6, 12)
     assert record["classes"]["bulk"]["last"] == 2
+
+
+def test_longer_blocks_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a_log(tmp_path)
+    life, group = b"\1\2\3", parcel.BULK
+    file = tmp_path / segment.name(life, group, 1)
+    short = segment.scan(file.read_bytes(), life, group).records
+    merge = merged.Merge([record.payload for record in short], 2)
+    while not merge.step():
+        pass
+    file.write_bytes(
+        segment.frame(life, group, segment.Record(1, 9, parcel.MERGED, merge.finish()))
+    )
+    assert coldloop.main(["telemetry", "cat", str(tmp_path)]) == 0
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
+    assert [(row["seq"], row["cdu.P"]) for row in rows[:4]] == [
+        (1, 0.5),
+        (2, None),
+        (3, 0.7),
+        (4, 0.5),
+    ]
+    assert coldloop.main(["telemetry", "stats", str(tmp_path), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["rows"], record["values"]) == (6, 12)
+    bulk = record["classes"]["bulk"]
+    assert (bulk["records"], bulk["first"], bulk["last"]) == (2, 1, 2)
 
 
 def test_a_damaged_log_and_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,9 +7,11 @@ is +0.3 K; `allowance_k` is for that and for the loop's own error, `margin_k` is
 
 The worst (highest) of the sensors that can be believed counts. One that is out of range, silent or
 falls by more than `_JUMP_K` between readings is left out until it has been calm again for
-`_CALM_US` (one that rises is believed at once: that is the safe side). With fewer than two the
-allowance doubles. With none the floor rises to `fallback_c` (32 °C is above any dew point of the
-region). The floor rises with the dew point, and falls slowly.
+`_CALM_US` (one that rises is believed at once: that is the safe side), or until another that fell
+too, within `_TOGETHER_US`, shows the same: then it is the room that became dry, a door or an air
+handler. Should they lie as one, the floor still falls by no more than `_FALL_K_S`. With fewer than
+two the allowance doubles. With none the floor rises to `fallback_c` (32 °C is above any dew point
+of the region). The floor rises with the dew point at once.
 """
 
 from agent.control.maths import log
@@ -24,6 +26,7 @@ _AIR_LOW_C, _AIR_HIGH_C = 0.0, 60.0
 _RH_LOW, _RH_HIGH = 3.0, 101.0
 _JUMP_K = 4.0
 _CALM_US = 600 * SECOND
+_TOGETHER_US = 120 * SECOND
 _STALE_US = 180 * SECOND
 _APART_K = 25 / 10
 _FALL_K_S = 1 / 1000
@@ -36,11 +39,12 @@ def dew_point(air_c: float, rh_pct: float) -> float:
 
 
 class _Probe:
-    """One humidity sensor: its last dew point, and since when it may be believed."""
+    """One humidity sensor: its last dew point, when it fell by half a jump, when by a whole."""
 
     def __init__(self) -> None:
         self.dew: float | None = None
         self.at = 0
+        self.fell: int | None = None
         self.doubted: int | None = None
 
 
@@ -71,12 +75,30 @@ class Dew:
         ):
             return
         dew = dew_point(air_c, rh_pct)
-        last = probe.dew
-        if last is not None and last - dew > _JUMP_K:
+        fall = 0.0 if probe.dew is None else probe.dew - dew
+        if fall > _JUMP_K:
             probe.doubted = now
         elif probe.doubted is not None and now - probe.doubted >= _CALM_US:
             probe.doubted = None
+        if fall > _JUMP_K / 2:
+            probe.fell = now
         probe.dew, probe.at = dew, now
+        for other in self._probes:
+            if other is not probe:
+                self._confirm(probe, other, now)
+
+    def _confirm(self, one: _Probe, other: _Probe, now: int) -> None:
+        """Believe two that fell together and show the same."""
+        if one.doubted is None and other.doubted is None:
+            return
+        if one.fell is None or other.fell is None or one.dew is None or other.dew is None:
+            return
+        if (
+            -_TOGETHER_US <= one.fell - other.fell <= _TOGETHER_US
+            and now - other.at <= _TOGETHER_US
+            and -_APART_K <= one.dew - other.dew <= _APART_K
+        ):
+            one.doubted = other.doubted = None
 
     def floor(self, now: int, dt: float) -> float:
         """Give the lowest set-point allowed, degrees Celsius."""

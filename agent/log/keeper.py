@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from agent.log.merger import Merger
+
     Operation = tuple[str, bytes]
     Written = tuple[int, Record, int]
     """Class, record, when the oldest of what it tells of was taken."""
@@ -58,6 +60,8 @@ class Keeper:
         self.foreign = 0
         self.torn = 0
         self.now = 0
+        self.merger: Merger | None = None
+        """Makes longer blocks of the backlog, or nobody does."""
         self._limit: int = settings["bytes"]
         # One segment of each class cannot be given up: they must be a part of the whole.
         self._segment: int = min(settings["segment_bytes"], settings["bytes"] // 8)
@@ -140,7 +144,7 @@ class Keeper:
                 self._wanted = (shelf.group, first)
                 return None
             for found in records:
-                if found.ident == ident:
+                if found.ident <= ident <= found.last:
                     return found
         shelf.give_up(ident)
         return None
@@ -160,13 +164,15 @@ class Keeper:
         """Take what the store says."""
         self.now = now
         if kind == "full":
-            self._full = True
+            self._full = self._op != "merged"  # longer blocks are no need: nothing goes for them
         elif kind == "drained":
             op, self._op = self._op, ""
             if op == "write":
                 self._written()
                 self.pump(now)
                 self._call(now)
+            elif op == "merged":
+                self._replaced()
         elif kind == "opened":
             self._open = True
             self._op = ""
@@ -178,6 +184,8 @@ class Keeper:
         """Begin anew with what was under way: nobody knows how much of it was done."""
         self.failures += self._open
         self._open = False
+        if self.merger is not None and self._op == "merged":
+            self.merger.drop()
         self._op = ""
         if self._batch:
             self._append[self._batch[0][0]] = False
@@ -195,12 +203,16 @@ class Keeper:
             self.schema = content
             return
         parsed = segment.parse_name(str(key, "utf-8"))
-        if self._op != "get" or parsed is None:
+        if self._op not in ("get", "merge") or parsed is None:
             return
         _, group, first = parsed
         scan = segment.scan(content, self.life, group)
-        if self._phase == _READY:
-            self.shelves[group].count_damage(first, scan.damaged - (scan.tail > 0))
+        if self._op == "merge" and self.merger is not None:
+            # What is damaged is counted when it is sent, and stays until then.
+            self.merger.take([] if scan.damaged else scan.records)
+        elif self._phase == _READY:
+            torn = scan.tail > 0 and len(scan.records) > 0  # a first record never is: see _write
+            self.shelves[group].count_damage(first, scan.damaged - torn)
             self._loaded = (group, first, scan.records)
             self._wanted = None
             self._call(now)
@@ -231,7 +243,7 @@ class Keeper:
     def _head(self, group: int, first: int, scan: segment.Found, there: bool) -> None:
         """Learn from the newest segment of a class where to go on."""
         shelf = self.shelves[group]
-        last = max([first - 1] + [record.ident for record in scan.records])
+        last = max([first - 1] + [record.last for record in scan.records])
         for record in scan.records:
             self._stamp_base = max(self._stamp_base, record.stamp)
         if scan.tail:
@@ -249,6 +261,8 @@ class Keeper:
         group = self._batch[0][0]
         shelf = self.shelves[group]
         if self._batch_new:
+            if self.merger is not None and group == BULK and shelf.firsts:
+                self.merger.full(shelf.firsts[-1])
             shelf.firsts.append(self._batch[0][1].ident)
             shelf.sizes.append(0)
         shelf.sizes[-1] += self._size(self._batch)
@@ -294,6 +308,34 @@ class Keeper:
         elif self._schema_due:
             self._ask("logged", "write", SCHEMA_KEY.encode() + b"\0" + self._schema_due)
             self._schema_due = b""
+        elif self.merger is not None and self.merger.first:
+            self._merge(self.merger, self.shelves[BULK])
+
+    def _merge(self, merger: "Merger", shelf: Shelf) -> None:
+        """Read a full segment of the backlog, or write it anew with longer blocks."""
+        first = merger.first
+        if first not in shelf.firsts or shelf.sent_to > first:
+            merger.drop()
+        elif merger.records:
+            key = segment.name(self.life, BULK, first).encode()
+            frames = [segment.frame(self.life, BULK, record) for record in merger.records]
+            self._ask("merged", "write", key + b"\0" + b"".join(frames))
+        elif not merger.busy():
+            self._ask("merge", "get", segment.name(self.life, BULK, first).encode())
+
+    def _replaced(self) -> None:
+        """A segment has longer blocks now."""
+        merger, shelf = self.merger, self.shelves[BULK]
+        if merger is None:
+            return
+        if merger.first in shelf.firsts:
+            at = shelf.firsts.index(merger.first)
+            shelf.sizes[at] = sum(
+                [len(record.payload) + segment.HEAD + 9 for record in merger.records]
+            )
+        if self._loaded[:2] == (BULK, merger.first):
+            self._loaded = (-1, 0, [])
+        merger.drop()
 
     def _call(self, now: int) -> None:
         for listener in self.listeners:

@@ -2,6 +2,7 @@
 
     rows ─▶ feed ─▶ blocks ─┐
     alarms, events ─────────┴▶ keeper (RAM, then flash) ─▶ sender ─▶ a carrier ─▶ ground
+                                  ▲▼ longer blocks, of what has to wait: merger
                                   ▲ deleted only when a receipt says that the ground has it
 
 Not a carrier: the uplink, and carriers of messages, take from `sender`. At risk is what is not on
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Actions, Agent
+    from agent.log.merger import Merger
     from protocols.telemetry.summary import Summary
 
 _SLICE_US = 4 * MILLISECOND
@@ -44,6 +46,13 @@ class Log(Part):
         period_us = config.ticks_per_row * config.tick_us
         self._most = max(1, min(settings["at_risk_s"] * SECOND // period_us, _MOST_ROWS))
         self._rows: str = settings["rows"]
+        self._merger: Merger | None = None
+        if settings["merge_rows"] and self._rows != "none":
+            from agent.log.merger import Merger as Longer  # noqa: PLC0415 - not on every unit
+
+            schema = self._schema
+            self._merger = Longer(settings["merge_rows"], schema.number, len(schema.entries))
+            self.keeper.merger = self._merger
         self._feed = Feed(self._schema, self._most, 0)
         self._summary: Summary | None = None
         if settings["summary_s"]:
@@ -124,6 +133,7 @@ class Log(Part):
 
     def _plan(self, now: int) -> None:
         busy = self._feed.busy() or (self._summary is not None and self._summaries.busy())
+        busy = busy or (self._merger is not None and self._merger.busy())
         self._due = now + _SLICE_US if busy else NEVER
 
     def wake(self, now: int) -> None:
@@ -137,10 +147,13 @@ class Log(Part):
             if block is not None:
                 live = self._rows == "live" and self.live
                 self.keeper.put(LIVE if live else BULK, ROWS, block[0], now, block[1])
-        elif self._summary is not None:
+        elif self._summary is not None and self._summaries.busy():
             block = self._summaries.step()
             if block is not None:
                 self.keeper.put(LIVE, SUMMARY, block[0], now, block[1])
+        elif self._merger is not None and self._merger.busy():
+            self._merger.step()
+            self.keeper.pump(now)
         self._plan(now)
 
     def deadline(self) -> int:
@@ -156,6 +169,8 @@ class Log(Part):
     def receive(self, data: bytes, now: int) -> None:
         """Take what the store answers."""
         self.keeper.receive(data, now)
+        if self._due == NEVER:
+            self._plan(now)
 
     def outbox(self) -> "Actions":
         """Hand over what the store is asked."""

@@ -15,7 +15,7 @@ from binascii import crc32, hexlify, unhexlify
 
 from protocols.errors import DecodeError
 from protocols.telemetry import numbers
-from protocols.telemetry.parcel import CLASSES, LIFE_BYTES
+from protocols.telemetry.parcel import CLASSES, LIFE_BYTES, covered
 
 PREFIX = "log."
 HEAD = 8
@@ -34,6 +34,11 @@ class Record:
         self.stamp = stamp
         self.kind = kind
         self.payload = payload
+
+    @property
+    def last(self) -> int:
+        """The last id that the record stands for: its own, unless blocks were made one."""
+        return self.ident + covered(self.kind, self.payload) - 1
 
 
 class Found:

@@ -30,9 +30,15 @@ if TYPE_CHECKING:
 ORDER = (ALARM, LIVE, EVENT, BULK)
 PIECE_HEAD = 18
 """More bytes than the head of a message with a piece takes."""
+_NO_PIECE = (0, 0, 0)
 _MOST_DOUBLINGS = 6
 OUTSTANDING = 512
 """Records of a class that may be on their way without a receipt."""
+
+
+def _numbers(record: "Record", group: int) -> "list[int]":
+    """Give the numbers that a record stands for."""
+    return [ident * 4 + group for ident in range(record.ident, record.last + 1)]
 
 
 class Sender:
@@ -44,7 +50,8 @@ class Sender:
         self.lacks_schema = False
         self.forged = self.foreign = self.unsent = self.idle = self.resent = 0
         self._key = key
-        self._piece = (0, 0, 0)
+        self._piece = _NO_PIECE
+        self._place = 0
         self._retry = [NEVER] * len(CLASSES)
         self._fruitless = [0] * len(CLASSES)
 
@@ -69,14 +76,13 @@ class Sender:
                         continue
                     keeper.pump(keeper.now)
                     return ids, bytes(message) if ids else b""
-                entry = (ident * 4 + group, record.kind, record.payload)
                 if len(message) + parcel.OVERHEAD + len(record.payload) > limit:
                     if ids:
                         return ids, bytes(message)
-                    return self._next_piece(shelf, ident, entry, limit)
-                parcel.add(message, entry)
-                self._sent(shelf, ident)
-                ids.append(entry[0])
+                    return self._next_piece(shelf, record, limit)
+                parcel.add(message, (record.ident * 4 + group, record.kind, record.payload))
+                self._sent(shelf, record.last)
+                ids.extend(_numbers(record, group))
         return ids, bytes(message) if ids else b""
 
     def _look_up(self, shelf: "Shelf", ident: int) -> "Record | None":
@@ -98,19 +104,19 @@ class Sender:
         return self.keeper.now + (self.patience_us << self._fruitless[group])
 
     def _next_piece(
-        self, shelf: "Shelf", ident: int, entry: "tuple[int, int, bytes]", limit: int
+        self, shelf: "Shelf", record: "Record", limit: int
     ) -> "tuple[list[int], bytes]":
         size = limit - PIECE_HEAD
-        of = len(entry[2]) // size + 1 if size > 0 else 0
+        of = len(record.payload) // size + 1 if size > 0 else 0
         if not 0 < of <= parcel.MOST_PIECES:
             return [], b""
-        number, place, had = self._piece
-        if number != entry[0] or had != size:
-            place = 0
-        self._piece = (entry[0], place + 1, size)
+        entry = (record.ident * 4 + shelf.group, record.kind, record.payload)
+        now = (entry[0], size, record.kind)
+        place = self._place if self._piece == now else 0
+        self._piece, self._place = now, place + 1
         if place + 1 == of:
-            self._sent(shelf, ident)
-            self._piece = (0, 0, 0)
+            self._sent(shelf, record.last)
+            self._piece = _NO_PIECE
         return [entry[0]], parcel.piece(self.keeper.life, entry, place, of, size)
 
     def accepted(self, numbers: "Sequence[int]") -> None:
@@ -137,7 +143,7 @@ class Sender:
     def _again(self, group: int) -> None:
         self.resent += self.keeper.shelves[group].again()
         self._retry[group] = NEVER
-        self._piece = (0, 0, 0)
+        self._piece = _NO_PIECE
 
     def acknowledged(self, numbers: "Sequence[int]") -> None:
         """The ground has records for good."""

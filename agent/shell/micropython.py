@@ -37,9 +37,11 @@ RESTARTED = 4  # exit code
 _SIGINT, _SIGTERM = 2, 15
 _SIGNALS = -1  # the "port number" under which the poller watches them
 _SCHEMA = "profile.schema.json"
+_CHECKED = "checked"
+"""A file beside the maps of an application: they were checked when it was built."""
 _THRESHOLD = 32768
-"""Bytes after which garbage is collected, at the least: often while code and configuration are
-loaded, to keep the live objects together; then it depends on the room that is left."""
+"""Bytes after which garbage is collected, at the least; else a share of the room that is left: half
+of it while code and configuration are loaded, a quarter when the agent runs."""
 MAX_SLEEP = 60_000_000  # us: far less than half a turn of the shortest counter
 
 # The one clock of the process; on the unix port it shows what CLOCK_MONOTONIC shows.
@@ -166,6 +168,7 @@ def run(
     poller = Poller()
     crank = Crank(agent, _openers() if openers is None else openers, poller, out, console)
     gc.collect()
+    gc.threshold(max(_THRESHOLD, gc.mem_free() // 4))  # type: ignore[attr-defined]
     try:
         interrupted = crank.run(lambda: poller.signal > 0 or (until is not None and until()))
     finally:
@@ -184,7 +187,7 @@ def main(path: str, flash: "Flash | None" = None) -> int:
     2 when the configuration is not good; then nothing has been started. RESTARTED when the agent
     wants to be started anew: a board resets, a shell script calls again.
     """
-    gc.threshold(_THRESHOLD)  # type: ignore[attr-defined]
+    gc.threshold(max(_THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
     from agent.config import forget_checks  # noqa: PLC0415 - a shell drives any agent
     from agent.configfile import parse as parse_text  # noqa: PLC0415
     from agent.errors import ConfigError  # noqa: PLC0415
@@ -203,8 +206,6 @@ def main(path: str, flash: "Flash | None" = None) -> int:
 
     agent = Agent(config, boot)
     del text, raw, config
-    gc.collect()
-    gc.threshold(max(_THRESHOLD, gc.mem_free() // 4))  # type: ignore[attr-defined]
     agent.start(monotonic())
     openers = _openers()
     if flash is not None:
@@ -253,14 +254,15 @@ def _chosen(raw: "Any", path: str, flash: "Flash | None") -> "tuple[Config, Boot
 def _profiles() -> Maps:
     """Return the register maps that lie beside the drivers."""
     folder = drivers.__file__.rsplit("/", 1)[0] + "/profiles"
-    files = [name for name in os.listdir(folder) if name.endswith(".json") and name != _SCHEMA]
+    found = os.listdir(folder)
+    files = [name for name in found if name.endswith(".json") and name != _SCHEMA]
 
     def read(name: str) -> "dict[str, Any]":
         with open("%s/%s.json" % (folder, name)) as file:
-            found: dict[str, Any] = json.load(file)
-            return found
+            raw: dict[str, Any] = json.load(file)
+            return raw
 
-    return Maps([name[: -len(".json")] for name in files], read)
+    return Maps([name[: -len(".json")] for name in files], read, _CHECKED in found)
 
 
 if __name__ == "__main__":

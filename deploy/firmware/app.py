@@ -14,6 +14,7 @@ from pathlib import Path
 from mpremote.romfs import VfsRomWriter
 
 from deploy.errors import FirmwareError
+from deploy.firmware.maps import trimmed
 from deploy.firmware.tools import CACHE, mpy_cross
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,13 +43,13 @@ def app(config: bytes | None = None, extra: dict[str, bytes] | None = None) -> b
     """Build the ROMFS; `config` becomes unit.json, `extra` are further or other files by path."""
     files: dict[str, bytes] = {}
     cache = CACHE / "mpy"
-    cache.mkdir(parents=True, exist_ok=True)
     for name in portable_modules():
         files[name[:-3] + ".mpy"] = compiled(name, cache)
     for path in sorted((ROOT / "drivers" / "profiles").glob("*.json")):
         name = path.relative_to(ROOT).as_posix()
         if name not in _SKIPPED:
-            files[name] = path.read_bytes()
+            files[name] = trimmed(path)
+    files["drivers/profiles/checked"] = b""  # so that a board need not do it again
     if config is not None:
         files["unit.json"] = config
     return romfs(files | (extra or {}))
@@ -62,6 +63,7 @@ def compiled(name: str, cache: Path) -> bytes:
     source = (ROOT / name).read_bytes()
     target = cache / (hashlib.sha256(name.encode() + b"\0" + source).hexdigest() + ".mpy")
     if not target.exists():
+        cache.mkdir(parents=True, exist_ok=True)
         fresh = target.with_suffix(f".{os.getpid()}")
         command = [mpy_cross(), "-s", name, "-o", str(fresh), str(ROOT / name)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

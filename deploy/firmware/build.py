@@ -1,5 +1,6 @@
 """Builds an image: firmware.elf (MicroPython and the board) and app.bin (the agent, one slot)."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 from deploy.firmware.app import app
 from deploy.firmware.boards import QemuBoard
 from deploy.firmware.layout import with_head
+from deploy.firmware.names import names_module
 from deploy.firmware.source import run, source
 from deploy.firmware.tools import CACHE, alone, mpy_cross, program
 
 PORT = Path(__file__).resolve().parent / "mps2"
+_FROZEN = ("_slots.py", "_start.py")
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,30 @@ def build_firmware(board: QemuBoard, heap: int = 262_144, cache: Path = CACHE) -
 def _built(board: QemuBoard, heap: int, cache: Path) -> Path:
     program("arm-none-eabi-gcc")
     tree = source(cache)
-    build = cache / f"build-{board.name}-{heap}"
+    # Two checkouts must not share objects: make compares times, not contents.
+    checkout = hashlib.sha256(str(PORT).encode()).hexdigest()[:8]
+    build = cache / f"build-{board.name}-{heap}-{checkout}"
+    manifest = _manifest(build, cache)
     command = ["make", f"-j{os.cpu_count() or 1}", "-C", str(PORT), f"MPY_DIR={tree}"]
     command += [f"BUILD={build}", f"CPU={board.cpu}", f"HEAP={heap}", *board.flags]
+    command += [f"FROZEN_MANIFEST={manifest}"]
     command += [f"MICROPY_MPYCROSS={mpy_cross()}", "MICROPY_MPYCROSS_DEPENDENCY="]
     run(command, PORT, SOURCE_DATE_EPOCH="0")
     return build / "firmware.elf"
+
+
+def _manifest(build: Path, cache: Path) -> Path:
+    """Write what is frozen: the start-up, and the application's names. The agent lies in a slot."""
+    frozen = build / "frozen"
+    frozen.mkdir(parents=True, exist_ok=True)
+    manifest = frozen / "manifest.py"
+    for path, text in (
+        (frozen / "_names.py", names_module(cache / "mpy")),
+        (manifest, f'freeze("{PORT}", {_FROZEN})\nfreeze("{frozen}", "_names.py")\n'),
+    ):
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+    return manifest
 
 
 def build(

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from deploy.errors import FirmwareError
+from deploy.firmware.maps import trimmed
 
 UF2_MAGIC = (b"UF2\n", b"\x57\x51\x5d\x9e")
 BLOCK = 512
@@ -71,7 +72,7 @@ def provision(port: str, config: bytes | None) -> list[str]:
         return lines
     mpremote(port, "exec", _FOLDERS)
     for name in profiles_of(config):
-        data = (_PROFILES / f"{name}.json").read_bytes()
+        data = trimmed(_PROFILES / f"{name}.json")
         _put(port, f"/drivers/profiles/{name}.json", data)
         lines.append(f"map         {name}")
     lines.append(f"unit.json   {_put(port, '/unit.json', config)}")

@@ -13,7 +13,7 @@ from deploy.relay import envelope, rows
 from deploy.relay.memory import Entry, Memory
 from deploy.relay.rows import Rows
 from protocols.errors import DecodeError
-from protocols.telemetry import block, parcel, receipt, schema
+from protocols.telemetry import block, merged, parcel, receipt, schema
 
 _BLOCKS = (parcel.ROWS, parcel.SUMMARY)
 
@@ -116,12 +116,46 @@ class Intake:
                 return
             records = [(piece.number, whole[0], whole[1:])]
         for number, kind, payload in records:
-            ranges.setdefault((unit, life), []).append((number & 3, number >> 2, number >> 2))
-            if not number >> 2 or not self._memory.note(unit, life, number):
-                self.counts["duplicates"] += 1
-                continue
-            self.counts["records"] += 1
-            self._keep(unit, number, kind, payload, taken, lacks)
+            said = ranges.setdefault((unit, life), [])
+            if kind == parcel.MERGED:
+                found = self._merged(unit, life, number % parcel.OF_MERGED, payload, said)
+            else:
+                said.append((number & 3, number >> 2, number >> 2))
+                new = number >> 2 and self._memory.note(unit, life, number)
+                found = [(number, kind, payload)] if new else []
+                self.counts["duplicates"] += not new
+            for each in found:
+                self.counts["records"] += 1
+                self._keep(unit, *each, taken, lacks)
+
+    def _merged(
+        self,
+        unit: str,
+        life: bytes,
+        number: int,
+        content: bytes,
+        said: list[tuple[int, int, int]],
+    ) -> list[tuple[int, int, bytes]]:
+        """Take several blocks that were made one: whole if all are new, else those that are."""
+        try:
+            count = merged.head(content)[0]
+        except DecodeError:
+            self.counts["bad_blocks"] += 1
+            return []
+        said.append((number & 3, number >> 2, (number >> 2) + count - 1))
+        numbers = [number + 4 * at for at in range(count)]
+        new = [each for each in numbers if self._memory.note(unit, life, each)]
+        self.counts["duplicates"] += count - len(new)
+        if new == numbers:
+            return [(number, parcel.ROWS, merged.longer_block(content))]
+        if not new:
+            return []
+        try:
+            blocks = zip(numbers, merged.split(content), strict=True)
+        except DecodeError:
+            self.counts["bad_blocks"] += 1
+            return []
+        return [(each, parcel.ROWS, block) for each, block in blocks if each in new]
 
     def _keep(
         self, unit: str, number: int, kind: int, payload: bytes, taken: Taken, lacks: set[str]

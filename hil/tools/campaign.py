@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (one a core)")
-    parser.add_argument("--cluster", metavar="KIND:ADDRESS", help="dask:HOST:PORT or ray:ADDRESS")
+    parser.add_argument("--cluster", metavar="KIND:HOST:PORT", help="dask:… or ray:…")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="write what failed as scenarios")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 

@@ -150,22 +150,40 @@ def schema_of(data: bytes) -> bytes:
     return bytes(data[1:_HEAD])
 
 
-def decode(data: bytes, width: int) -> Block:
-    """Decode a block of `width` columns. Raises DecodeError."""
+def head(data: bytes) -> "tuple[bytes, int, int, int, int]":
+    """Return schema's number, rows, first sequence number; where extra begins and ends.
+
+    Raises DecodeError.
+    """
     schema = schema_of(data)
     rows, at = numbers.get(data, _HEAD)
     seq, at = numbers.get(data, at)
     length, at = numbers.get(data, at)
-    extra, end = at + length, len(data) - _TAIL
-    if not 0 < rows <= MOST_ROWS or extra > end:
+    if not 0 < rows <= MOST_ROWS or at + length > len(data) - _TAIL:
         raise DecodeError("a block of %d rows, %d extra bytes" % (rows, length))
-    coder = Decoder(starting(), data[extra:end])
-    columns: list[Values] = []
-    before = 0
-    for _ in range(width):
-        column, before = _column(coder, rows, before)
-        columns.append(column)
-    return Block(schema, seq, bytes(data[at:extra]), columns)
+    return schema, rows, seq, at, at + length
+
+
+class Reader:
+    """Reads one block a column at a time. Raises DecodeError."""
+
+    def __init__(self, data: bytes) -> None:
+        self.schema, self.rows, self.seq, at, extra = head(data)
+        self.extra = bytes(data[at:extra])
+        self._coder = Decoder(starting(), data[extra : len(data) - _TAIL])
+        self._before = 0
+
+    def column(self) -> "Values":
+        """Give the next column; there are as many as the schema has entries."""
+        column, self._before = _column(self._coder, self.rows, self._before)
+        return column
+
+
+def decode(data: bytes, width: int) -> Block:
+    """Decode a block of `width` columns. Raises DecodeError."""
+    reader = Reader(data)
+    columns = [reader.column() for _ in range(width)]
+    return Block(reader.schema, reader.seq, reader.extra, columns)
 
 
 def _take_kind(bit: "Callable[[int], int]") -> int:

@@ -15,13 +15,16 @@ from protocols.telemetry import numbers
 ALARM, LIVE, EVENT, BULK = 0, 1, 2, 3
 CLASSES = ("alarm", "live", "event", "bulk")
 """Class numbers are priorities: the lower goes first."""
-SCHEMA, ROWS, NOTE, SUMMARY = 1, 2, 3, 4
-"""Kinds: a schema's text, a block, a JSON object, a block of a summary."""
+SCHEMA, ROWS, NOTE, SUMMARY, MERGED = 1, 2, 3, 4, 5
+"""Kinds: a schema's text, a block, a JSON object, a block of a summary, several blocks as one."""
 PACK, PIECE = 0xD1, 0xD2
 LIFE_BYTES = 3
 OVERHEAD = 12
 """More than number, kind and length of a record take."""
 MOST_PIECES = 1024
+OF_MERGED = 1 << 44
+"""Added to the number that the pieces of a MERGED record have: it stands beside those of the first
+record that it was made of, and their pieces must not be taken for each other."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,11 +57,16 @@ def add(message: bytearray, record: "Record") -> None:
     message.extend(record[2])
 
 
+def covered(kind: int, payload: bytes) -> int:
+    """Count the numbers that a record stands for: more than one if it is of kind MERGED."""
+    return numbers.get(payload, 0)[0] if kind == MERGED else 1
+
+
 def piece(life: bytes, record: "Record", place: int, of: int, size: int) -> bytes:
     """Make the message with piece `place` of `of`, each of `size` bytes of the record."""
     whole = bytes([record[1]]) + record[2]
     message = begin(PIECE, life)
-    for number in (record[0], place, of):
+    for number in (record[0] + (OF_MERGED if record[1] == MERGED else 0), place, of):
         numbers.put(number, message)
     message.extend(whole[place * size : (place + 1) * size])
     return bytes(message)

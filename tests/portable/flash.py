@@ -6,7 +6,7 @@ it can be killed and started anew. `Ground` keeps what arrives, as a relay does.
 
 from agent.log.keeper import Keeper
 from agent.log.sender import Sender
-from protocols.telemetry import parcel, receipt
+from protocols.telemetry import merged, parcel, receipt
 from protocols.timing import MILLISECOND, SECOND
 
 SETTINGS = {"bytes": 1 << 20, "segment_bytes": 1024, "live_ttl_s": 0, "bulk_ttl_s": 0}
@@ -83,7 +83,7 @@ class Ground:
             whole = b"".join([parts[place] for place in range(piece.of)])
             records = [(piece.number, whole[0], whole[1:])]
         ranges = []
-        for number, kind, payload in records:
+        for number, kind, payload in undone(records):
             if number in self.kept:
                 self.twice += 1
                 assert self.kept[number] == (kind, payload), number
@@ -92,6 +92,19 @@ class Ground:
                 self.order.append(number)
             ranges.append((number & 3, number >> 2, number >> 2))
         return receipt.write(receipt.Receipt(self.life, 0, ranges), WHERE, self.key)
+
+
+def undone(records):
+    """Give the records that longer blocks were made of."""
+    found = []
+    for number, kind, payload in records:
+        if kind == parcel.MERGED:
+            first = number % parcel.OF_MERGED
+            blocks = merged.split(payload)
+            found.extend([(first + 4 * i, parcel.ROWS, each) for i, each in enumerate(blocks)])
+        else:
+            found.append((number, kind, payload))
+    return found
 
 
 class Unit:

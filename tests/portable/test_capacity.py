@@ -1,5 +1,6 @@
 """What a cycle's polls take on a bus, and what is said when that is more than the cycle."""
 
+from agent.config import DeviceConfig
 from agent.fieldbus import Fieldbus, round_us, too_much
 from drivers.address import parse
 from drivers.profile import Profile
@@ -7,12 +8,8 @@ from protocols.timing import SECOND
 from tests.portable.check import eq
 
 
-class Device:
-    def __init__(self, name, profile, unit=1):
-        self.name = name
-        self.bus = "bus"
-        self.unit = unit
-        self.profile = profile
+def device(name, profile, unit=1):
+    return DeviceConfig(name, "bus", unit, profile)
 
 
 class Config:
@@ -40,8 +37,8 @@ def meter(points, slow=0):
 
 def test_a_bus_that_fits_and_one_that_does_not():
     address = parse("serial:/dev/ttyUSB0?baud=9600&parity=E")
-    few = [Device("a", meter(10), 1)]
-    many = [Device("a", meter(10), 1), Device("b", meter(40), 2)]
+    few = [device("a", meter(10))]
+    many = [device("a", meter(10)), device("b", meter(40), 2)]
     one = round_us(address, few, SECOND)
     assert 200_000 < one < 300_000, one
     eq(too_much("bus", address, one, SECOND), "")
@@ -53,20 +50,20 @@ def test_a_bus_that_fits_and_one_that_does_not():
 
 def test_slow_points_count_by_their_period():
     address = parse("serial:/dev/ttyUSB0?baud=9600&parity=E")
-    fast = round_us(address, [Device("a", meter(10))], SECOND)
-    both = round_us(address, [Device("a", meter(10, 10))], SECOND)
+    fast = round_us(address, [device("a", meter(10))], SECOND)
+    both = round_us(address, [device("a", meter(10, 10))], SECOND)
     assert fast < both <= fast + fast // 9, (fast, both)
 
 
 def test_a_stream_carries_more():
-    many = [Device("a", meter(40), 1)]
+    many = [device("a", meter(40))]
     serial = round_us(parse("serial:/dev/ttyUSB0?baud=9600"), many, SECOND)
     stream = round_us(parse("tcp:10.0.0.1:502"), many, SECOND)
     assert stream * 5 < serial, (stream, serial)
 
 
 def test_an_overloaded_bus_is_reported_and_its_queue_does_not_grow():
-    devices = [Device("d%d" % unit, meter(20), unit) for unit in range(1, 5)]
+    devices = [device("d%d" % unit, meter(20), unit) for unit in range(1, 5)]
     fieldbus = Fieldbus(Config("serial:/dev/ttyUSB0?baud=1200", devices), 4)
     bus = fieldbus.buses[0]
     bus.event("opened", 0)

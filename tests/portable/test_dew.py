@@ -61,6 +61,48 @@ def test_a_sensor_that_falls_suddenly_is_not_believed_until_it_is_calm():
     eq(dew.believed, 2)
 
 
+def stepped(falls):
+    """Two sensors at 30 °C and 60 %; then each of `falls` is (sensor, humidity, at seconds)."""
+    dew = Dew(SETTINGS)
+    dew.read(0, 30.0, 60.0, 0)
+    dew.read(1, 30.0, 60.0, 0)
+    dew.floor(0, 1.0)
+    for i, rh, at in falls:
+        dew.read(i, 30.0, rh, at * SECOND)
+    return dew
+
+
+def test_sensors_that_fall_together_and_agree_are_believed():
+    """A door was opened: the floor falls as slowly as it always does."""
+    for later in (0, 1, 100):
+        dew = stepped([(0, 35.0, 60), (1, 37.0, 60 + later)])
+        high = dew_point(30.0, 60.0) + 3.0
+        near(dew.floor((61 + later) * SECOND, 1.0), high - 1 / 1000, 1e-9 + 32 * EPSILON)
+        eq(dew.believed, 2)
+
+
+def test_one_that_falls_just_less_confirms_the_other():
+    dew = stepped([(0, 46.0, 60), (1, 48.0, 60)])  # 4.4 and 3.7 K
+    dew.floor(61 * SECOND, 1.0)
+    eq(dew.believed, 2)
+
+
+def test_sensors_that_do_not_fall_as_one_stay_doubted():
+    for falls, believed in (
+        ([(0, 35.0, 60), (1, 22.0, 60)], 0),  # 8 and 15 K: one of them lies at least
+        ([(0, 35.0, 60), (1, 35.0, 200)], 0),  # the second more than two minutes later
+        ([(0, 35.0, 60)], 1),  # alone
+        ([(0, 35.0, 60), (1, 58.0, 60)], 1),  # the other did not fall
+    ):
+        dew = stepped(falls)
+        floor = dew.floor(210 * SECOND if len(falls) > 1 and falls[1][2] > 60 else 61 * SECOND, 1.0)
+        eq(dew.believed, believed)
+        assert floor >= dew_point(30.0, 60.0) + 2.9, floor
+        dew.read(0, 30.0, 35.0, 215 * SECOND)  # and the next reading does not make up for it
+        dew.floor(216 * SECOND, 1.0)
+        assert dew.believed <= believed, believed
+
+
 def test_sensors_apart_are_told_and_the_floor_falls_slowly():
     dew = Dew(SETTINGS)
     dew.read(0, 30.0, 70.0, 0)

@@ -120,6 +120,32 @@ def test_alarms_and_live_before_the_backlog_after_an_outage():
     assert LIVE in [number & 3 for number in rig.ground.order]
 
 
+def test_what_waits_is_made_longer_and_is_the_same_rows():
+    rig = LogRig(segment_bytes=1024)
+    rig.run(5)
+    rig.absent.add(BROKER)
+    rig.give("event", BROKER, "closed")
+    rig.run(600)
+    rig.absent.clear()
+    rig.run(60)
+    kinds = []
+    for message in rig.tele():
+        kinds.extend([kind for _, kind, _ in parcel.read(message)[1]])
+    assert kinds.count(parcel.MERGED) >= 2, kinds
+    rig.run(20)
+    rig.tele()
+    eq(rig.log.keeper.shelves[BULK].waiting(), 0)
+    assert len(rig.flash.records) < 10
+    seqs = []
+    for number in rig.ground.order:
+        kind, payload = rig.ground.kept[number]
+        if kind == parcel.ROWS:
+            found = block.decode(payload, len(rig.log._schema.entries))
+            seqs.extend([found.seq + i for i in range(len(found.columns[0]))])
+    eq(sorted(seqs), list(range(1, len(seqs) + 1)))
+    assert len(seqs) > 640, len(seqs)
+
+
 def test_few_messages_on_their_way_while_the_broker_is_slow():
     rig = LogRig()
     rig.broker.acks = False

@@ -1,6 +1,6 @@
 """Plans of reads: the cheapest cut, holes, fixed blocks, and what a refusing device teaches."""
 
-from drivers.plan import RETRY_US, Layout, cost_us, plan
+from drivers.plan import PATIENCE_US, RETRY_US, Layout, cost_us, plan
 from drivers.wire import Wire
 from tests.portable.check import eq
 
@@ -169,3 +169,17 @@ def test_a_device_that_refuses_everything_comes_back():
     eq(layout.missing, [])
     covered = [block for block in layout.blocks if block[1] <= 9 < block[1] + block[2]]
     eq(len(covered), 1)
+
+
+def test_what_was_given_before_is_refused_without_teaching_a_hole():
+    layout = Layout(items(0, 1, 2), WIRE)
+    (block,) = layout.blocks
+    layout.accept(block)
+    for now in (5, PATIENCE_US):
+        layout.refuse(block, now)
+        eq(layout.blocks, [block])
+    layout.accept(block)  # well again: the time counts anew
+    layout.refuse(block, PATIENCE_US + 9)
+    eq(layout.blocks, [block])
+    layout.refuse(block, 2 * PATIENCE_US + 9)
+    assert layout.blocks != [block], "a register has gone for good"

@@ -52,7 +52,10 @@ def raw(**more):
 
 
 class Drive:
-    """A slave with a register table; `holes` refuse, `deaf` writes are acknowledged and ignored."""
+    """A slave with a register table; `holes` refuse, `deaf` writes are acknowledged and ignored.
+
+    `refusing`: it answers, to everything, that it has no such thing.
+    """
 
     def __init__(self):
         self.table = {}
@@ -60,6 +63,7 @@ class Drive:
         self.deaf = False
         self.dead = False
         self.busy = 0
+        self.refusing = False
         self.requests = []
 
     def answer(self, frame):
@@ -68,6 +72,8 @@ class Drive:
         if self.busy:
             self.busy -= 1
             return sealed(bytes((frame[0], function | 0x80, 6)))
+        if self.refusing:
+            return sealed(bytes((frame[0], function | 0x80, 3)))
         if function == 3:
             if [1 for hole in self.holes if address <= hole < address + count]:
                 return sealed(bytes((frame[0], 0x83, 2)))
@@ -205,6 +211,32 @@ def test_another_model_is_not_written_to_until_the_right_one_is_back():
     row.drive.table[40] = 77
     row.cycle(10)
     eq((row.station.stranger, row.drive.table[1]), (False, 50))
+
+
+def test_a_device_that_refused_everything_for_a_while_is_written_to_again():
+    probe = {"identity": [{"function": 3, "address": 40, "words": [77]}]}
+    row = Row(raw(**probe))
+    row.drive.table = {40: 77}
+    row.want(1, 50)
+    row.cycle(4)
+    row.drive.refusing = True
+    row.cycle(15)
+    eq((row.station.stranger, row.station.lost), (True, True))
+    row.drive.refusing = False
+    row.want(1, 60)
+    row.cycle(15)
+    eq((row.station.stranger, row.station.lost, row.drive.table[1]), (False, False, 60))
+
+
+def test_another_model_is_asked_again_seldom_and_never_written_to():
+    probes = [{"function": 3, "address": a, "words": [77]} for a in (40, 41)]
+    row = Row(raw(identity=probes))
+    row.drive.table = {40: 77, 41: 78}
+    row.want(1, 50)
+    row.cycle(65)
+    eq((row.station.stranger, row.drive.writes()), (True, []))
+    asked = [r for r in row.drive.requests if r[1] in (40, 41)]
+    assert 10 <= len(asked) <= 14, asked
 
 
 def test_a_dead_device_costs_few_requests_and_is_written_to_when_back():

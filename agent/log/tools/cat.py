@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.log import segment
 from protocols.errors import DecodeError
-from protocols.telemetry import block, parcel
+from protocols.telemetry import block, merged, parcel
 from protocols.telemetry.parcel import CLASSES
 from protocols.telemetry.schema import Schema, parse
 
@@ -27,8 +27,10 @@ _KINDS = {
     parcel.ROWS: "rows",
     parcel.NOTE: "note",
     parcel.SUMMARY: "summary",
+    parcel.MERGED: "rows",
 }
-_BLOCKS = (parcel.ROWS, parcel.SUMMARY)
+_ROWS = (parcel.ROWS, parcel.MERGED)
+_BLOCKS = (*_ROWS, parcel.SUMMARY)
 
 
 class ProblemError(Exception):
@@ -72,12 +74,11 @@ class Contents:
     def decoded(self, record: segment.Record) -> tuple[Schema, block.Block] | None:
         """Decode a block's record; None when its schema is unknown or it is damaged."""
         try:
-            schema = self.schemas.get(block.schema_of(record.payload))
-            return (
-                None
-                if schema is None
-                else (schema, block.decode(record.payload, len(schema.entries)))
-            )
+            payload = record.payload
+            if record.kind == parcel.MERGED:
+                payload = merged.longer_block(payload)
+            schema = self.schemas.get(block.schema_of(payload))
+            return None if schema is None else (schema, block.decode(payload, len(schema.entries)))
         except DecodeError:
             return None
 
@@ -128,7 +129,7 @@ def _csv(contents: Contents) -> None:
     rows = [
         row
         for _, record in contents.records
-        if record.kind == parcel.ROWS
+        if record.kind in _ROWS
         for row in contents.rows(record)
     ]
     names: list[str] = []
@@ -152,10 +153,10 @@ def stats(contents: Contents) -> dict[str, Any]:
     for group, name in enumerate(CLASSES):
         mine = [record for each, record in contents.records if each == group]
         classes[name] = {
-            "records": len(mine),
+            "records": sum(record.last - record.ident + 1 for record in mine),
             "bytes": sum(len(record.payload) for record in mine),
             "first": mine[0].ident if mine else None,
-            "last": mine[-1].ident if mine else None,
+            "last": mine[-1].last if mine else None,
         }
     return {
         "segments": len(contents.segments),
