@@ -4,12 +4,17 @@ import sys
 
 from agent.remote.release import load
 from deploy.firmware.mps2 import _slots
+from drivers.address import parse
+from drivers.errors import PortError
+from drivers.ports.micropython_slots import SlotStorePort
 from tests.portable.board_sweep import (
     NEW,
     OLD,
     PIECE,
+    ROOM,
     THIRD,
     BoardRig,
+    Slots,
     confirm,
     feed,
     fresh,
@@ -18,7 +23,7 @@ from tests.portable.board_sweep import (
     sweep,
     update,
 )
-from tests.portable.check import eq
+from tests.portable.check import eq, raises
 from tests.portable.remote_rig import START_S
 
 HEAP = "768wK"
@@ -146,6 +151,24 @@ def test_the_start_up_reads_no_damaged_record():
     eq(_slots.order(_slots.read_record())[0], [1, 0])
     counted = _slots.order(_slots.read_record())[1]
     eq(load(lambda _: counted).trial.starts, 1)
+
+
+def test_a_piece_is_written_in_slices_one_a_turn():
+    disk, nor = fresh()
+    woken = []
+    address = parse("store:" + _slots.FOLDER)
+    port = SlotStorePort(address, lambda: woken.append(disk.steps), Slots(nor, 0, 1))
+    port.write(b"update.b.700\0" + bytes(PIECE))
+    turns = [disk.steps]
+    while not port.settled():
+        turns.append(disk.steps)
+    # To the end of a sector; one sector erased and programmed: never two of these at once.
+    eq(turns, [0, 0, 1, 2, 3])
+    eq(woken, [0, 0, 1, 2, 3])
+    eq(bytes(nor.cells[1][690:1510]), b"\xff" * 10 + bytes(PIECE) + b"\xff" * 10)
+    for key in ("update.a.0", "update.b.%d" % (ROOM - PIECE + 1)):
+        port.write(key.encode() + b"\0" + bytes(PIECE))
+        raises(PortError, port.settled)
 
 
 def test_power_cut_at_every_step_leaves_the_old_one_or_the_new_one():
