@@ -11,7 +11,7 @@ nothing here reads a clock. Ports are small integers, fixed by `port_names`:
 A tick does, in this order: schedule the next tick; slew the clock; when a cycle begins, poll the
 devices; when the polls are answered (or half the cycle is over), step both loops once on the new
 readings and ask the actuators; weigh what is wrong; queue telemetry; once a second write the
-status. A tick never waits for anything.
+status (some of it, where that goes by a line). A tick never waits for anything.
 """
 
 from agent import status
@@ -25,7 +25,7 @@ from agent.fieldbus import Fieldbus
 from agent.integrity import alarm_of
 from agent.jsontext import Object, write
 from agent.link import Link
-from agent.parts import build
+from agent.parts import Part, build
 from agent.readings import Sensor, pressure_sensor
 from agent.safety import Supervisor
 from agent.telemetry import Telemetry
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     Actions = list[tuple[int, str, bytes]]
 
 RECEIVER, BROKER, STATE, CONSOLE, FIRST_BUS = 0, 1, 2, 3, 4
-_STATUS_PERIOD = SECOND
 _FIRST_READINGS = 3 * SECOND
 """How long after a start the devices may take to be read before the loops ask for safe outputs: a
 restart must not move what runs well."""
@@ -86,10 +85,15 @@ class Agent:
         self._stepped = True
         self.last_step: int | None = None
         self._started = 0
-        self._next_status = 0
+        self._pieces: status.Pieces | None = None
         self._doubts: list[str] = []
         self.parts = build(self, self._part_ports(config))
+        # these two are asked many times a second: only of those that have an answer of their own
+        self._waking = [p for p in self.parts if type(p).deadline is not Part.deadline]
+        self._asking = [p for p in self.parts if type(p).outbox is not Part.outbox]
         self._open_part_links(config)
+        whole = config.state is not None and config.state.kind == "store"
+        self._teller = status.Teller(self, whole)
 
     def _build_control(self, config: "Config") -> None:
         station = self.fieldbus.station
@@ -182,7 +186,7 @@ class Agent:
             part.start(now)
         self.ticks.start(now)
         self._started = now
-        self._next_status = now
+        self._teller.start(now)
 
     def port_names(self) -> "list[str]":
         """Name the ports of this agent by their numbers."""
@@ -267,7 +271,7 @@ class Agent:
         for link in self._links:
             if now >= link.due:
                 link.wake(now)
-        for part in self.parts:
+        for part in self._waking:
             if now >= part.deadline():
                 part.wake(now)
         if self.uplink is not None and now >= self.uplink.deadline():
@@ -279,8 +283,9 @@ class Agent:
         for bus in self.fieldbus.buses:
             due = min(due, bus.deadline())
         for link in self._links:
-            due = min(due, link.due)
-        for part in self.parts:
+            if link.due < due:
+                due = link.due
+        for part in self._waking:
             due = min(due, part.deadline())
         return due if self.uplink is None else min(due, self.uplink.deadline())
 
@@ -288,10 +293,11 @@ class Agent:
         """Hand over what the ports are asked to do, in order: (port, operation, data)."""
         out, self._out = self._out, []
         for link in self._links:
-            out.extend(link.outbox())
+            if link.asked:
+                out.extend(link.outbox())
         for bus in self.fieldbus.buses:
             out.extend(bus.outbox())
-        for part in self.parts:
+        for part in self._asking:
             out.extend(part.outbox())
         if self.uplink is not None:
             out.extend(self.uplink.outbox())
@@ -353,7 +359,7 @@ class Agent:
             )
             if self.uplink is not None and self.uplink.connected:
                 self.uplink.flush()
-        if now >= self._next_status and self._state_link is not None and self._state_link.up:
-            self._next_status = now + _STATUS_PERIOD
-            payload = status.KEY.encode() + b"\0" + status.snapshot(self, now)
-            self._out.append((STATE, "write", payload))
+        if self._state_link is not None and self._state_link.up:
+            told = self._teller.tick(now)
+            if told:
+                self._out.append((STATE, "write", told))

@@ -45,7 +45,7 @@ def write(value: object) -> str:
     if type(value) is str:
         return quote(value)
     if type(value) is Object:
-        return "{" + ",".join([quote(k) + ":" + write(v) for k, v in value.pairs]) + "}"
+        return "{" + ",".join(['"' + k + '":' + write(v) for k, v in value.pairs]) + "}"
     if type(value) is Json:
         return value.text
     if type(value) is list or type(value) is tuple:
@@ -61,7 +61,9 @@ class Json:
 
 
 class Object:
-    """A JSON object as ordered pairs."""
+    """A JSON object as ordered pairs. Keys are names, of our own or checked as such, and no quotes
+    or escapes are looked for in them.
+    """
 
     def __init__(self, pairs: "list[tuple[str, object]]") -> None:
         self.pairs = pairs

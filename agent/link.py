@@ -16,7 +16,7 @@ _LONGEST_RETRY = 30 * SECOND
 class Link:
     """The wish to have `port` open at `address`. Times are monotonic microseconds.
 
-    `proves`: its user calls `proven`.
+    `proves`: its user calls `proven`. `asked`: what `outbox` will hand over.
     """
 
     def __init__(self, port: int, name: str, address: str, proves: bool = False) -> None:
@@ -29,12 +29,12 @@ class Link:
         self._address = address.encode()
         self._proves = proves
         self._pause = _FIRST_RETRY
-        self._out: list[tuple[int, str, bytes]] = []
+        self.asked: list[tuple[int, str, bytes]] = []
 
     def start(self) -> None:
         """Ask for the port to be opened."""
         self.due = NEVER
-        self._out.append((self.port, "open", self._address))
+        self.asked.append((self.port, "open", self._address))
 
     def event(self, kind: str, now: int) -> None:
         """Take `opened`, `failed` or `closed` from the port."""
@@ -65,13 +65,13 @@ class Link:
 
     def close(self, now: int) -> None:
         """Close the port ourselves and try again later."""
-        self._out.append((self.port, "close", b""))
+        self.asked.append((self.port, "close", b""))
         self.event("closed", now)
 
     def again(self) -> None:
         """End the connection and open another at once: the far end serves one request on each."""
         self.up = False
-        self._out.append((self.port, "close", b""))
+        self.asked.append((self.port, "close", b""))
         self.start()
 
     def wake(self, now: int) -> None:
@@ -81,5 +81,5 @@ class Link:
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
         """Hand over what the port is asked to do."""
-        out, self._out = self._out, []
+        out, self.asked = self.asked, []
         return out

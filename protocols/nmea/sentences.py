@@ -204,14 +204,17 @@ class Gsv:
 
     def system(self) -> "int | None":
         """NMEA 4.1 system id, which only Quectel's talker PQ adds; else None."""
-        f = self.body.split(b",")
-        return fields.hexadecimal(f[-1]) if (len(f) - 4) % 4 == 2 else None
+        f = self.body.rsplit(b",", 1)
+        return fields.hexadecimal(f[-1]) if self._extra() == 2 else None
 
     def signal(self) -> "int | None":
         """NMEA 4.1 signal id, 0 to 15, or None. Its meaning depends on the maker."""
-        f = self.body.split(b",")
-        extra = (len(f) - 4) % 4
-        return fields.hexadecimal(f[len(f) - extra]) if extra else None
+        extra = self._extra()
+        return fields.hexadecimal(self.body.rsplit(b",", extra)[-extra]) if extra else None
+
+    def _extra(self) -> int:
+        """How many fields there are behind the last satellite's four."""
+        return (self.body.count(b",") - 3) % 4
 
     def satellites(self) -> "list[Satellite]":
         """(id, elevation in degrees, azimuth in degrees, C/N0 in dBHz) of each, None if empty.
@@ -221,9 +224,11 @@ class Gsv:
         f = self.body.split(b",")
         found: list[Satellite] = []
         for at in range(4, len(f) - 3, 4):
+            height = f[at + 1]
+            plain = len(height) < 3 and height.isdigit()  # as nearly always
             quad = (
                 fields.natural(f[at], 4, "satellite"),
-                fields.decimal(f[at + 1], 0, "elevation"),
+                int(height) if plain else fields.decimal(height, 0, "elevation"),
                 fields.natural(f[at + 2], 3, "azimuth"),
                 fields.natural(f[at + 3], 2, "cn0"),
             )
