@@ -11,7 +11,7 @@ nothing here reads a clock. Ports are small integers, fixed by `port_names`:
 A tick does, in this order: schedule the next tick; slew the clock; when a cycle begins, poll the
 devices; when the polls are answered (or half the cycle is over), step both loops once on the new
 readings and ask the actuators; weigh what is wrong; queue telemetry; once a second write the
-status. A tick never waits for anything.
+status (some of it, where that goes by a line). A tick never waits for anything.
 """
 
 from agent import status
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     Actions = list[tuple[int, str, bytes]]
 
 RECEIVER, BROKER, STATE, CONSOLE, FIRST_BUS = 0, 1, 2, 3, 4
-_STATUS_PERIOD = SECOND
 _FIRST_READINGS = 3 * SECOND
 """How long after a start the devices may take to be read before the loops ask for safe outputs: a
 restart must not move what runs well."""
@@ -86,13 +85,15 @@ class Agent:
         self._stepped = True
         self.last_step: int | None = None
         self._started = 0
-        self._next_status = 0
+        self._pieces: status.Pieces | None = None
         self._doubts: list[str] = []
         self.parts = build(self, self._part_ports(config))
         # these two are asked many times a second: only of those that have an answer of their own
         self._waking = [p for p in self.parts if type(p).deadline is not Part.deadline]
         self._asking = [p for p in self.parts if type(p).outbox is not Part.outbox]
         self._open_part_links(config)
+        whole = config.state is not None and config.state.kind == "store"
+        self._teller = status.Teller(self, whole)
 
     def _build_control(self, config: "Config") -> None:
         station = self.fieldbus.station
@@ -185,7 +186,7 @@ class Agent:
             part.start(now)
         self.ticks.start(now)
         self._started = now
-        self._next_status = now
+        self._teller.start(now)
 
     def port_names(self) -> "list[str]":
         """Name the ports of this agent by their numbers."""
@@ -358,7 +359,7 @@ class Agent:
             )
             if self.uplink is not None and self.uplink.connected:
                 self.uplink.flush()
-        if now >= self._next_status and self._state_link is not None and self._state_link.up:
-            self._next_status = now + _STATUS_PERIOD
-            payload = status.KEY.encode() + b"\0" + status.snapshot(self, now)
-            self._out.append((STATE, "write", payload))
+        if self._state_link is not None and self._state_link.up:
+            told = self._teller.tick(now)
+            if told:
+                self._out.append((STATE, "write", told))

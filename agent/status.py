@@ -1,21 +1,27 @@
 """The snapshot that people on the site read with `coldloop status`, link or no link.
 
-Not telemetry: it is written to the state folder once a second and replaced, never queued. Numbers
-are integers in thousandths where the name says `_milli`, else whole. The order of the keys is
-fixed, so that both interpreters write the same bytes.
+Not telemetry: it is written to the state folder once a second and replaced, never queued. A board
+without a folder says it on a line, in pieces. Numbers are integers in thousandths where the name
+says `_milli`, else whole. The order of the keys is fixed, so that both interpreters write the same
+bytes.
 """
 
 from agent.busstatus import buses, devices
 from agent.jsontext import Object, write
+from protocols.timing import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.agent import Agent
     from agent.alarms import Alarm
     from agent.integrity import Evidence
 
 KEY = "status.json"
 VERSION = 1
+_PERIOD = SECOND
+_TOLD_IN = 800 * MILLISECOND
 
 
 def milli(value: "float | None") -> "int | None":
@@ -25,27 +31,83 @@ def milli(value: "float | None") -> "int | None":
     return int(value * 1000 + (0.5 if value >= 0 else -0.5))
 
 
+class Pieces:
+    """A snapshot that is written piece by piece, so that no tick has to write all of it.
+
+    The first piece tells the time; each other is as of when it was written.
+    """
+
+    def __init__(self, agent: "Agent") -> None:
+        self._agent = agent
+        self._next = -1
+        self.left = 2 + len(_SECTIONS) + len(agent.parts)
+
+    def piece(self, now: int) -> str:
+        """Write the next of the `left` pieces."""
+        agent, number = self._agent, self._next
+        self._next += 1
+        self.left -= 1
+        if number < 0:
+            return write(Object(_head(agent, now)))[:-1]
+        if self.left == 0:
+            return "}"
+        if number < len(_SECTIONS):
+            name, section = _SECTIONS[number]
+            return ',"' + name + '":' + write(section(agent, now))
+        number -= len(_SECTIONS)
+        name = agent.config.parts[number][0]
+        return ',"' + name + '":' + write(agent.parts[number].status(now))
+
+
 def snapshot(agent: "Agent", now: int) -> bytes:
     """Write the state of `agent` at `now` as one JSON object."""
-    parts: list[tuple[str, object]] = [
+    pieces = Pieces(agent)
+    return "".join([pieces.piece(now) for _ in range(pieces.left)]).encode()
+
+
+class Teller:
+    """Says the status once a second: whole to a store, to a line some pieces a tick.
+
+    A record on a line is over when the next begins. It takes most of a second, or one tick where a
+    tick is that long.
+    """
+
+    def __init__(self, agent: "Agent", whole: bool) -> None:
+        self._agent = agent
+        self._due = 0
+        self._pieces = Pieces(agent)
+        self._at_once = self._pieces.left
+        if not whole:
+            ticks = max(1, _TOLD_IN // agent.config.tick_us)
+            self._at_once = -(-self._pieces.left // ticks)
+        self._pieces.left = 0
+
+    def start(self, now: int) -> None:
+        """Begin with the first tick."""
+        self._due = now
+
+    def tick(self, now: int) -> bytes:
+        """Give what is to be written now, often nothing."""
+        begin = b""
+        if not self._pieces.left:
+            if now < self._due:
+                return b""
+            self._due = now + _PERIOD
+            self._pieces = Pieces(self._agent)
+            begin = KEY.encode() + b"\0"
+        count = min(self._at_once, self._pieces.left)
+        return begin + "".join([self._pieces.piece(now) for _ in range(count)]).encode()
+
+
+def _head(agent: "Agent", now: int) -> "list[tuple[str, object]]":
+    return [
         ("version", VERSION),
         ("site", agent.config.site),
         ("unit", agent.config.unit),
         ("mono_us", now),
         ("utc_us", agent.clock.utc(now)),
         ("state", agent.supervisor.state),
-        ("clock", _clock(agent, now)),
-        ("ticks", _ticks(agent)),
-        ("supply", _supply(agent, now)),
-        ("dp", _pressure(agent, now)),
-        ("modbus", _modbus(agent, now)),
-        ("receiver", _receiver(agent)),
-        ("telemetry", _telemetry(agent)),
-        ("alarms", [_alarm(a) for a in agent.alarms.active]),
     ]
-    for (section, _, _), part in zip(agent.config.parts, agent.parts):
-        parts.append((section, part.status(now)))
-    return write(Object(parts)).encode()
 
 
 def _clock(agent: "Agent", now: int) -> Object:
@@ -83,7 +145,7 @@ def _evidence(e: "Evidence") -> Object:
     )
 
 
-def _ticks(agent: "Agent") -> Object:
+def _ticks(agent: "Agent", _now: int) -> Object:
     ticks = agent.ticks
     return Object(
         [
@@ -142,7 +204,7 @@ def _modbus(agent: "Agent", now: int) -> Object:
     )
 
 
-def _receiver(agent: "Agent") -> "Object | None":
+def _receiver(agent: "Agent", _now: int) -> "Object | None":
     receiver = agent.receiver
     if receiver is None:
         return None
@@ -159,7 +221,7 @@ def _receiver(agent: "Agent") -> "Object | None":
     )
 
 
-def _telemetry(agent: "Agent") -> "Object | None":
+def _telemetry(agent: "Agent", _now: int) -> "Object | None":
     uplink = agent.uplink
     if uplink is None:
         return None
@@ -175,6 +237,10 @@ def _telemetry(agent: "Agent") -> "Object | None":
     )
 
 
+def _alarms(agent: "Agent", _now: int) -> "list[Object]":
+    return [_alarm(alarm) for alarm in agent.alarms.active]
+
+
 def _alarm(alarm: "Alarm") -> Object:
     return Object(
         [
@@ -183,3 +249,15 @@ def _alarm(alarm: "Alarm") -> Object:
             ("since_us", alarm.since),
         ]
     )
+
+
+_SECTIONS: "tuple[tuple[str, Callable[[Agent, int], object]], ...]" = (
+    ("clock", _clock),
+    ("ticks", _ticks),
+    ("supply", _supply),
+    ("dp", _pressure),
+    ("modbus", _modbus),
+    ("receiver", _receiver),
+    ("telemetry", _telemetry),
+    ("alarms", _alarms),
+)

@@ -53,6 +53,7 @@ class QemuDut:
         self.status: dict[str, Any] | None = None
         self._bench = bench
         self._said = b""
+        self._began = 0
         self._offset: int | None = None
         self._modem, self._teller = _Terminal(), _Terminal()
         self._socket: socket.socket | None = None
@@ -90,28 +91,28 @@ class QemuDut:
         return [*words, "--config"]
 
     def _told(self) -> None:
-        """Take what the agent says; a record ends where the next begins."""
-        self._said += self._read(self._teller.master)
-        whole, _, rest = self._said.rpartition(_MARK)
-        last = whole.rpartition(_MARK)[2]
-        for text in (rest, last):
-            with contextlib.suppress(ValueError):
-                self._take(json.loads(text))
-                break
-        if len(self._said) > _MOST or whole:
-            self._said = _MARK + rest
+        """Take what the agent says: records in pieces, each behind a mark."""
+        said = self._said + self._read(self._teller.master)
+        at = said.rfind(_MARK)
+        if at > 0 or (at == 0 and not self._said.startswith(_MARK)):
+            said = said[at:]
+            self._began = self._bench.shell.now()
+        self._said = said[-_MOST:]
+        with contextlib.suppress(ValueError):
+            self._take(json.loads(said.removeprefix(_MARK)))
 
     def _take(self, status: dict[str, Any]) -> None:
         """Keep a status; the image's clock is not the machine's, so the two are compared.
 
-        A status arrives some time after it was written; the earliest arrival tells the offset best.
+        A record's mark arrives some time after it was written, with the image's time; the earliest
+        arrival tells the offset best.
         """
         if self.status is not None and status["mono_us"] == self.status["mono_us"]:
             return
         self.status = status
-        shell, world = self._bench.shell, self._bench.world
-        offset = shell.now() - int(status["mono_us"])
+        offset = self._began - int(status["mono_us"])
         self._offset = offset if self._offset is None else min(offset, self._offset)
+        world = self._bench.world
         self._bench.row.utc_at = lambda mono: world.utc(mono + (self._offset or 0))
 
     def _sent(self) -> None:

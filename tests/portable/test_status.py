@@ -4,7 +4,7 @@ import json
 
 from agent import status
 from tests.portable.check import eq
-from tests.portable.rig import CDU, STATE, Rig, lean
+from tests.portable.rig import CDU, STATE, Rig, config, lean
 
 KEYS = (
     "version site unit mono_us utc_us state clock ticks supply dp modbus receiver telemetry alarms"
@@ -90,3 +90,27 @@ def test_it_is_not_written_while_there_is_no_place_for_it():
     rig.run(5)
     assert rig.state
     eq(rig.codes(), [])
+
+
+def test_a_line_gets_it_in_pieces_a_few_a_tick():
+    raw = config()
+    raw["state"] = "uart:4?baud=115200"
+    rig = Rig(raw)
+    said = []
+    act = rig.act
+
+    def listen(port, op, data):
+        if port == STATE and op == "write":
+            said.append((rig.now, data))
+        act(port, op, data)
+
+    rig.act = listen
+    rig.run(4)
+    records = b"".join([data for _, data in said]).split(b"status.json\0")
+    eq(records[0], b"")
+    for record in records[1:-1]:
+        eq(sorted(json.loads(record)), sorted(KEYS.split(" ")))
+    begun = [now for now, data in said if data.startswith(b"status.json\0")]
+    eq([later - now for now, later in zip(begun, begun[1:])], [1_000_000] * (len(begun) - 1))
+    eq((len(begun), len(said)), (4, 20))
+    assert max([len(data) for _, data in said]) * 10 < len(records[1]) * 6
