@@ -171,6 +171,7 @@ class Session:
                 "window": finding.window,
                 "min": expect.min,
                 "max": expect.max,
+                "band": expect.marginal,
                 "value": self._read(finding.measure) if self.status is not None else None,
                 "verdict": finding.verdict if begun and finding.worst is not None else "waiting",
                 "next": next_step(finding.measure) if finding.failure else "",

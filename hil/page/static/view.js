@@ -100,17 +100,18 @@ const View = (() => {
       make("progress", { max: 1, value: p.share }))));
   }
 
+  const wide = (limit) => Math.max(1, Math.abs(limit)), low = (f) => f.min ?? f.max - wide(f.max);
+  const span = (f) => (f.max ?? f.min + wide(f.min)) - low(f) || 1;
   function share(f) { // where the mark stands: the limits are at 12 % and 88 %
     if (f.value === null) return null;
-    const low = f.min ?? (f.max - Math.max(1, Math.abs(f.max))), high = f.max ?? (f.min + Math.max(1, Math.abs(f.min)));
-    const span = high - low || 1;
-    return Math.max(2, Math.min(98, 12 + 76 * (f.value - low) / span));
+    return Math.max(2, Math.min(98, 12 + 76 * (f.value - low(f)) / span(f)));
   }
   function limits(list) {
     if (!list.length) return;
     id("limits").replaceChildren(...list.map((f) => {
       const side = f.min === null ? "high" : f.max === null ? "low" : "";
       const bar = make("div", { className: "bar " + side }), at = share(f);
+      if (f.band) bar.style.setProperty("--n", 76 * f.band / span(f) + "%");
       if (at !== null) bar.append(Object.assign(make("i"), { style: `left:${at}%` }));
       return make("div", { className: "limit" },
         make("span", { textContent: f.measure }), make("b", { className: f.verdict, textContent: number(f.value, 2) + " " + f.unit }),
