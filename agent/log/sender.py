@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 ORDER = (ALARM, LIVE, EVENT, BULK)
 PIECE_HEAD = 18
 """More bytes than the head of a message with a piece takes."""
-_NO_PIECE = (0, 0, 0)
+_NO_PIECE = (0, 0)
+_PIECE = 1 << 48
+"""What `next` gives for a piece: its record's number, and (of * 2048 + place) times this."""
+_MOST_CUT = 32
+"""Records in pieces of which it is remembered which ones the ground has."""
 _MOST_DOUBLINGS = 6
 OUTSTANDING = 512
 """Records of a class that may be on their way without a receipt."""
@@ -52,6 +56,8 @@ class Sender:
         self._key = key
         self._piece = _NO_PIECE
         self._place = 0
+        self._cut: dict[int, list[int]] = {}
+        """Record in pieces: how many there are, its last id, a bit for each that the ground has."""
         self._retry = [NEVER] * len(CLASSES)
         self._fruitless = [0] * len(CLASSES)
 
@@ -111,13 +117,20 @@ class Sender:
         if not 0 < of <= parcel.MOST_PIECES:
             return [], b""
         entry = (record.ident * 4 + shelf.group, record.kind, record.payload)
-        now = (entry[0], size, record.kind)
+        name = parcel.name_of(entry)
+        now = (name, size)
         place = self._place if self._piece == now else 0
         self._piece, self._place = now, place + 1
+        if self._cut.get(name, (0,))[0] != of:
+            if len(self._cut) >= _MOST_CUT:
+                self._cut.clear()
+            self._cut[name] = [of, record.last, 0]
         if place + 1 == of:
             self._sent(shelf, record.last)
             self._piece = _NO_PIECE
-        return [entry[0]], parcel.piece(self.keeper.life, entry, place, of, size)
+        return [name + (of << 11 | place) * _PIECE], parcel.piece(
+            self.keeper.life, entry, place, of, size
+        )
 
     def accepted(self, numbers: "Sequence[int]") -> None:
         """A carrier has delivered records: their receipt has `patience_us` from now on.
@@ -126,7 +139,8 @@ class Sender:
         """
         for number in numbers:
             group = number & 3
-            if self._retry[group] != NEVER and number >> 2 <= self.keeper.shelves[group].acked_to:
+            ident = number % parcel.OF_MERGED >> 2
+            if self._retry[group] != NEVER and ident <= self.keeper.shelves[group].acked_to:
                 self._retry[group] = self._due(group)
 
     def released(self, numbers: "Sequence[int]") -> None:
@@ -146,9 +160,20 @@ class Sender:
         self._piece = _NO_PIECE
 
     def acknowledged(self, numbers: "Sequence[int]") -> None:
-        """The ground has records for good."""
+        """The ground has records for good, or pieces: then all of them must come to be had."""
         for number in numbers:
-            self._ack(number & 3, number >> 2, number >> 2)
+            piece, name = divmod(number, _PIECE)
+            ident = last = name % parcel.OF_MERGED >> 2
+            if piece:
+                cut = self._cut.get(name)
+                if cut is None or cut[0] != piece >> 11:
+                    continue
+                cut[2] |= 1 << (piece & 2047)
+                last = cut[1]
+                if cut[2] != (1 << cut[0]) - 1:
+                    continue
+                self._cut.pop(name)
+            self._ack(name & 3, ident, last)
         self.keeper.pump(self.keeper.now)
 
     def receipt(self, data: bytes, now: int) -> None:

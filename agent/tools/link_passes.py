@@ -11,17 +11,13 @@ from typing import Any
 
 from agent.carrier.passes import HORIZON, Passes, Sky
 from agent.commands import read_config
-from agent.errors import ConfigError
+from agent.errors import AgentError
 from protocols.calendar import iso8601
 from protocols.orbit.site import Site
 from protocols.timing import SECOND
 
-EXAMPLE = "example: coldloop link passes --config /etc/coldloop/unit.json --hours 12"
+EXAMPLE = "coldloop link passes --config /etc/coldloop/unit.json --hours 12"
 _WIDTH = 72
-
-
-class ProblemError(Exception):
-    """Wrong use; the text is one line."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the windows; 1 when there are none."""
     if not 1 <= arguments.hours <= 240:
-        raise ProblemError(f"--hours: {arguments.hours} is outside 1 to 240")
+        raise AgentError(f"--hours: {arguments.hours} is outside 1 to 240")
     start = (int(time.time()) if arguments.at is None else arguments.at) * SECOND
     windows = _windows(_passes(arguments.config), start, arguments.hours)
     covered = sum(end - begin for begin, end, _ in windows)
@@ -54,19 +50,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _passes(path: str) -> Passes:
-    try:
-        config = read_config(path)
-    except ConfigError as error:
-        raise ProblemError(str(error).splitlines()[0]) from None
+    config = read_config(path)
     settings: dict[str, Any] | None = None
     for section, found, _ in config.parts:
         if section == "modem":
             settings = found
     if settings is None or not ("constellation" in settings or "elements" in settings):
-        raise ProblemError(f"{path}: modem has neither constellation nor elements")
+        raise AgentError(f"{path}: modem has neither constellation nor elements")
     place = config.place_e7
     if place is None:
-        raise ProblemError(f"{path}: receiver.latitude and receiver.longitude are needed")
+        raise AgentError(f"{path}: receiver.latitude and receiver.longitude are needed")
     return Passes(Sky(settings), Site(place[0], place[1]), settings["mask_deg"])
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.agent import CONSOLE
 from agent.commands import read_config
-from agent.errors import ConfigError
+from agent.errors import AgentError
 from agent.shell import cpython
 from agent.status import KEY
 from drivers.address import parse
@@ -21,12 +21,8 @@ from drivers.errors import DriverError
 from drivers.modems import KINDS, make
 from protocols.timing import NEVER, SECOND
 
-EXAMPLE = "example: coldloop link watch serial:/dev/ttyUSB2?baud=19200 --kind sbd --seconds 60"
+EXAMPLE = "coldloop link watch serial:/dev/ttyUSB2?baud=19200 --kind sbd --seconds 60"
 _PORT = 0
-
-
-class ProblemError(Exception):
-    """Wrong use; the text is one line."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -41,13 +37,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Watch until interrupted or over; 1 when the modem never answered."""
     if (arguments.port is None) == (arguments.config is None):
-        raise ProblemError("name either a port or --config FILE")
+        raise AgentError("name either a port or --config FILE")
     if arguments.config is not None:
         return _watch_agent(arguments)
     try:
         parse(arguments.port)
     except DriverError as error:
-        raise ProblemError(str(error)) from None
+        raise AgentError(str(error)) from None
     watcher = Watcher(arguments.kind, arguments.port, _printer(arguments.json))
     end = NEVER
     if arguments.seconds is not None:
@@ -126,21 +122,18 @@ def _printer(as_json: bool) -> "Any":
 
 def _watch_agent(arguments: argparse.Namespace) -> int:
     """Show the section `modem` of the running agent's status, each second."""
-    try:
-        config = read_config(arguments.config)
-    except ConfigError as error:
-        raise ProblemError(str(error).splitlines()[0]) from None
+    config = read_config(arguments.config)
     if config.state is None:
-        raise ProblemError(f"{arguments.config}: has no state folder to read the status from")
+        raise AgentError(f"{arguments.config}: has no state folder to read the status from")
     path = Path(config.state.path) / KEY
     end = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     while True:
         try:
             status = json.loads(path.read_text(encoding="utf-8")).get("modem")
         except (OSError, ValueError):
-            raise ProblemError(f"{path}: no status; is the agent running?") from None
+            raise AgentError(f"{path}: no status; is the agent running?") from None
         if status is None:
-            raise ProblemError(f"{arguments.config}: the running agent has no modem")
+            raise AgentError(f"{arguments.config}: the running agent has no modem")
         print(json.dumps(status) if arguments.json else page(status), flush=True)
         if end is not None and time.monotonic() + 1 > end:
             return 0 if status["ready"] else 1

@@ -15,6 +15,7 @@ from construct import Bytes, Const, ConstructError, GreedyBytes, Int16ub, Rebuil
 
 from hil.devices.base import MILLISECOND, NEVER, SECOND, Replies
 from hil.devices.gateway import MessageGateway
+from hil.devices.modem import Modem
 from hil.devices.radio import Radio
 
 _REQUEST = Struct("verb" / Bytes(3), Const(b" "), "rest" / GreedyBytes)
@@ -23,13 +24,12 @@ _MESSAGE = Struct(
 )
 _SEGMENT = 1_446
 _DOWN_SEGMENT = 1_083
-_BOOT = 8 * SECOND
 _LOOK = 5 * SECOND
 _US_A_BYTE = 1_200
 """6.7 kbit/s: 100 kB in about two minutes, as the vendor says."""
 
 
-class ImtModem:
+class ImtModem(Modem):
     """One modem. Faults:
 
     dead            says nothing
@@ -39,46 +39,35 @@ class ImtModem:
     reset_next      restarts when the next segment comes
     """
 
+    boot_us = 8 * SECOND
+
     def __init__(
         self, radio: Radio, gateway: MessageGateway, serial: str = "300258060000010"
     ) -> None:
-        self.dead = False
+        super().__init__(radio, gateway, serial)
         self.force_status: list[str] = []
         self.lose_acks = 0
         self.junk_at = False
         self.reset_next = False
-        self.radio = radio
-        self.serial = serial
         self.messages = 0
-        self.resets = 0
-        self._gateway = gateway
-        self._boot_until = 0
-        self._clear()
 
     def _clear(self) -> None:
-        self._buffer = b""
+        super()._clear()
         self._active = False
         self._up: dict[str, Any] | None = None
         self._down: dict[str, Any] | None = None
         self._next_id = 0
-        self._look_at = NEVER
-
-    def reset(self, now: int) -> None:
-        """Restart."""
-        self.resets += 1
-        self._clear()
-        self._boot_until = now + _BOOT
 
     def receive(self, data: bytes, now: int) -> Replies:
         """Take bytes."""
-        if self.dead or now < self._boot_until:
+        if self._deaf(now):
             return []
         lines = (self._buffer + data).split(b"\r")
         self._buffer = lines[-1][-8192:]
         replies: Replies = []
         for line in lines[:-1]:
             replies += self._request(line.strip(), now)
-            if now < self._boot_until:
+            if self._deaf(now):
                 break
         return replies
 
@@ -214,10 +203,6 @@ class ImtModem:
         if now < self._look_at:
             return []
         self._look_at = now + _LOOK
-        if self.dead or not self._active or now < self._boot_until:
+        if self._deaf(now) or not self._active:
             return []
         return [self._say(299, "constellationState", self._constellation(now), 0)]
-
-    def deadline(self) -> int:
-        """When it looks at the sky again."""
-        return self._look_at

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from binascii import hexlify, unhexlify
 
-from hil.devices.base import MILLISECOND, NEVER, SECOND, Replies
+from hil.devices.base import MILLISECOND, SECOND, Replies
 from hil.devices.gateway import MessageGateway
+from hil.devices.modem import Modem
 from hil.devices.radio import Radio
 
 _LOOK = 2 * SECOND
 _ATTACH = 4 * SECOND
-_BOOT = 5 * SECOND
 
 
-class NtnModem:
+class NtnModem(Modem):
     """One modem. Faults: `dead`, `registered_as` (state that +CEREG shows; None: the true one),
     `refuse` (so many datagrams get ERROR), `reset_next` (restarts at the next datagram).
     """
+
+    boot_us = 5 * SECOND
 
     def __init__(
         self,
@@ -29,34 +31,21 @@ class NtnModem:
         has_ip: bool = False,
         serial: str = "867730050000001",
     ) -> None:
-        self.dead = False
+        super().__init__(radio, gateway, serial)
         self.registered_as: int | None = None
         self.refuse = 0
         self.reset_next = False
-        self.radio = radio
-        self.serial = serial
         self.has_ip = has_ip
         self.sent = 0
-        self.resets = 0
-        self._gateway = gateway
-        self._boot_until = 0
-        self._clear()
 
     def _clear(self) -> None:
+        super()._clear()
         self._echo = True
-        self._buffer = b""
         self._report = False
         self._on = False
         self._attached = False
         self._heard_since: int | None = None
-        self._look_at = NEVER
         self._socket = False
-
-    def reset(self, now: int) -> None:
-        """Restart."""
-        self.resets += 1
-        self._clear()
-        self._boot_until = now + _BOOT
 
     @property
     def attached(self) -> bool:
@@ -65,7 +54,7 @@ class NtnModem:
 
     def receive(self, data: bytes, now: int) -> Replies:
         """Take bytes."""
-        if self.dead or now < self._boot_until:
+        if self._deaf(now):
             return []
         self._buffer += data
         replies: Replies = []
@@ -158,7 +147,3 @@ class NtnModem:
             if self._report:
                 return [(0, b"\r\n+CEREG: %d\r\n" % self._state())]
         return []
-
-    def deadline(self) -> int:
-        """When it looks at the sky again."""
-        return self._look_at

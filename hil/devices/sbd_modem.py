@@ -13,6 +13,7 @@ from construct import Bytes, Int16ub, Rebuild, Struct, this
 
 from hil.devices.base import MILLISECOND, NEVER, SECOND, Replies
 from hil.devices.gateway import MessageGateway
+from hil.devices.modem import Modem
 from hil.devices.radio import Radio
 
 _TRANSFER = Struct("content" / Bytes(this._.size), "sum" / Int16ub)
@@ -22,7 +23,6 @@ _DOWN = Struct(
     "sum" / Rebuild(Int16ub, lambda c: sum(c.content) & 0xFFFF),
 )
 _RING = b"SBDRING\r\n"
-_BOOT = 6 * SECOND
 _LOOK = 2 * SECOND
 _ACQUIRE = 3 * SECOND
 _FAILURES = (10, 13, 17, 18, 18, 32)
@@ -30,7 +30,7 @@ _FAILURES = (10, 13, 17, 18, 18, 32)
 _TICKS_FROM_US = 1_399_818_235_000_000  # 2014-05-11T14:23:55Z
 
 
-class SbdModem:
+class SbdModem(Modem):
     """One modem. Faults, plain attributes that may change at any time:
 
     dead            says nothing
@@ -44,6 +44,8 @@ class SbdModem:
     (all but those that report 32, 34, 35 or 36 within 3 s).
     """
 
+    boot_us = 6 * SECOND
+
     def __init__(
         self,
         radio: Radio,
@@ -51,26 +53,19 @@ class SbdModem:
         utc: Callable[[int], int],
         serial: str = "300234010753370",
     ) -> None:
-        self.dead = False
+        super().__init__(radio, gateway, serial)
         self.force_status: list[int] = []
         self.lose_acks = 0
         self.refuse: list[int] = []
         self.ring_at: int | None = None
         self.reset_in = ""
-        self.radio = radio
-        self.serial = serial
         self.sessions = 0
         self.on_air = 0
         self.empty_tries = 0
         self.failed = 0
-        self.resets = 0
-        self._gateway = gateway
         self._utc = utc
         self._momsn = 0
         self._mtmsn = 0
-        self._boot_until = 0
-        self._busy_until = 0
-        self._clear()
         self._commands: dict[bytes, Callable[[int], Replies]] = {
             b"AT+SBDIX": self._session,
             b"AT+SBDIXA": self._session,
@@ -83,22 +78,15 @@ class SbdModem:
         }
 
     def _clear(self) -> None:
+        super()._clear()
+        self._busy_until = 0
         self._echo = True
-        self._buffer = b""
         self._expect = 0
         self._mo = b""
         self._mt = b""
         self._report = False
         self._radio_on = True
         self._heard: tuple[int, int] | None = None
-        self._look_at = NEVER
-
-    def reset(self, now: int) -> None:
-        """Restart: buffers, echo and settings are as after power-up, and it is deaf for 6 s."""
-        self.resets += 1
-        self._clear()
-        self._busy_until = 0
-        self._boot_until = now + _BOOT
 
     def _say(self, *lines: bytes, ok: bool = True) -> Replies:
         parts = b"".join(b"\r\n" + line + b"\r\n" for line in lines)
@@ -116,7 +104,7 @@ class SbdModem:
 
     def receive(self, data: bytes, now: int) -> Replies:
         """Take bytes; while a session runs or the modem starts, they are lost."""
-        if self.dead or now < max(self._boot_until, self._busy_until):
+        if self._deaf(now) or now < self._busy_until:
             return []
         self._buffer += data
         replies: Replies = []
@@ -134,7 +122,7 @@ class SbdModem:
             if self._echo:
                 replies.append((0, line + b"\r"))
             replies += self._command(line.strip().upper(), now)
-            if now < max(self._boot_until, self._busy_until):
+            if self._deaf(now) or now < self._busy_until:
                 self._buffer = b""
                 return replies
 
@@ -264,7 +252,3 @@ class SbdModem:
         if last is None or last[1] != heard[1]:
             text += b"\r\n+CIEV:1,%d\r\n" % heard[1]
         return [(0, text)] if text else []
-
-    def deadline(self) -> int:
-        """When it looks at the sky again."""
-        return self._look_at

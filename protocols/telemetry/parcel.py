@@ -62,11 +62,16 @@ def covered(kind: int, payload: bytes) -> int:
     return numbers.get(payload, 0)[0] if kind == MERGED else 1
 
 
+def name_of(record: "Record") -> int:
+    """Give the number that the pieces of a record have."""
+    return record[0] + (OF_MERGED if record[1] == MERGED else 0)
+
+
 def piece(life: bytes, record: "Record", place: int, of: int, size: int) -> bytes:
     """Make the message with piece `place` of `of`, each of `size` bytes of the record."""
     whole = bytes([record[1]]) + record[2]
     message = begin(PIECE, life)
-    for number in (record[0] + (OF_MERGED if record[1] == MERGED else 0), place, of):
+    for number in (name_of(record), place, of):
         numbers.put(number, message)
     message.extend(whole[place * size : (place + 1) * size])
     return bytes(message)

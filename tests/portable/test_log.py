@@ -212,6 +212,28 @@ def test_long_records_come_in_pieces():
         eq(payloads(ground, BULK)[-1], bytes(size))
 
 
+def test_pieces_count_only_when_the_ground_has_all_of_them():
+    unit, ground = Unit(Flash()), Ground()
+    unit.settle()
+    unit.put(BULK, bytes(700))
+    unit.put(BULK, b"short")
+    unit.settle()
+    sent = [unit.sender.next(340) for _ in range(4)]
+    eq(len(sent[3][0]), 1)
+    for ids, _ in (sent[0], sent[2], sent[0], sent[3]):
+        unit.sender.accepted(ids)
+        unit.sender.acknowledged(ids)
+    eq(unit.keeper.shelves[BULK].waiting(), 1)
+    unit.sender.again()  # cut otherwise, which begins the count anew
+    ids = unit.sender.next(700)[0]
+    unit.sender.acknowledged(ids + sent[1][0])
+    eq(unit.keeper.shelves[BULK].waiting(), 1)
+    unit.sender.acknowledged(unit.sender.next(700)[0])
+    eq(unit.keeper.shelves[BULK].waiting(), 0)
+    unit.send(ground)
+    eq(ground.order, [])
+
+
 def test_an_alarm_goes_between_pieces():
     unit, ground = Unit(Flash()), Ground()
     unit.settle()

@@ -1,4 +1,4 @@
-"""`coldloop telemetry cat` and `stats`: what a log's folder holds, on any machine that has a copy.
+"""`coldloop telemetry cat`: what a log's folder holds, on any machine that has a copy.
 
 Only reads. Records come class by class, in their order; blocks are shown as rows in units when
 their schema is in the log, else without rows.
@@ -12,16 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from agent.errors import AgentError
 from agent.log import segment
 from protocols.errors import DecodeError
 from protocols.telemetry import block, merged, parcel
 from protocols.telemetry.parcel import CLASSES
 from protocols.telemetry.schema import Schema, parse
 
-EXAMPLES = {
-    "cat": "example: coldloop telemetry cat /var/lib/coldloop/log --csv",
-    "stats": "example: coldloop telemetry stats /var/lib/coldloop/log --json",
-}
+EXAMPLE = "coldloop telemetry cat /var/lib/coldloop/log --csv"
 _KINDS = {
     parcel.SCHEMA: "schema",
     parcel.ROWS: "rows",
@@ -30,11 +28,7 @@ _KINDS = {
     parcel.MERGED: "rows",
 }
 _ROWS = (parcel.ROWS, parcel.MERGED)
-_BLOCKS = (*_ROWS, parcel.SUMMARY)
-
-
-class ProblemError(Exception):
-    """A log that cannot be read; the text is the one line that says why."""
+BLOCKS = (*_ROWS, parcel.SUMMARY)
 
 
 class Contents:
@@ -43,11 +37,11 @@ class Contents:
     def __init__(self, folder: str) -> None:
         path = Path(folder)
         if not path.is_dir():
-            raise ProblemError(f"{folder}: no such folder")
+            raise AgentError(f"{folder}: no such folder")
         found = [(segment.parse_name(file.name), file) for file in sorted(path.iterdir())]
         self.segments = [(name, file) for name, file in found if name is not None]
         if not self.segments:
-            raise ProblemError(f"{folder}: no log is in it (files named log.…)")
+            raise AgentError(f"{folder}: no log is in it (files named log.…)")
         self.damaged = 0
         self.bytes = 0
         self.records: list[tuple[int, segment.Record]] = []
@@ -99,13 +93,10 @@ class Contents:
             yield row
 
 
-def configure(parser: argparse.ArgumentParser, name: str) -> None:
+def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("log", metavar="LOG", help="the log's folder")
-    if name == "cat":
-        parser.add_argument("--csv", action="store_true", help="only rows, as a table")
-    else:
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--csv", action="store_true", help="only rows, as a table")
 
 
 def _cat(contents: Contents) -> None:
@@ -120,7 +111,7 @@ def _cat(contents: Contents) -> None:
                 head["note"] = json.loads(record.payload)
             except ValueError:
                 head["bytes"] = record.payload.hex()
-        elif record.kind in _BLOCKS:
+        elif record.kind in BLOCKS:
             head["rows"] = list(contents.rows(record))
         print(json.dumps(head))
 
@@ -140,49 +131,15 @@ def _csv(contents: Contents) -> None:
     writer.writerows(sorted(rows, key=lambda row: (row.get("t") or 0, row["seq"])))
 
 
-def stats(contents: Contents) -> dict[str, Any]:
-    """Sum a log up."""
-    rows = values = block_bytes = 0
-    for _, record in contents.records:
-        found = contents.decoded(record) if record.kind in _BLOCKS else None
-        if found is not None:
-            rows += len(found[1].columns[0])
-            values += len(found[1].columns[0]) * len(found[1].columns)
-            block_bytes += len(record.payload)
-    classes = {}
-    for group, name in enumerate(CLASSES):
-        mine = [record for each, record in contents.records if each == group]
-        classes[name] = {
-            "records": sum(record.last - record.ident + 1 for record in mine),
-            "bytes": sum(len(record.payload) for record in mine),
-            "first": mine[0].ident if mine else None,
-            "last": mine[-1].last if mine else None,
-        }
-    return {
-        "segments": len(contents.segments),
-        "bytes": contents.bytes,
-        "damaged": contents.damaged,
-        "rows": rows,
-        "values": values,
-        "bits_per_value": round(8 * block_bytes / values, 4) if values else None,
-        "classes": classes,
-    }
+def damage(contents: Contents) -> int:
+    """Say what is damaged; give the exit code."""
+    if contents.damaged:
+        sys.stderr.write(f"{contents.damaged} places are no record: torn or damaged\n")
+    return 1 if contents.damaged else 0
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print; 1 when something is damaged."""
     contents = Contents(arguments.log)
-    if arguments.what == "cat":
-        (_csv if arguments.csv else _cat)(contents)
-    else:
-        record = stats(contents)
-        if arguments.json:
-            print(json.dumps(record))
-        else:
-            for name in ("segments", "bytes", "damaged", "rows", "values", "bits_per_value"):
-                print(f"{name:<15} {record[name]}")
-            for name, said in record["classes"].items():
-                print(f"{name:<15} {said['records']} records, {said['bytes']} bytes")
-    if contents.damaged:
-        sys.stderr.write(f"{contents.damaged} places are no record: torn or damaged\n")
-    return 1 if contents.damaged else 0
+    (_csv if arguments.csv else _cat)(contents)
+    return damage(contents)

@@ -14,21 +14,18 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.errors import AgentError
 from protocols.errors import EncodeError
 from protocols.telemetry import block, numbers
 from protocols.telemetry.schema import Schema
 
-EXAMPLES = {"codec": "example: coldloop telemetry codec stream.csv --block 60 --json"}
+EXAMPLE = "coldloop telemetry codec stream.csv --block 60 --json"
 
 Columns = list[list[int | None]]
 Compress = Callable[[bytes], bytes]
 
 
-class ProblemError(Exception):
-    """A table that cannot be read; the text is the one line that says why."""
-
-
-def configure(parser: argparse.ArgumentParser, _: str) -> None:
+def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("file", metavar="FILE.csv")
     parser.add_argument("--block", type=int, default=60, metavar="ROWS", help="rows a block (60)")
@@ -36,19 +33,19 @@ def configure(parser: argparse.ArgumentParser, _: str) -> None:
 
 
 def read_table(path: str) -> tuple[list[str], Columns]:
-    """Read names and columns; raises ProblemError with file and line."""
+    """Read names and columns; raises AgentError with file and line."""
     with Path(path).open(encoding="utf-8", newline="") as file:
         lines = list(csv.reader(file))
     if len(lines) < 2 or not lines[0]:
-        raise ProblemError(f"{path}: no rows: the first line names the columns, figures follow")
+        raise AgentError(f"{path}: no rows: the first line names the columns, figures follow")
     names, rows = lines[0], []
     for number, line in enumerate(lines[1:], 2):
         if len(line) != len(names):
-            raise ProblemError(f"{path}:{number}: {len(line)} cells, {len(names)} columns")
+            raise AgentError(f"{path}:{number}: {len(line)} cells, {len(names)} columns")
         try:
             rows.append([int(cell) if cell.strip() else None for cell in line])
         except ValueError:
-            raise ProblemError(f"{path}:{number}: only whole numbers (or nothing)") from None
+            raise AgentError(f"{path}:{number}: only whole numbers (or nothing)") from None
     return names, [list(column) for column in zip(*rows, strict=True)]
 
 
@@ -69,14 +66,14 @@ def measure(names: list[str], columns: Columns, rows: int) -> dict[str, object]:
     try:
         schema = Schema([(name or "?", "", 1, 1) for name in names])
     except EncodeError as error:
-        raise ProblemError(str(error)) from None
+        raise AgentError(str(error)) from None
     total, others, good = 0, 0, True
     for at in range(0, len(columns[0]), rows):
         part = [column[at : at + rows] for column in columns]
         try:
             data = block.encode(schema.number, at, part)
         except EncodeError as error:
-            raise ProblemError(f"rows from {at + 1}: {error}") from None
+            raise AgentError(f"rows from {at + 1}: {error}") from None
         good = good and block.decode(data, len(part)).columns == part
         total += len(data)
         others += len(zlib.compress(plain(part), 9))
@@ -107,7 +104,7 @@ def zstd() -> Compress | None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print; 1 when a block does not come back as it went in."""
     if not 1 <= arguments.block <= block.MOST_ROWS:
-        raise ProblemError(f"--block {arguments.block}: 1 to {block.MOST_ROWS}")
+        raise AgentError(f"--block {arguments.block}: 1 to {block.MOST_ROWS}")
     names, columns = read_table(arguments.file)
     record = measure(names, columns, arguments.block)
     if arguments.json:
