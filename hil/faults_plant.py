@@ -7,6 +7,7 @@ that fails takes the pumps' drives, and what is behind them, only.
 
 from collections.abc import Callable
 
+from hil.devices.drive import Drive
 from hil.plant.grid import UNDERVOLTAGE
 from hil.row import Row
 from hil.setting import LIMITS
@@ -93,12 +94,19 @@ def _estop(row: Row, pressed: bool) -> None:
 
 def _weather(row: Row, kelvin: float) -> None:
     row.plant.advance(row.world.now)
+    row.around.air_outside(row.around.outdoors.celsius + kelvin)
     row.plant.set_fws(row.plant.fws_target_c + kelvin, _WEATHER_K_MIN)
 
 
-def _rejection_back(row: Row) -> None:
+def _rejection_lost(row: Row, lost: bool) -> None:
     row.plant.advance(row.world.now)
-    row.plant.rejection_lost = False
+    row.plant.rejection_lost = lost
+    if row.around.bank is not None:
+        row.around.bank.stopped = lost
+
+
+def _rejection_back(row: Row) -> None:
+    _rejection_lost(row, False)
     row.plant.set_fws(row.plant.fws_target_c, _WEATHER_K_MIN)
 
 
@@ -108,14 +116,22 @@ def _rejection_back(row: Row) -> None:
 def _outage(row: Row, _: float) -> None:
     row.around.grid.fail()
     row.plant.advance(row.world.now)
-    for drive in row.drives:
-        drive.dead = True
-        drive.running = False
-        drive.shaft.command(0.0, _COAST_PCT_S)
+    for drive in _on_mains(row):
+        _without_power(drive)
+
+
+def _on_mains(row: Row) -> list[Drive]:
+    return [*row.drives, *row.around.fans]
+
+
+def _without_power(drive: Drive) -> None:
+    drive.dead = True
+    drive.running = False
+    drive.shaft.command(0.0, _COAST_PCT_S)
 
 
 def _power_back(row: Row) -> None:
-    for drive in row.drives:
+    for drive in _on_mains(row):
         if drive.dead:
             drive.dead = False
             drive.reboot(row.world.now)
@@ -140,9 +156,42 @@ def _dip(row: Row, percent: float) -> None:
     row.around.grid.voltage = percent / 100.0
     if row.around.grid.voltage < UNDERVOLTAGE:
         row.plant.advance(row.world.now)
-        for drive in row.drives:
+        for drive in _on_mains(row):
             if drive.running:
                 drive.trip(_UNDERVOLTAGE_FAULT)
+
+
+def _fan(value: float) -> slice:
+    return slice(int(value) - 1, int(value))
+
+
+def _fan_lost(row: Row, value: float) -> None:
+    row.plant.advance(row.world.now)
+    for drive in row.around.fans[_fan(value)]:
+        _without_power(drive)
+
+
+def _fans_back(row: Row) -> None:
+    for drive in row.around.fans:
+        if drive.dead:
+            drive.dead = False
+            drive.reboot(row.world.now)
+
+
+def _fan_dead(row: Row, value: float) -> None:
+    for drive in row.around.fans[_fan(value)]:
+        drive.dead = True
+
+
+def _fan_alive(row: Row) -> None:
+    for drive in row.around.fans:
+        drive.dead = False
+
+
+def _fan_trip(row: Row, value: float) -> None:
+    row.plant.advance(row.world.now)
+    for drive in row.around.fans[_fan(value)]:
+        drive.trip()
 
 
 def _hertz(row: Row, hertz: float) -> None:
@@ -221,6 +270,7 @@ def _stiction(row: Row, percent: float) -> None:
     row.plant.valve.deadband_pct = percent
 
 
+_FAN_NUMBER = (1.0, float(LIMITS["fans"][1]))
 _SENSOR_NUMBER = (1.0, float(LIMITS["humidity_sensors"][1]))
 
 PLANT_EVENTS: dict[str, Word] = {
@@ -274,7 +324,7 @@ PLANT_EVENTS: dict[str, Word] = {
     ),
     "heat_rejection_lost": Word(
         "the coolers stop: facility water goes round and warms",
-        lambda row, _: _plant("rejection_lost", False, bool)[0](row, 1.0),
+        lambda row, _: _rejection_lost(row, True),
         _rejection_back,
     ),
     "weather_step": Word(
@@ -371,10 +421,23 @@ PLANT_EVENTS: dict[str, Word] = {
         lambda row: _outdoor_dead(row, False),
     ),
     "outdoor_temperature": Word(
-        "the air outside is at value °C, as its sensor sees it",
-        lambda row, value: setattr(row.around.outdoors, "celsius", value),
+        "the air outside is at value °C, for its sensor and for the row's own cooler",
+        lambda row, value: row.around.air_outside(value),
         limits=LIMITS["outdoor_c"],
     ),
+    "fan_lost": Word(
+        "fan number value loses its power: its drive says nothing, and it stands",
+        _fan_lost,
+        _fans_back,
+        limits=_FAN_NUMBER,
+    ),
+    "fan_dead": Word(
+        "the drive of fan number value does not answer; it goes to full speed by itself",
+        _fan_dead,
+        _fan_alive,
+        limits=_FAN_NUMBER,
+    ),
+    "fan_trip": Word("the drive of fan number value trips", _fan_trip, limits=_FAN_NUMBER),
     "humidity_error": Word(
         "the first humidity sensor reads value % too high",
         _humidity_error,
