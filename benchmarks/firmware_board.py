@@ -109,7 +109,7 @@ class Bench:
             self.live.append(held)
 
 
-def main(path: str) -> int:
+def main(path: str, _flash: object = None) -> int:
     """Do what the shell does up to the agent's start, then play; print one line of JSON."""
     entered = time.ticks_us()  # type: ignore[attr-defined]
     gc.threshold(max(THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]

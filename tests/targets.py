@@ -172,9 +172,9 @@ def _lines(machine: Machine, start: int) -> str:
 
 
 def _tests() -> dict[str, bytes]:
-    """The portable tests and their helpers, precompiled, by path."""
+    """The portable tests and what they need beside the application, precompiled, by path."""
     place = flash()
-    found = (place / "tests").rglob("*.mpy")
+    found = [path for part in ("deploy", "tests") for path in (place / part).rglob("*.mpy")]
     return {path.relative_to(place).as_posix(): path.read_bytes() for path in sorted(found)}
 
 

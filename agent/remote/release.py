@@ -2,15 +2,23 @@
 
     update.record             what is confirmed, on trial and being fetched (sealed as in slots)
     update.have               how many pieces of what is being fetched are durable
-    update.a.N, update.b.N    the pieces of a slot
+    update.a.AT, update.b.AT  the piece of a slot that begins at byte AT
 
 As with configurations a slot is only written while the record does not point to it, and whoever
-starts the application (`choose`) counts the starts of one on trial: an update that does not come up
-is rolled back by the starts it causes. The application that was installed is always there.
+starts the application counts the starts of one on trial: an update that does not come up is rolled
+back by the starts it causes. On a server that is `choose`; the application that was installed is
+always there, in neither slot. On a board the frozen start-up chooses, and a piece lies where it
+will run (drivers/ports/micropython_slots.py); the application that was installed is in one of the
+slots, and an update goes into the one that does not run.
+
+The start-up knows no CBOR: the record begins with three bytes, the slots (1 a, 2 b, 0 neither) of
+what is confirmed and of what is on trial, and the starts of the latter.
 """
 
-from agent.remote.slots import sealed, unsealed
+from agent.remote.slots import opened, sealed
+from agent.remote.standing import INSTALLED
 from protocols import cbor
+from protocols.errors import DecodeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,16 +29,16 @@ if TYPE_CHECKING:
     Write = tuple[str, bytes]
 
 RECORD, HAVE = "update.record", "update.have"
-INSTALLED = -1
 SLOTS = ("a", "b")
 MOST_STARTS = 3
-_FORMAT = 1
+_FORMAT = 2
 _PARTS = 7
+_HEAD = 3
 
 
-def key_of(slot: int, piece: int) -> str:
-    """Name a piece in the store."""
-    return "update.%s.%d" % (SLOTS[slot], piece)
+def key_of(slot: int, at: int) -> str:
+    """Name the piece of a slot that begins at byte `at`."""
+    return "update.%s.%d" % (SLOTS[slot], at)
 
 
 class Release:
@@ -47,14 +55,14 @@ class Release:
         self.pieces: bytes = parts[4]
         self.counter: int = parts[5]
         self.confirm_s: int = parts[6]
-        self.starts: int = parts[7]
-        self.alarms: list[str] = parts[8]
-        self.piece: int = parts[9]
+        self.alarms: list[str] = parts[7]
+        self.piece: int = parts[8]
+        self.starts = 0
 
     def parts(self) -> "list[Any]":
         """Give what the record holds of it."""
         head = [self.slot, self.release, self.size, self.hash, self.pieces]
-        return head + [self.counter, self.confirm_s, self.starts, self.alarms, self.piece]
+        return head + [self.counter, self.confirm_s, self.alarms, self.piece]
 
 
 class Releases:
@@ -63,6 +71,8 @@ class Releases:
     def __init__(self) -> None:
         self.highest = 0
         """The highest release ever confirmed: nothing at or below it is taken."""
+        self.first = INSTALLED
+        """The slot of the application that no update brought."""
         self.running: Release | None = None
         self.trial: Release | None = None
         self.fetching: Release | None = None
@@ -71,11 +81,28 @@ class Releases:
     def record(self) -> "Write":
         """Give the write of the record."""
         each = [None if r is None else r.parts() for r in (self.running, self.trial, self.fetching)]
-        return RECORD, sealed(cbor.encode([_FORMAT, self.highest, list(self.last)] + each + [0]))
+        head = bytes((self.good() + 1, 0, 0))
+        if self.trial is not None:
+            head = bytes((self.good() + 1, self.trial.slot + 1, self.trial.starts))
+        parts = [_FORMAT, self.highest, list(self.last)] + each + [self.first]
+        return RECORD, sealed(head + cbor.encode(parts))
+
+    def stand(self, here: int) -> None:
+        """Note which slot runs, without a trial: another one is as if it were not there."""
+        if here == INSTALLED:
+            return
+        if self.running is None or self.running.slot != here:
+            self.running, self.first = None, here
+        if self.fetching is not None and self.fetching.slot == here:
+            self.fetching = None
+
+    def good(self) -> int:
+        """Give the slot that is confirmed."""
+        return self.first if self.running is None else self.running.slot
 
     def free(self) -> int:
         """Give the slot that nothing runs from."""
-        taken = [release.slot for release in (self.running, self.trial) if release is not None]
+        taken = (self.good(), INSTALLED if self.trial is None else self.trial.slot)
         return 0 if 0 not in taken else 1
 
     def fetch(self, release: Release) -> "list[Write]":
@@ -99,24 +126,31 @@ class Releases:
         self.trial = None
         return [self.record()]
 
-    def roll_back(self, reason: str) -> "list[Write]":
-        """Give up what is on trial."""
+    def roll_back(self, reason: str, here: int = INSTALLED) -> "list[Write]":
+        """Give up what is on trial; `here`: the slot that runs instead, where it already does."""
         if self.trial is not None:
             self.last = (self.trial.counter, "rolled_back", reason)
         self.trial = None
+        self.stand(here)
         return [self.record()]
 
 
 def load(read: "Read") -> "Releases | None":
     """Read the record; None when there is none, or it is damaged."""
-    parts = unsealed(read(RECORD))
+    body = opened(read(RECORD)) or b""
+    try:
+        parts = cbor.decode(body[_HEAD:])
+    except DecodeError:
+        return None
     if type(parts) is not list or len(parts) != _PARTS or parts[0] != _FORMAT:
         return None
     found = Releases()
-    found.highest = parts[1]
+    found.highest, found.first = parts[1], parts[6]
     found.last = (parts[2][0], parts[2][1], parts[2][2])
     each = [None if part is None else Release(part) for part in parts[3:6]]
     found.running, found.trial, found.fetching = each
+    if found.trial is not None:
+        found.trial.starts = body[_HEAD - 1]
     return found
 
 
@@ -143,7 +177,6 @@ def bundle(release: Release, read: "Read") -> "bytes | None":
     """Join the pieces of a slot; None when they are not whole. For a start with room for it."""
     import hashlib  # noqa: PLC0415 - rare
 
-    count = -(-release.size // release.piece)
-    pieces = [read(key_of(release.slot, i)) or b"" for i in range(count)]
-    joined = b"".join(pieces)
+    starts = range(0, release.size, release.piece)
+    joined = b"".join([read(key_of(release.slot, at)) or b"" for at in starts])
     return joined if hashlib.sha256(joined).digest() == release.hash else None

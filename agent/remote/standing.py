@@ -15,11 +15,27 @@ if TYPE_CHECKING:
     from agent.remote.slots import Slots
 
 
+INSTALLED = -1
+"""The slot of an application that lies in neither."""
+
+
+class Place:
+    """Where this application runs: its slot, its release, and the bytes that a slot has room for.
+
+    On a server it is a process that something else chose and started; `INSTALLED` stands for both.
+    """
+
+    def __init__(self, slot: int = INSTALLED, release: int = 0, room: int = 1 << 30) -> None:
+        self.slot = slot
+        self.release = release
+        self.room = room
+
+
 class Boot:
     """What to run: the configuration's bytes, the record of it; `writes` are yet to be made.
 
     Parsed it would take ten times the room, so it is read anew. `audit` is the end of the log;
-    `releases` and `pieces` are of application updates.
+    `releases` and `pieces` are of application updates; `place` is None where nothing starts one.
 
     `check` turns changed JSON into a configuration, or raises `ConfigError`; the shell sets it, and
     `roomy`: whether there is room and time for that beside a running agent.
@@ -33,6 +49,7 @@ class Boot:
         self.roomy = True
         self.releases: Releases | None = None
         self.pieces = 0
+        self.place: Place | None = Place()
         self.check: Callable[[dict[str, Any]], Config] | None = None
 
     def raw(self) -> "dict[str, Any]":

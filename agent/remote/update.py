@@ -11,6 +11,7 @@ manifest comes, or when the store says that there was one.
 from agent.remote import release
 from agent.remote.reasons import Refusal
 from agent.remote.slots import MOST_ALARMS
+from agent.remote.standing import INSTALLED
 from agent.remote.trial import CONFIRM, TrialWatch
 
 TYPE_CHECKING = False
@@ -33,11 +34,19 @@ class Update:
         self.watch: TrialWatch | None = None
         self._desk = desk
         self._busy = False
+        place = desk.boot.place
+        self._here = INSTALLED if place is None else place.slot
+        if self.releases.trial is None:
+            self.releases.stand(self._here)
 
     def start(self, now: int) -> None:
-        """Watch what is on trial: this start runs it."""
+        """Watch what is on trial, if this start runs it."""
         trial = self.releases.trial
-        if trial is not None:
+        if trial is not None and self._here not in (trial.slot, INSTALLED):
+            word = "crashed" if trial.starts >= release.MOST_STARTS else "damaged"
+            self._desk.note([], "rolled back", trial.counter, word, now)
+            self._desk.keeper.store(self.releases.roll_back(word, self._here), now)
+        elif trial is not None:
             health_s = int(self._desk.settings["health_s"])
             self.watch = TrialWatch(
                 self._desk.agent, trial.confirm_s, trial.alarms, now, health_s, _GRACE_S
@@ -46,11 +55,16 @@ class Update:
 
     def take(self, manifest: "Manifest", now: int) -> None:
         """Begin to fetch what a manifest that has passed the gate names. Raises `Refusal`."""
+        place = self._desk.boot.place
+        if place is None:
+            raise Refusal("unsupported", "nothing here starts an update")
         if self.releases.trial is not None:
             raise Refusal("busy")
-        if manifest.release <= self.releases.highest:
-            text = "release %d after %d" % (manifest.release, self.releases.highest)
-            raise Refusal("rollback", text)
+        highest = max(self.releases.highest, place.release)
+        if manifest.release <= highest:
+            raise Refusal("rollback", "release %d after %d" % (manifest.release, highest))
+        if manifest.size > place.room:
+            raise Refusal("out_of_range", "a slot holds %d bytes" % place.room)
         fetched = release.Release(
             [
                 self.releases.free(),
@@ -60,7 +74,6 @@ class Update:
                 manifest.pieces,
                 manifest.counter,
                 manifest.confirm_s,
-                0,
                 [],
                 manifest.piece,
             ]
@@ -91,7 +104,7 @@ class Update:
             return
         self._busy = True
         writes = [
-            (release.key_of(fetching.slot, index), body),
+            (release.key_of(fetching.slot, index * fetching.piece), body),
             (release.HAVE, (index + 1).to_bytes(2, "big")),
         ]
         self._desk.keeper.store(writes, now)
@@ -156,12 +169,14 @@ class Update:
         [release that runs, counter of what is fetched or tried, pieces had, of, phase,
         last counter, outcome, reason, release of what is fetched or tried, its hash's beginning]
         """
-        found = self.releases
+        found, place = self.releases, self._desk.boot.place
         on = found.trial or found.fetching
         phase = "fetching" if found.fetching is not None else ""
         if self.watch is not None:
             phase = self.watch.phase
-        running = 0 if found.running is None else found.running.release
+        running = 0 if place is None else place.release
+        if not running and found.running is not None:
+            running = found.running.release
         counter, number, digest = 0, 0, ""
         if on is not None:
             counter, number, digest = on.counter, on.release, on.hash.hex()[:16]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from agent.shell.crank import Agent
     from drivers.address import Address
     from drivers.ports.base import Opener, Port, Wake
+    from drivers.ports.micropython_slots import Flash
 
 RESTARTED = 4  # exit code
 _SIGINT, _SIGTERM = 2, 15
@@ -177,8 +178,11 @@ def run(
     return RESTART if crank.restart else 0
 
 
-def main(path: str) -> int:
+def main(path: str, flash: "Flash | None" = None) -> int:
     """Run the agent that the configuration file `path` describes; return the exit code.
+
+    `flash`: the slots of a board whose start-up runs what an update wrote into one (see
+    `drivers.ports.micropython_slots`).
 
     2 when the configuration is not good; then nothing has been started. RESTARTED when the agent
     wants to be started anew: a board resets, a shell script calls again.
@@ -192,7 +196,7 @@ def main(path: str) -> int:
         with open(path) as file:
             text = file.read()
         raw = parse_text(text, path)
-        config, boot = _chosen(raw, path)
+        config, boot = _chosen(raw, path, flash)
     except (ConfigError, OSError) as error:
         print_line("%s: %s" % (path, error))
         return 2
@@ -203,10 +207,25 @@ def main(path: str) -> int:
     agent = Agent(config, boot)
     del text, raw, config
     agent.start(monotonic())
-    return RESTARTED if run(agent, console=CONSOLE) == RESTART else 0
+    openers = _openers()
+    if flash is not None:
+        openers["store"] = _slotted(flash)
+    return RESTARTED if run(agent, None, openers, console=CONSOLE) == RESTART else 0
 
 
-def _chosen(raw: "Any", path: str) -> "tuple[Config, Boot | None]":
+def _slotted(flash: "Flash") -> "Opener":
+    """Return what opens a store on a board with slots."""
+
+    def open_slotted(address: "Address", wake: "Wake") -> "Port":
+        from drivers.ports.micropython_slots import SlotStorePort  # noqa: PLC0415 - few have them
+
+        micropython_store.check(address)
+        return SlotStorePort(address, wake, flash)
+
+    return open_slotted
+
+
+def _chosen(raw: "Any", path: str, flash: "Flash | None") -> "tuple[Config, Boot | None]":
     """Choose and compile what to run; raises `ConfigError`."""
     from agent.config import load  # noqa: PLC0415
     from agent.errors import ConfigError, Decommissioned  # noqa: PLC0415
@@ -215,16 +234,20 @@ def _chosen(raw: "Any", path: str) -> "tuple[Config, Boot | None]":
     if not isinstance(raw, dict) or not isinstance(raw.get("remote"), dict):
         return load(raw, maps), None
     from agent.remote.boot import start  # noqa: PLC0415 - only a unit that takes changes has it
+    from agent.remote.standing import Place  # noqa: PLC0415
     from drivers.ports.micropython_store import Store  # noqa: PLC0415
 
-    store = Store(parse(str(raw["remote"].get("port"))))
+    address = parse(str(raw["remote"].get("port")))
+    store = Store(address)
     try:
         config, boot = start(raw, store.read, lambda changed: load(changed, maps))
     except Decommissioned:
         from agent.remote.wipe import erase  # noqa: PLC0415 - once in a unit's life
 
         raise ConfigError(erase(path, raw, store.read))
-    boot.roomy = False
+    boot.roomy, boot.place = False, None
+    if flash is not None and address.path == flash.folder:
+        boot.place = Place(flash.slot, flash.release, flash.room)
     return config, boot
 
 

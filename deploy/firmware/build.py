@@ -13,6 +13,7 @@ from deploy.firmware.source import run, source
 from deploy.firmware.tools import CACHE, alone, mpy_cross, program
 
 PORT = Path(__file__).resolve().parent / "mps2"
+_FROZEN = ("_slots.py", "_start.py")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def _manifest(build: Path, cache: Path) -> Path:
     manifest = frozen / "manifest.py"
     for path, text in (
         (frozen / "_names.py", names_module(cache / "mpy")),
-        (manifest, f'freeze("{PORT}", "_start.py")\nfreeze("{frozen}", "_names.py")\n'),
+        (manifest, f'freeze("{PORT}", {_FROZEN})\nfreeze("{frozen}", "_names.py")\n'),
     ):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

@@ -1,7 +1,8 @@
 """`coldloop config update`: an application update to one unit, across as many windows as it takes.
 
 The manifest is signed with two keys; the pieces follow as the unit reports that it has them. What
-was interrupted goes on: the same command with the same file asks the unit how far it is.
+was interrupted goes on: the same command with the same file asks the unit how far it is. The file
+is a wheel for a server, and for a board the `app.bin` that `coldloop firmware build` makes.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from typing import Any
 from agent.remote import manifest
 from agent.remote.fields import EPOCH_S
 from deploy.errors import OpsError
+from deploy.firmware import layout
 from deploy.ops import common, messages
 from deploy.ops.messages import Reported
 from deploy.ops.session import Session
@@ -31,7 +33,7 @@ _RESEND_S = 5.0
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("unit", metavar="SITE/UNIT", type=common.unit_name)
-    parser.add_argument("file", metavar="FILE", help="a wheel")
+    parser.add_argument("file", metavar="FILE", help="a wheel, or a board's app.bin")
     parser.add_argument("--release", type=int, required=True, metavar="N", help="its number")
     parser.add_argument(
         "--piece", type=int, default=0, metavar="BYTES", help="of a message (chosen by the size)"
@@ -47,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Send it; 0 once the unit has every piece and starts it. `config confirm` keeps it."""
-    bundle = _read(Path(arguments.file))
+    bundle = _read(Path(arguments.file), arguments.release)
     keys = common.load_keys(arguments)
     piece = arguments.piece or _piece_for(len(bundle))
     times = common.times(arguments)
@@ -73,11 +75,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, release: int) -> bytes:
     try:
-        return path.read_bytes()
+        bundle = path.read_bytes()
+        if bundle.startswith(layout.MAGIC) and layout.head_of(bundle)[1] != release:
+            raise OpsError(f"{path}: is release {layout.head_of(bundle)[1]}, not {release}")
     except OSError as error:
         raise OpsError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise OpsError(f"{path}: {error}") from None
+    return bundle
 
 
 def _piece_for(size: int) -> int:

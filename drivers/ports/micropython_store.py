@@ -133,11 +133,11 @@ class StorePort(StreamPort):
         request = self._pending.take()
         if request is None:
             return True
-        self._answer = self._done(request[0], request[1], request[2])
+        self._answer = self.perform(request[0], request[1], request[2])
         self._wake()
         return False
 
-    def _done(self, op: str, key: str, payload: bytes) -> bytes:
+    def perform(self, op: str, key: str, payload: bytes) -> bytes:
         """Do one thing; return its answer."""
         store = self._store
         if op == "get":
@@ -158,7 +158,7 @@ class StorePort(StreamPort):
         request = self._pending.take()
         while request is not None:
             try:
-                self._done(request[0], request[1], request[2])
+                self.perform(request[0], request[1], request[2])
             except PortError:
                 return
             request = self._pending.take()
@@ -166,10 +166,15 @@ class StorePort(StreamPort):
 
 def open_port(address: "Address", wake: "Wake") -> StorePort:
     """Open `store:FOLDER`. Raises PortError when the folder is not there."""
+    check(address)
+    return StorePort(address, wake)
+
+
+def check(address: "Address") -> None:
+    """Raise PortError when the folder is not there."""
     try:
         mode = os.stat(address.path)[0]
     except OSError as error:
         raise explain(address, error, STORE_REASONS)
     if not mode & _S_IFDIR:
         raise failure(address, STORE_REASONS[ENOTDIR])
-    return StorePort(address, wake)

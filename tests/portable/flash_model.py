@@ -32,7 +32,7 @@ class File:
         self._node[0] = self._node[0] + bytes(data)
         return len(data)
 
-    def read(self, most):
+    def read(self, most=None):
         return self._node[0][:most]
 
     def flush(self):

@@ -1,9 +1,12 @@
 """What the board does first: storage, self-test, the application of the right slot, the agent.
 
 Frozen into the firmware, so that it is there whatever is in the slots. Two slots hold applications
-(deploy/firmware/layout.py). `boot` in the storage names the slot that is confirmed, the one on
-trial, and how often that was started; a trial that does not confirm itself within MOST_STARTS
-starts is given up, and a slot whose hash is wrong is never started.
+(deploy/firmware/layout.py). The agent's record in the storage says which is confirmed and which on
+trial (_slots.py); a slot whose hash is wrong is never started. One on trial that ends in any other
+way than by asking for a new start is started anew at once: its starts are counted.
+
+The slots are memory that QEMU fills from files at a reset. What an update has written lies in the
+host's file, behind the storage, and is laid over them here; a real board has flash there.
 
 The outputs are safe meanwhile: until the agent's first write nothing has been written, and the
 drives' own communication timeouts stand.
@@ -11,7 +14,6 @@ drives' own communication timeouts stand.
 
 import binascii
 import hashlib
-import json
 import os
 import struct
 import sys
@@ -19,17 +21,14 @@ import sys
 import board  # type: ignore[import-not-found]
 import machine  # type: ignore[import-not-found]
 import vfs  # type: ignore[import-not-found]
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from _slots import Flash, order, read_record, write_record  # type: ignore[import-not-found]
 
 SLOTS = (("a", 0x200000), ("b", 0x300000))
 MAGIC = b"CLDLOOP1"
 HEAD = 64
 FLASH = 1024 * 1024  # bytes of storage
 BLOCK = 4096
-MOST_STARTS = 3
+ROOM = 1024 * 1024  # bytes of a slot, its head among them
 CAUSES = {
     machine.PWRON_RESET: "power on",
     machine.HARD_RESET: "asked for",
@@ -60,8 +59,9 @@ def say(text: str) -> None:
 
 def mount_storage() -> None:
     """Mount the storage; format it when there is no file system."""
-    if board.open("flash.img") < FLASH:
-        board.write(FLASH - 1, b"\0")
+    end = FLASH + len(SLOTS) * ROOM
+    if board.open("flash.img") < end:
+        board.write(end - 1, b"\0")
     blocks = Blocks()
     try:
         vfs.mount(vfs.VfsLfs2(blocks), "/flash")
@@ -85,41 +85,28 @@ def check(address: int) -> "tuple[memoryview, int, str] | None":
     return image, release, binascii.hexlify(digest).decode()
 
 
-def read_boot() -> "dict[str, Any]":
-    """Read which slot is good, which on trial and how often started."""
-    try:
-        with open("/flash/boot") as file:
-            found = json.load(file)
-        return {"good": str(found["good"]), "trial": found["trial"], "starts": int(found["starts"])}
-    except (OSError, ValueError, KeyError):
-        return {"good": "a", "trial": None, "starts": 0}
+def lay_over() -> None:
+    """Put what updates have written over what QEMU has loaded; zeros were never written."""
+    first = bytearray(1)
+    for number, (_, address) in enumerate(SLOTS):
+        at = FLASH + number * ROOM
+        board.read(at, first)
+        if first[0]:
+            board.load(address, at, ROOM)
 
 
-def write_boot(boot: "dict[str, Any]") -> None:
-    """Replace it, whole."""
-    with open("/flash/boot.new", "w") as file:
-        json.dump(boot, file)
-    os.rename("/flash/boot.new", "/flash/boot")
-
-
-def choose(boot: "dict[str, Any]") -> "tuple[str, tuple[memoryview, int, str]] | None":
-    """Choose the slot: the trial while it may still be started, else the good one, else any."""
-    order = [boot["good"]] + [name for name, _ in SLOTS if name != boot["good"]]
-    if boot["trial"] is not None:
-        if boot["starts"] < MOST_STARTS:
-            boot["starts"] += 1
-            order.insert(0, boot["trial"])
-        else:
-            say("slot %s: not confirmed in %d starts, given up" % (boot["trial"], MOST_STARTS))
-            boot["trial"], boot["starts"] = None, 0
-        write_boot(boot)
-    for name in order:
-        for slot, address in SLOTS:
-            if slot == name:
-                found = check(address)
-                if found is not None:
-                    return slot, found
-                say("slot %s: empty or damaged" % slot)
+def choose() -> "tuple[int, tuple[memoryview, int, str], bool] | None":
+    """Choose the slot; give it, what it holds, and whether it is on trial."""
+    lay_over()
+    slots, record = order(read_record())
+    if record is not None:
+        write_record(record)
+    for place, number in enumerate(slots):
+        name, address = SLOTS[number]
+        found = check(address)
+        if found is not None:
+            return number, found, record is not None and place == 0
+        say("slot %s: empty or damaged" % name)
     return None
 
 
@@ -138,25 +125,38 @@ def start() -> None:
     """Do all of it."""
     say("reset: " + CAUSES.get(machine.reset_cause(), "unknown"))
     mount_storage()
-    chosen = choose(read_boot())
+    chosen = choose()
     if chosen is None:
         say("no application: put one into slot a; here is a prompt")
         return
-    slot, (image, release, digest) = chosen
+    number, (image, release, digest), trial = chosen
     vfs.mount(vfs.VfsRom(image), "/rom")
     sys.path[:] = ["/rom"]
-    say("slot %s, release %d, sha256 %s" % (slot, release, digest))
+    text = ", on trial" if trial else ""
+    say("slot %s, release %d, sha256 %s%s" % (SLOTS[number][0], release, digest, text))
     path = config_path()
     if path is None:
         say("no configuration: copy one to /flash/unit.json; here is a prompt")
         return
     say("configuration " + path)
-    from agent.shell.micropython import RESTARTED, main  # noqa: PLC0415 - it is on /rom
-
-    code = main(path)
-    say("the agent ended with %d" % code)
-    if code == RESTARTED:
+    flash = Flash(board.write, FLASH, ROOM, number, release)
+    if run(path, flash, trial):
         machine.reset()
+
+
+def run(path: str, flash: Flash, trial: bool) -> bool:
+    """Run the agent; say whether to start anew."""
+    try:
+        from agent.shell.micropython import RESTARTED, main  # noqa: PLC0415 - it is on /rom
+
+        code = main(path, flash)
+    except Exception as error:
+        if not trial:
+            raise
+        sys.print_exception(error)  # type: ignore[attr-defined]
+        return True
+    say("the agent ended with %d" % code)
+    return trial or code == RESTARTED
 
 
 start()

@@ -8,7 +8,7 @@
 
 #define BOARD_HZ (25000000)
 #define BOARD_UARTS (5)
-#define BOARD_QUEUE (4096) // bytes received and not yet read, each UART; a power of two
+#define BOARD_QUEUE (16384) // bytes received and not yet read, each UART; a power of two; the largest piece of an update
 
 // Why the board started.
 enum { BOARD_POWER_ON = 1, BOARD_RESET = 2, BOARD_WATCHDOG = 3 };

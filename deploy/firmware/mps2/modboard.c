@@ -3,6 +3,7 @@
 //     board.image(address, size) -> bytes-like, read only    what lies in the code memory
 //     board.open(name) -> size, or raises OSError             the host's file
 //     board.read(offset, buffer), board.write(offset, data)   raise OSError
+//     board.load(address, offset, size)                       the file into the code memory
 //     board.exit(code)                                        end the emulator
 #include "py/mperrno.h"
 #include "py/objarray.h"
@@ -42,6 +43,14 @@ static mp_obj_t board_write(mp_obj_t at, mp_obj_t from) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(board_write_obj, board_write);
 
+static mp_obj_t board_load(mp_obj_t address, mp_obj_t at, mp_obj_t size) {
+    if (!host_read(mp_obj_get_int(at), (void *)mp_obj_get_int_truncated(address), mp_obj_get_int(size))) {
+        mp_raise_OSError(MP_EIO);
+    }
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(board_load_obj, board_load);
+
 static mp_obj_t board_exit(mp_obj_t code) {
     host_exit(mp_obj_get_int(code));
 }
@@ -53,6 +62,7 @@ static const mp_rom_map_elem_t board_table[] = {
     { MP_ROM_QSTR(MP_QSTR_open), MP_ROM_PTR(&board_open_obj) },
     { MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&board_read_obj) },
     { MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&board_write_obj) },
+    { MP_ROM_QSTR(MP_QSTR_load), MP_ROM_PTR(&board_load_obj) },
     { MP_ROM_QSTR(MP_QSTR_exit), MP_ROM_PTR(&board_exit_obj) },
 };
 static MP_DEFINE_CONST_DICT(board_globals, board_table);

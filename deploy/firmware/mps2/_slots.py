@@ -1,0 +1,81 @@
+"""Which slot a start runs, and the slots as a flash that updates are written to.
+
+Frozen into the firmware beside _start.py. The record (agent/remote/release.py) is the agent's; read
+here are its hash and its first three bytes: the slots (1 a, 2 b) of what is confirmed and of what
+is on trial, and how often the latter was started. A start on trial is counted before it is made;
+one that does not confirm itself within MOST_STARTS starts is not started again, and the agent that
+runs instead notes that. Not here: whether a slot is whole (_start.py, at each start).
+"""
+
+import hashlib
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FOLDER = "/flash/store"
+RECORD = FOLDER + "/update.record"
+MOST_STARTS = 3
+_HASH = 32
+
+
+def read_record() -> "bytes | None":
+    """Read the record; None when there is none, or it is damaged."""
+    try:
+        with open(RECORD, "rb") as file:
+            data = file.read()
+    except OSError:
+        return None
+    return data if data[:_HASH] == hashlib.sha256(data[_HASH:]).digest() else None
+
+
+def order(record: "bytes | None") -> "tuple[list[int], bytes | None]":
+    """Give the slots in the order in which to try them, and the record to write before."""
+    good, trial, starts = (0, 0, 0) if record is None else record[_HASH : _HASH + 3]
+    first = max(good - 1, 0)
+    slots = [first, 1 - first]
+    if record is None or not trial or starts >= MOST_STARTS:
+        return slots, None
+    body = record[_HASH : _HASH + 2] + bytes((starts + 1,)) + record[_HASH + 3 :]
+    tried = [trial - 1, first if trial - 1 != first else 1 - first]
+    return tried, hashlib.sha256(body).digest() + body
+
+
+def write_record(data: bytes) -> None:
+    """Replace it, whole."""
+    with open(RECORD + ".new", "wb") as file:
+        file.write(data)
+    os.rename(RECORD + ".new", RECORD)
+
+
+class Flash:
+    """The slots for the agent; see drivers/ports/micropython_slots.py.
+
+    `write(at, data)` writes to the host's file, where the slots lie in a row from `base` on.
+    """
+
+    sector = 4096
+    folder = FOLDER
+
+    def __init__(
+        self,
+        write: "Callable[[int, bytes], None]",
+        base: int,
+        room: int,
+        slot: int,
+        release: int,
+    ) -> None:
+        self._write = write
+        self._base = base
+        self.room = room
+        self.slot = slot
+        self.release = release
+
+    def erase(self, slot: int, at: int) -> None:
+        """Erase a sector."""
+        self._write(self._base + slot * self.room + at, b"\xff" * self.sector)
+
+    def program(self, slot: int, at: int, data: bytes) -> None:
+        """Program what was erased."""
+        self._write(self._base + slot * self.room + at, data)
