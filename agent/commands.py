@@ -85,8 +85,12 @@ def _run(path: str, store: str) -> int:
     from agent.shell import cpython, cpython_slot
     from agent.shell.cpython_notify import heart_for
     from agent.shell.cpython_start import begin
+    from agent.shell.cpython_sums import warning
     from drivers.ports.cpython_clock import use_raw
 
+    changed = warning(Path(__file__).resolve().parents[1])
+    if changed:
+        print(f"coldloop agent: {changed}", file=sys.stderr)
     first = True
     while True:
         cpython_slot.enter(path, first)

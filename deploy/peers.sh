@@ -5,6 +5,7 @@
 set -u
 
 packages="micropython mosquitto mosquitto-clients gpsd gpsd-clients mbpoll libmodbus-dev socat iproute2 chromium"
+packages="$packages softhsm2 opensc" # a PKCS #11 token, for operators' keys
 packages="$packages systemd fakeroot" # systemd-analyze judges the unit; dpkg in a folder
 # The ARM image: compiler, headers, emulator; MicroPython itself comes as a source package.
 packages="$packages gcc-arm-none-eabi libnewlib-dev qemu-system-arm dpkg-dev make"

@@ -27,6 +27,8 @@ from tests.house import ROOT
 
 Run = Callable[..., tuple[int, Any]]
 SETPOINT = "control.supply.setpoint_c"
+SPEED = 10
+"""Times as fast as ours go the units' clocks: a health window of 5 s takes half a second."""
 
 
 def config(*words: str) -> subprocess.CompletedProcess[str]:
@@ -55,7 +57,7 @@ class Site:
             fleet._stand_in(unit)
             self.units.append(unit)
         self.stop = threading.Event()
-        self.thread = threading.Thread(target=fleet.serve, args=(self.units, self.stop))
+        self.thread = threading.Thread(target=fleet.serve, args=(self.units, self.stop, SPEED))
         self.thread.start()
 
     def __call__(self, word: str, *words: str, key: str = "one") -> tuple[int, Any]:
@@ -71,16 +73,17 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Units with a health window of 5 s of theirs, unless a test says how many."""
     with fleet.broker(tmp_path) as port:
-        made = Site(tmp_path, port)
+        made = Site(tmp_path, port, getattr(request, "param", 5))
         yield made
         made.stop.set()
         made.thread.join()
 
 
 def test_a_change_is_pushed_confirmed_and_shown(site: Site) -> None:
-    code, outcome = site("push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "2s")
+    code, outcome = site("push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "1s")
     assert (code, outcome["states"]) == (0, {"confirmed": 3})
     assert site.setpoints() == [33.5] * 3
     code, report = site("show", "fleet/u0001")
@@ -100,7 +103,7 @@ def test_a_change_is_pushed_confirmed_and_shown(site: Site) -> None:
 
 
 def test_a_group_takes_one_message(site: Site) -> None:
-    code, outcome = site("push", f"{SETPOINT}=33.5", "--group", "gulf", "--listen", "3s")
+    code, outcome = site("push", f"{SETPOINT}=33.5", "--group", "gulf", "--listen", "1s")
     assert (code, outcome["states"]) == (0, {"confirmed": 2})
     assert site.setpoints() == [33.5, 32, 33.5]
     boots: list[Any] = [unit.agent.boot for unit in site.units]
@@ -153,7 +156,7 @@ def test_an_update_is_sent_and_an_interrupted_one_goes_on(site: Site, tmp_path: 
     desk: Any = site.units[0].agent.parts[0]
     keep = desk.piece
     desk.agent.uplink._listeners[2] = (desk.agent.uplink._listeners[2][0], lambda *_: None)
-    done = config("update", *words, *given, "--wait", "3s")
+    done = config("update", *words, *given, "--wait", "1s")
     assert done.returncode == 2
     assert "0 of 10 pieces; the same command goes on" in done.stderr
     desk.agent.uplink._listeners[2] = (desk.agent.uplink._listeners[2][0], keep)
@@ -165,11 +168,12 @@ def test_an_update_is_sent_and_an_interrupted_one_goes_on(site: Site, tmp_path: 
     assert report["update"][:2] == [0, outcome["counter"]]
 
 
+@pytest.mark.parametrize("site", [30], indirect=True)
 def test_a_push_is_watched_halted_and_stopped(site: Site) -> None:
     given = ["--broker", f"tcp:127.0.0.1:{site.port}"]
     command = [sys.executable, "-m", "coldloop", "config"]
     watching = [*command, "watch", "fleet/u000*", *given]
-    pushing = [*command, "push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "2s", "--json"]
+    pushing = [*command, "push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "1s", "--json"]
     pushing += [*given, "--key", f"{site.folder}/one.key", "--canary", "1", "--trial", "60s"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(watching, **pipes) as watch, subprocess.Popen(pushing, **pipes) as push:
@@ -197,6 +201,7 @@ def test_a_push_is_watched_halted_and_stopped(site: Site) -> None:
     assert "on trial (health)" in said
 
 
+@pytest.mark.parametrize("site", [600], indirect=True)
 def test_on_trial_by_hand_and_given_up(site: Site) -> None:
     code, outcome = site("push", "fleet/u0000", f"{SETPOINT}=33.5", "--no-confirm")
     assert (code, outcome["states"]) == (0, {"trial": 1})
@@ -222,7 +227,7 @@ def test_what_is_refused_fails_with_its_reason(site: Site) -> None:
 
 def test_a_unit_that_does_badly_stops_the_rollout(site: Site) -> None:
     site.units[0].broken = True
-    code, outcome = site("push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "2s")
+    code, outcome = site("push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "1s")
     assert (code, outcome["states"]) == (1, {"failed": 1, "waiting": 2})
     assert "canary" in outcome["aborted"]
     assert site.setpoints() == [32] * 3

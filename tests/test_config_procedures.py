@@ -16,7 +16,7 @@ from agent.remote import boot
 from benchmarks import fleet
 from deploy.ops import keys
 from tests.benchtools import until
-from tests.test_config_command import SETPOINT, config
+from tests.test_config_command import SETPOINT, SPEED, config
 
 NAMES = (("alice", 1, "operate"), ("bob", 2, "limits"), ("carol", 3, "limits"))
 
@@ -38,7 +38,7 @@ class Site:
     def _run(self) -> None:
         fleet._stand_in(self.unit)
         self.stop.clear()
-        self.thread = threading.Thread(target=fleet.serve, args=([self.unit], self.stop))
+        self.thread = threading.Thread(target=fleet.serve, args=([self.unit], self.stop, SPEED))
         self.thread.start()
 
     def end(self) -> None:

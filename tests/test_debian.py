@@ -17,6 +17,7 @@ import pytest
 
 import coldloop
 from agent.commands import read_config
+from agent.shell import cpython_sums
 from deploy.debian import build, manual, tree
 from tests.house import PACKAGES, ROOT, repo_files, settings
 from tests.peers import need
@@ -131,6 +132,35 @@ def test_its_sums_are_right(package: Path, unpacked: Path) -> None:
     there = {str(p.relative_to(unpacked)) for p in unpacked.rglob("*") if not p.is_dir()}
     assert there - listed == {"opt/coldloop/bin/python", "usr/bin/coldloop"}
     said("sh", "-c", f"cd {unpacked} && md5sum --quiet -c {control}/md5sums")
+
+
+def test_a_start_tells_what_is_not_as_it_was_packed(unpacked: Path, tmp_path: Path) -> None:
+    site = unpacked / tree.HOME / f"lib/python{HERE}/site-packages"
+    assert cpython_sums.wrong(site) == []
+    listed = (site / cpython_sums.SUMS).read_text().splitlines()
+    assert len(listed) == sum(path.is_file() for path in site.rglob("*")) - 1
+    folder = tmp_path / "site"
+    shutil.copytree(site, folder)
+    bytecode = next((folder / "agent/__pycache__").glob("safety.*.pyc"))
+    data = bytearray(bytecode.read_bytes())
+    data[100] ^= 1
+    bytecode.write_bytes(data)
+    (folder / "deploy/firmware/rp2.py").unlink()
+    names = [bytecode.relative_to(folder).as_posix(), "deploy/firmware/rp2.py"]
+    assert cpython_sums.wrong(folder) == names
+    command = [f"/usr/bin/python{HERE}", "-m", "coldloop", "agent", "--config", "/nowhere"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
+    )
+    assert done.stderr.splitlines()[0] == (
+        f"coldloop agent: {folder / names[0]} and 1 more: not as it was packed; "
+        "install the package again"
+    )
 
 
 def test_it_runs_where_it_was_unpacked(unpacked: Path) -> None:

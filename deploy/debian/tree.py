@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.shell.cpython_sums import SUMS
 from deploy.debian import manual
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,6 +65,7 @@ def fill(top: Path, site: Path, facts: Facts) -> None:
     for folder in PRIVATE:
         (top / folder).mkdir(parents=True)
     compile_all(top, facts.python)
+    _sum_up(top / HOME / f"lib/python{facts.python}/site-packages")
     _settle(top, facts.epoch)
 
 
@@ -100,6 +102,16 @@ def compile_all(top: Path, python: str) -> None:
         check=True,
         env={"PYTHONHASHSEED": "0", "PATH": os.defpath},
     )
+
+
+def _sum_up(packages: Path) -> None:
+    """Write the list by which a start sees what was changed; see agent/shell/cpython_sums.py."""
+    files = sorted(path for path in packages.rglob("*") if path.is_file())
+    sums = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(packages)}\n"
+        for path in files
+    ]
+    _write(packages / SUMS, "".join(sums).encode())
 
 
 def _settle(top: Path, epoch: int) -> None:

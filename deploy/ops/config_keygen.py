@@ -1,4 +1,4 @@
-"""`coldloop config keygen`: makes an operator's key."""
+"""`coldloop config keygen`: makes an operator's key, or takes the public part of one elsewhere."""
 
 import argparse
 import getpass
@@ -23,6 +23,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--role", choices=keys.ROLES, default="operate", help="(operate)")
     parser.add_argument(
+        "--public",
+        metavar="PEM",
+        help="make no key: NAME.json for this public one, whose private half is in a token",
+    )
+    parser.add_argument(
         "--no-passphrase", action="store_true", help="leave the private key unlocked"
     )
     parser.add_argument("--json", action="store_true", help="print the public part as JSON")
@@ -30,15 +35,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make it, and say what to do with it."""
-    passphrase = "" if arguments.no_passphrase else _passphrase()
-    shown = keys.make(
-        Path(arguments.dir), arguments.name, arguments.number, arguments.role, passphrase
-    )
+    folder, words = Path(arguments.dir), (arguments.name, arguments.number, arguments.role)
+    if arguments.public:
+        shown = keys.take(folder, *words, Path(arguments.public))
+    else:
+        passphrase = "" if arguments.no_passphrase else _passphrase()
+        shown = keys.make(folder, *words, passphrase)
     public = json.loads(shown.read_text())
     if arguments.json:
         print(json.dumps(public))
     else:
-        print(f"private key: {shown.with_suffix('.key')} (keep it; mode 0600)")
+        if not arguments.public:
+            print(f"private key: {shown.with_suffix('.key')} (keep it; mode 0600)")
         print(f"for `remote.keys` of the units: {json.dumps(public)}")
     return 0
 

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -23,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 
 from deploy.errors import OpsError
@@ -72,6 +76,25 @@ def make(folder: Path, name: str, number: int, role: str, passphrase: str) -> Pa
         raise OpsError(f"{path}: there already; a key is never overwritten") from None
     except OSError as error:
         raise OpsError(f"{path}: {error.strerror}; name a folder you may write to") from None
+    return shown
+
+
+def take(folder: Path, name: str, number: int, role: str, pem: Path) -> Path:
+    """Write the public file of a key whose private half is elsewhere. Raises `OpsError`."""
+    public: object = None
+    shown = folder / f"{name}.json"
+    try:
+        with contextlib.suppress(ValueError, UnsupportedAlgorithm):
+            public = load_pem_public_key(pem.read_bytes())
+        if not isinstance(public, Ed25519PublicKey):
+            raise OpsError(f"{pem}: no public Ed25519 key in PEM")
+        raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+        with shown.open("x") as file:
+            file.write(json.dumps({"number": number, "public": raw, "role": role}) + "\n")
+    except FileExistsError:
+        raise OpsError(f"{shown}: there already; a key is never overwritten") from None
+    except OSError as error:
+        raise OpsError(f"{error.filename}: {error.strerror}") from None
     return shown
 
 

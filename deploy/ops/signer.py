@@ -1,6 +1,7 @@
 """Signing by another program: for keys in a PKCS #11 token, an agent, or a machine apart.
 
-    coldloop config push … --key alice.json --signer 'sign-with-token --slot 2'
+    coldloop config push … --key alice.json --signer \
+        'pkcs11-tool --module M.so --token-label ops --login --sign --mechanism EDDSA --id 09'
 
 A `--key` that names the public file (NAME.json) is signed with the command of `--signer`. The
 command gets the text to be signed on stdin, in COLDLOOP_KEY the path of the public file, and
@@ -8,7 +9,7 @@ answers with the 64 bytes of an Ed25519 signature (RFC 8032, not pre-hashed) on 
 started without a shell, once a message. What it answers is verified before it is used: a token with
 another key in it is found here, not at a thousand units.
 
-Not here: PKCS #11 itself. No token has been tried, only programs.
+Not here: PKCS #11 itself; OpenSC's program above speaks it. Tried with SoftHSM, no token of metal.
 """
 
 import os
