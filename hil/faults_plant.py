@@ -6,12 +6,14 @@ that fails takes the pumps' drives, and what is behind them, only.
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 
 from hil.devices.drive import Drive
 from hil.plant.grid import UNDERVOLTAGE
+from hil.plant.plant import Plant
 from hil.row import Row
 from hil.setting import LIMITS
-from hil.word import Word
+from hil.word import Do, Undo, Word, held
 
 _SECOND = 1_000_000
 _UNDERVOLTAGE_FAULT = 0x3220  # the drives' code: undervoltage of the DC link
@@ -22,25 +24,14 @@ _WETS_AFTER_US = 5 * _SECOND
 _WEATHER_K_MIN = 2.0
 """How fast facility water follows the outdoor air (assumed: a tank and the coolers' pipes)."""
 
-_Do = Callable[[Row, float], None]
-_Undo = Callable[[Row], None]
+
+def _plant(row: Row) -> Plant:
+    """The plant, as of now."""
+    row.plant.advance(row.world.now)
+    return row.plant
 
 
-def _plant(name: str, off: object, on: Callable[[float], object]) -> tuple[_Do, _Undo]:
-    """Set an attribute of the plant, and set it back."""
-
-    def do(row: Row, value: float) -> None:
-        row.plant.advance(row.world.now)
-        setattr(row.plant, name, on(value))
-
-    def undo(row: Row) -> None:
-        row.plant.advance(row.world.now)
-        setattr(row.plant, name, off)
-
-    return do, undo
-
-
-def _false(sensor: str, name: str, on: Callable[[float], float]) -> tuple[_Do, _Undo]:
+def _false(sensor: str, name: str, on: Callable[[float], float]) -> tuple[Do, Undo]:
     """Make a sensor of the plant false, and honest again."""
 
     def do(row: Row, value: float) -> None:
@@ -49,7 +40,7 @@ def _false(sensor: str, name: str, on: Callable[[float], float]) -> tuple[_Do, _
     return do, lambda row: row.plant.falsify(sensor).heal()
 
 
-def _stuck(sensor: str) -> tuple[_Do, _Undo]:
+def _stuck(sensor: str) -> tuple[Do, Undo]:
     """Hold a sensor of the plant at what it shows."""
 
     def do(row: Row, _: float) -> None:
@@ -223,7 +214,7 @@ def _nrv_shut(row: Row) -> None:
         row.plant.stick_open(i, False)
 
 
-def _room(name: str) -> _Do:
+def _room(name: str) -> Do:
     def do(row: Row, value: float) -> None:
         setattr(row.around.room, name, value)
 
@@ -288,13 +279,12 @@ PLANT_EVENTS: dict[str, Word] = {
     "air_in_loop": Word("air takes the place of value % of the coolant", _air, limits=(0.1, 50)),
     "filter_clog": Word(
         "value % of the filter's free area is clogged",
-        *_plant("clogged", 0.0, lambda v: v / 100.0),
+        *held(_plant, "clogged", 0.0, lambda v: v / 100.0),
         limits=(0, 95),
     ),
     "reservoir_low": Word(
         "the reservoir's level switch reports low",
-        lambda row, _: setattr(row.rpu, "reservoir_low", True),
-        lambda row: setattr(row.rpu, "reservoir_low", False),
+        *held(attrgetter("rpu"), "reservoir_low"),
     ),
     "emergency_stop": Word(
         "the RPU's emergency stop is pressed",
@@ -314,12 +304,12 @@ PLANT_EVENTS: dict[str, Word] = {
     ),
     "hx_fouling": Word(
         "the exchanger loses value % of its UA; below 0 it has more",
-        *_plant("fouling", 1.0, lambda v: 1.0 - v / 100.0),
+        *held(_plant, "fouling", 1.0, lambda v: 1.0 - v / 100.0),
         limits=(-50, 99),
     ),
     "fws_pressure": Word(
         "the facility water's pressure is value % of normal; 0: its pumps stand still",
-        *_plant("fws_pressure", 1.0, lambda v: v / 100.0),
+        *held(_plant, "fws_pressure", 1.0, lambda v: v / 100.0),
         limits=(0, 200),
     ),
     "heat_rejection_lost": Word(

@@ -91,6 +91,12 @@ def test_faults_of_fans_begin_and_end(row: Row) -> None:
     assert undo is not None
     undo(row)
     assert not drive.dead
+    PLANT_EVENTS["fan_dead"].do(row, 2.0)
+    assert (drive.dead, row.around.fans[0].dead) == (True, False)
+    undo = PLANT_EVENTS["fan_dead"].undo
+    assert undo is not None
+    undo(row)
+    assert not drive.dead
     PLANT_EVENTS["fan_trip"].do(row, 1.0)
     pass_s(row, 1)
     row.around.fans[0].refresh(row.world.now)
