@@ -21,6 +21,7 @@ lowest priority first; they come back one by one when the coolant is cold again.
 
 from agent.errors import OrderError
 from agent.jsontext import Object
+from agent.kept import Kept
 from agent.parts import Part
 from agent.readings import Sensor
 from agent.throttle import build
@@ -83,10 +84,8 @@ class Throttle(Part):
         self.droop_permille = 1000
         self.executed: list[tuple[int, int]] = []
         """Ticks (number, planned UTC in microseconds) in which scheduled entries were done."""
-        self._out: Actions = []
-        self._open = False
+        self._store = Kept(port, KEY)
         self._saved = b""
-        self._store_asked = False
         self._supply_at = self._flow_at = -1
         self._decided = self._known_at = 0
         self._shed_next = self._over_since = 0
@@ -155,23 +154,20 @@ class Throttle(Part):
 
     def event(self, kind: str, now: int) -> None:
         """Take what the store says."""
-        self._open = kind == "opened" or (self._open and kind == "drained")
-        if kind == "opened" and not self._store_asked:
-            self._store_asked = True
-            self._out.append((self.port, "get", KEY.encode()))
+        self._store.event(kind)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take the schedule that was kept."""
-        key, nul, payload = bytes(data).partition(b"\0")
-        if key == KEY.encode() and nul:
+        payload = self._store.take(data)
+        if payload is not None:
             self._saved = payload
             self.plan.read(payload)
 
     def _save(self) -> None:
         text = self.plan.text()
-        if self._open and text != self._saved:
+        if self._store.open and text != self._saved:
             self._saved = text
-            self._out.append((self.port, "write", KEY.encode() + b"\0" + text))
+            self._store.write(text)
 
     def link_event(self, index: int, kind: str, now: int) -> None:
         """Take an event of a service's port."""
@@ -218,7 +214,7 @@ class Throttle(Part):
 
     def outbox(self) -> "Actions":
         """Hand over what the ports are asked to do."""
-        out, self._out = self._out, []
+        out = self._store.outbox()
         for service, link in zip(self.services, self.links):
             if service.up:
                 out.extend([(link.port, "write", data) for data in service.out()])
