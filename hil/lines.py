@@ -44,7 +44,7 @@ class SerialLine:
         self._char_us = char_us
         self._to_agent = to_agent
         self._rank = rank
-        self._chunk = chunk
+        self.chunk = chunk
         self._busy_out = 0
         self._busy_in = 0
         self._wake_due = NEVER
@@ -80,8 +80,8 @@ class SerialLine:
         now = self._world.now
         for delay, data in replies:
             at = max(now + delay, self._busy_in)
-            for i in range(0, len(data), self._chunk):
-                part = data[i : i + self._chunk]
+            for i in range(0, len(data), self.chunk):
+                part = data[i : i + self.chunk]
                 at += len(part) * self._char_us
                 self._world.at(at, self._to_agent, part, rank=self._rank)
             self._busy_in = at

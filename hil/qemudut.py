@@ -5,7 +5,7 @@
     UART 4  what the agent says of itself once a second (elsewhere a file in the state folder)
 
 Not the image: `coldloop firmware run` builds and starts it, as a technician would. QEMU's UARTs
-hand bytes over at once; the bench's lines give them the time of the wire.
+hand bytes over at once; the bench's lines give them the time of the wire, in small pieces.
 """
 
 import contextlib
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _READ = 65536
 _MARK = KEY.encode() + b"\0"
 _MOST = 1 << 20
+_FIFO = 16
+"""Bytes handed over at once. QEMU passes on byte by byte what it gets: a long chunk, given when its
+last byte is in, would come to its end as late again as it is long."""
 ROOT = Path(__file__).resolve().parents[1]
 _FIRMWARE = [sys.executable, str(ROOT / "coldloop.py"), "firmware"]
 
@@ -57,6 +60,9 @@ class QemuDut:
         self._offset: int | None = None
         self._modem, self._teller = _Terminal(), _Terminal()
         self._socket: socket.socket | None = None
+        for port in (bench.receiver, bench.bus):
+            if port.line is not None:
+                port.line.chunk = _FIFO
         # What the receiver says before the image runs would be old when it is read.
         bench.receiver.cut = True
         bench.shell.watch(self._teller.master, self._told)

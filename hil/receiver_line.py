@@ -66,7 +66,7 @@ class ReceiverLine(SerialLine):
 
     def _hand_over(self, data: bytes, at: int, characters: int) -> None:
         """Deliver in chunks, each when its last byte is in and the adapter's interval is over."""
-        size = self._chunk
+        size = self.chunk
         for i in range(0, len(data), size):
             part = data[i : i + size]
             end = at + (i + len(part)) * characters * self._char_us // max(1, len(data))

@@ -43,6 +43,7 @@ HEAP = 1536 * 1024
 """Of the image that runs the rest: several agents and the tests beside them. With 2 MiB the image
 would reach into slot a, since QEMU lays the heap behind the code when it loads it."""
 TIMEOUT_S = 120  # for the tests of one file; a hang fails them, not the whole run
+BOARD_TIMEOUT_S = 1200  # an emulated processor takes thirty times as long as this one
 _BOOT_S = 60
 _PROMPT = "here is a prompt"
 
@@ -157,7 +158,7 @@ class Board:
 
 def _lines(machine: Machine, start: int) -> str:
     """What the machine says from line `start` on, until the runner's end or the time is up."""
-    end = time.monotonic() + TIMEOUT_S
+    end = time.monotonic() + BOARD_TIMEOUT_S
     at, lines = start, []
     while True:
         ended = machine.process.poll() is not None

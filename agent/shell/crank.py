@@ -113,6 +113,8 @@ class Crank:
         self._console = console
         self.restart = False
         """The agent has asked to be started anew; the crank has stopped turning."""
+        self._told = 0
+        """The time that the agent was told last."""
         self._slots: list[Slot] = []
         self._ops = {
             "write": self._write,
@@ -165,6 +167,7 @@ class Crank:
                 self._serve(slot)
         now = self._clock()
         if self._agent.deadline() <= now:
+            self._told = now
             self._agent.wake(now)
             self._drain()
         self._update_watches()
@@ -211,7 +214,8 @@ class Crank:
     def _serve(self, slot: Slot) -> None:
         """Give one port its turn."""
         if slot.events:  # one a turn: the agent's answer may make the rest obsolete
-            self._agent.event(slot.number, slot.events.pop(0), self._clock())
+            self._told = self._clock()
+            self._agent.event(slot.number, slot.events.pop(0), self._told)
             self._drain()
         try:
             if slot.opening:
@@ -254,7 +258,11 @@ class Crank:
                 return
             if not data:
                 return
-            self._agent.receive(slot.number, data, self._clock())
+            now = self._clock()
+            if port.age_us:  # but time never goes back for the agent
+                now = max(now - port.age_us, self._told)
+            self._told = now
+            self._agent.receive(slot.number, data, now)
             self._drain()
         slot.more = True
 
@@ -278,7 +286,8 @@ class Crank:
         """Write what waits, as far as the port takes it; say "drained" when all is gone."""
         if self._push(slot) and slot.owes_drained:
             slot.owes_drained = False
-            self._agent.event(slot.number, "drained", self._clock())
+            self._told = self._clock()
+            self._agent.event(slot.number, "drained", self._told)
             self._drain()
 
     def _push(self, slot: Slot) -> bool:

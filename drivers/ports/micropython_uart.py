@@ -2,10 +2,17 @@
 
 `machine` is imported only when a port is opened, so that the module loads where there is no board.
 Pins are the board's defaults. Hardware direction control for RS-485 is the transceiver's affair.
+
+Our own board's UART also tells when the first byte that waits came (`arrived`), so that what was
+read late is not taken for late: a tick takes tens of milliseconds, and falls where the receiver
+speaks. MicroPython's own UARTs do not tell.
 """
+
+import time
 
 from drivers.errors import AddressError
 from drivers.ports.base import BAUD_REFUSED, CHUNK, NO_PORT, StreamPort, explain, failure
+from protocols.timing import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
 
         def init(self, **options: "int | None") -> None: ...  # noqa: D102
         def any(self) -> int: ...  # noqa: D102
+        def arrived(self) -> "int | None": ...  # noqa: D102 - only some have it
         def read(self, size: int) -> "bytes | None": ...  # noqa: D102
         def write(self, data: bytes) -> "int | None": ...  # noqa: D102
         def deinit(self) -> None: ...  # noqa: D102
@@ -36,6 +44,7 @@ class UartPort(StreamPort):
         StreamPort.__init__(self, address)
         self._uart = uart
         self.pollable = uart
+        self._tells = hasattr(uart, "arrived")
         _configure(uart, address)
 
     def read(self) -> "bytes | None":
@@ -43,7 +52,16 @@ class UartPort(StreamPort):
         waiting = self._uart.any()
         if not waiting:
             return b""
-        return self._uart.read(min(waiting, CHUNK)) or b""
+        came = self._uart.arrived() if self._tells else None
+        data = self._uart.read(min(waiting, CHUNK)) or b""
+        self.age_us = 0 if came is None else self._age(came, len(data))
+        return data
+
+    def _age(self, came: int, count: int) -> int:
+        """How long ago the last of `count` bytes came, the first of which came at `came`."""
+        line_us = (count - 1) * self.address.bits_per_char * SECOND // self.address.baud
+        waited: int = time.ticks_diff(time.ticks_us(), came)  # type: ignore[attr-defined]
+        return max(0, waited - line_us)
 
     def write(self, data: bytes) -> int:
         """Write what the UART takes now (timeout=0: it does not wait)."""

@@ -130,6 +130,11 @@ class LockStep:
         self._send(wire.MEMORY, 0, 0)
         return self._turned()[0]
 
+    def live_heap(self) -> int:
+        """Collect what is garbage and give the rest, bytes."""
+        self._send(wire.MEMORY, 1, 0)
+        return self._turned()[0]
+
     def close(self) -> None:
         """End the process and give the cores back; may be called again."""
         self._stdin.close()

@@ -69,7 +69,7 @@ class Child:
             if message is None:
                 return
             if message[0] == MEMORY:
-                self._answer(self._peak, [])
+                self._answer(_live() if message[1] else self._peak, [])
                 continue
             turn(agent, message)
             actions = agent.outbox()
@@ -101,6 +101,13 @@ class Child:
     def _flush(self) -> None:
         self._out.write(memoryview(self._buffer)[: self._filled])
         self._filled = 0
+
+
+def _live() -> int:
+    """Bytes that are left when the garbage is collected."""
+    gc.collect()
+    live: int = gc.mem_alloc()  # type: ignore[attr-defined]
+    return live
 
 
 def _agent(setting: "dict[str, Any]") -> "Agent":

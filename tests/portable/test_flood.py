@@ -103,7 +103,7 @@ def test_a_broker_that_never_finishes_a_packet_is_left():
 class Endless:
     """A port that always has more to say."""
 
-    pollable, wants_write = 1, False
+    pollable, wants_write, age_us = 1, False, 0
 
     def finish(self):
         return True

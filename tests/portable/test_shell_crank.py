@@ -102,6 +102,7 @@ class Port:
     def __init__(self, number):
         self.pollable = 100 + number
         self.wants_write = False
+        self.age_us = 0
         self.incoming = []
         self.written = b""
         self.room = 1 << 30
@@ -278,6 +279,28 @@ def test_a_store_drains_when_it_is_durable():
     eq(w.take(), [(0, "drained")])
     w.crank.turn([])
     eq(w.take(), [])
+
+
+def test_a_port_that_knows_says_when_the_bytes_came():
+    w = World()
+    heard = []
+    agent = Agent(w)
+    agent.receive = lambda _number, _data, now: heard.append(now)
+    w.crank = Crank(agent, {"tcp": w.open_port}, w, w.lines.append)
+    w.watched = {}
+    w.opened(0)
+    port = w.ports[1]
+    w.now = 1_000_000
+    port.incoming = [b"a"]
+    w.crank.turn([0])
+    w.due, w.now = 1_040_000, 1_050_000
+    w.crank.turn([])  # a tick, at 1.05 s
+    w.now = 1_200_000
+    port.incoming, port.age_us = [b"b"], 30_000
+    w.crank.turn([0])
+    port.incoming, port.age_us = [b"c"], 190_000  # before what the agent was told: time stays
+    w.crank.turn([0])
+    eq(heard, [1_000_000, 1_170_000, 1_170_000])
 
 
 def test_opening_in_steps():

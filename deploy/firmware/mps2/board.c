@@ -143,6 +143,8 @@ void mp_hal_delay_ms(mp_uint_t ms) {
 typedef struct {
     uint8_t queue[BOARD_QUEUE];
     volatile uint32_t in, out;
+    volatile uint32_t first; // microseconds: arrival of the first byte that waits
+    volatile bool timed;
 } uart_queue_t;
 
 static uart_queue_t queues[BOARD_UARTS];
@@ -177,6 +179,10 @@ static void uart_received(int number) {
             continue;
         }
         #endif
+        if (queue->in == queue->out) {
+            queue->first = mp_hal_ticks_us();
+            queue->timed = true;
+        }
         if (queue->in - queue->out < BOARD_QUEUE) {
             queue->queue[queue->in++ % BOARD_QUEUE] = byte;
         }
@@ -194,7 +200,15 @@ size_t uart_read(int number, uint8_t *to, size_t size) {
         to[count++] = queue->queue[queue->out % BOARD_QUEUE];
         queue->out += 1;
     }
+    if (queue->out != queue->in) {
+        queue->timed = false; // of what is left
+    }
     return count;
+}
+
+bool uart_arrived(int number, uint32_t *us) {
+    *us = queues[number].first;
+    return uart_any(number) && queues[number].timed;
 }
 
 size_t uart_write(int number, const uint8_t *from, size_t size) {

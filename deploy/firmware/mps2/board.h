@@ -21,6 +21,7 @@ bool uart_open(int number, uint32_t baud);
 void uart_close(int number);
 size_t uart_any(int number);
 size_t uart_read(int number, uint8_t *to, size_t size);
+bool uart_arrived(int number, uint32_t *us); // when the first byte that waits came, if known
 size_t uart_write(int number, const uint8_t *from, size_t size);
 
 void watchdog_start(uint32_t ms);

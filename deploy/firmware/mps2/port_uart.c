@@ -1,9 +1,13 @@
 // machine.UART of this board; included by extmod/machine_uart.c. Numbers 1 to 4; 0 is the console.
 // The model has no parity and no stop bits: both are taken and have no effect.
+#include "py/smallint.h"
 #include "py/mperrno.h"
 #include "board.h"
 
-#define MICROPY_PY_MACHINE_UART_CLASS_CONSTANTS
+// Beside MicroPython's own methods: `arrived()`, time.ticks_us() of the first byte that waits; None:
+// nobody knows. A program that is busy reads late, and still knows when the bytes came.
+#define MICROPY_PY_MACHINE_UART_CLASS_CONSTANTS \
+    { MP_ROM_QSTR(MP_QSTR_arrived), MP_ROM_PTR(&machine_uart_arrived_obj) },
 
 typedef struct _machine_uart_obj_t {
     mp_obj_base_t base;
@@ -12,6 +16,16 @@ typedef struct _machine_uart_obj_t {
 } machine_uart_obj_t;
 
 static machine_uart_obj_t uarts[BOARD_UARTS];
+
+static mp_obj_t machine_uart_arrived(mp_obj_t self_in) {
+    machine_uart_obj_t *self = MP_OBJ_TO_PTR(self_in);
+    uint32_t us;
+    if (!uart_arrived(self->number, &us)) {
+        return mp_const_none;
+    }
+    return MP_OBJ_NEW_SMALL_INT(us & (MICROPY_PY_TIME_TICKS_PERIOD - 1));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(machine_uart_arrived_obj, machine_uart_arrived);
 
 static void mp_machine_uart_print(const mp_print_t *print, mp_obj_t self_in, mp_print_kind_t kind) {
     machine_uart_obj_t *self = MP_OBJ_TO_PTR(self_in);
