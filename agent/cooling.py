@@ -4,6 +4,7 @@
     pumps       the pressure loop by a pair with modes, rotation, take-over (`agent.pumping`)
     dew         a floor under the supply's set-point (`agent.control.dew`)
     optimum     set-points of least power (`agent.control.optimum`); nothing needs it
+    fans        the cooler's fans on drives on the bus (`agent.fanning`)
     always      readings and doubt of them (`agent.sensing`), the valve's feedback against its
                 demand, hand on a drive, operating modes and proof tests (`agent.byhand`)
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Actions, Agent
+    from agent.fanning import Fanning
     from agent.pumping import Pumping
     from agent.station import Station
     from agent.steering import SteeredLoop
@@ -41,6 +43,7 @@ class CoolingPart(Part):
         self.cooling: Cooling | None = None
         self.steered: SteeredLoop | None = None
         self.pumping: Pumping | None = None
+        self.fanning: Fanning | None = None
         self._wrong: list[tuple[str, int, str]] = []
         self._apart_s = 0.0
         self._ticks = 0
@@ -86,7 +89,13 @@ class CoolingPart(Part):
             sections["dew"] = dew
         if "optimum" in settings:
             sections["optimum"] = settings["optimum"]
+        if "fans" in settings:
+            sections["fans"] = settings["fans"]
         self.cooling = Cooling(sections)
+        if "fans" in settings:
+            from agent.fanning import Fanning  # noqa: PLC0415 - only where there are fans
+
+            self.fanning = Fanning(agent, self.cooling, settings["fans"])
         self.steered = SteeredLoop(agent.supply, self.cooling, self.readings)
         agent.supply = self.steered
 
@@ -106,6 +115,8 @@ class CoolingPart(Part):
         self._wrong = self.sensing.read(exchanger, now, dt)
         if self.cooling is not None:
             self._aim(self.cooling, now, dt)
+        if self.fanning is not None:
+            self.fanning.step(self.readings, now, dt)
         self._check_valve(dt)
         self._check_drives()
         self.hand.step(now, dt)
@@ -180,7 +191,8 @@ class CoolingPart(Part):
     def _check_drives(self) -> None:
         """A drive that somebody has taken in hand does not obey: another one carries."""
         barred = []
-        for i, pump in enumerate(self.agent.pressure.pumps):
+        pumps, fans = self.agent.pressure.pumps, self.fanning
+        for i, pump in enumerate(pumps if fans is None else pumps + fans.drives):
             station = pump.station
             if not station.profile.has_bit(_REMOTE) or station.lost:
                 continue
@@ -196,7 +208,7 @@ class CoolingPart(Part):
                     )
                 )
         if self.pumping is not None:
-            self.pumping.barred = barred
+            self.pumping.barred = [i for i in barred if i < len(pumps)]
 
     def tick(self, now: int) -> None:
         """See a trip between two cycles."""
@@ -219,6 +231,8 @@ class CoolingPart(Part):
         wrong = self._wrong
         if self.pumping is not None and self.pumping.waits(now):
             wrong = wrong + [("pumps_wait", DEGRADED, "pumps wait for their slot to start")]
+        if self.fanning is not None:
+            wrong = wrong + self.fanning.causes()
         return wrong + self.hand.causes(now)
 
     def order(self, name: str, arguments: "Any", now: int) -> "str | None":
@@ -245,6 +259,8 @@ class CoolingPart(Part):
                 ("rotations", pumping.rotations),
                 ("output_milli_pct", milli(pumping.law.output)),
             ]
+        if self.fanning is not None and cooling is not None:
+            shown += [("fans_milli_pct", milli(cooling.fan_pct)), ("fans_full", self.fanning.full)]
         shown += self.hand.shown()
         if self.kept.lines:
             shown.append(("kept", self.kept.lines))

@@ -8,7 +8,7 @@ has a range; no key is allowed that is not listed here.
 from agent.parts import PARTS
 from agent.schema_log import LOG
 from agent.schema_remote import REMOTE
-from agent.schema_words import NAME_PATTERN, many, name, number, section, text, whole
+from agent.schema_words import NAME_PATTERN, many, name, number, one_of, section, text, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,6 +99,13 @@ SCHEMA: "dict[str, Any]" = section(
             {
                 "address": text("tcp:HOST:PORT or tls:HOST:PORT?ca=FILE"),
                 "keepalive_s": whole("MQTT keep-alive", 5, 3600, 30),
+                "version": one_of("MQTT's version", ["3.1.1", "5"], "3.1.1"),
+                "expiry_s": whole(
+                    "MQTT 5: how long the broker keeps telemetry for a relay, 0: for ever",
+                    0,
+                    1 << 30,
+                    0,
+                ),
                 "username": text("user name", 64),
                 "password": text("password", 128),
             },
