@@ -92,6 +92,8 @@ class Config:
         self.bus_timeout_us: int = raw["bus_timeout_ms"] * MILLISECOND
         self.broker = parts.broker
         self.keepalive_s: int = raw["broker"].get("keepalive_s", 30)
+        self.mqtt: str = raw["broker"].get("version", "3.1.1")
+        self.expiry_s: int = raw["broker"].get("expiry_s", 0)
         self.username: str | None = raw["broker"].get("username")
         self.password: str | None = raw["broker"].get("password")
         self.state = parts.state

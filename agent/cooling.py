@@ -4,6 +4,7 @@
     pumps       the pressure loop by a pair with modes, rotation, take-over (`agent.pumping`)
     dew         a floor under the supply's set-point (`agent.control.dew`)
     optimum     set-points of least power (`agent.control.optimum`); nothing needs it
+    fans        the cooler's fans on drives on the bus (`agent.fanning`)
     always      the valve's feedback against its demand, doubt of sensors, hand on a drive,
                 operating modes, proof tests
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Actions, Agent
+    from agent.fanning import Fanning
     from agent.pumping import Pumping
     from agent.station import Station
     from agent.steering import SteeredLoop
@@ -73,6 +75,7 @@ class CoolingPart(Part):
         self.cooling: Cooling | None = None
         self.steered: SteeredLoop | None = None
         self.pumping: Pumping | None = None
+        self.fanning: Fanning | None = None
         self.proofs = Proofs()
         self.kept = ProofStore(self.proofs, port)
         self.calibration = Calibration()
@@ -149,7 +152,13 @@ class CoolingPart(Part):
             sections["dew"] = dew
         if "optimum" in settings:
             sections["optimum"] = settings["optimum"]
+        if "fans" in settings:
+            sections["fans"] = settings["fans"]
         self.cooling = Cooling(sections)
+        if "fans" in settings:
+            from agent.fanning import Fanning  # noqa: PLC0415 - only where there are fans
+
+            self.fanning = Fanning(agent, self.cooling, settings["fans"])
         self.steered = SteeredLoop(agent.supply, self.cooling, self.readings)
         agent.supply = self.steered
 
@@ -169,6 +178,8 @@ class CoolingPart(Part):
         self._read(now, dt)
         if self.cooling is not None:
             self._aim(self.cooling, now, dt)
+        if self.fanning is not None:
+            self.fanning.step(self.readings, now, dt)
         self._check_valve(dt)
         self._check_drives()
         if self.mode != "auto":
@@ -288,7 +299,8 @@ class CoolingPart(Part):
     def _check_drives(self) -> None:
         """A drive that somebody has taken in hand does not obey: another one carries."""
         barred = []
-        for i, pump in enumerate(self.agent.pressure.pumps):
+        pumps, fans = self.agent.pressure.pumps, self.fanning
+        for i, pump in enumerate(pumps if fans is None else pumps + fans.drives):
             station = pump.station
             if not station.profile.has_bit(_REMOTE) or station.lost:
                 continue
@@ -304,7 +316,7 @@ class CoolingPart(Part):
                     )
                 )
         if self.pumping is not None:
-            self.pumping.barred = barred
+            self.pumping.barred = [i for i in barred if i < len(pumps)]
 
     def tick(self, now: int) -> None:
         """See a trip between two cycles."""
@@ -327,6 +339,8 @@ class CoolingPart(Part):
         wrong = self._wrong
         if self.pumping is not None and self.pumping.waits(now):
             wrong = wrong + [("pumps_wait", DEGRADED, "pumps wait for their slot to start")]
+        if self.fanning is not None:
+            wrong = wrong + self.fanning.causes()
         if self.mode != "auto":
             left = (self.until - now) // SECOND
             wrong = wrong + [("mode:" + self.mode, DEGRADED, "held by hand, %d s left" % left)]
@@ -468,6 +482,8 @@ class CoolingPart(Part):
                 ("rotations", pumping.rotations),
                 ("output_milli_pct", milli(pumping.law.output)),
             ]
+        if self.fanning is not None and cooling is not None:
+            shown += [("fans_milli_pct", milli(cooling.fan_pct)), ("fans_full", self.fanning.full)]
         shown.append(
             (
                 "proofs",

@@ -8,7 +8,7 @@ the loop can follow: make before break. A pump goes out only when the one for it
 Take-over. When no pump that carried is left, the next one gets its full share at once. To see a
 trip early, running drives are asked more often than once a cycle (`glance`).
 
-Grid dip. A tripped drive is reset after `_RESET_AFTER`, at most `auto_reset` times an hour.
+Grid dip. A tripped drive is reset, at most `auto_reset` times an hour (`agent.resets`).
 After all pumps were gone, and after a start of the controller that finds them at rest, the first
 starts after `stagger_s` and `slot` times `slot_s` (a site's rows then do not start together: each
 has its own slot), the others `_APART` after each other.
@@ -16,6 +16,7 @@ has its own slot), the others `_APART` after each other.
 
 from agent.control.flowlaw import DP, FLOW, FlowLaw
 from agent.control.pressure import PressureLoop
+from agent.resets import Resets
 from protocols.timing import SECOND
 
 TYPE_CHECKING = False
@@ -29,9 +30,7 @@ _BITE = 8 / 10
 _SLOW, _QUICK = 1 / 100, 1 / 20
 """Share a second, above and below `_BITE`."""
 _THERE_PCT = 5.0
-_RESET_AFTER = 5 * SECOND
 _APART = 5 * SECOND
-_HOUR = 3600 * SECOND
 _TAKE_OVER = 108 / 100
 """What one pump needs of the speed that two had: 4 to 8 % more on a quadratic system curve."""
 
@@ -55,8 +54,7 @@ class Pumping(PressureLoop):
         self.barred: list[int] = []
         self.rotations = 0
         self._rotate_at: int | None = None
-        self._resets: list[int] = []
-        self._tripped_at: list[int | None] = [None] * len(self.pumps)
+        self._resets = Resets(self.pumps, settings["auto_reset"])
         self._gone = False
         self._wait_us = SECOND * int(settings["stagger_s"])
         self._wait_us += SECOND * int(settings["slot"]) * int(settings["slot_s"])
@@ -110,8 +108,7 @@ class Pumping(PressureLoop):
 
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and ask the pumps for what is needed."""
-        self._resetting = -1
-        self._reset_trips(now)
+        self._resetting = self._resets.step(now)
         measured = self._measured(now)
         if measured is None or self.forced is not None:
             self._held = True
@@ -235,22 +232,6 @@ class Pumping(PressureLoop):
             self.shares[i] = 1.0
         self._next_at = now + _APART
         self.law.track(self.law.output if self.law.output > 0 else self.config.safe_pct)
-
-    def _reset_trips(self, now: int) -> None:
-        """Reset a tripped drive after a while, a few times an hour at most."""
-        self._resets = [at for at in self._resets if now - at < _HOUR]
-        for i, pump in enumerate(self.pumps):
-            if not pump.tripped():
-                self._tripped_at[i] = None
-                continue
-            at = self._tripped_at[i]
-            if at is None:
-                self._tripped_at[i] = now
-            elif now - at >= _RESET_AFTER and len(self._resets) < self.settings["auto_reset"]:
-                self._resets.append(now)
-                self._tripped_at[i] = now
-                self._resetting = i
-                pump.reset()
 
     def _ask_all(self, speed: float) -> None:
         """Give each pump its share of `speed`; when none is available all are asked."""

@@ -131,6 +131,18 @@ SCHEMA: "dict[str, Any]" = _object(
             {
                 "address": _text("tcp:HOST:PORT or tls:HOST:PORT?ca=FILE"),
                 "keepalive_s": _whole("MQTT keep-alive", 5, 3600, 30),
+                "version": {
+                    "type": "string",
+                    "enum": ["3.1.1", "5"],
+                    "default": "3.1.1",
+                    "description": "MQTT's version",
+                },
+                "expiry_s": _whole(
+                    "MQTT 5: how long the broker keeps telemetry for a relay, 0: for ever",
+                    0,
+                    1 << 30,
+                    0,
+                ),
                 "username": _text("user name", 64),
                 "password": _text("password", 128),
             },

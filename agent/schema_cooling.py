@@ -4,6 +4,8 @@ Part of `agent.schema`; only read when a configuration is loaded. `check` is wha
 say: devices that exist and read what is needed.
 """
 
+from agent.config import check_outputs
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -124,6 +126,25 @@ _OPTIMUM = _object(
     },
 )
 
+_FANS = _object(
+    "the cooler's fans on drives on the bus; they leave the valve its middle",
+    ["drives"],
+    {
+        "drives": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 8,
+            "items": _device("drive, of a profile with the role pump"),
+            "description": "all turn alike; the others carry the air of one that is lost",
+        },
+        "min_pct": _number("slowest that they are asked for", 0, 100, 10),
+        "max_pct": _number("fastest, and their safe speed", 10, 100, 100),
+        "rate_pct_per_s": _number("how fast their speed moves", 0.05, 10, 0.5),
+        "middle_pct": _number("opening that they leave to the valve", 20, 100, 70),
+        "auto_reset": _number("resets of tripped drives an hour", 0, 10, 3),
+    },
+)
+
 COOLING: "dict[str, Any]" = _object(
     "more than two PI loops: model, dew point, a pair of pumps, sensor checks, proofs, optimiser",
     ["facility"],
@@ -148,6 +169,7 @@ COOLING: "dict[str, Any]" = _object(
         "valve_apart_s": _number("for how long: longer than the stroke", 5, 3600, 90),
         "balance_pct": _number("heat on both sides may differ by; 0: not looked at", 0, 100, 0),
         "optimum": _OPTIMUM,
+        "fans": _FANS,
     },
 )
 
@@ -170,17 +192,46 @@ def check(raw: "dict[str, Any]", profiles: "dict[str, Profile]", errors: "list[s
         errors.append("cooling.pumps.slot: %d is not throttle.slot" % slot)
     if "optimum" in cooling:
         wanted.append(("optimum.air", cooling["optimum"]["air"], "TemperatureCelsius"))
-        for one, other in (
-            ("cooler_ua_kw_k", "cooler_air_kw_k"),
-            ("middle_min_pct", "middle_max_pct"),
-        ):
-            if (one in cooling["optimum"]) != (other in cooling["optimum"]):
-                errors.append("cooling.optimum: %s and %s belong together" % (one, other))
-        if "exchanger" not in cooling:
-            errors.append("cooling.optimum: needs cooling.exchanger too")
+        _check_optimum(cooling, errors)
+    if "fans" in cooling:
+        _check_fans(raw, profiles, errors)
     for path, name, point in wanted:
         profile = profiles.get(name)
         if profile is None:
             errors.append("cooling.%s: no device is named %s" % (path, name))
         elif not profile.has(point):
             errors.append("cooling.%s: %s reads no %s" % (path, name, point))
+
+
+def _check_optimum(cooling: "dict[str, Any]", errors: "list[str]") -> None:
+    for one, other in (
+        ("cooler_ua_kw_k", "cooler_air_kw_k"),
+        ("middle_min_pct", "middle_max_pct"),
+    ):
+        if (one in cooling["optimum"]) != (other in cooling["optimum"]):
+            errors.append("cooling.optimum: %s and %s belong together" % (one, other))
+    if "exchanger" not in cooling:
+        errors.append("cooling.optimum: needs cooling.exchanger too")
+
+
+def _check_fans(raw: "dict[str, Any]", profiles: "dict[str, Profile]", errors: "list[str]") -> None:
+    """Drives that exist, are no pumps of the row, and may be asked for what they may be asked."""
+    fans, pumps = raw["cooling"]["fans"], raw["control"]["dp"]["pumps"]
+    if "exchanger" not in raw["cooling"]:
+        errors.append("cooling.fans: needs cooling.exchanger too")
+    if not fans["min_pct"] < fans["max_pct"]:
+        errors.append("cooling.fans.min_pct: %s is not below max_pct" % fans["min_pct"])
+    for i, name in enumerate(fans["drives"]):
+        path = "cooling.fans.drives[%d]" % i
+        profile = profiles.get(name)
+        if profile is None:
+            errors.append("%s: no device is named %s" % (path, name))
+        elif not profile.pump:
+            errors.append("%s: %s (profile %s) is no drive" % (path, name, profile.model))
+        elif name in pumps:
+            errors.append("%s: %s is one of control.dp.pumps" % (path, name))
+        if name in fans["drives"][:i]:
+            errors.append("%s: %s is named twice" % (path, name))
+        limits = {"min_pct": fans["min_pct"], "max_pct": fans["max_pct"]}
+        limits["safe_pct"] = fans["max_pct"]
+        check_outputs(profile, "pump", limits, "cooling.fans", errors)

@@ -40,7 +40,7 @@ class Pieces:
     def __init__(self, agent: "Agent") -> None:
         self._agent = agent
         self._next = -1
-        self.left = 2 + len(_SECTIONS) + len(agent.parts)
+        self.left = 2 + len(_SECTIONS) + len(agent.config.parts)
 
     def piece(self, now: int) -> str:
         """Write the next of the `left` pieces."""

@@ -53,7 +53,12 @@ class Uplink:
         self._topic = base + "tele"
         self._state_topic = base + "state"
         offline = write(Object([("online", False)])).encode()
-        self._client = Client(
+        kind: type[Client] = Client
+        if config.mqtt == "5":
+            from protocols.mqtt.client5 import Client5  # noqa: PLC0415 - only when asked for
+
+            kind = Client5
+        self._client = kind(
             config.site + "-" + config.unit,
             keepalive_s=config.keepalive_s,
             will=(self._state_topic, offline, 1, True),
@@ -62,6 +67,7 @@ class Uplink:
             max_packet=max(_PACKET, len(birth) + _HEAD),
             response_timeout_us=_OPEN_LIMIT,
         )
+        self._client.expiry_s = config.expiry_s
         self._birth = birth
         self._birth_due = False
         self._outflow: Outflow | None = None

@@ -1,23 +1,17 @@
-"""TLS handshakes, a day of windows, and the first acknowledgement after link-up: parts of `link`.
+"""TLS handshakes and a day of windows: parts of `satlink`.
 
 The handshakes are real ones, in memory. The day's MQTT packets are those of our client and the
 emulated broker; TCP and IP are modelled: 40 bytes a packet of at most 1,360 bytes of payload, an
-acknowledgement for each second packet, three packets to open. The link-up is real: our agent and
-paho over the same kind of shaped path, in real time.
+acknowledgement for each second packet, three packets to open.
 """
 
 import datetime as dt
 import ssl
 import tempfile
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 from hil.devices.broker import Broker
-from hil.realbench import RealBench
-from hil.setting import Setting
-from hil.shaped import ShapedPath
 from protocols.mqtt.client import Client
 
 Rows = list[list[str]]
@@ -25,9 +19,7 @@ WINDOWS = 82
 PAYLOAD = 864_000
 """Bytes of a day of 40 signals at 1 Hz, two bits a value."""
 _MSS, _PACKET = 1_360, 40
-_OUTAGE_S = 40
 _PSK = "set_psk_"
-_RTT_S = 0.6
 
 
 def _certificates(folder: Path) -> None:
@@ -79,7 +71,7 @@ def _contexts(folder: Path, version: Any, psk: bool) -> tuple[ssl.SSLContext, ss
     return client, server
 
 
-def _handshake(
+def handshake(
     client: ssl.SSLContext, server: ssl.SSLContext, session: ssl.SSLSession | None
 ) -> tuple[int, int, ssl.SSLSession | None]:
     """Shake hands in memory; return bytes up, bytes down, the session to resume."""
@@ -114,13 +106,13 @@ def tls_forms() -> dict[str, tuple[int, int]]:
         _certificates(folder)
         for text, version in (("1.3", ssl.TLSVersion.TLSv1_3), ("1.2", ssl.TLSVersion.TLSv1_2)):
             client, server = _contexts(folder, version, False)
-            up, down, session = _handshake(client, server, None)
+            up, down, session = handshake(client, server, None)
             forms[f"TLS {text}, certificates"] = up, down
-            up, down, _ = _handshake(client, server, session)
+            up, down, _ = handshake(client, server, session)
             forms[f"TLS {text}, resumed"] = up, down
         if hasattr(ssl.SSLContext, "set_psk_client_callback"):
             client, server = _contexts(folder, ssl.TLSVersion.TLSv1_2, True)
-            up, down, _ = _handshake(client, server, None)
+            up, down, _ = handshake(client, server, None)
             forms["TLS 1.2, PSK"] = up, down
     return forms
 
@@ -195,103 +187,3 @@ def day_rows() -> tuple[Rows, dict[str, Any]]:
         for name, ratio in ratios.items()
     ]
     return rows, {name: round(ratio, 4) for name, ratio in ratios.items()}
-
-
-def _note(seen: list[int], bench: RealBench) -> Any:
-    """Note when a message comes that is not somebody's will."""
-
-    def note(message: Any) -> None:
-        if not message.topic.endswith("state"):
-            seen.append(bench.world.now)
-
-    return note
-
-
-def _ours() -> float:
-    """Our agent with a modem whose IP side is an interface."""
-    setting = Setting(parts="modem, modem_store, log", modem="ip", broker_latency_ms=0)
-    with RealBench(setting, seed=1) as bench:
-        assert bench.broker is not None
-        assert bench.row.satellite is not None
-        path = ShapedPath(bench.shell, bench.broker.address)
-        path.lossy = True
-        bench.ports["broker"] = f"tcp:127.0.0.1:{path.address[1]}"
-        device: Any = bench.row.satellite.device
-        sky = bench.row.satellite.sky
-        seen: list[int] = []
-        bench.row.broker.on_message = _note(seen, bench)
-        up_at: list[int] = []
-
-        def follow() -> None:
-            if device.attached and not path.up:
-                up_at.append(bench.world.now)
-            path.set_up(device.attached)
-            bench.world.at(bench.world.now + 1_000, follow)
-
-        bench.world.at(0, follow)
-        bench.start_agent()
-        bench.shell.run(20_000_000)
-        sky.blocked = True
-        bench.shell.run(bench.world.now + _OUTAGE_S * 1_000_000)
-        path.lossy = False  # what is sent now meets a link: TCP would send it again
-        sky.blocked = False
-        seen.clear()
-        up_at.clear()
-        bench.shell.run(bench.world.now + 20_000_000)
-        path.close()
-        if not seen or not up_at:
-            return float("nan")
-        return (seen[0] - up_at[-1]) / 1e6 + _RTT_S / 2
-
-
-def _paho(keepalive: int) -> float:
-    """Paho with a message a second through the same path and the same outage."""
-    import paho.mqtt.client as mqtt  # noqa: PLC0415 - a peer
-    from paho.mqtt.enums import CallbackAPIVersion  # noqa: PLC0415
-
-    with RealBench(Setting(broker_latency_ms=0), seed=1) as bench:
-        assert bench.broker is not None
-        path = ShapedPath(bench.shell, bench.broker.address)
-        path.lossy = True
-        seen: list[int] = []
-        bench.row.broker.on_message = _note(seen, bench)
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, "peer", clean_session=False)
-        stop = threading.Event()
-
-        def talk() -> None:
-            client.connect("127.0.0.1", path.address[1], keepalive)
-            client.loop_start()
-            while not stop.wait(1):
-                client.publish("coldloop/v1/bench/peer/tele", bytes(200), 1)
-
-        thread = threading.Thread(target=talk, daemon=True)
-        thread.start()
-        bench.shell.run(15_000_000)
-        path.set_up(False)
-        bench.shell.run(bench.world.now + _OUTAGE_S * 1_000_000)
-        path.lossy = False
-        path.set_up(True)
-        up_at = bench.world.now
-        seen.clear()
-        until = up_at + 90_000_000
-        while not seen and bench.world.now < until:
-            bench.shell.run(bench.world.now + 500_000)
-        stop.set()
-        thread.join(5)
-        client.loop_stop()
-        client.disconnect()
-        path.close()
-        return (seen[0] - up_at) / 1e6 + _RTT_S / 2 if seen else float("nan")
-
-
-def linkup_rows() -> tuple[Rows, dict[str, Any]]:
-    """Measure both, in real time: some minutes."""
-    limit = 3 * _RTT_S + 1
-    began = time.monotonic()
-    ours, paho = _ours(), _paho(60)
-    rows = [
-        ["link-up to first acknowledged, ours", f"{ours:.2f} s", f"limit 3 RTT + 1 s = {limit} s"],
-        ["the same, paho 2.2, keepalive 60", f"{paho:.2f} s", "same path, same outage of 40 s"],
-    ]
-    wall = round(time.monotonic() - began)
-    return rows, {"ours_s": round(ours, 3), "paho_s": round(paho, 3), "wall_s": wall}

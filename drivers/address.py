@@ -39,9 +39,10 @@ _VALUES = {
     "cert": [],
     "key": [],
     "utc": [],
+    "tls": ["1.2"],
 }
 _DEFAULTS = {"baud": "9600", "parity": "N", "stop": "1", "rs485": "0", "edge": "rise"}
-_TLS = ("ca", "cert", "key", "utc")
+_TLS = ("ca", "cert", "key", "utc", "tls")
 _MOST_UTC = 99_999_999_999
 # kind -> its options, in the order in which they are written back
 OPTIONS: "dict[str, tuple[str, ...]]" = {
@@ -64,7 +65,8 @@ class Address:
     and uart (the number); `edge` is which edge of a pulse counts, rise or fall; `host`
     and `port` for tcp and tls. `baud`, `parity`, `stop`, `rs485` describe a line (defaults
     elsewhere); `options` holds ca, cert, key and utc (seconds by which certificates' dates are
-    judged; 0: by none). `bits_per_char` counts start, data, parity and stop bits; `char_us` is the
+    judged; 0: by none), tls (1.2: no newer, and sessions are resumed where the platform can).
+    `bits_per_char` counts start, data, parity and stop bits; `char_us` is the
     time of one character in microseconds, rounded up.
     """
 

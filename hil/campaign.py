@@ -65,6 +65,7 @@ def _row(chosen: list[Draw], chance: random.Random) -> Setting:
         broker_latency_ms=float(chance.randint(1, 900)),
         meters=max(d.meters for d in chosen),
         humidity_sensors=max(d.humidity for d in chosen),
+        fans=max(d.fans for d in chosen),
         parts=", ".join(sorted(parts)),
     )
 

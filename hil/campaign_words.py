@@ -15,7 +15,7 @@ class Draw:
     """How a word is drawn: limits of its value (None: it has none) and the longest it may last.
 
     `longest_s` 0: it does not end by itself. `needs`: parts of the unit without which the word
-    does nothing. `meters`, `humidity`: what must be on the bus.
+    does nothing. `meters`, `humidity`, `fans`: what must be on the bus.
     """
 
     word: str
@@ -26,6 +26,7 @@ class Draw:
     needs: tuple[str, ...] = ()
     meters: int = 0
     humidity: int = 0
+    fans: int = 0
 
 
 _LOG = ("log",)
@@ -131,6 +132,10 @@ _SITE: tuple[Draw, ...] = (
     Draw("prove_pumps", longest_s=0, needs=_OPERATED),
     Draw("room_humidity", 20, 60, 0, needs=_COOLING, humidity=2),
     Draw("humidity_error", -3, 3, 60, needs=_COOLING, humidity=2),
+    Draw("fan_lost", 1, 2, 60, whole=True, needs=_COOLING, fans=2),
+    Draw("fan_dead", 1, 2, 60, whole=True, needs=_COOLING, fans=2),
+    Draw("fan_trip", 1, 2, 0, whole=True, needs=_COOLING, fans=2),
+    Draw("outdoor_temperature", 5, 20, 0, needs=_COOLING, fans=2),
     Draw("bmc_busy", 1, 10, 40, needs=_LOADS),
     Draw("bmc_silent", longest_s=40, needs=_LOADS),
     Draw("bmc_refuses", longest_s=40, needs=_LOADS),
@@ -165,8 +170,7 @@ NOT_DRAWN: dict[str, str] = {
     "hold_flow": "another law of the pumps, under which dP is rightly not held",
     "hold_dp": "undoes hold_flow, which is not drawn",
     "calibrate": "is for a loop without heat, which no drawn row is",
-    "outdoor_dead": "for a facility's own cooler, which no drawn row has",
-    "outdoor_temperature": "for a facility's own cooler, which no drawn row has",
+    "outdoor_dead": "of the optimiser's sensor, which no drawn row has",
     "humidity_dead": _HELD,
     "humidity_stuck": _HELD,
     "receiver_late": _LIES,

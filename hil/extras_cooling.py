@@ -36,6 +36,8 @@ def cooling(setting: Setting) -> dict[str, Any]:
         section["port"] = "store:/virtual/proofs"
     if setting.outdoor_sensors:
         section["optimum"] = optimum(p)
+    if setting.fans:
+        section["fans"] = {"drives": [f"fan{i + 1}" for i in range(setting.fans)]}
     return section
 
 

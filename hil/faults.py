@@ -4,6 +4,8 @@ Not the devices: each word turns something that an emulated device, the plant or
 offers.
 """
 
+from operator import attrgetter
+
 from hil.faults_bus import BUS_EVENTS
 from hil.faults_config import CONFIG_EVENTS
 from hil.faults_cooling import COOLING_EVENTS
@@ -15,7 +17,7 @@ from hil.faults_receiver import RECEIVER_EVENTS
 from hil.faults_store import STORE_EVENTS
 from hil.row import Row
 from hil.setting import LIMITS
-from hil.word import Word
+from hil.word import Word, held
 
 __all__ = ["EVENTS", "Word"]
 
@@ -35,18 +37,15 @@ EVENTS: dict[str, Word] = {
     ),
     "bus_silent": Word(
         "nothing on the field bus answers",
-        lambda row, _: setattr(row.bus, "silent", True),
-        lambda row: setattr(row.bus, "silent", False),
+        *held(attrgetter("bus"), "silent"),
     ),
     "rpu_dead": Word(
         "the RPU does not answer",
-        lambda row, _: setattr(row.rpu, "dead", True),
-        lambda row: setattr(row.rpu, "dead", False),
+        *held(attrgetter("rpu"), "dead"),
     ),
     "valve_dead": Word(
         "the valve does not answer",
-        lambda row, _: setattr(row.valve, "dead", True),
-        lambda row: setattr(row.valve, "dead", False),
+        *held(attrgetter("valve"), "dead"),
     ),
     "pump_trip": Word(
         "the drive of pump number value trips",
@@ -56,13 +55,11 @@ EVENTS: dict[str, Word] = {
     ),
     "receiver_outage": Word(
         "the receiver says nothing",
-        lambda row, _: setattr(row.receiver, "outage", True),
-        lambda row: setattr(row.receiver, "outage", False),
+        *held(attrgetter("receiver"), "outage"),
     ),
     "receiver_no_fix": Word(
         "the receiver has no fix",
-        lambda row, _: setattr(row.receiver, "no_fix", True),
-        lambda row: setattr(row.receiver, "no_fix", False),
+        *held(attrgetter("receiver"), "no_fix"),
     ),
     "broker_down": Word(
         "the link to the broker is cut",

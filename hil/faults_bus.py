@@ -5,38 +5,23 @@ and of the line. Words of the RPU are about the agent's sensor; words of pumps a
 about what it writes to.
 """
 
-from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from hil.devices.other_master import OtherMaster
 from hil.devices.valve import FULL, SETPOINT
 from hil.row import Row
 from hil.setting import LIMITS
-from hil.word import Word
+from hil.word import Do, Undo, Word, held
 
 _MILLISECOND = 1000
 _STRANGER = 77  # a unit that is neither emulated nor the agent's
 _NOISE = bytes.fromhex("00ff0c0300fe7f800c83") * 4  # with what looks like the RPU's replies in it
 _FOR_EVER = -1
 
-_Do = Callable[[Row, float], None]
-_Undo = Callable[[Row], None]
 
-
-def _toggle(who: str, name: str, off: Any, on: Callable[[float], Any]) -> tuple[_Do, _Undo]:
-    """Set an attribute of one of the row's devices, and set it back."""
-
-    def do(row: Row, value: float) -> None:
-        setattr(getattr(row, who), name, on(value))
-
-    def undo(row: Row) -> None:
-        setattr(getattr(row, who), name, off)
-
-    return do, undo
-
-
-def _drive(name: str, off: Any, on: Any) -> tuple[_Do, _Undo]:
-    """The same of the drive whose number is the value; undone on all of them."""
+def _drive(name: str, off: Any, on: Any) -> tuple[Do, Undo]:
+    """Set an attribute of the drive whose number is the value; set it back on all of them."""
 
     def do(row: Row, value: float) -> None:
         setattr(row.drives[int(value) - 1], name, on)
@@ -75,40 +60,40 @@ _MS = (0.0, 5000.0)
 BUS_EVENTS: dict[str, Word] = {
     "rpu_slow": Word(
         "the RPU's replies come value ms later; beyond the agent's patience they are late",
-        *_toggle("rpu", "extra_delay_us", 0, lambda v: int(v) * _MILLISECOND),
+        *held(attrgetter("rpu"), "extra_delay_us", 0, lambda v: int(v) * _MILLISECOND),
         limits=_MS,
     ),
     "rpu_twice": Word(
-        "the RPU says every reply twice", *_toggle("rpu", "twice", 0, lambda _: _FOR_EVER)
+        "the RPU says every reply twice", *held(attrgetter("rpu"), "twice", 0, lambda _: _FOR_EVER)
     ),
     "rpu_wrong_unit": Word(
         "the RPU answers under the unit id value",
-        *_toggle("rpu", "reply_unit", None, int),
+        *held(attrgetter("rpu"), "reply_unit", None, int),
         limits=(1, 247),
     ),
     "rpu_noise": Word(
         "value bytes of noise come right before every reply of the RPU",
-        *_toggle("rpu", "noise", b"", lambda v: _NOISE[: int(v)]),
+        *held(attrgetter("rpu"), "noise", b"", lambda v: _NOISE[: int(v)]),
         limits=(1, len(_NOISE)),
     ),
     "rpu_bad_crc": Word(
         "the RPU's next value replies have a wrong CRC",
-        *_toggle("rpu", "corrupt", 0, int),
+        *held(attrgetter("rpu"), "corrupt", 0, int),
         limits=(1, 1000),
     ),
     "rpu_cut": Word(
         "the RPU's next value replies are cut short",
-        *_toggle("rpu", "cut", 0, int),
+        *held(attrgetter("rpu"), "cut", 0, int),
         limits=(1, 1000),
     ),
     "rpu_busy": Word(
         "the RPU answers the next value requests with exception 06",
-        *_toggle("rpu", "busy", 0, int),
+        *held(attrgetter("rpu"), "busy", 0, int),
         limits=(1, 100_000),
     ),
     "rpu_refuses": Word(
         "the RPU answers every request with the exception value",
-        *_toggle("rpu", "refuse", 0, int),
+        *held(attrgetter("rpu"), "refuse", 0, int),
         limits=(1, 255),
     ),
     "rpu_no_value": Word(
@@ -119,11 +104,11 @@ BUS_EVENTS: dict[str, Word] = {
     "rpu_reboot": Word("the RPU restarts", lambda row, _: row.rpu.reboot(row.world.now)),
     "valve_ignores_writes": Word(
         "the valve confirms writes and does nothing",
-        *_toggle("valve", "ignore_writes", False, lambda _: True),
+        *held(attrgetter("valve"), "ignore_writes"),
     ),
     "valve_delays_writes": Word(
         "what is written to the valve takes effect value ms later",
-        *_toggle("valve", "write_delay_us", 0, lambda v: int(v) * _MILLISECOND),
+        *held(attrgetter("valve"), "write_delay_us", 0, lambda v: int(v) * _MILLISECOND),
         limits=_MS,
     ),
     "valve_clamps": Word(
@@ -152,7 +137,7 @@ BUS_EVENTS: dict[str, Word] = {
     ),
     "bus_echo": Word(
         "the adapter hears itself: every request comes back first",
-        *_toggle("bus", "echo", False, lambda _: True),
+        *held(attrgetter("bus"), "echo"),
     ),
     "other_master": Word(
         "another master asks another device every value ms, and does not listen",

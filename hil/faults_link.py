@@ -1,12 +1,14 @@
 """Words for what happens to a unit's log on its way: dead links, receipts that do not come."""
 
+from operator import attrgetter
+
+from hil.ground import Ground
 from hil.row import Row
-from hil.word import Word
+from hil.word import Word, held
 
 
-def _set(row: Row, name: str, value: object) -> None:
-    if row.ground is not None:
-        setattr(row.ground, name, value)
+def _ground(row: Row) -> list[Ground]:
+    return [] if row.ground is None else [row.ground]
 
 
 def _uncut(row: Row) -> None:
@@ -17,13 +19,11 @@ def _uncut(row: Row) -> None:
 LINK_EVENTS: dict[str, Word] = {
     "receipts_missing": Word(
         "the ground takes what comes and says nothing",
-        lambda row, _: _set(row, "mute", True),
-        lambda row: _set(row, "mute", False),
+        *held(_ground, "mute"),
     ),
     "receipts_forged": Word(
         "beside each receipt come forged and replayed ones",
-        lambda row, _: _set(row, "forge", True),
-        lambda row: _set(row, "forge", False),
+        *held(_ground, "forge"),
     ),
     "link_half_open": Word(
         "the link to the broker falls silent; its connection stays open, and dead for good",
@@ -38,13 +38,11 @@ LINK_EVENTS: dict[str, Word] = {
     ),
     "session_lost": Word(
         "the broker forgets its sessions",
-        lambda row, _: setattr(row.broker, "lose_session", True),
-        lambda row: setattr(row.broker, "lose_session", False),
+        *held(attrgetter("broker"), "lose_session"),
     ),
     "broker_acks_slow": Word(
         "the broker's acknowledgements come value seconds late",
-        lambda row, value: setattr(row.broker, "slow_acks_us", int(value * 1_000_000)),
-        lambda row: setattr(row.broker, "slow_acks_us", 0),
+        *held(attrgetter("broker"), "slow_acks_us", 0, lambda s: int(s * 1_000_000)),
         limits=(0, 60),
     ),
 }

@@ -1,14 +1,11 @@
 """The words for loads that are limited: services, strips, optics, and heat that cannot leave."""
 
-from collections.abc import Callable
+from typing import Any
 
 from hil.loadbank import LoadBank
 from hil.row import Row
 from hil.row_plant import ROLLS_AT_KWH
-from hil.word import Word
-
-_Do = Callable[[Row, float], None]
-_Undo = Callable[[Row], None]
+from hil.word import Word, held
 
 
 def _bank(row: Row) -> LoadBank:
@@ -17,18 +14,8 @@ def _bank(row: Row) -> LoadBank:
     return row.bank
 
 
-def _bmc(name: str, on: object, off: object) -> tuple[_Do, _Undo]:
-    """Set an attribute of every service, and set it back; None stands for the value."""
-
-    def do(row: Row, value: float) -> None:
-        for bmc in _bank(row).bmcs.values():
-            setattr(bmc, name, int(value) if on is None else on)
-
-    def undo(row: Row) -> None:
-        for bmc in _bank(row).bmcs.values():
-            setattr(bmc, name, off)
-
-    return do, undo
+def _bmcs(row: Row) -> list[Any]:
+    return list(_bank(row).bmcs.values())
 
 
 def _facility(row: Row, share: float) -> None:
@@ -43,7 +30,7 @@ def _lost(row: Row, _: float) -> None:
 
 
 def _reboot(row: Row, _: float) -> None:
-    for bmc in _bank(row).bmcs.values():
+    for bmc in _bmcs(row):
         bmc.reboot(row.world.now)
 
 
@@ -69,15 +56,14 @@ LOAD_EVENTS: dict[str, Word] = {
     ),
     "bmc_busy": Word(
         "the loads' services answer 503, try again in value seconds",
-        *_bmc("busy", None, 0),
+        *held(_bmcs, "busy", 0, int),
         limits=(1, 60),
     ),
-    "bmc_silent": Word("the loads' services answer nothing", *_bmc("silent", True, False)),
-    "bmc_refuses": Word("the loads' services refuse limits", *_bmc("refuse", True, False)),
+    "bmc_silent": Word("the loads' services answer nothing", *held(_bmcs, "silent")),
+    "bmc_refuses": Word("the loads' services refuse limits", *held(_bmcs, "refuse")),
     "bmc_slow": Word(
         "the loads' services take value milliseconds more",
-        lambda row, value: _bmc("slow_us", 40_000 + int(value * 1000), 0)[0](row, value),
-        _bmc("slow_us", 0, 40_000)[1],
+        *held(_bmcs, "slow_us", 40_000, lambda ms: 40_000 + int(ms * 1000)),
         limits=_MS,
     ),
     "bmc_reboot": Word("the loads' services restart and forget their limits", _reboot),

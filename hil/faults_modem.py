@@ -9,7 +9,7 @@ from typing import Any
 from hil.errors import BenchError
 from hil.row import Row
 from hil.row_modem import Satellite
-from hil.word import Word
+from hil.word import Word, held
 
 _RING_AT_MOST = 64
 
@@ -65,8 +65,7 @@ def _replay(row: Row) -> None:
 MODEM_EVENTS: dict[str, Word] = {
     "sky_blocked": Word(
         "no satellite is heard",
-        lambda row, _: setattr(_of(row).sky, "blocked", True),
-        lambda row: setattr(_of(row).sky, "blocked", False),
+        *held(lambda row: _of(row).sky, "blocked"),
     ),
     "sky_mask": Word(
         "the obstruction hides what is below value degrees",
@@ -75,14 +74,12 @@ MODEM_EVENTS: dict[str, Word] = {
     ),
     "modem_success": Word(
         "value % of the sessions get through",
-        lambda row, value: setattr(_of(row).radio, "success_pct", value),
-        lambda row: setattr(_of(row).radio, "success_pct", None),
+        *held(lambda row: _of(row).radio, "success_pct", None, float),
         limits=(0, 100),
     ),
     "modem_dead": Word(
         "the modem says nothing",
-        lambda row, _: _set(row, "dead", True),
-        lambda row: _set(row, "dead", False),
+        *held(lambda row: _modem(row, "dead"), "dead"),
     ),
     "modem_reset": Word("the modem restarts now", lambda row, _: _reset(row)),
     "modem_reset_transfer": Word(
@@ -113,26 +110,22 @@ MODEM_EVENTS: dict[str, Word] = {
     ),
     "modem_rings_at": Word(
         "a ring stands before byte number value of every answer",
-        lambda row, value: _set(row, "ring_at", int(value)),
-        lambda row: _set(row, "ring_at", None),
+        *held(lambda row: _modem(row, "ring_at"), "ring_at", None, int),
         limits=(0, _RING_AT_MOST),
     ),
     "modem_ring": Word("the network rings", lambda row, _: _ring(row)),
     "modem_unplugged": Word("the modem's port is pulled", lambda row, _: _pull(row), _plug),
     "gateway_down": Word(
         "the gateway answers no session",
-        lambda row, _: setattr(_of(row).gateway, "down", True),
-        lambda row: setattr(_of(row).gateway, "down", False),
+        *held(lambda row: _of(row).gateway, "down"),
     ),
     "ground_silent": Word(
         "the ground acknowledges nothing",
-        lambda row, _: setattr(_of(row).ground, "silent", True),
-        lambda row: setattr(_of(row).ground, "silent", False),
+        *held(lambda row: _of(row).ground, "silent"),
     ),
     "ground_forged": Word(
         "acknowledgements come with a wrong key",
-        lambda row, _: setattr(_of(row).ground, "forge", True),
-        lambda row: setattr(_of(row).ground, "forge", False),
+        *held(lambda row: _of(row).ground, "forge"),
     ),
     "ground_replays": Word("the last acknowledgement comes once more", lambda row, _: _replay(row)),
 }

@@ -6,11 +6,14 @@ that fails takes the pumps' drives, and what is behind them, only.
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 
+from hil.devices.drive import Drive
 from hil.plant.grid import UNDERVOLTAGE
+from hil.plant.plant import Plant
 from hil.row import Row
 from hil.setting import LIMITS
-from hil.word import Word
+from hil.word import Do, Undo, Word, held
 
 _SECOND = 1_000_000
 _UNDERVOLTAGE_FAULT = 0x3220  # the drives' code: undervoltage of the DC link
@@ -21,25 +24,14 @@ _WETS_AFTER_US = 5 * _SECOND
 _WEATHER_K_MIN = 2.0
 """How fast facility water follows the outdoor air (assumed: a tank and the coolers' pipes)."""
 
-_Do = Callable[[Row, float], None]
-_Undo = Callable[[Row], None]
+
+def _plant(row: Row) -> Plant:
+    """The plant, as of now."""
+    row.plant.advance(row.world.now)
+    return row.plant
 
 
-def _plant(name: str, off: object, on: Callable[[float], object]) -> tuple[_Do, _Undo]:
-    """Set an attribute of the plant, and set it back."""
-
-    def do(row: Row, value: float) -> None:
-        row.plant.advance(row.world.now)
-        setattr(row.plant, name, on(value))
-
-    def undo(row: Row) -> None:
-        row.plant.advance(row.world.now)
-        setattr(row.plant, name, off)
-
-    return do, undo
-
-
-def _false(sensor: str, name: str, on: Callable[[float], float]) -> tuple[_Do, _Undo]:
+def _false(sensor: str, name: str, on: Callable[[float], float]) -> tuple[Do, Undo]:
     """Make a sensor of the plant false, and honest again."""
 
     def do(row: Row, value: float) -> None:
@@ -48,7 +40,7 @@ def _false(sensor: str, name: str, on: Callable[[float], float]) -> tuple[_Do, _
     return do, lambda row: row.plant.falsify(sensor).heal()
 
 
-def _stuck(sensor: str) -> tuple[_Do, _Undo]:
+def _stuck(sensor: str) -> tuple[Do, Undo]:
     """Hold a sensor of the plant at what it shows."""
 
     def do(row: Row, _: float) -> None:
@@ -93,12 +85,19 @@ def _estop(row: Row, pressed: bool) -> None:
 
 def _weather(row: Row, kelvin: float) -> None:
     row.plant.advance(row.world.now)
+    row.around.air_outside(row.around.outdoors.celsius + kelvin)
     row.plant.set_fws(row.plant.fws_target_c + kelvin, _WEATHER_K_MIN)
 
 
-def _rejection_back(row: Row) -> None:
+def _rejection_lost(row: Row, lost: bool) -> None:
     row.plant.advance(row.world.now)
-    row.plant.rejection_lost = False
+    row.plant.rejection_lost = lost
+    if row.around.bank is not None:
+        row.around.bank.stopped = lost
+
+
+def _rejection_back(row: Row) -> None:
+    _rejection_lost(row, False)
     row.plant.set_fws(row.plant.fws_target_c, _WEATHER_K_MIN)
 
 
@@ -108,14 +107,22 @@ def _rejection_back(row: Row) -> None:
 def _outage(row: Row, _: float) -> None:
     row.around.grid.fail()
     row.plant.advance(row.world.now)
-    for drive in row.drives:
-        drive.dead = True
-        drive.running = False
-        drive.shaft.command(0.0, _COAST_PCT_S)
+    for drive in _on_mains(row):
+        _without_power(drive)
+
+
+def _on_mains(row: Row) -> list[Drive]:
+    return [*row.drives, *row.around.fans]
+
+
+def _without_power(drive: Drive) -> None:
+    drive.dead = True
+    drive.running = False
+    drive.shaft.command(0.0, _COAST_PCT_S)
 
 
 def _power_back(row: Row) -> None:
-    for drive in row.drives:
+    for drive in _on_mains(row):
         if drive.dead:
             drive.dead = False
             drive.reboot(row.world.now)
@@ -140,9 +147,42 @@ def _dip(row: Row, percent: float) -> None:
     row.around.grid.voltage = percent / 100.0
     if row.around.grid.voltage < UNDERVOLTAGE:
         row.plant.advance(row.world.now)
-        for drive in row.drives:
+        for drive in _on_mains(row):
             if drive.running:
                 drive.trip(_UNDERVOLTAGE_FAULT)
+
+
+def _fan(value: float) -> slice:
+    return slice(int(value) - 1, int(value))
+
+
+def _fan_lost(row: Row, value: float) -> None:
+    row.plant.advance(row.world.now)
+    for drive in row.around.fans[_fan(value)]:
+        _without_power(drive)
+
+
+def _fans_back(row: Row) -> None:
+    for drive in row.around.fans:
+        if drive.dead:
+            drive.dead = False
+            drive.reboot(row.world.now)
+
+
+def _fan_dead(row: Row, value: float) -> None:
+    for drive in row.around.fans[_fan(value)]:
+        drive.dead = True
+
+
+def _fan_alive(row: Row) -> None:
+    for drive in row.around.fans:
+        drive.dead = False
+
+
+def _fan_trip(row: Row, value: float) -> None:
+    row.plant.advance(row.world.now)
+    for drive in row.around.fans[_fan(value)]:
+        drive.trip()
 
 
 def _hertz(row: Row, hertz: float) -> None:
@@ -174,7 +214,7 @@ def _nrv_shut(row: Row) -> None:
         row.plant.stick_open(i, False)
 
 
-def _room(name: str) -> _Do:
+def _room(name: str) -> Do:
     def do(row: Row, value: float) -> None:
         setattr(row.around.room, name, value)
 
@@ -221,6 +261,7 @@ def _stiction(row: Row, percent: float) -> None:
     row.plant.valve.deadband_pct = percent
 
 
+_FAN_NUMBER = (1.0, float(LIMITS["fans"][1]))
 _SENSOR_NUMBER = (1.0, float(LIMITS["humidity_sensors"][1]))
 
 PLANT_EVENTS: dict[str, Word] = {
@@ -238,13 +279,12 @@ PLANT_EVENTS: dict[str, Word] = {
     "air_in_loop": Word("air takes the place of value % of the coolant", _air, limits=(0.1, 50)),
     "filter_clog": Word(
         "value % of the filter's free area is clogged",
-        *_plant("clogged", 0.0, lambda v: v / 100.0),
+        *held(_plant, "clogged", 0.0, lambda v: v / 100.0),
         limits=(0, 95),
     ),
     "reservoir_low": Word(
         "the reservoir's level switch reports low",
-        lambda row, _: setattr(row.rpu, "reservoir_low", True),
-        lambda row: setattr(row.rpu, "reservoir_low", False),
+        *held(attrgetter("rpu"), "reservoir_low"),
     ),
     "emergency_stop": Word(
         "the RPU's emergency stop is pressed",
@@ -264,17 +304,17 @@ PLANT_EVENTS: dict[str, Word] = {
     ),
     "hx_fouling": Word(
         "the exchanger loses value % of its UA; below 0 it has more",
-        *_plant("fouling", 1.0, lambda v: 1.0 - v / 100.0),
+        *held(_plant, "fouling", 1.0, lambda v: 1.0 - v / 100.0),
         limits=(-50, 99),
     ),
     "fws_pressure": Word(
         "the facility water's pressure is value % of normal; 0: its pumps stand still",
-        *_plant("fws_pressure", 1.0, lambda v: v / 100.0),
+        *held(_plant, "fws_pressure", 1.0, lambda v: v / 100.0),
         limits=(0, 200),
     ),
     "heat_rejection_lost": Word(
         "the coolers stop: facility water goes round and warms",
-        lambda row, _: _plant("rejection_lost", False, bool)[0](row, 1.0),
+        lambda row, _: _rejection_lost(row, True),
         _rejection_back,
     ),
     "weather_step": Word(
@@ -371,10 +411,23 @@ PLANT_EVENTS: dict[str, Word] = {
         lambda row: _outdoor_dead(row, False),
     ),
     "outdoor_temperature": Word(
-        "the air outside is at value °C, as its sensor sees it",
-        lambda row, value: setattr(row.around.outdoors, "celsius", value),
+        "the air outside is at value °C, for its sensor and for the row's own cooler",
+        lambda row, value: row.around.air_outside(value),
         limits=LIMITS["outdoor_c"],
     ),
+    "fan_lost": Word(
+        "fan number value loses its power: its drive says nothing, and it stands",
+        _fan_lost,
+        _fans_back,
+        limits=_FAN_NUMBER,
+    ),
+    "fan_dead": Word(
+        "the drive of fan number value does not answer; it goes to full speed by itself",
+        _fan_dead,
+        _fan_alive,
+        limits=_FAN_NUMBER,
+    ),
+    "fan_trip": Word("the drive of fan number value trips", _fan_trip, limits=_FAN_NUMBER),
     "humidity_error": Word(
         "the first humidity sensor reads value % too high",
         _humidity_error,

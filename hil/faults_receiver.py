@@ -7,10 +7,11 @@ prints and where its pulses lie follows.
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 
 from hil.devices.gnss_receiver import COLD, HOT, WEEK_S, GnssReceiver
 from hil.row import Row
-from hil.word import Word
+from hil.word import Word, held
 
 _SECOND = 1_000_000
 _MILLISECOND = 1_000
@@ -45,22 +46,15 @@ def _word(
     return Word(about, begin, end if undo is not None else None, limits, needs_dialect=True)
 
 
-def _set(
-    name: str, off: object, on: Callable[[float], object]
-) -> tuple[Callable[[GnssReceiver, float, int], None], Callable[[GnssReceiver, int], None]]:
-    """Set an attribute, and set it back."""
-    return (
-        lambda receiver, value, _: setattr(receiver, name, on(value)),
-        lambda receiver, _: setattr(receiver, name, off),
-    )
-
-
-def _late(row: Row, value: float) -> None:
-    row.receiver.extra_us = int(value) * _MILLISECOND
-
-
-def _corrupt(row: Row, value: float) -> None:
-    row.receiver.corrupt = int(value)
+def _held(
+    about: str,
+    name: str,
+    off: object = False,
+    on: Callable[[float], object] = lambda _: True,
+    limits: tuple[float, float] | None = None,
+) -> Word:
+    """Make a word that sets an attribute of such a receiver, and sets it back."""
+    return Word(about, *held(_gnss, name, off, on), limits, needs_dialect=True)
 
 
 def _repeat(receiver: GnssReceiver, km: float, now: int) -> None:
@@ -114,14 +108,12 @@ def _flood(receiver: GnssReceiver, value: float, now: int) -> None:
 RECEIVER_EVENTS: dict[str, Word] = {
     "receiver_late": Word(
         "the receiver's sentences come value ms later than they did",
-        _late,
-        lambda row: setattr(row.receiver, "extra_us", 0),
+        *held(attrgetter("receiver"), "extra_us", 0, lambda ms: int(ms) * _MILLISECOND),
         limits=(0, 2000),
     ),
     "receiver_corrupt": Word(
         "a bit flips in each of value bytes of every epoch",
-        _corrupt,
-        lambda row: setattr(row.receiver, "corrupt", 0),
+        *held(attrgetter("receiver"), "corrupt", 0, int),
         limits=(1, 1000),
     ),
     "receiver_jamming": _word(
@@ -130,14 +122,18 @@ RECEIVER_EVENTS: dict[str, Word] = {
         lambda receiver, now: receiver.jam(0.0, 0.0, now),
         limits=(0.001, 80),
     ),
-    "receiver_jump": _word(
+    "receiver_jump": _held(
         "a spoofer moves the position by value km to the north",
-        *_set("moved_m", (0.0, 0.0), lambda km: (1000.0 * km, 0.0)),
+        "moved_m",
+        (0.0, 0.0),
+        lambda km: (1000.0 * km, 0.0),
         limits=(-5000, 5000),
     ),
-    "receiver_creep": _word(
+    "receiver_creep": _held(
         "a spoofer moves the position by value m to the east",
-        *_set("moved_m", (0.0, 0.0), lambda m: (0.0, m)),
+        "moved_m",
+        (0.0, 0.0),
+        lambda m: (0.0, m),
         limits=(-100_000, 100_000),
     ),
     "receiver_meaconing": _word(
@@ -146,14 +142,18 @@ RECEIVER_EVENTS: dict[str, Word] = {
         _end_repeat,
         limits=(-500, 500),
     ),
-    "receiver_time_step": _word(
+    "receiver_time_step": _held(
         "the receiver prints a time that is value s off; 4 is BDT's, 18 GPST's",
-        *_set("label_us", 0, lambda s: round(s * _SECOND)),
+        "label_us",
+        0,
+        lambda s: round(s * _SECOND),
         limits=(-700_000_000, 700_000_000),
     ),
-    "receiver_week_rollover": _word(
+    "receiver_week_rollover": _held(
         "the receiver's date falls back by 1024 weeks",
-        *_set("label_us", 0, lambda _: -_ROLLOVER_WEEKS * WEEK_S * _SECOND),
+        "label_us",
+        0,
+        lambda _: -_ROLLOVER_WEEKS * WEEK_S * _SECOND,
     ),
     "receiver_time_drag": _word(
         "a spoofer drags time and pulses away by value ns a second",
@@ -161,9 +161,11 @@ RECEIVER_EVENTS: dict[str, Word] = {
         lambda receiver, now: receiver.release(now),
         limits=(-1_000_000, 1_000_000),
     ),
-    "receiver_equal_power": _word(
+    "receiver_equal_power": _held(
         "every signal arrives with value dBHz, as a spoofer's do",
-        *_set("equal_dbhz", None, lambda dbhz: dbhz),
+        "equal_dbhz",
+        None,
+        lambda dbhz: dbhz,
         limits=(20, 60),
     ),
     "receiver_antenna_open": _word(
@@ -188,9 +190,11 @@ RECEIVER_EVENTS: dict[str, Word] = {
         lambda receiver, now: receiver.change_period(_SECOND, now),
         limits=(0.1, 20),
     ),
-    "receiver_heat": _word(
+    "receiver_heat": _held(
         "receiver and antenna are value degrees Celsius hot",
-        *_set("temperature_c", 25.0, lambda c: c),
+        "temperature_c",
+        25.0,
+        lambda c: c,
         limits=(-40, 105),
     ),
     "receiver_desense": Word(
@@ -200,8 +204,8 @@ RECEIVER_EVENTS: dict[str, Word] = {
         limits=(0, 40),
         needs_dialect=True,
     ),
-    "receiver_deaf": _word(
+    "receiver_deaf": _held(
         "the receiver acknowledges commands and does not obey",
-        *_set("deaf", False, lambda _: True),
+        "deaf",
     ),
 }

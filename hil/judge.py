@@ -19,7 +19,8 @@ PASS, MARGINAL, FAIL = "pass", "marginal", "fail"
 class Finding:
     """How one expectation came out. `worst` is the sample that was furthest out, and when.
 
-    `took_s`: of an expectation `within_s`, after how long it was met for good.
+    `took_s`: of an expectation `within_s`, after how long it was met for good. `near`: how close
+    to its limit it came, where that is marginal.
     """
 
     measure: str
@@ -32,6 +33,7 @@ class Finding:
     worst_at_s: float | None
     took_s: float | None
     failure: str | None
+    near: str | None = None
 
 
 @dataclass
@@ -68,7 +70,7 @@ class _Watch:
             return
         excess = self.excess(value)
         self._count(at_s, excess <= 0)
-        better = self.expect.ever or self.expect.for_s is not None
+        better = self.expect.ever or self.expect.never or self.expect.for_s is not None
         if self.worst is None or (excess > self.excess(self.worst)) != better:
             self.worst, self.worst_at = value, at_s
 
@@ -126,12 +128,17 @@ class _Watch:
         words = [text for text, there in forms if there]
         return ", ".join([*words, f"{expect.from_s:g} to {self.until_s:g} s"])
 
-    def _verdict(self, failure: str | None) -> str:
-        if failure is not None:
-            return FAIL
-        band = self.expect.marginal
-        near = band is not None and self.worst is not None and self.excess(self.worst) > -band
-        return MARGINAL if near else PASS
+    def _near(self) -> str | None:
+        """Say how close it came, if it came closer than `marginal`."""
+        expect, band = self.expect, self.expect.marginal
+        if band is None or self.worst is None:
+            return None
+        excess = self.excess(self.worst)
+        if (excess if expect.never else -excess) >= band:
+            return None
+        word = "never " if expect.never else ""
+        at = f"{self._worst()}{expect.unit} at {self.worst_at:g} s"
+        return f"{expect.measure}: {at}, closer than {band:g} to {word}{self._limits()}"
 
     def finding(self) -> Finding:
         """Give the row for the record."""
@@ -139,17 +146,19 @@ class _Watch:
         took = None
         if expect.within_s is not None and failure is None:
             took = 0.0 if self.last_bad is None else self.last_bad + 1 - expect.from_s
+        near = self._near() if failure is None else None
         return Finding(
             expect.measure,
             expect.unit,
             self._limits(),
             self._window(),
             expect.requirement,
-            self._verdict(failure),
+            FAIL if failure is not None else MARGINAL if near is not None else PASS,
             self.worst,
             None if self.worst is None else self.worst_at,
             took,
             failure,
+            near,
         )
 
 

@@ -16,6 +16,8 @@ CODES = (
     "heat_balance",
     "humidity_sensor",
     "humidity_apart",
+    "fan_trip",
+    "fans_blind",
     "valve_feedback",
     "hand",
     "mode",
@@ -42,6 +44,14 @@ def _dew_margin(row: Row, _: Status, __: str) -> float:
     return float(row.plant.supply_true_c - row.around.room.dew_c)
 
 
+def _fan_asked(_: Row, status: Status, __: str) -> float:
+    return float(status.get("cooling", {}).get("fans_milli_pct", 0)) / 1000
+
+
+def _fans(row: Row, _: Status, __: str) -> float:
+    return 0.0 if row.around.bank is None else row.around.bank.fan_pct
+
+
 def _latched(_: Row, status: Status, __: str) -> float:
     return float(sum(c["latched"] for c in status.get("safety", {}).get("causes", [])))
 
@@ -56,6 +66,9 @@ COOLING_MEASURES = {
     "floor_c": Measure("Cel", "the dew point's floor, 0: none", _floor),
     "pump_output_pct": Measure("%", "the pumps' loop output", _output),
     "dew_margin_k": Measure("K", "true supply less true dew point of the room", _dew_margin),
+    "fan_asked_pct": Measure("%", "speed that the fans' law asks for", _fan_asked),
+    "fan_pct": Measure("%", "true speed of the fans, their mean", _fans),
+    "fws_c": Measure("Cel", "the facility's water", lambda row, _, __: row.plant.fws_c),
     "latched": Measure("", "causes that are latched", _latched),
     "valve_travel_pct": Measure(
         "%", "travel of the valve so far", lambda row, _, __: row.plant.valve.travel_pct

@@ -1,19 +1,24 @@
 """What a row may have besides CDU, valve and pumps: the room's air and its sensors, grid, meter.
 
 Each is only on the bus when the setting asks, so that the row of the other scenarios stays as it
-is. In the agent's configuration they are `meter`, `meter_it`, `room1`, `room2` …, `outdoor`.
+is. In the agent's configuration they are `meter`, `meter_it`, `room1`, `room2` …, `outdoor`,
+`fan1`, `fan2` …: the fans of a dry cooler of the row's own.
 """
 
 from hil.devices.abb_meter import AbbMeter
+from hil.devices.fan_drive import FanDrive
 from hil.devices.modbus_slave import Slave
 from hil.devices.vaisala_hmd65 import HumiditySensor
+from hil.plant.cooler import Air
+from hil.plant.fans import FanBank
 from hil.plant.grid import Grid
 from hil.plant.plant import Plant
 from hil.plant.room import Room
 from hil.setting import Setting
 from hil.world import World
 
-METER_UNIT, FIRST_ROOM_UNIT, OUTDOOR_UNIT = 41, 51, 59
+METER_UNIT, FIRST_ROOM_UNIT, OUTDOOR_UNIT, FIRST_FAN_UNIT = 41, 51, 59, 61
+_WET_BELOW_K = 8.0
 _OUTDOOR_HUMIDITY_PCT = 40.0
 ROLLS_AT_KWH = 1235
 """Where the meters' counters roll over, if a scenario wants that; they start at 1234.6 kWh."""
@@ -36,6 +41,15 @@ class Surroundings:
             HumiditySensor(plant, self.outdoors, OUTDOOR_UNIT, world.random("outdoor"))
             for _ in range(setting.outdoor_sensors)
         ]
+        self.bank = FanBank(plant.parameters, setting.fans) if setting.fans else None
+        if self.bank is not None:
+            plant.facility = self.bank
+            self.bank.weather(Air(setting.outdoor_c, setting.outdoor_c - _WET_BELOW_K))
+        self.fans = [
+            FanDrive(plant, self.bank, i, FIRST_FAN_UNIT + i)
+            for i in range(setting.fans)
+            if self.bank is not None
+        ]
         feeds = (_Watts(plant, self.grid), lambda: 1000.0 * plant.it_kw)
         self.meters = [
             AbbMeter(plant, METER_UNIT + i, world.random(METERS[i]), feeds[i])
@@ -46,7 +60,7 @@ class Surroundings:
 
     def slaves(self) -> list[Slave]:
         """Give what is on the bus besides the row's own devices."""
-        return [*self.meters, *self.humidity, *self.outdoor]
+        return [*self.meters, *self.humidity, *self.outdoor, *self.fans]
 
     def devices(self) -> list[tuple[str, int, str]]:
         """Name them as the agent's configuration does: name, unit, profile."""
@@ -55,7 +69,15 @@ class Surroundings:
             named.append((f"room{i + 1}", FIRST_ROOM_UNIT + i, "vaisala_hmd65"))
         if self.outdoor:
             named.append(("outdoor", OUTDOOR_UNIT, "vaisala_hmd65"))
+        for i, _ in enumerate(self.fans):
+            named.append((f"fan{i + 1}", FIRST_FAN_UNIT + i, "abb_acs580"))
         return named
+
+    def air_outside(self, celsius: float) -> None:
+        """Let the air outside be so warm, for the sensor and for the cooler."""
+        self.outdoors.celsius = celsius
+        if self.bank is not None:
+            self.bank.weather(Air(celsius, celsius - _WET_BELOW_K))
 
 
 class _Watts:

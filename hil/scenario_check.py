@@ -176,6 +176,16 @@ def _of_limits(expect: "Expectation", seconds: float, where: str) -> Iterator[Pr
         yield f"{where}.from_s", "no whole second lies in the window, and samples are taken there"
 
 
+def _of_band(expect: "Expectation", where: str) -> Iterator[Problem]:
+    band, low, high = expect.marginal, expect.min, expect.max
+    if band is None:
+        return
+    if band <= 0:
+        yield f"{where}.marginal", f"{band:g} is not above 0"
+    elif low is not None and high is not None and 2 * band >= high - low:
+        yield f"{where}.marginal", f"{band:g} leaves nothing between min and max"
+
+
 def _of_form(expect: "Expectation", seconds: float, where: str) -> Iterator[Problem]:
     """The forms exclude each other, and each must leave samples that it can fail on."""
     forms = {
@@ -192,8 +202,7 @@ def _of_form(expect: "Expectation", seconds: float, where: str) -> Iterator[Prob
         value = getattr(expect, name)
         if value is not None and not 0 < value <= until - expect.from_s:
             yield f"{where}.{name}", f"{value:g} is not above 0 and within the window"
-    if expect.marginal is not None and expect.marginal <= 0:
-        yield f"{where}.marginal", f"{expect.marginal:g} is not above 0"
+    yield from _of_band(expect, where)
     if expect.requirement and expect.requirement not in REQUIREMENTS:
         hint = nearest(expect.requirement, REQUIREMENTS)
         yield f"{where}.requirement", f"unknown {expect.requirement!r}{hint}"

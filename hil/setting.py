@@ -37,6 +37,9 @@ class Setting:
     outdoor_sensors: int = 0
     """1: `outdoor` measures the air outside, which the optimiser of the part `cooling` needs."""
     outdoor_c: float = 20.0
+    fans: int = 0
+    """Fans of a dry cooler of the row's own, each on a drive on the bus; 0: facility water comes
+    with the temperature `fws_c`."""
     size: int = 1
     """How many times as large as the row of 100 kW all is; `it_kw` is meant for each."""
     schedule: str = ""
@@ -84,6 +87,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "proof_store": (0, 1),
     "outdoor_sensors": (0, 1),
     "outdoor_c": (-20, 50),
+    "fans": (0, 3),
     "size": (1, 12),
     "slot": (0, 63),
     "stagger_ms": (0, 10_000),

@@ -1,9 +1,13 @@
-"""What a word of a scenario's timeline is."""
+"""What a word of a scenario's timeline is, and the most usual way to make one: `held`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from hil.row import Row
+
+Do = Callable[[Row, float], None]
+Undo = Callable[[Row], None]
 
 
 @dataclass(frozen=True)
@@ -15,8 +19,24 @@ class Word:
     """
 
     about: str
-    do: Callable[[Row, float], None]
-    undo: Callable[[Row], None] | None = None
+    do: Do
+    undo: Undo | None = None
     limits: tuple[float, float] | None = None
     is_pump: bool = False
     needs_dialect: bool = False
+
+
+def held(
+    of: Callable[[Row], Any],
+    name: str,
+    off: object = False,
+    on: Callable[[float], object] = lambda _: True,
+) -> tuple[Do, Undo]:
+    """Set an attribute of what `of(row)` gives (of each, if it gives a list), and set it back."""
+
+    def put(row: Row, value: object) -> None:
+        found = of(row)
+        for one in found if isinstance(found, list) else [found]:
+            setattr(one, name, value)
+
+    return lambda row, value: put(row, on(value)), lambda row: put(row, off)

@@ -62,6 +62,31 @@ def test_a_failure_names_the_unit() -> None:
     assert judge.failures() == ["supply_c: not <= 35; worst 36.2812 Cel at 3 s"]
 
 
+@pytest.mark.parametrize(
+    ("values", "limits", "near"),
+    [
+        ([4.0, 5.5], {"max": 6}, "ticks: 5.5 K at 2 s, closer than 1 to <= 6"),
+        ([4.0, 5.0], {"max": 6}, None),  # as far as the band
+        ([4.0, 6.5], {"max": 6}, None),  # that is a failure, and nothing else
+        ([0.5, 5.0], {"min": 0, "max": 10}, "ticks: 0.5 K at 1 s, closer than 1 to >= 0 and <= 10"),
+        ([4.0, 5.5], {"min": 6, "never": True}, "ticks: 5.5 K at 2 s, closer than 1 to never >= 6"),
+        ([4.0, 1.0], {"min": 6, "never": True}, None),
+        ([2.0, 6.5], {"min": 6, "ever": True}, "ticks: 6.5 K at 2 s, closer than 1 to >= 6"),
+        ([2.0, 8.0], {"min": 6, "ever": True}, None),
+    ],
+)
+def test_what_comes_close_to_a_limit_is_marginal_and_said(
+    values: list[float], limits: dict[str, Any], near: str | None
+) -> None:
+    expectation = Expectation("ticks", "K", marginal=1, **limits)
+    judge = Judge(Scenario("x", "x", 10, expectations=(expectation,)))
+    for at_s, value in enumerate(values, 1):
+        judge.sample(at_s, lambda _name, value=value: value)
+    finding = judge.findings()[0]
+    assert finding.near == near
+    assert finding.verdict == ("fail" if finding.failure else "marginal" if near else "pass")
+
+
 def test_every_expectation_is_judged_alone_and_in_order() -> None:
     expectations = (Expectation("a", max=1), Expectation("b", max=1), Expectation("c", min=1))
     judge = Judge(Scenario("x", "x", 10, expectations=expectations))

@@ -99,6 +99,10 @@ def test_page_and_junit_tell_the_verdict(tmp_path: Path, text: str, verdict: str
     html = (tmp_path / "one" / "report.html").read_text()
     assert f'<header class="{verdict}">' in html
     tree = ET.parse(tmp_path / "one" / "junit.xml").getroot()
+    near = "closer than 100 to &gt;= 10"
+    assert (near in html) == (verdict == "marginal")
+    said = [case.findtext("system-out") or "" for case in tree.iter("testcase")]
+    assert any("marginal: supply_c" in text for text in said) == (verdict == "marginal")
     failures = [case.find("failure") for case in tree.iter("testcase")]
     assert sum(f is not None for f in failures) == (verdict == "fail")
     assert len(failures) == len(found["runs"][0]["findings"])

@@ -97,6 +97,14 @@ MISTAKES: dict[str, tuple[str, str]] = {
         "expect[0].unit: supply_c is in 'Cel', not ''",
     ),
     "expect: no limit": (ROOMY + expect(min=None), "expect[0]: min, max or both are needed"),
+    "expect: band of nothing": (
+        ROOMY + expect(marginal=0),
+        "expect[0].marginal: 0 is not above 0",
+    ),
+    "expect: band too wide": (
+        ROOMY + expect(max=5, marginal=2),
+        "expect[0].marginal: 2 leaves nothing between min and max",
+    ),
     "expect: min above max": (ROOMY + expect(max=0), "expect[0].min: 1 is above max, 0"),
     "expect: nan": (ROOMY + expect(min="nan"), "expect[0].min: nan is not a number"),
     "expect: ever": (ROOMY + expect(ever=1), "expect[0].ever: 1 is not true or false"),

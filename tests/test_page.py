@@ -158,6 +158,33 @@ def test_a_failing_run_says_what_to_check_next(bench: Bench, page: Page) -> None
     expect(page.locator("#verdict")).to_contain_text("supply_c: not >= 20 and <= 25")
 
 
+def test_what_is_close_to_a_limit_is_marginal_and_said(bench: Bench, page: Page) -> None:
+    path = bench.records.parent / "close.toml"
+    text = SHORT.replace("glance", "close", 1).replace("max = 40", "max = 40\nmarginal = 9", 1)
+    prompt = text[text.index("[[prompt]]") : text.index("[[expect]]")]
+    path.write_text(text.replace(prompt, "").replace("seconds = 16", "seconds = 12"))
+    bench.ask("start", suite=str(path))
+    limit = page.locator(".limit", has_text="true supply temperature")
+    expect(limit).to_contain_text("20 to 40 °C", timeout=PATIENCE_MS)
+    expect(limit).to_contain_text("MARGINAL")
+    expect(limit).to_contain_text("worst so far")
+    expect(page.locator("#verdict strong")).to_have_text("PASS, MARGINAL")
+    expect(page.locator("#verdict")).to_contain_text("closer than 9 to >= 20 and <= 40")
+
+
+def test_what_can_be_run_says_how_long_it_takes_and_what_it_is(page: Page) -> None:
+    look = page.locator("select[name=suite] option[value=look]")
+    expect(look).to_have_text("look, 40 s")
+    page.locator("select[name=suite]").select_option("look")
+    expect(page.locator("#about")).to_have_text(str(look.get_attribute("title")))
+
+
+def test_curves_tell_their_last_value(page: Page) -> None:
+    legend = page.locator("#plots .u-legend").first
+    expect(legend).to_contain_text("°C")
+    expect(legend).not_to_contain_text("--")
+
+
 def test_the_wrong_serial_number_fails_at_once(bench: Bench, page: Page) -> None:
     bench.ask("start", suite=str(bench.records.parent / "glance.toml"), serial="OTHER")
     expect(page.locator("#verdict")).to_contain_text(

@@ -142,6 +142,7 @@ class EchoServer:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         self.refusals: list[str] = []
+        self.resumed: list[tuple[str | None, bool | None]] = []
         self._thread = threading.Thread(target=self._work)
         self._thread.start()
 
@@ -160,6 +161,7 @@ class EchoServer:
 
     def _echo(self, raw: socket.socket) -> None:
         with self._context.wrap_socket(raw, server_side=True) as connection:
+            self.resumed.append((connection.version(), connection.session_reused))
             while data := connection.recv(65536):
                 if data == b"bye\n":
                     return
@@ -256,6 +258,51 @@ def test_tls_with_a_client_certificate(
         with toy(interpreter, tmp_path, secure(server, authority, "localhost")) as agent:
             agent.expect("event 0 failed")
             assert "TLS: " in agent.errors()
+
+
+def connected(text: str) -> None:
+    """Open a port in this process, say something and close it, as when a link goes away."""
+    woken = threading.Event()
+    port = cpython_tcp.open_port(parse(text), woken.set)
+    try:
+        until = time.monotonic() + PATIENCE_S
+        while not port.finish():
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        port.write(b"echo")
+        while not port.read():
+            assert time.monotonic() < until
+            time.sleep(0.005)
+    finally:
+        port.close()
+
+
+def test_a_session_of_tls_1_2_is_resumed(authority: Authority) -> None:
+    certificate, key = authority.issue("unit-8")
+    more = f"&cert={certificate}&key={key}&tls=1.2&utc="
+    with tls_server(authority, "localhost", client_ca=True) as server:
+        for utc in (0, int(time.time()), int(time.time()) + 1):
+            connected(secure(server, authority, "localhost", f"{more}{utc}"))
+        assert server.resumed == [("TLSv1.2", reused) for reused in (False, True, True)]
+        late = secure(server, authority, "localhost", f"{more}{int(time.time()) + 10**9}")
+        with pytest.raises(PortError, match="has expired"):
+            connected(late)  # dates are looked at, resumed or not
+        Path(certificate).touch()
+        connected(secure(server, authority, "localhost", f"{more}0"))
+        assert server.resumed[-1] == ("TLSv1.2", False)
+        connected(secure(server, authority, "localhost", f"&cert={certificate}&key={key}"))
+        assert server.resumed[-1] == ("TLSv1.3", False)
+
+
+def test_a_session_that_the_server_does_not_want_ends(authority: Authority) -> None:
+    with tls_server(authority, "localhost") as server:
+        text = secure(server, authority, "localhost", "&tls=1.2")
+        connected(text)
+        server._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # no ciphers of the session's
+        server._context.load_cert_chain(*authority.issue("localhost", "DNS"))
+        server._context.set_ciphers("ECDHE+CHACHA20")
+        connected(text)
+        assert [reused for _, reused in server.resumed] == [False, False]
 
 
 @each

@@ -159,6 +159,15 @@ def test_nothing_is_shed_while_something_is_left() -> None:
     assert shed.boost == 0.0
 
 
+def test_what_shedding_has_opened_is_handed_back_without_swings() -> None:
+    """The hottest day: 3700 % of travel when the laws knew nothing of what was done to them."""
+    site = Site(find("dubai"), "dry", 1000.0)
+    ledger = Year(site, make("coldloop", site)).run(24, 6080)
+    assert ledger.shed_s > 10 * 3600
+    assert ledger.travel_pct < 1500
+    assert ledger.worst_c < 75.5
+
+
 def test_the_least_that_must_be_shed_is_found() -> None:
     where = site("dubai", "dry")
     search = Search(where)

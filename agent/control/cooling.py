@@ -109,11 +109,10 @@ class Cooling:
 
     def track(self, valve_pct: float, pump_pct: float, fan_pct: float = 0.0) -> None:
         """Take over from what the actuators do, without a bump."""
-        self.valve_pct, self.pump_pct, self.fan_pct = valve_pct, pump_pct, fan_pct
+        self.valve_pct, self.pump_pct = valve_pct, pump_pct
         self.steer.track(valve_pct)
         self.flowlaw.track(pump_pct)
-        if self.fans is not None:
-            self.fans.track(fan_pct)
+        self.take_fans(fan_pct)
 
     def humidity(self, i: int, air_c: "float | None", rh_pct: "float | None", now: int) -> None:
         """Take a reading of humidity sensor `i`."""
@@ -126,10 +125,7 @@ class Cooling:
         self.aim(now, dt)
         self.hold_supply(readings, dt)
         self.hold_flow(readings, dt)
-        if self.fans is not None:
-            self._fans_due += dt
-            if self._fans_due >= _FANS_S:
-                self._turn_fans(readings)
+        self.turn_fans(readings, dt)
 
     def propose(self, readings: Readings, now: int) -> None:
         """Let the optimiser move what is wanted, when it is time: `wanted_c`, `proposed_pct`."""
@@ -184,10 +180,17 @@ class Cooling:
             return
         self.pump_pct = law.step(self.wanted_flow, measured, dt)
 
-    def _turn_fans(self, readings: Readings) -> None:
-        """The fans and the water on the pads, every ten seconds: they are slow."""
+    def take_fans(self, fan_pct: float) -> None:
+        """Take over from what the fans do."""
+        self.fan_pct = fan_pct
+        if self.fans is not None:
+            self.fans.track(fan_pct)
+
+    def turn_fans(self, readings: Readings, dt: float) -> None:
+        """Step the law of the fans and the water on the pads, every ten seconds: they are slow."""
         fans = self.fans
-        if fans is None:
+        self._fans_due += dt
+        if fans is None or self._fans_due < _FANS_S:
             return
         dt, self._fans_due = self._fans_due, 0.0
         back, facility = readings.return_c, readings.facility_c

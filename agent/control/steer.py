@@ -102,7 +102,9 @@ class Steer:
         wanted = exchanger.opening((ahead - setpoint + self.correction) / span)
         held = self._hold(wanted, dt)
         late = position is not None and not -_FAR_PCT < held - position < _FAR_PCT
-        if (held == wanted and not late) or (correction > 0) != (wanted >= held):
+        free = not late if held == wanted else (correction > 0) != (wanted > held)
+        # The table ends with the valve: what is asked beyond its ends is not seen in `wanted`.
+        if free and not (held >= self.high if correction > 0 else held <= self.low):
             self._integral = integral
         if position is not None:
             self._learn(supply, back, facility, position, dt)

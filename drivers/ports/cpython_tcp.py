@@ -6,7 +6,7 @@
     connect     the addresses one after the other, non-blocking
     handshake   tls only: the server's certificate must lead to the CA and name the host. Its dates
                 are judged by `utc=` of the address, when that is there (0: not at all), else by the
-                system's clock
+                system's clock. With `tls=1.2` the last session is resumed (cpython_sessions)
 
 `finish()` takes the next step. What the port is told to write before it is open, the shell drops.
 """
@@ -16,9 +16,11 @@ import os
 import socket
 import ssl
 import threading
+from contextlib import suppress
 
 from drivers.address import Address
 from drivers.errors import PortError
+from drivers.ports import cpython_sessions as sessions
 from drivers.ports.base import (
     CHUNK,
     EALREADY,
@@ -72,7 +74,7 @@ class Preparation:
         address = self._address
         try:
             if address.kind == "tls":
-                self.context = make_context(address)
+                self.context = sessions.context(address) or make_context(address)
             found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
             self.targets = [(family, place) for family, _, _, _, place in found]
         except PortError as error:
@@ -149,7 +151,10 @@ class TcpPort(StreamPort):
         """Put TLS around the connection; the TLS socket owns the descriptor from here."""
         try:
             tls = context.wrap_socket(
-                sock, server_hostname=self.address.host, do_handshake_on_connect=False
+                sock,
+                server_hostname=self.address.host,
+                do_handshake_on_connect=False,
+                session=sessions.session(self.address, context),
             )
         except (OSError, ValueError) as error:
             raise self._tls_failure(error) from error
@@ -167,8 +172,11 @@ class TcpPort(StreamPort):
             self.wants_write = True
             return False
         except OSError as error:
+            sessions.forget(self.address)
             raise self._tls_failure(error) from error
         self._check_dates(tls)
+        if "tls" in self.address.options:
+            sessions.keep(self.address, tls.context, tls.session)
         return True
 
     def _check_dates(self, tls: ssl.SSLSocket) -> None:
@@ -225,7 +233,11 @@ class TcpPort(StreamPort):
         return explain(self.address, error, SOCKET_REASONS)
 
     def close(self) -> None:
-        """Close the connection; what TLS would say goodbye with is not waited for."""
+        """Close the connection; TLS says goodbye, but does not wait for the answer."""
+        if self._tls is not None and "tls" in self.address.options:
+            with suppress(OSError, ValueError):
+                self._tls.unwrap()  # a session without a goodbye cannot be resumed
+        self._tls = None
         self._drop_socket()
 
 
@@ -251,6 +263,8 @@ def make_context(address: Address) -> ssl.SSLContext:
     except OSError as error:
         raise failure(address, "ca %s: %s" % (options.get("ca"), _what(error))) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if "tls" in options:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
     if "utc" in options:
         context.verify_flags |= _NO_CHECK_TIME
     if "cert" in options:

@@ -27,6 +27,7 @@ from hil.devices.base import SECOND
 from hil.devices.modbus_slave import ILLEGAL_ADDRESS, Slave
 from hil.devices.watchdog import Watchdog
 from hil.devices.words import Kind
+from hil.plant.hydraulics import Pump
 from hil.plant.plant import Plant
 
 CONTROL, REF1, REF2, STATUS, ACT1, ACT2 = range(6)
@@ -93,14 +94,17 @@ class Drive(Slave):
         loss_us: int = 10 * SECOND,
         safe_pct: float = 70.0,
         start_us: int = 0,
+        shaft: Pump | None = None,
     ) -> None:
         """Drive the plant's pump number `pump`; it starts as that pump stands, running or ready.
+
+        `shaft`: another thing that turns, in the pump's place.
 
         `ramp_s` is the time from 0 to full speed; `loss_us` 0 turns the supervision off.
         """
         super().__init__(unit)
         self.plant = plant
-        self.shaft = plant.pumps[pump]
+        self.shaft = plant.pumps[pump] if shaft is None else shaft
         self.ramp_pct_s = 100.0 / ramp_s
         self.watchdog = Watchdog(loss_us, start_us)
         self.safe_pct = safe_pct
@@ -256,13 +260,16 @@ class Drive(Slave):
             self._show_parameters(self.shaft.speed_pct)
         return super().read(address, count, function)
 
+    def watts(self, speed: float) -> float:
+        """Electric power at a speed, W: this pump's part of what all take."""
+        cubes = [pump.speed_pct**3 for pump in self.plant.pumps]
+        return self.plant.pump_electric_w * speed**3 / (sum(cubes) or 1.0)
+
     def _show_parameters(self, speed: float) -> None:
         """Show actual values in 16 and in 32 bits."""
-        plant = self.plant
-        cubes = [pump.speed_pct**3 for pump in plant.pumps]
-        watts = plant.pump_electric_w * speed**3 / (sum(cubes) or 1.0)
+        watts = self.watts(speed)
         values = {
-            (1, 1): speed / 100.0 * plant.parameters.pump_rpm,
+            (1, 1): speed / 100.0 * self.plant.parameters.pump_rpm,
             (1, 7): watts / 6.2,
             (1, 11): 5650.0,
             (1, 14): watts / 10.0,

@@ -25,6 +25,7 @@ from hil.page.session import Session
 from hil.page.state import Job, state_of
 from hil.realbench import RealBench
 from hil.record import FILE, read, worst
+from hil.report.nextsteps import next_step
 from hil.report.write import Labels, write_all
 from hil.scenario import Scenario, find, shipped
 from hil.scenario_check import virtual_only
@@ -135,14 +136,16 @@ class Desk:
         labels = Labels(job.serial, job.operator, self._key)
         write_all(job.suite, job.done, self._records / name, labels)
         failures = [f for d in job.done for f in d.outcome.failures]
-        nexts = [f["next"] for f in session.findings() if f["next"]]
+        nexts = [next_step(f.measure) for d in job.done for f in d.findings if f.failure]
         self._last = {
             "suite": job.suite.name,
             "serial": job.serial,
             "verdict": "fail"
             if failures
             else worst([f.verdict for d in job.done for f in d.findings]),
-            "text": failures[0] if failures else "all within limits",
+            "text": told(failures)
+            or told([f.near for d in job.done for f in d.findings if f.near])
+            or "all within limits",
             "next": nexts[0] if nexts else "",
             "report": name,
         }
@@ -251,6 +254,12 @@ class Desk:
         return rows
 
 
+def told(lines: list[str]) -> str:
+    """Give the first line, and how many more there are."""
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    return lines[0] + more if lines else ""
+
+
 def _bearable(scenario: Scenario) -> bool:
     """Whether real time can bear it."""
     return scenario.seconds <= LONGEST_S and virtual_only(scenario) is None
@@ -265,7 +274,11 @@ def catalogue(offered: list[str]) -> dict[str, Any]:
     scenarios += [(name, find(name)) for name in shipped()]
     return {
         "suites": [
-            {"name": suite.name, "title": suite.title}
+            {
+                "name": suite.name,
+                "title": suite.title,
+                "seconds": sum(s.seconds for s in suite.scenarios),
+            }
             for suite in map(load, suites())
             if all(_bearable(s) for s in suite.scenarios)
         ],

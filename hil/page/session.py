@@ -12,7 +12,7 @@ from hil.devices.sky import Sky
 from hil.errors import BenchError
 from hil.faults import EVENTS
 from hil.judge import Judge
-from hil.measures import read
+from hil.measures import MEASURES, read
 from hil.page.curves import values
 from hil.page.hub import Hub
 from hil.realbench import RealBench
@@ -171,6 +171,10 @@ class Session:
                 "window": finding.window,
                 "min": expect.min,
                 "max": expect.max,
+                "band": expect.marginal,
+                "about": MEASURES[finding.measure.partition(":")[0]].about,
+                "worst": finding.worst,
+                "worst_at_s": finding.worst_at_s,
                 "value": self._read(finding.measure) if self.status is not None else None,
                 "verdict": finding.verdict if begun and finding.worst is not None else "waiting",
                 "next": next_step(finding.measure) if finding.failure else "",

@@ -9,7 +9,8 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from hil.record import Record
+from hil.judge import FAIL, MARGINAL
+from hil.record import Record, worst
 from hil.report.nextsteps import next_step
 from hil.requirements import REQUIREMENTS
 
@@ -82,12 +83,17 @@ def _requirements(record: Record) -> str:
     if not held:
         return ""
     rows = "".join(
-        f'<tr class="{"fail" if "fail" in verdicts else "pass"}"><td>{escape(name)}</td>'
+        f'<tr class="{worst(verdicts)}"><td>{escape(name)}</td>'
         f"<td>{escape(REQUIREMENTS.get(name, ''))}</td>"
-        f"<td>{sum(v != 'fail' for v in verdicts)} of {len(verdicts)}</td></tr>"
+        f"<td>{_held(verdicts)}</td></tr>"
         for name, verdicts in sorted(held.items())
     )
     return f"<section><h2>Requirements</h2><table>{rows}</table></section>\n"
+
+
+def _held(verdicts: list[str]) -> str:
+    held, near = sum(v != FAIL for v in verdicts), verdicts.count(MARGINAL)
+    return f"{held} of {len(verdicts)}" + (f", {near} marginal" if near else "")
 
 
 def _run(number: int, run: Record) -> str:
@@ -121,7 +127,10 @@ def _failures(run: Record) -> str:
         for f in run["findings"]
         if f["failure"] is not None
     )
-    return f'<ul class="failures">{lines}</ul>' if lines else ""
+    near = "".join(f"<li>{escape(f['near'])}</li>" for f in run["findings"] if f.get("near"))
+    return (f'<ul class="failures">{lines}</ul>' if lines else "") + (
+        f'<ul class="near">{near}</ul>' if near else ""
+    )
 
 
 def _events(run: Record) -> str:

@@ -29,3 +29,5 @@ def _suite(root: ET.Element, run: Record) -> None:
         case = ET.SubElement(suite, "testcase", classname=run["scenario"], name=name)
         if finding["failure"] is not None:
             ET.SubElement(case, "failure", message=finding["failure"])
+        elif finding.get("near"):  # JUnit knows no word for it
+            ET.SubElement(case, "system-out").text = f"marginal: {finding['near']}"

@@ -97,6 +97,9 @@ def _show(done: Recorded, repeat: str) -> None:
     )
     for failure in outcome.failures:
         print(f"  {failure}")
+    for finding in done.findings:
+        if finding.near is not None:
+            print(f"  marginal: {finding.near}")
     if outcome.failures:
         print(f"  again: {repeat}")
     sys.stdout.flush()

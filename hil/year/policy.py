@@ -95,8 +95,7 @@ class Coldloop(Policy):
         self.fan_pct = cooling.fan_pct
         boost = self._shed.boost
         if boost > 0.0:
-            self.valve_pct = max(self.valve_pct, 100.0 * boost)
-            self.fan_pct = max(self.fan_pct, 100.0 * boost)
+            self._lift(100.0 * boost)
             self.pump_pct += (100.0 - LEAST_PUMP_PCT) * self._shed.flow
         near = self._shed.case_over_k + _GUARD_K
         if near > 0.0:
@@ -104,6 +103,16 @@ class Coldloop(Policy):
         self.pump_pct = min(max(self.pump_pct, LEAST_PUMP_PCT), 100.0)
         self.wet = cooling.wet or self.site.kind == "tower"
         self.setpoint_c = cooling.setpoint_c
+
+    def _lift(self, least: float) -> None:
+        """Open valve and fans at least so far; their laws go on from there, or they would swing."""
+        cooling = self.cooling
+        if self.valve_pct < least:
+            self.valve_pct = cooling.valve_pct = least
+            cooling.steer.track(least)
+        if self.fan_pct < least:
+            self.fan_pct = least
+            cooling.take_fans(least)
 
     @property
     def error_k(self) -> float:

@@ -22,6 +22,7 @@ from protocols.timing import NEVER, SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 _CLOSED = 0
 _CONNECTING = 1
@@ -47,6 +48,9 @@ class Client:
     `EncodeError` for strings, QoS or times that MQTT cannot carry.
     """
 
+    wire: "Any" = packets
+    """How packets are written and read; of another version in `client5`."""
+
     def __init__(  # noqa: PLR0913 - a session has that many properties
         self,
         client_id: str,
@@ -66,6 +70,7 @@ class Client:
             client_id, keepalive_s, clean_session, will, username, password
         )
         self.eager = False
+        self.expiry_s = 0  # of MQTT 5: seconds a message is worth keeping, 0: for ever
         self._clean_session = clean_session
         self._keepalive_us = keepalive_s * SECOND
         self._timeout_us = response_timeout_us
@@ -218,12 +223,12 @@ class Client:
             return False
         head = self._topics.get(topic) or self._remember_topic(topic)
         if packets.check_qos(qos) == 0:
-            self._send(self._bounded(packets.publish(head, payload, retain)))
+            self._send(self._bounded(self._packet(head, payload, retain, 0)))
             return True
         if len(self._inflight) >= self._max_inflight:
             return False
         number = self._new_id()
-        packet = self._bounded(packets.publish(head, payload, retain, number))
+        packet = self._bounded(self._packet(head, payload, retain, number))
         self._inflight.append((number, packet, tag))
         self._send(packet)
         return True
@@ -236,7 +241,7 @@ class Client:
         if not self._takes() or len(self._subscriptions) >= _MAX_SUBSCRIPTIONS:
             return False
         number = self._new_id()
-        packet = self._bounded(packets.subscribe(number, topic, qos))
+        packet = self._bounded(self.wire.subscribe(number, topic, qos))
         self._subscriptions.append((number, topic))
         self._send(packet)
         return True
@@ -248,6 +253,9 @@ class Client:
             self._end()
 
     # -- inside
+
+    def _packet(self, head: bytes, payload: bytes, retain: bool, number: int) -> bytes:
+        return packets.publish(head, payload, retain, number)
 
     def _restart(self, now: int) -> None:
         self._now = self._sent_at = self._received_at = now
@@ -303,7 +311,7 @@ class Client:
     def _on_connack(self, first: int, body: bytes) -> None:
         if first != packets.CONNACK:
             raise DecodeError("packet %02x before CONNACK" % first)
-        session_present, code = packets.decode_connack(body)
+        session_present, code = self.wire.decode_connack(body)[:2]
         if code:
             self._end()
             self._events.append(("refused", code))
@@ -317,13 +325,13 @@ class Client:
         self._events.append(("connected", session_present))
 
     def _on_publish(self, first: int, body: bytes) -> None:
-        topic, payload, qos, retain, number = packets.decode_publish(first, body)
+        topic, payload, qos, retain, number = self.wire.decode_publish(first, body)
         self._events.append(("message", topic, payload, qos, retain))
         if qos:
             self._send(packets.puback(number))
 
     def _on_puback(self, first: int, body: bytes) -> None:
-        number = packets.decode_puback(body)
+        number = self.wire.decode_puback(body)
         for index, entry in enumerate(self._inflight):
             if entry[0] == number:
                 self._events.append(("acknowledged", entry[2]))
@@ -332,7 +340,7 @@ class Client:
         self.stray_acks += 1
 
     def _on_suback(self, first: int, body: bytes) -> None:
-        number, granted = packets.decode_suback(body)
+        number, granted = self.wire.decode_suback(body)
         for index, entry in enumerate(self._subscriptions):
             if entry[0] == number:
                 self._events.append(("subscribed", entry[1], granted))

@@ -114,6 +114,7 @@ def test_bad_options():
     refused("serial:x?baud=", "option 'baud' has no value")
     refused("serial:x?baud=300&baud=600", "given twice")
     refused("serial:x?&", "unknown option ''")
+    refused("tls:a:1?tls=1.3", "tls is '1.3', not one of 1.2")
     refused("tls:a:1?cert=/x", "cert and key go together")
     refused("tls:a:1?key=/x", "cert and key go together")
 

@@ -1,5 +1,6 @@
 """One device in the agent, on a line in virtual time: plans that learn, writes that are seen."""
 
+from agent.config import DeviceConfig
 from agent.station import Station
 from drivers.bus import Bus
 from drivers.profile import Profile
@@ -9,16 +10,6 @@ from protocols.timing import SECOND
 from tests.portable.check import eq
 
 CYCLE = SECOND
-
-
-class Config:
-    """What a station needs of the configuration."""
-
-    def __init__(self, raw):
-        self.name = "pump"
-        self.unit = 9
-        self.bus = "bus"
-        self.profile = Profile(raw)
 
 
 def raw(**more):
@@ -99,7 +90,8 @@ class Row:
         self.bus = Bus(4, "rtu", 19200, 11, timeout_us=200_000)
         self.bus.event("opened", 0)
         self.drive = Drive()
-        self.station = Station(0, Config(profile or raw()), self.bus, Wire(19200, 11), True)
+        config = DeviceConfig("pump", "bus", 9, Profile(profile or raw()))
+        self.station = Station(0, config, self.bus, Wire(19200, 11), True)
         self.now = 0
         self.coming = []
 

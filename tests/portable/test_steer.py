@@ -58,6 +58,22 @@ def test_a_step_of_the_load_is_hardly_seen():
         assert -0.25 < row.supply - 32.0 < 0.25, (ua, water, row.supply)
 
 
+def test_what_was_out_of_reach_leaves_nothing_behind():
+    """The water cools slowly after ten minutes in which the valve was wide open and not enough."""
+    row = Row(load_kw=90.0)
+    row.facility = 31.5
+    for _ in range(600):
+        row.step()
+    eq(row.outputs[-1], 100.0)
+    coldest = 32.0
+    for _ in range(300):
+        row.facility -= 1 / 40
+        row.step()
+        coldest = min(coldest, row.supply)
+    assert coldest > 31.5, coldest
+    assert row.valve < 60.0, row.valve
+
+
 def test_it_takes_over_without_a_bump():
     row = Row(ua=0.7)
     before = row.valve

@@ -46,7 +46,7 @@
       const [name, field, button] = place.children[i].children;
       name.textContent = d.name;
       name.className = d.real ? (d.up ? "pass" : "fail") : "";
-      field.placeholder = "emulated; or serial:/dev/ttyUSB0";
+      field.placeholder = "emulated";
       if (d.real && document.activeElement !== field) field.value = d.real;
       button.textContent = d.real ? "Emulate" : "Swap in";
     });
@@ -108,7 +108,7 @@
     const serial = id("start").elements.serial.value.trim();
     const list = await tried(() => ask("history", { serial })) || [];
     id("history").replaceChildren(...list.map((r) => make("a", { href: reportAt(r.report, "report.html"), target: "_blank" },
-      make("b", { className: r.verdict, textContent: View.WORDS[r.verdict] }), make("span", { textContent: r.suite + " " + r.serial }), make("span", { textContent: r.ended_utc.slice(0, 16).replace("T", " ") }))));
+      make("b", { className: r.verdict, textContent: View.SHORT[r.verdict] }), make("span", { textContent: r.suite + " " + r.serial }), make("span", { textContent: r.ended_utc.slice(0, 16).replace("T", " ") }))));
     if (!list.length) id("history").append(make("p", { className: "dim", textContent: "no records" + (serial ? " of " + serial : "") }));
   }
 
@@ -120,13 +120,18 @@
   id("abort").onclick = () => tried(() => ask("abort"));
   id("find").oninput = faults;
   addEventListener("keydown", (event) => { if (event.key === "Escape" && state && state.mode !== "free") id("abort").focus(); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { plots = View.plots(curves); stale = true; });
   addEventListener("resize", () => plots.forEach((p) => p.fit()));
 
+  const lasts = (s) => (s < 120 ? s + " s" : Math.round(s / 60) + " min");
+  const chosen = () => { id("about").textContent = (form.elements.suite.selectedOptions[0] || {}).title || ""; };
+  form.elements.suite.onchange = chosen;
   async function offer() {
     catalogue = await tried(() => ask("catalogue"));
     if (!catalogue) return;
-    const group = (label, list) => make("optgroup", { label }, ...list.map((s) => make("option", { value: s.name, textContent: s.name, title: s.title })));
+    const group = (label, list) => make("optgroup", { label }, ...list.map((s) => make("option", { value: s.name, textContent: s.name + ", " + lasts(s.seconds), title: s.title })));
     form.elements.suite.replaceChildren(group("suites", catalogue.suites), group("scenarios", catalogue.scenarios));
+    chosen();
     id("faults").replaceChildren(...catalogue.faults.map(fault));
     history();
   }

@@ -15,6 +15,8 @@ const View = (() => {
     if (text) it.textContent = text;
     return it;
   };
+  const DIGITS = { flow: 0, fws_flow: 0, valve: 0, pump1: 0, pump2: 0, pump_w: 0, waiting: 0 };
+  const LEAST = { "°C": 5, kPa: 20, "L/min": 20, kW: 10, W: 200, "%": 10, ms: 20, rows: 5 };
   const number = (value, digits = 1) => (value === null || value === undefined ? "–" : Number(value).toFixed(digits));
   const clock = (us) => (us ? new Date(us / 1000).toISOString().slice(11, 19) : "–");
 
@@ -27,21 +29,29 @@ const View = (() => {
     open() {
       const units = [...new Set(this.curves.map((c) => c.unit))];
       const ink = getComputedStyle(document.body).color;
+      // No axis shows less than that much: noise would look like trouble.
+      const range = (unit) => (_, low, high) => {
+        if (low === null) return [0, LEAST[unit] || 1];
+        const more = Math.max(0.05 * (high - low), ((LEAST[unit] || 1) - (high - low)) / 2);
+        return [low >= 0 ? Math.max(0, low - more) : low - more, high + more];
+      };
       const axis = { stroke: ink, ticks: { stroke: "#8884" }, labelSize: 14, size: 44 };
       this.plot = new uPlot({
         width: Math.max(200, this.box.clientWidth), height: 170,
-        scales: Object.assign({ x: { time: false } }, ...units.map((u) => ({ [u]: {} }))),
+        scales: Object.assign({ x: { time: false } }, ...units.map((u) => ({ [u]: { range: range(u) } }))),
         axes: [{ ...axis, size: 28, grid: { stroke: "#8883" } }, ...units.map((u, i) => ({
           ...axis, scale: u, label: u, side: i ? 1 : 3, grid: { show: i === 0, stroke: "#8883" },
         }))],
-        series: [{ label: "s" }, ...this.curves.map((c, i) => ({
+        series: [{ label: "second" }, ...this.curves.map((c, i) => ({
           label: c.label, scale: c.unit, stroke: INKS[i % INKS.length], width: 1.6,
+          value: (_, v) => number(v, DIGITS[c.key] ?? 1) + " " + c.unit,
         }))],
         cursor: { y: false },
       }, [[], ...this.curves.map(() => [])], this.box);
     }
-    draw(rows) {
+    draw(rows) { // what stands beside the names: the value under the cursor, else the last
       this.plot.setData([rows.map((r) => r[0]), ...this.curves.map((c) => rows.map((r) => r[c.at]))]);
+      if (rows.length && this.plot.cursor.left < 0) this.plot.setLegend({ idx: rows.length - 1 }, false);
     }
     fit() { this.plot.setSize({ width: Math.max(200, this.box.clientWidth), height: 170 }); }
   }
@@ -57,7 +67,6 @@ const View = (() => {
     return all;
   }
 
-  const DIGITS = { load: 1, flow: 0, fws_flow: 0, valve: 0, pump1: 0, pump2: 0, dp: 1 };
   function loop(curves, row) {
     curves.forEach((c, i) => {
       const text = document.getElementById("v-" + c.key);
@@ -80,7 +89,12 @@ const View = (() => {
     id("ports").textContent = Object.entries(state.ports).map(([k, v]) => k + " " + v).join("   ");
   }
 
+  const UNITS = { Cel: "°C", "kW.h": "kWh", By: "bytes" };
+  const unit = (f) => (f.unit ? " " + (UNITS[f.unit] || f.unit) : "");
+  const between = (f) => (f.min === null ? "at most " + f.max : f.max === null ? "at least " + f.min
+    : f.min === f.max ? String(f.min) : f.min + " to " + f.max) + unit(f);
   const WORDS = { pass: "PASS", marginal: "PASS, MARGINAL", fail: "FAIL" };
+  const SHORT = { pass: "PASS", marginal: "MARGINAL", fail: "FAIL" };
   function verdict(last, reportAt) {
     const place = id("verdict");
     place.hidden = !last;
@@ -100,21 +114,23 @@ const View = (() => {
       make("progress", { max: 1, value: p.share }))));
   }
 
+  const wide = (limit) => Math.max(1, Math.abs(limit)), low = (f) => f.min ?? f.max - wide(f.max);
+  const span = (f) => (f.max ?? f.min + wide(f.min)) - low(f) || 1;
   function share(f) { // where the mark stands: the limits are at 12 % and 88 %
     if (f.value === null) return null;
-    const low = f.min ?? (f.max - Math.max(1, Math.abs(f.max))), high = f.max ?? (f.min + Math.max(1, Math.abs(f.min)));
-    const span = high - low || 1;
-    return Math.max(2, Math.min(98, 12 + 76 * (f.value - low) / span));
+    return Math.max(2, Math.min(98, 12 + 76 * (f.value - low(f)) / span(f)));
   }
   function limits(list) {
     if (!list.length) return;
     id("limits").replaceChildren(...list.map((f) => {
       const side = f.min === null ? "high" : f.max === null ? "low" : "";
       const bar = make("div", { className: "bar " + side }), at = share(f);
+      if (f.band) bar.style.setProperty("--n", 76 * f.band / span(f) + "%");
       if (at !== null) bar.append(Object.assign(make("i"), { style: `left:${at}%` }));
       return make("div", { className: "limit" },
-        make("span", { textContent: f.measure }), make("b", { className: f.verdict, textContent: number(f.value, 2) + " " + f.unit }),
-        bar, make("small", { textContent: f.limits + " " + f.unit + ", " + f.window }), make("small", { className: f.verdict, textContent: f.verdict }));
+        make("span", { textContent: f.about, title: f.measure }), make("b", { textContent: number(f.value, 2) + unit(f) }),
+        bar, make("small", { textContent: between(f) + ", " + f.window }), make("b", { className: f.verdict, textContent: SHORT[f.verdict] || f.verdict }),
+        make("small", { textContent: f.worst === null || f.verdict === "waiting" ? "" : "worst so far " + number(f.worst, 2) + unit(f) + " at " + number(f.worst_at_s, 0) + " s" }));
     }));
   }
 
@@ -134,5 +150,5 @@ const View = (() => {
     }
   }
 
-  return { id, make, plots, loop, head, verdict, phases, limits, alarms, sky, number, WORDS };
+  return { id, make, plots, loop, head, verdict, phases, limits, alarms, sky, number, WORDS, SHORT };
 })();
