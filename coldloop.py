@@ -98,7 +98,7 @@ def _options(words: "list[str]") -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line; of this file, which trusts no package yet."""
 
     def error(self, message: str) -> "NoReturn":
         self.exit(WRONG_USE, f"{self.prog}: {message}\n")

@@ -18,6 +18,7 @@ so leads from the kept UTC to the new label) are they known at once.
 import json
 
 from agent.jsontext import Object, write
+from agent.kept import Kept
 from agent.parts import Part
 from agent.readings import Sensor
 from agent.thermal import Thermal
@@ -81,12 +82,11 @@ class Keeping(Part):
         """A UTC that is sure to be before the start."""
         self.bad = ""
         self.found = False
-        self._asked = False
+        self._store = Kept(port, KEY)
         self._period = settings["save_s"] * SECOND
         self._due = 0
         self._look = 0
         self._sensor: Sensor | None = None
-        self._out: Actions = []
         agent.clock.holdover.thermal = Thermal(agent.config.tempco_ppb)
 
     def start(self, now: int) -> None:
@@ -100,14 +100,12 @@ class Keeping(Part):
 
     def event(self, kind: str, now: int) -> None:
         """Ask for the record when the store opens for the first time."""
-        if kind == "opened" and not self._asked:
-            self._asked = True
-            self._out.append((self.port, "get", KEY.encode()))
+        self._store.event(kind)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take the record: key, NUL, text; the key alone when there is none."""
-        key, nul, text = bytes(data).partition(b"\0")
-        if key != KEY.encode() or not nul:
+        text = self._store.take(data)
+        if text is None:
             return
         try:
             self._recall(Memory(text), now)
@@ -167,7 +165,7 @@ class Keeping(Part):
         clock.confirmed_us = 0
         if self.agent.receiver is not None:
             self.agent.receiver.lower_floor(FLOOR_US)
-        self._out.append((self.port, "delete", KEY.encode()))
+        self._store.forget()
         return "forgiven"
 
     def _risen(self, now: int) -> int:
@@ -196,12 +194,11 @@ class Keeping(Part):
             ]
         )
         self.saved += 1
-        self._out.append((self.port, "write", KEY.encode() + b"\0" + write(record).encode()))
+        self._store.write(write(record).encode())
 
     def outbox(self) -> "Actions":
         """Hand over what the store is asked."""
-        out, self._out = self._out, []
-        return out
+        return self._store.outbox()
 
     def status(self, now: int) -> Object:
         """Show what was found and kept, and what is known of the oscillator."""

@@ -6,12 +6,13 @@ in the section) there is nothing to keep, and nothing is asked for.
 """
 
 from agent.control.proofs import Proofs
+from agent.kept import Kept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.agent import Actions
 
-KEY = b"proof.records"
+KEY = "proof.records"
 _MOST = 16
 _LONGEST = 64
 
@@ -24,21 +25,18 @@ class ProofStore:
         self.port = port
         self.lines: list[str] = []
         self._last: tuple[int, str, str, int] | None = None
-        self._open = self._asked = self._due = False
-        self._out: Actions = []
+        self._store = Kept(port, KEY)
+        self._due = False
 
     def event(self, kind: str) -> None:
         """Take what the store says; ask for what is kept, once."""
-        self._open = kind == "opened" or (self._open and kind == "drained")
-        if kind == "opened" and not self._asked:
-            self._asked = True
-            self._out.append((self.port, "get", KEY))
+        self._store.event(kind)
         self._write()
 
     def receive(self, data: bytes) -> None:
         """Take the lines that were kept; what does not look like one is left out."""
-        key, nul, payload = bytes(data).partition(b"\0")
-        if key != KEY or not nul:
+        payload = self._store.take(data)
+        if payload is None:
             return
         kept = []
         for line in payload.split(b"\n"):
@@ -63,11 +61,10 @@ class ProofStore:
         self._write()
 
     def _write(self) -> None:
-        if self._due and self._open:
+        if self._due and self._store.open:
             self._due = False
-            self._out.append((self.port, "write", KEY + b"\0" + "\n".join(self.lines).encode()))
+            self._store.write("\n".join(self.lines).encode())
 
     def outbox(self) -> "Actions":
         """Hand over what the store is asked to do."""
-        out, self._out = self._out, []
-        return out
+        return self._store.outbox()

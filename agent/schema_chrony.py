@@ -3,13 +3,13 @@
 Part of `agent.schema`; only read when a configuration has the section.
 """
 
-from agent.schema_time import port, section, whole
+from agent.schema_words import section, text, whole
 
 CHRONY = section(
     "samples of time for the system's chronyd",
     ["port"],
     {
-        "port": port("the socket of `refclock SOCK PATH`, such as chrony:/run/coldloop.sock"),
+        "port": text("the socket of `refclock SOCK PATH`, such as chrony:/run/coldloop.sock"),
         "bound_ms": whole("nothing is told while UTC may be off by more", 1, 10_000, 100),
     },
 )

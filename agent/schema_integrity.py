@@ -3,7 +3,8 @@
 Part of `agent.schema`; only read when a configuration has the section.
 """
 
-from agent.schema_time import SOURCE, section, whole
+from agent.schema_time import SOURCE
+from agent.schema_words import section, whole
 
 INTEGRITY = section(
     "checks of the satellites' signals, which vote against the sky",

@@ -3,6 +3,8 @@
 Loaded only when a configuration has the section, or when the whole schema is asked for.
 """
 
+from agent.schema_words import many, name, one_of, section, text, whole
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -12,63 +14,32 @@ if TYPE_CHECKING:
 _ROLES = ["it", "facility", "loop", "air", "electrical", "other", "reuse", "water"]
 
 
-def _whole(about: str, low: int, high: int, default: int) -> "dict[str, Any]":
-    return {
-        "type": "integer",
-        "minimum": low,
-        "maximum": high,
-        "default": default,
-        "description": about,
-    }
-
-
-_METER: "dict[str, Any]" = {
-    "type": "object",
-    "description": "a meter: a counter (kWh, m3), or a rate (W, L/min) that is integrated",
-    "required": ["role", "device", "point"],
-    "additionalProperties": False,
-    "properties": {
-        "role": {
-            "type": "string",
-            "enum": _ROLES,
-            "description": "what it measures; facility is all energy, reuse is heat that is used",
-        },
-        "device": {
-            "type": "string",
-            "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$",
-            "description": "device that reads it",
-        },
+_METER = section(
+    "a meter: a counter (kWh, m3), or a rate (W, L/min) that is integrated",
+    ["role", "device", "point"],
+    {
+        "role": one_of(
+            "what it measures; facility is all energy, reuse is heat that is used", _ROLES
+        ),
+        "device": name("device that reads it"),
         "point": {"type": "string", "maxLength": 64, "description": "its point"},
-        "rolls_at": _whole("where the counter starts again, in its unit; 0: nowhere", 0, 10**9, 0),
-        "most_w": _whole("more than it can measure, W (mL/h of water)", 1, 10**9, 10**7),
+        "rolls_at": whole("where the counter starts again, in its unit; 0: nowhere", 0, 10**9, 0),
+        "most_w": whole("more than it can measure, W (mL/h of water)", 1, 10**9, 10**7),
     },
-}
+)
 
-LEDGER: "dict[str, Any]" = {
-    "type": "object",
-    "description": "energy and water by what they were used for; PUE, WUE, ERF",
-    "required": ["meters"],
-    "additionalProperties": False,
-    "properties": {
-        "port": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 200,
-            "description": "store that keeps it over a power cut, such as store:/var/lib/x",
-        },
-        "category": _whole(
+LEDGER = section(
+    "energy and water by what they were used for; PUE, WUE, ERF",
+    ["meters"],
+    {
+        "port": text("store that keeps it over a power cut, such as store:/var/lib/x"),
+        "category": whole(
             "of ISO/IEC 30134-2: IT is measured at 1 the UPS, 2 the PDU, 3 the equipment", 1, 3, 1
         ),
-        "save_s": _whole("time between two writes of the store", 10, 3600, 60),
-        "meters": {
-            "type": "array",
-            "minItems": 1,
-            "maxItems": 24,
-            "items": _METER,
-            "description": "the meters",
-        },
+        "save_s": whole("time between two writes of the store", 10, 3600, 60),
+        "meters": many("the meters", _METER, 1, 24),
     },
-}
+)
 
 _COUNTED = ("kW.h", "W.h", "W", "kW")
 _WATER = ("m3", "L", "L/min")

@@ -3,48 +3,33 @@
 Part of `agent.schema`; only read when a configuration has the section.
 """
 
-from agent.schema_time import section
+from agent.schema_words import many, one_of, section, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from agent.schema_words import Rule
 
 
-def _some(about: str, words: "list[str]") -> "dict[str, Any]":
-    return {
-        "type": "array",
-        "minItems": 1,
-        "maxItems": len(words),
-        "description": about,
-        "items": {"type": "string", "enum": words, "description": "one of them"},
-    }
+def _some(about: str, words: "list[str]") -> "Rule":
+    return many(about, one_of("one of them", words), 1, len(words))
 
 
 RECEIVER_SETUP = section(
     "what the receiver is told at the start, judged by what it then sends",
     ["maker"],
     {
-        "maker": {
-            "type": "string",
-            "enum": ["casic", "unicore", "quectel", "ublox", "ublox8"],
-            "description": "whose commands it understands; ublox is generation 9 and later",
-        },
+        "maker": one_of(
+            "whose commands it understands; ublox is generation 9 and later",
+            ["casic", "unicore", "quectel", "ublox", "ublox8"],
+        ),
         "constellations": _some("the only ones received", ["BDS", "GPS", "GLO", "GAL"]),
         "sentences": _some(
             "the only ones sent; RMC and GGA are needed",
             ["RMC", "GGA", "GSA", "GSV", "ZDA", "GLL", "VTG", "GST"],
         ),
-        "rate_ms": {
-            "type": "integer",
-            "minimum": 100,
-            "maximum": 1000,
-            "description": "time between two fixes; the clock wants whole seconds among them",
-        },
-        "save": {
-            "type": "string",
-            "enum": ["yes", "no"],
-            "default": "no",
-            "description": "keep it in the receiver over a loss of power",
-        },
+        "rate_ms": whole(
+            "time between two fixes; the clock wants whole seconds among them", 100, 1000
+        ),
+        "save": one_of("keep it in the receiver over a loss of power", ["yes", "no"], "no"),
     },
 )

@@ -4,85 +4,53 @@ Part of `agent.schema`; only read when a configuration is loaded. `check` is wha
 say: the devices and bits exist.
 """
 
+from agent.schema_words import many, name, number, one_of, section, text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from drivers.profile import Profile
 
-_NAME = "^[a-z0-9][a-z0-9_-]{0,31}$"
 KINDS = ["emergency_stop", "leak_critical", "leak_warning", "contact"]
 REACTIONS = ["stop", "shut_valve", "cool", "report"]
 
 
-def _number(about: str, low: float, high: float, default: float) -> "dict[str, Any]":
-    return {
-        "type": "number",
-        "minimum": low,
-        "maximum": high,
-        "default": default,
-        "description": about,
-    }
-
-
-_INPUT: "dict[str, Any]" = {
-    "type": "object",
-    "description": "one input: a bit of a device",
-    "required": ["name", "device", "bit", "kind"],
-    "additionalProperties": False,
-    "properties": {
-        "name": {"type": "string", "pattern": _NAME, "description": "name of the input"},
-        "device": {"type": "string", "pattern": _NAME, "description": "device that reads it"},
-        "bit": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 64,
-            "description": "name of the bit in the device's profile; 1 is the alarm",
-        },
-        "kind": {"type": "string", "enum": KINDS, "description": "what it means"},
-        "reaction": {
-            "type": "string",
-            "enum": REACTIONS,
-            "description": "what is done; if absent as the kind says: emergency_stop and "
-            "leak_critical stop, the others report",
-        },
-        "delay_s": _number("how long it must be on without a pause", 0, 600, 0),
-        "when_lost": {
-            "type": "string",
-            "enum": ["report", "act"],
-            "default": "report",
-            "description": "what to do when the device does not answer",
-        },
+_INPUT = section(
+    "one input: a bit of a device",
+    ["name", "device", "bit", "kind"],
+    {
+        "name": name("name of the input"),
+        "device": name("device that reads it"),
+        "bit": text("name of the bit in the device's profile; 1 is the alarm", 64),
+        "kind": one_of("what it means", KINDS),
+        "reaction": one_of(
+            "what is done; if absent as the kind says: emergency_stop and leak_critical stop, "
+            "the others report",
+            REACTIONS,
+        ),
+        "delay_s": number("how long it must be on without a pause", 0, 600, 0),
+        "when_lost": one_of(
+            "what to do when the device does not answer", ["report", "act"], "report"
+        ),
     },
-}
+)
 
-SAFETY: "dict[str, Any]" = {
-    "type": "object",
-    "description": "inputs that stop the unit, limits of its own, and the watchdog",
-    "required": [],
-    "additionalProperties": False,
-    "properties": {
-        "port": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 200,
-            "description": "what is fed each good cycle: watchdog:/dev/watchdog, "
-            "watchdog:systemd, on a board watchdog:board",
-        },
-        "inputs": {
-            "type": "array",
-            "minItems": 0,
-            "maxItems": 32,
-            "default": [],
-            "items": _INPUT,
-            "description": "leak detectors, stop buttons, dry contacts",
-        },
-        "overheat_c": _number("supply at which all is opened and run, whatever else", 30, 90, 55),
-        "overheat_s": _number("how long it must be that hot", 0, 600, 10),
-        "dry_run_kpa": _number("less dP than this while pumps turn is a pump run dry", 0, 100, 3),
-        "dry_run_s": _number("how long; 0: no dry-run guard", 0, 600, 15),
+SAFETY = section(
+    "inputs that stop the unit, limits of its own, and the watchdog",
+    [],
+    {
+        "port": text(
+            "what is fed each good cycle: watchdog:/dev/watchdog, watchdog:systemd, "
+            "on a board watchdog:board"
+        ),
+        "inputs": many("leak detectors, stop buttons, dry contacts", _INPUT, 0, 32),
+        "overheat_c": number("supply at which all is opened and run, whatever else", 30, 90, 55),
+        "overheat_s": number("how long it must be that hot", 0, 600, 10),
+        "dry_run_kpa": number("less dP than this while pumps turn is a pump run dry", 0, 100, 3),
+        "dry_run_s": number("how long; 0: no dry-run guard", 0, 600, 15),
     },
-}
+)
 
 
 def check(raw: "dict[str, Any]", profiles: "dict[str, Profile]", errors: "list[str]") -> None:

@@ -4,100 +4,60 @@ Loaded only when a configuration has the section, or when the whole schema is as
 says what a schema cannot: names that must exist, limits that must be in order.
 """
 
+from agent.schema_words import NAME_PATTERN, many, name, one_of, section, text, whole
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from drivers.profile import Profile
 
-_NAME = "^[a-z0-9][a-z0-9_-]{0,31}$"
-
-
-def _text(about: str, longest: int = 200) -> "dict[str, Any]":
-    return {"type": "string", "minLength": 1, "maxLength": longest, "description": about}
-
-
-def _name(about: str) -> "dict[str, Any]":
-    return {"type": "string", "pattern": _NAME, "description": about}
-
-
-def _whole(about: str, low: int, high: int, default: "int | None" = None) -> "dict[str, Any]":
-    rule = {"type": "integer", "minimum": low, "maximum": high, "description": about}
-    if default is not None:
-        rule["default"] = default
-    return rule
-
-
-def _one(about: str, words: "list[str]", default: "str | None" = None) -> "dict[str, Any]":
-    rule: dict[str, Any] = {"type": "string", "enum": words, "description": about}
-    if default is not None:
-        rule["default"] = default
-    return rule
-
-
-def _object(about: str, required: "list[str]", properties: "dict[str, Any]") -> "dict[str, Any]":
-    return {
-        "type": "object",
-        "description": about,
-        "required": required,
-        "additionalProperties": False,
-        "properties": properties,
-    }
-
-
-def _list(about: str, items: "dict[str, Any]", least: int, most: int) -> "dict[str, Any]":
-    rule = {"type": "array", "description": about, "minItems": least, "maxItems": most}
-    rule["items"] = items
-    if not least:
-        rule["default"] = []
-    return rule
-
 
 _POINT = {
-    "device": _name("device that reads it"),
-    "point": _text("its point", 64),
+    "device": name("device that reads it"),
+    "point": text("its point", 64),
 }
 
-_LOAD = _object(
+_LOAD = section(
     "a load",
     ["name", "class", "max_w", "min_w"],
     {
-        "name": _name("name of this load, unique"),
-        "class": _name("gpu, cpu, server, storage, optics, or one of `classes`"),
-        "priority": _whole("who is served first: 9 before 1", 1, 9, 5),
-        "max_w": _whole("rated power, watts: this limit is no limit", 1, 10_000_000),
-        "min_w": _whole("the least it can run with, watts", 0, 10_000_000),
-        "port": _name("which of `ports` its Redfish service is"),
-        "path": _text("resource that holds its limit, /redfish/v1/Chassis/.../EnvironmentMetrics"),
-        "schema": _one(
+        "name": name("name of this load, unique"),
+        "class": name("gpu, cpu, server, storage, optics, or one of `classes`"),
+        "priority": whole("who is served first: 9 before 1", 1, 9, 5),
+        "max_w": whole("rated power, watts: this limit is no limit", 1, 10_000_000),
+        "min_w": whole("the least it can run with, watts", 0, 10_000_000),
+        "port": name("which of `ports` its Redfish service is"),
+        "path": text("resource that holds its limit, /redfish/v1/Chassis/.../EnvironmentMetrics"),
+        "schema": one_of(
             "environment: PowerLimitWatts; power: the older PowerControl.PowerLimit",
             ["environment", "power"],
             "environment",
         ),
-        "effect_ms": _whole("time until a limit acts and is shown", 0, 600_000, 3000),
-        "deferred": _whole("1: a limit acts only after a restart", 0, 1, 0),
-        "system": _text("its computer system, to be switched off: /redfish/v1/Systems/..."),
-        "outlets": _list(
-            "outlets of power strips that feed it", _object("an outlet", [], _POINT), 0, 4
+        "effect_ms": whole("time until a limit acts and is shown", 0, 600_000, 3000),
+        "deferred": whole("1: a limit acts only after a restart", 0, 1, 0),
+        "system": text("its computer system, to be switched off: /redfish/v1/Systems/..."),
+        "outlets": many(
+            "outlets of power strips that feed it", section("an outlet", [], _POINT), 0, 4
         ),
     },
 )
 
-_CLASS = _object(
+_CLASS = section(
     "a class of load of this site",
     ["name", "case_limit_c", "rise_k", "curve"],
     {
-        "name": _name("its name"),
-        "case_limit_c": _whole("case temperature that must be kept", 40, 110),
-        "rise_k": _whole("hottest case above the supply at rated power, kelvin", 1, 90),
-        "curve": _list(
+        "name": name("its name"),
+        "case_limit_c": whole("case temperature that must be kept", 40, 110),
+        "rise_k": whole("hottest case above the supply at rated power, kelvin", 1, 90),
+        "curve": many(
             "derating: share of the rated power against supply temperature, rising",
-            _object(
+            section(
                 "a point",
                 ["supply_c", "pct"],
                 {
-                    "supply_c": _whole("supply temperature", 10, 100),
-                    "pct": _whole("percent of the rated power", 0, 100),
+                    "supply_c": whole("supply temperature", 10, 100),
+                    "pct": whole("percent of the rated power", 0, 100),
                 },
             ),
             1,
@@ -106,90 +66,90 @@ _CLASS = _object(
     },
 )
 
-THROTTLE: "dict[str, Any]" = _object(
+THROTTLE: "dict[str, Any]" = section(
     "limits of the loads' power",
     ["loads"],
     {
-        "port": _text("store that keeps the schedule over a restart, such as store:/var/lib/x"),
+        "port": text("store that keeps the schedule over a restart, such as store:/var/lib/x"),
         "ports": {
             "type": "object",
             "description": "Redfish services by name: tcp:HOST:PORT or tls:HOST:PORT?ca=FILE",
-            "propertyPattern": _NAME,
+            "propertyPattern": NAME_PATTERN,
             "minProperties": 1,
             "maxProperties": 16,
-            "values": _text("address of the service"),
+            "values": text("address of the service"),
         },
-        "logins": _list(
+        "logins": many(
             "how to log in to services",
-            _object(
+            section(
                 "a login",
                 ["port", "username", "password"],
                 {
-                    "port": _name("which of `ports`"),
-                    "username": _text("user name", 64),
-                    "password": _text("password; shown nowhere", 128),
-                    "by": _one("session token or basic", ["session", "basic"], "session"),
+                    "port": name("which of `ports`"),
+                    "username": text("user name", 64),
+                    "password": text("password; shown nowhere", 128),
+                    "by": one_of("session token or basic", ["session", "basic"], "session"),
                 },
             ),
             0,
             16,
         ),
-        "loads": _list("the loads", _LOAD, 1, 64),
-        "classes": _list("classes of load of this site", _CLASS, 0, 8),
-        "optics": _list(
+        "loads": many("the loads", _LOAD, 1, 64),
+        "classes": many("classes of load of this site", _CLASS, 0, 8),
+        "optics": many(
             "optical modules that are watched",
-            _object(
+            section(
                 "a module",
                 ["name", "device", "point"],
                 {
-                    "name": _name("its name"),
+                    "name": name("its name"),
                     "device": _POINT["device"],
                     "point": _POINT["point"],
-                    "warn_c": _whole("case temperature that is reported", 30, 100, 68),
-                    "hot_c": _whole(
-                        "case temperature at which `load` is switched off", 30, 110, 75
-                    ),
-                    "load": _name("load that is switched off for its sake; none: only reported"),
+                    "warn_c": whole("case temperature that is reported", 30, 100, 68),
+                    "hot_c": whole("case temperature at which `load` is switched off", 30, 110, 75),
+                    "load": name("load that is switched off for its sake; none: only reported"),
                 },
             ),
             0,
             32,
         ),
-        "meter": _object("the meter of the loads' power", ["device", "point"], _POINT),
-        "droop": _object(
+        "meter": section("the meter of the loads' power", ["device", "point"], _POINT),
+        "droop": section(
             "less power when the grid's frequency falls",
             ["device", "point"],
             {
                 "device": _POINT["device"],
                 "point": _POINT["point"],
-                "nominal_hz": _whole("nominal frequency", 50, 60, 50),
-                "deadband_mhz": _whole("deviation that changes nothing", 10, 2000, 200),
-                "full_mhz": _whole(
+                "nominal_hz": whole("nominal frequency", 50, 60, 50),
+                "deadband_mhz": whole("deviation that changes nothing", 10, 2000, 200),
+                "full_mhz": whole(
                     "further deviation at which `least_pct` is reached", 50, 5000, 800
                 ),
-                "least_pct": _whole("percent of the rated power that stays", 0, 100, 60),
+                "least_pct": whole("percent of the rated power that stays", 0, 100, 60),
             },
         ),
-        "blind_pct": _whole("percent of rated power without a supply temperature", 0, 100, 70),
-        "hold_s": _whole("time a limit stays down", 5, 3600, 60),
-        "step_pct": _whole("largest step up, percent of the rated power", 1, 100, 10),
-        "step_s": _whole("time between two steps up", 1, 600, 15),
-        "shed_lead_s": _whole(
+        "blind_pct": whole("percent of rated power without a supply temperature", 0, 100, 70),
+        "hold_s": whole("time a limit stays down", 5, 3600, 60),
+        "step_pct": whole("largest step up, percent of the rated power", 1, 100, 10),
+        "step_s": whole("time between two steps up", 1, 600, 15),
+        "shed_lead_s": whole(
             "loads whose case will be too hot so soon are switched off", 5, 300, 30
         ),
-        "slot": _whole("this row's number among `slots`", 0, 1023, 0),
-        "slots": _whole("rows that step up one after the other", 1, 1024, 1),
-        "stagger_ms": _whole("scheduled actions come later by this for each slot", 0, 10_000, 0),
-        "profile_s": _whole("interval of the load profile, aligned with UTC", 10, 3600, 60),
-        "schedule": _list(
+        "slot": whole("this row's number among `slots`", 0, 1023, 0),
+        "slots": whole("rows that step up one after the other", 1, 1024, 1),
+        "stagger_ms": whole("scheduled actions come later by this for each slot", 0, 10_000, 0),
+        "profile_s": whole("interval of the load profile, aligned with UTC", 10, 3600, 60),
+        "schedule": many(
             "what is done at a UTC instant",
-            _object(
+            section(
                 "an entry",
                 ["at_utc_s", "action", "value"],
                 {
-                    "at_utc_s": _whole("seconds since 1970, UTC", 1_700_000_000, 9_999_999_999),
-                    "action": _one("what", ["cap_w", "cap_pct", "supply_milli_c", "dp_milli_kpa"]),
-                    "value": _whole("W, %, or thousandths", 0, 100_000_000),
+                    "at_utc_s": whole("seconds since 1970, UTC", 1_700_000_000, 9_999_999_999),
+                    "action": one_of(
+                        "what", ["cap_w", "cap_pct", "supply_milli_c", "dp_milli_kpa"]
+                    ),
+                    "value": whole("W, %, or thousandths", 0, 100_000_000),
                 },
             ),
             0,

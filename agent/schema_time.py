@@ -3,6 +3,8 @@
 Only read when a configuration has one of the sections.
 """
 
+from agent.schema_words import text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -10,39 +12,7 @@ if TYPE_CHECKING:
     from drivers.profile import Profile
 
 
-def section(about: str, required: "list[str]", properties: "dict[str, Any]") -> "dict[str, Any]":
-    """A section with these keys and no others."""
-    return {
-        "type": "object",
-        "description": about,
-        "required": required,
-        "additionalProperties": False,
-        "properties": properties,
-    }
-
-
-def port(about: str) -> "dict[str, Any]":
-    """The address of a port."""
-    return {"type": "string", "minLength": 1, "maxLength": 200, "description": about}
-
-
-def whole(about: str, low: int, high: int, default: int) -> "dict[str, Any]":
-    """A whole number from `low` to `high`."""
-    return {
-        "type": "integer",
-        "description": about,
-        "minimum": low,
-        "maximum": high,
-        "default": default,
-    }
-
-
-SOURCE = {
-    "type": "string",
-    "minLength": 3,
-    "maxLength": 97,
-    "description": "DEVICE.POINT that reads a temperature near it",
-}
+SOURCE = text("DEVICE.POINT that reads a temperature near it", 97, 3)
 
 
 def check_sources(

@@ -63,7 +63,7 @@ class ThinEnd(TcpEnd):
         wire = len(data) + _HEADS * -(-len(data) // _SEGMENT)
         self.sent += wire
         self._free_at = max(self._free_at, world.now) + wire * 8 * _SECOND // self.rate_bps
-        world.at(self._free_at + self._latency, self._arrive, self._conn, data)
+        world.at(self._free_at + self.serving.latency_us, self._arrive, self._conn, data)
 
 
 def fill(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, bytes], int]:
@@ -128,7 +128,7 @@ class Drain:
         end.down = True
         run.shell.ends[BROKER] = end
         run.row.set_link_down = end.set_down
-        run.row.publish = lambda topic, payload, retain: end.push(
+        run.row.publish = lambda topic, payload, retain: end.serving.say(
             run.row.broker.publish(topic, payload, run.world.now, 1, retain)
         )
         self.rtt_us = rtt_us

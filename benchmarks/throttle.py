@@ -36,7 +36,7 @@ class Blind(InProcess):
         super().__init__(config, profiles)
         for part in self.agent.parts:
             if isinstance(part, Throttle):
-                part.facility_flow = None
+                part.sight.facility_flow = None
 
 
 def lost(at_s: float, seconds: float) -> Scenario:

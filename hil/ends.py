@@ -5,9 +5,9 @@ or `closed` as an operating system would. Faults of a port (absent, pulled) are 
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
-from hil.lines import NEVER, SerialLine
+from hil.lines import SerialLine
+from hil.serving import Serving, TcpDevice
 from hil.shells.virtual import VirtualShell
 from hil.world import World
 
@@ -66,25 +66,6 @@ class SerialEnd:
             self._shell.event(self._port, "closed")
 
 
-class TcpDevice(Protocol):
-    """What an emulated TCP server looks like."""
-
-    def opened(self, conn: int, now: int) -> list[tuple[int, int, bytes | None]]:
-        """A client connects; return (connection, delay, bytes; None closes)."""
-
-    def closed(self, conn: int, now: int) -> list[tuple[int, int, bytes | None]]:
-        """A client is gone."""
-
-    def receive(self, conn: int, data: bytes, now: int) -> list[tuple[int, int, bytes | None]]:
-        """Take a client's bytes."""
-
-    def wake(self, now: int) -> list[tuple[int, int, bytes | None]]:
-        """Take the passing of the deadline."""
-
-    def deadline(self) -> int:
-        """Give the time at which it wants to be woken."""
-
-
 class TcpEnd:
     """A TCP client port with a server behind a link of `latency_us` each way; `down` refuses.
 
@@ -96,16 +77,13 @@ class TcpEnd:
     def __init__(self, shell: VirtualShell, port: int, server: TcpDevice, latency_us: int) -> None:
         self._shell = shell
         self._port = port
-        self._server = server
-        self._latency = latency_us
+        self.serving = Serving(shell.world, server, latency_us, self._deliver, port)
         self._conn = 0
         self._up = False
-        self._busy_until = 0
         self.down = False
         self.silent = False
         self.cut_after: int | None = None
         self._dead = 0
-        self._wake_due = NEVER
 
     def open(self, address: bytes) -> None:
         """Connect: one round trip, then `opened` or `failed`."""
@@ -114,7 +92,7 @@ class TcpEnd:
             at = world.now + _CONNECT_LIMIT
             world.at(at, self._shell.event, self._port, "failed", rank=self._port)
             return
-        world.at(world.now + 2 * self._latency, self._connected, rank=self._port)
+        world.at(world.now + 2 * self.serving.latency_us, self._connected, rank=self._port)
 
     def _connected(self) -> None:
         if self.down or self.silent:
@@ -122,14 +100,14 @@ class TcpEnd:
             return
         self._conn += 1
         self._up = True
-        self._take(self._server.opened(self._conn, self._shell.world.now))
+        self.serving.opened(self._conn)
         self._shell.event(self._port, "opened")
 
     def write(self, data: bytes) -> None:
         """Send bytes to the server."""
         if self._up and self._conn != self._dead:
             world = self._shell.world
-            world.at(world.now + self._latency, self._arrive, self._conn, data)
+            world.at(world.now + self.serving.latency_us, self._arrive, self._conn, data)
 
     def _arrive(self, conn: int, data: bytes) -> None:
         if self.cut_after is not None:
@@ -138,13 +116,13 @@ class TcpEnd:
                 self.cut_after = None
                 self.set_silent(True)
         if data and self._up and conn == self._conn:
-            self._take(self._server.receive(conn, data, self._shell.world.now))
+            self.serving.receive(conn, data)
 
     def close(self) -> None:
         """Close from the agent's side."""
         if self._up:
             self._up = False
-            self._take(self._server.closed(self._conn, self._shell.world.now))
+            self.serving.closed(self._conn)
 
     def set_down(self, down: bool) -> None:
         """While down, both sides lose the connection and new ones are refused."""
@@ -158,27 +136,6 @@ class TcpEnd:
         self.silent = silent
         if silent and self._up:
             self._dead = self._conn
-
-    def push(self, replies: list[tuple[int, int, bytes | None]]) -> None:
-        """Send what the server says of its own accord."""
-        self._take(replies)
-
-    def _take(self, replies: list[tuple[int, int, bytes | None]]) -> None:
-        world = self._shell.world
-        for conn, delay, data in replies:
-            # A stream keeps its order: a slow answer holds up what comes after it.
-            at = max(self._busy_until, world.now + delay + self._latency)
-            self._busy_until = at
-            world.at(at, self._deliver, conn, data, rank=self._port)
-        due = self._server.deadline()
-        if due < self._wake_due:
-            self._wake_due = due
-            world.at(due, self._wake, due)
-
-    def _wake(self, due: int) -> None:
-        if due == self._wake_due:
-            self._wake_due = NEVER
-            self._take(self._server.wake(self._shell.world.now))
 
     def _deliver(self, conn: int, data: bytes | None) -> None:
         if not self._up or conn != self._conn or conn == self._dead:

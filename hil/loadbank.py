@@ -21,9 +21,10 @@ from hil.devices.modbus_tcp import ModbusTcp
 from hil.devices.optics_gateway import OpticsGateway
 from hil.devices.redfish_bmc import RedfishBmc
 from hil.devices.switched_pdu import SwitchedPdu
-from hil.ends import TcpDevice, TcpEnd
+from hil.ends import TcpEnd
 from hil.extras import names
 from hil.plant.plant import Plant
+from hil.serving import TcpDevice
 from hil.setting import Setting
 from hil.shells.virtual import VirtualShell
 

@@ -128,12 +128,16 @@ class RealBench:
         line = bus8.line = SerialLine(self.world, fleet.line, char_us, bus8.to_agent, _FLEET_RANK)
         host = fleet.host
         tcp = self.modbus_tcp = TcpPort(self.shell, host)
-        tcp.say([])
+        tcp.serving.say([])
         self.ports["bus8"] = f"serial:{bus8.path}?{_BUS_OPTIONS}"
         self.ports["modbus_tcp"] = f"tcp:127.0.0.1:{tcp.address[1]}"
         on_line = Carrier("bus8", fleet.line, line.say, ("serial", "tcp"), _BUS_OPTIONS)
         on_host = Carrier(
-            "modbus_tcp", host, lambda frame: tcp.say(host.replied(frame)), ("tcp",), framed=True
+            "modbus_tcp",
+            host,
+            lambda frame: tcp.serving.say(host.replied(frame)),
+            ("tcp",),
+            framed=True,
         )
         for carrier, units in ((on_line, LINE_UNITS), (on_host, TCP_UNITS)):
             for name, unit in units.items():

@@ -11,8 +11,8 @@ import socket
 import struct
 import tty
 
-from hil.ends import TcpDevice
-from hil.lines import NEVER, SerialLine
+from hil.lines import SerialLine
+from hil.serving import Serving, TcpDevice
 from hil.shells.realtime import RealTimeShell
 
 _READ = 4096
@@ -82,7 +82,6 @@ class _Client:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.waiting = b""
-        self.busy_until = 0
 
 
 class TcpPort:
@@ -92,20 +91,14 @@ class TcpPort:
         self, shell: RealTimeShell, server: TcpDevice, latency_us: int = 0, port: int = 0
     ) -> None:
         self._shell = shell
-        self._server = server
-        self._latency = latency_us
+        self.serving = Serving(shell.world, server, latency_us, self._deliver)
         self._clients: dict[int, _Client] = {}
         self._last = 0
         self._down = False
-        self._wake_due = NEVER
         self._listener = socket.create_server(("127.0.0.1", port))
         self._listener.setblocking(False)
         self.address: tuple[str, int] = self._listener.getsockname()
         shell.watch(self._listener.fileno(), self._accept)
-
-    def say(self, replies: list[tuple[int, int, bytes | None]]) -> None:
-        """Send what the server has to say without having been asked; look at its deadline."""
-        self._take(replies)
 
     def _accept(self) -> None:
         sock, _ = self._listener.accept()
@@ -118,7 +111,7 @@ class TcpPort:
         conn = self._last
         self._clients[conn] = _Client(sock)
         self._shell.watch(sock.fileno(), lambda: self._readable(conn))
-        self._take(self._server.opened(conn, self._shell.world.now))
+        self.serving.opened(conn)
 
     def _readable(self, conn: int) -> None:
         try:
@@ -129,39 +122,20 @@ class TcpPort:
             data = b""
         if data:
             world = self._shell.world
-            world.at(world.now + self._latency, self._arrive, conn, data)
+            world.at(world.now + self.serving.latency_us, self._arrive, conn, data)
         else:
             self._drop(conn)
 
     def _arrive(self, conn: int, data: bytes) -> None:
         if conn in self._clients:
-            self._take(self._server.receive(conn, data, self._shell.world.now))
+            self.serving.receive(conn, data)
 
     def _drop(self, conn: int) -> None:
         client = self._clients.pop(conn, None)
         if client is not None:
             self._shell.forget(client.sock.fileno())
             client.sock.close()
-            self._take(self._server.closed(conn, self._shell.world.now))
-
-    def _take(self, replies: list[tuple[int, int, bytes | None]]) -> None:
-        world = self._shell.world
-        for conn, delay, data in replies:
-            at = world.now + delay + self._latency
-            client = self._clients.get(conn)
-            if client is not None:
-                # A stream keeps its order: a slow answer holds up what comes after it.
-                at = client.busy_until = max(client.busy_until, at)
-            world.at(at, self._deliver, conn, data)
-        due = self._server.deadline()
-        if due < self._wake_due:
-            self._wake_due = due
-            world.at(due, self._wake, due)
-
-    def _wake(self, due: int) -> None:
-        if due == self._wake_due:
-            self._wake_due = NEVER
-            self._take(self._server.wake(self._shell.world.now))
+            self.serving.closed(conn)
 
     def _deliver(self, conn: int, data: bytes | None) -> None:
         client = self._clients.get(conn)

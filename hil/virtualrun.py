@@ -115,7 +115,7 @@ class VirtualRun:
         broker = TcpEnd(shell, BROKER, row.broker, int(row.setting.broker_latency_ms * 1000))
         row.set_link_down, row.set_link_silent = broker.set_down, broker.set_silent
         row.cut_link_after = partial(setattr, broker, "cut_after")
-        row.publish = lambda topic, payload, retain: broker.push(
+        row.publish = lambda topic, payload, retain: broker.serving.say(
             row.broker.publish(topic, payload, world.now, 1, retain)
         )
         shell.ends[BROKER] = broker

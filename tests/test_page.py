@@ -339,6 +339,8 @@ def received(bench: Bench, name: str) -> int:
 
 
 def test_a_libmodbus_server_on_a_terminal_is_swapped_in_and_out(bench: Bench, page: Page) -> None:
+    # All are known by then: libmodbus' server has no answer to who it is.
+    expect(page.locator("#agent")).to_contain_text("normal", timeout=PATIENCE_MS)
     cable = Cable()
     device = Device("rtu", cable.ends[1], str(DRIVE2))
     try:

@@ -40,13 +40,14 @@ def test_proofs_pass_and_a_stuck_valve_fails_one() -> None:
     run = bench(900)
     run.shell.run(60 * SECOND)
     part = agent_of(run).parts[0]
-    assert part.proof("valve") == "proof of valve begun"
+    assert part.hand.proof("valve") == "proof of valve begun"
     run.shell.run(130 * SECOND)
-    assert [(what, result) for _, what, result, _ in part.proofs.records] == [("valve", "passed")]
-    assert part.proof("pumps") == "proof of pumps begun"
+    records = part.hand.proofs.records
+    assert [(what, result) for _, what, result, _ in records] == [("valve", "passed")]
+    assert part.hand.proof("pumps") == "proof of pumps begun"
     run.shell.run(400 * SECOND)
-    assert part.proofs.records[-1][1:3] == ("pumps", "passed")
+    assert part.hand.proofs.records[-1][1:3] == ("pumps", "passed")
     run.row.valve.stuck = True
-    part.proof("valve")
+    part.hand.proof("valve")
     run.shell.run(480 * SECOND)
-    assert part.proofs.records[-1][1:3] == ("valve", "failed")
+    assert part.hand.proofs.records[-1][1:3] == ("valve", "failed")

@@ -10,6 +10,7 @@ Until the store has answered (or does not for `_PATIENCE`), nothing is entered.
 """
 
 from agent.jsontext import Object
+from agent.kept import Kept
 from agent.ledger import account as accounts
 from agent.ledger.account import ROLES, Account
 from agent.ledger.counting import Counting
@@ -57,10 +58,7 @@ class Ledger(Part):
         self.saves = 0
         self.kept = ""
         self._date = (0, 0, 0)
-        self._ready = port < 0
-        self._asked = False
-        self._open = False
-        self._out: Actions = []
+        self._store = Kept(port, KEY)
         self._started = self._due = self._save_at = 0
 
     def start(self, now: int) -> None:
@@ -71,19 +69,14 @@ class Ledger(Part):
     # The store.
 
     def event(self, kind: str, now: int) -> None:
-        """Take what the store says; what it keeps is asked for once."""
-        self._open = kind == "opened" or (self._open and kind == "drained")
-        if kind == "opened" and not self._asked:
-            self._asked = True
-            self._out.append((self.port, "get", KEY.encode()))
+        """Take what the store says."""
+        self._store.event(kind)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take what was kept."""
-        key, nul, payload = bytes(data).partition(b"\0")
-        if key == KEY.encode():
-            if nul:
-                self._restore(payload)
-            self._ready = True
+        payload = self._store.take(data)
+        if payload is not None:
+            self._restore(payload)
 
     def _restore(self, payload: bytes) -> None:
         """Take over what was kept, if all of it makes sense; else begin anew and say so."""
@@ -124,16 +117,13 @@ class Ledger(Part):
 
     def _save(self, now: int) -> None:
         self._save_at = now + self.settings["save_s"] * SECOND
-        if self._open and self._ready:
+        if self._store.open and self._store.answered:
             self.saves += 1
-            self._out.append((self.port, "write", KEY.encode() + b"\0" + self._text()))
+            self._store.write(self._text())
 
     def outbox(self) -> "Actions":
         """Hand over what the store is asked to do."""
-        if not self._out:
-            return []
-        out, self._out = self._out, []
-        return out
+        return self._store.outbox()
 
     # Time.
 
@@ -142,8 +132,8 @@ class Ledger(Part):
         if now < self._due:
             return
         self._due = now + SECOND
-        if not self._ready:
-            self._ready = now - self._started >= _PATIENCE
+        if not self._store.answered:
+            self._store.answered = now - self._started >= _PATIENCE
             return
         utc = self.agent.clock.utc(now)
         if utc is not None:

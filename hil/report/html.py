@@ -66,7 +66,7 @@ def _facts(record: Record) -> str:
 def _summary(record: Record) -> str:
     rows = "".join(
         f'<tr class="{r["verdict"]}"><td><a href="#run{i}">{escape(r["scenario"])}</a></td>'
-        f"<td>{escape(r['title'])}</td><td>{_WORDS[r['verdict']]}</td>"
+        f"<td>{escape(r['title'])}</td><td class=v>{_WORDS[r['verdict']]}</td>"
         f"<td>{r['virtual_s']:.0f} s</td><td>{escape(r['dut'])}</td></tr>"
         for i, r in enumerate(record["runs"])
     )
@@ -85,7 +85,7 @@ def _requirements(record: Record) -> str:
     rows = "".join(
         f'<tr class="{worst(verdicts)}"><td>{escape(name)}</td>'
         f"<td>{escape(REQUIREMENTS.get(name, ''))}</td>"
-        f"<td>{_held(verdicts)}</td></tr>"
+        f"<td class=v>{_held(verdicts)}</td></tr>"
         for name, verdicts in sorted(held.items())
     )
     return f"<section><h2>Requirements</h2><table>{rows}</table></section>\n"
@@ -117,7 +117,7 @@ def _finding(finding: dict[str, Any]) -> str:
         f'<tr class="{finding["verdict"]}"><td>{escape(finding["measure"])}'
         f" <small>{escape(finding['requirement'])}</small></td>"
         f"<td>{escape(finding['limits'])} {unit}</td><td>{escape(finding['window'])}</td>"
-        f"<td>{worst}{at}{took}</td><td>{_WORDS[finding['verdict']]}</td></tr>"
+        f"<td>{worst}{at}{took}</td><td class=v>{_WORDS[finding['verdict']]}</td></tr>"
     )
 
 

@@ -93,7 +93,7 @@ def test_operating_modes_hold_for_their_time():
     eq((rig.slaves.registers[VALVE][0], words(rig)), (10000, (STOP, STOP)))
     eq((rig.codes(), rig.agent.supervisor.state), (["mode:drain"], "degraded"))
     rig.run(62)
-    eq((part(rig).mode, rig.codes()), ("auto", []))
+    eq((part(rig).hand.mode, rig.codes()), ("auto", []))
     order(rig, "override", mode="hand", minutes=5, valve_pct=20, pump_pct=50)
     rig.run(3)
     eq((rig.slaves.registers[VALVE][0], rig.slaves.registers[LEAD][1]), (2000, 10000))

@@ -103,7 +103,7 @@ def test_a_valve_is_proven_on_command_and_the_result_is_seen():
         rig.run(1)
         moved.append(abs(rig.slaves.registers[VALVE][0] - rest))
     assert max(moved) > 200, (said, max(moved))
-    proven = [entry[1:3] for entry in rig.agent.parts[1].proofs.records]
+    proven = [entry[1:3] for entry in rig.agent.parts[1].hand.proofs.records]
     eq(proven, [("valve", PASSED)])
     assert [e for e in rig.logged() if e[:2] == ((OPERATOR,), "done proof")], rig.logged()
 

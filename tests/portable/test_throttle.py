@@ -57,7 +57,7 @@ def test_one_odd_reading_of_the_flow_takes_nothing():
     rig = made()
     rig.set(VALVE, PRIMARY, 0)
     before = len(rig.slaves.writes)
-    flow = rig.part.facility_flow
+    flow = rig.part.sight.facility_flow
     while flow.value(rig.now):
         rig.run(0.01)
     rig.set(VALVE, PRIMARY, 800)
