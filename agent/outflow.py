@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from agent.log.sender import Sender
     from protocols.mqtt.client import Client
 
-MESSAGE = 3800
-"""Bytes of a message: three segments of TCP, and six minutes of a backlog in one block."""
+MESSAGE, LONGEST = 2800, 3800
+"""Bytes of a message: two segments of TCP; of one with a single record: six minutes of a backlog in
+one block need more."""
 _LEAST, _MOST = 2, 14
 _SOON, _SLOW = 2 * SECOND, 4 * SECOND
 
@@ -33,7 +34,7 @@ class Outflow:
         """Publish while there is room; count the messages."""
         sent = 0
         while self.waiting < self.window and self._client.room:
-            ids, message = self._sender.next(MESSAGE)
+            ids, message = self._sender.next(MESSAGE, longest=LONGEST)
             if not ids:
                 break
             self._client.publish(self._topic, message, 1, False, ("log", ids, now))

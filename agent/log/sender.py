@@ -61,15 +61,19 @@ class Sender:
         self._retry = [NEVER] * len(CLASSES)
         self._fruitless = [0] * len(CLASSES)
 
-    def next(self, limit: int, groups: "Sequence[int]" = ORDER) -> "tuple[list[int], bytes]":
+    def next(
+        self, limit: int, groups: "Sequence[int]" = ORDER, longest: int = 0
+    ) -> "tuple[list[int], bytes]":
         """Give the next message of at most `limit` bytes, with records of `groups` by priority.
 
         Nothing and b"" when nothing is there, or has to be read first: then the keeper's listeners
-        are called when it is. A record that is too long for the limit comes in pieces, one a call.
+        are called when it is. One record alone may make it `longest` bytes. One that is too long
+        comes in pieces, one a call.
         """
         ids: list[int] = []
         keeper = self.keeper
-        message = parcel.begin(parcel.PACK, keeper.life)
+        parts = [bytes(parcel.begin(parcel.PACK, keeper.life))]
+        size = len(parts[0])
         for group in groups if keeper.ready else ():
             shelf = keeper.shelves[group]
             while shelf.sent_to - shelf.acked_to < OUTSTANDING:
@@ -81,15 +85,20 @@ class Sender:
                     if not keeper.loading:
                         continue
                     keeper.pump(keeper.now)
-                    return ids, bytes(message) if ids else b""
-                if len(message) + parcel.OVERHEAD + len(record.payload) > limit:
+                    return ids, b"".join(parts) if ids else b""
+                room = limit if ids else max(limit, longest)
+                if size + parcel.OVERHEAD + len(record.payload) > room:
                     if ids:
-                        return ids, bytes(message)
-                    return self._next_piece(shelf, record, limit)
-                parcel.add(message, (record.ident * 4 + group, record.kind, record.payload))
+                        return ids, b"".join(parts)
+                    return self._next_piece(shelf, record, room)
+                # Joined once at the end: a board has no room for a message that grows.
+                entry = bytearray()
+                parcel.head(entry, (record.ident * 4 + group, record.kind, record.payload))
+                parts.extend([bytes(entry), record.payload])
+                size += len(entry) + len(record.payload)
                 self._sent(shelf, record.last)
                 ids.extend(_numbers(record, group))
-        return ids, bytes(message) if ids else b""
+        return ids, b"".join(parts) if ids else b""
 
     def _look_up(self, shelf: "Shelf", ident: int) -> "Record | None":
         """Find a record that is still worth sending."""

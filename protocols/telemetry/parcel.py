@@ -51,10 +51,15 @@ def begin(kind: int, life: bytes) -> bytearray:
 
 def add(message: bytearray, record: "Record") -> None:
     """Add a record to a message of kind PACK."""
+    head(message, record)
+    message.extend(record[2])
+
+
+def head(message: bytearray, record: "Record") -> None:
+    """Add what stands before a record's payload."""
     numbers.put(record[0], message)
     message.append(record[1])
     numbers.put(len(record[2]), message)
-    message.extend(record[2])
 
 
 def covered(kind: int, payload: bytes) -> int:
