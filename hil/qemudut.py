@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.status import KEY
+from hil import receivers
 from hil.errors import BenchError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class QemuDut:
     def config(self) -> dict[str, Any]:
         """Write the configuration of an agent on the board."""
         return self._bench.row.config(
-            "uart:1?baud=115200",
+            f"uart:1?baud={receivers.baud(self._bench.row.setting)}",
             "uart:2?baud=19200&parity=E",
             "uart:3?baud=115200",
             "uart:4?baud=115200",

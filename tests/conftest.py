@@ -2,7 +2,8 @@
 
 1. Each `tests/portable/test_*.py` is collected twice: by pytest as usual, and by `MicroPythonFile`,
    which yields one item per test and target, named `test_x[unix]` (see tests/targets.py). The
-   chosen items of a file and a target are run at once when the first of them comes up.
+   chosen items of a file and a target are run at once when the first of them comes up, on the
+   image some at a time.
 2. A test whose peer is missing skips with a reason that starts with `peer missing: ` (see
    tests/peers.py), one that wants data from outside the repository with `data missing: `. The last
    line counts both by name. With CI=true a missing peer is a failure.
@@ -22,7 +23,7 @@ import pytest
 
 from tests.house import ROOT
 from tests.peers import MISSING
-from tests.targets import close_all, said, targets
+from tests.targets import close_all, most, said, targets
 
 PORTABLE = ROOT / "tests" / "portable"
 NOT_TRIED = (MISSING, "data missing: ")
@@ -65,8 +66,8 @@ class MicroPythonFile(pytest.File):
 
     def __init__(self, **rest: Any) -> None:
         super().__init__(**rest)
-        # By target: what was said of each test ("": it passed), and what belongs to none.
-        self.results: dict[str, tuple[dict[str, str], str]] = {}
+        # By target: what was said of each test; "": it passed.
+        self.results: dict[str, dict[str, str]] = {}
 
     def collect(self) -> Iterator["MicroPythonTest"]:
         for node in ast.parse(self.path.read_bytes()).body:
@@ -80,10 +81,13 @@ class MicroPythonFile(pytest.File):
 
     def outcome(self, target: str, test: str) -> str:
         """What MicroPython said of a failed test; empty when it passed."""
-        if target not in self.results:
-            mine = [i for i in self.session.items if i.parent is self and i.target == target]
-            self.results[target] = parse(said(target, self.path, [i.test for i in mine]))
-        results, noise = self.results[target]
+        results = self.results.setdefault(target, {})
+        if test in results:
+            return results[test]
+        items = [i for i in self.session.items if i.parent is self and i.target == target]
+        mine = [item.test for item in items]
+        found, noise = parse(said(target, self.path, mine[mine.index(test) :][: most(target)]))
+        results.update(found)
         return results.get(test, f"{test} was not reached; MicroPython said:\n{noise}")
 
 

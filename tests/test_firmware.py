@@ -25,6 +25,7 @@ from drivers.profile import Profile
 from drivers.profile_check import check
 from hil.commands import hil
 from hil.row import Row
+from hil.scenario import find, shipped
 from hil.setting import Setting
 from hil.world import World
 from tests.house import BOARD_START, ROOT, portable_files
@@ -314,7 +315,7 @@ def test_images_for_boards_that_people_buy(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", ["smoke", "load-step"])
+@pytest.mark.parametrize("name", [name for name in shipped() if find(name).realtime])
 def test_the_image_controls_a_row(name: str) -> None:
     need("arm-none-eabi-gcc")
     need("qemu-system-arm")
