@@ -30,8 +30,10 @@ def outcome(name: str, seed: int = 1, make: MakeDut = InProcess) -> Outcome:
 def test_passes_with_one_digest_on_a_board_s_heap(name: str) -> None:
     need("micropython")
 
+    # 272 KiB: the names in precompiled files outgrow a table, 15 KiB in one step (a board's firmware
+    # has them frozen)
     def board(*given: Any) -> LockStep:
-        return LockStep(*given, path=flash(), heap="256wK")
+        return LockStep(*given, path=flash(), heap="272wK")
 
     here, there = outcome(name), outcome(name, make=board)
     assert here.failures == ()
