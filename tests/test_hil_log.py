@@ -30,8 +30,7 @@ def outcome(name: str, seed: int = 1, make: MakeDut = InProcess) -> Outcome:
 def test_passes_with_one_digest_on_a_board_s_heap(name: str) -> None:
     need("micropython")
 
-    # 272 KiB: the names in precompiled files outgrow a table, 15 KiB in one step (a board's firmware
-    # has them frozen)
+    # 272 KiB: names of precompiled files outgrew a table, 15 KiB at once; a board's are frozen
     def board(*given: Any) -> LockStep:
         return LockStep(*given, path=flash(), heap="272wK")
 
