@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from drivers.epoch import Epoch
 
 _SILENT = 10 * SECOND
+_LOOK = 700 * MILLISECOND
+"""Least time between two looks at the satellites: of ten epochs a second a board cannot decode
+all, and strengths and systems do not change so fast."""
 _START = 120 * SECOND
 """How long after a start a fix and a bound may take."""
 _LEAP = 900 * SECOND
@@ -50,6 +53,7 @@ class Watch(Part):
         self._sensor: Sensor | None = None
         self._last = self._last_fix = self._started = 0
         self._due = 0
+        self._looked = -_LOOK
         self._shown: list[str] = []
         # loaded now: once the agent runs, a small board's heap has no room left to compile it
         self._decoder = None if agent.receiver is None else agent.receiver.decoder
@@ -92,9 +96,12 @@ class Watch(Part):
 
     def _look_up(self, epoch: "Epoch", now: int) -> None:
         """Let the strengths vote, or measure what a transmission does to them."""
+        if now - self._looked < _LOOK:
+            return
         sky = epoch.sky
         if not sky.has_view or not sky.complete:
             return
+        self._looked = now
         cn0 = [signal[2] for satellite in sky.satellites for signal in satellite.signals]
         if self.coexistence.is_tagged(epoch.mono_us):
             self.coexistence.measure(strongest(cn0), self.signals.usual())

@@ -48,9 +48,9 @@ class Roof:
         self.text = b""
         self.mute = False
 
-    def say(self):
+    def say(self, millis=0):
         second = self.second
-        time = "%02d%02d%02d.000" % (second // 3600, second // 60 % 60, second % 60)
+        time = "%02d%02d%02d.%03d" % (second // 3600, second // 60 % 60, second % 60, millis)
         lists = used("1", self.used[0]) + used("4", self.used[1])
         lists += views(GPS, 1, self.gps) + views(BDS, 21, self.bds)
         return rmc(time) + gga(time) + lists + self.text
@@ -79,6 +79,19 @@ def test_a_clean_sky_raises_nothing_and_is_looked_at_every_second():
     eq((roof.codes(), roof.state()), ([], "sync"))
     assert roof.watch.epochs >= 148
     eq(roof.watch.votes.raised, [])
+
+
+def test_of_ten_epochs_a_second_one_or_two_are_looked_at():
+    roof = Roof()
+    roof.run(20)
+    looked, epoch = [], roof.watch.systems.epoch
+    roof.watch.systems.epoch = lambda seen, now: (looked.append(now), epoch(seen, now))
+    for tenth in range(100):
+        roof.rig.give("receive", RECEIVER, roof.say(tenth % 10 * 100))
+        roof.second += tenth % 10 == 9
+        roof.rig.run(0.1)
+    assert 10 <= len(looked) <= 15, len(looked)
+    assert roof.watch.epochs >= 100
 
 
 def test_one_vote_is_an_alarm_two_stop_the_clock_and_it_recovers():
