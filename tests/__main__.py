@@ -1,15 +1,14 @@
-"""`make test`: what has the clock on the wall in it apart from what has not. Words go to pytest.
+"""`make test`: what has the clock on the wall in it first, then the rest. Words go to pytest.
 
 In a test marked `realtime` ticks may be late and programs may time out: beside busy neighbours it
-would fail for their sake. So those tests, and the programs they start, get a real-time priority, as
-the service gives it to the agent, and run at the same time as the rest, which fills the cores.
-Where no such priority is to be had they run alone, before the rest.
+would fail for their sake. So those tests run alone; and they, and the programs they start, get a
+real-time priority where that may be, as the service gives it to the agent. The rest fills all cores.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 
 NOTHING_CHOSEN = 5  # pytest's exit code
 PRIORITY = 10
@@ -19,29 +18,18 @@ _REST = ("-n", str(os.cpu_count() or 1), "--dist", "loadfile", "-m", "not realti
 
 def main(words: list[str]) -> int:
     """Run both parts; the worst exit code, but a part without a test is no failure."""
-    pytest = [sys.executable, "-m", "pytest"]
-    with tempfile.TemporaryFile("w+") as said:
-        clocked = subprocess.Popen([*pytest, *_CLOCKED, *words], stdout=said, stderr=said)
-        try:
-            if not came_first(clocked.pid):
-                clocked.wait()
-            rest = subprocess.run([*pytest, *_REST, *words], check=False).returncode
-            clocked.wait()
-        finally:
-            clocked.kill()
-        said.seek(0)
-        print("\nThe tests with the clock on the wall in them:\n" + said.read(), flush=True)
-    chosen = [code for code in (clocked.returncode, rest) if code != NOTHING_CHOSEN]
+    codes = [run([*_CLOCKED, *words], first=True), run([*_REST, *words], first=False)]
+    chosen = [code for code in codes if code != NOTHING_CHOSEN]
     return max(chosen) if chosen else NOTHING_CHOSEN
 
 
-def came_first(process: int) -> bool:
-    """Give a process, and what it will start, a real-time priority; False where that may not be."""
-    try:
-        os.sched_setscheduler(process, os.SCHED_RR, os.sched_param(PRIORITY))
-    except OSError:
-        return False
-    return True
+def run(words: list[str], *, first: bool) -> int:
+    """Run pytest with `words`, before all else on this machine if `first` and that may be."""
+    with subprocess.Popen([sys.executable, "-m", "pytest", *words]) as process:
+        if first:
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(process.pid, os.SCHED_RR, os.sched_param(PRIORITY))
+        return process.wait()
 
 
 if __name__ == "__main__":

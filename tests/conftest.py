@@ -7,8 +7,8 @@
 2. A test whose peer is missing skips with a reason that starts with `peer missing: ` (see
    tests/peers.py), one that wants data from outside the repository with `data missing: `. The last
    line counts both by name. With CI=true a missing peer is a failure.
-3. The files of REALTIME get the mark `realtime`: `python -m tests` runs them at a real-time
-   priority beside the rest, or alone.
+3. The files of REALTIME get the mark `realtime`: `python -m tests` runs them alone, before the rest
+   shares the cores, and at a real-time priority where that may be.
 """
 
 import ast
