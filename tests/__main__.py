@@ -1,8 +1,9 @@
 """`make test`: what has the clock on the wall in it first, then the rest. Words go to pytest.
 
 In a test marked `realtime` ticks may be late and programs may time out: beside busy neighbours it
-would fail for their sake. So those tests run alone; and they, and the programs they start, get a
-real-time priority where that may be, as the service gives it to the agent. The rest fills all cores.
+would fail for their sake. So those tests run alone, and they and the programs they start get a
+real-time priority where that may be, as the service gives it to the agent. The rest fills all
+cores.
 """
 
 import contextlib
