@@ -1,36 +1,26 @@
-"""`make test`: what has the clock on the wall in it first, then the rest. Words go to pytest.
+"""`make test`: what needs the machine to itself first, then the rest on all cores.
 
-In a test marked `realtime` ticks may be late and programs may time out: beside busy neighbours it
-would fail for their sake. So those tests run alone, and they and the programs they start get a
-real-time priority where that may be, as the service gives it to the agent. The rest fills all
-cores.
+A test marked `realtime` has the clock on the wall in it: ticks that may be late, programs that time
+out. Beside busy neighbours it would fail for their sake. Words are handed to pytest.
 """
 
-import contextlib
 import os
 import subprocess
 import sys
 
 NOTHING_CHOSEN = 5  # pytest's exit code
-PRIORITY = 10
-_CLOCKED = ("-m", "realtime and not soak")
-_REST = ("-n", str(os.cpu_count() or 1), "--dist", "loadfile", "-m", "not realtime and not soak")
 
 
 def main(words: list[str]) -> int:
     """Run both parts; the worst exit code, but a part without a test is no failure."""
-    codes = [run([*_CLOCKED, *words], first=True), run([*_REST, *words], first=False)]
+    spread = ["-n", str(os.cpu_count() or 1), "--dist", "loadfile"]
+    parts = (["-m", "realtime and not soak"], [*spread, "-m", "not realtime and not soak"])
+    codes = [
+        subprocess.run([sys.executable, "-m", "pytest", *part, *words], check=False).returncode
+        for part in parts
+    ]
     chosen = [code for code in codes if code != NOTHING_CHOSEN]
     return max(chosen) if chosen else NOTHING_CHOSEN
-
-
-def run(words: list[str], *, first: bool) -> int:
-    """Run pytest with `words`, before all else on this machine if `first` and that may be."""
-    with subprocess.Popen([sys.executable, "-m", "pytest", *words]) as process:
-        if first:
-            with contextlib.suppress(OSError):
-                os.sched_setscheduler(process.pid, os.SCHED_RR, os.sched_param(PRIORITY))
-        return process.wait()
 
 
 if __name__ == "__main__":

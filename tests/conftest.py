@@ -8,7 +8,7 @@
    tests/peers.py), one that wants data from outside the repository with `data missing: `. The last
    line counts both by name. With CI=true a missing peer is a failure.
 3. The files of REALTIME get the mark `realtime`: `python -m tests` runs them alone, before the rest
-   shares the cores, and at a real-time priority where that may be.
+   shares the cores.
 """
 
 import ast
