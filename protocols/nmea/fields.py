@@ -11,6 +11,7 @@ from protocols.timing import SECOND
 
 _POWERS = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000)
 _MAX_FRACTION = 7
+_LONGEST_WHOLE = 9
 _HEX_DIGITS = b"0123456789ABCDEF"
 
 
@@ -38,7 +39,7 @@ def split_decimal(field: bytes, places: int, reason: str) -> "tuple[int, int]":
     Further digits are cut off. The whole part must be there; point and fraction need not.
     """
     whole, _, fraction = field.partition(b".")
-    if not whole.isdigit() or len(whole) > 9:
+    if not whole.isdigit() or len(whole) > _LONGEST_WHOLE:
         raise DecodeError(reason)
     if not fraction:
         return int(whole), 0
@@ -53,6 +54,8 @@ def decimal(field: bytes, places: int, reason: str) -> "int | None":
     """A decimal with an optional minus, times 10**`places` (at most 6), cut towards zero."""
     if not field:
         return None
+    if len(field) <= _LONGEST_WHOLE and field.isdigit():  # as most are: no split is needed
+        return int(field) * _POWERS[places]
     negative = field[:1] == b"-"
     whole, part = split_decimal(field[1:] if negative else field, places, reason)
     value = whole * _POWERS[places] + part

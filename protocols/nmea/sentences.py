@@ -224,11 +224,9 @@ class Gsv:
         f = self.body.split(b",")
         found: list[Satellite] = []
         for at in range(4, len(f) - 3, 4):
-            height = f[at + 1]
-            plain = len(height) < 3 and height.isdigit()  # as nearly always
             quad = (
                 fields.natural(f[at], 4, "satellite"),
-                int(height) if plain else fields.decimal(height, 0, "elevation"),
+                fields.decimal(f[at + 1], 0, "elevation"),
                 fields.natural(f[at + 2], 3, "azimuth"),
                 fields.natural(f[at + 3], 2, "cn0"),
             )
