@@ -38,6 +38,16 @@ class Sensor:
         return None if reading.quality == "none" else now - reading.at
 
 
+def optional(station: "Station", point: str, stale_us: int) -> "Sensor | None":
+    """Give the sensor of a point that the device may not have."""
+    return Sensor(station, point, stale_us) if station.profile.has(point) else None
+
+
+def value_of(sensor: "Sensor | None", now: int) -> "float | None":
+    """Give the value of a sensor that may not be there; None then, or when it is not good."""
+    return None if sensor is None else sensor.value(now)
+
+
 class Difference:
     """One sensor minus another; as good as the worse of the two."""
 

@@ -6,7 +6,7 @@ to the supervisor as causes.
 """
 
 from agent.control.doubt import Balance, Doubt
-from agent.readings import Sensor
+from agent.readings import Sensor, optional, value_of
 from agent.safety import DEGRADED
 
 TYPE_CHECKING = False
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from agent.agent import Agent
     from agent.control.cooling import Readings
     from agent.control.exchanger import Exchanger
-    from agent.station import Station
 
     Cause = tuple[str, int, str]
 
@@ -40,11 +39,11 @@ class Sensing:
         unit = agent.fieldbus.station(config.supply.sensor)
         facility = agent.fieldbus.station(settings["facility"])
         self._agent, self._settings, self._readings = agent, settings, readings
-        self._return = _sensor(unit, _RETURN, stale)
-        self._flow = _sensor(unit, _FLOW, stale)
-        self._cold = _sensor(facility, _COLD, stale)
-        self._warm = _sensor(facility, _WARM, stale)
-        self._facility_flow = _sensor(facility, _FACILITY_FLOW, stale)
+        self._return = optional(unit, _RETURN, stale)
+        self._flow = optional(unit, _FLOW, stale)
+        self._cold = optional(facility, _COLD, stale)
+        self._warm = optional(facility, _WARM, stale)
+        self._facility_flow = optional(facility, _FACILITY_FLOW, stale)
         self._spare: Sensor | None = None
         if "spare_supply" in settings:
             self._spare = Sensor(agent.fieldbus.station(settings["spare_supply"]), _SUPPLY, stale)
@@ -62,7 +61,7 @@ class Sensing:
 
     def raw(self, now: int) -> "tuple[float | None, float | None]":
         """Give supply and return as they were read."""
-        return self._believed.raw.value(now), _value(self._return, now)
+        return self._believed.raw.value(now), value_of(self._return, now)
 
     def read(self, exchanger: "Exchanger | None", now: int, dt: float) -> "list[Cause]":
         """Take the readings of a cycle; give what is wrong with them."""
@@ -71,12 +70,12 @@ class Sensing:
         seen.return_c = None if back is None else back + settings["return_offset_k"]
         if supply is not None:
             supply += settings["supply_offset_k"]
-        seen.supply_c = self.doubt.judge(supply, _value(self._spare, now), back, dt)
+        seen.supply_c = self.doubt.judge(supply, value_of(self._spare, now), back, dt)
         self._believed.now, self._believed.held = now, seen.supply_c
-        seen.flow_lpm = _value(self._flow, now)
+        seen.flow_lpm = value_of(self._flow, now)
         seen.dp_kpa = agent.pressure.sensor.value(now)
-        seen.facility_c = _value(self._cold, now)
-        seen.facility_lpm = _value(self._facility_flow, now)
+        seen.facility_c = value_of(self._cold, now)
+        seen.facility_lpm = value_of(self._facility_flow, now)
         seen.valve_pct = agent.supply.valve.position()
         return self._wrong() + self._unbalanced(exchanger, now, dt)
 
@@ -95,7 +94,7 @@ class Sensing:
     def _unbalanced(self, exchanger: "Exchanger | None", now: int, dt: float) -> "list[Cause]":
         """Hold the heat of both sides against each other, where all of it is measured."""
         balance, seen = self.balance, self._readings
-        warm = _value(self._warm, now)
+        warm = value_of(self._warm, now)
         cold, lpm, flow = seen.facility_c, seen.facility_lpm, seen.flow_lpm
         supply, back = seen.supply_c, seen.return_c
         if balance is None or exchanger is None or None in (warm, cold, lpm, flow, supply, back):
@@ -132,11 +131,3 @@ class Believed:
     def age(self, now: int) -> "int | None":
         """Microseconds since it was last read, or None."""
         return self.raw.age(now)
-
-
-def _sensor(station: "Station", point: str, stale: int) -> "Sensor | None":
-    return Sensor(station, point, stale) if station.profile.has(point) else None
-
-
-def _value(sensor: "Sensor | None", now: int) -> "float | None":
-    return None if sensor is None else sensor.value(now)

@@ -5,7 +5,7 @@ Not the decision what the loads may draw (`agent.throttle.part`). The figures th
 look is asked for where one reading alone would take power away from the loads.
 """
 
-from agent.readings import Sensor
+from agent.readings import Sensor, optional, value_of
 from agent.throttle import build
 from agent.throttle.headroom import Headroom
 from agent.throttle.onset import SURE, SUSPICIOUS, Onset
@@ -32,15 +32,12 @@ class Sight:
         cdu, valve = station(config.supply.sensor), station(config.supply.actuators[0])
         stale = config.stale_us
 
-        def of(where: "Any", point: str) -> "Sensor | None":
-            return Sensor(where, point, stale) if where.profile.has(point) else None
-
         self.headroom = Headroom(min([load.kind.knee_c() for load in loads]))
-        self.facility_flow = of(valve, "PrimaryFlowLitersPerMinute")
+        self.facility_flow = optional(valve, "PrimaryFlowLitersPerMinute", stale)
         self._supply = Sensor(cdu, "SupplyTemperatureCelsius", stale)
-        self._return = of(cdu, "ReturnTemperatureCelsius")
-        self._flow = of(cdu, "FlowLitersPerMinute")
-        self._inlet = of(valve, "PrimarySupplyTemperatureCelsius")
+        self._return = optional(cdu, "ReturnTemperatureCelsius", stale)
+        self._flow = optional(cdu, "FlowLitersPerMinute", stale)
+        self._inlet = optional(valve, "PrimarySupplyTemperatureCelsius", stale)
         self._meter = build.reading(agent, settings.get("meter"))
         self._agent, self._loads = agent, loads
         self._valve_station, self._cdu = valve, cdu
@@ -65,8 +62,7 @@ class Sight:
             self._cdu.ask()
 
     def _told(self, now: int) -> bool:
-        flow = self.facility_flow
-        return flow is not None and flow.value(now) is not None
+        return value_of(self.facility_flow, now) is not None
 
     def stopped(self, now: int) -> bool:
         """Look at the facility's flow: whether it has just been seen to stand still, twice."""
@@ -83,14 +79,14 @@ class Sight:
 
     def measure(self, now: int) -> None:
         """Take the readings of this moment into the figures."""
-        loop, supply, back = self._agent.supply, self._supply.value(now), self._return
-        warm = None if back is None else back.value(now)
+        loop, supply = self._agent.supply, self._supply.value(now)
+        warm = value_of(self._return, now)
         rise = None if warm is None or supply is None else warm - supply
         self.headroom.step(
             None if supply is None else (self._supply_at, supply),
             rise,
-            None if self._flow is None else self._flow.value(now),
-            None if self._inlet is None else self._inlet.value(now),
+            value_of(self._flow, now),
+            value_of(self._inlet, now),
             self.saturated() or (supply is not None and supply > loop.setpoint + _ABOVE_K),
             self.load_w(now),
         )
@@ -101,13 +97,13 @@ class Sight:
         """Without a flow reading: whether the supply tells that the facility water has stopped."""
         if self._told(now):
             return False
-        others = [
-            None if sensor is None else sensor.value(now)
-            for sensor in (self._return, self._inlet, self._flow)
-        ]
-        valve = self._agent.supply.valve.position()
         found = self._onset.see(
-            self._supply_at, self._supply.value(now), others[0], others[1], others[2], valve
+            self._supply_at,
+            self._supply.value(now),
+            value_of(self._return, now),
+            value_of(self._inlet, now),
+            value_of(self._flow, now),
+            self._agent.supply.valve.position(),
         )
         if found == SUSPICIOUS:
             self._cdu.ask()  # once more, now: one reading alone takes nothing away
