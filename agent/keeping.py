@@ -20,7 +20,7 @@ import json
 from agent.jsontext import Object, write
 from agent.kept import Kept
 from agent.parts import Part
-from agent.readings import Sensor
+from agent.readings import Sensor, centi_of
 from agent.thermal import Thermal
 from drivers.fixrules import FLOOR_US
 from protocols.timing import MILLISECOND, SECOND
@@ -141,10 +141,10 @@ class Keeping(Part):
         if now < self._look:
             return
         self._look = now + SECOND
-        value = self._sensor.value(now) if self._sensor is not None else None
+        centi_c = centi_of(self._sensor, now)
         clock = self.agent.clock
-        if value is not None:
-            clock.temperature(int(value * 100 + (0.5 if value >= 0 else -0.5)), now)
+        if centi_c is not None:
+            clock.temperature(centi_c, now)
         good = clock.state(now) == "sync" and not clock.leap.uncertain and not clock.doubts
         if good and now >= self._due:
             self._due = now + self._period

@@ -48,6 +48,12 @@ def value_of(sensor: "Sensor | None", now: int) -> "float | None":
     return None if sensor is None else sensor.value(now)
 
 
+def centi_of(sensor: "Sensor | None", now: int) -> "int | None":
+    """Give the same in hundredths of the unit, to the nearest."""
+    value = value_of(sensor, now)
+    return None if value is None else int(value * 100 + (0.5 if value >= 0 else -0.5))
+
+
 class Difference:
     """One sensor minus another; as good as the worse of the two."""
 

@@ -12,7 +12,7 @@ list of satellites is incomplete neither.
 from agent.coexistence import Coexistence
 from agent.jsontext import Object
 from agent.parts import Part
-from agent.readings import Sensor
+from agent.readings import Sensor, centi_of
 from agent.signals import Signals, strongest
 from agent.systems import Systems
 from agent.votes import NOTICES, VOTES, Votes
@@ -113,8 +113,7 @@ class Watch(Part):
         self.systems.epoch(sky.satellites, now)
 
     def _heat(self, now: int) -> "int | None":
-        value = self._sensor.value(now) if self._sensor is not None else None
-        return None if value is None else int(value * 100 + (0.5 if value >= 0 else -0.5))
+        return centi_of(self._sensor, now)
 
     def _miss(self, now: int) -> None:
         """What did not come: sentences, a fix, a bound that is small enough."""
