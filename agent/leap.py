@@ -11,15 +11,16 @@ A GPS week counts to 1024: a date 1024 weeks early is before the floor that was 
 from protocols.calendar import civil_from_utc, utc_from_civil
 from protocols.timing import SECOND
 
-UNCERTAIN_FOR = 750 * SECOND
-"""12.5 minutes: GPS repeats its leap seconds with that period (IS-GPS-200)."""
+UNCERTAIN_FOR = 780 * SECOND
+"""12.5 minutes, in which GPS sends its leap seconds once, and 30 s, its frame (IS-GPS-200)."""
 UNCERTAIN_BOUND = 19 * SECOND
 """The largest signature and a second: no more can a label be off while it is uncertain."""
 MOST = 18
 LEAP_S = 18
 """GPS time is ahead of UTC by so many seconds since 1 January 2017 (IERS Bulletin C 52)."""
 BDT_BEHIND_GPST = 14
-_GAP = 60 * SECOND
+_GAP = 10 * SECOND
+"""No receiver has a fix so soon after a cold start: a frame with an ephemeris alone takes longer."""
 
 
 def whole_seconds(step_us: int, tolerance_us: int) -> int:
@@ -51,7 +52,10 @@ def next_month(utc_us: int) -> int:
 
 
 class Leap:
-    """Whether the leap seconds are known: not before 12.5 minutes of tracking after a cold start.
+    """Whether the leap seconds are known: not before `UNCERTAIN_FOR` of tracking in one piece.
+
+    After a gap the count starts anew: the receiver may have missed the one message, or may have
+    been started cold, and then the fixes from before tell nothing of what it knows now.
 
     `known`: the label can be checked otherwise, as by a UTC kept from before the restart.
 
@@ -67,7 +71,7 @@ class Leap:
         """By how many seconds GPS time is ahead of UTC, as far as was seen."""
         self.turn_us = 0
         self.sixty = self.leapt = False
-        self._tracked = 0
+        self._since = 0
         self._last: int | None = None
 
     def most_s(self, utc_us: int) -> int:
@@ -91,9 +95,9 @@ class Leap:
             self.expect(utc_us)
 
     def track(self, now: int) -> None:
-        """Take the time of a believed fix; a gap above a minute does not count."""
-        if self._last is not None and now - self._last <= _GAP:
-            self._tracked += now - self._last
+        """Take the time of a believed fix."""
+        if self._last is None or now - self._last > _GAP:
+            self._since = now
         self._last = now
-        if self._tracked >= UNCERTAIN_FOR:
+        if now - self._since >= UNCERTAIN_FOR:
             self.uncertain = False

@@ -126,14 +126,35 @@ def test_a_leap_second_is_followed_at_the_turn_of_the_half_year_only():
         eq(clock.utc(106 * SECOND), start + (5 if state == "sync" else 6) * SECOND)
 
 
-def test_a_gap_in_tracking_does_not_count_towards_the_leap_seconds():
+def test_a_gap_in_tracking_starts_the_wait_for_the_leap_seconds_anew():
     leap = Leap(False)
-    leap.track(0)
-    leap.track(700 * SECOND)
-    assert leap.uncertain
-    for i in range(701, 1452):
+    for i in range(700):
+        leap.track(i * SECOND)
+    for i in range(740, 740 + 780):
+        leap.track(i * SECOND)
+        assert leap.uncertain
+    leap.track(1520 * SECOND)
+    assert not leap.uncertain
+
+
+def test_a_lost_sentence_does_not():
+    leap = Leap(False)
+    for i in range(0, 781, 10):
         leap.track(i * SECOND)
     assert not leap.uncertain
+
+
+def test_a_receiver_that_starts_cold_after_its_first_fixes_is_uncertain_until_it_knows():
+    clock = Clock(20_000)
+    start = utc_from_civil(2026, 10, 5) + 100 * SECOND
+    for i in range(5):
+        clock.sample(TrueFix(start + i * SECOND, i * SECOND))
+    for i in range(37, 37 + 750):  # it has forgotten its leap seconds, and is 2 s off
+        clock.sample(TrueFix(start + (i - 2) * SECOND, i * SECOND))
+        assert (clock.bound_us(i * SECOND) or 0) > 2 * SECOND
+    for i in range(787, 793):
+        clock.sample(TrueFix(start + i * SECOND, i * SECOND))
+    eq(clock.utc(793 * SECOND), start + 793 * SECOND)
 
 
 def test_steps_by_name():
