@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 RECEIVER, BROKER, STATE, CONSOLE, FIRST_BUS = 0, 1, 2, 3, 4
 _FIRST_READINGS = 3 * SECOND
+_UNKNOWN = -1
 """How long after a start the devices may take to be read before the loops ask for safe outputs: a
 restart must not move what runs well."""
 
@@ -82,6 +83,8 @@ class Agent:
         self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue)
         self._build_ports(config)
         self._out: Actions = []
+        self._silent, self._due = False, _UNKNOWN
+        """What `outbox` and `deadline` said last, while only the receiver has spoken since."""
         self._stepped = True
         self.last_step: int | None = None
         self._started = 0
@@ -178,6 +181,7 @@ class Agent:
 
     def start(self, now: int) -> None:
         """Begin: ask for every port, make the first tick due."""
+        self._stir()
         for link in self._links:
             link.start()
         if self.uplink is not None:
@@ -199,12 +203,20 @@ class Agent:
         self.pressure.retune(config.pressure)
         self.supervisor.config = config
 
+    def _stir(self) -> None:
+        self._silent, self._due = False, _UNKNOWN
+
     def restart(self) -> None:
         """Ask the shell to start the agent anew."""
+        self._stir()
         self._out.append((CONSOLE, "set", b"restart"))
 
     def receive(self, port: int, data: bytes, now: int) -> None:
         """Take bytes from `port`; `now` is when the last of them arrived."""
+        if port == RECEIVER:
+            self._hear(data, now)
+            return
+        self._stir()
         if port >= self._first_part:
             for part in self.parts:
                 if part.port == port:
@@ -216,13 +228,17 @@ class Agent:
             bus = self.fieldbus.buses[port - FIRST_BUS]
             bus.receive(data, now)
             self._collect(bus, now)
-        elif port == RECEIVER and self.receiver is not None:
-            self.receiver.receive(data, now)
-            for fix in self.receiver.fixes():
-                self.satellites_used = fix.used
-                self.clock.sample(fix)
         elif port == BROKER and self.uplink is not None:
             self.uplink.receive(data, now)
+
+    def _hear(self, data: bytes, now: int) -> None:
+        """Take the receiver's bytes: they move the clock alone, and only a tick acts on that."""
+        if self.receiver is None:
+            return
+        self.receiver.receive(data, now)
+        for fix in self.receiver.fixes():
+            self.satellites_used = fix.used
+            self.clock.sample(fix)
 
     def _collect(self, bus: Bus, now: int) -> None:
         self.fieldbus.collect(bus)
@@ -233,6 +249,7 @@ class Agent:
 
     def event(self, port: int, kind: str, now: int) -> None:
         """Take `opened`, `closed`, `failed`, `drained` or `pulse` from `port`."""
+        self._stir()
         if port == BROKER and self.uplink is not None:
             self.uplink.event(kind, now)
             return
@@ -262,6 +279,7 @@ class Agent:
 
     def wake(self, now: int) -> None:
         """Take the passing of a deadline."""
+        self._stir()
         if now >= self.ticks.due:
             self._tick(now)
         for bus in self.fieldbus.buses:
@@ -279,18 +297,30 @@ class Agent:
 
     def deadline(self) -> int:
         """Give the time at which `wake` wants to be called next."""
+        if self._due != _UNKNOWN:
+            return self._due
         due = self.ticks.due
         for bus in self.fieldbus.buses:
-            due = min(due, bus.deadline())
+            at = bus.deadline()
+            if at < due:
+                due = at
         for link in self._links:
             if link.due < due:
                 due = link.due
         for part in self._waking:
-            due = min(due, part.deadline())
-        return due if self.uplink is None else min(due, self.uplink.deadline())
+            at = part.deadline()
+            if at < due:
+                due = at
+        if self.uplink is not None:
+            due = min(due, self.uplink.deadline())
+        self._due = due
+        return due
 
     def outbox(self) -> "Actions":
         """Hand over what the ports are asked to do, in order: (port, operation, data)."""
+        if self._silent:
+            return []
+        self._silent, self._due = True, _UNKNOWN
         out, self._out = self._out, []
         for link in self._links:
             if link.asked:

@@ -45,11 +45,21 @@ def write(value: object) -> str:
     if type(value) is str:
         return quote(value)
     if type(value) is Object:
-        return "{" + ",".join(['"' + k + '":' + write(v) for k, v in value.pairs]) + "}"
+        # nearly all that is written is whole numbers: no call for each
+        return (
+            "{"
+            + ",".join(
+                [
+                    '"' + k + ('":' + str(v) if type(v) is int else '":' + write(v))
+                    for k, v in value.pairs
+                ]
+            )
+            + "}"
+        )
     if type(value) is Json:
         return value.text
     if type(value) is list or type(value) is tuple:
-        return "[" + ",".join([write(item) for item in value]) + "]"
+        return "[" + ",".join([str(v) if type(v) is int else write(v) for v in value]) + "]"
     raise EncodeError("cannot write a %s as JSON here" % type(value).__name__)
 
 

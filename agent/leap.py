@@ -20,7 +20,7 @@ LEAP_S = 18
 """GPS time is ahead of UTC by so many seconds since 1 January 2017 (IERS Bulletin C 52)."""
 BDT_BEHIND_GPST = 14
 _GAP = 10 * SECOND
-"""No receiver has a fix so soon after a cold start: a frame with an ephemeris alone takes longer."""
+"""No receiver has a fix so soon after a cold start: a frame with its ephemeris takes longer."""
 
 
 def whole_seconds(step_us: int, tolerance_us: int) -> int:

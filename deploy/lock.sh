@@ -1,7 +1,7 @@
 #!/bin/sh
 # Resolves the dependencies of pyproject.toml anew and writes them, with hashes and without any
-# host name, to requirements/run.txt (what the command needs) and requirements/dev.txt (that and
-# the tests, linters and types). Usage: make lock
+# host name, to requirements/run.txt (what the command needs), requirements/dev.txt (that and
+# the tests, linters and types) and requirements/pypy.txt (run.txt for PyPy). Usage: make lock
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -25,3 +25,7 @@ lock() { # lock OUTPUT ARGUMENT...: one universal resolution, good for every sup
 
 lock run.txt --group build
 lock dev.txt --group dev --constraint "$work/run.txt"
+# The wheels of later ones want PyPy 7.3.20; Debian 13 has 7.3.19.
+sed -n 's/^\([^ #].*==[^\\]*\)\\$/\1/p' "$work/run.txt" |
+    sed 's/^cryptography==[^ ]*/cryptography<47/' >"$work/pypy.in"
+lock pypy.txt --group build --constraint "$work/pypy.in"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that the tests talk to, those that are missing, when it may: as
 # root or with a sudo that asks no password. It never fails: the tests of a peer that is not
-# there skip and name it (with CI=true they fail). Usage: deploy/peers.sh
+# there skip and name it (with CI=true they fail). Usage: deploy/peers.sh [PACKAGE...]
 set -u
 
 packages="micropython mosquitto mosquitto-clients gpsd gpsd-clients mbpoll libmodbus-dev socat iproute2 chromium"
@@ -12,6 +12,7 @@ packages="$packages gcc-arm-none-eabi libnewlib-dev qemu-system-arm dpkg-dev mak
 # chrony would take the place of whatever keeps this machine's time: not where something does
 [ "$(timedatectl show -p NTP --value 2>/dev/null)" = yes ] || packages="$packages chrony"
 command -v cc >/dev/null 2>&1 || packages="$packages gcc libc6-dev"
+[ $# = 0 ] || packages="$*"
 
 installed() { dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'; }
 

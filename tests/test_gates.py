@@ -133,7 +133,7 @@ def test_no_file_names_a_host_a_workplace_or_unfinished_work() -> None:
 
 
 def test_locks_pin_every_package_by_hash() -> None:
-    for name in ("requirements/run.txt", "requirements/dev.txt"):
+    for name in ("requirements/run.txt", "requirements/dev.txt", "requirements/pypy.txt"):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert "://" not in text
         entries = text.replace("\\\n", "").splitlines()[1:]

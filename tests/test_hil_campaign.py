@@ -3,9 +3,11 @@
 import gc
 import json
 import shlex
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from hil.scenario_check import problem
 from hil.sweep import KINDS, base, places
 from hil.virtualrun import VirtualRun
 
+PYPY = Path(__file__).parents[1] / ".pypy/bin/coldloop"
 IMPOSSIBLE = (Expectation("supply_c", "Cel", max=5),)
 
 
@@ -100,9 +103,27 @@ def test_wrong_words_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         assert message in capsys.readouterr().err
 
 
+def on_pypy(*words: str) -> dict[str, Any]:
+    """What `coldloop hil …` says on the PyPy that `make pypy` has made."""
+    if not PYPY.exists():
+        pytest.skip("PyPy is not here: make pypy")
+    command = [str(PYPY), "hil", *words, "--json"]
+    said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
+    record: dict[str, Any] = json.loads(said)
+    return record
+
+
 @pytest.mark.soak
 def test_four_hundred_hours_violate_nothing() -> None:
-    assert hil(["campaign", "--seeds", "400"]) == 0
+    record = on_pypy("campaign", "--seeds", "400")
+    assert (record["seeds"], record["failed"]) == (400, [])
+
+
+@pytest.mark.soak
+def test_pypy_runs_the_same_bytes(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["campaign", "--seeds", "12"]
+    assert hil([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["digest"] == on_pypy(*words)["digest"]
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
