@@ -8,6 +8,7 @@ replay line is its seed; the scenario is written as a file too, since the words 
 version.
 """
 
+import platform
 import random
 import time
 import traceback
@@ -165,6 +166,7 @@ class Tally:
         return {
             "seeds": self.seeds,
             "dut": dut,
+            "python": f"{platform.python_implementation()} {platform.python_version()}",
             "virtual_hours": round(self.virtual_s / 3600, 2),
             "wall_s": round(wall_s, 1),
             "digest": sha256("".join(sorted(self.came)).encode()),

@@ -4,8 +4,9 @@
     [123456, 0, "receive", "2447..."]      microseconds, port, what, bytes in hexadecimal
     [123500, 4, "write", "0c03..."]        an operation of the controller (write, open, close, …)
 
-Inputs are `start` (power on), `receive` and `event`; everything else is what the controller did. A
-capture from the field may hold inputs only; then `Player` only tells what is done now.
+Inputs are `start` (power on), `stop` (it ended: after what it did in the same microsecond it did
+nothing more), `receive` and `event`; everything else is what the controller did. A capture from the
+field may hold inputs only; then `Player` only tells what is done now.
 """
 
 import json
@@ -19,7 +20,7 @@ from hil.errors import BenchError
 from hil.lines import NEVER
 
 FORMAT = "coldloop-capture-1"
-INPUTS = ("start", "receive", "event")
+INPUTS = ("start", "stop", "receive", "event")
 NO_PORT = -1
 _ONE, _HEAD, _TCP_LEAST = 6, 7, 12
 """Bytes from the unit on: of a write of one register, before the values of several, over TCP."""
@@ -90,9 +91,11 @@ class Listener:
     def __init__(self, dut: Dut, capture: Capture) -> None:
         self._dut = dut
         self._lines = capture.lines
+        self._now = 0
 
     def _kept(self, turn: Turn, now: int) -> Turn:
         self._lines.extend((now, port, op, bytes(data)) for port, op, data in turn[1])
+        self._now = now
         return turn
 
     def start(self, now: int) -> Turn:
@@ -116,6 +119,7 @@ class Listener:
 
     def close(self) -> None:
         """End it."""
+        self._lines.append((self._now, NO_PORT, "stop", b""))
         self._dut.close()
 
 
@@ -140,7 +144,7 @@ class Player:
         fresh = True
         try:
             for at, port, kind, data in self._capture.inputs:
-                self._run_to(at)
+                self._run_to(at + (kind == "stop"))
                 if kind == "start" and not fresh:
                     self._dut.close()
                     self._dut = self._make()
@@ -155,6 +159,8 @@ class Player:
     def _input(self, at: int, port: int, kind: str, data: bytes) -> Turn:
         if kind == "start":
             return self._dut.start(at)
+        if kind == "stop":
+            return NEVER, []
         if kind == "receive":
             return self._dut.receive(port, data, at)
         return self._dut.event(port, data.decode(), at)

@@ -39,6 +39,18 @@ def test_what_was_captured_is_done_again(captured: Path, dut: str) -> None:
     assert hil(["replay", str(captured), "--dut", dut, "--counts", "0"]) == 0
 
 
+def test_a_power_cut_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is done between the cut and the next start."""
+    path = tmp_path / "cut.jsonl"
+    assert hil(["run", "restart", "--capture", str(path)]) == 0
+    assert hil(["replay", str(path)]) == 0
+    capture = load(path)
+    capture.lines = [line for line in capture.lines if line[2] != "stop"]
+    path.write_text(capture.text())
+    assert hil(["replay", str(path)]) == 1
+    assert "operation " in capsys.readouterr().out
+
+
 def test_a_changed_input_is_seen(captured: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capture = load(captured)
     at = next(
@@ -88,7 +100,9 @@ def test_several_registers_and_frames_of_tcp_are_read_too() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", [*REALTIME, "derating", "grid-outage", "filter-clog"])
+@pytest.mark.parametrize(
+    "name", [*REALTIME, "derating", "grid-outage", "filter-clog", "power-cuts", "time-restart"]
+)
 def test_32_bit_floats_write_the_same_within_a_count(name: str, tmp_path: Path) -> None:
     need("gcc")
     path = tmp_path / "run.jsonl"
