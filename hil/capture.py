@@ -4,18 +4,20 @@
     [123456, 0, "receive", "2447..."]      microseconds, port, what, bytes in hexadecimal
     [123500, 4, "write", "0c03..."]        an operation of the controller (write, open, close, …)
 
-Inputs are `start` (power on), `stop` (it ended: after what it did in the same microsecond it did
-nothing more), `receive` and `event`; everything else is what the controller did. A capture from the
-field may hold inputs only; then `Player` only tells what is done now.
+Inputs are `start` (power on; with the records of a unit that takes changes), `stop` (its end: after
+what it did in that microsecond it did nothing more), `receive` and `event`; everything else is what
+the controller did. A capture from the field may hold inputs only; then `Player` only tells what is
+done now.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hil.dut import Dut, Turn
+from agent.commands import profiles
+from hil.dut import Dut, MakeDut, Turn
 from hil.errors import BenchError
 from hil.lines import NEVER
 
@@ -88,10 +90,12 @@ def load(path: Path) -> Capture:
 class Listener:
     """A controller under test that writes down what goes in and out of it."""
 
-    def __init__(self, dut: Dut, capture: Capture) -> None:
+    def __init__(self, dut: Dut, capture: Capture, records: dict[str, bytes] | None = None) -> None:
         self._dut = dut
         self._lines = capture.lines
         self._now = 0
+        texts = {name: data.hex() for name, data in (records or {}).items()}
+        self._records = json.dumps(texts).encode() if texts else b""
 
     def _kept(self, turn: Turn, now: int) -> Turn:
         self._lines.extend((now, port, op, bytes(data)) for port, op, data in turn[1])
@@ -100,7 +104,7 @@ class Listener:
 
     def start(self, now: int) -> Turn:
         """Begin."""
-        self._lines.append((now, NO_PORT, "start", b""))
+        self._lines.append((now, NO_PORT, "start", self._records))
         return self._kept(self._dut.start(now), now)
 
     def receive(self, port: int, data: bytes, now: int) -> Turn:
@@ -129,41 +133,47 @@ class Player:
     At equal times inputs come before the controller's own deadline, as in the virtual shell.
     """
 
-    def __init__(self, capture: Capture, make: Callable[[], Dut]) -> None:
+    def __init__(self, capture: Capture, make: MakeDut) -> None:
         self.done: list[Line] = []
         self._capture = capture
         self._make = make
-        self._dut = make()
+        self._dut: Dut
+        self._running = False
         self._deadline = NEVER
 
     def play(self) -> list[Line]:
         """Play the whole; give what was done."""
         lines = self._capture.lines
         if not lines or lines[0][2] != "start":
-            self._take(self._dut.start(lines[0][0] if lines else 0), lines[0][0] if lines else 0)
-        fresh = True
+            self._start(lines[0][0] if lines else 0, b"")
         try:
             for at, port, kind, data in self._capture.inputs:
                 self._run_to(at + (kind == "stop"))
-                if kind == "start" and not fresh:
-                    self._dut.close()
-                    self._dut = self._make()
-                fresh = False
-                self._take(self._input(at, port, kind, data), at)
+                if kind == "start":
+                    self._start(at, data)
+                elif kind == "stop":
+                    self._stop()
+                elif kind == "receive":
+                    self._take(self._dut.receive(port, data, at), at)
+                else:
+                    self._take(self._dut.event(port, data.decode(), at), at)
             if lines:
                 self._run_to(lines[-1][0] + 1)
         finally:
-            self._dut.close()
+            self._stop()
         return self.done
 
-    def _input(self, at: int, port: int, kind: str, data: bytes) -> Turn:
-        if kind == "start":
-            return self._dut.start(at)
-        if kind == "stop":
-            return NEVER, []
-        if kind == "receive":
-            return self._dut.receive(port, data, at)
-        return self._dut.event(port, data.decode(), at)
+    def _start(self, at: int, records: bytes) -> None:
+        self._stop()
+        kept = {name: bytes.fromhex(text) for name, text in json.loads(records or b"{}").items()}
+        self._dut = self._make(self._capture.config, profiles(), kept)
+        self._running = True
+        self._take(self._dut.start(at), at)
+
+    def _stop(self) -> None:
+        if self._running:
+            self._dut.close()
+        self._running, self._deadline = False, NEVER
 
     def _run_to(self, at: int) -> None:
         while self._deadline < at:

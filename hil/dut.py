@@ -5,6 +5,7 @@ Two of them give the same answers: `InProcess` turns the agent in this process;
 agent then wants: its next deadline and what it asks of its ports.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from agent.agent import Agent
@@ -32,6 +33,10 @@ class Dut(Protocol):
 
     def close(self) -> None:
         """End it."""
+
+
+MakeDut = Callable[..., Dut]
+"""Called with configuration and profiles, and the records of a unit that takes changes."""
 
 
 class InProcess:

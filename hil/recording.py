@@ -11,14 +11,14 @@ from typing import Any
 
 from hil.capture import Capture, Listener
 from hil.channels import Series, channels
-from hil.dut import InProcess
+from hil.dut import InProcess, MakeDut
 from hil.judge import Finding
 from hil.realrun import RealRun
 from hil.record import Record, run_record
 from hil.scenario import Scenario
 from hil.shells.lockstep import LockStep
 from hil.unixf32 import UnixF32
-from hil.virtualrun import MakeDut, Outcome, VirtualRun
+from hil.virtualrun import Outcome, VirtualRun
 
 DUTS: dict[str, MakeDut] = {
     "cpython": InProcess,
@@ -81,7 +81,7 @@ def record_virtual(
 
 
 def _listening(make: MakeDut, capture: Capture) -> MakeDut:
-    return lambda config, profiles: Listener(make(config, profiles), capture)
+    return lambda *setting: Listener(make(*setting), capture, *setting[2:])
 
 
 def record_real(

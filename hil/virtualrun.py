@@ -14,7 +14,7 @@ from typing import Any
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from agent.commands import profiles
 from hil import extras, receivers
-from hil.dut import Dut, InProcess
+from hil.dut import Dut, InProcess, MakeDut
 from hil.ends import ConsoleEnd, SerialEnd, SinkEnd, TcpEnd
 from hil.ground import Ground
 from hil.judge import Judge
@@ -33,9 +33,6 @@ START_UTC = 1_795_500_000_000_000
 
 _SECOND = 1_000_000
 _BITS_8E1 = 11
-
-MakeDut = Callable[..., Dut]
-"""Called with configuration and profiles, and the records of a unit that takes changes."""
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 
 from agent.agent import FIRST_BUS, RECEIVER
-from agent.commands import profiles
 from hil.capture import Player, difference, load, register_writes, writes_apart
 from hil.commands import hil
-from hil.dut import Dut
 from hil.recording import DUTS
 from hil.scenario import find, shipped
 from tests.benchtools import SHORT, scenario_file
@@ -49,6 +47,20 @@ def test_a_power_cut_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path.write_text(capture.text())
     assert hil(["replay", str(path)]) == 1
     assert "operation " in capsys.readouterr().out
+
+
+def test_a_unit_that_takes_changes_is_replayed(tmp_path: Path) -> None:
+    """It starts anew from what its store holds by then."""
+    events = (("push_setpoint", 15, "value = 33"), ("power_cut", 25, "for_s = 2"))
+    text = MINUTE + 'from_s = 35\n[row]\nparts = "remote"\n'
+    for word, at_s, more in events:
+        text += f'[[event]]\nat_s = {at_s}\ndo = "{word}"\n{more}\n'
+    path = tmp_path / "push.jsonl"
+    assert hil(["run", scenario_file(tmp_path, text), "--capture", str(path)]) == 0
+    starts = [data for _, _, kind, data in load(path).lines if kind == "start"]
+    assert (len(starts), starts[0]) == (2, b"")
+    assert starts[1]
+    assert hil(["replay", str(path)]) == 0
 
 
 def test_a_changed_input_is_seen(captured: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,17 +149,13 @@ def test_kept_captures_are_done_again() -> None:
     """Whatever `--keep tests/captures` has put there."""
     for path in KEPT:
         capture = load(path)
-        player = Player(capture, lambda c=capture: DUTS["cpython"](c.config, profiles()))
+        player = Player(capture, DUTS["cpython"])
         assert difference(capture.outputs, player.play()) is None, path
 
 
 @pytest.mark.soak
 def test_a_capture_is_done_again_a_hundred_times_of_a_hundred(captured: Path) -> None:
     capture = load(captured)
-
-    def make() -> Dut:
-        return DUTS["cpython"](capture.config, profiles())
-
     for _ in range(100):
-        player = Player(capture, make)
+        player = Player(capture, DUTS["cpython"])
         assert difference(capture.outputs, player.play()) is None

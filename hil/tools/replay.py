@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 
 from agent.agent import FIRST_BUS
-from agent.commands import profiles
 from hil.capture import Capture, Player, difference, load, writes_apart
 from hil.errors import BenchError
 from hil.recording import DUTS
@@ -32,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Replay it; exit 1 when the controller does something else than it did."""
     capture = load(arguments.capture)
     there = capture.outputs
-    here = Player(capture, lambda: DUTS[arguments.dut](capture.config, profiles())).play()
+    here = Player(capture, DUTS[arguments.dut]).play()
     if not there:
         apart = None
     elif arguments.counts is not None:
