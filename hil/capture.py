@@ -20,13 +20,11 @@ from agent.commands import profiles
 from hil.dut import Dut, MakeDut, Turn
 from hil.errors import BenchError
 from hil.lines import NEVER
+from hil.registers import Line, Shown
 
 FORMAT = "coldloop-capture-1"
 INPUTS = ("start", "stop", "receive", "event")
 NO_PORT = -1
-_ONE, _HEAD, _TCP_LEAST = 6, 7, 12
-"""Bytes from the unit on: of a write of one register, before the values of several, over TCP."""
-Line = tuple[int, int, str, bytes]
 
 
 @dataclass
@@ -130,13 +128,15 @@ class Listener:
 class Player:
     """Feeds a capture's inputs to a controller at their times; `done` is what it did.
 
-    At equal times inputs come before the controller's own deadline, as in the virtual shell.
+    At equal times inputs come before the controller's own deadline, as in the virtual shell. With
+    `shown` devices show what this controller wrote, where it is nearly what was captured.
     """
 
-    def __init__(self, capture: Capture, make: MakeDut) -> None:
+    def __init__(self, capture: Capture, make: MakeDut, shown: Shown | None = None) -> None:
         self.done: list[Line] = []
         self._capture = capture
         self._make = make
+        self._shown = shown
         self._dut: Dut
         self._running = False
         self._deadline = NEVER
@@ -154,7 +154,8 @@ class Player:
                 elif kind == "stop":
                     self._stop()
                 elif kind == "receive":
-                    self._take(self._dut.receive(port, data, at), at)
+                    said = data if self._shown is None else self._shown.reply(port, at, data)
+                    self._take(self._dut.receive(port, said, at), at)
                 else:
                     self._take(self._dut.event(port, data.decode(), at), at)
             if lines:
@@ -182,7 +183,10 @@ class Player:
 
     def _take(self, turn: Turn, now: int) -> None:
         self._deadline, actions = turn
-        self.done.extend((now, port, op, bytes(data)) for port, op, data in actions or ())
+        for port, op, data in actions or ():
+            self.done.append((now, port, op, bytes(data)))
+            if self._shown is not None and op == "write":
+                self._shown.wrote(port, bytes(data))
 
 
 def difference(there: list[Line], here: list[Line]) -> str | None:
@@ -198,45 +202,3 @@ def difference(there: list[Line], here: list[Line]) -> str | None:
 def _shown(line: Line) -> str:
     at, port, op, data = line
     return f"{at / 1e6:.6f} s port {port} {op} {data[:24].hex()}"
-
-
-def register_writes(lines: list[Line], first_bus: int) -> list[tuple[int, int, int, int]]:
-    """Give the register writes among RTU and TCP frames: port, unit, address, value."""
-    return [
-        (port, unit, address, value)
-        for _, port, op, data in lines
-        if op == "write" and port >= first_bus
-        for unit, address, value in _written(data)
-    ]
-
-
-def _written(frame: bytes) -> list[tuple[int, int, int]]:
-    """Read a request to write one register (function 6) or several (16); nothing of others.
-
-    Source: MODBUS Application Protocol Specification V1.1b3, 6.6 and 6.12; MODBUS/TCP's head of six
-    bytes in front of the unit, RTU's check of two behind the data.
-    """
-    length = len(frame)
-    tcp = frame[2:4] == b"\0\0" and int.from_bytes(frame[4:6], "big") == length - 6
-    body = frame[6:] if tcp and length >= _TCP_LEAST else frame[:-2]
-    if len(body) == _ONE and body[1] == 6:
-        return [(body[0], int.from_bytes(body[2:4], "big"), int.from_bytes(body[4:6], "big"))]
-    if len(body) > _ONE and body[1] == 16 and len(body) == _HEAD + body[6]:
-        first = int.from_bytes(body[2:4], "big")
-        values = [int.from_bytes(body[at : at + 2], "big") for at in range(_HEAD, len(body), 2)]
-        return [(body[0], first + n, value) for n, value in enumerate(values)]
-    return []
-
-
-def writes_apart(there: list[Line], here: list[Line], first_bus: int, counts: int) -> str | None:
-    """Say where register writes differ by more than `counts`, or None.
-
-    For controllers with 32-bit floats: their loops may round the other way.
-    """
-    one, other = register_writes(there, first_bus), register_writes(here, first_bus)
-    if len(one) != len(other):
-        return f"captured {len(one)} register writes, now {len(other)}"
-    for number, (a, b) in enumerate(zip(one, other, strict=True), 1):
-        if a[:3] != b[:3] or abs(a[3] - b[3]) > counts:
-            return f"register write {number}: captured {a}, now {b}"
-    return None

@@ -4,11 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pymodbus.framer import FramerRTU
 
 from agent.agent import FIRST_BUS, RECEIVER
-from hil.capture import Player, difference, load, register_writes, writes_apart
+from hil.capture import Player, difference, load
 from hil.commands import hil
 from hil.recording import DUTS
+from hil.registers import Shown, register_writes, writes_apart
 from hil.scenario import find, shipped
 from tests.benchtools import SHORT, scenario_file
 from tests.house import ROOT
@@ -97,6 +99,27 @@ def test_register_writes_are_judged_within_a_count() -> None:
     assert writes_apart(one, [], FIRST_BUS, 1) == "captured 1 register writes, now 0"
     receiver = [(0, RECEIVER, "write", frame)]
     assert register_writes(receiver, FIRST_BUS) == []
+
+
+def frame(*data: int) -> bytes:
+    body = bytes(data)
+    return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
+
+
+def test_a_device_shows_what_was_written_to_it_within_the_tolerance() -> None:
+    write, read = frame(12, 6, 0, 7, 1, 200), frame(12, 3, 0, 6, 0, 2)
+    there = [(0, FIRST_BUS, "write", write), (20, FIRST_BUS, "write", read)]
+    reply = frame(12, 3, 4, 0, 9, 1, 200)
+    for value, seen in ((201, 201), (200, 200), (202, 200)):
+        shown = Shown(there, FIRST_BUS, 1)
+        mine = frame(12, 6, 0, 7, 1, value)
+        shown.wrote(FIRST_BUS, mine)
+        assert shown.reply(FIRST_BUS, 10, write) == (mine if seen == value else write)
+        shown.wrote(FIRST_BUS, read)
+        assert shown.reply(FIRST_BUS, 30, reply) == frame(12, 3, 4, 0, 9, 1, seen)
+        other = frame(12, 3, 4, 1, 200, 1, 199)  # what was not written there stays as it is
+        assert shown.reply(FIRST_BUS, 30, other) == other
+        assert shown.reply(FIRST_BUS, 30, reply[:-1]) == reply[:-1]
 
 
 def test_several_registers_and_frames_of_tcp_are_read_too() -> None:

@@ -9,9 +9,10 @@ import json
 from pathlib import Path
 
 from agent.agent import FIRST_BUS
-from hil.capture import Capture, Player, difference, load, writes_apart
+from hil.capture import Capture, Player, difference, load
 from hil.errors import BenchError
 from hil.recording import DUTS
+from hil.registers import Shown, writes_apart
 
 EXAMPLE = "coldloop hil replay field.jsonl --keep tests/captures"
 
@@ -31,11 +32,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Replay it; exit 1 when the controller does something else than it did."""
     capture = load(arguments.capture)
     there = capture.outputs
-    here = Player(capture, DUTS[arguments.dut]).play()
+    counts = arguments.counts
+    shown = Shown(there, FIRST_BUS, counts) if counts else None
+    here = Player(capture, DUTS[arguments.dut], shown).play()
     if not there:
         apart = None
-    elif arguments.counts is not None:
-        apart = writes_apart(there, here, FIRST_BUS, arguments.counts)
+    elif counts is not None:
+        apart = writes_apart(there, here, FIRST_BUS, counts)
     else:
         apart = difference(there, here)
     if arguments.keep is not None and apart is None:
