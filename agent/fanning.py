@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agent.agent import Agent
     from agent.control.cooling import Cooling, Readings
 
-_BAD_S = 3.0
+_BAD_S = 2.5
 
 
 class Fanning:

@@ -13,6 +13,7 @@
 
 import ast
 import collections
+import faulthandler
 import os
 import signal
 from collections.abc import Generator, Iterator
@@ -150,6 +151,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem in REALTIME:
             item.add_marker(pytest.mark.realtime)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let a soak test take its time: what ends a test that hangs is for the others."""
+    if item.get_closest_marker("soak"):
+        faulthandler.cancel_dump_traceback_later()
 
 
 # --- 2. what was not tried ----------------------------------------------------------------------

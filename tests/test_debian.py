@@ -283,8 +283,8 @@ def test_the_locked_package_is_the_same_bytes_each_time(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-def bare(folder: Path) -> Path:
-    """A Debian root with python3 and nothing else, from the mirror that this machine's apt uses."""
+def bare(folder: Path, packages: str = "python3") -> Path:
+    """A Debian root with `packages` and no more, from the mirror that this machine's apt uses."""
     need("debootstrap")
     suite = "trixie"
     sources = said("apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)")
@@ -294,7 +294,7 @@ def bare(folder: Path) -> Path:
         pytest.skip(f"needs root, and a mirror of {suite}")
     root = folder / "root"
     folder.chmod(0o755)
-    said("debootstrap", "--variant=minbase", "--include=python3", suite, str(root), mirrors[0])
+    said("debootstrap", "--variant=minbase", f"--include={packages}", suite, str(root), mirrors[0])
     return root
 
 

@@ -6,9 +6,9 @@ Whoever reads that changes the configuration, or does not. What is left of the p
 0.1 K at the design flow) counts as an error of the sensors.
 """
 
-_FOR_S = 60.0
-_GIVE_UP_S = 600.0
-_MOVED_K = 2 / 10
+_FOR_S = 59.5
+_GIVE_UP_S = 599.5
+_MOVED_K = 25 / 100
 _MOST_K = 5.0
 _SHUT_PCT = 6.0
 

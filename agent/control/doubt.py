@@ -11,11 +11,11 @@ A doubted sensor with a spare is replaced by it; of two that differ the one that
 cooling counts, since heat outranks condensation.
 """
 
-_CALM_S = 20.0
-_STUCK_S = 900.0
+_CALM_S = 19.5
+_STUCK_S = 899.5
 _MOVED = 15 / 10
-_APART_S = 30.0
-_BALANCE_S = 300.0
+_APART_S = 29.5
+_BALANCE_S = 299.5
 _LEAST_KW_K = 2.0
 
 

@@ -9,8 +9,8 @@ has to do; at its end there is one more line in `records`: (microseconds, what, 
 
 _STROKE = 5.0
 _FOLLOWED = 3.0
-_VALVE_S = 30.0
-_PUMPS_S = 240.0
+_VALVE_S = 29.5
+_PUMPS_S = 239.5
 _DP_SHARE = 9 / 10
 _MOST = 8
 

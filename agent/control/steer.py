@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _GAIN = 5 / 10
 _INTEGRAL_S = 12.0
 _MOST_K = 10.0
-_REST_K = 12 / 100
+_REST_K = 11 / 100
 _LEAST_RISE_K = 5 / 10
 _SLOPES = 5
 _SMOOTH_S = 10.0
@@ -34,7 +34,9 @@ _TUBE_K = 25 / 100
 _LEARN_S = 400.0
 _FLOW_LEARN_S = 120.0
 _LEAST_SHARE, _MOST_SHARE = 3 / 10, 18 / 10
-_CALM_K = 4 / 10
+_CALM_K = 45 / 100
+_CALM_S = 59.5
+_LEAST_SPAN_K = 295 / 100
 _FAR_PCT = 3.0
 
 
@@ -155,7 +157,7 @@ class Steer:
             self._calm_s = 0.0
             return
         self._calm_s += dt
-        if self._calm_s < 60.0 or back - facility < 3.0:
+        if self._calm_s < _CALM_S or back - facility < _LEAST_SPAN_K:
             return
         exchanger = self.exchanger
         model = exchanger.share(position)
