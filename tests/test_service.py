@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -60,8 +60,7 @@ class Machine:
         path = Path(f"/proc/{self._boot.pid}/task/{self._boot.pid}/children")
         return path.read_text().strip() if path.exists() else ""
 
-    def _wait(self, reached: "object") -> None:
-        assert callable(reached)
+    def _wait(self, reached: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE_S
         while not reached():
             assert time.monotonic() < end, "not within a minute"
@@ -86,7 +85,7 @@ class Machine:
     def close(self) -> None:
         """Switch it off."""
         os.kill(int(self._first()), 9)
-        self._boot.wait(PATIENCE_S)
+        self._boot.communicate(timeout=PATIENCE_S)
         for folder in sorted(self._group.rglob("*/"), key=lambda path: -len(path.parts)):
             folder.rmdir()
         self._group.rmdir()
