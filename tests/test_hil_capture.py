@@ -11,13 +11,12 @@ from hil.capture import Player, difference, load
 from hil.commands import hil
 from hil.recording import DUTS
 from hil.registers import Shown, register_writes, writes_apart
-from hil.scenario import find, shipped
+from hil.scenario import shipped
 from tests.benchtools import SHORT, scenario_file
 from tests.house import ROOT
 from tests.peers import need
 
 KEPT = sorted((ROOT / "tests" / "captures").glob("*.jsonl"))
-REALTIME = [name for name in shipped() if find(name).realtime]
 MINUTE = SHORT.replace("= 3", "= 40") + '[[expect]]\nmeasure = "ticks"\nmin = 1\n'
 
 
@@ -135,9 +134,7 @@ def test_several_registers_and_frames_of_tcp_are_read_too() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(
-    "name", [*REALTIME, "derating", "grid-outage", "filter-clog", "power-cuts", "time-restart"]
-)
+@pytest.mark.parametrize("name", shipped())
 def test_32_bit_floats_write_the_same_within_a_count(name: str, tmp_path: Path) -> None:
     need("gcc")
     path = tmp_path / "run.jsonl"
