@@ -83,8 +83,10 @@ class Agent:
         self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue)
         self._build_ports(config)
         self._out: Actions = []
-        self._silent, self._due = False, _UNKNOWN
-        """What `outbox` and `deadline` said last, while only the receiver has spoken since."""
+        self._told = self._only_heard = False
+        """Whether nothing but the receiver's bytes has come since `outbox` was asked: they move the
+        clock alone, on which only a tick acts, so that nothing is new in any outbox."""
+        self._due = _UNKNOWN
         self._stepped = True
         self.last_step: int | None = None
         self._started = 0
@@ -204,7 +206,7 @@ class Agent:
         self.supervisor.config = config
 
     def _stir(self) -> None:
-        self._silent, self._due = False, _UNKNOWN
+        self._told = self._only_heard = False
 
     def restart(self) -> None:
         """Ask the shell to start the agent anew."""
@@ -232,7 +234,7 @@ class Agent:
             self.uplink.receive(data, now)
 
     def _hear(self, data: bytes, now: int) -> None:
-        """Take the receiver's bytes: they move the clock alone, and only a tick acts on that."""
+        self._only_heard = self._told
         if self.receiver is None:
             return
         self.receiver.receive(data, now)
@@ -297,7 +299,7 @@ class Agent:
 
     def deadline(self) -> int:
         """Give the time at which `wake` wants to be called next."""
-        if self._due != _UNKNOWN:
+        if self._only_heard and self._due != _UNKNOWN:
             return self._due
         due = self.ticks.due
         for bus in self.fieldbus.buses:
@@ -318,9 +320,9 @@ class Agent:
 
     def outbox(self) -> "Actions":
         """Hand over what the ports are asked to do, in order: (port, operation, data)."""
-        if self._silent:
+        if self._only_heard:
             return []
-        self._silent, self._due = True, _UNKNOWN
+        self._told, self._due = True, _UNKNOWN
         out, self._out = self._out, []
         for link in self._links:
             if link.asked:

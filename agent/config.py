@@ -10,6 +10,7 @@ import sys
 
 import agent
 from drivers.profile import forget_checker
+from protocols.rounding import of_decimal
 from protocols.timing import MILLISECOND
 
 TYPE_CHECKING = False
@@ -23,13 +24,10 @@ if TYPE_CHECKING:
 
 _ONLY_FOR_LOADING = ("agent.loading", "agent.schema", "agent.validate")
 
-_HALF = 0.500001
-"""Rounds halves away from zero, also when an interpreter reads a decimal an ulp too low."""
-
 
 def thousandths(value: "float | int") -> int:
     """Count the thousandths in `value`, to the nearest; the same on both interpreters."""
-    return int(value * 1000 + (_HALF if value >= 0 else -_HALF))
+    return of_decimal(value * 1000)
 
 
 def exact(value: "float | int") -> float:

@@ -25,6 +25,7 @@ from agent.errors import OrderError
 from agent.jsontext import Object
 from agent.parts import Part
 from agent.safety import DEGRADED, SAFE, STOPPED
+from protocols.rounding import nearest_whole
 from protocols.timing import MILLISECOND
 
 TYPE_CHECKING = False
@@ -275,7 +276,7 @@ def _tenth(value: "float | None") -> str:
     """A value with one decimal, through an integer, so that both interpreters write the same."""
     if value is None:
         return "?"
-    tenths = int(value * 10 + (0.5 if value >= 0 else -0.5))
+    tenths = nearest_whole(value * 10)
     sign = "-" if tenths < 0 else ""
     tenths = tenths if tenths >= 0 else -tenths
     return "%s%d.%d" % (sign, tenths // 10, tenths % 10)

@@ -6,6 +6,8 @@ is `good` only when its device answered lately and the value is plausible; other
 `none` (never read). What is not good has no value: a loop cannot use it by accident.
 """
 
+from protocols.rounding import nearest_whole
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.station import Station
@@ -51,7 +53,7 @@ def value_of(sensor: "Sensor | None", now: int) -> "float | None":
 def centi_of(sensor: "Sensor | None", now: int) -> "int | None":
     """Give the same in hundredths of the unit, to the nearest."""
     value = value_of(sensor, now)
-    return None if value is None else int(value * 100 + (0.5 if value >= 0 else -0.5))
+    return None if value is None else nearest_whole(value * 100)
 
 
 class Difference:

@@ -8,6 +8,7 @@ bytes.
 
 from agent.busstatus import buses, devices
 from agent.jsontext import Object, write
+from protocols.rounding import nearest_whole
 from protocols.timing import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ def milli(value: "float | None") -> "int | None":
     """Round to whole thousandths, or None."""
     if value is None:
         return None
-    return int(value * 1000 + (0.5 if value >= 0 else -0.5))
+    return nearest_whole(value * 1000)
 
 
 class Pieces:

@@ -16,6 +16,7 @@ from drivers.decode import FLOATS, TYPES, decode, decode_split, nearest, text
 from drivers.errors import ProfileError
 from drivers.identity import MATCH, MISMATCH, UNKNOWN, probes, verdict
 from protocols.modbus.pdu import read
+from protocols.rounding import nearest_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -237,8 +238,7 @@ class Device:
     def raw(self, i: int, value: float) -> int:
         """The nearest count to `value` (in the unit of point `i`); halves away from zero."""
         point = self.profile.points[i]
-        scaled = value * point.den / point.num
-        return int(scaled + 0.5) if scaled >= 0 else -int(0.5 - scaled)
+        return nearest_whole(value * point.den / point.num)
 
     def bit(self, name: str) -> bool:
         """Whether a bit was on when last read; False before that. Raises `ProfileError`."""

@@ -26,6 +26,7 @@ import json
 
 from protocols.errors import DecodeError
 from protocols.http import Reader, request
+from protocols.rounding import of_decimal
 from protocols.timing import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
@@ -45,7 +46,6 @@ _REFUSED = 30 * SECOND
 _LOGIN_PAUSE = 15 * SECOND
 _LONGEST_PAUSE_S = 30
 _STUBBORN_AFTER = 3
-_HALF = 0.500001  # as in agent.config: the same whole number on every interpreter
 _LOGIN, _LIMIT, _SWITCH, _READ = 0, 1, 2, 3
 _GONE = (401, 403)
 _BUSY = (429, 503)
@@ -457,5 +457,5 @@ def understand(target: Target, found: "dict[str, Any]") -> None:
 def _whole(value: object) -> "int | None":
     """Watts as a whole number; None for what is absent or no number that could be meant."""
     if type(value) is float and -1e9 < value < 1e9:
-        return int(value + _HALF)
+        return of_decimal(value)
     return value if type(value) is int and -(10**9) < value < 10**9 else None

@@ -7,6 +7,7 @@ board's floats are not a server's: a configuration that was hashed here is the s
 import hashlib
 
 from protocols.cbor import Decimal, Map, decode, encode
+from protocols.rounding import of_decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 HASH_BYTES = 32
 _PLACES = 7
 """Decimals of a number in a configuration: 1e-7 degree is a centimetre."""
-_HALF = 0.500001
 
 
 def exact(value: "Any") -> "Any":
@@ -25,7 +25,7 @@ def exact(value: "Any") -> "Any":
     if isinstance(value, list):
         return [exact(item) for item in value]
     if isinstance(value, float):
-        return decimal(int(value * 10**_PLACES + (_HALF if value >= 0 else -_HALF)), _PLACES)
+        return decimal(of_decimal(value * 10**_PLACES), _PLACES)
     return value
 
 
