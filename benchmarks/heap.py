@@ -57,7 +57,8 @@ def board_kib(unix_bytes: int) -> float:
 def code_kib(flash: Path) -> float:
     """Give the length of the .mpy files that the agent imports, KiB."""
     names = "[m.__file__ for m in sys.modules.values() if hasattr(m, '__file__')]"
-    code = f"import sys; from hil.shells import lockstep_child; print('\\n'.join({names}))"
+    code = "import sys; import agent.agent; from hil.shells import lockstep_child; "
+    code += f"print('\\n'.join({names}))"
     said = subprocess.run(
         ["micropython", "-X", f"heapsize={BOARD_KIB}wK", "-c", code],
         env={**os.environ, "MICROPYPATH": f"{flash}:.frozen"},
