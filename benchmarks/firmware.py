@@ -64,6 +64,8 @@ def packed(capture: Capture) -> bytes:
     """Pack the inputs as the board reads them; as many as fit a slot."""
     out, count = bytearray(4), 0
     for at, port, kind, data in capture.inputs:
+        if kind not in KINDS:
+            continue  # the end, which a board does not hear of
         whole = _HEAD.pack(at, max(port, 0), KINDS[kind], len(data)) + data
         if len(out) + len(whole) > layout.SLOT_BYTES:
             break

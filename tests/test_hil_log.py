@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from hil.devices.mqtt_session import Message
-from hil.dut import InProcess
+from hil.dut import InProcess, MakeDut
 from hil.scenario import Event, find
 from hil.shells.lockstep import LockStep
-from hil.virtualrun import MakeDut, Outcome, VirtualRun
+from hil.virtualrun import Outcome, VirtualRun
 from protocols.telemetry import block, numbers, parcel
 from tests.house import flash
 from tests.peers import need

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from hil.dut import InProcess
+from hil.dut import InProcess, MakeDut
 from hil.errors import BenchError
 from hil.scenario import find, parse, shipped
 from hil.shells.lockstep import LockStep
-from hil.virtualrun import MakeDut, Outcome, VirtualRun
+from hil.virtualrun import Outcome, VirtualRun
 from tests.benchtools import SHORT, coldloop, ended, one_line, scenario_file, started, until
 from tests.house import ROOT, flash
 from tests.peers import need
