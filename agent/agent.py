@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 RECEIVER, BROKER, STATE, CONSOLE, FIRST_BUS = 0, 1, 2, 3, 4
 _FIRST_READINGS = 3 * SECOND
-_UNKNOWN = -1
 """How long after a start the devices may take to be read before the loops ask for safe outputs: a
 restart must not move what runs well."""
 
@@ -83,10 +82,6 @@ class Agent:
         self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue)
         self._build_ports(config)
         self._out: Actions = []
-        self._told = self._only_heard = False
-        """Whether nothing but the receiver's bytes has come since `outbox` was asked: they move the
-        clock alone, on which only a tick acts, so that nothing is new in any outbox."""
-        self._due = _UNKNOWN
         self._stepped = True
         self.last_step: int | None = None
         self._started = 0
@@ -183,7 +178,6 @@ class Agent:
 
     def start(self, now: int) -> None:
         """Begin: ask for every port, make the first tick due."""
-        self._stir()
         for link in self._links:
             link.start()
         if self.uplink is not None:
@@ -205,20 +199,12 @@ class Agent:
         self.pressure.retune(config.pressure)
         self.supervisor.config = config
 
-    def _stir(self) -> None:
-        self._told = self._only_heard = False
-
     def restart(self) -> None:
         """Ask the shell to start the agent anew."""
-        self._stir()
         self._out.append((CONSOLE, "set", b"restart"))
 
     def receive(self, port: int, data: bytes, now: int) -> None:
         """Take bytes from `port`; `now` is when the last of them arrived."""
-        if port == RECEIVER:
-            self._hear(data, now)
-            return
-        self._stir()
         if port >= self._first_part:
             for part in self.parts:
                 if part.port == port:
@@ -230,17 +216,13 @@ class Agent:
             bus = self.fieldbus.buses[port - FIRST_BUS]
             bus.receive(data, now)
             self._collect(bus, now)
+        elif port == RECEIVER and self.receiver is not None:
+            self.receiver.receive(data, now)
+            for fix in self.receiver.fixes():
+                self.satellites_used = fix.used
+                self.clock.sample(fix)
         elif port == BROKER and self.uplink is not None:
             self.uplink.receive(data, now)
-
-    def _hear(self, data: bytes, now: int) -> None:
-        self._only_heard = self._told
-        if self.receiver is None:
-            return
-        self.receiver.receive(data, now)
-        for fix in self.receiver.fixes():
-            self.satellites_used = fix.used
-            self.clock.sample(fix)
 
     def _collect(self, bus: Bus, now: int) -> None:
         self.fieldbus.collect(bus)
@@ -251,7 +233,6 @@ class Agent:
 
     def event(self, port: int, kind: str, now: int) -> None:
         """Take `opened`, `closed`, `failed`, `drained` or `pulse` from `port`."""
-        self._stir()
         if port == BROKER and self.uplink is not None:
             self.uplink.event(kind, now)
             return
@@ -281,7 +262,6 @@ class Agent:
 
     def wake(self, now: int) -> None:
         """Take the passing of a deadline."""
-        self._stir()
         if now >= self.ticks.due:
             self._tick(now)
         for bus in self.fieldbus.buses:
@@ -299,30 +279,18 @@ class Agent:
 
     def deadline(self) -> int:
         """Give the time at which `wake` wants to be called next."""
-        if self._only_heard and self._due != _UNKNOWN:
-            return self._due
         due = self.ticks.due
         for bus in self.fieldbus.buses:
-            at = bus.deadline()
-            if at < due:
-                due = at
+            due = min(due, bus.deadline())
         for link in self._links:
             if link.due < due:
                 due = link.due
         for part in self._waking:
-            at = part.deadline()
-            if at < due:
-                due = at
-        if self.uplink is not None:
-            due = min(due, self.uplink.deadline())
-        self._due = due
-        return due
+            due = min(due, part.deadline())
+        return due if self.uplink is None else min(due, self.uplink.deadline())
 
     def outbox(self) -> "Actions":
         """Hand over what the ports are asked to do, in order: (port, operation, data)."""
-        if self._only_heard:
-            return []
-        self._told, self._due = True, _UNKNOWN
         out, self._out = self._out, []
         for link in self._links:
             if link.asked:

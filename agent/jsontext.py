@@ -46,16 +46,8 @@ def write(value: object) -> str:
         return quote(value)
     if type(value) is Object:
         # nearly all that is written is whole numbers: no call for each
-        return (
-            "{"
-            + ",".join(
-                [
-                    '"' + k + ('":' + str(v) if type(v) is int else '":' + write(v))
-                    for k, v in value.pairs
-                ]
-            )
-            + "}"
-        )
+        pairs = ['"' + k + '":' + (str(v) if type(v) is int else write(v)) for k, v in value.pairs]
+        return "{" + ",".join(pairs) + "}"
     if type(value) is Json:
         return value.text
     if type(value) is list or type(value) is tuple:

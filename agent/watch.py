@@ -123,7 +123,7 @@ class Watch(Part):
         begun = now - self._started > _START
         lost = begun and quiet <= _SILENT and blind > _SILENT
         vote("no_fix", lost, now, blind // SECOND, _SILENT // SECOND)
-        # After a cold start the leap seconds take 12.5 minutes: no alarm for those.
+        # After a cold start the leap seconds take 13 minutes: no alarm for those.
         patient = clock.leap.uncertain and now - self._started < _LEAP
         bound = clock.bare_bound_us(now) if patient else clock.bound_us(now)
         if begun:

@@ -10,16 +10,16 @@ cd "$(dirname "$0")/.."
 level=${1:-run}
 lock=requirements/$level.txt
 [ -f "$lock" ] || { echo "setup: $lock: no such lock; say run, dev or pypy" >&2; exit 2; }
-pythons="python3.15 python3.14 python3.13 python3.12 python3.11 python3 /usr/bin/python3"
+pythons="python3.15 python3.14 python3.13 python3.12 python3.11 python3" last=/usr/bin/python3
 venv=.venv kind=Python needs=python3-venv
-[ "$level" != pypy ] || pythons=pypy3 venv=.pypy kind=PyPy needs="pypy3 pypy3-venv"
+[ "$level" != pypy ] || pythons=pypy3 last= venv=.pypy kind=PyPy needs="pypy3 pypy3-venv"
 
 suits() { # suits PYTHON: version 3.11 or newer, able to make an environment with pip
     "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
 find_python() { # prints the first interpreter that suits, newest first
-    for python in ${PYTHON:-$pythons}; do
+    for python in ${PYTHON:-$pythons} $last; do
         if suits "$python"; then
             echo "$python"
             return 0

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pymodbus.framer import FramerRTU
 
 from agent.agent import FIRST_BUS, RECEIVER
 from hil.capture import Player, difference, load
@@ -15,6 +14,7 @@ from hil.scenario import shipped
 from tests.benchtools import SHORT, scenario_file
 from tests.house import ROOT
 from tests.peers import need
+from tests.wire import crc
 
 KEPT = sorted((ROOT / "tests" / "captures").glob("*.jsonl"))
 MINUTE = SHORT.replace("= 3", "= 40") + '[[expect]]\nmeasure = "ticks"\nmin = 1\n'
@@ -100,23 +100,18 @@ def test_register_writes_are_judged_within_a_count() -> None:
     assert register_writes(receiver, FIRST_BUS) == []
 
 
-def frame(*data: int) -> bytes:
-    body = bytes(data)
-    return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
-
-
 def test_a_device_shows_what_was_written_to_it_within_the_tolerance() -> None:
-    write, read = frame(12, 6, 0, 7, 1, 200), frame(12, 3, 0, 6, 0, 2)
+    write, read = crc(bytes((12, 6, 0, 7, 1, 200))), crc(bytes((12, 3, 0, 6, 0, 2)))
     there = [(0, FIRST_BUS, "write", write), (20, FIRST_BUS, "write", read)]
-    reply = frame(12, 3, 4, 0, 9, 1, 200)
+    reply = crc(bytes((12, 3, 4, 0, 9, 1, 200)))
     for value, seen in ((201, 201), (200, 200), (202, 200)):
         shown = Shown(there, FIRST_BUS, 1)
-        mine = frame(12, 6, 0, 7, 1, value)
+        mine = crc(bytes((12, 6, 0, 7, 1, value)))
         shown.wrote(FIRST_BUS, mine)
         assert shown.reply(FIRST_BUS, 10, write) == (mine if seen == value else write)
         shown.wrote(FIRST_BUS, read)
-        assert shown.reply(FIRST_BUS, 30, reply) == frame(12, 3, 4, 0, 9, 1, seen)
-        other = frame(12, 3, 4, 1, 200, 1, 199)  # what was not written there stays as it is
+        assert shown.reply(FIRST_BUS, 30, reply) == crc(bytes((12, 3, 4, 0, 9, 1, seen)))
+        other = crc(bytes((12, 3, 4, 1, 200, 1, 199)))  # what was not written there stays as it is
         assert shown.reply(FIRST_BUS, 30, other) == other
         assert shown.reply(FIRST_BUS, 30, reply[:-1]) == reply[:-1]
 
