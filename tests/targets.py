@@ -118,10 +118,12 @@ class Board:
     def __init__(self, heap: int) -> None:
         need("qemu-system-arm")
         board = QEMU_BOARDS["qemu-mps2"]
+        # The folder comes after what may fail: one that nobody closes warns in another test.
+        firmware, romfs = build_firmware(board, heap), app(extra=_tests())
         self._folder = tempfile.TemporaryDirectory()
         application = Path(self._folder.name) / "app.bin"
-        application.write_bytes(layout.with_head(app(extra=_tests()), 1))
-        self._image = Image(board, build_firmware(board, heap), application)
+        application.write_bytes(layout.with_head(romfs, 1))
+        self._image = Image(board, firmware, application)
         self._machine: Machine | None = None
 
     def run(self, path: Path, tests: list[str]) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from agent.commands import profiles
 from agent.remote import release
 from benchmarks.firmware import HEAP, captured, played
 from deploy.errors import FirmwareError
+from deploy.firmware import build as builder
 from deploy.firmware import flash, layout, rp2
 from deploy.firmware.app import app, portable_modules, romfs
 from deploy.firmware.boards import QEMU_BOARDS
@@ -83,6 +85,20 @@ def test_it_is_built_twice_the_same(image: Image, tmp_path: Path) -> None:
     again = build(BOARD, tmp_path, config())
     assert again.app.read_bytes() == image.app.read_bytes()
     assert again.firmware.read_bytes() == image.firmware.read_bytes()
+
+
+def test_bytecode_beside_the_sources_is_no_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = tmp_path / "mps2"
+    shutil.copytree(builder.PORT, port, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(builder, "PORT", port)
+    named = builder._sources()
+    (port / "__pycache__").mkdir()
+    (port / "__pycache__" / "_slots.cpython-313.pyc").write_bytes(b"bytecode")
+    assert builder._sources() == named
+    (port / "main.c").write_bytes(b"")
+    assert builder._sources() != named
 
 
 def test_a_damaged_application_is_not_started(

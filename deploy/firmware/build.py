@@ -50,7 +50,7 @@ def _sources() -> str:
     Nor must two checkouts share objects.
     """
     digest = hashlib.sha256(str(PORT).encode())
-    for path in sorted(PORT.iterdir()):
+    for path in sorted(path for path in PORT.iterdir() if path.is_file()):  # no __pycache__
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:8]
 

@@ -32,9 +32,9 @@ class Machine:
         shift: int | None = None,
         slots: dict[str, Path] | None = None,
     ) -> None:
+        words = command(image, uarts or {}, shift, slots)  # may fail; then nothing is left open
         self._folder = contextlib.ExitStack()
         place = folder or Path(self._folder.enter_context(tempfile.TemporaryDirectory()))
-        words = command(image, uarts or {}, shift, slots)
         self.console: list[str] = []
         self._said = threading.Condition()
         self.process = subprocess.Popen(
