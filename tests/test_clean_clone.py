@@ -37,6 +37,40 @@ def run(*command: str, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
+def test_ci_hands_on_no_habit_of_its_machine(tmp_path: Path) -> None:
+    make = tmp_path / "make"
+    make.write_text('#!/bin/sh\necho called with: "$@"\nenv -0\n')
+    make.chmod(0o755)
+    kept = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "CI": "true",
+        "https_proxy": "proxy:1 with a space",
+        "NO_PROXY": "a,b",
+        "PIP_INDEX_URL": "an index",
+        "UV_DEFAULT_INDEX": "an index",
+        "SSL_CERT_FILE": "/some/file",
+        "npm_config_registry": "a registry",
+    }
+    habits = {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": "/elsewhere",
+        "PIP_REQUIRE_VIRTUALENV": "1",
+        "COLDLOOP_DATA": "/data",
+        "XDG_CACHE_HOME": "/cache",
+        "MYPATH": "/x",
+    }
+    said = subprocess.run(
+        [ROOT / ".ci" / "run"], env={**kept, **habits}, capture_output=True, text=True, check=True
+    ).stdout
+    command, _, variables = said.partition("\n")
+    assert command == "called with: test"
+    found = dict(pair.split("=", 1) for pair in variables.split("\0") if pair)
+    assert {name: found.get(name) for name in kept} == kept
+    assert set(found) - set(kept) <= {"PWD", "OLDPWD", "SHLVL", "_"}  # of the shell that is `make`
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("minor", [11, 12, 13, 14])
 def test_setup_works_from_nothing(clone: Path, minor: int) -> None:
