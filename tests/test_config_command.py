@@ -17,7 +17,7 @@ from agent.commands import profiles
 from agent.remote import release
 from benchmarks import fleet
 from deploy.errors import OpsError
-from deploy.ops import changes, keys, messages, signer
+from deploy.ops import changes, config_command, keys, messages, signer
 from deploy.ops.config_show import as_json
 from deploy.ops.rollout import Plan, Rollout, Unit
 from protocols.cbor import Decimal
@@ -319,6 +319,34 @@ def test_what_another_program_answers_is_verified(tmp_path: Path) -> None:
     path.write_text(json.dumps({"number": 9, "public": "00", "role": "operate"}))
     with pytest.raises(OpsError, match="64 hexadecimal"):
         signer.load(path, "x")
+
+
+class Reports:
+    """A session on which these reports come, one at a time."""
+
+    def __init__(self, *reports: messages.Reported) -> None:
+        self.reports = list(reports)
+
+    def messages(self, seconds: float) -> Iterator[tuple[str, bytes]]:
+        if self.reports:
+            report = self.reports.pop(0)
+            said = {**as_json(report), "hash": report.base_hash.hex()}
+            yield "s/u/cfg/reported", json.dumps(said).encode()
+
+
+@pytest.mark.parametrize(
+    ("refused", "result"), [(1, "7 confirm: not_yet"), (0, "7 confirm: confirmed")]
+)
+def test_a_command_is_answered_by_its_result(refused: int, result: str) -> None:
+    """The report with its counter may come before the one that says what became of it."""
+    before = replace(BLANK, results=("6 restart: restarting",))
+    noted = replace(before, counters=(0, 7, 0))
+    answer = replace(noted, refused=refused, results=(*before.results, result))
+    link: Any = Reports(before, noted, answer)
+    assert config_command._answer(link, "s/u", before, 7, 5) == answer
+    link = Reports(before, noted)
+    with pytest.raises(OpsError, match="no answer"):
+        config_command._answer(link, "s/u", before, 7, 0.1)
 
 
 def test_changes_are_read_as_they_are_typed() -> None:

@@ -68,6 +68,11 @@ def _answer(link: Session, unit: str, before: Reported, counter: int, seconds: f
             if topic != f"{unit}/{common.REPORTED}" or not payload:
                 continue
             report = messages.read(payload)
-            if report.counters[1] == counter or report.refused > before.refused:
+            if _told(report, counter) or report.refused > before.refused:
                 return report
     raise OpsError(f"{unit}: no answer within {seconds} s; it may still come (see `config show`)")
+
+
+def _told(report: Reported, counter: int) -> bool:
+    """Say whether the result is there; the counter comes first, once the command is noted."""
+    return any(result.startswith(f"{counter} ") for result in report.results)
