@@ -207,9 +207,18 @@ def test_a_long_run_ends_when_asked(dut: str, tmp_path: Path) -> None:
     words = ("hil", "run", scenario_file(tmp_path, text), "--dut", dut)
     with started(*words) as one, started(*words) as two:
         for process in (one, two):
-            until("it works hard", lambda p=process: cpu_s(p.pid) > 0.6)
+            until("it minds signals", lambda p=process: catches(p.pid, signal.SIGTERM))
+            begun = cpu_s(process.pid)
+            until("it works hard", lambda p=process, b=begun: cpu_s(p.pid) > b + 0.3)
         assert ended(one, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
         assert ended(two, signal.SIGINT) == (130, "", "")
+
+
+def catches(pid: int, number: int) -> bool:
+    """Say whether a process has a handler of its own for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> number - 1 & 1)
 
 
 def cpu_s(pid: int) -> float:
