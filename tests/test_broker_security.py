@@ -4,7 +4,6 @@ import queue
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from deploy.errors import OpsError
 from deploy.ops import pki
 from deploy.ops.session import leave
+from tests.benchtools import PATIENCE_S
 from tests.peers import free_port, need, wait_until_open
 
 CONF = Path("deploy/broker/mosquitto.conf")
@@ -73,14 +73,25 @@ class Client:
     def __init__(self, broker: Broker, name: str) -> None:
         self.heard: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self.connected: queue.Queue[str] = queue.Queue()
+        self.granted: queue.Queue[int] = queue.Queue()
         make: Any = paho.Client
         self.paho = make(CallbackAPIVersion.VERSION2)
         self.paho.on_message = lambda _c, _d, m: self.heard.put((m.topic, m.payload))
         self.paho.on_connect = lambda _c, _d, _f, code, _p: self.connected.put(str(code))
+        self.paho.on_subscribe = lambda _c, _d, number, _r, _p: self.granted.put(number)
         self.paho.tls_set_context(broker.context(name))
         self.paho.connect("localhost", broker.port)
         self.paho.loop_start()
-        assert self.connected.get(timeout=10) == "Success"
+        assert self.connected.get(timeout=PATIENCE_S) == "Success"
+
+    def subscribe(self, topic: str) -> None:
+        """Return when the broker has answered, with a grant or without."""
+        number = self.paho.subscribe(topic, 1)[1]
+        assert self.granted.get(timeout=PATIENCE_S) == number
+
+    def say(self, topic: str, payload: bytes) -> None:
+        """Return when the broker has answered, whether it hands that on or not."""
+        self.paho.publish(topic, payload, 1).wait_for_publish(PATIENCE_S)
 
     def close(self) -> None:
         leave(self.paho)
@@ -142,17 +153,16 @@ def test_a_unit_hears_and_says_only_its_own(broker: Broker) -> None:
         (other, "coldloop/v1/s1/u1/cfg/desired"),
         (alice, "coldloop/v1/#"),
     ):
-        client.paho.subscribe(topic, 1)
-    time.sleep(0.5)
-    alice.paho.publish("coldloop/v1/s1/u1/cfg/desired", b"for u1", 1).wait_for_publish(5)
-    assert unit.heard.get(timeout=5) == ("coldloop/v1/s1/u1/cfg/desired", b"for u1")
-    other.paho.publish("coldloop/v1/s1/u1/tele", b"a lie", 1).wait_for_publish(5)
-    other.paho.publish("coldloop/v1/s1/u1/cfg/desired", b"an attack", 1).wait_for_publish(5)
-    unit.paho.publish("coldloop/v1/s1/u1/cfg/desired", b"to myself", 1).wait_for_publish(5)
-    unit.paho.publish("coldloop/v1/s1/u1/tele", b"true", 1).wait_for_publish(5)
+        client.subscribe(topic)
+    alice.say("coldloop/v1/s1/u1/cfg/desired", b"for u1")
+    assert unit.heard.get(timeout=PATIENCE_S) == ("coldloop/v1/s1/u1/cfg/desired", b"for u1")
+    other.say("coldloop/v1/s1/u1/tele", b"a lie")
+    other.say("coldloop/v1/s1/u1/cfg/desired", b"an attack")
+    unit.say("coldloop/v1/s1/u1/cfg/desired", b"to myself")
+    unit.say("coldloop/v1/s1/u1/tele", b"true")
     seen = []
     while ("coldloop/v1/s1/u1/tele", b"true") not in seen:
-        seen.append(alice.heard.get(timeout=5))
+        seen.append(alice.heard.get(timeout=PATIENCE_S))
     assert [payload for _, payload in seen] == [b"for u1", b"true"]
     assert other.heard.empty()
     assert unit.heard.empty()
@@ -163,15 +173,14 @@ def test_a_unit_hears_and_says_only_its_own(broker: Broker) -> None:
 def test_records_and_pieces_of_updates_have_their_topics(broker: Broker) -> None:
     unit, other, alice = (Client(broker, name) for name in (UNIT, OTHER, "alice"))
     for client in (unit, other):
-        client.paho.subscribe("coldloop/v1/s1/u1/cfg/chunk", 1)
-    alice.paho.subscribe("coldloop/v1/s1/u1/cfg/record/+", 1)
-    time.sleep(0.5)
-    other.paho.publish("coldloop/v1/s1/u1/cfg/record/audit.0", b"a lie", 1).wait_for_publish(5)
-    unit.paho.publish("coldloop/v1/s1/u1/cfg/record/audit.0", b"true", 1).wait_for_publish(5)
-    assert alice.heard.get(timeout=5) == ("coldloop/v1/s1/u1/cfg/record/audit.0", b"true")
-    unit.paho.publish("coldloop/v1/s1/u1/cfg/chunk", b"by itself", 1).wait_for_publish(5)
-    alice.paho.publish("coldloop/v1/s1/u1/cfg/chunk", b"piece", 1).wait_for_publish(5)
-    assert unit.heard.get(timeout=5) == ("coldloop/v1/s1/u1/cfg/chunk", b"piece")
+        client.subscribe("coldloop/v1/s1/u1/cfg/chunk")
+    alice.subscribe("coldloop/v1/s1/u1/cfg/record/+")
+    other.say("coldloop/v1/s1/u1/cfg/record/audit.0", b"a lie")
+    unit.say("coldloop/v1/s1/u1/cfg/record/audit.0", b"true")
+    assert alice.heard.get(timeout=PATIENCE_S) == ("coldloop/v1/s1/u1/cfg/record/audit.0", b"true")
+    unit.say("coldloop/v1/s1/u1/cfg/chunk", b"by itself")
+    alice.say("coldloop/v1/s1/u1/cfg/chunk", b"piece")
+    assert unit.heard.get(timeout=PATIENCE_S) == ("coldloop/v1/s1/u1/cfg/chunk", b"piece")
     assert other.heard.empty()
     for client in (unit, other, alice):
         client.close()

@@ -22,6 +22,7 @@ from hil.devices.base import NEVER
 from hil.devices.broker import Broker, Output
 from hil.devices.mqtt_packets import Kind
 from hil.devices.mqtt_session import Message
+from tests.benchtools import PATIENCE_S
 
 SECOND = 1_000_000
 
@@ -440,7 +441,7 @@ def served() -> Iterator[Served]:
     server.close()
 
 
-def wait_for(condition: Any, seconds: float = 5.0) -> bool:
+def wait_for(condition: Any, seconds: float = PATIENCE_S) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -464,11 +465,11 @@ def test_paho_both_ways(served: Served) -> None:
     ready = threading.Event()
     client.on_subscribe = lambda *_: ready.set()
     client.subscribe("row/#", qos=1)
-    assert ready.wait(5)
+    assert ready.wait(PATIENCE_S)
     for i in range(50):
         client.publish("row/a", str(i), qos=1)
     last = client.publish("row/b", b"z" * 20_000, qos=2)
-    last.wait_for_publish(5)
+    last.wait_for_publish(PATIENCE_S)
     assert wait_for(lambda: len(got) == 51)
     assert [payload for _, payload, _ in got[:50]] == [str(i).encode() for i in range(50)]
     assert got[50] == ("row/b", b"z" * 20_000, 1)
@@ -486,7 +487,7 @@ def test_paho_survives_dropped_acknowledgements_and_a_restart(served: Served) ->
     served.broker.down = True
     assert wait_for(lambda: served.broker.clients == [])
     served.broker.down = False
-    lost.wait_for_publish(10)
+    lost.wait_for_publish(PATIENCE_S)
     assert lost.is_published()
     assert [m.payload for m in served.broker.last["a"]] == [b"1", b"1"]
     leave(client)
@@ -503,27 +504,28 @@ def mosquitto(tool: str, served: Served, *arguments: str) -> subprocess.Popen[by
 def test_mosquitto_clients(served: Served) -> None:
     listener = mosquitto("mosquitto_sub", served, "-t", "site/+/tele", "-q", "1", "-C", "3", "-v")
     assert wait_for(lambda: len(served.broker.clients) == 1)
-    time.sleep(0.1)
+    sessions = served.broker._sessions
+    assert wait_for(lambda: any(each.subscriptions for each in list(sessions.values())))
     for qos in ("0", "1", "2"):
         sender = mosquitto(
             "mosquitto_pub", served, "-t", "site/u1/tele", "-m", f"hello {qos}", "-q", qos
         )
-        assert sender.communicate(timeout=10)[0] == b""
+        assert sender.communicate(timeout=PATIENCE_S)[0] == b""
         assert sender.returncode == 0
-    output, _ = listener.communicate(timeout=10)
+    output, _ = listener.communicate(timeout=PATIENCE_S)
     assert output.splitlines() == [b"site/u1/tele hello %d" % i for i in range(3)]
 
 
 def test_mosquitto_gets_what_was_retained_and_the_will(served: Served) -> None:
     sender = mosquitto("mosquitto_pub", served, "-t", "s/state", "-m", "up", "-r", "-q", "1")
-    sender.communicate(timeout=10)
+    sender.communicate(timeout=PATIENCE_S)
     rude = mosquitto(
         "mosquitto_sub", served, "-t", "none", "-i", "rude",
         "--will-topic", "s/state", "--will-payload", "down", "--will-retain",
     )  # fmt: skip
     assert wait_for(lambda: "rude" in served.broker.clients)
     first = mosquitto("mosquitto_sub", served, "-t", "s/#", "-C", "1")
-    assert first.communicate(timeout=10)[0] == b"up\n"
+    assert first.communicate(timeout=PATIENCE_S)[0] == b"up\n"
     rude.kill()
-    rude.communicate(timeout=10)
+    rude.communicate(timeout=PATIENCE_S)
     assert wait_for(lambda: served.broker.retained["s/state"].payload == b"down")
