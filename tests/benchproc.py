@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from hil.realbench import RealBench
 from hil.setting import Setting
+from tests.benchtools import PATIENCE_S
 from tests.house import ROOT
 
 
@@ -37,7 +38,7 @@ class BenchProcess:
         trace: TracebackType | None,
     ) -> None:
         self._process.terminate()
-        assert self._process.wait(10) == 0
+        assert self._process.wait(PATIENCE_S) == 0
         if self._process.stdout is not None:
             self._process.stdout.close()
 
@@ -51,7 +52,7 @@ class BenchThread:
         self._calls: queue.Queue[Callable[[RealBench], Any]] = queue.Queue()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        self.bench = self._ready.get(timeout=10)
+        self.bench = self._ready.get(timeout=PATIENCE_S)
         self.ports = self.bench.ports
 
     def _run(self) -> None:
@@ -75,12 +76,12 @@ class BenchThread:
     def do(self, call: Callable[[RealBench], Any]) -> Any:
         self._calls.put(call)
         os.write(self._bell, b"!")
-        result, error = self._answers.get(timeout=10)
+        result, error = self._answers.get(timeout=PATIENCE_S)
         if error is not None:
             raise error
         return result
 
     def stop(self) -> None:
         self.bench.shell.stop()
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchtools import PATIENCE_S
 from tests.peers import MISSING, need, need_library
 
 HERE = Path(__file__).resolve().parent
@@ -18,7 +19,7 @@ _built: dict[str, Path] = {}
 class Client:
     """libmodbus' client; a failed call raises OSError with libmodbus' errno."""
 
-    def __init__(self, address: str, timeout_s: float = 1.0) -> None:
+    def __init__(self, address: str, timeout_s: float = PATIENCE_S) -> None:
         """`address` is one of the bench's: serial:PATH?… or tcp:HOST:PORT."""
         self._library = ctypes.CDLL(need_library("modbus"), use_errno=True)
         self._library.modbus_new_rtu.restype = ctypes.c_void_p
@@ -33,9 +34,13 @@ class Client:
             host, _, port = rest.rpartition(":")
             context = self._library.modbus_new_tcp(host.encode(), int(port))
         self._context = ctypes.c_void_p(context)
-        seconds, micros = int(timeout_s), int(timeout_s % 1.0 * 1e6)
-        self._library.modbus_set_response_timeout(self._context, seconds, micros)
+        self.wait_at_most(timeout_s)
         self._call("modbus_connect")
+
+    def wait_at_most(self, timeout_s: float) -> None:
+        """Say for how long a call waits for its answer from now on."""
+        seconds, micros = int(timeout_s), int(timeout_s % 1.0 * 1e6)
+        self._call("modbus_set_response_timeout", seconds, micros)
 
     def _call(self, name: str, *arguments: object) -> int:
         result: int = getattr(self._library, name)(self._context, *arguments)

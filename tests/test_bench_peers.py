@@ -72,7 +72,7 @@ def run_mbpoll(
 
 def read(bench: Bench, unit: int, address: int, count: int = 1) -> dict[int, int]:
     """What mbpoll reads: register number -> value."""
-    done = run_mbpoll(bench, unit, address, f"-c{count}")
+    done = run_mbpoll(bench, unit, address, f"-c{count}", "-o10")
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.findall(r"^\[(\d+)\]:\s+(-?\d+)", done.stdout, re.MULTILINE)
     return {int(register): int(value) for register, value in found}

@@ -8,6 +8,7 @@ import pytest
 
 from hil.fleet import LINE_UNITS, TCP_UNITS
 from tests.benchproc import BenchProcess, BenchThread
+from tests.benchtools import PATIENCE_S
 from tests.libmodbus import Client
 from tests.peers import need
 
@@ -41,7 +42,8 @@ def mbpoll(bench: BenchThread, port: str, unit: int, address: int, *options: str
     else:
         address_of_host, _, number = rest.rpartition(":")
         place = ["-m", "tcp", "-p", number, address_of_host]
-    command = [need("mbpoll"), "-0", "-1", "-a", str(unit), "-r", str(address), *options, *place]
+    command = [need("mbpoll"), "-0", "-1", "-o", "10", "-a", str(unit), "-r", str(address)]
+    command += [*options, *place]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [row for row in done.stdout.splitlines() if row.startswith("[")]
@@ -103,6 +105,7 @@ def test_libmodbus_hears_exceptions_and_silence(bench: BenchThread, line: Client
     with pytest.raises(OSError, match="busy"):
         line.read(LINE_UNITS["belimo_valve"], 0)
     bench.do(lambda _: valve.reboot(bench.bench.shell.now()))
+    line.wait_at_most(1.0)
     with pytest.raises(OSError, match="timed out"):
         line.read(LINE_UNITS["belimo_valve"], 0)
 
@@ -124,6 +127,7 @@ def test_bench_command_offers_the_fleet() -> None:
         client = Client(running.ports["bus8"])
         found = []
         for unit in (*LINE_UNITS.values(), 99):
+            client.wait_at_most(1.0 if unit == 99 else PATIENCE_S)
             try:
                 client.read(unit, 0)
             except OSError as error:

@@ -9,6 +9,7 @@ import re
 import select
 import subprocess
 import sys
+import termios
 import threading
 import time
 import tty
@@ -21,6 +22,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from drivers.commands import modbus
+from tests import benchtools
 from tests.benchproc import BenchThread
 from tests.house import ROOT
 from tests.libmodbus import Device
@@ -134,14 +136,15 @@ def sniffed(*chunks: tuple[float, bytes], options: tuple[str, ...] = ()) -> tupl
     master, slave = pty.openpty()
     tty.setraw(slave)
     port = f"{os.ttyname(slave)}?baud=19200&parity=E"
-    command = [*COMMAND, "sniff", port, "--seconds", "2", *options]
+    command = [*COMMAND, "sniff", port, "--seconds", "4", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
-        time.sleep(0.7)
+        # It sets the speed last, and forgets what came before.
+        benchtools.until("it listens", lambda: termios.tcgetattr(slave)[5] == termios.B19200)
         for pause, data in chunks:
             time.sleep(pause)
             os.write(master, data)
-        text, _ = process.communicate(timeout=20)
+        text, _ = process.communicate(timeout=benchtools.PATIENCE_S)
     finally:
         process.kill()
         os.close(master)
@@ -155,17 +158,17 @@ def test_sniff_pairs_what_others_say() -> None:
         (0, asked),
         (0.02, told),
         (0.1, sealed(bytes([8, 4, 0, 0, 0, 1]))),
-        (0.1, asked),
+        (1.0, asked),
         (0.02, told[:-1] + b"\x00"),
         (0.1, b"\xff\xee\xdd"),
-        options=("--json", "--silent-ms", "80"),
+        options=("--json", "--silent-ms", "600"),
     )
     events = [json.loads(line) for line in lines]
     kinds = [event["kind"] for event in events]
     assert code == 0
     assert kinds == ["request", "reply", "request", "silent", "request", "crc", "noise", "summary"]
     assert events[1]["text"] == "10 20"
-    assert 5 < events[1]["wait_ms"] < 60
+    assert 5 < events[1]["wait_ms"] < 600
     assert events[-1]["units"]["8"]["silent"] == 1
     assert events[-1]["units"]["1"]["crc"] == 1
     assert events[-1]["units"]["1"]["replies"] == 1
