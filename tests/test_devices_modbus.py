@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import struct
 from pathlib import Path
@@ -18,6 +19,7 @@ from pymodbus.pdu.register_message import (
     WriteSingleRegisterRequest,
 )
 
+from drivers.profile import Profile
 from hil.devices import drive as acs
 from hil.devices import rpu as rpu_map
 from hil.devices.base import NEVER
@@ -28,6 +30,7 @@ from hil.devices.rpu import Rpu
 from hil.devices.valve import Valve
 from hil.plant.parameters import PlantParameters
 from hil.plant.plant import Plant
+from tests.house import ROOT
 
 SECOND = 1_000_000
 MASTER = FramerRTU(DecodePDU(False))
@@ -294,6 +297,29 @@ def test_rpu_addresses_are_all_in_the_public_map() -> None:
         rpu_map.MANUAL_PUMP: "Manual_Control_Pump_Duty_Set",
     }
     assert {address: known[address] for address in named} == named
+
+
+def test_rpu_addresses_are_those_of_the_profile() -> None:
+    """The profile was transcribed from the same map; this runs also where the map is not."""
+    path = ROOT / "drivers" / "profiles" / "orv3_rpu.json"
+    profile = Profile(json.loads(path.read_text()), every=True)
+    entries = (*profile.points, *profile.texts, *profile.bits)
+    known = {entry.address + i for entry in entries for i in range(entry.registers)}
+    missing = [a for at, n in rpu_map.BLOCKS for a in range(at, at + n) if a not in known]
+    assert missing == []
+    named = {
+        rpu_map.FLOW: "FlowLitersPerMinute",
+        rpu_map.SENSORS["supply_c"][0]: "SupplyTemperatureCelsius",
+        rpu_map.SENSORS["return_c"][0]: "ReturnTemperatureCelsius",
+        rpu_map.SENSORS["supply_kpa"][0]: "SupplyPressurekPa",
+        rpu_map.SENSORS["return_kpa"][0]: "ReturnPressurekPa",
+        rpu_map.PUMP_DUTY: "PumpSpeedPercent",
+        rpu_map.PUMP_RPM: "Pump1SpeedRPM",
+        rpu_map.COOLING: "CoolingCapacityWatts",
+        rpu_map.CONTROL: "ControlWord",
+        rpu_map.MANUAL_PUMP: "PumpSpeedControlPercent",
+    }
+    assert {p.address: p.name for p in profile.points if p.address in named} == named
 
 
 def test_rpu_sensor_faults(bench: Bench) -> None:

@@ -1,6 +1,7 @@
 """The behaviour of each emulated model: what it shows, obeys, refuses, and does when left alone."""
 
 import csv
+import json
 import math
 import os
 import struct
@@ -10,6 +11,7 @@ from random import Random
 
 import pytest
 
+from drivers.profile import Profile
 from hil.devices import danfoss_fc as fc
 from hil.devices import grundfos_cim as cim
 from hil.devices import kenmec_ls80a as kenmec
@@ -34,7 +36,10 @@ from hil.fleet import LINE_UNITS, TCP_UNITS, Fleet
 from hil.plant.parameters import PlantParameters
 from hil.plant.plant import Plant
 from hil.world import World
+from tests.house import ROOT
 from tests.wire import LineMaster, crc
+
+PROFILES = ROOT / "drivers" / "profiles"
 
 U = 9
 
@@ -547,6 +552,17 @@ def test_rpu_reads_every_entry_of_the_public_map() -> None:
         words += len(master.read(U, int(row["begin"]), int(row["length"])))
     assert (len(rows), words) == (243, 301)
     assert master.read_error(U, 6_638) == 2, "what is not in the map is not there"
+
+
+def test_rpu_reads_every_entry_of_the_profile() -> None:
+    """The profile was transcribed from the same map; this runs also where the map is not."""
+    profile = Profile(json.loads((PROFILES / "orv3_rpu.json").read_text()), every=True)
+    entries: dict[int, int] = {}
+    for entry in (*profile.bits, *profile.texts, *profile.points):
+        entries[entry.address] = entry.registers
+    master = alone(Rpu(plant(), U))
+    words = sum(len(master.read(U, at, length)) for at, length in entries.items())
+    assert (len(entries), words) == (243, 301)
 
 
 def test_rpu_power_cycle() -> None:

@@ -1,6 +1,7 @@
 """`coldloop telemetry codec`: figures within the promise, exact JSON, errors in a line."""
 
 import csv
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -82,6 +83,14 @@ def test_missing_file_and_bad_block(tmp_path: Path, capsys: pytest.CaptureFixtur
     path = table(tmp_path / "s.csv", 1, 2)
     assert coldloop.main(["telemetry", "codec", str(path), "--block", "0"]) == 2
     assert "--block 0" in capsys.readouterr().err
+
+
+def test_the_stream_is_what_it_was() -> None:
+    """The digest of what the generator beside the data prints for the same seed."""
+    lines = [stream.NAMES, *stream.rows(5, 50)]
+    text = "\n".join(",".join(map(str, line)) for line in lines)
+    digest = "3ce25fa9ad998a8785579d3c32f36d1f116f4e692cdef737de6381b129fbc4a2"
+    assert hashlib.sha256(text.encode()).hexdigest() == digest
 
 
 def test_the_stream_is_the_one_that_others_measure_on() -> None:
