@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +100,16 @@ def test_bytecode_beside_the_sources_is_no_source(
     assert builder._sources() == named
     (port / "main.c").write_bytes(b"")
     assert builder._sources() != named
+
+
+def test_a_machine_that_cannot_start_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(FirmwareError, match="qemu-system-arm: not installed"):
+        Machine(Image(BOARD, tmp_path, tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_application_is_not_started(
