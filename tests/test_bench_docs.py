@@ -1,4 +1,4 @@
-"""docs/bench.md tells every word, every suite and every command of the bench."""
+"""docs/technician/bench.md tells every word, every suite and every command of the bench."""
 
 import pytest
 
@@ -7,11 +7,11 @@ from hil.suite import suites
 from hil.tools.listing import table
 from tests.house import ROOT
 
-TEXT = (ROOT / "docs" / "bench.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "technician" / "bench.md").read_text(encoding="utf-8")
 
 
 def test_the_table_of_words_is_the_code_s() -> None:
-    """If it is not: write what `coldloop hil list --faults --table` prints into docs/bench.md."""
+    """If it is not: write what `coldloop hil list --faults --table` prints into docs/technician/bench.md."""
     assert table() in TEXT
 
 
@@ -31,4 +31,4 @@ def test_suites_and_commands_are_told() -> None:
 
 
 def test_the_picture_is_small() -> None:
-    assert (ROOT / "docs" / "page.png").stat().st_size <= 200_000
+    assert (ROOT / "docs" / "images" / "page.png").stat().st_size <= 200_000
