@@ -1,4 +1,4 @@
-"""docs/technician/add_device_model.md, followed word by word against a device made from its table."""
+"""docs/technician/add_device_model.md, followed word by word on a device made from its table."""
 
 import json
 import re
