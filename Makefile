@@ -1,6 +1,6 @@
 # Thin: each target is one command that may be typed by hand. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev pypy demo test lint format soak lock deb sbom advisories bare-root clean
+.PHONY: help setup dev pypy demo test lint format soak docs reference readability lock deb sbom advisories bare-root clean
 PY := .venv/bin/python
 ARGS :=
 
@@ -35,6 +35,15 @@ soak: dev ## the long tests, by hand: campaigns, fuzzing, installs from nothing
 	@sh deploy/peers.sh
 	-@$(MAKE) --no-print-directory pypy
 	@$(PY) -m pytest -m soak $(ARGS)
+
+docs: dev ## the site of the documents, checked, into build/docs
+	@sh deploy/docs.sh
+
+reference: dev ## the pages of docs/reference that are made from the code
+	@$(PY) docs/tools/reference.py
+
+readability: dev ## how easy the documents are to read, a line a file
+	@$(PY) docs/tools/readability.py $(ARGS)
 
 lock: ## resolves the dependencies anew into requirements/
 	@sh deploy/lock.sh

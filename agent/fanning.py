@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agent.agent import Agent
     from agent.control.cooling import Cooling, Readings
 
-_BAD_S = 2.5  # seconds end between two steps: see docs/decisions.md, thresholds
+_BAD_S = 2.5  # seconds end between two steps: see docs/project/decisions.md, thresholds
 
 
 class Fanning:

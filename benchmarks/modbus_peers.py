@@ -5,7 +5,7 @@
 libmodbus is compiled with gcc; pymodbus, umodbus and minimalmodbus are installed into a throw-away
 venv below a temporary folder. Each client is a process of its own at the other end of a
 pseudo-terminal or a socket; here is the scripted slave (tests/portable/modbus_faults.py). The
-figures are printed as Markdown, as they stand in docs/modbus.md.
+figures are printed as Markdown, as they stand in docs/engineer/modbus.md.
 """
 
 import argparse

@@ -1,8 +1,9 @@
 """Device profiles: a register map as data, checked, and compiled for quick decoding.
 
 Not a file reader: the caller hands over the parsed JSON. `drivers.profile_check` says what is wrong
-with a profile, `drivers.device` reads and writes a device after it, `docs/profiles.md` explains
-every key. All numbers in a profile are integers: MicroPython's JSON floats may be an ulp off.
+with a profile, `drivers.device` reads and writes a device after it, `docs/engineer/profiles.md`
+explains every key. All numbers in a profile are integers: MicroPython's JSON floats may be an ulp
+off.
 
     {"model": "x", "title": "…", "source": "…", "met_hardware": false,
      "points": [{"name": "SpeedControlPercent", "address": 1, "type": "u16", "scale": [1, 200],

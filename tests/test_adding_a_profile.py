@@ -1,4 +1,4 @@
-"""docs/adding-a-profile.md, followed word by word against a device made from its table."""
+"""docs/technician/add_device_model.md, followed word by word on a device made from its table."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from drivers.commands import modbus
 from tests.house import ROOT
 from tests.test_agent_command import example
 
-PAGE = (ROOT / "docs" / "adding-a-profile.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "technician" / "add_device_model.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    coldloop (modbus .+)$", PAGE, re.M)
 # What the table of the page says, of a pump at 81.25 % that is 45.5 degC warm.
 REGISTERS = {0: 20, 10: 8125, 11: 1, 12: 455, 20: 3, 21: 8125}

@@ -1,4 +1,4 @@
-"""docs/assurance.md and docs/security.md name tests: each must exist, and each line have one."""
+"""The documents that name tests: each test must exist, and each line of a table have one."""
 
 import ast
 import functools
@@ -9,7 +9,7 @@ import pytest
 from tests.house import ROOT
 
 _LINK = re.compile(r"(tests/[a-z_0-9/]+\.py)::(test_[a-z_0-9]+)")
-DOCUMENTS = ("docs/assurance.md", "docs/security.md", "docs/config.md")
+DOCUMENTS = ("docs/project/assurance.md", "docs/engineer/security.md", "docs/operator/roll_out.md")
 
 
 @functools.cache
@@ -38,7 +38,7 @@ def test_every_link_names_a_test_that_exists(document: str) -> None:
 
 def test_all_lines_of_the_checklist_are_there_and_each_is_shown() -> None:
     found = {}
-    for row in rows("docs/assurance.md"):
+    for row in rows("docs/project/assurance.md"):
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         if cells[0].isdecimal():
             found[int(cells[0])] = cells[2]
@@ -47,6 +47,6 @@ def test_all_lines_of_the_checklist_are_there_and_each_is_shown() -> None:
 
 
 def test_every_threat_names_a_test() -> None:
-    threats = [row for row in rows("docs/security.md") if not row.startswith("| threat |")]
+    threats = [row for row in rows("docs/engineer/security.md") if not row.startswith("| threat |")]
     assert len(threats) > 15
     assert [row for row in threats if not _LINK.search(row)] == []

@@ -1,4 +1,4 @@
-"""The written procedures of docs/config.md, done: a lost key replaced, through a real broker."""
+"""The procedures of docs/operator/roll_out.md, done: a lost key replaced, on a real broker."""
 
 import json
 import threading

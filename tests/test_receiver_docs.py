@@ -1,10 +1,10 @@
-"""docs/receivers.md names every word, dialect and scenario of the receiver."""
+"""docs/engineer/emulated_receivers.md names every word, dialect and scenario of the receiver."""
 
 from hil.devices.gnss_dialects import DIALECTS
 from hil.faults_receiver import RECEIVER_EVENTS
 from tests.house import ROOT
 
-TEXT = (ROOT / "docs" / "receivers.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "engineer" / "emulated_receivers.md").read_text(encoding="utf-8")
 
 
 def test_every_word_is_told_with_its_limits() -> None:

@@ -6,7 +6,7 @@ Whoever reads that changes the configuration, or does not. What is left of the p
 0.1 K at the design flow) counts as an error of the sensors.
 """
 
-# seconds end between two steps: see docs/decisions.md, thresholds
+# seconds end between two steps: see docs/project/decisions.md, thresholds
 _FOR_S = 59.5
 _GIVE_UP_S = 599.5
 _MOVED_K = 25 / 100

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _SETPOINT_K_S = 1 / 50
 _SETPOINT_PCT_S = 1 / 5
-_FANS_S = 9.5  # seconds end between two steps: see docs/decisions.md, thresholds
+_FANS_S = 9.5  # seconds end between two steps: see docs/project/decisions.md, thresholds
 _WET_K = 1.0
 _LEARN_CALM_K = 29 / 100
 

@@ -11,7 +11,7 @@ A doubted sensor with a spare is replaced by it; of two that differ the one that
 cooling counts, since heat outranks condensation.
 """
 
-# seconds end between two steps: see docs/decisions.md, thresholds
+# seconds end between two steps: see docs/project/decisions.md, thresholds
 _CALM_S = 19.5
 _STUCK_S = 899.5
 _MOVED = 15 / 10

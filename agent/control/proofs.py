@@ -9,7 +9,7 @@ has to do; at its end there is one more line in `records`: (microseconds, what, 
 
 _STROKE = 5.0
 _FOLLOWED = 3.0
-# seconds end between two steps: see docs/decisions.md, thresholds
+# seconds end between two steps: see docs/project/decisions.md, thresholds
 _VALVE_S = 29.5
 _PUMPS_S = 239.5
 _DP_SHARE = 9 / 10

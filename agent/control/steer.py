@@ -35,7 +35,7 @@ _LEARN_S = 400.0
 _FLOW_LEARN_S = 120.0
 _LEAST_SHARE, _MOST_SHARE = 3 / 10, 18 / 10
 _CALM_K = 45 / 100
-_CALM_S = 59.5  # seconds end between two steps: see docs/decisions.md, thresholds
+_CALM_S = 59.5  # seconds end between two steps: see docs/project/decisions.md, thresholds
 _LEAST_SPAN_K = 295 / 100
 _FAR_PCT = 3.0
 

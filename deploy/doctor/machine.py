@@ -43,7 +43,7 @@ def clock(now_s: float) -> Finding:
         return bad("clock", f"{shown}: not set", "set it: timedatectl set-time, or run chrony")
     state = asked("timedatectl", "show").get("NTPSynchronized", "")
     if state == "no":
-        todo = "let chrony feed it from the receiver (section chrony, docs/time.md) or from the net"
+        todo = "let chrony feed it from the receiver (docs/engineer/time.md) or from the net"
         return warning("clock", f"{shown}: nothing keeps it right", todo)
     kept = "kept in step" if state == "yes" else "set; what keeps it right is not known"
     return good("clock", f"{shown}: {kept}")

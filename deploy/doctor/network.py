@@ -25,7 +25,8 @@ def broker(address: Address, allowed: list[str] | None) -> list[Finding]:
     try:
         context = make_context(address) if address.kind == "tls" else None
     except PortError as error:
-        return [bad(where, str(error), "put the files there: see docs/packaging.md, certificates")]
+        todo = "put the files there: see docs/engineer/packaging.md, certificates"
+        return [bad(where, str(error), todo)]
     try:
         with socket.create_connection((address.host, address.port), PATIENCE_S) as plain:
             found = [_fence(plain.getpeername()[0], allowed)]

@@ -78,7 +78,8 @@ def _socket(name: str, address: Address, _running: bool) -> Finding:
     """A socket of another program on this machine."""
     if os.path.exists(address.path):
         return good(f"port {name}", f"{address.path}: there")
-    return warning(f"port {name}", f"{address.path}: not there", "start chronyd; see docs/time.md")
+    todo = "start chronyd; see docs/engineer/time.md"
+    return warning(f"port {name}", f"{address.path}: not there", todo)
 
 
 def _store(name: str, address: Address, running: bool) -> Finding:

@@ -7,8 +7,8 @@
 
 Keys are EC P-256, which every TLS library here speaks, a board's included. A certificate says what
 it is for (server or client); the name a broker sees is the common name. Times: a unit's clock may
-be wrong when it connects (see docs/security.md), so lifetimes are long and ends are made by
-revocation.
+be wrong when it connects (see docs/engineer/security.md), so lifetimes are long and ends are made
+by revocation.
 """
 
 import datetime as dt

@@ -56,7 +56,7 @@ class Family:
         return "%s%s; there are %s" % (what, hint, ", ".join(self.tools))
 
     def _overview(self) -> str:
-        rows = "\n".join("  %-12s%s" % (name, text) for name, (_, text) in self.tools.items())
+        rows = "\n".join("  %-13s%s" % (name, text) for name, (_, text) in self.tools.items())
         return (
             "usage: %s SUBCOMMAND [OPTION]...   (SUBCOMMAND --help tells more)\n\n"
             "subcommands:\n%s\n\nexample: %s %s\n" % (self.prog, rows, self.prog, self._example)

@@ -1,14 +1,14 @@
 """What a watcher of the sky can tell beyond one epoch: jamming, spoofing, a wrong time scale.
 
 For a technician at the terminal, in whole epochs and without a configuration; the agent's own
-checks are stricter, know the site, and act (docs/time.md). A verdict here acts on nothing.
+checks are stricter, know the site, and act (docs/engineer/time.md). A verdict here acts on nothing.
 
     moved N m          from the mean of the first ten valid epochs, by more than 100 m
     signals weaker     the strongest eight have lost 3 dB against their mean of the last minute
     signals alike      70 % of at least eight within 1 dB of the commonest, over ten epochs
     time looks like X  the receiver is 4, 14 or 18 s ahead of the system's clock
 
-Sources of the figures: docs/time.md.
+Sources of the figures: docs/engineer/time.md.
 """
 
 from math import cos, hypot, radians

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def table() -> str:
-    """Write the words as a table of Markdown: docs/bench.md holds it."""
+    """Write the words as a table of Markdown: docs/reference/scenario_words.md holds it."""
     drawn = {draw.word for draw in DRAWN}
     lines = ["| word | what happens | value | ends | in campaigns |", "|---|---|---|---|---|"]
     for name, word in sorted(EVENTS.items()):

@@ -1,6 +1,6 @@
 """The bus on a paced line: its use of the wire, what dead units cost, how soon a stop goes.
 
-All in virtual time; the figures are those of docs/modbus.md.
+All in virtual time; the figures are those of docs/engineer/modbus.md.
 """
 
 from drivers.bus import Bus

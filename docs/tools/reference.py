@@ -1,0 +1,385 @@
+"""Writes the pages of docs/reference that the code knows best: `make reference`.
+
+    python docs/tools/reference.py            write the pages
+    python docs/tools/reference.py --check    exit 1 and name the pages that are not as the code is
+
+Commands and their options come from the parsers themselves, the configuration from its JSON Schema,
+points from the profiles, scenario words from the bench's tables. Alarms stand in alarms.toml beside
+this file, with what to do; the code is searched for their codes, so that none is missing there.
+"""
+
+import argparse
+import ast
+import contextlib
+import importlib
+import io
+import json
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+OUT = ROOT / "docs" / "reference"
+NOTE = "`make reference` writes this page from the code; a test compares them."
+STATES = ("NORMAL", "DEGRADED", "SAFE", "STOPPED")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the pages, or say which differ."""
+    parser = argparse.ArgumentParser(description="Write the generated pages of docs/reference.")
+    parser.add_argument("--check", action="store_true", help="only compare")
+    check = parser.parse_args(argv).check
+    stale = []
+    for name, make in PAGES.items():
+        path, text = OUT / name, make()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(f"docs/reference/{name}")
+            if not check:
+                path.write_text(text, encoding="utf-8")
+    if stale:
+        print(" ".join(stale) + (": not as the code is; make reference" if check else ": written"))
+    return 1 if check and stale else 0
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table of Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
+    return "".join("| " + " | ".join(line) + " |\n" for line in cells)
+
+
+# Commands.
+
+
+class CapturedError(Exception):
+    """Thrown instead of parsing: the parser that a command has made."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        super().__init__(parser.prog)
+        self.parser = parser
+
+
+@contextlib.contextmanager
+def _captured() -> Iterator[None]:
+    def stop(parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        raise CapturedError(parser)
+
+    real = argparse.ArgumentParser.parse_args
+    argparse.ArgumentParser.parse_args = stop  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        argparse.ArgumentParser.parse_args = real  # type: ignore[method-assign]
+
+
+def _parser_of(call: Callable[[list[str]], int], words: list[str]) -> argparse.ArgumentParser:
+    try:
+        with _captured():
+            call(words)
+    except CapturedError as found:
+        return found.parser
+    raise SystemExit(f"{words}: made no parser")
+
+
+def _subcommands(call: Callable[[list[str]], int]) -> list[str]:
+    """The subcommands of a command that has some, as its --help lists them."""
+    said = io.StringIO()
+    try:
+        with _captured(), contextlib.redirect_stdout(said):
+            call(["--help"])
+    except CapturedError:
+        return []
+    block = said.getvalue().split("subcommands:\n")[1].split("\n\n")[0]
+    return [line.split()[0] for line in block.splitlines()]
+
+
+def _argument(action: argparse.Action) -> str:
+    names = ", ".join(action.option_strings) or ""
+    value = action.metavar if isinstance(action.metavar, str) else ""
+    if not value and action.choices is not None:
+        value = "|".join(str(choice) for choice in action.choices)
+    if not value and action.nargs != 0:
+        value = action.dest.upper()
+    return "`" + f"{names} {value}".strip() + "`"
+
+
+def _meaning(action: argparse.Action) -> str:
+    text = (action.help or "") % {**vars(action), "prog": "coldloop"}
+    choices = " ".join(str(choice) for choice in action.choices or ())
+    return f"{text} ({choices})" if choices and action.metavar else text
+
+
+def _command(parser: argparse.ArgumentParser, level: str) -> str:
+    actions = [a for a in parser._actions if a.dest != "help" and a.help != argparse.SUPPRESS]  # noqa: SLF001
+    text = f"{level} {parser.prog}\n\n{parser.description}\n\n"
+    if actions:
+        rows = [(_argument(action), _meaning(action)) for action in actions]
+        text += table(("argument", "meaning"), rows) + "\n"
+    epilog = (parser.epilog or "").removeprefix("example:").strip()
+    return text + (f"    {epilog}\n\n" if epilog else "")
+
+
+def commands() -> str:
+    """Every command with its options."""
+    front = importlib.import_module("coldloop").COMMANDS
+    text = (
+        "# Commands\n\nFor everybody who types `coldloop`. " + NOTE + " The same text is in "
+        "`coldloop COMMAND --help`.\n\n"
+        "Exit codes: 0 good, 1 judged bad, 2 wrong use, 130 interrupted.\n\n"
+    )
+    text += table(("command", "purpose"), [(f"`{k}`", about) for k, (_, about) in front.items()])
+    for name, (place, about) in front.items():
+        module, function = place.split(":")
+        call = getattr(importlib.import_module(module), function)
+        words = _subcommands(call)
+        if not words:
+            text += "\n" + _command(_parser_of(call, []), "##")
+            continue
+        text += f"\n## coldloop {name}\n\n{about[0].upper()}{about[1:]}.\n\n"
+        text += "".join(_command(_parser_of(call, [word]), "###") for word in words)
+    return text.rstrip() + "\n"
+
+
+# Configuration.
+
+
+def _limits(rule: dict[str, Any]) -> str:
+    if "enum" in rule:
+        return ", ".join(f"`{value}`" for value in rule["enum"])
+    if "const" in rule:
+        return f"`{rule['const']}`"
+    kind = {"integer": "whole number", "string": "text", "array": "list"}.get(
+        rule["type"], str(rule["type"])
+    )
+    for low, high, of in (
+        ("minimum", "maximum", ""),
+        ("minLength", "maxLength", " characters"),
+        ("minItems", "maxItems", " entries"),
+        ("minProperties", "maxProperties", " entries"),
+    ):
+        if low in rule and high in rule:
+            kind += f", {rule[low]} to {rule[high]}{of}"
+    return kind
+
+
+def _keys(prefix: str, rule: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    for name, inner in rule.get("properties", {}).items():
+        path = prefix + name
+        default = "required" if name in rule.get("required", ()) else ""
+        if "default" in inner:
+            default = f"`{json.dumps(inner['default'])}`"
+        yield f"`{path}`", _limits(inner), default, inner.get("description", "")
+        yield from _below(path, inner)
+
+
+def _below(path: str, rule: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    yield from _keys(path + ".", rule)
+    for inner in rule.get("patternProperties", {}).values():
+        yield f"`{path}.NAME`", _limits(inner), "", inner.get("description", "")
+        yield from _below(path + ".NAME", inner)
+    items = rule.get("items")
+    if items is not None:
+        if "properties" not in items:
+            yield f"`{path}[]`", _limits(items), "", items.get("description", "")
+        yield from _below(path + "[]", items)
+
+
+def configuration() -> str:
+    """Every key of the configuration."""
+    schema = json.loads((ROOT / "docs" / "config.schema.json").read_text(encoding="utf-8"))
+    text = (
+        "# Configuration keys\n\nFor operators and technicians who write a unit's configuration. "
+        + NOTE
+        + "\n\n`coldloop agent --schema` prints the same as a JSON Schema "
+        "([config.schema.json](../config.schema.json)); `coldloop config check FILE` checks a file."
+        "\nHow to write a file: [configure a unit](../operator/configure.md). `NAME` stands for a "
+        "name of yours, `[]` for each entry of a list.\n\n## Top level\n\n"
+    )
+    head = ("key", "value", "default", "meaning")
+    flat = {k: v for k, v in schema["properties"].items() if v["type"] not in ("object", "array")}
+    text += table(head, list(_keys("", {**schema, "properties": flat})))
+    for name, rule in schema["properties"].items():
+        if name in flat:
+            continue
+        must = "Required. " if name in schema["required"] else "Optional. "
+        about = rule["description"]
+        text += f"\n## {name}\n\n{must}{about[0].upper()}{about[1:]}.\n\n"
+        text += table(head, list(_below(name, rule)))
+    return text
+
+
+# Points.
+
+
+def _point(entry: dict[str, Any], defaults: dict[str, Any]) -> tuple[str, ...]:
+    of = {**defaults, **entry}
+    scale = of.get("scale", [1, 1])
+    count = "1" if scale == [1, 1] else f"{scale[0]}/{scale[1]}"
+    access = "read, write" if of.get("write") else "read"
+    return (
+        f"`{of['name']}`",
+        of.get("unit", "1"),
+        count,
+        str(of.get("function", 3)),
+        str(of["address"]),
+        of.get("type", "u16"),
+        access,
+        of.get("poll", "fast"),
+    )
+
+
+def points() -> str:
+    """Every point of every profile that ships."""
+    text = (
+        "# Points\n\nFor technicians and engineers: the values that each device model gives. "
+        + NOTE
+        + "\n\nNames are Redfish's where Redfish has one. Units are UCUM (`Cel` is °C). A value is "
+        "the register times *count*.\nAddresses count from 0. How to write a profile: "
+        "[profiles](../engineer/profiles.md).\n\n"
+        "In telemetry a point is named `DEVICE.POINT`, with the device's name in the configuration."
+        "\n"
+    )
+    head = ("point", "unit", "count", "function", "address", "type", "access", "poll")
+    for path in sorted((ROOT / "drivers" / "profiles").glob("*.json")):
+        if path.name == "profile.schema.json":
+            continue
+        profile = json.loads(path.read_text(encoding="utf-8"))
+        met = "yes" if profile["met_hardware"] else "no"
+        text += f"\n## {profile['model']}\n\n{profile['title']}. Tested on hardware: {met}.\n\n"
+        defaults = profile.get("defaults", {})
+        text += table(head, [_point(entry, defaults) for entry in profile["points"]])
+        if profile.get("bits"):
+            rows = [
+                (f"`{b['name']}`", str(b["address"]), str(b.get("bit", 0)), _yes(b.get("alarm")))
+                for b in ({**defaults, **bit} for bit in profile["bits"])
+            ]
+            text += "\n" + table(("bit", "address", "bit number", "alarm"), rows)
+    return text
+
+
+def _yes(value: object) -> str:
+    return "yes" if value else ""
+
+
+# Scenario words.
+
+
+def scenario_words() -> str:
+    """Every word that a scenario can use."""
+    from hil.measures import MEASURES
+    from hil.scenario import find, shipped
+    from hil.suite import load, suites
+    from hil.tools.listing import table as faults
+
+    text = (
+        "# Scenario words\n\nFor everybody who reads or writes scenarios of the bench. "
+        + NOTE
+        + "\nHow a scenario is written: [the bench](../technician/bench.md). `coldloop hil list` "
+        "and `coldloop hil list --faults` print the same.\n\n## Events and faults\n\n"
+        "`do` of an `[[event]]`. *value*: the range of `value`. *ends*: `for_s` or a second event "
+        "takes it back.\n\n"
+    )
+    text += faults() + "\n\n## Measures\n\n`measure` of an `[[expect]]`.\n\n"
+    rows = []
+    for name, measure in sorted(MEASURES.items()):
+        word = getattr(measure, "argument", "") or ""
+        shown = f"`{name}:{word.upper()}`" if word else f"`{name}`"
+        rows.append((shown, measure.unit or "1", measure.about))
+    text += table(("measure", "unit", "meaning"), rows) + "\n## Scenarios\n\n"
+    found = [find(name) for name in shipped()]
+    text += table(
+        ("scenario", "seconds", "real time", "what it shows"),
+        [(f"`{s.name}`", f"{s.seconds:g}", _yes(s.realtime), s.title) for s in found],
+    )
+    text += "\n## Suites\n\n"
+    rows = []
+    for name in suites():
+        suite = load(name)
+        # A scenario's file or name, as the suite says it.
+        held = " ".join(f"`{getattr(one, 'name', one)}`" for one in suite.scenarios)
+        rows.append((f"`{name}`", suite.title, held))
+    return text + table(("suite", "purpose", "scenarios"), rows)
+
+
+# Alarms.
+
+
+def _flat(node: ast.expr) -> str:
+    """The literal text of an expression; what is put in at run time is `NAME`."""
+    match node:
+        case ast.Constant(str(text)):
+            return text
+        case ast.BinOp(left, ast.Mod(), _):
+            return _flat(left)
+        case ast.BinOp(left, _, right):
+            return _flat(left) + _flat(right)
+    return "\0"
+
+
+def _codes_in(tree: ast.Module) -> Iterator[str]:
+    """The codes that a module can raise: `alarms.set(CODE, …)` and (CODE, state, text)."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(ast.Attribute(of, "set"), [code, _, _, _]) if "alarms" in ast.unparse(of):
+                yield _flat(code)
+            case ast.Tuple([code, ast.Name(state), _]) if state.strip("_") in STATES:
+                yield _flat(code)
+
+
+def codes() -> set[str]:
+    """Every alarm code in the agent; what follows a colon is the name of a thing, left out."""
+    from agent.integrity import CHECKS
+    from agent.interlock import CAUSES
+    from agent.votes import NOTICES, VOTES
+
+    found = {row[0] for row in CAUSES} | {row[1] for row in (*CHECKS, *NOTICES, *VOTES)}
+    for path in sorted((ROOT / "agent").rglob("*.py")):
+        found.update(_codes_in(ast.parse(path.read_bytes())))
+    # (stuck, "sensor_stuck", "…") in `_wrong` of the sensors' check, and humidity's
+    found |= {"sensor_rate", "sensor_stuck", "sensor_apart"}
+    return {code.split(":")[0] for code in found if "\0" not in code.split(":")[0]} - {""}
+
+
+def alarms() -> str:
+    """Every alarm with what to do."""
+    source = Path(__file__).with_name("alarms.toml")
+    groups = tomllib.loads(source.read_text(encoding="utf-8"))
+    told = {code for group in groups.values() for code in group if code != "title"}
+    if told != codes():
+        missing, gone = sorted(codes() - told), sorted(told - codes())
+        raise SystemExit(f"alarms.toml: missing {missing}, not in the code {gone}")
+    text = (
+        "# Alarms\n\nFor technicians and operators: the meaning of each alarm, and the first step. "
+        "Meanings and actions stand in `docs/tools/alarms.toml`; a test compares the codes with "
+        "the code.\n\n"
+        "An alarm has a code and a text. `coldloop status` shows active alarms. After a colon "
+        "stands the device, port or load: `device_lost:valve`.\n\n"
+        "*State*: the unit state while the alarm is active. `-` means that the alarm does not "
+        "change the state.\n"
+        "States: `normal`; `degraded` (the unit cools, something is missing); `safe` (outputs have "
+        "their safe values); `stopped` (the unit does not cool, on purpose).\n"
+    )
+    for group in groups.values():
+        text += f"\n## {group['title']}\n\n"
+        rows = [
+            (f"`{code}{one.get('of', '')}`", one["state"], one["means"], one["do"])
+            for code, one in group.items()
+            if code != "title"
+        ]
+        text += table(("code", "state", "meaning", "what to do"), rows)
+    return text
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "alarms.md": alarms,
+    "commands.md": commands,
+    "configuration.md": configuration,
+    "points.md": points,
+    "scenario_words.md": scenario_words,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
