@@ -26,7 +26,7 @@ test: dev ## installs missing peers where it may, then runs the gates and all te
 	@$(PY) -m tests $(ARGS)
 
 lint: dev ## the gates alone: syntax and imports on MicroPython, ruff, types, import contracts
-	@$(PY) -m pytest -q tests/test_gates.py
+	@$(PY) -m pytest -q tests/repository/test_gates.py
 
 format: dev ## rewrites the code as the gates want it, where a tool can
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format .

@@ -6,7 +6,7 @@ after every call it carries out what `outbox` holds. `now` is monotonic integer 
 nothing here reads a clock. Ports are small integers, fixed by `port_names`:
 
     0 receiver   1 broker   2 state (a store)   3 console (lines for the log)   4… buses, then the
-    ports of optional parts (see `agent.parts`)
+    ports of optional parts (see `agent.core.registry`)
 
 A tick does, in this order: schedule the next tick; slew the clock; when a cycle begins, poll the
 devices; when the polls are answered (or half the cycle is over), step both loops once on the new
@@ -14,34 +14,34 @@ readings and ask the actuators; weigh what is wrong; queue telemetry; once a sec
 status (some of it, where that goes by a line). A tick never waits for anything.
 """
 
-from agent import status
-from agent.alarms import AlarmList
-from agent.clock import Clock
-from agent.control.pressure import PressureLoop
+from agent.telemetry import status
+from agent.core.alarm_list import AlarmList
+from agent.clock.utc_clock import Clock
+from agent.control.pressure_loop import PressureLoop
 from agent.control.pump import Pump
-from agent.control.supply import SupplyLoop
+from agent.control.supply_loop import SupplyLoop
 from agent.control.valve import Valve
-from agent.fieldbus import Fieldbus
-from agent.integrity import alarm_of
-from agent.jsontext import Object, write
-from agent.link import Link
-from agent.parts import Part, build
-from agent.readings import Sensor, pressure_sensor
-from agent.safety import Supervisor
-from agent.telemetry import Telemetry
-from agent.ticks import Ticks
-from agent.uplink import Uplink
-from drivers.bus import Bus
-from drivers.receiver import Receiver
-from protocols.timing import SECOND
+from agent.fieldbus.fieldbus import Fieldbus
+from agent.clock.evidence import alarm_of
+from agent.core.json_writer import Object, write
+from agent.core.port_link import Link
+from agent.core.registry import Part, build
+from agent.fieldbus.sensor import Sensor, pressure_sensor
+from agent.safety.supervisor import Supervisor
+from agent.telemetry.rows import Telemetry
+from agent.core.tick_scheduler import Ticks
+from agent.telemetry.uplink import Uplink
+from drivers.modbus.bus import Bus
+from drivers.gnss.receiver import Receiver
+from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.config import Config
-    from agent.remote.standing import Boot
-    from drivers.address import Address
+    from agent.core.config_records import Config
+    from agent.remote.storage.boot_state import Boot
+    from drivers.ports.address import Address
 
     Actions = list[tuple[int, str, bytes]]
 
@@ -141,7 +141,7 @@ class Agent:
     def _broker_link(self, address: "Address") -> Link:
         if address.kind != "tls":
             return Link(BROKER, "broker", str(address), proves=True)
-        from agent.tlslink import TlsLink  # noqa: PLC0415 - only a unit with TLS has it
+        from agent.telemetry.tls_link import TlsLink  # noqa: PLC0415 - only a unit with TLS has it
 
         return TlsLink(BROKER, "broker", str(address), self.clock)
 

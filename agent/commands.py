@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.agent import CONSOLE, Agent
-from agent.config import Config
-from agent.errors import ConfigError
-from agent.shell.crank import RESTART
-from agent.status import KEY, VERSION
-from drivers.tools.family import Family
-from drivers.tools.parser import Parser
+from agent.core.config_records import Config
+from agent.core.errors import ConfigError
+from agent.runtime.io_loop import RESTART
+from agent.telemetry.status import KEY, VERSION
+from drivers.tools.lib.command_group import Family
+from drivers.tools.lib.parser import Parser
 
 STALE_AFTER_S = 5.0
 
@@ -31,16 +31,16 @@ def profiles() -> dict[str, dict[str, Any]]:
 
 def read_config(path: str) -> Config:
     """Read and check a configuration file; raises `ConfigError`, each line naming the file."""
-    from agent.shell.cpython_start import compiled, read_file
+    from agent.runtime.cpython_start import compiled, read_file
 
     return compiled(read_file(path), path, profiles())
 
 
 def schema_text() -> str:
     """Write the configuration's JSON Schema; docs/config.schema.json is a copy of it."""
-    from agent.parts import PARTS
-    from agent.publish import published
-    from agent.schema import with_parts
+    from agent.core.registry import PARTS
+    from agent.config.json_schema import published
+    from agent.config.schema import with_parts
 
     whole = with_parts([section for section, _, _, _ in PARTS])
     return json.dumps(published(whole), indent=2) + "\n"
@@ -82,11 +82,11 @@ def agent(argv: list[str]) -> int:
 
 def _run(path: str, store: str) -> int:
     """Run the agent, and again each time it asks for it."""
-    from agent.shell import cpython, cpython_slot
-    from agent.shell.cpython_notify import heart_for
-    from agent.shell.cpython_start import begin
-    from agent.shell.cpython_sums import warning
-    from drivers.ports.cpython_clock import use_raw
+    from agent.runtime import cpython, cpython_slot
+    from agent.runtime.cpython_systemd import heart_for
+    from agent.runtime.cpython_start import begin
+    from agent.runtime.cpython_checksums import warning
+    from drivers.ports.cpython.clock import use_raw
 
     changed = warning(Path(__file__).resolve().parents[1])
     if changed:
@@ -143,7 +143,7 @@ def status(argv: list[str]) -> int:
     if arguments.json:
         print(json.dumps(snapshot))
     else:
-        from agent.statustext import render
+        from agent.telemetry.status_text import render
 
         print(render(snapshot))
     return 0 if fresh and snapshot["state"] == "normal" else 1
@@ -168,7 +168,7 @@ def clock(argv: list[str]) -> int:
 
 def ledger(argv: list[str]) -> int:
     """Run a subcommand of `coldloop ledger`."""
-    tools = {"report": ("agent.tools.ledger_report", "PUE, WUE, ERF, losses by interval")}
+    tools = {"report": ("agent.tools.energy_report", "PUE, WUE, ERF, losses by interval")}
     example = "report --config /etc/coldloop/unit.json"
     return Family("ledger", tools, example, (ConfigError,)).call(argv)
 

@@ -3,7 +3,7 @@
     python -m benchmarks.clock [--runs 1000] [--seeds 100] [--only sentences …] [--json]
 
 Not a test: the tests run the same with fewer seeds. Fixes and pulses are made in memory, by
-`tests/portable/truetime.py`: sentences late by an exponential jitter of mean 20 ms of which the
+`tests/portable/support/reference_time.py`: sentences late by an exponential jitter of mean 20 ms of which the
 mean is known, pulses with 1 us of noise, an oscillator that drifts with temperature. Epochs with
 satellites and bytes are made by the tests of the rooms that read them.
 """
@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from agent.clock import Clock
-from agent.integrity import Verdicts
-from agent.signals import Signals
-from agent.thermal import Thermal
-from agent.votes import Votes
+from agent.clock.utc_clock import Clock
+from agent.clock.evidence import Verdicts
+from agent.gnss.signal_check import Signals
+from agent.clock.temperature_model import Thermal
+from agent.gnss.detectors import Votes
 from benchmarks.common import Record, machine, progress, show
-from protocols.timing import SECOND
-from tests.portable.test_bogus_time import KINDS, ROLLED, tried
-from tests.portable.truetime import UTC, Bench, Chance, TrueFix, known
+from protocols.time_units import SECOND
+from tests.portable.agent.clock.test_wrong_date import KINDS, ROLLED, tried
+from tests.portable.support.reference_time import UTC, Bench, Chance, TrueFix, known
 
 Row = tuple[str, str, str, bool]
 """What, aim, seen, whether the aim was met."""

@@ -19,14 +19,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agent.log.tools.codec import plain
+from agent.tools.log_codec import plain
 from benchmarks import stream
 from benchmarks.codec_train import FIRST_TRAINING_SEED
 from benchmarks.common import ROOT, Record, machine, show
-from deploy.relay import sparkplug
+from deploy.relay import sparkplug_payload
 from protocols import cbor
 from protocols.telemetry import block
-from tests.house import tool
+from tests.support.repository import tool
 
 Block = list[list[int | None]]
 Coder = Callable[[Block], bytes]
@@ -47,14 +47,14 @@ def _cbor(columns: Block) -> bytes:
 def _sparkplug(columns: Block) -> bytes:
     """One DDATA: every value by alias and time, historical; then zlib, as no broker would."""
     metrics = [
-        sparkplug.Metric(
-            value / 10, sparkplug.DOUBLE, 1_795_500_000_000 + 1000 * t, alias=i, historical=True
+        sparkplug_payload.Metric(
+            value / 10, sparkplug_payload.DOUBLE, 1_795_500_000_000 + 1000 * t, alias=i, historical=True
         )
         for t, row in enumerate(_rows_of(columns))
         for i, value in enumerate(row)
         if value is not None
     ]
-    return sparkplug.payload(metrics, 1_795_500_000_000, 1)
+    return sparkplug_payload.payload(metrics, 1_795_500_000_000, 1)
 
 
 def _ours(columns: Block) -> bytes:

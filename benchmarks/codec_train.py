@@ -1,4 +1,4 @@
-"""Train the codec's starting contexts anew and write them into protocols/telemetry/contexts.py.
+"""Train the codec's starting contexts anew and write them into protocols/telemetry/initial_contexts.py.
 
     python -m benchmarks.codec_train [--seeds 1001-1008] [--rows 1200] [--write]
 
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks import stream
-from protocols.telemetry import block, contexts
-from protocols.telemetry.rangecoder import Encoder
+from protocols.telemetry import block, initial_contexts
+from protocols.telemetry.range_coder import Encoder
 
 FIRST_TRAINING_SEED = 1000
 _ROWS = 60
@@ -54,7 +54,7 @@ def other_shapes(seed: int) -> "list[list[int | None]]":
 
 def train(seeds: "list[int]", count: int) -> bytes:
     """Give the table: one byte a context."""
-    Counting.counts = [[1, 1] for _ in range(contexts.COUNT)]
+    Counting.counts = [[1, 1] for _ in range(initial_contexts.COUNT)]
     usual = vars(block)["Encoder"]
     vars(block)["Encoder"] = Counting
     try:
@@ -90,7 +90,7 @@ def main(arguments: "list[str] | None" = None) -> int:
     if not options.write:
         print(text, end="")
         return 0
-    path = Path(str(contexts.__file__))
+    path = Path(str(initial_contexts.__file__))
     source = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r"_STARTS = (?s:.*?)\n\)\n", text, source), encoding="utf-8")
     return 0

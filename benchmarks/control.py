@@ -4,7 +4,7 @@ Not the agent: readings in, outputs out, no bytes, one step a second, so that ev
 same plant (`hil.plant`), the same registers' resolution (0.1 K, 0.1 L/min, 0.01 % of valve) and the
 same valve of 60 s stroke. `wrong` is what differs from the figures that the law was given.
 
-    coldloop       `agent.control.cooling`: exchanger inverted, small PI, two sides of deadband
+    coldloop       `agent.control.law.cooling`: exchanger inverted, small PI, two sides of deadband
     coldloop PI    the loop of a configuration without a model: PI, 0.5 % deadband
     phosphor       openbmc/phosphor-pid-control, pid/ec/pid.cpp: PI, slew limit, the integral
                    calculated back as output less proportional term; gains as for coldloop PI
@@ -22,10 +22,10 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from agent.control.cooling import Cooling, Readings
-from agent.control.pi import Pi
+from agent.control.law.cooling import Cooling, Readings
+from agent.control.law.pi import Pi
 from benchmarks import common
-from hil.plant.parameters import PlantParameters
+from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
 
 SECOND = 1_000_000
@@ -93,7 +93,7 @@ def _error(readings: Readings) -> float:
 
 
 def coldloop(start: float) -> Law:
-    """Make the law with the model, and the deadband that `agent.steering` has."""
+    """Make the law with the model, and the deadband that `agent.control.supply_feedforward` has."""
     cooling = Cooling(settings())
     cooling.track(start, 70.0)
     asked, rising = start, True
@@ -253,7 +253,7 @@ def trial(law: str, case: str, seconds: int = SECONDS) -> dict[str, Any]:
 STEP = """
 import gc, sys, time
 sys.path.insert(0, ".")
-from agent.control.cooling import Cooling, Readings
+from agent.control.law.cooling import Cooling, Readings
 from benchmarks.control_settings import SETTINGS
 cooling, seen = Cooling(SETTINGS), Readings()
 cooling.track(45.0, 70.0)

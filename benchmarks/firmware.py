@@ -23,17 +23,17 @@ from pathlib import Path
 from agent.commands import profiles
 from benchmarks.common import Record, machine, progress, show
 from deploy.errors import DeployError
-from deploy.firmware import layout
-from deploy.firmware.app import app, compiled
+from deploy.firmware import memory_layout
+from deploy.firmware.romfs import app, compiled
 from deploy.firmware.boards import QEMU_BOARDS
-from deploy.firmware.build import Image, build_firmware
+from deploy.firmware.board_image import Image, build_firmware
 from deploy.firmware.qemu import running
-from deploy.firmware.tools import CACHE
-from hil.capture import Capture, Listener
-from hil.dut import InProcess
+from deploy.firmware.build_tools import CACHE
+from hil.run.capture import Capture, Listener
+from hil.kernel.dut import InProcess
 from hil.errors import BenchError
-from hil.scenario import find
-from hil.virtualrun import VirtualRun
+from hil.scenario.model import find
+from hil.run.virtual import VirtualRun
 
 MODULE = "benchmarks/firmware_board.py"
 PLACE = "agent/shell/micropython.mpy"
@@ -67,7 +67,7 @@ def packed(capture: Capture) -> bytes:
         if kind not in KINDS:
             continue  # the end, which a board does not hear of
         whole = _HEAD.pack(at, max(port, 0), KINDS[kind], len(data)) + data
-        if len(out) + len(whole) > layout.SLOT_BYTES:
+        if len(out) + len(whole) > memory_layout.SLOT_BYTES:
             break
         out += whole
         count += 1
@@ -83,7 +83,7 @@ def played(capture: Capture, folder: Path, watch: int, shift: int, heap: int) ->
     board = QEMU_BOARDS["qemu-mps2"]
     place, inputs = folder / "app.bin", folder / "inputs.bin"
     measuring = {PLACE: compiled(MODULE, CACHE / "mpy")}
-    place.write_bytes(layout.with_head(app(config.encode(), measuring), 1))
+    place.write_bytes(memory_layout.with_head(app(config.encode(), measuring), 1))
     inputs.write_bytes(packed(capture))
     image = Image(board, build_firmware(board, heap), place)
     slots = {"a": place, "b": inputs}

@@ -14,8 +14,8 @@ from array import array
 
 import board  # type: ignore[import-not-found]
 
-from agent.config import forget_checks, load
-from agent.maps import Maps
+from agent.core.config_records import forget_checks, load
+from agent.config.profile_files import Maps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

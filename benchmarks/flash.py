@@ -8,7 +8,7 @@ that compiles its own sources needs heap for that; one that is flashed with .mpy
 import shutil
 from pathlib import Path
 
-from tests.house import ROOT, compile_to, portable_files, tool
+from tests.support.repository import ROOT, compile_to, portable_files, tool
 
 
 def compiled(folder: Path) -> Path | None:

@@ -25,9 +25,9 @@ from typing import Any
 
 from agent.agent import BROKER, Agent
 from agent.commands import profiles
-from agent.config import load
-from agent.remote import boot
-from tests.peers import free_port, need, wait_until_open
+from agent.core.config_records import load
+from agent.remote.update import boot
+from tests.support.peers import free_port, need, wait_until_open
 
 STORE = 5
 LIMIT_S = 600

@@ -2,7 +2,7 @@
 
     python -m benchmarks.link [--hours 72] [--rate 22000] [--rtt-ms 600]
 
-What is modelled: the link is a byte pipe in virtual time (hil.ends.TcpEnd) with a rate up and a
+What is modelled: the link is a byte pipe in virtual time (hil.io.endpoints.TcpEnd) with a rate up and a
 delay each way; TCP is 40 bytes a segment of 1,400, without loss and slow start. What is real: the
 agent, its log, its MQTT, the emulated broker's bytes. The flash is filled by the log's own code
 with the 40-signal stream for the whole outage, block by block; then a controller starts on that
@@ -16,14 +16,14 @@ from dataclasses import replace
 from typing import Any
 
 from agent.agent import BROKER
-from agent.log.keeper import Keeper
-from agent.log.merger import Merger
+from agent.log.record_store import Keeper
+from agent.log.compactor import Merger
 from benchmarks import stream
 from benchmarks.common import Record, machine, show
-from hil.ends import TcpEnd
-from hil.scenario import Scenario, parse
-from hil.virtualrun import VirtualRun
-from protocols.telemetry import block, numbers, parcel
+from hil.io.endpoints import TcpEnd
+from hil.scenario.model import Scenario, parse
+from hil.run.virtual import VirtualRun
+from protocols.telemetry import block, varint, message
 
 _SECOND = 1_000_000
 _ROWS = 60
@@ -80,14 +80,14 @@ def fill(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, bytes], in
     for at in range(0, count, _ROWS):
         now = (at + _ROWS) * _SECOND
         extra = bytearray()
-        numbers.put(1, extra)
-        numbers.put(at * 1000, extra)
+        varint.put(1, extra)
+        varint.put(at * 1000, extra)
         times: list[int | None] = [1_795_500_000_000 + 1000 * (at + i) for i in range(_ROWS)]
         zeros: list[int | None] = [0] * _ROWS
         part: list[list[int | None]] = [[*column[at : at + _ROWS]] for column in columns]
         data = block.encode(bytes(4), at + 1, [times, zeros, zeros, *part], bytes(extra))
         blocks += len(data)
-        keeper.put(parcel.BULK, parcel.ROWS, data, now)
+        keeper.put(message.BULK, message.ROWS, data, now)
         _settle(keeper, flash)
     return flash, blocks
 
@@ -155,11 +155,11 @@ class Drain:
 
         run.run(look)
         order = [(ground.arrived[key], key[1] & 3) for key in ground.order]
-        bulk = [at for at, group in order if group == parcel.BULK]
+        bulk = [at for at, group in order if group == message.BULK]
         opened = self.end.stood_at - self.rtt_us
         elapsed = (self.done_at - opened) / _SECOND
         first = order[0][0] + ground.delay_us
-        alarms = [at for at, group in order if group == parcel.ALARM]
+        alarms = [at for at, group in order if group == message.ALARM]
         payload = marks["payload"]
         return {
             "backlog_records": len(bulk),

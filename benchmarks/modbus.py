@@ -3,8 +3,8 @@
     python -m benchmarks.modbus [--transactions 5000] [--rounds 7]
 
 Both sides do a client's work in this process, without a port: make the request frame, take the
-reply in one chunk, check it, give out the registers. Ours is `drivers.bus.Bus` (queue, timing, the
-reply matched to its request), then also `drivers.device.Device` (20 scaled readings with quality
+reply in one chunk, check it, give out the registers. Ours is `drivers.modbus.bus.Bus` (queue, timing, the
+reply matched to its request), then also `drivers.device.device.Device` (20 scaled readings with quality
 and age). pymodbus' is its framer with the request's and reply's PDU classes; the waiting and
 matching that its client adds on top is left out, as it cannot be had without a port. The registers
 of the replies change every time.
@@ -20,9 +20,9 @@ from pymodbus.pdu import DecodePDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 
 from benchmarks.common import Record, machine, show, spread
-from drivers.bus import Bus
-from drivers.device import Device
-from drivers.profile import Profile
+from drivers.modbus.bus import Bus
+from drivers.device.device import Device
+from drivers.device.profile import Profile
 from protocols.modbus.crc import sealed
 from protocols.modbus.pdu import read_holding
 

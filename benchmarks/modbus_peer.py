@@ -50,8 +50,8 @@ def take(fd: int) -> bytes:
 
 def coldloop_matcher(kind: str, port: str) -> Read:
     """Our matcher and decoder in a lean loop: what a transaction costs without a queue."""
-    from drivers.device import Device
-    from drivers.profile import Profile
+    from drivers.device.device import Device
+    from drivers.device.profile import Profile
     from protocols.modbus import pdu, rtu, tcp
 
     points = [
@@ -86,9 +86,9 @@ def coldloop_matcher(kind: str, port: str) -> Read:
 
 def coldloop(kind: str, port: str) -> Read:
     """Our whole bus in real time."""
-    from drivers.bus import Bus
+    from drivers.modbus.bus import Bus
     from protocols.modbus import pdu
-    from protocols.timing import NEVER
+    from protocols.time_units import NEVER
 
     fd = open_port(kind, port)
     bus = Bus(4, kind, 115200, 10, timeout_us=200_000)

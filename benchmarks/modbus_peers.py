@@ -4,7 +4,7 @@
 
 libmodbus is compiled with gcc; pymodbus, umodbus and minimalmodbus are installed into a throw-away
 venv below a temporary folder. Each client is a process of its own at the other end of a
-pseudo-terminal or a socket; here is the scripted slave (tests/portable/modbus_faults.py). The
+pseudo-terminal or a socket; here is the scripted slave (tests/portable/drivers/modbus/faulty_server.py). The
 figures are printed as Markdown, as they stand in docs/engineer/modbus.md.
 """
 
@@ -22,7 +22,7 @@ import venv
 from pathlib import Path
 
 from benchmarks import modbus_wire
-from tests.portable.modbus_faults import Slave, intact, names, registers
+from tests.portable.drivers.modbus.faulty_server import Slave, intact, names, registers
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

@@ -8,10 +8,10 @@ import csv
 import os
 from pathlib import Path
 
-from drivers.plan import cost_us, plan
-from drivers.wire import Wire
-from protocols.timing import SECOND
-from tests.portable import virtual_line as line
+from drivers.modbus.poll_plan import cost_us, plan
+from drivers.modbus.wire_time import Wire
+from protocols.time_units import SECOND
+from tests.portable.support import serial_line_model as line
 
 DATA = Path(os.environ.get("COLDLOOP_DATA", "../shared/data")) / "orv3_rpu.csv"
 

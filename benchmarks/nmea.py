@@ -18,9 +18,9 @@ from collections.abc import Callable
 import pynmea2
 
 from benchmarks.common import Record, machine, show, spread
-from hil.devices.receiver import Receiver
-from hil.row import SITE_E7
-from hil.virtualrun import START_UTC
+from hil.devices.gnss.basic_receiver import Receiver
+from hil.bench.testbed import SITE_E7
+from hil.run.virtual import START_UTC
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import parse
 

@@ -26,10 +26,10 @@ from typing import Any
 
 from benchmarks.common import machine, show
 from drivers.tools import nmea_decode
-from hil.devices.gnss_dialects import DIALECTS
-from hil.devices.gnss_receiver import GnssReceiver
-from hil.row import SITE_E7
-from hil.virtualrun import START_UTC
+from hil.devices.gnss.dialects import DIALECTS
+from hil.devices.gnss.receiver import GnssReceiver
+from hil.bench.testbed import SITE_E7
+from hil.run.virtual import START_UTC
 from protocols.calendar import iso8601, parse_iso8601
 
 _GNSS = {0: "GPS", 1: "SBAS", 2: "GAL", 3: "BDS", 5: "QZS", 6: "GLO", 7: "IRN"}

@@ -27,10 +27,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drivers.receiver import Receiver
+from drivers.gnss.receiver import Receiver
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import parse
-from tests import nmeastreams
+from tests.support import nmea_captures
 
 ROOT = Path(__file__).resolve().parent.parent
 CHUNK = 1024
@@ -69,7 +69,7 @@ print(best)
 MICROPYTHON = r"""
 import gc, sys, time
 sys.path.insert(0, %r)
-from drivers.receiver import Receiver
+from drivers.gnss.receiver import Receiver
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import parse
 def framed(file, stop):
@@ -249,10 +249,10 @@ def main() -> int:
     else:
         seconds = arguments.seconds
         stream = (
-            nmeastreams.capture(seconds=seconds)
-            + nmeastreams.capture("beidou-talker", seconds)
-            + nmeastreams.casic(seconds)
-            + nmeastreams.view_first(seconds)
+            nmea_captures.capture(seconds=seconds)
+            + nmea_captures.capture("beidou-talker", seconds)
+            + nmea_captures.casic(seconds)
+            + nmea_captures.view_first(seconds)
         )
     with tempfile.NamedTemporaryFile(suffix=".nmea") as file:
         file.write(stream)

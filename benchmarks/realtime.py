@@ -18,11 +18,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from agent.ticks import LATENESS_EDGES
+from agent.core.tick_scheduler import LATENESS_EDGES
 from benchmarks.common import ROOT, Record, machine, show
 from hil.errors import BenchError
-from hil.realbench import RealBench
-from hil.setting import Setting
+from hil.run.real_bench import RealBench
+from hil.bench.testbed_settings import Setting
 
 _SECOND = 1_000_000
 _PATIENCE_S = 60

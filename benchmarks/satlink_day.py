@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hil.devices.broker import Broker
+from hil.devices.mqtt.broker import Broker
 from protocols.mqtt.client import Client
 
 Rows = list[list[str]]

@@ -1,7 +1,7 @@
 """A carrier with its memory against an emulated modem, without the rest of the agent: quick.
 
 The agent is a stand-in with a clock that knows UTC, a list of alarms and no devices; everything
-else (agent.carrier, drivers.modems, hil's modem, sky and gateway) is the real code. A tick is a
+else (agent.satcom, drivers.modems, hil's modem, sky and gateway) is the real code. A tick is a
 second here.
 """
 
@@ -9,16 +9,16 @@ import heapq
 from types import SimpleNamespace
 from typing import Any
 
-from agent.alarms import AlarmList
-from agent.carrier.carrier import Carrier
-from agent.carrier.memory import Memory
-from agent.schema_modem import MODEM
-from agent.validate import validate
-from hil.lines import SerialLine
-from hil.row import SITE_E7
-from hil.row_modem import Satellite, section
-from hil.setting import Setting
-from hil.world import World
+from agent.core.alarm_list import AlarmList
+from agent.satcom.component import Carrier
+from agent.satcom.persistence import Memory
+from agent.satcom.schema import MODEM
+from agent.config.validate import validate
+from hil.kernel.serial_line import SerialLine
+from hil.bench.testbed import SITE_E7
+from hil.bench.testbed_satcom import Satellite, section
+from hil.bench.testbed_settings import Setting
+from hil.kernel.world import World
 
 START_UTC = 1_795_500_000_000_000
 SECOND = 1_000_000

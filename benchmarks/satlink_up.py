@@ -1,7 +1,7 @@
 """From link-up to the first acknowledged block, in real time: part of `satlink`.
 
 Our agent (CPython), with a modem whose IP side is an interface and a log, and paho, through the
-same shaped path (`hil.shaped`: 300 ms each way, 22 and 88 kbit/s) to the bench's broker. With TLS a
+same shaped path (`hil.io.shaped_path`: 300 ms each way, 22 and 88 kbit/s) to the bench's broker. With TLS a
 front in this process ends it: OpenSSL, client certificates asked for, an authority and certificates
 as `coldloop config pki` makes them. Each meets an outage in which what is under way is lost, so
 that old connections are dead. The figure ends when the broker has the block, and half a round trip.
@@ -22,12 +22,12 @@ from typing import Any, Self
 
 from benchmarks.satlink_day import handshake
 from deploy.ops import pki
-from drivers.address import parse
-from drivers.ports.cpython_tcp import make_context
-from hil.devices.mqtt_session import Message
-from hil.realbench import RealBench
-from hil.setting import Setting
-from hil.shaped import ShapedPath
+from drivers.ports.address import parse
+from drivers.ports.cpython.tcp import make_context
+from hil.devices.mqtt.session import Message
+from hil.run.real_bench import RealBench
+from hil.bench.testbed_settings import Setting
+from hil.io.shaped_path import ShapedPath
 
 Rows = list[list[str]]
 _BEFORE_S, _OUTAGE_S, _AFTER_S = 20, 40, 20

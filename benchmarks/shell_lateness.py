@@ -18,8 +18,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from agent.shell import cpython
-from protocols.timing import NEVER
+from agent.runtime import cpython
+from protocols.time_units import NEVER
 
 PERIOD = 100_000  # us: 10 Hz
 CLOCK_MONOTONIC = 1

@@ -8,27 +8,27 @@ scenario without faults; any alarm, any refused fix counts, and so does an error
 A week takes half an hour to an hour on one core; a terminal is told of every virtual hour.
 
 Quick: the same sky and the same checks without the sentences, the line and the cooling; fixes and
-pulses are those of `tests/portable/truetime.py`, by a crystal of 1 ppm a degree over a warm day.
+pulses are those of `tests/portable/support/reference_time.py`, by a crystal of 1 ppm a degree over a warm day.
 """
 
 import argparse
 import math
 from random import Random
 
-from agent.integrity import Verdicts
-from agent.signals import Signals
-from agent.systems import Systems
-from agent.votes import Votes
+from agent.clock.evidence import Verdicts
+from agent.gnss.signal_check import Signals
+from agent.gnss.constellation_check import Systems
+from agent.gnss.detectors import Votes
 from benchmarks.common import Record, machine, progress, show
-from hil.devices.gnss_dialects import DIALECTS
-from hil.devices.gnss_receiver import GnssReceiver
-from hil.devices.gnss_sentences import Seen
-from hil.row import SITE_E7
-from hil.scenario import Scenario
-from hil.setting import Setting
-from hil.virtualrun import VirtualRun
-from protocols.timing import SECOND
-from tests.portable.truetime import UTC, Bench, known
+from hil.devices.gnss.dialects import DIALECTS
+from hil.devices.gnss.receiver import GnssReceiver
+from hil.devices.gnss.sentences import Seen
+from hil.bench.testbed import SITE_E7
+from hil.scenario.model import Scenario
+from hil.bench.testbed_settings import Setting
+from hil.run.virtual import VirtualRun
+from protocols.time_units import SECOND
+from tests.portable.support.reference_time import UTC, Bench, known
 
 _HOUR = 3600
 _START = 15

@@ -25,11 +25,11 @@ from typing import Any
 
 from benchmarks.common import ROOT, Record, machine, progress, show, spread
 from benchmarks.flash import compiled
-from hil.dut import InProcess, MakeDut
+from hil.kernel.dut import InProcess, MakeDut
 from hil.errors import BenchError
-from hil.scenario import Scenario, find
+from hil.scenario.model import Scenario, find
 from hil.shells.lockstep import LockStep
-from hil.virtualrun import Outcome, VirtualRun
+from hil.run.virtual import Outcome, VirtualRun
 
 ROOMS = ("protocols", "drivers", "agent", "hil/devices", "hil/plant", "hil")
 

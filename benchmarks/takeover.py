@@ -12,10 +12,10 @@ from typing import Any
 
 from agent.agent import Agent
 from benchmarks import common
-from hil.dut import InProcess
-from hil.scenario import Scenario
-from hil.setting import Setting
-from hil.virtualrun import VirtualRun
+from hil.kernel.dut import InProcess
+from hil.scenario.model import Scenario
+from hil.bench.testbed_settings import Setting
+from hil.run.virtual import VirtualRun
 
 LOOK = 50_000
 SECOND = 1_000_000

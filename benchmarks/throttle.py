@@ -19,12 +19,12 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from agent.throttle.part import Throttle
+from agent.power.component import Throttle
 from benchmarks.common import Record, machine, progress, show, spread
-from hil.dut import InProcess
-from hil.hall import run_hall
-from hil.scenario import Scenario, find
-from hil.virtualrun import VirtualRun
+from hil.kernel.dut import InProcess
+from hil.run.multi_row import run_hall
+from hil.scenario.model import Scenario, find
+from hil.run.virtual import VirtualRun
 
 _FAULT_S, _WATCHED_S = 60.0, 180
 

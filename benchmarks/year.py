@@ -16,13 +16,13 @@ from typing import Any
 
 from benchmarks.common import Record, machine, progress, show
 from hil.errors import BenchError
-from hil.plant.cooler import KINDS
-from hil.plant.weather import WeatherError, find
-from hil.year.optimum import optimum_year
-from hil.year.policy import make
-from hil.year.run import Year
-from hil.year.site import Site
-from hil.year.words import POLICIES
+from hil.plant.air.cooler import KINDS
+from hil.plant.air.weather import WeatherError, find
+from hil.annual.optimum import optimum_year
+from hil.annual.policy import make
+from hil.annual.run import Year
+from hil.annual.site import Site
+from hil.annual.words import POLICIES
 
 _SHOWN = ("loop_pct_of_it", "pue", "wue_l_per_kwh", "energy_shed_pct", "hours_below_dew_margin")
 

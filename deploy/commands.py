@@ -1,27 +1,27 @@
 """The commands of deploy: `config`, the operators' side of a fleet; `relay`; `doctor`.
 
-Not a place for logic: each subcommand is a module of its own (see `drivers.tools.family`).
+Not a place for logic: each subcommand is a module of its own (see `drivers.tools.lib.command_group`).
 """
 
 from deploy.errors import DeployError
-from drivers.tools.family import Family
+from drivers.tools.lib.command_group import Family
 from protocols.errors import ProtocolError
 
 CONFIG: dict[str, tuple[str, str]] = {
-    "check": ("deploy.ops.config_check", "is a configuration file good"),
-    "keygen": ("deploy.ops.config_keygen", "make an operator's key"),
-    "sign": ("deploy.ops.config_sign", "a signed change as a file"),
-    "push": ("deploy.ops.config_push", "a signed change to units, canaries first"),
-    "show": ("deploy.ops.config_show", "what a unit runs, and what is on trial"),
-    "watch": ("deploy.ops.config_watch", "a line for each change in what units report"),
-    "diff": ("deploy.ops.config_diff", "what a unit runs, beside a file"),
-    "confirm": ("deploy.ops.config_confirm", "make what is on trial the confirmed one"),
-    "rollback": ("deploy.ops.config_rollback", "give up what is on trial"),
-    "pki": ("deploy.ops.config_pki", "certificates: create, issue, revoke, rotate"),
-    "update": ("deploy.ops.config_update", "an application update to a unit, piece by piece"),
-    "history": ("deploy.ops.config_history", "who did what on a unit, when, with what result"),
-    "command": ("deploy.ops.config_command", "a signed command"),
-    "decommission": ("deploy.ops.config_decommission", "have a unit erase itself and end"),
+    "check": ("deploy.ops.command.check", "is a configuration file good"),
+    "keygen": ("deploy.ops.command.keygen", "make an operator's key"),
+    "sign": ("deploy.ops.command.sign", "a signed change as a file"),
+    "push": ("deploy.ops.command.push", "a signed change to units, canaries first"),
+    "show": ("deploy.ops.command.show", "what a unit runs, and what is on trial"),
+    "watch": ("deploy.ops.command.watch", "a line for each change in what units report"),
+    "diff": ("deploy.ops.command.diff", "what a unit runs, beside a file"),
+    "confirm": ("deploy.ops.command.confirm", "make what is on trial the confirmed one"),
+    "rollback": ("deploy.ops.command.rollback", "give up what is on trial"),
+    "pki": ("deploy.ops.command.pki", "certificates: create, issue, revoke, rotate"),
+    "update": ("deploy.ops.command.update", "an application update to a unit, piece by piece"),
+    "history": ("deploy.ops.command.history", "who did what on a unit, when, with what result"),
+    "command": ("deploy.ops.command.command", "a signed command"),
+    "decommission": ("deploy.ops.command.decommission", "have a unit erase itself and end"),
 }
 
 

@@ -1,10 +1,10 @@
 """The drivers' commands, a technician's probes: `coldloop modbus` and `coldloop nmea`.
 
-Not a place for logic: each subcommand is a module of `drivers.tools` (see `drivers.tools.family`).
+Not a place for logic: each subcommand is a module of `drivers.tools` (see `drivers.tools.lib.command_group`).
 """
 
 from drivers.errors import DriverError
-from drivers.tools.family import Family
+from drivers.tools.lib.command_group import Family
 from protocols.errors import ProtocolError
 
 # Family: subcommand: its module, and what --help says of it.

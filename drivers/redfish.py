@@ -27,7 +27,7 @@ import json
 from protocols.errors import DecodeError
 from protocols.http import Reader, request
 from protocols.rounding import of_decimal
-from protocols.timing import MILLISECOND, NEVER, SECOND
+from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

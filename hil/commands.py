@@ -1,7 +1,7 @@
 """The bench's commands: `coldloop demo`, `coldloop bench`, `coldloop hil …`.
 
 Not a place for logic: the subcommands of `hil` are modules of `hil.tools` (see
-`drivers.tools.family`).
+`drivers.tools.lib.command_group`).
 """
 
 import argparse
@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.errors import AgentError
-from drivers.tools.family import Family
-from drivers.tools.parser import Parser
+from agent.core.errors import AgentError
+from drivers.tools.lib.command_group import Family
+from drivers.tools.lib.parser import Parser
 from hil.errors import BenchError
 
 HIL: dict[str, tuple[str, str]] = {
@@ -69,7 +69,7 @@ def demo(argv: list[str]) -> int:
 
 
 def _check_broker(parser: Parser, text: str) -> None:
-    from drivers.address import parse
+    from drivers.ports.address import parse
     from drivers.errors import AddressError
 
     try:
@@ -80,7 +80,7 @@ def _check_broker(parser: Parser, text: str) -> None:
 
 def bench(argv: list[str]) -> int:
     """Run the emulated devices on real ports until interrupted."""
-    from hil.devices.gnss_dialects import DIALECTS
+    from hil.devices.gnss.dialects import DIALECTS
 
     parser = Parser(
         prog="coldloop bench",
@@ -125,7 +125,7 @@ def bench(argv: list[str]) -> int:
         if not (name and equals and port):
             parser.error(f"--real: {text!r} is not NAME=PORT, such as drive2=serial:/dev/ttyUSB0")
     if arguments.dut == "qemu":
-        from hil.qemudut import QemuDut
+        from hil.run.dut_qemu import QemuDut
 
         code = _guarded("coldloop bench", QemuDut.prepare)
         if code:
@@ -136,7 +136,7 @@ def bench(argv: list[str]) -> int:
 
 def _add_modems(parser: argparse.ArgumentParser) -> None:
     """Add the options of the satellite modems."""
-    from hil.constellation import SKIES
+    from hil.devices.satcom.constellation import SKIES
 
     parser.add_argument(
         "--sky", choices=SKIES, default="always", help="what the satellite modems hear"
@@ -159,7 +159,7 @@ def add_page(parser: argparse.ArgumentParser) -> None:
 
 
 def _page(arguments: argparse.Namespace) -> int:
-    from hil.page.desk import Desk
+    from hil.page.session_manager import Desk
     from hil.page.serve import serve
 
     real = dict(text.split("=", 1) for text in arguments.real)
@@ -176,11 +176,11 @@ def _page(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     from contextlib import closing
 
-    from hil.realbench import RealBench
-    from hil.realmodems import RealModems
-    from hil.realrun import stop_on_signals
-    from hil.row import SITE_E7
-    from hil.setting import Setting
+    from hil.run.real_bench import RealBench
+    from hil.run.real_modems import RealModems
+    from hil.run.real import stop_on_signals
+    from hil.bench.testbed import SITE_E7
+    from hil.bench.testbed_settings import Setting
 
     setting = Setting(receiver_dialect=arguments.receiver, sky=arguments.sky)
     with RealBench(setting, seed=1, fleet=arguments.fleet) as running:

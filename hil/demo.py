@@ -1,6 +1,6 @@
 """The demo: the agent controls an emulated row over real ports, and one watches.
 
-Not a test: `hil.realrun` judges scenarios. After 20 s the IT load steps from 50 to 100 kW, so that
+Not a test: `hil.run.real` judges scenarios. After 20 s the IT load steps from 50 to 100 kW, so that
 one sees the loops answer. On a terminal the page is drawn anew every second until Ctrl-C;
 elsewhere a line is printed now and then and the demo ends after 60 s, unless told otherwise.
 """
@@ -11,12 +11,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from agent.statustext import clock_text, number, utc_text
+from agent.telemetry.status_text import clock_text, number, utc_text
 from hil.errors import BenchError
-from hil.measures import utc_error_ms
-from hil.realbench import RealBench
-from hil.realrun import stop_on_signals
-from hil.setting import Setting
+from hil.measure.registry import utc_error_ms
+from hil.run.real_bench import RealBench
+from hil.run.real import stop_on_signals
+from hil.bench.testbed_settings import Setting
 
 _SECOND = 1_000_000
 STEP_AT_S, STEP_KW = 20, 100.0
@@ -71,7 +71,7 @@ class Demo:
         if not self._with_page:
             yield
             return
-        from hil.page.guest import guest  # noqa: PLC0415
+        from hil.page.embedded import guest  # noqa: PLC0415
 
         with guest(bench) as address:
             self._address = address

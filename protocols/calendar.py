@@ -14,7 +14,7 @@ that begin in March, so that the leap day is the last of its year.
 """
 
 from protocols.errors import DecodeError
-from protocols.timing import SECOND
+from protocols.time_units import SECOND
 
 DAY = 86_400 * SECOND
 """Microseconds in a day without a leap second."""

@@ -22,7 +22,7 @@ stands before the tag, by a key of 32 bytes that unit and relay share. HMAC: RFC
 from hashlib import sha256
 
 from protocols.errors import DecodeError, EncodeError
-from protocols.modem.crc import crc16
+from protocols.modem.checksum import crc16
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,14 +1,14 @@
 """`coldloop link`: a satellite modem watched, and the windows ahead.
 
-Not a place for logic: each subcommand is a module of `agent.tools` (see `drivers.tools.family`).
+Not a place for logic: each subcommand is a module of `agent.tools` (see `drivers.tools.lib.command_group`).
 """
 
-from agent.errors import AgentError
-from drivers.tools.family import Family
+from agent.core.errors import AgentError
+from drivers.tools.lib.command_group import Family
 
 TOOLS = {
-    "watch": ("agent.tools.link_watch", "signal, registration, windows, queue and budget, live"),
-    "passes": ("agent.tools.link_passes", "the windows of the next hours, as a table and a plot"),
+    "watch": ("agent.tools.satcom_watch", "signal, registration, windows, queue and budget, live"),
+    "passes": ("agent.tools.satcom_passes", "the windows of the next hours, as a table and a plot"),
 }
 """Subcommand: its module, and what --help says of it."""
 

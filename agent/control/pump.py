@@ -13,7 +13,7 @@ command was the first it heard after its power came back, or its start was inhib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.station import Station
+    from agent.fieldbus.device_session import Station
 
 _DEADBAND = 0.1
 _STILL_AFTER = 5

@@ -8,7 +8,7 @@ moves no faster than the profile's ramp.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.station import Station
+    from agent.fieldbus.device_session import Station
 
 _DEADBAND = 0.5
 """Percent of stroke: about what an electric actuator resolves (assumed, to be set by profile)."""

@@ -1,16 +1,16 @@
 """`coldloop telemetry`: the log of a unit read back, and the codec tried on anybody's figures.
 
 Not a place for logic: each subcommand is a module of `agent.log.tools` (see
-`drivers.tools.family`).
+`drivers.tools.lib.command_group`).
 """
 
-from agent.errors import AgentError
-from drivers.tools.family import Family
+from agent.core.errors import AgentError
+from drivers.tools.lib.command_group import Family
 
 TOOLS = {
-    "cat": ("agent.log.tools.cat", "print what a log holds"),
-    "stats": ("agent.log.tools.stats", "sum up what a log holds"),
-    "codec": ("agent.log.tools.codec", "put a table through the codec: bits a value"),
+    "cat": ("agent.tools.log_cat", "print what a log holds"),
+    "stats": ("agent.tools.log_stats", "sum up what a log holds"),
+    "codec": ("agent.tools.log_codec", "put a table through the codec: bits a value"),
 }
 """Subcommand: its module, and what --help says of it."""
 

@@ -2,7 +2,7 @@
 
     C7 1D  length (2)  crc (4)  then `length` bytes: id, stamp, kind, payload
 
-id and stamp are numbers of `protocols.telemetry.numbers`; the stamp is in seconds of the log's own
+id and stamp are numbers of `protocols.telemetry.varint`; the stamp is in seconds of the log's own
 time, which no clock can step. The CRC-32 covers the log's life, the class, and the bytes, so that a
 record of another log or class is none. Its name says life, class and the first id in it:
 `log.LIFE.CLASS.ID`, in hexadecimal.
@@ -14,8 +14,8 @@ the record it is in.
 from binascii import crc32, hexlify, unhexlify
 
 from protocols.errors import DecodeError
-from protocols.telemetry import numbers
-from protocols.telemetry.parcel import CLASSES, LIFE_BYTES, covered
+from protocols.telemetry import varint
+from protocols.telemetry.message import CLASSES, LIFE_BYTES, covered
 
 PREFIX = "log."
 HEAD = 8
@@ -76,8 +76,8 @@ def _check(life: bytes, group: int, body: "bytearray | memoryview") -> int:
 def frame(life: bytes, group: int, record: Record) -> bytes:
     """Write a record as it stands in a segment."""
     body = bytearray()
-    numbers.put(record.ident, body)
-    numbers.put(record.stamp, body)
+    varint.put(record.ident, body)
+    varint.put(record.stamp, body)
     body.append(record.kind)
     body.extend(record.payload)
     check = _check(life, group, body)
@@ -104,8 +104,8 @@ def _at(data: bytes, at: int, life: bytes, group: int) -> "tuple[Record, int] | 
     if _check(life, group, memoryview(data)[start:end]) != check:
         return None
     try:
-        ident, start = numbers.get(data, start)
-        stamp, start = numbers.get(data, start)
+        ident, start = varint.get(data, start)
+        stamp, start = varint.get(data, start)
     except DecodeError:
         return None
     if start >= end or ident < 1:

@@ -14,18 +14,18 @@ after `patience_us` (twice as long after each time in vain) is sent again, and t
 it has twice. Only a receipt, or `acknowledged`, lets the log delete.
 """
 
-from agent.log.keeper import Keeper
+from agent.log.record_store import Keeper
 from protocols.errors import DecodeError
-from protocols.telemetry import parcel, receipt
-from protocols.telemetry.parcel import ALARM, BULK, CLASSES, EVENT, LIVE
-from protocols.timing import NEVER, SECOND
+from protocols.telemetry import message, receipt
+from protocols.telemetry.message import ALARM, BULK, CLASSES, EVENT, LIVE
+from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from agent.log.segment import Record
-    from agent.log.shelf import Shelf
+    from agent.log.class_index import Shelf
 
 ORDER = (ALARM, LIVE, EVENT, BULK)
 PIECE_HEAD = 18
@@ -72,7 +72,7 @@ class Sender:
         """
         ids: list[int] = []
         keeper = self.keeper
-        parts = [bytes(parcel.begin(parcel.PACK, keeper.life))]
+        parts = [bytes(message.begin(message.PACK, keeper.life))]
         size = len(parts[0])
         for group in groups if keeper.ready else ():
             shelf = keeper.shelves[group]
@@ -87,13 +87,13 @@ class Sender:
                     keeper.pump(keeper.now)
                     return ids, b"".join(parts) if ids else b""
                 room = limit if ids else max(limit, longest)
-                if size + parcel.OVERHEAD + len(record.payload) > room:
+                if size + message.OVERHEAD + len(record.payload) > room:
                     if ids:
                         return ids, b"".join(parts)
                     return self._next_piece(shelf, record, room)
                 # Joined once at the end: a board has no room for a message that grows.
                 entry = bytearray()
-                parcel.head(entry, (record.ident * 4 + group, record.kind, record.payload))
+                message.head(entry, (record.ident * 4 + group, record.kind, record.payload))
                 parts.extend([bytes(entry), record.payload])
                 size += len(entry) + len(record.payload)
                 self._sent(shelf, record.last)
@@ -123,10 +123,10 @@ class Sender:
     ) -> "tuple[list[int], bytes]":
         size = limit - PIECE_HEAD
         of = len(record.payload) // size + 1 if size > 0 else 0
-        if not 0 < of <= parcel.MOST_PIECES:
+        if not 0 < of <= message.MOST_PIECES:
             return [], b""
         entry = (record.ident * 4 + shelf.group, record.kind, record.payload)
-        name = parcel.name_of(entry)
+        name = message.name_of(entry)
         now = (name, size)
         place = self._place if self._piece == now else 0
         self._piece, self._place = now, place + 1
@@ -137,7 +137,7 @@ class Sender:
         if place + 1 == of:
             self._sent(shelf, record.last)
             self._piece = _NO_PIECE
-        return [name + (of << 11 | place) * _PIECE], parcel.piece(
+        return [name + (of << 11 | place) * _PIECE], message.piece(
             self.keeper.life, entry, place, of, size
         )
 
@@ -148,7 +148,7 @@ class Sender:
         """
         for number in numbers:
             group = number & 3
-            ident = number % parcel.OF_MERGED >> 2
+            ident = number % message.OF_MERGED >> 2
             if self._retry[group] != NEVER and ident <= self.keeper.shelves[group].acked_to:
                 self._retry[group] = self._due(group)
 
@@ -172,7 +172,7 @@ class Sender:
         """The ground has records for good, or pieces: then all of them must come to be had."""
         for number in numbers:
             piece, name = divmod(number, _PIECE)
-            ident = last = name % parcel.OF_MERGED >> 2
+            ident = last = name % message.OF_MERGED >> 2
             if piece:
                 cut = self._cut.get(name)
                 if cut is None or cut[0] != piece >> 11:

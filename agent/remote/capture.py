@@ -10,7 +10,7 @@ bytes; what the store is too slow for is counted, not kept. Loaded by the first 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.agent import Actions, Agent
-    from agent.remote.keeper import Keeper
+    from agent.remote.storage.write_queue import Keeper
 
 SEGMENTS = 8
 SEGMENT_BYTES = 4096

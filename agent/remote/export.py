@@ -4,11 +4,12 @@ One after another: a record is read when the one before it has left. Published o
 `cfg/record/KEY`, empty for one that is not there. Loaded by the first command that needs it.
 """
 
-from agent.remote import audit, capture
+from agent.remote.storage import audit
+from agent.remote import capture
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.remote.desk import Desk
+    from agent.remote.manager import Desk
 
 TOPIC = "cfg/record/"
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.shell.cpython_sums import SUMS
+from agent.runtime.cpython_checksums import SUMS
 from deploy.debian import manual
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,7 +105,7 @@ def compile_all(top: Path, python: str) -> None:
 
 
 def _sum_up(packages: Path) -> None:
-    """Write the list by which a start sees what was changed; see agent/shell/cpython_sums.py."""
+    """Write the list by which a start sees what was changed; see agent/runtime/cpython_checksums.py."""
     files = sorted(path for path in packages.rglob("*") if path.is_file())
     sums = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(packages)}\n"

@@ -6,15 +6,15 @@ import time
 from collections.abc import Iterator
 
 from agent.commands import profiles
-from agent.config import Config
-from agent.errors import ConfigError
-from agent.shell.cpython_start import compiled, read_file
+from agent.core.config_records import Config
+from agent.core.errors import ConfigError
+from agent.runtime.cpython_start import compiled, read_file
 from deploy.doctor import machine
 from deploy.doctor.finding import BAD, WARNING, Finding, bad, good, render
 from deploy.doctor.network import broker
 from deploy.doctor.ports import ports
-from drivers.address import Address, parse
-from drivers.tools.parser import Parser
+from drivers.ports.address import Address, parse
+from drivers.tools.lib.parser import Parser
 
 CONFIG = "/etc/coldloop/unit.json"
 # What the unit hands to the agent as credentials, and where root keeps it.

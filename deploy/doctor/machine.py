@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.commands import STALE_AFTER_S, age_s
-from agent.config import Config
-from agent.status import KEY
+from agent.core.config_records import Config
+from agent.telemetry.status import KEY
 from deploy.doctor.finding import Finding, bad, good, warning
-from drivers.address import Address
+from drivers.ports.address import Address
 
 UNIT = "coldloop.service"
 BUILT = 1764547200  # 2025-12-01: a clock before that has not been set

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 
 from deploy.doctor.finding import Finding, bad, good, warning
-from drivers.address import Address
+from drivers.ports.address import Address
 from drivers.errors import PortError
-from drivers.ports.cpython_tcp import make_context
+from drivers.ports.cpython.tcp import make_context
 
 PATIENCE_S = 5.0
 SOON_S = 30 * 86400

@@ -11,9 +11,9 @@ import socket
 import stat
 from collections.abc import Iterator
 
-from agent.shell.cpython_preflight import preflight
+from agent.runtime.cpython_preflight import preflight
 from deploy.doctor.finding import Finding, bad, good, warning
-from drivers.address import Address
+from drivers.ports.address import Address
 from drivers.ports.base import BUSY
 
 GROUP = "dialout"

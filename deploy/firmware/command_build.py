@@ -4,15 +4,15 @@ import argparse
 import json
 from pathlib import Path
 
-from deploy.firmware import unixf32
+from deploy.firmware import unix_float32
 from deploy.firmware.boards import QEMU_BOARDS
-from deploy.firmware.build import build
-from deploy.firmware.config import checked
-from deploy.firmware.layout import head_of
+from deploy.firmware.board_image import build
+from deploy.firmware.config_file import checked
+from deploy.firmware.memory_layout import head_of
 from deploy.firmware.rp2 import RP2_BOARDS, build_uf2
 
 EXAMPLE = "coldloop firmware build --board qemu-mps2 --out out/firmware"
-BOARDS = (*QEMU_BOARDS, *RP2_BOARDS, unixf32.NAME)
+BOARDS = (*QEMU_BOARDS, *RP2_BOARDS, unix_float32.NAME)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Build it; print sizes and hashes."""
     config = None if arguments.config is None else checked(arguments.config)
     record: dict[str, object]
-    if arguments.board == unixf32.NAME:
-        record = {"board": unixf32.NAME, "interpreter": str(unixf32.build_unix_f32())}
+    if arguments.board == unix_float32.NAME:
+        record = {"board": unix_float32.NAME, "interpreter": str(unix_float32.build_unix_f32())}
     elif arguments.board in RP2_BOARDS:
         record = build_uf2(RP2_BOARDS[arguments.board], arguments.out, config)
     else:

@@ -6,7 +6,7 @@ Never tried on a board by us: the steps are those of mpremote and of the boards'
 import argparse
 from pathlib import Path
 
-from deploy.firmware.config import checked
+from deploy.firmware.config_file import checked
 from deploy.firmware.flash import copy_uf2, provision
 
 EXAMPLE = "coldloop firmware flash --uf2 firmware.uf2 --drive /media/me/RP2350 --config unit.json"

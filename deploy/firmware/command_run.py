@@ -10,8 +10,8 @@ from pathlib import Path
 
 from deploy.errors import FirmwareError
 from deploy.firmware.boards import QEMU_BOARDS
-from deploy.firmware.build import build
-from deploy.firmware.config import checked
+from deploy.firmware.board_image import build
+from deploy.firmware.config_file import checked
 from deploy.firmware.qemu import command
 
 EXAMPLE = "coldloop firmware run --board qemu-mps2 --config unit.json --uart 1=/dev/ttyUSB0"

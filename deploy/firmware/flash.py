@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from deploy.errors import FirmwareError
-from deploy.firmware.maps import trimmed
+from deploy.firmware.profile_trim import trimmed
 
 UF2_MAGIC = (b"UF2\n", b"\x57\x51\x5d\x9e")
 BLOCK = 512

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.errors import FirmwareError
-from deploy.firmware.build import Image
-from deploy.firmware.layout import SLOTS
-from deploy.firmware.tools import program
+from deploy.firmware.board_image import Image
+from deploy.firmware.memory_layout import SLOTS
+from deploy.firmware.build_tools import program
 
 
 class Machine:

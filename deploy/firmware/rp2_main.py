@@ -21,7 +21,7 @@ def start() -> None:
         print("coldloop: no configuration: `coldloop firmware flash` puts one on the board")
         return
     sys.path[:] = [".frozen"]
-    from agent.shell.micropython import RESTARTED, main  # noqa: PLC0415 - after the path is right
+    from agent.runtime.micropython import RESTARTED, main  # noqa: PLC0415 - after the path is right
 
     code = main(CONFIG)
     print("coldloop: the agent ended with", code)

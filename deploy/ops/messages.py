@@ -4,13 +4,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from agent.remote import command, patch
-from agent.remote.fields import EPOCH_S
-from agent.remote.gate import ANY_BASE
+from agent.remote.message import command, patch
+from agent.remote.message.header import EPOCH_S
+from agent.remote.message.verifier import ANY_BASE
 from deploy.errors import OpsError
-from deploy.ops.changes import Change
+from deploy.ops.change_parser import Change
 from deploy.ops.keys import Key
-from protocols.envelope import COMMAND, PATCH, Envelope, pack, signed_text
+from protocols.signed_message import COMMAND, PATCH, Envelope, pack, signed_text
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deploy.errors import DeployError
 from deploy.relay.relay import Options, Relay
-from drivers.tools.parser import Parser
+from drivers.tools.lib.parser import Parser
 
 _PATIENCE_S = 10.0
 EXAMPLE = "coldloop relay --broker 127.0.0.1:1883 --store relay.db --sparkplug fleet --json fleet"

@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.relay import rows
-from deploy.relay.edge import Edge
-from deploy.relay.rows import Rows
+from deploy.relay import row_format as rows
+from deploy.relay.sparkplug_edge import Edge
+from deploy.relay.row_format import Rows
 
 Publish = Callable[[str, bytes, int, bool], None]
 

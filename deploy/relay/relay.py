@@ -22,16 +22,16 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.errors import DeployError
-from deploy.relay import rows
-from deploy.relay.edge import Edge, Host
-from deploy.relay.gateway import Downlink
-from deploy.relay.intake import Intake
-from deploy.relay.memory import Entry, Memory
+from deploy.relay import row_format
+from deploy.relay.sparkplug_edge import Edge, Host
+from deploy.relay.downlink import Downlink
+from deploy.relay.ingest import Intake
+from deploy.relay.database import Entry, Memory
 from deploy.relay.outputs import Outputs
-from deploy.relay.sparkplug import asks_rebirth
-from deploy.relay.web import Web
+from deploy.relay.sparkplug_payload import asks_rebirth
+from deploy.relay.http_server import Web
 from protocols.errors import DecodeError
-from protocols.telemetry import parcel
+from protocols.telemetry import message as parcel
 
 _ROOT = "coldloop/v1"
 _BATCH = 200
@@ -182,7 +182,7 @@ class Relay:
         if self.down is not None:
             counts.update(sent_down=self.down.posted, lost_down=self.down.lost)
         latest = {unit: dict(values) for unit, values in list(self.outputs.latest.items())}
-        return rows.as_metrics(latest, counts)
+        return row_format.as_metrics(latest, counts)
 
     # The loop.
 

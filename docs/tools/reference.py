@@ -269,9 +269,9 @@ def _yes(value: object) -> str:
 
 def scenario_words() -> str:
     """Every word that a scenario can use."""
-    from hil.measures import MEASURES
-    from hil.scenario import find, shipped
-    from hil.suite import load, suites
+    from hil.measure.registry import MEASURES
+    from hil.scenario.model import find, shipped
+    from hil.scenario.suite import load, suites
     from hil.tools.listing import table as faults
 
     text = (
@@ -331,9 +331,9 @@ def _codes_in(tree: ast.Module) -> Iterator[str]:
 
 def codes() -> set[str]:
     """Every alarm code in the agent; what follows a colon is the name of a thing, left out."""
-    from agent.integrity import CHECKS
-    from agent.interlock import CAUSES
-    from agent.votes import NOTICES, VOTES
+    from agent.clock.evidence import CHECKS
+    from agent.safety.interlock import CAUSES
+    from agent.gnss.detectors import NOTICES, VOTES
 
     found = {row[0] for row in CAUSES} | {row[1] for row in (*CHECKS, *NOTICES, *VOTES)}
     for path in sorted((ROOT / "agent").rglob("*.py")):

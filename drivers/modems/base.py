@@ -17,13 +17,13 @@
         ("waiting", count)                 the gateway says how many datagrams wait
         ("time", utc_us, mono_us)          what the network says of time
 
-Not here: when to send, and what it may cost (agent.carrier). A modem never gives up: what does not
+Not here: when to send, and what it may cost (agent.satcom). A modem never gives up: what does not
 answer is set up anew, for ever, with pauses. `AtModem` is the base of those with AT commands: one
 command at a time, each with its own limit; three without an answer mean that the modem is lost.
 """
 
 from protocols.modem.at import Reader
-from protocols.timing import MILLISECOND, NEVER, SECOND
+from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ off silently. So contents are compared by CRC, never by length. Sources: see pro
 
 from drivers.modems.base import POLL, Modem
 from protocols.modem import jspr, sbd
-from protocols.timing import NEVER, SECOND
+from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ protocols.modem.ntn.
 
 from drivers.modems.base import AtModem
 from protocols.modem import ntn
-from protocols.timing import SECOND
+from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

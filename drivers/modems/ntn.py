@@ -6,7 +6,7 @@ ground has it only an acknowledgement of our own says. Sources: see protocols.mo
 
 from drivers.modems.base import POLL, AtModem
 from protocols.modem import ntn, sbd
-from protocols.timing import SECOND
+from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

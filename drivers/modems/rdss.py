@@ -6,7 +6,7 @@ that the terminal has transmitted, not that anybody has heard it.
 
 from drivers.modems.base import POLL, Modem
 from protocols.modem import rdss, sbd
-from protocols.timing import NEVER, SECOND
+from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

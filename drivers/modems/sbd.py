@@ -15,7 +15,7 @@ Sources: see protocols.modem.sbd.
 
 from drivers.modems.base import POLL, AtModem
 from protocols.modem import sbd
-from protocols.timing import SECOND
+from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ shape:
                         port that knows spares the agent the time it was busy; the others say 0
     settled() -> bool   True when nothing that was taken is still on its way. A line or connection
                         is always settled; a store is not until its records are durable
-    ask(op, data)       a store's operation (see `drivers.ports.records`); its answer, if any, is
+    ask(op, data)       a store's operation (see `drivers.ports.store_request`); its answer, if any, is
                         one `read`, of any length
     set(text)           change options, as in an address: `baud=19200&parity=E`
     close()             never raises
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from drivers.address import Address
+    from drivers.ports.address import Address
 
     class Port(Protocol):
         """The shape above, for the type checker."""

@@ -13,8 +13,8 @@ import json
 import re
 from pathlib import Path
 
-from drivers.profile import Profile
-from drivers.tools.common import (
+from drivers.device.profile import Profile
+from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
     PORT_HELP,
@@ -28,7 +28,7 @@ from drivers.tools.common import (
     show_json,
     table,
 )
-from drivers.tools.line import port_address
+from drivers.tools.lib.modbus_client import port_address
 from drivers.tools.modbus_scan import Found, add_scan, scan_port
 
 TYPE_CHECKING = False

@@ -10,10 +10,10 @@ import argparse
 import sys
 import time
 
-from drivers.device import NONE, Device
-from drivers.identity import MISMATCH
-from drivers.plan import REFUSALS, Layout
-from drivers.tools.common import (
+from drivers.device.device import NONE, Device
+from drivers.device.identity import MISMATCH
+from drivers.modbus.poll_plan import REFUSALS, Layout
+from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
     add_port,
@@ -27,12 +27,12 @@ from drivers.tools.common import (
     table,
     where,
 )
-from drivers.tools.identify import Model, Unit, probed
-from drivers.tools.line import Line, port_address
+from drivers.tools.lib.identify import Model, Unit, probed
+from drivers.tools.lib.modbus_client import Line, port_address
 from drivers.tools.modbus_read import check_unit
-from drivers.tools.opened import clock
+from drivers.tools.lib.open_port import clock
 from protocols.modbus.pdu import GOOD
-from protocols.timing import MILLISECOND, SECOND
+from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

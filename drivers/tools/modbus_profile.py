@@ -1,15 +1,15 @@
 """`coldloop modbus profile`: check a profile's file, or show what a profile says.
 
-Not the checker: that is `drivers.profile_check`, which names every error with its entry and rule.
+Not the checker: that is `drivers.device.profile_check`, which names every error with its entry and rule.
 """
 
 import argparse
 
-from drivers.decode import FLOATS
+from drivers.device.number_format import FLOATS
 from drivers.errors import ProfileError
-from drivers.profile import Profile
-from drivers.profile_check import check
-from drivers.tools.common import (
+from drivers.device.profile import Profile
+from drivers.device.profile_check import check
+from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
     add_json,
@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.profile import Point
+    from drivers.device.profile import Point
 
 EXAMPLE = "coldloop modbus profile check ./my_pump.json; coldloop modbus profile show orv3_rpu"
 

@@ -6,8 +6,8 @@ More than one request can carry is read in several, one after the other.
 
 import argparse
 
-from drivers.tools import values
-from drivers.tools.common import (
+from drivers.tools.lib import register_values
+from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
     UNITS,
@@ -21,16 +21,16 @@ from drivers.tools.common import (
     show_json,
     where,
 )
-from drivers.tools.line import Line, port_address
+from drivers.tools.lib.modbus_client import Line, port_address
 from protocols.modbus import pdu
 from protocols.modbus.pdu import GOOD
-from protocols.timing import MILLISECOND
+from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.bus import Result
+    from drivers.modbus.bus import Result
 
 EXAMPLE = "coldloop modbus read '/dev/ttyUSB0?baud=19200' 1 0x34 --type f32 --function 4"
 _MOST = {1: pdu.MAX_READ_BITS, 2: pdu.MAX_READ_BITS, 3: pdu.MAX_READ, 4: pdu.MAX_READ}
@@ -73,7 +73,7 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 def add_type(parser: argparse.ArgumentParser) -> None:
     """Add --type and --order."""
     parser.add_argument(
-        "--type", choices=values.KINDS, default="u16", help="what the registers hold (u16)"
+        "--type", choices=register_values.KINDS, default="u16", help="what the registers hold (u16)"
     )
     parser.add_argument(
         "--order",
@@ -112,8 +112,8 @@ def run(arguments: argparse.Namespace) -> int:
     check_unit(arguments.unit, address.kind)
     bits = arguments.function in (1, 2)
     kind = "bit" if bits else arguments.type
-    order = "" if bits else values.check_order(arguments.order, kind)
-    size = 1 if bits else values.width(kind)
+    order = "" if bits else register_values.check_order(arguments.order, kind)
+    size = 1 if bits else register_values.width(kind)
     first, count = arguments.address, arguments.count * size
     if first + count > 65536:
         raise UseError(
@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
         words, failed = read_all(line, arguments.unit, arguments.function, first, count)
     if failed is not None:
         return _failed(arguments, address, first + len(words), explain(failed))
-    decoded = list(words) if bits else values.decode(kind, order, words)
+    decoded = list(words) if bits else register_values.decode(kind, order, words)
     _show(arguments, kind, size, words, decoded)
     return GOOD_EXIT
 
@@ -149,11 +149,11 @@ def _show(
         place = {"address": arguments.address, "type": kind}
         show_json({**record, **place, "raw": words, "values": decoded})
         return
-    if kind == values.TEXT:
+    if kind == register_values.TEXT:
         show("%d  %s" % (arguments.address, decoded[0]))
         return
     for i, value in enumerate(decoded):
         raw = " ".join("%04X" % word for word in words[i * size : i * size + size])
         number = arguments.address + i * size
-        text = values.show_value(value)
+        text = register_values.show_value(value)
         show("%d  %s" % (number, text) if kind == "bit" else "%d  %s  (%s)" % (number, text, raw))

@@ -13,8 +13,8 @@ with rubbish, and two devices with one number answer at once.
 
 import argparse
 
-from drivers.address import BAUDS
-from drivers.tools.common import (
+from drivers.ports.address import BAUDS
+from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
     Progress,
@@ -30,19 +30,19 @@ from drivers.tools.common import (
     show_json,
     table,
 )
-from drivers.tools.identify import PROBE, Match, Model, Unit, identify
-from drivers.tools.line import Line, port_address
+from drivers.tools.lib.identify import PROBE, Match, Model, Unit, identify
+from drivers.tools.lib.modbus_client import Line, port_address
 from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTION, GOOD
-from protocols.timing import MILLISECOND
+from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from drivers.address import Address
-    from drivers.bus import Result
+    from drivers.ports.address import Address
+    from drivers.modbus.bus import Result
 
 EXAMPLE = "coldloop modbus scan /dev/ttyUSB0 --units 1-20 --baud 9600,19200 --parity N,E"
 TIMEOUT_MS = 100

@@ -1,6 +1,6 @@
 """`coldloop modbus sniff`: what others say on a serial line, paired and timed; nothing is sent.
 
-Not the decoder (that is `protocols.modbus.sniff`): here are the port, the words and the sums. A tap
+Not the decoder (that is `protocols.modbus.sniffer`): here are the port, the words and the sums. A tap
 on the line is needed whose transmitter is off, or a second adapter that only listens. At the end,
 or when interrupted, a table says for each unit how often it was asked and answered, and how fast.
 """
@@ -8,7 +8,7 @@ or when interrupted, a table says for each unit how often it was asked and answe
 import argparse
 import contextlib
 
-from drivers.tools.common import (
+from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
     UseError,
@@ -19,17 +19,17 @@ from drivers.tools.common import (
     show_json,
     table,
 )
-from drivers.tools.line import port_address
-from drivers.tools.opened import Opened, clock
-from protocols.modbus import pdu, sniff
+from drivers.tools.lib.modbus_client import port_address
+from drivers.tools.lib.open_port import Opened, clock
+from protocols.modbus import pdu, sniffer as sniff
 from protocols.modbus.pdu import EXCEPTIONS
-from protocols.timing import MILLISECOND, NEVER, SECOND
+from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from protocols.modbus.sniff import Event
+    from protocols.modbus.sniffer import Event
 
 EXAMPLE = "coldloop modbus sniff '/dev/ttyUSB1?baud=19200&parity=E' --seconds 60"
 _NAMES = {

@@ -10,13 +10,13 @@ as a device may take that long.
 import argparse
 import time
 
-from drivers.decode import FLOATS
-from drivers.device import BAD, Device
+from drivers.device.number_format import FLOATS
+from drivers.device.device import BAD, Device
 from drivers.errors import ProfileError
-from drivers.identity import MISMATCH, UNKNOWN
-from drivers.profile import Profile
-from drivers.tools import values
-from drivers.tools.common import (
+from drivers.device.identity import MISMATCH, UNKNOWN
+from drivers.device.profile import Profile
+from drivers.tools.lib import register_values
+from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
     UseError,
@@ -31,19 +31,19 @@ from drivers.tools.common import (
     show_json,
     where,
 )
-from drivers.tools.identify import Model, Unit, probed
-from drivers.tools.line import Line, port_address
+from drivers.tools.lib.identify import Model, Unit, probed
+from drivers.tools.lib.modbus_client import Line, port_address
 from drivers.tools.modbus_profile import limit_value
 from drivers.tools.modbus_read import add_type, check_unit, read_all
 from protocols.modbus import pdu
 from protocols.modbus.pdu import GOOD
-from protocols.timing import MILLISECOND
+from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.profile import Bit, Point
+    from drivers.device.profile import Bit, Point
 
 EXAMPLE = (
     "coldloop modbus write /dev/ttyUSB0 20 ValvePositionControlPercent 40 --profile belimo_valve"
@@ -93,7 +93,7 @@ class Job:
 
     def text(self, value: "Any") -> str:
         """A value for people."""
-        return "unreadable" if value is None else values.show_value(value)
+        return "unreadable" if value is None else register_values.show_value(value)
 
 
 class Plain(Job):
@@ -109,14 +109,14 @@ class Plain(Job):
         self._line = line
         self._unit: int = arguments.unit
         self._kind: str = arguments.type
-        self._order = values.check_order(arguments.order, self._kind)
+        self._order = register_values.check_order(arguments.order, self._kind)
         self._coil = arguments.function == pdu.WRITE_COIL
         if self._coil:
             self._words = [int(_on(arguments.value))]
             self.wanted = self._words[0]
         else:
-            self._words = values.encode(self._kind, self._order, arguments.value)
-            self.wanted = values.decode(self._kind, self._order, self._words)[0]
+            self._words = register_values.encode(self._kind, self._order, arguments.value)
+            self.wanted = register_values.decode(self._kind, self._order, self._words)[0]
         self._single = (arguments.function or pdu.WRITE_SINGLE) == pdu.WRITE_SINGLE
         if arguments.function == pdu.WRITE_SINGLE and len(self._words) > 1:
             raise UseError(
@@ -138,7 +138,7 @@ class Plain(Job):
         words, failed = read_all(self._line, self._unit, function, self._address, size)
         if failed is not None:
             return None
-        return words[0] if self._coil else values.decode(self._kind, self._order, words)[0]
+        return words[0] if self._coil else register_values.decode(self._kind, self._order, words)[0]
 
 
 class OfProfile(Job):
@@ -304,8 +304,8 @@ def _check_before_opening(arguments: argparse.Namespace, raw: "Any") -> None:
     """Refuse what needs no device to be refused."""
     if raw is None:
         if arguments.function != pdu.WRITE_COIL:
-            order = values.check_order(arguments.order, arguments.type)
-            values.encode(arguments.type, order, arguments.value)
+            order = register_values.check_order(arguments.order, arguments.type)
+            register_values.encode(arguments.type, order, arguments.value)
         return
     profile = Profile(raw, every=True)
     if profile.has_bit(arguments.address):

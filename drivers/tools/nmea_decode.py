@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from drivers.epoch import Epoch
+from drivers.gnss.epoch import Epoch
 from drivers.errors import DriverError
-from drivers.receiver import Receiver
-from drivers.tools import source
+from drivers.gnss.receiver import Receiver
+from drivers.tools.lib import byte_source
 from protocols import calendar
-from protocols.nmea.satellites import VENDORS
-from protocols.nmea.sky import Satellite
+from protocols.nmea.satellite_id import VENDORS
+from protocols.nmea.satellite_view import Satellite
 
 EXAMPLE = "coldloop nmea decode /dev/ttyUSB0 --seconds 10"
 
@@ -37,13 +37,13 @@ def make_receiver(text: str, vendor: "str | None") -> Receiver:
     Raises:
         AddressError: it looks like an address and is none.
     """
-    address = None if text == "-" else source.port_address(text)
+    address = None if text == "-" else byte_source.port_address(text)
     if address is None:
         return Receiver(0, _ANY_BAUD, keep=_KEEP, vendor=vendor, timed=False)
     return Receiver(0, address.baud, address.bits_per_char, keep=_KEEP, vendor=vendor)
 
 
-def epochs(receiver: Receiver, chunks: source.Chunks) -> Iterator[Epoch]:
+def epochs(receiver: Receiver, chunks: byte_source.Chunks) -> Iterator[Epoch]:
     """Yield the epochs of a stream as they close; the last one at its end or at SIGINT."""
     try:
         for data, now in chunks:
@@ -192,7 +192,7 @@ def decode(
     count = 0
     try:
         receiver = make_receiver(text, vendor)
-        for epoch in epochs(receiver, source.chunks(text, seconds)):
+        for epoch in epochs(receiver, byte_source.chunks(text, seconds)):
             count += 1
             line = json.dumps(record(epoch)) if as_json else _line(epoch)
             print(line, flush=receiver.timed)

@@ -8,14 +8,15 @@ import argparse
 import sys
 import time
 
-from drivers.epoch import Epoch
+from drivers.gnss.epoch import Epoch
 from drivers.errors import DriverError
-from drivers.receiver import Receiver
-from drivers.tools import nmea_decode, source
-from drivers.tools.nmea_verdicts import Verdicts
-from drivers.tools.opened import clock
-from protocols.nmea.sky import Satellite
-from protocols.timing import SECOND
+from drivers.gnss.receiver import Receiver
+from drivers.tools import nmea_decode
+from drivers.tools.lib import byte_source
+from drivers.tools.nmea_integrity import Verdicts
+from drivers.tools.lib.open_port import clock
+from protocols.nmea.satellite_view import Satellite
+from protocols.time_units import SECOND
 
 EXAMPLE = "coldloop nmea monitor serial:/dev/ttyUSB0?baud=115200"
 _HOME = "\x1b[H"
@@ -115,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
 def monitor(text: str, *, vendor: "str | None" = None, seconds: "float | None" = None) -> int:
     """Watch a port until SIGINT or `seconds`; 1 if it gave no sentence, 2 if it cannot be used."""
     try:
-        if source.port_address(text) is None:
+        if byte_source.port_address(text) is None:
             print(
                 f"coldloop nmea monitor: {text}: no port; name one such as /dev/ttyUSB0 or "
                 "serial:/dev/ttyUSB0?baud=115200",
@@ -125,7 +126,7 @@ def monitor(text: str, *, vendor: "str | None" = None, seconds: "float | None" =
         receiver = nmea_decode.make_receiver(text, vendor)
         first = True
         verdicts = Verdicts()
-        for epoch in nmea_decode.epochs(receiver, source.chunks(text, seconds)):
+        for epoch in nmea_decode.epochs(receiver, byte_source.chunks(text, seconds)):
             _draw(picture(epoch, receiver, time_error_us(epoch), verdicts), first)
             first = False
     except DriverError as error:

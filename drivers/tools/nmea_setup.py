@@ -11,12 +11,12 @@ import time
 
 from drivers.errors import DriverError, PortError
 from drivers.ports.base import failure
-from drivers.receiver import Receiver
-from drivers.setup.machine import Outcome, Setup
-from drivers.setup.makers import MAKERS
-from drivers.setup.wish import KINDS, STARTS, SYSTEMS, Step, steps
-from drivers.tools import source
-from drivers.tools.opened import Opened, clock
+from drivers.gnss.receiver import Receiver
+from drivers.gnss.setup_sequence import Outcome, Setup
+from drivers.gnss.setup_vendors import MAKERS
+from drivers.gnss.setup_step import KINDS, STARTS, SYSTEMS, Step, steps
+from drivers.tools.lib import byte_source
+from drivers.tools.lib.open_port import Opened, clock
 
 EXAMPLE = (
     "coldloop nmea setup serial:/dev/ttyUSB0?baud=9600 --maker casic "
@@ -69,7 +69,7 @@ def _wished(arguments: argparse.Namespace) -> "list[Step]":
 def run(arguments: argparse.Namespace) -> int:
     """Run `coldloop nmea setup`: 0 all done, 1 something was not, 2 wrong use."""
     wished = _wished(arguments)
-    address = source.port_address(arguments.port)
+    address = byte_source.port_address(arguments.port)
     if address is None:
         raise DriverError(f"{arguments.port}: no port; name one such as /dev/ttyUSB0")
     opened = Opened(address)

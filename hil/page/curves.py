@@ -1,15 +1,15 @@
 """What a frame of the page holds: the plant's truth, what the agent says of itself, in that order.
 
-Not the measures of scenarios (`hil.measures`): a frame is taken ten times a second, so each number
+Not the measures of scenarios (`hil.measure.registry`): a frame is taken ten times a second, so each number
 is read straight from where it stands.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from hil.measures import utc_error_ms
+from hil.measure.registry import utc_error_ms
 from hil.page.hub import Curve
-from hil.row import Row
+from hil.bench.testbed import Row
 
 Status = dict[str, Any] | None
 Read = Callable[[Row, Status], float | None]

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hil.page.curves import CURVES
-from hil.page.desk import Desk
+from hil.page.session_manager import Desk
 from hil.page.hub import Hub
 from hil.page.server import Server
-from hil.realbench import RealBench
+from hil.run.real_bench import RealBench
 
 
 def serve(make: Callable[[Hub], Desk], records: Path, place: tuple[str, int], as_json: bool) -> int:

@@ -1,29 +1,29 @@
 """One life of the bench under the page: free, or through one scenario.
 
-Not the desk that decides which comes next (`hil.page.desk`), and not the judge. It runs in the
+Not the desk that decides which comes next (`hil.page.session_manager`), and not the judge. It runs in the
 bench's thread: frames at 10 Hz, judge and state once a second. A free session ends only when it is
 told to.
 """
 
 from typing import Any
 
-from hil.channels import Series, channels
-from hil.devices.sky import Sky
+from hil.scenario.channels import Series, channels
+from hil.devices.gnss.basic_sky import Sky
 from hil.errors import BenchError
-from hil.faults import EVENTS
-from hil.judge import Judge
-from hil.measures import MEASURES, read
+from hil.fault.registry import EVENTS
+from hil.scenario.judge import Judge
+from hil.measure.registry import MEASURES, read
 from hil.page.curves import values
 from hil.page.hub import Hub
-from hil.realbench import RealBench
-from hil.recording import Recorded
-from hil.report.nextsteps import next_step
-from hil.row import SITE_E7
-from hil.scenario import Event, Scenario
-from hil.scenario_check import problem
-from hil.setting import Setting
-from hil.timeline import schedule
-from hil.virtualrun import Outcome
+from hil.run.real_bench import RealBench
+from hil.run.recorded import Recorded
+from hil.report.next_steps import next_step
+from hil.bench.testbed import SITE_E7
+from hil.scenario.model import Event, Scenario
+from hil.scenario.semantic_check import problem
+from hil.bench.testbed_settings import Setting
+from hil.scenario.timeline import schedule
+from hil.run.virtual import Outcome
 
 _SECOND = 1_000_000
 _FRAME = _SECOND // 10
@@ -54,7 +54,7 @@ class Session:
     def run(self, dut: str) -> None:
         """Run to the end of the scenario, or until the shell is stopped.
 
-        A scenario begins with the agent's first word (as in `hil.realrun`), and does not end before
+        A scenario begins with the agent's first word (as in `hil.run.real`), and does not end before
         all that was asked is answered.
         """
         bench, shell = self.bench, self.bench.shell
@@ -131,7 +131,7 @@ class Session:
         self.answers.append({**row, "by": operator or "technician"})
 
     def fault(self, name: str, value: float | None, on: bool) -> None:
-        """Do or undo a word of `hil.faults`; raises BenchError for one that cannot be."""
+        """Do or undo a word of `hil.fault.registry`; raises BenchError for one that cannot be."""
         word = EVENTS.get(name)
         if word is None:
             raise BenchError(f"{name}: no such fault")

@@ -16,15 +16,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hil.plant.cooler import (
-    Air,
-    CoolerParameters,
-    fan_w,
-    heat_w_k,
-    intake_c,
-    water_kg_s,
-)
-from hil.plant.parameters import PlantParameters
+from hil.plant.air.cooler import Air, CoolerParameters, fan_w, heat_w_k, intake_c, water_kg_s
+from hil.plant.fluid.parameters import PlantParameters
 
 _FAN_PCT_S = 3.0
 """How fast fans change their speed, % a second (assumed: their drives' ramps)."""

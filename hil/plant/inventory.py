@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from math import exp
 
-from hil.plant.parameters import PlantParameters
+from hil.plant.fluid.parameters import PlantParameters
 
 _MILD_PCT, _PRIME_LOST_PCT = 5.0, 12.0
 _PER_PCT = 0.03

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hil.plant.psychro import dew_point_c
+from hil.plant.air.psychrometrics import dew_point_c
 
 
 @dataclass(slots=True)

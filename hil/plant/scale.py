@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hil.plant.parameters import PlantParameters
+from hil.plant.fluid.parameters import PlantParameters
 
 _HEAD_KPA = 260.0  # with 25 L/s and 0.70 x 0.93 x 0.97: 10.3 kW at the design flow of 1 MW
 _STATIC = 0.3

@@ -9,10 +9,10 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from hil.judge import FAIL, MARGINAL
-from hil.record import Record, worst
-from hil.report.nextsteps import next_step
-from hil.requirements import REQUIREMENTS
+from hil.scenario.judge import FAIL, MARGINAL
+from hil.record.record import Record, worst
+from hil.report.next_steps import next_step
+from hil.scenario.requirements import REQUIREMENTS
 
 _WORDS = {"pass": "PASS", "marginal": "PASS, MARGINAL", "fail": "FAIL"}
 

@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
-from hil.record import Record
+from hil.record.record import Record
 
 
 def junit(record: Record) -> str:

@@ -1,6 +1,6 @@
 """All that is written of a suite: the record, and what people and machines read of it.
 
-    record.json   the truth: chained, hashed, signed (`hil.record`)
+    record.json   the truth: chained, hashed, signed (`hil.record.record`)
     report.html   one page with plots that opens offline (`hil.report.html`)
     junit.xml     for whoever counts tests (`hil.report.junit`)
     report.pdf    the page, printed by Chromium, when there is one (`hil.report.pdf`)
@@ -11,14 +11,14 @@ Records of the same parent folder make a chain: each names the hash of the newes
 from dataclasses import dataclass
 from pathlib import Path
 
-from hil.benchkey import BenchKey, default_path
+from hil.record.bench_key import BenchKey, default_path
 from hil.errors import BenchError
-from hil.record import FILE, Record, firmware_hash, read, sealed, whole_record
-from hil.recording import Recorded, write_json
+from hil.record.record import FILE, Record, firmware_hash, read, sealed, whole_record
+from hil.run.recorded import Recorded, write_json
 from hil.report.html import page
 from hil.report.junit import junit
 from hil.report.pdf import print_pdf
-from hil.suite import Suite
+from hil.scenario.suite import Suite
 
 NO_RECORD = "0" * 64
 """`previous` of the first record of a folder."""

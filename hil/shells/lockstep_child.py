@@ -11,16 +11,16 @@ import json
 import struct
 import sys
 
-from agent.config import forget_checks, load
-from agent.maps import Maps
+from agent.core.config_records import forget_checks, load
+from agent.config.profile_files import Maps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Actions, Agent
-    from agent.config import Config
-    from agent.remote.standing import Boot
+    from agent.core.config_records import Config
+    from agent.remote.storage.boot_state import Boot
 
 HEAD = ">BBqI"
 HEAD_SIZE = 14
@@ -137,7 +137,7 @@ def _in_flash(name: str) -> "dict[str, Any]":
 
 def _chosen(raw: "dict[str, Any]", records: "dict[str, str]", maps: Maps) -> "tuple[Config, Boot]":
     """Start from what the store kept; a changed configuration is checked as a shell does it."""
-    from agent.remote.boot import start  # noqa: PLC0415 - only a unit that takes changes has it
+    from agent.remote.update.boot import start  # noqa: PLC0415 - only a unit that takes changes has it
 
     def read(key: str) -> "bytes | None":
         return bytes.fromhex(records[key]) if key in records else None

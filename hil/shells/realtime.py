@@ -12,7 +12,7 @@ import selectors
 import time
 from collections.abc import Callable
 
-from hil.world import World
+from hil.kernel.world import World
 
 _LONGEST_SLEEP_S = 0.2
 

@@ -9,10 +9,10 @@ own deadline.
 import heapq
 from typing import Protocol
 
-from hil.digest import Digest
-from hil.dut import Dut, Turn
-from hil.lines import NEVER
-from hil.world import World
+from hil.kernel.digest import Digest
+from hil.kernel.dut import Dut, Turn
+from hil.kernel.serial_line import NEVER
+from hil.kernel.world import World
 
 STORE_OPERATIONS = ("append", "delete", "get", "list")
 

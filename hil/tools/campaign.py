@@ -13,11 +13,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hil.campaign import LEAST_S, SECONDS, Result, Tally, results, run_hours, run_place, run_seed
+from hil.campaign.draw import (
+    LEAST_S,
+    SECONDS,
+    Result,
+    Tally,
+    results,
+    run_hours,
+    run_place,
+    run_seed,
+)
 from hil.errors import BenchError
-from hil.plantcampaign import HOURS
-from hil.recording import DUTS
-from hil.sweep import KINDS, one, places
+from hil.campaign.control_only import HOURS
+from hil.run.recorded import DUTS
+from hil.campaign.nth_failure import KINDS, one, places
 
 EXAMPLE = "coldloop hil campaign --seeds 400 --keep out/campaign"
 

@@ -9,9 +9,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from hil.compare import Cell, Comparison, Row, compare
+from hil.record.compare import Cell, Comparison, Row, compare
 from hil.errors import BenchError
-from hil.record import FILE, Record, problems, read
+from hil.record.record import FILE, Record, problems, read
 
 EXAMPLE = "coldloop hil compare out/monday out/tuesday"
 _WIDTH = 18

@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 
-from hil.hall import run_hall
+from hil.run.multi_row import run_hall
 
 EXAMPLE = "coldloop hil hall --rows 64 --json"
 

@@ -3,11 +3,11 @@
 import argparse
 import json
 
-from hil.campaign_words import DRAWN, NOT_DRAWN
+from hil.campaign.words import DRAWN, NOT_DRAWN
 from hil.errors import BenchError
-from hil.faults import EVENTS
-from hil.scenario import find, shipped
-from hil.suite import load, suites
+from hil.fault.registry import EVENTS
+from hil.scenario.model import find, shipped
+from hil.scenario.suite import load, suites
 
 EXAMPLE = "coldloop hil list --faults"
 

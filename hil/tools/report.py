@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from hil.errors import BenchError
-from hil.record import FILE, problems, read
+from hil.record.record import FILE, problems, read
 from hil.report.write import write_reports
 
 EXAMPLE = "coldloop hil report out/acceptance"

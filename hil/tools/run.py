@@ -11,11 +11,11 @@ from pathlib import Path
 from types import FrameType
 
 from hil.errors import BenchError
-from hil.record import worst
-from hil.recording import DUTS, Recorded, again, record_real, record_virtual
+from hil.record.record import worst
+from hil.run.recorded import DUTS, Recorded, again, record_real, record_virtual
 from hil.report.write import Labels, write_all
-from hil.scenario import Scenario
-from hil.suite import resolve
+from hil.scenario.model import Scenario
+from hil.scenario.suite import resolve
 
 EXAMPLE = "coldloop hil run acceptance --report out/acceptance --serial CDU-0042"
 

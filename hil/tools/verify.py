@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from hil.errors import BenchError
-from hil.record import FILE, problems, read
+from hil.record.record import FILE, problems, read
 
 EXAMPLE = "coldloop hil verify out/acceptance/record.json"
 

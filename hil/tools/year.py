@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from hil.year.command import run as run_year
-from hil.year.words import CLIMATES, FAULTS, KINDS, POLICIES
+from hil.annual.command import run as run_year
+from hil.annual.words import CLIMATES, FAULTS, KINDS, POLICIES
 
 EXAMPLE = "coldloop hil year --weather dubai --rejection adiabatic --plot year.html"
 

@@ -14,8 +14,8 @@ import json
 from binascii import a2b_base64, b2a_base64
 
 from protocols.errors import DecodeError
-from protocols.modem.crc import crc16
-from protocols.modem.strictjson import load
+from protocols.modem.checksum import crc16
+from protocols.modem.strict_json import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

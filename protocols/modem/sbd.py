@@ -12,7 +12,7 @@ The count of -MSSTM wrapped in August 2026, 12.2 years after its epoch: the turn
 a UTC that is roughly known is meant.
 """
 
-from protocols.modem.crc import sum16
+from protocols.modem.checksum import sum16
 
 LARGEST_MO, LARGEST_MT = 340, 270
 RING = b"SBDRING"

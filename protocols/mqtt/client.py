@@ -17,7 +17,7 @@ was sent, or nothing was received, for the keep alive time, and the answer has
 
 from protocols.errors import DecodeError, EncodeError
 from protocols.mqtt import packets
-from protocols.timing import NEVER, SECOND
+from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

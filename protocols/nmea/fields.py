@@ -7,7 +7,7 @@ positions are 1e-7 degrees, times of day microseconds, decimals scaled integers.
 
 from protocols import calendar
 from protocols.errors import DecodeError
-from protocols.timing import SECOND
+from protocols.time_units import SECOND
 
 _POWERS = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000)
 _MAX_FRACTION = 7

@@ -15,7 +15,7 @@ body is printable and free of marks; folding the body as one big integer gives t
 There is a loop over bytes only where a sentence has failed. The framer keeps at most `LIMIT` bytes.
 """
 
-from protocols.nmea.binary import Stepper, holds_sync, plain_count
+from protocols.nmea.binary_frames import Stepper, holds_sync, plain_count
 
 LIMIT = 256
 """The longest sentence taken, from its mark to its checksum. The standard says 82; ordinary ones
@@ -105,7 +105,7 @@ class Framer:
     skipped_bytes   bytes that were in no sentence and in no binary frame, line ends not counted
     broken          for each failure in the last chunk (of the first 64), how many sentences of
                     that chunk came before it
-    binary          what was stepped over (`protocols.nmea.binary.Stepper`)
+    binary          what was stepped over (`protocols.nmea.binary_frames.Stepper`)
 
     Failures are not counted inside of what claims to be a binary frame.
     The counts, like the sentences, do not depend on how the stream is cut into chunks (what is

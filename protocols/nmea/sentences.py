@@ -8,7 +8,7 @@ field that is read is checked. GSA and GSV are most of the bytes and few look in
 satellites are decoded on demand (`DecodeError` then).
 
 Here are RMC, GGA, ZDA, GSA and GSV. GLL, GNS, VTG, GST, GBS and DTM are in
-`protocols.nmea.measures`, TXT and the makers' own sentences in `protocols.nmea.notices`.
+`protocols.nmea.nav_sentences`, TXT and the makers' own sentences in `protocols.nmea.vendor_sentences`.
 
 Not here: which sentences belong together, and whether a fix may be believed.
 
@@ -24,8 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocols.nmea.measures import Dtm, Gbs, Gll, Gns, Gst, Vtg
-    from protocols.nmea.notices import Notice
+    from protocols.nmea.nav_sentences import Dtm, Gbs, Gll, Gns, Gst, Vtg
+    from protocols.nmea.vendor_sentences import Notice
 
     Satellite = tuple[int | None, int | None, int | None, int | None]
 
@@ -262,15 +262,15 @@ if TYPE_CHECKING:
 
 def _measure(body: bytes) -> "Sentence":
     """One of the kinds that not every receiver sends: their code is loaded with the first."""
-    from protocols.nmea import measures  # noqa: PLC0415 - a board has no room for what is not sent
+    from protocols.nmea import nav_sentences  # noqa: PLC0415 - a board has no room for what is not sent
 
-    return measures.KINDS[body[2:5]](body)
+    return nav_sentences.KINDS[body[2:5]](body)
 
 
 def _text(body: bytes) -> "Sentence":
-    from protocols.nmea import notices  # noqa: PLC0415 - as above
+    from protocols.nmea import vendor_sentences  # noqa: PLC0415 - as above
 
-    return notices.txt(body)
+    return vendor_sentences.txt(body)
 
 
 KINDS: "dict[bytes, Callable[[bytes], Sentence]]" = {
@@ -321,6 +321,6 @@ def _own(body: bytes) -> "Sentence | None":
         return Second(KINDS[kind](first)) if kind else None
     if not (body[:1] == b"P" or body[:7] == b"command"):
         return None
-    from protocols.nmea import notices  # noqa: PLC0415 - as above
+    from protocols.nmea import vendor_sentences  # noqa: PLC0415 - as above
 
-    return notices.own(body)
+    return vendor_sentences.own(body)

@@ -17,10 +17,10 @@ from array import array
 from binascii import crc32
 
 from protocols.errors import DecodeError, EncodeError
-from protocols.telemetry import line, numbers
-from protocols.telemetry.contexts import FIRST, MODE, RISE, THERE, starting
-from protocols.telemetry.model import Column, decide, push_number, take_number
-from protocols.telemetry.rangecoder import Decoder, Encoder
+from protocols.telemetry import linear_counter, varint
+from protocols.telemetry.initial_contexts import FIRST, MODE, RISE, THERE, starting
+from protocols.telemetry.column_model import Column, decide, push_number, take_number
+from protocols.telemetry.range_coder import Decoder, Encoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Writer:
         out = bytearray([VERSION])
         out.extend(schema)
         for number in (rows, seq, len(extra)):
-            numbers.put(number, out)
+            varint.put(number, out)
         out.extend(extra)
         self._out = out
 
@@ -82,15 +82,15 @@ class Writer:
 
     def _varying(self, values: "Sequence[int]", constant: bool, decisions: "array[int]") -> None:
         push = decisions.append
-        ramp = None if constant else line.fit(values)
+        ramp = None if constant else linear_counter.fit(values)
         _kind(decisions, _CONSTANT if constant else _COUNTER if ramp else _VARIES)
         start = values[0]
-        push_number(numbers.fold(start - self._before) + 1, FIRST, 32, push)
+        push_number(varint.fold(start - self._before) + 1, FIRST, 32, push)
         self._before = start
         if ramp:
-            push_number(numbers.fold(ramp[0]) + 1, RISE, 16, push)
-            push_number(ramp[1] * line.PARTS + ramp[2] + 1, RISE, 16, push)
-            decide(line.apart(values, ramp), 0, push)
+            push_number(varint.fold(ramp[0]) + 1, RISE, 16, push)
+            push_number(ramp[1] * linear_counter.PARTS + ramp[2] + 1, RISE, 16, push)
+            decide(linear_counter.apart(values, ramp), 0, push)
         elif not constant:
             rest = iter(values)
             next(rest)
@@ -156,9 +156,9 @@ def head(data: bytes) -> "tuple[bytes, int, int, int, int]":
     Raises DecodeError.
     """
     schema = schema_of(data)
-    rows, at = numbers.get(data, _HEAD)
-    seq, at = numbers.get(data, at)
-    length, at = numbers.get(data, at)
+    rows, at = varint.get(data, _HEAD)
+    seq, at = varint.get(data, at)
+    length, at = varint.get(data, at)
     if not 0 < rows <= MOST_ROWS or at + length > len(data) - _TAIL:
         raise DecodeError("a block of %d rows, %d extra bytes" % (rows, length))
     return schema, rows, seq, at, at + length
@@ -220,16 +220,16 @@ def _column(coder: Decoder, rows: int, before: int) -> "tuple[Values, int]":
 def _series(coder: Decoder, kind: int, count: int, before: int) -> "list[int]":
     """Decode `count` values that follow each other."""
     bit = coder.bit
-    start = before + numbers.unfold(take_number(FIRST, 32, bit) - 1)
+    start = before + varint.unfold(take_number(FIRST, 32, bit) - 1)
     if not -MOST < start < MOST or coder.spent():
         raise DecodeError("a column's first value is no value of ours")
     if kind == _CONSTANT:
         return [start] * count
     ramp = (0, 0, 0)
     if kind == _COUNTER:
-        rise = numbers.unfold(take_number(RISE, 16, bit) - 1)
-        slope, offset = divmod(take_number(RISE, 16, bit) - 1, line.PARTS)
-        if slope >= line.PARTS or count < 2:
+        rise = varint.unfold(take_number(RISE, 16, bit) - 1)
+        slope, offset = divmod(take_number(RISE, 16, bit) - 1, linear_counter.PARTS)
+        if slope >= linear_counter.PARTS or count < 2:
             raise DecodeError("no such counter")
         ramp = (rise, slope, offset)
         column = Column(0, bit)
@@ -241,4 +241,4 @@ def _series(coder: Decoder, kind: int, count: int, before: int) -> "list[int]":
         if not -MOST < value < MOST or coder.spent():
             raise DecodeError("the block says more than it holds")
         values.append(value)
-    return line.back(values, start, ramp) if kind == _COUNTER else values
+    return linear_counter.back(values, start, ramp) if kind == _COUNTER else values

@@ -10,8 +10,8 @@ right one is nothing. A receipt can be said twice without harm: it only names wh
 import hashlib
 
 from protocols.errors import DecodeError
-from protocols.telemetry import numbers
-from protocols.telemetry.parcel import CLASSES, LIFE_BYTES
+from protocols.telemetry import varint
+from protocols.telemetry.message import CLASSES, LIFE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,11 +53,11 @@ def write(receipt: Receipt, unit: str, key: bytes) -> bytes:
     out = bytearray([MARK])
     out.extend(receipt.life)
     out.append(receipt.flags)
-    numbers.put(len(receipt.ranges), out)
+    varint.put(len(receipt.ranges), out)
     for group, first, last in receipt.ranges:
-        numbers.put(group, out)
-        numbers.put(first, out)
-        numbers.put(last, out)
+        varint.put(group, out)
+        varint.put(first, out)
+        varint.put(last, out)
     body = bytes(out)
     return body + _mac(key, unit, body) if key else body
 
@@ -73,14 +73,14 @@ def read(message: bytes, unit: str, key: bytes) -> Receipt:
         raise DecodeError("no receipt")
     at = 1 + LIFE_BYTES
     life, flags = bytes(message[1:at]), message[at]
-    count, at = numbers.get(message, at + 1)
+    count, at = varint.get(message, at + 1)
     if count > MOST_RANGES:
         raise DecodeError("%d ranges" % count)
     ranges = []
     for _ in range(count):
-        group, at = numbers.get(message, at)
-        first, at = numbers.get(message, at)
-        last, at = numbers.get(message, at)
+        group, at = varint.get(message, at)
+        first, at = varint.get(message, at)
+        last, at = varint.get(message, at)
         if group >= len(CLASSES) or not 0 < first <= last:
             raise DecodeError("a range that cannot be")
         ranges.append((group, first, last))

@@ -1,6 +1,6 @@
 """Which slot a start runs, and the slots as a flash that updates are written to.
 
-Frozen into the firmware beside _start.py. The record (agent/remote/release.py) is the agent's; read
+Frozen into the firmware beside _start.py. The record (agent/remote/storage/software_slots.py) is the agent's; read
 here are its hash and its first three bytes: the slots (1 a, 2 b) of what is confirmed and of what
 is on trial, and how often the latter was started. A start on trial is counted before it is made;
 one that does not confirm itself within MOST_STARTS starts is not started again, and the agent that
@@ -50,7 +50,7 @@ def write_record(data: bytes) -> None:
 
 
 class Flash:
-    """The slots for the agent; see drivers/ports/micropython_slots.py.
+    """The slots for the agent; see drivers/ports/micropython/slot_store.py.
 
     `write(at, data)` writes to the host's file, where the slots lie in a row from `base` on.
     """

@@ -1,7 +1,7 @@
 """What the board does first: storage, self-test, the application of the right slot, the agent.
 
 Frozen into the firmware, so that it is there whatever is in the slots. Two slots hold applications
-(deploy/firmware/layout.py). The agent's record in the storage says which is confirmed and which on
+(deploy/firmware/memory_layout.py). The agent's record in the storage says which is confirmed and which on
 trial (_slots.py); a slot whose hash is wrong is never started. One on trial that ends in any other
 way than by asking for a new start is started anew at once: its starts are counted.
 
@@ -147,7 +147,7 @@ def start() -> None:
 def run(path: str, flash: Flash, trial: bool) -> bool:
     """Run the agent; say whether to start anew."""
     try:
-        from agent.shell.micropython import RESTARTED, main  # noqa: PLC0415 - it is on /rom
+        from agent.runtime.micropython import RESTARTED, main  # noqa: PLC0415 - it is on /rom
 
         code = main(path, flash)
     except Exception as error:

@@ -1,0 +1,17 @@
+"""The part `pps`: it keeps the port of the pulses open; the clock itself takes them.
+
+A pulse reaches the clock by the agent, whatever port it comes from; here they are only counted, and
+missed when they stop.
+"""
+
+from agent.core.json_writer import Object
+from agent.core.registry import Part
+
+
+class Pulses(Part):
+    """See the module."""
+
+    def status(self, now: int) -> Object:
+        """Count the pulses, and those that a fix gave its second."""
+        clock = self.agent.clock
+        return Object([("pulses", clock.pulses), ("used", clock.married)])

@@ -1,0 +1,168 @@
+"""The configuration's schema, as data: valid JSON Schema (2020-12), read by people, editors and us.
+
+Not the validator (that is `agent.config.validate`) and not the compiled form (that is `agent.core.config_records`).
+Numbers that carry a unit have it in their name (`_ms`, `_s`, `_c`, `_kpa`, `_pct`). Every number
+has a range; no key is allowed that is not listed here.
+"""
+
+from agent.core.registry import PARTS
+from agent.log.schema import LOG
+from agent.remote.schema import REMOTE
+from agent.core.schema_rules import NAME_PATTERN, many, name, number, one_of, section, text, whole
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+_PERCENT_RATE = number("fastest change of the output, percent per second", 0.1, 100, 5)
+
+SUPPLY = section(
+    "the supply temperature loop: one control valve on the facility water",
+    ["setpoint_c", "sensor", "valve"],
+    {
+        "setpoint_c": number("supply temperature to hold, degrees Celsius", 15, 45),
+        "sensor": name("device that reads SupplyTemperatureCelsius"),
+        "valve": name("device that is the control valve"),
+        "gain_pct_per_k": number("proportional gain, percent of stroke per kelvin", 0.1, 50, 5),
+        "integral_s": number("integral time, seconds", 5, 3600, 15),
+        "min_pct": number("least opening the loop may ask for", 0, 100, 5),
+        "max_pct": number("largest opening the loop may ask for", 0, 100, 100),
+        "safe_pct": number("opening when the supply temperature is not known", 0, 100, 60),
+        "rate_pct_per_s": _PERCENT_RATE,
+    },
+)
+
+PRESSURE = section(
+    "the differential pressure loop: one or two pumps on variable-speed drives",
+    ["setpoint_kpa", "sensor", "pumps"],
+    {
+        "setpoint_kpa": number("differential pressure to hold, kilopascal", 5, 400),
+        "sensor": name("device that reads the loop's pressures"),
+        "pumps": many("lead first, then lag", name("device that is a pump's drive"), 1, 2),
+        "gain_pct_per_kpa": number("proportional gain, percent of speed per kPa", 0.001, 10, 0.2),
+        "integral_s": number("integral time, seconds", 1, 3600, 4),
+        "min_pct": number("least speed", 10, 100, 25),
+        "max_pct": number("largest speed", 10, 100, 100),
+        "safe_pct": number("speed when the differential pressure is not known", 10, 100, 80),
+        "rate_pct_per_s": _PERCENT_RATE,
+    },
+)
+
+DEVICE = section(
+    "a device",
+    ["name", "bus", "unit", "profile"],
+    {
+        "name": name("name of this device, unique"),
+        "bus": name("name of the bus it is on"),
+        "unit": whole("Modbus unit (slave) address", 1, 247),
+        "profile": name("name of its profile, such as orv3_rpu"),
+    },
+)
+
+SCHEMA: "dict[str, Any]" = section(
+    "configuration of one coldloop agent",
+    ["version", "site", "unit", "buses", "devices", "control"],
+    {
+        "version": {"type": "integer", "enum": [1], "description": "version of this format"},
+        "site": name("name of the site"),
+        "unit": name("name of this controller with its CDU"),
+        "receiver": section(
+            "the BeiDou receiver",
+            ["port"],
+            {
+                "port": text("address of its port, such as serial:/dev/ttyUSB0?baud=115200"),
+                "latency_ms": number(
+                    "mean time from the second to the first byte that names it", 0, 1000, 0
+                ),
+                "drift_ppm": number("how far the controller's oscillator may be off", 0.1, 500, 50),
+                "ppm_per_c": number(
+                    "how much a degree changes the oscillator: crystal 1, TCXO 0.05", 0.001, 10, 1
+                ),
+                "latitude": number("where the antenna is, degrees; learned if absent", -90, 90),
+                "longitude": number("where the antenna is, degrees", -180, 180),
+                "radius_m": whole("a fix farther away is not believed", 10, 10_000, 100),
+            },
+        ),
+        "buses": {
+            "type": "object",
+            "description": "field buses by name: the address of each one's port",
+            "propertyPattern": NAME_PATTERN,
+            "minProperties": 1,
+            "maxProperties": 4,
+            "values": text("such as serial:/dev/ttyUSB1?baud=19200&parity=E or tcp:HOST:502"),
+        },
+        "bus_timeout_ms": whole("time a device has to begin its reply", 10, 5000, 200),
+        "broker": section(
+            "the MQTT broker that takes the telemetry",
+            ["address"],
+            {
+                "address": text("tcp:HOST:PORT or tls:HOST:PORT?ca=FILE"),
+                "keepalive_s": whole("MQTT keep-alive", 5, 3600, 30),
+                "version": one_of("MQTT's version", ["3.1.1", "5"], "3.1.1"),
+                "expiry_s": whole(
+                    "MQTT 5: how long the broker keeps telemetry for a relay, 0: for ever",
+                    0,
+                    1 << 30,
+                    0,
+                ),
+                "username": text("user name", 64),
+                "password": text("password", 128),
+            },
+        ),
+        "state": text("folder for what the agent leaves behind, such as store:/run/coldloop"),
+        "devices": many("the devices on the buses, in the order they are polled", DEVICE, 1, 16),
+        "control": section(
+            "ticks and loops",
+            ["supply", "dp"],
+            {
+                "tick_ms": whole("period of the ticks; divides 1000", 20, 1000, 100),
+                "slot_ms": whole("offset of this unit's ticks in the second", 0, 999, 0),
+                "cycle_ms": whole(
+                    "period of the bus cycle; a multiple of tick_ms", 100, 10000, 1000
+                ),
+                "supply": SUPPLY,
+                "dp": PRESSURE,
+            },
+        ),
+        "log": LOG,
+        "remote": REMOTE,
+        "limits": section(
+            "what is reported and acted on",
+            [],
+            {
+                "supply_max_c": number("supply temperature that raises an alarm", 20, 60, 40),
+                "stale_s": number("age at which a reading is not used any more", 2, 60, 5),
+            },
+        ),
+        "telemetry": section(
+            "what is published",
+            [],
+            {
+                "period_ms": whole("period of the telemetry rows", 100, 3600000, 1000),
+                "queue": whole(
+                    "rows kept in memory while the broker is away, about 250 bytes each",
+                    1,
+                    10000,
+                    120,
+                ),
+            },
+        ),
+    },
+)
+
+
+def with_parts(names: "list[str]") -> "dict[str, Any]":
+    """Give the schema with the sections of those optional parts that are among `names`.
+
+    The schema of a part stands in `agent.schema_NAME` as `NAME`; what is not asked for is not
+    loaded. The sections come in the order of `PARTS`, after those that every agent has.
+    """
+    properties = SCHEMA["properties"].copy()
+    for part, _, _, _ in PARTS:
+        if part in names and part not in properties:
+            module = __import__("agent.schema_" + part, None, None, (part.upper(),))
+            properties[part] = getattr(module, part.upper())
+    whole = SCHEMA.copy()
+    whole["properties"] = properties
+    return whole

@@ -1,0 +1,61 @@
+"""The law of the pumps: differential pressure, flow or temperature difference, by their speed.
+
+Not a loop. Whatever is held, the error is first turned into percent of speed, by the affinity laws:
+with the flow going with n and dP with n^2, an error e of a set-point s is worth n e / s of flow,
+n e / 2 s of dP, and (with the heat given) n e / s of temperature difference, the other way round.
+So one PI with one pair of settings holds them all at any speed (gain scheduling). The difference of
+temperature comes with the coolant's way round, so that it is held with a slower pair.
+
+Bumpless: `track` takes over from a speed; the integral then carries what is left of the error.
+"""
+
+from agent.control.law.pi import Pi
+
+DP, FLOW, DELTA_T = "dp", "flow", "delta_t"
+_PAIRS = {DP: (45 / 100, 4.0), FLOW: (45 / 100, 4.0), DELTA_T: (15 / 100, 20.0)}
+
+
+class FlowLaw:
+    """Speed of the pumps, percent. `mode` is what is held: `DP`, `FLOW` or `DELTA_T`."""
+
+    def __init__(self, low: float, high: float, rate: float) -> None:
+        self.mode = DP
+        gain, integral_s = _PAIRS[DP]
+        self._pi = Pi(gain, integral_s, low, high, rate)
+        self._tracking = True
+
+    @property
+    def output(self) -> float:
+        """The speed asked for last, percent."""
+        return self._pi.output
+
+    def hold(self, mode: str) -> None:
+        """Hold something else from now on, without a bump."""
+        if mode != self.mode:
+            self.mode = mode
+            self._pi.gain, self._pi.integral_s = _PAIRS[mode]
+            self._tracking = True
+
+    def tune(self, low: float, high: float, rate: float) -> None:
+        """Take other limits of the speed, without a bump."""
+        pi = self._pi
+        pi.tune(pi.gain, pi.integral_s, low, high, rate)
+        self._tracking = True
+
+    def track(self, speed: float) -> None:
+        """Take over from `speed` without a bump."""
+        self._pi.output = speed
+        self._tracking = True
+
+    def step(self, setpoint: float, measured: float, dt: float) -> float:
+        """Advance by `dt` seconds, set-point and reading in the unit of the mode."""
+        pi = self._pi
+        worth = pi.output * (setpoint - measured) / setpoint if setpoint > 0 else 0.0
+        if self.mode == DP:
+            worth = 0.5 * worth
+        elif self.mode == DELTA_T:
+            worth = -worth
+        if self._tracking:
+            self._tracking = False
+            pi.track(pi.output, worth)
+        return pi.step(worth, dt)

@@ -1,0 +1,158 @@
+"""The configuration, compiled: what the rooms of the agent are built from.
+
+Not a file reader: a shell hands over the parsed JSON and the profiles. Not the checks either: they
+are `agent.config.load`, which a board forgets once the agent runs. Times become integer microseconds;
+other numbers stay as written, rounded to a thousandth through an integer, since the two
+interpreters parse decimal fractions differently.
+"""
+
+import sys
+
+import agent
+from drivers.device.profile import forget_checker
+from protocols.rounding import of_decimal
+from protocols.time_units import MILLISECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agent.config.load import Parts
+    from agent.config.profile_files import Maps
+    from drivers.modbus.poll_plan import Layout
+    from drivers.device.profile import Point, Profile
+
+_ONLY_FOR_LOADING = ("agent.config.load", "agent.config.schema", "agent.config.validate")
+
+
+def thousandths(value: "float | int") -> int:
+    """Count the thousandths in `value`, to the nearest; the same on both interpreters."""
+    return of_decimal(value * 1000)
+
+
+def exact(value: "float | int") -> float:
+    """Round to a thousandth by way of an integer, so that both interpreters hold the same float."""
+    return thousandths(value) / 1000
+
+
+class DeviceConfig:
+    """One device: name, bus name, Modbus unit address, compiled profile.
+
+    `layouts`: the plans of its polls (fast, slow), when the check of the cycle's length has made
+    them already; the device's station takes them.
+    """
+
+    def __init__(self, name: str, bus: str, unit: int, profile: "Profile") -> None:
+        self.name = name
+        self.bus = bus
+        self.unit = unit
+        self.profile = profile
+        self.layouts: tuple[Layout, Layout] | None = None
+
+
+class LoopConfig:
+    """Set-point, sensor, actuators and tuning of one loop, in the loop's own units."""
+
+    def __init__(self, raw: "dict[str, Any]", unit: str, actuators: "list[str]") -> None:
+        self.setpoint = exact(raw["setpoint_" + unit])
+        self.sensor: str = raw["sensor"]
+        self.actuators = actuators
+        self.gain = exact(raw["gain_pct_per_" + ("k" if unit == "c" else unit)])
+        self.integral_s = exact(raw["integral_s"])
+        self.min_pct = exact(raw["min_pct"])
+        self.max_pct = exact(raw["max_pct"])
+        self.safe_pct = exact(raw["safe_pct"])
+        self.rate_pct_per_s = exact(raw["rate_pct_per_s"])
+
+
+def _place(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
+    """Where the antenna is, 1e-7 degrees, None unless both are given."""
+    latitude, longitude = receiver.get("latitude"), receiver.get("longitude")
+    if latitude is None or longitude is None:
+        return None
+    return int(latitude * 10_000_000), int(longitude * 10_000_000)
+
+
+class Config:
+    """Everything the agent is built from. See `agent.config.schema` for meaning and ranges."""
+
+    def __init__(self, raw: "dict[str, Any]", parts: "Parts") -> None:
+        control, telemetry, limits = raw["control"], raw["telemetry"], raw["limits"]
+        self.site: str = raw["site"]
+        self.unit: str = raw["unit"]
+        self.receiver = parts.receiver
+        self.receiver_latency_us = thousandths(raw["receiver"].get("latency_ms", 0))
+        self.drift_ppb = thousandths(raw["receiver"].get("drift_ppm", 50))
+        self.tempco_ppb = thousandths(raw["receiver"].get("ppm_per_c", 1))
+        self.place_e7 = _place(raw["receiver"])
+        self.radius_m: int = raw["receiver"].get("radius_m", 100)
+        self.buses = parts.buses
+        self.bus_timeout_us: int = raw["bus_timeout_ms"] * MILLISECOND
+        self.broker = parts.broker
+        self.keepalive_s: int = raw["broker"].get("keepalive_s", 30)
+        self.mqtt: str = raw["broker"].get("version", "3.1.1")
+        self.expiry_s: int = raw["broker"].get("expiry_s", 0)
+        self.username: str | None = raw["broker"].get("username")
+        self.password: str | None = raw["broker"].get("password")
+        self.state = parts.state
+        self.devices = parts.devices
+        self.parts = parts.optional
+        self.part_ports = parts.optional_ports
+        self.tick_us: int = control["tick_ms"] * MILLISECOND
+        self.slot_us: int = control["slot_ms"] * MILLISECOND
+        self.ticks_per_cycle: int = control["cycle_ms"] // control["tick_ms"]
+        self.supply = LoopConfig(control["supply"], "c", [control["supply"]["valve"]])
+        self.pressure = LoopConfig(control["dp"], "kpa", control["dp"]["pumps"])
+        self.supply_max_c = exact(limits["supply_max_c"])
+        self.stale_us = thousandths(limits["stale_s"]) * MILLISECOND
+        self.ticks_per_row: int = telemetry["period_ms"] // control["tick_ms"]
+        self.telemetry_queue: int = telemetry["queue"]
+
+
+def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
+    """Check a parsed configuration and compile it.
+
+    `profiles` maps a profile's name to its parsed JSON. Raises `ConfigError` whose text holds one
+    line for each thing that is wrong.
+    """
+    from agent.config.load import compiled  # noqa: PLC0415 - so that `forget_checks` can drop the code
+
+    return compiled(raw, profiles)
+
+
+def forget_checks() -> None:
+    """Drop the code that only loading needs, 20 KiB on a board; it comes back by itself."""
+    forget_checker()
+    for full in [name for name in sys.modules if name.startswith(_ONLY_FOR_LOADING)]:
+        del sys.modules[full]
+        name = full[len("agent.") :]
+        if hasattr(agent, name):
+            delattr(agent, name)
+
+
+def check_outputs(
+    profile: "Profile | None",
+    role: str,
+    loop: "dict[str, Any]",
+    path: str,
+    errors: "list[str]",
+) -> None:
+    """Hold what the loop may ask for against what may be written to the actuator's set-point."""
+    data = None if profile is None else getattr(profile, role)
+    if profile is None or not data:
+        return
+    point = profile.points[profile.index(data["setpoint"])]
+    low, high = point.limits or (0, 0)
+    for key in ("min_pct", "max_pct", "safe_pct"):
+        raw = exact(loop[key]) * point.den / point.num
+        if not low - 0.5 < raw < high + 0.5:
+            errors.append(
+                "%s.%s: %s is outside what profile %s lets be written, %s to %s %%"
+                % (path, key, loop[key], profile.model, _percent(low, point), _percent(high, point))
+            )
+    if role == "pump" and not low <= 0 <= high:
+        errors.append("%s: profile %s does not let 0 be written" % (path, profile.model))
+
+
+def _percent(raw: int, point: "Point") -> str:
+    return "%.1f" % (raw * point.num / point.den)

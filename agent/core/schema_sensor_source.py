@@ -1,0 +1,32 @@
+"""What the schemas of the sections about time share, and what a schema cannot check of them.
+
+Only read when a configuration has one of the sections.
+"""
+
+from agent.core.schema_rules import text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from drivers.device.profile import Profile
+
+
+SOURCE = text("DEVICE.POINT that reads a temperature near it", 97, 3)
+
+
+def check_sources(
+    raw: "dict[str, Any]", devices: "dict[str, Profile | None]", errors: "list[str]"
+) -> None:
+    """Check that the temperatures that the sections name are there; `devices` by name."""
+    for section in ("timekeeping", "integrity"):
+        source = raw.get(section, {}).get("temperature")
+        if source is None:
+            continue
+        device, _, point = source.partition(".")
+        if device not in devices:
+            errors.append("%s.temperature: no device is named %s" % (section, device))
+            continue
+        profile = devices[device]
+        if profile is not None and not profile.has(point):
+            errors.append("%s.temperature: %s reads no %s" % (section, device, point))

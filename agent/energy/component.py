@@ -1,0 +1,233 @@
+"""The ledger: meters read, energy by role and interval, figures, kept over power cuts.
+
+Not control, and nothing that cools looks here. Once a second every meter's reading is taken
+(`agent.energy.counter`) and entered in the accounts of all time, of the UTC day and of the UTC
+month; of the last twelve whole months the accounts are kept too. The store is written every
+`save_s` seconds and at the turn of a day: a power cut loses what was integrated from rates since,
+and nothing of what counters counted, since their last readings are kept as well.
+
+Until the store has answered (or does not for `_PATIENCE`), nothing is entered.
+"""
+
+from agent.core.json_writer import Object
+from agent.core.stored_record import Kept
+from agent.energy import account as accounts
+from agent.energy.account import ROLES, Account
+from agent.energy.counter import Counting
+from agent.core.registry import Part
+from protocols.calendar import civil_from_utc
+from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agent.agent import Actions, Agent
+    from drivers.device.device import Reading
+
+KEY = "ledger.now"
+MONTHS = 12
+_FORMAT = "ledger 1"
+_PATIENCE = 20 * SECOND
+
+
+class Meter:
+    """One meter of one role."""
+
+    def __init__(self, agent: "Agent", raw: "dict[str, Any]") -> None:
+        station = agent.fieldbus.station(raw["device"])
+        index = station.device.index(raw["point"])
+        self.name: str = raw["device"] + "." + raw["point"]
+        self.role = ROLES.index(raw["role"])
+        self.counting = Counting(station.profile.points[index], raw["rolls_at"], raw["most_w"])
+        self.reading: Reading = station.device.readings[index]
+
+
+class Ledger(Part):
+    """See the module's docstring. `settings` is the section `ledger` of the configuration."""
+
+    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+        Part.__init__(self, agent, settings, port)
+        self.meters = [Meter(agent, raw) for raw in settings["meters"]]
+        roles = [meter.role for meter in self.meters]
+        self.metered = [role in roles for role in range(len(ROLES))]
+        self.all = Account()
+        self.day = Account()
+        self.month = Account()
+        self.months: list[Account] = []
+        self.saves = 0
+        self.kept = ""
+        self._date = (0, 0, 0)
+        self._store = Kept(port, KEY)
+        self._started = self._due = self._save_at = 0
+
+    def start(self, now: int) -> None:
+        """Begin."""
+        self._started = self._due = now
+        self._save_at = now + self.settings["save_s"] * SECOND
+
+    # The store.
+
+    def event(self, kind: str, now: int) -> None:
+        """Take what the store says."""
+        self._store.event(kind)
+
+    def receive(self, data: bytes, now: int) -> None:
+        """Take what was kept."""
+        payload = self._store.take(data)
+        if payload is not None:
+            self._restore(payload)
+
+    def _restore(self, payload: bytes) -> None:
+        """Take over what was kept, if all of it makes sense; else begin anew and say so."""
+        try:
+            lines = payload.decode().split("\n")
+        except UnicodeError:
+            lines = [""]
+        found = [accounts.read(line) for line in lines[1:4]]
+        if lines[0] != _FORMAT or len(found) < 3 or None in found or lines[-1] != "end":
+            self.kept = "damaged"
+            return
+        self.kept = "restored"
+        self.all, self.day, self.month = found  # type: ignore[assignment]
+        if self.day.began_us:
+            self._date = civil_from_utc(self.day.began_us)[:3]
+        for line in lines[4:-1]:
+            word, _, rest = line.partition(" ")
+            if word == "month":
+                old = accounts.read(rest)
+                if old is not None:
+                    self.months.append(old)
+            elif word == "meter":
+                name, _, raw = rest.partition(" ")
+                self._remember(name, raw)
+
+    def _remember(self, name: str, raw: str) -> None:
+        for meter in self.meters:
+            number = raw[1:] if raw[:1] == "-" else raw
+            if meter.name == name and number and not number.strip("0123456789"):
+                meter.counting.last = int(raw)
+
+    def _text(self) -> bytes:
+        lines = [_FORMAT, self.all.text(), self.day.text(), self.month.text()]
+        lines.extend(["month " + old.text() for old in self.months])
+        lasts = [(meter.name, meter.counting.last) for meter in self.meters]
+        lines.extend(["meter %s %d" % (name, last) for name, last in lasts if last is not None])
+        return "\n".join(lines + ["end"]).encode()
+
+    def _save(self, now: int) -> None:
+        self._save_at = now + self.settings["save_s"] * SECOND
+        if self._store.open and self._store.answered:
+            self.saves += 1
+            self._store.write(self._text())
+
+    def outbox(self) -> "Actions":
+        """Hand over what the store is asked to do."""
+        return self._store.outbox()
+
+    # Time.
+
+    def tick(self, now: int) -> None:
+        """Enter what the meters counted, once a second."""
+        if now < self._due:
+            return
+        self._due = now + SECOND
+        if not self._store.answered:
+            self._store.answered = now - self._started >= _PATIENCE
+            return
+        utc = self.agent.clock.utc(now)
+        if utc is not None:
+            self._turn(utc, now)
+        for meter in self.meters:
+            used = meter.counting.take(meter.reading, now)
+            if used:
+                for entry in (self.all, self.day, self.month):
+                    entry.used[meter.role] += used
+        if now >= self._save_at:
+            self._save(now)
+
+    def _turn(self, utc: int, now: int) -> None:
+        """Begin a new day or month of UTC when its time has come."""
+        date = civil_from_utc(utc)[:3]
+        if date == self._date:
+            return
+        if self._date == (0, 0, 0):  # UTC became known: what was entered till now counts from here
+            for entry in (self.all, self.day, self.month):
+                entry.began_us = entry.began_us or utc
+        elif date > self._date:
+            if date[:2] != self._date[:2]:
+                self.months = (self.months + [self.month])[-MONTHS:]
+                self.month = Account(utc)
+            self.day = Account(utc)
+            self._save(now)
+        self._date = date
+
+    # What is said.
+
+    def year(self) -> "tuple[Account, bool]":
+        """The last twelve months, and whether they are whole; else all there is (interim)."""
+        if len(self.months) < MONTHS:
+            return self.all, False
+        used = [sum([old.used[i] for old in self.months]) for i in range(len(ROLES))]
+        return Account(self.months[0].began_us, used), True
+
+    def points(self) -> "list[tuple[str, str, int, int]]":
+        """Name the points: figures of the year (or all time), PUE of the day, counters."""
+        return [
+            ("ledger.PUE", "1", 1, 1000),
+            ("ledger.LoopPUE", "1", 1, 1000),
+            ("ledger.WUE", "L/kW.h", 1, 1000),
+            ("ledger.ERF", "1", 1, 1000),
+            ("ledger.ElectricalLossPerIT", "1", 1, 1000),
+            ("ledger.AirLossPerIT", "1", 1, 1000),
+            ("ledger.LoopLossPerIT", "1", 1, 1000),
+            ("ledger.DayPUE", "1", 1, 1000),
+            ("ledger.ITEnergykWh", "kW.h", 1, 1000),
+            ("ledger.TotalEnergykWh", "kW.h", 1, 1000),
+        ]
+
+    def values(self, now: int) -> "list[int | None]":
+        """Give their values."""
+        figures = [value for _, value in self.year()[0].figures(self.metered)]
+        total = self.all.whole(self.metered)
+        return figures + [
+            self.day.figures(self.metered)[0][1],
+            self.all.used[accounts.IT] // 1000,
+            total // 1000,
+        ]
+
+    def status(self, now: int) -> Object:
+        """Show figures by interval, energies, and what the meters did."""
+        year, whole = self.year()
+        named = (("year" if whole else "interim", year), ("month", self.month), ("day", self.day))
+        return Object(
+            [
+                ("category", self.settings["category"]),
+                ("total_is", "facility meter" if self.metered[1] else "sum of the parts"),
+                ("intervals", [self._interval(name, entry) for name, entry in named]),
+                ("months", len(self.months)),
+                ("kept", self.kept),
+                ("saves", self.saves),
+                ("meters", [_meter(meter) for meter in self.meters]),
+            ]
+        )
+
+    def _interval(self, name: str, entry: Account) -> Object:
+        used = [(role + "_wh", n // 1000) for role, n in zip(ROLES, entry.used)]
+        used[-1] = ("water_l", entry.used[-1] // 1000)
+        figures = [(key + "_milli", value) for key, value in entry.figures(self.metered)]
+        head: list[tuple[str, object]] = [("interval", name), ("began_us", entry.began_us)]
+        return Object(head + figures + used)  # type: ignore[operator]
+
+
+def _meter(meter: Meter) -> Object:
+    counting = meter.counting
+    return Object(
+        [
+            ("name", meter.name),
+            ("role", ROLES[meter.role]),
+            ("rollovers", counting.rollovers),
+            ("resets", counting.resets),
+            ("jumps", counting.jumps),
+        ]
+    )

@@ -1,0 +1,234 @@
+"""The configuration's section `throttle`: loads, how they are limited, and by what.
+
+Loaded only when a configuration has the section, or when the whole schema is asked for. `check`
+says what a schema cannot: names that must exist, limits that must be in order.
+"""
+
+from agent.core.schema_rules import NAME_PATTERN, many, name, one_of, section, text, whole
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from drivers.device.profile import Profile
+
+
+_POINT = {
+    "device": name("device that reads it"),
+    "point": text("its point", 64),
+}
+
+_LOAD = section(
+    "a load",
+    ["name", "class", "max_w", "min_w"],
+    {
+        "name": name("name of this load, unique"),
+        "class": name("gpu, cpu, server, storage, optics, or one of `classes`"),
+        "priority": whole("who is served first: 9 before 1", 1, 9, 5),
+        "max_w": whole("rated power, watts: this limit is no limit", 1, 10_000_000),
+        "min_w": whole("the least it can run with, watts", 0, 10_000_000),
+        "port": name("which of `ports` its Redfish service is"),
+        "path": text("resource that holds its limit, /redfish/v1/Chassis/.../EnvironmentMetrics"),
+        "schema": one_of(
+            "environment: PowerLimitWatts; power: the older PowerControl.PowerLimit",
+            ["environment", "power"],
+            "environment",
+        ),
+        "effect_ms": whole("time until a limit acts and is shown", 0, 600_000, 3000),
+        "deferred": whole("1: a limit acts only after a restart", 0, 1, 0),
+        "system": text("its computer system, to be switched off: /redfish/v1/Systems/..."),
+        "outlets": many(
+            "outlets of power strips that feed it", section("an outlet", [], _POINT), 0, 4
+        ),
+    },
+)
+
+_CLASS = section(
+    "a class of load of this site",
+    ["name", "case_limit_c", "rise_k", "curve"],
+    {
+        "name": name("its name"),
+        "case_limit_c": whole("case temperature that must be kept", 40, 110),
+        "rise_k": whole("hottest case above the supply at rated power, kelvin", 1, 90),
+        "curve": many(
+            "derating: share of the rated power against supply temperature, rising",
+            section(
+                "a point",
+                ["supply_c", "pct"],
+                {
+                    "supply_c": whole("supply temperature", 10, 100),
+                    "pct": whole("percent of the rated power", 0, 100),
+                },
+            ),
+            1,
+            12,
+        ),
+    },
+)
+
+THROTTLE: "dict[str, Any]" = section(
+    "limits of the loads' power",
+    ["loads"],
+    {
+        "port": text("store that keeps the schedule over a restart, such as store:/var/lib/x"),
+        "ports": {
+            "type": "object",
+            "description": "Redfish services by name: tcp:HOST:PORT or tls:HOST:PORT?ca=FILE",
+            "propertyPattern": NAME_PATTERN,
+            "minProperties": 1,
+            "maxProperties": 16,
+            "values": text("address of the service"),
+        },
+        "logins": many(
+            "how to log in to services",
+            section(
+                "a login",
+                ["port", "username", "password"],
+                {
+                    "port": name("which of `ports`"),
+                    "username": text("user name", 64),
+                    "password": text("password; shown nowhere", 128),
+                    "by": one_of("session token or basic", ["session", "basic"], "session"),
+                },
+            ),
+            0,
+            16,
+        ),
+        "loads": many("the loads", _LOAD, 1, 64),
+        "classes": many("classes of load of this site", _CLASS, 0, 8),
+        "optics": many(
+            "optical modules that are watched",
+            section(
+                "a module",
+                ["name", "device", "point"],
+                {
+                    "name": name("its name"),
+                    "device": _POINT["device"],
+                    "point": _POINT["point"],
+                    "warn_c": whole("case temperature that is reported", 30, 100, 68),
+                    "hot_c": whole("case temperature at which `load` is switched off", 30, 110, 75),
+                    "load": name("load that is switched off for its sake; none: only reported"),
+                },
+            ),
+            0,
+            32,
+        ),
+        "meter": section("the meter of the loads' power", ["device", "point"], _POINT),
+        "droop": section(
+            "less power when the grid's frequency falls",
+            ["device", "point"],
+            {
+                "device": _POINT["device"],
+                "point": _POINT["point"],
+                "nominal_hz": whole("nominal frequency", 50, 60, 50),
+                "deadband_mhz": whole("deviation that changes nothing", 10, 2000, 200),
+                "full_mhz": whole(
+                    "further deviation at which `least_pct` is reached", 50, 5000, 800
+                ),
+                "least_pct": whole("percent of the rated power that stays", 0, 100, 60),
+            },
+        ),
+        "blind_pct": whole("percent of rated power without a supply temperature", 0, 100, 70),
+        "hold_s": whole("time a limit stays down", 5, 3600, 60),
+        "step_pct": whole("largest step up, percent of the rated power", 1, 100, 10),
+        "step_s": whole("time between two steps up", 1, 600, 15),
+        "shed_lead_s": whole(
+            "loads whose case will be too hot so soon are switched off", 5, 300, 30
+        ),
+        "slot": whole("this row's number among `slots`", 0, 1023, 0),
+        "slots": whole("rows that step up one after the other", 1, 1024, 1),
+        "stagger_ms": whole("scheduled actions come later by this for each slot", 0, 10_000, 0),
+        "profile_s": whole("interval of the load profile, aligned with UTC", 10, 3600, 60),
+        "schedule": many(
+            "what is done at a UTC instant",
+            section(
+                "an entry",
+                ["at_utc_s", "action", "value"],
+                {
+                    "at_utc_s": whole("seconds since 1970, UTC", 1_700_000_000, 9_999_999_999),
+                    "action": one_of(
+                        "what", ["cap_w", "cap_pct", "supply_milli_c", "dp_milli_kpa"]
+                    ),
+                    "value": whole("W, %, or thousandths", 0, 100_000_000),
+                },
+            ),
+            0,
+            32,
+        ),
+    },
+)
+
+
+def check(whole: "dict[str, Any]", known: "dict[str, Profile]", errors: "list[str]") -> None:
+    """Add what is wrong with the section to `errors`; `known`: profiles by their devices' names."""
+    raw = whole["throttle"]
+    names = [load["name"] for load in raw["loads"]]
+    for i, load in enumerate(raw["loads"]):
+        path = "throttle.loads[%d]" % i
+        if load["name"] in names[:i]:
+            errors.append("%s.name: %s is named twice" % (path, load["name"]))
+        _load(load, raw, path, errors)
+        for j, outlet in enumerate(load["outlets"]):
+            _point(outlet, known, "%s.outlets[%d]" % (path, j), errors, writable=True)
+    for i, lot in enumerate(raw["optics"]):
+        path = "throttle.optics[%d]" % i
+        _point(lot, known, path, errors)
+        if lot["hot_c"] <= lot["warn_c"]:
+            errors.append("%s.hot_c: %d is not above warn_c" % (path, lot["hot_c"]))
+        if "load" in lot and lot["load"] not in names:
+            errors.append("%s.load: no load is named %s" % (path, lot["load"]))
+    for key in ("meter", "droop"):
+        if key in raw:
+            _point(raw[key], known, "throttle." + key, errors)
+    _rest(raw, errors)
+
+
+def _load(load: "dict[str, Any]", raw: "dict[str, Any]", path: str, errors: "list[str]") -> None:
+    if load["min_w"] > load["max_w"]:
+        errors.append("%s.min_w: %d is above max_w" % (path, load["min_w"]))
+    if "port" in load and load["port"] not in raw.get("ports", {}):
+        errors.append("%s.port: no port is named %s" % (path, load["port"]))
+    if ("port" in load) != ("path" in load):
+        errors.append("%s: port and path go together" % path)
+    if not _known_class(load["class"], raw):
+        errors.append("%s.class: no class is named %s" % (path, load["class"]))
+
+
+def _rest(raw: "dict[str, Any]", errors: "list[str]") -> None:
+    for i, login in enumerate(raw["logins"]):
+        if login["port"] not in raw.get("ports", {}):
+            errors.append("throttle.logins[%d].port: no port is named %s" % (i, login["port"]))
+    for i, own in enumerate(raw["classes"]):
+        heats = [point["supply_c"] for point in own["curve"]]
+        if heats != sorted(heats) or len(set(heats)) != len(heats):
+            errors.append("throttle.classes[%d].curve: supply_c does not rise" % i)
+    if raw["slot"] >= raw["slots"]:
+        errors.append("throttle.slot: %d is not below slots (%d)" % (raw["slot"], raw["slots"]))
+    for i, entry in enumerate(raw["schedule"]):
+        from agent.power.schedule import Schedule  # noqa: PLC0415
+
+        fault = Schedule().add(0, entry["action"], entry["value"])
+        if fault:
+            errors.append("throttle.schedule[%d].value: %s" % (i, fault))
+
+
+def _known_class(name: str, raw: "dict[str, Any]") -> bool:
+    own = [row["name"] for row in raw["classes"]]
+    return name in own or name in ("gpu", "cpu", "server", "storage", "optics")
+
+
+def _point(
+    where: "dict[str, Any]",
+    known: "dict[str, Profile]",
+    path: str,
+    errors: "list[str]",
+    writable: bool = False,
+) -> None:
+    profile = known.get(where.get("device", ""))
+    if profile is None:
+        errors.append("%s.device: no device is named %s" % (path, where.get("device")))
+        return
+    if not profile.has(where.get("point", "")):
+        errors.append("%s.point: %s has no point %s" % (path, profile.model, where.get("point")))
+    elif writable and profile.points[profile.index(where["point"])].limits is None:
+        errors.append("%s.point: %s cannot be written" % (path, where["point"]))

@@ -1,0 +1,101 @@
+"""A command: one thing to do once, by somebody who may, before it is too late.
+
+Body, CBOR: [counter, expiry minutes, name, arguments, group?]
+
+    counter      seconds since 2026-01-01 at signing; commands have a count of their own
+    expiry       minutes since 2026-01-01
+    name         one of the table that `agent.remote.manager` is built with
+    arguments    map of texts to values
+
+Not here: what a command does.
+"""
+
+from agent.remote.message.header import EPOCH_S, MINUTE_S, count
+from agent.remote.message.parameters import LIMITS, OPERATE
+from agent.remote.message.reject import Refusal
+from protocols.cbor import Map, decode, encode
+from protocols.errors import DecodeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_MOST_ARGUMENTS = 16
+_LONGEST_NAME = 32
+
+ROLES = (
+    ("confirm", OPERATE),
+    ("rollback", OPERATE),
+    ("acknowledge", OPERATE),
+    ("reset", OPERATE),
+    ("override", LIMITS),
+    ("release", OPERATE),
+    ("rotate", OPERATE),
+    ("proof", OPERATE),
+    ("hold", OPERATE),
+    ("calibrate", OPERATE),
+    ("capture", OPERATE),
+    ("fetch", OPERATE),
+    ("shed", OPERATE),
+    ("schedule", OPERATE),
+    ("restart", LIMITS),
+    ("clock_forgive", LIMITS),
+    ("decommission", LIMITS),
+)
+"""Commands and the role each needs; `LIMITS` asks for a second signature."""
+
+
+class Command:
+    """A command, read and plausible, but not yet known to be signed by anybody."""
+
+    needs_base = False
+
+    def __init__(self, parts: "list[Any]") -> None:
+        self.counter: int = parts[0]
+        self.expires_s: int = EPOCH_S + MINUTE_S * parts[1]
+        self.not_before_s = 0
+        self.name: str = parts[2]
+        self.arguments: Map = parts[3]
+        self.group: str = parts[4] if len(parts) > 4 else ""
+
+    def role(self) -> int:
+        """Give the role that must have signed; an unknown command needs the highest."""
+        for name, role in ROLES:
+            if name == self.name:
+                return role
+        return LIMITS
+
+    def what(self) -> str:
+        """Name the command."""
+        return "command " + self.name
+
+
+def read(body: bytes) -> Command:
+    """Read a command's body; raises `Refusal` (malformed)."""
+    try:
+        parts = decode(body)
+    except DecodeError as error:
+        raise Refusal("malformed", str(error))
+    if type(parts) is not list or len(parts) not in (4, 5):
+        raise Refusal("malformed", "a command has 4 or 5 parts")
+    count(parts[0])
+    count(parts[1])
+    if type(parts[2]) is not str or not 1 <= len(parts[2]) <= _LONGEST_NAME:
+        raise Refusal("malformed", "a command is named by a text")
+    if not isinstance(parts[3], Map) or len(parts[3].pairs) > _MOST_ARGUMENTS:
+        raise Refusal("malformed", "arguments are a map of at most %d" % _MOST_ARGUMENTS)
+    if len(parts) == 5 and (type(parts[4]) is not str or not parts[4]):
+        raise Refusal("malformed", "a group is named by a text")
+    return Command(parts)
+
+
+def write(
+    counter_s: int,
+    expires_s: int,
+    name: str,
+    arguments: "list[tuple[str, Any]]",
+    group: str = "",
+) -> bytes:
+    """Write a command's body; times in seconds since 1970, expiry rounded up to a minute."""
+    parts = [counter_s - EPOCH_S, -((EPOCH_S - expires_s) // MINUTE_S), name, Map(list(arguments))]
+    return encode(parts + [group] if group else parts)

@@ -1,0 +1,152 @@
+"""A patch: which parameters change, from which base, and until when that may happen.
+
+Body, CBOR: [counter, base version, expiry, not before, confirm minutes, changes, group?]
+
+    counter         seconds since 2026-01-01 at signing: grows by itself, for every signer
+    base version    of the confirmed configuration it changes; its hash is signed too, but not sent
+    expiry          hours since 2026-01-01; not before: minutes since then, or null
+    confirm         minutes within which operators must confirm, at least twice the worst gap
+    changes         map of parameter numbers or paths to values; null takes a key out
+    group           present when the target is a group of units
+
+Numbers are whole or decimal fractions. Not here: signatures (gate), trial, the store.
+"""
+
+from agent.remote.message.canonical import exact, plain
+from agent.remote.message.header import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, count
+from agent.remote.message.parameters import LIMITS, OPERATE, live, path_of, rule, scaled
+from agent.remote.message.reject import Refusal
+from protocols.cbor import Decimal, Map, decode, encode
+from protocols.errors import DecodeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MOST_CHANGES = 64
+_MOST_DEPTH = 6
+
+
+class Patch:
+    """A patch, read and plausible, but not yet known to be signed by anybody."""
+
+    needs_base = True
+
+    def __init__(self, parts: "list[Any]") -> None:
+        self.counter: int = parts[0]
+        self.base_version: int = parts[1]
+        self.expires_s: int = EPOCH_S + HOUR_S * parts[2]
+        self.not_before_s: int = 0 if parts[3] is None else EPOCH_S + MINUTE_S * parts[3]
+        self.confirm_s: int = MINUTE_S * parts[4]
+        self.changes: list[tuple[Any, Any]] = parts[5].pairs
+        self.group: str = parts[6] if len(parts) > 6 else ""
+
+    def role(self) -> int:
+        """Give the role that must have signed: `LIMITS` asks for a second signature."""
+        roles = [rule(path_of(key) or "")[0] for key, _ in self.changes]
+        return LIMITS if LIMITS in roles else OPERATE
+
+    def live(self) -> bool:
+        """Say whether the running agent takes it over without a restart."""
+        return all(value is not None and live(path_of(key) or "") for key, value in self.changes)
+
+    def applied(self, raw: "dict[str, Any]") -> "dict[str, Any]":
+        """Give `raw` with the changes made; see `applied`."""
+        return applied(raw, self.changes)
+
+    def what(self) -> str:
+        """Name what is changed, with the values that are numbers: no text may be a secret."""
+        words = []
+        for key, value in self.changes:
+            number = isinstance(value, Decimal) or type(value) is int
+            shown = "=%s" % (plain(value),) if number else ""
+            words.append((path_of(key) or str(key)) + shown)
+        return "patch " + " ".join(words)
+
+
+def read(body: bytes) -> Patch:
+    """Read a patch's body; raises `Refusal` (malformed)."""
+    try:
+        parts = decode(body)
+    except DecodeError as error:
+        raise Refusal("malformed", str(error))
+    if type(parts) is not list or len(parts) not in (6, 7):
+        raise Refusal("malformed", "a patch has 6 or 7 parts")
+    for part in parts[:3]:
+        count(part)
+    if parts[3] is not None:
+        count(parts[3])
+    count(parts[4], LONGEST_CONFIRM)
+    if not isinstance(parts[5], Map) or not 1 <= len(parts[5].pairs) <= MOST_CHANGES:
+        raise Refusal("malformed", "a patch changes 1 to %d parameters" % MOST_CHANGES)
+    for key, _ in parts[5].pairs:
+        if type(key) not in (int, str):
+            raise Refusal("malformed", "a parameter is named by its number or its path")
+    if len(parts) == 7 and (type(parts[6]) is not str or not parts[6]):
+        raise Refusal("malformed", "a group is named by a text")
+    return Patch(parts)
+
+
+def write(
+    counter_s: int,
+    base_version: int,
+    expires_s: int,
+    confirm_s: int,
+    changes: "list[tuple[Any, Any]]",
+    not_before_s: int = 0,
+    group: str = "",
+) -> bytes:
+    """Write a patch's body; times in seconds since 1970, rounded to its units (expiry up)."""
+    parts = [
+        counter_s - EPOCH_S,
+        base_version,
+        -((EPOCH_S - expires_s) // HOUR_S),
+        -((EPOCH_S - not_before_s) // MINUTE_S) if not_before_s else None,
+        -(-confirm_s // MINUTE_S),
+        Map([(key, exact(value)) for key, value in changes]),
+    ]
+    return encode(parts + [group] if group else parts)
+
+
+def applied(raw: "dict[str, Any]", changes: "list[tuple[Any, Any]]") -> "dict[str, Any]":
+    """Give `raw` with the changes made; `raw` stays as it is. Raises `Refusal`.
+
+    Whether the result is a good configuration is for `agent.core.config_records.load` to say.
+    """
+    result = raw
+    for key, value in changes:
+        path = path_of(key)
+        if path is None:
+            raise Refusal("unknown_key", "no parameter has the number %s" % key)
+        steps = path.split(".")
+        if len(steps) > _MOST_DEPTH or "" in steps:
+            raise Refusal("unknown_key", "%s is no path" % path)
+        result = _changed(result, steps, value, path)
+    return result
+
+
+def _changed(node: "Any", steps: "list[str]", value: "Any", path: str) -> "Any":
+    """Copy the containers along the path, so that the running configuration is not touched."""
+    if type(node) is not dict:
+        raise Refusal("unknown_key", "%s does not exist" % path)
+    copy = dict(node)
+    name = steps[0]
+    if len(steps) > 1:
+        copy[name] = _changed(copy.get(name, {}), steps[1:], value, path)
+    elif value is None:
+        if name not in copy:
+            raise Refusal("unknown_key", "%s is not there" % path)
+        del copy[name]
+    else:
+        _check_step(copy.get(name), value, path)
+        copy[name] = plain(value)
+    return copy
+
+
+def _check_step(before: "Any", after: "Any", path: str) -> None:
+    largest = rule(path)[1]
+    old = exact(before)
+    if not largest or type(old) not in (int, Decimal) or type(after) not in (int, Decimal):
+        return
+    if abs(scaled(after) - scaled(old)) > scaled(largest):
+        raise Refusal("too_big_step", "%s may change by %d at a time" % (path, largest))

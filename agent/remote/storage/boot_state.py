@@ -1,0 +1,58 @@
+"""What a start has chosen to run, for the part of the agent that takes changes.
+
+Not the choosing: that is `agent.remote.update.boot`, which a board forgets once the agent runs.
+"""
+
+from agent.remote.storage import audit
+from agent.remote.message import canonical
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from agent.core.config_records import Config
+    from agent.remote.storage.software_slots import Releases
+    from agent.remote.storage.config_slots import Slots
+
+
+INSTALLED = -1
+"""The slot of an application that lies in neither."""
+
+
+class Place:
+    """Where this application runs: its slot, its release, and the bytes that a slot has room for.
+
+    On a server it is a process that something else chose and started; `INSTALLED` stands for both.
+    """
+
+    def __init__(self, slot: int = INSTALLED, release: int = 0, room: int = 1 << 30) -> None:
+        self.slot = slot
+        self.release = release
+        self.room = room
+
+
+class Boot:
+    """What to run: the configuration's bytes, the record of it; `writes` are yet to be made.
+
+    Parsed it would take ten times the room, so it is read anew. `audit` is the end of the log;
+    `releases` and `pieces` are of application updates; `place` is None where nothing starts one.
+
+    `check` turns changed JSON into a configuration, or raises `ConfigError`; the shell sets it, and
+    `roomy`: whether there is room and time for that beside a running agent.
+    """
+
+    def __init__(self, config: bytes, record: "Slots") -> None:
+        self.config = config
+        self.slots = record
+        self.writes: list[tuple[str, bytes]] = []
+        self.audit = audit.Audit()
+        self.roomy = True
+        self.releases: Releases | None = None
+        self.pieces = 0
+        self.place: Place | None = Place()
+        self.check: Callable[[dict[str, Any]], Config] | None = None
+
+    def raw(self) -> "dict[str, Any]":
+        """Give the configuration as parsed JSON."""
+        return canonical.read(self.config)

@@ -1,0 +1,180 @@
+"""Two slots and one record in a store: what runs is the old configuration or the new, never a mix.
+
+    config.a, config.b   a configuration (agent.remote.message.canonical) with its hash
+    config.record        which slot is confirmed, what is on trial, the counter, the last outcome
+
+The order makes it safe: a slot is written only while the record does not point to it, and the
+record is replaced only once the slot is durable. A power cut before that leaves the old record; a
+record is one write, replaced whole by the store (drivers/ports/*_store). Each write must be durable
+before the next is begun; `agent.remote.manager` waits for that. Everything read back is checked by its
+hash; what does not fit is as if it were not there, so that the file of the site, which is always
+there, is what is left in the worst case.
+
+The record also holds the hash of the site's own file (`origin`). A technician who edits that file
+means it: a record with another origin is not believed, but its counter is kept, so that no old
+message comes back to life.
+"""
+
+from agent.remote.message.canonical import HASH_BYTES, digest
+from protocols import cbor
+from protocols.signed_message import KINDS, PATCH
+from protocols.errors import DecodeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Write = tuple[str, bytes]
+    Read = Callable[[str], bytes | None]
+
+RECORD = "config.record"
+SLOTS = ("config.a", "config.b")
+MOST_ALARMS = 16
+_FORMAT = 1
+FILE = -1
+"""The number of the slot when the site's own file is what is confirmed."""
+
+NOTHING, CONFIRMED, ROLLED_BACK, REFUSED = "nothing", "confirmed", "rolled_back", "refused"
+
+
+class Trial:
+    """A configuration on trial: its slot, counter, how long it may still take, starts so far.
+
+    `alarms`: the codes that were active before, and so do not speak against it.
+    """
+
+    def __init__(
+        self, slot: int, counter: int, confirm_s: int, starts: int, alarms: "list[str]"
+    ) -> None:
+        self.slot = slot
+        self.counter = counter
+        self.confirm_s = confirm_s
+        self.starts = starts
+        self.alarms = alarms
+
+    def parts(self) -> "list[Any]":
+        """Give what the record holds of it."""
+        return [self.slot, self.counter, self.confirm_s, self.starts, self.alarms]
+
+
+class Slots:
+    """The record in memory. Methods that change it give the write that makes it so."""
+
+    def __init__(self, origin: bytes) -> None:
+        self.origin = origin
+        self.slot = FILE
+        self.version = 0
+        self.counters = [0, 0, 0]
+        """The last accepted of each kind of message."""
+        self.trial: Trial | None = None
+        self.last = (0, NOTHING, "")
+
+    def record(self) -> "Write":
+        """Give the write of the record."""
+        trial = None if self.trial is None else self.trial.parts()
+        parts = [_FORMAT, self.origin, self.slot, self.version, self.counters, trial]
+        return RECORD, sealed(cbor.encode(parts + [list(self.last)]))
+
+    def free(self) -> int:
+        """Give the slot that nothing points to."""
+        taken = (self.slot, FILE if self.trial is None else self.trial.slot)
+        return 0 if 0 not in taken else 1
+
+    def begin(
+        self, counter: int, confirm_s: int, alarms: "list[str]", config: bytes
+    ) -> "list[Write]":
+        """Put `config` on trial: the slot first, then the record."""
+        slot = self.free()
+        self.counters[PATCH - 1] = counter
+        self.trial = Trial(slot, counter, confirm_s, 0, alarms)
+        return [(SLOTS[slot], sealed(config)), self.record()]
+
+    def seen(self, kind: int, counter: int) -> "Write":
+        """Note that a message was taken: it must not come back."""
+        self.counters[kind - 1] = counter
+        return self.record()
+
+    def refuse(self, counter: int, reason: str) -> "Write":
+        """Note that a signed change was refused: it must not come back later."""
+        self.counters[PATCH - 1] = counter
+        self.last = (counter, REFUSED, reason)
+        return self.record()
+
+    def confirm(self) -> "Write":
+        """Make what is on trial the confirmed configuration."""
+        trial = self.trial
+        if trial is not None:
+            self.slot, self.version = trial.slot, self.version + 1
+            self.last = (trial.counter, CONFIRMED, "")
+        self.trial = None
+        return self.record()
+
+    def roll_back(self, reason: str) -> "Write":
+        """Give up what is on trial."""
+        if self.trial is not None:
+            self.last = (self.trial.counter, ROLLED_BACK, reason)
+        self.trial = None
+        return self.record()
+
+
+def load(origin: "bytes | None", read: "Read") -> Slots:
+    """Read the record; one that is not there, damaged or of another origin gives a fresh one.
+
+    `origin` None takes any: the site's own file cannot be read.
+    """
+    slots = Slots(origin or b"")
+    parts = unsealed(read(RECORD))
+    if not _sound(parts):
+        return slots
+    if origin is None:
+        origin = slots.origin = parts[1]
+    slots.counters = parts[4]
+    slots.version = parts[3]
+    slots.last = (parts[6][0], parts[6][1], parts[6][2])
+    if parts[1] != origin:
+        slots.version += 1  # the file was edited: a base of its own
+        return slots
+    slots.slot = parts[2]
+    if parts[5] is not None:
+        slots.trial = Trial(*parts[5])
+    return slots
+
+
+def config_in(slot: int, read: "Read") -> "bytes | None":
+    """Read the configuration in a slot, None when it is not whole."""
+    if slot == FILE:
+        return None
+    return opened(read(SLOTS[slot]))
+
+
+def sealed(body: bytes) -> bytes:
+    """Put its hash before a record."""
+    return digest(body) + body
+
+
+def opened(data: "bytes | None") -> "bytes | None":
+    """Give a record without its hash, None when it is not whole."""
+    if data is None or data[:HASH_BYTES] != digest(data[HASH_BYTES:]):
+        return None
+    return data[HASH_BYTES:]
+
+
+def unsealed(data: "bytes | None") -> "Any":
+    """Read what stands in a sealed record, None when it is not whole."""
+    body = opened(data)
+    try:
+        return None if body is None else cbor.decode(body)
+    except DecodeError:
+        return None
+
+
+def _sound(parts: "Any") -> bool:
+    """Say whether a record that has the right hash has the right shape, too."""
+    if type(parts) is not list or len(parts) != 7 or parts[0] != _FORMAT:
+        return False
+    if type(parts[4]) is not list or len(parts[4]) != len(KINDS):
+        return False
+    if type(parts[6]) is not list or len(parts[6]) != 3:
+        return False
+    return parts[5] is None or (type(parts[5]) is list and len(parts[5]) == 5)

@@ -1,0 +1,113 @@
+"""What has to be done in the store, in order and one at a time, and what waits for it.
+
+    writes    replace a record (agent.remote.storage.config_slots)
+    notes     entries of the audit log
+    asks      any other operation of a store (drivers.ports.store_request); answers go to the desk
+    acts      called once everything before them is durable
+
+Not here: what is written. A store that fails is opened again by the agent; what it was doing then
+is done again, a note in a new segment.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from agent.agent import Actions
+    from agent.remote.storage.audit import Audit
+
+    Act = Callable[[int], None]
+    Note = tuple[int, list[int], str, int, str]
+
+_WRITE, _NOTE, _ACT, _ASK = 0, 1, 2, 3
+_MOST_NOTES = 16
+
+
+class Keeper:
+    """The queue before the store of `port`."""
+
+    def __init__(self, port: int, audit: "Audit") -> None:
+        self.audit = audit
+        self.lost_notes = 0
+        self._port = port
+        self._open = False
+        self._failed = False
+        self._queue: list[tuple[int, Any]] = []
+        self._writing = False
+        self._out: Actions = []
+
+    def busy(self) -> bool:
+        """Say whether something waits, the first opening included."""
+        return bool(self._queue) or not (self._open or self._failed)
+
+    def usable(self) -> bool:
+        """Say whether the store is open."""
+        return self._open
+
+    def store(self, writes: "list[tuple[str, bytes]]", now: int) -> None:
+        """Replace records, in this order."""
+        for write in writes:
+            self._queue.append((_WRITE, write))
+        self._pump(now)
+
+    def note(self, entry: "Note", now: int) -> None:
+        """Write an entry of the log: UTC seconds (0: not known), keys, what, counter, result."""
+        if len([1 for kind, _ in self._queue if kind == _NOTE]) >= _MOST_NOTES:
+            self.lost_notes += 1
+            return
+        self._queue.append((_NOTE, entry))
+        self._pump(now)
+
+    def ask(self, op: str, data: bytes, now: int) -> None:
+        """Have `append`, `delete` or `get` done."""
+        self._queue.append((_ASK, (op, data)))
+        self._pump(now)
+
+    def then(self, act: "Act", now: int) -> None:
+        """Call `act(now)` once all before it is durable."""
+        self._queue.append((_ACT, act))
+        self._pump(now)
+
+    def event(self, kind: str, now: int) -> None:
+        """Take what the store says."""
+        if kind == "drained":
+            if self._writing:
+                done, _ = self._queue.pop(0)
+                if done == _NOTE:
+                    self.audit.done()
+            self._writing = False
+        else:
+            self._open = kind == "opened"
+            self._failed = not self._open
+            self._writing = False
+            self.audit.failed()
+        self._pump(now)
+
+    def _pump(self, now: int) -> None:
+        while self._queue and not self._writing:
+            kind, value = self._queue[0]
+            if kind == _ACT:
+                self._queue.pop(0)
+                value(now)
+                continue
+            if not self._open:
+                return
+            self._out.append((self._port,) + self._request(kind, value))
+            self._writing = True
+
+    def _request(self, kind: int, value: "Any") -> "tuple[str, bytes]":
+        if kind == _ASK:
+            return value[0], value[1]
+        if kind == _NOTE:
+            op, key, payload = self.audit.place(*value)
+        else:
+            op, (key, payload) = "write", value
+        return op, key.encode() + b"\0" + payload
+
+    def outbox(self) -> "Actions":
+        """Hand over what the store is asked to do."""
+        if not self._out:
+            return []
+        out, self._out = self._out, []
+        return out

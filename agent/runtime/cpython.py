@@ -1,0 +1,178 @@
+"""The shell on CPython: real ports, real time. `run(agent)` and nothing else is needed.
+
+    run        turns the crank until `until()`, SIGTERM or SIGINT; then writes what the agent left
+               in its outbox and closes the ports
+    preflight  says before the start what is wrong use, so that no half-started agent is left
+
+Waiting is select(2), in two steps. Its timeout has microseconds where epoll's has milliseconds, but
+the kernel may let it be late by 0.1 % (fs/select.c, select_estimate_accuracy): 100 us on a 10 Hz
+tick. So the first step ends NEAR before the deadline, and the second sleeps only the rest. A wait
+of up to FAR, such as a line's silence between two frames, is one step: one wake-up less.
+Measured, idle machine of two cores, median of lateness: epoll 760 us, one select 270, timerfd 160,
+two selects 120 (see benchmarks/shell_lateness.py). The garbage collector is told to leave alone
+what start-up made.
+"""
+
+import gc
+import os
+import selectors
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from agent.runtime.cpython_preflight import preflight
+from agent.runtime.io_loop import RESTART, Crank
+from drivers.ports.cpython import chrony, pps, serial, store, tcp, watchdog
+from drivers.ports.cpython.clock import monotonic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from agent.runtime.io_loop import Agent
+    from drivers.ports.base import Opener
+
+__all__ = ["OPENERS", "Poller", "monotonic", "preflight", "print_line", "run"]
+
+NEAR = 2_000  # us before the deadline at which the first step of a wait ends
+FAR = 20_000  # us of a wait that is taken in one step: 0.1 % of it is as little as is seen anyway
+OPENERS: "dict[str, Opener]" = {
+    "serial": serial.open_port,
+    "tcp": tcp.open_port,
+    "tls": tcp.open_port,
+    "store": store.open_port,
+    "pps": pps.open_port,
+    "chrony": chrony.open_port,
+    "watchdog": watchdog.open_port,
+}
+
+
+class Poller:
+    """The platform's clock and wait; see `crank.Poller`."""
+
+    def __init__(self) -> None:
+        """Make the set of watched ports and the pipe by which threads and signals end a wait."""
+        self._selector = selectors.SelectSelector()
+        self._keys: dict[int, int] = {}
+        self._wake_lock = threading.Lock()
+        self._wake_out, self._wake_in = os.pipe()
+        for end in (self._wake_out, self._wake_in):
+            os.set_blocking(end, False)
+        self._selector.register(self._wake_out, selectors.EVENT_READ, None)
+
+    def clock(self) -> int:
+        """Return monotonic microseconds."""
+        return monotonic()
+
+    def watch(self, number: int, pollable: object, write: bool) -> None:
+        """Watch a descriptor under its port number."""
+        descriptor = int(str(pollable))  # every port of this platform has a descriptor
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if write else 0)
+        self._selector.register(descriptor, events, number)
+        self._keys[number] = descriptor
+
+    def forget(self, number: int) -> None:
+        """Watch a port no more."""
+        self._selector.unregister(self._keys.pop(number))
+
+    def wait(self, deadline: int) -> "list[int]":
+        """Return the ready ports; none when the deadline (us) came or `wake` was called."""
+        left = deadline - self.clock()
+        if left > FAR:
+            ready = self._selector.select((left - NEAR) / 1e6)
+            if ready:
+                return self._numbers(ready)
+            left = deadline - self.clock()
+        return self._numbers(self._selector.select(max(left, 0) / 1e6))
+
+    def _numbers(self, ready: "list[tuple[selectors.SelectorKey, int]]") -> "list[int]":
+        """Return the port numbers; empty the pipe when it is among them."""
+        numbers = []
+        for key, _ in ready:
+            if key.data is None:
+                os.read(self._wake_out, 4096)
+            else:
+                numbers.append(key.data)
+        return numbers
+
+    def wake(self) -> None:
+        """End a wait; any thread may call this, also after `close`."""
+        with self._wake_lock:
+            if self._wake_in < 0:
+                return
+            with suppress(BlockingIOError):  # full: the wait ends anyway
+                os.write(self._wake_in, b"\0")
+
+    def signal_pipe(self) -> int:
+        """Return the descriptor into which a signal's number may be written to end a wait."""
+        return self._wake_in
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        self._selector.close()
+        with self._wake_lock:
+            os.close(self._wake_in)
+            os.close(self._wake_out)
+            self._wake_in = -1
+
+
+def print_line(line: str) -> None:
+    """Print a line of the shell on stderr."""
+    with suppress(OSError):  # nobody reads any more: no reason to stop cooling
+        print(line, file=sys.stderr, flush=True)
+
+
+def run(
+    agent: "Agent",
+    until: "Callable[[], bool] | None" = None,
+    openers: "dict[str, Opener] | None" = None,
+    out: "Callable[[str], None]" = print_line,
+    console: int = -1,
+) -> int:
+    """Drive `agent` over real ports; return 0 after `until()`, else the number of the signal.
+
+    RESTART when the agent asks to be started anew.
+
+    `until` is looked at at least every 250 ms. `openers` (kind of address -> opener) replaces
+    OPENERS. `out` prints one line for each change of a port's state, and what the agent writes to
+    its port number `console`. Signals are heeded in the main thread.
+    """
+    poller = Poller()
+    try:
+        with _signals(poller) as seen:
+            crank = Crank(agent, OPENERS if openers is None else openers, poller, out, console)
+            gc.collect()
+            gc.freeze()
+            try:
+                crank.run(lambda: bool(seen) or (until is not None and until()))
+            finally:
+                gc.unfreeze()
+        if seen:
+            return seen[0]
+        return RESTART if crank.restart else 0
+    finally:
+        poller.close()
+
+
+@contextmanager
+def _signals(poller: Poller) -> "Iterator[list[int]]":
+    """Collect SIGTERM and SIGINT instead of dying of them; each ends a wait."""
+    seen: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield seen
+        return
+
+    def note(number: int, _frame: "FrameType | None") -> None:
+        """Remember a signal."""
+        seen.append(number)
+
+    before = [(number, signal.signal(number, note)) for number in (signal.SIGTERM, signal.SIGINT)]
+    pipe = signal.set_wakeup_fd(poller.signal_pipe(), warn_on_full_buffer=False)
+    try:
+        yield seen
+    finally:
+        signal.set_wakeup_fd(pipe)
+        for number, handler in before:
+            signal.signal(number, handler)

@@ -1,0 +1,82 @@
+"""Which application this process runs: the installed one, or an update from a slot of the store.
+
+The installed one is always what is started first. It looks at the store (`agent.remote.storage.software_slots`),
+counts the start of an update on trial, joins the update's pieces into a file, and becomes Python
+with that file (a wheel, or any zip of packages) at the head of its path. An update that ends badly
+is started again by whoever supervises the service, and given up at the fourth start.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from agent.core.errors import ConfigError
+from agent.remote.storage import software_slots
+from agent.runtime.cpython_start import read_file, store_of
+from drivers.ports.address import parse
+from drivers.errors import DriverError
+from drivers.ports.cpython.store import Store
+
+SLOT = "COLDLOOP_SLOT"
+"""Set in the environment of an update: which one it is."""
+
+
+def enter(config: str, first: bool) -> None:
+    """Become the application that should run, or return when this is it.
+
+    `first`: this process has just been started. The file `config` names the store; where it does
+    not, the installed application runs.
+    """
+    if SLOT in os.environ:
+        if not first:
+            _become("")  # the installed one looks again
+        return
+    try:
+        address = store_of(read_file(config))
+        store = None if address is None else Store(parse(address))
+        if store is None or store.read(software_slots.RECORD) is None:
+            return
+        path = _chosen(store, Path(parse(str(address)).path))
+    except (ConfigError, DriverError):
+        return  # whoever begins to run says what is wrong
+    if path is not None:
+        _become(str(path))
+
+
+def _chosen(store: Store, folder: Path) -> Path | None:
+    """Count the start, and give the file to run; None: the installed application."""
+    chosen, writes = software_slots.choose(store.read)
+    for key, data in writes:
+        store.write(key, data)
+    if chosen is None:
+        return None
+    bundle = software_slots.bundle(chosen, store.read)
+    if bundle is None:
+        _say(f"release {chosen.release} is damaged; running the installed application")
+        found = software_slots.load(store.read)
+        if found is not None and found.trial is not None:
+            for key, data in found.roll_back("damaged"):
+                store.write(key, data)
+        return None
+    name = f"update.{software_slots.SLOTS[chosen.slot]}.whl"
+    store.write(name, bundle)
+    return folder / name
+
+
+def _become(path: str) -> None:
+    """Start Python anew in this process, with `path` before the installed packages."""
+    variables = {k: v for k, v in os.environ.items() if k not in (SLOT, "PYTHONPATH")}
+    if path:
+        variables.update({SLOT: path, "PYTHONPATH": path})
+    elif "COLDLOOP_PYTHONPATH" in variables:
+        variables["PYTHONPATH"] = variables["COLDLOOP_PYTHONPATH"]
+    if path and "PYTHONPATH" in os.environ:
+        variables["COLDLOOP_PYTHONPATH"] = os.environ["PYTHONPATH"]
+    _say(f"starting {path or 'the installed application'}")
+    sys.stderr.flush()
+    # -P: the present folder is no place to import from.
+    os.execve(sys.executable, [sys.executable, "-P", "-m", "coldloop", *sys.argv[1:]], variables)
+
+
+def _say(text: str) -> None:
+    print(f"coldloop agent: {text}", file=sys.stderr)

@@ -1,0 +1,269 @@
+"""The shell on MicroPython: the unix port and boards. `run(agent)` and nothing else is needed.
+
+Waiting is select.poll, whose timeout is whole milliseconds; the last one is slept in microseconds.
+Time is ticks_us, which wraps (after 18 minutes on a 32-bit board), added up into an integer that
+does not. On the unix port SIGTERM and SIGINT stop the shell in an orderly way, as on CPython.
+"""
+
+import gc
+import json
+import os
+import select
+import sys
+import time
+
+import drivers
+from agent.config.profile_files import Maps
+from agent.runtime.io_loop import RESTART, Crank
+from agent.runtime.monotonic import Ticks
+from drivers.ports.address import parse
+from drivers.ports.micropython import store as micropython_store, uart
+from drivers.ports.micropython.ffi import read_signal, signal_file
+from protocols.time_units import MILLISECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from agent.core.config_records import Config
+    from agent.remote.storage.boot_state import Boot
+    from agent.runtime.io_loop import Agent
+    from drivers.ports.address import Address
+    from drivers.ports.base import Opener, Port, Wake
+    from drivers.ports.micropython.slot_store import Flash
+
+RESTARTED = 4  # exit code
+_SIGINT, _SIGTERM = 2, 15
+_SIGNALS = -1  # the "port number" under which the poller watches them
+_SCHEMA = "profile.schema.json"
+_CHECKED = "checked"
+"""A file beside the maps of an application: they were checked when it was built."""
+_THRESHOLD = 32768
+"""Bytes after which garbage is collected, at the least; else a share of the room that is left: half
+of it while code and configuration are loaded, a quarter when the agent runs."""
+MAX_SLEEP = 60_000_000  # us: far less than half a turn of the shortest counter
+
+# The one clock of the process; on the unix port it shows what CLOCK_MONOTONIC shows.
+monotonic = Ticks(time.ticks_us, time.ticks_diff).now  # type: ignore[attr-defined]
+
+
+def _openers() -> "dict[str, Opener]":
+    """Return what this build has modules for: a board may lack termios, or sockets."""
+    openers: dict[str, Opener] = {
+        "uart": uart.open_port,
+        "store": micropython_store.open_port,
+    }
+    try:
+        from drivers.ports.micropython import serial  # noqa: PLC0415 - needs termios
+
+        openers["serial"] = serial.open_port
+    except ImportError:
+        pass
+    try:
+        from drivers.ports.micropython import tcp  # noqa: PLC0415 - needs socket
+
+        openers["tcp"] = openers["tls"] = tcp.open_port
+    except ImportError:
+        pass
+
+    def open_watchdog(address: "Address", wake: "Wake") -> "Port":
+        from drivers.ports.micropython import watchdog  # noqa: PLC0415 - few have one
+
+        return watchdog.open_port(address, wake)
+
+    openers["watchdog"] = open_watchdog
+    if hasattr(time, "ticks_us"):
+
+        def open_pps(address: "Address", wake: "Wake") -> "Port":
+            from drivers.ports.micropython import pps  # noqa: PLC0415 - few have pulses
+
+            return pps.open_port(address, wake, monotonic)
+
+        openers["pps"] = open_pps
+    return openers
+
+
+class Poller:
+    """The platform's clock and wait; see `crank.Poller`."""
+
+    def __init__(self) -> None:
+        """Make the set of watched ports."""
+        self._poll = select.poll()
+        self._signals = signal_file((_SIGINT, _SIGTERM))
+        self.signal = 0
+        self._watched: list[tuple[int, object]] = []
+        self._woken = False
+        self.clock = monotonic
+        if self._signals is not None:
+            self.watch(_SIGNALS, self._signals.fileno(), False)
+
+    def watch(self, number: int, pollable: object, write: bool) -> None:
+        """Watch a descriptor or a UART under its port number."""
+        events = select.POLLIN | (select.POLLOUT if write else 0)
+        self._poll.register(pollable, events)  # type: ignore[arg-type]  # UARTs are objects
+        self._watched.append((number, pollable))
+
+    def forget(self, number: int) -> None:
+        """Watch a port no more."""
+        for entry in self._watched:
+            if entry[0] == number:
+                self._poll.unregister(entry[1])  # type: ignore[arg-type]
+                self._watched.remove(entry)
+                return
+
+    def wait(self, deadline: int) -> "list[int]":
+        """Return the ready ports; none when the deadline (us) came or `wake` was called."""
+        left = 0 if self._woken else min(deadline - self.clock(), MAX_SLEEP)
+        self._woken = False
+        ready = self._poll.poll(max(left, 0) // MILLISECOND)
+        if not ready:
+            rest = deadline - self.clock()
+            if 0 < rest < MILLISECOND and left > 0:
+                time.sleep_us(rest)  # type: ignore[attr-defined]
+                ready = self._poll.poll(0)
+        return self._numbers([entry[0] for entry in ready])
+
+    def _numbers(self, ready: "list[object]") -> "list[int]":
+        """Return the port numbers of what poll gave back; note a signal."""
+        numbers = [number for number, pollable in self._watched if pollable in ready]
+        if _SIGNALS in numbers and self._signals is not None:
+            numbers.remove(_SIGNALS)
+            self.signal = read_signal(self._signals) or self.signal
+        return numbers
+
+    def close(self) -> None:
+        """Give the descriptor of the signals back."""
+        if self._signals is not None:
+            self._signals.close()
+
+    def wake(self) -> None:
+        """Make the next wait return at once."""
+        self._woken = True
+
+
+def print_line(line: str) -> None:
+    """Print a line of the shell on stderr."""
+    try:
+        print(line, file=sys.stderr)
+    except OSError:
+        pass  # nobody reads: no reason to stop
+
+
+def run(
+    agent: "Agent",
+    until: "Callable[[], bool] | None" = None,
+    openers: "dict[str, Opener] | None" = None,
+    out: "Callable[[str], None]" = print_line,
+    console: int = -1,
+) -> int:
+    """Drive `agent` over real ports; return 0 after `until()`, else the number of the signal.
+
+    RESTART when the agent asks to be started anew.
+
+    `until` is looked at at least every 250 ms. `openers` (kind of address -> opener) replaces those
+    that this build has. `out` prints one line for each change of a port's state, and what the agent
+    writes to its port number `console`.
+    """
+    poller = Poller()
+    crank = Crank(agent, _openers() if openers is None else openers, poller, out, console)
+    gc.collect()
+    gc.threshold(max(_THRESHOLD, gc.mem_free() // 4))  # type: ignore[attr-defined]
+    try:
+        interrupted = crank.run(lambda: poller.signal > 0 or (until is not None and until()))
+    finally:
+        poller.close()
+    if interrupted or poller.signal:
+        return _SIGINT if interrupted else poller.signal
+    return RESTART if crank.restart else 0
+
+
+def main(path: str, flash: "Flash | None" = None) -> int:
+    """Run the agent that the configuration file `path` describes; return the exit code.
+
+    `flash`: the slots of a board whose start-up runs what an update wrote into one (see
+    `drivers.ports.micropython.slot_store`).
+
+    2 when the configuration is not good; then nothing has been started. RESTARTED when the agent
+    wants to be started anew: a board resets, a shell script calls again.
+    """
+    gc.threshold(max(_THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
+    from agent.core.config_records import forget_checks  # noqa: PLC0415 - a shell drives any agent
+    from agent.config.file import parse as parse_text  # noqa: PLC0415
+    from agent.core.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        with open(path) as file:
+            text = file.read()
+        raw = parse_text(text, path)
+        config, boot = _chosen(raw, path, flash)
+    except (ConfigError, OSError) as error:
+        print_line("%s: %s" % (path, error))
+        return 2
+    forget_checks()
+    gc.collect()
+    from agent.agent import CONSOLE, Agent  # noqa: PLC0415 - now there is room for its code
+
+    agent = Agent(config, boot)
+    del text, raw, config
+    agent.start(monotonic())
+    openers = _openers()
+    if flash is not None:
+        openers["store"] = _slotted(flash)
+    return RESTARTED if run(agent, None, openers, console=CONSOLE) == RESTART else 0
+
+
+def _slotted(flash: "Flash") -> "Opener":
+    """Return what opens a store on a board with slots."""
+
+    def open_slotted(address: "Address", wake: "Wake") -> "Port":
+        from drivers.ports.micropython.slot_store import SlotStorePort  # noqa: PLC0415 - few have them
+
+        micropython_store.check(address)
+        return SlotStorePort(address, wake, flash)
+
+    return open_slotted
+
+
+def _chosen(raw: "Any", path: str, flash: "Flash | None") -> "tuple[Config, Boot | None]":
+    """Choose and compile what to run; raises `ConfigError`."""
+    from agent.core.config_records import load  # noqa: PLC0415
+    from agent.core.errors import ConfigError, Decommissioned  # noqa: PLC0415
+
+    maps = _profiles()
+    if not isinstance(raw, dict) or not isinstance(raw.get("remote"), dict):
+        return load(raw, maps), None
+    from agent.remote.update.boot import start  # noqa: PLC0415 - only a unit that takes changes has it
+    from agent.remote.storage.boot_state import Place  # noqa: PLC0415
+    from drivers.ports.micropython.store import Store  # noqa: PLC0415
+
+    address = parse(str(raw["remote"].get("port")))
+    store = Store(address)
+    try:
+        config, boot = start(raw, store.read, lambda changed: load(changed, maps))
+    except Decommissioned:
+        from agent.remote.decommission import erase  # noqa: PLC0415 - once in a unit's life
+
+        raise ConfigError(erase(path, raw, store.read))
+    boot.roomy, boot.place = False, None
+    if flash is not None and address.path == flash.folder:
+        boot.place = Place(flash.slot, flash.release, flash.room)
+    return config, boot
+
+
+def _profiles() -> Maps:
+    """Return the register maps that lie beside the drivers."""
+    folder = drivers.__file__.rsplit("/", 1)[0] + "/profiles"
+    found = os.listdir(folder)
+    files = [name for name in found if name.endswith(".json") and name != _SCHEMA]
+
+    def read(name: str) -> "dict[str, Any]":
+        with open("%s/%s.json" % (folder, name)) as file:
+            raw: dict[str, Any] = json.load(file)
+            return raw
+
+    return Maps([name[: -len(".json")] for name in files], read, _CHECKED in found)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,86 @@
+"""What may be spent: billed bytes a day and a window, with a share that only alarms may touch.
+
+Not the persistence (agent.satcom.persistence): here only is counted. A day is a UTC day. It begins when
+UTC says so, but not within 23 hours of the one before, so that a clock that is led astray cannot
+open one purse after the other; while UTC is not known, or lies in the past, it begins 24 hours
+after the last one began. What a datagram costs is what the provider bills: at least `least`, in
+steps.
+"""
+
+from protocols.time_units import SECOND
+
+_DAY = 86_400 * SECOND
+_LEAST_DAY = 23 * 3_600 * SECOND
+
+
+class Price:
+    """What `size` bytes cost: `overhead` added, at least `least`, in whole steps of `step`."""
+
+    def __init__(self, least: int, step: int, overhead: int) -> None:
+        self._least = least
+        self._step = step
+        self._overhead = overhead
+
+    def of(self, size: int) -> int:
+        """Give the billed bytes of one datagram."""
+        return max(self._least, -(-(size + self._overhead) // self._step) * self._step)
+
+
+class Budget:
+    """Bytes spent and to be spent. `day` is the number of the UTC day since 1970, or 0."""
+
+    def __init__(self, day_bytes: int, window_bytes: int, reserve_pct: int) -> None:
+        self.limit = day_bytes
+        self.day = 0
+        self.spent = 0
+        self.window_spent = 0
+        self.window_limit = window_bytes
+        self._reserve = day_bytes * reserve_pct // 100
+        self._began: int | None = None
+        self._anchored = False
+        self._before = 0
+
+    def roll(self, utc_us: "int | None", now: int) -> bool:
+        """Begin a new day when it is time; True when one began."""
+        today = None if utc_us is None else utc_us // _DAY
+        if utc_us is not None and today is not None and not self._anchored:
+            self._anchored = True
+            self._began = now - utc_us % _DAY
+            if today <= self.day:
+                return False
+            self._begin(today, self._before)  # what was sent meanwhile was sent today
+            return True
+        if self._began is None:
+            self._began = now
+        age = now - self._began
+        if today is not None and utc_us is not None and today > self.day and age >= _LEAST_DAY:
+            self._began = now - utc_us % _DAY
+            self._begin(today, 0)
+            return True
+        if age >= _DAY + SECOND and (today is None or today <= self.day):
+            self._began = now
+            self._begin(self.day, 0)
+            return True
+        return False
+
+    def _begin(self, day: int, spent: int) -> None:
+        self.day = day
+        self.spent = spent
+
+    def room(self, alarm: bool) -> int:
+        """Give the bytes that may be spent now."""
+        left = self.limit - self.spent - (0 if alarm else self._reserve)
+        if self.window_limit and not alarm:
+            left = min(left, self.window_limit - self.window_spent)
+        return left
+
+    def spend(self, cost: int) -> None:
+        """Take bytes off (negative: give them back)."""
+        self.spent = max(0, self.spent + cost)
+        if not self._anchored:
+            self._before = max(0, self._before + cost)
+        self.window_spent = max(0, self.window_spent + cost)
+
+    def new_window(self) -> None:
+        """Begin a window."""
+        self.window_spent = 0

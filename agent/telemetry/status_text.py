@@ -1,0 +1,96 @@
+"""A status snapshot as text for a terminal: a page for `coldloop status`, a line for the demo."""
+
+from agent.telemetry import bus_text, load_text
+from protocols.calendar import iso8601
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Snapshot = dict[str, Any]
+
+
+def number(milli: "int | None", places: int = 1) -> str:
+    """Write thousandths with `places` decimals, `--` when not known."""
+    return "--" if milli is None else "%.*f" % (places, milli / 1000)
+
+
+def utc_text(utc_us: "int | None") -> str:
+    """Write UTC as ISO 8601 to the millisecond, `--` when not known."""
+    if utc_us is None:
+        return "--"
+    return iso8601(utc_us)
+
+
+def clock_text(snapshot: "Snapshot") -> str:
+    """Write the clock's state with its bound, and what is to be known about it."""
+    clock = snapshot["clock"]
+    bound = clock["bound_us"]
+    words = [clock["state"]]
+    if bound is not None:
+        close = bound < 1_000_000
+        words.append(
+            "within %.0f ms" % (bound / 1000) if close else "within %.1f s" % (bound / 1e6)
+        )
+    words.extend([flag.replace("_", " ") for flag in clock["flags"]])
+    return ", ".join(words)
+
+
+def render(snapshot: "Snapshot") -> str:
+    """Write the page that a person on the site reads."""
+    supply, dp, ticks = snapshot["supply"], snapshot["dp"], snapshot["ticks"]
+    modbus, telemetry = snapshot["modbus"], snapshot["telemetry"]
+    lines = [
+        "%s/%s is %s" % (snapshot["site"], snapshot["unit"], snapshot["state"].upper()),
+        "UTC        %s  %s" % (utc_text(snapshot["utc_us"]), clock_text(snapshot)),
+        "supply     %s C  set-point %s C  return %s C  (%s)"
+        % (
+            number(supply["milli_c"]),
+            number(supply["setpoint_milli_c"]),
+            number(supply["return_milli_c"]),
+            supply["quality"],
+        ),
+        "valve      %s %%  asked %s %%"
+        % (number(supply["valve_milli_pct"]), number(supply["valve_asked_milli_pct"])),
+        "dP         %s kPa  set-point %s kPa  (%s)"
+        % (number(dp["milli_kpa"]), number(dp["setpoint_milli_kpa"]), dp["quality"]),
+        "pumps      %s %%" % " / ".join([number(p) for p in dp["pumps_milli_pct"]]),
+        "ticks      %d, missed %d, latest by %.1f ms"
+        % (ticks["count"], ticks["missed"], ticks["worst_late_us"] / 1000),
+        "modbus     %d transactions, %d errors, %d bytes of noise"
+        % (modbus["transactions"], modbus["errors"], modbus["dropped_bytes"]),
+    ]
+    lines.extend(bus_text.lines(snapshot))
+    lines.extend(load_text.lines(snapshot))
+    lines.append("receiver   " + _receiver(snapshot["receiver"]))
+    lines.append("telemetry  " + _telemetry(telemetry))
+    if "age_s" in snapshot:
+        lines.append("age        %.1f s" % snapshot["age_s"])
+    alarms = snapshot["alarms"] or [{"code": "none", "text": ""}]
+    lines.extend(["alarm      %s  %s" % (a["code"], a["text"]) for a in alarms])
+    return "\n".join(lines)
+
+
+def _receiver(receiver: "Snapshot | None") -> str:
+    if receiver is None:
+        return "none is configured"
+    used = receiver["used"]
+    return "%d fixes, %s satellites used, %d bad checksums, %d bytes of noise" % (
+        receiver["fixes"],
+        "--" if used is None else used,
+        receiver["bad_checksum"],
+        receiver["skipped_bytes"],
+    )
+
+
+def _telemetry(telemetry: "Snapshot | None") -> str:
+    if telemetry is None:
+        return "no broker is configured"
+    link = "connected" if telemetry["connected"] else "no link"
+    return "%s, published %d, acknowledged %d, waiting %d, dropped %d" % (
+        link,
+        telemetry["published"],
+        telemetry["acknowledged"],
+        telemetry["queued"],
+        telemetry["dropped"],
+    )

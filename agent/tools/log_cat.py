@@ -1,0 +1,145 @@
+"""`coldloop telemetry cat`: what a log's folder holds, on any machine that has a copy.
+
+Only reads. Records come class by class, in their order; blocks are shown as rows in units when
+their schema is in the log, else without rows.
+"""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from agent.core.errors import AgentError
+from agent.log import segment
+from protocols.errors import DecodeError
+from protocols.telemetry import block, merged_block, message
+from protocols.telemetry.message import CLASSES
+from protocols.telemetry.schema import Schema, parse
+
+EXAMPLE = "coldloop telemetry cat /var/lib/coldloop/log --csv"
+_KINDS = {
+    message.SCHEMA: "schema",
+    message.ROWS: "rows",
+    message.NOTE: "note",
+    message.SUMMARY: "summary",
+    message.MERGED: "rows",
+}
+_ROWS = (message.ROWS, message.MERGED)
+BLOCKS = (*_ROWS, message.SUMMARY)
+
+
+class Contents:
+    """All that was found in a log's folder."""
+
+    def __init__(self, folder: str) -> None:
+        path = Path(folder)
+        if not path.is_dir():
+            raise AgentError(f"{folder}: no such folder")
+        found = [(segment.parse_name(file.name), file) for file in sorted(path.iterdir())]
+        self.segments = [(name, file) for name, file in found if name is not None]
+        if not self.segments:
+            raise AgentError(f"{folder}: no log is in it (files named log.…)")
+        self.damaged = 0
+        self.bytes = 0
+        self.records: list[tuple[int, segment.Record]] = []
+        self.schemas: dict[bytes, Schema] = {}
+        for (life, group, _), file in sorted(self.segments, key=lambda entry: entry[0][1:]):
+            data = file.read_bytes()
+            scan = segment.scan(data, life, group)
+            self.bytes += len(data)
+            self.damaged += scan.damaged
+            self.records += [(group, record) for record in scan.records]
+        for _, record in self.records:
+            if record.kind == message.SCHEMA:
+                self.learn(record.payload)
+
+    def learn(self, text: bytes) -> None:
+        """Know another schema."""
+        try:
+            schema = parse(text)
+        except DecodeError:
+            self.damaged += 1
+            return
+        self.schemas[schema.number] = schema
+
+    def decoded(self, record: segment.Record) -> tuple[Schema, block.Block] | None:
+        """Decode a block's record; None when its schema is unknown or it is damaged."""
+        try:
+            payload = record.payload
+            if record.kind == message.MERGED:
+                payload = merged_block.longer_block(payload)
+            schema = self.schemas.get(block.schema_of(payload))
+            return None if schema is None else (schema, block.decode(payload, len(schema.entries)))
+        except DecodeError:
+            return None
+
+    def rows(self, record: segment.Record) -> Iterator[dict[str, Any]]:
+        """Give a block's rows: sequence number, then values in units by name."""
+        found = self.decoded(record)
+        if found is None:
+            return
+        schema, data = found
+        for at in range(len(data.columns[0])):
+            row: dict[str, Any] = {"seq": data.seq + at}
+            for (name, _, numerator, denominator), column in zip(
+                schema.entries, data.columns, strict=True
+            ):
+                raw = column[at]
+                scaled = numerator != 1 or denominator != 1
+                row[name] = raw if raw is None or not scaled else raw * numerator / denominator
+            yield row
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("log", metavar="LOG", help="the log's folder")
+    parser.add_argument("--csv", action="store_true", help="only rows, as a table")
+
+
+def _cat(contents: Contents) -> None:
+    for group, record in contents.records:
+        head: dict[str, Any] = {
+            "class": CLASSES[group],
+            "id": record.ident,
+            "kind": _KINDS.get(record.kind, str(record.kind)),
+        }
+        if record.kind == message.NOTE:
+            try:
+                head["note"] = json.loads(record.payload)
+            except ValueError:
+                head["bytes"] = record.payload.hex()
+        elif record.kind in BLOCKS:
+            head["rows"] = list(contents.rows(record))
+        print(json.dumps(head))
+
+
+def _csv(contents: Contents) -> None:
+    rows = [
+        row
+        for _, record in contents.records
+        if record.kind in _ROWS
+        for row in contents.rows(record)
+    ]
+    names: list[str] = []
+    for row in rows:
+        names += [name for name in row if name not in names]
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(sorted(rows, key=lambda row: (row.get("t") or 0, row["seq"])))
+
+
+def damage(contents: Contents) -> int:
+    """Say what is damaged; give the exit code."""
+    if contents.damaged:
+        sys.stderr.write(f"{contents.damaged} places are no record: torn or damaged\n")
+    return 1 if contents.damaged else 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print; 1 when something is damaged."""
+    contents = Contents(arguments.log)
+    (_csv if arguments.csv else _cat)(contents)
+    return damage(contents)

@@ -1,0 +1,125 @@
+"""`coldloop telemetry codec`: a CSV of integers through the codec in blocks, beside other coders.
+
+The table has a column a signal, its names in the first line, whole numbers below (an empty cell: no
+value). Every block is decoded again, alone, and compared. What stands beside: the columns'
+differences as zig-zag numbers (the best that is easily done) through zlib -9, and zstd -19 when
+Python has it, each block for itself too. Bits a value are all bytes of the blocks, heads included.
+"""
+
+import argparse
+import csv
+import importlib
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.core.errors import AgentError
+from protocols.errors import EncodeError
+from protocols.telemetry import block, varint
+from protocols.telemetry.schema import Schema
+
+EXAMPLE = "coldloop telemetry codec stream.csv --block 60 --json"
+
+Columns = list[list[int | None]]
+Compress = Callable[[bytes], bytes]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("file", metavar="FILE.csv")
+    parser.add_argument("--block", type=int, default=60, metavar="ROWS", help="rows a block (60)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def read_table(path: str) -> tuple[list[str], Columns]:
+    """Read names and columns; raises AgentError with file and line."""
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        lines = list(csv.reader(file))
+    if len(lines) < 2 or not lines[0]:
+        raise AgentError(f"{path}: no rows: the first line names the columns, figures follow")
+    names, rows = lines[0], []
+    for number, line in enumerate(lines[1:], 2):
+        if len(line) != len(names):
+            raise AgentError(f"{path}:{number}: {len(line)} cells, {len(names)} columns")
+        try:
+            rows.append([int(cell) if cell.strip() else None for cell in line])
+        except ValueError:
+            raise AgentError(f"{path}:{number}: only whole numbers (or nothing)") from None
+    return names, [list(column) for column in zip(*rows, strict=True)]
+
+
+def plain(columns: Columns) -> bytes:
+    """Give a block as zig-zag differences, column by column; a gap repeats the last value."""
+    out = bytearray()
+    for column in columns:
+        last = 0
+        for value in column:
+            now = last if value is None else value
+            varint.put(varint.fold(now - last), out)
+            last = now
+    return bytes(out)
+
+
+def measure(names: list[str], columns: Columns, rows: int) -> dict[str, object]:
+    """Put the table through the codec; give the record of --json."""
+    try:
+        schema = Schema([(name or "?", "", 1, 1) for name in names])
+    except EncodeError as error:
+        raise AgentError(str(error)) from None
+    total, others, good = 0, 0, True
+    for at in range(0, len(columns[0]), rows):
+        part = [column[at : at + rows] for column in columns]
+        try:
+            data = block.encode(schema.number, at, part)
+        except EncodeError as error:
+            raise AgentError(f"rows from {at + 1}: {error}") from None
+        good = good and block.decode(data, len(part)).columns == part
+        total += len(data)
+        others += len(zlib.compress(plain(part), 9))
+    values = len(columns) * len(columns[0])
+    return {
+        "block": rows,
+        "values": values,
+        "bytes": total,
+        "bits_per_value": round(8 * total / values, 4),
+        "zlib_bits_per_value": round(8 * others / values, 4),
+        "roundtrip": good,
+    }
+
+
+def zstd() -> Compress | None:
+    """Give zstd's compressor at level 19: Python's own (from 3.14 on) or zstandard's, if any."""
+    for name in ("compression.zstd", "zstandard"):
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        if name == "zstandard":
+            return lambda data: bytes(module.ZstdCompressor(19).compress(data))
+        return lambda data: bytes(module.compress(data, 19))
+    return None
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure and print; 1 when a block does not come back as it went in."""
+    if not 1 <= arguments.block <= block.MOST_ROWS:
+        raise AgentError(f"--block {arguments.block}: 1 to {block.MOST_ROWS}")
+    names, columns = read_table(arguments.file)
+    record = measure(names, columns, arguments.block)
+    if arguments.json:
+        print(json.dumps(record))
+        return 0 if record["roundtrip"] else 1
+    compress = zstd()
+    print(f"{record['values']} values in blocks of {record['block']} rows: {record['bytes']} bytes")
+    print(f"this codec               {record['bits_per_value']:>7} bits a value")
+    print(f"differences and zlib -9  {record['zlib_bits_per_value']:>7} bits a value")
+    if compress is not None:
+        rows = arguments.block
+        parts = [
+            [column[at : at + rows] for column in columns] for at in range(0, len(columns[0]), rows)
+        ]
+        bits = 8 * sum(len(compress(plain(part))) for part in parts) / float(str(record["values"]))
+        print(f"differences and zstd -19 {bits:>7.4f} bits a value")
+    print("every block decodes alone" if record["roundtrip"] else "A BLOCK CAME BACK CHANGED")
+    return 0 if record["roundtrip"] else 1

@@ -1,0 +1,172 @@
+"""`coldloop link watch`: what a modem says of its network, or what the agent makes of it.
+
+With a port, the modem itself is spoken to (the agent must not hold the port): nothing is sent, no
+session is opened, nothing costs money. With --config the status that the running agent leaves once
+a second is shown: signal, windows ahead, queue, budget.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from agent.agent import CONSOLE
+from agent.commands import read_config
+from agent.core.errors import AgentError
+from agent.runtime import cpython
+from agent.telemetry.status import KEY
+from drivers.ports.address import parse
+from drivers.errors import DriverError
+from drivers.modems import KINDS, make
+from protocols.time_units import NEVER, SECOND
+
+EXAMPLE = "coldloop link watch serial:/dev/ttyUSB2?baud=19200 --kind sbd --seconds 60"
+_PORT = 0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("port", nargs="?", help="the modem's port, serial:/dev/ttyUSB2?baud=19200")
+    parser.add_argument("--config", metavar="FILE", help="show what the running agent says instead")
+    parser.add_argument("--kind", choices=sorted(KINDS), default="sbd", help="kind of modem (sbd)")
+    parser.add_argument("--seconds", type=int, metavar="N", help="end after N seconds")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Watch until interrupted or over; 1 when the modem never answered."""
+    if (arguments.port is None) == (arguments.config is None):
+        raise AgentError("name either a port or --config FILE")
+    if arguments.config is not None:
+        return _watch_agent(arguments)
+    try:
+        parse(arguments.port)
+    except DriverError as error:
+        raise AgentError(str(error)) from None
+    watcher = Watcher(arguments.kind, arguments.port, _printer(arguments.json))
+    end = NEVER
+    if arguments.seconds is not None:
+        end = cpython.monotonic() + arguments.seconds * SECOND
+    code = cpython.run(watcher, lambda: cpython.monotonic() >= end, console=CONSOLE)
+    return 130 if code else int(not watcher.seen["ready"])
+
+
+class Watcher:
+    """An agent of one port: the modem's driver, and a line whenever something changed."""
+
+    def __init__(self, kind: str, address: str, show: "Any") -> None:
+        self.seen: dict[str, Any] = {"ready": False, "bars": None, "service": None}
+        self.seen.update({"waiting": 0, "network_time_us": None, "resets": 0})
+        self._modem = make(kind, _PORT, {})
+        self._address = address
+        self._show = show
+        self._shown: dict[str, Any] = {}
+        self._out = [(_PORT, "open", address.encode())]
+        self._again = NEVER
+
+    def receive(self, port: int, data: bytes, now: int) -> None:
+        """Take bytes of the modem."""
+        self._modem.receive(data, now)
+        self._tell()
+
+    def event(self, port: int, kind: str, now: int) -> None:
+        """Take an event of the port; try again a second after it was lost."""
+        self._modem.event(kind, now)
+        self._again = NEVER if kind in ("opened", "drained") else now + SECOND
+        self._tell()
+
+    def wake(self, now: int) -> None:
+        """Take a deadline."""
+        if now >= self._again:
+            self._again = NEVER
+            self._out.append((_PORT, "open", self._address.encode()))
+        self._modem.near_us = time.time_ns() // 1000
+        self._modem.wake(now)
+        self._tell()
+
+    def deadline(self) -> int:
+        """When it wants to be woken."""
+        return min(self._modem.deadline(), self._again)
+
+    def outbox(self) -> "list[tuple[int, str, bytes]]":
+        """What the port is asked to do."""
+        out, self._out = self._out, []
+        return out + self._modem.outbox()
+
+    def _tell(self) -> None:
+        for event in self._modem.events():
+            name = {"signal": "bars", "time": "network_time_us"}.get(event[0], event[0])
+            if name in self.seen:
+                self.seen[name] = event[1]
+            elif name == "ring":
+                self.seen["waiting"] = max(1, self.seen["waiting"])
+        self.seen["resets"] = self._modem.resets
+        if self.seen != self._shown:
+            self._shown = dict(self.seen)
+            self._show(self._shown)
+
+
+def _printer(as_json: bool) -> "Any":
+    def show(seen: dict[str, Any]) -> None:
+        if as_json:
+            print(json.dumps(seen), flush=True)
+            return
+        bars = "?" if seen["bars"] is None else "#" * seen["bars"] + "." * (5 - seen["bars"])
+        service = {None: "service unknown", True: "service", False: "no service"}[seen["service"]]
+        ready = "modem answers" if seen["ready"] else "modem is silent"
+        print(f"{ready:15}  [{bars:5}]  {service:15}  {seen['waiting']} waiting", flush=True)
+
+    return show
+
+
+def _watch_agent(arguments: argparse.Namespace) -> int:
+    """Show the section `modem` of the running agent's status, each second."""
+    config = read_config(arguments.config)
+    if config.state is None:
+        raise AgentError(f"{arguments.config}: has no state folder to read the status from")
+    path = Path(config.state.path) / KEY
+    end = None if arguments.seconds is None else time.monotonic() + arguments.seconds
+    while True:
+        try:
+            status = json.loads(path.read_text(encoding="utf-8")).get("modem")
+        except (OSError, ValueError):
+            raise AgentError(f"{path}: no status; is the agent running?") from None
+        if status is None:
+            raise AgentError(f"{arguments.config}: the running agent has no modem")
+        print(json.dumps(status) if arguments.json else page(status), flush=True)
+        if end is not None and time.monotonic() + 1 > end:
+            return 0 if status["ready"] else 1
+        time.sleep(1)
+
+
+def page(status: dict[str, Any]) -> str:
+    """Lay out the agent's status of the modem."""
+    bars = status["bars"]
+    gauge = "?" if bars is None else "#" * bars + "." * (5 - bars)
+    queued = dict(zip(("alarm", "live", "event", "bulk"), status["queued"], strict=True))
+    waits = ", ".join(f"{count} {name}" for name, count in queued.items() if count) or "nothing"
+    ready = "ready" if status["ready"] else "silent"
+    service = "service" if status["service"] else "no service"
+    why = f" ({status['why']})" if status["why"] else ""
+    lines = [
+        f"modem    {status['kind']}  {ready}  [{gauge}]  {service}",
+        f"queue    {waits} waiting, {status['unacknowledged']} unacknowledged",
+        f"sessions {status['tried']} tried, {status['sent']} sent, {status['failed']} failed{why}",
+        f"budget   {status['spent_bytes']} of {status['day_bytes']} bytes today",
+        "windows  " + _ahead(status),
+    ]
+    if status["forbidden"]:
+        lines.insert(1, f"silent   {status['forbidden']}")
+    return "\n".join(lines) + "\n"
+
+
+def _ahead(status: dict[str, Any]) -> str:
+    if not status["ahead"]:
+        return "none predicted"
+    now = time.time()
+    texts = []
+    for start, end, peak in status["ahead"][:3]:
+        when = "now" if start <= now < end else f"in {max(0, int(start - now)) // 60} min"
+        texts.append(f"{when} for {end - start} s, up to {peak} deg")
+    return "; ".join(texts)

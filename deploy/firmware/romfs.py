@@ -1,0 +1,97 @@
+"""The application as a ROMFS: the portable code precompiled, the register maps, a configuration.
+
+The list of what is portable is pyproject.toml's; tests are left out. The same files give the same
+bytes: names are sorted, nothing holds a time.
+"""
+
+import fnmatch
+import hashlib
+import os
+import subprocess
+import tomllib
+from pathlib import Path
+
+from mpremote.romfs import VfsRomWriter
+
+from deploy.errors import FirmwareError
+from deploy.firmware.profile_trim import trimmed
+from deploy.firmware.build_tools import CACHE, mpy_cross
+
+ROOT = Path(__file__).resolve().parents[2]
+_PACKAGES = ("agent", "drivers", "protocols")
+_SKIPPED = ("drivers/profiles/profile.schema.json",)
+
+
+def portable_modules(root: Path = ROOT) -> list[str]:
+    """List the portable modules of the three lower floors, as paths from the root."""
+    with open(root / "pyproject.toml", "rb") as file:
+        patterns = tomllib.load(file)["tool"]["coldloop"]["portable"]
+    found = []
+    for package in _PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            name = path.relative_to(root).as_posix()
+            taken = False
+            for pattern in patterns:
+                if fnmatch.fnmatchcase(name, pattern.lstrip("!")):
+                    taken = not pattern.startswith("!")
+            if taken:
+                found.append(name)
+    return found
+
+
+def app(config: bytes | None = None, extra: dict[str, bytes] | None = None) -> bytes:
+    """Build the ROMFS; `config` becomes unit.json, `extra` are further or other files by path."""
+    files: dict[str, bytes] = {}
+    cache = CACHE / "mpy"
+    for name in portable_modules():
+        files[name[:-3] + ".mpy"] = compiled(name, cache)
+    for path in sorted((ROOT / "drivers" / "profiles").glob("*.json")):
+        name = path.relative_to(ROOT).as_posix()
+        if name not in _SKIPPED:
+            files[name] = trimmed(path)
+    files["drivers/profiles/checked"] = b""  # so that a board need not do it again
+    if config is not None:
+        files["unit.json"] = config
+    return romfs(files | (extra or {}))
+
+
+def compiled(name: str, cache: Path) -> bytes:
+    """Compile one module with mpy-cross, or take what was made of the same source before.
+
+    Raises FirmwareError.
+    """
+    source = (ROOT / name).read_bytes()
+    target = cache / (hashlib.sha256(name.encode() + b"\0" + source).hexdigest() + ".mpy")
+    if not target.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_suffix(f".{os.getpid()}")
+        command = [mpy_cross(), "-s", name, "-o", str(fresh), str(ROOT / name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise FirmwareError(f"{name}: mpy-cross: {done.stderr.strip()}")
+        fresh.rename(target)
+    return target.read_bytes()
+
+
+def romfs(files: dict[str, bytes]) -> bytes:
+    """Pack files by path into a ROMFS."""
+    tree: dict[str, object] = {}
+    for name in sorted(files):
+        *folders, last = name.split("/")
+        place = tree
+        for folder in folders:
+            place = place.setdefault(folder, {})  # type: ignore[assignment]
+        place[last] = files[name]
+    writer = VfsRomWriter()
+    _write(writer, tree)
+    return bytes(writer.finalise())
+
+
+def _write(writer: "VfsRomWriter", tree: dict[str, object]) -> None:
+    for name, what in sorted(tree.items()):
+        if isinstance(what, dict):
+            writer.opendir(name)
+            _write(writer, what)
+            writer.closedir()
+        else:
+            writer.mkfile(name, what)

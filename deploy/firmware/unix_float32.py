@@ -1,0 +1,50 @@
+"""MicroPython's unix port with 32-bit floats: the arithmetic of a board, at the speed of a desk.
+
+For the bench and the tests alone. Debian's own `micropython` has 64-bit floats, as CPython has; the
+boards have 32. It is built from the same source as the images and kept in the same cache; no
+library is needed but C's (no TLS, no FFI).
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+from deploy.errors import FirmwareError
+from deploy.firmware.micropython_source import run, source
+from deploy.firmware.build_tools import CACHE, alone, mpy_cross, program
+
+NAME = "unix-f32"
+_FLAGS = "-DMICROPY_FLOAT_IMPL=1 -Wno-double-promotion -Wno-float-conversion"
+_WITHOUT = ("MICROPY_PY_FFI", "MICROPY_PY_SSL", "MICROPY_SSL_MBEDTLS", "MICROPY_PY_BTREE")
+
+
+def build_unix_f32(cache: Path = CACHE) -> Path:
+    """Build the interpreter, or give the one that was built before. Raises FirmwareError."""
+    with alone(cache):
+        return _built(cache)
+
+
+def _built(cache: Path) -> Path:
+    program("gcc")
+    tree = source(cache)
+    build = cache / f"build-{NAME}"
+    manifest = cache / f"manifest-{NAME}.py"
+    wanted = 'include("$(MPY_DIR)/extmod/asyncio")\n'
+    if not manifest.exists() or manifest.read_text(encoding="utf-8") != wanted:
+        manifest.write_text(wanted, encoding="utf-8")
+    port = tree / "ports" / "unix"
+    command = ["make", f"-j{os.cpu_count() or 1}", "-C", str(port), f"BUILD={build}"]
+    command += [f"MICROPY_MPYCROSS={mpy_cross()}", "MICROPY_MPYCROSS_DEPENDENCY="]
+    command += [f"FROZEN_MANIFEST={manifest}", f"CFLAGS_EXTRA={_FLAGS}"]
+    command += [f"{name}=0" for name in _WITHOUT]
+    run(command, port)
+    return _checked(build / "micropython")
+
+
+def _checked(interpreter: Path) -> Path:
+    """Make sure that its floats are what they are called: 2**24 + 1 is no 32-bit float."""
+    words = [str(interpreter), "-c", "print(float(16777217) == 16777216.0)"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.stdout.strip() != "True":
+        raise FirmwareError(f"{interpreter}: not 32-bit floats: {done.stdout}{done.stderr}")
+    return interpreter

@@ -1,0 +1,133 @@
+"""What the subcommands of `coldloop config` share: arguments, units, keys, reports."""
+
+import argparse
+import getpass
+import os
+import sys
+import time
+from pathlib import Path
+
+from deploy.errors import OpsError
+from deploy.ops import keys, messages, external_signer
+from deploy.ops.mqtt_session import Session
+from drivers.tools.lib.parser import Parser
+
+REPORTED = "cfg/reported"
+DESIRED, COMMAND = "cfg/desired", "cmd"
+PASSPHRASE = "COLDLOOP_PASSPHRASE"  # noqa: S105 - the name of a variable
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def add_broker(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Add how to reach the broker."""
+    parser.add_argument(
+        "--broker",
+        metavar="ADDRESS",
+        required=required,
+        help="tcp:HOST:PORT or tls:HOST:PORT?ca=FILE&cert=FILE&key=FILE",
+    )
+    parser.add_argument("--username", metavar="NAME", help="user name at the broker")
+    parser.add_argument("--password-file", metavar="FILE", help="file that holds the password")
+
+
+def add_keys(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Add --key."""
+    parser.add_argument(
+        "--key",
+        metavar="FILE",
+        action="append",
+        required=required,
+        help=f"private key made by `config keygen`; twice for limits and structure "
+        f"(the passphrase is asked for, or taken from {PASSPHRASE}); NAME.json with --signer",
+    )
+    parser.add_argument(
+        "--signer",
+        metavar="COMMAND",
+        help="program that signs for each --key NAME.json (a token, an agent): text on stdin, "
+        "signature on stdout",
+    )
+
+
+def add_times(parser: argparse.ArgumentParser) -> None:
+    """Add --confirm, --expires and --not-before."""
+    parser.add_argument(
+        "--confirm",
+        type=duration,
+        default=43_200,
+        metavar="TIME",
+        help="time within which it must be confirmed, at least twice the worst gap (12h)",
+    )
+    parser.add_argument(
+        "--expires", type=duration, default=86_400, metavar="TIME", help="not taken later (24h)"
+    )
+    parser.add_argument(
+        "--after", type=duration, default=0, metavar="TIME", help="not applied before (at once)"
+    )
+
+
+def duration(text: str) -> int:
+    """Read 90s, 30m, 12h or 2d as seconds."""
+    number, unit = text[:-1], text[-1:]
+    if not number.isdecimal() or unit not in _SECONDS or int(number) > 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 90s, 30m, 12h or 2d")
+    return int(number) * _SECONDS[unit]
+
+
+def times(arguments: argparse.Namespace) -> messages.Times:
+    """Give the times of a message signed now."""
+    now = int(time.time())
+    after = now + arguments.after if arguments.after else 0
+    return messages.Times(now, arguments.expires + arguments.after, arguments.confirm, after)
+
+
+def unit_name(text: str) -> str:
+    """Check SITE/UNIT."""
+    if text.count("/") != 1 or text.startswith("/") or text.endswith("/") or "#" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no unit; write SITE/UNIT")
+    return text
+
+
+def session(arguments: argparse.Namespace) -> Session:
+    """Connect. Raises `OpsError`."""
+    password = None
+    if arguments.password_file is not None:
+        try:
+            password = Path(arguments.password_file).read_text().strip()
+        except OSError as error:
+            raise OpsError(f"{arguments.password_file}: {error.strerror}") from None
+    return Session(arguments.broker, arguments.username, password)
+
+
+def load_keys(arguments: argparse.Namespace) -> list[keys.Key]:
+    """Read the keys, asking for passphrases where they have one. Raises `OpsError`."""
+    return [
+        external_signer.load(Path(path), arguments.signer)
+        if path.endswith(".json")
+        else _load_key(Path(path))
+        for path in arguments.key
+    ]
+
+
+def _load_key(path: Path) -> keys.Key:
+    passphrase = os.environ.get(PASSPHRASE, "")
+    if not passphrase and path.exists() and b"ENCRYPTED" in path.read_bytes():
+        if not sys.stdin.isatty():
+            raise OpsError(f"{path}: needs its passphrase; set {PASSPHRASE} or use a terminal")
+        passphrase = getpass.getpass(f"passphrase of {path}: ")
+    elif path.exists() and b"ENCRYPTED" not in path.read_bytes():
+        passphrase = ""
+    return keys.load(path, passphrase)
+
+
+def report_of(link: Session, unit: str, seconds: float) -> messages.Reported:
+    """Wait for what `unit` reports (retained). Raises `OpsError`."""
+    link.subscribe(f"{unit}/{REPORTED}")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for topic, payload in link.messages(0.2):
+            if topic == f"{unit}/{REPORTED}" and payload:
+                return messages.read(payload)
+    raise OpsError(f"{unit}: has reported nothing; is the name right, and has it a section remote?")
+
+
+__all__ = ["Parser"]

@@ -1,0 +1,49 @@
+"""What an operator types, `control.supply.setpoint_c=32.5`, as the changes of a patch.
+
+A path that has a number goes out as its number. A value is JSON, or else a text; decimals stay as
+they are written, so that what is signed is what was typed.
+"""
+
+import decimal
+import json
+from typing import Any
+
+from agent.remote.message.canonical import decimal as in_lowest_terms
+from agent.remote.message.canonical import exact
+from agent.remote.message.parameters import number_of
+from deploy.errors import OpsError
+from protocols.cbor import PLACES
+
+Change = tuple[int | str, Any]
+
+
+def parse(words: list[str]) -> list[Change]:
+    """Parse PATH=VALUE words; `PATH=` takes a key out. Raises `OpsError`."""
+    changes: list[Change] = []
+    for word in words:
+        path, sign, text = word.partition("=")
+        if not sign or not path:
+            raise OpsError(f"{word!r} is no change; write PATH=VALUE, or PATH= to take it out")
+        key = number_of(path)
+        name: int | str = path if key is None else key
+        if name in [known for known, _ in changes]:
+            raise OpsError(f"{path} is changed twice")
+        changes.append((name, _value(text) if text else None))
+    if not changes:
+        raise OpsError("nothing to change; write PATH=VALUE")
+    return changes
+
+
+def _value(text: str) -> Any:
+    try:
+        return exact(json.loads(text, parse_float=_decimal))
+    except ValueError:
+        return text
+
+
+def _decimal(text: str) -> Any:
+    number = decimal.Decimal(text)
+    places = max(0, -int(number.as_tuple().exponent))
+    if places > PLACES:
+        raise OpsError(f"{text} has more than {PLACES} decimals")
+    return in_lowest_terms(int(number.scaleb(places)), places)

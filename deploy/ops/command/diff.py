@@ -1,0 +1,88 @@
+"""`coldloop config diff`: what a unit runs beside a file, and the file itself for a swapped unit.
+
+A unit publishes its whole configuration, without secrets, whenever it changes.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from agent.core.errors import ConfigError
+from agent.remote.message import canonical
+from agent.runtime.cpython_start import read_file
+from deploy.errors import OpsError
+from deploy.ops import arguments as common
+from deploy.ops.mqtt_session import Session
+from protocols.errors import DecodeError
+
+EXAMPLE = "coldloop config diff site/unit unit.json --broker tcp:broker:1883"
+CONFIG = "cfg/config"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument("unit", metavar="SITE/UNIT", type=common.unit_name)
+    parser.add_argument("file", metavar="FILE", nargs="?", help="compare with this one")
+    parser.add_argument("--out", metavar="FILE", help="write what the unit runs to this file")
+    common.add_broker(parser)
+    parser.add_argument("--json", action="store_true", help="print the differences as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the differences; 0 when there are none."""
+    with common.session(arguments) as link:
+        raw = _fetched(link, arguments.unit)
+    if arguments.out is not None:
+        _write(Path(arguments.out), raw)
+    if arguments.file is None:
+        if arguments.out is None:
+            print(json.dumps(raw, indent=None if arguments.json else 2))
+        return 0
+    try:
+        file = canonical.shown(read_file(arguments.file))
+    except ConfigError as error:
+        raise OpsError(str(error)) from None
+    found = differences("", file, raw)
+    if arguments.json:
+        print(json.dumps([{"path": p, "file": a, "unit": b} for p, a, b in found]))
+    else:
+        for path, ours, theirs in found:
+            print(f"{path}: {_show(ours)} -> {_show(theirs)}")
+    return 1 if found else 0
+
+
+def differences(path: str, file: Any, unit: Any) -> list[tuple[str, Any, Any]]:
+    """List (path, in the file, at the unit) for everything that differs; None: not there."""
+    if isinstance(file, dict) and isinstance(unit, dict):
+        found = []
+        for key in sorted({*file, *unit}):
+            name = f"{path}.{key}" if path else key
+            found += differences(name, file.get(key), unit.get(key))
+        return found
+    return [] if file == unit else [(path, file, unit)]
+
+
+def _show(value: Any) -> str:
+    return "(nothing)" if value is None else json.dumps(value)
+
+
+def _fetched(link: Session, unit: str) -> dict[str, Any]:
+    link.subscribe(f"{unit}/{CONFIG}")
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        for topic, payload in link.messages(0.2):
+            if topic == f"{unit}/{CONFIG}":
+                try:
+                    return canonical.read(payload)
+                except DecodeError as error:
+                    raise OpsError(f"{unit}: not a configuration: {error}") from None
+    raise OpsError(f"{unit}: has published no configuration; has it a section remote?")
+
+
+def _write(path: Path, raw: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(raw, indent=2) + "\n")
+    except OSError as error:
+        raise OpsError(f"{path}: {error.strerror}") from None

@@ -1,0 +1,65 @@
+"""`coldloop config keygen`: makes an operator's key, or takes the public part of one elsewhere."""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from pathlib import Path
+
+from deploy.errors import OpsError
+from deploy.ops import keys
+from deploy.ops.arguments import PASSPHRASE
+
+EXAMPLE = "coldloop config keygen alice --number 1 --role operate"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument("name", metavar="NAME", help="NAME.key and NAME.json are written")
+    parser.add_argument("--dir", metavar="FOLDER", default=".", help="where to (here)")
+    parser.add_argument(
+        "--number", type=int, choices=range(256), required=True, metavar="N", help="0 to 255"
+    )
+    parser.add_argument("--role", choices=keys.ROLES, default="operate", help="(operate)")
+    parser.add_argument(
+        "--public",
+        metavar="PEM",
+        help="make no key: NAME.json for this public one, whose private half is in a token",
+    )
+    parser.add_argument(
+        "--no-passphrase", action="store_true", help="leave the private key unlocked"
+    )
+    parser.add_argument("--json", action="store_true", help="print the public part as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make it, and say what to do with it."""
+    folder, words = Path(arguments.dir), (arguments.name, arguments.number, arguments.role)
+    if arguments.public:
+        shown = keys.take(folder, *words, Path(arguments.public))
+    else:
+        passphrase = "" if arguments.no_passphrase else _passphrase()
+        shown = keys.make(folder, *words, passphrase)
+    public = json.loads(shown.read_text())
+    if arguments.json:
+        print(json.dumps(public))
+    else:
+        if not arguments.public:
+            print(f"private key: {shown.with_suffix('.key')} (keep it; mode 0600)")
+        print(f"for `remote.keys` of the units: {json.dumps(public)}")
+    return 0
+
+
+def _passphrase() -> str:
+    given = os.environ.get(PASSPHRASE)
+    if given:
+        return given
+    if not sys.stdin.isatty():
+        raise OpsError(f"no terminal for a passphrase; set {PASSPHRASE} or say --no-passphrase")
+    first = getpass.getpass("passphrase: ")
+    if first != getpass.getpass("again: "):
+        raise OpsError("the two passphrases differ; nothing was made")
+    if len(first) < 8:
+        raise OpsError("a passphrase of at least 8 characters is needed, or --no-passphrase")
+    return first

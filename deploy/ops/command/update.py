@@ -1,0 +1,140 @@
+"""`coldloop config update`: an application update to one unit, across as many windows as it takes.
+
+The manifest is signed with two keys; the pieces follow as the unit reports that it has them. What
+was interrupted goes on: the same command with the same file asks the unit how far it is. The file
+is a wheel for a server, and for a board the `app.bin` that `coldloop firmware build` makes.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from agent.remote.message import manifest
+from agent.remote.message.header import EPOCH_S
+from deploy.errors import OpsError
+from deploy.firmware import memory_layout
+from deploy.ops import arguments as common, messages
+from deploy.ops.messages import Reported
+from deploy.ops.mqtt_session import Session
+from protocols.signed_message import MANIFEST
+
+EXAMPLE = (
+    "coldloop config update site/unit coldloop-1.2.0-py3-none-any.whl --release 12 "
+    "--broker tls:broker:8883?ca=ca.pem --key alice.key --key bob.key"
+)
+CHUNK = "cfg/chunk"
+_RESEND_S = 5.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument("unit", metavar="SITE/UNIT", type=common.unit_name)
+    parser.add_argument("file", metavar="FILE", help="a wheel, or a board's app.bin")
+    parser.add_argument("--release", type=int, required=True, metavar="N", help="its number")
+    parser.add_argument(
+        "--piece", type=int, default=0, metavar="BYTES", help="of a message (chosen by the size)"
+    )
+    common.add_broker(parser)
+    common.add_keys(parser)
+    common.add_times(parser)
+    parser.add_argument(
+        "--wait", type=common.duration, default=3600, metavar="TIME", help="for the pieces (1h)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Send it; 0 once the unit has every piece and starts it. `config confirm` keeps it."""
+    bundle = _read(Path(arguments.file), arguments.release)
+    keys = common.load_keys(arguments)
+    piece = arguments.piece or _piece_for(len(bundle))
+    times = common.times(arguments)
+    with common.session(arguments) as link:
+        before = common.report_of(link, arguments.unit, 10)
+        counter = _under_way(before, bundle, arguments.release)
+        if counter is None:
+            counter_s = max(times.now_s, EPOCH_S + before.counters[MANIFEST - 1] + 1)
+            counter = counter_s - EPOCH_S
+            end_s = times.now_s + times.expires_s
+            body = manifest.write(
+                counter_s, end_s, arguments.release, bundle, piece, times.confirm_s
+            )
+            message = messages.sealed(MANIFEST, arguments.unit, b"", body, keys)
+            link.publish(f"{arguments.unit}/{common.DESIRED}", message, retain=True)
+        sent = _feed(link, arguments, bundle, piece, counter)
+        link.publish(f"{arguments.unit}/{common.DESIRED}", b"", retain=True)
+    outcome = {"unit": arguments.unit, "counter": counter, "pieces": sent, "bytes": len(bundle)}
+    if arguments.json:
+        print(json.dumps(outcome))
+    else:
+        print(f"{arguments.unit}: has release {arguments.release}, counter {counter}; on trial")
+    return 0
+
+
+def _read(path: Path, release: int) -> bytes:
+    try:
+        bundle = path.read_bytes()
+        if bundle.startswith(memory_layout.MAGIC) and memory_layout.head_of(bundle)[1] != release:
+            raise OpsError(f"{path}: is release {memory_layout.head_of(bundle)[1]}, not {release}")
+    except OSError as error:
+        raise OpsError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise OpsError(f"{path}: {error}") from None
+    return bundle
+
+
+def _piece_for(size: int) -> int:
+    """Choose pieces as small as a message of their hashes allows."""
+    for piece in (1024, 2048, 4096, manifest.LARGEST_PIECE):
+        if size <= piece * manifest.MOST_PIECES:
+            return piece
+    most = manifest.MOST_PIECES * manifest.LARGEST_PIECE
+    raise OpsError(f"a bundle of {size} bytes; at most {most} can be sent")
+
+
+def _under_way(report: Reported, bundle: bytes, release: int) -> int | None:
+    """Give the counter of an earlier manifest for the same bundle that is still being fetched."""
+    digest = hashlib.sha256(bundle).hexdigest()[:16]
+    update = report.update
+    if update and update[4] == "fetching" and update[8:10] == [release, digest]:
+        return int(update[1])
+    return None
+
+
+def _feed(
+    link: Session, arguments: argparse.Namespace, bundle: bytes, piece: int, counter: int
+) -> int:
+    """Send pieces until the unit has them all; give how many were sent."""
+    sent, asked, sent_at = 0, -1, 0.0
+    have, count = -1, -(-len(bundle) // piece)
+    end = time.monotonic() + arguments.wait
+    link.subscribe(f"{arguments.unit}/{common.REPORTED}")
+    while time.monotonic() < end:
+        for topic, payload in link.messages(0.05):
+            if topic == f"{arguments.unit}/{common.REPORTED}" and payload:
+                have = _progress(messages.read(payload), counter, have)
+        if have >= count:
+            return sent
+        stale = time.monotonic() - sent_at > _RESEND_S
+        if have >= 0 and (have != asked or stale):
+            data = bundle[have * piece : (have + 1) * piece]
+            head = counter.to_bytes(4, "big") + have.to_bytes(2, "big")
+            link.publish(f"{arguments.unit}/{CHUNK}", head + data)
+            sent, asked, sent_at = sent + 1, have, time.monotonic()
+            if sys.stderr.isatty():
+                print(f"\r{have} of {count} pieces", end="", file=sys.stderr, flush=True)
+    raise OpsError(f"{arguments.unit}: {max(have, 0)} of {count} pieces; the same command goes on")
+
+
+def _progress(report: Reported, counter: int, have: int) -> int:
+    """Say how many pieces the unit has of the update `counter`."""
+    update: list[Any] | None = report.update
+    if update is not None and update[1] == counter:
+        return int(update[2])
+    if report.refusal[0] and have < 0 and report.counters[MANIFEST - 1] >= counter:
+        raise OpsError(f"refused: {': '.join(report.refusal)}")
+    return have

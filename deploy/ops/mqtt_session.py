@@ -1,0 +1,121 @@
+"""A connection to the broker, with paho-mqtt, for a command that asks and waits.
+
+Messages come in a thread of paho's; they wait in a queue until the command takes them.
+"""
+
+import contextlib
+import queue
+import secrets
+import ssl
+from collections.abc import Iterator
+from typing import Any, Self
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from deploy.errors import OpsError
+from drivers.ports.address import parse
+from drivers.errors import AddressError
+
+ROOT = "coldloop/v1/"
+CONNECT_S = 15.0
+
+
+class Session:
+    """Connected from the start; use as a context manager. Raises `OpsError`."""
+
+    def __init__(
+        self, broker: str, username: str | None = None, password: str | None = None
+    ) -> None:
+        self._messages: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        self._sent: list[Any] = []
+        self._said: queue.Queue[str] = queue.Queue()
+        try:
+            address = parse(broker)
+        except AddressError as error:
+            raise OpsError(str(error)) from None
+        if address.kind not in ("tcp", "tls"):
+            raise OpsError(f"{broker}: not a broker; write tcp:HOST:PORT or tls:HOST:PORT?ca=FILE")
+        make: Any = paho.Client  # typeshed's stubs are those of paho 1
+        self._paho = make(CallbackAPIVersion.VERSION2, f"ops-{secrets.token_hex(6)}")
+        self._paho.on_message = lambda _c, _d, m: self._messages.put((m.topic, m.payload))
+        self._paho.on_connect = lambda _c, _d, _f, code, _p: self._said.put(str(code))
+        if username is not None:
+            self._paho.username_pw_set(username, password)
+        try:
+            if address.kind == "tls":
+                self._paho.tls_set_context(_context(address.options))
+            self._paho.connect(address.host, address.port)
+        except (OSError, ValueError) as error:
+            raise OpsError(f"{address.place()}: {error}; is the broker there?") from None
+        self._paho.loop_start()
+        self._await_connection(address.place())
+
+    def _await_connection(self, place: str) -> None:
+        try:
+            said = self._said.get(timeout=CONNECT_S)
+        except queue.Empty:
+            said = "no answer"
+        if said != "Success":
+            self.close()
+            raise OpsError(f"{place}: {said}; check user, password and certificate")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave in order, once the broker has what was sent."""
+        for info in self._sent:
+            with contextlib.suppress(ValueError, RuntimeError):
+                info.wait_for_publish(CONNECT_S)
+        leave(self._paho)
+
+    def subscribe(self, topic: str) -> None:
+        """Ask for `topic` below the root."""
+        self._paho.subscribe(ROOT + topic, 1)
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Send on `topic` below the root; returns when the broker has it. Raises `OpsError`."""
+        info = self._paho.publish(ROOT + topic, payload, 1, retain)
+        try:
+            info.wait_for_publish(CONNECT_S)
+        except (ValueError, RuntimeError) as error:
+            raise OpsError(f"{topic}: not published: {error}") from None
+        if not info.is_published():
+            raise OpsError(f"{topic}: the broker did not take it within {CONNECT_S:.0f} s")
+
+    def send(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Send without waiting for the broker; many may be on their way."""
+        self._sent = [info for info in self._sent if not info.is_published()]
+        self._sent.append(self._paho.publish(ROOT + topic, payload, 1, retain))
+
+    def messages(self, seconds: float) -> Iterator[tuple[str, bytes]]:
+        """Give what has come, (topic below the root, payload), after at most `seconds`."""
+        try:
+            topic, payload = self._messages.get(timeout=seconds)
+            while True:
+                yield topic.removeprefix(ROOT), payload
+                topic, payload = self._messages.get_nowait()
+        except queue.Empty:
+            return
+
+
+def leave(client: Any) -> None:
+    """Disconnect a paho client and close all it holds.
+
+    paho closes the pair of sockets that wakes its thread only when it is collected, at a time of
+    the collector's choosing; there is no public call for it.
+    """
+    client.disconnect()
+    client.loop_stop()
+    client._reset_sockets()  # noqa: SLF001 - there is no public call
+
+
+def _context(options: dict[str, str]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=options.get("ca"))
+    if "cert" in options:
+        context.load_cert_chain(options["cert"], options.get("key"))
+    return context

@@ -1,0 +1,379 @@
+"""Device profiles: a register map as data, checked, and compiled for quick decoding.
+
+Not a file reader: the caller hands over the parsed JSON. `drivers.device.profile_check` says what is wrong
+with a profile, `drivers.device.device` reads and writes a device after it, `docs/engineer/profiles.md`
+explains every key. All numbers in a profile are integers: MicroPython's JSON floats may be an ulp
+off.
+
+    {"model": "x", "title": "…", "source": "…", "met_hardware": false,
+     "points": [{"name": "SpeedControlPercent", "address": 1, "type": "u16", "scale": [1, 200],
+                 "unit": "%", "min": 0, "max": 20000, "write": true, "limits": [0, 20000]}],
+     "bits": [{"name": "Tripped", "address": 3, "bit": 3, "alarm": true}],
+     "pump": {"setpoint": "SpeedControlPercent", "feedback": "…", "run": [["ControlWord", 1151]],
+              "stop": [["ControlWord", 1150]], "trip": "Tripped"}}
+
+What a compiled point gives is a count, always an integer: value = count * num / den, in `unit`
+(UCUM: Cel, kPa, L/min, %). For most points the count is the register. Where the register has an
+offset, or is a float, or needs a scale factor or a range from another register, the count is what
+comes out after that (`mul`, `add`, `step` and the links), so that nobody else has to know.
+
+Points of poll class "never" are there for a technician: they are checked, then left out unless
+`every` is set, so that a map of hundreds of registers costs a small controller only what it reads.
+"""
+
+import sys
+
+import drivers
+from drivers.device import profile_entries as entries
+from drivers.device.number_format import FLOATS, arrange
+from drivers.errors import ProfileError
+from protocols.modbus.pdu import MAX_READ, MAX_READ_BITS
+from protocols.time_units import MILLISECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from drivers.device.number_format import Order
+
+    Raw = dict[str, Any]
+    Span = tuple[int, int, int]
+    Needs = list[tuple[str, int]]
+
+FAST = "fast"
+SLOW = "slow"
+NEVER = "never"
+
+
+class Point:
+    """One number: `registers` registers from `address` on the wire, read with `function`.
+
+    `low` and `high` bound what is plausible, `limits` what may be written, both as the device
+    writes it (counts, for floats); `none` are values that mean "no value". What most points have
+    not stands here as the class's own value and costs the point nothing.
+    """
+
+    kind = "u16"
+    order: "Order" = ((0,), False)
+    poll = FAST
+    unit = "1"
+    num = 1
+    den = 1
+    mul = 1
+    add = 0
+    step = (1, 1)  # counts in one of the device's units: of floats, and of points with links
+    none: "tuple[int, ...]" = ()
+    limits: "tuple[int, int] | None" = None
+    ramp = 0  # counts a second, 0 for any
+    verify = "same"
+    within = 0
+    needs: "Needs" = []
+    field: "tuple[int, int] | None" = None
+    weights: "tuple[int, ...]" = ()
+    bcd = False
+    exponent = ""
+    bottom: "str | None" = None
+    top: "str | None" = None
+    full = 0
+
+    def __init__(self, own: "Raw") -> None:
+        self.name: str = own["name"]
+        self.function: int = own["function"]
+        self.address: int = own["address"]
+        self.registers: int = entries.registers(own)
+        self.low, self.high = entries.extent(own)
+        if own["type"] != self.kind:
+            self.kind = own["type"]
+        self.order = _order(own.get("order", ""), self.registers)
+        for key in ("poll", "unit", "verify", "within", "ramp", "bcd", "exponent", "full"):
+            if key in own:
+                setattr(self, key, own[key])
+        for key in ("none", "weights", "field", "limits"):
+            if key in own:
+                setattr(self, key, tuple(own[key]))
+        if "needs" in own:
+            self.needs = [(name, raw) for name, raw in own["needs"]]
+        if "range" in own:
+            self.bottom, self.top = own["range"]
+        if not own.get("read", True):
+            self.poll = NEVER
+        self._take_scale(own)
+        self._take_bounds(own)
+
+    def _take_scale(self, own: "Raw") -> None:
+        """How the count is made of the device's value, and what it is worth."""
+        top, bottom = own.get("scale", (1, 1))
+        shift = own.get("offset", (0, 1))
+        if "step" in own:
+            self.num, self.den = own["step"]
+            self.step = reduced(top * self.den, bottom * self.num)
+            if shift[0]:
+                self.add = shift[0] * self.den // (shift[1] * self.num)
+            return
+        bottom <<= own.get("fraction", 0)
+        if shift[0]:
+            # value = (raw + shift / scale) * scale; a finer count where that is no integer
+            self.add, self.mul = reduced(shift[0] * bottom, shift[1] * top)
+            bottom *= self.mul
+        if (top, bottom) != (1, 1):
+            self.num, self.den = top, bottom
+
+    def _take_bounds(self, own: "Raw") -> None:
+        """Plausible range; a "no value" at its end is left out of it, which costs nothing."""
+        self.low = own.get("min", self.low)
+        self.high = own.get("max", self.high)
+        while self.low in self.none:
+            self.low += 1
+        while self.high in self.none:
+            self.high -= 1
+        if self.none:
+            self.none = tuple([value for value in self.none if self.low <= value <= self.high])
+
+    @property
+    def plain(self) -> bool:
+        """Whether the count is one or two whole registers, and nothing more."""
+        whole = self.kind in ("u16", "i16", "u32", "i32") and not self.order[1]
+        simple = self.mul == 1 and not (self.add or self.none or self.field)
+        return whole and simple and not self.linked
+
+    @property
+    def linked(self) -> bool:
+        """Whether another point's value is needed to make this one's."""
+        return bool(self.exponent or self.top)
+
+    @property
+    def stepped(self) -> bool:
+        """Whether limits and plausible range are counts: of a float."""
+        return self.kind in FLOATS
+
+
+class Bit:
+    """One flag. `alarm`: it is on when something is wrong; `invert`: it is on when the bit is 0.
+
+    `mask` is the bit in its register; 1 for a coil or discrete input, which has no register.
+    """
+
+    registers = 1
+    poll = FAST
+    alarm = False
+    invert = False
+    write = ""
+
+    def __init__(self, own: "Raw") -> None:
+        self.name: str = own["name"]
+        self.function: int = own["function"]
+        self.address: int = own["address"]
+        self.mask = 1 << own.get("bit", 0)
+        for key in ("poll", "alarm", "invert", "write"):
+            if own.get(key, False):
+                setattr(self, key, own[key])
+
+
+class Text:
+    """A piece of ASCII, two letters a register."""
+
+    poll = FAST
+
+    def __init__(self, own: "Raw") -> None:
+        self.name: str = own["name"]
+        self.function: int = own["function"]
+        self.address: int = own["address"]
+        self.registers: int = own["registers"]
+        self.swapped: bool = own.get("swapped", False)
+        self.poll = own.get("poll", FAST)
+
+
+class Profile:
+    """A compiled profile. Raises `ProfileError`: one line a fault, with profile, entry and rule.
+
+    `every`: points that are never polled are taken in too, as slow ones, and the profile's own
+    blocks are left aside. `base` is the address that a `scan` found, else its usual one. `checked`:
+    it is known to keep every rule, so that a board need not look again at each start.
+
+    `pump` and `valve` are the role's data as given, empty when the device is none. `holes` and
+    `fixed_blocks` are (function, address, count); `periods` are microseconds of fast and slow
+    polling. `own_blocks` says whether `blocks` are the maker's, not just the nearest at hand.
+    """
+
+    def __init__(
+        self,
+        raw: "Raw",
+        every: bool = False,
+        base: "int | None" = None,
+        checked: bool = False,
+    ) -> None:
+        named = type(raw) is dict and type(raw.get("model")) is str and raw["model"]
+        self.model: str = named or "profile"
+        errors = [] if checked else _faults(raw, self.model)
+        if errors:
+            raise ProfileError("\n".join(errors))
+        self.title: str = raw["title"]
+        self.source: str = raw["source"]
+        self.met_hardware: bool = raw["met_hardware"]
+        self.scan: Raw = raw.get("scan", {})
+        self.base: int = (self.scan.get("usual", 0)) if base is None else base
+        self.identity: list[Raw] = raw.get("identity", [])
+        self.watchdog: Raw = raw.get("watchdog", {})
+        self.write_with: int = raw.get("write_with", 0)
+        self.pump: Raw = raw.get("pump", {})
+        self.valve: Raw = raw.get("valve", {})
+        periods = raw.get("periods", {})
+        self.periods = (
+            periods.get(FAST, 1000) * MILLISECOND,
+            periods.get(SLOW, 10_000) * MILLISECOND,
+        )
+        self.max_block: int = raw.get("max_block", MAX_READ)
+        self.holes = self._spans(raw, "holes")
+        self.fixed_blocks = self._spans(raw, "fixed_blocks")
+        self._take_entries(raw, every)
+        self.blocks = [] if every else self._spans(raw, "blocks")
+        self.own_blocks = bool(self.blocks)
+        if not self.blocks:
+            self.blocks = naive_plan(self)
+
+    def _spans(self, raw: "Raw", key: str) -> "list[Span]":
+        found = []
+        for span in raw.get(key, []):
+            place = entries.wire_address(
+                span["address"], raw.get("notation", "base0"), span.get("function")
+            )
+            if place is not None:
+                found.append((place[0], place[1] + self.base, span["count"]))
+        return found
+
+    def _take_entries(self, raw: "Raw", every: bool) -> None:
+        wanted = referred(raw)
+        self.points: list[Point] = []
+        self.bits: list[Bit] = []
+        self.texts: list[Text] = []
+        self._index: dict[str, int] = {}
+        self._bit_index: dict[str, int] = {}
+        for own in entries.points(raw):
+            if self._keeps(own, every, wanted):
+                self._index[own["name"]] = len(self.points)
+                self.points.append(Point(own))
+        for own in entries.bits(raw):
+            if self._keeps(own, every, wanted):
+                self._bit_index[own["name"]] = len(self.bits)
+                self.bits.append(Bit(own))
+        for own in entries.texts(raw):
+            if self._keeps(own, every, wanted):
+                self.texts.append(Text(own))
+
+    def _keeps(self, own: "Raw", every: bool, wanted: "set[str]") -> bool:
+        """Whether an entry is taken in; moves it to the base that was found."""
+        own["address"] += self.base
+        polled = own.get("poll", FAST) != NEVER
+        if every and not polled:
+            own["poll"] = SLOW
+        return every or polled or not own.get("read", True) or own["name"] in wanted
+
+    def has(self, name: str) -> bool:
+        """Whether there is a point with this name."""
+        return name in self._index
+
+    def has_bit(self, name: str) -> bool:
+        """Whether there is a bit with this name."""
+        return name in self._bit_index
+
+    def index(self, name: str) -> int:
+        """The number of a point. Raises `ProfileError` when there is none with this name."""
+        if name not in self._index:
+            raise ProfileError("%s: point %s: does not exist" % (self.model, name))
+        return self._index[name]
+
+    def bit_index(self, name: str) -> int:
+        """The number of a bit. Raises `ProfileError` when there is none with this name."""
+        if name not in self._bit_index:
+            raise ProfileError("%s: bit %s: does not exist" % (self.model, name))
+        return self._bit_index[name]
+
+    def polled(self, poll: str = "") -> "list[Point | Bit | Text]":
+        """What a plan has to fetch: all of one poll class, or of both; for `drivers.modbus.poll_plan`."""
+        found: list[Point | Bit | Text] = []
+        found.extend(self.points)
+        found.extend(self.bits)
+        found.extend(self.texts)
+        return [item for item in found if item.poll == (poll or item.poll) != NEVER]
+
+
+def _faults(raw: "Any", name: str) -> "list[str]":
+    """The checker is imported here, so that `forget_checker` can set its memory free."""
+    from drivers.device.profile_check import check  # noqa: PLC0415
+
+    return check(raw, name)
+
+
+def forget_checker() -> None:
+    """Drop the code that only loading needs, 11 KiB on a board; it comes back by itself."""
+    for name in ("profile_check", "profile_judge", "profile_rules"):
+        sys.modules.pop("drivers." + name, None)
+        if hasattr(drivers, name):
+            delattr(drivers, name)
+
+
+def referred(raw: "Raw") -> "set[str]":
+    """Names that a device needs though it may not poll them."""
+    names: set[str] = set()
+    for own in raw.get("points", []):
+        if own.get("poll") == NEVER:
+            continue
+        for key in ("exponent", "verify"):
+            names.add(own.get(key, ""))
+        names.update([name for name in own.get("range", ()) if name])
+        names.update([pair[0] for pair in own.get("needs", ())])
+    for role in (raw.get("pump", {}), raw.get("valve", {})):
+        names.update([role[key] for key in ("setpoint", "feedback", "trip") if key in role])
+        for key in ("run", "stop", "reset"):
+            names.update([pair[0] for pair in role.get(key, ())])
+    if "watchdog" in raw:
+        names.add(raw["watchdog"]["point"])
+    return names
+
+
+def _order(order: str, registers: int) -> "Order":
+    """As `decode.arrange`, but the usual orders are the same object for all points."""
+    made = arrange(order, registers)
+    return _USUAL.get(made, made)
+
+
+_USUAL = {arrange("", count): arrange("", count) for count in (1, 2, 4)}
+
+
+def reduced(top: int, bottom: int) -> "tuple[int, int]":
+    """A fraction in its lowest terms, the denominator above 0."""
+    one, other = abs(top), abs(bottom)
+    while other:
+        one, other = other, one % other
+    if bottom < 0:
+        one = -one
+    return top // one, bottom // one
+
+
+def naive_plan(profile: Profile) -> "list[Span]":
+    """Blocks of registers that lie side by side, and the fixed ones: right, but not the quickest.
+
+    `drivers.modbus.poll_plan` knows the wire and reads through gaps where that pays.
+    """
+    blocks: list[Span] = []
+    last = (0, 0, 0)
+    for span in sorted({(p.function, p.address, p.registers) for p in profile.polled()}):
+        fixed = [block for block in profile.fixed_blocks if entries.within(span, block)]
+        if fixed and fixed[0] in blocks:
+            continue
+        joined = _joined(last, span, profile)
+        if joined and not fixed:
+            blocks.pop()
+        last = fixed[0] if fixed else joined or span
+        blocks.append(last)
+    return blocks
+
+
+def _joined(last: "Span", span: "Span", profile: Profile) -> "Span | None":
+    """A block and what lies behind it without a gap as one block, if that may be."""
+    function, address, count = span
+    start = last[1]
+    end = max(start + last[2], address + count)
+    longest = MAX_READ_BITS if function < 3 else profile.max_block
+    beside = function == last[0] and address <= start + last[2] and end - start <= longest
+    return (function, start, end - start) if beside and last not in profile.fixed_blocks else None

@@ -1,0 +1,69 @@
+"""What a Modbus transaction costs on the wire, in microseconds.
+
+Not a port and not a queue: pure arithmetic over baud rate, bits of a character and the silence
+between frames, so that plans, time limits and load figures all rest on the same numbers.
+
+Serial: a frame starts after t3.5 of silence, 3.5 characters or 1.75 ms above 19200 baud ("MODBUS
+over Serial Line V1.02", section 2.5.1.1). A transaction is that silence, the request, the device's
+turnaround and the reply. TCP: a round trip, and next to nothing for a register.
+"""
+
+from protocols.time_units import MILLISECOND, SECOND
+
+_FAST_BAUD = 19200
+_FAST_GAP_US = 1750
+_READ_REQUEST = 8  # unit, function, address, count, CRC
+_READ_REPLY = 5  # unit, function, byte count, CRC; and the data
+_BITS = (1, 2)  # functions whose items are bits
+_MAX_REGISTERS = 125
+_MAX_BITS = 2000
+_LEAST_REGISTERS = 8
+
+
+class Wire:
+    """One line or stream. `turnaround_us` is what a device takes from request to reply.
+
+    `bits_per_char` counts start, data, parity and stop bits (8E1 is 11). For TCP (`serial` False)
+    the turnaround stands for the whole round trip.
+    """
+
+    def __init__(
+        self,
+        baud: int = 19200,
+        bits_per_char: int = 11,
+        turnaround_us: int = 5 * MILLISECOND,
+        serial: bool = True,
+    ) -> None:
+        self.baud = baud
+        self.serial = serial
+        self.turnaround_us = turnaround_us
+        self._bit_us = bits_per_char * SECOND
+        self.gap_us = 0
+        if serial:
+            slow = (7 * self._bit_us + 2 * baud - 1) // (2 * baud)
+            self.gap_us = _FAST_GAP_US if baud > _FAST_BAUD else slow
+
+    def chars_us(self, count: int) -> int:
+        """The time of `count` characters; a byte costs nothing to speak of on TCP."""
+        return count * self._bit_us // self.baud if self.serial else count // 10
+
+    def exchange_us(self, request: int, reply: int) -> int:
+        """Silence, request, turnaround and reply; the sizes are whole frames in bytes."""
+        return self.gap_us + self.chars_us(request + reply) + max(self.turnaround_us, self.gap_us)
+
+    def read_us(self, function: int, count: int) -> int:
+        """One read of `count` registers, or of bits for functions 1 and 2."""
+        data = (count + 7) // 8 if function in _BITS else 2 * count
+        return self.exchange_us(_READ_REQUEST, _READ_REPLY + data)
+
+    def cap(self, function: int, wait_us: int) -> int:
+        """The longest read that is over within `wait_us`, at least 8 registers.
+
+        What must go out at once waits for the transaction on the wire, so reads are kept this
+        short. No more than a frame can hold.
+        """
+        fixed = self.read_us(function, 0)
+        each = self.chars_us(2000)  # a thousand registers: keeps the fraction
+        room = max(0, wait_us - fixed) * 1000 // max(1, each)
+        room = max(_LEAST_REGISTERS, room)
+        return min(16 * room, _MAX_BITS) if function in _BITS else min(room, _MAX_REGISTERS)

@@ -1,0 +1,150 @@
+"""Pulses on CPython: a Linux PPS device, or a pipe that carries the bench's pulses.
+
+    pps:/dev/pps0             the kernel stamps the edge (RFC 2783, include/uapi/linux/pps.h)
+    pps:/dev/pps0?edge=fall   the clear edge
+    pps:/run/bench.pps        a named pipe; 8 bytes an edge, the shell's microseconds, big end first
+
+`read` gives one edge as those 8 bytes; the crank makes a `pulse` of it. A device is fetched from in
+a thread, since the call waits; the thread wakes the shell. The kernel stamps by the system's clock;
+the edge's age by that clock is taken off the shell's time, so that a step of the system's clock
+between two edges does no harm, and one in the millisecond between edge and look is refused.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+import threading
+
+from drivers.ports.address import Address
+from drivers.ports.base import ENOENT, ENOTTY, StreamPort, explain, failure
+from drivers.ports.cpython.clock import monotonic, system_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from drivers.ports.base import Port, Wake
+
+EDGE = struct.Struct(">q")
+_DATA = struct.Struct("@IIqiIqiIi4xqiI")
+"""struct pps_fdata: two sequence numbers, assert and clear (s, ns, flags), mode, timeout."""
+_FETCH = 3 << 30 | struct.calcsize("P") << 16 | ord("p") << 8 | 0xA4
+"""PPS_FETCH, _IOWR('p', 0xa4, struct pps_fdata *): the size is that of the pointer."""
+_PATIENCE_S = 2
+_OLDEST_US = 1_500_000
+_MOST_WAITING = 4
+_REASONS = {
+    ENOENT: "no such device: is pps-gpio or pps-ldisc loaded, and is the name right?",
+    ENOTTY: "not a PPS device: name one such as /dev/pps0",
+    errno.EACCES: "permission: give the user the right to read the device (a udev rule)",
+    errno.EOPNOTSUPP: "this PPS device cannot wait for an edge",
+}
+
+
+class DevicePort(StreamPort):
+    """An open PPS device; `ioctl` is the system's, or a test's."""
+
+    def __init__(self, address: Address, descriptor: int, wake: "Wake", ioctl: "Any") -> None:
+        """Start the thread that fetches."""
+        super().__init__(address)
+        self._descriptor = descriptor
+        self._wake = wake
+        self._ioctl = ioctl
+        self._fall = address.edge == "fall"
+        self._lock = threading.Lock()
+        self._edges: list[int] = []
+        self._error: OSError | None = None
+        self._closed = False
+        self._last = 0
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def read(self) -> "bytes | None":
+        """Return the oldest edge, b"" when there is none."""
+        with self._lock:
+            if self._error is not None:
+                raise explain(self.address, self._error, _REASONS)
+            return EDGE.pack(self._edges.pop(0)) if self._edges else b""
+
+    def write(self, data: bytes) -> int:
+        """Take and drop: nothing can be said to pulses."""
+        return len(data)
+
+    def close(self) -> None:
+        """Let the thread end; it gives the device back."""
+        with self._lock:
+            self._closed = True
+
+    def _work(self) -> None:
+        """Fetch edge after edge, in the thread."""
+        while not self._closed and self._fetched():
+            pass
+        os.close(self._descriptor)
+
+    def _fetched(self) -> bool:
+        """Wait for an edge, for no longer than 2 s; False when the device broke."""
+        try:
+            self._fetch()
+        except OSError as error:
+            if error.errno in (errno.ETIMEDOUT, errno.EINTR):
+                return True
+            with self._lock:
+                self._error = error
+            self._wake()
+            return False
+        return True
+
+    def _fetch(self) -> None:
+        data = bytearray(_DATA.pack(0, 0, 0, 0, 0, 0, 0, 0, 0, _PATIENCE_S, 0, 0))
+        self._ioctl(self._descriptor, _FETCH, data)
+        fields = _DATA.unpack(data)
+        sequence = fields[1 if self._fall else 0]
+        seconds, nanoseconds = fields[5:7] if self._fall else fields[2:4]
+        known, self._last = self._last, sequence
+        edge = (seconds * 1_000_000_000 + nanoseconds - system_ns()) // 1000
+        if sequence == known or not 0 <= monotonic() - edge <= _OLDEST_US:
+            return
+        with self._lock:
+            self._edges = [*self._edges[1 - _MOST_WAITING :], edge]
+        self._wake()
+
+
+class PipePort(StreamPort):
+    """A named pipe of edges."""
+
+    def __init__(self, address: Address, descriptor: int) -> None:
+        """Take the descriptor that `open_port` opened."""
+        super().__init__(address)
+        self._descriptor = descriptor
+        self.pollable = descriptor
+
+    def read(self) -> "bytes | None":
+        """Return one edge, b"" when there is none, None when the writer is gone."""
+        try:
+            return os.read(self._descriptor, EDGE.size) or None
+        except BlockingIOError:
+            return b""
+
+    def write(self, data: bytes) -> int:
+        """Take and drop."""
+        return len(data)
+
+    def close(self) -> None:
+        """Give the pipe back."""
+        os.close(self._descriptor)
+
+
+def open_port(address: Address, wake: "Wake", ioctl: "Any" = fcntl.ioctl) -> "Port":
+    """Open `pps:PATH`. Raises PortError."""
+    try:
+        descriptor = os.open(address.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise explain(address, error, _REASONS) from error
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISFIFO(mode):
+        return PipePort(address, descriptor)
+    if ioctl is fcntl.ioctl and not stat.S_ISCHR(mode):
+        os.close(descriptor)
+        raise failure(address, _REASONS[ENOTTY])
+    return DevicePort(address, descriptor, wake, ioctl)

@@ -1,0 +1,288 @@
+"""A TCP connection on CPython, with TLS inside it, in steps that never wait.
+
+    prepare     look the name up and read the certificates: both may take long, so a helper thread
+                does it (at most HELPERS at a time) and wakes the shell. An IP address on plain tcp
+                needs no thread
+    connect     the addresses one after the other, non-blocking
+    handshake   tls only: the server's certificate must lead to the CA and name the host. Its dates
+                are judged by `utc=` of the address, when that is there (0: not at all), else by the
+                system's clock. With `tls=1.2` the last session is resumed (cpython_sessions)
+
+`finish()` takes the next step. What the port is told to write before it is open, the shell drops.
+"""
+
+import ipaddress
+import os
+import socket
+import ssl
+import threading
+from contextlib import suppress
+
+from drivers.ports.address import Address
+from drivers.errors import PortError
+from drivers.ports.cpython import tls_sessions as sessions
+from drivers.ports.base import (
+    CHUNK,
+    EALREADY,
+    EINPROGRESS,
+    EISCONN,
+    SOCKET_REASONS,
+    StreamPort,
+    explain,
+    failure,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from drivers.ports.base import Wake
+
+HELPERS = 4  # look-ups that may hang at the same time, in the whole process
+_helpers = threading.BoundedSemaphore(HELPERS)
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, openssl/x509_vfy.h
+_DATES = (("notBefore", -1, "not valid yet"), ("notAfter", 1, "has expired"))
+_STILL = (EINPROGRESS, EALREADY)
+Target = tuple[int, tuple[object, ...]]  # family and socket address
+
+
+class Preparation:
+    """The slow part of opening, done before there is a socket."""
+
+    def __init__(self, address: Address, wake: "Wake") -> None:
+        """Begin; `done` turns True, in a helper thread if it may take long."""
+        self.done = False
+        self.targets: list[Target] = []
+        self.context: ssl.SSLContext | None = None
+        self.error: PortError | None = None
+        self._address = address
+        if address.kind == "tcp" and is_ip(address.host):
+            self._prepare()
+            return
+        if not _helpers.acquire(blocking=False):
+            raise failure(address, "name look-ups hang: check the DNS server")
+        threading.Thread(target=self._work, args=(wake,), daemon=True).start()
+
+    def _work(self, wake: "Wake") -> None:
+        """Run in the helper thread."""
+        try:
+            self._prepare()
+        finally:
+            _helpers.release()
+            wake()
+
+    def _prepare(self) -> None:
+        """Fill in either the results or the error, then say so."""
+        address = self._address
+        try:
+            if address.kind == "tls":
+                self.context = sessions.context(address) or make_context(address)
+            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+            self.targets = [(family, place) for family, _, _, _, place in found]
+        except PortError as error:
+            self.error = error
+        except (OSError, UnicodeError) as error:
+            reason = "no such host (%s): check the name and the DNS server" % error
+            self.error = failure(address, reason)
+        self.done = True
+
+
+class TcpPort(StreamPort):
+    """A connection, from the first look-up to the last byte."""
+
+    def __init__(self, address: Address, wake: "Wake") -> None:
+        """Begin to open."""
+        super().__init__(address)
+        self._preparation = Preparation(address, wake)
+        self._socket: socket.socket | None = None
+        self._tls: ssl.SSLSocket | None = None
+        self._target: Target | None = None
+
+    def finish(self) -> bool:
+        """Take the next steps of opening; True when bytes can flow."""
+        if not self._preparation.done:
+            return False
+        if self._preparation.error is not None:
+            raise self._preparation.error
+        if self._tls is None:
+            sock = self._connect()
+            if sock is None:
+                return False
+            if self._preparation.context is None:
+                self.wants_write = False
+                return True
+            self._tls = self._wrap(sock, self._preparation.context)
+        return self._handshake(self._tls)
+
+    def _connect(self) -> "socket.socket | None":
+        """Return the connected socket, or None while it is on its way."""
+        while True:
+            sock = self._socket or self._next_socket()
+            _, place = self._target or (0, ())
+            number = sock.connect_ex(place)
+            if number in (0, EISCONN):
+                return sock
+            if number in _STILL:
+                return None
+            self._drop_socket()
+            if not self._preparation.targets:
+                error = OSError(number, os.strerror(number))
+                raise explain(self.address, error, SOCKET_REASONS)
+
+    def _next_socket(self) -> socket.socket:
+        """Make a socket for the next of the host's addresses."""
+        self._target = self._preparation.targets.pop(0)
+        try:
+            self._socket = socket.socket(self._target[0], socket.SOCK_STREAM)
+        except OSError as error:
+            raise explain(self.address, error, SOCKET_REASONS) from error
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.pollable = self._socket.fileno()
+        self.wants_write = True
+        return self._socket
+
+    def _drop_socket(self) -> None:
+        """Close a socket that did not get through."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
+        self.pollable = None
+
+    def _wrap(self, sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+        """Put TLS around the connection; the TLS socket owns the descriptor from here."""
+        try:
+            tls = context.wrap_socket(
+                sock,
+                server_hostname=self.address.host,
+                do_handshake_on_connect=False,
+                session=sessions.session(self.address, context),
+            )
+        except (OSError, ValueError) as error:
+            raise self._tls_failure(error) from error
+        self._socket = tls
+        return tls
+
+    def _handshake(self, tls: ssl.SSLSocket) -> bool:
+        """Take one step of the handshake."""
+        self.wants_write = False
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLWantWriteError:
+            self.wants_write = True
+            return False
+        except OSError as error:
+            sessions.forget(self.address)
+            raise self._tls_failure(error) from error
+        self._check_dates(tls)
+        if "tls" in self.address.options:
+            sessions.keep(self.address, tls.context, tls.session)
+        return True
+
+    def _check_dates(self, tls: ssl.SSLSocket) -> None:
+        """Hold the certificate's dates against the UTC that the address gives."""
+        utc_s = int(self.address.options.get("utc", "0"))
+        if not utc_s:
+            return
+        certificate = tls.getpeercert() or {}
+        for name, sign, text in _DATES:
+            when = certificate.get(name)
+            if isinstance(when, str) and sign * (ssl.cert_time_to_seconds(when) - utc_s) < 0:
+                reason = "certificate refused: %s (%s): renew it" % (text, when)
+                raise failure(self.address, reason)
+
+    def read(self) -> "bytes | None":
+        """Return what is there; None when the peer has closed."""
+        self.wants_write = False
+        sock = self._socket
+        if sock is None:
+            return b""
+        try:
+            return sock.recv(CHUNK) or None
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return b""
+        except ssl.SSLWantWriteError:
+            self.wants_write = True
+            return b""
+        except ssl.SSLEOFError:
+            return None
+        except OSError as error:
+            raise self._tls_failure(error) from error
+
+    def write(self, data: bytes) -> int:
+        """Send what the system takes now."""
+        sock = self._socket
+        if sock is None:
+            return 0
+        try:
+            return sock.send(data)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except OSError as error:
+            raise self._tls_failure(error) from error
+
+    def _tls_failure(self, error: "OSError | ValueError") -> PortError:
+        """Return the error in our words; TLS explains itself best."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            reason = "certificate refused: %s" % error.verify_message
+            return failure(self.address, reason + ": check ca, host name and the time")
+        if isinstance(error, ssl.SSLEOFError):
+            return failure(self.address, "TLS: the peer hung up: does it speak TLS?")
+        if isinstance(error, (ssl.SSLError, ValueError)):
+            return failure(self.address, "TLS: %s" % (getattr(error, "reason", None) or error))
+        return explain(self.address, error, SOCKET_REASONS)
+
+    def close(self) -> None:
+        """Close the connection; TLS says goodbye, but does not wait for the answer."""
+        if self._tls is not None and "tls" in self.address.options:
+            with suppress(OSError, ValueError):
+                self._tls.unwrap()  # a session without a goodbye cannot be resumed
+        self._tls = None
+        self._drop_socket()
+
+
+def open_port(address: Address, wake: "Wake") -> TcpPort:
+    """Begin to open `tcp:HOST:PORT` or `tls:HOST:PORT`; go on with `finish()`."""
+    return TcpPort(address, wake)
+
+
+def is_ip(host: str) -> bool:
+    """Tell whether a host is an address already, so that no look-up is needed."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def make_context(address: Address) -> ssl.SSLContext:
+    """Read the address's certificates; the system's CAs when it names none. Raises PortError."""
+    options = address.options
+    try:
+        context = ssl.create_default_context(cafile=options.get("ca"))
+    except OSError as error:
+        raise failure(address, "ca %s: %s" % (options.get("ca"), _what(error))) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if "tls" in options:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    if "utc" in options:
+        context.verify_flags |= _NO_CHECK_TIME
+    if "cert" in options:
+        try:
+            context.load_cert_chain(options["cert"], options["key"], password=_no_password)
+        except (OSError, ValueError) as error:
+            names = "cert %s, key %s" % (options["cert"], options["key"])
+            raise failure(address, "%s: %s" % (names, _what(error))) from error
+    return context
+
+
+def _what(error: "OSError | ValueError") -> str:
+    """Say what is wrong with a certificate file."""
+    if isinstance(error, ssl.SSLError):
+        return "not a PEM file of the right kind (%s)" % (error.reason or "no certificate in it")
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _no_password() -> str:
+    """Refuse to stop and ask at the terminal for the password of a key."""
+    raise ValueError("the key has a password; use one without")

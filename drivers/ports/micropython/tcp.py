@@ -1,0 +1,229 @@
+"""A TCP connection on MicroPython, with TLS (mbedTLS) inside it, in steps.
+
+Connecting and the TLS handshake never wait. The look-up of a name does: MicroPython has no other,
+so that a site that cares writes an IP address. TLS here needs its CA named (`ca=`): there is no
+system store.
+
+MicroPython has no getsockopt: connecting again tells how the first connect went. Nor does it say
+when a handshake is over: reading drives it, and the peer's certificate is there once it is.
+
+By which clock the dates of certificates are judged: drivers/ports/micropython/tls_date.py.
+"""
+
+import socket
+
+from drivers.ports.base import (
+    CHUNK,
+    EAGAIN,
+    EALREADY,
+    EINPROGRESS,
+    EISCONN,
+    SOCKET_REASONS,
+    StreamPort,
+    explain,
+    failure,
+)
+from drivers.ports.micropython.pem import der_blocks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from drivers.ports.address import Address
+    from drivers.errors import PortError
+    from drivers.ports.base import Wake
+
+    class TlsContext(Protocol):
+        """MicroPython's SSLContext."""
+
+        verify_callback: "Callable[[bytes, int], int]"
+
+        def wrap_socket(  # noqa: D102
+            self, sock: object, server_hostname: str, do_handshake_on_connect: bool
+        ) -> "TlsSocket": ...
+
+    class TlsSocket(Protocol):
+        """MicroPython's SSLSocket."""
+
+        def read(self, size: int) -> "bytes | None": ...  # noqa: D102
+        def write(self, data: bytes) -> "int | None": ...  # noqa: D102
+        def setblocking(self, flag: bool) -> None: ...  # noqa: D102
+        def getpeercert(self, binary: bool) -> "bytes | None": ...  # noqa: D102
+        def close(self) -> None: ...  # noqa: D102
+
+
+_STILL = (EINPROGRESS, EALREADY, EAGAIN)
+MAX_FILE = 65536  # bytes of a certificate file
+_IPPROTO_TCP, _TCP_NODELAY = 6, 1
+
+
+class TcpPort(StreamPort):
+    """A connection, from the first step to the last byte."""
+
+    def __init__(self, address: "Address") -> None:
+        """Look the name up and begin to connect. Raises PortError."""
+        StreamPort.__init__(self, address)
+        self._tls: TlsSocket | None = None
+        self._early = b""
+        self._begins = 0
+        self._place = _look_up(address)
+        self._socket = socket.socket(self._place[0])
+        self._socket.setblocking(False)
+        self.pollable = self._socket.fileno()
+        self.wants_write = True
+
+    def finish(self) -> bool:
+        """Take the next step of opening; True when bytes can flow."""
+        if self._tls is not None:
+            return self._handshake(self._tls)
+        try:
+            self._socket.connect(self._place[4])  # type: ignore[arg-type]  # bytes there
+        except OSError as error:
+            if error.errno in _STILL:
+                return False
+            if error.errno != EISCONN:
+                raise explain(self.address, error, SOCKET_REASONS)
+        self.wants_write = False
+        self._socket.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
+        if self.address.kind == "tcp":
+            return True
+        self._tls = self._wrap()
+        return self._handshake(self._tls)
+
+    def _wrap(self) -> "TlsSocket":
+        """Put TLS around the connection."""
+        context = _context(self.address)
+        self._set_clock(context)
+        try:
+            tls: TlsSocket = context.wrap_socket(
+                self._socket, server_hostname=self.address.host, do_handshake_on_connect=False
+            )
+        except (OSError, ValueError) as error:
+            raise self._failure(error)
+        tls.setblocking(False)
+        return tls
+
+    def _set_clock(self, context: "TlsContext") -> None:
+        """Have dates judged by our UTC (`utc=`), or note from when on the peer's one is valid."""
+        utc = self.address.options.get("utc")
+        if utc is None:
+            return
+        from drivers.ports.micropython import tls_date  # noqa: PLC0415 - for TLS only
+
+        def note(certificate: bytes, _depth: int) -> int:
+            self._begins = max(self._begins, tls_date.begins_s(certificate))
+            return 0
+
+        if int(utc):
+            tls_date.set_clock(int(utc))
+        else:
+            context.verify_callback = note
+
+    def _handshake(self, tls: "TlsSocket") -> bool:
+        """Take one step: reading drives it, and may bring what a fast peer says at once."""
+        try:
+            data = tls.read(CHUNK)
+        except (OSError, ValueError) as error:
+            raise self._failure(error)
+        if data == b"":
+            raise failure(self.address, "TLS: the peer hung up: does it speak TLS?")
+        self._early = data or b""
+        return data is not None or tls.getpeercert(True) is not None
+
+    def read(self) -> "bytes | None":
+        """Return what is there; None when the peer has closed."""
+        if self._early:
+            early, self._early = self._early, b""
+            return early
+        try:
+            if self._tls is None:
+                return self._socket.recv(CHUNK) or None
+            data = self._tls.read(CHUNK)
+        except (OSError, ValueError) as error:
+            if _would_wait(error):
+                return b""
+            raise self._failure(error)
+        return b"" if data is None else data or None
+
+    def write(self, data: bytes) -> int:
+        """Send what the system takes now."""
+        try:
+            if self._tls is None:
+                return self._socket.send(data)
+            return self._tls.write(data) or 0
+        except (OSError, ValueError) as error:
+            if _would_wait(error):
+                return 0
+            raise self._failure(error)
+
+    def _failure(self, error: "OSError | ValueError") -> "PortError":
+        """Return the error in our words; mbedTLS has a ValueError for certificates."""
+        if isinstance(error, ValueError):
+            text = " ".join(str(error).split())
+            if self._begins:  # UTC is not known: the next try looks at chain and host alone
+                from drivers.ports.micropython import tls_date  # noqa: PLC0415 - for TLS only
+
+                tls_date.set_clock(self._begins + tls_date.MARGIN_S)
+            reason = "certificate refused: %s: check ca, host name and the time" % text
+            return failure(self.address, reason)
+        if (error.errno or 0) < 0:  # mbedTLS' own numbers
+            reason = "TLS: %s: does the peer speak TLS, and does it want a certificate?" % error
+            return failure(self.address, reason)
+        return explain(self.address, error, SOCKET_REASONS)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._tls is not None:
+            self._tls.close()
+        self._socket.close()
+
+
+def open_port(address: "Address", _wake: "Wake") -> TcpPort:
+    """Begin to open `tcp:HOST:PORT` or `tls:HOST:PORT`; go on with `finish()`."""
+    return TcpPort(address)
+
+
+def _would_wait(error: "OSError | ValueError") -> bool:
+    """Tell whether an error only means: not now."""
+    return isinstance(error, OSError) and error.errno == EAGAIN
+
+
+def _look_up(address: "Address") -> "tuple[int, int, int, str, object]":
+    """Return the first address of a host; this waits for the name server."""
+    try:
+        found = socket.getaddrinfo(address.host, address.port, 0, socket.SOCK_STREAM)
+    except OSError as error:
+        reason = "no such host (%s): check the name and the DNS server" % error
+        raise failure(address, reason)
+    return found[0]
+
+
+def _context(address: "Address") -> "TlsContext":
+    """Read the address's certificates into a TLS context. Raises PortError."""
+    import tls  # type: ignore[import-not-found]  # noqa: PLC0415 - a build may leave it out
+
+    options = address.options
+    if "ca" not in options:
+        raise failure(address, "no ca=FILE: MicroPython has no CAs of its own")
+    context: Any = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = tls.CERT_REQUIRED
+    for block in _load(address, "ca"):
+        context.load_verify_locations(block)
+    if "cert" in options:
+        context.load_cert_chain(_load(address, "cert")[0], _load(address, "key")[0])
+    made: TlsContext = context
+    return made
+
+
+def _load(address: "Address", name: str) -> "list[bytes]":
+    """Return the DER blocks of one of the address's files."""
+    path = address.options[name]
+    try:
+        with open(path, "rb") as file:
+            blocks = der_blocks(file.read(MAX_FILE))
+    except (OSError, ValueError) as error:
+        raise failure(address, "%s %s: cannot be read (%s)" % (name, path, error))
+    if not blocks:
+        raise failure(address, "%s %s: neither DER nor PEM" % (name, path))
+    return blocks

@@ -1,0 +1,93 @@
+"""The clock by which mbedTLS judges certificates on a board, and the date at which one begins.
+
+A board without a battery wakes in 1970, 2000 or the year of its firmware, and mbedTLS would refuse
+every certificate until somebody sets its clock. That is the TLS port's business, which is told our
+UTC at each opening (`utc=SECONDS`, see `agent.telemetry.tls_link`):
+
+    utc known     the board's clock is set by it before the handshake, so that dates are judged by
+                  what the receivers say: an expired certificate opens no door
+    utc=0         a refused certificate sets the clock to its own first second; the next try then
+                  judges chain and host as ever, and the date no more: no date locks the door.
+                  Once UTC is known the connection is closed and opened anew, by the right clock
+    no utc        the clock is left alone
+
+So a stranger may set the clock of a board that knows no time, and gains nothing by it: the date is
+not looked at then anyway. Where there is no `machine.RTC` (the unix port) nothing is set: there the
+clock is the operating system's.
+"""
+
+import time
+
+from protocols.calendar import days_from_civil
+
+_EPOCH_2000_S = 946_684_800
+_EPOCH_2000 = 2000
+_NEAR_S = 60
+MARGIN_S = 3600
+"""After the first second of a certificate: a peer's clock, or ours, may be off a little."""
+_SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED = 0x30, 0xA0, 0x17, 0x18
+_BEFORE_VALIDITY = 3  # serial number, algorithm, issuer
+
+
+def board_utc_s() -> int:
+    """Give what the board's clock shows, seconds since 1970."""
+    return int(time.time()) + _offset()
+
+
+def set_clock(utc_s: int) -> None:
+    """Set the board's clock to `utc_s`, seconds since 1970, unless it is within a minute of it."""
+    if abs(board_utc_s() - utc_s) <= _NEAR_S:
+        return
+    try:
+        from machine import RTC  # type: ignore[import-not-found]  # noqa: PLC0415 - boards only
+    except ImportError:
+        return
+    at = time.gmtime(utc_s - _offset())
+    RTC().datetime((at[0], at[1], at[2], at[6], at[3], at[4], at[5], 0))
+
+
+def _offset() -> int:
+    """Give the seconds from 1970 to the epoch of this build's `time`."""
+    return _EPOCH_2000_S if time.gmtime(0)[0] == _EPOCH_2000 else 0
+
+
+def begins_s(certificate: bytes) -> int:
+    """Give the first second in which a certificate (DER, RFC 5280) is valid; 0 if it shows none."""
+    try:
+        at, _ = _inside(certificate, _inside(certificate, 0)[0])
+        if certificate[at] == _VERSION:
+            at = _inside(certificate, at)[1]
+        for _ in range(_BEFORE_VALIDITY):
+            at = _inside(certificate, at)[1]
+        at, _ = _inside(certificate, at)
+        start, end = _inside(certificate, at)
+        return _read(certificate[at], bytes(certificate[start:end]))
+    except (IndexError, ValueError):
+        return 0
+
+
+def _inside(data: bytes, at: int) -> "tuple[int, int]":
+    """Give where the content of the element at `at` begins and ends."""
+    size = data[at + 1]
+    start = at + 2
+    if size & 0x80:
+        start += size & 0x7F
+        size = int.from_bytes(bytes(data[at + 2 : start]), "big")
+    if start + size > len(data):
+        raise IndexError
+    return start, start + size
+
+
+def _read(kind: int, text: bytes) -> int:
+    """Read YYMMDDhhmmssZ or YYYYMMDDhhmmssZ."""
+    digits = 2 if kind == _UTC_TIME else 4
+    if kind not in (_UTC_TIME, _GENERALIZED) or len(text) != digits + 11:
+        raise ValueError
+    year = int(text[:digits])
+    if kind == _UTC_TIME:
+        year += 1900 if year >= 50 else 2000  # RFC 5280, 4.1.2.5.1
+    month, day, hour, minute, second = [
+        int(text[digits + i : digits + i + 2]) for i in range(0, 10, 2)
+    ]
+    days = days_from_civil(year, month, day)
+    return days * 86_400 + hour * 3600 + minute * 60 + second

@@ -1,0 +1,212 @@
+"""What the probes share: arguments, ranges, profiles by name or file, words for a result."""
+
+import argparse
+import contextlib
+import json
+import sys
+from importlib import resources
+from pathlib import Path
+
+from drivers.errors import DriverError, ProfileError
+from protocols.modbus.pdu import EXCEPTION, EXCEPTIONS, GOOD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from drivers.ports.address import Address
+    from drivers.modbus.bus import Result
+
+GOOD_EXIT = 0
+BAD_EXIT = 1
+UNITS = (1, 247)
+PORT_HELP = "serial:/dev/ttyUSB0?baud=19200&parity=E, tcp:HOST:502, or a bare /dev/ttyUSB0"
+
+
+class UseError(DriverError):
+    """Wrong use of a probe; the text is the one line that says what is wrong and what to do."""
+
+
+def add_port(parser: argparse.ArgumentParser) -> None:
+    """Add PORT, the common options and --json."""
+    parser.add_argument("port", metavar="PORT", help=PORT_HELP)
+    add_json(parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add --json."""
+    parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
+
+
+def add_timeout(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add --timeout-ms."""
+    parser.add_argument(
+        "--timeout-ms",
+        type=bounded("--timeout-ms", 5, 10_000),
+        default=default,
+        metavar="N",
+        help="time a device has to begin its reply (%d)" % default,
+    )
+
+
+class bounded:  # noqa: N801 - used like a function, as argparse's types are
+    """An integer from `low` to `high`, decimal or 0x…; argparse prints the text of its error."""
+
+    def __init__(self, what: str, low: int, high: int) -> None:
+        self._what = what
+        self._low = low
+        self._high = high
+
+    def __call__(self, text: str) -> int:
+        """Read `text`; raises what argparse shows."""
+        value: int | None = None
+        with contextlib.suppress(ValueError):
+            value = int(text, 0)
+        if value is None or not self._low <= value <= self._high:
+            limits = (self._what, text, self._low, self._high)
+            raise argparse.ArgumentTypeError("%s %r is not %d to %d" % limits)
+        return value
+
+
+def ranges(text: str) -> "list[int]":
+    """Units such as `1-10,15`; each 1 to 247, in order, none twice."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        try:
+            low, high = int(first), int(last if dash else first)
+        except ValueError:
+            raise argparse.ArgumentTypeError("%r is not like 1-10,15" % text)
+        if not UNITS[0] <= low <= high <= UNITS[1]:
+            raise argparse.ArgumentTypeError("%r is not within 1 to 247" % part)
+        found.update(range(low, high + 1))
+    return sorted(found)
+
+
+def explain(result: "Result") -> str:
+    """What became of a request, in words."""
+    if result.status == GOOD:
+        return "ok"
+    if result.status == EXCEPTION:
+        words = EXCEPTIONS.get(result.code, "not in the standard")
+        return "exception %d (%s)" % (result.code, words)
+    if result.status == "timeout":
+        return "no reply"
+    return "%s: %s" % (result.status, result.reason)
+
+
+def where(address: "Address", unit: int) -> str:
+    """What a message calls a device: port with its settings, and unit."""
+    return "%s unit %d" % (settings(address), unit)
+
+
+def settings(address: "Address") -> str:
+    """The port with the settings that must agree with the devices'."""
+    if address.kind != "serial":
+        return address.place()
+    frame = "8%s%d" % (address.parity, address.stop)
+    return "%s %d %s" % (address.place(), address.baud, frame)
+
+
+# Profiles.
+
+
+def profile_names() -> "list[str]":
+    """The names of the profiles that come with the package."""
+    folder = resources.files("drivers") / "profiles"
+    names = [entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".json")]
+    return sorted(name for name in names if not name.endswith(".schema"))
+
+
+def read_json(path: "Any", name: str) -> "Any":
+    """Parse a file; raises `UseError` when it cannot be read, `ProfileError` when not JSON."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UseError("%s: %s; name a profile's file" % (name, error.strerror))
+    except UnicodeDecodeError:
+        raise ProfileError("%s: not UTF-8 text" % name)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        line, column = getattr(error, "lineno", 0), getattr(error, "colno", 0)
+        raise ProfileError("%s:%d:%d: not JSON: %s" % (name, line, column, error))
+
+
+def raw_profile(name: str) -> "Any":
+    """The parsed JSON of a shipped profile (by name) or of a file (by path)."""
+    if "/" in name or name.endswith(".json"):
+        return read_json(Path(name), name)
+    if name not in profile_names():
+        raise UseError("no profile is named %s; there are %s" % (name, ", ".join(profile_names())))
+    return read_json(resources.files("drivers") / "profiles" / (name + ".json"), name)
+
+
+# Printing.
+
+
+def show(text: str) -> None:
+    """Print a line at once, so that a pipe's reader sees it."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def show_json(record: "Any") -> None:
+    """Print one JSON object on a line."""
+    show(json.dumps(record))
+
+
+def complain(prog: str, text: str) -> None:
+    """Print one line on stderr."""
+    sys.stderr.write("coldloop modbus %s: %s\n" % (prog, text))
+
+
+class Progress:
+    """One line on a terminal (stderr) that overwrites itself; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._shown = 0
+        self._on = sys.stderr.isatty()
+
+    def say(self, text: str) -> None:
+        """Replace the line."""
+        if self._on:
+            text = text[:79]
+            sys.stderr.write("\r" + text + " " * (self._shown - len(text)))
+            sys.stderr.flush()
+            self._shown = len(text)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            sys.stderr.write("\r" + " " * self._shown + "\r")
+            sys.stderr.flush()
+            self._shown = 0
+
+
+def confirmed(question: str, yes: bool) -> bool:
+    """Ask on the terminal; `yes` answers for it. Raises `UseError` when nobody can be asked."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UseError("nobody to ask: stdin is no terminal; add --yes to go on without asking")
+    sys.stderr.write(question + " [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def ask(question: str, default: str, yes: bool) -> str:
+    """Ask for a text; an empty answer, or `yes`, takes the default."""
+    if yes:
+        return default
+    if not sys.stdin.isatty():
+        raise UseError("nobody to ask: stdin is no terminal; add --yes to take what is proposed")
+    sys.stderr.write("%s [%s] " % (question, default))
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() or default
+
+
+def table(rows: "list[tuple[str, ...]]") -> "list[str]":
+    """Lines of a table; the first row is its head. Columns as wide as they must be."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]

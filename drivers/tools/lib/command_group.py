@@ -1,0 +1,82 @@
+"""A family of commands, `coldloop FAMILY SUBCOMMAND`: help, wrong use, errors on one line.
+
+On the lowest floor that has commands, so that all of them may use it. Each subcommand is a module,
+imported only when called, with three names:
+
+    EXAMPLE                  the line under its --help
+    configure(parser)        adds its arguments
+    run(arguments) -> code   0 good, 1 judged bad or nothing found, 2 wrong use
+"""
+
+import difflib
+import importlib
+import signal
+import sys
+
+from drivers.tools.lib.parser import Parser
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+    Tools = dict[str, tuple[str, str]]
+
+WRONG_USE = 2
+
+
+class Family:
+    """The subcommands of `coldloop NAME`: word -> (module, what --help says of it).
+
+    `errors` are what a subcommand may raise to say on one line what is wrong (exit 2).
+    """
+
+    def __init__(
+        self, name: str, tools: "Tools", example: str, errors: "tuple[type[Exception], ...]"
+    ) -> None:
+        self.prog = "coldloop %s" % name
+        self.tools = tools
+        self._example = example
+        self._errors = errors
+
+    def call(self, argv: "list[str]") -> int:
+        """Run the subcommand that `argv` names; return the exit code."""
+        if argv and argv[0] in ("-h", "--help"):
+            sys.stdout.write(self._overview())
+            return 0
+        if not argv or argv[0] not in self.tools:
+            sys.stderr.write("%s: %s\n" % (self.prog, self._missing(argv)))
+            return WRONG_USE
+        return self._run(argv[0], argv[1:])
+
+    def _missing(self, argv: "list[str]") -> str:
+        what = "no subcommand %r" % argv[0] if argv else "no subcommand"
+        near = difflib.get_close_matches(argv[0], list(self.tools), 1) if argv else []
+        hint = " (did you mean %s?)" % near[0] if near else ""
+        return "%s%s; there are %s" % (what, hint, ", ".join(self.tools))
+
+    def _overview(self) -> str:
+        rows = "\n".join("  %-13s%s" % (name, text) for name, (_, text) in self.tools.items())
+        return (
+            "usage: %s SUBCOMMAND [OPTION]...   (SUBCOMMAND --help tells more)\n\n"
+            "subcommands:\n%s\n\nexample: %s %s\n" % (self.prog, rows, self.prog, self._example)
+        )
+
+    def _run(self, word: str, argv: "list[str]") -> int:
+        module, text = self.tools[word]
+        tool: Any = importlib.import_module(module)
+        prog = "%s %s" % (self.prog, word)
+        about = text[0].upper() + text[1:] + "."
+        parser = Parser(prog=prog, description=about, epilog="example: %s" % tool.EXAMPLE)
+        tool.configure(parser)
+        arguments = parser.parse_args(argv)
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            return int(tool.run(arguments))
+        except self._errors as error:
+            sys.stderr.write("%s: %s\n" % (prog, error))
+            return WRONG_USE
+
+
+def _interrupt(_number: int, _frame: "FrameType | None") -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,128 @@
+"""`coldloop hil year` at work: one policy over one weather, with progress, a record and a plot."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hil.errors import BenchError
+from hil.plant.air.weather import WeatherError, find
+from hil.annual.energy_account import KEYS, Ledger
+from hil.annual.optimum import optimum_year
+from hil.annual.plot import page
+from hil.annual.policy import make
+from hil.annual.run import Year
+from hil.annual.site import Site
+
+_LEAST_KW, _MOST_KW = 50.0, 20_000.0
+_LEAST_HOURS = 1
+_TICK_S = 0.5
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run it as the arguments say; 0."""
+    try:
+        weather = find(arguments.weather)
+    except WeatherError as error:
+        raise BenchError(str(error)) from None
+    _check(arguments, len(weather.hours))
+    site = Site(weather, arguments.rejection, arguments.it_kw, arguments.seed)
+    hours = arguments.hours or len(weather.hours)
+    progress = _Progress() if sys.stderr.isatty() else None
+    began, used = time.perf_counter(), time.process_time()
+    if arguments.policy == "optimum":
+        ledger = optimum_year(site, hours, arguments.start, progress, arguments.every)
+    else:
+        policy = make(arguments.policy, site)
+        year = Year(site, policy, arguments.humidity, arguments.coarse)
+        ledger = year.run(hours, arguments.start, progress, arguments.every)
+        year.assert_balances()
+    record = ledger.record(arguments.policy, time.perf_counter() - began)
+    record["cpu_s"] = round(time.process_time() - used, 1)
+    if progress is not None:
+        progress.end()
+    if arguments.plot is not None:
+        _write(arguments.plot, page(record, ledger, weather.source))
+    print(json.dumps({key: record[key] for key in KEYS}) if arguments.json else text(record))
+    return 0
+
+
+def _check(arguments: argparse.Namespace, hours: int) -> None:
+    """Refuse what cannot be run."""
+    for name, value, low, high in (
+        ("--it-kw", arguments.it_kw, _LEAST_KW, _MOST_KW),
+        ("--hours", arguments.hours, _LEAST_HOURS, 10 * hours),
+        ("--start", arguments.start, 0, hours - 1),
+        ("--coarse", arguments.coarse, 1, 5),
+        ("--every", arguments.every, 1, 365),
+    ):
+        if value is not None and not low <= value <= high:
+            raise BenchError(f"{name}: {value:g} is outside {low:g} to {high:g}")
+
+
+def _write(path: Path, html: str) -> None:
+    try:
+        path.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise BenchError(f"--plot: {path}: {error.strerror}") from None
+
+
+def text(record: dict[str, Any]) -> str:
+    """The record for people."""
+    parts = ", ".join(f"{name} {share:.3f}" for name, share in record["pue_parts"].items())
+    loop = record["loop_parts_pct"]
+    lines = [
+        (
+            f"{record['weather']}, {record['rejection']}, policy {record['policy']}: "
+            f"{record['hours']:.0f} h, {record['it_mwh']:.0f} MWh of IT"
+        ),
+        (
+            f"  loop        {record['loop_pct_of_it']:.3f} % of IT (pumps {loop['pumps']:.3f}, "
+            f"facility pump {loop['facility_pump']:.3f}, fans {loop['fans']:.3f})"
+        ),
+        f"  PUE         {record['pue']:.3f} (1 + {parts})",
+        f"  water       {record['wue_l_per_kwh']:.3f} L/kWh",
+        f"  shed        {record['hours_shed']:.1f} h, {record['energy_shed_pct']:.3f} % of energy",
+        (
+            f"  dew margin  {record['hours_below_dew_margin']:.2f} h below 2 K, least distance "
+            f"to it {record['least_dew_margin_k']:.1f} K"
+        ),
+        f"  worst case  {record['worst_case_c']:.1f} degC",
+        (
+            f"  valve       {record['valve_travel_pct']:.0f} % of travel, "
+            f"{record['reversals']} reversals"
+        ),
+        f"  took        {record['wall_s']:.1f} s",
+    ]
+    return "\n".join(lines)
+
+
+class _Progress:
+    """One line on the terminal, twice a second."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+        self._began = time.monotonic()
+
+    def __call__(self, done: int, hours: int, ledger: Ledger) -> None:
+        now = time.monotonic()
+        if now < self._next and done < hours:
+            return
+        self._next = now + _TICK_S
+        left = (now - self._began) / done * (hours - done)
+        loop = 100.0 * ledger.loop_j / ledger.it_j if ledger.it_j else 0.0
+        print(
+            f"\r{100.0 * done / hours:5.1f} %  hour {done} of {hours}  loop {loop:.2f} % of IT  "
+            f"{left:.0f} s left  ",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def end(self) -> None:
+        """Leave the line."""
+        print(file=sys.stderr)

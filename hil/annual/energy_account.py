@@ -1,0 +1,116 @@
+"""The account of a year: energies, water, hours, extremes; and the record that is printed.
+
+Not a meter: sums are taken from the plant's truth. PUE is that of category 1 to 3's input side with
+the losses of `hil.plant.power.electrical_chain`; its parts are each over the IT's energy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hil.annual.site import Site
+
+_H = 3600.0
+
+KEYS = (
+    "weather",
+    "rejection",
+    "policy",
+    "it_mwh",
+    "loop_pct_of_it",
+    "pue",
+    "pue_parts",
+    "wue_l_per_kwh",
+    "hours_shed",
+    "energy_shed_pct",
+    "hours_below_dew_margin",
+    "worst_case_c",
+    "valve_travel_pct",
+    "reversals",
+    "wall_s",
+)
+"""What `--json` prints, in this order; the rest of the record is for people and for the plot."""
+
+
+@dataclass
+class Month:
+    """Sums of one month, for the plot."""
+
+    hours: float = 0.0
+    it_kwh: float = 0.0
+    pump_kwh: float = 0.0
+    facility_kwh: float = 0.0
+    fan_kwh: float = 0.0
+
+
+@dataclass
+class Ledger:
+    """Sums over the time so far; powers in W, times in s."""
+
+    site: Site
+    seconds: float = 0.0
+    it_j: float = 0.0
+    pump_j: float = 0.0
+    facility_j: float = 0.0
+    fan_j: float = 0.0
+    water_kg: float = 0.0
+    wanted_j: float = 0.0
+    shed_s: float = 0.0
+    below_s: float = 0.0
+    least_margin_k: float = 99.0
+    worst_c: float = 0.0
+    reversals: int = 0
+    travel_pct: float = 0.0
+    parts_kwh: dict[str, float] = field(default_factory=dict)
+    months: list[Month] = field(default_factory=lambda: [Month() for _ in range(12)])
+    days: list[dict[str, float]] = field(default_factory=list)
+
+    def close_hour(self, month: int, powers_w: tuple[float, float, float, float]) -> None:
+        """Book an hour: mean powers of IT, pumps, facility pump and fans, W."""
+        it, pump, facility, fan = powers_w
+        loop_kw = (pump + facility + fan) / 1000.0
+        for name, kw in self.site.fixed_kw(it / 1000.0, loop_kw).items():
+            self.parts_kwh[name] = self.parts_kwh.get(name, 0.0) + kw
+        sums = self.months[month]
+        sums.hours += 1.0
+        sums.it_kwh += it / 1000.0
+        sums.pump_kwh += pump / 1000.0
+        sums.facility_kwh += facility / 1000.0
+        sums.fan_kwh += fan / 1000.0
+
+    @property
+    def loop_j(self) -> float:
+        """Energy of the cooling loop: both pumps and the fans, J."""
+        return self.pump_j + self.facility_j + self.fan_j
+
+    def record(self, policy: str, wall_s: float) -> dict[str, Any]:
+        """The record: what `--json` prints (`KEYS`) and more."""
+        it_kwh = self.it_j / 3.6e6 or 1.0
+        loop = self.loop_j / self.it_j if self.it_j else 0.0
+        parts = {name: kwh / it_kwh for name, kwh in sorted(self.parts_kwh.items())}
+        parts = {"loop": loop, **parts}
+        return {
+            "weather": self.site.weather.name,
+            "rejection": self.site.kind,
+            "policy": policy,
+            "it_mwh": round(it_kwh / 1000.0, 1),
+            "loop_pct_of_it": round(100.0 * loop, 3),
+            "loop_parts_pct": {
+                "pumps": round(100.0 * self.pump_j / self.it_j, 3),
+                "facility_pump": round(100.0 * self.facility_j / self.it_j, 3),
+                "fans": round(100.0 * self.fan_j / self.it_j, 3),
+            },
+            "pue": round(1.0 + sum(parts.values()), 4),
+            "pue_parts": {name: round(share, 4) for name, share in parts.items()},
+            "wue_l_per_kwh": round(self.water_kg / it_kwh, 3),
+            "hours_shed": round(self.shed_s / _H, 1),
+            "energy_shed_pct": round(100.0 * (1.0 - self.it_j / self.wanted_j), 4),
+            "hours_below_dew_margin": round(self.below_s / _H, 2),
+            "least_dew_margin_k": round(self.least_margin_k, 2),
+            "worst_case_c": round(self.worst_c, 1),
+            "valve_travel_pct": round(self.travel_pct, 0),
+            "reversals": self.reversals,
+            "hours": round(self.seconds / _H, 1),
+            "wall_s": round(wall_s, 1),
+        }

@@ -1,0 +1,96 @@
+"""A fleet beside the row: every shipped model once, eight on one RS-485 line, four behind one host.
+
+Not the row that the agent controls: the fleet has plants of its own, so that whoever scans, reads
+or writes here moves nothing there. Each device goes by the name of its profile.
+"""
+
+from collections.abc import Callable
+
+from hil.devices.power.abb_meter import AbbMeter
+from hil.devices.drives.danfoss_fc import DanfossFc
+from hil.devices.drives.abb_acs580 import Drive
+from hil.devices.power.eastron_sdm630 import Sdm630
+from hil.devices.drives.grundfos_cim import GrundfosCim
+from hil.devices.cooling.kenmec_ls80a import KenmecLs80a
+from hil.devices.cooling.liebert_dcd import LiebertDcd
+from hil.devices.modbus.line import ModbusLine
+from hil.devices.modbus.server import Slave
+from hil.devices.modbus.tcp import ModbusTcp
+from hil.devices.cooling.rpu import Rpu
+from hil.devices.power.schneider_iem3000 import Iem3000
+from hil.devices.power.sunspec_203 import SunSpec203
+from hil.devices.cooling.belimo_valve import Valve
+from hil.devices.drives.wilo_booster import WiloBooster
+from hil.plant.fluid.parameters import PlantParameters
+from hil.plant.plant import Plant
+from hil.kernel.world import World
+
+_PUMPS_PCT = (60.0, 40.0, 40.0, 30.0, 30.0)
+ACS580_PUMP, FC_PUMP, GRUNDFOS_PUMP, WILO_PUMPS = 0, 1, 2, (3, 4)
+
+LINE_UNITS = {
+    "orv3_rpu": 12,
+    "belimo_valve": 20,
+    "abb_acs580": 31,
+    "danfoss_fc": 32,
+    "grundfos_cim": 33,
+    "wilo_booster": 34,
+    "eastron_sdm630": 41,
+    "schneider_iem3000": 42,
+}
+"""Name -> unit on the serial line."""
+
+TCP_UNITS = {"kenmec_ls80a": 100, "liebert_dcd": 51, "sunspec_203": 1, "abb_meter": 43}
+"""Name -> unit behind the TCP host."""
+
+
+class Fleet:
+    """The devices by name; `line` and `host` carry them, `plants` stand behind them."""
+
+    def __init__(self, world: World) -> None:
+        hall = Plant(
+            world.random("fleet/hall"),
+            PlantParameters(pumps=len(_PUMPS_PCT), start_pump_pct=_PUMPS_PCT),
+        )
+        cdu = Plant(world.random("fleet/cdu"))
+        self.plants = (hall, cdu)
+        self.devices: dict[str, Slave] = {
+            "orv3_rpu": Rpu(hall, LINE_UNITS["orv3_rpu"]),
+            "belimo_valve": Valve(hall, LINE_UNITS["belimo_valve"]),
+            "abb_acs580": Drive(hall, ACS580_PUMP, LINE_UNITS["abb_acs580"]),
+            "danfoss_fc": DanfossFc(hall, FC_PUMP, LINE_UNITS["danfoss_fc"]),
+            "grundfos_cim": GrundfosCim(hall, GRUNDFOS_PUMP, LINE_UNITS["grundfos_cim"]),
+            "wilo_booster": WiloBooster(hall, WILO_PUMPS, LINE_UNITS["wilo_booster"]),
+            "kenmec_ls80a": KenmecLs80a(cdu, TCP_UNITS["kenmec_ls80a"]),
+            "liebert_dcd": LiebertDcd(hall, TCP_UNITS["liebert_dcd"]),
+            **_meters(world, hall),
+        }
+        self.line = ModbusLine([self.devices[name] for name in LINE_UNITS])
+        self.host = ModbusTcp([self.devices[name] for name in TCP_UNITS])
+
+    def advance(self, now: int) -> None:
+        """Let the plants go on though nobody asks."""
+        for plant in self.plants:
+            plant.advance(now)
+
+
+def _meters(world: World, hall: Plant) -> dict[str, Slave]:
+    """Meters of the pumps, the racks, both, and one rack."""
+
+    def pumps() -> float:
+        return hall.pump_electric_w
+
+    def racks() -> float:
+        return 1000.0 * hall.it_kw
+
+    loads: dict[str, tuple[Callable[..., Slave], Callable[[], float]]] = {
+        "eastron_sdm630": (Sdm630, pumps),
+        "schneider_iem3000": (Iem3000, lambda: racks() / hall.parameters.racks),
+        "sunspec_203": (SunSpec203, racks),
+        "abb_meter": (AbbMeter, lambda: racks() + pumps()),
+    }
+    units = {**LINE_UNITS, **TCP_UNITS}
+    return {
+        name: make(hall, unit=units[name], rng=world.random(f"fleet/{name}"), load_w=load)
+        for name, (make, load) in loads.items()
+    }

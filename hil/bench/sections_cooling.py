@@ -1,0 +1,72 @@
+"""The sections `cooling` and `safety` of the emulated unit: what a site's engineer would write.
+
+The figures of the exchanger are those of the plant's design (`hil.plant.fluid.parameters`); a run whose
+plant differs (fouling, pressure of the facility water) is one whose model is wrong.
+"""
+
+from typing import Any
+
+from hil.plant.fluid.parameters import PlantParameters
+from hil.bench.testbed_settings import Setting
+
+_SLOT_S = 5
+_WARNING = ("LeakInternal", "LeakExternal")
+
+
+def cooling(setting: Setting) -> dict[str, Any]:
+    """Write the section `cooling`; the dew point where there are humidity sensors."""
+    p = PlantParameters()
+    section: dict[str, Any] = {
+        "facility": "valve",
+        "exchanger": {
+            "ua_kw_k": p.hx_ua_kw_k,
+            "tcs_lpm": p.tcs_design_lpm,
+            "fws_lpm": p.hx_fws_design_lpm,
+            "fws_open_lpm": p.fws_open_lpm,
+            "rangeability": p.valve_rangeability,
+            "authority": p.valve_authority,
+        },
+        "balance_pct": 30,
+        "pumps": {"slot": setting.slot, "slot_s": _SLOT_S} if setting.slot else {},
+    }
+    if setting.humidity_sensors:
+        sensors = [f"room{i + 1}" for i in range(setting.humidity_sensors)]
+        section["dew"] = {"sensors": sensors}
+    if setting.proof_store:
+        section["port"] = "store:/virtual/proofs"
+    if setting.outdoor_sensors:
+        section["optimum"] = optimum(p)
+    if setting.fans:
+        section["fans"] = {"drives": [f"fan{i + 1}" for i in range(setting.fans)]}
+    return section
+
+
+def optimum(p: PlantParameters) -> dict[str, Any]:
+    """Write what the optimiser is told: a cooler of 15 kW/K with fans of 3 kW, for 100 kW."""
+    return {
+        "air": "outdoor",
+        "every_s": 60,
+        "design_kw": 100.0,
+        "pump_w": 2000.0,
+        "full_lpm": p.tcs_design_lpm / 0.7,
+        "fan_w": 3000.0,
+        "cooler_kw_k": 15.0,
+        "plate_r0_k_kw": 1000.0 * p.plate_r0_k_w,
+        "plate_r1_k_kw": 1000.0 * p.plate_r1_k_w,
+    }
+
+
+def safety(_: Setting) -> dict[str, Any]:
+    """Write the section `safety` with the RPU's own inputs."""
+    inputs = [
+        {"name": "pan", "device": "rpu", "bit": "LeakRackPan", "kind": "leak_critical"},
+        {"name": "floor", "device": "rpu", "bit": "LeakRackFloor", "kind": "leak_critical"},
+        {"name": "button", "device": "rpu", "bit": "EmergencyStopAlarm", "kind": "emergency_stop"},
+        {"name": "level", "device": "rpu", "bit": "ReservoirAlarm", "kind": "contact"},
+    ]
+    warnings = [
+        {"name": bit.lower(), "device": "rpu", "bit": bit, "kind": "leak_warning"}
+        for bit in _WARNING
+    ]
+    slow = [dict(one, delay_s=2) for one in inputs[:2]]
+    return {"inputs": slow + inputs[2:] + warnings}

@@ -1,0 +1,93 @@
+"""What a row may have besides CDU, valve and pumps: the room's air and its sensors, grid, meter.
+
+Each is only on the bus when the setting asks, so that the row of the other scenarios stays as it
+is. In the agent's configuration they are `meter`, `meter_it`, `room1`, `room2` …, `outdoor`,
+`fan1`, `fan2` …: the fans of a dry cooler of the row's own.
+"""
+
+from hil.devices.power.abb_meter import AbbMeter
+from hil.devices.drives.abb_ach580_fan import FanDrive
+from hil.devices.modbus.server import Slave
+from hil.devices.cooling.vaisala_hmd65 import HumiditySensor
+from hil.plant.air.cooler import Air
+from hil.plant.fan_bank import FanBank
+from hil.plant.power.grid import Grid
+from hil.plant.plant import Plant
+from hil.plant.room import Room
+from hil.bench.testbed_settings import Setting
+from hil.kernel.world import World
+
+METER_UNIT, FIRST_ROOM_UNIT, OUTDOOR_UNIT, FIRST_FAN_UNIT = 41, 51, 59, 61
+_WET_BELOW_K = 8.0
+_OUTDOOR_HUMIDITY_PCT = 40.0
+ROLLS_AT_KWH = 1235
+"""Where the meters' counters roll over, if a scenario wants that; they start at 1234.6 kWh."""
+METERS = ("meter", "meter_it")
+"""The meter at the row's feed, which sees the grid, and the one behind the UPS, which does not."""
+
+
+class Surroundings:
+    """Room, grid, and the devices that look at them."""
+
+    def __init__(self, world: World, plant: Plant, setting: Setting) -> None:
+        self.room = Room(setting.room_c, setting.room_humidity_pct)
+        self.grid = Grid()
+        self.humidity = [
+            HumiditySensor(plant, self.room, FIRST_ROOM_UNIT + i, world.random(f"room{i + 1}"))
+            for i in range(setting.humidity_sensors)
+        ]
+        self.outdoors = Room(setting.outdoor_c, _OUTDOOR_HUMIDITY_PCT)
+        self.outdoor = [
+            HumiditySensor(plant, self.outdoors, OUTDOOR_UNIT, world.random("outdoor"))
+            for _ in range(setting.outdoor_sensors)
+        ]
+        self.bank = FanBank(plant.parameters, setting.fans) if setting.fans else None
+        if self.bank is not None:
+            plant.facility = self.bank
+            self.bank.weather(Air(setting.outdoor_c, setting.outdoor_c - _WET_BELOW_K))
+        self.fans = [
+            FanDrive(plant, self.bank, i, FIRST_FAN_UNIT + i)
+            for i in range(setting.fans)
+            if self.bank is not None
+        ]
+        feeds = (_Watts(plant, self.grid), lambda: 1000.0 * plant.it_kw)
+        self.meters = [
+            AbbMeter(plant, METER_UNIT + i, world.random(METERS[i]), feeds[i])
+            for i in range(setting.meters)
+        ]
+        for meter in self.meters[:1]:
+            meter.mains.grid = self.grid.state
+
+    def slaves(self) -> list[Slave]:
+        """Give what is on the bus besides the row's own devices."""
+        return [*self.meters, *self.humidity, *self.outdoor, *self.fans]
+
+    def devices(self) -> list[tuple[str, int, str]]:
+        """Name them as the agent's configuration does: name, unit, profile."""
+        named = [(METERS[i], METER_UNIT + i, "abb_meter") for i, _ in enumerate(self.meters)]
+        for i, _ in enumerate(self.humidity):
+            named.append((f"room{i + 1}", FIRST_ROOM_UNIT + i, "vaisala_hmd65"))
+        if self.outdoor:
+            named.append(("outdoor", OUTDOOR_UNIT, "vaisala_hmd65"))
+        for i, _ in enumerate(self.fans):
+            named.append((f"fan{i + 1}", FIRST_FAN_UNIT + i, "abb_acs580"))
+        return named
+
+    def air_outside(self, celsius: float) -> None:
+        """Let the air outside be so warm, for the sensor and for the cooler."""
+        self.outdoors.celsius = celsius
+        if self.bank is not None:
+            self.bank.weather(Air(celsius, celsius - _WET_BELOW_K))
+
+
+class _Watts:
+    """What the meter at the row's feed measures: IT and pumps; nothing without a supply."""
+
+    def __init__(self, plant: Plant, grid: Grid) -> None:
+        self._plant = plant
+        self._grid = grid
+
+    def __call__(self) -> float:
+        if not self._grid.supplied:
+            return 0.0
+        return 1000.0 * self._plant.it_kw + self._plant.pump_electric_w

@@ -1,0 +1,98 @@
+"""Runs on a cluster that somebody names: `dask:HOST:PORT` or `ray:HOST:PORT`.
+
+Not a dependency: neither is installed with coldloop (extras `dask`, `ray`). The workers need
+the same coldloop: each job carries the hash of the code that asked for it, and a worker whose own
+code has another refuses. A job that a lost worker had is run again elsewhere; the seed is the run.
+"""
+
+import functools
+import importlib
+import logging
+import platform
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hil.errors import BenchError
+from hil.record.record import bench_hash
+
+Call = Callable[..., Any]
+Arguments = list[tuple[Any, ...]]
+
+_REACH_S = 5
+_WORKER_S = 20
+
+
+def spread(cluster: str, call: Call, arguments: Arguments) -> Iterator[Any]:
+    """Call `call(*arguments[i])` on the cluster; give the results as they come. BenchError."""
+    kind, _, address = cluster.partition(":")
+    host, _, port = address.rpartition(":")
+    if kind not in _KINDS or not host or not port.isdecimal():
+        raise BenchError(f"--cluster: {cluster!r} is not dask:HOST:PORT or ray:HOST:PORT")
+    module = _load(*_KINDS[kind][:2])
+    _reach(host, int(port))
+    jobs = [(_code(), call, words) for words in arguments]
+    try:
+        yield from _KINDS[kind][2](module, address, jobs)
+    except BenchError:
+        raise
+    except Exception as error:  # whatever a worker died of
+        text = str(error).strip().splitlines()
+        what = f"{type(error).__name__}: {text[-1] if text else 'no reason told'}"
+        raise BenchError(f"--cluster: {address}: {what}") from error
+
+
+def vouched(code: str, call: Call, words: tuple[Any, ...]) -> Any:
+    """On the worker: call it if the code here is the code there. BenchError."""
+    if code != _code():
+        raise BenchError(f"--cluster: the worker on {platform.node()} has another coldloop")
+    return call(*words)
+
+
+@functools.cache
+def _code() -> str:
+    return bench_hash()
+
+
+def _load(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise BenchError(f"--cluster: {package} is not installed; pip install {package}") from None
+
+
+def _reach(host: str, port: int) -> None:
+    """Say at once that nobody listens: Ray takes minutes to."""
+    try:
+        socket.create_connection((host, port), _REACH_S).close()
+    except OSError as error:
+        raise BenchError(f"--cluster: {host}:{port}: {error.strerror or error}") from None
+
+
+def _dask(distributed: Any, address: str, jobs: Arguments) -> Iterator[Any]:
+    with distributed.Client(f"tcp://{address}", timeout=_REACH_S) as client:
+        try:
+            client.wait_for_workers(1, timeout=_WORKER_S)
+        except TimeoutError:
+            raise BenchError(f"--cluster: {address}: no worker after {_WORKER_S} s") from None
+        futures = [client.submit(vouched, *job, pure=False) for job in jobs]
+        for future in distributed.as_completed(futures):
+            yield future.result()
+
+
+def _ray(ray: Any, address: str, jobs: Arguments) -> Iterator[Any]:
+    ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    try:
+        remote = ray.remote(vouched)
+        waiting = [remote.remote(*job) for job in jobs]
+        while waiting:
+            done, waiting = ray.wait(waiting)
+            yield from ray.get(done)
+    finally:
+        ray.shutdown()
+
+
+_KINDS: dict[str, tuple[str, str, Callable[[Any, str, Arguments], Iterator[Any]]]] = {
+    "dask": ("distributed", "distributed", _dask),
+    "ray": ("ray", "ray", _ray),
+}

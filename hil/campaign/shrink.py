@@ -1,0 +1,91 @@
+"""The fewest events with which a scenario still fails, found by QuickXplain.
+
+Theory of operation. `fails(events)` runs the scenario with some of its events and asks whether it
+fails in the same way: an expectation on the same measure, or the same exception. Events are halved;
+a half that is not needed costs one run, and of k causes among n events about 2 k log2(n/k) + 2 k
+runs are needed, where ddmin needs up to n squared. The causes need not be neighbours. Source: U.
+Junker, QuickXplain: preferred explanations and relaxations for over-constrained problems, AAAI
+2004.
+
+The answer is minimal, not least: without any one of its events the scenario passes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from hil.errors import BenchError
+from hil.run.recorded import DUTS
+from hil.scenario.model import Event, Scenario
+from hil.run.virtual import VirtualRun
+
+Events = tuple[Event, ...]
+Fails = Callable[[Events], bool]
+
+
+def quickxplain(events: Events, fails: Fails) -> Events:
+    """Give a minimal part of `events` that still fails; all of them must fail.
+
+    Nothing is returned when it fails without any event.
+    """
+    if not events or fails(()):
+        return ()
+    found = _explain((), False, events, fails)
+    return tuple(e for e in events if e in found)
+
+
+def _explain(background: Events, grown: bool, events: Events, fails: Fails) -> Events:
+    """Find what is needed of `events` when `background` is there anyway and `grown` just now."""
+    if grown and fails(background):
+        return ()
+    if len(events) == 1:
+        return events
+    half = len(events) // 2
+    first, second = events[:half], events[half:]
+    needed_second = _explain(background + first, bool(first), second, fails)
+    needed_first = _explain(background + needed_second, bool(needed_second), first, fails)
+    return needed_first + needed_second
+
+
+@dataclass
+class Shrunk:
+    """What is left, how many runs it took, and what fails."""
+
+    scenario: Scenario
+    runs: int
+    failing: tuple[str, ...]
+
+
+def ways_of_failing(scenario: Scenario, seed: int, dut: str) -> tuple[str, ...]:
+    """Run once; name what fails: the measures, or the exception."""
+    run = VirtualRun(scenario, seed, DUTS[dut])
+    try:
+        run.run()
+        return tuple(f.measure for f in run.judge.findings() if f.failure is not None)
+    except BenchError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the controller dies of is a finding
+        return (type(error).__name__,)
+    finally:
+        run.dut.close()
+
+
+def shrink(
+    scenario: Scenario, seed: int, dut: str, progress: Callable[[int, int], None] | None = None
+) -> Shrunk:
+    """Shrink a failing scenario's events; raises BenchError when it does not fail."""
+    wanted = ways_of_failing(scenario, seed, dut)
+    if not wanted:
+        raise BenchError(f"{scenario.name}: passes with seed {seed}; there is nothing to shrink")
+    runs = 1
+
+    def fails(events: Events) -> bool:
+        nonlocal runs
+        runs += 1
+        if progress is not None:
+            progress(runs, len(events))
+        there = ways_of_failing(replace(scenario, events=events), seed, dut)
+        return bool(set(wanted) & set(there))
+
+    left = quickxplain(scenario.events, fails)
+    small = replace(scenario, name=f"{scenario.name}-shrunk", events=left, cases=())
+    return Shrunk(small, runs, wanted)

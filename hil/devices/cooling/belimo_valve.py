@@ -1,0 +1,86 @@
+"""An emulated Belimo energy valve (pressure independent part left out) on the facility water.
+
+Holding registers, 0-based, from the vendor's register list: 0 set-point and 4 relative position in
+0.01 %, 6 relative flow in 0.01 % of its nominal flow, 7 absolute flow in 0.001 L/s, 19 and 21
+temperatures in 0.01 degC (the remote sensor at the inlet, the built-in one at the outlet), 65 and
+71 the energies of cooling and heating in kWh, 32 bits, low word first (the order is assumed). The
+rest of the block reads as 0. When the bus falls silent it stays where it is; after a reboot it
+keeps its set-point.
+"""
+
+from __future__ import annotations
+
+from hil.devices.modbus.server import Slave
+from hil.plant.plant import Plant
+
+SETPOINT, POSITION, RELATIVE_FLOW, FLOW, INLET_T, OUTLET_T = 0, 4, 6, 7, 19, 21
+COOLING_KWH, HEATING_KWH = 65, 71
+FULL = 10_000
+BLOCK = 80
+
+
+_KWH_US = 3600 * 1_000_000 * 1000.0  # µs W in a kWh
+
+
+class Valve(Slave):
+    """The valve; faults besides those of `Slave`:
+
+    stuck               the actuator does not move
+    feedback_offset_pct added to the position that it reports
+    """
+
+    nonvolatile = frozenset((SETPOINT,))
+
+    def __init__(self, plant: Plant, unit: int = 2) -> None:
+        """Start with the set-point where the plant's valve stands."""
+        super().__init__(unit)
+        self.plant = plant
+        self.feedback_offset_pct = 0.0
+        self.registers = dict.fromkeys(range(BLOCK), 0)
+        self.registers[SETPOINT] = round(plant.valve.command_pct * 100.0)
+        self.writable = {SETPOINT: (0, FULL)}
+        self.energy_kwh = 15_000.0
+        self._ran = -1
+        self._shown: tuple[int, float] = (-1, 0.0)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the actuator is held."""
+        return self.plant.valve.stuck
+
+    @stuck.setter
+    def stuck(self, held: bool) -> None:
+        self.plant.valve.stuck = held
+
+    def refresh(self, now: int) -> None:
+        """Show the plant as of `now`."""
+        plant, registers = self.plant, self.registers
+        plant.advance(now)
+        state = (plant.steps, self.feedback_offset_pct)
+        if state == self._shown:
+            return
+        self._shown = state
+        if self._ran >= 0:
+            self.energy_kwh += plant.hx_w * (now - self._ran) / _KWH_US
+        self._ran = now
+        energy = int(self.energy_kwh)
+        position = (plant.valve.position_pct + self.feedback_offset_pct) * 100.0
+        lpm = plant.fws_flow_lpm
+        shown = (
+            (POSITION, min(max(round(position), 0), FULL)),
+            (RELATIVE_FLOW, round(lpm / plant.parameters.fws_open_lpm * FULL)),
+            (FLOW, round(lpm / 60.0 * 1000.0)),
+            (INLET_T, round(plant.fws_c * 100.0) & 0xFFFF),
+            (OUTLET_T, round(plant.fws_out_c * 100.0) & 0xFFFF),
+            (COOLING_KWH, energy & 0xFFFF),
+            (COOLING_KWH + 1, energy >> 16),
+        )
+        for address, value in shown:
+            if registers[address] != value:
+                registers[address] = value
+                self.version += 1
+
+    def written(self, address: int, count: int, now: int) -> None:
+        """Go to the new set-point."""
+        self.plant.advance(now)
+        self.plant.valve.command(self.registers[SETPOINT] / 100.0)

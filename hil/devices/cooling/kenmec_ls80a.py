@@ -1,0 +1,215 @@
+"""An emulated Kenmec LS80A CDU: a whole unit with its own loops, over pumps and valve of a plant.
+
+The vendor's references (4xxxx) are wire address + 40001, the six-digit ones (4xxxxx) + 400001. Its
+table is function 03, the leak and the pump faults function 02; pump faults are inverted (0 is a
+fault). Times of running stand split in seconds, minutes, hours and days. What the table does not
+tell is assumed: status bits are 1 when true, -9999 (0xD8F1) stands for a broken sensor.
+
+In automatic (45020 = 1) it runs by itself: the pumps hold flow (45005 = 0) or dP (1) between their
+least and greatest speed, the valve holds the supply temperature, which never goes below dew point
+plus correction (45010 = 0: protect) or follows it (1). In manual (45021 to 45023 = 1: pumps and
+valve by 45015, 45016 and 45061) it does as told. The lead pump changes after 45034 hours; when the
+lead fails the other takes over. A leak stops the pumps.
+"""
+
+from __future__ import annotations
+
+from hil.devices.base import MILLISECOND, NEVER, SECOND
+from hil.devices.modbus.table_server import Measured, Point
+from hil.devices.modbus.register_codec import Kind
+from hil.plant.plant import Plant
+
+STATUS = 2000
+POWER, RUN, STANDBY, FAULT, LEVEL = 1 << 0, 1 << 1, 1 << 2, 1 << 7, 1 << 8
+TARGET_C, DP_SET, FLOW_SET, DEW_OFFSET, MODE, TEMPERATURE_MODE = 5000, 5001, 5002, 5003, 5004, 5008
+DEW_FOLLOW, PUMP1_PCT, PUMP2_PCT, AUTO_START = 5009, 5014, 5015, 5019
+MANUAL_PUMP1, MANUAL_PUMP2, MANUAL_VALVE, LEAST_PCT, MOST_PCT = 5020, 5021, 5022, 5030, 5031
+ROTATION_H, LEAD, VALVE_MANUAL = 5033, 5044, 5060
+PUMP_HOURS, VALVE_PCT = (2160, 2164), 11150
+LEAK, PUMP1_GOOD = 11009, 11108
+NO_VALUE = -9999
+
+_FLOW, _DP_MODE = 0, 1
+_I16_TENTH = Kind("h", 0.1, missing=NO_VALUE)
+_U16_TENTH = Kind("H", 0.1, missing=NO_VALUE & 0xFFFF)
+_BAR = Kind("H", 1.0, missing=NO_VALUE & 0xFFFF)  # 0.01 bar is 1 kPa
+_TICK_US = SECOND // 2
+_FLOW_GAIN, _DP_GAIN, _VALVE_GAIN, _VALVE_DAMP = 0.08, 0.12, 0.35, 6.0
+_RAMP_PCT_S = 10.0
+_DEFAULTS = {
+    TARGET_C: (250, 150, 450),
+    DP_SET: (8, 1, 40),
+    FLOW_SET: (1500, 500, 3000),
+    DEW_OFFSET: (20, 0, 100),
+    MODE: (_DP_MODE, 0, 1),
+    TEMPERATURE_MODE: (0, 0, 1),
+    DEW_FOLLOW: (0, 0, 1),
+    PUMP1_PCT: (0, 0, 100),
+    PUMP2_PCT: (0, 0, 100),
+    AUTO_START: (1, 0, 1),
+    MANUAL_PUMP1: (0, 0, 1),
+    MANUAL_PUMP2: (0, 0, 1),
+    MANUAL_VALVE: (0, 0, 1),
+    LEAST_PCT: (30, 0, 100),
+    MOST_PCT: (100, 30, 100),
+    ROTATION_H: (168, 1, 9999),
+    LEAD: (1, 1, 2),
+    VALVE_MANUAL: (50, 0, 100),
+}
+"""Address -> (default, least, most) of what may be written."""
+
+
+class KenmecLs80a(Measured):
+    """The CDU; faults besides those of `Measured`:
+
+    pump_fault(index)  that pump (0 or 1) stops and its bit goes to 0; mend(index) undoes it
+    leak               the leak rope is wet
+    level_low          the reservoir's level switch
+    """
+
+    functions = frozenset((2, 3, 6))
+    boot_us = 8 * SECOND
+    nonvolatile = frozenset(_DEFAULTS)
+    table = (
+        Point("ambient_c", 2020, _I16_TENTH, lambda d: d.ambient_c),
+        Point("humidity_pct", 2021, _U16_TENTH, lambda d: d.humidity_pct),
+        Point("dew_point_c", 2023, _I16_TENTH, lambda d: d.dew_point_c),
+        Point("flow_1", 2061, _U16_TENTH, lambda d: d.plant.flow_lpm),
+        Point("flow_2", 2062, _U16_TENTH, lambda d: d.plant.fws_flow_lpm),
+        Point("pressure_1", 2081, _BAR, lambda d: d.plant.return_kpa),
+        Point("pressure_2", 2082, _BAR, lambda d: d.plant.supply_kpa),
+        Point("pump1_hz", 2500, Kind("H"), lambda d: d.plant.pumps[0].speed_pct / 2.0),
+        Point("pump1_a", 2501, Kind("H", 0.01), lambda d: d.plant.pump_electric_w / 660.0),
+        Point("pump1_v", 2502, Kind("H", 0.1), lambda d: d.plant.pumps[0].speed_pct * 3.8),
+        Point("valve_pct", VALVE_PCT, Kind("H"), lambda d: d.plant.valve.position_pct),
+        Point("supply_c", 13555, _I16_TENTH, lambda d: d.plant.supply_c),
+        Point("return_c", 13559, _I16_TENTH, lambda d: d.plant.return_c),
+    )
+
+    def __init__(self, plant: Plant, unit: int = 100) -> None:
+        """Take pumps 0 and 1 and the valve of a plant that nobody else drives."""
+        super().__init__(plant, unit, 3 * MILLISECOND)
+        self.ambient_c, self.humidity_pct, self.dew_point_c = 26.0, 45.0, 13.1
+        self.leak = self.level_low = False
+        self._good = [True, True]
+        self._want = max(pump.speed_pct for pump in plant.pumps)
+        self._ran_s = [45_296.0 + 86_400 * 100, 3_723.0 + 86_400 * 90]
+        self._lead_since_s = 0.0
+        self._tick = 0
+        self._before_c = plant.supply_c
+        self.registers = {address: row[0] for address, row in _DEFAULTS.items()}
+        self.writable = {address: row[1:] for address, row in _DEFAULTS.items()}
+        for first, length in ((2000, 100), (2160, 8), (2500, 3)):
+            self.registers.update(dict.fromkeys(range(first, first + length), 0))
+        for address in (VALVE_PCT, 13555, 13559):
+            self.registers[address] = 0
+        self.discretes = {LEAK: 0, PUMP1_GOOD: 1, PUMP1_GOOD + 1: 1, PUMP1_GOOD + 2: 1}
+
+    def pump_fault(self, index: int) -> None:
+        """Stop a pump for good."""
+        self._good[index] = False
+        self.touch()
+
+    def mend(self, index: int) -> None:
+        """Undo `pump_fault`."""
+        self._good[index] = True
+        self.touch()
+
+    @property
+    def target_c(self) -> float:
+        """The supply temperature in force, after the dew-point rule."""
+        registers = self.registers
+        floor = self.dew_point_c + registers[DEW_OFFSET] / 10.0
+        if registers[DEW_FOLLOW]:
+            return floor
+        return max(registers[TARGET_C] / 10.0, floor)
+
+    # The loops.
+
+    def wake(self, now: int) -> None:
+        """Turn the loops, twice a second."""
+        super().wake(now)
+        if now < self._tick:
+            return
+        self._tick = now + _TICK_US
+        if now < self.silent_until:
+            return
+        self.plant.advance(now)
+        dt = _TICK_US / SECOND
+        self._count(dt)
+        self._move_pumps()
+        self._move_valve(dt)
+
+    def _count(self, dt: float) -> None:
+        """Running times; the lead changes after its hours."""
+        for i, pump in enumerate(self.plant.pumps[:2]):
+            if pump.speed_pct > 1.0:
+                self._ran_s[i] += dt
+        self._lead_since_s += dt
+        if self._lead_since_s >= self.registers[ROTATION_H] * 3600.0:
+            self._lead_since_s = 0.0
+            self.registers[LEAD] = 3 - self.registers[LEAD]
+            self.touch()
+
+    def _move_pumps(self) -> None:
+        registers, plant = self.registers, self.plant
+        if registers[MODE] == _FLOW:
+            step = _FLOW_GAIN * (registers[FLOW_SET] / 10.0 - plant.flow_lpm)
+        else:
+            step = _DP_GAIN * (registers[DP_SET] * 10.0 - plant.dp_kpa)
+        least, most = registers[LEAST_PCT], registers[MOST_PCT]
+        self._want = min(max(self._want + step, least), most)
+        lead = registers[LEAD] - 1
+        if not self._good[lead]:
+            lead = 1 - lead
+        for i, pump in enumerate(plant.pumps[:2]):
+            pump.command(self._pump(i, lead), _RAMP_PCT_S)
+
+    def _pump(self, index: int, lead: int) -> float:
+        registers = self.registers
+        if self.leak or not self._good[index]:
+            return 0.0
+        if registers[MANUAL_PUMP1 + index]:
+            return float(registers[PUMP1_PCT + index])
+        return self._want if registers[AUTO_START] and index == lead else 0.0
+
+    def _move_valve(self, dt: float) -> None:
+        valve, supply = self.plant.valve, self.plant.supply_c
+        if self.registers[MANUAL_VALVE]:
+            valve.command(float(self.registers[VALVE_MANUAL]))
+        elif self.registers[AUTO_START]:
+            slope = (supply - self._before_c) / dt
+            valve.command(
+                valve.command_pct
+                + _VALVE_GAIN * dt * (supply - self.target_c + _VALVE_DAMP * slope)
+            )
+        self._before_c = supply
+
+    def deadline(self) -> int:
+        """The next turn of the loops."""
+        return min(super().deadline(), self._tick, NEVER)
+
+    def written(self, address: int, count: int, now: int) -> None:
+        """Let the loops see it at once."""
+        self._tick = min(self._tick, now)
+        self.touch()
+
+    # Registers.
+
+    def show(self, now: int) -> bool:
+        """Show status, running times and the bits of function 02."""
+        runs = any(pump.speed_pct > 1.0 for pump in self.plant.pumps[:2])
+        ill = self.leak or self.level_low or not all(self._good)
+        status = POWER | (RUN if runs else STANDBY) | (FAULT if ill else 0)
+        changed = self.put(STATUS, status | (LEVEL if self.level_low else 0))
+        for first, seconds in zip(PUMP_HOURS, self._ran_s, strict=True):
+            whole = int(seconds)
+            split = (whole % 60, whole // 60 % 60, whole // 3600 % 24, whole // 86_400)
+            for i, part in enumerate(split):
+                changed |= self.put(first + i, part)
+        bits = {LEAK: int(self.leak)}
+        bits.update({PUMP1_GOOD + i: int(good) for i, good in enumerate(self._good)})
+        if any(self.discretes[address] != bit for address, bit in bits.items()):
+            self.discretes.update(bits)
+            changed = True
+        return changed

@@ -1,0 +1,79 @@
+"""An emulated Liebert DCD rack cooler: floats in input registers, low word first, every fourth.
+
+Input registers (function 04, 0-based) as on page 69 of the manual: 110 cabinet temperature, 122 at
+the valve, 130 supply water, 134 return water, 138 dP in Pa, 146 to 158 fan speeds (int16), 162
+valve position in %. The registers in between read as 0. It controls itself: its fans follow the
+cabinet's temperature, its valve too; nothing can be written. A broken sensor shows NaN.
+
+The cabinet is a small model of its own: the heat of one rack into the air, taken out by the coil.
+"""
+
+from __future__ import annotations
+
+from math import exp
+
+from hil.devices.base import MILLISECOND, SECOND
+from hil.devices.modbus.table_server import Measured, Point
+from hil.devices.modbus.register_codec import Kind
+from hil.plant.plant import Plant
+
+CABINET, VALVE_T, SUPPLY, RETURN, DP, FANS, VALVE = 110, 122, 130, 134, 138, 146, 162
+FAN_COUNT = 4
+
+_F32 = Kind("f", swapped=True)
+_RPM = Kind("h")
+_TARGET_C, _SPAN_K = 27.0, 8.0
+_LEAST_PCT, _FULL_RPM = 25.0, 3200.0
+_LAG_S, _COIL_K_PER_SHARE = 90.0, 14.0
+_BLOCK = range(108, 166)
+
+
+class LiebertDcd(Measured):
+    """The cooler; faults besides those of `Measured`: broken_fans (indices 0 to 3 that stand)."""
+
+    functions = frozenset((4,))
+    inputs_only = True
+    table = (
+        Point("cabinet_c", CABINET, _F32, lambda d: d.cabinet_c),
+        Point("valve_c", VALVE_T, _F32, lambda d: d.water_c + 0.2),
+        Point("supply_c", SUPPLY, _F32, lambda d: d.water_c),
+        Point("return_c", RETURN, _F32, lambda d: d.water_c + 5.0 * d.demand / 100.0),
+        Point("dp_pa", DP, _F32, lambda d: 18_000.0 * (d.demand / 100.0) ** 2),
+        Point("fan_1", FANS, _RPM, lambda d: d.fan_rpm(0)),
+        Point("fan_2", FANS + 4, _RPM, lambda d: d.fan_rpm(1)),
+        Point("fan_3", FANS + 8, _RPM, lambda d: d.fan_rpm(2)),
+        Point("fan_4", FANS + 12, _RPM, lambda d: d.fan_rpm(3)),
+        Point("valve_pct", VALVE, _F32, lambda d: d.demand),
+    )
+
+    def __init__(self, plant: Plant, unit: int = 1) -> None:
+        """Cool one of the plant's racks with chilled water."""
+        super().__init__(plant, unit, 15 * MILLISECOND)
+        self.broken_fans: set[int] = set()
+        self.cabinet_c = _TARGET_C
+        self.demand = 50.0
+        self._last = -1
+        self.inputs = dict.fromkeys(_BLOCK, 0)
+
+    @property
+    def water_c(self) -> float:
+        """Supply water of a chilled circuit, 6 K below the facility's, °C."""
+        return self.plant.fws_c - 6.0
+
+    def fan_rpm(self, index: int) -> float:
+        """Speed of a fan, 1/min."""
+        if index in self.broken_fans:
+            return 0.0
+        return _FULL_RPM * max(self.demand, _LEAST_PCT) / 100.0
+
+    def act(self, now: int) -> None:
+        """Move the cabinet's temperature and the demand on fans and valve."""
+        elapsed_s = (now - self._last) / SECOND if self._last >= 0 else 0.0
+        self._last = now
+        heat = self.plant.it_kw / self.plant.parameters.racks / 25.0
+        air = 1.0 - len(self.broken_fans) / FAN_COUNT
+        share = max(self.demand, _LEAST_PCT) / 100.0 * max(air, 0.05)
+        end = self.water_c + _COIL_K_PER_SHARE * heat / share
+        self.cabinet_c = end + (self.cabinet_c - end) * exp(-elapsed_s / _LAG_S)
+        wanted = 50.0 + (self.cabinet_c - _TARGET_C) / _SPAN_K * 100.0
+        self.demand = min(max(wanted, 0.0), 100.0)

@@ -1,0 +1,27 @@
+"""An emulated ABB ACH580 drive on a fan of the row's cooler: the pump's drive on another shaft.
+
+When its master falls silent it goes to full speed: too much air costs power, too little heat.
+"""
+
+from __future__ import annotations
+
+from hil.devices.drives.abb_acs580 import Drive
+from hil.plant.fan_bank import FanBank
+from hil.plant.plant import Plant
+
+_RAMP_S = 30.0
+
+
+class FanDrive(Drive):
+    """Drives fan number `fan` of `bank`."""
+
+    identity = {**Drive.identity, 4: "ACH580"}  # noqa: RUF012
+
+    def __init__(self, plant: Plant, bank: FanBank, fan: int, unit: int) -> None:
+        self._bank = bank
+        super().__init__(plant, unit=unit, ramp_s=_RAMP_S, safe_pct=100.0, shaft=bank.shafts[fan])
+
+    def watts(self, speed: float) -> float:
+        """Electric power at a speed, W."""
+        full = 1000.0 * self._bank.cooler.fan_kw / len(self._bank.shafts)
+        return full * (speed / 100.0) ** 3

@@ -1,0 +1,308 @@
+"""An emulated ABB ACS580 variable-speed drive on one pump, embedded fieldbus, ABB Drives profile.
+
+Holding registers, 0-based: 0 control word, 1 reference 1 (20000 is full speed), 2 reference 2,
+3 status word, 4 actual 1 (speed, 20000 is full), 5 actual 2 (torque, 10000 is full). The state
+machine is the profile's, without jogging and external locations:
+
+    0x047E makes it ready (OFF1), 0x047F runs it, 0x047E again ramps it down;
+    a control word without bit 10 (remote) is ignored, and so is its reference;
+    after a trip: a rising bit 7 resets, then it needs OFF1 = 0 once before it runs again.
+
+Coils 0 to 15 are the bits of the control word, discrete inputs 0 to 15 those of the status word.
+Parameter g.i can be read at 100 g + i - 1 (16 bits) and at 20000 + 200 g + 2 i - 1 (32 bits, low
+word first, the default of 58.34): 01.01 speed in 1/min, 01.07 current in 0.01 A, 01.11 DC voltage
+in 0.1 V, 01.14 power in 0.01 kW, 04.01 the fault that tripped it, 05.03 hours run, 58.14 to 58.17
+(what loss does, and its time). It tells who it is (43/14).
+
+When no request has come for `loss_us` it shows a warning and, if it was running, holds `safe_pct`
+(parameters 58.14 to 58.16 with "speed reference safe" and "any message"). The next request ends
+that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hil.devices.base import SECOND
+from hil.devices.modbus.server import ILLEGAL_ADDRESS, Slave
+from hil.devices.modbus.watchdog import Watchdog
+from hil.devices.modbus.register_codec import Kind
+from hil.plant.fluid.hydraulics import Pump
+from hil.plant.plant import Plant
+
+CONTROL, REF1, REF2, STATUS, ACT1, ACT2 = range(6)
+FULL = 20_000
+TORQUE_FULL = 10_000
+
+OFF1, OFF2, OFF3, RUN = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+RAMP = (1 << 4) | (1 << 5) | (1 << 6)
+RESET, REMOTE = 1 << 7, 1 << 10
+
+READY_ON, READY_RUN, OPERATING, TRIPPED = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+OFF2_INACTIVE, OFF3_INACTIVE, INHIBITED, WARNING = 1 << 4, 1 << 5, 1 << 6, 1 << 7
+AT_SETPOINT, REMOTE_ON, ABOVE_LIMIT = 1 << 8, 1 << 9, 1 << 10
+
+_COAST_PCT_S = 50.0
+_BOTH = Kind("i", swapped=True)
+_AT_SETPOINT_PCT = 1.0
+
+PARAMETERS = (
+    (1, 1),
+    (1, 7),
+    (1, 11),
+    (1, 14),
+    (4, 1),
+    (5, 3),
+    (58, 14),
+    (58, 15),
+    (58, 16),
+    (58, 17),
+)
+"""Group and index of the parameters that can be read."""
+
+
+def _places(group: int, index: int) -> tuple[int, int, int]:
+    """Wire addresses of a parameter: in 16 bits, and the low and high word of it in 32."""
+    wide = 20_000 + 200 * group + 2 * index - 1
+    return 100 * group + index - 1, wide, wide + 1
+
+
+class Drive(Slave):
+    """The drive; faults besides those of `Slave`:
+
+    trip(code)   it coasts to a stop and shows bit 3 until it is reset
+    blocked      the trip comes back as long as this is true (a reset does not help)
+    """
+
+    functions = frozenset((1, 2, 3, 4, 5, 6, 15, 16, 22, 23, 43))
+    identity = {  # noqa: RUF012
+        0: "ABB",
+        1: "ASCKX",
+        2: "2.20.0.0",
+        3: "www.abb.com",
+        4: "ACS580",
+    }
+    identity_codes = (4,)  # and 0 for the basic stream, which no standard client asks for
+    boot_us = 4 * SECOND
+
+    def __init__(
+        self,
+        plant: Plant,
+        pump: int = 0,
+        unit: int = 1,
+        ramp_s: float = 5.0,
+        loss_us: int = 10 * SECOND,
+        safe_pct: float = 70.0,
+        start_us: int = 0,
+        shaft: Pump | None = None,
+    ) -> None:
+        """Drive the plant's pump number `pump`; it starts as that pump stands, running or ready.
+
+        `shaft`: another thing that turns, in the pump's place.
+
+        `ramp_s` is the time from 0 to full speed; `loss_us` 0 turns the supervision off.
+        """
+        super().__init__(unit)
+        self.plant = plant
+        self.shaft = plant.pumps[pump] if shaft is None else shaft
+        self.ramp_pct_s = 100.0 / ramp_s
+        self.watchdog = Watchdog(loss_us, start_us)
+        self.safe_pct = safe_pct
+        self.fault = 0
+        self.blocked = False
+        self.hours = 2345.0
+        self.running = self.shaft.speed_pct > 0.0
+        self.inhibited = False
+        self._ran = -1
+        self._steps = -1
+        self._shows_parameters = False
+        self._control = 0x047F if self.running else 0x047E
+        self._reference = round(self.shaft.speed_pct / 100.0 * FULL)
+        self.registers = dict.fromkeys(range(6), 0)
+        for group, index in PARAMETERS:
+            self.registers.update(dict.fromkeys(_places(group, index), 0))
+        self.registers[CONTROL] = self._control
+        self.registers[REF1] = self._reference
+        self.writable = {CONTROL: (0, 0xFFFF), REF1: (0, 0xFFFF), REF2: (0, 0xFFFF)}
+        self.coils = self.discretes = dict.fromkeys(range(16), 0)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the master has been silent for too long."""
+        return self.watchdog.lost
+
+    @property
+    def loss_us(self) -> int:
+        """How long the master may be silent; 0 for ever."""
+        return self.watchdog.period_us
+
+    @loss_us.setter
+    def loss_us(self, period: int) -> None:
+        self.watchdog.period_us = period
+
+    def trip(self, code: int = 0x2310) -> None:
+        """Trip with a fault code (0x2310 is overcurrent); the pump coasts down."""
+        self.fault = code
+        self.running = False
+        self.inhibited = True
+        self._steps = -1
+        self.shaft.command(0.0, _COAST_PCT_S)
+
+    def heard(self, now: int) -> None:
+        """A request ends a loss of communication."""
+        if self.watchdog.feed(now):
+            self._steps = -1
+            self.plant.advance(now)
+            self._apply()
+
+    def deadline(self) -> int:
+        """When the supervision runs out."""
+        due = self.watchdog.due
+        return due if not self.later else min(due, self.later[0][0])
+
+    def wake(self, now: int) -> None:
+        """The master has been silent for too long."""
+        super().wake(now)
+        if self.watchdog.expire(now):
+            self.plant.advance(now)
+            self._steps = -1
+            self._apply()
+
+    def read_bits(self, address: int, count: int, coils: bool) -> list[bool] | int:
+        """Bits of the control word or of the status word."""
+        if address + count > 16:
+            return ILLEGAL_ADDRESS
+        word = self.registers[CONTROL if coils else STATUS]
+        return [bool(word >> bit & 1) for bit in range(address, address + count)]
+
+    def write_bits(self, address: int, bits: Sequence[bool], now: int) -> int:
+        """Change bits of the control word."""
+        if address + len(bits) > 16:
+            return ILLEGAL_ADDRESS
+        word = self.registers[CONTROL]
+        for bit, value in enumerate(bits, address):
+            word = word | 1 << bit if value else word & ~(1 << bit)
+        return self.write(CONTROL, [word], now)
+
+    def restarted(self, now: int) -> None:
+        """Power came back: it stands still, and needs OFF1 = 0 before it runs."""
+        self.fault = 0
+        self.running = False
+        self._control = self.registers[CONTROL] = 0x047E
+        self._reference = self.registers[REF1] = 0
+        self._steps = -1
+        self._apply()
+
+    def written(self, address: int, count: int, now: int) -> None:
+        """A new control word or reference."""
+        self.plant.advance(now)
+        self._steps = -1
+        word = self.registers[CONTROL]
+        if not word & REMOTE:
+            return
+        rising = word & ~self._control
+        self._control = word
+        reference = self.registers[REF1]
+        self._reference = reference if reference < 0x8000 else 0  # reverse is not enabled
+        if rising & RESET and self.fault and not self.blocked:
+            self.fault = 0
+        self._state(word)
+        self._apply()
+
+    def _state(self, word: int) -> None:
+        """Move the profile's state machine."""
+        if not word & OFF1:
+            self.running = False
+            self.inhibited = self.fault != 0
+        elif self.fault or not word & OFF2 or not word & OFF3:
+            self.running = False
+            self.inhibited = True
+        elif not self.inhibited:
+            self.running = bool(word & RUN)
+
+    def _apply(self) -> None:
+        """Send the shaft where state, reference and supervision say."""
+        if self.running and self.lost:
+            self.shaft.command(self.safe_pct, self.ramp_pct_s)
+        elif self.running and self._control & RAMP == RAMP:
+            percent = min(self._reference, FULL) * 100.0 / FULL
+            self.shaft.command(percent, self.ramp_pct_s)
+        else:
+            coasting = self.fault or not self._control & OFF2
+            self.shaft.command(0.0, _COAST_PCT_S if coasting else self.ramp_pct_s)
+
+    def refresh(self, now: int) -> None:
+        """Show the shaft as of `now`."""
+        self.plant.advance(now)
+        if self.plant.steps == self._steps:
+            return
+        self._steps = self.plant.steps
+        speed = self.shaft.speed_pct
+        if self._ran >= 0 and speed > 0.0:
+            self.hours += (now - self._ran) / 3600 / SECOND
+        self._ran = now
+        values = (
+            (STATUS, self._status(speed)),
+            (ACT1, round(speed / 100.0 * FULL) & 0xFFFF),
+            (ACT2, round((speed / 100.0) ** 2 * TORQUE_FULL)),
+        )
+        for address, value in values:
+            if self.registers[address] != value:
+                self.registers[address] = value
+                self.version += 1
+        if self._shows_parameters:
+            self._show_parameters(speed)
+
+    def read(self, address: int, count: int, function: int = 3) -> list[int] | int:
+        """Registers; parameters are kept fresh from the first time that somebody reads one."""
+        if address > ACT2 and not self._shows_parameters:
+            self._shows_parameters = True
+            self._show_parameters(self.shaft.speed_pct)
+        return super().read(address, count, function)
+
+    def watts(self, speed: float) -> float:
+        """Electric power at a speed, W: this pump's part of what all take."""
+        cubes = [pump.speed_pct**3 for pump in self.plant.pumps]
+        return self.plant.pump_electric_w * speed**3 / (sum(cubes) or 1.0)
+
+    def _show_parameters(self, speed: float) -> None:
+        """Show actual values in 16 and in 32 bits."""
+        watts = self.watts(speed)
+        values = {
+            (1, 1): speed / 100.0 * self.plant.parameters.pump_rpm,
+            (1, 7): watts / 6.2,
+            (1, 11): 5650.0,
+            (1, 14): watts / 10.0,
+            (4, 1): float(self.fault),
+            (5, 3): self.hours,
+            (58, 14): 5.0,
+            (58, 15): 1.0,
+            (58, 16): self.watchdog.period_us / SECOND * 10.0,
+            (58, 17): 0.0,
+        }
+        for (group, index), value in values.items():
+            short, low, high = _places(group, index)
+            words = _BOTH.words(value)
+            for address, word in ((short, words[0]), (low, words[0]), (high, words[1])):
+                if self.registers[address] != word:
+                    self.registers[address] = word
+                    self.version += 1
+
+    def _status(self, speed: float) -> int:
+        """The status word."""
+        word = self._control
+        ready = not self.inhibited and not self.fault
+        at = self.running and abs(speed - self.shaft.target_pct) < _AT_SETPOINT_PCT
+        return (
+            (READY_ON if ready else 0)
+            | (READY_RUN if ready and word & OFF1 else 0)
+            | (OPERATING if self.running else 0)
+            | (TRIPPED if self.fault else 0)
+            | (OFF2_INACTIVE if word & OFF2 else 0)
+            | (OFF3_INACTIVE if word & OFF3 else 0)
+            | (INHIBITED if self.inhibited else 0)
+            | (WARNING if self.lost else 0)
+            | (AT_SETPOINT if at else 0)
+            | REMOTE_ON
+            | (ABOVE_LIMIT if speed >= 100.0 else 0)
+        )

@@ -1,0 +1,244 @@
+"""An emulated Grundfos pump behind a CIM/CIU fieldbus module, over a pump of the plant.
+
+Addresses are the manual's register minus 1. Holding registers 100 control bits, 101 control mode,
+102 operation mode, 103 set-point in 0.01 % of a range; input registers 200 and on hold status, 300
+and on measurements, hi-lo for two registers. Bits and codes as in the public ruby class and the
+manual; what they do to each other is assumed where the manual was not at hand:
+
+    control mode, operation mode and set-point are confirmed and forgotten while remote (bit 0) is
+    off, and the pump runs as on its panel (`local_pct`); "on" is bit 1;
+    a rising bit 2 resets an alarm; an alarm stops the pump;
+    in constant pressure and dP modes the pump itself holds the set-point, a percentage of the
+    sensor's range in register 216 (0.01 bar); otherwise the set-point is a speed.
+Without a value (head, flow, liquid temperature while the sensor is broken) it shows 0xFFFF.
+"""
+
+from __future__ import annotations
+
+from hil.devices.base import NEVER, SECOND
+from hil.devices.modbus.table_server import Measured, Point
+from hil.devices.modbus.register_codec import Kind
+from hil.plant.plant import Plant
+
+CONTROL, CONTROL_MODE, OPERATION_MODE, SETPOINT = 100, 101, 102, 103
+STATUS, MODE_SHOWN, OPERATION, WARNING, ALARM = 200, 202, 203, 204, 205
+SETPOINT_UNIT, RANGE = 208, 216
+REMOTE, ON, RESET = 1 << 0, 1 << 1, 1 << 2
+MAX_POWER, ACCESS, IS_ON, ALARMED, WARNED, FORCED = (
+    1 << 5,
+    1 << 8,
+    1 << 9,
+    1 << 10,
+    1 << 11,
+    1 << 12,
+)
+AT_MAX, AT_MIN = 1 << 13, 1 << 15
+
+CONST_SPEED, CONST_PRESSURE, CONST_DP = 0, 4, 5
+MODES = (0, 1, 3, 4, 5, 6, 7, 8, 9, 128)
+AUTO, OFF, MIN, MAX, STOP_BUTTON, HAND = 0, 2, 4, 6, 8, 9
+DRY_RUN, BLOCKED, MODULE_LOST = 57, 51, 159
+
+_FULL = 10_000
+_RANGE_CBAR = 400  # 4 bar
+_MIN_PCT, _RAMP_PCT_S, _TICK_US = 12.0, 20.0, SECOND // 2
+_GAIN = 0.15  # % of speed for a kPa of error, each half second
+_RPM, _HZ = 2900.0, 50.0
+_NONE = 0xFFFF
+_REMOTE_ONLY = (CONTROL_MODE, OPERATION_MODE, SETPOINT)
+
+_U16 = Kind("H", missing=_NONE)
+
+
+class GrundfosCim(Measured):
+    """The pump; faults besides those of `Measured`:
+
+    alarm(code)    trips it (57 dry run, 51 blocked, 64 or 65 too hot ...)
+    stays          the alarm comes back as long as this is true
+    warning        a code to show
+    local          the panel is in command: hand operation, remote is ignored
+    module_lost    the CIM lost its pump: alarm 159, no measurements
+    """
+
+    functions = frozenset((3, 4, 6, 16))
+    inputs_only = True
+    table = (
+        Point("head_kpa", 300, Kind("H", 0.0981, missing=_NONE), lambda d: d.measured("head")),
+        Point("flow_lpm", 301, Kind("H", 1.6667, missing=_NONE), lambda d: d.measured("flow")),
+        Point("performance_pct", 302, Kind("H", 0.01, missing=_NONE), lambda d: d.speed_of(100.0)),
+        Point("speed_rpm", 303, _U16, lambda d: d.speed_of(_RPM)),
+        Point("frequency_hz", 304, Kind("H", 0.1, missing=_NONE), lambda d: d.speed_of(_HZ)),
+        Point("actual_setpoint_pct", 307, Kind("H", 0.01, missing=_NONE), lambda d: d.setpoint_pct),
+        Point("amps", 308, Kind("H", 0.1, missing=_NONE), lambda d: d.electric_w / 360.0),
+        Point("dc_link_v", 309, Kind("H", 0.1, missing=_NONE), lambda _: 540.0),
+        Point("watts", 311, Kind("I", missing=0xFFFF_FFFF), lambda d: d.electric_w),
+        Point(
+            "motor_c",
+            320,
+            Kind("H", 0.01, -273.15, missing=_NONE),
+            lambda d: 40.0 + d.shaft.speed_pct / 4.0,
+        ),
+        Point("liquid_c", 321, Kind("H", 0.01, -273.15, missing=_NONE), lambda d: d.measured("c")),
+        Point("run_hours", 326, Kind("I"), lambda d: d.hours),
+        Point("dp_kpa", 338, Kind("H", 0.1, missing=_NONE), lambda d: d.measured("dp")),
+    )
+
+    def __init__(self, plant: Plant, pump: int = 0, unit: int = 1, local_pct: float = 50.0) -> None:
+        """Stand in front of the plant's pump number `pump`, running as that does."""
+        super().__init__(plant, unit, 8_000)
+        self.index, self.shaft = pump, plant.pumps[pump]
+        self.local_pct = local_pct
+        self.code = 0
+        self.stays = False
+        self.warning = 0
+        self.local = False
+        self.module_lost = False
+        self.hours = 4321.0
+        self._want_pct = self.shaft.speed_pct
+        self._tick = self._ran = 0
+        start = round(self.shaft.speed_pct / 100.0 * _FULL)
+        on = REMOTE | ON if start else REMOTE
+        self.registers = {CONTROL: on, CONTROL_MODE: 0, OPERATION_MODE: AUTO, SETPOINT: start}
+        self.writable = {
+            CONTROL: (0, 0xFFFF),
+            CONTROL_MODE: (0, 128),
+            OPERATION_MODE: (0, 9),
+            SETPOINT: (0, _FULL),
+        }
+        self._control = on
+        blank = [*range(200, 220), *range(300, 340)]
+        self.inputs = dict.fromkeys(blank, 0)
+        self.inputs.update({SETPOINT_UNIT: 1, RANGE: _RANGE_CBAR})
+
+    def alarm(self, code: int) -> None:
+        """Trip with a code; the pump stops."""
+        self.code = code
+        self._drive()
+        self.touch()
+
+    # Values.
+
+    def speed_of(self, full: float) -> float | None:
+        """Speed where `full` is full speed; None when the module lost the pump."""
+        return None if self.module_lost else self.shaft.speed_pct / 100.0 * full
+
+    @property
+    def electric_w(self) -> float:
+        """This pump's part of the electric power, W."""
+        cubes = [p.speed_pct**3 for p in self.plant.pumps]
+        return self.plant.pump_electric_w * cubes[self.index] / (sum(cubes) or 1.0)
+
+    @property
+    def setpoint_pct(self) -> float:
+        """The set-point in force, %."""
+        return self.registers[SETPOINT] / 100.0
+
+    def measured(self, what: str) -> float | None:
+        """Head or dP in kPa, flow in L/min, temperature in °C; None without the pump."""
+        if self.module_lost:
+            return None
+        plant = self.plant
+        if what == "c":
+            return plant.supply_c
+        if what == "flow":
+            return plant.point.pump_lpm[self.index]
+        return plant.point.head_kpa if what == "head" else plant.dp_kpa
+
+    # Commands.
+
+    def takes(self, address: int, value: int) -> bool:
+        """Mode and set-point need remote; an unknown mode is dropped."""
+        if address not in _REMOTE_ONLY:
+            return True
+        known = address != CONTROL_MODE or value in MODES
+        return known and not self.local and bool(self.registers[CONTROL] & REMOTE)
+
+    def written(self, address: int, count: int, now: int) -> None:
+        """Obey control bits, modes and set-point."""
+        self.plant.advance(now)
+        control = self.registers[CONTROL]
+        if control & ~self._control & RESET and self.code and not self.stays:
+            self.code = 0
+        self._control = control
+        self._drive()
+        self.touch()
+
+    def _drive(self) -> None:
+        """Send the shaft where the commands say."""
+        percent = self._commanded()
+        self._want_pct = percent
+        self.shaft.command(percent, _RAMP_PCT_S)
+
+    def _commanded(self) -> float:
+        registers = self.registers
+        control, operation = registers[CONTROL], registers[OPERATION_MODE]
+        if self.code:
+            return 0.0
+        if self.local or not control & REMOTE:
+            return self.local_pct
+        if not control & ON or operation in (OFF, STOP_BUTTON):
+            return 0.0
+        if operation in (MIN, MAX):
+            return _MIN_PCT if operation == MIN else 100.0
+        if self._holds_pressure():
+            return max(self._want_pct, _MIN_PCT)
+        return max(self.setpoint_pct, _MIN_PCT)
+
+    def _holds_pressure(self) -> bool:
+        return self.registers[CONTROL_MODE] in (CONST_PRESSURE, CONST_DP)
+
+    def wake(self, now: int) -> None:
+        """Hold the pressure, twice a second; count hours."""
+        super().wake(now)
+        if now < self._tick:
+            return
+        self.plant.advance(now)
+        if self.shaft.speed_pct > 1.0:
+            self.hours += max(0, now - self._ran) / 3600 / SECOND
+        self._ran, self._tick = now, now + _TICK_US
+        if self.module_lost and not self.code:
+            self.code = MODULE_LOST
+        self._drive()
+        if self._holds_pressure() and self._want_pct > 0.0 and not self.local:
+            wanted_kpa = self.setpoint_pct / 100.0 * self.inputs_table[RANGE]
+            error = wanted_kpa - self.plant.dp_kpa
+            self._want_pct = min(max(self._want_pct + _GAIN * error, _MIN_PCT), 100.0)
+            self.shaft.command(self._want_pct, _RAMP_PCT_S)
+
+    @property
+    def inputs_table(self) -> dict[int, int]:
+        """The input registers."""
+        return self.inputs if self.inputs is not None else self.registers
+
+    def deadline(self) -> int:
+        """The next turn of the pressure loop."""
+        return min(super().deadline(), self._tick, NEVER)
+
+    def restarted(self, now: int) -> None:
+        """The panel's settings hold until the master speaks."""
+        super().restarted(now)
+        self.registers[CONTROL] = self._control = 0
+        self.code = 0
+        self._drive()
+
+    def show(self, now: int) -> bool:
+        """Show status, modes and codes."""
+        registers, speed = self.registers, self.shaft.speed_pct
+        remote = bool(registers[CONTROL] & REMOTE) and not self.local
+        status = (
+            (ACCESS if remote else 0)
+            | (IS_ON if speed > 1.0 else 0)
+            | (ALARMED if self.code else 0)
+            | (WARNED if self.warning else 0)
+            | (FORCED if self.local else 0)
+            | (AT_MAX if speed >= 100.0 else 0)
+            | (AT_MIN if 0.0 < speed <= _MIN_PCT else 0)
+        )
+        shown = (
+            (STATUS, status),
+            (MODE_SHOWN, registers[CONTROL_MODE]),
+            (OPERATION, HAND if self.local else registers[OPERATION_MODE]),
+            (WARNING, self.warning),
+            (ALARM, self.code),
+        )
+        return sum(self.put(address, value) for address, value in shown) > 0

@@ -1,0 +1,181 @@
+"""An emulated Wilo booster (Control EC) with two pumps of the plant, for constant pressure.
+
+Holding registers as in Wilo's document 2228099211 (numbers taken as wire addresses): 13 bus command
+timer, 14 drives on/off, 24 control mode, 25 actual value and 26 set-point in force (0.1 bar), 40
+and 41 mode of pump 1 and 2 (0 off, 1 hand, 2 auto), 61 status bits, 67 set-point 1 (0.1 bar), 138
+and 139 fault bits, high word first.
+
+The bus command timer is the watchdog: 2 sets it, it then shows 3 (active) and every write of the
+master starts it anew. When it runs out it shows 4 (reset) and the booster goes back to its own
+set-point and auto mode until it is set again. 1 (off) supervises nothing; under 5 (manual) what the
+master writes is confirmed and forgotten. Its length is not in the document: `timer_us`.
+"""
+
+from __future__ import annotations
+
+from hil.devices.base import MILLISECOND, NEVER, SECOND
+from hil.devices.modbus.server import Slave
+from hil.devices.modbus.watchdog import Watchdog
+from hil.plant.plant import Plant
+
+TIMER, DRIVES, MODE, ACTUAL, IN_FORCE = 13, 14, 24, 25, 26
+PUMP1, PUMP2, STATUS, SETPOINT, FAULTS = 40, 41, 61, 67, 138
+NOTHING, TIMER_OFF, TIMER_SET, TIMER_ACTIVE, TIMER_RESET, TIMER_MANUAL = range(6)
+PUMP_OFF, PUMP_HAND, PUMP_AUTO = range(3)
+SENSOR, DRY_RUN, PUMP1_FAULT, HIGH_WATER, SUPPLY = 0, 4, 5, 15, 20
+"""Bits of the fault word; pump 2 is the bit after pump 1's."""
+
+NO_VALUE = -0x8000 & 0xFFFF  # assumed
+READY, RUNNING, FAULTY = 1 << 0, 1 << 1, 1 << 2  # bits of 61, assumed
+P_C, DP_C = 0, 1
+
+_KPA = 10.0  # one unit of 0.1 bar
+_TICK_US = SECOND // 2
+_GAIN, _HAND_PCT, _RAMP_PCT_S, _LEAST_PCT = 0.12, 60.0, 20.0, 15.0
+_STOPS_ALL = (1 << SENSOR) | (1 << DRY_RUN) | (1 << SUPPLY)
+
+
+class WiloBooster(Slave):
+    """The booster; faults besides those of `Slave`: fault(bit), clear(bit), by the bits above.
+
+    Without its sensor, its supply or water it stops; a pump's own fault stops that pump.
+    """
+
+    functions = frozenset((3, 6, 16))
+    boot_us = 5 * SECOND
+    nonvolatile = frozenset((SETPOINT, MODE))
+
+    def __init__(
+        self,
+        plant: Plant,
+        pumps: tuple[int, int] = (0, 1),
+        unit: int = 1,
+        own_setpoint: int = 8,
+        timer_us: int = 60 * SECOND,
+    ) -> None:
+        """Drive two of the plant's pumps; `own_setpoint` (0.1 bar) is that of its panel."""
+        super().__init__(unit, 12 * MILLISECOND)
+        self.plant = plant
+        self.shafts = [plant.pumps[i] for i in pumps]
+        self.own_setpoint = own_setpoint
+        self.faults = 0
+        self.watchdog = Watchdog(0)
+        self.timer_us = timer_us
+        self._want = max(shaft.speed_pct for shaft in self.shafts)
+        self._tick = 0
+        self._shown = -1
+        running = int(self._want > 0.0)
+        self.registers = dict.fromkeys(
+            [*range(13, 16), *range(24, 27), 40, 41, 61, 67, 138, 139], 0
+        )
+        self.registers.update(
+            {
+                TIMER: TIMER_OFF,
+                DRIVES: running,
+                MODE: DP_C,
+                PUMP1: PUMP_AUTO,
+                PUMP2: PUMP_AUTO,
+                SETPOINT: own_setpoint,
+            }
+        )
+        self.writable = {
+            TIMER: (0, 5),
+            DRIVES: (0, 1),
+            MODE: (0, 7),
+            PUMP1: (0, 2),
+            PUMP2: (0, 2),
+            SETPOINT: (0, 160),
+        }
+
+    def fault(self, bit: int) -> None:
+        """Raise a fault."""
+        self.faults |= 1 << bit
+        self._shown = -1
+
+    def clear(self, bit: int) -> None:
+        """Take a fault away."""
+        self.faults &= ~(1 << bit)
+        self._shown = -1
+
+    # Commands.
+
+    def takes(self, address: int, value: int) -> bool:
+        """Under "manual" only the timer itself listens."""
+        return address == TIMER or self.registers[TIMER] != TIMER_MANUAL
+
+    def written(self, address: int, count: int, now: int) -> None:
+        """Feed the timer, obey the rest."""
+        timer = self.registers[TIMER]
+        if timer == TIMER_SET:
+            self.registers[TIMER] = TIMER_ACTIVE
+            self.watchdog = Watchdog(self.timer_us, now)
+        elif timer == TIMER_ACTIVE:
+            self.watchdog.feed(now)
+        else:
+            self.watchdog = Watchdog(0, now)
+        self._shown = -1
+        self._tick = min(self._tick, now)
+        self.wake(now)
+
+    @property
+    def setpoint(self) -> int:
+        """The set-point in force, 0.1 bar: the bus' or, after the timer ran out, its own."""
+        registers = self.registers
+        return self.own_setpoint if registers[TIMER] == TIMER_RESET else registers[SETPOINT]
+
+    def wake(self, now: int) -> None:
+        """Let the timer run out; turn the pressure loop, twice a second."""
+        super().wake(now)
+        if self.watchdog.expire(now):
+            self.registers[TIMER] = TIMER_RESET
+            self.registers[PUMP1] = self.registers[PUMP2] = PUMP_AUTO
+            self._shown = -1
+        if now < self._tick:
+            return
+        self._tick = now + _TICK_US
+        self.plant.advance(now)
+        error = self.setpoint * _KPA - self.plant.dp_kpa
+        self._want = min(max(self._want + _GAIN * error, _LEAST_PCT), 100.0)
+        for i, shaft in enumerate(self.shafts):
+            shaft.command(self._pump(i), _RAMP_PCT_S)
+
+    def _pump(self, index: int) -> float:
+        """Speed for a pump, %."""
+        mode = self.registers[PUMP1 + index]
+        ill = self.faults & (_STOPS_ALL | 1 << PUMP1_FAULT + index)
+        if ill or mode == PUMP_OFF or not self.registers[DRIVES]:
+            return 0.0
+        return _HAND_PCT if mode == PUMP_HAND else self._want
+
+    def deadline(self) -> int:
+        """The next turn of the loop, or the timer's end."""
+        return min(super().deadline(), self._tick, self.watchdog.due, NEVER)
+
+    def restarted(self, now: int) -> None:
+        """Its own settings hold."""
+        self.watchdog = Watchdog(0, now)
+        self._shown = -1
+
+    # Registers.
+
+    def refresh(self, now: int) -> None:
+        """Show the plant as of `now`."""
+        plant = self.plant
+        plant.advance(now)
+        if plant.steps == self._shown:
+            return
+        self._shown = plant.steps
+        broken = self.faults >> SENSOR & 1
+        running = any(shaft.speed_pct > 1.0 for shaft in self.shafts)
+        status = (0 if self.faults else READY) | (RUNNING * running)
+        shown = (
+            (ACTUAL, NO_VALUE if broken else round(plant.dp_kpa / _KPA)),
+            (IN_FORCE, self.setpoint),
+            (STATUS, status | (FAULTY if self.faults else 0)),
+            (FAULTS, self.faults >> 16),
+            (FAULTS + 1, self.faults & 0xFFFF),
+        )
+        for address, value in shown:
+            if self.registers[address] != value:
+                self.registers[address] = value
+                self.version += 1

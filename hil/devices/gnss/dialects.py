@@ -1,0 +1,231 @@
+"""How receivers of several makers write what they know: order, talkers, numbers, signals, timing.
+
+Data only. Where a value was seen in a capture or stands in a manual the table says so; the rest is
+assumed, so that the maker's dialect is whole. No receiver of these makers was ever on the bench.
+
+Seen: CASIC's order (time first and last), Unicore's and Quectel EG25-G's order, CASIC's and
+Quectel's signal id 0, Unicore's hexadecimal ids one set a signal, PQ's two trailing ids, Allystar's
+8xx numbers, antenna texts (satpulse's and gpsd's captures). Latency and jitter: UM980 mean 31.4 ms,
+sd 1.1 ms; ATGM332D behind a USB adapter mean 317 ms, sd 22.7 ms, in steps of 42 ms (satpulse's
+captures). Times to first fix: makers' data sheets (32 s for the AT6558, 26 to 45 s for MAX-M8Q).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hil.devices.base import MILLISECOND
+from hil.devices.gnss.elements import BEIDOU, GALILEO, GLONASS, GPS
+
+SYSTEM_ID = {GPS: "1", GLONASS: "2", GALILEO: "3", BEIDOU: "4"}  # NMEA 4.11
+
+ALL, BDS2, BDS3 = (1, 999), (1, 18), (19, 999)
+Signals = tuple[tuple[str, float, tuple[int, int]], ...]
+"""(signal id as sent, dB against L1, satellites that send it: first and last number)."""
+
+_ONE: dict[str, Signals] = dict.fromkeys((BEIDOU, GPS, GLONASS), (("1", 0.0, ALL),))
+_ONE[GALILEO] = (("7", 0.0, ALL),)
+_ANY: dict[str, Signals] = dict.fromkeys((BEIDOU, GPS, GLONASS, GALILEO), (("0", 0.0, ALL),))
+_TALKERS = {GPS: "GP", GLONASS: "GL", GALILEO: "GA", BEIDOU: "GB"}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One maker's way.
+
+    order       kinds in their order; `ANT`, `JAM`, `EPE` are the maker's own reports
+    talkers     of GSV, by system; `talker` of everything else, `gsa_talker` of GSA
+    signals     by system
+    tail        a signal id follows the last satellite of a GSV (and of PQ's the system id)
+    numbering   "plain"; "gsa200" (BeiDou 201… in GSA only); "allystar" (2xx and 8xx, one set)
+    time_digits, place_digits   digits after the point
+    status      RMC has a navigational status (NMEA 4.1)
+    variation   the two fields of magnetic variation in RMC
+    latency_us, jitter_us       least delay of an epoch's first byte, mean of the exponential part
+    usb_us      a USB adapter hands over at multiples of it (0: at once)
+    chunk       bytes handed over at once at most
+    baud        as delivered
+    first_fix_s from a cold, a warm, a hot start
+    banner      texts after power-up
+    reports     how `ANT` and `JAM` are said: "txt", "ublox", "pqtm", "pstm", "ptnl"
+    commands    which commands are understood: "casic", "unicore", "quectel", "ublox", ""
+    """
+
+    name: str
+    order: tuple[str, ...]
+    systems: tuple[str, ...] = (GPS, BEIDOU)
+    talker: str = "GN"
+    gsa_talker: str = "GN"
+    talkers: dict[str, str] = field(default_factory=lambda: dict(_TALKERS))
+    signals: dict[str, Signals] = field(default_factory=lambda: dict(_ONE))
+    tail: bool = True
+    numbering: str = "plain"
+    gsa_system: bool = True
+    time_digits: int = 3
+    place_digits: int = 5
+    status: bool = True
+    variation: tuple[str, str] = ("", "")
+    latency_us: int = 60 * MILLISECOND
+    jitter_us: int = 2 * MILLISECOND
+    usb_us: int = 0
+    chunk: int = 512
+    baud: int = 115_200
+    first_fix_s: tuple[int, int, int] = (30, 28, 1)
+    banner: tuple[str, ...] = ()
+    reports: str = "txt"
+    lead_us: int = 0
+    """What stands before the first sentence with a time is so long on the line, as a rule."""
+    commands: str = ""
+
+    @property
+    def mean_latency_us(self) -> int:
+        """What an agent's configuration states: mean delay of the first sentence with a time."""
+        return self.latency_us + self.jitter_us + self.usb_us // 2 + self.lead_us
+
+
+_UM980: dict[str, Signals] = {
+    GPS: (("1", 0.0, ALL), ("8", 1.0, (1, 11))),
+    GLONASS: (("1", 0.0, ALL),),
+    GALILEO: (("7", 0.0, ALL), ("1", 0.5, ALL)),
+    BEIDOU: (
+        ("1", 0.0, ALL),
+        ("3", -0.5, BDS3),
+        ("5", 1.0, BDS3),
+        ("8", 1.5, ALL),
+        ("B", 0.5, BDS2),
+    ),
+}
+_L1L5: dict[str, Signals] = {
+    GPS: (("1", 0.0, ALL), ("8", -1.0, (1, 11))),
+    GLONASS: (("1", 0.0, ALL),),
+    GALILEO: (("7", 0.0, ALL), ("1", -0.5, ALL)),
+    BEIDOU: (("1", 0.0, ALL), ("5", 0.0, BDS3)),
+}
+_ALLYSTAR: dict[str, Signals] = {
+    GPS: (("1", 0.0, ALL), ("8", -1.0, (1, 11))),
+    BEIDOU: (("1", 0.0, ALL), ("4", -0.5, BDS3)),
+}
+_ALL_FOUR = (GPS, GLONASS, GALILEO, BEIDOU)
+
+DIALECTS: dict[str, Dialect] = {
+    d.name: d
+    for d in (
+        Dialect(
+            "casic",
+            ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA", "ANT"),
+            talkers={GPS: "GP", BEIDOU: "BD", GLONASS: "GL"},
+            signals=_ANY,
+            latency_us=276 * MILLISECOND,
+            jitter_us=20 * MILLISECOND,
+            usb_us=42 * MILLISECOND,
+            chunk=484,
+            first_fix_s=(32, 30, 1),
+            banner=(
+                "SW=URANUS5,V5.3.0.0",
+                "HW=ATGM332D,0000000000000",
+                "IC=AT6558-5N-31-0C510800",
+                "MO=GB",
+            ),
+            commands="casic",
+        ),
+        Dialect(
+            "unicore",
+            ("RMC", "GGA", "GLL", "GSA", "GSV", "VTG"),
+            systems=_ALL_FOUR,
+            signals=_UM980,
+            time_digits=2,
+            place_digits=7,
+            variation=("0.0", "E"),
+            latency_us=30 * MILLISECOND,
+            jitter_us=1100,
+            reports="none",
+            commands="unicore",
+        ),
+        Dialect(
+            "quectel",
+            ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA", "EPE", "ANT", "JAM"),
+            systems=_ALL_FOUR,
+            signals=_L1L5,
+            place_digits=6,
+            latency_us=120 * MILLISECOND,
+            jitter_us=5 * MILLISECOND,
+            chunk=64,
+            reports="pqtm",
+            commands="quectel",
+        ),
+        Dialect(
+            "ublox",
+            ("RMC", "VTG", "GGA", "GSA", "GSV", "GLL", "GST", "ZDA"),
+            systems=_ALL_FOUR,
+            time_digits=2,
+            latency_us=50 * MILLISECOND,
+            jitter_us=8 * MILLISECOND,
+            chunk=64,
+            first_fix_s=(26, 25, 1),
+            banner=(
+                "u-blox AG - www.u-blox.com",
+                "HW UBX-M8030 00080000",
+                "ANTSUPERV=AC SD PDoS SR",
+                "ANTSTATUS=INIT",
+                "ANTSTATUS=OK",
+            ),
+            reports="ublox",
+            commands="ublox",
+        ),
+        Dialect(
+            "eg25",
+            ("GSV", "GGA", "VTG", "RMC", "GSA"),
+            talkers={GPS: "GP", BEIDOU: "PQ"},
+            gsa_talker="PQ",
+            signals=_ANY,
+            time_digits=2,
+            place_digits=6,
+            latency_us=200 * MILLISECOND,
+            jitter_us=20 * MILLISECOND,
+            reports="none",
+            lead_us=55 * MILLISECOND,
+        ),
+        Dialect(
+            "st",
+            ("RMC", "GGA", "VTG", "GSA", "GSV", "GLL", "ANT", "JAM"),
+            systems=(GPS, GALILEO, BEIDOU),
+            numbering="gsa200",
+            talkers={GPS: "GP", GALILEO: "GA", BEIDOU: "BD"},
+            tail=False,
+            signals=_ANY,
+            latency_us=90 * MILLISECOND,
+            jitter_us=10 * MILLISECOND,
+            reports="pstm",
+        ),
+        Dialect(
+            "trimble",
+            ("GGA", "GSA", "GSV", "RMC", "VTG", "ZDA", "ANT"),
+            systems=(GPS,),
+            talker="GP",
+            gsa_talker="GP",
+            tail=False,
+            gsa_system=False,
+            time_digits=2,
+            status=False,
+            latency_us=150 * MILLISECOND,
+            jitter_us=15 * MILLISECOND,
+            baud=9600,
+            reports="ptnl",
+        ),
+        Dialect(
+            "allystar",
+            ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA"),
+            numbering="allystar",
+            talkers={GPS: "GP", BEIDOU: "BD"},
+            signals=_ALLYSTAR,
+            tail=False,
+            gsa_system=False,
+            gsa_talker="BD",
+            latency_us=80 * MILLISECOND,
+            jitter_us=10 * MILLISECOND,
+            banner=("Allystar Technology", "HD8040"),
+            reports="none",
+        ),
+    )
+}
+"""The dialects by name."""

@@ -1,0 +1,293 @@
+"""The sentences of one epoch in a maker's dialect, as text.
+
+Not the receiver: what is said of time, place and sky comes in as `Report`; here it gets its talker,
+digits and order. Checksums are pynmea2's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import sqrt
+from time import gmtime
+
+from pynmea2 import NMEASentence
+
+from hil.devices.base import SECOND
+from hil.devices.gnss.dialects import SYSTEM_ID, Dialect
+from hil.devices.gnss.elements import BEIDOU, GLONASS
+
+_PLACES = 12  # of a GSA
+_PER_GSV = 4
+_MOST_LISTED = 64  # nine parts are enough for any sky; the standard allows two digits
+_VDOP_OF_PDOP = 0.85  # sqrt(1 - (1 / 1.9)^2), so that PDOP^2 = HDOP^2 + VDOP^2
+_ANTENNA = ("ok", "open", "short")
+_JAMMING = (None, "ok", "warning", "critical")
+
+
+def sentence(body: str) -> str:
+    """A body as a whole sentence with its line end."""
+    return f"${body}*{NMEASentence.checksum(body):02X}\r\n"
+
+
+@dataclass
+class Seen:
+    """One satellite as the receiver lists it; `strengths` in dBHz by signal id, 0 not tracked."""
+
+    system: str
+    number: int
+    elevation: int
+    azimuth: int
+    used: bool
+    strengths: dict[str, int]
+
+
+@dataclass
+class Report:
+    """What the receiver knows at an epoch.
+
+    label_us    the UTC to print, microseconds since 1970; `leap`: it is 23:59:60 of that day
+    knows_time  whether it prints any
+    fix         3, 2 or 1 (none)
+    place_e7    latitude and longitude; altitude_m above the sea
+    """
+
+    label_us: int
+    leap: bool
+    knows_time: bool
+    fix: int
+    place_e9: tuple[int, int]
+    altitude_m: float
+    seen: list[Seen]
+    antenna: str = "ok"
+    jamming: str = "ok"
+    error_m: float = 1.0
+    used: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.used = sum(one.used for one in self.seen) if self.fix > 1 else 0
+
+    @property
+    def hdop(self) -> float:
+        """By the number of satellites used (assumed, not computed)."""
+        return 2.6 / sqrt(self.used) if self.used else 99.99
+
+
+def _angle(e9: int, degree_digits: int, digits: int, signs: str) -> str:
+    """An angle in 1e-9 degrees as NMEA's (d)ddmm.m… and its letter."""
+    whole, rest = divmod(abs(e9), 1_000_000_000)
+    minutes = rest * 60 * 10**digits // 1_000_000_000
+    mark, part = divmod(minutes, 10**digits)
+    return f"{whole:0{degree_digits}d}{mark:02d}.{part:0{digits}d},{signs[e9 < 0]}"
+
+
+class Writer:
+    """Writes reports in `dialect`."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._day = -1
+        self._date = ("", "", "")
+        self._time = ""
+        self._place = ""
+        self._report: Report
+        self._systems: list[str] = []
+        self._writers = {
+            "RMC": self._rmc,
+            "GGA": self._gga,
+            "GLL": self._gll,
+            "GNS": self._gns,
+            "VTG": self._vtg,
+            "ZDA": self._zda,
+            "GST": self._gst,
+            "GBS": self._gbs,
+            "DTM": lambda: [f"{dialect.talker}DTM,W84,,0.0,N,0.0,E,0.0,W84"],
+            "GSA": self._gsa,
+            "GSV": self._gsv,
+            "ANT": self._antenna,
+            "JAM": self._jamming,
+            "EPE": self._accuracy,
+        }
+
+    @property
+    def kinds(self) -> list[str]:
+        """Every kind that can be asked for."""
+        return list(self._writers)
+
+    def write(self, report: Report, kinds: list[str], systems: list[str]) -> str:
+        """The sentences of `kinds`, in that order; `systems` are those that it receives."""
+        self._report = report
+        self._systems = systems
+        self._stamp(report)
+        lines: list[str] = []
+        for kind in kinds:
+            lines += self._writers[kind]()
+        return "".join([sentence(body) for body in lines])
+
+    def _stamp(self, report: Report) -> None:
+        digits = self.dialect.time_digits
+        seconds, micros = divmod(report.label_us, SECOND)
+        day, of_day = divmod(seconds, 86_400)
+        if day != self._day:
+            date = gmtime(day * 86_400)
+            self._day = day
+            self._date = (f"{date.tm_mday:02d}", f"{date.tm_mon:02d}", f"{date.tm_year:04d}")
+        minutes, s = divmod(of_day, 60)
+        hours, m = divmod(minutes, 60)
+        part = micros // 10 ** (6 - digits)
+        text = f"{hours:02d}{m:02d}{60 if report.leap else s:02d}.{part:0{digits}d}"
+        self._time = text if report.knows_time else ""
+        latitude, longitude = report.place_e9
+        digits = self.dialect.place_digits
+        self._place = ",,,"
+        if report.fix > 1:
+            self._place = (
+                f"{_angle(latitude, 2, digits, 'NS')},{_angle(longitude, 3, digits, 'EW')}"
+            )
+
+    @property
+    def _mode(self) -> str:
+        return "A" if self._report.fix > 1 else "N"
+
+    def _rmc(self) -> list[str]:
+        day, month, year = self._date
+        date = f"{day}{month}{year[2:]}" if self._report.knows_time else ""
+        fixed = self._report.fix > 1
+        variation = ",".join(self.dialect.variation)
+        moves = "0.00," if fixed else ","
+        tail = f",{self._mode}" + (",V" if self.dialect.status else "")
+        return [
+            (
+                f"{self.dialect.talker}RMC,{self._time},{'A' if fixed else 'V'},{self._place},"
+                f"{moves},{date},{variation}{tail}"
+            )
+        ]
+
+    def _gga(self) -> list[str]:
+        report = self._report
+        head = f"{self.dialect.talker}GGA,{self._time},{self._place}"
+        if report.fix < 2:
+            return [f"{head},0,00,99.99,,,,,,"]
+        return [
+            (
+                f"{head},1,{min(report.used, 99):02d},{report.hdop:.2f},{report.altitude_m:.1f},M,"
+                "-32.0,M,,"
+            )
+        ]
+
+    def _gll(self) -> list[str]:
+        status = "A" if self._report.fix > 1 else "V"
+        return [f"{self.dialect.talker}GLL,{self._place},{self._time},{status},{self._mode}"]
+
+    def _gns(self) -> list[str]:
+        report = self._report
+        used = {one.system for one in report.seen if one.used}
+        modes = "".join("A" if s in used and report.fix > 1 else "N" for s in SYSTEM_ID)
+        high = f"{report.altitude_m:.1f},-32.0" if report.fix > 1 else ","
+        return [
+            (
+                f"{self.dialect.talker}GNS,{self._time},{self._place},{modes},{report.used:02d},"
+                f"{report.hdop:.2f},{high},,,V"
+            )
+        ]
+
+    def _vtg(self) -> list[str]:
+        moves = "0.00,N,0.00,K" if self._report.fix > 1 else ",N,,K"
+        return [f"{self.dialect.talker}VTG,,T,,M,{moves},{self._mode}"]
+
+    def _zda(self) -> list[str]:
+        date = ",".join(self._date) if self._report.knows_time else ",,"
+        return [f"{self.dialect.talker}ZDA,{self._time},{date},00,00"]
+
+    def _gst(self) -> list[str]:
+        e = self._report.error_m
+        errors = f"{2 * e:.1f},,,,{e:.1f},{e:.1f},{2 * e:.1f}" if self._report.fix > 1 else ",,,,,,"
+        return [f"{self.dialect.talker}GST,{self._time},{errors}"]
+
+    def _gbs(self) -> list[str]:
+        e = self._report.error_m
+        errors = f"{e:.1f},{e:.1f},{2 * e:.1f}" if self._report.fix > 1 else ",,"
+        return [f"{self.dialect.talker}GBS,{self._time},{errors},,,,,,"]
+
+    def _number(self, one: Seen, signal: str = "", in_view: bool = False) -> str:
+        number = one.number
+        if one.system == GLONASS:
+            number += 64
+        elif one.system == BEIDOU and self.dialect.numbering == "allystar":
+            number += 850 if signal == "4" else 200
+        elif one.system == BEIDOU and self.dialect.numbering == "gsa200" and not in_view:
+            number += 200
+        return f"{number:02d}"
+
+    def _gsa(self) -> list[str]:
+        report, dialect = self._report, self.dialect
+        hdop = min(report.hdop, 52.0)
+        dops = ",".join(f"{d:.2f}" for d in (1.9 * hdop, hdop, 1.9 * hdop * _VDOP_OF_PDOP))
+        lines = []
+        for system in self._systems:
+            used = [s for s in report.seen if s.system == system and s.used and report.fix > 1]
+            talker = dialect.gsa_talker if dialect.gsa_talker == "GN" else dialect.talkers[system]
+            for at in range(0, max(len(used), 1), _PLACES):
+                numbers = [self._number(one) for one in used[at : at + _PLACES]]
+                numbers += [""] * (_PLACES - len(numbers))
+                body = f"{talker}GSA,A,{report.fix},{','.join(numbers)},{dops}"
+                lines.append(body + (f",{SYSTEM_ID[system]}" if dialect.gsa_system else ""))
+        return lines
+
+    def _gsv(self) -> list[str]:
+        lines: list[str] = []
+        for system in self._systems:
+            view = [s for s in self._report.seen if s.system == system]
+            signals = [signal for signal, _, _ in self.dialect.signals[system]]
+            if self.dialect.numbering == "allystar" and system == BEIDOU:
+                lines += self._set(system, [(s, g) for g in signals for s in view], "")
+                continue
+            for index, signal in enumerate(signals):
+                # the first signal's set lists what is above the horizon, the others what they hear
+                heard = [(s, signal) for s in view if not index or s.strengths.get(signal)]
+                if heard or not index:
+                    lines += self._set(system, heard, signal)
+        return lines
+
+    def _set(self, system: str, entries: list[tuple[Seen, str]], signal: str) -> list[str]:
+        """One set of GSV."""
+        entries = [e for e in entries if e[1] == signal or not signal or e[1] == "0"]
+        entries = [e for e in entries if e[1] in e[0].strengths][:_MOST_LISTED]
+        talker = self.dialect.talkers[system]
+        tail = f",{signal}" if self.dialect.tail and signal else ""
+        if talker == "PQ":
+            tail += f",{SYSTEM_ID[system]}"
+        parts = max(1, -(-len(entries) // _PER_GSV))
+        lines = []
+        for part in range(parts):
+            body = f"{talker}GSV,{parts},{part + 1},{len(entries):02d}"
+            for one, kind in entries[part * _PER_GSV : (part + 1) * _PER_GSV]:
+                strength = one.strengths[kind]
+                text = f"{strength:02d}" if strength else ""
+                number = self._number(one, kind, in_view=True)
+                body += f",{number},{one.elevation:02d},{one.azimuth:03d},{text}"
+            lines.append(body + tail)
+        return lines
+
+    # The makers' own.
+
+    def _antenna(self) -> list[str]:
+        state, number = self._report.antenna, _ANTENNA.index(self._report.antenna)
+        return {
+            "txt": [f"GPTXT,01,01,01,ANTENNA {state.upper()}"],
+            "ublox": [f"GNTXT,01,01,02,ANTSTATUS={state.upper()}"],
+            "pqtm": [f"PQTMANTENNASTATUS,3,{number + 1},0,1"],
+            "pstm": [f"PSTMANTENNASTATUS,{number},0,0,0"],
+            "ptnl": [f"PTNLRBA,1,{number}"],
+        }.get(self.dialect.reports, [])
+
+    def _jamming(self) -> list[str]:
+        level = _JAMMING.index(self._report.jamming)
+        locked = int(level > 1)
+        return {
+            "pqtm": [f"PQTMJAMMINGSTATUS,1,{level}"],
+            "pstm": [f"PSTMNOTCHSTATUS,4092000,{locked},1,1,{locked},0,0,0,0,0"],
+        }.get(self.dialect.reports, [])
+
+    def _accuracy(self) -> list[str]:
+        e = self._report.error_m if self._report.fix > 1 else 999.0
+        return [f"PQTMEPE,2,{e:.3f},{e:.3f},{2 * e:.3f},{1.414 * e:.3f},{2.449 * e:.3f}"]

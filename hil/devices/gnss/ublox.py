@@ -1,0 +1,212 @@
+"""UBX commands that an emulated u-blox receiver obeys, in frames that construct describes.
+
+CFG-PRT, CFG-MSG, CFG-RATE, CFG-GNSS, CFG-RST and CFG-VALSET; each but CFG-RST is answered with
+ACK-ACK or ACK-NAK. What else comes is not acknowledged.
+
+Sources: u-blox M8 receiver description, 32 (UBX); F9 interface description (keys of CFG-VALSET).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+from construct import Byte, Bytes, Const, Int16ul, Struct, this
+
+from hil.devices.gnss.elements import BEIDOU, GALILEO, GLONASS, GPS
+
+if TYPE_CHECKING:
+    from hil.devices.gnss.receiver import GnssReceiver
+
+FRAME: Any = Struct(
+    "sync" / Const(b"\xb5\x62"),
+    "kind" / Byte,
+    "id" / Byte,
+    "size" / Int16ul,
+    "payload" / Bytes(this.size),
+    "sums" / Bytes(2),
+)
+_HEAD = 6
+_LONGEST = 1024
+_CFG = 0x06
+_NMEA_CLASS = 0xF0
+_KINDS = {0: "GGA", 1: "GLL", 2: "GSA", 3: "GSV", 4: "RMC", 5: "VTG", 7: "GST", 8: "ZDA", 13: "GNS"}
+_SYSTEMS = {0: GPS, 2: GALILEO, 3: BEIDOU, 6: GLONASS}
+_UART1 = 1
+_HOT_MASK, _WARM_MASK = 0x0000, 0x0001
+
+_KEY_BAUD, _KEY_RATE = 0x40520001, 0x30210001
+_KEY_SYSTEMS = {0x1031001F: GPS, 0x10310021: GALILEO, 0x10310022: BEIDOU, 0x10310025: GLONASS}
+_KEY_KINDS = {
+    0x209100BB: "GGA",
+    0x209100CA: "GLL",
+    0x209100C0: "GSA",
+    0x209100C5: "GSV",
+    0x209100AC: "RMC",
+    0x209100B1: "VTG",
+    0x209100D4: "GST",
+    0x209100D9: "ZDA",
+    0x209100B6: "GNS",
+}
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8}
+"""Bytes of a key's value, by its highest three bits."""
+
+
+def sums(content: bytes) -> bytes:
+    """Fletcher-8 over class, id, length and payload."""
+    first = second = 0
+    for byte in content:
+        first = (first + byte) & 0xFF
+        second = (second + first) & 0xFF
+    return bytes((first, second))
+
+
+def frame(kind: int, number: int, payload: bytes) -> bytes:
+    """A whole frame."""
+    content = struct.pack("<BBH", kind, number, len(payload)) + payload
+    return b"\xb5\x62" + content + sums(content)
+
+
+class Ublox:
+    """Cuts what comes in into frames and obeys them."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def __call__(self, receiver: GnssReceiver, data: bytes, now: int) -> list[bytes]:
+        """Take bytes; return answers."""
+        self._buffer = (self._buffer + data)[-_LONGEST:]
+        answers: list[bytes] = []
+        while True:
+            at = self._buffer.find(b"\xb5\x62")
+            if at < 0:
+                receiver.ignored += max(0, len(self._buffer) - 1)
+                self._buffer = self._buffer[-1:]
+                return answers
+            receiver.ignored += at
+            self._buffer = self._buffer[at:]
+            if len(self._buffer) < _HEAD + 2:
+                return answers
+            size = int.from_bytes(self._buffer[4:6], "little")
+            if size > _LONGEST - 8:
+                self._buffer = self._buffer[2:]
+                continue
+            if len(self._buffer) < size + 8:
+                return answers
+            whole, self._buffer = self._buffer[: size + 8], self._buffer[size + 8 :]
+            if sums(whole[2:-2]) == whole[-2:]:
+                answers += self._obey(receiver, FRAME.parse(whole), now)
+
+    def _obey(self, receiver: GnssReceiver, got: Any, now: int) -> list[bytes]:
+        do = _TABLE.get((got.kind, got.id))
+        if do is None:
+            return []
+        receiver.commands += 1
+        done = True
+        if not receiver.deaf:
+            try:
+                done = do(receiver, bytes(got.payload), now)
+            except (struct.error, IndexError):
+                done = False
+        if (got.kind, got.id) == (_CFG, 0x04):
+            return []
+        return [frame(0x05, int(done), bytes((got.kind, got.id)))]
+
+
+def _prt(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+    if len(payload) != 20 or payload[0] != _UART1:
+        return len(payload) == 1  # a question
+    return _set_baud(receiver, struct.unpack_from("<I", payload, 8)[0], now)
+
+
+def _set_baud(receiver: GnssReceiver, baud: int, now: int) -> bool:
+    if not 9600 <= baud <= 921_600:
+        return False
+    receiver.change_baud(baud, now)
+    return True
+
+
+def _msg(receiver: GnssReceiver, payload: bytes, _: int) -> bool:
+    if len(payload) not in (3, 8) or payload[0] != _NMEA_CLASS or payload[1] not in _KINDS:
+        return False
+    rate = payload[2] if len(payload) == 3 else payload[2 + _UART1]
+    receiver.every[_KINDS[payload[1]]] = rate
+    return True
+
+
+def _rate(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+    return _set_rate(receiver, struct.unpack_from("<H", payload)[0], now)
+
+
+def _set_rate(receiver: GnssReceiver, ms: int, now: int) -> bool:
+    if not 50 <= ms <= 10_000:
+        return False
+    receiver.change_period(ms * 1000, now)
+    return True
+
+
+def _gnss(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+    wanted = list(receiver.systems)
+    for at in range(4, len(payload) - 7, 8):
+        system = _SYSTEMS.get(payload[at])
+        if system is None:
+            continue
+        wanted = [s for s in wanted if s != system]
+        if payload[at + 4] & 1:
+            wanted.append(system)
+    return _choose(receiver, wanted, now)
+
+
+def _choose(receiver: GnssReceiver, wanted: list[str], now: int) -> bool:
+    if not wanted:
+        return False
+    receiver.choose([s for s in receiver.dialect.signals if s in wanted])
+    receiver.restart(2, now)  # systems change with a restart of the GNSS part
+    return True
+
+
+def _rst(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+    mask = struct.unpack_from("<H", payload)[0]
+    receiver.restart(2 if mask == _HOT_MASK else 1 if mask == _WARM_MASK else 0, now)
+    return True
+
+
+def _valset(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+    at, done = 4, True
+    wanted = list(receiver.systems)
+    while at + 5 <= len(payload):
+        key = struct.unpack_from("<I", payload, at)[0]
+        size = _SIZES.get(key >> 28, 0)
+        if not size:
+            return False
+        value = int.from_bytes(payload[at + 4 : at + 4 + size], "little")
+        at += 4 + size
+        if key in _KEY_SYSTEMS:
+            wanted = [s for s in wanted if s != _KEY_SYSTEMS[key]]
+            wanted += [_KEY_SYSTEMS[key]] if value else []
+        else:
+            done = _set_key(receiver, key, value, now) and done
+    if wanted != receiver.systems:
+        done = _choose(receiver, wanted, now) and done
+    return done
+
+
+def _set_key(receiver: GnssReceiver, key: int, value: int, now: int) -> bool:
+    if key == _KEY_BAUD:
+        return _set_baud(receiver, value, now)
+    if key == _KEY_RATE:
+        return _set_rate(receiver, value, now)
+    kind = _KEY_KINDS.get(key)
+    if kind is not None:
+        receiver.every[kind] = value
+    return kind is not None
+
+
+_TABLE = {
+    (_CFG, 0x00): _prt,
+    (_CFG, 0x01): _msg,
+    (_CFG, 0x04): _rst,
+    (_CFG, 0x08): _rate,
+    (_CFG, 0x3E): _gnss,
+    (_CFG, 0x8A): _valset,
+}

@@ -1,0 +1,151 @@
+"""A slave whose registers show measured values by a table, with faults of its sensors.
+
+Each row of the table is a `Point`: a name, where it stands, what kind of number it is, and where
+its value comes from. The table is shown anew when the plant has moved or something was touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from hil.devices.base import MILLISECOND
+from hil.devices.modbus.server import Slave
+from hil.devices.modbus.register_codec import Kind
+from hil.plant.plant import Plant
+
+
+class SensorFault(Enum):
+    """What can be wrong with a sensor."""
+
+    STUCK = "stuck"
+    DEAD = "dead"
+    OFFSET = "offset"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One row: `source` gets the slave and gives the value in its unit, or None for no value."""
+
+    name: str
+    address: int
+    kind: Kind
+    source: Callable[[Any], float | None]
+
+
+class Measured(Slave):
+    """A slave over a plant, whose `table` says what it shows.
+
+    `inputs_only` keeps the table in input registers of their own; else it is holding registers.
+    Faults besides those of `Slave`: stick(name, value=None), kill(name) (no value), offset(name,
+    by), heal(name), by a name of the table. A plain attribute that was changed by hand shows with
+    the plant's next step, or at once after `touch`.
+    """
+
+    table: tuple[Point, ...] = ()
+    inputs_only = False
+
+    def __init__(self, plant: Plant, unit: int, turnaround_us: int = 5 * MILLISECOND) -> None:
+        super().__init__(unit, turnaround_us)
+        self.plant = plant
+        if self.inputs_only:
+            self.inputs = {}
+        self._place = {point.name: i for i, point in enumerate(self.table)}
+        self._faults: dict[int, tuple[SensorFault, float]] = {}
+        self._held: list[float | None] = [-1e300] * len(self.table)
+        self._steps = -1
+
+    # Faults.
+
+    def stick(self, name: str, value: float | None = None) -> None:
+        """Hold a sensor at `value`, or where it is."""
+        i = self._index(name)
+        now = self.table[i].source(self) if value is None else value
+        self._set(i, (SensorFault.STUCK, 0.0 if now is None else now))
+
+    def kill(self, name: str) -> None:
+        """Break a sensor: it shows the model's sign for "no value"."""
+        self._set(self._index(name), (SensorFault.DEAD, 0.0))
+
+    def offset(self, name: str, by: float) -> None:
+        """Shift a sensor by `by` in its own unit."""
+        self._set(self._index(name), (SensorFault.OFFSET, by))
+
+    def heal(self, name: str) -> None:
+        """Take a sensor's fault away."""
+        self._faults.pop(self._index(name), None)
+        self.touch()
+
+    def broken(self, name: str) -> bool:
+        """Whether a sensor is killed."""
+        fault = self._faults.get(self._place[name])
+        return fault is not None and fault[0] is SensorFault.DEAD
+
+    def _index(self, name: str) -> int:
+        if name not in self._place:
+            raise ValueError(f"no sensor {name!r}: one of {', '.join(self._place)}")
+        return self._place[name]
+
+    def _set(self, index: int, fault: tuple[SensorFault, float]) -> None:
+        self._faults[index] = fault
+        self.touch()
+
+    # Registers.
+
+    def touch(self) -> None:
+        """Something changed that the plant does not tell: show all anew."""
+        self._steps = -1
+
+    def refresh(self, now: int) -> None:
+        """Show the plant as of `now`."""
+        plant = self.plant
+        plant.advance(now)
+        if plant.steps == self._steps:
+            return
+        self.act(now)
+        self._steps = plant.steps
+        table = self.registers if self.inputs is None else self.inputs
+        held, changed = self._held, False
+        for i, point in enumerate(self.table):
+            value = point.source(self)
+            if self._faults and i in self._faults:
+                value = self._faulty(i, value)
+            if value == held[i]:
+                continue
+            held[i] = value
+            changed = True
+            address = point.address
+            for word in point.kind.words(value):
+                table[address] = word
+                address += 1
+        if self.show(now) or changed:
+            self.version += 1
+
+    def _faulty(self, index: int, value: float | None) -> float | None:
+        fault, extent = self._faults[index]
+        if fault is SensorFault.DEAD:
+            return None
+        if fault is SensorFault.STUCK:
+            return extent
+        return None if value is None else value + extent
+
+    def act(self, now: int) -> None:
+        """Do what the device does by itself before it shows anything."""
+
+    def show(self, now: int) -> bool:
+        """Show what no row of the table holds; true when a register changed."""
+        return False
+
+    def put(self, address: int, value: int) -> bool:
+        """Set a register of the table's space; true when it changed."""
+        table = self.registers if self.inputs is None else self.inputs
+        if table.get(address) == value:
+            return False
+        table[address] = value
+        return True
+
+    def restarted(self, now: int) -> None:
+        """Show all anew."""
+        self.touch()

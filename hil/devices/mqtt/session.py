@@ -1,0 +1,87 @@
+"""What the emulated broker keeps of one MQTT client: subscriptions and messages on their way.
+
+A session knows packet ids, its window and its queue; it returns packets and sends nothing. Messages
+of QoS 1 that were sent and not confirmed are sent again, marked, when the client comes back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from hil.devices.mqtt import packets as mqtt
+from hil.devices.mqtt.packets import Kind
+
+QUEUE_MOST = 1000
+INFLIGHT_MOST = 20
+_RETAIN, _QOS1, _DUP = 1, 2, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as published; `at` is when the broker took it."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    at: int = 0
+
+
+@dataclass(slots=True)
+class Session:
+    """One client's session; `conn` is its connection now, if any."""
+
+    client_id: str
+    clean: bool
+    conn: int | None = None
+    subscriptions: dict[str, int] = field(default_factory=dict)
+    received: set[int] = field(default_factory=set)  # QoS 2 ids between PUBLISH and PUBREL
+    dropped: int = 0
+    _waiting: deque[Message] = field(default_factory=deque)
+    _inflight: dict[int, Message] = field(default_factory=dict)
+    _last_id: int = 0
+
+    def resume(self) -> list[bytes]:
+        """Packets to send to a client that just came back."""
+        again = [_encoded(m, number, _DUP) for number, m in self._inflight.items()]
+        return again + self._pump()
+
+    def offer(self, message: Message) -> list[bytes]:
+        """Packets to send now for a message; with QoS 1 it may wait or, at worst, be dropped."""
+        if message.qos == 0:
+            return [_encoded(message, 0)] if self.conn is not None else []
+        if len(self._waiting) >= QUEUE_MOST:
+            self.dropped += 1
+            return []
+        self._waiting.append(message)
+        return self._pump()
+
+    def confirmed(self, number: int) -> list[bytes] | None:
+        """Packets to send after the client confirmed `number`; None when it had no such message."""
+        if self._inflight.pop(number, None) is None:
+            return None
+        return self._pump()
+
+    def _pump(self) -> list[bytes]:
+        """Launch what waits, as far as the window allows."""
+        packets = []
+        while self._waiting and self.conn is not None and len(self._inflight) < INFLIGHT_MOST:
+            number = self._last_id % 0xFFFF + 1
+            while number in self._inflight:
+                number = number % 0xFFFF + 1
+            self._last_id = number
+            message = self._inflight[number] = self._waiting.popleft()
+            packets.append(_encoded(message, number))
+        return packets
+
+
+def _encoded(message: Message, number: int, flags: int = 0) -> bytes:
+    """The PUBLISH packet of a message; `number` 0 is QoS 0."""
+    if message.retain:
+        flags |= _RETAIN
+    if number:
+        fields = {"topic": message.topic, "id": number, "payload": message.payload}
+        return mqtt.packet(Kind.PUBLISH, mqtt.PUBLISH_WITH_ID.build(fields), flags | _QOS1)
+    body = mqtt.PUBLISH.build({"topic": message.topic, "payload": message.payload})
+    return mqtt.packet(Kind.PUBLISH, body, flags)

@@ -1,0 +1,63 @@
+"""An emulated Schneider iEM3000 meter: floats in holding registers, high word first.
+
+Addresses (0-based, function 03) as in mbmd's meters/rs485/iem3000.go; energies are 64-bit integers
+in Wh. A value that is not there is a quiet NaN, 0xFFC00000. It tells who it is (43/14). For the
+first seconds after power came back it says "busy" (exception 06), which is assumed.
+"""
+
+from __future__ import annotations
+
+from hil.devices.base import SECOND
+from hil.devices.modbus.table_server import Point
+from hil.devices.power.meter import Meter, by_phase
+from hil.devices.modbus.faults import BUSY
+from hil.devices.modbus.register_codec import Kind, Words
+
+_BUSY_AFTER_BOOT_US = 2 * SECOND
+
+
+class _Float(Kind):
+    """A float whose "no value" is Schneider's NaN, which has its sign bit set."""
+
+    __slots__ = ()
+
+    def words(self, value: float | None) -> Words:
+        return (0xFFC0, 0x0000) if value is None else super().words(value)
+
+
+_F32, _KILO, _I64 = _Float("f"), _Float("f", step=1000.0), Kind("q", missing=-(1 << 63))
+
+
+class Iem3000(Meter):
+    """The meter; powers stand in kW, kvar and kVA."""
+
+    functions = frozenset((3, 6, 16, 43))
+    identity = {  # noqa: RUF012
+        0: "Schneider Electric",
+        1: "A9MEM3155",
+        2: "001.004.001",
+        4: "iEM3155",
+    }
+    boot_us = 4 * SECOND
+    table = (
+        *by_phase("amps", 0x0BB7, _F32, lambda d, p: d.phase(d.mains.amps, p)),
+        *by_phase("volts", 0x0BD3, _F32, lambda d, p: d.phase(d.mains.volts, p)),
+        *by_phase("watts", 0x0BED, _KILO, lambda d, p: d.phase(d.mains.watts, p)),
+        Point("watts_total", 0x0BF3, _KILO, lambda d: d.mains.total_w),
+        Point("var_total", 0x0BFB, _KILO, lambda d: d.mains.total_var),
+        Point("va_total", 0x0C03, _KILO, lambda d: d.mains.total_va),
+        Point("hertz", 0x0C25, _F32, lambda d: d.mains.hertz),
+        Point("import_wh", 0x0C83, _I64, lambda d: d.mains.import_wh),
+        Point("export_wh", 0x0C87, _I64, lambda d: d.mains.export_wh),
+    )
+    _ready_at = 0
+
+    def heard(self, now: int) -> None:
+        """Remember the time: what comes before it is ready is told "busy"."""
+        if now < self._ready_at and not self.busy:
+            self.busy, self.busy_code = 1, BUSY
+
+    def restarted(self, now: int) -> None:
+        """Not ready at once."""
+        super().restarted(now)
+        self._ready_at = self.silent_until + _BUSY_AFTER_BOOT_US

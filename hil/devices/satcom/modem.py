@@ -1,0 +1,45 @@
+"""What emulated satellite modems share: a sky, a gateway, a start that takes its time.
+
+Not a modem: what it says stands with each.
+"""
+
+from __future__ import annotations
+
+from hil.devices.base import NEVER
+from hil.devices.satcom.gateway import MessageGateway
+from hil.devices.satcom.radio import Radio
+
+
+class Modem:
+    """A modem that is deaf for `boot_us` after a restart; `dead`: it says nothing at all."""
+
+    boot_us = 0
+
+    def __init__(self, radio: Radio, gateway: MessageGateway, serial: str) -> None:
+        self.dead = False
+        self.radio = radio
+        self.serial = serial
+        self.resets = 0
+        self._gateway = gateway
+        self._boot_until = 0
+        self._look_at = NEVER
+        self._buffer = b""
+        self._clear()
+
+    def _clear(self) -> None:
+        """Forget what a restart forgets."""
+        self._buffer = b""
+        self._look_at = NEVER
+
+    def reset(self, now: int) -> None:
+        """Restart: buffers and settings are as after power-up."""
+        self.resets += 1
+        self._clear()
+        self._boot_until = now + self.boot_us
+
+    def _deaf(self, now: int) -> bool:
+        return self.dead or now < self._boot_until
+
+    def deadline(self) -> int:
+        """When it looks at the sky again."""
+        return self._look_at

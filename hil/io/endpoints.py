@@ -1,0 +1,187 @@
+"""Far ends of the agent's ports in virtual time: what opens, what takes bytes, what refuses.
+
+Not the devices: an end joins a port of the agent to a line or a broker, and says `opened`, `failed`
+or `closed` as an operating system would. Faults of a port (absent, pulled) are set here.
+"""
+
+from collections.abc import Callable
+
+from hil.kernel.serial_line import SerialLine
+from hil.kernel.tcp_device import Serving, TcpDevice
+from hil.shells.virtual import VirtualShell
+from hil.kernel.world import World
+
+_CONNECT_LIMIT = 10_000_000
+"""Microseconds after which a connection that nobody answers is given up."""
+_OPEN_TIME = 1_000
+"""Microseconds an operating system takes to open a port."""
+
+
+class SerialEnd:
+    """A serial port with a line behind it; `absent` makes it fail to open."""
+
+    def __init__(self, shell: VirtualShell, port: int) -> None:
+        self._shell = shell
+        self._port = port
+        self.line: SerialLine | None = None
+        self.absent = False
+        self.open_now = False
+        self.baud: int | None = None
+
+    def open(self, address: bytes) -> None:
+        """Answer after the time an operating system takes."""
+        self.set(address.partition(b"?")[2])
+        world = self._shell.world
+        world.at(world.now + _OPEN_TIME, self._opened, rank=self._port)
+
+    def _opened(self) -> None:
+        self.open_now = not self.absent
+        self._shell.event(self._port, "failed" if self.absent else "opened")
+
+    def write(self, data: bytes) -> None:
+        """Put the bytes on the line."""
+        if self.open_now and self.line is not None:
+            self.line.write(data)
+
+    def set(self, options: bytes) -> None:
+        """Take options of an address, of which only the speed matters here."""
+        for option in options.split(b"&"):
+            if option.startswith(b"baud="):
+                self.baud = int(option[5:])
+
+    def close(self) -> None:
+        """Forget the port."""
+        self.open_now = False
+
+    def to_agent(self, data: bytes) -> None:
+        """Take bytes from the line; nobody hears them while the port is shut."""
+        if self.open_now:
+            self._shell.deliver(self._port, data)
+
+    def pull(self) -> None:
+        """Pull the plug: the port closes and is absent from now on."""
+        self.absent = True
+        if self.open_now:
+            self.open_now = False
+            self._shell.event(self._port, "closed")
+
+
+class TcpEnd:
+    """A TCP client port with a server behind a link of `latency_us` each way; `down` refuses.
+
+    `silent`: nothing gets through and nobody is told. A connection that stood then is half-open: it
+    stays open and dead, also when the link is back. `cut_after`: so many bytes more pass upwards,
+    then the link is silent.
+    """
+
+    def __init__(self, shell: VirtualShell, port: int, server: TcpDevice, latency_us: int) -> None:
+        self._shell = shell
+        self._port = port
+        self.serving = Serving(shell.world, server, latency_us, self._deliver, port)
+        self._conn = 0
+        self._up = False
+        self.down = False
+        self.silent = False
+        self.cut_after: int | None = None
+        self._dead = 0
+
+    def open(self, address: bytes) -> None:
+        """Connect: one round trip, then `opened` or `failed`."""
+        world = self._shell.world
+        if self.silent:
+            at = world.now + _CONNECT_LIMIT
+            world.at(at, self._shell.event, self._port, "failed", rank=self._port)
+            return
+        world.at(world.now + 2 * self.serving.latency_us, self._connected, rank=self._port)
+
+    def _connected(self) -> None:
+        if self.down or self.silent:
+            self._shell.event(self._port, "failed")
+            return
+        self._conn += 1
+        self._up = True
+        self.serving.opened(self._conn)
+        self._shell.event(self._port, "opened")
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the server."""
+        if self._up and self._conn != self._dead:
+            world = self._shell.world
+            world.at(world.now + self.serving.latency_us, self._arrive, self._conn, data)
+
+    def _arrive(self, conn: int, data: bytes) -> None:
+        if self.cut_after is not None:
+            data, self.cut_after = data[: self.cut_after], self.cut_after - len(data)
+            if self.cut_after <= 0:
+                self.cut_after = None
+                self.set_silent(True)
+        if data and self._up and conn == self._conn:
+            self.serving.receive(conn, data)
+
+    def close(self) -> None:
+        """Close from the agent's side."""
+        if self._up:
+            self._up = False
+            self.serving.closed(self._conn)
+
+    def set_down(self, down: bool) -> None:
+        """While down, both sides lose the connection and new ones are refused."""
+        self.down = down
+        if down and self._up:
+            self.close()
+            self._shell.event(self._port, "closed")
+
+    def set_silent(self, silent: bool) -> None:
+        """Let the link fall silent, or be back; what stood when it did is dead for good."""
+        self.silent = silent
+        if silent and self._up:
+            self._dead = self._conn
+
+    def _deliver(self, conn: int, data: bytes | None) -> None:
+        if not self._up or conn != self._conn or conn == self._dead:
+            return
+        if data is None:
+            self._up = False
+            self._shell.event(self._port, "closed")
+        else:
+            self._shell.deliver(self._port, data)
+
+
+class SinkEnd:
+    """A port that opens at once and hands every write to `take`: the store, the console."""
+
+    def __init__(self, shell: VirtualShell, port: int, take: Callable[[bytes], None]) -> None:
+        self._shell = shell
+        self._port = port
+        self._take = take
+
+    def open(self, address: bytes) -> None:
+        """Open after the time an operating system takes."""
+        world: World = self._shell.world
+        world.at(world.now + _OPEN_TIME, self._shell.event, self._port, "opened", rank=self._port)
+
+    def write(self, data: bytes) -> None:
+        """Hand the bytes over."""
+        self._take(data)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class ConsoleEnd(SinkEnd):
+    """The console: lines, and the controller's wish to be started anew."""
+
+    def __init__(
+        self,
+        shell: VirtualShell,
+        port: int,
+        take: Callable[[bytes], None],
+        restart: Callable[[], None],
+    ) -> None:
+        super().__init__(shell, port, take)
+        self._restart = restart
+
+    def set(self, data: bytes) -> None:
+        """Start it anew once its turn is over."""
+        world = self._shell.world
+        world.at(world.now, self._restart, rank=self._port)

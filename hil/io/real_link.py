@@ -1,0 +1,150 @@
+"""Links to real devices: a serial port or a TCP connection that bytes pass through unchanged.
+
+Not a line and not a protocol. A link that is lost (unplugged, closed by the peer) stays silent, and
+tries to open again at most once a second when there is something to send.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+import serial
+
+from drivers.ports.address import Address
+from hil.errors import BenchError
+from hil.shells.realtime import RealTimeShell
+
+_READ = 4096
+_CONNECT_S = 1.0
+_RETRY_US = 1_000_000
+_REASONS = {
+    errno.ENOENT: "there is no such port",
+    errno.EBUSY: "the port is busy: another program has it open",
+    errno.EAGAIN: "the port is busy: another program has it open",
+    errno.EACCES: "no permission (is the user in the group dialout?)",
+    errno.ENOTTY: "this is not a serial port",
+    errno.ECONNREFUSED: "nothing listens there",
+}
+
+
+def _plain(text: str) -> str:
+    """The reason of an error that has no number; pyserial hides ENOTTY in its text."""
+    return _REASONS[errno.ENOTTY] if text.startswith("Could not configure") else text
+
+
+class _Handle(Protocol):
+    """What an open port of either kind can do."""
+
+    def fileno(self) -> int:
+        """Give the descriptor."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+class Link:
+    """A real port at `address`; `take` gets every chunk that comes in. Raises BenchError."""
+
+    def __init__(
+        self, shell: RealTimeShell, address: Address, take: Callable[[bytes], None]
+    ) -> None:
+        self.address = address
+        self.sent = self.received = self.lost = 0
+        self._shell = shell
+        self._take = take
+        self._handle: _Handle | None = None
+        self._retry_at = 0
+        self._open()
+
+    @property
+    def up(self) -> bool:
+        """Whether the port is open."""
+        return self._handle is not None
+
+    def _open(self) -> None:
+        opener = _open_tcp if self.address.kind == "tcp" else _open_serial
+        try:
+            handle = opener(self.address)
+        except (OSError, ValueError) as error:
+            number = error.errno if isinstance(error, OSError) else None
+            reason = _REASONS.get(number or 0) or _plain(str(error))
+            raise BenchError(f"{self.address.place()}: {reason}") from None
+        self._handle = handle
+        os.set_blocking(handle.fileno(), False)
+        self._shell.watch(handle.fileno(), self._readable)
+
+    def send(self, data: bytes) -> None:
+        """Pass bytes to the real device; what does not fit at once is lost and counted."""
+        if self._handle is None and not self._again():
+            self.lost += len(data)
+            return
+        if self._handle is None:
+            return
+        try:
+            done = os.write(self._handle.fileno(), data)
+        except BlockingIOError:
+            done = 0
+        except OSError:
+            self.close()
+            done = 0
+        self.sent += done
+        self.lost += len(data) - done
+
+    def _again(self) -> bool:
+        """Try to open a lost port, now and then; true when it is open."""
+        now = self._shell.now()
+        if now < self._retry_at:
+            return False
+        self._retry_at = now + _RETRY_US
+        try:
+            self._open()
+        except BenchError:
+            return False
+        return True
+
+    def _readable(self) -> None:
+        if self._handle is None:
+            return
+        try:
+            data = os.read(self._handle.fileno(), _READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        self.received += len(data)
+        self._take(data)
+
+    def close(self) -> None:
+        """Close the port."""
+        if self._handle is not None:
+            self._shell.forget(self._handle.fileno())
+            self._handle.close()
+            self._handle = None
+
+
+def _open_serial(address: Address) -> _Handle:
+    port = serial.Serial(
+        address.path,
+        address.baud,
+        parity=address.parity,
+        stopbits=address.stop,
+        timeout=0,
+        write_timeout=0,
+        exclusive=True,
+    )
+    if address.rs485:
+        from serial.rs485 import RS485Settings  # noqa: PLC0415
+
+        port.rs485_mode = RS485Settings()
+    return port
+
+
+def _open_tcp(address: Address) -> _Handle:
+    sock = socket.create_connection((address.host, address.port), _CONNECT_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock

@@ -1,0 +1,172 @@
+"""Real ports for emulated devices: pseudo-terminals for serial lines, a TCP socket for the broker.
+
+Not devices and not lines: a port passes bytes between a descriptor and a line (`hil.kernel.serial_line`) or a
+server, so that the line gives the bytes the time of its baud rate here too. Sockets are bound to
+loopback.
+"""
+
+import contextlib
+import os
+import socket
+import struct
+import tty
+
+from hil.kernel.serial_line import SerialLine
+from hil.kernel.tcp_device import Serving, TcpDevice
+from hil.shells.realtime import RealTimeShell
+
+_READ = 4096
+
+
+class PtyPort:
+    """A pseudo-terminal; `path` is what a program opens as its serial port."""
+
+    def __init__(self, shell: RealTimeShell) -> None:
+        self.line: SerialLine | None = None
+        self.cut = False
+        self.lost_bytes = 0
+        self._shell = shell
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.path = os.ttyname(self._slave)
+        shell.watch(self._master, self._readable)
+
+    def _readable(self) -> None:
+        data = os.read(self._master, _READ)
+        if self.line is not None and not self.cut:
+            self.line.write(data)
+
+    def to_agent(self, data: bytes) -> None:
+        """Put bytes from the line on the port; a full port loses them, as a UART does."""
+        if self.cut:
+            return
+        try:
+            self.lost_bytes += len(data) - os.write(self._master, data)
+        except BlockingIOError:
+            self.lost_bytes += len(data)
+
+    def close(self) -> None:
+        """Close both ends."""
+        self._shell.forget(self._master)
+        os.close(self._master)
+        os.close(self._slave)
+
+
+class PulsePipe:
+    """A named pipe for pulses; `path` is what the agent opens as `pps:PATH` (on CPython).
+
+    Eight bytes an edge: the machine's monotonic microseconds. Edges that nobody reads are dropped.
+    """
+
+    def __init__(self, path: str, base: int) -> None:
+        """`base`: monotonic microseconds at the world's 0."""
+        self.path = path
+        self._base = base
+        os.mkfifo(path, 0o600)
+        # For reading, too: there is always a writer, so that a reader never sees the end.
+        self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+
+    def edge(self, at: int) -> None:
+        """Put an edge of the world's time `at` in; what is still there was not wanted."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._descriptor, _READ)
+        os.write(self._descriptor, struct.pack(">q", self._base + at))
+
+    def close(self) -> None:
+        """Close it; the file goes with its folder."""
+        os.close(self._descriptor)
+
+
+class _Client:
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.waiting = b""
+
+
+class TcpPort:
+    """A listening socket in front of an emulated server with `latency_us` each way."""
+
+    def __init__(
+        self, shell: RealTimeShell, server: TcpDevice, latency_us: int = 0, port: int = 0
+    ) -> None:
+        self._shell = shell
+        self.serving = Serving(shell.world, server, latency_us, self._deliver)
+        self._clients: dict[int, _Client] = {}
+        self._last = 0
+        self._down = False
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self._listener.setblocking(False)
+        self.address: tuple[str, int] = self._listener.getsockname()
+        shell.watch(self._listener.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        sock, _ = self._listener.accept()
+        sock.setblocking(False)
+        if self._down:
+            sock.close()
+            return
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._last += 1
+        conn = self._last
+        self._clients[conn] = _Client(sock)
+        self._shell.watch(sock.fileno(), lambda: self._readable(conn))
+        self.serving.opened(conn)
+
+    def _readable(self, conn: int) -> None:
+        try:
+            data = self._clients[conn].sock.recv(_READ)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if data:
+            world = self._shell.world
+            world.at(world.now + self.serving.latency_us, self._arrive, conn, data)
+        else:
+            self._drop(conn)
+
+    def _arrive(self, conn: int, data: bytes) -> None:
+        if conn in self._clients:
+            self.serving.receive(conn, data)
+
+    def _drop(self, conn: int) -> None:
+        client = self._clients.pop(conn, None)
+        if client is not None:
+            self._shell.forget(client.sock.fileno())
+            client.sock.close()
+            self.serving.closed(conn)
+
+    def _deliver(self, conn: int, data: bytes | None) -> None:
+        client = self._clients.get(conn)
+        if client is None:
+            return
+        if data is None:
+            self._drop(conn)
+            return
+        client.waiting += data
+        try:
+            sent = client.sock.send(client.waiting)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._drop(conn)
+            return
+        client.waiting = client.waiting[sent:]
+        if client.waiting:
+            world = self._shell.world
+            world.at(world.now + 10_000, self._deliver, conn, b"")
+
+    def set_down(self, down: bool) -> None:
+        """Cut every connection and refuse new ones while `down`."""
+        self._down = down
+        if down:
+            for conn in list(self._clients):
+                self._drop(conn)
+
+    def close(self) -> None:
+        """Close the listener and every connection."""
+        for conn in list(self._clients):
+            self._drop(conn)
+        self._shell.forget(self._listener.fileno())
+        self._listener.close()

@@ -1,0 +1,113 @@
+"""The line of an emulated receiver with a dialect: its own speed, a USB adapter, pulses.
+
+Not the receiver. The line takes the receiver's speed as it is at the moment, so that a command that
+changes it does; where the port at the other end listens at another one, both sides get garbage. A
+USB adapter hands over at whole multiples of its interval, at most a chunk at once. A line that
+cannot keep up holds back what a receiver's buffer holds and loses whole epochs beyond it.
+"""
+
+from collections.abc import Callable
+
+from hil.devices.gnss.receiver import GnssReceiver
+from hil.kernel.serial_line import Replies, SerialLine
+from hil.kernel.world import World
+
+_SECOND = 1_000_000
+_BITS = 10
+_BUFFER_US = 4 * _SECOND
+"""What waits at most: a receiver at 9600 baud was seen to be 3.5 s late, and growing."""
+
+
+def char_us(baud: int) -> int:
+    """Microseconds a character, rounded up."""
+    return -(-_BITS * _SECOND // baud)
+
+
+class ReceiverLine(SerialLine):
+    """The line of `receiver`. `port_baud` says how fast the other end listens, None: as it talks.
+
+    Counter: `lost`, epochs that found the buffer full.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        receiver: GnssReceiver,
+        to_agent: Callable[[bytes], None],
+        rank: int,
+        port_baud: Callable[[], int | None],
+    ) -> None:
+        self.lost = 0
+        self._receiver = receiver
+        self._port_baud = port_baud
+        self._usb_us = receiver.dialect.usb_us
+        super().__init__(
+            world, receiver, char_us(receiver.baud(0)), to_agent, rank, receiver.dialect.chunk
+        )
+
+    def write(self, data: bytes) -> None:
+        """Send the agent's bytes; at another speed they are something else."""
+        baud, port = self._receiver.baud(self._world.now), self._port_baud()
+        self._char_us = char_us(port or baud)
+        super().write(data if port in (None, baud) else garbled(data, port or baud, baud))
+
+    def _send(self, replies: Replies) -> None:
+        now = self._world.now
+        baud, port = self._receiver.baud(now), self._port_baud()
+        self._char_us = char_us(baud)
+        for delay, data in replies:
+            at = max(now + delay, self._busy_in)
+            if at - now > _BUFFER_US:
+                self.lost += 1
+                continue
+            wrong = port is not None and port != baud
+            self._busy_in = at + len(data) * self._char_us
+            self._hand_over(garbled(data, baud, port or baud) if wrong else data, at, len(data))
+
+    def _hand_over(self, data: bytes, at: int, characters: int) -> None:
+        """Deliver in chunks, each when its last byte is in and the adapter's interval is over."""
+        size = self.chunk
+        for i in range(0, len(data), size):
+            part = data[i : i + size]
+            end = at + (i + len(part)) * characters * self._char_us // max(1, len(data))
+            if self._usb_us:
+                end = -(-end // self._usb_us) * self._usb_us
+            self._world.at(end, self._to_agent, part, rank=self._rank)
+
+
+def garbled(data: bytes, sent: int, heard: int) -> bytes:
+    """What is heard at another speed: other bytes, more or fewer of them."""
+    count = max(1, len(data) * heard // sent) if data else 0
+    return bytes([(data[i * len(data) // count] * 37 + 85 * i) & 0xFF for i in range(count)])
+
+
+class Pulses:
+    """Hands the receiver's pulses to `pulse` while it has a fix; spread by the edge's jitter.
+
+    `pulse` gets the edge's moment, which is now in virtual time and a little ago in real time.
+    """
+
+    def __init__(
+        self, world: World, receiver: GnssReceiver, pulse: Callable[[int], None], rank: int
+    ) -> None:
+        self._world = world
+        self._receiver = receiver
+        self._pulse = pulse
+        self._rank = rank
+        self._rng = world.random("pulse")
+        world.at(world.now, self._next)
+
+    def _next(self) -> None:
+        """Put the next edge on the heap, and look again when it has passed."""
+        edge = self._receiver.next_pulse(self._world.now)
+        late = round(self._rng.gauss(0.0, JITTER_US))
+        self._world.at(edge + late, self._edge, edge + late, rank=self._rank)
+
+    def _edge(self, at: int) -> None:
+        if self._receiver.pulsing:
+            self._pulse(at)
+        self._world.at(self._world.now + _SECOND // 2, self._next)
+
+
+JITTER_US = 1.0
+"""Spread of an edge's time stamp: kernel PPS is good for about 1 us (gpsd-time-service-howto)."""

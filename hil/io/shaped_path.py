@@ -1,0 +1,176 @@
+"""A TCP path of satellite shape in user space: delay, rate, half-open links, outages at any byte.
+
+Not a network: the kernel's TCP ends on both sides of it, so that lost segments and their
+retransmission are not here (hil.io.tun_link has a link of packets, for root). A connection is taken,
+led to `target`, and each byte arrives after the delay and its time on the wire. `set_up(False)` is
+an outage: nothing moves and nothing is told, as on a link without a satellite; bytes under way are
+kept or, with `lossy`, lost, upon which the connection stays open and dead (half-open).
+"""
+
+import socket
+from dataclasses import dataclass, field
+from functools import partial
+
+from hil.shells.realtime import RealTimeShell
+
+_READ = 4096
+_AGAIN = 20_000
+
+
+@dataclass(eq=False)
+class _Side:
+    sock: socket.socket
+    rate_bps: int
+    busy_until: int = 0
+    waiting: bytes = b""
+    closed: bool = False
+    dead: bool = False
+    peer: "_Side | None" = None
+    held: list[bytes] = field(default_factory=list)
+
+
+class ShapedPath:
+    """A listening socket whose connections lead to `target` over a shaped link.
+
+    `delay_us` one way, rates in bit/s of payload. `cut_after`: so many bytes of the next
+    connections pass upwards, then the link is out (an outage at any byte).
+    """
+
+    def __init__(
+        self,
+        shell: RealTimeShell,
+        target: tuple[str, int],
+        delay_us: int = 300_000,
+        up_bps: int = 22_000,
+        down_bps: int = 88_000,
+    ) -> None:
+        self.delay_us = delay_us
+        self.up_bps = up_bps
+        self.down_bps = down_bps
+        self.up = True
+        self.lossy = False
+        self.cut_after: int | None = None
+        self.up_bytes = 0
+        self.down_bytes = 0
+        self.connections = 0
+        self._shell = shell
+        self._target = target
+        self._sides: list[_Side] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setblocking(False)
+        self.address: tuple[str, int] = self._listener.getsockname()
+        shell.watch(self._listener.fileno(), self._accept)
+
+    def set_up(self, up: bool) -> None:
+        """Let the link be there or not."""
+        if up and not self.up:
+            self.up = True
+            for side in list(self._sides):
+                held, side.held = side.held, []
+                for data in held:
+                    self._carry(side, data)
+        self.up = up
+
+    def _accept(self) -> None:
+        sock, _ = self._listener.accept()
+        try:
+            target = socket.create_connection(self._target, timeout=5)
+        except OSError:
+            sock.close()
+            return
+        self.connections += 1
+        client, server = _Side(sock, self.up_bps), _Side(target, self.down_bps)
+        client.peer, server.peer = server, client
+        # A TCP handshake costs a round trip before the first byte may go.
+        client.busy_until = self._shell.world.now + 2 * self.delay_us
+        for side in (client, server):
+            side.sock.setblocking(False)
+            side.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._sides.append(side)
+            self._shell.watch(side.sock.fileno(), partial(self._readable, side))
+
+    def _readable(self, side: _Side) -> None:
+        try:
+            data = side.sock.recv(_READ)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._shell.forget(side.sock.fileno())
+            side.closed = True
+        self._carry(side, data)
+
+    def _carry(self, side: _Side, data: bytes) -> None:
+        """Put bytes (or the end) on the link."""
+        if not self.up:
+            self._hold(side, data)
+            return
+        if side.dead and data:
+            return
+        upward = side.rate_bps == self.up_bps
+        if upward and self.cut_after is not None and data:
+            rest, data = data[self.cut_after :], data[: self.cut_after]
+            self.cut_after -= len(data)
+            if not self.cut_after:
+                self.cut_after = None
+                self.up = False
+                if rest:
+                    self._hold(side, rest)
+        if upward:
+            self.up_bytes += len(data)
+        else:
+            self.down_bytes += len(data)
+        world = self._shell.world
+        start = max(world.now, side.busy_until)
+        side.busy_until = start + len(data) * 8_000_000 // side.rate_bps
+        world.at(side.busy_until + self.delay_us, self._arrive, side, data)
+
+    def _hold(self, side: _Side, data: bytes) -> None:
+        """Keep what meets an outage; lost bytes leave a hole, and no byte passes behind a hole."""
+        if not self.lossy or not data:
+            side.held.append(data)
+            return
+        for each in (side, side.peer):
+            if each is not None:
+                each.dead = True
+
+    def _arrive(self, side: _Side, data: bytes) -> None:
+        peer = side.peer
+        if peer is None or peer not in self._sides:
+            return
+        if not data and side.closed:
+            self._end(side)
+            return
+        peer.waiting += data
+        self._push(peer)
+
+    def _push(self, side: _Side) -> None:
+        if not side.waiting or side not in self._sides:
+            return
+        try:
+            sent = side.sock.send(side.waiting)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._end(side)
+            return
+        side.waiting = side.waiting[sent:]
+        if side.waiting:
+            world = self._shell.world
+            world.at(world.now + _AGAIN, self._push, side)
+
+    def _end(self, side: _Side) -> None:
+        for each in (side, side.peer):
+            if each is not None and each in self._sides:
+                self._sides.remove(each)
+                if not each.closed:
+                    self._shell.forget(each.sock.fileno())
+                each.sock.close()
+
+    def close(self) -> None:
+        """Close everything."""
+        for side in list(self._sides):
+            self._end(side)
+        self._shell.forget(self._listener.fileno())
+        self._listener.close()

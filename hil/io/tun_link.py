@@ -1,0 +1,154 @@
+"""A satellite link of IP packets: two network namespaces with a TUN device each, root only.
+
+Not the user-space path (hil.io.shaped_path): here the kernel's TCP runs over the link, with its
+retransmissions and its back-off. Each packet waits for the link's rate and delay, may be lost, and
+is dropped while the link is out. The far namespace has 10.77.0.2, the near one 10.77.0.1.
+
+`Link.available()` says whether it can be made here. Needs CAP_NET_ADMIN, iproute2 and /dev/net/tun.
+"""
+
+import ctypes
+import fcntl
+import heapq
+import os
+import random
+import select
+import shutil
+import struct
+import subprocess
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+_TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
+_CLONE_NEWNET = 0x40000000
+NEAR, FAR = "10.77.0.1", "10.77.0.2"
+_QUEUE_BYTES = 64_000
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+def _tun_in(namespace: str, name: str) -> int:
+    """Open a TUN device inside a namespace; a thread of its own enters it."""
+    made: list[int] = []
+
+    def enter() -> None:
+        with open(f"/run/netns/{namespace}", "rb") as place:
+            if ctypes.CDLL(None, use_errno=True).setns(place.fileno(), _CLONE_NEWNET):
+                return
+        descriptor = os.open("/dev/net/tun", os.O_RDWR)
+        request = struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI)
+        fcntl.ioctl(descriptor, _TUNSETIFF, request)
+        made.append(descriptor)
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    if not made:
+        raise OSError(f"cannot open a TUN device in {namespace}")
+    return made[0]
+
+
+class Link:
+    """The link, in a `with` block. `delay_s` one way, rates in bit/s, `loss` 0 to 1, `up`."""
+
+    def __init__(
+        self,
+        delay_s: float = 0.3,
+        up_bps: int = 22_000,
+        down_bps: int = 88_000,
+        loss: float = 0.0,
+        seed: int = 1,
+    ) -> None:
+        self.up = True
+        self.loss = loss
+        self.bytes = [0, 0]
+        self.dropped = 0
+        tag = f"cl{os.getpid() % 100_000}"
+        self.near, self.far = tag + "n", tag + "f"
+        self._delay = delay_s
+        self._rates = (up_bps, down_bps)
+        self._chance = random.Random(seed)
+        self._tuns: list[int] = []
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @staticmethod
+    def available() -> bool:
+        """Say whether namespaces and TUN devices can be made here."""
+        if os.geteuid() or not os.path.exists("/dev/net/tun") or shutil.which("ip") is None:
+            return False
+        name = f"clp{os.getpid() % 100_000}"
+        try:
+            _ip("netns", "add", name)
+            descriptor = _tun_in(name, "probe")
+        except (OSError, subprocess.CalledProcessError):
+            return False
+        finally:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+        os.close(descriptor)
+        return True
+
+    def __enter__(self) -> Self:
+        for namespace, own, peer in ((self.near, NEAR, FAR), (self.far, FAR, NEAR)):
+            _ip("netns", "add", namespace)
+            self._tuns.append(_tun_in(namespace, "sat0"))
+            _ip("-n", namespace, "addr", "add", own, "peer", peer, "dev", "sat0")
+            _ip("-n", namespace, "link", "set", "sat0", "up", "mtu", "1400")
+            _ip("-n", namespace, "link", "set", "lo", "up")
+        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._thread.start()
+        return self
+
+    def run(self, namespace: str, command: list[str]) -> "subprocess.Popen[bytes]":
+        """Start a program in a namespace."""
+        return subprocess.Popen(
+            ["ip", "netns", "exec", namespace, *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _carry(self) -> None:
+        """Move packets until told to stop."""
+        busy = [0.0, 0.0]
+        heap: list[tuple[float, int, int, bytes]] = []
+        order = 0
+        while not self._stop.is_set():
+            now = time.monotonic()
+            while heap and heap[0][0] <= now:
+                _, _, side, packet = heapq.heappop(heap)
+                if self.up:
+                    os.write(self._tuns[1 - side], packet)
+                else:
+                    self.dropped += 1
+            pause = 0.05 if not heap else max(0.0, min(0.05, heap[0][0] - now))
+            for descriptor in select.select(self._tuns, [], [], pause)[0]:
+                side = self._tuns.index(descriptor)
+                packet = os.read(descriptor, 2048)
+                now = time.monotonic()
+                waiting = max(0.0, busy[side] - now) * self._rates[side] / 8
+                lost = self._chance.random() < self.loss or waiting > _QUEUE_BYTES
+                if lost or not self.up or packet[0] >> 4 != 4:
+                    self.dropped += 1
+                    continue
+                self.bytes[side] += len(packet)
+                busy[side] = max(busy[side], now) + len(packet) * 8 / self._rates[side]
+                order += 1
+                heapq.heappush(heap, (busy[side] + self._delay, order, side, packet))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(5)
+        for descriptor in self._tuns:
+            os.close(descriptor)
+        for namespace in (self.near, self.far):
+            subprocess.run(["ip", "netns", "del", namespace], check=False, capture_output=True)

@@ -1,0 +1,73 @@
+"""The gateway's webhook: each datagram that came up is posted to a URL, as a provider does.
+
+The form is RockBLOCK's: `imei`, `momsn`, `transmit_time` (YY-MM-DD HH:MM:SS UTC), `data` in
+hexadecimal. A thread of its own posts, three tries each; what cannot be delivered is counted.
+"""
+
+import queue
+import threading
+import time
+import urllib.parse
+import urllib.request
+from datetime import UTC, datetime
+
+from hil.devices.satcom.gateway import Upward
+
+_TRIES = 3
+_TIMEOUT_S = 5
+
+
+def form(upward: Upward, utc_us: int) -> bytes:
+    """Write the body of one post."""
+    when = datetime.fromtimestamp(utc_us / 1e6, UTC).strftime("%y-%m-%d %H:%M:%S")
+    fields = {
+        "imei": upward.serial,
+        "momsn": str(upward.number),
+        "transmit_time": when,
+        "data": upward.content.hex(),
+    }
+    return urllib.parse.urlencode(fields).encode()
+
+
+class Webhook:
+    """Posts to `url` (http only, loopback in the bench)."""
+
+    def __init__(self, url: str) -> None:
+        self.delivered = 0
+        self.lost = 0
+        self._url = url
+        self._queue: queue.Queue[bytes | None] = queue.Queue(1000)
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def post(self, upward: Upward, utc_us: int) -> None:
+        """Queue one datagram; the oldest rule is the queue's bound."""
+        try:
+            self._queue.put_nowait(form(upward, utc_us))
+        except queue.Full:
+            self.lost += 1
+
+    def _work(self) -> None:
+        while True:
+            body = self._queue.get()
+            if body is None:
+                return
+            if self._deliver(body):
+                self.delivered += 1
+            else:
+                self.lost += 1
+
+    def _deliver(self, body: bytes) -> bool:
+        for attempt in range(_TRIES):
+            try:
+                request = urllib.request.Request(self._url, body)
+                with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+                    return bool(answer.status < 300)
+            except OSError:
+                time.sleep(0.2 * (attempt + 1))
+        return False
+
+    def close(self) -> None:
+        """Deliver what is queued, then end."""
+        self._queue.put(None)
+        self._thread.join(30)

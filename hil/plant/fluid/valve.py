@@ -1,0 +1,65 @@
+"""The two-way control valve on the facility water, with its actuator.
+
+Equal percentage: the inherent flow is R^(x-1) of Kvs at stroke x. In the pipework the pressure
+moves from the valve to the rest as it opens (authority), which bends the curve; both formulas are
+the usual ones of valve sizing guides. The actuator runs at one speed and does not start for an
+error inside its dead band. Without power or command it stays where it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+from hil.plant.fluid.parameters import PlantParameters
+
+
+def inherent_share(p: PlantParameters, position_pct: float) -> float:
+    """Share of Kvs (leak to 1) at a stroke of 0 to 100 %."""
+    seat = p.valve_seat_pct
+    if position_pct >= seat:
+        return float(p.valve_rangeability ** (position_pct / 100.0 - 1.0))
+    at_seat = float(p.valve_rangeability ** (seat / 100.0 - 1.0))
+    return p.valve_leak + (at_seat - p.valve_leak) * max(position_pct, 0.0) / seat
+
+
+def valve_flow_lpm(p: PlantParameters, position_pct: float) -> float:
+    """Facility water flow at a stroke of 0 to 100 %, L/min, at constant pressure of the mains."""
+    share = inherent_share(p, position_pct)
+    a = p.valve_authority
+    return p.fws_open_lpm / sqrt(1.0 - a + a / (share * share))
+
+
+@dataclass(slots=True)
+class Actuator:
+    """A valve drive: `command_pct` is where it shall go, `position_pct` where it is, both in %.
+
+    `stuck` (a fault to inject) holds the position whatever the command.
+    """
+
+    stroke_s: float
+    deadband_pct: float
+    position_pct: float
+    command_pct: float
+    moving: bool = False
+    stuck: bool = False
+    travel_pct: float = 0.0
+
+    def command(self, percent: float) -> None:
+        """Set the command, 0 to 100 %."""
+        self.command_pct = min(max(percent, 0.0), 100.0)
+
+    def step(self, dt_s: float) -> bool:
+        """Move for `dt_s`; true when the position changed."""
+        gap = self.command_pct - self.position_pct
+        if gap == 0.0 or self.stuck:
+            self.moving = False
+            return False
+        if not self.moving and abs(gap) < self.deadband_pct:
+            return False
+        reach = 100.0 / self.stroke_s * dt_s
+        self.moving = abs(gap) > reach
+        move = gap if not self.moving else (reach if gap > 0.0 else -reach)
+        self.position_pct = self.position_pct + move if self.moving else self.command_pct
+        self.travel_pct += abs(move)
+        return True

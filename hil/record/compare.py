@@ -1,0 +1,112 @@
+"""Records held against each other: one bench over time, or several benches side by side.
+
+Not a judgement of its own: verdicts are those of the records. A row is one expectation of one run;
+the same row in two records has the same scenario, measure, limits and window. What is compared is
+the verdict and the worst sample; what is named besides is what differs between the records
+themselves: firmware, configuration, scenario, versions, interpreter, key.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hil.scenario.judge import FAIL, MARGINAL, PASS
+from hil.record.record import Record
+
+ABSENT = "absent"
+_RANK = {PASS: 0, MARGINAL: 1, FAIL: 2}
+_HEADS = ("serial", "operator", "ended_utc", "verdict")
+_SHORT = 12
+
+Key = tuple[str, str, str, str, int]
+"""Scenario, measure, limits, window, and which of several such rows."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One record's answer to a row; a run that is not in it is `absent`."""
+
+    verdict: str = ABSENT
+    worst: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One expectation over all records, in their order."""
+
+    scenario: str
+    measure: str
+    limits: str
+    window: str
+    unit: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether any record says something else than the first."""
+        return any(cell != self.cells[0] for cell in self.cells)
+
+    @property
+    def worse(self) -> bool:
+        """Whether the last record that has it is worse than the first that has it."""
+        ranks = [_RANK[c.verdict] for c in self.cells if c.verdict in _RANK]
+        return len(ranks) > 1 and ranks[-1] > ranks[0]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All rows, and what differs between the records: name -> value of each."""
+
+    rows: tuple[Row, ...]
+    differs: dict[str, list[str]]
+
+    @property
+    def worse(self) -> bool:
+        """Whether any row became worse."""
+        return any(row.worse for row in self.rows)
+
+
+def compare(records: list[Record]) -> Comparison:
+    """Compare two records or more, in the order given."""
+    found: dict[Key, list[Cell]] = {}
+    units: dict[Key, str] = {}
+    for i, record in enumerate(records):
+        for key, unit, cell in _cells(record):
+            units.setdefault(key, unit)
+            found.setdefault(key, [Cell()] * len(records))[i] = cell
+    rows = [Row(*key[:4], units[key], tuple(cells)) for key, cells in found.items()]
+    return Comparison(tuple(rows), _differs(records))
+
+
+def _cells(record: Record) -> list[tuple[Key, str, Cell]]:
+    cells = []
+    seen: dict[tuple[str, str, str, str], int] = {}
+    for run in record.get("runs", []):
+        for finding in run["findings"]:
+            place = (run["scenario"], finding["measure"], finding["limits"], finding["window"])
+            seen[place] = seen.get(place, 0) + 1
+            cell = Cell(finding["verdict"], finding["worst"])
+            cells.append(((*place, seen[place]), finding["unit"], cell))
+    return cells
+
+
+def _differs(records: list[Record]) -> dict[str, list[str]]:
+    """Name what is not the same in all records, besides the findings."""
+    facts = [_facts(record) for record in records]
+    names = dict.fromkeys(name for fact in facts for name in fact)
+    table = {name: [fact.get(name, ABSENT) for fact in facts] for name in names}
+    return {name: values for name, values in table.items() if len(set(values)) > 1}
+
+
+def _facts(record: Record) -> dict[str, str]:
+    facts: dict[str, Any] = {name: record.get(name) for name in _HEADS}
+    facts["firmware"] = str(record.get("firmware_sha256"))[:_SHORT]
+    facts["bench's key"] = str(record.get("key"))[:_SHORT]
+    facts |= record.get("versions", {})
+    for run in record.get("runs", []):
+        name = run["scenario"]
+        facts[f"{name}: dut"] = run["dut"]
+        facts[f"{name}: seed"] = run["seed"]
+        facts[f"{name}: scenario"] = str(run["scenario_sha256"])[:_SHORT]
+        facts[f"{name}: configuration"] = str(run["config_sha256"])[:_SHORT]
+        facts[f"{name}: verdict"] = run["verdict"]
+    return {name: str(value) for name, value in facts.items()}

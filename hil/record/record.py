@@ -1,0 +1,162 @@
+"""The record: what was run, on what, how it came out, so that any later change shows.
+
+One JSON file a suite. It is bound to the firmware (hash of the portable code), the configuration,
+the scenarios (their text and hash) and the versions of the bench; to the record before it in the
+same folder (`previous`: its hash); and signed with the bench's own key (Ed25519). Not a judgement:
+verdicts come from `hil.scenario.judge`. What the hash covers is the record without `hash` and `signature`,
+as JSON with sorted keys and no blanks.
+"""
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from hil.record.bench_key import BenchKey, good_signature
+from hil.scenario.channels import Series
+from hil.errors import BenchError
+from hil.scenario.judge import FAIL, MARGINAL, PASS, Finding
+from hil.scenario.model import Scenario
+
+FORMAT = "coldloop-record-1"
+FILE = "record.json"
+_ROOT = Path(__file__).resolve().parents[1]
+_FIRMWARE = ("agent", "drivers", "protocols")
+
+Record = dict[str, Any]
+
+
+def sha256(data: bytes) -> str:
+    """Give the hash as text."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def firmware_hash() -> str:
+    """Hash the code that is under test: the names and bytes of the three lower floors."""
+    return _code_hash(_FIRMWARE, (".py", ".json"))
+
+
+def bench_hash() -> str:
+    """Hash all that a run consists of: the code under test, and the bench with its scenarios."""
+    return _code_hash((*_FIRMWARE, "hil"), (".py", ".json", ".toml"))
+
+
+def _code_hash(packages: tuple[str, ...], suffixes: tuple[str, ...]) -> str:
+    whole = hashlib.sha256()
+    for package in packages:
+        for path in sorted((_ROOT / package).rglob("*")):
+            if path.suffix in suffixes:
+                whole.update(path.relative_to(_ROOT).as_posix().encode() + b"\0")
+                whole.update(path.read_bytes() + b"\0")
+    return whole.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Name what took part: the bench's version, the interpreter's, the system's."""
+    try:
+        bench = metadata.version("coldloop")
+    except metadata.PackageNotFoundError:
+        bench = "not installed"
+    return {"bench": bench, "python": platform.python_version(), "system": platform.platform()}
+
+
+def run_record(
+    scenario: Scenario,
+    outcome: dict[str, Any],
+    findings: list[Finding],
+    series: Series,
+    console: list[str],
+    config: dict[str, Any],
+    answers: list[dict[str, Any]],
+) -> Record:
+    """Put one run into its record; `outcome` is what `hil run --json` prints."""
+    plots = [asdict(c) for c in series.channels]
+    return {
+        **outcome,
+        "title": scenario.title,
+        "verdict": worst([f.verdict for f in findings]),
+        "scenario_text": scenario.text,
+        "scenario_sha256": sha256(scenario.text.encode()),
+        "config_sha256": sha256(canonical(config)),
+        "events": [asdict(e) for e in scenario.events],
+        "findings": [asdict(f) for f in findings],
+        "answers": answers,
+        "console": console[-200:],
+        "channels": plots,
+        "series": {"at_s": series.at_s, **series.values},
+    }
+
+
+def worst(verdicts: list[str]) -> str:
+    """Give the worst verdict of several."""
+    for verdict in (FAIL, MARGINAL):
+        if verdict in verdicts:
+            return verdict
+    return PASS
+
+
+def whole_record(
+    suite: str, title: str, runs: list[Record], serial: str, operator: str, firmware: str
+) -> Record:
+    """Join the runs of a suite; not chained and not signed yet."""
+    return {
+        "format": FORMAT,
+        "suite": suite,
+        "title": title,
+        "serial": serial,
+        "operator": operator,
+        "ended_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "versions": versions(),
+        "firmware_sha256": firmware,
+        "verdict": worst([run["verdict"] for run in runs]),
+        "runs": runs,
+    }
+
+
+def canonical(value: object) -> bytes:
+    """Write JSON that is the same for the same content."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def sealed(record: Record, previous: str, key: BenchKey) -> Record:
+    """Chain the record to the one before it, hash and sign it."""
+    body = {**record, "previous": previous, "key": key.public}
+    digest = sha256(canonical(body))
+    return {**body, "hash": digest, "signature": key.sign(digest)}
+
+
+def problems(record: Record, key: str | None = None) -> list[str]:
+    """Say what is wrong with a record that was read; `key` is the bench's, if it is known."""
+    body = {k: v for k, v in record.items() if k not in ("hash", "signature")}
+    found = []
+    if record.get("format") != FORMAT:
+        found.append(f"format is {record.get('format')!r}, not {FORMAT}")
+    if sha256(canonical(body)) != record.get("hash"):
+        found.append("content and hash differ: it was changed after it was written")
+    if not good_signature(str(record.get("key")), str(record.get("signature")), record.get("hash")):
+        found.append("the signature does not fit hash and key")
+    if key is not None and record.get("key") != key:
+        found.append("signed by another bench's key")
+    changed = [
+        run.get("scenario")
+        for run in record.get("runs", [])
+        if sha256(str(run.get("scenario_text")).encode()) != run.get("scenario_sha256")
+    ]
+    return found + [f"{name}: the scenario's text and hash differ" for name in changed]
+
+
+def read(path: Path) -> Record:
+    """Read a record's file; raises BenchError."""
+    try:
+        record: Record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise BenchError(f"{path}: no JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise BenchError(f"{path}: not a record")
+    return record

@@ -1,0 +1,55 @@
+"""What is recorded once a second for the plots of a report and the live page: the channels.
+
+Not the measures themselves (`hil.measure.registry`): only which of them are worth a curve, in which plot.
+"""
+
+from dataclasses import dataclass, field
+
+from hil.scenario.judge import Sampler
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One curve: a measure, the plot it belongs to, its unit, and how it is called there."""
+
+    measure: str
+    plot: str
+    unit: str
+    label: str
+
+
+CHANNELS: tuple[Channel, ...] = (
+    Channel("supply_c", "temperatures", "°C", "supply"),
+    Channel("case_c", "temperatures", "°C", "hottest case"),
+    Channel("dp_kpa", "flow and pressure", "kPa", "differential pressure"),
+    Channel("flow_lpm", "flow and pressure", "L/min", "flow"),
+    Channel("valve_pct", "actuators", "%", "valve"),
+    Channel("pump_pct:1", "actuators", "%", "pump 1"),
+    Channel("pump_pct:2", "actuators", "%", "pump 2"),
+    Channel("utc_error_ms", "time", "ms", "UTC error"),
+    Channel("rows_waiting", "link", "rows", "telemetry waiting"),
+)
+
+
+@dataclass
+class Series:
+    """The samples of a run: `at_s`, and for each channel its values (None: not known)."""
+
+    channels: tuple[Channel, ...]
+    at_s: list[float] = field(default_factory=list)
+    values: dict[str, list[float | None]] = field(default_factory=dict)
+
+    def sample(self, at_s: float, read: Sampler) -> None:
+        """Take one sample of every channel; rounded to 4 digits after the point."""
+        self.at_s.append(at_s)
+        for channel in self.channels:
+            value = read(channel.measure)
+            kept = None if value is None else round(value, 4)
+            self.values.setdefault(channel.measure, []).append(kept)
+
+
+def channels(pumps: int) -> tuple[Channel, ...]:
+    """Give the channels of a row with so many pumps."""
+    return tuple(
+        c for c in CHANNELS if not c.measure.startswith("pump_pct:") or int(c.measure[9:]) <= pumps
+    )

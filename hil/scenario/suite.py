@@ -1,0 +1,58 @@
+"""A suite: scenarios that are run one after the other and make one record.
+
+Not a scenario: it has no events of its own, only a name, a title and the names of scenarios.
+
+    name = "acceptance"
+    title = "what a controller must show before it leaves the bench"
+    scenarios = ["smoke", "load-step"]
+"""
+
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+
+from hil.errors import ScenarioError
+from hil.scenario.model import Scenario, find, shipped
+from hil.scenario.semantic_check import nearest
+
+_KEYS = {"name": str, "title": str, "scenarios": list}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite, or one scenario as a suite of its own; `scenarios` are its runs, cases unfolded."""
+
+    name: str
+    title: str
+    scenarios: tuple[Scenario, ...]
+
+
+def suites() -> list[str]:
+    """Name the suites that come with the bench."""
+    folder = resources.files("hil") / "suites"
+    return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml"))
+
+
+def load(name: str) -> Suite:
+    """Read a shipped suite; raises ScenarioError."""
+    text = (resources.files("hil") / "suites" / f"{name}.toml").read_text(encoding="utf-8")
+    table = tomllib.loads(text)
+    for key, kind in _KEYS.items():
+        if not isinstance(table.get(key), kind):
+            raise ScenarioError(f"{name}.toml: {key}: missing, or not a {kind.__name__}")
+    found = [find(scenario) for scenario in table["scenarios"]]
+    return Suite(table["name"], table["title"], tuple(r for s in found for r in s.runs()))
+
+
+def resolve(name: str) -> Suite:
+    """Find a suite, a shipped scenario or a file; raises ScenarioError, naming what is near."""
+    if name in suites():
+        return load(name)
+    if not name.endswith(".toml") and name not in shipped():
+        whole = [*suites(), *shipped()]
+        raise ScenarioError(
+            f"{name}: no such scenario or suite{nearest(name, whole)}; "
+            "`coldloop hil list` names them"
+        )
+    scenario = find(name)
+    return Suite(scenario.name, scenario.title, scenario.runs())

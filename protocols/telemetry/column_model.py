@@ -1,0 +1,213 @@
+"""A column of integers as decisions for the range coder, and back.
+
+Theory of operation. Sensors give a slow walk plus noise, rounded to counts. The model keeps a level
+in 1/256 of a count, which follows the values with a gain that adapts itself: it grows while errors
+keep their sign (the level lags) and shrinks while they alternate (it chases noise). The rounded
+level is the prediction; its fraction says which neighbour is likelier, so the first decisions of a
+value ("is it the prediction?", "is it above?") have contexts for each eighth of a count. How large
+errors usually are, in octaves, chooses the set of contexts; from 64 counts on the lowest bits are
+sent as they are. An error eight times the usual is a step: the level goes there at once.
+
+Only integers, shifts and comparisons, so that two interpreters agree. `decide` is one loop without
+calls because it runs for every value on a board; `Column` undoes it decision by decision.
+"""
+
+from protocols.telemetry.initial_contexts import ESCAPE, MORE, PER_OCTAVE, RAW, SIDE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Push = Callable[[int], None]
+    Bit = Callable[[int], int]
+
+GAIN, MOST_GAIN, LEAST_GAIN = 64, 240, 16
+"""The level's gain at the start and its bounds, in 1/256."""
+SPREAD = 300
+"""How large an error is expected to be at the start, in 1/256 of a count."""
+SLOWEST = 5
+"""The spread follows errors by 1/2, then 1/4, and in the end 1/32."""
+_FAR = 14
+"""Counts (after the shift) above which a number's length is sent rather than one decision each."""
+_UNSHIFTED = 6
+"""The first octaves that are sent without a shift."""
+MOST_BITS = 56
+"""Numbers of more bits are not ours."""
+
+
+def octave_of(spread: int) -> int:
+    """Give the octave of a spread: 0 below 16/256, 1 below 32/256, …."""
+    octave = 0
+    spread >>= 4
+    while spread:
+        octave += 1
+        spread >>= 1
+    return octave
+
+
+def _octave(spread: int) -> "tuple[int, int, int, int, int]":
+    """Give the octave's bounds, its contexts, the shift of what is sent, and half of that."""
+    octave = octave_of(spread)
+    down = max(octave - _UNSHIFTED, 0)
+    low = (8 << octave) if octave else 0
+    return low, 16 << octave, min(octave, 7) * PER_OCTAVE, down, (1 << down) >> 1
+
+
+def decide(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, for its speed
+    values: "Iterable[int]", start: int, push: "Push"
+) -> None:
+    """Push the decisions for `values`, which follow the value `start`."""
+    level, gain, spread, past = start << 8, GAIN, SPREAD, 0
+    shift, count, grow, low_bits = 1, 0, 3, 0
+    low, high, base, down, half = _octave(spread)
+    for value in values:
+        aim = level + 128
+        at = base + ((aim & 255) >> 5) << 1
+        off = value - (aim >> 8)
+        if down:
+            low_bits = off + half
+            off = low_bits >> down
+        if not off:
+            push(at)
+        else:
+            push(at | 1)
+            at += SIDE << 1
+            if off > 0:
+                push(at | 1)
+            else:
+                push(at)
+                off = -off
+            more = (base + MORE) << 1
+            if off > _FAR:
+                _push_far(off, more, push)
+            else:
+                top = more + 10
+                while off > 1:
+                    push(more | 1)
+                    if more < top:
+                        more += 2
+                    off -= 1
+                push(more)
+        if down:
+            _push_raw(low_bits, down, push)
+        error = (value << 8) - level
+        size = error if error >= 0 else -error
+        if size > (spread << 3) + 256:
+            size = (spread << 3) + 256
+            level += error
+            past = 0
+        else:
+            turn = past * error
+            if turn > 0:
+                if gain < MOST_GAIN:
+                    gain += 1
+            elif turn and gain > LEAST_GAIN:
+                gain -= 1
+            past = error
+            level += (error * gain) >> 8
+        spread += (size - spread) >> shift
+        count += 1  # noqa: SIM113 - enumerate costs a tuple a value
+        if count == grow and shift < SLOWEST:
+            shift += 1
+            grow += count + 1
+        if spread >= high or spread < low:
+            low, high, base, down, half = _octave(spread)
+
+
+def _push_far(off: int, more: int, push: "Push") -> None:
+    """Push a number above _FAR: all the steps up to there, then the rest by its length."""
+    for step in range(_FAR):
+        push((more + 2 * min(step, 5)) | 1)
+    push_number(off - _FAR, ESCAPE, 24, push)
+
+
+def push_number(number: int, first: int, contexts: int, push: "Push") -> None:
+    """Push a number of 1 or more: its length in unary, in `contexts` contexts, then its bits."""
+    bits = 0
+    while number >> bits > 1:
+        push((first + min(bits, contexts - 1)) << 1 | 1)
+        bits += 1
+    push((first + min(bits, contexts - 1)) << 1)
+    _push_raw(number, bits, push)
+
+
+def _push_raw(number: int, bits: int, push: "Push") -> None:
+    """Push the lowest bits of a number, the highest first."""
+    for place in range(bits - 1, -1, -1):
+        push(RAW << 1 | (number >> place) & 1)
+
+
+def take_number(first: int, contexts: int, bit: "Bit") -> int:
+    """Undo `push_number`; a number that is too long ends at MOST_BITS."""
+    bits = 0
+    while bits < MOST_BITS and bit(first + min(bits, contexts - 1)):
+        bits += 1
+    return 1 << bits | _take_raw(bits, bit)
+
+
+def _take_raw(bits: int, bit: "Bit") -> int:
+    """Undo `_push_raw`."""
+    number = 0
+    for _ in range(bits):
+        number = number << 1 | bit(RAW)
+    return number
+
+
+class Column:
+    """Undoes `decide`: call `take` once for each value. The state is the loop's above."""
+
+    def __init__(self, start: int, bit: "Bit") -> None:
+        self._bit = bit
+        self._level = start << 8
+        self._gain = GAIN
+        self._spread = SPREAD
+        self._past = 0
+        self._shift = 1
+        self._count = 0
+        self._grow = 3
+
+    def take(self) -> int:
+        """Give the next value."""
+        octave = octave_of(self._spread)
+        base = min(octave, 7) * PER_OCTAVE
+        down = max(octave - _UNSHIFTED, 0)
+        aim = self._level + 128
+        off = self._off(base, base + ((aim & 255) >> 5))
+        if down:
+            off = (off << down | _take_raw(down, self._bit)) - ((1 << down) >> 1)
+        value = (aim >> 8) + off
+        self._learn((value << 8) - self._level)
+        return value
+
+    def _off(self, base: int, at: int) -> int:
+        bit = self._bit
+        if not bit(at):
+            return 0
+        above = bit(at + SIDE)
+        off = 1
+        while off <= _FAR and bit(base + MORE + min(off - 1, 5)):
+            off += 1
+        if off > _FAR:
+            off = _FAR + take_number(ESCAPE, 24, bit)
+        return off if above else -off
+
+    def _learn(self, error: int) -> None:
+        size = abs(error)
+        limit = (self._spread << 3) + 256
+        if size > limit:
+            size = limit
+            self._level += error
+            self._past = 0
+        else:
+            turn = self._past * error
+            if turn > 0:
+                self._gain = min(self._gain + 1, MOST_GAIN)
+            elif turn < 0:
+                self._gain = max(self._gain - 1, LEAST_GAIN)
+            self._past = error
+            self._level += (error * self._gain) >> 8
+        self._spread += (size - self._spread) >> self._shift
+        self._count += 1
+        if self._count == self._grow and self._shift < SLOWEST:
+            self._shift += 1
+            self._grow += self._count + 1

@@ -1,0 +1,128 @@
+"""An adaptive binary range coder: yes-or-no decisions to bytes, each at the price of its surprise.
+
+Not the model: which decisions a value is made of is `protocols.telemetry.column_model`'s business. A
+decision is `context << 1 | bit`. Each context holds the probability of a 1, in 1/32768, and moves
+by 1/64 towards what came. Carries are kept back as in LZMA's coder (Igor Pavlov, public domain);
+the registers are 28 bits wide, so that they stay small integers on a 32-bit board. What follows the
+last byte reads as zeros, so trailing zeros are not written.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Iterable
+
+    Probabilities = list[int] | array[int]
+
+ONE = 32768
+"""A probability of 1."""
+_RATE = 6
+_TOP = 1 << 28
+_LEAST = 1 << 20
+_BYTE_ONES = 0xFF << 20
+
+
+class Encoder:
+    """Decisions in, bytes out; `probabilities` is changed as it learns."""
+
+    def __init__(self, probabilities: "Probabilities") -> None:
+        self._probabilities = probabilities
+        self._low = 0
+        self._range = _TOP - 1
+        self._kept = -1
+        self._ones = 0
+        self._out = bytearray()
+
+    def encode(self, decisions: "Iterable[int]") -> None:
+        """Add decisions; the loop is written out in full because it is run for every bit."""
+        probabilities = self._probabilities
+        low, width = self._low, self._range
+        for decision in decisions:
+            context = decision >> 1
+            probability = probabilities[context]
+            part = (width >> 15) * probability
+            if decision & 1:
+                width = part
+                probabilities[context] = probability + ((ONE - probability) >> _RATE)
+            else:
+                low += part
+                width -= part
+                probabilities[context] = probability - (probability >> _RATE)
+            while width < _LEAST:
+                self._shift(low)
+                low = (low & (_LEAST - 1)) << 8
+                width <<= 8
+        self._low, self._range = low, width
+
+    def _shift(self, low: int) -> None:
+        """Let go of the top byte of `low`, once no carry can change it any more."""
+        if _BYTE_ONES <= low < _TOP:
+            self._ones += 1
+            return
+        carry = low >> 28
+        out = self._out
+        if self._kept >= 0:
+            out.append((self._kept + carry) & 255)
+        while self._ones:
+            out.append((255 + carry) & 255)
+            self._ones -= 1
+        self._kept = (low >> 20) & 255
+
+    def finish(self) -> bytes:
+        """Return all bytes: as few as tell this message from every other."""
+        low, width = self._low, self._range
+        value = low
+        for zeros in (20, 12, 4, 0):
+            mask = (1 << zeros) - 1
+            value = (low + mask) & ~mask
+            if value < low + width:
+                break
+        for _ in range(5):
+            self._shift(value)
+            value = (value & (_LEAST - 1)) << 8
+        out = self._out
+        end = len(out)
+        while end and not out[end - 1]:
+            end -= 1
+        return bytes(memoryview(out)[:end])
+
+
+class Decoder:
+    """Bytes in, decisions out; `probabilities` learns as the encoder's did."""
+
+    def __init__(self, probabilities: "Probabilities", data: bytes) -> None:
+        self._probabilities = probabilities
+        self._data = data
+        self._at = 4
+        self._range = _TOP - 1
+        head = bytes(data[:4]) + bytes(4)
+        whole = head[0] << 24 | head[1] << 16 | head[2] << 8 | head[3]
+        self._code = whole >> 4
+        self._rest = whole & 15  # 28 bits end within a byte
+
+    def bit(self, context: int) -> int:
+        """Give the next decision of a context."""
+        probabilities = self._probabilities
+        probability = probabilities[context]
+        part = (self._range >> 15) * probability
+        if self._code < part:
+            self._range = part
+            probabilities[context] = probability + ((ONE - probability) >> _RATE)
+            found = 1
+        else:
+            self._code -= part
+            self._range -= part
+            probabilities[context] = probability - (probability >> _RATE)
+            found = 0
+        while self._range < _LEAST:
+            at = self._at
+            following = self._data[at] if at < len(self._data) else 0
+            self._at = at + 1
+            self._code = self._code << 8 | self._rest << 4 | following >> 4
+            self._rest = following & 15
+            self._range <<= 8
+        return found
+
+    def spent(self) -> bool:
+        """Tell whether more was read than can belong to a message: the data are not ours."""
+        return self._at > len(self._data) + 8

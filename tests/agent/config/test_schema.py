@@ -1,0 +1,239 @@
+"""The published schema is the one that the agent checks by, in the words of JSON Schema."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.config import file
+from agent.commands import profiles, read_config, schema_text
+from agent.core.config_records import load
+from agent.core.errors import ConfigError
+from agent.config.schema import with_parts
+from agent.config.validate import validate
+from tests.support.repository import ROOT
+from tests.portable.support import agent_rig
+
+EXAMPLE = ROOT / "deploy" / "examples" / "unit.json"
+COPY = ROOT / "docs" / "config.schema.json"
+DOCUMENT = json.loads(schema_text())
+STANDARD = jsonschema.Draft202012Validator(DOCUMENT)
+GOOD: list[dict[str, Any]] = [json.loads(EXAMPLE.read_text()), agent_rig.config(), agent_rig.lean()]
+
+
+def agent(*words: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / "coldloop.py"), "agent", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def ours(raw: Any) -> bool:
+    errors: list[str] = []
+    validate(raw, with_parts(list(raw)), "", errors)
+    return not errors
+
+
+def test_the_schema_is_standard() -> None:
+    jsonschema.Draft202012Validator.check_schema(DOCUMENT)
+    assert DOCUMENT["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert DOCUMENT["title"]
+    assert not {"values", "propertyPattern"} & words(DOCUMENT)
+    known = set(STANDARD.VALIDATORS) | {"$schema", "title", "description", "default"}
+    assert words(DOCUMENT) <= known
+
+
+def words(rule: dict[str, Any]) -> set[str]:
+    """Every schema word that is used anywhere in `rule`."""
+    found = set(rule)
+    inner = [rule["items"]] if "items" in rule else []
+    for word in ("properties", "patternProperties"):
+        inner += rule.get(word, {}).values()
+    return found.union(*[words(part) for part in inner])
+
+
+def test_the_copy_in_docs_is_the_schema() -> None:
+    assert COPY.read_text(encoding="utf-8") == schema_text(), (
+        "coldloop agent --schema > docs/config.schema.json"
+    )
+
+
+def test_it_is_the_same_whatever_was_loaded_before() -> None:
+    names = list(DOCUMENT["properties"])
+    for some in (["modem", "log"], ["chrony"], []):
+        asked = with_parts(some)["properties"]
+        assert list(asked) == [name for name in names if name in asked]
+        assert set(asked) - set(some) == set(with_parts([])["properties"]) - set(some)
+    assert list(json.loads(schema_text())["properties"]) == names
+
+
+def test_the_command_prints_it() -> None:
+    done = agent("--schema")
+    assert (done.returncode, done.stdout, done.stderr) == (0, schema_text(), "")
+    assert agent("--schema", "--config", "x").returncode == 2
+
+
+def test_every_default_is_allowed_by_its_own_rule() -> None:
+    def check(rule: dict[str, Any]) -> int:
+        count = 0
+        if "default" in rule:
+            jsonschema.validate(rule["default"], rule)
+            count += 1
+        return count + sum(check(part) for part in rule.get("properties", {}).values())
+
+    assert check(DOCUMENT) > 15
+
+
+@pytest.mark.parametrize("good", GOOD)
+def test_good_configurations_pass_in_both(good: dict[str, Any]) -> None:
+    STANDARD.validate(good)
+    assert ours(good)
+
+
+def test_the_example_is_good() -> None:
+    done = agent("--config", str(EXAMPLE), "--check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("unit.json: good\n")
+    config = read_config(str(EXAMPLE))
+    assert config.receiver is not None
+    assert config.broker is not None
+    assert config.state is not None
+    assert config.receiver.path == "/dev/ttyUSB0"
+    assert (config.buses[0][1].path, config.buses[0][1].rs485) == ("/dev/ttyUSB1", True)
+    assert (config.broker.kind, config.state.path) == ("tls", "/var/lib/coldloop")
+
+
+VALUES: list[Any] = [None, True, False, 0, 1, -1, 5, 32.5, 99.0, 100.0, 1e9, 1e300, 10**20]
+VALUES += [float("inf"), "", "a", "A b", "x" * 33, "x" * 300, "a\x00b", "tcp:h:1"]
+VALUES += [[], ["a"], ["a", "b", "c"], {}, {"a": "b"}, {"A": "b"}, {"port": "x"}, [1], 1.0]
+
+
+def places(raw: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in a configuration at which something may be changed."""
+    found = [path] if path else []
+    inner: Any = enumerate(raw) if isinstance(raw, list) else ()
+    for key, value in raw.items() if isinstance(raw, dict) else inner:
+        found += places(value, (*path, key))
+    return found
+
+
+@st.composite
+def mutated(draw: Any) -> dict[str, Any]:
+    """A good configuration with one to three small changes."""
+    raw = copy.deepcopy(draw(st.sampled_from(GOOD)))
+    for _ in range(draw(st.integers(1, 3))):
+        *way, last = draw(st.sampled_from(places(raw)))
+        at = raw
+        for step in way:
+            at = at[step]
+        action = draw(st.sampled_from(["set", "set", "set", "drop", "add", "double"]))
+        if action == "set":
+            at[last] = copy.deepcopy(draw(st.sampled_from(VALUES)))
+        elif action == "drop":
+            del at[last]
+        elif isinstance(at, dict):
+            at[draw(st.sampled_from(["new", "sensor", "Big", "two", "a b"]))] = at[last]
+        else:
+            at.append(copy.deepcopy(at[last]))
+        if not raw:
+            break
+    return raw
+
+
+@settings(max_examples=600, deadline=None, derandomize=True)
+@given(mutated())
+def test_both_validators_agree_on_small_changes(raw: dict[str, Any]) -> None:
+    assert ours(raw) == STANDARD.is_valid(raw), list(STANDARD.iter_errors(raw))
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(mutated())
+def test_a_changed_configuration_is_compiled_or_refused_in_lines(raw: dict[str, Any]) -> None:
+    known = agent_rig.profiles() | profiles()
+    try:
+        load(raw, known)
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            assert line.isprintable(), line
+            assert ": " in line, line
+
+
+def test_the_changes_hit_both_sides() -> None:
+    """Of single changes at every place, some must pass and many must fail."""
+    verdicts = []
+    for good in GOOD:
+        for *way, last in places(good):
+            for value in VALUES:
+                raw = copy.deepcopy(good)
+                at: Any = raw
+                for step in way:
+                    at = at[step]
+                at[last] = copy.deepcopy(value)
+                verdict = ours(raw)
+                assert verdict == STANDARD.is_valid(raw), (way, last, value)
+                verdicts.append(verdict)
+    assert verdicts.count(True) > 200
+    assert verdicts.count(False) > 2000
+
+
+def test_what_is_no_number_is_refused_at_every_number() -> None:
+    """NaN is no JSON, but Python's parser takes it, and other validators let it pass."""
+    for good in GOOD:
+        for *way, last in places(good):
+            raw = copy.deepcopy(good)
+            at: Any = raw
+            for step in way:
+                at = at[step]
+            at[last] = float("nan")
+            assert not ours(raw), (way, last)
+
+
+def test_a_key_written_twice_is_an_error_here_though_json_allows_it() -> None:
+    with pytest.raises(ConfigError, match="the key a is written twice"):
+        file.parse('{"b": {"a": 1, "a": 2}}', "f.json")
+
+
+def test_what_is_no_json_names_line_and_column() -> None:
+    with pytest.raises(ConfigError, match=r"f\.json:2:5: not JSON: "):
+        file.parse('{\n"a":}', "f.json")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "9" * 5000,
+        '{"version": ' + "9" * 4000 + "}",
+        "NaN",
+        "[]",
+        "null",
+        "\ufeff{}",
+        '{"site": "\\ud800"}',
+        json.dumps({f"key{i}": i for i in range(3000)}),
+    ],
+)
+def test_strange_files_are_refused_in_lines_and_exit_2(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "unit.json"
+    path.write_text(text, encoding="utf-8")
+    done = agent("--config", str(path))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr
+    for line in done.stderr.splitlines():
+        assert line.startswith(f"{path}:"), line
+        assert len(line) < 400
+
+
+def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
+    done = agent("--config", str(tmp_path / "nix.json"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    path = tmp_path / "unit.json"
+    path.write_bytes(b"\xff\xfe{")
+    done = agent("--config", str(path))
+    assert (done.returncode, done.stderr) == (2, f"{path}: not UTF-8 text\n")

@@ -1,0 +1,144 @@
+"""A drive with command and reference apart: the agent's pump against the emulated Danfoss."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+
+from agent.core.config_records import DeviceConfig
+from agent.control.pump import Pump
+from agent.fieldbus.device_session import Station
+from drivers.modbus.bus import Bus
+from drivers.device.profile import Profile
+from drivers.modbus.wire_time import Wire
+from hil.devices.drives.danfoss_fc import CONTROL, REFERENCE, DanfossFc
+from hil.devices.modbus.line import ModbusLine
+from hil.plant.fluid.parameters import PlantParameters
+from hil.plant.plant import Plant
+from tests.support.repository import ROOT
+
+SECOND = 1_000_000
+RUN, STOP = 0x047C, 0x043C
+UNIT, BAUD = 7, 19200
+
+
+class Drive(DanfossFc):
+    """Keeps what was written, and where that sent the shaft."""
+
+    def __init__(self, plant: Plant) -> None:
+        self.log: list[tuple[int, int]] = []
+        self.targets: list[float] = []
+        super().__init__(plant, unit=UNIT)
+
+    def _store(self, address: int, values: Sequence[int], now: int) -> None:
+        super()._store(address, values, now)
+        self.log.extend(enumerate(values, address))
+        if self.running:
+            self.targets.append(round(self.shaft.target_pct, 2))
+
+
+class Turn:
+    """Bus, station and line in virtual time; each cycle is a second."""
+
+    def __init__(self, raw: dict[str, object]) -> None:
+        plant = Plant(Random(1), PlantParameters(pumps=2, start_pump_pct=(0.0, 60.0)))
+        self.drive = Drive(plant)
+        self.line = ModbusLine([self.drive])
+        self.bus = Bus(4, "rtu", BAUD, 11)
+        self.bus.event("opened", 0)
+        config = DeviceConfig("pump", "bus", UNIT, Profile(raw))
+        self.station = Station(0, config, self.bus, Wire(BAUD, 11), stops=True)
+        self.pump = Pump(self.station)
+        self.now = SECOND
+        self._coming: list[tuple[int, int, bytes]] = []
+
+    def cycle(self, percent: float) -> None:
+        """Poll, decide half a second later, go on to the next second."""
+        self.station.poll(self.now, SECOND)
+        self._go_on(self.now + SECOND // 2)
+        self.pump.ask(percent)
+        self._go_on(self.now + SECOND // 2)
+
+    def _go_on(self, until: int) -> None:
+        while True:
+            due = self.bus.deadline()
+            at = self._coming[0][0] if self._coming else until + 1
+            if min(due, at, self.line.deadline()) > until:
+                break
+            self.now = min(max(self.now, min(due, at, self.line.deadline())), until)
+            self.line.wake(self.now)
+            if at <= due and at <= self.now:
+                self.bus.receive(heapq.heappop(self._coming)[2], self.now)
+            elif due <= self.now:
+                self.bus.wake(self.now)
+            for _, _, data in self.bus.outbox():
+                heard = self.now + self.bus.wire.chars_us(len(data))
+                for delay, reply in self.line.receive(data, heard):
+                    arrives = heard + delay + self.bus.wire.chars_us(len(reply))
+                    heapq.heappush(self._coming, (arrives, len(self._coming), reply))
+            for result in self.bus.results():
+                self.station.result(result)
+        self.now = until
+
+
+@pytest.fixture
+def turn() -> Turn:
+    return Turn(json.loads((ROOT / "drivers" / "profiles" / "danfoss_fc.json").read_text()))
+
+
+def test_the_reference_is_there_before_the_drive_runs(turn: Turn) -> None:
+    turn.drive.registers[REFERENCE] = 0x4000  # what someone left there: full speed
+    turn.cycle(60.0)
+    assert turn.drive.log == [(REFERENCE, 9830), (CONTROL, RUN)]
+    assert turn.drive.targets == [60.0]
+    for _ in range(8):
+        turn.cycle(60.0)
+    assert turn.pump.speed() == pytest.approx(60.0, abs=0.1)
+    assert not turn.station.stubborn
+
+
+def test_a_stop_goes_before_the_reference(turn: Turn) -> None:
+    for _ in range(8):
+        turn.cycle(60.0)
+    turn.drive.log.clear()
+    turn.drive.targets.clear()
+    turn.cycle(0.0)
+    assert turn.drive.log == [(CONTROL, STOP), (REFERENCE, 0)]
+    assert turn.drive.targets == []
+    for _ in range(8):
+        turn.cycle(0.0)
+    assert turn.pump.speed() == 0.0
+
+
+def test_a_lost_first_request_does_not_turn_the_order_round(turn: Turn) -> None:
+    turn.cycle(0.0)
+    turn.drive.log.clear()
+    turn.drive.registers[REFERENCE] = 0x4000
+    turn.drive.dead = True
+    turn.pump.ask(60.0)
+    turn._go_on(turn.now + SECOND // 10)
+    turn.drive.dead = False
+    for _ in range(6):
+        turn.cycle(60.0)
+    assert turn.drive.log[0] == (REFERENCE, 9830)
+    assert set(turn.drive.targets) == {60.0}
+
+
+def test_a_ramp_holds_the_reference_back_but_no_stop() -> None:
+    raw = json.loads((ROOT / "drivers" / "profiles" / "danfoss_fc.json").read_text())
+    for point in raw["points"]:
+        if point["name"] == "SpeedControlPercent":
+            point["ramp"] = 1638  # 10 percent a second
+    turn = Turn(raw)
+    turn.cycle(25.0)
+    turn.cycle(25.0)
+    turn.cycle(25.0)
+    asked = [value for address, value in turn.drive.log if address == REFERENCE]
+    assert asked == [1638, 3276, 4096]
+    turn.drive.log.clear()
+    turn.cycle(0.0)
+    assert turn.drive.log == [(CONTROL, STOP), (REFERENCE, 0)]

@@ -1,0 +1,188 @@
+"""What a start of `coldloop agent` runs when operators have changed its configuration."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from agent.commands import profiles, read_config
+from agent.core.errors import ConfigError
+from agent.remote.message import canonical
+from agent.remote.update.boot import ENDED
+from agent.remote.storage.config_slots import SLOTS, Slots, sealed
+from agent.runtime.cpython_start import begin
+from drivers.ports.address import parse
+from drivers.ports.cpython.store import Store
+from protocols import cbor
+
+Raw = dict[str, Any]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Raw:
+    raw: Raw = json.loads(Path("deploy/examples/unit.json").read_text())
+    public = Ed25519PrivateKey.generate().public_key()
+    key = public.public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+    (tmp_path / "store").mkdir()
+    raw["remote"] = {
+        "port": f"store:{tmp_path}/store",
+        "keys": [{"number": 1, "public": key, "role": "operate"}],
+    }
+    (tmp_path / "unit.json").write_text(json.dumps(raw))
+    return raw
+
+
+def started(tmp_path: Path, name: str = "unit.json") -> float:
+    """The set-point that a start would run with."""
+    config, _ = begin(str(tmp_path / name), str(tmp_path / "store"), profiles())
+    return config.supply.setpoint
+
+
+def keep(tmp_path: Path, site: Raw, setpoint: float, confirmed: bool) -> None:
+    """Leave in the store what the desk would."""
+    store = Store(parse(f"store:{tmp_path}/store"))
+    file = json.loads((tmp_path / "unit.json").read_text())
+    changed = json.loads(json.dumps(site))
+    changed["control"]["supply"]["setpoint_c"] = setpoint
+    slots = Slots(canonical.digest(canonical.write(file)))
+    writes = slots.begin(5, 3600, [], canonical.write(changed))
+    for key, data in [*writes, slots.confirm() if confirmed else slots.record()]:
+        store.write(key, data)
+
+
+def test_a_first_start_runs_the_file(tmp_path: Path, site: Raw) -> None:
+    assert started(tmp_path) == 32
+
+
+def test_a_confirmed_change_outlives_the_start(tmp_path: Path, site: Raw) -> None:
+    keep(tmp_path, site, 33.5, confirmed=True)
+    assert started(tmp_path) == 33.5
+    site["limits"]["supply_max_c"] = 41
+    (tmp_path / "unit.json").write_text(json.dumps(site))
+    assert started(tmp_path) == 32
+
+
+def test_a_trial_is_started_a_few_times_only(tmp_path: Path, site: Raw) -> None:
+    keep(tmp_path, site, 33.5, confirmed=False)
+    store = Store(parse(f"store:{tmp_path}/store"))
+    seen = []
+    for _ in range(5):
+        config, boot = begin(str(tmp_path / "unit.json"), "", profiles())
+        assert boot is not None
+        for key, data in boot.writes:  # as the desk does when its port has opened
+            store.write(key, data)
+        seen.append(config.supply.setpoint)
+    assert seen == [33.5, 33.5, 33.5, 32, 32]
+
+
+def test_a_trial_that_no_agent_can_run_is_not_started(tmp_path: Path, site: Raw) -> None:
+    keep(tmp_path, site, 99, confirmed=False)
+    assert started(tmp_path) == 32
+
+
+def test_without_a_good_file_the_confirmed_one_runs(
+    tmp_path: Path, site: Raw, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError):
+        started(tmp_path, "missing.json")
+    keep(tmp_path, site, 33.5, confirmed=True)
+    (tmp_path / "bad.json").write_text("{")
+    assert started(tmp_path, "bad.json") == 33.5
+    said = capsys.readouterr().err
+    assert "bad.json" in said
+    assert "running the confirmed one" in said
+    (tmp_path / "store" / SLOTS[0]).write_bytes(b"damaged")
+    with pytest.raises(ConfigError):
+        started(tmp_path, "bad.json")
+
+
+def test_a_store_that_is_not_there_holds_nothing(tmp_path: Path, site: Raw) -> None:
+    site["remote"]["port"] = f"store:{tmp_path}/nowhere"
+    (tmp_path / "unit.json").write_text(json.dumps(site))
+    assert started(tmp_path) == 32
+
+
+def test_toml_says_the_same_as_json(tmp_path: Path, site: Raw) -> None:
+    toml = """
+version = 1
+site = "s1"
+unit = "u1"
+buses = { field = "serial:/dev/ttyUSB1?baud=19200&parity=E" }
+devices = [
+  { name = "rpu", bus = "field", unit = 1, profile = "orv3_rpu" },
+  { name = "valve", bus = "field", unit = 2, profile = "belimo_valve" },
+  { name = "pump", bus = "field", unit = 3, profile = "abb_acs580" },
+]
+[control.supply]
+setpoint_c = 32.5
+sensor = "rpu"
+valve = "valve"
+[control.dp]
+setpoint_kpa = 120
+sensor = "rpu"
+pumps = ["pump"]
+"""
+    (tmp_path / "unit.toml").write_text(toml)
+    assert read_config(str(tmp_path / "unit.toml")).supply.setpoint == 32.5
+    (tmp_path / "unit.toml").write_text("a = ")
+    with pytest.raises(ConfigError, match=r"unit\.toml: not TOML: Invalid value"):
+        read_config(str(tmp_path / "unit.toml"))
+
+
+def ended(tmp_path: Path, site: Raw) -> None:
+    """Leave in the store what a unit leaves that was told to end, besides what it had."""
+    keep(tmp_path, site, 33.5, confirmed=True)
+    store = Store(parse(f"store:{tmp_path}/store"))
+    file = json.loads((tmp_path / "unit.json").read_text())
+    parts = ["s/u", None, 7, bytes(32), canonical.digest(canonical.write(file))]
+    store.write(ENDED, sealed(cbor.encode(parts)))
+    store.write("audit.0", b"who did what")
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "log.0").write_bytes(b"rows" * 1000)
+    (tmp_path / "unit.key").write_text("a private key")
+
+
+def test_a_decommissioned_unit_erases_itself_and_does_not_start(tmp_path: Path, site: Raw) -> None:
+    site["state"] = f"store:{tmp_path}/log"
+    site["broker"] = {"address": f"tls:h:1?ca=/ca.pem&cert=/c.pem&key={tmp_path}/unit.key"}
+    (tmp_path / "unit.json").write_text(json.dumps(site))
+    ended(tmp_path, site)
+    command = [sys.executable, "-m", "coldloop", "agent", "--config", f"{tmp_path}/unit.json"]
+    command += ["--store", f"{tmp_path}/store"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "decommissioned: its records, keys and this file are erased" in done.stderr
+    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    assert left == [f"store/{ENDED}"]
+    again = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (again.returncode, "No such file" in again.stderr) == (2, True)
+
+
+def test_a_new_file_is_not_erased_and_not_run(tmp_path: Path, site: Raw) -> None:
+    ended(tmp_path, site)
+    site["limits"]["supply_max_c"] = 41
+    (tmp_path / "unit.json").write_text(json.dumps(site))
+    with pytest.raises(ConfigError, match="another one and was left alone"):
+        started(tmp_path)
+    assert (tmp_path / "unit.json").exists()
+    (tmp_path / "store" / ENDED).unlink()
+    assert started(tmp_path) == 32
+
+
+def test_what_cannot_be_erased_is_named(
+    tmp_path: Path, site: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended(tmp_path, site)
+
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "no", path)
+
+    monkeypatch.setattr("os.remove", refuse)
+    with pytest.raises(ConfigError, match=r"CANNOT be erased.*unit\.json"):
+        started(tmp_path)
+    assert set((tmp_path / "unit.json").read_bytes()) == {0}  # overwritten all the same

@@ -1,0 +1,434 @@
+"""`coldloop agent` as a technician meets it: wrong configurations, ports that are busy, absent or
+full of garbage, and its end. What is wrong use starts nothing; what is absent is retried."""
+
+import copy
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import serial
+
+from agent.commands import agent
+from hil.run.real_bench import RealBench
+from hil.bench.testbed_settings import Setting
+from tests.support.cli_tools import PATIENCE_S, coldloop, ended, one_line, started
+from tests.support.peers import free_port
+
+Raw = dict[str, Any]
+
+
+@pytest.fixture
+def bench() -> Iterator[RealBench]:
+    """A row behind real ports; the test turns its crank."""
+    with RealBench(Setting(), seed=1) as made:
+        yield made
+
+
+def turn(bench: RealBench, true: Callable[[], object], what: str, limit_s: float = 30.0) -> None:
+    """Let the bench go on until `true()` is."""
+    end = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < end, f"never: {what}; {bench.status()}"
+        bench.shell.run(bench.shell.now() + 100_000)
+
+
+def write(folder: Path, raw: object) -> str:
+    path = folder / "unit.json"
+    path.write_text(raw if isinstance(raw, str) else json.dumps(raw), encoding="utf-8")
+    return str(path)
+
+
+# Wrong configurations.
+
+
+def example() -> Raw:
+    """A good configuration whose ports do not exist."""
+    names = ("rpu", "valve", "pump1", "spare")
+    profiles = ("orv3_rpu", "belimo_valve", "abb_acs580", "abb_acs580")
+    return {
+        "version": 1,
+        "site": "site",
+        "unit": "cdu1",
+        "receiver": {"port": "serial:/dev/no-receiver?baud=115200"},
+        "buses": {"bus": "serial:/dev/no-bus?baud=19200&parity=E"},
+        "broker": {"address": "tcp:127.0.0.1:1"},
+        "state": "store:/nowhere",
+        "devices": [
+            {"name": name, "bus": "bus", "unit": 10 + i, "profile": profile}
+            for i, (name, profile) in enumerate(zip(names, profiles, strict=True))
+        ],
+        "control": {
+            "supply": {"setpoint_c": 32, "sensor": "rpu", "valve": "valve"},
+            "dp": {"setpoint_kpa": 80, "sensor": "rpu", "pumps": ["pump1"]},
+        },
+    }
+
+
+GONE = object()
+MISTAKES: dict[str, tuple[str, object, str]] = {
+    # what: (place, value, what the line says after the file's name)
+    "wrong type": (
+        "control.supply.setpoint_c",
+        "32",
+        "control.supply.setpoint_c: '32' is not a nu",
+    ),
+    "true is no number": ("bus_timeout_ms", True, "bus_timeout_ms: True is not a whole number"),
+    "wrong unit of a key": (
+        "control.supply.setpoint_f",
+        90,
+        "control.supply.setpoint_f: unknown key (did you mean setpoint_c?)",
+    ),
+    "out of range": (
+        "control.supply.setpoint_c",
+        90,
+        "control.supply.setpoint_c: 90 is outside 15 to 45",
+    ),
+    "wrong version": ("version", 2, "version: 2 is not one of 1"),
+    "unknown key": ("brokr", {}, "brokr: unknown key (did you mean broker?)"),
+    "missing": ("site", GONE, "site: missing (name of the site)"),
+    "no name": ("site", "Dubai 1", "site: 'Dubai 1' is no name"),
+    "duplicate name": (
+        "devices.3.name",
+        "rpu",
+        "devices[3].name: rpu is the name of devices[0] too",
+    ),
+    "duplicate unit": ("devices.1.unit", 10, "devices[1].unit: unit 10 on bus bus is rpu already"),
+    "unknown bus": ("devices.2.bus", "bs", "devices[2].bus: no bus is named bs"),
+    "unknown profile": ("devices.2.profile", "abb", "devices[2].profile: no profile is named abb;"),
+    "unknown sensor": ("control.supply.sensor", "rpx", "control.supply.sensor: "),
+    "wrong actuator": ("control.supply.valve", "pump1", "control.supply.valve: pump1 "),
+    "unknown kind of port": ("receiver.port", "seral:/dev/x", "receiver.port: "),
+    "kind not possible": (
+        "receiver.port",
+        "store:/x",
+        "receiver.port: a port of kind store is not",
+    ),
+    "wrong baud": ("buses.bus", "serial:/dev/x?baud=fast", "buses.bus: "),
+    "wrong option": ("buses.bus", "serial:/dev/x?bauds=9600", "buses.bus: "),
+    "one port twice": (
+        "receiver.port",
+        "serial:/dev/no-bus",
+        "serial:/dev/no-bus is already the p",
+    ),
+    "wrong slot": ("control.slot_ms", 500, "control.slot_ms: 500 is not less than tick_ms (100)"),
+    "not an object": ("control", [], "control: [] is not an object"),
+}
+
+
+def changed(raw: Raw, place: str, value: object) -> Raw:
+    """The configuration with the value at a dotted place replaced, added or taken away."""
+    result = copy.deepcopy(raw)
+    *path, last = place.split(".")
+    at: Any = result
+    for key in path:
+        at = at[int(key)] if isinstance(at, list) else at[key]
+    if value is GONE:
+        del at[last]
+    else:
+        at[int(last) if isinstance(at, list) else last] = value
+    return result
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_wrong_configuration_is_one_line_and_exit_2(
+    mistake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, value, message = MISTAKES[mistake]
+    path = write(tmp_path, changed(example(), place, value))
+    assert agent(["--config", path]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    line = one_line(err)
+    assert line.startswith(f"{path}: ")
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not JSON: Expecting value"),
+        ('{"version": 1,\n "site"}', ":2:8: not JSON: "),
+        ("[]", "the configuration: [] is not an object"),
+        ('{"version": 1, "version": 2}', "the key version is written twice"),
+        ("[" * 100_000, "unit.json: not "),
+        ('{"version": NaN}', ": "),
+    ],
+)
+def test_what_is_not_a_configuration_at_all_is_said_too(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert agent(["--config", write(tmp_path, text)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert all(line.startswith(str(tmp_path / "unit.json")) for line in err.splitlines())
+    assert "Traceback" not in err
+
+
+def test_each_of_many_mistakes_has_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = changed(changed(example(), "site", 3), "control.dp.setpoint_kpa", -1)
+    assert agent(["--config", write(tmp_path, raw)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert any("site: 3 is not a text" in line for line in lines)
+    assert any("control.dp.setpoint_kpa: -1 is outside 5 to 400" in line for line in lines)
+
+
+def test_a_file_that_cannot_be_read_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
+    for name, message in (
+        ("none.json", "No such file or directory; name the agent's configuration"),
+        ("bytes.json", "not UTF-8 text"),
+        (".", "Is a directory; name the agent's configuration"),
+    ):
+        done = coldloop("agent", "--config", str(tmp_path / name))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert one_line(done.stderr) == f"{tmp_path / name}: {message}"
+
+
+@pytest.mark.parametrize("words", [(), ("--confg", "x"), ("--config",)])
+def test_wrong_words_are_one_line_and_exit_2(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        agent(list(words))
+    assert end.value.code == 2
+    assert one_line(capsys.readouterr().err).startswith("coldloop agent: ")
+
+
+def test_check_says_good_and_opens_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, example())
+    assert agent(["--config", path, "--check"]) == 0
+    assert capsys.readouterr().out == f"{path}: good\n"
+
+
+# Ports that are wrong use.
+
+
+class Untouched:
+    """Good ports for everything, which must stay untouched when the agent refuses to start."""
+
+    def __init__(self, bench: RealBench, folder: Path) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setblocking(False)
+        self.state = folder / "state"
+        self.state.mkdir()
+        self.heard = bench.row.bus
+        self.raw = bench.config()
+        self.raw["broker"]["address"] = f"tcp:127.0.0.1:{self.listener.getsockname()[1]}"
+        self.raw["state"] = f"store:{self.state}"
+
+    def check(self, bench: RealBench) -> None:
+        bench.shell.run(bench.shell.now() + 200_000)
+        with pytest.raises(BlockingIOError):
+            self.listener.accept()
+        assert list(self.state.iterdir()) == []
+        assert self.heard.heard == 0
+
+
+@pytest.fixture
+def untouched(bench: RealBench, tmp_path: Path) -> Iterator[Untouched]:
+    made = Untouched(bench, tmp_path)
+    with made.listener:
+        yield made
+
+
+def refused(path: str) -> str:
+    """The one line with which the agent refuses to start."""
+    done = coldloop("agent", "--config", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    return one_line(done.stderr)
+
+
+def test_a_busy_port_is_one_line_and_nothing_is_started(
+    bench: RealBench, untouched: Untouched, tmp_path: Path
+) -> None:
+    with serial.Serial(bench.bus.path, exclusive=True):
+        line = refused(write(tmp_path, untouched.raw))
+        assert line.startswith(f"coldloop agent: serial:{bench.bus.path}: busy: in use by another")
+        untouched.check(bench)
+
+
+def test_a_running_agent_keeps_a_second_one_out(bench: RealBench, tmp_path: Path) -> None:
+    bench.start_agent()
+    turn(bench, bench.status, "the first agent runs")
+    done = coldloop("agent", "--config", str(bench.folder / "unit.json"))
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2
+    assert all("busy: in use by another program" in line for line in lines)
+    assert bench.agent_ended() is None
+
+
+def test_a_path_that_is_no_tty_is_one_line_and_nothing_is_started(
+    bench: RealBench, untouched: Untouched, tmp_path: Path
+) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("no tty")
+    for path in (str(plain), "/dev/null", str(tmp_path)):
+        raw = changed(untouched.raw, "buses.bus", f"serial:{path}?baud=19200")
+        line = refused(write(tmp_path, raw))
+        assert line == (
+            f"coldloop agent: serial:{path}: not a serial port: "
+            "name a tty such as /dev/ttyUSB0 or /dev/ttyS0"
+        )
+    untouched.check(bench)
+
+
+def test_one_line_by_two_names_is_refused(
+    bench: RealBench, untouched: Untouched, tmp_path: Path
+) -> None:
+    alias = tmp_path / "alias"
+    alias.symlink_to(bench.bus.path)
+    line = refused(write(tmp_path, changed(untouched.raw, "receiver.port", f"serial:{alias}")))
+    assert "named twice: a line belongs to one port only" in line
+    untouched.check(bench)
+
+
+# What is absent, what is garbage.
+
+
+def test_what_is_absent_is_reported_and_retried_while_the_agent_goes_on(
+    bench: RealBench, tmp_path: Path
+) -> None:
+    """Receiver and bus appear after some seconds, as an adapter that is plugged in does; the
+    broker never. Meanwhile and afterwards `coldloop status` says what is the matter."""
+    receiver, bus = tmp_path / "ttyReceiver", tmp_path / "ttyBus"
+    raw = bench.config()
+    raw["receiver"]["port"] = f"serial:{receiver}?baud=115200"
+    raw["buses"]["bus"] = f"serial:{bus}?baud=19200&parity=E"
+    raw["broker"]["address"] = f"tcp:127.0.0.1:{free_port()}"
+    raw["telemetry"] = {"queue": 5}
+    path = write(tmp_path, raw)
+    assert "No such file or directory; is the agent running" in one_line(
+        status("--config", path, code=2).stderr
+    )
+    with started("agent", "--config", path) as process:
+        turn(bench, bench.status, "it goes on without any port")
+        assert status("--config", path, code=1).stdout.startswith("bench/cdu1 is SAFE\n")
+        receiver.symlink_to(bench.receiver.path)
+        bus.symlink_to(bench.bus.path)
+        turn(bench, lambda: all_is_well(bench), "it cools on when its ports appear")
+        check_without_broker(bench, path)
+        # The five rows that may wait are the newest; the older ones are counted.
+        turn(bench, lambda: telemetry(bench)["dropped"] > 0, "the queue is bounded")
+        assert telemetry(bench)["queued"] == 5
+        code, out, err = ended(process, signal.SIGTERM)
+    assert (code, out) == (0, "")
+    said = err.splitlines()
+    assert said[0].startswith(f"warning: serial:{receiver}: no such port")
+    assert said[1].startswith(f"warning: serial:{bus}: no such port")
+    assert sum("Traceback" in line for line in said) == 0
+    assert len(said) < 60
+    check_what_is_left(bench, path)
+
+
+def all_is_well(bench: RealBench) -> bool:
+    now = bench.status()
+    assert now is not None
+    return now["state"] == "normal" and now["clock"]["state"] == "sync" and not now["alarms"]
+
+
+def telemetry(bench: RealBench) -> dict[str, int]:
+    now = bench.status()
+    assert now is not None
+    found: dict[str, int] = now["telemetry"]
+    return found
+
+
+def status(*words: str, code: int) -> "subprocess.CompletedProcess[str]":
+    done = coldloop("status", *words)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def check_without_broker(bench: RealBench, path: str) -> None:
+    page = status("--config", path, code=0).stdout
+    assert page.startswith("bench/cdu1 is NORMAL\n")
+    assert "telemetry  no link, published 0, acknowledged 0, waiting " in page
+    assert "alarm      none" in page
+    record = json.loads(status("--state", str(bench.folder), "--json", code=0).stdout)
+    assert 0 <= record["age_s"] <= 5
+    assert record["telemetry"]["connected"] is False
+
+
+def check_what_is_left(bench: RealBench, path: str) -> None:
+    """An agent that has ended leaves its last status, which is soon stale."""
+    left = bench.folder / "status.json"
+    snapshot = json.loads(left.read_text())
+    snapshot["mono_us"] -= 10_000_000
+    left.write_text(json.dumps(snapshot))
+    done = status("--config", path, code=1)
+    age = next(line for line in done.stdout.splitlines() if line.startswith("age"))
+    assert float(age.split()[1]) >= 10
+
+
+def test_garbage_on_every_port_is_counted_and_harmless(bench: RealBench, tmp_path: Path) -> None:
+    chance = random.Random(5)
+    raw = bench.config()
+    with started("agent", "--config", write(tmp_path, raw)) as process:
+        turn(bench, lambda: bench.status() and all_is_well(bench), "it runs well")
+        before = bench.status()
+        assert before is not None
+        memory = resident_kb(process.pid)
+        for _ in range(50):
+            for port in (bench.receiver, bench.bus):
+                port.to_agent(garbage(chance, 2_000))
+            bench.shell.run(bench.shell.now() + 50_000)
+        assert bench.broker is not None
+        for conn in list(bench.broker._clients):
+            bench.broker._deliver(conn, b"\xf0\xff\xff\xff\xff" + garbage(chance, 1_000))
+        turn(
+            bench, lambda: all_is_well(bench) and telemetry(bench)["connected"], "it is well again"
+        )
+        after = bench.status()
+        assert after is not None
+        assert resident_kb(process.pid) < memory + 2_000
+        code, _, err = ended(process, signal.SIGTERM)
+    assert code == 0
+    assert "Traceback" not in err
+    assert after["receiver"]["skipped_bytes"] > before["receiver"]["skipped_bytes"] + 20_000
+    assert after["modbus"]["dropped_bytes"] > before["modbus"]["dropped_bytes"] + 20_000
+    assert after["ticks"]["missed"] == 0
+    assert after["clock"]["rejected"] == before["clock"]["rejected"] == 0
+    assert telemetry(bench)["acknowledged"] > before["telemetry"]["acknowledged"]
+
+
+def garbage(chance: random.Random, count: int) -> bytes:
+    """Random bytes with pieces of what a framer looks for among them."""
+    pieces = [b"$", b"\r\n", b"$GNRMC,", b"*00\r\n", b"\x0c\x03", b"\0", b"$" * 90]
+    return chance.randbytes(count - 200) + b"".join(chance.choices(pieces, k=20))[:200]
+
+
+def resident_kb(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise AssertionError("no VmRSS")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order(bench: RealBench, number: int) -> None:
+    bench.start_agent(log=bench.folder / "log")
+    process = bench._agent
+    assert process is not None
+    turn(bench, bench.status, "it runs")
+    process.send_signal(number)
+    turn(bench, lambda: process.poll() is not None, "it ends", PATIENCE_S)
+    assert process.returncode == 0
+    assert "Traceback" not in (bench.folder / "log").read_text()
+    # Its ports are free again.
+    with serial.Serial(bench.bus.path, exclusive=True):
+        assert os.path.exists(bench.bus.path)

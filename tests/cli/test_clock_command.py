@@ -1,0 +1,161 @@
+"""`coldloop clock`: the report and the watch, on what an agent that was lied to leaves behind."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.tools.clock_text import line, render, verdicts
+from agent.commands import clock
+from agent.telemetry.status import KEY
+from agent.tools import clock_watch
+from hil.scenario.model import parse
+from hil.run.virtual import VirtualRun
+from tests.support.cli_tools import SHORT, coldloop
+
+Snapshot = dict[str, Any]
+
+PARTS: Snapshot = {
+    "timekeeping": {
+        "found": True,
+        "bad": "",
+        "saved": 2,
+        "floor_us": 1_795_400_000_000_000,
+        "leap_s": 18,
+        "rate_ppt": 1,
+        "skew_ppt": 1,
+        "tempco_ppt": -800_000,
+        "centi_c": 3150,
+    },
+    "integrity": {
+        "epochs": 900,
+        "votes": [],
+        "notices": [],
+        "antenna": "ok",
+        "cn0_centi": 4520,
+        "derating_milli_db_per_c": -21,
+        "tagged": 12,
+        "desense_centi_db": 240,
+    },
+    "pps": {"pulses": 100, "used": 98},
+    "chrony": {"sent": 60, "withheld": 3},
+    "receiver_setup": {
+        "runs": 1,
+        "steps": [{"step": "rate", "verdict": "already", "seen": "1000 ms"}],
+    },
+}
+EVIDENCE: Snapshot = {
+    "check": "step",
+    "since_us": 10_000_000,
+    "last_us": 12_000_000,
+    "count": 3,
+    "first": 4_001_000,
+    "figure": 3_999_000,
+    "limit": 200_000,
+}
+
+
+@pytest.fixture(scope="module")
+def real() -> Snapshot:
+    """The status of an agent that has run for 20 s."""
+    run = VirtualRun(parse(SHORT.replace("= 3", "= 20"), "x"), 1)
+    run.run()
+    assert run.status is not None
+    return run.status
+
+
+def left(folder: Path, snapshot: Snapshot, age_s: float = 0.2, raw: bool = False) -> str:
+    """Leave a status behind as if the agent had written it `age_s` ago."""
+    kind = time.CLOCK_MONOTONIC_RAW if raw else time.CLOCK_MONOTONIC
+    now_us = time.clock_gettime_ns(kind) // 1000
+    changed = {**snapshot, "mono_us": now_us - int(age_s * 1e6)}
+    (folder / KEY).write_text(json.dumps(changed), encoding="utf-8")
+    return str(folder)
+
+
+def test_the_report_of_a_real_status(
+    real: Snapshot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert clock(["report", "--state", left(tmp_path, real)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    rows = dict(text.split(None, 1) for text in out.splitlines() if not text.startswith("leap"))
+    assert rows["site"] == "bench/cdu1"
+    assert "sync, within 19." in rows["UTC"]
+    assert rows["followed"] == "nothing yet"
+    assert "GPS is 18 s ahead of UTC, not known yet" in out
+    assert "0 refused" in rows["fixes"]
+    assert "verdict" not in out
+
+
+def test_one_that_is_old_or_not_trusted_is_exit_1(real: Snapshot, tmp_path: Path) -> None:
+    assert clock(["report", "--state", left(tmp_path, real, age_s=60)]) == 1
+    for state, code in (("untrusted", 1), ("free", 1), ("holdover", 0)):
+        changed = {**real, "clock": {**real["clock"], "state": state}}
+        assert clock(["report", "--state", left(tmp_path, changed)]) == code
+
+
+def test_an_agent_that_feeds_chronyd_counts_by_the_raw_clock(
+    real: Snapshot, tmp_path: Path
+) -> None:
+    folder = left(tmp_path, {**real, "chrony": PARTS["chrony"]}, raw=True)
+    assert clock(["report", "--state", folder]) == 0
+
+
+def test_every_part_has_its_line_and_evidence_its_figures(real: Snapshot) -> None:
+    told = {**real["clock"], "evidence": [EVIDENCE], "rate_ppt": 2_013_000, "skew_ppt": 900}
+    snapshot = {**real, **PARTS, "clock": told, "alarms": []}
+    snapshot["alarms"] = [{"code": "time_step", "text": "it jumped"}, {"code": "x", "text": "no"}]
+    out = render(snapshot)
+    for words in (
+        "+2.0130 ppm, give or take 0.0009",
+        "31.5 C at the oscillator, -0.800 ppm a degree",
+        "strength 45.2 dBHz, -0.021 dB a degree, antenna ok",
+        "costs 2.4 dB, seen in 12 epochs",
+        "100, 98 with their second",
+        "told 60 times, withheld 3",
+        "rate already",
+        "time_step  it jumped",
+        "step 3 times",
+        "4001000 to 3999000 us where 200000 is allowed",
+        "(it looks like BDT)",
+    ):
+        assert words in out, words
+    assert "x  no" not in out
+    assert "2026-11-24T06:00:1" in verdicts(snapshot)[0]
+    assert " s ago to " in verdicts({**snapshot, "utc_us": None})[0]
+    assert line(snapshot).startswith("2026-11-24T06:00:")
+
+
+def test_the_report_as_json(real: Snapshot, tmp_path: Path) -> None:
+    done = coldloop("clock", "report", "--state", left(tmp_path, real), "--json")
+    record = json.loads(done.stdout)
+    assert record["clock"]["state"] == "sync"
+    assert record["alarms"] == []
+    assert "supply" not in record
+
+
+def test_watching_says_what_is_new(
+    real: Snapshot,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = left(tmp_path, real)
+    assert clock(["watch", "--state", folder, "--seconds", "0.5"]) == 1
+    assert capsys.readouterr().out == ""
+    bad = {**real, "clock": {**real["clock"], "evidence": [EVIDENCE], "state": "untrusted"}}
+    monkeypatch.setattr(clock_watch.time, "sleep", lambda _: left(tmp_path, bad))
+    assert clock(["watch", "--state", folder, "--seconds", "0.3"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert "untrusted" in out[0]
+    assert "step 3 times" in out[1]
+    assert "step 3 times" not in "".join(out[2:])  # told once
+
+
+def test_nothing_there_is_one_line(tmp_path: Path) -> None:
+    done = coldloop("clock", "report", "--state", str(tmp_path / "none"))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1

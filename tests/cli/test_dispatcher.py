@@ -1,0 +1,151 @@
+"""The front door: help, version, exit codes, one-line errors, and the guard against namesakes."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import coldloop
+from tests.support.repository import ROOT, settings
+
+
+def run(*words: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    """The command, in a process of its own."""
+    command = [sys.executable, str(ROOT / "coldloop.py"), *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def one_line(text: str) -> str:
+    assert text.endswith("\n")
+    assert text.count("\n") == 1
+    return text
+
+
+def test_help_lists_every_command() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    for name, (_, text) in coldloop.COMMANDS.items():
+        assert f"  {name:<10}{text}\n" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_help_imports_no_command() -> None:
+    code = (
+        "import sys, coldloop\n"
+        "try: coldloop.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        f"sys.exit(bool(set(sys.modules) & set({coldloop.PACKAGES!r})))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_version_is_the_distribution_s() -> None:
+    assert run("--version").stdout == f"coldloop {settings()['project']['version']}\n"
+
+
+@pytest.mark.parametrize("words", [(), ("--frobnicate",), ("frobnicate",), ("",)])
+def test_wrong_use_is_one_line_and_exit_2(words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    assert one_line(done.stderr).startswith("coldloop: ")
+    assert done.stdout == ""
+
+
+def test_a_misspelt_command_names_the_nearest() -> None:
+    assert "did you mean 'demo'?" in run("dmeo").stderr
+    assert "did you mean" not in run("xyzzy").stderr
+
+
+@pytest.mark.parametrize("name", coldloop.COMMANDS)
+def test_every_command_exists_and_explains_itself(name: str) -> None:
+    module, function = coldloop.COMMANDS[name][0].split(":")
+    assert callable(getattr(importlib.import_module(module), function))
+    done = run(name, "--help")
+    assert done.returncode == 0
+    assert f"coldloop {name}" in done.stdout
+
+
+def command(monkeypatch: pytest.MonkeyPatch, body: object) -> int:
+    """What `coldloop probe x y` exits with when its function is `body`."""
+    monkeypatch.setattr(sys.modules[__name__], "probe", body, raising=False)
+    monkeypatch.setitem(coldloop.COMMANDS, "probe", (f"{__name__}:probe", "a probe"))
+    return coldloop.main(["probe", "x", "y"])
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_a_command_gets_its_words_and_gives_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    got: list[list[str]] = []
+    assert command(monkeypatch, lambda argv: got.append(argv) or code) == code
+    assert got == [["x", "y"]]
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(argv: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    assert command(monkeypatch, interrupted) == 130
+
+
+def test_a_reader_that_went_away_is_no_error() -> None:
+    code = (
+        "import sys, types, coldloop\n"
+        "module = sys.modules['probe'] = types.ModuleType('probe')\n"
+        "def talk(argv):\n"
+        "    while True: print('x' * 1000)\n"
+        "module.talk = talk\n"
+        "coldloop.COMMANDS['probe'] = ('probe:talk', '')\n"
+        "sys.exit(coldloop.main(['probe']))"
+    )
+    talker = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with talker:
+        assert talker.stdout is not None
+        assert talker.stderr is not None
+        talker.stdout.read(10)
+        talker.stdout.close()
+        assert talker.stderr.read() == b""
+    assert talker.returncode == 0
+
+
+def test_a_missing_library_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(coldloop.COMMANDS, "probe", ("no_such_module:run", ""))
+    assert coldloop.main(["probe"]) == 2
+    assert "No module named 'no_such_module'" in one_line(capsys.readouterr().err)
+
+
+def test_refuses_a_namesake_on_the_path(tmp_path: Path) -> None:
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent" / "__init__.py").write_text("raise SystemExit('the wrong agent ran')\n")
+    code = f"import sys; sys.path.append({str(ROOT)!r}); import coldloop; sys.exit(coldloop.main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "status"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"'agent' would come from {tmp_path}" in one_line(done.stderr)
+
+
+def test_agent_refuses_a_second_owner_of_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("drivers", "drivers-0.1.0.dist-info"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "drivers" / "__init__.py").touch()
+    info = tmp_path / "drivers-0.1.0.dist-info"
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: drivers\nVersion: 0.1.0\n")
+    (info / "RECORD").write_text("drivers/__init__.py,,\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    assert coldloop.main(["agent", "--help"]) == 2
+    assert "'drivers' is also shipped by drivers;" in one_line(capsys.readouterr().err)

@@ -1,0 +1,51 @@
+"""`coldloop ledger report`, from the status that a run of the bench left."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agent.commands import ledger
+from hil.scenario.model import parse
+from hil.run.virtual import VirtualRun
+
+SCENARIO = """
+name = "bill"
+title = "a minute with a ledger"
+seconds = 60
+[row]
+it_kw = 80
+pumps = 1
+meters = 2
+parts = "PARTS"
+"""
+
+
+def left_behind(folder: Path, parts: str) -> Path:
+    """Run, and leave the status as the agent would."""
+    run = VirtualRun(parse(SCENARIO.replace("PARTS", parts), "bill"), 1)
+    run.run()
+    (folder / "status.json").write_text(json.dumps(run.status))
+    return folder
+
+
+def test_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = str(left_behind(tmp_path, "ledger"))
+    assert ledger(["report", "--state", state]) == 0
+    text = capsys.readouterr().out
+    assert "bench/cdu1  energy ledger, PUE category 1 (IT at the UPS' output)" in text
+    assert "interim, since 2026-11-24T06:00:0" in text
+    assert "losses, % of IT: electrical" in text
+    assert ledger(["report", "--state", state, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    entry = shown["intervals"][0]
+    assert entry["it_wh"] > 500
+    assert 1000 <= entry["pue_milli"] <= 1300
+    assert shown["total_is"] == "facility meter"
+
+
+def test_a_unit_without_a_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = str(left_behind(tmp_path, ""))
+    assert ledger(["report", "--state", state]) == 2
+    assert "no section `ledger`" in capsys.readouterr().err
+    assert ledger(["report", "--state", str(tmp_path / "no")]) == 2

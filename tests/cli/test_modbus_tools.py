@@ -1,0 +1,323 @@
+"""`coldloop modbus` on the bench's fleet: what it finds, reads, writes and refuses, and how."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.commands import read_config
+from drivers.commands import TOOLS, modbus
+from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS
+from tests.support.bench_process import BenchThread
+
+VALVE = LINE_UNITS["belimo_valve"]
+SETPOINT = "ValvePositionControlPercent"
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[BenchThread]:
+    running = BenchThread()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def ports(bench: BenchThread) -> dict[str, str]:
+    return bench.ports
+
+
+def call(*words: object) -> int:
+    """The exit code, also when argparse leaves by itself."""
+    try:
+        return modbus([str(word) for word in words])
+    except SystemExit as error:
+        return int(error.code or 0)
+
+
+def one(capsys: pytest.CaptureFixture[str]) -> Any:
+    """The one JSON object that was printed."""
+    (line,) = capsys.readouterr().out.splitlines()
+    return json.loads(line)
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1, text
+    return text
+
+
+def test_scan_finds_the_eight_of_the_line_and_their_models(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    units = ",".join(str(unit) for unit in [*LINE_UNITS.values(), 11])
+    patient = ("--timeout-ms", "500")  # the machine may be busy with other tests
+    port, chosen = ports["bus8"], ("--units", units, "--functions", "3")
+    assert call("scan", port, *chosen, *patient, "--json") == 0
+    found = one(capsys)
+    models = {device["model"]: device["unit"] for device in found["devices"]}
+    assert models == LINE_UNITS
+    says = {device["model"]: device["identification"] for device in found["devices"]}
+    assert says["abb_acs580"] == {"maker": "ABB", "product": "ASCKX", "revision": "2.20.0.0"}
+    assert says["schneider_iem3000"]["product"] == "A9MEM3155"
+    proven = {d["model"] for d in found["devices"] if d["matches"][0]["how"] == "probe"}
+    assert proven == {"orv3_rpu", "abb_acs580", "schneider_iem3000"}
+    assert found["tried"][0]["requests"] == len(LINE_UNITS) + 1
+
+
+def test_scan_of_a_host_tells_devices_from_its_refusals(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    units = ",".join(str(unit) for unit in [*TCP_UNITS.values(), 99])
+    port = ports["modbus_tcp"]
+    assert call("scan", port, "--units", units, "--functions", "3", "--json") == 0
+    found = one(capsys)
+    assert {device["unit"] for device in found["devices"]} == set(TCP_UNITS.values())
+    assert found["tried"][0]["gateway_refusals"] == 1
+
+
+def test_scan_of_silence_says_what_was_tried(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--units", "1-2", "--functions", "3,4", "--baud", "9600,19200", "--parity", "N,E")
+    assert call("scan", ports["bus8"], *words, "--timeout-ms", "20") == 1
+    text = capsys.readouterr().out
+    assert "no device answered" in text
+    assert "functions 3, 4, units 1-2, 20 ms each" in text
+    for setting in ("9600 8N1", "9600 8E1", "19200 8N1", "19200 8E1"):
+        assert f"{setting}: 4 requests; answered: nobody" in text
+    assert "hint: nothing came at all" in text
+
+
+def test_scan_tells_garbled_answers(bench: BenchThread, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.do(lambda b: setattr(b.fleet.devices["belimo_valve"], "corrupt", -1))
+    words = ("--units", VALVE, "--functions", "3", "--json")
+    code = call("scan", bench.ports["bus8"], *words)
+    bench.do(lambda b: setattr(b.fleet.devices["belimo_valve"], "corrupt", 0))
+    assert code == 1
+    found = one(capsys)
+    assert found["tried"][0]["garbled"] == [{"unit": VALVE, "reason": "crc"}]
+    assert "wrong baud rate or parity" in found["hints"][0]
+
+
+def test_read_decodes(ports: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    unit = LINE_UNITS["eastron_sdm630"]
+    words = ("--function", "4", "--type", "f32", "--json")
+    assert call("read", ports["bus8"], unit, 0, 3, *words) == 0
+    found = one(capsys)
+    assert len(found["raw"]) == 6
+    assert all(200 < value < 260 for value in found["values"])
+
+
+def test_read_says_who_did_not_answer(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("read", ports["bus8"], 99, 0, "--timeout-ms", "30") == 1
+    assert "19200 8E1 unit 99, function 3, address 0: no reply" in complaint(capsys)
+    assert call("read", ports["bus8"], LINE_UNITS["orv3_rpu"], 0) == 1
+    assert "exception 2 (illegal data address)" in complaint(capsys)
+
+
+def test_write_by_profile_reads_back(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for value in (35, 55):
+        words = (SETPOINT, value, "--profile", "belimo_valve", "--yes", "--json")
+        assert call("write", ports["bus8"], VALVE, *words) == 0
+        found = one(capsys)
+        assert (found["written"], found["readback"], found["verified"]) == (value, value, True)
+
+
+def test_a_bit_is_written_by_its_name(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = (ports["bus8"], LINE_UNITS["grundfos_cim"])
+    more = ("--profile", "grundfos_cim", "--yes", "--json")
+    for word, was, then in (("on", None, 1), ("off", 1, 0), ("1", 0, 1)):
+        assert call("write", *where, "RemoteControl", word, *more) == 0
+        found = one(capsys)
+        assert (found["written"], found["readback"], found["verified"]) == (then, then, True)
+        assert was is None or found["before"] == was
+    assert call("write", *where, "RemoteControl", "2", *more) == 2
+    assert "'2' is not on, off, 1 or 0" in complaint(capsys)
+    more = ("--profile", "abb_acs580", "--yes")
+    assert call("write", ports["bus8"], LINE_UNITS["abb_acs580"], "Tripped", "on", *more) == 2
+    assert "Tripped is not to be written" in complaint(capsys)
+
+
+def test_write_that_the_device_ignores_is_judged_bad(
+    bench: BenchThread, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.do(lambda b: setattr(b.fleet.devices["belimo_valve"], "ignore_writes", True))
+    code = call("write", bench.ports["bus8"], VALVE, 0, 1234, "--yes")
+    bench.do(lambda b: setattr(b.fleet.devices["belimo_valve"], "ignore_writes", False))
+    assert code == 1
+    assert "NOT as written" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [
+        ((SETPOINT, "100.01", "--profile", "belimo_valve"), "is not 0 to 100 %"),
+        ((SETPOINT, "nan", "--profile", "belimo_valve"), "is not 0 to 100 %"),
+        (("0", "70000"), "is not 0 to 65535 (u16)"),
+        (("0", "-32769", "--type", "i16"), "is not -32768 to 32767 (i16)"),
+        (("0", "1e39", "--type", "f32"), "not a number that f32 can hold"),
+        (("0", "nan", "--type", "f32"), "not a number that f32 can hold"),
+        (("0", "inf", "--type", "f64"), "not a number that f64 can hold"),
+    ],
+)
+def test_write_outside_its_limits_is_refused_before_the_wire(
+    bench: BenchThread, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], limit: str
+) -> None:
+    heard = bench.do(lambda b: b.fleet.line.heard)
+    assert call("write", bench.ports["bus8"], VALVE, *words, "--yes") == 2
+    assert limit in complaint(capsys)
+    assert bench.do(lambda b: b.fleet.line.heard) == heard
+
+
+def test_a_lying_profile_stops_the_write(
+    bench: BenchThread, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writes = bench.do(lambda b: b.fleet.devices["belimo_valve"].writes)
+    words = ("FlowControlLitersPerMinute", "150", "--profile", "orv3_rpu", "--yes")
+    assert call("write", bench.ports["bus8"], VALVE, *words) == 1
+    assert "is no orv3_rpu: " in complaint(capsys)
+    assert bench.do(lambda b: b.fleet.devices["belimo_valve"].writes) == writes
+
+
+def test_write_asks_nobody_without_a_terminal(
+    bench: BenchThread, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    writes = bench.do(lambda b: b.fleet.devices["belimo_valve"].writes)
+    assert call("write", bench.ports["bus8"], VALVE, 0, 1) == 2
+    assert "add --yes" in complaint(capsys)
+    assert bench.do(lambda b: b.fleet.devices["belimo_valve"].writes) == writes
+
+
+def test_poll_prints_a_line_a_round(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--profile", "orv3_rpu", "--unit", LINE_UNITS["orv3_rpu"], "--period-ms", "50")
+    assert call("poll", ports["bus8"], *words, "--rounds", "3", "--json") == 0
+    rounds = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [found["round"] for found in rounds] == [1, 2, 3]
+    points = {point["name"]: point for point in rounds[-1]["points"]}
+    supply = points["SupplyTemperatureCelsius"]
+    assert 10 < supply["value"] < 60
+    assert (supply["unit"], supply["quality"]) == ("Cel", "good")
+    assert 0 <= supply["age_s"] < 2
+
+
+def test_poll_asks_what_the_wire_is_best_at_and_learns(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = ports["bus8"]
+    more = ("--period-ms", "50", "--json", "--timeout-ms", "500")
+    unit = LINE_UNITS["orv3_rpu"]
+    assert call("poll", port, "--profile", "orv3_rpu", "--unit", unit, "--rounds", "1", *more) == 0
+    assert one(capsys)["requests"] == 4
+    unit, rounds = LINE_UNITS["eastron_sdm630"], ("--rounds", "12")  # it has holes all over
+    assert call("poll", port, "--profile", "eastron_sdm630", "--unit", unit, *rounds, *more) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["faults"]
+    assert not lines[-1]["faults"]
+    assert {point["quality"] for point in lines[-1]["points"]} == {"good"}
+
+
+def test_poll_of_another_model_is_judged_bad(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--profile", "orv3_rpu", "--unit", VALVE, "--rounds", "1")
+    assert call("poll", ports["bus8"], *words) == 1
+    assert "WRONG MODEL" in capsys.readouterr().out
+
+
+def test_commission_writes_what_the_agent_accepts(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    output = tmp_path / "unit.json"
+    words = ("--units", "12,20,31,32", "--functions", "3", "--yes", "--json", "-o", output)
+    assert call("commission", ports["bus"], *words) == 0
+    written = one(capsys)
+    config = read_config(str(output))
+    assert [(d.name, d.profile.model) for d in config.devices] == [
+        ("rpu", "orv3_rpu"),
+        ("valve", "belimo_valve"),
+        ("pump1", "abb_acs580"),
+        ("pump2", "abb_acs580"),
+    ]
+    assert config.pressure.actuators == ["pump1", "pump2"]
+    assert written["config"] == json.loads(output.read_text(encoding="utf-8"))
+    assert call("commission", ports["bus"], *words) == 2
+    assert "add --force" in complaint(capsys)
+
+
+def test_commission_says_what_is_missing_and_writes_nothing(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    output = tmp_path / "unit.json"
+    words = ("--units", "12", "--functions", "3", "--yes", "--json", "-o", output)
+    assert call("commission", ports["bus"], *words) == 1
+    assert one(capsys)["missing"] == ["a valve", "a pump's drive"]
+    assert not output.exists()
+
+
+def test_profile_check_shows_every_error(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    good = {"model": "x", "title": "X", "source": "made up", "met_hardware": False}
+    points = [
+        {"name": "A", "address": 70000, "type": "u16", "unit": "1"},
+        {"name": "B", "address": 1, "type": "u17", "unit": "1"},
+    ]
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps({**good, "points": points}), encoding="utf-8")
+    assert call("profile", "check", path, "orv3_rpu") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [str(path), str(path), "orv3_rpu"]
+    path.write_text('{"model": ', encoding="utf-8")
+    assert call("profile", "check", path) == 1
+    assert f"{path}:1:11: not JSON" in capsys.readouterr().out
+
+
+def test_profile_show_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("profile", "show", "belimo_valve") == 0
+    assert SETPOINT in capsys.readouterr().out
+    assert call("profile", "show", "nosuch") == 2
+    assert "there are abb_acs580" in complaint(capsys)
+
+
+@pytest.mark.parametrize("name", [*TOOLS["modbus"], ""])
+def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(*name.split(), "--help") == 0
+    assert "example: coldloop modbus " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ((), "no subcommand"),
+        (("frob",), "no subcommand 'frob'"),
+        (("scan", "nosuch"), "begins with none of"),
+        (("scan", "store:/tmp"), "Modbus needs"),
+        (("scan", "/dev/nosuch"), "no such port"),
+        (("scan", "/dev/null", "--units", "0-5"), "not within 1 to 247"),
+        (("scan", "/dev/null", "--baud", "9601"), "'9601' is not one of"),
+        (("scan", "tcp:127.0.0.1:1", "--baud", "9600"), "only a serial line"),
+        (("read", "tcp:127.0.0.1:1", "1", "0"), "refused: nothing listens there"),
+        (("read", "/dev/null", "248", "0"), "unit 248 is not 1 to 247"),
+        (("read", "/dev/null", "1", "65535", "2"), "end after address 65535"),
+        (("read", "/dev/null", "1", "0", "--order", "ABDC", "--type", "f32"), "is not one of"),
+        (("sniff", "tcp:127.0.0.1:1"), "only a serial line can be overheard"),
+        (("commission", "/dev/null", "--setpoint-c", "90"), "90 is not 15 to 45"),
+    ],
+)
+def test_wrong_use_is_one_line(
+    words: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*words) == 2
+    assert text in complaint(capsys)

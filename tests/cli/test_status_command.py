@@ -1,0 +1,167 @@
+"""`coldloop status`: exit codes, JSON, and one line when there is nothing to show."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.commands import STALE_AFTER_S, status
+from agent.telemetry.status import KEY
+from hil.scenario.model import find, parse
+from hil.run.virtual import VirtualRun
+from tests.support.cli_tools import SHORT, coldloop, one_line
+
+Snapshot = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def real() -> str:
+    """What an agent that has run for 20 s leaves behind."""
+    run = VirtualRun(parse(SHORT.replace("= 3", "= 20"), "x"), 1)
+    run.run()
+    return json.dumps(run.status)
+
+
+def left(folder: Path, text: str, age_s: float = 0.2, **change: object) -> str:
+    """Leave a status behind as if the agent had written it `age_s` ago."""
+    snapshot = json.loads(text)
+    now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    snapshot.update({"mono_us": now_us - int(age_s * 1e6), **change})
+    (folder / KEY).write_text(json.dumps(snapshot), encoding="utf-8")
+    return str(folder)
+
+
+def test_a_fresh_and_normal_one_is_exit_0(
+    real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(["--state", left(tmp_path, real)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    lines = out.splitlines()
+    assert lines[0] == "bench/cdu1 is NORMAL"
+    first = [line.split()[0] for line in lines[1:]]
+    assert first[:4] == ["UTC", "supply", "valve", "dP"]
+    assert {"pumps", "ticks", "modbus", "telemetry", "age", "alarm"} < set(first)
+    assert lines[1].startswith("UTC        2026-11-24T06:00:")
+    assert "sync, within 19.0 s, leap uncertain" in lines[1]
+    assert "connected, published " in out
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("state", ["degraded", "safe"])
+def test_one_that_is_not_normal_is_exit_1(
+    state: str, real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(["--state", left(tmp_path, real, state=state)]) == 1
+    assert capsys.readouterr().out.startswith(f"bench/cdu1 is {state.upper()}\n")
+
+
+@pytest.mark.parametrize(
+    ("age_s", "code"),
+    [(STALE_AFTER_S - 1, 0), (STALE_AFTER_S + 1, 1), (1e6, 1), (-3.0, 1)],  # -3: before a reboot
+)
+def test_a_stale_one_is_exit_1_and_shows_its_age(
+    age_s: float, code: int, real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(["--state", left(tmp_path, real, age_s)]) == code
+    age = next(s for s in capsys.readouterr().out.splitlines() if s.startswith("age"))
+    assert float(age.split()[1]) == pytest.approx(age_s, abs=0.5)
+
+
+def test_json_is_the_snapshot_with_its_age(
+    real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(["--state", left(tmp_path, real), "--json"]) == 0
+    record: Snapshot = json.loads(one_line(capsys.readouterr().out))
+    assert 0 <= record.pop("age_s") < STALE_AFTER_S
+    assert set(record) == set(json.loads(real))
+    assert status(["--state", left(tmp_path, real, age_s=60), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["age_s"] >= 60
+
+
+def test_what_is_not_known_is_shown_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run in which nothing answers and the receiver is silent from the start."""
+    events = "".join(
+        f'[[event]]\nat_s = 0\ndo = "{word}"\n'
+        for word in ("bus_silent", "receiver_outage", "broker_down")
+    )
+    run = VirtualRun(parse(SHORT.replace("= 3", "= 20") + events, "x"), 1)
+    run.run()
+    assert status(["--state", left(tmp_path, json.dumps(run.status))]) == 1
+    out = capsys.readouterr().out
+    assert "UTC        --  free" in out
+    assert "supply     -- C" in out
+    assert "no link, published 0" in out
+    assert "alarm      bus_lost:bus  no device answers on bus bus" in out
+
+
+def test_every_shipped_scenario_leaves_a_status_that_can_be_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = VirtualRun(find("bus-loss"), 1)
+    shown: set[int] = set()
+
+    def show(_second: int) -> None:
+        shown.add(status(["--state", left(tmp_path, json.dumps(run.status))]))
+
+    run.run(show)
+    assert shown == {0, 1}
+    assert "None" not in capsys.readouterr().out
+
+
+def test_without_a_broker_that_is_said(
+    real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(["--state", left(tmp_path, real, telemetry=None)]) == 0
+    assert "telemetry  no broker is configured\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "No such file or directory; is the agent running, and is this its state folder?"),
+        ("", "not a status of this version; start the agent anew"),
+        ("[]", "not a status of this version; start the agent anew"),
+        ("\0\xff", "not a status of this version; start the agent anew"),
+        ('{"version": 99}', "not a status of this version; start the agent anew"),
+    ],
+)
+def test_nothing_to_show_is_one_line_and_exit_2(
+    text: "str | None", message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if text is not None:
+        (tmp_path / KEY).write_bytes(text.encode("latin-1"))
+    for more in ([], ["--json"]):
+        assert status(["--state", str(tmp_path), *more]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert one_line(err).startswith(f"coldloop status: {tmp_path / KEY}: {message}")
+
+
+def test_wrong_use_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    path = tmp_path / "unit.json"
+    path.write_text("{}", encoding="utf-8")
+    for words, message in (
+        (("--config", str(tmp_path / "none.json")), "No such file or directory; name the agent's"),
+        (("--config", "x", "--state", "y"), "not allowed with argument --config"),
+        (("--frobnicate",), "unrecognized arguments: --frobnicate"),
+    ):
+        done = coldloop("status", *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert message in one_line(done.stderr)
+
+
+def test_a_configuration_without_a_state_folder_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.cli.test_agent_command import GONE, changed, example  # noqa: PLC0415 - only here
+
+    path = tmp_path / "unit.json"
+    path.write_text(json.dumps(changed(example(), "state", GONE)), encoding="utf-8")
+    assert status(["--config", str(path)]) == 2
+    said = one_line(capsys.readouterr().err)
+    assert said == f"{path}: state: missing; the agent leaves no status behind"

@@ -1,0 +1,333 @@
+"""The Debian package: the same bytes each time, hardened, moved about, upgraded and removed.
+
+Its packages are those of this environment, so that nothing is fetched; with `-m soak` also those of
+the lock, and an installation into a bare Debian root.
+"""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import coldloop
+from agent.commands import read_config
+from agent.runtime import cpython_checksums
+from deploy.debian import build, manual, tree
+from tests.support.repository import PACKAGES, ROOT, repo_files, settings
+from tests.support.peers import need
+
+EPOCH = 1767225600
+PLAIN = "-Znone"  # what is packed is looked at, and xz takes most of the time
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def said(*command: str, **environment: str) -> str:
+    """Run what must succeed; return what it said."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout}"
+    return done.stdout
+
+
+def facts(version: str = "0.1.0") -> tree.Facts:
+    return tree.Facts(version, said(need("dpkg"), "--print-architecture").strip(), HERE, EPOCH)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is to be imported: our packages, and what they need of this environment."""
+    need("dpkg-deb")
+    if not Path(f"/usr/bin/python{HERE}").exists():
+        pytest.skip(f"this environment is not of Debian's Python ({HERE})")
+    folder = tmp_path_factory.mktemp("site")
+    for name in repo_files():
+        ours = name == "coldloop.py" or name.split("/")[0] in PACKAGES
+        if ours and not name.endswith(".sh"):  # as the wheel has it
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    for name in sorted(build.needed(settings()["project"]["dependencies"])):
+        for file in importlib.metadata.distribution(name).files or ():
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(str(file.locate()), folder / file)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def package(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package."""
+    work = tmp_path_factory.mktemp("package")
+    build.pack(work / "a.deb", site, work / "tree", facts(), PLAIN)
+    return work / "a.deb"
+
+
+@pytest.fixture(scope="module")
+def unpacked(package: Path) -> Path:
+    """The package, unpacked where it was not made for."""
+    target = package.parent / "elsewhere"
+    said("dpkg-deb", "-x", str(package), str(target))
+    return target
+
+
+def test_built_twice_gives_the_same_bytes(site: Path, package: Path, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        copy = tmp_path / "copy"
+        shutil.copytree(site, copy)  # other dates, another place
+        build.pack(tmp_path / "b.deb", copy, tmp_path / "tree", facts(), PLAIN)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "b.deb").read_bytes() == package.read_bytes()
+
+
+def test_nothing_in_it_knows_where_it_was_made(package: Path, unpacked: Path) -> None:
+    names = (str(package.parent).encode(), str(ROOT).encode())
+    files = [p for p in unpacked.rglob("*") if p.is_file() and not p.is_symlink()]
+    assert len(files) > 1000
+    assert [p for p in files if any(name in p.read_bytes() for name in names)] == []
+
+
+def test_its_modes_and_owners(package: Path) -> None:
+    rows = [line.split(None, 5) for line in said("dpkg-deb", "-c", str(package)).splitlines()]
+    assert {row[1] for row in rows} == {"root/root"}
+    modes = {row[5].split(" -> ")[0].removeprefix("."): row[0] for row in rows}
+    assert modes["/etc/coldloop/tls/"] == "drwx------"
+    assert modes["/opt/coldloop/bin/coldloop"] == "-rwxr-xr-x"
+    del modes["/etc/coldloop/tls/"], modes["/opt/coldloop/bin/coldloop"]
+    assert set(modes.values()) <= {"drwxr-xr-x", "-rw-r--r--", "lrwxrwxrwx"}
+    tops = {name.split("/")[1] for name in modes} - {""}
+    assert tops == {"etc", "opt", "usr"}
+
+
+def test_its_description(package: Path) -> None:
+    text = said("dpkg-deb", "-f", str(package))
+    minor = sys.version_info[1]
+    assert f"Depends: python3 (>= {HERE}), python3 (<< 3.{minor + 1})" in text
+    assert "{" not in text
+    control = package.parent / "control"
+    said("dpkg-deb", "-e", str(package), str(control))
+    for place in (control / "conffiles").read_text().split():
+        assert place.startswith("/etc/")
+    for script in tree.SCRIPTS:
+        said("sh", "-n", str(control / script))
+
+
+def test_its_sums_are_right(package: Path, unpacked: Path) -> None:
+    control = package.parent / "sums"
+    said("dpkg-deb", "-e", str(package), str(control))
+    sums = (control / "md5sums").read_text().splitlines()
+    listed = {line.split("  ", 1)[1] for line in sums}
+    there = {str(p.relative_to(unpacked)) for p in unpacked.rglob("*") if not p.is_dir()}
+    assert there - listed == {"opt/coldloop/bin/python", "usr/bin/coldloop"}
+    said("sh", "-c", f"cd {unpacked} && md5sum --quiet -c {control}/md5sums")
+
+
+def test_a_start_tells_what_is_not_as_it_was_packed(unpacked: Path, tmp_path: Path) -> None:
+    site = unpacked / tree.HOME / f"lib/python{HERE}/site-packages"
+    assert cpython_checksums.wrong(site) == []
+    listed = (site / cpython_checksums.SUMS).read_text().splitlines()
+    assert len(listed) == sum(path.is_file() for path in site.rglob("*")) - 1
+    folder = tmp_path / "site"
+    shutil.copytree(site, folder)
+    bytecode = next((folder / "agent/__pycache__").glob("safety.*.pyc"))
+    data = bytearray(bytecode.read_bytes())
+    data[100] ^= 1
+    bytecode.write_bytes(data)
+    (folder / "deploy/firmware/rp2.py").unlink()
+    names = [bytecode.relative_to(folder).as_posix(), "deploy/firmware/rp2.py"]
+    assert cpython_checksums.wrong(folder) == names
+    command = [f"/usr/bin/python{HERE}", "-m", "coldloop", "agent", "--config", "/nowhere"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
+    )
+    assert done.stderr.splitlines()[0] == (
+        f"coldloop agent: {folder / names[0]} and 1 more: not as it was packed; "
+        "install the package again"
+    )
+
+
+def test_it_runs_where_it_was_unpacked(unpacked: Path) -> None:
+    command = str(unpacked / "usr/bin/coldloop")
+    assert "doctor" in said(command, "--help")
+    sample = str(unpacked / "usr/share/doc/coldloop/examples/unit.json")
+    assert said(command, "agent", "--check", "--config", sample).endswith("good\n")
+    code = "import pymodbus, serial, cryptography.x509, sys; print(pymodbus.__file__, sys.prefix)"
+    where = said(str(unpacked / "opt/coldloop/bin/python"), "-P", "-c", code).split()
+    assert all(path.startswith(f"{unpacked}/opt/coldloop") for path in where)
+
+
+def test_the_sample_is_a_good_configuration() -> None:
+    config = read_config(str(tree.FILES / "unit.json"))
+    assert [str(a) for s, _, a in config.parts if s == "safety"] == ["watchdog:systemd"]
+
+
+def test_the_unit_is_hardened() -> None:
+    text = said(
+        *(need("systemd-analyze"), "security", "--offline=true", "--no-pager"),
+        str(tree.FILES / "coldloop.service"),
+    )
+    score = float(text.partition("exposure level for coldloop.service: ")[2].split()[0])
+    assert score <= 2.0
+
+
+def test_the_unit_is_one(tmp_path: Path) -> None:
+    text = (tree.FILES / "coldloop.service").read_text()
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    unit = tmp_path / "coldloop.service"
+    unit.write_text(text.replace("/opt/coldloop/bin/python", str(python)))
+    told = said(need("systemd-analyze"), "verify", "--man=no", str(unit))
+    assert [line for line in told.splitlines() if "coldloop.service" in line] == []
+
+
+def test_the_manual_names_every_command() -> None:
+    page = manual.page("1.2.3", "2026-11-26")
+    for name in coldloop.COMMANDS:
+        assert f".B {name}\n" in page
+    assert "{" not in page
+
+
+def test_only_what_runs_is_packed_and_each_with_its_hash() -> None:
+    text = build.locked(build.needed(settings()["project"]["dependencies"]))
+    entries = text.splitlines()
+    assert all("--hash=sha256:" in entry for entry in entries)
+    names = {entry.partition("==")[0] for entry in entries}
+    assert {"cryptography", "cffi", "pymodbus", "pyserial"} <= names
+    assert not names & {"hatchling", "pluggy", "pytest"}
+
+
+# Installing, upgrading, removing: dpkg into a folder, with a package that holds next to nothing.
+
+
+def dpkg(root: Path, *words: str) -> str:
+    owner = () if os.geteuid() == 0 else (need("fakeroot"),)
+    command = (*owner, need("dpkg"), f"--root={root}", f"--log={root}/log")
+    forced = "not-root,depends,script-chrootless,confold,bad-path"
+    return said(*command, f"--force-{forced}", *words)
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """A root with the package's first version, configured by a site that has run it."""
+    root, site = tmp_path / "root", tmp_path / "site"
+    site.mkdir()
+    (site / "coldloop.py").write_text('"""Nothing."""\n')
+    for folder in ("info", "updates", "triggers"):
+        (root / "var/lib/dpkg" / folder).mkdir(parents=True)
+    (root / "var/lib/dpkg/status").touch()
+    if not Path(f"/usr/bin/python{HERE}").exists():
+        pytest.skip(f"this environment is not of Debian's Python ({HERE})")
+    for version in ("1", "2"):
+        build.pack(
+            tmp_path / f"{version}.deb", site, tmp_path / f"tree{version}", facts(version), PLAIN
+        )
+    assert "write /etc/coldloop/unit.json" in dpkg(root, "-i", str(tmp_path / "1.deb"))
+    (root / "etc/coldloop/unit.json").write_text("{}")
+    (root / "etc/systemd/system/coldloop.service.d/site.conf").write_text("[Service]\n#ours\n")
+    (root / "var/lib/private/coldloop").mkdir(parents=True)
+    (root / "var/lib/private/coldloop/log.1").write_text("telemetry")
+    return root
+
+
+def kept(root: Path) -> bool:
+    """Whether configuration, the site's settings and the log are as the site left them."""
+    site = root / "etc/systemd/system/coldloop.service.d/site.conf"
+    return (
+        (root / "etc/coldloop/unit.json").read_text() == "{}"
+        and site.read_text() == "[Service]\n#ours\n"
+        and (root / "var/lib/private/coldloop/log.1").read_text() == "telemetry"
+    )
+
+
+def test_upgrade_and_removal_keep_configuration_and_log(installed: Path, tmp_path: Path) -> None:
+    dpkg(installed, "-i", str(tmp_path / "2.deb"))
+    assert "Version: 2" in dpkg(installed, "-s", "coldloop")
+    assert kept(installed)
+    dpkg(installed, "-r", "coldloop")
+    assert not (installed / "opt/coldloop").exists()
+    assert kept(installed)
+    dpkg(installed, "-i", str(tmp_path / "2.deb"))
+    assert kept(installed)
+
+
+def test_purging_takes_all_away(installed: Path) -> None:
+    dpkg(installed, "-P", "coldloop")
+    left = [p for p in installed.rglob("*coldloop*") if "dpkg" not in p.parts]
+    assert left == []
+
+
+@pytest.mark.soak
+def test_the_locked_package_is_the_same_bytes_each_time(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "deploy.debian.build", "--out")
+    for name, zone in (("a", "UTC"), ("b", "Asia/Riyadh")):
+        said(*command, str(tmp_path / name), TZ=zone)
+    (first,), (second,) = (sorted((tmp_path / name).iterdir()) for name in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def bare(folder: Path, packages: str = "python3") -> Path:
+    """A Debian root with `packages` and no more, from the mirror that this machine's apt uses."""
+    need("debootstrap")
+    suite = "trixie"
+    sources = said("apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)")
+    rows = [line.split() for line in sources.splitlines()]
+    mirrors = [row[0] for row in rows if row[1:] == [suite, "main"]]
+    if os.geteuid() != 0 or not mirrors:
+        pytest.skip(f"needs root, and a mirror of {suite}")
+    root = folder / "root"
+    folder.chmod(0o755)
+    said("debootstrap", "--variant=minbase", f"--include={packages}", suite, str(root), mirrors[0])
+    return root
+
+
+@pytest.mark.soak
+def test_installed_into_a_bare_root_and_started_there(tmp_path: Path) -> None:
+    root = bare(tmp_path)
+    said(sys.executable, "-m", "deploy.debian.build", "--out", str(root / "tmp"))
+    (name,) = (path.name for path in (root / "tmp").glob("*.deb"))
+    inside = ("chroot", str(root), "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
+    assert "write /etc/coldloop/unit.json" in said(*inside, "dpkg", "-i", f"/tmp/{name}")
+    sample = json.loads((tree.FILES / "unit.json").read_text())
+    sample["broker"] = {"address": "tcp:127.0.0.1:1"}
+    (root / "etc/coldloop/unit.json").write_text(json.dumps(sample))
+    for folder in ("run/coldloop", "var/lib/coldloop"):
+        (root / folder).mkdir()
+    sick = subprocess.run([*inside, "coldloop", "doctor"], capture_output=True, check=False)
+    assert (sick.returncode, b"/dev/coldloop-field: no such port" in sick.stdout) == (1, True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(root / "run/notify"))
+        systemd.settimeout(30)
+        command = ("coldloop", "agent", "--config", "/etc/coldloop/unit.json")
+        with subprocess.Popen([*inside, "NOTIFY_SOCKET=/run/notify", *command]) as agent:
+            try:
+                heard = [systemd.recv(64) for _ in range(3)]
+            finally:
+                agent.terminate()
+            assert heard == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+            assert agent.wait(20) == 0
+    assert (root / "run/coldloop/status.json").exists()
+    (root / "var/lib/coldloop/log.1").write_text("telemetry")
+    said(*inside, "dpkg", "-r", "coldloop")
+    assert (root / "etc/coldloop/unit.json").exists()
+    assert (root / "var/lib/coldloop/log.1").exists()
+    said(*inside, "dpkg", "-P", "coldloop")
+    assert not (root / "etc/coldloop").exists()

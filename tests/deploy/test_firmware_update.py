@@ -1,0 +1,122 @@
+"""An update of the ARM image from afar: signed, sent, written to slot b, tried, confirmed, kept."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import fleet
+from deploy.firmware import memory_layout
+from deploy.firmware.romfs import app
+from deploy.ops import keys, messages
+from deploy.ops.mqtt_session import Session
+from hil.run.dut_qemu import QemuDut
+from hil.run.real_bench import RealBench
+from hil.bench.testbed_settings import Setting
+from tests.support.peers import need
+
+SECOND = 1_000_000
+UNIT = "bench/cdu1"
+
+
+class Rig:
+    """The bench in real time around an image, and operators at the broker."""
+
+    def __init__(self, bench: RealBench, folder: Path, link: Session, port: int) -> None:
+        self.bench, self.folder, self._link, self._port = bench, folder, link, port
+        self._update: list[Any] = []
+        self._starts = 0
+        link.subscribe(f"{UNIT}/cfg/reported")
+
+    def start(self) -> None:
+        """Give it power, after having taken it."""
+        self.bench.stop_agent()
+        if self.bench._qemu is not None:
+            self.bench._qemu.close()
+        self._starts += 1
+        self.bench.start_agent("qemu", self.folder / f"console{self._starts}")
+
+    def console(self) -> str:
+        path = self.folder / f"console{self._starts}"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def shown(self) -> list[Any]:
+        """What the unit last reported of its updates."""
+        for _, payload in self._link.messages(0.001):
+            self._update = messages.read(payload).update or self._update
+        return self._update or [0, 0, 0, 0, ""]
+
+    def until(self, done: Callable[[], bool], seconds: float, what: str) -> None:
+        shell = self.bench.shell
+        end = shell.now() + int(seconds * SECOND)
+        while not done():
+            assert shell.now() < end, f"{what}; {self._update}; {self.console()[-3000:]}"
+            assert self.bench.agent_ended() is None, self.console()[-3000:]
+            shell.run(shell.now() + SECOND // 5)
+
+    def says(self, text: str) -> None:
+        self.until(lambda: text in self.console(), 90, f"it never said {text!r}")
+
+    def ops(self, word: str, *words: str) -> "subprocess.Popen[str]":
+        """Start a command of the operators; the bench must go on meanwhile."""
+        command = [sys.executable, "-m", "coldloop", "config", word, UNIT, *words]
+        command += ["--broker", f"tcp:127.0.0.1:{self._port}"]
+        for name in ("one", "two"):
+            command += ["--key", str(self.folder / f"{name}.key")]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, stdout=subprocess.PIPE)
+
+    def ended(self, process: "subprocess.Popen[str]", seconds: float) -> None:
+        with process:
+            self.until(lambda: process.poll() is not None, seconds, "a command never ended")
+            assert process.returncode == 0, process.communicate()[1]
+
+
+def _keys(folder: Path) -> list[dict[str, Any]]:
+    roles = ("one", 1, "operate"), ("two", 2, "limits")
+    return [json.loads(keys.make(folder, *role, "").read_text()) for role in roles]
+
+
+@pytest.mark.soak
+@pytest.mark.realtime
+def test_an_update_is_sent_written_tried_confirmed_and_outlives_the_power(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need("arm-none-eabi-gcc")
+    need("qemu-system-arm")
+    public, plain = _keys(tmp_path), QemuDut.config
+
+    def config(self: QemuDut) -> dict[str, Any]:
+        remote = {"port": "store:/flash/store", "keys": public, "health_s": 5}
+        return {**plain(self), "remote": remote}
+
+    monkeypatch.setattr(QemuDut, "config", config)
+    with (
+        fleet.broker(tmp_path) as port,
+        Session(f"tcp:127.0.0.1:{port}") as link,
+        RealBench(Setting(), 1, f"127.0.0.1:{port}") as bench,
+    ):
+        rig = Rig(bench, tmp_path, link, port)
+        rig.start()
+        rig.says("slot a, release 1")
+        bundle = tmp_path / "app.bin"
+        bundle.write_bytes(memory_layout.with_head(app((bench.folder / "unit.json").read_bytes()), 2))
+        rig.until(lambda: (bench.status() or {}).get("state") == "normal", 90, "it never ran")
+        update = rig.ops("update", str(bundle), "--release", "2")
+        rig.until(lambda: rig.shown()[2] > 20, 120, "no piece was taken")
+        rig.start()  # the power goes
+        rig.says("slot a, release 1")
+        rig.ended(update, 300)
+        rig.says("slot b, release 2")
+        assert "on trial" in rig.console()
+        rig.until(lambda: rig.shown()[4] == "confirm", 120, "its health was never good")
+        rig.ended(rig.ops("confirm"), 60)
+        rig.until(lambda: rig.shown()[6] == "confirmed", 60, "not confirmed")
+        rig.start()
+        rig.says("slot b, release 2")
+        assert "on trial" not in rig.console()
+        assert os.path.getsize(bench.folder / "flash.img") == 3 << 20

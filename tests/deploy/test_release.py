@@ -1,0 +1,62 @@
+"""The bill of materials holds what is pinned; the check of advisories says what it knows."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.release import advisories, sbom
+from tests.support.repository import ROOT, settings
+
+
+def test_the_bill_lists_every_pinned_package_with_its_hashes(tmp_path: Path) -> None:
+    out = tmp_path / "bom.json"
+    command = [sys.executable, "-m", "deploy.release.sbom", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    bill = json.loads(out.read_text())
+    assert (bill["bomFormat"], bill["specVersion"], bill["version"]) == ("CycloneDX", "1.5", 1)
+    lock = sbom.LOCK.read_text()
+    names = [line.split("==")[0].lower() for line in lock.splitlines() if "==" in line]
+    listed = {c["name"]: c for c in bill["components"]}
+    assert [name for name in names if name not in listed] == []
+    for name in names:
+        hashes = listed[name]["externalReferences"][0]["hashes"]
+        assert hashes
+        assert all(h["content"] in lock for h in hashes)
+    assert listed["uplot"]["version"] != "unknown"
+    refs = {c["bom-ref"] for c in bill["components"]}
+    assert set(bill["dependencies"][0]["dependsOn"]) == refs
+    assert len(refs) == len(bill["components"])
+
+
+def test_the_same_tree_gives_the_same_bill() -> None:
+    lock = sbom.LOCK.read_text()
+    first, second = sbom.bill(settings(), lock), sbom.bill(settings(), lock)
+    assert first == second
+    other = sbom.bill(settings(), lock.replace("==", "==9", 1))
+    assert other["serialNumber"] != first["serialNumber"]
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "verdict"),
+    [
+        (0, "No known vulnerabilities found", advisories.GOOD),
+        (1, "Found 1 known vulnerability in 1 package\nName ...", advisories.WEAK),
+        (1, "Traceback\nConnectionError: no network", advisories.UNKNOWN),
+        (2, "", advisories.UNKNOWN),
+    ],
+)
+def test_what_the_tool_says_is_understood(code: int, said: str, verdict: int) -> None:
+    assert advisories.verdict(code, said)[0] == verdict
+
+
+def test_not_to_know_is_said_and_an_error_only_when_strict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert (advisories.main([]), advisories.main(["--strict"])) == (0, advisories.UNKNOWN)
+    assert "not checked" in capsys.readouterr().out
+    monkeypatch.setattr("shutil.which", lambda _: "/nowhere/pip-audit")
+    assert advisories.main(["--strict"]) == advisories.UNKNOWN

@@ -1,0 +1,88 @@
+"""A modem's driver and an emulated modem joined by a line in virtual time, without the agent."""
+
+import heapq
+from typing import Any
+
+from drivers.modems import make
+from hil.devices.satcom.gateway import MessageGateway
+from hil.devices.satcom.radio import Radio
+from hil.kernel.serial_line import SerialLine
+from hil.bench.testbed_satcom import BAUDS, _device
+from hil.kernel.world import World
+
+UTC = 1_795_500_000_000_000
+
+
+class ModemRig:
+    """Turns one driver against one device; `events` gathers what the driver says."""
+
+    def __init__(self, kind: str, seed: int = 1, bars: int = 5, chunk: int = 32) -> None:
+        self.world = World(seed, UTC)
+        self.bars = bars
+        self.radio = Radio(self.world.random("radio"), lambda _: self.bars)
+        self.radio.success_pct = 100
+        self.gateway = MessageGateway(self.world.utc)
+        self.device: Any = _device(kind, self.radio, self.gateway, self.world)
+        self.driver: Any = make(kind, 1, {"peer": 7})
+        self.driver.near_us = UTC
+        self.events: list[tuple[Any, ...]] = []
+        char_us = -(-10_000_000 // BAUDS[kind])
+        self.line = SerialLine(self.world, self.device, char_us, self._heard, 1, chunk)
+        self.driver.event("opened", 0)
+        self._carry_out()
+
+    def _heard(self, data: bytes) -> None:
+        self.driver.receive(data, self.world.now)
+        self._carry_out()
+
+    def _carry_out(self) -> None:
+        for _, op, data in self.driver.outbox():
+            assert op == "write"
+            self.line.write(data)
+        self.events += self.driver.events()
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        until = self.world.now + int(seconds * 1e6)
+        heap = self.world.heap
+        while True:
+            due = self.driver.deadline()
+            if heap and heap[0][0] <= min(due, until):
+                self.world.now, _, _, call, args = heapq.heappop(heap)
+                call(*args)
+            elif due <= until:
+                self.world.now = max(self.world.now, due)
+                self.driver.wake(self.world.now)
+                self._carry_out()
+            else:
+                break
+        self.world.now = until
+
+    def until(self, kind: str, seconds: float = 600) -> tuple[Any, ...]:
+        """Let time pass until the driver says an event of `kind`; give it."""
+        for _ in range(int(seconds)):
+            for i, event in enumerate(self.events):
+                if event[0] == kind:
+                    self.events = self.events[i + 1 :]
+                    return event
+            self.run(1)
+        raise AssertionError(f"no {kind} in {seconds} s; {self.events}")
+
+    def ready(self) -> None:
+        """Wait until it is set up and has service."""
+        self.until("ready", 60)
+        self.run(12)
+
+    def send(self, content: bytes, tag: int = 1) -> None:
+        """Begin to send."""
+        assert self.driver.send(content, tag, self.world.now)
+        self._carry_out()
+
+    def fetch(self) -> None:
+        """Begin to collect."""
+        assert self.driver.fetch(self.world.now)
+        self._carry_out()
+
+    def contents(self) -> list[bytes]:
+        """What the gateway has."""
+        return [message.content for message in self.gateway.messages]

@@ -1,0 +1,383 @@
+"""The ports of CPython one by one, what is shared, and the board's UART against a stand-in."""
+
+import fcntl
+import os
+import ssl
+import sys
+import threading
+import time
+import types
+from pathlib import Path
+
+import pytest
+import serial
+
+from agent.runtime import cpython
+from drivers.ports.address import parse
+from drivers.errors import PortError
+from drivers.ports.cpython import serial as cpython_serial, store as cpython_store, tcp
+from drivers.ports.micropython import uart as micropython_uart
+from drivers.ports.base import BACKLOG, EIO, SERIAL_REASONS, explain
+from drivers.ports.micropython.pem import der_blocks
+from drivers.ports.store_request import MAX_WAITING, Pending, split_record
+from tests.support.runtime_rig import PATIENCE_S, Authority, pty
+from tests.support.toy_agent import Toy
+
+
+def nothing() -> None:
+    """A wake that wakes nobody."""
+
+
+# --- Preflight ------------------------------------------------------------------------------------
+
+
+def preflight(*addresses: str) -> tuple[list[str], list[str]]:
+    warnings: list[str] = []
+    return cpython.preflight(addresses, warnings.append), warnings
+
+
+def test_preflight_of_good_and_absent_ports(tmp_path: Path) -> None:
+    with pty() as line:
+        problems, warnings = preflight(
+            f"serial:{line.path}", f"serial:{tmp_path}/none", f"store:{tmp_path}/none", "tcp:h:1"
+        )
+        assert problems == []
+        assert [warning.split(": ")[1] for warning in warnings] == [
+            "no such port",
+            "no such folder",
+        ]
+        fcntl.flock(line.slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_preflight_names_each_wrong_use(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"no certificate")
+    with pty() as line, pty() as busy:
+        fcntl.flock(busy.slave, fcntl.LOCK_EX)
+        wrong = {
+            f"serial:{line.path}": "",
+            f"serial:{file}": "not a serial port",
+            f"serial:{busy.path}": "busy",
+            f"serial:{line.path}?baud=300": "named twice",
+            "serial:/dev/x?baud=1": "baud is '1'",
+            f"store:{file}": "not a folder",
+            "uart:1": "UARTs are for boards",
+            f"tls:h:1?ca={file}": "not a PEM file",
+            f"tls:h:1?ca={tmp_path}/none": "No such file",
+            "nonsense": "begins with none of",
+        }
+        problems, warnings = preflight(*wrong)
+        assert warnings == []
+        assert len(problems) == 9
+        for problem, part in zip(problems, list(wrong.values())[1:], strict=True):
+            assert part in problem
+            assert "\n" not in problem
+
+
+def test_preflight_of_certificates(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("unit")
+    _, other_key = authority.issue("other")
+    ca = f"tls:h:1?ca={authority.ca}"
+    assert preflight(f"{ca}&cert={certificate}&key={key}") == ([], [])
+    problems, _ = preflight(f"{ca}&cert={certificate}&key={other_key}")
+    assert "KEY_VALUES_MISMATCH" in problems[0].upper().replace(" ", "_")
+
+
+def test_preflight_never_asks_for_a_password(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("unit")
+    locked = tmp_path / "locked.key"
+    authority.run("ec", "-in", key, "-aes256", "-passout", "pass:x", "-out", locked)
+    problems, _ = preflight(f"tls:h:1?ca={authority.ca}&cert={certificate}&key={locked}")
+    assert "the key has a password" in problems[0]
+
+
+# --- Serial ---------------------------------------------------------------------------------------
+
+
+def test_baud_that_the_driver_drops_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pty() as line:
+        # A driver that cannot make the rate keeps another one and says nothing.
+        real = vars(serial.SerialBase)["baudrate"]
+        deaf = property(real.fget, lambda self, _rate: real.fset(self, 19200))
+        monkeypatch.setattr(serial.Serial, "baudrate", deaf)
+        with pytest.raises(PortError, match="baud rate refused"):
+            cpython_serial.open_port(parse(f"serial:{line.path}?baud=115200"), nothing)
+        fcntl.flock(line.slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_serial_reads_nothing_without_waiting() -> None:
+    with pty() as line:
+        port = cpython_serial.open_port(parse(f"serial:{line.path}"), nothing)
+        assert port.read() == b""
+        line.write(b"x" * 3000)
+        got = [port.read() for _ in range(4)]
+        assert [len(data or b"") for data in got] == [1024, 1024, 952, 0]
+        line.hang_up()
+        assert port.read() is None
+        port.close()
+
+
+def test_open_port_leaves_no_descriptor_behind(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    with pty() as line:
+        before = len(os.listdir("/proc/self/fd"))
+        for address in (f"serial:{file}", f"serial:{line.path}?rs485=1", f"serial:{tmp_path}/none"):
+            with pytest.raises(PortError):
+                cpython_serial.open_port(parse(address), nothing)
+        cpython_serial.open_port(parse(f"serial:{line.path}"), nothing).close()
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_reasons_have_three_parts() -> None:
+    address = parse("serial:/dev/ttyUSB0?baud=300")
+    assert str(explain(address, PermissionError(13, "x"), SERIAL_REASONS)) == (
+        "serial:/dev/ttyUSB0: permission: add the user to group dialout (or fix the device's mode)"
+    )
+    assert "gone" in str(explain(address, OSError(EIO, "x"), SERIAL_REASONS))
+    assert "the system says: [Errno 7] odd" in str(explain(address, OSError(7, "odd"), {}))
+
+
+# --- Store ----------------------------------------------------------------------------------------
+
+
+def test_store_reads_what_it_wrote(tmp_path: Path) -> None:
+    store = cpython_store.Store(parse(f"store:{tmp_path}"))
+    assert store.read("config") is None
+    store.write("config", b"one")
+    store.write("config", b"two\0three")
+    assert store.read("config") == b"two\0three"
+    assert os.listdir(tmp_path) == ["config"]
+    with pytest.raises(PortError, match="plain file name"):
+        store.read("../secret")
+
+
+def test_store_bounds_what_it_reads(tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(bytes(cpython_store.MAX_READ + 1))
+    with pytest.raises(PortError, match="longer than"):
+        cpython_store.Store(parse(f"store:{tmp_path}")).read("big")
+
+
+def test_failed_write_keeps_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = cpython_store.Store(parse(f"store:{tmp_path}"))
+    store.write("key", b"old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(PortError, match="disk full: make room"):
+        store.write("key", b"new")
+    assert store.read("key") == b"old"
+    assert os.listdir(tmp_path) == ["key"]
+
+
+def test_slow_flash_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the flash hangs, records of one key replace each other; others wait, within a bound."""
+    go_on = threading.Event()
+    real = os.fsync
+
+    def slow(descriptor: int) -> None:
+        go_on.wait(PATIENCE_S)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    woken = threading.Event()
+    port = cpython_store.open_port(parse(f"store:{tmp_path}"), woken.set)
+    for count in range(1000):
+        assert port.write(b"status\0%d" % count) == len(b"status\0%d" % count)
+    assert not port.settled()
+    with pytest.raises(PortError, match="too slow"):
+        port.write(b"other\0" + bytes(BACKLOG))
+    go_on.set()
+    assert woken.wait(PATIENCE_S)
+    assert port.settled()
+    assert (tmp_path / "status").read_bytes() == b"999"
+    port.close()
+
+
+def test_pending_keeps_the_newest_of_each_key() -> None:
+    pending = Pending(parse("store:/x"))
+    for record in (b"a\x001", b"b\x002", b"a\x003"):
+        pending.add("write", record)
+    taken = [pending.take(), pending.take(), pending.take()]
+    assert taken == [("write", "a", b"3"), ("write", "b", b"2"), None]
+    for _ in range(10):  # the bound counts what waits, not what went through
+        pending.add("write", b"a\0" + bytes(BACKLOG - 10))
+        pending.take()
+
+
+def test_pending_keeps_the_order_of_what_is_asked_of_one_key() -> None:
+    pending = Pending(parse("store:/x"))
+    asked = (
+        ("append", b"a\x001"),
+        ("append", b"a\x002"),  # joins the first
+        ("append", b"b\x003"),
+        ("append", b"a\x004"),  # does not jump over b
+        ("write", b"a\x005"),  # nor does this replace what was appended
+        ("append", b"a\x006"),
+        ("get", b"a"),
+        ("write", b"a\x007"),
+        ("delete", b"a"),
+        ("write", b"a\x008"),
+        ("list", b""),
+    )
+    for op, data in asked:
+        pending.add(op, data)
+    taken = []
+    while (request := pending.take()) is not None:
+        taken.append(request)
+    assert taken == [
+        ("append", "a", b"12"),
+        ("append", "b", b"3"),
+        ("append", "a", b"4"),
+        ("write", "a", b"56"),
+        ("get", "a", b""),
+        ("write", "a", b"7"),
+        ("delete", "a", b""),
+        ("write", "a", b"8"),
+        ("list", "", b""),
+    ]
+
+
+def test_pending_is_bounded_in_requests_too() -> None:
+    pending = Pending(parse("store:/x"))
+    for _ in range(MAX_WAITING):
+        pending.add("get", b"a")
+    with pytest.raises(PortError, match="too slow"):
+        pending.add("get", b"a")
+
+
+@pytest.mark.parametrize("record", [b"", b"key", b"\0x", b"a/b\0x", b".a\0x", b"\xe4\0x"])
+def test_bad_records(record: bytes) -> None:
+    with pytest.raises(PortError):
+        split_record(parse("store:/x"), record)
+
+
+# --- TLS ------------------------------------------------------------------------------------------
+
+
+def test_context_checks_the_peer() -> None:
+    context = tcp.make_context(parse("tls:broker.example:8883"))
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+def test_pem_is_unpacked(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pem = authority.ca.read_text(encoding="utf-8")
+    der = ssl.PEM_cert_to_DER_cert(pem)
+    assert der_blocks(der) == [der]
+    assert der_blocks((pem + "\nnoise\n" + pem).encode()) == [der, der]
+    assert der_blocks(b"no certificate") == []
+    assert der_blocks(b"") == []
+
+
+def test_damaged_pem_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        der_blocks(b"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n")
+    with pytest.raises(ValueError, match=r".+"):
+        der_blocks(b"-----BEGIN ")
+
+
+# --- A board's UART -------------------------------------------------------------------------------
+
+
+class StandInUart:
+    """As much of machine.UART as the port uses."""
+
+    def __init__(self, number: int) -> None:
+        if number > 1:
+            raise ValueError("UART(2) does not exist")
+        self.settings: dict[str, object] = {}
+        self.incoming = b""
+        self.outgoing = b""
+        self.open = True
+
+    def init(self, **settings: object) -> None:
+        if settings["baudrate"] == 4000000:
+            raise ValueError("baudrate")
+        self.settings = settings
+
+    def any(self) -> int:
+        return len(self.incoming)
+
+    def read(self, size: int) -> bytes | None:
+        data, self.incoming = self.incoming[:size], self.incoming[size:]
+        return data or None
+
+    def write(self, data: bytes) -> int | None:
+        self.outgoing += data[:5]
+        return len(data[:5]) or None
+
+    def deinit(self) -> None:
+        self.open = False
+
+
+def test_uart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "machine", types.SimpleNamespace(UART=StandInUart))
+    port = micropython_uart.open_port(parse("uart:1?baud=19200&parity=E"), nothing)
+    uart = port.pollable
+    assert isinstance(uart, StandInUart)
+    assert uart.settings["baudrate"] == 19200
+    assert uart.settings["parity"] == 0
+    assert uart.settings["timeout"] == 0
+    assert port.read() == b""
+    uart.incoming = b"x" * 1500
+    assert [len(port.read() or b"") for _ in range(3)] == [1024, 476, 0]
+    assert port.write(b"hello world") == 5
+    port.set("parity=O")
+    assert uart.settings.get("parity") == 1
+    with pytest.raises(PortError, match="baud rate refused"):
+        port.set("baud=4000000")
+    port.close()
+    assert not uart.open
+
+
+def test_uart_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PortError, match="this machine has no UARTs"):
+        micropython_uart.open_port(parse("uart:1"), nothing)
+    monkeypatch.setitem(sys.modules, "machine", types.SimpleNamespace(UART=StandInUart))
+    with pytest.raises(PortError, match="no such port"):
+        micropython_uart.open_port(parse("uart:2"), nothing)
+
+
+# --- The shell in this process --------------------------------------------------------------------
+
+
+def test_run_in_a_thread_and_wake_from_another() -> None:
+    said: list[str] = []
+    lines: list[str] = []
+    with pty() as line:
+        toy = Toy([f"serial:{line.path}"], 0, said.append)
+        codes: list[int] = []
+        thread = threading.Thread(
+            target=lambda: codes.append(cpython.run(toy, lambda: toy.quit, out=lines.append))
+        )
+        thread.start()
+        end = time.monotonic() + PATIENCE_S
+        while not said and time.monotonic() < end:
+            time.sleep(0.005)
+        line.write(b"!quit")
+        thread.join(PATIENCE_S)
+        toy.quit = True
+        assert codes == [0]
+        assert "event 0 opened" in said
+        assert len(lines) == 1
+
+
+def test_poller_wakes_and_may_be_woken_after_its_end() -> None:
+    poller = cpython.Poller()
+    timer = threading.Timer(0.05, poller.wake)
+    timer.start()
+    begun = time.monotonic()
+    assert poller.wait(poller.clock() + int(PATIENCE_S * 1e6)) == []
+    assert time.monotonic() - begun < PATIENCE_S
+    timer.join()
+    for _ in range(100_000):
+        poller.wake()  # a full pipe is no error
+    poller.close()
+    poller.wake()

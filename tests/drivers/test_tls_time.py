@@ -1,0 +1,92 @@
+"""Dates of certificates and the clock they are judged by, at CPython's TLS port."""
+
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from deploy.ops import pki
+from drivers.ports.address import parse
+from drivers.errors import PortError
+from drivers.ports.cpython.tcp import TcpPort, open_port
+from tests.agent.runtime.test_tcp_port import EchoServer
+
+YEAR = timedelta(days=365)
+NOW = int(time.time())
+_YEAR_S = 365 * 86_400
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Path:
+    folder = tmp_path / "pki"
+    folder.mkdir()
+    pki.create(folder, "test")
+    return folder
+
+
+@contextmanager
+def server(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, begins: timedelta, years: int
+) -> Iterator[EchoServer]:
+    """A server whose certificate begins `begins` ago and ends in `years` years."""
+    monkeypatch.setattr(pki, "_BACK", begins)
+    monkeypatch.setattr(pki, "_LEAF_YEARS", years)
+    pki.issue(folder, "broker", "broker", ["localhost"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "broker.pem", folder / "broker.key")
+    made = EchoServer(context)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def opened(folder: Path, made: EchoServer, more: str, host: str = "localhost") -> str:
+    """Empty when the port opens, else why not."""
+    port = open_port(parse(f"tls:{host}:{made.port}?ca={folder}/ca.pem{more}"), lambda: None)
+    assert isinstance(port, TcpPort)
+    end = time.monotonic() + 20
+    try:
+        while time.monotonic() < end:
+            if port.finish():
+                return ""
+            time.sleep(0.005)
+    except PortError as error:
+        return str(error)
+    finally:
+        port.close()
+    return "no answer"
+
+
+def test_without_utc_an_old_certificate_does_not_lock_the_door(
+    authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server(authority, monkeypatch, 9 * YEAR, -1) as made:
+        assert "certificate has expired" in opened(authority, made, "")  # by the system's clock
+        assert opened(authority, made, "&utc=0") == ""
+
+
+def test_with_utc_an_old_certificate_opens_no_door(
+    authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server(authority, monkeypatch, 9 * YEAR, -1) as made:
+        assert "has expired" in opened(authority, made, f"&utc={NOW}")
+        assert opened(authority, made, f"&utc={NOW - 2 * _YEAR_S}") == ""
+        assert "not valid yet" in opened(authority, made, f"&utc={NOW - 10 * _YEAR_S}")
+
+
+def test_chain_and_host_are_checked_without_utc_too(
+    authority: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    pki.create(other, "other")
+    with server(authority, monkeypatch, YEAR, 1) as made:
+        for more in ("&utc=0", f"&utc={NOW}"):
+            assert opened(authority, made, more) == ""
+            assert "certificate refused" in opened(other, made, more)
+            assert "certificate refused" in opened(authority, made, more, "127.0.0.1")

@@ -1,0 +1,177 @@
+"""Dates of certificates at MicroPython's TLS port, on a board whose clock nobody has set.
+
+The unix port has no clock of its own: `time` of the C library is replaced by a file that the test
+and a made-up `machine.RTC` write, and mbedTLS judges by that.
+"""
+
+import os
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from deploy.ops import pki
+from tests.support.repository import ROOT, micropython_environment
+from tests.support.peers import need
+from tests.drivers.test_tls_time import NOW, YEAR, server
+
+CLOCK = """
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/time.h>
+#include <time.h>
+time_t time(time_t *out) {
+    long seconds = 0;
+    FILE *file = fopen(getenv("BOARD_CLOCK"), "r");
+    if (file) {
+        if (fscanf(file, "%ld", &seconds) != 1) seconds = 0;
+        fclose(file);
+    }
+    if (out) *out = seconds;
+    return seconds;
+}
+int gettimeofday(struct timeval *now, void *zone) {
+    (void)zone;
+    now->tv_sec = time(NULL);
+    now->tv_usec = 0;
+    return 0;
+}
+"""
+BOARD = """
+import sys, time
+from drivers.ports.address import parse
+from drivers.errors import PortError
+from drivers.ports.micropython.tcp import open_port
+from protocols.calendar import days_from_civil
+
+class RTC:
+    def datetime(self, at):
+        seconds = days_from_civil(at[0], at[1], at[2]) * 86400 + at[4] * 3600 + at[5] * 60 + at[6]
+        with open(sys.argv[1], "w") as file:
+            file.write(str(seconds))
+
+class Machine:
+    pass
+
+if sys.argv[2] == "rtc":
+    Machine.RTC = RTC
+sys.modules["machine"] = Machine
+
+def opened(address):
+    port = open_port(parse(address), lambda: None)
+    try:
+        for _ in range(4000):
+            if port.finish():
+                return "opened"
+            time.sleep_ms(5)
+    except PortError as error:
+        return str(error)
+    finally:
+        port.close()
+    return "no answer"
+
+for address in sys.argv[3:]:
+    print(opened(address))
+"""
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An authority that is older than every certificate it issues here."""
+    folder = tmp_path / "pki"
+    folder.mkdir()
+    monkeypatch.setattr(pki, "_BACK", 4 * YEAR)
+    pki.create(folder, "test")
+    return folder
+
+
+class Board:
+    """A board with a clock, which starts at `now`."""
+
+    def __init__(self, folder: Path, rtc: str = "rtc", now: int = 0) -> None:
+        self.folder, self.rtc = folder, rtc
+        self.clock = folder / "clock"
+        self.clock.write_text(str(now))
+        (folder / "clock.c").write_text(CLOCK)
+        (folder / "board.py").write_text(BOARD)
+        command = [need("gcc"), "-shared", "-fPIC", "-o", "clock.so", "clock.c"]
+        subprocess.run(command, cwd=folder, check=True)
+
+    def tries(self, *addresses: str) -> list[str]:
+        """Open each of the addresses, one after the other; what came of it."""
+        variables = {"BOARD_CLOCK": str(self.clock), "LD_PRELOAD": str(self.folder / "clock.so")}
+        done = subprocess.run(
+            [need("micropython"), self.folder / "board.py", self.clock, self.rtc, *addresses],
+            cwd=ROOT,
+            env={**os.environ, **micropython_environment(), **variables},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        return done.stdout.splitlines()
+
+    def shows(self) -> int:
+        return int(self.clock.read_text())
+
+
+def test_an_unset_clock_does_not_lock_the_door(
+    authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Board(tmp_path)
+    with server(authority, monkeypatch, YEAR, 3) as made:
+        address = f"tls:localhost:{made.port}?ca={authority}/ca.pem&utc=0"
+        first, second = board.tries(address, address)
+    assert "certificate refused" in first
+    assert second == "opened"
+    assert abs(board.shows() - (NOW - YEAR.total_seconds())) < 2 * 86_400
+
+
+def test_known_utc_sets_the_clock_and_opens_at_once(
+    authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Board(tmp_path)
+    with server(authority, monkeypatch, YEAR, 3) as made:
+        address = f"tls:localhost:{made.port}?ca={authority}/ca.pem"
+        assert "certificate refused" in board.tries(address)[0]  # nobody says what time it is
+        assert board.shows() == 0
+        assert board.tries(f"{address}&utc={NOW}") == ["opened"]
+    assert board.shows() == NOW
+
+
+def test_an_expired_certificate_opens_no_door_once_utc_is_known(
+    authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Board(tmp_path)
+    with server(authority, monkeypatch, 3 * YEAR, -2) as made:
+        address = f"tls:localhost:{made.port}?ca={authority}/ca.pem"
+        unknown, known = f"{address}&utc=0", f"{address}&utc={NOW}"
+        said = board.tries(unknown, unknown, known, known)
+    assert said[1] == "opened"
+    assert ["certificate refused" in text for text in said] == [True, False, True, True]
+
+
+def test_chain_and_host_are_checked_whatever_the_clock(
+    authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Board(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    pki.create(other, "other")
+    with server(authority, monkeypatch, YEAR, 3) as made:
+        for ca, host in ((other, "localhost"), (authority, "127.0.0.1")):
+            address = f"tls:{host}:{made.port}?ca={ca}/ca.pem&utc="
+            said = board.tries(*[address + "0"] * 3, f"{address}{NOW}")
+            assert ["certificate refused" in text for text in said] == [True] * 4, said
+
+
+def test_where_the_clock_is_the_system_s_it_is_left_alone(
+    authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = Board(tmp_path, "none", NOW)
+    with server(authority, monkeypatch, YEAR, 3) as made:
+        address = f"tls:localhost:{made.port}?ca={authority}/ca.pem&utc="
+        earlier = NOW - int(timedelta(days=90).total_seconds())
+        assert board.tries(f"{address}0", f"{address}{earlier}") == ["opened"] * 2
+    assert board.shows() == NOW

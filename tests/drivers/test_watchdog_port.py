@@ -1,0 +1,51 @@
+"""Watchdogs of Linux: a device is fed by a byte, systemd by a datagram; what is absent is said."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from drivers.ports.address import parse
+from drivers.errors import PortError
+from drivers.ports.cpython import watchdog
+from drivers.ports.micropython import watchdog
+
+
+def no_wake() -> None:
+    pass
+
+
+def test_a_device_is_fed_by_a_byte_that_does_not_disarm_it(tmp_path: Path) -> None:
+    path = tmp_path / "watchdog"
+    for module in (watchdog, watchdog):
+        path.write_bytes(b"")
+        port = module.open_port(parse(f"watchdog:{path}"), no_wake)
+        assert port.read() == b""
+        assert port.write(b"11") == 2
+        port.close()
+        fed = path.read_bytes()
+        assert len(fed) == 1
+        assert b"V" not in fed
+
+
+def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(path))
+        systemd.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+        port = watchdog.open_port(parse("watchdog:systemd"), no_wake)
+        port.write(b"1")
+        port.close()
+        assert [systemd.recv(64), systemd.recv(64)] == [b"READY=1", b"WATCHDOG=1"]
+
+
+def test_what_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    with pytest.raises(PortError, match="Type=notify"):
+        watchdog.open_port(parse("watchdog:systemd"), no_wake)
+    for module in (watchdog, watchdog):
+        with pytest.raises(PortError, match="no such watchdog"):
+            module.open_port(parse(f"watchdog:{tmp_path}/none"), no_wake)
+    with pytest.raises(PortError, match="no watchdog of a board"):
+        watchdog.open_port(parse("watchdog:board"), no_wake)

@@ -1,0 +1,150 @@
+"""The shaped TCP path: outages that keep what is sent, half-open links, a cut at any byte."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from hil.io.shaped_path import ShapedPath
+from hil.shells.realtime import RealTimeShell
+from hil.kernel.world import World
+
+PATIENCE_S = 20.0
+_WORDS = b"0123456789"
+
+
+class Sink:
+    """A server that keeps what comes, and answers each piece with `ok`."""
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+        self._closing = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self._listener.getsockname()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        threads = []
+        while True:
+            client, _ = self._listener.accept()
+            if self._closing.is_set():
+                client.close()
+                break
+            self.got.append(b"")
+            threads.append(threading.Thread(target=self._take, args=(client, len(self.got) - 1)))
+            threads[-1].start()
+        for thread in threads:
+            thread.join()
+
+    def _take(self, client: socket.socket, at: int) -> None:
+        with client:
+            while data := client.recv(4096):
+                self.got[at] += data
+                client.sendall(b"ok")
+
+    def close(self) -> None:
+        self._closing.set()
+        with socket.create_connection(self.address):
+            pass
+        self._thread.join()
+        self._listener.close()
+
+
+class Path:
+    """A quick path to a sink, turned by `until`."""
+
+    def __init__(self) -> None:
+        self.sink = Sink()
+        self.shell = RealTimeShell(World(1, 0))
+        self.path = ShapedPath(self.shell, self.sink.address, 1_000, 10_000_000, 10_000_001)
+        self._clients: list[socket.socket] = []
+
+    def connect(self) -> socket.socket:
+        client = socket.create_connection(self.path.address, timeout=PATIENCE_S)
+        self._clients.append(client)
+        client.setblocking(False)
+        count = self.path.connections
+        self.until(lambda: self.path.connections > count)
+        return client
+
+    def until(self, true: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not true():
+            assert time.monotonic() < end, self.sink.got
+            self.shell.run(self.shell.now() + 5_000)
+
+    def rest(self) -> None:
+        """Let all that is on its way arrive."""
+        self.shell.run(self.shell.now() + 100_000)
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+        self.path.close()
+        self.sink.close()
+        self.shell.close()
+
+
+@pytest.fixture
+def rig() -> Iterator[Path]:
+    path = Path()
+    yield path
+    path.close()
+
+
+def _answer(client: socket.socket) -> bytes:
+    try:
+        return client.recv(100)
+    except BlockingIOError:
+        return b""
+
+
+def test_an_outage_keeps_what_is_sent(rig: Path) -> None:
+    client = rig.connect()
+    client.sendall(_WORDS)
+    rig.until(lambda: rig.sink.got == [_WORDS])
+    rig.path.set_up(False)
+    client.sendall(_WORDS)
+    rig.rest()
+    assert rig.sink.got == [_WORDS]
+    rig.path.set_up(True)
+    rig.until(lambda: rig.sink.got == [2 * _WORDS])
+
+
+def test_a_half_open_connection_stays_dead_and_a_new_one_works(rig: Path) -> None:
+    rig.path.lossy = True
+    client = rig.connect()
+    client.sendall(_WORDS)
+    rig.until(lambda: _answer(client) == b"ok")
+    rig.path.set_up(False)
+    client.sendall(_WORDS)
+    rig.rest()
+    rig.path.set_up(True)
+    client.sendall(_WORDS)  # behind a hole: a stream has none, so nothing may arrive
+    rig.rest()
+    assert rig.sink.got == [_WORDS]
+    assert _answer(client) == b""  # and nobody is told
+    again = rig.connect()
+    again.sendall(b"new")
+    rig.until(lambda: rig.sink.got == [_WORDS, b"new"])
+
+
+@pytest.mark.parametrize("lossy", [True, False])
+def test_a_cut_at_any_byte(rig: Path, lossy: bool) -> None:
+    rig.path.lossy = lossy
+    for at in range(1, len(_WORDS) + 1):
+        client = rig.connect()
+        rig.path.cut_after = at
+        client.sendall(_WORDS)
+        rig.until(lambda: not rig.path.up)
+        rig.rest()
+        assert rig.sink.got[-1] == _WORDS[:at]
+        rig.path.set_up(True)
+        if lossy:
+            rig.rest()
+        else:
+            rig.until(lambda: rig.sink.got[-1] == _WORDS)
+        assert rig.sink.got[-1] == (_WORDS[:at] if lossy else _WORDS)

@@ -1,0 +1,403 @@
+"""Parts of the plant beyond the row: air, coolant, coolers, facility, weather, servers, losses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import psychrolib
+import pytest
+from CoolProp import CoolProp
+
+from hil.plant.fluid import coolant
+from hil.plant.air.synthetic_climate import CLIMATES
+from hil.plant.air.cooler import (
+    Air,
+    CoolerParameters,
+    fan_w,
+    heat_w_k,
+    intake_c,
+    scaled,
+    water_kg_s,
+)
+from hil.plant.power.electrical_chain import Chain
+from hil.plant.facility import Facility, FacilityParameters, pump_w
+from hil.plant.facility_variables import FACILITY_VARIABLES
+from hil.plant.power.grid import Grid
+from hil.plant.power.optics import ALARM_C, Optics
+from hil.plant.plant import Plant
+from hil.plant.air.psychrometrics import (
+    STANDARD_PA,
+    density_kg_m3,
+    dew_point_c,
+    humidity_pct,
+    moisture_ratio,
+    saturation_pa,
+    wet_bulb_c,
+)
+from hil.plant.room import Room
+from hil.plant.scale import reference
+from hil.plant.power.server import Server
+from hil.plant.steady_state import shaft_w
+from hil.plant.air.weather import WeatherError, find, read_epw
+
+SECOND = 1_000_000
+psychrolib.SetUnitSystem(psychrolib.SI)
+
+
+# Moist air, against psychrolib.
+
+
+@pytest.mark.parametrize("dry_c", [-10.0, 0.5, 12.0, 25.0, 33.0, 45.0])
+@pytest.mark.parametrize("humidity", [10.0, 40.0, 70.0, 95.0])
+@pytest.mark.parametrize("pressure", [STANDARD_PA, 83_500.0])
+def test_moist_air_agrees_with_psychrolib(dry_c: float, humidity: float, pressure: float) -> None:
+    rh = humidity / 100.0
+    assert saturation_pa(dry_c) == pytest.approx(psychrolib.GetSatVapPres(dry_c), rel=1e-4)
+    dew = dew_point_c(dry_c, humidity)
+    assert dew == pytest.approx(psychrolib.GetTDewPointFromRelHum(dry_c, rh), abs=0.01)
+    assert humidity_pct(dry_c, dew) == pytest.approx(humidity, abs=0.01)
+    wet = psychrolib.GetTWetBulbFromRelHum(dry_c, rh, pressure)
+    assert wet_bulb_c(dry_c, dew, pressure) == pytest.approx(wet, abs=0.02)
+    ratio = psychrolib.GetHumRatioFromRelHum(dry_c, rh, pressure)
+    assert moisture_ratio(dew, pressure) == pytest.approx(ratio, rel=2e-3)
+    density = 1.0 / psychrolib.GetMoistAirVolume(dry_c, ratio, pressure)
+    assert density_kg_m3(dry_c, dew, pressure) == pytest.approx(density, rel=2e-3)
+
+
+def test_saturated_air_has_its_dew_point() -> None:
+    assert dew_point_c(20.0, 100.0) == 20.0
+    assert wet_bulb_c(20.0, 20.0) == pytest.approx(20.0, abs=0.01)
+
+
+# Coolant, against CoolProp.
+
+
+@pytest.mark.parametrize("celsius", [-5, 5, 20, 32, 40, 55, 70, 90])
+def test_pg25_agrees_with_coolprop(celsius: float) -> None:
+    def true(what: str) -> float:
+        name = "INCOMP::MPG[0.25]"
+        return float(CoolProp.PropsSI(what, "T", celsius + 273.15, "P", 3e5, name))
+
+    assert coolant.density_kg_m3(celsius) == pytest.approx(true("D"), rel=1e-3)
+    assert coolant.heat_j_kgk(celsius) == pytest.approx(true("C"), rel=1e-3)
+    assert coolant.conductivity_w_mk(celsius) == pytest.approx(true("L"), rel=1e-3)
+    assert coolant.viscosity_pa_s(celsius) == pytest.approx(true("V"), rel=1e-3)
+
+
+def test_pg25_outside_its_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="outside"):
+        coolant.density_kg_m3(95.0)
+
+
+# Coolers.
+
+COOLER = CoolerParameters()
+WATER = 98_000.0
+
+
+def test_more_fan_cools_more_and_costs_the_cube() -> None:
+    air = Air(35.0, 25.0, 1.0)
+    cools = [heat_w_k(COOLER, "dry", air, False, WATER, n / 10) for n in range(11)]
+    assert cools == sorted(cools)
+    assert cools[0] > 0.0
+    assert cools[-1] < WATER
+    assert fan_w(COOLER, "dry", 1.0) == 30_000.0
+    assert fan_w(COOLER, "dry", 0.5) == pytest.approx(30_000.0 / 8)
+    assert heat_w_k(COOLER, "dry", air, False, 0.0, 1.0) == 0.0
+
+
+def test_pad_and_tower_bring_the_air_towards_its_wet_bulb() -> None:
+    air = Air(40.0, 24.0, 1.0)
+    assert intake_c(COOLER, "dry", air, True) == 40.0
+    assert intake_c(COOLER, "adiabatic", air, True) == pytest.approx(40.0 - 0.8 * 16.0)
+    assert intake_c(COOLER, "adiabatic", air, False) == 40.0
+    assert intake_c(COOLER, "tower", air, True) == 24.0
+
+
+def test_water_is_near_the_upper_bound_of_evaporation() -> None:
+    air = Air(40.0, 24.0, 1.0)
+    assert water_kg_s(COOLER, "dry", air, True, 1.0, 1e6) == 0.0
+    tower = water_kg_s(COOLER, "tower", air, True, 0.5, 1e6) * 3600.0 / 1000.0  # L for each kWh
+    assert 1.47 < tower < 2.2  # evaporation alone is 1.47; bleed and drift are on top
+    pad = water_kg_s(COOLER, "adiabatic", air, True, 0.3, 1e6)
+    assert 0.0 < pad < water_kg_s(COOLER, "adiabatic", air, True, 0.6, 1e6)
+
+
+def test_a_scaled_cooler_is_the_same_for_each_megawatt() -> None:
+    air = Air(30.0, 22.0, 1.0)
+    two = scaled(COOLER, 2.0)
+    for kind in ("dry", "adiabatic", "tower"):
+        one = heat_w_k(COOLER, kind, air, True, WATER, 0.6)
+        assert heat_w_k(two, kind, air, True, 2 * WATER, 0.6) == pytest.approx(2 * one)
+
+
+# The facility and the reference plant.
+
+
+def big(kind: str = "dry") -> Plant:
+    p = reference(1000.0, start_supply_c=38.0, fws_c=30.0)
+    plant = Plant(Random(1), p, quantum_us=SECOND)
+    plant.facility = Facility(p, COOLER, kind, FacilityParameters(), 30.0)
+    plant.facility.fan_pct = plant.facility.fan_command_pct = 40.0
+    plant.facility.weather(Air(28.0, 20.0, 0.95))
+    return plant
+
+
+def test_the_reference_plant_is_what_the_reference_says() -> None:
+    p = reference(1000.0)
+    plant = Plant(Random(1), p, quantum_us=SECOND)
+    assert plant.flow_true_lpm == pytest.approx(1500.0, rel=0.01)
+    share = plant.pump_electric_w / 1e6
+    assert share == pytest.approx(0.0103, rel=0.02)  # 260 kPa, 0.70 x 0.93 x 0.97
+    assert shaft_w(p, plant.point) == pytest.approx(25e-3 * 260e3 / 0.7, rel=0.02)
+    facility = FacilityParameters()
+    assert pump_w(facility, 1.0, 1410.0) / 1e6 == pytest.approx(0.0086, rel=0.02)
+    half = pump_w(facility, 0.5, 1410.0) / pump_w(facility, 1.0, 1410.0)
+    assert half == pytest.approx(0.5 * (0.3 + 0.7 * 0.25))
+    assert reference(500.0).tcs_design_lpm == 750.0
+    with pytest.raises(ValueError, match="50 kW"):
+        reference(10.0)
+
+
+@pytest.mark.parametrize("kind", ["dry", "adiabatic", "tower"])
+@pytest.mark.parametrize("quantum_s", [0.25, 1, 5])
+def test_energy_and_mass_close_in_every_step(kind: str, quantum_s: float) -> None:
+    """0.1 % of what flows in a step, in each step, while everything moves and something leaks."""
+    plant, rng = big(kind), Random(3)
+    plant.retime(int(quantum_s * SECOND))
+    plant.begin(0)
+    facility = plant.facility
+    assert facility is not None
+    before, there = plant.energy(), facility.residual_j
+    for i in range(1, 400):
+        if i % 7 == 0:
+            plant.valve.command(rng.uniform(20.0, 100.0))
+            plant.pumps[0].command(rng.uniform(60.0, 100.0), 10.0)
+            facility.fan_command_pct = rng.uniform(0.0, 100.0)
+            facility.wet = rng.random() < 0.5
+        if i % 50 == 0:
+            plant.set_load(rng.uniform(200.0, 1000.0))
+            plant.inventory.leak_lpm = rng.uniform(0.0, 20.0)
+            facility.weather(Air(rng.uniform(10.0, 45.0), 10.0, rng.uniform(0.8, 1.0)))
+        plant.advance(int(i * quantum_s * SECOND))
+        energy = plant.energy()
+        step_j = 1000.0 * plant.it_kw * quantum_s
+        assert abs(energy.residual_j - before.residual_j) <= 1e-3 * step_j, i
+        assert abs(facility.residual_j - there) <= 1e-3 * step_j, i
+        assert abs(plant.missing_l) <= 1e-6, i
+        before, there = energy, facility.residual_j
+    assert plant.steps == 399
+
+
+def test_more_fans_cool_the_whole() -> None:
+    plant = big()
+    facility = plant.facility
+    assert facility is not None
+    plant.advance(3600 * SECOND)
+    warm = plant.supply_true_c
+    facility.fan_command_pct = 90.0
+    plant.advance(7200 * SECOND)
+    assert plant.supply_true_c < warm - 2.0
+    assert facility.rejected_w == pytest.approx(1e6 + plant.shaft_w + facility.pump_w, rel=0.001)
+    facility.stopped = True
+    plant.advance(7500 * SECOND)
+    assert plant.supply_true_c > warm
+
+
+def test_a_facility_without_flow_rejects_nothing() -> None:
+    plant = big()
+    plant.fws_pressure = 0.0
+    plant.advance(60 * SECOND)
+    assert plant.facility is not None
+    assert plant.facility.rejected_w == 0.0
+
+
+# Weather.
+
+
+def test_climates_have_their_normals() -> None:
+    for name, climate in CLIMATES.items():
+        weather = find(name)
+        assert len(weather.hours) == 8760
+        mean = sum(h.dry_c for h in weather.hours) / 8760
+        normal = sum(climate.high_c + climate.low_c) / 24
+        assert mean == pytest.approx(normal, abs=1.2), name
+        assert all(h.dew_c <= h.dry_c for h in weather.hours)
+    assert [h.dry_c for h in find("dubai").hours] == [h.dry_c for h in find("dubai").hours]
+
+
+def test_weather_is_a_straight_line_between_hours() -> None:
+    weather = find("dubai")
+    a, b = weather.at(4000.0), weather.at(4001.0)
+    middle = weather.at(4000.5)
+    assert middle.dry_c == pytest.approx((a.dry_c + b.dry_c) / 2)
+    assert middle.dew_c <= middle.wet_c <= middle.dry_c
+    assert weather.at(8760.0 + 5.0).dry_c == weather.at(5.0).dry_c
+
+
+def epw(tmp_path: Path, *rows: str) -> Path:
+    path = tmp_path / "x.epw"
+    head = ["LOCATION,Somewhere,X,Y,Z,1,25.0,55.0,4.0,10.0", *["HEADER"] * 7]
+    path.write_text("\n".join([*head, *rows]), encoding="latin-1")
+    return path
+
+
+def row(dry: object = 30.0, dew: object = 20.0, rh: object = 55, pa: object = 101_000) -> str:
+    return f"2005,1,1,1,30,?9?9,{dry},{dew},{rh},{pa},0,0,0"
+
+
+def test_epw_is_read_and_what_is_missing_taken_from_the_hour_before(tmp_path: Path) -> None:
+    rows = [row()] * 24 + [row(dry=99.9, pa=999_999), row(dew=35.0, rh=50)]
+    weather = read_epw(epw(tmp_path, *rows))
+    assert weather.name == "Somewhere"
+    assert weather.hours[24].dry_c == 30.0
+    assert weather.hours[24].pressure_pa == 101_000.0
+    assert weather.hours[25].dew_c == pytest.approx(18.4, abs=0.1)  # 35 cannot be: from 50 %
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ([row()] * 5, "a day at least"),
+        ([row()] * 24 + [row(dry="hot")], ":33: columns 7 to 10"),
+        ([row()] * 24 + [row(dry=80.0)], ":33: .*out of range"),
+        ([row()] * 24 + ["2005,1"], ":33: columns"),
+    ],
+)
+def test_a_wrong_epw_says_where(tmp_path: Path, rows: list[str], what: str) -> None:
+    with pytest.raises(WeatherError, match=what):
+        read_epw(epw(tmp_path, *rows))
+
+
+def test_what_is_no_weather_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeatherError, match="there are dubai"):
+        find("atlantis")
+    with pytest.raises(WeatherError, match="No such file"):
+        find(str(tmp_path / "none.epw"))
+    (tmp_path / "text.epw").write_text("hello\n", encoding="ascii")
+    with pytest.raises(WeatherError, match="LOCATION"):
+        find(str(tmp_path / "text.epw"))
+
+
+# Loads, room, power.
+
+
+def settle(server: Server, seconds: float, plate: float = 30.0) -> None:
+    for _ in range(int(seconds * 10)):
+        server.step(0.1, 32.0, plate)
+
+
+def test_a_server_heats_its_case_and_obeys_its_limit_late() -> None:
+    server = Server()
+    server.wanted_w = 900.0
+    settle(server, 200)
+    hot = server.case_c
+    assert server.power_w == pytest.approx(900.0 + server.leakage_w, rel=0.001)
+    assert hot == pytest.approx(32.0 + server.power_w / 30.0, abs=0.2)
+    server.set_limit(500.0)
+    settle(server, 0.3)
+    assert server.power_w > 850.0  # the limit is under way
+    settle(server, 5.0)
+    assert server.power_w <= 501.0
+    settle(server, 200)
+    assert server.case_c < hot - 10.0
+    server.set_limit(50.0)
+    settle(server, 5.0)
+    assert server.limit_w == 200.0  # no lower than the device can
+    server.set_limit(None)
+    settle(server, 5.0)
+    assert server.power_w > 850.0
+
+
+def test_leakage_grows_with_the_case_and_too_hot_throttles_itself() -> None:
+    cold, hot = Server(case_c=40.0), Server(case_c=80.0)
+    assert hot.leakage_w > 1.5 * cold.leakage_w
+    server = Server(case_c=60.0)
+    server.wanted_w = 950.0
+    settle(server, 300, plate=12.0)
+    assert server.self_throttled
+    assert server.power_w < 800.0
+    before = server.case_c
+    assert server.step(0.1, 32.0, 0.0) == 0.0  # no flow: all the heat stays in the case
+    assert server.case_c > before
+
+
+def test_a_servers_energy_closes() -> None:
+    server = Server()
+    server.wanted_w = 800.0
+    for _ in range(100):
+        before = server.case_c
+        heat = server.step(0.25, 32.0, 30.0)
+        stored = server.p.case_j_k * (server.case_c - before)
+        assert heat * 0.25 + stored == pytest.approx(server.power_w * 0.25, rel=1e-9)
+
+
+def test_optics_warm_with_the_room_and_cool_when_lanes_go() -> None:
+    module = Optics()
+    for _ in range(600):
+        module.step(1.0, 35.0)
+    assert module.case_c == pytest.approx(35.0 + 25.0 * 1.2, abs=0.1)
+    assert module.cmis_temperature == round(module.case_c * 256)
+    assert not module.warning
+    module.airflow = 0.4
+    for _ in range(600):
+        module.step(1.0, 35.0)
+    assert module.warning
+    assert module.alarm == (module.case_c >= ALARM_C)
+    hot = module.case_c
+    module.lanes = 0
+    for _ in range(600):
+        module.step(1.0, 35.0)
+    assert module.case_c < hot - 15.0
+    assert Optics(case_c=-1.0).cmis_temperature == 0xFF00
+
+
+def test_the_room_carries_the_residual_heat() -> None:
+    room = Room(27.0, 50.0)
+    assert room.dew_c == pytest.approx(15.7, abs=0.1)
+    assert room.electric_kw(1000.0) == pytest.approx(50.0)  # 20 % at a COP of 4
+
+
+def test_electrical_losses_are_within_the_budget() -> None:
+    losses = Chain(1000.0).losses_kw(1000.0, 60.0)
+    assert set(losses) == {"transformer", "ups", "distribution"}
+    assert 40.0 < sum(losses.values()) < 60.0
+    assert sum(Chain(1000.0).losses_kw(300.0, 60.0).values()) > 0.3 * sum(losses.values())
+
+
+def test_a_generator_takes_over_from_an_outage_only() -> None:
+    grid = Grid()
+    grid.start_generator()
+    assert not grid.generator
+    grid.fail()
+    assert grid.state() == (0.0, 0.0)
+    grid.start_generator()
+    assert grid.generator
+    assert 49.0 < grid.hertz < 50.0
+    grid.restore()
+    assert grid == Grid()
+
+
+def test_changed_parameters_go_through() -> None:
+    assert reference(1000.0, plate_r0_k_w=0.02).plate_r0_k_w == 0.02
+    assert replace(COOLER, fan_kw=1.0).fan_kw == 1.0
+
+
+def test_the_table_of_the_surroundings_names_real_attributes() -> None:
+    plant = big()
+    owners = {
+        "facility": plant.facility,
+        "inventory": plant.inventory,
+        "room": Room(),
+        "grid": Grid(),
+    }
+    plant.advance(10 * SECOND)
+    for variable in FACILITY_VARIABLES:
+        owner, _, path = variable.name.partition(".")
+        value: object = owners[owner]
+        for name in path.split("."):
+            value = getattr(value, name)
+        assert isinstance(value, int | float)
+        assert variable.minimum <= value <= variable.maximum, variable.name

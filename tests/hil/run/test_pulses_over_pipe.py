@@ -1,0 +1,24 @@
+"""The bench's pulses reach an agent of its own, through a named pipe, in real time."""
+
+import time
+
+from hil.run.real_bench import RealBench
+from hil.bench.testbed_settings import Setting
+from tests.support.runtime_rig import PATIENCE_S
+
+SECOND = 1_000_000
+
+
+def test_an_agent_marries_pulses_and_fixes_in_real_time() -> None:
+    setting = Setting(pumps=1, receiver_dialect="unicore", receiver_pps=True)
+    with RealBench(setting, 1) as bench:
+        bench.start_agent()
+        end = time.monotonic() + 10 * PATIENCE_S
+        used, status = 0, bench.status() or {}
+        while used < 5 and time.monotonic() < end:
+            bench.shell.run(bench.shell.now() + SECOND)
+            status = bench.status() or {}
+            used = status.get("pps", {}).get("used", 0)
+        assert used >= 5, status
+        assert status["pps"]["pulses"] >= used
+        assert "pps" not in bench.config("micropython")

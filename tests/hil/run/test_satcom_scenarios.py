@@ -1,0 +1,74 @@
+"""Scenarios of the satellite link with other seeds; tests/hil/run/test_virtual.py runs each with one."""
+
+import pytest
+
+from hil.kernel.dut import InProcess
+from hil.scenario.model import find, parse
+from hil.run.virtual import Outcome, VirtualRun
+
+QUICK = ("link-alarm", "link-budget", "link-hostile", "link-no-sky", "link-resets")
+
+
+def _run(name: str, seed: int = 1) -> Outcome:
+    run = VirtualRun(find(name), seed, InProcess)
+    try:
+        return run.outcome("cpython", run.run())
+    finally:
+        run.dut.close()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", QUICK)
+def test_a_scenario_passes_with_other_seeds(name: str) -> None:
+    for seed in range(2, 12):
+        assert _run(name, seed=seed).failures == (), seed
+
+
+_CUT = """
+name = "cut"
+title = "cut"
+seconds = 150
+[row]
+parts = "log"
+[[event]]
+at_s = 55
+do = "link_cut_after"
+value = %d
+for_s = 45
+[[expect]]
+measure = "log_waiting"
+min = 2
+ever = true
+[[expect]]
+measure = "log_waiting"
+max = 2
+from_s = 145
+[[expect]]
+measure = "ground_lost"
+max = 0
+[[expect]]
+measure = "ground_differing"
+max = 0
+[[expect]]
+measure = "log_lost"
+max = 0
+"""
+
+
+def _cut_at(byte: int) -> None:
+    run = VirtualRun(parse(_CUT % byte, "cut"), 1, InProcess)
+    try:
+        assert run.outcome("cpython", run.run()).failures == (), byte
+    finally:
+        run.dut.close()
+
+
+def test_an_outage_at_some_bytes() -> None:
+    for byte in range(1, 700, 97):
+        _cut_at(byte)
+
+
+@pytest.mark.soak
+def test_an_outage_at_every_byte() -> None:
+    for byte in range(1, 1000):
+        _cut_at(byte)

@@ -1,0 +1,320 @@
+"""The demo: its record, somebody's own broker, and the live page on a terminal. All at once."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hil.commands import demo
+from hil.demo import Demo
+from tests.support.cli_tools import (
+    COLDLOOP,
+    PATIENCE_S,
+    ended,
+    interrupted,
+    one_line,
+    started,
+    until,
+)
+from tests.support.repository import ROOT
+from tests.support.peers import free_port, need
+from tests.oracle.test_mqtt_broker import mosquitto
+
+SECONDS = "12"
+GOOD: dict[str, Any] = {
+    "verdict": "pass",
+    "ticks": 600,
+    "missed_ticks": 0,
+    "utc_error_ms": 3.2,
+    "supply_c": 32.0,
+    "worst_supply_c": 33.5,
+    "setpoint_c": 32.0,
+    "modbus": {"transactions": 300, "errors": 0},
+    "telemetry": {"published": 60, "acknowledged": 59},
+}
+
+
+class Terminal:
+    """The demo on a pseudo-terminal of 80 columns; `text` is all that it wrote."""
+
+    def __init__(self) -> None:
+        self._master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [*COLDLOOP, "demo"], cwd=ROOT, stdin=slave, stdout=slave, stderr=slave
+        )
+        os.close(slave)
+        self.text = ""
+
+    def read(self) -> str:
+        """Take what has come since; returns all."""
+        while select.select([self._master], [], [], 0.0)[0]:
+            try:
+                data = os.read(self._master, 65536)
+            except OSError:  # the other end is closed
+                break
+            self.text += data.decode()
+        return self.text
+
+    def pages(self) -> list[str]:
+        """The pages drawn so far, whole ones only."""
+        return self.read().split("\x1b[H\x1b[2J")[1:-1]
+
+    def close(self) -> None:
+        self.process.terminate()
+        os.close(self._master)
+        self.process.wait(PATIENCE_S)
+
+
+class Demos:
+    """Four demos side by side, and who listens to the second one's telemetry."""
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        def start(*words: str) -> "subprocess.Popen[str]":
+            return stack.enter_context(started("demo", *words))
+
+        self.own = start("--seconds", SECONDS, "--json")
+        self.terminal = Terminal()
+        stack.callback(self.terminal.close)
+        self.lines = start("--seconds", "6")
+        self.brokerless = start("--seconds", "6", "--broker", f"127.0.0.1:{free_port()}", "--json")
+        self.listening: subprocess.Popen[str] | None = None
+        with contextlib.suppress(pytest.skip.Exception):  # the test that wants it says so itself
+            self._listen(stack, folder, need("mosquitto_sub"))
+
+    def _listen(self, stack: ExitStack, folder: Path, program: str) -> None:
+        port = stack.enter_context(mosquitto(folder, "allow_anonymous true"))
+        words = (program, "-p", str(port), "-t", "coldloop/v1/#", "-q", "1", "-F", "%r %q %t %p")
+        self.port = port
+        self.listening = stack.enter_context(started(*words))
+        self.theirs = stack.enter_context(
+            started("demo", "--seconds", SECONDS, "--json", "--broker", f"127.0.0.1:{port}")
+        )
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demos]:
+    with ExitStack() as stack:
+        yield Demos(stack, tmp_path_factory.mktemp("demo"))
+
+
+def check_record(out: str) -> dict[str, Any]:
+    """The record has exactly the promised keys, with values of the right types."""
+    record: dict[str, Any] = json.loads(one_line(out))
+    assert list(record) == list(GOOD)
+    for key in ("modbus", "telemetry"):
+        assert list(record[key]) == list(GOOD[key])
+        assert {type(value) for value in record[key].values()} == {int}
+    for key in ("ticks", "missed_ticks"):
+        assert type(record[key]) is int
+    for key in ("supply_c", "worst_supply_c", "setpoint_c"):
+        assert type(record[key]) is float
+    return record
+
+
+def check_good(record: dict[str, Any]) -> None:
+    assert record["verdict"] == "pass", record
+    assert 80 <= record["ticks"] <= 130
+    assert record["missed_ticks"] == 0
+    assert 0 <= record["utc_error_ms"] <= 50
+    assert 30 < record["supply_c"] <= record["worst_supply_c"] < 34
+    assert record["setpoint_c"] == 32.0
+    assert record["modbus"]["transactions"] >= 40
+    assert 5 <= record["telemetry"]["acknowledged"] <= record["telemetry"]["published"] <= 13
+
+
+def test_a_broker_that_is_not_there_is_judged_and_no_reason_not_to_cool(demos: Demos) -> None:
+    code, out, err = ended(demos.brokerless)
+    record = check_record(out)
+    assert (code, err, record["verdict"]) == (1, "", "fail")
+    assert record["telemetry"] == {"published": 0, "acknowledged": 0}
+    assert record["missed_ticks"] == record["modbus"]["errors"] == 0
+    assert record["supply_c"] < 34
+
+
+def test_off_a_terminal_lines_are_printed_and_a_verdict(demos: Demos) -> None:
+    code, out, err = ended(demos.lines)
+    assert (code, err) == (0, ""), out
+    page, line, empty, verdict = out.splitlines()
+    assert re.fullmatch(r"page  http://127\.0\.0\.1:\d+/", page)
+    assert re.match(
+        r"   5 s  \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z sync  load  50\.0 kW  supply 3\d\.\d C ",
+        line,
+    )
+    assert line.endswith("alarms none")
+    assert (empty, verdict) == ("", "PASS  all within limits")
+
+
+def test_the_record_says_pass(demos: Demos) -> None:
+    code, out, err = ended(demos.own)
+    assert (code, err) == (0, ""), out
+    check_good(check_record(out))
+
+
+def test_a_broker_of_one_s_own_gets_state_and_telemetry(demos: Demos) -> None:
+    need("mosquitto")
+    subscribe = need("mosquitto_sub")
+    code, out, err = ended(demos.theirs)
+    assert (code, err) == (0, ""), out
+    record = check_record(out)
+    check_good(record)
+    assert demos.listening is not None
+    demos.listening.terminate()
+    heard = [line.split(" ", 3) for line in ended(demos.listening)[1].splitlines()]
+    base = "coldloop/v1/bench/cdu1/"
+    assert {(topic, qos) for _, qos, topic, _ in heard} == {
+        (base + "state", "1"),
+        (base + "tele", "1"),
+    }
+    rows = [json.loads(payload) for _, _, topic, payload in heard if topic == base + "tele"]
+    assert len(rows) >= record["telemetry"]["acknowledged"]
+    assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
+    births = [json.loads(payload) for _, _, topic, payload in heard if topic == base + "state"]
+    assert births[0]["online"] is True
+    check_rows(rows, births[0]["points"])
+    # What stands retained is for whoever comes later; an agent that ends says that it is gone.
+    later = subprocess.run(
+        [
+            subscribe,
+            "-p",
+            str(demos.port),
+            "-t",
+            base + "state",
+            "-C",
+            "1",
+            "-F",
+            "%r %p",
+            "-W",
+            "5",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    retained, payload = later.stdout.split(" ", 1)
+    assert retained == "1"
+    assert json.loads(payload)["online"] is False
+
+
+def check_rows(rows: list[dict[str, Any]], points: list[list[Any]]) -> None:
+    """Rows hold what the retained description says, in SI after scaling."""
+    assert all(len(row["v"]) == len(points) for row in rows)
+    last = rows[-1]
+    assert (last["clock"], last["state"]) == ("sync", "normal")
+    assert abs(last["t"] / 1e6 - time.time()) < 2 * PATIENCE_S
+    values = {
+        name: raw * num / den
+        for (name, _unit, num, den), raw in zip(points, last["v"], strict=True)
+        if raw is not None
+    }
+    units = {name: unit for name, unit, _, _ in points}
+    assert units["rpu.SupplyTemperatureCelsius"] == "Cel"
+    assert 30 < values["rpu.SupplyTemperatureCelsius"] < 34
+    assert 30 < values["rpu.ReturnTemperatureCelsius"] < 40
+    assert 50 < values["rpu.FlowLitersPerMinute"] < 300
+
+
+def test_a_terminal_shows_the_page_and_ctrl_c_ends_it(demos: Demos) -> None:
+    terminal = demos.terminal
+    pages = until("eight pages", lambda: p if len(p := terminal.pages()) >= 8 else None)
+    for word in (
+        "coldloop demo   ",
+        "state NORMAL   Ctrl-C ends it",
+        "UTC        20",
+        "sync, within ",
+        "load         50.0 kW   steps to 100 kW in ",
+        "supply       3",
+        "set-point 32.0 C",
+        "return       3",
+        "dP         ",
+        "valve      ",
+        "pump 1     ",
+        "pump 2     ",
+        "ticks      ",
+        "modbus     ",
+        "telemetry  ",
+        "alarms     none",
+    ):
+        assert word in pages[-1], (word, pages[-1])
+    assert max(len(line) for line in pages[-1].splitlines()) <= 80
+    seconds = [int(re.search(r"coldloop demo   (\d+) s", page)[1]) for page in pages]  # type: ignore[index]
+    assert seconds == list(range(seconds[0], seconds[0] + len(seconds)))
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.process.wait(PATIENCE_S) == 0
+    assert terminal.read().endswith("\r\nPASS  all within limits\r\n")
+
+
+def test_an_early_end_is_still_an_end_in_order() -> None:
+    """Ctrl-C before anything is known: a verdict or one line, no traceback, nothing left behind."""
+    with started("demo", "--json", start_new_session=True) as process:
+        until("there is an agent", lambda: children(process.pid))
+        left = children(process.pid)
+        code, out, err = interrupted(process)
+    assert code in {1, 2}
+    assert "Traceback" not in out + err
+    one_line(out or err)
+    for child in left:
+        assert not Path("/proc", child).exists()
+
+
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--seconds", "4"), "--seconds: 4 is outside 5 to 86400"),
+        (("--seconds", "x"), "invalid int value: 'x'"),
+        (("--broker", "nonsense"), "--broker: "),
+        (("--broker", "h:70000"), "--broker: "),
+        (("--frobnicate",), "unrecognized arguments: --frobnicate"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_2(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        demo(list(words))
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert one_line(err).startswith("coldloop demo: ")
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("change", "failure"),
+    [
+        ({}, None),
+        ({"ticks": 0}, "a tick was missed"),
+        ({"missed_ticks": 1}, "a tick was missed"),
+        ({"modbus": {"transactions": 300, "errors": 1}}, "the bus had an error"),
+        ({"modbus": {"transactions": 0, "errors": 0}}, "the bus had an error"),
+        ({"worst_supply_c": 40.01}, "the supply was above its limit"),
+        ({"worst_supply_c": 40.0}, None),
+        ({"telemetry": {"published": 10, "acknowledged": 9}}, None),
+        ({"telemetry": {"published": 10, "acknowledged": 8}}, "less than 90 % was acknowledged"),
+        ({"telemetry": {"published": 5, "acknowledged": 4}}, None),  # one is on its way
+        ({"telemetry": {"published": 5, "acknowledged": 3}}, "less than 90 % was acknowledged"),
+        ({"telemetry": {"published": 1, "acknowledged": 0}}, "less than 90 % was acknowledged"),
+        ({"telemetry": {"published": 60, "acknowledged": 53}}, "less than 90 % was acknowledged"),
+        ({"telemetry": {"published": 0, "acknowledged": 0}}, "less than 90 % was acknowledged"),
+        ({"utc_error_ms": 50.1}, "UTC was not known within 50 ms"),
+        ({"utc_error_ms": None}, "UTC was not known within 50 ms"),
+    ],
+)
+def test_the_verdict_is_pass_only_within_every_limit(
+    change: dict[str, Any], failure: "str | None"
+) -> None:
+    assert Demo.failures({**GOOD, **change}) == ([] if failure is None else [failure])

@@ -1,0 +1,252 @@
+"""`coldloop modbus` with other people's slaves, overhearing others, and on a terminal."""
+
+import asyncio
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import termios
+import threading
+import time
+import tty
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pymodbus.framer import FramerRTU
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from drivers.commands import modbus
+from tests.support import cli_tools
+from tests.support.bench_process import BenchThread
+from tests.support.repository import ROOT
+from tests.support.libmodbus import Device
+from tests.support.peers import free_port, wait_until_open
+
+COMMAND = [sys.executable, str(ROOT / "coldloop.py"), "modbus"]
+UNIT = 7
+
+
+def sealed(body: bytes) -> bytes:
+    return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
+
+
+@contextlib.contextmanager
+def cable() -> Iterator[tuple[str, str]]:
+    """Two pseudo-terminals joined: what goes into one comes out of the other."""
+    ends = [pty.openpty() for _ in range(2)]
+    for _, slave in ends:
+        tty.setraw(slave)
+    running = threading.Event()
+    running.set()
+
+    def carry() -> None:
+        masters = [master for master, _ in ends]
+        while running.is_set():
+            for ready in select.select(masters, [], [], 0.05)[0]:
+                os.write(masters[1 - masters.index(ready)], os.read(ready, 4096))
+
+    thread = threading.Thread(target=carry)
+    thread.start()
+    try:
+        yield os.ttyname(ends[0][1]), os.ttyname(ends[1][1])
+    finally:
+        running.clear()
+        thread.join(5)
+        for end in ends:
+            for descriptor in end:
+                os.close(descriptor)
+
+
+def one(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def exercise(port: str, unit: str, capsys: pytest.CaptureFixture[str], least: int) -> None:
+    """Find the unit, read it, write a register, two of them, and see that they were written."""
+    assert modbus(["scan", port, "--units", unit, "--json"]) == 0
+    (found,) = one(capsys)["devices"]
+    assert (found["unit"], found["answer"]) == (int(unit), "a value")
+    assert modbus(["read", port, unit, "0", "4", "--json"]) == 0
+    assert one(capsys)["values"] == [least, least + 1, least + 2, least + 3]
+    assert modbus(["write", port, unit, "1", "77", "--yes", "--json"]) == 0
+    assert one(capsys)["verified"] is True
+    words = ["--type", "f32", "--order", "CDAB", "--yes", "--json"]
+    assert modbus(["write", port, unit, "2", "-1.5", *words]) == 0
+    assert one(capsys)["readback"] == -1.5
+    assert modbus(["read", port, unit, "1", "3", "--json"]) == 0
+    assert one(capsys)["values"] == [77, 0x0000, 0xBFC0]
+    assert modbus(["read", port, unit, "900"]) == 1
+    assert "exception 2" in capsys.readouterr().err
+
+
+def test_libmodbus_slave_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    # No silent unit is asked here: libmodbus' slave takes what follows for that unit's reply.
+    with cable() as (near, far):
+        device = Device("rtu", far, str(UNIT))
+        try:
+            exercise(f"{near}?baud=19200", str(UNIT), capsys, 1000)
+        finally:
+            device.stop()
+
+
+def test_libmodbus_slave_on_tcp(capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    device = Device("tcp", str(port))
+    try:
+        exercise(f"tcp:127.0.0.1:{port}", "1", capsys, 1000)
+    finally:
+        device.stop()
+
+
+def test_pymodbus_slave_on_tcp(capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        data = SimData(0, values=list(range(500, 520)), datatype=DataType.REGISTERS)
+        server = ModbusTcpServer(SimDevice(1, simdata=[data]), address=("127.0.0.1", port))
+        task = asyncio.create_task(server.serve_forever())
+        await stop.wait()
+        await server.shutdown()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    stop = asyncio.Event()
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        wait_until_open(port)
+        exercise(f"tcp:127.0.0.1:{port}", "1", capsys, 500)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
+
+
+def sniffed(*chunks: tuple[float, bytes], options: tuple[str, ...] = ()) -> tuple[int, list[str]]:
+    """What `sniff` prints of (pause in seconds, bytes) chunks."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    port = f"{os.ttyname(slave)}?baud=19200&parity=E"
+    command = [*COMMAND, "sniff", port, "--seconds", "4", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        # It sets the speed last, and forgets what came before.
+        cli_tools.until("it listens", lambda: termios.tcgetattr(slave)[5] == termios.B19200)
+        for pause, data in chunks:
+            time.sleep(pause)
+            os.write(master, data)
+        text, _ = process.communicate(timeout=cli_tools.PATIENCE_S)
+    finally:
+        process.kill()
+        os.close(master)
+        os.close(slave)
+    return process.returncode, text.splitlines()
+
+
+def test_sniff_pairs_what_others_say() -> None:
+    asked, told = sealed(bytes([1, 3, 0, 0, 0, 2])), sealed(bytes([1, 3, 4, 0, 10, 0, 20]))
+    code, lines = sniffed(
+        (0, asked),
+        (0.02, told),
+        (0.1, sealed(bytes([8, 4, 0, 0, 0, 1]))),
+        (1.0, asked),
+        (0.02, told[:-1] + b"\x00"),
+        (0.1, b"\xff\xee\xdd"),
+        options=("--json", "--silent-ms", "600"),
+    )
+    events = [json.loads(line) for line in lines]
+    kinds = [event["kind"] for event in events]
+    assert code == 0
+    assert kinds == ["request", "reply", "request", "silent", "request", "crc", "noise", "summary"]
+    assert events[1]["text"] == "10 20"
+    assert 5 < events[1]["wait_ms"] < 600
+    assert events[-1]["units"]["8"]["silent"] == 1
+    assert events[-1]["units"]["1"]["crc"] == 1
+    assert events[-1]["units"]["1"]["replies"] == 1
+
+
+def test_sniff_with_the_wrong_baud_rate_says_so() -> None:
+    code, lines = sniffed((0, bytes(range(40))))
+    assert code == 1
+    assert "no frame in" in lines[-2]
+    assert lines[-1] == "hint: 40 bytes came: wrong baud rate or parity?"
+
+
+# On a terminal.
+
+
+def on_terminal(*words: str, keys: bytes = b"", until: str = "") -> tuple[int, str]:
+    """Exit code and screen of a command on a terminal; `keys` are typed when `until` is shown."""
+    child, master = pty.fork()
+    if child == 0:
+        os.chdir(ROOT)
+        os.execv(sys.executable, [*COMMAND, *words])
+    screen = b""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if not select.select([master], [], [], 0.1)[0]:
+            continue
+        try:
+            data = os.read(master, 4096)
+        except OSError:
+            break
+        if not data:
+            break
+        screen += data
+        if keys and until.encode() in screen:
+            os.write(master, keys)
+            keys = b""
+    os.close(master)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), screen.decode()
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[BenchThread]:
+    running = BenchThread()
+    yield running
+    running.stop()
+
+
+def test_scan_shows_its_progress_and_takes_it_away(bench: BenchThread) -> None:
+    words = ("--units", "19-20", "--functions", "3", "--no-identify")
+    code, screen = on_terminal("scan", bench.ports["bus8"], *words)
+    assert code == 0
+    assert re.search(r"\rserial:\S+ 19200 8E1  function 3  unit 19, 2 to go  found 0", screen)
+    last = screen.replace("\r\n", "\n").split("\r")[-1]
+    assert last.startswith("unit  settings")
+
+
+def test_write_takes_no_for_an_answer(bench: BenchThread) -> None:
+    before = bench.do(lambda b: b.fleet.devices["belimo_valve"].writes)
+    words = ("write", bench.ports["bus8"], "20", "0", "1234")
+    code, screen = on_terminal(*words, keys=b"n\n", until="[y/N]")
+    assert (code, "nothing written" in screen) == (1, True)
+    assert bench.do(lambda b: b.fleet.devices["belimo_valve"].writes) == before
+    code, screen = on_terminal(*words, keys=b"y\n", until="[y/N]")
+    assert (code, "reads back: 1234, as written" in screen) == (0, True)
+
+
+def test_poll_stays_in_place(bench: BenchThread) -> None:
+    words = ("--profile", "orv3_rpu", "--unit", "12", "--period-ms", "50", "--rounds", "3")
+    code, screen = on_terminal("poll", bench.ports["bus8"], *words)
+    assert code == 0
+    assert screen.count("\x1b[2J") == 1
+    assert screen.count("\x1b[H") == 4
+    assert screen.count("SupplyTemperatureCelsius") == 3
+
+
+def test_interrupt_ends_a_poll_quietly(bench: BenchThread) -> None:
+    words = ("--profile", "orv3_rpu", "--unit", "12", "--period-ms", "50")
+    code, screen = on_terminal("poll", bench.ports["bus8"], *words, keys=b"\x03", until="round 3")
+    assert code == 0
+    assert "Traceback" not in screen

@@ -1,0 +1,79 @@
+"""The fault matrix a thousand times, and decoders fed with noise: CPython has the time for it."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+
+import pytest
+
+from protocols.modbus import pdu, rtu, tcp
+from tests.portable.drivers.modbus.faulty_server import names
+from tests.portable.drivers.modbus.test_bus_faults import check
+
+SEEDS = 1000
+
+
+@pytest.mark.parametrize("fault", names("rtu"))
+def test_rtu(fault: str) -> None:
+    for seed in range(SEEDS):
+        check("rtu", fault, seed)
+
+
+@pytest.mark.parametrize("fault", names("tcp"))
+def test_tcp(fault: str) -> None:
+    for seed in range(SEEDS):
+        check("tcp", fault, seed)
+
+
+REQUESTS = (
+    pdu.read_holding(3, 20),
+    pdu.read_input(3, 1),
+    pdu.read_coils(3, 19),
+    pdu.write_single(3, 7),
+    pdu.write_multiple(3, (1, 2, 3)),
+    pdu.mask_write(3, 1, 2),
+    pdu.read_write(3, 2, 9, (7,)),
+    pdu.read_device_id(),
+)
+
+
+def fuzz(frames: int, seed: int) -> None:
+    """Feed both matchers with noise that is often nearly a frame; nothing raises, nothing grows."""
+    noise = random.Random(seed)
+    clients = (rtu.Client(), tcp.Client())
+    tracemalloc.start()
+    try:
+        for number in range(frames):
+            client = clients[number & 1]
+            request = REQUESTS[noise.randrange(len(REQUESTS))]
+            if number % 5 < 2:
+                client.start(9, request)
+            data = bytearray(noise.randbytes(noise.randrange(60)))
+            kind = noise.randrange(4)
+            if kind == 0:
+                data[0:0] = bytes((9, request[0], noise.randrange(256)))
+            elif kind == 1:
+                data[0:0] = bytes((0, noise.randrange(4), 0, 0, 0, noise.randrange(256), 9))
+            elif kind == 2:
+                frame = bytearray(rtu.frame(9, request))
+                frame[noise.randrange(len(frame))] ^= 1 << noise.randrange(8)
+                data += frame
+            client.feed(bytes(data))
+            if client.broken and number % 7 == 0:
+                client.reset()
+            assert len(clients[0].buffer) <= rtu.LIMIT
+            assert len(clients[1].buffer) <= 260
+        assert tracemalloc.get_traced_memory()[1] < 300_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_hundred_thousand_frames_of_noise() -> None:
+    fuzz(100_000, 1)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(100))
+def test_ten_million_frames_of_noise(seed: int) -> None:
+    fuzz(100_000, 100 + seed)

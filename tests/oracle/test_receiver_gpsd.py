@@ -1,0 +1,101 @@
+"""gpsd, live, on the ports of emulated receivers: the same fix, and the same distinct satellites.
+
+Four makers at once, each on a pseudo-terminal of its own, at the speed of its line.
+"""
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from drivers.gnss.receiver import Receiver as OurReceiver
+from hil.devices.gnss.receiver import GnssReceiver
+from hil.io.real_ports import PtyPort
+from hil.bench.receiver_choice import line, make
+from hil.bench.testbed import SITE_E7
+from hil.bench.testbed_settings import Setting
+from hil.shells.realtime import RealTimeShell
+from hil.kernel.world import World
+from tests.support.cli_tools import PATIENCE_S
+from tests.support.peers import need
+from tests.oracle.test_bench import gpsd
+
+MAKERS = ("casic", "unicore", "quectel", "ublox")
+GNSS = {0: "GPS", 2: "GAL", 3: "BDS", 6: "GLO"}
+
+
+class Sky:
+    """Four receivers on four ports, run by a thread; `ours` is what our driver hears of each."""
+
+    def __init__(self) -> None:
+        self.world = World(1, time.time_ns() // 1000)
+        self.shell = RealTimeShell(self.world)
+        self.ports: dict[str, PtyPort] = {}
+        self.ours: dict[str, OurReceiver] = {}
+        for name in MAKERS:
+            setting = Setting(receiver_dialect=name)
+            receiver = make(self.world, setting, SITE_E7)
+            assert isinstance(receiver, GnssReceiver)
+            port = self.ports[name] = PtyPort(self.shell)
+            self.ours[name] = OurReceiver(0, 115_200)
+            port.line = line(self.world, receiver, setting, self._both(port, name), 0, lambda: None)
+        self.thread = threading.Thread(target=self.shell.run)
+        self.thread.start()
+
+    def _both(self, port: PtyPort, name: str) -> Any:
+        def take(data: bytes) -> None:
+            port.to_agent(data)
+            self.ours[name].receive(data, self.world.now)
+
+        return take
+
+    def close(self) -> None:
+        self.shell.stop()
+        self.thread.join()
+        for port in self.ports.values():
+            port.close()
+        self.shell.close()
+
+
+@pytest.fixture
+def sky() -> Iterator[Sky]:
+    made = Sky()
+    yield made
+    made.close()
+
+
+def test_gpsd_says_what_we_say(sky: Sky) -> None:
+    pipe = need("gpspipe")
+    fixes: dict[str, Any] = {}
+    views: dict[str, set[tuple[str, int]]] = {name: set() for name in MAKERS}
+    names = {port.path: name for name, port in sky.ports.items()}
+    with gpsd(*names) as port:
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end and not (len(fixes) == len(MAKERS) and all(views.values())):
+            done = subprocess.run(
+                [pipe, "-w", "-x", "4", f"127.0.0.1:{port}"],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            for text in done.stdout.splitlines():
+                report = json.loads(text)
+                name = names.get(report.get("device", ""))
+                if name and report["class"] == "TPV" and report.get("mode") == 3:
+                    fixes[name] = report
+                if name and report["class"] == "SKY" and report.get("satellites"):
+                    views[name] |= {(GNSS[s["gnssid"]], s["svid"]) for s in report["satellites"]}
+    for name in MAKERS:
+        epoch = sky.ours[name].epoch()
+        assert epoch is not None
+        assert epoch.valid
+        assert epoch.lat_e7 is not None
+        assert epoch.lon_e7 is not None
+        assert fixes[name]["lat"] == pytest.approx(epoch.lat_e7 / 1e7, abs=3e-5)
+        assert fixes[name]["lon"] == pytest.approx(epoch.lon_e7 / 1e7, abs=3e-5)
+        ours = {(s.gnss, s.sv) for s in epoch.sky.satellites}
+        assert len(ours ^ views[name]) <= 2, (name, ours ^ views[name])  # one rose, one set

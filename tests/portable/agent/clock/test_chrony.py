@@ -1,0 +1,94 @@
+"""What chronyd is told, when it is told nothing, and the sections for pulses and chronyd."""
+
+import struct
+
+from agent.agent import FIRST_BUS, Agent
+from agent.core.config_records import load
+from agent.core.errors import ConfigError
+from agent.clock.chrony import RefClock
+from agent.core.tick_scheduler import Ticks
+from protocols.time_units import SECOND
+from tests.portable.support.check import eq, raises
+from tests.portable.support.agent_rig import config, profiles
+from tests.portable.support.reference_time import UTC, Bench, known
+
+PORT = 7
+TICK = 100_000
+
+
+class Around:
+    """As much of an agent as the part needs."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.ticks = Ticks(TICK, 0, 10)
+
+
+def settled():
+    bench = Bench(known(), 1)
+    bench.run(60, ticks=1)
+    part = RefClock(Around(bench.clock), {"bound_ms": 100}, PORT)
+    part.event("opened", 0)
+    return bench, part
+
+
+def seconds(bench, part, count):
+    """Run for seconds; return what was sent."""
+    sent = []
+    for _ in range(count):
+        bench.run(1)
+        for i in range(10):
+            part.tick(bench.mono_ns // 1000 + i * TICK)
+        sent.extend(part.outbox())
+    return sent
+
+
+def test_one_sample_a_second_with_the_utc_of_its_moment():
+    bench, part = settled()
+    sent = seconds(bench, part, 5)
+    eq([(port, op) for port, op, _ in sent], [(PORT, "write")] * 5)
+    mono, utc, leap = struct.unpack(">qqB", sent[-1][2])
+    eq(mono, bench.mono_ns // 1000)
+    eq(leap, 0)
+    assert abs(utc - (UTC + bench.second * SECOND)) <= 20_000
+    eq((part.sent, part.withheld), (5, 0))
+
+
+def test_nothing_is_told_when_it_is_not_sure():
+    bench, part = settled()
+    bench.leap_s = 4
+    bench.run(1)
+    eq(seconds(bench, part, 3), [])
+    bench.leap_s = 0
+    bench.run(5)
+    eq(len(seconds(bench, part, 3)), 3)
+    bench.outage = True
+    assert 0 < len(seconds(bench, part, 5_000)) < 5_000  # holdover, until the bound is too large
+    bench.outage = False
+    bench.clock.leap.uncertain = True
+    bench.run(60)
+    eq(seconds(bench, part, 3), [])
+
+
+def test_nothing_is_told_before_the_port_is_open():
+    bench, part = settled()
+    part.event("failed", 0)
+    eq(seconds(bench, part, 3), [])
+    part.event("opened", 0)
+    part.event("drained", 0)
+    eq(len(seconds(bench, part, 3)), 3)
+
+
+def test_both_are_sections_with_a_port():
+    raw = config()
+    raw["pps"] = {"port": "pps:/dev/pps0?edge=fall"}
+    raw["chrony"] = {"port": "chrony:/run/x.sock"}
+    controller = Agent(load(raw, profiles()))
+    controller.start(0)
+    opened = [data for _, op, data in controller.outbox() if op == "open"]
+    assert b"pps:/dev/pps0?edge=fall" in opened
+    assert b"chrony:/run/x.sock" in opened
+    controller.event(FIRST_BUS + 1, "pulse", 5)
+    eq(controller.clock.pulses, 1)
+    raw["pps"] = {"port": "serial:/dev/x"}
+    assert "pps.port" in str(raises(ConfigError, load, raw, profiles()))

@@ -1,0 +1,110 @@
+"""The clock: when it sets its label, how it slews, whom it believes, what it states."""
+
+from agent.clock.utc_clock import Clock
+from protocols.time_units import MILLISECOND, SECOND
+from tests.portable.support.check import eq
+from tests.portable.support.reference_time import UTC, Bench, TrueFix, known
+
+
+def settled(mono=0):
+    clock = known()
+    for i in range(20):
+        clock.sample(TrueFix(UTC + i * SECOND, mono + i * SECOND))
+    return clock
+
+
+def test_first_label_needs_three_fixes_that_agree():
+    clock = Clock(50_000)
+    for i in range(2):
+        clock.sample(TrueFix(UTC + i * SECOND, i * SECOND))
+        eq(clock.utc(i * SECOND), None)
+        eq(clock.state(i * SECOND), "free")
+    clock.sample(TrueFix(UTC + 2 * SECOND, 2 * SECOND))
+    eq(clock.utc(2 * SECOND), UTC + 2 * SECOND)
+    eq(clock.state(2 * SECOND), "sync")
+
+
+def test_a_first_fix_that_the_others_contradict_is_forgotten():
+    clock = Clock(50_000)
+    clock.sample(TrueFix(UTC + 3600 * SECOND, 0))
+    for i in range(1, 3):
+        clock.sample(TrueFix(UTC + i * SECOND, i * SECOND))
+        eq(clock.utc(i * SECOND), None)
+    clock.sample(TrueFix(UTC + 3 * SECOND, 3 * SECOND))
+    eq(clock.utc(3 * SECOND), UTC + 3 * SECOND)
+    eq(clock.rejected, 1)
+
+
+def test_void_fixes_say_nothing():
+    clock = Clock(50_000)
+    for i in range(9):
+        assert not clock.sample(TrueFix(UTC + i * SECOND, i * SECOND, valid=False))
+    eq(clock.utc(9 * SECOND), None)
+
+
+def test_offset_moves_by_at_most_one_percent_of_a_tick():
+    clock = settled()
+    for i in range(20, 40):
+        clock.sample(TrueFix(UTC + i * SECOND + 50 * MILLISECOND, i * SECOND))
+    before = clock.offset
+    clock.slew(100 * MILLISECOND, 39 * SECOND)
+    eq(clock.offset - before, MILLISECOND)
+    for i in range(100):
+        clock.slew(100 * MILLISECOND, 39 * SECOND + i * 100 * MILLISECOND)
+    eq(clock.offset - before, 25 * MILLISECOND)  # the mean of what was said
+
+
+def test_a_jump_is_not_believed_and_is_named():
+    clock = settled()
+    for i in range(20, 26):
+        assert not clock.sample(TrueFix(UTC + (i + 4) * SECOND, i * SECOND))
+        clock.slew(100 * MILLISECOND, i * SECOND)
+    eq(clock.utc(25 * SECOND), UTC + 25 * SECOND)
+    eq(clock.rejected, 6)
+    eq(clock.state(25 * SECOND), "untrusted")
+
+
+def test_holdover_states_a_bound_that_grows_with_the_drift():
+    clock = settled()
+    last = 19 * SECOND
+    eq(clock.state(last + 3 * SECOND), "sync")
+    eq(clock.state(last + 4 * SECOND), "holdover")
+    early, late = clock.bound_us(last), clock.bound_us(last + 1000 * SECOND)
+    eq(late - early, 50_000)  # nothing is learned yet: 50 ppm
+
+
+def test_after_a_long_silence_the_drift_is_allowed_for():
+    # 50 ppm over 20000 s is 1 s: what the oscillator may have drifted is believed, more is not.
+    away = 20_000 * SECOND
+    assert settled().sample(TrueFix(UTC + away + 900 * MILLISECOND, away))
+    assert not settled().sample(TrueFix(UTC + away + 1500 * MILLISECOND, away))
+
+
+def test_sentences_alone_give_two_milliseconds_after_ten_minutes():
+    square = 0
+    for seed in range(6):
+        bench = Bench(known(), seed, ppm=30.0 - 12 * seed)
+        bench.run(600, ticks=2)
+        square += bench.error_us**2
+        assert bench.worst <= 0
+    assert square <= 6 * 2_000**2
+
+
+def test_an_hour_of_holdover_stays_within_six_milliseconds():
+    for seed in (1, 2):
+        bench = Bench(known(), seed, ppm=-20.0)
+        bench.run(3600, ticks=1)
+        eq(bench.state(), "sync")
+        bench.outage = True
+        bench.ppm += 1.0
+        bench.run(3600, ticks=1)
+        eq(bench.state(), "holdover")
+        assert abs(bench.error_us) <= 6_000
+        assert bench.worst <= 0
+
+
+def test_the_bound_is_at_least_as_large_as_the_first_label_can_be_wrong():
+    for seed in range(60):
+        bench = Bench(known(), seed, ppm=50.0)
+        bench.run(30, ticks=1)
+        assert bench.worst <= 0

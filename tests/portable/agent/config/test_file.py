@@ -1,0 +1,32 @@
+"""A file that is no JSON is refused in one line that names it."""
+
+from agent.config import file
+from agent.core.errors import ConfigError
+from tests.portable.support.check import eq, raises
+
+
+def test_json_is_read():
+    eq(file.parse('{"a": [1, 2.5, "x", null, true]}', "f")["a"], [1, 2.5, "x", None, True])
+
+
+def test_what_is_no_json_is_one_line_with_the_name_of_the_file():
+    # MicroPython's parser lets more pass, such as a missing comma.
+    for text in ("", "{", "[", "{'a': 1}", '{"a": tru}', '{"a', "{} x"):
+        error = str(raises(ConfigError, file.parse, text, "unit.json"))
+        assert error.startswith("unit.json:"), error
+        assert "not JSON" in error, error
+        eq(error.count("\n"), 0)
+
+
+def test_a_text_that_ends_early_is_refused():
+    text = '{"a": "}\\"}", "b": [1, {"c": 20}]}'
+    eq(file.parse(text, "f")["a"], '}"}')
+    for end in range(len(text)):
+        error = str(raises(ConfigError, file.parse, text[:end], "f"))
+        assert "not JSON" in error, error
+
+
+def test_nesting_without_end_is_refused_too():
+    text = "[" * 20000
+    error = str(raises(ConfigError, file.parse, text, "unit.json"))
+    assert error.startswith("unit.json: not"), error

@@ -1,0 +1,60 @@
+"""The PI controller: its form, its limits, no windup, no bump."""
+
+from agent.control.law.pi import Pi
+from tests.portable.support.check import eq
+
+
+def near(a, b):
+    return abs(a - b) < 1e-9
+
+
+def test_proportional_and_integral_parts():
+    pi = Pi(2.0, 10.0, 0.0, 100.0, 1000.0)
+    pi.track(50.0)
+    assert near(pi.step(1.0, 1.0), 50.0 + 2.0 + 0.2)
+    assert near(pi.step(1.0, 1.0), 50.0 + 2.0 + 0.4)
+
+
+def test_output_stays_within_its_limits():
+    pi = Pi(10.0, 1.0, 5.0, 80.0, 1000.0)
+    for _ in range(100):
+        eq(pi.step(50.0, 1.0) <= 80.0, True)
+    eq(pi.output, 80.0)
+    for _ in range(100):
+        pi.step(-50.0, 1.0)
+    eq(pi.output, 5.0)
+
+
+def test_no_windup_at_a_limit():
+    pi = Pi(2.0, 10.0, 0.0, 100.0, 1000.0)
+    for _ in range(1000):
+        pi.step(20.0, 1.0)
+    eq(pi.output, 100.0)
+    # As soon as the error turns, the output leaves its limit.
+    assert pi.step(-1.0, 1.0) < 100.0
+
+
+def test_rate_is_limited():
+    pi = Pi(10.0, 10.0, 0.0, 100.0, 5.0)
+    pi.track(50.0)
+    last = 50.0
+    for _ in range(20):
+        now = pi.step(30.0, 1.0)
+        assert now - last <= 5.0 + 1e-9
+        last = now
+
+
+def test_takes_over_without_a_bump():
+    pi = Pi(4.0, 60.0, 5.0, 100.0, 100.0)
+    pi.track(37.0, 2.5)
+    # The first step differs by one second's integration only.
+    assert abs(pi.step(2.5, 1.0) - 37.0) <= 4.0 * 2.5 / 60.0 + 1e-9
+
+
+def test_holds_a_first_order_plant_at_its_set_point():
+    pi = Pi(3.0, 20.0, 0.0, 100.0, 10.0)
+    value = 20.0
+    for _ in range(600):
+        output = pi.step(value - 30.0, 1.0)
+        value += (60.0 - 0.5 * output - value) / 15.0
+    assert abs(value - 30.0) < 0.01

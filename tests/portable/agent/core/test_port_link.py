@@ -1,0 +1,65 @@
+"""A port that should be open: asked for, retried with back-off, reported."""
+
+from agent.core.port_link import Link
+from protocols.time_units import NEVER, SECOND
+from tests.portable.support.check import eq
+
+OPEN = [(7, "open", b"serial:/dev/x")]
+
+
+def test_asks_once_and_is_up_when_opened():
+    link = Link(7, "bus", "serial:/dev/x")
+    link.start()
+    eq(link.outbox(), OPEN)
+    eq(link.outbox(), [])
+    link.event("opened", 5)
+    assert link.up
+    eq(link.due, NEVER)
+
+
+def test_retries_after_longer_and_longer_pauses_for_ever():
+    link = Link(7, "bus", "serial:/dev/x")
+    link.start()
+    now, pauses = 0, []
+    for _ in range(8):
+        link.outbox()
+        link.event("failed", now)
+        pauses.append((link.due - now) // SECOND)
+        now = link.due
+        link.wake(now)
+        eq(link.outbox(), OPEN)
+    eq(pauses, [1, 2, 4, 8, 16, 30, 30, 30])
+
+
+def test_an_open_resets_the_pause():
+    link = Link(7, "bus", "serial:/dev/x")
+    for _ in range(4):
+        link.event("failed", 0)
+    link.event("opened", 0)
+    link.event("closed", 0)
+    eq(link.due, SECOND)
+    assert not link.up
+
+
+def test_a_port_that_has_to_prove_good_keeps_its_pause_until_it_has():
+    link = Link(7, "broker", "tcp:x:1", proves=True)
+    pauses = []
+    for _ in range(4):
+        link.event("opened", 0)
+        link.close(0)
+        pauses.append(link.due // SECOND)
+    eq(pauses, [1, 2, 4, 8])
+    link.event("opened", 0)
+    link.proven()
+    link.close(0)
+    eq(link.due, SECOND)
+
+
+def test_wakes_only_when_due():
+    link = Link(7, "bus", "serial:/dev/x")
+    link.event("failed", 0)
+    link.wake(SECOND - 1)
+    eq(link.outbox(), [])
+    link.wake(SECOND)
+    eq(link.outbox(), OPEN)
+    eq(link.due, NEVER)

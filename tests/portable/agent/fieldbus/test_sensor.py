@@ -1,0 +1,71 @@
+"""A reading has a value only while it is good: read, plausible and young."""
+
+from agent.fieldbus.sensor import Difference, Sensor, pressure_sensor
+from protocols.time_units import SECOND
+from tests.portable.support.check import eq
+from tests.portable.support.agent_rig import Bench, config
+
+STALE = 5 * SECOND
+
+
+def sensor():
+    bench = Bench()
+    return bench, Sensor(bench.station("cdu"), "SupplyTemperatureCelsius", STALE)
+
+
+def test_never_read_is_none():
+    bench, supply = sensor()
+    eq((supply.quality(bench.now), supply.value(bench.now), supply.age(bench.now)),
+       ("none", None, None))  # fmt: skip
+
+
+def test_good_until_it_is_too_old():
+    bench, supply = sensor()
+    bench.read("cdu", 325, 400, 3000, 2000, 0)
+    at = bench.now
+    eq((supply.quality(at), supply.value(at), supply.age(at)), ("good", 32.5, 0))
+    eq((supply.quality(at + STALE), supply.value(at + STALE)), ("good", 32.5))
+    late = at + STALE + 1
+    eq((supply.quality(late), supply.value(late), supply.age(late)), ("stale", None, STALE + 1))
+
+
+def test_implausible_is_bad_and_has_no_value():
+    bench, supply = sensor()
+    for raw in (1001, 65535):
+        bench.read("cdu", raw, 400, 3000, 2000, 0)
+        eq((supply.quality(bench.now), supply.value(bench.now)), ("bad", None))
+    bench.read("cdu", 1000, 400, 3000, 2000, 0)
+    eq(supply.value(bench.now), 100.0)
+
+
+def test_a_poll_that_fails_leaves_the_reading_to_age():
+    bench, supply = sensor()
+    bench.read("cdu", 325, 400, 3000, 2000, 0)
+    bench.silence("cdu")
+    eq(supply.value(bench.now + SECOND), 32.5)
+    eq(supply.age(bench.now + SECOND), SECOND)
+
+
+def test_a_difference_is_as_good_as_the_worse_of_the_two():
+    bench = Bench()
+    dp = pressure_sensor(bench.station("cdu"), STALE)
+    assert type(dp) is Difference
+    now = bench.now
+    eq((dp.quality(now), dp.value(now)), ("none", None))
+    bench.read("cdu", 325, 400, 3005, 2000, 0)
+    eq((dp.quality(now), dp.value(now)), ("good", 100.5))
+    for upper, lower in ((16001, 2000), (3005, 16001)):
+        bench.read("cdu", 325, 400, upper, lower, 0)
+        eq((dp.quality(now), dp.value(now)), ("bad", None))
+    bench.read("cdu", 325, 400, 2000, 3000, 0)
+    eq(dp.value(now), -100.0)
+    eq((dp.quality(now + STALE + 1), dp.value(now + STALE + 1)), ("stale", None))
+
+
+def test_a_device_with_its_own_differential_pressure_is_asked_for_it():
+    raw = config()
+    raw["devices"].append({"name": "meter", "bus": "bus", "unit": 9, "profile": "meter"})
+    bench = Bench(raw)
+    dp = pressure_sensor(bench.station("meter"), STALE)
+    bench.read("meter", 1234)
+    eq((dp.name, dp.value(bench.now)), ("DeltaPressurekPa", 123.4))

@@ -1,0 +1,61 @@
+"""The power goes, or the flash lies: the old configuration or the new, never a mix."""
+
+from agent.remote.message import canonical
+from tests.portable.support.check import eq
+from tests.portable.support.power_sweep import sweep
+from tests.portable.support.remote_rig import SETPOINT, RemoteRig, a_command, a_patch, running
+
+HEAP = "512wK"  # two agents at a time, a signer, and what they say
+
+
+def test_power_cut_in_a_file_system_leaves_old_or_new():
+    # Some steps here, each in three ways; all of them in the soak.
+    seen, steps = sweep("confirm", 6, 2)
+    eq(seen, [(31, 1, False), (33, 1, True), (33, 2, False)])
+    assert steps > 30, steps
+    seen, _ = sweep("rollback", 12, 4)
+    eq(seen, [(31, 1, False), (33, 1, True)])
+
+
+def test_power_cut_at_every_record_leaves_old_or_new():
+    whole = running()
+    whole.send(a_patch(whole, [(SETPOINT, 33)]))
+    whole.run(22)
+    whole.send(a_command("confirm"))
+    whole.run(1)
+    seen = set()
+    for cut in range(whole.store.writes + 1):
+        rig = RemoteRig()
+        rig.store.cut = cut
+        rig.run(6)
+        rig.send(a_patch(rig, [(SETPOINT, 33)]))
+        rig.run(22)
+        rig.send(a_command("confirm"))
+        rig.run(1)
+        rig.store.cut = None
+        after = RemoteRig(store=rig.store)
+        config = canonical.digest(after.desk.boot.config)
+        eq(config, canonical.digest(canonical.write(after.desk.boot.raw())))
+        seen.add(
+            (after.agent.supply.setpoint, after.standing()[0], after.standing()[1] is not None)
+        )
+    eq(sorted(seen), [(32, 0, False), (33, 0, True), (33, 1, False)])
+
+
+def test_damaged_slots_and_records_are_as_if_not_there():
+    rig = running()
+    rig.send(a_patch(rig, [(SETPOINT, 33)]))
+    rig.run(22)
+    rig.send(a_command("confirm"))
+    rig.run(1)
+    for name in [n for n in sorted(rig.store.records) if n.startswith("config.")]:
+        whole = rig.store.records[name]
+        for at in range(0, len(whole), max(1, len(whole) // 9)):
+            bad = bytearray(whole)
+            bad[at] ^= 0x40
+            rig.store.records[name] = bytes(bad)
+            eq(RemoteRig(store=rig.store).agent.supply.setpoint, 32)
+        rig.store.records[name] = whole[: len(whole) // 2]
+        eq(RemoteRig(store=rig.store).agent.supply.setpoint, 32)
+        rig.store.records[name] = whole
+    eq(RemoteRig(store=rig.store).agent.supply.setpoint, 33)

@@ -1,0 +1,101 @@
+"""Contact windows ahead, found in slices, corrected by what is heard."""
+
+from agent.satcom.pass_predictor import HORIZON, Passes, Sky
+from protocols.orbit.look_angle import Site
+from protocols.time_units import SECOND
+from tests.portable.support.check import eq
+
+START = 1_795_500_000_000_000
+POLAR = {
+    "constellation": {
+        "planes": 6,
+        "per_plane": 11,
+        "altitude_km": 780,
+        "inclination_mdeg": 86_400,
+        "spread_deg": 180,
+        "phasing_half": 6,
+        "node_mdeg": 20_000,
+        "phase_mdeg": 5_000,
+        "epoch_s": 1_795_478_400,
+    }
+}
+DUBAI = (252_048_000, 552_708_000)
+
+
+def _passes(mask):
+    return Passes(Sky(POLAR), Site(DUBAI[0], DUBAI[1]), mask)
+
+
+def test_windows_under_an_obstructed_sky():
+    passes = _passes([40])
+    for _ in range(400):
+        passes.step(START, 8)
+    assert len(passes.ahead) >= 4
+    last = START
+    for start, end, peak in passes.ahead:
+        assert last <= start < end
+        assert peak >= 40
+        assert end - start <= 400 * SECOND
+        last = end
+    start, end, _ = passes.ahead[0]
+    eq(passes.open(start + SECOND), True)
+    eq(passes.open(end + SECOND), False)
+    eq(passes.open(start - 20 * SECOND, 30 * SECOND), True)
+    # what the scan says is what the sky shows
+    utc = start
+    while utc < end:  # a range of a board counts no further than 31 bits
+        assert passes.highest(utc)[0] >= 39
+        utc += 60 * SECOND
+
+
+def test_an_open_sky_has_no_gaps():
+    passes = _passes([8])
+    for i in range(300):
+        passes.step(START + i * SECOND, 8)
+    assert all(passes.open(START + i * 15 * SECOND) for i in range(40))
+
+
+def test_it_looks_at_few_satellites():
+    passes = _passes([40])
+    for _ in range(2_000):
+        passes.step(START, 8)
+    looked = (passes._at - START) // (15 * SECOND)
+    assert passes.evaluations < 8 * looked, (passes.evaluations, looked)
+
+
+def test_a_clock_step_starts_anew():
+    passes = _passes([40])
+    passes.step(START, 200)
+    passes.step(START + 3 * HORIZON, 8)
+    assert passes._at >= START + 3 * HORIZON
+    passes.step(START - 9 * HORIZON, 8)
+    assert passes._at < START
+
+
+def test_the_mask_is_learned():
+    passes = _passes([40, 40, 40, 40])
+    utc = START
+    while passes.highest(utc)[0] < 30 or passes.highest(utc)[0] >= 40:
+        utc += 30 * SECOND
+    elevation, azimuth = passes.highest(utc)
+    passes.learn(utc, True)
+    assert passes.edge(azimuth) <= elevation
+    for _ in range(60):
+        passes.learn(utc, False)
+    assert passes.edge(azimuth) > elevation
+    eq(passes.offsets.count(0), 3)
+
+
+def test_element_sets_too():
+    lines = [
+        "1 06251U 62025E   06176.82412014  .00008885  00000-0  12808-3 0  3985",
+        "2 06251  58.0579  54.0425 0030035 139.1568 221.1854 15.56387291  6774",
+    ]
+    passes = Passes(Sky({"elements": lines}), Site(DUBAI[0], DUBAI[1]), [10])
+    utc = 1_151_300_000_000_000
+    for _ in range(3_000):
+        passes.step(utc, 8)
+    assert passes.ahead
+    for start, end, peak in passes.ahead:
+        assert peak >= 10
+        assert end - start < 900 * SECOND

@@ -1,0 +1,101 @@
+"""How devices and buses stand in the status, as JSON and in words."""
+
+import json
+
+from agent.telemetry import bus_status, bus_text, status
+from drivers.modbus.counters import Counters
+from protocols.modbus.rtu import Client
+from tests.portable.support.check import eq
+from tests.portable.support.agent_rig import FIRST_BUS, Rig, lean
+
+
+def modbus(rig):
+    return json.loads(status.snapshot(rig.agent, rig.now).decode())["modbus"]
+
+
+def by_name(rows):
+    return {row["name"]: row for row in rows}
+
+
+def test_devices_that_answer():
+    rig = Rig()
+    rig.run(6.5)
+    found = by_name(modbus(rig)["devices"])
+    eq(sorted(found), sorted([d.name for d in rig.agent.config.devices]))
+    for station in rig.agent.fieldbus.stations:
+        row = found[station.name]
+        eq((row["state"], row["unit"], row["errors"]), ("ok", station.unit, 0))
+        assert row["transactions"] >= 6, row
+        assert 0 <= row["response_us"] < 60_000, row
+        assert 0 < rig.now - row["answered_us"] < 1_100_000, row
+
+
+def test_states_of_a_device():
+    rig = Rig()
+    eq({row["state"] for row in modbus(rig)["devices"]}, {"lost"})
+    rig.run(6.5)
+    station = rig.agent.fieldbus.stations[0]
+    for name, value, state in (
+        ("stubborn", True, "refuses"),
+        ("lost", True, "lost"),
+        ("stubborn", False, "lost"),
+    ):
+        setattr(station, name, value)
+        eq(bus_status.state(station), state)
+    station.lost = False
+    station.device.identity = "unknown"
+    eq(bus_status.state(station), "unproven")
+    station.device.identity = "mismatch"
+    eq(bus_status.state(station), "wrong model")
+
+
+def test_a_bus():
+    rig = Rig()
+    rig.run(16.5)  # it writes its status once a second
+    (row,) = json.loads(rig.state.split(b"\0", 1)[1].decode())["modbus"]["buses"]
+    eq((row["name"], row["open"], row["overload"]), (rig.agent.fieldbus.names[0], True, False))
+    assert 500 < row["load_milli_pct"] < 60_000, row
+    eq((row["errors"], row["timeouts"], row["retries"], row["dead_units"]), (0, 0, 0, 0))
+    rig.give("event", FIRST_BUS, "failed")
+    eq(modbus(rig)["buses"][0]["open"], False)
+
+
+def test_load_is_that_since_the_last_question():
+    counters = Counters(Client())
+    counters.busy_us = 250
+    eq(counters.load_milli_pct(1000), 25_000)
+    eq(counters.load_milli_pct(1000), 0)
+    counters.busy_us = 750
+    eq(counters.load_milli_pct(2000), 50_000)
+    counters.busy_us = 9750
+    eq(counters.load_milli_pct(3000), 100_000)
+    eq(counters.load_milli_pct(4000), 0)
+
+
+def test_words():
+    bus = {"name": "bus", "open": True, "load_milli_pct": 12340, "overload": False}
+    bus.update({"timeouts": 1, "retries": 2, "dead_units": 0})
+    device = {"name": "rpu", "state": "ok", "errors": 1, "transactions": 99}
+    device.update({"response_us": 5123, "answered_us": 9_500_000})
+    silent = {"name": "valve", "state": "lost", "errors": 4, "transactions": 4}
+    silent.update({"response_us": None, "answered_us": None})
+    text = bus_text.lines(
+        {"mono_us": 10_000_000, "modbus": {"buses": [bus], "devices": [device, silent]}}
+    )
+    eq(
+        text,
+        [
+            "bus        bus  12.3 % of the wire in use, 1 timeouts, 2 retries, 0 units silent",
+            "device     rpu  ok  answers in 5.1 ms, last 0.5 s ago, 1 of 99 failed",
+            "device     valve  LOST  answers in --, last never, 4 of 4 failed",
+        ],
+    )
+    bus["open"], bus["overload"] = False, True
+    (line,) = bus_text.lines({"mono_us": 0, "modbus": {"buses": [bus], "devices": []}})
+    assert line.endswith("0 units silent, PORT NOT OPEN, OVERLOAD"), line
+
+
+def test_a_snapshot_without_much():
+    rig = Rig(lean())
+    rig.run(2)
+    assert modbus(rig)["buses"]

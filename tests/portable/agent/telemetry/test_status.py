@@ -1,0 +1,116 @@
+"""The snapshot is JSON with the same bytes everywhere: keys in order, whole numbers only."""
+
+import json
+
+from agent.telemetry import status
+from tests.portable.support.check import eq
+from tests.portable.support.agent_rig import CDU, STATE, Rig, config, lean
+
+KEYS = (
+    "version site unit mono_us utc_us state clock ticks supply dp modbus receiver telemetry alarms"
+)
+
+
+def test_thousandths():
+    for value, count in ((None, None), (0.0, 0), (32.5, 32500), (-0.0005, -1), (99.9996, 100000)):
+        eq(status.milli(value), count)
+
+
+def test_the_keys_stand_in_order():
+    rig = Rig()
+    rig.run(6)
+    text = status.snapshot(rig.agent, rig.now).decode()
+    parsed = json.loads(text)
+    eq(sorted(parsed), sorted(KEYS.split(" ")))
+    places = [text.index('"%s":' % key) for key in KEYS.split(" ")]
+    eq(places, sorted(places))
+    eq((text[0], text.count(" ")), ("{", 0))
+
+
+def test_parts_by_hand():
+    rig = Rig()
+    rig.set(CDU, 0, 325)
+    rig.set(CDU, 1, 1001)
+    rig.run(0.9)
+    text = status.snapshot(rig.agent, rig.now).decode()
+    head = '{"version":1,"site":"s1","unit":"u1","mono_us":1000900000,"utc_us":null,'
+    eq(text[: len(head)], head)
+    supply = (
+        '"supply":{"quality":"good","milli_c":32500,"setpoint_milli_c":32000,'
+        '"return_milli_c":null,"valve_milli_pct":40000,"valve_asked_milli_pct":40167}'
+    )  # 40 % and one second's integral: 0.5 K * 5 %/K / 15 s
+    assert supply in text, text
+    dp = (
+        '"dp":{"quality":"good","milli_kpa":100000,"setpoint_milli_kpa":100000,'
+        '"pumps_milli_pct":[40000,0],"pumps_asked_milli_pct":[40000,0]}'
+    )
+    assert dp in text, text
+    clock = '"clock":{"state":"free","bound_us":null,"accepted":0,"rejected":0,"flags":["leap'
+    assert clock in text, text
+
+
+def test_alarms_are_in_it():
+    rig = Rig()
+    rig.run(7)
+    rig.set(CDU, 4, 1)
+    rig.run(2)
+    text = status.snapshot(rig.agent, rig.now).decode()
+    assert text.endswith(
+        '"alarms":[{"code":"device_alarm:cdu.Leak","text":"reports cdu.Leak","since_us":%d}]}'
+        % rig.agent.alarms.active[0].since
+    ), text
+
+
+def test_what_is_absent_is_null():
+    rig = Rig(lean())
+    rig.run(3)
+    parsed = json.loads(status.snapshot(rig.agent, rig.now))
+    eq((parsed["receiver"], parsed["telemetry"], parsed["utc_us"]), (None, None, None))
+    eq(rig.state, b"")
+
+
+def test_it_is_written_once_a_second_under_its_name():
+    rig = Rig()
+    rig.run(1)
+    states = []
+    for _ in range(10):
+        rig.run(1)
+        states.append(rig.state)
+    eq(len(set(states)), 10)
+    name, text = states[-1].split(b"\0")
+    eq((name, json.loads(text)["site"]), (b"status.json", "s1"))
+
+
+def test_it_is_not_written_while_there_is_no_place_for_it():
+    rig = Rig(absent=(STATE,))
+    rig.run(5)
+    eq(rig.state, b"")
+    eq(rig.codes(), ["port:state"])
+    rig.absent = set()
+    rig.run(5)
+    assert rig.state
+    eq(rig.codes(), [])
+
+
+def test_a_line_gets_it_in_pieces_a_few_a_tick():
+    raw = config()
+    raw["state"] = "uart:4?baud=115200"
+    rig = Rig(raw)
+    said = []
+    act = rig.act
+
+    def listen(port, op, data):
+        if port == STATE and op == "write":
+            said.append((rig.now, data))
+        act(port, op, data)
+
+    rig.act = listen
+    rig.run(4)
+    records = b"".join([data for _, data in said]).split(b"status.json\0")
+    eq(records[0], b"")
+    for record in records[1:-1]:
+        eq(sorted(json.loads(record)), sorted(KEYS.split(" ")))
+    begun = [now for now, data in said if data.startswith(b"status.json\0")]
+    eq([later - now for now, later in zip(begun, begun[1:])], [1_000_000] * (len(begun) - 1))
+    eq((len(begun), len(said)), (4, 20))
+    assert max([len(data) for _, data in said]) * 10 < len(records[1]) * 6

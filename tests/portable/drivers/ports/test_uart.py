@@ -1,0 +1,94 @@
+"""A board's UART as a port: what it gives, and when that came."""
+
+from drivers.ports.address import parse
+from drivers.ports.micropython import uart as micropython_uart
+from protocols.time_units import SECOND
+from tests.portable.support.check import eq
+
+
+class Uart:
+    """What MicroPython's UART has, and what our board's has beside that."""
+
+    def __init__(self):
+        self.waiting = b""
+        self.came = None
+        self.options = {}
+
+    def init(self, **options):
+        self.options = options
+
+    def any(self):
+        return len(self.waiting)
+
+    def read(self, size):
+        data, self.waiting = self.waiting[:size], self.waiting[size:]
+        return data
+
+    def arrived(self):
+        return self.came
+
+
+class Time:
+    """MicroPython's time; the counter goes round at 2^30."""
+
+    ROUND = 1 << 30
+
+    def __init__(self):
+        self.now = 0
+
+    def ticks_us(self):
+        return self.now % self.ROUND
+
+    def ticks_diff(self, one, other):
+        half = self.ROUND // 2
+        return (one - other + half) % self.ROUND - half
+
+
+def with_time(test):
+    real, micropython_uart.time = micropython_uart.time, Time()
+    try:
+        test(micropython_uart.time)
+    finally:
+        micropython_uart.time = real
+
+
+def test_the_age_is_that_of_the_last_byte():
+    def test(time):
+        uart = Uart()
+        port = micropython_uart.UartPort(parse("uart:1?baud=1000000"), uart)  # 10 us a byte
+        eq(uart.options["baudrate"], 1_000_000)
+        eq((port.read(), port.age_us), (b"", 0))
+        uart.waiting, uart.came, time.now = b"12345678901", 5000, 25_100
+        eq((port.read(), port.age_us), (b"12345678901", 20_000))
+        uart.waiting, uart.came = b"12345678901", 25_050  # quicker than the line: an emulator
+        eq((port.read(), port.age_us), (b"12345678901", 0))
+        uart.waiting, uart.came = b"1", None
+        eq((port.read(), port.age_us), (b"1", 0))
+
+    with_time(test)
+
+
+def test_the_counter_may_go_round_between():
+    def test(time):
+        uart = Uart()
+        port = micropython_uart.UartPort(parse("uart:1?baud=1000000"), uart)
+        uart.waiting, uart.came, time.now = b"1", Time.ROUND - 1000, Time.ROUND + 500
+        port.read()
+        eq(port.age_us, 1500)
+
+    with_time(test)
+
+
+def test_a_uart_that_does_not_tell():
+    def test(time):
+        uart = Uart()
+        del Uart.arrived
+        port = micropython_uart.UartPort(parse("uart:1?baud=1000000"), uart)
+        uart.waiting, time.now = b"12", 3 * SECOND
+        eq((port.read(), port.age_us), (b"12", 0))
+
+    arrived = Uart.arrived
+    try:
+        with_time(test)
+    finally:
+        Uart.arrived = arrived

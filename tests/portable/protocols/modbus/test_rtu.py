@@ -1,0 +1,333 @@
+"""The RTU matcher against a line that does everything a line can do, at every split."""
+
+from protocols.modbus import pdu, rtu
+from protocols.modbus.crc import sealed
+from tests.portable.support.check import eq
+
+SEEDS = 200
+
+
+class Lcg:
+    """The same numbers on every interpreter (constants of Numerical Recipes)."""
+
+    def __init__(self, seed):
+        self.state = (seed * 2654435761 + 12345) & 0xFFFFFFFF
+
+    def below(self, n):
+        self.state = (self.state * 1664525 + 1013904223) & 0xFFFFFFFF
+        return (self.state >> 8) % n
+
+    def data(self, n):
+        return bytes([self.below(256) for _ in range(n)])
+
+
+class Case:
+    """A random request, its good reply and what that means."""
+
+    def __init__(self, seed):
+        self.lcg = lcg = Lcg(seed)
+        self.unit = 1 + lcg.below(247)
+        self.address = lcg.below(60000)
+        self.count = 1 + lcg.below(30)
+        kind = seed % 5
+        self.registers = tuple([lcg.below(65536) for _ in range(self.count)])
+        words = b"".join([bytes((word >> 8, word & 255)) for word in self.registers])
+        self.verdict = ("ok", 0, ())
+        if kind < 2:
+            self.pdu = (pdu.read_holding, pdu.read_input)[kind](self.address, self.count)
+            body = self.pdu[:1] + bytes((2 * self.count,)) + words
+            self.verdict = ("ok", 0, self.registers)
+        elif kind == 2:
+            self.pdu = body = pdu.write_single(self.address, self.registers[0])
+        elif kind == 3:
+            self.pdu = pdu.write_multiple(self.address, self.registers)
+            body = self.pdu[:5]
+        else:
+            self.pdu = pdu.read_holding(self.address, self.count)
+            code = 1 + lcg.below(11)
+            body = bytes((0x83, code))
+            self.verdict = ("exception", code, ())
+        self.body = body
+        self.good = sealed(bytes((self.unit,)) + body)
+
+    def other_unit(self):
+        return 1 + (self.unit + self.lcg.below(246)) % 247
+
+    def mirrored(self):
+        """A request whose echo is its own good reply: nothing but experience tells them apart."""
+        return self.pdu[0] == pdu.WRITE_SINGLE
+
+    # Each method is one thing that can lie in front of, or instead of, the good reply.
+
+    def noise(self):
+        return self.lcg.data(1 + self.lcg.below(40))
+
+    def noise_like_ours(self):
+        return bytes((self.unit, self.pdu[0])) * (1 + self.lcg.below(4)) + bytes((self.unit,))
+
+    def foreign(self):
+        return sealed(bytes((self.other_unit(),)) + self.body)
+
+    def foreign_request(self):
+        return rtu.frame(self.other_unit(), pdu.read_holding(self.lcg.below(9999), 5))
+
+    def echo(self):
+        return b"" if self.mirrored() else rtu.frame(self.unit, self.pdu)
+
+    def wrong_function(self):
+        function = 4 if self.pdu[0] == 3 else 3
+        return sealed(bytes((self.unit, function, 2, 1, 2)))
+
+    def wrong_exception(self):
+        return sealed(bytes((self.unit, (self.pdu[0] ^ 1) | 0x80, 2)))
+
+    def wrong_count(self):
+        if self.pdu[0] in pdu.READS:
+            more = self.count + 1
+            return sealed(bytes((self.unit, self.pdu[0], 2 * more)) + self.lcg.data(2 * more))
+        return sealed(bytes((self.unit,)) + self.pdu[:4] + bytes((self.pdu[4] ^ 1,)))
+
+    def wrong_address(self):
+        if self.pdu[0] in pdu.READS:
+            return self.wrong_count()
+        return sealed(bytes((self.unit, self.pdu[0], self.pdu[1] ^ 1)) + self.pdu[2:5])
+
+    def bad_crc(self):
+        place = self.lcg.below(len(self.good) - 2) + 2
+        flipped = self.good[place] ^ (1 << self.lcg.below(8))
+        return self.good[:place] + bytes((flipped,)) + self.good[place + 1 :]
+
+    def truncated(self):
+        return self.good[: 1 + self.lcg.below(len(self.good) - 1)]
+
+    def nothing(self):
+        return b""
+
+
+FAULTS = (
+    Case.nothing,
+    Case.noise,
+    Case.noise_like_ours,
+    Case.foreign,
+    Case.foreign_request,
+    Case.echo,
+    Case.wrong_function,
+    Case.wrong_exception,
+    Case.wrong_count,
+    Case.wrong_address,
+    Case.bad_crc,
+    Case.truncated,
+)
+
+
+def feed_all(client, data, most, lcg=None):
+    """Feed pieces of `most` bytes, or of 1 to `most`; returns [(bytes fed by then, answer)]."""
+    answers = []
+    at = 0
+    while at < len(data):
+        step = 1 + lcg.below(most) if lcg else most
+        answer = client.feed(data[at : at + step])
+        at = min(at + step, len(data))
+        if answer is not None:
+            answers.append((at, answer))
+    return answers
+
+
+def test_good_frame_is_used_on_its_last_byte_whatever_lies_before_it():
+    for seed in range(SEEDS):
+        for fault in FAULTS:
+            case = Case(seed)
+            before = fault(case)
+            data = before + case.good + case.noise()
+            client = rtu.Client()
+            client.start(case.unit, case.pdu)
+            answers = feed_all(client, data, 1)
+            eq((seed, answers), (seed, [(len(before) + len(case.good), case.verdict)]))
+
+
+def test_any_split_and_several_faults_in_a_row():
+    for seed in range(SEEDS):
+        case = Case(seed)
+        before = b""
+        for _ in range(case.lcg.below(5)):
+            before += FAULTS[case.lcg.below(len(FAULTS))](case)
+        data = before + case.good + case.good  # a duplicate in the same segment
+        client = rtu.Client()
+        client.start(case.unit, case.pdu)
+        answers = feed_all(client, data, 70, case.lcg)
+        eq(len(answers), 1)
+        eq((seed, answers[0][1]), (seed, case.verdict))
+
+
+def test_nothing_wrong_is_ever_taken():
+    for seed in range(SEEDS):
+        for fault in FAULTS:
+            case = Case(seed)
+            data = fault(case) + fault(case)
+            for most in (1, 300, 7):
+                client = rtu.Client()
+                client.start(case.unit, case.pdu)
+                eq((seed, feed_all(client, data, most)), (seed, []))
+
+
+def test_what_was_dropped_has_a_name():
+    case = Case(0)
+    table = (
+        (Case.noise, "dropped_bytes", ""),
+        (Case.foreign, "foreign", ""),
+        (Case.foreign_request, "foreign", ""),
+        (Case.echo, "echoes", ""),
+        (Case.wrong_function, "mismatches", "function"),
+        (Case.wrong_exception, "mismatches", "function"),
+        (Case.wrong_count, "mismatches", "byte count"),
+        (Case.bad_crc, "crc_errors", "crc"),
+    )
+    for fault, counter, reason in table:
+        client = rtu.Client()
+        client.start(case.unit, case.pdu)
+        client.feed(fault(case))
+        client.stop()
+        assert getattr(client, counter) >= 1, counter
+        eq((counter, client.reason), (counter, reason))
+    write = Case(2)
+    for fault, reason in ((Case.wrong_address, "address echo"), (Case.wrong_count, "value echo")):
+        client = rtu.Client()
+        client.start(write.unit, write.pdu)
+        client.feed(fault(write))
+        client.stop()
+        eq(client.reason, reason)
+
+
+def test_bytes_between_transactions_are_never_an_answer():
+    case = Case(5)
+    client = rtu.Client()
+    eq(client.feed(case.good), None)
+    client.start(case.unit, case.pdu)
+    eq(client.late, 1)
+    eq(client.feed(b""), None)
+    eq(client.feed(case.good), case.verdict)
+    eq(client.feed(case.good), None)
+    client.start(case.unit, case.pdu)
+    eq(client.late, 2)
+    eq(client.dropped_bytes, 0)
+
+
+def test_reset_forgets_half_a_frame():
+    case = Case(5)
+    client = rtu.Client()
+    client.start(case.unit, case.pdu)
+    client.feed(case.good[:-1])
+    client.reset()
+    client.start(case.unit, case.pdu)
+    eq(client.feed(case.good[-1:]), None)
+    eq(client.feed(case.good), case.verdict)
+
+
+def test_buffer_stays_bounded_and_the_reply_is_still_found():
+    case = Case(1)
+    client = rtu.Client()
+    client.start(case.unit, case.pdu)
+    for _ in range(60):
+        eq(client.feed(bytes((case.unit, case.pdu[0])) * 50), None)
+        assert len(client.buffer) <= rtu.LIMIT
+        assert len(client._pending) <= rtu.LIMIT
+    eq(client.feed(case.lcg.data(5000) + case.good + case.lcg.data(5000)), case.verdict)
+    assert len(client.buffer) <= rtu.LIMIT
+    client.stop()
+    eq(client.dropped_bytes, 60 * 100 + 10000)
+
+
+def test_a_reply_that_begins_before_the_buffer_is_shortened_is_still_found():
+    case = Case(0)
+    garbage = case.lcg.data(rtu.LIMIT)
+    for length in range(rtu.LIMIT - len(case.good), rtu.LIMIT + 1):
+        client = rtu.Client()
+        client.start(case.unit, case.pdu)
+        client.feed(garbage[:length])
+        got = feed_all(client, case.good, 1)
+        eq((length, got), (length, [(len(case.good), case.verdict)]))
+
+
+def test_a_line_that_echoes_is_noticed_before_a_write_is_believed():
+    read = Case(0)
+    client = rtu.Client()
+    request = client.start(read.unit, read.pdu)
+    eq(client.feed(request + read.good), read.verdict)
+    assert client.line_echo
+    request = client.start(7, pdu.write_single(3, 9))
+    eq(client.feed(request), None)  # only the echo
+    eq(client.feed(request), ("ok", 0, ()))
+    eq(client.echoes, 2)
+    client.start(read.unit, read.pdu)
+    eq(client.feed(read.good), read.verdict)
+    assert not client.line_echo
+    request = client.start(7, pdu.write_single(3, 9))
+    eq(client.feed(request), ("ok", 0, ()))
+
+
+def test_a_doubtful_exception_is_not_believed():
+    client = rtu.Client()
+    client.start(9, pdu.read_holding(0, 1), True)
+    eq(client.feed(sealed(b"\x09\x83\x02")), None)
+    eq(client.feed(sealed(b"\x09\x03\x02\x00\x07")), ("ok", 0, (7,)))
+    eq(client.mismatches, 1)
+
+
+def test_replies_of_every_function_at_every_split():
+    objects = b"\x00\x04ACME\x01\x02V1\x02\x031.0"
+    cases = (
+        (pdu.read_coils(3, 10), b"\x01\x02\x05\x02", (1, 0, 1, 0, 0, 0, 0, 0, 0, 1)),
+        (pdu.read_discrete(3, 3), b"\x02\x01\x06", (0, 1, 1)),
+        (pdu.write_coil(3, 1), pdu.write_coil(3, 1), ()),
+        (pdu.write_coils(3, (1, 0, 1)), pdu.write_coils(3, (1, 0, 1))[:5], ()),
+        (pdu.mask_write(3, 0xFF00, 5), pdu.mask_write(3, 0xFF00, 5), ()),
+        (pdu.read_write(3, 2, 9, (7,)), b"\x17\x04\x00\x01\x00\x02", (1, 2)),
+        (pdu.read_device_id(1, 0), b"\x2b\x0e\x01\x01\x00\x00\x03" + objects, None),
+    )
+    for request, reply, values in cases:
+        good = sealed(b"\x09" + reply)
+        for before in (b"", b"\x09", b"\x09" + request[:1], b"\x00\x55\x09\x03"):
+            for step in (1, 3, 99):
+                client = rtu.Client()
+                client.start(9, request)
+                answers = feed_all(client, before + good + b"\x77", step)
+                eq(len(answers), 1)
+                eq(answers[0][1][0], "ok")
+                if values is None:
+                    eq(pdu.objects(answers[0][1][2])[0][0], (0, b"ACME"))
+                else:
+                    eq(answers[0][1][2], values)
+
+
+def test_another_masters_reply_is_left_to_it():
+    """Its request to our unit is heard first; what would begin like our reply is its own."""
+    lcg = Lcg(7)
+    for split in range(1, 40):
+        client = rtu.Client()
+        client.start(5, pdu.read_holding(16, 2))
+        theirs = rtu.frame(5, pdu.read_holding(99, 2)) + sealed(b"\x05\x03\x04\x00\x63\x00\x64")
+        ours = sealed(b"\x05\x03\x04\x00\x01\x00\x02")
+        answers = feed_all(client, lcg.data(lcg.below(9)) + theirs + ours, split)
+        eq([answer for _, answer in answers], [("ok", 0, (1, 2))])
+        eq(client.foreign, 1)
+    client = rtu.Client()
+    client.start(6, pdu.read_holding(16, 2))
+    client.stop()
+    client.feed(rtu.frame(5, pdu.read_holding(99, 2)))
+    eq(client.open_request(), (5, pdu.read_holding(99, 2)))
+    client.feed(rtu.frame(5, pdu.read_holding(99, 2)) + sealed(b"\x05\x03\x04\x00\x63\x00\x64"))
+    eq(client.open_request(), None)
+
+
+def test_an_answer_may_be_taken_back():
+    client = rtu.Client()
+    client.start(5, pdu.read_holding(16, 2))
+    copy = sealed(b"\x05\x03\x04\x00\x63\x00\x64")
+    ours = sealed(b"\x05\x03\x04\x00\x01\x00\x02")
+    eq(client.feed(copy + ours), ("ok", 0, (99, 100)))
+    eq(client.trailing, len(ours))
+    eq(client.reject(), ("ok", 0, (1, 2)))
+    client.start(5, pdu.read_holding(16, 2))
+    client.feed(copy)
+    eq(client.reject(), None)
+    eq(client.feed(ours), ("ok", 0, (1, 2)))

@@ -1,0 +1,147 @@
+"""Ed25519 and SHA-512: the RFC's vectors, and the signatures that a lax verifier takes."""
+
+from protocols.signing import ed25519
+from protocols.signing import sha512 as sha512_module
+from protocols.signing.ed25519 import Verification, verify
+from protocols.signing.sha512 import Sha512, sha512
+from tests.portable.support.check import eq
+
+ORDER = (1 << 252) + 27742317777372353535851937790883648493
+
+# RFC 8032, 7.1: public key, message, signature.
+VECTORS = (
+    (
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        "",
+        (
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155"
+            "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"
+        ),
+    ),
+    (
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        "72",
+        (
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+            "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+        ),
+    ),
+    (
+        "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+        "af82",
+        (
+            "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
+            "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a"
+        ),
+    ),
+)
+
+
+def vector(index):
+    return tuple([bytes.fromhex(text) for text in VECTORS[index]])
+
+
+def test_hash_of_the_standard():
+    eq(
+        sha512(b"abc").hex(),
+        (
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+            "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+        ),
+    )
+    eq(sha512(b"").hex()[:16], "cf83e1357eefb8bd")
+    eq(sha512(bytes(111)).hex()[:16], "77ddd3a542e530fd")
+    eq(sha512(bytes(112)).hex()[:16], "2be2e788c8a8adea")
+
+
+def test_hash_in_slices():
+    work = Sha512(bytes(300))
+    steps = 1
+    while not work.step():
+        steps += 1
+    eq((steps, work.digest()), (3, sha512(bytes(300))))
+
+
+def test_vectors_of_the_standard():
+    for i in range(len(VECTORS)):
+        eq(verify(*vector(i)), True)
+
+
+def test_any_changed_bit_is_seen():
+    key, message, signature = vector(2)
+    for at in range(0, 64, 3):
+        bad = bytearray(signature)
+        bad[at] ^= 1 << at % 8
+        eq(verify(key, message, bytes(bad)), False)
+    for at in range(0, 32, 5):
+        bad = bytearray(key)
+        bad[at] ^= 1 << at % 8
+        eq(verify(bytes(bad), message, signature), False)
+    eq(verify(key, message + b"\0", signature), False)
+
+
+def test_malleable_signature_is_refused():
+    key, message, signature = vector(0)
+    s = int.from_bytes(signature[32:], "little") + ORDER
+    eq(verify(key, message, signature[:32] + s.to_bytes(32, "little")), False)
+
+
+def test_keys_of_small_order_are_refused():
+    # With one of these as key and R, S = 0 "signs" every message of some hashes.
+    for text in (
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "0000000000000000000000000000000000000000000000000000000000000080",
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    ):
+        key = bytes.fromhex(text)
+        for number in range(4):
+            eq(verify(key, bytes((number,)), key + bytes(32)), False)
+
+
+def test_points_written_in_two_ways_are_refused():
+    p = (1 << 255) - 19
+    for number in (p, p + 1, p | 1 << 255, (p + 1) | 1 << 255, 1 | 1 << 255):
+        eq(verify(number.to_bytes(32, "little"), b"", bytes(64)), False)
+
+
+def test_wrong_lengths_are_refused_at_once():
+    key, message, signature = vector(0)
+    for bad_key, bad_signature in ((key[:31], signature), (key, signature[:63]), (b"", b"")):
+        eq(Verification(bad_key, message, bad_signature).valid, False)
+
+
+def test_a_verification_goes_in_slices():
+    check = Verification(*vector(1))
+    slices = 0
+    while check.valid is None:
+        check.step()
+        slices += 1
+    eq((check.valid, slices > 15), (True, True))
+
+
+def root(value, power):
+    """The integer part of the `power`-th root of `value`, by Newton's method."""
+    guess = 1 << (len(bin(value)) // power + 1)
+    while True:
+        less = ((power - 1) * guess + value // guess ** (power - 1)) // power
+        if less >= guess:
+            return guess
+        guess = less
+
+
+def test_the_constants_are_what_the_standards_say():
+    p = (1 << 255) - 19
+    eq(ed25519._D, -121665 * pow(121666, p - 2, p) % p)
+    eq(ed25519._ROOT_OF_MINUS_1, pow(2, (p - 1) // 4, p))
+    y = 4 * pow(5, p - 2, p) % p
+    eq(ed25519._BASE, ed25519._decode(y.to_bytes(32, "little")))
+    primes = [n for n in range(2, 410) if not [d for d in range(2, n) if n % d == 0]]
+    low = (1 << 64) - 1
+    cubes = [(root(n << 192, 3) & low).to_bytes(8, "big") for n in primes[:80]]
+    eq(sha512_module._K, b"".join(cubes))
+    eq(list(sha512_module._START), [root(n << 128, 2) & low for n in primes[:8]])

@@ -1,0 +1,266 @@
+"""A board with two slots, whose power goes at each step that an update takes.
+
+`Nor` is flash as chips have it: a program only clears bits, a sector is erased whole, and what the
+power interrupts is half done. The files lie on `flash_model.Disk`; both count the same steps. The
+code between is the real one: the store's port, the agent, and the start-up's choice of a slot.
+
+    what the start-up finds is a whole application, the old one or the new one
+    the new one runs on trial until it is confirmed; the old one never comes back as the new
+
+Run by itself it sweeps every step: tests/agent/remote/test_power_cut_soak.py does so on MicroPython.
+"""
+
+import hashlib
+import struct
+import sys
+
+from agent.agent import Agent
+from agent.remote.update import boot
+from agent.remote.message import manifest
+from agent.remote.storage.boot_state import Place
+from deploy.firmware.mps2 import _slots
+from drivers.ports.address import parse
+from drivers.ports.micropython import slot_store, store
+from protocols.signed_message import MANIFEST
+from tests.portable.support.check import eq
+from tests.portable.support.flash_model import Disk, PowerCut
+from tests.portable.support.remote_rig import (
+    COUNTER,
+    HOUR,
+    LIMITER,
+    OPERATOR,
+    START_S,
+    RemoteRig,
+    a_command,
+    remote_config,
+    signed,
+)
+from tests.portable.support.agent_rig import Lcg
+
+SECTOR, ROOM = 512, 4096
+PIECE = 800  # not a divisor of anything
+MESSAGES = {}
+
+
+def application(release, size=1500):
+    """What `coldloop firmware build` makes, with noise for a ROMFS."""
+    romfs = Lcg(release).bytes(size)
+    head = b"CLDLOOP1" + struct.pack("<II", size, release) + hashlib.sha256(romfs).digest()
+    return head + bytes(16) + romfs
+
+
+OLD, NEW = application(1), application(2)
+
+
+class Nor:
+    """Two slots; `disk` counts the steps."""
+
+    def __init__(self, disk):
+        self.disk = disk
+        self.cells = [bytearray(b"\xff" * ROOM), bytearray(b"\xff" * ROOM)]
+        self.undone = None
+
+    def put(self, slot, data):
+        self.cells[slot][: len(data)] = data
+
+    def _step(self, slot, at, data):
+        try:
+            self.disk.step()
+        except PowerCut:
+            self.undone = self.undone or (slot, at, data)
+            raise
+        self.cells[slot][at : at + len(data)] = data
+
+    def erase(self, slot, at):
+        eq(at % SECTOR, 0)
+        self._step(slot, at, b"\xff" * SECTOR)
+
+    def program(self, slot, at, data):
+        for old, new in zip(self.cells[slot][at:], data):
+            eq(old & new, new)  # else it would have to be erased
+        self._step(slot, at, data)
+
+    def after(self, disk, ends):
+        """The flash as the next start finds it."""
+        found = Nor(disk)
+        found.cells = [bytearray(cells) for cells in self.cells]
+        if self.undone is not None and ends != "lost":
+            slot, at, data = self.undone
+            size = len(data) if ends == "kept" else len(data) // 2
+            found.cells[slot][at : at + size] = data[:size]
+        return found
+
+
+class Slots:
+    """What a start-up hands to the agent."""
+
+    sector, room = SECTOR, ROOM
+
+    def __init__(self, nor, slot, release):
+        self.slot, self.release = slot, release
+        self.erase, self.program = nor.erase, nor.program
+
+
+class BoardStore:
+    """The store of a board with slots; None once the power has gone."""
+
+    def __init__(self, disk, flash):
+        self.disk = disk
+        self._use()
+        address = parse("store:" + _slots.FOLDER)
+        self._store = store.Store(address)
+        self._port = slot_store.SlotStorePort(address, lambda: None, flash)
+
+    def _use(self):
+        for module in (store, _slots):
+            module.open = self.disk.open
+            module.os = self.disk
+        store.sync = self.disk.sync
+        store.sync_folder = self.disk.sync_folder
+
+    def read(self, key):
+        self._use()
+        return self._store.read(key)
+
+    def ask(self, op, data):
+        self._use()
+        answer = b""
+        try:
+            if op == "write":
+                self._port.write(data)
+            else:
+                self._port.ask(op, data)
+            while not self._port.settled():
+                answer = answer or self._port.read()
+        except PowerCut:
+            return None
+        return answer
+
+
+def started(disk, nor):
+    """What the start-up does: count a trial, check the slots; (slot, release), or None."""
+    _slots.open, _slots.os = disk.open, disk
+    slots, record = _slots.order(_slots.read_record())
+    if record is not None:
+        _slots.write_record(record)
+        disk.sync_folder()
+    for slot in slots:
+        cells = bytes(nor.cells[slot])
+        size, release = struct.unpack("<II", cells[8:16])
+        if (
+            cells[:8] == b"CLDLOOP1"
+            and hashlib.sha256(cells[64 : 64 + size]).digest() == (cells[16:48])
+        ):
+            eq(cells[: 64 + size], {1: OLD, 2: NEW, 3: THIRD}[release])
+            return slot, release
+    return None
+
+
+THIRD = application(3, 900)
+
+
+class BoardRig(RemoteRig):
+    """A unit on the application that the start-up has chosen."""
+
+    def __init__(self, disk, nor, room=ROOM):
+        found = started(disk, nor)
+        assert found is not None, "nothing starts"
+        self.slot, self.release = found
+        self.room = room
+        file = remote_config()
+        file["remote"]["health_s"] = 5
+        file["remote"]["port"] = "store:" + _slots.FOLDER
+        RemoteRig.__init__(self, file, BoardStore(disk, Slots(nor, self.slot, self.release)))
+
+    def make(self, _raw, _models):
+        ready, chosen = boot.start(self.file, self.store.read, self.check)
+        chosen.place = Place(self.slot, self.release, self.room) if self.room else None
+        return Agent(ready, chosen)
+
+
+def offer(rig, bundle, release, at=START_S, confirm_s=600):
+    """Send the manifest and all pieces."""
+    if (release, at) not in MESSAGES:  # signing is slow
+        body = manifest.write(at, at + HOUR, release, bundle, PIECE, confirm_s)
+        MESSAGES[(release, at)] = signed(MANIFEST, body, (OPERATOR, LIMITER))
+    rig.send(MESSAGES[(release, at)])
+    rig.run(1)
+    feed(rig, bundle, at)
+
+
+def feed(rig, bundle, at=START_S):
+    """Send the pieces that it has not, as long as it takes them."""
+    if rig.desk.update is None:
+        return
+    counter = COUNTER + at - START_S
+    while rig.desk.update.have < rig.desk.update.count():
+        have = rig.desk.update.have
+        data = bundle[have * PIECE : (have + 1) * PIECE]
+        rig.desk.piece(counter.to_bytes(4, "big") + have.to_bytes(2, "big") + data, rig.now)
+        rig.carry_out()
+        rig.run(0.1)
+        if rig.desk.update.have == have:
+            return  # the power has gone
+
+
+def confirm(rig):
+    """Let it be well, and say so."""
+    rig.run(40)
+    if "confirm" not in MESSAGES:
+        MESSAGES["confirm"] = a_command("confirm")
+    rig.send(MESSAGES["confirm"])
+    rig.run(1)
+
+
+def update(disk, nor):
+    """The whole way of an update, in two lives."""
+    rig = BoardRig(disk, nor)
+    rig.run(2)
+    offer(rig, NEW, 2)
+    if rig.restarts:
+        try:
+            rig = BoardRig(disk, nor)
+        except PowerCut:
+            return
+        confirm(rig)
+
+
+def fresh():
+    """A board as it leaves the workshop: release 1 in slot a."""
+    disk = Disk()
+    nor = Nor(disk)
+    nor.put(0, OLD)
+    return disk, nor
+
+
+def look(disk, nor):
+    """Start on what is left; say what runs, whether on trial, and what the record says is good."""
+    rig = BoardRig(disk, nor)
+    eq(rig.slot, {1: 0, 2: 1}[rig.release])
+    update = rig.desk.update
+    on_trial = update is not None and update.watch is not None
+    highest = 0 if update is None else update.releases.highest
+    eq(rig.release == 2 and not on_trial, highest == 2)
+    return rig.release, on_trial
+
+
+def sweep(stride=1):
+    """Cut at every `stride`-th step, end in every way; give what was seen and how many steps."""
+    whole = fresh()
+    update(*whole)
+    seen = []
+    for cut in range(whole[0].steps, -1, -stride):
+        disk, nor = fresh()
+        disk.cut_at = cut
+        update(disk, nor)
+        for ends in ("lost", "torn", "kept"):
+            left = disk.after(ends)
+            found = look(left, nor.after(left, ends))
+            if found not in seen:
+                seen.append(found)
+    return sorted(seen), whole[0].steps
+
+
+if __name__ == "__main__":
+    print("update", sweep())
+    sys.exit(0)

@@ -1,0 +1,42 @@
+"""Sentences for tests: their checksums, and whole streams in receivers' dialects."""
+
+from drivers.gnss.epoch import Epoch
+from drivers.gnss.receiver import Receiver
+from protocols.nmea.framing import xor_by_loop
+
+PLACE = "2512.5,N,05516.5,E"
+
+
+def line(body: str) -> bytes:
+    """A body as a sentence with its line end."""
+    raw = body.encode()
+    return b"$" + raw + b"*%02X\r\n" % xor_by_loop(raw)
+
+
+def lines(*bodies: str) -> bytes:
+    """Several of them."""
+    return b"".join([line(body) for body in bodies])
+
+
+def rmc(time: str, status: str = "A", mode: str = "A", date: str = "251126") -> bytes:
+    """An RMC at the test's place."""
+    return line("GNRMC,%s,%s,%s,0.0,0.0,%s,,,%s,V" % (time, status, PLACE, date, mode))
+
+
+def gga(time: str, quality: str = "1", used: str = "16") -> bytes:
+    """A GGA at the test's place."""
+    return line("GNGGA,%s,%s,%s,%s,0.7,12.3,M,-33.1,M,," % (time, PLACE, quality, used))
+
+
+def decode(stream: bytes, vendor: "str | None" = None) -> "list[Epoch]":
+    """The epochs of a recording."""
+    receiver = Receiver(0, 9600, keep=1000, vendor=vendor, timed=False)
+    receiver.receive(stream, 0)
+    return receiver.epochs() + receiver.finish()
+
+
+def only(stream: bytes, vendor: "str | None" = None) -> Epoch:
+    """The one epoch of a recording."""
+    epochs = decode(stream, vendor)
+    assert len(epochs) == 1, len(epochs)
+    return epochs[0]

@@ -1,0 +1,155 @@
+"""True time, an oscillator that drifts with temperature, and the fixes and pulses of a second.
+
+No bytes and no devices: what `agent.clock.utc_clock` is given, and the truth to compare it with. Temperature
+is degrees, frequency parts per million, jitter milliseconds (sentences, exponential: late, never
+early) and microseconds (pulses).
+"""
+
+from math import log
+
+from agent.clock.utc_clock import Clock
+from drivers.gnss.receiver import Fix
+from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+UTC = 1_795_500_000 * SECOND
+TICK = 100_000
+
+
+class Chance:
+    """A small linear congruential generator, the same on every interpreter."""
+
+    def __init__(self, seed: int) -> None:
+        self.state = seed * 2_654_435_761 % 4_294_967_296
+        for _ in range(4):
+            self.uniform()
+
+    def uniform(self) -> float:
+        """Above 0, below 1."""
+        self.state = (self.state * 1_664_525 + 1_013_904_223) % 4_294_967_296
+        return (self.state + 0.5) / 4_294_967_296
+
+    def late(self, mean: float) -> float:
+        """Exponential with the mean given."""
+        return -mean * log(self.uniform())
+
+    def normal(self, sigma: float) -> float:
+        """Nearly normal: the sum of twelve."""
+        return sigma * (sum([self.uniform() for _ in range(12)]) - 6)
+
+    def below(self, n: int) -> int:
+        """A whole number of 0 … n - 1."""
+        return int(self.uniform() * n)
+
+
+class TrueFix(Fix):
+    """A fix as the driver gives it."""
+
+    def __init__(
+        self,
+        utc_us: int,
+        mono_us: int,
+        valid: bool = True,
+        lat_e7: int = 252_000_000,
+        lon_e7: int = 552_000_000,
+    ) -> None:
+        super().__init__(utc_us, mono_us, () if valid else ("status",))
+        self.lat_e7: int | None = lat_e7
+        self.lon_e7: int | None = lon_e7
+
+
+class Bench:
+    """A clock under test. Faults, plain attributes:
+
+    outage, drag (us a second while on), step_us, leap_s (label off), away_e7, no_pulse.
+    `ppm`, `temp` and `tempco` (ppm a degree) may change; `sensor` gives the clock the temperature.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        seed: int = 1,
+        ppm: float = 0.0,
+        tempco: float = 0.0,
+        jitter_ms: float = 20.0,
+        pps_us: "float | None" = None,
+    ) -> None:
+        self.clock = clock
+        self.chance = Chance(seed)
+        self.ppm = ppm
+        self.tempco = tempco
+        self.temp = 25.0
+        self.sensor = False
+        self.jitter_ms = jitter_ms
+        self.latency_us = 0  # what the configuration does not know of
+        self.pps_us = pps_us
+        self.second = 0
+        self.mono_ns = 5_000_000_000
+        self.outage = self.no_pulse = False
+        self.drag = 0.0
+        self.step_us = self.leap_s = self.away_e7 = 0
+        self.dragged = 0.0
+        self.error_us = 0
+        self.bound_us = 0
+        self.worst = -1
+        self.states: list[str] = []
+
+    def run(
+        self, seconds: int, ticks: int = 10, watch: "Callable[[Bench], None] | None" = None
+    ) -> None:
+        """Run; after each second `error_us`, `bound_us` hold what the clock said at its end."""
+        for _ in range(seconds):
+            self._one(ticks)
+            if watch is not None:
+                watch(self)
+
+    def _one(self, ticks: int) -> None:
+        clock, mono = self.clock, self.mono_ns
+        ppm = self.ppm + self.tempco * (self.temp - 25.0)
+        per_second = 1_000_000_000 + int(ppm * 1000 + 0.5)
+        self.dragged += self.drag
+        if self.sensor and self.second % 10 == 0:
+            clock.temperature(int(self.temp * 100), mono // 1000)
+        lie_us = int(self.dragged) + self.step_us
+        if not self.outage:
+            self._speak(mono, lie_us)
+        for i in range(1, ticks + 1):
+            clock.slew(SECOND // ticks, (mono + per_second * i // ticks) // 1000)
+        self.second += 1
+        self.mono_ns = mono + per_second
+        self._judge()
+
+    def _speak(self, mono: int, lie_us: int) -> None:
+        utc = UTC + self.second * SECOND
+        if self.pps_us is not None and not self.no_pulse:
+            self.clock.pulse((mono + int(self.chance.normal(self.pps_us) * 1000)) // 1000 - lie_us)
+        late = int((self.chance.late(self.jitter_ms) - self.jitter_ms) * 1000)
+        late += self.latency_us
+        latitude = 252_000_000 + self.away_e7
+        fix = TrueFix(utc + self.leap_s * SECOND, mono // 1000 + late - lie_us, lat_e7=latitude)
+        self.clock.sample(fix)
+
+    def _judge(self) -> None:
+        now = self.mono_ns // 1000
+        said = self.clock.utc(now)
+        if said is None:
+            return
+        self.error_us = said - (UTC + self.second * SECOND)
+        self.bound_us = self.clock.bound_us(now) or 0
+        self.worst = max(self.worst, abs(self.error_us) - self.bound_us)
+
+    def state(self) -> str:
+        """What the clock calls itself now."""
+        return self.clock.state(self.mono_ns // 1000)
+
+
+def known(
+    drift_ppb: int = 50_000,
+    tempco_ppb: int = 1_000,
+    site_e7: "tuple[int, int] | None" = None,
+) -> Clock:
+    """Make a clock whose leap seconds are known."""
+    return Clock(drift_ppb, tempco_ppb, UTC - 86_400 * SECOND, True, site_e7)

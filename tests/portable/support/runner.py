@@ -1,0 +1,51 @@
+"""Runs the tests of one module where there is no pytest: on MicroPython.
+
+Not a test framework: it calls the functions it is told to, in that order, and prints one line
+for each. `tests/conftest.py` starts it and reads what it prints:
+
+    micropython -X heapsize=384wK -m tests.portable.support.runner MODULE [TEST]...
+
+    @@ ok NAME               the test passed
+    @@ fail NAME             it raised; its traceback follows, up to the next line with `@@`
+    @@ end                   all was run: without it, the interpreter died on the way
+"""
+
+import gc
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MARK = "@@"
+
+
+def run(name: str, test: "Callable[[], None]") -> bool:
+    """Call one test and print what came of it."""
+    try:
+        test()
+    except Exception as error:  # noqa: BLE001  (the outermost: every failure is a result)
+        print(MARK, "fail", name)
+        sys.print_exception(error, sys.stdout)  # MicroPython's own; CPython has pytest
+        return False
+    print(MARK, "ok", name)
+    return True
+
+
+def main(argv: "list[str]") -> int:
+    """Run the named tests of a module, or all of them; return how many failed."""
+    gc.threshold(32768)  # type: ignore[attr-defined]  # as in the lock-step: keeps objects together
+    module = __import__(argv[0])
+    for part in argv[0].split(".")[1:]:
+        module = getattr(module, part)
+    names = argv[1:] or sorted(n for n in dir(module) if n.startswith("test_"))
+    failed = 0
+    for name in names:
+        gc.collect()
+        failed += not run(name, getattr(module, name))
+    print(MARK, "end")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main(sys.argv[1:]) else 0)

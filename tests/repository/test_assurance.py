@@ -1,0 +1,52 @@
+"""The documents that name tests: each test must exist, and each line of a table have one."""
+
+import ast
+import functools
+import re
+
+import pytest
+
+from tests.support.repository import ROOT
+
+_LINK = re.compile(r"(tests/[a-z_0-9/]+\.py)::(test_[a-z_0-9]+)")
+DOCUMENTS = ("docs/project/assurance.md", "docs/engineer/security.md", "docs/operator/roll_out.md")
+
+
+@functools.cache
+def names_in(file: str) -> frozenset[str]:
+    tree = ast.parse((ROOT / file).read_bytes())
+    return frozenset(n.name for n in tree.body if isinstance(n, ast.FunctionDef))
+
+
+def rows(document: str) -> list[str]:
+    """The rows of a document's tables, without their heads."""
+    lines = (ROOT / document).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.startswith("| ") and "|---" not in line]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_names_a_test_that_exists(document: str) -> None:
+    links = _LINK.findall((ROOT / document).read_text(encoding="utf-8"))
+    assert links
+    missing = [
+        f"{file}::{name}"
+        for file, name in links
+        if not (ROOT / file).exists() or name not in names_in(file)
+    ]
+    assert missing == []
+
+
+def test_all_lines_of_the_checklist_are_there_and_each_is_shown() -> None:
+    found = {}
+    for row in rows("docs/project/assurance.md"):
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        if cells[0].isdecimal():
+            found[int(cells[0])] = cells[2]
+    assert sorted(found) == list(range(1, 29))
+    assert [number for number, shown in found.items() if not _LINK.search(shown)] == []
+
+
+def test_every_threat_names_a_test() -> None:
+    threats = [row for row in rows("docs/engineer/security.md") if not row.startswith("| threat |")]
+    assert len(threats) > 15
+    assert [row for row in threats if not _LINK.search(row)] == []

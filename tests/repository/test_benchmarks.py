@@ -1,0 +1,254 @@
+"""Each benchmark runs once, tiny, and says what it should; how fast it was is not looked at."""
+
+import json
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from benchmarks import digests
+from tests.support.repository import ROOT
+from tests.support.peers import need
+
+NAMES = (
+    "clock",
+    "digests",
+    "firmware",
+    "heap",
+    "modbus",
+    "nmea",
+    "realtime",
+    "sky",
+    "page",
+    "speed",
+    "startup",
+    "throttle",
+    "year",
+)
+
+
+def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
+    """Run a benchmark as a person would, and read its record."""
+    run = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", "--json", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == code, run.stderr
+    record: dict[str, Any] = json.loads(run.stdout)
+    assert {"date", "cpu", "cores", "cpython", "micropython", "load"} <= set(record["machine"])
+    return record
+
+
+def test_speed() -> None:
+    need("micropython")
+    record = benchmark("speed", "--seconds", "30", "--rounds", "1", "--profile")
+    assert [run["dut"] for run in record["runs"]] == [
+        "cpython",
+        "micropython",
+        "micropython, .mpy",
+    ]
+    assert {tuple(run["digests"]) for run in record["runs"]} == {
+        tuple(record["runs"][0]["digests"])
+    }
+    for run in record["runs"]:
+        assert set(run["speed"]) == {"min", "median", "max", "rounds"}
+    assert {"protocols", "drivers", "agent", "hil/devices"} <= set(record["rooms_pct"])
+
+
+def test_startup() -> None:
+    record = benchmark("startup", "--rounds", "1", "--seconds", "1")
+    assert 0 < record["ready_s"]["min"] <= record["control_s"]["min"]
+    assert 5 < record["pss_mib"]["max"] <= record["rss_mib"]["max"] <= record["peak_mib"]["max"]
+
+
+def test_throttle() -> None:
+    record = benchmark("throttle", "--phases", "1", "--rows", "2")
+    assert record["lost"]["with flow"]["told_s"]["max"] <= 2.0
+    assert record["lost"]["with flow"]["case_c_3min"] <= 85 + 3
+    assert record["kept"]["off_after_s"] is not None
+    assert record["kept"]["case_c"] <= 85
+    assert record["hall"]["within_one_tick"]
+
+
+def test_control() -> None:
+    """The law with the model needs less than the others of the valve; figures need a whole run."""
+    record = benchmark("control", "--case", "UA -30 %", "--seconds", "2400")
+    trials = {one["law"]: one for one in record["trials"]}
+    assert set(trials) == {"coldloop", "coldloop PI", "phosphor", "manual", "simple-pid"}
+    assert trials["coldloop"]["settle_s"] <= 60
+    assert trials["coldloop"]["over_k"] <= 0.6
+    assert trials["coldloop"]["travel_pct"] < trials["phosphor"]["travel_pct"]
+
+
+def test_digests() -> None:
+    need("micropython")
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    record = benchmark("digests", "--repeats", "2", "--interpreters", here)
+    assert record["equal"]
+    duts = record["scenarios"]["smoke"]["duts"]
+    assert len(duts) == 2
+    assert all(dut["passed"] == 2 and len(dut["digests"]) == 1 for dut in duts.values())
+
+
+def test_a_differing_digest_is_seen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(python: str, dut: str, scenario: str, seed: int, hash_seed: int) -> tuple[str, bool]:
+        return f"{hash_seed:064x}", True
+
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    monkeypatch.setattr(digests, "run", run)
+    monkeypatch.setattr(sys, "argv", ["x", "--json", "--repeats", "2", "--interpreters", here])
+    assert digests.main() == 1
+    assert json.loads(capsys.readouterr().out)["equal"] is False
+
+
+def test_realtime() -> None:
+    need("micropython")
+    record = benchmark("realtime", "--seconds", "4")
+    assert [run["dut"] for run in record["runs"]] == ["cpython", "micropython"]
+    for run in record["runs"]:
+        assert run["ticks"] == sum(run["lateness"])
+        assert len(run["lateness"]) == len(run["lateness_edges_us"]) + 1
+        assert len(run["utc_error_ms"]["bins"]) == len(run["utc_edges_ms"]) + 1
+        assert run["modbus"]["transactions"] > 0
+
+
+def test_heap() -> None:
+    need("micropython")
+    record = benchmark("heap", "smoke", "--long", "24")
+    assert record["verdicts"] == {"smoke": "pass"}
+    assert 0 < record["code_kib"] < 200
+    assert record["peaks"]["smoke"] < record["smallest_heap_kib"] <= 256
+    assert [second for second, _ in record["long"]["so_far"]] == list(range(2, 25, 2))
+
+
+def test_firmware() -> None:
+    need("arm-none-eabi-gcc")
+    need("qemu-system-arm")
+    record = benchmark("firmware", "smoke", "--seconds", "3", "--watch", "20")
+    assert 100_000 < record["firmware_bytes"] < record["app_bytes"] < 1024 * 1024
+    assert record["start_kib"] <= record["peak_kib"] < 192
+    assert record["turns"] > 30
+    assert record["boot_ms"] < record["agent_ready_ms"] < record["first_write_ms"]
+
+
+def test_modbus() -> None:
+    record = benchmark("modbus", "--transactions", "50", "--rounds", "1")
+    assert set(record["us_per_transaction"]) == set(record["ratio"])
+    assert len(record["ratio"]) == 3
+
+
+def test_nmea() -> None:
+    record = benchmark("nmea", "--epochs", "5", "--rounds", "1")
+    assert (
+        set(record["thousand_per_s"])
+        == set(record["ratio"])
+        == {
+            "coldloop",
+            "pynmea2",
+            "pynmea2, fields read",
+        }
+    )
+
+
+def test_clock() -> None:
+    record = benchmark("clock", "--runs", "2", "--only", "lies", "bounds")
+    assert [figure["what"] for figure in record["figures"] if not figure["met"]] == []
+    assert len(record["figures"]) == 5
+
+
+def test_sky() -> None:
+    record = benchmark("sky", "--days", "0.003")
+    assert record["sky"]["alarms"] == []
+    assert record["sky"]["believed"] > 200
+    record = benchmark("sky", "--quick", "--days", "0.02", "--dialect", "casic")
+    assert (record["sky"]["alarms"], record["sky"]["beyond_bound"]) == ([], False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_shows_an_example(name: str) -> None:
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "example: python -m benchmarks." in said
+    assert "--json" in said
+
+
+@pytest.mark.parametrize("name", ["digests", "speed", "heap"])
+def test_wrong_use_is_one_line_and_2(name: str) -> None:
+    option = ["--scenario", "smok"] if name == "speed" else ["smok"]
+    command = [sys.executable, "-m", f"benchmarks.{name}", *option]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "did you mean smoke?" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_nmea_beside_gpsdecode() -> None:
+    """A minute of every maker's dialect, whole and damaged: both decoders say the same."""
+    need("gpsdecode")
+    record = benchmark("nmea_gpsd", "--seconds", "60")
+    assert len(record["captures"]) == 16
+    for name, capture in record["captures"].items():
+        assert capture["sentences"] == capture["right"] == capture["typed"], name
+        assert capture["found"] == capture["mode"] == capture["fixes"] > 50, name
+        assert capture["worst_e7"] <= 1.0, name
+        if "damaged" not in name:  # of a damaged one no view may be complete
+            assert abs(capture["gpsd_distinct"] - capture["satellites"]) <= 1, name
+
+
+def test_year() -> None:
+    record = benchmark(
+        *("year", "--hours", "24", "--start", "4800", "--speed-hours", "1"),
+        *("--policies", "coldloop,optimum,fixed:40"),
+    )
+    shares = {run["policy"]: run["over_optimum"] for run in record["runs"]}
+    assert shares["optimum"] == 1.0
+    assert 1.0 < shares["coldloop"] < shares["fixed:40"]
+    assert record["fine_speed"] > 0
+
+
+def test_satlink() -> None:
+    record = benchmark("satlink", "alarm", "budgets", "tls", "day", "--seeds", "20", "--hours", "4")
+    for name, found in record["alarm"].items():
+        assert found["within"] >= found["tries"] >= 17, name
+        assert found["datagrams"] == 1, name
+    for limit, found in record["budgets"].items():
+        assert 0 < found["worst_day"] <= int(limit)
+    forms = record["tls"]
+    assert sum(forms["TLS 1.2, resumed"].values()) < sum(forms["TLS 1.2, certificates"].values())
+    for name in ("session kept over windows (TLS 1.3)", "TLS 1.2, resumed, each window"):
+        assert 1.0 < record["day"][name] <= 1.2, name
+
+
+def test_codec() -> None:
+    need("micropython")
+    record = benchmark("codec", "--seeds", "1-1", "--rows", "600", "--rounds", "1")
+    assert record["bits"]["this codec"]["60"] < record["bits"]["differences, zlib -9"]["60"]
+    assert record["micropython"]["heap"] == "64wK"
+
+
+def test_link() -> None:
+    record = benchmark("link", "--hours", "0.5")
+    assert record["alarms_before_backlog"] is True
+    assert (record["lost"], record["twice"]) == (0, 0)
+
+
+def test_relay() -> None:
+    need("mosquitto")
+    record = benchmark("relay", "--racks", "3", "--blocks", "1", "--relays", "1")
+    assert [run["blocks"] for run in record["runs"]] == [3]
+
+
+def test_page() -> None:
+    record = benchmark("page", "--clients", "3", "--seconds", "1", "--rounds", "1")
+    assert [run["clients"] for run in record["stream"]] == [0, 3]
+    assert record["stream"][1]["frames_s"] > 0
+    assert record["front_end"]["bytes"] <= 80_000
+    assert (record["first_paint_ms"] is None) == (shutil.which("chromium") is None)

@@ -1,0 +1,97 @@
+"""What a newcomer does first, from nothing: the locks, the environment and the wheel."""
+
+import os
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files, tool
+from tests.support.peers import MISSING
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A copy of the files that are or would be committed, and of nothing else."""
+    target = tmp_path / "coldloop"
+    for name in repo_files():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target / name)
+    return target
+
+
+def run(*command: str, cwd: Path, **environment: str) -> str:
+    """Run a command that must succeed; return what it said."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_ci_hands_on_no_habit_of_its_machine(tmp_path: Path) -> None:
+    make = tmp_path / "make"
+    make.write_text('#!/bin/sh\necho called with: "$@"\nenv -0\n')
+    make.chmod(0o755)
+    kept = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "LANG": "C.UTF-8",
+        "CI": "true",
+        "https_proxy": "proxy:1 with a space",
+        "NO_PROXY": "a,b",
+        "PIP_INDEX_URL": "an index",
+        "UV_DEFAULT_INDEX": "an index",
+        "SSL_CERT_FILE": "/some/file",
+        "npm_config_registry": "a registry",
+    }
+    habits = {
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": "/elsewhere",
+        "PIP_REQUIRE_VIRTUALENV": "1",
+        "COLDLOOP_DATA": "/data",
+        "XDG_CACHE_HOME": "/cache",
+        "MYPATH": "/x",
+    }
+    said = subprocess.run(
+        [ROOT / ".ci" / "run"], env={**kept, **habits}, capture_output=True, text=True, check=True
+    ).stdout
+    command, _, variables = said.partition("\n")
+    assert command == "called with: test"
+    found = dict(pair.split("=", 1) for pair in variables.split("\0") if pair)
+    assert {name: found.get(name) for name in kept} == kept
+    assert set(found) - set(kept) <= {"PWD", "OLDPWD", "SHLVL", "_"}  # of the shell that is `make`
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("minor", [11, 12, 13, 14])
+def test_setup_works_from_nothing(clone: Path, minor: int) -> None:
+    python = shutil.which(f"python3.{minor}")
+    if python is None or subprocess.run([python, "-c", "import ensurepip"], check=False).returncode:
+        pytest.skip(f"{MISSING}python3.{minor}")
+    said = run("make", "setup", cwd=clone, PYTHON=python)
+    assert f"with Python 3.{minor}." in said
+    assert run(".venv/bin/coldloop", "--version", cwd=clone).startswith("coldloop ")
+    assert "setup:" not in run("make", "setup", cwd=clone), "a second call has nothing to do"
+    run("make", "dev", cwd=clone)
+    run(".venv/bin/python", "-c", "import hypothesis, mypy, pytest", cwd=clone)
+
+
+def test_the_wheel_holds_the_packages_and_the_licence(clone: Path) -> None:
+    run(tool("hatchling"), "build", "--target", "wheel", cwd=clone)
+    (wheel,) = (clone / "dist").glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert "coldloop.py" in names
+    shipped = [n for n in repo_files() if n.split("/")[0] in PACKAGES and not n.endswith(".sh")]
+    assert set(shipped) <= names
+    assert {n for n in portable_files() if not n.startswith("tests/")} <= names
+    assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "docs/"))]
+    assert [n for n in names if n.endswith(".dist-info/licenses/LICENSE")]

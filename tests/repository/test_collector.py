@@ -1,0 +1,96 @@
+"""tests/conftest.py itself: what MicroPython says becomes results, and absence is counted."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import parse
+from tests.support.repository import ROOT
+from tests.support.peers import need
+from tests.support.targets import UNIX, floats, said, targets
+
+SAID = """\
+stray
+@@ ok test_a
+@@ fail test_b
+Traceback (most recent call last):
+AssertionError: got 1, want 2
+@@ ok test_c
+@@ end
+"""
+NO_SUCH = ROOT / "tests" / "portable" / "no_such_module.py"
+
+
+def test_each_test_gets_what_was_said_of_it() -> None:
+    results, noise = parse(SAID)
+    assert results["test_a"] == results["test_c"] == ""
+    assert results["test_b"].endswith("\nAssertionError: got 1, want 2\n")
+    assert set(results) == {"test_a", "test_b", "test_c"}
+    assert noise == "stray\n"
+
+
+def test_what_was_not_reached_has_no_result() -> None:
+    results, noise = parse("@@ ok test_a\nFATAL: heap gone\n")
+    assert results == {"test_a": ""}
+    assert "heap gone" in noise
+
+
+def test_a_module_that_does_not_import_reports_why() -> None:
+    need("micropython")
+    results, noise = parse(said(UNIX, NO_SUCH, ["test_a"]))
+    assert results == {}
+    assert "ImportError" in noise
+
+
+def test_a_module_for_64_bits_runs_where_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "test_x.py"
+    path.write_text("def test_a(): pass\n")
+    assert targets(path) == {"unix": False, "unix-f32": True, "mps2": True}
+    other = tmp_path / "test_y.py"
+    other.write_text("FLOATS = 64  # why\n")
+    assert floats(other) == 64
+    assert targets(other) == {"unix": False}
+
+
+def pytest_on(folder: Path, **environment: str) -> str:
+    """Run pytest with our hooks on one file that skips in three ways."""
+    (folder / "test_skips.py").write_text(
+        "import pytest\n"
+        "def test_peer(): pytest.skip('peer missing: mosquitto')\n"
+        "@pytest.mark.skipif(True, reason='peer missing: gpsd (no apt)')\n"
+        "def test_mark(): pass\n"
+        "def test_data(): pytest.skip('data missing: /some/where/facts.csv')\n"
+        "def test_other(): pytest.skip('not on this kernel')\n"
+    )
+    (folder / "test_whole.py").write_text(
+        "import pytest\npytest.skip('peer missing: gpsd', allow_module_level=True)\n"
+    )
+    command = [sys.executable, "-m", "pytest", "--continue-on-collection-errors"]
+    hooks = ["-p", "tests.conftest", "-c", os.devnull]
+    inherited = {name: value for name, value in os.environ.items() if name != "CI"}
+    done = subprocess.run(
+        [*command, *hooks, f"--rootdir={folder}", "-p", "no:cacheprovider", str(folder)],
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout
+
+
+def test_the_last_line_counts_what_was_not_tried(tmp_path: Path) -> None:
+    *_, counted, closing = pytest_on(tmp_path).splitlines()
+    assert counted == "not tried: 4 tests (gpsd 2, mosquitto 1, facts.csv 1)"
+    assert "5 skipped" in closing
+
+
+@pytest.mark.parametrize(("ci", "failed"), [("true", True), ("false", False)])
+def test_a_missing_peer_fails_in_ci(tmp_path: Path, ci: str, failed: bool) -> None:
+    said = pytest_on(tmp_path, CI=ci)
+    assert ("peer missing: mosquitto (CI=true: every peer has to be there)" in said) == failed
+    closing = said.splitlines()[-1]
+    assert ("1 failed, 2 skipped, 2 errors" if failed else "5 skipped") in closing

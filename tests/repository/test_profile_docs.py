@@ -1,0 +1,108 @@
+"""docs/technician/add_device_model.md, followed word by word on a device made from its table."""
+
+import json
+import re
+import shlex
+import socketserver
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.commands import profiles
+from agent.core.config_records import load
+from drivers.commands import modbus
+from tests.support.repository import ROOT
+from tests.cli.test_agent_command import example
+
+PAGE = (ROOT / "docs" / "technician" / "add_device_model.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^    coldloop (modbus .+)$", PAGE, re.M)
+# What the table of the page says, of a pump at 81.25 % that is 45.5 degC warm.
+REGISTERS = {0: 20, 10: 8125, 11: 1, 12: 455, 20: 3, 21: 8125}
+
+
+class Pump(socketserver.StreamRequestHandler):
+    """Modbus TCP, functions 3, 6 and 16, over REGISTERS; knows nothing of the code under test."""
+
+    held: dict[int, int]
+
+    def handle(self) -> None:
+        while True:
+            head = self.rfile.read(7)
+            if len(head) < 7:
+                return
+            ident, _, length, unit = struct.unpack(">HHHB", head)
+            pdu = self._answer(self.rfile.read(length - 1))
+            self.wfile.write(struct.pack(">HHHB", ident, 0, len(pdu) + 1, unit) + pdu)
+
+    def _answer(self, pdu: bytes) -> bytes:
+        function, address, count = struct.unpack(">BHH", pdu[:5])
+        if function == 3:
+            asked = range(address, address + count)
+            if not set(asked) <= set(self.held):
+                return bytes((0x83, 2))
+            return struct.pack(f">BB{count}H", 3, 2 * count, *(self.held[at] for at in asked))
+        if function == 6:
+            self.held[address] = count
+            return pdu
+        for at in range(count):
+            self.held[address + at] = struct.unpack_from(">H", pdu, 6 + 2 * at)[0]
+        return pdu[:5]
+
+
+@pytest.fixture
+def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[int, int]]]:
+    """The pump's port and its registers; beside the file that the page tells to write."""
+    found = re.search(r"```json\n(.*?)```", PAGE, re.S)
+    assert found
+    (tmp_path / "acme_p20.json").write_text(found.group(1), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    registers = dict(REGISTERS)
+    handler = type("Handler", (Pump,), {"held": registers})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"tcp:127.0.0.1:{server.server_address[1]}", registers
+        server.shutdown()
+        thread.join()
+
+
+def run(command: str, port: str) -> int:
+    words = [port if word == "PORT" else word for word in shlex.split(command)]
+    assert words.pop(0) == "modbus"
+    return modbus(words)
+
+
+def test_the_page_works(
+    held: tuple[str, dict[int, int]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    port, registers = held
+    told: dict[str, str] = {}
+    for command in COMMANDS:
+        assert run(command, port) == 0, (command, capsys.readouterr())
+        told[command.split()[1] + command.split()[2]] = capsys.readouterr().out
+    assert list(told) == ["profilecheck", "profileshow", "pollPORT", "writePORT"]
+    polled = told["pollPORT"]
+    for value in ("81.25", "45.5"):
+        assert value in polled
+    assert registers == {**REGISTERS, 21: 3500}
+
+
+def test_a_limit_of_the_page_is_kept(
+    held: tuple[str, dict[int, int]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    port, registers = held
+    (write,) = (command for command in COMMANDS if command.startswith("modbus write"))
+    assert run(write.replace(" 35 ", " 101 "), port) != 0
+    assert registers == REGISTERS
+
+
+def test_the_agent_takes_the_model(held: tuple[str, dict[int, int]]) -> None:
+    raw: Any = example()
+    raw["devices"][2] |= {"profile": "acme_p20"}
+    maps = {**profiles(), "acme_p20": json.loads(Path("acme_p20.json").read_text())}
+    assert len(load(raw, maps).devices) == 4

@@ -1,0 +1,87 @@
+"""`coldloop bench` for tests: as a process of its own, and in a thread with its object at hand."""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from hil.run.real_bench import RealBench
+from hil.bench.testbed_settings import Setting
+from tests.support.cli_tools import PATIENCE_S
+from tests.support.repository import ROOT
+
+
+class BenchProcess:
+    """The command; `ports` is what its first line says. Use it in a `with` block."""
+
+    def __init__(self, *options: str) -> None:
+        command = [sys.executable, str(ROOT / "coldloop.py"), "bench", "--no-agent", "--json"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self._process = subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+        )
+        assert self._process.stdout is not None
+        self.ports: dict[str, str] = json.loads(self._process.stdout.readline())["ports"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.terminate()
+        assert self._process.wait(PATIENCE_S) == 0
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+class BenchThread:
+    """A bench with a fleet in a thread; `do(call)` runs `call(bench)` there between two events."""
+
+    def __init__(self) -> None:
+        self._answers: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
+        self._ready: queue.Queue[RealBench] = queue.Queue()
+        self._calls: queue.Queue[Callable[[RealBench], Any]] = queue.Queue()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        self.bench = self._ready.get(timeout=PATIENCE_S)
+        self.ports = self.bench.ports
+
+    def _run(self) -> None:
+        with RealBench(Setting(), seed=1, fleet=True) as bench:
+            reader, self._bell = os.pipe()
+            bench.shell.watch(reader, lambda: self._serve(bench, reader))
+            self._ready.put(bench)
+            bench.shell.run()
+            bench.shell.forget(reader)
+            os.close(reader)
+            os.close(self._bell)
+
+    def _serve(self, bench: RealBench, reader: int) -> None:
+        os.read(reader, 1)
+        call = self._calls.get()
+        try:
+            self._answers.put((call(bench), None))
+        except Exception as error:  # noqa: BLE001  # handed to the test's thread, which raises it
+            self._answers.put((None, error))
+
+    def do(self, call: Callable[[RealBench], Any]) -> Any:
+        self._calls.put(call)
+        os.write(self._bell, b"!")
+        result, error = self._answers.get(timeout=PATIENCE_S)
+        if error is not None:
+            raise error
+        return result
+
+    def stop(self) -> None:
+        self.bench.shell.stop()
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()

@@ -1,0 +1,100 @@
+"""What the tests of the bench and of the commands share: `coldloop` as a process, and patience."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.repository import ROOT
+
+COLDLOOP = (sys.executable, str(ROOT / "coldloop.py"))
+PATIENCE_S = 30.0  # a hang fails the test; nothing is judged by its speed
+
+SHORT = """
+name = "short"
+title = "as short as a scenario can be"
+seconds = 3
+"""
+
+
+def coldloop(*words: str, timeout_s: float = PATIENCE_S) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end."""
+    return subprocess.run(
+        [*COLDLOOP, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout_s,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@contextmanager
+def started(*words: str, **options: Any) -> "Iterator[subprocess.Popen[str]]":
+    """Run a command beside the block; it is ended at the block's end if it still lives."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    program = [] if words[0].startswith("/") else COLDLOOP
+    process = subprocess.Popen(
+        [*program, *words], cwd=ROOT, text=True, stdin=subprocess.DEVNULL, **options
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def ended(process: "subprocess.Popen[str]", how: int | None = None) -> tuple[int, str, str]:
+    """Wait for the end (after the signal `how`): exit code, stdout, stderr."""
+    if how is not None:
+        process.send_signal(how)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, out or "", err or ""
+
+
+def interrupted(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    """End it as Ctrl-C does."""
+    return ended(process, signal.SIGINT)
+
+
+def until(what: str, true: Callable[[], object], timeout_s: float = PATIENCE_S) -> Any:
+    """Wait until `true()` is, and return what it gave; fail the test when it never is."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        found = true()
+        if found:
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"never: {what} (within {timeout_s:g} s)")
+
+
+def one_line(text: str) -> str:
+    """Check that `text` is one line, and return it without its end."""
+    assert text.endswith("\n"), repr(text)
+    assert text.count("\n") == 1, text
+    return text[:-1]
+
+
+def scenario_file(folder: Path, text: str, name: str = "own.toml") -> str:
+    """Write a scenario of one's own; returns its path."""
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def open_files(pid: int) -> list[str]:
+    """What a process has open, as the kernel names it."""
+    folder = f"/proc/{pid}/fd"
+    return [os.readlink(f"{folder}/{number}") for number in os.listdir(folder)]

@@ -1,0 +1,164 @@
+"""What the tests of the shells share: a toy agent in a process of its own, ptys, a throwaway CA."""
+
+import os
+import select
+import subprocess
+import sys
+import time
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.repository import ROOT, micropython_environment
+from tests.support.peers import need
+
+PATIENCE_S = 20.0  # a hang fails the test; nothing is judged by its speed
+INTERPRETERS = ("cpython", "micropython")
+
+
+class ToyProcess:
+    """`tests.support.toy_agent` on one interpreter; what it says is read line by line."""
+
+    def __init__(self, interpreter: str, errors: Path, *arguments: str) -> None:
+        if interpreter == "cpython":
+            command = [sys.executable, "-X", "dev"]
+        else:
+            command = [need("micropython")]
+        self._errors = errors
+        self.arguments = arguments
+        with open(errors, "wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "-m", "tests.support.toy_agent", *arguments],
+                cwd=ROOT,
+                env={**os.environ, **micropython_environment()},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        self._buffer = b""
+        self.lines: list[str] = []
+
+    def expect(self, line: str) -> None:
+        """Read until the toy says `line`."""
+        self.expect_either(line)
+
+    def expect_either(self, *lines: str) -> str:
+        """Read until the toy says one of `lines`; return it."""
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            got = self._next_line(end)
+            if got in lines:
+                return got
+
+    def _next_line(self, end: float) -> str:
+        assert self.process.stdout is not None
+        while b"\n" not in self._buffer:
+            ready, _, _ = select.select(
+                [self.process.stdout], [], [], max(0, end - time.monotonic())
+            )
+            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            if not data:
+                raise AssertionError(f"the toy said {self.lines[-20:]}\n{self.errors()}")
+            self._buffer += data
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        self.lines.append(line.decode())
+        return self.lines[-1]
+
+    def errors(self) -> str:
+        """What came on stderr so far."""
+        return self._errors.read_text(encoding="utf-8")
+
+    def stop(self) -> None:
+        """End the process whatever state it is in."""
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@contextmanager
+def toy(interpreter: str, folder: Path, *arguments: str) -> Iterator[ToyProcess]:
+    """Run the toy as long as the block lasts."""
+    process = ToyProcess(interpreter, folder / "stderr", *arguments)
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+class Pty:
+    """A pseudo-terminal; `path` is the serial port, the test holds the other end."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = os.openpty()
+        tty.setraw(self.slave)
+        self.path = os.ttyname(self.slave)
+
+    def write(self, data: bytes) -> None:
+        os.write(self.master, data)
+
+    def read(self, count: int, piece: int = 4096, pause_s: float = 0.0) -> bytes:
+        """Read exactly `count` bytes, at most `piece` at a time."""
+        got = b""
+        end = time.monotonic() + PATIENCE_S
+        while len(got) < count:
+            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
+            assert ready, f"{len(got)} of {count} bytes came"
+            got += os.read(self.master, min(piece, count - len(got)))
+            time.sleep(pause_s)
+        return got
+
+    def hang_up(self) -> None:
+        """Close the end that the test holds; the path is gone then."""
+        if self.master >= 0:
+            os.close(self.master)
+            os.close(self.slave)
+        self.master = -1
+
+
+@contextmanager
+def pty() -> Iterator[Pty]:
+    """A pseudo-terminal for the block."""
+    line = Pty()
+    try:
+        yield line
+    finally:
+        line.hang_up()
+
+
+class Authority:
+    """A throwaway CA and the certificates that it signs, made by the openssl command."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._openssl = need("openssl")
+        self.ca = folder / "ca.pem"
+        self.key = folder / "ca.key"
+        usage: list[str | Path] = [
+            "-addext",
+            "keyUsage=critical,keyCertSign",
+        ]  # Python 3.13 insists on it
+        output: list[str | Path] = ["-keyout", self.key, "-out", self.ca]
+        self.run("req", "-x509", *_NEW_KEY, *_VALID, "-subj", "/CN=throwaway CA", *usage, *output)
+
+    def run(self, *arguments: "str | Path") -> None:
+        subprocess.run([self._openssl, *arguments], check=True, capture_output=True)
+
+    def issue(self, name: str, kind: str = "DNS") -> "tuple[Path, Path]":
+        """Make a certificate for a host name (kind IP: an address) and its key."""
+        stem = self._folder / name
+        certificate, key = stem.with_suffix(".pem"), stem.with_suffix(".key")
+        request, extension = stem.with_suffix(".csr"), stem.with_suffix(".ext")
+        extension.write_text(
+            f"subjectAltName={kind}:{name}\nauthorityKeyIdentifier=keyid\n", encoding="utf-8"
+        )
+        self.run("req", *_NEW_KEY, "-subj", f"/CN={name}", "-keyout", key, "-out", request)
+        signer: list[str | Path] = ["-CA", self.ca, "-CAkey", self.key, "-CAcreateserial", *_VALID]
+        output: list[str | Path] = ["-extfile", extension, "-out", certificate]
+        self.run("x509", "-req", "-in", request, *signer, *output)
+        return certificate, key
+
+
+_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+_VALID = ("-days", "2")

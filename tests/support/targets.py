@@ -1,0 +1,208 @@
+"""The interpreters beside CPython that the portable tests run on, and how a file is run on each.
+
+    unix        Debian's MicroPython, 64-bit floats            every test, always
+    unix-f32    the same port with 32-bit floats               `make soak`
+    mps2        an ARM image under QEMU, 32-bit floats         SMALL always, the rest in `make soak`
+
+On the image the tests lie precompiled in the application's ROMFS, one machine runs file after file,
+and each begins with a soft reboot. A module that says `FLOATS = 64`, and why, is for 64 bits only.
+"""
+
+import ast
+import functools
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import FirmwareError
+from deploy.firmware import memory_layout
+from deploy.firmware.romfs import app
+from deploy.firmware.boards import QEMU_BOARDS
+from deploy.firmware.board_image import Image, build_firmware
+from deploy.firmware.qemu import Machine
+from deploy.firmware.unix_float32 import build_unix_f32
+from tests.support.repository import ROOT, flash, heap_options, micropython_environment, module_name
+from tests.support.peers import need
+
+UNIX, UNIX_F32, MPS2 = "unix", "unix-f32", "mps2"
+SMALL = (
+    "test_cbor",
+    "test_dew",
+    "test_exchanger",
+    "test_modbus_pdu",
+    "test_modbus_tcp",
+    "test_mqtt_packets",
+    "test_nmea_sentences",
+    "test_pi",
+)
+"""Run on the image by every `make test`: the protocols and what the loops count with."""
+HEAP = 1536 * 1024
+"""Of the image that runs the rest: several agents and the tests beside them. With 2 MiB the image
+would reach into slot a, since QEMU lays the heap behind the code when it loads it."""
+TIMEOUT_S = 120  # for the tests of one file; a hang fails them, not the whole run
+_BOARD_TIMEOUT_S = 280  # for a batch of them; less than what pytest leaves to one test
+_BATCH = 6  # tests run on the image at a time: it takes thirty times as long as this machine
+_BOOT_S = 60
+_PROMPT = "here is a prompt"
+
+
+@functools.cache
+def floats(path: Path) -> int:
+    """The bits of a float that a module of tests needs: 32 unless it says `FLOATS = 64`."""
+    for node in ast.parse(path.read_bytes()).body:
+        match node:
+            case ast.Assign([ast.Name("FLOATS")], ast.Constant(int(bits))):
+                return bits
+    return 32
+
+
+def targets(path: Path) -> dict[str, bool]:
+    """Where a file of tests runs; whether there it is for `make soak` alone."""
+    found = {UNIX: False}
+    if floats(path) == 32:
+        found[UNIX_F32] = True
+        found[MPS2] = path.stem not in SMALL
+    return found
+
+
+def most(target: str) -> int:
+    """How many tests of a file may be run at once."""
+    return _BATCH if target == MPS2 else 1000
+
+
+def said(target: str, path: Path, tests: list[str]) -> str:
+    """What the runner (tests/portable/support/runner.py) prints on `target`."""
+    if target == MPS2:
+        need("arm-none-eabi-gcc")
+        return _board(path.stem in SMALL).run(path, tests)
+    return _process(_interpreter(target), path, tests)
+
+
+def _interpreter(target: str) -> str:
+    if target == UNIX:
+        return need("micropython")
+    need("gcc")
+    return str(_unix_f32())
+
+
+@functools.cache
+def _unix_f32() -> Path:
+    return build_unix_f32()
+
+
+def _process(interpreter: str, path: Path, tests: list[str]) -> str:
+    module = module_name(path.relative_to(ROOT).as_posix())
+    process = subprocess.Popen(
+        [interpreter, *heap_options(path), "-m", "tests.portable.support.runner", module, *tests],
+        cwd=flash(),
+        env=micropython_environment(flash()),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    with process:
+        try:
+            output, end = process.communicate(timeout=TIMEOUT_S)[0], ""
+        except subprocess.TimeoutExpired:
+            process.kill()
+            output, end = process.communicate()[0], f"(stopped after {TIMEOUT_S} s)\n"
+    return output.decode(errors="replace") + end
+
+
+class Board:
+    """An image with the tests in its application; its machine is started when it is needed."""
+
+    def __init__(self, heap: int) -> None:
+        need("qemu-system-arm")
+        board = QEMU_BOARDS["qemu-mps2"]
+        # The folder comes after what may fail: one that nobody closes warns in another test.
+        firmware, romfs = build_firmware(board, heap), app(extra=_tests())
+        self._folder = tempfile.TemporaryDirectory()
+        application = Path(self._folder.name) / "app.bin"
+        application.write_bytes(memory_layout.with_head(romfs, 1))
+        self._image = Image(board, firmware, application)
+        self._machine: Machine | None = None
+
+    def run(self, path: Path, tests: list[str]) -> str:
+        """Run tests of one file after a soft reboot; give what was printed."""
+        module = module_name(path.relative_to(ROOT).as_posix())
+        words = [module, *tests]
+        try:
+            machine = self._at_the_prompt()
+            start = len(machine.console)
+            machine.type("from tests.portable import runner\r")
+            machine.type(f"runner.main({words!r})\r")
+            found = _lines(machine, start)
+        except FirmwareError as error:
+            self.close()
+            return f"{error}\n"
+        if not found.endswith("@@ end\n"):
+            self._stop()
+        return found
+
+    def _at_the_prompt(self) -> Machine:
+        if self._machine is not None and self._machine.process.poll() is None:
+            self._machine.console.clear()
+            self._machine.type("\x04")
+        else:
+            self._stop()
+            self._machine = Machine(self._image)
+        self._machine.wait_for(_PROMPT, _BOOT_S)
+        return self._machine
+
+    def _stop(self) -> None:
+        if self._machine is not None:
+            self._machine.close()
+            self._machine = None
+
+    def close(self) -> None:
+        """End it for good."""
+        self._stop()
+        self._folder.cleanup()
+
+
+def _lines(machine: Machine, start: int) -> str:
+    """What the machine says from line `start` on, until the runner's end or the time is up."""
+    end = time.monotonic() + _BOARD_TIMEOUT_S
+    at, lines = start, []
+    while True:
+        ended = machine.process.poll() is not None
+        while at < len(machine.console):
+            lines.append(machine.console[at].strip("\r") + "\n")
+            at += 1
+            if lines[-1] == "@@ end\n":
+                return "".join(lines)
+        if ended or time.monotonic() > end:
+            return "".join([*lines, "(the machine ended)\n" if ended else "(the time is up)\n"])
+        time.sleep(0.01)
+
+
+def _tests() -> dict[str, bytes]:
+    """The portable tests and what they need beside the application, precompiled, by path."""
+    place = flash()
+    found = [path for part in ("deploy", "tests") for path in (place / part).rglob("*.mpy")]
+    return {path.relative_to(place).as_posix(): path.read_bytes() for path in sorted(found)}
+
+
+_boards: dict[int, Board] = {}
+
+
+def _board(small: bool) -> Board:
+    """The image as it is for those of SMALL, which fit it; one with more heap for the others."""
+    heap = 262_144 if small else HEAP
+    if heap not in _boards:
+        try:
+            _boards[heap] = Board(heap)
+        except (FirmwareError, ValueError) as error:
+            pytest.fail(str(error))
+    return _boards[heap]
+
+
+def close_all() -> None:
+    """End the machines that were started."""
+    for board in _boards.values():
+        board.close()
+    _boards.clear()

@@ -1,0 +1,137 @@
+"""A toy agent with the agent's interface, to drive the real shells; runs on both interpreters.
+
+    python -m tests.support.toy_agent [--tick MICROSECONDS] ADDRESS ...
+
+Port n is the n-th address. The toy opens its ports, opens them again 50 ms after "failed" or
+"closed", and sends back what it receives. It writes what happens on stdout, a line each:
+
+    event PORT KIND     data PORT LENGTH     tick COUNT     end CODE
+
+What begins with `!` is an order: `!quit`, `!close`, `!more N` (write N bytes at once),
+`!set OPTIONS`, `!store KEY TEXT` (write a record on port 1), `!ask OPERATION KEY TEXT`
+(ask the store on port 1 anything; its answer is shown whole: `answer TEXT`).
+"""
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NEVER = 1 << 62
+RETRY = 50_000
+GOODBYE = b"bye\n"
+
+
+def pattern(count: int) -> bytes:
+    """`count` bytes in which a lost or doubled byte shows."""
+    text = bytearray(count + 8)  # in place: a list of lines would fill MicroPython's heap
+    for at in range(0, count, 8):
+        text[at : at + 8] = b"%07d\n" % (at // 8)
+    return bytes(memoryview(text)[:count])
+
+
+class Toy:
+    """Echoes, retries, obeys."""
+
+    def __init__(self, addresses: "list[str]", tick: int, say: "Callable[[str], None]") -> None:
+        self.quit = False
+        self._addresses = addresses
+        self._say = say
+        self._out: list[tuple[int, str, bytes]] = []
+        self._retry: dict[int, int] = {}
+        self._tick = tick
+        self._ticks = 0
+        self._next_tick = NEVER
+        for port in range(len(addresses)):
+            self._open(port)
+
+    def start(self, now: int) -> None:
+        if self._tick:
+            self._next_tick = now + self._tick
+
+    def _open(self, port: int) -> None:
+        self._out.append((port, "open", self._addresses[port].encode()))
+
+    def receive(self, port: int, data: bytes, now: int) -> None:
+        self._say(f"data {port} {len(data)}")
+        assert type(data) is bytes, type(data)
+        assert 0 < len(data) <= 1024, len(data)
+        if port == 1 and self._addresses[1].startswith("store:"):
+            self._say("answer " + repr(data))
+        elif data[:1] == b"!":
+            words = str(data, "ascii").split()
+            self._obey(port, words[0], words[1:])
+        else:
+            self._out.append((port, "write", data))
+
+    def _obey(self, port: int, order: str, words: "list[str]") -> None:
+        if order == "!quit":
+            self.quit = True
+        elif order == "!close":
+            self._out.append((port, "close", b""))
+        elif order == "!more":
+            self._out.append((port, "write", pattern(int(words[0]))))
+        elif order == "!set":
+            self._out.append((port, "set", words[0].encode()))
+        elif order == "!store":
+            self._out.append((1, "write", words[0].encode() + b"\0" + words[1].encode()))
+        elif order == "!ask":
+            self._out.append((1, words[0], b"\0".join([word.encode() for word in words[1:]])))
+
+    def event(self, port: int, kind: str, now: int) -> None:
+        self._say(f"event {port} {kind}")
+        if kind in ("failed", "closed"):
+            self._retry[port] = now + RETRY
+
+    def wake(self, now: int) -> None:
+        if now >= self._next_tick:
+            self._next_tick += self._tick
+            self._ticks += 1
+            self._say(f"tick {self._ticks}")
+        for port in range(len(self._addresses)):
+            if self._retry.get(port, NEVER) <= now:
+                del self._retry[port]
+                self._open(port)
+
+    def deadline(self) -> int:
+        return min(self._next_tick, min(self._retry.values()) if self._retry else NEVER)
+
+    def outbox(self) -> "list[tuple[int, str, bytes]]":
+        out, self._out = self._out, []
+        return out
+
+    def say_goodbye(self) -> None:
+        self._out.append((0, "write", GOODBYE))
+
+
+def main(arguments: "list[str]") -> int:
+    if sys.implementation.name == "cpython":
+        from agent.runtime import cpython as shell  # noqa: PLC0415
+    else:
+        from agent.runtime import micropython as shell  # type: ignore[no-redef]  # noqa: PLC0415
+    tick = 0
+    if arguments[0] == "--tick":
+        tick = int(arguments[1])
+        arguments = arguments[2:]
+    toy = Toy(arguments, tick, _print)
+    toy.start(shell.monotonic())
+
+    def until() -> bool:
+        if toy.quit:
+            toy.say_goodbye()
+        return toy.quit
+
+    code = shell.run(toy, until)
+    _print(f"end {code}")
+    return 0
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    if hasattr(sys.stdout, "flush"):
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
