@@ -14,25 +14,26 @@ readings and ask the actuators; weigh what is wrong; queue telemetry; once a sec
 status (some of it, where that goes by a line). A tick never waits for anything.
 """
 
-from agent.telemetry import status
-from agent.core.alarm_list import AlarmList
+from agent.clock.evidence import alarm_of
 from agent.clock.utc_clock import Clock
 from agent.control.pressure_loop import PressureLoop
 from agent.control.pump import Pump
 from agent.control.supply_loop import SupplyLoop
 from agent.control.valve import Valve
-from agent.fieldbus.fieldbus import Fieldbus
-from agent.clock.evidence import alarm_of
+from agent.core.alarm_list import AlarmList
+from agent.core.component import Part
 from agent.core.json_writer import Object, write
 from agent.core.port_link import Link
-from agent.core.registry import Part, build
+from agent.core.registry import build
+from agent.core.tick_scheduler import Ticks
+from agent.fieldbus.fieldbus import Fieldbus
 from agent.fieldbus.sensor import Sensor, pressure_sensor
 from agent.safety.supervisor import Supervisor
+from agent.telemetry import status
 from agent.telemetry.rows import Telemetry
-from agent.core.tick_scheduler import Ticks
 from agent.telemetry.uplink import Uplink
-from drivers.modbus.bus import Bus
 from drivers.gnss.receiver import Receiver
+from drivers.modbus.bus import Bus
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False

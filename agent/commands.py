@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.agent import CONSOLE, Agent
 from agent.core.config_records import Config
-from agent.core.errors import ConfigError
+from agent.core.errors import AgentError, ConfigError
 from agent.runtime.io_loop import RESTART
 from agent.telemetry.status import KEY, VERSION
 from drivers.tools.lib.command_group import Family
@@ -38,11 +38,11 @@ def read_config(path: str) -> Config:
 
 def schema_text() -> str:
     """Write the configuration's JSON Schema; docs/config.schema.json is a copy of it."""
-    from agent.core.registry import PARTS
     from agent.config.json_schema import published
     from agent.config.schema import with_parts
+    from agent.core.registry import COMPONENTS
 
-    whole = with_parts([section for section, _, _, _ in PARTS])
+    whole = with_parts([spec.section for spec in COMPONENTS])
     return json.dumps(published(whole), indent=2) + "\n"
 
 
@@ -83,9 +83,9 @@ def agent(argv: list[str]) -> int:
 def _run(path: str, store: str) -> int:
     """Run the agent, and again each time it asks for it."""
     from agent.runtime import cpython, cpython_slot
-    from agent.runtime.cpython_systemd import heart_for
-    from agent.runtime.cpython_start import begin
     from agent.runtime.cpython_checksums import warning
+    from agent.runtime.cpython_start import begin
+    from agent.runtime.cpython_systemd import heart_for
     from drivers.ports.cpython.clock import use_raw
 
     changed = warning(Path(__file__).resolve().parents[1])
@@ -205,3 +205,29 @@ def state_folder(arguments: argparse.Namespace) -> Path:
     if config.state is None:
         raise ConfigError(f"{arguments.config}: state: missing; the agent leaves no status behind")
     return Path(str(config.state.path))
+
+
+LINK = {
+    "watch": ("agent.tools.satcom_watch", "signal, registration, windows, queue and budget, live"),
+    "passes": ("agent.tools.satcom_passes", "the windows of the next hours, as a table and a plot"),
+}
+"""Subcommand of `coldloop link`: its module, and what --help says of it."""
+
+TELEMETRY = {
+    "cat": ("agent.tools.log_cat", "print what a log holds"),
+    "stats": ("agent.tools.log_stats", "sum up what a log holds"),
+    "codec": ("agent.tools.log_codec", "put a table through the codec: bits a value"),
+}
+"""Subcommand of `coldloop telemetry`: its module, and what --help says of it."""
+
+
+def link(argv: list[str]) -> int:
+    """Run a subcommand of `coldloop link`."""
+    example = "passes --config /etc/coldloop/unit.json --hours 12"
+    return Family("link", LINK, example, (AgentError,)).call(argv)
+
+
+def telemetry(argv: list[str]) -> int:
+    """Run a subcommand of `coldloop telemetry`."""
+    errors = (AgentError, OSError, UnicodeDecodeError)
+    return Family("telemetry", TELEMETRY, "cat /var/lib/coldloop/log --csv", errors).call(argv)

@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from agent.clock.utc_clock import Clock
 from agent.clock.evidence import Verdicts
-from agent.gnss.signal_check import Signals
 from agent.clock.temperature_model import Thermal
+from agent.clock.utc_clock import Clock
 from agent.gnss.detectors import Votes
+from agent.gnss.signal_check import Signals
 from benchmarks.common import Record, machine, progress, show
 from protocols.time_units import SECOND
 from tests.portable.agent.clock.test_wrong_date import KINDS, ROLLED, tried

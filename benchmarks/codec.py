@@ -48,7 +48,11 @@ def _sparkplug(columns: Block) -> bytes:
     """One DDATA: every value by alias and time, historical; then zlib, as no broker would."""
     metrics = [
         sparkplug_payload.Metric(
-            value / 10, sparkplug_payload.DOUBLE, 1_795_500_000_000 + 1000 * t, alias=i, historical=True
+            value / 10,
+            sparkplug_payload.DOUBLE,
+            1_795_500_000_000 + 1000 * t,
+            alias=i,
+            historical=True,
         )
         for t, row in enumerate(_rows_of(columns))
         for i, value in enumerate(row)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.common import ROOT, Record, machine, progress, show
 from hil.errors import BenchError
-from hil.scenario.model import find
+from hil.scenario.loader import find
 
 MINORS = range(11, 20)
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"

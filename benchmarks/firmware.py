@@ -24,16 +24,16 @@ from agent.commands import profiles
 from benchmarks.common import Record, machine, progress, show
 from deploy.errors import DeployError
 from deploy.firmware import memory_layout
-from deploy.firmware.romfs import app, compiled
-from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.board_image import Image, build_firmware
-from deploy.firmware.qemu import running
+from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.build_tools import CACHE
-from hil.run.capture import Capture, Listener
-from hil.kernel.dut import InProcess
+from deploy.firmware.qemu import running
+from deploy.firmware.romfs import app, compiled
 from hil.errors import BenchError
-from hil.scenario.model import find
+from hil.kernel.dut import InProcess
+from hil.run.capture import Capture, Listener
 from hil.run.virtual import VirtualRun
+from hil.scenario.loader import find
 
 MODULE = "benchmarks/firmware_board.py"
 PLACE = "agent/shell/micropython.mpy"

@@ -14,7 +14,7 @@ from array import array
 
 import board  # type: ignore[import-not-found]
 
-from agent.core.config_records import forget_checks, load
+from agent.config.load import forget_checks, load
 from agent.config.profile_files import Maps
 
 TYPE_CHECKING = False

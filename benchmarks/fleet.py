@@ -25,7 +25,7 @@ from typing import Any
 
 from agent.agent import BROKER, Agent
 from agent.commands import profiles
-from agent.core.config_records import load
+from agent.config.load import load
 from agent.remote.update import boot
 from tests.support.peers import free_port, need, wait_until_open
 

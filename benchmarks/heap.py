@@ -30,9 +30,10 @@ from typing import Any
 from benchmarks.common import Record, machine, progress, show
 from benchmarks.flash import compiled
 from hil.errors import BenchError
-from hil.scenario.model import Event, Scenario, find
-from hil.shells.lockstep import LockStep
 from hil.run.virtual import VirtualRun
+from hil.scenario.loader import find
+from hil.scenario.model import Event, Scenario
+from hil.shells.lockstep import LockStep
 
 BOARD_KIB = 256
 _WORD_RATIO = 2

@@ -16,14 +16,14 @@ from dataclasses import replace
 from typing import Any
 
 from agent.agent import BROKER
-from agent.log.record_store import Keeper
 from agent.log.compactor import Merger
+from agent.log.record_store import Keeper
 from benchmarks import stream
 from benchmarks.common import Record, machine, show
 from hil.io.endpoints import TcpEnd
-from hil.scenario.model import Scenario, parse
 from hil.run.virtual import VirtualRun
-from protocols.telemetry import block, varint, message
+from hil.scenario.model import Scenario, parse
+from protocols.telemetry import block, message, varint
 
 _SECOND = 1_000_000
 _ROWS = 60

@@ -20,9 +20,9 @@ from pymodbus.pdu import DecodePDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 
 from benchmarks.common import Record, machine, show, spread
-from drivers.modbus.bus import Bus
 from drivers.device.device import Device
 from drivers.device.profile import Profile
+from drivers.modbus.bus import Bus
 from protocols.modbus.crc import sealed
 from protocols.modbus.pdu import read_holding
 

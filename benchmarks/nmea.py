@@ -18,8 +18,8 @@ from collections.abc import Callable
 import pynmea2
 
 from benchmarks.common import Record, machine, show, spread
-from hil.devices.gnss.basic_receiver import Receiver
 from hil.bench.testbed import SITE_E7
+from hil.devices.gnss.basic_receiver import Receiver
 from hil.run.virtual import START_UTC
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import parse

@@ -26,9 +26,9 @@ from typing import Any
 
 from benchmarks.common import machine, show
 from drivers.tools import nmea_decode
+from hil.bench.testbed import SITE_E7
 from hil.devices.gnss.dialects import DIALECTS
 from hil.devices.gnss.receiver import GnssReceiver
-from hil.bench.testbed import SITE_E7
 from hil.run.virtual import START_UTC
 from protocols.calendar import iso8601, parse_iso8601
 

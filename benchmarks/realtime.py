@@ -20,9 +20,9 @@ from typing import Any
 
 from agent.core.tick_scheduler import LATENESS_EDGES
 from benchmarks.common import ROOT, Record, machine, show
+from hil.bench.testbed_settings import Setting
 from hil.errors import BenchError
 from hil.run.real_bench import RealBench
-from hil.bench.testbed_settings import Setting
 
 _SECOND = 1_000_000
 _PATIENCE_S = 60

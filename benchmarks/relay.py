@@ -26,7 +26,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks import stream
 from benchmarks.common import ROOT, Record, machine, show
-from protocols.telemetry import block, message as parcel, receipt
+from protocols.telemetry import block, receipt
+from protocols.telemetry import message as parcel
 from protocols.telemetry.schema import Schema
 
 _ROWS = 60

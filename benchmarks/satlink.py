@@ -31,8 +31,8 @@ from benchmarks.common import machine, show
 from benchmarks.satlink_day import day_rows, tls_rows
 from benchmarks.satlink_rig import SECOND, CarrierRig
 from benchmarks.satlink_up import linkup_rows
-from hil.devices.satcom.radio import Radio
 from hil.bench.testbed_settings import Setting
+from hil.devices.satcom.radio import Radio
 from protocols.datagram import BULK
 
 Rows = list[list[str]]

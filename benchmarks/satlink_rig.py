@@ -9,15 +9,15 @@ import heapq
 from types import SimpleNamespace
 from typing import Any
 
+from agent.config.validate import validate
 from agent.core.alarm_list import AlarmList
 from agent.satcom.component import Carrier
 from agent.satcom.persistence import Memory
 from agent.satcom.schema import MODEM
-from agent.config.validate import validate
-from hil.kernel.serial_line import SerialLine
 from hil.bench.testbed import SITE_E7
 from hil.bench.testbed_satcom import Satellite, section
 from hil.bench.testbed_settings import Setting
+from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
 
 START_UTC = 1_795_500_000_000_000

@@ -24,10 +24,10 @@ from benchmarks.satlink_day import handshake
 from deploy.ops import pki
 from drivers.ports.address import parse
 from drivers.ports.cpython.tcp import make_context
-from hil.devices.mqtt.session import Message
-from hil.run.real_bench import RealBench
 from hil.bench.testbed_settings import Setting
+from hil.devices.mqtt.session import Message
 from hil.io.shaped_path import ShapedPath
+from hil.run.real_bench import RealBench
 
 Rows = list[list[str]]
 _BEFORE_S, _OUTAGE_S, _AFTER_S = 20, 40, 20

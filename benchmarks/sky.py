@@ -16,17 +16,17 @@ import math
 from random import Random
 
 from agent.clock.evidence import Verdicts
-from agent.gnss.signal_check import Signals
 from agent.gnss.constellation_check import Systems
 from agent.gnss.detectors import Votes
+from agent.gnss.signal_check import Signals
 from benchmarks.common import Record, machine, progress, show
+from hil.bench.testbed import SITE_E7
+from hil.bench.testbed_settings import Setting
 from hil.devices.gnss.dialects import DIALECTS
 from hil.devices.gnss.receiver import GnssReceiver
 from hil.devices.gnss.sentences import Seen
-from hil.bench.testbed import SITE_E7
-from hil.scenario.model import Scenario
-from hil.bench.testbed_settings import Setting
 from hil.run.virtual import VirtualRun
+from hil.scenario.model import Scenario
 from protocols.time_units import SECOND
 from tests.portable.support.reference_time import UTC, Bench, known
 

@@ -25,11 +25,12 @@ from typing import Any
 
 from benchmarks.common import ROOT, Record, machine, progress, show, spread
 from benchmarks.flash import compiled
-from hil.kernel.dut import InProcess, MakeDut
 from hil.errors import BenchError
-from hil.scenario.model import Scenario, find
-from hil.shells.lockstep import LockStep
+from hil.kernel.dut import InProcess, MakeDut
 from hil.run.virtual import Outcome, VirtualRun
+from hil.scenario.loader import find
+from hil.scenario.model import Scenario
+from hil.shells.lockstep import LockStep
 
 ROOMS = ("protocols", "drivers", "agent", "hil/devices", "hil/plant", "hil")
 

@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 
 from benchmarks.common import ROOT, machine, progress, show, spread
-from hil.run.real_bench import RealBench
 from hil.bench.testbed_settings import Setting
+from hil.run.real_bench import RealBench
 
 LIMIT_S = 60.0  # a start that takes longer has failed
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from agent.agent import Agent
 from benchmarks import common
-from hil.kernel.dut import InProcess
-from hil.scenario.model import Scenario
 from hil.bench.testbed_settings import Setting
+from hil.kernel.dut import InProcess
 from hil.run.virtual import VirtualRun
+from hil.scenario.model import Scenario
 
 LOOK = 50_000
 SECOND = 1_000_000

@@ -23,8 +23,9 @@ from agent.power.component import Throttle
 from benchmarks.common import Record, machine, progress, show, spread
 from hil.kernel.dut import InProcess
 from hil.run.multi_row import run_hall
-from hil.scenario.model import Scenario, find
 from hil.run.virtual import VirtualRun
+from hil.scenario.loader import find
+from hil.scenario.model import Scenario
 
 _FAULT_S, _WATCHED_S = 60.0, 180
 

@@ -15,14 +15,14 @@ import time
 from typing import Any
 
 from benchmarks.common import Record, machine, progress, show
-from hil.errors import BenchError
-from hil.plant.air.cooler import KINDS
-from hil.plant.air.weather import WeatherError, find
 from hil.annual.optimum import optimum_year
 from hil.annual.policy import make
 from hil.annual.run import Year
 from hil.annual.site import Site
 from hil.annual.words import POLICIES
+from hil.errors import BenchError
+from hil.plant.air.cooler import KINDS
+from hil.plant.air.weather import WeatherError, find
 
 _SHOWN = ("loop_pct_of_it", "pue", "wue_l_per_kwh", "energy_shed_pct", "hours_below_dew_margin")
 

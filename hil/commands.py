@@ -69,8 +69,8 @@ def demo(argv: list[str]) -> int:
 
 
 def _check_broker(parser: Parser, text: str) -> None:
-    from drivers.ports.address import parse
     from drivers.errors import AddressError
+    from drivers.ports.address import parse
 
     try:
         parse(f"tcp:{text}")
@@ -159,8 +159,8 @@ def add_page(parser: argparse.ArgumentParser) -> None:
 
 
 def _page(arguments: argparse.Namespace) -> int:
-    from hil.page.session_manager import Desk
     from hil.page.serve import serve
+    from hil.page.session_manager import Desk
 
     real = dict(text.split("=", 1) for text in arguments.real)
     return serve(
@@ -176,11 +176,11 @@ def _page(arguments: argparse.Namespace) -> int:
 def _bench(arguments: argparse.Namespace) -> int:
     from contextlib import closing
 
-    from hil.run.real_bench import RealBench
-    from hil.run.real_modems import RealModems
-    from hil.run.real import stop_on_signals
     from hil.bench.testbed import SITE_E7
     from hil.bench.testbed_settings import Setting
+    from hil.run.real import stop_on_signals
+    from hil.run.real_bench import RealBench
+    from hil.run.real_modems import RealModems
 
     setting = Setting(receiver_dialect=arguments.receiver, sky=arguments.sky)
     with RealBench(setting, seed=1, fleet=arguments.fleet) as running:

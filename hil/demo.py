@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from agent.telemetry.status_text import clock_text, number, utc_text
+from hil.bench.testbed_settings import Setting
 from hil.errors import BenchError
 from hil.measure.registry import utc_error_ms
-from hil.run.real_bench import RealBench
 from hil.run.real import stop_on_signals
-from hil.bench.testbed_settings import Setting
+from hil.run.real_bench import RealBench
 
 _SECOND = 1_000_000
 STEP_AT_S, STEP_KW = 20, 100.0

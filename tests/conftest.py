@@ -1,6 +1,6 @@
 """pytest's hooks: portable tests on four targets, and an honest count of what was not tried.
 
-1. Each `tests/portable/test_*.py` is collected twice: by pytest as usual, and by `MicroPythonFile`,
+1. Each `test_*.py` below `tests/portable/` is collected twice: by pytest as usual, and by `MicroPythonFile`,
    which yields one item per test and target, named `test_x[unix]` (see tests/support/targets.py). The
    chosen items of a file and a target are run at once when the first of them comes up, on the
    image some at a time.
@@ -22,24 +22,24 @@ from typing import Any
 
 import pytest
 
-from tests.support.repository import ROOT
 from tests.support.peers import MISSING
+from tests.support.repository import ROOT
 from tests.support.targets import close_all, most, said, targets
 
 PORTABLE = ROOT / "tests" / "portable"
 NOT_TRIED = (MISSING, "data missing: ")
 REALTIME = (
-    "test_agent_command",
-    "test_bench_peers",
-    "test_bench_swap",
-    "test_bus_on_a_port",
-    "test_demo",
-    "test_hil_realtime",
-    "test_link_command",
-    "test_modbus_command_peers",
-    "test_page",
-    "test_receiver_gpsd",
-    "test_time_ports",
+    "tests/cli/test_agent_command.py",
+    "tests/oracle/test_bench.py",
+    "tests/hil/bench/test_device_swap.py",
+    "tests/drivers/test_bus_over_pty.py",
+    "tests/hil/test_demo.py",
+    "tests/hil/run/test_real_time.py",
+    "tests/cli/test_link_command.py",
+    "tests/oracle/test_modbus_command.py",
+    "tests/hil/page/test_page.py",
+    "tests/oracle/test_receiver_gpsd.py",
+    "tests/drivers/test_time_ports.py",
 )
 """Files whose tests have the clock on the wall in them."""
 
@@ -57,7 +57,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "MicroPythonFile | None":
-    if file_path.parent == PORTABLE and file_path.match("test_*.py"):
+    if PORTABLE in file_path.parents and file_path.match("test_*.py"):
         return MicroPythonFile.from_parent(parent, path=file_path)
     return None
 
@@ -149,7 +149,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the gates first: what they say explains many a failure after them. Mark REALTIME."""
     items.sort(key=lambda item: item.path.name != "test_gates.py")
     for item in items:
-        if item.path.stem in REALTIME:
+        if item.path.relative_to(ROOT).as_posix() in REALTIME:
             item.add_marker(pytest.mark.realtime)
 
 

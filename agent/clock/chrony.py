@@ -7,8 +7,8 @@ Nothing is told while UTC is not known, not trusted, uncertain by whole seconds,
 
 import struct
 
+from agent.core.component import Part
 from agent.core.json_writer import Object
-from agent.core.registry import Part
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.core.registry import Actions
+    from agent.core.component import Actions
 
 _TRUSTED = ("sync", "holdover")
 

@@ -1,28 +1,13 @@
-"""Verdicts on what the sky says, and the position of a site that does not move.
+"""Evidence of what the checks of time and GNSS found wrong, and since when.
 
-Not the clock and not the driver: it says what is wrong, since when, and shows what it saw. Two
-checks act alone and at once: the position (here) and the time step (`agent.clock.utc_clock`, which reports it
-here). Checks of the signals vote (`agent.gnss.signal_check`).
-
-How it works. The site is fixed. Where it is, the configuration says, or else the mean of the first
-`_LEARN` fixes. A fix farther away than the radius is not believed, nor its time.
+Not the checks: the position is checked by `agent.clock.position_check`, the time steps by
+`agent.clock.utc_clock`, the signals by `agent.gnss.signal_check`.
 """
 
 from protocols.time_units import SECOND
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from drivers.gnss.receiver import Fix
-
-RADIUS_M = 100
-"""Twice the 50 m of Spectracom's NetClock manual: an urban roof's multipath stays inside."""
-_LEARN = 30
 _KEPT = 16
 _ROW = 60 * SECOND
-_HUNDREDTHS_MM = 1_113
-"""1e-7 degree of latitude is 11.13 mm: 1113 hundredths of a millimetre."""
-_COS_E4 = (10_000, 9_848, 9_397, 8_660, 7_660, 6_428, 5_000, 3_420, 1_736, 0)
-"""Cosine of 0, 10, 20 … 90 degrees in 1e-4; between them a straight line is good to 0.4 %."""
 
 
 CHECKS = (
@@ -85,50 +70,3 @@ class Verdicts:
         kept.append(Evidence(check, time, figure, limit))
         if len(kept) > _KEPT:
             kept.pop(0)
-
-
-class Place:
-    """The site: `site_e7` (latitude, longitude) in 1e-7 degrees, or None to learn it."""
-
-    def __init__(self, site_e7: "tuple[int, int] | None", radius_m: int = RADIUS_M) -> None:
-        self.site = site_e7
-        self.radius_m = radius_m
-        self._cos = _cosine(site_e7[0]) if site_e7 is not None else 0
-        self._first: list[tuple[int, int]] = []
-
-    def away_m(self, fix: "Fix") -> int:
-        """How far from the site a fix is, metres; 0 while either is not known."""
-        lat, lon = fix.lat_e7, fix.lon_e7
-        if lat is None or lon is None:
-            return 0
-        if self.site is None:
-            self._learn(lat, lon)
-            return 0
-        north, east = abs(lat - self.site[0]), abs(lon - self.site[1])
-        if east > 1_800_000_000:
-            east = 3_600_000_000 - east  # across the date line
-        north, east = north * _HUNDREDTHS_MM // 100_000, east * self._cos // 10_000
-        east = east * _HUNDREDTHS_MM // 100_000
-        # octagon: the larger plus half the smaller is at most 12 % too long, never too short
-        return max(north, east) + min(north, east) // 2
-
-    def _learn(self, lat: int, lon: int) -> None:
-        first = self._first
-        if first and max(abs(lat - first[0][0]), abs(lon - first[0][1])) > self.radius_m * 90:
-            first = []
-        first.append((lat, lon))
-        self._first = first
-        if len(first) >= _LEARN:
-            lat0, lon0 = first[0]
-            north = sum([a - lat0 for a, _ in first]) // len(first)
-            east = sum([b - lon0 for _, b in first]) // len(first)
-            self.site = (lat0 + north, lon0 + east)
-            self._cos = _cosine(lat0)
-            self._first = []
-
-
-def _cosine(lat_e7: int) -> int:
-    """Cosine of a latitude in 1e-4."""
-    tens, rest = divmod(min(abs(lat_e7), 899_999_999), 100_000_000)
-    low, high = _COS_E4[tens], _COS_E4[tens + 1]
-    return low + (high - low) * (rest // 10_000) // 10_000

@@ -17,11 +17,11 @@ so leads from the kept UTC to the new label) are they known at once.
 
 import json
 
+from agent.clock.temperature_model import Thermal
+from agent.core.component import Part
 from agent.core.json_writer import Object, write
 from agent.core.stored_record import Kept
-from agent.core.registry import Part
 from agent.fieldbus.sensor import Sensor, centi_of
-from agent.clock.temperature_model import Thermal
 from drivers.gnss.fix_rules import FLOOR_US
 from protocols.time_units import MILLISECOND, SECOND
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.core.registry import Actions
+    from agent.core.component import Actions
     from protocols.cbor import Map
 
 KEY = "clock.state"

@@ -4,8 +4,8 @@ A pulse reaches the clock by the agent, whatever port it comes from; here they a
 missed when they stop.
 """
 
+from agent.core.component import Part
 from agent.core.json_writer import Object
-from agent.core.registry import Part
 
 
 class Pulses(Part):

@@ -3,8 +3,8 @@
 Part of `agent.config.schema`; only read when a configuration has the section.
 """
 
-from agent.core.schema_sensor_source import SOURCE
 from agent.core.schema_rules import section, text, whole
+from agent.core.schema_sensor_source import SOURCE
 
 TIMEKEEPING = section(
     "what is known of time, kept over a restart, and the oscillator's temperature",

@@ -20,10 +20,11 @@ leave open, what a lie may move before it is seen, what is still to be slewed, w
 may have done since the line's last block (`agent.clock.holdover`).
 """
 
+from agent.clock.evidence import Verdicts
 from agent.clock.holdover import Holdover
-from agent.clock.evidence import Place, Verdicts
 from agent.clock.leap_second import UNCERTAIN_BOUND, Leap, whole_seconds
 from agent.clock.oscillator import Fit, Line, isqrt
+from agent.clock.position_check import Place
 from agent.clock.time_source import AGREEING, Source
 from protocols.time_units import MILLISECOND, SECOND
 

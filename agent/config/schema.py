@@ -5,10 +5,10 @@ Numbers that carry a unit have it in their name (`_ms`, `_s`, `_c`, `_kpa`, `_pc
 has a range; no key is allowed that is not listed here.
 """
 
-from agent.core.registry import PARTS
+from agent.core.registry import COMPONENTS, schema_module
+from agent.core.schema_rules import NAME_PATTERN, many, name, number, one_of, section, text, whole
 from agent.log.schema import LOG
 from agent.remote.schema import REMOTE
-from agent.core.schema_rules import NAME_PATTERN, many, name, number, one_of, section, text, whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,13 +155,15 @@ SCHEMA: "dict[str, Any]" = section(
 def with_parts(names: "list[str]") -> "dict[str, Any]":
     """Give the schema with the sections of those optional parts that are among `names`.
 
-    The schema of a part stands in `agent.schema_NAME` as `NAME`; what is not asked for is not
-    loaded. The sections come in the order of `PARTS`, after those that every agent has.
+    The schema of a section NAME is the constant `NAME` in the module that its record in
+    `agent.core.registry` names. A schema that `names` does not hold is not loaded. The sections
+    come in the order of `COMPONENTS`, after those that every agent has.
     """
     properties = SCHEMA["properties"].copy()
-    for part, _, _, _ in PARTS:
+    for spec in COMPONENTS:
+        part = spec.section
         if part in names and part not in properties:
-            module = __import__("agent.schema_" + part, None, None, (part.upper(),))
+            module = schema_module(spec, part.upper())
             properties[part] = getattr(module, part.upper())
     whole = SCHEMA.copy()
     whole["properties"] = properties

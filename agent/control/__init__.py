@@ -1,1 +1,1 @@
-"""The control laws: one file a loop."""
+"""Loops, actuators, operating modes (section cooling)."""

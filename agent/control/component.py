@@ -12,13 +12,13 @@ Each cycle, before the loops step, `prepare` reads, judges and aims; what it fin
 supervisor as causes.
 """
 
-from agent.control.manual import ByHand
 from agent.control.law.cooling import Cooling, Readings
-from agent.core.json_writer import Object
-from agent.core.registry import Part
+from agent.control.manual import ByHand
 from agent.control.proof_store import ProofStore
-from agent.safety.supervisor import DEGRADED
 from agent.control.sensors import Sensing
+from agent.core.component import Part
+from agent.core.json_writer import Object
+from agent.safety.supervisor import DEGRADED
 from agent.telemetry.status import milli
 
 TYPE_CHECKING = False
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from agent.agent import Actions, Agent
     from agent.control.fan_group import Fanning
     from agent.control.pump_group import Pumping
-    from agent.fieldbus.device_session import Station
     from agent.control.supply_feedforward import SteeredLoop
+    from agent.fieldbus.device_session import Station
 
 _REMOTE = "Remote"
 

@@ -13,8 +13,8 @@ outranks it. Not the loops: a force is asked for anew each cycle.
 """
 
 from agent.control.law.offset_calibration import Calibration
-from agent.control.law.pump_flow import DELTA_T, DP, FLOW
 from agent.control.law.proof_test import Proofs
+from agent.control.law.pump_flow import DELTA_T, DP, FLOW
 from agent.core.errors import OrderError
 from agent.core.json_writer import Object
 from agent.safety.supervisor import DEGRADED

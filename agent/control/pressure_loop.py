@@ -13,8 +13,8 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.core.config_records import LoopConfig
     from agent.control.pump import Pump
+    from agent.core.config_records import LoopConfig
     from agent.fieldbus.sensor import Difference, Sensor
 
 _HELP_AFTER = 10 * SECOND

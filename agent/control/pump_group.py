@@ -23,8 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.config_records import LoopConfig
     from agent.control.law.cooling import Readings
+    from agent.core.config_records import LoopConfig
 
 _BITE = 8 / 10
 _SLOW, _QUICK = 1 / 100, 1 / 20

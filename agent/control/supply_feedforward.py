@@ -10,8 +10,8 @@ from agent.control.supply_loop import SupplyLoop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.core.config_records import LoopConfig
     from agent.control.law.cooling import Cooling, Readings
+    from agent.core.config_records import LoopConfig
 
 _RESOLUTION_PCT = 0.5
 _TURN_PCT = 1.0

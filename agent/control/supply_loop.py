@@ -10,8 +10,8 @@ from agent.control.law.pi import Pi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.core.config_records import LoopConfig
     from agent.control.valve import Valve
+    from agent.core.config_records import LoopConfig
     from agent.fieldbus.sensor import Sensor
 
 

@@ -6,10 +6,6 @@ other numbers stay as written, rounded to a thousandth through an integer, since
 interpreters parse decimal fractions differently.
 """
 
-import sys
-
-import agent
-from drivers.device.profile import forget_checker
 from protocols.rounding import of_decimal
 from protocols.time_units import MILLISECOND
 
@@ -18,11 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.config.load import Parts
-    from agent.config.profile_files import Maps
-    from drivers.modbus.poll_plan import Layout
     from drivers.device.profile import Point, Profile
-
-_ONLY_FOR_LOADING = ("agent.config.load", "agent.config.schema", "agent.config.validate")
+    from drivers.modbus.poll_plan import Layout
 
 
 def thousandths(value: "float | int") -> int:
@@ -107,27 +100,6 @@ class Config:
         self.stale_us = thousandths(limits["stale_s"]) * MILLISECOND
         self.ticks_per_row: int = telemetry["period_ms"] // control["tick_ms"]
         self.telemetry_queue: int = telemetry["queue"]
-
-
-def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
-    """Check a parsed configuration and compile it.
-
-    `profiles` maps a profile's name to its parsed JSON. Raises `ConfigError` whose text holds one
-    line for each thing that is wrong.
-    """
-    from agent.config.load import compiled  # noqa: PLC0415 - so that `forget_checks` can drop the code
-
-    return compiled(raw, profiles)
-
-
-def forget_checks() -> None:
-    """Drop the code that only loading needs, 20 KiB on a board; it comes back by itself."""
-    forget_checker()
-    for full in [name for name in sys.modules if name.startswith(_ONLY_FOR_LOADING)]:
-        del sys.modules[full]
-        name = full[len("agent.") :]
-        if hasattr(agent, name):
-            delattr(agent, name)
 
 
 def check_outputs(

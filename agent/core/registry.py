@@ -1,129 +1,88 @@
-"""Optional rooms of the agent, each imported only when the configuration has its section.
+"""Optional components of the agent, one record each. A component is imported only when it is configured.
 
-Not the loops, the clock or the safety table: those are in every agent. Code costs heap on a board,
-so what a site does not use is never loaded. A part is built from its section once the rest of the
-agent stands, and is then turned like the agent itself:
-
-    start -> (receive | event | tick | wake)* ; deadline and outbox after each; status once a second
-
-Its section may name one `port`; the agent keeps that port open (see `agent.core.port_link`) and gives the
-part what comes from it. It may name more as `ports`, streams by name (`{"bmc1": "tcp:HOST:80"}`);
-each is a `Link` in `Part.links`, in the order of their names. A part may have points in the
-telemetry: what `points` describes once, `values` gives for every row. A part must never stand in
-the way of a tick: slow work is done in slices.
+Does not contain the control loops, the clock or the safety supervisor: each agent has them.
+The order of the records is part of the agent's behaviour: it numbers the ports, orders the
+status and is the order in which components prepare a control cycle.
 """
 
-from protocols.time_units import NEVER
+from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.core.port_link import Link
-    from protocols.cbor import Map
-
-    Actions = list[tuple[int, str, bytes]]
-    Point = tuple[str, str, int, int]
+    from agent.core.component import Part
 
 STREAMS = ("tcp", "tls")
-"""Kinds of address that a part's further `ports` may have."""
+"""Kinds of address that the further `ports` of a component can have."""
 
+ComponentSpec = namedtuple("ComponentSpec", ("section", "module", "cls", "port_kinds", "schema"))
+"""A component: its section of the configuration, its module and class, the kinds of address that
+its `port` can have (empty: no port), and the module of its schema."""
 
-class Part:
-    """A part that does nothing; others override what they need. `port` is -1 without a port."""
-
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
-        self.agent = agent
-        self.settings = settings
-        self.port = port
-        self.links: list[Link] = []
-
-    def start(self, now: int) -> None:
-        """Begin."""
-
-    def receive(self, data: bytes, now: int) -> None:
-        """Take bytes from the part's port; `now` is when the last of them arrived."""
-
-    def event(self, kind: str, now: int) -> None:
-        """Take `opened`, `closed`, `failed` or `drained` from the part's port.
-
-        A store says `full` before `failed` when it has no room.
-        """
-
-    def link_receive(self, index: int, data: bytes, now: int) -> None:
-        """Take bytes from the port of `links[index]`."""
-
-    def link_event(self, index: int, kind: str, now: int) -> None:
-        """Take an event of the port of `links[index]`."""
-
-    def prepare(self, now: int, dt: float) -> None:
-        """Run once a cycle, before the loops; `dt` is in seconds. Later parts outrank earlier."""
-
-    def tick(self, now: int) -> None:
-        """Run once a tick, after the loops."""
-
-    def wake(self, now: int) -> None:
-        """Take the passing of `deadline`."""
-
-    def deadline(self) -> int:
-        """Give the time at which `wake` wants to be called next, besides the ticks."""
-        return NEVER
-
-    def outbox(self) -> "Actions":
-        """Hand over what ports are asked to do, in order: (port, operation, data)."""
-        return []
-
-    def points(self) -> "list[Point]":
-        """Describe the part's points in telemetry: (name, UCUM unit, numerator, denominator)."""
-        return []
-
-    def values(self, now: int) -> "list[int | None]":
-        """Give the value of every point, in their order; None is "not known"."""
-        return []
-
-    def order(self, name: str, arguments: "Map", now: int) -> "str | None":
-        """Do what an operator commands, between two ticks and quickly; say what was done.
-
-        None: this part does not know the command. Raises `agent.core.errors.OrderError` for arguments
-        that cannot be. Names and roles are in `agent.remote.message.command`.
-        """
-        return None
-
-    def status(self, now: int) -> "object":
-        """Give what `coldloop status` shows of this part, for `agent.core.json_writer`."""
-        return None
-
-
-PARTS: "tuple[tuple[str, str, str, tuple[str, ...]], ...]" = (
-    ("log", "agent.log.component", "Log", ("store",)),
-    ("remote", "agent.remote.manager", "Desk", ("store",)),
-    ("cooling", "agent.control.component", "CoolingPart", ("store",)),
-    ("timekeeping", "agent.clock.persistence", "Keeping", ("store",)),
-    ("integrity", "agent.gnss.component", "Watch", ()),
-    ("throttle", "agent.power.component", "Throttle", ("store",)),
-    ("ledger", "agent.energy.component", "Ledger", ("store",)),
-    ("safety", "agent.safety.interlock", "Interlock", ("watchdog",)),
-    ("receiver_setup", "agent.gnss.receiver_setup", "ReceiverSetup", ()),
-    ("pps", "agent.clock.pps", "Pulses", ("pps",)),
-    ("chrony", "agent.clock.chrony", "RefClock", ("chrony",)),
-    ("modem", "agent.satcom.component", "Carrier", ("serial", "uart", "tcp")),
-    ("modem_store", "agent.satcom.persistence", "Memory", ("store",)),
+COMPONENTS: "tuple[ComponentSpec, ...]" = (
+    ComponentSpec("log", "agent.log.component", "Log", ("store",), "agent.log.schema"),
+    ComponentSpec("remote", "agent.remote.manager", "Desk", ("store",), "agent.remote.schema"),
+    ComponentSpec(
+        "cooling", "agent.control.component", "CoolingPart", ("store",), "agent.control.schema"
+    ),
+    ComponentSpec(
+        "timekeeping",
+        "agent.clock.persistence",
+        "Keeping",
+        ("store",),
+        "agent.clock.schema_timekeeping",
+    ),
+    ComponentSpec("integrity", "agent.gnss.component", "Watch", (), "agent.gnss.schema_integrity"),
+    ComponentSpec(
+        "throttle", "agent.power.component", "Throttle", ("store",), "agent.power.schema"
+    ),
+    ComponentSpec("ledger", "agent.energy.component", "Ledger", ("store",), "agent.energy.schema"),
+    ComponentSpec(
+        "safety", "agent.safety.interlock", "Interlock", ("watchdog",), "agent.safety.schema"
+    ),
+    ComponentSpec(
+        "receiver_setup",
+        "agent.gnss.receiver_setup",
+        "ReceiverSetup",
+        (),
+        "agent.gnss.schema_receiver_setup",
+    ),
+    ComponentSpec("pps", "agent.clock.pps", "Pulses", ("pps",), "agent.clock.schema_pps"),
+    ComponentSpec(
+        "chrony", "agent.clock.chrony", "RefClock", ("chrony",), "agent.clock.schema_chrony"
+    ),
+    ComponentSpec(
+        "modem",
+        "agent.satcom.component",
+        "Carrier",
+        ("serial", "uart", "tcp"),
+        "agent.satcom.schema",
+    ),
+    ComponentSpec(
+        "modem_store", "agent.satcom.persistence", "Memory", ("store",), "agent.satcom.schema_store"
+    ),
 )
-"""Section of the configuration, module, class, kinds of address its `port` may have."""
+"""All optional components, in the order of their ports."""
 
 
 def sections(raw: "dict[str, Any]") -> "list[tuple[str, tuple[str, ...]]]":
-    """Name the sections of parts that `raw` has, each with the kinds its port may have."""
-    return [(section, kinds) for section, _, _, kinds in PARTS if section in raw]
+    """Name the sections of components that `raw` has, each with the kinds its port can have."""
+    return [(spec.section, spec.port_kinds) for spec in COMPONENTS if spec.section in raw]
+
+
+def schema_module(spec: ComponentSpec, name: str) -> "Any":
+    """Import the module that holds the schema of a component. `name` is an attribute of it."""
+    return __import__(spec.schema, None, None, (name,))
 
 
 def build(agent: "Agent", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Part]":
-    """Build the parts of `chosen`: section, settings, number of its port or -1."""
+    """Build the components of `chosen`: section, settings, number of its port or -1."""
     built = []
     for section, settings, port in chosen:
-        for name, module, kind, _ in PARTS:
-            if name == section:
-                loaded = __import__(module, None, None, (kind,))
-                built.append(getattr(loaded, kind)(agent, settings, port))
+        for spec in COMPONENTS:
+            if spec.section == section:
+                module = __import__(spec.module, None, None, (spec.cls,))
+                built.append(getattr(module, spec.cls)(agent, settings, port))
     return built

@@ -1,7 +1,7 @@
 """The words in which the configuration's schemas are written: one rule each, as JSON Schema.
 
-Shared by `agent.config.schema` and the sections of `agent.schema_NAME`; dropped with them after loading
-(`agent.core.config_records.forget_checks`). Not here: what a rule means (`agent.config.validate`).
+Shared by `agent.config.schema` and the schemas of the components; dropped with them after loading
+(`agent.config.load.forget_checks`). Not here: what a rule means (`agent.config.validate`).
 """
 
 TYPE_CHECKING = False

@@ -6,7 +6,7 @@ done (`agent.remote.storage.write_queue`), nor for what grows (`agent.log`).
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.core.registry import Actions
+    from agent.core.component import Actions
 
 
 class Kept:

@@ -9,12 +9,12 @@ and nothing of what counters counted, since their last readings are kept as well
 Until the store has answered (or does not for `_PATIENCE`), nothing is entered.
 """
 
+from agent.core.component import Part
 from agent.core.json_writer import Object
 from agent.core.stored_record import Kept
 from agent.energy import account as accounts
 from agent.energy.account import ROLES, Account
 from agent.energy.counter import Counting
-from agent.core.registry import Part
 from protocols.calendar import civil_from_utc
 from protocols.time_units import SECOND
 

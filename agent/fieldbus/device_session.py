@@ -19,18 +19,18 @@ heard: it gets what it missed only if that is still wanted after the loops have 
 
 from drivers.device.device import Device
 from drivers.device.identity import MATCH, MISMATCH, UNKNOWN
-from drivers.modbus.transaction import OK, STOP, WRITE
 from drivers.modbus.poll_plan import REFUSALS, Layout
+from drivers.modbus.transaction import OK, STOP, WRITE
 from protocols.errors import EncodeError
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.config_records import DeviceConfig
-    from drivers.modbus.bus import Bus
-    from drivers.modbus.transaction import Result
-    from drivers.modbus.poll_plan import Item
     from drivers.device.profile import Profile
+    from drivers.modbus.bus import Bus
+    from drivers.modbus.poll_plan import Item
+    from drivers.modbus.transaction import Result
     from drivers.modbus.wire_time import Wire
 
     Pairs = list[tuple[int, int]]

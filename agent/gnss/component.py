@@ -9,13 +9,13 @@ An epoch during a transmission is tagged and votes on no strength (`agent.gnss.t
 list of satellites is incomplete neither.
 """
 
-from agent.gnss.tx_coexistence import Coexistence
+from agent.core.component import Part
 from agent.core.json_writer import Object
-from agent.core.registry import Part
 from agent.fieldbus.sensor import Sensor, centi_of
-from agent.gnss.signal_check import Signals, strongest
 from agent.gnss.constellation_check import Systems
 from agent.gnss.detectors import NOTICES, VOTES, Votes
+from agent.gnss.signal_check import Signals, strongest
+from agent.gnss.tx_coexistence import Coexistence
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False

@@ -6,10 +6,10 @@ while epochs no longer show what was wished, it is set up anew, at most once in 
 does not do is the alarm `gnss_setup`.
 """
 
+from agent.core.component import Part
 from agent.core.json_writer import Object
-from agent.core.registry import Part
-from drivers.gnss.setup_sequence import GOOD, Setup
 from drivers.gnss.setup_check import CHECKS, Seen
+from drivers.gnss.setup_sequence import GOOD, Setup
 from drivers.gnss.setup_step import Step, steps
 from protocols.time_units import SECOND
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.core.registry import Actions
+    from agent.core.component import Actions
     from drivers.gnss.epoch import Epoch
 
 RECEIVER = 0

@@ -3,8 +3,8 @@
 Part of `agent.config.schema`; only read when a configuration has the section.
 """
 
-from agent.core.schema_sensor_source import SOURCE
 from agent.core.schema_rules import section, whole
+from agent.core.schema_sensor_source import SOURCE
 
 INTEGRITY = section(
     "checks of the satellites' signals, which vote against the sky",

@@ -1,1 +1,1 @@
-"""The telemetry log: what survives a power cut until the ground has it."""
+"""Store-and-forward log of telemetry."""

@@ -10,11 +10,11 @@ flash yet: rows of at most `at_risk_s`, and what the flash is busy with. Nothing
 is durable, so that no number is ever given twice.
 """
 
+from agent.core.component import Part
 from agent.core.json_writer import Object, write
 from agent.log.block_builder import Feed, row_of, schema_of
 from agent.log.record_store import Keeper
 from agent.log.sender import Sender
-from agent.core.registry import Part
 from protocols.telemetry.message import ALARM, BULK, CLASSES, LIVE, NOTE, ROWS, SCHEMA, SUMMARY
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 

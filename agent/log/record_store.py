@@ -13,8 +13,8 @@ start, and no clock can step them.
 from binascii import crc32
 
 from agent.log import segment
-from agent.log.segment import Record
 from agent.log.class_index import Shelf
+from agent.log.segment import Record
 from protocols.telemetry.message import ALARM, BULK, CLASSES, EVENT, LIVE
 from protocols.time_units import SECOND
 

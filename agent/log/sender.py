@@ -24,8 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.log.segment import Record
     from agent.log.class_index import Shelf
+    from agent.log.segment import Record
 
 ORDER = (ALARM, LIVE, EVENT, BULK)
 PIECE_HEAD = 18

@@ -3,9 +3,9 @@
 What `agent.power.schema` has checked is taken as right here.
 """
 
-from agent.power.load_class import LoadClass, find
 from agent.power.frequency_droop import Droop
 from agent.power.load import Load
+from agent.power.load_class import LoadClass, find
 from agent.power.optics_monitor import Optics
 from drivers.redfish import Redfish, Target
 from protocols.time_units import MILLISECOND

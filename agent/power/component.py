@@ -19,16 +19,16 @@ much, that is when a case would pass its limit within `shed_lead_s`, loads are s
 lowest priority first; they come back one by one when the coolant is cold again.
 """
 
+from agent.core.component import Part
 from agent.core.errors import OrderError
 from agent.core.stored_record import Kept
-from agent.core.registry import Part
 from agent.power import build, report
-from agent.power.limit_ramp import Hold
-from agent.power.demand_interval import Profile
-from agent.power.schedule import Schedule
 from agent.power.allocator import share
-from agent.power.measurement import Sight
+from agent.power.demand_interval import Profile
+from agent.power.limit_ramp import Hold
 from agent.power.load_shed import Switching
+from agent.power.measurement import Sight
+from agent.power.schedule import Schedule
 from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False

@@ -4,8 +4,8 @@ from agent.core.json_writer import Object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.power.load import Load
     from agent.power.component import Throttle
+    from agent.power.load import Load
 
 FREE, DERATED, LIMITED, LOST, SHED = 0, 1, 2, 3, 4
 STATES = ("free", "derated", "limited", "lost", "shed")

@@ -9,9 +9,9 @@ Not here: who may command what (`agent.remote.message.command`).
 """
 
 from agent.core.errors import AgentError
-from agent.remote.update import trial
 from agent.remote.message.command import ROLES
 from agent.remote.message.reject import Refusal
+from agent.remote.update import trial
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.remote.capture import Capture
-    from agent.remote.message.command import Command
-    from agent.remote.manager import Desk
-    from agent.remote.export import Export
     from agent.remote.decommission import Wipe
+    from agent.remote.export import Export
+    from agent.remote.manager import Desk
+    from agent.remote.message.command import Command
     from protocols.cbor import Map
 
 _LONGEST_CAPTURE_S = 600

@@ -19,8 +19,8 @@ programs, the system's journal.
 from agent.remote.message import canonical
 from agent.remote.storage import config_slots
 from agent.remote.update.boot import ENDED
-from drivers.ports.address import parse
 from drivers.errors import DriverError
+from drivers.ports.address import parse
 from drivers.ports.secure_erase import erase_file, erase_records
 from protocols import cbor
 from protocols.time_units import SECOND

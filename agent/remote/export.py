@@ -4,8 +4,8 @@ One after another: a record is read when the one before it has left. Published o
 `cfg/record/KEY`, empty for one that is not there. Loaded by the first command that needs it.
 """
 
-from agent.remote.storage import audit
 from agent.remote import capture
+from agent.remote.storage import audit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,17 +15,17 @@ is durable; any other asks the shell for a restart, after which the trial goes o
 done when it is durable that it was seen: at most once, whatever the power does.
 """
 
+from agent.core.component import Part
 from agent.core.errors import ConfigError
 from agent.core.json_writer import Object, write
-from agent.core.registry import Part
-from agent.remote.message import canonical
 from agent.remote import module_unload
-from agent.remote.storage.write_queue import Keeper
+from agent.remote.message import canonical
 from agent.remote.message.reject import Refusal
-from agent.remote.storage.config_slots import MOST_ALARMS, Slots, Trial
 from agent.remote.storage.boot_state import Boot
-from protocols.signed_message import COMMAND, LONGEST, MANIFEST
+from agent.remote.storage.config_slots import MOST_ALARMS, Slots, Trial
+from agent.remote.storage.write_queue import Keeper
 from protocols.errors import EncodeError
+from protocols.signed_message import COMMAND, LONGEST, MANIFEST
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     from agent.agent import Actions, Agent
     from agent.core.config_records import Config
-    from agent.remote.message.command import Command
-    from agent.remote.message.verifier import Examination
-    from agent.remote.message.manifest import Manifest
     from agent.remote.command_table import Orders
+    from agent.remote.message.command import Command
+    from agent.remote.message.manifest import Manifest
     from agent.remote.message.patch import Patch
-    from agent.remote.update.trial import TrialWatch
+    from agent.remote.message.verifier import Examination
     from agent.remote.update.software_update import Update
+    from agent.remote.update.trial import TrialWatch
 
 PIECES = "cfg/chunk"
 DESIRED, COMMANDS, REPORTED, CONFIG = "cfg/desired", "cmd", "cfg/reported", "cfg/config"
@@ -232,7 +232,9 @@ class Desk(Part):
                 raise Refusal("store", _NOBODY)
             if not self.keeper.usable():
                 raise Refusal("store", "it is not open")
-            self._examination = verifier.examine(data, self.settings["keys"], place, self.utc_s(now))
+            self._examination = verifier.examine(
+                data, self.settings["keys"], place, self.utc_s(now)
+            )
         except Refusal as refusal:
             self._refuse(refusal)
 

@@ -10,10 +10,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
-from drivers.ports.address import Address, parse
 from drivers.errors import AddressError, PortError
-from drivers.ports.cpython import serial, tcp
+from drivers.ports.address import Address, parse
 from drivers.ports.base import ENOENT, ENOTDIR, NO_PORT, STORE_REASONS, failure
+from drivers.ports.cpython import serial, tcp
 from drivers.ports.cpython.watchdog import SYSTEMD
 
 Warn = Callable[[str], None]

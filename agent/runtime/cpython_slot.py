@@ -13,8 +13,8 @@ from pathlib import Path
 from agent.core.errors import ConfigError
 from agent.remote.storage import software_slots
 from agent.runtime.cpython_start import read_file, store_of
-from drivers.ports.address import parse
 from drivers.errors import DriverError
+from drivers.ports.address import parse
 from drivers.ports.cpython.store import Store
 
 SLOT = "COLDLOOP_SLOT"

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from agent.config import file
-from agent.core.config_records import Config, load
+from agent.config.load import load
+from agent.core.config_records import Config
 from agent.core.errors import ConfigError, Decommissioned
-from agent.remote.update import boot
 from agent.remote import decommission
 from agent.remote.storage.boot_state import Boot
-from drivers.ports.address import parse
+from agent.remote.update import boot
 from drivers.errors import AddressError, PortError
+from drivers.ports.address import parse
 from drivers.ports.cpython.store import Store
 
 Maps = dict[str, dict[str, Any]]

@@ -23,8 +23,8 @@ What it is not: it makes no system call, knows no platform and does not retry. T
 """
 
 from agent.runtime.port_log import Journal
-from drivers.ports.address import parse
 from drivers.errors import AddressError, FullError, PortError
+from drivers.ports.address import parse
 from drivers.ports.base import BACKLOG, CONNECT_TIMEOUT, failure
 from protocols.time_units import NEVER
 

@@ -17,7 +17,8 @@ from agent.config.profile_files import Maps
 from agent.runtime.io_loop import RESTART, Crank
 from agent.runtime.monotonic import Ticks
 from drivers.ports.address import parse
-from drivers.ports.micropython import store as micropython_store, uart
+from drivers.ports.micropython import store as micropython_store
+from drivers.ports.micropython import uart
 from drivers.ports.micropython.ffi import read_signal, signal_file
 from protocols.time_units import MILLISECOND
 
@@ -188,8 +189,8 @@ def main(path: str, flash: "Flash | None" = None) -> int:
     wants to be started anew: a board resets, a shell script calls again.
     """
     gc.threshold(max(_THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
-    from agent.core.config_records import forget_checks  # noqa: PLC0415 - a shell drives any agent
     from agent.config.file import parse as parse_text  # noqa: PLC0415
+    from agent.config.load import forget_checks  # noqa: PLC0415 - a shell drives any agent
     from agent.core.errors import ConfigError  # noqa: PLC0415
 
     try:
@@ -227,14 +228,14 @@ def _slotted(flash: "Flash") -> "Opener":
 
 def _chosen(raw: "Any", path: str, flash: "Flash | None") -> "tuple[Config, Boot | None]":
     """Choose and compile what to run; raises `ConfigError`."""
-    from agent.core.config_records import load  # noqa: PLC0415
+    from agent.config.load import load  # noqa: PLC0415
     from agent.core.errors import ConfigError, Decommissioned  # noqa: PLC0415
 
     maps = _profiles()
     if not isinstance(raw, dict) or not isinstance(raw.get("remote"), dict):
         return load(raw, maps), None
-    from agent.remote.update.boot import start  # noqa: PLC0415 - only a unit that takes changes has it
     from agent.remote.storage.boot_state import Place  # noqa: PLC0415
+    from agent.remote.update.boot import start  # noqa: PLC0415 - only a unit that takes changes has it
     from drivers.ports.micropython.store import Store  # noqa: PLC0415
 
     address = parse(str(raw["remote"].get("port")))

@@ -20,10 +20,10 @@ The watchdog is fed once a cycle, by the one who has run the whole of it: readin
 weighed, loops stepped, ticks on time. A cycle that does not come so far feeds nothing.
 """
 
+from agent.core.component import Part
 from agent.core.config_records import thousandths
 from agent.core.errors import OrderError
 from agent.core.json_writer import Object
-from agent.core.registry import Part
 from agent.safety.supervisor import DEGRADED, SAFE, STOPPED
 from protocols.rounding import nearest_whole
 from protocols.time_units import MILLISECOND
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.core.registry import Actions
+    from agent.core.component import Actions
 
 CAUSES = (
     ("emergency_stop", "stop", "emergency stop:"),

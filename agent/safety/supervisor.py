@@ -16,12 +16,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from agent.core.alarm_list import AlarmList
-    from agent.core.config_records import Config
     from agent.control.pressure_loop import PressureLoop
     from agent.control.supply_loop import SupplyLoop
-    from agent.fieldbus.fieldbus import Fieldbus
+    from agent.core.alarm_list import AlarmList
+    from agent.core.config_records import Config
     from agent.fieldbus.device_session import Station
+    from agent.fieldbus.fieldbus import Fieldbus
 
     class Source(Protocol):
         """Who else knows of causes."""

@@ -12,16 +12,16 @@ has said that something waits. Between windows the radio sleeps.
 One decision is made at a time: `_decide` runs once a second, and after whatever the modem says.
 """
 
+from agent.core.component import Part
+from agent.satcom.backoff import HOUR, WAIT, Ladder
 from agent.satcom.budget import Budget, Price
 from agent.satcom.downlink import Downward
-from agent.satcom.backoff import HOUR, WAIT, Ladder
 from agent.satcom.persistence import Memory
 from agent.satcom.ram_queue import AlarmWatch, MemQueue, row
-from agent.satcom.transfer import Messages
 from agent.satcom.spend_guard import Purse
 from agent.satcom.status import report
+from agent.satcom.transfer import Messages
 from agent.satcom.window_statistics import Windows
-from agent.core.registry import Part
 from drivers.modems import make
 from drivers.modems.regions import forbidden
 from protocols.datagram import ACK, ALARM, BULK, EVENT, LIVE, MESSAGE
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.satcom.transfer import Message
-    from agent.satcom.pass_predictor import Passes
+    from agent.core.component import Actions
     from agent.gnss.tx_coexistence import Coexistence
     from agent.log.sender import Sender
-    from agent.core.registry import Actions
+    from agent.satcom.pass_predictor import Passes
+    from agent.satcom.transfer import Message
     from agent.telemetry.uplink import Uplink
 
 _OTHERS = (LIVE, EVENT, BULK)

@@ -12,8 +12,8 @@ from protocols.datagram import ALARM, BULK, EVENT, LIVE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.agent import Agent
-    from agent.satcom.ram_queue import MemQueue
     from agent.log.sender import Sender
+    from agent.satcom.ram_queue import MemQueue
 
 _GROUPS: "dict[int, tuple[int, ...]]" = {LIVE: (ALARM, LIVE), EVENT: (EVENT,), BULK: (BULK,)}
 """Class of a datagram -> classes of the log that go in it."""

@@ -13,8 +13,8 @@ broken the day counts as spent, and the numbers go on from the time of day. Noth
 the records were read: a budget that is not known is not exceeded.
 """
 
+from agent.core.component import Part
 from agent.core.json_writer import Object
-from agent.core.registry import Part
 from protocols.modem.checksum import crc16
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.core.registry import Actions
+    from agent.core.component import Actions
 
 KEYS = ("link.0", "link.1")
 HEARD = "link.heard"

@@ -16,8 +16,8 @@ from drivers.device.identity import MATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.fieldbus import Fieldbus
     from agent.fieldbus.device_session import Station
+    from agent.fieldbus.fieldbus import Fieldbus
     from drivers.modbus.bus import Bus
 
 _DEVICE = (

@@ -12,8 +12,8 @@ not good. Names in every row would cost a satellite link five times the bytes.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.core.component import Part
     from agent.fieldbus.fieldbus import Fieldbus
-    from agent.core.registry import Part
 
 
 class Telemetry:

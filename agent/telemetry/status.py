@@ -6,8 +6,8 @@ says `_milli`, else whole. The order of the keys is fixed, so that both interpre
 bytes.
 """
 
-from agent.telemetry.bus_status import buses, devices
 from agent.core.json_writer import Object, write
+from agent.telemetry.bus_status import buses, devices
 from protocols.rounding import nearest_whole
 from protocols.time_units import MILLISECOND, SECOND
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.agent import Agent
-    from agent.core.alarm_list import Alarm
     from agent.clock.evidence import Evidence
+    from agent.core.alarm_list import Alarm
 
 KEY = "status.json"
 VERSION = 1

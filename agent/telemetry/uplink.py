@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from agent.core.config_records import Config
     from agent.log.sender import Sender
-    from agent.telemetry.send_window import Outflow
     from agent.telemetry.rows import Telemetry
+    from agent.telemetry.send_window import Outflow
 
     Linked = Callable[[bool, int], None]
     Listener = Callable[[bytes, int], None]

@@ -1,1 +1,1 @@
-"""Subcommands of `coldloop clock`, one a file (CPython only)."""
+"""Coldloop clock|ledger|link|telemetry."""

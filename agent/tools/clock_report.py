@@ -3,9 +3,9 @@
 import argparse
 import json
 
-from agent.tools.clock_text import render
 from agent.commands import STALE_AFTER_S, add_place, age_s, read_status, state_folder
 from agent.telemetry.status import KEY
+from agent.tools.clock_text import render
 
 EXAMPLE = "coldloop clock report --config /etc/coldloop/unit.json"
 _PARTS = ("timekeeping", "integrity", "pps", "chrony", "receiver_setup")

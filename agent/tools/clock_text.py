@@ -5,8 +5,8 @@ Times in a snapshot are monotonic; the page shows them as UTC where that is know
 
 from agent.clock.evidence import CHECKS
 from agent.clock.leap_second import signature
-from agent.telemetry.status_text import clock_text, utc_text
 from agent.gnss.detectors import NOTICES, VOTES
+from agent.telemetry.status_text import clock_text, utc_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

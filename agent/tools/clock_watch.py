@@ -5,9 +5,9 @@ import json
 import time
 from typing import Any
 
-from agent.tools.clock_text import line, verdicts
 from agent.commands import add_place, read_status, state_folder
 from agent.telemetry.status import KEY
+from agent.tools.clock_text import line, verdicts
 
 EXAMPLE = "coldloop clock watch --config /etc/coldloop/unit.json --seconds 60"
 _LOOK_S = 0.2

@@ -9,9 +9,9 @@ import json
 import time
 from typing import Any
 
-from agent.satcom.pass_predictor import HORIZON, Passes, Sky
 from agent.commands import read_config
 from agent.core.errors import AgentError
+from agent.satcom.pass_predictor import HORIZON, Passes, Sky
 from protocols.calendar import iso8601
 from protocols.orbit.look_angle import Site
 from protocols.time_units import SECOND

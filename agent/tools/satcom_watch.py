@@ -16,9 +16,9 @@ from agent.commands import read_config
 from agent.core.errors import AgentError
 from agent.runtime import cpython
 from agent.telemetry.status import KEY
-from drivers.ports.address import parse
 from drivers.errors import DriverError
 from drivers.modems import KINDS, make
+from drivers.ports.address import parse
 from protocols.time_units import NEVER, SECOND
 
 EXAMPLE = "coldloop link watch serial:/dev/ttyUSB2?baud=19200 --kind sbd --seconds 60"

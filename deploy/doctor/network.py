@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 
 from deploy.doctor.finding import Finding, bad, good, warning
-from drivers.ports.address import Address
 from drivers.errors import PortError
+from drivers.ports.address import Address
 from drivers.ports.cpython.tcp import make_context
 
 PATIENCE_S = 5.0

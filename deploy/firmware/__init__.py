@@ -1,1 +1,1 @@
-"""MicroPython images: fetched, built, packed, run under QEMU, put on boards."""
+"""MicroPython images."""

@@ -5,12 +5,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.firmware.romfs import app
 from deploy.firmware.boards import QemuBoard
-from deploy.firmware.memory_layout import with_head
-from deploy.firmware.qstr_pool import names_module
-from deploy.firmware.micropython_source import run, source
 from deploy.firmware.build_tools import CACHE, alone, mpy_cross, program
+from deploy.firmware.memory_layout import with_head
+from deploy.firmware.micropython_source import run, source
+from deploy.firmware.qstr_pool import names_module
+from deploy.firmware.romfs import app
 
 PORT = Path(__file__).resolve().parent / "mps2"
 _FROZEN = ("_slots.py", "_start.py")

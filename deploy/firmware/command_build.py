@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from deploy.firmware import unix_float32
-from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.board_image import build
+from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.config_file import checked
 from deploy.firmware.memory_layout import head_of
 from deploy.firmware.rp2 import RP2_BOARDS, build_uf2

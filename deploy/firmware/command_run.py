@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from deploy.errors import FirmwareError
-from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.board_image import build
+from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.config_file import checked
 from deploy.firmware.qemu import command
 

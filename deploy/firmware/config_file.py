@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from agent.commands import profiles
-from agent.core.config_records import load
 from agent.config.file import parse
+from agent.config.load import load
 from agent.core.errors import AgentError
 from deploy.errors import FirmwareError
 

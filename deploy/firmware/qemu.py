@@ -17,8 +17,8 @@ from pathlib import Path
 
 from deploy.errors import FirmwareError
 from deploy.firmware.board_image import Image
-from deploy.firmware.memory_layout import SLOTS
 from deploy.firmware.build_tools import program
+from deploy.firmware.memory_layout import SLOTS
 
 
 class Machine:

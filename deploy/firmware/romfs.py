@@ -14,8 +14,8 @@ from pathlib import Path
 from mpremote.romfs import VfsRomWriter
 
 from deploy.errors import FirmwareError
-from deploy.firmware.profile_trim import trimmed
 from deploy.firmware.build_tools import CACHE, mpy_cross
+from deploy.firmware.profile_trim import trimmed
 
 ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("agent", "drivers", "protocols")

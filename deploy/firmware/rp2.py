@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import FirmwareError
-from deploy.firmware.romfs import ROOT, portable_modules
-from deploy.firmware.micropython_source import fetch_source, run, source
 from deploy.firmware.build_tools import CACHE, program
+from deploy.firmware.micropython_source import fetch_source, run, source
+from deploy.firmware.romfs import ROOT, portable_modules
 
 PACKAGES = (
     "gcc-arm-none-eabi",

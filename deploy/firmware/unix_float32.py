@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 
 from deploy.errors import FirmwareError
-from deploy.firmware.micropython_source import run, source
 from deploy.firmware.build_tools import CACHE, alone, mpy_cross, program
+from deploy.firmware.micropython_source import run, source
 
 NAME = "unix-f32"
 _FLAGS = "-DMICROPY_FLOAT_IMPL=1 -Wno-double-promotion -Wno-float-conversion"

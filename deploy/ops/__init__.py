@@ -1,1 +1,1 @@
-"""The operators' side: keys, signed changes, rollouts over MQTT. CPython only."""
+"""Operators' library."""

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from deploy.errors import OpsError
-from deploy.ops import keys, messages, external_signer
+from deploy.ops import external_signer, keys, messages
 from deploy.ops.mqtt_session import Session
 from drivers.tools.lib.parser import Parser
 

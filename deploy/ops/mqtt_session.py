@@ -14,8 +14,8 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.errors import OpsError
-from drivers.ports.address import parse
 from drivers.errors import AddressError
+from drivers.ports.address import parse
 
 ROOT = "coldloop/v1/"
 CONNECT_S = 15.0

@@ -1,1 +1,1 @@
-"""The ground relay: units' parcels in, receipts back, values out to the fleet's systems."""
+"""Ground relay."""

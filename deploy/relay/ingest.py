@@ -9,11 +9,12 @@ for the schema.
 import sqlite3
 from dataclasses import dataclass, field
 
-from deploy.relay import satcom_envelope, row_format
+from deploy.relay import row_format, satcom_envelope
 from deploy.relay.database import Entry, Memory
 from deploy.relay.row_format import Rows
 from protocols.errors import DecodeError
-from protocols.telemetry import block, merged_block, message as parcel, receipt, schema
+from protocols.telemetry import block, merged_block, receipt, schema
+from protocols.telemetry import message as parcel
 
 _BLOCKS = (parcel.ROWS, parcel.SUMMARY)
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.relay import row_format as rows
-from deploy.relay.sparkplug_edge import Edge
 from deploy.relay.row_format import Rows
+from deploy.relay.sparkplug_edge import Edge
 
 Publish = Callable[[str, bytes, int, bool], None]
 

@@ -23,13 +23,13 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.errors import DeployError
 from deploy.relay import row_format
-from deploy.relay.sparkplug_edge import Edge, Host
-from deploy.relay.downlink import Downlink
-from deploy.relay.ingest import Intake
 from deploy.relay.database import Entry, Memory
-from deploy.relay.outputs import Outputs
-from deploy.relay.sparkplug_payload import asks_rebirth
+from deploy.relay.downlink import Downlink
 from deploy.relay.http_server import Web
+from deploy.relay.ingest import Intake
+from deploy.relay.outputs import Outputs
+from deploy.relay.sparkplug_edge import Edge, Host
+from deploy.relay.sparkplug_payload import asks_rebirth
 from protocols.errors import DecodeError
 from protocols.telemetry import message as parcel
 

@@ -270,7 +270,7 @@ def _yes(value: object) -> str:
 def scenario_words() -> str:
     """Every word that a scenario can use."""
     from hil.measure.registry import MEASURES
-    from hil.scenario.model import find, shipped
+    from hil.scenario.loader import find, shipped
     from hil.scenario.suite import load, suites
     from hil.tools.listing import table as faults
 
@@ -332,8 +332,8 @@ def _codes_in(tree: ast.Module) -> Iterator[str]:
 def codes() -> set[str]:
     """Every alarm code in the agent; what follows a colon is the name of a thing, left out."""
     from agent.clock.evidence import CHECKS
-    from agent.safety.interlock import CAUSES
     from agent.gnss.detectors import NOTICES, VOTES
+    from agent.safety.interlock import CAUSES
 
     found = {row[0] for row in CAUSES} | {row[1] for row in (*CHECKS, *NOTICES, *VOTES)}
     for path in sorted((ROOT / "agent").rglob("*.py")):

@@ -12,9 +12,9 @@ that one's last good value, whatever its age: such registers are settings.
 """
 
 from drivers.device import write_request
+from drivers.device.identity import MATCH, MISMATCH, UNKNOWN, probes, verdict
 from drivers.device.number_format import FLOATS, TYPES, decode, decode_split, nearest, text
 from drivers.errors import ProfileError
-from drivers.device.identity import MATCH, MISMATCH, UNKNOWN, probes, verdict
 from protocols.modbus.pdu import read
 from protocols.rounding import nearest_whole
 

@@ -23,7 +23,7 @@ Points of poll class "never" are there for a technician: they are checked, then 
 
 import sys
 
-import drivers
+import drivers.device
 from drivers.device import profile_entries as entries
 from drivers.device.number_format import FLOATS, arrange
 from drivers.errors import ProfileError
@@ -306,10 +306,10 @@ def _faults(raw: "Any", name: str) -> "list[str]":
 
 def forget_checker() -> None:
     """Drop the code that only loading needs, 11 KiB on a board; it comes back by itself."""
-    for name in ("profile_check", "profile_judge", "profile_rules"):
-        sys.modules.pop("drivers." + name, None)
-        if hasattr(drivers, name):
-            delattr(drivers, name)
+    for name in ("profile_check", "profile_entry_check", "profile_rules"):
+        sys.modules.pop("drivers.device." + name, None)
+        if hasattr(drivers.device, name):
+            delattr(drivers.device, name)
 
 
 def referred(raw: "Raw") -> "set[str]":

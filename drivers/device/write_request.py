@@ -5,8 +5,8 @@ function is the one that fits (5 a coil, 22 a bit, 6 one register, 16 several) u
 says `write_with`: 16 for devices without function 6, 23 to write and read back in one transaction.
 """
 
-from drivers.device.number_format import FLOATS, encode, nearest
 from drivers.device.identity import MISMATCH
+from drivers.device.number_format import FLOATS, encode, nearest
 from protocols.errors import EncodeError
 from protocols.modbus.pdu import (
     READ_WRITE,

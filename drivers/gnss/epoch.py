@@ -15,16 +15,16 @@ The satellites are decoded only when somebody asks (`Epoch.sky`).
 
 from drivers.gnss.fix_rules import FLOOR_US, VALID_MODES, ends_month, unrolled
 from protocols import calendar
-from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, parse
 from protocols.nmea.satellite_view import Sky
+from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, parse
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.gnss.sentence_group import Burst
     from protocols.nmea.nav_sentences import Dtm, Gbs, Gll, Gns, Gst, Vtg
-    from protocols.nmea.vendor_sentences import Notice
     from protocols.nmea.sentences import Sentence
+    from protocols.nmea.vendor_sentences import Notice
 
     Placed = Rmc | Gga | Gns | Gll
 

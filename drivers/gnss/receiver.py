@@ -15,9 +15,9 @@ that it can expect: RMC and GGA, and ZDA where the receiver sends it; at the lat
 epoch begins.
 """
 
-from drivers.gnss.sentence_group import Grouper
 from drivers.errors import DriverError
 from drivers.gnss.fix_rules import FLOOR_US, VALID_MODES, unrolled
+from drivers.gnss.sentence_group import Grouper
 from protocols import calendar
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import Gga, Rmc, Zda, kind_of, parse

@@ -29,9 +29,12 @@ cut inside a reply or silent for long is closed ("close" in the outbox), and eve
 is lost until the port is reported open again.
 """
 
-from drivers.modbus.duplicate_filter import PACED_AFTER, Copies
 from drivers.modbus.counters import NO_ANSWERS, Counters
-from drivers.modbus.unit_health import DEAD_AFTER, Health
+from drivers.modbus.duplicate_filter import PACED_AFTER, Copies
+from drivers.modbus.line_timer import Silence
+from drivers.modbus.recovery_probe import Probing, keep
+from drivers.modbus.request_queue import Queues
+from drivers.modbus.stale_reply_guard import Shadows
 from drivers.modbus.transaction import (
     BUSY,
     LOST,
@@ -44,10 +47,7 @@ from drivers.modbus.transaction import (
     Result,
     replaces,
 )
-from drivers.modbus.recovery_probe import Probing, keep
-from drivers.modbus.request_queue import Queues
-from drivers.modbus.stale_reply_guard import Shadows
-from drivers.modbus.line_timer import Silence
+from drivers.modbus.unit_health import DEAD_AFTER, Health
 from drivers.modbus.wire_time import Wire
 from protocols.errors import EncodeError
 from protocols.modbus import rtu, tcp

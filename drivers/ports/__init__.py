@@ -1,1 +1,1 @@
-"""The only room that touches an operating system or a board."""
+"""Shape of a port, addresses."""

@@ -1,1 +1,1 @@
-"""A technician's probes: one file a subcommand of `coldloop modbus` or `nmea`. CPython only."""
+"""Subcommands of coldloop modbus and coldloop nmea, one file each."""

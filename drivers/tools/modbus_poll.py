@@ -29,8 +29,8 @@ from drivers.tools.lib.arguments import (
 )
 from drivers.tools.lib.identify import Model, Unit, probed
 from drivers.tools.lib.modbus_client import Line, port_address
-from drivers.tools.modbus_read import check_unit
 from drivers.tools.lib.open_port import clock
+from drivers.tools.modbus_read import check_unit
 from protocols.modbus.pdu import GOOD
 from protocols.time_units import MILLISECOND, SECOND
 

@@ -6,9 +6,9 @@ Not the checker: that is `drivers.device.profile_check`, which names every error
 import argparse
 
 from drivers.device.number_format import FLOATS
-from drivers.errors import ProfileError
 from drivers.device.profile import Profile
 from drivers.device.profile_check import check
+from drivers.errors import ProfileError
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from drivers.ports.address import Address
     from drivers.modbus.bus import Result
+    from drivers.ports.address import Address
 
 EXAMPLE = "coldloop modbus scan /dev/ttyUSB0 --units 1-20 --baud 9600,19200 --parity N,E"
 TIMEOUT_MS = 100

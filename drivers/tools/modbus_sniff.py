@@ -21,7 +21,8 @@ from drivers.tools.lib.arguments import (
 )
 from drivers.tools.lib.modbus_client import port_address
 from drivers.tools.lib.open_port import Opened, clock
-from protocols.modbus import pdu, sniffer as sniff
+from protocols.modbus import pdu
+from protocols.modbus import sniffer as sniff
 from protocols.modbus.pdu import EXCEPTIONS
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 

@@ -10,11 +10,11 @@ as a device may take that long.
 import argparse
 import time
 
-from drivers.device.number_format import FLOATS
 from drivers.device.device import BAD, Device
-from drivers.errors import ProfileError
 from drivers.device.identity import MISMATCH, UNKNOWN
+from drivers.device.number_format import FLOATS
 from drivers.device.profile import Profile
+from drivers.errors import ProfileError
 from drivers.tools.lib import register_values
 from drivers.tools.lib.arguments import (
     BAD_EXIT,

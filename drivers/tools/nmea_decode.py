@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from drivers.gnss.epoch import Epoch
 from drivers.errors import DriverError
+from drivers.gnss.epoch import Epoch
 from drivers.gnss.receiver import Receiver
 from drivers.tools.lib import byte_source
 from protocols import calendar

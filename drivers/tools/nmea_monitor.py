@@ -8,13 +8,13 @@ import argparse
 import sys
 import time
 
-from drivers.gnss.epoch import Epoch
 from drivers.errors import DriverError
+from drivers.gnss.epoch import Epoch
 from drivers.gnss.receiver import Receiver
 from drivers.tools import nmea_decode
 from drivers.tools.lib import byte_source
-from drivers.tools.nmea_integrity import Verdicts
 from drivers.tools.lib.open_port import clock
+from drivers.tools.nmea_integrity import Verdicts
 from protocols.nmea.satellite_view import Satellite
 from protocols.time_units import SECOND
 

@@ -10,11 +10,11 @@ import termios
 import time
 
 from drivers.errors import DriverError, PortError
-from drivers.ports.base import failure
 from drivers.gnss.receiver import Receiver
 from drivers.gnss.setup_sequence import Outcome, Setup
-from drivers.gnss.setup_vendors import MAKERS
 from drivers.gnss.setup_step import KINDS, STARTS, SYSTEMS, Step, steps
+from drivers.gnss.setup_vendors import MAKERS
+from drivers.ports.base import failure
 from drivers.tools.lib import byte_source
 from drivers.tools.lib.open_port import Opened, clock
 

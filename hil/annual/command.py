@@ -9,14 +9,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hil.errors import BenchError
-from hil.plant.air.weather import WeatherError, find
 from hil.annual.energy_account import KEYS, Ledger
 from hil.annual.optimum import optimum_year
 from hil.annual.plot import page
 from hil.annual.policy import make
 from hil.annual.run import Year
 from hil.annual.site import Site
+from hil.errors import BenchError
+from hil.plant.air.weather import WeatherError, find
 
 _LEAST_KW, _MOST_KW = 50.0, 20_000.0
 _LEAST_HOURS = 1

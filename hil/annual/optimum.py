@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hil.plant.air.cooler import fan_w
-from hil.plant.facility import pump_w
-from hil.plant.fluid.valve import valve_flow_lpm
 from hil.annual.energy_account import Ledger
 from hil.annual.site import DEW_MARGIN_K, Site
 from hil.annual.steady_search import Search
+from hil.plant.air.cooler import fan_w
+from hil.plant.facility import pump_w
+from hil.plant.fluid.valve import valve_flow_lpm
 
 _HOUR_S = 3600.0
 _MONTHS = (31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)

@@ -15,13 +15,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.core.config_records import LoopConfig
 from agent.control.law.cooling import Cooling, Readings
 from agent.control.law.pi import Pi
 from agent.control.pressure_loop import PressureLoop
 from agent.control.supply_loop import SupplyLoop
-from hil.errors import BenchError
-from hil.plant.facility import pump_w as facility_w
+from agent.core.config_records import LoopConfig
 from hil.annual.power_cap import Shed
 from hil.annual.site import (
     CASE_MAX_C,
@@ -32,6 +30,8 @@ from hil.annual.site import (
     Site,
 )
 from hil.annual.words import POLICIES
+from hil.errors import BenchError
+from hil.plant.facility import pump_w as facility_w
 
 _LEAST_C = 15.0
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0

@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from hil.errors import BenchError
-from hil.plant.plant import Plant
-from hil.plant.air.weather import Hour
 from hil.annual.energy_account import Ledger
 from hil.annual.policy import Policy
 from hil.annual.sampled_sensors import Senses
 from hil.annual.site import DEW_MARGIN_K, Site
+from hil.errors import BenchError
+from hil.plant.air.weather import Hour
+from hil.plant.plant import Plant
 
 _SECOND = 1_000_000
 _MINUTE = 60

@@ -8,10 +8,10 @@ valve to 0.01 %, as the devices of the bench do. Humidity sensors have errors: b
 from __future__ import annotations
 
 from agent.control.law.cooling import Readings
-from hil.plant.air.cooler import intake_c
-from hil.plant.plant import Plant
-from hil.plant.air.psychrometrics import humidity_pct
 from hil.annual.policy import Policy
+from hil.plant.air.cooler import intake_c
+from hil.plant.air.psychrometrics import humidity_pct
+from hil.plant.plant import Plant
 
 _ERRORS = ((-2.0, -0.2), (1.0, 0.1))  # relative humidity %, temperature K
 _DEAD_FROM_S = 31 * 86_400

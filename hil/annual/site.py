@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from random import Random
 
 from hil.plant.air.cooler import CoolerParameters, scaled
-from hil.plant.power.electrical_chain import Chain
+from hil.plant.air.weather import Weather
 from hil.plant.facility import Facility, FacilityParameters
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
+from hil.plant.power.electrical_chain import Chain
 from hil.plant.room import Room
 from hil.plant.scale import reference
-from hil.plant.air.weather import Weather
 
 OTHER_SHARE = 0.01
 """Lighting, controls and the like over IT: the reference's budget."""

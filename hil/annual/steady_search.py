@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hil.plant.air.cooler import Air, fan_w, heat_w_k, intake_c, water_kg_s
-from hil.plant.fluid.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
-from hil.plant.facility import pump_w
-from hil.plant.fluid.hydraulics import operating_point
-from hil.plant.steady_state import shaft_w
-from hil.plant.fluid.valve import valve_flow_lpm
-from hil.plant.air.weather import Hour
 from hil.annual.site import CASE_MAX_C, LEAST_PUMP_PCT, SUPPLY_MAX_C, Site
+from hil.plant.air.cooler import Air, fan_w, heat_w_k, intake_c, water_kg_s
+from hil.plant.air.weather import Hour
+from hil.plant.facility import pump_w
+from hil.plant.fluid.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
+from hil.plant.fluid.hydraulics import operating_point
+from hil.plant.fluid.valve import valve_flow_lpm
+from hil.plant.steady_state import shaft_w
 
 _GRID = 24
 _HALVINGS = 24

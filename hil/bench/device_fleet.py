@@ -6,24 +6,24 @@ or writes here moves nothing there. Each device goes by the name of its profile.
 
 from collections.abc import Callable
 
-from hil.devices.power.abb_meter import AbbMeter
-from hil.devices.drives.danfoss_fc import DanfossFc
-from hil.devices.drives.abb_acs580 import Drive
-from hil.devices.power.eastron_sdm630 import Sdm630
-from hil.devices.drives.grundfos_cim import GrundfosCim
+from hil.devices.cooling.belimo_valve import Valve
 from hil.devices.cooling.kenmec_ls80a import KenmecLs80a
 from hil.devices.cooling.liebert_dcd import LiebertDcd
+from hil.devices.cooling.rpu import Rpu
+from hil.devices.drives.abb_acs580 import Drive
+from hil.devices.drives.danfoss_fc import DanfossFc
+from hil.devices.drives.grundfos_cim import GrundfosCim
+from hil.devices.drives.wilo_booster import WiloBooster
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.modbus.server import Slave
 from hil.devices.modbus.tcp import ModbusTcp
-from hil.devices.cooling.rpu import Rpu
+from hil.devices.power.abb_meter import AbbMeter
+from hil.devices.power.eastron_sdm630 import Sdm630
 from hil.devices.power.schneider_iem3000 import Iem3000
 from hil.devices.power.sunspec_203 import SunSpec203
-from hil.devices.cooling.belimo_valve import Valve
-from hil.devices.drives.wilo_booster import WiloBooster
+from hil.kernel.world import World
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
-from hil.kernel.world import World
 
 _PUMPS_PCT = (60.0, 40.0, 40.0, 30.0, 30.0)
 ACS580_PUMP, FC_PUMP, GRUNDFOS_PUMP, WILO_PUMPS = 0, 1, 2, (3, 4)

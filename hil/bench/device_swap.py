@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from drivers.ports import address as addresses
 from drivers.errors import AddressError
+from drivers.ports import address as addresses
 from hil.errors import BenchError
 from hil.io.real_link import Link
 from hil.shells.realtime import RealTimeShell

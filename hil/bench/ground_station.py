@@ -9,10 +9,11 @@ ones), `delay_us` (of receipts). `key` signs the receipts.
 """
 
 from agent.log import segment
-from hil.devices.mqtt.session import Message
 from hil.bench.testbed import Row
+from hil.devices.mqtt.session import Message
 from protocols.errors import DecodeError
-from protocols.telemetry import merged_block, message as parcel, receipt
+from protocols.telemetry import merged_block, receipt
+from protocols.telemetry import message as parcel
 
 Number = tuple[bytes, int]
 """Life of the log, number of the record."""

@@ -16,16 +16,16 @@ from __future__ import annotations
 from typing import Any
 
 from agent.agent import FIRST_BUS
-from hil.devices.power.capped_load import CappedLoad, CappedLoads
+from hil.bench.optional_sections import names
+from hil.bench.testbed_settings import Setting
 from hil.devices.modbus.tcp import ModbusTcp
+from hil.devices.power.capped_load import CappedLoad, CappedLoads
 from hil.devices.power.optics_gateway import OpticsGateway
 from hil.devices.power.redfish_bmc import RedfishBmc
 from hil.devices.power.switched_pdu import SwitchedPdu
 from hil.io.endpoints import TcpEnd
-from hil.bench.optional_sections import names
-from hil.plant.plant import Plant
 from hil.kernel.tcp_device import TcpDevice
-from hil.bench.testbed_settings import Setting
+from hil.plant.plant import Plant
 from hil.shells.virtual import VirtualShell
 
 PART = "throttle"

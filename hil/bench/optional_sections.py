@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.agent import FIRST_BUS
-from agent.core.registry import PARTS
-from hil.bench import sections_cooling, operator_messages, receiver_choice, testbed_satcom
+from agent.core.registry import COMPONENTS
+from hil.bench import operator_messages, receiver_choice, sections_cooling, testbed_satcom
 from hil.bench.testbed_settings import Setting
 
 _LEDGER: dict[str, Any] = {
@@ -55,7 +55,7 @@ def names(setting: Setting) -> list[str]:
 
 def ports(config: dict[str, Any]) -> list[tuple[int, str, str]]:
     """Number the ports of the parts in `config` as the agent does: (port, section, address)."""
-    chosen = [name for name, _, _, _ in PARTS if "port" in config.get(name, {})]
+    chosen = [s.section for s in COMPONENTS if "port" in config.get(s.section, {})]
     first = FIRST_BUS + len(config["buses"])
     return [(first + i, name, str(config[name]["port"])) for i, name in enumerate(chosen)]
 

@@ -8,13 +8,13 @@ about it use it. One with a dialect has a sky of real orbits, commands, and all 
 from collections.abc import Callable
 from datetime import datetime
 
+from hil.bench.testbed_settings import Setting
+from hil.devices.gnss.basic_receiver import Receiver
 from hil.devices.gnss.commands import commands
 from hil.devices.gnss.dialects import DIALECTS
 from hil.devices.gnss.receiver import GnssReceiver
-from hil.devices.gnss.basic_receiver import Receiver
-from hil.kernel.serial_line import SerialLine
 from hil.io.receiver_line import Pulses, ReceiverLine, char_us
-from hil.bench.testbed_settings import Setting
+from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
 
 RECEIVER_BAUD = 115_200

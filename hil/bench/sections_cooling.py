@@ -6,8 +6,8 @@ plant differs (fouling, pressure of the facility water) is one whose model is wr
 
 from typing import Any
 
-from hil.plant.fluid.parameters import PlantParameters
 from hil.bench.testbed_settings import Setting
+from hil.plant.fluid.parameters import PlantParameters
 
 _SLOT_S = 5
 _WARNING = ("LeakInternal", "LeakExternal")

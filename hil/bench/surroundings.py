@@ -5,17 +5,17 @@ is. In the agent's configuration they are `meter`, `meter_it`, `room1`, `room2` 
 `fan1`, `fan2` …: the fans of a dry cooler of the row's own.
 """
 
-from hil.devices.power.abb_meter import AbbMeter
+from hil.bench.testbed_settings import Setting
+from hil.devices.cooling.vaisala_hmd65 import HumiditySensor
 from hil.devices.drives.abb_ach580_fan import FanDrive
 from hil.devices.modbus.server import Slave
-from hil.devices.cooling.vaisala_hmd65 import HumiditySensor
+from hil.devices.power.abb_meter import AbbMeter
+from hil.kernel.world import World
 from hil.plant.air.cooler import Air
 from hil.plant.fan_bank import FanBank
-from hil.plant.power.grid import Grid
 from hil.plant.plant import Plant
+from hil.plant.power.grid import Grid
 from hil.plant.room import Room
-from hil.bench.testbed_settings import Setting
-from hil.kernel.world import World
 
 METER_UNIT, FIRST_ROOM_UNIT, OUTDOOR_UNIT, FIRST_FAN_UNIT = 41, 51, 59, 61
 _WET_BELOW_K = 8.0

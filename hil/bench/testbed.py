@@ -8,21 +8,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hil.bench import receiver_choice
-from hil.devices.mqtt.broker import Broker
+from hil.bench.load_bank import bank
+from hil.bench.load_bank_scale import scaled
+from hil.bench.optional_sections import names, sections
+from hil.bench.surroundings import Surroundings
+from hil.bench.testbed_satcom import Satellite
+from hil.bench.testbed_settings import Setting
+from hil.devices.cooling.belimo_valve import Valve
+from hil.devices.cooling.rpu import Rpu
 from hil.devices.drives.abb_acs580 import Drive
 from hil.devices.modbus.line import ModbusLine
-from hil.devices.cooling.rpu import Rpu
-from hil.devices.cooling.belimo_valve import Valve
-from hil.bench.optional_sections import names, sections
-from hil.bench.load_bank import bank
-from hil.plant.fluid.parameters import PlantParameters
-from hil.plant.plant import Plant
-from hil.bench.testbed_satcom import Satellite
-from hil.bench.surroundings import Surroundings
-from hil.bench.testbed_settings import Setting
-from hil.bench.load_bank_scale import scaled
+from hil.devices.mqtt.broker import Broker
 from hil.io.store_endpoint import StoreEnd
 from hil.kernel.world import World
+from hil.plant.fluid.parameters import PlantParameters
+from hil.plant.plant import Plant
 
 if TYPE_CHECKING:
     from hil.bench.ground_station import Ground

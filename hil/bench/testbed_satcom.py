@@ -7,6 +7,8 @@ stands in its setting; the unit's section `modem` is written from the same words
 from collections.abc import Callable
 from typing import Any
 
+from hil.bench.satcom_ground import Ground
+from hil.bench.testbed_settings import Setting
 from hil.devices.satcom.constellation import SHAPES, EmulatedSky
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.imt_modem import ImtModem
@@ -14,8 +16,6 @@ from hil.devices.satcom.ntn_modem import NtnModem
 from hil.devices.satcom.radio import Radio
 from hil.devices.satcom.rdss_terminal import RdssTerminal
 from hil.devices.satcom.sbd_modem import SbdModem
-from hil.bench.satcom_ground import Ground
-from hil.bench.testbed_settings import Setting
 from hil.kernel.world import World
 
 KEY = bytes(range(32))

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from hil.errors import BenchError
-from hil.fault.registry import EVENTS
-from hil.plant.air.weather import find
 from hil.annual.energy_account import Ledger
 from hil.annual.policy import make
 from hil.annual.run import Year
 from hil.annual.site import CASE_MAX_C, Site
 from hil.annual.words import CLIMATES, KINDS
+from hil.errors import BenchError
+from hil.fault.registry import EVENTS
+from hil.plant.air.weather import find
 
 HOURS = 100
 ALLOWANCE_K = 10.0

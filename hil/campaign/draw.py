@@ -18,18 +18,18 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import Any
 
+from hil.bench.testbed_settings import Setting
 from hil.campaign import control_only, nth_failure
-from hil.campaign.words import DEW, DRAWN, LIVENESS, SAFETY, Draw
 from hil.campaign.cluster import spread
+from hil.campaign.words import DEW, DRAWN, LIVENESS, SAFETY, Draw
 from hil.devices.gnss.dialects import DIALECTS
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
 from hil.record.record import sha256
 from hil.run.recorded import DUTS
+from hil.run.virtual import VirtualRun
 from hil.scenario.model import Event, Scenario
 from hil.scenario.toml_writer import text_of, written
-from hil.bench.testbed_settings import Setting
-from hil.run.virtual import VirtualRun
 
 SECONDS = 3600
 LEAST_S = 600

@@ -14,17 +14,17 @@ import time
 from collections.abc import Callable
 
 from agent.agent import BROKER
+from hil.bench.testbed_settings import Setting
 from hil.campaign.words import LIVENESS, SAFETY
 from hil.devices.base import Replies
-from hil.io.endpoints import TcpEnd
 from hil.errors import BenchError
+from hil.io.endpoints import TcpEnd
+from hil.io.store_endpoint import StoreEnd
+from hil.kernel.world import World
 from hil.run.recorded import DUTS
+from hil.run.virtual import VirtualRun
 from hil.scenario.model import Event, Expectation, Scenario
 from hil.scenario.toml_writer import text_of, written
-from hil.bench.testbed_settings import Setting
-from hil.io.store_endpoint import StoreEnd
-from hil.run.virtual import VirtualRun
-from hil.kernel.world import World
 
 SECONDS = 150
 _SECOND = 1_000_000

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 
 from hil.errors import BenchError
 from hil.run.recorded import DUTS
-from hil.scenario.model import Event, Scenario
 from hil.run.virtual import VirtualRun
+from hil.scenario.model import Event, Scenario
 
 Events = tuple[Event, ...]
 Fails = Callable[[Events], bool]

@@ -8,10 +8,10 @@ about what it writes to.
 from operator import attrgetter
 from typing import Any
 
-from hil.devices.modbus.other_master import OtherMaster
-from hil.devices.cooling.belimo_valve import FULL, SETPOINT
 from hil.bench.testbed import Row
 from hil.bench.testbed_settings import LIMITS
+from hil.devices.cooling.belimo_valve import FULL, SETPOINT
+from hil.devices.modbus.other_master import OtherMaster
 from hil.fault.base import Do, Undo, Word, held
 
 _MILLISECOND = 1000

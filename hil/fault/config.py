@@ -12,7 +12,9 @@ _SUPPLY, _PRESSURE = 1, 2
 def _push(row: Row, number: int, value: float, signer: int = operator_messages.OPERATE) -> None:
     report = row.broker.retained.get(_TOPIC + "cfg/reported")
     if report is not None:
-        message = operator_messages.signed_patch(report.payload, _utc_s(row), [(number, value)], signer)
+        message = operator_messages.signed_patch(
+            report.payload, _utc_s(row), [(number, value)], signer
+        )
         row.publish(_TOPIC + "cfg/desired", message, True)
 
 

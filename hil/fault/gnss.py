@@ -9,8 +9,8 @@ prints and where its pulses lie follows.
 from collections.abc import Callable
 from operator import attrgetter
 
-from hil.devices.gnss.receiver import COLD, HOT, WEEK_S, GnssReceiver
 from hil.bench.testbed import Row
+from hil.devices.gnss.receiver import COLD, HOT, WEEK_S, GnssReceiver
 from hil.fault.base import Word, held
 
 _SECOND = 1_000_000

@@ -3,8 +3,8 @@
 from typing import Any
 
 from hil.bench.load_bank import LoadBank
-from hil.bench.testbed import Row
 from hil.bench.surroundings import ROLLS_AT_KWH
+from hil.bench.testbed import Row
 from hil.fault.base import Word, held
 
 

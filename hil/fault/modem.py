@@ -6,9 +6,9 @@ the word means the one that the row has; a modem that does not know it refuses t
 
 from typing import Any
 
-from hil.errors import BenchError
 from hil.bench.testbed import Row
 from hil.bench.testbed_satcom import Satellite
+from hil.errors import BenchError
 from hil.fault.base import Word, held
 
 _RING_AT_MOST = 64

@@ -8,12 +8,12 @@ that fails takes the pumps' drives, and what is behind them, only.
 from collections.abc import Callable
 from operator import attrgetter
 
-from hil.devices.drives.abb_acs580 import Drive
-from hil.plant.power.grid import UNDERVOLTAGE
-from hil.plant.plant import Plant
 from hil.bench.testbed import Row
 from hil.bench.testbed_settings import LIMITS
+from hil.devices.drives.abb_acs580 import Drive
 from hil.fault.base import Do, Undo, Word, held
+from hil.plant.plant import Plant
+from hil.plant.power.grid import UNDERVOLTAGE
 
 _SECOND = 1_000_000
 _UNDERVOLTAGE_FAULT = 0x3220  # the drives' code: undervoltage of the DC link

@@ -6,18 +6,18 @@ offers.
 
 from operator import attrgetter
 
+from hil.bench.testbed import Row
+from hil.bench.testbed_settings import LIMITS
+from hil.fault.base import Word, held
 from hil.fault.bus import BUS_EVENTS
 from hil.fault.config import CONFIG_EVENTS
 from hil.fault.cooling import COOLING_EVENTS
+from hil.fault.gnss import RECEIVER_EVENTS
 from hil.fault.link import LINK_EVENTS
 from hil.fault.load import LOAD_EVENTS
 from hil.fault.modem import MODEM_EVENTS
 from hil.fault.plant import PLANT_EVENTS
-from hil.fault.gnss import RECEIVER_EVENTS
 from hil.fault.store import STORE_EVENTS
-from hil.bench.testbed import Row
-from hil.bench.testbed_settings import LIMITS
-from hil.fault.base import Word, held
 
 __all__ = ["EVENTS", "Word"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.tcp_device import Serving, TcpDevice
-from hil.shells.virtual import VirtualShell
 from hil.kernel.world import World
+from hil.shells.virtual import VirtualShell
 
 _CONNECT_LIMIT = 10_000_000
 """Microseconds after which a connection that nobody answers is given up."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from agent.agent import Agent
-from agent.core.config_records import load
+from agent.config.load import load
 from agent.remote.update.boot import start
 
 Actions = list[tuple[int, str, bytes]]

@@ -1,7 +1,7 @@
 """Measures of changes from afar: what a unit with the part `remote` says of them."""
 
-from hil.measure.base import Measure, Status
 from hil.bench.testbed import Row
+from hil.measure.base import Measure, Status
 
 
 def _told(name: str) -> Measure:

@@ -4,8 +4,8 @@ From the status of the parts `cooling` and `safety`, and from the plant's truth.
 """
 
 from agent.safety.interlock import CAUSES
-from hil.measure.base import Measure, Status
 from hil.bench.testbed import Row
+from hil.measure.base import Measure, Status
 
 CODES = (
     *[code for code, _, _ in CAUSES],

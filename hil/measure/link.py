@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from hil.measure.base import Measure, Status
 from hil.bench.testbed import Row
+from hil.measure.base import Measure, Status
 
 Read = Callable[[Row, Status, str], float | None]
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from hil.bench.load_bank import LoadBank
-from hil.measure.base import Measure, Status
 from hil.bench.testbed import Row
+from hil.measure.base import Measure, Status
 
 LOAD_ALARMS = (
     "throttled",

@@ -5,9 +5,9 @@ Every word needs a row with a modem; in others it is not known.
 
 from collections.abc import Callable
 
-from hil.measure.base import Measure, Status
 from hil.bench.testbed import Row
 from hil.bench.testbed_satcom import Satellite
+from hil.measure.base import Measure, Status
 
 Read = Callable[[Row, Status, str], float | None]
 

@@ -8,8 +8,9 @@ such as `alarm:bus_lost`.
 from collections.abc import Callable
 
 from agent.clock.evidence import CHECKS
-from agent.safety.supervisor import CAUSES
 from agent.gnss.detectors import NOTICES, VOTES
+from agent.safety.supervisor import CAUSES
+from hil.bench.testbed import Row
 from hil.measure.base import Measure, Status
 from hil.measure.config import CONFIG_MEASURES
 from hil.measure.cooling import CODES as COOLING_CODES
@@ -17,7 +18,6 @@ from hil.measure.cooling import COOLING_MEASURES
 from hil.measure.link import LINK_MEASURES
 from hil.measure.load import LOAD_ALARMS, LOAD_MEASURES
 from hil.measure.modem import MODEM_MEASURES
-from hil.bench.testbed import Row
 
 __all__ = ["MEASURES", "Measure", "read"]
 

@@ -7,9 +7,9 @@ is read straight from where it stands.
 from collections.abc import Callable
 from typing import Any
 
+from hil.bench.testbed import Row
 from hil.measure.registry import utc_error_ms
 from hil.page.hub import Curve
-from hil.bench.testbed import Row
 
 Status = dict[str, Any] | None
 Read = Callable[[Row, Status], float | None]

@@ -7,8 +7,8 @@ port for the bench, or through a connection of its own.
 
 from drivers.errors import DriverError
 from drivers.tools.lib.modbus_client import Line, port_address
-from hil.run.real_bench import RealBench
 from hil.bench.testbed import RPU_UNIT
+from hil.run.real_bench import RealBench
 from protocols.errors import ProtocolError
 from protocols.modbus import pdu
 

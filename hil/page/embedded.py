@@ -7,10 +7,10 @@ from pathlib import Path
 
 from hil.errors import BenchError
 from hil.page.curves import CURVES
-from hil.page.session_manager import Desk
 from hil.page.hub import Hub
 from hil.page.server import Server
 from hil.page.session import Session
+from hil.page.session_manager import Desk
 from hil.run.real_bench import RealBench
 
 _HOST, _PORT = "127.0.0.1", 8080

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hil.page.curves import CURVES
-from hil.page.session_manager import Desk
 from hil.page.hub import Hub
 from hil.page.server import Server
+from hil.page.session_manager import Desk
 from hil.run.real_bench import RealBench
 
 

@@ -7,23 +7,23 @@ told to.
 
 from typing import Any
 
-from hil.scenario.channels import Series, channels
+from hil.bench.testbed import SITE_E7
+from hil.bench.testbed_settings import Setting
 from hil.devices.gnss.basic_sky import Sky
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
-from hil.scenario.judge import Judge
 from hil.measure.registry import MEASURES, read
 from hil.page.curves import values
 from hil.page.hub import Hub
+from hil.report.next_steps import next_step
 from hil.run.real_bench import RealBench
 from hil.run.recorded import Recorded
-from hil.report.next_steps import next_step
-from hil.bench.testbed import SITE_E7
+from hil.run.virtual import Outcome
+from hil.scenario.channels import Series, channels
+from hil.scenario.judge import Judge
 from hil.scenario.model import Event, Scenario
 from hil.scenario.semantic_check import problem
-from hil.bench.testbed_settings import Setting
 from hil.scenario.timeline import schedule
-from hil.run.virtual import Outcome
 
 _SECOND = 1_000_000
 _FRAME = _SECOND // 10

@@ -17,19 +17,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hil.bench.testbed_settings import Setting
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
-from hil.page.hub import Hub
 from hil.page.device_identity import read_serial
-from hil.page.session import Session
+from hil.page.hub import Hub
 from hil.page.job_state import Job, state_of
-from hil.run.real_bench import RealBench
+from hil.page.session import Session
 from hil.record.record import FILE, read, worst
 from hil.report.next_steps import next_step
 from hil.report.write import Labels, write_all
-from hil.scenario.model import Scenario, find, shipped
+from hil.run.real_bench import RealBench
+from hil.scenario.loader import find, shipped
+from hil.scenario.model import Scenario
 from hil.scenario.semantic_check import virtual_only
-from hil.bench.testbed_settings import Setting
 from hil.scenario.suite import load, resolve, suites
 
 LONGEST_S = 600

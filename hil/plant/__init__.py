@@ -1,1 +1,1 @@
-"""The thermal-hydraulic plant behind the emulated devices."""
+"""Thermal-hydraulic plant; imports nothing of ours."""

@@ -30,17 +30,17 @@ from dataclasses import dataclass, replace
 from math import exp, pi, sin
 from random import Random
 
-from hil.plant.fluid.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
 from hil.plant.facility import Facility
-from hil.plant.fluid.sensor_fault import Falsehood
+from hil.plant.fluid.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
 from hil.plant.fluid.hydraulics import Pump, operating_point
-from hil.plant.inventory import Inventory, head_left
-from hil.plant.power.load_schedule import LoadSchedule
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.fluid.pipe import Pipe
 from hil.plant.fluid.sensor import Sensor
-from hil.plant.steady_state import shaft_w, steady_return_c, steady_supply_c, steady_valve_pct
+from hil.plant.fluid.sensor_fault import Falsehood
 from hil.plant.fluid.valve import Actuator, valve_flow_lpm
+from hil.plant.inventory import Inventory, head_left
+from hil.plant.power.load_schedule import LoadSchedule
+from hil.plant.steady_state import shaft_w, steady_return_c, steady_supply_c, steady_valve_pct
 
 _SECOND_US = 1_000_000
 _PIPE_GRAINS = 64

@@ -9,8 +9,8 @@ themselves: firmware, configuration, scenario, versions, interpreter, key.
 from dataclasses import dataclass
 from typing import Any
 
-from hil.scenario.judge import FAIL, MARGINAL, PASS
 from hil.record.record import Record
+from hil.scenario.judge import FAIL, MARGINAL, PASS
 
 ABSENT = "absent"
 _RANK = {PASS: 0, MARGINAL: 1, FAIL: 2}

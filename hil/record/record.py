@@ -16,15 +16,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from hil.errors import BenchError
 from hil.record.bench_key import BenchKey, good_signature
 from hil.scenario.channels import Series
-from hil.errors import BenchError
 from hil.scenario.judge import FAIL, MARGINAL, PASS, Finding
 from hil.scenario.model import Scenario
 
 FORMAT = "coldloop-record-1"
 FILE = "record.json"
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 _FIRMWARE = ("agent", "drivers", "protocols")
 
 Record = dict[str, Any]

@@ -1,1 +1,1 @@
-"""What is made of a record: a page that opens offline, a PDF, JUnit."""
+"""HTML, PDF, JUnit."""

@@ -9,9 +9,9 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from hil.scenario.judge import FAIL, MARGINAL
 from hil.record.record import Record, worst
 from hil.report.next_steps import next_step
+from hil.scenario.judge import FAIL, MARGINAL
 from hil.scenario.requirements import REQUIREMENTS
 
 _WORDS = {"pass": "PASS", "marginal": "PASS, MARGINAL", "fail": "FAIL"}

@@ -11,13 +11,13 @@ Records of the same parent folder make a chain: each names the hash of the newes
 from dataclasses import dataclass
 from pathlib import Path
 
-from hil.record.bench_key import BenchKey, default_path
 from hil.errors import BenchError
+from hil.record.bench_key import BenchKey, default_path
 from hil.record.record import FILE, Record, firmware_hash, read, sealed, whole_record
-from hil.run.recorded import Recorded, write_json
 from hil.report.html import page
 from hil.report.junit import junit
 from hil.report.pdf import print_pdf
+from hil.run.recorded import Recorded, write_json
 from hil.scenario.suite import Suite
 
 NO_RECORD = "0" * 64

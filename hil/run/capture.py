@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.commands import profiles
-from hil.kernel.dut import Dut, MakeDut, Turn
 from hil.errors import BenchError
-from hil.kernel.serial_line import NEVER
 from hil.io.register_trace import Line, Shown
+from hil.kernel.dut import Dut, MakeDut, Turn
+from hil.kernel.serial_line import NEVER
 
 FORMAT = "coldloop-capture-1"
 INPUTS = ("start", "stop", "receive", "event")

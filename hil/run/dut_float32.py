@@ -15,7 +15,7 @@ from typing import Any
 from hil.errors import BenchError
 from hil.shells.lockstep import LockStep
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @functools.cache

@@ -32,7 +32,7 @@ _MOST = 1 << 20
 _FIFO = 16
 """Bytes handed over at once. QEMU passes on byte by byte what it gets: a long chunk, given when its
 last byte is in, would come to its end as late again as it is long."""
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 _FIRMWARE = [sys.executable, str(ROOT / "coldloop.py"), "firmware"]
 
 

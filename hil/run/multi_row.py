@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hil.scenario.model import Event, Scenario
 from hil.bench.testbed_settings import Setting
 from hil.run.virtual import START_UTC, VirtualRun
+from hil.scenario.model import Event, Scenario
 
 CAP_AT_S, FREE_AT_S, SECONDS = 40, 42, 125
 _CAP_PCT = 60

@@ -9,15 +9,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hil.scenario.channels import Series
 from hil.errors import BenchError
-from hil.scenario.judge import Judge
 from hil.measure.registry import read
 from hil.run.dut_qemu import QemuDut
 from hil.run.real_bench import RealBench
+from hil.run.virtual import Outcome
+from hil.scenario.channels import Series
+from hil.scenario.judge import Judge
 from hil.scenario.model import Scenario
 from hil.scenario.timeline import schedule
-from hil.run.virtual import Outcome
 
 _SECOND = 1_000_000
 _PATIENCE_S = 90

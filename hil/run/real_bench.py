@@ -22,23 +22,23 @@ from typing import Any, BinaryIO, Self
 from agent.agent import FIRST_BUS, RECEIVER
 from agent.telemetry.status import KEY
 from hil.bench import receiver_choice
-from hil.errors import BenchError
 from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, Fleet
-from hil.kernel.serial_line import SerialLine
-from hil.run.dut_qemu import QemuDut
-from hil.io.real_ports import PtyPort, PulsePipe, TcpPort
+from hil.bench.device_swap import Carrier, Swaps
 from hil.bench.testbed import BUS_BAUD, FIRST_DRIVE_UNIT, RPU_UNIT, VALVE_UNIT, Row
 from hil.bench.testbed_satcom import BAUDS
 from hil.bench.testbed_settings import Setting
-from hil.shells.realtime import RealTimeShell
-from hil.bench.device_swap import Carrier, Swaps
+from hil.errors import BenchError
+from hil.io.real_ports import PtyPort, PulsePipe, TcpPort
+from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
+from hil.run.dut_qemu import QemuDut
+from hil.shells.realtime import RealTimeShell
 
 _SECOND = 1_000_000
 _BITS_8E1 = 11
 _FLEET_RANK = 100
 _BUS_OPTIONS = f"baud={BUS_BAUD}&parity=E"
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 AGENT = {
     "cpython": [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config"],
     "micropython": ["micropython", "-X", "heapsize=256wK", "-m", "agent.runtime.micropython"],

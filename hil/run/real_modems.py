@@ -10,18 +10,18 @@ to a webhook when one is named; then `gateway` is the URL that takes what is to 
 from dataclasses import replace
 from typing import Any
 
+from hil.bench.testbed_satcom import BAUDS, KINDS, Satellite
+from hil.bench.testbed_settings import Setting
 from hil.devices.satcom.gateway import Upward
 from hil.devices.satcom.ntn_modem import NtnModem
 from hil.devices.satcom.sbd_modem import SbdModem
-from hil.kernel.serial_line import SerialLine
 from hil.io.mt_server import MtServer
 from hil.io.real_ports import PtyPort
-from hil.bench.testbed_satcom import BAUDS, KINDS, Satellite
-from hil.bench.testbed_settings import Setting
 from hil.io.shaped_path import ShapedPath
-from hil.shells.realtime import RealTimeShell
 from hil.io.webhook import Webhook
+from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
+from hil.shells.realtime import RealTimeShell
 
 _RANK = 200
 _LOOK = 500_000

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hil.run.capture import Capture, Listener
-from hil.scenario.channels import Series, channels
 from hil.kernel.dut import InProcess, MakeDut
-from hil.scenario.judge import Finding
-from hil.run.real import RealRun
 from hil.record.record import Record, run_record
+from hil.run.capture import Capture, Listener
+from hil.run.dut_float32 import UnixF32
+from hil.run.real import RealRun
+from hil.run.virtual import Outcome, VirtualRun
+from hil.scenario.channels import Series, channels
+from hil.scenario.judge import Finding
 from hil.scenario.model import Scenario
 from hil.shells.lockstep import LockStep
-from hil.run.dut_float32 import UnixF32
-from hil.run.virtual import Outcome, VirtualRun
 
 DUTS: dict[str, MakeDut] = {
     "cpython": InProcess,

@@ -14,19 +14,19 @@ from typing import Any
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from agent.commands import profiles
 from hil.bench import optional_sections, receiver_choice
-from hil.kernel.dut import Dut, InProcess, MakeDut
-from hil.io.endpoints import ConsoleEnd, SerialEnd, SinkEnd, TcpEnd
 from hil.bench.ground_station import Ground
-from hil.scenario.judge import Judge
-from hil.kernel.serial_line import SerialLine
-from hil.measure.registry import read
 from hil.bench.testbed import BUS_BAUD, Row
 from hil.bench.testbed_satcom import Satellite
-from hil.scenario.model import Scenario
-from hil.shells.virtual import VirtualShell
+from hil.io.endpoints import ConsoleEnd, SerialEnd, SinkEnd, TcpEnd
 from hil.io.store_endpoint import StoreEnd
-from hil.scenario.timeline import schedule
+from hil.kernel.dut import Dut, InProcess, MakeDut
+from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
+from hil.measure.registry import read
+from hil.scenario.judge import Judge
+from hil.scenario.model import Scenario
+from hil.scenario.timeline import schedule
+from hil.shells.virtual import VirtualShell
 
 START_UTC = 1_795_500_000_000_000
 """UTC at the start of every virtual run, microseconds: 2026-11-24T06:00:00Z."""
@@ -72,7 +72,9 @@ class VirtualRun:
         self.console: list[str] = []
         self._status_text = b""
         self.world = World(
-            seed, receiver_choice.start_us(setting.start_utc) or START_UTC, int(setting.drift_ppm * 1000)
+            seed,
+            receiver_choice.start_us(setting.start_utc) or START_UTC,
+            int(setting.drift_ppm * 1000),
         )
         self.row = Row(self.world, setting)
         self.config = self.row.config(

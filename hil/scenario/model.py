@@ -32,13 +32,11 @@ clear line before anything starts. Times are seconds from the start of the run.
 import math
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields, replace
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
+from hil.bench.testbed_settings import Setting
 from hil.errors import ScenarioError
 from hil.scenario.semantic_check import nearest, problem
-from hil.bench.testbed_settings import Setting
 
 
 @dataclass(frozen=True)
@@ -210,34 +208,3 @@ def _cases(scenario: Scenario, table: dict[str, Any], reader: _Reader) -> tuple[
             raise reader.fail(f"{where}.name", f"{line['name']!r} stands twice")
         built.append(replace(scenario, name=name, row=reader.build(Setting, values, where)))
     return tuple(built)
-
-
-def shipped() -> list[str]:
-    """Name the scenarios that come with the bench."""
-    folder = resources.files("hil") / "scenarios"
-    return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml"))
-
-
-def find(name: str) -> Scenario:
-    """Read a shipped scenario by name, or a file by its path; one that can fail."""
-    scenario = _read(name)
-    if not scenario.expectations:
-        raise ScenarioError(f"{name}: expect: missing: a scenario that expects nothing cannot fail")
-    return scenario
-
-
-def _read(name: str) -> Scenario:
-    if name.endswith(".toml"):
-        try:
-            return parse(Path(name).read_text(encoding="utf-8"), name)
-        except OSError as error:
-            raise ScenarioError(f"{name}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise ScenarioError(f"{name}: not UTF-8 text") from None
-    names = shipped()
-    if name not in names:
-        raise ScenarioError(
-            f"{name}: no such scenario{nearest(name, names)}; there are {', '.join(names)}"
-        )
-    text = (resources.files("hil") / "scenarios" / f"{name}.toml").read_text(encoding="utf-8")
-    return parse(text, f"{name}.toml")

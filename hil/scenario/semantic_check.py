@@ -9,13 +9,13 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from hil.devices.gnss.dialects import DIALECTS
 from hil.bench.optional_sections import SECTIONS, names
+from hil.bench.receiver_choice import start_us
+from hil.bench.testbed_settings import LIMITS, Setting
+from hil.devices.gnss.dialects import DIALECTS
 from hil.fault.registry import EVENTS
 from hil.measure.registry import ALARM_CODES, MEASURES
-from hil.bench.receiver_choice import start_us
 from hil.scenario.requirements import REQUIREMENTS
-from hil.bench.testbed_settings import LIMITS, Setting
 
 if TYPE_CHECKING:
     from hil.scenario.model import Event, Expectation, Scenario

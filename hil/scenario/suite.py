@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from importlib import resources
 
 from hil.errors import ScenarioError
-from hil.scenario.model import Scenario, find, shipped
+from hil.scenario.loader import find, shipped
+from hil.scenario.model import Scenario
 from hil.scenario.semantic_check import nearest
 
 _KEYS = {"name": str, "title": str, "scenarios": list}

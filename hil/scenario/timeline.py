@@ -1,7 +1,7 @@
 """A scenario's timeline put on the world's heap."""
 
-from hil.fault.registry import EVENTS
 from hil.bench.testbed import Row
+from hil.fault.registry import EVENTS
 from hil.scenario.model import Scenario
 
 _SECOND = 1_000_000

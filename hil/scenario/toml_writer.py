@@ -6,8 +6,8 @@ Only what differs from the usual is written; a scenario that is read back is equ
 from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
-from hil.scenario.model import Scenario, parse
 from hil.bench.testbed_settings import Setting
+from hil.scenario.model import Scenario, parse
 
 
 def text_of(scenario: Scenario) -> str:

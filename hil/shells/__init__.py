@@ -1,1 +1,1 @@
-"""What turns the agent's crank on the bench: in virtual time, in lock-step, in real time."""
+"""Drivers of time: virtual, lock-step, real."""

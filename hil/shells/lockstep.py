@@ -13,9 +13,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from agent.core.registry import PARTS
-from hil.kernel.dut import Actions, Turn
+from agent.core.registry import COMPONENTS
 from hil.errors import BenchError
+from hil.kernel.dut import Actions, Turn
 from hil.shells import lockstep_child as wire
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +46,7 @@ class LockStep:
     ) -> None:
         start = _START + f"lockstep_child.Child().run({watch_memory})"
         if heap is None:
-            rooms = [name for name, _, _, _ in PARTS if name in config]
+            rooms = [s.section for s in COMPONENTS if s.section in config]
             heap = ROOMY if path == ROOT and rooms else HEAP
         command = [interpreter, "-X", f"heapsize={heap}", "-c", start]
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}

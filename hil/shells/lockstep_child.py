@@ -11,7 +11,7 @@ import json
 import struct
 import sys
 
-from agent.core.config_records import forget_checks, load
+from agent.config.load import forget_checks, load
 from agent.config.profile_files import Maps
 
 TYPE_CHECKING = False

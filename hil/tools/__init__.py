@@ -1,1 +1,1 @@
-"""The subcommands of `coldloop hil`, one module each (see `drivers.tools.lib.command_group`)."""
+"""Coldloop hil SUBCOMMAND."""

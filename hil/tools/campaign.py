@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hil.campaign.control_only import HOURS
 from hil.campaign.draw import (
     LEAST_S,
     SECONDS,
@@ -23,10 +24,9 @@ from hil.campaign.draw import (
     run_place,
     run_seed,
 )
-from hil.errors import BenchError
-from hil.campaign.control_only import HOURS
-from hil.run.recorded import DUTS
 from hil.campaign.nth_failure import KINDS, one, places
+from hil.errors import BenchError
+from hil.run.recorded import DUTS
 
 EXAMPLE = "coldloop hil campaign --seeds 400 --keep out/campaign"
 

@@ -9,8 +9,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from hil.record.compare import Cell, Comparison, Row, compare
 from hil.errors import BenchError
+from hil.record.compare import Cell, Comparison, Row, compare
 from hil.record.record import FILE, Record, problems, read
 
 EXAMPLE = "coldloop hil compare out/monday out/tuesday"

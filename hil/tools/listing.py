@@ -6,7 +6,7 @@ import json
 from hil.campaign.words import DRAWN, NOT_DRAWN
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
-from hil.scenario.model import find, shipped
+from hil.scenario.loader import find, shipped
 from hil.scenario.suite import load, suites
 
 EXAMPLE = "coldloop hil list --faults"

@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 
 from agent.agent import FIRST_BUS
-from hil.run.capture import Capture, Player, difference, load
 from hil.errors import BenchError
-from hil.run.recorded import DUTS
 from hil.io.register_trace import Shown, writes_apart
+from hil.run.capture import Capture, Player, difference, load
+from hil.run.recorded import DUTS
 
 EXAMPLE = "coldloop hil replay field.jsonl --keep tests/captures"
 

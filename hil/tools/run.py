@@ -12,8 +12,8 @@ from types import FrameType
 
 from hil.errors import BenchError
 from hil.record.record import worst
-from hil.run.recorded import DUTS, Recorded, again, record_real, record_virtual
 from hil.report.write import Labels, write_all
+from hil.run.recorded import DUTS, Recorded, again, record_real, record_virtual
 from hil.scenario.model import Scenario
 from hil.scenario.suite import resolve
 

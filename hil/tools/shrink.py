@@ -6,10 +6,10 @@ import shlex
 import sys
 from pathlib import Path
 
-from hil.run.recorded import DUTS
-from hil.scenario.model import find
-from hil.scenario.toml_writer import text_of
 from hil.campaign.shrink import shrink
+from hil.run.recorded import DUTS
+from hil.scenario.loader import find
+from hil.scenario.toml_writer import text_of
 
 EXAMPLE = "coldloop hil shrink failing.toml --seed 7 --out small.toml"
 

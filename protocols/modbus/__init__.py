@@ -1,1 +1,1 @@
-"""Modbus, the client side, over RTU and TCP."""
+"""Modbus PDU, RTU and TCP framing, line sniffer."""

@@ -1,1 +1,1 @@
-"""The languages of satellite modems: AT lines, SBD, JSPR, NIDD, RDSS. Bytes <-> meaning."""
+"""Dialects of satellite modems."""

@@ -1,1 +1,1 @@
-"""MQTT 3.1.1, the client side."""
+"""MQTT 3.1.1 and 5 client."""

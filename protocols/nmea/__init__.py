@@ -1,1 +1,1 @@
-"""NMEA 0183 sentences, from bytes."""
+"""NMEA 0183 framing, sentences, satellites in view."""

@@ -1,1 +1,1 @@
-"""Where satellites are: elements, propagation, and how they stand over a site. Portable."""
+"""Orbits and look angles."""

@@ -1,1 +1,1 @@
-"""Signatures: SHA-512 and Ed25519 verification, in slices, on every interpreter."""
+"""Ed25519 verification in slices."""

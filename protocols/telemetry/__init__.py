@@ -1,1 +1,1 @@
-"""Telemetry on its way to the ground: signals in blocks, records in parcels, acknowledgements."""
+"""Telemetry block codec and messages."""

@@ -18,8 +18,8 @@ from binascii import crc32
 
 from protocols.errors import DecodeError, EncodeError
 from protocols.telemetry import linear_counter, varint
-from protocols.telemetry.initial_contexts import FIRST, MODE, RISE, THERE, starting
 from protocols.telemetry.column_model import Column, decide, push_number, take_number
+from protocols.telemetry.initial_contexts import FIRST, MODE, RISE, THERE, starting
 from protocols.telemetry.range_coder import Decoder, Encoder
 
 TYPE_CHECKING = False

@@ -17,8 +17,8 @@ import pytest
 import serial
 
 from agent.commands import agent
-from hil.run.real_bench import RealBench
 from hil.bench.testbed_settings import Setting
+from hil.run.real_bench import RealBench
 from tests.support.cli_tools import PATIENCE_S, coldloop, ended, one_line, started
 from tests.support.peers import free_port
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from agent.tools.clock_text import line, render, verdicts
 from agent.commands import clock
 from agent.telemetry.status import KEY
 from agent.tools import clock_watch
-from hil.scenario.model import parse
+from agent.tools.clock_text import line, render, verdicts
 from hil.run.virtual import VirtualRun
+from hil.scenario.model import parse
 from tests.support.cli_tools import SHORT, coldloop
 
 Snapshot = dict[str, Any]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from agent.commands import ledger
-from hil.scenario.model import parse
 from hil.run.virtual import VirtualRun
+from hil.scenario.model import parse
 
 SCENARIO = """
 name = "bill"

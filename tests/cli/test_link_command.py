@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from agent.carrier.commands import link
+
 from agent.tools.satcom_passes import plot
 from agent.tools.satcom_watch import page
-from hil.devices.satcom.constellation import SHAPES
-from hil.run.real_bench import ROOT
 from hil.bench.testbed import SITE_E7, Row
 from hil.bench.testbed_settings import Setting
+from hil.devices.satcom.constellation import SHAPES
 from hil.kernel.world import World
+from hil.run.real_bench import ROOT
 
 COLDLOOP = [sys.executable, str(ROOT / "coldloop.py")]
 

@@ -22,7 +22,7 @@ from protocols.nmea.framing import Framer
 from tests.support import nmea_captures
 from tests.support.peers import need
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("COLDLOOP_DATA", ROOT.parent / "shared" / "data"))
 KEYS = [
     "utc",

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from tests.support.repository import ROOT
 from tests.portable.support.receiver_model import FakeReceiver
+from tests.support.repository import ROOT
 from tests.support.runtime_rig import PATIENCE_S, pty
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from agent.commands import STALE_AFTER_S, status
 from agent.telemetry.status import KEY
-from hil.scenario.model import find, parse
 from hil.run.virtual import VirtualRun
+from hil.scenario.loader import find
+from hil.scenario.model import parse
 from tests.support.cli_tools import SHORT, coldloop, one_line
 
 Snapshot = dict[str, Any]

@@ -17,7 +17,7 @@ from agent.commands import profiles
 from agent.remote.storage import software_slots
 from benchmarks import fleet
 from deploy.errors import OpsError
-from deploy.ops import change_parser, keys, messages, external_signer
+from deploy.ops import change_parser, external_signer, keys, messages
 from deploy.ops.command import command as config_command
 from deploy.ops.command.show import as_json
 from deploy.ops.rollout import Plan, Rollout, Unit
@@ -351,7 +351,9 @@ def test_a_command_is_answered_by_its_result(refused: int, result: str) -> None:
 
 
 def test_changes_are_read_as_they_are_typed() -> None:
-    read = change_parser.parse([f"{SETPOINT}=32.50", "a.b=null", "site=x", "c=", "d=[1,2.5]", "e=-7"])
+    read = change_parser.parse(
+        [f"{SETPOINT}=32.50", "a.b=null", "site=x", "c=", "d=[1,2.5]", "e=-7"]
+    )
     assert read == [
         (1, Decimal(325, 1)),
         ("a.b", None),

@@ -10,13 +10,13 @@ import pytest
 
 from agent.agent import Agent
 from agent.commands import profiles
-from agent.core.config_records import load
+from agent.config.load import load
 from agent.core.errors import Decommissioned
 from agent.remote.update import boot
 from benchmarks import fleet
 from deploy.ops import keys
-from tests.support.cli_tools import until
 from tests.deploy.test_config_command import SETPOINT, SPEED, config
+from tests.support.cli_tools import until
 
 NAMES = (("alice", 1, "operate"), ("bob", 2, "limits"), ("carol", 3, "limits"))
 

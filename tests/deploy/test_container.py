@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from deploy.ops import pki
-from tests.support.repository import ROOT, repo_files, settings
 from tests.support.peers import free_port, need, wait_until_open
+from tests.support.repository import ROOT, repo_files, settings
 
 HERE = ROOT / "deploy" / "container"
 COMPOSE = (HERE / "compose.yaml").read_text(encoding="utf-8")

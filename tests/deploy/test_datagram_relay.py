@@ -21,21 +21,22 @@ import pytest
 
 from deploy.errors import DeployError
 from deploy.relay import command
-from deploy.relay.satcom_envelope import looks_like
+from deploy.relay.database import Memory
 from deploy.relay.downlink import Downlink, ranges
 from deploy.relay.ingest import Intake
-from deploy.relay.database import Memory
-from hil.io.mt_server import MtServer
-from hil.run.real_bench import RealBench
-from hil.run.real_modems import RealModems
+from deploy.relay.satcom_envelope import looks_like
 from hil.bench.testbed import SITE_E7
 from hil.bench.testbed_satcom import KEY, UNIT
 from hil.bench.testbed_settings import Setting
+from hil.io.mt_server import MtServer
+from hil.run.real_bench import RealBench
+from hil.run.real_modems import RealModems
 from protocols import datagram
 from protocols.errors import DecodeError
-from protocols.telemetry import message as parcel, receipt
-from tests.support.repository import ROOT
+from protocols.telemetry import message as parcel
+from protocols.telemetry import receipt
 from tests.support.peers import need
+from tests.support.repository import ROOT
 
 PATIENCE_S = 120.0
 """Quiet, it takes 25 s: a modem that starts, and some sessions of 0.3 s."""

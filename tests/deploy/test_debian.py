@@ -19,8 +19,8 @@ import coldloop
 from agent.commands import read_config
 from agent.runtime import cpython_checksums
 from deploy.debian import build, manual, tree
-from tests.support.repository import PACKAGES, ROOT, repo_files, settings
 from tests.support.peers import need
+from tests.support.repository import PACKAGES, ROOT, repo_files, settings
 
 EPOCH = 1767225600
 PLAIN = "-Znone"  # what is packed is looked at, and xz takes most of the time

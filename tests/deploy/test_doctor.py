@@ -15,8 +15,8 @@ from deploy.doctor import machine, network, ports
 from deploy.doctor.command import run
 from deploy.doctor.finding import BAD, GOOD
 from drivers.ports.address import parse
-from tests.support.peers import free_port
 from tests.cli.test_agent_command import example
+from tests.support.peers import free_port
 
 Raw = dict[str, Any]
 

@@ -17,22 +17,22 @@ from benchmarks.firmware import HEAP, captured, played
 from deploy.errors import FirmwareError
 from deploy.firmware import board_image as builder
 from deploy.firmware import flash, memory_layout, rp2
-from deploy.firmware.romfs import app, portable_modules, romfs
-from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.board_image import Image, build
-from deploy.firmware.profile_trim import trimmed
-from deploy.firmware.qstr_pool import names_of
-from deploy.firmware.qemu import Machine, running
+from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.build_tools import mpy_cross
+from deploy.firmware.profile_trim import trimmed
+from deploy.firmware.qemu import Machine, running
+from deploy.firmware.qstr_pool import names_of
+from deploy.firmware.romfs import app, portable_modules, romfs
 from drivers.device.profile import Profile
 from drivers.device.profile_check import check
-from hil.commands import hil
 from hil.bench.testbed import Row
-from hil.scenario.model import find, shipped
 from hil.bench.testbed_settings import Setting
+from hil.commands import hil
 from hil.kernel.world import World
-from tests.support.repository import BOARD_START, ROOT, portable_files
+from hil.scenario.loader import find, shipped
 from tests.support.peers import need
+from tests.support.repository import BOARD_START, ROOT, portable_files
 
 BOARD = QEMU_BOARDS["qemu-mps2"]
 PATIENCE_S = 90
@@ -173,7 +173,9 @@ def test_what_an_update_wrote_is_laid_over_what_qemu_loads(
 ) -> None:
     flash_image = tmp_path / "flash.img"
     with flash_image.open("wb") as file:
-        file.seek(FLASH_BYTES + memory_layout.SLOT_BYTES)  # the storage is empty, slot a was never written
+        file.seek(
+            FLASH_BYTES + memory_layout.SLOT_BYTES
+        )  # the storage is empty, slot a was never written
         file.write(slots["b"].read_bytes())
     empty = tmp_path / "empty.bin"
     empty.write_bytes(bytes(64))
@@ -232,7 +234,9 @@ def test_a_romfs_has_no_room_for_more_than_a_slot() -> None:
 
 def test_the_head_is_read_alike_on_the_board() -> None:
     text = (ROOT / "deploy" / "firmware" / "mps2" / "_start.py").read_text()
-    assert re.findall(r'"([ab])", (0x\w+)', text) == [(k, hex(v)) for k, v in memory_layout.SLOTS.items()]
+    assert re.findall(r'"([ab])", (0x\w+)', text) == [
+        (k, hex(v)) for k, v in memory_layout.SLOTS.items()
+    ]
     assert f"HEAD = {memory_layout.HEAD_BYTES}" in text
     assert memory_layout.SLOT_BYTES == FLASH_BYTES == 1024 * 1024
     assert text.count("= 1024 * 1024") == 2

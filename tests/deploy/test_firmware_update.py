@@ -15,9 +15,9 @@ from deploy.firmware import memory_layout
 from deploy.firmware.romfs import app
 from deploy.ops import keys, messages
 from deploy.ops.mqtt_session import Session
+from hil.bench.testbed_settings import Setting
 from hil.run.dut_qemu import QemuDut
 from hil.run.real_bench import RealBench
-from hil.bench.testbed_settings import Setting
 from tests.support.peers import need
 
 SECOND = 1_000_000
@@ -104,7 +104,9 @@ def test_an_update_is_sent_written_tried_confirmed_and_outlives_the_power(
         rig.start()
         rig.says("slot a, release 1")
         bundle = tmp_path / "app.bin"
-        bundle.write_bytes(memory_layout.with_head(app((bench.folder / "unit.json").read_bytes()), 2))
+        bundle.write_bytes(
+            memory_layout.with_head(app((bench.folder / "unit.json").read_bytes()), 2)
+        )
         rig.until(lambda: (bench.status() or {}).get("state") == "normal", 90, "it never ran")
         update = rig.ops("update", str(bundle), "--release", "2")
         rig.until(lambda: rig.shown()[2] > 20, 120, "no piece was taken")

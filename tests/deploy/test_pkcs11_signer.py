@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from deploy.ops.command.show import as_json
 from protocols.signed_message import PATCH, signed_text, unpack
-from tests.support.peers import need
 from tests.deploy.test_config_command import BLANK, SETPOINT, config
+from tests.support.peers import need
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 

@@ -17,12 +17,13 @@ from paho.mqtt.enums import CallbackAPIVersion
 from benchmarks import stream
 from deploy.errors import DeployError
 from deploy.relay import command, sparkplug_payload
-from deploy.relay.sparkplug_edge import Edge, Host
-from deploy.relay.ingest import Intake, Taken
 from deploy.relay.database import Memory
+from deploy.relay.ingest import Intake, Taken
 from deploy.relay.relay import Options, Relay
 from deploy.relay.row_format import Rows, as_json, as_lines, as_metrics, read
-from protocols.telemetry import block, merged_block, message as parcel, receipt
+from deploy.relay.sparkplug_edge import Edge, Host
+from protocols.telemetry import block, merged_block, receipt
+from protocols.telemetry import message as parcel
 from protocols.telemetry.schema import Schema
 from tests.support.peers import need
 
@@ -207,7 +208,9 @@ def metrics_of(payload: bytes) -> tuple[int | None, list[dict[int, int | bytes]]
     fields = list(sparkplug_payload._fields(payload))
     seqs = [value for number, value in fields if number == 3]
     found = [
-        dict(sparkplug_payload._fields(value)) for n, value in fields if n == 2 and type(value) is bytes
+        dict(sparkplug_payload._fields(value))
+        for n, value in fields
+        if n == 2 and type(value) is bytes
     ]
     return (seqs[0] if seqs and isinstance(seqs[0], int) else None), found
 
@@ -250,9 +253,19 @@ def test_an_edge_node_keeps_the_rules() -> None:
 
 
 def test_rebirth_commands_and_hosts() -> None:
-    yes = sparkplug_payload.payload([sparkplug_payload.Metric(True, sparkplug_payload.BOOLEAN, 1, sparkplug_payload.REBIRTH)], 1, 0)
-    no = sparkplug_payload.payload([sparkplug_payload.Metric(False, sparkplug_payload.BOOLEAN, 1, sparkplug_payload.REBIRTH)], 1, 0)
-    assert [sparkplug_payload.asks_rebirth(data) for data in (yes, no, b"", yes[:-3], b"\xff" * 20)] == [
+    yes = sparkplug_payload.payload(
+        [sparkplug_payload.Metric(True, sparkplug_payload.BOOLEAN, 1, sparkplug_payload.REBIRTH)],
+        1,
+        0,
+    )
+    no = sparkplug_payload.payload(
+        [sparkplug_payload.Metric(False, sparkplug_payload.BOOLEAN, 1, sparkplug_payload.REBIRTH)],
+        1,
+        0,
+    )
+    assert [
+        sparkplug_payload.asks_rebirth(data) for data in (yes, no, b"", yes[:-3], b"\xff" * 20)
+    ] == [
         True,
         False,
         False,
@@ -398,7 +411,13 @@ def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
         ear.say(f"coldloop/v1/{UNIT}/state", b'{"online": false}')
         until(lambda: bool(ear.of("DDEATH")))
         command_ = sparkplug_payload.payload(
-            [sparkplug_payload.Metric(True, sparkplug_payload.BOOLEAN, 1, sparkplug_payload.REBIRTH)], 1, 0
+            [
+                sparkplug_payload.Metric(
+                    True, sparkplug_payload.BOOLEAN, 1, sparkplug_payload.REBIRTH
+                )
+            ],
+            1,
+            0,
         )
         ear.say("spBv1.0/fleet/NCMD/r1", command_)
         until(lambda: len(ear.of("NBIRTH")) == 2)

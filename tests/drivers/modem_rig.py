@@ -4,10 +4,10 @@ import heapq
 from typing import Any
 
 from drivers.modems import make
+from hil.bench.testbed_satcom import BAUDS, _device
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.radio import Radio
 from hil.kernel.serial_line import SerialLine
-from hil.bench.testbed_satcom import BAUDS, _device
 from hil.kernel.world import World
 
 UTC = 1_795_500_000_000_000

@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from drivers.gnss.receiver import Receiver
-from drivers.tools.nmea_monitor import picture
 from drivers.tools.nmea_integrity import Verdicts
+from drivers.tools.nmea_monitor import picture
 from hil.devices.gnss.dialects import DIALECTS
 from hil.devices.gnss.receiver import GnssReceiver
 

@@ -13,11 +13,13 @@ import pytest
 import serial
 
 from agent.runtime import cpython
-from drivers.ports.address import parse
 from drivers.errors import PortError
-from drivers.ports.cpython import serial as cpython_serial, store as cpython_store, tcp
-from drivers.ports.micropython import uart as micropython_uart
+from drivers.ports.address import parse
 from drivers.ports.base import BACKLOG, EIO, SERIAL_REASONS, explain
+from drivers.ports.cpython import serial as cpython_serial
+from drivers.ports.cpython import store as cpython_store
+from drivers.ports.cpython import tcp
+from drivers.ports.micropython import uart as micropython_uart
 from drivers.ports.micropython.pem import der_blocks
 from drivers.ports.store_request import MAX_WAITING, Pending, split_record
 from tests.support.runtime_rig import PATIENCE_S, Authority, pty

@@ -12,11 +12,11 @@ import jsonschema
 import pytest
 
 from drivers.device.device import Device
-from drivers.errors import ProfileError
 from drivers.device.profile import Profile
 from drivers.device.profile_rules import SHAPES
+from drivers.errors import ProfileError
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "drivers" / "profiles"
 DATA = pathlib.Path(os.environ.get("COLDLOOP_DATA", ROOT.parent / "shared" / "data"))
 SCHEMA = json.loads((FOLDER / "profile.schema.json").read_text(encoding="utf-8"))

@@ -15,11 +15,11 @@ from hil.devices.gnss.commands import commands
 from hil.devices.gnss.dialects import DIALECTS
 from hil.devices.gnss.elements import BEIDOU
 from hil.devices.gnss.receiver import GnssReceiver
-from hil.kernel.dut import InProcess
 from hil.io.receiver_line import ReceiverLine
-from hil.scenario.model import parse
-from hil.run.virtual import VirtualRun
+from hil.kernel.dut import InProcess
 from hil.kernel.world import World
+from hil.run.virtual import VirtualRun
+from hil.scenario.model import parse
 
 SECOND = 1_000_000
 START_UTC = 1_795_500_000_000_000

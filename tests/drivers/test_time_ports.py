@@ -15,17 +15,17 @@ from typing import Any
 
 import pytest
 
-from agent.clock.utc_clock import Clock
 from agent.clock.chrony import RefClock
-from agent.runtime import cpython
+from agent.clock.utc_clock import Clock
 from agent.core.tick_scheduler import Ticks
-from drivers.ports.address import parse
+from agent.runtime import cpython
 from drivers.errors import PortError
+from drivers.ports.address import parse
 from drivers.ports.cpython import chrony, clock, pps
-from drivers.ports.micropython import pps
 from drivers.ports.cpython.clock import monotonic, system_ns
-from tests.support.peers import need
+from drivers.ports.micropython import pps as micropython_pps
 from tests.portable.support.reference_time import TrueFix
+from tests.support.peers import need
 from tests.support.runtime_rig import PATIENCE_S
 
 TICK = 100_000
@@ -199,16 +199,14 @@ class StandInPin:
 
 def test_a_boards_pin(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PortError, match="this machine has no pins"):
-        pps.open_port(parse("pps:15"), nothing)
+        micropython_pps.open_port(parse("pps:15"), nothing)
     monkeypatch.setitem(sys.modules, "machine", types.SimpleNamespace(Pin=StandInPin))
     ticks = [1_073_741_800]  # shortly before a 30-bit counter wraps
-    monkeypatch.setattr(pps.time, "ticks_us", lambda: ticks[0], raising=False)
-    monkeypatch.setattr(
-        pps.time, "ticks_diff", lambda a, b: (a - b) % (1 << 30), raising=False
-    )
+    monkeypatch.setattr(micropython_pps.time, "ticks_us", lambda: ticks[0], raising=False)
+    monkeypatch.setattr(micropython_pps.time, "ticks_diff", lambda a, b: (a - b) % (1 << 30), raising=False)
     with pytest.raises(PortError, match="no such port"):
-        pps.open_port(parse("pps:99"), nothing)
-    port = pps.open_port(parse("pps:15?edge=fall"), nothing, lambda: 7_000_000)
+        micropython_pps.open_port(parse("pps:99"), nothing)
+    port = micropython_pps.open_port(parse("pps:15?edge=fall"), nothing, lambda: 7_000_000)
     pin: Any = port._pin
     assert (pin.name, pin.trigger) == (15, StandInPin.IRQ_FALLING)
     assert port.read() == b""

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from deploy.ops import pki
-from drivers.ports.address import parse
 from drivers.errors import PortError
+from drivers.ports.address import parse
 from drivers.ports.cpython.tcp import TcpPort, open_port
 from tests.agent.runtime.test_tcp_port import EchoServer
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from deploy.ops import pki
-from tests.support.repository import ROOT, micropython_environment
-from tests.support.peers import need
 from tests.drivers.test_tls_time import NOW, YEAR, server
+from tests.support.peers import need
+from tests.support.repository import ROOT, micropython_environment
 
 CLOCK = """
 #include <stdio.h>

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from drivers.ports.address import parse
 from drivers.errors import PortError
+from drivers.ports.address import parse
 from drivers.ports.cpython import watchdog
-from drivers.ports.micropython import watchdog
+from drivers.ports.micropython import watchdog as micropython_watchdog
 
 
 def no_wake() -> None:
@@ -17,7 +17,7 @@ def no_wake() -> None:
 
 def test_a_device_is_fed_by_a_byte_that_does_not_disarm_it(tmp_path: Path) -> None:
     path = tmp_path / "watchdog"
-    for module in (watchdog, watchdog):
+    for module in (watchdog, micropython_watchdog):
         path.write_bytes(b"")
         port = module.open_port(parse(f"watchdog:{path}"), no_wake)
         assert port.read() == b""
@@ -44,8 +44,8 @@ def test_what_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     with pytest.raises(PortError, match="Type=notify"):
         watchdog.open_port(parse("watchdog:systemd"), no_wake)
-    for module in (watchdog, watchdog):
+    for module in (watchdog, micropython_watchdog):
         with pytest.raises(PortError, match="no such watchdog"):
             module.open_port(parse(f"watchdog:{tmp_path}/none"), no_wake)
     with pytest.raises(PortError, match="no watchdog of a board"):
-        watchdog.open_port(parse("watchdog:board"), no_wake)
+        micropython_watchdog.open_port(parse("watchdog:board"), no_wake)

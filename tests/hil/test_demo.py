@@ -18,6 +18,7 @@ import pytest
 
 from hil.commands import demo
 from hil.demo import Demo
+from tests.oracle.test_mqtt_broker import mosquitto
 from tests.support.cli_tools import (
     COLDLOOP,
     PATIENCE_S,
@@ -27,9 +28,8 @@ from tests.support.cli_tools import (
     started,
     until,
 )
-from tests.support.repository import ROOT
 from tests.support.peers import free_port, need
-from tests.oracle.test_mqtt_broker import mosquitto
+from tests.support.repository import ROOT
 
 SECONDS = "12"
 GOOD: dict[str, Any] = {

@@ -24,9 +24,9 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from drivers.commands import modbus
 from tests.support import cli_tools
 from tests.support.bench_process import BenchThread
-from tests.support.repository import ROOT
 from tests.support.libmodbus import Device
 from tests.support.peers import free_port, wait_until_open
+from tests.support.repository import ROOT
 
 COMMAND = [sys.executable, str(ROOT / "coldloop.py"), "modbus"]
 UNIT = 7

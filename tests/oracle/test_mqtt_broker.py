@@ -18,8 +18,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from deploy.ops.mqtt_session import leave
 from protocols.mqtt.client import Client
 from protocols.mqtt.client_v5 import Client5
-from tests.support.repository import ROOT, micropython_environment
 from tests.support.peers import free_port, need, wait_until_open
+from tests.support.repository import ROOT, micropython_environment
 from tests.support.runtime_rig import INTERPRETERS
 
 LIMIT_S = 10.0

@@ -20,7 +20,7 @@ from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, parse
 from tests.support.peers import need
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = pathlib.Path(os.environ.get("COLDLOOP_DATA", ROOT.parent / "shared" / "data"))
 TALKERS = ("GP", "BD", "GB", "GN", "GA")
 

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from drivers.gnss.receiver import Receiver as OurReceiver
-from hil.devices.gnss.receiver import GnssReceiver
-from hil.io.real_ports import PtyPort
 from hil.bench.receiver_choice import line, make
 from hil.bench.testbed import SITE_E7
 from hil.bench.testbed_settings import Setting
-from hil.shells.realtime import RealTimeShell
+from hil.devices.gnss.receiver import GnssReceiver
+from hil.io.real_ports import PtyPort
 from hil.kernel.world import World
+from hil.shells.realtime import RealTimeShell
+from tests.oracle.test_bench import gpsd
 from tests.support.cli_tools import PATIENCE_S
 from tests.support.peers import need
-from tests.oracle.test_bench import gpsd
 
 MAKERS = ("casic", "unicore", "quectel", "ublox")
 GNSS = {0: "GPS", 2: "GAL", 3: "BDS", 6: "GLO"}

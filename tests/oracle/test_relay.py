@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.relay.sparkplug_edge import Edge
 from deploy.relay.row_format import Rows
+from deploy.relay.sparkplug_edge import Edge
 
 _PEER = "pysparkplug==0.6.1"
 _READER = """

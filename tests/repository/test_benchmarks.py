@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from benchmarks import digests
-from tests.support.repository import ROOT
 from tests.support.peers import need
+from tests.support.repository import ROOT
 
 NAMES = (
     "clock",

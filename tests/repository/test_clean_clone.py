@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files, tool
 from tests.support.peers import MISSING
+from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files, tool
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import parse
-from tests.support.repository import ROOT
 from tests.support.peers import need
+from tests.support.repository import ROOT
 from tests.support.targets import UNIX, floats, said, targets
 
 SAID = """\

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.peers import need
 from tests.support.repository import (
     MICROPYTHON_OPTIONS,
     PACKAGES,
@@ -25,7 +26,6 @@ from tests.support.repository import (
     settings,
     tool,
 )
-from tests.support.peers import need
 
 LONGEST_FUNCTION = 60  # lines
 

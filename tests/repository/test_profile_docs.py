@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from agent.commands import profiles
-from agent.core.config_records import load
+from agent.config.load import load
 from drivers.commands import modbus
-from tests.support.repository import ROOT
 from tests.cli.test_agent_command import example
+from tests.support.repository import ROOT
 
 PAGE = (ROOT / "docs" / "technician" / "add_device_model.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    coldloop (modbus .+)$", PAGE, re.M)

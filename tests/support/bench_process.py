@@ -10,8 +10,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from hil.run.real_bench import RealBench
 from hil.bench.testbed_settings import Setting
+from hil.run.real_bench import RealBench
 from tests.support.cli_tools import PATIENCE_S
 from tests.support.repository import ROOT
 

@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path, PurePath
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")
 
 # 256 K machine words: as many objects as 256 KiB hold on a 32-bit board. The agent is run in it by

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.repository import ROOT, micropython_environment
 from tests.support.peers import need
+from tests.support.repository import ROOT, micropython_environment
 
 PATIENCE_S = 20.0  # a hang fails the test; nothing is judged by its speed
 INTERPRETERS = ("cpython", "micropython")

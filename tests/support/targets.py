@@ -19,24 +19,24 @@ import pytest
 
 from deploy.errors import FirmwareError
 from deploy.firmware import memory_layout
-from deploy.firmware.romfs import app
-from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.board_image import Image, build_firmware
+from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.qemu import Machine
+from deploy.firmware.romfs import app
 from deploy.firmware.unix_float32 import build_unix_f32
-from tests.support.repository import ROOT, flash, heap_options, micropython_environment, module_name
 from tests.support.peers import need
+from tests.support.repository import ROOT, flash, heap_options, micropython_environment, module_name
 
 UNIX, UNIX_F32, MPS2 = "unix", "unix-f32", "mps2"
 SMALL = (
-    "test_cbor",
-    "test_dew",
-    "test_exchanger",
-    "test_modbus_pdu",
-    "test_modbus_tcp",
-    "test_mqtt_packets",
-    "test_nmea_sentences",
-    "test_pi",
+    "tests/portable/protocols/test_cbor.py",
+    "tests/portable/agent/control/law/test_dew_point.py",
+    "tests/portable/agent/control/law/test_exchanger.py",
+    "tests/portable/protocols/modbus/test_pdu.py",
+    "tests/portable/protocols/modbus/test_tcp.py",
+    "tests/portable/protocols/mqtt/test_packets.py",
+    "tests/portable/protocols/nmea/test_sentences.py",
+    "tests/portable/agent/control/law/test_pi.py",
 )
 """Run on the image by every `make test`: the protocols and what the loops count with."""
 HEAP = 1536 * 1024
@@ -64,7 +64,7 @@ def targets(path: Path) -> dict[str, bool]:
     found = {UNIX: False}
     if floats(path) == 32:
         found[UNIX_F32] = True
-        found[MPS2] = path.stem not in SMALL
+        found[MPS2] = path.relative_to(ROOT).as_posix() not in SMALL
     return found
 
 
@@ -77,7 +77,7 @@ def said(target: str, path: Path, tests: list[str]) -> str:
     """What the runner (tests/portable/support/runner.py) prints on `target`."""
     if target == MPS2:
         need("arm-none-eabi-gcc")
-        return _board(path.stem in SMALL).run(path, tests)
+        return _board(path.relative_to(ROOT).as_posix() in SMALL).run(path, tests)
     return _process(_interpreter(target), path, tests)
 
 
@@ -133,7 +133,7 @@ class Board:
         try:
             machine = self._at_the_prompt()
             start = len(machine.console)
-            machine.type("from tests.portable import runner\r")
+            machine.type("from tests.portable.support import runner\r")
             machine.type(f"runner.main({words!r})\r")
             found = _lines(machine, start)
         except FirmwareError as error:

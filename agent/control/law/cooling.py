@@ -12,8 +12,8 @@ A reading that is not known is None; what cannot be held without it keeps its ou
 """
 
 from agent.control.law.exchanger import Exchanger
-from agent.control.law.pump_flow import DELTA_T, DP, FlowLaw
 from agent.control.law.feedforward import Steer
+from agent.control.law.pump_flow import DELTA_T, DP, FlowLaw
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False

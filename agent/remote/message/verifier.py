@@ -13,8 +13,8 @@ is not neither locks the door nor opens it.
 from agent.remote.message.header import EPOCH_S
 from agent.remote.message.keyring import Keyring
 from agent.remote.message.reject import Refusal
-from protocols.signed_message import COMMAND, LONGEST, PATCH, Envelope, signed_text, unpack
 from protocols.errors import DecodeError
+from protocols.signed_message import COMMAND, LONGEST, PATCH, Envelope, signed_text, unpack
 from protocols.signing.ed25519 import Verification
 
 TYPE_CHECKING = False

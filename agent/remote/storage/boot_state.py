@@ -3,8 +3,8 @@
 Not the choosing: that is `agent.remote.update.boot`, which a board forgets once the agent runs.
 """
 
-from agent.remote.storage import audit
 from agent.remote.message import canonical
+from agent.remote.storage import audit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.config_records import Config
-    from agent.remote.storage.software_slots import Releases
     from agent.remote.storage.config_slots import Slots
+    from agent.remote.storage.software_slots import Releases
 
 
 INSTALLED = -1

@@ -17,8 +17,8 @@ message comes back to life.
 
 from agent.remote.message.canonical import HASH_BYTES, digest
 from protocols import cbor
-from protocols.signed_message import KINDS, PATCH
 from protocols.errors import DecodeError
+from protocols.signed_message import KINDS, PATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

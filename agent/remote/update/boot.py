@@ -6,8 +6,8 @@ is rolled back by the starts it causes, without UTC, link or clock.
 """
 
 from agent.core.errors import ConfigError, Decommissioned
-from agent.remote.storage import audit, config_slots
 from agent.remote.message import canonical
+from agent.remote.storage import audit, config_slots
 from agent.remote.storage.boot_state import Boot
 from protocols.errors import DecodeError
 

@@ -8,10 +8,10 @@ is not kept; the unit reports how many it has, and whoever sends goes on from th
 manifest comes, or when the store says that there was one.
 """
 
-from agent.remote.storage import software_slots
 from agent.remote.message.reject import Refusal
-from agent.remote.storage.config_slots import MOST_ALARMS
+from agent.remote.storage import software_slots
 from agent.remote.storage.boot_state import INSTALLED
+from agent.remote.storage.config_slots import MOST_ALARMS
 from agent.remote.update.trial import CONFIRM, TrialWatch
 
 TYPE_CHECKING = False

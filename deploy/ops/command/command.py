@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 from deploy.errors import OpsError
-from deploy.ops import change_parser, arguments as common, messages
+from deploy.ops import arguments as common
+from deploy.ops import change_parser, messages
 from deploy.ops.command.show import as_json, text
 from deploy.ops.messages import Reported
 from deploy.ops.mqtt_session import Session

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import OpsError
-from deploy.ops import arguments as common, messages
+from deploy.ops import arguments as common
+from deploy.ops import messages
 from deploy.ops.command.history import asked
 from deploy.ops.messages import Reported
 from deploy.ops.mqtt_session import Session

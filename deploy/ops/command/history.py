@@ -11,7 +11,8 @@ from typing import Any
 
 from agent.remote.storage.audit import SEGMENTS, key_of
 from deploy.errors import OpsError
-from deploy.ops import arguments as common, audit_reader, messages
+from deploy.ops import arguments as common
+from deploy.ops import audit_reader, messages
 from deploy.ops.audit_reader import History
 from deploy.ops.mqtt_session import Session
 

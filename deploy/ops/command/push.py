@@ -20,11 +20,12 @@ from collections.abc import Callable, Iterator
 
 from agent.remote.message import canonical
 from deploy.errors import OpsError
-from deploy.ops import change_parser, arguments as common, messages
+from deploy.ops import arguments as common
+from deploy.ops import change_parser, messages
 from deploy.ops.keys import Key
 from deploy.ops.messages import Reported
-from deploy.ops.rollout import CONFIRMED, Plan, Rollout, Unit
 from deploy.ops.mqtt_session import Session
+from deploy.ops.rollout import CONFIRMED, Plan, Rollout, Unit
 from protocols.errors import DecodeError
 
 CONFIG = "cfg/config"

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from deploy.errors import OpsError
-from deploy.ops import change_parser, arguments as common, messages
+from deploy.ops import arguments as common
+from deploy.ops import change_parser, messages
 
 EXAMPLE = (
     "coldloop config sign site/unit control.supply.setpoint_c=32.5 --report report.json "

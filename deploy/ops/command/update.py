@@ -17,7 +17,8 @@ from agent.remote.message import manifest
 from agent.remote.message.header import EPOCH_S
 from deploy.errors import OpsError
 from deploy.firmware import memory_layout
-from deploy.ops import arguments as common, messages
+from deploy.ops import arguments as common
+from deploy.ops import messages
 from deploy.ops.messages import Reported
 from deploy.ops.mqtt_session import Session
 from protocols.signed_message import MANIFEST

@@ -5,7 +5,8 @@ import fnmatch
 import json
 import time
 
-from deploy.ops import arguments as common, messages
+from deploy.ops import arguments as common
+from deploy.ops import messages
 from deploy.ops.command.show import as_json
 from deploy.ops.messages import Reported
 

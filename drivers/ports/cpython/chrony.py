@@ -15,8 +15,8 @@ import socket
 import stat
 import struct
 
-from drivers.ports.address import Address
 from drivers.errors import PortError
+from drivers.ports.address import Address
 from drivers.ports.base import EACCES, ECONNREFUSED, ENOENT, StreamPort, explain, failure
 from drivers.ports.cpython.clock import system_ns
 

@@ -15,8 +15,8 @@ import termios
 import serial
 from serial.rs485 import RS485Settings
 
-from drivers.ports.address import Address
 from drivers.errors import AddressError, PortError
+from drivers.ports.address import Address
 from drivers.ports.base import (
     BAUD_REFUSED,
     CHUNK,

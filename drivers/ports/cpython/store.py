@@ -10,8 +10,8 @@ import contextlib
 import os
 import threading
 
-from drivers.ports.address import Address
 from drivers.errors import PortError
+from drivers.ports.address import Address
 from drivers.ports.base import ENOENT, ENOTDIR, STORE_REASONS, StreamPort, explain, failure
 from drivers.ports.store_request import TEMPORARY, Pending, checked_key, listing
 

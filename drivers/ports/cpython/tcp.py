@@ -18,9 +18,8 @@ import ssl
 import threading
 from contextlib import suppress
 
-from drivers.ports.address import Address
 from drivers.errors import PortError
-from drivers.ports.cpython import tls_sessions as sessions
+from drivers.ports.address import Address
 from drivers.ports.base import (
     CHUNK,
     EALREADY,
@@ -31,6 +30,7 @@ from drivers.ports.base import (
     explain,
     failure,
 )
+from drivers.ports.cpython import tls_sessions as sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
-    from drivers.ports.address import Address
     from drivers.errors import PortError
+    from drivers.ports.address import Address
     from drivers.ports.base import Wake
 
     class TlsContext(Protocol):

@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.ports.address import Address
     from drivers.modbus.bus import Result
+    from drivers.ports.address import Address
 
 GOOD_EXIT = 0
 BAD_EXIT = 1

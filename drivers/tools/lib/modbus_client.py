@@ -7,9 +7,9 @@ A connection that the other end closed is opened again by the next question. A s
 hangs up raises `PortError`: it will not come back by itself.
 """
 
-from drivers.ports.address import Address, parse
-from drivers.modbus.bus import Bus, Result
 from drivers.errors import AddressError
+from drivers.modbus.bus import Bus, Result
+from drivers.ports.address import Address, parse
 from drivers.ports.base import failure
 from drivers.tools.lib.open_port import Opened, clock
 from protocols.modbus.pdu import EXCEPTION, GOOD

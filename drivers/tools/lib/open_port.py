@@ -7,8 +7,8 @@ import select
 import time
 
 from drivers.ports.address import Address
-from drivers.ports.cpython import serial, tcp
 from drivers.ports.base import CONNECT_TIMEOUT, failure
+from drivers.ports.cpython import serial, tcp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

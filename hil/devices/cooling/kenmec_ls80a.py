@@ -15,8 +15,8 @@ lead fails the other takes over. A leak stops the pumps.
 from __future__ import annotations
 
 from hil.devices.base import MILLISECOND, NEVER, SECOND
-from hil.devices.modbus.table_server import Measured, Point
 from hil.devices.modbus.register_codec import Kind
+from hil.devices.modbus.table_server import Measured, Point
 from hil.plant.plant import Plant
 
 STATUS = 2000

@@ -13,8 +13,8 @@ from __future__ import annotations
 from math import exp
 
 from hil.devices.base import MILLISECOND, SECOND
-from hil.devices.modbus.table_server import Measured, Point
 from hil.devices.modbus.register_codec import Kind
+from hil.devices.modbus.table_server import Measured, Point
 from hil.plant.plant import Plant
 
 CABINET, VALVE_T, SUPPLY, RETURN, DP, FANS, VALVE = 110, 122, 130, 134, 138, 146, 162

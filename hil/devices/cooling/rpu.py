@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from hil.devices.base import SECOND
-from hil.devices.modbus.server import Slave
 from hil.devices.cooling.rpu_static_map import housekeeping
+from hil.devices.modbus.server import Slave
 from hil.plant.fluid.hydraulics import Pump
 from hil.plant.plant import Plant
 

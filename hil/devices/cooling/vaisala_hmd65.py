@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from random import Random
 
-from hil.devices.modbus.table_server import Measured, Point
 from hil.devices.modbus.register_codec import Kind
-from hil.plant.plant import Plant
+from hil.devices.modbus.table_server import Measured, Point
 from hil.plant.air.psychrometrics import dew_point_c
+from hil.plant.plant import Plant
 from hil.plant.room import Room
 
 _HUNDREDTH = Kind("h", 0.01, missing=-0x8000)

@@ -24,9 +24,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hil.devices.base import SECOND
+from hil.devices.modbus.register_codec import Kind
 from hil.devices.modbus.server import ILLEGAL_ADDRESS, Slave
 from hil.devices.modbus.watchdog import Watchdog
-from hil.devices.modbus.register_codec import Kind
 from hil.plant.fluid.hydraulics import Pump
 from hil.plant.plant import Plant
 

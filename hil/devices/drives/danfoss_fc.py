@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hil.devices.base import MILLISECOND, SECOND
+from hil.devices.modbus.register_codec import Kind
 from hil.devices.modbus.table_server import Measured, Point
 from hil.devices.modbus.watchdog import Watchdog
-from hil.devices.modbus.register_codec import Kind
 from hil.plant.plant import Plant
 
 CONTROL, REFERENCE, STATUS, ACTUAL = 49999, 50009, 50199, 50209

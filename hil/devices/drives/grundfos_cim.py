@@ -16,8 +16,8 @@ Without a value (head, flow, liquid temperature while the sensor is broken) it s
 from __future__ import annotations
 
 from hil.devices.base import NEVER, SECOND
-from hil.devices.modbus.table_server import Measured, Point
 from hil.devices.modbus.register_codec import Kind
+from hil.devices.modbus.table_server import Measured, Point
 from hil.plant.plant import Plant
 
 CONTROL, CONTROL_MODE, OPERATION_MODE, SETPOINT = 100, 101, 102, 103

@@ -12,8 +12,8 @@ from enum import Enum
 from typing import Any
 
 from hil.devices.base import MILLISECOND
-from hil.devices.modbus.server import Slave
 from hil.devices.modbus.register_codec import Kind
+from hil.devices.modbus.server import Slave
 from hil.plant.plant import Plant
 
 

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from hil.devices.base import NEVER, SECOND
 from hil.devices.mqtt import packets as mqtt
 from hil.devices.mqtt import topics
-from hil.devices.base import NEVER, SECOND
 from hil.devices.mqtt.packets import Kind
 from hil.devices.mqtt.session import Message, Session
 

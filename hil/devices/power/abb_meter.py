@@ -9,9 +9,9 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from hil.devices.modbus.register_codec import Kind
 from hil.devices.modbus.table_server import Point
 from hil.devices.power.meter import Meter, by_phase
-from hil.devices.modbus.register_codec import Kind
 
 _U32_TENTH = Kind("I", 0.1, missing=0xFFFF_FFFF)
 _U32 = Kind("I", 0.01, missing=0xFFFF_FFFF)

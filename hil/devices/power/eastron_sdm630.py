@@ -10,9 +10,9 @@ from __future__ import annotations
 from itertools import chain
 from math import acos, degrees
 
+from hil.devices.modbus.register_codec import Kind
 from hil.devices.modbus.table_server import Point
 from hil.devices.power.meter import Meter, PhaseSource, by_phase
-from hil.devices.modbus.register_codec import Kind
 
 _F32 = Kind("f", missing=0.0)
 _KILO = Kind("f", step=1000.0, missing=0.0)

@@ -12,9 +12,9 @@ from random import Random
 from typing import Any
 
 from hil.devices.base import MILLISECOND
-from hil.devices.power.mains import PHASES, Mains
-from hil.devices.modbus.table_server import Measured, Point
 from hil.devices.modbus.register_codec import Kind
+from hil.devices.modbus.table_server import Measured, Point
+from hil.devices.power.mains import PHASES, Mains
 from hil.plant.plant import Plant
 
 

@@ -8,10 +8,10 @@ first seconds after power came back it says "busy" (exception 06), which is assu
 from __future__ import annotations
 
 from hil.devices.base import SECOND
-from hil.devices.modbus.table_server import Point
-from hil.devices.power.meter import Meter, by_phase
 from hil.devices.modbus.faults import BUSY
 from hil.devices.modbus.register_codec import Kind, Words
+from hil.devices.modbus.table_server import Point
+from hil.devices.power.meter import Meter, by_phase
 
 _BUSY_AFTER_BOOT_US = 2 * SECOND
 

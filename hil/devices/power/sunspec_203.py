@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from hil.devices.modbus.register_codec import Kind, text
 from hil.devices.power.mains import PHASES
 from hil.devices.power.meter import Meter
-from hil.devices.modbus.register_codec import Kind, text
 from hil.plant.plant import Plant
 
 NOT_IMPLEMENTED = 0x8000

@@ -7,8 +7,8 @@ A strip switches in 20 ms or so, the load behind it is off at once.
 
 from __future__ import annotations
 
-from hil.devices.power.capped_load import CappedLoad
 from hil.devices.modbus.server import Slave
+from hil.devices.power.capped_load import CappedLoad
 
 OUTLETS = 8
 WATTS = 16

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hil.plant.fluid.exchanger import counterflow_effectiveness
 from hil.plant.air.psychrometrics import saturation_pa
+from hil.plant.fluid.exchanger import counterflow_effectiveness
 
 KINDS = ("dry", "adiabatic", "tower")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hil.plant.air.synthetic_climate import CLIMATES, make
 from hil.plant.air.cooler import Air
 from hil.plant.air.psychrometrics import (
     STANDARD_PA,
@@ -19,6 +18,7 @@ from hil.plant.air.psychrometrics import (
     humidity_pct,
     wet_bulb_c,
 )
+from hil.plant.air.synthetic_climate import CLIMATES, make
 
 HOURS = 8760
 _MISSING = (99.9, 99.9, 999.0, 999_999.0)

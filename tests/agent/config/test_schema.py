@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.config import file
 from agent.commands import profiles, read_config, schema_text
-from agent.core.config_records import load
-from agent.core.errors import ConfigError
+from agent.config import file
+from agent.config.load import load
 from agent.config.schema import with_parts
 from agent.config.validate import validate
-from tests.support.repository import ROOT
+from agent.core.errors import ConfigError
 from tests.portable.support import agent_rig
+from tests.support.repository import ROOT
 
 EXAMPLE = ROOT / "deploy" / "examples" / "unit.json"
 COPY = ROOT / "docs" / "config.schema.json"

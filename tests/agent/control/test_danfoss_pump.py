@@ -9,11 +9,11 @@ from random import Random
 
 import pytest
 
-from agent.core.config_records import DeviceConfig
 from agent.control.pump import Pump
+from agent.core.config_records import DeviceConfig
 from agent.fieldbus.device_session import Station
-from drivers.modbus.bus import Bus
 from drivers.device.profile import Profile
+from drivers.modbus.bus import Bus
 from drivers.modbus.wire_time import Wire
 from hil.devices.drives.danfoss_fc import CONTROL, REFERENCE, DanfossFc
 from hil.devices.modbus.line import ModbusLine

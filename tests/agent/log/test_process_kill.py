@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from agent.log import segment
-from tests.support.repository import ROOT, micropython_environment
 from tests.support.peers import need
+from tests.support.repository import ROOT, micropython_environment
 from tests.support.runtime_rig import INTERPRETERS
 
 

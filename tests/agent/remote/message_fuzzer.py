@@ -9,9 +9,9 @@ from collections import Counter
 from typing import Any
 
 from agent.remote.message import command, patch
-from agent.remote.message.verifier import Examination, Place
 from agent.remote.message.keyring import Keyring
 from agent.remote.message.reject import Refusal
+from agent.remote.message.verifier import Examination, Place
 from protocols import cbor
 from protocols.cbor import Decimal, Map
 from protocols.signed_message import COMMAND, KINDS, MANIFEST, PATCH, Envelope, pack

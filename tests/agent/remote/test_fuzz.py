@@ -6,8 +6,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from agent.remote.message.verifier import Examination
 from agent.remote.message.reject import Refusal
+from agent.remote.message.verifier import Examination
 from tests.agent.remote import message_fuzzer
 
 BEFORE_THE_SIGNATURE = {

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from agent.core.config_records import load
+from agent.config.load import load
+from agent.config.schema import SCHEMA
 from agent.core.errors import ConfigError
 from agent.remote.message.canonical import exact
 from agent.remote.message.parameters import LIVE, path_of
 from agent.remote.update.live_change import RANGES, retuned
-from agent.config.schema import SCHEMA
 from tests.portable.support import agent_rig
 
 config: Any = agent_rig.config

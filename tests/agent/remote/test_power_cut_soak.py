@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from tests.support.repository import flash, micropython_environment
 from tests.support.peers import need
+from tests.support.repository import flash, micropython_environment
 
 SEEN = {
     "confirm": "[(31.0, 1, False), (33.0, 1, True), (33.0, 2, False)]",
@@ -32,11 +32,23 @@ def test_power_cut_at_every_step_on_cpython() -> None:
 
 @pytest.mark.soak
 def test_power_cut_at_every_step_on_micropython() -> None:
-    command = [need("micropython"), "-X", "heapsize=512wK", "-m", "tests.portable.support.power_sweep"]
+    command = [
+        need("micropython"),
+        "-X",
+        "heapsize=512wK",
+        "-m",
+        "tests.portable.support.power_sweep",
+    ]
     swept(command, cwd=flash(), env=micropython_environment(flash()))
 
 
 @pytest.mark.soak
 def test_power_cut_at_every_step_of_a_boards_update_on_micropython() -> None:
-    command = [need("micropython"), "-X", "heapsize=768wK", "-m", "tests.portable.support.board_sweep"]
+    command = [
+        need("micropython"),
+        "-X",
+        "heapsize=768wK",
+        "-m",
+        "tests.portable.support.board_sweep",
+    ]
     swept(command, SEEN_OF_A_BOARD, cwd=flash(), env=micropython_environment(flash()))

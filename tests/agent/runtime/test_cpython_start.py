@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from agent.commands import profiles, read_config
 from agent.core.errors import ConfigError
 from agent.remote.message import canonical
-from agent.remote.update.boot import ENDED
 from agent.remote.storage.config_slots import SLOTS, Slots, sealed
+from agent.remote.update.boot import ENDED
 from agent.runtime.cpython_start import begin
 from drivers.ports.address import parse
 from drivers.ports.cpython.store import Store

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.commands import read_config
-from agent.runtime.cpython_systemd import Heart, heart_for
 from agent.runtime.cpython_preflight import preflight
+from agent.runtime.cpython_systemd import Heart, heart_for
 from deploy.debian import tree
 from tests.support.cli_tools import ended, started
 

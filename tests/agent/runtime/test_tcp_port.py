@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.ports.address import parse
 from drivers.errors import PortError
+from drivers.ports.address import parse
 from drivers.ports.cpython import tcp
 from tests.support.peers import free_port
 from tests.support.runtime_rig import INTERPRETERS, PATIENCE_S, Authority, toy

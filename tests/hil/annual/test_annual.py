@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from hil.errors import BenchError
-from hil.plant.air.synthetic_climate import CLIMATES
-from hil.plant.air.cooler import KINDS
-from hil.plant.air.weather import find
 from hil.annual import words
 from hil.annual.energy_account import KEYS, Ledger
 from hil.annual.optimum import optimum_year
 from hil.annual.plot import page
 from hil.annual.policy import make
-from hil.annual.run import Year
 from hil.annual.power_cap import Shed
+from hil.annual.run import Year
 from hil.annual.site import Site
 from hil.annual.steady_search import Search
+from hil.errors import BenchError
+from hil.plant.air.cooler import KINDS
+from hil.plant.air.synthetic_climate import CLIMATES
+from hil.plant.air.weather import find
 from tests.support.cli_tools import coldloop
 
-DATA = Path(os.environ.get("COLDLOOP_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("COLDLOOP_DATA", Path(__file__).parents[4] / "shared" / "data"))
 SUMMER = 4800
 
 

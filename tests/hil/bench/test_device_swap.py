@@ -15,14 +15,14 @@ import serial
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from hil.errors import BenchError
 from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS
+from hil.errors import BenchError
 from tests.support.bench_process import BenchProcess, BenchThread
 from tests.support.cli_tools import PATIENCE_S, until
-from tests.support.repository import ROOT
 from tests.support.libmodbus import Client, Device
-from tests.support.peers import free_port, wait_until_open
 from tests.support.modbus_master import crc
+from tests.support.peers import free_port, wait_until_open
+from tests.support.repository import ROOT
 
 DRIVE2 = 32  # the unit of the row's second drive
 

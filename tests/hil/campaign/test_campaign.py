@@ -13,16 +13,17 @@ import pytest
 
 from hil.campaign import draw as campaign
 from hil.campaign.draw import LEAST_S, draw, run_seed
+from hil.campaign.nth_failure import KINDS, base, places
 from hil.campaign.words import DRAWN, NOT_DRAWN
 from hil.commands import hil
 from hil.fault.registry import EVENTS
-from hil.scenario.model import Expectation, find
-from hil.scenario.semantic_check import problem
-from hil.campaign.nth_failure import KINDS, base, places
 from hil.run.virtual import VirtualRun
+from hil.scenario.loader import find
+from hil.scenario.model import Expectation
+from hil.scenario.semantic_check import problem
 from tests.support.cli_tools import COLDLOOP
-from tests.support.repository import ROOT
 from tests.support.peers import MISSING
+from tests.support.repository import ROOT
 
 PYPY = ROOT / ".pypy/bin/coldloop"
 IMPOSSIBLE = (Expectation("supply_c", "Cel", max=5),)

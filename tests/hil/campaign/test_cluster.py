@@ -20,8 +20,8 @@ from hil.campaign import cluster
 from hil.campaign.cluster import spread, vouched
 from hil.commands import hil
 from hil.errors import BenchError
-from tests.support.repository import ROOT
 from tests.support.peers import free_port
+from tests.support.repository import ROOT
 
 CAMPAIGN = ["campaign", "--seeds", "3", "--first", "4", "--seconds", "600", "--json"]
 

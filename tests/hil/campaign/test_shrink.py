@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from hil.campaign.shrink import quickxplain, shrink
 from hil.commands import hil
 from hil.errors import BenchError
-from hil.scenario.model import Event, Expectation, Scenario, find, parse, shipped
-from hil.scenario.toml_writer import written
-from hil.campaign.shrink import quickxplain, shrink
 from hil.run.virtual import VirtualRun
+from hil.scenario.loader import find, shipped
+from hil.scenario.model import Event, Expectation, Scenario, parse
+from hil.scenario.toml_writer import written
 from tests.support.cli_tools import SHORT, scenario_file
 
 

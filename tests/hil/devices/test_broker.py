@@ -16,9 +16,9 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.ops.mqtt_session import leave
+from hil.devices.base import NEVER
 from hil.devices.mqtt import packets as mqtt
 from hil.devices.mqtt import topics
-from hil.devices.base import NEVER
 from hil.devices.mqtt.broker import Broker, Output
 from hil.devices.mqtt.packets import Kind
 from hil.devices.mqtt.session import Message

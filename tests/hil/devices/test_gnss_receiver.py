@@ -16,8 +16,8 @@ from hil.devices.gnss.receiver import COLD, GnssReceiver
 from hil.devices.gnss.sky import Sky
 from hil.devices.gnss.ublox import frame
 from tests.hil.devices import strict_nmea
-from tests.support.peers import need
 from tests.portable.support.nmeatext import line
+from tests.support.peers import need
 
 SECOND = 1_000_000
 SITE = (252_048_000, 552_708_000)

@@ -8,9 +8,9 @@ from pymodbus.pdu import register_message as reg
 
 from hil.devices.drives.abb_acs580 import Drive
 from hil.devices.modbus.line import ModbusLine
+from hil.devices.modbus.other_master import OtherMaster
 from hil.devices.modbus.server import Slave
 from hil.devices.modbus.tcp import ModbusTcp
-from hil.devices.modbus.other_master import OtherMaster
 from hil.devices.power.schneider_iem3000 import Iem3000
 from hil.plant.plant import Plant
 from tests.support.modbus_master import RTU, LineMaster, TcpMaster, crc

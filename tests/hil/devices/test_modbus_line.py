@@ -20,14 +20,14 @@ from pymodbus.pdu.register_message import (
 )
 
 from drivers.device.profile import Profile
-from hil.devices.drives import abb_acs580 as acs
-from hil.devices.cooling import rpu as rpu_map
 from hil.devices.base import NEVER
+from hil.devices.cooling import rpu as rpu_map
+from hil.devices.cooling.belimo_valve import Valve
+from hil.devices.cooling.rpu import Rpu
+from hil.devices.drives import abb_acs580 as acs
 from hil.devices.drives.abb_acs580 import Drive
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.modbus.server import Slave
-from hil.devices.cooling.rpu import Rpu
-from hil.devices.cooling.belimo_valve import Valve
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
 from tests.support.repository import ROOT

@@ -12,32 +12,32 @@ from random import Random
 import pytest
 
 from drivers.device.profile import Profile
-from hil.devices.drives import danfoss_fc as fc
-from hil.devices.drives import grundfos_cim as cim
+from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, Fleet
 from hil.devices.cooling import kenmec_ls80a as kenmec
 from hil.devices.cooling import liebert_dcd as dcd
-from hil.devices.power import sunspec_203 as sun
-from hil.devices.drives import wilo_booster as wilo
-from hil.devices.power.abb_meter import AbbMeter
-from hil.devices.drives.danfoss_fc import DanfossFc
-from hil.devices.drives.abb_acs580 import Drive
-from hil.devices.power.eastron_sdm630 import Sdm630
-from hil.devices.drives.grundfos_cim import GrundfosCim
+from hil.devices.cooling.belimo_valve import Valve
 from hil.devices.cooling.kenmec_ls80a import KenmecLs80a
 from hil.devices.cooling.liebert_dcd import LiebertDcd
+from hil.devices.cooling.rpu import Rpu
+from hil.devices.drives import danfoss_fc as fc
+from hil.devices.drives import grundfos_cim as cim
+from hil.devices.drives import wilo_booster as wilo
+from hil.devices.drives.abb_acs580 import Drive
+from hil.devices.drives.danfoss_fc import DanfossFc
+from hil.devices.drives.grundfos_cim import GrundfosCim
+from hil.devices.drives.wilo_booster import WiloBooster
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.modbus.server import Slave
-from hil.devices.cooling.rpu import Rpu
+from hil.devices.power import sunspec_203 as sun
+from hil.devices.power.abb_meter import AbbMeter
+from hil.devices.power.eastron_sdm630 import Sdm630
 from hil.devices.power.schneider_iem3000 import Iem3000
 from hil.devices.power.sunspec_203 import SunSpec203
-from hil.devices.cooling.belimo_valve import Valve
-from hil.devices.drives.wilo_booster import WiloBooster
-from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, Fleet
+from hil.kernel.world import World
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
-from hil.kernel.world import World
-from tests.support.repository import ROOT
 from tests.support.modbus_master import LineMaster, crc
+from tests.support.repository import ROOT
 
 PROFILES = ROOT / "drivers" / "profiles"
 

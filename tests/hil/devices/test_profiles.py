@@ -16,8 +16,8 @@ from drivers.device.device import Device
 from drivers.device.profile import Profile
 from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, Fleet
 from hil.kernel.world import World
-from tests.support.repository import ROOT
 from tests.support.modbus_master import READS, LineMaster, Master, TcpMaster
+from tests.support.repository import ROOT
 
 FLEET = Fleet(World(1, 0))
 UNITS = {**LINE_UNITS, **TCP_UNITS}

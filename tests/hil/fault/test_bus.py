@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from drivers.modbus.bus import Bus
-from hil.kernel.dut import InProcess
 from hil.fault.bus import BUS_EVENTS
-from hil.scenario.model import parse
+from hil.kernel.dut import InProcess
 from hil.run.virtual import VirtualRun
+from hil.scenario.model import parse
 from tests.support.cli_tools import SHORT
 
 SECOND = 1_000_000

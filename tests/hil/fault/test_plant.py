@@ -7,18 +7,19 @@ from random import Random
 
 import pytest
 
-from hil.devices.power.abb_meter import AbbMeter
-from hil.devices.cooling.vaisala_hmd65 import HumiditySensor
-from hil.fault.plant import PLANT_EVENTS
-from hil.plant.fluid.hydraulics import operating_point
-from hil.plant.inventory import head_left
-from hil.plant.fluid.parameters import PlantParameters
-from hil.plant.plant import Plant
 from hil.bench.testbed import Row
-from hil.scenario.model import find, parse, shipped
 from hil.bench.testbed_settings import Setting
-from hil.run.virtual import VirtualRun
+from hil.devices.cooling.vaisala_hmd65 import HumiditySensor
+from hil.devices.power.abb_meter import AbbMeter
+from hil.fault.plant import PLANT_EVENTS
 from hil.kernel.world import World
+from hil.plant.fluid.hydraulics import operating_point
+from hil.plant.fluid.parameters import PlantParameters
+from hil.plant.inventory import head_left
+from hil.plant.plant import Plant
+from hil.run.virtual import VirtualRun
+from hil.scenario.loader import find, shipped
+from hil.scenario.model import parse
 
 SECOND = 1_000_000
 P = PlantParameters()

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from hil.io.endpoints import SerialEnd, SinkEnd, TcpEnd
-from hil.kernel.serial_line import SerialLine
 from hil.io.real_ports import PtyPort, TcpPort
+from hil.kernel.serial_line import SerialLine
+from hil.kernel.world import World
 from hil.shells.realtime import RealTimeShell
 from hil.shells.virtual import VirtualShell
-from hil.kernel.world import World
 from tests.hil.kernel.test_serial_line import Echo
 from tests.hil.kernel.test_world import Script
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from hil.io.shaped_path import ShapedPath
-from hil.shells.realtime import RealTimeShell
 from hil.kernel.world import World
+from hil.shells.realtime import RealTimeShell
 
 PATIENCE_S = 20.0
 _WORDS = b"0123456789"

@@ -2,12 +2,12 @@
 
 import random
 
+from hil.io.store_endpoint import DELAY_US, StoreEnd
 from hil.kernel.dut import InProcess, Turn
+from hil.kernel.world import World
+from hil.run.virtual import VirtualRun
 from hil.scenario.model import parse
 from hil.shells.virtual import VirtualShell
-from hil.io.store_endpoint import DELAY_US, StoreEnd
-from hil.run.virtual import VirtualRun
-from hil.kernel.world import World
 from tests.hil.scenario.test_scenario import SHORT
 
 PORT = 9

@@ -5,9 +5,9 @@ import random
 
 from hil.kernel.digest import Digest
 from hil.kernel.dut import Turn
+from hil.kernel.world import World
 from hil.shells.realtime import RealTimeShell
 from hil.shells.virtual import VirtualShell
-from hil.kernel.world import World
 
 NEVER = 1 << 62
 

@@ -14,12 +14,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from hil.page.server import LOOPBACK
 from hil.record.record import FILE, problems, read
-from tests.support.cli_tools import until
-from tests.support.repository import ROOT
-from tests.support.libmodbus import Device
-from tests.support.peers import need
 from tests.hil.bench.test_device_swap import DRIVE2, Cable
+from tests.support.cli_tools import until
+from tests.support.libmodbus import Device
 from tests.support.modbus_master import crc
+from tests.support.peers import need
+from tests.support.repository import ROOT
 
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)

@@ -10,8 +10,6 @@ import psychrolib
 import pytest
 from CoolProp import CoolProp
 
-from hil.plant.fluid import coolant
-from hil.plant.air.synthetic_climate import CLIMATES
 from hil.plant.air.cooler import (
     Air,
     CoolerParameters,
@@ -21,12 +19,6 @@ from hil.plant.air.cooler import (
     scaled,
     water_kg_s,
 )
-from hil.plant.power.electrical_chain import Chain
-from hil.plant.facility import Facility, FacilityParameters, pump_w
-from hil.plant.facility_variables import FACILITY_VARIABLES
-from hil.plant.power.grid import Grid
-from hil.plant.power.optics import ALARM_C, Optics
-from hil.plant.plant import Plant
 from hil.plant.air.psychrometrics import (
     STANDARD_PA,
     density_kg_m3,
@@ -36,11 +28,19 @@ from hil.plant.air.psychrometrics import (
     saturation_pa,
     wet_bulb_c,
 )
+from hil.plant.air.synthetic_climate import CLIMATES
+from hil.plant.air.weather import WeatherError, find, read_epw
+from hil.plant.facility import Facility, FacilityParameters, pump_w
+from hil.plant.facility_variables import FACILITY_VARIABLES
+from hil.plant.fluid import coolant
+from hil.plant.plant import Plant
+from hil.plant.power.electrical_chain import Chain
+from hil.plant.power.grid import Grid
+from hil.plant.power.optics import ALARM_C, Optics
+from hil.plant.power.server import Server
 from hil.plant.room import Room
 from hil.plant.scale import reference
-from hil.plant.power.server import Server
 from hil.plant.steady_state import shaft_w
-from hil.plant.air.weather import WeatherError, find, read_epw
 
 SECOND = 1_000_000
 psychrolib.SetUnitSystem(psychrolib.SI)

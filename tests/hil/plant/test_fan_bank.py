@@ -4,17 +4,17 @@ from random import Random
 
 import pytest
 
+from hil.bench.testbed import Row
+from hil.bench.testbed_settings import Setting
 from hil.devices.base import SECOND
-from hil.devices.drives.abb_acs580 import ACT1, CONTROL, REF1, STATUS, TRIPPED
 from hil.devices.drives.abb_ach580_fan import FanDrive
+from hil.devices.drives.abb_acs580 import ACT1, CONTROL, REF1, STATUS, TRIPPED
 from hil.fault.plant import PLANT_EVENTS
+from hil.kernel.world import World
 from hil.plant.air.cooler import Air
 from hil.plant.fan_bank import FanBank
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
-from hil.bench.testbed import Row
-from hil.bench.testbed_settings import Setting
-from hil.kernel.world import World
 
 RUN = 0x047F
 

@@ -10,12 +10,12 @@ import pytest
 
 from hil.plant.fluid.exchanger import counterflow_effectiveness, exchanger_w_k, plate_w_k
 from hil.plant.fluid.hydraulics import Pump, operating_point
-from hil.plant.power.load_schedule import LoadSchedule
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.fluid.pipe import Pipe
-from hil.plant.plant import Plant
-from hil.plant.steady_state import steady_supply_c, steady_valve_pct
 from hil.plant.fluid.valve import Actuator, inherent_share, valve_flow_lpm
+from hil.plant.plant import Plant
+from hil.plant.power.load_schedule import LoadSchedule
+from hil.plant.steady_state import steady_supply_c, steady_valve_pct
 from hil.plant.variables import VARIABLES, Causality
 
 SECOND = 1_000_000

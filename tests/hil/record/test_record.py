@@ -13,8 +13,8 @@ from hil.commands import hil
 from hil.record.record import FILE, firmware_hash, problems, read
 from hil.report.html import page
 from hil.report.pdf import chromium, print_pdf
+from hil.scenario.loader import find, shipped
 from hil.scenario.requirements import REQUIREMENTS
-from hil.scenario.model import find, shipped
 from hil.scenario.suite import load, suites
 from tests.support.cli_tools import SHORT, scenario_file
 from tests.support.peers import need

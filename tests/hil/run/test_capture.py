@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from agent.agent import FIRST_BUS, RECEIVER
-from hil.run.capture import Player, difference, load
 from hil.commands import hil
-from hil.run.recorded import DUTS
 from hil.io.register_trace import Shown, register_writes, writes_apart
-from hil.scenario.model import shipped
+from hil.run.capture import Player, difference, load
+from hil.run.recorded import DUTS
+from hil.scenario.loader import shipped
 from tests.support.cli_tools import SHORT, scenario_file
-from tests.support.repository import ROOT
-from tests.support.peers import need
 from tests.support.modbus_master import crc
+from tests.support.peers import need
+from tests.support.repository import ROOT
 
 KEPT = sorted((ROOT / "tests" / "captures").glob("*.jsonl"))
 MINUTE = SHORT.replace("= 3", "= 40") + '[[expect]]\nmeasure = "ticks"\nmin = 1\n'

@@ -7,10 +7,10 @@ drives, no real ones.
 
 import pytest
 
-from hil.kernel.dut import InProcess, Turn
-from hil.scenario.model import Scenario
 from hil.bench.testbed_settings import Setting
+from hil.kernel.dut import InProcess, Turn
 from hil.run.virtual import VirtualRun
+from hil.scenario.model import Scenario
 from protocols.time_units import NEVER, SECOND
 
 HANGS_S = 60

@@ -3,8 +3,8 @@
 import pytest
 
 from hil.kernel.dut import InProcess
-from hil.scenario.model import parse
 from hil.run.virtual import VirtualRun
+from hil.scenario.model import parse
 
 WEEK = """
 name = "clean-week"

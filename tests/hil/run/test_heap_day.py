@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from hil.scenario.model import find
 from hil.run.dut_float32 import UnixF32
 from hil.run.virtual import VirtualRun
+from hil.scenario.loader import find
 from tests.support.peers import need
 
 HOUR = 3600

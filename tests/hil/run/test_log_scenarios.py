@@ -8,12 +8,14 @@ import pytest
 
 from hil.devices.mqtt.session import Message
 from hil.kernel.dut import InProcess, MakeDut
-from hil.scenario.model import Event, find
-from hil.shells.lockstep import LockStep
 from hil.run.virtual import Outcome, VirtualRun
-from protocols.telemetry import block, varint, message as parcel
-from tests.support.repository import flash
+from hil.scenario.loader import find
+from hil.scenario.model import Event
+from hil.shells.lockstep import LockStep
+from protocols.telemetry import block, varint
+from protocols.telemetry import message as parcel
 from tests.support.peers import need
+from tests.support.repository import flash
 
 NAMES = ("link-outage", "link-half-open", "power-cuts", "disk-full")
 

@@ -2,8 +2,8 @@
 
 import time
 
-from hil.run.real_bench import RealBench
 from hil.bench.testbed_settings import Setting
+from hil.run.real_bench import RealBench
 from tests.support.runtime_rig import PATIENCE_S
 
 SECOND = 1_000_000

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from hil.errors import ScenarioError
-from hil.scenario.model import find, parse, shipped
+from hil.scenario.loader import find, shipped
+from hil.scenario.model import parse
 from tests.support.cli_tools import (
     PATIENCE_S,
     SHORT,
@@ -24,8 +25,8 @@ from tests.support.cli_tools import (
     started,
     until,
 )
-from tests.support.repository import ROOT
 from tests.support.peers import need
+from tests.support.repository import ROOT
 
 OUTAGE = """
 name = "outage"
@@ -164,8 +165,8 @@ def test_a_log_that_cannot_be_written_is_one_line_and_exit_2() -> None:
 def test_an_agent_that_ends_by_itself_ends_the_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from hil.run import real_bench  # noqa: PLC0415 - only here
     from hil.commands import hil  # noqa: PLC0415
+    from hil.run import real_bench  # noqa: PLC0415 - only here
 
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     monkeypatch.setitem(real_bench.AGENT, "cpython", ["false"])

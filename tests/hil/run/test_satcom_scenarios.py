@@ -3,8 +3,9 @@
 import pytest
 
 from hil.kernel.dut import InProcess
-from hil.scenario.model import find, parse
 from hil.run.virtual import Outcome, VirtualRun
+from hil.scenario.loader import find
+from hil.scenario.model import parse
 
 QUICK = ("link-alarm", "link-budget", "link-hostile", "link-no-sky", "link-resets")
 

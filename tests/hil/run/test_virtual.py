@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from hil.kernel.dut import InProcess, MakeDut
 from hil.errors import BenchError
-from hil.scenario.model import find, parse, shipped
-from hil.shells.lockstep import LockStep
+from hil.kernel.dut import InProcess, MakeDut
 from hil.run.virtual import Outcome, VirtualRun
+from hil.scenario.loader import find, shipped
+from hil.scenario.model import parse
+from hil.shells.lockstep import LockStep
 from tests.support.cli_tools import SHORT, coldloop, ended, one_line, scenario_file, started, until
-from tests.support.repository import ROOT, flash
 from tests.support.peers import need
+from tests.support.repository import ROOT, flash
 
 FAILING = SHORT + '[[expect]]\nmeasure = "ticks"\nmax = 5\n'
 

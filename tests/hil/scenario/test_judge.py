@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from hil.scenario.judge import Judge
 from hil.measure.registry import read
+from hil.scenario.judge import Judge
 from hil.scenario.model import Expectation, Scenario
 
 Samples = dict[int, "float | None"]

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
+from hil.bench.testbed_settings import LIMITS, Setting
 from hil.commands import hil
 from hil.errors import ScenarioError
 from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES
-from hil.scenario.model import Event, Expectation, find, parse, shipped
-from hil.bench.testbed_settings import LIMITS, Setting
-from hil.scenario.suite import suites
 from hil.run.virtual import VirtualRun
+from hil.scenario.loader import find, shipped
+from hil.scenario.model import Event, Expectation, parse
+from hil.scenario.suite import suites
 from tests.support.cli_tools import SHORT, coldloop, one_line, scenario_file
 
 ROOMY = SHORT.replace("seconds = 3", "seconds = 60")

@@ -3,9 +3,8 @@
 import gc
 
 from agent.agent import RECEIVER, port_names
-from agent.core.config_records import load
+from agent.config.load import load
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import (
     BROKER,
     CDU,
@@ -24,6 +23,7 @@ from tests.portable.support.agent_rig import (
     lean,
     profiles,
 )
+from tests.portable.support.check import eq
 
 ALLOWANCE = 6 * 1024
 """Bytes that an agent may grow by in a flood: buffers, telemetry that waits, counters."""

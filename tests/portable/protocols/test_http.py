@@ -2,8 +2,8 @@
 
 from protocols.errors import DecodeError, EncodeError
 from protocols.http import Reader, request
-from tests.portable.support.check import eq, raises
 from tests.portable.support.agent_rig import Lcg
+from tests.portable.support.check import eq, raises
 
 PLAIN = b'HTTP/1.1 200 OK\r\nETag: W/"1"\r\nContent-Length: 5\r\n\r\n{"a"}'
 CHUNKED = (

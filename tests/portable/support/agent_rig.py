@@ -8,7 +8,7 @@ drives do what they are told.
 import sys
 
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, STATE, Agent
-from agent.core.config_records import forget_checks, load
+from agent.config.load import forget_checks, load
 from agent.fieldbus.fieldbus import Fieldbus
 from drivers.modbus.bus import Result
 from protocols.time_units import MILLISECOND, SECOND

@@ -15,13 +15,14 @@ import struct
 import sys
 
 from agent.agent import Agent
-from agent.remote.update import boot
 from agent.remote.message import manifest
 from agent.remote.storage.boot_state import Place
+from agent.remote.update import boot
 from deploy.firmware.mps2 import _slots
 from drivers.ports.address import parse
 from drivers.ports.micropython import slot_store, store
 from protocols.signed_message import MANIFEST
+from tests.portable.support.agent_rig import Lcg
 from tests.portable.support.check import eq
 from tests.portable.support.flash_model import Disk, PowerCut
 from tests.portable.support.remote_rig import (
@@ -35,7 +36,6 @@ from tests.portable.support.remote_rig import (
     remote_config,
     signed,
 )
-from tests.portable.support.agent_rig import Lcg
 
 SECTOR, ROOM = 512, 4096
 PIECE = 800  # not a divisor of anything

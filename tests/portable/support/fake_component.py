@@ -1,6 +1,6 @@
 """A part that remembers how it was turned, for the tests of `agent.core.registry`."""
 
-from agent.core.registry import Part
+from agent.core.component import Part
 from protocols.time_units import SECOND
 
 

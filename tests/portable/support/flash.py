@@ -6,7 +6,8 @@ it can be killed and started anew. `Ground` keeps what arrives, as a relay does.
 
 from agent.log.record_store import Keeper
 from agent.log.sender import Sender
-from protocols.telemetry import merged_block, message as parcel, receipt
+from protocols.telemetry import merged_block, receipt
+from protocols.telemetry import message as parcel
 from protocols.time_units import MILLISECOND, SECOND
 
 SETTINGS = {"bytes": 1 << 20, "segment_bytes": 1024, "live_ttl_s": 0, "bulk_ttl_s": 0}

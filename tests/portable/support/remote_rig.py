@@ -1,14 +1,14 @@
 """A unit that takes changes from operators, for the tests of agent/remote."""
 
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, Agent
-from agent.core.config_records import load
-from agent.remote.update import boot
+from agent.config.load import load
 from agent.remote.message import canonical, command, patch
 from agent.remote.storage.audit import SEGMENTS, Walk, key_of
+from agent.remote.update import boot
 from protocols.signed_message import COMMAND, PATCH, Envelope, pack, signed_text
 from protocols.time_units import MILLISECOND
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import Rig, config, profiles
+from tests.portable.support.check import eq
 from tests.portable.support.signer import Signer
 
 STORE = FIRST_BUS + 1

@@ -3,13 +3,13 @@
 import struct
 
 from agent.agent import FIRST_BUS, Agent
-from agent.core.config_records import load
-from agent.core.errors import ConfigError
 from agent.clock.chrony import RefClock
+from agent.config.load import load
+from agent.core.errors import ConfigError
 from agent.core.tick_scheduler import Ticks
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq, raises
 from tests.portable.support.agent_rig import config, profiles
+from tests.portable.support.check import eq, raises
 from tests.portable.support.reference_time import UTC, Bench, known
 
 PORT = 7

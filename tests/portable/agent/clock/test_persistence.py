@@ -3,14 +3,14 @@
 import json
 
 from agent.agent import FIRST_BUS, RECEIVER
-from agent.clock.utc_clock import Clock
 from agent.clock.holdover import Holdover, Warmth
 from agent.clock.persistence import KEY, Memory
 from agent.clock.temperature_model import Thermal
+from agent.clock.utc_clock import Clock
 from protocols.calendar import utc_from_civil
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq, raises
 from tests.portable.support.agent_rig import Rig, config, epoch
+from tests.portable.support.check import eq, raises
 from tests.portable.support.reference_time import UTC, Bench, Chance, TrueFix, known
 
 HEAP = "512wK"

@@ -1,9 +1,10 @@
 """Lies: jumps of time and place, leap seconds that are not known, weeks that roll over."""
 
-from agent.clock.utc_clock import Clock
-from agent.clock.evidence import Place, Verdicts
+from agent.clock.evidence import Verdicts
 from agent.clock.leap_second import Leap, signature, whole_seconds
 from agent.clock.oscillator import isqrt
+from agent.clock.position_check import Place
+from agent.clock.utc_clock import Clock
 from protocols.calendar import utc_from_civil
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.support.check import eq

@@ -3,12 +3,10 @@
 import json
 
 from agent.control.law.offset_calibration import Calibration
-from agent.control.law.sensor_check import Balance, Doubt
 from agent.control.law.proof_test import BROKEN_OFF, FAILED, PASSED, Proofs
-from agent.core.errors import ConfigError, OrderError
+from agent.control.law.sensor_check import Balance, Doubt
 from agent.control.proof_store import ProofStore
-from tests.portable.support.check import eq, raises
-from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM
+from agent.core.errors import ConfigError, OrderError
 from tests.portable.support.agent_rig import (
     CDU,
     LAG,
@@ -21,6 +19,8 @@ from tests.portable.support.agent_rig import (
     config,
     profiles,
 )
+from tests.portable.support.check import eq, raises
+from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM
 
 HEAP = "512wK"
 ROOM1, ROOM2 = 5, 6

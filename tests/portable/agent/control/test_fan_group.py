@@ -1,10 +1,10 @@
 """The fans of the row's cooler on a bus: alike, for each other, and at full speed when in doubt."""
 
 from agent.core.errors import ConfigError
+from tests.portable.agent.control.test_component import COLD, REMOTE, TRIP, Rooms, models
+from tests.portable.support.agent_rig import CDU, RETURN, RUN, VALVE, config
 from tests.portable.support.check import eq, raises
 from tests.portable.support.cooling_settings import EXCHANGER
-from tests.portable.support.agent_rig import CDU, RETURN, RUN, VALVE, config
-from tests.portable.agent.control.test_component import COLD, REMOTE, TRIP, Rooms, models
 
 HEAP = "512wK"
 FAN1, FAN2 = 7, 8

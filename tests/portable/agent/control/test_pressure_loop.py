@@ -4,8 +4,8 @@ from agent.control.pressure_loop import PressureLoop
 from agent.control.pump import Pump
 from agent.fieldbus.sensor import pressure_sensor
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import RUN, STOP, Bench, config
+from tests.portable.support.check import eq
 
 TRIP = 8
 

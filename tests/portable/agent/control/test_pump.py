@@ -1,8 +1,8 @@
 """A drive starts on the change from stop to run, runs at what it was asked for, and may trip."""
 
 from agent.control.pump import Pump
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import RUN, STOP, Bench
+from tests.portable.support.check import eq
 
 TRIP = 8
 

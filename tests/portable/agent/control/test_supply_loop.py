@@ -4,8 +4,8 @@ from agent.control.supply_loop import SupplyLoop
 from agent.control.valve import Valve
 from agent.fieldbus.sensor import Sensor
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import Bench
+from tests.portable.support.check import eq
 
 STALE = 5 * SECOND
 RATE = 5.0

@@ -1,8 +1,8 @@
 """The valve is asked in its registers' terms, not for every hair, and believed while it answers."""
 
 from agent.control.valve import Valve
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import Bench
+from tests.portable.support.check import eq
 
 SET = "ValvePositionControlPercent"
 

@@ -4,11 +4,12 @@ import json
 import sys
 
 import agent.parts
+
 from agent.agent import FIRST_BUS, STATE, Agent, port_names
-from agent.core.config_records import forget_checks, load
+from agent.config.load import forget_checks, load
 from agent.core.errors import ConfigError
-from tests.portable.support.check import eq, raises
 from tests.portable.support.agent_rig import config, profiles
+from tests.portable.support.check import eq, raises
 
 PART = FIRST_BUS + 1
 TABLE = (("fake", "tests.portable.support.fake_component", "Fake", ("serial",)),)
@@ -18,7 +19,9 @@ def made(section):
     """An agent with the section `fake`; the tables are as before afterwards."""
     before = agent.parts.PARTS
     forget_checks()
-    schema = __import__("agent.config.schema", None, None, ("SCHEMA",))  # anew, to be forgotten again
+    schema = __import__(
+        "agent.config.schema", None, None, ("SCHEMA",)
+    )  # anew, to be forgotten again
     agent.parts.PARTS = TABLE
     schema.SCHEMA["properties"]["fake"] = {
         "type": "object",

@@ -19,8 +19,8 @@ from agent.energy.counter import Counting
 from drivers.device.device import Reading
 from drivers.device.profile import Profile
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq, raises
 from tests.portable.support.agent_rig import CDU, Rig, config, profiles
+from tests.portable.support.check import eq, raises
 
 HEAP = "512wK"
 HOUR = 3600 * SECOND

@@ -2,8 +2,8 @@
 
 from agent.core.config_records import DeviceConfig
 from agent.fieldbus.fieldbus import Fieldbus, round_us, too_much
-from drivers.ports.address import parse
 from drivers.device.profile import Profile
+from drivers.ports.address import parse
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 

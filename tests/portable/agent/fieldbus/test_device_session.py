@@ -2,8 +2,8 @@
 
 from agent.core.config_records import DeviceConfig
 from agent.fieldbus.device_session import Station
-from drivers.modbus.bus import Bus
 from drivers.device.profile import Profile
+from drivers.modbus.bus import Bus
 from drivers.modbus.wire_time import Wire
 from protocols.modbus.crc import sealed
 from protocols.time_units import SECOND

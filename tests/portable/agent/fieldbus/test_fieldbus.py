@@ -2,8 +2,8 @@
 
 from drivers.modbus.bus import Bus
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import CDU, LAG, LEAD, RUN, STOP, VALVE, Bench, Rig, config
+from tests.portable.support.check import eq
 
 
 def test_a_device_is_polled_once_a_cycle_and_found():

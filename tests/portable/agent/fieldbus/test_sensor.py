@@ -2,8 +2,8 @@
 
 from agent.fieldbus.sensor import Difference, Sensor, pressure_sensor
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import Bench, config
+from tests.portable.support.check import eq
 
 STALE = 5 * SECOND
 

@@ -1,13 +1,13 @@
 """The part `integrity`: what each epoch says, its alarms, and what becomes of the time."""
 
 from agent.agent import RECEIVER
-from agent.gnss.tx_coexistence import of
-from agent.core.config_records import load
+from agent.config.load import load
 from agent.core.errors import ConfigError
+from agent.gnss.tx_coexistence import of
 from protocols.time_units import SECOND
+from tests.portable.support.agent_rig import Rig, config, profiles
 from tests.portable.support.check import eq, raises
 from tests.portable.support.nmeatext import gga, line, rmc
-from tests.portable.support.agent_rig import Rig, config, profiles
 
 HEAP = "512wK"
 GPS, BDS = "GP", "GB"

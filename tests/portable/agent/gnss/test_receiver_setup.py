@@ -4,12 +4,12 @@ from agent.agent import RECEIVER
 from drivers.errors import DriverError
 from drivers.gnss.receiver import Receiver
 from drivers.gnss.setup_sequence import Setup, acknowledges
-from drivers.gnss.setup_vendors import MAKERS, sentence, ubx
 from drivers.gnss.setup_step import steps
+from drivers.gnss.setup_vendors import MAKERS, sentence, ubx
 from protocols.time_units import SECOND
+from tests.portable.support.agent_rig import Rig, config
 from tests.portable.support.check import eq, raises
 from tests.portable.support.receiver_model import FakeReceiver
-from tests.portable.support.agent_rig import Rig, config
 
 HEAP = "512wK"
 KINDS = ("RMC", "GGA", "GSA", "GSV", "ZDA")

@@ -1,8 +1,8 @@
 """Votes on the strength of the signals: jamming, equal power, and a sky that is only hot."""
 
 from agent.clock.evidence import Verdicts
-from agent.gnss.signal_check import Signals
 from agent.gnss.detectors import Votes
+from agent.gnss.signal_check import Signals
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 from tests.portable.support.reference_time import Chance

@@ -3,7 +3,8 @@
 from agent.log.compactor import Merger
 from agent.log.segment import scan
 from protocols.errors import DecodeError
-from protocols.telemetry import block, merged_block, message as parcel
+from protocols.telemetry import block, merged_block
+from protocols.telemetry import message as parcel
 from protocols.telemetry.message import ALARM, BULK, LIVE
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq, raises

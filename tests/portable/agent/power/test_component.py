@@ -7,8 +7,8 @@ from agent.core.errors import ConfigError, OrderError
 from agent.remote.message.canonical import shown
 from protocols.cbor import Map
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq, raises
 from tests.portable.support.agent_rig import CDU, VALVE, epoch
+from tests.portable.support.check import eq, raises
 from tests.portable.support.power_rig import PDU, ThrottleRig, load
 
 HEAP = "512wK"

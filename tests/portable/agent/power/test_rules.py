@@ -1,14 +1,14 @@
 """Sharing, holding, derating, droop, profile, schedule, headroom: the throttle's rules alone."""
 
-from agent.power.load_class import CLASSES, LoadClass, find
+from agent.power.allocator import share
+from agent.power.demand_interval import Profile
 from agent.power.frequency_droop import Droop
 from agent.power.headroom import Headroom
+from agent.power.heat_loss_detector import CALM, SURE, SUSPICIOUS, Onset
 from agent.power.limit_ramp import Hold
 from agent.power.load import Load
-from agent.power.heat_loss_detector import CALM, SURE, SUSPICIOUS, Onset
-from agent.power.demand_interval import Profile
+from agent.power.load_class import CLASSES, LoadClass, find
 from agent.power.schedule import MOST, Schedule
-from agent.power.allocator import share
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 

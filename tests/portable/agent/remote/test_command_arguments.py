@@ -3,8 +3,8 @@
 from agent.core.errors import AgentError
 from agent.remote.message.command import ROLES
 from protocols.cbor import Decimal, Map
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import Lcg, Rig, config
+from tests.portable.support.check import eq
 from tests.portable.support.power_rig import ThrottleRig
 
 HEAP = "640wK"

@@ -1,13 +1,13 @@
 """Commands from operators: done once, with a result, or refused with a reason."""
 
+from agent.core.component import Part
 from agent.core.errors import Decommissioned, OrderError
-from agent.core.registry import Part
-from agent.remote.storage.audit import SEGMENTS, Walk
-from agent.remote.update.boot import ENDED
+from agent.remote.decommission import places
 from agent.remote.message.command import ROLES
 from agent.remote.message.parameters import LIMITS
+from agent.remote.storage.audit import SEGMENTS, Walk
 from agent.remote.storage.config_slots import unsealed
-from agent.remote.decommission import places
+from agent.remote.update.boot import ENDED
 from tests.portable.support.check import eq, raises
 from tests.portable.support.remote_rig import (
     COUNTER,

@@ -2,7 +2,9 @@
 
 from agent.agent import RECEIVER
 from agent.control.law.proof_test import PASSED
+from tests.portable.agent.control.test_component import EXCHANGER, Rooms, models
 from tests.portable.support import power_rig
+from tests.portable.support.agent_rig import LAG, LEAD, RUN, STOP, VALVE, epoch
 from tests.portable.support.check import eq
 from tests.portable.support.remote_rig import (
     COUNTER,
@@ -15,8 +17,6 @@ from tests.portable.support.remote_rig import (
     refused,
     remote_config,
 )
-from tests.portable.support.agent_rig import LAG, LEAD, RUN, STOP, VALVE, epoch
-from tests.portable.agent.control.test_component import EXCHANGER, Rooms, models
 
 HEAP = "1024wK"
 BOTH = (OPERATOR, LIMITER)

@@ -3,11 +3,12 @@
 Only the stored configuration itself holds it, in the folder that the unit alone may read.
 """
 
-from agent.core.config_records import load
+from agent.config.load import load
+from agent.config.schema import with_parts
 from agent.core.errors import ConfigError
 from agent.core.registry import PARTS
 from agent.remote.message.canonical import SECRETS, shown
-from agent.config.schema import with_parts
+from tests.portable.support.agent_rig import profiles
 from tests.portable.support.check import eq, raises
 from tests.portable.support.remote_rig import (
     LIMITER,
@@ -18,7 +19,6 @@ from tests.portable.support.remote_rig import (
     a_patch,
 )
 from tests.portable.support.remote_rig import remote_config as file
-from tests.portable.support.agent_rig import profiles
 
 HEAP = "512wK"
 HUSH, LATER = "hush-hush-1", "hush-hush-2"

@@ -3,6 +3,7 @@
 from agent.remote.message import manifest
 from agent.remote.storage import software_slots
 from protocols.signed_message import LONGEST, MANIFEST
+from tests.portable.support.agent_rig import Lcg
 from tests.portable.support.check import eq
 from tests.portable.support.remote_rig import (
     COUNTER,
@@ -18,7 +19,6 @@ from tests.portable.support.remote_rig import (
     running,
     signed,
 )
-from tests.portable.support.agent_rig import Lcg
 
 HEAP = "640wK"
 PIECE = 1000

@@ -8,9 +8,9 @@ that is the second half, where every call of the agent takes time.
 from agent.agent import BROKER, FIRST_BUS, RECEIVER
 from agent.runtime.io_loop import FAIR, Crank
 from protocols.time_units import MILLISECOND, SECOND
+from tests.portable.support.agent_rig import Lcg, Rig, config, epoch
 from tests.portable.support.check import eq
 from tests.portable.support.remote_rig import RemoteRig
-from tests.portable.support.agent_rig import Lcg, Rig, config, epoch
 
 HEAP = "512wK"
 SECONDS = 20

@@ -1,8 +1,8 @@
 """The crank, turned by hand: ports that do as they are told, a clock that stands still."""
 
 from agent.runtime.io_loop import Crank
-from agent.runtime.port_log import BURST, REFILL, REPEAT, Journal
 from agent.runtime.monotonic import Ticks
+from agent.runtime.port_log import BURST, REFILL, REPEAT, Journal
 from drivers.errors import FullError, PortError
 from drivers.ports.base import BACKLOG, CONNECT_TIMEOUT
 from tests.portable.support.check import eq, raises

@@ -5,8 +5,8 @@ import json
 from agent.agent import BROKER, FIRST_BUS, RECEIVER, STATE
 from agent.core.errors import ConfigError, OrderError
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq, raises
 from tests.portable.support.agent_rig import CDU, LAG, LEAD, STOP, VALVE, Rig, config, profiles
+from tests.portable.support.check import eq, raises
 
 WATCHDOG = FIRST_BUS + 1
 FLAGS = 4  # register of the CDU; bits: 0 Leak, 1 Drip, 2 Button, 3 Door

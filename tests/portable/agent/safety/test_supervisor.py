@@ -1,7 +1,7 @@
 """Causes become alarms with the right names, and one state; nothing is raised at the start."""
 
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import CDU, LAG, LEAD, VALVE, Bench, Rig, config
+from tests.portable.support.check import eq
 
 TRIP = 8
 

@@ -1,12 +1,12 @@
 """The carrier's pieces: budget and purse, ladder, queue, messages, memory. No modem, no agent."""
 
+from agent.satcom.backoff import Ladder
 from agent.satcom.budget import Budget, Price
 from agent.satcom.downlink import Downward
-from agent.satcom.backoff import Ladder
 from agent.satcom.persistence import KEYS, NUMBERS, Memory, Record, read
 from agent.satcom.ram_queue import MemQueue
-from agent.satcom.transfer import MOST_WAITING, Messages
 from agent.satcom.spend_guard import Purse
+from agent.satcom.transfer import MOST_WAITING, Messages
 from protocols import datagram
 from protocols.datagram import ALARM, BULK, LIVE
 from protocols.time_units import SECOND

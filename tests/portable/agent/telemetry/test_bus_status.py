@@ -5,8 +5,8 @@ import json
 from agent.telemetry import bus_status, bus_text, status
 from drivers.modbus.counters import Counters
 from protocols.modbus.rtu import Client
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import FIRST_BUS, Rig, lean
+from tests.portable.support.check import eq
 
 
 def modbus(rig):

@@ -4,8 +4,8 @@ import json
 
 from agent.telemetry.rows import Telemetry
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import Bench
+from tests.portable.support.check import eq
 
 STALE = 5 * SECOND
 POINTS = 4 + 2 + 3 + 3

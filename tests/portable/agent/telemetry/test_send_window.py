@@ -1,12 +1,13 @@
 """The log over MQTT: one flight, alarms first, receipts, no more on its way than the link bears."""
 
 from agent.log.component import Log
-from protocols.telemetry import block, message as parcel, receipt
+from protocols.telemetry import block, receipt
+from protocols.telemetry import message as parcel
 from protocols.telemetry.message import ALARM, BULK, LIVE
 from protocols.time_units import MILLISECOND, SECOND
+from tests.portable.support.agent_rig import BROKER, Rig, config
 from tests.portable.support.check import eq
 from tests.portable.support.flash import Flash, Ground
-from tests.portable.support.agent_rig import BROKER, Rig, config
 
 PORT = 5
 

@@ -3,8 +3,8 @@
 import json
 
 from agent.telemetry import status
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import CDU, STATE, Rig, config, lean
+from tests.portable.support.check import eq
 
 KEYS = (
     "version site unit mono_us utc_us state clock ticks supply dp modbus receiver telemetry alarms"

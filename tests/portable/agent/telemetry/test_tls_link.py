@@ -1,12 +1,12 @@
 """A clock that is not trusted neither locks the door to the broker nor leaves it open."""
 
 from agent.agent import BROKER
-from agent.core.config_records import load
+from agent.config.load import load
 from agent.core.errors import ConfigError
 from agent.telemetry.tls_link import TlsLink
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq, raises
 from tests.portable.support.agent_rig import Rig, config, profiles
+from tests.portable.support.check import eq, raises
 
 ADDRESS = "tls:broker:8883?ca=/etc/ca.pem"
 UTC_S = 1_795_500_000

@@ -3,8 +3,8 @@
 import json
 
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq
 from tests.portable.support.agent_rig import BROKER, CONSOLE, FIRST_BUS, Rig, config
+from tests.portable.support.check import eq
 
 STATE_TOPIC, ROWS_TOPIC = "coldloop/v1/s1/u1/state", "coldloop/v1/s1/u1/tele"
 RETAIN, DUP = 1, 8

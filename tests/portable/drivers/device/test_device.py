@@ -1,8 +1,8 @@
 """Profiles that contradict themselves are refused by name; good ones decode and write exactly."""
 
 from drivers.device.device import Device
-from drivers.errors import ProfileError
 from drivers.device.profile import Profile
+from drivers.errors import ProfileError
 from protocols.errors import EncodeError
 from protocols.modbus import pdu
 from tests.portable.support.check import eq, raises

@@ -86,9 +86,15 @@ def test_floats_back():
         (1, 10**40, 0, 0x37B6C3B18FC49A0C),
     )
     for top, bottom, narrow, _ in cases:
-        eq((top, bottom, hex(number_format.float_bits(top, bottom, False))), (top, bottom, hex(narrow)))
+        eq(
+            (top, bottom, hex(number_format.float_bits(top, bottom, False))),
+            (top, bottom, hex(narrow)),
+        )
     for top, bottom, _, wide in cases[:9]:
-        eq((top, bottom, hex(number_format.float_bits(top, bottom, True))), (top, bottom, hex(wide)))
+        eq(
+            (top, bottom, hex(number_format.float_bits(top, bottom, True))),
+            (top, bottom, hex(wide)),
+        )
 
 
 def test_a_float_that_was_written_reads_as_the_same_count():

@@ -1,9 +1,9 @@
 """What a profile can say beyond whole registers: links, offsets, orders, bits, writes, identity."""
 
 from drivers.device.device import Device
-from drivers.errors import ProfileError
 from drivers.device.profile import Profile
 from drivers.device.profile_entries import wire_address
+from drivers.errors import ProfileError
 from protocols.errors import EncodeError
 from protocols.modbus import pdu
 from tests.portable.support.check import eq, raises

@@ -1,9 +1,9 @@
 """Epochs: sentences of one fix together, whatever their order; validity, time, line, flags."""
 
-from drivers.gnss.sentence_group import Burst, Grouper, view_key
 from drivers.gnss.epoch import Decoder, Epoch
 from drivers.gnss.fix_rules import ends_month, unrolled
 from drivers.gnss.receiver import Receiver
+from drivers.gnss.sentence_group import Burst, Grouper, view_key
 from protocols import calendar
 from tests.portable.support.check import eq
 from tests.portable.support.nmeatext import PLACE, decode, gga, line, lines, only, rmc

@@ -3,7 +3,6 @@
 from drivers.modbus.bus import Bus
 from protocols.modbus import pdu
 from protocols.time_units import NEVER
-from tests.portable.support.check import eq
 from tests.portable.drivers.modbus.faulty_server import (
     USED_AT_ONCE,
     Lcg,
@@ -12,6 +11,7 @@ from tests.portable.drivers.modbus.faulty_server import (
     names,
     registers,
 )
+from tests.portable.support.check import eq
 
 CHAR = {"rtu": 573, "tcp": 0}  # 8E1 at 19200 baud
 COUNT = 20

@@ -1,7 +1,7 @@
 """Addresses: what is read, what is refused and why, and the way back to text."""
 
-from drivers.ports.address import BAUDS, MAX_TEXT, parse
 from drivers.errors import AddressError
+from drivers.ports.address import BAUDS, MAX_TEXT, parse
 from tests.portable.support.check import eq, raises
 
 

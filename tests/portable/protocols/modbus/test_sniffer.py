@@ -1,6 +1,7 @@
 """What is overheard is told apart, paired and timed, at every split and after noise."""
 
-from protocols.modbus import pdu, sniffer as sniff
+from protocols.modbus import pdu
+from protocols.modbus import sniffer as sniff
 from protocols.modbus.crc import sealed
 from protocols.modbus.sniffer import Sniffer
 from protocols.time_units import MILLISECOND, NEVER, SECOND

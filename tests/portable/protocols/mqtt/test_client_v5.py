@@ -208,7 +208,9 @@ def test_packets_that_are_cut_anywhere_raise_nothing_else():
     for end in range(len(good)):
         raises(DecodeError, packets_v5.decode_connack, good[:end])
     for end in range(len(properties)):
-        raises(DecodeError, packets_v5.properties_at, bytes([len(properties)]) + properties[:end], 0)
+        raises(
+            DecodeError, packets_v5.properties_at, bytes([len(properties)]) + properties[:end], 0
+        )
     for body in (b"", b"\x00", b"\x00\x01", b"\x00\x00\x80\x80\x80\x80\x01", b"\xff\xff\x00\x01"):
         raises(DecodeError, packets_v5.decode_publish, 0x32, body)
         raises(DecodeError, packets_v5.decode_suback, body[:3])

@@ -1,8 +1,8 @@
 """GLL, GNS, VTG, GST, GBS, DTM, TXT and the makers' own sentences."""
 
 from protocols.nmea import nav_sentences
-from protocols.nmea.vendor_sentences import Notice
 from protocols.nmea.sentences import Second, parse
+from protocols.nmea.vendor_sentences import Notice
 from tests.portable.support.check import eq
 
 

@@ -6,8 +6,8 @@ Kept here word for word, so that they are tried on every interpreter and in ever
 from protocols.nmea import vendor_sentences
 from protocols.nmea.framing import Framer
 from protocols.nmea.nav_sentences import Gll, Gns
-from protocols.nmea.vendor_sentences import Notice
 from protocols.nmea.sentences import Gsa, Gsv, Rmc, parse
+from protocols.nmea.vendor_sentences import Notice
 from tests.portable.support.check import eq
 from tests.portable.support.nmeatext import decode, only
 

@@ -1,7 +1,7 @@
 """The sky of one epoch: each satellite once, used among visible, and gaps that are said."""
 
-from protocols.nmea.sentences import Gsa, Gsv, parse
 from protocols.nmea.satellite_view import Satellite, Sky
+from protocols.nmea.sentences import Gsa, Gsv, parse
 from tests.portable.support.check import eq
 
 

@@ -2,8 +2,8 @@
 
 from protocols.errors import DecodeError
 from protocols.orbit import tle
-from protocols.orbit.sgp4 import Satellite
 from protocols.orbit.look_angle import Site, sidereal
+from protocols.orbit.sgp4 import Satellite
 from protocols.orbit.walker import Walker
 from tests.portable.support.check import EPSILON, eq, raises
 

@@ -3,8 +3,8 @@
 from agent.control.law.cooling import Cooling, Readings
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.fan import Fans
-from agent.control.law.pump_flow import DELTA_T, DP, FLOW, FlowLaw
 from agent.control.law.optimizer import Optimum
+from agent.control.law.pump_flow import DELTA_T, DP, FLOW, FlowLaw
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM, settings

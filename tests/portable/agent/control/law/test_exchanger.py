@@ -2,8 +2,8 @@
 
 import math
 
-from agent.control.law.exchanger import Exchanger
 from agent.control.law.deterministic_math import exp, log, power
+from agent.control.law.exchanger import Exchanger
 from tests.portable.support.check import eq, near, raises
 from tests.portable.support.cooling_settings import EXCHANGER
 

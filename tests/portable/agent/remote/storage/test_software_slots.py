@@ -4,8 +4,8 @@ import sys
 
 from agent.remote.storage.software_slots import load
 from deploy.firmware.mps2 import _slots
-from drivers.ports.address import parse
 from drivers.errors import PortError
+from drivers.ports.address import parse
 from drivers.ports.micropython.slot_store import SlotStorePort
 from tests.portable.support.board_sweep import (
     NEW,

@@ -1,0 +1,1 @@
+"""UTC: clock discipline, holdover, leap seconds, PPS, chrony."""

@@ -1,0 +1,1 @@
+"""Check and compile a configuration; dropped after loading."""

@@ -1,0 +1,1 @@
+"""Control laws: pure calculation, no bus, no ports."""

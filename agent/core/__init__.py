@@ -1,0 +1,1 @@
+"""What all rooms share: component interface, registry, alarms, records, errors."""

@@ -1,0 +1,1 @@
+"""Energy and water accounting (section ledger)."""

@@ -1,0 +1,1 @@
+"""Device sessions on the buses, point sensors."""

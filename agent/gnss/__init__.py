@@ -1,0 +1,1 @@
+"""GNSS integrity monitoring (section integrity), receiver set-up."""

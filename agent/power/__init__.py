@@ -1,0 +1,1 @@
+"""Power limits of the IT loads (section throttle)."""

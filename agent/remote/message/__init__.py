@@ -1,0 +1,1 @@
+"""Signed messages: formats, verification, reject reasons."""

@@ -1,0 +1,1 @@
+"""Power-cut-safe slots, audit log."""

@@ -1,0 +1,1 @@
+"""Boot choice, live change, trial, software update."""

@@ -1,0 +1,1 @@
+"""The I/O loop on each platform."""

@@ -1,0 +1,1 @@
+"""Interlocks, unit state (section safety)."""

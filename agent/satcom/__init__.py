@@ -1,0 +1,1 @@
+"""Datagrams over a satellite modem (sections modem, modem_store)."""

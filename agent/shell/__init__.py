@@ -1,1 +1,0 @@
-"""What turns the agent's crank on each platform: ports in, bytes and deadlines through."""

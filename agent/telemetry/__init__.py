@@ -1,0 +1,1 @@
+"""Rows, MQTT uplink, status snapshot."""

@@ -1,1 +1,0 @@
-"""Throttling: loads are given less power before they, or the coolant, become too hot."""

@@ -1,0 +1,1 @@
+"""Coldloop config SUBCOMMAND."""

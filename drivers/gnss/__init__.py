@@ -1,0 +1,1 @@
+"""GNSS receiver: fixes, epochs, set-up."""

@@ -1,0 +1,1 @@
+"""The bus: request queue, timing, timeouts, duplicate and late replies."""

@@ -1,0 +1,1 @@
+"""A year of cooling: policies, optimum, plots."""

@@ -1,0 +1,1 @@
+"""The testbed: a row of emulated devices, its plant and its configuration."""

@@ -1,0 +1,1 @@
+"""Random runs, n-th failure, shrinking, clusters."""

@@ -1,0 +1,1 @@
+"""CDUs, valve, sensors."""

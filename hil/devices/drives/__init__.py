@@ -1,0 +1,1 @@
+"""Pump and fan drives."""

@@ -1,0 +1,1 @@
+"""GNSS receivers and sky."""

@@ -1,0 +1,1 @@
+"""Meters, PDUs, BMC, mains."""

@@ -1,0 +1,1 @@
+"""Modems, message gateway."""

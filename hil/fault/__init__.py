@@ -1,0 +1,1 @@
+"""Faults and events a scenario may name."""

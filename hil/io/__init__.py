@@ -1,0 +1,1 @@
+"""What stands behind the agent's ports: virtual endpoints and real ports."""

@@ -1,0 +1,1 @@
+"""Event queue, digest, serial line timing, device-under-test interface."""

@@ -1,0 +1,1 @@
+"""Measures a scenario may name."""

@@ -1,0 +1,1 @@
+"""Weather, moist air, coolers."""

@@ -1,0 +1,1 @@
+"""Coolant, pipes, pumps, valve, exchanger, sensors."""

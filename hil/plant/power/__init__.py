@@ -1,0 +1,1 @@
+"""Grid, loads, servers, optics."""

@@ -1,0 +1,1 @@
+"""Runs: virtual, real time, captured, many rows."""

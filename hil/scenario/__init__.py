@@ -1,0 +1,1 @@
+"""Scenario and suite files, checks, evaluation."""

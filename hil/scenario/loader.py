@@ -1,0 +1,60 @@
+"""Scenario files: found by name among those that are shipped, or read from a path.
+
+Does not contain the scenario itself (see `hil.scenario.model`). The shipped files lie in folders by
+subject below `hil/scenarios/`; a name must exist once over all folders.
+"""
+
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from hil.errors import ScenarioError
+from hil.scenario.model import Scenario, parse
+from hil.scenario.semantic_check import nearest
+
+
+def shipped_files() -> dict[str, Traversable]:
+    """Map the name of each shipped scenario to its file. Raises `ScenarioError` for a name twice."""
+    found: dict[str, Traversable] = {}
+    for folder in (resources.files("hil") / "scenarios").iterdir():
+        if not folder.is_dir():
+            continue
+        for file in folder.iterdir():
+            name, _, ending = file.name.rpartition(".")
+            if ending != "toml":
+                continue
+            if name in found:
+                raise ScenarioError(f"{name}: two shipped scenarios have this name")
+            found[name] = file
+    return found
+
+
+def shipped() -> list[str]:
+    """Name the scenarios that come with the bench."""
+    return sorted(shipped_files())
+
+
+def find(name: str) -> Scenario:
+    """Read a shipped scenario by name, or a file by its path; one that can fail."""
+    scenario = _read(name)
+    if not scenario.expectations:
+        raise ScenarioError(f"{name}: expect: missing: a scenario that expects nothing cannot fail")
+    return scenario
+
+
+def _read(name: str) -> Scenario:
+    if name.endswith(".toml"):
+        try:
+            return parse(Path(name).read_text(encoding="utf-8"), name)
+        except OSError as error:
+            raise ScenarioError(f"{name}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ScenarioError(f"{name}: not UTF-8 text") from None
+    files = shipped_files()
+    names = sorted(files)
+    if name not in files:
+        raise ScenarioError(
+            f"{name}: no such scenario{nearest(name, names)}; there are {', '.join(names)}"
+        )
+    text = files[name].read_text(encoding="utf-8")
+    return parse(text, f"{name}.toml")
