@@ -1,7 +1,7 @@
 """The configuration, compiled: what the rooms of the agent are built from.
 
 Not a file reader: a shell hands over the parsed JSON and the profiles. Not the checks either: they
-are `agent.config.load`, which a board forgets once the agent runs. Times become integer microseconds;
+are `agent.config.compiler`, which a board forgets once the agent runs. Times become integer microseconds;
 other numbers stay as written, rounded to a thousandth through an integer, since the two
 interpreters parse decimal fractions differently.
 """
@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.config.load import Parts
+    from agent.config.compiler import Parts
     from drivers.device.profile import Point, Profile
     from drivers.modbus.poll_plan import Layout
 

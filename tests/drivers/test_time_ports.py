@@ -203,7 +203,9 @@ def test_a_boards_pin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "machine", types.SimpleNamespace(Pin=StandInPin))
     ticks = [1_073_741_800]  # shortly before a 30-bit counter wraps
     monkeypatch.setattr(micropython_pps.time, "ticks_us", lambda: ticks[0], raising=False)
-    monkeypatch.setattr(micropython_pps.time, "ticks_diff", lambda a, b: (a - b) % (1 << 30), raising=False)
+    monkeypatch.setattr(
+        micropython_pps.time, "ticks_diff", lambda a, b: (a - b) % (1 << 30), raising=False
+    )
     with pytest.raises(PortError, match="no such port"):
         micropython_pps.open_port(parse("pps:99"), nothing)
     port = micropython_pps.open_port(parse("pps:15?edge=fall"), nothing, lambda: 7_000_000)

@@ -2,7 +2,8 @@
 
 import json
 
-from agent.core.config_records import exact, load, thousandths
+from agent.config.load import load
+from agent.core.config_records import exact, thousandths
 from agent.core.errors import ConfigError
 from tests.portable.support.agent_rig import Lcg, config, lean, profiles
 from tests.portable.support.check import EPSILON, eq, raises

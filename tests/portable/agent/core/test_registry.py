@@ -3,8 +3,7 @@
 import json
 import sys
 
-import agent.parts
-
+import agent.core.registry
 from agent.agent import FIRST_BUS, STATE, Agent, port_names
 from agent.config.load import forget_checks, load
 from agent.core.errors import ConfigError
@@ -12,17 +11,21 @@ from tests.portable.support.agent_rig import config, profiles
 from tests.portable.support.check import eq, raises
 
 PART = FIRST_BUS + 1
-TABLE = (("fake", "tests.portable.support.fake_component", "Fake", ("serial",)),)
+TABLE = (
+    agent.core.registry.ComponentSpec(
+        "fake", "tests.portable.support.fake_component", "Fake", ("serial",), ""
+    ),
+)
 
 
 def made(section):
     """An agent with the section `fake`; the tables are as before afterwards."""
-    before = agent.parts.PARTS
+    before = agent.core.registry.COMPONENTS
     forget_checks()
     schema = __import__(
         "agent.config.schema", None, None, ("SCHEMA",)
     )  # anew, to be forgotten again
-    agent.parts.PARTS = TABLE
+    agent.core.registry.COMPONENTS = TABLE
     schema.SCHEMA["properties"]["fake"] = {
         "type": "object",
         "description": "a part",
@@ -47,7 +50,7 @@ def made(section):
         loaded = load(raw, profiles())
         return loaded, Agent(loaded)
     finally:
-        agent.parts.PARTS = before
+        agent.core.registry.COMPONENTS = before
         forget_checks()
 
 

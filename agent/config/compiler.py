@@ -1,4 +1,4 @@
-"""The configuration's checks, needed while it is loaded and forgotten after (`forget_checks`).
+"""The configuration's checks, needed while it is loaded and forgotten after (`agent.config.load.forget_checks`).
 
 First the text is checked against `agent.config.schema` (types, ranges, unknown keys), then what a schema
 cannot say: names that must exist or be unique, ports named twice, periods that must divide. Every
@@ -6,14 +6,12 @@ error is collected, so that one run shows them all. What an actuator may be aske
 against its profile here, so that no request can be out of its limits when the agent runs.
 """
 
-import sys
-
 from agent.config.profile_files import Maps
 from agent.core.config_records import Config, DeviceConfig, check_outputs, thousandths
 from agent.core.errors import ConfigError
 from agent.core.registry import COMPONENTS, STREAMS, schema_module, sections
 from agent.fieldbus.fieldbus import round_us, too_much
-from drivers.device.profile import Profile, forget_checker
+from drivers.device.profile import Profile
 from drivers.errors import AddressError, ProfileError
 from drivers.ports.address import parse
 from protocols.time_units import MILLISECOND
@@ -44,12 +42,8 @@ class Parts:
         self.optional_ports: list[tuple[str, str, Address]] = []
 
 
-def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
-    """Check a parsed configuration and compile it.
-
-    `profiles` maps the name of a profile to its parsed JSON. Raises `ConfigError`: its text holds
-    one line for each error.
-    """
+def compiled(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
+    """Check `raw` and build the configuration from it; see `agent.config.load.load`."""
     errors: list[str] = []
     filled = _filled(raw, errors)
     parts = Parts()
@@ -295,19 +289,3 @@ def _need(
     fault = None if profile is None else test(profile)  # what is wrong with a profile is said once
     if profile is not None and fault:
         errors.append("%s: %s (profile %s) %s" % (path, name, profile.model, fault))
-
-
-def forget_checks() -> None:
-    """Drop the code that only loading needs, 20 KiB on a board. The next import loads it again."""
-    forget_checker()
-    for full in [name for name in sys.modules if _is_only_for_loading(name)]:
-        del sys.modules[full]
-        package, _, name = full.rpartition(".")
-        if hasattr(sys.modules.get(package), name):
-            delattr(sys.modules[package], name)
-
-
-def _is_only_for_loading(name: str) -> bool:
-    if name.startswith(("agent.config.", "agent.core.schema_")):
-        return True
-    return name.startswith("agent.") and ".schema" in name
