@@ -36,7 +36,7 @@ from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
 
 MODULE = "benchmarks/firmware_board.py"
-PLACE = "agent/shell/micropython.mpy"
+PLACE = "agent/runtime/micropython.mpy"
 KINDS = {"start": 0, "receive": 1, "event": 2}
 HEAP = 262_144
 _HEAD = struct.Struct(">QBBH")

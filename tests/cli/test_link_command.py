@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agent.carrier.commands import link
+from agent.commands import link
 
 from agent.tools.satcom_passes import plot
 from agent.tools.satcom_watch import page

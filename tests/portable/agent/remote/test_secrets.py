@@ -6,7 +6,7 @@ Only the stored configuration itself holds it, in the folder that the unit alone
 from agent.config.load import load
 from agent.config.schema import with_parts
 from agent.core.errors import ConfigError
-from agent.core.registry import PARTS
+from agent.core.registry import COMPONENTS
 from agent.remote.message.canonical import SECRETS, shown
 from tests.portable.support.agent_rig import profiles
 from tests.portable.support.check import eq, raises
@@ -83,7 +83,7 @@ def names(rule):
 
 
 def test_every_key_of_the_schema_that_sounds_secret_is_one():
-    keys = names(with_parts([part[0] for part in PARTS]))
+    keys = names(with_parts([spec.section for spec in COMPONENTS]))
     assert len(keys) > 150, len(keys)
     loud = [key for key in keys if [word for word in _WORDS if word in key.split("_")]]
     eq([key for key in loud if key not in SECRETS], [])
