@@ -1,0 +1,45 @@
+"""Load a configuration, and drop the code that only loading needs.
+
+Does not check anything itself: `agent.config.compiler` does, which a board drops once the agent
+runs. A module that keeps a reference to `load` therefore keeps only this small module alive.
+"""
+
+import sys
+
+from drivers.device.profile import forget_checker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agent.config.profile_files import Maps
+    from agent.core.config_records import Config
+
+
+def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> "Config":
+    """Check a parsed configuration and compile it.
+
+    `profiles` maps the name of a profile to its parsed JSON. Raises `ConfigError`: its text holds
+    one line for each error.
+    """
+    from agent.config.compiler import compiled  # noqa: PLC0415 - so that it can be dropped
+
+    return compiled(raw, profiles)
+
+
+def forget_checks() -> None:
+    """Drop the code that only loading needs, 20 KiB on a board. The next import loads it again."""
+    forget_checker()
+    for full in [name for name in sys.modules if _is_only_for_loading(name)]:
+        del sys.modules[full]
+        package, _, name = full.rpartition(".")
+        if hasattr(sys.modules.get(package), name):
+            delattr(sys.modules[package], name)
+
+
+def _is_only_for_loading(name: str) -> bool:
+    if name == "agent.config.load":
+        return False
+    if name.startswith(("agent.config.", "agent.core.schema_")):
+        return True
+    return name.startswith("agent.") and ".schema" in name
