@@ -52,10 +52,10 @@ COMMANDS = {
 }
 
 PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")
-GUARDED = ("agent",)  # commands that move real actuators: worth the 50 ms of the full check
+FULLY_CHECKED = ("agent",)  # commands that move real actuators: worth the 50 ms of the full check
 
 
-class FrontDoorError(Exception):
+class DispatchError(Exception):
     """A command that cannot be started; the text is the one line that says why."""
 
 
@@ -65,12 +65,12 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     Returns:
         The exit code: 0 good, 1 judged bad, 2 wrong use, 130 interrupted.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0].startswith("-"):
-        return _options(words)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0].startswith("-"):
+        return _options(arguments)
     try:
-        return _load(words[0])(words[1:])
-    except FrontDoorError as error:
+        return _load(arguments[0])(arguments[1:])
+    except DispatchError as error:
         sys.stderr.write(f"coldloop: {error}\n")
         return WRONG_USE
     except KeyboardInterrupt:
@@ -81,7 +81,7 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         return GOOD
 
 
-def _options(words: "list[str]") -> int:
+def _options(arguments: "list[str]") -> int:
     """Answer `--help` and `--version`; anything else without a command is wrong use."""
     parser = _Parser(
         prog="coldloop",
@@ -91,7 +91,7 @@ def _options(words: "list[str]") -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="store_true", help="show the version and exit")
-    if not parser.parse_args(words).version:
+    if not parser.parse_args(arguments).version:
         parser.error("no command; `coldloop --help` lists them")
     sys.stdout.write(f"coldloop {_version()}\n")
     return GOOD
@@ -125,48 +125,48 @@ def _load(name: str) -> "Command":
         FrontDoorError: no such command, a foreign package, or one that cannot be imported.
     """
     if name not in COMMANDS:
-        raise FrontDoorError(f"no command {name!r}{_nearest(name)}; `coldloop --help` lists them")
-    _refuse_foreign_modules(os.path.dirname(os.path.abspath(__file__)))
-    if name in GUARDED:
-        _refuse_other_owners()
+        raise DispatchError(
+            f"no command {name!r}{_suggest_command(name)}; `coldloop --help` lists them"
+        )
+    _reject_foreign_packages(os.path.dirname(os.path.abspath(__file__)))
+    if name in FULLY_CHECKED:
+        _reject_other_owners()
     module, function = COMMANDS[name][0].split(":")
     try:
         command: Command = getattr(importlib.import_module(module), function)
     except ImportError as error:
-        raise FrontDoorError(f"{name}: {error}; `make setup` installs what is needed") from error
+        raise DispatchError(f"{name}: {error}; `make setup` installs what is needed") from error
     return command
 
 
-def _nearest(name: str) -> str:
-    near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
-    return f", did you mean {near[0]!r}?" if near else ""
+def _suggest_command(name: str) -> str:
+    matches = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+    return f", did you mean {matches[0]!r}?" if matches else ""
 
 
-def _refuse_foreign_modules(home: str) -> None:
+def _reject_foreign_packages(home: str) -> None:
     """Raise if a package would be imported from anywhere but beside this file (0.2 ms)."""
     for name in PACKAGES:
         spec = importlib.util.find_spec(name)
         if spec is None or not spec.origin:
-            raise FrontDoorError(
-                f"package {name!r} is missing beside {home}; install coldloop anew"
-            )
+            raise DispatchError(f"package {name!r} is missing beside {home}; install coldloop anew")
         if os.path.dirname(os.path.dirname(os.path.abspath(spec.origin))) != home:
-            raise FrontDoorError(
+            raise DispatchError(
                 f"package {name!r} would come from {spec.origin}, which is not ours; "
                 "run coldloop from a virtual environment of its own"
             )
 
 
-def _refuse_other_owners() -> None:
+def _reject_other_owners() -> None:
     """Raise if another installed distribution ships a package of ours: one overwrites the other."""
     import importlib.metadata
 
     owners = importlib.metadata.packages_distributions()
     for name in PACKAGES:
-        others = sorted(set(owners.get(name, ())) - {"coldloop"})
-        if others:
-            raise FrontDoorError(
-                f"package {name!r} is also shipped by {', '.join(others)}; "
+        other_owners = sorted(set(owners.get(name, ())) - {"coldloop"})
+        if other_owners:
+            raise DispatchError(
+                f"package {name!r} is also shipped by {', '.join(other_owners)}; "
                 "run coldloop from a virtual environment of its own"
             )
 

@@ -13,7 +13,7 @@ from agent.core.config_records import Config
 from agent.core.errors import AgentError, ConfigError
 from agent.runtime.io_loop import RESTART
 from agent.telemetry.status import KEY, VERSION
-from drivers.tools.lib.command_group import Family
+from drivers.tools.lib.command_group import CommandGroup
 from drivers.tools.lib.parser import Parser
 
 STALE_AFTER_S = 5.0
@@ -31,19 +31,19 @@ def profiles() -> dict[str, dict[str, Any]]:
 
 def read_config(path: str) -> Config:
     """Read and check a configuration file; raises `ConfigError`, each line naming the file."""
-    from agent.runtime.cpython_start import compiled, read_file
+    from agent.runtime.cpython_start import compile_config, read_file
 
-    return compiled(read_file(path), path, profiles())
+    return compile_config(read_file(path), path, profiles())
 
 
 def schema_text() -> str:
     """Write the configuration's JSON Schema; docs/config.schema.json is a copy of it."""
-    from agent.config.json_schema import published
-    from agent.config.schema import with_parts
+    from agent.config.json_schema import to_json_schema
+    from agent.config.schema import with_components
     from agent.core.registry import COMPONENTS
 
-    whole = with_parts([spec.section for spec in COMPONENTS])
-    return json.dumps(published(whole), indent=2) + "\n"
+    schema = with_components([spec.section for spec in COMPONENTS])
+    return json.dumps(to_json_schema(schema), indent=2) + "\n"
 
 
 def agent(argv: list[str]) -> int:
@@ -53,9 +53,9 @@ def agent(argv: list[str]) -> int:
         description="Run the agent in the foreground.",
         epilog="example: coldloop agent --config /etc/coldloop/unit.json",
     )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--config", metavar="FILE", help="configuration (JSON or TOML)")
-    what.add_argument(
+    source_group = parser.add_mutually_exclusive_group(required=True)
+    source_group.add_argument("--config", metavar="FILE", help="configuration (JSON or TOML)")
+    source_group.add_argument(
         "--schema", action="store_true", help="print the JSON Schema of configurations"
     )
     parser.add_argument("--check", action="store_true", help="only check the configuration")
@@ -83,42 +83,44 @@ def agent(argv: list[str]) -> int:
 def _run(path: str, store: str) -> int:
     """Run the agent, and again each time it asks for it."""
     from agent.runtime import cpython, cpython_slot
-    from agent.runtime.cpython_checksums import warning
-    from agent.runtime.cpython_start import begin
-    from agent.runtime.cpython_systemd import heart_for
+    from agent.runtime.cpython_checksums import checksum_warning
+    from agent.runtime.cpython_start import choose_config
+    from agent.runtime.cpython_systemd import notifier_for
     from drivers.ports.cpython.clock import use_raw
 
-    changed = warning(Path(__file__).resolve().parents[1])
-    if changed:
-        print(f"coldloop agent: {changed}", file=sys.stderr)
+    text = checksum_warning(Path(__file__).resolve().parents[1])
+    if text:
+        print(f"coldloop agent: {text}", file=sys.stderr)
     first = True
     while True:
-        cpython_slot.enter(path, first)
+        cpython_slot.enter_application(path, first)
         first = False
         try:
-            config, boot = begin(path, store, profiles())
+            config, boot = choose_config(path, store, profiles())
         except ConfigError as error:
             print(error, file=sys.stderr)
             return 2
         buses = [address for _, address in config.buses]
-        ports = [address for _, _, address in config.parts]
-        ports.extend([address for _, _, address in config.part_ports])
+        ports = [address for _, _, address in config.components]
+        ports.extend([address for _, _, address in config.component_ports])
         addresses = [config.receiver, *buses, *ports, config.broker, config.state]
         problems = cpython.preflight([str(a) for a in addresses if a is not None])
         for problem in problems:
             print(f"coldloop agent: {problem}", file=sys.stderr)
         if problems:
             return 2
-        if any(section == "chrony" for section, _, _ in config.parts):
+        if any(section == "chrony" for section, _, _ in config.components):
             use_raw()  # else the agent would see what it has done to the system's clock
         controller = Agent(config, boot)
         controller.start(cpython.monotonic())
-        heart = heart_for(controller, config)
+        notifier = notifier_for(controller, config)
         try:
-            code = cpython.run(controller, None if heart is None else heart.look, console=CONSOLE)
+            code = cpython.run(
+                controller, None if notifier is None else notifier.update, console=CONSOLE
+            )
         finally:
-            if heart is not None:
-                heart.close()
+            if notifier is not None:
+                notifier.close()
         if code != RESTART:
             return 0
 
@@ -130,7 +132,7 @@ def status(argv: list[str]) -> int:
         description="Show the state of the agent on this controller; needs no link.",
         epilog="example: coldloop status --config /etc/coldloop/unit.json",
     )
-    add_place(parser)
+    add_status_options(parser)
     parser.add_argument("--json", action="store_true", help="print the status as one JSON object")
     arguments = parser.parse_args(argv)
     try:
@@ -163,14 +165,14 @@ def clock(argv: list[str]) -> int:
         "watch": ("agent.tools.clock_watch", "the clock of the running agent, line by line"),
     }
     example = "report --config /etc/coldloop/unit.json"
-    return Family("clock", tools, example, (ConfigError,)).call(argv)
+    return CommandGroup("clock", tools, example, (ConfigError,)).run(argv)
 
 
 def ledger(argv: list[str]) -> int:
     """Run a subcommand of `coldloop ledger`."""
     tools = {"report": ("agent.tools.energy_report", "PUE, WUE, ERF, losses by interval")}
     example = "report --config /etc/coldloop/unit.json"
-    return Family("ledger", tools, example, (ConfigError,)).call(argv)
+    return CommandGroup("ledger", tools, example, (ConfigError,)).run(argv)
 
 
 def read_status(path: Path) -> dict[str, Any]:
@@ -178,27 +180,27 @@ def read_status(path: Path) -> dict[str, Any]:
     try:
         snapshot = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        what = f"{error.strerror}; is the agent running, and is this its state folder?"
-        raise ConfigError(f"coldloop status: {path}: {what}") from None
+        message = f"{error.strerror}; is the agent running, and is this its state folder?"
+        raise ConfigError(f"coldloop status: {path}: {message}") from None
     except ValueError:
         snapshot = None
     if not isinstance(snapshot, dict) or snapshot.get("version") != VERSION:
-        what = "not a status of this version; start the agent anew, with this coldloop"
-        raise ConfigError(f"coldloop status: {path}: {what}")
+        message = "not a status of this version; start the agent anew, with this coldloop"
+        raise ConfigError(f"coldloop status: {path}: {message}")
     return snapshot
 
 
-def add_place(parser: argparse.ArgumentParser) -> None:
+def add_status_options(parser: argparse.ArgumentParser) -> None:
     """Add where an agent leaves its status."""
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--config", metavar="FILE", help="the agent's configuration")
-    place.add_argument(
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--config", metavar="FILE", help="the agent's configuration")
+    group.add_argument(
         "--state", metavar="FOLDER", default="/run/coldloop", help="its state folder"
     )
 
 
 def state_folder(arguments: argparse.Namespace) -> Path:
-    """The folder that `add_place`'s arguments name; raises `ConfigError` when there is none."""
+    """The folder that `add_status_options`'s arguments name; raises `ConfigError` when there is none."""
     if arguments.config is None:
         return Path(arguments.state)
     config = read_config(arguments.config)
@@ -224,10 +226,10 @@ TELEMETRY = {
 def link(argv: list[str]) -> int:
     """Run a subcommand of `coldloop link`."""
     example = "passes --config /etc/coldloop/unit.json --hours 12"
-    return Family("link", LINK, example, (AgentError,)).call(argv)
+    return CommandGroup("link", LINK, example, (AgentError,)).run(argv)
 
 
 def telemetry(argv: list[str]) -> int:
     """Run a subcommand of `coldloop telemetry`."""
     errors = (AgentError, OSError, UnicodeDecodeError)
-    return Family("telemetry", TELEMETRY, "cat /var/lib/coldloop/log --csv", errors).call(argv)
+    return CommandGroup("telemetry", TELEMETRY, "cat /var/lib/coldloop/log --csv", errors).run(argv)

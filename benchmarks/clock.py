@@ -14,15 +14,21 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-from agent.clock.evidence import Verdicts
-from agent.clock.temperature_model import Thermal
-from agent.clock.utc_clock import Clock
-from agent.gnss.detectors import Votes
-from agent.gnss.signal_check import Signals
-from benchmarks.common import Record, machine, progress, show
+from agent.clock.evidence import EvidenceLog
+from agent.clock.temperature_model import TempcoModel
+from agent.clock.utc_clock import UtcClock
+from agent.gnss.detectors import DetectorSet
+from agent.gnss.signal_check import SignalCheck
+from benchmarks.common import Record, describe_machine, progress, show
 from protocols.time_units import SECOND
-from tests.portable.agent.clock.test_wrong_date import KINDS, ROLLED, tried
-from tests.portable.support.reference_time import UTC, Bench, Chance, TrueFix, known
+from tests.portable.agent.clock.test_wrong_date import KINDS, ROLLOVERS, feed_clock
+from tests.portable.support.reference_time import (
+    UTC,
+    ClockRig,
+    NoiseSource,
+    ReferenceFix,
+    synced_leap_clock,
+)
 
 Row = tuple[str, str, str, bool]
 """What, aim, seen, whether the aim was met."""
@@ -33,70 +39,77 @@ def rms(values: list[int]) -> float:
     return math.sqrt(sum(v * v for v in values) / len(values))
 
 
-def _worst(values: list[int]) -> int:
+def _largest(values: list[int]) -> int:
     return max(abs(v) for v in values)
 
 
 def sentences(seeds: int) -> list[Row]:
     """Sentences alone: after ten minutes, and after an hour of learning and one of holdover."""
-    at_ten, held, bound = [], [], []
+    at_ten, holdover_errors, bound = [], [], []
     for seed in range(1, seeds + 1):
-        bench = Bench(known(), seed, ppm=(seed * 37 % 81) - 40.0)
+        bench = ClockRig(synced_leap_clock(), seed, ppm=(seed * 37 % 81) - 40.0)
         bench.run(600, ticks=1)
         at_ten.append(bench.error_us)
         bench.run(3000, ticks=1)
         bench.outage = True
         bench.ppm += 1.0 if seed % 2 else -1.0
         bench.run(3600, ticks=1)
-        held.append(bench.error_us)
+        holdover_errors.append(bench.error_us)
         bound.append(bench.bound_us)
-    ten = f"{rms(at_ten) / 1000:.2f} ms rms, worst {_worst(at_ten) / 1000:.2f} ms"
+    ten = f"{rms(at_ten) / 1000:.2f} ms rms, worst {_largest(at_ten) / 1000:.2f} ms"
     hour = (
-        f"{rms(held) / 1000:.2f} ms rms, worst {_worst(held) / 1000:.2f} ms, "
+        f"{rms(holdover_errors) / 1000:.2f} ms rms, worst {_largest(holdover_errors) / 1000:.2f} ms, "
         f"bound {median(bound) / 1000:.0f} ms"
     )
     return [
         ("sentences alone, after 10 min", "<= 2 ms rms", ten, rms(at_ten) <= 2000),
-        ("1 h of holdover, drift of 1 ppm", "<= 6 ms", hour, _worst(held) <= 6000),
+        ("1 h of holdover, drift of 1 ppm", "<= 6 ms", hour, _largest(holdover_errors) <= 6000),
     ]
 
 
 def pulses(seeds: int) -> list[Row]:
     """With pulses: the error, and how long a drag goes unseen."""
     rows = []
-    for name, tempco, drag, most in (("crystal", 1.0, 1.0, 60), ("TCXO", 0.05, 0.1, 600)):
+    for name, tempco, drag, limit_s in (("crystal", 1.0, 1.0, 60), ("TCXO", 0.05, 0.1, 600)):
         errors: list[int] = []
-        seen = []
+        detected_after = []
         for seed in range(1, max(2, seeds // 5) + 1):
-            clock = known(tempco_ppb=int(tempco * 1000))
-            bench = Bench(clock, seed, ppm=7.0, tempco=tempco, pps_us=1.0)
+            clock = synced_leap_clock(tempco_ppb=int(tempco * 1000))
+            bench = ClockRig(clock, seed, ppm=7.0, tempco=tempco, pps_us=1.0)
             for second in range(1800):
                 bench.temp = 25 + 2 * math.sin(second / 3000)
                 bench.run(1)
                 if second > 600:
                     errors.append(bench.error_us)
             bench.drag = drag if seed % 2 else -drag
-            bench.run(900, watch=lambda b: b.states.append(b.state()))
-            seen.append(bench.states.index("untrusted") + 1)
-        text = f"{rms(errors):.2f} us rms, worst {_worst(errors)} us"
+            bench.run(900, observe=lambda b: b.states.append(b.state()))
+            detected_after.append(bench.states.index("untrusted") + 1)
+        text = f"{rms(errors):.2f} us rms, worst {_largest(errors)} us"
         rows.append((f"pulses, {name}", "<= 2 us rms", text, rms(errors) <= 2))
-        text = f"after {median(seen):.0f} s, at most {max(seen)} s"
-        rows.append((f"drag of {drag} us/s, {name}", f"<= {most} s", text, max(seen) <= most))
+        text = f"after {median(detected_after):.0f} s, at most {max(detected_after)} s"
+        rows.append(
+            (
+                f"drag of {drag} us/s, {name}",
+                f"<= {limit_s} s",
+                text,
+                max(detected_after) <= limit_s,
+            )
+        )
     return rows
 
 
-def heat(seeds: int) -> list[Row]:
+def temperature_model(seeds: int) -> list[Row]:
     """Six hours of learning over a swing of 3 degrees, two of holdover, 0.8 ppm a degree."""
     errors: dict[bool, list[int]] = {False: [], True: []}
     for seed in range(1, max(2, seeds // 10) + 1):
         for learned in (False, True):
-            clock = known()
+            clock = synced_leap_clock()
             if learned:
-                clock.holdover.thermal = Thermal(1_000)
-            bench = Bench(clock, seed, ppm=5.0, tempco=0.8, pps_us=1.0)
+                clock.holdover.tempco_model = TempcoModel(1_000)
+            bench = ClockRig(clock, seed, ppm=5.0, tempco=0.8, pps_us=1.0)
             bench.sensor = True
 
-            def swing(b: Bench) -> None:
+            def swing(b: ClockRig) -> None:
                 b.temp = 25 + 3 * math.sin(b.second / 3000)
 
             bench.run(21_600, 1, swing)
@@ -108,14 +121,14 @@ def heat(seeds: int) -> list[Row]:
     return [("2 h of holdover, a degree learned", "better than without", text, better)]
 
 
-def lies(_seeds: int) -> list[Row]:
+def false_time(_seeds: int) -> list[Row]:
     """A jump of place and of time, equal power: epochs until they are seen. Bogus time: none."""
     rows = []
     for name, fault, value in (
         ("jump of 500 km", "away_e7", 45_000_000),
         ("step of 4 s", "leap_s", 4),
     ):
-        bench = Bench(known(), 1)
+        bench = ClockRig(synced_leap_clock(), 1)
         bench.run(600, ticks=1)
         setattr(bench, fault, value)
         count = 0
@@ -127,8 +140,8 @@ def lies(_seeds: int) -> list[Row]:
     rows.append(("equal C/N0 of all signals", "<= 10 epochs", f"{equal} epochs", equal <= 10))
     wrong = []
     for name in KINDS:
-        accepted, moved = tried(name, True)
-        if moved > 100_000 or (accepted and name not in ROLLED):
+        accepted, moved = feed_clock(name, True)
+        if moved > 100_000 or (accepted and name not in ROLLOVERS):
             wrong.append(name)
     text = f"{len(wrong)} of {len(KINDS)} kinds" + "".join(f", {name}" for name in wrong)
     rows.append(("bogus time accepted", "none", text, not wrong))
@@ -136,101 +149,103 @@ def lies(_seeds: int) -> list[Row]:
 
 
 def _equal_power() -> int:
-    votes = Votes(Verdicts())
-    signals = Signals(votes)
-    chance = Chance(5)
+    votes = DetectorSet(EvidenceLog())
+    signals = SignalCheck(votes)
+    rng = NoiseSource(5)
     for second in range(100):
-        sky = [int(30 + 18 * i / 19 + chance.uniform() * 3) for i in range(20)]
-        signals.epoch(sky, second * SECOND)
+        sky = [int(30 + 18 * i / 19 + rng.uniform() * 3) for i in range(20)]
+        signals.add_epoch(sky, second * SECOND)
     for count in range(1, 100):
-        signals.epoch([43 + chance.below(2) for _ in range(12)], (100 + count) * SECOND)
-        if "uniform" in votes.raised:
+        signals.add_epoch([43 + rng.below(2) for _ in range(12)], (100 + count) * SECOND)
+        if "uniform" in votes.active:
             return count
     return 100
 
 
-def faulty(seed: int) -> Bench:
+def run_with_faults(seed: int) -> ClockRig:
     """One run of random length of learning and a row of random faults; return its bench."""
-    chance = Chance(seed * 7 + 3)
-    pps = 1.0 if chance.below(2) else None
-    tempco = (1.0, 0.05)[chance.below(2)]
-    cold = chance.below(3) == 0
+    rng = NoiseSource(seed * 7 + 3)
+    pps = 1.0 if rng.below(2) else None
+    tempco = (1.0, 0.05)[rng.below(2)]
+    cold = rng.below(3) == 0
     drift, tempco_ppb = 50_000, int(tempco * 1000)
-    clock = Clock(drift, tempco_ppb) if cold else known(drift, tempco_ppb=tempco_ppb)
-    bench = Bench(clock, seed, ppm=chance.uniform() * 80 - 40, tempco=tempco, pps_us=pps)
-    bench.sensor = chance.below(2) == 0
+    clock = UtcClock(drift, tempco_ppb) if cold else synced_leap_clock(drift, tempco_ppb=tempco_ppb)
+    bench = ClockRig(clock, seed, ppm=rng.uniform() * 80 - 40, tempco=tempco, pps_us=pps)
+    bench.sensor = rng.below(2) == 0
     if bench.sensor and seed % 2:
-        clock.holdover.thermal = Thermal(tempco_ppb)
+        clock.holdover.tempco_model = TempcoModel(tempco_ppb)
     if cold:
-        bench.leap_s = (0, 1, 2, -1, 4, 14, 18, -3)[chance.below(8)]
-    swing, pace = chance.uniform() * 3, 2000 + chance.below(4000)
+        bench.leap_s = (0, 1, 2, -1, 4, 14, 18, -3)[rng.below(8)]
+    swing, pace = rng.uniform() * 3, 2000 + rng.below(4000)
 
-    def weather(b: Bench) -> None:
+    def vary_temperature(b: ClockRig) -> None:
         b.temp = 25 + swing * math.sin(b.second / pace)
 
-    bench.run(20 + chance.below(700), 1, weather)
+    bench.run(20 + rng.below(700), 1, vary_temperature)
     bench.leap_s = 0
-    bench.run(600 + chance.below(3600), 1, weather)
-    for _ in range(1 + chance.below(4)):
-        _fault(bench, chance, pps is not None)
-        bench.run(10 + chance.below(1200), 1, weather)
+    bench.run(600 + rng.below(3600), 1, vary_temperature)
+    for _ in range(1 + rng.below(4)):
+        _fault(bench, rng, pps is not None)
+        bench.run(10 + rng.below(1200), 1, vary_temperature)
         bench.outage = bench.no_pulse = False
         bench.drag = bench.step_us = bench.leap_s = bench.away_e7 = 0
-        bench.dragged = 0.0
-        bench.run(60 + chance.below(900), 1, weather)
+        bench.total_drag_us = 0.0
+        bench.run(60 + rng.below(900), 1, vary_temperature)
     return bench
 
 
-def _fault(bench: Bench, chance: Chance, pps: bool) -> None:
-    kind = chance.below(6)
-    sign = 1 if chance.below(2) else -1
+def _fault(bench: ClockRig, rng: NoiseSource, pps: bool) -> None:
+    kind = rng.below(6)
+    sign = 1 if rng.below(2) else -1
     if kind == 0:
         bench.outage = True
     elif kind == 1:
         bench.no_pulse = True
     elif kind == 2:
-        bench.leap_s = sign * (1, 4, 14, 18, 3600)[chance.below(5)]
+        bench.leap_s = sign * (1, 4, 14, 18, 3600)[rng.below(5)]
     elif kind == 3:
-        bench.away_e7 = sign * (20_000 + chance.below(50_000_000))
+        bench.away_e7 = sign * (20_000 + rng.below(50_000_000))
     elif kind == 4:
-        bench.step_us = sign * (1_100_000 + chance.below(9_000_000))
+        bench.step_us = sign * (1_100_000 + rng.below(9_000_000))
     else:
-        bench.drag = sign * ((1 + chance.below(200)) if pps else (20 + chance.below(2000)))
+        bench.drag = sign * ((1 + rng.below(200)) if pps else (20 + rng.below(2000)))
 
 
 def bounds(runs: int) -> list[Row]:
     """In how many runs was the error always within the bound?"""
-    good = 0
+    held_count = 0
     for seed in range(1, runs + 1):
-        bench = faulty(seed)
-        good += bench.worst <= 0
-        if bench.worst > 0:
-            progress(f"seed {seed}: {bench.worst} us beyond, {bench.clock.verdicts.counts}")
-    text = f"{good} of {runs}"
-    return [("runs in which the bound held", f"{runs} of {runs}", text, good == runs)]
+        bench = run_with_faults(seed)
+        held_count += bench.max_excess_us <= 0
+        if bench.max_excess_us > 0:
+            progress(
+                f"seed {seed}: {bench.max_excess_us} us beyond, {bench.clock.evidence_log.counts}"
+            )
+    text = f"{held_count} of {runs}"
+    return [("runs in which the bound held", f"{runs} of {runs}", text, held_count == runs)]
 
 
 def cost(_seeds: int) -> list[Row]:
     """Microseconds a fix and a tick take."""
-    clock = known()
-    fixes = [TrueFix(UTC + i * SECOND, i * SECOND + i % 7 * 1000) for i in range(20_000)]
-    began = time.perf_counter()
+    clock = synced_leap_clock()
+    fixes = [ReferenceFix(UTC + i * SECOND, i * SECOND + i % 7 * 1000) for i in range(20_000)]
+    started_at = time.perf_counter()
     for fix in fixes:
-        clock.sample(fix)
-    a_fix = time.perf_counter() - began
-    began = time.perf_counter()
+        clock.add_fix(fix)
+    a_fix = time.perf_counter() - started_at
+    started_at = time.perf_counter()
     for i in range(20_000):
         clock.slew(100_000, 20_000 * SECOND + i * 100_000)
-    a_tick = time.perf_counter() - began
+    a_tick = time.perf_counter() - started_at
     return [("cost", "", f"a fix {a_fix * 50:.2f} us, a tick {a_tick * 50:.2f} us", True)]
 
 
 FIGURES: dict[str, Callable[[int], list[Row]]] = {
     "cost": cost,
-    "lies": lies,
+    "lies": false_time,
     "sentences": sentences,
     "pulses": pulses,
-    "heat": heat,
+    "heat": temperature_model,
     "bounds": bounds,
 }
 
@@ -251,9 +266,10 @@ def main() -> int:
         progress(name)
         rows += FIGURES[name](arguments.runs if name == "bounds" else arguments.seeds)
     record: Record = {
-        "machine": machine(),
+        "machine": describe_machine(),
         "figures": [
-            {"what": what, "aim": aim, "seen": seen, "met": met} for what, aim, seen, met in rows
+            {"what": what, "aim": aim, "seen": observed, "met": met}
+            for what, aim, observed, met in rows
         ],
     }
     show(record, arguments.json, ("what", "aim", "seen"), [row[:3] for row in rows])

@@ -19,14 +19,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agent.tools.log_codec import plain
+from agent.tools.log_codec import zigzag_deltas
 from benchmarks import stream
 from benchmarks.codec_train import FIRST_TRAINING_SEED
-from benchmarks.common import ROOT, Record, machine, show
+from benchmarks.common import ROOT, Record, describe_machine, show
 from deploy.relay import sparkplug_payload
 from protocols import cbor
 from protocols.telemetry import block
-from tests.support.repository import tool
+from tests.support.repository import find_tool
 
 Block = list[list[int | None]]
 Coder = Callable[[Block], bytes]
@@ -58,10 +58,10 @@ def _sparkplug(columns: Block) -> bytes:
         for i, value in enumerate(row)
         if value is not None
     ]
-    return sparkplug_payload.payload(metrics, 1_795_500_000_000, 1)
+    return sparkplug_payload.encode_payload(metrics, 1_795_500_000_000, 1)
 
 
-def _ours(columns: Block) -> bytes:
+def _this_codec(columns: Block) -> bytes:
     return block.encode(bytes(4), 0, columns)
 
 
@@ -77,17 +77,19 @@ def _zstd(rows: int, count: int) -> Coder | None:
     except ImportError:
         return None
     samples = [
-        plain(b) for seed in range(4) for b in _blocks(FIRST_TRAINING_SEED + 1 + seed, count, rows)
+        zigzag_deltas(b)
+        for seed in range(4)
+        for b in _blocks(FIRST_TRAINING_SEED + 1 + seed, count, rows)
     ]
     dictionary = module.train_dictionary(8192, samples) if len(samples) > 10 else None
     packer = module.ZstdCompressor(19, dict_data=dictionary)
-    return lambda columns: bytes(packer.compress(plain(columns)))
+    return lambda columns: bytes(packer.compress(zigzag_deltas(columns)))
 
 
 def _coders(rows: int, count: int) -> dict[str, Coder]:
     coders: dict[str, Coder] = {
-        "this codec": _ours,
-        "differences, zlib -9": lambda columns: zlib.compress(plain(columns), 9),
+        "this codec": _this_codec,
+        "differences, zlib -9": lambda columns: zlib.compress(zigzag_deltas(columns), 9),
         "CBOR rows, zlib -9": _cbor,
         "JSON rows, zlib -9": _json,
         "Sparkplug B, historical, zlib -9": lambda columns: zlib.compress(_sparkplug(columns), 9),
@@ -128,12 +130,12 @@ def on_board(rounds: int, heap: str = "64wK") -> Record:
         for source in sorted((ROOT / "protocols").rglob("*.py")):
             target = (folder / source.relative_to(ROOT)).with_suffix(".mpy")
             target.parent.mkdir(parents=True, exist_ok=True)
-            subprocess.run([tool("mpy-cross"), "-o", str(target), str(source)], check=True)
+            subprocess.run([find_tool("mpy-cross"), "-o", str(target), str(source)], check=True)
         path = folder / "columns"
         path.write_text(
             "\n".join(" ".join(map(str, column)) for column in columns), encoding="ascii"
         )
-        said = subprocess.run(
+        fields = subprocess.run(
             [
                 "micropython",
                 "-X",
@@ -147,7 +149,11 @@ def on_board(rounds: int, heap: str = "64wK") -> Record:
             check=True,
         ).stdout.split()
     values = 60 * len(columns)
-    return {"heap": heap, "us_per_value": int(said[0]) / values, "bits": 8 * int(said[1]) / values}
+    return {
+        "heap": heap,
+        "us_per_value": int(fields[0]) / values,
+        "bits": 8 * int(fields[1]) / values,
+    }
 
 
 def measure(seeds: list[int], count: int, rounds: int) -> Record:
@@ -165,7 +171,7 @@ def measure(seeds: list[int], count: int, rounds: int) -> Record:
             table.setdefault(name, {})[str(rows)] = round(8 * total / values, 3)
     entropy = sum(stream.innovation_bits(seed, count) for seed in seeds) / len(seeds)
     return {
-        "machine": machine(),
+        "machine": describe_machine(),
         "seeds": seeds,
         "rows": count,
         "bits": table,

@@ -16,13 +16,13 @@ from typing import ClassVar
 
 from benchmarks import stream
 from protocols.telemetry import block, initial_contexts
-from protocols.telemetry.range_coder import Encoder
+from protocols.telemetry.range_coder import RangeEncoder
 
 FIRST_TRAINING_SEED = 1000
 _ROWS = 60
 
 
-class Counting(Encoder):
+class CountingEncoder(RangeEncoder):
     """Counts decisions by context while it encodes."""
 
     counts: ClassVar[list[list[int]]] = []
@@ -30,22 +30,22 @@ class Counting(Encoder):
     def encode(self, decisions: "list[int]") -> None:  # type: ignore[override]
         """Count, then encode."""
         for decision in decisions:
-            Counting.counts[decision >> 1][decision & 1] += 1
+            CountingEncoder.counts[decision >> 1][decision & 1] += 1
         super().encode(decisions)
 
 
 def other_shapes(seed: int) -> "list[list[int | None]]":
     """Give columns of one block that the stream has none of."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     columns: list[list[int | None]] = []
     for i in range(12):
         width = 4 ** (i % 6) * 3
-        level = chance.randrange(-20_000, 200_000)
-        noise = [level + int(chance.gauss(0, width)) for _ in range(_ROWS)]
-        columns.append([v if chance.random() > 0.02 * (i % 3) else None for v in noise])
+        level = rng.randrange(-20_000, 200_000)
+        noise = [level + int(rng.gauss(0, width)) for _ in range(_ROWS)]
+        columns.append([v if rng.random() > 0.02 * (i % 3) else None for v in noise])
     for i in range(4):
-        rate, phase = chance.random() * 3, chance.random()
-        start = chance.randrange(1_000_000)
+        rate, phase = rng.random() * 3, rng.random()
+        start = rng.randrange(1_000_000)
         columns.append([start + int(phase + rate * t) for t in range(_ROWS)])
         columns.append([i * 7] * _ROWS)
     columns.append([None] * _ROWS)
@@ -54,9 +54,9 @@ def other_shapes(seed: int) -> "list[list[int | None]]":
 
 def train(seeds: "list[int]", count: int) -> bytes:
     """Give the table: one byte a context."""
-    Counting.counts = [[1, 1] for _ in range(initial_contexts.COUNT)]
-    usual = vars(block)["Encoder"]
-    vars(block)["Encoder"] = Counting
+    CountingEncoder.counts = [[1, 1] for _ in range(initial_contexts.COUNT)]
+    original = vars(block)["RangeEncoder"]
+    vars(block)["RangeEncoder"] = CountingEncoder
     try:
         for seed in seeds:
             whole = stream.columns(seed, count)
@@ -65,12 +65,12 @@ def train(seeds: "list[int]", count: int) -> bytes:
                 if at % (3 * _ROWS) == 0:
                     block.encode(bytes(4), 0, other_shapes(seed * count + at))
     finally:
-        vars(block)["Encoder"] = usual
-    shares = [256 * ones // (zeros + ones) for zeros, ones in Counting.counts]
+        vars(block)["RangeEncoder"] = original
+    shares = [256 * ones // (zeros + ones) for zeros, ones in CountingEncoder.counts]
     return bytes(min(254, max(1, share)) for share in shares)
 
 
-def _written(table: bytes) -> str:
+def _table_source(table: bytes) -> str:
     lines = [table[at : at + 33].hex() for at in range(0, len(table), 33)]
     text = "\n".join(f'    "{line}"' for line in lines)
     return f"_STARTS = unhexlify(\n{text}\n)\n"
@@ -86,7 +86,7 @@ def main(arguments: "list[str] | None" = None) -> int:
     first, last = (int(word) for word in options.seeds.split("-"))
     if first <= FIRST_TRAINING_SEED:
         parser.error("seeds up to 1000 are for tests and benchmarks")
-    text = _written(train(list(range(first, last + 1)), options.rows))
+    text = _table_source(train(list(range(first, last + 1)), options.rows))
     if not options.write:
         print(text, end="")
         return 0

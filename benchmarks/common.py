@@ -37,21 +37,23 @@ def micropython_version() -> str | None:
     if shutil.which("micropython") is None:
         return None
     command = ["micropython", "-c", "import sys; print(sys.implementation[1])"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return ".".join(part.strip(" ()'") for part in said.split(",")[:3])
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return ".".join(part.strip(" ()'") for part in output.split(",")[:3])
 
 
 def revision() -> str | None:
     """Name the commit that ran, with `-dirty` if files were changed since; None elsewhere."""
     command = ["git", "describe", "--always", "--dirty"]
     try:
-        said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        git_describe = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False
+        )
     except OSError:
         return None
-    return said.stdout.strip() or None
+    return git_describe.stdout.strip() or None
 
 
-def machine() -> Record:
+def describe_machine() -> Record:
     """Say what ran, on what, and how busy the machine was with other things."""
     return {
         "revision": revision(),
@@ -64,7 +66,7 @@ def machine() -> Record:
     }
 
 
-def spread(values: Sequence[float], digits: int = 1) -> Record:
+def summarise(values: Sequence[float], digits: int = 1) -> Record:
     """Sum up rounds of one figure."""
     return {
         "min": round(min(values), digits),

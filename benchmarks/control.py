@@ -22,8 +22,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from agent.control.law.cooling import Cooling, Readings
-from agent.control.law.pi import Pi
+from agent.control.law.cooling import ControlReadings, CoolingControl
+from agent.control.law.pi import PiController
 from benchmarks import common
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
@@ -52,7 +52,7 @@ CASES: dict[str, tuple[float, ...]] = {
 """What is wrong: shares of UA, of facility water with the valve open, of pipe volume, and of what
 the secondary's meter shows."""
 
-Law = Callable[[Readings], float]
+Controller = Callable[[ControlReadings], float]
 
 
 def settings() -> dict[str, Any]:
@@ -88,49 +88,49 @@ def settings() -> dict[str, Any]:
     }
 
 
-def _error(readings: Readings) -> float:
+def _error(readings: ControlReadings) -> float:
     return (readings.supply_c or 0.0) - SETPOINT_C
 
 
-def coldloop(start: float) -> Law:
+def coldloop_model(start: float) -> Controller:
     """Make the law with the model, and the deadband that `agent.control.supply_feedforward` has."""
-    cooling = Cooling(settings())
+    cooling = CoolingControl(settings())
     cooling.track(start, 70.0)
-    asked, rising = start, True
+    command_pct, rising = start, True
 
-    def law(readings: Readings) -> float:
-        nonlocal asked, rising
-        cooling.hold_supply(readings, 1.0)
-        move = cooling.valve_pct - asked
+    def step(readings: ControlReadings) -> float:
+        nonlocal command_pct, rising
+        cooling.step_valve(readings, 1.0)
+        move = cooling.valve_pct - command_pct
         least = 0.5 if (move > 0) == rising else 1.0
         if abs(move) >= least:
-            asked, rising = cooling.valve_pct, move > 0
-        return asked
+            command_pct, rising = cooling.valve_pct, move > 0
+        return command_pct
 
-    return law
+    return step
 
 
-def plain(start: float) -> Law:
+def pi_loop(start: float) -> Controller:
     """Make the loop of a configuration without a model."""
-    pi = Pi(GAIN, INTEGRAL_S, LOW, HIGH, RATE)
+    pi = PiController(GAIN, INTEGRAL_S, LOW, HIGH, RATE)
     pi.track(start)
-    asked = start
+    command_pct = start
 
-    def law(readings: Readings) -> float:
-        nonlocal asked
+    def step(readings: ControlReadings) -> float:
+        nonlocal command_pct
         wanted = pi.step(_error(readings), 1.0)
-        asked = wanted if abs(wanted - asked) >= 0.5 else asked
-        return asked
+        command_pct = wanted if abs(wanted - command_pct) >= 0.5 else command_pct
+        return command_pct
 
-    return law
+    return step
 
 
-def phosphor(start: float) -> Law:
+def phosphor(start: float) -> Controller:
     """Make pid.cpp's `pid()` with PI and slew limits; its error has the other sign."""
     p, i = -GAIN, -GAIN / INTEGRAL_S
     integral, last = start, start
 
-    def law(readings: Readings) -> float:
+    def step(readings: ControlReadings) -> float:
         nonlocal integral, last
         error = -_error(readings)
         proportional = p * error
@@ -143,23 +143,23 @@ def phosphor(start: float) -> Law:
         last = output
         return output
 
-    return law
+    return step
 
 
-def manual(start: float) -> Law:
+def manual(start: float) -> Controller:
     """Make the form of vendors' manuals."""
     integral = start
 
-    def law(readings: Readings) -> float:
+    def step(readings: ControlReadings) -> float:
         nonlocal integral
         error = _error(readings)
         integral = min(max(integral + error / 100.0 * 100.0 / 10.0, -100.0), 100.0)
         return min(max(error / 10.0 * 100.0 + integral, 0.0), 100.0)
 
-    return law
+    return step
 
 
-def simple(start: float) -> Law:
+def simple(start: float) -> Controller:
     """Make the controller of the library simple-pid."""
     from simple_pid import PID  # noqa: PLC0415 - a peer
 
@@ -168,19 +168,19 @@ def simple(start: float) -> Law:
     return lambda readings: float(pid(readings.supply_c or 0.0, dt=1.0) or 0.0)
 
 
-LAWS: dict[str, Callable[[float], Law]] = {
-    "coldloop": coldloop,
-    "coldloop PI": plain,
+CONTROLLERS: dict[str, Callable[[float], Controller]] = {
+    "coldloop": coldloop_model,
+    "coldloop PI": pi_loop,
     "phosphor": phosphor,
     "manual": manual,
     "simple-pid": simple,
 }
 
 
-class Trial:
+class ControlTrial:
     """One law on one plant."""
 
-    def __init__(self, make: Callable[[float], Law], case: tuple[float, ...]) -> None:
+    def __init__(self, make: Callable[[float], Controller], case: tuple[float, ...]) -> None:
         ua, flow, delay = case[:3]
         self.meter = case[3] if len(case) > 3 else 1.0
         p = PlantParameters()
@@ -193,28 +193,31 @@ class Trial:
             return_pipe_l=p.return_pipe_l * delay,
         )
         self.plant = Plant(random.Random(1), changed)
-        self.law = make(self.plant.valve.position_pct)
-        self.pumps = Pi(0.2, 4.0, 25.0, 100.0, 5.0)
+        self.controller = make(self.plant.valve.position_pct)
+        self.pumps = PiController(0.2, 4.0, 25.0, 100.0, 5.0)
         self.pumps.track(70.0)
         self.supply: list[float] = []
         self.positions: list[float] = []
 
     def run(self, seconds: int) -> None:
         """Step law and plant together."""
-        plant, seen = self.plant, Readings()
+        plant, readings = self.plant, ControlReadings()
         for now in range(seconds):
-            for at, kw in STEPS:
-                if now == at:
+            for step_s, kw in STEPS:
+                if now == step_s:
                     plant.set_load(kw)
             plant.advance(now * SECOND)
-            seen.supply_c, seen.return_c = round(plant.supply_c, 1), round(plant.return_c, 1)
-            seen.facility_c, seen.flow_lpm = (
+            readings.supply_c, readings.return_c = (
+                round(plant.supply_c, 1),
+                round(plant.return_c, 1),
+            )
+            readings.fws_supply_c, readings.flow_lpm = (
                 round(plant.fws_c, 2),
                 round(self.meter * plant.flow_lpm, 1),
             )
-            seen.valve_pct = round(plant.valve.position_pct, 2)
-            seen.facility_lpm = round(plant.fws_flow_lpm, 1)
-            plant.valve.command(round(self.law(seen), 2))
+            readings.valve_pct = round(plant.valve.position_pct, 2)
+            readings.fws_flow_lpm = round(plant.fws_flow_lpm, 1)
+            plant.valve.command(round(self.controller(readings), 2))
             kpa = round(plant.supply_kpa, 1) - round(plant.return_kpa, 1)
             plant.pumps[0].command(self.pumps.step(80.0 - kpa, 1.0), 20.0)
             self.supply.append(plant.supply_true_c)
@@ -223,8 +226,8 @@ class Trial:
     def figures(self) -> dict[str, Any]:
         """Sum up: settling after each step, the largest deviations, the valve's work."""
         settle, over, under = 0.0, 0.0, 0.0
-        begun = [at for at, _ in STEPS if at < len(self.supply)]
-        for begin, end in pairwise([*begun, len(self.supply)]):
+        started_at = [at for at, _ in STEPS if at < len(self.supply)]
+        for begin, end in pairwise([*started_at, len(self.supply)]):
             part = [c - SETPOINT_C for c in self.supply[begin:end]]
             outside = [i for i, k in enumerate(part) if abs(k) > _BAND_K]
             last = outside[-1] + 1 if outside else 0
@@ -243,11 +246,11 @@ class Trial:
         }
 
 
-def trial(law: str, case: str, seconds: int = SECONDS) -> dict[str, Any]:
+def trial(controller: str, case: str, seconds: int = SECONDS) -> dict[str, Any]:
     """Run one law in one case; give its figures."""
-    one = Trial(LAWS[law], CASES[case])
-    one.run(seconds)
-    return {"law": law, "wrong": case, **one.figures()}
+    control_trial = ControlTrial(CONTROLLERS[controller], CASES[case])
+    control_trial.run(seconds)
+    return {"law": controller, "wrong": case, **control_trial.figures()}
 
 
 STEP = """
@@ -280,7 +283,7 @@ print(best, made)
 
 def steps() -> list[dict[str, Any]]:
     """Measure one step of all laws without dew point and optimiser, on both interpreters."""
-    found = []
+    result = []
     program = STEP.replace(
         "from benchmarks.control_settings import SETTINGS", f"SETTINGS = {settings()!r}"
     )
@@ -294,26 +297,26 @@ def steps() -> list[dict[str, Any]]:
             )
         except FileNotFoundError:
             continue
-        us, made = run.stdout.split()
-        found.append({"dut": name, "us": round(float(us), 1), "bytes_made": int(made)})
-    return found
+        us, heap_bytes = run.stdout.split()
+        result.append({"dut": name, "us": round(float(us), 1), "bytes_made": int(heap_bytes)})
+    return result
 
 
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--law", choices=sorted(LAWS), action="append")
+    parser.add_argument("--law", choices=sorted(CONTROLLERS), action="append")
     parser.add_argument("--case", choices=sorted(CASES), action="append")
     parser.add_argument("--seconds", type=int, default=SECONDS)
     parser.add_argument("--steps", action="store_true", help="the cost of a step, too")
     arguments = parser.parse_args()
     trials = []
     for case in arguments.case or CASES:
-        for law in arguments.law or LAWS:
+        for law in arguments.law or CONTROLLERS:
             common.progress(f"{law}, wrong: {case}")
             trials.append(trial(law, case, arguments.seconds))
-    record: dict[str, Any] = {"machine": common.machine(), "trials": trials}
+    record: dict[str, Any] = {"machine": common.describe_machine(), "trials": trials}
     if arguments.steps:
         record["steps"] = steps()
     show(record, arguments.json)

@@ -19,7 +19,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.common import ROOT, Record, machine, progress, show
+from benchmarks.common import ROOT, Record, describe_machine, progress, show
 from hil.errors import BenchError
 from hil.scenario.loader import find
 
@@ -27,27 +27,27 @@ MINORS = range(11, 20)
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def found() -> list[str]:
+def find_versions() -> list[str]:
     """Name the versions of CPython that answer to `python3.X` and are new enough."""
     names = [f"3.{minor}" for minor in MINORS]
-    return [name for name in names if name == HERE or executable(name) is not None]
+    return [name for name in names if name == HERE or find_executable(name) is not None]
 
 
-def executable(version: str) -> str | None:
+def find_executable(version: str) -> str | None:
     """Give the path of an interpreter that runs; a version manager's stand-in may not."""
     command = shutil.which(f"python{version}")
     if command is None:
         return None
     code = "import sys; print(sys.executable)"
-    said = subprocess.run([command, "-c", code], capture_output=True, text=True, check=False)
-    return said.stdout.strip() if said.returncode == 0 else None
+    completed = subprocess.run([command, "-c", code], capture_output=True, text=True, check=False)
+    return completed.stdout.strip() if completed.returncode == 0 else None
 
 
-def environment(version: str, folder: Path) -> str | None:
+def make_environment(version: str, folder: Path) -> str | None:
     """Make an environment with the locked requirements; None where that cannot be had."""
     if version == HERE:
         return sys.executable
-    python = executable(version)
+    python = find_executable(version)
     home = folder / version
     steps = (
         [python or f"python{version}", "-m", "venv", str(home)],
@@ -57,10 +57,10 @@ def environment(version: str, folder: Path) -> str | None:
     progress(f"an environment for CPython {version}")
     for step in (steps[0], [*steps[1], *locked]):
         try:
-            made = subprocess.run(step, capture_output=True, text=True, check=False)
+            completed = subprocess.run(step, capture_output=True, text=True, check=False)
         except OSError:
             return None
-        if made.returncode != 0:
+        if completed.returncode != 0:
             return None
     return str(home / "bin/python")
 
@@ -70,12 +70,12 @@ def run(python: str, dut: str, scenario: str, seed: int, hash_seed: int) -> tupl
     command = [python, "coldloop.py", "hil", "run", scenario, "--json"]
     command += ["--seed", str(seed), "--dut", dut]
     variables = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(
+    completed = subprocess.run(
         command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True, check=False
     )
-    if ended.returncode not in (0, 1):
-        raise BenchError(f"{' '.join(command)}: ended with {ended.returncode}")
-    record = json.loads(ended.stdout)
+    if completed.returncode not in (0, 1):
+        raise BenchError(f"{' '.join(command)}: ended with {completed.returncode}")
+    record = json.loads(completed.stdout)
     return record["digest"], record["verdict"] == "pass"
 
 
@@ -91,8 +91,10 @@ def measure(duts: dict[str, tuple[str, str]], scenarios: list[str], seed: int, n
                 "digests": dict(Counter(digest for digest, _ in results)),
                 "passed": sum(passed for _, passed in results),
             }
-        every = {digest for one in per_dut.values() for digest in one["digests"]}
-        compared[scenario] = {"equal": len(every) == 1, "duts": per_dut}
+        all_digests = {
+            digest for duts_record in per_dut.values() for digest in duts_record["digests"]
+        }
+        compared[scenario] = {"equal": len(all_digests) == 1, "duts": per_dut}
     return compared
 
 
@@ -110,13 +112,13 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
-    about = machine()
-    versions = arguments.interpreters.split(",") if arguments.interpreters else found()
+    about = describe_machine()
+    versions = arguments.interpreters.split(",") if arguments.interpreters else find_versions()
     try:
         for name in arguments.scenarios:
             find(name)
         with tempfile.TemporaryDirectory(prefix="coldloop-digests-") as folder:
-            pythons = {version: environment(version, Path(folder)) for version in versions}
+            pythons = {version: make_environment(version, Path(folder)) for version in versions}
             duts = {f"CPython {v}": (p, "cpython") for v, p in pythons.items() if p is not None}
             if about["micropython"] is not None:
                 duts[f"MicroPython {about['micropython']}"] = (sys.executable, "micropython")
@@ -128,7 +130,7 @@ def main() -> int:
         "seed": arguments.seed,
         "repeats": arguments.repeats,
         "left_out": [version for version, python in pythons.items() if python is None],
-        "equal": all(one["equal"] for one in compared.values()),
+        "equal": all(scenario_record["equal"] for scenario_record in compared.values()),
         "scenarios": compared,
     }
     show(record, arguments.json, ["scenario", "dut", "passed", "same", "digest"], rows(record))
@@ -136,19 +138,19 @@ def main() -> int:
         print_verdict(record)
     passed = all(
         dut["passed"] == arguments.repeats
-        for one in compared.values()
-        for dut in one["duts"].values()
+        for scenario_record in compared.values()
+        for dut in scenario_record["duts"].values()
     )
     return 0 if record["equal"] and passed else 1
 
 
 def rows(record: Record) -> list[list[str]]:
     """Lay out one row for each interpreter and digest."""
-    whole = record["repeats"]
+    repeats = record["repeats"]
     return [
-        [scenario, name, f"{dut['passed']} of {whole}", f"{count} of {whole}", digest[:16]]
-        for scenario, one in record["scenarios"].items()
-        for name, dut in one["duts"].items()
+        [scenario, name, f"{dut['passed']} of {repeats}", f"{count} of {repeats}", digest[:16]]
+        for scenario, scenario_record in record["scenarios"].items()
+        for name, dut in scenario_record["duts"].items()
         for digest, count in dut["digests"].items()
     ]
 

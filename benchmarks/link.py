@@ -16,11 +16,11 @@ from dataclasses import replace
 from typing import Any
 
 from agent.agent import BROKER
-from agent.log.compactor import Merger
-from agent.log.record_store import Keeper
+from agent.log.compactor import BlockCompactor
+from agent.log.record_store import RecordStore
 from benchmarks import stream
-from benchmarks.common import Record, machine, show
-from hil.io.endpoints import TcpEnd
+from benchmarks.common import Record, describe_machine, show
+from hil.io.endpoints import TcpEndpoint
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import Scenario, parse
 from protocols.telemetry import block, message, varint
@@ -41,40 +41,40 @@ min = 0
 """
 
 
-class ThinEnd(TcpEnd):
+class RateLimitedEnd(TcpEndpoint):
     """A TCP port whose bytes need their time on the way up, and are counted as IP."""
 
     rate_bps = 0
     sent = 0
-    stood_at = 0
+    connected_at = 0
     """When the first connection stood."""
     _free_at = 0
 
     def _connected(self) -> None:
         super()._connected()
-        if self._up and not self.stood_at:
-            self.stood_at = self._shell.world.now
+        if self._is_connected and not self.connected_at:
+            self.connected_at = self._shell.world.now
 
     def write(self, data: bytes) -> None:
         """Send bytes up at the link's rate."""
-        if not self._up:
+        if not self._is_connected:
             return
         world = self._shell.world
         wire = len(data) + _HEADS * -(-len(data) // _SEGMENT)
         self.sent += wire
         self._free_at = max(self._free_at, world.now) + wire * 8 * _SECOND // self.rate_bps
-        world.at(self._free_at + self.serving.latency_us, self._arrive, self._conn, data)
+        world.schedule(self._free_at + self.device_link.latency_us, self._arrive, self._conn, data)
 
 
-def fill(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, bytes], int]:
+def fill_flash(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, bytes], int]:
     """Fill a flash with an outage: the records, and the bytes of the blocks alone."""
-    keeper = Keeper("bench/cdu1", _SETTINGS)
+    keeper = RecordStore("bench/cdu1", _SETTINGS)
     if merge_rows:
-        keeper.merger = Merger(merge_rows, bytes(4), len(stream.NAMES) + 3)
+        keeper.compactor = BlockCompactor(merge_rows, bytes(4), len(stream.NAMES) + 3)
     flash: dict[str, bytes] = {}
     keeper.event("opened", 0)
     blocks = 0
-    _settle(keeper, flash)
+    _process_store(keeper, flash)
     count = int(hours * 3600)
     columns = stream.columns(seed, count)
     for at in range(0, count, _ROWS):
@@ -87,14 +87,14 @@ def fill(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, bytes], in
         part: list[list[int | None]] = [[*column[at : at + _ROWS]] for column in columns]
         data = block.encode(bytes(4), at + 1, [times, zeros, zeros, *part], bytes(extra))
         blocks += len(data)
-        keeper.put(message.BULK, message.ROWS, data, now)
-        _settle(keeper, flash)
+        keeper.append(message.BULK, message.ROWS, data, now)
+        _process_store(keeper, flash)
     return flash, blocks
 
 
-def _settle(keeper: Keeper, flash: dict[str, bytes]) -> None:
-    for asked in iter(keeper.outbox, []):
-        for op, data in asked:
+def _process_store(keeper: RecordStore, flash: dict[str, bytes]) -> None:
+    for requests in iter(keeper.outbox, []):
+        for op, data in requests:
             name, _, payload = data.partition(b"\0")
             key = name.decode()
             if op == "write":
@@ -104,15 +104,15 @@ def _settle(keeper: Keeper, flash: dict[str, bytes]) -> None:
             elif op == "delete":
                 flash.pop(key, None)
             else:
-                found = b"\0" + flash[key] if key in flash else b""
-                keeper.receive(b"\0" if op == "list" else name + found, keeper.now)
+                result = b"\0" + flash[key] if key in flash else b""
+                keeper.receive(b"\0" if op == "list" else name + result, keeper.now)
             keeper.event("drained", keeper.now)
-    merger = keeper.merger
-    if merger is not None and merger.busy():
-        while merger.busy():
+    merger = keeper.compactor
+    if merger is not None and merger.is_coding():
+        while merger.is_coding():
             merger.step()
-        keeper.pump(keeper.now)
-        _settle(keeper, flash)
+        keeper.advance(keeper.now)
+        _process_store(keeper, flash)
 
 
 class Drain:
@@ -122,42 +122,42 @@ class Drain:
         scenario: Scenario = parse(_SCENARIO, "link")
         seconds = 1000 + 2 * 8 * sum(map(len, flash.values())) / rate_bps
         run = self.run = VirtualRun(replace(scenario, seconds=seconds), 1)
-        run.row.stores["log"].records.update(flash)
-        end = self.end = ThinEnd(run.shell, BROKER, run.row.broker, rtt_us // 2)
+        run.testbed.stores["log"].records.update(flash)
+        end = self.end = RateLimitedEnd(run.shell, BROKER, run.testbed.broker, rtt_us // 2)
         end.rate_bps = rate_bps
         end.down = True
-        run.shell.ends[BROKER] = end
-        run.row.set_link_down = end.set_down
-        run.row.publish = lambda topic, payload, retain: end.serving.say(
-            run.row.broker.publish(topic, payload, run.world.now, 1, retain)
+        run.shell.endpoints[BROKER] = end
+        run.testbed.set_link_down = end.set_down
+        run.testbed.publish = lambda topic, payload, retain: end.device_link.send_replies(
+            run.testbed.broker.publish(topic, payload, run.world.now, 1, retain)
         )
         self.rtt_us = rtt_us
-        self.done_at = 0
+        self.drained_at = 0
         """When the log was empty."""
 
-    def go(self, up_s: int = 60) -> Record:
+    def run_drain(self, up_s: int = 60) -> Record:
         """Run: an alarm 5 s before link-up, then the link."""
-        run, ground = self.run, self.run.row.ground
+        run, ground = self.run, self.run.testbed.ground
         assert ground is not None
-        run.row.world.at((up_s - 5) * _SECOND, run.row.drives[0].trip)
-        run.row.world.at(up_s * _SECOND, self._up)
+        run.testbed.world.schedule((up_s - 5) * _SECOND, run.testbed.drives[0].trip)
+        run.testbed.world.schedule(up_s * _SECOND, self._set_link_up)
         marks: dict[str, Any] = {}
 
-        def look(second: int) -> None:
+        def check_drained(second: int) -> None:
             status = run.status
-            if status is None or second <= up_s or self.done_at:
+            if status is None or second <= up_s or self.drained_at:
                 return
             waiting = sum(status["log"]["waiting"].values())
             if waiting <= 3:
-                self.done_at = run.world.now
+                self.drained_at = run.world.now
                 marks["sent"] = self.end.sent
-                marks["payload"] = ground.payload
+                marks["payload"] = ground.payload_bytes
 
-        run.run(look)
-        order = [(ground.arrived[key], key[1] & 3) for key in ground.order]
+        run.run(check_drained)
+        order = [(ground.arrival_us[key], key[1] & 3) for key in ground.arrival_order]
         bulk = [at for at, group in order if group == message.BULK]
-        opened = self.end.stood_at - self.rtt_us
-        elapsed = (self.done_at - opened) / _SECOND
+        opened = self.end.connected_at - self.rtt_us
+        elapsed = (self.drained_at - opened) / _SECOND
         first = order[0][0] + ground.delay_us
         alarms = [at for at, group in order if group == message.ALARM]
         payload = marks["payload"]
@@ -171,21 +171,21 @@ class Drain:
             "rate_used_pct": 100 * marks["sent"] * 8 / self.end.rate_bps / elapsed,
             "payload_rate_pct": 100 * payload * 8 / self.end.rate_bps / elapsed,
             "ip_over_payload": marks["sent"] / payload,
-            "twice": ground.twice,
+            "twice": ground.duplicates,
             "lost": ground.lost,
         }
 
-    def _up(self) -> None:
+    def _set_link_up(self) -> None:
         self.end.down = False
 
 
 def measure(hours: float, rate_bps: int, rtt_ms: int, merge_rows: int) -> Record:
     """Fill, then drain."""
-    flash, blocks = fill(hours, 1, merge_rows)
+    flash, blocks = fill_flash(hours, 1, merge_rows)
     size = sum(map(len, flash.values()))
     drain = Drain(flash, rate_bps, rtt_ms * 1000, hours)
     return {
-        "machine": machine(),
+        "machine": describe_machine(),
         "hours": hours,
         "rate_bps": rate_bps,
         "rtt_ms": rtt_ms,
@@ -194,7 +194,7 @@ def measure(hours: float, rate_bps: int, rtt_ms: int, merge_rows: int) -> Record
         "block_bytes": blocks,
         "files": len(flash),
         "bits_per_value": 8 * size / (hours * 3600 * len(stream.NAMES)),
-        **drain.go(),
+        **drain.run_drain(),
     }
 
 

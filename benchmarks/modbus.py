@@ -4,7 +4,7 @@
 
 Both sides do a client's work in this process, without a port: make the request frame, take the
 reply in one chunk, check it, give out the registers. Ours is `drivers.modbus.bus.Bus` (queue, timing, the
-reply matched to its request), then also `drivers.device.device.Device` (20 scaled readings with quality
+reply matched to its request), then also `drivers.device.device.ModbusDevice` (20 scaled readings with quality
 and age). pymodbus' is its framer with the request's and reply's PDU classes; the waiting and
 matching that its client adds on top is left out, as it cannot be had without a port. The registers
 of the replies change every time.
@@ -19,11 +19,11 @@ from pymodbus.framer.rtu import FramerRTU
 from pymodbus.pdu import DecodePDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 
-from benchmarks.common import Record, machine, show, spread
-from drivers.device.device import Device
-from drivers.device.profile import Profile
+from benchmarks.common import Record, describe_machine, show, summarise
+from drivers.device.device import ModbusDevice
+from drivers.device.profile import DeviceProfile
 from drivers.modbus.bus import Bus
-from protocols.modbus.crc import sealed
+from protocols.modbus.crc import with_crc
 from protocols.modbus.pdu import read_holding
 
 UNIT, COUNT = 12, 20
@@ -35,7 +35,7 @@ Transactions = Callable[[list[bytes]], int]
 def replies(count: int) -> list[bytes]:
     """Make `count` different reply frames."""
     return [
-        sealed(
+        with_crc(
             bytes((UNIT, 3, 2 * COUNT))
             + b"".join(((i * 7 + r) & 0xFFFF).to_bytes(2, "big") for r in range(COUNT))
         )
@@ -43,7 +43,7 @@ def replies(count: int) -> list[bytes]:
     ]
 
 
-def ours(frames: list[bytes]) -> int:
+def run_bus(frames: list[bytes]) -> int:
     """Run a transaction a frame over the bus; return the sum of a register."""
     bus, request = Bus(4, "rtu"), read_holding(0, COUNT)
     bus.event("opened", 0)
@@ -54,11 +54,11 @@ def ours(frames: list[bytes]) -> int:
         bus.wake(now)
         bus.outbox()
         bus.receive(frame, now + 20_000)
-        total += bus.results()[0].values[0]
+        total += bus.take_results()[0].values[0]
     return total
 
 
-def ours_with_device(frames: list[bytes]) -> int:
+def run_bus_and_device(frames: list[bytes]) -> int:
     """Run the same into the readings of a device; return the sum of one."""
     points = [
         {"name": f"Point{i}", "address": i, "type": "u16", "scale": [1, 100], "unit": "Cel"}
@@ -66,25 +66,25 @@ def ours_with_device(frames: list[bytes]) -> int:
     ]
     raw = {"model": "twenty", "title": "twenty registers", "source": "this benchmark"}
     blocks = [{"function": 3, "address": 0, "count": COUNT}]
-    profile = Profile({**raw, "met_hardware": False, "blocks": blocks, "points": points})
-    device = Device("twenty", UNIT, profile)
+    profile = DeviceProfile({**raw, "met_hardware": False, "blocks": blocks, "points": points})
+    device = ModbusDevice("twenty", UNIT, profile)
     bus = Bus(4, "rtu")
     bus.event("opened", 0)
     now = total = 0
     for frame in frames:
         now += _PERIOD_US
-        for request, tag in device.polls():
+        for request, tag in device.poll_requests():
             bus.submit(UNIT, request, tag)
         bus.wake(now)
         bus.outbox()
         bus.receive(frame, now + 20_000)
-        for result in bus.results():
-            device.accept(result.tag, result.values, result.at)
+        for result in bus.take_results():
+            device.store_block(result.tag, result.values, result.done_at)
         total += device.readings[0].raw
     return total
 
 
-def pymodbus(frames: list[bytes]) -> int:
+def run_pymodbus(frames: list[bytes]) -> int:
     """Run the same through pymodbus' framer and PDU classes."""
     framer = FramerRTU(DecodePDU(False))
     total = 0
@@ -97,9 +97,9 @@ def pymodbus(frames: list[bytes]) -> int:
 
 
 SIDES: dict[str, Transactions] = {
-    "pymodbus, framer and PDU": pymodbus,
-    "coldloop, Bus": ours,
-    "coldloop, Bus and Device": ours_with_device,
+    "pymodbus, framer and PDU": run_pymodbus,
+    "coldloop, Bus": run_bus,
+    "coldloop, Bus and Device": run_bus_and_device,
 }
 
 
@@ -110,11 +110,11 @@ def measure(transactions: int, rounds: int) -> dict[str, Record]:
     sums = set()
     for _ in range(rounds):
         for name, side in SIDES.items():
-            began = time.perf_counter()
+            started_at = time.perf_counter()
             sums.add(side(frames))
-            costs[name].append((time.perf_counter() - began) * 1e6 / transactions)
+            costs[name].append((time.perf_counter() - started_at) * 1e6 / transactions)
     assert len(sums) == 1, "the sides read different registers"
-    return {name: spread(cost, 2) for name, cost in costs.items()}
+    return {name: summarise(cost, 2) for name, cost in costs.items()}
 
 
 def main() -> int:
@@ -127,7 +127,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="of each side (7)")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
-    about = machine()
+    about = describe_machine()
     costs = measure(arguments.transactions, arguments.rounds)
     base = costs["pymodbus, framer and PDU"]["min"]
     record: Record = {"machine": about, "registers": COUNT, "us_per_transaction": costs}

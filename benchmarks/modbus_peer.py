@@ -40,7 +40,7 @@ def open_port(kind: str, port: str) -> int:
     return fd
 
 
-def take(fd: int) -> bytes:
+def read_available(fd: int) -> bytes:
     """What is there; a pseudo-terminal may say that it is readable and have nothing."""
     try:
         return os.read(fd, 512)
@@ -50,8 +50,8 @@ def take(fd: int) -> bytes:
 
 def coldloop_matcher(kind: str, port: str) -> Read:
     """Our matcher and decoder in a lean loop: what a transaction costs without a queue."""
-    from drivers.device.device import Device
-    from drivers.device.profile import Profile
+    from drivers.device.device import ModbusDevice
+    from drivers.device.profile import DeviceProfile
     from protocols.modbus import pdu, rtu, tcp
 
     points = [
@@ -59,9 +59,9 @@ def coldloop_matcher(kind: str, port: str) -> Read:
         for n in range(COUNT)
     ]
     raw = {"model": "bench", "title": "t", "source": "s", "met_hardware": False, "points": points}
-    profile = Profile(raw)
-    devices = {unit: Device("d", unit, profile) for unit in range(1, 11)}
-    client = tcp.Client() if kind == "tcp" else rtu.Client()
+    profile = DeviceProfile(raw)
+    devices = {unit: ModbusDevice("d", unit, profile) for unit in range(1, 11)}
+    client = tcp.TcpClient() if kind == "tcp" else rtu.RtuClient()
     fd = open_port(kind, port)
     poll = select.poll()
     poll.register(fd, select.POLLIN)
@@ -76,9 +76,9 @@ def coldloop_matcher(kind: str, port: str) -> Read:
             if not poll.poll(1000):
                 client.stop()
                 return None
-            answer = client.feed(take(fd))
+            answer = client.feed(read_available(fd))
             if answer is not None:
-                devices[unit].accept(0, answer[2], 1)
+                devices[unit].store_block(0, answer[2], 1)
                 return answer[2]
 
     return read
@@ -115,11 +115,11 @@ def coldloop(kind: str, port: str) -> Read:
                 wait = 1.0 if due == NEVER else (due - now) / 1e6
                 if not select.select([fd], [], [], wait)[0]:
                     continue
-                bus.receive(take(fd), time.monotonic_ns() // 1000)
+                bus.receive(read_available(fd), time.monotonic_ns() // 1000)
             for _, op, data in bus.outbox():
                 if op == "write":
                     os.write(fd, data)
-            for result in bus.results():
+            for result in bus.take_results():
                 return result.values if result.status == "ok" else None
 
     return read
@@ -209,19 +209,22 @@ def main(arguments: list[str]) -> int:
         count = int(rest[0])
         before = cpu_us()
         for i in range(count):
-            words = read(1 + i % 10, 100 + i % 3) or read(1 + i % 10, 100 + i % 3)
-            if words is None or len(words) != COUNT:
+            registers = read(1 + i % 10, 100 + i % 3) or read(1 + i % 10, 100 + i % 3)
+            if registers is None or len(registers) != COUNT:
                 return 1
             if not library.startswith("coldloop"):
-                [(word - 65536 if word > 32767 else word) * 0.1 for word in words]
+                [
+                    (register - 65536 if register > 32767 else register) * 0.1
+                    for register in registers
+                ]
         print(f"{(cpu_us() - before) / count:.3f}")
         return 0
     for address in rest:
         started = time.monotonic()
-        words = read(5, int(address))
-        took = time.monotonic() - started
-        text = "error" if words is None else " ".join(map(str, words))
-        print(f"{text} t{took:.4f}", flush=True)
+        registers = read(5, int(address))
+        duration = time.monotonic() - started
+        text = "error" if registers is None else " ".join(map(str, registers))
+        print(f"{text} t{duration:.4f}", flush=True)
     return 0
 
 

@@ -22,21 +22,26 @@ import venv
 from pathlib import Path
 
 from benchmarks import modbus_wire
-from tests.portable.drivers.modbus.faulty_server import Slave, intact, names, registers
+from tests.portable.drivers.modbus.faulty_server import (
+    FaultyServer,
+    fault_names,
+    is_intact,
+    registers,
+)
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 TRANSACTIONS = 1500
 PEERS = ("pymodbus==3.16.1", "umodbus==1.0.4", "minimalmodbus==2.1.1", "pyserial")
 CLIENTS = ("libmodbus", "coldloop", "umodbus", "pymodbus", "minimalmodbus")
-SILENT = "libmodbus, with t3.5"
+LIBMODBUS_T35 = "libmodbus, with t3.5"
 T35_US = 1750  # above 19200 baud
-SERIAL_ONLY = (SILENT, "minimalmodbus")
+SERIAL_ONLY = (LIBMODBUS_T35, "minimalmodbus")
 ADDRESSES = (100, 140, 180, 220)
-FAULTY = 1
+FAULTY_REQUEST = 1
 
 
-class Workshop:
+class PeerPrograms:
     """The clients' programs, made below a temporary folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -58,13 +63,13 @@ class Workshop:
         """How one client is started."""
         if client == "libmodbus":
             return [str(self.binary), kind, port, *what]
-        if client == SILENT:
+        if client == LIBMODBUS_T35:
             return [str(self.binary), kind, port, *what, str(T35_US)]
         python = sys.executable if client.startswith("coldloop") else str(self.python)
         return [python, str(HERE / "modbus_peer.py"), client, kind, port, *what]
 
 
-class Port:
+class ServerPort:
     """The slave's end of a pseudo-terminal or of a socket; `path` is what the client opens."""
 
     def __init__(self, kind: str) -> None:
@@ -112,69 +117,71 @@ class Port:
 
 
 def _script(
-    slave: Slave, fault: str, frame: bytes, heard: int, owed: list[bytes]
+    slave: FaultyServer, fault: str, frame: bytes, request_number: int, late_replies: list[bytes]
 ) -> list[tuple[int, bytes]]:
-    """What comes back to request number `heard`; a late reply comes into the wait for the next."""
-    script = slave.script(fault if heard == FAULTY else "none", frame)
+    """What comes back to request number `request_number`; a late reply comes into the wait for the next."""
+    script = slave.script(fault if request_number == FAULTY_REQUEST else "none", frame)
     if not fault.startswith("late"):
         return script
-    late = [(1_500, old) for old in owed]
+    late = [(1_500, reply) for reply in late_replies]
     if fault == "late, twice":
-        late += [(9_500, old) for old in owed]
-    owed.clear()
-    if heard == FAULTY:
-        owed.append(slave.good(frame))
+        late += [(9_500, reply) for reply in late_replies]
+    late_replies.clear()
+    if request_number == FAULTY_REQUEST:
+        late_replies.append(slave.good_reply(frame))
         script = []
     return late + script
 
 
-def run(command: list[str], port: Port, slave: Slave, fault: str) -> list[str]:
-    """Serve one client to its end; the request number `FAULTY` meets the fault."""
+def run(command: list[str], port: ServerPort, slave: FaultyServer, fault: str) -> list[str]:
+    """Serve one client to its end; the request number `FAULTY_REQUEST` meets the fault."""
     environment = dict(os.environ, PYTHONPATH=str(ROOT))
     client = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    coming: list[tuple[float, int, int, bytes]] = []
-    heard = 0
-    held = b""
-    owed: list[bytes] = []
-    while client.poll() is None or coming:
+    scheduled: list[tuple[float, int, int, bytes]] = []
+    request_number = 0
+    buffer = b""
+    late_replies: list[bytes] = []
+    while client.poll() is None or scheduled:
         now = time.monotonic()
-        while coming and coming[0][0] <= now:
-            _, _, fd, data = coming.pop(0)
+        while scheduled and scheduled[0][0] <= now:
+            _, _, fd, data = scheduled.pop(0)
             if fd in port.fds and client.poll() is None:
                 os.write(fd, data)
         if client.poll() is not None:
             break
-        wait = min(0.02, coming[0][0] - time.monotonic()) if coming else 0.02
+        wait = min(0.02, scheduled[0][0] - time.monotonic()) if scheduled else 0.02
         fd, data = port.read(max(0.0, wait))
         if not data:
             continue
-        held += data
+        buffer += data
         size = 8 if slave.rtu else 12
-        while len(held) >= size:
-            if slave.rtu and not intact(held[:size]):
-                held = held[1:]
+        while len(buffer) >= size:
+            if slave.rtu and not is_intact(buffer[:size]):
+                buffer = buffer[1:]
                 continue
-            frame, held = held[:size], held[size:]
+            frame, buffer = buffer[:size], buffer[size:]
             if not fault:
-                os.write(fd, slave.good(frame))
+                os.write(fd, slave.good_reply(frame))
                 continue
             now = time.monotonic()
-            for delay, part in _script(slave, fault, frame, heard, owed):
-                coming.append((now + delay / 1e6, len(coming) + heard * 100, fd, part))
-            coming.sort()
-            heard += 1
+            for delay, part in _script(slave, fault, frame, request_number, late_replies):
+                scheduled.append(
+                    (now + delay / 1e6, len(scheduled) + request_number * 100, fd, part)
+                )
+            scheduled.sort()
+            request_number += 1
     assert client.stdout is not None
     lines = client.stdout.read().split("\n")
     return [line for line in lines if line and line != "ready"]
 
 
-def cpu(shop: Workshop, rounds: int) -> None:
+def cpu(programs: PeerPrograms, rounds: int) -> None:
     """Print the CPU time of each client's transactions."""
     print("\n### CPU time of one transaction: function 3, 20 registers, decoded\n")
     print("| client | TCP us, median (min) | x libmodbus | RTU us, median (min) | x libmodbus |")
     print("|---|---|---|---|---|")
-    took: dict[tuple[str, str], list[float]] = {}
-    clients = ("libmodbus", SILENT, "coldloop_matcher", *CLIENTS[1:])
+    durations: dict[tuple[str, str], list[float]] = {}
+    clients = ("libmodbus", LIBMODBUS_T35, "coldloop_matcher", *CLIENTS[1:])
     for _ in range(rounds):
         for kind in ("tcp", "rtu"):
             for client in clients:
@@ -183,51 +190,54 @@ def cpu(shop: Workshop, rounds: int) -> None:
                 count = TRANSACTIONS if client != "minimalmodbus" else TRANSACTIONS // 10
                 if client == "pymodbus" and kind == "rtu":
                     count = TRANSACTIONS // 5
-                port = Port(kind)
-                command = shop.command(client, kind, port.path, ["cpu", str(count)])
-                lines = run(command, port, Slave(kind, 1), "")
+                port = ServerPort(kind)
+                command = programs.command(client, kind, port.path, ["cpu", str(count)])
+                lines = run(command, port, FaultyServer(kind, 1), "")
                 port.close()
                 if lines:  # a busy machine may let a client time out; then the round has no figure
-                    took.setdefault((client, kind), []).append(float(lines[0]))
+                    durations.setdefault((client, kind), []).append(float(lines[0]))
     for client in clients:
         row = [client]
         for kind in ("tcp", "rtu"):
-            mine, theirs = took.get((client, kind)), took[("libmodbus", kind)]
-            if mine is None:
+            own_times, base_times = durations.get((client, kind)), durations[("libmodbus", kind)]
+            if own_times is None:
                 row += ["-", "-"]
                 continue
-            ratio = statistics.median(mine) / statistics.median(theirs)
-            least = min(mine) / min(theirs)
+            ratio = statistics.median(own_times) / statistics.median(base_times)
+            minimum = min(own_times) / min(base_times)
             row += [
-                f"{statistics.median(mine):.1f} ({min(mine):.1f})",
-                f"{ratio:.2f} ({least:.2f})",
+                f"{statistics.median(own_times):.1f} ({min(own_times):.1f})",
+                f"{ratio:.2f} ({minimum:.2f})",
             ]
         print("| " + " | ".join(row) + " |")
 
 
-def faults(shop: Workshop, kind: str, seeds: int) -> None:
+def faults(programs: PeerPrograms, kind: str, seeds: int) -> None:
     """Print what each client makes of each fault, over real ports."""
     clients = [c for c in CLIENTS if kind == "rtu" or c != "minimalmodbus"]
     print(f"\n### Faults, {kind.upper()}, {seeds} seeds each: four reads, the second meets it\n")
     print("| fault | " + " | ".join(clients) + " |")
     print("|---" * (len(clients) + 1) + "|")
-    for fault in names(kind):
+    for fault in fault_names(kind):
         row = []
         for client in clients:
             wrong = good = 0
             for seed in range(seeds):
-                port = Port(kind)
+                port = ServerPort(kind)
                 what = ["faults", *map(str, ADDRESSES)]
                 lines = run(
-                    shop.command(client, kind, port.path, what), port, Slave(kind, seed), fault
+                    programs.command(client, kind, port.path, what),
+                    port,
+                    FaultyServer(kind, seed),
+                    fault,
                 )
                 port.close()
                 for line, address in zip(lines, ADDRESSES, strict=False):
-                    words = line.split(" t")[0].split()
-                    if words != ["error"]:
-                        right = tuple(map(int, words)) == registers(5, address, 20)
-                        good += right
-                        wrong += not right
+                    values = line.split(" t")[0].split()
+                    if values != ["error"]:
+                        is_right = tuple(map(int, values)) == registers(5, address, 20)
+                        good += is_right
+                        wrong += not is_right
             row.append(f"{good / seeds:.1f}" + (f", **{wrong} wrong**" if wrong else ""))
         print(f"| {fault} | " + " | ".join(row) + " |", flush=True)
 
@@ -246,12 +256,12 @@ def main() -> int:
     if options.only == "wire":
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        shop = Workshop(Path(folder))
+        programs = PeerPrograms(Path(folder))
         if options.only in (None, "cpu"):
-            cpu(shop, options.rounds)
+            cpu(programs, options.rounds)
         if options.only in (None, "faults"):
             for kind in ("rtu", "tcp"):
-                faults(shop, kind, options.seeds)
+                faults(programs, kind, options.seeds)
     return 0
 
 

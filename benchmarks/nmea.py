@@ -17,9 +17,9 @@ from collections.abc import Callable
 
 import pynmea2
 
-from benchmarks.common import Record, machine, show, spread
+from benchmarks.common import Record, describe_machine, show, summarise
 from hil.bench.testbed import SITE_E7
-from hil.devices.gnss.basic_receiver import Receiver
+from hil.devices.gnss.basic_receiver import BasicReceiver
 from hil.run.virtual import START_UTC
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import parse
@@ -33,14 +33,14 @@ _FIELDS = {
 
 def stream(epochs: int) -> list[bytes]:
     """Take `epochs` epochs from the emulated receiver, one chunk each."""
-    receiver = Receiver(SITE_E7, lambda mono: START_UTC + mono, random.Random(1))
+    receiver = BasicReceiver(SITE_E7, lambda mono: START_UTC + mono, random.Random(1))
     chunks: list[bytes] = []
     while len(chunks) < epochs:
         chunks += [data for _, data in receiver.wake(receiver.deadline())]
     return chunks
 
 
-def ours(chunks: list[bytes]) -> int:
+def run_coldloop(chunks: list[bytes]) -> int:
     """Frame and parse; return the number of sentences."""
     framer = Framer()
     count = 0
@@ -74,7 +74,7 @@ def pynmea2_read(chunks: list[bytes]) -> int:
 SIDES: dict[str, Callable[[list[bytes]], int]] = {
     "pynmea2": pynmea2_parsed,
     "pynmea2, fields read": pynmea2_read,
-    "coldloop": ours,
+    "coldloop": run_coldloop,
 }
 
 
@@ -85,11 +85,11 @@ def measure(epochs: int, rounds: int) -> tuple[int, dict[str, Record]]:
     speeds: dict[str, list[float]] = {name: [] for name in SIDES}
     for _ in range(rounds):
         for name, side in SIDES.items():
-            began = time.perf_counter()
+            started_at = time.perf_counter()
             taken = side(chunks)
-            speeds[name].append(count / (time.perf_counter() - began) / 1000)
+            speeds[name].append(count / (time.perf_counter() - started_at) / 1000)
             assert taken == count, f"{name} took {taken} of {count} sentences"
-    return count, {name: spread(speed, 1) for name, speed in speeds.items()}
+    return count, {name: summarise(speed, 1) for name, speed in speeds.items()}
 
 
 def main() -> int:
@@ -102,7 +102,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="of each side (7)")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
-    about = machine()
+    about = describe_machine()
     count, speeds = measure(arguments.epochs, arguments.rounds)
     base = speeds["pynmea2"]["max"]
     record: Record = {"machine": about, "sentences": count, "thousand_per_s": speeds}

@@ -24,7 +24,7 @@ from operator import xor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import machine, show
+from benchmarks.common import describe_machine, show
 from drivers.tools import nmea_decode
 from hil.bench.testbed import SITE_E7
 from hil.devices.gnss.dialects import DIALECTS
@@ -42,7 +42,7 @@ def capture(name: str, seconds: int) -> bytes:
     return b"".join(data for _ in range(seconds) for _, data in receiver.wake(receiver.deadline()))
 
 
-def damaged(stream: bytes, every: int) -> bytes:
+def damage(stream: bytes, every: int) -> bytes:
     """The same with one byte in `every` changed."""
     rng = random.Random(2)
     out = bytearray(stream)
@@ -51,7 +51,7 @@ def damaged(stream: bytes, every: int) -> bytes:
     return bytes(out)
 
 
-def right_checksums(stream: bytes) -> int:
+def count_valid(stream: bytes) -> int:
     """How many sentences a plain reading finds: from each `$` to the next `*`."""
     count = 0
     for part in stream.split(b"$")[1:]:
@@ -61,23 +61,23 @@ def right_checksums(stream: bytes) -> int:
     return count
 
 
-def ours(path: Path) -> tuple[list[Any], dict[str, int]]:
+def decode_ours(path: Path) -> tuple[list[Any], dict[str, int]]:
     """Epochs and summary, as the command prints them."""
     out = io.StringIO()
     with redirect_stdout(out):
-        nmea_decode.decode(str(path), as_json=True)
+        nmea_decode.print_epochs(str(path), as_json=True)
     rows = [json.loads(text) for text in out.getvalue().splitlines()]
     return rows[:-1], rows[-1]["summary"]
 
 
-def theirs(path: Path) -> list[Any]:
+def run_gpsdecode(path: Path) -> list[Any]:
     """Gpsdecode's reports."""
     with path.open("rb") as file:
-        done = subprocess.run(["gpsdecode"], stdin=file, capture_output=True, check=True)
-    return [json.loads(text) for text in done.stdout.splitlines() if text.startswith(b"{")]
+        completed = subprocess.run(["gpsdecode"], stdin=file, capture_output=True, check=True)
+    return [json.loads(text) for text in completed.stdout.splitlines() if text.startswith(b"{")]
 
 
-def distinct(satellites: list[Any]) -> set[tuple[str, int]]:
+def distinct_satellites(satellites: list[Any]) -> set[tuple[str, int]]:
     """System and number of each that gpsd can name."""
     return {(_GNSS[s["gnssid"]], s["svid"]) for s in satellites if "gnssid" in s}
 
@@ -87,34 +87,36 @@ def compare(stream: bytes) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "capture.nmea")
         path.write_bytes(stream)
-        epochs, totals = ours(path)
-        reports = theirs(path)
+        epochs, totals = decode_ours(path)
+        reports = run_gpsdecode(path)
     fixes = [r for r in reports if r["class"] == "TPV" and "time" in r and "lat" in r]
-    mine = {e["utc"]: e for e in epochs if e["valid"]}
-    worst = same_mode = found = 0
+    epoch_by_utc = {e["utc"]: e for e in epochs if e["valid"]}
+    worst = same_mode = result = 0
     for fix in fixes[_LEARNING:]:
-        epoch = mine.get(iso8601(*parse_iso8601(fix["time"])))
+        epoch = epoch_by_utc.get(iso8601(*parse_iso8601(fix["time"])))
         if epoch is None:
             continue
-        found += 1
-        off = max(abs(epoch["lat"] - fix["lat"]), abs(epoch["lon"] - fix["lon"])) * 1e7
-        worst = max(worst, off)
+        result += 1
+        deviation = max(abs(epoch["lat"] - fix["lat"]), abs(epoch["lon"] - fix["lon"])) * 1e7
+        worst = max(worst, deviation)
         same_mode += epoch["mode"] == fix["mode"]
-    skies = [r for r in reports if r["class"] == "SKY" and r.get("satellites")]
+    sky_reports = [r for r in reports if r["class"] == "SKY" and r.get("satellites")]
     whole = [e for e in epochs if e["complete"]]
-    seen = {(s["gnss"], s["sv"]) for s in whole[-1]["satellites"]} if whole else set()
+    satellites = {(s["gnss"], s["sv"]) for s in whole[-1]["satellites"]} if whole else set()
     return {
         "sentences": totals["sentences"],
-        "right": right_checksums(stream),
+        "right": count_valid(stream),
         "typed": totals["typed"],
         "epochs": len(epochs),
         "fixes": len(fixes[_LEARNING:]),
-        "found": found,
+        "found": result,
         "worst_e7": round(worst, 1),
         "mode": same_mode,
-        "satellites": len(seen),
-        "gpsd_distinct": len(distinct(skies[-1]["satellites"])) if skies else 0,
-        "gpsd_counts": len(skies[-1]["satellites"]) if skies else 0,
+        "satellites": len(satellites),
+        "gpsd_distinct": len(distinct_satellites(sky_reports[-1]["satellites"]))
+        if sky_reports
+        else 0,
+        "gpsd_counts": len(sky_reports[-1]["satellites"]) if sky_reports else 0,
     }
 
 
@@ -147,10 +149,10 @@ def main() -> int:
     streams = {path.name: path.read_bytes() for path in arguments.captures}
     if not streams:
         streams = {name: capture(name, arguments.seconds) for name in DIALECTS}
-    record: dict[str, Any] = {"machine": machine(), "captures": {}}
+    record: dict[str, Any] = {"machine": describe_machine(), "captures": {}}
     for name, stream in streams.items():
         record["captures"][name] = compare(stream)
-        record["captures"][name + ", damaged"] = compare(damaged(stream, arguments.damage))
+        record["captures"][name + ", damaged"] = compare(damage(stream, arguments.damage))
     head = ["", "sentences", "framed %", "typed %", "UTC", "worst 1e-7 deg", "mode", "satellites"]
     show(record, arguments.json, head, [row(n, c) for n, c in record["captures"].items()])
     return 0

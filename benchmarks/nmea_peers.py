@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drivers.gnss.receiver import Receiver
+from drivers.gnss.receiver import ReceiverDriver
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import parse
 from tests.support import nmea_captures
@@ -111,26 +111,26 @@ for name, run in (("frame + parse", framed), ("epochs", epochs), ("with satellit
 """
 
 
-def framed(stream: bytes) -> None:
+def frame_stream(stream: bytes) -> None:
     framer = Framer()
     for at in range(0, len(stream), CHUNK):
         for _, body in framer.feed(stream[at : at + CHUNK]):
             parse(body)
 
 
-def grouped(stream: bytes) -> None:
-    receiver = Receiver(0, 115200, timed=False)
+def group_epochs(stream: bytes) -> None:
+    receiver = ReceiverDriver(0, 115200, timing_valid=False)
     for at in range(0, len(stream), CHUNK):
         receiver.receive(stream[at : at + CHUNK], 0)
-        receiver.fixes()
+        receiver.take_fixes()
 
 
-def looked_up(stream: bytes) -> None:
-    receiver = Receiver(0, 115200, keep=64, timed=False)
+def decode_satellites(stream: bytes) -> None:
+    receiver = ReceiverDriver(0, 115200, max_epochs=64, timing_valid=False)
     for at in range(0, len(stream), CHUNK):
         receiver.receive(stream[at : at + CHUNK], 0)
-        receiver.fixes()
-        for epoch in receiver.epochs():
+        receiver.take_fixes()
+        for epoch in receiver.take_epochs():
             epoch.all_flags()
 
 
@@ -163,13 +163,13 @@ def gpsdecode(path: Path, runs: int) -> "float | None":
 
 
 def peer(python: str, name: str, path: Path, runs: int) -> "float | None":
-    done = subprocess.run(
+    completed = subprocess.run(
         [python, "-c", PEERS, name, str(path), str(runs)],
         capture_output=True,
         text=True,
         check=False,
     )
-    return float(done.stdout) if done.returncode == 0 else None
+    return float(completed.stdout) if completed.returncode == 0 else None
 
 
 def micropython(path: Path, runs: int) -> "tuple[dict[str, int], int | None]":
@@ -178,11 +178,11 @@ def micropython(path: Path, runs: int) -> "tuple[dict[str, int], int | None]":
     if program is None:
         return {}, None
     code = MICROPYTHON % (str(ROOT), runs, str(path))
-    done = subprocess.run(
+    completed = subprocess.run(
         [program, "-X", "heapsize=256wK", "-c", code], capture_output=True, text=True, check=True
     )
     rates, growth = {}, None
-    for text in done.stdout.splitlines():
+    for text in completed.stdout.splitlines():
         kind, number, *name = text.split(" ", 2)
         if kind == "memory":
             growth = max(int(number), growth or 0)
@@ -193,14 +193,14 @@ def micropython(path: Path, runs: int) -> "tuple[dict[str, int], int | None]":
 
 def correctness(stream: bytes) -> "dict[str, Any]":
     """How many sentences got a meaning, and how our epochs agree with gpsdecode's reports."""
-    receiver = Receiver(0, 115200, keep=1 << 20, timed=False)
+    receiver = ReceiverDriver(0, 115200, max_epochs=1 << 20, timing_valid=False)
     receiver.receive(stream, 0)
-    epochs = receiver.epochs() + receiver.finish()
+    epochs = receiver.take_epochs() + receiver.finish_stream()
     framer, decoder = receiver.framer, receiver.decoder
     return {
         "lines": stream.count(b"$"),
         "framed": framer.sentences,
-        "typed": decoder.typed,
+        "typed": decoder.decoded,
         "unknown": decoder.unknown,
         "malformed": decoder.malformed,
         "bad": framer.bad_checksum + framer.unprintable,
@@ -212,9 +212,9 @@ def correctness(stream: bytes) -> "dict[str, Any]":
 def measure(stream: bytes, path: Path, runs: int, python: str) -> "dict[str, Any]":
     count = stream.count(b"$")
     seconds: dict[str, float | None] = {
-        "coldloop, frame + parse": best_of(runs, framed, stream),
-        "coldloop, epochs": best_of(runs, grouped, stream),
-        "coldloop, with satellites": best_of(runs, looked_up, stream),
+        "coldloop, frame + parse": best_of(runs, frame_stream, stream),
+        "coldloop, epochs": best_of(runs, group_epochs, stream),
+        "coldloop, with satellites": best_of(runs, decode_satellites, stream),
         "gpsdecode": gpsdecode(path, runs),
     }
     for name in ("pynmea2", "pynmea2, all fields", "pynmeagps"):
@@ -252,7 +252,7 @@ def main() -> int:
             nmea_captures.capture(seconds=seconds)
             + nmea_captures.capture("beidou-talker", seconds)
             + nmea_captures.casic(seconds)
-            + nmea_captures.view_first(seconds)
+            + nmea_captures.gsv_first(seconds)
         )
     with tempfile.NamedTemporaryFile(suffix=".nmea") as file:
         file.write(stream)

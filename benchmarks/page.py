@@ -23,9 +23,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import ROOT, Record, machine, show, spread
-from hil.page.hub import Curve, Hub
-from hil.page.server import Server
+from benchmarks.common import ROOT, Record, describe_machine, show, summarise
+from hil.page.hub import BroadcastHub, Curve
+from hil.page.server import PageServer
 
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _STATIC = ROOT / "hil" / "page" / "static"
@@ -40,22 +40,24 @@ def cpu_s(pid: int) -> float:
 
 def publish(channels: int, hz: int) -> None:
     """Be the server: print the port, publish frames until the parent closes our input."""
-    hub = Hub(tuple(Curve(f"c{i}", "plot", "x", f"channel {i}") for i in range(channels)))
-    refuse: Future[Any] = Future()
-    server = Server(hub, lambda _name, _words: refuse, Path(), "127.0.0.1", 0)
+    hub = BroadcastHub(tuple(Curve(f"c{i}", "plot", "x", f"channel {i}") for i in range(channels)))
+    rejected: Future[Any] = Future()
+    server = PageServer(hub, lambda _name, _words: rejected, Path(), "127.0.0.1", 0)
     server.start()
     print(server.address, flush=True)
-    over = threading.Event()
+    closed = threading.Event()
 
     def until_closed() -> None:
         sys.stdin.read()
-        over.set()
+        closed.set()
 
     threading.Thread(target=until_closed, daemon=True).start()
     at = 0
-    while not over.wait(1 / hz):
+    while not closed.wait(1 / hz):
         at += 1
-        hub.frame(at / hz, [20 + (at * 7 + i * 13) % 1000 / 77 for i in range(channels)], False)
+        hub.publish_frame(
+            at / hz, [20 + (at * 7 + i * 13) % 1000 / 77 for i in range(channels)], False
+        )
     server.stop()
 
 
@@ -66,23 +68,23 @@ class Clients:
         self.frames = 0
         self._sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
         self._threads = [threading.Thread(target=self._read, args=(s,)) for s in self._sockets]
-        for one in self._sockets:
-            one.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        for client in self._sockets:
+            client.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         for thread in self._threads:
             thread.start()
 
-    def _read(self, one: socket.socket) -> None:
-        while data := one.recv(65536):
+    def _read(self, client: socket.socket) -> None:
+        while data := client.recv(65536):
             self.frames += data.count(b"event: frame")
 
     def close(self) -> None:
         """End all."""
-        for one in self._sockets:
-            one.shutdown(socket.SHUT_RDWR)
+        for client in self._sockets:
+            client.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
-        for one in self._sockets:
-            one.close()
+        for client in self._sockets:
+            client.close()
 
 
 def stream(clients: int, channels: int, hz: int, seconds: float) -> Record:
@@ -97,15 +99,15 @@ def stream(clients: int, channels: int, hz: int, seconds: float) -> Record:
         port = int(server.stdout.readline().rstrip("/\n").rpartition(":")[2])
         listening = Clients(port, clients)
         time.sleep(1)
-        before, began, frames = cpu_s(server.pid), time.monotonic(), listening.frames
+        before, started_at, frames = cpu_s(server.pid), time.monotonic(), listening.frames
         time.sleep(seconds)
-        used, took = cpu_s(server.pid) - before, time.monotonic() - began
+        used, duration = cpu_s(server.pid) - before, time.monotonic() - started_at
         frames = listening.frames - frames
         listening.close()
     return {
         "clients": clients,
-        "core_pct": round(100 * used / took, 2),
-        "frames_s": round(frames / took / clients, 2) if clients else None,
+        "core_pct": round(100 * used / duration, 2),
+        "frames_s": round(frames / duration / clients, 2) if clients else None,
     }
 
 
@@ -133,7 +135,7 @@ def paint(rounds: int, picture: Path | None = None) -> Record | None:
             if bench.stdout is None:
                 raise RuntimeError("no output of the bench")
             address = json.loads(bench.stdout.readline())["page"]
-            found = []
+            result = []
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(
                     executable_path=chromium, args=["--no-sandbox"]
@@ -142,13 +144,13 @@ def paint(rounds: int, picture: Path | None = None) -> Record | None:
                     page = browser.new_page(viewport={"width": 1280, "height": 900})
                     page.goto(address)
                     page.wait_for_function(f"{_PAINT}.length > 0")
-                    found.append(float(page.evaluate(_PAINT)[0]))
+                    result.append(float(page.evaluate(_PAINT)[0]))
                     page.close()
                 if picture is not None:
                     _photograph(browser, address, picture)
                 browser.close()
             bench.terminate()
-    return spread(found, 0)
+    return summarise(result, 0)
 
 
 def _photograph(browser: Any, address: str, picture: Path) -> None:
@@ -182,9 +184,13 @@ def main() -> int:
         return 0
     if min(arguments.clients, arguments.channels, arguments.hz) < 1 or arguments.seconds <= 0:
         parser.exit(2, f"{parser.prog}: clients, channels, hz and seconds must be above 0\n")
-    record: Record = {"machine": machine(), "channels": arguments.channels, "hz": arguments.hz}
-    given = (arguments.channels, arguments.hz, arguments.seconds)
-    record["stream"] = [stream(count, *given) for count in (0, arguments.clients)]
+    record: Record = {
+        "machine": describe_machine(),
+        "channels": arguments.channels,
+        "hz": arguments.hz,
+    }
+    stream_arguments = (arguments.channels, arguments.hz, arguments.seconds)
+    record["stream"] = [stream(count, *stream_arguments) for count in (0, arguments.clients)]
     record["front_end"] = files()
     record["first_paint_ms"] = paint(arguments.rounds, arguments.picture)
     rows = [
@@ -193,8 +199,10 @@ def main() -> int:
     ]
     rows.append(["front end", f"{record['front_end']['bytes']} bytes", ""])
     if record["first_paint_ms"] is not None:
-        told = record["first_paint_ms"]
-        rows.append(["first paint", f"{told['median']:.0f} ms, median", f"{told['min']:.0f} best"])
+        paint_ms = record["first_paint_ms"]
+        rows.append(
+            ["first paint", f"{paint_ms['median']:.0f} ms, median", f"{paint_ms['min']:.0f} best"]
+        )
     show(record, arguments.json, ["what", "figure", ""], rows)
     return 0
 

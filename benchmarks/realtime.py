@@ -19,17 +19,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent.core.tick_scheduler import LATENESS_EDGES
-from benchmarks.common import ROOT, Record, machine, show
-from hil.bench.testbed_settings import Setting
+from benchmarks.common import ROOT, Record, describe_machine, show
+from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
 from hil.run.real_bench import RealBench
 
 _SECOND = 1_000_000
-_PATIENCE_S = 60
+_TIMEOUT_S = 60
 UTC_EDGES_MS = (-10, -5, -4, -3, -2, -1, 0, 1, 2, 5, 10)
 
 
-class Watch:
+class StatusRecorder:
     """Reads the agent's status once a second and keeps its UTC errors."""
 
     def __init__(self, bench: RealBench) -> None:
@@ -37,17 +37,17 @@ class Watch:
         self.status: dict[str, Any] = {}
         self.utc_errors_us: list[int] = []
         self._seconds = 0
-        bench.world.at(_SECOND, self._sample)
+        bench.world.schedule(_SECOND, self._sample)
 
     def _sample(self) -> None:
         self._seconds += 1
-        code = self.bench.agent_ended()
+        code = self.bench.agent_exit_code()
         if code is not None:
             raise BenchError(f"the agent ended with {code}")
-        self.take()
-        self.bench.world.at((self._seconds + 1) * _SECOND, self._sample)
+        self.take_status()
+        self.bench.world.schedule((self._seconds + 1) * _SECOND, self._sample)
 
-    def take(self) -> None:
+    def take_status(self) -> None:
         """Take the status, once each."""
         status = self.bench.status()
         if status is None or status["mono_us"] == self.status.get("mono_us"):
@@ -57,7 +57,7 @@ class Watch:
             system = (time.time_ns() - time.monotonic_ns()) // 1000
             self.utc_errors_us.append(status["utc_us"] - status["mono_us"] - system)
 
-    def complete(self) -> bool:
+    def is_complete(self) -> bool:
         """Say whether there is something of everything that is measured."""
         return bool(self.utc_errors_us) and self.status["modbus"]["transactions"] > 0
 
@@ -67,13 +67,13 @@ BOTH = ("cpython", "micropython")
 
 def measure(dut: str, seconds: int, seed: int) -> Record:
     """Run the agent on one interpreter for `seconds`; on a busy machine until there is UTC."""
-    with RealBench(Setting(), seed) as bench:
-        watch = Watch(bench)
+    with RealBench(TestbedSettings(), seed) as bench:
+        watch = StatusRecorder(bench)
         bench.start_agent(dut)
-        for end in range(seconds + 1, seconds + 1 + _PATIENCE_S):
+        for end in range(seconds + 1, seconds + 1 + _TIMEOUT_S):
             bench.shell.run(end * _SECOND)
-            watch.take()
-            if watch.complete():
+            watch.take_status()
+            if watch.is_complete():
                 break
     status = watch.status
     if not status:
@@ -111,7 +111,7 @@ def utc_figures(errors_us: list[int]) -> Record:
     }
 
 
-def both(seconds: int, seed: int) -> list[Record]:
+def measure_both(seconds: int, seed: int) -> list[Record]:
     """Run every interpreter at the same time, each with a bench of its own."""
     command = [sys.executable, "-m", "benchmarks.realtime", "--json"]
     command += ["--seconds", str(seconds), "--seed", str(seed), "--dut"]
@@ -119,10 +119,10 @@ def both(seconds: int, seed: int) -> list[Record]:
         subprocess.Popen([*command, dut], stdout=subprocess.PIPE, text=True, cwd=ROOT)
         for dut in BOTH
     ]
-    said = [process.communicate()[0] for process in started]
-    if not all(said):
+    outputs = [process.communicate()[0] for process in started]
+    if not all(outputs):
         raise BenchError("an interpreter gave no figures; see above")
-    return [json.loads(text)["runs"][0] for text in said]
+    return [json.loads(text)["runs"][0] for text in outputs]
 
 
 def rows(record: Record) -> list[list[str]]:
@@ -182,11 +182,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
-    about = machine()
+    about = describe_machine()
     seconds, seed = arguments.seconds, arguments.seed
     try:
         if arguments.dut == "both":
-            runs = both(seconds, seed)
+            runs = measure_both(seconds, seed)
         else:
             runs = [measure(arguments.dut, seconds, seed)]
     except BenchError as error:

@@ -25,14 +25,14 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks import stream
-from benchmarks.common import ROOT, Record, machine, show
+from benchmarks.common import ROOT, Record, describe_machine, show
 from protocols.telemetry import block, receipt
 from protocols.telemetry import message as parcel
 from protocols.telemetry.schema import Schema
 
 _ROWS = 60
-_PATIENCE_S = 300.0
-_LIFE = b"\1\2\3"
+_TIMEOUT_S = 300.0
+_GENERATION = b"\1\2\3"
 _SCHEMA = Schema([("t", "ms", 1, 1), *[(name, "1", 1, 10) for name in stream.NAMES]])
 _OUTPUTS = {
     "none": [],
@@ -47,14 +47,14 @@ def messages(blocks: int) -> list[bytes]:
     columns = stream.columns(1, blocks * _ROWS)
     out = []
     for at in range(blocks):
-        message = parcel.begin(parcel.PACK, _LIFE)
+        message = parcel.begin_message(parcel.PACK, _GENERATION)
         if at == 0:
-            parcel.add(message, (4 + parcel.ALARM, parcel.SCHEMA, _SCHEMA.text))
+            parcel.append_record(message, (4 + parcel.ALARM, parcel.SCHEMA, _SCHEMA.text))
         first = at * _ROWS
         times: list[int | None] = [1_795_500_000_000 + 1000 * (first + i) for i in range(_ROWS)]
         part: list[list[int | None]] = [[*c[first : first + _ROWS]] for c in columns]
         data = block.encode(_SCHEMA.number, first, [times, *part])
-        parcel.add(message, ((at + 1) * 4 + parcel.BULK, parcel.ROWS, data))
+        parcel.append_record(message, ((at + 1) * 4 + parcel.BULK, parcel.ROWS, data))
         out.append(bytes(message))
     return out
 
@@ -70,30 +70,30 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Load:
+class RackLoad:
     """Racks in one client: says their messages, counts the receipts."""
 
-    def __init__(self, port: int, wanted: int) -> None:
-        self.got = 0
+    def __init__(self, port: int, expected: int) -> None:
+        self.receipts = 0
         self.done = threading.Event()
-        self._wanted = wanted
+        self._expected = expected
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
         self._client.max_inflight_messages_set(200)
-        self._client.on_message = self._heard
+        self._client.on_message = self._on_receipt
         self._client.connect("127.0.0.1", port)
         self._client.subscribe("coldloop/v1/+/+/ack", 1)
         self._client.loop_start()
 
-    def _heard(self, _: mqtt.Client, __: object, message: mqtt.MQTTMessage) -> None:
+    def _on_receipt(self, _: mqtt.Client, __: object, message: mqtt.MQTTMessage) -> None:
         unit = "/".join(message.topic.split("/")[2:4])
-        for group, first, last in receipt.read(bytes(message.payload), unit, b"").ranges:
-            self.got += (last - first + 1) if group == parcel.BULK else 0
-        if self.got >= self._wanted:
+        for group, first, last in receipt.parse_receipt(bytes(message.payload), unit, b"").ranges:
+            self.receipts += (last - first + 1) if group == parcel.BULK else 0
+        if self.receipts >= self._expected:
             self.done.set()
 
-    def say(self, racks: int, said: list[bytes]) -> None:
+    def publish(self, racks: int, rack_messages: list[bytes]) -> None:
         """Say each rack's messages, in turns."""
-        for message in said:
+        for message in rack_messages:
             for rack in range(racks):
                 self._client.publish(f"coldloop/v1/fleet/rack{rack}/tele", message, 1)
 
@@ -103,9 +103,9 @@ class Load:
         self._client.loop_stop()
 
 
-def _emptied(store: Path) -> None:
+def _wait_empty_outbox(store: Path) -> None:
     db = sqlite3.connect(store)
-    end = time.monotonic() + _PATIENCE_S
+    end = time.monotonic() + _TIMEOUT_S
     while db.execute("SELECT COUNT(*) FROM outbox").fetchone()[0]:
         if time.monotonic() > end:
             raise SystemExit("the relays did not hand everything on")
@@ -113,7 +113,7 @@ def _emptied(store: Path) -> None:
     db.close()
 
 
-def run(relays: int, racks: int, said: list[bytes], output: str, folder: Path) -> Record:
+def run(relays: int, racks: int, rack_messages: list[bytes], output: str, folder: Path) -> Record:
     """Measure one number of relays."""
     port = _free_port()
     config = folder / "mosquitto.conf"
@@ -128,10 +128,10 @@ def run(relays: int, racks: int, said: list[bytes], output: str, folder: Path) -
     try:
         time.sleep(1)
         for i in range(relays):
-            words = ["relay", "--broker", f"127.0.0.1:{port}", "--store", str(store)]
-            words += ["--name", f"r{i}", *_OUTPUTS[output]]
+            arguments = ["relay", "--broker", f"127.0.0.1:{port}", "--store", str(store)]
+            arguments += ["--name", f"r{i}", *_OUTPUTS[output]]
             process = subprocess.Popen(
-                [sys.executable, str(ROOT / "coldloop.py"), *words],
+                [sys.executable, str(ROOT / "coldloop.py"), *arguments],
                 stdout=subprocess.PIPE,
                 text=True,
                 cwd=folder,
@@ -141,16 +141,16 @@ def run(relays: int, racks: int, said: list[bytes], output: str, folder: Path) -
             assert process.stdout is not None
             process.stdout.readline()
         time.sleep(0.5)
-        wanted = racks * len(said)
-        load = Load(port, wanted)
+        expected = racks * len(rack_messages)
+        load = RackLoad(port, expected)
         before = [_cpu_s(process.pid) for process in processes]
-        began = time.monotonic()
-        load.say(racks, said)
-        if not load.done.wait(_PATIENCE_S):
-            raise SystemExit(f"only {load.got} of {wanted} receipts came")
-        receipts_s = time.monotonic() - began
-        _emptied(store)
-        total_s = time.monotonic() - began
+        started_at = time.monotonic()
+        load.publish(racks, rack_messages)
+        if not load.done.wait(_TIMEOUT_S):
+            raise SystemExit(f"only {load.receipts} of {expected} receipts came")
+        receipts_s = time.monotonic() - started_at
+        _wait_empty_outbox(store)
+        total_s = time.monotonic() - started_at
         cpu = sum(_cpu_s(p.pid) - b for p, b in zip(processes, before, strict=True))
     finally:
         if load is not None:
@@ -160,15 +160,15 @@ def run(relays: int, racks: int, said: list[bytes], output: str, folder: Path) -
             process.communicate(timeout=30)
         broker.terminate()
         broker.wait(10)
-    values = wanted * _ROWS * (len(stream.NAMES) + 1)
+    values = expected * _ROWS * (len(stream.NAMES) + 1)
     return {
         "relays": relays,
-        "blocks": wanted,
+        "blocks": expected,
         "receipts_s": round(receipts_s, 2),
         "total_s": round(total_s, 2),
-        "blocks_per_s": round(wanted / total_s, 1),
+        "blocks_per_s": round(expected / total_s, 1),
         "values_per_s": round(values / total_s),
-        "blocks_per_cpu_s": round(wanted / cpu, 1),
+        "blocks_per_cpu_s": round(expected / cpu, 1),
         "values_per_cpu_s": round(values / cpu),
     }
 
@@ -182,14 +182,19 @@ def main(arguments: "list[str] | None" = None) -> int:
     parser.add_argument("--output", default="lines", choices=sorted(_OUTPUTS))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    said = messages(options.blocks)
+    rack_messages = messages(options.blocks)
     runs = []
     for count in options.relays.split(","):
         with tempfile.TemporaryDirectory() as name:
-            runs.append(run(int(count), options.racks, said, options.output, Path(name)))
-    record = {"machine": machine(), "racks": options.racks, "output": options.output, "runs": runs}
+            runs.append(run(int(count), options.racks, rack_messages, options.output, Path(name)))
+    record = {
+        "machine": describe_machine(),
+        "racks": options.racks,
+        "output": options.output,
+        "runs": runs,
+    }
     head = tuple(runs[0])
-    show(record, options.json, head, [tuple(each.values()) for each in runs])
+    show(record, options.json, head, [tuple(relay_run.values()) for relay_run in runs])
     return 0
 
 

@@ -27,24 +27,24 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.common import machine, show
+from benchmarks.common import describe_machine, show
 from benchmarks.satlink_day import day_rows, tls_rows
-from benchmarks.satlink_rig import SECOND, CarrierRig
+from benchmarks.satlink_rig import SECOND, SatcomRig
 from benchmarks.satlink_up import linkup_rows
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.satcom.radio import Radio
 from protocols.datagram import BULK
 
 Rows = list[list[str]]
 _ALARM_AT = 40 * SECOND
 _WITHIN = 2
-_ASKED = 0.96
+_REQUIRED = 0.96
 _TRY, _NO_SESSION = 0.8, 0.2 / 6
 """Of the tries of independent failures: how many get through, how many never went on the air."""
 
 
 @dataclass(slots=True)
-class Sent:
+class AlarmCost:
     """What an alarm took: AT+SBDIX, those on the air, datagrams, seconds."""
 
     tries: int
@@ -53,12 +53,12 @@ class Sent:
     seconds: float
 
 
-def alarm(seed: int, success_pct: float | None, late_pct: float) -> Sent:
+def alarm(seed: int, success_pct: float | None, late_pct: float) -> AlarmCost:
     """Send one alarm."""
-    setting = Setting(modem_live_s=0, modem_power="always")
-    rig = CarrierRig(setting, seed)
+    setting = TestbedSettings(modem_live_s=0, modem_power="always")
+    rig = SatcomRig(setting, seed)
     rig.satellite.radio.success_pct = success_pct
-    rig.satellite.radio.late_pct = late_pct
+    rig.satellite.radio.late_failure_pct = late_pct
     fading = random.Random(f"{seed}/fading")
     level = [2, 0]
 
@@ -73,21 +73,21 @@ def alarm(seed: int, success_pct: float | None, late_pct: float) -> Sent:
         rig.satellite.device.radio = Radio(rig.world.random("radio"), bars_now)
     rig.run(_ALARM_AT + fading.randrange(10 * SECOND))
     device: Any = rig.satellite.device
-    began, before, aired = rig.world.now, device.sessions, device.on_air
-    rig.alarms.set("pump_trip:pump1", True, "drive has tripped: pump1", began)
-    while not rig.satellite.gateway.messages and rig.world.now < began + 600 * SECOND:
+    started_at, before, aired = rig.world.now, device.sessions, device.transmissions
+    rig.alarms.update("pump_trip:pump1", True, "drive has tripped: pump1", started_at)
+    while not rig.satellite.gateway.messages and rig.world.now < started_at + 600 * SECOND:
         rig.run(rig.world.now + SECOND)
     messages = rig.satellite.gateway.messages
     if not messages:
-        return Sent(99, 99, 0, 600.0)
-    seconds = (messages[0].at - began) / SECOND
-    return Sent(device.sessions - before, device.on_air - aired, len(messages), seconds)
+        return AlarmCost(99, 99, 0, 600.0)
+    seconds = (messages[0].at - started_at) / SECOND
+    return AlarmCost(device.sessions - before, device.transmissions - aired, len(messages), seconds)
 
 
 def expected(seeds: int, every_try: bool) -> str:
     """Say how many of the seeds chance lets through within two tries, or sessions."""
-    one = _TRY if every_try else _TRY / (1 - _NO_SESSION)
-    two = 1 - (1 - one) ** _WITHIN
+    item = _TRY if every_try else _TRY / (1 - _NO_SESSION)
+    two = 1 - (1 - item) ** _WITHIN
     return f"{seeds * two:.0f} +- {(seeds * two * (1 - two)) ** 0.5:.0f}"
 
 
@@ -100,20 +100,20 @@ def alarm_rows(seeds: int, first: int = 1) -> tuple[Rows, dict[str, Any]]:
         ("the same, 1 in 4 after acceptance", 80.0, 25.0),
         ("with the signal", None, 0.0),
     ):
-        found = [alarm(seed, pct, late) for seed in range(first, first + seeds)]
-        within = sum(sent.sessions <= _WITHIN for sent in found)
-        tries = sum(sent.tries <= _WITHIN for sent in found)
-        datagrams = max(sent.datagrams for sent in found)
-        seconds = sorted(sent.seconds for sent in found)
+        result = [alarm(seed, pct, late) for seed in range(first, first + seeds)]
+        within = sum(sent.sessions <= _WITHIN for sent in result)
+        tries = sum(sent.tries <= _WITHIN for sent in result)
+        datagrams = max(sent.datagrams for sent in result)
+        seconds = sorted(sent.seconds for sent in result)
         p50, p99 = seconds[seeds // 2], seconds[seeds * 99 // 100]
         how = f"{tries} within 2 AT+SBDIX; p50 {p50:.0f} s, p99 {p99:.0f} s; {datagrams} datagram"
         what = f"alarm by SBD, failures {name}"
-        verdict = "met" if within >= _ASKED * seeds else "NOT MET"
+        verdict = "met" if within >= _REQUIRED * seeds else "NOT MET"
         rows.append([what, f"{within} of {seeds} within 2 sessions: {verdict}", how])
         record[name] = {"within": within, "tries": tries, "of": seeds, "datagrams": datagrams}
     rows.append(
         [
-            f"asked: {_ASKED * seeds:.0f}; what chance leaves, independent",
+            f"asked: {_REQUIRED * seeds:.0f}; what chance leaves, independent",
             f"{expected(seeds, False)} within 2 sessions",
             f"{expected(seeds, True)} within 2 AT+SBDIX",
         ]
@@ -123,23 +123,23 @@ def alarm_rows(seeds: int, first: int = 1) -> tuple[Rows, dict[str, Any]]:
 
 def budget(day_bytes: int, hours: int, seed: int) -> tuple[int, int]:
     """Offer more than the budget for `hours`, with restarts; return (worst day, restarts)."""
-    setting = Setting(
+    setting = TestbedSettings(
         modem_day_bytes=day_bytes, modem_live_s=300, modem_power="always", modem_acks=True
     )
-    rig = CarrierRig(setting, seed)
+    rig = SatcomRig(setting, seed)
 
     def offer() -> None:
-        rig.carrier.queue.put(BULK, bytes(330), rig.world.now)
-        rig.world.at(rig.world.now + 5 * SECOND, offer)
+        rig.satcom.queue.put(BULK, bytes(330), rig.world.now)
+        rig.world.schedule(rig.world.now + 5 * SECOND, offer)
 
     offer()
-    chance = random.Random(f"{seed}/restarts")
+    rng = random.Random(f"{seed}/restarts")
     restarts, until = 0, hours * 3600 * SECOND
     while rig.world.now < until:
-        rig.run(min(until, rig.world.now + chance.randrange(7200 * SECOND)))
+        rig.run(min(until, rig.world.now + rng.randrange(7200 * SECOND)))
         rig.boot()
         restarts += 1
-    return rig.satellite.gateway.worst_day(), restarts
+    return rig.satellite.gateway.max_day_bytes(), restarts
 
 
 def budget_rows(hours: int) -> tuple[Rows, dict[str, Any]]:
@@ -178,7 +178,7 @@ def main() -> int:
     unknown = [name for name in chosen if name not in figures]
     if unknown:
         parser.error(f"no figure {unknown[0]!r}; there are {', '.join(figures)}")
-    record: dict[str, Any] = {"machine": machine()}
+    record: dict[str, Any] = {"machine": describe_machine()}
     rows: Rows = []
     for name in chosen:
         more, record[name] = figures[name]()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.devices.mqtt.broker import Broker
-from protocols.mqtt.client import Client
+from protocols.mqtt.client import MqttClient
 
 Rows = list[list[str]]
 WINDOWS = 82
@@ -76,16 +76,16 @@ def handshake(
 ) -> tuple[int, int, ssl.SSLSession | None]:
     """Shake hands in memory; return bytes up, bytes down, the session to resume."""
     to_server, to_client, up, down = (ssl.MemoryBIO() for _ in range(4))
-    ours = client.wrap_bio(to_client, up, session=session)
-    theirs = server.wrap_bio(to_server, down, server_side=True)
+    actual = client.wrap_bio(to_client, up, session=session)
+    reference = server.wrap_bio(to_server, down, server_side=True)
     sent = [0, 0]
-    done = [False, False]
+    completed = [False, False]
     for _ in range(12):
-        for i, side in enumerate((ours, theirs)):
+        for i, side in enumerate((actual, reference)):
             try:
-                if not done[i]:
+                if not completed[i]:
                     side.do_handshake()
-                    done[i] = True
+                    completed[i] = True
                 else:
                     side.read(1)
             except ssl.SSLWantReadError:
@@ -94,8 +94,8 @@ def handshake(
             data = source.read()
             sent[i] += len(data)
             target.write(data)
-    assert all(done)
-    return sent[0], sent[1], ours.session
+    assert all(completed)
+    return sent[0], sent[1], actual.session
 
 
 def tls_forms() -> dict[str, tuple[int, int]]:
@@ -134,10 +134,10 @@ def _packets(sizes: list[int]) -> tuple[int, int]:
 
 def _window(content: int, connect: bool) -> tuple[list[int], list[int]]:
     """Say one window's worth with our client; return the sizes written up and down."""
-    client, broker = Client("bench-cdu1", clean_session=False, max_packet=65_536), Broker()
+    client, broker = MqttClient("bench-cdu1", clean_session=False, max_packet=65_536), Broker()
     up: list[int] = []
     down: list[int] = []
-    client.opened(0)
+    client.connection_opened(0)
     broker.opened(1, 0)
     offered = 0
     for step in range(40):
@@ -145,14 +145,14 @@ def _window(content: int, connect: bool) -> tuple[list[int], list[int]]:
             "coldloop/v1/bench/cdu1/b", bytes(min(6_000, content - offered)), 1
         ):
             offered += 6_000
-        sent = b"".join(client.out())
+        sent = b"".join(client.take_output())
         if sent:
             up.append(len(sent))
         answers = [data for _, _, data in broker.receive(1, sent, step) if data] if sent else []
         if answers:
             down.append(len(b"".join(answers)))
             client.receive(b"".join(answers), step)
-        client.events()
+        client.take_events()
     if not connect:
         up, down = up[1:], down[1:]
     return up, down

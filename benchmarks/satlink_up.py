@@ -22,28 +22,28 @@ from typing import Any, Self
 
 from benchmarks.satlink_day import handshake
 from deploy.ops import pki
-from drivers.ports.address import parse
+from drivers.ports.address import parse_address
 from drivers.ports.cpython.tcp import make_context
-from hil.bench.testbed_settings import Setting
-from hil.devices.mqtt.session import Message
+from hil.bench.testbed_settings import TestbedSettings
+from hil.devices.mqtt.session import QueuedPublish
 from hil.io.shaped_path import ShapedPath
 from hil.run.real_bench import RealBench
 
 Rows = list[list[str]]
 _BEFORE_S, _OUTAGE_S, _AFTER_S = 20, 40, 20
-_PATIENCE_S = 100
+_TIMEOUT_S = 100
 _RTT_S, _UP_BPS, _DOWN_BPS = 0.6, 22_000, 88_000
 LIMIT_S = 3 * _RTT_S + 1
 FORMS = ("no TLS", "TLS 1.3", "TLS 1.2, full", "TLS 1.2, resumed")
 
 
-class Front:
+class TlsFrontend:
     """Ends TLS before the broker at `target`; `resumed` says of each connection whether it was.
 
-    `forgets`: it resumes none.
+    `resumes_none`: it resumes none.
     """
 
-    def __init__(self, target: tuple[str, int], forgets: bool) -> None:
+    def __init__(self, target: tuple[str, int], resumes_none: bool) -> None:
         self._folder = tempfile.TemporaryDirectory()
         folder = self.folder = Path(self._folder.name)
         self.ca = pki.create(folder, "bench")
@@ -51,8 +51,8 @@ class Front:
         client = pki.issue(folder, "bench.cdu1", "unit", [])
         self.files = f"ca={self.ca}&cert={client}&key={client.with_suffix('.key')}"
         self._server = server
-        self._forgets = forgets
-        self._context = self._fresh()
+        self._resumes_none = resumes_none
+        self._context = self._make_context()
         self.resumed: list[bool] = []
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -66,7 +66,7 @@ class Front:
         self._listener.close()
         self._folder.cleanup()
 
-    def _fresh(self) -> ssl.SSLContext:
+    def _make_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._server, self._server.with_suffix(".key"))
         context.load_verify_locations(self.ca)
@@ -82,24 +82,24 @@ class Front:
     def _serve(self, sock: socket.socket) -> None:
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            context = self._fresh() if self._forgets else self._context
+            context = self._make_context() if self._resumes_none else self._context
             tls = context.wrap_socket(sock, server_side=True)
             self.resumed.append(bool(tls.session_reused))
             plain = socket.create_connection(self._target)
-            threading.Thread(target=_pump, args=(plain, tls), daemon=True).start()
-            _pump(tls, plain)
+            threading.Thread(target=_forward, args=(plain, tls), daemon=True).start()
+            _forward(tls, plain)
 
-    def limit(self, text: str, again: bool) -> tuple[float, int, int]:
+    def limit(self, text: str, resumed: bool) -> tuple[float, int, int]:
         """Give the seconds that are allowed with an address, and the handshake's bytes."""
-        client = make_context(parse(text))
+        client = make_context(parse_address(text))
         client.check_hostname = False
         up, down, session = handshake(client, self._context, None)
-        if again:
+        if resumed:
             up, down, _ = handshake(client, self._context, session)
         return LIMIT_S + 8 * up / _UP_BPS + 8 * down / _DOWN_BPS, up, down
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _forward(source: socket.socket, sink: socket.socket) -> None:
     with suppress(OSError, ValueError):
         while data := source.recv(4096):
             sink.sendall(data)
@@ -107,85 +107,85 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
         sink.shutdown(socket.SHUT_RDWR)
 
 
-def _note(seen: list[int], bench: RealBench) -> Any:
+def _record_arrival(observed: list[int], bench: RealBench) -> Any:
     """Note when a message comes that is not somebody's will."""
 
-    def note(message: Message) -> None:
+    def note(message: QueuedPublish) -> None:
         if not message.topic.endswith("state"):
-            seen.append(bench.world.now)
+            observed.append(bench.world.now)
 
     return note
 
 
-def _ours(form: str) -> tuple[float, float, str]:
+def _measure_agent(form: str) -> tuple[float, float, str]:
     """Our agent: seconds, seconds that are allowed, the handshake's bytes."""
-    setting = Setting(parts="modem, modem_store, log", modem="ip", broker_latency_ms=0)
+    setting = TestbedSettings(parts="modem, modem_store, log", modem="ip", broker_latency_ms=0)
     with RealBench(setting, seed=1) as bench:
         assert bench.broker is not None
         if form == FORMS[0]:
             path = ShapedPath(bench.shell, bench.broker.address)
             bench.ports["broker"] = f"tcp:127.0.0.1:{path.address[1]}"
             return _outage(bench, path), LIMIT_S, "no TLS"
-        with Front(bench.broker.address, form.endswith("full")) as front:
+        with TlsFrontend(bench.broker.address, form.endswith("full")) as front:
             path = ShapedPath(bench.shell, front.address)
             old = "&tls=1.2" if "1.2" in form else ""
             text = f"tls:127.0.0.1:{path.address[1]}?{front.files}{old}"
             bench.ports["broker"] = text
-            again = form.endswith("resumed")
-            limit, up, down = front.limit(text, again)
-            took = _outage(bench, path)
-            if front.resumed[-1:] != [again]:
+            is_resumed = form.endswith("resumed")
+            limit, up, down = front.limit(text, is_resumed)
+            duration = _outage(bench, path)
+            if front.resumed[-1:] != [is_resumed]:
                 raise RuntimeError(f"{form}: resumed is {front.resumed}")
-            return took, limit, f"{up} + {down} B"
+            return duration, limit, f"{up} + {down} B"
 
 
 def _outage(bench: RealBench, path: ShapedPath) -> float:
     """Let the agent meet an outage; give the seconds from link-up to the acknowledgement."""
-    assert bench.row.satellite is not None
+    assert bench.testbed.satcom is not None
     path.lossy = True
-    device: Any = bench.row.satellite.device
-    sky = bench.row.satellite.sky
-    seen: list[int] = []
-    bench.row.broker.on_message = _note(seen, bench)
+    device: Any = bench.testbed.satcom.device
+    sky = bench.testbed.satcom.sky
+    observed: list[int] = []
+    bench.testbed.broker.on_message = _record_arrival(observed, bench)
     up_at: list[int] = []
 
-    def follow() -> None:
-        if device.attached and not path.up:
+    def follow_modem() -> None:
+        if device.attached and not path.is_up:
             up_at.append(bench.world.now)
-        path.set_up(device.attached)
-        bench.world.at(bench.world.now + 1_000, follow)
+        path.set_link_up(device.attached)
+        bench.world.schedule(bench.world.now + 1_000, follow_modem)
 
-    bench.world.at(0, follow)
+    bench.world.schedule(0, follow_modem)
     bench.start_agent()
     bench.shell.run(_BEFORE_S * 1_000_000)
     sky.blocked = True
     bench.shell.run(bench.world.now + _OUTAGE_S * 1_000_000)
     path.lossy = False  # what is sent now meets a link: TCP would send it again
     sky.blocked = False
-    seen.clear()
+    observed.clear()
     up_at.clear()
     bench.shell.run(bench.world.now + _AFTER_S * 1_000_000)
     path.close()
-    if not seen or not up_at:
+    if not observed or not up_at:
         return float("nan")
-    return (seen[0] - up_at[-1]) / 1e6 + _RTT_S / 2
+    return (observed[0] - up_at[-1]) / 1e6 + _RTT_S / 2
 
 
-def _paho(form: str, told: bool) -> float:
+def _measure_paho(form: str, reconnect_at_link_up: bool) -> float:
     """Paho (keepalive 60, a message a second); `told`: it connects anew when the link is up."""
     import paho.mqtt.client as mqtt  # noqa: PLC0415 - a peer
     from paho.mqtt.enums import CallbackAPIVersion  # noqa: PLC0415
 
     with (
-        RealBench(Setting(broker_latency_ms=0), seed=1) as bench,
-        Front(bench.broker.address if bench.broker else ("", 0), False) as front,
+        RealBench(TestbedSettings(broker_latency_ms=0), seed=1) as bench,
+        TlsFrontend(bench.broker.address if bench.broker else ("", 0), False) as front,
     ):
         assert bench.broker is not None
         secure = form != FORMS[0]
         path = ShapedPath(bench.shell, front.address if secure else bench.broker.address)
         path.lossy = True
-        seen: list[int] = []
-        bench.row.broker.on_message = _note(seen, bench)
+        observed: list[int] = []
+        bench.testbed.broker.on_message = _record_arrival(observed, bench)
         client = mqtt.Client(CallbackAPIVersion.VERSION2, "peer", clean_session=False)
         if secure:
             files = dict(item.split("=") for item in front.files.split("&"))
@@ -193,8 +193,8 @@ def _paho(form: str, told: bool) -> float:
         stop, go = threading.Event(), threading.Event()
 
         def talk() -> None:
-            if told:
-                go.wait(_PATIENCE_S)
+            if reconnect_at_link_up:
+                go.wait(_TIMEOUT_S)
             client.connect("127.0.0.1", path.address[1], 60)
             client.loop_start()
             client.publish("coldloop/v1/bench/peer/tele", bytes(200), 1)
@@ -203,37 +203,42 @@ def _paho(form: str, told: bool) -> float:
 
         thread = threading.Thread(target=talk, daemon=True)
         thread.start()
-        bench.shell.run((1 if told else _BEFORE_S) * 1_000_000)
-        path.set_up(False)
-        bench.shell.run(bench.world.now + (1 if told else _OUTAGE_S) * 1_000_000)
+        bench.shell.run((1 if reconnect_at_link_up else _BEFORE_S) * 1_000_000)
+        path.set_link_up(False)
+        bench.shell.run(bench.world.now + (1 if reconnect_at_link_up else _OUTAGE_S) * 1_000_000)
         path.lossy = False
-        path.set_up(True)
+        path.set_link_up(True)
         up_at = bench.world.now
-        seen.clear()
+        observed.clear()
         go.set()
-        while not seen and bench.world.now < up_at + _PATIENCE_S * 1_000_000:
+        while not observed and bench.world.now < up_at + _TIMEOUT_S * 1_000_000:
             bench.shell.run(bench.world.now + 100_000)
         stop.set()
         thread.join(5)
         client.loop_stop()
         client.disconnect()
         path.close()
-        return (seen[0] - up_at) / 1e6 + _RTT_S / 2 if seen else float("nan")
+        return (observed[0] - up_at) / 1e6 + _RTT_S / 2 if observed else float("nan")
 
 
 def linkup_rows() -> tuple[Rows, dict[str, Any]]:
     """Measure all, one after the other, in real time: some minutes."""
-    began = time.monotonic()
+    started_at = time.monotonic()
     rows: Rows = []
     record: dict[str, Any] = {}
     for form in FORMS:
-        took, limit, sizes = _ours(form)
-        rows.append([f"link-up, ours, {form}", f"{took:.2f} s", f"limit {limit:.2f} s; {sizes}"])
-        record[form] = {"s": round(took, 3), "limit_s": round(limit, 3), "handshake": sizes}
+        duration, limit, sizes = _measure_agent(form)
+        rows.append(
+            [f"link-up, ours, {form}", f"{duration:.2f} s", f"limit {limit:.2f} s; {sizes}"]
+        )
+        record[form] = {"s": round(duration, 3), "limit_s": round(limit, 3), "handshake": sizes}
     for form in FORMS[:2]:
-        for told, how in ((True, "new connection at link-up"), (False, "keepalive 60")):
-            took = _paho(form, told)
-            rows.append([f"link-up, paho 2.2, {form}", f"{took:.2f} s", how])
-            record[f"paho, {form}, {how}"] = round(took, 3)
-    record["wall_s"] = round(time.monotonic() - began)
+        for reconnect, description in (
+            (True, "new connection at link-up"),
+            (False, "keepalive 60"),
+        ):
+            duration = _measure_paho(form, reconnect)
+            rows.append([f"link-up, paho 2.2, {form}", f"{duration:.2f} s", description])
+            record[f"paho, {form}, {description}"] = round(duration, 3)
+    record["wall_s"] = round(time.monotonic() - started_at)
     return rows, record

@@ -25,9 +25,9 @@ PERIOD = 100_000  # us: 10 Hz
 CLOCK_MONOTONIC = 1
 TFD_TIMER_ABSTIME = 1
 PR_SET_TIMERSLACK = 29
-SPIN = 300  # us before the deadline at which `spin` stops sleeping
+SPIN_US = 300  # us before the deadline at which `spin` stops sleeping
 
-NEAR = 2_000  # us before the deadline at which `two-selects` wakes for the second step
+NEAR_US = 2_000  # us before the deadline at which `two-selects` wakes for the second step
 
 Wait = Callable[[int], None]
 
@@ -83,8 +83,8 @@ def by_two_selects() -> Wait:
 
     def wait(deadline: int) -> None:
         left = deadline - now_us()
-        if left > NEAR:
-            sleep(deadline - NEAR)
+        if left > NEAR_US:
+            sleep(deadline - NEAR_US)
         sleep(max(deadline, now_us()))
 
     return wait
@@ -119,7 +119,7 @@ def by_spin() -> Wait:
     sleep = by_select_slack()
 
     def wait(deadline: int) -> None:
-        sleep(max(deadline - SPIN, now_us()))
+        sleep(max(deadline - SPIN_US, now_us()))
         while now_us() < deadline:
             pass
 
@@ -154,8 +154,8 @@ class Metronome:
 
     def __init__(self, ticks: int) -> None:
         """Plan `ticks` wake-ups."""
-        self.late: list[int] = []
-        self.left = ticks
+        self.lateness_us: list[int] = []
+        self.ticks_left = ticks
         self.next = now_us() // PERIOD * PERIOD + PERIOD
 
     def receive(self, port: int, data: bytes, now: int) -> None:
@@ -166,13 +166,13 @@ class Metronome:
 
     def wake(self, now: int) -> None:
         """Note the lateness."""
-        self.late.append(now - self.next)
+        self.lateness_us.append(now - self.next)
         self.next += PERIOD
-        self.left -= 1
+        self.ticks_left -= 1
 
     def deadline(self) -> int:
         """Return the next tick."""
-        return self.next if self.left else NEVER
+        return self.next if self.ticks_left else NEVER
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
         """Ask for nothing."""
@@ -183,16 +183,16 @@ def measure_shell(seconds: float) -> "list[int]":
     """Run the real shell with a metronome for an agent."""
     slack(0)
     agent = Metronome(int(seconds * 10))
-    cpython.run(agent, until=lambda: not agent.left)
-    return agent.late
+    cpython.run(agent, until=lambda: not agent.ticks_left)
+    return agent.lateness_us
 
 
 def show(name: str, late: "list[int]", cpu_s: float) -> None:
     """Print one line of the table."""
     late.sort()
     count = len(late)
-    middle, most = late[count // 2], late[min(count - 1, count * 99 // 100)]
-    figures = f"median {middle}  p99 {most}  worst {late[-1]} us late"
+    middle, maximum = late[count // 2], late[min(count - 1, count * 99 // 100)]
+    figures = f"median {middle}  p99 {maximum}  worst {late[-1]} us late"
     print(f"{name:13} n={count}  {figures},  {cpu_s / count * 1e6:.0f} us CPU a tick", flush=True)
 
 

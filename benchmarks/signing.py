@@ -17,7 +17,7 @@ import time
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from benchmarks.common import machine
+from benchmarks.common import describe_machine
 
 LENGTHS = (150, 300, 600)
 ROUNDS = 15
@@ -43,20 +43,20 @@ print(json.dumps([min(whole), sorted(whole)[len(whole) // 2], sorted(worst)[len(
 """
 
 
-def measure(command: list[str], words: list[str], rounds: int = ROUNDS) -> list[int]:
+def measure(command: list[str], arguments: list[str], rounds: int = ROUNDS) -> list[int]:
     """Give least and median time of a verification, and its longest slice, microseconds."""
     code = _CODE.replace("{rounds}", str(rounds))
-    said = subprocess.run([*command, "-c", code, *words], capture_output=True, check=True)
-    result: list[int] = json.loads(said.stdout)
+    output = subprocess.run([*command, "-c", code, *arguments], capture_output=True, check=True)
+    result: list[int] = json.loads(output.stdout)
     return result
 
 
-def cpu_ms(command: list[str], words: list[str]) -> float:
+def cpu_ms(command: list[str], arguments: list[str]) -> float:
     """Give the processor's time of a verification: the median of some means, the start not in."""
 
     def user_s(rounds: int) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        measure(command, words, rounds)
+        measure(command, arguments, rounds)
         return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
 
     runs = [user_s(1 + 4 * ROUNDS) - user_s(1) for _ in range(CPU_RUNS)]
@@ -64,23 +64,23 @@ def cpu_ms(command: list[str], words: list[str]) -> float:
 
 
 def main() -> None:
-    print(json.dumps(machine()))
+    print(json.dumps(describe_machine()))
     key = Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     for length in LENGTHS:
         message = (bytes(range(256)) * 3)[:length]
         signature = key.sign(message)
-        words = [public.hex(), signature.hex(), str(length)]
-        began = time.perf_counter_ns()
+        arguments = [public.hex(), signature.hex(), str(length)]
+        started_at = time.perf_counter_ns()
         for _ in range(100):
             key.public_key().verify(signature, message)
-        peer = (time.perf_counter_ns() - began) // 100_000
+        peer = (time.perf_counter_ns() - started_at) // 100_000
         board = ["micropython", "-X", "heapsize=256wK"]
         for name, command in (("CPython", [sys.executable]), ("MicroPython", board)):
-            least, median, slice_us = measure(command, words)
+            minimum, median, slice_us = measure(command, arguments)
             print(
-                f"{length:4d} B  {name:12s} {least / 1000:5.1f} ms least, {median / 1000:5.1f} ms "
-                f"median, {cpu_ms(command, words):5.1f} ms of the processor, longest slice "
+                f"{length:4d} B  {name:12s} {minimum / 1000:5.1f} ms least, {median / 1000:5.1f} ms "
+                f"median, {cpu_ms(command, arguments):5.1f} ms of the processor, longest slice "
                 f"{slice_us / 1000:4.1f} ms, {median / peer:4.0f} x OpenSSL"
             )
 

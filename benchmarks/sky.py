@@ -15,34 +15,36 @@ import argparse
 import math
 from random import Random
 
-from agent.clock.evidence import Verdicts
-from agent.gnss.constellation_check import Systems
-from agent.gnss.detectors import Votes
-from agent.gnss.signal_check import Signals
-from benchmarks.common import Record, machine, progress, show
+from agent.clock.evidence import EvidenceLog
+from agent.gnss.constellation_check import ConstellationCheck
+from agent.gnss.detectors import DetectorSet
+from agent.gnss.signal_check import SignalCheck
+from benchmarks.common import Record, describe_machine, progress, show
 from hil.bench.testbed import SITE_E7
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.gnss.dialects import DIALECTS
 from hil.devices.gnss.receiver import GnssReceiver
-from hil.devices.gnss.sentences import Seen
+from hil.devices.gnss.sentences import ListedSatellite
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import Scenario
 from protocols.time_units import SECOND
-from tests.portable.support.reference_time import UTC, Bench, known
+from tests.portable.support.reference_time import UTC, ClockRig, synced_leap_clock
 
 _HOUR = 3600
 _START = 15
 
 
-def watch(days: float, dialect: str, pulses: bool, seed: int) -> Record:
+def run_agent(days: float, dialect: str, pulses: bool, seed: int) -> Record:
     """Run and count."""
-    setting = Setting(receiver_dialect=dialect, receiver_pps=pulses, pumps=1, parts="integrity")
+    setting = TestbedSettings(
+        receiver_dialect=dialect, receiver_pps=pulses, pumps=1, parts="integrity"
+    )
     scenario = Scenario("clean-sky", "nothing is wrong", days * 24 * _HOUR, setting)
     run = VirtualRun(scenario, seed)
     alarms: list[str] = []
     worst = [0.0, 0.0]
 
-    def each(second: int) -> None:
+    def on_second(second: int) -> None:
         status = run.status
         if status is None or second < _START:
             return
@@ -54,7 +56,7 @@ def watch(days: float, dialect: str, pulses: bool, seed: int) -> Record:
         if second % _HOUR == 0:
             progress(f"{second // _HOUR} h, alarms: {', '.join(alarms) or 'none'}")
 
-    wall_s = run.run(each)
+    wall_s = run.run(on_second)
     clock = run.status["clock"] if run.status else {"accepted": 0, "rejected": 0, "late": 0}
     return {
         "dialect": dialect,
@@ -71,41 +73,43 @@ def watch(days: float, dialect: str, pulses: bool, seed: int) -> Record:
     }
 
 
-class _Heard:
+class _CheckedSatellite:
     """A satellite as the checks want it."""
 
-    def __init__(self, one: Seen) -> None:
-        self.gnss = one.system
-        self.used = one.used
-        self.strengths = [cn0 for cn0 in one.strengths.values() if cn0]
+    def __init__(self, item: ListedSatellite) -> None:
+        self.gnss = item.system
+        self.used = item.used
+        self.strengths = [cn0 for cn0 in item.strengths.values() if cn0]
         self.cn0 = max(self.strengths, default=None)
 
 
-def quick(days: float, dialect: str, pulses: bool, seed: int) -> Record:
+def run_checks(days: float, dialect: str, pulses: bool, seed: int) -> Record:
     """Let the checks look at every second of the sky itself."""
-    votes = Votes(Verdicts())
-    signals, systems = Signals(votes), Systems(votes)
+    detectors = DetectorSet(EvidenceLog())
+    signals, systems = SignalCheck(detectors), ConstellationCheck(detectors)
     chosen = DIALECTS[dialect]
     device = GnssReceiver(SITE_E7, lambda mono: UTC + mono, Random(seed), chosen)
-    clock = known()
-    bench = Bench(clock, seed, 7.0, 1.0, chosen.jitter_us / 1000, 1.0 if pulses else None)
+    clock = synced_leap_clock()
+    bench = ClockRig(clock, seed, 7.0, 1.0, chosen.jitter_us / 1000, 1.0 if pulses else None)
     alarms: list[str] = []
     worst = [0]
 
-    def look(b: Bench) -> None:
+    def on_second(b: ClockRig) -> None:
         b.temp = 25 + 4 * math.sin(b.second * 2 * math.pi / 86_400)
         mono = b.second * SECOND
-        heard = [_Heard(one) for one in device._report(UTC + mono, mono).seen]  # noqa: SLF001
-        signals.epoch([cn0 for one in heard for cn0 in one.strengths], mono)
-        systems.epoch(heard, mono)  # type: ignore[arg-type]
-        if votes.raised or clock.doubts:
-            alarms.extend(name for name in votes.raised + clock.doubts if name not in alarms)
+        heard = [_CheckedSatellite(one) for one in device._report(UTC + mono, mono).satellites]  # noqa: SLF001
+        signals.add_epoch([cn0 for one in heard for cn0 in one.strengths], mono)
+        systems.add_epoch(heard, mono)  # type: ignore[arg-type]
+        if detectors.active or clock.failed_checks:
+            alarms.extend(
+                name for name in detectors.active + clock.failed_checks if name not in alarms
+            )
         if b.second > _HOUR:
             worst[0] = max(worst[0], abs(b.error_us))
         if b.second % (6 * _HOUR) == 0:
             progress(f"{b.second // _HOUR} h, alarms: {', '.join(alarms) or 'none'}")
 
-    bench.run(int(days * 24 * _HOUR), 1, look)
+    bench.run(int(days * 24 * _HOUR), 1, on_second)
     return {
         "dialect": dialect,
         "days": days,
@@ -116,7 +120,7 @@ def quick(days: float, dialect: str, pulses: bool, seed: int) -> Record:
         "refused": clock.rejected,
         "late": clock.late,
         "worst_ms": worst[0] / 1000,
-        "beyond_bound": bench.worst > 0,
+        "beyond_bound": bench.max_excess_us > 0,
     }
 
 
@@ -133,12 +137,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
-    look = quick if arguments.quick else watch
-    found = look(arguments.days, arguments.dialect, not arguments.no_pulses, arguments.seed)
-    record = {"machine": machine(), "sky": found}
-    rows = [(key, str(value)) for key, value in found.items()]
+    run_sky = run_checks if arguments.quick else run_agent
+    result = run_sky(arguments.days, arguments.dialect, not arguments.no_pulses, arguments.seed)
+    record = {"machine": describe_machine(), "sky": result}
+    rows = [(key, str(value)) for key, value in result.items()]
     show(record, arguments.json, ("what", "seen"), rows)
-    return 1 if found["alarms"] or found["refused"] or found["beyond_bound"] else 0
+    return 1 if result["alarms"] or result["refused"] or result["beyond_bound"] else 0
 
 
 if __name__ == "__main__":

@@ -23,64 +23,66 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import ROOT, Record, machine, progress, show, spread
-from benchmarks.flash import compiled
+from benchmarks.common import ROOT, Record, describe_machine, progress, show, summarise
+from benchmarks.flash import compile_flash
 from hil.errors import BenchError
-from hil.kernel.dut import InProcess, MakeDut
-from hil.run.virtual import Outcome, VirtualRun
+from hil.kernel.dut import DutFactory, InProcessDut
+from hil.run.virtual import RunResult, VirtualRun
 from hil.scenario.loader import find
 from hil.scenario.model import Scenario
-from hil.shells.lockstep import LockStep
+from hil.shells.lockstep import LockStepDut
 
 ROOMS = ("protocols", "drivers", "agent", "hil/devices", "hil/plant", "hil")
 
 
-def run(scenario: Scenario, seed: int, name: str, make: MakeDut) -> Outcome:
+def run(scenario: Scenario, seed: int, name: str, make: DutFactory) -> RunResult:
     """Run once, to the end."""
     virtual = VirtualRun(scenario, seed, make)
     try:
-        return virtual.outcome(name, virtual.run())
+        return virtual.make_result(name, virtual.run())
     finally:
         virtual.dut.close()
 
 
-def duts(flash: Path | None) -> dict[str, MakeDut]:
+def duts(flash: Path | None) -> dict[str, DutFactory]:
     """Name the ways to turn the agent; `flash` is a folder of precompiled files."""
-    ways: dict[str, MakeDut] = {"cpython": InProcess}
+    ways: dict[str, DutFactory] = {"cpython": InProcessDut}
     if shutil.which("micropython") is not None:
-        ways["micropython"] = LockStep
+        ways["micropython"] = LockStepDut
         if flash is not None:
-            ways["micropython, .mpy"] = partial(LockStep, path=flash)
+            ways["micropython, .mpy"] = partial(LockStepDut, path=flash)
     return ways
 
 
-def measure(scenario: Scenario, seed: int, rounds: int, ways: dict[str, MakeDut]) -> list[Record]:
+def measure(
+    scenario: Scenario, seed: int, rounds: int, ways: dict[str, DutFactory]
+) -> list[Record]:
     """Let the ways take turns for `rounds` rounds."""
-    outcomes: dict[str, list[Outcome]] = {name: [] for name in ways}
+    outcomes: dict[str, list[RunResult]] = {name: [] for name in ways}
     for i in range(rounds):
         for name, make in ways.items():
             outcomes[name].append(run(scenario, seed, name, make))
             progress(f"round {i + 1}: {name} {outcomes[name][-1].record()['speed']:.0f} x")
     runs = []
-    for name, found in outcomes.items():
+    for name, result in outcomes.items():
         runs.append(
             {
                 "dut": name,
-                "verdict": "fail" if any(o.failures for o in found) else "pass",
-                "digests": sorted({str(o.digest) for o in found}),
-                "speed": spread([o.virtual_s / o.wall_s for o in found], 0),
-                "us_per_virtual_s": spread([o.wall_s / o.virtual_s * 1e6 for o in found], 0),
+                "verdict": "fail" if any(o.failures for o in result) else "pass",
+                "digests": sorted({str(o.digest) for o in result}),
+                "speed": summarise([o.virtual_s / o.wall_s for o in result], 0),
+                "us_per_virtual_s": summarise([o.wall_s / o.virtual_s * 1e6 for o in result], 0),
             }
         )
     return runs
 
 
-def of_cpu(scenario: Scenario, seed: int) -> float:
+def cpu_speed(scenario: Scenario, seed: int) -> float:
     """Give virtual seconds per second of CPU time, in this process: what a busy machine hides."""
     virtual = VirtualRun(scenario, seed)
-    began = time.process_time()
+    started_at = time.process_time()
     virtual.run()
-    return scenario.seconds / (time.process_time() - began)
+    return scenario.seconds / (time.process_time() - started_at)
 
 
 def profile(scenario: Scenario, seed: int) -> dict[str, float]:
@@ -91,8 +93,8 @@ def profile(scenario: Scenario, seed: int) -> dict[str, float]:
     virtual.run()
     profiler.disable()
     times: dict[str, float] = {}
-    found: dict[Any, Any] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
-    for function, (_, _, own, _, callers) in found.items():
+    result: dict[Any, Any] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+    for function, (_, _, own, _, callers) in result.items():
         room = room_of(function[0])
         if function[0] != "~" or not callers:
             times[room] = times.get(room, 0.0) + own
@@ -130,25 +132,25 @@ def main() -> int:
     parser.add_argument("--profile", action="store_true", help="say where the time goes as well")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
-    about = machine()
+    about = describe_machine()
     record: Record = {"machine": about, "virtual_s": arguments.seconds, "seed": arguments.seed}
     try:
         scenario = replace(find(arguments.scenario), seconds=arguments.seconds)
         with tempfile.TemporaryDirectory(prefix="coldloop-flash-") as folder:
-            ways = duts(compiled(Path(folder)))
+            ways = duts(compile_flash(Path(folder)))
             record["scenario"] = scenario.name
             record["runs"] = measure(scenario, arguments.seed, arguments.rounds, ways)
-        record["cpython_x_cpu"] = round(of_cpu(scenario, arguments.seed), 0)
+        record["cpython_x_cpu"] = round(cpu_speed(scenario, arguments.seed), 0)
         if arguments.profile:
             record["rooms_pct"] = profile(scenario, arguments.seed)
     except BenchError as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     head = ["dut", "x real, best", "median", "worst", "us a virtual s, best", "median", "verdict"]
     rows = []
-    for found in record["runs"]:
-        speed, cost = found["speed"], found["us_per_virtual_s"]
-        rows.append([found["dut"], *[f"{speed[w]:.0f}" for w in ("max", "median", "min")]])
-        rows[-1] += [f"{cost[w]:.0f}" for w in ("min", "median")] + [found["verdict"]]
+    for result in record["runs"]:
+        speed, cost = result["speed"], result["us_per_virtual_s"]
+        rows.append([result["dut"], *[f"{speed[w]:.0f}" for w in ("max", "median", "min")]])
+        rows[-1] += [f"{cost[w]:.0f}" for w in ("min", "median")] + [result["verdict"]]
     show(record, arguments.json, head, rows)
     if not arguments.json:
         print(f"\ncpython: {record['cpython_x_cpu']:.0f} virtual seconds a second of CPU time")

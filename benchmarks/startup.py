@@ -19,8 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.common import ROOT, machine, progress, show, spread
-from hil.bench.testbed_settings import Setting
+from benchmarks.common import ROOT, describe_machine, progress, show, summarise
+from hil.bench.testbed_settings import TestbedSettings
 from hil.run.real_bench import RealBench
 
 LIMIT_S = 60.0  # a start that takes longer has failed
@@ -43,27 +43,29 @@ def options() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run and show."""
-    given = options().parse_args(argv)
-    command = [given.command] if given.command else [sys.executable, str(ROOT / "coldloop.py")]
-    about = machine()
+    arguments = options().parse_args(argv)
+    command = (
+        [arguments.command] if arguments.command else [sys.executable, str(ROOT / "coldloop.py")]
+    )
+    about = describe_machine()
     rounds = []
-    for number in range(given.rounds):
-        progress(f"start {number + 1} of {given.rounds}")
-        rounds.append(start(command, given.seconds))
+    for number in range(arguments.rounds):
+        progress(f"start {number + 1} of {arguments.rounds}")
+        rounds.append(start(command, arguments.seconds))
     figures = {
-        name: spread([one[name] for one in rounds], 2)
+        name: summarise([item[name] for item in rounds], 2)
         for name in ("ready_s", "control_s", "rss_mib", "pss_mib", "peak_mib")
     }
-    record = {"machine": about, "command": given.command or "this environment", **figures}
+    record = {"machine": about, "command": arguments.command or "this environment", **figures}
     rows = [[name, f["min"], f["median"], f["max"]] for name, f in figures.items()]
-    show(record, given.json, ["figure", "min", "median", "max"], rows)
+    show(record, arguments.json, ["figure", "min", "median", "max"], rows)
     return 0
 
 
 def start(command: list[str], seconds: float) -> dict[str, float]:
     """Start one agent beside a fresh row; raises TimeoutError when it never controls."""
     with (
-        RealBench(Setting(), seed=1) as bench,
+        RealBench(TestbedSettings(), seed=1) as bench,
         tempfile.TemporaryDirectory() as folder,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
     ):
@@ -72,7 +74,7 @@ def start(command: list[str], seconds: float) -> dict[str, float]:
         systemd.setblocking(False)
         file = Path(folder, "unit.json")
         file.write_text(json.dumps(bench.config()), encoding="utf-8")
-        begun = time.perf_counter()
+        started_at = time.perf_counter()
         with subprocess.Popen(
             [*command, "agent", "--config", str(file)],
             env={**os.environ, "NOTIFY_SOCKET": path},
@@ -81,8 +83,8 @@ def start(command: list[str], seconds: float) -> dict[str, float]:
             stderr=subprocess.DEVNULL,
         ) as process:
             try:
-                ready = _heard(bench, systemd, b"READY=1", begun)
-                control = _heard(bench, systemd, b"WATCHDOG=1", begun)
+                ready = _wait_for_notify(bench, systemd, b"READY=1", started_at)
+                control = _wait_for_notify(bench, systemd, b"WATCHDOG=1", started_at)
                 bench.shell.run(bench.shell.now() + int(seconds * 1e6))
                 return {"ready_s": ready, "control_s": control, **memory(process.pid)}
             finally:
@@ -90,24 +92,26 @@ def start(command: list[str], seconds: float) -> dict[str, float]:
                 process.wait(10)
 
 
-def _heard(bench: RealBench, systemd: socket.socket, what: bytes, begun: float) -> float:
-    """Let the row go on until systemd would hear `what`; seconds since `begun`."""
-    while time.perf_counter() - begun < LIMIT_S:
+def _wait_for_notify(
+    bench: RealBench, systemd: socket.socket, message: bytes, started_at: float
+) -> float:
+    """Let the row go on until systemd would hear `message`; seconds since `started_at`."""
+    while time.perf_counter() - started_at < LIMIT_S:
         bench.shell.run(bench.shell.now() + 2_000)
         try:
-            if systemd.recv(64) == what:
-                return time.perf_counter() - begun
+            if systemd.recv(64) == message:
+                return time.perf_counter() - started_at
         except BlockingIOError:
             pass
-    raise TimeoutError(f"no {what.decode()} within {LIMIT_S:g} s")
+    raise TimeoutError(f"no {message.decode()} within {LIMIT_S:g} s")
 
 
 def memory(pid: int) -> dict[str, float]:
     """What a process holds, MiB. SOURCE: proc_pid_smaps(5), proc_pid_status(5)."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text() + Path(f"/proc/{pid}/status").read_text()
     kib = {line.split(":")[0]: line.split()[1] for line in text.splitlines() if " kB" in line}
-    wanted = {"rss_mib": "Rss", "pss_mib": "Pss", "peak_mib": "VmHWM"}
-    return {name: round(int(kib[key]) / 1024, 1) for name, key in wanted.items()}
+    fields = {"rss_mib": "Rss", "pss_mib": "Pss", "peak_mib": "VmHWM"}
+    return {name: round(int(kib[key]) / 1024, 1) for name, key in fields.items()}
 
 
 if __name__ == "__main__":

@@ -29,18 +29,18 @@ NAMES = [spec[0] for spec in SPECS] + ["Valve0", "Valve1", "Valve2", "kWh", "Lea
 
 def rows(seed: int, count: int) -> Iterator[list[int]]:
     """Give `count` rows of the stream with this seed."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     walk = [0.0] * len(SPECS)
     valves = [450, 450, 450]
     energy = 12345.6
     for _ in range(count):
         row = []
         for i, (_, start, drift, tau, noise, quantum) in enumerate(SPECS):
-            walk[i] = math.exp(-1 / tau) * walk[i] + chance.gauss(0, drift)
-            row.append(round((start + walk[i] + chance.gauss(0, noise)) / quantum))
+            walk[i] = math.exp(-1 / tau) * walk[i] + rng.gauss(0, drift)
+            row.append(round((start + walk[i] + rng.gauss(0, noise)) / quantum))
         for i in range(3):
-            if chance.random() < 1 / 60:
-                valves[i] = min(1000, max(0, valves[i] + chance.randrange(-15, 16)))
+            if rng.random() < 1 / 60:
+                valves[i] = min(1000, max(0, valves[i] + rng.randrange(-15, 16)))
         energy += 85 / 3600
         yield row + valves + [int(energy * 10), 0]
 
@@ -57,7 +57,7 @@ def _steady(drift: float, noise: float) -> tuple[float, float]:
     return prior / (prior + r), prior + r
 
 
-def _mass(at: float, sigma: float) -> float:
+def _probability(at: float, sigma: float) -> float:
     """Give the share of a bell of width `sigma` within half a count of `at`."""
     scale = 1 / (sigma * math.sqrt(2))
     return 0.5 * (math.erf((at + 0.5) * scale) - math.erf((at - 0.5) * scale))
@@ -78,7 +78,7 @@ def innovation_bits(seed: int, count: int) -> float:
         level, keep = mean, math.exp(-1 / tau)
         for value in column:
             level = mean + keep * (level - mean)
-            total -= math.log2(max(_mass(value - level, sigma), 1e-12))
+            total -= math.log2(max(_probability(value - level, sigma), 1e-12))
             level += gain * (value - level)
     step = 1 / 60 * (1 - 1 / 31)
     valve = -step * math.log2(step / 30) - (1 - step) * math.log2(1 - step)

@@ -12,19 +12,19 @@ from typing import Any
 
 from agent.agent import Agent
 from benchmarks import common
-from hil.bench.testbed_settings import Setting
-from hil.kernel.dut import InProcess
+from hil.bench.testbed_settings import TestbedSettings
+from hil.kernel.dut import InProcessDut
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import Scenario
 
-LOOK = 50_000
+SAMPLE_US = 50_000
 SECOND = 1_000_000
 _TRIP_S = 30
 
 
-def bench(seconds: float, it_kw: float = 70.0) -> VirtualRun:
+def make_run(seconds: float, it_kw: float = 70.0) -> VirtualRun:
     """Make a row with a pair of pumps."""
-    setting = Setting(it_kw=it_kw, parts="cooling, safety")
+    setting = TestbedSettings(it_kw=it_kw, parts="cooling, safety")
     run = VirtualRun(Scenario("x", "x", seconds, setting), 1)
     run.shell.start()
     return run
@@ -32,80 +32,82 @@ def bench(seconds: float, it_kw: float = 70.0) -> VirtualRun:
 
 def agent_of(run: VirtualRun) -> Any:
     """Give the agent of a run in this process."""
-    assert isinstance(run.dut, InProcess)
+    assert isinstance(run.dut, InProcessDut)
     return run.dut.agent
 
 
-def watch(run: VirtualRun, since: int, until: int) -> list[tuple[int, float, float]]:
+def record_flow(run: VirtualRun, since: int, until: int) -> list[tuple[int, float, float]]:
     """Turn the row and look: (time, flow, output of the loop)."""
-    seen = []
-    for now in range(since, until, LOOK):
+    observed = []
+    for now in range(since, until, SAMPLE_US):
         run.shell.run(now)
-        run.row.plant.advance(now)
+        run.testbed.plant.advance(now)
         output = agent_of(run).pressure.law.output
-        seen.append((now, run.row.plant.flow_true_lpm, output))
-    return seen
+        observed.append((now, run.testbed.plant.flow_true_lpm, output))
+    return observed
 
 
 def trip(both: bool, phase_us: int) -> dict[str, float]:
     """Trip the lead: the least flow (% of before) and seconds until it is 70 % for good."""
-    run = bench(120)
+    run = make_run(120)
     run.shell.run(10 * SECOND)
     if both:
-        agent_of(run).pressure.helping = True
+        agent_of(run).pressure.lag_running = True
         run.shell.run(_TRIP_S * SECOND + 60 * SECOND)
     at = (_TRIP_S + (80 if both else 0)) * SECOND + phase_us
     run.shell.run(at)
-    run.row.plant.advance(at)
-    before = run.row.plant.flow_true_lpm
-    run.row.drives[0].trip()
-    seen = [(now - at, 100.0 * flow / before) for now, flow, _ in watch(run, at, at + 20 * SECOND)]
-    low = [now for now, share in seen if share < 70.0]
+    run.testbed.plant.advance(at)
+    before = run.testbed.plant.flow_true_lpm
+    run.testbed.drives[0].trip()
+    observed = [
+        (now - at, 100.0 * flow / before) for now, flow, _ in record_flow(run, at, at + 20 * SECOND)
+    ]
+    low = [now for now, share in observed if share < 70.0]
     return {
-        "least_pct": round(min(share for _, share in seen), 1),
-        "back_s": round((low[-1] + LOOK) / SECOND, 2) if low else 0.0,
+        "least_pct": round(min(share for _, share in observed), 1),
+        "back_s": round((low[-1] + SAMPLE_US) / SECOND, 2) if low else 0.0,
     }
 
 
 def trips(both: bool) -> dict[str, float]:
     """The worst of ten moments."""
-    found = [trip(both, tenth * 100_000 + 30_000) for tenth in range(10)]
+    result = [trip(both, tenth * 100_000 + 30_000) for tenth in range(10)]
     return {
-        "least_pct": min(one["least_pct"] for one in found),
-        "back_s": max(one["back_s"] for one in found),
+        "least_pct": min(item["least_pct"] for item in result),
+        "back_s": max(item["back_s"] for item in result),
     }
 
 
-def disturbed(what: str) -> dict[str, float]:
+def disturb(what: str) -> dict[str, float]:
     """Disturb a settled row; give the largest step of the output and the dip of the flow."""
-    run = bench(400)
+    run = make_run(400)
     run.shell.run(60 * SECOND)
     agent = agent_of(run)
     at = 60 * SECOND
-    before = watch(run, at - 10 * SECOND, at)
-    usual = sum(flow for _, flow, _ in before) / len(before)
+    before = record_flow(run, at - 10 * SECOND, at)
+    mean_flow = sum(flow for _, flow, _ in before) / len(before)
     last = before[-1][2]
     if what == "rotation":
         agent.pressure.rotate()
     elif what == "mode":
-        agent.pressure.settings["setpoint_lpm"] = round(usual, 1)
+        agent.pressure.settings["setpoint_lpm"] = round(mean_flow, 1)
         agent.pressure.hold("flow")
     elif what == "reload":
-        agent.adopt(agent.config)
+        agent.apply_live_config(agent.config)
     elif what == "restart":
         run.shell.switch_off()
-        fresh = InProcess.__new__(InProcess)  # the same configuration, another agent
-        fresh.agent = Agent(agent.config)
-        run.dut = fresh
-        run.shell.switch_on(fresh)
-    seen = watch(run, at, at + 200 * SECOND)
-    outputs = [last] + [output for _, _, output in seen if output > 0.0]
+        new_dut = InProcessDut.__new__(InProcessDut)  # the same configuration, another agent
+        new_dut.agent = Agent(agent.config)
+        run.dut = new_dut
+        run.shell.switch_on(new_dut)
+    observed = record_flow(run, at, at + 200 * SECOND)
+    outputs = [last] + [output for _, _, output in observed if output > 0.0]
     if what == "restart":  # the new loop knows nothing until it has read where the drives are
-        outputs = [last] + [o for _, _, o in seen[3 * SECOND // LOOK :]]
+        outputs = [last] + [o for _, _, o in observed[3 * SECOND // SAMPLE_US :]]
     steps = [abs(b - a) for a, b in pairwise(outputs)]
     return {
         "step_pct": round(max(steps), 2),
-        "dip_pct": round(100.0 * (1.0 - min(flow for _, flow, _ in seen) / usual), 2),
+        "dip_pct": round(100.0 * (1.0 - min(flow for _, flow, _ in observed) / mean_flow), 2),
         "lead": float(agent_of(run).pressure.order[0] + 1),
     }
 
@@ -115,13 +117,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    record: dict[str, Any] = {"machine": common.machine(), "trips": {}, "disturbed": {}}
+    record: dict[str, Any] = {"machine": common.describe_machine(), "trips": {}, "disturbed": {}}
     for name, both in (("both run", True), ("lag at rest", False)):
         common.progress(f"trip, {name}")
         record["trips"][name] = trips(both)
     for what in ("rotation", "mode", "reload", "restart"):
         common.progress(what)
-        record["disturbed"][what] = disturbed(what)
+        record["disturbed"][what] = disturb(what)
     rows: list[list[Any]] = [
         [f"trip, {name}", f"least flow {t['least_pct']} %", f"70 % after {t['back_s']} s"]
         for name, t in record["trips"].items()

@@ -19,61 +19,65 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from agent.power.component import Throttle
-from benchmarks.common import Record, machine, progress, show, spread
-from hil.kernel.dut import InProcess
-from hil.run.multi_row import run_hall
+from agent.power.component import PowerLimitComponent
+from benchmarks.common import Record, describe_machine, progress, show, summarise
+from hil.kernel.dut import InProcessDut
+from hil.run.multi_row import run_rows
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
 from hil.scenario.model import Scenario
 
-_FAULT_S, _WATCHED_S = 60.0, 180
+_FAULT_S, _OBSERVED_S = 60.0, 180
 
 
-class Blind(InProcess):
+class NoFlowAgent(InProcessDut):
     """The agent with a valve that does not tell its flow."""
 
     def __init__(self, config: dict[str, Any], profiles: dict[str, dict[str, Any]]) -> None:
         super().__init__(config, profiles)
-        for part in self.agent.parts:
-            if isinstance(part, Throttle):
-                part.sight.facility_flow = None
+        for part in self.agent.components:
+            if isinstance(part, PowerLimitComponent):
+                part.measurement.fws_flow = None
 
 
-def lost(at_s: float, seconds: float) -> Scenario:
+def heat_rejection_lost(at_s: float, seconds: float) -> Scenario:
     """The scenario with its fault at `at_s`."""
     scenario = find("heat-rejection-lost")
     event = replace(scenario.events[0], at_s=at_s)
     return replace(scenario, seconds=seconds, events=(event,), expectations=())
 
 
-def watch(scenario: Scenario, make: type[InProcess]) -> Record:
+def run_scenario(scenario: Scenario, make: type[InProcessDut]) -> Record:
     """Run it; seconds to the first limit, hottest case, when loads went off."""
     run = VirtualRun(scenario, 1, make)
     cases: list[float] = []
     off: list[int] = []
 
-    def look(second: int) -> None:
-        cases.append(run.row.plant.case_c)
-        bank = run.row.bank
-        if bank is not None and not off and sum(not load.on for load in bank.loads) > 1:
+    def on_second(second: int) -> None:
+        cases.append(run.testbed.plant.case_c)
+        bank = run.testbed.load_bank
+        if bank is not None and not off and sum(not load.is_on for load in bank.loads) > 1:
             off.append(second)
 
-    run.run(look)
-    told = run.sample("told_after_s")
-    assert told is not None
-    return {"told_s": told, "case_c": max(cases), "off_s": off[0] if off else None}
+    run.run(on_second)
+    limit_after_s = run.sample("told_after_s")
+    assert limit_after_s is not None
+    return {"told_s": limit_after_s, "case_c": max(cases), "off_s": off[0] if off else None}
 
 
-def phases(count: int, make: type[InProcess]) -> Record:
+def phases(count: int, make: type[InProcessDut]) -> Record:
     """The fault at `count` moments of the bus cycle of 1 s."""
-    found = []
+    result = []
     for i in range(count):
         progress(f"fault {i + 1} of {count}")
-        found.append(watch(lost(_FAULT_S + i / count, _FAULT_S + 1 + _WATCHED_S), make))
+        result.append(
+            run_scenario(
+                heat_rejection_lost(_FAULT_S + i / count, _FAULT_S + 1 + _OBSERVED_S), make
+            )
+        )
     return {
-        "told_s": spread([one["told_s"] for one in found], 2),
-        "case_c_3min": round(max(one["case_c"] for one in found), 1),
+        "told_s": summarise([item["told_s"] for item in result], 2),
+        "case_c_3min": round(max(item["case_c"] for item in result), 1),
     }
 
 
@@ -89,21 +93,21 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=64, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
-    kept = watch(lost(_FAULT_S, _FAULT_S + 700), InProcess)
+    long_run = run_scenario(heat_rejection_lost(_FAULT_S, _FAULT_S + 700), InProcessDut)
     record: Record = {
-        "machine": machine(),
+        "machine": describe_machine(),
         "lost": {
-            "with flow": phases(arguments.phases, InProcess),
-            "without flow": phases(arguments.phases, Blind),
+            "with flow": phases(arguments.phases, InProcessDut),
+            "without flow": phases(arguments.phases, NoFlowAgent),
         },
-        "kept": {"off_after_s": kept["off_s"], "case_c": round(kept["case_c"], 1)},
-        "hall": run_hall(arguments.rows),
+        "kept": {"off_after_s": long_run["off_s"], "case_c": round(long_run["case_c"], 1)},
+        "hall": run_rows(arguments.rows),
     }
     rows: list[tuple[str, Any]] = []
     for name, part in record["lost"].items():
-        told = part["told_s"]
-        rows.append((f"limit told, {name}, s: median", told["median"]))
-        rows.append((f"limit told, {name}, s: worst", told["max"]))
+        limit_after_s = part["told_s"]
+        rows.append((f"limit told, {name}, s: median", limit_after_s["median"]))
+        rows.append((f"limit told, {name}, s: worst", limit_after_s["max"]))
         rows.append((f"hottest case in 3 min, {name}, degC", part["case_c_3min"]))
     rows.append(("GPUs switched off at, s of the run", record["kept"]["off_after_s"]))
     rows.append(("hottest case in 700 s, degC", record["kept"]["case_c"]))

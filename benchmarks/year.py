@@ -14,11 +14,11 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.common import Record, machine, progress, show
-from hil.annual.optimum import optimum_year
-from hil.annual.policy import make
-from hil.annual.run import Year
-from hil.annual.site import Site
+from benchmarks.common import Record, describe_machine, progress, show
+from hil.annual.optimum import sum_optimum
+from hil.annual.policy import make_policy
+from hil.annual.run import AnnualRun
+from hil.annual.site import AnnualSite
 from hil.annual.words import POLICIES
 from hil.errors import BenchError
 from hil.plant.air.cooler import KINDS
@@ -27,19 +27,21 @@ from hil.plant.air.weather import WeatherError, find
 _SHOWN = ("loop_pct_of_it", "pue", "wue_l_per_kwh", "energy_shed_pct", "hours_below_dew_margin")
 
 
-def one(site: Site, policy: str, hours: int, start: int, coarse: int, every: int = 1) -> Record:
+def run_policy(
+    site: AnnualSite, policy: str, hours: int, start: int, coarse: int, every: int = 1
+) -> Record:
     """Run one policy; its record, with the CPU time it took."""
     used = time.process_time()
     if policy == "optimum":
-        ledger = optimum_year(site, hours, start, every=every)
+        ledger = sum_optimum(site, hours, start, every=every)
     else:
-        year = Year(site, make(policy, site), coarse_s=coarse)
+        year = AnnualRun(site, make_policy(policy, site), coarse_s=coarse)
         ledger = year.run(hours, start, every=every)
         year.assert_balances()
-    took = time.process_time() - used
-    record: Record = ledger.record(policy, took)
-    record["cpu_s"] = round(took, 2)
-    record["speed"] = round(ledger.seconds / took)
+    duration = time.process_time() - used
+    record: Record = ledger.record(policy, duration)
+    record["cpu_s"] = round(duration, 2)
+    record["speed"] = round(ledger.seconds / duration)
     return record
 
 
@@ -60,19 +62,21 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
     try:
-        site = Site(find(arguments.weather), arguments.rejection)
+        site = AnnualSite(find(arguments.weather), arguments.rejection)
         runs = [
-            _told(one(site, name, arguments.hours, arguments.start, 5, arguments.every))
+            _print_progress(
+                run_policy(site, name, arguments.hours, arguments.start, 5, arguments.every)
+            )
             for name in arguments.policies.split(",")
         ]
-        fine = one(site, "coldloop", arguments.speed_hours, arguments.start, 1)
+        fine = run_policy(site, "coldloop", arguments.speed_hours, arguments.start, 1)
     except (BenchError, WeatherError) as error:
         print(f"benchmarks.year: {error}", file=sys.stderr)
         return 2
     best = next((run["loop_pct_of_it"] for run in runs if run["policy"] == "optimum"), None)
     for run in runs:
         run["over_optimum"] = round(run["loop_pct_of_it"] / best, 3) if best else None
-    record = {"machine": machine(), "runs": runs, "fine_speed": fine["speed"]}
+    record = {"machine": describe_machine(), "runs": runs, "fine_speed": fine["speed"]}
     rows = [_row(run) for run in runs]
     show(record, arguments.json, ("policy", "loop %", "x optimum", *_SHOWN[1:], "x real"), rows)
     if not arguments.json:
@@ -80,7 +84,7 @@ def main() -> int:
     return 0
 
 
-def _told(run: Record) -> Record:
+def _print_progress(run: Record) -> Record:
     progress(f"{run['policy']}: {run['loop_pct_of_it']} % of IT in {run['cpu_s']} s of CPU")
     return run
 

@@ -4,7 +4,7 @@ Not a place for logic: each subcommand is a module of its own (see `drivers.tool
 """
 
 from deploy.errors import DeployError
-from drivers.tools.lib.command_group import Family
+from drivers.tools.lib.command_group import CommandGroup
 from protocols.errors import ProtocolError
 
 CONFIG: dict[str, tuple[str, str]] = {
@@ -41,7 +41,7 @@ def doctor(argv: list[str]) -> int:
 
 def config(argv: list[str]) -> int:
     """Operators: keys, changes, rollouts."""
-    return Family("config", CONFIG, "check unit.json", (DeployError, ProtocolError)).call(argv)
+    return CommandGroup("config", CONFIG, "check unit.json", (DeployError, ProtocolError)).run(argv)
 
 
 FIRMWARE: dict[str, tuple[str, str]] = {
@@ -54,4 +54,4 @@ FIRMWARE: dict[str, tuple[str, str]] = {
 def firmware(argv: list[str]) -> int:
     """MicroPython images."""
     errors = (DeployError, ProtocolError)
-    return Family("firmware", FIRMWARE, "build --board qemu-mps2", errors).call(argv)
+    return CommandGroup("firmware", FIRMWARE, "build --board qemu-mps2", errors).run(argv)

@@ -4,7 +4,7 @@ Not a place for logic: each subcommand is a module of `drivers.tools` (see `driv
 """
 
 from drivers.errors import DriverError
-from drivers.tools.lib.command_group import Family
+from drivers.tools.lib.command_group import CommandGroup
 from protocols.errors import ProtocolError
 
 # Family: subcommand: its module, and what --help says of it.
@@ -36,9 +36,9 @@ _ERRORS = (DriverError, ProtocolError)
 
 def modbus(argv: list[str]) -> int:
     """Run a subcommand of `coldloop modbus`."""
-    return Family("modbus", TOOLS["modbus"], EXAMPLES["modbus"], _ERRORS).call(argv)
+    return CommandGroup("modbus", TOOLS["modbus"], EXAMPLES["modbus"], _ERRORS).run(argv)
 
 
 def nmea(argv: list[str]) -> int:
     """Run a subcommand of `coldloop nmea`."""
-    return Family("nmea", TOOLS["nmea"], EXAMPLES["nmea"], _ERRORS).call(argv)
+    return CommandGroup("nmea", TOOLS["nmea"], EXAMPLES["nmea"], _ERRORS).run(argv)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.core.errors import AgentError
-from drivers.tools.lib.command_group import Family
+from drivers.tools.lib.command_group import CommandGroup
 from drivers.tools.lib.parser import Parser
 from hil.errors import BenchError
 
@@ -32,7 +32,7 @@ _ERRORS = (BenchError, AgentError)
 _DEMO_SECONDS_OFF_TERMINAL = 60
 
 
-def _guarded(prog: str, call: Callable[[], int]) -> int:
+def _run_guarded(prog: str, call: Callable[[], int]) -> int:
     try:
         return call()
     except BenchError as error:
@@ -63,17 +63,17 @@ def demo(argv: list[str]) -> int:
         _check_broker(parser, arguments.broker)
     from hil.demo import Demo
 
-    return _guarded(
+    return _run_guarded(
         "coldloop demo", Demo(seconds, arguments.broker, arguments.json, not arguments.no_page).run
     )
 
 
 def _check_broker(parser: Parser, text: str) -> None:
     from drivers.errors import AddressError
-    from drivers.ports.address import parse
+    from drivers.ports.address import parse_address
 
     try:
-        parse(f"tcp:{text}")
+        parse_address(f"tcp:{text}")
     except AddressError as error:
         parser.error(f"--broker: {error}")
 
@@ -112,7 +112,7 @@ def bench(argv: list[str]) -> int:
     parser.add_argument("--dut", choices=("cpython", "micropython", "qemu"), default="cpython")
     _add_modems(parser)
     parser.add_argument("--json", action="store_true", help="print the ports as one JSON object")
-    add_page(parser)
+    add_page_options(parser)
     parser.add_argument("--records", type=Path, default=Path("out/records"), metavar="DIR")
     parser.add_argument("--key", type=Path, metavar="FILE", help="the bench's key, if another")
     arguments = parser.parse_args(argv)
@@ -121,17 +121,17 @@ def bench(argv: list[str]) -> int:
     if arguments.scenario and not arguments.page:
         parser.error("a scenario is run with `coldloop hil run`, or offered with --page")
     for text in arguments.real:
-        name, equals, port = text.partition("=")
-        if not (name and equals and port):
+        name, separator, port = text.partition("=")
+        if not (name and separator and port):
             parser.error(f"--real: {text!r} is not NAME=PORT, such as drive2=serial:/dev/ttyUSB0")
     if arguments.dut == "qemu":
         from hil.run.dut_qemu import QemuDut
 
-        code = _guarded("coldloop bench", QemuDut.prepare)
+        code = _run_guarded("coldloop bench", QemuDut.build_image)
         if code:
             return code
-    call = _page if arguments.page else _bench
-    return _guarded("coldloop bench", lambda: call(arguments))
+    call = _run_page if arguments.page else _run_bench
+    return _run_guarded("coldloop bench", lambda: call(arguments))
 
 
 def _add_modems(parser: argparse.ArgumentParser) -> None:
@@ -146,7 +146,7 @@ def _add_modems(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_page(parser: argparse.ArgumentParser) -> None:
+def add_page_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the live page."""
     page = parser.add_argument_group("the live page")
     page.add_argument("--page", action="store_true", help="serve the page and print its address")
@@ -158,14 +158,14 @@ def add_page(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _page(arguments: argparse.Namespace) -> int:
+def _run_page(arguments: argparse.Namespace) -> int:
     from hil.page.serve import serve
-    from hil.page.session_manager import Desk
+    from hil.page.session_manager import SessionManager
 
-    real = dict(text.split("=", 1) for text in arguments.real)
+    real_devices = dict(text.split("=", 1) for text in arguments.real)
     return serve(
-        lambda hub: Desk(
-            hub, arguments.records, arguments.dut, real, arguments.key, arguments.scenario
+        lambda hub: SessionManager(
+            hub, arguments.records, arguments.dut, real_devices, arguments.key, arguments.scenario
         ),
         arguments.records,
         (arguments.page_host, arguments.page_port),
@@ -173,35 +173,35 @@ def _page(arguments: argparse.Namespace) -> int:
     )
 
 
-def _bench(arguments: argparse.Namespace) -> int:
+def _run_bench(arguments: argparse.Namespace) -> int:
     from contextlib import closing
 
     from hil.bench.testbed import SITE_E7
-    from hil.bench.testbed_settings import Setting
+    from hil.bench.testbed_settings import TestbedSettings
     from hil.run.real import stop_on_signals
     from hil.run.real_bench import RealBench
     from hil.run.real_modems import RealModems
 
-    setting = Setting(receiver_dialect=arguments.receiver, sky=arguments.sky)
-    with RealBench(setting, seed=1, fleet=arguments.fleet) as running:
-        stop_on_signals(running)
+    settings = TestbedSettings(receiver_dialect=arguments.receiver, sky=arguments.sky)
+    with RealBench(settings, seed=1, fleet=arguments.fleet) as real_bench:
+        stop_on_signals(real_bench)
         for text in arguments.real:
             name, _, port = text.partition("=")
-            running.swaps.swap(name, port)
-        broker = None if running.broker is None else running.broker.address
-        modems = RealModems(running.shell, setting, SITE_E7, broker, arguments.webhook)
+            real_bench.device_swap.attach_real(name, port)
+        broker = None if real_bench.broker is None else real_bench.broker.address
+        modems = RealModems(real_bench.shell, settings, SITE_E7, broker, arguments.webhook)
         with closing(modems):
-            running.ports.update(modems.ports)
-            _show_ports(running.ports, arguments.json)
+            real_bench.ports.update(modems.ports)
+            _print_ports(real_bench.ports, arguments.json)
             if not arguments.no_agent:
-                running.start_agent(arguments.dut)
+                real_bench.start_agent(arguments.dut)
                 if not arguments.json:
-                    print(f"agent      coldloop status --state {running.folder}", flush=True)
-            running.shell.run()
+                    print(f"agent      coldloop status --state {real_bench.folder}", flush=True)
+            real_bench.shell.run()
     return 0
 
 
-def _show_ports(ports: dict[str, str], as_json: bool) -> None:
+def _print_ports(ports: dict[str, str], as_json: bool) -> None:
     if as_json:
         print(json.dumps({"ports": ports}), flush=True)
         return
@@ -211,4 +211,4 @@ def _show_ports(ports: dict[str, str], as_json: bool) -> None:
 
 def hil(argv: list[str]) -> int:
     """Scenarios and suites: list, run, judge, report."""
-    return Family("hil", HIL, "run load-step --dut micropython --json", _ERRORS).call(argv)
+    return CommandGroup("hil", HIL, "run load-step --dut micropython --json", _ERRORS).run(argv)

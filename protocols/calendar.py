@@ -59,9 +59,9 @@ def civil_from_days(days: int) -> "tuple[int, int, int]":
     leaps = day_of_era // 1460 - day_of_era // 36_524 + day_of_era // 146_096
     year_of_era = (day_of_era - leaps) // 365
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-    shifted = (5 * day_of_year + 2) // 153
-    day = day_of_year - (153 * shifted + 2) // 5 + 1
-    month = shifted + 3 if shifted < 10 else shifted - 9
+    march_month = (5 * day_of_year + 2) // 153
+    day = day_of_year - (153 * march_month + 2) // 5 + 1
+    month = march_month + 3 if march_month < 10 else march_month - 9
     year = year_of_era + era * 400
     return (year + 1 if month <= 2 else year, month, day)
 
@@ -143,9 +143,9 @@ def parse_iso8601(text: str) -> "tuple[int, bool]":
     Exactly that shape: no offset, no lower case, no spaces, no week dates. Else `DecodeError`.
     """
     raw = text.encode()
-    shaped = raw[4:5] + raw[7:8] + raw[10:11] + raw[13:14] + raw[16:17] + raw[-1:] == b"--T::Z"
+    well_formed = raw[4:5] + raw[7:8] + raw[10:11] + raw[13:14] + raw[16:17] + raw[-1:] == b"--T::Z"
     fraction = raw[19:-1]
-    if not shaped or len(raw) < 20 or len(raw) > 27 or len(fraction) == 1:
+    if not well_formed or len(raw) < 20 or len(raw) > 27 or len(fraction) == 1:
         raise DecodeError("%r is not YYYY-MM-DDTHH:MM:SS[.f]Z" % text)
     if fraction and fraction[:1] != b".":
         raise DecodeError("%r is not YYYY-MM-DDTHH:MM:SS[.f]Z" % text)

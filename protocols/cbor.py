@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-DEEPEST = 8
+MAX_DEPTH = 8
 """Levels of lists and maps within each other."""
-LEAST, MOST = -(1 << 63), (1 << 63) - 1
+MIN_INT, MAX_INT = -(1 << 63), (1 << 63) - 1
 
-PLACES = 9
+MAX_PLACES = 9
 """Decimal places at most."""
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _LIST, _MAP = 0, 1, 2, 3, 4, 5
 _DECIMAL = 0xC4
 _FALSE, _TRUE, _NULL = 0xF4, 0xF5, 0xF6
 _SIZES = {24: 1, 25: 2, 26: 4, 27: 8}
-_FLOORS = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
+_MIN_ARGUMENTS = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
 """What the argument of each size must at least be, or a shorter one would have done."""
 
 
@@ -40,12 +40,12 @@ class Map:
     def __init__(self, pairs: "list[tuple[Any, Any]]") -> None:
         self.pairs = pairs
 
-    def get(self, key: object, absent: object = None) -> "Any":
-        """Give the value of `key`, or `absent`."""
+    def get(self, key: object, default: object = None) -> "Any":
+        """Give the value of `key`, or `default`."""
         for name, value in self.pairs:
             if name == key and type(name) is type(key):
                 return value
-        return absent
+        return default
 
 
 class Decimal:
@@ -63,9 +63,9 @@ class Decimal:
     def __hash__(self) -> int:
         return hash((self.mantissa, self.places))
 
-    def proper(self) -> bool:
+    def is_canonical(self) -> bool:
         """Say whether this is the one way to write its value."""
-        return 1 <= self.places <= PLACES and self.mantissa % 10 != 0
+        return 1 <= self.places <= MAX_PLACES and self.mantissa % 10 != 0
 
 
 def _head(major: int, argument: int) -> bytes:
@@ -78,22 +78,22 @@ def _head(major: int, argument: int) -> bytes:
     raise EncodeError("a number beyond 64 bits")
 
 
-def encode(value: "Any", as_known: "Callable[[Any], Any] | None" = None) -> bytes:
-    """Encode `value`; raises `EncodeError` for what has no place here (a float, a deep nest).
+def encode(value: "Any", default: "Callable[[Any], Any] | None" = None) -> bytes:
+    """Encode `read_value`; raises `EncodeError` for what has no place here (a float, a deep nest).
 
-    `as_known` is asked for what would have no place; what it gives is encoded instead, so that a
+    `default` is asked for what would have no place; what it gives is encoded instead, so that a
     large value need not be turned into another as large first.
     """
-    return _encode(value, 0, as_known)
+    return _encode(value, 0, default)
 
 
-def _encode(value: "Any", depth: int, as_known: "Callable[[Any], Any] | None") -> bytes:
-    if depth > DEEPEST:
-        raise EncodeError("nested more than %d deep" % DEEPEST)
+def _encode(value: "Any", depth: int, default: "Callable[[Any], Any] | None") -> bytes:
+    if depth > MAX_DEPTH:
+        raise EncodeError("nested more than %d deep" % MAX_DEPTH)
     if value is None or value is True or value is False:
         return bytes((_NULL if value is None else _TRUE if value else _FALSE,))
     if isinstance(value, int):
-        if not LEAST <= value <= MOST:
+        if not MIN_INT <= value <= MAX_INT:
             raise EncodeError("%d is beyond 64 bits" % value)
         return _head(_UNSIGNED, value) if value >= 0 else _head(_NEGATIVE, -1 - value)
     if isinstance(value, (bytes, bytearray)):
@@ -103,133 +103,133 @@ def _encode(value: "Any", depth: int, as_known: "Callable[[Any], Any] | None") -
         return _head(_TEXT, len(data)) + data
     if isinstance(value, (list, tuple)):
         return _head(_LIST, len(value)) + b"".join(
-            [_encode(item, depth + 1, as_known) for item in value]
+            [_encode(item, depth + 1, default) for item in value]
         )
     if isinstance(value, Map):
-        return _encode_map(value, depth, as_known)
-    if isinstance(value, Decimal) and value.proper():
+        return _encode_map(value, depth, default)
+    if isinstance(value, Decimal) and value.is_canonical():
         return bytes((_DECIMAL,)) + _encode([-value.places, value.mantissa], depth, None)
-    known = None if as_known is None else as_known(value)
-    if known is None:
+    converted = None if default is None else default(value)
+    if converted is None:
         raise EncodeError("a value of type %s" % type(value).__name__)
-    return _encode(known, depth, None if known is value else as_known)
+    return _encode(converted, depth, None if converted is value else default)
 
 
-def _encode_map(value: Map, depth: int, as_known: "Callable[[Any], Any] | None") -> bytes:
-    items = [(_encode(k, depth + 1, None), _encode(v, depth + 1, as_known)) for k, v in value.pairs]
+def _encode_map(value: Map, depth: int, default: "Callable[[Any], Any] | None") -> bytes:
+    items = [(_encode(k, depth + 1, None), _encode(v, depth + 1, default)) for k, v in value.pairs]
     items.sort()
-    for before, after in zip(items, items[1:]):
-        if before[0] == after[0]:
+    for previous, following in zip(items, items[1:]):
+        if previous[0] == following[0]:
             raise EncodeError("the same key twice in a map")
     return _head(_MAP, len(items)) + b"".join([key + item for key, item in items])
 
 
-def decode(data: bytes, made: "Callable[[Any], Any] | None" = None) -> "Any":
+def decode(data: bytes, object_hook: "Callable[[Any], Any] | None" = None) -> "Any":
     """Decode one value that fills `data`; raises `DecodeError` for anything else.
 
-    `made` turns each map and decimal fraction, as soon as it is read, into what stands for it.
+    `object_hook` turns each map and decimal fraction, as soon as it is read, into what stands for it.
     """
-    reader = _Reader(data, made)
-    value = reader.value(0)
-    if reader.at != len(data):
-        raise DecodeError("%d bytes after the end" % (len(data) - reader.at))
+    reader = _CborReader(data, object_hook)
+    value = reader.read_value(0)
+    if reader.position != len(data):
+        raise DecodeError("%d bytes after the end" % (len(data) - reader.position))
     return value
 
 
-class _Reader:
-    def __init__(self, data: bytes, made: "Callable[[Any], Any] | None") -> None:
-        self.at = 0
-        self._made = made
+class _CborReader:
+    def __init__(self, data: bytes, object_hook: "Callable[[Any], Any] | None") -> None:
+        self.position = 0
+        self._object_hook = object_hook
         self._data = data
         self._readers: tuple[Callable[[int, int], Any] | None, ...] = (
-            self._unsigned,
-            self._negative,
-            self._bytes,
-            self._text,
-            self._list,
-            self._map,
+            self._read_unsigned,
+            self._read_negative,
+            self._read_bytes,
+            self._read_text,
+            self._read_list,
+            self._read_map,
             None,
             None,
         )
 
-    def value(self, depth: int) -> "Any":
-        if depth > DEEPEST:
-            raise DecodeError("nested more than %d deep" % DEEPEST)
+    def read_value(self, depth: int) -> "Any":
+        if depth > MAX_DEPTH:
+            raise DecodeError("nested more than %d deep" % MAX_DEPTH)
         first = self._take(1)[0]
         if first in (_FALSE, _TRUE, _NULL):
             return None if first == _NULL else first == _TRUE
         if first == _DECIMAL:
-            decimal = self._decimal(depth)
-            return decimal if self._made is None else self._made(decimal)
+            decimal = self._read_decimal(depth)
+            return decimal if self._object_hook is None else self._object_hook(decimal)
         reader = self._readers[first >> 5]
         if reader is None:
             raise DecodeError("a tag, a float or another simple value (0x%02x)" % first)
-        return reader(self._argument(first & 0x1F), depth)
+        return reader(self._read_argument(first & 0x1F), depth)
 
     def _take(self, count: int) -> bytes:
-        end = self.at + count
+        end = self.position + count
         if end > len(self._data):
             raise DecodeError("cut off after %d bytes" % len(self._data))
-        taken = self._data[self.at : end]
-        self.at = end
+        taken = self._data[self.position : end]
+        self.position = end
         return taken
 
-    def _argument(self, code: int) -> int:
+    def _read_argument(self, code: int) -> int:
         if code < 24:
             return code
         if code not in _SIZES:
             raise DecodeError("an indefinite length or a reserved code")
         argument = int.from_bytes(self._take(_SIZES[code]), "big")
-        if argument < _FLOORS[code]:
+        if argument < _MIN_ARGUMENTS[code]:
             raise DecodeError("%d is not written in its shortest form" % argument)
         return argument
 
-    def _unsigned(self, argument: int, _: int) -> int:
-        if argument > MOST:
+    def _read_unsigned(self, argument: int, _: int) -> int:
+        if argument > MAX_INT:
             raise DecodeError("a number beyond 64 bits")
         return argument
 
-    def _negative(self, argument: int, _: int) -> int:
-        return -1 - self._unsigned(argument, 0)
+    def _read_negative(self, argument: int, _: int) -> int:
+        return -1 - self._read_unsigned(argument, 0)
 
-    def _bytes(self, argument: int, _: int) -> bytes:
+    def _read_bytes(self, argument: int, _: int) -> bytes:
         return self._take(argument)
 
-    def _text(self, argument: int, _: int) -> str:
+    def _read_text(self, argument: int, _: int) -> str:
         data = self._take(argument)
         try:
             return str(data, "utf-8")
         except (UnicodeError, ValueError):
             raise DecodeError("text that is not UTF-8")
 
-    def _list(self, count: int, depth: int) -> "list[Any]":
-        self._room(count)
-        return [self.value(depth + 1) for _ in range(count)]
+    def _read_list(self, count: int, depth: int) -> "list[Any]":
+        self._check_count(count)
+        return [self.read_value(depth + 1) for _ in range(count)]
 
-    def _map(self, count: int, depth: int) -> "Any":
-        self._room(2 * count)
+    def _read_map(self, count: int, depth: int) -> "Any":
+        self._check_count(2 * count)
         pairs = []
-        last = b""
+        previous_key = b""
         for _ in range(count):
-            start = self.at
-            key = self.value(depth + 1)
-            written = self._data[start : self.at]
-            if written <= last:
+            start = self.position
+            key = self.read_value(depth + 1)
+            encoded_key = self._data[start : self.position]
+            if encoded_key <= previous_key:
                 raise DecodeError("the keys of a map are not in order, or one comes twice")
-            last = written
-            pairs.append((key, self.value(depth + 1)))
+            previous_key = encoded_key
+            pairs.append((key, self.read_value(depth + 1)))
         found = Map(pairs)
-        return found if self._made is None else self._made(found)
+        return found if self._object_hook is None else self._object_hook(found)
 
-    def _decimal(self, depth: int) -> Decimal:
-        parts = self.value(depth + 1)
+    def _read_decimal(self, depth: int) -> Decimal:
+        parts = self.read_value(depth + 1)
         if type(parts) is list and len(parts) == 2 and type(parts[0]) is type(parts[1]) is int:
             number = Decimal(parts[1], -parts[0])
-            if number.proper():
+            if number.is_canonical():
                 return number
         raise DecodeError("a decimal fraction that is none, or not in lowest terms")
 
-    def _room(self, items: int) -> None:
+    def _check_count(self, items: int) -> None:
         """Refuse a count that what is left could not hold, before anything is made for it."""
-        if items > len(self._data) - self.at:
+        if items > len(self._data) - self.position:
             raise DecodeError("cut off: %d items announced" % items)

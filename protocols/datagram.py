@@ -15,7 +15,7 @@ it is never used twice in a modem's life, so that the ground may drop duplicates
 and a replayed acknowledgement names numbers that nobody waits for. Which unit it was is told by
 the carrier (a modem's serial number, a socket's address).
 
-`tag` is the first 8 bytes of HMAC-SHA256 over "coldloop datagram, 1" NUL SITE/UNIT NUL and all that
+`make_tag` is the first 8 bytes of HMAC-SHA256 over "coldloop datagram, 1" NUL SITE/UNIT NUL and all that
 stands before the tag, by a key of 32 bytes that unit and relay share. HMAC: RFC 2104.
 """
 
@@ -28,66 +28,69 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     Ranges = list[tuple[int, int]]
 
-WHOLE, FRAGMENT, ACK, MESSAGE = 0x10, 0x20, 0x40, 0x50
+SINGLE, FRAGMENT, ACK, MESSAGE = 0x10, 0x20, 0x40, 0x50
 ALARM, LIVE, EVENT, BULK = 0, 1, 2, 3
 CLASSES = ("alarm", "live", "event", "bulk")
-NUMBERS = 1 << 24
-HEAD, FRAGMENT_HEAD, TAG = 4, 6, 8
-MOST_PARTS = 256
-_PURPOSE = b"coldloop datagram, 1\0"
-_BLOCK = 64
+SEQUENCE_MODULUS = 1 << 24
+HEAD_BYTES, FRAGMENT_HEAD_BYTES, TAG_BYTES = 4, 6, 8
+MAX_FRAGMENTS = 256
+_DOMAIN = b"coldloop datagram, 1\0"
+_HMAC_BLOCK = 64
 
 
-def split(kind: int, number: int, content: bytes, largest: int) -> "list[bytes]":
-    """Write one message as datagrams of at most `largest` bytes, in order.
+def split(kind: int, number: int, content: bytes, max_size: int) -> "list[bytes]":
+    """Write one message as datagrams of at most `max_size` bytes, in order.
 
     Raises `EncodeError` when it would take more than 256 of them.
     """
     head = number.to_bytes(3, "big")
-    if HEAD + len(content) <= largest:
-        return [bytes((WHOLE + kind,)) + head + content]
+    if HEAD_BYTES + len(content) <= max_size:
+        return [bytes((SINGLE + kind,)) + head + content]
     body = content + crc16(content).to_bytes(2, "big")
-    room = largest - FRAGMENT_HEAD
-    count = -(-len(body) // room) if room > 0 else MOST_PARTS + 1
-    if count > MOST_PARTS:
-        raise EncodeError("%d bytes do not fit into %d datagrams" % (len(content), MOST_PARTS))
+    payload_size = max_size - FRAGMENT_HEAD_BYTES
+    count = -(-len(body) // payload_size) if payload_size > 0 else MAX_FRAGMENTS + 1
+    if count > MAX_FRAGMENTS:
+        raise EncodeError("%d bytes do not fit into %d datagrams" % (len(content), MAX_FRAGMENTS))
     return [
-        bytes((FRAGMENT + kind,)) + head + bytes((i, count - 1)) + body[i * room : (i + 1) * room]
+        bytes((FRAGMENT + kind,))
+        + head
+        + bytes((i, count - 1))
+        + body[i * payload_size : (i + 1) * payload_size]
         for i in range(count)
     ]
 
 
-class Part:
+class Fragment:
     """One datagram that came up: class, number, index, last index (both 0 for a whole one)."""
 
-    def __init__(self, kind: int, number: int, index: int, last: int, data: bytes) -> None:
+    def __init__(self, kind: int, number: int, index: int, last_index: int, data: bytes) -> None:
         self.kind = kind
         self.number = number
         self.index = index
-        self.last = last
+        self.last_index = last_index
         self.data = data
-        self.whole = last == 0 and index == 0
+        self.is_single = last_index == 0 and index == 0
 
 
-def unpack(data: bytes) -> Part:
+def unpack(data: bytes) -> Fragment:
     """Read a datagram that came up; raises `DecodeError`."""
-    if len(data) < HEAD:
+    if len(data) < HEAD_BYTES:
         raise DecodeError("%d bytes are no datagram" % len(data))
     form, kind = data[0] & 0xF0, data[0] & 0x0F
     if kind >= len(CLASSES):
         raise DecodeError("class %d is not known" % kind)
     number = int.from_bytes(data[1:4], "big")
-    if form == WHOLE:
-        return Part(kind, number, 0, 0, data[HEAD:])
-    if form != FRAGMENT or len(data) <= FRAGMENT_HEAD:
+    if form == SINGLE:
+        return Fragment(kind, number, 0, 0, data[HEAD_BYTES:])
+    if form != FRAGMENT or len(data) <= FRAGMENT_HEAD_BYTES:
         raise DecodeError("form 0x%02x is not known" % data[0])
-    index, last = data[4], data[5]
-    if not index <= last or not last:
-        raise DecodeError("fragment %d of %d" % (index, last))
-    return Part(kind, number, index, last, data[FRAGMENT_HEAD:])
+    index, last_index = data[4], data[5]
+    if not index <= last_index or not last_index:
+        raise DecodeError("fragment %d of %d" % (index, last_index))
+    return Fragment(kind, number, index, last_index, data[FRAGMENT_HEAD_BYTES:])
 
 
-def join(parts: "list[bytes]") -> bytes:
+def reassemble(parts: "list[bytes]") -> bytes:
     """Put the data of all fragments, in order, together; raises `DecodeError` on a bad CRC."""
     body = b"".join(parts)
     content = body[:-2]
@@ -96,36 +99,36 @@ def join(parts: "list[bytes]") -> bytes:
     return content
 
 
-def tag(key: bytes, unit: str, data: bytes) -> bytes:
+def make_tag(key: bytes, unit: str, data: bytes) -> bytes:
     """Give the 8 bytes that prove `data` to `unit` ("SITE/UNIT")."""
-    key = key + b"\0" * (_BLOCK - len(key))
-    inner = sha256(bytes([b ^ 0x36 for b in key]) + _PURPOSE + unit.encode() + b"\0" + data)
-    return sha256(bytes([b ^ 0x5C for b in key]) + inner.digest()).digest()[:TAG]
+    key = key + b"\0" * (_HMAC_BLOCK - len(key))
+    inner = sha256(bytes([b ^ 0x36 for b in key]) + _DOMAIN + unit.encode() + b"\0" + data)
+    return sha256(bytes([b ^ 0x5C for b in key]) + inner.digest()).digest()[:TAG_BYTES]
 
 
-def acknowledge(key: bytes, unit: str, ranges: "Ranges") -> bytes:
+def pack_ack(key: bytes, unit: str, ranges: "Ranges") -> bytes:
     """Write an acknowledgement of numbers: (first, how many more, 0 to 255), for one datagram."""
     body = bytes((ACK,))
     for first, more in ranges:
         body += first.to_bytes(3, "big") + bytes((more,))
-    return body + tag(key, unit, body)
+    return body + make_tag(key, unit, body)
 
 
-def message(key: bytes, unit: str, number: int, content: bytes) -> bytes:
+def pack_message(key: bytes, unit: str, number: int, content: bytes) -> bytes:
     """Write a message for a unit; `number` must never have been used for it."""
     body = bytes((MESSAGE,)) + number.to_bytes(3, "big") + content
-    return body + tag(key, unit, body)
+    return body + make_tag(key, unit, body)
 
 
-def proven(key: bytes, unit: str, data: bytes) -> bytes:
+def verify_body(key: bytes, unit: str, data: bytes) -> bytes:
     """Give what came down without its tag; raises `DecodeError` when the tag is wrong."""
-    body = data[:-TAG]
-    if len(data) <= TAG or tag(key, unit, body) != data[-TAG:]:
+    body = data[:-TAG_BYTES]
+    if len(data) <= TAG_BYTES or make_tag(key, unit, body) != data[-TAG_BYTES:]:
         raise DecodeError("the tag is wrong")
     return body
 
 
-def acknowledged(body: bytes) -> "Ranges":
+def parse_ack(body: bytes) -> "Ranges":
     """Read the body of an acknowledgement; raises `DecodeError`."""
     if len(body) < 5 or body[0] != ACK or (len(body) - 1) % 4:
         raise DecodeError("no acknowledgement")

@@ -5,7 +5,7 @@
     body         bytes: CBOR of its own, so that what was signed is what is read
     signatures   bytes: 65 for each, one byte that names the key and 64 of Ed25519
 
-What is signed is more than what is sent: `signed_text` adds the target and the hash of the
+What is signed is more than what is sent: `build_signing_input` adds the target and the hash of the
 configuration that the change is meant for, both of which the receiver knows. A message for another
 controller, or for another state of this one, is thereby a message with a bad signature, and costs
 no byte on a satellite link.
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 PATCH, COMMAND, MANIFEST = 1, 2, 3
 KINDS = (PATCH, COMMAND, MANIFEST)
 
-LONGEST = 4096
+MAX_BYTES = 4096
 """Bytes of a message; a longer one is not looked at."""
-MOST_SIGNATURES = 3
-_ENTRY = 65
-_PURPOSE = b"coldloop signed message, 1\n"
+MAX_SIGNATURES = 3
+_ENTRY_BYTES = 65
+_DOMAIN = b"coldloop signed message, 1\n"
 """Keeps a signature made here from meaning anything elsewhere (domain separation)."""
 
 
-class Envelope:
+class SignedMessage:
     """One message: kind, body, [(key number, signature), …]."""
 
     def __init__(self, kind: int, body: bytes, signatures: "Signatures") -> None:
@@ -40,33 +40,33 @@ class Envelope:
         self.signatures = signatures
 
 
-def pack(envelope: Envelope) -> bytes:
+def pack(message: SignedMessage) -> bytes:
     """Write a message."""
-    signatures = b"".join([bytes((number,)) + sig for number, sig in envelope.signatures])
-    return cbor.encode([envelope.kind, envelope.body, signatures])
+    signatures = b"".join([bytes((number,)) + sig for number, sig in message.signatures])
+    return cbor.encode([message.kind, message.body, signatures])
 
 
-def unpack(data: bytes) -> Envelope:
+def unpack(data: bytes) -> SignedMessage:
     """Read a message; raises `DecodeError`. Nothing in it is to be believed yet."""
-    if len(data) > LONGEST:
-        raise DecodeError("%d bytes; at most %d are read" % (len(data), LONGEST))
+    if len(data) > MAX_BYTES:
+        raise DecodeError("%d bytes; at most %d are read" % (len(data), MAX_BYTES))
     parts = cbor.decode(data)
     if type(parts) is not list or [type(part) for part in parts] != [int, bytes, bytes]:
         raise DecodeError("not [kind, body, signatures]")
-    kind, body, joined = parts
+    kind, body, signature_bytes = parts
     if kind not in KINDS:
         raise DecodeError("kind %d is not known" % kind)
-    count = len(joined) // _ENTRY
-    if len(joined) % _ENTRY or not 1 <= count <= MOST_SIGNATURES:
-        raise DecodeError("%d bytes of signatures" % len(joined))
-    entries = [joined[i * _ENTRY : (i + 1) * _ENTRY] for i in range(count)]
-    return Envelope(kind, body, [(entry[0], entry[1:]) for entry in entries])
+    count = len(signature_bytes) // _ENTRY_BYTES
+    if len(signature_bytes) % _ENTRY_BYTES or not 1 <= count <= MAX_SIGNATURES:
+        raise DecodeError("%d bytes of signatures" % len(signature_bytes))
+    entries = [signature_bytes[i * _ENTRY_BYTES : (i + 1) * _ENTRY_BYTES] for i in range(count)]
+    return SignedMessage(kind, body, [(entry[0], entry[1:]) for entry in entries])
 
 
-def signed_text(kind: int, target: str, base_hash: bytes, body: bytes) -> bytes:
+def build_signing_input(kind: int, target: str, base_hash: bytes, body: bytes) -> bytes:
     """Give the bytes under the signature.
 
     `target` is SITE/UNIT, or SITE/@GROUP; `base_hash` is that of the configuration a patch changes,
     empty for other kinds.
     """
-    return _PURPOSE + cbor.encode([kind, target, base_hash, body])
+    return _DOMAIN + cbor.encode([kind, target, base_hash, body])

@@ -8,19 +8,19 @@ import os
 import subprocess
 import sys
 
-NOTHING_CHOSEN = 5  # pytest's exit code
+NO_TESTS_CHOSEN = 5  # pytest's exit code
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run both parts; the worst exit code, but a part without a test is no failure."""
     spread = ["-n", str(os.cpu_count() or 1), "--dist", "loadfile"]
     parts = (["-m", "realtime and not soak"], [*spread, "-m", "not realtime and not soak"])
     codes = [
-        subprocess.run([sys.executable, "-m", "pytest", *part, *words], check=False).returncode
+        subprocess.run([sys.executable, "-m", "pytest", *part, *arguments], check=False).returncode
         for part in parts
     ]
-    chosen = [code for code in codes if code != NOTHING_CHOSEN]
-    return max(chosen) if chosen else NOTHING_CHOSEN
+    chosen = [code for code in codes if code != NO_TESTS_CHOSEN]
+    return max(chosen) if chosen else NO_TESTS_CHOSEN
 
 
 if __name__ == "__main__":

@@ -24,10 +24,10 @@ import pytest
 
 from tests.support.peers import MISSING
 from tests.support.repository import ROOT
-from tests.support.targets import close_all, most, said, targets
+from tests.support.targets import close_all, max_batch, run_tests, targets
 
 PORTABLE = ROOT / "tests" / "portable"
-NOT_TRIED = (MISSING, "data missing: ")
+NOT_RUN = (MISSING, "data missing: ")
 REALTIME = (
     "tests/cli/test_agent_command.py",
     "tests/oracle/test_bench.py",
@@ -86,9 +86,11 @@ class MicroPythonFile(pytest.File):
         if test in results:
             return results[test]
         items = [i for i in self.session.items if i.parent is self and i.target == target]
-        mine = [item.test for item in items]
-        found, noise = parse(said(target, self.path, mine[mine.index(test) :][: most(target)]))
-        results.update(found)
+        tests = [item.test for item in items]
+        parsed, noise = parse_output(
+            run_tests(target, self.path, tests[tests.index(test) :][: max_batch(target)])
+        )
+        results.update(parsed)
         return results.get(test, f"{test} was not reached; MicroPython said:\n{noise}")
 
 
@@ -124,7 +126,7 @@ class MicroPythonError(Exception):
     """A test that failed on MicroPython; the text is its traceback there."""
 
 
-def parse(output: str) -> tuple[dict[str, str], str]:
+def parse_output(output: str) -> tuple[dict[str, str], str]:
     """Split the runner's output into what was said of each test and what of none."""
     results: dict[str, str] = {}
     noise: list[str] = []
@@ -137,8 +139,8 @@ def parse(output: str) -> tuple[dict[str, str], str]:
             else:
                 noise.append(line)
             continue
-        word, _, name = rest.partition(" ")
-        failing = name if word == "fail" else ""
+        outcome, _, name = rest.partition(" ")
+        failing = name if outcome == "fail" else ""
         if name:
             results[name] = "failed:\n" if failing else ""
     return results, "".join(noise)
@@ -169,7 +171,7 @@ def skip_reason(report: "pytest.TestReport | pytest.CollectReport") -> str:
     return report.longrepr[2].removeprefix("Skipped: ")
 
 
-def refuse_absence(report: "pytest.TestReport | pytest.CollectReport") -> None:
+def fail_missing_peer(report: "pytest.TestReport | pytest.CollectReport") -> None:
     """Turn a skip for a missing peer into a failure where every peer has to be there."""
     reason = skip_reason(report)
     if reason.startswith(MISSING) and os.environ.get("CI") == "true":
@@ -180,14 +182,14 @@ def refuse_absence(report: "pytest.TestReport | pytest.CollectReport") -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    refuse_absence(report)
+    fail_missing_peer(report)
     return report
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
-    refuse_absence(report)
+    fail_missing_peer(report)
     return report
 
 
@@ -196,11 +198,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> Generator[None, None, None
     """Say in one last line how many tests were not tried, and for want of what."""
     yield
     reasons = [skip_reason(report) for report in terminalreporter.stats.get("skipped", [])]
-    missing = [reason for reason in reasons if reason.startswith(NOT_TRIED)]
+    missing = [reason for reason in reasons if reason.startswith(NOT_RUN)]
     if not missing:
         return
-    words = [reason.partition(": ")[2].split()[0] for reason in missing]
-    counts = collections.Counter(os.path.basename(word) for word in words).most_common()
+    names_of_peers = [reason.partition(": ")[2].split()[0] for reason in missing]
+    counts = collections.Counter(os.path.basename(noun) for noun in names_of_peers).most_common()
     names = ", ".join(f"{name} {count}" for name, count in counts)
-    word = "test" if len(missing) == 1 else "tests"
-    terminalreporter.write_line(f"not tried: {len(missing)} {word} ({names})", yellow=True)
+    noun = "test" if len(missing) == 1 else "tests"
+    terminalreporter.write_line(f"not tried: {len(missing)} {noun} ({names})", yellow=True)

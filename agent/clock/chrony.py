@@ -7,8 +7,8 @@ Nothing is told while UTC is not known, not trusted, uncertain by whole seconds,
 
 import struct
 
-from agent.core.component import Part
-from agent.core.json_writer import Object
+from agent.core.component import Component
+from agent.core.json_writer import JsonObject
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 _TRUSTED = ("sync", "holdover")
 
 
-class RefClock(Part):
+class RefClock(Component):
     """See the module. `sent` and `withheld` count seconds."""
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
-        Part.__init__(self, agent, settings, port)
+        Component.__init__(self, agent, settings, port)
         self.sent = self.withheld = 0
-        self._most_us: int = settings["bound_ms"] * MILLISECOND
-        self._up = False
+        self._max_bound_us: int = settings["bound_ms"] * MILLISECOND
+        self._open = False
         self._due = 0
         self._out: Actions = []
 
     def event(self, kind: str, now: int) -> None:
         """Take `opened`, `closed` or `failed`."""
-        self._up = kind == "opened" or (self._up and kind == "drained")
+        self._open = kind == "opened" or (self._open and kind == "drained")
 
     def tick(self, now: int) -> None:
         """Send one sample a second."""
-        if now < self._due or not self._up:
+        if now < self._due or not self._open:
             return
         self._due = now + SECOND - self.agent.ticks.period // 2
         clock = self.agent.clock
         utc, bound = clock.utc(now), clock.bound_us(now)
-        sure = utc is not None and bound is not None and bound <= self._most_us
-        if not sure or utc is None or clock.state(now) not in _TRUSTED:
+        within_bound = utc is not None and bound is not None and bound <= self._max_bound_us
+        if not within_bound or utc is None or clock.state(now) not in _TRUSTED:
             self.withheld += 1
             return
         self.sent += 1
@@ -55,6 +55,6 @@ class RefClock(Part):
         out, self._out = self._out, []
         return out
 
-    def status(self, now: int) -> Object:
+    def status(self, now: int) -> JsonObject:
         """Say how many samples were sent, and in how many seconds none was."""
-        return Object([("sent", self.sent), ("withheld", self.withheld)])
+        return JsonObject([("sent", self.sent), ("withheld", self.withheld)])

@@ -10,48 +10,50 @@ the modem too. It can say yes or no; and where there is nothing else, it can nam
     alone        no fix ever came: two words that agree set the label, in holdover from the start
 """
 
-from agent.clock.leap_second import MOST, whole_seconds
+from agent.clock.leap_second import MAX_STEP_S, whole_seconds
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.utc_clock import Clock
+    from agent.clock.utc_clock import UtcClock
 
-_HALF = SECOND // 2
+_HALF_SECOND = SECOND // 2
 
 
-def testify(clock: "Clock", utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
-    """Weigh that it was `utc_us`, within `uncertainty_us`, at `now`; see `Clock.witness`."""
-    before, clock.last_witness = clock.last_witness, (utc_us, uncertainty_us, now)
-    if utc_us < clock.floor_us:
-        clock.refuse("floor", now, utc_us - clock.floor_us, 0)
+def check_reference(clock: "UtcClock", utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
+    """Weigh that it was `utc_us`, within `uncertainty_us`, at `now`; see `UtcClock.witness`."""
+    previous, clock.last_reference = clock.last_reference, (utc_us, uncertainty_us, now)
+    if utc_us < clock.min_utc_us:
+        clock.reject("floor", now, utc_us - clock.min_utc_us, 0)
         return False
-    said, bound = clock.utc(now), clock.bare_bound_us(now)
-    if said is None or bound is None:
-        if before is not None and _agree(before, clock.last_witness, clock.drift_ppb):
-            clock.adopt(utc_us, uncertainty_us, now)
+    clock_utc, bound = clock.utc(now), clock.subsecond_bound_us(now)
+    if clock_utc is None or bound is None:
+        if previous is not None and _consistent(previous, clock.last_reference, clock.drift_ppb):
+            clock.set_from_cross_check(utc_us, uncertainty_us, now)
         return None
-    off, most = utc_us - said, bound + uncertainty_us
-    if abs(off) <= most:
-        clock.contradicted_us = clock.contradictions = 0
-        clock.confirmed_us = max(clock.confirmed_us, said - bound, utc_us - uncertainty_us)
-        if most < _HALF:
+    difference, limit = utc_us - clock_utc, bound + uncertainty_us
+    if abs(difference) <= limit:
+        clock.disagreement_us = clock.disagreements = 0
+        clock.confirmed_us = max(clock.confirmed_us, clock_utc - bound, utc_us - uncertainty_us)
+        if limit < _HALF_SECOND:
             clock.leap.uncertain = False
         return True
-    clock.contradictions += 1
-    if clock.contradictions >= 2:
-        seconds = whole_seconds(off, most) if most < _HALF else 0
-        if clock.leap.uncertain and 0 < abs(seconds) <= MOST:
-            clock.relabel(seconds)
+    clock.disagreements += 1
+    if clock.disagreements >= 2:
+        seconds = whole_seconds(difference, limit) if limit < _HALF_SECOND else 0
+        if clock.leap.uncertain and 0 < abs(seconds) <= MAX_STEP_S:
+            clock.step_whole_seconds(seconds)
             clock.leap.uncertain = False
             return False
-        clock.contradicted_us = abs(off) + uncertainty_us
-        clock.refuse("witness", now, off, most)
+        clock.disagreement_us = abs(difference) + uncertainty_us
+        clock.reject("witness", now, difference, limit)
     return False
 
 
-def _agree(first: "tuple[int, int, int]", second: "tuple[int, int, int]", drift_ppb: int) -> bool:
+def _consistent(
+    first: "tuple[int, int, int]", second: "tuple[int, int, int]", drift_ppb: int
+) -> bool:
     """Whether two words fit each other over the time between them."""
-    gone = second[2] - first[2]
-    off = second[0] - first[0] - gone
-    return abs(off) <= first[1] + second[1] + gone * drift_ppb // 1_000_000_000
+    elapsed = second[2] - first[2]
+    difference = second[0] - first[0] - elapsed
+    return abs(difference) <= first[1] + second[1] + elapsed * drift_ppb // 1_000_000_000

@@ -6,8 +6,8 @@ Not the checks: the position is checked by `agent.clock.position_check`, the tim
 
 from protocols.time_units import SECOND
 
-_KEPT = 16
-_ROW = 60 * SECOND
+_MAX_ENTRIES = 16
+_MERGE_WINDOW = 60 * SECOND
 
 
 CHECKS = (
@@ -22,7 +22,7 @@ CHECKS = (
 """The checks that act on the clock: name, code of the alarm, unit of the figure, what it means."""
 
 
-def alarm_of(check: str) -> "tuple[str, str]":
+def alarm_for(check: str) -> "tuple[str, str]":
     """Name the alarm of a check: its code and what a person reads."""
     for name, code, _, text in CHECKS:
         if name == check:
@@ -30,7 +30,7 @@ def alarm_of(check: str) -> "tuple[str, str]":
     return "time_" + check, ""
 
 
-class Evidence:
+class CheckEvidence:
     """What a check saw in a row of epochs, none of them longer than a minute after the one before.
 
     check   its name
@@ -49,24 +49,24 @@ class Evidence:
         self.count = 1
 
 
-class Verdicts:
+class EvidenceLog:
     """The evidence of what was wrong, newest last; at most 16 rows are kept, all are counted."""
 
     def __init__(self) -> None:
-        self.evidence: list[Evidence] = []
+        self.entries: list[CheckEvidence] = []
         self.counts: dict[str, int] = {}
 
     def add(self, check: str, time: int, figure: int, limit: int) -> None:
         """Keep one piece of evidence."""
         self.counts[check] = self.counts.get(check, 0) + 1
-        kept = self.evidence
-        for row in kept:
-            if row.check == check and time - row.time <= _ROW:
-                row.time = time
-                row.figure = figure
-                row.limit = limit
-                row.count += 1
+        entries = self.entries
+        for entry in entries:
+            if entry.check == check and time - entry.time <= _MERGE_WINDOW:
+                entry.time = time
+                entry.figure = figure
+                entry.limit = limit
+                entry.count += 1
                 return
-        kept.append(Evidence(check, time, figure, limit))
-        if len(kept) > _KEPT:
-            kept.pop(0)
+        entries.append(CheckEvidence(check, time, figure, limit))
+        if len(entries) > _MAX_ENTRIES:
+            entries.pop(0)

@@ -15,7 +15,7 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.temperature_model import Thermal
+    from agent.clock.temperature_model import TempcoModel
 
 _SLEW_CENTI_C_PER_MIN = 20
 _RANGE_CENTI_C = 500
@@ -27,20 +27,20 @@ _SENSOR_AGE = 300 * SECOND
 _PPB_US_PER_NS = 1_000_000
 
 
-class Warmth:
+class TemperatureIntegral:
     """How warm it was when a rate was learned, the mean of that time, and the heat until then.
 
     reference   hundredths of a degree Celsius, None without a sensor
     at, heat, breaks   when its last sample was, and `Holdover`'s figures of that moment
     """
 
-    __slots__ = ("at", "breaks", "heat", "reference")
+    __slots__ = ("at", "gaps", "integral", "reference")
 
-    def __init__(self, at: int, heat: int, reference: "int | None", breaks: int) -> None:
+    def __init__(self, at: int, integral: int, reference: "int | None", gaps: int) -> None:
         self.at = at
-        self.heat = heat
+        self.integral = integral
         self.reference = reference
-        self.breaks = breaks
+        self.gaps = gaps
 
 
 class Holdover:
@@ -52,56 +52,64 @@ class Holdover:
     def __init__(self, drift_ppb: int, tempco_ppb: int) -> None:
         self.drift_ppb = drift_ppb
         self.tempco_ppb = tempco_ppb
-        self.thermal: Thermal | None = None
+        self.tempco_model: TempcoModel | None = None
         self._centi_c: int | None = None
-        self._sensed = 0
-        self._heat = 0
-        self.breaks = 0
+        self._sensed_at = 0
+        self._integral = 0
+        self.gaps = 0
         """How often the sensor fell silent."""
 
-    def temperature(self, centi_c: int, now: int) -> None:
+    def add_temperature(self, centi_c: int, now: int) -> None:
         """Take the temperature near the oscillator, hundredths of a degree Celsius."""
         if self._centi_c is not None:
-            self._heat += self._centi_c * (now - self._sensed)
-            if now - self._sensed > _SENSOR_AGE:
-                self.breaks += 1
+            self._integral += self._centi_c * (now - self._sensed_at)
+            if now - self._sensed_at > _SENSOR_AGE:
+                self.gaps += 1
         self._centi_c = centi_c
-        self._sensed = now
+        self._sensed_at = now
 
-    def sensed(self, now: int) -> "int | None":
+    def current_temperature(self, now: int) -> "int | None":
         """The temperature of now, None without a sensor or when it is silent."""
-        return self._centi_c if now - self._sensed <= _SENSOR_AGE else None
+        return self._centi_c if now - self._sensed_at <= _SENSOR_AGE else None
 
-    def heat(self, now: int) -> int:
+    def temperature_integral(self, now: int) -> int:
         """The temperature summed up over time so far, hundredths of a degree times microseconds."""
-        return self._heat + (self._centi_c or 0) * (now - self._sensed)
+        return self._integral + (self._centi_c or 0) * (now - self._sensed_at)
 
-    def warmth(self, learned: "Warmth", now: int) -> "int | None":
+    def temperature_excess(self, learned: "TemperatureIntegral", now: int) -> "int | None":
         """Degrees times time since the rate was learned; None when the sensor was ever silent."""
-        if learned.reference is None or self.breaks != learned.breaks or self.sensed(now) is None:
+        if (
+            learned.reference is None
+            or self.gaps != learned.gaps
+            or self.current_temperature(now) is None
+        ):
             return None
-        return self.heat(now) - learned.heat - learned.reference * (now - learned.at)
+        return (
+            self.temperature_integral(now)
+            - learned.integral
+            - learned.reference * (now - learned.at)
+        )
 
-    def bend_ns(self, learned: "Warmth", now: int) -> int:
+    def temp_drift_ns(self, learned: "TemperatureIntegral", now: int) -> int:
         """What temperature has added to the time since the rate was learned, nanoseconds.
 
         0 without a sensor, or while what a degree does is not known.
         """
-        thermal = self.thermal
-        warmth = self.warmth(learned, now) if thermal is not None else None
-        if thermal is None or thermal.slope is None or warmth is None:
+        model = self.tempco_model
+        excess = self.temperature_excess(learned, now) if model is not None else None
+        if model is None or model.slope is None or excess is None:
             return 0
-        return thermal.slope * warmth // 100_000_000_000
+        return model.slope * excess // 100_000_000_000
 
-    def drift_ns(self, learned: "Warmth", now: int) -> int:
+    def temp_allowance_ns(self, learned: "TemperatureIntegral", now: int) -> int:
         """How far temperature may have moved the time since the rate was learned, nanoseconds."""
         elapsed = max(0, now - learned.at)
-        warmth = self.warmth(learned, now)
-        if warmth is None:
+        excess = self.temperature_excess(learned, now)
+        if excess is None:
             assumed = elapsed * _SLEW_CENTI_C_PER_MIN // (60 * SECOND) + 1
-            warmth = min(assumed, _RANGE_CENTI_C) * elapsed
+            excess = min(assumed, _RANGE_CENTI_C) * elapsed
         else:
-            own = _SENSOR_CENTI_C if elapsed < _FAR else _SENSOR_FAR_CENTI_C
-            warmth = abs(warmth) + own * elapsed
-        most = 2 * self.drift_ppb * elapsed // _PPB_US_PER_NS
-        return min(self.tempco_ppb * warmth // (100 * _PPB_US_PER_NS), most)
+            sensor_error = _SENSOR_CENTI_C if elapsed < _FAR else _SENSOR_FAR_CENTI_C
+            excess = abs(excess) + sensor_error * elapsed
+        limit = 2 * self.drift_ppb * elapsed // _PPB_US_PER_NS
+        return min(self.tempco_ppb * excess // (100 * _PPB_US_PER_NS), limit)

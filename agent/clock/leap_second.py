@@ -15,7 +15,7 @@ UNCERTAIN_FOR = 780 * SECOND
 """12.5 minutes, in which GPS sends its leap seconds once, and 30 s, its frame (IS-GPS-200)."""
 UNCERTAIN_BOUND = 19 * SECOND
 """The largest signature and a second: no more can a label be off while it is uncertain."""
-MOST = 18
+MAX_STEP_S = 18
 LEAP_S = 18
 """GPS time is ahead of UTC by so many seconds since 1 January 2017 (IERS Bulletin C 52)."""
 BDT_BEHIND_GPST = 14
@@ -29,14 +29,14 @@ def whole_seconds(step_us: int, tolerance_us: int) -> int:
     return seconds if abs(step_us - seconds * SECOND) <= tolerance_us else 0
 
 
-def signature(step_us: int, tolerance_us: int, leap_s: int = LEAP_S) -> "str | None":
+def time_scale_name(step_us: int, tolerance_us: int, leap_s: int = LEAP_S) -> "str | None":
     """Name the time scale that explains a step while GPS time is `leap_s` ahead, or None."""
     seconds = abs(whole_seconds(step_us, tolerance_us))
     names = {BDT_BEHIND_GPST: "BDT as GPST", leap_s - BDT_BEHIND_GPST: "BDT", leap_s: "GPST"}
     return names.get(seconds)
 
 
-def may_have_leapt(utc_us: int) -> bool:
+def may_have_leap_second(utc_us: int) -> bool:
     """Whether a leap second may just have been: first hour of 1 January or 1 July (ITU-R TF.460).
 
     A label that has not seen the leap is a second ahead, which the hour covers.
@@ -51,7 +51,7 @@ def next_month(utc_us: int) -> int:
     return utc_from_civil(year + month // 12, month % 12 + 1, 1)
 
 
-class Leap:
+class LeapSecondTracker:
     """Whether the leap seconds are known: not before `UNCERTAIN_FOR` of tracking in one piece.
 
     After a gap the count starts anew: the receiver may have missed the one message, or may have
@@ -59,40 +59,42 @@ class Leap:
 
     `known`: the label can be checked otherwise, as by a UTC kept from before the restart.
 
-    At the end of a month a second may be put in. From the label's `turn_us` + 1 s on nobody knows
+    At the end of a month a second may be put in. From the label's `month_end_us` + 1 s on nobody knows
     whether it was, until a fix has been believed that is later than that: the month's *turn* is
-    open, and the bound a second wider. `sixty`: 23:59:60 was seen, and the label has still to
-    follow; `leapt`: it has.
+    open, and the bound a second wider. `second_60_seen`: 23:59:60 was seen, and the label has still to
+    follow; `applied`: it has.
     """
 
     def __init__(self, known: bool) -> None:
         self.uncertain = not known
-        self.count = LEAP_S
+        self.leap_s = LEAP_S
         """By how many seconds GPS time is ahead of UTC, as far as was seen."""
-        self.turn_us = 0
-        self.sixty = self.leapt = False
+        self.month_end_us = 0
+        self.second_60_seen = self.applied = False
         self._since = 0
         self._last: int | None = None
 
-    def most_s(self, utc_us: int) -> int:
+    def max_step_s(self, utc_us: int) -> int:
         """By how many seconds the label may move at the time that a fix names."""
         if self.uncertain:
-            return MOST
-        return 1 if may_have_leapt(utc_us) else 0
+            return MAX_STEP_S
+        return 1 if may_have_leap_second(utc_us) else 0
 
-    def expect(self, utc_us: int) -> None:
+    def expect_month_end(self, utc_us: int) -> None:
         """Wait for the end of the month of `utc_us`."""
-        self.turn_us = next_month(utc_us)
-        self.sixty = self.leapt = False
+        self.month_end_us = next_month(utc_us)
+        self.second_60_seen = self.applied = False
 
-    def is_open(self, latest_us: int) -> bool:
+    def is_leap_possible(self, latest_us: int) -> bool:
         """Whether a leap second may have gone by unseen, when UTC is `latest_us` at most."""
-        return self.sixty or self.leapt or latest_us >= self.turn_us + SECOND
+        return self.second_60_seen or self.applied or latest_us >= self.month_end_us + SECOND
 
-    def agreed(self, utc_us: int) -> None:
+    def confirm(self, utc_us: int) -> None:
         """Take the time of a fix that agrees with the label: after the turn it closes it."""
-        if not self.sixty and utc_us >= self.turn_us + (0 if self.leapt else SECOND):
-            self.expect(utc_us)
+        if not self.second_60_seen and utc_us >= self.month_end_us + (
+            0 if self.applied else SECOND
+        ):
+            self.expect_month_end(utc_us)
 
     def track(self, now: int) -> None:
         """Take the time of a believed fix."""

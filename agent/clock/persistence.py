@@ -17,12 +17,12 @@ so leads from the kept UTC to the new label) are they known at once.
 
 import json
 
-from agent.clock.temperature_model import Thermal
-from agent.core.component import Part
-from agent.core.json_writer import Object, write
-from agent.core.stored_record import Kept
-from agent.fieldbus.sensor import Sensor, centi_of
-from drivers.gnss.fix_rules import FLOOR_US
+from agent.clock.temperature_model import TempcoModel
+from agent.core.component import Component
+from agent.core.json_writer import JsonObject, write
+from agent.core.stored_record import StoredRecord
+from agent.fieldbus.sensor import PointSensor, centi_or_none
+from drivers.gnss.fix_rules import MIN_UTC_US
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 
 KEY = "clock.state"
 VERSION = 1
-_SURE = 2 * SECOND
+_MAX_MISMATCH = 2 * SECOND
 """No monotonic clock that leads to a label within so much did so by chance."""
 _AGEING_PPB = 100
 _RANGE_CENTI_C = 500
 _OPTIONAL = ("floor_us", "rate_ppt", "skew_ppt", "tempco_ppt", "centi_c")
-_NEEDED = ("utc_us", "mono_us", "leap_s")
-_NUMBERS = _NEEDED + _OPTIONAL
+_REQUIRED = ("utc_us", "mono_us", "leap_s")
+_NUMBERS = _REQUIRED + _OPTIONAL
 
 
-class Memory:
+class TimeRecord:
     """What was kept, checked; `ValueError` for text that is no such record."""
 
     def __init__(self, text: bytes) -> None:
@@ -54,40 +54,44 @@ class Memory:
             raise ValueError("no JSON")
         if not isinstance(raw, dict) or raw.get("version") != VERSION:
             raise ValueError("not of this version")
-        found: list[int | None] = []
+        values: list[int | None] = []
         for name in _NUMBERS:
             value = raw.get(name)
             if type(value) is not int and not (value is None and name in _OPTIONAL):
                 raise ValueError("%s is no number" % name)
-            found.append(value)
-        self.utc_us, self.mono_us, self.leap_s = (found[0] or 0, found[1] or 0, found[2] or 0)
-        self.floor_us = found[3] or 0
-        self.rate_ppt, self.skew_ppt, self.tempco_ppt, self.centi_c = found[4:]
+            values.append(value)
+        self.utc_us, self.mono_us, self.leap_s = (values[0] or 0, values[1] or 0, values[2] or 0)
+        self.min_utc_us = values[3] or 0
+        self.rate_ppt, self.skew_ppt, self.tempco_ppt, self.centi_c = values[4:]
 
-    def goes_on(self, utc_us: int, now: int) -> bool:
+    def monotonic_continued(self, utc_us: int, now: int) -> bool:
         """Whether the monotonic clock leads from what was kept to this label."""
-        gone = now - self.mono_us
-        allowed = 300 * MILLISECOND + gone // 10_000  # 100 ppm
-        return gone >= 0 and allowed < _SURE and abs(utc_us - self.utc_us - gone) <= allowed
+        elapsed = now - self.mono_us
+        allowed = 300 * MILLISECOND + elapsed // 10_000  # 100 ppm
+        return (
+            elapsed >= 0
+            and allowed < _MAX_MISMATCH
+            and abs(utc_us - self.utc_us - elapsed) <= allowed
+        )
 
 
-class Keeping(Part):
-    """See the module. `saved`: records written; `bad`: what was wrong with the one read."""
+class TimePersistence(Component):
+    """See the module. `saved`: records written; `read_error`: what was wrong with the one read."""
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
-        Part.__init__(self, agent, settings, port)
+        Component.__init__(self, agent, settings, port)
         self.saved = 0
         self._started = 0
-        self._floor = agent.clock.floor_us
+        self._min_utc_us = agent.clock.min_utc_us
         """A UTC that is sure to be before the start."""
-        self.bad = ""
-        self.found = False
-        self._store = Kept(port, KEY)
+        self.read_error = ""
+        self.record_found = False
+        self._record = StoredRecord(port, KEY)
         self._period = settings["save_s"] * SECOND
         self._due = 0
-        self._look = 0
-        self._sensor: Sensor | None = None
-        agent.clock.holdover.thermal = Thermal(agent.config.tempco_ppb)
+        self._next_sample = 0
+        self._sensor: PointSensor | None = None
+        agent.clock.holdover.tempco_model = TempcoModel(agent.config.tempco_ppb)
 
     def start(self, now: int) -> None:
         """Begin; find the sensor."""
@@ -95,62 +99,67 @@ class Keeping(Part):
         source = self.settings.get("temperature")
         if source is not None:
             device, _, point = source.partition(".")
-            station = self.agent.fieldbus.station(device)
-            self._sensor = Sensor(station, point, self.agent.config.stale_us)
+            session = self.agent.fieldbus.session(device)
+            self._sensor = PointSensor(session, point, self.agent.config.stale_us)
 
     def event(self, kind: str, now: int) -> None:
         """Ask for the record when the store opens for the first time."""
-        self._store.event(kind)
+        self._record.event(kind)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take the record: key, NUL, text; the key alone when there is none."""
-        text = self._store.take(data)
+        text = self._record.receive(data)
         if text is None:
             return
         try:
-            self._recall(Memory(text), now)
+            self._restore(TimeRecord(text), now)
         except ValueError as error:
-            self.bad = str(error)
-            self.agent.alarms.set(
-                "time_store", True, "what was kept of the time cannot be read: " + self.bad, now
+            self.read_error = str(error)
+            self.agent.alarms.update(
+                "time_store",
+                True,
+                "what was kept of the time cannot be read: " + self.read_error,
+                now,
             )
 
-    def _recall(self, memory: Memory, now: int) -> None:
+    def _restore(self, record: TimeRecord, now: int) -> None:
         """Let the clock know what was kept."""
         clock, tempco = self.agent.clock, self.agent.config.tempco_ppb
-        self.found = True
-        clock.memory = memory
-        clock.leap.count = memory.leap_s
-        self._floor = max(self._floor, memory.floor_us)
-        clock.raise_floor(memory.floor_us, now)
+        self.record_found = True
+        clock.time_record = record
+        clock.leap.leap_s = record.leap_s
+        self._min_utc_us = max(self._min_utc_us, record.min_utc_us)
+        clock.raise_min_utc(record.min_utc_us, now)
         if self.agent.receiver is not None:
-            self.agent.receiver.raise_floor(memory.floor_us)
-        thermal = clock.holdover.thermal
-        if thermal is not None and memory.tempco_ppt is not None:
-            thermal.slope = memory.tempco_ppt
-        if memory.rate_ppt is not None and memory.skew_ppt is not None:
-            skew = 5 * memory.skew_ppt // 1000 + tempco * _RANGE_CENTI_C // 100 + _AGEING_PPB
-            clock.rate_ppt = memory.rate_ppt
+            self.agent.receiver.raise_min_utc(record.min_utc_us)
+        model = clock.holdover.tempco_model
+        if model is not None and record.tempco_ppt is not None:
+            model.slope = record.tempco_ppt
+        if record.rate_ppt is not None and record.skew_ppt is not None:
+            skew = 5 * record.skew_ppt // 1000 + tempco * _RANGE_CENTI_C // 100 + _AGEING_PPB
+            clock.rate_ppt = record.rate_ppt
             clock.rate_skew_ppb = min(skew, clock.drift_ppb)
-        said = clock.utc(now)
-        if said is not None and memory.goes_on(said, now):
+        clock_utc = clock.utc(now)
+        if clock_utc is not None and record.monotonic_continued(clock_utc, now):
             clock.leap.uncertain = False
 
     def tick(self, now: int) -> None:
         """Once a second take the temperature, and write when it is time."""
-        if now < self._look:
+        if now < self._next_sample:
             return
-        self._look = now + SECOND
-        centi_c = centi_of(self._sensor, now)
+        self._next_sample = now + SECOND
+        centi_c = centi_or_none(self._sensor, now)
         clock = self.agent.clock
         if centi_c is not None:
-            clock.temperature(centi_c, now)
-        good = clock.state(now) == "sync" and not clock.leap.uncertain and not clock.doubts
-        if good and now >= self._due:
+            clock.add_temperature(centi_c, now)
+        is_trusted = (
+            clock.state(now) == "sync" and not clock.leap.uncertain and not clock.failed_checks
+        )
+        if is_trusted and now >= self._due:
             self._due = now + self._period
             self._save(now)
 
-    def order(self, name: str, arguments: "Map", now: int) -> "str | None":
+    def handle_command(self, name: str, arguments: "Map", now: int) -> "str | None":
         """Obey the command `clock_forgive`: forget the floor, the label and all convictions.
 
         For a person who knows that what is believed is a liar's. The next three fixes that agree
@@ -159,62 +168,62 @@ class Keeping(Part):
         if name != "clock_forgive":
             return None
         clock = self.agent.clock
-        clock.forget()
-        clock.memory = None
-        clock.floor_us = self._floor = FLOOR_US
+        clock.reset()
+        clock.time_record = None
+        clock.min_utc_us = self._min_utc_us = MIN_UTC_US
         clock.confirmed_us = 0
         if self.agent.receiver is not None:
-            self.agent.receiver.lower_floor(FLOOR_US)
-        self._store.forget()
+            self.agent.receiver.set_min_utc(MIN_UTC_US)
+        self._record.delete()
         return "forgiven"
 
-    def _risen(self, now: int) -> int:
+    def _current_min_utc(self, now: int) -> int:
         """The floor at `now`, see the module; never above what the clock says."""
-        clock, memory = self.agent.clock, self.agent.clock.memory
-        said = clock.utc(now) or 0
-        if memory is not None and said >= memory.utc_us:
-            self._floor = max(self._floor, memory.utc_us)
-        return min(max(self._floor + now - self._started, clock.confirmed_us), said)
+        clock, record = self.agent.clock, self.agent.clock.time_record
+        clock_utc = clock.utc(now) or 0
+        if record is not None and clock_utc >= record.utc_us:
+            self._min_utc_us = max(self._min_utc_us, record.utc_us)
+        return min(max(self._min_utc_us + now - self._started, clock.confirmed_us), clock_utc)
 
     def _save(self, now: int) -> None:
         clock = self.agent.clock
         rate = clock.rate()
-        thermal = clock.holdover.thermal
-        record = Object(
+        model = clock.holdover.tempco_model
+        record = JsonObject(
             [
                 ("version", VERSION),
                 ("utc_us", clock.utc(now)),
                 ("mono_us", now),
-                ("floor_us", self._risen(now)),
-                ("leap_s", clock.leap.count),
+                ("floor_us", self._current_min_utc(now)),
+                ("leap_s", clock.leap.leap_s),
                 ("rate_ppt", None if rate is None else rate[0]),
                 ("skew_ppt", None if rate is None else rate[1]),
-                ("tempco_ppt", None if thermal is None else thermal.slope),
-                ("centi_c", clock.holdover.sensed(now)),
+                ("tempco_ppt", None if model is None else model.slope),
+                ("centi_c", clock.holdover.current_temperature(now)),
             ]
         )
         self.saved += 1
-        self._store.write(write(record).encode())
+        self._record.write(write(record).encode())
 
     def outbox(self) -> "Actions":
         """Hand over what the store is asked."""
-        return self._store.outbox()
+        return self._record.outbox()
 
-    def status(self, now: int) -> Object:
+    def status(self, now: int) -> JsonObject:
         """Show what was found and kept, and what is known of the oscillator."""
         clock = self.agent.clock
-        thermal = clock.holdover.thermal
+        model = clock.holdover.tempco_model
         rate = clock.rate()
-        return Object(
+        return JsonObject(
             [
-                ("found", self.found),
-                ("bad", self.bad),
+                ("found", self.record_found),
+                ("bad", self.read_error),
                 ("saved", self.saved),
-                ("floor_us", clock.floor_us),
-                ("leap_s", clock.leap.count),
+                ("floor_us", clock.min_utc_us),
+                ("leap_s", clock.leap.leap_s),
                 ("rate_ppt", None if rate is None else rate[0]),
                 ("skew_ppt", None if rate is None else rate[1]),
-                ("tempco_ppt", None if thermal is None else thermal.slope),
-                ("centi_c", clock.holdover.sensed(now)),
+                ("tempco_ppt", None if model is None else model.slope),
+                ("centi_c", clock.holdover.current_temperature(now)),
             ]
         )

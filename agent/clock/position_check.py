@@ -19,22 +19,22 @@ _COS_E4 = (10_000, 9_848, 9_397, 8_660, 7_660, 6_428, 5_000, 3_420, 1_736, 0)
 """Cosine of 0, 10, 20 … 90 degrees in 1e-4; between them a straight line is good to 0.4 %."""
 
 
-class Place:
+class PositionCheck:
     """The site: `site_e7` (latitude, longitude) in 1e-7 degrees, or None to learn it."""
 
     def __init__(self, site_e7: "tuple[int, int] | None", radius_m: int = RADIUS_M) -> None:
         self.site = site_e7
         self.radius_m = radius_m
         self._cos = _cosine(site_e7[0]) if site_e7 is not None else 0
-        self._first: list[tuple[int, int]] = []
+        self._first_fixes: list[tuple[int, int]] = []
 
-    def away_m(self, fix: "Fix") -> int:
+    def distance_m(self, fix: "Fix") -> int:
         """How far from the site a fix is, metres; 0 while either is not known."""
         lat, lon = fix.lat_e7, fix.lon_e7
         if lat is None or lon is None:
             return 0
         if self.site is None:
-            self._learn(lat, lon)
+            self._learn_site(lat, lon)
             return 0
         north, east = abs(lat - self.site[0]), abs(lon - self.site[1])
         if east > 1_800_000_000:
@@ -44,19 +44,19 @@ class Place:
         # octagon: the larger plus half the smaller is at most 12 % too long, never too short
         return max(north, east) + min(north, east) // 2
 
-    def _learn(self, lat: int, lon: int) -> None:
-        first = self._first
+    def _learn_site(self, lat: int, lon: int) -> None:
+        first = self._first_fixes
         if first and max(abs(lat - first[0][0]), abs(lon - first[0][1])) > self.radius_m * 90:
             first = []
         first.append((lat, lon))
-        self._first = first
+        self._first_fixes = first
         if len(first) >= _LEARN:
             lat0, lon0 = first[0]
             north = sum([a - lat0 for a, _ in first]) // len(first)
             east = sum([b - lon0 for _, b in first]) // len(first)
             self.site = (lat0 + north, lon0 + east)
             self._cos = _cosine(lat0)
-            self._first = []
+            self._first_fixes = []
 
 
 def _cosine(lat_e7: int) -> int:

@@ -4,14 +4,14 @@ A pulse reaches the clock by the agent, whatever port it comes from; here they a
 missed when they stop.
 """
 
-from agent.core.component import Part
-from agent.core.json_writer import Object
+from agent.core.component import Component
+from agent.core.json_writer import JsonObject
 
 
-class Pulses(Part):
+class PpsComponent(Component):
     """See the module."""
 
-    def status(self, now: int) -> Object:
+    def status(self, now: int) -> JsonObject:
         """Count the pulses, and those that a fix gave its second."""
         clock = self.agent.clock
-        return Object([("pulses", clock.pulses), ("used", clock.married)])
+        return JsonObject([("pulses", clock.pulses), ("used", clock.associated_pulses)])

@@ -3,13 +3,13 @@
 Part of `agent.config.schema`; only read when a configuration has the section.
 """
 
-from agent.core.schema_rules import section, text, whole
+from agent.core.schema_rules import integer, object_of, text
 
-CHRONY = section(
+CHRONY = object_of(
     "samples of time for the system's chronyd",
     ["port"],
     {
         "port": text("the socket of `refclock SOCK PATH`, such as chrony:/run/coldloop.sock"),
-        "bound_ms": whole("nothing is told while UTC may be off by more", 1, 10_000, 100),
+        "bound_ms": integer("nothing is told while UTC may be off by more", 1, 10_000, 100),
     },
 )

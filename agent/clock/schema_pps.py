@@ -3,9 +3,9 @@
 Part of `agent.config.schema`; only read when a configuration has the section.
 """
 
-from agent.core.schema_rules import section, text
+from agent.core.schema_rules import object_of, text
 
-PPS = section(
+PPS = object_of(
     "the receiver's pulse at each second",
     ["port"],
     {"port": text("a PPS device or a board's pin, such as pps:/dev/pps0 or pps:15?edge=fall")},

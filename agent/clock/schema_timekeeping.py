@@ -3,15 +3,15 @@
 Part of `agent.config.schema`; only read when a configuration has the section.
 """
 
-from agent.core.schema_rules import section, text, whole
-from agent.core.schema_sensor_source import SOURCE
+from agent.core.schema_rules import integer, object_of, text
+from agent.core.schema_sensor_source import TEMPERATURE_SOURCE
 
-TIMEKEEPING = section(
+TIMEKEEPING = object_of(
     "what is known of time, kept over a restart, and the oscillator's temperature",
     ["port"],
     {
         "port": text("folder that survives a power cut, such as store:/var/lib/coldloop"),
-        "save_s": whole("how often it is written, seconds", 10, 86_400, 600),
-        "temperature": SOURCE,
+        "save_s": integer("how often it is written, seconds", 10, 86_400, 600),
+        "temperature": TEMPERATURE_SOURCE,
     },
 )

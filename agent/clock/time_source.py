@@ -6,169 +6,184 @@ blocks that leave the line faster than noise and temperature explain. Whoever se
 blocks in a row agree with the line from before the lie.
 """
 
-from agent.clock.holdover import Warmth
-from agent.clock.oscillator import Fit, Line, fit, isqrt
+from agent.clock.holdover import TemperatureIntegral
+from agent.clock.oscillator import FittedLine, OffsetFit, fit_line, isqrt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.holdover import Holdover
-    from agent.clock.oscillator import Point
+    from agent.clock.oscillator import FitPoint
 
-AGREEING = 3
+CONSISTENT_COUNT = 3
 """Samples or blocks in a row that are needed before somebody is believed, first or again."""
 
 
-class Source:
+class TimeSource:
     """One line with the checks of its rate.
 
     `checks`: pairs (old, new): the last `new` points against a line through the `old` before them
-    (0, 0: the last quarter against all before). `floor_ns`: least of what they may be off. `tail`:
-    a block may be off by so many times the noise. `local`: points of the line in use (0: all).
-    `least`: points before a slope is believed.
+    (0, 0: the last quarter against all before). `min_error_ns`: least of what they may be off. `noise_factor`:
+    a block may be off by so many times the noise. `fit_points`: points of the line in use (0: all).
+    `min_points`: points before a slope is believed.
     """
 
     def __init__(
         self,
-        line: Line,
+        offset_fit: OffsetFit,
         holdover: "Holdover",
         checks: "tuple[tuple[int, int], ...]",
-        floor_ns: int,
-        tail: int,
-        local: int,
-        least: int,
+        min_error_ns: int,
+        noise_factor: int,
+        fit_points: int,
+        min_points: int,
     ) -> None:
-        self.line = line
-        self.fit: Fit | None = None
-        self.convicted = False
-        self.limit_ns = 10 * floor_ns
-        self.most_ns = 0
+        self.offset_fit = offset_fit
+        self.fit: FittedLine | None = None
+        self.source_rejected = False
+        self.limit_ns = 10 * min_error_ns
+        self.rejected_limit_ns = 0
         """What the last block that was refused might have been off."""
-        self.learned = 0
-        self._agreed = 0
+        self.learned_until = 0
+        self._consistent = 0
         self._noise = 0
-        self._warmth = Warmth(0, 0, None, 0)
-        self._heats: list[tuple[int, int]] = []
-        self._tail = tail
+        self._temp_integral = TemperatureIntegral(0, 0, None, 0)
+        self._integrals: list[tuple[int, int]] = []
+        self._noise_factor = noise_factor
         self._holdover = holdover
         self._checks = checks
-        self._floor_ns = floor_ns
-        self._local = local
-        self._least = least
+        self._min_error_ns = min_error_ns
+        self._fit_points = fit_points
+        self._min_points = min_points
 
     def add(self, t: int, y_ns: int) -> int:
         """Take a sample; return 0, or how far off its block is when it is refused (ns)."""
-        block = self.line.add(t, y_ns)
-        return 0 if block is None else self._take(block)
+        block = self.offset_fit.add(t, y_ns)
+        return 0 if block is None else self._check_block(block)
 
-    def _take(self, block: "Point") -> int:
-        line = self.fit
-        if line is not None:
-            off = block[2] - line.edge_at(block[0]) - self.bend_ns(block[0])
-            most = self._block_limit(line, block[0])
-            if abs(off) > most:
-                self.convicted = True
-                self.most_ns = most
-                self._agreed = 0
-                return off
-            self._agreed += 1
-            if self.convicted and self._agreed < AGREEING:
+    def _check_block(self, block: "FitPoint") -> int:
+        fitted = self.fit
+        if fitted is not None:
+            residual = block[2] - fitted.envelope_at(block[0]) - self.temp_drift_ns(block[0])
+            limit = self._block_limit(fitted, block[0])
+            if abs(residual) > limit:
+                self.source_rejected = True
+                self.rejected_limit_ns = limit
+                self._consistent = 0
+                return residual
+            self._consistent += 1
+            if self.source_rejected and self._consistent < CONSISTENT_COUNT:
                 return 0  # it may only be crossing the line
-        self.convicted = False
-        if self.line.keep(block) and len(self.line.points) >= self._least:
-            return self._learn()
+        self.source_rejected = False
+        if self.offset_fit.add_block(block) and len(self.offset_fit.points) >= self._min_points:
+            return self._refit()
         return 0
 
-    def _block_limit(self, line: Fit, t: int) -> int:
-        noise = line.noise * (isqrt(self.line.joined) + 1)
-        skew = line.skew * max(0, t - line.t) // 1_000_000_000
-        if self.convicted:  # who lied must agree without the benefit of the weather
-            return 4 * noise + self._floor_ns + 3 * skew
-        drift = self._holdover.drift_ns(self._warmth, t)
-        return self._tail * noise + 2 * self._floor_ns + 6 * skew + drift
+    def _block_limit(self, fitted: FittedLine, t: int) -> int:
+        noise = fitted.noise * (isqrt(self.offset_fit.blocks_per_point) + 1)
+        skew = fitted.skew * max(0, t - fitted.t) // 1_000_000_000
+        if self.source_rejected:  # who lied must agree without the benefit of the weather
+            return 4 * noise + self._min_error_ns + 3 * skew
+        drift = self._holdover.temp_allowance_ns(self._temp_integral, t)
+        return self._noise_factor * noise + 2 * self._min_error_ns + 6 * skew + drift
 
-    def _learn(self) -> int:
+    def _refit(self) -> int:
         """Fit anew after a new point; return how far off the newest points are if refused."""
         limit = 0
         for old, new in self._checks:
-            off, most = self._departure(old, new or len(self.line.points) // 4)
-            if abs(off) > most:
-                self.most_ns = most
-                self._forget(old, new or len(self.line.points) // 4)
-                return off
-            limit = max(limit, most)
+            residual, allowed = self._residual(old, new or len(self.offset_fit.points) // 4)
+            if abs(residual) > allowed:
+                self.rejected_limit_ns = allowed
+                self._drop_rejected(old, new or len(self.offset_fit.points) // 4)
+                return residual
+            limit = max(limit, allowed)
         self.limit_ns = limit or self.limit_ns
-        self.fit = now = fit(self.line.points[-self._local :])
-        self._noise = (15 * self._noise + now.noise) // 16 if self._noise else now.noise
-        self.learned = self.line.points[-1][0]
-        self._note_heat()
+        self.fit = new_fit = fit_line(self.offset_fit.points[-self._fit_points :])
+        self._noise = (15 * self._noise + new_fit.noise) // 16 if self._noise else new_fit.noise
+        self.learned_until = self.offset_fit.points[-1][0]
+        self._update_temperature()
         return 0
 
-    def _note_heat(self) -> None:
+    def _update_temperature(self) -> None:
         """Remember how warm it was, and let it be learned what that does (with pulses only)."""
-        holdover, at = self._holdover, self.learned
-        if holdover.sensed(at) is None:
-            self._warmth = Warmth(at, 0, None, holdover.breaks)
+        holdover, at = self._holdover, self.learned_until
+        if holdover.current_temperature(at) is None:
+            self._temp_integral = TemperatureIntegral(at, 0, None, holdover.gaps)
             return
-        heat, heats = holdover.heat(at), self._heats
-        oldest = self.line.points[-self._local :][0][0]
-        while heats and heats[0][0] < oldest:
-            heats.pop(0)
-        heats.append((at, heat))
-        since, before = heats[0]
+        integral, integrals = holdover.temperature_integral(at), self._integrals
+        oldest = self.offset_fit.points[-self._fit_points :][0][0]
+        while integrals and integrals[0][0] < oldest:
+            integrals.pop(0)
+        integrals.append((at, integral))
+        since, before = integrals[0]
         span = at - since
-        reference = (heat - before) // span if span > 0 else holdover.sensed(at)
-        self._warmth = Warmth(at, heat, reference, holdover.breaks)
-        if holdover.thermal is not None and reference is not None and self._local and self.fit:
-            holdover.thermal.pair(reference, self.fit.slope, at)
+        reference = (integral - before) // span if span > 0 else holdover.current_temperature(at)
+        self._temp_integral = TemperatureIntegral(at, integral, reference, holdover.gaps)
+        if (
+            holdover.tempco_model is not None
+            and reference is not None
+            and self._fit_points
+            and self.fit
+        ):
+            holdover.tempco_model.add_pair(reference, self.fit.slope, at)
 
-    def _since(self, t: int) -> Warmth:
+    def _integral_since(self, t: int) -> TemperatureIntegral:
         """As warm as when the line was learned, but from `t` on."""
-        warmth = self._warmth
-        heat = warmth.heat - (warmth.reference or 0) * (warmth.at - t)
-        return Warmth(t, heat, warmth.reference, warmth.breaks)
+        learned = self._temp_integral
+        integral = learned.integral - (learned.reference or 0) * (learned.at - t)
+        return TemperatureIntegral(t, integral, learned.reference, learned.gaps)
 
-    def bend_ns(self, now: int) -> int:
+    def temp_drift_ns(self, now: int) -> int:
         """What temperature has added since the line was learned, as far as that is known, ns."""
-        return self._holdover.bend_ns(self._warmth, now) if now > self.learned else 0
+        return (
+            self._holdover.temp_drift_ns(self._temp_integral, now)
+            if now > self.learned_until
+            else 0
+        )
 
-    def _forget(self, old: int, new: int) -> None:
-        line = self.line
-        at = line.points[-1][0]
-        line.drop_last(min(2 * new, len(line.points) - self._least))
-        self.learned = line.points[-1][0]
+    def _drop_rejected(self, old: int, new: int) -> None:
+        offset_fit = self.offset_fit
+        at = offset_fit.points[-1][0]
+        offset_fit.drop_last(min(2 * new, len(offset_fit.points) - self._min_points))
+        self.learned_until = offset_fit.points[-1][0]
         # It was about as warm when the points that are left were learned.
-        reference = self._warmth.reference
-        heat = self._holdover.heat(at) - (reference or 0) * (at - self.learned)
-        self._warmth = Warmth(self.learned, heat, reference, self._holdover.breaks)
-        self.convicted = True
-        self._agreed = 0
-        self.fit = fit(line.points[-old:])
+        reference = self._temp_integral.reference
+        integral = self._holdover.temperature_integral(at) - (reference or 0) * (
+            at - self.learned_until
+        )
+        self._temp_integral = TemperatureIntegral(
+            self.learned_until, integral, reference, self._holdover.gaps
+        )
+        self.source_rejected = True
+        self._consistent = 0
+        self.fit = fit_line(offset_fit.points[-old:])
 
     def restart(self) -> None:
         """Forget the line and what it was convicted of."""
-        self.line.clear()
+        self.offset_fit.clear()
         self.fit = None
-        self.convicted = False
+        self.source_rejected = False
 
-    def _departure(self, old: int, new: int) -> "tuple[int, int]":
+    def _residual(self, old: int, new: int) -> "tuple[int, int]":
         """How far the last `new` points are off the line through those before, and the most."""
-        points = self.line.points
+        points = self.offset_fit.points
         n = len(points)
         if n < max(old + new, 16):
             return 0, 0
-        before = fit(points[(n - new - old if old else 0) : n - new])
+        before = fit_line(points[(n - new - old if old else 0) : n - new])
         after = points[n - new :]
         t = after[0][0] + sum([p[0] - after[0][0] for p in after]) // new
-        off = after[0][2] + sum([p[2] - after[0][2] for p in after]) // new - before.edge_at(t)
+        residual = (
+            after[0][2] + sum([p[2] - after[0][2] for p in after]) // new - before.envelope_at(t)
+        )
         # A steady change of frequency leaves the tangent by half of what its end would.
-        drift = self._holdover.drift_ns(self._since(before.t), t) // 2
-        return off, 5 * max(before.noise, self._noise) + self._floor_ns + drift
+        drift = self._holdover.temp_allowance_ns(self._integral_since(before.t), t) // 2
+        return residual, 5 * max(before.noise, self._noise) + self._min_error_ns + drift
 
-    def open_ns(self, now: int) -> int:
-        """How far the line may be off at `now`, less what its kind of samples leaves open."""
-        line = self.fit
-        if line is None:
+    def open_error_ns(self, now: int) -> int:
+        """How far the line may be off at `new_fit`, less what its kind of samples leaves open."""
+        fitted = self.fit
+        if fitted is None:
             return 0
-        skew = 5 * line.skew * max(0, now - line.t) // 1_000_000_000
-        drift = self._holdover.drift_ns(self._warmth, now)
-        return skew + drift + 2 * self.limit_ns + self._floor_ns
+        skew = 5 * fitted.skew * max(0, now - fitted.t) // 1_000_000_000
+        drift = self._holdover.temp_allowance_ns(self._temp_integral, now)
+        return skew + drift + 2 * self.limit_ns + self._min_error_ns

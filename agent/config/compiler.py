@@ -6,14 +6,14 @@ error is collected, so that one run shows them all. What an actuator may be aske
 against its profile here, so that no request can be out of its limits when the agent runs.
 """
 
-from agent.config.profile_files import Maps
-from agent.core.config_records import Config, DeviceConfig, check_outputs, thousandths
+from agent.config.profile_files import ProfileFiles
+from agent.core.config_records import Config, DeviceConfig, check_outputs, to_thousandths
 from agent.core.errors import ConfigError
-from agent.core.registry import COMPONENTS, STREAMS, schema_module, sections
-from agent.fieldbus.fieldbus import round_us, too_much
-from drivers.device.profile import Profile
+from agent.core.registry import COMPONENTS, STREAM_KINDS, schema_module, sections
+from agent.fieldbus.fieldbus import cycle_load_us, over_capacity
+from drivers.device.profile import DeviceProfile
 from drivers.errors import AddressError, ProfileError
-from drivers.ports.address import parse
+from drivers.ports.address import parse_address
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
@@ -26,10 +26,10 @@ _BUS_KINDS = ("serial", "uart", "tcp")
 _RECEIVER_KINDS = ("serial", "uart", "tcp")
 _BROKER_KINDS = ("tcp", "tls", "serial", "uart")  # a serial one: through a transparent modem
 _STATE_KINDS = ("store", "uart")  # a board without a disk says it on a line
-_CHECKED_PARTS = ("cooling", "safety", "throttle", "ledger")
+_CHECKED_SECTIONS = ("cooling", "safety", "throttle", "ledger")
 
 
-class Parts:
+class ParsedConfig:
     """What is looked up by name or parsed while the configuration is checked."""
 
     def __init__(self) -> None:
@@ -38,45 +38,45 @@ class Parts:
         self.state: Address | None = None
         self.buses: list[tuple[str, Address]] = []
         self.devices: list[DeviceConfig] = []
-        self.optional: list[tuple[str, dict[str, Any], Address | None]] = []
-        self.optional_ports: list[tuple[str, str, Address]] = []
+        self.components: list[tuple[str, dict[str, Any], Address | None]] = []
+        self.component_ports: list[tuple[str, str, Address]] = []
 
 
-def compiled(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> Config:
+def compile_config(raw: "Any", profiles: "dict[str, dict[str, Any]] | ProfileFiles") -> Config:
     """Check `raw` and build the configuration from it; see `agent.config.load.load`."""
     errors: list[str] = []
-    filled = _filled(raw, errors)
-    parts = Parts()
-    _take_ports(filled, parts, errors)
-    _take_devices(filled, profiles, parts, errors)
-    _check_times(filled["control"], filled["limits"], errors)
-    _check_loops(filled, parts, errors)
-    _check_temperatures(filled, parts, errors)
-    _check_telemetry(filled, errors)
-    _check_parts(filled, parts, errors)
-    _check_capacity(filled["control"]["cycle_ms"] * MILLISECOND, parts, errors)
+    complete = _with_defaults(raw, errors)
+    parsed = ParsedConfig()
+    _parse_ports(complete, parsed, errors)
+    _parse_devices(complete, profiles, parsed, errors)
+    _check_times(complete["control"], complete["limits"], errors)
+    _check_loops(complete, parsed, errors)
+    _check_temperatures(complete, parsed, errors)
+    _check_telemetry(complete, errors)
+    _check_components(complete, parsed, errors)
+    _check_capacity(complete["control"]["cycle_ms"] * MILLISECOND, parsed, errors)
     if errors:
         raise ConfigError("\n".join(errors))
-    return Config(filled, parts)
+    return Config(complete, parsed)
 
 
-def _filled(raw: "Any", errors: "list[str]") -> "dict[str, Any]":
+def _with_defaults(raw: "Any", errors: "list[str]") -> "dict[str, Any]":
     """Give the text with its defaults."""
-    from agent.config.schema import SCHEMA, with_parts  # noqa: PLC0415
+    from agent.config.schema import SCHEMA, with_components  # noqa: PLC0415
     from agent.config.validate import validate  # noqa: PLC0415
 
-    schema = with_parts(list(raw)) if type(raw) is dict else SCHEMA
-    filled: dict[str, Any] = validate(raw, schema, "", errors)
+    schema = with_components(list(raw)) if type(raw) is dict else SCHEMA
+    complete: dict[str, Any] = validate(raw, schema, "", errors)
     if errors:
         raise ConfigError("\n".join(errors))
     for name in ("receiver", "broker", "limits", "telemetry"):
-        if name not in filled:
-            section = _defaults_of(schema["properties"][name])
-            filled[name] = validate({}, section, name, [])
-    return filled
+        if name not in complete:
+            section = _without_required(schema["properties"][name])
+            complete[name] = validate({}, section, name, [])
+    return complete
 
 
-def _defaults_of(section: "dict[str, Any]") -> "dict[str, Any]":
+def _without_required(section: "dict[str, Any]") -> "dict[str, Any]":
     """Give the schema of a section without its required keys, for a section that is absent."""
     rule: dict[str, Any] = {"required": []}
     for key in ("type", "properties"):
@@ -84,103 +84,103 @@ def _defaults_of(section: "dict[str, Any]") -> "dict[str, Any]":
     return rule
 
 
-def _unfit(address: "Address", kinds: "tuple[str, ...]") -> str:
+def _wrong_kind(address: "Address", kinds: "tuple[str, ...]") -> str:
     if address.kind not in kinds:
         use = " or ".join(kinds)
         return "a port of kind %s is not possible here; use %s" % (address.kind, use)
     return "utc is for the agent to say, by its own clock" if "utc" in address.options else ""
 
 
-def _take_ports(raw: "dict[str, Any]", parts: Parts, errors: "list[str]") -> None:
-    seen: dict[str, str] = {}
+def _parse_ports(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:
+    used_ports: dict[str, str] = {}
 
-    def take(text: "str | None", path: str, kinds: "tuple[str, ...]") -> "Address | None":
+    def parse_port(text: "str | None", path: str, kinds: "tuple[str, ...]") -> "Address | None":
         if text is None:
             return None
         try:
-            address = parse(text)
+            address = parse_address(text)
         except AddressError as error:
             errors.append("%s: %s" % (path, error))
             return None
-        fault = _unfit(address, kinds)
+        fault = _wrong_kind(address, kinds)
         if fault:
             errors.append("%s: %s" % (path, fault))
             return None
-        place = address.place()
-        if place in seen:
-            errors.append("%s: %s is already the port of %s" % (path, place, seen[place]))
-        seen[place] = path
+        place = address.location()
+        if place in used_ports:
+            errors.append("%s: %s is already the port of %s" % (path, place, used_ports[place]))
+        used_ports[place] = path
         return address
 
-    parts.receiver = take(raw["receiver"].get("port"), "receiver.port", _RECEIVER_KINDS)
+    parsed.receiver = parse_port(raw["receiver"].get("port"), "receiver.port", _RECEIVER_KINDS)
     if "password" in raw["broker"] and "username" not in raw["broker"]:
         errors.append("broker.password: needs broker.username too")
-    parts.broker = take(raw["broker"].get("address"), "broker.address", _BROKER_KINDS)
-    parts.state = take(raw.get("state"), "state", _STATE_KINDS)
+    parsed.broker = parse_port(raw["broker"].get("address"), "broker.address", _BROKER_KINDS)
+    parsed.state = parse_port(raw.get("state"), "state", _STATE_KINDS)
     for name in sorted(raw["buses"]):
-        address = take(raw["buses"][name], "buses." + name, _BUS_KINDS)
+        address = parse_port(raw["buses"][name], "buses." + name, _BUS_KINDS)
         if address is not None:
-            parts.buses.append((name, address))
+            parsed.buses.append((name, address))
     for section, port_kinds in sections(raw):
         settings = raw[section]
-        address = take(settings.get("port"), section + ".port", port_kinds)
-        parts.optional.append((section, settings, address))
+        address = parse_port(settings.get("port"), section + ".port", port_kinds)
+        parsed.components.append((section, settings, address))
         named = settings.get("ports", {})
         for name in sorted(named):
-            address = take(named[name], section + ".ports." + name, STREAMS)
+            address = parse_port(named[name], section + ".ports." + name, STREAM_KINDS)
             if address is not None:
-                parts.optional_ports.append((section, name, address))
+                parsed.component_ports.append((section, name, address))
 
 
-def _take_devices(
+def _parse_devices(
     raw: "dict[str, Any]",
-    profiles: "dict[str, dict[str, Any]] | Maps",
-    parts: Parts,
+    profiles: "dict[str, dict[str, Any]] | ProfileFiles",
+    parsed: ParsedConfig,
     errors: "list[str]",
 ) -> None:
-    compiled: dict[str, Profile] = {}
+    cache: dict[str, DeviceProfile] = {}
     names: list[str] = []
-    places: list[tuple[str, int]] = []
+    units: list[tuple[str, int]] = []
     for i, device in enumerate(raw["devices"]):
         path = "devices[%d]" % i
-        name, place = device["name"], (device["bus"], device["unit"])
+        name, unit = device["name"], (device["bus"], device["unit"])
         if name in names:
             errors.append(
                 "%s.name: %s is the name of devices[%d] too" % (path, name, names.index(name))
             )
-        if place in places:
+        if unit in units:
             errors.append(
                 "%s.unit: unit %d on bus %s is %s already"
-                % (path, device["unit"], device["bus"], names[places.index(place)])
+                % (path, device["unit"], device["bus"], names[units.index(unit)])
             )
         names.append(name)
-        places.append(place)
+        units.append(unit)
         if device["bus"] not in raw["buses"]:
             errors.append("%s.bus: no bus is named %s" % (path, device["bus"]))
-        profile = _profile(device["profile"], profiles, compiled, path + ".profile", errors)
+        profile = _profile(device["profile"], profiles, cache, path + ".profile", errors)
         if profile is not None:
-            parts.devices.append(DeviceConfig(name, device["bus"], device["unit"], profile))
+            parsed.devices.append(DeviceConfig(name, device["bus"], device["unit"], profile))
 
 
 def _profile(
     name: str,
-    profiles: "dict[str, dict[str, Any]] | Maps",
-    compiled: "dict[str, Profile]",
+    profiles: "dict[str, dict[str, Any]] | ProfileFiles",
+    cache: "dict[str, DeviceProfile]",
     path: str,
     errors: "list[str]",
-) -> "Profile | None":
+) -> "DeviceProfile | None":
     if name not in profiles:
         known = ", ".join(sorted(profiles))
         errors.append("%s: no profile is named %s; there are %s" % (path, name, known))
         return None
-    if name not in compiled:
+    if name not in cache:
         try:
-            checked = type(profiles) is Maps and profiles.checked
-            compiled[name] = Profile(profiles[name], checked=checked)
+            checked = type(profiles) is ProfileFiles and profiles.checked
+            cache[name] = DeviceProfile(profiles[name], is_checked=checked)
         except ProfileError as error:
             errors.append("%s: %s" % (path, error))
             return None
-    return compiled[name]
+    return cache[name]
 
 
 def _check_times(control: "dict[str, Any]", limits: "dict[str, Any]", errors: "list[str]") -> None:
@@ -193,26 +193,26 @@ def _check_times(control: "dict[str, Any]", limits: "dict[str, Any]", errors: "l
         errors.append(
             "control.slot_ms: %d is not less than tick_ms (%d)" % (control["slot_ms"], tick)
         )
-    if thousandths(limits["stale_s"]) < 2 * cycle:
+    if to_thousandths(limits["stale_s"]) < 2 * cycle:
         errors.append(
             "limits.stale_s: %s s is less than two cycles (%d ms); one lost reply would be too much"
             % (limits["stale_s"], 2 * cycle)
         )
 
 
-def _check_loops(raw: "dict[str, Any]", parts: Parts, errors: "list[str]") -> None:
-    devices: dict[str, Profile | None] = {}
+def _check_loops(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:
+    devices: dict[str, DeviceProfile | None] = {}
     for named in raw["devices"]:
         devices[named["name"]] = None
-    for device in reversed(parts.devices):  # of two with one name, the first is meant
+    for device in reversed(parsed.devices):  # of two with one name, the first is meant
         devices[device.name] = device.profile
     control = raw["control"]
     supply, dp = control["supply"], control["dp"]
-    _need(devices, supply["sensor"], "control.supply.sensor", _reads_supply, errors)
-    _need(devices, supply["valve"], "control.supply.valve", _is_valve, errors)
-    _need(devices, dp["sensor"], "control.dp.sensor", _reads_pressure, errors)
+    _require(devices, supply["sensor"], "control.supply.sensor", _reads_supply, errors)
+    _require(devices, supply["valve"], "control.supply.valve", _is_valve, errors)
+    _require(devices, dp["sensor"], "control.dp.sensor", _reads_pressure, errors)
     for i, pump in enumerate(dp["pumps"]):
-        _need(devices, pump, "control.dp.pumps[%d]" % i, _is_pump, errors)
+        _require(devices, pump, "control.dp.pumps[%d]" % i, _is_pump, errors)
         if pump in dp["pumps"][:i]:
             errors.append("control.dp.pumps[%d]: %s is named twice" % (i, pump))
     for path, loop in (("control.supply", supply), ("control.dp", dp)):
@@ -223,13 +223,13 @@ def _check_loops(raw: "dict[str, Any]", parts: Parts, errors: "list[str]") -> No
         check_outputs(devices.get(pump), "pump", dp, "control.dp", errors)
 
 
-def _check_temperatures(raw: "dict[str, Any]", parts: Parts, errors: "list[str]") -> None:
+def _check_temperatures(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:
     """Look for the temperatures that the sections about time name; most units have none."""
     if "timekeeping" in raw or "integrity" in raw:
         from agent.core.schema_sensor_source import check_sources  # noqa: PLC0415 - dropped after loading
 
-        devices: dict[str, Profile | None] = {d["name"]: None for d in raw["devices"]}
-        for device in parts.devices:
+        devices: dict[str, DeviceProfile | None] = {d["name"]: None for d in raw["devices"]}
+        for device in parsed.devices:
             devices[device.name] = device.profile
         check_sources(raw, devices, errors)
 
@@ -240,52 +240,62 @@ def _check_telemetry(raw: "dict[str, Any]", errors: "list[str]") -> None:
         errors.append("telemetry.period_ms: %d is no multiple of tick_ms (%d)" % (period, tick))
 
 
-def _check_parts(raw: "dict[str, Any]", parts: Parts, errors: "list[str]") -> None:
+def _check_components(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:
     """What the schemas of optional parts cannot say; each beside its schema."""
     profiles = {}
-    for device in reversed(parts.devices):
+    for device in reversed(parsed.devices):
         profiles[device.name] = device.profile
-    for section in _CHECKED_PARTS:
+    for section in _CHECKED_SECTIONS:
         if section in raw:
             spec = [spec for spec in COMPONENTS if spec.section == section][0]  # noqa: RUF015
             schema_module(spec, "check").check(raw, profiles, errors)
 
 
-def _check_capacity(cycle_us: int, parts: Parts, errors: "list[str]") -> None:
+def _check_capacity(cycle_us: int, parsed: ParsedConfig, errors: "list[str]") -> None:
     """A cycle must be long enough for what is polled in it."""
-    for name, address in parts.buses:
-        devices = [device for device in parts.devices if device.bus == name]
-        fault = too_much(name, address, round_us(address, devices, cycle_us), cycle_us)
-        if fault:
-            errors.append(fault)
+    for name, address in parsed.buses:
+        devices = [device for device in parsed.devices if device.bus == name]
+        problem = over_capacity(name, address, cycle_load_us(address, devices, cycle_us), cycle_us)
+        if problem:
+            errors.append(problem)
 
 
-def _reads_supply(profile: Profile) -> "str | None":
-    return None if profile.has("SupplyTemperatureCelsius") else "reads no SupplyTemperatureCelsius"
+def _reads_supply(profile: DeviceProfile) -> "str | None":
+    return (
+        None
+        if profile.has_point("SupplyTemperatureCelsius")
+        else "reads no SupplyTemperatureCelsius"
+    )
 
 
-def _reads_pressure(profile: Profile) -> "str | None":
-    if profile.has("DeltaPressurekPa"):
+def _reads_pressure(profile: DeviceProfile) -> "str | None":
+    if profile.has_point("DeltaPressurekPa"):
         return None
-    both = profile.has("SupplyPressurekPa") and profile.has("ReturnPressurekPa")
+    both = profile.has_point("SupplyPressurekPa") and profile.has_point("ReturnPressurekPa")
     return None if both else "reads neither DeltaPressurekPa nor both pressures"
 
 
-def _is_valve(profile: Profile) -> "str | None":
+def _is_valve(profile: DeviceProfile) -> "str | None":
     return None if profile.valve else "is no valve"
 
 
-def _is_pump(profile: Profile) -> "str | None":
+def _is_pump(profile: DeviceProfile) -> "str | None":
     return None if profile.pump else "is no pump"
 
 
-def _need(
-    devices: "dict[str, Profile | None]", name: str, path: str, test: "Any", errors: "list[str]"
+def _require(
+    devices: "dict[str, DeviceProfile | None]",
+    name: str,
+    path: str,
+    test: "Any",
+    errors: "list[str]",
 ) -> None:
     if name not in devices:
         errors.append("%s: no device is named %s" % (path, name))
         return
     profile = devices[name]
-    fault = None if profile is None else test(profile)  # what is wrong with a profile is said once
-    if profile is not None and fault:
-        errors.append("%s: %s (profile %s) %s" % (path, name, profile.model, fault))
+    problem = (
+        None if profile is None else test(profile)
+    )  # what is wrong with a profile is said once
+    if profile is not None and problem:
+        errors.append("%s: %s (profile %s) %s" % (path, name, profile.model, problem))

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 def parse(text: str, name: str) -> "Any":
     """Parse JSON text; raises `ConfigError` naming `name` and, where known, line and column."""
-    doubled: list[str] = []
+    duplicates: list[str] = []
 
     def pairs(items: "list[tuple[str, Any]]") -> "dict[str, Any]":
         keys = [key for key, _ in items]
-        doubled.extend([key for i, key in enumerate(keys) if key in keys[:i]])
+        duplicates.extend([key for i, key in enumerate(keys) if key in keys[:i]])
         return dict(items)
 
     try:
@@ -29,7 +29,7 @@ def parse(text: str, name: str) -> "Any":
             raw = json.loads(text, object_pairs_hook=pairs)
         except TypeError:
             raw = json.loads(text)
-            if not _ends(text):
+            if not _is_complete(text):
                 raise ValueError
     except (RuntimeError, MemoryError):  # CPython's RecursionError is a RuntimeError
         raise ConfigError("%s: not a configuration: too long or nested too deeply" % name)
@@ -37,12 +37,12 @@ def parse(text: str, name: str) -> "Any":
         line = getattr(error, "lineno", 0)
         where = "%s:%d:%d" % (name, line, getattr(error, "colno", 0)) if line else name
         raise ConfigError("%s: not JSON: %s" % (where, getattr(error, "msg", "syntax error")))
-    if doubled:
-        raise ConfigError("%s: the key %s is written twice" % (name, doubled[0]))
+    if duplicates:
+        raise ConfigError("%s: the key %s is written twice" % (name, duplicates[0]))
     return raw
 
 
-def _ends(text: str) -> bool:
+def _is_complete(text: str) -> bool:
     """Say whether every bracket and every quotation mark of a JSON text has its partner."""
     depth, quoted, escaped = 0, False, False
     for c in text:

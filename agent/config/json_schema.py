@@ -14,31 +14,31 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TITLE = "coldloop agent configuration"
 TEXT_PATTERN = "^[^\\u0000-\\u001f\\u007f]*$"
 """What `validate` asks of every text: no control characters."""
-_OURS = ("properties", "items", "values", "propertyPattern")
+_OWN_KEYWORDS = ("properties", "items", "values", "propertyPattern")
 
 
-def published(schema: "dict[str, Any]") -> "dict[str, Any]":
+def to_json_schema(schema: "dict[str, Any]") -> "dict[str, Any]":
     """Give `schema` as a JSON Schema document."""
     document = {"$schema": DIALECT, "title": TITLE}
-    document.update(_standard(schema))
+    document.update(_to_standard(schema))
     return document
 
 
-def _standard(rule: "dict[str, Any]") -> "dict[str, Any]":
+def _to_standard(rule: "dict[str, Any]") -> "dict[str, Any]":
     """Spell one rule, and the ones inside it, in standard words."""
     result = {}
-    for word in rule:
-        if word not in _OURS:
-            result[word] = rule[word]
+    for keyword in rule:
+        if keyword not in _OWN_KEYWORDS:
+            result[keyword] = rule[keyword]
     if rule["type"] == "string" and "pattern" not in rule:
         result["pattern"] = TEXT_PATTERN
     if "items" in rule:
-        result["items"] = _standard(rule["items"])
+        result["items"] = _to_standard(rule["items"])
     if "values" in rule:
-        result["patternProperties"] = {rule["propertyPattern"]: _standard(rule["values"])}
+        result["patternProperties"] = {rule["propertyPattern"]: _to_standard(rule["values"])}
         result["additionalProperties"] = False
     if "properties" in rule:
         result["properties"] = {}
         for name in rule["properties"]:
-            result["properties"][name] = _standard(rule["properties"][name])
+            result["properties"][name] = _to_standard(rule["properties"][name])
     return result

@@ -6,33 +6,33 @@ runs. A module that keeps a reference to `load` therefore keeps only this small 
 
 import sys
 
-from drivers.device.profile import forget_checker
+from drivers.device.profile import unload_checker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.config.profile_files import Maps
+    from agent.config.profile_files import ProfileFiles
     from agent.core.config_records import Config
 
 
-def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | Maps") -> "Config":
+def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | ProfileFiles") -> "Config":
     """Check a parsed configuration and compile it.
 
     `profiles` maps the name of a profile to its parsed JSON. Raises `ConfigError`: its text holds
     one line for each error.
     """
-    from agent.config.compiler import compiled  # noqa: PLC0415 - so that it can be dropped
+    from agent.config.compiler import compile_config  # noqa: PLC0415 - so that it can be dropped
 
-    return compiled(raw, profiles)
+    return compile_config(raw, profiles)
 
 
-def forget_checks() -> None:
+def unload_checks() -> None:
     """Drop the code that only loading needs, 20 KiB on a board. The next import loads it again."""
-    forget_checker()
-    for full in [name for name in sys.modules if _is_only_for_loading(name)]:
-        del sys.modules[full]
-        package, _, name = full.rpartition(".")
+    unload_checker()
+    for module_name in [name for name in sys.modules if _is_only_for_loading(name)]:
+        del sys.modules[module_name]
+        package, _, name = module_name.rpartition(".")
         if hasattr(sys.modules.get(package), name):
             delattr(sys.modules[package], name)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Maps:
+class ProfileFiles:
     """Looks like a dict of parsed profiles; `read` gives the one with a name of `names`.
 
     `checked`: they came with an application whose hash is right, and whoever built that has held

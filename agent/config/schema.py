@@ -6,7 +6,16 @@ has a range; no key is allowed that is not listed here.
 """
 
 from agent.core.registry import COMPONENTS, schema_module
-from agent.core.schema_rules import NAME_PATTERN, many, name, number, one_of, section, text, whole
+from agent.core.schema_rules import (
+    NAME_PATTERN,
+    enum,
+    integer,
+    list_of,
+    name,
+    number,
+    object_of,
+    text,
+)
 from agent.log.schema import LOG
 from agent.remote.schema import REMOTE
 
@@ -17,7 +26,7 @@ if TYPE_CHECKING:
 
 _PERCENT_RATE = number("fastest change of the output, percent per second", 0.1, 100, 5)
 
-SUPPLY = section(
+SUPPLY = object_of(
     "the supply temperature loop: one control valve on the facility water",
     ["setpoint_c", "sensor", "valve"],
     {
@@ -33,13 +42,13 @@ SUPPLY = section(
     },
 )
 
-PRESSURE = section(
+PRESSURE = object_of(
     "the differential pressure loop: one or two pumps on variable-speed drives",
     ["setpoint_kpa", "sensor", "pumps"],
     {
         "setpoint_kpa": number("differential pressure to hold, kilopascal", 5, 400),
         "sensor": name("device that reads the loop's pressures"),
-        "pumps": many("lead first, then lag", name("device that is a pump's drive"), 1, 2),
+        "pumps": list_of("lead first, then lag", name("device that is a pump's drive"), 1, 2),
         "gain_pct_per_kpa": number("proportional gain, percent of speed per kPa", 0.001, 10, 0.2),
         "integral_s": number("integral time, seconds", 1, 3600, 4),
         "min_pct": number("least speed", 10, 100, 25),
@@ -49,25 +58,25 @@ PRESSURE = section(
     },
 )
 
-DEVICE = section(
+DEVICE = object_of(
     "a device",
     ["name", "bus", "unit", "profile"],
     {
         "name": name("name of this device, unique"),
         "bus": name("name of the bus it is on"),
-        "unit": whole("Modbus unit (slave) address", 1, 247),
+        "unit": integer("Modbus unit (slave) address", 1, 247),
         "profile": name("name of its profile, such as orv3_rpu"),
     },
 )
 
-SCHEMA: "dict[str, Any]" = section(
+SCHEMA: "dict[str, Any]" = object_of(
     "configuration of one coldloop agent",
     ["version", "site", "unit", "buses", "devices", "control"],
     {
         "version": {"type": "integer", "enum": [1], "description": "version of this format"},
         "site": name("name of the site"),
         "unit": name("name of this controller with its CDU"),
-        "receiver": section(
+        "receiver": object_of(
             "the BeiDou receiver",
             ["port"],
             {
@@ -81,7 +90,7 @@ SCHEMA: "dict[str, Any]" = section(
                 ),
                 "latitude": number("where the antenna is, degrees; learned if absent", -90, 90),
                 "longitude": number("where the antenna is, degrees", -180, 180),
-                "radius_m": whole("a fix farther away is not believed", 10, 10_000, 100),
+                "radius_m": integer("a fix farther away is not believed", 10, 10_000, 100),
             },
         ),
         "buses": {
@@ -92,15 +101,15 @@ SCHEMA: "dict[str, Any]" = section(
             "maxProperties": 4,
             "values": text("such as serial:/dev/ttyUSB1?baud=19200&parity=E or tcp:HOST:502"),
         },
-        "bus_timeout_ms": whole("time a device has to begin its reply", 10, 5000, 200),
-        "broker": section(
+        "bus_timeout_ms": integer("time a device has to begin its reply", 10, 5000, 200),
+        "broker": object_of(
             "the MQTT broker that takes the telemetry",
             ["address"],
             {
                 "address": text("tcp:HOST:PORT or tls:HOST:PORT?ca=FILE"),
-                "keepalive_s": whole("MQTT keep-alive", 5, 3600, 30),
-                "version": one_of("MQTT's version", ["3.1.1", "5"], "3.1.1"),
-                "expiry_s": whole(
+                "keepalive_s": integer("MQTT keep-alive", 5, 3600, 30),
+                "version": enum("MQTT's version", ["3.1.1", "5"], "3.1.1"),
+                "expiry_s": integer(
                     "MQTT 5: how long the broker keeps telemetry for a relay, 0: for ever",
                     0,
                     1 << 30,
@@ -111,14 +120,14 @@ SCHEMA: "dict[str, Any]" = section(
             },
         ),
         "state": text("folder for what the agent leaves behind, such as store:/run/coldloop"),
-        "devices": many("the devices on the buses, in the order they are polled", DEVICE, 1, 16),
-        "control": section(
+        "devices": list_of("the devices on the buses, in the order they are polled", DEVICE, 1, 16),
+        "control": object_of(
             "ticks and loops",
             ["supply", "dp"],
             {
-                "tick_ms": whole("period of the ticks; divides 1000", 20, 1000, 100),
-                "slot_ms": whole("offset of this unit's ticks in the second", 0, 999, 0),
-                "cycle_ms": whole(
+                "tick_ms": integer("period of the ticks; divides 1000", 20, 1000, 100),
+                "slot_ms": integer("offset of this unit's ticks in the second", 0, 999, 0),
+                "cycle_ms": integer(
                     "period of the bus cycle; a multiple of tick_ms", 100, 10000, 1000
                 ),
                 "supply": SUPPLY,
@@ -127,7 +136,7 @@ SCHEMA: "dict[str, Any]" = section(
         ),
         "log": LOG,
         "remote": REMOTE,
-        "limits": section(
+        "limits": object_of(
             "what is reported and acted on",
             [],
             {
@@ -135,12 +144,12 @@ SCHEMA: "dict[str, Any]" = section(
                 "stale_s": number("age at which a reading is not used any more", 2, 60, 5),
             },
         ),
-        "telemetry": section(
+        "telemetry": object_of(
             "what is published",
             [],
             {
-                "period_ms": whole("period of the telemetry rows", 100, 3600000, 1000),
-                "queue": whole(
+                "period_ms": integer("period of the telemetry rows", 100, 3600000, 1000),
+                "queue": integer(
                     "rows kept in memory while the broker is away, about 250 bytes each",
                     1,
                     10000,
@@ -152,7 +161,7 @@ SCHEMA: "dict[str, Any]" = section(
 )
 
 
-def with_parts(names: "list[str]") -> "dict[str, Any]":
+def with_components(names: "list[str]") -> "dict[str, Any]":
     """Give the schema with the sections of those optional parts that are among `names`.
 
     The schema of a section NAME is the constant `NAME` in the module that its record in
@@ -161,10 +170,10 @@ def with_parts(names: "list[str]") -> "dict[str, Any]":
     """
     properties = SCHEMA["properties"].copy()
     for spec in COMPONENTS:
-        part = spec.section
-        if part in names and part not in properties:
-            module = schema_module(spec, part.upper())
-            properties[part] = getattr(module, part.upper())
-    whole = SCHEMA.copy()
-    whole["properties"] = properties
-    return whole
+        section_name = spec.section
+        if section_name in names and section_name not in properties:
+            module = schema_module(spec, section_name.upper())
+            properties[section_name] = getattr(module, section_name.upper())
+    schema = SCHEMA.copy()
+    schema["properties"] = properties
+    return schema

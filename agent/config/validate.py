@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     Errors = list[str]
 
-_MOST_ERRORS = 20
-_WHOLE = 1 << 31
+_MAX_ERRORS = 20
+_INTEGER_LIMIT = 1 << 31
 _SECRETS = ("password", "secret", "token", "pin")
 _HIDDEN = "what stands there"
 HEX_PATTERN = "^([0-9a-f][0-9a-f])+$"
@@ -38,14 +38,14 @@ def validate(value: "Any", schema: "dict[str, Any]", path: str, errors: "Errors"
 
     Each thing wrong is added to `errors` as one line: path, value, what is allowed.
     """
-    if len(errors) >= _MOST_ERRORS:
+    if len(errors) >= _MAX_ERRORS:
         return value
-    what, classes = _TYPES[schema["type"]]
+    type_name, classes = _TYPES[schema["type"]]
     if schema["type"] == "integer":
-        value = _whole(value)
+        value = _to_integer(value)
     if type(value) not in classes:
-        shown = _HIDDEN if _secret(path) else _show(value)
-        errors.append("%s: %s is not %s" % (path or "the configuration", shown, what))
+        shown = _HIDDEN if _is_secret(path) else _show(value)
+        errors.append("%s: %s is not %s" % (path or "the configuration", shown, type_name))
         return value
     if "enum" in schema and value not in schema["enum"]:
         allowed = ", ".join([_show(v) for v in schema["enum"]])
@@ -54,10 +54,10 @@ def validate(value: "Any", schema: "dict[str, Any]", path: str, errors: "Errors"
     return _CHECKS[schema["type"]](value, schema, path, errors)
 
 
-def _whole(value: "Any") -> "Any":
+def _to_integer(value: "Any") -> "Any":
     """Make 100.0 what it is to JSON Schema: a whole number."""
-    small = type(value) is float and -_WHOLE < value < _WHOLE
-    return int(value) if small and value == int(value) else value
+    in_range = type(value) is float and -_INTEGER_LIMIT < value < _INTEGER_LIMIT
+    return int(value) if in_range and value == int(value) else value
 
 
 def _check_number(value: "Any", schema: "dict[str, Any]", path: str, errors: "Errors") -> "Any":
@@ -68,16 +68,16 @@ def _check_number(value: "Any", schema: "dict[str, Any]", path: str, errors: "Er
 
 
 def _check_text(value: str, schema: "dict[str, Any]", path: str, errors: "Errors") -> str:
-    longest = schema.get("maxLength", 64)
+    max_length = schema.get("maxLength", 64)
     if not _printable(value):
-        shown = _HIDDEN if _secret(path) else _show(value)
+        shown = _HIDDEN if _is_secret(path) else _show(value)
         errors.append("%s: %s holds a control character or half a character" % (path, shown))
-    elif not schema.get("minLength", 0) <= len(value) <= longest:
-        errors.append("%s: a text of 1 to %d characters is needed" % (path, longest))
+    elif not schema.get("minLength", 0) <= len(value) <= max_length:
+        errors.append("%s: a text of 1 to %d characters is needed" % (path, max_length))
     elif schema.get("pattern") == HEX_PATTERN:
         if len(value) % 2 or [c for c in value if c not in _HEX_DIGITS]:
             errors.append("%s: pairs of hexadecimal digits, 0-9 and a-f, are needed" % path)
-    elif "pattern" in schema and not name_fits(value):
+    elif "pattern" in schema and not is_valid_name(value):
         errors.append(
             "%s: %s is no name: 1 to 32 of a-z, 0-9, _ and -, not starting with _ or -"
             % (path, _show(value))
@@ -85,7 +85,7 @@ def _check_text(value: str, schema: "dict[str, Any]", path: str, errors: "Errors
     return value
 
 
-def name_fits(text: str) -> bool:
+def is_valid_name(text: str) -> bool:
     """Say whether `text` fits `schema.NAME_PATTERN`.
 
     No regular expression: MicroPython's know no {n}, and Python's $ lets a line end pass.
@@ -117,17 +117,19 @@ def _check_object(
     if "values" in schema:
         return _check_free_object(value, schema, path, errors)
     properties = schema["properties"]
-    dot = path + "." if path else ""
+    prefix = path + "." if path else ""
     result = {}
     for key in sorted(value):
         if key in properties:
-            result[key] = validate(value[key], properties[key], dot + key, errors)
+            result[key] = validate(value[key], properties[key], prefix + key, errors)
         else:
-            shown = key if name_fits(key) else _show(key)
-            errors.append("%s%s: unknown key%s" % (dot, shown, _nearest(key, sorted(properties))))
+            shown = key if is_valid_name(key) else _show(key)
+            errors.append(
+                "%s%s: unknown key%s" % (prefix, shown, _suggestion(key, sorted(properties)))
+            )
     for key in schema["required"]:
         if key not in value:
-            errors.append("%s%s: missing (%s)" % (dot, key, properties[key]["description"]))
+            errors.append("%s%s: missing (%s)" % (prefix, key, properties[key]["description"]))
     for key in sorted(properties):
         if key not in value and "default" in properties[key]:
             result[key] = properties[key]["default"]
@@ -141,7 +143,7 @@ def _check_free_object(
     if not low <= len(value) <= high:
         errors.append("%s: %d entries; %d to %d are allowed" % (path, len(value), low, high))
     for key in sorted(value):
-        if not name_fits(key):
+        if not is_valid_name(key):
             errors.append("%s: %s is no name: 1 to 32 of a-z, 0-9, _ and -" % (path, _show(key)))
             continue
         validate(value[key], schema["values"], path + "." + key, errors)
@@ -157,7 +159,7 @@ _CHECKS: "dict[str, Callable[..., Any]]" = {
 }
 
 
-def _secret(path: str) -> bool:
+def _is_secret(path: str) -> bool:
     """Say whether what stands at `path` is shown to nobody, not even in an error."""
     return path.rsplit(".", 1)[-1] in _SECRETS
 
@@ -167,11 +169,11 @@ def _show(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _nearest(word: str, known: "list[str]") -> str:
-    """Name the known word that is nearest to `word`, when one is near enough to be meant."""
+def _suggestion(key: str, known: "list[str]") -> str:
+    """Name the known word that is nearest to `key`, when one is near enough to be meant."""
     best, best_distance = "", 3
     for candidate in known:
-        distance = _distance(word[:40], candidate)
+        distance = _distance(key[:40], candidate)
         if distance < best_distance:
             best, best_distance = candidate, distance
     return " (did you mean %s?)" % best if best else ""

@@ -12,55 +12,55 @@ Each cycle, before the loops step, `prepare` reads, judges and aims; what it fin
 supervisor as causes.
 """
 
-from agent.control.law.cooling import Cooling, Readings
-from agent.control.manual import ByHand
+from agent.control.law.cooling import ControlReadings, CoolingControl
+from agent.control.manual import ManualControl
 from agent.control.proof_store import ProofStore
-from agent.control.sensors import Sensing
-from agent.core.component import Part
-from agent.core.json_writer import Object
+from agent.control.sensors import ControlSensors
+from agent.core.component import Component
+from agent.core.json_writer import JsonObject
 from agent.safety.supervisor import DEGRADED
-from agent.telemetry.status import milli
+from agent.telemetry.status import to_milli
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Actions, Agent
-    from agent.control.fan_group import Fanning
-    from agent.control.pump_group import Pumping
-    from agent.control.supply_feedforward import SteeredLoop
-    from agent.fieldbus.device_session import Station
+    from agent.control.fan_group import FanGroup
+    from agent.control.pump_group import PumpGroup
+    from agent.control.supply_feedforward import SupplyLoopFf
+    from agent.fieldbus.device_session import DeviceSession
 
-_REMOTE = "Remote"
+_REMOTE_BIT = "Remote"
 
 
-class CoolingPart(Part):
+class CoolingComponent(Component):
     """Built from the section `cooling`."""
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
         super().__init__(agent, settings, port)
-        self.readings = Readings()
-        self.cooling: Cooling | None = None
-        self.steered: SteeredLoop | None = None
-        self.pumping: Pumping | None = None
-        self.fanning: Fanning | None = None
-        self._wrong: list[tuple[str, int, str]] = []
-        self._apart_s = 0.0
-        self._ticks = 0
-        self._handled = False
-        self.sensing = Sensing(agent, settings, self.readings)
+        self.readings = ControlReadings()
+        self.cooling: CoolingControl | None = None
+        self.supply_loop: SupplyLoopFf | None = None
+        self.pump_group: PumpGroup | None = None
+        self.fan_group: FanGroup | None = None
+        self._conditions: list[tuple[str, int, str]] = []
+        self._deviation_s = 0.0
+        self._ticks_since_poll = 0
+        self._trip_handled = False
+        self.sensors = ControlSensors(agent, settings, self.readings)
         if "exchanger" in settings:
-            self._steer()
+            self._build_supply_loop()
         if "pumps" in settings:
-            self._pair()
-        self.hand = ByHand(agent, self.readings, self.pumping)
-        self.kept = ProofStore(self.hand.proofs, port)
-        agent.supervisor.watch(agent.supply, agent.pressure)
-        agent.supervisor.sources.append(self)
+            self._build_pump_group()
+        self.manual = ManualControl(agent, self.readings, self.pump_group)
+        self.proof_store = ProofStore(self.manual.proofs, port)
+        agent.supervisor.set_loops(agent.supply, agent.pressure)
+        agent.supervisor.providers.append(self)
 
-    def _steer(self) -> None:
+    def _build_supply_loop(self) -> None:
         """Give the supply loop the exchanger's model."""
-        from agent.control.supply_feedforward import SteeredLoop  # noqa: PLC0415 - only where there is a model
+        from agent.control.supply_feedforward import SupplyLoopFf  # noqa: PLC0415 - only where there is a model
 
         agent, settings = self.agent, self.settings
         config = agent.config.supply
@@ -91,182 +91,196 @@ class CoolingPart(Part):
             sections["optimum"] = settings["optimum"]
         if "fans" in settings:
             sections["fans"] = settings["fans"]
-        self.cooling = Cooling(sections)
+        self.cooling = CoolingControl(sections)
         if "fans" in settings:
-            from agent.control.fan_group import Fanning  # noqa: PLC0415 - only where there are fans
+            from agent.control.fan_group import FanGroup  # noqa: PLC0415 - only where there are fans
 
-            self.fanning = Fanning(agent, self.cooling, settings["fans"])
-        self.steered = SteeredLoop(agent.supply, self.cooling, self.readings)
-        agent.supply = self.steered
+            self.fan_group = FanGroup(agent, self.cooling, settings["fans"])
+        self.supply_loop = SupplyLoopFf(agent.supply, self.cooling, self.readings)
+        agent.supply = self.supply_loop
 
-    def _pair(self) -> None:
+    def _build_pump_group(self) -> None:
         """Make the pumps a pair."""
-        from agent.control.pump_group import Pumping  # noqa: PLC0415 - only where it is wanted
+        from agent.control.pump_group import PumpGroup  # noqa: PLC0415 - only where it is wanted
 
-        self.pumping = Pumping(self.agent.pressure, self.settings["pumps"], self.readings)
-        self.agent.pressure = self.pumping
+        self.pump_group = PumpGroup(self.agent.pressure, self.settings["pumps"], self.readings)
+        self.agent.pressure = self.pump_group
 
     # The cycle.
 
-    def prepare(self, now: int, dt: float) -> None:
+    def before_control(self, now: int, dt: float) -> None:
         """Read, judge, aim; hold what an operating mode or a proof holds."""
-        self._handled = False
+        self._trip_handled = False
         exchanger = None if self.cooling is None else self.cooling.exchanger
-        self._wrong = self.sensing.read(exchanger, now, dt)
+        self._conditions = self.sensors.read(exchanger, now, dt)
         if self.cooling is not None:
-            self._aim(self.cooling, now, dt)
-        if self.fanning is not None:
-            self.fanning.step(self.readings, now, dt)
+            self._update_setpoints(self.cooling, now, dt)
+        if self.fan_group is not None:
+            self.fan_group.step(self.readings, now, dt)
         self._check_valve(dt)
         self._check_drives()
-        self.hand.step(now, dt)
-        self.kept.look(self.agent.clock.utc(now))
-        if self.hand.calibration.state == "running":
-            supply, back = self.sensing.raw(now)
-            self.hand.calibrate(supply, back, dt)
+        self.manual.step(now, dt)
+        self.proof_store.check_records(self.agent.clock.utc(now))
+        if self.manual.calibration.state == "running":
+            supply_c, return_c = self.sensors.read_raw(now)
+            self.manual.calibrate(supply_c, return_c, dt)
 
     def event(self, kind: str, now: int) -> None:
         """Take what the store says."""
-        self.kept.event(kind)
+        self.proof_store.event(kind)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take what the store has kept."""
-        self.kept.receive(data)
+        self.proof_store.receive(data)
 
     def outbox(self) -> "Actions":
         """Hand over what the store is asked to do."""
-        return self.kept.outbox()
+        return self.proof_store.outbox()
 
-    def _aim(self, cooling: Cooling, now: int, dt: float) -> None:
+    def _update_setpoints(self, cooling: CoolingControl, now: int, dt: float) -> None:
         """Move the set-points: dew point, optimiser."""
-        for i, (air, humidity) in enumerate(self.sensing.rooms):
-            cooling.humidity(i, air.value(now), humidity.value(now), now)
-        if self.sensing.outdoor is not None:
-            self.readings.air_c = self.sensing.outdoor.value(now)
-            cooling.propose(self.readings, now)
-            self._propose_dp(cooling)
+        for i, (air, humidity) in enumerate(self.sensors.room_sensors):
+            cooling.add_humidity(i, air.value(now), humidity.value(now), now)
+        if self.sensors.outdoor is not None:
+            self.readings.air_c = self.sensors.outdoor.value(now)
+            cooling.optimise(self.readings, now)
+            self._optimise_dp(cooling)
         else:
-            cooling.wanted_c = self.agent.config.supply.setpoint
-        cooling.aim(now, dt)
-        dew = cooling.dew
-        if dew is not None:
-            if dew.believed < len(self.sensing.rooms):
+            cooling.target_c = self.agent.config.supply.setpoint
+        cooling.ramp_setpoint(now, dt)
+        dew_limit = cooling.dew_limit
+        if dew_limit is not None:
+            if dew_limit.valid_count < len(self.sensors.room_sensors):
                 text = "%d of %d humidity sensors are believed" % (
-                    dew.believed,
-                    len(self.sensing.rooms),
+                    dew_limit.valid_count,
+                    len(self.sensors.room_sensors),
                 )
-                self._wrong.append(("humidity_sensor", DEGRADED, text))
-            if dew.apart:
-                self._wrong.append(("humidity_apart", DEGRADED, "humidity sensors differ"))
+                self._conditions.append(("humidity_sensor", DEGRADED, text))
+            if dew_limit.sensors_disagree:
+                self._conditions.append(("humidity_apart", DEGRADED, "humidity sensors differ"))
 
-    def _propose_dp(self, cooling: Cooling) -> None:
+    def _optimise_dp(self, cooling: CoolingControl) -> None:
         """The optimiser's flow as a set-point of dP, which goes with the square of the flow."""
         loop, config = self.agent.pressure, self.agent.config.pressure
-        speed = cooling.proposed_pct
-        wanted = config.setpoint
+        speed = cooling.optimal_pump_pct
+        target_kpa = config.setpoint
         if speed is not None:
             model = self.settings["optimum"]
-            flow = 0.0 if cooling.optimum is None else cooling.optimum.flow_lpm(speed)
-            part = flow / cooling.exchanger.design_lpm
-            wanted = config.setpoint * part * part
-            least = model["dp_min_kpa"]
-            wanted = least if wanted < least else config.setpoint if part > 1.0 else wanted
-        gap = wanted - loop.setpoint
-        loop.setpoint += 0.2 if gap > 0.2 else -0.2 if gap < -0.2 else gap
+            flow = 0.0 if cooling.optimizer is None else cooling.optimizer.flow_lpm(speed)
+            fraction = flow / cooling.exchanger.design_lpm
+            target_kpa = config.setpoint * fraction * fraction
+            min_kpa = model["dp_min_kpa"]
+            target_kpa = (
+                min_kpa
+                if target_kpa < min_kpa
+                else config.setpoint
+                if fraction > 1.0
+                else target_kpa
+            )
+        difference = target_kpa - loop.setpoint
+        loop.setpoint += 0.2 if difference > 0.2 else -0.2 if difference < -0.2 else difference
 
     def _check_valve(self, dt: float) -> None:
         valve, settings = self.agent.supply.valve, self.settings
-        position, asked = valve.position(), valve.asked
-        if position is None or asked is None:
-            self._apart_s = 0.0
+        position, command_pct = valve.position(), valve.command_pct
+        if position is None or command_pct is None:
+            self._deviation_s = 0.0
             return
         limit = settings["valve_apart_pct"]
-        apart = not -limit < position - asked < limit
-        self._apart_s = self._apart_s + dt if apart else 0.0
-        if self._apart_s >= settings["valve_apart_s"]:
-            self._wrong.append(
+        deviates = not -limit < position - command_pct < limit
+        self._deviation_s = self._deviation_s + dt if deviates else 0.0
+        if self._deviation_s >= settings["valve_apart_s"]:
+            self._conditions.append(
                 ("valve_feedback", DEGRADED, "the valve is not where it was told to be")
             )
 
     def _check_drives(self) -> None:
         """A drive that somebody has taken in hand does not obey: another one carries."""
-        barred = []
-        pumps, fans = self.agent.pressure.pumps, self.fanning
+        locked_out = []
+        pumps, fans = self.agent.pressure.pumps, self.fan_group
         for i, pump in enumerate(pumps if fans is None else pumps + fans.drives):
-            station = pump.station
-            if not station.profile.has_bit(_REMOTE) or station.lost:
+            session = pump.session
+            if not session.profile.has_bit(_REMOTE_BIT) or session.lost:
                 continue
-            if station.device.register(_bit(station)) is not None and not station.device.bit(
-                _REMOTE
-            ):
-                barred.append(i)
-                self._wrong.append(
+            if session.device.register_value(
+                _remote_bit(session)
+            ) is not None and not session.device.is_bit_on(_REMOTE_BIT):
+                locked_out.append(i)
+                self._conditions.append(
                     (
-                        "hand:" + station.name,
+                        "hand:" + session.name,
                         DEGRADED,
-                        "somebody has the drive in hand:" + station.name,
+                        "somebody has the drive in hand:" + session.name,
                     )
                 )
-        if self.pumping is not None:
-            self.pumping.barred = [i for i in barred if i < len(pumps)]
+        if self.pump_group is not None:
+            self.pump_group.locked_out = [i for i in locked_out if i < len(pumps)]
 
     def tick(self, now: int) -> None:
         """See a trip between two cycles."""
-        pumping = self.pumping
-        if pumping is None:
+        pump_group = self.pump_group
+        if pump_group is None:
             return
-        every = self.settings["pumps"]["glance_ms"] * 1000
-        if not every:
+        poll_period_us = self.settings["pumps"]["glance_ms"] * 1000
+        if not poll_period_us:
             return
-        self._ticks += 1
-        if not self._handled and pumping.broken():
-            self._handled = True
-            pumping.take_over(now)
-        if self._ticks * self.agent.ticks.period >= every:
-            self._ticks = 0
-            pumping.glance()
+        self._ticks_since_poll += 1
+        if not self._trip_handled and pump_group.running_pump_tripped():
+            self._trip_handled = True
+            pump_group.fail_over(now)
+        if self._ticks_since_poll * self.agent.ticks.period >= poll_period_us:
+            self._ticks_since_poll = 0
+            pump_group.fast_poll()
 
-    def causes(self, now: int) -> "list[tuple[str, int, str]]":
+    def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
         """Name what is wrong, for the supervisor."""
-        wrong = self._wrong
-        if self.pumping is not None and self.pumping.waits(now):
-            wrong = wrong + [("pumps_wait", DEGRADED, "pumps wait for their slot to start")]
-        if self.fanning is not None:
-            wrong = wrong + self.fanning.causes()
-        return wrong + self.hand.causes(now)
+        conditions = self._conditions
+        if self.pump_group is not None and self.pump_group.start_pending(now):
+            conditions = conditions + [
+                ("pumps_wait", DEGRADED, "pumps wait for their slot to start")
+            ]
+        if self.fan_group is not None:
+            conditions = conditions + self.fan_group.active_conditions()
+        return conditions + self.manual.active_conditions(now)
 
-    def order(self, name: str, arguments: "Any", now: int) -> "str | None":
+    def handle_command(self, name: str, arguments: "Any", now: int) -> "str | None":
         """Do what `agent.control.manual` knows."""
-        return self.hand.order(name, arguments, now)
+        return self.manual.handle_command(name, arguments, now)
 
     def status(self, now: int) -> "object":
         """Show what is held, what is learned, what was proven."""
-        cooling, pumping = self.cooling, self.pumping
-        shown: list[tuple[str, object]] = [("mode", self.hand.mode)]
+        cooling, pump_group = self.cooling, self.pump_group
+        fields: list[tuple[str, object]] = [("mode", self.manual.mode)]
         if cooling is not None:
-            shown += [
-                ("floor_milli_c", milli(cooling.floor_c)),
-                ("setpoint_milli_c", milli(cooling.setpoint_c)),
-                ("dew_milli_c", milli(None if cooling.dew is None else cooling.dew.dew)),
-                ("fouling_milli", milli(cooling.exchanger.fouling)),
-                ("scale_milli", milli(cooling.exchanger.scale)),
+            fields += [
+                ("floor_milli_c", to_milli(cooling.min_setpoint_c)),
+                ("setpoint_milli_c", to_milli(cooling.setpoint_c)),
+                (
+                    "dew_milli_c",
+                    to_milli(None if cooling.dew_limit is None else cooling.dew_limit.dew_c),
+                ),
+                ("fouling_milli", to_milli(cooling.exchanger.ua_factor)),
+                ("scale_milli", to_milli(cooling.exchanger.valve_flow_factor)),
             ]
-        if pumping is not None:
-            shown += [
-                ("holds", pumping.mode),
-                ("lead", pumping.pumps[pumping.order[0]].station.name),
-                ("shares_milli", [milli(share) for share in pumping.shares]),
-                ("rotations", pumping.rotations),
-                ("output_milli_pct", milli(pumping.law.output)),
+        if pump_group is not None:
+            fields += [
+                ("holds", pump_group.mode),
+                ("lead", pump_group.pumps[pump_group.order[0]].session.name),
+                ("shares_milli", [to_milli(fraction) for fraction in pump_group.speed_fractions]),
+                ("rotations", pump_group.rotations),
+                ("output_milli_pct", to_milli(pump_group.controller.output)),
             ]
-        if self.fanning is not None and cooling is not None:
-            shown += [("fans_milli_pct", milli(cooling.fan_pct)), ("fans_full", self.fanning.full)]
-        shown += self.hand.shown()
-        if self.kept.lines:
-            shown.append(("kept", self.kept.lines))
-        shown += self.hand.calibrated()
-        return Object(shown)
+        if self.fan_group is not None and cooling is not None:
+            fields += [
+                ("fans_milli_pct", to_milli(cooling.fan_pct)),
+                ("fans_full", self.fan_group.at_full_speed),
+            ]
+        fields += self.manual.proof_status()
+        if self.proof_store.lines:
+            fields.append(("kept", self.proof_store.lines))
+        fields += self.manual.calibration_status()
+        return JsonObject(fields)
 
 
-def _bit(station: "Station") -> "Any":
-    return station.profile.bits[station.profile.bit_index(_REMOTE)]
+def _remote_bit(session: "DeviceSession") -> "Any":
+    return session.profile.bits[session.profile.bit_index(_REMOTE_BIT)]

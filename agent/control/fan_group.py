@@ -4,15 +4,15 @@ Not the law (that is `agent.control.law.fan`, by `agent.control.law.cooling`): i
 which is written to each drive and read back like anything that is asked of a device. Here is what
 may go wrong. A fan that is lost or has tripped leaves its air to the others at once; the valve
 makes up for the rest, since warmer facility water is all that it sees. The safe side is full speed:
-when return or facility water are not known for `_BAD_S`, and while the unit is in its safe state,
+when return or facility water are not known for `_FAULT_S`, and while the unit is in its safe state,
 whatever the reason. A tripped drive is reset as pumps are.
 
 A drive stops for nothing but its own trip: neither a leak in the row nor a stop button there says
 anything about the facility's water.
 """
 
-from agent.control.pump import Pump
-from agent.control.reset_drives import Resets
+from agent.control.pump import PumpActuator
+from agent.control.reset_drives import DriveReset
 from agent.safety.supervisor import DEGRADED
 
 TYPE_CHECKING = False
@@ -20,68 +20,74 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.control.law.cooling import Cooling, Readings
+    from agent.control.law.cooling import ControlReadings, CoolingControl
 
-_BAD_S = 2.5  # seconds end between two steps: see docs/project/decisions.md, thresholds
+_FAULT_S = 2.5  # seconds end between two steps: see docs/project/decisions.md, thresholds
 
 
-class Fanning:
+class FanGroup:
     """Turns the drives of `settings` {drives, max_pct, auto_reset} as `cooling` wants them."""
 
-    def __init__(self, agent: "Agent", cooling: "Cooling", settings: "dict[str, Any]") -> None:
+    def __init__(
+        self, agent: "Agent", cooling: "CoolingControl", settings: "dict[str, Any]"
+    ) -> None:
         self.agent = agent
         self.cooling = cooling
-        self.high: float = settings["max_pct"]
-        self.drives = [Pump(agent.fieldbus.station(name)) for name in settings["drives"]]
-        self.full = False
-        self._blind = False
-        self._taken = False
-        self._bad_s = 0.0
-        self._resets = Resets(self.drives, settings["auto_reset"])
+        self.max_pct: float = settings["max_pct"]
+        self.drives = [PumpActuator(agent.fieldbus.session(name)) for name in settings["drives"]]
+        self.at_full_speed = False
+        self._inputs_missing = False
+        self._initialized = False
+        self._fault_s = 0.0
+        self._drive_reset = DriveReset(self.drives, settings["auto_reset"])
 
-    def step(self, readings: "Readings", now: int, dt: float) -> None:
+    def step(self, readings: "ControlReadings", now: int, dt: float) -> None:
         """Advance by `dt` seconds and ask the drives for what is needed."""
         cooling = self.cooling
-        reset = self._resets.step(now)
-        self._blind = readings.return_c is None or readings.facility_c is None
-        bad = self._blind or self.agent.supervisor.state == "safe"
-        self._bad_s = self._bad_s + dt if bad else 0.0
-        self.full = self._bad_s >= _BAD_S
-        if not self._taken and not self._take():
+        reset_index = self._drive_reset.step(now)
+        self._inputs_missing = readings.return_c is None or readings.fws_supply_c is None
+        fault = self._inputs_missing or self.agent.supervisor.state == "safe"
+        self._fault_s = self._fault_s + dt if fault else 0.0
+        self.at_full_speed = self._fault_s >= _FAULT_S
+        if not self._initialized and not self._initialize():
             return
-        if self.full:
-            cooling.take_fans(self.high)
+        if self.at_full_speed:
+            cooling.track_fans(self.max_pct)
         else:
-            cooling.turn_fans(readings, dt)
-        self._ask_all(reset)
+            cooling.step_fans(readings, dt)
+        self._request_all(reset_index)
 
-    def _take(self) -> bool:
+    def _initialize(self) -> bool:
         """Go on from what the fans do; wait a little for the first readings."""
         speeds = [speed for speed in [drive.speed() for drive in self.drives] if speed is not None]
-        if speeds and not self._blind:
-            self.cooling.take_fans(max(speeds))
-            self._taken = True
-        return self._taken or self.full
+        if speeds and not self._inputs_missing:
+            self.cooling.track_fans(max(speeds))
+            self._initialized = True
+        return self._initialized or self.at_full_speed
 
-    def _ask_all(self, reset: int) -> None:
+    def _request_all(self, reset_index: int) -> None:
         """Those that are there share the air; one that is lost hears us, perhaps, or is back."""
-        able = [drive for drive in self.drives if drive.available()]
-        speed = self.high
-        if able:
-            speed = self.cooling.fan_pct * len(self.drives) / len(able)
-            speed = self.high if speed > self.high else speed
+        available = [drive for drive in self.drives if drive.available()]
+        speed = self.max_pct
+        if available:
+            speed = self.cooling.fan_pct * len(self.drives) / len(available)
+            speed = self.max_pct if speed > self.max_pct else speed
         for i, drive in enumerate(self.drives):
-            if i != reset:
-                drive.ask(0.0 if drive.tripped() else speed)
+            if i != reset_index:
+                drive.request(0.0 if drive.tripped() else speed)
 
-    def causes(self) -> "list[tuple[str, int, str]]":
+    def active_conditions(self) -> "list[tuple[str, int, str]]":
         """Name what is wrong, for the supervisor."""
-        wrong = [
-            ("fan_trip:" + d.station.name, DEGRADED, "a fan's drive has tripped: " + d.station.name)
-            for d in self.drives
-            if d.tripped()
+        conditions = [
+            (
+                "fan_trip:" + drive.session.name,
+                DEGRADED,
+                "a fan's drive has tripped: " + drive.session.name,
+            )
+            for drive in self.drives
+            if drive.tripped()
         ]
-        if self.full and self._blind:
+        if self.at_full_speed and self._inputs_missing:
             text = "fans at full speed: return or facility water is not known"
-            wrong.append(("fans_blind", DEGRADED, text))
-        return wrong
+            conditions.append(("fans_blind", DEGRADED, text))
+        return conditions

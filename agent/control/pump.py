@@ -13,78 +13,82 @@ command was the first it heard after its power came back, or its start was inhib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.device_session import Station
+    from agent.fieldbus.device_session import DeviceSession
 
 _DEADBAND = 0.1
-_STILL_AFTER = 5
+_STILL_CYCLES = 5
 """Requests, one a cycle, after which a drive that was told to run should turn."""
 
 
-class Pump:
-    """The pump behind `station`."""
+class PumpActuator:
+    """The pump behind `session`."""
 
-    def __init__(self, station: "Station") -> None:
-        self.station = station
-        device, role = station.device, station.profile.pump
-        self._setpoint = device.index(role["setpoint"])
-        self._speed = device.index(role["feedback"])
-        self._run = [(device.index(name), raw) for name, raw in role["run"]]
-        self._stop = [(device.index(name), raw) for name, raw in role["stop"]]
-        self._trip = role["trip"]
-        self._reset = [(device.index(name), raw) for name, raw in role.get("reset", ())]
-        self._least = device.raw(self._setpoint, _DEADBAND)
-        self._asked = 0
+    def __init__(self, session: "DeviceSession") -> None:
+        self.session = session
+        device, role = session.device, session.profile.pump
+        self._setpoint = device.point_index(role["setpoint"])
+        self._speed = device.point_index(role["feedback"])
+        self._run = [(device.point_index(name), raw) for name, raw in role["run"]]
+        self._stop = [(device.point_index(name), raw) for name, raw in role["stop"]]
+        self._trip_bit = role["trip"]
+        self._reset = [(device.point_index(name), raw) for name, raw in role.get("reset", ())]
+        self._deadband_raw = device.to_count(self._setpoint, _DEADBAND)
+        self._command_raw = 0
         self.running = False
-        self.asked: float | None = None
-        self._still = 0
+        self.command_pct: float | None = None
+        self._still_cycles = 0
 
-    def ask(self, percent: float) -> None:
+    def request(self, percent: float) -> None:
         """Run at `percent` of full speed; 0 stops. Called once a cycle."""
         run = percent > 0
-        if run and (self._stands_still() or not self._armed()):
-            self.asked = None
-            self.station.want(self._stop + [(self._setpoint, 0)], stop=True)
+        if run and (self._count_still_cycles() or not self._is_armed()):
+            self.command_pct = None
+            self.session.request_outputs(self._stop + [(self._setpoint, 0)], stop=True)
             return
         raw = 0
         if run:
-            percent, raw = self.station.paced(self._setpoint, percent)
+            percent, raw = self.session.ramp_limited(self._setpoint, percent)
         # Compared in counts, so that floats of 32 and of 64 bits decide alike.
-        small = self.asked is not None and abs(raw - self._asked) < self._least
-        if small and run == self.running:
+        within_deadband = (
+            self.command_pct is not None and abs(raw - self._command_raw) < self._deadband_raw
+        )
+        if within_deadband and run == self.running:
             return
-        self.asked, self._asked, self.running = percent, raw, run
+        self.command_pct, self._command_raw, self.running = percent, raw, run
         reference = (self._setpoint, raw)
         pairs = [reference] + self._run if run else self._stop + [reference]
-        self.station.want(pairs, stop=not run)
+        self.session.request_outputs(pairs, stop=not run)
 
     def reset(self) -> None:
-        """Reset a trip, where the profile says how; the next `ask` gives the stop command first."""
+        """Reset a trip, where the profile says how; the next `request` gives the stop command first."""
         if self._reset:
-            self.asked, self.running = None, False
-            self.station.want(self._reset + [(self._setpoint, 0)], stop=True)
+            self.command_pct, self.running = None, False
+            self.session.request_outputs(self._reset + [(self._setpoint, 0)], stop=True)
 
-    def _armed(self) -> bool:
-        readback = self.station.device.readback
+    def _is_armed(self) -> bool:
+        readback = self.session.device.readback_matches
         return readback(self._run) is not False or readback(self._stop) is not False
 
-    def _stands_still(self) -> bool:
+    def _count_still_cycles(self) -> bool:
         """Say whether the drive has not turned for too many requests; then begin to count anew."""
-        told = self.running and self.asked is not None
-        self._still = self._still + 1 if told and self.speed() == 0 and not self.tripped() else 0
-        if self._still < _STILL_AFTER:
+        commanded = self.running and self.command_pct is not None
+        self._still_cycles = (
+            self._still_cycles + 1 if commanded and self.speed() == 0 and not self.tripped() else 0
+        )
+        if self._still_cycles < _STILL_CYCLES:
             return False
-        self._still = 0
+        self._still_cycles = 0
         return True
 
     def speed(self) -> "float | None":
         """Give the speed the drive reports, percent, or None when it is lost or out of range."""
-        good = self.station.device.readings[self._speed].quality == "good"
-        return self.station.device.value(self._speed) if good and not self.station.lost else None
+        good = self.session.device.readings[self._speed].quality == "good"
+        return self.session.device.value(self._speed) if good and not self.session.lost else None
 
     def tripped(self) -> bool:
         """Say whether the drive reports a trip."""
-        return self.station.device.bit(self._trip)
+        return self.session.device.is_bit_on(self._trip_bit)
 
     def available(self) -> bool:
         """Say whether the drive answers and has not tripped."""
-        return not self.station.lost and not self.tripped()
+        return not self.session.lost and not self.tripped()

@@ -4,32 +4,34 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.control.pump import Pump
+    from agent.control.pump import PumpActuator
 
-_AFTER = 5 * SECOND
+_RESET_DELAY = 5 * SECOND
 _HOUR = 3600 * SECOND
 
 
-class Resets:
-    """Of `drives`, `most` times an hour in all."""
+class DriveReset:
+    """Of `drives`, `max_per_hour` times an hour in all."""
 
-    def __init__(self, drives: "list[Pump]", most: int) -> None:
+    def __init__(self, drives: "list[PumpActuator]", max_per_hour: int) -> None:
         self.drives = drives
-        self._most = most
-        self._at: list[int] = []
+        self._max_per_hour = max_per_hour
+        self._reset_times: list[int] = []
         self._tripped_at: list[int | None] = [None] * len(drives)
 
     def step(self, now: int) -> int:
         """Reset a drive whose time has come; give its index, or -1. Not to be asked before more."""
-        self._at = [at for at in self._at if now - at < _HOUR]
+        self._reset_times = [
+            tripped_at for tripped_at in self._reset_times if now - tripped_at < _HOUR
+        ]
         for i, drive in enumerate(self.drives):
-            at = self._tripped_at[i]
+            tripped_at = self._tripped_at[i]
             if not drive.tripped():
                 self._tripped_at[i] = None
-            elif at is None:
+            elif tripped_at is None:
                 self._tripped_at[i] = now
-            elif now - at >= _AFTER and len(self._at) < self._most:
-                self._at.append(now)
+            elif now - tripped_at >= _RESET_DELAY and len(self._reset_times) < self._max_per_hour:
+                self._reset_times.append(now)
                 self._tripped_at[i] = now
                 drive.reset()
                 return i

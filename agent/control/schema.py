@@ -5,16 +5,16 @@ say: devices that exist and read what is needed.
 """
 
 from agent.core.config_records import check_outputs
-from agent.core.schema_rules import many, name, number, one_of, section, text, whole
+from agent.core.schema_rules import enum, integer, list_of, name, number, object_of, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.device.profile import Profile
+    from drivers.device.profile import DeviceProfile
 
 
-_EXCHANGER = section(
+_EXCHANGER = object_of(
     "the plate exchanger and its valve; 25 % propylene glycol and water unless stated",
     ["ua_kw_k", "tcs_lpm", "fws_lpm", "fws_open_lpm"],
     {
@@ -29,11 +29,11 @@ _EXCHANGER = section(
     },
 )
 
-_PUMPS = section(
+_PUMPS = object_of(
     "what the pumps hold, and who of them runs",
     [],
     {
-        "mode": one_of(
+        "mode": enum(
             "one control holds the pumps; the set-point of dp is in control.dp",
             ["dp", "flow", "delta_t"],
             "dp",
@@ -42,18 +42,18 @@ _PUMPS = section(
         "setpoint_k": number("temperature difference to hold, K", 2, 30, 10),
         "rotate_h": number("hours after which the lead changes; 0: never", 0, 8760, 168),
         "stagger_s": number("wait before pumps start after all were gone", 0, 600, 0),
-        "slot": whole("this row's number among those that start after each other", 0, 1023, 0),
+        "slot": integer("this row's number among those that start after each other", 0, 1023, 0),
         "slot_s": number("wait longer by this for each slot", 0, 60, 0),
         "auto_reset": number("resets of a tripped drive an hour", 0, 10, 3),
         "glance_ms": number("how often running drives are asked; 0: once a cycle", 0, 1000, 200),
     },
 )
 
-_DEW = section(
+_DEW = object_of(
     "keeps the supply above the dew point of the room",
     ["sensors"],
     {
-        "sensors": many(
+        "sensors": list_of(
             "two or more: the worst counts, one may die",
             name("device with TemperatureCelsius and HumidityPercent"),
             1,
@@ -65,7 +65,7 @@ _DEW = section(
     },
 )
 
-_OPTIMUM = section(
+_OPTIMUM = object_of(
     "moves set-points to the least power of pumps, fans and leakage",
     ["pump_w", "full_lpm", "fan_w", "cooler_kw_k", "design_kw", "air"],
     {
@@ -94,11 +94,11 @@ _OPTIMUM = section(
     },
 )
 
-_FANS = section(
+_FANS = object_of(
     "the cooler's fans on drives on the bus; they leave the valve its middle",
     ["drives"],
     {
-        "drives": many(
+        "drives": list_of(
             "all turn alike; the others carry the air of one that is lost",
             name("drive, of a profile with the role pump"),
             1,
@@ -112,7 +112,7 @@ _FANS = section(
     },
 )
 
-COOLING: "dict[str, Any]" = section(
+COOLING: "dict[str, Any]" = object_of(
     "more than two PI loops: model, dew point, a pair of pumps, sensor checks, proofs, optimiser",
     ["facility"],
     {
@@ -136,47 +136,49 @@ COOLING: "dict[str, Any]" = section(
 )
 
 
-def check(raw: "dict[str, Any]", profiles: "dict[str, Profile]", errors: "list[str]") -> None:
+def check(raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
     """Hold the devices that are named against what they must read."""
     cooling = raw["cooling"]
     sensor = raw["control"]["supply"]["sensor"]
-    wanted = [("facility", cooling["facility"], "PrimarySupplyTemperatureCelsius")]
+    required = [("facility", cooling["facility"], "PrimarySupplyTemperatureCelsius")]
     if "exchanger" in cooling:
-        wanted.append(("exchanger", sensor, "ReturnTemperatureCelsius"))
-        wanted.append(("exchanger", sensor, "FlowLitersPerMinute"))
+        required.append(("exchanger", sensor, "ReturnTemperatureCelsius"))
+        required.append(("exchanger", sensor, "FlowLitersPerMinute"))
     for i, device in enumerate(cooling.get("dew", {}).get("sensors", [])):
-        wanted.append(("dew.sensors[%d]" % i, device, "TemperatureCelsius"))
-        wanted.append(("dew.sensors[%d]" % i, device, "HumidityPercent"))
+        required.append(("dew.sensors[%d]" % i, device, "TemperatureCelsius"))
+        required.append(("dew.sensors[%d]" % i, device, "HumidityPercent"))
     if "spare_supply" in cooling:
-        wanted.append(("spare_supply", cooling["spare_supply"], "SupplyTemperatureCelsius"))
+        required.append(("spare_supply", cooling["spare_supply"], "SupplyTemperatureCelsius"))
     slot = cooling.get("pumps", {}).get("slot", 0)
     if slot and "throttle" in raw and raw["throttle"]["slot"] != slot:
         errors.append("cooling.pumps.slot: %d is not throttle.slot" % slot)
     if "optimum" in cooling:
-        wanted.append(("optimum.air", cooling["optimum"]["air"], "TemperatureCelsius"))
+        required.append(("optimum.air", cooling["optimum"]["air"], "TemperatureCelsius"))
         _check_optimum(cooling, errors)
     if "fans" in cooling:
         _check_fans(raw, profiles, errors)
-    for path, device, point in wanted:
+    for path, device, point in required:
         profile = profiles.get(device)
         if profile is None:
             errors.append("cooling.%s: no device is named %s" % (path, device))
-        elif not profile.has(point):
+        elif not profile.has_point(point):
             errors.append("cooling.%s: %s reads no %s" % (path, device, point))
 
 
 def _check_optimum(cooling: "dict[str, Any]", errors: "list[str]") -> None:
-    for one, other in (
+    for key, partner in (
         ("cooler_ua_kw_k", "cooler_air_kw_k"),
         ("middle_min_pct", "middle_max_pct"),
     ):
-        if (one in cooling["optimum"]) != (other in cooling["optimum"]):
-            errors.append("cooling.optimum: %s and %s belong together" % (one, other))
+        if (key in cooling["optimum"]) != (partner in cooling["optimum"]):
+            errors.append("cooling.optimum: %s and %s belong together" % (key, partner))
     if "exchanger" not in cooling:
         errors.append("cooling.optimum: needs cooling.exchanger too")
 
 
-def _check_fans(raw: "dict[str, Any]", profiles: "dict[str, Profile]", errors: "list[str]") -> None:
+def _check_fans(
+    raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]"
+) -> None:
     """Drives that exist, are no pumps of the row, and may be asked for what they may be asked."""
     fans, pumps = raw["cooling"]["fans"], raw["control"]["dp"]["pumps"]
     if "exchanger" not in raw["cooling"]:

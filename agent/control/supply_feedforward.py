@@ -10,57 +10,61 @@ from agent.control.supply_loop import SupplyLoop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.control.law.cooling import Cooling, Readings
+    from agent.control.law.cooling import ControlReadings, CoolingControl
     from agent.core.config_records import LoopConfig
 
 _RESOLUTION_PCT = 0.5
-_TURN_PCT = 1.0
+_REVERSAL_PCT = 1.0
 
 
-class SteeredLoop(SupplyLoop):
-    """Takes the place of `plain`; `cooling` holds the law, `readings` is filled by its owner."""
+class SupplyLoopFf(SupplyLoop):
+    """Takes the place of `plain_loop`; `cooling` holds the law, `readings` is filled by its owner."""
 
-    def __init__(self, plain: SupplyLoop, cooling: "Cooling", readings: "Readings") -> None:
-        super().__init__(plain.config, plain.sensor, plain.valve)
+    def __init__(
+        self, plain_loop: SupplyLoop, cooling: "CoolingControl", readings: "ControlReadings"
+    ) -> None:
+        super().__init__(plain_loop.config, plain_loop.sensor, plain_loop.valve)
         self.cooling = cooling
         self.readings = readings
-        self._asked: float | None = None
+        self._command_pct: float | None = None
         self._rising = True
-        self._plain = False
+        self._pi_active = False
 
-    def retune(self, config: "LoopConfig") -> None:
+    def set_tuning(self, config: "LoopConfig") -> None:
         """Take another set-point and other limits, without a bump."""
-        super().retune(config)
-        self.cooling.wanted_c = config.setpoint
-        self.cooling.steer.tune(config.min_pct, config.max_pct, config.rate_pct_per_s)
+        super().set_tuning(config)
+        self.cooling.target_c = config.setpoint
+        self.cooling.feedforward.set_limits(config.min_pct, config.max_pct, config.rate_pct_per_s)
 
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and ask the valve for what is needed."""
         cooling, readings = self.cooling, self.readings
         self.setpoint = cooling.setpoint_c
-        known = readings.supply_c is not None and readings.return_c is not None
-        known = known and readings.facility_c is not None and readings.flow_lpm is not None
-        if self.forced is not None or readings.supply_c is None or not known:
+        inputs_valid = readings.supply_c is not None and readings.return_c is not None
+        inputs_valid = (
+            inputs_valid and readings.fws_supply_c is not None and readings.flow_lpm is not None
+        )
+        if self.override_pct is not None or readings.supply_c is None or not inputs_valid:
             super().step(now, dt)
-            self._plain = True
-            self._asked = None
+            self._pi_active = True
+            self._command_pct = None
             return
-        if self.safe or self._plain:
-            cooling.valve_pct = self._present()
-            cooling.steer.track(cooling.valve_pct)
-            self.safe = self._plain = False
-        cooling.hold_supply(readings, dt)
+        if self.at_fail_safe or self._pi_active:
+            cooling.valve_pct = self._present_output()
+            cooling.feedforward.track(cooling.valve_pct)
+            self.at_fail_safe = self._pi_active = False
+        cooling.step_valve(readings, dt)
         self._pi.track(cooling.valve_pct, readings.supply_c - self.setpoint)
-        self._ask(cooling.valve_pct)
+        self._request_valve(cooling.valve_pct)
 
-    def _ask(self, opening: float) -> None:
-        asked = self._asked
-        if asked is not None and opening not in (self.config.min_pct, self.config.max_pct):
-            rising = opening > asked
-            least = _RESOLUTION_PCT if rising == self._rising else _TURN_PCT
-            if -least < opening - asked < least:
-                self.valve.ask(asked)
+    def _request_valve(self, valve_pct: float) -> None:
+        command_pct = self._command_pct
+        if command_pct is not None and valve_pct not in (self.config.min_pct, self.config.max_pct):
+            rising = valve_pct > command_pct
+            min_change = _RESOLUTION_PCT if rising == self._rising else _REVERSAL_PCT
+            if -min_change < valve_pct - command_pct < min_change:
+                self.valve.request(command_pct)
                 return
             self._rising = rising
-        self._asked = opening
-        self.valve.ask(opening)
+        self._command_pct = valve_pct
+        self.valve.request(valve_pct)

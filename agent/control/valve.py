@@ -8,34 +8,36 @@ moves no faster than the profile's ramp.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.device_session import Station
+    from agent.fieldbus.device_session import DeviceSession
 
 _DEADBAND = 0.5
 """Percent of stroke: about what an electric actuator resolves (assumed, to be set by profile)."""
 
 
-class Valve:
-    """The valve behind `station`."""
+class ValveActuator:
+    """The valve behind `session`."""
 
-    def __init__(self, station: "Station") -> None:
-        self.station = station
-        role = station.profile.valve
-        self._setpoint = station.device.index(role["setpoint"])
-        self._position = station.device.index(role["feedback"])
-        self._least = station.device.raw(self._setpoint, _DEADBAND)
-        self._asked = 0
-        self.asked: float | None = None
+    def __init__(self, session: "DeviceSession") -> None:
+        self.session = session
+        role = session.profile.valve
+        self._setpoint = session.device.point_index(role["setpoint"])
+        self._position = session.device.point_index(role["feedback"])
+        self._deadband_raw = session.device.to_count(self._setpoint, _DEADBAND)
+        self._command_raw = 0
+        self.command_pct: float | None = None
 
-    def ask(self, percent: float) -> None:
+    def request(self, percent: float) -> None:
         """Ask for an opening of 0 to 100 percent. Called once a cycle."""
-        percent, raw = self.station.paced(self._setpoint, percent)
-        small = self.asked is not None and abs(raw - self._asked) < self._least
-        if small and raw != self._asked and 0 < percent < 100:
+        percent, raw = self.session.ramp_limited(self._setpoint, percent)
+        within_deadband = (
+            self.command_pct is not None and abs(raw - self._command_raw) < self._deadband_raw
+        )
+        if within_deadband and raw != self._command_raw and 0 < percent < 100:
             return
-        self.asked, self._asked = percent, raw
-        self.station.want([(self._setpoint, raw)])
+        self.command_pct, self._command_raw = percent, raw
+        self.session.request_outputs([(self._setpoint, raw)])
 
     def position(self) -> "float | None":
         """Give the opening the valve reports, percent, or None when it is lost or out of range."""
-        good = self.station.device.readings[self._position].quality == "good"
-        return self.station.device.value(self._position) if good and not self.station.lost else None
+        good = self.session.device.readings[self._position].quality == "good"
+        return self.session.device.value(self._position) if good and not self.session.lost else None

@@ -29,38 +29,38 @@ class AlarmList:
     def __init__(self) -> None:
         self.active: list[Alarm] = []
         self.history: list[tuple[int, str, str]] = []
-        self.raised = 0
+        self.raised_count = 0
         self.listeners: list[Listener] = []
         """Called at each change: (time, raised|cleared, code, text)."""
-        self._fresh: list[tuple[int, str, str, str]] = []
+        self._unread: list[tuple[int, str, str, str]] = []
 
-    def set(self, code: str, wrong: bool, text: str, now: int) -> None:
-        """Raise `code` while `wrong`, clear it when not; nothing happens without a change."""
+    def update(self, code: str, active: bool, text: str, now: int) -> None:
+        """Raise `code` while `active`, clear it when not; nothing happens without a change."""
         for i, alarm in enumerate(self.active):
             if alarm.code == code:
-                if not wrong:
+                if not active:
                     self.active.pop(i)
-                    self._note(now, "cleared", code, alarm.text)
+                    self._record_change(now, "cleared", code, alarm.text)
                 return
-        if wrong:
-            self.raised += 1
+        if active:
+            self.raised_count += 1
             self.active.append(Alarm(code, text, now))
-            self._note(now, "raised", code, text)
+            self._record_change(now, "raised", code, text)
 
-    def _note(self, now: int, change: str, code: str, text: str) -> None:
+    def _record_change(self, now: int, change: str, code: str, text: str) -> None:
         self.history.append((now, change, code))
-        self._fresh.append((now, change, code, text))
+        self._unread.append((now, change, code, text))
         if len(self.history) > _HISTORY:
             self.history.pop(0)
-        if len(self._fresh) > _HISTORY:
-            self._fresh.pop(0)
+        if len(self._unread) > _HISTORY:
+            self._unread.pop(0)
         for listener in self.listeners:
             listener(now, change, code, text)
 
     def changes(self) -> "list[tuple[int, str, str, str]]":
         """Hand over the changes since the last call: (time, raised|cleared, code, text)."""
-        fresh, self._fresh = self._fresh, []
-        return fresh
+        unread, self._unread = self._unread, []
+        return unread
 
     def codes(self) -> "list[str]":
         """List the active codes in the order of their raising."""

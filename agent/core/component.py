@@ -8,7 +8,7 @@ agent stands, and is then turned like the agent itself:
 
 Its section may name one `port`; the agent keeps that port open (see `agent.core.port_link`) and gives the
 part what comes from it. It may name more as `ports`, streams by name (`{"bmc1": "tcp:HOST:80"}`);
-each is a `Link` in `Part.links`, in the order of their names. A part may have points in the
+each is a `PortLink` in `Component.links`, in the order of their names. A part may have points in the
 telemetry: what `points` describes once, `values` gives for every row. A part must never stand in
 the way of a tick: slow work is done in slices.
 """
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.core.port_link import Link
+    from agent.core.port_link import PortLink
     from protocols.cbor import Map
 
     Actions = list[tuple[int, str, bytes]]
     Point = tuple[str, str, int, int]
 
 
-class Part:
+class Component:
     """A part that does nothing; others override what they need. `port` is -1 without a port."""
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
         self.agent = agent
         self.settings = settings
         self.port = port
-        self.links: list[Link] = []
+        self.links: list[PortLink] = []
 
     def start(self, now: int) -> None:
         """Begin."""
@@ -54,7 +54,7 @@ class Part:
     def link_event(self, index: int, kind: str, now: int) -> None:
         """Take an event of the port of `links[index]`."""
 
-    def prepare(self, now: int, dt: float) -> None:
+    def before_control(self, now: int, dt: float) -> None:
         """Run once a cycle, before the loops; `dt` is in seconds. Later parts outrank earlier."""
 
     def tick(self, now: int) -> None:
@@ -79,7 +79,7 @@ class Part:
         """Give the value of every point, in their order; None is "not known"."""
         return []
 
-    def order(self, name: str, arguments: "Map", now: int) -> "str | None":
+    def handle_command(self, name: str, arguments: "Map", now: int) -> "str | None":
         """Do what an operator commands, between two ticks and quickly; say what was done.
 
         None: this part does not know the command. Raises `agent.core.errors.OrderError` for arguments

@@ -6,26 +6,26 @@ other numbers stay as written, rounded to a thousandth through an integer, since
 interpreters parse decimal fractions differently.
 """
 
-from protocols.rounding import of_decimal
+from protocols.rounding import round_decimal
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.config.compiler import Parts
-    from drivers.device.profile import Point, Profile
-    from drivers.modbus.poll_plan import Layout
+    from agent.config.compiler import ParsedConfig
+    from drivers.device.profile import DeviceProfile, Point
+    from drivers.modbus.poll_plan import PollPlan
 
 
-def thousandths(value: "float | int") -> int:
+def to_thousandths(value: "float | int") -> int:
     """Count the thousandths in `value`, to the nearest; the same on both interpreters."""
-    return of_decimal(value * 1000)
+    return round_decimal(value * 1000)
 
 
-def exact(value: "float | int") -> float:
+def round_to_thousandth(value: "float | int") -> float:
     """Round to a thousandth by way of an integer, so that both interpreters hold the same float."""
-    return thousandths(value) / 1000
+    return to_thousandths(value) / 1000
 
 
 class DeviceConfig:
@@ -35,30 +35,30 @@ class DeviceConfig:
     them already; the device's station takes them.
     """
 
-    def __init__(self, name: str, bus: str, unit: int, profile: "Profile") -> None:
+    def __init__(self, name: str, bus: str, unit: int, profile: "DeviceProfile") -> None:
         self.name = name
         self.bus = bus
         self.unit = unit
         self.profile = profile
-        self.layouts: tuple[Layout, Layout] | None = None
+        self.layouts: tuple[PollPlan, PollPlan] | None = None
 
 
 class LoopConfig:
     """Set-point, sensor, actuators and tuning of one loop, in the loop's own units."""
 
     def __init__(self, raw: "dict[str, Any]", unit: str, actuators: "list[str]") -> None:
-        self.setpoint = exact(raw["setpoint_" + unit])
+        self.setpoint = round_to_thousandth(raw["setpoint_" + unit])
         self.sensor: str = raw["sensor"]
         self.actuators = actuators
-        self.gain = exact(raw["gain_pct_per_" + ("k" if unit == "c" else unit)])
-        self.integral_s = exact(raw["integral_s"])
-        self.min_pct = exact(raw["min_pct"])
-        self.max_pct = exact(raw["max_pct"])
-        self.safe_pct = exact(raw["safe_pct"])
-        self.rate_pct_per_s = exact(raw["rate_pct_per_s"])
+        self.gain = round_to_thousandth(raw["gain_pct_per_" + ("k" if unit == "c" else unit)])
+        self.integral_s = round_to_thousandth(raw["integral_s"])
+        self.min_pct = round_to_thousandth(raw["min_pct"])
+        self.max_pct = round_to_thousandth(raw["max_pct"])
+        self.safe_pct = round_to_thousandth(raw["safe_pct"])
+        self.rate_pct_per_s = round_to_thousandth(raw["rate_pct_per_s"])
 
 
-def _place(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
+def _position_e7(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
     """Where the antenna is, 1e-7 degrees, None unless both are given."""
     latitude, longitude = receiver.get("latitude"), receiver.get("longitude")
     if latitude is None or longitude is None:
@@ -69,41 +69,41 @@ def _place(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
 class Config:
     """Everything the agent is built from. See `agent.config.schema` for meaning and ranges."""
 
-    def __init__(self, raw: "dict[str, Any]", parts: "Parts") -> None:
+    def __init__(self, raw: "dict[str, Any]", parsed: "ParsedConfig") -> None:
         control, telemetry, limits = raw["control"], raw["telemetry"], raw["limits"]
         self.site: str = raw["site"]
         self.unit: str = raw["unit"]
-        self.receiver = parts.receiver
-        self.receiver_latency_us = thousandths(raw["receiver"].get("latency_ms", 0))
-        self.drift_ppb = thousandths(raw["receiver"].get("drift_ppm", 50))
-        self.tempco_ppb = thousandths(raw["receiver"].get("ppm_per_c", 1))
-        self.place_e7 = _place(raw["receiver"])
+        self.receiver = parsed.receiver
+        self.receiver_latency_us = to_thousandths(raw["receiver"].get("latency_ms", 0))
+        self.drift_ppb = to_thousandths(raw["receiver"].get("drift_ppm", 50))
+        self.tempco_ppb = to_thousandths(raw["receiver"].get("ppm_per_c", 1))
+        self.position_e7 = _position_e7(raw["receiver"])
         self.radius_m: int = raw["receiver"].get("radius_m", 100)
-        self.buses = parts.buses
+        self.buses = parsed.buses
         self.bus_timeout_us: int = raw["bus_timeout_ms"] * MILLISECOND
-        self.broker = parts.broker
+        self.broker = parsed.broker
         self.keepalive_s: int = raw["broker"].get("keepalive_s", 30)
-        self.mqtt: str = raw["broker"].get("version", "3.1.1")
+        self.mqtt_version: str = raw["broker"].get("version", "3.1.1")
         self.expiry_s: int = raw["broker"].get("expiry_s", 0)
         self.username: str | None = raw["broker"].get("username")
         self.password: str | None = raw["broker"].get("password")
-        self.state = parts.state
-        self.devices = parts.devices
-        self.parts = parts.optional
-        self.part_ports = parts.optional_ports
+        self.state = parsed.state
+        self.devices = parsed.devices
+        self.components = parsed.components
+        self.component_ports = parsed.component_ports
         self.tick_us: int = control["tick_ms"] * MILLISECOND
         self.slot_us: int = control["slot_ms"] * MILLISECOND
         self.ticks_per_cycle: int = control["cycle_ms"] // control["tick_ms"]
         self.supply = LoopConfig(control["supply"], "c", [control["supply"]["valve"]])
         self.pressure = LoopConfig(control["dp"], "kpa", control["dp"]["pumps"])
-        self.supply_max_c = exact(limits["supply_max_c"])
-        self.stale_us = thousandths(limits["stale_s"]) * MILLISECOND
+        self.supply_max_c = round_to_thousandth(limits["supply_max_c"])
+        self.stale_us = to_thousandths(limits["stale_s"]) * MILLISECOND
         self.ticks_per_row: int = telemetry["period_ms"] // control["tick_ms"]
         self.telemetry_queue: int = telemetry["queue"]
 
 
 def check_outputs(
-    profile: "Profile | None",
+    profile: "DeviceProfile | None",
     role: str,
     loop: "dict[str, Any]",
     path: str,
@@ -113,10 +113,10 @@ def check_outputs(
     data = None if profile is None else getattr(profile, role)
     if profile is None or not data:
         return
-    point = profile.points[profile.index(data["setpoint"])]
+    point = profile.points[profile.point_index(data["setpoint"])]
     low, high = point.limits or (0, 0)
     for key in ("min_pct", "max_pct", "safe_pct"):
-        raw = exact(loop[key]) * point.den / point.num
+        raw = round_to_thousandth(loop[key]) * point.den / point.num
         if not low - 0.5 < raw < high + 0.5:
             errors.append(
                 "%s.%s: %s is outside what profile %s lets be written, %s to %s %%"

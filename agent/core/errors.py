@@ -15,9 +15,9 @@ class ConfigError(AgentError):
     """A configuration with an unknown key, or a value of the wrong type, unit or range."""
 
 
-class Decommissioned(ConfigError):  # noqa: N818 - a verdict, not a fault
+class DecommissionedError(ConfigError):
     """The unit was taken out of service: it erases what it holds and runs no more."""
 
 
-class OrderError(AgentError):
+class CommandError(AgentError):
     """A command with an argument that cannot be; the text says which and what is allowed."""

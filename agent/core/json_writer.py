@@ -30,7 +30,7 @@ def quote(text: str) -> str:
 
 
 def write(value: object) -> str:
-    """Write None, bool, int, str, a list of values, `Object` or `Json`, as JSON without spaces.
+    """Write None, bool, int, str, a list of values, `JsonObject` or `JsonValue`, as JSON without spaces.
 
     Raises `EncodeError` for anything else (a float above all).
     """
@@ -44,25 +44,25 @@ def write(value: object) -> str:
         return str(value)
     if type(value) is str:
         return quote(value)
-    if type(value) is Object:
+    if type(value) is JsonObject:
         # nearly all that is written is whole numbers: no call for each
         pairs = ['"' + k + '":' + (str(v) if type(v) is int else write(v)) for k, v in value.pairs]
         return "{" + ",".join(pairs) + "}"
-    if type(value) is Json:
+    if type(value) is JsonValue:
         return value.text
     if type(value) is list or type(value) is tuple:
         return "[" + ",".join([str(v) if type(v) is int else write(v) for v in value]) + "]"
     raise EncodeError("cannot write a %s as JSON here" % type(value).__name__)
 
 
-class Json:
+class JsonValue:
     """JSON that is written already."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
 
-class Object:
+class JsonObject:
     """A JSON object as ordered pairs. Keys are names, of our own or checked as such, and no quotes
     or escapes are looked for in them.
     """

@@ -4,7 +4,7 @@ Not a driver: it knows nothing of what is said over the port. The bench and the 
 `open` with the event `opened` or `failed`; the event `closed` ends an open port. A port that will
 not open is asked for again after 1, 2, 4 … 30 s, for ever, since the agent cools on meanwhile. A
 port that only proves good by what is said over it (a broker may take a connection and refuse the
-client) starts again at 1 s not when it opens but when `proven` is called.
+client) starts again at 1 s not when it opens but when `mark_good` is called.
 """
 
 from protocols.time_units import NEVER, SECOND
@@ -13,13 +13,13 @@ _FIRST_RETRY = SECOND
 _LONGEST_RETRY = 30 * SECOND
 
 
-class Link:
+class PortLink:
     """The wish to have `port` open at `address`. Times are monotonic microseconds.
 
-    `proves`: its user calls `proven`. `asked`: what `outbox` will hand over.
+    `needs_handshake`: its user calls `mark_good`. `requests`: what `outbox` will hand over.
     """
 
-    def __init__(self, port: int, name: str, address: str, proves: bool = False) -> None:
+    def __init__(self, port: int, name: str, address: str, needs_handshake: bool = False) -> None:
         self.port = port
         self.name = name
         self.up = False
@@ -27,51 +27,51 @@ class Link:
         self.failures = 0
         self.due = NEVER
         self._address = address.encode()
-        self._proves = proves
+        self._needs_handshake = needs_handshake
         self._pause = _FIRST_RETRY
-        self.asked: list[tuple[int, str, bytes]] = []
+        self.requests: list[tuple[int, str, bytes]] = []
 
     def start(self) -> None:
         """Ask for the port to be opened."""
         self.due = NEVER
-        self.asked.append((self.port, "open", self._address))
+        self.requests.append((self.port, "open", self._address))
 
     def event(self, kind: str, now: int) -> None:
         """Take `opened`, `failed` or `closed` from the port."""
         if kind == "opened":
             self.up = True
             self.opens += 1
-            if not self._proves:
-                self.proven()
+            if not self._needs_handshake:
+                self.mark_good()
         elif kind in ("failed", "closed"):
             self.up = False
             self.failures += 1
             self.due = now + self._pause
             self._pause = min(2 * self._pause, _LONGEST_RETRY)
 
-    def proven(self) -> None:
+    def mark_good(self) -> None:
         """The port does what it is for: the next pause is a short one again."""
         self._pause = _FIRST_RETRY
 
-    def hurry(self, now: int) -> None:
+    def retry_now(self, now: int) -> None:
         """The way is free: try now, and begin with short pauses again."""
         self._pause = _FIRST_RETRY
         if not self.up:
             self.due = now
 
-    def hold(self) -> None:
-        """There is no way at present: do not try until `hurry` is called."""
+    def suspend(self) -> None:
+        """There is no way at present: do not try until `retry_now` is called."""
         self.due = NEVER
 
     def close(self, now: int) -> None:
         """Close the port ourselves and try again later."""
-        self.asked.append((self.port, "close", b""))
+        self.requests.append((self.port, "close", b""))
         self.event("closed", now)
 
-    def again(self) -> None:
+    def reopen(self) -> None:
         """End the connection and open another at once: the far end serves one request on each."""
         self.up = False
-        self.asked.append((self.port, "close", b""))
+        self.requests.append((self.port, "close", b""))
         self.start()
 
     def wake(self, now: int) -> None:
@@ -81,5 +81,5 @@ class Link:
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
         """Hand over what the port is asked to do."""
-        out, self.asked = self.asked, []
+        out, self.requests = self.requests, []
         return out

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.core.component import Part
+    from agent.core.component import Component
 
-STREAMS = ("tcp", "tls")
+STREAM_KINDS = ("tcp", "tls")
 """Kinds of address that the further `ports` of a component can have."""
 
 ComponentSpec = namedtuple("ComponentSpec", ("section", "module", "cls", "port_kinds", "schema"))
@@ -22,23 +22,29 @@ ComponentSpec = namedtuple("ComponentSpec", ("section", "module", "cls", "port_k
 its `port` can have (empty: no port), and the module of its schema."""
 
 COMPONENTS: "tuple[ComponentSpec, ...]" = (
-    ComponentSpec("log", "agent.log.component", "Log", ("store",), "agent.log.schema"),
-    ComponentSpec("remote", "agent.remote.manager", "Desk", ("store",), "agent.remote.schema"),
+    ComponentSpec("log", "agent.log.component", "LogComponent", ("store",), "agent.log.schema"),
     ComponentSpec(
-        "cooling", "agent.control.component", "CoolingPart", ("store",), "agent.control.schema"
+        "remote", "agent.remote.manager", "RemoteManager", ("store",), "agent.remote.schema"
+    ),
+    ComponentSpec(
+        "cooling", "agent.control.component", "CoolingComponent", ("store",), "agent.control.schema"
     ),
     ComponentSpec(
         "timekeeping",
         "agent.clock.persistence",
-        "Keeping",
+        "TimePersistence",
         ("store",),
         "agent.clock.schema_timekeeping",
     ),
-    ComponentSpec("integrity", "agent.gnss.component", "Watch", (), "agent.gnss.schema_integrity"),
     ComponentSpec(
-        "throttle", "agent.power.component", "Throttle", ("store",), "agent.power.schema"
+        "integrity", "agent.gnss.component", "IntegrityComponent", (), "agent.gnss.schema_integrity"
     ),
-    ComponentSpec("ledger", "agent.energy.component", "Ledger", ("store",), "agent.energy.schema"),
+    ComponentSpec(
+        "throttle", "agent.power.component", "PowerLimitComponent", ("store",), "agent.power.schema"
+    ),
+    ComponentSpec(
+        "ledger", "agent.energy.component", "EnergyComponent", ("store",), "agent.energy.schema"
+    ),
     ComponentSpec(
         "safety", "agent.safety.interlock", "Interlock", ("watchdog",), "agent.safety.schema"
     ),
@@ -49,19 +55,23 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         (),
         "agent.gnss.schema_receiver_setup",
     ),
-    ComponentSpec("pps", "agent.clock.pps", "Pulses", ("pps",), "agent.clock.schema_pps"),
+    ComponentSpec("pps", "agent.clock.pps", "PpsComponent", ("pps",), "agent.clock.schema_pps"),
     ComponentSpec(
         "chrony", "agent.clock.chrony", "RefClock", ("chrony",), "agent.clock.schema_chrony"
     ),
     ComponentSpec(
         "modem",
         "agent.satcom.component",
-        "Carrier",
+        "SatcomComponent",
         ("serial", "uart", "tcp"),
         "agent.satcom.schema",
     ),
     ComponentSpec(
-        "modem_store", "agent.satcom.persistence", "Memory", ("store",), "agent.satcom.schema_store"
+        "modem_store",
+        "agent.satcom.persistence",
+        "SatcomStore",
+        ("store",),
+        "agent.satcom.schema_store",
     ),
 )
 """All optional components, in the order of their ports."""
@@ -77,7 +87,7 @@ def schema_module(spec: ComponentSpec, name: str) -> "Any":
     return __import__(spec.schema, None, None, (name,))
 
 
-def build(agent: "Agent", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Part]":
+def build(agent: "Agent", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Component]":
     """Build the components of `chosen`: section, settings, number of its port or -1."""
     built = []
     for section, settings, port in chosen:

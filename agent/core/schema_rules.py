@@ -15,60 +15,70 @@ NAME_PATTERN = "^[a-z0-9][a-z0-9_-]{0,31}$"
 HEX_PATTERN = "^([0-9a-f][0-9a-f])+$"
 
 
-def text(about: str, longest: int = 200, least: int = 1) -> "Rule":
-    """Any text of `least` to `longest` characters."""
-    return {"type": "string", "minLength": least, "maxLength": longest, "description": about}
+def text(description: str, max_length: int = 200, min_length: int = 1) -> "Rule":
+    """Any text of `least` to `max_length` characters."""
+    return {
+        "type": "string",
+        "minLength": min_length,
+        "maxLength": max_length,
+        "description": description,
+    }
 
 
-def name(about: str) -> "Rule":
+def name(description: str) -> "Rule":
     """A name that can be a topic level and a file's name."""
-    return {"type": "string", "pattern": NAME_PATTERN, "description": about}
+    return {"type": "string", "pattern": NAME_PATTERN, "description": description}
 
 
-def hexadecimal(about: str, least: int, longest: int) -> "Rule":
-    """Bytes in hexadecimal, `least` to `longest` digits."""
-    rule = text(about, longest, least)
+def hexadecimal(description: str, min_length: int, max_length: int) -> "Rule":
+    """Bytes in hexadecimal, `least` to `max_length` digits."""
+    rule = text(description, max_length, min_length)
     rule["pattern"] = HEX_PATTERN
     return rule
 
 
-def number(about: str, low: float, high: float, default: "float | None" = None) -> "Rule":
+def number(description: str, low: float, high: float, default: "float | None" = None) -> "Rule":
     """A number from `low` to `high`."""
-    rule: Rule = {"type": "number", "minimum": low, "maximum": high, "description": about}
+    rule: Rule = {"type": "number", "minimum": low, "maximum": high, "description": description}
     if default is not None:
         rule["default"] = default
     return rule
 
 
-def whole(about: str, low: int, high: int, default: "int | None" = None) -> "Rule":
+def integer(description: str, low: int, high: int, default: "int | None" = None) -> "Rule":
     """A whole number from `low` to `high`."""
-    rule = number(about, low, high, default)
+    rule = number(description, low, high, default)
     rule["type"] = "integer"
     return rule
 
 
-def one_of(about: str, words: "list[str]", default: "str | None" = None) -> "Rule":
+def enum(description: str, values: "list[str]", default: "str | None" = None) -> "Rule":
     """One of some words."""
-    rule: Rule = {"type": "string", "enum": words, "description": about}
+    rule: Rule = {"type": "string", "enum": values, "description": description}
     if default is not None:
         rule["default"] = default
     return rule
 
 
-def many(about: str, items: "Rule", least: int, most: int) -> "Rule":
-    """A list of `least` to `most`; one that may be empty is so by default."""
-    rule: Rule = {"type": "array", "description": about, "minItems": least, "maxItems": most}
+def list_of(description: str, items: "Rule", min_items: int, max_items: int) -> "Rule":
+    """A list of `least` to `max_items`; one that may be empty is so by default."""
+    rule: Rule = {
+        "type": "array",
+        "description": description,
+        "minItems": min_items,
+        "maxItems": max_items,
+    }
     rule["items"] = items
-    if not least:
+    if not min_items:
         rule["default"] = []
     return rule
 
 
-def section(about: str, required: "list[str]", properties: "Rule") -> "Rule":
+def object_of(description: str, required: "list[str]", properties: "Rule") -> "Rule":
     """An object with these keys and no others."""
     return {
         "type": "object",
-        "description": about,
+        "description": description,
         "required": required,
         "additionalProperties": False,
         "properties": properties,

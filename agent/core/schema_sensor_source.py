@@ -9,14 +9,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.device.profile import Profile
+    from drivers.device.profile import DeviceProfile
 
 
-SOURCE = text("DEVICE.POINT that reads a temperature near it", 97, 3)
+TEMPERATURE_SOURCE = text("DEVICE.POINT that reads a temperature near it", 97, 3)
 
 
 def check_sources(
-    raw: "dict[str, Any]", devices: "dict[str, Profile | None]", errors: "list[str]"
+    raw: "dict[str, Any]", devices: "dict[str, DeviceProfile | None]", errors: "list[str]"
 ) -> None:
     """Check that the temperatures that the sections name are there; `devices` by name."""
     for section in ("timekeeping", "integrity"):
@@ -28,5 +28,5 @@ def check_sources(
             errors.append("%s.temperature: no device is named %s" % (section, device))
             continue
         profile = devices[device]
-        if profile is not None and not profile.has(point):
+        if profile is not None and not profile.has_point(point):
             errors.append("%s.temperature: %s reads no %s" % (section, device, point))

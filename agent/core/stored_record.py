@@ -9,40 +9,40 @@ if TYPE_CHECKING:
     from agent.core.component import Actions
 
 
-class Kept:
+class StoredRecord:
     """The record `key` behind the port numbered `port`; -1: there is no store.
 
-    `answered`: what was kept is known, or there is nothing to wait for.
+    `loaded`: what was kept is known, or there is nothing to wait for.
     """
 
     def __init__(self, port: int, key: str) -> None:
         self.port = port
         self.key = key
         self.open = False
-        self.answered = port < 0
-        self._asked = False
+        self.loaded = port < 0
+        self._requested = False
         self._out: Actions = []
 
     def event(self, kind: str) -> None:
         """Take what the store says."""
         self.open = kind == "opened" or (self.open and kind == "drained")
-        if kind == "opened" and not self._asked:
-            self._asked = True
+        if kind == "opened" and not self._requested:
+            self._requested = True
             self._out.append((self.port, "get", self.key.encode()))
 
-    def take(self, data: bytes) -> "bytes | None":
+    def receive(self, data: bytes) -> "bytes | None":
         """Take an answer of the store: what was kept; None for nothing, and for other records."""
         key, nul, payload = bytes(data).partition(b"\0")
         if key != self.key.encode():
             return None
-        self.answered = True
+        self.loaded = True
         return payload if nul else None
 
     def write(self, payload: bytes) -> None:
         """Have it replaced."""
         self._out.append((self.port, "write", self.key.encode() + b"\0" + payload))
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         """Have it deleted."""
         self._out.append((self.port, "delete", self.key.encode()))
 

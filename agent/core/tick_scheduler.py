@@ -15,7 +15,7 @@ LATENESS_EDGES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 """Upper edges, in microseconds, of the histogram of how late a tick ran; one more bin is above."""
 
 
-class Ticks:
+class TickScheduler:
     """The schedule of one unit. Times are monotonic microseconds."""
 
     def __init__(self, period_us: int, slot_us: int, per_cycle: int) -> None:
@@ -25,7 +25,7 @@ class Ticks:
         self.due = 0
         self.count = 0
         self.missed = 0
-        self.worst_late = 0
+        self.max_late_us = 0
         self.lateness = [0] * (len(LATENESS_EDGES) + 1)
         self.number = 0
         self.in_cycle = 0
@@ -52,8 +52,8 @@ class Ticks:
         error = phase % period
         if error > period // 2:
             error -= period
-        most = period // _SLEW_DIVISOR
-        step = period - max(-most, min(most, error)) if offset is not None else period
+        max_step = period // _SLEW_DIVISOR
+        step = period - max(-max_step, min(max_step, error)) if offset is not None else period
         self.due = due + step
         if now >= self.due:
             # This one ran where a later one belongs: what lies between was missed.
@@ -62,13 +62,13 @@ class Ticks:
             self.due += skipped * period
 
     def _account(self, now: int) -> None:
-        late = now - self.due
+        late_us = now - self.due
         self.count += 1
-        if late > self.worst_late:
-            self.worst_late = late
+        if late_us > self.max_late_us:
+            self.max_late_us = late_us
         i = 0
         for edge in LATENESS_EDGES:
-            if late <= edge:
+            if late_us <= edge:
                 break
             i += 1
         self.lateness[i] += 1
@@ -76,7 +76,7 @@ class Ticks:
     def _advance_cycle(self) -> None:
         self.in_cycle += 1
         aligned = self.number % self.per_cycle == 0
-        ripe = self.in_cycle > self.per_cycle // 2
-        self.cycle_starts = (aligned and ripe) or self.in_cycle >= 2 * self.per_cycle - 1
+        long_enough = self.in_cycle > self.per_cycle // 2
+        self.cycle_starts = (aligned and long_enough) or self.in_cycle >= 2 * self.per_cycle - 1
         if self.cycle_starts:
             self.in_cycle = 0

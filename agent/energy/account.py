@@ -15,19 +15,19 @@ ROLES = ("it", "facility", "loop", "air", "electrical", "other", "reuse", "water
 IT, FACILITY, LOOP, AIR, ELECTRICAL, OTHER, REUSE, WATER = range(8)
 
 
-def ratio(top: int, bottom: int, scale: int = 1000) -> "int | None":
+def scaled_ratio(top: int, bottom: int, scale: int = 1000) -> "int | None":
     """`scale` times top / bottom, to the nearest; None when there is nothing to divide by."""
     return None if bottom <= 0 else (2 * scale * top + bottom) // (2 * bottom)
 
 
 class Account:
-    """One interval: `used` by role, from `began_us` (UTC) on."""
+    """One interval: `used` by role, from `start_us` (UTC) on."""
 
-    def __init__(self, began_us: int = 0, used: "list[int] | None" = None) -> None:
-        self.began_us = began_us
+    def __init__(self, start_us: int = 0, used: "list[int] | None" = None) -> None:
+        self.start_us = start_us
         self.used = [0] * len(ROLES) if used is None else used
 
-    def whole(self, metered: "list[bool]") -> int:
+    def total(self, metered: "list[bool]") -> int:
         """All energy."""
         used = self.used
         if metered[FACILITY]:
@@ -44,24 +44,24 @@ class Account:
     def figures(self, metered: "list[bool]") -> "list[tuple[str, int | None]]":
         """PUE and the others, in thousandths; losses in thousandths of the IT energy."""
         used = self.used
-        it, whole = used[IT], self.whole(metered)
+        it, total = used[IT], self.total(metered)
         return [
-            ("pue", ratio(whole, it)),
-            ("loop_pue", ratio(it + used[LOOP], it)),
-            ("wue", ratio(used[WATER], it, 1_000_000) if metered[WATER] else None),
-            ("erf", ratio(used[REUSE], whole) if metered[REUSE] else None),
-            ("electrical", ratio(self.electrical(metered), it)),
-            ("air", ratio(used[AIR], it)),
-            ("loop", ratio(used[LOOP], it)),
+            ("pue", scaled_ratio(total, it)),
+            ("loop_pue", scaled_ratio(it + used[LOOP], it)),
+            ("wue", scaled_ratio(used[WATER], it, 1_000_000) if metered[WATER] else None),
+            ("erf", scaled_ratio(used[REUSE], total) if metered[REUSE] else None),
+            ("electrical", scaled_ratio(self.electrical(metered), it)),
+            ("air", scaled_ratio(used[AIR], it)),
+            ("loop", scaled_ratio(used[LOOP], it)),
         ]
 
-    def text(self) -> str:
+    def encode(self) -> str:
         """Write it as one line of numbers."""
-        return " ".join([str(n) for n in [self.began_us] + self.used])
+        return " ".join([str(n) for n in [self.start_us] + self.used])
 
 
-def read(line: str) -> "Account | None":
-    """Read what `Account.text` wrote; None for anything else."""
+def decode(line: str) -> "Account | None":
+    """Read what `Account.encode` wrote; None for anything else."""
     words = line.split(" ")
     if len(words) != 1 + len(ROLES) or "" in words or "".join(words).strip("0123456789"):
         return None

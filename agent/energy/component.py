@@ -6,15 +6,15 @@ month; of the last twelve whole months the accounts are kept too. The store is w
 `save_s` seconds and at the turn of a day: a power cut loses what was integrated from rates since,
 and nothing of what counters counted, since their last readings are kept as well.
 
-Until the store has answered (or does not for `_PATIENCE`), nothing is entered.
+Until the store has answered (or does not for `_STORE_TIMEOUT`), nothing is entered.
 """
 
-from agent.core.component import Part
-from agent.core.json_writer import Object
-from agent.core.stored_record import Kept
+from agent.core.component import Component
+from agent.core.json_writer import JsonObject
+from agent.core.stored_record import StoredRecord
 from agent.energy import account as accounts
 from agent.energy.account import ROLES, Account
-from agent.energy.counter import Counting
+from agent.energy.counter import CounterInput
 from protocols.calendar import civil_from_utc
 from protocols.time_units import SECOND
 
@@ -28,37 +28,37 @@ if TYPE_CHECKING:
 KEY = "ledger.now"
 MONTHS = 12
 _FORMAT = "ledger 1"
-_PATIENCE = 20 * SECOND
+_STORE_TIMEOUT = 20 * SECOND
 
 
-class Meter:
+class MeterInput:
     """One meter of one role."""
 
     def __init__(self, agent: "Agent", raw: "dict[str, Any]") -> None:
-        station = agent.fieldbus.station(raw["device"])
-        index = station.device.index(raw["point"])
+        session = agent.fieldbus.session(raw["device"])
+        index = session.device.point_index(raw["point"])
         self.name: str = raw["device"] + "." + raw["point"]
         self.role = ROLES.index(raw["role"])
-        self.counting = Counting(station.profile.points[index], raw["rolls_at"], raw["most_w"])
-        self.reading: Reading = station.device.readings[index]
+        self.counter = CounterInput(session.profile.points[index], raw["rolls_at"], raw["most_w"])
+        self.reading: Reading = session.device.readings[index]
 
 
-class Ledger(Part):
+class EnergyComponent(Component):
     """See the module's docstring. `settings` is the section `ledger` of the configuration."""
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
-        Part.__init__(self, agent, settings, port)
-        self.meters = [Meter(agent, raw) for raw in settings["meters"]]
+        Component.__init__(self, agent, settings, port)
+        self.meters = [MeterInput(agent, raw) for raw in settings["meters"]]
         roles = [meter.role for meter in self.meters]
         self.metered = [role in roles for role in range(len(ROLES))]
-        self.all = Account()
+        self.total = Account()
         self.day = Account()
         self.month = Account()
         self.months: list[Account] = []
         self.saves = 0
-        self.kept = ""
+        self.restore_result = ""
         self._date = (0, 0, 0)
-        self._store = Kept(port, KEY)
+        self._store = StoredRecord(port, KEY)
         self._started = self._due = self._save_at = 0
 
     def start(self, now: int) -> None:
@@ -74,7 +74,7 @@ class Ledger(Part):
 
     def receive(self, data: bytes, now: int) -> None:
         """Take what was kept."""
-        payload = self._store.take(data)
+        payload = self._store.receive(data)
         if payload is not None:
             self._restore(payload)
 
@@ -84,42 +84,44 @@ class Ledger(Part):
             lines = payload.decode().split("\n")
         except UnicodeError:
             lines = [""]
-        found = [accounts.read(line) for line in lines[1:4]]
-        if lines[0] != _FORMAT or len(found) < 3 or None in found or lines[-1] != "end":
-            self.kept = "damaged"
+        restored = [accounts.decode(line) for line in lines[1:4]]
+        if lines[0] != _FORMAT or len(restored) < 3 or None in restored or lines[-1] != "end":
+            self.restore_result = "damaged"
             return
-        self.kept = "restored"
-        self.all, self.day, self.month = found  # type: ignore[assignment]
-        if self.day.began_us:
-            self._date = civil_from_utc(self.day.began_us)[:3]
+        self.restore_result = "restored"
+        self.total, self.day, self.month = restored  # type: ignore[assignment]
+        if self.day.start_us:
+            self._date = civil_from_utc(self.day.start_us)[:3]
         for line in lines[4:-1]:
-            word, _, rest = line.partition(" ")
-            if word == "month":
-                old = accounts.read(rest)
-                if old is not None:
-                    self.months.append(old)
-            elif word == "meter":
+            keyword, _, rest = line.partition(" ")
+            if keyword == "month":
+                month = accounts.decode(rest)
+                if month is not None:
+                    self.months.append(month)
+            elif keyword == "meter":
                 name, _, raw = rest.partition(" ")
-                self._remember(name, raw)
+                self._restore_meter(name, raw)
 
-    def _remember(self, name: str, raw: str) -> None:
+    def _restore_meter(self, name: str, raw: str) -> None:
         for meter in self.meters:
             number = raw[1:] if raw[:1] == "-" else raw
             if meter.name == name and number and not number.strip("0123456789"):
-                meter.counting.last = int(raw)
+                meter.counter.last_raw = int(raw)
 
-    def _text(self) -> bytes:
-        lines = [_FORMAT, self.all.text(), self.day.text(), self.month.text()]
-        lines.extend(["month " + old.text() for old in self.months])
-        lasts = [(meter.name, meter.counting.last) for meter in self.meters]
-        lines.extend(["meter %s %d" % (name, last) for name, last in lasts if last is not None])
+    def _encode(self) -> bytes:
+        lines = [_FORMAT, self.total.encode(), self.day.encode(), self.month.encode()]
+        lines.extend(["month " + month.encode() for month in self.months])
+        last_values = [(meter.name, meter.counter.last_raw) for meter in self.meters]
+        lines.extend(
+            ["meter %s %d" % (name, last) for name, last in last_values if last is not None]
+        )
         return "\n".join(lines + ["end"]).encode()
 
     def _save(self, now: int) -> None:
         self._save_at = now + self.settings["save_s"] * SECOND
-        if self._store.open and self._store.answered:
+        if self._store.open and self._store.loaded:
             self.saves += 1
-            self._store.write(self._text())
+            self._store.write(self._encode())
 
     def outbox(self) -> "Actions":
         """Hand over what the store is asked to do."""
@@ -132,28 +134,28 @@ class Ledger(Part):
         if now < self._due:
             return
         self._due = now + SECOND
-        if not self._store.answered:
-            self._store.answered = now - self._started >= _PATIENCE
+        if not self._store.loaded:
+            self._store.loaded = now - self._started >= _STORE_TIMEOUT
             return
         utc = self.agent.clock.utc(now)
         if utc is not None:
-            self._turn(utc, now)
+            self._roll_intervals(utc, now)
         for meter in self.meters:
-            used = meter.counting.take(meter.reading, now)
+            used = meter.counter.add_reading(meter.reading, now)
             if used:
-                for entry in (self.all, self.day, self.month):
+                for entry in (self.total, self.day, self.month):
                     entry.used[meter.role] += used
         if now >= self._save_at:
             self._save(now)
 
-    def _turn(self, utc: int, now: int) -> None:
+    def _roll_intervals(self, utc: int, now: int) -> None:
         """Begin a new day or month of UTC when its time has come."""
         date = civil_from_utc(utc)[:3]
         if date == self._date:
             return
         if self._date == (0, 0, 0):  # UTC became known: what was entered till now counts from here
-            for entry in (self.all, self.day, self.month):
-                entry.began_us = entry.began_us or utc
+            for entry in (self.total, self.day, self.month):
+                entry.start_us = entry.start_us or utc
         elif date > self._date:
             if date[:2] != self._date[:2]:
                 self.months = (self.months + [self.month])[-MONTHS:]
@@ -164,12 +166,12 @@ class Ledger(Part):
 
     # What is said.
 
-    def year(self) -> "tuple[Account, bool]":
+    def twelve_months(self) -> "tuple[Account, bool]":
         """The last twelve months, and whether they are whole; else all there is (interim)."""
         if len(self.months) < MONTHS:
-            return self.all, False
-        used = [sum([old.used[i] for old in self.months]) for i in range(len(ROLES))]
-        return Account(self.months[0].began_us, used), True
+            return self.total, False
+        used = [sum([month.used[i] for month in self.months]) for i in range(len(ROLES))]
+        return Account(self.months[0].start_us, used), True
 
     def points(self) -> "list[tuple[str, str, int, int]]":
         """Name the points: figures of the year (or all time), PUE of the day, counters."""
@@ -188,46 +190,50 @@ class Ledger(Part):
 
     def values(self, now: int) -> "list[int | None]":
         """Give their values."""
-        figures = [value for _, value in self.year()[0].figures(self.metered)]
-        total = self.all.whole(self.metered)
+        figures = [value for _, value in self.twelve_months()[0].figures(self.metered)]
+        total = self.total.total(self.metered)
         return figures + [
             self.day.figures(self.metered)[0][1],
-            self.all.used[accounts.IT] // 1000,
+            self.total.used[accounts.IT] // 1000,
             total // 1000,
         ]
 
-    def status(self, now: int) -> Object:
+    def status(self, now: int) -> JsonObject:
         """Show figures by interval, energies, and what the meters did."""
-        year, whole = self.year()
-        named = (("year" if whole else "interim", year), ("month", self.month), ("day", self.day))
-        return Object(
+        year, complete = self.twelve_months()
+        intervals = (
+            ("year" if complete else "interim", year),
+            ("month", self.month),
+            ("day", self.day),
+        )
+        return JsonObject(
             [
                 ("category", self.settings["category"]),
                 ("total_is", "facility meter" if self.metered[1] else "sum of the parts"),
-                ("intervals", [self._interval(name, entry) for name, entry in named]),
+                ("intervals", [self._interval_status(name, entry) for name, entry in intervals]),
                 ("months", len(self.months)),
-                ("kept", self.kept),
+                ("kept", self.restore_result),
                 ("saves", self.saves),
-                ("meters", [_meter(meter) for meter in self.meters]),
+                ("meters", [_meter_status(meter) for meter in self.meters]),
             ]
         )
 
-    def _interval(self, name: str, entry: Account) -> Object:
+    def _interval_status(self, name: str, entry: Account) -> JsonObject:
         used = [(role + "_wh", n // 1000) for role, n in zip(ROLES, entry.used)]
         used[-1] = ("water_l", entry.used[-1] // 1000)
         figures = [(key + "_milli", value) for key, value in entry.figures(self.metered)]
-        head: list[tuple[str, object]] = [("interval", name), ("began_us", entry.began_us)]
-        return Object(head + figures + used)  # type: ignore[operator]
+        head: list[tuple[str, object]] = [("interval", name), ("began_us", entry.start_us)]
+        return JsonObject(head + figures + used)  # type: ignore[operator]
 
 
-def _meter(meter: Meter) -> Object:
-    counting = meter.counting
-    return Object(
+def _meter_status(meter: MeterInput) -> JsonObject:
+    counter = meter.counter
+    return JsonObject(
         [
             ("name", meter.name),
             ("role", ROLES[meter.role]),
-            ("rollovers", counting.rollovers),
-            ("resets", counting.resets),
-            ("jumps", counting.jumps),
+            ("rollovers", counter.rollovers),
+            ("resets", counter.resets),
+            ("jumps", counter.jumps),
         ]
     )

@@ -6,21 +6,21 @@ is `good` only when its device answered lately and the value is plausible; other
 `none` (never read). What is not good has no value: a loop cannot use it by accident.
 """
 
-from protocols.rounding import nearest_whole
+from protocols.rounding import round_half_away
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.device_session import Station
+    from agent.fieldbus.device_session import DeviceSession
 
 
-class Sensor:
+class PointSensor:
     """One point of one device. `stale_us` is the age at which it stops being good."""
 
-    def __init__(self, station: "Station", point: str, stale_us: int) -> None:
+    def __init__(self, session: "DeviceSession", point: str, stale_us: int) -> None:
         self.name = point
-        self.source = station.name + "." + point
-        self._device = station.device
-        self._index = station.device.index(point)
+        self.source = session.name + "." + point
+        self._device = session.device
+        self._index = session.device.point_index(point)
         self._stale_us = stale_us
 
     def quality(self, now: int) -> str:
@@ -28,7 +28,7 @@ class Sensor:
         reading = self._device.readings[self._index]
         if reading.quality != "good":
             return reading.quality
-        return "good" if now - reading.at <= self._stale_us else "stale"
+        return "good" if now - reading.read_at <= self._stale_us else "stale"
 
     def value(self, now: int) -> "float | None":
         """Give the value in the point's unit, or None when it is not good."""
@@ -37,29 +37,29 @@ class Sensor:
     def age(self, now: int) -> "int | None":
         """Microseconds since it was last read, or None."""
         reading = self._device.readings[self._index]
-        return None if reading.quality == "none" else now - reading.at
+        return None if reading.quality == "none" else now - reading.read_at
 
 
-def optional(station: "Station", point: str, stale_us: int) -> "Sensor | None":
+def sensor_if_present(session: "DeviceSession", point: str, stale_us: int) -> "PointSensor | None":
     """Give the sensor of a point that the device may not have."""
-    return Sensor(station, point, stale_us) if station.profile.has(point) else None
+    return PointSensor(session, point, stale_us) if session.profile.has_point(point) else None
 
 
-def value_of(sensor: "Sensor | None", now: int) -> "float | None":
+def value_or_none(sensor: "PointSensor | None", now: int) -> "float | None":
     """Give the value of a sensor that may not be there; None then, or when it is not good."""
     return None if sensor is None else sensor.value(now)
 
 
-def centi_of(sensor: "Sensor | None", now: int) -> "int | None":
+def centi_or_none(sensor: "PointSensor | None", now: int) -> "int | None":
     """Give the same in hundredths of the unit, to the nearest."""
-    value = value_of(sensor, now)
-    return None if value is None else nearest_whole(value * 100)
+    value = value_or_none(sensor, now)
+    return None if value is None else round_half_away(value * 100)
 
 
-class Difference:
+class DifferenceSensor:
     """One sensor minus another; as good as the worse of the two."""
 
-    def __init__(self, upper: Sensor, lower: Sensor) -> None:
+    def __init__(self, upper: PointSensor, lower: PointSensor) -> None:
         self.name = upper.name + " - " + lower.name
         self._upper = upper
         self._lower = lower
@@ -75,11 +75,11 @@ class Difference:
         return None if upper is None or lower is None else upper - lower
 
 
-def pressure_sensor(station: "Station", stale_us: int) -> "Sensor | Difference":
+def pressure_sensor(session: "DeviceSession", stale_us: int) -> "PointSensor | DifferenceSensor":
     """Find the differential pressure: the device's own, or supply minus return."""
-    if station.profile.has("DeltaPressurekPa"):
-        return Sensor(station, "DeltaPressurekPa", stale_us)
-    return Difference(
-        Sensor(station, "SupplyPressurekPa", stale_us),
-        Sensor(station, "ReturnPressurekPa", stale_us),
+    if session.profile.has_point("DeltaPressurekPa"):
+        return PointSensor(session, "DeltaPressurekPa", stale_us)
+    return DifferenceSensor(
+        PointSensor(session, "SupplyPressurekPa", stale_us),
+        PointSensor(session, "ReturnPressurekPa", stale_us),
     )

@@ -9,13 +9,13 @@ An epoch during a transmission is tagged and votes on no strength (`agent.gnss.t
 list of satellites is incomplete neither.
 """
 
-from agent.core.component import Part
-from agent.core.json_writer import Object
-from agent.fieldbus.sensor import Sensor, centi_of
-from agent.gnss.constellation_check import Systems
-from agent.gnss.detectors import NOTICES, VOTES, Votes
-from agent.gnss.signal_check import Signals, strongest
-from agent.gnss.tx_coexistence import Coexistence
+from agent.core.component import Component
+from agent.core.json_writer import JsonObject
+from agent.fieldbus.sensor import PointSensor, centi_or_none
+from agent.gnss.constellation_check import ConstellationCheck
+from agent.gnss.detectors import ADVISORIES, DETECTORS, DetectorSet
+from agent.gnss.signal_check import SignalCheck, mean_of_strongest
+from agent.gnss.tx_coexistence import TxCoexistence
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -25,134 +25,144 @@ if TYPE_CHECKING:
     from agent.agent import Agent
     from drivers.gnss.epoch import Epoch
 
-_SILENT = 10 * SECOND
-_LOOK = 700 * MILLISECOND
+_SILENCE_LIMIT = 10 * SECOND
+_DECODE_PERIOD = 700 * MILLISECOND
 """Least time between two looks at the satellites: of ten epochs a second a board cannot decode
 all, and strengths and systems do not change so fast."""
-_START = 120 * SECOND
+_STARTUP_TIME = 120 * SECOND
 """How long after a start a fix and a bound may take."""
-_LEAP = 900 * SECOND
-_NOTICE_DOWN = 5
+_LEAP_SECOND_TIME = 900 * SECOND
+_ADVISORY_CLEAR = 5
 
 
-class Watch(Part):
+class IntegrityComponent(Component):
     """See the module."""
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
-        Part.__init__(self, agent, settings, port)
-        verdicts = agent.clock.verdicts
-        self.votes = Votes(verdicts)
-        self.notices = Votes(verdicts, down=_NOTICE_DOWN)
-        self.signals = Signals(self.votes)
-        self.systems = Systems(self.votes)
-        self.coexistence = Coexistence(settings["tx_wait_s"] * SECOND)
+        Component.__init__(self, agent, settings, port)
+        evidence_log = agent.clock.evidence_log
+        self.detectors = DetectorSet(evidence_log)
+        self.advisories = DetectorSet(evidence_log, clear_count=_ADVISORY_CLEAR)
+        self.signal_check = SignalCheck(self.detectors)
+        self.constellation_check = ConstellationCheck(self.detectors)
+        self.coexistence = TxCoexistence(settings["tx_wait_s"] * SECOND)
         self.epochs = 0
         self._antenna: str | None = None
         self._bound_us: int = settings["bound_ms"] * MILLISECOND
         self._desense_cdb: int = settings["desense_db"] * 100
-        self._sensor: Sensor | None = None
-        self._last = self._last_fix = self._started = 0
+        self._sensor: PointSensor | None = None
+        self._last_epoch = self._last_fix = self._started = 0
         self._due = 0
-        self._looked = -_LOOK
-        self._shown: list[str] = []
+        self._last_decode = -_DECODE_PERIOD
+        self._reported: list[str] = []
         # loaded now: once the agent runs, a small board's heap has no room left to compile it
         self._decoder = None if agent.receiver is None else agent.receiver.decoder
 
     def start(self, now: int) -> None:
         """Begin; find the sensor."""
-        self._last = self._last_fix = self._started = now
+        self._last_epoch = self._last_fix = self._started = now
         source = self.settings.get("temperature")
         if source is not None:
             device, _, point = source.partition(".")
-            station = self.agent.fieldbus.station(device)
-            self._sensor = Sensor(station, point, self.agent.config.stale_us)
+            session = self.agent.fieldbus.session(device)
+            self._sensor = PointSensor(session, point, self.agent.config.stale_us)
 
     def tick(self, now: int) -> None:
         """Look at the epochs that closed, and once a second at what is missing."""
         receiver = self.agent.receiver
         if receiver is not None:
-            for epoch in receiver.epochs(now):
-                self._look(epoch, now)
+            for epoch in receiver.take_epochs(now):
+                self._check_epoch(epoch, now)
         if now >= self._due:
             self._due = now + SECOND
-            self._miss(now)
-            self._tell(now)
+            self._check_timeouts(now)
+            self._update_alarms(now)
 
-    def _look(self, epoch: "Epoch", now: int) -> None:
+    def _check_epoch(self, epoch: "Epoch", now: int) -> None:
         self.epochs += 1
-        self._last = now
+        self._last_epoch = now
         if epoch.valid:
             self._last_fix = now
-        vote = self.votes.vote
+        report = self.detectors.report
         self._antenna = epoch.antenna
-        vote("antenna_open", epoch.antenna == "open", now, 1, 0)
-        vote("antenna_short", epoch.antenna == "short", now, 1, 0)
-        vote("jamming", epoch.jamming in ("warning", "critical"), now, 1, 0)
-        permille = epoch.burst.permille or 0
-        self.notices.vote("line_saturated", epoch.burst.saturated, now, permille, 900)
-        self._look_up(epoch, now)
-        self.agent.clock.suspect = len(self.votes.raised) if self.votes.suspect() else 0
-        self._tell(now)
+        report("antenna_open", epoch.antenna == "open", now, 1, 0)
+        report("antenna_short", epoch.antenna == "short", now, 1, 0)
+        report("jamming", epoch.jamming in ("warning", "critical"), now, 1, 0)
+        permille = epoch.group.occupancy_permille or 0
+        self.advisories.report("line_saturated", epoch.group.line_saturated, now, permille, 900)
+        self._decode_satellites(epoch, now)
+        self.agent.clock.failed_signal_checks = (
+            len(self.detectors.active) if self.detectors.integrity_failed() else 0
+        )
+        self._update_alarms(now)
 
-    def _look_up(self, epoch: "Epoch", now: int) -> None:
+    def _decode_satellites(self, epoch: "Epoch", now: int) -> None:
         """Let the strengths vote, or measure what a transmission does to them."""
-        if now - self._looked < _LOOK:
+        if now - self._last_decode < _DECODE_PERIOD:
             return
-        sky = epoch.sky
-        if not sky.has_view or not sky.complete:
+        view = epoch.satellite_view
+        if not view.has_gsv or not view.complete:
             return
-        self._looked = now
-        cn0 = [signal[2] for satellite in sky.satellites for signal in satellite.signals]
-        if self.coexistence.is_tagged(epoch.mono_us):
-            self.coexistence.measure(strongest(cn0), self.signals.usual())
-            harm = self.coexistence.harm()
-            self.notices.vote("desense", harm >= self._desense_cdb, now, harm, self._desense_cdb)
+        self._last_decode = now
+        cn0 = [signal[2] for satellite in view.satellites for signal in satellite.signals]
+        if self.coexistence.is_tx_affected(epoch.mono_us):
+            self.coexistence.add_tx_epoch(mean_of_strongest(cn0), self.signal_check.usual_level())
+            desense = self.coexistence.desense_centi_db()
+            self.advisories.report(
+                "desense", desense >= self._desense_cdb, now, desense, self._desense_cdb
+            )
             return
-        self.signals.temperature(self._heat(now))
-        self.signals.epoch(cn0, now)
-        self.systems.epoch(sky.satellites, now)
+        self.signal_check.set_temperature(self._temperature(now))
+        self.signal_check.add_epoch(cn0, now)
+        self.constellation_check.add_epoch(view.satellites, now)
 
-    def _heat(self, now: int) -> "int | None":
-        return centi_of(self._sensor, now)
+    def _temperature(self, now: int) -> "int | None":
+        return centi_or_none(self._sensor, now)
 
-    def _miss(self, now: int) -> None:
+    def _check_timeouts(self, now: int) -> None:
         """What did not come: sentences, a fix, a bound that is small enough."""
-        clock, vote = self.agent.clock, self.notices.vote
-        quiet, blind = now - self._last, now - self._last_fix
-        vote("silent", quiet > _SILENT, now, quiet // SECOND, _SILENT // SECOND)
-        begun = now - self._started > _START
-        lost = begun and quiet <= _SILENT and blind > _SILENT
-        vote("no_fix", lost, now, blind // SECOND, _SILENT // SECOND)
+        clock, report = self.agent.clock, self.advisories.report
+        silence_us, no_fix_us = now - self._last_epoch, now - self._last_fix
+        report(
+            "silent",
+            silence_us > _SILENCE_LIMIT,
+            now,
+            silence_us // SECOND,
+            _SILENCE_LIMIT // SECOND,
+        )
+        started = now - self._started > _STARTUP_TIME
+        fix_lost = started and silence_us <= _SILENCE_LIMIT and no_fix_us > _SILENCE_LIMIT
+        report("no_fix", fix_lost, now, no_fix_us // SECOND, _SILENCE_LIMIT // SECOND)
         # After a cold start the leap seconds take 13 minutes: no alarm for those.
-        patient = clock.leap.uncertain and now - self._started < _LEAP
-        bound = clock.bare_bound_us(now) if patient else clock.bound_us(now)
-        if begun:
-            known = -1 if bound is None else bound
-            vote("bound", not 0 <= known <= self._bound_us, now, known, self._bound_us)
-        self.coexistence.need(clock.state(now) != "sync" or clock.leap.uncertain, now)
+        awaiting_leap = clock.leap.uncertain and now - self._started < _LEAP_SECOND_TIME
+        bound = clock.subsecond_bound_us(now) if awaiting_leap else clock.bound_us(now)
+        if started:
+            bound_us = -1 if bound is None else bound
+            report("bound", not 0 <= bound_us <= self._bound_us, now, bound_us, self._bound_us)
+        self.coexistence.set_rx_priority(clock.state(now) != "sync" or clock.leap.uncertain, now)
 
-    def _tell(self, now: int) -> None:
+    def _update_alarms(self, now: int) -> None:
         """Raise and clear the alarms."""
-        raised = self.votes.raised + self.notices.raised
-        if raised == self._shown:
+        active = self.detectors.active + self.advisories.active
+        if active == self._reported:
             return
-        self._shown = raised
-        for table in (VOTES, NOTICES):
+        self._reported = active
+        for table in (DETECTORS, ADVISORIES):
             for name, code, _, text in table:
-                self.agent.alarms.set(code, name in raised, text, now)
+                self.agent.alarms.update(code, name in active, text, now)
 
-    def status(self, now: int) -> Object:
+    def status(self, now: int) -> JsonObject:
         """Show the votes, the antenna, heat and transmissions."""
-        usual = self.signals.usual()
-        return Object(
+        level = self.signal_check.usual_level()
+        return JsonObject(
             [
                 ("epochs", self.epochs),
-                ("votes", self.votes.raised),
-                ("notices", self.notices.raised),
+                ("votes", self.detectors.active),
+                ("notices", self.advisories.active),
                 ("antenna", self._antenna),
-                ("cn0_centi", None if usual is None else usual * 100 // 256),
-                ("derating_milli_db_per_c", self.signals.derating()),
-                ("tagged", self.coexistence.tagged),
-                ("desense_centi_db", self.coexistence.harm()),
+                ("cn0_centi", None if level is None else level * 100 // 256),
+                ("derating_milli_db_per_c", self.signal_check.derating()),
+                ("tagged", self.coexistence.tx_affected),
+                ("desense_centi_db", self.coexistence.desense_centi_db()),
             ]
         )

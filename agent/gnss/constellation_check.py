@@ -12,61 +12,67 @@ A system has a say once it was seen with four signals for 60 epochs.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.gnss.detectors import Votes
-    from protocols.nmea.satellite_view import Satellite
+    from agent.gnss.detectors import DetectorSet
+    from protocols.nmea.satellite_view import SatelliteInView
 
-_FEW = 4
-_LEARN = 60
+_MIN_SIGNALS = 4
+_LEARN_EPOCHS = 60
 _SCALE = 256
-_APART = 6 * _SCALE
+_MAX_SHIFT = 6 * _SCALE
 _STRONG_DBHZ = 35
-_CAST_OUT = 10
+_EXCLUDED_EPOCHS = 10
 
 
-class _System:
+class _Constellation:
     """What is usual of one system: level of its strongest four (1/256 dBHz), used satellites."""
 
     def __init__(self) -> None:
-        self.seen = 0
+        self.epochs = 0
         self.level = 0
         self.used = 0
-        self.cast_out = 0
+        self.excluded_epochs = 0
 
 
-class Systems:
-    """See the module; call `epoch` once an epoch with a complete list of satellites."""
+class ConstellationCheck:
+    """See the module; call `add_epoch` once an epoch with a complete list of satellites."""
 
-    def __init__(self, votes: "Votes") -> None:
-        self._votes = votes
-        self._systems: dict[str, _System] = {}
+    def __init__(self, detectors: "DetectorSet") -> None:
+        self._detectors = detectors
+        self._constellations: dict[str, _Constellation] = {}
 
-    def epoch(self, satellites: "list[Satellite]", now: int) -> None:
+    def add_epoch(self, satellites: "list[SatelliteInView]", now: int) -> None:
         """Take the satellites of an epoch."""
         shifts: list[int] = []
-        outcasts = fitting = 0
+        excluded_count = used_count = 0
         for gnss in sorted({s.gnss for s in satellites}):
-            own = [s for s in satellites if s.gnss == gnss]
-            cn0 = sorted([s.cn0 or 0 for s in own])
-            used = len([s for s in own if s.used])
-            fitting += used >= _FEW
-            system = self._systems.setdefault(gnss, _System())
+            members = [s for s in satellites if s.gnss == gnss]
+            cn0 = sorted([s.cn0 or 0 for s in members])
+            used = len([s for s in members if s.used])
+            used_count += used >= _MIN_SIGNALS
+            constellation = self._constellations.setdefault(gnss, _Constellation())
             strong = len([c for c in cn0 if c >= _STRONG_DBHZ])
-            cast_out = strong > _FEW and not used and system.used >= _FEW * _SCALE
-            system.cast_out = system.cast_out + 1 if cast_out else 0
-            outcasts += system.cast_out >= _CAST_OUT
-            if cn0 and len(cn0) >= _FEW and cn0[-_FEW]:
-                self._weigh(system, sum(cn0[-_FEW:]) * _SCALE // _FEW, used, shifts)
-        apart = max(shifts) - min(shifts) if shifts else 0
-        present = apart >= _APART or (outcasts > 0 and fitting > 0)
-        self._votes.vote("constellations", present, now, apart * 100 // _SCALE, 600)
+            excluded = (
+                strong > _MIN_SIGNALS and not used and constellation.used >= _MIN_SIGNALS * _SCALE
+            )
+            constellation.excluded_epochs = constellation.excluded_epochs + 1 if excluded else 0
+            excluded_count += constellation.excluded_epochs >= _EXCLUDED_EPOCHS
+            if cn0 and len(cn0) >= _MIN_SIGNALS and cn0[-_MIN_SIGNALS]:
+                self._compare(
+                    constellation, sum(cn0[-_MIN_SIGNALS:]) * _SCALE // _MIN_SIGNALS, used, shifts
+                )
+        disagreement = max(shifts) - min(shifts) if shifts else 0
+        present = disagreement >= _MAX_SHIFT or (excluded_count > 0 and used_count > 0)
+        self._detectors.report("constellations", present, now, disagreement * 100 // _SCALE, 600)
 
-    def _weigh(self, system: _System, level: int, used: int, shifts: "list[int]") -> None:
+    def _compare(
+        self, constellation: _Constellation, level: int, used: int, shifts: "list[int]"
+    ) -> None:
         """Compare with what is usual of the system, and learn unless it is unusual."""
-        system.seen += 1
-        if system.seen > _LEARN:
-            shifts.append(level - system.level)
-            if abs(level - system.level) >= _APART // 2 or system.cast_out:
+        constellation.epochs += 1
+        if constellation.epochs > _LEARN_EPOCHS:
+            shifts.append(level - constellation.level)
+            if abs(level - constellation.level) >= _MAX_SHIFT // 2 or constellation.excluded_epochs:
                 return
-        pace = min(system.seen, 512)
-        system.level += (level - system.level) // pace
-        system.used += (used * _SCALE - system.used) // pace
+        divisor = min(constellation.epochs, 512)
+        constellation.level += (level - constellation.level) // divisor
+        constellation.used += (used * _SCALE - constellation.used) // divisor

@@ -6,9 +6,9 @@ of the figure, what it means).
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.evidence import Verdicts
+    from agent.clock.evidence import EvidenceLog
 
-VOTES = (
+DETECTORS = (
     ("drop", "gnss_drop", "0.01 dB", "all signals have become weaker: jamming"),
     ("uniform", "gnss_uniform", "%", "all signals are equally strong: spoofing"),
     ("strong", "gnss_strong", "signals", "signals are stronger than a sky's: spoofing"),
@@ -17,7 +17,7 @@ VOTES = (
     ("antenna_short", "gnss_antenna_short", "", "the antenna or its cable is short-circuited"),
     ("jamming", "gnss_jamming", "", "the receiver itself reports jamming"),
 )
-NOTICES = (
+ADVISORIES = (
     ("silent", "gnss_silent", "s", "the receiver says nothing"),
     ("no_fix", "gnss_no_fix", "s", "the receiver has no fix"),
     ("line_saturated", "gnss_line_saturated", "permille", "the receiver's line is too slow"),
@@ -27,43 +27,48 @@ NOTICES = (
     ("store", "time_store", "", "what was kept of the time cannot be read"),
 )
 
-UP, DOWN = 2, 30
+RAISE_COUNT, CLEAR_COUNT = 2, 30
 
 
-class Votes:
+class DetectorSet:
     """Votes by name.
 
-    A vote is raised when it was present `up` times in a row, and taken back when it was absent
-    `down` times in a row; so a sky that flickers does not make the alarm flicker.
+    A vote is raised when it was present `raise_count` times in a row, and taken back when it was absent
+    `clear_count` times in a row; so a sky that flickers does not make the alarm flicker.
     """
 
-    def __init__(self, verdicts: "Verdicts", up: int = UP, down: int = DOWN) -> None:
-        self.raised: list[str] = []
-        self._verdicts = verdicts
-        self._up = up
-        self._down = down
-        self._rows: dict[str, int] = {}
+    def __init__(
+        self,
+        evidence_log: "EvidenceLog",
+        raise_count: int = RAISE_COUNT,
+        clear_count: int = CLEAR_COUNT,
+    ) -> None:
+        self.active: list[str] = []
+        self._evidence_log = evidence_log
+        self._raise_count = raise_count
+        self._clear_count = clear_count
+        self._streaks: dict[str, int] = {}
 
-    def vote(self, name: str, present: bool, now: int, figure: int, limit: int) -> None:
+    def report(self, name: str, present: bool, now: int, figure: int, limit: int) -> None:
         """Say whether `name` is present now; `figure` and its `limit` are kept as evidence."""
-        row = self._rows.get(name, 0)
-        raised = name in self.raised
-        if present == raised:
-            if row:
-                self._rows[name] = 0
-            if raised:
-                self._verdicts.add(name, now, figure, limit)
+        streak = self._streaks.get(name, 0)
+        active = name in self.active
+        if present == active:
+            if streak:
+                self._streaks[name] = 0
+            if active:
+                self._evidence_log.add(name, now, figure, limit)
             return
-        row += 1
-        if present and row >= self._up:
-            self.raised.append(name)
-            self._verdicts.add(name, now, figure, limit)
-            row = 0
-        elif raised and row >= self._down:
-            self.raised.remove(name)
-            row = 0
-        self._rows[name] = row
+        streak += 1
+        if present and streak >= self._raise_count:
+            self.active.append(name)
+            self._evidence_log.add(name, now, figure, limit)
+            streak = 0
+        elif active and streak >= self._clear_count:
+            self.active.remove(name)
+            streak = 0
+        self._streaks[name] = streak
 
-    def suspect(self) -> bool:
+    def integrity_failed(self) -> bool:
         """Whether two or more votes are raised."""
-        return len(self.raised) >= 2
+        return len(self.active) >= 2

@@ -6,11 +6,11 @@ while epochs no longer show what was wished, it is set up anew, at most once in 
 does not do is the alarm `gnss_setup`.
 """
 
-from agent.core.component import Part
-from agent.core.json_writer import Object
-from drivers.gnss.setup_check import CHECKS, Seen
-from drivers.gnss.setup_sequence import GOOD, Setup
-from drivers.gnss.setup_step import Step, steps
+from agent.core.component import Component
+from agent.core.json_writer import JsonObject
+from drivers.gnss.setup_check import CHECKS, SetupObservation
+from drivers.gnss.setup_sequence import ACCEPTED_OUTCOMES, SetupSequence
+from drivers.gnss.setup_step import SetupStep, build_steps
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from drivers.gnss.epoch import Epoch
 
 RECEIVER = 0
-_FORGOTTEN = 30
-_AGAIN = 600 * SECOND
-_LASTING = ("constellations", "sentences", "rate")
+_LOST_EPOCHS = 30
+_REPEAT_PERIOD = 600 * SECOND
+_PERSISTENT = ("constellations", "sentences", "rate")
 
 
-class ReceiverSetup(Part):
+class ReceiverSetup(Component):
     """See the module. `runs` counts set-ups."""
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
-        Part.__init__(self, agent, settings, port)
-        self._steps: list[Step] = steps(
+        Component.__init__(self, agent, settings, port)
+        self._steps: list[SetupStep] = build_steps(
             settings["maker"],
             tuple(settings.get("constellations", [])),
             tuple(settings.get("sentences", [])),
@@ -40,52 +40,52 @@ class ReceiverSetup(Part):
             save=settings["save"] == "yes",
         )
         self.runs = 0
-        self.setup: Setup | None = None
-        self._last: Epoch | None = None
-        self._since = 0
-        self._seen = Seen()
-        self._wrong = 0
+        self.setup: SetupSequence | None = None
+        self._last_epoch: Epoch | None = None
+        self._started_at = 0
+        self._observation = SetupObservation()
+        self._mismatch_count = 0
 
     def tick(self, now: int) -> None:
         """Hand over a new epoch; begin when the first has come."""
         receiver = self.agent.receiver
         if receiver is None:
             return
-        epoch = receiver.epoch(now)
-        if epoch is not None and epoch is not self._last:
-            self._last = epoch
-            self._take(epoch, now)
+        epoch = receiver.last_epoch(now)
+        if epoch is not None and epoch is not self._last_epoch:
+            self._last_epoch = epoch
+            self._handle_epoch(epoch, now)
         if self.setup is not None and now >= self.setup.deadline():
             self.setup.wake(now)
-        self._judge(now)
+        self._update_alarm(now)
 
-    def _take(self, epoch: "Epoch", now: int) -> None:
+    def _handle_epoch(self, epoch: "Epoch", now: int) -> None:
         if self.setup is None:
-            self._begin(now)
+            self._start_setup(now)
         elif not self.setup.done:
-            self.setup.epoch(epoch, now)
-        elif self._forgot(epoch, now) and now - self._since > _AGAIN:
-            self._begin(now)
+            self.setup.take_epoch(epoch, now)
+        elif self._is_setup_lost(epoch, now) and now - self._started_at > _REPEAT_PERIOD:
+            self._start_setup(now)
 
-    def _begin(self, now: int) -> None:
+    def _start_setup(self, now: int) -> None:
         self.runs += 1
-        self._since = now
-        self._wrong = 0
-        self.setup = Setup(self._steps, now)
+        self._started_at = now
+        self._mismatch_count = 0
+        self.setup = SetupSequence(self._steps, now)
 
-    def _forgot(self, epoch: "Epoch", now: int) -> bool:
+    def _is_setup_lost(self, epoch: "Epoch", now: int) -> bool:
         """Whether what was done is seen no more, for thirty epochs."""
-        lasting = [step for step in self._steps if step.name in _LASTING]
-        shown = [CHECKS[step.name](step, epoch, self._seen, now) for step in lasting]
-        self._wrong = self._wrong + 1 if False in shown else 0
-        return self._wrong >= _FORGOTTEN
+        persistent = [step for step in self._steps if step.name in _PERSISTENT]
+        results = [CHECKS[step.name](step, epoch, self._observation, now) for step in persistent]
+        self._mismatch_count = self._mismatch_count + 1 if False in results else 0
+        return self._mismatch_count >= _LOST_EPOCHS
 
-    def _judge(self, now: int) -> None:
+    def _update_alarm(self, now: int) -> None:
         if self.setup is None or not self.setup.done:
             return
-        bad = [o.name for o in self.setup.outcomes if o.verdict not in GOOD]
-        text = "the receiver does not do what it is told: " + ", ".join(bad)
-        self.agent.alarms.set("gnss_setup", bool(bad), text, now)
+        failed = [o.name for o in self.setup.results if o.outcome not in ACCEPTED_OUTCOMES]
+        text = "the receiver does not do what it is told: " + ", ".join(failed)
+        self.agent.alarms.update("gnss_setup", bool(failed), text, now)
 
     def outbox(self) -> "Actions":
         """Hand over what the receiver is told."""
@@ -93,10 +93,11 @@ class ReceiverSetup(Part):
             return []
         return [(RECEIVER, op, data) for op, data in self.setup.outbox()]
 
-    def status(self, now: int) -> Object:
+    def status(self, now: int) -> JsonObject:
         """Show how each step ended."""
-        outcomes = self.setup.outcomes if self.setup is not None else []
+        outcomes = self.setup.results if self.setup is not None else []
         shown = [
-            Object([("step", o.name), ("verdict", o.verdict), ("seen", o.seen)]) for o in outcomes
+            JsonObject([("step", o.name), ("verdict", o.outcome), ("seen", o.observed)])
+            for o in outcomes
         ]
-        return Object([("runs", self.runs), ("steps", shown)])
+        return JsonObject([("runs", self.runs), ("steps", shown)])

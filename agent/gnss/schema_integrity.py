@@ -3,16 +3,16 @@
 Part of `agent.config.schema`; only read when a configuration has the section.
 """
 
-from agent.core.schema_rules import section, whole
-from agent.core.schema_sensor_source import SOURCE
+from agent.core.schema_rules import integer, object_of
+from agent.core.schema_sensor_source import TEMPERATURE_SOURCE
 
-INTEGRITY = section(
+INTEGRITY = object_of(
     "checks of the satellites' signals, which vote against the sky",
     [],
     {
-        "temperature": SOURCE,
-        "bound_ms": whole("an alarm when UTC may be off by more", 1, 100_000, 1_000),
-        "desense_db": whole("an alarm when transmitting costs more", 1, 20, 3),
-        "tx_wait_s": whole("so long the modem may wait while the clock needs the sky", 0, 900, 0),
+        "temperature": TEMPERATURE_SOURCE,
+        "bound_ms": integer("an alarm when UTC may be off by more", 1, 100_000, 1_000),
+        "desense_db": integer("an alarm when transmitting costs more", 1, 20, 3),
+        "tx_wait_s": integer("so long the modem may wait while the clock needs the sky", 0, 900, 0),
     },
 )

@@ -3,33 +3,33 @@
 Part of `agent.config.schema`; only read when a configuration has the section.
 """
 
-from agent.core.schema_rules import many, one_of, section, whole
+from agent.core.schema_rules import enum, integer, list_of, object_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.schema_rules import Rule
 
 
-def _some(about: str, words: "list[str]") -> "Rule":
-    return many(about, one_of("one of them", words), 1, len(words))
+def _list_of_enum(description: str, values: "list[str]") -> "Rule":
+    return list_of(description, enum("one of them", values), 1, len(values))
 
 
-RECEIVER_SETUP = section(
+RECEIVER_SETUP = object_of(
     "what the receiver is told at the start, judged by what it then sends",
     ["maker"],
     {
-        "maker": one_of(
+        "maker": enum(
             "whose commands it understands; ublox is generation 9 and later",
             ["casic", "unicore", "quectel", "ublox", "ublox8"],
         ),
-        "constellations": _some("the only ones received", ["BDS", "GPS", "GLO", "GAL"]),
-        "sentences": _some(
+        "constellations": _list_of_enum("the only ones received", ["BDS", "GPS", "GLO", "GAL"]),
+        "sentences": _list_of_enum(
             "the only ones sent; RMC and GGA are needed",
             ["RMC", "GGA", "GSA", "GSV", "ZDA", "GLL", "VTG", "GST"],
         ),
-        "rate_ms": whole(
+        "rate_ms": integer(
             "time between two fixes; the clock wants whole seconds among them", 100, 1000
         ),
-        "save": one_of("keep it in the receiver over a loss of power", ["yes", "no"], "no"),
+        "save": enum("keep it in the receiver over a loss of power", ["yes", "no"], "no"),
     },
 )

@@ -19,56 +19,56 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.agent import Agent
 
-_MOST = 8
+_MAX_WINDOWS = 8
 _INTEGRATION = SECOND
 """A receiver's C/N0 is a mean of about the second before."""
 _SCALE = 256
-_ENOUGH = 4
-LONGEST = 900 * SECOND
+_MIN_SAMPLES = 4
+MAX_RESERVATION = 900 * SECOND
 """No reservation is longer than 15 minutes."""
 
 
-def of(agent: "Agent") -> "Coexistence | None":
+def find_coexistence(agent: "Agent") -> "TxCoexistence | None":
     """Find the room of an agent, None when it has no section `integrity`; for a modem's driver."""
-    for part in agent.parts:
-        found: Coexistence | None = getattr(part, "coexistence", None)
+    for component in agent.components:
+        found: TxCoexistence | None = getattr(component, "coexistence", None)
         if found is not None:
             return found
     return None
 
 
-class Coexistence:
-    """See the module. `tagged`: epochs in a transmission; `desense`: 1/256 dB, None if unknown."""
+class TxCoexistence:
+    """See the module. `tx_affected`: epochs in a transmission; `desense`: 1/256 dB, None if unknown."""
 
     def __init__(self, wait_us: int = 0) -> None:
-        self.tagged = 0
+        self.tx_affected = 0
         self.desense: int | None = None
         self._wait_us = wait_us
         self._windows: list[tuple[int, int]] = []
         self._reserved: list[tuple[int, int]] = []
-        self._need_since: int | None = None
-        self._measured = 0
+        self._priority_since: int | None = None
+        self._sample_count = 0
 
-    def announce(self, start: int, end: int) -> None:
+    def announce_tx(self, start: int, end: int) -> None:
         """Say that something is transmitted from `start` to `end`."""
-        self._windows = self._windows[1 - _MOST :] + [(start, end)]
+        self._windows = self._windows[1 - _MAX_WINDOWS :] + [(start, end)]
 
     def reserve(self, start: int, end: int) -> None:
         """Ask that nothing be transmitted from `start` to `end`."""
-        kept = (start, min(end, start + LONGEST))
-        self._reserved = sorted(self._reserved[1 - _MOST :] + [kept])
+        window = (start, min(end, start + MAX_RESERVATION))
+        self._reserved = sorted(self._reserved[1 - _MAX_WINDOWS :] + [window])
 
-    def need(self, needed: bool, now: int) -> None:
+    def set_rx_priority(self, needed: bool, now: int) -> None:
         """Say whether the clock needs every epoch."""
         if not needed:
-            self._need_since = None
-        elif self._need_since is None:
-            self._need_since = now
+            self._priority_since = None
+        elif self._priority_since is None:
+            self._priority_since = now
 
-    def clear(self, now: int, length: int) -> int:
+    def earliest_tx(self, now: int, length: int) -> int:
         """Give the first moment from `now` on at which `length` may be transmitted."""
         at = now
-        since = self._need_since
+        since = self._priority_since
         if since is not None:
             at = max(at, since + self._wait_us)
         for start, end in self._reserved:
@@ -76,26 +76,26 @@ class Coexistence:
                 at = end
         return at
 
-    def is_tagged(self, epoch_us: int) -> bool:
+    def is_tx_affected(self, epoch_us: int) -> bool:
         """Whether the epoch of this moment was measured while something was transmitted."""
         for start, end in self._windows:
             if start <= epoch_us and epoch_us - _INTEGRATION <= end:
                 return True
         return False
 
-    def measure(self, level: int, usual: "int | None") -> None:
+    def add_tx_epoch(self, level: int, usual: "int | None") -> None:
         """Take the level of a tagged epoch, and what is usual between transmissions."""
-        self.tagged += 1
+        self.tx_affected += 1
         if usual is None:
             return
-        self._measured += 1
-        lost = usual - level
+        self._sample_count += 1
+        loss = usual - level
         if self.desense is None:
-            self.desense = lost
-        self.desense += (lost - self.desense) // min(self._measured, 16)
+            self.desense = loss
+        self.desense += (loss - self.desense) // min(self._sample_count, 16)
 
-    def harm(self) -> int:
+    def desense_centi_db(self) -> int:
         """Desense in hundredths of a dB, 0 until four epochs have shown it."""
-        if self.desense is None or self._measured < _ENOUGH:
+        if self.desense is None or self._sample_count < _MIN_SAMPLES:
             return 0
         return self.desense * 100 // _SCALE

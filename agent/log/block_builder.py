@@ -6,7 +6,7 @@ no tick may wait for it.
 """
 
 from protocols.telemetry import varint
-from protocols.telemetry.block import Writer
+from protocols.telemetry.block import BlockWriter
 from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES, TIME, Schema
 from protocols.time_units import MILLISECOND
 
@@ -16,80 +16,82 @@ if TYPE_CHECKING:
 
     Row = list["int | None"]
 
-_SLICE = 4
+_COLUMNS_PER_STEP = 4
 """Columns that are coded in one turn."""
 
 
-def schema_of(fieldbus: "Fieldbus") -> Schema:
+def unit_schema(fieldbus: "Fieldbus") -> Schema:
     """Name the columns of a unit's rows: time, clock, state, then every point of every device."""
     entries = [(TIME, "ms", 1, 1), (CLOCK, "1", 1, 1), (STATE, "1", 1, 1)]
     entries.extend(
         [
-            (station.name + "." + point.name, point.unit, point.num, point.den)
-            for station in fieldbus.stations
-            for point in station.profile.points
+            (session.name + "." + point.name, point.unit, point.num, point.den)
+            for session in fieldbus.sessions
+            for point in session.profile.points
         ]
     )
     return Schema(entries)
 
 
-def row_of(fieldbus: "Fieldbus", utc: "int | None", clock: str, state: str, oldest: int) -> "Row":
+def take_row(
+    fieldbus: "Fieldbus", utc: "int | None", clock: str, state: str, oldest_read_at: int
+) -> "Row":
     """Take a row: what is good and was read since `oldest`."""
     row: Row = [
         None if utc is None else utc // MILLISECOND,
         CLOCKS.index(clock),
         STATES.index(state),
     ]
-    for station in fieldbus.stations:
-        for reading in station.device.readings:
-            good = reading.quality == "good" and reading.at >= oldest
+    for session in fieldbus.sessions:
+        for reading in session.device.readings:
+            good = reading.quality == "good" and reading.read_at >= oldest_read_at
             row.append(reading.raw if good else None)
     return row
 
 
-class Feed:
-    """Rows of `schema` into blocks of at most `most` rows; `run` says which start of the unit.
+class BlockBuilder:
+    """Rows of `schema` into blocks of at most `max_rows` rows; `start_number` says which start of the unit.
 
-    A block's extra bytes are two numbers: `run`, and the monotonic ms of its first row, so that
+    A block's extra bytes are two numbers: `start_number`, and the monotonic ms of its first row, so that
     rows without UTC can be dated by later ones of the same run.
     """
 
-    def __init__(self, schema: Schema, most: int, run: int) -> None:
+    def __init__(self, schema: Schema, max_rows: int, start_number: int) -> None:
         self.schema = schema
-        self.since: int | None = None
-        self._most = most
-        self._run = run
+        self.first_row_at: int | None = None
+        self._max_rows = max_rows
+        self._start_number = start_number
         self._seq = 1
         self._rows: list[Row] = []
         self._coding: list[Row] = []
-        self._writer: Writer | None = None
+        self._writer: BlockWriter | None = None
         self._column = 0
-        self._coding_since = 0
+        self._coding_first_at = 0
 
     def add(self, row: "Row", now: int) -> None:
         """Take a row."""
         if not self._rows:
-            self.since = now
+            self.first_row_at = now
         self._rows.append(row)
-        if len(self._rows) >= self._most:
-            self.cut()
+        if len(self._rows) >= self._max_rows:
+            self.close_block()
 
-    def cut(self) -> None:
+    def close_block(self) -> None:
         """Close the block, if there is one and the one before is coded."""
-        if not self._rows or self._writer is not None or self.since is None:
+        if not self._rows or self._writer is not None or self.first_row_at is None:
             return
         extra = bytearray()
-        varint.put(self._run, extra)
-        varint.put(self.since // MILLISECOND, extra)
+        varint.put(self._start_number, extra)
+        varint.put(self.first_row_at // MILLISECOND, extra)
         rows = self._rows
-        self._writer = Writer(self.schema.number, self._seq, len(rows), bytes(extra))
+        self._writer = BlockWriter(self.schema.number, self._seq, len(rows), bytes(extra))
         self._seq += len(rows)
         self._coding, self._rows = rows, []
-        self._coding_since = self.since
-        self.since = None
+        self._coding_first_at = self.first_row_at
+        self.first_row_at = None
         self._column = 0
 
-    def busy(self) -> bool:
+    def is_coding(self) -> bool:
         """Tell whether `step` has something to do."""
         return self._writer is not None
 
@@ -98,18 +100,18 @@ class Feed:
         writer = self._writer
         if writer is None:
             return None
-        end = min(self._column + _SLICE, len(self.schema.entries))
-        for at in range(self._column, end):
-            writer.add([row[at] for row in self._coding])
+        end = min(self._column + _COLUMNS_PER_STEP, len(self.schema.entries))
+        for column in range(self._column, end):
+            writer.add([row[column] for row in self._coding])
         self._column = end
         if end < len(self.schema.entries):
             return None
         self._writer = None
         self._coding = []
-        if len(self._rows) >= self._most:
-            self.cut()
-        return writer.finish(), self._coding_since
+        if len(self._rows) >= self._max_rows:
+            self.close_block()
+        return writer.finish(), self._coding_first_at
 
-    def oldest(self) -> "int | None":
+    def oldest_row_at(self) -> "int | None":
         """Give when the oldest row was taken that is not in a block yet."""
-        return self._coding_since if self._writer is not None else self.since
+        return self._coding_first_at if self._writer is not None else self.first_row_at

@@ -5,7 +5,7 @@ Not a place for logic: each subcommand is a module of `agent.log.tools` (see
 """
 
 from agent.core.errors import AgentError
-from drivers.tools.lib.command_group import Family
+from drivers.tools.lib.command_group import CommandGroup
 
 TOOLS = {
     "cat": ("agent.tools.log_cat", "print what a log holds"),
@@ -18,4 +18,4 @@ TOOLS = {
 def telemetry(argv: list[str]) -> int:
     """Run a subcommand of `coldloop telemetry`."""
     errors = (AgentError, OSError, UnicodeDecodeError)
-    return Family("telemetry", TOOLS, "cat /var/lib/coldloop/log --csv", errors).call(argv)
+    return CommandGroup("telemetry", TOOLS, "cat /var/lib/coldloop/log --csv", errors).run(argv)

@@ -13,8 +13,8 @@ start, and no clock can step them.
 from binascii import crc32
 
 from agent.log import segment
-from agent.log.class_index import Shelf
-from agent.log.segment import Record
+from agent.log.class_index import ClassIndex
+from agent.log.segment import LogRecord
 from protocols.telemetry.message import ALARM, BULK, CLASSES, EVENT, LIVE
 from protocols.time_units import SECOND
 
@@ -23,65 +23,65 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from agent.log.compactor import Merger
+    from agent.log.compactor import BlockCompactor
 
     Operation = tuple[str, bytes]
-    Written = tuple[int, Record, int]
+    WrittenRecord = tuple[int, LogRecord, int]
     """Class, record, when the oldest of what it tells of was taken."""
 
-FRESH_BYTES = 6144
+MAX_UNWRITTEN = 6144
 """Bytes that may wait in memory for the flash."""
-RECENT_BYTES = 2048
+MAX_RECENT = 2048
 """Bytes of records that are kept in memory for sending, though they are durable."""
 LONGEST = 60000
-_OBJECT = 48
+_OBJECT_BYTES = 48
 """Bytes that a record takes in memory beside its payload, about."""
 SCHEMA_KEY = "log.schema"
-_CLOSED, _LISTING, _LOOKING, _READY = 0, 1, 2, 3
+_CLOSED, _LISTING, _RESUMING, _READY = 0, 1, 2, 3
 
 
-class Keeper:
-    """The records of one unit on one store; `where` is "SITE/UNIT", `settings` section `log`."""
+class RecordStore:
+    """The records of one unit on one store; `unit` is "SITE/UNIT", `settings` section `log`."""
 
-    def __init__(self, where: str, settings: "dict[str, Any]") -> None:
-        self.where = where
-        self.life = b""
-        self.shelves = [
-            Shelf(ALARM, 0),
-            Shelf(LIVE, settings["live_ttl_s"]),
-            Shelf(EVENT, 0),
-            Shelf(BULK, settings["bulk_ttl_s"]),
+    def __init__(self, unit: str, settings: "dict[str, Any]") -> None:
+        self.unit = unit
+        self.generation = b""
+        self.class_indexes = [
+            ClassIndex(ALARM, 0),
+            ClassIndex(LIVE, settings["live_ttl_s"]),
+            ClassIndex(EVENT, 0),
+            ClassIndex(BULK, settings["bulk_ttl_s"]),
         ]
         self.listeners: list[Callable[[int], None]] = []
         """Called when there is more to send."""
         self.schema = b""
         """Number of the schema that was logged last."""
         self.failures = 0
-        self.foreign = 0
-        self.torn = 0
+        self.foreign_segments = 0
+        self.truncated = 0
         self.now = 0
-        self.merger: Merger | None = None
+        self.compactor: BlockCompactor | None = None
         """Makes longer blocks of the backlog, or nobody does."""
-        self._limit: int = settings["bytes"]
+        self._max_bytes: int = settings["bytes"]
         # One segment of each class cannot be given up: they must be a part of the whole.
-        self._segment: int = min(settings["segment_bytes"], settings["bytes"] // 8)
-        self._fresh: list[tuple[int, int, bytes, int]] = []
-        self._fresh_size = 0
-        self._batch: list[Written] = []
-        self._batch_new = False
-        self._append = [False] * len(CLASSES)
+        self._segment_bytes: int = min(settings["segment_bytes"], settings["bytes"] // 8)
+        self._unwritten: list[tuple[int, int, bytes, int]] = []
+        self._unwritten_bytes = 0
+        self._batch: list[WrittenRecord] = []
+        self._starts_segment = False
+        self._can_append = [False] * len(CLASSES)
         self._deletes: list[str] = []
         self._schema_due = b""
-        self._recent: list[tuple[int, Record]] = []
-        self._recent_size = 0
-        self._loaded: tuple[int, int, list[Record]] = (-1, 0, [])
-        self._wanted: tuple[int, int] | None = None
+        self._recent: list[tuple[int, LogRecord]] = []
+        self._recent_bytes = 0
+        self._loaded: tuple[int, int, list[LogRecord]] = (-1, 0, [])
+        self._read_request: tuple[int, int] | None = None
         self._phase = _CLOSED
         self._open = False
-        self._full = False
-        self._op = ""
-        self._heads: list[tuple[int, int]] = []
-        self._stamp_base = 0
+        self._out_of_space = False
+        self._operation = ""
+        self._newest_segments: list[tuple[int, int]] = []
+        self._stamp_offset = 0
         self._out: list[Operation] = []
 
     @property
@@ -91,72 +91,72 @@ class Keeper:
 
     # Records in.
 
-    def put(
-        self, group: int, kind: int, payload: bytes, now: int, since: "int | None" = None
+    def append(
+        self, group: int, kind: int, payload: bytes, now: int, oldest_at: "int | None" = None
     ) -> None:
-        """Log a record of a class; `since`: when the oldest of what it tells of was taken."""
+        """Log a record of a class; `oldest_at`: when the oldest of what it tells of was taken."""
         self.now = now
         if len(payload) > LONGEST:
-            self.shelves[group].lost += 1
+            self.class_indexes[group].lost += 1
             return
-        self._fresh.append((group, kind, payload, now if since is None else since))
-        self._fresh_size += len(payload) + _OBJECT
-        while self._fresh_size > FRESH_BYTES and len(self._fresh) > 1:
-            self._drop_fresh()
-        self.pump(now)
+        self._unwritten.append((group, kind, payload, now if oldest_at is None else oldest_at))
+        self._unwritten_bytes += len(payload) + _OBJECT_BYTES
+        while self._unwritten_bytes > MAX_UNWRITTEN and len(self._unwritten) > 1:
+            self._drop_unwritten()
+        self.advance(now)
 
-    def _drop_fresh(self) -> None:
+    def _drop_unwritten(self) -> None:
         """Let go of the oldest record of the lowest class that waits for the flash."""
-        worst = max([entry[0] for entry in self._fresh])
-        for at, (group, _, payload, _) in enumerate(self._fresh):
-            if group == worst:
-                self._fresh.pop(at)
-                self._fresh_size -= len(payload) + _OBJECT
-                self.shelves[group].lost += 1
+        lowest_class = max([entry[0] for entry in self._unwritten])
+        for index, (group, _, payload, _) in enumerate(self._unwritten):
+            if group == lowest_class:
+                self._unwritten.pop(index)
+                self._unwritten_bytes -= len(payload) + _OBJECT_BYTES
+                self.class_indexes[group].lost += 1
                 return
 
-    def at_risk(self) -> "int | None":
+    def oldest_unsaved(self) -> "int | None":
         """Give when the oldest was taken that a power cut would cost now; None: nothing."""
-        times = [entry[3] for entry in self._fresh] + [entry[2] for entry in self._batch]
+        times = [entry[3] for entry in self._unwritten] + [entry[2] for entry in self._batch]
         return min(times) if times else None
 
-    def logged(self, schema: bytes) -> None:
+    def set_schema(self, schema: bytes) -> None:
         """Remember durably that a schema is in the log."""
         self.schema = self._schema_due = schema
 
     # Records found again.
 
-    def find(self, shelf: Shelf, ident: int) -> "Record | None":
+    def find(self, class_index: ClassIndex, ident: int) -> "LogRecord | None":
         """Find a durable record in memory, or None.
 
         Then it is either gone for good, which the shelf has been told, or `loading` is true: it is
         being read, and the listeners hear when it is there.
         """
-        self._wanted = None
-        number = ident * 4 + shelf.group
+        self._read_request = None
+        number = ident * 4 + class_index.group
         for known, recent in self._recent:
             if known == number:
                 return recent
-        first = shelf.segment_of(ident)
+        first = class_index.segment_of(ident)
         if first:
-            group, loaded, records = self._loaded
-            if (group, loaded) != (shelf.group, first):
-                self._wanted = (shelf.group, first)
+            group, loaded_first, records = self._loaded
+            if (group, loaded_first) != (class_index.group, first):
+                self._read_request = (class_index.group, first)
                 return None
             for found in records:
-                if found.ident <= ident <= found.last:
+                if found.ident <= ident <= found.last_ident:
                     return found
-        shelf.give_up(ident)
+        class_index.drop(ident)
         return None
 
     @property
     def loading(self) -> bool:
         """Whether what `find` looked for last has to be read first."""
-        return self._wanted is not None
+        return self._read_request is not None
 
     def stamp(self) -> int:
         """Give the log's own time in seconds."""
-        return self._stamp_base + self.now // SECOND
+        return self._stamp_offset + self.now // SECOND
 
     # The store.
 
@@ -164,267 +164,286 @@ class Keeper:
         """Take what the store says."""
         self.now = now
         if kind == "full":
-            self._full = self._op != "merged"  # longer blocks are no need: nothing goes for them
+            self._out_of_space = (
+                self._operation != "merged"
+            )  # longer blocks are no need: nothing goes for them
         elif kind == "drained":
-            op, self._op = self._op, ""
-            if op == "write":
-                self._written()
-                self.pump(now)
-                self._call(now)
-            elif op == "merged":
-                self._replaced()
+            operation, self._operation = self._operation, ""
+            if operation == "write":
+                self._on_written()
+                self.advance(now)
+                self._notify(now)
+            elif operation == "merged":
+                self._on_replaced()
         elif kind == "opened":
             self._open = True
-            self._op = ""
+            self._operation = ""
         else:
-            self._failed()
-        self.pump(now)
+            self._on_failure()
+        self.advance(now)
 
-    def _failed(self) -> None:
+    def _on_failure(self) -> None:
         """Begin anew with what was under way: nobody knows how much of it was done."""
         self.failures += self._open
         self._open = False
-        if self.merger is not None and self._op == "merged":
-            self.merger.drop()
-        self._op = ""
+        if self.compactor is not None and self._operation == "merged":
+            self.compactor.reset()
+        self._operation = ""
         if self._batch:
-            self._append[self._batch[0][0]] = False
+            self._can_append[self._batch[0][0]] = False
         if self._phase != _READY:
             self._phase = _CLOSED
 
     def receive(self, data: bytes, now: int) -> None:
         """Take an answer of the store."""
         self.now = now
-        if self._op == "list":
-            self._listed(str(data, "utf-8").split("\0"))
+        if self._operation == "list":
+            self._on_list(str(data, "utf-8").split("\0"))
             return
-        key, found, content = data.partition(b"\0")
-        if self._op == "schema":
+        key, separator, content = data.partition(b"\0")
+        if self._operation == "schema":
             self.schema = content
             return
         parsed = segment.parse_name(str(key, "utf-8"))
-        if self._op not in ("get", "merge") or parsed is None:
+        if self._operation not in ("get", "merge") or parsed is None:
             return
         _, group, first = parsed
-        scan = segment.scan(content, self.life, group)
-        if self._op == "merge" and self.merger is not None:
+        scan = segment.scan(content, self.generation, group)
+        if self._operation == "merge" and self.compactor is not None:
             # What is damaged is counted when it is sent, and stays until then.
-            self.merger.take([] if scan.damaged else scan.records)
+            self.compactor.load_records([] if scan.damaged else scan.records)
         elif self._phase == _READY:
-            torn = scan.tail > 0 and len(scan.records) > 0  # a first record never is: see _write
-            self.shelves[group].count_damage(first, scan.damaged - torn)
+            truncated = (
+                scan.tail_bytes > 0 and len(scan.records) > 0
+            )  # a first record never is: see _write
+            self.class_indexes[group].count_damage(first, scan.damaged - truncated)
             self._loaded = (group, first, scan.records)
-            self._wanted = None
-            self._call(now)
+            self._read_request = None
+            self._notify(now)
         else:
-            self._head(group, first, scan, bool(found))
+            self._resume_class(group, first, scan, bool(separator))
 
-    def _listed(self, names: "list[str]") -> None:
+    def _on_list(self, names: "list[str]") -> None:
         """Sort the segments that are there; the life is that of the most of them."""
-        segments = [found for found in [segment.parse_name(each) for each in names] if found]
-        lives = [life for life, _, _ in segments]
-        self.life = b""
-        for life in lives:
-            if not self.life or lives.count(life) > lives.count(self.life):
-                self.life = life
-        self.foreign = len(lives) - lives.count(self.life)
-        self._heads = []
-        for shelf in self.shelves:
-            mine = (self.life, shelf.group)
-            shelf.firsts = sorted(
-                [first for life, group, first in segments if (life, group) == mine]
+        segments = [parsed for parsed in [segment.parse_name(name) for name in names] if parsed]
+        generations = [generation for generation, _, _ in segments]
+        self.generation = b""
+        for generation in generations:
+            if not self.generation or generations.count(generation) > generations.count(
+                self.generation
+            ):
+                self.generation = generation
+        self.foreign_segments = len(generations) - generations.count(self.generation)
+        self._newest_segments = []
+        for class_index in self.class_indexes:
+            key = (self.generation, class_index.group)
+            class_index.first_ids = sorted(
+                [first for generation, group, first in segments if (generation, group) == key]
             )
-            shelf.sizes = [self._segment] * len(shelf.firsts)
-            shelf.resume(1)
-            if shelf.firsts:
-                self._heads.append((shelf.group, shelf.firsts[-1]))
-        self._phase = _LOOKING
+            class_index.sizes = [self._segment_bytes] * len(class_index.first_ids)
+            class_index.resume(1)
+            if class_index.first_ids:
+                self._newest_segments.append((class_index.group, class_index.first_ids[-1]))
+        self._phase = _RESUMING
 
-    def _head(self, group: int, first: int, scan: segment.Found, there: bool) -> None:
+    def _resume_class(
+        self, group: int, first: int, scan: segment.SegmentScan, exists: bool
+    ) -> None:
         """Learn from the newest segment of a class where to go on."""
-        shelf = self.shelves[group]
-        last = max([first - 1] + [record.last for record in scan.records])
+        class_index = self.class_indexes[group]
+        last = max([first - 1] + [record.last_ident for record in scan.records])
         for record in scan.records:
-            self._stamp_base = max(self._stamp_base, record.stamp)
-        if scan.tail:
+            self._stamp_offset = max(self._stamp_offset, record.stamp)
+        if scan.tail_bytes:
             # Bytes that are no record may have been one, and sent: its number is not used again.
-            self.torn += 1
-            last += scan.tail // segment.LEAST + 1
-        if not there and len(shelf.firsts) > 1:
-            shelf.firsts.pop()
-            shelf.sizes.pop()
-        shelf.resume(last + 1)
-        self._append[group] = False
+            self.truncated += 1
+            last += scan.tail_bytes // segment.MIN_RECORD_BYTES + 1
+        if not exists and len(class_index.first_ids) > 1:
+            class_index.first_ids.pop()
+            class_index.sizes.pop()
+        class_index.resume(last + 1)
+        self._can_append[group] = False
 
-    def _written(self) -> None:
+    def _on_written(self) -> None:
         """Count a batch as durable."""
         group = self._batch[0][0]
-        shelf = self.shelves[group]
-        if self._batch_new:
-            if self.merger is not None and group == BULK and shelf.firsts:
-                self.merger.full(shelf.firsts[-1])
-            shelf.firsts.append(self._batch[0][1].ident)
-            shelf.sizes.append(0)
-        shelf.sizes[-1] += self._size(self._batch)
-        self._append[group] = True
-        shelf.durable_to = self._batch[-1][1].ident + 1
+        class_index = self.class_indexes[group]
+        if self._starts_segment:
+            if self.compactor is not None and group == BULK and class_index.first_ids:
+                self.compactor.queue_segment(class_index.first_ids[-1])
+            class_index.first_ids.append(self._batch[0][1].ident)
+            class_index.sizes.append(0)
+        class_index.sizes[-1] += self._encoded_size(self._batch)
+        self._can_append[group] = True
+        class_index.durable_to = self._batch[-1][1].ident + 1
         for _, record, _ in self._batch:
             self._recent.append((record.ident * 4 + group, record))
-            self._recent_size += len(record.payload) + _OBJECT
-        while self._recent_size > RECENT_BYTES and len(self._recent) > 1:
-            self._recent_size -= len(self._recent.pop(0)[1].payload) + _OBJECT
+            self._recent_bytes += len(record.payload) + _OBJECT_BYTES
+        while self._recent_bytes > MAX_RECENT and len(self._recent) > 1:
+            self._recent_bytes -= len(self._recent.pop(0)[1].payload) + _OBJECT_BYTES
         if self._loaded[0] == group:
             self._loaded = (-1, 0, [])
         self._batch = []
 
-    def _size(self, batch: "list[Written]") -> int:
+    def _encoded_size(self, batch: "list[WrittenRecord]") -> int:
         return sum([len(record.payload) + segment.HEAD + 9 for _, record, _ in batch])
 
     def size(self) -> int:
         """Give how much flash the log takes."""
-        return sum([shelf.size() for shelf in self.shelves])
+        return sum([class_index.size() for class_index in self.class_indexes])
 
-    def _ask(self, name: str, op: str, data: bytes) -> None:
-        self._op = name
-        self._out.append((op, data))
+    def _request(self, purpose: str, operation: str, data: bytes) -> None:
+        self._operation = purpose
+        self._out.append((operation, data))
 
-    def pump(self, now: int) -> None:
+    def advance(self, now: int) -> None:
         """Ask the store for the next thing, if it is free."""
-        if not self._open or self._op:
+        if not self._open or self._operation:
             return
         if self._phase != _READY:
-            self._look(now)
+            self._continue_start(now)
             return
-        self._let_go()
+        self._release_segments()
         if not self._deletes:
-            self._gather()
+            self._fill_batch()
         if self._deletes:
-            self._ask("delete", "delete", self._deletes.pop(0).encode())
+            self._request("delete", "delete", self._deletes.pop(0).encode())
         elif self._batch:
-            self._write()
-        elif self._wanted is not None:
-            group, first = self._wanted
-            self._ask("get", "get", segment.name(self.life, group, first).encode())
-        elif self._schema_due:
-            self._ask("logged", "write", SCHEMA_KEY.encode() + b"\0" + self._schema_due)
-            self._schema_due = b""
-        elif self.merger is not None and self.merger.first:
-            self._merge(self.merger, self.shelves[BULK])
-
-    def _merge(self, merger: "Merger", shelf: Shelf) -> None:
-        """Read a full segment of the backlog, or write it anew with longer blocks."""
-        first = merger.first
-        if first not in shelf.firsts or shelf.sent_to > first:
-            merger.drop()
-        elif merger.records:
-            key = segment.name(self.life, BULK, first).encode()
-            frames = [segment.frame(self.life, BULK, record) for record in merger.records]
-            self._ask("merged", "write", key + b"\0" + b"".join(frames))
-        elif not merger.busy():
-            self._ask("merge", "get", segment.name(self.life, BULK, first).encode())
-
-    def _replaced(self) -> None:
-        """A segment has longer blocks now."""
-        merger, shelf = self.merger, self.shelves[BULK]
-        if merger is None:
-            return
-        if merger.first in shelf.firsts:
-            at = shelf.firsts.index(merger.first)
-            shelf.sizes[at] = sum(
-                [len(record.payload) + segment.HEAD + 9 for record in merger.records]
+            self._write_batch()
+        elif self._read_request is not None:
+            group, first = self._read_request
+            self._request(
+                "get", "get", segment.segment_name(self.generation, group, first).encode()
             )
-        if self._loaded[:2] == (BULK, merger.first):
-            self._loaded = (-1, 0, [])
-        merger.drop()
+        elif self._schema_due:
+            self._request("logged", "write", SCHEMA_KEY.encode() + b"\0" + self._schema_due)
+            self._schema_due = b""
+        elif self.compactor is not None and self.compactor.segment_first:
+            self._compact(self.compactor, self.class_indexes[BULK])
 
-    def _call(self, now: int) -> None:
+    def _compact(self, compactor: "BlockCompactor", class_index: ClassIndex) -> None:
+        """Read a full segment of the backlog, or write it anew with longer blocks."""
+        first = compactor.segment_first
+        if first not in class_index.first_ids or class_index.sent_to > first:
+            compactor.reset()
+        elif compactor.records:
+            key = segment.segment_name(self.generation, BULK, first).encode()
+            frames = [segment.frame(self.generation, BULK, record) for record in compactor.records]
+            self._request("merged", "write", key + b"\0" + b"".join(frames))
+        elif not compactor.is_coding():
+            self._request(
+                "merge", "get", segment.segment_name(self.generation, BULK, first).encode()
+            )
+
+    def _on_replaced(self) -> None:
+        """A segment has longer blocks now."""
+        compactor, class_index = self.compactor, self.class_indexes[BULK]
+        if compactor is None:
+            return
+        if compactor.segment_first in class_index.first_ids:
+            index = class_index.first_ids.index(compactor.segment_first)
+            class_index.sizes[index] = sum(
+                [len(record.payload) + segment.HEAD + 9 for record in compactor.records]
+            )
+        if self._loaded[:2] == (BULK, compactor.segment_first):
+            self._loaded = (-1, 0, [])
+        compactor.reset()
+
+    def _notify(self, now: int) -> None:
         for listener in self.listeners:
             listener(now)
 
-    def _look(self, now: int) -> None:
+    def _continue_start(self, now: int) -> None:
         """Take the next step of a start."""
         if self._phase == _CLOSED:
             self._phase = _LISTING
-            self._ask("list", "list", b"")
-        elif self._heads:
-            group, first = self._heads.pop(0)
-            self._ask("get", "get", segment.name(self.life, group, first).encode())
-        elif self._phase == _LOOKING:
+            self._request("list", "list", b"")
+        elif self._newest_segments:
+            group, first = self._newest_segments.pop(0)
+            self._request(
+                "get", "get", segment.segment_name(self.generation, group, first).encode()
+            )
+        elif self._phase == _RESUMING:
             self._phase = _LISTING
-            self._ask("schema", "get", SCHEMA_KEY.encode())
+            self._request("schema", "get", SCHEMA_KEY.encode())
         else:
-            self._begin(now)
+            self._become_ready(now)
 
-    def _begin(self, now: int) -> None:
-        if not self.life:
-            seed = crc32(b"%s %d" % (self.where.encode(), now))
-            self.life = bytes([seed >> shift & 255 for shift in (16, 8, 0)])
+    def _become_ready(self, now: int) -> None:
+        if not self.generation:
+            seed = crc32(b"%s %d" % (self.unit.encode(), now))
+            self.generation = bytes([seed >> shift & 255 for shift in (16, 8, 0)])
             self.schema = b""
-        self._stamp_base -= now // SECOND
+        self._stamp_offset -= now // SECOND
         self._phase = _READY
-        self.pump(now)
-        self._call(now)
+        self.advance(now)
+        self._notify(now)
 
-    def _let_go(self) -> None:
+    def _release_segments(self) -> None:
         """Forget the segments that the ground has."""
-        for shelf in self.shelves:
-            first = shelf.done()
+        for class_index in self.class_indexes:
+            first = class_index.release()
             while first:
-                self._deletes.append(segment.name(self.life, shelf.group, first))
-                first = shelf.done()
+                self._deletes.append(
+                    segment.segment_name(self.generation, class_index.group, first)
+                )
+                first = class_index.release()
 
-    def _make_room(self, most: int, least_class: int) -> bool:
-        """Give up the oldest segments of the lowest classes until the log has `most` bytes."""
+    def _make_room(self, max_bytes: int, lowest_class: int) -> bool:
+        """Give up the oldest segments of the lowest classes until the log has `max_bytes` bytes."""
         for group in (BULK, EVENT, LIVE, ALARM):
-            while group >= least_class and self.size() > most:
-                first = self.shelves[group].evict()
+            while group >= lowest_class and self.size() > max_bytes:
+                first = self.class_indexes[group].evict()
                 if not first:
                     break
-                self._deletes.append(segment.name(self.life, group, first))
-        return self.size() <= most
+                self._deletes.append(segment.segment_name(self.generation, group, first))
+        return self.size() <= max_bytes
 
-    def _gather(self) -> None:
+    def _fill_batch(self) -> None:
         """Give numbers to the records that are written next: of one class, a segment at most."""
-        if not self._batch and self._fresh:
-            group = min([entry[0] for entry in self._fresh])
-            shelf = self.shelves[group]
-            rest, size = [], 0
-            for entry in self._fresh:
-                kind, payload, since = entry[1:]
-                if entry[0] != group or (size and size + len(payload) > self._segment):
-                    rest.append(entry)
+        if not self._batch and self._unwritten:
+            group = min([entry[0] for entry in self._unwritten])
+            class_index = self.class_indexes[group]
+            remaining, size = [], 0
+            for entry in self._unwritten:
+                kind, payload, oldest_at = entry[1:]
+                if entry[0] != group or (size and size + len(payload) > self._segment_bytes):
+                    remaining.append(entry)
                     continue
                 size += len(payload)
-                record = Record(shelf.next_id, self.stamp(), kind, payload)
-                self._batch.append((group, record, since))
-                shelf.next_id += 1
-            self._fresh = rest
-            self._fresh_size = sum([len(entry[2]) + _OBJECT for entry in rest])
+                record = LogRecord(class_index.next_id, self.stamp(), kind, payload)
+                self._batch.append((group, record, oldest_at))
+                class_index.next_id += 1
+            self._unwritten = remaining
+            self._unwritten_bytes = sum([len(entry[2]) + _OBJECT_BYTES for entry in remaining])
         if self._batch:
-            self._fit()
+            self._fit_batch()
 
-    def _fit(self) -> None:
+    def _fit_batch(self) -> None:
         """Make room for the batch, in its own class and below; else it is the lowest there is."""
         group = self._batch[0][0]
-        if self._full:
-            self._full = False
+        if self._out_of_space:
+            self._out_of_space = False
             self._make_room(max(0, self.size() - 1), group)
-        if not self._make_room(self._limit - self._size(self._batch), group):
-            shelf = self.shelves[group]
-            shelf.lost += len(self._batch)
-            shelf.next_id = self._batch[0][1].ident
+        if not self._make_room(self._max_bytes - self._encoded_size(self._batch), group):
+            class_index = self.class_indexes[group]
+            class_index.lost += len(self._batch)
+            class_index.next_id = self._batch[0][1].ident
             self._batch = []
 
-    def _write(self) -> None:
+    def _write_batch(self) -> None:
         """Write the batch: behind the newest segment while that has room, else as a new one."""
         group = self._batch[0][0]
-        shelf = self.shelves[group]
-        frames = [segment.frame(self.life, group, record) for _, record, _ in self._batch]
-        room = self._append[group] and shelf.sizes[-1] + self._size(self._batch) <= self._segment
-        first = shelf.firsts[-1] if room else self._batch[0][1].ident
-        self._batch_new = not room
-        key = segment.name(self.life, group, first).encode()
-        self._ask("write", "append" if room else "write", key + b"\0" + b"".join(frames))
+        class_index = self.class_indexes[group]
+        frames = [segment.frame(self.generation, group, record) for _, record, _ in self._batch]
+        fits = (
+            self._can_append[group]
+            and class_index.sizes[-1] + self._encoded_size(self._batch) <= self._segment_bytes
+        )
+        first = class_index.first_ids[-1] if fits else self._batch[0][1].ident
+        self._starts_segment = not fits
+        key = segment.segment_name(self.generation, group, first).encode()
+        self._request("write", "append" if fits else "write", key + b"\0" + b"".join(frames))
 
     def outbox(self) -> "list[Operation]":
         """Hand over what the store is asked: (operation, data)."""

@@ -15,18 +15,18 @@ from binascii import crc32, hexlify, unhexlify
 
 from protocols.errors import DecodeError
 from protocols.telemetry import varint
-from protocols.telemetry.message import CLASSES, LIFE_BYTES, covered
+from protocols.telemetry.message import CLASSES, GENERATION_BYTES, covered_count
 
 PREFIX = "log."
 HEAD = 8
 MAGIC = b"\xc7\x1d"
 LONGEST = 65000
 """Bytes of the longest record's body."""
-LEAST = HEAD + 3
-_NAME = len(PREFIX) + 2 * LIFE_BYTES + 11
+MIN_RECORD_BYTES = HEAD + 3
+_NAME = len(PREFIX) + 2 * GENERATION_BYTES + 11
 
 
-class Record:
+class LogRecord:
     """A record that was found whole."""
 
     def __init__(self, ident: int, stamp: int, kind: int, payload: bytes) -> None:
@@ -36,23 +36,23 @@ class Record:
         self.payload = payload
 
     @property
-    def last(self) -> int:
+    def last_ident(self) -> int:
         """The last id that the record stands for: its own, unless blocks were made one."""
-        return self.ident + covered(self.kind, self.payload) - 1
+        return self.ident + covered_count(self.kind, self.payload) - 1
 
 
-class Found:
+class SegmentScan:
     """What a scan found: whole records, how many places are damaged, bytes behind the last one."""
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
+        self.records: list[LogRecord] = []
         self.damaged = 0
-        self.tail = 0
+        self.tail_bytes = 0
 
 
-def name(life: bytes, group: int, first: int) -> str:
+def segment_name(generation: bytes, group: int, first: int) -> str:
     """Name the segment whose first record has the id `first`."""
-    return "%s%s.%d.%08x" % (PREFIX, str(hexlify(life), "ascii"), group, first)
+    return "%s%s.%d.%08x" % (PREFIX, str(hexlify(generation), "ascii"), group, first)
 
 
 def parse_name(text: str) -> "tuple[bytes, int, int] | None":
@@ -61,47 +61,53 @@ def parse_name(text: str) -> "tuple[bytes, int, int] | None":
     if len(text) != _NAME or len(parts) != 4 or parts[0] + "." != PREFIX:
         return None
     try:
-        life, group, first = unhexlify(parts[1]), int(parts[2]), int(parts[3], 16)
+        generation, group, first = unhexlify(parts[1]), int(parts[2]), int(parts[3], 16)
     except ValueError:
         return None
-    if len(life) != LIFE_BYTES or not 0 <= group < len(CLASSES) or first < 1:
+    if len(generation) != GENERATION_BYTES or not 0 <= group < len(CLASSES) or first < 1:
         return None
-    return life, group, first
+    return generation, group, first
 
 
-def _check(life: bytes, group: int, body: "bytearray | memoryview") -> int:
-    return crc32(body, crc32(life + bytes([group]))) & 0xFFFFFFFF
+def _checksum(generation: bytes, group: int, body: "bytearray | memoryview") -> int:
+    return crc32(body, crc32(generation + bytes([group]))) & 0xFFFFFFFF
 
 
-def frame(life: bytes, group: int, record: Record) -> bytes:
+def frame(generation: bytes, group: int, record: LogRecord) -> bytes:
     """Write a record as it stands in a segment."""
     body = bytearray()
     varint.put(record.ident, body)
     varint.put(record.stamp, body)
     body.append(record.kind)
     body.extend(record.payload)
-    check = _check(life, group, body)
+    checksum = _checksum(generation, group, body)
     out = bytearray(MAGIC)
     out.append(len(body) >> 8)
     out.append(len(body) & 255)
     for shift in (24, 16, 8, 0):
-        out.append(check >> shift & 255)
+        out.append(checksum >> shift & 255)
     out.extend(body)
     return bytes(out)
 
 
-def _at(data: bytes, at: int, life: bytes, group: int) -> "tuple[Record, int] | None":
-    """Take the record at `at`, and say where it ends; None when there is no whole one."""
-    if at + LEAST > len(data) or data[at] != MAGIC[0] or data[at + 1] != MAGIC[1]:
+def _record_at(
+    data: bytes, offset: int, generation: bytes, group: int
+) -> "tuple[LogRecord, int] | None":
+    """Take the record at `offset`, and say where it ends; None when there is no whole one."""
+    if (
+        offset + MIN_RECORD_BYTES > len(data)
+        or data[offset] != MAGIC[0]
+        or data[offset + 1] != MAGIC[1]
+    ):
         return None
-    start = at + HEAD
-    end = start + (data[at + 2] << 8 | data[at + 3])
+    start = offset + HEAD
+    end = start + (data[offset + 2] << 8 | data[offset + 3])
     if end > len(data):
         return None
-    check = 0
-    for byte in data[at + 4 : start]:
-        check = check << 8 | byte
-    if _check(life, group, memoryview(data)[start:end]) != check:
+    checksum = 0
+    for byte in data[offset + 4 : start]:
+        checksum = checksum << 8 | byte
+    if _checksum(generation, group, memoryview(data)[start:end]) != checksum:
         return None
     try:
         ident, start = varint.get(data, start)
@@ -110,25 +116,25 @@ def _at(data: bytes, at: int, life: bytes, group: int) -> "tuple[Record, int] | 
         return None
     if start >= end or ident < 1:
         return None
-    return Record(ident, stamp, data[start], bytes(data[start + 1 : end])), end
+    return LogRecord(ident, stamp, data[start], bytes(data[start + 1 : end])), end
 
 
-def scan(data: bytes, life: bytes, group: int) -> Found:
+def scan(data: bytes, generation: bytes, group: int) -> SegmentScan:
     """Find the whole records of a segment."""
-    found = Found()
-    at = good = 0
-    lost = False
-    while at < len(data):
-        taken = _at(data, at, life, group)
-        if taken is None:
-            lost = True
-            following = data.find(MAGIC, at + 1)
-            at = following if following >= 0 else len(data)
+    result = SegmentScan()
+    offset = good_end = 0
+    in_gap = False
+    while offset < len(data):
+        parsed = _record_at(data, offset, generation, group)
+        if parsed is None:
+            in_gap = True
+            next_magic = data.find(MAGIC, offset + 1)
+            offset = next_magic if next_magic >= 0 else len(data)
             continue
-        found.damaged += lost
-        lost = False
-        found.records.append(taken[0])
-        at = good = taken[1]
-    found.damaged += lost
-    found.tail = len(data) - good
-    return found
+        result.damaged += in_gap
+        in_gap = False
+        result.records.append(parsed[0])
+        offset = good_end = parsed[1]
+    result.damaged += in_gap
+    result.tail_bytes = len(data) - good_end
+    return result

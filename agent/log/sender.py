@@ -10,11 +10,11 @@ what became of it:
     sender.receipt(data, now)             the same, as the ground says it (`protocols.telemetry`)
 
 Order: alarms, then live, events, backlog; in a class the order of logging. What has no receipt
-after `patience_us` (twice as long after each time in vain) is sent again, and the ground drops what
-it has twice. Only a receipt, or `acknowledged`, lets the log delete.
+after `receipt_timeout_us` (twice as long after each time in vain) is sent again, and the ground drops what
+it has twice. Only a receipt, or `mark_acknowledged`, lets the log delete.
 """
 
-from agent.log.record_store import Keeper
+from agent.log.record_store import RecordStore
 from protocols.errors import DecodeError
 from protocols.telemetry import message, receipt
 from protocols.telemetry.message import ALARM, BULK, CLASSES, EVENT, LIVE
@@ -24,208 +24,217 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.log.class_index import Shelf
-    from agent.log.segment import Record
+    from agent.log.class_index import ClassIndex
+    from agent.log.segment import LogRecord
 
 ORDER = (ALARM, LIVE, EVENT, BULK)
-PIECE_HEAD = 18
+CHUNK_HEAD_BYTES = 18
 """More bytes than the head of a message with a piece takes."""
-_NO_PIECE = (0, 0)
-_PIECE = 1 << 48
+_NO_CHUNK = (0, 0)
+_CHUNK_SHIFT = 1 << 48
 """What `next` gives for a piece: its record's number, and (of * 2048 + place) times this."""
-_MOST_CUT = 32
+_MAX_CHUNKED = 32
 """Records in pieces of which it is remembered which ones the ground has."""
-_MOST_DOUBLINGS = 6
-OUTSTANDING = 512
+_MAX_DOUBLINGS = 6
+MAX_OUTSTANDING = 512
 """Records of a class that may be on their way without a receipt."""
 
 
-def _numbers(record: "Record", group: int) -> "list[int]":
+def _record_numbers(record: "LogRecord", group: int) -> "list[int]":
     """Give the numbers that a record stands for."""
-    return [ident * 4 + group for ident in range(record.ident, record.last + 1)]
+    return [ident * 4 + group for ident in range(record.ident, record.last_ident + 1)]
 
 
 class Sender:
-    """Takes messages from `keeper`; `key` is the secret that receipts are signed with, or b""."""
+    """Takes messages from `record_store`; `key` is the secret that receipts are signed with, or b""."""
 
-    def __init__(self, keeper: Keeper, key: bytes) -> None:
-        self.keeper = keeper
-        self.patience_us = 60 * SECOND
-        self.lacks_schema = False
-        self.forged = self.foreign = self.unsent = self.idle = self.resent = 0
+    def __init__(self, record_store: RecordStore, key: bytes) -> None:
+        self.record_store = record_store
+        self.receipt_timeout_us = 60 * SECOND
+        self.schema_missing = False
+        self.forged_receipts = self.foreign_receipts = self.unsent_receipts = (
+            self.redundant_receipts
+        ) = self.resent_records = 0
         self._key = key
-        self._piece = _NO_PIECE
-        self._place = 0
-        self._cut: dict[int, list[int]] = {}
+        self._chunk_key = _NO_CHUNK
+        self._chunk_index = 0
+        self._chunked_records: dict[int, list[int]] = {}
         """Record in pieces: how many there are, its last id, a bit for each that the ground has."""
-        self._retry = [NEVER] * len(CLASSES)
-        self._fruitless = [0] * len(CLASSES)
+        self._retry_at = [NEVER] * len(CLASSES)
+        self._timeouts = [0] * len(CLASSES)
 
     def next(
-        self, limit: int, groups: "Sequence[int]" = ORDER, longest: int = 0
+        self, limit: int, groups: "Sequence[int]" = ORDER, max_single: int = 0
     ) -> "tuple[list[int], bytes]":
         """Give the next message of at most `limit` bytes, with records of `groups` by priority.
 
         Nothing and b"" when nothing is there, or has to be read first: then the keeper's listeners
-        are called when it is. One record alone may make it `longest` bytes. One that is too long
+        are called when it is. One record alone may make it `max_single` bytes. One that is too long
         comes in pieces, one a call.
         """
         ids: list[int] = []
-        keeper = self.keeper
-        parts = [bytes(message.begin(message.PACK, keeper.life))]
+        record_store = self.record_store
+        parts = [bytes(message.begin_message(message.PACK, record_store.generation))]
         size = len(parts[0])
-        for group in groups if keeper.ready else ():
-            shelf = keeper.shelves[group]
-            while shelf.sent_to - shelf.acked_to < OUTSTANDING:
-                ident = shelf.to_send()
+        for group in groups if record_store.ready else ():
+            class_index = record_store.class_indexes[group]
+            while class_index.sent_to - class_index.acked_to < MAX_OUTSTANDING:
+                ident = class_index.next_to_send()
                 if not ident:
                     break
-                record = self._look_up(shelf, ident)
+                record = self._find_record(class_index, ident)
                 if record is None:
-                    if not keeper.loading:
+                    if not record_store.loading:
                         continue
-                    keeper.pump(keeper.now)
+                    record_store.advance(record_store.now)
                     return ids, b"".join(parts) if ids else b""
-                room = limit if ids else max(limit, longest)
+                room = limit if ids else max(limit, max_single)
                 if size + message.OVERHEAD + len(record.payload) > room:
                     if ids:
                         return ids, b"".join(parts)
-                    return self._next_piece(shelf, record, room)
+                    return self._next_chunk(class_index, record, room)
                 # Joined once at the end: a board has no room for a message that grows.
                 entry = bytearray()
-                message.head(entry, (record.ident * 4 + group, record.kind, record.payload))
+                message.append_head(entry, (record.ident * 4 + group, record.kind, record.payload))
                 parts.extend([bytes(entry), record.payload])
                 size += len(entry) + len(record.payload)
-                self._sent(shelf, record.last)
-                ids.extend(_numbers(record, group))
+                self._mark_sent(class_index, record.last_ident)
+                ids.extend(_record_numbers(record, group))
         return ids, b"".join(parts) if ids else b""
 
-    def _look_up(self, shelf: "Shelf", ident: int) -> "Record | None":
+    def _find_record(self, class_index: "ClassIndex", ident: int) -> "LogRecord | None":
         """Find a record that is still worth sending."""
-        record = self.keeper.find(shelf, ident)
-        if record is not None and shelf.ttl_s and self.keeper.stamp() - record.stamp > shelf.ttl_s:
-            shelf.expired += 1
-            shelf.give_up(ident)
+        record = self.record_store.find(class_index, ident)
+        if (
+            record is not None
+            and class_index.ttl_s
+            and self.record_store.stamp() - record.stamp > class_index.ttl_s
+        ):
+            class_index.expired += 1
+            class_index.drop(ident)
             return None
         return record
 
-    def _sent(self, shelf: "Shelf", ident: int) -> None:
-        shelf.sent(ident)
-        if self._retry[shelf.group] == NEVER:
-            self._retry[shelf.group] = self._due(shelf.group)
+    def _mark_sent(self, class_index: "ClassIndex", ident: int) -> None:
+        class_index.mark_sent(ident)
+        if self._retry_at[class_index.group] == NEVER:
+            self._retry_at[class_index.group] = self._retry_time(class_index.group)
 
-    def _due(self, group: int) -> int:
+    def _retry_time(self, group: int) -> int:
         """Give when a receipt is late: each time in vain allows it twice as long as before."""
-        return self.keeper.now + (self.patience_us << self._fruitless[group])
+        return self.record_store.now + (self.receipt_timeout_us << self._timeouts[group])
 
-    def _next_piece(
-        self, shelf: "Shelf", record: "Record", limit: int
+    def _next_chunk(
+        self, class_index: "ClassIndex", record: "LogRecord", limit: int
     ) -> "tuple[list[int], bytes]":
-        size = limit - PIECE_HEAD
-        of = len(record.payload) // size + 1 if size > 0 else 0
-        if not 0 < of <= message.MOST_PIECES:
+        size = limit - CHUNK_HEAD_BYTES
+        count = len(record.payload) // size + 1 if size > 0 else 0
+        if not 0 < count <= message.MAX_FRAGMENTS:
             return [], b""
-        entry = (record.ident * 4 + shelf.group, record.kind, record.payload)
-        name = message.name_of(entry)
-        now = (name, size)
-        place = self._place if self._piece == now else 0
-        self._piece, self._place = now, place + 1
-        if self._cut.get(name, (0,))[0] != of:
-            if len(self._cut) >= _MOST_CUT:
-                self._cut.clear()
-            self._cut[name] = [of, record.last, 0]
-        if place + 1 == of:
-            self._sent(shelf, record.last)
-            self._piece = _NO_PIECE
-        return [name + (of << 11 | place) * _PIECE], message.piece(
-            self.keeper.life, entry, place, of, size
+        entry = (record.ident * 4 + class_index.group, record.kind, record.payload)
+        name = message.fragment_number(entry)
+        key = (name, size)
+        index = self._chunk_index if self._chunk_key == key else 0
+        self._chunk_key, self._chunk_index = key, index + 1
+        if self._chunked_records.get(name, (0,))[0] != count:
+            if len(self._chunked_records) >= _MAX_CHUNKED:
+                self._chunked_records.clear()
+            self._chunked_records[name] = [count, record.last_ident, 0]
+        if index + 1 == count:
+            self._mark_sent(class_index, record.last_ident)
+            self._chunk_key = _NO_CHUNK
+        return [name + (count << 11 | index) * _CHUNK_SHIFT], message.build_fragment(
+            self.record_store.generation, entry, index, count, size
         )
 
-    def accepted(self, numbers: "Sequence[int]") -> None:
-        """A carrier has delivered records: their receipt has `patience_us` from now on.
+    def mark_accepted(self, numbers: "Sequence[int]") -> None:
+        """A carrier has delivered records: their receipt has `receipt_timeout_us` from now on.
 
         What counts is the oldest of a class without one: younger ones must not put it off.
         """
         for number in numbers:
             group = number & 3
-            ident = number % message.OF_MERGED >> 2
-            if self._retry[group] != NEVER and ident <= self.keeper.shelves[group].acked_to:
-                self._retry[group] = self._due(group)
+            ident = number % message.MERGED_OFFSET >> 2
+            if (
+                self._retry_at[group] != NEVER
+                and ident <= self.record_store.class_indexes[group].acked_to
+            ):
+                self._retry_at[group] = self._retry_time(group)
 
-    def released(self, numbers: "Sequence[int]") -> None:
+    def release(self, numbers: "Sequence[int]") -> None:
         """A carrier gives records back: they are sent again."""
         for group in ORDER:
             if [number for number in numbers if number & 3 == group]:
-                self._again(group)
+                self._resend(group)
 
-    def again(self) -> None:
+    def resend_all(self) -> None:
         """Send again all that has no receipt: a carrier has lost its connection."""
         for group in ORDER:
-            self._again(group)
+            self._resend(group)
 
-    def _again(self, group: int) -> None:
-        self.resent += self.keeper.shelves[group].again()
-        self._retry[group] = NEVER
-        self._piece = _NO_PIECE
+    def _resend(self, group: int) -> None:
+        self.resent_records += self.record_store.class_indexes[group].rewind_unacked()
+        self._retry_at[group] = NEVER
+        self._chunk_key = _NO_CHUNK
 
-    def acknowledged(self, numbers: "Sequence[int]") -> None:
+    def mark_acknowledged(self, numbers: "Sequence[int]") -> None:
         """The ground has records for good, or pieces: then all of them must come to be had."""
         for number in numbers:
-            piece, name = divmod(number, _PIECE)
-            ident = last = name % message.OF_MERGED >> 2
-            if piece:
-                cut = self._cut.get(name)
-                if cut is None or cut[0] != piece >> 11:
+            chunk, name = divmod(number, _CHUNK_SHIFT)
+            ident = last = name % message.MERGED_OFFSET >> 2
+            if chunk:
+                chunked = self._chunked_records.get(name)
+                if chunked is None or chunked[0] != chunk >> 11:
                     continue
-                cut[2] |= 1 << (piece & 2047)
-                last = cut[1]
-                if cut[2] != (1 << cut[0]) - 1:
+                chunked[2] |= 1 << (chunk & 2047)
+                last = chunked[1]
+                if chunked[2] != (1 << chunked[0]) - 1:
                     continue
-                self._cut.pop(name)
+                self._chunked_records.pop(name)
             self._ack(name & 3, ident, last)
-        self.keeper.pump(self.keeper.now)
+        self.record_store.advance(self.record_store.now)
 
-    def receipt(self, data: bytes, now: int) -> None:
+    def on_receipt(self, data: bytes, now: int) -> None:
         """Take the ground's receipt; a forged or foreign one is counted and changes nothing."""
-        self.keeper.now = now
+        self.record_store.now = now
         try:
-            said = receipt.read(data, self.keeper.where, self._key)
+            parsed = receipt.parse_receipt(data, self.record_store.unit, self._key)
         except DecodeError:
-            self.forged += 1
+            self.forged_receipts += 1
             return
-        if said.life != self.keeper.life:
-            self.foreign += 1
+        if parsed.generation != self.record_store.generation:
+            self.foreign_receipts += 1
             return
-        self.lacks_schema = self.lacks_schema or bool(said.flags & receipt.LACKS_SCHEMA)
-        news = [self._ack(group, first, last) for group, first, last in said.ranges]
-        self.idle += not [new for new in news if new]
-        self.keeper.pump(now)
+        self.schema_missing = self.schema_missing or bool(parsed.flags & receipt.SCHEMA_MISSING)
+        new_counts = [self._ack(group, first, last) for group, first, last in parsed.ranges]
+        self.redundant_receipts += not [new_count for new_count in new_counts if new_count]
+        self.record_store.advance(now)
 
     def _ack(self, group: int, first: int, last: int) -> int:
-        shelf = self.keeper.shelves[group]
-        new = shelf.ack(first, last)
-        if new < 0:
-            self.unsent += 1
+        class_index = self.record_store.class_indexes[group]
+        new_count = class_index.ack(first, last)
+        if new_count < 0:
+            self.unsent_receipts += 1
             return 0
-        if new:
-            self._fruitless[group] = 0
-        if shelf.sent_to <= shelf.acked_to:
-            self._retry[group] = NEVER
-        elif new:
-            self._retry[group] = self._due(group)
-        return new
+        if new_count:
+            self._timeouts[group] = 0
+        if class_index.sent_to <= class_index.acked_to:
+            self._retry_at[group] = NEVER
+        elif new_count:
+            self._retry_at[group] = self._retry_time(group)
+        return new_count
 
     def wake(self, now: int) -> None:
         """Send again what has waited too long for its receipt."""
-        self.keeper.now = now
-        late = [group for group in ORDER if self._retry[group] <= now]
+        self.record_store.now = now
+        late = [group for group in ORDER if self._retry_at[group] <= now]
         for group in late:
-            self._fruitless[group] = min(self._fruitless[group] + 1, _MOST_DOUBLINGS)
-            self._again(group)
+            self._timeouts[group] = min(self._timeouts[group] + 1, _MAX_DOUBLINGS)
+            self._resend(group)
         if late:
-            for listener in self.keeper.listeners:
+            for listener in self.record_store.listeners:
                 listener(now)
 
     def deadline(self) -> int:
         """Give when `wake` wants to be called."""
-        return min(self._retry)
+        return min(self._retry_at)

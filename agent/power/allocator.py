@@ -8,27 +8,30 @@ lowest priority are throttled first, and alike.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Claim = tuple[int, int, int]
+    LoadDemand = tuple[int, int, int]
 
 
-def share(budget: int, claims: "list[Claim]") -> "tuple[list[int], int]":
-    """Share `budget` watts among `claims`: (priority, least, most), highest priority first served.
+def allocate_power(budget_w: int, demands: "list[LoadDemand]") -> "tuple[list[int], int]":
+    """Share `budget_w` watts among `demands`: (priority, least, most), highest priority first served.
 
     Returns the watts of each, in order, and what is missing for the least of all (0 or more).
     """
-    given = [least for _, least, _ in claims]
-    left = budget - sum(given)
-    if left <= 0:
-        return given, -left
-    for priority in sorted({claim[0] for claim in claims}, reverse=True):
-        spans = [max(0, most - least) if own == priority else 0 for own, least, most in claims]
+    allocated = [min_w for _, min_w, _ in demands]
+    left_w = budget_w - sum(allocated)
+    if left_w <= 0:
+        return allocated, -left_w
+    for priority in sorted({demand[0] for demand in demands}, reverse=True):
+        spans = [
+            max(0, max_w - min_w) if load_priority == priority else 0
+            for load_priority, min_w, max_w in demands
+        ]
         total = sum(spans)
-        part = min(left, total)
+        portion = min(left_w, total)
         if total == 0:
             continue
         for i, span in enumerate(spans):
-            given[i] += span * part // total
-        left -= part
-        if left <= 0:
+            allocated[i] += span * portion // total
+        left_w -= portion
+        if left_w <= 0:
             break
-    return given, 0
+    return allocated, 0

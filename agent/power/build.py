@@ -3,11 +3,11 @@
 What `agent.power.schema` has checked is taken as right here.
 """
 
-from agent.power.frequency_droop import Droop
+from agent.power.frequency_droop import FrequencyDroop
 from agent.power.load import Load
-from agent.power.load_class import LoadClass, find
-from agent.power.optics_monitor import Optics
-from drivers.redfish import Redfish, Target
+from agent.power.load_class import LoadClass, find_class
+from agent.power.optics_monitor import OpticsMonitor
+from drivers.redfish import RedfishClient, RedfishTarget
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
@@ -15,126 +15,134 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.fieldbus.device_session import Station
+    from agent.fieldbus.device_session import DeviceSession
 
 
-class Reading:
+class ScaledSensor:
     """One point of one device as thousandths of its unit, while it is good and fresh."""
 
-    def __init__(self, station: "Station", point: str, stale_us: int) -> None:
-        index = station.device.index(point)
-        self._reading = station.device.readings[index]
-        self._point = station.profile.points[index]
+    def __init__(self, session: "DeviceSession", point: str, stale_us: int) -> None:
+        index = session.device.point_index(point)
+        self._reading = session.device.readings[index]
+        self._point = session.profile.points[index]
         self._stale_us = stale_us
 
     def milli(self, now: int) -> "int | None":
         """Give the value, or None; whole numbers only, the same on every interpreter."""
         reading = self._reading
-        if reading.quality != "good" or now - reading.at > self._stale_us:
+        if reading.quality != "good" or now - reading.read_at > self._stale_us:
             return None
         return reading.raw * self._point.num * 1000 // self._point.den
 
 
-def reading(agent: "Agent", where: "dict[str, Any] | None") -> "Reading | None":
+def find_sensor(agent: "Agent", point_config: "dict[str, Any] | None") -> "ScaledSensor | None":
     """Find the point that {"device", "point"} names, if it is configured."""
-    if where is None:
+    if point_config is None:
         return None
-    station = agent.fieldbus.station(where["device"])
-    index = station.device.index(where["point"])
-    stale = agent.config.stale_us
-    if station.profile.points[index].poll == "slow":
-        stale += station.profile.periods[1]
-    return Reading(station, where["point"], stale)
+    session = agent.fieldbus.session(point_config["device"])
+    index = session.device.point_index(point_config["point"])
+    stale_us = agent.config.stale_us
+    if session.profile.points[index].poll == "slow":
+        stale_us += session.profile.periods[1]
+    return ScaledSensor(session, point_config["point"], stale_us)
 
 
-def classes(settings: "dict[str, Any]") -> "list[LoadClass]":
+def load_classes(settings: "dict[str, Any]") -> "list[LoadClass]":
     """The site's own classes."""
     return [
         LoadClass(
-            own["name"],
-            own["case_limit_c"],
-            own["rise_k"],
-            tuple([(point["supply_c"], point["pct"]) for point in own["curve"]]),
+            entry["name"],
+            entry["case_limit_c"],
+            entry["rise_k"],
+            tuple([(point["supply_c"], point["pct"]) for point in entry["curve"]]),
         )
-        for own in settings["classes"]
+        for entry in settings["classes"]
     ]
 
 
-def loads(agent: "Agent", settings: "dict[str, Any]") -> "list[Load]":
+def build_loads(agent: "Agent", settings: "dict[str, Any]") -> "list[Load]":
     """Every load, in the order of the configuration."""
-    own = classes(settings)
-    out = []
+    site_classes = load_classes(settings)
+    loads = []
     for raw in settings["loads"]:
-        kind = find(raw["class"], own)
-        if kind is None:
+        load_class = find_class(raw["class"], site_classes)
+        if load_class is None:
             continue
-        load = Load(raw["name"], kind, raw["priority"], raw["min_w"], raw["max_w"])
+        load = Load(raw["name"], load_class, raw["priority"], raw["min_w"], raw["max_w"])
         for outlet in raw["outlets"]:
-            station = agent.fieldbus.station(outlet["device"])
-            load.outlets.append((station, station.device.index(outlet["point"])))
-        out.append(load)
-    return out
+            session = agent.fieldbus.session(outlet["device"])
+            load.outlets.append((session, session.device.point_index(outlet["point"])))
+        loads.append(load)
+    return loads
 
 
-def services(settings: "dict[str, Any]", made: "list[Load]") -> "list[Redfish]":
+def build_services(settings: "dict[str, Any]", loads: "list[Load]") -> "list[RedfishClient]":
     """The Redfish services in the order of their ports' names, joined to their loads."""
-    out = []
+    services = []
     ports = settings.get("ports", {})
     for name in sorted(ports):
-        mine = [
-            (raw, load) for raw, load in zip(settings["loads"], made) if raw.get("port") == name
+        assigned = [
+            (raw, load) for raw, load in zip(settings["loads"], loads) if raw.get("port") == name
         ]
         targets = [
-            Target(
+            RedfishTarget(
                 raw["path"],
                 raw["schema"],
                 raw["effect_ms"] * MILLISECOND,
                 raw["deferred"] == 1,
                 raw.get("system", ""),
             )
-            for raw, _ in mine
+            for raw, _ in assigned
         ]
         login, session = None, True
         for entry in settings["logins"]:
             if entry["port"] == name:
                 login = (entry["username"], entry["password"])
                 session = entry["by"] == "session"
-        service = Redfish(_host(ports[name]), targets, login, session)
-        for index, (_, load) in enumerate(mine):
+        service = RedfishClient(_host_of(ports[name]), targets, login, session)
+        for index, (_, load) in enumerate(assigned):
             load.service, load.index = service, index
-        out.append(service)
-    return out
+        services.append(service)
+    return services
 
 
-def _host(address: str) -> str:
+def _host_of(address: str) -> str:
     """HOST:PORT of an address, without its kind and its options."""
     return address.partition("?")[0].partition(":")[2]
 
 
-def optics(agent: "Agent", settings: "dict[str, Any]", made: "list[Load]") -> "list[Optics]":
+def build_optics(
+    agent: "Agent", settings: "dict[str, Any]", loads: "list[Load]"
+) -> "list[OpticsMonitor]":
     """The optical modules that are watched."""
-    out = []
+    monitors = []
     for raw in settings["optics"]:
-        sensor = reading(agent, raw)
-        shed = [load for load in made if load.name == raw.get("load")]
+        sensor = find_sensor(agent, raw)
+        linked_loads = [load for load in loads if load.name == raw.get("load")]
         if sensor is not None:
             warm, hot = 1000 * raw["warn_c"], 1000 * raw["hot_c"]
-            out.append(Optics(raw["name"], sensor, warm, hot, shed[0] if shed else None))
-    return out
+            monitors.append(
+                OpticsMonitor(
+                    raw["name"], sensor, warm, hot, linked_loads[0] if linked_loads else None
+                )
+            )
+    return monitors
 
 
-def droop(settings: "dict[str, Any]") -> "Droop | None":
+def build_droop(settings: "dict[str, Any]") -> "FrequencyDroop | None":
     """The droop with the grid's frequency, if it is configured."""
     raw = settings.get("droop")
     if raw is None:
         return None
-    return Droop(1000 * raw["nominal_hz"], raw["deadband_mhz"], raw["full_mhz"], raw["least_pct"])
+    return FrequencyDroop(
+        1000 * raw["nominal_hz"], raw["deadband_mhz"], raw["full_mhz"], raw["least_pct"]
+    )
 
 
-def stations(load: "Load") -> "list[Station]":
+def outlet_sessions(load: "Load") -> "list[DeviceSession]":
     """The power strips that a load hangs on, each once."""
-    out: list[Station] = []
-    for station, _ in load.outlets:
-        if station not in out:
-            out.append(station)
-    return out
+    sessions: list[DeviceSession] = []
+    for session, _ in load.outlets:
+        if session not in sessions:
+            sessions.append(session)
+    return sessions

@@ -5,7 +5,7 @@ warms, and the supply begins to rise out of a calm (by about 0.3 K after 1.5 s b
 of 4 s, with 10 K between return and supply) while nothing that could explain it has moved: neither
 the return, nor the facility's inlet, nor the coolant's flow, nor the valve (towards shut). A load
 that rises is seen in the return first; a sensor that leaps rises faster than heat can, or does not
-go on; less water, or a warmer inlet, is slower. `see` gives
+go on; less water, or a warmer inlet, is slower. `add_readings` gives
 
     CALM        nothing
     SUSPICIOUS  it may have begun: worth another reading at once
@@ -14,95 +14,102 @@ go on; less water, or a warmer inlet, is slower. `see` gives
 What is slower than this (another sensor, another exchanger) is left to `agent.power.headroom`.
 """
 
-CALM, SUSPICIOUS, SURE = 0, 1, 2
-_KEPT = 16
-_BASE_US = 2_600_000
-_LEAST_BASE = 4
+NORMAL, SUSPECTED, CONFIRMED = 0, 1, 2
+_MAX_SAMPLES = 16
+_BASELINE_US = 2_600_000
+_MIN_BASELINE = 4
 _BAND_K = 15 / 100
-_FIRST_K, _SURE_K = 8 / 100, 28 / 100
-_LEAP_K, _LEAP_K_S = 15 / 100, 6 / 10
-_OTHER_K = 15 / 100
-_FLOW_SHARE = 3 / 100
+_SUSPECT_K, _CONFIRM_K = 8 / 100, 28 / 100
+_STEP_K, _STEP_K_S = 15 / 100, 6 / 10
+_OTHER_CHANGE_K = 15 / 100
+_FLOW_FRACTION = 3 / 100
 _VALVE_PCT = 15 / 10
 _OPEN_PCT = 15.0
-_LEAST_SPAN_K = 4.0
+_MIN_SPAN_K = 4.0
 _BLOCK_US = 15_000_000
 
 
-class Onset:
+class HeatLossDetector:
     """Watches the readings of the supply; each is (time, supply, return, inlet, flow, valve)."""
 
     def __init__(self) -> None:
-        self._seen: list[tuple[int, float, float, float, float, float]] = []
+        self._samples: list[tuple[int, float, float, float, float, float]] = []
         self._rises: list[float] = []
         self._blocked_until = 0
 
-    def see(
+    def add_readings(
         self,
-        at: int,
+        read_at: int,
         supply_c: "float | None",
-        back_c: "float | None",
-        inlet_c: "float | None",
-        lpm: "float | None",
+        return_c: "float | None",
+        fws_supply_c: "float | None",
+        flow_lpm: "float | None",
         valve_pct: "float | None",
     ) -> int:
         """Take the readings of a moment, microseconds; degC, L/min, %."""
         if (
             supply_c is None
-            or back_c is None
-            or inlet_c is None
-            or lpm is None
+            or return_c is None
+            or fws_supply_c is None
+            or flow_lpm is None
             or valve_pct is None
         ):
-            self._seen, self._rises = [], []
-            return CALM
-        seen = self._seen
-        if seen and seen[-1][0] == at:
-            return CALM
-        new = (at, supply_c, back_c, inlet_c, lpm, valve_pct)
-        self._leap(new)
-        seen.append(new)
-        if len(seen) > _KEPT:
-            seen.pop(0)
-        base = [one for one in seen if one[0] <= at - _BASE_US][-6:]
-        if at < self._blocked_until or len(base) < _LEAST_BASE or not _calm(new, base):
+            self._samples, self._rises = [], []
+            return NORMAL
+        samples = self._samples
+        if samples and samples[-1][0] == read_at:
+            return NORMAL
+        sample = (read_at, supply_c, return_c, fws_supply_c, flow_lpm, valve_pct)
+        self._check_step(sample)
+        samples.append(sample)
+        if len(samples) > _MAX_SAMPLES:
+            samples.pop(0)
+        baseline = [earlier for earlier in samples if earlier[0] <= read_at - _BASELINE_US][-6:]
+        if (
+            read_at < self._blocked_until
+            or len(baseline) < _MIN_BASELINE
+            or not _is_steady(sample, baseline)
+        ):
             self._rises = []
-            return CALM
-        return self._weigh(supply_c - max([one[1] for one in base]))
+            return NORMAL
+        return self._classify(supply_c - max([earlier[1] for earlier in baseline]))
 
-    def _leap(self, new: "tuple[int, float, float, float, float, float]") -> None:
+    def _check_step(self, sample: "tuple[int, float, float, float, float, float]") -> None:
         """A reading that moves faster than heat can is a sensor's affair."""
-        if self._seen:
-            last = self._seen[-1]
-            most = _LEAP_K + _LEAP_K_S * (new[0] - last[0]) / 1_000_000
-            if not -most < new[1] - last[1] < most:
-                self._blocked_until = new[0] + _BLOCK_US
+        if self._samples:
+            last = self._samples[-1]
+            max_step = _STEP_K + _STEP_K_S * (sample[0] - last[0]) / 1_000_000
+            if not -max_step < sample[1] - last[1] < max_step:
+                self._blocked_until = sample[0] + _BLOCK_US
 
-    def _weigh(self, rise: float) -> int:
+    def _classify(self, rise: float) -> int:
         """Sure after two increases, by enough together; a step that does not go on is none."""
-        if rise < _FIRST_K:
+        if rise < _SUSPECT_K:
             self._rises = []
-            return CALM
+            return NORMAL
         rises = self._rises
-        if not rises or rise > rises[-1] + _FIRST_K:
+        if not rises or rise > rises[-1] + _SUSPECT_K:
             rises.append(rise)
-        return SURE if rise >= _SURE_K and len(rises) > 1 else SUSPICIOUS
+        return CONFIRMED if rise >= _CONFIRM_K and len(rises) > 1 else SUSPECTED
 
 
-def _calm(
-    new: "tuple[int, float, float, float, float, float]",
-    base: "list[tuple[int, float, float, float, float, float]]",
+def _is_steady(
+    sample: "tuple[int, float, float, float, float, float]",
+    baseline: "list[tuple[int, float, float, float, float, float]]",
 ) -> bool:
     """Whether the supply was calm before, and nothing that explains a rise has moved since."""
-    supplies = [one[1] for one in base]
-    if max(supplies) - min(supplies) > _BAND_K or new[2] - new[1] < _LEAST_SPAN_K:
+    supplies = [earlier[1] for earlier in baseline]
+    if max(supplies) - min(supplies) > _BAND_K or sample[2] - sample[1] < _MIN_SPAN_K:
         return False
-    if new[2] - max([one[2] for one in base]) > _OTHER_K:
+    if sample[2] - max([earlier[2] for earlier in baseline]) > _OTHER_CHANGE_K:
         return False
-    if new[3] - max([one[3] for one in base]) > _OTHER_K:
+    if sample[3] - max([earlier[3] for earlier in baseline]) > _OTHER_CHANGE_K:
         return False
-    flows = [one[4] for one in base]
-    share = _FLOW_SHARE * max(flows)
-    if not min(flows) - share < new[4] < max(flows) + share:
+    flows = [earlier[4] for earlier in baseline]
+    flow_band = _FLOW_FRACTION * max(flows)
+    if not min(flows) - flow_band < sample[4] < max(flows) + flow_band:
         return False
-    return new[5] >= _OPEN_PCT and new[5] > max([one[5] for one in base]) - _VALVE_PCT
+    return (
+        sample[5] >= _OPEN_PCT
+        and sample[5] > max([earlier[5] for earlier in baseline]) - _VALVE_PCT
+    )

@@ -1,8 +1,8 @@
 """From the watts a load should have to the limit it is told: down at once, up slowly.
 
-Down: at once, if by more than `_SMALL` of the rating, or to the least. Up: not before `hold_us`
+Down: at once, if by more than `_DEADBAND_DIVISOR` of the rating, or to the least. Up: not before `hold_us`
 after the last step down, then by at most `step` at a time, one step every `step_us`, and only in
-the row's own slot (`may_rise`), so that the loads of many rows do not step together. This is
+the row's own slot (`in_restore_slot`), so that the loads of many rows do not step together. This is
 hysteresis in time: what comes and goes within the hold moves a load once.
 """
 
@@ -10,14 +10,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.power.load import Load
 
-_SMALL = 50
+_DEADBAND_DIVISOR = 50
 """Steps down smaller than a fiftieth of the rating are not worth a command."""
 
-_JITTER = 4
+_JITTER_DIVISOR = 4
 """The slot says when; a step may come that part of a period early, since ticks are slewed."""
 
 
-class Hold:
+class LimitRamp:
     """The timing of one row's limits: microseconds, `step_pct` in percent of the rating."""
 
     def __init__(self, hold_us: int, step_pct: int, step_us: int) -> None:
@@ -25,21 +25,21 @@ class Hold:
         self.step_pct = step_pct
         self.step_us = step_us
 
-    def settle(self, load: "Load", target: int, may_rise: bool, now: int) -> bool:
+    def step_limit(self, load: "Load", target: int, in_restore_slot: bool, now: int) -> bool:
         """Move `load.limit_w` towards `target`; true when it moved."""
-        gap = target - load.limit_w
-        if gap < 0:
-            if -gap * _SMALL < load.max_w and target > load.min_w:
+        change_w = target - load.limit_w
+        if change_w < 0:
+            if -change_w * _DEADBAND_DIVISOR < load.max_w and target > load.min_w:
                 return False
             load.limit_w = target
             load.lowered_at = now
             return True
-        if gap == 0 or not may_rise or now - load.lowered_at < self.hold_us:
+        if change_w == 0 or not in_restore_slot or now - load.lowered_at < self.hold_us:
             return False
-        if now - load.raised_at < self.step_us - self.step_us // _JITTER:
+        if now - load.raised_at < self.step_us - self.step_us // _JITTER_DIVISOR:
             return False
-        if gap * _SMALL < load.max_w and target < load.max_w:
+        if change_w * _DEADBAND_DIVISOR < load.max_w and target < load.max_w:
             return False
-        load.limit_w += min(gap, max(1, load.max_w * self.step_pct // 100))
+        load.limit_w += min(change_w, max(1, load.max_w * self.step_pct // 100))
         load.raised_at = now
         return True

@@ -7,11 +7,11 @@ it may have neither, and is then only counted with its rated power.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.device_session import Station
+    from agent.fieldbus.device_session import DeviceSession
     from agent.power.load_class import LoadClass
-    from drivers.redfish import Redfish, Target
+    from drivers.redfish import RedfishClient, RedfishTarget
 
-    Outlet = tuple[Station, int]
+    Outlet = tuple[DeviceSession, int]
 
 ON, OFF = 1, 0
 
@@ -23,25 +23,25 @@ class Load:
     """
 
     def __init__(
-        self, name: str, kind: "LoadClass", priority: int, least_w: int, max_w: int
+        self, name: str, load_class: "LoadClass", priority: int, min_w: int, max_w: int
     ) -> None:
         self.name = name
-        self.kind = kind
+        self.load_class = load_class
         self.priority = priority
-        self.min_w = least_w
+        self.min_w = min_w
         self.max_w = max_w
         self.limit_w = max_w
         self.on = True
-        self.known = False
+        self.limit_known = False
         self.lowered_at = -(1 << 60)
         self.raised_at = -(1 << 60)
         self.shed_at = 0
-        self.service: Redfish | None = None
+        self.service: RedfishClient | None = None
         self.index = 0
         self.outlets: list[Outlet] = []
 
     @property
-    def target(self) -> "Target | None":
+    def target(self) -> "RedfishTarget | None":
         """The Redfish target, if there is one."""
         return None if self.service is None else self.service.targets[self.index]
 
@@ -57,38 +57,42 @@ class Load:
         return bool(self.outlets) or (target is not None and target.system != "")
 
     @property
-    def watts(self) -> int:
+    def power_w(self) -> int:
         """What it draws: as read, else at most its limit."""
         target = self.target
-        if target is not None and target.watts is not None:
-            return target.watts
+        if target is not None and target.power_w is not None:
+            return target.power_w
         return self.limit_w if self.on else 0
 
-    def least_permille(self) -> int:
+    def min_permille(self) -> int:
         """The share of the rating that it draws at least while it is on."""
         return 1000 * self.min_w // self.max_w if self.can_limit else 1000
 
-    def learn(self, now: int) -> None:
+    def adopt_limit(self, now: int) -> None:
         """Take over the limit that is there already when it is first read: a restart moves nothing.
 
         It counts as just lowered, so that it is not raised before the hold is over.
         """
         target = self.target
-        if self.known or target is None or not target.read_at:
+        if self.limit_known or target is None or not target.read_at:
             return
-        self.known = True
-        if target.wanted is None and target.shown is not None and target.shown < self.max_w:
-            self.limit_w = max(self.min_w, target.shown)
+        self.limit_known = True
+        if (
+            target.requested_w is None
+            and target.reported_w is not None
+            and target.reported_w < self.max_w
+        ):
+            self.limit_w = max(self.min_w, target.reported_w)
             self.lowered_at = now
 
-    def tell(self, now: int) -> None:
+    def send_limit(self, now: int) -> None:
         """Pass the limit on."""
         if self.service is not None:
-            self.service.want(self.index, self.limit_w, now)
+            self.service.set_limit(self.index, self.limit_w, now)
 
     def switch(self, on: bool, now: int) -> None:
         """Turn it off or on, by the outlets if it has some."""
         self.on = on
         self.shed_at = now
         if not self.outlets and self.service is not None:
-            self.service.switch(self.index, on, now)
+            self.service.set_power(self.index, on, now)

@@ -34,7 +34,7 @@ class LoadClass:
         self.rise_k = rise_k
         self.curve = curve
 
-    def permille(self, supply_c: float) -> int:
+    def power_permille(self, supply_c: float) -> int:
         """Thousandths of the rated power that may be drawn at a supply temperature."""
         curve = self.curve
         if supply_c <= curve[0][0]:
@@ -44,7 +44,7 @@ class LoadClass:
                 return int(10 * (p0 + (p1 - p0) * (supply_c - c0) / (c1 - c0)))
         return 10 * curve[-1][1]
 
-    def knee_c(self) -> int:
+    def derating_start_c(self) -> int:
         """The highest supply temperature at which nothing is taken away."""
         return self.curve[0][0]
 
@@ -53,11 +53,11 @@ class LoadClass:
         return supply_c + self.rise_k * permille / 1000
 
 
-def find(name: str, more: "list[LoadClass]") -> "LoadClass | None":
+def find_class(name: str, site_classes: "list[LoadClass]") -> "LoadClass | None":
     """Find a class by name, the site's own first."""
-    for known in more:
-        if known.name == name:
-            return known
+    for load_class in site_classes:
+        if load_class.name == name:
+            return load_class
     for row in CLASSES:
         if row[0] == name:
             return LoadClass(*row)

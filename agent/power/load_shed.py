@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.power.headroom import Headroom
+    from agent.power.headroom import CoolingHeadroom
     from agent.power.load import Load
-    from agent.power.optics_monitor import Optics
+    from agent.power.optics_monitor import OpticsMonitor
 
-_SHED_EVERY = 5 * SECOND
-_SURE = 8 * SECOND
+_SHED_INTERVAL = 5 * SECOND
+_CONFIRM_TIME = 8 * SECOND
 """How long it must look as if a case becomes too hot: limits that were just told act by then."""
-_BACK_BELOW_K = 2
+_RESTORE_BELOW_K = 2
 
 
-class Switching:
+class LoadShedding:
     """Who of `loads` is on; `optics` may have their own load switched off."""
 
     def __init__(
@@ -30,69 +30,76 @@ class Switching:
         agent: "Agent",
         settings: "dict[str, Any]",
         loads: "list[Load]",
-        optics: "list[Optics]",
-        head: "Headroom",
+        optics: "list[OpticsMonitor]",
+        headroom: "CoolingHeadroom",
     ) -> None:
         self._agent = agent
         self._lead_s: int = settings["shed_lead_s"]
         self._hold_us: int = settings["hold_s"] * SECOND
-        self._loads, self._optics, self._head = loads, optics, head
-        self._shed_next = self._over_since = 0
+        self._loads, self._optics, self._headroom = loads, optics, headroom
+        self._next_shed_at = self._over_since = 0
 
-    def step(self, missing: int, rise: bool, now: int) -> None:
+    def step(self, shortfall_w: int, in_restore_slot: bool, now: int) -> None:
         """Turn off what would become too hot; turn on again, one by one.
 
-        `missing`: watts that the least powers are above the budget; `rise`: whether this row may
+        `shortfall_w`: watts that the least powers are above the budget; `in_restore_slot`: whether this row may
         take more now.
         """
-        head = self._head
-        hot = [lot for lot in self._optics if lot.judge(self._agent.alarms, now)]
-        for lot in hot:
-            if lot.load is not None and lot.load.on and lot.load.can_switch:
-                self._turn(lot.load, False, now)
-        if head.supply_c is None:
+        headroom = self._headroom
+        hot = [monitor for monitor in self._optics if monitor.update(self._agent.alarms, now)]
+        for monitor in hot:
+            if monitor.load is not None and monitor.load.on and monitor.load.can_switch:
+                self._switch(monitor.load, False, now)
+        if headroom.supply_c is None:
             return
-        ahead = head.supply_c + max(0.0, head.rate) * self._lead_s
-        over = [
+        predicted_c = headroom.supply_c + max(0.0, headroom.rise_k_s) * self._lead_s
+        overheating = [
             load
             for load in self._loads
-            if load.on and load.kind.case_c(ahead, load.least_permille()) >= load.kind.limit_c
+            if load.on
+            and load.load_class.case_c(predicted_c, load.min_permille()) >= load.load_class.limit_c
         ]
-        if not over:
+        if not overheating:
             self._over_since = now
-        if over and now >= self._shed_next and now - self._over_since >= _SURE:
+        if overheating and now >= self._next_shed_at and now - self._over_since >= _CONFIRM_TIME:
             self._shed(now)
-        elif not over and not hot and not missing and rise and not head.lost:
-            self._bring_back(head.supply_c, now)
+        elif (
+            not overheating
+            and not hot
+            and not shortfall_w
+            and in_restore_slot
+            and not headroom.heat_rejection_lost
+        ):
+            self._restore(headroom.supply_c, now)
 
     def _shed(self, now: int) -> None:
         """Turn off the lowest priority that can be turned off."""
-        able = [load for load in self._loads if load.on and load.can_switch]
-        if not able:
+        switchable = [load for load in self._loads if load.on and load.can_switch]
+        if not switchable:
             return
-        lowest = min([load.priority for load in able])
-        for load in able:
+        lowest = min([load.priority for load in switchable])
+        for load in switchable:
             if load.priority == lowest:
-                self._turn(load, False, now)
-        self._shed_next = now + _SHED_EVERY
+                self._switch(load, False, now)
+        self._next_shed_at = now + _SHED_INTERVAL
 
-    def _bring_back(self, supply_c: float, now: int) -> None:
+    def _restore(self, supply_c: float, now: int) -> None:
         off = [load for load in self._loads if not load.on]
         off.sort(key=lambda load: -load.priority)
         for load in off:
-            cold = supply_c <= load.kind.knee_c() - _BACK_BELOW_K
-            if cold and now - load.shed_at >= self._hold_us:
-                self._turn(load, True, now)
+            cold_enough = supply_c <= load.load_class.derating_start_c() - _RESTORE_BELOW_K
+            if cold_enough and now - load.shed_at >= self._hold_us:
+                self._switch(load, True, now)
                 return
 
-    def _turn(self, load: "Load", on: bool, now: int) -> None:
+    def _switch(self, load: "Load", on: bool, now: int) -> None:
         load.switch(on, now)
-        for station in build.stations(load):
+        for session in build.outlet_sessions(load):
             pairs = [
                 (index, int(other.on))
                 for other in self._loads
-                for where, index in other.outlets
-                if where is station and other.shed_at
+                for outlet_session, index in other.outlets
+                if outlet_session is session and other.shed_at
             ]
-            station.want(pairs, stop=not on)
-        self._agent.alarms.set("load_shed:" + load.name, not on, "is switched off", now)
+            session.request_outputs(pairs, stop=not on)
+        self._agent.alarms.update("load_shed:" + load.name, not on, "is switched off", now)

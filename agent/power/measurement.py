@@ -5,10 +5,10 @@ Not the decision what the loads may draw (`agent.power.component`). The figures 
 look is asked for where one reading alone would take power away from the loads.
 """
 
-from agent.fieldbus.sensor import Sensor, optional, value_of
+from agent.fieldbus.sensor import PointSensor, sensor_if_present, value_or_none
 from agent.power import build
-from agent.power.headroom import Headroom
-from agent.power.heat_loss_detector import SURE, SUSPICIOUS, Onset
+from agent.power.headroom import CoolingHeadroom
+from agent.power.heat_loss_detector import CONFIRMED, SUSPECTED, HeatLossDetector
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -18,126 +18,131 @@ if TYPE_CHECKING:
     from agent.agent import Agent
     from agent.power.load import Load
 
-_TWICE = SECOND // 2
+_HALF_CYCLE = SECOND // 2
 _SATURATED_PCT = 1.0
-_ABOVE_K = 2.0
+_ABOVE_SETPOINT_K = 2.0
 _HOTTEST_C = 80
 
 
-class Sight:
+class PowerMeasurement:
     """The readings that count for `loads`; `settings` is the section `throttle`."""
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", loads: "list[Load]") -> None:
-        config, station = agent.config, agent.fieldbus.station
-        cdu, valve = station(config.supply.sensor), station(config.supply.actuators[0])
+        config, session = agent.config, agent.fieldbus.session
+        cdu, valve = session(config.supply.sensor), session(config.supply.actuators[0])
         stale = config.stale_us
 
-        self.headroom = Headroom(min([load.kind.knee_c() for load in loads]))
-        self.facility_flow = optional(valve, "PrimaryFlowLitersPerMinute", stale)
-        self._supply = Sensor(cdu, "SupplyTemperatureCelsius", stale)
-        self._return = optional(cdu, "ReturnTemperatureCelsius", stale)
-        self._flow = optional(cdu, "FlowLitersPerMinute", stale)
-        self._inlet = optional(valve, "PrimarySupplyTemperatureCelsius", stale)
-        self._meter = build.reading(agent, settings.get("meter"))
+        self.headroom = CoolingHeadroom(min([load.load_class.derating_start_c() for load in loads]))
+        self.fws_flow = sensor_if_present(valve, "PrimaryFlowLitersPerMinute", stale)
+        self._supply = PointSensor(cdu, "SupplyTemperatureCelsius", stale)
+        self._return = sensor_if_present(cdu, "ReturnTemperatureCelsius", stale)
+        self._flow = sensor_if_present(cdu, "FlowLitersPerMinute", stale)
+        self._fws_supply = sensor_if_present(valve, "PrimarySupplyTemperatureCelsius", stale)
+        self._meter = build.find_sensor(agent, settings.get("meter"))
         self._agent, self._loads = agent, loads
-        self._valve_station, self._cdu = valve, cdu
-        self._onset = Onset()
+        self._valve_session, self._cdu_session = valve, cdu
+        self._loss_detector = HeatLossDetector()
         self._supply_at = self._flow_at = -1
-        self._asked = 0
+        self._polled_at = 0
 
-    def fresh(self, now: int) -> bool:
+    def has_new_reading(self, now: int) -> bool:
         """Say whether the supply was read anew; have it read soon where nothing else tells."""
-        at = self._supply.age(now)
-        stamp = -1 if at is None else now - at
-        self._look_more_often(stamp, now)
-        if stamp == self._supply_at:
+        age = self._supply.age(now)
+        read_at = -1 if age is None else now - age
+        self._poll_more_often(read_at, now)
+        if read_at == self._supply_at:
             return False
-        self._supply_at = stamp
+        self._supply_at = read_at
         return True
 
-    def _look_more_often(self, at: int, now: int) -> None:
+    def _poll_more_often(self, read_at: int, now: int) -> None:
         """Without a flow reading the supply is read twice a cycle: its rise is seen sooner."""
-        if not self._told(now) and now - at >= _TWICE and now - self._asked >= _TWICE:
-            self._asked = now
-            self._cdu.ask()
+        if (
+            not self._has_flow(now)
+            and now - read_at >= _HALF_CYCLE
+            and now - self._polled_at >= _HALF_CYCLE
+        ):
+            self._polled_at = now
+            self._cdu_session.poll_now()
 
-    def _told(self, now: int) -> bool:
-        return value_of(self.facility_flow, now) is not None
+    def _has_flow(self, now: int) -> bool:
+        return value_or_none(self.fws_flow, now) is not None
 
-    def stopped(self, now: int) -> bool:
+    def flow_stopped(self, now: int) -> bool:
         """Look at the facility's flow: whether it has just been seen to stand still, twice."""
-        sensor = self.facility_flow
+        sensor = self.fws_flow
         age = None if sensor is None else sensor.age(now)
         if sensor is None or age is None or now - age == self._flow_at:
             return False
         self._flow_at = now - age
-        before = self.headroom.still
-        self.headroom.facility(sensor.value(now), self._agent.supply.valve.position())
-        if self.headroom.still == 1 and before == 0:
-            self._valve_station.ask()  # once more, now: one reading alone takes nothing away
-        return self.headroom.still >= 2 and before < 2
+        before = self.headroom.no_flow_count
+        self.headroom.add_fws_flow(sensor.value(now), self._agent.supply.valve.position())
+        if self.headroom.no_flow_count == 1 and before == 0:
+            self._valve_session.poll_now()  # once more, now: one reading alone takes nothing away
+        return self.headroom.no_flow_count >= 2 and before < 2
 
     def measure(self, now: int) -> None:
         """Take the readings of this moment into the figures."""
-        loop, supply = self._agent.supply, self._supply.value(now)
-        warm = value_of(self._return, now)
-        rise = None if warm is None or supply is None else warm - supply
+        loop, supply_c = self._agent.supply, self._supply.value(now)
+        return_c = value_or_none(self._return, now)
+        rise_k = None if return_c is None or supply_c is None else return_c - supply_c
         self.headroom.step(
-            None if supply is None else (self._supply_at, supply),
-            rise,
-            value_of(self._flow, now),
-            value_of(self._inlet, now),
-            self.saturated() or (supply is not None and supply > loop.setpoint + _ABOVE_K),
+            None if supply_c is None else (self._supply_at, supply_c),
+            rise_k,
+            value_or_none(self._flow, now),
+            value_or_none(self._fws_supply, now),
+            self.valve_saturated()
+            or (supply_c is not None and supply_c > loop.setpoint + _ABOVE_SETPOINT_K),
             self.load_w(now),
         )
-        if self._look_for_onset(now):
-            self.headroom.begin("supply rises and nothing else moves")
+        if self._detect_heat_loss(now):
+            self.headroom.report_loss("supply rises and nothing else moves")
 
-    def _look_for_onset(self, now: int) -> bool:
+    def _detect_heat_loss(self, now: int) -> bool:
         """Without a flow reading: whether the supply tells that the facility water has stopped."""
-        if self._told(now):
+        if self._has_flow(now):
             return False
-        found = self._onset.see(
+        result = self._loss_detector.add_readings(
             self._supply_at,
             self._supply.value(now),
-            value_of(self._return, now),
-            value_of(self._inlet, now),
-            value_of(self._flow, now),
+            value_or_none(self._return, now),
+            value_or_none(self._fws_supply, now),
+            value_or_none(self._flow, now),
             self._agent.supply.valve.position(),
         )
-        if found == SUSPICIOUS:
-            self._cdu.ask()  # once more, now: one reading alone takes nothing away
-        return found == SURE
+        if result == SUSPECTED:
+            self._cdu_session.poll_now()  # once more, now: one reading alone takes nothing away
+        return result == CONFIRMED
 
-    def saturated(self) -> bool:
+    def valve_saturated(self) -> bool:
         """Say whether the valve is as far open as it may be."""
         loop = self._agent.supply
         position = loop.valve.position()
         if position is None:
             return False
-        most: float = loop.config.max_pct - _SATURATED_PCT
-        return position >= most
+        threshold_pct: float = loop.config.max_pct - _SATURATED_PCT
+        return position >= threshold_pct
 
-    def room(self) -> "int | None":
+    def rejectable_w(self) -> "int | None":
         """What can be rejected with the valve as it is: the warmer the supply, the more, but the
         less the loads may draw. Where both are the same the loop stands.
         """
-        best: int | None = None
-        for supply_c in range(int(self.headroom.most_c), _HOTTEST_C):
-            heat = self.headroom.limit_at(supply_c)
-            if heat is None:
+        best_w: int | None = None
+        for supply_c in range(int(self.headroom.max_supply_c), _HOTTEST_C):
+            heat_w = self.headroom.limit_at(supply_c)
+            if heat_w is None:
                 return None
-            drawn = sum(
+            drawn_w = sum(
                 [
-                    max(load.min_w, load.max_w * load.kind.permille(supply_c) // 1000)
+                    max(load.min_w, load.max_w * load.load_class.power_permille(supply_c) // 1000)
                     for load in self._loads
                     if load.on
                 ]
             )
-            best = max(best or 0, min(heat, drawn))
-            if heat >= drawn:
+            best_w = max(best_w or 0, min(heat_w, drawn_w))
+            if heat_w >= drawn_w:
                 break
-        return best
+        return best_w
 
     def load_w(self, now: int) -> int:
         """Watts of all loads: the meter's, else the sum of what the services report."""
@@ -145,4 +150,4 @@ class Sight:
             milli = self._meter.milli(now)
             if milli is not None:
                 return milli // 1000
-        return sum([load.watts for load in self._loads])
+        return sum([load.power_w for load in self._loads])

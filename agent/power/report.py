@@ -1,13 +1,13 @@
 """What the throttle says of itself: its state and alarms, points of the telemetry, the status."""
 
-from agent.core.json_writer import Object
+from agent.core.json_writer import JsonObject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.power.component import Throttle
+    from agent.power.component import PowerLimitComponent
     from agent.power.load import Load
 
-FREE, DERATED, LIMITED, LOST, SHED = 0, 1, 2, 3, 4
+FREE, DERATED, LIMITED, HEAT_LOST, SHED = 0, 1, 2, 3, 4
 STATES = ("free", "derated", "limited", "lost", "shed")
 
 POINTS = [
@@ -22,80 +22,87 @@ POINTS = [
 ]
 
 
-def state(part: "Throttle", now: int) -> int:
+def update_state(component: "PowerLimitComponent", now: int) -> int:
     """Name the state and set the alarms that go with it."""
-    told = sum([load.limit_w for load in part.loads])
-    rated = sum([load.max_w for load in part.loads])
-    head, alarms = part.headroom, part.agent.alarms
-    if False in [load.on for load in part.loads]:
-        found = SHED
-    elif head.lost:
-        found = LOST
-    elif part.budget_w < part.claimed_w:
-        found = LIMITED
+    limit_w = sum([load.limit_w for load in component.loads])
+    rated_w = sum([load.max_w for load in component.loads])
+    headroom, alarms = component.headroom, component.agent.alarms
+    if False in [load.on for load in component.loads]:
+        new_state = SHED
+    elif headroom.heat_rejection_lost:
+        new_state = HEAT_LOST
+    elif component.budget_w < component.demand_w:
+        new_state = LIMITED
     else:
-        found = DERATED if told < rated else FREE
-    alarms.set("heat_lost", head.lost, "heat is not rejected: " + head.why, now)
-    text = "loads are limited to %d of %d W" % (told, rated)
-    alarms.set("throttled", found != FREE, text, now)
-    for load in part.loads:
+        new_state = DERATED if limit_w < rated_w else FREE
+    alarms.update(
+        "heat_lost",
+        headroom.heat_rejection_lost,
+        "heat is not rejected: " + headroom.loss_reason,
+        now,
+    )
+    text = "loads are limited to %d of %d W" % (limit_w, rated_w)
+    alarms.update("throttled", new_state != FREE, text, now)
+    for load in component.loads:
         target = load.target
         if target is not None:
-            wrong = target.stubborn or target.refused != 0
-            alarms.set("limit_refused:" + load.name, wrong, "does not take its limit", now)
-    return found
+            rejected = target.write_unverified or target.rejected_status != 0
+            alarms.update("limit_refused:" + load.name, rejected, "does not take its limit", now)
+    return new_state
 
 
-def values(part: "Throttle", now: int) -> "list[int | None]":
+def values(component: "PowerLimitComponent", now: int) -> "list[int | None]":
     """Give the values of POINTS."""
-    head = part.headroom
-    spare = None
-    if head.limit_w is not None and head.heat_w is not None:
-        spare = min(head.limit_w - head.heat_w, sum([load.max_w for load in part.loads]))
+    headroom = component.headroom
+    headroom_w = None
+    if headroom.limit_w is not None and headroom.heat_w is not None:
+        headroom_w = min(
+            headroom.limit_w - headroom.heat_w, sum([load.max_w for load in component.loads])
+        )
     return [
-        part.state,
-        part.budget_w,
-        sum([load.limit_w if load.on else 0 for load in part.loads]),
-        part.sight.load_w(now),
-        head.heat_w,
-        spare,
-        part.profile.mean_w,
-        part.profile.peak_w,
+        component.state,
+        component.budget_w,
+        sum([load.limit_w if load.on else 0 for load in component.loads]),
+        component.measurement.load_w(now),
+        headroom.heat_w,
+        headroom_w,
+        component.demand_interval.mean_w,
+        component.demand_interval.peak_w,
     ]
 
 
-def status(part: "Throttle", now: int) -> Object:
+def status(component: "PowerLimitComponent", now: int) -> JsonObject:
     """Show what limits the loads and what each was told."""
-    shown = values(part, now)
-    return Object(
+    point_values = values(component, now)
+    return JsonObject(
         [
-            ("state", STATES[part.state]),
-            ("budget_w", part.budget_w),
-            ("limit_w", shown[2]),
-            ("load_w", shown[3]),
-            ("heat_w", shown[4]),
-            ("headroom_w", shown[5]),
-            ("cap_w", part.cap_w),
-            ("cap_pct", part.cap_pct),
-            ("droop_permille", part.droop_permille),
-            ("profile", [part.profile.began_us, shown[6], shown[7]]),
-            ("waiting", [list(entry) for entry in part.plan.entries]),
-            ("done", [list(entry) for entry in part.executed]),
-            ("services", [service.trouble for service in part.services]),
-            ("loads", [_load(load) for load in part.loads]),
+            ("state", STATES[component.state]),
+            ("budget_w", component.budget_w),
+            ("limit_w", point_values[2]),
+            ("load_w", point_values[3]),
+            ("heat_w", point_values[4]),
+            ("headroom_w", point_values[5]),
+            ("cap_w", component.cap_w),
+            ("cap_pct", component.cap_pct),
+            ("droop_permille", component.droop_permille),
+            ("profile", [component.demand_interval.start_us, point_values[6], point_values[7]]),
+            ("waiting", [list(entry) for entry in component.plan.entries]),
+            ("done", [list(entry) for entry in component.executed]),
+            ("services", [service.fault for service in component.services]),
+            ("loads", [_load_status(load) for load in component.loads]),
         ]
     )
 
 
-def _load(load: "Load") -> Object:
+def _load_status(load: "Load") -> JsonObject:
     target = load.target
-    return Object(
+    return JsonObject(
         [
             ("name", load.name),
             ("on", load.on),
             ("limit_w", load.limit_w),
-            ("shown_w", None if target is None else target.shown),
-            ("watts", None if target is None else target.watts),
-            ("refused", 0 if target is None else target.refused),
+            ("shown_w", None if target is None else target.reported_w),
+            ("watts", None if target is None else target.power_w),
+            ("refused", 0 if target is None else target.rejected_status),
         ]
     )

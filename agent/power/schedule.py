@@ -17,7 +17,7 @@ ACTIONS: "tuple[tuple[str, int, int], ...]" = (
     ("dp_milli_kpa", 5_000, 400_000),
 )
 """Actions with the least and the most of their value. A cap of 0 W, or of 100 %, is no cap."""
-MOST = 32
+MAX_ENTRIES = 32
 
 
 class Schedule:
@@ -29,16 +29,16 @@ class Schedule:
 
     def add(self, at_utc_us: int, action: str, value: int) -> str:
         """Take an entry; gives what is wrong with it, or an empty text. A repeated one is one."""
-        known = [row for row in ACTIONS if row[0] == action]
-        if not known:
+        actions = [row for row in ACTIONS if row[0] == action]
+        if not actions:
             return "no action is named " + action[:32]
-        if not known[0][1] <= value <= known[0][2]:
-            return "%s %d is outside %d to %d" % (action, value, known[0][1], known[0][2])
+        if not actions[0][1] <= value <= actions[0][2]:
+            return "%s %d is outside %d to %d" % (action, value, actions[0][1], actions[0][2])
         entry = (at_utc_us, action, value)
         if entry in self.entries:
             return ""
-        if len(self.entries) >= MOST:
-            return "%d entries wait already" % MOST
+        if len(self.entries) >= MAX_ENTRIES:
+            return "%d entries wait already" % MAX_ENTRIES
         self.entries.append(entry)
         self.entries.sort()
         return ""
@@ -49,7 +49,7 @@ class Schedule:
         self.entries = []
         return count
 
-    def due(self, utc_us: int) -> "Entry | None":
+    def pop_due(self, utc_us: int) -> "Entry | None":
         """Take the oldest entry whose time has come."""
         if not self.entries or self.entries[0][0] > utc_us:
             return None
@@ -57,12 +57,12 @@ class Schedule:
         self.done = (self.done + [entry])[-4:]
         return entry
 
-    def text(self) -> bytes:
+    def encode(self) -> bytes:
         """Write the entries for a store."""
         return "\n".join(["%d %s %d" % entry for entry in self.entries]).encode()
 
-    def read(self, text: bytes) -> None:
-        """Take what `text` wrote; lines that make no sense are left out."""
+    def decode(self, text: bytes) -> None:
+        """Take what `encode` wrote; lines that make no sense are left out."""
         for line in text.decode().split("\n"):
             words = line.split(" ")
             if len(words) == 3 and words[0].strip("0123456789") == "":

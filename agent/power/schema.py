@@ -4,13 +4,13 @@ Loaded only when a configuration has the section, or when the whole schema is as
 says what a schema cannot: names that must exist, limits that must be in order.
 """
 
-from agent.core.schema_rules import NAME_PATTERN, many, name, one_of, section, text, whole
+from agent.core.schema_rules import NAME_PATTERN, enum, integer, list_of, name, object_of, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.device.profile import Profile
+    from drivers.device.profile import DeviceProfile
 
 
 _POINT = {
@@ -18,46 +18,46 @@ _POINT = {
     "point": text("its point", 64),
 }
 
-_LOAD = section(
+_LOAD = object_of(
     "a load",
     ["name", "class", "max_w", "min_w"],
     {
         "name": name("name of this load, unique"),
         "class": name("gpu, cpu, server, storage, optics, or one of `classes`"),
-        "priority": whole("who is served first: 9 before 1", 1, 9, 5),
-        "max_w": whole("rated power, watts: this limit is no limit", 1, 10_000_000),
-        "min_w": whole("the least it can run with, watts", 0, 10_000_000),
+        "priority": integer("who is served first: 9 before 1", 1, 9, 5),
+        "max_w": integer("rated power, watts: this limit is no limit", 1, 10_000_000),
+        "min_w": integer("the least it can run with, watts", 0, 10_000_000),
         "port": name("which of `ports` its Redfish service is"),
         "path": text("resource that holds its limit, /redfish/v1/Chassis/.../EnvironmentMetrics"),
-        "schema": one_of(
+        "schema": enum(
             "environment: PowerLimitWatts; power: the older PowerControl.PowerLimit",
             ["environment", "power"],
             "environment",
         ),
-        "effect_ms": whole("time until a limit acts and is shown", 0, 600_000, 3000),
-        "deferred": whole("1: a limit acts only after a restart", 0, 1, 0),
+        "effect_ms": integer("time until a limit acts and is shown", 0, 600_000, 3000),
+        "deferred": integer("1: a limit acts only after a restart", 0, 1, 0),
         "system": text("its computer system, to be switched off: /redfish/v1/Systems/..."),
-        "outlets": many(
-            "outlets of power strips that feed it", section("an outlet", [], _POINT), 0, 4
+        "outlets": list_of(
+            "outlets of power strips that feed it", object_of("an outlet", [], _POINT), 0, 4
         ),
     },
 )
 
-_CLASS = section(
+_CLASS = object_of(
     "a class of load of this site",
     ["name", "case_limit_c", "rise_k", "curve"],
     {
         "name": name("its name"),
-        "case_limit_c": whole("case temperature that must be kept", 40, 110),
-        "rise_k": whole("hottest case above the supply at rated power, kelvin", 1, 90),
-        "curve": many(
+        "case_limit_c": integer("case temperature that must be kept", 40, 110),
+        "rise_k": integer("hottest case above the supply at rated power, kelvin", 1, 90),
+        "curve": list_of(
             "derating: share of the rated power against supply temperature, rising",
-            section(
+            object_of(
                 "a point",
                 ["supply_c", "pct"],
                 {
-                    "supply_c": whole("supply temperature", 10, 100),
-                    "pct": whole("percent of the rated power", 0, 100),
+                    "supply_c": integer("supply temperature", 10, 100),
+                    "pct": integer("percent of the rated power", 0, 100),
                 },
             ),
             1,
@@ -66,7 +66,7 @@ _CLASS = section(
     },
 )
 
-THROTTLE: "dict[str, Any]" = section(
+THROTTLE: "dict[str, Any]" = object_of(
     "limits of the loads' power",
     ["loads"],
     {
@@ -79,77 +79,77 @@ THROTTLE: "dict[str, Any]" = section(
             "maxProperties": 16,
             "values": text("address of the service"),
         },
-        "logins": many(
+        "logins": list_of(
             "how to log in to services",
-            section(
+            object_of(
                 "a login",
                 ["port", "username", "password"],
                 {
                     "port": name("which of `ports`"),
                     "username": text("user name", 64),
                     "password": text("password; shown nowhere", 128),
-                    "by": one_of("session token or basic", ["session", "basic"], "session"),
+                    "by": enum("session token or basic", ["session", "basic"], "session"),
                 },
             ),
             0,
             16,
         ),
-        "loads": many("the loads", _LOAD, 1, 64),
-        "classes": many("classes of load of this site", _CLASS, 0, 8),
-        "optics": many(
+        "loads": list_of("the loads", _LOAD, 1, 64),
+        "classes": list_of("classes of load of this site", _CLASS, 0, 8),
+        "optics": list_of(
             "optical modules that are watched",
-            section(
+            object_of(
                 "a module",
                 ["name", "device", "point"],
                 {
                     "name": name("its name"),
                     "device": _POINT["device"],
                     "point": _POINT["point"],
-                    "warn_c": whole("case temperature that is reported", 30, 100, 68),
-                    "hot_c": whole("case temperature at which `load` is switched off", 30, 110, 75),
+                    "warn_c": integer("case temperature that is reported", 30, 100, 68),
+                    "hot_c": integer(
+                        "case temperature at which `load` is switched off", 30, 110, 75
+                    ),
                     "load": name("load that is switched off for its sake; none: only reported"),
                 },
             ),
             0,
             32,
         ),
-        "meter": section("the meter of the loads' power", ["device", "point"], _POINT),
-        "droop": section(
+        "meter": object_of("the meter of the loads' power", ["device", "point"], _POINT),
+        "droop": object_of(
             "less power when the grid's frequency falls",
             ["device", "point"],
             {
                 "device": _POINT["device"],
                 "point": _POINT["point"],
-                "nominal_hz": whole("nominal frequency", 50, 60, 50),
-                "deadband_mhz": whole("deviation that changes nothing", 10, 2000, 200),
-                "full_mhz": whole(
+                "nominal_hz": integer("nominal frequency", 50, 60, 50),
+                "deadband_mhz": integer("deviation that changes nothing", 10, 2000, 200),
+                "full_mhz": integer(
                     "further deviation at which `least_pct` is reached", 50, 5000, 800
                 ),
-                "least_pct": whole("percent of the rated power that stays", 0, 100, 60),
+                "least_pct": integer("percent of the rated power that stays", 0, 100, 60),
             },
         ),
-        "blind_pct": whole("percent of rated power without a supply temperature", 0, 100, 70),
-        "hold_s": whole("time a limit stays down", 5, 3600, 60),
-        "step_pct": whole("largest step up, percent of the rated power", 1, 100, 10),
-        "step_s": whole("time between two steps up", 1, 600, 15),
-        "shed_lead_s": whole(
+        "blind_pct": integer("percent of rated power without a supply temperature", 0, 100, 70),
+        "hold_s": integer("time a limit stays down", 5, 3600, 60),
+        "step_pct": integer("largest step up, percent of the rated power", 1, 100, 10),
+        "step_s": integer("time between two steps up", 1, 600, 15),
+        "shed_lead_s": integer(
             "loads whose case will be too hot so soon are switched off", 5, 300, 30
         ),
-        "slot": whole("this row's number among `slots`", 0, 1023, 0),
-        "slots": whole("rows that step up one after the other", 1, 1024, 1),
-        "stagger_ms": whole("scheduled actions come later by this for each slot", 0, 10_000, 0),
-        "profile_s": whole("interval of the load profile, aligned with UTC", 10, 3600, 60),
-        "schedule": many(
+        "slot": integer("this row's number among `slots`", 0, 1023, 0),
+        "slots": integer("rows that step up one after the other", 1, 1024, 1),
+        "stagger_ms": integer("scheduled actions come later by this for each slot", 0, 10_000, 0),
+        "profile_s": integer("interval of the load profile, aligned with UTC", 10, 3600, 60),
+        "schedule": list_of(
             "what is done at a UTC instant",
-            section(
+            object_of(
                 "an entry",
                 ["at_utc_s", "action", "value"],
                 {
-                    "at_utc_s": whole("seconds since 1970, UTC", 1_700_000_000, 9_999_999_999),
-                    "action": one_of(
-                        "what", ["cap_w", "cap_pct", "supply_milli_c", "dp_milli_kpa"]
-                    ),
-                    "value": whole("W, %, or thousandths", 0, 100_000_000),
+                    "at_utc_s": integer("seconds since 1970, UTC", 1_700_000_000, 9_999_999_999),
+                    "action": enum("what", ["cap_w", "cap_pct", "supply_milli_c", "dp_milli_kpa"]),
+                    "value": integer("W, %, or thousandths", 0, 100_000_000),
                 },
             ),
             0,
@@ -159,48 +159,52 @@ THROTTLE: "dict[str, Any]" = section(
 )
 
 
-def check(whole: "dict[str, Any]", known: "dict[str, Profile]", errors: "list[str]") -> None:
-    """Add what is wrong with the section to `errors`; `known`: profiles by their devices' names."""
-    raw = whole["throttle"]
+def check(
+    config: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]"
+) -> None:
+    """Add what is wrong with the section to `errors`; `profiles`: profiles by their devices' names."""
+    raw = config["throttle"]
     names = [load["name"] for load in raw["loads"]]
     for i, load in enumerate(raw["loads"]):
         path = "throttle.loads[%d]" % i
         if load["name"] in names[:i]:
             errors.append("%s.name: %s is named twice" % (path, load["name"]))
-        _load(load, raw, path, errors)
+        _check_load(load, raw, path, errors)
         for j, outlet in enumerate(load["outlets"]):
-            _point(outlet, known, "%s.outlets[%d]" % (path, j), errors, writable=True)
-    for i, lot in enumerate(raw["optics"]):
+            _check_point(outlet, profiles, "%s.outlets[%d]" % (path, j), errors, writable=True)
+    for i, module in enumerate(raw["optics"]):
         path = "throttle.optics[%d]" % i
-        _point(lot, known, path, errors)
-        if lot["hot_c"] <= lot["warn_c"]:
-            errors.append("%s.hot_c: %d is not above warn_c" % (path, lot["hot_c"]))
-        if "load" in lot and lot["load"] not in names:
-            errors.append("%s.load: no load is named %s" % (path, lot["load"]))
+        _check_point(module, profiles, path, errors)
+        if module["hot_c"] <= module["warn_c"]:
+            errors.append("%s.hot_c: %d is not above warn_c" % (path, module["hot_c"]))
+        if "load" in module and module["load"] not in names:
+            errors.append("%s.load: no load is named %s" % (path, module["load"]))
     for key in ("meter", "droop"):
         if key in raw:
-            _point(raw[key], known, "throttle." + key, errors)
-    _rest(raw, errors)
+            _check_point(raw[key], profiles, "throttle." + key, errors)
+    _check_sections(raw, errors)
 
 
-def _load(load: "dict[str, Any]", raw: "dict[str, Any]", path: str, errors: "list[str]") -> None:
+def _check_load(
+    load: "dict[str, Any]", raw: "dict[str, Any]", path: str, errors: "list[str]"
+) -> None:
     if load["min_w"] > load["max_w"]:
         errors.append("%s.min_w: %d is above max_w" % (path, load["min_w"]))
     if "port" in load and load["port"] not in raw.get("ports", {}):
         errors.append("%s.port: no port is named %s" % (path, load["port"]))
     if ("port" in load) != ("path" in load):
         errors.append("%s: port and path go together" % path)
-    if not _known_class(load["class"], raw):
+    if not _is_known_class(load["class"], raw):
         errors.append("%s.class: no class is named %s" % (path, load["class"]))
 
 
-def _rest(raw: "dict[str, Any]", errors: "list[str]") -> None:
+def _check_sections(raw: "dict[str, Any]", errors: "list[str]") -> None:
     for i, login in enumerate(raw["logins"]):
         if login["port"] not in raw.get("ports", {}):
             errors.append("throttle.logins[%d].port: no port is named %s" % (i, login["port"]))
-    for i, own in enumerate(raw["classes"]):
-        heats = [point["supply_c"] for point in own["curve"]]
-        if heats != sorted(heats) or len(set(heats)) != len(heats):
+    for i, load_class in enumerate(raw["classes"]):
+        temperatures = [point["supply_c"] for point in load_class["curve"]]
+        if temperatures != sorted(temperatures) or len(set(temperatures)) != len(temperatures):
             errors.append("throttle.classes[%d].curve: supply_c does not rise" % i)
     if raw["slot"] >= raw["slots"]:
         errors.append("throttle.slot: %d is not below slots (%d)" % (raw["slot"], raw["slots"]))
@@ -212,23 +216,25 @@ def _rest(raw: "dict[str, Any]", errors: "list[str]") -> None:
             errors.append("throttle.schedule[%d].value: %s" % (i, fault))
 
 
-def _known_class(name: str, raw: "dict[str, Any]") -> bool:
-    own = [row["name"] for row in raw["classes"]]
-    return name in own or name in ("gpu", "cpu", "server", "storage", "optics")
+def _is_known_class(name: str, raw: "dict[str, Any]") -> bool:
+    names = [row["name"] for row in raw["classes"]]
+    return name in names or name in ("gpu", "cpu", "server", "storage", "optics")
 
 
-def _point(
-    where: "dict[str, Any]",
-    known: "dict[str, Profile]",
+def _check_point(
+    point_config: "dict[str, Any]",
+    profiles: "dict[str, DeviceProfile]",
     path: str,
     errors: "list[str]",
     writable: bool = False,
 ) -> None:
-    profile = known.get(where.get("device", ""))
+    profile = profiles.get(point_config.get("device", ""))
     if profile is None:
-        errors.append("%s.device: no device is named %s" % (path, where.get("device")))
+        errors.append("%s.device: no device is named %s" % (path, point_config.get("device")))
         return
-    if not profile.has(where.get("point", "")):
-        errors.append("%s.point: %s has no point %s" % (path, profile.model, where.get("point")))
-    elif writable and profile.points[profile.index(where["point"])].limits is None:
-        errors.append("%s.point: %s cannot be written" % (path, where["point"]))
+    if not profile.has_point(point_config.get("point", "")):
+        errors.append(
+            "%s.point: %s has no point %s" % (path, profile.model, point_config.get("point"))
+        )
+    elif writable and profile.points[profile.point_index(point_config["point"])].limits is None:
+        errors.append("%s.point: %s cannot be written" % (path, point_config["point"]))

@@ -10,59 +10,63 @@ bytes; what the store is too slow for is counted, not kept. Loaded by the first 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.agent import Actions, Agent
-    from agent.remote.storage.write_queue import Keeper
+    from agent.remote.storage.write_queue import WriteQueue
 
 SEGMENTS = 8
 SEGMENT_BYTES = 4096
-_PIECE = 256
-_MOST_UNWRITTEN = 2048
+_CHUNK_BYTES = 256
+_MAX_UNWRITTEN = 2048
 
 
-def key_of(segment: int) -> str:
+def segment_key(segment: int) -> str:
     """Name a segment in the store."""
     return "capture.%d" % segment
 
 
-class Capture:
+class PortCapture:
     """Runs from its making until `done`; `stop` ends it early."""
 
-    def __init__(self, agent: "Agent", keeper: "Keeper", port: int, until: int, now: int) -> None:
+    def __init__(
+        self, agent: "Agent", write_queue: "WriteQueue", port: int, until: int, now: int
+    ) -> None:
         self.done = False
         self.bytes = 0
         self.dropped = 0
         self._agent = agent
-        self._keeper = keeper
+        self._write_queue = write_queue
         self._port = port
         self._until = until
         self._now = now
         self._lines: list[bytes] = []
         self._unwritten = 0
         self._segment = 0
-        self._used = 0
+        self._used_bytes = 0
         for i in range(SEGMENTS):
-            keeper.ask("delete", key_of(i).encode(), now)
+            write_queue.request("delete", segment_key(i).encode(), now)
         self._receive = agent.receive
         self._outbox = agent.outbox
-        agent.receive = self._heard  # type: ignore[method-assign]
-        agent.outbox = self._said  # type: ignore[method-assign]
+        agent.receive = self._on_receive  # type: ignore[method-assign]
+        agent.outbox = self._on_outbox  # type: ignore[method-assign]
 
-    def _heard(self, port: int, data: bytes, now: int) -> None:
+    def _on_receive(self, port: int, data: bytes, now: int) -> None:
         if port == self._port:
-            self._keep("<", data, now)
+            self._record("<", data, now)
         self._now = now
         self._receive(port, data, now)
 
-    def _said(self) -> "Actions":
+    def _on_outbox(self) -> "Actions":
         out = self._outbox()
         for port, op, data in out:
             if port == self._port and op == "write":
-                self._keep(">", data, self._now)
+                self._record(">", data, self._now)
         return out
 
-    def _keep(self, way: str, data: bytes, now: int) -> None:
-        for at in range(0, len(data), _PIECE):
-            line = ("%d %s %s\n" % (now, way, data[at : at + _PIECE].hex())).encode()
-            if self._unwritten + len(line) > _MOST_UNWRITTEN:
+    def _record(self, direction: str, data: bytes, now: int) -> None:
+        for offset in range(0, len(data), _CHUNK_BYTES):
+            line = (
+                "%d %s %s\n" % (now, direction, data[offset : offset + _CHUNK_BYTES].hex())
+            ).encode()
+            if self._unwritten + len(line) > _MAX_UNWRITTEN:
                 self.dropped += 1
                 return
             self._lines.append(line)
@@ -71,20 +75,20 @@ class Capture:
     def tick(self, now: int) -> None:
         """Write what has come, and end when the time or the room is over."""
         self._now = now
-        ends = now >= self._until or self._segment >= SEGMENTS
-        if self._lines and self._segment < SEGMENTS and not self._keeper.busy():
+        finished = now >= self._until or self._segment >= SEGMENTS
+        if self._lines and self._segment < SEGMENTS and not self._write_queue.is_busy():
             self._write(now)
-        if ends:
+        if finished:
             self.stop()
 
     def _write(self, now: int) -> None:
         data, self._lines, self._unwritten = b"".join(self._lines), [], 0
         self.bytes += len(data)
-        self._keeper.ask("append", key_of(self._segment).encode() + b"\0" + data, now)
-        self._used += len(data)
-        if self._used > SEGMENT_BYTES - _MOST_UNWRITTEN:
+        self._write_queue.request("append", segment_key(self._segment).encode() + b"\0" + data, now)
+        self._used_bytes += len(data)
+        if self._used_bytes > SEGMENT_BYTES - _MAX_UNWRITTEN:
             self._segment += 1
-            self._used = 0
+            self._used_bytes = 0
 
     def stop(self) -> None:
         """Take itself out of the agent's way."""

@@ -9,52 +9,56 @@ from agent.remote.storage import audit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.remote.manager import Desk
+    from agent.remote.manager import RemoteManager
 
 TOPIC = "cfg/record/"
 
-SORTS = (
+RECORD_KINDS = (
     ("audit", tuple([audit.key_of(i) for i in range(audit.SEGMENTS)])),
-    ("capture", tuple([capture.key_of(i) for i in range(capture.SEGMENTS)])),
+    ("capture", tuple([capture.segment_key(i) for i in range(capture.SEGMENTS)])),
 )
 """What can be asked for, and the keys of its records."""
 
 
-def keys_of(sort: str) -> "tuple[str, ...]":
+def record_keys(kind: str) -> "tuple[str, ...]":
     """Give the keys of a sort of record; none for a sort that does not exist."""
-    for name, keys in SORTS:
-        if name == sort:
+    for name, keys in RECORD_KINDS:
+        if name == kind:
             return keys
     return ()
 
 
-class Export:
+class RecordExport:
     """The records of `keys` on their way from the store to the broker; then `done`."""
 
-    def __init__(self, desk: "Desk", keys: "tuple[str, ...]") -> None:
-        self._desk = desk
+    def __init__(self, manager: "RemoteManager", keys: "tuple[str, ...]") -> None:
+        self._manager = manager
         self._keys = list(keys)
-        self._asked = ""
-        self._said = ""
+        self._requested_key = ""
+        self._published_key = ""
         self.done = False
 
     def tick(self, now: int) -> None:
         """Ask for the next record when the last one has left."""
-        uplink = self._desk.agent.uplink
-        waits = uplink is not None and bool(self._said) and uplink.unsaid(TOPIC + self._said)
-        if self._asked or waits or self._desk.keeper.busy():
+        uplink = self._manager.agent.uplink
+        is_pending = (
+            uplink is not None
+            and bool(self._published_key)
+            and uplink.is_pending(TOPIC + self._published_key)
+        )
+        if self._requested_key or is_pending or self._manager.write_queue.is_busy():
             return
         if not self._keys:
             self.done = True
             return
-        self._asked = self._keys.pop(0)
-        self._desk.keeper.ask("get", self._asked.encode(), now)
+        self._requested_key = self._keys.pop(0)
+        self._manager.write_queue.request("get", self._requested_key.encode(), now)
 
-    def record(self, data: bytes) -> None:
+    def on_record(self, data: bytes) -> None:
         """Publish a record that came from the store."""
         key, _, payload = data.partition(b"\0")
-        uplink = self._desk.agent.uplink
-        if key == self._asked.encode() and uplink is not None:
-            uplink.say(TOPIC + self._asked, payload)
-            self._said = self._asked
-        self._asked = ""
+        uplink = self._manager.agent.uplink
+        if key == self._requested_key.encode() and uplink is not None:
+            uplink.publish_latest(TOPIC + self._requested_key, payload)
+            self._published_key = self._requested_key
+        self._requested_key = ""

@@ -15,17 +15,17 @@ is durable; any other asks the shell for a restart, after which the trial goes o
 done when it is durable that it was seen: at most once, whatever the power does.
 """
 
-from agent.core.component import Part
+from agent.core.component import Component
 from agent.core.errors import ConfigError
-from agent.core.json_writer import Object, write
+from agent.core.json_writer import JsonObject, write
 from agent.remote import module_unload
 from agent.remote.message import canonical
-from agent.remote.message.reject import Refusal
-from agent.remote.storage.boot_state import Boot
-from agent.remote.storage.config_slots import MOST_ALARMS, Slots, Trial
-from agent.remote.storage.write_queue import Keeper
+from agent.remote.message.reject import Rejection
+from agent.remote.storage.boot_state import BootState
+from agent.remote.storage.config_slots import MOST_ALARMS, ConfigSlots, ConfigTrial
+from agent.remote.storage.write_queue import WriteQueue
 from protocols.errors import EncodeError
-from protocols.signed_message import COMMAND, LONGEST, MANIFEST
+from protocols.signed_message import COMMAND, MANIFEST, MAX_BYTES
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
@@ -34,97 +34,105 @@ if TYPE_CHECKING:
 
     from agent.agent import Actions, Agent
     from agent.core.config_records import Config
-    from agent.remote.command_table import Orders
-    from agent.remote.message.command import Command
+    from agent.remote.command_table import CommandTable
+    from agent.remote.message.command import SignedCommand
     from agent.remote.message.manifest import Manifest
     from agent.remote.message.patch import Patch
-    from agent.remote.message.verifier import Examination
-    from agent.remote.update.software_update import Update
-    from agent.remote.update.trial import TrialWatch
+    from agent.remote.message.verifier import MessageVerification
+    from agent.remote.update.software_update import SoftwareUpdate
+    from agent.remote.update.trial import TrialMonitor
 
-PIECES = "cfg/chunk"
+CHUNKS = "cfg/chunk"
 DESIRED, COMMANDS, REPORTED, CONFIG = "cfg/desired", "cmd", "cfg/reported", "cfg/config"
-_MOST_WAITING = 4
+_MAX_WAITING = 4
 _SLICE_US = 4 * MILLISECOND
-_GRACE_S = 10
+_START_GRACE_S = 10
 """Seconds that a start may take until what it finds wrong counts against a trial: a controller that
 was just started has read nothing yet."""
-_REFUSALS_EVERY = 10 * SECOND
+_REJECTION_INTERVAL = 10 * SECOND
 """Refusals are published at most this often: a flood of bad messages buys no traffic."""
-_NOTES_EVERY = 600 * SECOND
+_AUDIT_INTERVAL = 600 * SECOND
 """Refusals of what nobody is known to have signed are noted together, at most this often: a flood
 of bad messages does not drive good entries out of the log."""
-_MOST_RESULTS = 8
-_NOBODY = "no file and no store were looked at when this agent was started"
+_MAX_RESULTS = 8
+_NO_BOOT_STATE = "no file and no store were looked at when this agent was started"
 
 
-class Desk(Part):
+class RemoteManager(Component):
     """See the module's docstring. `settings` is the section `remote` of the configuration."""
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
-        Part.__init__(self, agent, settings, port)
-        self.boot: Boot = agent.boot or Boot(b"", Slots(b""))
-        self.usable = agent.boot is not None
-        self.accepted = 0
-        self.refused = 0
-        self.watch: TrialWatch | None = None
+        Component.__init__(self, agent, settings, port)
+        self.boot: BootState = agent.boot or BootState(b"", ConfigSlots(b""))
+        self.has_boot_state = agent.boot is not None
+        self.accepted_count = 0
+        self.rejected_count = 0
+        self.trial_monitor: TrialMonitor | None = None
         self.results: list[str] = []
-        self.keeper = Keeper(port, self.boot.audit)
-        self._before: tuple[Config, bytes] | None = None
-        self._waiting: list[bytes] = []
-        self._examination: Examination | None = None
-        self._held: Examination | None = None
+        self.write_queue = WriteQueue(port, self.boot.audit)
+        self._previous_config: tuple[Config, bytes] | None = None
+        self._waiting_messages: list[bytes] = []
+        self._verification: MessageVerification | None = None
+        self._deferred: MessageVerification | None = None
         self._due = NEVER
-        self._idle = True
-        self._news = True
-        self._said_config = b""
-        self._ended = False
-        self.refusal = ("", "")
-        self._unsaid = False
-        self._say_refusal_at = 0
-        self._unnoted = 0
-        self._note_at = 0
-        self._orders: Orders | None = None
+        self._is_unloaded = True
+        self._report_due = True
+        self._published_config = b""
+        self._is_decommissioned = False
+        self.rejection = ("", "")
+        self._rejection_due = False
+        self._rejection_report_at = 0
+        self._unaudited = 0
+        self._audit_at = 0
+        self._commands: CommandTable | None = None
         if agent.uplink is not None:
             agent.uplink.listen(DESIRED, self.message)
             agent.uplink.listen(COMMANDS, self.message)
-            agent.uplink.listen(PIECES, self.piece)
-        self.update: Update | None = None
+            agent.uplink.listen(CHUNKS, self.on_chunk)
+        self.update: SoftwareUpdate | None = None
         if self.boot.releases is not None:
             self._load_update()
 
-    def _load_update(self) -> "Update":
+    def _load_update(self) -> "SoftwareUpdate":
         if self.update is None:
-            from agent.remote.update.software_update import Update  # noqa: PLC0415 - most units have none
+            from agent.remote.update.software_update import SoftwareUpdate  # noqa: PLC0415 - most units have none
 
-            self.update = Update(self, self.boot.releases, self.boot.pieces)
+            self.update = SoftwareUpdate(self, self.boot.releases, self.boot.received_chunks)
         return self.update
 
     def start(self, now: int) -> None:
         """Go on with a trial that a restart interrupted."""
-        module_unload.forget(True)
+        module_unload.unload_modules(True)
         if self.update is not None:
             self.update.start(now)
-        slots = self.boot.slots
-        if self.boot.writes or slots.trial is not None:
-            text = "on trial %d" % slots.trial.counter if slots.trial else " ".join(slots.last[1:])
-            self.note([], "start", slots.version, text, now)
-        self.keeper.store(self.boot.writes, now)
-        if slots.trial is not None:
-            self._watch(now, slots.trial, _GRACE_S)
+        config_slots = self.boot.slots
+        if self.boot.writes or config_slots.trial is not None:
+            text = (
+                "on trial %d" % config_slots.trial.counter
+                if config_slots.trial
+                else " ".join(config_slots.last[1:])
+            )
+            self.audit_entry([], "start", config_slots.version, text, now)
+        self.write_queue.write_records(self.boot.writes, now)
+        if config_slots.trial is not None:
+            self._start_monitor(now, config_slots.trial, _START_GRACE_S)
 
-    def _watch(self, now: int, running: Trial, grace_s: int) -> None:
+    def _start_monitor(self, now: int, config_trial: ConfigTrial, grace_s: int) -> None:
         health_s = int(self.settings["health_s"])
-        from agent.remote.update.trial import TrialWatch  # noqa: PLC0415 - see `agent.remote.module_unload`
+        from agent.remote.update.trial import TrialMonitor  # noqa: PLC0415 - see `agent.remote.module_unload`
 
-        self.watch = TrialWatch(
-            self.agent, running.confirm_s, running.alarms, now, health_s, grace_s
+        self.trial_monitor = TrialMonitor(
+            self.agent, config_trial.confirm_s, config_trial.alarms, now, health_s, grace_s
         )
-        self._news = True
+        self._report_due = True
 
-    def note(self, who: "list[int]", what: str, counter: int, result: str, now: int) -> None:
+    def audit_entry(
+        self, signers: "list[int]", action: str, counter: int, result: str, now: int
+    ) -> None:
         """Write an entry of the log."""
-        self.keeper.note((self.utc_s(now), who, what, counter, result), now)
+        self.write_queue.audit_entry(
+            (self.trusted_utc_s(now), signers, action, counter, result), now
+        )
 
     # What comes: messages, the store, time.
 
@@ -132,52 +140,54 @@ class Desk(Part):
         """Take a message from any carrier; it is looked at when its turn comes."""
         if not data:
             return  # a retained message taken away
-        if len(self._waiting) >= _MOST_WAITING or len(data) > LONGEST:
-            self._refuse(Refusal("too_large" if len(data) > LONGEST else "busy", "too many"))
+        if len(self._waiting_messages) >= _MAX_WAITING or len(data) > MAX_BYTES:
+            self._reject(Rejection("too_large" if len(data) > MAX_BYTES else "busy", "too many"))
             return
-        if data not in self._waiting:
-            self._waiting.append(data)
-            self._idle = False
+        if data not in self._waiting_messages:
+            self._waiting_messages.append(data)
+            self._is_unloaded = False
             self._due = now
 
-    def piece(self, data: bytes, now: int) -> None:
+    def on_chunk(self, data: bytes, now: int) -> None:
         """Take a piece of an application update."""
         if self.update is not None:
-            self.update.piece(data, now)
+            self.update.on_chunk(data, now)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take a record that was asked for."""
-        if self._orders is not None:
-            self._orders.record(data, now)
+        if self._commands is not None:
+            self._commands.on_record(data, now)
 
     def event(self, kind: str, now: int) -> None:
         """Take what the store says."""
-        self.keeper.event(kind, now)
+        self.write_queue.event(kind, now)
 
     def tick(self, now: int) -> None:
         """Look after a message that waits, a trial, and what is to be said."""
-        self._turn(now)
-        held = self._held
-        if held is not None and self.utc_s(now) >= held.message.not_before_s:
-            self._held = None
-            self._take(held, now)
-        if self.watch is not None:
+        self._process(now)
+        deferred = self._deferred
+        if deferred is not None and self.trusted_utc_s(now) >= deferred.message.not_before_s:
+            self._deferred = None
+            self._act_on(deferred, now)
+        if self.trial_monitor is not None:
             self._step_trial(now)
-        if self._orders is not None:
-            self._orders.tick(now)
+        if self._commands is not None:
+            self._commands.tick(now)
         if self.update is not None:
             self.update.tick(now)
-        if self._unnoted and now >= self._note_at:
-            self._note_at = now + _NOTES_EVERY
-            self.note([], "refused", self._unnoted, ": ".join(self.refusal).rstrip(": "), now)
-            self._unnoted = 0
-        if self._news or (self._unsaid and now >= self._say_refusal_at):
+        if self._unaudited and now >= self._audit_at:
+            self._audit_at = now + _AUDIT_INTERVAL
+            self.audit_entry(
+                [], "refused", self._unaudited, ": ".join(self.rejection).rstrip(": "), now
+            )
+            self._unaudited = 0
+        if self._report_due or (self._rejection_due and now >= self._rejection_report_at):
             self._report(now)
 
     def wake(self, now: int) -> None:
         """Do the next slice."""
         self._due = NEVER
-        self._turn(now)
+        self._process(now)
 
     def deadline(self) -> int:
         """Give the time of the next slice."""
@@ -185,9 +195,9 @@ class Desk(Part):
 
     def outbox(self) -> "Actions":
         """Hand over what the store is asked to do."""
-        return self.keeper.outbox()
+        return self.write_queue.outbox()
 
-    def utc_s(self, now: int) -> int:
+    def trusted_utc_s(self, now: int) -> int:
         """Give the UTC a waiting message may trust, seconds since 1970; 0 without one."""
         utc = self.agent.clock.utc(now)
         trusted = self.agent.clock.state(now) in ("sync", "holdover")
@@ -195,288 +205,302 @@ class Desk(Part):
 
     # A message on its way.
 
-    def _turn(self, now: int) -> None:
-        if self._examination is None and self._waiting and not self.keeper.busy():
-            self._begin(self._waiting.pop(0), now)
-        elif self._examination is not None:
-            self._slice(now)
-        more = self._examination is not None or (bool(self._waiting) and not self.keeper.busy())
-        self._due = now + _SLICE_US if more else NEVER
-        if not (more or self._idle):
-            self._rest()
+    def _process(self, now: int) -> None:
+        if self._verification is None and self._waiting_messages and not self.write_queue.is_busy():
+            self._start_check(self._waiting_messages.pop(0), now)
+        elif self._verification is not None:
+            self._check_slice(now)
+        has_more = self._verification is not None or (
+            bool(self._waiting_messages) and not self.write_queue.is_busy()
+        )
+        self._due = now + _SLICE_US if has_more else NEVER
+        if not (has_more or self._is_unloaded):
+            self._unload()
 
-    def _rest(self) -> None:
+    def _unload(self) -> None:
         """Forget the code that only a message needs, once nothing needs it any more."""
-        if self._held or self.keeper.busy():
+        if self._deferred or self.write_queue.is_busy():
             return
-        if self._orders is not None and not self._orders.resting():
+        if self._commands is not None and not self._commands.is_idle():
             return
-        self._orders = None
-        self._idle = True
-        module_unload.forget(self.watch is not None)
+        self._commands = None
+        self._is_unloaded = True
+        module_unload.unload_modules(self.trial_monitor is not None)
 
-    def _begin(self, data: bytes, now: int) -> None:
-        module_unload.verified()
+    def _start_check(self, data: bytes, now: int) -> None:
+        module_unload.unload_verifier()
         from agent.remote.message import verifier  # noqa: PLC0415 - see `agent.remote.module_unload`
 
         config, slots = self.agent.config, self.boot.slots
-        place = verifier.Place(
+        context = verifier.VerifyContext(
             config.site + "/" + config.unit,
             self.settings.get("groups", []),
             slots.version,
-            canonical.digest(self.boot.config),
+            canonical.hash_config(self.boot.config),
             slots.counters,
         )
         try:
-            if not self.usable:
-                raise Refusal("store", _NOBODY)
-            if not self.keeper.usable():
-                raise Refusal("store", "it is not open")
-            self._examination = verifier.examine(
-                data, self.settings["keys"], place, self.utc_s(now)
+            if not self.has_boot_state:
+                raise Rejection("store", _NO_BOOT_STATE)
+            if not self.write_queue.is_open():
+                raise Rejection("store", "it is not open")
+            self._verification = verifier.start_verification(
+                data, self.settings["keys"], context, self.trusted_utc_s(now)
             )
-        except Refusal as refusal:
-            self._refuse(refusal)
+        except Rejection as rejection:
+            self._reject(rejection)
 
-    def _slice(self, now: int) -> None:
-        examination = self._examination
-        if examination is None:
+    def _check_slice(self, now: int) -> None:
+        verification = self._verification
+        if verification is None:
             return
         try:
-            if not examination.step():
+            if not verification.step():
                 return
-        except Refusal as refusal:
-            self._examination = None
-            self._refuse(refusal)
+        except Rejection as rejection:
+            self._verification = None
+            self._reject(rejection)
             return
-        self._examination = None
-        module_unload.verified()
-        message = examination.message
-        if message.not_before_s > self.utc_s(now):
-            self._held = examination
-            self._refuse(Refusal("not_yet"), message, examination.who, now)
+        self._verification = None
+        module_unload.unload_verifier()
+        message = verification.message
+        if message.not_before_s > self.trusted_utc_s(now):
+            self._deferred = verification
+            self._reject(Rejection("not_yet"), message, verification.signers, now)
             return
-        self._take(examination, now)
+        self._act_on(verification, now)
 
-    def _take(self, examination: "Examination", now: int) -> None:
+    def _act_on(self, verification: "MessageVerification", now: int) -> None:
         """Act on a message that has passed the gate."""
-        message, who = examination.message, examination.who
-        self._news = True
-        if examination.kind == COMMAND:
-            self._obey(message, who, now)  # type: ignore[arg-type]
+        message, signers = verification.message, verification.signers
+        self._report_due = True
+        if verification.kind == COMMAND:
+            self._execute(message, signers, now)  # type: ignore[arg-type]
             return
         slots = self.boot.slots
         try:
             if slots.trial is not None:
-                raise Refusal("busy")
-            if examination.kind == MANIFEST:
-                self._load_update().take(message, now)  # type: ignore[arg-type]
-                self.note(who, message.what(), message.counter, "taken", now)
-                self.keeper.store([slots.seen(MANIFEST, message.counter)], now)
+                raise Rejection("busy")
+            if verification.kind == MANIFEST:
+                self._load_update().start_fetch(message, now)  # type: ignore[arg-type]
+                self.audit_entry(signers, message.describe(), message.counter, "taken", now)
+                self.write_queue.write_records([slots.mark_taken(MANIFEST, message.counter)], now)
             else:
-                self._put_on_trial(message, who, now)  # type: ignore[arg-type]
-            self.accepted += 1
-        except Refusal as refusal:
-            self._refuse(refusal, message, who, now)
-            if examination.kind == MANIFEST:
-                self.keeper.store([slots.seen(MANIFEST, message.counter)], now)
+                self._start_trial(message, signers, now)  # type: ignore[arg-type]
+            self.accepted_count += 1
+        except Rejection as rejection:
+            self._reject(rejection, message, signers, now)
+            if verification.kind == MANIFEST:
+                self.write_queue.write_records([slots.mark_taken(MANIFEST, message.counter)], now)
             else:
-                self.keeper.store([slots.refuse(message.counter, refusal.reason)], now)
+                self.write_queue.write_records(
+                    [slots.mark_rejected(message.counter, rejection.reason)], now
+                )
 
-    def _put_on_trial(self, message: "Patch", who: "list[int]", now: int) -> None:
-        if self.update is not None and self.update.watch is not None:
-            raise Refusal("busy", "an application update is on trial")
-        at_once = message.live()
-        data, raw = self._changed(message)
-        config = self._checked(raw, message.changes if at_once else None)
-        self.note(who, message.what(), message.counter, "taken", now)
+    def _start_trial(self, message: "Patch", signers: "list[int]", now: int) -> None:
+        if self.update is not None and self.update.trial_monitor is not None:
+            raise Rejection("busy", "an application update is on trial")
+        applies_live = message.applies_live()
+        data, raw = self._apply_changes(message)
+        config = self._check_config(raw, message.changes if applies_live else None)
+        self.audit_entry(signers, message.describe(), message.counter, "taken", now)
         alarms = self.agent.alarms.codes()[:MOST_ALARMS]
-        writes = self.boot.slots.begin(message.counter, message.confirm_s, alarms, data)
+        writes = self.boot.slots.start_trial(message.counter, message.confirm_s, alarms, data)
 
         def durable(then: int) -> None:
-            self._before = (self.agent.config, self.boot.config)
-            if not at_once:
+            self._previous_config = (self.agent.config, self.boot.config)
+            if not applies_live:
                 self.agent.restart()
                 return
-            self._run(config, data)
+            self._run_config(config, data)
             running = self.boot.slots.trial
             if running is not None:
-                self._watch(then, running, 0)
+                self._start_monitor(then, running, 0)
 
-        self.keeper.store(writes, now)
-        self.keeper.then(durable, now)
+        self.write_queue.write_records(writes, now)
+        self.write_queue.after_durable(durable, now)
 
-    def _changed(self, message: "Patch") -> "tuple[bytes, dict[str, Any]]":
+    def _apply_changes(self, message: "Patch") -> "tuple[bytes, dict[str, Any]]":
         """Give the changed configuration as bytes and, where there is room for it, parsed."""
-        raw = message.applied(self.boot.raw())
+        raw = message.apply_to(self.boot.parsed_config())
         try:
-            return canonical.write(raw), raw if self.boot.roomy else {}
+            return canonical.encode_config(raw), raw if self.boot.has_full_checker else {}
         except EncodeError as error:
-            raise Refusal("out_of_range", str(error))
+            raise Rejection("out_of_range", str(error))
 
-    def _checked(self, raw: "dict[str, Any]", numbers: "list[tuple[Any, Any]] | None") -> "Config":
+    def _check_config(
+        self, raw: "dict[str, Any]", numbers: "list[tuple[Any, Any]] | None"
+    ) -> "Config":
         """Check a changed configuration; `numbers`: all that is changed, where that is so simple.
 
         Where there is no room for a whole check, the start that the change needs makes it.
         """
         check = self.boot.check
         if check is None:
-            raise Refusal("store", _NOBODY)
-        running = self.agent.config
+            raise Rejection("store", _NO_BOOT_STATE)
+        checked = self.agent.config
         try:
             if numbers is not None:
-                module_unload.verified()
-                from agent.remote.update.live_change import retuned  # noqa: PLC0415 - see `agent.remote.module_unload`
+                module_unload.unload_verifier()
+                from agent.remote.update.live_change import with_changes  # noqa: PLC0415 - see `agent.remote.module_unload`
 
-                running = retuned(running, numbers)
-            if self.boot.roomy:
+                checked = with_changes(checked, numbers)
+            if self.boot.has_full_checker:
                 check(raw)
-            return running
+            return checked
         except ConfigError as error:
             text = str(error).split("\n")[0]
-            word = "unknown_key" if "unknown key" in text else "out_of_range"
-            raise Refusal(word, text)
+            reason = "unknown_key" if "unknown key" in text else "out_of_range"
+            raise Rejection(reason, text)
 
-    def _run(self, config: "Config", data: bytes) -> None:
-        self.agent.adopt(config)
+    def _run_config(self, config: "Config", data: bytes) -> None:
+        self.agent.apply_live_config(config)
         self.boot.config = data
-        self._news = True
+        self._report_due = True
 
     # The trial.
 
     def _step_trial(self, now: int) -> None:
-        watch, running = self.watch, self.boot.slots.trial
-        if watch is None or running is None:
+        monitor, config_trial = self.trial_monitor, self.boot.slots.trial
+        if monitor is None or config_trial is None:
             return
-        phase = watch.phase
-        word = watch.step(now)
-        if word:
-            self.roll_back(word + (" " + watch.why if watch.why else ""), now)
+        phase = monitor.phase
+        reason = monitor.step(now)
+        if reason:
+            self.roll_back(reason + (" " + monitor.reason if monitor.reason else ""), now)
             return
-        self._news = self._news or watch.phase != phase
-        left = watch.left_to_keep(now)
-        if left is not None and not self.keeper.busy():
-            running.confirm_s = left
-            self.keeper.store([self.boot.slots.record()], now)
+        self._report_due = self._report_due or monitor.phase != phase
+        remaining_s = monitor.confirm_time_to_save(now)
+        if remaining_s is not None and not self.write_queue.is_busy():
+            config_trial.confirm_s = remaining_s
+            self.write_queue.write_records([self.boot.slots.record_write()], now)
 
     def roll_back(self, reason: str, now: int) -> None:
         """Go back at once; the store learns of it after."""
         slots = self.boot.slots
         counter = slots.trial.counter if slots.trial is not None else 0
-        self.note([], "rolled back", counter, reason, now)
+        self.audit_entry([], "rolled back", counter, reason, now)
         write = slots.roll_back(reason)
-        self.watch = None
-        self._news = True
-        before, self._before = self._before, None
-        if before is not None:
-            self._run(*before)
-        self.keeper.store([write], now)
-        if before is None:
-            self.keeper.then(lambda _: self.agent.restart(), now)
+        self.trial_monitor = None
+        self._report_due = True
+        previous, self._previous_config = self._previous_config, None
+        if previous is not None:
+            self._run_config(*previous)
+        self.write_queue.write_records([write], now)
+        if previous is None:
+            self.write_queue.after_durable(lambda _: self.agent.restart(), now)
 
     def confirm(self, now: int) -> None:
         """Make what is on trial the confirmed configuration."""
         slots = self.boot.slots
         counter = slots.trial.counter if slots.trial is not None else 0
-        self.note([], "confirmed", counter, "version %d" % (slots.version + 1), now)
-        self.keeper.store([slots.confirm()], now)
-        self.watch, self._before = None, None
-        self._news = True
+        self.audit_entry([], "confirmed", counter, "version %d" % (slots.version + 1), now)
+        self.write_queue.write_records([slots.confirm()], now)
+        self.trial_monitor, self._previous_config = None, None
+        self._report_due = True
 
-    def _obey(self, message: "Command", who: "list[int]", now: int) -> None:
+    def _execute(self, message: "SignedCommand", signers: "list[int]", now: int) -> None:
         """Do a command once it is durable that it was seen."""
-        if self._orders is None:
-            from agent.remote.command_table import Orders  # noqa: PLC0415 - see `agent.remote.module_unload`
+        if self._commands is None:
+            from agent.remote.command_table import CommandTable  # noqa: PLC0415 - see `agent.remote.module_unload`
 
-            self._orders = Orders(self)
-        orders = self._orders
+            self._commands = CommandTable(self)
+        commands = self._commands
 
-        def act(then: int) -> None:
+        def execute_durable(then: int) -> None:
             try:
-                result = orders.obey(message, then)
-                self.accepted += 1
-            except Refusal as refusal:
-                self._refuse(refusal)
-                self._unnoted -= 1
+                result = commands.execute(message, then)
+                self.accepted_count += 1
+            except Rejection as refusal:
+                self._reject(refusal)
+                self._unaudited -= 1
                 result = str(refusal)
-            self.tell("%d %s: %s" % (message.counter, message.name, result))
-            self.note(who, "done " + message.name, message.counter, result, then)
+            self.add_result("%d %s: %s" % (message.counter, message.name, result))
+            self.audit_entry(signers, "done " + message.name, message.counter, result, then)
 
-        self.note(who, "command " + message.name, message.counter, "taken", now)
-        self.keeper.store([self.boot.slots.seen(COMMAND, message.counter)], now)
-        self.keeper.then(act, now)
+        self.audit_entry(signers, "command " + message.name, message.counter, "taken", now)
+        self.write_queue.write_records([self.boot.slots.mark_taken(COMMAND, message.counter)], now)
+        self.write_queue.after_durable(execute_durable, now)
 
     # What is said.
 
-    def news(self) -> None:
+    def request_report(self) -> None:
         """Have the report published."""
-        self._news = True
+        self._report_due = True
 
-    def end(self) -> None:
+    def final_report(self) -> None:
         """Say the last word of a unit that is taken out of service."""
-        self._ended = self._news = True
-        self._said_config = self.boot.config
+        self._is_decommissioned = self._report_due = True
+        self._published_config = self.boot.config
         if self.agent.uplink is not None:
-            self.agent.uplink.say(CONFIG, b"", True)
+            self.agent.uplink.publish_latest(CONFIG, b"", True)
 
-    def unsaid(self) -> bool:
+    def report_pending(self) -> bool:
         """Say whether a report, or the configuration, still waits to leave."""
         uplink = self.agent.uplink
-        waits = uplink is not None and (uplink.unsaid(REPORTED) or uplink.unsaid(CONFIG))
-        return self._news or waits
+        is_pending = uplink is not None and (
+            uplink.is_pending(REPORTED) or uplink.is_pending(CONFIG)
+        )
+        return self._report_due or is_pending
 
-    def tell(self, result: str) -> None:
+    def add_result(self, result: str) -> None:
         """Report what a command came to."""
-        self.results = (self.results + [result])[-_MOST_RESULTS:]
-        self._news = True
+        self.results = (self.results + [result])[-_MAX_RESULTS:]
+        self._report_due = True
 
-    def _refuse(
+    def _reject(
         self,
-        refusal: Refusal,
-        message: "Patch | Command | Manifest | None" = None,
-        who: "list[int] | None" = None,
+        rejection: Rejection,
+        message: "Patch | SignedCommand | Manifest | None" = None,
+        signers: "list[int] | None" = None,
         now: int = 0,
     ) -> None:
         """Count and say a refusal; note it by itself when the message was truly signed."""
-        self.refused += 1
-        self.refusal = (refusal.reason, refusal.detail[:120])
-        self._unsaid = True
+        self.rejected_count += 1
+        self.rejection = (rejection.reason, rejection.detail[:120])
+        self._rejection_due = True
         if message is None:
-            self._unnoted += 1
+            self._unaudited += 1
         else:
-            self.note(who or [], message.what(), message.counter, str(refusal), now)
+            self.audit_entry(
+                signers or [], message.describe(), message.counter, str(rejection), now
+            )
 
     def _report(self, now: int) -> None:
-        self._news = False
-        if self._unsaid:
-            self._say_refusal_at = now + _REFUSALS_EVERY
-        self._unsaid = False
+        self._report_due = False
+        if self._rejection_due:
+            self._rejection_report_at = now + _REJECTION_INTERVAL
+        self._rejection_due = False
         if self.agent.uplink is not None:
             text = write(self.status(now)).encode()
-            self.agent.uplink.say(REPORTED, text, True)
-            if self._said_config != self.boot.config and self.usable:
-                self._said_config = self.boot.config
-                shown = canonical.write(canonical.shown(self.boot.raw()))
-                self.agent.uplink.say(CONFIG, shown, True)
+            self.agent.uplink.publish_latest(REPORTED, text, True)
+            if self._published_config != self.boot.config and self.has_boot_state:
+                self._published_config = self.boot.config
+                config_text = canonical.encode_config(
+                    canonical.without_secrets(self.boot.parsed_config())
+                )
+                self.agent.uplink.publish_latest(CONFIG, config_text, True)
 
-    def status(self, now: int) -> Object:
+    def status(self, now: int) -> JsonObject:
         """Show what runs, what is on trial, what became of the last messages."""
-        slots, watch, audit = self.boot.slots, self.watch, self.keeper.audit
-        ended: list[tuple[str, object]] = [("decommissioned", True)] if self._ended else []
-        return Object(
+        slots, monitor, audit = self.boot.slots, self.trial_monitor, self.write_queue.audit
+        decommissioned: list[tuple[str, object]] = (
+            [("decommissioned", True)] if self._is_decommissioned else []
+        )
+        return JsonObject(
             [
                 ("version", slots.version),
-                ("hash", canonical.digest(self.boot.config).hex()),
+                ("hash", canonical.hash_config(self.boot.config).hex()),
                 ("counters", slots.counters),
                 ("trial", None if slots.trial is None else slots.trial.counter),
-                ("phase", None if watch is None else watch.phase),
+                ("phase", None if monitor is None else monitor.phase),
                 ("last", list(slots.last)),
-                ("accepted", self.accepted),
-                ("refused", self.refused),
-                ("refusal", list(self.refusal)),
+                ("accepted", self.accepted_count),
+                ("refused", self.rejected_count),
+                ("refusal", list(self.rejection)),
                 ("results", self.results),
                 ("update", None if self.update is None else self.update.status()),
                 ("audit", [audit.number, audit.head.hex()]),
             ]
-            + ended
+            + decommissioned
         )

@@ -2,13 +2,13 @@
 
 Reading, checking and obeying a message take more code than all the loops; between messages, which
 is nearly always, a board has better use for that room. The modules are imported where they are
-used; `forget` drops what nobody refers to any more. On CPython nothing is forgotten.
+used; `unload_modules` drops what nobody refers to any more. On CPython nothing is forgotten.
 """
 
 import gc
 import sys
 
-ONLY_FOR_MESSAGES = (
+MESSAGE_MODULES = (
     "agent.remote.update.boot",
     "agent.remote.capture",
     "agent.remote.message.command",
@@ -25,33 +25,33 @@ ONLY_FOR_MESSAGES = (
     "protocols.signing.ed25519",
     "protocols.signing.sha512",
 )
-_ONLY_FOR_SIGNATURES = (
+_SIGNATURE_MODULES = (
     "agent.remote.message.verifier",
     "agent.remote.message.keyring",
     "protocols.signing.ed25519",
     "protocols.signing.sha512",
 )
-_ONLY_FOR_TRIALS = ("agent.remote.update.trial", "agent.remote.update.plant_check")
-_SMALL = sys.implementation.name == "micropython"
+_TRIAL_MODULES = ("agent.remote.update.trial", "agent.remote.update.plant_check")
+_ON_MICROPYTHON = sys.implementation.name == "micropython"
 
 
-def forget(on_trial: bool) -> None:
+def unload_modules(on_trial: bool) -> None:
     """Drop the modules; they come back by themselves. `on_trial`: keep those that watch one."""
-    _drop(ONLY_FOR_MESSAGES if on_trial else ONLY_FOR_MESSAGES + _ONLY_FOR_TRIALS)
+    _unload(MESSAGE_MODULES if on_trial else MESSAGE_MODULES + _TRIAL_MODULES)
 
 
-def verified() -> None:
+def unload_verifier() -> None:
     """Drop what has been done with before a message is acted on: verification, the most of it."""
-    _drop(_ONLY_FOR_SIGNATURES)
+    _unload(_SIGNATURE_MODULES)
 
 
-def _drop(names: "tuple[str, ...]") -> None:
-    if not _SMALL:
+def _unload(names: "tuple[str, ...]") -> None:
+    if not _ON_MICROPYTHON:
         return
-    for full in names:
-        if full in sys.modules:
-            del sys.modules[full]
-            package, _, name = full.rpartition(".")
+    for full_name in names:
+        if full_name in sys.modules:
+            del sys.modules[full_name]
+            package, _, name = full_name.rpartition(".")
             if hasattr(sys.modules.get(package), name):
                 delattr(sys.modules[package], name)
     gc.collect()

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from agent.runtime.cpython_preflight import preflight
-from agent.runtime.io_loop import RESTART, Crank
+from agent.runtime.io_loop import RESTART, IoLoop
 from drivers.ports.cpython import chrony, pps, serial, store, tcp, watchdog
 from drivers.ports.cpython.clock import monotonic
 
@@ -31,10 +31,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
-    from agent.runtime.io_loop import Agent
+    from agent.runtime.io_loop import AgentInterface
     from drivers.ports.base import Opener
 
-__all__ = ["OPENERS", "Poller", "monotonic", "preflight", "print_line", "run"]
+__all__ = ["OPENERS", "SelectPoller", "monotonic", "preflight", "print_line", "run"]
 
 NEAR = 2_000  # us before the deadline at which the first step of a wait ends
 FAR = 20_000  # us of a wait that is taken in one step: 0.1 % of it is as little as is seen anyway
@@ -49,8 +49,8 @@ OPENERS: "dict[str, Opener]" = {
 }
 
 
-class Poller:
-    """The platform's clock and wait; see `crank.Poller`."""
+class SelectPoller:
+    """The platform's clock and wait; see `io_loop.SelectPoller`."""
 
     def __init__(self) -> None:
         """Make the set of watched ports and the pipe by which threads and signals end a wait."""
@@ -73,19 +73,19 @@ class Poller:
         self._selector.register(descriptor, events, number)
         self._keys[number] = descriptor
 
-    def forget(self, number: int) -> None:
+    def unwatch(self, number: int) -> None:
         """Watch a port no more."""
         self._selector.unregister(self._keys.pop(number))
 
     def wait(self, deadline: int) -> "list[int]":
         """Return the ready ports; none when the deadline (us) came or `wake` was called."""
-        left = deadline - self.clock()
-        if left > FAR:
-            ready = self._selector.select((left - NEAR) / 1e6)
+        remaining = deadline - self.clock()
+        if remaining > FAR:
+            ready = self._selector.select((remaining - NEAR) / 1e6)
             if ready:
                 return self._numbers(ready)
-            left = deadline - self.clock()
-        return self._numbers(self._selector.select(max(left, 0) / 1e6))
+            remaining = deadline - self.clock()
+        return self._numbers(self._selector.select(max(remaining, 0) / 1e6))
 
     def _numbers(self, ready: "list[tuple[selectors.SelectorKey, int]]") -> "list[int]":
         """Return the port numbers; empty the pipe when it is among them."""
@@ -125,7 +125,7 @@ def print_line(line: str) -> None:
 
 
 def run(
-    agent: "Agent",
+    agent: "AgentInterface",
     until: "Callable[[], bool] | None" = None,
     openers: "dict[str, Opener] | None" = None,
     out: "Callable[[str], None]" = print_line,
@@ -139,40 +139,42 @@ def run(
     OPENERS. `out` prints one line for each change of a port's state, and what the agent writes to
     its port number `console`. Signals are heeded in the main thread.
     """
-    poller = Poller()
+    poller = SelectPoller()
     try:
-        with _signals(poller) as seen:
-            crank = Crank(agent, OPENERS if openers is None else openers, poller, out, console)
+        with _collect_signals(poller) as signals:
+            io_loop = IoLoop(agent, OPENERS if openers is None else openers, poller, out, console)
             gc.collect()
             gc.freeze()
             try:
-                crank.run(lambda: bool(seen) or (until is not None and until()))
+                io_loop.run(lambda: bool(signals) or (until is not None and until()))
             finally:
                 gc.unfreeze()
-        if seen:
-            return seen[0]
-        return RESTART if crank.restart else 0
+        if signals:
+            return signals[0]
+        return RESTART if io_loop.restart_requested else 0
     finally:
         poller.close()
 
 
 @contextmanager
-def _signals(poller: Poller) -> "Iterator[list[int]]":
+def _collect_signals(poller: SelectPoller) -> "Iterator[list[int]]":
     """Collect SIGTERM and SIGINT instead of dying of them; each ends a wait."""
-    seen: list[int] = []
+    signals: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield seen
+        yield signals
         return
 
-    def note(number: int, _frame: "FrameType | None") -> None:
+    def record_signal(number: int, _frame: "FrameType | None") -> None:
         """Remember a signal."""
-        seen.append(number)
+        signals.append(number)
 
-    before = [(number, signal.signal(number, note)) for number in (signal.SIGTERM, signal.SIGINT)]
+    old_handlers = [
+        (number, signal.signal(number, record_signal)) for number in (signal.SIGTERM, signal.SIGINT)
+    ]
     pipe = signal.set_wakeup_fd(poller.signal_pipe(), warn_on_full_buffer=False)
     try:
-        yield seen
+        yield signals
     finally:
         signal.set_wakeup_fd(pipe)
-        for number, handler in before:
+        for number, handler in old_handlers:
             signal.signal(number, handler)

@@ -13,13 +13,13 @@ from pathlib import Path
 SUMS = "coldloop.sums"
 
 
-def wrong(folder: Path) -> list[str]:
+def changed_files(folder: Path) -> list[str]:
     """Name the files of the list in `folder` that are not there or not the same, in its order."""
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    found = []
+    changed = []
     for line in lines:
         digest, _, name = line.partition("  ")
         try:
@@ -27,13 +27,13 @@ def wrong(folder: Path) -> list[str]:
         except OSError:
             same = False
         if not same:
-            found.append(name)
-    return found
+            changed.append(name)
+    return changed
 
 
-def warning(folder: Path) -> str:
+def checksum_warning(folder: Path) -> str:
     """Say what is wrong, in one line; empty when nothing is."""
-    names = wrong(folder)
+    names = changed_files(folder)
     if not names:
         return ""
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 from drivers.errors import AddressError, PortError
-from drivers.ports.address import Address, parse
+from drivers.ports.address import Address, parse_address
 from drivers.ports.base import ENOENT, ENOTDIR, NO_PORT, STORE_REASONS, failure
 from drivers.ports.cpython import serial, tcp
 from drivers.ports.cpython.watchdog import SYSTEMD
@@ -29,30 +29,30 @@ def preflight(addresses: "Iterable[str]", warn: Warn = _print_warning) -> "list[
 
     A serial port that is there is opened and closed again.
     """
-    seen: set[str] = set()
-    problems = [_problem(text, seen, warn) for text in addresses]
+    used_paths: set[str] = set()
+    problems = [_problem(text, used_paths, warn) for text in addresses]
     return [problem for problem in problems if problem]
 
 
-def _problem(text: str, seen: "set[str]", warn: Warn) -> str:
+def _problem(text: str, used_paths: "set[str]", warn: Warn) -> str:
     """Return what is wrong with one address, or nothing."""
     try:
-        address = parse(text)
-        _check_alone(address, seen)
+        address = parse_address(text)
+        _check_unshared(address, used_paths)
         _CHECKS[address.kind](address, warn)
     except (AddressError, PortError) as error:
         return str(error)
     return ""
 
 
-def _check_alone(address: Address, seen: "set[str]") -> None:
+def _check_unshared(address: Address, used_paths: "set[str]") -> None:
     """Refuse a line that two ports would share."""
     if address.kind not in ("serial", "uart"):
         return
-    real = os.path.realpath(address.path)
-    if real in seen:
+    real_path = os.path.realpath(address.path)
+    if real_path in used_paths:
         raise failure(address, "named twice: a line belongs to one port only")
-    seen.add(real)
+    used_paths.add(real_path)
 
 
 def _check_serial(address: Address, warn: Warn) -> None:
@@ -76,11 +76,11 @@ def _check_store(address: Address, warn: Warn) -> None:
         raise failure(address, STORE_REASONS[ENOTDIR])
 
 
-def _check_nothing(_address: Address, _warn: Warn) -> None:
+def _skip_check(_address: Address, _warn: Warn) -> None:
     """A peer that is not there yet will be retried."""
 
 
-def _check_there(address: Address, warn: Warn) -> None:
+def _check_exists(address: Address, warn: Warn) -> None:
     """Say when there is no such device or socket yet."""
     if not os.path.exists(address.path):
         warn(str(failure(address, NO_PORT)))
@@ -90,23 +90,25 @@ def _check_watchdog(address: Address, warn: Warn) -> None:
     """Say when there is none; that of systemd is there for a unit only."""
     if address.path == SYSTEMD:
         if "NOTIFY_SOCKET" not in os.environ:
-            warn("%s: no NOTIFY_SOCKET: not started as a unit with Type=notify" % address.place())
+            warn(
+                "%s: no NOTIFY_SOCKET: not started as a unit with Type=notify" % address.location()
+            )
     else:
-        _check_there(address, warn)
+        _check_exists(address, warn)
 
 
-def _refuse_uart(address: Address, _warn: Warn) -> None:
+def _reject_uart(address: Address, _warn: Warn) -> None:
     """Refuse a board's UART: this is no board."""
     raise failure(address, "UARTs are for boards: name a serial: port here")
 
 
 _CHECKS = {
     "serial": _check_serial,
-    "uart": _refuse_uart,
-    "tcp": _check_nothing,
+    "uart": _reject_uart,
+    "tcp": _skip_check,
     "tls": _check_tls,
     "store": _check_store,
-    "pps": _check_there,
-    "chrony": _check_there,
+    "pps": _check_exists,
+    "chrony": _check_exists,
     "watchdog": _check_watchdog,
 }

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from agent.core.errors import ConfigError
 from agent.remote.storage import software_slots
-from agent.runtime.cpython_start import read_file, store_of
+from agent.runtime.cpython_start import read_file, store_address
 from drivers.errors import DriverError
-from drivers.ports.address import parse
+from drivers.ports.address import parse_address
 from drivers.ports.cpython.store import Store
 
 SLOT = "COLDLOOP_SLOT"
 """Set in the environment of an update: which one it is."""
 
 
-def enter(config: str, first: bool) -> None:
+def enter_application(config: str, first: bool) -> None:
     """Become the application that should run, or return when this is it.
 
     `first`: this process has just been started. The file `config` names the store; where it does
@@ -29,31 +29,31 @@ def enter(config: str, first: bool) -> None:
     """
     if SLOT in os.environ:
         if not first:
-            _become("")  # the installed one looks again
+            _exec_python("")  # the installed one looks again
         return
     try:
-        address = store_of(read_file(config))
-        store = None if address is None else Store(parse(address))
-        if store is None or store.read(software_slots.RECORD) is None:
+        address = store_address(read_file(config))
+        store = None if address is None else Store(parse_address(address))
+        if store is None or store.read(software_slots.RECORD_KEY) is None:
             return
-        path = _chosen(store, Path(parse(str(address)).path))
+        path = _choose(store, Path(parse_address(str(address)).path))
     except (ConfigError, DriverError):
         return  # whoever begins to run says what is wrong
     if path is not None:
-        _become(str(path))
+        _exec_python(str(path))
 
 
-def _chosen(store: Store, folder: Path) -> Path | None:
+def _choose(store: Store, folder: Path) -> Path | None:
     """Count the start, and give the file to run; None: the installed application."""
-    chosen, writes = software_slots.choose(store.read)
+    chosen, writes = software_slots.choose_release(store.read)
     for key, data in writes:
         store.write(key, data)
     if chosen is None:
         return None
-    bundle = software_slots.bundle(chosen, store.read)
+    bundle = software_slots.read_bundle(chosen, store.read)
     if bundle is None:
-        _say(f"release {chosen.release} is damaged; running the installed application")
-        found = software_slots.load(store.read)
+        _print(f"release {chosen.release} is damaged; running the installed application")
+        found = software_slots.load_releases(store.read)
         if found is not None and found.trial is not None:
             for key, data in found.roll_back("damaged"):
                 store.write(key, data)
@@ -63,7 +63,7 @@ def _chosen(store: Store, folder: Path) -> Path | None:
     return folder / name
 
 
-def _become(path: str) -> None:
+def _exec_python(path: str) -> None:
     """Start Python anew in this process, with `path` before the installed packages."""
     variables = {k: v for k, v in os.environ.items() if k not in (SLOT, "PYTHONPATH")}
     if path:
@@ -72,11 +72,11 @@ def _become(path: str) -> None:
         variables["PYTHONPATH"] = variables["COLDLOOP_PYTHONPATH"]
     if path and "PYTHONPATH" in os.environ:
         variables["COLDLOOP_PYTHONPATH"] = os.environ["PYTHONPATH"]
-    _say(f"starting {path or 'the installed application'}")
+    _print(f"starting {path or 'the installed application'}")
     sys.stderr.flush()
     # -P: the present folder is no place to import from.
     os.execve(sys.executable, [sys.executable, "-P", "-m", "coldloop", *sys.argv[1:]], variables)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(f"coldloop agent: {text}", file=sys.stderr)

@@ -13,15 +13,15 @@ from typing import Any
 from agent.config import file
 from agent.config.load import load
 from agent.core.config_records import Config
-from agent.core.errors import ConfigError, Decommissioned
+from agent.core.errors import ConfigError, DecommissionedError
 from agent.remote import decommission
-from agent.remote.storage.boot_state import Boot
+from agent.remote.storage.boot_state import BootState
 from agent.remote.update import boot
 from drivers.errors import AddressError, PortError
-from drivers.ports.address import parse
+from drivers.ports.address import parse_address
 from drivers.ports.cpython.store import Store
 
-Maps = dict[str, dict[str, Any]]
+Profiles = dict[str, dict[str, Any]]
 
 
 def read_file(path: str) -> Any:
@@ -40,7 +40,7 @@ def read_file(path: str) -> Any:
         raise ConfigError(f"{path}: not TOML: {error}") from None
 
 
-def compiled(raw: Any, path: str, profiles: Maps) -> Config:
+def compile_config(raw: Any, path: str, profiles: Profiles) -> Config:
     """Check and compile a parsed configuration; raises `ConfigError`, each line naming `path`."""
     try:
         return load(raw, profiles)
@@ -50,7 +50,7 @@ def compiled(raw: Any, path: str, profiles: Maps) -> Config:
         ) from None
 
 
-def begin(path: str, store: str, profiles: Maps) -> tuple[Config, Boot | None]:
+def choose_config(path: str, store: str, profiles: Profiles) -> tuple[Config, BootState | None]:
     """Choose and compile what to run; `store` is the folder to look in when the file is no help.
 
     Raises `ConfigError`; a decommissioned unit has then erased itself. The second of the pair is
@@ -58,46 +58,46 @@ def begin(path: str, store: str, profiles: Maps) -> tuple[Config, Boot | None]:
     """
 
     def check(raw: dict[str, Any]) -> Config:
-        return compiled(raw, path, profiles)
+        return compile_config(raw, path, profiles)
 
     try:
         raw = read_file(path)
-        port = store_of(raw)
+        port = store_address(raw)
         if port is None:
             return check(raw), None
-        return _started(raw, path, _reader(port), check)
-    except Decommissioned:
+        return _start_from_store(raw, path, _record_reader(port), check)
+    except DecommissionedError:
         raise
     except ConfigError as error:
-        return _rescued(error, store, check)
+        return _load_confirmed(error, store, check)
 
 
-def _started(raw: Any, path: str, read: Any, check: Any) -> tuple[Config, Boot]:
+def _start_from_store(raw: Any, path: str, read: Any, check: Any) -> tuple[Config, BootState]:
     try:
-        return boot.start(raw, read, check)
-    except Decommissioned:
-        raise Decommissioned(f"{path}: {decommission.erase(path, raw, read)}") from None
+        return boot.start_config(raw, read, check)
+    except DecommissionedError:
+        raise DecommissionedError(f"{path}: {decommission.erase_unit(path, raw, read)}") from None
 
 
-def store_of(raw: Any) -> str | None:
+def store_address(raw: Any) -> str | None:
     """Give the store's address, None without one; whether it is right is checked later."""
     section = raw.get("remote") if isinstance(raw, dict) else None
     return str(section.get("port")) if isinstance(section, dict) else None
 
 
-def _rescued(fault: ConfigError, store: str, check: Any) -> tuple[Config, Boot]:
+def _load_confirmed(fault: ConfigError, store: str, check: Any) -> tuple[Config, BootState]:
     try:
-        config, found = boot.rescue(_reader(f"store:{store}"), check)
+        config, found = boot.start_confirmed(_record_reader(f"store:{store}"), check)
     except ConfigError:
         raise fault from None
     print(f"{fault}\ncoldloop agent: running the confirmed one in {store}", file=sys.stderr)
     return config, found
 
 
-def _reader(address: str) -> Any:
+def _record_reader(address: str) -> Any:
     """Give a way to read records; a store that cannot be read holds nothing."""
     try:
-        records = Store(parse(address))
+        records = Store(parse_address(address))
     except AddressError:
         return lambda _: None
 

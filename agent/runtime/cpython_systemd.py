@@ -2,7 +2,7 @@
 
 For `Type=notify` units (sd_notify(3)). Where the configuration has `watchdog:systemd` in its
 section `safety`, that port does all of this (`drivers/ports/cpython/watchdog.py`) and this module
-does nothing. `Heart.look` is what the shell calls after every turn; it has no thread and no timer.
+does nothing. `SystemdNotifier.update` is what the shell calls after every turn; it has no thread and no timer.
 It tells READY=1 when the agent has been started, and WATCHDOG=1 when the loops have been stepped
 since it last did: an agent that turns but no longer runs its cycles is not fed.
 """
@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    class Stepped(Protocol):
+    class LoopStatus(Protocol):
         """Anything that says when its loops were stepped last (monotonic us; None: not yet)."""
 
         last_step: int | None
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 SYSTEMD = "watchdog:systemd"
 
 
-class Heart:
-    """The unit's connection to systemd; `look` is the shell's `until`."""
+class SystemdNotifier:
+    """The unit's connection to systemd; `update` is the shell's `until`."""
 
-    def __init__(self, agent: "Stepped", path: str) -> None:
+    def __init__(self, agent: "LoopStatus", path: str) -> None:
         """Take the agent, and the path of systemd's socket (`@` begins an abstract one)."""
         self._agent = agent
         self._path = "\0" + path[1:] if path.startswith("@") else path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
         self._ready = False
-        self._step: int | None = None
+        self._last_step: int | None = None
 
-    def look(self) -> bool:
+    def update(self) -> bool:
         """Tell systemd what there is to tell; always False, since nothing here ends the agent."""
         if not self._ready:
-            self._ready = self._tell(b"READY=1")
-        elif self._agent.last_step != self._step and self._tell(b"WATCHDOG=1"):
-            self._step = self._agent.last_step
+            self._ready = self._send(b"READY=1")
+        elif self._agent.last_step != self._last_step and self._send(b"WATCHDOG=1"):
+            self._last_step = self._agent.last_step
         return False
 
-    def _tell(self, what: bytes) -> bool:
+    def _send(self, message: bytes) -> bool:
         """Send one datagram; what cannot be sent now is tried again at the next look."""
         try:
-            self._socket.sendto(what, self._path)
+            self._socket.sendto(message, self._path)
         except OSError:
             return False
         return True
@@ -58,9 +58,9 @@ class Heart:
         self._socket.close()
 
 
-def heart_for(agent: "Stepped", config: Config) -> Heart | None:
+def notifier_for(agent: "LoopStatus", config: Config) -> SystemdNotifier | None:
     """Make what `agent` needs to tell; None when systemd does not listen or a port tells it."""
     path = os.environ.get("NOTIFY_SOCKET", "")
-    if not path or any(str(address) == SYSTEMD for _, _, address in config.parts):
+    if not path or any(str(address) == SYSTEMD for _, _, address in config.components):
         return None
-    return Heart(agent, path)
+    return SystemdNotifier(agent, path)

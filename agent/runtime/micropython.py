@@ -13,10 +13,10 @@ import sys
 import time
 
 import drivers
-from agent.config.profile_files import Maps
-from agent.runtime.io_loop import RESTART, Crank
-from agent.runtime.monotonic import Ticks
-from drivers.ports.address import parse
+from agent.config.profile_files import ProfileFiles
+from agent.runtime.io_loop import RESTART, IoLoop
+from agent.runtime.monotonic import MonotonicCounter
+from drivers.ports.address import parse_address
 from drivers.ports.micropython import store as micropython_store
 from drivers.ports.micropython import uart
 from drivers.ports.micropython.ffi import read_signal, signal_file
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.config_records import Config
-    from agent.remote.storage.boot_state import Boot
-    from agent.runtime.io_loop import Agent
+    from agent.remote.storage.boot_state import BootState
+    from agent.runtime.io_loop import AgentInterface
     from drivers.ports.address import Address
     from drivers.ports.base import Opener, Port, Wake
-    from drivers.ports.micropython.slot_store import Flash
+    from drivers.ports.micropython.slot_store import SlotFlash
 
 RESTARTED = 4  # exit code
 _SIGINT, _SIGTERM = 2, 15
@@ -46,7 +46,7 @@ of it while code and configuration are loaded, a quarter when the agent runs."""
 MAX_SLEEP = 60_000_000  # us: far less than half a turn of the shortest counter
 
 # The one clock of the process; on the unix port it shows what CLOCK_MONOTONIC shows.
-monotonic = Ticks(time.ticks_us, time.ticks_diff).now  # type: ignore[attr-defined]
+monotonic = MonotonicCounter(time.ticks_us, time.ticks_diff).now  # type: ignore[attr-defined]
 
 
 def _openers() -> "dict[str, Opener]":
@@ -85,8 +85,8 @@ def _openers() -> "dict[str, Opener]":
     return openers
 
 
-class Poller:
-    """The platform's clock and wait; see `crank.Poller`."""
+class MicroPoller:
+    """The platform's clock and wait; see `io_loop.MicroPoller`."""
 
     def __init__(self) -> None:
         """Make the set of watched ports."""
@@ -105,7 +105,7 @@ class Poller:
         self._poll.register(pollable, events)  # type: ignore[arg-type]  # UARTs are objects
         self._watched.append((number, pollable))
 
-    def forget(self, number: int) -> None:
+    def unwatch(self, number: int) -> None:
         """Watch a port no more."""
         for entry in self._watched:
             if entry[0] == number:
@@ -115,12 +115,12 @@ class Poller:
 
     def wait(self, deadline: int) -> "list[int]":
         """Return the ready ports; none when the deadline (us) came or `wake` was called."""
-        left = 0 if self._woken else min(deadline - self.clock(), MAX_SLEEP)
+        remaining = 0 if self._woken else min(deadline - self.clock(), MAX_SLEEP)
         self._woken = False
-        ready = self._poll.poll(max(left, 0) // MILLISECOND)
+        ready = self._poll.poll(max(remaining, 0) // MILLISECOND)
         if not ready:
             rest = deadline - self.clock()
-            if 0 < rest < MILLISECOND and left > 0:
+            if 0 < rest < MILLISECOND and remaining > 0:
                 time.sleep_us(rest)  # type: ignore[attr-defined]
                 ready = self._poll.poll(0)
         return self._numbers([entry[0] for entry in ready])
@@ -152,7 +152,7 @@ def print_line(line: str) -> None:
 
 
 def run(
-    agent: "Agent",
+    agent: "AgentInterface",
     until: "Callable[[], bool] | None" = None,
     openers: "dict[str, Opener] | None" = None,
     out: "Callable[[str], None]" = print_line,
@@ -166,20 +166,20 @@ def run(
     that this build has. `out` prints one line for each change of a port's state, and what the agent
     writes to its port number `console`.
     """
-    poller = Poller()
-    crank = Crank(agent, _openers() if openers is None else openers, poller, out, console)
+    poller = MicroPoller()
+    io_loop = IoLoop(agent, _openers() if openers is None else openers, poller, out, console)
     gc.collect()
     gc.threshold(max(_THRESHOLD, gc.mem_free() // 4))  # type: ignore[attr-defined]
     try:
-        interrupted = crank.run(lambda: poller.signal > 0 or (until is not None and until()))
+        interrupted = io_loop.run(lambda: poller.signal > 0 or (until is not None and until()))
     finally:
         poller.close()
     if interrupted or poller.signal:
         return _SIGINT if interrupted else poller.signal
-    return RESTART if crank.restart else 0
+    return RESTART if io_loop.restart_requested else 0
 
 
-def main(path: str, flash: "Flash | None" = None) -> int:
+def main(path: str, flash: "SlotFlash | None" = None) -> int:
     """Run the agent that the configuration file `path` describes; return the exit code.
 
     `flash`: the slots of a board whose start-up runs what an update wrote into one (see
@@ -190,18 +190,18 @@ def main(path: str, flash: "Flash | None" = None) -> int:
     """
     gc.threshold(max(_THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
     from agent.config.file import parse as parse_text  # noqa: PLC0415
-    from agent.config.load import forget_checks  # noqa: PLC0415 - a shell drives any agent
+    from agent.config.load import unload_checks  # noqa: PLC0415 - a shell drives any agent
     from agent.core.errors import ConfigError  # noqa: PLC0415
 
     try:
         with open(path) as file:
             text = file.read()
         raw = parse_text(text, path)
-        config, boot = _chosen(raw, path, flash)
+        config, boot = _choose(raw, path, flash)
     except (ConfigError, OSError) as error:
         print_line("%s: %s" % (path, error))
         return 2
-    forget_checks()
+    unload_checks()
     gc.collect()
     from agent.agent import CONSOLE, Agent  # noqa: PLC0415 - now there is room for its code
 
@@ -210,49 +210,49 @@ def main(path: str, flash: "Flash | None" = None) -> int:
     agent.start(monotonic())
     openers = _openers()
     if flash is not None:
-        openers["store"] = _slotted(flash)
+        openers["store"] = _slot_opener(flash)
     return RESTARTED if run(agent, None, openers, console=CONSOLE) == RESTART else 0
 
 
-def _slotted(flash: "Flash") -> "Opener":
+def _slot_opener(flash: "SlotFlash") -> "Opener":
     """Return what opens a store on a board with slots."""
 
     def open_slotted(address: "Address", wake: "Wake") -> "Port":
         from drivers.ports.micropython.slot_store import SlotStorePort  # noqa: PLC0415 - few have them
 
-        micropython_store.check(address)
+        micropython_store.check_folder(address)
         return SlotStorePort(address, wake, flash)
 
     return open_slotted
 
 
-def _chosen(raw: "Any", path: str, flash: "Flash | None") -> "tuple[Config, Boot | None]":
+def _choose(raw: "Any", path: str, flash: "SlotFlash | None") -> "tuple[Config, BootState | None]":
     """Choose and compile what to run; raises `ConfigError`."""
     from agent.config.load import load  # noqa: PLC0415
-    from agent.core.errors import ConfigError, Decommissioned  # noqa: PLC0415
+    from agent.core.errors import ConfigError, DecommissionedError  # noqa: PLC0415
 
-    maps = _profiles()
+    profiles = _profiles()
     if not isinstance(raw, dict) or not isinstance(raw.get("remote"), dict):
-        return load(raw, maps), None
-    from agent.remote.storage.boot_state import Place  # noqa: PLC0415
-    from agent.remote.update.boot import start  # noqa: PLC0415 - only a unit that takes changes has it
+        return load(raw, profiles), None
+    from agent.remote.storage.boot_state import RunningSlot  # noqa: PLC0415
+    from agent.remote.update.boot import start_config  # noqa: PLC0415 - only a unit that takes changes has it
     from drivers.ports.micropython.store import Store  # noqa: PLC0415
 
-    address = parse(str(raw["remote"].get("port")))
+    address = parse_address(str(raw["remote"].get("port")))
     store = Store(address)
     try:
-        config, boot = start(raw, store.read, lambda changed: load(changed, maps))
-    except Decommissioned:
-        from agent.remote.decommission import erase  # noqa: PLC0415 - once in a unit's life
+        config, boot = start_config(raw, store.read, lambda changed: load(changed, profiles))
+    except DecommissionedError:
+        from agent.remote.decommission import erase_unit  # noqa: PLC0415 - once in a unit's life
 
-        raise ConfigError(erase(path, raw, store.read))
-    boot.roomy, boot.place = False, None
+        raise ConfigError(erase_unit(path, raw, store.read))
+    boot.has_full_checker, boot.running_slot = False, None
     if flash is not None and address.path == flash.folder:
-        boot.place = Place(flash.slot, flash.release, flash.room)
+        boot.running_slot = RunningSlot(flash.slot, flash.release, flash.room)
     return config, boot
 
 
-def _profiles() -> Maps:
+def _profiles() -> ProfileFiles:
     """Return the register maps that lie beside the drivers."""
     folder = drivers.__file__.rsplit("/", 1)[0] + "/profiles"
     found = os.listdir(folder)
@@ -263,7 +263,7 @@ def _profiles() -> Maps:
             raw: dict[str, Any] = json.load(file)
             return raw
 
-    return Maps([name[: -len(".json")] for name in files], read, _CHECKED in found)
+    return ProfileFiles([name[: -len(".json")] for name in files], read, _CHECKED in found)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Ticks:
+class MonotonicCounter:
     """Monotonic microseconds, beginning with what the counter shows."""
 
     def __init__(self, ticks: "Callable[[], int]", diff: "Callable[[int, int], int]") -> None:
@@ -23,8 +23,8 @@ class Ticks:
     def now(self) -> int:
         """Return the time; it never goes back."""
         ticks = self._ticks()
-        gone = self._diff(ticks, self._last)
-        if gone > 0:
-            self._now += gone
+        elapsed = self._diff(ticks, self._last)
+        if elapsed > 0:
+            self._now += elapsed
             self._last = ticks
         return self._now

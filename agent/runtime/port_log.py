@@ -16,43 +16,43 @@ BURST = 10  # different lines of one port in a row
 REFILL = 10 * SECOND  # then one line in this time
 
 
-class Journal:
-    """The lines of one port; `say` is called at each change and decides what is printed."""
+class PortLog:
+    """The lines of one port; `report` is called at each change and decides what is printed."""
 
     def __init__(self, number: int, out: "Callable[[str], None]") -> None:
         """Print by `out(line)`, without a line end."""
         self._name = "port %d" % number
         self._out = out
         self._last = ""
-        self._said_at = 0
+        self._printed_at = 0
         self._repeats = 0
-        self._left_out = 0
+        self._suppressed = 0
         self._tokens = BURST
         self._filled_at = 0
 
-    def say(self, text: str, now: int) -> None:
+    def report(self, text: str, now: int) -> None:
         """Report `text`, unless that is what was said last or the port has said too much."""
-        if text == self._last and now - self._said_at < REPEAT:
+        if text == self._last and now - self._printed_at < REPEAT:
             self._repeats += 1
             return
         self._refill(now)
         if not self._tokens:
-            self._left_out += 1
+            self._suppressed += 1
             return
         self._tokens -= 1
         self._out("%s: %s%s" % (self._name, text, self._counts(text)))
         self._last = text
-        self._said_at = now
+        self._printed_at = now
         self._repeats = 0
-        self._left_out = 0
+        self._suppressed = 0
 
     def _counts(self, text: str) -> str:
         """Return what was not printed since the last line."""
         counts = ""
         if self._repeats and text == self._last:
             counts = " (%d times more)" % (self._repeats + 1)
-        if self._left_out:
-            counts += " (%d lines left out)" % self._left_out
+        if self._suppressed:
+            counts += " (%d lines left out)" % self._suppressed
         return counts
 
     def _refill(self, now: int) -> None:

@@ -9,7 +9,7 @@ the local bus and speaks to the two loops. MQTT, receiver, meter, flash and opti
     shut_valve   safe       shut    -         somebody resets it
     report       degraded   -       -         the input is calm again
 
-`CAUSES` is their rank: a leak outranks heat, heat outranks condensation (which is the set-point's
+`ALARM_RECORDS` is their rank: a leak outranks heat, heat outranks condensation (which is the set-point's
 affair, see `agent.control.law.dew_point`, and never stops anything). For each actuator the first cause that
 is active and has an opinion decides. A cause is active once its input was on for its delay, without
 a pause; `stop` and `shut_valve` stay latched, with the evidence of that moment, until `reset` finds
@@ -20,12 +20,12 @@ The watchdog is fed once a cycle, by the one who has run the whole of it: readin
 weighed, loops stepped, ticks on time. A cycle that does not come so far feeds nothing.
 """
 
-from agent.core.component import Part
-from agent.core.config_records import thousandths
-from agent.core.errors import OrderError
-from agent.core.json_writer import Object
+from agent.core.component import Component
+from agent.core.config_records import to_thousandths
+from agent.core.errors import CommandError
+from agent.core.json_writer import JsonObject
 from agent.safety.supervisor import DEGRADED, SAFE, STOPPED
-from protocols.rounding import nearest_whole
+from protocols.rounding import round_half_away
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from agent.agent import Agent
     from agent.core.component import Actions
 
-CAUSES = (
+ALARM_RECORDS = (
     ("emergency_stop", "stop", "emergency stop:"),
     ("leak_critical", "stop", "leak:"),
     ("dry_run", "stop", "pumps turn and make no pressure"),
@@ -53,28 +53,28 @@ REACTIONS = (
 )
 """Reaction, state of the unit, valve and pumps in percent (None: the loop goes on), latched."""
 
-_TURNING_PCT = 5.0
-_EVIDENCE = 120
+_RUNNING_PCT = 5.0
+_SNAPSHOT_LENGTH = 120
 
 
-class Cause:
+class InterlockInput:
     """One thing that may be wrong: input, reaction, and what became of it."""
 
-    def __init__(self, rank: int, name: str, reaction: str, delay_s: float) -> None:
-        code, default, text = CAUSES[rank]
-        self.rank = rank
+    def __init__(self, priority: int, name: str, reaction: str, delay_s: float) -> None:
+        code, default, text = ALARM_RECORDS[priority]
+        self.priority = priority
         self.code = code + ":" + name if name else code
         self.text = text + " " + name if name else text
-        self.delay_us = thousandths(delay_s) * MILLISECOND
-        self.reaction = next(r for r in REACTIONS if r[0] == (reaction or default))
+        self.delay_us = to_thousandths(delay_s) * MILLISECOND
+        self.reaction = next(row for row in REACTIONS if row[0] == (reaction or default))
         self.on: bool | None = None
         self.since: int | None = None
         self.active = False
         self.acknowledged = False
-        self.at = 0
-        self.evidence = ""
+        self.tripped_at = 0
+        self.snapshot = ""
 
-    def judge(self, on: bool, now: int) -> bool:
+    def update(self, on: bool, now: int) -> bool:
         """Take what the input says in this cycle; say whether the cause became active by it."""
         self.on = on
         if not on:
@@ -86,109 +86,117 @@ class Cause:
             self.since = now
         if self.active or now - self.since < self.delay_us:
             return False
-        self.active, self.acknowledged, self.at = True, False, now
+        self.active, self.acknowledged, self.tripped_at = True, False, now
         return True
 
 
-class Interlock(Part):
+class Interlock(Component):
     """The part `safety`."""
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
         super().__init__(agent, settings, port)
-        self.inputs: list[tuple[Cause, Any, str, bool]] = []
-        ranks = [code for code, _, _ in CAUSES]
-        for one in settings["inputs"]:
-            cause = Cause(
-                ranks.index(one["kind"]), one["name"], one.get("reaction", ""), one["delay_s"]
+        self.inputs: list[tuple[InterlockInput, Any, str, bool]] = []
+        codes = [code for code, _, _ in ALARM_RECORDS]
+        for entry in settings["inputs"]:
+            trip_input = InterlockInput(
+                codes.index(entry["kind"]),
+                entry["name"],
+                entry.get("reaction", ""),
+                entry["delay_s"],
             )
-            station = agent.fieldbus.station(one["device"])
-            self.inputs.append((cause, station, one["bit"], one["when_lost"] == "act"))
-        self._heat = Cause(ranks.index("overheat"), "", "", settings["overheat_s"])
-        self._dry = Cause(ranks.index("dry_run"), "", "", settings["dry_run_s"])
-        found = [cause for cause, _, _, _ in self.inputs] + [self._heat, self._dry]
-        self.all: list[Cause] = []
-        for rank in range(len(CAUSES)):
-            self.all.extend([cause for cause in found if cause.rank == rank])
-        self._silent: list[str] = []
-        self._fed = 0
-        self._checked = False
+            session = agent.fieldbus.session(entry["device"])
+            self.inputs.append((trip_input, session, entry["bit"], entry["when_lost"] == "act"))
+        self._overheat = InterlockInput(codes.index("overheat"), "", "", settings["overheat_s"])
+        self._dry_run = InterlockInput(codes.index("dry_run"), "", "", settings["dry_run_s"])
+        trip_inputs = [trip_input for trip_input, _, _, _ in self.inputs] + [
+            self._overheat,
+            self._dry_run,
+        ]
+        self.by_priority: list[InterlockInput] = []
+        for priority in range(len(ALARM_RECORDS)):
+            self.by_priority.extend(
+                [trip_input for trip_input in trip_inputs if trip_input.priority == priority]
+            )
+        self._lost_inputs: list[str] = []
+        self._kicked_at = 0
+        self._cycle_complete = False
         self._open = False
         self._out: Actions = []
-        agent.supervisor.sources.append(self)
+        agent.supervisor.providers.append(self)
 
     # The cycle.
 
-    def prepare(self, now: int, dt: float) -> None:
+    def before_control(self, now: int, dt: float) -> None:
         """Look at every input and lay hold of the actuators; before the loops step."""
-        self._look(now)
+        self._scan_inputs(now)
         valve, pumps = self.demand()
         if valve is not None:
-            self.agent.supply.forced = valve
+            self.agent.supply.override_pct = valve
         if pumps is not None:
-            self.agent.pressure.forced = pumps
-        self._checked = True
+            self.agent.pressure.override_pct = pumps
+        self._cycle_complete = True
 
     def demand(self) -> "tuple[float | None, float | None]":
         """What valve and pumps must do now, percent; None where the loop may go on."""
         valve: float | None = None
         pumps: float | None = None
-        for cause in self.all:
-            if cause.active:
-                _, _, opening, speed, _ = cause.reaction
-                valve = opening if valve is None else valve
-                pumps = speed if pumps is None else pumps
+        for trip_input in self.by_priority:
+            if trip_input.active:
+                _, _, valve_pct, pump_pct, _ = trip_input.reaction
+                valve = valve_pct if valve is None else valve
+                pumps = pump_pct if pumps is None else pumps
         return valve, pumps
 
-    def _look(self, now: int) -> None:
-        silent = []
-        for cause, station, bit, act in self.inputs:
-            lost = station.lost
+    def _scan_inputs(self, now: int) -> None:
+        lost_codes = []
+        for trip_input, session, bit, trip_on_loss in self.inputs:
+            lost = session.lost
             if lost:
-                silent.append(cause.code)
-            if not lost or act:
-                self._judge(cause, lost or station.device.bit(bit), now)
-        self._silent = silent
+                lost_codes.append(trip_input.code)
+            if not lost or trip_on_loss:
+                self._update_input(trip_input, lost or session.device.bit(bit), now)
+        self._lost_inputs = lost_codes
         agent, settings = self.agent, self.settings
-        supply = agent.supply.sensor.value(now)
-        if supply is not None:
-            self._judge(self._heat, supply >= settings["overheat_c"], now)
+        supply_c = agent.supply.sensor.value(now)
+        if supply_c is not None:
+            self._update_input(self._overheat, supply_c >= settings["overheat_c"], now)
         kpa = agent.pressure.sensor.value(now)
         if settings["dry_run_s"] > 0 and kpa is not None:
-            dry = kpa < settings["dry_run_kpa"] and self._turning()
-            self._judge(self._dry, dry, now)
+            is_dry = kpa < settings["dry_run_kpa"] and self._pumps_running()
+            self._update_input(self._dry_run, is_dry, now)
 
-    def _judge(self, cause: Cause, on: bool, now: int) -> None:
-        if cause.judge(on, now):
-            cause.evidence = self._scene(now)[:_EVIDENCE]
+    def _update_input(self, trip_input: InterlockInput, on: bool, now: int) -> None:
+        if trip_input.update(on, now):
+            trip_input.snapshot = self._take_snapshot(now)[:_SNAPSHOT_LENGTH]
 
-    def _turning(self) -> bool:
+    def _pumps_running(self) -> bool:
         for pump in self.agent.pressure.pumps:
             speed = pump.speed()
-            if speed is not None and speed > _TURNING_PCT:
+            if speed is not None and speed > _RUNNING_PCT:
                 return True
         return False
 
-    def _scene(self, now: int) -> str:
+    def _take_snapshot(self, now: int) -> str:
         """What the unit looked like: the evidence of a cause."""
         agent = self.agent
         speeds = [pump.speed() for pump in agent.pressure.pumps]
         return "supply %s C, dp %s kPa, valve %s %%, pumps %s %%" % (
-            _tenth(agent.supply.sensor.value(now)),
-            _tenth(agent.pressure.sensor.value(now)),
-            _tenth(agent.supply.valve.position()),
-            " ".join([_tenth(speed) for speed in speeds]),
+            _one_decimal(agent.supply.sensor.value(now)),
+            _one_decimal(agent.pressure.sensor.value(now)),
+            _one_decimal(agent.supply.valve.position()),
+            " ".join([_one_decimal(speed) for speed in speeds]),
         )
 
-    def causes(self, now: int) -> "list[tuple[str, int, str]]":
+    def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
         """Name what is wrong, for the supervisor."""
-        found = [
-            (cause.code, cause.reaction[1], cause.text + "; " + cause.evidence)
-            for cause in self.all
-            if cause.active
+        conditions = [
+            (trip_input.code, trip_input.reaction[1], trip_input.text + "; " + trip_input.snapshot)
+            for trip_input in self.by_priority
+            if trip_input.active
         ]
-        return found + [
+        return conditions + [
             ("input_lost:" + code, DEGRADED, "cannot be read: input " + code)
-            for code in self._silent
+            for code in self._lost_inputs
         ]
 
     # The watchdog.
@@ -199,10 +207,10 @@ class Interlock(Part):
 
     def tick(self, now: int) -> None:
         """Feed the watchdog, if a whole cycle was run since."""
-        if self._checked and self._open:
+        if self._cycle_complete and self._open:
             self._out.append((self.port, "write", b"1"))
-            self._fed = now
-        self._checked = False
+            self._kicked_at = now
+        self._cycle_complete = False
 
     def outbox(self) -> "Actions":
         """Hand over what the watchdog is fed."""
@@ -211,7 +219,7 @@ class Interlock(Part):
 
     # People.
 
-    def order(self, name: str, arguments: "Any", now: int) -> "str | None":
+    def handle_command(self, name: str, arguments: "Any", now: int) -> "str | None":
         """Do `acknowledge` and `reset`, of one `code` or of all."""
         if name == "acknowledge":
             return self.acknowledge(arguments.get("code"))
@@ -220,63 +228,71 @@ class Interlock(Part):
         return None
 
     def acknowledge(self, code: "str | None" = None) -> str:
-        """Note that somebody has seen what is latched. Raises `OrderError` for unknown codes."""
-        found = [cause for cause in self._meant(code) if cause.active]
-        for cause in found:
-            cause.acknowledged = True
-        return "acknowledged: " + (" ".join([cause.code for cause in found]) or "nothing")
+        """Note that somebody has seen what is latched. Raises `CommandError` for unknown codes."""
+        matching = [trip_input for trip_input in self._matching(code) if trip_input.active]
+        for trip_input in matching:
+            trip_input.acknowledged = True
+        return "acknowledged: " + (
+            " ".join([trip_input.code for trip_input in matching]) or "nothing"
+        )
 
     def reset(self, code: "str | None" = None) -> str:
-        """Let go of what is latched and calm. Raises `OrderError` while an input is on."""
-        found = [cause for cause in self._meant(code) if cause.active and cause.reaction[4]]
-        for cause in found:
-            if cause.on:
-                raise OrderError("%s is still on" % cause.code)
-        for cause in found:
-            cause.active = False
-        return "reset: " + (" ".join([cause.code for cause in found]) or "nothing")
+        """Let go of what is latched and calm. Raises `CommandError` while an input is on."""
+        matching = [
+            trip_input
+            for trip_input in self._matching(code)
+            if trip_input.active and trip_input.reaction[4]
+        ]
+        for trip_input in matching:
+            if trip_input.on:
+                raise CommandError("%s is still on" % trip_input.code)
+        for trip_input in matching:
+            trip_input.active = False
+        return "reset: " + (" ".join([trip_input.code for trip_input in matching]) or "nothing")
 
-    def _meant(self, code: "str | None") -> "list[Cause]":
-        meant = [cause for cause in self.all if code is None or cause.code == code]
-        if not meant:
-            raise OrderError("no cause is named %s" % code)
-        return meant
+    def _matching(self, code: "str | None") -> "list[InterlockInput]":
+        matching = [
+            trip_input for trip_input in self.by_priority if code is None or trip_input.code == code
+        ]
+        if not matching:
+            raise CommandError("no cause is named %s" % code)
+        return matching
 
     def status(self, now: int) -> "object":
         """Show every active cause with its evidence, and when the watchdog was fed."""
         valve, pumps = self.demand()
-        return Object(
+        return JsonObject(
             [
                 ("valve_forced", valve is not None),
                 ("pumps_forced", pumps is not None),
-                ("fed_us", self._fed if self._fed else None),
+                ("fed_us", self._kicked_at if self._kicked_at else None),
                 (
                     "causes",
                     [
-                        Object(
+                        JsonObject(
                             [
-                                ("code", cause.code),
-                                ("reaction", cause.reaction[0]),
-                                ("latched", cause.reaction[4]),
-                                ("on", bool(cause.on)),
-                                ("acknowledged", cause.acknowledged),
-                                ("at_us", cause.at),
-                                ("evidence", cause.evidence),
+                                ("code", trip_input.code),
+                                ("reaction", trip_input.reaction[0]),
+                                ("latched", trip_input.reaction[4]),
+                                ("on", bool(trip_input.on)),
+                                ("acknowledged", trip_input.acknowledged),
+                                ("at_us", trip_input.tripped_at),
+                                ("evidence", trip_input.snapshot),
                             ]
                         )
-                        for cause in self.all
-                        if cause.active
+                        for trip_input in self.by_priority
+                        if trip_input.active
                     ],
                 ),
             ]
         )
 
 
-def _tenth(value: "float | None") -> str:
+def _one_decimal(value: "float | None") -> str:
     """A value with one decimal, through an integer, so that both interpreters write the same."""
     if value is None:
         return "?"
-    tenths = nearest_whole(value * 10)
+    tenths = round_half_away(value * 10)
     sign = "-" if tenths < 0 else ""
     tenths = tenths if tenths >= 0 else -tenths
     return "%s%d.%d" % (sign, tenths // 10, tenths % 10)

@@ -4,39 +4,39 @@ Part of `agent.config.schema`; only read when a configuration is loaded. `check`
 say: the devices and bits exist.
 """
 
-from agent.core.schema_rules import many, name, number, one_of, section, text
+from agent.core.schema_rules import enum, list_of, name, number, object_of, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.device.profile import Profile
+    from drivers.device.profile import DeviceProfile
 
 KINDS = ["emergency_stop", "leak_critical", "leak_warning", "contact"]
 REACTIONS = ["stop", "shut_valve", "cool", "report"]
 
 
-_INPUT = section(
+_INPUT = object_of(
     "one input: a bit of a device",
     ["name", "device", "bit", "kind"],
     {
         "name": name("name of the input"),
         "device": name("device that reads it"),
         "bit": text("name of the bit in the device's profile; 1 is the alarm", 64),
-        "kind": one_of("what it means", KINDS),
-        "reaction": one_of(
+        "kind": enum("what it means", KINDS),
+        "reaction": enum(
             "what is done; if absent as the kind says: emergency_stop and leak_critical stop, "
             "the others report",
             REACTIONS,
         ),
         "delay_s": number("how long it must be on without a pause", 0, 600, 0),
-        "when_lost": one_of(
+        "when_lost": enum(
             "what to do when the device does not answer", ["report", "act"], "report"
         ),
     },
 )
 
-SAFETY = section(
+SAFETY = object_of(
     "inputs that stop the unit, limits of its own, and the watchdog",
     [],
     {
@@ -44,7 +44,7 @@ SAFETY = section(
             "what is fed each good cycle: watchdog:/dev/watchdog, watchdog:systemd, "
             "on a board watchdog:board"
         ),
-        "inputs": many("leak detectors, stop buttons, dry contacts", _INPUT, 0, 32),
+        "inputs": list_of("leak detectors, stop buttons, dry contacts", _INPUT, 0, 32),
         "overheat_c": number("supply at which all is opened and run, whatever else", 30, 90, 55),
         "overheat_s": number("how long it must be that hot", 0, 600, 10),
         "dry_run_kpa": number("less dP than this while pumps turn is a pump run dry", 0, 100, 3),
@@ -53,16 +53,16 @@ SAFETY = section(
 )
 
 
-def check(raw: "dict[str, Any]", profiles: "dict[str, Profile]", errors: "list[str]") -> None:
+def check(raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
     """Hold the inputs against the devices of the unit."""
     names: list[str] = []
-    for i, one in enumerate(raw["safety"]["inputs"]):
+    for i, entry in enumerate(raw["safety"]["inputs"]):
         path = "safety.inputs[%d]" % i
-        if one["name"] in names:
-            errors.append("%s.name: %s is named twice" % (path, one["name"]))
-        names.append(one["name"])
-        profile = profiles.get(one["device"])
+        if entry["name"] in names:
+            errors.append("%s.name: %s is named twice" % (path, entry["name"]))
+        names.append(entry["name"])
+        profile = profiles.get(entry["device"])
         if profile is None:
-            errors.append("%s.device: no device is named %s" % (path, one["device"]))
-        elif one["bit"] not in [bit.name for bit in profile.bits]:
-            errors.append("%s.bit: profile %s has no bit %s" % (path, profile.model, one["bit"]))
+            errors.append("%s.device: no device is named %s" % (path, entry["device"]))
+        elif entry["bit"] not in [bit.name for bit in profile.bits]:
+            errors.append("%s.bit: profile %s has no bit %s" % (path, profile.model, entry["bit"]))

@@ -7,7 +7,7 @@ missing), safe (the supply temperature is not under control: declared safe outpu
 stopped (it does not cool, on purpose: see `agent.safety.interlock`).
 
 The table below is the whole policy: code, state, and what a person reads. Optional parts see more:
-those in `sources` are asked for their causes each time.
+those in `providers` are asked for their causes each time.
 """
 
 from protocols.time_units import SECOND
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from agent.control.supply_loop import SupplyLoop
     from agent.core.alarm_list import AlarmList
     from agent.core.config_records import Config
-    from agent.fieldbus.device_session import Station
+    from agent.fieldbus.device_session import DeviceSession
     from agent.fieldbus.fieldbus import Fieldbus
 
-    class Source(Protocol):
+    class ConditionProvider(Protocol):
         """Who else knows of causes."""
 
-        def causes(self, now: int) -> "list[tuple[str, int, str]]":
+        def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
             """Name what is wrong now: (code, state it puts the unit in, what a person reads)."""
             ...
 
@@ -35,10 +35,10 @@ STATES = ("normal", "degraded", "safe", "stopped")
 _NORMAL, _DEGRADED, _SAFE = NORMAL, DEGRADED, SAFE = 0, 1, 2
 STOPPED = 3
 
-_GRACE = 5 * SECOND
+_START_GRACE = 5 * SECOND
 """After a start nothing has been read yet: the outputs are safe, but that is no alarm."""
 
-CAUSES = (
+ALARM_RECORDS = (
     ("bus_lost", _SAFE, "no device answers on bus"),
     ("supply_sensor", _SAFE, "supply temperature is not known; valve at its safe opening"),
     ("dp_sensor", _DEGRADED, "differential pressure is not known; pumps at their safe speed"),
@@ -51,7 +51,7 @@ CAUSES = (
     ("supply_high", _DEGRADED, "supply temperature is above its limit"),
 )
 """The causes in the order they are checked."""
-_UNIT = [""]
+_WHOLE_UNIT = [""]
 """What a cause that concerns the whole unit is found to name."""
 
 
@@ -73,11 +73,11 @@ class Supervisor:
         self._pressure = pressure
         self._alarms = alarms
         self._started: int | None = None
-        self._found: list[list[str]] = []
-        self.sources: list[Source] = []
-        self._others: list[str] = []
+        self._conditions: list[list[str]] = []
+        self.providers: list[ConditionProvider] = []
+        self._provider_codes: list[str] = []
 
-    def watch(self, supply: "SupplyLoop", pressure: "PressureLoop") -> None:
+    def set_loops(self, supply: "SupplyLoop", pressure: "PressureLoop") -> None:
         """Look at other loops from now on."""
         self._supply, self._pressure = supply, pressure
 
@@ -85,66 +85,68 @@ class Supervisor:
         """Look at everything, raise and clear alarms, set the state."""
         if self._started is None:
             self._started = now
-        found = self._look(now)
-        worst = _NORMAL
-        for (_, level, _), names in zip(CAUSES, found):
+        conditions = self._find_conditions(now)
+        severity = _NORMAL
+        for (_, state, _), names in zip(ALARM_RECORDS, conditions):
             if names:
-                worst = max(worst, level)
-        if self.sources:
-            worst = max(worst, self._ask_others(now))
-        self.state = STATES[worst]
-        if now - self._started < _GRACE or found == self._found:
+                severity = max(severity, state)
+        if self.providers:
+            severity = max(severity, self._collect_conditions(now))
+        self.state = STATES[severity]
+        if now - self._started < _START_GRACE or conditions == self._conditions:
             return
-        self._found = found
-        for (code, _, text), names in zip(CAUSES, found):
-            self._report(code, text, names, now)
+        self._conditions = conditions
+        for (code, _, text), names in zip(ALARM_RECORDS, conditions):
+            self._update_alarms(code, text, names, now)
 
-    def _ask_others(self, now: int) -> int:
+    def _collect_conditions(self, now: int) -> int:
         """Raise what the sources know, clear what they know no more; the worst state of it."""
-        worst = _NORMAL
+        severity = _NORMAL
         codes = []
-        for source in self.sources:
-            for code, level, text in source.causes(now):
-                worst = max(worst, level)
+        for provider in self.providers:
+            for code, state, text in provider.active_conditions(now):
+                severity = max(severity, state)
                 codes.append(code)
-                self._alarms.set(code, True, text, now)
-        for code in self._others:
+                self._alarms.update(code, True, text, now)
+        for code in self._provider_codes:
             if code not in codes:
-                self._alarms.set(code, False, "", now)
-        self._others = codes
-        return worst
+                self._alarms.update(code, False, "", now)
+        self._provider_codes = codes
+        return severity
 
-    def _look(self, now: int) -> "list[list[str]]":
+    def _find_conditions(self, now: int) -> "list[list[str]]":
         """Name what is wrong, a list for each cause, empty when nothing is."""
-        supply, pressure, stations = self._supply, self._pressure, self._fieldbus.stations
+        supply, pressure, sessions = self._supply, self._pressure, self._fieldbus.sessions
         measured = supply.sensor.value(now)
-        lost = [s for s in stations if s.lost]
+        lost_sessions = [session for session in sessions if session.lost]
         return [
-            self._fieldbus.lost_buses() if lost else [],
-            _UNIT if measured is None else [],
-            _UNIT if pressure.sensor.value(now) is None else [],
-            [s.name for s in lost],
-            [p.station.name for p in pressure.pumps if p.tripped()],
-            [s.name for s in stations if s.stubborn],
-            [s.name for s in stations if s.stranger],
+            self._fieldbus.lost_buses() if lost_sessions else [],
+            _WHOLE_UNIT if measured is None else [],
+            _WHOLE_UNIT if pressure.sensor.value(now) is None else [],
+            [session.name for session in lost_sessions],
+            [pump.session.name for pump in pressure.pumps if pump.tripped()],
+            [session.name for session in sessions if session.write_unverified],
+            [session.name for session in sessions if session.identity_mismatch],
             self._fieldbus.overloaded_buses(),
-            _device_alarms(stations),
-            _UNIT if measured is not None and measured > self.config.supply_max_c else [],
+            _device_alarms(sessions),
+            _WHOLE_UNIT if measured is not None and measured > self.config.supply_max_c else [],
         ]
 
-    def _report(self, code: str, text: str, names: "list[str]", now: int) -> None:
+    def _update_alarms(self, code: str, text: str, names: "list[str]", now: int) -> None:
         """Raise one alarm for each name, and clear the ones whose name is gone."""
         codes = [code + ":" + name if name else code for name in names]
         for active in self._alarms.codes():
             if active.split(":")[0] == code and active not in codes:
-                self._alarms.set(active, False, "", now)
-        for full, name in zip(codes, names):
-            self._alarms.set(full, True, text + " " + name if name else text, now)
+                self._alarms.update(active, False, "", now)
+        for full_code, name in zip(codes, names):
+            self._alarms.update(full_code, True, text + " " + name if name else text, now)
 
 
-def _device_alarms(stations: "list[Station]") -> "list[str]":
-    found = []
-    for station in stations:
-        if not station.lost:
-            found.extend([station.name + "." + name for name in station.device.alarm_bits()])
-    return found
+def _device_alarms(sessions: "list[DeviceSession]") -> "list[str]":
+    alarms = []
+    for session in sessions:
+        if not session.lost:
+            alarms.extend(
+                [session.name + "." + name for name in session.device.active_alarm_bits()]
+            )
+    return alarms

@@ -8,26 +8,26 @@ once, so that units of one site do not all call at the same moment, and a run ca
 
 from protocols.time_units import SECOND
 
-_STEPS = ((0, 1), (0, 5), (0, 30), (0, 30))
-_THEN = (60, 180)
+_PAUSES_S = ((0, 1), (0, 5), (0, 30), (0, 30))
+_LONG_PAUSE_S = (60, 180)
 WAIT, HOUR = 180 * SECOND, 3600 * SECOND
 
 
-class Ladder:
-    """The pauses after failures, `rung` of them by now."""
+class Backoff:
+    """The pauses after failures, `attempt` of them by now."""
 
     def __init__(self, seed: int) -> None:
-        self.rung = 0
+        self.attempt = 0
         self._state = seed & 0x7FFFFFFF
 
     def reset(self) -> None:
         """Something went well."""
-        self.rung = 0
+        self.attempt = 0
 
-    def pause(self) -> int:
+    def next_pause(self) -> int:
         """Give the next pause in microseconds."""
-        low, high = _STEPS[self.rung] if self.rung < len(_STEPS) else _THEN
-        self.rung += 1
+        low, high = _PAUSES_S[self.attempt] if self.attempt < len(_PAUSES_S) else _LONG_PAUSE_S
+        self.attempt += 1
         # Park and Miller's generator with Schrage's constants (CACM 31, 1988)
         self._state = (self._state * 48_271 + 11) % 2_147_483_647
         return (low * 1000 + self._state % ((high - low) * 1000)) * 1000

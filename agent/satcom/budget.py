@@ -3,27 +3,30 @@
 Not the persistence (agent.satcom.persistence): here only is counted. A day is a UTC day. It begins when
 UTC says so, but not within 23 hours of the one before, so that a clock that is led astray cannot
 open one purse after the other; while UTC is not known, or lies in the past, it begins 24 hours
-after the last one began. What a datagram costs is what the provider bills: at least `least`, in
+after the last one began. What a datagram costs is what the provider bills: at least `min_bytes`, in
 steps.
 """
 
 from protocols.time_units import SECOND
 
 _DAY = 86_400 * SECOND
-_LEAST_DAY = 23 * 3_600 * SECOND
+_MIN_DAY = 23 * 3_600 * SECOND
 
 
 class Price:
-    """What `size` bytes cost: `overhead` added, at least `least`, in whole steps of `step`."""
+    """What `size` bytes cost: `overhead_bytes` added, at least `min_bytes`, in whole steps of `step_bytes`."""
 
-    def __init__(self, least: int, step: int, overhead: int) -> None:
-        self._least = least
-        self._step = step
-        self._overhead = overhead
+    def __init__(self, min_bytes: int, step_bytes: int, overhead_bytes: int) -> None:
+        self._min_bytes = min_bytes
+        self._step_bytes = step_bytes
+        self._overhead_bytes = overhead_bytes
 
-    def of(self, size: int) -> int:
+    def billed_bytes(self, size: int) -> int:
         """Give the billed bytes of one datagram."""
-        return max(self._least, -(-(size + self._overhead) // self._step) * self._step)
+        return max(
+            self._min_bytes,
+            -(-(size + self._overhead_bytes) // self._step_bytes) * self._step_bytes,
+        )
 
 
 class Budget:
@@ -35,30 +38,30 @@ class Budget:
         self.spent = 0
         self.window_spent = 0
         self.window_limit = window_bytes
-        self._reserve = day_bytes * reserve_pct // 100
-        self._began: int | None = None
+        self._alarm_reserve = day_bytes * reserve_pct // 100
+        self._day_start: int | None = None
         self._anchored = False
-        self._before = 0
+        self._spent_before_utc = 0
 
-    def roll(self, utc_us: "int | None", now: int) -> bool:
+    def roll_day(self, utc_us: "int | None", now: int) -> bool:
         """Begin a new day when it is time; True when one began."""
         today = None if utc_us is None else utc_us // _DAY
         if utc_us is not None and today is not None and not self._anchored:
             self._anchored = True
-            self._began = now - utc_us % _DAY
+            self._day_start = now - utc_us % _DAY
             if today <= self.day:
                 return False
-            self._begin(today, self._before)  # what was sent meanwhile was sent today
+            self._begin(today, self._spent_before_utc)  # what was sent meanwhile was sent today
             return True
-        if self._began is None:
-            self._began = now
-        age = now - self._began
-        if today is not None and utc_us is not None and today > self.day and age >= _LEAST_DAY:
-            self._began = now - utc_us % _DAY
+        if self._day_start is None:
+            self._day_start = now
+        age = now - self._day_start
+        if today is not None and utc_us is not None and today > self.day and age >= _MIN_DAY:
+            self._day_start = now - utc_us % _DAY
             self._begin(today, 0)
             return True
         if age >= _DAY + SECOND and (today is None or today <= self.day):
-            self._began = now
+            self._day_start = now
             self._begin(self.day, 0)
             return True
         return False
@@ -67,18 +70,18 @@ class Budget:
         self.day = day
         self.spent = spent
 
-    def room(self, alarm: bool) -> int:
+    def available(self, alarm: bool) -> int:
         """Give the bytes that may be spent now."""
-        left = self.limit - self.spent - (0 if alarm else self._reserve)
+        remaining = self.limit - self.spent - (0 if alarm else self._alarm_reserve)
         if self.window_limit and not alarm:
-            left = min(left, self.window_limit - self.window_spent)
-        return left
+            remaining = min(remaining, self.window_limit - self.window_spent)
+        return remaining
 
     def spend(self, cost: int) -> None:
         """Take bytes off (negative: give them back)."""
         self.spent = max(0, self.spent + cost)
         if not self._anchored:
-            self._before = max(0, self._before + cost)
+            self._spent_before_utc = max(0, self._spent_before_utc + cost)
         self.window_spent = max(0, self.window_spent + cost)
 
     def new_window(self) -> None:

@@ -12,20 +12,20 @@ has said that something waits. Between windows the radio sleeps.
 One decision is made at a time: `_decide` runs once a second, and after whatever the modem says.
 """
 
-from agent.core.component import Part
-from agent.satcom.backoff import HOUR, WAIT, Ladder
+from agent.core.component import Component
+from agent.satcom.backoff import HOUR, WAIT, Backoff
 from agent.satcom.budget import Budget, Price
-from agent.satcom.downlink import Downward
-from agent.satcom.persistence import Memory
-from agent.satcom.ram_queue import AlarmWatch, MemQueue, row
-from agent.satcom.spend_guard import Purse
-from agent.satcom.status import report
-from agent.satcom.transfer import Messages
-from agent.satcom.window_statistics import Windows
-from drivers.modems import make
-from drivers.modems.regions import forbidden
+from agent.satcom.downlink import DownlinkReceiver
+from agent.satcom.persistence import SatcomStore
+from agent.satcom.ram_queue import AlarmWatch, RamQueue, encode_row
+from agent.satcom.spend_guard import SpendGuard
+from agent.satcom.status import build_report
+from agent.satcom.transfer import MessageTransfer
+from agent.satcom.window_statistics import WindowStatistics
+from drivers.modems import make_driver
+from drivers.modems.regions import barred_reason
 from protocols.datagram import ACK, ALARM, BULK, EVENT, LIVE, MESSAGE
-from protocols.modem.sbd import BLOCKED, LARGEST_MT, REJECTED
+from protocols.modem.sbd import BLOCKED, MAX_MT_BYTES, REJECTED
 from protocols.modem.sbd import WAIT as WAITS
 from protocols.time_units import SECOND
 
@@ -36,99 +36,101 @@ if TYPE_CHECKING:
 
     from agent.agent import Agent
     from agent.core.component import Actions
-    from agent.gnss.tx_coexistence import Coexistence
+    from agent.gnss.tx_coexistence import TxCoexistence
     from agent.log.sender import Sender
-    from agent.satcom.pass_predictor import Passes
-    from agent.satcom.transfer import Message
+    from agent.satcom.pass_predictor import PassPredictor
+    from agent.satcom.transfer import OutgoingMessage
     from agent.telemetry.uplink import Uplink
 
-_OTHERS = (LIVE, EVENT, BULK)
-_LOOK = SECOND
-_LEAD = 30 * SECOND
+_OTHER_CLASSES = (LIVE, EVENT, BULK)
+_CHECK_INTERVAL = SECOND
+_RADIO_LEAD = 30 * SECOND
 """The radio is on so long before a window."""
 _ACQUIRE = 10 * SECOND
 """A radio that was just switched on may take so long to find the network, before an alarm is tried
 without having heard of it."""
-_FADING = 20 * SECOND
+_FADING_WAIT = 20 * SECOND
 """So long a try waits for a signal that is known to be away."""
-_GOOD, _WEAK = 2, 8 * SECOND
+_GOOD_BARS, _WEAK_WAIT = 2, 8 * SECOND
 """After a failure: bars that are worth another session at once, and how long to wait for them."""
-_LEARN = 10 * SECOND
+_MASK_INTERVAL = 10 * SECOND
 _LINGER = 5 * SECOND
 """The radio stays on so long after the last thing it did."""
-_RING = 60 * SECOND
-_SLICE = 8
-_SESSION = 15 * SECOND
+_RING_PAUSE = 60 * SECOND
+_EVALUATIONS = 8
+_SESSION_TIME = 15 * SECOND
 """How long a session may transmit, as the clock is told (agent.gnss.tx_coexistence)."""
-_NETWORK_TIME = 1_500_000
+_TIME_UNCERTAINTY = 1_500_000
 """Uncertainty of the network's time, microseconds: ticks of 90 ms, and the modem's own delay."""
-_RESTS = {WAITS: WAIT, BLOCKED: HOUR, REJECTED: 600 * SECOND}
+_PAUSES = {WAITS: WAIT, BLOCKED: HOUR, REJECTED: 600 * SECOND}
 
 
-class Carrier(Part):
+class SatcomComponent(Component):
     """See the module. `settings` is the section `modem` of the configuration."""
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
-        Part.__init__(self, agent, settings, port)
+        Component.__init__(self, agent, settings, port)
         config = agent.config
         self.kind: str = settings["kind"]
-        self.modem = make(self.kind, port, settings)
-        self.forbidden = forbidden(settings["region"], self.kind, settings.get("licence", ""))
-        self.queue = MemQueue()
+        self.modem = make_driver(self.kind, port, settings)
+        self.barred_reason = barred_reason(
+            settings["region"], self.kind, settings.get("licence", "")
+        )
+        self.queue = RamQueue()
         self.budget = Budget(
             settings["day_bytes"], settings["window_bytes"], settings["alarm_reserve_pct"]
         )
         self.price = Price(
             settings["bill_least"], settings["bill_step"], settings["overhead_bytes"]
         )
-        self.purse = Purse(self.budget, None)
+        self.spend_guard = SpendGuard(self.budget, None)
         key = (
             bytes([int(settings["key"][i : i + 2], 16) for i in range(0, 64, 2)])
             if ("key" in settings)
             else b""
         )
         unit = config.site + "/" + config.unit
-        self.messages = Messages(self.queue, self.modem.largest, key, unit)
-        self.downward = Downward(agent, self.messages)
-        self.ladder = Ladder(sum([byte * (i + 1) for i, byte in enumerate(unit.encode())]))
-        self.windows = Windows()
-        self.passes: Passes | None = None
+        self.messages = MessageTransfer(self.queue, self.modem.max_bytes, key, unit)
+        self.downlink = DownlinkReceiver(agent, self.messages)
+        self.backoff = Backoff(sum([byte * (i + 1) for i, byte in enumerate(unit.encode())]))
+        self.window_stats = WindowStatistics()
+        self.predictor: PassPredictor | None = None
         self.bars: int | None = None
         self.service: bool | None = None
-        self.waiting = 0
+        self.waiting_count = 0
         self.tried = self.sent = self.failed = self.fetched = 0
-        self.alarm_us: int | None = None
-        self.worst_alarm_us = 0
-        self.why = ""
-        self._watch = AlarmWatch()
-        self._message: Message | None = None
-        self._pledged = 0
-        self._next_try = self._rest_until = 0
+        self.alarm_latency_us: int | None = None
+        self.max_alarm_latency_us = 0
+        self.failure_reason = ""
+        self._alarm_watch = AlarmWatch()
+        self._message: OutgoingMessage | None = None
+        self._reserved_bytes = 0
+        self._next_try = self._pause_until = 0
         self._tried_at = self._failed_at = 0
         self._radio_on = True
-        self._radio_at = 0
-        self._look_due = 0
-        self._learn_due = 0
-        self._live_due = 0
-        self._log: Sender | None = None
-        self._want_row = False
+        self._radio_since = 0
+        self._check_due = 0
+        self._mask_due = 0
+        self._row_due = 0
+        self._log_sender: Sender | None = None
+        self._row_requested = False
         self._ring_due = 0
-        self._ring_pause = _RING
-        self._learned = False
-        self._shared: Coexistence | None = None
+        self._ring_pause = _RING_PAUSE
+        self._offsets_restored = False
+        self._coexistence: TxCoexistence | None = None
         self._out: Actions = []
-        self._heard = self._listeners()
+        self._handlers = self._event_handlers()
 
-    def _listeners(self) -> "dict[str, Callable[..., None]]":
+    def _event_handlers(self) -> "dict[str, Callable[..., None]]":
         return {
             "ready": self._on_ready,
             "signal": self._on_signal,
             "service": self._on_service,
-            "onair": self._on_air,
+            "onair": self._on_transmitting,
             "sent": self._on_sent,
-            "unsent": self._on_unsent,
+            "unsent": self._on_send_failed,
             "fetched": self._on_fetched,
-            "down": self._on_down,
+            "down": self._on_downlink,
             "received": self._on_received,
             "waiting": self._on_waiting,
             "ring": self._on_ring,
@@ -137,47 +139,49 @@ class Carrier(Part):
 
     def start(self, now: int) -> None:
         """Find the memory; work out where the site is."""
-        for part in self.agent.parts:
-            if isinstance(part, Memory):
-                self.purse.memory = self.downward.memory = part
-            self._shared = getattr(part, "coexistence", self._shared)
+        for part in self.agent.components:
+            if isinstance(part, SatcomStore):
+                self.spend_guard.store = self.downlink.store = part
+            self._coexistence = getattr(part, "coexistence", self._coexistence)
             sender = getattr(part, "sender", None)
             if sender is not None and self.kind != "ip":
-                self._take_log(sender)
-        self._live_due = now + SECOND * min(60, self.settings["live_s"])
-        place = self.agent.config.place_e7
+                self._use_log(sender)
+        self._row_due = now + SECOND * min(60, self.settings["live_s"])
+        place = self.agent.config.position_e7
         if place is not None and ("constellation" in self.settings or "elements" in self.settings):
-            from agent.satcom.pass_predictor import Passes, Sky  # noqa: PLC0415 - only with elements
-            from protocols.orbit.look_angle import Site  # noqa: PLC0415
+            from agent.satcom.pass_predictor import ConstellationModel, PassPredictor  # noqa: PLC0415 - only with elements
+            from protocols.orbit.look_angle import GroundSite  # noqa: PLC0415
 
-            sky = Sky(self.settings)
-            self.passes = Passes(sky, Site(place[0], place[1]), self.settings["mask_deg"])
+            constellation = ConstellationModel(self.settings)
+            self.predictor = PassPredictor(
+                constellation, GroundSite(place[0], place[1]), self.settings["mask_deg"]
+            )
 
-    def _take_log(self, sender: "Sender") -> None:
+    def _use_log(self, sender: "Sender") -> None:
         """Send the unit's log, too; rows of the queue are not needed then."""
         from agent.satcom.log_source import LogSource  # noqa: PLC0415 - only with a log
 
-        self._log = sender
-        patience_us = self.settings["ack_s"] * SECOND
-        proven = "key" in self.settings
-        self.messages.source = LogSource(self.agent, sender, self.queue, patience_us, proven)
+        self._log_sender = sender
+        timeout_us = self.settings["ack_s"] * SECOND
+        authenticated = "key" in self.settings
+        self.messages.source = LogSource(self.agent, sender, self.queue, timeout_us, authenticated)
 
     # What comes.
 
     def event(self, kind: str, now: int) -> None:
         """Take an event of the modem's port."""
         self.modem.event(kind, now)
-        self._react(now)
+        self._handle_events(now)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take bytes of the modem."""
         self.modem.receive(data, now)
-        self._react(now)
+        self._handle_events(now)
 
     def wake(self, now: int) -> None:
         """Take a deadline of the modem."""
         self.modem.wake(now)
-        self._react(now)
+        self._handle_events(now)
 
     def deadline(self) -> int:
         """Give the time at which `wake` is wanted."""
@@ -191,89 +195,89 @@ class Carrier(Part):
     def tick(self, now: int) -> None:
         """Look at what is to be done, once a second; look for windows in slices."""
         utc = self.agent.clock.utc(now)
-        if self.passes is not None and utc is not None:
-            self.passes.step(utc, _SLICE)
-        if now >= self._look_due:
-            self._look_due = now + _LOOK - self.agent.ticks.period // 2
-            self._look(now, utc)
+        if self.predictor is not None and utc is not None:
+            self.predictor.step(utc, _EVALUATIONS)
+        if now >= self._check_due:
+            self._check_due = now + _CHECK_INTERVAL - self.agent.ticks.period // 2
+            self._check(now, utc)
 
-    def _look(self, now: int, utc: "int | None") -> None:
-        self.downward.step(now)
-        if not self.purse.load(utc):
+    def _check(self, now: int, utc: "int | None") -> None:
+        self.downlink.step(now)
+        if not self.spend_guard.restore(utc):
             return
-        if not self._learned and self.passes is not None:
-            self._learned = True
-            if len(self.purse.offsets) == len(self.passes.offsets):
-                self.passes.offsets = self.purse.offsets
-            self.purse.offsets = self.passes.offsets
-        if not self.messages.number and self.purse.first_number:
-            self.messages.number = self.purse.first_number
-        if self.budget.roll(utc, now):
-            self.purse.ask(0, self.messages.number)
-        if self.messages.number + 8 >= self.purse.numbers:
-            self.purse.ask(0, self.messages.number)
-        self.modem.near_us = utc or 0
-        records = self._watch.changes(self.agent, utc)
+        if not self._offsets_restored and self.predictor is not None:
+            self._offsets_restored = True
+            if len(self.spend_guard.offsets) == len(self.predictor.mask_offsets):
+                self.predictor.mask_offsets = self.spend_guard.offsets
+            self.spend_guard.offsets = self.predictor.mask_offsets
+        if not self.messages.next_number and self.spend_guard.first_number:
+            self.messages.next_number = self.spend_guard.first_number
+        if self.budget.roll_day(utc, now):
+            self.spend_guard.reserve(0, self.messages.next_number)
+        if self.messages.next_number + 8 >= self.spend_guard.number_limit:
+            self.spend_guard.reserve(0, self.messages.next_number)
+        self.modem.approx_utc_us = utc or 0
+        records = self._alarm_watch.changes(self.agent, utc)
         if records and self.kind != "ip":
             self.queue.put(ALARM, records, now)
             self._next_try = 0  # news do not wait for the ladder of what went before
-        rows = self.kind != "ip" and self._log is None
+        rows = self.kind != "ip" and self._log_sender is None
         every = self.settings["live_s"] * SECOND if rows else 0
-        if now >= self._live_due and (every or self._want_row):
-            self._live_due = now + every
-            self._want_row = False
-            self.queue.put(LIVE, row(self.agent, now, utc), now)
-        self.messages.overdue(now, self.settings["ack_s"] * SECOND)
+        if now >= self._row_due and (every or self._row_requested):
+            self._row_due = now + every
+            self._row_requested = False
+            self.queue.put(LIVE, encode_row(self.agent, now, utc), now)
+        self.messages.repeat_overdue(now, self.settings["ack_s"] * SECOND)
         self._decide(now)
 
     # When to send.
 
-    def alarm_waits(self) -> bool:
+    def alarm_pending(self) -> bool:
         """Say whether an alarm is to be sent."""
-        return self.messages.on_its_way(ALARM) or self.queue.since(ALARM) is not None
+        return self.messages.is_in_progress(ALARM) or self.queue.oldest_queued_at(ALARM) is not None
 
-    def predicted(self, now: int, lead_us: int = 0) -> "bool | None":
+    def window_predicted(self, now: int, lead_us: int = 0) -> "bool | None":
         """Say whether a window is predicted; None when nothing can be predicted."""
         utc = self.agent.clock.utc(now)
-        if self.passes is None or utc is None:
+        if self.predictor is None or utc is None:
             return None
-        return self.passes.open(utc, lead_us)
+        return self.predictor.is_open(utc, lead_us)
 
-    def usable(self) -> bool:
+    def link_usable(self) -> bool:
         """Say whether the modem reports a network with enough signal."""
         return self.service is True and (self.bars or 0) >= self.settings["min_signal"]
 
     def _decide(self, now: int) -> None:
-        predicted = self.predicted(now)
-        usable = self.usable()
-        if self.windows.set(usable or predicted is True, predicted is True, now):
+        predicted = self.window_predicted(now)
+        link_usable = self.link_usable()
+        if self.window_stats.update(link_usable or predicted is True, predicted is True, now):
             self.budget.new_window()
-            self._next_try = min(self._next_try, now + _LOOK)
-        self._learn(now, predicted)
-        if self.forbidden or self.kind == "ip" or not self.modem.ready or self.modem.busy:
+            self._next_try = min(self._next_try, now + _CHECK_INTERVAL)
+        self._correct_mask(now, predicted)
+        if self.barred_reason or self.kind == "ip" or not self.modem.ready or self.modem.busy:
             return
-        alarm = self.alarm_waits()
-        if not self._radio(now, alarm):
+        alarm = self.alarm_pending()
+        if not self._control_radio(now, alarm):
             return
-        if now < max(self._next_try, self._rest_until) or self.purse.first_number is None:
+        if now < max(self._next_try, self._pause_until) or self.spend_guard.first_number is None:
             return
         if alarm and self._try_alarm(now):
             return
-        if usable:
-            self._try(_OTHERS, now)
+        if link_usable:
+            self._try(_OTHER_CLASSES, now)
 
-    def _radio(self, now: int, alarm: bool) -> bool:
+    def _control_radio(self, now: int, alarm: bool) -> bool:
         """Switch the radio as needed; True while it is on."""
         power = self.settings["power"]
-        soon = power != "alarms" and self.predicted(now, _LEAD) is not False
-        wanted = power == "always" or alarm or soon
-        if not wanted and now - self._tried_at < _LINGER:
-            wanted = True
-        if wanted != self._radio_on:
-            self._radio_on = wanted
-            self._radio_at = now
+        soon = power != "alarms" and self.window_predicted(now, _RADIO_LEAD) is not False
+        radio_needed = power == "always" or alarm or soon
+        if not radio_needed and now - self._tried_at < _LINGER:
+            radio_needed = True
+        if radio_needed != self._radio_on:
+            self._radio_on = radio_needed
+            self._radio_since = now
             self.service = self.bars = None
-            self.modem.radio(wanted, now)
+            self.modem.set_radio(radio_needed, now)
         return self._radio_on
 
     def _try_alarm(self, now: int) -> bool:
@@ -282,92 +286,102 @@ class Carrier(Part):
         A session without a signal fails in any case, and one that failed with a weak signal is
         better repeated when the next satellite is up: some seconds later.
         """
-        acquiring = self.service is None and now - self._radio_at < _ACQUIRE
-        away = self.service is False and now - self._tried_at < WAIT and self._tried_at > 0
-        since = max(self._failed_at, self.messages.waits_since(ALARM) or now)
-        deaf = self.bars == 0 and now - since < _FADING
-        weak = self._failed_at > 0 and (self.bars or 0) < _GOOD and now - self._failed_at < _WEAK
-        if acquiring or away or deaf or weak:
+        acquiring = self.service is None and now - self._radio_since < _ACQUIRE
+        network_absent = (
+            self.service is False and now - self._tried_at < WAIT and self._tried_at > 0
+        )
+        waiting_since = max(self._failed_at, self.messages.oldest_waiting_at(ALARM) or now)
+        no_signal = self.bars == 0 and now - waiting_since < _FADING_WAIT
+        signal_weak = (
+            self._failed_at > 0
+            and (self.bars or 0) < _GOOD_BARS
+            and now - self._failed_at < _WEAK_WAIT
+        )
+        if acquiring or network_absent or no_signal or signal_weak:
             return False
         return self._try((ALARM,), now)
 
     def _try(self, classes: "tuple[int, ...]", now: int) -> bool:
         """Send the next part of the first class that has any, or fetch what waits."""
         alarm = classes[0] == ALARM
-        down = self.price.of(LARGEST_MT) if self.kind == "sbd" else 0
-        longest = self._longest(alarm, down)
-        message = self.messages.pick(classes, self.purse.numbers, longest)
+        downlink_cost = self.price.billed_bytes(MAX_MT_BYTES) if self.kind == "sbd" else 0
+        max_bytes = self._max_content(alarm, downlink_cost)
+        message = self.messages.next_message(classes, self.spend_guard.number_limit, max_bytes)
         if message is None:
-            return self._fetch(now, down)
-        part = message.parts[message.index]
-        cost = self.price.of(len(part)) + down
-        if not self.purse.may(cost, alarm) or not self._free(alarm, now):
+            return self._fetch(now, downlink_cost)
+        part = message.parts[message.part_index]
+        cost = self.price.billed_bytes(len(part)) + downlink_cost
+        if not self.spend_guard.may_spend(cost, alarm) or not self._is_slot_free(alarm, now):
             return False
         if not self.modem.send(part, message.number, now):
             return False
         self.budget.spend(cost)
-        self._message, self._pledged = message, cost
-        self._begin(now)
+        self._message, self._reserved_bytes = message, cost
+        self._begin_session(now)
         message.tries += 1
         return True
 
-    def _longest(self, alarm: bool, down: int) -> int:
+    def _max_content(self, alarm: bool, downlink_cost: int) -> int:
         """Give the longest content that is worth taking: one datagram, within the budget."""
-        room = max(0, self.budget.room(alarm) - down)
-        return max(64, min(self.modem.largest - 4, room, 4_096))
+        available = max(0, self.budget.available(alarm) - downlink_cost)
+        return max(64, min(self.modem.max_bytes - 4, available, 4_096))
 
-    def _fetch(self, now: int, down: int) -> bool:
-        if not self.waiting or self.kind != "sbd" or not self.purse.may(down, False):
+    def _fetch(self, now: int, downlink_cost: int) -> bool:
+        if (
+            not self.waiting_count
+            or self.kind != "sbd"
+            or not self.spend_guard.may_spend(downlink_cost, False)
+        ):
             return False
-        if not self._free(False, now):
+        if not self._is_slot_free(False, now):
             return False
         if not self.modem.fetch(now):
             return False
-        self.budget.spend(down)
-        self._message, self._pledged = None, down
-        self._begin(now)
+        self.budget.spend(downlink_cost)
+        self._message, self._reserved_bytes = None, downlink_cost
+        self._begin_session(now)
         return True
 
-    def _free(self, alarm: bool, now: int) -> bool:
+    def _is_slot_free(self, alarm: bool, now: int) -> bool:
         """Say whether the receiver can spare the sky now; an alarm does not wait for it."""
-        at = now
-        if self._shared is not None and not alarm:
-            at = self._shared.clear(now, _SESSION)
-            self._next_try = max(self._next_try, at)
-        return at <= now
+        free_at = now
+        if self._coexistence is not None and not alarm:
+            free_at = self._coexistence.earliest_tx(now, _SESSION_TIME)
+            self._next_try = max(self._next_try, free_at)
+        return free_at <= now
 
-    def _begin(self, now: int) -> None:
-        if self._shared is not None:
-            self._shared.announce(now, now + _SESSION)
+    def _begin_session(self, now: int) -> None:
+        if self._coexistence is not None:
+            self._coexistence.announce_tx(now, now + _SESSION_TIME)
         self.tried += 1
         self._tried_at = now
         self._next_try = now
 
-    def _learn(self, now: int, predicted: "bool | None") -> None:
+    def _correct_mask(self, now: int, predicted: "bool | None") -> None:
         """Correct the mask by what is heard, while the radio listens."""
         utc = self.agent.clock.utc(now)
         listening = self._radio_on and self.modem.ready and self.service is not None
-        if self.passes is None or utc is None or not listening or now < self._learn_due:
+        if self.predictor is None or utc is None or not listening or now < self._mask_due:
             return
-        if now - self._radio_at < 2 * _LEAD:
+        if now - self._radio_since < 2 * _RADIO_LEAD:
             return
-        self._learn_due = now + _LEARN
+        self._mask_due = now + _MASK_INTERVAL
         if (predicted is True) != (self.service is True):
-            self.passes.learn(utc, self.service is True)
+            self.predictor.correct_mask(utc, self.service is True)
 
     # What the modem says.
 
-    def _react(self, now: int) -> None:
-        events = self.modem.events()
+    def _handle_events(self, now: int) -> None:
+        events = self.modem.take_events()
         for event in events:
-            self._heard[event[0]](now, *event[1:])
+            self._handlers[event[0]](now, *event[1:])
         if events:
             self._decide(now)
 
     def _on_ready(self, now: int, ready: bool) -> None:
         self.service = self.bars = None
-        self._radio_at = now
-        self.agent.alarms.set("modem", not ready, "the satellite modem does not answer", now)
+        self._radio_since = now
+        self.agent.alarms.update("modem", not ready, "the satellite modem does not answer", now)
 
     def _on_signal(self, now: int, bars: int) -> None:
         if self.bars == 0 and bars > 0:
@@ -381,9 +395,9 @@ class Carrier(Part):
             self._next_try = min(self._next_try, now)
         self.service = service
         if self.kind == "ip" and self.agent.uplink is not None:
-            self._tell_uplink(self.agent.uplink, service, now)
+            self._notify_uplink(self.agent.uplink, service, now)
 
-    def _tell_uplink(self, uplink: "Uplink", service: bool, now: int) -> None:
+    def _notify_uplink(self, uplink: "Uplink", service: bool, now: int) -> None:
         """A new socket at once when the link is there, none while it is not: TCP would back off.
 
         A modem that does not answer says nothing of the link: then MQTT tries as it does without.
@@ -393,18 +407,20 @@ class Carrier(Part):
             self._out.append((link.port, "close", b""))
             uplink.event("closed", now)
         if service or not self.modem.ready:
-            link.hurry(now)
+            link.retry_now(now)
         else:
-            link.hold()
+            link.suspend()
 
-    def _on_air(self, now: int, begins: bool) -> None:
-        """Nothing: a session is announced before it begins, see `_begin`."""
+    def _on_transmitting(self, now: int, begins: bool) -> None:
+        """Nothing: a session is announced before it begins, see `_begin_session`."""
 
-    def _paid(self, size: int, good: bool, paid: bool, now: int) -> None:
-        self.windows.tried(size, good, now)
-        self.budget.spend((self.price.of(size) if paid and size else 0) - self._pledged)
-        self._pledged = 0
-        self.purse.settle(self.messages.number)
+    def _settle_cost(self, size: int, succeeded: bool, billed: bool, now: int) -> None:
+        self.window_stats.add_session(size, succeeded, now)
+        self.budget.spend(
+            (self.price.billed_bytes(size) if billed and size else 0) - self._reserved_bytes
+        )
+        self._reserved_bytes = 0
+        self.spend_guard.release_reserve(self.messages.next_number)
 
     def _on_sent(self, now: int, tag: int) -> None:
         message = self._message
@@ -412,66 +428,72 @@ class Carrier(Part):
         self.sent += 1
         if message is None:
             return
-        self.ladder.reset()
+        self.backoff.reset()
         self._failed_at = 0
-        self._paid(len(message.parts[message.index]), True, True, now)
+        self._settle_cost(len(message.parts[message.part_index]), True, True, now)
         self._next_try = now
-        whole = self.messages.part_sent(message, now)
-        if whole and message.kind == ALARM and message.since is not None:
-            self.alarm_us = now - message.since
-            self.worst_alarm_us = max(self.worst_alarm_us, self.alarm_us)
+        complete = self.messages.on_part_sent(message, now)
+        if complete and message.kind == ALARM and message.queued_at is not None:
+            self.alarm_latency_us = now - message.queued_at
+            self.max_alarm_latency_us = max(self.max_alarm_latency_us, self.alarm_latency_us)
 
-    def _on_unsent(self, now: int, tag: int, word: str, why: str, paid: bool) -> None:
+    def _on_send_failed(
+        self, now: int, tag: int, reason_code: str, reason: str, billed: bool
+    ) -> None:
         message, self._message = self._message, None
         self.failed += 1
         self._failed_at = now
-        self.why = why
-        size = 0 if message is None else len(message.parts[message.index])
-        self._paid(size, False, paid, now)
-        self._rest_until = now + _RESTS.get(word, 0)
-        self._next_try = now + self.ladder.pause()
+        self.failure_reason = reason
+        size = 0 if message is None else len(message.parts[message.part_index])
+        self._settle_cost(size, False, billed, now)
+        self._pause_until = now + _PAUSES.get(reason_code, 0)
+        self._next_try = now + self.backoff.next_pause()
 
-    def _on_fetched(self, now: int, good: bool, why: str, paid: bool) -> None:
-        self._paid(0, good, paid, now)
-        self.fetched += good
-        if not good:
+    def _on_fetched(self, now: int, succeeded: bool, reason: str, billed: bool) -> None:
+        self._settle_cost(0, succeeded, billed, now)
+        self.fetched += succeeded
+        if not succeeded:
             self.failed += 1
-            self.why = why
-            self._next_try = now + self.ladder.pause()
+            self.failure_reason = reason
+            self._next_try = now + self.backoff.next_pause()
 
     def _on_ring(self, now: int) -> None:
         """Fetch what waits along with a row: a ring may be false, and no session is to be empty.
 
         Each ring that brings nothing doubles the time for which the next ones are not believed.
         """
-        if self.kind == "ip" or now < self._ring_due or self.queue.since(LIVE) is not None:
+        if (
+            self.kind == "ip"
+            or now < self._ring_due
+            or self.queue.oldest_queued_at(LIVE) is not None
+        ):
             return
         self._ring_due = now + self._ring_pause
         self._ring_pause = min(2 * self._ring_pause, HOUR)
-        self._live_due = now
-        self._want_row = True
+        self._row_due = now
+        self._row_requested = True
 
-    def _on_down(self, now: int, size: int) -> None:
-        self._ring_pause = _RING
-        self.budget.spend(self.price.of(size))
+    def _on_downlink(self, now: int, size: int) -> None:
+        self._ring_pause = _RING_PAUSE
+        self.budget.spend(self.price.billed_bytes(size))
 
     def _on_received(self, now: int, content: bytes) -> None:
         if self.kind != "sbd":
-            self.budget.spend(self.price.of(len(content)))
-        if self._log is not None and content[0] not in (ACK, MESSAGE):
-            self._log.receipt(content, now)
+            self.budget.spend(self.price.billed_bytes(len(content)))
+        if self._log_sender is not None and content[0] not in (ACK, MESSAGE):
+            self._log_sender.on_receipt(content, now)
             return
-        message = self.messages.heard(content)
+        message = self.messages.on_datagram(content)
         if message:
-            self.downward.take(message)
+            self.downlink.add(message)
 
     def _on_waiting(self, now: int, count: int) -> None:
-        self.waiting = count
+        self.waiting_count = count
 
     def _on_time(self, now: int, utc_us: int, mono_us: int) -> None:
         """Hand the network's time to the clock as a witness."""
-        self.agent.clock.witness(utc_us, _NETWORK_TIME, mono_us)
+        self.agent.clock.cross_check(utc_us, _TIME_UNCERTAINTY, mono_us)
 
     def status(self, now: int) -> object:
         """Say how the link does."""
-        return report(self, now)
+        return build_report(self, now)

@@ -9,41 +9,41 @@ power cut in between loses the message, and never lets it come twice.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.agent import Agent
-    from agent.satcom.persistence import Memory
-    from agent.satcom.transfer import Messages
+    from agent.satcom.persistence import SatcomStore
+    from agent.satcom.transfer import MessageTransfer
 
-_MOST = 4
+_MAX_PENDING = 4
 
 
-class Downward:
-    """Holds messages until `memory` has their number; without a memory none is held back."""
+class DownlinkReceiver:
+    """Holds messages until `store` has their number; without a memory none is held back."""
 
-    def __init__(self, agent: "Agent", messages: "Messages") -> None:
-        self.memory: Memory | None = None
+    def __init__(self, agent: "Agent", messages: "MessageTransfer") -> None:
+        self.store: SatcomStore | None = None
         self.dropped = 0
         self._agent = agent
         self._messages = messages
-        self._held: list[tuple[int, bytes]] = []
+        self._pending: list[tuple[int, bytes]] = []
 
-    def take(self, content: bytes) -> None:
+    def add(self, content: bytes) -> None:
         """Take a message whose number was not heard before."""
-        self._held.append((self._messages.newest, content))
-        if self.memory is not None:
-            self.memory.hear(self._messages.newest)
-        if len(self._held) > _MOST:
-            self._held.pop(0)
+        self._pending.append((self._messages.newest_number, content))
+        if self.store is not None:
+            self.store.request_number(self._messages.newest_number)
+        if len(self._pending) > _MAX_PENDING:
+            self._pending.pop(0)
             self.dropped += 1
 
     def step(self, now: int) -> None:
         """Refuse what came before the start; hand on what is safe now."""
-        if self.memory is not None and self.memory.loaded:
-            self._messages.floor = max(self._messages.floor, self.memory.first_heard)
-        while self._held and self._safe(self._held[0][0]):
-            content = self._held.pop(0)[1]
-            for part in self._agent.parts:
-                take = getattr(part, "message", None)
-                if take is not None:
-                    take(content, now)
+        if self.store is not None and self.store.loaded:
+            self._messages.min_number = max(self._messages.min_number, self.store.initial_number)
+        while self._pending and self._is_durable(self._pending[0][0]):
+            content = self._pending.pop(0)[1]
+            for part in self._agent.components:
+                handler = getattr(part, "message", None)
+                if handler is not None:
+                    handler(content, now)
 
-    def _safe(self, number: int) -> bool:
-        return self.memory is None or self.memory.heard >= number
+    def _is_durable(self, number: int) -> bool:
+        return self.store is None or self.store.received_number >= number

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.agent import Agent
     from agent.log.sender import Sender
-    from agent.satcom.ram_queue import MemQueue
+    from agent.satcom.ram_queue import RamQueue
 
 _GROUPS: "dict[int, tuple[int, ...]]" = {LIVE: (ALARM, LIVE), EVENT: (EVENT,), BULK: (BULK,)}
 """Class of a datagram -> classes of the log that go in it."""
@@ -23,44 +23,51 @@ class LogSource:
     """See the module. Ids of the queue are negative here, those of the log as they are."""
 
     def __init__(
-        self, agent: "Agent", sender: "Sender", queue: "MemQueue", patience_us: int, proven: bool
+        self,
+        agent: "Agent",
+        sender: "Sender",
+        queue: "RamQueue",
+        timeout_us: int,
+        authenticated: bool,
     ) -> None:
         self._agent = agent
         self._sender = sender
         self._queue = queue
-        self._patience_us = patience_us
-        self._usual_us = sender.patience_us
-        self._proven = proven
+        self._satcom_timeout_us = timeout_us
+        self._normal_timeout_us = sender.receipt_timeout_us
+        self._authenticated = authenticated
 
-    def _away(self) -> bool:
+    def _mqtt_is_down(self) -> bool:
         """Say whether MQTT is away; the log's patience goes with the carrier in use."""
         uplink = self._agent.uplink
-        away = uplink is None or not uplink.connected
-        self._sender.patience_us = self._patience_us if away else self._usual_us
-        return away
+        is_down = uplink is None or not uplink.connected
+        self._sender.receipt_timeout_us = (
+            self._satcom_timeout_us if is_down else self._normal_timeout_us
+        )
+        return is_down
 
     def next(self, limit: int, classes: "tuple[int, ...]") -> "tuple[list[int], bytes] | None":
         """Give the next content of the first class that has any."""
         for kind in classes:
-            found = self._queue.next(limit, (kind,))
-            if found is not None:
-                return [-each for each in found[0]], found[1]
-            if kind in _GROUPS and self._away():
+            queued = self._queue.next(limit, (kind,))
+            if queued is not None:
+                return [-ident for ident in queued[0]], queued[1]
+            if kind in _GROUPS and self._mqtt_is_down():
                 ids, content = self._sender.next(limit, _GROUPS[kind])
                 if content:
                     return ids, content
         return None
 
-    def since(self, kind: int) -> "int | None":
+    def oldest_queued_at(self, kind: int) -> "int | None":
         """Give the time at which the oldest content of the queue came."""
-        return self._queue.since(kind)
+        return self._queue.oldest_queued_at(kind)
 
-    def accepted(self, ids: "list[int]") -> None:
+    def mark_accepted(self, ids: "list[int]") -> None:
         """The gateway has them: the receipt has time from now on."""
-        self._sender.accepted([each for each in ids if each > 0])
+        self._sender.mark_accepted([ident for ident in ids if ident > 0])
 
-    def acknowledged(self, ids: "list[int]") -> None:
+    def mark_acknowledged(self, ids: "list[int]") -> None:
         """Forget them; of the log, only on the ground's word."""
-        self._queue.acknowledged([-each for each in ids if each < 0])
-        if self._proven:
-            self._sender.acknowledged([each for each in ids if each > 0])
+        self._queue.mark_acknowledged([-ident for ident in ids if ident < 0])
+        if self._authenticated:
+            self._sender.mark_acknowledged([ident for ident in ids if ident > 0])

@@ -11,7 +11,7 @@ lowered; where it is deaf in a window it is raised, by a degree each time, withi
 
 from math import acos, cos, pi, sqrt
 
-from protocols.orbit.look_angle import Site
+from protocols.orbit.look_angle import GroundSite
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 _STEP = 15 * SECOND
 HORIZON = 6 * 3_600 * SECOND
-MOST_AHEAD = 6
-_LOWEST, _HIGHEST = -15, 30
-_EARTH_TURNS = 7.292115e-5
+MAX_WINDOWS = 6
+_MIN_OFFSET, _MAX_OFFSET = -15, 30
+_EARTH_RATE = 7.292115e-5
 _EARTH_KM = 6371.0
 _RAD = pi / 180.0
 
 
-class Sky:
+class ConstellationModel:
     """Satellites by number: `place(i, utc_us)`, `count`, `rate` (rad/s), `radius` (km)."""
 
     def __init__(self, settings: "dict[str, Any]") -> None:
@@ -54,164 +54,169 @@ class Sky:
             )
             self.count, self.rate, self.radius = walker.count, walker.rate, walker.radius_km
         else:
-            from protocols.orbit.sgp4 import EARTH_KM, Satellite  # noqa: PLC0415
+            from protocols.orbit.sgp4 import EARTH_KM, Sgp4Orbit  # noqa: PLC0415
             from protocols.orbit.tle import parse  # noqa: PLC0415
 
             lines = settings["elements"]
             elements = [parse(lines[i], lines[i + 1]) for i in range(0, len(lines) - 1, 2)]
-            self._satellites = [Satellite(each) for each in elements]
+            self._satellites = [Sgp4Orbit(element) for element in elements]
             self.count = len(elements)
-            motion = max([each.motion for each in elements]) / 60.0
-            slowest = min([each.motion for each in elements]) / 60.0
+            motion = max([element.motion for element in elements]) / 60.0
+            slowest = min([element.motion for element in elements]) / 60.0
             self.rate = motion * 1.02
             self.radius = (398600.8 / slowest / slowest) ** (1.0 / 3.0) + EARTH_KM * 0.02
 
-    def place(self, index: int, utc_us: int) -> "Vector | None":
+    def position(self, index: int, utc_us: int) -> "Vector | None":
         """Give a satellite's position, TEME km."""
         if self._walker is not None:
-            found: Vector = self._walker.at(index, utc_us)
-            return found
-        place: Vector | None = self._satellites[index].at(utc_us)
-        return place
+            vector: Vector = self._walker.position_at(index, utc_us)
+            return vector
+        vector_or_none: Vector | None = self._satellites[index].position_at(utc_us)
+        return vector_or_none
 
 
-class Passes:
-    """Windows over the site. `ahead` holds (start_us, end_us, peak in degrees), UTC, in order."""
+class PassPredictor:
+    """Windows over the site. `windows` holds (start_us, end_us, peak in degrees), UTC, in order."""
 
-    def __init__(self, sky: Sky, site: Site, mask: "list[int]") -> None:
-        self.ahead: list[tuple[int, int, int]] = []
+    def __init__(
+        self, constellation: ConstellationModel, site: GroundSite, mask: "list[int]"
+    ) -> None:
+        self.windows: list[tuple[int, int, int]] = []
         self.mask = mask
-        self.offsets = [0] * len(mask)
-        self._sky = sky
+        self.mask_offsets = [0] * len(mask)
+        self._constellation = constellation
         self._site = site
-        self._asleep = [0] * sky.count
-        self._at: int | None = None
+        self._hidden_until = [0] * constellation.count
+        self._search_time: int | None = None
         self._index = 0
-        self._best = -90.0
+        self._best_elevation = -90.0
         self._open_since: int | None = None
         self._peak = -90.0
         self.evaluations = 0
 
-    def edge(self, azimuth: float) -> int:
+    def horizon_deg(self, azimuth: float) -> int:
         """Give the elevation from which on `azimuth` is open, degrees."""
         sector = self.sector(azimuth)
-        return min(85, max(0, self.mask[sector] + self.offsets[sector]))
+        return min(85, max(0, self.mask[sector] + self.mask_offsets[sector]))
 
     def sector(self, azimuth: float) -> int:
         """Give the number of the sector of `azimuth`."""
         return int(azimuth * len(self.mask) / 360.0) % len(self.mask)
 
-    def _reach(self) -> float:
+    def _max_central_angle(self) -> float:
         """The widest angle, site to satellite at the Earth's centre, at which one is in view."""
-        low = max(0, min(self.mask) + min(self.offsets)) * _RAD
-        return acos(min(1.0, _EARTH_KM / self._sky.radius * cos(low))) - low + 0.01
+        low = max(0, min(self.mask) + min(self.mask_offsets)) * _RAD
+        return acos(min(1.0, _EARTH_KM / self._constellation.radius * cos(low))) - low + 0.01
 
-    def _view(self, index: int, utc_us: int) -> "tuple[float, float] | None":
+    def _look_angle(self, index: int, utc_us: int) -> "tuple[float, float] | None":
         """Give elevation and azimuth if the satellite may be in view; else note until when not."""
         self.evaluations += 1
-        place = self._sky.place(index, utc_us)
-        if place is None:
-            self._asleep[index] = utc_us + HORIZON
+        position = self._constellation.position(index, utc_us)
+        if position is None:
+            self._hidden_until[index] = utc_us + HORIZON
             return None
-        x, y, z = place
-        up = self._site.zenith(utc_us)
-        far = sqrt(x * x + y * y + z * z)
-        beyond = (
-            acos(max(-1.0, min(1.0, (x * up[0] + y * up[1] + z * up[2]) / far))) - self._reach()
+        x, y, z = position
+        zenith = self._site.zenith(utc_us)
+        distance = sqrt(x * x + y * y + z * z)
+        excess_angle = (
+            acos(max(-1.0, min(1.0, (x * zenith[0] + y * zenith[1] + z * zenith[2]) / distance)))
+            - self._max_central_angle()
         )
-        if beyond > 0.0:
-            self._asleep[index] = utc_us + int(beyond / (self._sky.rate + _EARTH_TURNS) * SECOND)
+        if excess_angle > 0.0:
+            self._hidden_until[index] = utc_us + int(
+                excess_angle / (self._constellation.rate + _EARTH_RATE) * SECOND
+            )
             return None
-        return self._site.look(place, utc_us)
+        return self._site.look_angles(position, utc_us)
 
     def step(self, utc_us: int, evaluations: int) -> None:
         """Go on looking, `evaluations` positions at the most."""
-        at = self._at
-        if at is None or utc_us - at > _STEP or utc_us < at - 2 * HORIZON:
+        time_us = self._search_time
+        if time_us is None or utc_us - time_us > _STEP or utc_us < time_us - 2 * HORIZON:
             self.restart(utc_us)
-            at = utc_us
-        while self.ahead and self.ahead[0][1] < utc_us:
-            self.ahead.pop(0)
-        while evaluations > 0 and at < utc_us + HORIZON and len(self.ahead) < MOST_AHEAD:
-            while self._index < self._sky.count and evaluations > 0:
+            time_us = utc_us
+        while self.windows and self.windows[0][1] < utc_us:
+            self.windows.pop(0)
+        while evaluations > 0 and time_us < utc_us + HORIZON and len(self.windows) < MAX_WINDOWS:
+            while self._index < self._constellation.count and evaluations > 0:
                 index = self._index
                 self._index += 1
-                if self._asleep[index] > at:
+                if self._hidden_until[index] > time_us:
                     continue
                 evaluations -= 1
-                view = self._view(index, at)
-                if view is not None and view[0] >= self.edge(view[1]):
-                    self._best = max(self._best, view[0])
-            if self._index < self._sky.count:
+                angles = self._look_angle(index, time_us)
+                if angles is not None and angles[0] >= self.horizon_deg(angles[1]):
+                    self._best_elevation = max(self._best_elevation, angles[0])
+            if self._index < self._constellation.count:
                 break
-            self._end_of_step(at)
-            at += _STEP
-        self._at = at
+            self._end_of_step(time_us)
+            time_us += _STEP
+        self._search_time = time_us
 
     def restart(self, utc_us: int) -> None:
         """Forget what is ahead, as after a step of the clock."""
-        self.ahead = []
-        self._at = utc_us
-        self._asleep = [0] * self._sky.count
+        self.windows = []
+        self._search_time = utc_us
+        self._hidden_until = [0] * self._constellation.count
         self._index = 0
-        self._best = self._peak = -90.0
+        self._best_elevation = self._peak = -90.0
         self._open_since = None
 
-    def _end_of_step(self, at: int) -> None:
-        if self._best >= 0.0:
+    def _end_of_step(self, time_us: int) -> None:
+        if self._best_elevation >= 0.0:
             if self._open_since is None:
-                self._open_since = at
+                self._open_since = time_us
                 self._peak = -90.0
-            self._peak = max(self._peak, self._best)
+            self._peak = max(self._peak, self._best_elevation)
         elif self._open_since is not None:
-            self.ahead.append((self._open_since, at, int(self._peak)))
+            self.windows.append((self._open_since, time_us, int(self._peak)))
             self._open_since = None
         self._index = 0
-        self._best = -90.0
+        self._best_elevation = -90.0
 
-    def open(self, utc_us: int, lead_us: int = 0) -> bool:
+    def is_open(self, utc_us: int, lead_us: int = 0) -> bool:
         """Say whether a window is open now, or opens within `lead_us`."""
         since = self._open_since
         if since is not None and since <= utc_us + lead_us:
             return True
         soon = utc_us + lead_us
-        return any(start <= soon and utc_us < end for start, end, _ in self.ahead)
+        return any(start <= soon and utc_us < end for start, end, _ in self.windows)
 
-    def open_since(self) -> "int | None":
+    def open_start(self) -> "int | None":
         """Give the start of a window whose end has not been found yet."""
         return self._open_since
 
-    def peak(self) -> int:
+    def open_peak(self) -> int:
         """Give the highest elevation of that window so far, degrees."""
         return int(self._peak)
 
     def next_start(self, utc_us: int) -> "int | None":
         """Give the start of the next window that is not open yet."""
-        for start, _, _ in self.ahead:
+        for start, _, _ in self.windows:
             if start > utc_us:
                 return start
         since = self._open_since
         return since if since is not None and since > utc_us else None
 
-    def highest(self, utc_us: int) -> "tuple[float, float] | None":
+    def highest_satellite(self, utc_us: int) -> "tuple[float, float] | None":
         """Give elevation and azimuth of the satellite that stands highest now."""
         best: tuple[float, float] | None = None
-        for index in range(self._sky.count):
-            place = self._sky.place(index, utc_us)
-            if place is not None:
-                view = self._site.look(place, utc_us)
-                if view[0] > (0.0 if best is None else best[0]):
-                    best = view
+        for index in range(self._constellation.count):
+            position = self._constellation.position(index, utc_us)
+            if position is not None:
+                angles = self._site.look_angles(position, utc_us)
+                if angles[0] > (0.0 if best is None else best[0]):
+                    best = angles
         return best
 
-    def learn(self, utc_us: int, heard: bool) -> None:
+    def correct_mask(self, utc_us: int, has_signal: bool) -> None:
         """Correct the mask by what the modem hears or does not hear now."""
-        view = self.highest(utc_us)
-        if view is None:
+        angles = self.highest_satellite(utc_us)
+        if angles is None:
             return
-        sector = self.sector(view[1])
-        edge = self.edge(view[1])
-        if heard and view[0] < edge:
-            self.offsets[sector] = max(_LOWEST, int(view[0]) - self.mask[sector])
-        elif not heard and view[0] >= edge:
-            self.offsets[sector] = min(_HIGHEST, self.offsets[sector] + 1)
+        sector = self.sector(angles[1])
+        horizon = self.horizon_deg(angles[1])
+        if has_signal and angles[0] < horizon:
+            self.mask_offsets[sector] = max(_MIN_OFFSET, int(angles[0]) - self.mask[sector])
+        elif not has_signal and angles[0] >= horizon:
+            self.mask_offsets[sector] = min(_MAX_OFFSET, self.mask_offsets[sector] + 1)

@@ -13,8 +13,8 @@ broken the day counts as spent, and the numbers go on from the time of day. Noth
 the records were read: a budget that is not known is not exceeded.
 """
 
-from agent.core.component import Part
-from agent.core.json_writer import Object
+from agent.core.component import Component
+from agent.core.json_writer import JsonObject
 from protocols.modem.checksum import crc16
 
 TYPE_CHECKING = False
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
     from agent.agent import Agent
     from agent.core.component import Actions
 
-KEYS = ("link.0", "link.1")
-HEARD = "link.heard"
-NUMBERS = 64
+RECORD_KEYS = ("link.0", "link.1")
+RECEIVED_KEY = "link.heard"
+NUMBERS_PER_WRITE = 64
 """Numbers that are set aside by one write."""
 
 
-class Record:
+class SpendRecord:
     """What is remembered."""
 
-    def __init__(self, turn: int, day: int, spent: int, numbers: int) -> None:
-        self.turn = turn
+    def __init__(self, sequence: int, day: int, spent: int, numbers: int) -> None:
+        self.sequence = sequence
         self.day = day
         self.spent = spent
         self.numbers = numbers
         self.offsets: list[int] = []
 
-    def text(self) -> bytes:
+    def encode(self) -> bytes:
         """Write it."""
-        values = [self.turn, self.day, self.spent, self.numbers] + self.offsets
+        values = [self.sequence, self.day, self.spent, self.numbers] + self.offsets
         body = " ".join([str(value) for value in values]).encode()
         return body + b" %04x" % crc16(body)
 
 
-def read(payload: bytes) -> "Record | None":
+def decode(payload: bytes) -> "SpendRecord | None":
     """Read a record; None for a broken one."""
     body, _, check = payload.rpartition(b" ")
     try:
@@ -58,26 +58,26 @@ def read(payload: bytes) -> "Record | None":
         return None
     if len(values) < 4:
         return None
-    record = Record(values[0], values[1], values[2], values[3])
+    record = SpendRecord(values[0], values[1], values[2], values[3])
     record.offsets = values[4:]
     return record
 
 
-class Memory(Part):
-    """See the module. `loaded`: the records were read; `broken`: how many of them were broken."""
+class SatcomStore(Component):
+    """See the module. `loaded`: the records were read; `damaged_records`: how many of them were broken."""
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
-        Part.__init__(self, agent, settings, port)
+        Component.__init__(self, agent, settings, port)
         self.loaded = False
-        self.broken = 0
-        self.fresh = False
-        self.durable = Record(0, 0, 0, 0)
+        self.damaged_records = 0
+        self.is_empty = False
+        self.durable = SpendRecord(0, 0, 0, 0)
         self.writes = 0
-        self.heard = self.first_heard = -1
+        self.received_number = self.initial_number = -1
         """Highest number from the ground that is durable; the same as it was at the start."""
-        self._hear = self._hearing = -1
-        self._wanted: Record | None = None
-        self._writing: Record | None = None
+        self._requested_number = self._writing_number = -1
+        self._requested: SpendRecord | None = None
+        self._writing: SpendRecord | None = None
         self._answers: list[bytes | None] = []
         self._open = False
         self._out: Actions = []
@@ -87,22 +87,22 @@ class Memory(Part):
         if kind == "opened":
             self._open = True
             self._writing = None
-            self._hearing = -1
+            self._writing_number = -1
             if not self.loaded:
                 self._answers = []
-                for key in KEYS + (HEARD,):
+                for key in RECORD_KEYS + (RECEIVED_KEY,):
                     self._out.append((self.port, "get", key.encode()))
             self._write()
         elif kind == "drained":
             if self._writing is not None:
                 self.durable, self._writing = self._writing, None
-            elif self._hearing >= 0:
-                self.heard, self._hearing = self._hearing, -1
+            elif self._writing_number >= 0:
+                self.received_number, self._writing_number = self._writing_number, -1
             self._write()
         else:
             self._open = False
             self._writing = None
-            self._hearing = -1
+            self._writing_number = -1
 
     def receive(self, data: bytes, now: int) -> None:
         """Take the answer to a `get`."""
@@ -110,58 +110,60 @@ class Memory(Part):
             return
         _, nul, payload = data.partition(b"\0")
         self._answers.append(payload if nul else None)
-        if len(self._answers) == len(KEYS) + 1:
-            self._load_heard(self._answers.pop())
+        if len(self._answers) == len(RECORD_KEYS) + 1:
+            self._load_number(self._answers.pop())
             self._load()
 
-    def _load_heard(self, payload: "bytes | None") -> None:
+    def _load_number(self, payload: "bytes | None") -> None:
         body, _, check = (payload or b"").rpartition(b" ")
         if body and body.isdigit() and check == b"%04x" % crc16(body):
-            self.heard = self.first_heard = int(body)
+            self.received_number = self.initial_number = int(body)
 
-    def hear(self, number: int) -> None:
-        """Ask for a number from the ground to be made durable; `heard` shows when it is."""
-        self._hear = max(self._hear, number)
+    def request_number(self, number: int) -> None:
+        """Ask for a number from the ground to be made durable; `received_number` shows when it is."""
+        self._requested_number = max(self._requested_number, number)
         self._write()
 
     def _load(self) -> None:
-        there = [payload for payload in self._answers if payload is not None]
-        records = [record for record in [read(payload) for payload in there] if record is not None]
-        self.broken = len(there) - len(records)
-        self.fresh = not there
+        payloads = [payload for payload in self._answers if payload is not None]
+        records = [
+            record for record in [decode(payload) for payload in payloads] if record is not None
+        ]
+        self.damaged_records = len(payloads) - len(records)
+        self.is_empty = not payloads
         for record in records:
-            if record.turn >= self.durable.turn:
+            if record.sequence >= self.durable.sequence:
                 self.durable = record
         self.loaded = True
 
-    def want(self, day: int, spent: int, numbers: int, offsets: "list[int]") -> None:
+    def request_record(self, day: int, spent: int, numbers: int, offsets: "list[int]") -> None:
         """Ask for values to be made durable; `durable` shows when they are."""
-        newest = self._writing or self.durable
-        record = Record(newest.turn + 1, day, spent, numbers)
+        latest = self._writing or self.durable
+        record = SpendRecord(latest.sequence + 1, day, spent, numbers)
         record.offsets = list(offsets)
-        self._wanted = record
+        self._requested = record
         self._write()
 
     def _write(self) -> None:
-        record = self._wanted
-        busy = self._writing is not None or self._hearing >= 0
+        record = self._requested
+        busy = self._writing is not None or self._writing_number >= 0
         if busy or not self._open or not self.loaded:
             return
         if record is None:
-            self._write_heard()
+            self._write_number()
             return
-        self._wanted = None
-        record.turn = self.durable.turn + 1
+        self._requested = None
+        record.sequence = self.durable.sequence + 1
         self._writing = record
         self.writes += 1
-        key = KEYS[record.turn % 2].encode()
-        self._out.append((self.port, "write", key + b"\0" + record.text()))
+        key = RECORD_KEYS[record.sequence % 2].encode()
+        self._out.append((self.port, "write", key + b"\0" + record.encode()))
 
-    def _write_heard(self) -> None:
-        if self._hear > self.heard:
-            self._hearing = self._hear
-            body = b"%d" % self._hear
-            data = HEARD.encode() + b"\0" + body + b" %04x" % crc16(body)
+    def _write_number(self) -> None:
+        if self._requested_number > self.received_number:
+            self._writing_number = self._requested_number
+            body = b"%d" % self._requested_number
+            data = RECEIVED_KEY.encode() + b"\0" + body + b" %04x" % crc16(body)
             self._out.append((self.port, "write", data))
 
     def outbox(self) -> "Actions":
@@ -169,6 +171,6 @@ class Memory(Part):
         out, self._out = self._out, []
         return out
 
-    def status(self, now: int) -> Object:
+    def status(self, now: int) -> JsonObject:
         """Count what was written, and how many records were broken at the start."""
-        return Object([("writes", self.writes), ("broken", self.broken)])
+        return JsonObject([("writes", self.writes), ("broken", self.damaged_records)])

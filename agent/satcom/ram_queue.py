@@ -22,80 +22,80 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.agent import Agent
 
-    Taken = tuple[list[int], bytes]
+    QueueContent = tuple[list[int], bytes]
 
-_MOST = 32
+_MAX_ENTRIES = 32
 _LONGEST_TEXT = 60
 
 
-class Entry:
+class QueueEntry:
     """One content: its id, class, bytes, the time it came, and whether it is out."""
 
-    def __init__(self, number: int, kind: int, content: bytes, at: int) -> None:
+    def __init__(self, number: int, kind: int, content: bytes, queued_at: int) -> None:
         self.number = number
         self.kind = kind
         self.content = content
-        self.at = at
-        self.out = False
+        self.queued_at = queued_at
+        self.in_flight = False
 
 
-class MemQueue:
+class RamQueue:
     """See the module."""
 
     def __init__(self) -> None:
         self.dropped = 0
-        self._entries: list[Entry] = []
-        self._last = 0
+        self._entries: list[QueueEntry] = []
+        self._last_number = 0
 
     def put(self, kind: int, content: bytes, now: int) -> None:
         """Queue a content; when there are too many, the oldest of the lowest class goes."""
-        self._last += 1
-        self._entries.append(Entry(self._last, kind, content, now))
-        if len(self._entries) > _MOST:
-            lowest = max([each.kind for each in self._entries])
-            for i, each in enumerate(self._entries):
-                if each.kind == lowest:
+        self._last_number += 1
+        self._entries.append(QueueEntry(self._last_number, kind, content, now))
+        if len(self._entries) > _MAX_ENTRIES:
+            lowest = max([entry.kind for entry in self._entries])
+            for i, entry in enumerate(self._entries):
+                if entry.kind == lowest:
                     self._entries.pop(i)
                     self.dropped += 1
                     return
 
-    def waiting(self) -> "list[int]":
+    def waiting_counts(self) -> "list[int]":
         """Count what waits, by class."""
         counts = [0, 0, 0, 0]
-        for each in self._entries:
-            counts[each.kind] += not each.out
+        for entry in self._entries:
+            counts[entry.kind] += not entry.in_flight
         return counts
 
-    def since(self, kind: int) -> "int | None":
+    def oldest_queued_at(self, kind: int) -> "int | None":
         """Give the time at which the oldest of `kind` that waits came."""
-        for each in self._entries:
-            if each.kind == kind and not each.out:
-                return each.at
+        for entry in self._entries:
+            if entry.kind == kind and not entry.in_flight:
+                return entry.queued_at
         return None
 
-    def next(self, limit: int, classes: "tuple[int, ...]") -> "Taken | None":
+    def next(self, limit: int, classes: "tuple[int, ...]") -> "QueueContent | None":
         """Take the oldest of a class; contents of one class share a datagram if they fit."""
         for kind in classes:
             ids: list[int] = []
             content = b""
-            for each in self._entries:
-                if each.kind != kind or each.out:
+            for entry in self._entries:
+                if entry.kind != kind or entry.in_flight:
                     continue
-                if ids and (kind != ALARM or len(content) + len(each.content) > limit):
+                if ids and (kind != ALARM or len(content) + len(entry.content) > limit):
                     break
-                each.out = True
-                ids.append(each.number)
-                content += each.content
+                entry.in_flight = True
+                ids.append(entry.number)
+                content += entry.content
             if ids:
                 return ids, content
         return None
 
-    def accepted(self, ids: "list[int]") -> None:
+    def mark_accepted(self, ids: "list[int]") -> None:
         """Nothing changes: they are kept until the ground has them."""
 
-    def acknowledged(self, ids: "list[int]") -> None:
+    def mark_acknowledged(self, ids: "list[int]") -> None:
         """Forget them."""
-        self._entries = [each for each in self._entries if each.number not in ids]
+        self._entries = [entry for entry in self._entries if entry.number not in ids]
 
 
 class AlarmWatch:
@@ -109,33 +109,33 @@ class AlarmWatch:
         active = agent.alarms.active
         if [alarm.code for alarm in active] == [code for code, _ in self._known]:
             return b""
-        now = [(alarm.code, alarm.text) for alarm in active]
-        codes, old = [code for code, _ in now], [code for code, _ in self._known]
+        current = [(alarm.code, alarm.text) for alarm in active]
+        codes, known_codes = [code for code, _ in current], [code for code, _ in self._known]
         records = b""
-        for code, text in now:
-            if code not in old:
-                records += _record(1, utc_us, code, text)
+        for code, text in current:
+            if code not in known_codes:
+                records += _encode_alarm(1, utc_us, code, text)
         for code, _ in self._known:
             if code not in codes:
-                records += _record(0, utc_us, code, "")
-        self._known = now
+                records += _encode_alarm(0, utc_us, code, "")
+        self._known = current
         return records
 
 
-def _record(raised: int, utc_us: "int | None", code: str, text: str) -> bytes:
+def _encode_alarm(raised: int, utc_us: "int | None", code: str, text: str) -> bytes:
     seconds = 0 if utc_us is None else utc_us // SECOND & 0xFFFFFFFF
-    words = (code + ": " + text if text else code)[:_LONGEST_TEXT].encode()
-    return bytes((5 + len(words), raised)) + seconds.to_bytes(4, "big") + words
+    text_bytes = (code + ": " + text if text else code)[:_LONGEST_TEXT].encode()
+    return bytes((5 + len(text_bytes), raised)) + seconds.to_bytes(4, "big") + text_bytes
 
 
-def row(agent: "Agent", now: int, utc_us: "int | None") -> bytes:
+def encode_row(agent: "Agent", now: int, utc_us: "int | None") -> bytes:
     """Write all readings of now as the content of a LIVE datagram."""
-    oldest = now - agent.config.stale_us
+    oldest_read_at = now - agent.config.stale_us
     names, body = b"", bytearray()
-    for station in agent.fieldbus.stations:
-        for reading, point in zip(station.device.readings, station.profile.points):
-            names += (station.name + "." + point.name + "\n").encode()
-            good = reading.quality == "good" and reading.at >= oldest
+    for session in agent.fieldbus.sessions:
+        for reading, point in zip(session.device.readings, session.profile.points):
+            names += (session.name + "." + point.name + "\n").encode()
+            good = reading.quality == "good" and reading.read_at >= oldest_read_at
             _varint(body, _zigzag(reading.raw) + 1 if good and reading.raw is not None else 0)
     seconds = 0 if utc_us is None else utc_us // SECOND & 0xFFFFFFFF
     return seconds.to_bytes(4, "big") + crc16(names).to_bytes(2, "big") + bytes(body)

@@ -1,53 +1,54 @@
 """What `coldloop status` and `coldloop link watch` show of the carrier."""
 
-from agent.core.json_writer import Object
+from agent.core.json_writer import JsonObject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.satcom.component import Carrier
+    from agent.satcom.component import SatcomComponent
 
 
-def report(carrier: "Carrier", now: int) -> Object:
-    """Write the state of `carrier`. Times of windows ahead are UTC seconds."""
-    modem, messages, budget = carrier.modem, carrier.messages, carrier.budget
-    return Object(
+def build_report(component: "SatcomComponent", now: int) -> JsonObject:
+    """Write the state of `component`. Times of windows ahead are UTC seconds."""
+    modem, messages, budget = component.modem, component.messages, component.budget
+    return JsonObject(
         [
-            ("kind", carrier.kind),
+            ("kind", component.kind),
             ("ready", modem.ready),
-            ("forbidden", carrier.forbidden),
-            ("bars", carrier.bars),
-            ("service", carrier.service),
-            ("predicted", carrier.predicted(now)),
-            ("queued", carrier.queue.waiting()),
-            ("dropped", carrier.queue.dropped),
-            ("unacknowledged", len(messages.waiting)),
-            ("tried", carrier.tried),
-            ("sent", carrier.sent),
-            ("failed", carrier.failed),
-            ("why", carrier.why),
-            ("fetched", carrier.fetched),
+            ("forbidden", component.barred_reason),
+            ("bars", component.bars),
+            ("service", component.service),
+            ("predicted", component.window_predicted(now)),
+            ("queued", component.queue.waiting_counts()),
+            ("dropped", component.queue.dropped),
+            ("unacknowledged", len(messages.unacknowledged)),
+            ("tried", component.tried),
+            ("sent", component.sent),
+            ("failed", component.failed),
+            ("why", component.failure_reason),
+            ("fetched", component.fetched),
             ("acknowledged", messages.acknowledged),
             ("repeated", messages.repeated),
             ("forged", messages.forged),
             ("replayed", messages.replayed),
             ("resets", modem.resets),
             ("faults", modem.faults),
-            ("alarm_us", carrier.alarm_us),
-            ("worst_alarm_us", carrier.worst_alarm_us),
+            ("alarm_us", component.alarm_latency_us),
+            ("worst_alarm_us", component.max_alarm_latency_us),
             ("day_bytes", budget.limit),
             ("spent_bytes", budget.spent),
             ("window_spent_bytes", budget.window_spent),
-            ("windows", carrier.windows.count),
-            ("useful_windows", carrier.windows.useful),
-            ("last", [window.show() for window in carrier.windows.last]),
-            ("ahead", _ahead(carrier)),
+            ("windows", component.window_stats.count),
+            ("useful_windows", component.window_stats.useful),
+            ("last", [window.to_json() for window in component.window_stats.recent]),
+            ("ahead", _window_list(component)),
         ]
     )
 
 
-def _ahead(carrier: "Carrier") -> "list[object]":
-    if carrier.passes is None:
+def _window_list(component: "SatcomComponent") -> "list[object]":
+    if component.predictor is None:
         return []
     return [
-        [start // 1_000_000, end // 1_000_000, peak] for start, end, peak in carrier.passes.ahead
+        [start // 1_000_000, end // 1_000_000, peak]
+        for start, end, peak in component.predictor.windows
     ]

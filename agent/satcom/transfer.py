@@ -14,41 +14,41 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    class Source(Protocol):
+    class ContentSource(Protocol):
         """Where contents come from."""
 
         def next(  # noqa: D102
             self, limit: int, classes: "tuple[int, ...]"
         ) -> "tuple[list[int], bytes] | None": ...
-        def accepted(self, ids: "list[int]") -> None: ...  # noqa: D102
-        def acknowledged(self, ids: "list[int]") -> None: ...  # noqa: D102
-        def since(self, kind: int) -> "int | None": ...  # noqa: D102
+        def mark_accepted(self, ids: "list[int]") -> None: ...  # noqa: D102
+        def mark_acknowledged(self, ids: "list[int]") -> None: ...  # noqa: D102
+        def oldest_queued_at(self, kind: int) -> "int | None": ...  # noqa: D102
 
 
-MOST_WAITING = 16
+MAX_UNACKED = 16
 """Messages that may wait for an acknowledgement of the ground."""
 
 
-class Message:
-    """One message. `since`: when its content came; `out_at`: when its last part was accepted."""
+class OutgoingMessage:
+    """One message. `since`: when its content came; `sent_at`: when its last part was accepted."""
 
     def __init__(self, kind: int, number: int, ids: "list[int]", parts: "list[bytes]") -> None:
         self.kind = kind
         self.number = number
         self.ids = ids
         self.parts = parts
-        self.index = 0
+        self.part_index = 0
         self.tries = 0
-        self.out_at: int | None = None
-        self.since: int | None = None
+        self.sent_at: int | None = None
+        self.queued_at: int | None = None
 
 
-class Messages:
+class MessageTransfer:
     """What is on its way and what waits for the ground. `largest`: bytes of a datagram."""
 
-    def __init__(self, source: "Source", largest: int, key: bytes, unit: str) -> None:
+    def __init__(self, source: "ContentSource", largest: int, key: bytes, unit: str) -> None:
         self.source = source
-        self.number = 0
+        self.next_number = 0
         self.forged = 0
         self.replayed = 0
         self.acknowledged = 0
@@ -56,74 +56,80 @@ class Messages:
         self._largest = largest
         self._key = key
         self._unit = unit
-        self._now: list[Message | None] = [None, None, None, None]
-        self.waiting: list[Message] = []
-        self.floor = self.newest = -1
-        """Numbers from the ground up to `floor` are refused; the last one that was taken."""
-        self._heard: list[int] = []
+        self._in_progress: list[OutgoingMessage | None] = [None, None, None, None]
+        self.unacknowledged: list[OutgoingMessage] = []
+        self.min_number = self.newest_number = -1
+        """Numbers from the ground up to `min_number` are refused; the last one that was taken."""
+        self._received_numbers: list[int] = []
 
-    def pick(self, classes: "tuple[int, ...]", numbers: int, longest: int) -> "Message | None":
-        """Give the message whose next part is to go; `numbers`: those below may be used."""
+    def next_message(
+        self, classes: "tuple[int, ...]", number_limit: int, max_bytes: int
+    ) -> "OutgoingMessage | None":
+        """Give the message whose next part is to go; `number_limit`: those below may be used."""
         for kind in classes:
-            if self._now[kind] is not None:
-                return self._now[kind]
-            if self.number >= numbers or len(self.waiting) >= MOST_WAITING:
+            if self._in_progress[kind] is not None:
+                return self._in_progress[kind]
+            if self.next_number >= number_limit or len(self.unacknowledged) >= MAX_UNACKED:
                 continue
-            since = self.source.since(kind)
-            found = self.source.next(longest, (kind,))
-            if found is not None:
-                ids, content = found
-                number = self.number % datagram.NUMBERS
+            queued_at = self.source.oldest_queued_at(kind)
+            content_and_ids = self.source.next(max_bytes, (kind,))
+            if content_and_ids is not None:
+                ids, content = content_and_ids
+                number = self.next_number % datagram.SEQUENCE_MODULUS
                 parts = datagram.split(kind, number, content, self._largest)
-                self._now[kind] = message = Message(kind, number, ids, parts)
-                message.since = since
-                self.number += 1
+                self._in_progress[kind] = message = OutgoingMessage(kind, number, ids, parts)
+                message.queued_at = queued_at
+                self.next_number += 1
                 return message
         return None
 
-    def on_its_way(self, kind: int) -> bool:
+    def is_in_progress(self, kind: int) -> bool:
         """Say whether a message of `kind` is half sent."""
-        return self._now[kind] is not None
+        return self._in_progress[kind] is not None
 
-    def waits_since(self, kind: int) -> "int | None":
+    def oldest_waiting_at(self, kind: int) -> "int | None":
         """Give the time at which the oldest content of `kind` that is not sent came."""
-        message = self._now[kind]
-        return self.source.since(kind) if message is None else message.since
+        message = self._in_progress[kind]
+        return self.source.oldest_queued_at(kind) if message is None else message.queued_at
 
-    def part_sent(self, message: Message, now: int) -> bool:
+    def on_part_sent(self, message: OutgoingMessage, now: int) -> bool:
         """The gateway has a part; True when it was the last."""
-        message.index += 1
-        if message.index < len(message.parts):
+        message.part_index += 1
+        if message.part_index < len(message.parts):
             return False
-        self._now[message.kind] = None
-        message.out_at = now
-        self.source.accepted(message.ids)
+        self._in_progress[message.kind] = None
+        message.sent_at = now
+        self.source.mark_accepted(message.ids)
         if self._key:
-            self.waiting.append(message)
+            self.unacknowledged.append(message)
         else:
-            self._forget(message)
+            self._complete(message)
         return True
 
-    def _forget(self, message: Message) -> None:
+    def _complete(self, message: OutgoingMessage) -> None:
         self.acknowledged += 1
-        self.source.acknowledged(message.ids)
+        self.source.mark_acknowledged(message.ids)
 
-    def overdue(self, now: int, patience: int) -> None:
+    def repeat_overdue(self, now: int, timeout_us: int) -> None:
         """Send once more what the ground has not acknowledged in time."""
-        for message in self.waiting:
-            free = self._now[message.kind] is None
-            if message.out_at is not None and now - message.out_at >= patience and free:
-                self.waiting.remove(message)
+        for message in self.unacknowledged:
+            class_is_free = self._in_progress[message.kind] is None
+            if (
+                message.sent_at is not None
+                and now - message.sent_at >= timeout_us
+                and class_is_free
+            ):
+                self.unacknowledged.remove(message)
                 self.repeated += 1
-                message.index = 0
-                message.out_at = None
-                self._now[message.kind] = message
+                message.part_index = 0
+                message.sent_at = None
+                self._in_progress[message.kind] = message
                 return
 
-    def heard(self, data: bytes) -> bytes:
+    def on_datagram(self, data: bytes) -> bytes:
         """Take a datagram from the ground; give its content if it is a message for this unit."""
         try:
-            body = datagram.proven(self._key, self._unit, data) if self._key else b""
+            body = datagram.verify_body(self._key, self._unit, data) if self._key else b""
         except DecodeError:
             body = b""
         if not body:
@@ -131,25 +137,25 @@ class Messages:
             return b""
         if body[0] == datagram.MESSAGE:
             number = int.from_bytes(body[1:4], "big")
-            old = number <= self.floor or number < (self._heard or [0])[0]
-            if len(body) < 5 or old or number in self._heard:
+            is_old = number <= self.min_number or number < (self._received_numbers or [0])[0]
+            if len(body) < 5 or is_old or number in self._received_numbers:
                 self.replayed += 1
                 return b""
-            self._heard = sorted(self._heard + [number])[-16:]
-            self.newest = number
+            self._received_numbers = sorted(self._received_numbers + [number])[-16:]
+            self.newest_number = number
             return body[4:]
         try:
-            ranges = datagram.acknowledged(body)
+            ranges = datagram.parse_ack(body)
         except DecodeError:
             self.forged += 1
             return b""
         known = False
-        for message in list(self.waiting):
-            for first, more in ranges:
-                if (message.number - first) % datagram.NUMBERS <= more:
+        for message in list(self.unacknowledged):
+            for first, count in ranges:
+                if (message.number - first) % datagram.SEQUENCE_MODULUS <= count:
                     known = True
-                    self.waiting.remove(message)
-                    self._forget(message)
+                    self.unacknowledged.remove(message)
+                    self._complete(message)
                     break
         self.replayed += not known
         return b""

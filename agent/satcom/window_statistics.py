@@ -1,15 +1,15 @@
 """What came of each window: tries, successes, bytes, and how soon the first one got through.
 
 Not the prediction (agent.satcom.pass_predictor). A window here is a time in which the carrier wanted to
-use the link: predicted, or heard. The last `_KEPT` are kept for the status.
+use the link: predicted, or heard. The last `_MAX_WINDOWS` are kept for the status.
 """
 
-from agent.core.json_writer import Object
+from agent.core.json_writer import JsonObject
 
-_KEPT = 8
+_MAX_WINDOWS = 8
 
 
-class Window:
+class ContactWindow:
     """One window, times in monotonic microseconds."""
 
     def __init__(self, start: int, predicted: bool) -> None:
@@ -21,9 +21,9 @@ class Window:
         self.bytes = 0
         self.first_us: int | None = None
 
-    def show(self) -> Object:
+    def to_json(self) -> JsonObject:
         """Write it for the status."""
-        return Object(
+        return JsonObject(
             [
                 ("start_us", self.start),
                 ("end_us", self.end),
@@ -36,37 +36,37 @@ class Window:
         )
 
 
-class Windows:
-    """The windows so far; `now_open` is the present one."""
+class WindowStatistics:
+    """The windows so far; `open_window` is the present one."""
 
     def __init__(self) -> None:
         self.count = 0
         self.useful = 0
-        self.now_open: Window | None = None
-        self.last: list[Window] = []
+        self.open_window: ContactWindow | None = None
+        self.recent: list[ContactWindow] = []
 
-    def set(self, is_open: bool, predicted: bool, now: int) -> bool:
+    def update(self, is_open: bool, predicted: bool, now: int) -> bool:
         """Open or close; True when one was opened."""
-        present = self.now_open
-        if is_open and present is None:
+        current = self.open_window
+        if is_open and current is None:
             self.count += 1
-            self.now_open = Window(now, predicted)
-            self.last.append(self.now_open)
-            if len(self.last) > _KEPT:
-                self.last.pop(0)
+            self.open_window = ContactWindow(now, predicted)
+            self.recent.append(self.open_window)
+            if len(self.recent) > _MAX_WINDOWS:
+                self.recent.pop(0)
             return True
-        if not is_open and present is not None:
-            present.end = now
-            self.now_open = None
+        if not is_open and current is not None:
+            current.end = now
+            self.open_window = None
         return False
 
-    def tried(self, size: int, good: bool, now: int) -> None:
+    def add_session(self, size: int, succeeded: bool, now: int) -> None:
         """Note a session."""
-        window = self.now_open
+        window = self.open_window
         if window is None:
             return
         window.tried += 1
-        if good:
+        if succeeded:
             self.useful += window.sent == 0
             window.sent += 1
             window.bytes += size

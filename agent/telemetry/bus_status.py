@@ -11,12 +11,12 @@ its last answer, both null before the first. A bus's `load_milli_pct` is the sha
 was in use since the last snapshot.
 """
 
-from agent.core.json_writer import Json, quote
+from agent.core.json_writer import JsonValue, quote
 from drivers.device.identity import MATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.device_session import Station
+    from agent.fieldbus.device_session import DeviceSession
     from agent.fieldbus.fieldbus import Fieldbus
     from drivers.modbus.bus import Bus
 
@@ -31,60 +31,60 @@ _BUS = (
 _BOOL = ("false", "true")
 
 
-def state(station: "Station") -> str:
+def device_state(session: "DeviceSession") -> str:
     """The state of a device in a word or two."""
-    if station.stranger:
+    if session.identity_mismatch:
         return "wrong model"
-    if station.lost:
+    if session.lost:
         return "lost"
-    if station.stubborn:
+    if session.write_unverified:
         return "refuses"
-    return "ok" if station.device.identity == MATCH else "unproven"
+    return "ok" if session.device.identity == MATCH else "unproven"
 
 
-def _known(value: int, known: bool) -> str:
+def _number_or_null(value: int, known: bool) -> str:
     return str(value) if known else "null"
 
 
-def devices(fieldbus: "Fieldbus") -> Json:
+def devices(fieldbus: "Fieldbus") -> JsonValue:
     """A row for each device, in the order of the configuration."""
     rows = []
-    for station in fieldbus.stations:
-        response = station.bus.health(station.unit).response_us
+    for session in fieldbus.sessions:
+        response = session.bus.unit_health(session.unit).response_us
         rows.append(
             _DEVICE
             % (
-                quote(station.name),
-                quote(fieldbus.names[fieldbus.buses.index(station.bus)]),
-                station.unit,
-                state(station),
-                station.transactions,
-                station.errors,
-                _known(response, response >= 0),
-                _known(station.answered_at, station.answered_at > 0),
+                quote(session.name),
+                quote(fieldbus.names[fieldbus.buses.index(session.bus)]),
+                session.unit,
+                device_state(session),
+                session.transactions,
+                session.errors,
+                _number_or_null(response, response >= 0),
+                _number_or_null(session.answered_at, session.answered_at > 0),
             )
         )
-    return Json("[" + ",".join(rows) + "]")
+    return JsonValue("[" + ",".join(rows) + "]")
 
 
-def buses(fieldbus: "Fieldbus", now: int) -> Json:
+def buses(fieldbus: "Fieldbus", now: int) -> JsonValue:
     """A row for each bus; its load is measured from one call to the next."""
-    late = fieldbus.overloaded_buses()
+    overloaded = fieldbus.overloaded_buses()
     rows = []
     for name, bus in zip(fieldbus.names, fieldbus.buses):
-        rows.append(_bus(name, bus, name in late, now))
-    return Json("[" + ",".join(rows) + "]")
+        rows.append(_bus(name, bus, name in overloaded, now))
+    return JsonValue("[" + ",".join(rows) + "]")
 
 
-def _bus(name: str, bus: "Bus", late: bool, now: int) -> str:
+def _bus(name: str, bus: "Bus", overloaded: bool, now: int) -> str:
     return _BUS % (
         quote(name),
         _BOOL[bus.open],
         bus.load_milli_pct(now),
-        _BOOL[late],
+        _BOOL[overloaded],
         bus.transactions,
         bus.errors,
         bus.timeouts,
         bus.retries,
-        bus.dead_units,
+        bus.offline_units,
     )

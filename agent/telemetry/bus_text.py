@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 def lines(snapshot: "Snapshot") -> "list[str]":
     """What `coldloop status` shows of buses and devices."""
     modbus = snapshot["modbus"]
-    found = [_bus(bus) for bus in modbus["buses"]]
-    return found + [_device(device, snapshot["mono_us"]) for device in modbus["devices"]]
+    bus_lines = [_bus(bus) for bus in modbus["buses"]]
+    return bus_lines + [_device(device, snapshot["mono_us"]) for device in modbus["devices"]]
 
 
 def _bus(bus: "Snapshot") -> str:

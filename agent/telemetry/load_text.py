@@ -13,7 +13,11 @@ def lines(snapshot: "Snapshot") -> "list[str]":
     if "throttle" in snapshot:
         out.append("loads      " + _loads(snapshot["throttle"]))
         out.extend(
-            ["load       " + _load(load) for load in snapshot["throttle"]["loads"] if _held(load)]
+            [
+                "load       " + _load(load)
+                for load in snapshot["throttle"]["loads"]
+                if _is_limited(load)
+            ]
         )
     if "ledger" in snapshot:
         entry = snapshot["ledger"]["intervals"][0]
@@ -39,14 +43,14 @@ def _loads(throttle: "Snapshot") -> str:
     return text + (", %d entries scheduled" % waiting if waiting else "")
 
 
-def _held(load: "Snapshot") -> bool:
+def _is_limited(load: "Snapshot") -> bool:
     return not load["on"] or load["refused"] != 0 or load["shown_w"] not in (None, load["limit_w"])
 
 
 def _load(load: "Snapshot") -> str:
-    what = "told %s kW, shows %s kW" % (_kw(load["limit_w"]), _kw(load["shown_w"]))
+    text = "told %s kW, shows %s kW" % (_kw(load["limit_w"]), _kw(load["shown_w"]))
     if not load["on"]:
-        what = "OFF"
+        text = "OFF"
     elif load["refused"]:
-        what += ", REFUSED with %d" % load["refused"]
-    return "%s  %s" % (load["name"], what)
+        text += ", REFUSED with %d" % load["refused"]
+    return "%s  %s" % (load["name"], text)

@@ -12,7 +12,7 @@ not good. Names in every row would cost a satellite link five times the bytes.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.core.component import Part
+    from agent.core.component import Component
     from agent.fieldbus.fieldbus import Fieldbus
 
 
@@ -22,26 +22,27 @@ class Telemetry:
     def __init__(self, fieldbus: "Fieldbus", limit: int) -> None:
         self.seq = 0
         self.dropped = 0
-        self.plain = True
+        self.queues_rows = True
         """Whether rows are queued here: not when a log takes them (`agent.log`)."""
         self.queue: list[bytes] = []
         self._limit = limit
-        self._stations = fieldbus.stations
-        self.parts: list[Part] = []
+        self._sessions = fieldbus.sessions
+        self.components: list[Component] = []
         """Optional parts whose points stand behind those of the devices."""
-        self._readings = [r for s in fieldbus.stations for r in s.device.readings]
+        self._readings = [r for s in fieldbus.sessions for r in s.device.readings]
 
-    def row(self, now: int, utc: "int | None", clock: str, state: str, stale_us: int) -> None:
+    def add_row(self, now: int, utc: "int | None", clock: str, state: str, stale_us: int) -> None:
         """Queue one row of what is known at `now`."""
-        if not self.plain:
+        if not self.queues_rows:
             return
         self.seq += 1
         oldest = now - stale_us
         values = [
-            str(r.raw) if r.quality == "good" and r.at >= oldest else "null" for r in self._readings
+            str(r.raw) if r.quality == "good" and r.read_at >= oldest else "null"
+            for r in self._readings
         ]
-        for part in self.parts:
-            values.extend(["null" if v is None else str(v) for v in part.values(now)])
+        for component in self.components:
+            values.extend(["null" if v is None else str(v) for v in component.values(now)])
         text = '{"seq":%d,"t":%s,"clock":"%s","state":"%s","v":[%s]}' % (
             self.seq,
             "null" if utc is None else str(utc),
@@ -59,11 +60,11 @@ class Telemetry:
 
         The value is raw * numerator / denominator, in the unit (UCUM).
         """
-        about: list[object] = [
-            [station.name + "." + point.name, point.unit, point.num, point.den]
-            for station in self._stations
-            for point in station.profile.points
+        points: list[object] = [
+            [session.name + "." + point.name, point.unit, point.num, point.den]
+            for session in self._sessions
+            for point in session.profile.points
         ]
-        for part in self.parts:
-            about.extend([list(point) for point in part.points()])
-        return about
+        for component in self.components:
+            points.extend([list(point) for point in component.points()])
+        return points

@@ -11,21 +11,21 @@ from protocols.time_units import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.log.sender import Sender
-    from protocols.mqtt.client import Client
+    from protocols.mqtt.client import MqttClient
 
-MESSAGE, LONGEST = 2800, 3800
+MESSAGE_BYTES, MAX_RECORD_BYTES = 2800, 3800
 """Bytes of a message: two segments of TCP; of one with a single record: six minutes of a backlog in
 one block need more."""
-_LEAST, _MOST = 2, 14
-_SOON, _SLOW = 2 * SECOND, 4 * SECOND
+_MIN_WINDOW, _MAX_WINDOW = 2, 14
+_FAST_ACK, _SLOW_ACK = 2 * SECOND, 4 * SECOND
 
 
-class Outflow:
+class SendWindow:
     """Publishes what `sender` gives on `topic`, at most `window` messages at a time."""
 
-    def __init__(self, sender: "Sender", client: "Client", topic: str) -> None:
-        self.window = _LEAST
-        self.waiting = 0
+    def __init__(self, sender: "Sender", client: "MqttClient", topic: str) -> None:
+        self.window = _MIN_WINDOW
+        self.in_flight = 0
         self._sender = sender
         self._client = client
         self._topic = topic
@@ -33,25 +33,25 @@ class Outflow:
     def flush(self, now: int) -> int:
         """Publish while there is room; count the messages."""
         sent = 0
-        while self.waiting < self.window and self._client.room:
-            ids, message = self._sender.next(MESSAGE, longest=LONGEST)
+        while self.in_flight < self.window and self._client.can_publish:
+            ids, message = self._sender.next(MESSAGE_BYTES, max_single=MAX_RECORD_BYTES)
             if not ids:
                 break
             self._client.publish(self._topic, message, 1, False, ("log", ids, now))
-            self.waiting += 1
+            self.in_flight += 1
             sent += 1
         return sent
 
     def acknowledged(self, tag: "tuple[object, ...]", now: int) -> None:
         """Take that the broker has a message."""
-        self.waiting = max(0, self.waiting - 1)
-        self._sender.accepted(tag[1])  # type: ignore[arg-type]
-        took = now - int(str(tag[2]))
-        if took < _SOON:
-            self.window = min(self.window + 1, _MOST)
-        elif took > _SLOW:
-            self.window = max(self.window - 1, _LEAST)
+        self.in_flight = max(0, self.in_flight - 1)
+        self._sender.mark_accepted(tag[1])  # type: ignore[arg-type]
+        ack_time = now - int(str(tag[2]))
+        if ack_time < _FAST_ACK:
+            self.window = min(self.window + 1, _MAX_WINDOW)
+        elif ack_time > _SLOW_ACK:
+            self.window = max(self.window - 1, _MIN_WINDOW)
 
-    def cut(self) -> None:
+    def reset(self) -> None:
         """The connection is gone: the next link may be a thin one."""
-        self.window = _LEAST
+        self.window = _MIN_WINDOW

@@ -6,9 +6,9 @@ says `_milli`, else whole. The order of the keys is fixed, so that both interpre
 bytes.
 """
 
-from agent.core.json_writer import Object, write
+from agent.core.json_writer import JsonObject, write
 from agent.telemetry.bus_status import buses, devices
-from protocols.rounding import nearest_whole
+from protocols.rounding import round_half_away
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.agent import Agent
-    from agent.clock.evidence import Evidence
+    from agent.clock.evidence import CheckEvidence
     from agent.core.alarm_list import Alarm
 
 KEY = "status.json"
 VERSION = 1
 _PERIOD = SECOND
-_TOLD_IN = 800 * MILLISECOND
+_WRITE_TIME = 800 * MILLISECOND
 
 
-def milli(value: "float | None") -> "int | None":
+def to_milli(value: "float | None") -> "int | None":
     """Round to whole thousandths, or None."""
     if value is None:
         return None
-    return nearest_whole(value * 1000)
+    return round_half_away(value * 1000)
 
 
-class Pieces:
+class StatusChunks:
     """A snapshot that is written piece by piece, so that no tick has to write all of it.
 
     The first piece tells the time; each other is as of when it was written.
@@ -41,47 +41,47 @@ class Pieces:
     def __init__(self, agent: "Agent") -> None:
         self._agent = agent
         self._next = -1
-        self.left = 2 + len(_SECTIONS) + len(agent.config.parts)
+        self.remaining = 2 + len(_SECTIONS) + len(agent.config.components)
 
-    def piece(self, now: int) -> str:
-        """Write the next of the `left` pieces."""
+    def next_chunk(self, now: int) -> str:
+        """Write the next of the `remaining` pieces."""
         agent, number = self._agent, self._next
         self._next += 1
-        self.left -= 1
+        self.remaining -= 1
         if number < 0:
-            return write(Object(_head(agent, now)))[:-1]
-        if self.left == 0:
+            return write(JsonObject(_head(agent, now)))[:-1]
+        if self.remaining == 0:
             return "}"
         if number < len(_SECTIONS):
             name, section = _SECTIONS[number]
             return ',"' + name + '":' + write(section(agent, now))
         number -= len(_SECTIONS)
-        name = agent.config.parts[number][0]
-        return ',"' + name + '":' + write(agent.parts[number].status(now))
+        name = agent.config.components[number][0]
+        return ',"' + name + '":' + write(agent.components[number].status(now))
 
 
 def snapshot(agent: "Agent", now: int) -> bytes:
     """Write the state of `agent` at `now` as one JSON object."""
-    pieces = Pieces(agent)
-    return "".join([pieces.piece(now) for _ in range(pieces.left)]).encode()
+    chunks = StatusChunks(agent)
+    return "".join([chunks.next_chunk(now) for _ in range(chunks.remaining)]).encode()
 
 
-class Teller:
+class StatusWriter:
     """Says the status once a second: whole to a store, to a line some pieces a tick.
 
     A record on a line is over when the next begins. It takes most of a second, or one tick where a
     tick is that long.
     """
 
-    def __init__(self, agent: "Agent", whole: bool) -> None:
+    def __init__(self, agent: "Agent", single_write: bool) -> None:
         self._agent = agent
         self._due = 0
-        self._pieces = Pieces(agent)
-        self._at_once = self._pieces.left
-        if not whole:
-            ticks = max(1, _TOLD_IN // agent.config.tick_us)
-            self._at_once = -(-self._pieces.left // ticks)
-        self._pieces.left = 0
+        self._chunks = StatusChunks(agent)
+        self._chunks_per_tick = self._chunks.remaining
+        if not single_write:
+            ticks = max(1, _WRITE_TIME // agent.config.tick_us)
+            self._chunks_per_tick = -(-self._chunks.remaining // ticks)
+        self._chunks.remaining = 0
 
     def start(self, now: int) -> None:
         """Begin with the first tick."""
@@ -90,14 +90,14 @@ class Teller:
     def tick(self, now: int) -> bytes:
         """Give what is to be written now, often nothing."""
         begin = b""
-        if not self._pieces.left:
+        if not self._chunks.remaining:
             if now < self._due:
                 return b""
             self._due = now + _PERIOD
-            self._pieces = Pieces(self._agent)
+            self._chunks = StatusChunks(self._agent)
             begin = KEY.encode() + b"\0"
-        count = min(self._at_once, self._pieces.left)
-        return begin + "".join([self._pieces.piece(now) for _ in range(count)]).encode()
+        count = min(self._chunks_per_tick, self._chunks.remaining)
+        return begin + "".join([self._chunks.next_chunk(now) for _ in range(count)]).encode()
 
 
 def _head(agent: "Agent", now: int) -> "list[tuple[str, object]]":
@@ -111,10 +111,10 @@ def _head(agent: "Agent", now: int) -> "list[tuple[str, object]]":
     ]
 
 
-def _clock(agent: "Agent", now: int) -> Object:
+def _clock(agent: "Agent", now: int) -> JsonObject:
     clock = agent.clock
     rate = clock.rate()
-    return Object(
+    return JsonObject(
         [
             ("state", clock.state(now)),
             ("bound_us", clock.bound_us(now)),
@@ -124,16 +124,16 @@ def _clock(agent: "Agent", now: int) -> Object:
             ("source", clock.source()),
             ("rate_ppt", rate[0] if rate else None),
             ("skew_ppt", rate[1] if rate else None),
-            ("leap_s", clock.leap.count),
+            ("leap_s", clock.leap.leap_s),
             ("late", clock.late),
-            ("relabelled", clock.relabelled),
-            ("evidence", [_evidence(e) for e in clock.verdicts.evidence]),
+            ("relabelled", clock.whole_second_steps),
+            ("evidence", [_evidence(e) for e in clock.evidence_log.entries]),
         ]
     )
 
 
-def _evidence(e: "Evidence") -> Object:
-    return Object(
+def _evidence(e: "CheckEvidence") -> JsonObject:
+    return JsonObject(
         [
             ("check", e.check),
             ("since_us", e.since),
@@ -146,71 +146,71 @@ def _evidence(e: "Evidence") -> Object:
     )
 
 
-def _ticks(agent: "Agent", _now: int) -> Object:
+def _ticks(agent: "Agent", _now: int) -> JsonObject:
     ticks = agent.ticks
-    return Object(
+    return JsonObject(
         [
             ("count", ticks.count),
             ("missed", ticks.missed),
-            ("worst_late_us", ticks.worst_late),
+            ("worst_late_us", ticks.max_late_us),
             ("lateness", list(ticks.lateness)),
         ]
     )
 
 
-def _supply(agent: "Agent", now: int) -> Object:
+def _supply(agent: "Agent", now: int) -> JsonObject:
     loop = agent.supply
-    return Object(
+    return JsonObject(
         [
             ("quality", loop.sensor.quality(now)),
-            ("milli_c", milli(loop.sensor.value(now))),
-            ("setpoint_milli_c", milli(loop.setpoint)),
+            ("milli_c", to_milli(loop.sensor.value(now))),
+            ("setpoint_milli_c", to_milli(loop.setpoint)),
             (
                 "return_milli_c",
-                milli(agent.return_sensor.value(now)) if agent.return_sensor else None,
+                to_milli(agent.return_sensor.value(now)) if agent.return_sensor else None,
             ),
-            ("valve_milli_pct", milli(loop.valve.position())),
-            ("valve_asked_milli_pct", milli(loop.valve.asked)),
+            ("valve_milli_pct", to_milli(loop.valve.position())),
+            ("valve_asked_milli_pct", to_milli(loop.valve.command_pct)),
         ]
     )
 
 
-def _pressure(agent: "Agent", now: int) -> Object:
+def _pressure(agent: "Agent", now: int) -> JsonObject:
     loop = agent.pressure
-    return Object(
+    return JsonObject(
         [
             ("quality", loop.sensor.quality(now)),
-            ("milli_kpa", milli(loop.sensor.value(now))),
-            ("setpoint_milli_kpa", milli(loop.setpoint)),
-            ("pumps_milli_pct", [milli(p.speed()) for p in loop.pumps]),
-            ("pumps_asked_milli_pct", [milli(p.asked) for p in loop.pumps]),
+            ("milli_kpa", to_milli(loop.sensor.value(now))),
+            ("setpoint_milli_kpa", to_milli(loop.setpoint)),
+            ("pumps_milli_pct", [to_milli(p.speed()) for p in loop.pumps]),
+            ("pumps_asked_milli_pct", [to_milli(p.command_pct) for p in loop.pumps]),
         ]
     )
 
 
-def _modbus(agent: "Agent", now: int) -> Object:
-    bus = agent.fieldbus
-    return Object(
+def _modbus(agent: "Agent", now: int) -> JsonObject:
+    fieldbus = agent.fieldbus
+    return JsonObject(
         [
-            ("transactions", bus.transactions()),
-            ("errors", bus.errors()),
-            ("lost", [s.name for s in bus.stations if s.lost]),
-            ("dropped_bytes", sum([b.dropped_bytes for b in bus.buses])),
-            ("crc_errors", sum([b.crc_errors for b in bus.buses])),
-            ("foreign", sum([b.foreign for b in bus.buses])),
-            ("late", sum([b.late for b in bus.buses])),
-            ("buses", buses(bus, now)),
-            ("devices", devices(bus)),
+            ("transactions", fieldbus.transactions()),
+            ("errors", fieldbus.errors()),
+            ("lost", [s.name for s in fieldbus.sessions if s.lost]),
+            ("dropped_bytes", sum([b.discarded_bytes for b in fieldbus.buses])),
+            ("crc_errors", sum([b.crc_errors for b in fieldbus.buses])),
+            ("foreign", sum([b.other_unit_frames for b in fieldbus.buses])),
+            ("late", sum([b.unsolicited for b in fieldbus.buses])),
+            ("buses", buses(fieldbus, now)),
+            ("devices", devices(fieldbus)),
         ]
     )
 
 
-def _receiver(agent: "Agent", _now: int) -> "Object | None":
+def _receiver(agent: "Agent", _now: int) -> "JsonObject | None":
     receiver = agent.receiver
     if receiver is None:
         return None
     framer = receiver.framer
-    return Object(
+    return JsonObject(
         [
             ("fixes", receiver.valid_fixes),
             ("void_fixes", receiver.void_fixes),
@@ -222,28 +222,28 @@ def _receiver(agent: "Agent", _now: int) -> "Object | None":
     )
 
 
-def _telemetry(agent: "Agent", _now: int) -> "Object | None":
+def _telemetry(agent: "Agent", _now: int) -> "JsonObject | None":
     uplink = agent.uplink
     if uplink is None:
         return None
-    return Object(
+    return JsonObject(
         [
             ("connected", uplink.connected),
             ("published", uplink.published),
             ("acknowledged", uplink.acknowledged),
             ("queued", len(agent.telemetry.queue)),
             ("dropped", agent.telemetry.dropped),
-            ("refused", uplink.refused),
+            ("refused", uplink.last_error),
         ]
     )
 
 
-def _alarms(agent: "Agent", _now: int) -> "list[Object]":
+def _alarms(agent: "Agent", _now: int) -> "list[JsonObject]":
     return [_alarm(alarm) for alarm in agent.alarms.active]
 
 
-def _alarm(alarm: "Alarm") -> Object:
-    return Object(
+def _alarm(alarm: "Alarm") -> JsonObject:
+    return JsonObject(
         [
             ("code", alarm.code),
             ("text", alarm.text),

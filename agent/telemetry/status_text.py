@@ -26,14 +26,14 @@ def clock_text(snapshot: "Snapshot") -> str:
     """Write the clock's state with its bound, and what is to be known about it."""
     clock = snapshot["clock"]
     bound = clock["bound_us"]
-    words = [clock["state"]]
+    texts = [clock["state"]]
     if bound is not None:
         close = bound < 1_000_000
-        words.append(
+        texts.append(
             "within %.0f ms" % (bound / 1000) if close else "within %.1f s" % (bound / 1e6)
         )
-    words.extend([flag.replace("_", " ") for flag in clock["flags"]])
-    return ", ".join(words)
+    texts.extend([flag.replace("_", " ") for flag in clock["flags"]])
+    return ", ".join(texts)
 
 
 def render(snapshot: "Snapshot") -> str:

@@ -9,38 +9,38 @@ connection that stood before is closed once then, and opened anew.
 Not a judge: that is the port (drivers/ports/cpython/tcp.py).
 """
 
-from agent.core.port_link import Link
+from agent.core.port_link import PortLink
 from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.utc_clock import Clock
+    from agent.clock.utc_clock import UtcClock
 
-_LOOK_EVERY = 10 * SECOND
+_CHECK_PERIOD = 10 * SECOND
 
 
-class TlsLink(Link):
-    """A `Link` that says at each opening what time it is."""
+class TlsLink(PortLink):
+    """A `PortLink` that says at each opening what time it is."""
 
-    def __init__(self, port: int, name: str, address: str, clock: "Clock") -> None:
-        Link.__init__(self, port, name, address, proves=True)
-        self.unchecked = False
+    def __init__(self, port: int, name: str, address: str, clock: "UtcClock") -> None:
+        PortLink.__init__(self, port, name, address, needs_handshake=True)
+        self.dates_unchecked = False
         self._clock = clock
         self._now = 0
-        self._plain = address + ("&" if "?" in address else "?")
+        self._base_address = address + ("&" if "?" in address else "?")
 
     def start(self) -> None:
         """Ask for the port to be opened, by our UTC."""
         utc_s = self._utc_s(self._now)
-        self.unchecked = not utc_s
-        self._address = (self._plain + "utc=%d" % utc_s).encode()
-        Link.start(self)
+        self.dates_unchecked = not utc_s
+        self._address = (self._base_address + "utc=%d" % utc_s).encode()
+        PortLink.start(self)
 
     def event(self, kind: str, now: int) -> None:
         """Take what the port says."""
-        Link.event(self, kind, now)
-        if kind == "opened" and self.unchecked:
-            self.due = now + _LOOK_EVERY
+        PortLink.event(self, kind, now)
+        if kind == "opened" and self.dates_unchecked:
+            self.due = now + _CHECK_PERIOD
 
     def wake(self, now: int) -> None:
         """Retry, or have the dates looked at now that UTC is trusted."""
@@ -48,11 +48,11 @@ class TlsLink(Link):
         if now < self.due:
             return
         if not self.up:
-            Link.wake(self, now)
+            PortLink.wake(self, now)
         elif self._utc_s(now):
             self.close(now)
         else:
-            self.due = now + _LOOK_EVERY if self.unchecked else NEVER
+            self.due = now + _CHECK_PERIOD if self.dates_unchecked else NEVER
 
     def _utc_s(self, now: int) -> int:
         utc = self._clock.utc(now)

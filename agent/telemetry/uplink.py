@@ -5,9 +5,9 @@ first, a bounded number in flight; a row is forgotten when the broker has acknow
 makes the broker say `online: false` for us when the link dies.
 """
 
-from agent.core.json_writer import Object, write
-from agent.core.port_link import Link
-from protocols.mqtt.client import Client
+from agent.core.json_writer import JsonObject, write
+from agent.core.port_link import PortLink
+from protocols.mqtt.client import MqttClient
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config
     from agent.log.sender import Sender
     from agent.telemetry.rows import Telemetry
-    from agent.telemetry.send_window import Outflow
+    from agent.telemetry.send_window import SendWindow
 
-    Linked = Callable[[bool, int], None]
+    LinkListener = Callable[[bool, int], None]
     Listener = Callable[[bytes, int], None]
 
 TOPIC_ROOT = "coldloop/v1/"
-_OPEN_LIMIT = 10 * SECOND
+_RESPONSE_TIMEOUT = 10 * SECOND
 """A broker that takes the connection but never answers is left after this time."""
-_PACKET = 8192
+_MAX_PACKET = 8192
 """The longest MQTT packet, in bytes, unless the unit has so many points that `birth` is longer."""
-_HEAD = 128
+_PUBLISH_OVERHEAD = 128
 """More than the head of a PUBLISH takes: fixed header, topic, packet id."""
 
 
@@ -37,91 +37,93 @@ class Uplink:
     `birth` is the retained message that is published at every connection; no row is longer.
     """
 
-    def __init__(self, config: "Config", link: Link, telemetry: "Telemetry", birth: bytes) -> None:
+    def __init__(
+        self, config: "Config", link: PortLink, telemetry: "Telemetry", birth: bytes
+    ) -> None:
         base = TOPIC_ROOT + config.site + "/" + config.unit + "/"
         self.link = link
         self.connected = False
         self.published = 0
         self.acknowledged = 0
-        self.refused = ""
+        self.last_error = ""
         self._telemetry = telemetry
         self._now = 0
         self._base = base
         self._listeners: list[tuple[str, Listener]] = []
-        self._unheard: list[str] = []
-        self._sayings: list[tuple[str, bytes, bool]] = []
+        self._unsubscribed: list[str] = []
+        self._pending_messages: list[tuple[str, bytes, bool]] = []
         self._topic = base + "tele"
         self._state_topic = base + "state"
-        offline = write(Object([("online", False)])).encode()
-        kind: type[Client] = Client
-        if config.mqtt == "5":
-            from protocols.mqtt.client_v5 import Client5  # noqa: PLC0415 - only when asked for
+        offline = write(JsonObject([("online", False)])).encode()
+        kind: type[MqttClient] = MqttClient
+        if config.mqtt_version == "5":
+            from protocols.mqtt.client_v5 import MqttClientV5  # noqa: PLC0415 - only when asked for
 
-            kind = Client5
+            kind = MqttClientV5
         self._client = kind(
             config.site + "-" + config.unit,
             keepalive_s=config.keepalive_s,
             will=(self._state_topic, offline, 1, True),
             username=config.username,
             password=config.password,
-            max_packet=max(_PACKET, len(birth) + _HEAD),
-            response_timeout_us=_OPEN_LIMIT,
+            max_packet=max(_MAX_PACKET, len(birth) + _PUBLISH_OVERHEAD),
+            response_timeout_us=_RESPONSE_TIMEOUT,
         )
         self._client.expiry_s = config.expiry_s
         self._birth = birth
         self._birth_due = False
-        self._outflow: Outflow | None = None
-        self._linked: Linked | None = None
+        self._send_window: SendWindow | None = None
+        self._on_link: LinkListener | None = None
 
-    def send_from(self, sender: "Sender", linked: "Linked") -> None:
+    def send_from_log(self, sender: "Sender", on_link: "LinkListener") -> None:
         """Take what is sent from the log instead of from `telemetry`; `linked(up, now)` is told.
 
         Nothing waits for CONNACK then: the first messages leave behind CONNECT.
         """
-        from agent.telemetry.send_window import Outflow as Kind  # noqa: PLC0415 - only with a log
+        from agent.telemetry.send_window import SendWindow as Kind  # noqa: PLC0415 - only with a log
 
-        self._client.eager = True
-        self._outflow = Kind(sender, self._client, self._topic)
-        self._linked = linked
-        self.listen("ack", sender.receipt)
-        sender.keeper.listeners.append(self._more)
+        self._client.publish_early = True
+        self._send_window = Kind(sender, self._client, self._topic)
+        self._on_link = on_link
+        self.listen("ack", sender.on_receipt)
+        sender.record_store.listeners.append(self._on_log_record)
 
-    def _more(self, now: int) -> None:
+    def _on_log_record(self, now: int) -> None:
         self._now = now
         if self.link.up:
             self.flush()
 
-    def announce(self, birth: bytes) -> None:
+    def set_birth(self, birth: bytes) -> None:
         """Publish another `birth` from the next connection on."""
         self._birth = birth
-        self._client.max_packet = max(self._client.max_packet, len(birth) + _HEAD)
+        self._client.max_packet = max(self._client.max_packet, len(birth) + _PUBLISH_OVERHEAD)
 
     def event(self, kind: str, now: int) -> None:
         """Take an event of the port."""
         self.link.event(kind, now)
         if kind == "opened":
-            self._client.opened(now)
-            self._greet()
+            self._client.connection_opened(now)
+            self._queue_connect_msgs()
         elif kind in ("closed", "failed"):
             self.connected = False
-            self._client.closed(now)
-        self._tell(kind == "opened", now)
-        self._react(now)
+            self._client.connection_closed(now)
+        self._notify_link(kind == "opened", now)
+        self._handle_events(now)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take bytes from the broker."""
         self._client.receive(data, now)
-        self._react(now)
+        self._handle_events(now)
 
     def wake(self, now: int) -> None:
         """Take a deadline: keep-alive, time-out or the next try to connect."""
-        stood = self.link.up
+        was_up = self.link.up
         self.link.wake(now)
-        if stood and not self.link.up:  # to have the broker's certificate looked at again
+        if was_up and not self.link.up:  # to have the broker's certificate looked at again
             self.connected = False
-            self._client.closed(now)
+            self._client.connection_closed(now)
         self._client.wake(now)
-        self._react(now)
+        self._handle_events(now)
 
     def deadline(self) -> int:
         """Give the next deadline in monotonic microseconds."""
@@ -131,58 +133,58 @@ class Uplink:
         """Have `listener(payload, now)` called for what comes on `topic` of this unit."""
         self._listeners.append((self._base + topic, listener))
 
-    def say(self, topic: str, payload: bytes, retain: bool = False) -> None:
+    def publish_latest(self, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish on `topic` of this unit; the newest of each topic waits for a connection."""
         full = self._base + topic
-        self._sayings = [entry for entry in self._sayings if entry[0] != full]
-        self._sayings.append((full, payload, retain))
+        self._pending_messages = [entry for entry in self._pending_messages if entry[0] != full]
+        self._pending_messages.append((full, payload, retain))
         if self.connected:
             self.flush()
 
-    def unsaid(self, topic: str) -> bool:
+    def is_pending(self, topic: str) -> bool:
         """Tell whether what was said on `topic` of this unit still waits to be sent."""
-        return (self._base + topic) in [entry[0] for entry in self._sayings]
+        return (self._base + topic) in [entry[0] for entry in self._pending_messages]
 
-    def _greet(self) -> None:
+    def _queue_connect_msgs(self) -> None:
         """Have what every connection begins with said, by the next `flush`."""
         self._birth_due = True
-        self._unheard = [topic for topic, _ in self._listeners]
+        self._unsubscribed = [topic for topic, _ in self._listeners]
 
-    def _tell(self, up: bool, now: int) -> None:
-        if self._linked is not None and self._outflow is not None:
+    def _notify_link(self, up: bool, now: int) -> None:
+        if self._on_link is not None and self._send_window is not None:
             if not up:
-                self._outflow.cut()
-            self._linked(up, now)
+                self._send_window.reset()
+            self._on_link(up, now)
 
-    def _heard(self, topic: str, payload: bytes, now: int) -> None:
-        for known, listener in self._listeners:
-            if known == topic:
+    def _on_message(self, topic: str, payload: bytes, now: int) -> None:
+        for subscribed, listener in self._listeners:
+            if subscribed == topic:
                 listener(payload, now)
 
-    def _react(self, now: int) -> None:
+    def _handle_events(self, now: int) -> None:
         self._now = now
-        for event in self._client.events():
+        for event in self._client.take_events():
             kind = event[0]
             if kind == "acknowledged":
                 self.acknowledged += event[1] == "row"
-                if self._outflow is not None and type(event[1]) is tuple:
+                if self._send_window is not None and type(event[1]) is tuple:
                     self.acknowledged += 1
-                    self._outflow.acknowledged(event[1], now)
+                    self._send_window.acknowledged(event[1], now)
             elif kind == "connected":
                 self.connected = True
-                self.refused = ""
-                self.link.proven()
-                if self._outflow is None:
-                    self._greet()
+                self.last_error = ""
+                self.link.mark_good()
+                if self._send_window is None:
+                    self._queue_connect_msgs()
             elif kind == "message":
-                self._heard(str(event[1]), bytes(event[2]), now)  # type: ignore[call-overload]
+                self._on_message(str(event[1]), bytes(event[2]), now)  # type: ignore[call-overload]
             elif kind in ("refused", "broken"):
-                self.refused = "%s: %s" % (kind, event[1])
+                self.last_error = "%s: %s" % (kind, event[1])
                 self.connected = False
-                self._client.closed(now)
+                self._client.connection_closed(now)
                 self.link.close(now)
-                self._tell(False, now)
-        if self.connected or (self._outflow is not None and self.link.up):
+                self._notify_link(False, now)
+        if self.connected or (self._send_window is not None and self.link.up):
             self.flush()
 
     def flush(self) -> None:
@@ -191,12 +193,12 @@ class Uplink:
             self._birth_due = not self._client.publish(
                 self._state_topic, self._birth, 1, True, "state"
             )
-        while self._unheard and self._client.subscribe(self._unheard[0], 1):
-            self._unheard.pop(0)
-        while self._sayings and self._client.publish(*self._saying()):
-            self._sayings.pop(0)
-        if self._outflow is not None:
-            self.published += self._outflow.flush(self._now)
+        while self._unsubscribed and self._client.subscribe(self._unsubscribed[0], 1):
+            self._unsubscribed.pop(0)
+        while self._pending_messages and self._client.publish(*self._next_message()):
+            self._pending_messages.pop(0)
+        if self._send_window is not None:
+            self.published += self._send_window.flush(self._now)
             return
         queue = self._telemetry.queue
         sent = 0
@@ -206,13 +208,13 @@ class Uplink:
             self.published += sent
             self._telemetry.queue = queue[sent:]
 
-    def _saying(self) -> "tuple[str, bytes, int, bool, str]":
-        topic, payload, retain = self._sayings[0]
+    def _next_message(self) -> "tuple[str, bytes, int, bool, str]":
+        topic, payload, retain = self._pending_messages[0]
         return topic, payload, 1, retain, "say"
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
         """Hand over what the port is asked to do, in order."""
         out = self.link.outbox()
         if self.link.up:
-            out.extend([(self.link.port, "write", data) for data in self._client.out()])
+            out.extend([(self.link.port, "write", data) for data in self._client.take_output()])
         return out

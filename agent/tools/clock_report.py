@@ -3,9 +3,9 @@
 import argparse
 import json
 
-from agent.commands import STALE_AFTER_S, add_place, age_s, read_status, state_folder
+from agent.commands import STALE_AFTER_S, add_status_options, age_s, read_status, state_folder
 from agent.telemetry.status import KEY
-from agent.tools.clock_text import render
+from agent.tools.clock_text import render_report
 
 EXAMPLE = "coldloop clock report --config /etc/coldloop/unit.json"
 _PARTS = ("timekeeping", "integrity", "pps", "chrony", "receiver_setup")
@@ -14,7 +14,7 @@ _HEAD = ("site", "unit", "mono_us", "utc_us", "clock", "receiver")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `coldloop clock report`."""
-    add_place(parser)
+    add_status_options(parser)
     parser.add_argument("--json", action="store_true", help="print it as one JSON object")
 
 
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         alarms = [a for a in snapshot["alarms"] if a["code"].startswith(("time_", "gnss_"))]
         print(json.dumps({**found, "alarms": alarms, "age_s": age}))
     else:
-        print(render(snapshot))
+        print(render_report(snapshot))
         print(f"age           {age:.1f} s")
     fresh = 0 <= age <= STALE_AFTER_S
     return 0 if fresh and snapshot["clock"]["state"] in ("sync", "holdover") else 1

@@ -4,8 +4,8 @@ Times in a snapshot are monotonic; the page shows them as UTC where that is know
 """
 
 from agent.clock.evidence import CHECKS
-from agent.clock.leap_second import signature
-from agent.gnss.detectors import NOTICES, VOTES
+from agent.clock.leap_second import time_scale_name
+from agent.gnss.detectors import ADVISORIES, DETECTORS
 from agent.telemetry.status_text import clock_text, utc_text
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _WIDTH = 13
 
 
-def line(snapshot: "Snapshot") -> str:
+def status_line(snapshot: "Snapshot") -> str:
     """One line: UTC, state and bound, what is followed, the oscillator's rate."""
     clock = snapshot["clock"]
     parts = [utc_text(snapshot["utc_us"]), clock_text(snapshot)]
@@ -35,7 +35,7 @@ def rate_text(rate_ppt: "int | None", skew_ppt: "int | None") -> str:
     return "%+.4f ppm, give or take %.4f" % (rate_ppt / 1e6, skew_ppt / 1e6)
 
 
-def render(snapshot: "Snapshot") -> str:
+def render_report(snapshot: "Snapshot") -> str:
     """Write the site's time report."""
     clock = snapshot["clock"]
     rows = [
@@ -43,35 +43,35 @@ def render(snapshot: "Snapshot") -> str:
         ("UTC", "%s  %s" % (utc_text(snapshot["utc_us"]), clock_text(snapshot))),
         ("followed", clock["source"] or "nothing yet"),
         ("oscillator", rate_text(clock["rate_ppt"], clock["skew_ppt"]) or "not learned yet"),
-        ("leap seconds", _leap(clock)),
+        ("leap seconds", _leap_text(clock)),
         (
             "fixes",
             "%d believed, %d refused, %d held up"
             % (clock["accepted"], clock["rejected"], clock["late"]),
         ),
-        ("receiver", _receiver(snapshot["receiver"])),
+        ("receiver", _receiver_text(snapshot["receiver"])),
     ]
     for name, write in (
-        ("timekeeping", _kept),
-        ("integrity", _signals),
-        ("pps", _pulses),
-        ("chrony", _chrony),
-        ("receiver_setup", _setup),
+        ("timekeeping", _timekeeping_rows),
+        ("integrity", _signal_rows),
+        ("pps", _pulse_rows),
+        ("chrony", _chrony_rows),
+        ("receiver_setup", _setup_rows),
     ):
         if snapshot.get(name) is not None:
             rows += write(snapshot[name])
     alarms = [a for a in snapshot["alarms"] if a["code"].split("_")[0] in ("time", "gnss")]
     rows += [("alarm", "%s  %s" % (a["code"], a["text"])) for a in alarms]
     lines = ["%s %s" % (name + " " * (_WIDTH - len(name)), text) for name, text in rows]
-    return "\n".join(lines + verdicts(snapshot))
+    return "\n".join(lines + evidence_lines(snapshot))
 
 
-def _leap(clock: "Snapshot") -> str:
+def _leap_text(clock: "Snapshot") -> str:
     known = "not known yet" if "leap_uncertain" in clock["flags"] else "known"
     return "GPS is %d s ahead of UTC, %s" % (clock["leap_s"], known)
 
 
-def _receiver(receiver: "Snapshot | None") -> str:
+def _receiver_text(receiver: "Snapshot | None") -> str:
     if receiver is None:
         return "none is configured"
     used = receiver["used"]
@@ -82,21 +82,28 @@ def _receiver(receiver: "Snapshot | None") -> str:
     )
 
 
-def _kept(kept: "Snapshot") -> "list[tuple[str, str]]":
-    rows = [("floor", utc_text(kept["floor_us"]) if kept["floor_us"] else "none was kept")]
-    if kept["centi_c"] is not None:
-        tempco = kept["tempco_ppt"]
-        known = "" if tempco is None else ", %+.3f ppm a degree" % (tempco / 1e6)
-        rows.append(("temperature", "%.1f C at the oscillator%s" % (kept["centi_c"] / 100, known)))
+def _timekeeping_rows(timekeeping: "Snapshot") -> "list[tuple[str, str]]":
+    rows = [
+        ("floor", utc_text(timekeeping["floor_us"]) if timekeeping["floor_us"] else "none was kept")
+    ]
+    if timekeeping["centi_c"] is not None:
+        tempco = timekeeping["tempco_ppt"]
+        tempco_text = "" if tempco is None else ", %+.3f ppm a degree" % (tempco / 1e6)
+        rows.append(
+            (
+                "temperature",
+                "%.1f C at the oscillator%s" % (timekeeping["centi_c"] / 100, tempco_text),
+            )
+        )
     return rows
 
 
-def _signals(signals: "Snapshot") -> "list[tuple[str, str]]":
+def _signal_rows(signals: "Snapshot") -> "list[tuple[str, str]]":
     cn0 = signals["cn0_centi"]
     text = "strength %s" % ("not learned yet" if cn0 is None else "%.1f dBHz" % (cn0 / 100))
-    heat = signals["derating_milli_db_per_c"]
-    if heat is not None:
-        text += ", %+.3f dB a degree" % (heat / 1000)
+    derating = signals["derating_milli_db_per_c"]
+    if derating is not None:
+        text += ", %+.3f dB a degree" % (derating / 1000)
     if signals["antenna"] is not None:
         text += ", antenna %s" % signals["antenna"]
     rows = [("signals", text)]
@@ -107,38 +114,38 @@ def _signals(signals: "Snapshot") -> "list[tuple[str, str]]":
     return rows
 
 
-def _pulses(pulses: "Snapshot") -> "list[tuple[str, str]]":
+def _pulse_rows(pulses: "Snapshot") -> "list[tuple[str, str]]":
     return [("pulses", "%d, %d with their second" % (pulses["pulses"], pulses["used"]))]
 
 
-def _chrony(chrony: "Snapshot") -> "list[tuple[str, str]]":
+def _chrony_rows(chrony: "Snapshot") -> "list[tuple[str, str]]":
     return [("chronyd", "told %d times, withheld %d" % (chrony["sent"], chrony["withheld"]))]
 
 
-def _setup(setup: "Snapshot") -> "list[tuple[str, str]]":
+def _setup_rows(setup: "Snapshot") -> "list[tuple[str, str]]":
     steps = ["%s %s" % (step["step"], step["verdict"]) for step in setup["steps"]]
     return [("set-up", ", ".join(steps) or "not begun")]
 
 
-def verdicts(snapshot: "Snapshot") -> "list[str]":
+def evidence_lines(snapshot: "Snapshot") -> "list[str]":
     """The evidence, a row a line: check, from when to when, how often, figures, limit, meaning."""
     lines = []
     for item in snapshot["clock"]["evidence"]:
         unit, text = "", ""
-        for table in (CHECKS, VOTES, NOTICES):
-            for name, _, of, about in table:
+        for table in (CHECKS, DETECTORS, ADVISORIES):
+            for name, _, table_unit, meaning in table:
                 if name == item["check"]:
-                    unit, text = of, about
+                    unit, text = table_unit, meaning
         scale = None
         if item["check"] == "step":
-            scale = signature(item["figure"], item["limit"], snapshot["clock"]["leap_s"])
+            scale = time_scale_name(item["figure"], item["limit"], snapshot["clock"]["leap_s"])
         lines.append(
             "verdict       %s %d times, %s to %s: %d to %d %s where %d is allowed; %s%s"
             % (
                 item["check"],
                 item["count"],
-                _when(snapshot, item["since_us"]),
-                _when(snapshot, item["last_us"]),
+                _time_text(snapshot, item["since_us"]),
+                _time_text(snapshot, item["last_us"]),
                 item["first"],
                 item["figure"],
                 unit,
@@ -150,7 +157,7 @@ def verdicts(snapshot: "Snapshot") -> "list[str]":
     return lines
 
 
-def _when(snapshot: "Snapshot", mono_us: int) -> str:
+def _time_text(snapshot: "Snapshot", mono_us: int) -> str:
     """UTC of a monotonic time, or how long ago it was."""
     ago = snapshot["mono_us"] - mono_us
     if snapshot["utc_us"] is None:

@@ -5,17 +5,17 @@ import json
 import time
 from typing import Any
 
-from agent.commands import add_place, read_status, state_folder
+from agent.commands import add_status_options, read_status, state_folder
 from agent.telemetry.status import KEY
-from agent.tools.clock_text import line, verdicts
+from agent.tools.clock_text import evidence_lines, status_line
 
 EXAMPLE = "coldloop clock watch --config /etc/coldloop/unit.json --seconds 60"
-_LOOK_S = 0.2
+_POLL_S = 0.2
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `coldloop clock watch`."""
-    add_place(parser)
+    add_status_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--seconds", type=float, metavar="N", help="end after N seconds")
 
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     path = state_folder(arguments) / KEY
     end = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     last = read_status(path)["mono_us"] if end is not None else None
-    told: list[tuple[str, int]] = []
+    printed: list[tuple[str, int]] = []
     lines = 0
     while end is None or time.monotonic() < end:
         snapshot = read_status(path)
@@ -35,16 +35,18 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.json:
                 print(json.dumps({"utc_us": snapshot["utc_us"], **snapshot["clock"]}), flush=True)
             else:
-                told = _tell(snapshot, told)
-        time.sleep(_LOOK_S)
+                printed = _print_new(snapshot, printed)
+        time.sleep(_POLL_S)
     return 0 if lines else 1
 
 
-def _tell(snapshot: "dict[str, Any]", told: "list[tuple[str, int]]") -> "list[tuple[str, int]]":
+def _print_new(
+    snapshot: "dict[str, Any]", printed: "list[tuple[str, int]]"
+) -> "list[tuple[str, int]]":
     """Print the line, and the verdicts that were not told yet; return those that were."""
-    print(line(snapshot), flush=True)
+    print(status_line(snapshot), flush=True)
     known = [(item["check"], item["since_us"]) for item in snapshot["clock"]["evidence"]]
-    for key, text in zip(known, verdicts(snapshot), strict=True):
-        if key not in told:
+    for key, text in zip(known, evidence_lines(snapshot), strict=True):
+        if key not in printed:
             print("  " + text, flush=True)
     return known

@@ -19,9 +19,9 @@ _CATEGORIES = {1: "IT at the UPS' output", 2: "IT at the PDUs' output", 3: "IT a
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    from agent.commands import add_place  # noqa: PLC0415
+    from agent.commands import add_status_options  # noqa: PLC0415
 
-    add_place(parser)
+    add_status_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -50,11 +50,15 @@ def render(name: str, ledger: dict[str, Any]) -> str:
     for entry in ledger["intervals"]:
         lines.append("")
         lines.extend(_interval(entry))
-    odd = [m for m in ledger["meters"] if m["rollovers"] or m["resets"] or m["jumps"]]
+    implausible = [
+        meter
+        for meter in ledger["meters"]
+        if meter["rollovers"] or meter["resets"] or meter["jumps"]
+    ]
     lines.extend(
-        f"meter {m['name']}: rolled over {m['rollovers']}, began anew {m['resets']}, "
-        f"jumped {m['jumps']} times"
-        for m in odd
+        f"meter {meter['name']}: rolled over {meter['rollovers']}, began anew {meter['resets']}, "
+        f"jumped {meter['jumps']} times"
+        for meter in implausible
     )
     return "\n".join(lines)
 

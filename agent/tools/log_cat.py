@@ -17,7 +17,7 @@ from agent.log import segment
 from protocols.errors import DecodeError
 from protocols.telemetry import block, merged_block, message
 from protocols.telemetry.message import CLASSES
-from protocols.telemetry.schema import Schema, parse
+from protocols.telemetry.schema import Schema, parse_schema
 
 EXAMPLE = "coldloop telemetry cat /var/lib/coldloop/log --csv"
 _KINDS = {
@@ -31,7 +31,7 @@ _ROWS = (message.ROWS, message.MERGED)
 BLOCKS = (*_ROWS, message.SUMMARY)
 
 
-class Contents:
+class LogContents:
     """All that was found in a log's folder."""
 
     def __init__(self, folder: str) -> None:
@@ -44,50 +44,50 @@ class Contents:
             raise AgentError(f"{folder}: no log is in it (files named log.…)")
         self.damaged = 0
         self.bytes = 0
-        self.records: list[tuple[int, segment.Record]] = []
+        self.records: list[tuple[int, segment.LogRecord]] = []
         self.schemas: dict[bytes, Schema] = {}
-        for (life, group, _), file in sorted(self.segments, key=lambda entry: entry[0][1:]):
+        for (generation, group, _), file in sorted(self.segments, key=lambda entry: entry[0][1:]):
             data = file.read_bytes()
-            scan = segment.scan(data, life, group)
+            scan = segment.scan(data, generation, group)
             self.bytes += len(data)
             self.damaged += scan.damaged
             self.records += [(group, record) for record in scan.records]
         for _, record in self.records:
             if record.kind == message.SCHEMA:
-                self.learn(record.payload)
+                self.add_schema(record.payload)
 
-    def learn(self, text: bytes) -> None:
+    def add_schema(self, text: bytes) -> None:
         """Know another schema."""
         try:
-            schema = parse(text)
+            schema = parse_schema(text)
         except DecodeError:
             self.damaged += 1
             return
         self.schemas[schema.number] = schema
 
-    def decoded(self, record: segment.Record) -> tuple[Schema, block.Block] | None:
+    def decode(self, record: segment.LogRecord) -> tuple[Schema, block.Block] | None:
         """Decode a block's record; None when its schema is unknown or it is damaged."""
         try:
             payload = record.payload
             if record.kind == message.MERGED:
-                payload = merged_block.longer_block(payload)
-            schema = self.schemas.get(block.schema_of(payload))
+                payload = merged_block.extract_block(payload)
+            schema = self.schemas.get(block.read_schema_number(payload))
             return None if schema is None else (schema, block.decode(payload, len(schema.entries)))
         except DecodeError:
             return None
 
-    def rows(self, record: segment.Record) -> Iterator[dict[str, Any]]:
+    def rows(self, record: segment.LogRecord) -> Iterator[dict[str, Any]]:
         """Give a block's rows: sequence number, then values in units by name."""
-        found = self.decoded(record)
-        if found is None:
+        decoded = self.decode(record)
+        if decoded is None:
             return
-        schema, data = found
-        for at in range(len(data.columns[0])):
-            row: dict[str, Any] = {"seq": data.seq + at}
+        schema, data = decoded
+        for index in range(len(data.columns[0])):
+            row: dict[str, Any] = {"seq": data.seq + index}
             for (name, _, numerator, denominator), column in zip(
                 schema.entries, data.columns, strict=True
             ):
-                raw = column[at]
+                raw = column[index]
                 scaled = numerator != 1 or denominator != 1
                 row[name] = raw if raw is None or not scaled else raw * numerator / denominator
             yield row
@@ -99,7 +99,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", action="store_true", help="only rows, as a table")
 
 
-def _cat(contents: Contents) -> None:
+def _print_records(contents: LogContents) -> None:
     for group, record in contents.records:
         head: dict[str, Any] = {
             "class": CLASSES[group],
@@ -116,7 +116,7 @@ def _cat(contents: Contents) -> None:
         print(json.dumps(head))
 
 
-def _csv(contents: Contents) -> None:
+def _print_csv(contents: LogContents) -> None:
     rows = [
         row
         for _, record in contents.records
@@ -131,7 +131,7 @@ def _csv(contents: Contents) -> None:
     writer.writerows(sorted(rows, key=lambda row: (row.get("t") or 0, row["seq"])))
 
 
-def damage(contents: Contents) -> int:
+def report_damage(contents: LogContents) -> int:
     """Say what is damaged; give the exit code."""
     if contents.damaged:
         sys.stderr.write(f"{contents.damaged} places are no record: torn or damaged\n")
@@ -140,6 +140,6 @@ def damage(contents: Contents) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print; 1 when something is damaged."""
-    contents = Contents(arguments.log)
-    (_csv if arguments.csv else _cat)(contents)
-    return damage(contents)
+    contents = LogContents(arguments.log)
+    (_print_csv if arguments.csv else _print_records)(contents)
+    return report_damage(contents)

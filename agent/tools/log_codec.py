@@ -22,7 +22,7 @@ from protocols.telemetry.schema import Schema
 EXAMPLE = "coldloop telemetry codec stream.csv --block 60 --json"
 
 Columns = list[list[int | None]]
-Compress = Callable[[bytes], bytes]
+Compressor = Callable[[bytes], bytes]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -49,15 +49,15 @@ def read_table(path: str) -> tuple[list[str], Columns]:
     return names, [list(column) for column in zip(*rows, strict=True)]
 
 
-def plain(columns: Columns) -> bytes:
+def zigzag_deltas(columns: Columns) -> bytes:
     """Give a block as zig-zag differences, column by column; a gap repeats the last value."""
     out = bytearray()
     for column in columns:
         last = 0
         for value in column:
-            now = last if value is None else value
-            varint.put(varint.fold(now - last), out)
-            last = now
+            current = last if value is None else value
+            varint.put(varint.zigzag_encode(current - last), out)
+            last = current
     return bytes(out)
 
 
@@ -67,28 +67,28 @@ def measure(names: list[str], columns: Columns, rows: int) -> dict[str, object]:
         schema = Schema([(name or "?", "", 1, 1) for name in names])
     except EncodeError as error:
         raise AgentError(str(error)) from None
-    total, others, good = 0, 0, True
-    for at in range(0, len(columns[0]), rows):
-        part = [column[at : at + rows] for column in columns]
+    total, zlib_bytes, roundtrip = 0, 0, True
+    for start_row in range(0, len(columns[0]), rows):
+        part = [column[start_row : start_row + rows] for column in columns]
         try:
-            data = block.encode(schema.number, at, part)
+            data = block.encode(schema.number, start_row, part)
         except EncodeError as error:
-            raise AgentError(f"rows from {at + 1}: {error}") from None
-        good = good and block.decode(data, len(part)).columns == part
+            raise AgentError(f"rows from {start_row + 1}: {error}") from None
+        roundtrip = roundtrip and block.decode(data, len(part)).columns == part
         total += len(data)
-        others += len(zlib.compress(plain(part), 9))
+        zlib_bytes += len(zlib.compress(zigzag_deltas(part), 9))
     values = len(columns) * len(columns[0])
     return {
         "block": rows,
         "values": values,
         "bytes": total,
         "bits_per_value": round(8 * total / values, 4),
-        "zlib_bits_per_value": round(8 * others / values, 4),
-        "roundtrip": good,
+        "zlib_bits_per_value": round(8 * zlib_bytes / values, 4),
+        "roundtrip": roundtrip,
     }
 
 
-def zstd() -> Compress | None:
+def zstd_compressor() -> Compressor | None:
     """Give zstd's compressor at level 19: Python's own (from 3.14 on) or zstandard's, if any."""
     for name in ("compression.zstd", "zstandard"):
         try:
@@ -103,23 +103,28 @@ def zstd() -> Compress | None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print; 1 when a block does not come back as it went in."""
-    if not 1 <= arguments.block <= block.MOST_ROWS:
-        raise AgentError(f"--block {arguments.block}: 1 to {block.MOST_ROWS}")
+    if not 1 <= arguments.block <= block.MAX_ROWS:
+        raise AgentError(f"--block {arguments.block}: 1 to {block.MAX_ROWS}")
     names, columns = read_table(arguments.file)
     record = measure(names, columns, arguments.block)
     if arguments.json:
         print(json.dumps(record))
         return 0 if record["roundtrip"] else 1
-    compress = zstd()
+    compress = zstd_compressor()
     print(f"{record['values']} values in blocks of {record['block']} rows: {record['bytes']} bytes")
     print(f"this codec               {record['bits_per_value']:>7} bits a value")
     print(f"differences and zlib -9  {record['zlib_bits_per_value']:>7} bits a value")
     if compress is not None:
         rows = arguments.block
         parts = [
-            [column[at : at + rows] for column in columns] for at in range(0, len(columns[0]), rows)
+            [column[start_row : start_row + rows] for column in columns]
+            for start_row in range(0, len(columns[0]), rows)
         ]
-        bits = 8 * sum(len(compress(plain(part))) for part in parts) / float(str(record["values"]))
+        bits = (
+            8
+            * sum(len(compress(zigzag_deltas(part))) for part in parts)
+            / float(str(record["values"]))
+        )
         print(f"differences and zstd -19 {bits:>7.4f} bits a value")
     print("every block decodes alone" if record["roundtrip"] else "A BLOCK CAME BACK CHANGED")
     return 0 if record["roundtrip"] else 1

@@ -7,7 +7,7 @@ import argparse
 import json
 from typing import Any
 
-from agent.tools.log_cat import BLOCKS, Contents, damage
+from agent.tools.log_cat import BLOCKS, LogContents, report_damage
 from protocols.telemetry.message import CLASSES
 
 EXAMPLE = "coldloop telemetry stats /var/lib/coldloop/log --json"
@@ -19,23 +19,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def stats(contents: Contents) -> dict[str, Any]:
+def stats(contents: LogContents) -> dict[str, Any]:
     """Sum a log up."""
     rows = values = block_bytes = 0
     for _, record in contents.records:
-        found = contents.decoded(record) if record.kind in BLOCKS else None
-        if found is not None:
-            rows += len(found[1].columns[0])
-            values += len(found[1].columns[0]) * len(found[1].columns)
+        decoded = contents.decode(record) if record.kind in BLOCKS else None
+        if decoded is not None:
+            rows += len(decoded[1].columns[0])
+            values += len(decoded[1].columns[0]) * len(decoded[1].columns)
             block_bytes += len(record.payload)
     classes = {}
     for group, name in enumerate(CLASSES):
-        mine = [record for each, record in contents.records if each == group]
+        class_records = [
+            record for record_class, record in contents.records if record_class == group
+        ]
         classes[name] = {
-            "records": sum(record.last - record.ident + 1 for record in mine),
-            "bytes": sum(len(record.payload) for record in mine),
-            "first": mine[0].ident if mine else None,
-            "last": mine[-1].last if mine else None,
+            "records": sum(record.last_ident - record.ident + 1 for record in class_records),
+            "bytes": sum(len(record.payload) for record in class_records),
+            "first": class_records[0].ident if class_records else None,
+            "last": class_records[-1].last_ident if class_records else None,
         }
     return {
         "segments": len(contents.segments),
@@ -50,13 +52,13 @@ def stats(contents: Contents) -> dict[str, Any]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print; 1 when something is damaged."""
-    contents = Contents(arguments.log)
+    contents = LogContents(arguments.log)
     record = stats(contents)
     if arguments.json:
         print(json.dumps(record))
     else:
         for name in ("segments", "bytes", "damaged", "rows", "values", "bits_per_value"):
             print(f"{name:<15} {record[name]}")
-        for name, said in record["classes"].items():
-            print(f"{name:<15} {said['records']} records, {said['bytes']} bytes")
-    return damage(contents)
+        for name, counts in record["classes"].items():
+            print(f"{name:<15} {counts['records']} records, {counts['bytes']} bytes")
+    return report_damage(contents)

@@ -11,9 +11,9 @@ from typing import Any
 
 from agent.commands import read_config
 from agent.core.errors import AgentError
-from agent.satcom.pass_predictor import HORIZON, Passes, Sky
+from agent.satcom.pass_predictor import HORIZON, ConstellationModel, PassPredictor
 from protocols.calendar import iso8601
-from protocols.orbit.look_angle import Site
+from protocols.orbit.look_angle import GroundSite
 from protocols.time_units import SECOND
 
 EXAMPLE = "coldloop link passes --config /etc/coldloop/unit.json --hours 12"
@@ -33,54 +33,56 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.hours <= 240:
         raise AgentError(f"--hours: {arguments.hours} is outside 1 to 240")
     start = (int(time.time()) if arguments.at is None else arguments.at) * SECOND
-    windows = _windows(_passes(arguments.config), start, arguments.hours)
-    covered = sum(end - begin for begin, end, _ in windows)
-    share = round(100 * covered / (arguments.hours * 3600 * SECOND), 1)
+    windows = _find_windows(_predictor(arguments.config), start, arguments.hours)
+    covered_us = sum(end - begin for begin, end, _ in windows)
+    covered_pct = round(100 * covered_us / (arguments.hours * 3600 * SECOND), 1)
     if arguments.json:
         rows = [[begin // SECOND, end // SECOND, peak] for begin, end, peak in windows]
-        print(json.dumps({"from_s": start // SECOND, "windows": rows, "covered_pct": share}))
+        print(json.dumps({"from_s": start // SECOND, "windows": rows, "covered_pct": covered_pct}))
         return 0 if windows else 1
     print("from                      seconds  highest")
     for begin, end, peak in windows:
         print(f"{iso8601(begin)}  {(end - begin) // SECOND:7d}  {peak:4d} deg")
     for line in plot(windows, start, arguments.hours):
         print(line)
-    print(f"{len(windows)} windows, {share} % of the time")
+    print(f"{len(windows)} windows, {covered_pct} % of the time")
     return 0 if windows else 1
 
 
-def _passes(path: str) -> Passes:
+def _predictor(path: str) -> PassPredictor:
     config = read_config(path)
     settings: dict[str, Any] | None = None
-    for section, found, _ in config.parts:
+    for section, section_settings, _ in config.components:
         if section == "modem":
-            settings = found
+            settings = section_settings
     if settings is None or not ("constellation" in settings or "elements" in settings):
         raise AgentError(f"{path}: modem has neither constellation nor elements")
-    place = config.place_e7
+    place = config.position_e7
     if place is None:
         raise AgentError(f"{path}: receiver.latitude and receiver.longitude are needed")
-    return Passes(Sky(settings), Site(place[0], place[1]), settings["mask_deg"])
+    return PassPredictor(
+        ConstellationModel(settings), GroundSite(place[0], place[1]), settings["mask_deg"]
+    )
 
 
-def _windows(passes: Passes, start: int, hours: int) -> list[tuple[int, int, int]]:
+def _find_windows(predictor: PassPredictor, start: int, hours: int) -> list[tuple[int, int, int]]:
     """Walk along, gathering the windows."""
-    found: dict[int, tuple[int, int, int]] = {}
+    windows: dict[int, tuple[int, int, int]] = {}
     end = start + hours * 3600 * SECOND
-    at = start
-    while at < end:
-        looked = -1
-        while looked != passes.evaluations:
-            looked = passes.evaluations
-            passes.step(at, 2_000)
-        ahead = [window for window in passes.ahead if window[0] < end]
+    time_us = start
+    while time_us < end:
+        evaluations = -1
+        while evaluations != predictor.evaluations:
+            evaluations = predictor.evaluations
+            predictor.step(time_us, 2_000)
+        ahead = [window for window in predictor.windows if window[0] < end]
         for window in ahead:
-            found[window[0]] = window
-        at = max(at + HORIZON // 24, ahead[-1][1]) if ahead else at + HORIZON // 24
-    since = passes.open_since()
-    if since is not None and since < end:
-        found[since] = (since, end, passes.peak())
-    return [found[key] for key in sorted(found)]
+            windows[window[0]] = window
+        time_us = max(time_us + HORIZON // 24, ahead[-1][1]) if ahead else time_us + HORIZON // 24
+    open_start = predictor.open_start()
+    if open_start is not None and open_start < end:
+        windows[open_start] = (open_start, end, predictor.open_peak())
+    return [windows[key] for key in sorted(windows)]
 
 
 def plot(windows: list[tuple[int, int, int]], start: int, hours: int) -> list[str]:
@@ -90,8 +92,10 @@ def plot(windows: list[tuple[int, int, int]], start: int, hours: int) -> list[st
         begin = start + hour * 3600 * SECOND
         cells = ""
         for cell in range(_WIDTH):
-            at = begin + cell * 3600 * SECOND // _WIDTH
-            peak = max((p for b, e, p in windows if b <= at < e), default=-1)
+            time_us = begin + cell * 3600 * SECOND // _WIDTH
+            peak = max(
+                (peaks for begins, ends, peaks in windows if begins <= time_us < ends), default=-1
+            )
             cells += "." if peak < 0 else str(min(9, peak // 10))
         lines.append(f"+{hour:3d} h  {cells}")
     return lines

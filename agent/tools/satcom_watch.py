@@ -17,8 +17,8 @@ from agent.core.errors import AgentError
 from agent.runtime import cpython
 from agent.telemetry.status import KEY
 from drivers.errors import DriverError
-from drivers.modems import KINDS, make
-from drivers.ports.address import parse
+from drivers.modems import KINDS, make_driver
+from drivers.ports.address import parse_address
 from protocols.time_units import NEVER, SECOND
 
 EXAMPLE = "coldloop link watch serial:/dev/ttyUSB2?baud=19200 --kind sbd --seconds 60"
@@ -39,76 +39,76 @@ def run(arguments: argparse.Namespace) -> int:
     if (arguments.port is None) == (arguments.config is None):
         raise AgentError("name either a port or --config FILE")
     if arguments.config is not None:
-        return _watch_agent(arguments)
+        return _show_agent(arguments)
     try:
-        parse(arguments.port)
+        parse_address(arguments.port)
     except DriverError as error:
         raise AgentError(str(error)) from None
-    watcher = Watcher(arguments.kind, arguments.port, _printer(arguments.json))
+    watcher = ModemWatcher(arguments.kind, arguments.port, _make_printer(arguments.json))
     end = NEVER
     if arguments.seconds is not None:
         end = cpython.monotonic() + arguments.seconds * SECOND
     code = cpython.run(watcher, lambda: cpython.monotonic() >= end, console=CONSOLE)
-    return 130 if code else int(not watcher.seen["ready"])
+    return 130 if code else int(not watcher.modem_state["ready"])
 
 
-class Watcher:
+class ModemWatcher:
     """An agent of one port: the modem's driver, and a line whenever something changed."""
 
-    def __init__(self, kind: str, address: str, show: "Any") -> None:
-        self.seen: dict[str, Any] = {"ready": False, "bars": None, "service": None}
-        self.seen.update({"waiting": 0, "network_time_us": None, "resets": 0})
-        self._modem = make(kind, _PORT, {})
+    def __init__(self, kind: str, address: str, print_state: "Any") -> None:
+        self.modem_state: dict[str, Any] = {"ready": False, "bars": None, "service": None}
+        self.modem_state.update({"waiting": 0, "network_time_us": None, "resets": 0})
+        self._modem = make_driver(kind, _PORT, {})
         self._address = address
-        self._show = show
-        self._shown: dict[str, Any] = {}
+        self._show = print_state
+        self._printed_state: dict[str, Any] = {}
         self._out = [(_PORT, "open", address.encode())]
-        self._again = NEVER
+        self._retry_at = NEVER
 
     def receive(self, port: int, data: bytes, now: int) -> None:
         """Take bytes of the modem."""
         self._modem.receive(data, now)
-        self._tell()
+        self._update()
 
     def event(self, port: int, kind: str, now: int) -> None:
         """Take an event of the port; try again a second after it was lost."""
         self._modem.event(kind, now)
-        self._again = NEVER if kind in ("opened", "drained") else now + SECOND
-        self._tell()
+        self._retry_at = NEVER if kind in ("opened", "drained") else now + SECOND
+        self._update()
 
     def wake(self, now: int) -> None:
         """Take a deadline."""
-        if now >= self._again:
-            self._again = NEVER
+        if now >= self._retry_at:
+            self._retry_at = NEVER
             self._out.append((_PORT, "open", self._address.encode()))
-        self._modem.near_us = time.time_ns() // 1000
+        self._modem.approx_utc_us = time.time_ns() // 1000
         self._modem.wake(now)
-        self._tell()
+        self._update()
 
     def deadline(self) -> int:
         """When it wants to be woken."""
-        return min(self._modem.deadline(), self._again)
+        return min(self._modem.deadline(), self._retry_at)
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
         """What the port is asked to do."""
         out, self._out = self._out, []
         return out + self._modem.outbox()
 
-    def _tell(self) -> None:
-        for event in self._modem.events():
+    def _update(self) -> None:
+        for event in self._modem.take_events():
             name = {"signal": "bars", "time": "network_time_us"}.get(event[0], event[0])
-            if name in self.seen:
-                self.seen[name] = event[1]
+            if name in self.modem_state:
+                self.modem_state[name] = event[1]
             elif name == "ring":
-                self.seen["waiting"] = max(1, self.seen["waiting"])
-        self.seen["resets"] = self._modem.resets
-        if self.seen != self._shown:
-            self._shown = dict(self.seen)
-            self._show(self._shown)
+                self.modem_state["waiting"] = max(1, self.modem_state["waiting"])
+        self.modem_state["resets"] = self._modem.resets
+        if self.modem_state != self._printed_state:
+            self._printed_state = dict(self.modem_state)
+            self._show(self._printed_state)
 
 
-def _printer(as_json: bool) -> "Any":
-    def show(seen: dict[str, Any]) -> None:
+def _make_printer(as_json: bool) -> "Any":
+    def print_state(seen: dict[str, Any]) -> None:
         if as_json:
             print(json.dumps(seen), flush=True)
             return
@@ -117,10 +117,10 @@ def _printer(as_json: bool) -> "Any":
         ready = "modem answers" if seen["ready"] else "modem is silent"
         print(f"{ready:15}  [{bars:5}]  {service:15}  {seen['waiting']} waiting", flush=True)
 
-    return show
+    return print_state
 
 
-def _watch_agent(arguments: argparse.Namespace) -> int:
+def _show_agent(arguments: argparse.Namespace) -> int:
     """Show the section `modem` of the running agent's status, each second."""
     config = read_config(arguments.config)
     if config.state is None:
@@ -134,34 +134,36 @@ def _watch_agent(arguments: argparse.Namespace) -> int:
             raise AgentError(f"{path}: no status; is the agent running?") from None
         if status is None:
             raise AgentError(f"{arguments.config}: the running agent has no modem")
-        print(json.dumps(status) if arguments.json else page(status), flush=True)
+        print(json.dumps(status) if arguments.json else status_page(status), flush=True)
         if end is not None and time.monotonic() + 1 > end:
             return 0 if status["ready"] else 1
         time.sleep(1)
 
 
-def page(status: dict[str, Any]) -> str:
+def status_page(status: dict[str, Any]) -> str:
     """Lay out the agent's status of the modem."""
     bars = status["bars"]
     gauge = "?" if bars is None else "#" * bars + "." * (5 - bars)
     queued = dict(zip(("alarm", "live", "event", "bulk"), status["queued"], strict=True))
-    waits = ", ".join(f"{count} {name}" for name, count in queued.items() if count) or "nothing"
+    queue_text = (
+        ", ".join(f"{count} {name}" for name, count in queued.items() if count) or "nothing"
+    )
     ready = "ready" if status["ready"] else "silent"
     service = "service" if status["service"] else "no service"
-    why = f" ({status['why']})" if status["why"] else ""
+    reason_text = f" ({status['why']})" if status["why"] else ""
     lines = [
         f"modem    {status['kind']}  {ready}  [{gauge}]  {service}",
-        f"queue    {waits} waiting, {status['unacknowledged']} unacknowledged",
-        f"sessions {status['tried']} tried, {status['sent']} sent, {status['failed']} failed{why}",
+        f"queue    {queue_text} waiting, {status['unacknowledged']} unacknowledged",
+        f"sessions {status['tried']} tried, {status['sent']} sent, {status['failed']} failed{reason_text}",
         f"budget   {status['spent_bytes']} of {status['day_bytes']} bytes today",
-        "windows  " + _ahead(status),
+        "windows  " + _windows_text(status),
     ]
     if status["forbidden"]:
         lines.insert(1, f"silent   {status['forbidden']}")
     return "\n".join(lines) + "\n"
 
 
-def _ahead(status: dict[str, Any]) -> str:
+def _windows_text(status: dict[str, Any]) -> str:
     if not status["ahead"]:
         return "none predicted"
     now = time.time()

@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 from deploy.debian import tree
 
 LOCK = tree.ROOT / "requirements" / "run.txt"
-WITHOUT_COMMIT = 1767225600  # 2026-01-01: the date of what comes from no repository
+DEFAULT_EPOCH = 1767225600  # 2026-01-01: the date of what comes from no repository
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,46 +41,53 @@ def main(argv: list[str] | None = None) -> int:
 def build(out: Path) -> Path:
     """Build the package into `out`; returns its path. Ends the program with what failed."""
     project = tomllib.loads((tree.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    version, python, epoch = project["version"], debian_python(), date()
-    architecture = said("dpkg", "--print-architecture")
+    version, python, epoch = project["version"], debian_python(), source_date()
+    architecture = program_output("dpkg", "--print-architecture")
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"coldloop_{version}_{architecture}.deb"
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         fetch(work / "site", work / "wheels", project, python, epoch)
-        pack(path, work / "site", work / "tree", tree.Facts(version, architecture, python, epoch))
+        pack(
+            path,
+            work / "site",
+            work / "tree",
+            tree.PackageFacts(version, architecture, python, epoch),
+        )
     return path
 
 
-def pack(path: Path, site: Path, top: Path, facts: tree.Facts, squeeze: str = "-Zxz") -> None:
+def pack(
+    path: Path, site: Path, top: Path, facts: tree.PackageFacts, compression: str = "-Zxz"
+) -> None:
     """Make the package `path` of what is to be imported (`site`), laid out below `top`.
 
-    `squeeze`: dpkg-deb's option for the compression.
+    `compression`: dpkg-deb's option for the compression.
     """
     top.mkdir()
-    tree.fill(top, site, facts)
-    tree.control(top, facts)
-    options = ("--root-owner-group", "--threads-max=1", squeeze, "--build")
+    tree.lay_out(top, site, facts)
+    tree.write_control(top, facts)
+    options = ("--root-owner-group", "--threads-max=1", compression, "--build")
     _run("dpkg-deb", *options, str(top), str(path), epoch=facts.epoch)
 
 
-def date() -> int:
+def source_date() -> int:
     """The date that every file bears, seconds since 1970."""
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    if given:
-        return int(given)
+    override = os.environ.get("SOURCE_DATE_EPOCH")
+    if override:
+        return int(override)
     command = ["git", "-C", str(tree.ROOT), "log", "-1", "--format=%ct"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    return int(found.stdout) if found.returncode == 0 else WITHOUT_COMMIT
+    git_log = subprocess.run(command, capture_output=True, text=True, check=False)
+    return int(git_log.stdout) if git_log.returncode == 0 else DEFAULT_EPOCH
 
 
 def debian_python() -> str:
     """The version of Debian's own interpreter, such as 3.13."""
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
-    return said("/usr/bin/python3", "-I", "-c", code)
+    return program_output("/usr/bin/python3", "-I", "-c", code)
 
 
-def said(*command: str) -> str:
+def program_output(*command: str) -> str:
     """What a program printed, stripped."""
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -88,12 +95,14 @@ def said(*command: str) -> str:
 def fetch(site: Path, wheels: Path, project: dict[str, Any], python: str, epoch: int) -> None:
     """Fill `site` with what is to be imported: the locked packages, and our own wheel."""
     _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels), epoch=epoch)
-    needs = wheels / "needs.txt"
-    needs.write_text(locked(needed(project["dependencies"])), encoding="utf-8")
+    requirements = wheels / "needs.txt"
+    requirements.write_text(
+        lock_entries(runtime_packages(project["dependencies"])), encoding="utf-8"
+    )
     target = ("--target", str(site), "--python-version", python, "--only-binary", ":all:")
     common = ("--no-deps", "--no-compile", "--quiet", "--disable-pip-version-check", *target)
     pip = (sys.executable, "-m", "pip", "install", *common)
-    _run(*pip, "--require-hashes", "--requirement", str(needs), epoch=epoch)
+    _run(*pip, "--require-hashes", "--requirement", str(requirements), epoch=epoch)
     # By name, not by path: pip notes down the path of a file it was given.
     own = ("--no-index", "--find-links", str(wheels), project["name"])
     _run(*pip, *own, epoch=epoch)
@@ -101,32 +110,32 @@ def fetch(site: Path, wheels: Path, project: dict[str, Any], python: str, epoch:
 
 def _run(*command: str, epoch: int) -> None:
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(epoch), "PIP_ROOT_USER_ACTION": "ignore"}
-    done = subprocess.run(
+    completed = subprocess.run(
         command, check=False, cwd=tree.ROOT, env=environment, capture_output=True, text=True
     )
-    if done.returncode:
-        sys.exit(f"{' '.join(command[:4])} ...:\n{done.stdout}{done.stderr}")
+    if completed.returncode:
+        sys.exit(f"{' '.join(command[:4])} ...:\n{completed.stdout}{completed.stderr}")
 
 
-def needed(dependencies: list[str]) -> set[str]:
+def runtime_packages(dependencies: list[str]) -> set[str]:
     """The names of all that is needed to run, from what is installed here: no build tools."""
-    found: set[str] = set()
-    waiting = list(dependencies)
-    while waiting:
-        requirement = Requirement(waiting.pop())
+    names: set[str] = set()
+    pending = list(dependencies)
+    while pending:
+        requirement = Requirement(pending.pop())
         name = canonicalize_name(requirement.name)
-        if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+        if name in names or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
             continue
-        found.add(name)
-        waiting += importlib.metadata.requires(name) or []
-    return found
+        names.add(name)
+        pending += importlib.metadata.requires(name) or []
+    return names
 
 
-def locked(names: set[str]) -> str:
+def lock_entries(names: set[str]) -> str:
     """The entries of the lock for `names`, with their hashes."""
     entries = LOCK.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
-    kept = [entry for entry in entries if canonicalize_name(entry.partition("==")[0]) in names]
-    return "\n".join(kept) + "\n"
+    selected = [entry for entry in entries if canonicalize_name(entry.partition("==")[0]) in names]
+    return "\n".join(selected) + "\n"
 
 
 if __name__ == "__main__":

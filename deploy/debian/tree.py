@@ -25,7 +25,7 @@ _LAUNCHER = """#!/bin/sh
 exec "$(dirname -- "$(realpath -- "$0")")/python" -P -m coldloop "$@"
 """
 # file here -> where it goes; those below etc/ belong to the site once they are there
-PLACES = {
+INSTALL_PATHS = {
     "coldloop.service": "usr/lib/systemd/system/coldloop.service",
     "60-coldloop.rules": "usr/lib/udev/rules.d/60-coldloop.rules",
     "copyright": "usr/share/doc/coldloop/copyright",
@@ -36,7 +36,7 @@ SCRIPTS = ("postinst", "prerm", "postrm")
 PRIVATE = ("etc/coldloop/tls",)  # folders that are root's alone
 
 
-class Facts(NamedTuple):
+class PackageFacts(NamedTuple):
     """What a package is built for.
 
     `architecture` is dpkg's word; `python` the version of Debian's interpreter, such as 3.13;
@@ -49,27 +49,27 @@ class Facts(NamedTuple):
     epoch: int
 
 
-def fill(top: Path, site: Path, facts: Facts) -> None:
+def lay_out(top: Path, site: Path, facts: PackageFacts) -> None:
     """Lay out the package below `top`; `site` is the folder with what is to be imported."""
-    _environment(top / HOME, site, facts.python)
-    for name, place in PLACES.items():
-        _write(top / place, (FILES / name).read_bytes())
+    _make_environment(top / HOME, site, facts.python)
+    for name, target in INSTALL_PATHS.items():
+        _write(top / target, (FILES / name).read_bytes())
     day = time.strftime("%Y-%m-%d", time.gmtime(facts.epoch))
     doc = top / "usr/share/doc/coldloop"
     _write(doc / "examples/unit.json", (FILES / "unit.json").read_bytes())
-    _write(doc / "changelog.gz", _packed((ROOT / "CHANGELOG.md").read_bytes()))
+    _write(doc / "changelog.gz", _gzip((ROOT / "CHANGELOG.md").read_bytes()))
     page = manual.page(facts.version, day).encode()
-    _write(top / "usr/share/man/man1/coldloop.1.gz", _packed(page))
+    _write(top / "usr/share/man/man1/coldloop.1.gz", _gzip(page))
     (top / "usr/bin").mkdir(parents=True)
     (top / "usr/bin/coldloop").symlink_to(f"../../{HOME}/bin/coldloop")
     for folder in PRIVATE:
         (top / folder).mkdir(parents=True)
     compile_all(top, facts.python)
-    _sum_up(top / HOME / f"lib/python{facts.python}/site-packages")
-    _settle(top, facts.epoch)
+    _write_checksums(top / HOME / f"lib/python{facts.python}/site-packages")
+    _set_modes_and_dates(top, facts.epoch)
 
 
-def _packed(data: bytes) -> bytes:
+def _gzip(data: bytes) -> bytes:
     return gzip.compress(data, 9, mtime=0)
 
 
@@ -78,15 +78,15 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _environment(home: Path, site: Path, python: str) -> None:
+def _make_environment(home: Path, site: Path, python: str) -> None:
     """Make the environment around what is to be imported."""
     packages = home / f"lib/python{python}/site-packages"
     packages.parent.mkdir(parents=True)
     shutil.copytree(site, packages, ignore=shutil.ignore_patterns("__pycache__", "bin"))
     for record in packages.glob("*.dist-info/RECORD"):
         lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = sorted(line for line in lines if not line.startswith(("bin/", "../")))
-        record.write_text("".join(kept), encoding="utf-8")
+        selected = sorted(line for line in lines if not line.startswith(("bin/", "../")))
+        record.write_text("".join(selected), encoding="utf-8")
     (home / "bin").mkdir()
     (home / "bin/python").symlink_to(f"/usr/bin/python{python}")
     _write(home / "bin/coldloop", _LAUNCHER.encode())
@@ -104,17 +104,17 @@ def compile_all(top: Path, python: str) -> None:
     )
 
 
-def _sum_up(packages: Path) -> None:
+def _write_checksums(packages: Path) -> None:
     """Write the list by which a start sees what was changed; see agent/runtime/cpython_checksums.py."""
     files = sorted(path for path in packages.rglob("*") if path.is_file())
-    sums = [
+    checksums = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(packages)}\n"
         for path in files
     ]
-    _write(packages / SUMS, "".join(sums).encode())
+    _write(packages / SUMS, "".join(checksums).encode())
 
 
-def _settle(top: Path, epoch: int) -> None:
+def _set_modes_and_dates(top: Path, epoch: int) -> None:
     """Give every file its mode and date, whatever umask and clock were."""
     for folder, names, files in os.walk(top, topdown=False):
         for name in (*files, *names):
@@ -126,24 +126,24 @@ def _settle(top: Path, epoch: int) -> None:
     os.utime(top, (epoch, epoch))
 
 
-def _mode(path: Path, place: str) -> int:
+def _mode(path: Path, package_path: str) -> int:
     if path.is_dir():
-        return 0o700 if place in PRIVATE else 0o755
-    return 0o755 if place == f"{HOME}/bin/coldloop" else 0o644
+        return 0o700 if package_path in PRIVATE else 0o755
+    return 0o755 if package_path == f"{HOME}/bin/coldloop" else 0o644
 
 
-def control(top: Path, facts: Facts) -> None:
+def write_control(top: Path, facts: PackageFacts) -> None:
     """Write the package's own files, DEBIAN/*, for what lies below `top`."""
     files = sorted(p for p in top.rglob("*") if p.is_file() and not p.is_symlink())
-    sums = [
+    checksums = [
         f"{hashlib.md5(p.read_bytes(), usedforsecurity=False).hexdigest()}  {p.relative_to(top)}\n"
         for p in files
     ]
-    conffiles = [f"/{place}\n" for place in PLACES.values() if place.startswith("etc/")]
+    conffiles = [f"/{target}\n" for target in INSTALL_PATHS.values() if target.startswith("etc/")]
     kib = sum(-(-path.stat().st_size // 1024) for path in files)
     debian = top / "DEBIAN"
-    _write(debian / "control", _described(facts, kib).encode())
-    _write(debian / "md5sums", "".join(sums).encode())
+    _write(debian / "control", _control_text(facts, kib).encode())
+    _write(debian / "md5sums", "".join(checksums).encode())
     _write(debian / "conffiles", "".join(conffiles).encode())
     for name in SCRIPTS:
         shutil.copyfile(FILES / name, debian / name)
@@ -152,7 +152,7 @@ def control(top: Path, facts: Facts) -> None:
         os.utime(path, (facts.epoch, facts.epoch))
 
 
-def _described(facts: Facts, kib: int) -> str:
+def _control_text(facts: PackageFacts, kib: int) -> str:
     """Fill in the description; the bytecode binds the package to one version of Python."""
     text = (FILES / "control").read_text(encoding="utf-8")
     major, minor = facts.python.split(".")

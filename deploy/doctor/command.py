@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from agent.commands import profiles
 from agent.core.config_records import Config
 from agent.core.errors import ConfigError
-from agent.runtime.cpython_start import compiled, read_file
+from agent.runtime.cpython_start import compile_config, read_file
 from deploy.doctor import machine
-from deploy.doctor.finding import BAD, WARNING, Finding, bad, good, render
-from deploy.doctor.network import broker
-from deploy.doctor.ports import ports
-from drivers.ports.address import Address, parse
+from deploy.doctor.finding import BAD, WARNING, CheckResult, bad, good, render
+from deploy.doctor.network import check_broker
+from deploy.doctor.ports import check_ports
+from drivers.ports.address import Address, parse_address
 from drivers.tools.lib.parser import Parser
 
 CONFIG = "/etc/coldloop/unit.json"
 # What the unit hands to the agent as credentials, and where root keeps it.
-_HANDED = "/run/credentials/coldloop.service/tls_"
-_KEPT = "/etc/coldloop/tls/"
+_CREDENTIAL_PREFIX = "/run/credentials/coldloop.service/tls_"
+_ROOT_TLS_PREFIX = "/etc/coldloop/tls/"
 
 
 def run(argv: list[str]) -> int:
@@ -35,56 +35,62 @@ def run(argv: list[str]) -> int:
     add("--no-broker", action="store_true", help="do not connect to the broker")
     add("--json", action="store_true", help="print the findings as one JSON object")
     arguments = parser.parse_args(argv)
-    findings = list(examine(arguments.config, not arguments.no_broker))
-    verdicts = [finding.verdict for finding in findings]
+    results = list(run_checks(arguments.config, not arguments.no_broker))
+    verdicts = [result.verdict for result in results]
     if arguments.json:
-        listed = [finding._asdict() for finding in findings]
-        print(json.dumps({"fit": BAD not in verdicts, "findings": listed}))
+        records = [result._asdict() for result in results]
+        print(json.dumps({"fit": BAD not in verdicts, "findings": records}))
     else:
-        print(render(findings))
+        print(render(results))
         print(f"{verdicts.count(BAD)} bad, {verdicts.count(WARNING)} warnings")
     return 1 if BAD in verdicts else 0
 
 
-def examine(path: str, ask_broker: bool) -> Iterator[Finding]:
+def run_checks(path: str, with_broker: bool) -> Iterator[CheckResult]:
     """Look at the configuration, then at what it names, then at the machine."""
-    unit = machine.unit()
-    config, findings = _configuration(path)
-    yield from findings
+    unit = machine.unit_properties()
+    config, results = _check_configuration(path)
+    yield from results
     if config is not None:
-        yield from ports(_named(config), unit.get("ActiveState") == "active")
-        if ask_broker and config.broker is not None:
-            yield from broker(_kept(config.broker), machine.allowed(unit))
-    yield machine.clock(time.time())
-    yield from machine.service(unit)
+        yield from check_ports(_configured_ports(config), unit.get("ActiveState") == "active")
+        if with_broker and config.broker is not None:
+            yield from check_broker(_with_root_paths(config.broker), machine.allowed_networks(unit))
+    yield machine.check_clock(time.time())
+    yield from machine.check_service(unit)
     if config is not None:
-        yield from (one for one in (machine.pace(config), machine.status(config.state)) if one)
+        yield from (
+            result
+            for result in (machine.check_watchdog_time(config), machine.check_status(config.state))
+            if result
+        )
 
 
-def _configuration(path: str) -> tuple[Config | None, list[Finding]]:
+def _check_configuration(path: str) -> tuple[Config | None, list[CheckResult]]:
     """Read and check the file; a finding for each line that is wrong."""
     where = "configuration"
     if not os.path.exists(path):
         todo = "copy /usr/share/doc/coldloop/examples/unit.json there and fill it in"
         return None, [bad(where, f"{path}: no such file", todo)]
     try:
-        config = compiled(read_file(path), path, profiles())
+        config = compile_config(read_file(path), path, profiles())
     except ConfigError as error:
         todo = "correct it; coldloop agent --schema says what is allowed"
         return None, [bad(where, line, todo) for line in str(error).splitlines()]
     return config, [good(where, f"{path}: good, {len(config.devices)} devices")]
 
 
-def _named(config: Config) -> list[tuple[str, Address]]:
+def _configured_ports(config: Config) -> list[tuple[str, Address]]:
     """List every port of a configuration with what it is for."""
-    named: list[tuple[str, Address | None]] = [("receiver", config.receiver)]
-    named += list(config.buses)
-    named += [("state", config.state)]
-    named += [(section, address) for section, _, address in config.parts]
-    named += [(f"{section}.{name}", address) for section, name, address in config.part_ports]
-    return [(name, address) for name, address in named if address is not None]
+    addresses: list[tuple[str, Address | None]] = [("receiver", config.receiver)]
+    addresses += list(config.buses)
+    addresses += [("state", config.state)]
+    addresses += [(section, address) for section, _, address in config.components]
+    addresses += [
+        (f"{section}.{name}", address) for section, name, address in config.component_ports
+    ]
+    return [(name, address) for name, address in addresses if address is not None]
 
 
-def _kept(address: Address) -> Address:
+def _with_root_paths(address: Address) -> Address:
     """The address with the files that root keeps in the place of those the unit hands over."""
-    return parse(str(address).replace(_HANDED, _KEPT))
+    return parse_address(str(address).replace(_CREDENTIAL_PREFIX, _ROOT_TLS_PREFIX))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 GOOD, WARNING, BAD = "good", "warning", "bad"
 
 
-class Finding(NamedTuple):
+class CheckResult(NamedTuple):
     """One thing looked at; `todo` is empty when there is nothing to do."""
 
     where: str
@@ -15,26 +15,26 @@ class Finding(NamedTuple):
     todo: str = ""
 
 
-def good(where: str, text: str) -> Finding:
+def good(where: str, text: str) -> CheckResult:
     """All is well there."""
-    return Finding(where, GOOD, text)
+    return CheckResult(where, GOOD, text)
 
 
-def warning(where: str, text: str, todo: str) -> Finding:
+def warning(where: str, text: str, todo: str) -> CheckResult:
     """The agent runs all the same, less well than it could."""
-    return Finding(where, WARNING, text, todo)
+    return CheckResult(where, WARNING, text, todo)
 
 
-def bad(where: str, text: str, todo: str) -> Finding:
+def bad(where: str, text: str, todo: str) -> CheckResult:
     """The agent cannot do its work, or a part of it."""
-    return Finding(where, BAD, text, todo)
+    return CheckResult(where, BAD, text, todo)
 
 
-def render(findings: Iterable[Finding]) -> str:
+def render(results: Iterable[CheckResult]) -> str:
     """Write findings as lines, what to do below what is wrong."""
     lines = []
-    for finding in findings:
-        lines.append(f"{finding.verdict:<8} {finding.where:<14} {finding.text}")
-        if finding.todo:
-            lines.append(f"{'':<8} {'':<14} -> {finding.todo}")
+    for result in results:
+        lines.append(f"{result.verdict:<8} {result.where:<14} {result.text}")
+        if result.todo:
+            lines.append(f"{'':<8} {'':<14} -> {result.todo}")
     return "\n".join(lines)

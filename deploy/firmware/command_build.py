@@ -7,8 +7,8 @@ from pathlib import Path
 from deploy.firmware import unix_float32
 from deploy.firmware.board_image import build
 from deploy.firmware.boards import QEMU_BOARDS
-from deploy.firmware.config_file import checked
-from deploy.firmware.memory_layout import head_of
+from deploy.firmware.config_file import read_config
+from deploy.firmware.memory_layout import read_header
 from deploy.firmware.rp2 import RP2_BOARDS, build_uf2
 
 EXAMPLE = "coldloop firmware build --board qemu-mps2 --out out/firmware"
@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Build it; print sizes and hashes."""
-    config = None if arguments.config is None else checked(arguments.config)
+    config = None if arguments.config is None else read_config(arguments.config)
     record: dict[str, object]
     if arguments.board == unix_float32.NAME:
         record = {"board": unix_float32.NAME, "interpreter": str(unix_float32.build_unix_f32())}
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         board = QEMU_BOARDS[arguments.board]
         image = build(board, arguments.out, config, arguments.release)
-        length, release, digest = head_of(image.app.read_bytes())
+        length, release, digest = read_header(image.app.read_bytes())
         record = {
             "board": board.name,
             "firmware": str(image.firmware),

@@ -6,7 +6,7 @@ Never tried on a board by us: the steps are those of mpremote and of the boards'
 import argparse
 from pathlib import Path
 
-from deploy.firmware.config_file import checked
+from deploy.firmware.config_file import read_config
 from deploy.firmware.flash import copy_uf2, provision
 
 EXAMPLE = "coldloop firmware flash --uf2 firmware.uf2 --drive /media/me/RP2350 --config unit.json"
@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Copy, provision, verify, print the board's identity."""
-    config = None if arguments.config is None else checked(arguments.config)
+    config = None if arguments.config is None else read_config(arguments.config)
     if arguments.uf2 is not None:
         copy_uf2(arguments.uf2, arguments.drive)
     if config is not None or arguments.uf2 is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from deploy.errors import FirmwareError
 from deploy.firmware.board_image import build
 from deploy.firmware.boards import QEMU_BOARDS
-from deploy.firmware.config_file import checked
+from deploy.firmware.config_file import read_config
 from deploy.firmware.qemu import command
 
 EXAMPLE = "coldloop firmware run --board qemu-mps2 --config unit.json --uart 1=/dev/ttyUSB0"
@@ -31,17 +31,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Build it, then become QEMU."""
-    uarts = dict(_uart(text) for text in arguments.uart)
-    config = None if arguments.config is None else checked(arguments.config)
+    uarts = dict(_parse_uart(text) for text in arguments.uart)
+    config = None if arguments.config is None else read_config(arguments.config)
     image = build(QEMU_BOARDS[arguments.board], arguments.out, config)
-    words = command(image, uarts, arguments.shift)
+    command_line = command(image, uarts, arguments.shift)
     storage = arguments.storage or Path(tempfile.mkdtemp(prefix="coldloop-flash-"))
     storage.mkdir(parents=True, exist_ok=True)
     os.chdir(storage)
-    os.execv(words[0], words)
+    os.execv(command_line[0], command_line)
 
 
-def _uart(text: str) -> tuple[int, str]:
+def _parse_uart(text: str) -> tuple[int, str]:
     number, equals, path = text.partition("=")
     if not (equals and path and number in "1234"):
         raise FirmwareError(f"--uart: {text!r} is not N=PATH with N from 1 to 4")

@@ -10,7 +10,7 @@ from agent.core.errors import AgentError
 from deploy.errors import FirmwareError
 
 
-def checked(path: Path) -> bytes:
+def read_config(path: Path) -> bytes:
     """Read and check a JSON configuration; give its bytes. Raises FirmwareError."""
     try:
         text = path.read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from deploy.errors import FirmwareError
-from deploy.firmware.profile_trim import trimmed
+from deploy.firmware.profile_trim import trim_profile
 
 UF2_MAGIC = (b"UF2\n", b"\x57\x51\x5d\x9e")
 BLOCK = 512
@@ -30,8 +30,8 @@ def check_uf2(path: Path) -> None:
         data = path.read_bytes()
     except OSError as error:
         raise FirmwareError(f"{path}: {error.strerror}") from None
-    whole = data and len(data) % BLOCK == 0
-    if not whole or any(
+    has_whole_blocks = data and len(data) % BLOCK == 0
+    if not has_whole_blocks or any(
         data[at : at + 4] != UF2_MAGIC[0] or data[at + 4 : at + 8] != UF2_MAGIC[1]
         for at in range(0, len(data), BLOCK)
     ):
@@ -52,14 +52,14 @@ def copy_uf2(image: Path, drive: Path | None) -> None:
         os.fsync(file.fileno())
 
 
-def mpremote(port: str, *words: str) -> str:
+def mpremote(port: str, *arguments: str) -> str:
     """Run mpremote on a board; raises FirmwareError with its last line."""
-    command = [sys.executable, "-m", "mpremote", "connect", port, *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode:
-        last = (done.stdout + done.stderr).strip().splitlines()[-1:]
+    command = [sys.executable, "-m", "mpremote", "connect", port, *arguments]
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if completed.returncode:
+        last = (completed.stdout + completed.stderr).strip().splitlines()[-1:]
         raise FirmwareError(f"{port}: {' '.join(last) or 'mpremote failed'}")
-    return done.stdout.strip()
+    return completed.stdout.strip()
 
 
 def provision(port: str, config: bytes | None) -> list[str]:
@@ -72,10 +72,10 @@ def provision(port: str, config: bytes | None) -> list[str]:
         return lines
     mpremote(port, "exec", _FOLDERS)
     for name in profiles_of(config):
-        data = trimmed(_PROFILES / f"{name}.json")
-        _put(port, f"/drivers/profiles/{name}.json", data)
+        data = trim_profile(_PROFILES / f"{name}.json")
+        _copy_and_verify(port, f"/drivers/profiles/{name}.json", data)
         lines.append(f"map         {name}")
-    lines.append(f"unit.json   {_put(port, '/unit.json', config)}")
+    lines.append(f"unit.json   {_copy_and_verify(port, '/unit.json', config)}")
     mpremote(port, "reset")
     return lines
 
@@ -85,20 +85,25 @@ def profiles_of(config: bytes) -> list[str]:
     return sorted({device["profile"] for device in json.loads(config).get("devices", [])})
 
 
-def _put(port: str, place: str, data: bytes) -> str:
+def _copy_and_verify(port: str, target: str, data: bytes) -> str:
     """Copy to the board and read back; give the hash. Raises FirmwareError when it differs."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file"
         path.write_bytes(data)
-        mpremote(port, "fs", "cp", str(path), f":{place}")
-    told, wanted = mpremote(port, "exec", _hash(place)), hashlib.sha256(data).hexdigest()
-    if told != wanted:
-        raise FirmwareError(f"{port}: {place} reads back as {told}, not {wanted}; try again")
-    return wanted
+        mpremote(port, "fs", "cp", str(path), f":{target}")
+    board_hash, expected_hash = (
+        mpremote(port, "exec", _hash_code(target)),
+        hashlib.sha256(data).hexdigest(),
+    )
+    if board_hash != expected_hash:
+        raise FirmwareError(
+            f"{port}: {target} reads back as {board_hash}, not {expected_hash}; try again"
+        )
+    return expected_hash
 
 
-def _hash(place: str) -> str:
+def _hash_code(target: str) -> str:
     return (
-        f"import hashlib,binascii;file=open('{place}','rb');"
+        f"import hashlib,binascii;file=open('{target}','rb');"
         "print(binascii.hexlify(hashlib.sha256(file.read()).digest()).decode())"
     )

@@ -14,21 +14,21 @@ import struct
 SLOTS = {"a": 0x200000, "b": 0x300000}
 SLOT_BYTES = 0x100000
 MAGIC = b"CLDLOOP1"
-_HEAD = struct.Struct("<8sII32s16x")
-HEAD_BYTES = _HEAD.size
+_HEADER = struct.Struct("<8sII32s16x")
+HEADER_BYTES = _HEADER.size
 
 
-def with_head(romfs: bytes, release: int) -> bytes:
+def add_header(romfs: bytes, release: int) -> bytes:
     """Put the head before an application; raises ValueError when it does not fit a slot."""
-    if len(romfs) + HEAD_BYTES > SLOT_BYTES:
-        raise ValueError(f"{len(romfs)} bytes do not fit a slot of {SLOT_BYTES - HEAD_BYTES}")
-    return _HEAD.pack(MAGIC, len(romfs), release, hashlib.sha256(romfs).digest()) + romfs
+    if len(romfs) + HEADER_BYTES > SLOT_BYTES:
+        raise ValueError(f"{len(romfs)} bytes do not fit a slot of {SLOT_BYTES - HEADER_BYTES}")
+    return _HEADER.pack(MAGIC, len(romfs), release, hashlib.sha256(romfs).digest()) + romfs
 
 
-def head_of(image: bytes) -> tuple[int, int, str]:
+def read_header(image: bytes) -> tuple[int, int, str]:
     """Read length, release and hash; raises ValueError for what is no application."""
-    magic, length, release, digest = _HEAD.unpack(image[:HEAD_BYTES])
-    romfs = image[HEAD_BYTES : HEAD_BYTES + length]
+    magic, length, release, digest = _HEADER.unpack(image[:HEADER_BYTES])
+    romfs = image[HEADER_BYTES : HEADER_BYTES + length]
     if magic != MAGIC or hashlib.sha256(romfs).digest() != digest:
         raise ValueError("not an application, or damaged")
     return length, release, digest.hex()

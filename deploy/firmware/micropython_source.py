@@ -25,7 +25,7 @@ _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
 
 
-def source(folder: Path) -> Path:
+def ensure_source(folder: Path) -> Path:
     """Give the unpacked source below `folder`, fetching it when it is not there."""
     tree = folder / f"micropython-{VERSION}"
     if tree.is_dir():
@@ -33,21 +33,21 @@ def source(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     _fetch(folder)
     for name, digest in SHA256.items():
-        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        if found != digest:
-            raise FirmwareError(f"{folder / name}: sha256 is {found}, not {digest}; delete it")
-    fresh = folder / "fresh"
-    shutil.rmtree(fresh, ignore_errors=True)
+        actual = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        if actual != digest:
+            raise FirmwareError(f"{folder / name}: sha256 is {actual}, not {digest}; delete it")
+    unpacked = folder / "fresh"
+    shutil.rmtree(unpacked, ignore_errors=True)
     dsc = f"micropython_{VERSION}.dsc"
     run(["dpkg-source", "-x", "--no-check", dsc, "fresh"], folder)
-    fresh.rename(tree)
+    unpacked.rename(tree)
     return tree
 
 
 def run(command: list[str], folder: Path, **variables: str) -> None:
     """Run a program; what it says is shown only when it fails. Raises FirmwareError."""
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command,
             cwd=folder,
             env={**os.environ, **variables},
@@ -59,26 +59,30 @@ def run(command: list[str], folder: Path, **variables: str) -> None:
         raise FirmwareError(
             f"{command[0]}: not installed; install {package_of(command[0])}"
         ) from None
-    if done.returncode:
-        last = "\n".join((done.stdout + done.stderr).splitlines()[-12:])
-        raise FirmwareError(f"{' '.join(command[:3])}: ended with {done.returncode}:\n{last}")
+    if completed.returncode:
+        last = "\n".join((completed.stdout + completed.stderr).splitlines()[-12:])
+        raise FirmwareError(f"{' '.join(command[:3])}: ended with {completed.returncode}:\n{last}")
 
 
 def package_of(program: str) -> str:
     """Name Debian's package of a program."""
-    known = {
+    packages = {
         "dpkg-source": "dpkg-dev",
         "arm-none-eabi-gcc": "gcc-arm-none-eabi and libnewlib-dev",
         "make": "make",
         "qemu-system-arm": "qemu-system-arm",
         "apt-get": "apt (this is no Debian)",
     }
-    return f"Debian's package {known.get(program, program)}"
+    return f"Debian's package {packages.get(program, program)}"
 
 
-def _mirror() -> tuple[str, str]:
+def _find_mirror() -> tuple[str, str]:
     """Read this machine's own Debian mirror and release from its sources."""
-    files = [p for place in _SOURCES for p in ([place] if place.is_file() else place.glob("*"))]
+    files = [
+        p
+        for location in _SOURCES
+        for p in ([location] if location.is_file() else location.glob("*"))
+    ]
     for path in files:
         fields = dict(
             line.split(":", 1)
@@ -90,10 +94,10 @@ def _mirror() -> tuple[str, str]:
         if uri and suites and "main" in fields.get("Components", ""):
             return uri[0], suites[0]
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            words = line.split()
-            if words[:1] == ["deb"] and "main" in words:
-                plain = [w for w in words[1:] if not w.startswith("[")]
-                return plain[0], plain[1]
+            parts = line.split()
+            if parts[:1] == ["deb"] and "main" in parts:
+                arguments = [w for w in parts[1:] if not w.startswith("[")]
+                return arguments[0], arguments[1]
     raise FirmwareError("no Debian mirror in /etc/apt; the source package comes from there")
 
 
@@ -102,19 +106,19 @@ def fetch_source(folder: Path, package: str) -> Path:
     tree = folder / f"source-{package}"
     if tree.is_dir():
         return tree
-    _apt(folder, package)
-    found = sorted(folder.glob(f"{package}_*.dsc"))
-    run(["dpkg-source", "-x", "--no-check", found[-1].name, tree.name], folder)
+    _download_source(folder, package)
+    dsc_files = sorted(folder.glob(f"{package}_*.dsc"))
+    run(["dpkg-source", "-x", "--no-check", dsc_files[-1].name, tree.name], folder)
     return tree
 
 
 def _fetch(folder: Path) -> None:
-    _apt(folder, f"micropython={VERSION}")
+    _download_source(folder, f"micropython={VERSION}")
 
 
-def _apt(folder: Path, package: str) -> None:
+def _download_source(folder: Path, package: str) -> None:
     """Let apt download a source package, with lists of its own."""
-    uri, suite = _mirror()
+    uri, suite = _find_mirror()
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     listing = folder / "source.list"
@@ -126,6 +130,6 @@ def _apt(folder: Path, package: str) -> None:
         "Dir::Cache": folder / "cache",
         "APT::Sandbox::User": "root",
     }
-    options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+    options = [argument for key, value in settings.items() for argument in ("-o", f"{key}={value}")]
     run(["apt-get", "-q", *options, "update"], folder)
     run(["apt-get", "-q", *options, "source", "--download-only", package], folder)

@@ -11,52 +11,54 @@ from typing import Any
 
 from deploy.errors import FirmwareError
 from drivers.device import profile_entries as entries
-from drivers.device.profile import NEVER, referred
-from drivers.device.profile_check import check
+from drivers.device.profile import NEVER, referenced_names
+from drivers.device.profile_check import check_profile
 
-_FOR_READERS = ("notes", "conflicts")
+_READER_KEYS = ("notes", "conflicts")
 _LISTS = {
-    "points": entries.SHARED,
-    "texts": entries.SHARED_BY_ALL,
-    "bits": entries.SHARED_BY_ALL,
-    "flags": entries.SHARED_BY_ALL,
+    "points": entries.POINT_DEFAULT_KEYS,
+    "texts": entries.ENTRY_DEFAULT_KEYS,
+    "bits": entries.ENTRY_DEFAULT_KEYS,
+    "flags": entries.ENTRY_DEFAULT_KEYS,
 }
 
 
-def trimmed(path: Path) -> bytes:
+def trim_profile(path: Path) -> bytes:
     """Leave out notes, and entries that are never polled and that nothing refers to.
 
     Raises FirmwareError for a profile that breaks a rule.
     """
     raw: dict[str, Any] = json.loads(path.read_bytes())
-    faults = check(raw, path.name)
-    if faults:
-        raise FirmwareError("\n".join(faults))
-    wanted = referred(raw)
-    kept = {key: value for key, value in raw.items() if key not in _FOR_READERS}
+    errors = check_profile(raw, path.name)
+    if errors:
+        raise FirmwareError("\n".join(errors))
+    referenced = referenced_names(raw)
+    profile = {key: value for key, value in raw.items() if key not in _READER_KEYS}
     for key, shared in _LISTS.items():
         if key in raw:
-            kept[key] = [entry for entry in raw[key] if _needed(entry, raw, shared, wanted)]
-            if not kept[key]:
-                del kept[key]
-    names = {entry.get("name") for key in _LISTS for entry in kept.get(key, ())}
+            profile[key] = [
+                entry for entry in raw[key] if _is_needed(entry, raw, shared, referenced)
+            ]
+            if not profile[key]:
+                del profile[key]
+    names = {entry.get("name") for key in _LISTS for entry in profile.get(key, ())}
     for key in _LISTS:
-        if key in kept:
-            kept[key] = [_without_notes(entry, names) for entry in kept[key]]
-    return json.dumps(kept, separators=(",", ":")).encode()
+        if key in profile:
+            profile[key] = [_without_notes(entry, names) for entry in profile[key]]
+    return json.dumps(profile, separators=(",", ":")).encode()
 
 
-def _needed(
-    entry: dict[str, Any], raw: dict[str, Any], shared: tuple[str, ...], wanted: set[str]
+def _is_needed(
+    entry: dict[str, Any], raw: dict[str, Any], shared: tuple[str, ...], referenced: set[str]
 ) -> bool:
-    polled = entries.filled(entry, raw, shared).get("poll") != NEVER
+    polled = entries.with_defaults(entry, raw, shared).get("poll") != NEVER
     bits = set(entry.get("bits", ()))  # of a register of flags
-    return polled or not entry.get("read", True) or bool(({entry.get("name")} | bits) & wanted)
+    return polled or not entry.get("read", True) or bool(({entry.get("name")} | bits) & referenced)
 
 
 def _without_notes(entry: dict[str, Any], names: set[str | None]) -> dict[str, Any]:
     """A copy without its note, and without an alias of what was left out."""
-    kept = {key: value for key, value in entry.items() if key != "note"}
-    if kept.get("alias") not in names:
-        kept.pop("alias", None)
-    return kept
+    remaining = {key: value for key, value in entry.items() if key != "note"}
+    if remaining.get("alias") not in names:
+        remaining.pop("alias", None)
+    return remaining

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from deploy.errors import FirmwareError
 from deploy.firmware.board_image import Image
-from deploy.firmware.build_tools import program
+from deploy.firmware.build_tools import find_program
 from deploy.firmware.memory_layout import SLOTS
 
 
@@ -32,46 +32,50 @@ class Machine:
         shift: int | None = None,
         slots: dict[str, Path] | None = None,
     ) -> None:
-        words = command(image, uarts or {}, shift, slots)  # may fail; then nothing is left open
+        command_line = command(
+            image, uarts or {}, shift, slots
+        )  # may fail; then nothing is left open
         self._folder = contextlib.ExitStack()
-        place = folder or Path(self._folder.enter_context(tempfile.TemporaryDirectory()))
+        work_folder = folder or Path(self._folder.enter_context(tempfile.TemporaryDirectory()))
         self.console: list[str] = []
-        self._said = threading.Condition()
+        self._console_changed = threading.Condition()
         self.process = subprocess.Popen(
-            words,
-            cwd=place,
+            command_line,
+            cwd=work_folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader = threading.Thread(target=self._read_console, daemon=True)
         self._reader.start()
 
-    def _listen(self) -> None:
+    def _read_console(self) -> None:
         stream = self.process.stdout
         if stream is None:
             return
         for raw in iter(stream.readline, b""):
-            with self._said:
+            with self._console_changed:
                 self.console.append(raw.decode("utf-8", "replace").rstrip())
-                self._said.notify_all()
-        with self._said:
-            self._said.notify_all()
+                self._console_changed.notify_all()
+        with self._console_changed:
+            self._console_changed.notify_all()
 
     def wait_for(self, pattern: str, seconds: float) -> str:
         """Wait for a console line that matches; raises FirmwareError with the last lines."""
         end = time.monotonic() + seconds
-        with self._said:
+        with self._console_changed:
             while True:
-                found = next((line for line in self.console if re.search(pattern, line)), None)
-                if found is not None:
-                    return found
-                left = end - time.monotonic()
-                if left <= 0 or (self.process.poll() is not None and not self._reader.is_alive()):
+                match = next((line for line in self.console if re.search(pattern, line)), None)
+                if match is not None:
+                    return match
+                remaining_s = end - time.monotonic()
+                if remaining_s <= 0 or (
+                    self.process.poll() is not None and not self._reader.is_alive()
+                ):
                     last = "\n".join(self.console[-12:])
                     raise FirmwareError(f"the image never said {pattern!r}; it said:\n{last}")
-                self._said.wait(min(left, 0.5))
+                self._console_changed.wait(min(remaining_s, 0.5))
 
     def type(self, text: str) -> None:
         """Type on the console."""
@@ -81,12 +85,12 @@ class Machine:
 
     def terminals(self) -> dict[int, str]:
         """Name the terminals that QEMU made itself, by UART."""
-        found = {}
+        paths = {}
         for line in list(self.console):
             match = re.search(r"char device redirected to (\S+) \(label u(\d)\)", line)
             if match:
-                found[int(match[2])] = match[1]
-        return found
+                paths[int(match[2])] = match[1]
+        return paths
 
     def close(self) -> None:
         """End it."""
@@ -112,30 +116,36 @@ def command(
     slots: dict[str, Path] | None = None,
 ) -> list[str]:
     """Write the command line: console on stdio, UARTs 1 to 4 on `uarts` or on new terminals."""
-    words = [program("qemu-system-arm"), "-machine", image.board.machine, "-display", "none"]
-    words += ["-monitor", "none", "-kernel", str(image.firmware.resolve())]
-    words += ["-semihosting-config", "enable=on,target=native", "-serial", "stdio"]
+    command_line = [
+        find_program("qemu-system-arm"),
+        "-machine",
+        image.board.machine,
+        "-display",
+        "none",
+    ]
+    command_line += ["-monitor", "none", "-kernel", str(image.firmware.resolve())]
+    command_line += ["-semihosting-config", "enable=on,target=native", "-serial", "stdio"]
     for name, path in (slots or {"a": image.app}).items():
         where = f"file={path.resolve()},addr={SLOTS[name]:#x},force-raw=on"
-        words += ["-device", f"loader,{where}"]
+        command_line += ["-device", f"loader,{where}"]
     for number in range(1, image.board.uarts + 1):
-        words += ["-serial", f"chardev:u{number}"]
-        words += ["-chardev", _chardev(number, uarts.get(number))]
+        command_line += ["-serial", f"chardev:u{number}"]
+        command_line += ["-chardev", _chardev(number, uarts.get(number))]
     if shift is not None:
-        words += ["-icount", f"shift={shift},align=off,sleep=off"]
-    return words
+        command_line += ["-icount", f"shift={shift},align=off,sleep=off"]
+    return command_line
 
 
-def _chardev(number: int, at: str | None) -> str:
-    if at is None:
+def _chardev(number: int, path: str | None) -> str:
+    if path is None:
         return f"pty,id=u{number}"
-    return f"serial,id=u{number},path={at}"
+    return f"serial,id=u{number},path={path}"
 
 
 @contextlib.contextmanager
-def running(image: Image, **words: object) -> Iterator[Machine]:
+def run_image(image: Image, **options: object) -> Iterator[Machine]:
     """Run an image while the block runs."""
-    machine = Machine(image, **words)  # type: ignore[arg-type]
+    machine = Machine(image, **options)  # type: ignore[arg-type]
     try:
         yield machine
     finally:

@@ -9,31 +9,31 @@ release in a slot) loads all the same.
 import keyword
 from pathlib import Path
 
-from deploy.firmware.romfs import compiled, portable_modules
+from deploy.firmware.romfs import compile_module, portable_modules
 
-_HEAD = 4
+_HEADER_BYTES = 4
 """Bytes of a .mpy before its numbers: magic, version, flags, small integers."""
 
 
-def names_of(mpy: bytes) -> set[str]:
+def read_qstrs(mpy: bytes) -> set[str]:
     """Read the names that a .mpy (version 6) brings along.
 
     A count of names and one of objects, then the names: twice the length and the text with a zero,
     or an odd number for one that every MicroPython has.
     """
-    count, at = _number(mpy, _HEAD)
-    _, at = _number(mpy, at)
-    found = set()
+    count, at = _read_varint(mpy, _HEADER_BYTES)
+    _, at = _read_varint(mpy, at)
+    qstrs = set()
     for _ in range(count):
-        size, at = _number(mpy, at)
+        size, at = _read_varint(mpy, at)
         if size & 1:
             continue
-        found.add(mpy[at : at + size // 2].decode())
+        qstrs.add(mpy[at : at + size // 2].decode())
         at += size // 2 + 1
-    return found
+    return qstrs
 
 
-def _number(data: bytes, at: int) -> tuple[int, int]:
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     """Read a number in sevens of bits, the highest first; give it and where it ends."""
     value = 0
     while True:
@@ -43,14 +43,14 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
-def names_module(cache: Path) -> str:
+def qstr_module(cache: Path) -> str:
     """Write a module that is never run and has all names that can stand in one."""
-    found = set().union(*(names_of(compiled(name, cache)) for name in portable_modules()))
+    qstrs = set().union(*(read_qstrs(compile_module(name, cache)) for name in portable_modules()))
     lines = ["def names(x):"]
-    for name in sorted(found):
-        words = name.split(".")
+    for name in sorted(qstrs):
+        parts = name.split(".")
         if all(
-            word.isidentifier() and word.isascii() and not keyword.iskeyword(word) for word in words
+            part.isidentifier() and part.isascii() and not keyword.iskeyword(part) for part in parts
         ):
-            lines.append(f"    x.{name}" if len(words) == 1 else f"    import {name}")
+            lines.append(f"    x.{name}" if len(parts) == 1 else f"    import {name}")
     return "\n".join([*lines, ""])

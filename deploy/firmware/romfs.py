@@ -14,8 +14,8 @@ from pathlib import Path
 from mpremote.romfs import VfsRomWriter
 
 from deploy.errors import FirmwareError
-from deploy.firmware.build_tools import CACHE, mpy_cross
-from deploy.firmware.profile_trim import trimmed
+from deploy.firmware.build_tools import CACHE, find_mpy_cross
+from deploy.firmware.profile_trim import trim_profile
 
 ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("agent", "drivers", "protocols")
@@ -26,36 +26,36 @@ def portable_modules(root: Path = ROOT) -> list[str]:
     """List the portable modules of the three lower floors, as paths from the root."""
     with open(root / "pyproject.toml", "rb") as file:
         patterns = tomllib.load(file)["tool"]["coldloop"]["portable"]
-    found = []
+    names = []
     for package in _PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             name = path.relative_to(root).as_posix()
-            taken = False
+            is_included = False
             for pattern in patterns:
                 if fnmatch.fnmatchcase(name, pattern.lstrip("!")):
-                    taken = not pattern.startswith("!")
-            if taken:
-                found.append(name)
-    return found
+                    is_included = not pattern.startswith("!")
+            if is_included:
+                names.append(name)
+    return names
 
 
-def app(config: bytes | None = None, extra: dict[str, bytes] | None = None) -> bytes:
+def build_application(config: bytes | None = None, extra: dict[str, bytes] | None = None) -> bytes:
     """Build the ROMFS; `config` becomes unit.json, `extra` are further or other files by path."""
     files: dict[str, bytes] = {}
     cache = CACHE / "mpy"
     for name in portable_modules():
-        files[name[:-3] + ".mpy"] = compiled(name, cache)
+        files[name[:-3] + ".mpy"] = compile_module(name, cache)
     for path in sorted((ROOT / "drivers" / "profiles").glob("*.json")):
         name = path.relative_to(ROOT).as_posix()
         if name not in _SKIPPED:
-            files[name] = trimmed(path)
+            files[name] = trim_profile(path)
     files["drivers/profiles/checked"] = b""  # so that a board need not do it again
     if config is not None:
         files["unit.json"] = config
-    return romfs(files | (extra or {}))
+    return pack_romfs(files | (extra or {}))
 
 
-def compiled(name: str, cache: Path) -> bytes:
+def compile_module(name: str, cache: Path) -> bytes:
     """Compile one module with mpy-cross, or take what was made of the same source before.
 
     Raises FirmwareError.
@@ -64,34 +64,34 @@ def compiled(name: str, cache: Path) -> bytes:
     target = cache / (hashlib.sha256(name.encode() + b"\0" + source).hexdigest() + ".mpy")
     if not target.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_suffix(f".{os.getpid()}")
-        command = [mpy_cross(), "-s", name, "-o", str(fresh), str(ROOT / name)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise FirmwareError(f"{name}: mpy-cross: {done.stderr.strip()}")
-        fresh.rename(target)
+        temporary = target.with_suffix(f".{os.getpid()}")
+        command = [find_mpy_cross(), "-s", name, "-o", str(temporary), str(ROOT / name)]
+        completed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if completed.returncode:
+            raise FirmwareError(f"{name}: mpy-cross: {completed.stderr.strip()}")
+        temporary.rename(target)
     return target.read_bytes()
 
 
-def romfs(files: dict[str, bytes]) -> bytes:
+def pack_romfs(files: dict[str, bytes]) -> bytes:
     """Pack files by path into a ROMFS."""
     tree: dict[str, object] = {}
     for name in sorted(files):
         *folders, last = name.split("/")
-        place = tree
+        node = tree
         for folder in folders:
-            place = place.setdefault(folder, {})  # type: ignore[assignment]
-        place[last] = files[name]
+            node = node.setdefault(folder, {})  # type: ignore[assignment]
+        node[last] = files[name]
     writer = VfsRomWriter()
     _write(writer, tree)
     return bytes(writer.finalise())
 
 
 def _write(writer: "VfsRomWriter", tree: dict[str, object]) -> None:
-    for name, what in sorted(tree.items()):
-        if isinstance(what, dict):
+    for name, content in sorted(tree.items()):
+        if isinstance(content, dict):
             writer.opendir(name)
-            _write(writer, what)
+            _write(writer, content)
             writer.closedir()
         else:
-            writer.mkfile(name, what)
+            writer.mkfile(name, content)

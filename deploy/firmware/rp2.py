@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import FirmwareError
-from deploy.firmware.build_tools import CACHE, program
-from deploy.firmware.micropython_source import fetch_source, run, source
+from deploy.firmware.build_tools import CACHE, find_program
+from deploy.firmware.micropython_source import ensure_source, fetch_source, run
 from deploy.firmware.romfs import ROOT, portable_modules
 
 PACKAGES = (
@@ -54,31 +54,35 @@ def build_uf2(board: Rp2Board, out: Path, config: bytes | None) -> dict[str, Any
     """Build firmware.uf2 with the agent frozen; raises FirmwareError naming what is missing."""
     if config is not None:
         raise FirmwareError("--config: a board gets its configuration by `coldloop firmware flash`")
-    tree = _linked(source(CACHE))
+    tree = _link_packages(ensure_source(CACHE))
     manifest = CACHE / f"manifest-{board.name}.py"
     lines = [f'module("{name}", base_path="{ROOT}")' for name in portable_modules()]
-    lines.append(f'module("main.py", base_path="{_main()}")')
-    manifest.write_text("\n".join([_freeze(), *lines, ""]), encoding="utf-8")
+    lines.append(f'module("main.py", base_path="{_copy_main()}")')
+    manifest.write_text("\n".join([_freeze_line(), *lines, ""]), encoding="utf-8")
     folder = CACHE / f"build-{board.name}"
     _make_cross(tree)
     port = tree / "ports" / "rp2"
     settings = {
         "PICO_BUILD_DOCS": "0",
         "MICROPY_BOARD": board.board,
-        "MICROPY_BOARD_DIR": str(_board(port, board)),
+        "MICROPY_BOARD_DIR": str(_copy_board(port, board)),
         "MICROPY_FROZEN_MANIFEST": str(manifest),
     }
-    words = [f"-D{key}={value}" for key, value in settings.items()]
-    run([program("cmake"), "-S", str(port), "-B", str(folder), *words], tree)
+    definitions = [f"-D{key}={value}" for key, value in settings.items()]
+    run([find_program("cmake"), "-S", str(port), "-B", str(folder), *definitions], tree)
     run(["make", "-C", str(folder), f"-j{os.cpu_count() or 1}"], tree)
     out.mkdir(parents=True, exist_ok=True)
     target = out / f"firmware-{board.name}.uf2"
     shutil.copyfile(folder / "firmware.uf2", target)
-    found = {"board": board.name, "uf2": str(target), "bytes": target.stat().st_size}
-    return found | _room(board, (folder / "firmware.bin").stat().st_size) | _info(target)
+    record = {"board": board.name, "uf2": str(target), "bytes": target.stat().st_size}
+    return (
+        record
+        | _check_size(board, (folder / "firmware.bin").stat().st_size)
+        | _read_image_info(target)
+    )
 
 
-def _room(board: Rp2Board, used: int) -> dict[str, int]:
+def _check_size(board: Rp2Board, used: int) -> dict[str, int]:
     """Make sure that the image ends where the files begin; raises FirmwareError."""
     room = (board.flash_kib - board.storage_kib) * 1024
     if used > room:
@@ -86,12 +90,12 @@ def _room(board: Rp2Board, used: int) -> dict[str, int]:
     return {"binary": used, "room": room}
 
 
-def _freeze() -> str:
+def _freeze_line() -> str:
     """Freeze what every image of the port has: its start-up, which mounts the file system."""
     return 'freeze("$(PORT_DIR)/modules")'
 
 
-def _main() -> Path:
+def _copy_main() -> Path:
     """Put the board's main.py into a folder of its own, for the manifest."""
     folder = CACHE / "rp2"
     folder.mkdir(exist_ok=True)
@@ -99,7 +103,7 @@ def _main() -> Path:
     return folder
 
 
-def _board(port: Path, board: Rp2Board) -> Path:
+def _copy_board(port: Path, board: Rp2Board) -> Path:
     """Copy the port's board, with our share of the flash for files."""
     folder = CACHE / f"board-{board.name}" / board.board
     shutil.copytree(port / "boards" / board.board, folder, dirs_exist_ok=True)
@@ -113,13 +117,13 @@ def _board(port: Path, board: Rp2Board) -> Path:
     return folder
 
 
-def _linked(tree: Path) -> Path:
+def _link_packages(tree: Path) -> Path:
     """Put Debian's packages where the stripped source expects its submodules."""
     for name in ("pico-sdk", "tinyusb"):
-        place = next(iter(sorted(_SOURCES.glob(f"{name}*"))), None)
-        if place is None:
+        package = next(iter(sorted(_SOURCES.glob(f"{name}*"))), None)
+        if package is None:
             raise FirmwareError(f"{name}: not installed; apt-get install {' '.join(PACKAGES)}")
-        _link(tree / "lib" / name, place)
+        _link(tree / "lib" / name, package)
     for name in ("mbedtls", "lwip"):
         _link(tree / "lib" / name, fetch_source(CACHE, name))
     readme = tree / "lib" / "micropython-lib" / "README.md"
@@ -128,23 +132,26 @@ def _linked(tree: Path) -> Path:
     return tree
 
 
-def _link(place: Path, target: Path) -> None:
-    if place.is_symlink():
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink():
         return
-    if place.is_dir():
-        shutil.rmtree(place)
-    place.symlink_to(target)
+    if link.is_dir():
+        shutil.rmtree(link)
+    link.symlink_to(target)
 
 
 def _make_cross(tree: Path) -> None:
     run(["make", "-C", str(tree / "mpy-cross"), f"-j{os.cpu_count() or 1}"], tree)
 
 
-def _info(image: Path) -> dict[str, str]:
+def _read_image_info(image: Path) -> dict[str, str]:
     """Read what picotool tells of an image: chip, SDK, size of the binary."""
-    done = subprocess.run(
-        [program("picotool"), "info", "-a", str(image)], capture_output=True, text=True, check=False
+    completed = subprocess.run(
+        [find_program("picotool"), "info", "-a", str(image)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    found = dict(re.findall(r"^ *([\w ]+?): +(.+)$", done.stdout, re.MULTILINE))
-    wanted = ("target chip", "sdk version", "binary end", "image type")
-    return {key: found[key] for key in wanted if key in found}
+    fields = dict(re.findall(r"^ *([\w ]+?): +(.+)$", completed.stdout, re.MULTILINE))
+    keys = ("target chip", "sdk version", "binary end", "image type")
+    return {key: fields[key] for key in keys if key in fields}

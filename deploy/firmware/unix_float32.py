@@ -10,41 +10,43 @@ import subprocess
 from pathlib import Path
 
 from deploy.errors import FirmwareError
-from deploy.firmware.build_tools import CACHE, alone, mpy_cross, program
-from deploy.firmware.micropython_source import run, source
+from deploy.firmware.build_tools import CACHE, find_mpy_cross, find_program, lock_cache
+from deploy.firmware.micropython_source import ensure_source, run
 
 NAME = "unix-f32"
 _FLAGS = "-DMICROPY_FLOAT_IMPL=1 -Wno-double-promotion -Wno-float-conversion"
-_WITHOUT = ("MICROPY_PY_FFI", "MICROPY_PY_SSL", "MICROPY_SSL_MBEDTLS", "MICROPY_PY_BTREE")
+_DISABLED_FEATURES = ("MICROPY_PY_FFI", "MICROPY_PY_SSL", "MICROPY_SSL_MBEDTLS", "MICROPY_PY_BTREE")
 
 
 def build_unix_f32(cache: Path = CACHE) -> Path:
     """Build the interpreter, or give the one that was built before. Raises FirmwareError."""
-    with alone(cache):
-        return _built(cache)
+    with lock_cache(cache):
+        return _make_interpreter(cache)
 
 
-def _built(cache: Path) -> Path:
-    program("gcc")
-    tree = source(cache)
+def _make_interpreter(cache: Path) -> Path:
+    find_program("gcc")
+    tree = ensure_source(cache)
     build = cache / f"build-{NAME}"
     manifest = cache / f"manifest-{NAME}.py"
-    wanted = 'include("$(MPY_DIR)/extmod/asyncio")\n'
-    if not manifest.exists() or manifest.read_text(encoding="utf-8") != wanted:
-        manifest.write_text(wanted, encoding="utf-8")
+    manifest_text = 'include("$(MPY_DIR)/extmod/asyncio")\n'
+    if not manifest.exists() or manifest.read_text(encoding="utf-8") != manifest_text:
+        manifest.write_text(manifest_text, encoding="utf-8")
     port = tree / "ports" / "unix"
     command = ["make", f"-j{os.cpu_count() or 1}", "-C", str(port), f"BUILD={build}"]
-    command += [f"MICROPY_MPYCROSS={mpy_cross()}", "MICROPY_MPYCROSS_DEPENDENCY="]
+    command += [f"MICROPY_MPYCROSS={find_mpy_cross()}", "MICROPY_MPYCROSS_DEPENDENCY="]
     command += [f"FROZEN_MANIFEST={manifest}", f"CFLAGS_EXTRA={_FLAGS}"]
-    command += [f"{name}=0" for name in _WITHOUT]
+    command += [f"{name}=0" for name in _DISABLED_FEATURES]
     run(command, port)
-    return _checked(build / "micropython")
+    return _check_floats(build / "micropython")
 
 
-def _checked(interpreter: Path) -> Path:
+def _check_floats(interpreter: Path) -> Path:
     """Make sure that its floats are what they are called: 2**24 + 1 is no 32-bit float."""
-    words = [str(interpreter), "-c", "print(float(16777217) == 16777216.0)"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.stdout.strip() != "True":
-        raise FirmwareError(f"{interpreter}: not 32-bit floats: {done.stdout}{done.stderr}")
+    command = [str(interpreter), "-c", "print(float(16777217) == 16777216.0)"]
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if completed.stdout.strip() != "True":
+        raise FirmwareError(
+            f"{interpreter}: not 32-bit floats: {completed.stdout}{completed.stderr}"
+        )
     return interpreter

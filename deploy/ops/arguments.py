@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.errors import OpsError
 from deploy.ops import external_signer, keys, messages
-from deploy.ops.mqtt_session import Session
+from deploy.ops.mqtt_session import BrokerSession
 from drivers.tools.lib.parser import Parser
 
 REPORTED = "cfg/reported"
@@ -52,20 +52,28 @@ def add_times(parser: argparse.ArgumentParser) -> None:
     """Add --confirm, --expires and --not-before."""
     parser.add_argument(
         "--confirm",
-        type=duration,
+        type=parse_duration,
         default=43_200,
         metavar="TIME",
         help="time within which it must be confirmed, at least twice the worst gap (12h)",
     )
     parser.add_argument(
-        "--expires", type=duration, default=86_400, metavar="TIME", help="not taken later (24h)"
+        "--expires",
+        type=parse_duration,
+        default=86_400,
+        metavar="TIME",
+        help="not taken later (24h)",
     )
     parser.add_argument(
-        "--after", type=duration, default=0, metavar="TIME", help="not applied before (at once)"
+        "--after",
+        type=parse_duration,
+        default=0,
+        metavar="TIME",
+        help="not applied before (at once)",
     )
 
 
-def duration(text: str) -> int:
+def parse_duration(text: str) -> int:
     """Read 90s, 30m, 12h or 2d as seconds."""
     number, unit = text[:-1], text[-1:]
     if not number.isdecimal() or unit not in _SECONDS or int(number) > 10_000:
@@ -73,21 +81,21 @@ def duration(text: str) -> int:
     return int(number) * _SECONDS[unit]
 
 
-def times(arguments: argparse.Namespace) -> messages.Times:
+def message_times(arguments: argparse.Namespace) -> messages.MessageTimes:
     """Give the times of a message signed now."""
     now = int(time.time())
     after = now + arguments.after if arguments.after else 0
-    return messages.Times(now, arguments.expires + arguments.after, arguments.confirm, after)
+    return messages.MessageTimes(now, arguments.expires + arguments.after, arguments.confirm, after)
 
 
-def unit_name(text: str) -> str:
+def parse_unit_name(text: str) -> str:
     """Check SITE/UNIT."""
     if text.count("/") != 1 or text.startswith("/") or text.endswith("/") or "#" in text:
         raise argparse.ArgumentTypeError(f"{text!r} is no unit; write SITE/UNIT")
     return text
 
 
-def session(arguments: argparse.Namespace) -> Session:
+def open_session(arguments: argparse.Namespace) -> BrokerSession:
     """Connect. Raises `OpsError`."""
     password = None
     if arguments.password_file is not None:
@@ -95,7 +103,7 @@ def session(arguments: argparse.Namespace) -> Session:
             password = Path(arguments.password_file).read_text().strip()
         except OSError as error:
             raise OpsError(f"{arguments.password_file}: {error.strerror}") from None
-    return Session(arguments.broker, arguments.username, password)
+    return BrokerSession(arguments.broker, arguments.username, password)
 
 
 def load_keys(arguments: argparse.Namespace) -> list[keys.Key]:
@@ -119,14 +127,14 @@ def _load_key(path: Path) -> keys.Key:
     return keys.load(path, passphrase)
 
 
-def report_of(link: Session, unit: str, seconds: float) -> messages.Reported:
+def wait_for_report(session: BrokerSession, unit: str, seconds: float) -> messages.UnitReport:
     """Wait for what `unit` reports (retained). Raises `OpsError`."""
-    link.subscribe(f"{unit}/{REPORTED}")
+    session.subscribe(f"{unit}/{REPORTED}")
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        for topic, payload in link.messages(0.2):
+        for topic, payload in session.messages(0.2):
             if topic == f"{unit}/{REPORTED}" and payload:
-                return messages.read(payload)
+                return messages.parse_report(payload)
     raise OpsError(f"{unit}: has reported nothing; is the name right, and has it a section remote?")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.remote.storage.audit import Walk
+from agent.remote.storage.audit import AuditReader
 
 
 @dataclass
@@ -22,35 +22,42 @@ class History:
     head: str = ""
 
 
-def joined(segments: Iterable[bytes], reported: tuple[int, str] | None = None) -> History:
+def join_segments(segments: Iterable[bytes], reported: tuple[int, str] | None = None) -> History:
     """Join segments in any order; `reported`: number and hash that the unit told."""
-    walks = sorted((w for w in map(Walk, segments) if w.entries), key=lambda w: w.entries[0][0])
+    readers = sorted(
+        (candidate for candidate in map(AuditReader, segments) if candidate.entries),
+        key=lambda candidate: candidate.entries[0][0],
+    )
     history = History()
-    known: Walk | None = None
-    for walk in walks:
-        if known is not None:
-            _check_seam(known, walk, history)
-        history.entries += [_shown(e) for e in walk.entries if known is None or e[0] > _last(known)]
-        known = walk
-    if known is not None:
-        history.head = known.head.hex()
+    previous: AuditReader | None = None
+    for reader in readers:
+        if previous is not None:
+            _check_continuity(previous, reader, history)
+        history.entries += [
+            _entry_record(e)
+            for e in reader.entries
+            if previous is None or e[0] > _last_number(previous)
+        ]
+        previous = reader
+    if previous is not None:
+        history.head = previous.head.hex()
     if reported is not None:
         _check_end(history, reported)
     return history
 
 
-def _last(walk: Walk) -> int:
-    number: int = walk.entries[-1][0]
+def _last_number(reader: AuditReader) -> int:
+    number: int = reader.entries[-1][0]
     return number
 
 
-def _check_seam(before: Walk, after: Walk, history: History) -> None:
+def _check_continuity(before: AuditReader, after: AuditReader, history: History) -> None:
     first = after.entries[0][0]
-    if first == _last(before) + 1 and after.first == before.head:
+    if first == _last_number(before) + 1 and after.start_hash == before.head:
         return
-    if first == _last(before) and after.entries[0] == before.entries[-1]:
+    if first == _last_number(before) and after.entries[0] == before.entries[-1]:
         return  # an append that the store had failed to confirm, made again
-    history.faults.append(f"entry {first} does not follow entry {_last(before)}")
+    history.faults.append(f"entry {first} does not follow entry {_last_number(before)}")
 
 
 def _check_end(history: History, reported: tuple[int, str]) -> None:
@@ -62,10 +69,10 @@ def _check_end(history: History, reported: tuple[int, str]) -> None:
         history.faults.append(f"entry {number} has another hash than the unit told")
 
 
-def _shown(entry: list[Any]) -> dict[str, Any]:
-    number, utc_s, who, what, counter, result = entry
-    when = None
+def _entry_record(entry: list[Any]) -> dict[str, Any]:
+    number, utc_s, signers, action, counter, result = entry
+    time_text = None
     if isinstance(utc_s, int):
-        when = dt.datetime.fromtimestamp(utc_s, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        time_text = dt.datetime.fromtimestamp(utc_s, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     names = ("number", "when", "keys", "what", "counter", "result")
-    return dict(zip(names, (number, when, who, what, counter, result), strict=True))
+    return dict(zip(names, (number, time_text, signers, action, counter, result), strict=True))

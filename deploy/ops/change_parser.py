@@ -9,41 +9,41 @@ import json
 from typing import Any
 
 from agent.remote.message.canonical import decimal as in_lowest_terms
-from agent.remote.message.canonical import exact
+from agent.remote.message.canonical import to_cbor
 from agent.remote.message.parameters import number_of
 from deploy.errors import OpsError
-from protocols.cbor import PLACES
+from protocols.cbor import MAX_PLACES
 
 Change = tuple[int | str, Any]
 
 
-def parse(words: list[str]) -> list[Change]:
+def parse(arguments: list[str]) -> list[Change]:
     """Parse PATH=VALUE words; `PATH=` takes a key out. Raises `OpsError`."""
     changes: list[Change] = []
-    for word in words:
-        path, sign, text = word.partition("=")
-        if not sign or not path:
-            raise OpsError(f"{word!r} is no change; write PATH=VALUE, or PATH= to take it out")
+    for argument in arguments:
+        path, separator, text = argument.partition("=")
+        if not separator or not path:
+            raise OpsError(f"{argument!r} is no change; write PATH=VALUE, or PATH= to take it out")
         key = number_of(path)
         name: int | str = path if key is None else key
-        if name in [known for known, _ in changes]:
+        if name in [changed_name for changed_name, _ in changes]:
             raise OpsError(f"{path} is changed twice")
-        changes.append((name, _value(text) if text else None))
+        changes.append((name, _parse_value(text) if text else None))
     if not changes:
         raise OpsError("nothing to change; write PATH=VALUE")
     return changes
 
 
-def _value(text: str) -> Any:
+def _parse_value(text: str) -> Any:
     try:
-        return exact(json.loads(text, parse_float=_decimal))
+        return to_cbor(json.loads(text, parse_float=_parse_decimal))
     except ValueError:
         return text
 
 
-def _decimal(text: str) -> Any:
+def _parse_decimal(text: str) -> Any:
     number = decimal.Decimal(text)
     places = max(0, -int(number.as_tuple().exponent))
-    if places > PLACES:
-        raise OpsError(f"{text} has more than {PLACES} decimals")
+    if places > MAX_PLACES:
+        raise OpsError(f"{text} has more than {MAX_PLACES} decimals")
     return in_lowest_terms(int(number.scaleb(places)), places)

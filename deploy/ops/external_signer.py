@@ -24,14 +24,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from deploy.errors import OpsError
 from deploy.ops import keys
 
-LIMIT_S = 120
+TIMEOUT_S = 120
 """A person may have to touch the token, or to type its PIN."""
 _SIGNATURE_BYTES = 64
-_LONGEST_COMPLAINT = 200
+_MAX_ERROR_TEXT = 200
 
 
 @dataclass(frozen=True)
-class Signer:
+class ExternalSigner:
     """A program that signs for the public key of `path`. `sign` raises `OpsError`."""
 
     command: str
@@ -40,40 +40,42 @@ class Signer:
 
     def sign(self, text: bytes) -> bytes:
         """Have `text` signed; 64 bytes that have been verified."""
-        signature = self._asked(text)
+        signature = self._run_command(text)
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text)
         except InvalidSignature:
             raise OpsError(f"{self.command}: its signature is not one by {self.path}") from None
         return signature
 
-    def _asked(self, text: bytes) -> bytes:
+    def _run_command(self, text: bytes) -> bytes:
         environment = {**os.environ, "COLDLOOP_KEY": str(self.path)}
         try:
-            done = subprocess.run(
+            completed = subprocess.run(
                 shlex.split(self.command),
                 input=text,
                 capture_output=True,
-                timeout=LIMIT_S,
+                timeout=TIMEOUT_S,
                 check=False,
                 env=environment,
             )
         except subprocess.TimeoutExpired:
-            raise OpsError(f"{self.command}: no signature within {LIMIT_S} s") from None
+            raise OpsError(f"{self.command}: no signature within {TIMEOUT_S} s") from None
         except (OSError, ValueError, IndexError) as error:
             raise OpsError(f"{self.command!r}: cannot be started: {error}") from None
-        if done.returncode or len(done.stdout) != _SIGNATURE_BYTES:
-            said = " ".join(done.stderr.decode(errors="replace").split())[:_LONGEST_COMPLAINT]
+        if completed.returncode or len(completed.stdout) != _SIGNATURE_BYTES:
+            error_text = " ".join(completed.stderr.decode(errors="replace").split())[
+                :_MAX_ERROR_TEXT
+            ]
             raise OpsError(
-                f"{self.command}: exit {done.returncode}, {len(done.stdout)} bytes where "
-                f"{_SIGNATURE_BYTES} are a signature. {said}".rstrip()
+                f"{self.command}: exit {completed.returncode}, {len(completed.stdout)} bytes where "
+                f"{_SIGNATURE_BYTES} are a signature. {error_text}".rstrip()
             )
-        return done.stdout
+        return completed.stdout
 
 
 def load(path: Path, command: str | None) -> keys.Key:
     """Give the key whose public file is `path`. Raises `OpsError`."""
-    public = keys.public_in(path)
+    public = keys.read_public_key(path)
     if command is None:
         raise OpsError(f"{path}: is a public key; name the private one, or a --signer")
     try:
@@ -81,4 +83,6 @@ def load(path: Path, command: str | None) -> keys.Key:
         Ed25519PublicKey.from_public_bytes(raw)
     except ValueError:
         raise OpsError(f"{path}: not a public key of 64 hexadecimal digits") from None
-    return keys.Key(int(str(public["number"])), str(public["role"]), Signer(command, path, raw))
+    return keys.Key(
+        int(str(public["number"])), str(public["role"]), ExternalSigner(command, path, raw)
+    )

@@ -34,7 +34,7 @@ from deploy.errors import OpsError
 ROLES = ("operate", "limits")
 
 
-class Private(Protocol):
+class PrivateKey(Protocol):
     """What can sign."""
 
     def sign(self, data: bytes, /) -> bytes:
@@ -47,11 +47,11 @@ class Key:
 
     number: int
     role: str
-    private: Private
+    private_key: PrivateKey
 
     def sign(self, text: bytes) -> bytes:
         """Sign; 64 bytes."""
-        return self.private.sign(text)
+        return self.private_key.sign(text)
 
 
 def public_hex(private: Ed25519PrivateKey) -> str:
@@ -59,43 +59,43 @@ def public_hex(private: Ed25519PrivateKey) -> str:
     return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
 
 
-def make(folder: Path, name: str, number: int, role: str, passphrase: str) -> Path:
+def make_key(folder: Path, name: str, number: int, role: str, passphrase: str) -> Path:
     """Make a key pair; returns the public file. Raises `OpsError` when one is there already."""
     private = Ed25519PrivateKey.generate()
-    lock = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock)
+    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     public = {"number": number, "public": public_hex(private), "role": role}
     path = folder / f"{name}.key"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "wb") as file:
             file.write(pem)
-        shown = folder / f"{name}.json"
-        shown.write_text(json.dumps(public) + "\n")
+        public_path = folder / f"{name}.json"
+        public_path.write_text(json.dumps(public) + "\n")
     except FileExistsError:
         raise OpsError(f"{path}: there already; a key is never overwritten") from None
     except OSError as error:
         raise OpsError(f"{path}: {error.strerror}; name a folder you may write to") from None
-    return shown
+    return public_path
 
 
-def take(folder: Path, name: str, number: int, role: str, pem: Path) -> Path:
+def import_public_key(folder: Path, name: str, number: int, role: str, pem: Path) -> Path:
     """Write the public file of a key whose private half is elsewhere. Raises `OpsError`."""
     public: object = None
-    shown = folder / f"{name}.json"
+    public_path = folder / f"{name}.json"
     try:
         with contextlib.suppress(ValueError, UnsupportedAlgorithm):
             public = load_pem_public_key(pem.read_bytes())
         if not isinstance(public, Ed25519PublicKey):
             raise OpsError(f"{pem}: no public Ed25519 key in PEM")
         raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
-        with shown.open("x") as file:
+        with public_path.open("x") as file:
             file.write(json.dumps({"number": number, "public": raw, "role": role}) + "\n")
     except FileExistsError:
-        raise OpsError(f"{shown}: there already; a key is never overwritten") from None
+        raise OpsError(f"{public_path}: there already; a key is never overwritten") from None
     except OSError as error:
         raise OpsError(f"{error.filename}: {error.strerror}") from None
-    return shown
+    return public_path
 
 
 def load(path: Path, passphrase: str) -> Key:
@@ -111,13 +111,13 @@ def load(path: Path, passphrase: str) -> Key:
         private = load_pem_private_key(pem, passphrase.encode() or None)
     if not isinstance(private, Ed25519PrivateKey):
         raise OpsError(f"{path}: no Ed25519 key, or the passphrase is wrong")
-    public = public_in(path.with_suffix(".json"))
+    public = read_public_key(path.with_suffix(".json"))
     if public["public"] != public_hex(private):
         raise OpsError(f"{path}: {path.with_suffix('.json').name} belongs to another key")
     return Key(int(str(public["number"])), str(public["role"]), private)
 
 
-def public_in(path: Path) -> dict[str, object]:
+def read_public_key(path: Path) -> dict[str, object]:
     """Read a public key, NAME.json. Raises `OpsError`."""
     try:
         public = json.loads(path.read_text())

@@ -10,11 +10,11 @@ from agent.remote.message.verifier import ANY_BASE
 from deploy.errors import OpsError
 from deploy.ops.change_parser import Change
 from deploy.ops.keys import Key
-from protocols.signed_message import COMMAND, PATCH, Envelope, pack, signed_text
+from protocols.signed_message import COMMAND, PATCH, SignedMessage, build_signing_input, pack
 
 
 @dataclass(frozen=True)
-class Reported:
+class UnitReport:
     """What a unit last said on `cfg/reported`."""
 
     version: int
@@ -31,11 +31,11 @@ class Reported:
     decommissioned: bool = False
 
 
-def read(payload: bytes) -> Reported:
+def parse_report(payload: bytes) -> UnitReport:
     """Read a report; raises `OpsError` for what is none."""
     try:
         raw = json.loads(payload)
-        return Reported(
+        return UnitReport(
             int(raw["version"]),
             bytes.fromhex(raw["hash"]),
             tuple(raw["counters"]),
@@ -53,22 +53,22 @@ def read(payload: bytes) -> Reported:
         raise OpsError(f"not a report of this version: {error}") from None
 
 
-def sealed(kind: int, target: str, base: bytes, body: bytes, keys: list[Key]) -> bytes:
+def sign_message(kind: int, target: str, base: bytes, body: bytes, keys: list[Key]) -> bytes:
     """Sign and pack a message."""
-    text = signed_text(kind, target, base, body)
-    return pack(Envelope(kind, body, [(key.number, key.sign(text)) for key in keys]))
+    text = build_signing_input(kind, target, base, body)
+    return pack(SignedMessage(kind, body, [(key.number, key.sign(text)) for key in keys]))
 
 
-def signed_patch(
+def sign_patch(
     unit: str,
-    base: Reported,
+    base: UnitReport,
     changes: list[Change],
     keys: list[Key],
-    times: "Times",
+    times: "MessageTimes",
 ) -> tuple[int, bytes]:
     """Sign a patch for `unit` (SITE/UNIT) as it is; give its counter and the message."""
     counter_s = max(times.now_s, EPOCH_S + base.counters[PATCH - 1] + 1)
-    body = patch.write(
+    body = patch.encode_patch(
         counter_s,
         base.version,
         times.now_s + times.expires_s,
@@ -76,20 +76,20 @@ def signed_patch(
         changes,
         times.not_before_s,
     )
-    return counter_s - EPOCH_S, sealed(PATCH, unit, base.base_hash, body, keys)
+    return counter_s - EPOCH_S, sign_message(PATCH, unit, base.base_hash, body, keys)
 
 
-def signed_for_group(
+def sign_group_patch(
     group: str,
-    bases: list[Reported],
+    bases: list[UnitReport],
     changes: list[Change],
     keys: list[Key],
-    times: "Times",
+    times: "MessageTimes",
 ) -> tuple[int, bytes]:
-    """Sign one patch for every unit of a group, whatever base each has; as `signed_patch`."""
+    """Sign one patch for every unit of a group, whatever base each has; as `sign_patch`."""
     newest = max(base.counters[PATCH - 1] for base in bases)
     counter_s = max(times.now_s, EPOCH_S + newest + 1)
-    body = patch.write(
+    body = patch.encode_patch(
         counter_s,
         ANY_BASE,
         times.now_s + times.expires_s,
@@ -98,25 +98,25 @@ def signed_for_group(
         times.not_before_s,
         group,
     )
-    return counter_s - EPOCH_S, sealed(PATCH, "@" + group, b"", body, keys)
+    return counter_s - EPOCH_S, sign_message(PATCH, "@" + group, b"", body, keys)
 
 
-def signed_command(
+def sign_command(
     unit: str,
-    base: Reported,
+    base: UnitReport,
     name: str,
     arguments: list[tuple[str, Any]],
     keys: list[Key],
-    times: "Times",
+    times: "MessageTimes",
 ) -> tuple[int, bytes]:
     """Sign a command for `unit`; give its counter and the message."""
     counter_s = max(times.now_s, EPOCH_S + base.counters[COMMAND - 1] + 1)
-    body = command.write(counter_s, times.now_s + times.expires_s, name, arguments)
-    return counter_s - EPOCH_S, sealed(COMMAND, unit, b"", body, keys)
+    body = command.encode_command(counter_s, times.now_s + times.expires_s, name, arguments)
+    return counter_s - EPOCH_S, sign_message(COMMAND, unit, b"", body, keys)
 
 
 @dataclass(frozen=True)
-class Times:
+class MessageTimes:
     """When it is, and how long things may take, seconds; `now_s` and `not_before_s` since 1970."""
 
     now_s: int

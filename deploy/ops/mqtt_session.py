@@ -15,23 +15,23 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.errors import OpsError
 from drivers.errors import AddressError
-from drivers.ports.address import parse
+from drivers.ports.address import parse_address
 
 ROOT = "coldloop/v1/"
 CONNECT_S = 15.0
 
 
-class Session:
+class BrokerSession:
     """Connected from the start; use as a context manager. Raises `OpsError`."""
 
     def __init__(
         self, broker: str, username: str | None = None, password: str | None = None
     ) -> None:
         self._messages: queue.Queue[tuple[str, bytes]] = queue.Queue()
-        self._sent: list[Any] = []
-        self._said: queue.Queue[str] = queue.Queue()
+        self._in_flight: list[Any] = []
+        self._connect_results: queue.Queue[str] = queue.Queue()
         try:
-            address = parse(broker)
+            address = parse_address(broker)
         except AddressError as error:
             raise OpsError(str(error)) from None
         if address.kind not in ("tcp", "tls"):
@@ -39,26 +39,26 @@ class Session:
         make: Any = paho.Client  # typeshed's stubs are those of paho 1
         self._paho = make(CallbackAPIVersion.VERSION2, f"ops-{secrets.token_hex(6)}")
         self._paho.on_message = lambda _c, _d, m: self._messages.put((m.topic, m.payload))
-        self._paho.on_connect = lambda _c, _d, _f, code, _p: self._said.put(str(code))
+        self._paho.on_connect = lambda _c, _d, _f, code, _p: self._connect_results.put(str(code))
         if username is not None:
             self._paho.username_pw_set(username, password)
         try:
             if address.kind == "tls":
-                self._paho.tls_set_context(_context(address.options))
+                self._paho.tls_set_context(_make_context(address.options))
             self._paho.connect(address.host, address.port)
         except (OSError, ValueError) as error:
-            raise OpsError(f"{address.place()}: {error}; is the broker there?") from None
+            raise OpsError(f"{address.location()}: {error}; is the broker there?") from None
         self._paho.loop_start()
-        self._await_connection(address.place())
+        self._await_connection(address.location())
 
     def _await_connection(self, place: str) -> None:
         try:
-            said = self._said.get(timeout=CONNECT_S)
+            connect_result = self._connect_results.get(timeout=CONNECT_S)
         except queue.Empty:
-            said = "no answer"
-        if said != "Success":
+            connect_result = "no answer"
+        if connect_result != "Success":
             self.close()
-            raise OpsError(f"{place}: {said}; check user, password and certificate")
+            raise OpsError(f"{place}: {connect_result}; check user, password and certificate")
 
     def __enter__(self) -> Self:
         return self
@@ -68,10 +68,10 @@ class Session:
 
     def close(self) -> None:
         """Leave in order, once the broker has what was sent."""
-        for info in self._sent:
+        for info in self._in_flight:
             with contextlib.suppress(ValueError, RuntimeError):
                 info.wait_for_publish(CONNECT_S)
-        leave(self._paho)
+        disconnect(self._paho)
 
     def subscribe(self, topic: str) -> None:
         """Ask for `topic` below the root."""
@@ -87,10 +87,10 @@ class Session:
         if not info.is_published():
             raise OpsError(f"{topic}: the broker did not take it within {CONNECT_S:.0f} s")
 
-    def send(self, topic: str, payload: bytes, retain: bool = False) -> None:
+    def publish_async(self, topic: str, payload: bytes, retain: bool = False) -> None:
         """Send without waiting for the broker; many may be on their way."""
-        self._sent = [info for info in self._sent if not info.is_published()]
-        self._sent.append(self._paho.publish(ROOT + topic, payload, 1, retain))
+        self._in_flight = [info for info in self._in_flight if not info.is_published()]
+        self._in_flight.append(self._paho.publish(ROOT + topic, payload, 1, retain))
 
     def messages(self, seconds: float) -> Iterator[tuple[str, bytes]]:
         """Give what has come, (topic below the root, payload), after at most `seconds`."""
@@ -103,7 +103,7 @@ class Session:
             return
 
 
-def leave(client: Any) -> None:
+def disconnect(client: Any) -> None:
     """Disconnect a paho client and close all it holds.
 
     paho closes the pair of sockets that wakes its thread only when it is collected, at a time of
@@ -114,7 +114,7 @@ def leave(client: Any) -> None:
     client._reset_sockets()  # noqa: SLF001 - there is no public call
 
 
-def _context(options: dict[str, str]) -> ssl.SSLContext:
+def _make_context(options: dict[str, str]) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=options.get("ca"))
     if "cert" in options:
         context.load_cert_chain(options["cert"], options.get("key"))

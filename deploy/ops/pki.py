@@ -31,10 +31,10 @@ from deploy.errors import OpsError
 
 ROLES = ("broker", "unit", "operator")
 _CA_YEARS, _LEAF_YEARS = 30, 10
-_BACK = dt.timedelta(days=1)
+_BACKDATING = dt.timedelta(days=1)
 _YEAR = dt.timedelta(days=365)
-_PUBLISHES = ("tele", "state", "event", "cfg/reported", "cfg/config", "cfg/record/+", "ack")
-_HEARS = ("cfg/desired", "cfg/chunk", "cmd", "ack")
+_UNIT_WRITE_TOPICS = ("tele", "state", "event", "cfg/reported", "cfg/config", "cfg/record/+", "ack")
+_UNIT_READ_TOPICS = ("cfg/desired", "cfg/chunk", "cmd", "ack")
 
 
 def create(folder: Path, organisation: str) -> Path:
@@ -43,7 +43,7 @@ def create(folder: Path, organisation: str) -> Path:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{organisation} coldloop CA")])
     usage = _key_usage(authority=True)
     certificate = (
-        _builder(name, name, key.public_key(), _CA_YEARS)
+        _make_builder(name, name, key.public_key(), _CA_YEARS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -68,14 +68,14 @@ def issue(folder: Path, name: str, role: str, hosts: list[str]) -> Path:
         raise OpsError(f"{name}: a unit is named SITE.UNIT here")
     if role == "broker" and not hosts:
         raise OpsError(f"{name}: a broker needs --host, the name by which clients call it")
-    ca_key, ca = _authority(folder)
+    ca_key, ca = _load_authority(folder)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     purpose = (
         ExtendedKeyUsageOID.SERVER_AUTH if role == "broker" else ExtendedKeyUsageOID.CLIENT_AUTH
     )
     builder = (
-        _builder(subject, ca.subject, key.public_key(), _LEAF_YEARS)
+        _make_builder(subject, ca.subject, key.public_key(), _LEAF_YEARS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
@@ -85,21 +85,21 @@ def issue(folder: Path, name: str, role: str, hosts: list[str]) -> Path:
         )
     )
     if hosts:
-        names = x509.SubjectAlternativeName([_host(host) for host in hosts])
+        names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
         builder = builder.add_extension(names, critical=False)
     certificate = builder.sign(ca_key, SHA256())
     _write_key(folder / f"{name}.key", key)
     path = folder / f"{name}.pem"
     path.write_bytes(certificate.public_bytes(Encoding.PEM))
     if role != "broker":
-        _allow(folder, name, role)
+        _add_acl_entry(folder, name, role)
     return path
 
 
 def revoke(folder: Path, name: str) -> Path:
     """Let the certificate of `name` count no more; returns crl.pem."""
-    ca_key, ca = _authority(folder)
-    serial = _certificate(folder / f"{name}.pem").serial_number
+    ca_key, ca = _load_authority(folder)
+    serial = _load_certificate(folder / f"{name}.pem").serial_number
     old = x509.load_pem_x509_crl((folder / "crl.pem").read_bytes())
     revoked = [entry.serial_number for entry in old]
     _write_crl(folder, ca_key, ca, sorted({*revoked, serial}))
@@ -108,7 +108,7 @@ def revoke(folder: Path, name: str) -> Path:
 
 def rotate(folder: Path, name: str, hosts: list[str]) -> Path:
     """Replace the certificate of `name`: the old one is revoked, files get the ending `.old`."""
-    old = _certificate(folder / f"{name}.pem")
+    old = _load_certificate(folder / f"{name}.pem")
     purposes = old.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     is_broker = ExtendedKeyUsageOID.SERVER_AUTH in purposes
     if is_broker and not hosts:
@@ -122,7 +122,7 @@ def rotate(folder: Path, name: str, hosts: list[str]) -> Path:
     return issue(folder, name, role, hosts)
 
 
-def _builder(
+def _make_builder(
     subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, years: int
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
@@ -132,7 +132,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACK)
+        .not_valid_before(now - _BACKDATING)
         .not_valid_after(now + years * _YEAR)
     )
 
@@ -151,7 +151,7 @@ def _key_usage(authority: bool) -> x509.KeyUsage:
     )
 
 
-def _host(host: str) -> x509.GeneralName:
+def _general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
@@ -170,17 +170,17 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
         file.write(pem)
 
 
-def _authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def _load_authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     try:
         key = load_pem_private_key((folder / "ca.key").read_bytes(), None)
     except (OSError, ValueError):
         raise OpsError(f"{folder}: no authority there; `config pki create` makes one") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise OpsError(f"{folder / 'ca.key'}: not a key of ours")
-    return key, _certificate(folder / "ca.pem")
+    return key, _load_certificate(folder / "ca.pem")
 
 
-def _certificate(path: Path) -> x509.Certificate:
+def _load_certificate(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError):
@@ -192,7 +192,7 @@ def _write_crl(
 ) -> None:
     now = dt.datetime.now(dt.UTC)
     builder = x509.CertificateRevocationListBuilder().issuer_name(ca.subject)
-    builder = builder.last_update(now - _BACK).next_update(now + _CA_YEARS * _YEAR)
+    builder = builder.last_update(now - _BACKDATING).next_update(now + _CA_YEARS * _YEAR)
     for serial in serials:
         entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
         builder = builder.add_revoked_certificate(entry.build())
@@ -204,20 +204,20 @@ def _acl_head() -> str:
     return "# Written by `coldloop config pki`; a name may do what stands below it, nothing else.\n"
 
 
-def _allow(folder: Path, name: str, role: str) -> None:
+def _add_acl_entry(folder: Path, name: str, role: str) -> None:
     """Add what `name` may do to the broker's list, once."""
     path = folder / "acl"
-    known = path.read_text() if path.exists() else _acl_head()
-    if f"\nuser {name}\n" in known:
+    existing = path.read_text() if path.exists() else _acl_head()
+    if f"\nuser {name}\n" in existing:
         return
     if role == "unit":
         base = "coldloop/v1/" + name.replace(".", "/")
-        lines = [f"topic write {base}/{topic}" for topic in _PUBLISHES]
-        lines += [f"topic read {base}/{topic}" for topic in _HEARS]
+        lines = [f"topic write {base}/{topic}" for topic in _UNIT_WRITE_TOPICS]
+        lines += [f"topic read {base}/{topic}" for topic in _UNIT_READ_TOPICS]
     else:
-        lines = [f"topic write coldloop/v1/+/+/{topic}" for topic in _HEARS]
+        lines = [f"topic write coldloop/v1/+/+/{topic}" for topic in _UNIT_READ_TOPICS]
         lines += ["topic read coldloop/v1/#"]
-    path.write_text(known + f"\nuser {name}\n" + "\n".join(lines) + "\n")
+    path.write_text(existing + f"\nuser {name}\n" + "\n".join(lines) + "\n")
 
 
 def _is_unit(folder: Path, name: str) -> bool:

@@ -17,9 +17,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from deploy.ops.messages import Reported
+from deploy.ops.messages import UnitReport
 
-WAITING, SENT, TRIAL, CONFIRMING, CALLED, CONFIRMED, FAILED = (
+WAITING, SENT, TRIAL, CONFIRMING, ROLLING_BACK, CONFIRMED, FAILED = (
     "waiting",
     "sent",
     "trial",
@@ -28,18 +28,18 @@ WAITING, SENT, TRIAL, CONFIRMING, CALLED, CONFIRMED, FAILED = (
     "confirmed",
     "failed",
 )
-_ENDS = (CONFIRMED, FAILED)
+_FINAL_STATES = (CONFIRMED, FAILED)
 
 
 @dataclass
-class Unit:
+class RolloutUnit:
     """One unit on its way."""
 
     name: str
     state: str = WAITING
     counter: int = 0
     reason: str = ""
-    report: Reported | None = None
+    report: UnitReport | None = None
     since_s: float = 0.0
     refused: int = 0
 
@@ -49,7 +49,7 @@ class Plan:
     """Shares of 0 to 1; times in seconds; `wave` units at most are on their way at a time."""
 
     canary: float = 0.05
-    most_failures: float = 0.1
+    max_failures: float = 0.1
     wave: int = 50
     answer_s: float = 600.0
     trial_s: float = 3600.0
@@ -58,25 +58,25 @@ class Plan:
 
 @dataclass
 class Rollout:
-    """`patch`, `confirm`, `call_back` make the message for a unit: (counter, bytes)."""
+    """`patch`, `confirm`, `rollback` make the message for a unit: (counter, bytes)."""
 
     plan: Plan
-    units: dict[str, Unit]
-    patch: Callable[[str, Reported], tuple[int, bytes]]
-    confirm: Callable[[str, Reported, int], bytes]
-    call_back: Callable[[str, Reported, int], bytes]
+    units: dict[str, RolloutUnit]
+    patch: Callable[[str, UnitReport], tuple[int, bytes]]
+    confirm: Callable[[str, UnitReport, int], bytes]
+    rollback: Callable[[str, UnitReport, int], bytes]
     aborted: str = ""
     paused: bool = False
     _now_s: float = 0.0
-    out: list[tuple[str, str, bytes]] = field(default_factory=list)
+    outbox: list[tuple[str, str, bytes]] = field(default_factory=list)
     """(unit, "patch" | "command" | "clear", message) to be sent; emptied by the caller."""
 
-    def canaries(self) -> list[Unit]:
+    def canaries(self) -> list[RolloutUnit]:
         """Give the units that go first: at least one."""
         ordered = list(self.units.values())
         return ordered[: max(1, math.ceil(self.plan.canary * len(ordered)))]
 
-    def report(self, name: str, report: Reported, now_s: float) -> None:
+    def report(self, name: str, report: UnitReport, now_s: float) -> None:
         """Take what a unit says of itself."""
         unit = self.units.get(name)
         if unit is None:
@@ -84,72 +84,78 @@ class Rollout:
         first, unit.report = unit.report is None, report
         if first:
             unit.refused = report.refused
-        if unit.state in (SENT, TRIAL, CONFIRMING, CALLED):
-            self._follow(unit, report, now_s)
+        if unit.state in (SENT, TRIAL, CONFIRMING, ROLLING_BACK):
+            self._apply_report(unit, report, now_s)
 
-    def _follow(self, unit: Unit, report: Reported, now_s: float) -> None:
+    def _apply_report(self, unit: RolloutUnit, report: UnitReport, now_s: float) -> None:
         if report.last[0] == unit.counter and report.last[1] != "nothing":
-            why = "called back" if unit.state == CALLED else f"{report.last[1]} {report.last[2]}"
-            self._end(unit, report.last[1] == "confirmed", why)
-        elif report.trial == unit.counter and unit.state != CALLED:
+            reason = (
+                "called back"
+                if unit.state == ROLLING_BACK
+                else f"{report.last[1]} {report.last[2]}"
+            )
+            self._finish(unit, report.last[1] == "confirmed", reason)
+        elif report.trial == unit.counter and unit.state != ROLLING_BACK:
             if unit.state == SENT:
-                self._move(unit, TRIAL, now_s)
+                self._set_state(unit, TRIAL, now_s)
             if report.phase == "confirm" and unit.state == TRIAL and self.plan.confirm:
-                self._move(unit, CONFIRMING, now_s)
-                self.out.append(
+                self._set_state(unit, CONFIRMING, now_s)
+                self.outbox.append(
                     (unit.name, "command", self.confirm(unit.name, report, unit.counter))
                 )
         elif unit.state == SENT and report.refused > unit.refused:
-            self._end(unit, False, " ".join(report.refusal).strip())
+            self._finish(unit, False, " ".join(report.refusal).strip())
 
-    def _move(self, unit: Unit, state: str, now_s: float) -> None:
+    def _set_state(self, unit: RolloutUnit, state: str, now_s: float) -> None:
         unit.state, unit.since_s = state, now_s
 
-    def _end(self, unit: Unit, good: bool, reason: str) -> None:
-        unit.state = CONFIRMED if good else FAILED
-        unit.reason = "" if good else reason.strip()
-        self.out.append((unit.name, "clear", b""))
+    def _finish(self, unit: RolloutUnit, confirmed: bool, reason: str) -> None:
+        unit.state = CONFIRMED if confirmed else FAILED
+        unit.reason = "" if confirmed else reason.strip()
+        self.outbox.append((unit.name, "clear", b""))
 
     def tick(self, now_s: float) -> None:
         """Let time pass: give up on who does not answer, stop when too many fail, send the next."""
         self._now_s = now_s
         for unit in self.units.values():
             limit = self.plan.trial_s if unit.state == TRIAL else self.plan.answer_s
-            if unit.state not in self._watched():
+            if unit.state not in self._timed_states():
                 continue
             if now_s - unit.since_s > limit:
-                self._end(unit, False, f"no answer while {unit.state}")
-        self._stop_when_too_many_fail()
+                self._finish(unit, False, f"no answer while {unit.state}")
+        self._check_failures()
         if not self.aborted and not self.paused:
             self._send_next(now_s)
 
-    def _watched(self) -> tuple[str, ...]:
+    def _timed_states(self) -> tuple[str, ...]:
         """Give the states that must not last: a trial may, when it is confirmed by hand."""
-        return (SENT, TRIAL, CONFIRMING, CALLED) if self.plan.confirm else (SENT, CALLED)
+        return (
+            (SENT, TRIAL, CONFIRMING, ROLLING_BACK) if self.plan.confirm else (SENT, ROLLING_BACK)
+        )
 
-    def _stop_when_too_many_fail(self) -> None:
+    def _check_failures(self) -> None:
         failed = sum(unit.state == FAILED for unit in self.units.values())
-        allowed = math.floor(self.plan.most_failures * len(self.units))
+        allowed = math.floor(self.plan.max_failures * len(self.units))
         canary_failed = any(unit.state == FAILED for unit in self.canaries())
         if not self.aborted and (failed > allowed or canary_failed):
-            which = "a canary failed" if canary_failed else f"{failed} units failed"
-            self.abort(f"{which}; {allowed} of {len(self.units)} are allowed")
+            cause = "a canary failed" if canary_failed else f"{failed} units failed"
+            self.abort(f"{cause}; {allowed} of {len(self.units)} are allowed")
 
     def _send_next(self, now_s: float) -> None:
         stage = self.canaries()
-        ends = (*_ENDS, TRIAL) if not self.plan.confirm else _ENDS
-        if all(unit.state in ends for unit in stage):
+        final_states = (*_FINAL_STATES, TRIAL) if not self.plan.confirm else _FINAL_STATES
+        if all(unit.state in final_states for unit in stage):
             stage = list(self.units.values())
-        busy = sum(unit.state in self._watched() for unit in self.units.values())
+        active = sum(unit.state in self._timed_states() for unit in self.units.values())
         for unit in stage:
-            if busy >= self.plan.wave:
+            if active >= self.plan.wave:
                 return
             if unit.state == WAITING and unit.report is not None:
                 unit.counter, message = self.patch(unit.name, unit.report)
                 unit.refused = unit.report.refused
-                self._move(unit, SENT, now_s)
-                self.out.append((unit.name, "patch", message))
-                busy += 1
+                self._set_state(unit, SENT, now_s)
+                self.outbox.append((unit.name, "patch", message))
+                active += 1
 
     def abort(self, reason: str) -> None:
         """Send nothing more, and call back what is on trial."""
@@ -157,18 +163,18 @@ class Rollout:
         for unit in self.units.values():
             if unit.state not in (SENT, TRIAL, CONFIRMING) or unit.report is None:
                 continue
-            message = self.call_back(unit.name, unit.report, unit.counter)
-            self.out.append((unit.name, "clear", b""))
-            self.out.append((unit.name, "command", message))
-            self._move(unit, CALLED, self._now_s)
+            message = self.rollback(unit.name, unit.report, unit.counter)
+            self.outbox.append((unit.name, "clear", b""))
+            self.outbox.append((unit.name, "command", message))
+            self._set_state(unit, ROLLING_BACK, self._now_s)
 
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """Say whether nothing is on its way and nothing more will be sent."""
         states = [unit.state for unit in self.units.values()]
-        busy = any(state in self._watched() for state in states)
-        return not busy and (bool(self.aborted) or WAITING not in states)
+        has_active = any(state in self._timed_states() for state in states)
+        return not has_active and (bool(self.aborted) or WAITING not in states)
 
-    def counts(self) -> dict[str, int]:
+    def count_states(self) -> dict[str, int]:
         """Count the units by state."""
         counts: dict[str, int] = {}
         for unit in self.units.values():

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 from deploy.errors import DeployError
-from deploy.relay.relay import Options, Relay
+from deploy.relay.relay import Relay, RelayOptions
 from drivers.tools.lib.parser import Parser
 
-_PATIENCE_S = 10.0
+_READY_TIMEOUT_S = 10.0
 EXAMPLE = "coldloop relay --broker 127.0.0.1:1883 --store relay.db --sparkplug fleet --json fleet"
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="coldloop relay",
         description="Take units' telemetry from a broker or a message gateway, acknowledge it, "
@@ -45,73 +45,73 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _place(text: str) -> tuple[str, int]:
+def _parse_endpoint(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
         raise DeployError(f"{text}: HOST:PORT is needed")
     return host, int(port)
 
 
-def _keys(path: str | None) -> dict[str, bytes]:
+def _read_keys(path: str | None) -> dict[str, bytes]:
     keys = {}
     for number, line in enumerate(Path(path).read_text().splitlines() if path else [], 1):
-        words = line.split()
+        fields = line.split()
         try:
-            if words:
-                unit, key = words
+            if fields:
+                unit, key = fields
                 keys[unit] = bytes.fromhex(key)
         except ValueError:
             raise DeployError(f"{path}:{number}: SITE/UNIT and a hexadecimal key") from None
     return keys
 
 
-def _login(path: str | None) -> tuple[str, str]:
+def _read_login(path: str | None) -> tuple[str, str]:
     """Read the gateway's user and password."""
     if path is None:
         return "", ""
-    words = Path(path).read_text().split()
-    if len(words) != 2:
+    fields = Path(path).read_text().split()
+    if len(fields) != 2:
         raise DeployError(f"{path}: two lines are needed, user and password")
-    return words[0], words[1]
+    return fields[0], fields[1]
 
 
-def options_of(argv: list[str]) -> Options:
+def parse_options(argv: list[str]) -> RelayOptions:
     """Read the command's words; raises DeployError."""
-    said = _parser().parse_args(argv)
+    arguments = _make_parser().parse_args(argv)
     modems = {}
-    for text in said.modem:
+    for text in arguments.modem:
         imei, equals, unit = text.partition("=")
         if not equals or unit.count("/") != 1:
             raise DeployError(f"--modem {text}: IMEI=SITE/UNIT is needed")
         modems[imei] = unit
-    if said.gateway is not None and not said.gateway.startswith(("http://", "https://")):
-        raise DeployError(f"--gateway {said.gateway}: a URL is needed")
-    password = said.password_file
-    return Options(
-        broker=_place(said.broker),
-        store=Path(said.store),
-        name=said.name,
-        group=said.group,
-        keys=_keys(said.keys),
+    if arguments.gateway is not None and not arguments.gateway.startswith(("http://", "https://")):
+        raise DeployError(f"--gateway {arguments.gateway}: a URL is needed")
+    password = arguments.password_file
+    return RelayOptions(
+        broker=_parse_endpoint(arguments.broker),
+        store=Path(arguments.store),
+        name=arguments.name,
+        group=arguments.group,
+        keys=_read_keys(arguments.keys),
         modems=modems,
-        sparkplug=said.sparkplug,
-        primary=said.primary,
-        json_root=said.json,
-        lines=Path(said.lines) if said.lines else None,
-        http=_place(said.http) if said.http else None,
-        gateway=said.gateway,
-        gateway_login=_login(said.gateway_login),
-        gather_s=said.gather,
-        username=said.username,
+        sparkplug=arguments.sparkplug,
+        primary=arguments.primary,
+        json_root=arguments.json,
+        lines=Path(arguments.lines) if arguments.lines else None,
+        http=_parse_endpoint(arguments.http) if arguments.http else None,
+        gateway=arguments.gateway,
+        gateway_login=_read_login(arguments.gateway_login),
+        gather_s=arguments.gather,
+        username=arguments.username,
         password=Path(password).read_text().strip() if password else None,
-        ca=said.ca,
+        ca=arguments.ca,
     )
 
 
 def run(argv: list[str]) -> int:
     """Run a relay until SIGTERM or SIGINT."""
     try:
-        relay = Relay(options_of(argv))
+        relay = Relay(parse_options(argv))
     except (DeployError, OSError) as error:
         sys.stderr.write(f"coldloop relay: {error}\n")
         return 2
@@ -119,7 +119,7 @@ def run(argv: list[str]) -> int:
         signal.signal(number, lambda *_: relay.stop())
     try:
         relay.start()
-        if relay.ready.wait(_PATIENCE_S):
+        if relay.ready.wait(_READY_TIMEOUT_S):
             print(f"relay {relay.options.name}: ready", flush=True)
         relay.run()
     except DeployError as error:

@@ -28,14 +28,14 @@ CREATE TABLE IF NOT EXISTS datagram (
 CREATE TABLE IF NOT EXISTS node (name TEXT PRIMARY KEY, bd_seq INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-_DATAGRAMS = 4096
+_MAX_DATAGRAMS = 4096
 """So many numbers of a unit's datagrams are remembered."""
 
 Entry = tuple[int, str, int, int, bytes]
 """Id in the outbox, unit, record's number, kind, payload."""
 
 
-class Memory:
+class RelayDatabase:
     """The file at `path`; `relay` names this process in it. Raises sqlite3.Error.
 
     One thread at a time may use it.
@@ -73,36 +73,36 @@ class Memory:
             self._schemas[number] = bytes(row[0])
         return self._schemas[number]
 
-    def learn(self, number: bytes, text: bytes) -> None:
+    def store_schema(self, number: bytes, text: bytes) -> None:
         """Keep a schema."""
         self._db.execute("INSERT OR IGNORE INTO schema VALUES (?, ?)", (number, text))
 
-    def note(self, unit: str, life: bytes, number: int) -> bool:
+    def record_seen(self, unit: str, generation: bytes, number: int) -> bool:
         """Note a record; False when it was had already. Inside a transaction."""
-        group, ident = number & 3, number >> 2
-        key = (unit, life, group)
-        below = self._db.execute(
+        group, record_id = number & 3, number >> 2
+        key = (unit, generation, group)
+        range_below = self._db.execute(
             "SELECT first, last FROM had WHERE unit=? AND life=? AND class=? AND first<=?"
             " ORDER BY first DESC LIMIT 1",
-            (*key, ident),
+            (*key, record_id),
         ).fetchone()
-        if below is not None and below[1] >= ident:
+        if range_below is not None and range_below[1] >= record_id:
             return False
-        above = self._db.execute(
+        range_above = self._db.execute(
             "SELECT first, last FROM had WHERE unit=? AND life=? AND class=? AND first=?",
-            (*key, ident + 1),
+            (*key, record_id + 1),
         ).fetchone()
-        first, last = ident, ident
-        where = "DELETE FROM had WHERE unit=? AND life=? AND class=? AND first=?"
-        if below is not None and below[1] == ident - 1:
-            first = below[0]
-        if above is not None:
-            last = above[1]
-            self._db.execute(where, (*key, above[0]))
+        first, last = record_id, record_id
+        delete_statement = "DELETE FROM had WHERE unit=? AND life=? AND class=? AND first=?"
+        if range_below is not None and range_below[1] == record_id - 1:
+            first = range_below[0]
+        if range_above is not None:
+            last = range_above[1]
+            self._db.execute(delete_statement, (*key, range_above[0]))
         self._db.execute("INSERT OR REPLACE INTO had VALUES (?,?,?,?,?)", (*key, first, last))
         return True
 
-    def post(self, unit: str, number: int, kind: int, payload: bytes) -> int:
+    def enqueue(self, unit: str, number: int, kind: int, payload: bytes) -> int:
         """Put a record into the outbox; give its id there. Inside a transaction."""
         cursor = self._db.execute(
             "INSERT INTO outbox (relay, unit, number, kind, payload) VALUES (?,?,?,?,?)",
@@ -118,30 +118,30 @@ class Memory:
         )
         return [(row[0], row[1], row[2], row[3], bytes(row[4])) for row in rows]
 
-    def handed_on(self, ids: list[int]) -> None:
+    def mark_delivered(self, ids: list[int]) -> None:
         """Take records out of the outbox. Inside a transaction."""
-        self._db.executemany("DELETE FROM outbox WHERE id=?", [(each,) for each in ids])
+        self._db.executemany("DELETE FROM outbox WHERE id=?", [(entry_id,) for entry_id in ids])
 
-    def piece(
-        self, unit: str, life: bytes, number: int, place: int, of: int, data: bytes
+    def add_chunk(
+        self, unit: str, generation: bytes, number: int, index: int, total: int, data: bytes
     ) -> bytes | None:
         """Keep a piece; give the whole record when it was the last. Inside a transaction."""
         self._db.execute(
             "INSERT OR REPLACE INTO piece VALUES (?,?,?,?,?,?)",
-            (unit, life, number, place, of, data),
+            (unit, generation, number, index, total, data),
         )
         rows = self._db.execute(
             "SELECT data FROM piece WHERE unit=? AND life=? AND number=? AND of=? ORDER BY place",
-            (unit, life, number, of),
+            (unit, generation, number, total),
         ).fetchall()
-        if len(rows) < of:
+        if len(rows) < total:
             return None
         self._db.execute(
-            "DELETE FROM piece WHERE unit=? AND life=? AND number=?", (unit, life, number)
+            "DELETE FROM piece WHERE unit=? AND life=? AND number=?", (unit, generation, number)
         )
         return b"".join(bytes(row[0]) for row in rows)
 
-    def heard(self, unit: str, number: int, content: bytes) -> bool:
+    def datagram_seen(self, unit: str, number: int, content: bytes) -> bool:
         """Note a datagram; False when it was had already. Inside a transaction.
 
         The content counts, too: a modem's store that was replaced begins its numbers anew.
@@ -153,10 +153,10 @@ class Memory:
         if row is not None and bytes(row[0]) == digest:
             return False
         self._db.execute("INSERT OR REPLACE INTO datagram VALUES (?,?,?)", (unit, number, digest))
-        old = number - _DATAGRAMS
+        oldest_kept = number - _MAX_DATAGRAMS
         self._db.execute(
             "DELETE FROM datagram WHERE unit=? AND number BETWEEN ? AND ?",
-            (unit, old - _DATAGRAMS, old),
+            (unit, oldest_kept - _MAX_DATAGRAMS, oldest_kept),
         )
         return True
 
@@ -166,6 +166,6 @@ class Memory:
             row = self._db.execute(
                 "SELECT bd_seq FROM node WHERE name=?", (self._relay,)
             ).fetchone()
-            following = 0 if row is None else (row[0] + 1) % 256
-            self._db.execute("INSERT OR REPLACE INTO node VALUES (?,?)", (self._relay, following))
-        return following
+            bd_seq = 0 if row is None else (row[0] + 1) % 256
+            self._db.execute("INSERT OR REPLACE INTO node VALUES (?,?)", (self._relay, bd_seq))
+        return bd_seq

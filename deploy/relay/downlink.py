@@ -14,28 +14,32 @@ import urllib.request
 
 from protocols import datagram
 
-_TRIES, _PAUSE_S, _TIMEOUT_S = 3, 2.0, 10
-_LARGEST = 270
-_MOST_RANGES = (_LARGEST - 1 - datagram.TAG) // 4
-_MOST_MORE = 255
-_MOST_WAITING = 1000
+_TRIES, _RETRY_DELAY_S, _TIMEOUT_S = 3, 2.0, 10
+_MAX_MESSAGE_BYTES = 270
+_MAX_RANGES = (_MAX_MESSAGE_BYTES - 1 - datagram.TAG_BYTES) // 4
+_MAX_FOLLOWING = 255
+_MAX_PENDING = 1000
 
 
-def ranges(numbers: set[int]) -> list[tuple[int, int]]:
+def join_numbers(numbers: set[int]) -> list[tuple[int, int]]:
     """Join numbers: (first, how many more)."""
-    found: list[tuple[int, int]] = []
+    joined: list[tuple[int, int]] = []
     for number in sorted(numbers):
-        if found and found[-1][0] + found[-1][1] + 1 == number and found[-1][1] < _MOST_MORE:
-            found[-1] = (found[-1][0], found[-1][1] + 1)
+        if (
+            joined
+            and joined[-1][0] + joined[-1][1] + 1 == number
+            and joined[-1][1] < _MAX_FOLLOWING
+        ):
+            joined[-1] = (joined[-1][0], joined[-1][1] + 1)
         else:
-            found.append((number, 0))
-    return found
+            joined.append((number, 0))
+    return joined
 
 
 class Downlink:
     """Posts to `url`; `modems`: IMEI -> unit; `keys`: by unit; `login`: user and password.
 
-    Counts: `posted`, `lost` (messages that the gateway did not take).
+    Counts: `posted`, `failed` (messages that the gateway did not take).
     """
 
     def __init__(
@@ -47,89 +51,89 @@ class Downlink:
         login: tuple[str, str] = ("", ""),
     ) -> None:
         self.posted = 0
-        self.lost = 0
+        self.failed = 0
         self._url = url
-        self._imei = {unit: imei for imei, unit in modems.items()}
+        self._imei_of_unit = {unit: imei for imei, unit in modems.items()}
         self._keys = keys
         self._gather_s = gather_s
         self._login = login
-        self._numbers: dict[str, tuple[float, set[int]]] = {}
-        self._messages: list[tuple[str, bytes]] = []
+        self._pending_acks: dict[str, tuple[float, set[int]]] = {}
+        self._pending_messages: list[tuple[str, bytes]] = []
         self._wake = threading.Condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def acknowledge(self, unit: str, number: int) -> None:
         """Acknowledge a datagram, soon; nothing for a unit without a key or a modem."""
-        if unit in self._keys and unit in self._imei:
+        if unit in self._keys and unit in self._imei_of_unit:
             with self._wake:
                 due = time.monotonic() + self._gather_s
-                self._numbers.setdefault(unit, (due, set()))[1].add(number)
+                self._pending_acks.setdefault(unit, (due, set()))[1].add(number)
                 self._wake.notify()
 
-    def say(self, unit: str, data: bytes) -> None:
+    def send_receipt(self, unit: str, data: bytes) -> None:
         """Send a receipt of the log down as it is."""
-        if unit in self._imei and len(data) <= _LARGEST:
+        if unit in self._imei_of_unit and len(data) <= _MAX_MESSAGE_BYTES:
             with self._wake:
-                if len(self._messages) >= _MOST_WAITING:
-                    self._messages.pop(0)
-                    self.lost += 1
-                self._messages.append((unit, data))
+                if len(self._pending_messages) >= _MAX_PENDING:
+                    self._pending_messages.pop(0)
+                    self.failed += 1
+                self._pending_messages.append((unit, data))
                 self._wake.notify()
 
-    def _due(self) -> list[tuple[str, bytes]]:
+    def _take_due(self) -> list[tuple[str, bytes]]:
         """Take what is to go now. With the lock held."""
         now = time.monotonic()
-        out, self._messages = self._messages, []
-        for unit, (due, numbers) in list(self._numbers.items()):
+        messages, self._pending_messages = self._pending_messages, []
+        for unit, (due, numbers) in list(self._pending_acks.items()):
             if due <= now or self._closing:
-                del self._numbers[unit]
-                all_of = ranges(numbers)
-                for at in range(0, len(all_of), _MOST_RANGES):
-                    some = all_of[at : at + _MOST_RANGES]
-                    out.append((unit, datagram.acknowledge(self._keys[unit], unit, some)))
-        return out
+                del self._pending_acks[unit]
+                joined = join_numbers(numbers)
+                for at in range(0, len(joined), _MAX_RANGES):
+                    part = joined[at : at + _MAX_RANGES]
+                    messages.append((unit, datagram.pack_ack(self._keys[unit], unit, part)))
+        return messages
 
-    def _pause(self) -> float | None:
-        dues = [due for due, _ in self._numbers.values()]
+    def _wait_time_s(self) -> float | None:
+        dues = [due for due, _ in self._pending_acks.values()]
         return max(0.01, min(dues) - time.monotonic()) if dues else None
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while True:
             with self._wake:
-                out = self._due()
-                if not out:
+                messages = self._take_due()
+                if not messages:
                     if self._closing:
                         return
-                    self._wake.wait(self._pause())
+                    self._wake.wait(self._wait_time_s())
                     continue
-            for unit, data in out:
-                if self._post(self._imei[unit], data):
+            for unit, data in messages:
+                if self._post(self._imei_of_unit[unit], data):
                     self.posted += 1
                 else:
-                    self.lost += 1
+                    self.failed += 1
 
     def _post(self, imei: str, data: bytes) -> bool:
         user, password = self._login
         fields = {"imei": imei, "username": user, "password": password, "data": data.hex()}
         body = urllib.parse.urlencode(fields).encode()
-        why = ""
+        reason = ""
         for attempt in range(_TRIES):
             try:
                 request = urllib.request.Request(self._url, body)
                 with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
-                    said = answer.read(200).decode("ascii", "replace")
-                if said.startswith("OK"):
+                    response = answer.read(200).decode("ascii", "replace")
+                if response.startswith("OK"):
                     return True
-                why = said
+                reason = response
                 break  # refused: the same words would be refused again
             except OSError as error:
-                why = str(error)
+                reason = str(error)
                 if self._closing:
                     break
-                time.sleep(_PAUSE_S * attempt)
-        sys.stderr.write(f"gateway: {imei}: {why}\n")
+                time.sleep(_RETRY_DELAY_S * attempt)
+        sys.stderr.write(f"gateway: {imei}: {reason}\n")
         return False
 
     def close(self) -> None:

@@ -12,19 +12,19 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
-_MOST_BODY = 65536
-Give = Callable[[], str]
-TakeMessage = Callable[[str, bytes], bool]
+_MAX_BODY_BYTES = 65536
+GetMetrics = Callable[[], str]
+OnMessage = Callable[[str, bytes], bool]
 """(imei, message) -> whether it was kept."""
 
 
-def _message(content_type: str, body: bytes) -> tuple[str, bytes]:
+def _parse_message(content_type: str, body: bytes) -> tuple[str, bytes]:
     """Read imei and message; raises ValueError."""
     if "json" in content_type:
-        said = json.loads(body)
-        if not isinstance(said, dict):
+        document = json.loads(body)
+        if not isinstance(document, dict):
             raise ValueError("no object")
-        imei, data = str(said.get("imei", "")), str(said.get("data", ""))
+        imei, data = str(document.get("imei", "")), str(document.get("data", ""))
     else:
         form = parse_qs(body.decode("ascii"))
         imei, data = form.get("imei", [""])[0], form.get("data", [""])[0]
@@ -33,10 +33,10 @@ def _message(content_type: str, body: bytes) -> tuple[str, bytes]:
     return imei, bytes.fromhex(data)
 
 
-class Web:
+class RelayHttpServer:
     """Serves at (host, port) until `close`; port 0: any, see `address`."""
 
-    def __init__(self, host: str, port: int, metrics: Give, take: TakeMessage) -> None:
+    def __init__(self, host: str, port: int, metrics: GetMetrics, on_message: OnMessage) -> None:
         class Handler(BaseHTTPRequestHandler):
             """One request."""
 
@@ -51,16 +51,16 @@ class Web:
 
             def do_POST(self) -> None:
                 length = self.headers.get("Content-Length", "")
-                if self.path != "/sbd" or not length.isdigit() or int(length) > _MOST_BODY:
+                if self.path != "/sbd" or not length.isdigit() or int(length) > _MAX_BODY_BYTES:
                     self._answer(413 if self.path == "/sbd" else 404, "", "text/plain")
                     return
                 body = self.rfile.read(int(length))
                 try:
-                    imei, message = _message(self.headers.get("Content-Type", ""), body)
+                    imei, message = _parse_message(self.headers.get("Content-Type", ""), body)
                 except ValueError:
                     self._answer(400, "imei and data (hexadecimal) are needed\n", "text/plain")
                     return
-                kept = take(imei, message)
+                kept = on_message(imei, message)
                 self._answer(200 if kept else 503, "kept\n" if kept else "again\n", "text/plain")
 
             def _answer(self, code: int, text: str, kind: str) -> None:

@@ -10,7 +10,7 @@ import sqlite3
 from dataclasses import dataclass, field
 
 from deploy.relay import row_format, satcom_envelope
-from deploy.relay.database import Entry, Memory
+from deploy.relay.database import Entry, RelayDatabase
 from deploy.relay.row_format import Rows
 from protocols.errors import DecodeError
 from protocols.telemetry import block, merged_block, receipt, schema
@@ -20,23 +20,23 @@ _BLOCKS = (parcel.ROWS, parcel.SUMMARY)
 
 
 @dataclass(slots=True)
-class Taken:
+class BatchResult:
     """What came of a batch: receipts by unit, records to hand on.
 
-    Of datagrams: `acks` are numbers to be acknowledged, `down` receipts that must go down by the
+    Of datagrams: `acks` are numbers to be acknowledged, `downlink_receipts` receipts that must go down by the
     gateway, because no acknowledgement says the same.
     """
 
     receipts: list[tuple[str, bytes]] = field(default_factory=list)
     acks: list[tuple[str, int]] = field(default_factory=list)
-    down: list[tuple[str, bytes]] = field(default_factory=list)
+    downlink_receipts: list[tuple[str, bytes]] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
 
 
-class Intake:
-    """Takes messages into `memory`; `keys` are the secrets of the units' receipts, by unit."""
+class Ingest:
+    """Takes messages into `database`; `keys` are the secrets of the units' receipts, by unit."""
 
-    def __init__(self, memory: Memory, keys: dict[str, bytes]) -> None:
+    def __init__(self, database: RelayDatabase, keys: dict[str, bytes]) -> None:
         self.counts = {
             "messages": 0,
             "datagrams": 0,
@@ -48,150 +48,174 @@ class Intake:
             "undated_rows": 0,
             "store_errors": 0,
         }
-        self._memory = memory
+        self._database = database
         self._keys = keys
 
-    def take(self, messages: list[tuple[str, bytes]]) -> Taken:
+    def ingest_batch(self, messages: list[tuple[str, bytes]]) -> BatchResult:
         """Take (unit, message) in one transaction. Raises sqlite3.Error: then nothing was taken."""
-        before = dict(self.counts)
-        taken = Taken()
+        counts_before = dict(self.counts)
+        result = BatchResult()
         ranges: dict[tuple[str, bytes], list[tuple[int, int, int]]] = {}
-        lacks: set[str] = set()
-        flown: set[str] = set()
+        missing_schema: set[str] = set()
+        satellite_units: set[str] = set()
         try:
-            with self._memory.transaction():
+            with self._database.transaction():
                 for unit, message in messages:
-                    flew = satcom_envelope.looks_like(message)
-                    inner = self._opened(unit, message, taken, flown) if flew else message
-                    if inner or not flew:
-                        self._message(unit, inner, taken, ranges, lacks)
+                    is_datagram = satcom_envelope.is_datagram(message)
+                    content = (
+                        self._open_datagram(unit, message, result, satellite_units)
+                        if is_datagram
+                        else message
+                    )
+                    if content or not is_datagram:
+                        self._ingest_message(unit, content, result, ranges, missing_schema)
         except sqlite3.Error:
-            self.counts = before
+            self.counts = counts_before
             raise
-        for (unit, life), said in ranges.items():
-            flags = receipt.LACKS_SCHEMA if unit in lacks else 0
-            joined = _joined(said)
-            for at in range(0, len(joined), receipt.MOST_RANGES):
-                part = receipt.Receipt(life, flags, joined[at : at + receipt.MOST_RANGES])
+        for (unit, generation), received in ranges.items():
+            flags = receipt.SCHEMA_MISSING if unit in missing_schema else 0
+            joined = _join_ranges(received)
+            for at in range(0, len(joined), receipt.MAX_RANGES):
+                part = receipt.Receipt(generation, flags, joined[at : at + receipt.MAX_RANGES])
                 key = self._keys.get(unit, b"")
-                taken.receipts.append((unit, receipt.write(part, unit, key)))
+                result.receipts.append((unit, receipt.build_receipt(part, unit, key)))
                 # An acknowledged datagram says the same of its records, but not what is lacking.
-                if unit in flown and (flags or not key):
-                    taken.down.append(taken.receipts[-1])
-        return taken
+                if unit in satellite_units and (flags or not key):
+                    result.downlink_receipts.append(result.receipts[-1])
+        return result
 
-    def _opened(self, unit: str, message: bytes, taken: Taken, flown: set[str]) -> bytes:
+    def _open_datagram(
+        self, unit: str, message: bytes, result: BatchResult, satellite_units: set[str]
+    ) -> bytes:
         """Open a datagram, keep its notes; give the parcel that is in it, or nothing."""
         try:
-            opened = satcom_envelope.open_up(self._memory, unit, message)
+            decoded = satcom_envelope.decode_datagram(self._database, unit, message)
         except DecodeError:
             self.counts["bad_messages"] += 1
             return b""
-        flown.add(unit)
+        satellite_units.add(unit)
         self.counts["datagrams"] += 1
-        self.counts["duplicates"] += opened.known
-        if opened.number is not None:
-            taken.acks.append((unit, opened.number))
-        for note in opened.notes:
-            ident = self._memory.post(unit, 0, parcel.NOTE, note)
-            taken.entries.append((ident, unit, 0, parcel.NOTE, note))
-        return opened.parcel
+        self.counts["duplicates"] += decoded.is_duplicate
+        if decoded.number is not None:
+            result.acks.append((unit, decoded.number))
+        for note in decoded.notes:
+            entry_id = self._database.enqueue(unit, 0, parcel.NOTE, note)
+            result.entries.append((entry_id, unit, 0, parcel.NOTE, note))
+        return decoded.telemetry
 
-    def _message(
+    def _ingest_message(
         self,
         unit: str,
         message: bytes,
-        taken: Taken,
+        result: BatchResult,
         ranges: dict[tuple[str, bytes], list[tuple[int, int, int]]],
-        lacks: set[str],
+        missing_schema: set[str],
     ) -> None:
         self.counts["messages"] += 1
         try:
-            life, records, piece = parcel.read(message)
+            generation, records, chunk = parcel.parse_message(message)
         except DecodeError:
             self.counts["bad_messages"] += 1
             return
-        if piece is not None:
-            whole = self._memory.piece(unit, life, piece.number, piece.place, piece.of, piece.data)
-            if not whole:
+        if chunk is not None:
+            joined = self._database.add_chunk(
+                unit, generation, chunk.number, chunk.index, chunk.count, chunk.data
+            )
+            if not joined:
                 return
-            records = [(piece.number, whole[0], whole[1:])]
+            records = [(chunk.number, joined[0], joined[1:])]
         for number, kind, payload in records:
-            said = ranges.setdefault((unit, life), [])
+            received = ranges.setdefault((unit, generation), [])
             if kind == parcel.MERGED:
-                found = self._merged(unit, life, number % parcel.OF_MERGED, payload, said)
+                new_records = self._ingest_merged(
+                    unit, generation, number % parcel.MERGED_OFFSET, payload, received
+                )
             else:
-                said.append((number & 3, number >> 2, number >> 2))
-                new = number >> 2 and self._memory.note(unit, life, number)
-                found = [(number, kind, payload)] if new else []
-                self.counts["duplicates"] += not new
-            for each in found:
+                received.append((number & 3, number >> 2, number >> 2))
+                is_new = number >> 2 and self._database.record_seen(unit, generation, number)
+                new_records = [(number, kind, payload)] if is_new else []
+                self.counts["duplicates"] += not is_new
+            for record in new_records:
                 self.counts["records"] += 1
-                self._keep(unit, *each, taken, lacks)
+                self._store_record(unit, *record, result, missing_schema)
 
-    def _merged(
+    def _ingest_merged(
         self,
         unit: str,
-        life: bytes,
+        generation: bytes,
         number: int,
         content: bytes,
-        said: list[tuple[int, int, int]],
+        received: list[tuple[int, int, int]],
     ) -> list[tuple[int, int, bytes]]:
         """Take several blocks that were made one: whole if all are new, else those that are."""
         try:
-            count = merged_block.head(content)[0]
+            count = merged_block.parse_head(content)[0]
         except DecodeError:
             self.counts["bad_blocks"] += 1
             return []
-        said.append((number & 3, number >> 2, (number >> 2) + count - 1))
+        received.append((number & 3, number >> 2, (number >> 2) + count - 1))
         numbers = [number + 4 * at for at in range(count)]
-        new = [each for each in numbers if self._memory.note(unit, life, each)]
-        self.counts["duplicates"] += count - len(new)
-        if new == numbers:
-            return [(number, parcel.ROWS, merged_block.longer_block(content))]
-        if not new:
+        new_numbers = [
+            record_number
+            for record_number in numbers
+            if self._database.record_seen(unit, generation, record_number)
+        ]
+        self.counts["duplicates"] += count - len(new_numbers)
+        if new_numbers == numbers:
+            return [(number, parcel.ROWS, merged_block.extract_block(content))]
+        if not new_numbers:
             return []
         try:
-            blocks = zip(numbers, merged_block.split(content), strict=True)
+            blocks = zip(numbers, merged_block.split_blocks(content), strict=True)
         except DecodeError:
             self.counts["bad_blocks"] += 1
             return []
-        return [(each, parcel.ROWS, block) for each, block in blocks if each in new]
+        return [
+            (record_number, parcel.ROWS, block)
+            for record_number, block in blocks
+            if record_number in new_numbers
+        ]
 
-    def _keep(
-        self, unit: str, number: int, kind: int, payload: bytes, taken: Taken, lacks: set[str]
+    def _store_record(
+        self,
+        unit: str,
+        number: int,
+        kind: int,
+        payload: bytes,
+        result: BatchResult,
+        missing_schema: set[str],
     ) -> None:
         if kind == parcel.SCHEMA:
             try:
-                found = schema.parse(payload)
-                self._memory.learn(found.number, found.text)
+                parsed = schema.parse_schema(payload)
+                self._database.store_schema(parsed.number, parsed.text)
             except DecodeError:
                 self.counts["bad_blocks"] += 1
             return
-        if kind in _BLOCKS and not self._known(payload):
-            lacks.add(unit)
-        ident = self._memory.post(unit, number, kind, payload)
-        taken.entries.append((ident, unit, number, kind, payload))
+        if kind in _BLOCKS and not self._is_schema_known(payload):
+            missing_schema.add(unit)
+        entry_id = self._database.enqueue(unit, number, kind, payload)
+        result.entries.append((entry_id, unit, number, kind, payload))
 
-    def _known(self, payload: bytes) -> bool:
+    def _is_schema_known(self, payload: bytes) -> bool:
         try:
-            return self._memory.schema(block.schema_of(payload)) is not None
+            return self._database.schema(block.read_schema_number(payload)) is not None
         except DecodeError:
             return True  # it never will be
 
     def decode(self, entry: Entry) -> Rows | None:
         """Decode a block; None while its schema is not known. Raises DecodeError."""
         _, unit, number, _, payload = entry
-        text = self._memory.schema(block.schema_of(payload))
+        text = self._database.schema(block.read_schema_number(payload))
         if text is None:
             return None
-        found = row_format.read(unit, number, schema.parse(text), payload)
-        self.counts["values"] += len(found.values) * len(found.names)
-        self.counts["undated_rows"] += found.undated
-        return found
+        decoded = row_format.read(unit, number, schema.parse_schema(text), payload)
+        self.counts["values"] += len(decoded.values) * len(decoded.names)
+        self.counts["undated_rows"] += decoded.undated
+        return decoded
 
 
-def _joined(ranges: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+def _join_ranges(ranges: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     """Join ids that follow each other."""
     joined: list[tuple[int, int, int]] = []
     for group, first, last in sorted(set(ranges)):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.relay import row_format as rows
 from deploy.relay.row_format import Rows
-from deploy.relay.sparkplug_edge import Edge
+from deploy.relay.sparkplug_edge import SparkplugEdge
 
 Publish = Callable[[str, bytes, int, bool], None]
 
@@ -19,7 +19,11 @@ class Outputs:
     """Hands rows and notes on. `publish` is the broker's; the other three may be None."""
 
     def __init__(
-        self, publish: Publish, edge: Edge | None, json_root: str | None, lines: Path | None
+        self,
+        publish: Publish,
+        edge: SparkplugEdge | None,
+        json_root: str | None,
+        lines: Path | None,
     ) -> None:
         self.latest: dict[str, dict[str, float]] = {}
         self.newest: dict[str, int] = {}
@@ -29,40 +33,42 @@ class Outputs:
         self._json_root = json_root
         self._lines = lines
 
-    def rows(self, found: Rows) -> None:
+    def rows(self, decoded: Rows) -> None:
         """Hand a block on."""
         self.blocks += 1
         if self._edge is not None:
-            for message in self._edge.data(found):
+            for message in self._edge.data_messages(decoded):
                 self._publish(*message)
         if self._json_root is not None:
-            self._publish(f"{self._json_root}/{found.unit}/rows", rows.as_json(found), 1, False)
+            self._publish(
+                f"{self._json_root}/{decoded.unit}/rows", rows.rows_to_json(decoded), 1, False
+            )
         if self._lines is not None:
             with self._lines.open("a", encoding="utf-8") as file:
-                file.write(rows.as_lines(found))
-        self._remember(found)
+                file.write(rows.rows_to_lines(decoded))
+        self._update_latest(decoded)
 
-    def _remember(self, found: Rows) -> None:
-        if not found.values:
+    def _update_latest(self, decoded: Rows) -> None:
+        if not decoded.values:
             return
-        at, values = max(found.values, key=lambda entry: entry[0])
-        if at < self.newest.get(found.unit, 0):
+        time_ms, values = max(decoded.values, key=lambda entry: entry[0])
+        if time_ms < self.newest.get(decoded.unit, 0):
             return
-        self.newest[found.unit] = at
-        known = self.latest.setdefault(found.unit, {})
-        for name, value in zip(found.names, values, strict=True):
+        self.newest[decoded.unit] = time_ms
+        latest_values = self.latest.setdefault(decoded.unit, {})
+        for name, value in zip(decoded.names, values, strict=True):
             if value is None:
-                known.pop(name, None)
+                latest_values.pop(name, None)
             else:
-                known[name] = value
+                latest_values[name] = value
 
     def note(self, unit: str, number: int, payload: bytes) -> None:
         """Hand an alarm or an event on, as JSON."""
         try:
-            said = json.loads(payload)
+            content = json.loads(payload)
         except ValueError:
-            said = {"bytes": payload.hex()}
-        said = {"unit": unit, "record": number, **(said if isinstance(said, dict) else {})}
+            content = {"bytes": payload.hex()}
+        content = {"unit": unit, "record": number, **(content if isinstance(content, dict) else {})}
         if self._json_root is not None:
-            data = json.dumps(said, separators=(",", ":")).encode()
+            data = json.dumps(content, separators=(",", ":")).encode()
             self._publish(f"{self._json_root}/{unit}/notes", data, 1, False)

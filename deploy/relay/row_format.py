@@ -23,43 +23,48 @@ class Rows:
     undated: int = 0
 
 
-def _scaled(raw: int | None, numerator: int, denominator: int) -> float | None:
+def _scale(raw: int | None, numerator: int, denominator: int) -> float | None:
     return None if raw is None else raw * numerator / denominator
 
 
 def read(unit: str, number: int, schema: Schema, data: bytes) -> Rows:
     """Decode a block. Raises DecodeError."""
-    found = block.decode(data, len(schema.entries))
-    names = schema.names()
+    decoded = block.decode(data, len(schema.entries))
+    names = schema.column_names()
     times: list[int | None] = (
-        found.columns[names.index(TIME)] if TIME in names else [None] * len(found.columns[0])
+        decoded.columns[names.index(TIME)] if TIME in names else [None] * len(decoded.columns[0])
     )
-    times = _dated(times)
-    kept = [at for at, name in enumerate(names) if name != TIME]
+    times = _date_rows(times)
+    value_columns = [at for at, name in enumerate(names) if name != TIME]
     values = []
-    for place, when in enumerate(times):
-        if when is None:
+    for row_index, time_ms in enumerate(times):
+        if time_ms is None:
             continue
         row = [
-            _scaled(found.columns[at][place], schema.entries[at][2], schema.entries[at][3])
-            for at in kept
+            _scale(decoded.columns[at][row_index], schema.entries[at][2], schema.entries[at][3])
+            for at in value_columns
         ]
-        values.append((when, row))
+        values.append((time_ms, row))
     missing = len(times) - len(values)
-    return Rows(unit, number, found.seq, tuple(names[at] for at in kept), values, missing)
+    return Rows(
+        unit, number, decoded.seq, tuple(names[at] for at in value_columns), values, missing
+    )
 
 
-def _dated(times: list[int | None]) -> list[int | None]:
+def _date_rows(times: list[int | None]) -> list[int | None]:
     """Date the rows before the first one with UTC by the distance of the rows with UTC."""
-    known = [(at, when) for at, when in enumerate(times) if when is not None]
+    known = [(at, time_ms) for at, time_ms in enumerate(times) if time_ms is not None]
     if len(known) < 2 or known[0][0] == 0:
         return times
-    (first, then), (second, later) = known[:2]
-    step = (later - then) // (second - first)
-    return [then - (first - at) * step if at < first else when for at, when in enumerate(times)]
+    (first, first_ms), (second, second_ms) = known[:2]
+    step = (second_ms - first_ms) // (second - first)
+    return [
+        first_ms - (first - at) * step if at < first else time_ms
+        for at, time_ms in enumerate(times)
+    ]
 
 
-def as_json(rows: Rows) -> bytes:
+def rows_to_json(rows: Rows) -> bytes:
     """Write a block as one JSON object: the names once, then a list a row."""
     return json.dumps(
         {
@@ -73,23 +78,23 @@ def as_json(rows: Rows) -> bytes:
     ).encode()
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     for char in ", =":
         text = text.replace(char, "\\" + char)
     return text
 
 
-def as_lines(rows: Rows) -> str:
+def rows_to_lines(rows: Rows) -> str:
     """Write InfluxDB's line protocol: measurement `coldloop`, tags site and unit, a field a name.
 
     SOURCE: InfluxDB's line protocol reference. Writing a line twice changes nothing there.
     """
     site, _, unit = rows.unit.partition("/")
-    head = f"coldloop,site={_escaped(site)},unit={_escaped(unit)} "
+    head = f"coldloop,site={_escape(site)},unit={_escape(unit)} "
     lines = []
     for at, values in rows.values:
         fields = [
-            f"{_escaped(name)}={value!r}"
+            f"{_escape(name)}={value!r}"
             for name, value in zip(rows.names, values, strict=True)
             if value is not None
         ]
@@ -102,7 +107,7 @@ def _label(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def as_metrics(latest: dict[str, dict[str, float]], counts: dict[str, int]) -> str:
+def format_metrics(latest: dict[str, dict[str, float]], counts: dict[str, int]) -> str:
     """Write OpenMetrics: the newest value of each signal, and the relay's own counters.
 
     SOURCE: OpenMetrics 1.0.

@@ -1,6 +1,6 @@
 """An edge node of Sparkplug: which messages it says, in which order, with which numbers.
 
-Not a connection: `Edge` gives (topic, payload, QoS, retain) to whoever has one. The relay is the
+Not a connection: `SparkplugEdge` gives (topic, payload, QoS, retain) to whoever has one. The relay is the
 node, each unit a device. Rules kept (Sparkplug 3.0): NBIRTH first, with the bdSeq of the will; seq
 from 0 to 255 over all of the node's messages, NBIRTH has 0; a device's data only after its DBIRTH;
 aliases unique in the node; metrics of one message in the order of time; what is late is historical;
@@ -15,23 +15,23 @@ from deploy.relay import sparkplug_payload
 from deploy.relay.row_format import Rows
 from deploy.relay.sparkplug_payload import BD_SEQ, REBIRTH, Metric
 
-Message = tuple[str, bytes, int, bool]
+SparkplugMessage = tuple[str, bytes, int, bool]
 """Topic, payload, QoS, retain."""
 _NAMESPACE = "spBv1.0"
-_MOST_METRICS = 4000
+_MAX_METRICS = 4000
 """Metrics in one DDATA: about 100 kB."""
 
 
 @dataclass(slots=True)
-class _Device:
+class _EdgeDevice:
     names: tuple[str, ...]
     first_alias: int
-    born: bool
-    last: dict[int, tuple[float | None, int]]
+    is_born: bool
+    last_values: dict[int, tuple[float | None, int]]
     newest_ms: int = 0
 
 
-class Edge:
+class SparkplugEdge:
     """The node `node` in `group`; `clock_ms` gives UTC."""
 
     def __init__(self, group: str, node: str, bd_seq: int, clock_ms: Callable[[], int]) -> None:
@@ -40,8 +40,8 @@ class Edge:
         self.bd_seq = bd_seq % 256
         self._clock = clock_ms
         self._seq = 0
-        self._devices: dict[str, _Device] = {}
-        self._aliases = 0
+        self._devices: dict[str, _EdgeDevice] = {}
+        self._next_alias = 0
 
     def _topic(self, kind: str, device: str = "") -> str:
         tail = f"/{device}" if device else ""
@@ -51,17 +51,22 @@ class Edge:
         """Where commands for this node are said."""
         return self._topic("NCMD")
 
-    def will(self) -> Message:
+    def will_message(self) -> SparkplugMessage:
         """Give the will of the next connection: NDEATH."""
         now = self._clock()
         metric = Metric(self.bd_seq, sparkplug_payload.INT64, now, BD_SEQ)
-        return self._topic("NDEATH"), sparkplug_payload.payload([metric], now, None), 1, False
+        return (
+            self._topic("NDEATH"),
+            sparkplug_payload.encode_payload([metric], now, None),
+            1,
+            False,
+        )
 
-    def _numbered(self) -> int:
+    def _take_seq(self) -> int:
         seq, self._seq = self._seq, (self._seq + 1) % 256
         return seq
 
-    def births(self) -> list[Message]:
+    def birth_messages(self) -> list[SparkplugMessage]:
         """Give NBIRTH and every device's DBIRTH: after connecting, and on a rebirth command."""
         now = self._clock()
         self._seq = 0
@@ -69,100 +74,106 @@ class Edge:
             Metric(self.bd_seq, sparkplug_payload.INT64, now, BD_SEQ),
             Metric(False, sparkplug_payload.BOOLEAN, now, REBIRTH),
         ]
-        birth = sparkplug_payload.payload(metrics, now, self._numbered())
-        out: list[Message] = [(self._topic("NBIRTH"), birth, 0, False)]
-        out.extend(self._birth(name) for name, device in self._devices.items() if device.born)
-        return out
+        birth = sparkplug_payload.encode_payload(metrics, now, self._take_seq())
+        messages: list[SparkplugMessage] = [(self._topic("NBIRTH"), birth, 0, False)]
+        messages.extend(
+            self._device_birth(name) for name, device in self._devices.items() if device.is_born
+        )
+        return messages
 
-    def _birth(self, name: str) -> Message:
+    def _device_birth(self, name: str) -> SparkplugMessage:
         device, now = self._devices[name], self._clock()
         metrics = []
         for at, metric in enumerate(device.names):
-            value, when = device.last.get(at, (None, now))
+            value, when = device.last_values.get(at, (None, now))
             alias = device.first_alias + at
             metrics.append(Metric(value, sparkplug_payload.DOUBLE, when, metric, alias))
         return (
             self._topic("DBIRTH", name),
-            sparkplug_payload.payload(metrics, now, self._numbered()),
+            sparkplug_payload.encode_payload(metrics, now, self._take_seq()),
             0,
             False,
         )
 
-    def data(self, rows: Rows) -> list[Message]:
+    def data_messages(self, rows: Rows) -> list[SparkplugMessage]:
         """Give the messages for a block of rows: a birth, if the device has none like it."""
         name = rows.unit.replace("/", ".")
         device = self._devices.get(name)
-        out: list[Message] = []
+        messages: list[SparkplugMessage] = []
         if device is None or not set(rows.names) <= set(device.names):
-            known = device.names if device is not None else ()
-            names = (*known, *(n for n in rows.names if n not in known))
-            device = _Device(names, self._aliases, True, device.last if device else {})
-            device.newest_ms = 0
-            self._aliases += len(names)
-            self._devices[name] = device
-            out.append(self._birth(name))
-        elif not device.born:
-            device.born = True
-            out.append(self._birth(name))
-        metrics = self._metrics(rows, device)
-        for at in range(0, len(metrics), _MOST_METRICS):
-            part = sparkplug_payload.payload(
-                metrics[at : at + _MOST_METRICS], self._clock(), self._numbered()
+            known_names = device.names if device is not None else ()
+            names = (*known_names, *(n for n in rows.names if n not in known_names))
+            device = _EdgeDevice(
+                names, self._next_alias, True, device.last_values if device else {}
             )
-            out.append((self._topic("DDATA", name), part, 0, False))
-        return out
+            device.newest_ms = 0
+            self._next_alias += len(names)
+            self._devices[name] = device
+            messages.append(self._device_birth(name))
+        elif not device.is_born:
+            device.is_born = True
+            messages.append(self._device_birth(name))
+        metrics = self._changed_metrics(rows, device)
+        for at in range(0, len(metrics), _MAX_METRICS):
+            payload = sparkplug_payload.encode_payload(
+                metrics[at : at + _MAX_METRICS], self._clock(), self._take_seq()
+            )
+            messages.append((self._topic("DDATA", name), payload, 0, False))
+        return messages
 
-    def _metrics(self, rows: Rows, device: _Device) -> list[Metric]:
+    def _changed_metrics(self, rows: Rows, device: _EdgeDevice) -> list[Metric]:
         """Give what changed, row by row; only the newest row of all is not historical."""
         metrics = []
-        place = {name: at for at, name in enumerate(device.names)}
-        columns = [place[name] for name in rows.names]
-        held: dict[int, float | None] = {}
+        column_of = {name: at for at, name in enumerate(device.names)}
+        columns = [column_of[name] for name in rows.names]
+        written: dict[int, float | None] = {}
         newest = max((at for at, _ in rows.values), default=0)
         current = newest > device.newest_ms
         for at, values in sorted(rows.values, key=lambda entry: entry[0]):
-            fresh = current and at == newest
+            is_newest = current and at == newest
             for column, value in zip(columns, values, strict=True):
-                if not fresh and column in held and held[column] == value:
+                if not is_newest and column in written and written[column] == value:
                     continue
-                held[column] = value
-                if fresh:
-                    device.last[column] = (value, at)
+                written[column] = value
+                if is_newest:
+                    device.last_values[column] = (value, at)
                 alias = device.first_alias + column
                 metrics.append(
-                    Metric(value, sparkplug_payload.DOUBLE, at, alias=alias, historical=not fresh)
+                    Metric(
+                        value, sparkplug_payload.DOUBLE, at, alias=alias, historical=not is_newest
+                    )
                 )
         device.newest_ms = max(device.newest_ms, newest)
         return metrics
 
-    def death(self, unit: str) -> list[Message]:
+    def death_messages(self, unit: str) -> list[SparkplugMessage]:
         """Give the DDEATH of a unit whose connection is gone."""
         name = unit.replace("/", ".")
         device = self._devices.get(name)
-        if device is None or not device.born:
+        if device is None or not device.is_born:
             return []
-        device.born = False
-        payload = sparkplug_payload.payload([], self._clock(), self._numbered())
+        device.is_born = False
+        payload = sparkplug_payload.encode_payload([], self._clock(), self._take_seq())
         return [(self._topic("DDEATH", name), payload, 0, False)]
 
 
-class Host:
+class SparkplugHost:
     """What is known of the primary host: data wait until it is online, and while it is not."""
 
     def __init__(self, host: str) -> None:
         self.topic = f"{_NAMESPACE}/STATE/{host}"
         self.online = not host
-        self._newest = -1
+        self._newest_ms = -1
 
-    def heard(self, data: bytes) -> bool:
+    def on_state(self, data: bytes) -> bool:
         """Take a STATE message; tell whether `online` changed. Older ones are void."""
         try:
-            said = json.loads(data)
-            online, at = said["online"], int(said["timestamp"])
+            state = json.loads(data)
+            online, time_ms = state["online"], int(state["timestamp"])
         except (ValueError, TypeError, KeyError):
             return False
-        if not isinstance(online, bool) or at < self._newest:
+        if not isinstance(online, bool) or time_ms < self._newest_ms:
             return False
-        self._newest = at
+        self._newest_ms = time_ms
         changed, self.online = online != self.online, online
         return changed

@@ -44,14 +44,14 @@ def _field(number: int, kind: int, data: bytes) -> bytes:
     return _varint(number << 3 | kind) + data
 
 
-def _text(number: int, data: bytes) -> bytes:
+def _bytes_field(number: int, data: bytes) -> bytes:
     return _field(number, _BYTES, _varint(len(data)) + data)
 
 
-def _metric(metric: Metric) -> bytes:
+def _encode_metric(metric: Metric) -> bytes:
     out = bytearray()
     if metric.name:
-        out += _text(1, metric.name.encode())
+        out += _bytes_field(1, metric.name.encode())
     if metric.alias is not None:
         out += _field(2, _VARINT, _varint(metric.alias))
     out += _field(3, _VARINT, _varint(metric.at_ms))
@@ -68,21 +68,21 @@ def _metric(metric: Metric) -> bytes:
     elif metric.datatype == BOOLEAN:
         out += _field(14, _VARINT, b"\1" if value else b"\0")
     else:
-        out += _text(15, str(value).encode())
+        out += _bytes_field(15, str(value).encode())
     return bytes(out)
 
 
-def payload(metrics: Iterable[Metric], at_ms: int, seq: int | None) -> bytes:
+def encode_payload(metrics: Iterable[Metric], at_ms: int, seq: int | None) -> bytes:
     """Write a payload; an NDEATH has no `seq`."""
     out = bytearray(_field(1, _VARINT, _varint(at_ms)))
     for metric in metrics:
-        out += _text(2, _metric(metric))
+        out += _bytes_field(2, _encode_metric(metric))
     if seq is not None:
         out += _field(3, _VARINT, _varint(seq))
     return bytes(out)
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+def _read_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Take a message apart: (field's number, value). Raises ValueError."""
     at = 0
 
@@ -112,13 +112,13 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
         at += length
 
 
-def asks_rebirth(data: bytes) -> bool:
+def is_rebirth_request(data: bytes) -> bool:
     """Tell whether an NCMD's payload asks the node to say its births again."""
     try:
-        for number, metric in _fields(data):
+        for number, metric in _read_fields(data):
             if number != 2 or not isinstance(metric, bytes):
                 continue
-            fields = dict(_fields(metric))
+            fields = dict(_read_fields(metric))
             if fields.get(1) == REBIRTH.encode() and fields.get(14) == 1:
                 return True
     except ValueError:

@@ -14,19 +14,19 @@ import sys
 from pathlib import Path
 
 LOCK = Path(__file__).resolve().parents[2] / "requirements" / "run.txt"
-GOOD, WEAK, UNKNOWN = 0, 1, 2
+GOOD, VULNERABLE, UNKNOWN = 0, 1, 2
 _TOOL = "pip-audit"
 _OPTIONS = ("--disable-pip", "--require-hashes", "--progress-spinner", "off", "--requirement")
-_LIMIT_S = 300
+_TIMEOUT_S = 300
 
 
-def verdict(code: int, said: str) -> tuple[int, str]:
+def interpret(code: int, output: str) -> tuple[int, str]:
     """Read what the tool's exit code and output mean."""
     if code == 0:
         return GOOD, "advisories: none for what is pinned"
-    if "Found " in said and "known vulnerabilit" in said:
-        return WEAK, said.strip()
-    last = said.strip().splitlines()[-1:] or ["no output"]
+    if "Found " in output and "known vulnerabilit" in output:
+        return VULNERABLE, output.strip()
+    last = output.strip().splitlines()[-1:] or ["no output"]
     return UNKNOWN, f"advisories: not checked: {last[0]}"
 
 
@@ -36,12 +36,12 @@ def check(tool: str | None) -> tuple[int, str]:
         return UNKNOWN, f"advisories: not checked: {_TOOL} is not installed (pipx install {_TOOL})"
     command = [tool, *_OPTIONS, str(LOCK)]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_LIMIT_S, check=False
+        completed = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return UNKNOWN, f"advisories: not checked: {error}"
-    return verdict(done.returncode, done.stdout + done.stderr)
+    return interpret(completed.returncode, completed.stdout + completed.stderr)
 
 
 def main(argv: list[str]) -> int:
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     strict = parser.parse_args(argv).strict
     code, text = check(shutil.which(_TOOL))
     print(text)
-    return code if strict or code == WEAK else GOOD
+    return code if strict or code == VULNERABLE else GOOD
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _UPLOT = ROOT / "hil" / "page" / "static" / "uplot"
 
 
-def pinned(text: str) -> list[dict[str, Any]]:
+def pinned_components(text: str) -> list[dict[str, Any]]:
     """List the packages of a lock file as components."""
-    found = []
+    components = []
     for entry in text.replace("\\\n", " ").splitlines():
         match = _PIN.match(entry)
         if match is None:
@@ -33,8 +33,8 @@ def pinned(text: str) -> list[dict[str, Any]]:
         purl = f"pkg:pypi/{name}@{version}"
         hashes = [{"alg": "SHA-256", "content": h} for h in sorted(_HASH.findall(entry))]
         reference = {"type": "distribution", "url": purl, "hashes": hashes}
-        found.append(_component(name, version, purl) | {"externalReferences": [reference]})
-    return found
+        components.append(_component(name, version, purl) | {"externalReferences": [reference]})
+    return components
 
 
 def _component(name: str, version: str, purl: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _component(name: str, version: str, purl: str) -> dict[str, Any]:
     }
 
 
-def vendored() -> list[dict[str, Any]]:
+def vendored_components() -> list[dict[str, Any]]:
     """List what the repository carries within itself."""
     head = (_UPLOT / "uPlot.iife.min.js").read_text(encoding="utf-8")[:400]
     match = re.search(r"v(\d+\.\d+\.\d+)", head)
@@ -56,11 +56,11 @@ def vendored() -> list[dict[str, Any]]:
     return [_component("uplot", version, f"pkg:npm/uplot@{version}")]
 
 
-def bill(project: dict[str, Any], lock: str) -> dict[str, Any]:
+def make_sbom(project: dict[str, Any], lock: str) -> dict[str, Any]:
     """Write the bill for a project (its `pyproject.toml`) and its lock."""
     name, version = project["project"]["name"], project["project"]["version"]
     own = f"pkg:pypi/{name}@{version}"
-    components = pinned(lock) + vendored()
+    components = pinned_components(lock) + vendored_components()
     serial = uuid.uuid5(uuid.NAMESPACE_URL, own + json.dumps(components, sort_keys=True))
     return {
         "bomFormat": "CycloneDX",
@@ -87,10 +87,10 @@ def main() -> None:
     parser.add_argument("--out", default="dist/sbom.cdx.json", metavar="FILE")
     out = Path(parser.parse_args().out)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    found = bill(project, LOCK.read_text(encoding="utf-8"))
+    document = make_sbom(project, LOCK.read_text(encoding="utf-8"))
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(f"{out}: {len(found['components'])} components")
+    out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    print(f"{out}: {len(document['components'])} components")
 
 
 if __name__ == "__main__":

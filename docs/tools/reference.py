@@ -270,9 +270,9 @@ def _yes(value: object) -> str:
 def scenario_words() -> str:
     """Every word that a scenario can use."""
     from hil.measure.registry import MEASURES
-    from hil.scenario.loader import find, shipped
-    from hil.scenario.suite import load, suites
-    from hil.tools.listing import table as faults
+    from hil.scenario.loader import find, shipped_names
+    from hil.scenario.suite import load_suite, suite_names
+    from hil.tools.listing import write_table as faults
 
     text = (
         "# Scenario words\n\nFor everybody who reads or writes scenarios of the bench. "
@@ -287,17 +287,17 @@ def scenario_words() -> str:
     for name, measure in sorted(MEASURES.items()):
         word = getattr(measure, "argument", "") or ""
         shown = f"`{name}:{word.upper()}`" if word else f"`{name}`"
-        rows.append((shown, measure.unit or "1", measure.about))
+        rows.append((shown, measure.unit or "1", measure.description))
     text += table(("measure", "unit", "meaning"), rows) + "\n## Scenarios\n\n"
-    found = [find(name) for name in shipped()]
+    found = [find(name) for name in shipped_names()]
     text += table(
         ("scenario", "seconds", "real time", "what it shows"),
         [(f"`{s.name}`", f"{s.seconds:g}", _yes(s.realtime), s.title) for s in found],
     )
     text += "\n## Suites\n\n"
     rows = []
-    for name in suites():
-        suite = load(name)
+    for name in suite_names():
+        suite = load_suite(name)
         # A scenario's file or name, as the suite says it.
         held = " ".join(f"`{getattr(one, 'name', one)}`" for one in suite.scenarios)
         rows.append((f"`{name}`", suite.title, held))
@@ -332,10 +332,12 @@ def _codes_in(tree: ast.Module) -> Iterator[str]:
 def codes() -> set[str]:
     """Every alarm code in the agent; what follows a colon is the name of a thing, left out."""
     from agent.clock.evidence import CHECKS
-    from agent.gnss.detectors import NOTICES, VOTES
-    from agent.safety.interlock import CAUSES
+    from agent.gnss.detectors import ADVISORIES, DETECTORS
+    from agent.safety.interlock import ALARM_RECORDS
 
-    found = {row[0] for row in CAUSES} | {row[1] for row in (*CHECKS, *NOTICES, *VOTES)}
+    found = {row[0] for row in ALARM_RECORDS} | {
+        row[1] for row in (*CHECKS, *ADVISORIES, *DETECTORS)
+    }
     for path in sorted((ROOT / "agent").rglob("*.py")):
         found.update(_codes_in(ast.parse(path.read_bytes())))
     # (stuck, "sensor_stuck", "…") in `_wrong` of the sensors' check, and humidity's

@@ -8,14 +8,14 @@ that it has no such registers, is another model: nothing is written to it. No an
 says nothing.
 """
 
-from drivers.device.number_format import text
-from protocols.modbus.pdu import EXCEPTION, GOOD, objects, read, read_device_id
+from drivers.device.number_format import decode_text
+from protocols.modbus.pdu import EXCEPTION, GOOD, parse_objects, read, read_device_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.device.profile import Profile
+    from drivers.device.profile import DeviceProfile
 
     Raw = dict[str, Any]
 
@@ -23,11 +23,11 @@ UNKNOWN = "unknown"
 MATCH = "match"
 MISMATCH = "mismatch"
 
-_ABSENT = (1, 2, 3)  # exceptions that mean: I have no such thing
+_ABSENT_CODES = (1, 2, 3)  # exceptions that mean: I have no such thing
 _ONE_OBJECT = 4
 
 
-def _all(profile: "Profile") -> "list[Raw]":
+def _all_probes(profile: "DeviceProfile") -> "list[Raw]":
     """The profile's probes; a scanned model proves itself by its number at its base."""
     if not profile.scan:
         return profile.identity
@@ -36,46 +36,50 @@ def _all(profile: "Profile") -> "list[Raw]":
     return [number] + profile.identity
 
 
-def _beginnings(probe: "Raw") -> "list[str]":
+def _text_prefixes(probe: "Raw") -> "list[str]":
     """What a text may begin with; empty when it is no text that is probed."""
     return list(probe.get("any", [probe["text"]] if "text" in probe else []))
 
 
-def _count(probe: "Raw") -> int:
-    texts = _beginnings(probe)
+def _register_count(probe: "Raw") -> int:
+    texts = _text_prefixes(probe)
     if texts and "count" not in probe:
         return (max([len(text) for text in texts]) + 1) // 2
     return int(probe.get("count", len(probe.get("words", [0]))))
 
 
-def probes(profile: "Profile") -> "list[tuple[bytes, int]]":
+def probe_requests(profile: "DeviceProfile") -> "list[tuple[bytes, int]]":
     """Every probe as (PDU, tag)."""
     found = []
-    for tag, probe in enumerate(_all(profile)):
+    for tag, probe in enumerate(_all_probes(profile)):
         if "object" in probe:
             found.append((read_device_id(_ONE_OBJECT, probe["object"]), tag))
         else:
-            found.append((read(probe.get("function", 3), probe["address"], _count(probe)), tag))
+            found.append(
+                (read(probe.get("function", 3), probe["address"], _register_count(probe)), tag)
+            )
     return found
 
 
-def verdict(
-    profile: "Profile", tag: int, status: str, code: int, values: "tuple[int, ...]"
+def evaluate_probe(
+    profile: "DeviceProfile", tag: int, status: str, code: int, values: "tuple[int, ...]"
 ) -> "tuple[str, str]":
     """("unknown", "match" or "mismatch", why) after the answer to probe `tag`."""
-    probe = _all(profile)[tag]
-    if status == EXCEPTION and code in _ABSENT:
+    probe = _all_probes(profile)[tag]
+    if status == EXCEPTION and code in _ABSENT_CODES:
         return MISMATCH, "exception %d where %s answers" % (code, profile.model)
     if status != GOOD:
         return UNKNOWN, ""
     if "object" in probe:
-        found = [content for number, content in objects(values)[0] if number == probe["object"]]
-        got = "".join([chr(byte) for byte in found[0]]) if found else ""
-        fits = bool(found) and _begins(got, _beginnings(probe) or [""])
-        return _compare(fits, repr(got), probe)
-    if _beginnings(probe):
-        got = text(values)
-        return _compare(_begins(got, _beginnings(probe)), repr(got), probe)
+        found = [
+            content for number, content in parse_objects(values)[0] if number == probe["object"]
+        ]
+        actual = "".join([chr(byte) for byte in found[0]]) if found else ""
+        is_match = bool(found) and _has_prefix(actual, _text_prefixes(probe) or [""])
+        return _compare(is_match, repr(actual), probe)
+    if _text_prefixes(probe):
+        actual = decode_text(values)
+        return _compare(_has_prefix(actual, _text_prefixes(probe)), repr(actual), probe)
     if "between" in probe:
         low, high = probe["between"]
         return _compare(low <= values[0] <= high, str(values[0]), probe)
@@ -84,13 +88,15 @@ def verdict(
     return MATCH, ""
 
 
-def _begins(got: str, texts: "list[str]") -> bool:
-    return True in [got.startswith(text) for text in texts]
+def _has_prefix(actual: str, texts: "list[str]") -> bool:
+    return True in [actual.startswith(text) for text in texts]
 
 
-def _compare(good: bool, got: str, probe: "Raw") -> "tuple[str, str]":
-    if good:
+def _compare(is_match: bool, actual: str, probe: "Raw") -> "tuple[str, str]":
+    if is_match:
         return MATCH, ""
-    where = "object %d" % probe["object"] if "object" in probe else "address %d" % probe["address"]
-    wanted = probe.get("words") or probe.get("between") or " or ".join(_beginnings(probe))
-    return MISMATCH, "%s holds %s, not %r" % (where, got, wanted)
+    location = (
+        "object %d" % probe["object"] if "object" in probe else "address %d" % probe["address"]
+    )
+    expected = probe.get("words") or probe.get("between") or " or ".join(_text_prefixes(probe))
+    return MISMATCH, "%s holds %s, not %r" % (location, actual, expected)

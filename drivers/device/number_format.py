@@ -55,14 +55,14 @@ _MAX_COUNT = 0x7FFFFFFFFFFFFFFF
 _IEEE = ((23, 0xFF, -150), (52, 0x7FF, -1075))
 
 
-def nearest(top: int, bottom: int) -> int:
-    """The nearest integer to top / bottom (`bottom` above 0); halves away from zero."""
-    if top < 0:
-        return -((bottom - 2 * top) // (2 * bottom))
-    return (bottom + 2 * top) // (2 * bottom)
+def divide_rounded(numerator: int, denominator: int) -> int:
+    """The nearest integer to top / bottom (`denominator` above 0); halves away from zero."""
+    if numerator < 0:
+        return -((denominator - 2 * numerator) // (2 * denominator))
+    return (denominator + 2 * numerator) // (2 * denominator)
 
 
-def arrange(order: str, registers: int) -> "Order":
+def compile_order(order: str, registers: int) -> "Order":
     """Compile an order: which word is the highest, next …, and whether bytes are swapped.
 
     An empty order is the standard's: high word and high byte first.
@@ -71,29 +71,29 @@ def arrange(order: str, registers: int) -> "Order":
         return tuple(range(registers)), False
     pairs = [order[at : at + 2] for at in range(0, len(order), 2)]
     swapped = pairs[0][0] > pairs[0][1]
-    ranks = sorted([(min(pair), place) for place, pair in enumerate(pairs)])
-    return tuple([place for _, place in ranks]), swapped
+    ranked = sorted([(min(pair), position) for position, pair in enumerate(pairs)])
+    return tuple([position for _, position in ranked]), swapped
 
 
-def join(words: "Words", at: int, order: "Order") -> int:
+def join_words(words: "Words", at: int, order: "Order") -> int:
     """The unsigned integer of the words from `at` on."""
-    places, swapped = order
+    positions, swapped = order
     value = 0
-    for place in places:
-        word = words[at + place]
+    for position in positions:
+        word = words[at + position]
         if swapped:
             word = (word & 0xFF) << 8 | word >> 8
         value = value << 16 | word
     return value
 
 
-def divide(value: int, order: "Order") -> "list[int]":
-    """The words of an integer, negative ones in two's complement: the inverse of `join`."""
-    places, swapped = order
-    words = [0] * len(places)
-    for place in reversed(places):
+def split_words(value: int, order: "Order") -> "list[int]":
+    """The words of an integer, negative ones in two's complement: the inverse of `join_words`."""
+    positions, swapped = order
+    words = [0] * len(positions)
+    for position in reversed(positions):
         word = value & 0xFFFF
-        words[place] = (word & 0xFF) << 8 | word >> 8 if swapped else word
+        words[position] = (word & 0xFF) << 8 | word >> 8 if swapped else word
         value >>= 16
     return words
 
@@ -113,22 +113,22 @@ def from_bcd(raw: int) -> "int | None":
 
 def to_bcd(value: int) -> int:
     """A number of 0 or more in decimal digits of four bits."""
-    raw, place = 0, 0
+    raw, shift = 0, 0
     while value:
-        raw |= value % 10 << place
+        raw |= value % 10 << shift
         value //= 10
-        place += 4
+        shift += 4
     return raw
 
 
-def float_count(bits: int, wide: bool, num: int, den: int) -> "int | None":
+def float_to_count(bits: int, is_double: bool, num: int, den: int) -> "int | None":
     """The nearest integer to (the float with these bits) * num / den, `den` above 0.
 
     Halves go away from zero. None: not a number, infinite, or beyond 63 bits.
     """
-    size, top, last = _IEEE[wide]
-    exponent = bits >> size & top
-    if exponent == top:
+    size, max_exponent, last = _IEEE[is_double]
+    exponent = bits >> size & max_exponent
+    if exponent == max_exponent:
         return None
     fraction = bits & ((1 << size) - 1)
     if exponent:
@@ -139,43 +139,49 @@ def float_count(bits: int, wide: bool, num: int, den: int) -> "int | None":
     if shift < -192:
         return 0
     scaled = fraction * num
-    count = nearest(scaled << shift, den) if shift >= 0 else nearest(scaled, den << -shift)
+    count = (
+        divide_rounded(scaled << shift, den)
+        if shift >= 0
+        else divide_rounded(scaled, den << -shift)
+    )
     if not -_MAX_COUNT <= count <= _MAX_COUNT:
         return None
-    return -count if bits >> (63 if wide else 31) & 1 else count
+    return -count if bits >> (63 if is_double else 31) & 1 else count
 
 
-def float_bits(top: int, bottom: int, wide: bool) -> int:
-    """The bits of the float nearest to top / bottom (`bottom` above 0), ties to even.
+def ratio_to_float(numerator: int, denominator: int, is_double: bool) -> int:
+    """The bits of the float nearest to top / bottom (`denominator` above 0), ties to even.
 
     What is too large becomes infinite, what is too small for a normal float becomes 0: no set-point
     is either.
     """
-    size, most, last = _IEEE[wide]
-    sign = (1 << (63 if wide else 31)) if top < 0 else 0
-    top = abs(top)
-    if not top:
+    size, max_exponent, last = _IEEE[is_double]
+    sign = (1 << (63 if is_double else 31)) if numerator < 0 else 0
+    numerator = abs(numerator)
+    if not numerator:
         return sign
     shift = 0  # the fraction with its leading one is top / bottom * 2 ** shift
-    while top << shift < bottom << size:
+    while numerator << shift < denominator << size:
         shift += 1
-    while shift <= 0 and top >= bottom << (size + 1 - shift):
+    while shift <= 0 and numerator >= denominator << (size + 1 - shift):
         shift -= 1
-    above, below = (top << shift, bottom) if shift >= 0 else (top, bottom << -shift)
-    fraction, rest = divmod(above, below)
-    if 2 * rest > below or (2 * rest == below and fraction & 1):
+    dividend, divisor = (
+        (numerator << shift, denominator) if shift >= 0 else (numerator, denominator << -shift)
+    )
+    fraction, remainder = divmod(dividend, divisor)
+    if 2 * remainder > divisor or (2 * remainder == divisor and fraction & 1):
         fraction += 1
     if fraction >> (size + 1):
         fraction >>= 1
         shift -= 1
     exponent = -shift - last
-    if exponent >= most:
-        return sign | most << size
+    if exponent >= max_exponent:
+        return sign | max_exponent << size
     return sign | exponent << size | fraction & ((1 << size) - 1) if exponent > 0 else sign
 
 
-def _signed(words: "Words", at: int, order: "Order") -> int:
-    raw = join(words, at, order)
+def _join_signed(words: "Words", at: int, order: "Order") -> int:
+    raw = join_words(words, at, order)
     sign = 1 << (16 * len(order[0]) - 1)
     return raw - 2 * sign if raw & sign else raw
 
@@ -188,17 +194,17 @@ def decode(
     A float is given as the nearest count: float * step[0] / step[1].
     """
     if kind in FLOATS:
-        return float_count(join(words, at, order), kind == "f64", step[0], step[1])
+        return float_to_count(join_words(words, at, order), kind == "f64", step[0], step[1])
     if kind == "bcd":
-        return from_bcd(join(words, at, order))
-    return (_signed if kind[0] == "i" else join)(words, at, order)
+        return from_bcd(join_words(words, at, order))
+    return (_join_signed if kind[0] == "i" else join_words)(words, at, order)
 
 
 def decode_split(words: "Words", at: int, weights: "Sequence[int]", bcd: bool) -> "int | None":
     """The sum of registers, each times its weight; None if a BCD digit is above 9."""
     total = 0
-    for place, weight in enumerate(weights):
-        part = from_bcd(words[at + place]) if bcd else words[at + place]
+    for index, weight in enumerate(weights):
+        part = from_bcd(words[at + index]) if bcd else words[at + index]
         if part is None:
             return None
         total += part * weight
@@ -208,13 +214,13 @@ def decode_split(words: "Words", at: int, weights: "Sequence[int]", bcd: bool) -
 def encode(kind: str, raw: int, order: "Order", step: "tuple[int, int]" = (1, 1)) -> "list[int]":
     """The words of a number of type `kind` (not "split"): the inverse of `decode`."""
     if kind in FLOATS:
-        raw = float_bits(raw * step[1], step[0], kind == "f64")
+        raw = ratio_to_float(raw * step[1], step[0], kind == "f64")
     elif kind == "bcd":
         raw = to_bcd(raw)
-    return divide(raw, order)
+    return split_words(raw, order)
 
 
-def text(words: "Sequence[int]", swapped: bool = False) -> str:
+def decode_text(words: "Sequence[int]", swapped: bool = False) -> str:
     """ASCII of registers, high byte first, up to the first zero; what is no ASCII becomes "?".
 
     Blanks at the end are padding and go.

@@ -18,14 +18,14 @@ offset, or is a float, or needs a scale factor or a range from another register,
 comes out after that (`mul`, `add`, `step` and the links), so that nobody else has to know.
 
 Points of poll class "never" are there for a technician: they are checked, then left out unless
-`every` is set, so that a map of hundreds of registers costs a small controller only what it reads.
+`include_unpolled` is set, so that a map of hundreds of registers costs a small controller only what it reads.
 """
 
 import sys
 
 import drivers.device
 from drivers.device import profile_entries as entries
-from drivers.device.number_format import FLOATS, arrange
+from drivers.device.number_format import FLOATS, compile_order
 from drivers.errors import ProfileError
 from protocols.modbus.pdu import MAX_READ, MAX_READ_BITS
 from protocols.time_units import MILLISECOND
@@ -76,52 +76,52 @@ class Point:
     top: "str | None" = None
     full = 0
 
-    def __init__(self, own: "Raw") -> None:
-        self.name: str = own["name"]
-        self.function: int = own["function"]
-        self.address: int = own["address"]
-        self.registers: int = entries.registers(own)
-        self.low, self.high = entries.extent(own)
-        if own["type"] != self.kind:
-            self.kind = own["type"]
-        self.order = _order(own.get("order", ""), self.registers)
+    def __init__(self, fields: "Raw") -> None:
+        self.name: str = fields["name"]
+        self.function: int = fields["function"]
+        self.address: int = fields["address"]
+        self.registers: int = entries.register_count(fields)
+        self.low, self.high = entries.raw_range(fields)
+        if fields["type"] != self.kind:
+            self.kind = fields["type"]
+        self.order = _shared_order(fields.get("order", ""), self.registers)
         for key in ("poll", "unit", "verify", "within", "ramp", "bcd", "exponent", "full"):
-            if key in own:
-                setattr(self, key, own[key])
+            if key in fields:
+                setattr(self, key, fields[key])
         for key in ("none", "weights", "field", "limits"):
-            if key in own:
-                setattr(self, key, tuple(own[key]))
-        if "needs" in own:
-            self.needs = [(name, raw) for name, raw in own["needs"]]
-        if "range" in own:
-            self.bottom, self.top = own["range"]
-        if not own.get("read", True):
+            if key in fields:
+                setattr(self, key, tuple(fields[key]))
+        if "needs" in fields:
+            self.needs = [(name, raw) for name, raw in fields["needs"]]
+        if "range" in fields:
+            self.bottom, self.top = fields["range"]
+        if not fields.get("read", True):
             self.poll = NEVER
-        self._take_scale(own)
-        self._take_bounds(own)
+        self._set_scale(fields)
+        self._set_bounds(fields)
 
-    def _take_scale(self, own: "Raw") -> None:
+    def _set_scale(self, fields: "Raw") -> None:
         """How the count is made of the device's value, and what it is worth."""
-        top, bottom = own.get("scale", (1, 1))
-        shift = own.get("offset", (0, 1))
-        if "step" in own:
-            self.num, self.den = own["step"]
-            self.step = reduced(top * self.den, bottom * self.num)
+        numerator, denominator = fields.get("scale", (1, 1))
+        shift = fields.get("offset", (0, 1))
+        if "step" in fields:
+            self.num, self.den = fields["step"]
+            self.step = reduce_fraction(numerator * self.den, denominator * self.num)
             if shift[0]:
                 self.add = shift[0] * self.den // (shift[1] * self.num)
             return
-        bottom <<= own.get("fraction", 0)
+        denominator <<= fields.get("fraction", 0)
         if shift[0]:
             # value = (raw + shift / scale) * scale; a finer count where that is no integer
-            self.add, self.mul = reduced(shift[0] * bottom, shift[1] * top)
-            bottom *= self.mul
-        if (top, bottom) != (1, 1):
-            self.num, self.den = top, bottom
+            self.add, self.mul = reduce_fraction(shift[0] * denominator, shift[1] * numerator)
+            denominator *= self.mul
+        if (numerator, denominator) != (1, 1):
+            self.num, self.den = numerator, denominator
 
-    def _take_bounds(self, own: "Raw") -> None:
+    def _set_bounds(self, fields: "Raw") -> None:
         """Plausible range; a "no value" at its end is left out of it, which costs nothing."""
-        self.low = own.get("min", self.low)
-        self.high = own.get("max", self.high)
+        self.low = fields.get("min", self.low)
+        self.high = fields.get("max", self.high)
         while self.low in self.none:
             self.low += 1
         while self.high in self.none:
@@ -130,19 +130,19 @@ class Point:
             self.none = tuple([value for value in self.none if self.low <= value <= self.high])
 
     @property
-    def plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether the count is one or two whole registers, and nothing more."""
-        whole = self.kind in ("u16", "i16", "u32", "i32") and not self.order[1]
-        simple = self.mul == 1 and not (self.add or self.none or self.field)
-        return whole and simple and not self.linked
+        is_integer = self.kind in ("u16", "i16", "u32", "i32") and not self.order[1]
+        is_unscaled = self.mul == 1 and not (self.add or self.none or self.field)
+        return is_integer and is_unscaled and not self.is_linked
 
     @property
-    def linked(self) -> bool:
+    def is_linked(self) -> bool:
         """Whether another point's value is needed to make this one's."""
         return bool(self.exponent or self.top)
 
     @property
-    def stepped(self) -> bool:
+    def is_float(self) -> bool:
         """Whether limits and plausible range are counts: of a float."""
         return self.kind in FLOATS
 
@@ -159,14 +159,14 @@ class Bit:
     invert = False
     write = ""
 
-    def __init__(self, own: "Raw") -> None:
-        self.name: str = own["name"]
-        self.function: int = own["function"]
-        self.address: int = own["address"]
-        self.mask = 1 << own.get("bit", 0)
+    def __init__(self, fields: "Raw") -> None:
+        self.name: str = fields["name"]
+        self.function: int = fields["function"]
+        self.address: int = fields["address"]
+        self.mask = 1 << fields.get("bit", 0)
         for key in ("poll", "alarm", "invert", "write"):
-            if own.get(key, False):
-                setattr(self, key, own[key])
+            if fields.get(key, False):
+                setattr(self, key, fields[key])
 
 
 class Text:
@@ -174,37 +174,37 @@ class Text:
 
     poll = FAST
 
-    def __init__(self, own: "Raw") -> None:
-        self.name: str = own["name"]
-        self.function: int = own["function"]
-        self.address: int = own["address"]
-        self.registers: int = own["registers"]
-        self.swapped: bool = own.get("swapped", False)
-        self.poll = own.get("poll", FAST)
+    def __init__(self, fields: "Raw") -> None:
+        self.name: str = fields["name"]
+        self.function: int = fields["function"]
+        self.address: int = fields["address"]
+        self.registers: int = fields["registers"]
+        self.swapped: bool = fields.get("swapped", False)
+        self.poll = fields.get("poll", FAST)
 
 
-class Profile:
+class DeviceProfile:
     """A compiled profile. Raises `ProfileError`: one line a fault, with profile, entry and rule.
 
-    `every`: points that are never polled are taken in too, as slow ones, and the profile's own
-    blocks are left aside. `base` is the address that a `scan` found, else its usual one. `checked`:
+    `include_unpolled`: points that are never polled are taken in too, as slow ones, and the profile's own
+    blocks are left aside. `base` is the address that a `scan` found, else its usual one. `is_checked`:
     it is known to keep every rule, so that a board need not look again at each start.
 
     `pump` and `valve` are the role's data as given, empty when the device is none. `holes` and
     `fixed_blocks` are (function, address, count); `periods` are microseconds of fast and slow
-    polling. `own_blocks` says whether `blocks` are the maker's, not just the nearest at hand.
+    polling. `has_own_blocks` says whether `blocks` are the maker's, not just the nearest at hand.
     """
 
     def __init__(
         self,
         raw: "Raw",
-        every: bool = False,
+        include_unpolled: bool = False,
         base: "int | None" = None,
-        checked: bool = False,
+        is_checked: bool = False,
     ) -> None:
-        named = type(raw) is dict and type(raw.get("model")) is str and raw["model"]
-        self.model: str = named or "profile"
-        errors = [] if checked else _faults(raw, self.model)
+        model_name = type(raw) is dict and type(raw.get("model")) is str and raw["model"]
+        self.model: str = model_name or "profile"
+        errors = [] if is_checked else _find_faults(raw, self.model)
         if errors:
             raise ProfileError("\n".join(errors))
         self.title: str = raw["title"]
@@ -225,70 +225,75 @@ class Profile:
         self.max_block: int = raw.get("max_block", MAX_READ)
         self.holes = self._spans(raw, "holes")
         self.fixed_blocks = self._spans(raw, "fixed_blocks")
-        self._take_entries(raw, every)
-        self.blocks = [] if every else self._spans(raw, "blocks")
-        self.own_blocks = bool(self.blocks)
+        self._load_entries(raw, include_unpolled)
+        self.blocks = [] if include_unpolled else self._spans(raw, "blocks")
+        self.has_own_blocks = bool(self.blocks)
         if not self.blocks:
             self.blocks = naive_plan(self)
 
     def _spans(self, raw: "Raw", key: str) -> "list[Span]":
         found = []
         for span in raw.get(key, []):
-            place = entries.wire_address(
+            wire_address = entries.wire_address(
                 span["address"], raw.get("notation", "base0"), span.get("function")
             )
-            if place is not None:
-                found.append((place[0], place[1] + self.base, span["count"]))
+            if wire_address is not None:
+                found.append((wire_address[0], wire_address[1] + self.base, span["count"]))
         return found
 
-    def _take_entries(self, raw: "Raw", every: bool) -> None:
-        wanted = referred(raw)
+    def _load_entries(self, raw: "Raw", include_unpolled: bool) -> None:
+        referenced = referenced_names(raw)
         self.points: list[Point] = []
         self.bits: list[Bit] = []
         self.texts: list[Text] = []
-        self._index: dict[str, int] = {}
-        self._bit_index: dict[str, int] = {}
-        for own in entries.points(raw):
-            if self._keeps(own, every, wanted):
-                self._index[own["name"]] = len(self.points)
-                self.points.append(Point(own))
-        for own in entries.bits(raw):
-            if self._keeps(own, every, wanted):
-                self._bit_index[own["name"]] = len(self.bits)
-                self.bits.append(Bit(own))
-        for own in entries.texts(raw):
-            if self._keeps(own, every, wanted):
-                self.texts.append(Text(own))
+        self._point_indexes: dict[str, int] = {}
+        self._bit_indexes: dict[str, int] = {}
+        for fields in entries.iter_points(raw):
+            if self._is_included(fields, include_unpolled, referenced):
+                self._point_indexes[fields["name"]] = len(self.points)
+                self.points.append(Point(fields))
+        for fields in entries.iter_bits(raw):
+            if self._is_included(fields, include_unpolled, referenced):
+                self._bit_indexes[fields["name"]] = len(self.bits)
+                self.bits.append(Bit(fields))
+        for fields in entries.iter_texts(raw):
+            if self._is_included(fields, include_unpolled, referenced):
+                self.texts.append(Text(fields))
 
-    def _keeps(self, own: "Raw", every: bool, wanted: "set[str]") -> bool:
+    def _is_included(self, fields: "Raw", include_unpolled: bool, referenced: "set[str]") -> bool:
         """Whether an entry is taken in; moves it to the base that was found."""
-        own["address"] += self.base
-        polled = own.get("poll", FAST) != NEVER
-        if every and not polled:
-            own["poll"] = SLOW
-        return every or polled or not own.get("read", True) or own["name"] in wanted
+        fields["address"] += self.base
+        is_polled = fields.get("poll", FAST) != NEVER
+        if include_unpolled and not is_polled:
+            fields["poll"] = SLOW
+        return (
+            include_unpolled
+            or is_polled
+            or not fields.get("read", True)
+            or fields["name"] in referenced
+        )
 
-    def has(self, name: str) -> bool:
+    def has_point(self, name: str) -> bool:
         """Whether there is a point with this name."""
-        return name in self._index
+        return name in self._point_indexes
 
     def has_bit(self, name: str) -> bool:
         """Whether there is a bit with this name."""
-        return name in self._bit_index
+        return name in self._bit_indexes
 
-    def index(self, name: str) -> int:
+    def point_index(self, name: str) -> int:
         """The number of a point. Raises `ProfileError` when there is none with this name."""
-        if name not in self._index:
+        if name not in self._point_indexes:
             raise ProfileError("%s: point %s: does not exist" % (self.model, name))
-        return self._index[name]
+        return self._point_indexes[name]
 
     def bit_index(self, name: str) -> int:
         """The number of a bit. Raises `ProfileError` when there is none with this name."""
-        if name not in self._bit_index:
+        if name not in self._bit_indexes:
             raise ProfileError("%s: bit %s: does not exist" % (self.model, name))
-        return self._bit_index[name]
+        return self._bit_indexes[name]
 
-    def polled(self, poll: str = "") -> "list[Point | Bit | Text]":
+    def polled_items(self, poll: str = "") -> "list[Point | Bit | Text]":
         """What a plan has to fetch: all of one poll class, or of both; for `drivers.modbus.poll_plan`."""
         found: list[Point | Bit | Text] = []
         found.extend(self.points)
@@ -297,14 +302,14 @@ class Profile:
         return [item for item in found if item.poll == (poll or item.poll) != NEVER]
 
 
-def _faults(raw: "Any", name: str) -> "list[str]":
-    """The checker is imported here, so that `forget_checker` can set its memory free."""
-    from drivers.device.profile_check import check  # noqa: PLC0415
+def _find_faults(raw: "Any", name: str) -> "list[str]":
+    """The checker is imported here, so that `unload_checker` can set its memory free."""
+    from drivers.device.profile_check import check_profile  # noqa: PLC0415
 
-    return check(raw, name)
+    return check_profile(raw, name)
 
 
-def forget_checker() -> None:
+def unload_checker() -> None:
     """Drop the code that only loading needs, 11 KiB on a board; it comes back by itself."""
     for name in ("profile_check", "profile_entry_check", "profile_rules"):
         sys.modules.pop("drivers.device." + name, None)
@@ -312,16 +317,16 @@ def forget_checker() -> None:
             delattr(drivers.device, name)
 
 
-def referred(raw: "Raw") -> "set[str]":
+def referenced_names(raw: "Raw") -> "set[str]":
     """Names that a device needs though it may not poll them."""
     names: set[str] = set()
-    for own in raw.get("points", []):
-        if own.get("poll") == NEVER:
+    for fields in raw.get("points", []):
+        if fields.get("poll") == NEVER:
             continue
         for key in ("exponent", "verify"):
-            names.add(own.get(key, ""))
-        names.update([name for name in own.get("range", ()) if name])
-        names.update([pair[0] for pair in own.get("needs", ())])
+            names.add(fields.get(key, ""))
+        names.update([name for name in fields.get("range", ()) if name])
+        names.update([pair[0] for pair in fields.get("needs", ())])
     for role in (raw.get("pump", {}), raw.get("valve", {})):
         names.update([role[key] for key in ("setpoint", "feedback", "trip") if key in role])
         for key in ("run", "stop", "reset"):
@@ -331,49 +336,55 @@ def referred(raw: "Raw") -> "set[str]":
     return names
 
 
-def _order(order: str, registers: int) -> "Order":
-    """As `decode.arrange`, but the usual orders are the same object for all points."""
-    made = arrange(order, registers)
-    return _USUAL.get(made, made)
+def _shared_order(order: str, registers: int) -> "Order":
+    """As `decode.compile_order`, but the usual orders are the same object for all points."""
+    compiled = compile_order(order, registers)
+    return _COMMON_ORDERS.get(compiled, compiled)
 
 
-_USUAL = {arrange("", count): arrange("", count) for count in (1, 2, 4)}
+_COMMON_ORDERS = {compile_order("", count): compile_order("", count) for count in (1, 2, 4)}
 
 
-def reduced(top: int, bottom: int) -> "tuple[int, int]":
+def reduce_fraction(numerator: int, denominator: int) -> "tuple[int, int]":
     """A fraction in its lowest terms, the denominator above 0."""
-    one, other = abs(top), abs(bottom)
-    while other:
-        one, other = other, one % other
-    if bottom < 0:
-        one = -one
-    return top // one, bottom // one
+    divisor, remainder = abs(numerator), abs(denominator)
+    while remainder:
+        divisor, remainder = remainder, divisor % remainder
+    if denominator < 0:
+        divisor = -divisor
+    return numerator // divisor, denominator // divisor
 
 
-def naive_plan(profile: Profile) -> "list[Span]":
+def naive_plan(profile: DeviceProfile) -> "list[Span]":
     """Blocks of registers that lie side by side, and the fixed ones: right, but not the quickest.
 
     `drivers.modbus.poll_plan` knows the wire and reads through gaps where that pays.
     """
     blocks: list[Span] = []
-    last = (0, 0, 0)
-    for span in sorted({(p.function, p.address, p.registers) for p in profile.polled()}):
-        fixed = [block for block in profile.fixed_blocks if entries.within(span, block)]
+    previous = (0, 0, 0)
+    for span in sorted({(p.function, p.address, p.registers) for p in profile.polled_items()}):
+        fixed = [block for block in profile.fixed_blocks if entries.is_within(span, block)]
         if fixed and fixed[0] in blocks:
             continue
-        joined = _joined(last, span, profile)
-        if joined and not fixed:
+        merged = _merge_blocks(previous, span, profile)
+        if merged and not fixed:
             blocks.pop()
-        last = fixed[0] if fixed else joined or span
-        blocks.append(last)
+        previous = fixed[0] if fixed else merged or span
+        blocks.append(previous)
     return blocks
 
 
-def _joined(last: "Span", span: "Span", profile: Profile) -> "Span | None":
+def _merge_blocks(previous: "Span", span: "Span", profile: DeviceProfile) -> "Span | None":
     """A block and what lies behind it without a gap as one block, if that may be."""
     function, address, count = span
-    start = last[1]
-    end = max(start + last[2], address + count)
-    longest = MAX_READ_BITS if function < 3 else profile.max_block
-    beside = function == last[0] and address <= start + last[2] and end - start <= longest
-    return (function, start, end - start) if beside and last not in profile.fixed_blocks else None
+    start = previous[1]
+    end = max(start + previous[2], address + count)
+    max_length = MAX_READ_BITS if function < 3 else profile.max_block
+    is_adjacent = (
+        function == previous[0] and address <= start + previous[2] and end - start <= max_length
+    )
+    return (
+        (function, start, end - start)
+        if is_adjacent and previous not in profile.fixed_blocks
+        else None
+    )

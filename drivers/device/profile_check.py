@@ -1,7 +1,7 @@
 """Every rule that a device profile must keep, and every entry that breaks one, by name.
 
 Not the compiler (that is `drivers.device.profile`) and not the published schema, which says only what a
-schema can. `check` never stops at the first error: a technician who writes a profile sees them all.
+schema can. `check_profile` never stops at the first error: a technician who writes a profile sees them all.
 
 How it works, in two passes. First each entry by itself, in `drivers.device.profile_entry_check`: its keys, types
 and ranges of values, and what contradicts itself. What is good is then judged against the others:
@@ -10,7 +10,7 @@ entry of bad shape is left out there, so that one mistake is one line.
 """
 
 from drivers.device import profile_entries as entries
-from drivers.device.profile_entry_check import BIT_TABLES, Judge
+from drivers.device.profile_entry_check import BIT_TABLES, EntryChecker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,37 +18,39 @@ if TYPE_CHECKING:
 
     Raw = dict[str, Any]
 
-_REFERRING = ("exponent", "range", "needs", "verify", "alias")
+_REFERENCE_KEYS = ("exponent", "range", "needs", "verify", "alias")
 _LISTS = ("blocks", "fixed_blocks", "holes")
 
 
-def check(raw: "Any", name: str) -> "list[str]":
+def check_profile(raw: "Any", name: str) -> "list[str]":
     """Every rule that a profile breaks, as "name: entry: rule"; empty when it is good.
 
     `raw` is the parsed JSON, `name` that of its file.
     """
-    return Checker(raw, name).errors
+    return ProfileChecker(raw, name).errors
 
 
-class Checker(Judge):
+class ProfileChecker(EntryChecker):
     """One profile's check; `errors` when it is made."""
 
     def __init__(self, raw: "Any", name: str) -> None:
         super().__init__(name)
         self._names: dict[str, Raw] = {}  # of points, texts and bits -> the entry, see _remember
-        self._wanted: set[str] = set()  # names that something refers to
-        self._words: dict[int, str] = {}  # function << 16 | address -> who has the register
-        self._parts: dict[int, list[tuple[int, str]]] = {}  # the same -> (mask, bit or field)
-        self._judges = {
-            "point": self._judge_point,
-            "text": self._judge_text,
-            "bit": self._judge_bit,
+        self._referenced: set[str] = set()  # names that something refers to
+        self._taken_registers: dict[
+            int, str
+        ] = {}  # function << 16 | address -> who has the register
+        self._taken_bits: dict[int, list[tuple[int, str]]] = {}  # the same -> (mask, bit or field)
+        self._entry_checks = {
+            "point": self._check_point,
+            "text": self._check_text,
+            "bit": self._check_bit,
         }
         self._raw: Raw = raw
         if type(raw) is not dict:
-            self._err("profile", "is not an object")
+            self._add_error("profile", "is not an object")
             return
-        if self._shape("profile", "profile", raw):
+        if self._check_shape("profile", "profile", raw):
             self._check_lists()
 
     def _label(self, kind: str, number: int, raw: "Any") -> str:
@@ -60,63 +62,73 @@ class Checker(Judge):
     def _check_lists(self) -> None:
         raw = self._raw
         if "defaults" in raw:
-            self._shape("defaults", "defaults", raw["defaults"])
+            self._check_shape("defaults", "defaults", raw["defaults"])
         self._spans: dict[str, list[tuple[int, int, int]]] = {}
         for key in _LISTS:
             self._spans[key] = self._check_spans(key)
         if raw.get("blocks") == []:
-            self._err("profile", "blocks is empty; leave it out to have them planned")
+            self._add_error("profile", "blocks is empty; leave it out to have them planned")
         if not (raw.get("points") or raw.get("bits") or raw.get("flags") or raw.get("texts")):
-            self._err("profile", "has no points, bits, flags or texts")
-        self._gather_wanted()
+            self._add_error("profile", "has no points, bits, flags or texts")
+        self._gather_referenced()
         for kind in ("point", "text", "bit", "flag"):
             self._check_entries(kind)
         for name in sorted(self._names):
             if self._names[name]:
                 self._check_references(name, self._names[name])
-        self._check_aside()
+        self._check_extras()
         self.errors.sort()
 
-    def _gather_wanted(self) -> None:
+    def _gather_referenced(self) -> None:
         raw = self._raw
         for key in ("points", "bits", "texts"):
             for entry in raw.get(key, []):
                 if type(entry) is dict:
-                    _gather([entry[k] for k in _REFERRING if k in entry], self._wanted)
-        _gather([raw[key] for key in ("pump", "valve", "watchdog") if key in raw], self._wanted)
+                    _gather_names(
+                        [entry[k] for k in _REFERENCE_KEYS if k in entry], self._referenced
+                    )
+        _gather_names(
+            [raw[key] for key in ("pump", "valve", "watchdog") if key in raw], self._referenced
+        )
 
     def _check_spans(self, key: str) -> "list[tuple[int, int, int]]":
         found: list[tuple[int, int, int]] = []
         for number, raw in enumerate(self._raw.get(key, [])):
             entry = "%s[%d]" % (key, number)
-            if not self._shape("block", entry, raw):
+            if not self._check_shape("block", entry, raw):
                 continue
-            place = entries.wire_address(raw["address"], self._notation(), raw.get("function"))
-            if place is None:
-                self._err(entry, "address %r is none" % (raw["address"],))
+            wire_address = entries.wire_address(
+                raw["address"], self._notation(), raw.get("function")
+            )
+            if wire_address is None:
+                self._add_error(entry, "address %r is none" % (raw["address"],))
                 continue
-            span = (place[0], place[1], raw["count"])
+            span = (wire_address[0], wire_address[1], raw["count"])
             if span[1] + span[2] > 65536:
-                self._err(entry, "ends after address 65535")
-            most = self._raw.get("max_block", 125) if place[0] not in BIT_TABLES else 2000
-            if key != "holes" and span[2] > most:
-                self._err(entry, "count %d is more than %d in one read" % (span[2], most))
-            self._check_apart(key, entry, span, found)
+                self._add_error(entry, "ends after address 65535")
+            max_count = (
+                self._raw.get("max_block", 125) if wire_address[0] not in BIT_TABLES else 2000
+            )
+            if key != "holes" and span[2] > max_count:
+                self._add_error(
+                    entry, "count %d is more than %d in one read" % (span[2], max_count)
+                )
+            self._check_overlap(key, entry, span, found)
             found.append(span)
         return found
 
-    def _check_apart(
+    def _check_overlap(
         self, key: str, entry: str, span: "tuple[int, int, int]", found: "list[Any]"
     ) -> None:
         for other in found:
-            if entries.touch(span, other):
-                self._err(entry, "overlaps the one at %d" % other[1])
+            if entries.overlaps(span, other):
+                self._add_error(entry, "overlaps the one at %d" % other[1])
         if key != "holes":
             return
         for kind in ("blocks", "fixed_blocks"):
             for block in self._spans[kind]:
-                if entries.touch(span, block):
-                    self._err(entry, "lies within %s at %d" % (kind, block[1]))
+                if entries.overlaps(span, block):
+                    self._add_error(entry, "lies within %s at %d" % (kind, block[1]))
 
     def _notation(self) -> str:
         return str(self._raw.get("notation", entries.NOTATIONS[0]))
@@ -124,7 +136,7 @@ class Checker(Judge):
     def _check_entries(self, kind: str) -> None:
         for number, raw in enumerate(self._raw.get(kind + "s", [])):
             entry = self._label(kind, number, raw)
-            if not self._shape(kind, entry, raw):
+            if not self._check_shape(kind, entry, raw):
                 continue
             if kind == "flag":
                 for bit in entries.flag_bits(raw):
@@ -133,199 +145,203 @@ class Checker(Judge):
                 self._check_entry(kind, entry, raw)
 
     def _check_entry(self, kind: str, entry: str, raw: "Raw") -> None:
-        keys = entries.SHARED if kind == "point" else entries.SHARED_BY_ALL
-        own = entries.filled(raw, self._raw, keys)
-        if "address" not in own:
-            self._err(entry, "address %r is none in %s" % (raw["address"], self._notation()))
+        keys = entries.POINT_DEFAULT_KEYS if kind == "point" else entries.ENTRY_DEFAULT_KEYS
+        fields = entries.with_defaults(raw, self._raw, keys)
+        if "address" not in fields:
+            self._add_error(entry, "address %r is none in %s" % (raw["address"], self._notation()))
             return
-        good = self._judges[kind](entry, own)
-        if own["name"] in self._names:
-            self._err(entry, "the name is taken already")
+        is_valid = self._entry_checks[kind](entry, fields)
+        if fields["name"] in self._names:
+            self._add_error(entry, "the name is taken already")
             return
-        if good:
-            own["_kind"] = kind
-            self._place(entry, own)
-            self._remember(own)
+        if is_valid:
+            fields["_kind"] = kind
+            self._check_place(entry, fields)
+            self._keep_entry(fields)
 
-    def _remember(self, own: "Raw") -> None:
+    def _keep_entry(self, fields: "Raw") -> None:
         """Keep an entry that refers to another, or is referred to; of the rest the name will do."""
-        refers = own["name"] in self._wanted or [key for key in _REFERRING if key in own]
-        self._names[own["name"]] = own if refers else {}
+        is_referenced = fields["name"] in self._referenced or [
+            key for key in _REFERENCE_KEYS if key in fields
+        ]
+        self._names[fields["name"]] = fields if is_referenced else {}
 
     # Places.
 
-    def _place(self, entry: str, own: "Raw") -> None:
+    def _check_place(self, entry: str, fields: "Raw") -> None:
         """The registers of an entry: not taken, not in a hole, in one block if there are any."""
-        span = (own["function"], own["address"], entries.registers(own))
+        span = (fields["function"], fields["address"], entries.register_count(fields))
         if span[1] + span[2] > 65536:
-            self._err(entry, "ends after address 65535")
+            self._add_error(entry, "ends after address 65535")
         for hole in self._spans["holes"]:
-            if entries.touch(span, hole):
-                self._err(entry, "lies in the hole at %d" % hole[1])
+            if entries.overlaps(span, hole):
+                self._add_error(entry, "lies in the hole at %d" % hole[1])
         for block in self._spans["fixed_blocks"]:
-            if entries.touch(span, block) and not entries.within(span, block):
-                self._err(entry, "is cut by the fixed block at %d" % block[1])
+            if entries.overlaps(span, block) and not entries.is_within(span, block):
+                self._add_error(entry, "is cut by the fixed block at %d" % block[1])
         blocks = self._spans["blocks"]
         if len(blocks) < len(self._raw.get("blocks", [])):
             blocks = []  # one of them is bad: no judgement by the rest
-        polled = own.get("poll", "fast") != "never" and own.get("read", True)
-        if polled and blocks and not [b for b in blocks if entries.within(span, b)]:
-            self._err(entry, "address %d is outside every block" % span[1])
-        self._take(entry, own, span)
+        is_polled = fields.get("poll", "fast") != "never" and fields.get("read", True)
+        if is_polled and blocks and not [b for b in blocks if entries.is_within(span, b)]:
+            self._add_error(entry, "address %d is outside every block" % span[1])
+        self._claim_registers(entry, fields, span)
 
-    def _take(self, entry: str, own: "Raw", span: "tuple[int, int, int]") -> None:
+    def _claim_registers(self, entry: str, fields: "Raw", span: "tuple[int, int, int]") -> None:
         key = span[0] << 16 | span[1]
-        mask = _mask(own)
+        mask = _bit_mask(fields)
         if mask:
-            parts = self._parts.setdefault(key, [])
+            parts = self._taken_bits.setdefault(key, [])
             for other, name in parts:
-                if other & mask and own.get("alias") != name:
-                    self._err(entry, "bits of register %d are those of %s" % (span[1], name))
-            parts.append((mask, own["name"]))
+                if other & mask and fields.get("alias") != name:
+                    self._add_error(entry, "bits of register %d are those of %s" % (span[1], name))
+            parts.append((mask, fields["name"]))
             return
         for register in range(key, key + span[2]):
-            taken = self._words.get(register, "")
-            if taken and own.get("alias") != taken:
-                self._err(entry, "address %d is that of %s" % (register & 0xFFFF, taken))
+            owner = self._taken_registers.get(register, "")
+            if owner and fields.get("alias") != owner:
+                self._add_error(entry, "address %d is that of %s" % (register & 0xFFFF, owner))
                 return
-            self._words[register] = own["name"]
+            self._taken_registers[register] = fields["name"]
 
     # What refers to others.
 
-    def _check_references(self, name: str, own: "Raw") -> None:
-        entry = own["_kind"] + " " + name
-        if "alias" in own:
-            other = self._names.get(own["alias"])
+    def _check_references(self, name: str, fields: "Raw") -> None:
+        entry = fields["_kind"] + " " + name
+        if "alias" in fields:
+            other = self._names.get(fields["alias"])
             if (
                 other is None
-                or other is own
-                or (own["function"], own["address"]) != (other["function"], other["address"])
+                or other is fields
+                or (fields["function"], fields["address"]) != (other["function"], other["address"])
             ):
-                self._err(entry, "alias %s has not the same address" % own["alias"])
-        if "exponent" in own:
-            self._check_exponent(entry, own["exponent"])
-        for other_name in own.get("range", ()):
+                self._add_error(entry, "alias %s has not the same address" % fields["alias"])
+        if "exponent" in fields:
+            self._check_exponent(entry, fields["exponent"])
+        for other_name in fields.get("range", ()):
             if other_name is not None:
-                self._point(entry, other_name)
-        if "needs" in own:
-            self._check_needs(entry, own["needs"])
-        verify = own.get("verify", "same")
+                self._find_point(entry, other_name)
+        if "needs" in fields:
+            self._check_needs(entry, fields["needs"])
+        verify = fields.get("verify", "same")
         if verify not in ("same", "none"):
-            self._check_verify(entry, verify, own)
+            self._check_verify(entry, verify, fields)
 
     def _check_exponent(self, entry: str, name: "Any") -> None:
-        other = self._point(entry, name)
+        other = self._find_point(entry, name)
         if other is not None and (other["type"] != "i16" or "scale" in other or "offset" in other):
-            self._err(entry, "exponent %s is not a plain i16" % name)
+            self._add_error(entry, "exponent %s is not a plain i16" % name)
 
     def _check_needs(self, entry: str, needs: "Any") -> None:
         for pair in needs:
             if type(pair) is not list or len(pair) != 2 or type(pair[1]) is not int:
-                self._err(entry, "needs is not a list of [name, raw]")
+                self._add_error(entry, "needs is not a list of [name, raw]")
                 return
             other = self._names.get(pair[0]) if type(pair[0]) is str else None
             if other is None or not other.get("write"):
-                self._err(entry, "needs %r, which cannot be written" % (pair[0],))
+                self._add_error(entry, "needs %r, which cannot be written" % (pair[0],))
             elif other["_kind"] == "bit" and pair[1] not in (0, 1):
-                self._err(entry, "needs %s to be %d, a bit" % (pair[0], pair[1]))
+                self._add_error(entry, "needs %s to be %d, a bit" % (pair[0], pair[1]))
 
-    def _check_verify(self, entry: str, name: "Any", own: "Raw") -> None:
-        other = self._point(entry, name)
+    def _check_verify(self, entry: str, name: "Any", fields: "Raw") -> None:
+        other = self._find_point(entry, name)
         if other is None:
             return
         for key in ("scale", "step", "offset", "unit"):
-            if other.get(key) != own.get(key):
-                self._err(entry, "is verified by %s, which has another %s" % (name, key))
+            if other.get(key) != fields.get(key):
+                self._add_error(entry, "is verified by %s, which has another %s" % (name, key))
 
-    def _point(self, entry: str, name: "Any") -> "Raw | None":
-        own = self._names.get(name) if type(name) is str else None
-        if own is None or own["_kind"] != "point":
-            self._err(entry, "%r is not a point" % (name,))
+    def _find_point(self, entry: str, name: "Any") -> "Raw | None":
+        fields = self._names.get(name) if type(name) is str else None
+        if fields is None or fields["_kind"] != "point":
+            self._add_error(entry, "%r is not a point" % (name,))
             return None
-        return own
+        return fields
 
-    def _writable(self, entry: str, name: "Any") -> "Raw | None":
-        own = self._point(entry, name)
-        if own is not None and not own.get("write", False):
-            self._err(entry, "%s is not to be written" % name)
+    def _find_writable(self, entry: str, name: "Any") -> "Raw | None":
+        fields = self._find_point(entry, name)
+        if fields is not None and not fields.get("write", False):
+            self._add_error(entry, "%s is not to be written" % name)
             return None
-        return own
+        return fields
 
-    def _check_aside(self) -> None:
+    def _check_extras(self) -> None:
         """Identity probes, watchdog, scan, periods and roles."""
         raw = self._raw
         for role in ("pump", "valve"):
             if role in raw:
                 self._check_role(role, raw[role])
         if "pump" in raw and "valve" in raw:
-            self._err("valve", "the profile is a pump already")
+            self._add_error("valve", "the profile is a pump already")
         for number, probe in enumerate(raw.get("identity", [])):
             entry = "identity[%d]" % number
-            if self._shape("probe", entry, probe) and ("object" in probe) == ("address" in probe):
-                self._err(entry, "has either an object or an address")
-        if "watchdog" in raw and self._shape("watchdog", "watchdog", raw["watchdog"]):
-            self._limited("watchdog", raw["watchdog"]["point"], raw["watchdog"]["value"])
+            if self._check_shape("probe", entry, probe) and ("object" in probe) == (
+                "address" in probe
+            ):
+                self._add_error(entry, "has either an object or an address")
+        if "watchdog" in raw and self._check_shape("watchdog", "watchdog", raw["watchdog"]):
+            self._find_limited("watchdog", raw["watchdog"]["point"], raw["watchdog"]["value"])
         for key in ("scan", "periods"):
             if key in raw:
-                self._shape(key, key, raw[key])
+                self._check_shape(key, key, raw[key])
 
-    def _limited(self, entry: str, name: "Any", value: "Any") -> "Raw | None":
+    def _find_limited(self, entry: str, name: "Any", value: "Any") -> "Raw | None":
         """The point `name` if it may be written with `value`."""
-        own = self._writable(entry, name)
-        if own is None:
+        fields = self._find_writable(entry, name)
+        if fields is None:
             return None
-        low, high = own["limits"]
+        low, high = fields["limits"]
         if type(value) is not int or not low <= value <= high:
-            self._err(entry, "%s %r is not %d to %d" % (name, value, low, high))
-        return own
+            self._add_error(entry, "%s %r is not %d to %d" % (name, value, low, high))
+        return fields
 
     def _check_role(self, role: str, raw: "Any") -> None:
-        """What a role refers to exists; what it writes at once is one request, unless `apart`."""
-        if not self._shape(role, role, raw):
+        """What a role refers to exists; what it writes at once is one request, unless `allow_gaps`."""
+        if not self._check_shape(role, role, raw):
             return
-        setpoint = self._writable(role, raw["setpoint"])
-        self._point(role, raw["feedback"])
+        setpoint = self._find_writable(role, raw["setpoint"])
+        self._find_point(role, raw["feedback"])
         if role == "valve" or setpoint is None:
             return
         trip = self._names.get(raw["trip"])
         if trip is None or trip["_kind"] != "bit":
-            self._err(role, "trip %r is not a bit" % (raw["trip"],))
+            self._add_error(role, "trip %r is not a bit" % (raw["trip"],))
         for key in [key for key in ("run", "stop", "reset") if key in raw]:
             self._check_command(role + "." + key, raw[key], setpoint, raw.get("apart", False))
 
-    def _check_command(self, entry: str, pairs: "Any", setpoint: "Raw", apart: bool) -> None:
-        places = [(setpoint["address"], entries.registers(setpoint))]
+    def _check_command(self, entry: str, pairs: "Any", setpoint: "Raw", allow_gaps: bool) -> None:
+        spans = [(setpoint["address"], entries.register_count(setpoint))]
         for pair in pairs:
             if type(pair) is not list or len(pair) != 2:
-                self._err(entry, "is not a list of [point, raw]")
+                self._add_error(entry, "is not a list of [point, raw]")
                 return
-            own = self._limited(entry, pair[0], pair[1])
-            if own is None:
+            fields = self._find_limited(entry, pair[0], pair[1])
+            if fields is None:
                 return
-            places.append((own["address"], entries.registers(own)))
-        places.sort()
-        for before, after in zip(places, places[1:]):
-            if before[0] + before[1] != after[0] and not apart:
-                self._err(entry, "does not lie side by side with the set-point")
+            spans.append((fields["address"], entries.register_count(fields)))
+        spans.sort()
+        for previous, following in zip(spans, spans[1:]):
+            if previous[0] + previous[1] != following[0] and not allow_gaps:
+                self._add_error(entry, "does not lie side by side with the set-point")
                 return
 
 
-def _gather(value: "Any", names: "set[str]") -> None:
+def _gather_names(value: "Any", names: "set[str]") -> None:
     """Add every text in `value` and in the lists and objects within it."""
     if type(value) is str:
         names.add(value)
     elif type(value) is dict:
         for key in value:
-            _gather(value[key], names)
+            _gather_names(value[key], names)
     elif type(value) is list:
-        for one in value:
-            _gather(one, names)
+        for item in value:
+            _gather_names(item, names)
 
 
-def _mask(own: "Raw") -> int:
-    if "field" in own:
-        low, width = own["field"]
+def _bit_mask(fields: "Raw") -> int:
+    if "field" in fields:
+        low, width = fields["field"]
         return int(((1 << width) - 1) << low)
-    if own["_kind"] == "bit":
-        return 1 << int(own.get("bit", 0))
+    if fields["_kind"] == "bit":
+        return 1 << int(fields.get("bit", 0))
     return 0

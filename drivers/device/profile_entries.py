@@ -23,8 +23,19 @@ if TYPE_CHECKING:
 NOTATIONS = ("base0", "base1", "reference")
 HOLDING = 3
 _TABLES = {"0": 1, "1": 2, "3": 4, "4": 3}
-SHARED = ("function", "unit", "poll", "type", "scale", "step", "order", "none", "min", "max")
-SHARED_BY_ALL = ("function", "poll")
+POINT_DEFAULT_KEYS = (
+    "function",
+    "unit",
+    "poll",
+    "type",
+    "scale",
+    "step",
+    "order",
+    "none",
+    "min",
+    "max",
+)
+ENTRY_DEFAULT_KEYS = ("function", "poll")
 
 
 def wire_address(address: "Any", notation: str, function: "int | None") -> "tuple[int, int] | None":
@@ -42,114 +53,116 @@ def wire_address(address: "Any", notation: str, function: "int | None") -> "tupl
         address = int(digits[1:])
     if type(address) is not int:
         return None
-    place = address if notation == "base0" else address - 1
-    return (function or HOLDING, place) if 0 <= place <= 65535 else None
+    wire = address if notation == "base0" else address - 1
+    return (function or HOLDING, wire) if 0 <= wire <= 65535 else None
 
 
 def defaults_of(raw: "Raw") -> "Raw":
     """The keys that entries need not repeat."""
-    given = raw.get("defaults")
-    return given if type(given) is dict else {}
+    defaults = raw.get("defaults")
+    return defaults if type(defaults) is dict else {}
 
 
-def filled(entry: "Raw", raw: "Raw", keys: "tuple[str, ...]") -> "Raw":
+def with_defaults(entry: "Raw", raw: "Raw", keys: "tuple[str, ...]") -> "Raw":
     """A copy of `entry` with the profile's defaults for `keys` and its address on the wire.
 
     An `address` that cannot be translated is left out. A default order holds for points of its size
     only, a default step for those that need one, so that integers may stand among floats.
     """
     defaults = defaults_of(raw)
-    own = dict(entry)
+    fields = dict(entry)
     for key in keys:
-        if key in defaults and key not in own:
-            own[key] = defaults[key]
-    if "order" in own and "order" not in entry and _size(own) != len(own["order"]):
-        del own["order"]
-    if "step" in own and "step" not in entry and not _needs_step(own):
-        del own["step"]
-    given = own.get("function")
-    place = wire_address(own.pop("address", None), raw.get("notation", NOTATIONS[0]), given)
-    if place is not None:
-        own["function"], own["address"] = place
-    return own
+        if key in defaults and key not in fields:
+            fields[key] = defaults[key]
+    if "order" in fields and "order" not in entry and _type_bytes(fields) != len(fields["order"]):
+        del fields["order"]
+    if "step" in fields and "step" not in entry and not _needs_step(fields):
+        del fields["step"]
+    own_function = fields.get("function")
+    wire = wire_address(
+        fields.pop("address", None), raw.get("notation", NOTATIONS[0]), own_function
+    )
+    if wire is not None:
+        fields["function"], fields["address"] = wire
+    return fields
 
 
-def _needs_step(own: "Raw") -> bool:
-    return own.get("type") in FLOATS or "exponent" in own or "range" in own
+def _needs_step(fields: "Raw") -> bool:
+    return fields.get("type") in FLOATS or "exponent" in fields or "range" in fields
 
 
-def _size(entry: "Raw") -> int:
+def _type_bytes(entry: "Raw") -> int:
     """Bytes of a type such as f32, or 0."""
     kind = entry.get("type", "")
     return int(kind[1:]) // 8 if type(kind) is str and kind[1:].isdigit() else 0
 
 
-def points(raw: "Raw") -> "Iterator[Raw]":
+def iter_points(raw: "Raw") -> "Iterator[Raw]":
     """Every point, filled."""
     for entry in raw.get("points", []):
-        yield filled(entry, raw, SHARED)
+        yield with_defaults(entry, raw, POINT_DEFAULT_KEYS)
 
 
-def texts(raw: "Raw") -> "Iterator[Raw]":
+def iter_texts(raw: "Raw") -> "Iterator[Raw]":
     """Every text, filled."""
     for entry in raw.get("texts", []):
-        yield filled(entry, raw, SHARED_BY_ALL)
+        yield with_defaults(entry, raw, ENTRY_DEFAULT_KEYS)
 
 
-def bits(raw: "Raw") -> "Iterator[Raw]":
+def iter_bits(raw: "Raw") -> "Iterator[Raw]":
     """Every bit, filled; the registers of flags bit by bit."""
     for entry in raw.get("bits", []):
-        yield filled(entry, raw, SHARED_BY_ALL)
+        yield with_defaults(entry, raw, ENTRY_DEFAULT_KEYS)
     for group in raw.get("flags", []):
         for bit in flag_bits(group):
-            yield filled(bit, raw, SHARED_BY_ALL)
+            yield with_defaults(bit, raw, ENTRY_DEFAULT_KEYS)
 
 
 def flag_bits(group: "Raw") -> "list[Raw]":
     """The bits of one register of flags, as entries of their own; places without name are free."""
     found = []
-    for place, name in enumerate(group["bits"]):
+    for index, name in enumerate(group["bits"]):
         if name is None:
             continue
-        bit: Raw = {"name": name, "bit": place}
+        bit: Raw = {"name": name, "bit": index}
         for key in ("address", "function", "poll", "write"):
             if key in group:
                 bit[key] = group[key]
         for key in ("alarm", "invert"):
-            chosen = group.get(key, False)
-            bit[key] = place in chosen if type(chosen) is list else chosen
+            setting = group.get(key, False)
+            bit[key] = index in setting if type(setting) is list else setting
         found.append(bit)
     return found
 
 
-def registers(own: "Raw") -> int:
+def register_count(fields: "Raw") -> int:
     """How many registers (bits, for functions 1 and 2) an entry takes."""
-    kind = own.get("type", "")
+    kind = fields.get("type", "")
     if kind == "split":
-        return len(own["weights"])
+        return len(fields["weights"])
     if kind in TYPES and TYPES[kind][0]:
         return TYPES[kind][0]
-    return int(own.get("registers", 1))
+    return int(fields.get("registers", 1))
 
 
-def extent(own: "Raw") -> "tuple[int, int]":
+def raw_range(fields: "Raw") -> "tuple[int, int]":
     """Lowest and highest raw value of a point: what fits its type, its digits or its field."""
-    kind = own["type"]
+    kind = fields["type"]
     _, low, high = TYPES[kind]
-    if "field" in own:
-        return 0, (1 << own["field"][1]) - 1
+    if "field" in fields:
+        return 0, (1 << fields["field"][1]) - 1
     if kind == "bcd":
-        return 0, 10 ** (4 * own["registers"]) - 1
+        return 0, 10 ** (4 * fields["registers"]) - 1
     return low, high
 
 
-def touch(one: "Span", other: "Span") -> bool:
+def overlaps(first: "Span", second: "Span") -> bool:
     """Whether two spans (function, address, count) have a register in common."""
-    apart = one[1] >= other[1] + other[2] or one[1] + one[2] <= other[1]
-    return one[0] == other[0] and not apart
+    is_disjoint = first[1] >= second[1] + second[2] or first[1] + first[2] <= second[1]
+    return first[0] == second[0] and not is_disjoint
 
 
-def within(span: "Span", block: "Span") -> bool:
+def is_within(span: "Span", block: "Span") -> bool:
     """Whether a span lies wholly in a block."""
-    inside = block[1] <= span[1] and span[1] + span[2] <= block[1] + block[2]
-    return span[0] == block[0] and inside
+    is_inside = block[1] <= span[1] and span[1] + span[2] <= block[1] + block[2]
+    return span[0] == block[0] and is_inside

@@ -21,133 +21,151 @@ _HOLDING = 3
 _COIL = 1
 
 
-class Judge:
+class EntryChecker:
     """Collects `errors`, as "name: entry: rule"; each judgement says whether all is well."""
 
     def __init__(self, name: str) -> None:
         self.errors: list[str] = []
         self._name = name
 
-    def _err(self, entry: str, rule: str) -> bool:
+    def _add_error(self, entry: str, rule: str) -> bool:
         self.errors.append("%s: %s: %s" % (self._name, entry, rule))
         return False
 
-    def _shape(self, kind: str, entry: str, raw: "Any") -> bool:
+    def _check_shape(self, kind: str, entry: str, raw: "Any") -> bool:
         """Whether `raw` has the keys and values that `kind` may have; says what it has not."""
         if type(raw) is not dict:
-            return self._err(entry, "is not an object")
-        good = True
+            return self._add_error(entry, "is not an object")
+        is_valid = True
         shapes = SHAPES[kind]
         for key in sorted(raw):
             if key not in shapes:
-                good = self._err(entry, "unknown key %s" % key)
+                is_valid = self._add_error(entry, "unknown key %s" % key)
                 continue
             shape = shapes[key]
             rule = KINDS[shape[0]](raw[key], shape)
             if rule:
-                good = self._err(entry, "%s %s" % (key, rule))
+                is_valid = self._add_error(entry, "%s %s" % (key, rule))
         for key in REQUIRED.get(kind, ()):
             if key not in raw:
-                good = self._err(entry, "%s is missing" % key)
-        return good
+                is_valid = self._add_error(entry, "%s is missing" % key)
+        return is_valid
 
-    def _judge_point(self, entry: str, own: "Raw") -> bool:
-        before = len(self.errors)
-        kind = own.get("type")
+    def _check_point(self, entry: str, fields: "Raw") -> bool:
+        errors_before = len(self.errors)
+        kind = fields.get("type")
         if type(kind) is not str or kind not in TYPES:
-            return self._err(entry, "type %r is none of %s" % (kind, ", ".join(sorted(TYPES))))
-        if own["function"] in BIT_TABLES:
-            self._err(entry, "functions 1 and 2 have bits, no points")
-        self._judge_size(entry, own, kind)
-        if len(self.errors) == before:
-            self._judge_scale(entry, own, kind)
-            self._judge_bounds(entry, own, kind)
-            self._judge_write(entry, own, kind)
-        return len(self.errors) == before
-
-    def _judge_size(self, entry: str, own: "Raw", kind: str) -> None:
-        for key, kinds in (("registers", ("bcd",)), ("weights", ("split",)), ("field", ("u16",))):
-            if key in own and kind not in kinds:
-                self._err(entry, "%s is for type %s, not %s" % (key, kinds[0], kind))
-            elif key not in own and kind in kinds and key != "field":
-                self._err(entry, "type %s needs %s" % (kind, key))
-                return
-        if own.get("bcd") and kind != "split":
-            self._err(entry, "bcd is for type split; a number in BCD has type bcd")
-        if "order" in own and own["order"] not in ORDERS.get(entries.registers(own), ()):
-            self._err(
-                entry, "order %r is none of %d registers" % (own["order"], entries.registers(own))
+            return self._add_error(
+                entry, "type %r is none of %s" % (kind, ", ".join(sorted(TYPES)))
             )
-        if "field" in own:
-            low, width = own["field"]
-            if width < 1 or low + width > 16:
-                self._err(entry, "field %r is not [lowest bit, bits] of 16" % (own["field"],))
+        if fields["function"] in BIT_TABLES:
+            self._add_error(entry, "functions 1 and 2 have bits, no points")
+        self._check_size(entry, fields, kind)
+        if len(self.errors) == errors_before:
+            self._check_scale(entry, fields, kind)
+            self._check_bounds(entry, fields, kind)
+            self._check_write(entry, fields, kind)
+        return len(self.errors) == errors_before
 
-    def _judge_scale(self, entry: str, own: "Raw", kind: str) -> None:
-        for key in ("scale", "step", "offset"):
-            top, bottom = own.get(key, (1, 1))
-            if bottom < 1 or (top == 0 and key != "offset") or (top < 0 and key == "step"):
-                least = {"scale": "not 0", "step": "above 0", "offset": "any"}[key]
-                self._err(entry, "%s is not [%s, above 0]" % (key, least))
+    def _check_size(self, entry: str, fields: "Raw", kind: str) -> None:
+        for key, kinds in (("registers", ("bcd",)), ("weights", ("split",)), ("field", ("u16",))):
+            if key in fields and kind not in kinds:
+                self._add_error(entry, "%s is for type %s, not %s" % (key, kinds[0], kind))
+            elif key not in fields and kind in kinds and key != "field":
+                self._add_error(entry, "type %s needs %s" % (kind, key))
                 return
-        stepped = kind in FLOATS or "exponent" in own or "range" in own
-        if stepped != ("step" in own):
-            rule = "needs a step: what one count is" if stepped else "step without need: use scale"
-            self._err(entry, rule)
-            return
-        others = [key for key in ("exponent", "offset", "scale") if key in own]
-        if "range" in own and ("full" not in own or others):
-            self._err(entry, "range needs full, and neither exponent, offset nor scale")
-        if "fraction" in own and stepped:
-            self._err(entry, "fraction is for integers with a scale")
-        offset, step = own.get("offset", (0, 1)), own.get("step", (1, 1))
-        if stepped and (offset[0] * step[1]) % (offset[1] * step[0]):
-            self._err(entry, "offset is no multiple of the step")
+        if fields.get("bcd") and kind != "split":
+            self._add_error(entry, "bcd is for type split; a number in BCD has type bcd")
+        if "order" in fields and fields["order"] not in ORDERS.get(
+            entries.register_count(fields), ()
+        ):
+            self._add_error(
+                entry,
+                "order %r is none of %d registers"
+                % (fields["order"], entries.register_count(fields)),
+            )
+        if "field" in fields:
+            low, width = fields["field"]
+            if width < 1 or low + width > 16:
+                self._add_error(
+                    entry, "field %r is not [lowest bit, bits] of 16" % (fields["field"],)
+                )
 
-    def _judge_bounds(self, entry: str, own: "Raw", kind: str) -> None:
-        low, high = entries.extent(own)
+    def _check_scale(self, entry: str, fields: "Raw", kind: str) -> None:
+        for key in ("scale", "step", "offset"):
+            numerator, denominator = fields.get(key, (1, 1))
+            if (
+                denominator < 1
+                or (numerator == 0 and key != "offset")
+                or (numerator < 0 and key == "step")
+            ):
+                minimum = {"scale": "not 0", "step": "above 0", "offset": "any"}[key]
+                self._add_error(entry, "%s is not [%s, above 0]" % (key, minimum))
+                return
+        needs_step = kind in FLOATS or "exponent" in fields or "range" in fields
+        if needs_step != ("step" in fields):
+            rule = (
+                "needs a step: what one count is" if needs_step else "step without need: use scale"
+            )
+            self._add_error(entry, rule)
+            return
+        others = [key for key in ("exponent", "offset", "scale") if key in fields]
+        if "range" in fields and ("full" not in fields or others):
+            self._add_error(entry, "range needs full, and neither exponent, offset nor scale")
+        if "fraction" in fields and needs_step:
+            self._add_error(entry, "fraction is for integers with a scale")
+        offset, step = fields.get("offset", (0, 1)), fields.get("step", (1, 1))
+        if needs_step and (offset[0] * step[1]) % (offset[1] * step[0]):
+            self._add_error(entry, "offset is no multiple of the step")
+
+    def _check_bounds(self, entry: str, fields: "Raw", kind: str) -> None:
+        low, high = entries.raw_range(fields)
         for key in ("min", "max"):
-            if key in own and not low <= own[key] <= high:
-                self._err(entry, "%s %d is not %d to %d" % (key, own[key], low, high))
-        if own.get("min", low) > own.get("max", high):
-            self._err(entry, "min is above max")
-        for value in own.get("none", ()):
+            if key in fields and not low <= fields[key] <= high:
+                self._add_error(entry, "%s %d is not %d to %d" % (key, fields[key], low, high))
+        if fields.get("min", low) > fields.get("max", high):
+            self._add_error(entry, "min is above max")
+        for value in fields.get("none", ()):
             if kind in FLOATS or not low <= value <= high:
-                self._err(entry, "none %d is no value of type %s" % (value, kind))
+                self._add_error(entry, "none %d is no value of type %s" % (value, kind))
 
-    def _judge_write(self, entry: str, own: "Raw", kind: str) -> None:
-        if not own.get("write", False):
+    def _check_write(self, entry: str, fields: "Raw", kind: str) -> None:
+        if not fields.get("write", False):
             for key in ("limits", "ramp", "needs", "verify"):
-                if key in own:
-                    self._err(entry, key + " without write")
-            if not own.get("read", True):
-                self._err(entry, "is neither read nor written")
+                if key in fields:
+                    self._add_error(entry, key + " without write")
+            if not fields.get("read", True):
+                self._add_error(entry, "is neither read nor written")
             return
-        if own["function"] != _HOLDING:
-            self._err(entry, "an input register cannot be written")
+        if fields["function"] != _HOLDING:
+            self._add_error(entry, "an input register cannot be written")
         if kind == "split":
-            self._err(entry, "type split cannot be written")
-        low, high = entries.extent(own)
-        limits = own.get("limits")
+            self._add_error(entry, "type split cannot be written")
+        low, high = entries.raw_range(fields)
+        limits = fields.get("limits")
         if limits is None:
-            self._err(entry, "limits is missing")
+            self._add_error(entry, "limits is missing")
         elif not low <= limits[0] <= limits[1] <= high:
-            self._err(entry, "limits %r are not within %d to %d, low first" % (limits, low, high))
-        if not own.get("read", True) and own.get("verify", "same") == "same":
-            self._err(entry, "is never read: verify must be none or another point")
+            self._add_error(
+                entry, "limits %r are not within %d to %d, low first" % (limits, low, high)
+            )
+        if not fields.get("read", True) and fields.get("verify", "same") == "same":
+            self._add_error(entry, "is never read: verify must be none or another point")
 
-    def _judge_text(self, entry: str, own: "Raw") -> bool:
-        if own["function"] in BIT_TABLES:
-            return self._err(entry, "functions 1 and 2 have bits, no texts")
+    def _check_text(self, entry: str, fields: "Raw") -> bool:
+        if fields["function"] in BIT_TABLES:
+            return self._add_error(entry, "functions 1 and 2 have bits, no texts")
         return True
 
-    def _judge_bit(self, entry: str, own: "Raw") -> bool:
-        single = own["function"] in BIT_TABLES
-        if single == ("bit" in own):
-            rule = "bit is for registers" if single else "bit is missing"
-            return self._err(entry, rule)
-        how = own.get("write")
-        writable = ("coil",) if own["function"] == _COIL else ("mask", "register")
-        if how is not None and (how not in writable or own["function"] in (2, 4)):
-            return self._err(entry, "write %s is not for function %d" % (how, own["function"]))
+    def _check_bit(self, entry: str, fields: "Raw") -> bool:
+        is_bit_table = fields["function"] in BIT_TABLES
+        if is_bit_table == ("bit" in fields):
+            rule = "bit is for registers" if is_bit_table else "bit is missing"
+            return self._add_error(entry, rule)
+        write_kind = fields.get("write")
+        writable = ("coil",) if fields["function"] == _COIL else ("mask", "register")
+        if write_kind is not None and (write_kind not in writable or fields["function"] in (2, 4)):
+            return self._add_error(
+                entry, "write %s is not for function %d" % (write_kind, fields["function"])
+            )
         return True

@@ -189,43 +189,43 @@ def _is_int(value: "Any", shape: "Shape") -> str:
     return "%r is not %d to %d" % (value, shape[1], shape[2])
 
 
-def _is_one(value: "Any", shape: "Shape") -> str:
+def _is_one_of(value: "Any", shape: "Shape") -> str:
     if type(value) in (str, int) and value in shape[1]:
         return ""
-    return "%r is none of %s" % (value, ", ".join([str(one) for one in shape[1]]))
+    return "%r is none of %s" % (value, ", ".join([str(item) for item in shape[1]]))
 
 
 def _are_ints(value: "Any", shape: "Shape") -> str:
-    _, low, high, least, most = shape
-    if type(value) is not list or not least <= len(value) <= most:
-        return "is not a list of %d to %d integers" % (least, most)
-    for one in value:
-        if type(one) is not int or not low <= one <= high:
-            return "%r is not %d to %d" % (one, low, high)
+    _, low, high, min_count, max_count = shape
+    if type(value) is not list or not min_count <= len(value) <= max_count:
+        return "is not a list of %d to %d integers" % (min_count, max_count)
+    for item in value:
+        if type(item) is not int or not low <= item <= high:
+            return "%r is not %d to %d" % (item, low, high)
     return ""
 
 
 def _are_texts(value: "Any", _: "Shape") -> str:
-    good = type(value) is list and not [v for v in value if type(v) is not str or not v]
-    return "" if good else "is not a list of texts"
+    is_valid = type(value) is list and not [v for v in value if type(v) is not str or not v]
+    return "" if is_valid else "is not a list of texts"
 
 
 def _are_names(value: "Any", shape: "Shape") -> str:
     """A list of at most so many names, null where there is none."""
-    good = type(value) is list and 1 <= len(value) <= shape[1]
-    if good and not [v for v in value if v is not None and (type(v) is not str or not v)]:
+    is_valid = type(value) is list and 1 <= len(value) <= shape[1]
+    if is_valid and not [v for v in value if v is not None and (type(v) is not str or not v)]:
         return ""
     return "is not a list of 1 to %d names or nulls" % shape[1]
 
 
-def _are_places(value: "Any", _: "Shape") -> str:
+def _are_bit_places(value: "Any", _: "Shape") -> str:
     """True, false, or a list of bits."""
     return "" if type(value) is bool else _are_ints(value, ("ints", 0, 15, 1, 16))
 
 
 def _is_address(value: "Any", _: "Shape") -> str:
-    good = (type(value) is int and value >= 0) or (type(value) is str and value)
-    return "" if good else "%r is no address" % (value,)
+    is_valid = (type(value) is int and value >= 0) or (type(value) is str and value)
+    return "" if is_valid else "%r is no address" % (value,)
 
 
 KINDS = {
@@ -234,10 +234,10 @@ KINDS = {
     "list": _is_list,
     "object": _is_object,
     "int": _is_int,
-    "one": _is_one,
+    "one": _is_one_of,
     "ints": _are_ints,
     "texts": _are_texts,
     "names": _are_names,
-    "places": _are_places,
+    "places": _are_bit_places,
     "address": _is_address,
 }

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     Raw = dict[str, Any]
 
 _END = 0xFFFF
-_MOST_MODELS = 64
-_HEAD = 2  # number and length
+_MAX_MODELS = 64
+_HEAD_REGISTERS = 2  # number and length
 
 
-class Scan:
-    """One search; at most `_MOST_MODELS` models at each base are walked past."""
+class SunSpecScan:
+    """One search; at most `_MAX_MODELS` models at each base are walked past."""
 
     def __init__(self, raw: "Raw") -> None:
         self.base: int | None = None
@@ -31,36 +31,38 @@ class Scan:
         self._mark = tuple(raw["words"])
         self._model: int = raw["model"]
         self._bases: list[int] = list(raw["bases"])
-        self._at = -1  # of a model's head; below 0 while a mark is looked for
-        self._walked = 0
+        self._head_address = -1  # of a model's head; below 0 while a mark is looked for
+        self._model_count = 0
 
-    def request(self) -> "tuple[int, int, int] | None":
+    def next_request(self) -> "tuple[int, int, int] | None":
         """(function, address, count) to read next; None when the search is over."""
         if self.base is not None or not self._bases:
             return None
-        if self._at < 0:
+        if self._head_address < 0:
             return (self._function, self._bases[0], len(self._mark))
-        return (self._function, self._at, _HEAD)
+        return (self._function, self._head_address, _HEAD_REGISTERS)
 
-    def answer(self, words: "tuple[int, ...] | None") -> None:
+    def take_answer(self, words: "tuple[int, ...] | None") -> None:
         """Take the registers of the last request, None if it was refused or not answered."""
         if words is None:
             self._next_base()
-        elif self._at < 0:
+        elif self._head_address < 0:
             if tuple(words) == self._mark:
-                self._at = self._bases[0] + len(self._mark)
+                self._head_address = self._bases[0] + len(self._mark)
             else:
                 self._next_base()
         elif words[0] == self._model:
-            self.base = self._at
+            self.base = self._head_address
         else:
-            self._at += _HEAD + words[1]
-            self._walked += 1
-            over = self._walked > _MOST_MODELS or self._at + _HEAD > 65536
-            if words[0] == _END or over:
+            self._head_address += _HEAD_REGISTERS + words[1]
+            self._model_count += 1
+            is_over = (
+                self._model_count > _MAX_MODELS or self._head_address + _HEAD_REGISTERS > 65536
+            )
+            if words[0] == _END or is_over:
                 self._next_base()
 
     def _next_base(self) -> None:
         self._bases = self._bases[1:]
-        self._at = -1
-        self._walked = 0
+        self._head_address = -1
+        self._model_count = 0

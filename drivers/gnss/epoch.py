@@ -13,26 +13,26 @@ than a second against the monotonic clock. Whether to follow it is the clock's d
 The satellites are decoded only when somebody asks (`Epoch.sky`).
 """
 
-from drivers.gnss.fix_rules import FLOOR_US, VALID_MODES, ends_month, unrolled
+from drivers.gnss.fix_rules import MIN_UTC_US, VALID_MODES, is_month_end, undo_week_rollover
 from protocols import calendar
-from protocols.nmea.satellite_view import Sky
+from protocols.nmea.satellite_view import SatelliteView
 from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, parse
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from drivers.gnss.sentence_group import Burst
+    from drivers.gnss.sentence_group import SentenceGroup
     from protocols.nmea.nav_sentences import Dtm, Gbs, Gll, Gns, Gst, Vtg
     from protocols.nmea.sentences import Sentence
-    from protocols.nmea.vendor_sentences import Notice
+    from protocols.nmea.vendor_sentences import VendorSentence
 
-    Placed = Rmc | Gga | Gns | Gll
+    PositionSentence = Rmc | Gga | Gns | Gll
 
-_APART_E7 = 10_000  # 0.001 degrees: more than what fewer digits in one sentence explain
+_MAX_DIFFERENCE_E7 = 10_000  # 0.001 degrees: more than what fewer digits in one sentence explain
 _STEP_US = SECOND
 _DAY_US = 86_400 * SECOND
-_CARRIED_US = 600 * SECOND
-_KEPT_EPOCHS = 5
+_DATE_CARRY_US = 600 * SECOND
+_MODE_HOLD_EPOCHS = 5
 
 
 class Epoch:
@@ -60,13 +60,13 @@ class Epoch:
     failed      the satellite that the receiver's own integrity check accuses, as sent
     """
 
-    def __init__(self, burst: "Burst", number: int, decoder: "Decoder") -> None:
-        self.burst = burst
+    def __init__(self, group: "SentenceGroup", number: int, decoder: "EpochDecoder") -> None:
+        self.group = group
         self.number = number
-        self.time_us = burst.time_us
-        self.mono_us = burst.mono_us
+        self.time_us = group.time_us
+        self.mono_us = group.mono_us
         self.utc_us: int | None = None
-        self.leap = False
+        self.in_leap_second = False
         self.valid = False
         self.reasons: tuple[str, ...] = ()
         self.flags: tuple[str, ...] = ()
@@ -82,44 +82,44 @@ class Epoch:
         self.vertical_mm: int | None = None
         self.antenna: str | None = None
         self.jamming: str | None = None
-        self.failed: int | None = None
-        self.said_used: int | None = None
-        self.seen: list[Gsv | Gsa] = []
+        self.raim_satellite: int | None = None
+        self.reported_used: int | None = None
+        self.satellite_sentences: list[Gsv | Gsa] = []
         self._decoder = decoder
-        self._sky: Sky | None = None
+        self._satellite_view: SatelliteView | None = None
 
     @property
-    def sky(self) -> Sky:
+    def satellite_view(self) -> SatelliteView:
         """The satellites; decoded at the first call."""
-        if self._sky is None:
-            self._sky = self._decoder.look_up(self)
-        return self._sky
+        if self._satellite_view is None:
+            self._satellite_view = self._decoder.decode_satellites(self)
+        return self._satellite_view
 
     @property
     def used(self) -> "int | None":
         """Satellites in the fix: those that GSA names, else the number that GGA or GNS gives."""
-        return self.sky.used or self.said_used
+        return self.satellite_view.used or self.reported_used
 
     @property
     def visible(self) -> "int | None":
         """Satellites in view, never fewer than used; None if nothing lists any."""
-        sky = self.sky
-        if not sky.has_view and not sky.satellites:
+        view = self.satellite_view
+        if not view.has_gsv and not view.satellites:
             return None
-        return max(sky.visible, self.used or 0)
+        return max(view.visible, self.used or 0)
 
     @property
     def complete(self) -> bool:
         """Whether all satellites in view are listed."""
-        return self.sky.complete
+        return self.satellite_view.complete
 
     def all_flags(self) -> "tuple[str, ...]":
         """`flags`, and "incomplete" if satellites are missing from the list."""
-        missing = self.sky.has_view and not self.sky.complete
-        return self.flags + ("incomplete",) if missing else self.flags
+        is_incomplete = self.satellite_view.has_gsv and not self.satellite_view.complete
+        return self.flags + ("incomplete",) if is_incomplete else self.flags
 
 
-class _Parts:
+class _EpochSentences:
     """An epoch's sentences by kind, the first of each."""
 
     def __init__(self) -> None:
@@ -132,17 +132,17 @@ class _Parts:
         self.gst: Gst | None = None
         self.gbs: Gbs | None = None
         self.dtm: Dtm | None = None
-        self.accuracy: Notice | None = None
+        self.accuracy: VendorSentence | None = None
         self.malformed = 0
 
-    def file(self, sentence: "Sentence") -> None:
+    def add(self, sentence: "Sentence") -> None:
         """Keep the first sentence of a kind."""
-        name = _SLOTS.get(sentence.kind)
+        name = _SENTENCE_FIELDS.get(sentence.kind)
         if name is not None and getattr(self, name) is None:
             setattr(self, name, sentence)
 
 
-_SLOTS = {
+_SENTENCE_FIELDS = {
     b"RMC": "rmc",
     b"GGA": "gga",
     b"GNS": "gns",
@@ -156,19 +156,19 @@ _SLOTS = {
 }
 
 
-class Decoder:
+class EpochDecoder:
     """Makes epochs of bursts, and remembers what outlives one.
 
     `vendor` names the maker (`protocols.nmea.satellite_id.VENDORS`); without it the decoder finds it
-    out where sentences tell. `floor_us`: no time before it is believed.
+    out where sentences tell. `min_utc_us`: no time before it is believed.
 
     typed, unknown, malformed   sentences: with a meaning, of an unknown kind, with a bad field
     """
 
-    def __init__(self, vendor: "str | None" = None, floor_us: int = FLOOR_US) -> None:
+    def __init__(self, vendor: "str | None" = None, min_utc_us: int = MIN_UTC_US) -> None:
         self.vendor = vendor
-        self.floor_us = floor_us
-        self.typed = 0
+        self.min_utc_us = min_utc_us
+        self.decoded = 0
         self.unknown = 0
         self.malformed = 0
         self.antenna: str | None = None
@@ -176,254 +176,264 @@ class Decoder:
         self._vendor_is_given = vendor is not None
         self._count = 0
         # of the epoch before, no more than is asked for: a whole one is 20 KiB on a small board
-        self._last: tuple[int | None, int, int, bool] | None = None
+        self._last_epoch: tuple[int | None, int, int, bool] | None = None
         self._open_sets: dict[bytes, list[Gsv]] = {}
-        self._views: set[tuple[bytes, int | None]] = set()
-        self._sky_number = -1
-        self._dated: int | None = None
-        self._fix = 0
-        self._fix_number = -_KEPT_EPOCHS
+        self._gsv_sets: set[tuple[bytes, int | None]] = set()
+        self._view_number = -1
+        self._last_dated_us: int | None = None
+        self._last_fix_mode = 0
+        self._fix_mode_number = -_MODE_HOLD_EPOCHS
 
-    def decode(self, burst: "Burst") -> Epoch:
+    def decode(self, group: "SentenceGroup") -> Epoch:
         """Decode a burst. Bursts come in order; some may be left out."""
         self._count += 1
-        epoch = Epoch(burst, self._count, self)
-        parts = _Parts()
-        for body in burst.bodies:
-            self._sort(body, parts, epoch)
+        epoch = Epoch(group, self._count, self)
+        sentences = _EpochSentences()
+        for body in group.bodies:
+            self._take_sentence(body, sentences, epoch)
         epoch.antenna = self.antenna
         epoch.jamming = self.jamming
-        _measure(epoch, parts)
-        epoch.reasons = _reasons(epoch, parts)
+        _copy_measurements(epoch, sentences)
+        epoch.reasons = _find_reasons(epoch, sentences)
         epoch.valid = not epoch.reasons
-        epoch.mode = self._mode(epoch)
+        epoch.mode = self._find_mode(epoch)
         flags = list(epoch.reasons)
-        self._tell_time(epoch, parts, flags)
-        _warn(epoch, parts, flags)
+        self._set_time(epoch, sentences, flags)
+        _add_warnings(epoch, sentences, flags)
         epoch.flags = tuple(flags)
-        self._last = (epoch.utc_us, epoch.mono_us, epoch.number, epoch.leap)
+        self._last_epoch = (epoch.utc_us, epoch.mono_us, epoch.number, epoch.in_leap_second)
         return epoch
 
-    def look_up(self, epoch: Epoch) -> Sky:
+    def decode_satellites(self, epoch: Epoch) -> SatelliteView:
         """Decode an epoch's satellites, going on where the epoch before left off."""
-        follows = self._sky_number == epoch.number - 1
-        sky = Sky(
-            epoch.seen,
+        is_next = self._view_number == epoch.number - 1
+        view = SatelliteView(
+            epoch.satellite_sentences,
             self.vendor,
-            self._open_sets if follows else None,
-            self._views if follows and epoch.burst.damaged else None,
+            self._open_sets if is_next else None,
+            self._gsv_sets if is_next and epoch.group.error_count else None,
         )
-        if epoch.burst.lost and sky.has_view:
-            sky.complete = False
-        self._open_sets = sky.open_sets
-        self._views = sky.views
-        self._sky_number = epoch.number
-        return sky
+        if epoch.group.overflow_count and view.has_gsv:
+            view.complete = False
+        self._open_sets = view.open_sets
+        self._gsv_sets = view.gsv_sets
+        self._view_number = epoch.number
+        return view
 
-    def _sort(self, body: bytes, parts: _Parts, epoch: Epoch) -> None:
+    def _take_sentence(self, body: bytes, sentences: _EpochSentences, epoch: Epoch) -> None:
         sentence, reason = parse(body)
         if sentence is None:
             if reason == "kind":
                 self.unknown += 1
             else:
                 self.malformed += 1
-                parts.malformed += 1
+                sentences.malformed += 1
             return
-        self.typed += 1
+        self.decoded += 1
         if isinstance(sentence, (Gsv, Gsa)):
-            epoch.seen.append(sentence)
+            epoch.satellite_sentences.append(sentence)
             return
         if hasattr(sentence, "jamming"):  # a notice: its code is there when one came
-            self._hear(sentence)  # type: ignore[arg-type]  # only notices have it
-        parts.file(sentence)
+            self._take_vendor(sentence)  # type: ignore[arg-type]  # only notices have it
+        sentences.add(sentence)
 
-    def _hear(self, notice: "Notice") -> None:
-        if notice.antenna is not None:
-            self.antenna = notice.antenna
-        if notice.jamming is not None:
-            self.jamming = notice.jamming
-        if notice.maker is not None and not self._vendor_is_given:
-            self.vendor = notice.maker
+    def _take_vendor(self, sentence: "VendorSentence") -> None:
+        if sentence.antenna is not None:
+            self.antenna = sentence.antenna
+        if sentence.jamming is not None:
+            self.jamming = sentence.jamming
+        if sentence.vendor is not None and not self._vendor_is_given:
+            self.vendor = sentence.vendor
 
-    def _mode(self, epoch: Epoch) -> int:
+    def _find_mode(self, epoch: Epoch) -> int:
         """By GSA; by the last one, if this epoch's is lost; by height where none is sent."""
-        said = _gsa_fix(epoch)
-        if said:
-            self._fix, self._fix_number = said, epoch.number
+        reported = _best_gsa_fix(epoch)
+        if reported:
+            self._last_fix_mode, self._fix_mode_number = reported, epoch.number
         if not epoch.valid:
             return 1
-        if not said and epoch.number - self._fix_number <= _KEPT_EPOCHS and self._fix > 1:
-            return self._fix
-        return said or (2 if epoch.alt_mm is None else 3)
+        if (
+            not reported
+            and epoch.number - self._fix_mode_number <= _MODE_HOLD_EPOCHS
+            and self._last_fix_mode > 1
+        ):
+            return self._last_fix_mode
+        return reported or (2 if epoch.alt_mm is None else 3)
 
-    def _tell_time(self, epoch: Epoch, parts: _Parts, flags: "list[str]") -> None:
-        rmc_date = parts.rmc.date if parts.rmc else None
-        zda_date = parts.zda.date if parts.zda else None
+    def _set_time(self, epoch: Epoch, sentences: _EpochSentences, flags: "list[str]") -> None:
+        rmc_date = sentences.rmc.date if sentences.rmc else None
+        zda_date = sentences.zda.date if sentences.zda else None
         date = rmc_date or zda_date
         if epoch.time_us is None:
             flags.append("no time")
             return
         if date is None:
             flags.append("no date")
-            epoch.utc_us = self._carried(epoch.time_us)
+            epoch.utc_us = self._carry_date(epoch.time_us)
             return
         if rmc_date and zda_date and rmc_date != zda_date:
             flags.append("dates differ")
             return
         if calendar.in_leap_second(epoch.time_us):
             flags.append("leap second")
-            if not ends_month(date[0], date[1], date[2]):
+            if not is_month_end(date[0], date[1], date[2]):
                 return
-            epoch.leap = True
-        said = calendar.utc_from_civil(date[0], date[1], date[2], epoch.time_us)
-        epoch.utc_us = unrolled(said, self.floor_us)
-        if epoch.utc_us != said:
+            epoch.in_leap_second = True
+        reported_us = calendar.utc_from_civil(date[0], date[1], date[2], epoch.time_us)
+        epoch.utc_us = undo_week_rollover(reported_us, self.min_utc_us)
+        if epoch.utc_us != reported_us:
             flags.append("week rollover")
-        self._compare(epoch, epoch.utc_us, flags)
-        self._dated = epoch.utc_us
+        self._check_step(epoch, epoch.utc_us, flags)
+        self._last_dated_us = epoch.utc_us
 
-    def _carried(self, time_us: int) -> "int | None":
+    def _carry_date(self, time_us: int) -> "int | None":
         """UTC by the last date that was said, if that was less than ten minutes ago."""
-        dated = self._dated
-        if dated is None or calendar.in_leap_second(time_us):
+        last_dated_us = self._last_dated_us
+        if last_dated_us is None or calendar.in_leap_second(time_us):
             return None
-        utc_us = dated - dated % _DAY_US + time_us
-        if utc_us < dated - _DAY_US // 2:  # midnight has passed
+        utc_us = last_dated_us - last_dated_us % _DAY_US + time_us
+        if utc_us < last_dated_us - _DAY_US // 2:  # midnight has passed
             utc_us += _DAY_US
-        return utc_us if 0 <= utc_us - dated <= _CARRIED_US else None
+        return utc_us if 0 <= utc_us - last_dated_us <= _DATE_CARRY_US else None
 
-    def _compare(self, epoch: Epoch, utc_us: int, flags: "list[str]") -> None:
+    def _check_step(self, epoch: Epoch, utc_us: int, flags: "list[str]") -> None:
         """Compare with the epoch before; over a leap second UTC's numbers stand still."""
-        if self._last is None:
+        if self._last_epoch is None:
             return
-        last_us, last_mono, last_number, last_leap = self._last
+        last_us, last_mono, last_number, last_leap = self._last_epoch
         if last_us is None or last_leap:
             return
         if utc_us < last_us:
             flags.append("time back")
-        apart = utc_us - last_us - (epoch.mono_us - last_mono)
-        if epoch.burst.timed_line and abs(apart) > _STEP_US and last_number == epoch.number - 1:
+        step_us = utc_us - last_us - (epoch.mono_us - last_mono)
+        if epoch.group.timing_valid and abs(step_us) > _STEP_US and last_number == epoch.number - 1:
             flags.append("time step")
 
 
-def _mode_speaks_against(letter: bytes) -> bool:
+def _is_invalid_mode(letter: bytes) -> bool:
     """Whether a mode is said and measures nothing; older receivers say none."""
     return letter != b"" and letter not in VALID_MODES
 
 
-def _reasons(epoch: Epoch, parts: _Parts) -> "tuple[str, ...]":
-    rmc, gga, gns, gll = parts.rmc, parts.gga, parts.gns, parts.gll
+def _find_reasons(epoch: Epoch, sentences: _EpochSentences) -> "tuple[str, ...]":
+    rmc, gga, gns, gll = sentences.rmc, sentences.gga, sentences.gns, sentences.gll
     reasons: list[str] = []
     if not (rmc or gga or gns or gll):
         return ("no fix",)
     if (rmc and rmc.status != b"A") or (gll and gll.status != b"A"):
         reasons.append("status")
-    bad_mode = (rmc and _mode_speaks_against(rmc.mode)) or (gll and _mode_speaks_against(gll.mode))
-    if bad_mode or (gns and not _gns_measures(gns.modes)):
+    bad_mode = (rmc and _is_invalid_mode(rmc.mode)) or (gll and _is_invalid_mode(gll.mode))
+    if bad_mode or (gns and not _has_valid_gns_mode(gns.modes)):
         reasons.append("mode")
     if gga and not 1 <= (gga.quality or 0) <= 5:
         reasons.append("quality")
-    if _gsa_fix(epoch) == 1:
+    if _best_gsa_fix(epoch) == 1:
         reasons.append("fix")
     if epoch.lat_e7 is None or epoch.lon_e7 is None:
         reasons.append("no position")
     return tuple(reasons)
 
 
-def _gns_measures(modes: bytes) -> bool:
+def _has_valid_gns_mode(modes: bytes) -> bool:
     """Whether at least one system measures and none is guessed, typed in or simulated."""
-    measured = False
+    is_valid = False
     for index in range(len(modes)):
         letter = modes[index : index + 1]
         if letter in VALID_MODES:
-            measured = True
+            is_valid = True
         elif letter != b"N":
             return False
-    return measured
+    return is_valid
 
 
-def _gsa_fix(epoch: Epoch) -> int:
+def _best_gsa_fix(epoch: Epoch) -> int:
     """The best fix that GSA says, 0 without one. Systems that are not used may say 1."""
     best = 0
-    for sentence in epoch.seen:
+    for sentence in epoch.satellite_sentences:
         if isinstance(sentence, Gsa):
-            said = sentence.body.split(b",", 3)[2]
-            if said in (b"1", b"2", b"3"):
-                best = max(best, int(said))
+            mode = sentence.body.split(b",", 3)[2]
+            if mode in (b"1", b"2", b"3"):
+                best = max(best, int(mode))
     return best
 
 
-def _measure(epoch: Epoch, parts: _Parts) -> None:
+def _copy_measurements(epoch: Epoch, sentences: _EpochSentences) -> None:
     """Copy what was measured; the sentence with the most to say counts."""
-    place: Placed | None = parts.gga or parts.gns or parts.rmc or parts.gll
-    for other in (parts.gns, parts.rmc, parts.gll):
-        if place is not None and place.lat_e7 is None and other is not None:
-            place = other
-    if place is not None:
-        epoch.lat_e7 = place.lat_e7
-        epoch.lon_e7 = place.lon_e7
-    high = parts.gga or parts.gns
-    if high is not None:
-        epoch.alt_mm = high.alt_mm
-        epoch.said_used = high.used
-        epoch.hdop_centi = high.hdop_centi
-    if parts.gga is not None:
-        epoch.quality = parts.gga.quality
-    if parts.vtg is not None:
-        epoch.speed_mmps = parts.vtg.speed_mmps
-        epoch.course_centi = parts.vtg.course_centi
-    if parts.gst is not None and parts.gst.lat_mm is not None and parts.gst.lon_mm is not None:
-        epoch.horizontal_mm = _root(parts.gst.lat_mm**2 + parts.gst.lon_mm**2)
-        epoch.vertical_mm = parts.gst.alt_mm
-    elif parts.accuracy is not None:
-        epoch.horizontal_mm = parts.accuracy.horizontal_mm
-        epoch.vertical_mm = parts.accuracy.vertical_mm
-    if parts.gbs is not None:
-        epoch.failed = parts.gbs.satellite
+    position: PositionSentence | None = (
+        sentences.gga or sentences.gns or sentences.rmc or sentences.gll
+    )
+    for other in (sentences.gns, sentences.rmc, sentences.gll):
+        if position is not None and position.lat_e7 is None and other is not None:
+            position = other
+    if position is not None:
+        epoch.lat_e7 = position.lat_e7
+        epoch.lon_e7 = position.lon_e7
+    altitude_source = sentences.gga or sentences.gns
+    if altitude_source is not None:
+        epoch.alt_mm = altitude_source.alt_mm
+        epoch.reported_used = altitude_source.used
+        epoch.hdop_centi = altitude_source.hdop_centi
+    if sentences.gga is not None:
+        epoch.quality = sentences.gga.quality
+    if sentences.vtg is not None:
+        epoch.speed_mmps = sentences.vtg.speed_mmps
+        epoch.course_centi = sentences.vtg.course_centi
+    if (
+        sentences.gst is not None
+        and sentences.gst.lat_mm is not None
+        and sentences.gst.lon_mm is not None
+    ):
+        epoch.horizontal_mm = _isqrt(sentences.gst.lat_mm**2 + sentences.gst.lon_mm**2)
+        epoch.vertical_mm = sentences.gst.alt_mm
+    elif sentences.accuracy is not None:
+        epoch.horizontal_mm = sentences.accuracy.horizontal_mm
+        epoch.vertical_mm = sentences.accuracy.vertical_mm
+    if sentences.gbs is not None:
+        epoch.raim_satellite = sentences.gbs.satellite
 
 
-def _root(square: int) -> int:
+def _isqrt(square: int) -> int:
     """The whole part of a square root, by Newton's method: no float, so all boards agree."""
     if square <= 0:
         return 0
     guess = square
-    better = (square + 1) // 2
-    while better < guess:
-        guess = better
-        better = (guess + square // guess) // 2
+    next_guess = (square + 1) // 2
+    while next_guess < guess:
+        guess = next_guess
+        next_guess = (guess + square // guess) // 2
     return guess
 
 
-def _warn(epoch: Epoch, parts: _Parts, flags: "list[str]") -> None:
-    burst = epoch.burst
-    for name, raised in (
-        ("positions differ", _apart(parts)),
-        ("datum", parts.dtm is not None and parts.dtm.local not in (b"W84", b"")),
-        ("raim", epoch.failed is not None),
+def _add_warnings(epoch: Epoch, sentences: _EpochSentences, flags: "list[str]") -> None:
+    group = epoch.group
+    for name, is_active in (
+        ("positions differ", _positions_differ(sentences)),
+        ("datum", sentences.dtm is not None and sentences.dtm.local not in (b"W84", b"")),
+        ("raim", epoch.raim_satellite is not None),
         ("antenna open", epoch.antenna == "open"),
         ("antenna short", epoch.antenna == "short"),
         ("jamming", epoch.jamming in ("warning", "critical")),
-        ("line saturated", burst.saturated),
-        ("damaged", burst.damaged > 0),
-        ("malformed", parts.malformed > 0),
-        ("lost", burst.lost > 0),
+        ("line saturated", group.line_saturated),
+        ("damaged", group.error_count > 0),
+        ("malformed", sentences.malformed > 0),
+        ("lost", group.overflow_count > 0),
     ):
-        if raised:
+        if is_active:
             flags.append(name)
 
 
-def _apart(parts: _Parts) -> bool:
+def _positions_differ(sentences: _EpochSentences) -> bool:
     """Whether two sentences of one fix name places that are not the same."""
-    first: Placed | None = None
-    other: Placed | None
-    for other in (parts.gga, parts.gns, parts.rmc, parts.gll):
+    first: PositionSentence | None = None
+    other: PositionSentence | None
+    for other in (sentences.gga, sentences.gns, sentences.rmc, sentences.gll):
         if other is None or other.lat_e7 is None or other.lon_e7 is None:
             continue
         if first is None:
             first = other
         elif (
-            abs(other.lat_e7 - (first.lat_e7 or 0)) > _APART_E7
-            or abs(other.lon_e7 - (first.lon_e7 or 0)) > _APART_E7
+            abs(other.lat_e7 - (first.lat_e7 or 0)) > _MAX_DIFFERENCE_E7
+            or abs(other.lon_e7 - (first.lon_e7 or 0)) > _MAX_DIFFERENCE_E7
         ):
             return True
     return False

@@ -5,7 +5,7 @@ from protocols import calendar
 VALID_MODES = (b"A", b"D", b"F", b"P", b"R")
 """Modes that measure: not E (dead reckoning), M (manual), S (simulator), N (none)."""
 
-FLOOR_US = calendar.utc_from_civil(2017, 1, 1)
+MIN_UTC_US = calendar.utc_from_civil(2017, 1, 1)
 """No fix is older. Dates that are 1024 weeks too early lie before it until August 2036."""
 
 ROLLOVER_US = 1024 * 7 * calendar.DAY
@@ -15,17 +15,17 @@ ROLLOVER_US = 1024 * 7 * calendar.DAY
 _RECENT_US = 2 * 366 * calendar.DAY
 
 
-def unrolled(utc_us: int, floor_us: int) -> int:
-    """The first time that is not before `floor_us`, whole week counter periods later.
+def undo_week_rollover(utc_us: int, min_utc_us: int) -> int:
+    """The first time that is not before `min_utc_us`, whole week counter periods later.
 
     A date shortly before the floor (two years) is left as it is: it is no rollover but an old
     recording, and would become a date in twenty years that looks good.
     """
-    if utc_us >= floor_us - _RECENT_US:
+    if utc_us >= min_utc_us - _RECENT_US:
         return utc_us
-    return utc_us + (floor_us - utc_us + ROLLOVER_US - 1) // ROLLOVER_US * ROLLOVER_US
+    return utc_us + (min_utc_us - utc_us + ROLLOVER_US - 1) // ROLLOVER_US * ROLLOVER_US
 
 
-def ends_month(year: int, month: int, day: int) -> bool:
+def is_month_end(year: int, month: int, day: int) -> bool:
     """Whether a leap second may follow: it ends a month (ITU-R TF.460-6)."""
     return not calendar.is_date(year, month, day + 1)

@@ -2,7 +2,7 @@
 
 Two outputs, of the same bytes. The *fix* is for the clock: as early as can be, and nothing but time
 and place. The *epoch* is for whoever wants everything (satellites, antenna, flags; see
-`drivers.gnss.epoch`): when all its sentences are in, decoded only when it is asked for.
+`drivers.gnss.last_epoch`): when all its sentences are in, decoded only when it is asked for.
 
 A fix says "the UTC instant `utc_us` was at `mono_us` of our monotonic clock". Whether to follow it
 is the clock's decision; this module only says what the receiver itself claims and whether its
@@ -16,8 +16,8 @@ epoch begins.
 """
 
 from drivers.errors import DriverError
-from drivers.gnss.fix_rules import FLOOR_US, VALID_MODES, unrolled
-from drivers.gnss.sentence_group import Grouper
+from drivers.gnss.fix_rules import MIN_UTC_US, VALID_MODES, undo_week_rollover
+from drivers.gnss.sentence_group import SentenceGrouper
 from protocols import calendar
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import Gga, Rmc, Zda, kind_of, parse
@@ -25,14 +25,14 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from drivers.gnss.epoch import Decoder, Epoch
+    from drivers.gnss.epoch import Epoch, EpochDecoder
 
-    Timed = Rmc | Gga | Zda
+    TimedSentence = Rmc | Gga | Zda
 
 _FIX_KINDS = (b"RMC,", b"GGA,", b"ZDA,")
 _MAX_FIXES = 16
 _MAX_TALKERS = 16
-_VIEW_EPOCHS = 10
+_VISIBLE_EPOCHS = 10
 
 
 class Fix:
@@ -43,7 +43,7 @@ class Fix:
     valid    the receiver calls it a fix, and what it says agrees
     reasons  why it is not valid: "no time", "no RMC", "status" (RMC void), "mode", "quality" (GGA),
              "no date", "dates differ" (RMC and ZDA), "leap second" (23:59:60 has no UTC
-             microsecond of its own), "week rollover" (a date before `floor_us`; `utc_us` is put
+             microsecond of its own), "week rollover" (a date before `min_utc_us`; `utc_us` is put
              right, but whether to believe that is not for this module to say)
     lat_e7, lon_e7   1e-7 degrees, alt_mm millimetres above mean sea level; None if unknown
     crowded  the line cannot keep up: the epoch is later than anybody knows
@@ -52,8 +52,8 @@ class Fix:
 
     __slots__ = (
         "alt_mm",
-        "crowded",
         "lat_e7",
+        "line_overloaded",
         "lon_e7",
         "mono_us",
         "reasons",
@@ -68,7 +68,7 @@ class Fix:
         self.mono_us = mono_us
         self.reasons = reasons
         self.valid = not reasons
-        self.crowded = False
+        self.line_overloaded = False
         self.lat_e7: int | None = None
         self.lon_e7: int | None = None
         self.alt_mm: int | None = None
@@ -76,13 +76,13 @@ class Fix:
         self.visible: int | None = None
 
 
-class Receiver:
+class ReceiverDriver:
     """The receiver on port number `port`; `baud` and `bits_per_char` are the line's.
 
     `latency_us` is the receiver's own delay, from the instant that its sentences name to the
-    arrival of the epoch's first `$`; it is taken off `Fix.mono_us`. `keep` is how many closed
-    epochs are kept for `epochs`; `vendor` and `floor_us` are `drivers.gnss.epoch.Decoder`'s. With
-    `timed` False, for recordings, arrival times mean nothing. `DriverError` for a line without a
+    arrival of the epoch's first `$`; it is taken off `Fix.mono_us`. `max_epochs` is how many closed
+    epochs are kept for `take_epochs`; `vendor` and `min_utc_us` are `drivers.gnss.epoch.EpochDecoder`'s. With
+    `timing_valid` False, for recordings, arrival times mean nothing. `DriverError` for a line without a
     speed.
     """
 
@@ -93,10 +93,10 @@ class Receiver:
         bits_per_char: int = 10,
         latency_us: int = 0,
         *,
-        keep: int = 1,
+        max_epochs: int = 1,
         vendor: "str | None" = None,
-        floor_us: int = FLOOR_US,
-        timed: bool = True,
+        min_utc_us: int = MIN_UTC_US,
+        timing_valid: bool = True,
     ) -> None:
         if baud <= 0 or bits_per_char <= 0:
             raise DriverError(
@@ -104,32 +104,34 @@ class Receiver:
             )
         self.port = port
         self.framer = Framer()
-        self.refused: dict[tuple[bytes, str], int] = {}
-        self.others = self.untimed = self.repeated = self.epoch_count = 0
+        self.rejected_fields: dict[tuple[bytes, str], int] = {}
+        self.other_sentences = self.untimed_sentences = self.repeated_sentences = (
+            self.epoch_count
+        ) = 0
         self.valid_fixes = self.void_fixes = self.late_conflicts = self.dropped_fixes = 0
         self._baud = baud
         self._char_e6 = bits_per_char * SECOND
         self._latency_us = latency_us
-        self.timed = timed
+        self.timing_valid = timing_valid
         self._vendor = vendor
-        self._floor_us = floor_us
-        self._decoder: Decoder | None = None
-        self._grouper = Grouper(keep, (self._char_e6, baud) if timed else None)
+        self._min_utc_us = min_utc_us
+        self._decoder: EpochDecoder | None = None
+        self._grouper = SentenceGrouper(max_epochs, (self._char_e6, baud) if timing_valid else None)
         self._epoch: Epoch | None = None
         self._fixes: list[Fix] = []
         # where the bytes of an unfinished sentence came from: (bytes so far, arrival of the last)
-        self._total = 0
+        self._total_bytes = 0
         self._chunks: list[tuple[int, int]] = []
-        self._time: int | None = None
+        self._epoch_time_us: int | None = None
         self._mono_us = 0
-        self._sent = False
+        self._fix_sent = False
         self._zda_expected = False
         self._rmc: Rmc | None = None
         self._gga: Gga | None = None
         self._zda: Zda | None = None
-        self._view: dict[bytes, int] = {}
+        self._in_view: dict[bytes, int] = {}
         self._visible: int | None = None
-        self._view_age = 0
+        self._visible_age = 0
 
     def receive(self, data: bytes, now: int) -> None:
         """Take a chunk whose last byte arrived at `now`. Never raises for what is in it."""
@@ -137,41 +139,41 @@ class Receiver:
         if not size:
             return
         grouper = self._grouper
-        grouper.arrive(now - (size - 1) * self._char_e6 // self._baud, now)
+        grouper.mark_arrival(now - (size - 1) * self._char_e6 // self._baud, now)
         framer = self.framer
         found = framer.feed(data)
-        if framer.broken:
-            found = self._with_damage(found, framer.broken)
+        if framer.failure_positions:
+            found = self._insert_errors(found, framer.failure_positions)
         for start, body in found:
             kind = body[2:6]
             if kind == b"GSV,":
                 # the parts after the first have nothing for the fix and begin nothing
                 if body[8:10] == b"1," or body[7:8] != b",":
-                    self._on_view(body)
-                    grouper.view(body, now)
+                    self._count_gsv(body)
+                    grouper.check_gsv_set(body, now)
                 grouper.add(body, now)
             elif kind == b"GSA,":
                 grouper.add(body, now)
             elif kind in _FIX_KINDS:
-                self._on_fix_kind(body, start, size, now)
+                self._on_fix_sentence(body, start, size, now)
             elif body:
-                self.others += 1
-                grouper.other(body, now)
+                self.other_sentences += 1
+                grouper.add_other(body, now)
             else:
-                grouper.damage()
-        self._remember_chunk(size, now)
+                grouper.count_error()
+        self._record_chunk(size, now)
 
-    def raise_floor(self, utc_us: int) -> None:
-        """Take dates before `utc_us` for rolled over (see `drivers.gnss.fix_rules.unrolled`)."""
-        self.lower_floor(max(self._floor_us, utc_us))
+    def raise_min_utc(self, utc_us: int) -> None:
+        """Take dates before `utc_us` for rolled over (see `drivers.gnss.fix_rules.undo_week_rollover`)."""
+        self.set_min_utc(max(self._min_utc_us, utc_us))
 
-    def lower_floor(self, utc_us: int) -> None:
+    def set_min_utc(self, utc_us: int) -> None:
         """Set that date, even to an earlier one."""
-        self._floor_us = utc_us
+        self._min_utc_us = utc_us
         if self._decoder is not None:
-            self._decoder.floor_us = self._floor_us
+            self._decoder.min_utc_us = self._min_utc_us
 
-    def fixes(self) -> "list[Fix]":
+    def take_fixes(self) -> "list[Fix]":
         """The fixes since the last call, oldest first; at most 16 are kept."""
         if not self._fixes:
             return []
@@ -180,40 +182,40 @@ class Receiver:
         return fixes
 
     @property
-    def decoder(self) -> "Decoder":
+    def decoder(self) -> "EpochDecoder":
         """What decodes the epochs. Who never asks, never loads it: 12 KiB on a small board."""
         if self._decoder is None:
-            from drivers.gnss.epoch import Decoder  # noqa: PLC0415 - see above
+            from drivers.gnss.epoch import EpochDecoder  # noqa: PLC0415 - see above
 
-            self._decoder = Decoder(self._vendor, self._floor_us)
+            self._decoder = EpochDecoder(self._vendor, self._min_utc_us)
         return self._decoder
 
-    def epochs(self, now: "int | None" = None) -> "list[Epoch]":
-        """The epochs that closed since the last call, oldest first; at most `keep`, the newest.
+    def take_epochs(self, now: "int | None" = None) -> "list[Epoch]":
+        """The epochs that closed since the last call, oldest first; at most `max_epochs`, the newest.
 
         With `now` an epoch closes too when the line has been silent for 0.1 s; without, only when
         the next one begins.
         """
         if now is not None:
-            self._grouper.idle(now)
-        bursts = self._grouper.bursts()
-        if not bursts:
+            self._grouper.check_idle(now)
+        groups = self._grouper.take_groups()
+        if not groups:
             return []
         decoder = self.decoder
         self._epoch = None  # its memory may be needed for the next one
-        epochs = [decoder.decode(burst) for burst in bursts]
+        epochs = [decoder.decode(group) for group in groups]
         self._epoch = epochs[-1]
         return epochs
 
-    def epoch(self, now: "int | None" = None) -> "Epoch | None":
+    def last_epoch(self, now: "int | None" = None) -> "Epoch | None":
         """The last closed epoch, None before the first: for whoever looks once in a while."""
-        self.epochs(now)
+        self.take_epochs(now)
         return self._epoch
 
-    def finish(self) -> "list[Epoch]":
-        """Close what is open, as at the end of a file, and return like `epochs`."""
+    def finish_stream(self) -> "list[Epoch]":
+        """Close what is open, as at the end of a file, and return like `take_epochs`."""
         self._grouper.close()
-        return self.epochs()
+        return self.take_epochs()
 
     def counters(self) -> "dict[str, int]":
         """Everything counted since the start, by name.
@@ -236,82 +238,82 @@ class Receiver:
             "unprintable": framer.unprintable,
             "overlong": framer.overlong,
             "skipped_bytes": framer.skipped_bytes,
-            "others": self.others,
-            "untimed": self.untimed,
-            "repeated": self.repeated,
+            "others": self.other_sentences,
+            "untimed": self.untimed_sentences,
+            "repeated": self.repeated_sentences,
             "epochs": self.epoch_count,
             "valid_fixes": self.valid_fixes,
             "void_fixes": self.void_fixes,
             "late_conflicts": self.late_conflicts,
             "dropped_fixes": self.dropped_fixes,
         }
-        for (kind, reason), count in self.refused.items():
+        for (kind, reason), count in self.rejected_fields.items():
             counts["refused_%s_%s" % (kind.decode(), reason.replace(" ", "_"))] = count
         return counts
 
-    def _with_damage(
-        self, found: "list[tuple[int, bytes]]", broken: "list[int]"
+    def _insert_errors(
+        self, found: "list[tuple[int, bytes]]", failure_positions: "list[int]"
     ) -> "list[tuple[int, bytes]]":
         """The sentences of a chunk, with an empty one in the place of each that was lost."""
         merged: list[tuple[int, bytes]] = []
         for index in range(len(found) + 1):
-            merged += [(0, b"")] * broken.count(index)
+            merged += [(0, b"")] * failure_positions.count(index)
             merged += found[index : index + 1]
         return merged
 
-    def _on_fix_kind(self, body: bytes, start: int, size: int, now: int) -> None:
+    def _on_fix_sentence(self, body: bytes, start: int, size: int, now: int) -> None:
         sentence, reason = parse(body)
         if isinstance(sentence, (Rmc, Gga, Zda)):
             self._on_timed(sentence, start, size, now)
             mono_us = now if sentence.time_us is None else self._mono_us
-            self._grouper.timed(body, sentence.time_us, mono_us)
+            self._grouper.add_timed(body, sentence.time_us, mono_us)
             return
-        self._grouper.other(body, now)
+        self._grouper.add_other(body, now)
         kind = kind_of(body)
         if not kind:
-            self.others += 1
+            self.other_sentences += 1
             return
         key = (kind, reason)
-        self.refused[key] = self.refused.get(key, 0) + 1
+        self.rejected_fields[key] = self.rejected_fields.get(key, 0) + 1
 
-    def _remember_chunk(self, size: int, now: int) -> None:
-        pending = self.framer.pending
+    def _record_chunk(self, size: int, now: int) -> None:
+        pending = self.framer.pending_bytes
         if not pending:
-            self._total = 0
+            self._total_bytes = 0
             self._chunks = []
             return
-        self._total += size
-        self._chunks.append((self._total, now))
-        while self._chunks[0][0] <= self._total - pending:  # no byte of it is pending
+        self._total_bytes += size
+        self._chunks.append((self._total_bytes, now))
+        while self._chunks[0][0] <= self._total_bytes - pending:  # no byte of it is pending
             self._chunks.pop(0)
 
-    def _arrival(self, start: int, size: int, now: int) -> int:
+    def _arrival_time(self, start: int, size: int, now: int) -> int:
         """When the byte at `start` of the chunk arrived; `start` < 0 looks into earlier ones."""
         if start >= 0:
             return now - (size - 1 - start) * self._char_e6 // self._baud
-        place = self._total + start
-        for end, arrived in self._chunks:
-            if place < end:
-                return arrived - (end - 1 - place) * self._char_e6 // self._baud
+        offset = self._total_bytes + start
+        for end, arrived_at in self._chunks:
+            if offset < end:
+                return arrived_at - (end - 1 - offset) * self._char_e6 // self._baud
         return now
 
-    def _on_timed(self, sentence: "Timed", start: int, size: int, now: int) -> None:
+    def _on_timed(self, sentence: "TimedSentence", start: int, size: int, now: int) -> None:
         time_us = sentence.time_us
         if time_us is None:
-            self.untimed += 1
+            self.untimed_sentences += 1
             if isinstance(sentence, Rmc):
-                self._emit(Fix(None, self._arrival(start, size, now), ("no time",)))
+                self._queue_fix(Fix(None, self._arrival_time(start, size, now), ("no time",)))
             return
-        if time_us != self._time:
-            self._finish()
-            self._time = time_us
-            self._mono_us = self._arrival(start, size, now) - self._latency_us
-        self._file(sentence)
-        complete = self._rmc and self._gga and (self._zda or not self._zda_expected)
-        if complete and not self._sent:
-            self._send()
+        if time_us != self._epoch_time_us:
+            self._close_epoch()
+            self._epoch_time_us = time_us
+            self._mono_us = self._arrival_time(start, size, now) - self._latency_us
+        self._store_sentence(sentence)
+        is_complete = self._rmc and self._gga and (self._zda or not self._zda_expected)
+        if is_complete and not self._fix_sent:
+            self._make_fix()
 
-    def _file(self, sentence: "Timed") -> None:
+    def _store_sentence(self, sentence: "TimedSentence") -> None:
         """Put a sentence into the epoch; the first of a kind counts."""
         if isinstance(sentence, Rmc):
             if self._rmc is None:
@@ -324,29 +326,29 @@ class Receiver:
         elif self._zda is None:
             self._zda = sentence
             self._zda_expected = True
-            if self._sent and self._dates_differ():
+            if self._fix_sent and self._dates_differ():
                 self.late_conflicts += 1
             return
-        self.repeated += 1
+        self.repeated_sentences += 1
 
-    def _finish(self) -> None:
+    def _close_epoch(self) -> None:
         """Close the epoch: send its fix if it is still here, and begin an empty one."""
-        if self._time is None:
+        if self._epoch_time_us is None:
             return
-        if not self._sent:
-            self._send()
+        if not self._fix_sent:
+            self._make_fix()
         if self._zda is None:
             self._zda_expected = False
         self._rmc = self._gga = self._zda = None
-        self._sent = False
-        self._roll_view()
+        self._fix_sent = False
+        self._update_visible()
 
     def _dates_differ(self) -> bool:
         rmc = self._rmc.date if self._rmc else None
         zda = self._zda.date if self._zda else None
         return rmc is not None and zda is not None and rmc != zda
 
-    def _send(self) -> None:
+    def _make_fix(self) -> None:
         """Make the epoch's fix of what is there."""
         rmc, gga, zda = self._rmc, self._gga, self._zda
         date = rmc.date if rmc else None
@@ -356,27 +358,27 @@ class Receiver:
             date = None
         utc_us = None
         if date is not None:
-            utc_us = calendar.utc_from_civil(date[0], date[1], date[2], self._time or 0)
-        reasons = self._reasons(utc_us)
+            utc_us = calendar.utc_from_civil(date[0], date[1], date[2], self._epoch_time_us or 0)
+        reasons = self._find_reasons(utc_us)
         if utc_us is not None:
-            said, utc_us = utc_us, unrolled(utc_us, self._floor_us)
-            if said != utc_us:
+            reported_us, utc_us = utc_us, undo_week_rollover(utc_us, self._min_utc_us)
+            if reported_us != utc_us:
                 reasons += ("week rollover",)
         fix = Fix(utc_us, self._mono_us, reasons)
-        place = gga or rmc
-        if place:
-            fix.lat_e7 = place.lat_e7
-            fix.lon_e7 = place.lon_e7
+        position = gga or rmc
+        if position:
+            fix.lat_e7 = position.lat_e7
+            fix.lon_e7 = position.lon_e7
         if gga:
             fix.alt_mm = gga.alt_mm
             fix.used = gga.used
         fix.visible = self._visible
-        fix.crowded = self._grouper.full
-        self._sent = True
+        fix.line_overloaded = self._grouper.line_overloaded
+        self._fix_sent = True
         self.epoch_count += 1
-        self._emit(fix)
+        self._queue_fix(fix)
 
-    def _reasons(self, utc_us: "int | None") -> "tuple[str, ...]":
+    def _find_reasons(self, utc_us: "int | None") -> "tuple[str, ...]":
         rmc, gga = self._rmc, self._gga
         reasons: list[str] = []
         if rmc is None:
@@ -390,11 +392,11 @@ class Receiver:
             reasons.append("quality")
         if utc_us is None:
             reasons.append("dates differ" if self._dates_differ() else "no date")
-        if calendar.in_leap_second(self._time or 0):
+        if calendar.in_leap_second(self._epoch_time_us or 0):
             reasons.append("leap second")
         return tuple(reasons)
 
-    def _emit(self, fix: Fix) -> None:
+    def _queue_fix(self, fix: Fix) -> None:
         if fix.valid:
             self.valid_fixes += 1
         else:
@@ -404,7 +406,7 @@ class Receiver:
             self.dropped_fixes += 1
         self._fixes.append(fix)
 
-    def _on_view(self, body: bytes) -> None:
+    def _count_gsv(self, body: bytes) -> None:
         """Count satellites once, though a set may come once for each signal: the largest counts.
 
         This is the quick count for the fix; the epoch's is exact.
@@ -413,17 +415,17 @@ class Receiver:
         if len(f) < 5 or f[2] not in (b"1", b"01"):
             return
         in_view = int(f[3]) if f[3].isdigit() and len(f[3]) <= 3 else 0
-        seen = self._view.get(f[0], 0)
-        if in_view >= seen and (seen or len(self._view) < _MAX_TALKERS):
-            self._view[f[0]] = in_view
+        counted = self._in_view.get(f[0], 0)
+        if in_view >= counted and (counted or len(self._in_view) < _MAX_TALKERS):
+            self._in_view[f[0]] = in_view
 
-    def _roll_view(self) -> None:
+    def _update_visible(self) -> None:
         """At the end of an epoch its GSV become what is visible; old ones are forgotten."""
-        if self._view:
-            self._visible = sum(self._view.values())
-            self._view = {}
-            self._view_age = 0
+        if self._in_view:
+            self._visible = sum(self._in_view.values())
+            self._in_view = {}
+            self._visible_age = 0
         elif self._visible is not None:
-            self._view_age += 1
-            if self._view_age >= _VIEW_EPOCHS:
+            self._visible_age += 1
+            if self._visible_age >= _VISIBLE_EPOCHS:
                 self._visible = None

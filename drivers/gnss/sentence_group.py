@@ -14,17 +14,17 @@ times of single bytes, and what a sentence means.
 """
 
 from protocols.errors import DecodeError
-from protocols.nmea.fields import time_of_day
+from protocols.nmea.fields import parse_time_of_day
 from protocols.time_units import MILLISECOND, SECOND
 
 IDLE_US = 100 * MILLISECOND
 """Silence that ends a burst."""
 
-_MOST_BYTES = 8192
-_MOST_VIEWS = 32
+_MAX_BYTES = 8192
+_MAX_KEYS = 32
 _SATURATED_PERMILLE = 1000
-_CROWDED_PERMILLE = 900
-_CROWDED_BURSTS = 3
+_OVERLOAD_PERMILLE = 900
+_OVERLOAD_GROUPS = 3
 _DAY = 86_400 * SECOND
 _OVERHEAD = 6  # `$`, `*`, two digits, line end
 
@@ -32,7 +32,7 @@ TIME_FIELD = {b"RMC,": 1, b"GGA,": 1, b"ZDA,": 1, b"GNS,": 1, b"GST,": 1, b"GBS,
 """Where the time is, by kind."""
 
 
-class Burst:
+class SentenceGroup:
     """The sentences of one fix.
 
     bodies      as framed, in order
@@ -51,29 +51,29 @@ class Burst:
 
     __slots__ = (
         "bodies",
-        "damaged",
-        "lost",
+        "byte_count",
+        "error_count",
+        "line_saturated",
         "mono_us",
-        "octets",
-        "permille",
-        "saturated",
+        "occupancy_permille",
+        "overflow_count",
         "time_us",
-        "timed_line",
+        "timing_valid",
     )
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.time_us: int | None = None
         self.mono_us = 0
-        self.octets = 0
-        self.permille: int | None = None
-        self.saturated = False
-        self.timed_line = False
-        self.damaged = 0
-        self.lost = 0
+        self.byte_count = 0
+        self.occupancy_permille: int | None = None
+        self.line_saturated = False
+        self.timing_valid = False
+        self.error_count = 0
+        self.overflow_count = 0
 
 
-def view_key(body: bytes) -> "bytes | None":
+def gsv_set_key(body: bytes) -> "bytes | None":
     """What makes the first part of a GSV set another one: talker and trailing ids; else None."""
     if body[8:10] != b"1," and body[6:12].split(b",")[1:2] not in ([b"01"], [b"1"]):
         return None
@@ -83,169 +83,173 @@ def view_key(body: bytes) -> "bytes | None":
     return body[:2] + b",".join(body.rsplit(b",", extra)[1:])
 
 
-class Grouper:
-    """Takes sentences one by one; hands out bursts as they close, at most `keep`, the newest.
+class SentenceGrouper:
+    """Takes sentences one by one; hands out bursts as they close, at most `max_groups`, the newest.
 
     `char_e6_per_baud`: (bits of a character times 1e6, baud) if arrival times mean something; None
     for a file, where only the sentences themselves can tell.
     """
 
-    def __init__(self, keep: int = 1, line: "tuple[int, int] | None" = None) -> None:
-        self.dropped = 0
-        self._keep = keep
-        self._line = line
-        self._closed: list[Burst] = []
-        self._burst = Burst()
-        self._cut = -1  # where the next burst may have begun
-        self._cut_mono = 0
-        self._views: set[bytes] = set()
-        self._last_time: int | None = None
-        self._paused = True
-        self._crowded = 0
-        self.full = False
+    def __init__(self, max_groups: int = 1, line_rate: "tuple[int, int] | None" = None) -> None:
+        self.dropped_groups = 0
+        self._max_groups = max_groups
+        self._line_rate = line_rate
+        self._closed_groups: list[SentenceGroup] = []
+        self._group = SentenceGroup()
+        self._split_index = -1  # where the next burst may have begun
+        self._split_mono_us = 0
+        self._group_keys: set[bytes] = set()
+        self._last_time_us: int | None = None
+        self._has_paused = True
+        self._overload_count = 0
+        self.line_overloaded = False
         """The line has no pause, and more to carry than it can: what comes is late."""
-        self._heard = 0
+        self._last_arrival = 0
 
-    def idle(self, now: int) -> None:
+    def check_idle(self, now: int) -> None:
         """Say that the line is silent since the last byte: the burst may be whole."""
-        if self._line is not None and now - self._heard >= IDLE_US and self._burst.bodies:
+        if (
+            self._line_rate is not None
+            and now - self._last_arrival >= IDLE_US
+            and self._group.bodies
+        ):
             self.close()
-            self._paused = True
+            self._has_paused = True
 
-    def arrive(self, first: int, last: int) -> None:
+    def mark_arrival(self, first: int, last: int) -> None:
         """Say when the first and the last byte of a chunk arrived, before its sentences."""
-        if first - self._heard >= IDLE_US:
-            self.idle(first)
-        self._heard = last
+        if first - self._last_arrival >= IDLE_US:
+            self.check_idle(first)
+        self._last_arrival = last
 
-    def damage(self) -> None:
+    def count_error(self) -> None:
         """Say that a sentence was lost to errors."""
-        self._burst.damaged += 1
+        self._group.error_count += 1
 
-    def timed(self, body: bytes, time_us: "int | None", mono_us: int) -> None:
+    def add_timed(self, body: bytes, time_us: "int | None", mono_us: int) -> None:
         """Take a sentence whose kind has a time; `time_us` None if its field is empty."""
-        burst = self._burst
+        group = self._group
         if time_us is None:
-            self._repeated(body[:5], mono_us)
-        elif burst.time_us is None:
-            if self._cut >= 0:
-                self._split()
-            if body[:5] in self._views:  # it was there without a time, which is known now
-                self._finish()
-            self._burst.time_us = time_us
-            self._burst.mono_us = mono_us
-        elif time_us == burst.time_us:
-            self._cut = -1
+            self._mark_split(body[:5], mono_us)
+        elif group.time_us is None:
+            if self._split_index >= 0:
+                self._split_group()
+            if body[:5] in self._group_keys:  # it was there without a time, which is known now
+                self._close_group()
+            self._group.time_us = time_us
+            self._group.mono_us = mono_us
+        elif time_us == group.time_us:
+            self._split_index = -1
         else:
-            if self._cut >= 0:
-                self._split()
+            if self._split_index >= 0:
+                self._split_group()
             else:
-                self._finish()
-            self._burst.time_us = time_us
-            self._burst.mono_us = mono_us
+                self._close_group()
+            self._group.time_us = time_us
+            self._group.mono_us = mono_us
         self.add(body, mono_us)
 
-    def view(self, body: bytes, mono_us: int) -> None:
+    def check_gsv_set(self, body: bytes, mono_us: int) -> None:
         """Look at a GSV before it is added: does it begin a set that was there already?"""
-        key = view_key(body)
+        key = gsv_set_key(body)
         if key is not None:
-            self._repeated(key, mono_us)
+            self._mark_split(key, mono_us)
 
-    def other(self, body: bytes, mono_us: int) -> None:
+    def add_other(self, body: bytes, mono_us: int) -> None:
         """Take a sentence of any other kind but GSV."""
-        place = TIME_FIELD.get(body[2:6])
-        if place is None:
+        field_index = TIME_FIELD.get(body[2:6])
+        if field_index is None:
             self.add(body, mono_us)
         else:
-            self._with_time(body, place, mono_us)
+            self._add_with_time(body, field_index, mono_us)
 
-    def _with_time(self, body: bytes, place: int, mono_us: int) -> None:
-        parts = body.split(b",", place + 1)
+    def _add_with_time(self, body: bytes, field_index: int, mono_us: int) -> None:
+        parts = body.split(b",", field_index + 1)
         try:
-            time_us = time_of_day(parts[place]) if len(parts) > place else None
+            time_us = parse_time_of_day(parts[field_index]) if len(parts) > field_index else None
         except DecodeError:
             self.add(body, mono_us)  # it will be refused; the time is no reason to cut
             return
-        self.timed(body, time_us, mono_us)
+        self.add_timed(body, time_us, mono_us)
 
     def add(self, body: bytes, mono_us: int) -> None:
         """Put a sentence into the burst, whatever it is."""
-        burst = self._burst
-        if not burst.bodies:
-            burst.mono_us = mono_us
-        burst.octets += len(body) + _OVERHEAD
-        if burst.octets > _MOST_BYTES:
-            burst.lost += 1
+        group = self._group
+        if not group.bodies:
+            group.mono_us = mono_us
+        group.byte_count += len(body) + _OVERHEAD
+        if group.byte_count > _MAX_BYTES:
+            group.overflow_count += 1
         else:
-            burst.bodies.append(body)
+            group.bodies.append(body)
 
     def close(self) -> None:
         """Close what is open: the line is silent, or the file at its end."""
-        if self._cut >= 0:
-            self._split()
-        if self._burst.bodies:
-            self._finish()
+        if self._split_index >= 0:
+            self._split_group()
+        if self._group.bodies:
+            self._close_group()
 
-    def bursts(self) -> "list[Burst]":
+    def take_groups(self) -> "list[SentenceGroup]":
         """Hand over the closed bursts, oldest first."""
-        closed = self._closed
-        self._closed = []
+        closed = self._closed_groups
+        self._closed_groups = []
         return closed
 
-    def _repeated(self, key: bytes, mono_us: int) -> None:
+    def _mark_split(self, key: bytes, mono_us: int) -> None:
         """Mark a possible cut where something is said again."""
-        if key not in self._views:
-            if len(self._views) < _MOST_VIEWS:
-                self._views.add(key)
+        if key not in self._group_keys:
+            if len(self._group_keys) < _MAX_KEYS:
+                self._group_keys.add(key)
             return
-        if self._cut >= 0:
-            self._split()
-        self._cut = len(self._burst.bodies)
-        self._cut_mono = mono_us
-        self._views = {key}
+        if self._split_index >= 0:
+            self._split_group()
+        self._split_index = len(self._group.bodies)
+        self._split_mono_us = mono_us
+        self._group_keys = {key}
 
-    def _split(self) -> None:
+    def _split_group(self) -> None:
         """The cut was right: close what is before it."""
-        old = self._burst
-        rest = old.bodies[self._cut :]
-        views, mono_us = self._views, self._cut_mono
-        old.bodies = old.bodies[: self._cut]
+        closed = self._group
+        rest = closed.bodies[self._split_index :]
+        group_keys, mono_us = self._group_keys, self._split_mono_us
+        closed.bodies = closed.bodies[: self._split_index]
         size = sum([len(body) + _OVERHEAD for body in rest])
-        old.octets -= size
-        self._finish()
-        self._views = views
-        self._burst.bodies = rest
-        self._burst.octets = size
-        self._burst.mono_us = mono_us
+        closed.byte_count -= size
+        self._close_group()
+        self._group_keys = group_keys
+        self._group.bodies = rest
+        self._group.byte_count = size
+        self._group.mono_us = mono_us
 
-    def _finish(self) -> None:
-        burst = self._burst
-        self._burst = Burst()
-        self._cut = -1
-        self._views = set()
-        if not burst.bodies:
-            self._burst.damaged = burst.damaged
+    def _close_group(self) -> None:
+        group = self._group
+        self._group = SentenceGroup()
+        self._split_index = -1
+        self._group_keys = set()
+        if not group.bodies:
+            self._group.error_count = group.error_count
             return
-        self._weigh(burst)
-        self._closed.append(burst)
-        if len(self._closed) > self._keep:
-            self._closed.pop(0)
-            self.dropped += 1
+        self._measure_load(group)
+        self._closed_groups.append(group)
+        if len(self._closed_groups) > self._max_groups:
+            self._closed_groups.pop(0)
+            self.dropped_groups += 1
 
-    def _weigh(self, burst: Burst) -> None:
+    def _measure_load(self, group: SentenceGroup) -> None:
         """How full the line is. The receiver's own time tells the period: a full line is late."""
-        last, self._last_time = self._last_time, burst.time_us
-        paused, self._paused = self._paused, False
-        burst.timed_line = self._line is not None
-        if self._line is None or last is None or burst.time_us is None:
+        last, self._last_time_us = self._last_time_us, group.time_us
+        has_paused, self._has_paused = self._has_paused, False
+        group.timing_valid = self._line_rate is not None
+        if self._line_rate is None or last is None or group.time_us is None:
             return
-        period = (burst.time_us - last) % _DAY
+        period = (group.time_us - last) % _DAY
         if not 0 < period <= 10 * SECOND:
             return
-        char_e6, baud = self._line
-        burst.permille = burst.octets * char_e6 * 1000 // (baud * period)
-        crowded = burst.permille >= _CROWDED_PERMILLE and not paused
-        self._crowded = self._crowded + 1 if crowded else 0
-        full = burst.permille >= _SATURATED_PERMILLE
-        burst.saturated = full or self._crowded >= _CROWDED_BURSTS
-        self.full = not paused and (full or self.full)
+        char_e6, baud = self._line_rate
+        group.occupancy_permille = group.byte_count * char_e6 * 1000 // (baud * period)
+        is_overloaded = group.occupancy_permille >= _OVERLOAD_PERMILLE and not has_paused
+        self._overload_count = self._overload_count + 1 if is_overloaded else 0
+        is_full = group.occupancy_permille >= _SATURATED_PERMILLE
+        group.line_saturated = is_full or self._overload_count >= _OVERLOAD_GROUPS
+        self.line_overloaded = not has_paused and (is_full or self.line_overloaded)

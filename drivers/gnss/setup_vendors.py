@@ -29,11 +29,11 @@ _QUECTEL_TYPES = {
     "ZDA": 6,
     "GST": 8,
 }
-_KINDS = ("RMC", "GGA", "GSA", "GSV", "ZDA", "GLL", "VTG", "GST")
+_SENTENCES = ("RMC", "GGA", "GSA", "GSV", "ZDA", "GLL", "VTG", "GST")
 _SYSTEMS = ("GPS", "BDS", "GLO", "GAL")
 _UBX_SIGNAL = {"GPS": 0x1031001F, "GAL": 0x10310021, "BDS": 0x10310022, "GLO": 0x10310025}
 _UBX_RATE, _UBX_BAUD = 0x30210001, 0x40520001
-_UBX_KINDS = {
+_UBX_SENTENCES = {
     "RMC": (0x209100AC, 4),
     "GGA": (0x209100BB, 0),
     "GLL": (0x209100CA, 1),
@@ -49,7 +49,7 @@ _UBX_GNSS = {"GPS": (0, 8, 16), "GAL": (2, 4, 8), "BDS": (3, 8, 16), "GLO": (6, 
 _UBX_STARTS = {"hot": 0x0000, "warm": 0x0001, "cold": 0xFFFF}
 
 
-def sentence(text: str) -> bytes:
+def build_sentence(text: str) -> bytes:
     """A line of text as NMEA: `$`, checksum, line end."""
     check = 0
     for byte in text.encode():
@@ -57,7 +57,7 @@ def sentence(text: str) -> bytes:
     return ("$%s*%02X\r\n" % (text, check)).encode()
 
 
-def ubx(kind: int, number: int, payload: bytes) -> bytes:
+def build_ubx(kind: int, number: int, payload: bytes) -> bytes:
     """A UBX frame: sync, class, id, length, payload, Fletcher's checksum over all but the sync."""
     body = bytes((kind, number)) + len(payload).to_bytes(2, "little") + payload
     a = b = 0
@@ -67,41 +67,41 @@ def ubx(kind: int, number: int, payload: bytes) -> bytes:
     return b"\xb5\x62" + body + bytes((a, b))
 
 
-class Casic:
+class CasicCommands:
     """`$PCAS…`."""
 
     def systems(self, systems: "Words") -> "list[bytes]":
         """PCAS04: GPS 1, BeiDou 2, GLONASS 4, added up."""
         if "GAL" in systems:
             raise DriverError("constellations: this maker's receivers have no GAL")
-        return [sentence("PCAS04,%d" % sum([_CASIC_BITS[s] for s in systems]))]
+        return [build_sentence("PCAS04,%d" % sum([_CASIC_BITS[s] for s in systems]))]
 
     def kinds(self, kinds: "Words", _rate_ms: int) -> "list[bytes]":
         """PCAS03: one number a kind, once in so many fixes; TXT stays for the antenna's state."""
         counts = [str(int(kind in kinds)) for kind in _CASIC_ORDER]
         tail = ["1", "0", "0", "", "", "0", str(int("GST" in kinds))]
-        return [sentence("PCAS03,%s" % ",".join(counts + tail))]
+        return [build_sentence("PCAS03,%s" % ",".join(counts + tail))]
 
     def rate(self, rate_ms: int, _kinds: "Words") -> "list[bytes]":
         """PCAS02: milliseconds."""
-        return [sentence("PCAS02,%d" % rate_ms)]
+        return [build_sentence("PCAS02,%d" % rate_ms)]
 
     def baud(self, baud: int) -> "list[bytes]":
         """PCAS01: 0 is 4800, 5 is 115200."""
         if baud not in _CASIC_BAUDS:
             raise DriverError("baud: %d is none of %s" % (baud, list(_CASIC_BAUDS)))
-        return [sentence("PCAS01,%d" % _CASIC_BAUDS.index(baud))]
+        return [build_sentence("PCAS01,%d" % _CASIC_BAUDS.index(baud))]
 
     def save(self) -> "list[bytes]":
         """PCAS00."""
-        return [sentence("PCAS00")]
+        return [build_sentence("PCAS00")]
 
     def start(self, start: str) -> "list[bytes]":
         """PCAS10: 0 hot, 1 warm, 2 cold."""
-        return [sentence("PCAS10,%d" % _CASIC_STARTS[start])]
+        return [build_sentence("PCAS10,%d" % _CASIC_STARTS[start])]
 
 
-class Unicore:
+class UnicoreCommands:
     """Plain lines; the receiver answers `$command,…,response: OK*hh`."""
 
     _starts = {"hot": "RESET", "warm": "RESET EPHEM", "cold": "RESET ALL"}
@@ -114,7 +114,7 @@ class Unicore:
     def kinds(self, kinds: "Words", rate_ms: int) -> "list[bytes]":
         """UNLOG all, then ask for each with its period in seconds."""
         period = "%d" % (rate_ms // 1000) if rate_ms % 1000 == 0 else "%.2f" % (rate_ms / 1000)
-        lines = ["UNLOG\r\n"] + ["GP%s %s\r\n" % (k, period) for k in _KINDS if k in kinds]
+        lines = ["UNLOG\r\n"] + ["GP%s %s\r\n" % (k, period) for k in _SENTENCES if k in kinds]
         return [line.encode() for line in lines]
 
     def rate(self, rate_ms: int, kinds: "Words") -> "list[bytes]":
@@ -134,34 +134,36 @@ class Unicore:
         return [("%s\r\n" % self._starts[start]).encode()]
 
 
-class Quectel:
+class QuectelCommands:
     """`$PAIR…` and `$PQTM…`."""
 
     def systems(self, systems: "Words") -> "list[bytes]":
         """PQTMCFGCNST: GPS, GLONASS, Galileo, BeiDou, QZSS, NavIC."""
         flags = [str(int(s in systems)) for s in ("GPS", "GLO", "GAL", "BDS")]
-        return [sentence("PQTMCFGCNST,W,%s,0,0" % ",".join(flags))]
+        return [build_sentence("PQTMCFGCNST,W,%s,0,0" % ",".join(flags))]
 
     def kinds(self, kinds: "Words", _rate_ms: int) -> "list[bytes]":
         """PAIR062: number of the kind, once in so many fixes; PAIR100: NMEA 4.10."""
-        pairs = [(_QUECTEL_TYPES[kind], int(kind in kinds)) for kind in _KINDS]
-        return [sentence("PAIR100,1,0")] + [sentence("PAIR062,%d,%d" % pair) for pair in pairs]
+        pairs = [(_QUECTEL_TYPES[kind], int(kind in kinds)) for kind in _SENTENCES]
+        return [build_sentence("PAIR100,1,0")] + [
+            build_sentence("PAIR062,%d,%d" % pair) for pair in pairs
+        ]
 
     def rate(self, rate_ms: int, _kinds: "Words") -> "list[bytes]":
         """PAIR050: milliseconds."""
-        return [sentence("PAIR050,%d" % rate_ms)]
+        return [build_sentence("PAIR050,%d" % rate_ms)]
 
     def baud(self, baud: int) -> "list[bytes]":
         """PAIR864: UART 0."""
-        return [sentence("PAIR864,0,0,%d" % baud)]
+        return [build_sentence("PAIR864,0,0,%d" % baud)]
 
     def save(self) -> "list[bytes]":
         """PQTMSAVEPAR."""
-        return [sentence("PQTMSAVEPAR")]
+        return [build_sentence("PQTMSAVEPAR")]
 
     def start(self, start: str) -> "list[bytes]":
         """PQTMHOT, PQTMWARM, PQTMCOLD."""
-        return [sentence("PQTM" + start.upper())]
+        return [build_sentence("PQTM" + start.upper())]
 
 
 def _valset(pairs: "list[tuple[int, int, int]]", layers: int = 1) -> bytes:
@@ -169,21 +171,21 @@ def _valset(pairs: "list[tuple[int, int, int]]", layers: int = 1) -> bytes:
     payload = bytes((0, layers, 0, 0))
     for key, value, size in pairs:
         payload += key.to_bytes(4, "little") + value.to_bytes(size, "little")
-    return ubx(0x06, 0x8A, payload)
+    return build_ubx(0x06, 0x8A, payload)
 
 
 def _save_ubx() -> "list[bytes]":
     """UBX-CFG-CFG: everything to battery-backed RAM, flash, EEPROM."""
     all_parts = (0x1F1F).to_bytes(4, "little")
-    return [ubx(0x06, 0x09, bytes(4) + all_parts + bytes(4) + b"\x17")]
+    return [build_ubx(0x06, 0x09, bytes(4) + all_parts + bytes(4) + b"\x17")]
 
 
 def _start_ubx(start: str) -> "list[bytes]":
     """UBX-CFG-RST: what is forgotten; mode 2, the GNSS part alone."""
-    return [ubx(0x06, 0x04, _UBX_STARTS[start].to_bytes(2, "little") + b"\x02\x00")]
+    return [build_ubx(0x06, 0x04, _UBX_STARTS[start].to_bytes(2, "little") + b"\x02\x00")]
 
 
-class Ublox:
+class UbloxCommands:
     """Generation 9 and later: keys."""
 
     def systems(self, systems: "Words") -> "list[bytes]":
@@ -193,8 +195,8 @@ class Ublox:
     def kinds(self, kinds: "Words", _rate_ms: int) -> "list[bytes]":
         """CFG-MSGOUT-NMEA_ID_… for UART1 and USB."""
         pairs = []
-        for kind in _KINDS:
-            key = _UBX_KINDS[kind][0]
+        for kind in _SENTENCES:
+            key = _UBX_SENTENCES[kind][0]
             pairs += [(key, int(kind in kinds), 1), (key + 2, int(kind in kinds), 1)]
         return [_valset(pairs)]
 
@@ -215,29 +217,32 @@ class Ublox:
         return _start_ubx(start)
 
 
-class Ublox8:
+class Ublox8Commands:
     """Up to generation 8: one message a matter."""
 
     def systems(self, systems: "Words") -> "list[bytes]":
         """UBX-CFG-GNSS: version 0, 32 channels, a block of 8 bytes a system."""
         blocks = b""
         for name in _SYSTEMS:
-            number, least, most = _UBX_GNSS[name]
-            blocks += bytes((number, least, most, 0, int(name in systems), 0, 1, 1))
-        return [ubx(0x06, 0x3E, bytes((0, 0, 32, len(_SYSTEMS))) + blocks)]
+            number, min_channels, max_channels = _UBX_GNSS[name]
+            blocks += bytes((number, min_channels, max_channels, 0, int(name in systems), 0, 1, 1))
+        return [build_ubx(0x06, 0x3E, bytes((0, 0, 32, len(_SYSTEMS))) + blocks)]
 
     def kinds(self, kinds: "Words", _rate_ms: int) -> "list[bytes]":
         """UBX-CFG-MSG on the port it comes by; PUBX 41 is not needed."""
-        return [ubx(0x06, 0x01, bytes((0xF0, _UBX_KINDS[k][1], int(k in kinds)))) for k in _KINDS]
+        return [
+            build_ubx(0x06, 0x01, bytes((0xF0, _UBX_SENTENCES[k][1], int(k in kinds))))
+            for k in _SENTENCES
+        ]
 
     def rate(self, rate_ms: int, _kinds: "Words") -> "list[bytes]":
         """UBX-CFG-RATE: ms, one measurement a fix, by UTC."""
-        return [ubx(0x06, 0x08, rate_ms.to_bytes(2, "little") + b"\x01\x00\x00\x00")]
+        return [build_ubx(0x06, 0x08, rate_ms.to_bytes(2, "little") + b"\x01\x00\x00\x00")]
 
     def baud(self, baud: int) -> "list[bytes]":
         """UBX-CFG-PRT of UART1: 8N1, UBX and NMEA in, NMEA out."""
         payload = b"\x01\x00\x00\x00\xd0\x08\x00\x00" + baud.to_bytes(4, "little")
-        return [ubx(0x06, 0x00, payload + b"\x03\x00\x02\x00\x00\x00\x00\x00")]
+        return [build_ubx(0x06, 0x00, payload + b"\x03\x00\x02\x00\x00\x00\x00\x00")]
 
     def save(self) -> "list[bytes]":
         """UBX-CFG-CFG."""
@@ -248,10 +253,10 @@ class Ublox8:
         return _start_ubx(start)
 
 
-MAKERS: "dict[str, Casic | Unicore | Quectel | Ublox | Ublox8]" = {
-    "casic": Casic(),
-    "unicore": Unicore(),
-    "quectel": Quectel(),
-    "ublox": Ublox(),
-    "ublox8": Ublox8(),
+VENDOR_COMMANDS: "dict[str, CasicCommands | UnicoreCommands | QuectelCommands | UbloxCommands | Ublox8Commands]" = {
+    "casic": CasicCommands(),
+    "unicore": UnicoreCommands(),
+    "quectel": QuectelCommands(),
+    "ublox": UbloxCommands(),
+    "ublox8": Ublox8Commands(),
 }

@@ -8,7 +8,7 @@ Theory of operation, RTU. A request waits until the line has been silent for t3.
 from the end of the request on the wire, and the time of its own characters. On a line that hands
 bytes over as they come (it is watched; some gateways hold whole frames back) the reply must begin
 within that limit, and gets the time of its characters once it has. After a timeout the line must be
-silent for `drain_us` (`drivers.modbus.line_timer`).
+silent for `flush_us` (`drivers.modbus.line_timer`).
 
 Order. Three levels: STOP, then WRITE, then POLL (`drivers.modbus.request_queue`). STOP and WRITE wait for no
 drain, only for t3.5, and are not held by shadows; so a stop leaves one transaction and t3.5 after
@@ -20,7 +20,7 @@ write whose echo could be an older one's is "unsure", not "ok". Second copies of
 apart by `drivers.modbus.duplicate_filter`.
 Exceptions 05 and 06 mean "busy": asked again after a pause, `_BUSY_TRIES` times.
 
-Dead units. A unit that is silent `drivers.modbus.unit_health.DEAD_AFTER` times in a row gets no more polls:
+Dead units. A unit that is silent `drivers.modbus.unit_health.OFFLINE_AFTER` times in a row gets no more polls:
 `submit` returns False at once. The bus itself probes it (`drivers.modbus.recovery_probe`); a good probe is handed
 out as the poll's result. Writes are still tried, once.
 
@@ -29,26 +29,26 @@ cut inside a reply or silent for long is closed ("close" in the outbox), and eve
 is lost until the port is reported open again.
 """
 
-from drivers.modbus.counters import NO_ANSWERS, Counters
-from drivers.modbus.duplicate_filter import PACED_AFTER, Copies
-from drivers.modbus.line_timer import Silence
-from drivers.modbus.recovery_probe import Probing, keep
-from drivers.modbus.request_queue import Queues
-from drivers.modbus.stale_reply_guard import Shadows
+from drivers.modbus.counters import NO_REPLY_STATUSES, BusCounters
+from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER, DuplicateFilter
+from drivers.modbus.line_timer import LineTimer
+from drivers.modbus.recovery_probe import RecoveryProbe, store_probe
+from drivers.modbus.request_queue import RequestQueue
+from drivers.modbus.stale_reply_guard import StaleReplyGuard
 from drivers.modbus.transaction import (
+    AMBIGUOUS,
     BUSY,
-    LOST,
-    MISMATCH,
+    INVALID_REPLY,
     POLL,
+    PORT_CLOSED,
     SUPERSEDED,
     TIMEOUT,
-    UNSURE,
-    Job,
-    Result,
-    replaces,
+    Transaction,
+    TransactionResult,
+    supersedes,
 )
-from drivers.modbus.unit_health import DEAD_AFTER, Health
-from drivers.modbus.wire_time import Wire
+from drivers.modbus.unit_health import OFFLINE_AFTER, UnitHealth
+from drivers.modbus.wire_time import WireTime
 from protocols.errors import EncodeError
 from protocols.modbus import rtu, tcp
 from protocols.modbus.pdu import EXCEPTION, GOOD
@@ -58,33 +58,33 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from protocols.modbus.pdu import Answer
+    from protocols.modbus.pdu import ReplyResult
 
     Values = tuple[int, ...]
     Action = tuple[int, str, bytes]
 
-__all__ = ("Bus", "Result")
+__all__ = ("Bus", "TransactionResult")
 
-_RIVAL_US = 100 * MILLISECOND  # for the reply to another master's request
-_LEAST_SERIAL_US = 40 * MILLISECOND  # USB adapters hold bytes back for up to 16 ms
-_LEAST_STREAM_US = 250 * MILLISECOND  # one lost segment is sent again after 200 ms
-_BUFFERED = 16  # characters a UART may hold back before the first is seen
-_TELLING = 32  # a reply of more characters shows whether a line holds frames back
-_TRICKLES_AFTER = PACED_AFTER
+_OTHER_MASTER_US = 100 * MILLISECOND  # for the reply to another master's request
+_MIN_SERIAL_US = 40 * MILLISECOND  # USB adapters hold bytes back for up to 16 ms
+_MIN_STREAM_US = 250 * MILLISECOND  # one lost segment is sent again after 200 ms
+_UART_FIFO_CHARS = 16  # characters a UART may hold back before the first is seen
+_TIMING_MIN_CHARS = 32  # a reply of more characters shows whether a line holds frames back
+_INCREMENTAL_AFTER = TIMING_VALID_AFTER
 _BUSY_TRIES = 4
 _BUSY_US = 50 * MILLISECOND
-_LONGEST = 256  # bytes of the longest frame
-_REFUSAL = 5  # and of an exception's
-_STREAM_SILENT = 2 * DEAD_AFTER
-_ANSWERS = (GOOD, EXCEPTION)
+_MAX_FRAME = 256  # bytes of the longest frame
+_EXCEPTION_SIZE = 5  # and of an exception's
+_STREAM_TIMEOUTS = 2 * OFFLINE_AFTER
+_REPLY_STATUSES = (GOOD, EXCEPTION)
 
 
-class Bus(Counters):
+class Bus(BusCounters):
     """One port's queue and clockwork. Times in microseconds; `queue_limit` jobs of each urgency.
 
     `timeout_us` is the longest a reply may take to begin; a unit's own limit is mostly shorter.
-    `bits_per_char` counts start, data, parity and stop bits. `limit` may be raised for a bus with
-    more polls. `idle_until` may be set to when the next polls come, so that no probe is in their
+    `bits_per_char` counts start, data, parity and stop bits. `queue_limit` may be raised for a bus with
+    more polls. `next_cycle_at` may be set to when the next polls come, so that no probe is in their
     way. What is counted is in `drivers.modbus.counters`.
     """
 
@@ -96,99 +96,101 @@ class Bus(Counters):
         bits_per_char: int = 10,
         timeout_us: int = 300_000,
         queue_limit: int = 64,
-        drain_us: int = 10_000,
-        late_us: int = 500_000,
+        flush_us: int = 10_000,
+        stale_us: int = 500_000,
     ) -> None:
-        super().__init__(rtu.Client() if framing == "rtu" else tcp.Client())
+        super().__init__(rtu.RtuClient() if framing == "rtu" else tcp.TcpClient())
         self.port = port
         self.serial = framing == "rtu"
-        self.wire = Wire(baud, bits_per_char, serial=self.serial)
+        self.wire_time = WireTime(baud, bits_per_char, serial=self.serial)
         self.open = False
-        self.idle_until = NEVER
+        self.next_cycle_at = NEVER
         self._units = rtu.UNITS if self.serial else tcp.UNITS
-        self._most = timeout_us
-        self.limit = queue_limit
-        drain = max(drain_us, self.wire.gap_us) if self.serial else 0
-        self._line = Silence(self.wire.gap_us, drain)
-        self._mismatches = 0
-        self._health: dict[int, Health] = {}
-        self._probing = Probing(self.wire, drain)
-        self._shadows = Shadows(late_us)
-        self._copies = Copies(self.wire, drain)
-        self._queues = Queues()
-        self._polls = self._queues.polls
-        self._urgent = self._queues.urgent
-        self._job: Job | None = None
-        self._sent = 0
-        self._asked = 0
-        self._earliest = 0
-        self._due_all = 0
-        self._silent_in_a_row = 0
-        self._trickles = 0
+        self._max_timeout_us = timeout_us
+        self.queue_limit = queue_limit
+        line_flush_us = max(flush_us, self.wire_time.gap_us) if self.serial else 0
+        self._line_timer = LineTimer(self.wire_time.gap_us, line_flush_us)
+        self._mismatches_before = 0
+        self._health: dict[int, UnitHealth] = {}
+        self._recovery_probe = RecoveryProbe(self.wire_time, line_flush_us)
+        self._stale_replies = StaleReplyGuard(stale_us)
+        self._duplicate_filter = DuplicateFilter(self.wire_time, line_flush_us)
+        self._request_queue = RequestQueue()
+        self._polls = self._request_queue.polls
+        self._urgent = self._request_queue.urgent
+        self._transaction: Transaction | None = None
+        self._sent_at = 0
+        self._request_chars = 0
+        self._earliest_end = 0
+        self._timeout_at = 0
+        self._timeouts_in_row = 0
+        self._incremental_count = 0
         self._wake_at = NEVER
-        self._results: list[Result] = []
-        self._out: list[Action] = []
+        self._results: list[TransactionResult] = []
+        self._actions: list[Action] = []
 
     @property
-    def waiting(self) -> int:
+    def pending_count(self) -> int:
         """Jobs that are queued or on the wire."""
-        return len(self._polls) + len(self._urgent) + (self._job is not None)
+        return len(self._polls) + len(self._urgent) + (self._transaction is not None)
 
     @property
-    def dead_units(self) -> int:
+    def offline_units(self) -> int:
         """Units that get no more polls, only probes."""
-        return len(self._probing.dead)
+        return len(self._recovery_probe.offline)
 
-    def health(self, unit: int) -> Health:
+    def unit_health(self, unit: int) -> UnitHealth:
         """How `unit` has been answering."""
         if unit not in self._health:
-            least = _LEAST_SERIAL_US if self.serial else _LEAST_STREAM_US
-            self._health[unit] = Health(least, self._most)
+            min_us = _MIN_SERIAL_US if self.serial else _MIN_STREAM_US
+            self._health[unit] = UnitHealth(min_us, self._max_timeout_us)
         return self._health[unit]
 
     def submit(
-        self, unit: int, pdu: bytes, tag: "Any", urgent: int = POLL, retries: int = 1
+        self, unit: int, pdu: bytes, tag: "Any", priority: int = POLL, retries: int = 1
     ) -> bool:
         """Queue a request; False when the port is closed, the queue full, or a polled unit dead.
 
         `pdu` is one of `protocols.modbus.pdu`'s requests. The result comes with `tag`, which is not
         looked at, except that writes with the same tag are one sequence and do not replace each
-        other. `urgent` is POLL, WRITE or STOP. `retries` are attempts after the first;
+        other. `priority` is POLL, WRITE or STOP. `retries` are attempts after the first;
         exceptions are not retried. Raises `EncodeError` for a unit that the framing cannot address.
         """
         if not self._units[0] <= unit <= self._units[1]:
             raise EncodeError("unit %r is not %d to %d" % ((unit,) + self._units))
-        health = self._health.get(unit) or self.health(unit)
-        if health.dead:
-            if not urgent:
-                keep(health, pdu, tag)
-                self.skipped += 1
+        health = self._health.get(unit) or self.unit_health(unit)
+        if health.offline:
+            if not priority:
+                store_probe(health, pdu, tag)
+                self.skipped_polls += 1
                 return False
             retries = 0
-        queue = self._urgent if urgent else self._polls
-        if not self.open or len(queue) >= self.limit:
-            self.refused += 1
+        queue = self._urgent if priority else self._polls
+        if not self.open or len(queue) >= self.queue_limit:
+            self.rejected += 1
             return False
-        job = Job(unit, pdu, tag, urgent, retries, health)
-        if urgent:
-            self._add_urgent(job)
+        transaction = Transaction(unit, pdu, tag, priority, retries, health)
+        if priority:
+            self._add_urgent(transaction)
         else:
-            queue.append(job)
-        if self._job is None:
-            due = self._line.quiet_at if urgent else self._line.free_at
-            if due < self._wake_at:
-                self._wake_at = due
+            queue.append(transaction)
+        if self._transaction is None:
+            line_free_at = self._line_timer.t35_at if priority else self._line_timer.drained_at
+            if line_free_at < self._wake_at:
+                self._wake_at = line_free_at
         return True
 
-    def _add_urgent(self, job: Job) -> None:
-        for older in self._queues.add_urgent(job):
-            self._supersede(older)
-        if self._job is not None and replaces(job, self._job):
-            self._job.retries = 0
+    def _add_urgent(self, transaction: Transaction) -> None:
+        for superseded in self._request_queue.add_urgent(transaction):
+            self._supersede(superseded)
+        if self._transaction is not None and supersedes(transaction, self._transaction):
+            self._transaction.retries = 0
 
-    def _supersede(self, job: Job) -> None:
+    def _supersede(self, transaction: Transaction) -> None:
         self.superseded += 1
-        self._results.append(Result(job.tag, job.unit, SUPERSEDED, 0, (), self._sent))
+        self._results.append(
+            TransactionResult(transaction.tag, transaction.unit, SUPERSEDED, 0, (), self._sent_at)
+        )
 
     def deadline(self) -> int:
         """When `wake` is wanted; NEVER while there is nothing to send and nothing to wait for."""
@@ -196,12 +198,12 @@ class Bus(Counters):
 
     def outbox(self) -> "list[Action]":
         """What the port is to do: (port, "write" or "close", data). Drained."""
-        out = self._out
-        if out:
-            self._out = []
-        return out
+        actions = self._actions
+        if actions:
+            self._actions = []
+        return actions
 
-    def results(self) -> "list[Result]":
+    def take_results(self) -> "list[TransactionResult]":
         """What has been decided since the last call, in order. Drained."""
         results = self._results
         if results:
@@ -211,89 +213,93 @@ class Bus(Counters):
     def event(self, kind: str, now: int) -> None:
         """Take "opened", "closed" or "failed"; what else a port reports is of no concern here."""
         if kind == "opened":
-            self._lose_all(now, "reopened")
+            self._fail_all(now, "reopened")
             self.open = True
-            self._line.begin(now)
-            self._copies.paced = 0
-            self._trickles = 0
-            self._silent_in_a_row = 0
-            self._wake_at = self._probing.due()
+            self._line_timer.line_opened(now)
+            self._duplicate_filter.timing_valid_count = 0
+            self._incremental_count = 0
+            self._timeouts_in_row = 0
+            self._wake_at = self._recovery_probe.next_at()
         elif kind in ("closed", "failed"):
-            self._lose_all(now, "port " + kind)
+            self._fail_all(now, "port " + kind)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take bytes; `now` is the arrival of the last one."""
         client = self.client
-        answer = client.feed(data)
-        job = self._job
-        self._silent_in_a_row = 0
-        if job is None:
-            self._disturbed(now)
+        result = client.feed(data)
+        transaction = self._transaction
+        self._timeouts_in_row = 0
+        if transaction is None:
+            self._on_unexpected(now)
         else:
-            self._line.heard(now)
-            if answer is None:
-                self._wake_at = self._due_all
-                job.partial = True
+            self._line_timer.bytes_received(now)
+            if result is None:
+                self._wake_at = self._timeout_at
+                transaction.has_partial_reply = True
             else:
-                self._answered(job, answer, now)
-        if client.broken:
-            self._close(now, "stream broken: " + client.broken)
-        elif answer is not None and self._job is None:
+                self._on_reply(transaction, result, now)
+        if client.stream_error:
+            self._close(now, "stream broken: " + client.stream_error)
+        elif result is not None and self._transaction is None:
             self._send(now)
 
-    def _answered(self, job: Job, answer: "Answer", now: int) -> None:
+    def _on_reply(self, transaction: Transaction, result: "ReplyResult", now: int) -> None:
         """A final reply has come, good or not."""
-        sent = self._sent
+        earliest_end = self._sent_at
         if self.serial:
-            sent = self._due_least(answer)
-            while self._copies.too_early(job, self._ended(now) - sent):
-                self.early += 1
-                behind = self.client.reject()
-                if behind is None:
+            earliest_end = self._earliest_reply_end(result)
+            while self._duplicate_filter.is_premature(
+                transaction, self._reply_end(now) - earliest_end
+            ):
+                self.premature += 1
+                next_result = self.client.discard()
+                if next_result is None:
                     return
-                answer = behind
-                sent = self._due_least(answer)
-            if answer[0] == GOOD and self.client.reply_length > _TELLING:
-                self._trickles = self._trickles + 1 if job.partial else 0
-        verdict, code, values = answer
-        if verdict not in _ANSWERS:
-            self._try_again(job, now)
+                result = next_result
+                earliest_end = self._earliest_reply_end(result)
+            if result[0] == GOOD and self.client.reply_length > _TIMING_MIN_CHARS:
+                self._incremental_count = (
+                    self._incremental_count + 1 if transaction.has_partial_reply else 0
+                )
+        verdict, code, values = result
+        if verdict not in _REPLY_STATUSES:
+            self._retry(transaction, now)
             return
-        if job.health.dead:
-            self._probing.dead.remove(job.unit)
-        job.health.answered(now - sent, job.first)
+        if transaction.health.offline:
+            self._recovery_probe.offline.remove(transaction.unit)
+        transaction.health.reply_received(now - earliest_end, transaction.is_first_attempt)
         if verdict == EXCEPTION and code in (5, 6):
-            self._pause(job, code, now)
+            self._retry_busy(transaction, code, now)
         else:
-            self._finish(job, verdict, code, values, now)
+            self._finish(transaction, verdict, code, values, now)
 
-    def _due_least(self, answer: "Answer") -> int:
-        """When a reply like `answer` ends that takes no longer than its bytes."""
-        if answer[0] != EXCEPTION:
-            return self._earliest
-        return self._sent + self.wire.chars_us(self._asked + _REFUSAL)
+    def _earliest_reply_end(self, result: "ReplyResult") -> int:
+        """When a reply like `result` ends that takes no longer than its bytes."""
+        if result[0] != EXCEPTION:
+            return self._earliest_end
+        return self._sent_at + self.wire_time.chars_us(self._request_chars + _EXCEPTION_SIZE)
 
-    def _ended(self, now: int) -> int:
+    def _reply_end(self, now: int) -> int:
         """When the reply's own last byte came."""
-        trailing = self.client.trailing
-        return now - self.wire.chars_us(trailing) if trailing else now
+        trailing = self.client.trailing_bytes
+        return now - self.wire_time.chars_us(trailing) if trailing else now
 
     def wake(self, now: int) -> None:
         """Take the passing of the deadline: give up a reply, or send the next request."""
-        job = self._job
-        if job is not None:
+        transaction = self._transaction
+        if transaction is not None:
             if now < self._wake_at:
                 return
-            self._time_out(job, now)
+            self._time_out(transaction, now)
         self._send(now)
 
-    def _disturbed(self, now: int) -> None:
+    def _on_unexpected(self, now: int) -> None:
         """Bytes came while nothing was asked: wait on, but not for ever."""
-        waiting = bool(self._polls or self._urgent)
-        self._line.disturbed(now, waiting)
-        if waiting:
-            due = self._line.quiet_at if self._urgent else self._line.free_at
-            self._wake_at = max(self._wake_at, due)
+        has_pending = bool(self._polls or self._urgent)
+        self._line_timer.unexpected_bytes(now, has_pending)
+        if has_pending:
+            line_free_at = self._line_timer.t35_at if self._urgent else self._line_timer.drained_at
+            self._wake_at = max(self._wake_at, line_free_at)
 
     def _send(self, now: int) -> None:
         """Put the next job on the wire if the line is free, else set the deadline."""
@@ -301,215 +307,244 @@ class Bus(Counters):
             self._wake_at = NEVER
             return
         if self._urgent:
-            if now < self._line.quiet_at:
-                self._wake_at = self._line.quiet_at
+            if now < self._line_timer.t35_at:
+                self._wake_at = self._line_timer.t35_at
                 return
-        elif now < self._line.free_at:
-            waiting = self._polls or self._probing.dead
-            self._wake_at = self._line.free_at if waiting else NEVER
+        elif now < self._line_timer.drained_at:
+            has_pending = self._polls or self._recovery_probe.offline
+            self._wake_at = self._line_timer.drained_at if has_pending else NEVER
             return
-        elif self.client.buffer and self.serial and self._polls and self._gives_way(now):
+        elif self.client.buffer and self.serial and self._polls and self._yield_to_master(now):
             return
-        job = self._next(now)
-        if job is not None:
-            self._start(job, now)
+        transaction = self._next_transaction(now)
+        if transaction is not None:
+            self._start_transaction(transaction, now)
 
-    def _gives_way(self, now: int) -> bool:
+    def _yield_to_master(self, now: int) -> bool:
         """Let another master have the reply to what it has just asked."""
-        late = self.client.late
-        heard = self.client.open_request()
-        if self.client.late != late:
-            self._shadows.seen(self._second_copy(now))
-        if heard is None:
+        unsolicited = self.client.unsolicited
+        request = self.client.pending_request()
+        if self.client.unsolicited != unsolicited:
+            self._stale_replies.late_reply_seen(self._duplicate_due(now))
+        if request is None:
             return False
-        self._shadows.cast(heard[0], heard[1], now)
-        self._wake_at = self._line.free_at = now + _RIVAL_US
+        self._stale_replies.expire_later(request[0], request[1], now)
+        self._wake_at = self._line_timer.drained_at = now + _OTHER_MASTER_US
         return True
 
-    def _start(self, job: Job, now: int) -> None:
+    def _start_transaction(self, transaction: Transaction, now: int) -> None:
         client = self.client
-        doubtful = False
-        if self._shadows.late:
-            doubtful = self._shadows.in_doubt(job)
-            job.unsure = job.level > 0 and self._shadows.covered(job)
-        frame = client.start(job.unit, job.pdu, doubtful)
-        if client.repeater and self.serial:
-            self.health(client.repeater).stutters = True
-            client.repeater = 0
-        self._mismatches = client.mismatches
-        self._out.append((self.port, "write", frame))
-        self._job = job
-        self._sent = now
-        self._line.asked()
-        timeout = job.health.timeout_us
-        if job.probe:
-            timeout = job.health.probe_timeout_us()
-            job.health.probes += 1
+        exception_ambiguous = False
+        if self._stale_replies.stale_replies:
+            exception_ambiguous = self._stale_replies.exception_ambiguous(transaction)
+            transaction.is_ambiguous = (
+                transaction.priority > 0 and self._stale_replies.is_ambiguous(transaction)
+            )
+        frame = client.start(transaction.unit, transaction.pdu, exception_ambiguous)
+        if client.duplicate_unit and self.serial:
+            self.unit_health(client.duplicate_unit).sends_duplicates = True
+            client.duplicate_unit = 0
+        self._mismatches_before = client.mismatches
+        self._actions.append((self.port, "write", frame))
+        self._transaction = transaction
+        self._sent_at = now
+        self._line_timer.request_sent()
+        timeout = transaction.health.timeout_us
+        if transaction.is_probe:
+            timeout = transaction.health.probe_timeout_us()
+            transaction.health.probe_count += 1
         if not self.serial:
-            self._wake_at = self._due_all = now + timeout
+            self._wake_at = self._timeout_at = now + timeout
             return
-        sent, reply = len(frame), client.reply_length
-        self._asked = sent
-        self._earliest = now + self.wire.chars_us(sent + reply)
-        self._wake_at = self._due_all = self._earliest + timeout
-        if self._trickles >= _TRICKLES_AFTER and reply > _BUFFERED:
-            self._wake_at = now + timeout + self.wire.chars_us(sent + _BUFFERED)
+        request_chars, reply_chars = len(frame), client.reply_length
+        self._request_chars = request_chars
+        self._earliest_end = now + self.wire_time.chars_us(request_chars + reply_chars)
+        self._wake_at = self._timeout_at = self._earliest_end + timeout
+        if self._incremental_count >= _INCREMENTAL_AFTER and reply_chars > _UART_FIFO_CHARS:
+            self._wake_at = (
+                now + timeout + self.wire_time.chars_us(request_chars + _UART_FIFO_CHARS)
+            )
 
-    def _next(self, now: int) -> "Job | None":
+    def _next_transaction(self, now: int) -> "Transaction | None":
         """Take the first job that may go; None (and a later deadline) if there is none."""
         queue = self._urgent or self._polls
         if not queue:
             return self._next_probe(now)
-        first, late = queue[0], self._shadows.late
-        if not first.after and (first.level or not (late or self._copies.held_until(first, now))):
+        first, has_stale = queue[0], self._stale_replies.stale_replies
+        if not first.not_before and (
+            first.priority or not (has_stale or self._duplicate_filter.blocked_until(first, now))
+        ):
             return queue.pop(0)
-        if late:
-            self._shadows.prune(now)
-        job, self._wake_at = self._queues.first_free(now, self._shadows, self._copies)
-        return job
+        if has_stale:
+            self._stale_replies.drop_expired(now)
+        transaction, self._wake_at = self._request_queue.take_first_ready(
+            now, self._stale_replies, self._duplicate_filter
+        )
+        return transaction
 
-    def _next_probe(self, now: int) -> "Job | None":
+    def _next_probe(self, now: int) -> "Transaction | None":
         """A probe, if there is a dead unit and this is the time for it."""
-        job, self._wake_at = None, NEVER
-        if self._probing.dead:
-            job, self._wake_at = self._probing.next(self._health, now, self.idle_until)
-        if job is None:
+        transaction, self._wake_at = None, NEVER
+        if self._recovery_probe.offline:
+            transaction, self._wake_at = self._recovery_probe.next_probe(
+                self._health, now, self.next_cycle_at
+            )
+        if transaction is None:
             return None
         if self.serial:
-            held = max(self._shadows.until(job, now), self._copies.held_until(job, now))
-            if held > now:
-                self._wake_at = held
+            blocked_until = max(
+                self._stale_replies.blocked_until(transaction, now),
+                self._duplicate_filter.blocked_until(transaction, now),
+            )
+            if blocked_until > now:
+                self._wake_at = blocked_until
                 return None
         self.probes += 1
-        return job
+        return transaction
 
-    def _used(self, job: Job, until: int) -> None:
+    def _book_time(self, transaction: Transaction, until: int) -> None:
         """Book the time that a transaction took; a probe must then pause for its share."""
-        took = until - self._sent + self._line.gap_us
-        self.busy_us += took
-        if job.probe:
-            self.probe_us += took
-            self._probing.took(until, took)
+        duration_us = until - self._sent_at + self._line_timer.gap_us
+        self.busy_us += duration_us
+        if transaction.is_probe:
+            self.probe_us += duration_us
+            self._recovery_probe.probe_done(until, duration_us)
 
-    def _finish(self, job: Job, status: str, code: int, values: "Values", now: int) -> None:
+    def _finish(
+        self, transaction: Transaction, status: str, code: int, values: "Values", now: int
+    ) -> None:
         """Hand over the result of the job on the wire."""
-        self._used(job, now)
-        self._job = None
+        self._book_time(transaction, now)
+        self._transaction = None
         reason = ""
         if status == GOOD:
             if self.serial:
-                if self._shadows.late and not job.unsure:
-                    self._prove(job, now)
-                self._copies.expect(job, self.client.reply_length, now)
-        elif status in NO_ANSWERS:
+                if self._stale_replies.stale_replies and not transaction.is_ambiguous:
+                    self._update_stale(transaction, now)
+                self._duplicate_filter.expect_duplicate(transaction, self.client.reply_length, now)
+        elif status in NO_REPLY_STATUSES:
             reason = self.client.reason
-        if job.tag is None:
+        if transaction.tag is None:
             return
-        self.count(status, job.probe)
-        if job.unsure and status == GOOD:
-            status = UNSURE
-        if not job.probe or status in _ANSWERS:
-            self._results.append(Result(job.tag, job.unit, status, code, values, now, reason))
+        self.count_result(status, transaction.is_probe)
+        if transaction.is_ambiguous and status == GOOD:
+            status = AMBIGUOUS
+        if not transaction.is_probe or status in _REPLY_STATUSES:
+            self._results.append(
+                TransactionResult(
+                    transaction.tag, transaction.unit, status, code, values, now, reason
+                )
+            )
 
-    def _prove(self, job: Job, now: int) -> None:
+    def _update_stale(self, transaction: Transaction, now: int) -> None:
         """A good reply says something about those that may still come."""
-        self._shadows.answered(job, self._due_all, job.first)
-        if self.client.mismatches != self._mismatches:
-            self._shadows.seen(self._second_copy(now), job.unit)
+        self._stale_replies.reply_received(
+            transaction, self._timeout_at, transaction.is_first_attempt
+        )
+        if self.client.mismatches != self._mismatches_before:
+            self._stale_replies.late_reply_seen(self._duplicate_due(now), transaction.unit)
 
-    def _second_copy(self, now: int) -> int:
+    def _duplicate_due(self, now: int) -> int:
         """When a late reply that has just come would have come once more."""
-        return now + self.wire.chars_us(_LONGEST) + self._line.drain_us
+        return now + self.wire_time.chars_us(_MAX_FRAME) + self._line_timer.flush_us
 
-    def _pause(self, job: Job, code: int, now: int) -> None:
+    def _retry_busy(self, transaction: Transaction, code: int, now: int) -> None:
         """The device is busy: ask again later, and let the others go on."""
-        self.busy += 1
-        if job.busy >= _BUSY_TRIES or job.probe or job.tag is None:
-            self._finish(job, BUSY, code, (), now)
+        self.busy_replies += 1
+        if transaction.busy_count >= _BUSY_TRIES or transaction.is_probe or transaction.tag is None:
+            self._finish(transaction, BUSY, code, (), now)
             return
-        self._used(job, now)
-        job.after = now + (_BUSY_US << job.busy)
-        job.busy += 1
-        job.first = True
-        self._requeue(job, False)
+        self._book_time(transaction, now)
+        transaction.not_before = now + (_BUSY_US << transaction.busy_count)
+        transaction.busy_count += 1
+        transaction.is_first_attempt = True
+        self._requeue(transaction, False)
 
-    def _requeue(self, job: Job, in_front: bool) -> None:
+    def _requeue(self, transaction: Transaction, at_front: bool) -> None:
         """Put the job from the wire back, unless a newer write has replaced it meanwhile."""
-        self._job = None
-        if not self._queues.put_back(job, in_front):
-            self._supersede(job)
+        self._transaction = None
+        if not self._request_queue.requeue(transaction, at_front):
+            self._supersede(transaction)
 
-    def _time_out(self, job: Job, now: int) -> None:
+    def _time_out(self, transaction: Transaction, now: int) -> None:
         """No reply in time: drain the line, remember that the reply may still come."""
         self.client.stop()
-        if job.early:  # what was refused was the reply after all
-            self._copies.was_reply(job)
-        health = job.health
+        if transaction.is_premature:  # what was refused was the reply after all
+            self._duplicate_filter.accept_premature(transaction)
+        health = transaction.health
         if not self.client.reason:
-            was_dead = health.dead
-            health.silent(now)
-            if health.dead and not was_dead:
-                self._bury(job, now)
+            was_offline = health.offline
+            health.timed_out(now)
+            if health.offline and not was_offline:
+                self._set_offline(transaction, now)
         if self.serial:
-            self._line.drain(now)
-            self._shadows.cast(job.unit, job.pdu, now)
-        self._try_again(job, now)
-        self._silent_in_a_row += 1
-        if self.client.torn:
+            self._line_timer.reply_timed_out(now)
+            self._stale_replies.expire_later(transaction.unit, transaction.pdu, now)
+        self._retry(transaction, now)
+        self._timeouts_in_row += 1
+        if self.client.has_partial_frame:
             self._close(now, "stream cut inside a reply")
-        elif not self.serial and self._silent_in_a_row >= _STREAM_SILENT:
+        elif not self.serial and self._timeouts_in_row >= _STREAM_TIMEOUTS:
             self._close(now, "stream silent")
 
-    def _bury(self, job: Job, now: int) -> None:
+    def _set_offline(self, transaction: Transaction, now: int) -> None:
         """A unit has died: its waiting polls are given up at once."""
-        self._probing.dead.append(job.unit)
-        job.retries = 0
-        health = job.health
+        self._recovery_probe.offline.append(transaction.unit)
+        transaction.retries = 0
+        health = transaction.health
         health.probe = None
-        if not job.level:
-            keep(health, job.pdu, job.tag)
-        for other in self._queues.take_polls(job.unit):
-            keep(health, other.pdu, other.tag)
-            self.count(TIMEOUT, False)
-            self._results.append(Result(other.tag, other.unit, TIMEOUT, 0, (), now))
+        if not transaction.priority:
+            store_probe(health, transaction.pdu, transaction.tag)
+        for other in self._request_queue.take_polls(transaction.unit):
+            store_probe(health, other.pdu, other.tag)
+            self.count_result(TIMEOUT, False)
+            self._results.append(TransactionResult(other.tag, other.unit, TIMEOUT, 0, (), now))
 
-    def _try_again(self, job: Job, now: int) -> None:
+    def _retry(self, transaction: Transaction, now: int) -> None:
         """Queue the job once more in front, or give it up."""
-        status = MISMATCH if self.client.reason else TIMEOUT
+        status = INVALID_REPLY if self.client.reason else TIMEOUT
         if self.client.reason:
-            self.mismatched += 1
+            self.invalid_replies += 1
         else:
             self.timeouts += 1
-        if job.retries <= 0:
-            self._finish(job, status, 0, (), now)
+        if transaction.retries <= 0:
+            self._finish(transaction, status, 0, (), now)
             return
-        self._used(job, now)
-        job.retries -= 1
-        job.first = False
-        job.early = False
+        self._book_time(transaction, now)
+        transaction.retries -= 1
+        transaction.is_first_attempt = False
+        transaction.is_premature = False
         self.retries += 1
-        self._requeue(job, True)
+        self._requeue(transaction, True)
 
     def _close(self, now: int, reason: str) -> None:
         """The stream is of no use any more: have it closed, count, lose what waits."""
         if self.open:
-            self.closes += 1
-            self._out.append((self.port, "close", b""))
-            self._lose_all(now, reason)
+            self.stream_closes += 1
+            self._actions.append((self.port, "close", b""))
+            self._fail_all(now, reason)
 
-    def _lose_all(self, now: int, reason: str) -> None:
+    def _fail_all(self, now: int, reason: str) -> None:
         """The port is gone: everything that waits is lost, the shadows stay."""
-        jobs = self._queues.take_all()
-        if self._job is not None:
-            jobs.insert(0, self._job)
+        transactions = self._request_queue.take_all()
+        if self._transaction is not None:
+            transactions.insert(0, self._transaction)
             if self.serial:
-                self._shadows.cast(self._job.unit, self._job.pdu, now)
-        jobs = [job for job in jobs if job.tag is not None and not job.probe]
-        for job in jobs:
-            self._results.append(Result(job.tag, job.unit, LOST, 0, (), now, reason))
-        self.lost += len(jobs)
+                self._stale_replies.expire_later(self._transaction.unit, self._transaction.pdu, now)
+        transactions = [
+            transaction
+            for transaction in transactions
+            if transaction.tag is not None and not transaction.is_probe
+        ]
+        for transaction in transactions:
+            self._results.append(
+                TransactionResult(
+                    transaction.tag, transaction.unit, PORT_CLOSED, 0, (), now, reason
+                )
+            )
+        self.port_closed += len(transactions)
         self.open = False
-        self._job = None
+        self._transaction = None
         self._wake_at = NEVER
-        self._line.forget()
+        self._line_timer.line_closed()
         self.client.reset()

@@ -2,10 +2,10 @@
 
 Not a judge: `drivers.modbus.unit_health` says who is dead. A dead unit is asked by the shortest of its polls,
 when nothing else waits, no cycle is about to begin, and probes together take no more than one part
-in `_SHARE` of the time. A good probe is a poll's result like any other.
+in `_TIME_SHARE` of the time. A good probe is a poll's result like any other.
 """
 
-from drivers.modbus.transaction import POLL, Job
+from drivers.modbus.transaction import POLL, Transaction
 from protocols.modbus.pdu import reply_length
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
@@ -13,14 +13,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.modbus.unit_health import Health
-    from drivers.modbus.wire_time import Wire
+    from drivers.modbus.unit_health import UnitHealth
+    from drivers.modbus.wire_time import WireTime
 
-_SHARE = 25
+_TIME_SHARE = 25
 _OVERDUE_US = 7 * SECOND
 
 
-def keep(health: "Health", pdu: bytes, tag: "Any") -> None:
+def store_probe(health: "UnitHealth", pdu: bytes, tag: "Any") -> None:
     """Remember the shortest poll of a dead unit."""
     if tag is None:
         return
@@ -28,41 +28,43 @@ def keep(health: "Health", pdu: bytes, tag: "Any") -> None:
         health.probe = (pdu, tag)
 
 
-class Probing:
-    """`dead` are the units, in the order in which they died; `free_from`: when the share allows."""
+class RecoveryProbe:
+    """`offline` are the units, in the order in which they died; `allowed_at`: when the share allows."""
 
-    def __init__(self, wire: "Wire", drain_us: int) -> None:
-        self.dead: list[int] = []
-        self.free_from = 0
-        self._wire = wire
-        self._drain = drain_us
+    def __init__(self, wire_time: "WireTime", flush_us: int) -> None:
+        self.offline: list[int] = []
+        self.allowed_at = 0
+        self._wire_time = wire_time
+        self._flush_us = flush_us
 
-    def next(
-        self, health: "dict[int, Health]", now: int, idle_until: int
-    ) -> "tuple[Job | None, int]":
+    def next_probe(
+        self, health: "dict[int, UnitHealth]", now: int, next_cycle_at: int
+    ) -> "tuple[Transaction | None, int]":
         """(a probe for the unit whose turn it is, 0) or (None, when to look again)."""
-        best: Health | None = None
+        selected: UnitHealth | None = None
         unit = 0
-        for candidate in self.dead:
-            one = health[candidate]
-            if one.probe is not None and (best is None or one.probe_at < best.probe_at):
-                best, unit = one, candidate
-        if best is None or best.probe is None:
+        for candidate in self.offline:
+            unit_health = health[candidate]
+            if unit_health.probe is not None and (
+                selected is None or unit_health.probe_at < selected.probe_at
+            ):
+                selected, unit = unit_health, candidate
+        if selected is None or selected.probe is None:
             return None, NEVER
-        due = max(best.probe_at, self.free_from)
-        length = self._wire.exchange_us(8, 2 * reply_length(best.probe[0]))
-        cost = length + best.probe_timeout_us() + self._drain
-        in_the_way = now <= idle_until < now + cost and now < due + _OVERDUE_US
-        if now < due or in_the_way:
-            return None, max(due, idle_until + MILLISECOND) if in_the_way else due
-        job = Job(unit, best.probe[0], best.probe[1], POLL, 0, best)
-        job.probe = True
-        return job, 0
+        due = max(selected.probe_at, self.allowed_at)
+        exchange_us = self._wire_time.exchange_us(8, 2 * reply_length(selected.probe[0]))
+        cost_us = exchange_us + selected.probe_timeout_us() + self._flush_us
+        delays_cycle = now <= next_cycle_at < now + cost_us and now < due + _OVERDUE_US
+        if now < due or delays_cycle:
+            return None, max(due, next_cycle_at + MILLISECOND) if delays_cycle else due
+        transaction = Transaction(unit, selected.probe[0], selected.probe[1], POLL, 0, selected)
+        transaction.is_probe = True
+        return transaction, 0
 
-    def took(self, until: int, took_us: int) -> None:
+    def probe_done(self, until: int, duration_us: int) -> None:
         """A probe was over at `until`; the next must pause for its share."""
-        self.free_from = until + took_us * (_SHARE - 1)
+        self.allowed_at = until + duration_us * (_TIME_SHARE - 1)
 
-    def due(self) -> int:
+    def next_at(self) -> int:
         """When the bus should look after the dead ones; NEVER if there are none."""
-        return self.free_from if self.dead else NEVER
+        return self.allowed_at if self.offline else NEVER

@@ -17,10 +17,10 @@ _READ_REPLY = 5  # unit, function, byte count, CRC; and the data
 _BITS = (1, 2)  # functions whose items are bits
 _MAX_REGISTERS = 125
 _MAX_BITS = 2000
-_LEAST_REGISTERS = 8
+_MIN_REGISTERS = 8
 
 
-class Wire:
+class WireTime:
     """One line or stream. `turnaround_us` is what a device takes from request to reply.
 
     `bits_per_char` counts start, data, parity and stop bits (8E1 is 11). For TCP (`serial` False)
@@ -56,14 +56,14 @@ class Wire:
         data = (count + 7) // 8 if function in _BITS else 2 * count
         return self.exchange_us(_READ_REQUEST, _READ_REPLY + data)
 
-    def cap(self, function: int, wait_us: int) -> int:
-        """The longest read that is over within `wait_us`, at least 8 registers.
+    def max_read(self, function: int, max_wait_us: int) -> int:
+        """The longest read that is over within `max_wait_us`, at least 8 registers.
 
         What must go out at once waits for the transaction on the wire, so reads are kept this
         short. No more than a frame can hold.
         """
-        fixed = self.read_us(function, 0)
-        each = self.chars_us(2000)  # a thousand registers: keeps the fraction
-        room = max(0, wait_us - fixed) * 1000 // max(1, each)
-        room = max(_LEAST_REGISTERS, room)
-        return min(16 * room, _MAX_BITS) if function in _BITS else min(room, _MAX_REGISTERS)
+        overhead_us = self.read_us(function, 0)
+        per_thousand_us = self.chars_us(2000)  # a thousand registers: keeps the fraction
+        count = max(0, max_wait_us - overhead_us) * 1000 // max(1, per_thousand_us)
+        count = max(_MIN_REGISTERS, count)
+        return min(16 * count, _MAX_BITS) if function in _BITS else min(count, _MAX_REGISTERS)

@@ -4,7 +4,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.modems.base import Modem
+    from drivers.modems.base import ModemDriver
 
 KINDS: "dict[str, tuple[str, str]]" = {
     "sbd": ("drivers.modems.sbd", "Sbd"),
@@ -16,8 +16,8 @@ KINDS: "dict[str, tuple[str, str]]" = {
 """Kind of the configuration -> module and class; only the one that is used is loaded."""
 
 
-def make(kind: str, port: int, settings: "dict[str, Any]") -> "Modem":
+def make_driver(kind: str, port: int, settings: "dict[str, Any]") -> "ModemDriver":
     """Make the modem of `kind` on port number `port`."""
     module, name = KINDS[kind]
-    made: Modem = getattr(__import__(module, None, None, (name,)), name)(port, settings)
-    return made
+    driver: ModemDriver = getattr(__import__(module, None, None, (name,)), name)(port, settings)
+    return driver

@@ -22,7 +22,7 @@ answer is set up anew, for ever, with pauses. `AtModem` is the base of those wit
 command at a time, each with its own limit; three without an answer mean that the modem is lost.
 """
 
-from protocols.modem.at import Reader
+from protocols.modem.at import AtReader
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
@@ -33,49 +33,49 @@ if TYPE_CHECKING:
     Actions = list[tuple[int, str, bytes]]
     Done = Callable[[bool, int], None]
 
-_MOST_EVENTS = 64
-_SILENCES = 3
-_PAUSE = 5 * SECOND
-_ANSWER = 3 * SECOND
+_MAX_EVENTS = 64
+_MAX_TIMEOUTS = 3
+_SETUP_PAUSE = 5 * SECOND
+_ANSWER_LIMIT = 3 * SECOND
 
 
-class Modem:
-    """The shape above. `largest`: bytes of a datagram, 0: none; `near_us`: UTC, as believed."""
+class ModemDriver:
+    """The shape above. `max_bytes`: bytes of a datagram, 0: none; `approx_utc_us`: UTC, as believed."""
 
-    largest = 0
+    max_bytes = 0
 
     def __init__(self, port: int, settings: "dict[str, Any]") -> None:
         self.port = port
         self.settings = settings
         self.ready = False
         self.busy = False
-        self.near_us = 0
+        self.approx_utc_us = 0
         self.resets = 0
         self.faults = 0
-        self._open = False
-        self._radio = True
+        self._is_open = False
+        self._radio_on = True
         self._events: list[tuple[Any, ...]] = []
-        self._out: list[bytes] = []
-        self._due = NEVER
+        self._output: list[bytes] = []
+        self._wake_at = NEVER
 
-    def events(self) -> "list[tuple[Any, ...]]":
+    def take_events(self) -> "list[tuple[Any, ...]]":
         """Hand over what happened."""
         events, self._events = self._events, []
         return events
 
     def outbox(self) -> "Actions":
         """Hand over what is to be written."""
-        out, self._out = self._out, []
-        return [(self.port, "write", data) for data in out]
+        output, self._output = self._output, []
+        return [(self.port, "write", data) for data in output]
 
     def deadline(self) -> int:
         """Give the time at which `wake` is wanted."""
-        return self._due
+        return self._wake_at
 
-    def say(self, *event: "Any") -> None:
+    def emit(self, *event: "Any") -> None:
         """Note an event; the oldest goes when nobody fetches them."""
         self._events.append(event)
-        if len(self._events) > _MOST_EVENTS:
+        if len(self._events) > _MAX_EVENTS:
             self._events.pop(0)
 
     def event(self, kind: str, now: int) -> None:
@@ -95,11 +95,11 @@ class Modem:
         """Begin to collect."""
         return False
 
-    def radio(self, on: bool, now: int) -> None:
+    def set_radio(self, on: bool, now: int) -> None:
         """Wake or sleep."""
 
 
-class Command:
+class AtCommand:
     """One command: its bytes, its limit in microseconds, who is told how it ended."""
 
     def __init__(self, text: bytes, limit: int, done: "Done | None") -> None:
@@ -108,119 +108,121 @@ class Command:
         self.done = done
 
 
-class AtModem(Modem):
-    """A modem with AT commands. Subclasses give INIT, CODES, `known`, `line`, `code`, `lost`."""
+class AtModem(ModemDriver):
+    """A modem with AT commands. Subclasses give INIT, CODES, `is_answer`, `on_line`, `on_urc`, `on_lost`."""
 
     INIT: "tuple[bytes, ...]" = ()
-    CODES: "tuple[tuple[bytes, bool], ...]" = ()
+    URCS: "tuple[tuple[bytes, bool], ...]" = ()
 
     def __init__(self, port: int, settings: "dict[str, Any]") -> None:
-        Modem.__init__(self, port, settings)
-        self.reader = Reader(self.known, self.CODES)
-        self._queue: list[Command] = []
-        self._now_doing: Command | None = None
-        self._silences = 0
-        self._limit = NEVER
-        self._again = NEVER
+        ModemDriver.__init__(self, port, settings)
+        self.reader = AtReader(self.is_answer, self.URCS)
+        self._queue: list[AtCommand] = []
+        self._current: AtCommand | None = None
+        self._timeout_count = 0
+        self._answer_due = NEVER
+        self._setup_due = NEVER
         self._poll_due = NEVER
 
     # What subclasses give.
 
-    def known(self, line: bytes) -> bool:
+    def is_answer(self, line: bytes) -> bool:
         """Say whether a line is a whole answer."""
         return line in (b"OK", b"ERROR")
 
-    def line(self, line: bytes, now: int) -> None:
+    def on_line(self, line: bytes, now: int) -> None:
         """Take a line that is neither OK nor ERROR."""
 
-    def code(self, text: bytes, now: int) -> None:
+    def on_urc(self, text: bytes, now: int) -> None:
         """Take an unsolicited code."""
 
-    def binary(self, content: bytes, now: int) -> None:
+    def on_binary(self, content: bytes, now: int) -> None:
         """Take a binary answer."""
 
     def poll(self, now: int) -> int:
         """Ask what is asked now and then; return when next."""
         return NEVER
 
-    def lost(self, now: int) -> None:
+    def on_lost(self, now: int) -> None:
         """The modem was set up and is not any more."""
 
     # What they call.
 
-    def ask(self, text: bytes, done: "Done | None" = None, limit: int = _ANSWER) -> None:
+    def queue_command(
+        self, text: bytes, done: "Done | None" = None, limit: int = _ANSWER_LIMIT
+    ) -> None:
         """Queue a command; `done(good, now)` is called when it has ended."""
-        self._queue.append(Command(text, limit, done))
+        self._queue.append(AtCommand(text, limit, done))
 
-    def finish(self, good: bool, now: int) -> None:
+    def finish_command(self, succeeded: bool, now: int) -> None:
         """End the present command."""
-        doing, self._now_doing = self._now_doing, None
-        self._limit = NEVER
-        if doing is not None and doing.done is not None:
-            doing.done(good, now)
-        self._next(now)
+        command, self._current = self._current, None
+        self._answer_due = NEVER
+        if command is not None and command.done is not None:
+            command.done(succeeded, now)
+        self._send_next(now)
 
-    def _next(self, now: int) -> None:
-        if self._now_doing is None and self._queue and self._open:
-            self._now_doing = self._queue.pop(0)
-            self._limit = now + self._now_doing.limit
-            if self._now_doing.text:
-                self._out.append(self._now_doing.text)
-        self._due = min(self._limit, self._again, self._poll_due)
+    def _send_next(self, now: int) -> None:
+        if self._current is None and self._queue and self._is_open:
+            self._current = self._queue.pop(0)
+            self._answer_due = now + self._current.limit
+            if self._current.text:
+                self._output.append(self._current.text)
+        self._wake_at = min(self._answer_due, self._setup_due, self._poll_due)
 
     # The port's side.
 
     def event(self, kind: str, now: int) -> None:
         """Take an event of the port."""
         if kind == "opened":
-            self._open = True
+            self._is_open = True
             self._set_up(now)
         elif kind in ("closed", "failed"):
-            self._open = False
-            self._forget(now)
-            self._again = self._poll_due = NEVER
-            self._next(now)
+            self._is_open = False
+            self._drop_commands(now)
+            self._setup_due = self._poll_due = NEVER
+            self._send_next(now)
 
     def _set_up(self, now: int) -> None:
-        self._forget(now)
-        self._out = []
-        self._again = self._poll_due = NEVER
+        self._drop_commands(now)
+        self._output = []
+        self._setup_due = self._poll_due = NEVER
         for text in self.INIT[:-1]:
-            self.ask(text, None)
-        self.ask(self.INIT[-1], self._is_set_up)
-        self._next(now)
+            self.queue_command(text, None)
+        self.queue_command(self.INIT[-1], self._on_set_up)
+        self._send_next(now)
 
-    def _is_set_up(self, good: bool, now: int) -> None:
-        if not good:
-            self._again = now + _PAUSE
+    def _on_set_up(self, succeeded: bool, now: int) -> None:
+        if not succeeded:
+            self._setup_due = now + _SETUP_PAUSE
             return
         self.ready = True
-        self._silences = 0
-        if not self._radio:
-            self.radio(False, now)
-        self.say("ready", True)
+        self._timeout_count = 0
+        if not self._radio_on:
+            self.set_radio(False, now)
+        self.emit("ready", True)
         self._poll_due = self.poll(now)
 
-    def _forget(self, now: int) -> None:
+    def _drop_commands(self, now: int) -> None:
         """Drop everything that was on its way."""
         self._queue = []
-        self._now_doing = None
-        self._limit = NEVER
+        self._current = None
+        self._answer_due = NEVER
         self.reader.reset()
         if self.ready:
             self.ready = False
             self.resets += 1
-            self.say("ready", False)
-        self.lost(now)
+            self.emit("ready", False)
+        self.on_lost(now)
         self.busy = False
 
     def receive(self, data: bytes, now: int) -> None:
         """Take bytes of the modem."""
         for kind, text in self.reader.feed(data):
             if kind == "code":
-                self.code(text, now)
+                self.on_urc(text, now)
             elif kind == "binary":
-                self.binary(text, now)
+                self.on_binary(text, now)
             elif kind == "unknown" and text.startswith(b"AT"):
                 if self.ready:  # it echoes again: it has restarted, and has forgotten everything
                     self._set_up(now)
@@ -228,32 +230,32 @@ class AtModem(Modem):
             elif kind == "unknown":
                 self.faults += 1
             elif text in (b"OK", b"ERROR"):
-                self._silences = 0
-                self.finish(text == b"OK", now)
+                self._timeout_count = 0
+                self.finish_command(text == b"OK", now)
             else:
-                self.line(text, now)
-        self._next(now)
+                self.on_line(text, now)
+        self._send_next(now)
 
     def wake(self, now: int) -> None:
         """Take the passing of a deadline."""
-        if now >= self._limit:
-            self._silences += 1
-            if self._silences >= _SILENCES:
-                self._silences = 0
-                self._forget(now)
-                self._again = now + _PAUSE
+        if now >= self._answer_due:
+            self._timeout_count += 1
+            if self._timeout_count >= _MAX_TIMEOUTS:
+                self._timeout_count = 0
+                self._drop_commands(now)
+                self._setup_due = now + _SETUP_PAUSE
                 self._poll_due = NEVER
             else:
-                events = self.reader.text()
+                events = self.reader.resume_lines()
                 if events:
                     self.faults += len(events)
-                self.finish(False, now)
-        if now >= self._again and self._open:
+                self.finish_command(False, now)
+        if now >= self._setup_due and self._is_open:
             self._set_up(now)
         if now >= self._poll_due:
             self._poll_due = self.poll(now) if self.ready else NEVER
-        self._next(now)
+        self._send_next(now)
 
 
-POLL = 10 * SECOND
+POLL_PERIOD = 10 * SECOND
 SHORT = 500 * MILLISECOND

@@ -8,7 +8,7 @@ The vendor's library holds 1,446 base64 characters of a segment; what comes in l
 off silently. So contents are compared by CRC, never by length. Sources: see protocols.modem.jspr.
 """
 
-from drivers.modems.base import POLL, Modem
+from drivers.modems.base import POLL_PERIOD, ModemDriver
 from protocols.modem import jspr, sbd
 from protocols.time_units import NEVER, SECOND
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from typing import Any
 
     Fields = list[tuple[str, object]]
-    Take = Callable[[dict[str, Any], int], None]
+    Handler = Callable[[dict[str, Any], int], None]
 
 TOPIC = 244
 """Cloudloop's topic RAW."""
-_ANSWER = 3 * SECOND
-_MESSAGE = 300 * SECOND
-_PAUSE = 5 * SECOND
-_SILENCES = 3
-_MOST_DOWN = 4096
+_ANSWER_LIMIT = 3 * SECOND
+_MESSAGE_LIMIT = 300 * SECOND
+_SETUP_PAUSE = 5 * SECOND
+_MAX_TIMEOUTS = 3
+_MAX_INCOMING = 4096
 """Bytes of a message from the ground that are kept; longer ones are dropped and counted."""
 
-_SET_UP: "tuple[tuple[str, str, Fields], ...]" = (
+_SETUP_REQUESTS: "tuple[tuple[str, str, Fields], ...]" = (
     ("GET", "apiVersion", []),
     (
         "PUT",
@@ -43,167 +43,167 @@ _SET_UP: "tuple[tuple[str, str, Fields], ...]" = (
 _VERSION = '{"major":1,"minor":0,"patch":0}'
 
 
-class Imt(Modem):
+class Imt(ModemDriver):
     """One modem; `settings["topic"]` is where messages go (244)."""
 
-    largest = jspr.LARGEST
+    max_bytes = jspr.MAX_BYTES
 
     def __init__(self, port: int, settings: "dict[str, Any]") -> None:
-        Modem.__init__(self, port, settings)
-        self.reader = jspr.Reader()
+        ModemDriver.__init__(self, port, settings)
+        self.reader = jspr.JsprReader()
         self._step = 0
-        self._limit = NEVER
-        self._again = NEVER
+        self._answer_due = NEVER
+        self._setup_due = NEVER
         self._poll_due = NEVER
-        self._silences = 0
+        self._timeout_count = 0
         self._topic = int(settings.get("topic", TOPIC))
         self._body = b""
         self._tag = 0
         self._reference = 0
         self._message_id: object = None
         self._message_due = NEVER
-        self._down: dict[str, Any] | None = None
-        self._targets: dict[str, Take] = {
-            "constellationState": self._constellation,
-            "operationalState": self._state,
-            "messageOriginate": self._originated,
-            "messageOriginateSegment": self._segment,
-            "messageOriginateStatus": self._status,
-            "messageTerminate": self._down_begins,
-            "messageTerminateSegment": self._down_segment,
-            "messageTerminateStatus": self._down_ends,
+        self._incoming: dict[str, Any] | None = None
+        self._targets: dict[str, Handler] = {
+            "constellationState": self._on_constellation,
+            "operationalState": self._on_state,
+            "messageOriginate": self._on_originate,
+            "messageOriginateSegment": self._on_segment,
+            "messageOriginateStatus": self._on_status,
+            "messageTerminate": self._on_terminate,
+            "messageTerminateSegment": self._on_down_segment,
+            "messageTerminateStatus": self._on_down_status,
         }
 
     def event(self, kind: str, now: int) -> None:
         """Take an event of the port."""
         if kind == "opened":
-            self._open = True
+            self._is_open = True
             self._set_up(now)
         elif kind in ("closed", "failed"):
-            self._open = False
-            self._lose(now)
-            self._arm()
+            self._is_open = False
+            self._drop_session(now)
+            self._update_deadline()
 
     def _set_up(self, now: int) -> None:
-        self._lose(now)
+        self._drop_session(now)
         self._step = 0
-        self._again = NEVER
+        self._setup_due = NEVER
         self._next_step(now)
 
     def _next_step(self, now: int) -> None:
-        if self._step < len(_SET_UP):
-            verb, target, fields = _SET_UP[self._step]
+        if self._step < len(_SETUP_REQUESTS):
+            verb, target, fields = _SETUP_REQUESTS[self._step]
             if target == "apiVersion" and verb == "PUT":
-                self._out.append(b'PUT apiVersion {"active_version":%s}\r' % _VERSION.encode())
+                self._output.append(b'PUT apiVersion {"active_version":%s}\r' % _VERSION.encode())
             else:
-                self._out.append(jspr.request(verb, target, fields))
-            self._limit = now + _ANSWER
+                self._output.append(jspr.build_request(verb, target, fields))
+            self._answer_due = now + _ANSWER_LIMIT
         else:
-            self._limit = NEVER
+            self._answer_due = NEVER
             self.ready = True
-            self.say("ready", True)
-            self._poll_due = now + POLL
-        self._arm()
+            self.emit("ready", True)
+            self._poll_due = now + POLL_PERIOD
+        self._update_deadline()
 
-    def _lose(self, now: int) -> None:
+    def _drop_session(self, now: int) -> None:
         self.reader.reset()
-        self._limit = self._poll_due = NEVER
-        self._down = None
+        self._answer_due = self._poll_due = NEVER
+        self._incoming = None
         if self.ready:
             self.ready = False
             self.resets += 1
-            self.say("ready", False)
+            self.emit("ready", False)
         if self.busy:
-            self._ended(sbd.RETRY, "the modem was lost", now)
+            self._finish_send(sbd.RETRY, "the modem was lost", now)
 
-    def _arm(self) -> None:
-        self._due = min(self._limit, self._again, self._poll_due, self._message_due)
+    def _update_deadline(self) -> None:
+        self._wake_at = min(self._answer_due, self._setup_due, self._poll_due, self._message_due)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take bytes of the modem."""
         for code, target, fields in self.reader.feed(data):
-            self._silences = 0
-            if code == 200 and not self.ready and self._step < len(_SET_UP):
-                if target == _SET_UP[self._step][1]:
+            self._timeout_count = 0
+            if code == 200 and not self.ready and self._step < len(_SETUP_REQUESTS):
+                if target == _SETUP_REQUESTS[self._step][1]:
                     self._step += 1
-                    self._take(target, fields, now)
+                    self._dispatch(target, fields, now)
                     self._next_step(now)
             elif code in (200, jspr.UNSOLICITED):
-                self._limit = NEVER
-                self._take(target, fields, now)
+                self._answer_due = NEVER
+                self._dispatch(target, fields, now)
             else:
-                self._refused(code, target, now)
-        self._arm()
+                self._on_refused(code, target, now)
+        self._update_deadline()
 
-    def _take(self, target: str, fields: "dict[str, Any]", now: int) -> None:
-        take = self._targets.get(target)
-        if take is not None:
-            take(fields, now)
+    def _dispatch(self, target: str, fields: "dict[str, Any]", now: int) -> None:
+        handler = self._targets.get(target)
+        if handler is not None:
+            handler(fields, now)
 
-    def _refused(self, code: int, target: str, now: int) -> None:
+    def _on_refused(self, code: int, target: str, now: int) -> None:
         self.faults += 1
         if not self.ready:
-            self._limit = NEVER
-            self._again = now + _PAUSE
+            self._answer_due = NEVER
+            self._setup_due = now + _SETUP_PAUSE
         elif self.busy and target.startswith("messageOriginate"):
-            self._ended(sbd.RETRY, "%d to %s" % (code, target), now)
+            self._finish_send(sbd.RETRY, "%d to %s" % (code, target), now)
 
     def wake(self, now: int) -> None:
         """Take the passing of a deadline."""
-        if now >= self._limit:
-            self._limit = NEVER
-            self._silences += 1
-            if not self.ready or self._silences >= _SILENCES:
-                self._silences = 0
-                self._lose(now)
-                self._again = now + _PAUSE
+        if now >= self._answer_due:
+            self._answer_due = NEVER
+            self._timeout_count += 1
+            if not self.ready or self._timeout_count >= _MAX_TIMEOUTS:
+                self._timeout_count = 0
+                self._drop_session(now)
+                self._setup_due = now + _SETUP_PAUSE
         if now >= self._message_due:
-            self._ended(sbd.RETRY, "no end of the message", now)
-        if now >= self._again and self._open:
+            self._finish_send(sbd.RETRY, "no end of the message", now)
+        if now >= self._setup_due and self._is_open:
             self._set_up(now)
         if now >= self._poll_due:
-            self._poll_due = now + POLL
-            if self._radio:
-                self._out.append(jspr.request("GET", "operationalState", []))
-                self._out.append(jspr.request("GET", "constellationState", []))
-                self._limit = min(self._limit, now + _ANSWER)
-        self._arm()
+            self._poll_due = now + POLL_PERIOD
+            if self._radio_on:
+                self._output.append(jspr.build_request("GET", "operationalState", []))
+                self._output.append(jspr.build_request("GET", "constellationState", []))
+                self._answer_due = min(self._answer_due, now + _ANSWER_LIMIT)
+        self._update_deadline()
 
-    def radio(self, on: bool, now: int) -> None:
+    def set_radio(self, on: bool, now: int) -> None:
         """Wake or sleep (operationalState)."""
-        self._radio = on
+        self._radio_on = on
         if self.ready:
-            word = "active" if on else "inactive"
-            self._out.append(jspr.request("PUT", "operationalState", [("state", word)]))
+            state = "active" if on else "inactive"
+            self._output.append(jspr.build_request("PUT", "operationalState", [("state", state)]))
             if not on:
-                self.say("service", False)
+                self.emit("service", False)
 
-    def _state(self, fields: "dict[str, Any]", now: int) -> None:
+    def _on_state(self, fields: "dict[str, Any]", now: int) -> None:
         """Notice a modem that has restarted: it is not active any more."""
-        if self.ready and self._radio and fields.get("state") == "inactive":
+        if self.ready and self._radio_on and fields.get("state") == "inactive":
             self._set_up(now)
 
-    def _constellation(self, fields: "dict[str, Any]", now: int) -> None:
+    def _on_constellation(self, fields: "dict[str, Any]", now: int) -> None:
         bars = fields.get("signal_bars")
         if type(bars) is int and 0 <= bars <= 5:
-            self.say("signal", bars)
-        self.say("service", fields.get("constellation_visible") is True)
+            self.emit("signal", bars)
+        self.emit("service", fields.get("constellation_visible") is True)
 
     # Up.
 
     def send(self, content: bytes, tag: int, now: int) -> bool:
         """Begin to send one datagram."""
-        if self.busy or not self.ready or not self._radio or not content:
+        if self.busy or not self.ready or not self._radio_on or not content:
             return False
         self.busy = True
-        self._body = jspr.framed(content)
+        self._body = jspr.add_crc(content)
         self._tag = tag
         self._reference = self._reference % 99 + 1
         self._message_id = None
-        self._message_due = now + _MESSAGE
-        self.say("onair", True)
-        self._out.append(
-            jspr.request(
+        self._message_due = now + _MESSAGE_LIMIT
+        self.emit("onair", True)
+        self._output.append(
+            jspr.build_request(
                 "PUT",
                 "messageOriginate",
                 [
@@ -213,33 +213,33 @@ class Imt(Modem):
                 ],
             )
         )
-        self._arm()
+        self._update_deadline()
         return True
 
-    def _originated(self, fields: "dict[str, Any]", now: int) -> None:
+    def _on_originate(self, fields: "dict[str, Any]", now: int) -> None:
         if not self.busy or fields.get("request_reference") != self._reference:
             return
         response = fields.get("message_response")
         if response == "message_accepted":
             self._message_id = fields.get("message_id")
         else:
-            self._ended(jspr.FINAL.get(str(response), sbd.RETRY), str(response), now)
+            self._finish_send(jspr.FINAL_STATUS.get(str(response), sbd.RETRY), str(response), now)
 
-    def _ours(self, fields: "dict[str, Any]") -> bool:
+    def _is_own_message(self, fields: "dict[str, Any]") -> bool:
         return self.busy and fields.get("message_id") == self._message_id is not None
 
-    def _segment(self, fields: "dict[str, Any]", now: int) -> None:
+    def _on_segment(self, fields: "dict[str, Any]", now: int) -> None:
         start, length = fields.get("segment_start"), fields.get("segment_length")
-        if not self._ours(fields) or "data" in fields or "response" in fields:
+        if not self._is_own_message(fields) or "data" in fields or "response" in fields:
             return
         if type(start) is not int or type(length) is not int:
             return
-        if not 0 <= start < start + length <= len(self._body) or length > jspr.SEGMENT:
+        if not 0 <= start < start + length <= len(self._body) or length > jspr.SEGMENT_BYTES:
             self.faults += 1
             return
         data = self._body[start : start + length]
-        self._out.append(
-            jspr.request(
+        self._output.append(
+            jspr.build_request(
                 "PUT",
                 "messageOriginateSegment",
                 [
@@ -247,49 +247,49 @@ class Imt(Modem):
                     ("message_id", self._message_id),
                     ("segment_length", length),
                     ("segment_start", start),
-                    ("data", jspr.base64(data)),
+                    ("data", jspr.encode_base64(data)),
                 ],
             )
         )
 
-    def _status(self, fields: "dict[str, Any]", now: int) -> None:
-        if self._ours(fields):
+    def _on_status(self, fields: "dict[str, Any]", now: int) -> None:
+        if self._is_own_message(fields):
             final = str(fields.get("final_mo_status"))
-            self._ended(jspr.FINAL.get(final, sbd.RETRY), final, now)
+            self._finish_send(jspr.FINAL_STATUS.get(final, sbd.RETRY), final, now)
 
-    def _ended(self, word: str, why: str, now: int) -> None:
+    def _finish_send(self, outcome: str, reason: str, now: int) -> None:
         self.busy = False
         self._message_due = NEVER
-        self.say("onair", False)
-        if word == sbd.SENT:
-            self.say("sent", self._tag)
+        self.emit("onair", False)
+        if outcome == sbd.SENT:
+            self.emit("sent", self._tag)
         else:
-            self.say("unsent", self._tag, word, why, True)
+            self.emit("unsent", self._tag, outcome, reason, True)
 
     # Down.
 
-    def _down_begins(self, fields: "dict[str, Any]", now: int) -> None:
-        self._down = {"id": fields.get("message_id"), "data": b""}
+    def _on_terminate(self, fields: "dict[str, Any]", now: int) -> None:
+        self._incoming = {"id": fields.get("message_id"), "data": b""}
 
-    def _down_segment(self, fields: "dict[str, Any]", now: int) -> None:
-        down = self._down
-        data = jspr.unbase64(fields.get("data"))
-        if down is None or data is None or fields.get("message_id") != down["id"]:
+    def _on_down_segment(self, fields: "dict[str, Any]", now: int) -> None:
+        incoming = self._incoming
+        data = jspr.decode_base64(fields.get("data"))
+        if incoming is None or data is None or fields.get("message_id") != incoming["id"]:
             return
-        if fields.get("segment_start") != len(down["data"]):
-            self._down = None
-        elif len(down["data"]) + len(data) > _MOST_DOWN:
+        if fields.get("segment_start") != len(incoming["data"]):
+            self._incoming = None
+        elif len(incoming["data"]) + len(data) > _MAX_INCOMING:
             self.faults += 1
-            self._down = None
+            self._incoming = None
         else:
-            down["data"] += data
+            incoming["data"] += data
 
-    def _down_ends(self, fields: "dict[str, Any]", now: int) -> None:
-        down, self._down = self._down, None
-        if down is None or fields.get("message_id") != down["id"]:
+    def _on_down_status(self, fields: "dict[str, Any]", now: int) -> None:
+        incoming, self._incoming = self._incoming, None
+        if incoming is None or fields.get("message_id") != incoming["id"]:
             return
-        content = jspr.unframed(down["data"])
+        content = jspr.strip_crc(incoming["data"])
         if content is None or fields.get("final_mt_status") != "complete":
             self.faults += 1
         elif content:
-            self.say("received", content)
+            self.emit("received", content)

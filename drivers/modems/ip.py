@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_POLL = 2 * SECOND
+_POLL_PERIOD = 2 * SECOND
 
 
 class Ip(AtModem):
@@ -25,40 +25,40 @@ class Ip(AtModem):
         AtModem.__init__(self, port, settings)
         self.registered = False
 
-    def known(self, line: bytes) -> bool:
+    def is_answer(self, line: bytes) -> bool:
         """Say whether a line is a whole answer."""
         return line in (b"OK", b"ERROR") or (
-            ntn.registration(line) is not None or ntn.bars(line) is not None
+            ntn.parse_registration(line) is not None or ntn.parse_bars(line) is not None
         )
 
-    def line(self, line: bytes, now: int) -> None:
+    def on_line(self, line: bytes, now: int) -> None:
         """Take registration and signal."""
         if line.startswith(b"+CEREG:"):
-            self._register(ntn.registration(line) in ntn.REGISTERED)
+            self._set_registered(ntn.parse_registration(line) in ntn.REGISTERED)
         else:
-            self.say("signal", ntn.bars(line) or 0)
+            self.emit("signal", ntn.parse_bars(line) or 0)
 
-    def _register(self, state: bool) -> None:
-        if state != self.registered:
-            self.registered = state
-            self.say("service", state)
+    def _set_registered(self, is_registered: bool) -> None:
+        if is_registered != self.registered:
+            self.registered = is_registered
+            self.emit("service", is_registered)
 
     def poll(self, now: int) -> int:
         """Ask for registration and signal."""
-        if self._radio:
-            self.ask(b"AT+CEREG?\r")
-            self.ask(b"AT+CSQ\r")
-        return now + _POLL
+        if self._radio_on:
+            self.queue_command(b"AT+CEREG?\r")
+            self.queue_command(b"AT+CSQ\r")
+        return now + _POLL_PERIOD
 
-    def radio(self, on: bool, now: int) -> None:
+    def set_radio(self, on: bool, now: int) -> None:
         """Switch the radio on or off (+CFUN)."""
-        self._radio = on
+        self._radio_on = on
         if not on:
-            self._register(False)
+            self._set_registered(False)
         if self.ready:
-            self.ask(b"AT+CFUN=1\r" if on else b"AT+CFUN=0\r")
-            self._next(now)
+            self.queue_command(b"AT+CFUN=1\r" if on else b"AT+CFUN=0\r")
+            self._send_next(now)
 
-    def lost(self, now: int) -> None:
+    def on_lost(self, now: int) -> None:
         """The registration is gone with the modem."""
-        self._register(False)
+        self._set_registered(False)

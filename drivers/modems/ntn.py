@@ -4,7 +4,7 @@ Registered means usable; OK to a datagram means that the modem's network has tak
 ground has it only an acknowledgement of our own says. Sources: see protocols.modem.ntn.
 """
 
-from drivers.modems.base import POLL, AtModem
+from drivers.modems.base import POLL_PERIOD, AtModem
 from protocols.modem import ntn, sbd
 from protocols.time_units import SECOND
 
@@ -12,101 +12,101 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_TAKEN = 120 * SECOND
+_SEND_LIMIT = 120 * SECOND
 
 
 class Ntn(AtModem):
     """One modem; `settings["address"]`, HOST:PORT, chooses UDP."""
 
-    largest = ntn.LARGEST
+    max_bytes = ntn.MAX_BYTES
     INIT = (b"AT\r", b"ATE0\r", b"AT+CFUN=1\r", b"AT+CPSMS=0\r", b"AT+CEREG=2\r")
-    CODES = ((b"+CRTDCP:", False), (b"+QIURC:", False), (b"+QIOPEN:", False))
+    URCS = ((b"+CRTDCP:", False), (b"+QIURC:", False), (b"+QIOPEN:", False))
 
     def __init__(self, port: int, settings: "dict[str, Any]") -> None:
         AtModem.__init__(self, port, settings)
         self.registered = False
         self._tag = 0
-        self._socket = False
+        self._socket_open = False
         self._address = str(settings.get("address", ""))
 
-    def known(self, line: bytes) -> bool:
+    def is_answer(self, line: bytes) -> bool:
         """Say whether a line is a whole answer."""
         return (
             line in (b"OK", b"ERROR")
-            or (line.startswith(b"+CEREG:") and ntn.registration(line) is not None)
-            or (line.startswith(b"+CSQ:") and ntn.bars(line) is not None)
+            or (line.startswith(b"+CEREG:") and ntn.parse_registration(line) is not None)
+            or (line.startswith(b"+CSQ:") and ntn.parse_bars(line) is not None)
             or line == b"SEND OK"
         )
 
-    def code(self, text: bytes, now: int) -> None:
+    def on_urc(self, text: bytes, now: int) -> None:
         """Take a datagram, or the news of a socket."""
-        content = ntn.received(text)
+        content = ntn.parse_received(text)
         if content is not None:
-            self.say("received", content)
+            self.emit("received", content)
         elif text.startswith(b"+QIOPEN:"):
-            self._socket = text.split(b",")[-1].strip() == b"0"
+            self._socket_open = text.split(b",")[-1].strip() == b"0"
         elif text.startswith(b"+QIURC:"):
-            self._socket = False
+            self._socket_open = False
 
-    def line(self, line: bytes, now: int) -> None:
+    def on_line(self, line: bytes, now: int) -> None:
         """Take registration and signal."""
         if line.startswith(b"+CEREG:"):
-            state = ntn.registration(line) in ntn.REGISTERED
-            if state != self.registered:
-                self.registered = state
-                self.say("service", state)
+            is_registered = ntn.parse_registration(line) in ntn.REGISTERED
+            if is_registered != self.registered:
+                self.registered = is_registered
+                self.emit("service", is_registered)
         elif line.startswith(b"+CSQ:"):
-            self.say("signal", ntn.bars(line) or 0)
+            self.emit("signal", ntn.parse_bars(line) or 0)
 
     def poll(self, now: int) -> int:
         """Ask for registration and signal; open the socket."""
-        if not self.busy and self._radio:
-            self.ask(b"AT+CEREG?\r")
-            self.ask(b"AT+CSQ\r")
-            if self._address and self.registered and not self._socket:
+        if not self.busy and self._radio_on:
+            self.queue_command(b"AT+CEREG?\r")
+            self.queue_command(b"AT+CSQ\r")
+            if self._address and self.registered and not self._socket_open:
                 host, _, port = self._address.rpartition(":")
-                self.ask(b'AT+QIOPEN=1,0,"UDP","%s",%d\r' % (host.encode(), int(port)))
-        return now + POLL
+                self.queue_command(b'AT+QIOPEN=1,0,"UDP","%s",%d\r' % (host.encode(), int(port)))
+        return now + POLL_PERIOD
 
-    def radio(self, on: bool, now: int) -> None:
+    def set_radio(self, on: bool, now: int) -> None:
         """Switch the radio on or off (+CFUN)."""
-        self._radio = on
+        self._radio_on = on
         if not on and self.registered:
-            self.registered = self._socket = False
-            self.say("service", False)
+            self.registered = self._socket_open = False
+            self.emit("service", False)
         if self.ready and not self.busy:
-            self.ask(b"AT+CFUN=1\r" if on else b"AT+CFUN=0\r")
-            self._next(now)
+            self.queue_command(b"AT+CFUN=1\r" if on else b"AT+CFUN=0\r")
+            self._send_next(now)
 
-    def lost(self, now: int) -> None:
+    def on_lost(self, now: int) -> None:
         """The registration is gone with the modem."""
-        self._socket = False
+        self._socket_open = False
         if self.registered:
             self.registered = False
-            self.say("service", False)
+            self.emit("service", False)
         if self.busy:
-            self._ended(False, now)
+            self._finish_send(False, now)
 
     def send(self, content: bytes, tag: int, now: int) -> bool:
         """Begin to send one datagram."""
         if self.busy or not self.ready or not self.registered or not content:
             return False
-        if self._address and not self._socket:
+        if self._address and not self._socket_open:
             return False
         self.busy = True
         self._tag = tag
-        self.say("onair", True)
-        text = ntn.udp(content) if self._address else ntn.nidd(content)
-        self.ask(text, self._ended, _TAKEN)
-        self._next(now)
+        self.emit("onair", True)
+        text = ntn.build_udp(content) if self._address else ntn.build_nidd(content)
+        self.queue_command(text, self._finish_send, _SEND_LIMIT)
+        self._send_next(now)
         return True
 
-    def _ended(self, good: bool, now: int) -> None:
+    def _finish_send(self, succeeded: bool, now: int) -> None:
         self.busy = False
-        self.say("onair", False)
-        if good:
-            self.say("sent", self._tag)
+        self.emit("onair", False)
+        if succeeded:
+            self.emit("sent", self._tag)
         else:
-            self.say("unsent", self._tag, sbd.RETRY, "the network did not take it", True)
-        if not self._radio:
-            self.radio(False, now)
+            self.emit("unsent", self._tag, sbd.RETRY, "the network did not take it", True)
+        if not self._radio_on:
+            self.set_radio(False, now)

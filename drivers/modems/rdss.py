@@ -4,7 +4,7 @@ Not a link to count on outside 80 to 140 degrees East (see protocols.modem.rdss)
 that the terminal has transmitted, not that anybody has heard it.
 """
 
-from drivers.modems.base import POLL, Modem
+from drivers.modems.base import POLL_PERIOD, ModemDriver
 from protocols.modem import rdss, sbd
 from protocols.time_units import NEVER, SECOND
 
@@ -12,122 +12,124 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_ANSWER = 5 * SECOND
-_EVERY = 60 * SECOND
-_LONGEST = 2048
+_ANSWER_LIMIT = 5 * SECOND
+_DEFAULT_INTERVAL = 60 * SECOND
+_MAX_LINE = 2048
 
 
-class Rdss(Modem):
+class Rdss(ModemDriver):
     """One terminal; `settings["peer"]` is the address that messages go to."""
 
-    largest = rdss.LARGEST
+    max_bytes = rdss.MAX_BYTES
 
     def __init__(self, port: int, settings: "dict[str, Any]") -> None:
-        Modem.__init__(self, port, settings)
+        ModemDriver.__init__(self, port, settings)
         self._buffer = b""
         self._peer = int(settings.get("peer", 0))
         self._tag = 0
-        self._answer_by = NEVER
+        self._answer_due = NEVER
         self._poll_due = NEVER
-        self._rest_until = 0
-        self._every = _EVERY
+        self._next_send_at = 0
+        self._interval_us = _DEFAULT_INTERVAL
 
     def event(self, kind: str, now: int) -> None:
         """Take an event of the port."""
-        self._open = kind == "opened"
+        self._is_open = kind == "opened"
         self._buffer = b""
-        self._poll_due = now if self._open else NEVER
-        if not self._open:
-            self._lose()
-        self._arm()
+        self._poll_due = now if self._is_open else NEVER
+        if not self._is_open:
+            self._drop_session()
+        self._update_deadline()
 
-    def _lose(self) -> None:
+    def _drop_session(self) -> None:
         if self.ready:
             self.ready = False
             self.resets += 1
-            self.say("ready", False)
+            self.emit("ready", False)
         if self.busy:
-            self._ended(False, sbd.RETRY, "the terminal was lost", True)
+            self._finish_send(False, sbd.RETRY, "the terminal was lost", True)
 
-    def _arm(self) -> None:
-        self._due = min(self._answer_by, self._poll_due)
+    def _update_deadline(self) -> None:
+        self._wake_at = min(self._answer_due, self._poll_due)
 
     def receive(self, data: bytes, now: int) -> None:
         """Take bytes of the terminal; sentences of other devices on the line are passed over."""
         lines = (self._buffer + data).split(b"\n")
         self._buffer = lines[-1]
-        if len(self._buffer) > _LONGEST:
+        if len(self._buffer) > _MAX_LINE:
             self._buffer = b""
             self.faults += 1
         for line in lines[:-1]:
-            fields = rdss.opened(line)
+            fields = rdss.parse_sentence(line)
             if fields is None:
                 self.faults += line.strip() != b""
             else:
-                self._sentence(fields, now)
-        self._arm()
+                self._on_sentence(fields, now)
+        self._update_deadline()
 
-    def _sentence(self, fields: "list[bytes]", now: int) -> None:
+    def _on_sentence(self, fields: "list[bytes]", now: int) -> None:
         if fields[0] == b"BDICI" and len(fields) > 5:
-            self._identity(fields)
+            self._on_identity(fields)
             return
-        bars = rdss.beams(fields)
+        bars = rdss.parse_beam_power(fields)
         if bars is not None:
-            self.say("signal", bars)
-            self.say("service", bars > 0)
+            self.emit("signal", bars)
+            self.emit("service", bars > 0)
             return
-        told = rdss.feedback(fields)
-        if told is not None and self.busy:
-            self._rest_until = now + max(told[1] * SECOND, self._every if told[0] else 0)
-            word, why = (sbd.SENT, "") if told[0] else (sbd.WAIT, "too often")
-            self._ended(told[0], word, why, told[0])
+        feedback = rdss.parse_feedback(fields)
+        if feedback is not None and self.busy:
+            self._next_send_at = now + max(
+                feedback[1] * SECOND, self._interval_us if feedback[0] else 0
+            )
+            outcome, reason = (sbd.SENT, "") if feedback[0] else (sbd.WAIT, "too often")
+            self._finish_send(feedback[0], outcome, reason, feedback[0])
             return
-        content = rdss.received(fields)
+        content = rdss.parse_received(fields)
         if content:
-            self.say("received", content)
+            self.emit("received", content)
 
-    def _identity(self, fields: "list[bytes]") -> None:
+    def _on_identity(self, fields: "list[bytes]") -> None:
         if fields[4].isdigit() and len(fields[4]) < 6:
-            self._every = int(fields[4]) * SECOND
+            self._interval_us = int(fields[4]) * SECOND
         if not self.ready:
             self.ready = True
-            self.say("ready", True)
+            self.emit("ready", True)
 
     def wake(self, now: int) -> None:
         """Take the passing of a deadline."""
-        if now >= self._answer_by:
-            self._answer_by = NEVER
+        if now >= self._answer_due:
+            self._answer_due = NEVER
             if self.busy:
-                self._ended(False, sbd.RETRY, "no answer", True)
+                self._finish_send(False, sbd.RETRY, "no answer", True)
         if now >= self._poll_due:
-            self._poll_due = now + POLL
+            self._poll_due = now + POLL_PERIOD
             if not self.ready:
-                self._out.append(rdss.sentence(b"CCICA,0,00"))
-            elif self._radio and not self.busy:
-                self._out.append(rdss.sentence(b"CCRMO,PWI,2,1"))
-        self._arm()
+                self._output.append(rdss.build_sentence(b"CCICA,0,00"))
+            elif self._radio_on and not self.busy:
+                self._output.append(rdss.build_sentence(b"CCRMO,PWI,2,1"))
+        self._update_deadline()
 
     def send(self, content: bytes, tag: int, now: int) -> bool:
         """Begin to send one datagram; False too while the terminal must rest."""
-        if self.busy or not self.ready or not self._radio or now < self._rest_until:
+        if self.busy or not self.ready or not self._radio_on or now < self._next_send_at:
             return False
         self.busy = True
         self._tag = tag
-        self._answer_by = now + _ANSWER
-        self.say("onair", True)
-        self._out.append(rdss.send(self._peer, content))
-        self._arm()
+        self._answer_due = now + _ANSWER_LIMIT
+        self.emit("onair", True)
+        self._output.append(rdss.build_message(self._peer, content))
+        self._update_deadline()
         return True
 
-    def _ended(self, good: bool, word: str, why: str, paid: bool) -> None:
+    def _finish_send(self, succeeded: bool, outcome: str, reason: str, may_be_billed: bool) -> None:
         self.busy = False
-        self._answer_by = NEVER
-        self.say("onair", False)
-        if good:
-            self.say("sent", self._tag)
+        self._answer_due = NEVER
+        self.emit("onair", False)
+        if succeeded:
+            self.emit("sent", self._tag)
         else:
-            self.say("unsent", self._tag, word, why, paid)
+            self.emit("unsent", self._tag, outcome, reason, may_be_billed)
 
-    def radio(self, on: bool, now: int) -> None:
+    def set_radio(self, on: bool, now: int) -> None:
         """Only what we ask is transmitted; to sleep is to ask nothing."""
-        self._radio = on
+        self._radio_on = on

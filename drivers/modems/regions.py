@@ -40,7 +40,7 @@ REGIONS: "dict[str, dict[str, Rule]]" = {
 """Region -> kind of modem -> (bands up, most power, needs a licence, why it is forbidden or "")."""
 
 
-def forbidden(region: str, kind: str, licence: str) -> str:
+def barred_reason(region: str, kind: str, licence: str) -> str:
     """Say why `kind` must not transmit in `region`; empty when it may."""
     rule = REGIONS.get(region, {}).get(kind)
     if rule is None:

@@ -13,7 +13,7 @@ its old number, and the ground drops the second one.
 Sources: see protocols.modem.sbd.
 """
 
-from drivers.modems.base import POLL, AtModem
+from drivers.modems.base import POLL_PERIOD, AtModem
 from protocols.modem import sbd
 from protocols.time_units import SECOND
 
@@ -21,17 +21,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_SESSION = 75 * SECOND
-_TRANSFERS = 3
-_TRANSFER = 10 * SECOND
-_TIME_EVERY = 600 * SECOND
+_SESSION_LIMIT = 75 * SECOND
+_MAX_TRANSFERS = 3
+_TRANSFER_LIMIT = 10 * SECOND
+_TIME_PERIOD = 600 * SECOND
 _DIGITS = (b"0", b"1", b"2", b"3")
 
 
 class Sbd(AtModem):
     """One modem; `settings` are those of the section `modem`."""
 
-    largest = sbd.LARGEST_MO
+    max_bytes = sbd.MAX_MO_BYTES
     INIT = (
         b"AT\r",
         b"ATE0\r",
@@ -40,180 +40,186 @@ class Sbd(AtModem):
         b"AT+CIER=1,1,1\r",
         b"AT+SBDD2\r",
     )
-    CODES = ((sbd.RING, True), (b"+CIEV:", False))
+    URCS = ((sbd.RING_ALERT, True), (b"+CIEV:", False))
 
     def __init__(self, port: int, settings: "dict[str, Any]") -> None:
         AtModem.__init__(self, port, settings)
         self.sessions = 0
         self._content = b""
         self._tag = 0
-        self._loaded = b""
+        self._loaded_content = b""
         self._fetching = False
-        self._transfers = 0
+        self._transfer_count = 0
         self._digit = b""
         self._result: list[int] | None = None
-        self._mo_there = False
-        self._on_air = False
+        self._mo_loaded = False
+        self._transmitting = False
         self._time_due = 0
 
-    def known(self, line: bytes) -> bool:
+    def is_answer(self, line: bytes) -> bool:
         """Say whether a line is a whole answer."""
         if line in (b"OK", b"ERROR", b"READY") or line in _DIGITS:
             return True
         return (
-            sbd.session(line) is not None
-            or sbd.signal(line) is not None
-            or sbd.numbers(line, b"+SBDS:", 4) is not None
+            sbd.parse_session(line) is not None
+            or sbd.parse_signal(line) is not None
+            or sbd.parse_numbers(line, b"+SBDS:", 4) is not None
             or (line.startswith(b"-MSSTM:") and len(line) >= 15)
         )
 
-    def code(self, text: bytes, now: int) -> None:
+    def on_urc(self, text: bytes, now: int) -> None:
         """Take a ring, a change of signal or of service."""
-        if text == sbd.RING:
-            self.say("ring")
+        if text == sbd.RING_ALERT:
+            self.emit("ring")
             return
-        bars, service = sbd.signal(text), sbd.service(text)
+        bars, service = sbd.parse_signal(text), sbd.parse_service(text)
         if bars is not None:
-            self.say("signal", bars)
+            self.emit("signal", bars)
         elif service is not None:
-            self.say("service", service == 1)
+            self.emit("service", service == 1)
 
-    def line(self, line: bytes, now: int) -> None:
+    def on_line(self, line: bytes, now: int) -> None:
         """Take a line of an answer."""
         if line == b"READY":
-            self._out.append(sbd.transfer(self._content))
+            self._output.append(sbd.build_transfer(self._content))
         elif line in _DIGITS:
             self._digit = line
         elif line.startswith(b"+SBDIX:"):
-            self._result = sbd.session(line)
+            self._result = sbd.parse_session(line)
         elif line.startswith(b"+SBDS:"):
-            values = sbd.numbers(line, b"+SBDS:", 4)
-            self._mo_there = values is not None and values[0] == 1
+            values = sbd.parse_numbers(line, b"+SBDS:", 4)
+            self._mo_loaded = values is not None and values[0] == 1
         elif line.startswith(b"-MSSTM:"):
-            utc = sbd.system_time(line, self.near_us)
-            if utc is not None:
-                self.say("time", utc, now)
+            utc_us = sbd.parse_system_time(line, self.approx_utc_us)
+            if utc_us is not None:
+                self.emit("time", utc_us, now)
         else:
-            bars = sbd.signal(line)
+            bars = sbd.parse_signal(line)
             if bars is not None:
-                self.say("signal", bars)
+                self.emit("signal", bars)
 
     def poll(self, now: int) -> int:
         """Ask for signal and time while nothing else is done."""
-        if not self.busy and self._radio:
-            self.ask(b"AT+CSQF\r")
+        if not self.busy and self._radio_on:
+            self.queue_command(b"AT+CSQF\r")
             if now >= self._time_due:
-                self._time_due = now + _TIME_EVERY
-                self.ask(b"AT-MSSTM\r")
-        return now + POLL
+                self._time_due = now + _TIME_PERIOD
+                self.queue_command(b"AT-MSSTM\r")
+        return now + POLL_PERIOD
 
-    def radio(self, on: bool, now: int) -> None:
+    def set_radio(self, on: bool, now: int) -> None:
         """Switch the radio on or off (AT*R1, AT*R0)."""
-        self._radio = on
+        self._radio_on = on
         if self.ready and not self.busy:
-            self.ask(b"AT*R1\r" if on else b"AT*R0\r")
-            self._next(now)
+            self.queue_command(b"AT*R1\r" if on else b"AT*R0\r")
+            self._send_next(now)
 
-    def lost(self, now: int) -> None:
+    def on_lost(self, now: int) -> None:
         """Nothing is in its buffers any more."""
-        self._loaded = b""
+        self._loaded_content = b""
         if self.busy:
-            self._ended(sbd.RETRY, "the modem was lost", self._on_air, now)
+            self._finish_send(sbd.RETRY, "the modem was lost", self._transmitting, now)
 
     # A datagram.
 
     def send(self, content: bytes, tag: int, now: int) -> bool:
         """Begin to send one datagram."""
-        if self.busy or not self.ready or not self._radio or not content:
+        if self.busy or not self.ready or not self._radio_on or not content:
             return False
         self.busy = True
         self._fetching = False
-        self._content, self._tag, self._transfers = content, tag, 0
-        if self._loaded == content:
-            self._mo_there = False
-            self.ask(b"AT+SBDS\r", self._asked)
+        self._content, self._tag, self._transfer_count = content, tag, 0
+        if self._loaded_content == content:
+            self._mo_loaded = False
+            self.queue_command(b"AT+SBDS\r", self._on_buffer_status)
         else:
-            self._transfer()
-        self._next(now)
+            self._start_transfer()
+        self._send_next(now)
         return True
 
     def fetch(self, now: int) -> bool:
         """Begin to collect what waits; the buffer for what goes up is emptied first."""
-        if self.busy or not self.ready or not self._radio:
+        if self.busy or not self.ready or not self._radio_on:
             return False
         self.busy = True
         self._fetching = True
-        self._content, self._loaded = b"", b""
-        self.ask(b"AT+SBDD0\r", self._emptied)
-        self._next(now)
+        self._content, self._loaded_content = b"", b""
+        self.queue_command(b"AT+SBDD0\r", self._on_emptied)
+        self._send_next(now)
         return True
 
-    def _asked(self, good: bool, now: int) -> None:
-        if good and self._mo_there:
-            self._session()
+    def _on_buffer_status(self, succeeded: bool, now: int) -> None:
+        if succeeded and self._mo_loaded:
+            self._start_session()
         else:
-            self._transfer()
+            self._start_transfer()
 
-    def _transfer(self) -> None:
-        self._loaded = b""
+    def _start_transfer(self) -> None:
+        self._loaded_content = b""
         self._digit = b""
-        self._transfers += 1
-        self.ask(b"AT+SBDWB=%d\r" % len(self._content), self._transferred, _TRANSFER)
+        self._transfer_count += 1
+        self.queue_command(
+            b"AT+SBDWB=%d\r" % len(self._content), self._on_transferred, _TRANSFER_LIMIT
+        )
 
-    def _transferred(self, good: bool, now: int) -> None:
-        if good and self._digit == b"0":
-            self._loaded = self._content
-            self._session()
-        elif self._transfers < _TRANSFERS:
-            self._transfer()
+    def _on_transferred(self, succeeded: bool, now: int) -> None:
+        if succeeded and self._digit == b"0":
+            self._loaded_content = self._content
+            self._start_session()
+        elif self._transfer_count < _MAX_TRANSFERS:
+            self._start_transfer()
         else:
-            self._ended(sbd.RETRY, "the modem does not take the message", False, now)
+            self._finish_send(sbd.RETRY, "the modem does not take the message", False, now)
 
-    def _emptied(self, good: bool, now: int) -> None:
-        if good:
-            self._session()
+    def _on_emptied(self, succeeded: bool, now: int) -> None:
+        if succeeded:
+            self._start_session()
         else:
-            self._ended(sbd.RETRY, "the buffer is not emptied", False, now)
+            self._finish_send(sbd.RETRY, "the buffer is not emptied", False, now)
 
-    def _session(self) -> None:
+    def _start_session(self) -> None:
         self.sessions += 1
         self._result = None
-        self._on_air = True
-        self.say("onair", True)
-        self.ask(b"AT+SBDIXA\r" if self._fetching else b"AT+SBDIX\r", self._session_over, _SESSION)
+        self._transmitting = True
+        self.emit("onair", True)
+        self.queue_command(
+            b"AT+SBDIXA\r" if self._fetching else b"AT+SBDIX\r",
+            self._on_session_end,
+            _SESSION_LIMIT,
+        )
 
-    def _session_over(self, good: bool, now: int) -> None:
+    def _on_session_end(self, succeeded: bool, now: int) -> None:
         result = self._result
         if result is None:
-            self._loaded = b""
-            self._ended(sbd.RETRY, "no answer to the session", True, now)
+            self._loaded_content = b""
+            self._finish_send(sbd.RETRY, "no answer to the session", True, now)
             return
-        word, why = sbd.status(result[0])
-        self.say("waiting", min(result[5], 99))
+        outcome, reason = sbd.interpret_status(result[0])
+        self.emit("waiting", min(result[5], 99))
         if result[2] == 1:
-            self.say("down", result[4])
-            self.reader.take(sbd.received, 2 * sbd.LARGEST_MT)
-            self.ask(b"AT+SBDRB\r")
-        if word == sbd.SENT and not self._fetching:
-            self._loaded = b""
-            self.ask(b"AT+SBDD0\r")
-        self._ended(word, why, result[0] not in sbd.NEVER_ON_AIR, now)
+            self.emit("down", result[4])
+            self.reader.expect_binary(sbd.parse_received, 2 * sbd.MAX_MT_BYTES)
+            self.queue_command(b"AT+SBDRB\r")
+        if outcome == sbd.SENT and not self._fetching:
+            self._loaded_content = b""
+            self.queue_command(b"AT+SBDD0\r")
+        self._finish_send(outcome, reason, result[0] not in sbd.NOT_TRANSMITTED, now)
 
-    def binary(self, content: bytes, now: int) -> None:
+    def on_binary(self, content: bytes, now: int) -> None:
         """Take a datagram from the ground."""
         if content:
-            self.say("received", content)
+            self.emit("received", content)
 
-    def _ended(self, word: str, why: str, paid: bool, now: int) -> None:
+    def _finish_send(self, outcome: str, reason: str, may_be_billed: bool, now: int) -> None:
         self.busy = False
-        if self._on_air:
-            self._on_air = False
-            self.say("onair", False)
+        if self._transmitting:
+            self._transmitting = False
+            self.emit("onair", False)
         if self._fetching:
-            self.say("fetched", word == sbd.SENT, why, paid)
-        elif word == sbd.SENT:
-            self.say("sent", self._tag)
+            self.emit("fetched", outcome == sbd.SENT, reason, may_be_billed)
+        elif outcome == sbd.SENT:
+            self.emit("sent", self._tag)
         else:
-            self.say("unsent", self._tag, word, why, paid)
-        if not self._radio:
-            self.radio(False, now)
+            self.emit("unsent", self._tag, outcome, reason, may_be_billed)
+        if not self._radio_on:
+            self.set_radio(False, now)

@@ -9,7 +9,7 @@
     chrony:/run/chrony.coldloop.sock                           chronyd's socket for samples of time
     watchdog:/dev/watchdog   watchdog:systemd   watchdog:board what wants to be fed
 
-What it is not: it opens nothing, and does not look whether the thing is there. `parse` reads the
+What it is not: it opens nothing, and does not look whether the thing is there. `parse_address` reads the
 text; `str(address)` writes it back in one canonical form, without what is default. The tables below
 say which kind takes which option, and which values an option takes.
 """
@@ -43,7 +43,7 @@ _VALUES = {
 }
 _DEFAULTS = {"baud": "9600", "parity": "N", "stop": "1", "rs485": "0", "edge": "rise"}
 _TLS = ("ca", "cert", "key", "utc", "tls")
-_MOST_UTC = 99_999_999_999
+_MAX_UTC = 99_999_999_999
 # kind -> its options, in the order in which they are written back
 OPTIONS: "dict[str, tuple[str, ...]]" = {
     "serial": ("baud", "parity", "stop", "rs485"),
@@ -59,7 +59,7 @@ KINDS = ("serial", "uart", "tcp", "tls", "store", "pps", "chrony", "watchdog")
 
 
 class Address:
-    """One parsed address; made by `parse` only.
+    """One parsed address; made by `parse_address` only.
 
     `kind` is one of KINDS. `path` is set for serial, store, pps, chrony (a path; of pps a pin, too)
     and uart (the number); `edge` is which edge of a pulse counts, rise or fall; `host`
@@ -73,7 +73,7 @@ class Address:
     def __init__(
         self, kind: str, path: str, host: str, port: int, values: "dict[str, str]"
     ) -> None:
-        """Take what `parse` has already checked."""
+        """Take what `parse_address` has already checked."""
         self.kind = kind
         self.path = path
         self.host = host
@@ -92,17 +92,17 @@ class Address:
         """Return an option's text, or its default's."""
         return self._values.get(name, _DEFAULTS[name])
 
-    def changed(self, text: str) -> "Address":
+    def with_options(self, text: str) -> "Address":
         """Return this address with the options of `text` (`baud=19200&parity=E`) replaced.
 
-        Raises AddressError like `parse`.
+        Raises AddressError like `parse_address`.
         """
         values = dict(self._values)
-        values.update(_options(self.kind, text))
+        values.update(_parse_options(self.kind, text))
         _check_together(values)
         return Address(self.kind, self.path, self.host, self.port, values)
 
-    def place(self) -> str:
+    def location(self) -> str:
         """Return the address without its options: what a message calls the port."""
         if self.kind in ("tcp", "tls"):
             host = "[%s]" % self.host if ":" in self.host else self.host
@@ -110,13 +110,13 @@ class Address:
         return "%s:%s" % (self.kind, self.path)
 
     def __str__(self) -> str:
-        """Return the canonical text; `parse` reads it back to an equal address."""
-        written = []
+        """Return the canonical text; `parse_address` reads it back to an equal address."""
+        parts = []
         for name in OPTIONS[self.kind]:
             value = self._values.get(name)
             if value is not None and value != _DEFAULTS.get(name):
-                written.append("%s=%s" % (name, value))
-        return self.place() + ("?" + "&".join(written) if written else "")
+                parts.append("%s=%s" % (name, value))
+        return self.location() + ("?" + "&".join(parts) if parts else "")
 
     def __eq__(self, other: object) -> bool:
         """Tell whether both say the same, however they were written."""
@@ -127,7 +127,7 @@ class Address:
         return hash(str(self))
 
 
-def parse(text: str) -> Address:
+def parse_address(text: str) -> Address:
     """Read an address, such as `serial:/dev/ttyUSB0?baud=19200&parity=E`.
 
     Raises AddressError that quotes the text, names the part that is wrong and what is allowed
@@ -149,24 +149,24 @@ def _parse(text: str) -> Address:
     kind, colon, rest = text.partition(":")
     if not colon or kind not in KINDS:
         raise AddressError("begins with none of %s" % ", ".join([kind + ":" for kind in KINDS]))
-    place, _, query = rest.partition("?")
-    values = _options(kind, query)
+    location, _, query = rest.partition("?")
+    values = _parse_options(kind, query)
     _check_together(values)
     if kind in ("tcp", "tls"):
-        host, port = _host_port(place)
+        host, port = _parse_host_port(location)
         return Address(kind, "", host, port, values)
-    return Address(kind, _checked_path(kind, place), "", 0, values)
+    return Address(kind, _check_path(kind, location), "", 0, values)
 
 
-def _options(kind: str, query: str) -> "dict[str, str]":
+def _parse_options(kind: str, query: str) -> "dict[str, str]":
     """Read `name=value&name=value` by the tables of the kind."""
     known = OPTIONS[kind]
     values: dict[str, str] = {}
     for item in query.split("&") if query else []:
         name, equals, value = item.partition("=")
         if name not in known:
-            takes = ", ".join(known) or "no options"
-            raise AddressError("unknown option %r (%s takes %s)" % (name, kind, takes))
+            option_names = ", ".join(known) or "no options"
+            raise AddressError("unknown option %r (%s takes %s)" % (name, kind, option_names))
         if not equals or not value:
             raise AddressError("option %r has no value" % name)
         if name in values:
@@ -175,7 +175,7 @@ def _options(kind: str, query: str) -> "dict[str, str]":
         if allowed and value not in allowed:
             raise AddressError("%s is %r, not one of %s" % (name, value, ", ".join(allowed)))
         if name == "utc":
-            _number("utc", value, 0, _MOST_UTC)
+            _parse_number("utc", value, 0, _MAX_UTC)
         values[name] = value
     return values
 
@@ -186,18 +186,18 @@ def _check_together(values: "dict[str, str]") -> None:
         raise AddressError("cert and key go together; only one is given")
 
 
-def _checked_path(kind: str, path: str) -> str:
+def _check_path(kind: str, path: str) -> str:
     """Return the path of a serial port or store, or the number of a UART."""
     if kind == "uart":
-        return str(_number("UART", path, 0, _MAX_UART))
+        return str(_parse_number("UART", path, 0, _MAX_UART))
     if not path:
         raise AddressError("no path after %s:" % kind)
     return path
 
 
-def _host_port(place: str) -> "tuple[str, int]":
+def _parse_host_port(location: str) -> "tuple[str, int]":
     """Split `host:port`; an IPv6 host stands in brackets."""
-    host, colon, port = place.rpartition(":")
+    host, colon, port = location.rpartition(":")
     if not colon or not host:
         raise AddressError("is not HOST:PORT")
     if host[0] == "[" and host[-1] == "]":
@@ -206,12 +206,12 @@ def _host_port(place: str) -> "tuple[str, int]":
         raise AddressError("host %r holds a colon; write an IPv6 address in brackets" % host)
     if not host or "/" in host:
         raise AddressError("host %r is not a name or an IP address" % host)
-    return host, _number("port", port, 1, _MAX_PORT)
+    return host, _parse_number("port", port, 1, _MAX_PORT)
 
 
-def _number(what: str, text: str, least: int, most: int) -> int:
+def _parse_number(name: str, text: str, low: int, high: int) -> int:
     """Read a decimal number; no sign, no blanks, no digits of other scripts."""
-    digits = text.lstrip("0123456789") == "" and 0 < len(text) <= len(str(most))
-    if not digits or not least <= int(text) <= most:
-        raise AddressError("%s %r is not a number from %d to %d" % (what, text, least, most))
+    digits = text.lstrip("0123456789") == "" and 0 < len(text) <= len(str(high))
+    if not digits or not low <= int(text) <= high:
+        raise AddressError("%s %r is not a number from %d to %d" % (name, text, low, high))
     return int(text)

@@ -65,10 +65,10 @@ EISCONN, EALREADY, EINPROGRESS = 106, 114, 115
 NO_PORT = "no such port: is it plugged in, and is the name right?"
 BUSY = "busy: in use by another program; stop that one or choose another port"
 NOT_SERIAL = "not a serial port: name a tty such as /dev/ttyUSB0 or /dev/ttyS0"
-NO_RIGHT = "permission: add the user to group dialout (or fix the device's mode)"
+NO_PERMISSION = "permission: add the user to group dialout (or fix the device's mode)"
 BAUD_REFUSED = "baud rate refused: choose a rate that the hardware can make"
 RS485_REFUSED = "rs485=1 refused: drop it if the adapter switches direction by itself"
-GONE = "gone: unplugged, or the driver failed"
+DISCONNECTED = "gone: unplugged, or the driver failed"
 
 SERIAL_REASONS = {
     ENOENT: NO_PORT,
@@ -77,12 +77,12 @@ SERIAL_REASONS = {
     ENOTDIR: NO_PORT,
     EAGAIN: BUSY,
     EBUSY: BUSY,
-    EACCES: NO_RIGHT,
-    EPERM: NO_RIGHT,
+    EACCES: NO_PERMISSION,
+    EPERM: NO_PERMISSION,
     ENOTTY: NOT_SERIAL,
     EISDIR: NOT_SERIAL,
     EINVAL: BAUD_REFUSED,
-    EIO: GONE,
+    EIO: DISCONNECTED,
 }
 SOCKET_REASONS = {
     ECONNREFUSED: "refused: nothing listens there; start the server or check the port number",
@@ -107,7 +107,7 @@ STORE_REASONS = {
 
 def failure(address: "Address", reason: str) -> PortError:
     """Return the error that says where and why."""
-    return PortError("%s: %s" % (address.place(), reason))
+    return PortError("%s: %s" % (address.location(), reason))
 
 
 def explain(address: "Address", error: OSError, reasons: "dict[int, str]") -> PortError:

@@ -17,45 +17,47 @@ if TYPE_CHECKING:
     from drivers.ports.address import Address
 
 MAX_KEY = 64  # characters
-TEMPORARY = ".new"  # suffix of a file that is not complete yet
+TEMPORARY_SUFFIX = ".new"  # suffix of a file that is not complete yet
 OPERATIONS = ("write", "append", "delete", "get", "list")
-MAX_WAITING = 256  # requests
-_PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+MAX_PENDING = 256  # requests
+_KEY_CHARS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 
 def split_record(address: "Address", record: bytes) -> "tuple[str, bytes]":
     """Split `key NUL payload`, the form in which a store is written.
 
-    Raises PortError when there is no NUL, or the key is refused by `checked_key`.
+    Raises PortError when there is no NUL, or the key is refused by `check_key`.
     """
     key, nul, payload = bytes(record).partition(b"\0")
     if not nul:
         raise failure(address, "a record without a key (key NUL payload)")
-    return checked_key(address, key), payload
+    return check_key(address, key), payload
 
 
-def checked_key(address: "Address", key: bytes) -> str:
+def check_key(address: "Address", key: bytes) -> str:
     """Return the key as text, or raise PortError when it is no plain file name.
 
     Plain: 1 to 64 letters, digits, `.`, `-`, `_`, not beginning with a dot.
     """
-    if not is_plain(key):
+    if not is_valid_key(key):
         raise failure(address, "key %r is not a plain file name" % key[:MAX_KEY])
     return str(key, "ascii")
 
 
-def listing(keys: "list[str]") -> bytes:
+def format_listing(keys: "list[str]") -> bytes:
     """Return the answer to `list`, in the order of the bytes; temporary files are no records."""
-    plain = [key for key in keys if is_plain(key.encode()) and not key.endswith(TEMPORARY)]
-    return b"\0" + b"\0".join([key.encode() for key in sorted(plain)])
+    valid = [
+        key for key in keys if is_valid_key(key.encode()) and not key.endswith(TEMPORARY_SUFFIX)
+    ]
+    return b"\0" + b"\0".join([key.encode() for key in sorted(valid)])
 
 
-def is_plain(key: bytes) -> bool:
+def is_valid_key(key: bytes) -> bool:
     """Tell whether a key can be a file's name."""
-    return 0 < len(key) <= MAX_KEY and key[:1] != b"." and not key.strip(_PLAIN)
+    return 0 < len(key) <= MAX_KEY and key[:1] != b"." and not key.strip(_KEY_CHARS)
 
 
-class Pending:
+class StoreQueue:
     """Requests that wait for a slow flash, in the order in which they came.
 
     Two things save memory and flash. A record written anew replaces the one of its key that still
@@ -76,34 +78,34 @@ class Pending:
         if op in ("write", "append"):
             key, payload = split_record(self._address, data)
         elif op != "list":
-            key = checked_key(self._address, bytes(data))
-        if self._size + len(payload) > BACKLOG or len(self._requests) >= MAX_WAITING:
+            key = check_key(self._address, bytes(data))
+        if self._size + len(payload) > BACKLOG or len(self._requests) >= MAX_PENDING:
             raise failure(self._address, "too slow: %d bytes wait to be stored" % self._size)
         self._size += len(payload)
-        if op == "write" and self._replaced(key, payload):
+        if op == "write" and self._replace_pending(key, payload):
             return
-        if op == "append" and self._joined(key, payload):
+        if op == "append" and self._append_pending(key, payload):
             return
         self._requests.append((op, key, payload))
 
-    def _replaced(self, key: str, payload: bytes) -> bool:
+    def _replace_pending(self, key: str, payload: bytes) -> bool:
         for at in range(len(self._requests) - 1, -1, -1):
-            op, waiting, old = self._requests[at]
-            if waiting == key or op == "list":
+            op, pending_key, old_payload = self._requests[at]
+            if pending_key == key or op == "list":
                 if op != "write":
                     return False
-                self._size -= len(old)
+                self._size -= len(old_payload)
                 self._requests[at] = (op, key, payload)
                 return True
         return False
 
-    def _joined(self, key: str, payload: bytes) -> bool:
+    def _append_pending(self, key: str, payload: bytes) -> bool:
         if not self._requests:
             return False
-        op, waiting, old = self._requests[-1]
-        if waiting != key or op not in ("write", "append"):
+        op, pending_key, old_payload = self._requests[-1]
+        if pending_key != key or op not in ("write", "append"):
             return False
-        self._requests[-1] = (op, key, old + payload)
+        self._requests[-1] = (op, key, old_payload + payload)
         return True
 
     def take(self) -> "tuple[str, str, bytes] | None":

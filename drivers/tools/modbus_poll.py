@@ -10,26 +10,26 @@ import argparse
 import sys
 import time
 
-from drivers.device.device import NONE, Device
+from drivers.device.device import NONE, ModbusDevice
 from drivers.device.identity import MISMATCH
-from drivers.modbus.poll_plan import REFUSALS, Layout
+from drivers.modbus.poll_plan import REFUSAL_CODES, PollPlan
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
     add_port,
     add_timeout,
     bounded,
-    complain,
-    explain,
+    describe_device,
+    describe_result,
+    format_table,
+    print_error,
+    print_json,
+    print_line,
     raw_profile,
-    show,
-    show_json,
-    table,
-    where,
 )
-from drivers.tools.lib.identify import Model, Unit, probed
-from drivers.tools.lib.modbus_client import Line, port_address
-from drivers.tools.lib.open_port import clock
+from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
+from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
+from drivers.tools.lib.open_port import monotonic_us
 from drivers.tools.modbus_read import check_unit
 from protocols.modbus.pdu import GOOD
 from protocols.time_units import MILLISECOND, SECOND
@@ -42,7 +42,7 @@ EXAMPLE = "coldloop modbus poll /dev/ttyUSB0?baud=19200 --profile orv3_rpu --uni
 _HOME = "\x1b[H"
 _CLEAR = "\x1b[2J\x1b[H"
 _REST_OF_LINE = "\x1b[K"
-_BELOW = "\x1b[J"
+_CLEAR_BELOW = "\x1b[J"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -64,135 +64,137 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_timeout(parser, 300)
 
 
-class Watch:
+class PollView:
     """One device, polled round by round; `faults` are those of the last round, in words."""
 
-    def __init__(self, line: Line, device: Device) -> None:
+    def __init__(self, client: BlockingModbusClient, device: ModbusDevice) -> None:
         profile = device.profile
-        fixed = profile.fixed_blocks + (profile.blocks if profile.own_blocks else [])
+        fixed = profile.fixed_blocks + (profile.blocks if profile.has_own_blocks else [])
         self.device = device
         self.faults: list[str] = []
-        self.answered = 0
-        self._line = line
-        self._layout = Layout(
-            profile.polled(), line.bus.wire, profile.holes, fixed, profile.max_block
+        self.answered_count = 0
+        self._client = client
+        self._plan = PollPlan(
+            profile.polled_items(), client.bus.wire_time, profile.holes, fixed, profile.max_block
         )
-        device.arrange(self._layout.blocks)
+        device.set_blocks(self._plan.blocks)
 
-    def round(self) -> None:
+    def poll_round(self) -> None:
         """Read every block once; what is refused changes the plan of the next round."""
         self.faults = []
-        layout, device = self._layout, self.device
-        version = layout.version
-        for request, tag in device.polls():
-            result = self._line.ask(device.unit, request, retries=1)
+        plan, device = self._plan, self.device
+        version = plan.version
+        for request, tag in device.poll_requests():
+            result = self._client.request(device.unit, request, retries=1)
             block = device.blocks[tag]
             if result.status == GOOD:
-                device.accept(tag, result.values, result.at)
-                layout.accept(block)
-                self.answered += 1
+                device.store_block(tag, result.values, result.done_at)
+                plan.block_answered(block)
+                self.answered_count += 1
                 continue
-            device.failed(tag, result.at)
-            if result.code in REFUSALS:
-                layout.refuse(block, result.at)
+            device.block_failed(tag, result.done_at)
+            if result.code in REFUSAL_CODES:
+                plan.exclude(block, result.done_at)
             function, address, count = block
-            place = (function, address, address + count - 1, explain(result))
-            self.faults.append("function %d, registers %d to %d: %s" % place)
-        layout.retry(clock())
-        if layout.version != version:
-            device.arrange(layout.blocks)
+            details = (function, address, address + count - 1, describe_result(result))
+            self.faults.append("function %d, registers %d to %d: %s" % details)
+        plan.retry_excluded(monotonic_us())
+        if plan.version != version:
+            device.set_blocks(plan.blocks)
 
     def rows(self, now: int) -> "list[dict[str, Any]]":
         """Name, value, unit, quality and age (s) of every point."""
         found = []
         for i, (point, reading) in enumerate(zip(self.device.profile.points, self.device.readings)):
-            known = reading.quality != NONE
+            is_known = reading.quality != NONE
             found.append(
                 {
                     "name": point.name,
-                    "value": self.device.value(i) if known else None,
+                    "value": self.device.value(i) if is_known else None,
                     "unit": point.unit,
                     "quality": reading.quality,
-                    "age_s": round((now - reading.at) / SECOND, 3) if known else None,
+                    "age_s": round((now - reading.read_at) / SECOND, 3) if is_known else None,
                 }
             )
         return found
 
     def alarms(self) -> "list[str]":
         """The alarm bits that are on."""
-        return self.device.alarm_bits()
+        return self.device.active_alarm_bits()
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Poll until interrupted or --rounds; 1 when nothing ever answered, or the model is wrong."""
     address = port_address(arguments.port)
     check_unit(arguments.unit, address.kind)
-    model = Model(raw_profile(arguments.profile), every=arguments.every)
-    place = where(address, arguments.unit)
-    with Line(address, arguments.timeout_ms * MILLISECOND) as line:
-        unit = Unit(line, arguments.unit)
-        device = probed(unit, model.at(unit))
+    model = Model(raw_profile(arguments.profile), include_unpolled=arguments.every)
+    device_text = describe_device(address, arguments.unit)
+    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as line:
+        unit = ProbedUnit(line, arguments.unit)
+        device = probe_device(unit, model.profile_for(unit))
         if device.identity == MISMATCH:
-            complain("poll", "%s is no %s: %s" % (place, model.name, device.mismatch))
-        watch = Watch(line, device)
+            print_error(
+                "poll", "%s is no %s: %s" % (device_text, model.name, device.mismatch_reason)
+            )
+        view = PollView(line, device)
         try:
-            _loop(watch, place, arguments)
+            _poll_loop(view, device_text, arguments)
         except KeyboardInterrupt:
-            show("")
-    bad = device.identity == MISMATCH or not watch.answered
-    return BAD_EXIT if bad else GOOD_EXIT
+            print_line("")
+    is_bad = device.identity == MISMATCH or not view.answered_count
+    return BAD_EXIT if is_bad else GOOD_EXIT
 
 
-def _loop(watch: Watch, place: str, arguments: argparse.Namespace) -> None:
-    live = sys.stdout.isatty() and not arguments.json
-    done, due = 0, clock()
-    if live:
+def _poll_loop(view: PollView, device_text: str, arguments: argparse.Namespace) -> None:
+    is_live = sys.stdout.isatty() and not arguments.json
+    round_count, due = 0, monotonic_us()
+    if is_live:
         sys.stdout.write(_CLEAR)
     while True:
-        watch.round()
-        done += 1
+        view.poll_round()
+        round_count += 1
         if arguments.json:
-            show_json(_record(watch, done))
+            print_json(_record(view, round_count))
         else:
-            _show(watch, place, done, live)
-        if done == arguments.rounds:
+            _show(view, device_text, round_count, is_live)
+        if round_count == arguments.rounds:
             return
-        due = max(due + arguments.period_ms * MILLISECOND, clock())
-        time.sleep(max(due - clock(), 0) / SECOND)
+        due = max(due + arguments.period_ms * MILLISECOND, monotonic_us())
+        time.sleep(max(due - monotonic_us(), 0) / SECOND)
 
 
-def _record(watch: Watch, number: int) -> "dict[str, Any]":
-    device = watch.device
+def _record(view: PollView, number: int) -> "dict[str, Any]":
+    device = view.device
     return {
         "round": number,
         "unit": device.unit,
         "profile": device.profile.model,
         "identity": device.identity,
         "requests": len(device.blocks),
-        "points": watch.rows(clock()),
-        "alarms": watch.alarms(),
-        "faults": watch.faults,
+        "points": view.rows(monotonic_us()),
+        "alarms": view.alarms(),
+        "faults": view.faults,
     }
 
 
-def _show(watch: Watch, place: str, number: int, live: bool) -> None:
+def _show(view: PollView, device_text: str, number: int, is_live: bool) -> None:
     rows: list[tuple[str, ...]] = [("name", "value", "unit", "quality", "age")]
-    for row in watch.rows(clock()):
-        known = row["age_s"] is not None
-        value = "%.6g" % row["value"] if known else "-"
-        age = "%.1f s" % row["age_s"] if known else "never"
+    for row in view.rows(monotonic_us()):
+        is_known = row["age_s"] is not None
+        value = "%.6g" % row["value"] if is_known else "-"
+        age = "%.1f s" % row["age_s"] if is_known else "never"
         rows.append((row["name"], value, row["unit"], row["quality"], age))
-    lines = ["%s  %s  round %d" % (place, watch.device.profile.model, number)]
-    if watch.device.identity == MISMATCH:
-        lines.append("WRONG MODEL: %s" % watch.device.mismatch)
-    lines += table(rows)
-    lines.append("alarms: " + (", ".join(watch.alarms()) or "none"))
-    lines += ["fault: " + fault for fault in watch.faults]
-    if live:
+    lines = ["%s  %s  round %d" % (device_text, view.device.profile.model, number)]
+    if view.device.identity == MISMATCH:
+        lines.append("WRONG MODEL: %s" % view.device.mismatch_reason)
+    lines += format_table(rows)
+    lines.append("alarms: " + (", ".join(view.alarms()) or "none"))
+    lines += ["fault: " + fault for fault in view.faults]
+    if is_live:
         body = "".join(line + _REST_OF_LINE + "\n" for line in lines)
-        sys.stdout.write(_HOME + body + _BELOW)
+        sys.stdout.write(_HOME + body + _CLEAR_BELOW)
         sys.stdout.flush()
         return
     for line in lines:
-        show(line)
-    show("")
+        print_line(line)
+    print_line("")

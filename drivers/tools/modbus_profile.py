@@ -6,17 +6,17 @@ Not the checker: that is `drivers.device.profile_check`, which names every error
 import argparse
 
 from drivers.device.number_format import FLOATS
-from drivers.device.profile import Profile
-from drivers.device.profile_check import check
+from drivers.device.profile import DeviceProfile
+from drivers.device.profile_check import check_profile
 from drivers.errors import ProfileError
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
     add_json,
+    format_table,
+    print_json,
+    print_line,
     raw_profile,
-    show,
-    show_json,
-    table,
 )
 
 TYPE_CHECKING = False
@@ -31,12 +31,14 @@ EXAMPLE = "coldloop modbus profile check ./my_pump.json; coldloop modbus profile
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     commands = parser.add_subparsers(dest="command", required=True, metavar="check|show")
-    check = commands.add_parser("check", help="every error of a profile's file")
-    check.add_argument("files", nargs="+", metavar="FILE", help="profiles (JSON), or their names")
-    add_json(check)
-    shown = commands.add_parser("show", help="a profile as a table")
-    shown.add_argument("profile", metavar="P", help="name of a shipped profile, or a file")
-    add_json(shown)
+    check_parser = commands.add_parser("check", help="every error of a profile's file")
+    check_parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="profiles (JSON), or their names"
+    )
+    add_json(check_parser)
+    show_parser = commands.add_parser("show", help="a profile as a table")
+    show_parser.add_argument("profile", metavar="P", help="name of a shipped profile, or a file")
+    add_json(show_parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,66 +46,66 @@ def run(arguments: argparse.Namespace) -> int:
     return (_check if arguments.command == "check" else _show)(arguments)
 
 
-def errors(name: str) -> "list[str]":
+def find_errors(name: str) -> "list[str]":
     """Every error of a profile, each beginning with the file's name. Raises `UseError`."""
     try:
         raw = raw_profile(name)
     except ProfileError as error:
         return [str(error)]
-    return check(raw, name)
+    return check_profile(raw, name)
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    bad = False
+    has_errors = False
     for name in arguments.files:
-        found = errors(name)
-        bad = bad or bool(found)
+        found = find_errors(name)
+        has_errors = has_errors or bool(found)
         if arguments.json:
-            show_json({"file": name, "good": not found, "errors": found})
+            print_json({"file": name, "good": not found, "errors": found})
             continue
         for error in found:
-            show(error)
+            print_line(error)
         if not found:
-            show("%s: good" % name)
-    return BAD_EXIT if bad else GOOD_EXIT
+            print_line("%s: good" % name)
+    return BAD_EXIT if has_errors else GOOD_EXIT
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    profile = Profile(raw_profile(arguments.profile), every=True)
+    profile = DeviceProfile(raw_profile(arguments.profile), include_unpolled=True)
     if arguments.json:
-        show_json(raw_profile(arguments.profile))
+        print_json(raw_profile(arguments.profile))
         return GOOD_EXIT
-    show("%s: %s" % (profile.model, profile.title))
-    show("source: %s" % profile.source)
-    show("hardware: %s" % ("tried on it" if profile.met_hardware else "not met yet"))
+    print_line("%s: %s" % (profile.model, profile.title))
+    print_line("source: %s" % profile.source)
+    print_line("hardware: %s" % ("tried on it" if profile.met_hardware else "not met yet"))
     rows: list[tuple[str, ...]] = [("address", "function", "type", "name", "unit", "write limits")]
-    rows += [_row(p, p.kind, p.name, p.unit, _limits(p)) for p in profile.points]
+    rows += [_format_row(p, p.kind, p.name, p.unit, _format_limits(p)) for p in profile.points]
     rows += [
-        _row(b, "bit %d" % (b.mask.bit_length() - 1), b.name, "alarm" if b.alarm else "", "")
+        _format_row(b, "bit %d" % (b.mask.bit_length() - 1), b.name, "alarm" if b.alarm else "", "")
         for b in profile.bits
     ]
-    rows += [_row(t, "text", t.name, "", "") for t in profile.texts]
+    rows += [_format_row(t, "text", t.name, "", "") for t in profile.texts]
     rows[1:] = sorted(rows[1:], key=lambda row: (int(row[1]), int(row[0])))
-    for line in table(rows):
-        show(line)
+    for line in format_table(rows):
+        print_line(line)
     return GOOD_EXIT
 
 
-def _row(item: "Any", *cells: str) -> "tuple[str, ...]":
+def _format_row(item: "Any", *cells: str) -> "tuple[str, ...]":
     return (str(item.address), str(item.function), *cells)
 
 
-def _limits(point: "Point") -> str:
+def _format_limits(point: "Point") -> str:
     """Write limits in the point's unit; of one whose scale is in another register, as raw."""
     if point.limits is None:
         return ""
-    if point.linked:
+    if point.is_linked:
         return "raw %d to %d" % point.limits
-    low, high = (limit_value(point, limit) for limit in point.limits)
+    low, high = (convert_limit(point, limit) for limit in point.limits)
     return "%g to %g" % (min(low, high), max(low, high))
 
 
-def limit_value(point: "Point", limit: int) -> float:
+def convert_limit(point: "Point", limit: int) -> float:
     """A limit in the point's unit. Those of floats are counts already."""
     count = limit if point.kind in FLOATS else limit * point.mul + point.add
     return count * point.num / point.den

@@ -11,17 +11,17 @@ from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
     UNITS,
-    UseError,
+    UsageError,
     add_port,
     add_timeout,
     bounded,
-    complain,
-    explain,
-    show,
-    show_json,
-    where,
+    describe_device,
+    describe_result,
+    print_error,
+    print_json,
+    print_line,
 )
-from drivers.tools.lib.modbus_client import Line, port_address
+from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from protocols.modbus import pdu
 from protocols.modbus.pdu import GOOD
 from protocols.time_units import MILLISECOND
@@ -30,16 +30,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.modbus.bus import Result
+    from drivers.modbus.bus import TransactionResult
 
 EXAMPLE = "coldloop modbus read '/dev/ttyUSB0?baud=19200' 1 0x34 --type f32 --function 4"
-_MOST = {1: pdu.MAX_READ_BITS, 2: pdu.MAX_READ_BITS, 3: pdu.MAX_READ, 4: pdu.MAX_READ}
+_MAX_COUNT = {1: pdu.MAX_READ_BITS, 2: pdu.MAX_READ_BITS, 3: pdu.MAX_READ, 4: pdu.MAX_READ}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_port(parser)
-    add_place(parser)
+    add_target(parser)
     parser.add_argument(
         "count",
         type=bounded("COUNT", 1, 65536),
@@ -59,7 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_timeout(parser, 300)
 
 
-def add_place(parser: argparse.ArgumentParser) -> None:
+def add_target(parser: argparse.ArgumentParser) -> None:
     """Add UNIT and ADDRESS."""
     parser.add_argument("unit", type=bounded("UNIT", 0, 255), metavar="UNIT", help="1 to 247")
     parser.add_argument(
@@ -86,20 +86,20 @@ def add_type(parser: argparse.ArgumentParser) -> None:
 def check_unit(unit: int, kind: str) -> None:
     """Refuse a unit that a serial line cannot address."""
     if kind == "serial" and not UNITS[0] <= unit <= UNITS[1]:
-        raise UseError("unit %d is not 1 to 247 (serial line)" % unit)
+        raise UsageError("unit %d is not 1 to 247 (serial line)" % unit)
 
 
-def read_all(
-    line: Line, unit: int, function: int, address: int, count: int
-) -> "tuple[list[int], Result | None]":
+def read_values(
+    line: BlockingModbusClient, unit: int, function: int, address: int, count: int
+) -> "tuple[list[int], TransactionResult | None]":
     """`count` registers or bits, in as many requests as needed; (values, the result that failed).
 
     Raises `EncodeError` when the last address is beyond 65535.
     """
     found: list[int] = []
     while len(found) < count:
-        size = min(count - len(found), _MOST[function])
-        result = line.ask(unit, pdu.read(function, address + len(found), size))
+        size = min(count - len(found), _MAX_COUNT[function])
+        result = line.request(unit, pdu.read(function, address + len(found), size))
         if result.status != GOOD:
             return found, result
         found.extend(result.values)
@@ -113,31 +113,33 @@ def run(arguments: argparse.Namespace) -> int:
     bits = arguments.function in (1, 2)
     kind = "bit" if bits else arguments.type
     order = "" if bits else register_values.check_order(arguments.order, kind)
-    size = 1 if bits else register_values.width(kind)
+    size = 1 if bits else register_values.register_width(kind)
     first, count = arguments.address, arguments.count * size
     if first + count > 65536:
-        raise UseError(
+        raise UsageError(
             "address %d and %d values end after address 65535" % (first, arguments.count)
         )
-    with Line(address, arguments.timeout_ms * MILLISECOND) as line:
-        words, failed = read_all(line, arguments.unit, arguments.function, first, count)
-    if failed is not None:
-        return _failed(arguments, address, first + len(words), explain(failed))
-    decoded = list(words) if bits else register_values.decode(kind, order, words)
+    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as line:
+        words, failed_result = read_values(line, arguments.unit, arguments.function, first, count)
+    if failed_result is not None:
+        return _report_failed(
+            arguments, address, first + len(words), describe_result(failed_result)
+        )
+    decoded = list(words) if bits else register_values.decode_values(kind, order, words)
     _show(arguments, kind, size, words, decoded)
     return GOOD_EXIT
 
 
-def _failed(arguments: argparse.Namespace, address: "Any", at: int, text: str) -> int:
-    place = "%s, function %d, address %d" % (
-        where(address, arguments.unit),
+def _report_failed(arguments: argparse.Namespace, address: "Any", at: int, text: str) -> int:
+    location = "%s, function %d, address %d" % (
+        describe_device(address, arguments.unit),
         arguments.function,
         at,
     )
     if arguments.json:
-        show_json({"unit": arguments.unit, "address": at, "error": text})
+        print_json({"unit": arguments.unit, "address": at, "error": text})
     hint = "; `coldloop modbus scan` finds who answers" if text == "no reply" else ""
-    complain("read", "%s: %s%s" % (place, text, hint))
+    print_error("read", "%s: %s%s" % (location, text, hint))
     return BAD_EXIT
 
 
@@ -146,14 +148,16 @@ def _show(
 ) -> None:
     if arguments.json:
         record = {"unit": arguments.unit, "function": arguments.function}
-        place = {"address": arguments.address, "type": kind}
-        show_json({**record, **place, "raw": words, "values": decoded})
+        location = {"address": arguments.address, "type": kind}
+        print_json({**record, **location, "raw": words, "values": decoded})
         return
     if kind == register_values.TEXT:
-        show("%d  %s" % (arguments.address, decoded[0]))
+        print_line("%d  %s" % (arguments.address, decoded[0]))
         return
     for i, value in enumerate(decoded):
         raw = " ".join("%04X" % word for word in words[i * size : i * size + size])
         number = arguments.address + i * size
-        text = register_values.show_value(value)
-        show("%d  %s" % (number, text) if kind == "bit" else "%d  %s  (%s)" % (number, text, raw))
+        text = register_values.format_value(value)
+        print_line(
+            "%d  %s" % (number, text) if kind == "bit" else "%d  %s  (%s)" % (number, text, raw)
+        )

@@ -11,16 +11,16 @@ import contextlib
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
-    UseError,
+    UsageError,
     add_port,
     bounded,
-    settings,
-    show,
-    show_json,
-    table,
+    describe_port,
+    format_table,
+    print_json,
+    print_line,
 )
 from drivers.tools.lib.modbus_client import port_address
-from drivers.tools.lib.open_port import Opened, clock
+from drivers.tools.lib.open_port import OpenPort, monotonic_us
 from protocols.modbus import pdu
 from protocols.modbus import sniffer as sniff
 from protocols.modbus.pdu import EXCEPTIONS
@@ -30,7 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from protocols.modbus.sniffer import Event
+    from protocols.modbus.sniffer import SniffedFrame
 
 EXAMPLE = "coldloop modbus sniff '/dev/ttyUSB1?baud=19200&parity=E' --seconds 60"
 _NAMES = {
@@ -47,7 +47,7 @@ _NAMES = {
     23: "write and read",
     43: "identify",
 }
-_SHOWN = 16  # registers or bytes of a frame on a line
+_MAX_SHOWN = 16  # registers or bytes of a frame on a line
 _BITS = (1, 2)
 
 
@@ -73,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class Tally:
+class TrafficTally:
     """What was heard of one unit."""
 
     def __init__(self) -> None:
@@ -83,28 +83,28 @@ class Tally:
         self.silent = 0
         self.crc = 0
         self.stray = 0
-        self.waits: list[int] = []  # us; bounded, see _MOST
+        self.response_times: list[int] = []  # us; bounded, see _MOST
 
-    _MOST = 100_000
+    _MAX_TIMES = 100_000
 
-    def take(self, event: "Event") -> None:
+    def add(self, frame: "SniffedFrame") -> None:
         """Count an event of this unit."""
         kinds = {
             sniff.REQUEST: "requests",
             sniff.REPLY: "replies",
             sniff.EXCEPTION: "exceptions",
-            sniff.SILENT: "silent",
-            sniff.CRC: "crc",
-            sniff.STRAY: "stray",
+            sniff.UNANSWERED: "silent",
+            sniff.CRC_ERROR: "crc",
+            sniff.UNSOLICITED: "stray",
         }
-        name = kinds[event.kind]
+        name = kinds[frame.kind]
         setattr(self, name, getattr(self, name) + 1)
-        if event.wait_us >= 0 and len(self.waits) < self._MOST:
-            self.waits.append(event.wait_us)
+        if frame.response_us >= 0 and len(self.response_times) < self._MAX_TIMES:
+            self.response_times.append(frame.response_us)
 
     def record(self) -> "dict[str, Any]":
         """For JSON; times in milliseconds."""
-        waits = sorted(self.waits)
+        response_times = sorted(self.response_times)
         record: dict[str, Any] = {
             "requests": self.requests,
             "replies": self.replies,
@@ -113,60 +113,64 @@ class Tally:
             "crc": self.crc,
             "stray": self.stray,
         }
-        if waits:
-            middle = waits[len(waits) // 2]
-            for name, wait in (("min", waits[0]), ("median", middle), ("max", waits[-1])):
-                record["wait_ms_" + name] = round(wait / MILLISECOND, 1)
+        if response_times:
+            median = response_times[len(response_times) // 2]
+            for name, response_us in (
+                ("min", response_times[0]),
+                ("median", median),
+                ("max", response_times[-1]),
+            ):
+                record["wait_ms_" + name] = round(response_us / MILLISECOND, 1)
         return record
 
 
-class Hearing:
+class TrafficSummary:
     """Everything that was heard: by unit, and the noise."""
 
     def __init__(self) -> None:
-        self.units: dict[int, Tally] = {}
+        self.units: dict[int, TrafficTally] = {}
         self.noise_bytes = 0
         self.frames = 0
         self.busy_us = 0
 
-    def take(self, event: "Event") -> None:
+    def add(self, frame: "SniffedFrame") -> None:
         """Count an event."""
-        if event.kind != sniff.SILENT:
-            self.busy_us += event.end - event.start
-        if event.kind == sniff.NOISE:
-            self.noise_bytes += len(event.data)
+        if frame.kind != sniff.UNANSWERED:
+            self.busy_us += frame.end - frame.start
+        if frame.kind == sniff.NOISE:
+            self.noise_bytes += len(frame.data)
             return
-        if event.kind not in (sniff.SILENT, sniff.CRC):
+        if frame.kind not in (sniff.UNANSWERED, sniff.CRC_ERROR):
             self.frames += 1
-        self.units.setdefault(event.unit, Tally()).take(event)
+        self.units.setdefault(frame.unit, TrafficTally()).add(frame)
 
-    def good(self) -> bool:
+    def has_frames(self) -> bool:
         """Whether any intact frame was heard."""
         return self.frames > 0
 
 
-def words(event: "Event") -> str:
+def describe(frame: "SniffedFrame") -> str:
     """An event in words, without its time."""
-    if event.kind == sniff.NOISE:
-        return "noise      %d bytes  %s" % (len(event.data), _hex(event.data))
-    name = _NAMES.get(event.function, "function %d" % event.function)
-    text = "%-9s  unit %3d  %s" % (event.kind, event.unit, name)
-    detail = _detail(event)
+    if frame.kind == sniff.NOISE:
+        return "noise      %d bytes  %s" % (len(frame.data), _format_bytes(frame.data))
+    name = _NAMES.get(frame.function, "function %d" % frame.function)
+    text = "%-9s  unit %3d  %s" % (frame.kind, frame.unit, name)
+    detail = _describe_data(frame)
     return text + ("  " + detail if detail else "")
 
 
-def _detail(event: "Event") -> str:
-    data = event.data[1:-2]
-    if event.kind in (sniff.REQUEST, sniff.SILENT):
-        return _asked(data)
-    if event.data[1] & 0x80 and event.kind != sniff.CRC:
+def _describe_data(frame: "SniffedFrame") -> str:
+    data = frame.data[1:-2]
+    if frame.kind in (sniff.REQUEST, sniff.UNANSWERED):
+        return _describe_request(data)
+    if frame.data[1] & 0x80 and frame.kind != sniff.CRC_ERROR:
         return "exception %d (%s)" % (data[1], EXCEPTIONS.get(data[1], "not in the standard"))
-    if event.kind == sniff.REPLY and event.request is not None:
-        return _told(event.request.data[1:-2], data)
-    return _hex(event.data)
+    if frame.kind == sniff.REPLY and frame.request is not None:
+        return _describe_reply(frame.request.data[1:-2], data)
+    return _format_bytes(frame.data)
 
 
-def _asked(data: bytes) -> str:
+def _describe_request(data: bytes) -> str:
     """The data of a request."""
     function = data[0]
     address = data[1] << 8 | data[2] if len(data) > 2 else 0
@@ -176,119 +180,125 @@ def _asked(data: bytes) -> str:
         return "%d = %d" % (address, data[3] << 8 | data[4])
     if function == pdu.WRITE_MULTIPLE:
         values = [data[at] << 8 | data[at + 1] for at in range(6, len(data) - 1, 2)]
-        return "%d = %s" % (address, _list(values))
-    return _hex(data[1:])
+        return "%d = %s" % (address, _format_values(values))
+    return _format_bytes(data[1:])
 
 
-def _told(asked: bytes, data: bytes) -> str:
-    """The data of a reply to `asked`."""
-    if asked[0] in (*_BITS, 3, 4, pdu.READ_WRITE):
-        return _list(list(pdu.values_of(asked, data)))
-    if asked[0] == pdu.DEVICE_ID:
-        found, _ = pdu.objects(pdu.values_of(asked, data))
+def _describe_reply(request: bytes, data: bytes) -> str:
+    """The data of a reply to `request`."""
+    if request[0] in (*_BITS, 3, 4, pdu.READ_WRITE):
+        return _format_values(list(pdu.reply_values(request, data)))
+    if request[0] == pdu.DEVICE_ID:
+        found, _ = pdu.parse_objects(pdu.reply_values(request, data))
         return ", ".join(content.decode("utf-8", "replace") for _, content in found)
     return "done"
 
 
-def _list(values: "list[int]") -> str:
-    text = " ".join(str(value) for value in values[:_SHOWN])
-    return text + (" … (%d)" % len(values) if len(values) > _SHOWN else "")
+def _format_values(values: "list[int]") -> str:
+    text = " ".join(str(value) for value in values[:_MAX_SHOWN])
+    return text + (" … (%d)" % len(values) if len(values) > _MAX_SHOWN else "")
 
 
-def _hex(data: bytes) -> str:
-    text = " ".join("%02X" % byte for byte in data[:_SHOWN])
-    return text + (" …" if len(data) > _SHOWN else "")
+def _format_bytes(data: bytes) -> str:
+    text = " ".join("%02X" % byte for byte in data[:_MAX_SHOWN])
+    return text + (" …" if len(data) > _MAX_SHOWN else "")
 
 
-def record(event: "Event", base: int) -> "dict[str, Any]":
+def build_record(frame: "SniffedFrame", base: int) -> "dict[str, Any]":
     """An event for JSON; times in milliseconds since `base`."""
-    found: dict[str, Any] = {
-        "t_ms": round((event.start - base) / MILLISECOND, 2),
-        "kind": event.kind,
-        "data": event.data.hex(),
+    record: dict[str, Any] = {
+        "t_ms": round((frame.start - base) / MILLISECOND, 2),
+        "kind": frame.kind,
+        "data": frame.data.hex(),
     }
-    if event.kind != sniff.NOISE:
-        found["unit"] = event.unit
-        found["function"] = event.function
-        found["text"] = _detail(event)
-    if event.gap_us >= 0:
-        found["gap_ms"] = round(event.gap_us / MILLISECOND, 2)
-    if event.wait_us >= 0:
-        found["wait_ms"] = round(event.wait_us / MILLISECOND, 2)
-    return found
+    if frame.kind != sniff.NOISE:
+        record["unit"] = frame.unit
+        record["function"] = frame.function
+        record["text"] = _describe_data(frame)
+    if frame.gap_us >= 0:
+        record["gap_ms"] = round(frame.gap_us / MILLISECOND, 2)
+    if frame.response_us >= 0:
+        record["wait_ms"] = round(frame.response_us / MILLISECOND, 2)
+    return record
 
 
-def line_of(event: "Event", base: int) -> str:
+def format_line(frame: "SniffedFrame", base: int) -> str:
     """An event for people: time, quiet before it, what."""
-    at = (event.start - base) / SECOND
-    gap = "+%.1f ms" % (event.gap_us / MILLISECOND) if event.gap_us >= 0 else ""
-    text = words(event)
-    if event.kind == sniff.SILENT:
+    seconds = (frame.start - base) / SECOND
+    gap = "+%.1f ms" % (frame.gap_us / MILLISECOND) if frame.gap_us >= 0 else ""
+    text = describe(frame)
+    if frame.kind == sniff.UNANSWERED:
         text += "  nobody answered"
-    return "%10.4f  %11s  %s" % (at, gap, text)
+    return "%10.4f  %11s  %s" % (seconds, gap, text)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Listen until interrupted, --seconds or --frames; 1 when no frame was heard."""
     address = port_address(arguments.port)
     if address.kind != "serial":
-        raise UseError("%s: only a serial line can be overheard; use tcpdump" % address.place())
-    hearing = Hearing()
-    opened = Opened(address)
-    base = clock()
+        raise UsageError(
+            "%s: only a serial line can be overheard; use tcpdump" % address.location()
+        )
+    summary = TrafficSummary()
+    open_port = OpenPort(address)
+    base = monotonic_us()
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            _listen(opened, arguments, hearing, base)
+            _listen(open_port, arguments, summary, base)
     finally:
-        opened.port.close()
-    _sum_up(hearing, arguments, settings(address), clock() - base)
-    return GOOD_EXIT if hearing.good() else BAD_EXIT
+        open_port.port.close()
+    _print_summary(summary, arguments, describe_port(address), monotonic_us() - base)
+    return GOOD_EXIT if summary.has_frames() else BAD_EXIT
 
 
-def _listen(opened: Opened, arguments: argparse.Namespace, hearing: Hearing, base: int) -> None:
-    pause, silent = arguments.pause_ms * MILLISECOND, arguments.silent_ms * MILLISECOND
-    sniffer = sniff.Sniffer(opened.address.char_us, pause, silent)
+def _listen(
+    open_port: OpenPort, arguments: argparse.Namespace, summary: TrafficSummary, base: int
+) -> None:
+    pause_us, timeout_us = arguments.pause_ms * MILLISECOND, arguments.silent_ms * MILLISECOND
+    sniffer = sniff.Sniffer(open_port.address.char_us, pause_us, timeout_us)
     end = base + arguments.seconds * SECOND if arguments.seconds else NEVER
     while True:
-        opened.wait(min(sniffer.deadline(), end))
-        data = opened.port.read()
-        now = clock()
-        events = sniffer.feed(data, now) if data else sniffer.wake(now)
-        for event in events:
-            hearing.take(event)
+        open_port.wait(min(sniffer.deadline(), end))
+        data = open_port.port.read()
+        now = monotonic_us()
+        frames = sniffer.feed(data, now) if data else sniffer.wake(now)
+        for frame in frames:
+            summary.add(frame)
             if not arguments.quiet:
-                _tell(event, base, arguments.json)
-        enough = arguments.frames is not None and hearing.frames >= arguments.frames
-        if now >= end or enough or data is None:
+                _print_frame(frame, base, arguments.json)
+        is_complete = arguments.frames is not None and summary.frames >= arguments.frames
+        if now >= end or is_complete or data is None:
             return
 
 
-def _tell(event: "Event", base: int, as_json: bool) -> None:
+def _print_frame(frame: "SniffedFrame", base: int, as_json: bool) -> None:
     if as_json:
-        show_json(record(event, base))
+        print_json(build_record(frame, base))
     else:
-        show(line_of(event, base))
+        print_line(format_line(frame, base))
 
 
-def _sum_up(hearing: Hearing, arguments: argparse.Namespace, where: str, took: int) -> None:
-    load = 100 * hearing.busy_us / max(took, 1)
-    units = {str(unit): hearing.units[unit].record() for unit in sorted(hearing.units)}
+def _print_summary(
+    traffic: TrafficSummary, arguments: argparse.Namespace, port_text: str, duration_us: int
+) -> None:
+    load = 100 * traffic.busy_us / max(duration_us, 1)
+    units = {str(unit): traffic.units[unit].record() for unit in sorted(traffic.units)}
     if arguments.json:
-        summary = {"frames": hearing.frames, "noise_bytes": hearing.noise_bytes, "units": units}
-        show_json({"kind": "summary", **summary, "load_percent": round(load, 1)})
+        summary = {"frames": traffic.frames, "noise_bytes": traffic.noise_bytes, "units": units}
+        print_json({"kind": "summary", **summary, "load_percent": round(load, 1)})
         return
-    if not hearing.good():
-        show("%s: no frame in %.1f s" % (where, took / SECOND))
-        if hearing.noise_bytes:
-            show("hint: %d bytes came: wrong baud rate or parity?" % hearing.noise_bytes)
+    if not traffic.has_frames():
+        print_line("%s: no frame in %.1f s" % (port_text, duration_us / SECOND))
+        if traffic.noise_bytes:
+            print_line("hint: %d bytes came: wrong baud rate or parity?" % traffic.noise_bytes)
         return
     names = ("requests", "replies", "exceptions", "silent", "crc", "stray")
-    waits = ("wait_ms_min", "wait_ms_median", "wait_ms_max")
+    time_names = ("wait_ms_min", "wait_ms_median", "wait_ms_max")
     rows: list[tuple[str, ...]] = [("unit", *names, "wait ms: least", "median", "most")]
-    for unit, found in units.items():
-        cells = [str(found.get(name, "")) for name in (*names, *waits)]
+    for unit, unit_record in units.items():
+        cells = [str(unit_record.get(name, "")) for name in (*names, *time_names)]
         rows.append((unit, *cells))
-    for row in table(rows):
-        show(row)
+    for row in format_table(rows):
+        print_line(row)
     text = "%d frames, %d bytes of noise, line busy %.1f %% of %.1f s"
-    show(text % (hearing.frames, hearing.noise_bytes, load, took / SECOND))
+    print_line(text % (traffic.frames, traffic.noise_bytes, load, duration_us / SECOND))

@@ -10,31 +10,31 @@ as a device may take that long.
 import argparse
 import time
 
-from drivers.device.device import BAD, Device
+from drivers.device.device import BAD, ModbusDevice
 from drivers.device.identity import MISMATCH, UNKNOWN
 from drivers.device.number_format import FLOATS
-from drivers.device.profile import Profile
+from drivers.device.profile import DeviceProfile
 from drivers.errors import ProfileError
 from drivers.tools.lib import register_values
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
-    UseError,
+    UsageError,
     add_port,
     add_timeout,
     bounded,
-    complain,
-    confirmed,
-    explain,
+    confirm,
+    describe_device,
+    describe_result,
+    print_error,
+    print_json,
+    print_line,
     raw_profile,
-    show,
-    show_json,
-    where,
 )
-from drivers.tools.lib.identify import Model, Unit, probed
-from drivers.tools.lib.modbus_client import Line, port_address
-from drivers.tools.modbus_profile import limit_value
-from drivers.tools.modbus_read import add_type, check_unit, read_all
+from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
+from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
+from drivers.tools.modbus_profile import convert_limit
+from drivers.tools.modbus_read import add_type, check_unit, read_values
 from protocols.modbus import pdu
 from protocols.modbus.pdu import GOOD
 from protocols.time_units import MILLISECOND
@@ -48,9 +48,9 @@ if TYPE_CHECKING:
 EXAMPLE = (
     "coldloop modbus write /dev/ttyUSB0 20 ValvePositionControlPercent 40 --profile belimo_valve"
 )
-_TRIES = 5
+_MAX_READBACKS = 5
 _PAUSE_S = 0.2
-_ON = {"1": True, "on": True, "0": False, "off": False}
+_SWITCH_VALUES = {"1": True, "on": True, "0": False, "off": False}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -72,232 +72,253 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_timeout(parser, 300)
 
 
-class Job:
+class WritePlan:
     """What is to be written: requests, and how to look at it before and after."""
 
-    def __init__(self, what: str) -> None:
-        self.what = what
-        self.wanted: Any = None
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.requested: Any = None
 
-    def requests(self) -> "list[bytes]":
+    def build_requests(self) -> "list[bytes]":
         """The PDUs to send, in order."""
         raise NotImplementedError
 
-    def look(self) -> "Any":
+    def read_current(self) -> "Any":
         """What it is now; None when it cannot be read."""
         raise NotImplementedError
 
-    def verified(self, seen: "Any") -> "bool | None":
+    def is_verified(self, reading: "Any") -> "bool | None":
         """Whether `seen` is what was wanted; None when that cannot be told."""
-        return None if seen is None else bool(seen == self.wanted)
+        return None if reading is None else bool(reading == self.requested)
 
-    def text(self, value: "Any") -> str:
+    def format_value(self, value: "Any") -> str:
         """A value for people."""
-        return "unreadable" if value is None else register_values.show_value(value)
+        return "unreadable" if value is None else register_values.format_value(value)
 
 
-class Plain(Job):
+class AddressWrite(WritePlan):
     """Registers or a coil by address."""
 
-    def __init__(self, arguments: argparse.Namespace, line: Line) -> None:
-        at = bounded("ADDRESS", 0, 65535)
+    def __init__(self, arguments: argparse.Namespace, client: BlockingModbusClient) -> None:
+        parse = bounded("ADDRESS", 0, 65535)
         try:
-            self._address = at(arguments.address)
+            self._address = parse(arguments.address)
         except argparse.ArgumentTypeError as error:
-            raise UseError("%s; a name needs --profile" % error)
+            raise UsageError("%s; a name needs --profile" % error)
         super().__init__("address %d" % self._address)
-        self._line = line
+        self._client = client
         self._unit: int = arguments.unit
         self._kind: str = arguments.type
         self._order = register_values.check_order(arguments.order, self._kind)
         self._coil = arguments.function == pdu.WRITE_COIL
         if self._coil:
-            self._words = [int(_on(arguments.value))]
-            self.wanted = self._words[0]
+            self._words = [int(_parse_switch(arguments.value))]
+            self.requested = self._words[0]
         else:
-            self._words = register_values.encode(self._kind, self._order, arguments.value)
-            self.wanted = register_values.decode(self._kind, self._order, self._words)[0]
-        self._single = (arguments.function or pdu.WRITE_SINGLE) == pdu.WRITE_SINGLE
+            self._words = register_values.encode_value(self._kind, self._order, arguments.value)
+            self.requested = register_values.decode_values(self._kind, self._order, self._words)[0]
+        self._use_single = (arguments.function or pdu.WRITE_SINGLE) == pdu.WRITE_SINGLE
         if arguments.function == pdu.WRITE_SINGLE and len(self._words) > 1:
-            raise UseError(
+            raise UsageError(
                 "--function 6 writes one register, %s has %d" % (self._kind, len(self._words))
             )
 
-    def requests(self) -> "list[bytes]":
+    def build_requests(self) -> "list[bytes]":
         """One request."""
         if self._coil:
             return [pdu.write_coil(self._address, self._words[0])]
-        if self._single and len(self._words) == 1:
+        if self._use_single and len(self._words) == 1:
             return [pdu.write_single(self._address, self._words[0])]
         return [pdu.write_multiple(self._address, self._words)]
 
-    def look(self) -> "Any":
+    def read_current(self) -> "Any":
         """Read the same registers, or the coil."""
         function = pdu.READ_COILS if self._coil else pdu.READ_HOLDING
         size = len(self._words)
-        words, failed = read_all(self._line, self._unit, function, self._address, size)
-        if failed is not None:
+        words, failed_result = read_values(self._client, self._unit, function, self._address, size)
+        if failed_result is not None:
             return None
-        return words[0] if self._coil else register_values.decode(self._kind, self._order, words)[0]
+        return (
+            words[0]
+            if self._coil
+            else register_values.decode_values(self._kind, self._order, words)[0]
+        )
 
 
-class OfProfile(Job):
+class ProfileWrite(WritePlan):
     """Something of a profile, in a device that has been asked who it is."""
 
-    def __init__(self, what: str, line: Line, unit: Unit, profile: Profile) -> None:
-        super().__init__(what)
-        self._line = line
-        self.device = probed(unit, profile)
+    def __init__(
+        self, target: str, client: BlockingModbusClient, unit: ProbedUnit, profile: DeviceProfile
+    ) -> None:
+        super().__init__(target)
+        self._client = client
+        self.device = probe_device(unit, profile)
 
-    def poll(self) -> None:
+    def poll_blocks(self) -> None:
         """Read all blocks: what a write needs to know stands in other registers."""
-        for request, tag in self.device.polls():
-            result = self._line.ask(self.device.unit, request)
+        for request, tag in self.device.poll_requests():
+            result = self._client.request(self.device.unit, request)
             if result.status == GOOD:
-                self.device.accept(tag, result.values, result.at)
+                self.device.store_block(tag, result.values, result.done_at)
             else:
-                self.device.failed(tag, result.at)
+                self.device.block_failed(tag, result.done_at)
 
 
-class ByBit(OfProfile):
+class BitWrite(ProfileWrite):
     """A bit of a profile: a coil, or a bit of a register with the others as they are."""
 
     def __init__(
-        self, arguments: argparse.Namespace, line: Line, unit: Unit, profile: Profile
+        self,
+        arguments: argparse.Namespace,
+        client: BlockingModbusClient,
+        unit: ProbedUnit,
+        profile: DeviceProfile,
     ) -> None:
-        self._bit = _bit(profile, arguments.address)
-        super().__init__(self._bit.name, line, unit, profile)
-        self.wanted = int(_on(arguments.value))
+        self._bit = _find_bit(profile, arguments.address)
+        super().__init__(self._bit.name, client, unit, profile)
+        self.requested = int(_parse_switch(arguments.value))
 
-    def requests(self) -> "list[bytes]":
+    def build_requests(self) -> "list[bytes]":
         """One request."""
-        return [self.device.write_bit(self._bit.name, bool(self.wanted))]
+        return [self.device.build_bit_write(self._bit.name, bool(self.requested))]
 
-    def look(self) -> "Any":
+    def read_current(self) -> "Any":
         """The bit as it reads now, turned round if the profile says so."""
-        self.poll()
-        known = self.device.register(self._bit) is not None
-        return int(self.device.bit(self._bit.name)) if known else None
+        self.poll_blocks()
+        is_known = self.device.register_value(self._bit) is not None
+        return int(self.device.is_bit_on(self._bit.name)) if is_known else None
 
-    def text(self, value: "Any") -> str:
+    def format_value(self, value: "Any") -> str:
         """In words."""
-        return super().text(value) if value is None else ("off", "on")[value]
+        return super().format_value(value) if value is None else ("off", "on")[value]
 
 
-class ByProfile(OfProfile):
-    """A point of a profile. Raises `UseError` for what the profile does not allow."""
+class PointWrite(ProfileWrite):
+    """A point of a profile. Raises `UsageError` for what the profile does not allow."""
 
     def __init__(
-        self, arguments: argparse.Namespace, line: Line, unit: Unit, profile: Profile
+        self,
+        arguments: argparse.Namespace,
+        client: BlockingModbusClient,
+        unit: ProbedUnit,
+        profile: DeviceProfile,
     ) -> None:
-        self._index = _point(profile, arguments.address)
+        self._index = _find_point(profile, arguments.address)
         point = self._point = profile.points[self._index]
-        number = _number(arguments.value, point)
+        number = _parse_number(arguments.value, point)
         _check_limits(point, number)
-        super().__init__(point.name, line, unit, profile)
-        self._count = self.device.raw(self._index, number)
-        self.wanted = self._count * point.num / point.den
+        super().__init__(point.name, client, unit, profile)
+        self._count = self.device.to_count(self._index, number)
+        self.requested = self._count * point.num / point.den
 
-    def requests(self) -> "list[bytes]":
+    def build_requests(self) -> "list[bytes]":
         """What the point needs first, and the point."""
-        return self.device.writes([(self._index, self._count)])
+        return self.device.build_writes([(self._index, self._count)])
 
-    def look(self) -> "Any":
+    def read_current(self) -> "Any":
         """The point where its profile says that the effect is seen."""
-        self.poll()
+        self.poll_blocks()
         name = self._point.verify
-        seen = self._index if name in ("same", "none") else self.device.index(name)
-        quality = self.device.readings[seen].quality
-        return self.device.value(seen) if quality in ("good", BAD) else None
+        index = self._index if name in ("same", "none") else self.device.point_index(name)
+        quality = self.device.readings[index].quality
+        return self.device.value(index) if quality in ("good", BAD) else None
 
-    def verified(self, seen: "Any") -> "bool | None":
+    def is_verified(self, reading: "Any") -> "bool | None":
         """What the device's own rule says."""
-        return self.device.readback([(self._index, self._count)])
+        return self.device.readback_matches([(self._index, self._count)])
 
-    def text(self, value: "Any") -> str:
+    def format_value(self, value: "Any") -> str:
         """With the unit."""
         unit = "" if self._point.unit == "1" else " " + self._point.unit
-        return super().text(value) + (unit if value is not None else "")
+        return super().format_value(value) + (unit if value is not None else "")
 
 
-def _on(text: str) -> bool:
-    if text.lower() not in _ON:
-        raise UseError("value %r is not on, off, 1 or 0" % text)
-    return _ON[text.lower()]
+def _parse_switch(text: str) -> bool:
+    if text.lower() not in _SWITCH_VALUES:
+        raise UsageError("value %r is not on, off, 1 or 0" % text)
+    return _SWITCH_VALUES[text.lower()]
 
 
-def _bit(profile: Profile, name: str) -> "Bit":
-    """A bit by its name. Raises `UseError` when it is not to be written."""
+def _find_bit(profile: DeviceProfile, name: str) -> "Bit":
+    """A bit by its name. Raises `UsageError` when it is not to be written."""
     bit = profile.bits[profile.bit_index(name)]
     if not bit.write:
-        raise UseError("%s: %s is not to be written" % (profile.model, name))
+        raise UsageError("%s: %s is not to be written" % (profile.model, name))
     return bit
 
 
-def _point(profile: Profile, name: str) -> int:
+def _find_point(profile: DeviceProfile, name: str) -> int:
     """A point by its name or wire address."""
     if name.isdigit():
         found = [i for i, p in enumerate(profile.points) if p.address == int(name) and p.limits]
         if not found:
-            raise UseError("%s: no point at address %s is to be written" % (profile.model, name))
+            raise UsageError("%s: no point at address %s is to be written" % (profile.model, name))
         return found[0]
-    if not profile.has(name):
-        raise UseError("%s: no point or bit is named %s" % (profile.model, name))
-    return profile.index(name)
+    if not profile.has_point(name):
+        raise UsageError("%s: no point or bit is named %s" % (profile.model, name))
+    return profile.point_index(name)
 
 
-def _number(text: str, point: "Point") -> float:
+def _parse_number(text: str, point: "Point") -> float:
     try:
         return float(text)
     except ValueError:
-        raise UseError("value %r of %s is not a number" % (text, point.name))
+        raise UsageError("value %r of %s is not a number" % (text, point.name))
 
 
 def _check_limits(point: "Point", number: float) -> None:
     """Refuse what is outside the limits, in the point's unit."""
     if point.limits is None:
-        raise UseError("%s is not to be written" % point.name)
-    if point.linked:  # its limits are the device's own numbers; checked when they are known
+        raise UsageError("%s is not to be written" % point.name)
+    if point.is_linked:  # its limits are the device's own numbers; checked when they are known
         return
-    low, high = sorted(limit_value(point, limit) for limit in point.limits)
+    low, high = sorted(convert_limit(point, limit) for limit in point.limits)
     slack = 0.0 if point.kind in FLOATS else abs(point.num / point.den) / 2
     if not low - slack < number < high + slack and not low <= number <= high:
         unit = "" if point.unit == "1" else " " + point.unit
-        raise UseError("%s %g%s is not %g to %g%s" % (point.name, number, unit, low, high, unit))
+        raise UsageError("%s %g%s is not %g to %g%s" % (point.name, number, unit, low, high, unit))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask, write, read back; 1 when the device refuses or does not show it."""
     address = port_address(arguments.port)
     check_unit(arguments.unit, address.kind)
-    place = where(address, arguments.unit)
+    device_text = describe_device(address, arguments.unit)
     raw = None if arguments.profile is None else raw_profile(arguments.profile)
     _check_before_opening(arguments, raw)
-    with Line(address, arguments.timeout_ms * MILLISECOND) as line:
-        job: Job
+    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as line:
+        plan: WritePlan
         if raw is None:
-            job = Plain(arguments, line)
+            plan = AddressWrite(arguments, line)
         else:
-            unit = Unit(line, arguments.unit)
-            profile = Model(raw, every=True).at(unit)
-            kind = ByBit if profile.has_bit(arguments.address) else ByProfile
-            job = kind(arguments, line, unit, profile)
-            stranger = _stranger(job.device)
-            if stranger:
-                return _refused(arguments, place, stranger)
-        before = job.look()
-        requests = job.requests()
+            unit = ProbedUnit(line, arguments.unit)
+            profile = Model(raw, include_unpolled=True).profile_for(unit)
+            kind = BitWrite if profile.has_bit(arguments.address) else PointWrite
+            plan = kind(arguments, line, unit, profile)
+            identity_fault = _identity_fault(plan.device)
+            if identity_fault:
+                return _report_refused(arguments, device_text, identity_fault)
+        value_before = plan.read_current()
+        requests = plan.build_requests()
         question = "%s %s: now %s, to be %s. Write?"
-        texts = (place, job.what, job.text(before), job.text(job.wanted))
-        if not confirmed(question % texts, arguments.yes):
-            show("nothing written")
+        texts = (
+            device_text,
+            plan.target,
+            plan.format_value(value_before),
+            plan.format_value(plan.requested),
+        )
+        if not confirm(question % texts, arguments.yes):
+            print_line("nothing written")
             return BAD_EXIT
         for request in requests:
-            result = line.ask(arguments.unit, request)
+            result = line.request(arguments.unit, request)
             if result.status != GOOD:
-                return _refused(arguments, place, "%s: %s" % (job.what, explain(result)))
-        seen, good = _read_back(job)
-    return _report(arguments, job, before, seen, good)
+                return _report_refused(
+                    arguments, device_text, "%s: %s" % (plan.target, describe_result(result))
+                )
+        reading, verified = _read_back(plan)
+    return _report(arguments, plan, value_before, reading, verified)
 
 
 def _check_before_opening(arguments: argparse.Namespace, raw: "Any") -> None:
@@ -305,58 +326,64 @@ def _check_before_opening(arguments: argparse.Namespace, raw: "Any") -> None:
     if raw is None:
         if arguments.function != pdu.WRITE_COIL:
             order = register_values.check_order(arguments.order, arguments.type)
-            register_values.encode(arguments.type, order, arguments.value)
+            register_values.encode_value(arguments.type, order, arguments.value)
         return
-    profile = Profile(raw, every=True)
+    profile = DeviceProfile(raw, include_unpolled=True)
     if profile.has_bit(arguments.address):
-        _bit(profile, arguments.address)
-        _on(arguments.value)
+        _find_bit(profile, arguments.address)
+        _parse_switch(arguments.value)
         return
     try:
-        point = profile.points[_point(profile, arguments.address)]
+        point = profile.points[_find_point(profile, arguments.address)]
     except ProfileError as error:
-        raise UseError(str(error))
-    _check_limits(point, _number(arguments.value, point))
+        raise UsageError(str(error))
+    _check_limits(point, _parse_number(arguments.value, point))
 
 
-def _stranger(device: Device) -> str:
-    if device.identity == UNKNOWN and device.probes():
+def _identity_fault(device: ModbusDevice) -> str:
+    if device.identity == UNKNOWN and device.identity_probes():
         model = device.profile.model
         return "did not say whether it is %s; nothing written" % model
     if device.identity != MISMATCH:
         return ""
-    return "is no %s: %s; nothing written" % (device.profile.model, device.mismatch)
+    return "is no %s: %s; nothing written" % (device.profile.model, device.mismatch_reason)
 
 
-def _refused(arguments: argparse.Namespace, place: str, text: str) -> int:
+def _report_refused(arguments: argparse.Namespace, device_text: str, text: str) -> int:
     if arguments.json:
-        show_json({"unit": arguments.unit, "address": arguments.address, "error": text})
-    complain("write", "%s %s" % (place, text))
+        print_json({"unit": arguments.unit, "address": arguments.address, "error": text})
+    print_error("write", "%s %s" % (device_text, text))
     return BAD_EXIT
 
 
-def _read_back(job: Job) -> "tuple[Any, bool | None]":
+def _read_back(plan: WritePlan) -> "tuple[Any, bool | None]":
     """Look until it is what was wanted, for about a second."""
-    seen = job.look()
-    good = job.verified(seen)
-    for _ in range(_TRIES):
-        if good:
+    reading = plan.read_current()
+    verified = plan.is_verified(reading)
+    for _ in range(_MAX_READBACKS):
+        if verified:
             break
         time.sleep(_PAUSE_S)
-        seen = job.look()
-        good = job.verified(seen)
-    return seen, good
+        reading = plan.read_current()
+        verified = plan.is_verified(reading)
+    return reading, verified
 
 
 def _report(
-    arguments: argparse.Namespace, job: Job, before: "Any", seen: "Any", good: "bool | None"
+    arguments: argparse.Namespace,
+    plan: WritePlan,
+    value_before: "Any",
+    reading: "Any",
+    verified: "bool | None",
 ) -> int:
     if arguments.json:
-        record = {"unit": arguments.unit, "address": arguments.address, "before": before}
-        show_json({**record, "written": job.wanted, "readback": seen, "verified": good})
+        record = {"unit": arguments.unit, "address": arguments.address, "before": value_before}
+        print_json({**record, "written": plan.requested, "readback": reading, "verified": verified})
     else:
-        show("%s: was %s" % (job.what, job.text(before)))
-        show("written:    %s" % job.text(job.wanted))
-        mark = {True: "as written", False: "NOT as written", None: "cannot be verified"}[good]
-        show("reads back: %s, %s" % (job.text(seen), mark))
-    return GOOD_EXIT if good or (good is None and seen is None) else BAD_EXIT
+        print_line("%s: was %s" % (plan.target, plan.format_value(value_before)))
+        print_line("written:    %s" % plan.format_value(plan.requested))
+        verdict = {True: "as written", False: "NOT as written", None: "cannot be verified"}[
+            verified
+        ]
+        print_line("reads back: %s, %s" % (plan.format_value(reading), verdict))
+    return GOOD_EXIT if verified or (verified is None and reading is None) else BAD_EXIT

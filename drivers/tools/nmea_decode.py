@@ -8,15 +8,15 @@ from typing import Any
 
 from drivers.errors import DriverError
 from drivers.gnss.epoch import Epoch
-from drivers.gnss.receiver import Receiver
+from drivers.gnss.receiver import ReceiverDriver
 from drivers.tools.lib import byte_source
 from protocols import calendar
 from protocols.nmea.satellite_id import VENDORS
-from protocols.nmea.satellite_view import Satellite
+from protocols.nmea.satellite_view import SatelliteInView
 
 EXAMPLE = "coldloop nmea decode /dev/ttyUSB0 --seconds 10"
 
-_KEEP = 4096  # more epochs than one chunk can close
+_MAX_EPOCHS = 4096  # more epochs than one chunk can close
 _MODES = {1: "no fix", 2: "2D", 3: "3D"}
 _ANY_BAUD = 115_200  # of a file: the line's speed is not known and not used
 LETTERS = {
@@ -31,39 +31,43 @@ LETTERS = {
 """RINEX' letters of the systems."""
 
 
-def make_receiver(text: str, vendor: "str | None") -> Receiver:
+def make_receiver(text: str, vendor: "str | None") -> ReceiverDriver:
     """Return the receiver for what `text` names.
 
     Raises:
         AddressError: it looks like an address and is none.
     """
-    address = None if text == "-" else byte_source.port_address(text)
+    address = None if text == "-" else byte_source.find_address(text)
     if address is None:
-        return Receiver(0, _ANY_BAUD, keep=_KEEP, vendor=vendor, timed=False)
-    return Receiver(0, address.baud, address.bits_per_char, keep=_KEEP, vendor=vendor)
+        return ReceiverDriver(
+            0, _ANY_BAUD, max_epochs=_MAX_EPOCHS, vendor=vendor, timing_valid=False
+        )
+    return ReceiverDriver(
+        0, address.baud, address.bits_per_char, max_epochs=_MAX_EPOCHS, vendor=vendor
+    )
 
 
-def epochs(receiver: Receiver, chunks: byte_source.Chunks) -> Iterator[Epoch]:
+def iter_epochs(receiver: ReceiverDriver, chunks: byte_source.Chunks) -> Iterator[Epoch]:
     """Yield the epochs of a stream as they close; the last one at its end or at SIGINT."""
     try:
         for data, now in chunks:
             receiver.receive(data, now)
-            yield from receiver.epochs(now)
+            yield from receiver.take_epochs(now)
     except KeyboardInterrupt:
         pass
-    yield from receiver.finish()
+    yield from receiver.finish_stream()
 
 
-def utc_text(epoch: Epoch) -> "str | None":
+def format_utc(epoch: Epoch) -> "str | None":
     """The epoch's UTC as ISO 8601, None if it is not known."""
-    return None if epoch.utc_us is None else calendar.iso8601(epoch.utc_us, epoch.leap)
+    return None if epoch.utc_us is None else calendar.iso8601(epoch.utc_us, epoch.in_leap_second)
 
 
-def record(epoch: Epoch) -> "dict[str, Any]":
+def build_record(epoch: Epoch) -> "dict[str, Any]":
     """An epoch as the object that `--json` prints. Without a valid fix there is no position."""
     valid = epoch.valid
     return {
-        "utc": utc_text(epoch),
+        "utc": format_utc(epoch),
         "valid": valid,
         "mode": epoch.mode,
         "quality": epoch.quality,
@@ -73,7 +77,7 @@ def record(epoch: Epoch) -> "dict[str, Any]":
         "used": epoch.used,
         "visible": epoch.visible,
         "complete": epoch.complete,
-        "satellites": [_satellite(satellite) for satellite in epoch.sky.satellites],
+        "satellites": [_satellite(satellite) for satellite in epoch.satellite_view.satellites],
         "antenna": epoch.antenna,
         "jamming": epoch.jamming,
         "flags": list(epoch.all_flags()),
@@ -84,7 +88,7 @@ def _scaled(value: "int | None", scale: int) -> "float | None":
     return None if value is None else value / scale
 
 
-def _satellite(satellite: Satellite) -> "dict[str, Any]":
+def _satellite(satellite: SatelliteInView) -> "dict[str, Any]":
     return {
         "gnss": satellite.gnss,
         "sv": satellite.sv,
@@ -97,7 +101,7 @@ def _satellite(satellite: Satellite) -> "dict[str, Any]":
     }
 
 
-def summary(receiver: Receiver, count: int) -> "dict[str, int]":
+def build_summary(receiver: ReceiverDriver, count: int) -> "dict[str, int]":
     """What the whole stream held.
 
     `bad_checksum` counts a sentence with a byte that cannot be in one, too; a maker's sentence of
@@ -106,7 +110,7 @@ def summary(receiver: Receiver, count: int) -> "dict[str, int]":
     framer, decoder = receiver.framer, receiver.decoder
     return {
         "sentences": framer.sentences,
-        "typed": decoder.typed,
+        "typed": decoder.decoded,
         "bad_checksum": framer.bad_checksum + framer.unprintable,
         "no_checksum": framer.no_checksum,
         "unknown": decoder.unknown,
@@ -115,25 +119,25 @@ def summary(receiver: Receiver, count: int) -> "dict[str, int]":
     }
 
 
-def name_of(satellite: Satellite) -> str:
+def satellite_name(satellite: SatelliteInView) -> str:
     """RINEX' name, such as C06; `R??` where the receiver does not say which."""
     number = "??" if satellite.sv is None else f"{satellite.sv:02d}"
     return LETTERS[satellite.gnss] + number
 
 
-def _line(epoch: Epoch) -> str:
+def _format_epoch(epoch: Epoch) -> str:
     """An epoch as one line for people."""
-    parts = [utc_text(epoch) or "time unknown".ljust(24), f"{_MODES[epoch.mode]:<6}"]
+    parts = [format_utc(epoch) or "time unknown".ljust(24), f"{_MODES[epoch.mode]:<6}"]
     if epoch.valid and epoch.lat_e7 is not None and epoch.lon_e7 is not None:
         parts.append(f"{epoch.lat_e7 / 1e7:.7f} {epoch.lon_e7 / 1e7:.7f}")
         if epoch.alt_mm is not None:
             parts.append(f"{epoch.alt_mm / 1000:.1f} m")
-    of = "?" if epoch.visible is None else epoch.visible
-    parts.append(f"{'?' if epoch.used is None else epoch.used} of {of} satellites used")
-    best = sorted(epoch.sky.satellites, key=lambda s: -(s.cn0 or 0))[:4]
-    strong = " ".join(f"{name_of(s)}:{s.cn0}" for s in best if s.cn0)
-    if strong:
-        parts.append(strong)
+    visible_text = "?" if epoch.visible is None else epoch.visible
+    parts.append(f"{'?' if epoch.used is None else epoch.used} of {visible_text} satellites used")
+    best = sorted(epoch.satellite_view.satellites, key=lambda s: -(s.cn0 or 0))[:4]
+    strongest = " ".join(f"{satellite_name(s)}:{s.cn0}" for s in best if s.cn0)
+    if strongest:
+        parts.append(strongest)
     if epoch.antenna is not None:
         parts.append(f"antenna {epoch.antenna}")
     flags = epoch.all_flags()
@@ -162,11 +166,11 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         help="who made the receiver, where its numbers mean something of their own",
     )
     parser.add_argument(
-        "--seconds", type=_seconds, metavar="N", help="of a port: end after N seconds"
+        "--seconds", type=_parse_seconds, metavar="N", help="of a port: end after N seconds"
     )
 
 
-def _seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     seconds = float(text)
     if not seconds > 0:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
@@ -175,7 +179,7 @@ def _seconds(text: str) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run `coldloop nmea decode`."""
-    return decode(
+    return print_epochs(
         arguments.source,
         as_json=arguments.json,
         vendor=arguments.vendor,
@@ -183,7 +187,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
 
 
-def decode(
+def print_epochs(
     text: str, *, as_json: bool = False, vendor: "str | None" = None, seconds: "float | None" = None
 ) -> int:
     """Print every epoch of `text` and the summary; 1 if there was no sentence at all, 2 if it
@@ -192,10 +196,10 @@ def decode(
     count = 0
     try:
         receiver = make_receiver(text, vendor)
-        for epoch in epochs(receiver, byte_source.chunks(text, seconds)):
+        for epoch in iter_epochs(receiver, byte_source.read_chunks(text, seconds)):
             count += 1
-            line = json.dumps(record(epoch)) if as_json else _line(epoch)
-            print(line, flush=receiver.timed)
+            line = json.dumps(build_record(epoch)) if as_json else _format_epoch(epoch)
+            print(line, flush=receiver.timing_valid)
     except DriverError as error:
         print(f"coldloop nmea decode: {error}", file=sys.stderr)
         return 2
@@ -204,7 +208,7 @@ def decode(
     except OSError as error:
         print(f"coldloop nmea decode: {text}: {error.strerror}", file=sys.stderr)
         return 2
-    totals = summary(receiver, count)
+    totals = build_summary(receiver, count)
     if as_json:
         print(json.dumps({"summary": totals}))
     else:

@@ -10,12 +10,12 @@ import time
 
 from drivers.errors import DriverError
 from drivers.gnss.epoch import Epoch
-from drivers.gnss.receiver import Receiver
+from drivers.gnss.receiver import ReceiverDriver
 from drivers.tools import nmea_decode
 from drivers.tools.lib import byte_source
-from drivers.tools.lib.open_port import clock
-from drivers.tools.nmea_integrity import Verdicts
-from protocols.nmea.satellite_view import Satellite
+from drivers.tools.lib.open_port import monotonic_us
+from drivers.tools.nmea_integrity import EpochChecks
+from protocols.nmea.satellite_view import SatelliteInView
 from protocols.time_units import SECOND
 
 EXAMPLE = "coldloop nmea monitor serial:/dev/ttyUSB0?baud=115200"
@@ -28,24 +28,30 @@ _BAR_TO = 55
 _MODES = {1: "no fix", 2: "2D fix", 3: "3D fix"}
 
 
-def time_error_us(epoch: Epoch) -> "int | None":
+def clock_error_us(epoch: Epoch) -> "int | None":
     """System clock less receiver, in microseconds; None without a valid epoch with a time."""
     if epoch.utc_us is None or not epoch.valid:
         return None
-    ago = clock() - epoch.mono_us
-    return time.time_ns() // 1000 - ago - epoch.utc_us
+    age_us = monotonic_us() - epoch.mono_us
+    return time.time_ns() // 1000 - age_us - epoch.utc_us
 
 
-def picture(
-    epoch: Epoch, receiver: Receiver, error_us: "int | None", verdicts: "Verdicts | None" = None
+def render(
+    epoch: Epoch,
+    receiver: ReceiverDriver,
+    error_us: "int | None",
+    checks: "EpochChecks | None" = None,
 ) -> "list[str]":
-    """The lines of one picture; `verdicts` remembers the epochs before."""
-    lines = [_fix_line(epoch), _time_line(epoch, error_us), _line_line(epoch, receiver), ""]
-    lines += [_bar(satellite) for satellite in sorted(epoch.sky.satellites, key=_order)]
-    wrong = list(epoch.all_flags())
-    if verdicts is not None:
-        wrong += verdicts.take(epoch, error_us)
-    lines += ["", f"verdicts   {', '.join(wrong) if wrong else 'nothing is wrong'}"]
+    """The lines of one picture; `checks` remembers the epochs before."""
+    lines = [_fix_line(epoch), _time_line(epoch, error_us), _port_line(epoch, receiver), ""]
+    lines += [
+        _satellite_line(satellite)
+        for satellite in sorted(epoch.satellite_view.satellites, key=_sort_key)
+    ]
+    findings = list(epoch.all_flags())
+    if checks is not None:
+        findings += checks.check_epoch(epoch, error_us)
+    lines += ["", f"verdicts   {', '.join(findings) if findings else 'nothing is wrong'}"]
     return lines
 
 
@@ -58,40 +64,40 @@ def _fix_line(epoch: Epoch) -> str:
         if epoch.horizontal_mm is not None:
             text += f"  +-{epoch.horizontal_mm / 1000:.2f} m"
     used, visible = epoch.used, epoch.visible
-    whole = "" if epoch.complete else ", list incomplete"
-    return text + f"  {used if used is not None else '?'} of {visible or '?'} used{whole}"
+    incomplete_text = "" if epoch.complete else ", list incomplete"
+    return text + f"  {used if used is not None else '?'} of {visible or '?'} used{incomplete_text}"
 
 
 def _time_line(epoch: Epoch, error_us: "int | None") -> str:
-    text = f"time       {nmea_decode.utc_text(epoch) or 'unknown'}"
+    text = f"time       {nmea_decode.format_utc(epoch) or 'unknown'}"
     if error_us is None:
         return text
     return text + f"  system clock {error_us / SECOND:+.3f} s, receiver's latency included"
 
 
-def _line_line(epoch: Epoch, receiver: Receiver) -> str:
-    load = epoch.burst.permille
+def _port_line(epoch: Epoch, receiver: ReceiverDriver) -> str:
+    load = epoch.group.occupancy_permille
     text = f"line       {'?' if load is None else load // 10} % full"
     text += f"  {receiver.framer.sentences} sentences, {receiver.framer.bad_checksum} bad"
     return text + f"  antenna {epoch.antenna or '?'}  jamming {epoch.jamming or '?'}"
 
 
-def _order(satellite: Satellite) -> "tuple[int, int]":
+def _sort_key(satellite: SatelliteInView) -> "tuple[int, int]":
     return (list(nmea_decode.LETTERS).index(satellite.gnss), satellite.sv or 0)
 
 
-def _bar(satellite: Satellite) -> str:
+def _satellite_line(satellite: SatelliteInView) -> str:
     """One satellite: name, used, where, strongest signal as a bar, all signals."""
     strongest = satellite.cn0
     length = max(0, min(strongest or 0, _BAR_TO) - _BAR_FROM)
-    where = "".join(
+    direction = "".join(
         "   ?" if angle is None else f"{angle:>4}"
         for angle in (satellite.elevation, satellite.azimuth)
     )
     signals = " ".join(f"{name or number or '-'}:{cn0}" for number, name, cn0 in satellite.signals)
     mark = "*" if satellite.used else " "
     bar = "#" * length
-    return f"{nmea_decode.name_of(satellite)} {mark}{where}  {bar:<{_BAR_TO - _BAR_FROM}} {signals}"
+    return f"{nmea_decode.satellite_name(satellite)} {mark}{direction}  {bar:<{_BAR_TO - _BAR_FROM}} {signals}"
 
 
 def _draw(lines: "list[str]", first: bool) -> None:
@@ -110,13 +116,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run `coldloop nmea monitor`."""
-    return monitor(arguments.port, vendor=arguments.vendor, seconds=arguments.seconds)
+    return watch_port(arguments.port, vendor=arguments.vendor, seconds=arguments.seconds)
 
 
-def monitor(text: str, *, vendor: "str | None" = None, seconds: "float | None" = None) -> int:
+def watch_port(text: str, *, vendor: "str | None" = None, seconds: "float | None" = None) -> int:
     """Watch a port until SIGINT or `seconds`; 1 if it gave no sentence, 2 if it cannot be used."""
     try:
-        if byte_source.port_address(text) is None:
+        if byte_source.find_address(text) is None:
             print(
                 f"coldloop nmea monitor: {text}: no port; name one such as /dev/ttyUSB0 or "
                 "serial:/dev/ttyUSB0?baud=115200",
@@ -125,9 +131,9 @@ def monitor(text: str, *, vendor: "str | None" = None, seconds: "float | None" =
             return 2
         receiver = nmea_decode.make_receiver(text, vendor)
         first = True
-        verdicts = Verdicts()
-        for epoch in nmea_decode.epochs(receiver, byte_source.chunks(text, seconds)):
-            _draw(picture(epoch, receiver, time_error_us(epoch), verdicts), first)
+        checks = EpochChecks()
+        for epoch in nmea_decode.iter_epochs(receiver, byte_source.read_chunks(text, seconds)):
+            _draw(render(epoch, receiver, clock_error_us(epoch), checks), first)
             first = False
     except DriverError as error:
         print(f"coldloop nmea monitor: {error}", file=sys.stderr)

@@ -10,27 +10,30 @@ import termios
 import time
 
 from drivers.errors import DriverError, PortError
-from drivers.gnss.receiver import Receiver
-from drivers.gnss.setup_sequence import Outcome, Setup
-from drivers.gnss.setup_step import KINDS, STARTS, SYSTEMS, Step, steps
-from drivers.gnss.setup_vendors import MAKERS
+from drivers.gnss.receiver import ReceiverDriver
+from drivers.gnss.setup_sequence import SetupResult, SetupSequence
+from drivers.gnss.setup_step import KINDS, STARTS, SYSTEMS, SetupStep, build_steps
+from drivers.gnss.setup_vendors import VENDOR_COMMANDS
 from drivers.ports.base import failure
 from drivers.tools.lib import byte_source
-from drivers.tools.lib.open_port import Opened, clock
+from drivers.tools.lib.open_port import OpenPort, monotonic_us
 
 EXAMPLE = (
     "coldloop nmea setup serial:/dev/ttyUSB0?baud=9600 --maker casic "
     "--constellations BDS,GPS --baud 115200 --save"
 )
-_TURN_US = 100_000
-_CHANGE_S = 0.1  # a receiver needs a moment between the command and its new speed
+_STEP_US = 100_000
+_BAUD_CHANGE_S = 0.1  # a receiver needs a moment between the command and its new speed
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `coldloop nmea setup`."""
     parser.add_argument("port", metavar="PORT", help="a device, or an address of a port")
     parser.add_argument(
-        "--maker", required=True, choices=sorted(MAKERS), help="whose commands it understands"
+        "--maker",
+        required=True,
+        choices=sorted(VENDOR_COMMANDS),
+        help="whose commands it understands",
     )
     parser.add_argument(
         "--constellations", metavar="LIST", help=f"the only ones, of {','.join(SYSTEMS)}"
@@ -43,19 +46,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a step")
 
 
-def _words(text: "str | None", known: "tuple[str, ...]", what: str) -> "tuple[str, ...]":
+def _parse_list(text: "str | None", allowed: "tuple[str, ...]", option: str) -> "tuple[str, ...]":
     words = tuple(text.upper().split(",")) if text else ()
     for word in words:
-        if word not in known:
-            raise DriverError(f"{what}: {word!r} is none of {', '.join(known)}")
+        if word not in allowed:
+            raise DriverError(f"{option}: {word!r} is none of {', '.join(allowed)}")
     return words
 
 
-def _wished(arguments: argparse.Namespace) -> "list[Step]":
-    found = steps(
+def _requested_steps(arguments: argparse.Namespace) -> "list[SetupStep]":
+    found = build_steps(
         arguments.maker,
-        _words(arguments.constellations, SYSTEMS, "--constellations"),
-        _words(arguments.sentences, KINDS, "--sentences"),
+        _parse_list(arguments.constellations, SYSTEMS, "--constellations"),
+        _parse_list(arguments.sentences, KINDS, "--sentences"),
         arguments.rate_ms,
         arguments.baud,
         arguments.save,
@@ -68,72 +71,74 @@ def _wished(arguments: argparse.Namespace) -> "list[Step]":
 
 def run(arguments: argparse.Namespace) -> int:
     """Run `coldloop nmea setup`: 0 all done, 1 something was not, 2 wrong use."""
-    wished = _wished(arguments)
-    address = byte_source.port_address(arguments.port)
+    requested = _requested_steps(arguments)
+    address = byte_source.find_address(arguments.port)
     if address is None:
         raise DriverError(f"{arguments.port}: no port; name one such as /dev/ttyUSB0")
-    opened = Opened(address)
+    open_port = OpenPort(address)
     try:
-        return _work(opened, Setup(wished, clock(), address.baud), arguments.json)
+        return _run_setup(
+            open_port, SetupSequence(requested, monotonic_us(), address.baud), arguments.json
+        )
     finally:
-        opened.port.close()
+        open_port.port.close()
 
 
-def _work(opened: Opened, setup: Setup, as_json: bool) -> int:
-    address = opened.address
-    receiver = Receiver(0, address.baud, address.bits_per_char, keep=16)
-    told = 0
+def _run_setup(open_port: OpenPort, setup: SetupSequence, as_json: bool) -> int:
+    address = open_port.address
+    receiver = ReceiverDriver(0, address.baud, address.bits_per_char, max_epochs=16)
+    shown_count = 0
     while not setup.done:
         for op, data in setup.outbox():
             if op == "write":
-                opened.write(data)
+                open_port.write(data)
             else:
-                _set(opened, data.decode())
-                baud = opened.address.changed(data.decode()).baud
-                receiver = Receiver(0, baud, address.bits_per_char, keep=16)
-        opened.wait(min(clock() + _TURN_US, setup.deadline()))
-        heard = opened.port.read()
-        if heard is None:
+                _set_port_options(open_port, data.decode())
+                baud = open_port.address.with_options(data.decode()).baud
+                receiver = ReceiverDriver(0, baud, address.bits_per_char, max_epochs=16)
+        open_port.wait(min(monotonic_us() + _STEP_US, setup.deadline()))
+        received = open_port.port.read()
+        if received is None:
             raise failure(address, "closed by the other side")
-        now = clock()
-        receiver.receive(heard, now)
-        for epoch in receiver.epochs(now):
-            setup.epoch(epoch, now)
+        now = monotonic_us()
+        receiver.receive(received, now)
+        for epoch in receiver.take_epochs(now):
+            setup.take_epoch(epoch, now)
         if now >= setup.deadline():
             setup.wake(now)
-        for outcome in setup.outcomes[told:]:
-            _show(outcome, as_json)
-        told = len(setup.outcomes)
-    return 0 if setup.good() else 1
+        for result in setup.results[shown_count:]:
+            _show(result, as_json)
+        shown_count = len(setup.results)
+    return 0 if setup.succeeded() else 1
 
 
-def _set(opened: Opened, options: str) -> None:
+def _set_port_options(open_port: OpenPort, options: str) -> None:
     """Change the line's speed, once what was written is out."""
-    descriptor = opened.port.pollable
-    if isinstance(descriptor, int) and opened.address.kind == "serial":
+    descriptor = open_port.port.pollable
+    if isinstance(descriptor, int) and open_port.address.kind == "serial":
         termios.tcdrain(descriptor)
-        time.sleep(_CHANGE_S)
+        time.sleep(_BAUD_CHANGE_S)
     try:
-        opened.port.set(options)
+        open_port.port.set(options)
     except PortError as error:
         sys.stderr.write(f"coldloop nmea setup: {error}\n")
 
 
-def _show(outcome: Outcome, as_json: bool) -> None:
-    wish = " ".join(outcome.wish)
+def _show(result: SetupResult, as_json: bool) -> None:
+    requested = " ".join(result.requested)
     if as_json:
         record = {
-            "step": outcome.name,
-            "wish": wish,
-            "verdict": outcome.verdict,
-            "seen": outcome.seen,
-            "acknowledged": outcome.acknowledged,
+            "step": result.name,
+            "wish": requested,
+            "verdict": result.outcome,
+            "seen": result.observed,
+            "acknowledged": result.acknowledged,
         }
         print(json.dumps(record), flush=True)
         return
-    text = f"{outcome.name:<15}{wish:<24}{outcome.verdict}"
-    if outcome.seen:
-        text += f", seen: {outcome.seen}"
-    if outcome.acknowledged and outcome.verdict == "refused":
+    text = f"{result.name:<15}{requested:<24}{result.outcome}"
+    if result.observed:
+        text += f", seen: {result.observed}"
+    if result.acknowledged and result.outcome == "refused":
         text += " (it was acknowledged, all the same)"
     print(text, flush=True)

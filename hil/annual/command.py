@@ -9,17 +9,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hil.annual.energy_account import KEYS, Ledger
-from hil.annual.optimum import optimum_year
-from hil.annual.plot import page
-from hil.annual.policy import make
-from hil.annual.run import Year
-from hil.annual.site import Site
+from hil.annual.energy_account import KEYS, AnnualAccount
+from hil.annual.optimum import sum_optimum
+from hil.annual.plot import render_page
+from hil.annual.policy import make_policy
+from hil.annual.run import AnnualRun
+from hil.annual.site import AnnualSite
 from hil.errors import BenchError
 from hil.plant.air.weather import WeatherError, find
 
-_LEAST_KW, _MOST_KW = 50.0, 20_000.0
-_LEAST_HOURS = 1
+_MIN_KW, _MAX_KW = 50.0, 20_000.0
+_MIN_HOURS = 1
 _TICK_S = 0.5
 
 
@@ -30,32 +30,34 @@ def run(arguments: argparse.Namespace) -> int:
     except WeatherError as error:
         raise BenchError(str(error)) from None
     _check(arguments, len(weather.hours))
-    site = Site(weather, arguments.rejection, arguments.it_kw, arguments.seed)
+    site = AnnualSite(weather, arguments.rejection, arguments.it_kw, arguments.seed)
     hours = arguments.hours or len(weather.hours)
     progress = _Progress() if sys.stderr.isatty() else None
-    began, used = time.perf_counter(), time.process_time()
+    wall_start, cpu_start = time.perf_counter(), time.process_time()
     if arguments.policy == "optimum":
-        ledger = optimum_year(site, hours, arguments.start, progress, arguments.every)
+        account = sum_optimum(site, hours, arguments.start, progress, arguments.every)
     else:
-        policy = make(arguments.policy, site)
-        year = Year(site, policy, arguments.humidity, arguments.coarse)
-        ledger = year.run(hours, arguments.start, progress, arguments.every)
-        year.assert_balances()
-    record = ledger.record(arguments.policy, time.perf_counter() - began)
-    record["cpu_s"] = round(time.process_time() - used, 1)
+        policy = make_policy(arguments.policy, site)
+        annual_run = AnnualRun(site, policy, arguments.humidity, arguments.coarse)
+        account = annual_run.run(hours, arguments.start, progress, arguments.every)
+        annual_run.assert_balances()
+    record = account.record(arguments.policy, time.perf_counter() - wall_start)
+    record["cpu_s"] = round(time.process_time() - cpu_start, 1)
     if progress is not None:
         progress.end()
     if arguments.plot is not None:
-        _write(arguments.plot, page(record, ledger, weather.source))
-    print(json.dumps({key: record[key] for key in KEYS}) if arguments.json else text(record))
+        _write(arguments.plot, render_page(record, account, weather.source))
+    print(
+        json.dumps({key: record[key] for key in KEYS}) if arguments.json else format_record(record)
+    )
     return 0
 
 
 def _check(arguments: argparse.Namespace, hours: int) -> None:
     """Refuse what cannot be run."""
     for name, value, low, high in (
-        ("--it-kw", arguments.it_kw, _LEAST_KW, _MOST_KW),
-        ("--hours", arguments.hours, _LEAST_HOURS, 10 * hours),
+        ("--it-kw", arguments.it_kw, _MIN_KW, _MAX_KW),
+        ("--hours", arguments.hours, _MIN_HOURS, 10 * hours),
         ("--start", arguments.start, 0, hours - 1),
         ("--coarse", arguments.coarse, 1, 5),
         ("--every", arguments.every, 1, 365),
@@ -71,7 +73,7 @@ def _write(path: Path, html: str) -> None:
         raise BenchError(f"--plot: {path}: {error.strerror}") from None
 
 
-def text(record: dict[str, Any]) -> str:
+def format_record(record: dict[str, Any]) -> str:
     """The record for people."""
     parts = ", ".join(f"{name} {share:.3f}" for name, share in record["pue_parts"].items())
     loop = record["loop_parts_pct"]
@@ -106,18 +108,18 @@ class _Progress:
 
     def __init__(self) -> None:
         self._next = 0.0
-        self._began = time.monotonic()
+        self._started = time.monotonic()
 
-    def __call__(self, done: int, hours: int, ledger: Ledger) -> None:
+    def __call__(self, done: int, hours: int, account: AnnualAccount) -> None:
         now = time.monotonic()
         if now < self._next and done < hours:
             return
         self._next = now + _TICK_S
-        left = (now - self._began) / done * (hours - done)
-        loop = 100.0 * ledger.loop_j / ledger.it_j if ledger.it_j else 0.0
+        remaining_s = (now - self._started) / done * (hours - done)
+        loop = 100.0 * account.loop_j / account.it_j if account.it_j else 0.0
         print(
             f"\r{100.0 * done / hours:5.1f} %  hour {done} of {hours}  loop {loop:.2f} % of IT  "
-            f"{left:.0f} s left  ",
+            f"{remaining_s:.0f} s left  ",
             end="",
             file=sys.stderr,
             flush=True,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from hil.annual.site import Site
+from hil.annual.site import AnnualSite
 
 _H = 3600.0
 
@@ -34,7 +34,7 @@ KEYS = (
 
 
 @dataclass
-class Month:
+class MonthSums:
     """Sums of one month, for the plot."""
 
     hours: float = 0.0
@@ -45,32 +45,32 @@ class Month:
 
 
 @dataclass
-class Ledger:
+class AnnualAccount:
     """Sums over the time so far; powers in W, times in s."""
 
-    site: Site
+    site: AnnualSite
     seconds: float = 0.0
     it_j: float = 0.0
     pump_j: float = 0.0
     facility_j: float = 0.0
     fan_j: float = 0.0
     water_kg: float = 0.0
-    wanted_j: float = 0.0
+    demand_j: float = 0.0
     shed_s: float = 0.0
-    below_s: float = 0.0
-    least_margin_k: float = 99.0
-    worst_c: float = 0.0
+    below_margin_s: float = 0.0
+    min_margin_k: float = 99.0
+    max_case_c: float = 0.0
     reversals: int = 0
     travel_pct: float = 0.0
     parts_kwh: dict[str, float] = field(default_factory=dict)
-    months: list[Month] = field(default_factory=lambda: [Month() for _ in range(12)])
+    months: list[MonthSums] = field(default_factory=lambda: [MonthSums() for _ in range(12)])
     days: list[dict[str, float]] = field(default_factory=list)
 
-    def close_hour(self, month: int, powers_w: tuple[float, float, float, float]) -> None:
+    def add_hour(self, month: int, powers_w: tuple[float, float, float, float]) -> None:
         """Book an hour: mean powers of IT, pumps, facility pump and fans, W."""
         it, pump, facility, fan = powers_w
         loop_kw = (pump + facility + fan) / 1000.0
-        for name, kw in self.site.fixed_kw(it / 1000.0, loop_kw).items():
+        for name, kw in self.site.fixed_losses_kw(it / 1000.0, loop_kw).items():
             self.parts_kwh[name] = self.parts_kwh.get(name, 0.0) + kw
         sums = self.months[month]
         sums.hours += 1.0
@@ -102,13 +102,13 @@ class Ledger:
                 "fans": round(100.0 * self.fan_j / self.it_j, 3),
             },
             "pue": round(1.0 + sum(parts.values()), 4),
-            "pue_parts": {name: round(share, 4) for name, share in parts.items()},
+            "pue_parts": {name: round(fraction, 4) for name, fraction in parts.items()},
             "wue_l_per_kwh": round(self.water_kg / it_kwh, 3),
             "hours_shed": round(self.shed_s / _H, 1),
-            "energy_shed_pct": round(100.0 * (1.0 - self.it_j / self.wanted_j), 4),
-            "hours_below_dew_margin": round(self.below_s / _H, 2),
-            "least_dew_margin_k": round(self.least_margin_k, 2),
-            "worst_case_c": round(self.worst_c, 1),
+            "energy_shed_pct": round(100.0 * (1.0 - self.it_j / self.demand_j), 4),
+            "hours_below_dew_margin": round(self.below_margin_s / _H, 2),
+            "least_dew_margin_k": round(self.min_margin_k, 2),
+            "worst_case_c": round(self.max_case_c, 1),
             "valve_travel_pct": round(self.travel_pct, 0),
             "reversals": self.reversals,
             "hours": round(self.seconds / _H, 1),

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hil.annual.energy_account import Ledger
-from hil.annual.site import DEW_MARGIN_K, Site
-from hil.annual.steady_search import Search
+from hil.annual.energy_account import AnnualAccount
+from hil.annual.site import DEW_MARGIN_K, AnnualSite
+from hil.annual.steady_search import SteadySearch
 from hil.plant.air.cooler import fan_w
 from hil.plant.facility import pump_w
 from hil.plant.fluid.valve import valve_flow_lpm
@@ -19,53 +19,53 @@ _HOUR_S = 3600.0
 _MONTHS = (31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
 
 
-def optimum_year(
-    site: Site,
+def sum_optimum(
+    site: AnnualSite,
     hours: int,
     start_hour: int = 0,
-    progress: Callable[[int, int, Ledger], None] | None = None,
+    progress: Callable[[int, int, AnnualAccount], None] | None = None,
     every: int = 1,
-) -> Ledger:
+) -> AnnualAccount:
     """Sum the cheapest points of `hours` hours, or of one day in `every`."""
-    ledger, search, p = Ledger(site), Search(site), site.row
+    account, search, p = AnnualAccount(site), SteadySearch(site), site.row
     for i in range(hours):
         if i // 24 % every != 0:
             continue
         hour = site.weather.at(start_hour + i)
-        best = search.hour(hour)
-        pair, it_w = best.pair, 1000.0 * site.it_kw * best.share
-        fan = fan_w(site.cooler, site.kind, best.fan)
+        point = search.find_optimum(hour)
+        pair, it_w = point.pair, 1000.0 * site.it_kw * point.load_fraction
+        fan = fan_w(site.cooler, site.kind, point.fan_speed)
         fws = valve_flow_lpm(p, pair.valve_pct)
         facility = pump_w(site.water, fws / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
         pump = pair.watts - facility
-        ledger.seconds += _HOUR_S
-        ledger.it_j += it_w * _HOUR_S
-        ledger.wanted_j += 1000.0 * site.it_kw * _HOUR_S
-        ledger.pump_j += pump * _HOUR_S
-        ledger.facility_j += facility * _HOUR_S
-        ledger.fan_j += fan * _HOUR_S
-        ledger.water_kg += search.water_kg_s(hour, best) * _HOUR_S
-        ledger.shed_s += _HOUR_S if best.share < 1.0 else 0.0
-        ledger.worst_c = max(ledger.worst_c, pair.case_c)
+        account.seconds += _HOUR_S
+        account.it_j += it_w * _HOUR_S
+        account.demand_j += 1000.0 * site.it_kw * _HOUR_S
+        account.pump_j += pump * _HOUR_S
+        account.facility_j += facility * _HOUR_S
+        account.fan_j += fan * _HOUR_S
+        account.water_kg += search.water_kg_s(hour, point) * _HOUR_S
+        account.shed_s += _HOUR_S if point.load_fraction < 1.0 else 0.0
+        account.max_case_c = max(account.max_case_c, pair.case_c)
         margin = pair.supply_c - hour.dew_c - DEW_MARGIN_K
-        ledger.least_margin_k = min(ledger.least_margin_k, margin)
-        ledger.below_s += _HOUR_S if margin < 0.0 else 0.0
+        account.min_margin_k = min(account.min_margin_k, margin)
+        account.below_margin_s += _HOUR_S if margin < 0.0 else 0.0
         day = (start_hour + i) // 24 % 365
         month = next(m for m, end in enumerate(_MONTHS) if day < end)
-        ledger.close_hour(month, (it_w, pump, facility, fan))
+        account.add_hour(month, (it_w, pump, facility, fan))
         if (start_hour + i) % 24 == 12:
-            ledger.days.append(
+            account.days.append(
                 {
                     "dry_c": hour.dry_c,
                     "dew_c": hour.dew_c,
                     "supply_c": pair.supply_c,
                     "setpoint_c": pair.supply_c,
                     "case_c": pair.case_c,
-                    "fan_pct": 100.0 * best.fan,
+                    "fan_pct": 100.0 * point.fan_speed,
                     "pump_pct": pair.pump_pct,
                     "valve_pct": pair.valve_pct,
                 }
             )
         if progress is not None:
-            progress(i + 1, hours, ledger)
-    return ledger
+            progress(i + 1, hours, account)
+    return account

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from hil.annual.energy_account import Ledger
+from hil.annual.energy_account import AnnualAccount
 
 _W, _H, _LEFT, _BOTTOM = 900, 220, 48, 24
 _COLOURS = {
@@ -34,17 +34,17 @@ _STYLE = (
 )
 
 
-def page(record: dict[str, Any], ledger: Ledger, source: str) -> str:
+def render_page(record: dict[str, Any], account: AnnualAccount, source: str) -> str:
     """The page for a record and its ledger."""
     title = f"{record['weather']}, {record['rejection']}, {record['policy']}"
     rows = "".join(
-        f"<tr><th>{escape(key)}</th><td>{escape(_value(value))}</td></tr>"
+        f"<tr><th>{escape(key)}</th><td>{escape(_format_value(value))}</td></tr>"
         for key, value in record.items()
     )
     drawings = (
-        ("Temperatures at noon, °C", _lines(ledger, ("dry_c", "dew_c", "supply_c", "case_c"))),
-        ("Actuators at noon, %", _lines(ledger, ("fan_pct", "pump_pct", "valve_pct"))),
-        ("Energy of the loop by month, % of IT", _bars(ledger)),
+        ("Temperatures at noon, °C", _lines(account, ("dry_c", "dew_c", "supply_c", "case_c"))),
+        ("Actuators at noon, %", _lines(account, ("fan_pct", "pump_pct", "valve_pct"))),
+        ("Energy of the loop by month, % of IT", _bars(account)),
     )
     body = "".join(f"<h2>{escape(name)}</h2>{svg}" for name, svg in drawings)
     return (
@@ -55,15 +55,15 @@ def page(record: dict[str, Any], ledger: Ledger, source: str) -> str:
     )
 
 
-def _value(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {share}" for name, share in value.items())
     return str(value)
 
 
-def _lines(ledger: Ledger, names: tuple[str, ...]) -> str:
+def _lines(account: AnnualAccount, names: tuple[str, ...]) -> str:
     """Days along, one line for each name."""
-    days = ledger.days
+    days = account.days
     if not days:
         return "<p>Less than a day was run.</p>"
     values = [day[name] for day in days for name in names]
@@ -81,13 +81,13 @@ def _lines(ledger: Ledger, names: tuple[str, ...]) -> str:
     return _svg(parts)
 
 
-def _bars(ledger: Ledger) -> str:
+def _bars(account: AnnualAccount) -> str:
     """Twelve stacked bars: pumps, facility pump, fans."""
     shares = [
         [100.0 * kwh / month.it_kwh for kwh in (month.pump_kwh, month.facility_kwh, month.fan_kwh)]
         if month.it_kwh
         else [0.0, 0.0, 0.0]
-        for month in ledger.months
+        for month in account.months
     ]
     high = max(0.5, *(sum(month) for month in shares))
     parts = [_frame(0.0, high)]

@@ -1,9 +1,9 @@
 """What may control a year: the seam between the plant's loop and control code, and the list.
 
-    policy.step(seen, now, dt)   once a control step: readings in (`Readings` of the agent), outputs
+    policy.step(seen, now, dt)   once a control step: readings in (`ControlReadings` of the agent), outputs
                                  kept as attributes: valve_pct, pump_pct, fan_pct, wet, limit_kw
 
-`coldloop` is the agent's own `Cooling` with its optimiser and dew-point floor. `track:C` is the
+`coldloop` is the agent's own `CoolingControl` with its optimiser and dew-point floor. `track:C` is the
 same with a set-point in the optimiser's place: the supply is C or, where that is higher, the dew
 point's floor. `fixed:C` is the agent's loops for supply and dP: fans hold the supply at C, pumps
 their design flow, the valve is open. `phosphor` and `pi` are two laws from practice on the valve,
@@ -15,38 +15,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.control.law.cooling import Cooling, Readings
-from agent.control.law.pi import Pi
+from agent.control.law.cooling import ControlReadings, CoolingControl
+from agent.control.law.pi import PiController
 from agent.control.pressure_loop import PressureLoop
 from agent.control.supply_loop import SupplyLoop
 from agent.core.config_records import LoopConfig
-from hil.annual.power_cap import Shed
+from hil.annual.power_cap import PowerCap
 from hil.annual.site import (
     CASE_MAX_C,
     DEW_MARGIN_K,
-    LEAST_PUMP_PCT,
+    MIN_PUMP_PCT,
     SUPPLY_MAX_C,
     WET_ABOVE_C,
-    Site,
+    AnnualSite,
 )
 from hil.annual.words import POLICIES
 from hil.errors import BenchError
 from hil.plant.facility import pump_w as facility_w
 
-_LEAST_C = 15.0
+_MIN_C = 15.0
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0
-_BELOW_MAX_K = 0.6
+_SETPOINT_MARGIN_K = 0.6
 """So far below its limit the set-point stays, since what sheds load begins at the limit."""
-_FREE = {"middle_min_pct": 52.0, "middle_max_pct": 92.0}
+_MIDRANGE_LIMITS = {"middle_min_pct": 52.0, "middle_max_pct": 92.0}
 """Openings between which the optimiser may move the valve's middle."""
-_GUARD_K, _GUARD_PCT_K = 0.5, 15.0
+_CASE_GUARD_K, _GUARD_PCT_K = 0.5, 15.0
 """From so far below their limit on, warm cases get so much more flow at once."""
 
 
 class Policy:
     """Outputs, and the share of the work that all policies have in common."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: AnnualSite) -> None:
         self.site = site
         self.valve_pct = 60.0
         self.pump_pct = 90.0
@@ -54,82 +54,86 @@ class Policy:
         self.wet = False
         self.limit_kw: float | None = None
         self.setpoint_c = _SETPOINT_C
-        self._shed = Shed(site.it_kw, CASE_MAX_C, SUPPLY_MAX_C)
+        self._power_cap = PowerCap(site.it_kw, CASE_MAX_C, SUPPLY_MAX_C)
 
-    def humidity(self, i: int, air_c: float | None, rh_pct: float | None, now: int) -> None:
-        """Take a reading of humidity sensor `i` of the room."""
+    def set_humidity(
+        self, sensor: int, air_c: float | None, rh_pct: float | None, now: int
+    ) -> None:
+        """Take a reading of humidity sensor `sensor` of the room."""
 
-    def step(self, seen: Readings, case_c: float, now: int, dt: float) -> None:
-        """Advance by `dt` seconds to `now`, monotonic microseconds."""
-        self.act(seen, now, dt)
-        supply_c = seen.supply_c if seen.supply_c is not None else SUPPLY_MAX_C
-        self.limit_kw = self._shed.step(case_c, supply_c, dt)
+    def step(self, readings: ControlReadings, case_c: float, now: int, dt: float) -> None:
+        """Advance by `dt` seconds to `reading`, monotonic microseconds."""
+        self.update_outputs(readings, now, dt)
+        supply_c = readings.supply_c if readings.supply_c is not None else SUPPLY_MAX_C
+        self.limit_kw = self._power_cap.step(case_c, supply_c, dt)
 
-    def act(self, seen: Readings, now: int, dt: float) -> None:
+    def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
         """Set the outputs."""
         raise NotImplementedError
 
     @property
-    def error_k(self) -> float:
+    def setpoint_error_k(self) -> float:
         """How far the set-point still has to go, kelvin: 0 for those that never move it."""
         return 0.0
 
 
-class Coldloop(Policy):
+class ColdloopPolicy(Policy):
     """The agent's control code with everything on: optimiser, dew point, fans."""
 
-    def __init__(self, site: Site, sensors: int = 2) -> None:
+    def __init__(self, site: AnnualSite, sensors: int = 2) -> None:
         super().__init__(site)
-        self.cooling = Cooling(settings(site, sensors))
+        self.cooling = CoolingControl(unit_settings(site, sensors))
         self.cooling.track(self.valve_pct, self.pump_pct, self.fan_pct)
 
-    def humidity(self, i: int, air_c: float | None, rh_pct: float | None, now: int) -> None:
+    def set_humidity(
+        self, sensor: int, air_c: float | None, rh_pct: float | None, now: int
+    ) -> None:
         """Hand the reading to the agent."""
-        self.cooling.humidity(i, air_c, rh_pct, now)
+        self.cooling.add_humidity(sensor, air_c, rh_pct, now)
 
-    def act(self, seen: Readings, now: int, dt: float) -> None:
+    def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
         """One step of the agent's cooling."""
         cooling = self.cooling
-        cooling.step(seen, now, dt)
+        cooling.step(readings, now, dt)
         self.valve_pct, self.pump_pct = cooling.valve_pct, cooling.pump_pct
         self.fan_pct = cooling.fan_pct
-        boost = self._shed.boost
+        boost = self._power_cap.boost
         if boost > 0.0:
-            self._lift(100.0 * boost)
-            self.pump_pct += (100.0 - LEAST_PUMP_PCT) * self._shed.flow
-        near = self._shed.case_over_k + _GUARD_K
-        if near > 0.0:
-            self.pump_pct += _GUARD_PCT_K * near
-        self.pump_pct = min(max(self.pump_pct, LEAST_PUMP_PCT), 100.0)
-        self.wet = cooling.wet or self.site.kind == "tower"
+            self._raise_outputs(100.0 * boost)
+            self.pump_pct += (100.0 - MIN_PUMP_PCT) * self._power_cap.flow_trim
+        excess_k = self._power_cap.case_over_k + _CASE_GUARD_K
+        if excess_k > 0.0:
+            self.pump_pct += _GUARD_PCT_K * excess_k
+        self.pump_pct = min(max(self.pump_pct, MIN_PUMP_PCT), 100.0)
+        self.wet = cooling.adiabatic_on or self.site.kind == "tower"
         self.setpoint_c = cooling.setpoint_c
 
-    def _lift(self, least: float) -> None:
+    def _raise_outputs(self, min_pct: float) -> None:
         """Open valve and fans at least so far; their laws go on from there, or they would swing."""
         cooling = self.cooling
-        if self.valve_pct < least:
-            self.valve_pct = cooling.valve_pct = least
-            cooling.steer.track(least)
-        if self.fan_pct < least:
-            self.fan_pct = least
-            cooling.take_fans(least)
+        if self.valve_pct < min_pct:
+            self.valve_pct = cooling.valve_pct = min_pct
+            cooling.feedforward.track(min_pct)
+        if self.fan_pct < min_pct:
+            self.fan_pct = min_pct
+            cooling.track_fans(min_pct)
 
     @property
-    def error_k(self) -> float:
+    def setpoint_error_k(self) -> float:
         """How far the set-point still has to go, kelvin."""
-        return float(self.cooling.wanted_c - self.cooling.setpoint_c)
+        return float(self.cooling.target_c - self.cooling.setpoint_c)
 
 
-class Track(Coldloop):
+class SetpointPolicy(ColdloopPolicy):
     """The same without the optimiser: as cold as the set-point asks and the dew point allows."""
 
-    def __init__(self, site: Site, setpoint_c: float, sensors: int = 2) -> None:
+    def __init__(self, site: AnnualSite, setpoint_c: float, sensors: int = 2) -> None:
         super().__init__(site, sensors)
-        self.cooling.optimum = None
-        self.cooling.wanted_c = setpoint_c
+        self.cooling.optimizer = None
+        self.cooling.target_c = setpoint_c
 
 
-def settings(site: Site, sensors: int) -> dict[str, Any]:
+def unit_settings(site: AnnualSite, sensors: int) -> dict[str, Any]:
     """Sections of a unit's configuration for the site, as whoever commissions it would write."""
     p = site.row
     wet_above = {"adiabatic": WET_ABOVE_C, "tower": -50.0}.get(site.kind)
@@ -147,7 +151,7 @@ def settings(site: Site, sensors: int) -> dict[str, Any]:
         "supply": {
             "setpoint_c": _SETPOINT_C,
             "low_c": 20.0,
-            "high_c": SUPPLY_MAX_C - _BELOW_MAX_K,
+            "high_c": SUPPLY_MAX_C - _SETPOINT_MARGIN_K,
             "min_pct": 20.0,
             "max_pct": 100.0,
             "rate_pct_per_s": 100.0 / p.valve_stroke_s,
@@ -156,7 +160,7 @@ def settings(site: Site, sensors: int) -> dict[str, Any]:
         "pumps": {
             "mode": "flow",
             "setpoint": p.tcs_design_lpm,
-            "min_pct": LEAST_PUMP_PCT,
+            "min_pct": MIN_PUMP_PCT,
             "max_pct": 100.0,
             "rate_pct_per_s": 2.0,
         },
@@ -173,11 +177,11 @@ def settings(site: Site, sensors: int) -> dict[str, Any]:
             "rate_pct_per_s": 0.5,
             **({"wet_above_c": wet_above} if wet_above is not None else {}),
         },
-        "optimum": _model(site),
+        "optimum": _optimum_settings(site),
     }
 
 
-def _model(site: Site) -> dict[str, Any]:
+def _optimum_settings(site: AnnualSite) -> dict[str, Any]:
     """What the optimiser is told of the plant.
 
     Three things are simpler in its model than in the plant, so that their figures are fitted: its
@@ -185,52 +189,52 @@ def _model(site: Site) -> dict[str, Any]:
     cases are a wall along the coolant (22.6 K/kW gives the plant's case rise within 0.3 K from half
     to full flow), and a tower is a power of the fans' speed to it. It learns the rest.
     """
-    p, cooler, share = site.row, site.cooler, site.it_kw / 1000.0
+    p, cooler, megawatts = site.row, site.cooler, site.it_kw / 1000.0
     return {
         "every_s": 900,
         "design_kw": site.it_kw,
-        "pump_w": 13_500.0 * share,
+        "pump_w": 13_500.0 * megawatts,
         "full_lpm": 1.16 * p.tcs_design_lpm,
         "zero_pct": 28.0,
         "facility_w": facility_w(site.water, 1.0, p.hx_fws_design_lpm),
         "fan_w": 1000.0 * (cooler.tower_fan_kw if site.kind == "tower" else cooler.fan_kw),
-        "cooler_kw_k": 60.0 * share,
+        "cooler_kw_k": 60.0 * megawatts,
         "cooler_ntu": 0.1,
         "middle_pct": 72.0,
         "plate_r0_k_kw": 22.6,
         "plate_r1_k_kw": 0.0,
         "leak_pct_k": 0.0,
         "case_max_c": CASE_MAX_C - 1.0,
-        "pump_min_pct": LEAST_PUMP_PCT,
+        "pump_min_pct": MIN_PUMP_PCT,
         "fan_min_pct": 0.0,
-        **(_FREE if site.kind != "tower" else {}),
-        **({} if site.kind == "tower" else _cooler(site)),
+        **(_MIDRANGE_LIMITS if site.kind != "tower" else {}),
+        **({} if site.kind == "tower" else _cooler_settings(site)),
     }
 
 
-def _cooler(site: Site) -> dict[str, float]:
+def _cooler_settings(site: AnnualSite) -> dict[str, float]:
     """A dry or adiabatic cooler by its data sheet."""
     return {"cooler_ua_kw_k": site.cooler.ua_kw_k, "cooler_air_kw_k": site.cooler.air_kw_k}
 
 
-class _Reading:
+class _InputSensor:
     """A sensor of the agent's loops that shows what it is given."""
 
     def __init__(self) -> None:
         self.name = "year"
-        self.now: float | None = None
+        self.reading: float | None = None
 
     def value(self, _now: int) -> float | None:
-        return self.now
+        return self.reading
 
 
-class _Actuator:
+class _OutputActuator:
     """A valve or a pump of the agent's loops; it stands where it was asked to."""
 
     def __init__(self, start_pct: float) -> None:
         self.pct = start_pct
 
-    def ask(self, percent: float) -> None:
+    def request(self, percent: float) -> None:
         self.pct = percent
 
     def position(self) -> float:
@@ -243,7 +247,9 @@ class _Actuator:
         return True
 
 
-def _loop(setpoint: float, unit: str, gain: float, integral_s: float, low: float) -> LoopConfig:
+def _loop_config(
+    setpoint: float, unit: str, gain: float, integral_s: float, low: float
+) -> LoopConfig:
     """Settings of one of the agent's loops."""
     raw = {
         f"setpoint_{unit}": setpoint,
@@ -258,54 +264,54 @@ def _loop(setpoint: float, unit: str, gain: float, integral_s: float, low: float
     return LoopConfig(raw, unit, ["plant"])
 
 
-class Fixed(Policy):
+class FixedSupplyPolicy(Policy):
     """The agent's two loops: fans hold the supply, pumps hold dP at the design flow."""
 
-    def __init__(self, site: Site, setpoint_c: float) -> None:
+    def __init__(self, site: AnnualSite, setpoint_c: float) -> None:
         super().__init__(site)
         self.valve_pct, self.setpoint_c = 100.0, setpoint_c
-        self._supply, self._dp = _Reading(), _Reading()
-        self._fans, self._pump = _Actuator(self.fan_pct), _Actuator(self.pump_pct)
+        self._supply, self._dp = _InputSensor(), _InputSensor()
+        self._fans, self._pump = _OutputActuator(self.fan_pct), _OutputActuator(self.pump_pct)
         supply: Any = self._supply
         dp: Any = self._dp
         fans: Any = self._fans
         pump: Any = self._pump
-        self._supply_loop = SupplyLoop(_loop(setpoint_c, "c", 2.0, 150.0, 0.0), supply, fans)
-        row = _loop(site.row.row_kpa, "kpa", 0.05, 10.0, LEAST_PUMP_PCT)
+        self._supply_loop = SupplyLoop(_loop_config(setpoint_c, "c", 2.0, 150.0, 0.0), supply, fans)
+        row = _loop_config(site.row.row_kpa, "kpa", 0.05, 10.0, MIN_PUMP_PCT)
         self._dp_loop = PressureLoop(row, dp, [pump])
 
-    def act(self, seen: Readings, now: int, dt: float) -> None:
+    def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
         """Step both loops."""
-        self._supply.now, self._dp.now = seen.supply_c, seen.dp_kpa
+        self._supply.reading, self._dp.reading = readings.supply_c, readings.dp_kpa
         self._supply_loop.step(now, dt)
         self._dp_loop.step(now, dt)
         self.fan_pct, self.pump_pct = self._fans.pct, self._pump.pct
-        self.wet = self.site.wet(seen.air_c if seen.air_c is not None else WET_ABOVE_C)
+        self.wet = self.site.is_wet(readings.air_c if readings.air_c is not None else WET_ABOVE_C)
 
 
-class _OnValve(Policy):
+class _ValvePolicy(Policy):
     """A law on the valve, with the rest as it usually is."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: AnnualSite) -> None:
         super().__init__(site)
-        self._facility = Pi(4.0, 200.0, 0.0, 100.0, 0.5)
+        self._facility = PiController(4.0, 200.0, 0.0, 100.0, 0.5)
         self._facility.track(self.fan_pct)
 
-    def act(self, seen: Readings, now: int, dt: float) -> None:
+    def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
         """Step the law, the pumps' dP and the facility's own fans."""
-        if seen.supply_c is not None:
-            self.valve_pct = self.law(seen.supply_c - _SETPOINT_C, dt)
-        if seen.facility_c is not None:
-            self.fan_pct = self._facility.step(seen.facility_c - _FACILITY_C, dt)
-        if seen.air_c is not None:
-            self.wet = self.site.wet(seen.air_c)
+        if readings.supply_c is not None:
+            self.valve_pct = self.valve_output(readings.supply_c - _SETPOINT_C, dt)
+        if readings.fws_supply_c is not None:
+            self.fan_pct = self._facility.step(readings.fws_supply_c - _FACILITY_C, dt)
+        if readings.air_c is not None:
+            self.wet = self.site.is_wet(readings.air_c)
 
-    def law(self, error_k: float, dt: float) -> float:
-        """Opening of the valve, %, for a supply that is `error_k` too warm."""
+    def valve_output(self, error_k: float, dt: float) -> float:
+        """Opening of the valve, %, for a supply that is `setpoint_error_k` too warm."""
         raise NotImplementedError
 
 
-class Phosphor(_OnValve):
+class PhosphorPolicy(_ValvePolicy):
     """openbmc/phosphor-pid-control's law (pid/ec/pid.cpp): PI, slew limit, back-calculation.
 
     With a slew limit active the integral is set to output - proportional term. Gains are ours.
@@ -313,54 +319,58 @@ class Phosphor(_OnValve):
 
     _KP, _KI, _SLEW = 5.0, 0.2, 100.0 / 60.0
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: AnnualSite) -> None:
         super().__init__(site)
         self._integral = self._last = self.valve_pct
 
-    def law(self, error_k: float, dt: float) -> float:
+    def valve_output(self, error_k: float, dt: float) -> float:
         """One cycle of pid.cpp."""
         proportional = self._KP * error_k
         self._integral = min(max(self._integral + error_k * self._KI * dt, 0.0), 100.0)
         output = min(max(proportional + self._integral, 0.0), 100.0)
-        most = self._SLEW * dt
-        limited = min(max(output, self._last - most), self._last + most)
+        max_step = self._SLEW * dt
+        limited = min(max(output, self._last - max_step), self._last + max_step)
         if limited != output:
             self._integral = limited - proportional
         self._last = limited
         return limited
 
 
-class ManualPi(_OnValve):
+class CommercialCduPolicy(_ValvePolicy):
     """The PI of a commercial CDU's manual: P = (T - SP) / PB, I += (T - SP) / IR, both in %."""
 
     _PB_K, _IR = 10.0, 100.0
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: AnnualSite) -> None:
         super().__init__(site)
         self._integral = self.valve_pct
 
-    def law(self, error_k: float, dt: float) -> float:
+    def valve_output(self, error_k: float, dt: float) -> float:
         """One cycle of the manual's form; I is limited to 100 % either way."""
         self._integral = min(max(self._integral + error_k / self._IR * 100.0 * dt, -100.0), 100.0)
         return min(max(error_k / self._PB_K * 100.0 + self._integral, 0.0), 100.0)
 
 
-def make(name: str, site: Site, sensors: int = 2) -> Policy:
+def make_policy(name: str, site: AnnualSite, sensors: int = 2) -> Policy:
     """The policy called `name` (not `optimum`, which is no controller)."""
     if name == "coldloop":
-        return Coldloop(site, sensors)
+        return ColdloopPolicy(site, sensors)
     if name == "phosphor":
-        return Phosphor(site)
+        return PhosphorPolicy(site)
     if name == "pi":
-        return ManualPi(site)
+        return CommercialCduPolicy(site)
     kind, _, text = name.partition(":")
     if kind in ("fixed", "track"):
         try:
             celsius = float(text)
         except ValueError:
             celsius = 0.0
-        if not _LEAST_C <= celsius <= SUPPLY_MAX_C:
-            what = f"a supply of {_LEAST_C:g} to {SUPPLY_MAX_C:g} degC"
-            raise BenchError(f"{name}: {what}, such as {kind}:30")
-        return Fixed(site, celsius) if kind == "fixed" else Track(site, celsius, sensors)
+        if not _MIN_C <= celsius <= SUPPLY_MAX_C:
+            expected = f"a supply of {_MIN_C:g} to {SUPPLY_MAX_C:g} degC"
+            raise BenchError(f"{name}: {expected}, such as {kind}:30")
+        return (
+            FixedSupplyPolicy(site, celsius)
+            if kind == "fixed"
+            else SetpointPolicy(site, celsius, sensors)
+        )
     raise BenchError(f"{name}: no such policy; there are {', '.join(POLICIES)}")

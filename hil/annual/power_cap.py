@@ -3,15 +3,15 @@
 The rule of the year's runs: an integral cap on the row's power, as low as the hottest case and the
 supply demand and no lower. It moves slowly against the loop's time constants of a minute, so that
 it settles at the largest load that the cooler can take. Above the full load the same integral asks
-for valve and fans first (`boost`), and the pumps are moved (`flow`, -1 to 1) until both limits are
+for valve and fans first (`boost`), and the pumps are moved (`flow_trim`, -1 to 1) until both limits are
 reached together, so that nothing is shed while an actuator has something left.
 """
 
 from __future__ import annotations
 
-_ROOM = 1.2
-_BELOW_K = 0.3
-_ABOVE_K = 0.2  # the loop may swing that far around its highest set-point
+_RELEASED_FRACTION = 1.2
+_CASE_MARGIN_K = 0.3
+_SUPPLY_SWING_K = 0.2  # the loop may swing that far around its highest set-point
 _GAIN = 0.012  # of the load, each kelvin
 _INTEGRAL_S = 300.0
 _FLOW_K_S = 0.0003
@@ -19,44 +19,44 @@ _RELEASE_K = 1.5
 _RELEASE_S = 0.0002  # of the load, a second
 
 
-class Shed:
+class PowerCap:
     """`step` gives the cap in kW, or None when there is none."""
 
     def __init__(self, it_kw: float, case_max_c: float, supply_max_c: float) -> None:
         self._it_kw = it_kw
-        self._case_c = case_max_c - _BELOW_K
-        self._supply_c = supply_max_c + _ABOVE_K
-        self._share = _ROOM
+        self._case_limit_c = case_max_c - _CASE_MARGIN_K
+        self._supply_limit_c = supply_max_c + _SUPPLY_SWING_K
+        self._load_fraction = _RELEASED_FRACTION
         self.case_over_k = self.supply_over_k = 0.0
-        self.flow = 0.0
+        self.flow_trim = 0.0
 
     @property
     def boost(self) -> float:
         """How far valve and fans shall go to their limits whatever is cheap, 0 to 1."""
-        return min((_ROOM - self._share) / (_ROOM - 1.0), 1.0)
+        return min((_RELEASED_FRACTION - self._load_fraction) / (_RELEASED_FRACTION - 1.0), 1.0)
 
     def step(self, case_c: float, supply_c: float, dt: float) -> float | None:
         """Advance by `dt` seconds with the hottest case and the supply as they are, degC."""
-        self.case_over_k = case_c - self._case_c
-        self.supply_over_k = supply_c - self._supply_c
-        over = max(self.case_over_k, self.supply_over_k)
-        self._balance(dt)
-        if self._share >= _ROOM and over <= 0.0:
+        self.case_over_k = case_c - self._case_limit_c
+        self.supply_over_k = supply_c - self._supply_limit_c
+        excess_k = max(self.case_over_k, self.supply_over_k)
+        self._trim_flow(dt)
+        if self._load_fraction >= _RELEASED_FRACTION and excess_k <= 0.0:
             return None
-        self._share -= _GAIN * 60.0 / _INTEGRAL_S * over * dt
-        if over < -_RELEASE_K:
-            self._share += _RELEASE_S * dt
-        self._share = min(max(self._share, 0.1), _ROOM)
-        held = self._share - _GAIN * max(over, 0.0)
-        return None if held >= 1.0 else self._it_kw * held
+        self._load_fraction -= _GAIN * 60.0 / _INTEGRAL_S * excess_k * dt
+        if excess_k < -_RELEASE_K:
+            self._load_fraction += _RELEASE_S * dt
+        self._load_fraction = min(max(self._load_fraction, 0.1), _RELEASED_FRACTION)
+        cap_fraction = self._load_fraction - _GAIN * max(excess_k, 0.0)
+        return None if cap_fraction >= 1.0 else self._it_kw * cap_fraction
 
-    def _balance(self, dt: float) -> None:
+    def _trim_flow(self, dt: float) -> None:
         """Move the flow so that case and supply reach their limits together.
 
         More flow cools the cases and warms the supply, which the exchanger then unbalances.
         """
-        if self._share >= _ROOM:
-            self.flow = 0.0
+        if self._load_fraction >= _RELEASED_FRACTION:
+            self.flow_trim = 0.0
             return
-        gap = self.case_over_k - self.supply_over_k
-        self.flow = min(max(self.flow + _FLOW_K_S * gap * dt, -1.0), 1.0)
+        difference_k = self.case_over_k - self.supply_over_k
+        self.flow_trim = min(max(self.flow_trim + _FLOW_K_S * difference_k * dt, -1.0), 1.0)

@@ -7,7 +7,7 @@ valve to 0.01 %, as the devices of the bench do. Humidity sensors have errors: b
 
 from __future__ import annotations
 
-from agent.control.law.cooling import Readings
+from agent.control.law.cooling import ControlReadings
 from hil.annual.policy import Policy
 from hil.plant.air.cooler import intake_c
 from hil.plant.air.psychrometrics import humidity_pct
@@ -18,36 +18,36 @@ _DEAD_FROM_S = 31 * 86_400
 _AIR_ERROR_K = 0.3
 
 
-class Senses:
-    """Fills the agent's `Readings` from the plant."""
+class SampledSensors:
+    """Fills the agent's `ControlReadings` from the plant."""
 
     def __init__(self, plant: Plant, faults: str = "none") -> None:
         self.plant = plant
-        self.seen = Readings()
+        self.readings = ControlReadings()
         self._dead = {"none": 0, "dead": 1, "both-dead": 2}[faults]
         self._dead_from_s = _DEAD_FROM_S
 
-    def look(self) -> Readings:
+    def sample(self) -> ControlReadings:
         """Read everything that is polled each second."""
-        plant, seen = self.plant, self.seen
+        plant, readings = self.plant, self.readings
         facility = plant.facility
-        seen.supply_c = round(plant.supply_c, 1)
-        seen.return_c = round(plant.return_c, 1)
-        seen.flow_lpm = round(plant.flow_lpm, 1)
-        seen.dp_kpa = round(plant.supply_kpa - plant.return_kpa, 1)
-        seen.facility_c = round(plant.fws_c, 2)
-        seen.facility_lpm = plant.fws_flow_lpm
-        seen.valve_pct = round(plant.valve.position_pct, 2)
-        seen.pump_pct = plant.pumps[0].speed_pct
-        seen.load_kw = plant.load.wanted_kw  # what is asked for: a cap is no load that fell
-        seen.pump_w = plant.pump_electric_w
+        readings.supply_c = round(plant.supply_c, 1)
+        readings.return_c = round(plant.return_c, 1)
+        readings.flow_lpm = round(plant.flow_lpm, 1)
+        readings.dp_kpa = round(plant.supply_kpa - plant.return_kpa, 1)
+        readings.fws_supply_c = round(plant.fws_c, 2)
+        readings.fws_flow_lpm = plant.fws_flow_lpm
+        readings.valve_pct = round(plant.valve.position_pct, 2)
+        readings.pump_pct = plant.pumps[0].speed_pct
+        readings.load_kw = plant.load.demand_kw  # what is asked for: a cap is no load that fell
+        readings.pump_w = plant.pump_electric_w
         if facility is not None:
-            seen.air_c = facility.air.dry_c + _AIR_ERROR_K
+            readings.air_c = facility.air.dry_c + _AIR_ERROR_K
             intake = intake_c(facility.cooler, facility.kind, facility.air, True)
-            seen.wet_air_c = intake + _AIR_ERROR_K
-        return seen
+            readings.adiabatic_air_c = intake + _AIR_ERROR_K
+        return readings
 
-    def look_at_room(self, policy: Policy, room_c: float, dew_c: float, now: int) -> None:
+    def sample_room(self, policy: Policy, room_c: float, dew_c: float, now: int) -> None:
         """Read the humidity sensors, once a minute."""
         dead = self._dead if now >= self._dead_from_s * 1_000_000 else 0
         for i, (humidity_error, error_k) in enumerate(_ERRORS):
@@ -55,4 +55,4 @@ class Senses:
                 continue
             celsius = room_c + error_k
             rh = min(humidity_pct(room_c, dew_c) + humidity_error, 100.0)
-            policy.humidity(i, round(celsius, 2), round(rh, 2), now)
+            policy.set_humidity(i, round(celsius, 2), round(rh, 2), now)

@@ -14,17 +14,17 @@ from hil.plant.air.weather import Weather
 from hil.plant.facility import Facility, FacilityParameters
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
-from hil.plant.power.electrical_chain import Chain
+from hil.plant.power.electrical_chain import ElectricalChain
 from hil.plant.room import Room
-from hil.plant.scale import reference
+from hil.plant.scale import reference_parameters
 
-OTHER_SHARE = 0.01
+OTHER_FRACTION = 0.01
 """Lighting, controls and the like over IT: the reference's budget."""
 
 CASE_MAX_C = 75.0
 SUPPLY_MAX_C = 45.0
 DEW_MARGIN_K = 2.0
-LEAST_PUMP_PCT = 59.0
+MIN_PUMP_PCT = 59.0
 """Half of the design flow, 0.75 L/min for each kW: what cold plates are usually asked to keep."""
 
 WET_ABOVE_C = 30.0
@@ -34,7 +34,7 @@ _START_C = 30.0
 
 
 @dataclass(frozen=True)
-class Site:
+class AnnualSite:
     """What a year is run on. `seed` is that of the sensors' noise and errors."""
 
     weather: Weather
@@ -46,30 +46,36 @@ class Site:
     water: FacilityParameters = field(init=False)
 
     def __post_init__(self) -> None:
-        share = self.it_kw / 1000.0
-        set_ = object.__setattr__
-        set_(self, "row", reference(self.it_kw, start_supply_c=_START_C + 8.0, fws_c=_START_C))
-        set_(self, "cooler", scaled(CoolerParameters(), share))
-        set_(self, "water", FacilityParameters(hot_l=1000.0 * share, cold_l=1000.0 * share))
+        megawatts = self.it_kw / 1000.0
+        set_field = object.__setattr__
+        set_field(
+            self,
+            "row",
+            reference_parameters(self.it_kw, start_supply_c=_START_C + 8.0, fws_c=_START_C),
+        )
+        set_field(self, "cooler", scaled(CoolerParameters(), megawatts))
+        set_field(
+            self, "water", FacilityParameters(hot_l=1000.0 * megawatts, cold_l=1000.0 * megawatts)
+        )
 
-    def plant(self) -> Plant:
+    def build_plant(self) -> Plant:
         """Build the plant with its facility, settled at a middling point."""
         plant = Plant(Random(f"{self.seed}/year"), self.row, quantum_us=1_000_000)
         facility = Facility(self.row, self.cooler, self.kind, self.water, _START_C)
         facility.fan_pct = facility.fan_command_pct = 30.0
-        facility.weather(self.weather.at(0.0).air())
+        facility.set_air(self.weather.at(0.0).air())
         plant.facility = facility
         return plant
 
-    def wet(self, dry_c: float) -> bool:
+    def is_wet(self, dry_c: float) -> bool:
         """Whether the cooler is wet by the site's own rule."""
         if self.kind == "tower":
             return True
         return self.kind == "adiabatic" and dry_c > WET_ABOVE_C
 
-    def fixed_kw(self, it_kw: float, loop_kw: float) -> dict[str, float]:
+    def fixed_losses_kw(self, it_kw: float, loop_kw: float) -> dict[str, float]:
         """What is lost besides the loop, kW: electrical stages, residual air cooling, the rest."""
         air = Room().electric_kw(it_kw)
-        other = OTHER_SHARE * self.it_kw
-        losses = Chain(self.it_kw).losses_kw(it_kw, loop_kw + air + other)
+        other = OTHER_FRACTION * self.it_kw
+        losses = ElectricalChain(self.it_kw).losses_kw(it_kw, loop_kw + air + other)
         return {"electrical": sum(losses.values()), "air": air, "other": other}

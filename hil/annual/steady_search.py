@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hil.annual.site import CASE_MAX_C, LEAST_PUMP_PCT, SUPPLY_MAX_C, Site
+from hil.annual.site import CASE_MAX_C, MIN_PUMP_PCT, SUPPLY_MAX_C, AnnualSite
 from hil.plant.air.cooler import Air, fan_w, heat_w_k, intake_c, water_kg_s
 from hil.plant.air.weather import Hour
 from hil.plant.facility import pump_w
@@ -23,11 +23,11 @@ from hil.plant.steady_state import shaft_w
 _GRID = 24
 _HALVINGS = 24
 _KELVIN, _DENSITY = 4.0, 100.0
-_LEAST_VALVE_PCT = 30.0
+_MIN_VALVE_PCT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class FlowPair:
     """A pair of flows: what it costs and how hot the facility water may be."""
 
     pump_pct: float
@@ -35,48 +35,50 @@ class Pair:
     watts: float
     heat_w: float
     water_w_k: float
-    hot_c: float
+    max_water_c: float
     supply_c: float
     case_c: float
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
+class SteadyOptimum:
     """The cheapest point of an hour: loop power, share of the load that is left, and where."""
 
     watts: float
-    share: float
-    fan: float
-    pair: Pair
+    load_fraction: float
+    fan_speed: float
+    pair: FlowPair
 
 
-class Search:
+class SteadySearch:
     """Finds the cheapest point for any air; remembers what it found."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: AnnualSite) -> None:
         self.site = site
-        self._pairs = self._all(1.0)
-        self._found: dict[tuple[int, int, bool], Best] = {}
-        self._less: dict[int, list[Pair]] = {}
+        self._pairs = self._list_pairs(1.0)
+        self._cache: dict[tuple[int, int, bool], SteadyOptimum] = {}
+        self._reduced_pairs: dict[int, list[FlowPair]] = {}
 
-    def _all(self, share: float) -> list[Pair]:
+    def _list_pairs(self, load_fraction: float) -> list[FlowPair]:
         """Every pair of flows, for a share of the load."""
         pairs = []
         for i in range(_GRID + 1):
-            pump = LEAST_PUMP_PCT + (100.0 - LEAST_PUMP_PCT) * i / _GRID
+            pump = MIN_PUMP_PCT + (100.0 - MIN_PUMP_PCT) * i / _GRID
             for j in range(_GRID + 1):
-                pair = self._pair(share, pump, _LEAST_VALVE_PCT + 70.0 * j / _GRID)
+                pair = self._evaluate_pair(load_fraction, pump, _MIN_VALVE_PCT + 70.0 * j / _GRID)
                 if pair is not None:
                     pairs.append(pair)
         return pairs
 
-    def _pair(self, share: float, pump_pct: float, valve_pct: float) -> Pair | None:
+    def _evaluate_pair(
+        self, load_fraction: float, pump_pct: float, valve_pct: float
+    ) -> FlowPair | None:
         p, site = self.site.row, self.site
         point = operating_point(p, [pump_pct, 0.0])
         lpm, fws = point.flow_lpm, valve_flow_lpm(p, valve_pct)
         if lpm <= 0.0:
             return None
-        it_w = 1000.0 * site.it_kw * share
+        it_w = 1000.0 * site.it_kw * load_fraction
         shaft = shaft_w(p, point)
         c1 = capacity_w_k(lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
         c2 = capacity_w_k(fws, p.fws_rho_kg_m3, p.fws_cp_j_kgk)
@@ -85,12 +87,12 @@ class Search:
         case_k = it_w * part / plate_w_k(p, lpm * part, p.tcs_design_lpm * part)
         supply = min(SUPPLY_MAX_C, CASE_MAX_C - case_k)
         cold = supply + it_w / c1 - (it_w + shaft) / ec
-        pumped = pump_w(site.water, fws / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
-        heat = it_w + shaft + pumped
-        return Pair(
+        pump_heat = pump_w(site.water, fws / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
+        heat = it_w + shaft + pump_heat
+        return FlowPair(
             pump_pct,
             valve_pct,
-            shaft / p.motor_efficiency + pumped,
+            shaft / p.motor_efficiency + pump_heat,
             heat,
             c2,
             cold + heat / c2,
@@ -98,74 +100,76 @@ class Search:
             supply + case_k,
         )
 
-    def hour(self, hour: Hour) -> Best:
+    def find_optimum(self, hour: Hour) -> SteadyOptimum:
         """The cheapest point in an hour's weather."""
         air = hour.air()
-        wet = self.site.wet(air.dry_c)
+        wet = self.site.is_wet(air.dry_c)
         intake = intake_c(self.site.cooler, self.site.kind, air, wet)
         key = (round(intake * _KELVIN), round(air.density * _DENSITY), wet)
-        best = self._found.get(key)
-        if best is None:
-            seen = Air(key[0] / _KELVIN, key[0] / _KELVIN, key[1] / _DENSITY)
-            best = self._found[key] = self._search(seen, wet)
-        return best
+        optimum = self._cache.get(key)
+        if optimum is None:
+            rounded_air = Air(key[0] / _KELVIN, key[0] / _KELVIN, key[1] / _DENSITY)
+            optimum = self._cache[key] = self._search(rounded_air, wet)
+        return optimum
 
-    def _search(self, air: Air, wet: bool) -> Best:
-        best = self._cheapest(self._pairs, 1.0, air, wet)
-        if best is not None:
-            return best
+    def _search(self, air: Air, wet: bool) -> SteadyOptimum:
+        optimum = self._cheapest(self._pairs, 1.0, air, wet)
+        if optimum is not None:
+            return optimum
         low, high = 0, 200
         while high - low > 1:
             middle = (low + high) // 2
-            if self._cheapest(self._at(middle), middle / 200.0, air, wet) is None:
+            if self._cheapest(self._pairs_for(middle), middle / 200.0, air, wet) is None:
                 high = middle
             else:
                 low = middle
-        best = self._cheapest(self._at(low), low / 200.0, air, wet)
-        if best is None:
-            return Best(0.0, 0.0, 1.0, self._pairs[-1])
-        return best
+        optimum = self._cheapest(self._pairs_for(low), low / 200.0, air, wet)
+        if optimum is None:
+            return SteadyOptimum(0.0, 0.0, 1.0, self._pairs[-1])
+        return optimum
 
-    def _at(self, two_hundredths: int) -> list[Pair]:
-        if two_hundredths not in self._less:
-            self._less[two_hundredths] = self._all(max(two_hundredths, 1) / 200.0)
-        return self._less[two_hundredths]
+    def _pairs_for(self, two_hundredths: int) -> list[FlowPair]:
+        if two_hundredths not in self._reduced_pairs:
+            self._reduced_pairs[two_hundredths] = self._list_pairs(max(two_hundredths, 1) / 200.0)
+        return self._reduced_pairs[two_hundredths]
 
-    def _cheapest(self, pairs: list[Pair], share: float, air: Air, wet: bool) -> Best | None:
-        found: Best | None = None
+    def _cheapest(
+        self, pairs: list[FlowPair], load_fraction: float, air: Air, wet: bool
+    ) -> SteadyOptimum | None:
+        cheapest: SteadyOptimum | None = None
         for pair in pairs:
-            if found is not None and pair.watts >= found.watts:
+            if cheapest is not None and pair.watts >= cheapest.watts:
                 continue
-            fan = self._fan(pair, air, wet)
+            fan = self._min_fan_speed(pair, air, wet)
             if fan is None:
                 continue
             watts = pair.watts + fan_w(self.site.cooler, self.site.kind, fan)
-            if found is None or watts < found.watts:
-                found = Best(watts, share, fan, pair)
-        return found
+            if cheapest is None or watts < cheapest.watts:
+                cheapest = SteadyOptimum(watts, load_fraction, fan, pair)
+        return cheapest
 
-    def _fan(self, pair: Pair, air: Air, wet: bool) -> float | None:
+    def _min_fan_speed(self, pair: FlowPair, air: Air, wet: bool) -> float | None:
         """The slowest fans that take the heat at the hottest water allowed; None if none do."""
         cooler, kind = self.site.cooler, self.site.kind
         intake = intake_c(cooler, kind, air, wet)
-        if pair.hot_c <= intake:
+        if pair.max_water_c <= intake:
             return None
-        need = pair.heat_w / (pair.hot_c - intake)
-        if heat_w_k(cooler, kind, air, wet, pair.water_w_k, 1.0) < need:
+        required_w_k = pair.heat_w / (pair.max_water_c - intake)
+        if heat_w_k(cooler, kind, air, wet, pair.water_w_k, 1.0) < required_w_k:
             return None
         low, high = 0.0, 1.0
         for _ in range(_HALVINGS):
             middle = 0.5 * (low + high)
-            if heat_w_k(cooler, kind, air, wet, pair.water_w_k, middle) < need:
+            if heat_w_k(cooler, kind, air, wet, pair.water_w_k, middle) < required_w_k:
                 low = middle
             else:
                 high = middle
         return high
 
-    def water_kg_s(self, hour: Hour, best: Best) -> float:
+    def water_kg_s(self, hour: Hour, optimum: SteadyOptimum) -> float:
         """Water that the cheapest point uses, kg/s."""
         air = hour.air()
-        wet = self.site.wet(air.dry_c)
+        wet = self.site.is_wet(air.dry_c)
         site = self.site
-        heat = best.pair.heat_w
-        return water_kg_s(site.cooler, site.kind, air, wet, best.fan, heat)
+        heat = optimum.pair.heat_w
+        return water_kg_s(site.cooler, site.kind, air, wet, optimum.fan_speed, heat)

@@ -6,7 +6,7 @@ or writes here moves nothing there. Each device goes by the name of its profile.
 
 from collections.abc import Callable
 
-from hil.devices.cooling.belimo_valve import Valve
+from hil.devices.cooling.belimo_valve import BelimoValve
 from hil.devices.cooling.kenmec_ls80a import KenmecLs80a
 from hil.devices.cooling.liebert_dcd import LiebertDcd
 from hil.devices.cooling.rpu import Rpu
@@ -15,8 +15,8 @@ from hil.devices.drives.danfoss_fc import DanfossFc
 from hil.devices.drives.grundfos_cim import GrundfosCim
 from hil.devices.drives.wilo_booster import WiloBooster
 from hil.devices.modbus.line import ModbusLine
-from hil.devices.modbus.server import Slave
-from hil.devices.modbus.tcp import ModbusTcp
+from hil.devices.modbus.server import ModbusServer
+from hil.devices.modbus.tcp import ModbusTcpHost
 from hil.devices.power.abb_meter import AbbMeter
 from hil.devices.power.eastron_sdm630 import Sdm630
 from hil.devices.power.schneider_iem3000 import Iem3000
@@ -44,7 +44,7 @@ TCP_UNITS = {"kenmec_ls80a": 100, "liebert_dcd": 51, "sunspec_203": 1, "abb_mete
 """Name -> unit behind the TCP host."""
 
 
-class Fleet:
+class DeviceFleet:
     """The devices by name; `line` and `host` carry them, `plants` stand behind them."""
 
     def __init__(self, world: World) -> None:
@@ -54,9 +54,9 @@ class Fleet:
         )
         cdu = Plant(world.random("fleet/cdu"))
         self.plants = (hall, cdu)
-        self.devices: dict[str, Slave] = {
+        self.devices: dict[str, ModbusServer] = {
             "orv3_rpu": Rpu(hall, LINE_UNITS["orv3_rpu"]),
-            "belimo_valve": Valve(hall, LINE_UNITS["belimo_valve"]),
+            "belimo_valve": BelimoValve(hall, LINE_UNITS["belimo_valve"]),
             "abb_acs580": Drive(hall, ACS580_PUMP, LINE_UNITS["abb_acs580"]),
             "danfoss_fc": DanfossFc(hall, FC_PUMP, LINE_UNITS["danfoss_fc"]),
             "grundfos_cim": GrundfosCim(hall, GRUNDFOS_PUMP, LINE_UNITS["grundfos_cim"]),
@@ -66,7 +66,7 @@ class Fleet:
             **_meters(world, hall),
         }
         self.line = ModbusLine([self.devices[name] for name in LINE_UNITS])
-        self.host = ModbusTcp([self.devices[name] for name in TCP_UNITS])
+        self.host = ModbusTcpHost([self.devices[name] for name in TCP_UNITS])
 
     def advance(self, now: int) -> None:
         """Let the plants go on though nobody asks."""
@@ -74,7 +74,7 @@ class Fleet:
             plant.advance(now)
 
 
-def _meters(world: World, hall: Plant) -> dict[str, Slave]:
+def _meters(world: World, hall: Plant) -> dict[str, ModbusServer]:
     """Meters of the pumps, the racks, both, and one rack."""
 
     def pumps() -> float:
@@ -83,7 +83,7 @@ def _meters(world: World, hall: Plant) -> dict[str, Slave]:
     def racks() -> float:
         return 1000.0 * hall.it_kw
 
-    loads: dict[str, tuple[Callable[..., Slave], Callable[[], float]]] = {
+    loads: dict[str, tuple[Callable[..., ModbusServer], Callable[[], float]]] = {
         "eastron_sdm630": (Sdm630, pumps),
         "schneider_iem3000": (Iem3000, lambda: racks() / hall.parameters.racks),
         "sunspec_203": (SunSpec203, racks),
@@ -91,6 +91,6 @@ def _meters(world: World, hall: Plant) -> dict[str, Slave]:
     }
     units = {**LINE_UNITS, **TCP_UNITS}
     return {
-        name: make(hall, unit=units[name], rng=world.random(f"fleet/{name}"), load_w=load)
-        for name, (make, load) in loads.items()
+        name: model(hall, unit=units[name], rng=world.random(f"fleet/{name}"), load_w=load)
+        for name, (model, load) in loads.items()
     }

@@ -16,152 +16,159 @@ from typing import Any, Protocol
 from drivers.errors import AddressError
 from drivers.ports import address as addresses
 from hil.errors import BenchError
-from hil.io.real_link import Link
+from hil.io.real_link import RealLink
 from hil.shells.realtime import RealTimeShell
 
-_MBAP = 6
+_MBAP_PREFIX_BYTES = 6
 
 
-class Host(Protocol):
+class SwapHost(Protocol):
     """What units can be taken from: a line or a TCP host."""
 
-    def hand(self, unit: int, send: Callable[[bytes], None]) -> None:
+    def attach_real(self, unit: int, send: Callable[[bytes], None]) -> None:
         """Give a unit to a real port."""
 
-    def take_back(self, unit: int) -> None:
+    def restore_emulated(self, unit: int) -> None:
         """Let the emulated slave answer again."""
 
 
 @dataclass(frozen=True)
-class Carrier:
+class SwapBus:
     """Where devices are: the bench's port, who serves it, and how a real reply gets out of it.
 
-    `defaults` are an address' options where it does not say, such as the line's baud rate;
+    `default_options` are an address' options where it does not say, such as the line's baud rate;
     `framed` asks for whole Modbus TCP frames instead of bytes as they come.
     """
 
     port: str
-    host: Host
-    say: Callable[[bytes], None]
-    kinds: tuple[str, ...]
-    defaults: str = ""
+    host: SwapHost
+    inject: Callable[[bytes], None]
+    address_kinds: tuple[str, ...]
+    default_options: str = ""
     framed: bool = False
 
 
-class Swaps:
+class DeviceSwap:
     """Which device is emulated and which is real."""
 
     def __init__(self, shell: RealTimeShell) -> None:
         self._shell = shell
-        self._places: dict[str, tuple[Carrier, int]] = {}
-        self._links: dict[tuple[str, str], Link] = {}
-        self._real: dict[str, Link] = {}
+        self._devices: dict[str, tuple[SwapBus, int]] = {}
+        self._links: dict[tuple[str, str], RealLink] = {}
+        self._real_links: dict[str, RealLink] = {}
 
-    def add(self, name: str, carrier: Carrier, unit: int) -> None:
+    def add(self, name: str, swap_bus: SwapBus, unit: int) -> None:
         """Make a device known."""
-        self._places[name] = (carrier, unit)
+        self._devices[name] = (swap_bus, unit)
 
     @property
     def names(self) -> list[str]:
         """All devices, in the order in which they were added."""
-        return list(self._places)
+        return list(self._devices)
 
-    def swap(self, name: str, text: str) -> None:
-        """Put the real device at address `text` in the place of `name`; raises BenchError.
+    def attach_real(self, name: str, address_text: str) -> None:
+        """Put the real device at address `address_text` in the place of `name`; raises BenchError.
 
         When the port cannot be opened, all stays as it was.
         """
-        carrier, unit = self._place(name)
-        address = _address(name, text, carrier)
-        key = (carrier.port, str(address))
+        swap_bus, unit = self._device(name)
+        address = _parse_address(name, address_text, swap_bus)
+        key = (swap_bus.port, str(address))
         link = self._links.get(key)
         if link is None:
             try:
-                link = Link(self._shell, address, _taker(carrier))
+                link = RealLink(self._shell, address, _receive_handler(swap_bus))
             except BenchError as error:
-                raise BenchError(f"{name}={text}: {error}") from None
-        if self._real.get(name) is not link:
-            self._leave(name)
+                raise BenchError(f"{name}={address_text}: {error}") from None
+        if self._real_links.get(name) is not link:
+            self._detach(name)
         self._links[key] = link
-        self._real[name] = link
-        carrier.host.hand(unit, link.send)
+        self._real_links[name] = link
+        swap_bus.host.attach_real(unit, link.send)
 
-    def restore(self, name: str) -> None:
+    def restore_emulated(self, name: str) -> None:
         """Let the emulated device answer again; does nothing when it does. Raises BenchError."""
-        carrier, unit = self._place(name)
-        carrier.host.take_back(unit)
-        self._leave(name)
+        swap_bus, unit = self._device(name)
+        swap_bus.host.restore_emulated(unit)
+        self._detach(name)
 
     def devices(self) -> list[dict[str, Any]]:
         """Every device as a record: name, port, unit, real (address or None), up, bytes."""
-        rows = []
-        for name, (carrier, unit) in self._places.items():
-            link = self._real.get(name)
-            row: dict[str, Any] = {"name": name, "port": carrier.port, "unit": unit, "real": None}
+        records = []
+        for name, (swap_bus, unit) in self._devices.items():
+            link = self._real_links.get(name)
+            record: dict[str, Any] = {
+                "name": name,
+                "port": swap_bus.port,
+                "unit": unit,
+                "real": None,
+            }
             if link is not None:
-                row |= {
+                record |= {
                     "real": str(link.address),
-                    "up": link.up,
+                    "up": link.is_open,
                     "sent": link.sent,
                     "received": link.received,
-                    "lost": link.lost,
+                    "lost": link.lost_bytes,
                 }
-            rows.append(row)
-        return rows
+            records.append(record)
+        return records
 
     def close(self) -> None:
         """Close all real ports."""
         for link in self._links.values():
             link.close()
         self._links.clear()
-        self._real.clear()
+        self._real_links.clear()
 
-    def _place(self, name: str) -> tuple[Carrier, int]:
-        if name not in self._places:
-            known = ", ".join(self._places)
+    def _device(self, name: str) -> tuple[SwapBus, int]:
+        if name not in self._devices:
+            known = ", ".join(self._devices)
             raise BenchError(f"no device {name!r} on this bench: one of {known}")
-        return self._places[name]
+        return self._devices[name]
 
-    def _leave(self, name: str) -> None:
+    def _detach(self, name: str) -> None:
         """Take a device off its link; close a link that nobody uses."""
-        link = self._real.pop(name, None)
-        if link is None or link in self._real.values():
+        link = self._real_links.pop(name, None)
+        if link is None or link in self._real_links.values():
             return
         link.close()
         self._links = {key: other for key, other in self._links.items() if other is not link}
 
 
-def _address(name: str, text: str, carrier: Carrier) -> addresses.Address:
+def _parse_address(name: str, address_text: str, swap_bus: SwapBus) -> addresses.Address:
     """Read an address; what it leaves open is as on the carrier."""
     try:
-        address = addresses.parse(text)
-        if address.kind not in carrier.kinds:
-            kinds = " or ".join(f"{kind}:" for kind in carrier.kinds)
-            raise AddressError(f"{name} is on {carrier.port}, which takes {kinds}")
+        address = addresses.parse_address(address_text)
+        if address.kind not in swap_bus.address_kinds:
+            kinds = " or ".join(f"{kind}:" for kind in swap_bus.address_kinds)
+            raise AddressError(f"{name} is on {swap_bus.port}, which takes {kinds}")
         if address.kind == "serial":
-            given = [item.partition("=")[0] for item in text.partition("?")[2].split("&")]
-            for item in carrier.defaults.split("&"):
-                if item.partition("=")[0] not in given:
-                    address = address.changed(item)
+            given_options = [
+                item.partition("=")[0] for item in address_text.partition("?")[2].split("&")
+            ]
+            for item in swap_bus.default_options.split("&"):
+                if item.partition("=")[0] not in given_options:
+                    address = address.with_options(item)
     except AddressError as error:
-        raise BenchError(f"{name}={text}: {error}") from None
+        raise BenchError(f"{name}={address_text}: {error}") from None
     return address
 
 
-def _taker(carrier: Carrier) -> Callable[[bytes], None]:
+def _receive_handler(swap_bus: SwapBus) -> Callable[[bytes], None]:
     """What a link does with bytes that come in."""
-    if not carrier.framed:
-        return carrier.say
+    if not swap_bus.framed:
+        return swap_bus.inject
     buffer = b""
 
-    def take(data: bytes) -> None:
+    def receive(data: bytes) -> None:
         nonlocal buffer
         buffer += data
-        while len(buffer) >= _MBAP:
-            end = _MBAP + int.from_bytes(buffer[4:6], "big")
+        while len(buffer) >= _MBAP_PREFIX_BYTES:
+            end = _MBAP_PREFIX_BYTES + int.from_bytes(buffer[4:6], "big")
             if len(buffer) < end:
                 return
-            carrier.say(buffer[:end])
+            swap_bus.inject(buffer[:end])
             buffer = buffer[end:]
 
-    return take
+    return receive

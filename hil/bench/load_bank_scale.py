@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from hil.plant.fluid.parameters import PlantParameters
 
-_LINEAR = (
+_LINEAR_FIELDS = (
     "rack_design_kw",
     "tcs_design_lpm",
     "supply_pipe_l",
@@ -27,10 +27,10 @@ _LINEAR = (
 )
 
 
-def scaled(p: PlantParameters, factor: int) -> PlantParameters:
+def scale_parameters(p: PlantParameters, factor: int) -> PlantParameters:
     """Give `p` `factor` times as large; 1 changes nothing."""
     if factor == 1:
         return p
-    changes = {name: getattr(p, name) * factor for name in _LINEAR}
+    changes = {name: getattr(p, name) * factor for name in _LINEAR_FIELDS}
     changes["pump_slope_kpa_lpm2"] = p.pump_slope_kpa_lpm2 / factor**2
     return replace(p, **changes)

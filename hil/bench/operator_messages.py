@@ -11,55 +11,55 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from agent.remote.message import command, patch
-from agent.remote.message.canonical import exact
-from hil.bench.testbed_settings import Setting
-from protocols.signed_message import COMMAND, PATCH, Envelope, pack, signed_text
+from agent.remote.message.canonical import to_cbor
+from hil.bench.testbed_settings import TestbedSettings
+from protocols.signed_message import COMMAND, PATCH, SignedMessage, build_signing_input, pack
 
-OPERATE, LIMITS, STRANGER = 1, 2, 3
+OPERATE, LIMITS, UNKNOWN_SIGNER = 1, 2, 3
 HEALTH_S = 60
 CONFIRM_S = 600
 _DAY_S = 86_400
 _TARGET = "bench/cdu1"
 
 
-def _key(number: int) -> Ed25519PrivateKey:
+def _private_key(number: int) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)
 
 
-def _public(number: int) -> str:
-    return _key(number).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+def _public_key(number: int) -> str:
+    return _private_key(number).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
 
 
-def section(_: Setting) -> dict[str, Any]:
+def write_section(_: TestbedSettings) -> dict[str, Any]:
     """Write the section `remote` of the unit's configuration."""
     return {
         "port": "store:/virtual/remote",
         "health_s": HEALTH_S,
         "keys": [
-            {"number": OPERATE, "public": _public(OPERATE), "role": "operate"},
-            {"number": LIMITS, "public": _public(LIMITS), "role": "limits"},
+            {"number": OPERATE, "public": _public_key(OPERATE), "role": "operate"},
+            {"number": LIMITS, "public": _public_key(LIMITS), "role": "limits"},
         ],
     }
 
 
-def _sealed(kind: int, base: bytes, body: bytes, signer: int) -> bytes:
-    text = signed_text(kind, _TARGET, base, body)
+def _sign(kind: int, base: bytes, body: bytes, signer: int) -> bytes:
+    signed = build_signing_input(kind, _TARGET, base, body)
     # A stranger claims to be the operator.
-    number = OPERATE if signer == STRANGER else signer
-    return pack(Envelope(kind, body, [(number, _key(signer).sign(text))]))
+    number = OPERATE if signer == UNKNOWN_SIGNER else signer
+    return pack(SignedMessage(kind, body, [(number, _private_key(signer).sign(signed))]))
 
 
-def signed_patch(
+def sign_patch(
     report: bytes, utc_s: int, changes: list[tuple[int, float]], signer: int = OPERATE
 ) -> bytes:
     """Sign a change for the unit whose report is `report`."""
-    told = json.loads(report)
-    values = [(number, exact(value)) for number, value in changes]
-    body = patch.write(utc_s, told["version"], utc_s + _DAY_S, CONFIRM_S, values)
-    return _sealed(PATCH, bytes.fromhex(told["hash"]), body, signer)
+    reported = json.loads(report)
+    values = [(number, to_cbor(value)) for number, value in changes]
+    body = patch.encode_patch(utc_s, reported["version"], utc_s + _DAY_S, CONFIRM_S, values)
+    return _sign(PATCH, bytes.fromhex(reported["hash"]), body, signer)
 
 
-def signed_command(utc_s: int, name: str, *arguments: tuple[str, Any]) -> bytes:
+def sign_command(utc_s: int, name: str, *arguments: tuple[str, Any]) -> bytes:
     """Sign a command for the unit."""
-    body = command.write(utc_s, utc_s + _DAY_S, name, list(arguments))
-    return _sealed(COMMAND, b"", body, OPERATE)
+    body = command.encode_command(utc_s, utc_s + _DAY_S, name, list(arguments))
+    return _sign(COMMAND, b"", body, OPERATE)

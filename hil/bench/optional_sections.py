@@ -10,9 +10,9 @@ from typing import Any
 from agent.agent import FIRST_BUS
 from agent.core.registry import COMPONENTS
 from hil.bench import operator_messages, receiver_choice, sections_cooling, testbed_satcom
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 
-_LEDGER: dict[str, Any] = {
+_ENERGY_SECTION: dict[str, Any] = {
     "port": "store:/virtual/ledger",
     "save_s": 30,
     "meters": [
@@ -23,17 +23,17 @@ _LEDGER: dict[str, Any] = {
 }
 """The ledger of a row with `meters = 2`."""
 
-SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
+SECTIONS: dict[str, Callable[[TestbedSettings], dict[str, Any]]] = {
     "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10, "ack_key": "c0" * 16},
-    "ledger": lambda _: dict(_LEDGER),
-    "cooling": sections_cooling.cooling,
-    "safety": sections_cooling.safety,
+    "ledger": lambda _: dict(_ENERGY_SECTION),
+    "cooling": sections_cooling.write_cooling,
+    "safety": sections_cooling.write_safety,
     "throttle": lambda _: {},  # written by `hil.bench.load_bank`, which has the loads
-    "remote": operator_messages.section,
-    "modem": testbed_satcom.section,
+    "remote": operator_messages.write_section,
+    "modem": testbed_satcom.write_section,
     "modem_store": lambda _: {"port": "store:/virtual/modem"},
     "integrity": lambda _: {},
-    "receiver_setup": receiver_choice.setup,
+    "receiver_setup": receiver_choice.write_setup_section,
     "timekeeping": lambda _: {
         "port": "store:/virtual/time",
         "save_s": 60,
@@ -43,23 +43,25 @@ SECTIONS: dict[str, Callable[[Setting], dict[str, Any]]] = {
 """Name of the section of the configuration, and how it is written for a row."""
 
 
-def sections(setting: Setting) -> dict[str, Any]:
-    """Write the sections that `setting` asks for."""
-    return {name: SECTIONS[name](setting) for name in names(setting)}
+def write_sections(settings: TestbedSettings) -> dict[str, Any]:
+    """Write the sections that `settings` asks for."""
+    return {name: SECTIONS[name](settings) for name in section_names(settings)}
 
 
-def names(setting: Setting) -> list[str]:
-    """Name the sections that `setting` asks for."""
-    return [word.strip() for word in setting.parts.split(",") if word.strip()]
+def section_names(settings: TestbedSettings) -> list[str]:
+    """Name the sections that `settings` asks for."""
+    return [name.strip() for name in settings.parts.split(",") if name.strip()]
 
 
-def ports(config: dict[str, Any]) -> list[tuple[int, str, str]]:
+def number_ports(config: dict[str, Any]) -> list[tuple[int, str, str]]:
     """Number the ports of the parts in `config` as the agent does: (port, section, address)."""
-    chosen = [s.section for s in COMPONENTS if "port" in config.get(s.section, {})]
-    first = FIRST_BUS + len(config["buses"])
-    return [(first + i, name, str(config[name]["port"])) for i, name in enumerate(chosen)]
+    section_list = [s.section for s in COMPONENTS if "port" in config.get(s.section, {})]
+    first_port = FIRST_BUS + len(config["buses"])
+    return [
+        (first_port + i, name, str(config[name]["port"])) for i, name in enumerate(section_list)
+    ]
 
 
-def first_free(config: dict[str, Any]) -> int:
+def first_free_port(config: dict[str, Any]) -> int:
     """The number of the port after those: further ports of parts begin there."""
-    return FIRST_BUS + len(config["buses"]) + len(ports(config))
+    return FIRST_BUS + len(config["buses"]) + len(number_ports(config))

@@ -1,4 +1,4 @@
-"""The sections `cooling` and `safety` of the emulated unit: what a site's engineer would write.
+"""The sections `write_cooling` and `write_safety` of the emulated unit: what a site's engineer would write.
 
 The figures of the exchanger are those of the plant's design (`hil.plant.fluid.parameters`); a run whose
 plant differs (fouling, pressure of the facility water) is one whose model is wrong.
@@ -6,15 +6,15 @@ plant differs (fouling, pressure of the facility water) is one whose model is wr
 
 from typing import Any
 
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.plant.fluid.parameters import PlantParameters
 
 _SLOT_S = 5
-_WARNING = ("LeakInternal", "LeakExternal")
+_WARNING_BITS = ("LeakInternal", "LeakExternal")
 
 
-def cooling(setting: Setting) -> dict[str, Any]:
-    """Write the section `cooling`; the dew point where there are humidity sensors."""
+def write_cooling(settings: TestbedSettings) -> dict[str, Any]:
+    """Write the section `write_cooling`; the dew point where there are humidity sensors."""
     p = PlantParameters()
     section: dict[str, Any] = {
         "facility": "valve",
@@ -27,21 +27,21 @@ def cooling(setting: Setting) -> dict[str, Any]:
             "authority": p.valve_authority,
         },
         "balance_pct": 30,
-        "pumps": {"slot": setting.slot, "slot_s": _SLOT_S} if setting.slot else {},
+        "pumps": {"slot": settings.slot, "slot_s": _SLOT_S} if settings.slot else {},
     }
-    if setting.humidity_sensors:
-        sensors = [f"room{i + 1}" for i in range(setting.humidity_sensors)]
+    if settings.humidity_sensors:
+        sensors = [f"room{i + 1}" for i in range(settings.humidity_sensors)]
         section["dew"] = {"sensors": sensors}
-    if setting.proof_store:
+    if settings.proof_store:
         section["port"] = "store:/virtual/proofs"
-    if setting.outdoor_sensors:
-        section["optimum"] = optimum(p)
-    if setting.fans:
-        section["fans"] = {"drives": [f"fan{i + 1}" for i in range(setting.fans)]}
+    if settings.outdoor_sensors:
+        section["optimum"] = write_optimum(p)
+    if settings.fans:
+        section["fans"] = {"drives": [f"fan{i + 1}" for i in range(settings.fans)]}
     return section
 
 
-def optimum(p: PlantParameters) -> dict[str, Any]:
+def write_optimum(p: PlantParameters) -> dict[str, Any]:
     """Write what the optimiser is told: a cooler of 15 kW/K with fans of 3 kW, for 100 kW."""
     return {
         "air": "outdoor",
@@ -56,8 +56,8 @@ def optimum(p: PlantParameters) -> dict[str, Any]:
     }
 
 
-def safety(_: Setting) -> dict[str, Any]:
-    """Write the section `safety` with the RPU's own inputs."""
+def write_safety(_: TestbedSettings) -> dict[str, Any]:
+    """Write the section `write_safety` with the RPU's own inputs."""
     inputs = [
         {"name": "pan", "device": "rpu", "bit": "LeakRackPan", "kind": "leak_critical"},
         {"name": "floor", "device": "rpu", "bit": "LeakRackFloor", "kind": "leak_critical"},
@@ -66,7 +66,7 @@ def safety(_: Setting) -> dict[str, Any]:
     ]
     warnings = [
         {"name": bit.lower(), "device": "rpu", "bit": bit, "kind": "leak_warning"}
-        for bit in _WARNING
+        for bit in _WARNING_BITS
     ]
-    slow = [dict(one, delay_s=2) for one in inputs[:2]]
-    return {"inputs": slow + inputs[2:] + warnings}
+    delayed = [dict(entry, delay_s=2) for entry in inputs[:2]]
+    return {"inputs": delayed + inputs[2:] + warnings}

@@ -1,14 +1,14 @@
 """What a row may have besides CDU, valve and pumps: the room's air and its sensors, grid, meter.
 
 Each is only on the bus when the setting asks, so that the row of the other scenarios stays as it
-is. In the agent's configuration they are `meter`, `meter_it`, `room1`, `room2` …, `outdoor`,
+is. In the agent's configuration they are `meter`, `meter_it`, `room1`, `room2` …, `outdoor_sensors`,
 `fan1`, `fan2` …: the fans of a dry cooler of the row's own.
 """
 
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.cooling.vaisala_hmd65 import HumiditySensor
 from hil.devices.drives.abb_ach580_fan import FanDrive
-from hil.devices.modbus.server import Slave
+from hil.devices.modbus.server import ModbusServer
 from hil.devices.power.abb_meter import AbbMeter
 from hil.kernel.world import World
 from hil.plant.air.cooler import Air
@@ -18,9 +18,9 @@ from hil.plant.power.grid import Grid
 from hil.plant.room import Room
 
 METER_UNIT, FIRST_ROOM_UNIT, OUTDOOR_UNIT, FIRST_FAN_UNIT = 41, 51, 59, 61
-_WET_BELOW_K = 8.0
+_WET_BULB_DIFF_K = 8.0
 _OUTDOOR_HUMIDITY_PCT = 40.0
-ROLLS_AT_KWH = 1235
+ROLLOVER_KWH = 1235
 """Where the meters' counters roll over, if a scenario wants that; they start at 1234.6 kWh."""
 METERS = ("meter", "meter_it")
 """The meter at the row's feed, which sees the grid, and the one behind the UPS, which does not."""
@@ -29,58 +29,58 @@ METERS = ("meter", "meter_it")
 class Surroundings:
     """Room, grid, and the devices that look at them."""
 
-    def __init__(self, world: World, plant: Plant, setting: Setting) -> None:
-        self.room = Room(setting.room_c, setting.room_humidity_pct)
+    def __init__(self, world: World, plant: Plant, settings: TestbedSettings) -> None:
+        self.room = Room(settings.room_c, settings.room_humidity_pct)
         self.grid = Grid()
-        self.humidity = [
+        self.humidity_sensors = [
             HumiditySensor(plant, self.room, FIRST_ROOM_UNIT + i, world.random(f"room{i + 1}"))
-            for i in range(setting.humidity_sensors)
+            for i in range(settings.humidity_sensors)
         ]
-        self.outdoors = Room(setting.outdoor_c, _OUTDOOR_HUMIDITY_PCT)
-        self.outdoor = [
-            HumiditySensor(plant, self.outdoors, OUTDOOR_UNIT, world.random("outdoor"))
-            for _ in range(setting.outdoor_sensors)
+        self.outdoor_air = Room(settings.outdoor_c, _OUTDOOR_HUMIDITY_PCT)
+        self.outdoor_sensors = [
+            HumiditySensor(plant, self.outdoor_air, OUTDOOR_UNIT, world.random("outdoor"))
+            for _ in range(settings.outdoor_sensors)
         ]
-        self.bank = FanBank(plant.parameters, setting.fans) if setting.fans else None
-        if self.bank is not None:
-            plant.facility = self.bank
-            self.bank.weather(Air(setting.outdoor_c, setting.outdoor_c - _WET_BELOW_K))
+        self.fan_bank = FanBank(plant.parameters, settings.fans) if settings.fans else None
+        if self.fan_bank is not None:
+            plant.facility = self.fan_bank
+            self.fan_bank.set_air(Air(settings.outdoor_c, settings.outdoor_c - _WET_BULB_DIFF_K))
         self.fans = [
-            FanDrive(plant, self.bank, i, FIRST_FAN_UNIT + i)
-            for i in range(setting.fans)
-            if self.bank is not None
+            FanDrive(plant, self.fan_bank, i, FIRST_FAN_UNIT + i)
+            for i in range(settings.fans)
+            if self.fan_bank is not None
         ]
-        feeds = (_Watts(plant, self.grid), lambda: 1000.0 * plant.it_kw)
+        feeds = (_FeedPower(plant, self.grid), lambda: 1000.0 * plant.it_kw)
         self.meters = [
             AbbMeter(plant, METER_UNIT + i, world.random(METERS[i]), feeds[i])
-            for i in range(setting.meters)
+            for i in range(settings.meters)
         ]
         for meter in self.meters[:1]:
             meter.mains.grid = self.grid.state
 
-    def slaves(self) -> list[Slave]:
+    def slaves(self) -> list[ModbusServer]:
         """Give what is on the bus besides the row's own devices."""
-        return [*self.meters, *self.humidity, *self.outdoor, *self.fans]
+        return [*self.meters, *self.humidity_sensors, *self.outdoor_sensors, *self.fans]
 
     def devices(self) -> list[tuple[str, int, str]]:
         """Name them as the agent's configuration does: name, unit, profile."""
-        named = [(METERS[i], METER_UNIT + i, "abb_meter") for i, _ in enumerate(self.meters)]
-        for i, _ in enumerate(self.humidity):
-            named.append((f"room{i + 1}", FIRST_ROOM_UNIT + i, "vaisala_hmd65"))
-        if self.outdoor:
-            named.append(("outdoor", OUTDOOR_UNIT, "vaisala_hmd65"))
+        entries = [(METERS[i], METER_UNIT + i, "abb_meter") for i, _ in enumerate(self.meters)]
+        for i, _ in enumerate(self.humidity_sensors):
+            entries.append((f"room{i + 1}", FIRST_ROOM_UNIT + i, "vaisala_hmd65"))
+        if self.outdoor_sensors:
+            entries.append(("outdoor", OUTDOOR_UNIT, "vaisala_hmd65"))
         for i, _ in enumerate(self.fans):
-            named.append((f"fan{i + 1}", FIRST_FAN_UNIT + i, "abb_acs580"))
-        return named
+            entries.append((f"fan{i + 1}", FIRST_FAN_UNIT + i, "abb_acs580"))
+        return entries
 
-    def air_outside(self, celsius: float) -> None:
+    def set_outdoor_c(self, celsius: float) -> None:
         """Let the air outside be so warm, for the sensor and for the cooler."""
-        self.outdoors.celsius = celsius
-        if self.bank is not None:
-            self.bank.weather(Air(celsius, celsius - _WET_BELOW_K))
+        self.outdoor_air.celsius = celsius
+        if self.fan_bank is not None:
+            self.fan_bank.set_air(Air(celsius, celsius - _WET_BULB_DIFF_K))
 
 
-class _Watts:
+class _FeedPower:
     """What the meter at the row's feed measures: IT and pumps; nothing without a supply."""
 
     def __init__(self, plant: Plant, grid: Grid) -> None:

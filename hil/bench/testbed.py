@@ -8,24 +8,24 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hil.bench import receiver_choice
-from hil.bench.load_bank import bank
-from hil.bench.load_bank_scale import scaled
-from hil.bench.optional_sections import names, sections
+from hil.bench.load_bank import build_load_bank
+from hil.bench.load_bank_scale import scale_parameters
+from hil.bench.optional_sections import section_names, write_sections
 from hil.bench.surroundings import Surroundings
-from hil.bench.testbed_satcom import Satellite
-from hil.bench.testbed_settings import Setting
-from hil.devices.cooling.belimo_valve import Valve
+from hil.bench.testbed_satcom import SatcomTestbed
+from hil.bench.testbed_settings import TestbedSettings
+from hil.devices.cooling.belimo_valve import BelimoValve
 from hil.devices.cooling.rpu import Rpu
 from hil.devices.drives.abb_acs580 import Drive
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.mqtt.broker import Broker
-from hil.io.store_endpoint import StoreEnd
+from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.world import World
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
 
 if TYPE_CHECKING:
-    from hil.bench.ground_station import Ground
+    from hil.bench.ground_station import MqttGround
 
 SITE_E7 = (252_048_000, 552_708_000)
 """Latitude and longitude of the emulated site in 1e-7 degrees: Dubai."""
@@ -34,62 +34,62 @@ RPU_UNIT, VALVE_UNIT, FIRST_DRIVE_UNIT = 12, 20, 31
 BUS_BAUD = 19_200
 
 
-class Row:
-    """The devices of a row in `world`, as `setting` wants them."""
+class Testbed:
+    """The devices of a row in `world`, as `settings` wants them."""
 
-    def __init__(self, world: World, setting: Setting) -> None:
+    def __init__(self, world: World, settings: TestbedSettings) -> None:
         self.world = world
-        self.setting = setting
+        self.settings = settings
         self.set_link_down: Callable[[bool], None] = lambda _: None
         self.set_link_silent: Callable[[bool], None] = lambda _: None
         self.cut_link_after: Callable[[int | None], None] = lambda _: None
         self.publish: Callable[[str, bytes, bool], None] = lambda *_: None
         self.set_power: Callable[[bool], None] = lambda _: None
-        self.stores: dict[str, StoreEnd] = {}
-        self.ground: Ground | None = None
-        start_pct = (70.0,) + (0.0,) * (setting.pumps - 1)
-        usual = PlantParameters()
+        self.stores: dict[str, StoreEndpoint] = {}
+        self.ground: MqttGround | None = None
+        start_pct = (70.0,) + (0.0,) * (settings.pumps - 1)
+        defaults = PlantParameters()
         self.plant = Plant(
             world.random("plant"),
-            scaled(
+            scale_parameters(
                 PlantParameters(
-                    supply_pipe_l=usual.supply_pipe_l * setting.pipes,
-                    return_pipe_l=usual.return_pipe_l * setting.pipes,
-                    start_it_kw=setting.it_kw,
-                    start_supply_c=setting.setpoint_c,
-                    fws_c=setting.fws_c,
-                    pumps=setting.pumps,
+                    supply_pipe_l=defaults.supply_pipe_l * settings.pipes,
+                    return_pipe_l=defaults.return_pipe_l * settings.pipes,
+                    start_it_kw=settings.it_kw,
+                    start_supply_c=settings.setpoint_c,
+                    fws_c=settings.fws_c,
+                    pumps=settings.pumps,
                     start_pump_pct=start_pct,
                 ),
-                setting.size,
+                settings.size,
             ),
         )
-        self.bank = bank(self.plant, setting, world.utc(0) // 1_000_000)
+        self.load_bank = build_load_bank(self.plant, settings, world.utc(0) // 1_000_000)
         self.rpu = Rpu(self.plant, RPU_UNIT)
-        self.valve = Valve(self.plant, VALVE_UNIT)
-        self.drives = [Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(setting.pumps)]
-        self.around = Surroundings(world, self.plant, setting)
-        self.bus = ModbusLine([self.rpu, self.valve, *self.drives, *self.around.slaves()])
-        self.receiver = receiver_choice.make(world, setting, SITE_E7)
-        self.utc_at: Callable[[int], int] = receiver_choice.truth(world, self.receiver)
+        self.valve = BelimoValve(self.plant, VALVE_UNIT)
+        self.drives = [Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(settings.pumps)]
+        self.surroundings = Surroundings(world, self.plant, settings)
+        self.bus = ModbusLine([self.rpu, self.valve, *self.drives, *self.surroundings.slaves()])
+        self.receiver = receiver_choice.make_receiver(world, settings, SITE_E7)
+        self.utc_at: Callable[[int], int] = receiver_choice.make_true_utc(world, self.receiver)
         self.broker = Broker()
-        self.satellite: Satellite | None = None
+        self.satcom: SatcomTestbed | None = None
         self.modem_port: Any = None
-        if "modem" in names(setting):
-            self.satellite = Satellite(world, setting, SITE_E7)
+        if "modem" in section_names(settings):
+            self.satcom = SatcomTestbed(world, settings, SITE_E7)
 
     def config(self, receiver: str, bus: str, broker: str, state: str) -> dict[str, Any]:
         """Write the configuration of the agent that controls this row through four ports."""
-        setting = self.setting
-        pumps = [f"pump{i + 1}" for i in range(setting.pumps)]
+        settings = self.settings
+        pumps = [f"pump{i + 1}" for i in range(settings.pumps)]
         devices = [("rpu", RPU_UNIT, "orv3_rpu"), ("valve", VALVE_UNIT, "belimo_valve")]
         devices += [(name, FIRST_DRIVE_UNIT + i, "abb_acs580") for i, name in enumerate(pumps)]
-        devices += self.around.devices()
+        devices += self.surroundings.devices()
         config: dict[str, Any] = {
             "version": 1,
             "site": "bench",
             "unit": "cdu1",
-            "receiver": receiver_choice.section(setting, receiver),
+            "receiver": receiver_choice.write_section(settings, receiver),
             "buses": {"bus": bus},
             "broker": {"address": broker},
             "state": state,
@@ -98,13 +98,13 @@ class Row:
                 for name, unit, profile in devices
             ],
             "control": {
-                "supply": {"setpoint_c": setting.setpoint_c, "sensor": "rpu", "valve": "valve"},
-                "dp": {"setpoint_kpa": setting.setpoint_kpa, "sensor": "rpu", "pumps": pumps},
+                "supply": {"setpoint_c": settings.setpoint_c, "sensor": "rpu", "valve": "valve"},
+                "dp": {"setpoint_kpa": settings.setpoint_kpa, "sensor": "rpu", "pumps": pumps},
             },
         }
-        config.update(sections(setting))
-        if self.satellite is not None:
+        config.update(write_sections(settings))
+        if self.satcom is not None:
             config["receiver"].update(latitude=SITE_E7[0] / 1e7, longitude=SITE_E7[1] / 1e7)
-        if self.bank is not None:
-            self.bank.extend(config)
+        if self.load_bank is not None:
+            self.load_bank.extend_config(config)
         return config

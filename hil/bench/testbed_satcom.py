@@ -7,8 +7,8 @@ stands in its setting; the unit's section `modem` is written from the same words
 from collections.abc import Callable
 from typing import Any
 
-from hil.bench.satcom_ground import Ground
-from hil.bench.testbed_settings import Setting
+from hil.bench.satcom_ground import SatcomGround
+from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.satcom.constellation import SHAPES, EmulatedSky
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.imt_modem import ImtModem
@@ -22,32 +22,33 @@ KEY = bytes(range(32))
 UNIT = "bench/cdu1"
 BAUDS = {"sbd": 19_200, "imt": 230_400, "ntn": 115_200, "ip": 115_200, "rdss": 115_200}
 KINDS = tuple(BAUDS)
-_BILLS = {"sbd": (50, 50), "imt": (1, 1), "ntn": (1, 1), "rdss": (1, 1), "ip": (1, 1)}
+_BILLING = {"sbd": (50, 50), "imt": (1, 1), "ntn": (1, 1), "rdss": (1, 1), "ip": (1, 1)}
 
-Device = SbdModem | ImtModem | NtnModem | RdssTerminal
+ModemDevice = SbdModem | ImtModem | NtnModem | RdssTerminal
 
 
-class Satellite:
-    """A modem of `setting.modem`, with what it talks to. `site_e7`: 1e-7 degrees."""
+class SatcomTestbed:
+    """A modem of `settings.modem`, with what it talks to. `site_e7`: 1e-7 degrees."""
 
-    def __init__(self, world: World, setting: Setting, site_e7: tuple[int, int]) -> None:
+    def __init__(self, world: World, settings: TestbedSettings, site_e7: tuple[int, int]) -> None:
         self.world = world
-        self.sky = EmulatedSky(setting.sky, site_e7, setting.mask_deg)
+        self.sky = EmulatedSky(settings.sky, site_e7, settings.mask_deg)
         self.radio = Radio(
-            world.random("radio " + setting.modem), lambda now: self.sky.bars(world.utc(now))
+            world.random("radio " + settings.modem), lambda now: self.sky.bars(world.utc(now))
         )
-        if setting.modem_success_pct < 100:
-            self.radio.success_pct = setting.modem_success_pct
-        least, step = _BILLS[setting.modem]
-        self.gateway = MessageGateway(world.utc, least, step)
-        self.ground = Ground(self.gateway, UNIT, KEY if setting.modem_acks else b"")
-        self.device = _device(setting.modem, self.radio, self.gateway, world)
-        self.say: Callable[[bytes], None] = lambda _: None
+        if settings.modem_success_pct < 100:
+            self.radio.success_pct = settings.modem_success_pct
+        min_billed_bytes, billing_increment_bytes = _BILLING[settings.modem]
+        self.gateway = MessageGateway(world.utc, min_billed_bytes, billing_increment_bytes)
+        self.ground = SatcomGround(self.gateway, UNIT, KEY if settings.modem_acks else b"")
+        self.device = make_device(settings.modem, self.radio, self.gateway, world)
+        self.inject: Callable[[bytes], None] = lambda _: None
         """Puts bytes on the modem's line unasked; set by whoever joins it."""
-        self.char_us = -(-10 * 1_000_000 // BAUDS[setting.modem])
+        self.char_us = -(-10 * 1_000_000 // BAUDS[settings.modem])
 
 
-def _device(kind: str, radio: Radio, gateway: MessageGateway, world: World) -> Device:
+def make_device(kind: str, radio: Radio, gateway: MessageGateway, world: World) -> ModemDevice:
+    """Make the modem of `kind`."""
     if kind == "sbd":
         return SbdModem(radio, gateway, world.utc)
     if kind == "imt":
@@ -57,23 +58,23 @@ def _device(kind: str, radio: Radio, gateway: MessageGateway, world: World) -> D
     return NtnModem(radio, gateway, has_ip=kind == "ip")
 
 
-def section(setting: Setting) -> dict[str, Any]:
+def write_section(settings: TestbedSettings) -> dict[str, Any]:
     """Write the unit's section `modem`."""
-    kind = setting.modem
-    least, step = _BILLS[kind]
+    kind = settings.modem
+    min_billed_bytes, billing_increment_bytes = _BILLING[kind]
     config: dict[str, Any] = {
         "port": f"serial:/virtual/modem?baud={BAUDS[kind]}",
         "kind": kind,
         "region": "bench",
-        "day_bytes": setting.modem_day_bytes,
-        "live_s": setting.modem_live_s,
-        "power": setting.modem_power,
-        "bill_least": least,
-        "bill_step": step,
-        "mask_deg": [round(setting.mask_deg)],
+        "day_bytes": settings.modem_day_bytes,
+        "live_s": settings.modem_live_s,
+        "power": settings.modem_power,
+        "bill_least": min_billed_bytes,
+        "bill_step": billing_increment_bytes,
+        "mask_deg": [round(settings.mask_deg)],
     }
-    if setting.modem_acks:
+    if settings.modem_acks:
         config["key"] = KEY.hex()
-    if setting.sky in SHAPES:
-        config["constellation"] = SHAPES[setting.sky].section()
+    if settings.sky in SHAPES:
+        config["constellation"] = SHAPES[settings.sky].section()
     return config

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Setting:
+class TestbedSettings:
     """The row that a scenario starts with."""
 
     it_kw: float = 50.0

@@ -19,38 +19,38 @@ from hil.record.record import bench_hash
 Call = Callable[..., Any]
 Arguments = list[tuple[Any, ...]]
 
-_REACH_S = 5
-_WORKER_S = 20
+_CONNECT_TIMEOUT_S = 5
+_WORKER_TIMEOUT_S = 20
 
 
-def spread(cluster: str, call: Call, arguments: Arguments) -> Iterator[Any]:
+def run_on_cluster(cluster: str, call: Call, arguments: Arguments) -> Iterator[Any]:
     """Call `call(*arguments[i])` on the cluster; give the results as they come. BenchError."""
     kind, _, address = cluster.partition(":")
     host, _, port = address.rpartition(":")
     if kind not in _KINDS or not host or not port.isdecimal():
         raise BenchError(f"--cluster: {cluster!r} is not dask:HOST:PORT or ray:HOST:PORT")
     module = _load(*_KINDS[kind][:2])
-    _reach(host, int(port))
-    jobs = [(_code(), call, words) for words in arguments]
+    _check_reachable(host, int(port))
+    jobs = [(_own_code_hash(), call, job_arguments) for job_arguments in arguments]
     try:
         yield from _KINDS[kind][2](module, address, jobs)
     except BenchError:
         raise
     except Exception as error:  # whatever a worker died of
         text = str(error).strip().splitlines()
-        what = f"{type(error).__name__}: {text[-1] if text else 'no reason told'}"
-        raise BenchError(f"--cluster: {address}: {what}") from error
+        reason = f"{type(error).__name__}: {text[-1] if text else 'no reason told'}"
+        raise BenchError(f"--cluster: {address}: {reason}") from error
 
 
-def vouched(code: str, call: Call, words: tuple[Any, ...]) -> Any:
+def call_checked(code_hash: str, call: Call, arguments: tuple[Any, ...]) -> Any:
     """On the worker: call it if the code here is the code there. BenchError."""
-    if code != _code():
+    if code_hash != _own_code_hash():
         raise BenchError(f"--cluster: the worker on {platform.node()} has another coldloop")
-    return call(*words)
+    return call(*arguments)
 
 
 @functools.cache
-def _code() -> str:
+def _own_code_hash() -> str:
     return bench_hash()
 
 
@@ -61,21 +61,23 @@ def _load(module: str, package: str) -> Any:
         raise BenchError(f"--cluster: {package} is not installed; pip install {package}") from None
 
 
-def _reach(host: str, port: int) -> None:
+def _check_reachable(host: str, port: int) -> None:
     """Say at once that nobody listens: Ray takes minutes to."""
     try:
-        socket.create_connection((host, port), _REACH_S).close()
+        socket.create_connection((host, port), _CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise BenchError(f"--cluster: {host}:{port}: {error.strerror or error}") from None
 
 
 def _dask(distributed: Any, address: str, jobs: Arguments) -> Iterator[Any]:
-    with distributed.Client(f"tcp://{address}", timeout=_REACH_S) as client:
+    with distributed.Client(f"tcp://{address}", timeout=_CONNECT_TIMEOUT_S) as client:
         try:
-            client.wait_for_workers(1, timeout=_WORKER_S)
+            client.wait_for_workers(1, timeout=_WORKER_TIMEOUT_S)
         except TimeoutError:
-            raise BenchError(f"--cluster: {address}: no worker after {_WORKER_S} s") from None
-        futures = [client.submit(vouched, *job, pure=False) for job in jobs]
+            raise BenchError(
+                f"--cluster: {address}: no worker after {_WORKER_TIMEOUT_S} s"
+            ) from None
+        futures = [client.submit(call_checked, *job, pure=False) for job in jobs]
         for future in distributed.as_completed(futures):
             yield future.result()
 
@@ -83,11 +85,11 @@ def _dask(distributed: Any, address: str, jobs: Arguments) -> Iterator[Any]:
 def _ray(ray: Any, address: str, jobs: Arguments) -> Iterator[Any]:
     ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     try:
-        remote = ray.remote(vouched)
-        waiting = [remote.remote(*job) for job in jobs]
-        while waiting:
-            done, waiting = ray.wait(waiting)
-            yield from ray.get(done)
+        remote = ray.remote(call_checked)
+        pending = [remote.remote(*job) for job in jobs]
+        while pending:
+            ready, pending = ray.wait(pending)
+            yield from ray.get(ready)
     finally:
         ray.shutdown()
 

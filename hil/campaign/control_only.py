@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from hil.annual.energy_account import Ledger
-from hil.annual.policy import make
-from hil.annual.run import Year
-from hil.annual.site import CASE_MAX_C, Site
+from hil.annual.energy_account import AnnualAccount
+from hil.annual.policy import make_policy
+from hil.annual.run import AnnualRun
+from hil.annual.site import CASE_MAX_C, AnnualSite
 from hil.annual.words import CLIMATES, KINDS
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
@@ -27,15 +27,15 @@ ALLOWANCE_K = 10.0
 """Cases may be so far above the policy's limit for as long as a fault and its answer take."""
 DEW_ALLOWANCE_K = -2.0
 """The margin above the dew point may be used up for a while, the dew point never reached."""
-_REST_H = 3
-_LONGEST_H = 4
+_MAX_REST_H = 3
+_MAX_FAULT_H = 4
 
 
 @dataclass(frozen=True)
 class PlantFault:
     """A word of `hil.fault.registry` that touches the plant alone, with the limits of its value."""
 
-    word: str
+    fault: str
     low: float = 0.0
     high: float = 0.0
 
@@ -51,62 +51,66 @@ FAULTS: tuple[PlantFault, ...] = (
 )
 
 
-class Trouble:
+class FaultInjector:
     """Lets the load wander and faults come and go, hour by hour; looks at the invariants."""
 
-    def __init__(self, year: Year, chance: random.Random) -> None:
+    def __init__(self, year: AnnualRun, rng: random.Random) -> None:
         self.failures: list[str] = []
-        self.worst_c, self.least_k = 0.0, 99.0
+        self.worst_c, self.min_margin_k = 0.0, 99.0
         self._year = year
-        self._chance = chance
-        self._row: Any = SimpleNamespace(plant=year.plant, world=SimpleNamespace(now=0))
-        self._share = 0.6
+        self._rng = rng
+        self._testbed: Any = SimpleNamespace(plant=year.plant, world=SimpleNamespace(now=0))
+        self._load_fraction = 0.6
         self._active: PlantFault | None = None
-        self._until = 0
-        self._next = _REST_H
+        self._active_until = 0
+        self._next_fault = _MAX_REST_H
 
-    def hour(self, done: int, _: int, ledger: Ledger) -> None:
+    def after_hour(self, hours_done: int, _: int, account: AnnualAccount) -> None:
         """After each hour: judge it, then draw the next."""
-        self._judge(done, ledger)
-        chance, year = self._chance, self._year
-        self._share = min(max(self._share + chance.uniform(-0.3, 0.3), 0.2), 1.0)
-        year.plant.set_load(self._share * year.site.it_kw)
-        if self._active is not None and done >= self._until:
-            undo = EVENTS[self._active.word].undo
+        self._check_invariants(hours_done, account)
+        rng, year = self._rng, self._year
+        self._load_fraction = min(max(self._load_fraction + rng.uniform(-0.3, 0.3), 0.2), 1.0)
+        year.plant.set_load(self._load_fraction * year.site.it_kw)
+        if self._active is not None and hours_done >= self._active_until:
+            undo = EVENTS[self._active.fault].undo
             if undo is not None:
-                undo(self._row)
-            self._active, self._next = None, done + chance.randint(1, _REST_H)
-        elif self._active is None and done >= self._next:
-            self._active = chance.choice(FAULTS)
-            value = round(chance.uniform(self._active.low, self._active.high), 2)
-            EVENTS[self._active.word].do(self._row, value)
-            self._until = done + chance.randint(1, _LONGEST_H)
+                undo(self._testbed)
+            self._active, self._next_fault = None, hours_done + rng.randint(1, _MAX_REST_H)
+        elif self._active is None and hours_done >= self._next_fault:
+            self._active = rng.choice(FAULTS)
+            value = round(rng.uniform(self._active.low, self._active.high), 2)
+            EVENTS[self._active.fault].do(self._testbed, value)
+            self._active_until = hours_done + rng.randint(1, _MAX_FAULT_H)
 
-    def _judge(self, done: int, ledger: Ledger) -> None:
-        self.worst_c = max(self.worst_c, ledger.worst_c)
-        self.least_k = min(self.least_k, ledger.least_margin_k)
-        during = "no fault" if self._active is None else self._active.word
-        if ledger.worst_c > CASE_MAX_C + ALLOWANCE_K:
-            self.failures.append(f"case_c: {ledger.worst_c:.1f} in hour {done}, {during}")
-        if ledger.least_margin_k < DEW_ALLOWANCE_K:
-            below = -ledger.least_margin_k
-            self.failures.append(f"dew margin: {below:.2f} K short in hour {done}, {during}")
-        ledger.worst_c, ledger.least_margin_k = 0.0, 99.0
+    def _check_invariants(self, hours_done: int, account: AnnualAccount) -> None:
+        self.worst_c = max(self.worst_c, account.max_case_c)
+        self.min_margin_k = min(self.min_margin_k, account.min_margin_k)
+        fault_name = "no fault" if self._active is None else self._active.fault
+        if account.max_case_c > CASE_MAX_C + ALLOWANCE_K:
+            self.failures.append(
+                f"case_c: {account.max_case_c:.1f} in hour {hours_done}, {fault_name}"
+            )
+        if account.min_margin_k < DEW_ALLOWANCE_K:
+            shortfall_k = -account.min_margin_k
+            self.failures.append(
+                f"dew margin: {shortfall_k:.2f} K short in hour {hours_done}, {fault_name}"
+            )
+        account.max_case_c, account.min_margin_k = 0.0, 99.0
 
 
-def run_plant(seed: int, hours: int) -> tuple[list[str], float]:
+def run_control_only(seed: int, hours: int) -> tuple[list[str], float]:
     """Run the seed's hours; what was violated, and the seconds it took."""
-    began = time.perf_counter()
-    chance = random.Random(f"plant/{seed}/{hours}")
-    weather = find(chance.choice(CLIMATES))
-    site = Site(weather, chance.choice(KINDS), float(chance.randint(100, 1000)), seed)
-    start = chance.randrange(len(weather.hours))
+    started_s = time.perf_counter()
+    rng = random.Random(f"plant/{seed}/{hours}")
+    weather = find(rng.choice(CLIMATES))
+    site = AnnualSite(weather, rng.choice(KINDS), float(rng.randint(100, 1000)), seed)
+    start = rng.randrange(len(weather.hours))
     failures: list[str]
     try:
-        year = Year(site, make("coldloop", site))
-        trouble = Trouble(year, chance)
-        year.run(hours, start, trouble.hour)
-        failures = trouble.failures
+        year = AnnualRun(site, make_policy("coldloop", site))
+        injector = FaultInjector(year, rng)
+        year.run(hours, start, injector.after_hour)
+        failures = injector.failures
     except BenchError as error:
         failures = [str(error)]
-    return failures, time.perf_counter() - began
+    return failures, time.perf_counter() - started_s

@@ -14,167 +14,167 @@ import time
 from collections.abc import Callable
 
 from agent.agent import BROKER
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.words import LIVENESS, SAFETY
 from hil.devices.base import Replies
 from hil.errors import BenchError
-from hil.io.endpoints import TcpEnd
-from hil.io.store_endpoint import StoreEnd
+from hil.io.endpoints import TcpEndpoint
+from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.world import World
 from hil.run.recorded import DUTS
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import Event, Expectation, Scenario
-from hil.scenario.toml_writer import text_of, written
+from hil.scenario.model import Expectation, Scenario, ScenarioEvent
+from hil.scenario.toml_writer import round_trip, write_toml
 
 SECONDS = 150
 _SECOND = 1_000_000
 _OFF_US = 3 * _SECOND
-_LAST_US = 95 * _SECOND
+_WINDOW_US = 95 * _SECOND
 _SETTLED_S = 130
-_PUSHED_C = 33.0
+_PUSHED_SETPOINT_C = 33.0
 
 
-class Counter:
-    """Counts what passes in the first 95 s, and calls `strike` at number `nth` (0: never)."""
+class FailureCounter:
+    """Counts what passes in the first 95 s, and calls `on_failure` at number `nth` (0: never)."""
 
-    def __init__(self, world: World, nth: int, strike: Callable[[], None]) -> None:
+    def __init__(self, world: World, nth: int, on_failure: Callable[[], None]) -> None:
         self.count = 0
         self._world = world
         self._nth = nth
-        self._strike = strike
+        self._on_failure = on_failure
 
-    def passes(self) -> bool:
+    def count_one(self) -> bool:
         """Count one; False at the one that is to fail."""
-        if self._world.now >= _LAST_US:
+        if self._world.now >= _WINDOW_US:
             return True
         self.count += 1
         if self.count == self._nth:
-            self._strike()
+            self._on_failure()
             return False
         return True
 
 
-def base() -> Scenario:
+def base_scenario() -> Scenario:
     """The scenario of every run: a load step, a pushed set-point, and a log, a ledger, a clock."""
     return Scenario(
         "sweep",
         "one thing fails once, and all is well again",
         SECONDS,
-        Setting(it_kw=60.0, meters=2, parts="ledger, log, remote, timekeeping"),
+        TestbedSettings(it_kw=60.0, meters=2, parts="ledger, log, remote, timekeeping"),
         (
-            Event(10.0, "it_load", 80.0),
-            Event(20.0, "push_setpoint", _PUSHED_C),
-            Event(85.0, "confirm_config"),
+            ScenarioEvent(10.0, "it_load", 80.0),
+            ScenarioEvent(20.0, "push_setpoint", _PUSHED_SETPOINT_C),
+            ScenarioEvent(85.0, "confirm_config"),
         ),
         (
             *SAFETY,
             Expectation("setpoint_c", "Cel", min=31.9, max=33.1, from_s=_SETTLED_S),
-            *(_late(e) for e in LIVENESS),
+            *(_at_end(expectation) for expectation in LIVENESS),
         ),
     )
 
 
-def _late(expect: Expectation) -> Expectation:
-    values = {**vars(expect), "from_s": float(_SETTLED_S)}
+def _at_end(expectation: Expectation) -> Expectation:
+    values = {**vars(expectation), "from_s": float(_SETTLED_S)}
     return Expectation(**values)
 
 
-def _on_store(run: VirtualRun, nth: int) -> Counter:
+def _sweep_store(run: VirtualRun, nth: int) -> FailureCounter:
     world = run.world
 
-    def cut() -> None:
-        world.at(world.now, run.row.set_power, False)
-        world.at(world.now + _OFF_US, run.row.set_power, True)
+    def cut_power() -> None:
+        world.schedule(world.now, run.testbed.set_power, False)
+        world.schedule(world.now + _OFF_US, run.testbed.set_power, True)
 
-    counter = Counter(world, nth, cut if nth % 2 else lambda: None)
-    for store in run.row.stores.values():
-        _watch(store, counter, fails=nth % 2 == 0)
+    counter = FailureCounter(world, nth, cut_power if nth % 2 else lambda: None)
+    for store in run.testbed.stores.values():
+        _intercept_store(store, counter, port_fails=nth % 2 == 0)
     return counter
 
 
-def _watch(store: StoreEnd, counter: Counter, fails: bool) -> None:
-    ask = store.ask
+def _intercept_store(store: StoreEndpoint, counter: FailureCounter, port_fails: bool) -> None:
+    original_ask = store.request
 
-    def asked(op: str, data: bytes) -> None:
-        if op in ("get", "list") or counter.passes() or not fails:
-            ask(op, data)
+    def intercepted_ask(op: str, data: bytes) -> None:
+        if op in ("get", "list") or counter.count_one() or not port_fails:
+            original_ask(op, data)
         else:
             store.fail()
 
-    store.ask = asked  # type: ignore[method-assign]
-    store.write = lambda data: asked("write", data)  # type: ignore[method-assign]
+    store.request = intercepted_ask  # type: ignore[method-assign]
+    store.write = lambda data: intercepted_ask("write", data)  # type: ignore[method-assign]
 
 
-def _on_bus(run: VirtualRun, nth: int) -> Counter:
-    counter = Counter(run.world, nth, lambda: None)
-    bus = run.row.bus
+def _sweep_bus(run: VirtualRun, nth: int) -> FailureCounter:
+    counter = FailureCounter(run.world, nth, lambda: None)
+    bus = run.testbed.bus
     receive, wake = bus.receive, bus.wake
 
-    def passed(replies: Replies) -> Replies:
+    def filter_replies(replies: Replies) -> Replies:
         kept = []
         for delay, data in replies:
-            if counter.passes():
+            if counter.count_one():
                 kept.append((delay, data))
             elif nth % 2 == 0:
                 kept.append((delay, bytes((data[0] ^ 1,)) + data[1:]))
         return kept
 
-    bus.receive = lambda data, now: passed(receive(data, now))  # type: ignore[method-assign]
-    bus.wake = lambda now: passed(wake(now))  # type: ignore[method-assign]
+    bus.receive = lambda data, now: filter_replies(receive(data, now))  # type: ignore[method-assign]
+    bus.wake = lambda now: filter_replies(wake(now))  # type: ignore[method-assign]
     return counter
 
 
-def _on_broker(run: VirtualRun, nth: int) -> Counter:
-    end = run.shell.ends[BROKER]
-    if not isinstance(end, TcpEnd):
+def _sweep_broker(run: VirtualRun, nth: int) -> FailureCounter:
+    end = run.shell.endpoints[BROKER]
+    if not isinstance(end, TcpEndpoint):
         raise BenchError("--sweep broker: the row has no broker of the bench's")
     world = run.world
 
-    def broken() -> None:
-        world.at(world.now, end.set_down, True)
-        world.at(world.now + 1, end.set_down, False)
+    def break_connection() -> None:
+        world.schedule(world.now, end.set_down, True)
+        world.schedule(world.now + 1, end.set_down, False)
 
-    counter = Counter(world, nth, broken)
+    counter = FailureCounter(world, nth, break_connection)
     write = end.write
 
-    def written_to(data: bytes) -> None:
-        if counter.passes():
+    def intercepted_write(data: bytes) -> None:
+        if counter.count_one():
             write(data)
 
-    end.write = written_to  # type: ignore[method-assign]
+    end.write = intercepted_write  # type: ignore[method-assign]
     return counter
 
 
-KINDS: dict[str, Callable[[VirtualRun, int], Counter]] = {
-    "store": _on_store,
-    "bus": _on_bus,
-    "broker": _on_broker,
+KINDS: dict[str, Callable[[VirtualRun, int], FailureCounter]] = {
+    "store": _sweep_store,
+    "bus": _sweep_bus,
+    "broker": _sweep_broker,
 }
 """What can be swept, and how its n-th is let fail."""
 
 
-def one(kind: str, nth: int, dut: str) -> tuple[list[str], int, float]:
+def run_one(kind: str, nth: int, dut: str) -> tuple[list[str], int, float]:
     """Run once with the n-th failing (0: none): failures, how many there were, seconds it took."""
-    began = time.perf_counter()
-    run = VirtualRun(written(base()), 1, DUTS[dut])
+    started_s = time.perf_counter()
+    run = VirtualRun(round_trip(base_scenario()), 1, DUTS[dut])
     counter = KINDS[kind](run, nth)
     try:
         run.run()
-        failures = run.judge.failures()
+        failures = run.evaluator.failures()
     finally:
         run.dut.close()
-    return failures, counter.count, time.perf_counter() - began
+    return failures, counter.count, time.perf_counter() - started_s
 
 
-def places(whole: int, most: int, first: int = 1) -> list[int]:
-    """At most `most` of `first` to `whole`, evenly spread, odd ones and even ones in turn."""
-    left = whole - first + 1
-    if left <= most:
-        return list(range(first, whole + 1))
-    chosen = {first + i * left // most for i in range(most)}
-    return sorted(n ^ 1 if i % 2 and first < n < whole else n for i, n in enumerate(sorted(chosen)))
+def choose_places(total: int, max_count: int, first: int = 1) -> list[int]:
+    """At most `max_count` of `first` to `total`, evenly spread, odd ones and even ones in turn."""
+    available = total - first + 1
+    if available <= max_count:
+        return list(range(first, total + 1))
+    chosen = {first + i * available // max_count for i in range(max_count)}
+    return sorted(n ^ 1 if i % 2 and first < n < total else n for i, n in enumerate(sorted(chosen)))
 
 
-def text() -> str:
+def base_text() -> str:
     """The base as a file."""
-    return text_of(base())
+    return write_toml(base_scenario())

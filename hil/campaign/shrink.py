@@ -16,26 +16,26 @@ from dataclasses import dataclass, replace
 from hil.errors import BenchError
 from hil.run.recorded import DUTS
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import Event, Scenario
+from hil.scenario.model import Scenario, ScenarioEvent
 
-Events = tuple[Event, ...]
-Fails = Callable[[Events], bool]
+Events = tuple[ScenarioEvent, ...]
+FailureTest = Callable[[Events], bool]
 
 
-def quickxplain(events: Events, fails: Fails) -> Events:
+def quickxplain(events: Events, fails: FailureTest) -> Events:
     """Give a minimal part of `events` that still fails; all of them must fail.
 
     Nothing is returned when it fails without any event.
     """
     if not events or fails(()):
         return ()
-    found = _explain((), False, events, fails)
-    return tuple(e for e in events if e in found)
+    needed = _explain((), False, events, fails)
+    return tuple(event for event in events if event in needed)
 
 
-def _explain(background: Events, grown: bool, events: Events, fails: Fails) -> Events:
-    """Find what is needed of `events` when `background` is there anyway and `grown` just now."""
-    if grown and fails(background):
+def _explain(background: Events, has_grown: bool, events: Events, fails: FailureTest) -> Events:
+    """Find what is needed of `events` when `background` is there anyway and `has_grown` just now."""
+    if has_grown and fails(background):
         return ()
     if len(events) == 1:
         return events
@@ -47,7 +47,7 @@ def _explain(background: Events, grown: bool, events: Events, fails: Fails) -> E
 
 
 @dataclass
-class Shrunk:
+class ShrinkResult:
     """What is left, how many runs it took, and what fails."""
 
     scenario: Scenario
@@ -55,12 +55,14 @@ class Shrunk:
     failing: tuple[str, ...]
 
 
-def ways_of_failing(scenario: Scenario, seed: int, dut: str) -> tuple[str, ...]:
+def find_failures(scenario: Scenario, seed: int, dut: str) -> tuple[str, ...]:
     """Run once; name what fails: the measures, or the exception."""
     run = VirtualRun(scenario, seed, DUTS[dut])
     try:
         run.run()
-        return tuple(f.measure for f in run.judge.findings() if f.failure is not None)
+        return tuple(
+            result.measure for result in run.evaluator.results() if result.failure is not None
+        )
     except BenchError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the controller dies of is a finding
@@ -71,10 +73,10 @@ def ways_of_failing(scenario: Scenario, seed: int, dut: str) -> tuple[str, ...]:
 
 def shrink(
     scenario: Scenario, seed: int, dut: str, progress: Callable[[int, int], None] | None = None
-) -> Shrunk:
+) -> ShrinkResult:
     """Shrink a failing scenario's events; raises BenchError when it does not fail."""
-    wanted = ways_of_failing(scenario, seed, dut)
-    if not wanted:
+    original = find_failures(scenario, seed, dut)
+    if not original:
         raise BenchError(f"{scenario.name}: passes with seed {seed}; there is nothing to shrink")
     runs = 1
 
@@ -83,9 +85,9 @@ def shrink(
         runs += 1
         if progress is not None:
             progress(runs, len(events))
-        there = ways_of_failing(replace(scenario, events=events), seed, dut)
-        return bool(set(wanted) & set(there))
+        there = find_failures(replace(scenario, events=events), seed, dut)
+        return bool(set(original) & set(there))
 
-    left = quickxplain(scenario.events, fails)
-    small = replace(scenario, name=f"{scenario.name}-shrunk", events=left, cases=())
-    return Shrunk(small, runs, wanted)
+    needed = quickxplain(scenario.events, fails)
+    shrunk = replace(scenario, name=f"{scenario.name}-shrunk", events=needed, cases=())
+    return ShrinkResult(shrunk, runs, original)

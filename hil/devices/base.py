@@ -19,7 +19,7 @@ Replies = list[tuple[int, bytes]]
 """What a device sends: (delay in µs after the call's `now`, bytes), in order."""
 
 
-class Device(Protocol):
+class EmulatedDevice(Protocol):
     """A device on a serial line."""
 
     def receive(self, data: bytes, now: int) -> Replies:

@@ -8,141 +8,144 @@ about what it writes to.
 from operator import attrgetter
 from typing import Any
 
-from hil.bench.testbed import Row
+from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
 from hil.devices.cooling.belimo_valve import FULL, SETPOINT
 from hil.devices.modbus.other_master import OtherMaster
-from hil.fault.base import Do, Undo, Word, held
+from hil.fault.base import Do, FaultType, Undo, attribute_fault
 
 _MILLISECOND = 1000
-_STRANGER = 77  # a unit that is neither emulated nor the agent's
+_FOREIGN_UNIT = 77  # a unit that is neither emulated nor the agent's
 _NOISE = bytes.fromhex("00ff0c0300fe7f800c83") * 4  # with what looks like the RPU's replies in it
-_FOR_EVER = -1
+_UNLIMITED = -1
 
 
-def _drive(name: str, off: Any, on: Any) -> tuple[Do, Undo]:
+def _drive_fault(name: str, reset_value: Any, fault_value: Any) -> tuple[Do, Undo]:
     """Set an attribute of the drive whose number is the value; set it back on all of them."""
 
-    def do(row: Row, value: float) -> None:
-        setattr(row.drives[int(value) - 1], name, on)
+    def do(row: Testbed, value: float) -> None:
+        setattr(row.drives[int(value) - 1], name, fault_value)
 
-    def undo(row: Row) -> None:
+    def undo(row: Testbed) -> None:
         for drive in row.drives:
-            setattr(drive, name, off)
+            setattr(drive, name, reset_value)
 
     return do, undo
 
 
-def _other_master(row: Row, value: float) -> None:
-    other = OtherMaster(_STRANGER, period_us=int(value) * _MILLISECOND, begins_us=row.world.now)
-    row.bus.others.append(other)
+def _start_other_master(testbed: Testbed, value: float) -> None:
+    master = OtherMaster(
+        _FOREIGN_UNIT, period_us=int(value) * _MILLISECOND, start_us=testbed.world.now
+    )
+    testbed.bus.other_devices.append(master)
 
 
-def _quiet(row: Row) -> None:
-    row.bus.others.clear()
+def _stop_other_master(testbed: Testbed) -> None:
+    testbed.bus.other_devices.clear()
 
 
-def _clamp(row: Row, most: int) -> None:
-    row.valve.clamps = most < FULL
-    row.valve.writable[SETPOINT] = (0, most)
+def _clamp_valve(testbed: Testbed, maximum: int) -> None:
+    testbed.valve.clamps = maximum < FULL
+    testbed.valve.writable[SETPOINT] = (0, maximum)
 
 
-def _reboot_drive(row: Row, value: float) -> None:
-    row.drives[int(value) - 1].reboot(row.world.now)
+def _reboot_drive(testbed: Testbed, value: float) -> None:
+    testbed.drives[int(value) - 1].reboot(testbed.world.now)
 
 
-def _no_value(row: Row, _: float) -> None:
-    row.rpu.kill("supply_c")
+def _break_supply_sensor(testbed: Testbed, _: float) -> None:
+    testbed.rpu.break_sensor("supply_c")
 
 
 _MS = (0.0, 5000.0)
 
-BUS_EVENTS: dict[str, Word] = {
-    "rpu_slow": Word(
+BUS_EVENTS: dict[str, FaultType] = {
+    "rpu_slow": FaultType(
         "the RPU's replies come value ms later; beyond the agent's patience they are late",
-        *held(attrgetter("rpu"), "extra_delay_us", 0, lambda v: int(v) * _MILLISECOND),
+        *attribute_fault(attrgetter("rpu"), "extra_delay_us", 0, lambda v: int(v) * _MILLISECOND),
         limits=_MS,
     ),
-    "rpu_twice": Word(
-        "the RPU says every reply twice", *held(attrgetter("rpu"), "twice", 0, lambda _: _FOR_EVER)
+    "rpu_twice": FaultType(
+        "the RPU says every reply twice",
+        *attribute_fault(attrgetter("rpu"), "duplicated_replies", 0, lambda _: _UNLIMITED),
     ),
-    "rpu_wrong_unit": Word(
+    "rpu_wrong_unit": FaultType(
         "the RPU answers under the unit id value",
-        *held(attrgetter("rpu"), "reply_unit", None, int),
+        *attribute_fault(attrgetter("rpu"), "reply_unit", None, int),
         limits=(1, 247),
     ),
-    "rpu_noise": Word(
+    "rpu_noise": FaultType(
         "value bytes of noise come right before every reply of the RPU",
-        *held(attrgetter("rpu"), "noise", b"", lambda v: _NOISE[: int(v)]),
+        *attribute_fault(attrgetter("rpu"), "noise", b"", lambda v: _NOISE[: int(v)]),
         limits=(1, len(_NOISE)),
     ),
-    "rpu_bad_crc": Word(
+    "rpu_bad_crc": FaultType(
         "the RPU's next value replies have a wrong CRC",
-        *held(attrgetter("rpu"), "corrupt", 0, int),
+        *attribute_fault(attrgetter("rpu"), "corrupted_replies", 0, int),
         limits=(1, 1000),
     ),
-    "rpu_cut": Word(
+    "rpu_cut": FaultType(
         "the RPU's next value replies are cut short",
-        *held(attrgetter("rpu"), "cut", 0, int),
+        *attribute_fault(attrgetter("rpu"), "truncated_replies", 0, int),
         limits=(1, 1000),
     ),
-    "rpu_busy": Word(
+    "rpu_busy": FaultType(
         "the RPU answers the next value requests with exception 06",
-        *held(attrgetter("rpu"), "busy", 0, int),
+        *attribute_fault(attrgetter("rpu"), "busy", 0, int),
         limits=(1, 100_000),
     ),
-    "rpu_refuses": Word(
+    "rpu_refuses": FaultType(
         "the RPU answers every request with the exception value",
-        *held(attrgetter("rpu"), "refuse", 0, int),
+        *attribute_fault(attrgetter("rpu"), "exception_code", 0, int),
         limits=(1, 255),
     ),
-    "rpu_no_value": Word(
+    "rpu_no_value": FaultType(
         "the RPU's supply sensor is broken: 0x7FFF and its alarm bit",
-        _no_value,
-        lambda row: row.rpu.heal("supply_c"),
+        _break_supply_sensor,
+        lambda row: row.rpu.clear_fault("supply_c"),
     ),
-    "rpu_reboot": Word("the RPU restarts", lambda row, _: row.rpu.reboot(row.world.now)),
-    "valve_ignores_writes": Word(
+    "rpu_reboot": FaultType("the RPU restarts", lambda row, _: row.rpu.reboot(row.world.now)),
+    "valve_ignores_writes": FaultType(
         "the valve confirms writes and does nothing",
-        *held(attrgetter("valve"), "ignore_writes"),
+        *attribute_fault(attrgetter("valve"), "ignore_writes"),
     ),
-    "valve_delays_writes": Word(
+    "valve_delays_writes": FaultType(
         "what is written to the valve takes effect value ms later",
-        *held(attrgetter("valve"), "write_delay_us", 0, lambda v: int(v) * _MILLISECOND),
+        *attribute_fault(attrgetter("valve"), "write_delay_us", 0, lambda v: int(v) * _MILLISECOND),
         limits=_MS,
     ),
-    "valve_clamps": Word(
+    "valve_clamps": FaultType(
         "the valve takes no value above value (0.01 %) and writes that instead",
-        lambda row, value: _clamp(row, int(value)),
-        lambda row: _clamp(row, FULL),
+        lambda row, value: _clamp_valve(row, int(value)),
+        lambda row: _clamp_valve(row, FULL),
         limits=(0, FULL),
     ),
-    "pump_dead": Word(
+    "pump_dead": FaultType(
         "the drive of pump number value does not answer",
-        *_drive("dead", False, True),
+        *_drive_fault("dead", False, True),
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
-    "pump_ignores_writes": Word(
+    "pump_ignores_writes": FaultType(
         "the drive of pump number value confirms writes and does nothing",
-        *_drive("ignore_writes", False, True),
+        *_drive_fault("ignore_writes", False, True),
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
-    "pump_reboot": Word(
+    "pump_reboot": FaultType(
         "the drive of pump number value restarts",
         _reboot_drive,
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
-    "bus_echo": Word(
+    "bus_echo": FaultType(
         "the adapter hears itself: every request comes back first",
-        *held(attrgetter("bus"), "echo"),
+        *attribute_fault(attrgetter("bus"), "echo"),
     ),
-    "other_master": Word(
+    "other_master": FaultType(
         "another master asks another device every value ms, and does not listen",
-        _other_master,
-        _quiet,
+        _start_other_master,
+        _stop_other_master,
         limits=(50, 60_000),
     ),
 }

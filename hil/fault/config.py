@@ -1,50 +1,54 @@
 """Words for what operators, and others, send to the unit: for scenarios with the part `remote`."""
 
 from hil.bench import operator_messages
-from hil.bench.testbed import Row
+from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
-from hil.fault.base import Word
+from hil.fault.base import FaultType
 
 _TOPIC = "coldloop/v1/bench/cdu1/"
 _SUPPLY, _PRESSURE = 1, 2
 
 
-def _push(row: Row, number: int, value: float, signer: int = operator_messages.OPERATE) -> None:
-    report = row.broker.retained.get(_TOPIC + "cfg/reported")
+def _push_patch(
+    testbed: Testbed, number: int, value: float, signer: int = operator_messages.OPERATE
+) -> None:
+    report = testbed.broker.retained.get(_TOPIC + "cfg/reported")
     if report is not None:
-        message = operator_messages.signed_patch(
-            report.payload, _utc_s(row), [(number, value)], signer
+        message = operator_messages.sign_patch(
+            report.payload, _utc_s(testbed), [(number, value)], signer
         )
-        row.publish(_TOPIC + "cfg/desired", message, True)
+        testbed.publish(_TOPIC + "cfg/desired", message, True)
 
 
-def _command(row: Row, name: str) -> None:
-    row.publish(_TOPIC + "cmd", operator_messages.signed_command(_utc_s(row), name), False)
+def _send_command(testbed: Testbed, name: str) -> None:
+    testbed.publish(_TOPIC + "cmd", operator_messages.sign_command(_utc_s(testbed), name), False)
 
 
-def _utc_s(row: Row) -> int:
-    return row.utc_at(row.world.now) // 1_000_000
+def _utc_s(testbed: Testbed) -> int:
+    return testbed.utc_at(testbed.world.now) // 1_000_000
 
 
-CONFIG_EVENTS: dict[str, Word] = {
-    "push_setpoint": Word(
+CONFIG_EVENTS: dict[str, FaultType] = {
+    "push_setpoint": FaultType(
         "operators push a supply set-point of value °C",
-        lambda row, value: _push(row, _SUPPLY, value),
+        lambda row, value: _push_patch(row, _SUPPLY, value),
         limits=LIMITS["setpoint_c"],
     ),
-    "push_dp": Word(
+    "push_dp": FaultType(
         "operators push a set-point of value kPa",
-        lambda row, value: _push(row, _PRESSURE, value),
+        lambda row, value: _push_patch(row, _PRESSURE, value),
         limits=LIMITS["setpoint_kpa"],
     ),
-    "forged_setpoint": Word(
+    "forged_setpoint": FaultType(
         "somebody without a key pushes a supply set-point of value °C",
-        lambda row, value: _push(row, _SUPPLY, value, operator_messages.STRANGER),
+        lambda row, value: _push_patch(row, _SUPPLY, value, operator_messages.UNKNOWN_SIGNER),
         limits=LIMITS["setpoint_c"],
     ),
-    "confirm_config": Word("operators confirm the trial", lambda row, _: _command(row, "confirm")),
-    "roll_back_config": Word(
-        "operators give the trial up", lambda row, _: _command(row, "rollback")
+    "confirm_config": FaultType(
+        "operators confirm the trial", lambda row, _: _send_command(row, "confirm")
+    ),
+    "roll_back_config": FaultType(
+        "operators give the trial up", lambda row, _: _send_command(row, "rollback")
     ),
 }
 """Every word of this file."""

@@ -4,33 +4,39 @@ from collections.abc import Callable
 from typing import Any
 
 from hil.bench import operator_messages
-from hil.bench.testbed import Row
-from hil.fault.base import Word
+from hil.bench.testbed import Testbed
+from hil.fault.base import FaultType
 
 _TOPIC = "coldloop/v1/bench/cdu1/cmd"
 
 
-def _command(name: str, *arguments: tuple[str, Any]) -> Callable[[Row, float], None]:
-    def do(row: Row, _: float) -> None:
+def _command_fault(name: str, *arguments: tuple[str, Any]) -> Callable[[Testbed, float], None]:
+    def send(row: Testbed, _: float) -> None:
         utc_s = row.utc_at(row.world.now) // 1_000_000
-        row.publish(_TOPIC, operator_messages.signed_command(utc_s, name, *arguments), False)
+        row.publish(_TOPIC, operator_messages.sign_command(utc_s, name, *arguments), False)
 
-    return do
+    return send
 
 
-COOLING_EVENTS: dict[str, Word] = {
-    "rotate_pumps": Word("operators let another pump take the lead", _command("rotate")),
-    "hold_flow": Word(
-        "operators let the pumps hold the flow instead of dP", _command("hold", ("mode", "flow"))
+COOLING_EVENTS: dict[str, FaultType] = {
+    "rotate_pumps": FaultType("operators let another pump take the lead", _command_fault("rotate")),
+    "hold_flow": FaultType(
+        "operators let the pumps hold the flow instead of dP",
+        _command_fault("hold", ("mode", "flow")),
     ),
-    "hold_dp": Word("operators let the pumps hold dP again", _command("hold", ("mode", "dp"))),
-    "prove_pumps": Word(
-        "operators let the lag pump prove itself", _command("proof", ("what", "pumps"))
+    "hold_dp": FaultType(
+        "operators let the pumps hold dP again", _command_fault("hold", ("mode", "dp"))
     ),
-    "calibrate": Word(
-        "operators ask which offsets the sensors need: there is no heat", _command("calibrate")
+    "prove_pumps": FaultType(
+        "operators let the lag pump prove itself", _command_fault("proof", ("what", "pumps"))
     ),
-    "prove_valve": Word("operators begin a partial stroke of the valve", _command("proof")),
-    "reset_causes": Word("operators reset what is latched and calm", _command("reset")),
+    "calibrate": FaultType(
+        "operators ask which offsets the sensors need: there is no heat",
+        _command_fault("calibrate"),
+    ),
+    "prove_valve": FaultType(
+        "operators begin a partial stroke of the valve", _command_fault("proof")
+    ),
+    "reset_causes": FaultType("operators reset what is latched and calm", _command_fault("reset")),
 }
 """Every word of this file."""

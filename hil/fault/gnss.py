@@ -9,65 +9,72 @@ prints and where its pulses lie follows.
 from collections.abc import Callable
 from operator import attrgetter
 
-from hil.bench.testbed import Row
+from hil.bench.testbed import Testbed
 from hil.devices.gnss.receiver import COLD, HOT, WEEK_S, GnssReceiver
-from hil.fault.base import Word, held
+from hil.fault.base import FaultType, attribute_fault
 
 _SECOND = 1_000_000
 _MILLISECOND = 1_000
 _DAY_S = 86_400
 _ROLLOVER_WEEKS = 1024
 _NS_PER_KM = 3335.64  # light takes so long
-_TX_ON_S, _TX_EVERY_S = 4, 20
+_TX_ON_S, _TX_PERIOD_S = 4, 20
 """A modem's bursts where the row has no modem: 4 s in every 20 s."""
 
 
-def _gnss(row: Row) -> GnssReceiver:
+def _gnss_receiver(testbed: Testbed) -> GnssReceiver:
     """The row's receiver; the check of a scenario has seen to its having a dialect."""
-    assert isinstance(row.receiver, GnssReceiver)
-    return row.receiver
+    assert isinstance(testbed.receiver, GnssReceiver)
+    return testbed.receiver
 
 
-def _word(
-    about: str,
+def _receiver_fault(
+    description: str,
     do: Callable[[GnssReceiver, float, int], None],
     undo: Callable[[GnssReceiver, int], None] | None = None,
     limits: tuple[float, float] | None = None,
-) -> Word:
+) -> FaultType:
     """Make a word of what it does to a receiver: (receiver, value, now)."""
 
-    def begin(row: Row, value: float) -> None:
-        do(_gnss(row), value, row.world.now)
+    def begin(row: Testbed, value: float) -> None:
+        do(_gnss_receiver(row), value, row.world.now)
 
-    def end(row: Row) -> None:
+    def end(row: Testbed) -> None:
         if undo is not None:
-            undo(_gnss(row), row.world.now)
+            undo(_gnss_receiver(row), row.world.now)
 
-    return Word(about, begin, end if undo is not None else None, limits, needs_dialect=True)
+    return FaultType(
+        description, begin, end if undo is not None else None, limits, needs_dialect=True
+    )
 
 
-def _held(
-    about: str,
+def _receiver_attribute(
+    description: str,
     name: str,
-    off: object = False,
-    on: Callable[[float], object] = lambda _: True,
+    reset_value: object = False,
+    to_value: Callable[[float], object] = lambda _: True,
     limits: tuple[float, float] | None = None,
-) -> Word:
+) -> FaultType:
     """Make a word that sets an attribute of such a receiver, and sets it back."""
-    return Word(about, *held(_gnss, name, off, on), limits, needs_dialect=True)
+    return FaultType(
+        description,
+        *attribute_fault(_gnss_receiver, name, reset_value, to_value),
+        limits,
+        needs_dialect=True,
+    )
 
 
-def _repeat(receiver: GnssReceiver, km: float, now: int) -> None:
-    receiver.moved_m = (0.0, 1000.0 * km)
-    receiver.shift(-round(abs(km) * _NS_PER_KM), now)
+def _start_meaconing(receiver: GnssReceiver, km: float, now: int) -> None:
+    receiver.position_error_m = (0.0, 1000.0 * km)
+    receiver.step_clock(-round(abs(km) * _NS_PER_KM), now)
 
 
-def _end_repeat(receiver: GnssReceiver, now: int) -> None:
-    receiver.moved_m = (0.0, 0.0)
-    receiver.release(now)
+def _stop_meaconing(receiver: GnssReceiver, now: int) -> None:
+    receiver.position_error_m = (0.0, 0.0)
+    receiver.clear_clock_error(now)
 
 
-def _antenna_back(receiver: GnssReceiver, now: int) -> None:
+def _restore_antenna(receiver: GnssReceiver, now: int) -> None:
     receiver.antenna = "ok"
     receiver.restart(HOT, now)
 
@@ -77,135 +84,139 @@ def _cold_start(receiver: GnssReceiver, value: float, now: int) -> None:
     receiver.restart(COLD, now)
 
 
-def _leap_second(receiver: GnssReceiver, _: float, now: int) -> None:
+def _add_leap_second(receiver: GnssReceiver, _: float, now: int) -> None:
     """Put a second in before the next midnight of the receiver's own time."""
-    receiver.leaps.append((receiver.time(now) // (_DAY_S * _SECOND) + 1) * _DAY_S)
+    receiver.leap_midnights.append((receiver.time(now) // (_DAY_S * _SECOND) + 1) * _DAY_S)
 
 
-def _transmit(row: Row, value: float) -> None:
+def _start_bursts(testbed: Testbed, value: float) -> None:
     """Begin the bursts of a transmitter that costs `value` dB while it is on."""
-    receiver = _gnss(row)
+    receiver = _gnss_receiver(testbed)
     receiver.burst_db = value
 
     def switch(on: bool) -> None:
         if not receiver.burst_db:
             return
         receiver.desense_db = receiver.burst_db if on else 0.0
-        after = _TX_ON_S if on else _TX_EVERY_S - _TX_ON_S
-        row.world.at(row.world.now + after * _SECOND, switch, not on)
+        after = _TX_ON_S if on else _TX_PERIOD_S - _TX_ON_S
+        testbed.world.schedule(testbed.world.now + after * _SECOND, switch, not on)
 
     switch(True)
 
 
-def _fall_silent(row: Row) -> None:
-    _gnss(row).burst_db = _gnss(row).desense_db = 0.0
+def _stop_bursts(testbed: Testbed) -> None:
+    _gnss_receiver(testbed).burst_db = _gnss_receiver(testbed).desense_db = 0.0
 
 
-def _flood(receiver: GnssReceiver, value: float, now: int) -> None:
+def _change_rate(receiver: GnssReceiver, value: float, now: int) -> None:
     receiver.change_period(int(_SECOND / value), now)
 
 
-RECEIVER_EVENTS: dict[str, Word] = {
-    "receiver_late": Word(
+RECEIVER_EVENTS: dict[str, FaultType] = {
+    "receiver_late": FaultType(
         "the receiver's sentences come value ms later than they did",
-        *held(attrgetter("receiver"), "extra_us", 0, lambda ms: int(ms) * _MILLISECOND),
+        *attribute_fault(
+            attrgetter("receiver"), "extra_latency_us", 0, lambda ms: int(ms) * _MILLISECOND
+        ),
         limits=(0, 2000),
     ),
-    "receiver_corrupt": Word(
+    "receiver_corrupt": FaultType(
         "a bit flips in each of value bytes of every epoch",
-        *held(attrgetter("receiver"), "corrupt", 0, int),
+        *attribute_fault(attrgetter("receiver"), "corrupted_bits", 0, int),
         limits=(1, 1000),
     ),
-    "receiver_jamming": _word(
+    "receiver_jamming": _receiver_fault(
         "every signal becomes weaker, by value dB more each second, up to 80 dB",
         lambda receiver, value, now: receiver.jam(0.0, value, now),
         lambda receiver, now: receiver.jam(0.0, 0.0, now),
         limits=(0.001, 80),
     ),
-    "receiver_jump": _held(
+    "receiver_jump": _receiver_attribute(
         "a spoofer moves the position by value km to the north",
-        "moved_m",
+        "position_error_m",
         (0.0, 0.0),
         lambda km: (1000.0 * km, 0.0),
         limits=(-5000, 5000),
     ),
-    "receiver_creep": _held(
+    "receiver_creep": _receiver_attribute(
         "a spoofer moves the position by value m to the east",
-        "moved_m",
+        "position_error_m",
         (0.0, 0.0),
         lambda m: (0.0, m),
         limits=(-100_000, 100_000),
     ),
-    "receiver_meaconing": _word(
+    "receiver_meaconing": _receiver_fault(
         "a repeater value km away: its place is found, and time is late by the way",
-        _repeat,
-        _end_repeat,
+        _start_meaconing,
+        _stop_meaconing,
         limits=(-500, 500),
     ),
-    "receiver_time_step": _held(
+    "receiver_time_step": _receiver_attribute(
         "the receiver prints a time that is value s off; 4 is BDT's, 18 GPST's",
-        "label_us",
+        "time_offset_us",
         0,
         lambda s: round(s * _SECOND),
         limits=(-700_000_000, 700_000_000),
     ),
-    "receiver_week_rollover": _held(
+    "receiver_week_rollover": _receiver_attribute(
         "the receiver's date falls back by 1024 weeks",
-        "label_us",
+        "time_offset_us",
         0,
         lambda _: -_ROLLOVER_WEEKS * WEEK_S * _SECOND,
     ),
-    "receiver_time_drag": _word(
+    "receiver_time_drag": _receiver_fault(
         "a spoofer drags time and pulses away by value ns a second",
-        lambda receiver, value, now: receiver.drag(int(value), now),
-        lambda receiver, now: receiver.release(now),
+        lambda receiver, value, now: receiver.set_clock_drift(int(value), now),
+        lambda receiver, now: receiver.clear_clock_error(now),
         limits=(-1_000_000, 1_000_000),
     ),
-    "receiver_equal_power": _held(
+    "receiver_equal_power": _receiver_attribute(
         "every signal arrives with value dBHz, as a spoofer's do",
-        "equal_dbhz",
+        "uniform_cn0",
         None,
         lambda dbhz: dbhz,
         limits=(20, 60),
     ),
-    "receiver_antenna_open": _word(
+    "receiver_antenna_open": _receiver_fault(
         "the antenna's cable is cut",
         lambda receiver, _, __: setattr(receiver, "antenna", "open"),
-        _antenna_back,
+        _restore_antenna,
     ),
-    "receiver_antenna_short": _word(
+    "receiver_antenna_short": _receiver_fault(
         "the antenna's cable is short-circuited",
         lambda receiver, _, __: setattr(receiver, "antenna", "short"),
-        _antenna_back,
+        _restore_antenna,
     ),
-    "receiver_leap_second": _word("a leap second is put in before the next midnight", _leap_second),
-    "receiver_cold_start": _word(
+    "receiver_leap_second": _receiver_fault(
+        "a leap second is put in before the next midnight", _add_leap_second
+    ),
+    "receiver_cold_start": _receiver_fault(
         "the receiver starts cold; its UTC is value s off until it has the leap seconds",
         _cold_start,
         limits=(-20, 20),
     ),
-    "receiver_rate": _word(
+    "receiver_rate": _receiver_fault(
         "the receiver measures value times a second, until its line is full",
-        _flood,
+        _change_rate,
         lambda receiver, now: receiver.change_period(_SECOND, now),
         limits=(0.1, 20),
     ),
-    "receiver_heat": _held(
+    "receiver_heat": _receiver_attribute(
         "receiver and antenna are value degrees Celsius hot",
         "temperature_c",
         25.0,
         lambda c: c,
         limits=(-40, 105),
     ),
-    "receiver_desense": Word(
+    "receiver_desense": FaultType(
         "a transmitter beside the antenna costs value dB, 4 s in every 20 s",
-        _transmit,
-        _fall_silent,
+        _start_bursts,
+        _stop_bursts,
         limits=(0, 40),
         needs_dialect=True,
     ),
-    "receiver_deaf": _held(
+    "receiver_deaf": _receiver_attribute(
         "the receiver acknowledges commands and does not obey",
-        "deaf",
+        "ignores_commands",
     ),
 }

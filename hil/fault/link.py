@@ -2,47 +2,47 @@
 
 from operator import attrgetter
 
-from hil.bench.ground_station import Ground
-from hil.bench.testbed import Row
-from hil.fault.base import Word, held
+from hil.bench.ground_station import MqttGround
+from hil.bench.testbed import Testbed
+from hil.fault.base import FaultType, attribute_fault
 
 
-def _ground(row: Row) -> list[Ground]:
-    return [] if row.ground is None else [row.ground]
+def _grounds(testbed: Testbed) -> list[MqttGround]:
+    return [] if testbed.ground is None else [testbed.ground]
 
 
-def _uncut(row: Row) -> None:
-    row.cut_link_after(None)
-    row.set_link_silent(False)
+def _restore_link(testbed: Testbed) -> None:
+    testbed.cut_link_after(None)
+    testbed.set_link_silent(False)
 
 
-LINK_EVENTS: dict[str, Word] = {
-    "receipts_missing": Word(
+LINK_EVENTS: dict[str, FaultType] = {
+    "receipts_missing": FaultType(
         "the ground takes what comes and says nothing",
-        *held(_ground, "mute"),
+        *attribute_fault(_grounds, "silent"),
     ),
-    "receipts_forged": Word(
+    "receipts_forged": FaultType(
         "beside each receipt come forged and replayed ones",
-        *held(_ground, "forge"),
+        *attribute_fault(_grounds, "forging"),
     ),
-    "link_half_open": Word(
+    "link_half_open": FaultType(
         "the link to the broker falls silent; its connection stays open, and dead for good",
         lambda row, _: row.set_link_silent(True),
         lambda row: row.set_link_silent(False),
     ),
-    "link_cut_after": Word(
+    "link_cut_after": FaultType(
         "the link falls silent after value more bytes upwards",
         lambda row, value: row.cut_link_after(int(value)),
-        _uncut,
+        _restore_link,
         limits=(1, 1_000_000),
     ),
-    "session_lost": Word(
+    "session_lost": FaultType(
         "the broker forgets its sessions",
-        *held(attrgetter("broker"), "lose_session"),
+        *attribute_fault(attrgetter("broker"), "lose_session"),
     ),
-    "broker_acks_slow": Word(
+    "broker_acks_slow": FaultType(
         "the broker's acknowledgements come value seconds late",
-        *held(attrgetter("broker"), "slow_acks_us", 0, lambda s: int(s * 1_000_000)),
+        *attribute_fault(attrgetter("broker"), "slow_acks_us", 0, lambda s: int(s * 1_000_000)),
         limits=(0, 60),
     ),
 }

@@ -3,80 +3,86 @@
 from typing import Any
 
 from hil.bench.load_bank import LoadBank
-from hil.bench.surroundings import ROLLS_AT_KWH
-from hil.bench.testbed import Row
-from hil.fault.base import Word, held
+from hil.bench.surroundings import ROLLOVER_KWH
+from hil.bench.testbed import Testbed
+from hil.fault.base import FaultType, attribute_fault
 
 
-def _bank(row: Row) -> LoadBank:
-    if row.bank is None:
+def _load_bank(testbed: Testbed) -> LoadBank:
+    if testbed.load_bank is None:
         raise ValueError('the row has no loads: parts = "throttle" is needed')
-    return row.bank
+    return testbed.load_bank
 
 
-def _bmcs(row: Row) -> list[Any]:
-    return list(_bank(row).bmcs.values())
+def _all_bmcs(testbed: Testbed) -> list[Any]:
+    return list(_load_bank(testbed).bmcs.values())
 
 
-def _facility(row: Row, share: float) -> None:
-    row.plant.advance(row.world.now)
-    row.plant.fws_pressure = share
+def _set_facility_flow(testbed: Testbed, fraction: float) -> None:
+    testbed.plant.advance(testbed.world.now)
+    testbed.plant.fws_pressure = fraction
 
 
-def _lost(row: Row, _: float) -> None:
-    _facility(row, 0.0)
-    if row.bank is not None:
-        row.bank.marked_at = row.world.now
+def _stop_facility_flow(testbed: Testbed, _: float) -> None:
+    _set_facility_flow(testbed, 0.0)
+    if testbed.load_bank is not None:
+        testbed.load_bank.fault_at = testbed.world.now
 
 
-def _reboot(row: Row, _: float) -> None:
-    for bmc in _bmcs(row):
-        bmc.reboot(row.world.now)
+def _reboot_bmcs(testbed: Testbed, _: float) -> None:
+    for bmc in _all_bmcs(testbed):
+        bmc.reboot(testbed.world.now)
 
 
-def _roll(row: Row, at_wh: float | None) -> None:
-    for meter in row.around.meters:
-        meter.mains.roll_wh = at_wh
+def _set_rollover(testbed: Testbed, rollover_wh: float | None) -> None:
+    for meter in testbed.surroundings.meters:
+        meter.mains.rollover_wh = rollover_wh
 
 
-def _reset(row: Row, _: float) -> None:
-    for meter in row.around.meters:
+def _reset_meters(testbed: Testbed, _: float) -> None:
+    for meter in testbed.surroundings.meters:
         meter.mains.import_wh = 0.0
 
 
-def _optics(row: Row, kelvin: float) -> None:
-    _bank(row).optics.extra_k[0] = kelvin
+def _set_optics_offset(testbed: Testbed, kelvin: float) -> None:
+    _load_bank(testbed).optics.extra_k[0] = kelvin
 
 
 _MS = (0, 60_000)
 
-LOAD_EVENTS: dict[str, Word] = {
-    "facility_flow_lost": Word(
-        "the facility water stands still", _lost, lambda row: _facility(row, 1.0)
+LOAD_EVENTS: dict[str, FaultType] = {
+    "facility_flow_lost": FaultType(
+        "the facility water stands still",
+        _stop_facility_flow,
+        lambda row: _set_facility_flow(row, 1.0),
     ),
-    "bmc_busy": Word(
+    "bmc_busy": FaultType(
         "the loads' services answer 503, try again in value seconds",
-        *held(_bmcs, "busy", 0, int),
+        *attribute_fault(_all_bmcs, "retry_after_s", 0, int),
         limits=(1, 60),
     ),
-    "bmc_silent": Word("the loads' services answer nothing", *held(_bmcs, "silent")),
-    "bmc_refuses": Word("the loads' services refuse limits", *held(_bmcs, "refuse")),
-    "bmc_slow": Word(
+    "bmc_silent": FaultType(
+        "the loads' services answer nothing", *attribute_fault(_all_bmcs, "silent")
+    ),
+    "bmc_refuses": FaultType(
+        "the loads' services refuse limits", *attribute_fault(_all_bmcs, "rejects_limits")
+    ),
+    "bmc_slow": FaultType(
         "the loads' services take value milliseconds more",
-        *held(_bmcs, "slow_us", 40_000, lambda ms: 40_000 + int(ms * 1000)),
+        *attribute_fault(_all_bmcs, "response_us", 40_000, lambda ms: 40_000 + int(ms * 1000)),
         limits=_MS,
     ),
-    "bmc_reboot": Word("the loads' services restart and forget their limits", _reboot),
-    "meter_rollover": Word(
+    "bmc_reboot": FaultType("the loads' services restart and forget their limits", _reboot_bmcs),
+    "meter_rollover": FaultType(
         "the meters' counters roll over at 1235 kWh, where they are soon",
-        lambda row, _: _roll(row, 1000.0 * ROLLS_AT_KWH),
-        lambda row: _roll(row, None),
+        lambda row, _: _set_rollover(row, 1000.0 * ROLLOVER_KWH),
+        lambda row: _set_rollover(row, None),
     ),
-    "meter_reset": Word("the meters begin again from 0", _reset),
-    "optics_dirty": Word(
+    "meter_reset": FaultType("the meters begin again from 0", _reset_meters),
+    "optics_dirty": FaultType(
         "module 1 is value kelvin warmer than it should be",
-        _optics,
-        lambda row: _optics(row, 0.0),
+        _set_optics_offset,
+        lambda row: _set_optics_offset(row, 0.0),
         limits=(0, 60),
     ),
 }

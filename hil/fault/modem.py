@@ -6,126 +6,131 @@ the word means the one that the row has; a modem that does not know it refuses t
 
 from typing import Any
 
-from hil.bench.testbed import Row
-from hil.bench.testbed_satcom import Satellite
+from hil.bench.testbed import Testbed
+from hil.bench.testbed_satcom import SatcomTestbed
 from hil.errors import BenchError
-from hil.fault.base import Word, held
+from hil.fault.base import FaultType, attribute_fault
 
-_RING_AT_MOST = 64
+_MAX_RING_POSITION = 64
 
 
-def _of(row: Row) -> Satellite:
-    if row.satellite is None:
+def _satcom(testbed: Testbed) -> SatcomTestbed:
+    if testbed.satcom is None:
         raise BenchError('this word needs a modem: parts = "modem, modem_store" in [row]')
-    return row.satellite
+    return testbed.satcom
 
 
-def _modem(row: Row, name: str) -> Any:
-    device = _of(row).device
+def _modem_with(testbed: Testbed, name: str) -> Any:
+    device = _satcom(testbed).device
     if not hasattr(device, name):
-        raise BenchError(f"a modem of kind {row.setting.modem} knows no {name}")
+        raise BenchError(f"a modem of kind {testbed.settings.modem} knows no {name}")
     return device
 
 
-def _set(row: Row, name: str, value: object) -> None:
-    setattr(_modem(row, name), name, value)
+def _set_modem(testbed: Testbed, name: str, value: object) -> None:
+    setattr(_modem_with(testbed, name), name, value)
 
 
-def _reset(row: Row) -> None:
-    _modem(row, "reset").reset(row.world.now)
+def _reset_modem(testbed: Testbed) -> None:
+    _modem_with(testbed, "reset").reset(testbed.world.now)
 
 
-def _reset_next(row: Row) -> None:
-    if hasattr(_of(row).device, "reset_next"):
-        _set(row, "reset_next", True)
+def _reset_next(testbed: Testbed) -> None:
+    if hasattr(_satcom(testbed).device, "reset_next"):
+        _set_modem(testbed, "reset_next", True)
     else:
-        _set(row, "reset_in", "transfer")
+        _set_modem(testbed, "reset_in", "transfer")
 
 
-def _ring(row: Row) -> None:
-    for _, data in _modem(row, "ring").ring():
-        _of(row).say(data)
+def _send_ring(testbed: Testbed) -> None:
+    for _, data in _modem_with(testbed, "send_ring_alert").ring():
+        _satcom(testbed).inject(data)
 
 
-def _pull(row: Row) -> None:
-    _of(row)
-    row.modem_port.pull()
+def _unplug_modem(testbed: Testbed) -> None:
+    _satcom(testbed)
+    testbed.modem_port.unplug()
 
 
-def _plug(row: Row) -> None:
-    row.modem_port.absent = False
+def _plug_modem(testbed: Testbed) -> None:
+    testbed.modem_port.absent = False
 
 
-def _replay(row: Row) -> None:
-    satellite = _of(row)
-    if satellite.ground.last_ack:
-        satellite.gateway.post(satellite.device.serial, satellite.ground.last_ack)
+def _replay_ack(testbed: Testbed) -> None:
+    satcom = _satcom(testbed)
+    if satcom.ground.last_ack:
+        satcom.gateway.queue_downlink(satcom.device.serial, satcom.ground.last_ack)
 
 
-MODEM_EVENTS: dict[str, Word] = {
-    "sky_blocked": Word(
+MODEM_EVENTS: dict[str, FaultType] = {
+    "sky_blocked": FaultType(
         "no satellite is heard",
-        *held(lambda row: _of(row).sky, "blocked"),
+        *attribute_fault(lambda row: _satcom(row).sky, "blocked"),
     ),
-    "sky_mask": Word(
+    "sky_mask": FaultType(
         "the obstruction hides what is below value degrees",
-        lambda row, value: setattr(_of(row).sky, "mask_deg", value),
+        lambda row, value: setattr(_satcom(row).sky, "mask_deg", value),
         limits=(0, 85),
     ),
-    "modem_success": Word(
+    "modem_success": FaultType(
         "value % of the sessions get through",
-        *held(lambda row: _of(row).radio, "success_pct", None, float),
+        *attribute_fault(lambda row: _satcom(row).radio, "success_pct", None, float),
         limits=(0, 100),
     ),
-    "modem_dead": Word(
+    "modem_dead": FaultType(
         "the modem says nothing",
-        *held(lambda row: _modem(row, "dead"), "dead"),
+        *attribute_fault(lambda row: _modem_with(row, "dead"), "dead"),
     ),
-    "modem_reset": Word("the modem restarts now", lambda row, _: _reset(row)),
-    "modem_reset_transfer": Word(
+    "modem_reset": FaultType("the modem restarts now", lambda row, _: _reset_modem(row)),
+    "modem_reset_transfer": FaultType(
         "the modem restarts when it is given the next message",
-        lambda row, _: _set(row, "reset_in", "transfer"),
+        lambda row, _: _set_modem(row, "reset_in", "transfer"),
     ),
-    "modem_reset_session": Word(
-        "the modem restarts in its next session", lambda row, _: _set(row, "reset_in", "session")
+    "modem_reset_session": FaultType(
+        "the modem restarts in its next session",
+        lambda row, _: _set_modem(row, "reset_in", "session"),
     ),
-    "modem_reset_next": Word(
+    "modem_reset_next": FaultType(
         "the modem restarts at the next datagram or segment",
         lambda row, _: _reset_next(row),
     ),
-    "modem_status": Word(
+    "modem_status": FaultType(
         "the next session ends with MO status value",
-        lambda row, value: _modem(row, "force_status").force_status.append(int(value)),
+        lambda row, value: _modem_with(row, "force_status").force_status.append(int(value)),
         limits=(0, 255),
     ),
-    "modem_lost_acks": Word(
+    "modem_lost_acks": FaultType(
         "the next value messages arrive and are reported as failed",
-        lambda row, value: _set(row, "lose_acks", int(value)),
+        lambda row, value: _set_modem(row, "lose_acks", int(value)),
         limits=(0, 1000),
     ),
-    "modem_refuses": Word(
+    "modem_refuses": FaultType(
         "the next value transfers into the modem end with a bad checksum",
-        lambda row, value: _modem(row, "refuse").refuse.extend([2] * int(value)),
+        lambda row, value: _modem_with(row, "transfer_results").refuse.extend([2] * int(value)),
         limits=(0, 100),
     ),
-    "modem_rings_at": Word(
+    "modem_rings_at": FaultType(
         "a ring stands before byte number value of every answer",
-        *held(lambda row: _modem(row, "ring_at"), "ring_at", None, int),
-        limits=(0, _RING_AT_MOST),
+        *attribute_fault(lambda row: _modem_with(row, "ring_alert_at"), "ring_alert_at", None, int),
+        limits=(0, _MAX_RING_POSITION),
     ),
-    "modem_ring": Word("the network rings", lambda row, _: _ring(row)),
-    "modem_unplugged": Word("the modem's port is pulled", lambda row, _: _pull(row), _plug),
-    "gateway_down": Word(
+    "modem_ring": FaultType("the network rings", lambda row, _: _send_ring(row)),
+    "modem_unplugged": FaultType(
+        "the modem's port is pulled", lambda row, _: _unplug_modem(row), _plug_modem
+    ),
+    "gateway_down": FaultType(
         "the gateway answers no session",
-        *held(lambda row: _of(row).gateway, "down"),
+        *attribute_fault(lambda row: _satcom(row).gateway, "down"),
     ),
-    "ground_silent": Word(
+    "ground_silent": FaultType(
         "the ground acknowledges nothing",
-        *held(lambda row: _of(row).ground, "silent"),
+        *attribute_fault(lambda row: _satcom(row).ground, "silent"),
     ),
-    "ground_forged": Word(
+    "ground_forged": FaultType(
         "acknowledgements come with a wrong key",
-        *held(lambda row: _of(row).ground, "forge"),
+        *attribute_fault(lambda row: _satcom(row).ground, "forging"),
     ),
-    "ground_replays": Word("the last acknowledgement comes once more", lambda row, _: _replay(row)),
+    "ground_replays": FaultType(
+        "the last acknowledgement comes once more", lambda row, _: _replay_ack(row)
+    ),
 }

@@ -8,10 +8,10 @@ that fails takes the pumps' drives, and what is behind them, only.
 from collections.abc import Callable
 from operator import attrgetter
 
-from hil.bench.testbed import Row
+from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
 from hil.devices.drives.abb_acs580 import Drive
-from hil.fault.base import Do, Undo, Word, held
+from hil.fault.base import Do, FaultType, Undo, attribute_fault
 from hil.plant.plant import Plant
 from hil.plant.power.grid import UNDERVOLTAGE
 
@@ -19,419 +19,429 @@ _SECOND = 1_000_000
 _UNDERVOLTAGE_FAULT = 0x3220  # the drives' code: undervoltage of the DC link
 _COAST_PCT_S = 50.0
 _ESTOP = 1 << 8  # of the RPU's status alarms: E-stop
-_WETS_AFTER_US = 5 * _SECOND
+_DETECTOR_DELAY_US = 5 * _SECOND
 """How long a leak runs before it has reached the pan's detector (assumed)."""
 _WEATHER_K_MIN = 2.0
 """How fast facility water follows the outdoor air (assumed: a tank and the coolers' pipes)."""
 
 
-def _plant(row: Row) -> Plant:
+def _advanced_plant(testbed: Testbed) -> Plant:
     """The plant, as of now."""
-    row.plant.advance(row.world.now)
-    return row.plant
+    testbed.plant.advance(testbed.world.now)
+    return testbed.plant
 
 
-def _false(sensor: str, name: str, on: Callable[[float], float]) -> tuple[Do, Undo]:
+def _sensor_fault(sensor: str, name: str, to_value: Callable[[float], float]) -> tuple[Do, Undo]:
     """Make a sensor of the plant false, and honest again."""
 
-    def do(row: Row, value: float) -> None:
-        setattr(row.plant.falsify(sensor), name, on(value))
+    def do(row: Testbed, value: float) -> None:
+        setattr(row.plant.sensor_fault(sensor), name, to_value(value))
 
-    return do, lambda row: row.plant.falsify(sensor).heal()
+    return do, lambda row: row.plant.sensor_fault(sensor).clear()
 
 
-def _stuck(sensor: str) -> tuple[Do, Undo]:
+def _stuck_sensor_fault(sensor: str) -> tuple[Do, Undo]:
     """Hold a sensor of the plant at what it shows."""
 
-    def do(row: Row, _: float) -> None:
+    def do(row: Testbed, _: float) -> None:
         row.plant.advance(row.world.now)
-        row.plant.falsify(sensor).held = float(getattr(row.plant, sensor))
+        row.plant.sensor_fault(sensor).stuck_value = float(getattr(row.plant, sensor))
 
-    return do, lambda row: row.plant.falsify(sensor).heal()
+    return do, lambda row: row.plant.sensor_fault(sensor).clear()
 
 
 # Coolant.
 
 
-def _leak(row: Row, lpm: float) -> None:
-    row.plant.advance(row.world.now)
-    row.plant.inventory.leak_lpm = lpm
-    row.world.at(row.world.now + _WETS_AFTER_US, _wet, row)
+def _start_leak(testbed: Testbed, lpm: float) -> None:
+    testbed.plant.advance(testbed.world.now)
+    testbed.plant.inventory.leak_lpm = lpm
+    testbed.world.schedule(testbed.world.now + _DETECTOR_DELAY_US, _wet_pan, testbed)
 
 
-def _wet(row: Row) -> None:
-    if row.plant.inventory.leak_lpm > 0.0:
-        row.rpu.leak("pan")
+def _wet_pan(testbed: Testbed) -> None:
+    if testbed.plant.inventory.leak_lpm > 0.0:
+        testbed.rpu.set_leak("pan")
 
 
-def _mend(row: Row) -> None:
-    row.plant.advance(row.world.now)
-    row.plant.inventory.leak_lpm = 0.0
-    row.rpu.dry("pan")
+def _stop_leak(testbed: Testbed) -> None:
+    testbed.plant.advance(testbed.world.now)
+    testbed.plant.inventory.leak_lpm = 0.0
+    testbed.rpu.clear_leak("pan")
 
 
-def _air(row: Row, percent: float) -> None:
-    row.plant.advance(row.world.now)
-    row.plant.inventory.admit(percent)
+def _admit_air(testbed: Testbed, percent: float) -> None:
+    testbed.plant.advance(testbed.world.now)
+    testbed.plant.inventory.admit_air(percent)
 
 
-def _estop(row: Row, pressed: bool) -> None:
-    word = row.rpu.status_alarm
-    row.rpu.status_alarm = word | _ESTOP if pressed else word & ~_ESTOP
+def _set_estop(testbed: Testbed, is_pressed: bool) -> None:
+    word = testbed.rpu.status_alarm
+    testbed.rpu.status_alarm = word | _ESTOP if is_pressed else word & ~_ESTOP
 
 
 # Water and weather.
 
 
-def _weather(row: Row, kelvin: float) -> None:
-    row.plant.advance(row.world.now)
-    row.around.air_outside(row.around.outdoors.celsius + kelvin)
-    row.plant.set_fws(row.plant.fws_target_c + kelvin, _WEATHER_K_MIN)
+def _step_weather(testbed: Testbed, kelvin: float) -> None:
+    testbed.plant.advance(testbed.world.now)
+    testbed.surroundings.set_outdoor_c(testbed.surroundings.outdoor_air.celsius + kelvin)
+    testbed.plant.set_fws(testbed.plant.fws_target_c + kelvin, _WEATHER_K_MIN)
 
 
-def _rejection_lost(row: Row, lost: bool) -> None:
-    row.plant.advance(row.world.now)
-    row.plant.rejection_lost = lost
-    if row.around.bank is not None:
-        row.around.bank.stopped = lost
+def _set_rejection_lost(testbed: Testbed, is_lost: bool) -> None:
+    testbed.plant.advance(testbed.world.now)
+    testbed.plant.rejection_lost = is_lost
+    if testbed.surroundings.fan_bank is not None:
+        testbed.surroundings.fan_bank.stopped = is_lost
 
 
-def _rejection_back(row: Row) -> None:
-    _rejection_lost(row, False)
-    row.plant.set_fws(row.plant.fws_target_c, _WEATHER_K_MIN)
+def _restore_rejection(testbed: Testbed) -> None:
+    _set_rejection_lost(testbed, False)
+    testbed.plant.set_fws(testbed.plant.fws_target_c, _WEATHER_K_MIN)
 
 
 # Power.
 
 
-def _outage(row: Row, _: float) -> None:
-    row.around.grid.fail()
-    row.plant.advance(row.world.now)
-    for drive in _on_mains(row):
-        _without_power(drive)
+def _fail_grid(testbed: Testbed, _: float) -> None:
+    testbed.surroundings.grid.fail()
+    testbed.plant.advance(testbed.world.now)
+    for drive in _mains_drives(testbed):
+        _cut_drive_power(drive)
 
 
-def _on_mains(row: Row) -> list[Drive]:
-    return [*row.drives, *row.around.fans]
+def _mains_drives(testbed: Testbed) -> list[Drive]:
+    return [*testbed.drives, *testbed.surroundings.fans]
 
 
-def _without_power(drive: Drive) -> None:
+def _cut_drive_power(drive: Drive) -> None:
     drive.dead = True
     drive.running = False
     drive.shaft.command(0.0, _COAST_PCT_S)
 
 
-def _power_back(row: Row) -> None:
-    for drive in _on_mains(row):
+def _restore_drive_power(testbed: Testbed) -> None:
+    for drive in _mains_drives(testbed):
         if drive.dead:
             drive.dead = False
-            drive.reboot(row.world.now)
+            drive.reboot(testbed.world.now)
 
 
-def _restored(row: Row) -> None:
-    row.around.grid.restore()
-    _power_back(row)
+def _restore_grid(testbed: Testbed) -> None:
+    testbed.surroundings.grid.restore()
+    _restore_drive_power(testbed)
 
 
-def _generator(row: Row, after_s: float) -> None:
-    _outage(row, 0.0)
-    row.world.at(row.world.now + int(after_s * _SECOND), _take_over, row)
+def _schedule_generator(testbed: Testbed, delay_s: float) -> None:
+    _fail_grid(testbed, 0.0)
+    testbed.world.schedule(testbed.world.now + int(delay_s * _SECOND), _start_generator, testbed)
 
 
-def _take_over(row: Row) -> None:
-    row.around.grid.start_generator()
-    _power_back(row)
+def _start_generator(testbed: Testbed) -> None:
+    testbed.surroundings.grid.start_generator()
+    _restore_drive_power(testbed)
 
 
-def _dip(row: Row, percent: float) -> None:
-    row.around.grid.voltage = percent / 100.0
-    if row.around.grid.voltage < UNDERVOLTAGE:
-        row.plant.advance(row.world.now)
-        for drive in _on_mains(row):
+def _dip_grid(testbed: Testbed, percent: float) -> None:
+    testbed.surroundings.grid.voltage = percent / 100.0
+    if testbed.surroundings.grid.voltage < UNDERVOLTAGE:
+        testbed.plant.advance(testbed.world.now)
+        for drive in _mains_drives(testbed):
             if drive.running:
                 drive.trip(_UNDERVOLTAGE_FAULT)
 
 
-def _fan(value: float) -> slice:
+def _fan_slice(value: float) -> slice:
     return slice(int(value) - 1, int(value))
 
 
-def _fan_lost(row: Row, value: float) -> None:
-    row.plant.advance(row.world.now)
-    for drive in row.around.fans[_fan(value)]:
-        _without_power(drive)
+def _cut_fan_power(testbed: Testbed, value: float) -> None:
+    testbed.plant.advance(testbed.world.now)
+    for drive in testbed.surroundings.fans[_fan_slice(value)]:
+        _cut_drive_power(drive)
 
 
-def _fans_back(row: Row) -> None:
-    for drive in row.around.fans:
+def _restore_fan_power(testbed: Testbed) -> None:
+    for drive in testbed.surroundings.fans:
         if drive.dead:
             drive.dead = False
-            drive.reboot(row.world.now)
+            drive.reboot(testbed.world.now)
 
 
-def _fan_dead(row: Row, value: float) -> None:
-    for drive in row.around.fans[_fan(value)]:
+def _silence_fan(testbed: Testbed, value: float) -> None:
+    for drive in testbed.surroundings.fans[_fan_slice(value)]:
         drive.dead = True
 
 
-def _fan_alive(row: Row) -> None:
-    for drive in row.around.fans:
+def _unsilence_fans(testbed: Testbed) -> None:
+    for drive in testbed.surroundings.fans:
         drive.dead = False
 
 
-def _fan_trip(row: Row, value: float) -> None:
-    row.plant.advance(row.world.now)
-    for drive in row.around.fans[_fan(value)]:
+def _trip_fan(testbed: Testbed, value: float) -> None:
+    testbed.plant.advance(testbed.world.now)
+    for drive in testbed.surroundings.fans[_fan_slice(value)]:
         drive.trip()
 
 
-def _hertz(row: Row, hertz: float) -> None:
-    row.around.grid.hertz = hertz
+def _set_frequency(testbed: Testbed, hertz: float) -> None:
+    testbed.surroundings.grid.hertz = hertz
 
 
 # Pumps and the air around.
 
 
-def _seize(row: Row, value: float) -> None:
-    row.plant.advance(row.world.now)
-    row.plant.pumps[int(value) - 1].seized = True
+def _seize_pump(testbed: Testbed, value: float) -> None:
+    testbed.plant.advance(testbed.world.now)
+    testbed.plant.pumps[int(value) - 1].seized = True
 
 
-def _free(row: Row) -> None:
-    row.plant.advance(row.world.now)
-    for pump in row.plant.pumps:
+def _release_pumps(testbed: Testbed) -> None:
+    testbed.plant.advance(testbed.world.now)
+    for pump in testbed.plant.pumps:
         pump.seized = False
 
 
-def _nrv(row: Row, value: float) -> None:
-    row.plant.advance(row.world.now)
-    row.plant.stick_open(int(value) - 1, True)
+def _open_nrv(testbed: Testbed, value: float) -> None:
+    testbed.plant.advance(testbed.world.now)
+    testbed.plant.stick_open(int(value) - 1, True)
 
 
-def _nrv_shut(row: Row) -> None:
-    row.plant.advance(row.world.now)
-    for i in range(len(row.plant.pumps)):
-        row.plant.stick_open(i, False)
+def _close_nrvs(testbed: Testbed) -> None:
+    testbed.plant.advance(testbed.world.now)
+    for i in range(len(testbed.plant.pumps)):
+        testbed.plant.stick_open(i, False)
 
 
-def _room(name: str) -> Do:
-    def do(row: Row, value: float) -> None:
-        setattr(row.around.room, name, value)
+def _room_fault(name: str) -> Do:
+    def do(row: Testbed, value: float) -> None:
+        setattr(row.surroundings.room, name, value)
 
     return do
 
 
-def _humidity_error(row: Row, value: float) -> None:
-    for sensor in row.around.humidity[:1]:
+def _set_humidity_error(testbed: Testbed, value: float) -> None:
+    for sensor in testbed.surroundings.humidity_sensors[:1]:
         sensor.humidity_error_pct = value
-        sensor.touch()
+        sensor.invalidate()
 
 
-def _humidity_dead(row: Row, value: float) -> None:
-    for sensor in row.around.humidity[int(value) - 1 : int(value)]:
+def _silence_humidity(testbed: Testbed, value: float) -> None:
+    for sensor in testbed.surroundings.humidity_sensors[int(value) - 1 : int(value)]:
         sensor.dead = True
 
 
-def _humidity_alive(row: Row) -> None:
-    for sensor in row.around.humidity:
+def _unsilence_humidity(testbed: Testbed) -> None:
+    for sensor in testbed.surroundings.humidity_sensors:
         sensor.dead = False
 
 
-def _humidity_held(row: Row, value: float) -> None:
-    for sensor in row.around.humidity[int(value) - 1 : int(value)]:
-        sensor.hold()
+def _freeze_humidity(testbed: Testbed, value: float) -> None:
+    for sensor in testbed.surroundings.humidity_sensors[int(value) - 1 : int(value)]:
+        sensor.freeze()
 
 
-def _humidity_free(row: Row) -> None:
-    for sensor in row.around.humidity:
-        sensor.free()
+def _release_humidity(testbed: Testbed) -> None:
+    for sensor in testbed.surroundings.humidity_sensors:
+        sensor.unfreeze()
 
 
-def _outdoor_dead(row: Row, dead: bool) -> None:
-    for sensor in row.around.outdoor:
-        sensor.dead = dead
+def _set_outdoor_dead(testbed: Testbed, is_dead: bool) -> None:
+    for sensor in testbed.surroundings.outdoor_sensors:
+        sensor.dead = is_dead
 
 
-def _valve(row: Row, stuck: bool) -> None:
-    row.plant.advance(row.world.now)
-    row.valve.stuck = stuck
+def _set_valve_stuck(testbed: Testbed, is_stuck: bool) -> None:
+    testbed.plant.advance(testbed.world.now)
+    testbed.valve.stuck = is_stuck
 
 
-def _stiction(row: Row, percent: float) -> None:
-    row.plant.valve.deadband_pct = percent
+def _set_stiction(testbed: Testbed, percent: float) -> None:
+    testbed.plant.valve.deadband_pct = percent
 
 
 _FAN_NUMBER = (1.0, float(LIMITS["fans"][1]))
 _SENSOR_NUMBER = (1.0, float(LIMITS["humidity_sensors"][1]))
 
-PLANT_EVENTS: dict[str, Word] = {
-    "leak": Word(
+PLANT_EVENTS: dict[str, FaultType] = {
+    "leak": FaultType(
         "value L/min of coolant leak into the pan; its detector is wet after 5 s",
-        _leak,
-        _mend,
+        _start_leak,
+        _stop_leak,
         limits=(0.01, 100),
     ),
-    "leak_detector": Word(
+    "leak_detector": FaultType(
         "the pan's leak detector is wet, whatever the reason",
-        lambda row, _: row.rpu.leak("pan"),
-        lambda row: row.rpu.dry("pan"),
+        lambda row, _: row.rpu.set_leak("pan"),
+        lambda row: row.rpu.clear_leak("pan"),
     ),
-    "air_in_loop": Word("air takes the place of value % of the coolant", _air, limits=(0.1, 50)),
-    "filter_clog": Word(
+    "air_in_loop": FaultType(
+        "air takes the place of value % of the coolant", _admit_air, limits=(0.1, 50)
+    ),
+    "filter_clog": FaultType(
         "value % of the filter's free area is clogged",
-        *held(_plant, "clogged", 0.0, lambda v: v / 100.0),
+        *attribute_fault(_advanced_plant, "clogging", 0.0, lambda v: v / 100.0),
         limits=(0, 95),
     ),
-    "reservoir_low": Word(
+    "reservoir_low": FaultType(
         "the reservoir's level switch reports low",
-        *held(attrgetter("rpu"), "reservoir_low"),
+        *attribute_fault(attrgetter("rpu"), "reservoir_low"),
     ),
-    "emergency_stop": Word(
+    "emergency_stop": FaultType(
         "the RPU's emergency stop is pressed",
-        lambda row, _: _estop(row, True),
-        lambda row: _estop(row, False),
+        lambda row, _: _set_estop(row, True),
+        lambda row: _set_estop(row, False),
     ),
-    "valve_stuck": Word(
+    "valve_stuck": FaultType(
         "the valve's actuator does not move",
-        lambda row, _: _valve(row, True),
-        lambda row: _valve(row, False),
+        lambda row, _: _set_valve_stuck(row, True),
+        lambda row: _set_valve_stuck(row, False),
     ),
-    "valve_stiction": Word(
+    "valve_stiction": FaultType(
         "the valve does not start for less than value %",
-        _stiction,
-        lambda row: _stiction(row, row.plant.parameters.valve_deadband_pct),
+        _set_stiction,
+        lambda row: _set_stiction(row, row.plant.parameters.valve_deadband_pct),
         limits=(0, 20),
     ),
-    "hx_fouling": Word(
+    "hx_fouling": FaultType(
         "the exchanger loses value % of its UA; below 0 it has more",
-        *held(_plant, "fouling", 1.0, lambda v: 1.0 - v / 100.0),
+        *attribute_fault(_advanced_plant, "fouling", 1.0, lambda v: 1.0 - v / 100.0),
         limits=(-50, 99),
     ),
-    "fws_pressure": Word(
+    "fws_pressure": FaultType(
         "the facility water's pressure is value % of normal; 0: its pumps stand still",
-        *held(_plant, "fws_pressure", 1.0, lambda v: v / 100.0),
+        *attribute_fault(_advanced_plant, "fws_pressure", 1.0, lambda v: v / 100.0),
         limits=(0, 200),
     ),
-    "heat_rejection_lost": Word(
+    "heat_rejection_lost": FaultType(
         "the coolers stop: facility water goes round and warms",
-        lambda row, _: _rejection_lost(row, True),
-        _rejection_back,
+        lambda row, _: _set_rejection_lost(row, True),
+        _restore_rejection,
     ),
-    "weather_step": Word(
+    "weather_step": FaultType(
         "the outdoor air warms by value K, facility water follows at 2 K/min",
-        _weather,
+        _step_weather,
         limits=(-20, 20),
     ),
-    "supply_offset": Word(
+    "supply_offset": FaultType(
         "the supply sensor reads value K too high",
-        *_false("supply_c", "offset", float),
+        *_sensor_fault("supply_c", "offset", float),
         limits=(-20, 20),
     ),
-    "supply_drift": Word(
+    "supply_drift": FaultType(
         "the supply sensor drifts by value K an hour",
-        *_false("supply_c", "drift_s", lambda v: v / 3600.0),
+        *_sensor_fault("supply_c", "drift_s", lambda v: v / 3600.0),
         limits=(-1000, 1000),
     ),
-    "supply_noise": Word(
+    "supply_noise": FaultType(
         "the supply sensor has noise of value K more, one sigma",
-        *_false("supply_c", "sigma", float),
+        *_sensor_fault("supply_c", "sigma", float),
         limits=(0, 10),
     ),
-    "supply_stuck": Word("the supply sensor stays at what it shows", *_stuck("supply_c")),
-    "return_offset": Word(
+    "supply_stuck": FaultType(
+        "the supply sensor stays at what it shows", *_stuck_sensor_fault("supply_c")
+    ),
+    "return_offset": FaultType(
         "the return sensor reads value K too high",
-        *_false("return_c", "offset", float),
+        *_sensor_fault("return_c", "offset", float),
         limits=(-20, 20),
     ),
-    "dp_offset": Word(
+    "dp_offset": FaultType(
         "the supply pressure sensor, and with it dP, reads value kPa too high",
-        *_false("supply_kpa", "offset", float),
+        *_sensor_fault("supply_kpa", "offset", float),
         limits=(-200, 200),
     ),
-    "dp_stuck": Word("the supply pressure sensor stays at what it shows", *_stuck("supply_kpa")),
-    "flow_stuck": Word("the flow meter stays at what it shows", *_stuck("flow_lpm")),
-    "grid_outage": Word(
-        "the mains fail: the pumps' drives lose their power; at the end they start up",
-        _outage,
-        _restored,
+    "dp_stuck": FaultType(
+        "the supply pressure sensor stays at what it shows", *_stuck_sensor_fault("supply_kpa")
     ),
-    "grid_generator": Word(
+    "flow_stuck": FaultType(
+        "the flow meter stays at what it shows", *_stuck_sensor_fault("flow_lpm")
+    ),
+    "grid_outage": FaultType(
+        "the mains fail: the pumps' drives lose their power; at the end they start up",
+        _fail_grid,
+        _restore_grid,
+    ),
+    "grid_generator": FaultType(
         "the mains fail and a generator takes over after value s; at the end the mains are back",
-        _generator,
-        _restored,
+        _schedule_generator,
+        _restore_grid,
         limits=(1, 600),
     ),
-    "grid_dip": Word(
+    "grid_dip": FaultType(
         "the mains dip to value % of nominal; below 65 % running drives trip",
-        _dip,
-        lambda row: row.around.grid.restore(),
+        _dip_grid,
+        lambda row: row.surroundings.grid.restore(),
         limits=(1, 110),
     ),
-    "grid_frequency": Word(
+    "grid_frequency": FaultType(
         "the grid's frequency is value Hz",
-        _hertz,
-        lambda row: row.around.grid.restore(),
+        _set_frequency,
+        lambda row: row.surroundings.grid.restore(),
         limits=(45, 65),
     ),
-    "pump_seized": Word(
+    "pump_seized": FaultType(
         "the shaft of pump number value is blocked",
-        _seize,
-        _free,
+        _seize_pump,
+        _release_pumps,
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
-    "pump_nrv_open": Word(
+    "pump_nrv_open": FaultType(
         "the non-return valve behind pump number value stays open",
-        _nrv,
-        _nrv_shut,
+        _open_nrv,
+        _close_nrvs,
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
-    "room_temperature": Word("the room is at value °C", _room("celsius"), limits=LIMITS["room_c"]),
-    "room_humidity": Word(
+    "room_temperature": FaultType(
+        "the room is at value °C", _room_fault("celsius"), limits=LIMITS["room_c"]
+    ),
+    "room_humidity": FaultType(
         "the room's relative humidity is value %",
-        _room("humidity_pct"),
+        _room_fault("humidity_pct"),
         limits=LIMITS["room_humidity_pct"],
     ),
-    "humidity_dead": Word(
+    "humidity_dead": FaultType(
         "humidity sensor number value does not answer",
-        _humidity_dead,
-        _humidity_alive,
+        _silence_humidity,
+        _unsilence_humidity,
         limits=_SENSOR_NUMBER,
     ),
-    "humidity_stuck": Word(
+    "humidity_stuck": FaultType(
         "humidity sensor number value stays at what it reads",
-        _humidity_held,
-        _humidity_free,
+        _freeze_humidity,
+        _release_humidity,
         limits=_SENSOR_NUMBER,
     ),
-    "outdoor_dead": Word(
+    "outdoor_dead": FaultType(
         "the outdoor air's sensor does not answer",
-        lambda row, _: _outdoor_dead(row, True),
-        lambda row: _outdoor_dead(row, False),
+        lambda row, _: _set_outdoor_dead(row, True),
+        lambda row: _set_outdoor_dead(row, False),
     ),
-    "outdoor_temperature": Word(
+    "outdoor_temperature": FaultType(
         "the air outside is at value °C, for its sensor and for the row's own cooler",
-        lambda row, value: row.around.air_outside(value),
+        lambda row, value: row.surroundings.set_outdoor_c(value),
         limits=LIMITS["outdoor_c"],
     ),
-    "fan_lost": Word(
+    "fan_lost": FaultType(
         "fan number value loses its power: its drive says nothing, and it stands",
-        _fan_lost,
-        _fans_back,
+        _cut_fan_power,
+        _restore_fan_power,
         limits=_FAN_NUMBER,
     ),
-    "fan_dead": Word(
+    "fan_dead": FaultType(
         "the drive of fan number value does not answer; it goes to full speed by itself",
-        _fan_dead,
-        _fan_alive,
+        _silence_fan,
+        _unsilence_fans,
         limits=_FAN_NUMBER,
     ),
-    "fan_trip": Word("the drive of fan number value trips", _fan_trip, limits=_FAN_NUMBER),
-    "humidity_error": Word(
+    "fan_trip": FaultType("the drive of fan number value trips", _trip_fan, limits=_FAN_NUMBER),
+    "humidity_error": FaultType(
         "the first humidity sensor reads value % too high",
-        _humidity_error,
-        lambda row: _humidity_error(row, 0.0),
+        _set_humidity_error,
+        lambda row: _set_humidity_error(row, 0.0),
         limits=(-50, 50),
     ),
 }

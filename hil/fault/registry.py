@@ -6,9 +6,9 @@ offers.
 
 from operator import attrgetter
 
-from hil.bench.testbed import Row
+from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
-from hil.fault.base import Word, held
+from hil.fault.base import FaultType, attribute_fault
 from hil.fault.bus import BUS_EVENTS
 from hil.fault.config import CONFIG_EVENTS
 from hil.fault.cooling import COOLING_EVENTS
@@ -19,49 +19,49 @@ from hil.fault.modem import MODEM_EVENTS
 from hil.fault.plant import PLANT_EVENTS
 from hil.fault.store import STORE_EVENTS
 
-__all__ = ["EVENTS", "Word"]
+__all__ = ["EVENTS", "FaultType"]
 
 
-def _set_load(row: Row, value: float) -> None:
-    row.plant.set_load(value * row.setting.size)
+def _set_load(testbed: Testbed, value: float) -> None:
+    testbed.plant.set_load(value * testbed.settings.size)
 
 
-def _set_fws(row: Row, value: float) -> None:
-    row.plant.set_fws(value)
+def _set_fws(testbed: Testbed, value: float) -> None:
+    testbed.plant.set_fws(value)
 
 
-EVENTS: dict[str, Word] = {
-    "it_load": Word("the IT load steps to value kW", _set_load, limits=LIMITS["it_kw"]),
-    "fws_temperature": Word(
+EVENTS: dict[str, FaultType] = {
+    "it_load": FaultType("the IT load steps to value kW", _set_load, limits=LIMITS["it_kw"]),
+    "fws_temperature": FaultType(
         "the facility water steps to value °C", _set_fws, limits=LIMITS["fws_c"]
     ),
-    "bus_silent": Word(
+    "bus_silent": FaultType(
         "nothing on the field bus answers",
-        *held(attrgetter("bus"), "silent"),
+        *attribute_fault(attrgetter("bus"), "silent"),
     ),
-    "rpu_dead": Word(
+    "rpu_dead": FaultType(
         "the RPU does not answer",
-        *held(attrgetter("rpu"), "dead"),
+        *attribute_fault(attrgetter("rpu"), "dead"),
     ),
-    "valve_dead": Word(
+    "valve_dead": FaultType(
         "the valve does not answer",
-        *held(attrgetter("valve"), "dead"),
+        *attribute_fault(attrgetter("valve"), "dead"),
     ),
-    "pump_trip": Word(
+    "pump_trip": FaultType(
         "the drive of pump number value trips",
         lambda row, value: row.drives[int(value) - 1].trip(),
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
-    "receiver_outage": Word(
+    "receiver_outage": FaultType(
         "the receiver says nothing",
-        *held(attrgetter("receiver"), "outage"),
+        *attribute_fault(attrgetter("receiver"), "outage"),
     ),
-    "receiver_no_fix": Word(
+    "receiver_no_fix": FaultType(
         "the receiver has no fix",
-        *held(attrgetter("receiver"), "no_fix"),
+        *attribute_fault(attrgetter("receiver"), "no_fix"),
     ),
-    "broker_down": Word(
+    "broker_down": FaultType(
         "the link to the broker is cut",
         lambda row, _: row.set_link_down(True),
         lambda row: row.set_link_down(False),

@@ -3,47 +3,47 @@
 Not what a part does then. A value is a share of 1: which record, which bit.
 """
 
-from hil.bench.testbed import Row
-from hil.fault.base import Word
+from hil.bench.testbed import Testbed
+from hil.fault.base import FaultType
 
 
-def _set_full(row: Row, full: bool) -> None:
+def _set_full(testbed: Testbed, is_full: bool) -> None:
     """Let no record grow, or set no limit."""
-    for store in row.stores.values():
-        store.capacity = 0 if full else None
+    for store in testbed.stores.values():
+        store.capacity = 0 if is_full else None
 
 
-def _each_newest(row: Row, bit_of: float) -> None:
-    for store in row.stores.values():
+def _flip_newest_bits(testbed: Testbed, fraction: float) -> None:
+    for store in testbed.stores.values():
         keys = sorted(key for key in store.records if store.records[key])
         if keys:
-            store.flip(keys[-1], int(bit_of * 8 * len(store.records[keys[-1]])))
+            store.flip_bit(keys[-1], int(fraction * 8 * len(store.records[keys[-1]])))
 
 
-def _tear(row: Row, share: float) -> None:
-    for store in row.stores.values():
+def _tear_newest(testbed: Testbed, fraction: float) -> None:
+    for store in testbed.stores.values():
         keys = sorted(key for key in store.records if store.records[key])
         if keys:
-            store.tear(keys[-1], int(share * len(store.records[keys[-1]])))
+            store.truncate_record(keys[-1], int(fraction * len(store.records[keys[-1]])))
 
 
-STORE_EVENTS: dict[str, Word] = {
-    "power_cut": Word(
+STORE_EVENTS: dict[str, FaultType] = {
+    "power_cut": FaultType(
         "the controller loses its power, and what was not durable",
         lambda row, _: row.set_power(False),
         lambda row: row.set_power(True),
     ),
-    "disk_full": Word(
+    "disk_full": FaultType(
         "no store has room for another byte",
         lambda row, _: _set_full(row, True),
         lambda row: _set_full(row, False),
     ),
-    "store_bit_flip": Word(
+    "store_bit_flip": FaultType(
         "a bit of each store's last record flips, value of 1 into it",
-        _each_newest,
+        _flip_newest_bits,
         limits=(0, 0.999),
     ),
-    "store_torn": Word(
-        "each store's last record loses its tail, value of 1 of it", _tear, limits=(0, 1)
+    "store_torn": FaultType(
+        "each store's last record loses its tail, value of 1 of it", _tear_newest, limits=(0, 1)
     ),
 }

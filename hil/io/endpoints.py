@@ -7,7 +7,7 @@ or `closed` as an operating system would. Faults of a port (absent, pulled) are 
 from collections.abc import Callable
 
 from hil.kernel.serial_line import SerialLine
-from hil.kernel.tcp_device import Serving, TcpDevice
+from hil.kernel.tcp_device import TcpDevice, TcpDeviceLink
 from hil.kernel.world import World
 from hil.shells.virtual import VirtualShell
 
@@ -17,7 +17,7 @@ _OPEN_TIME = 1_000
 """Microseconds an operating system takes to open a port."""
 
 
-class SerialEnd:
+class SerialEndpoint:
     """A serial port with a line behind it; `absent` makes it fail to open."""
 
     def __init__(self, shell: VirtualShell, port: int) -> None:
@@ -25,22 +25,22 @@ class SerialEnd:
         self._port = port
         self.line: SerialLine | None = None
         self.absent = False
-        self.open_now = False
+        self.is_open = False
         self.baud: int | None = None
 
     def open(self, address: bytes) -> None:
         """Answer after the time an operating system takes."""
         self.set(address.partition(b"?")[2])
         world = self._shell.world
-        world.at(world.now + _OPEN_TIME, self._opened, rank=self._port)
+        world.schedule(world.now + _OPEN_TIME, self._opened, rank=self._port)
 
     def _opened(self) -> None:
-        self.open_now = not self.absent
+        self.is_open = not self.absent
         self._shell.event(self._port, "failed" if self.absent else "opened")
 
     def write(self, data: bytes) -> None:
         """Put the bytes on the line."""
-        if self.open_now and self.line is not None:
+        if self.is_open and self.line is not None:
             self.line.write(data)
 
     def set(self, options: bytes) -> None:
@@ -51,22 +51,22 @@ class SerialEnd:
 
     def close(self) -> None:
         """Forget the port."""
-        self.open_now = False
+        self.is_open = False
 
     def to_agent(self, data: bytes) -> None:
         """Take bytes from the line; nobody hears them while the port is shut."""
-        if self.open_now:
+        if self.is_open:
             self._shell.deliver(self._port, data)
 
-    def pull(self) -> None:
+    def unplug(self) -> None:
         """Pull the plug: the port closes and is absent from now on."""
         self.absent = True
-        if self.open_now:
-            self.open_now = False
+        if self.is_open:
+            self.is_open = False
             self._shell.event(self._port, "closed")
 
 
-class TcpEnd:
+class TcpEndpoint:
     """A TCP client port with a server behind a link of `latency_us` each way; `down` refuses.
 
     `silent`: nothing gets through and nobody is told. A connection that stood then is half-open: it
@@ -77,37 +77,39 @@ class TcpEnd:
     def __init__(self, shell: VirtualShell, port: int, server: TcpDevice, latency_us: int) -> None:
         self._shell = shell
         self._port = port
-        self.serving = Serving(shell.world, server, latency_us, self._deliver, port)
+        self.device_link = TcpDeviceLink(shell.world, server, latency_us, self._deliver, port)
         self._conn = 0
-        self._up = False
+        self._is_connected = False
         self.down = False
         self.silent = False
         self.cut_after: int | None = None
-        self._dead = 0
+        self._dead_conn = 0
 
     def open(self, address: bytes) -> None:
         """Connect: one round trip, then `opened` or `failed`."""
         world = self._shell.world
         if self.silent:
             at = world.now + _CONNECT_LIMIT
-            world.at(at, self._shell.event, self._port, "failed", rank=self._port)
+            world.schedule(at, self._shell.event, self._port, "failed", rank=self._port)
             return
-        world.at(world.now + 2 * self.serving.latency_us, self._connected, rank=self._port)
+        world.schedule(
+            world.now + 2 * self.device_link.latency_us, self._connected, rank=self._port
+        )
 
     def _connected(self) -> None:
         if self.down or self.silent:
             self._shell.event(self._port, "failed")
             return
         self._conn += 1
-        self._up = True
-        self.serving.opened(self._conn)
+        self._is_connected = True
+        self.device_link.opened(self._conn)
         self._shell.event(self._port, "opened")
 
     def write(self, data: bytes) -> None:
         """Send bytes to the server."""
-        if self._up and self._conn != self._dead:
+        if self._is_connected and self._conn != self._dead_conn:
             world = self._shell.world
-            world.at(world.now + self.serving.latency_us, self._arrive, self._conn, data)
+            world.schedule(world.now + self.device_link.latency_us, self._arrive, self._conn, data)
 
     def _arrive(self, conn: int, data: bytes) -> None:
         if self.cut_after is not None:
@@ -115,73 +117,75 @@ class TcpEnd:
             if self.cut_after <= 0:
                 self.cut_after = None
                 self.set_silent(True)
-        if data and self._up and conn == self._conn:
-            self.serving.receive(conn, data)
+        if data and self._is_connected and conn == self._conn:
+            self.device_link.receive(conn, data)
 
     def close(self) -> None:
         """Close from the agent's side."""
-        if self._up:
-            self._up = False
-            self.serving.closed(self._conn)
+        if self._is_connected:
+            self._is_connected = False
+            self.device_link.closed(self._conn)
 
     def set_down(self, down: bool) -> None:
         """While down, both sides lose the connection and new ones are refused."""
         self.down = down
-        if down and self._up:
+        if down and self._is_connected:
             self.close()
             self._shell.event(self._port, "closed")
 
     def set_silent(self, silent: bool) -> None:
         """Let the link fall silent, or be back; what stood when it did is dead for good."""
         self.silent = silent
-        if silent and self._up:
-            self._dead = self._conn
+        if silent and self._is_connected:
+            self._dead_conn = self._conn
 
     def _deliver(self, conn: int, data: bytes | None) -> None:
-        if not self._up or conn != self._conn or conn == self._dead:
+        if not self._is_connected or conn != self._conn or conn == self._dead_conn:
             return
         if data is None:
-            self._up = False
+            self._is_connected = False
             self._shell.event(self._port, "closed")
         else:
             self._shell.deliver(self._port, data)
 
 
-class SinkEnd:
-    """A port that opens at once and hands every write to `take`: the store, the console."""
+class SinkEndpoint:
+    """A port that opens at once and hands every write to `on_write`: the store, the console."""
 
-    def __init__(self, shell: VirtualShell, port: int, take: Callable[[bytes], None]) -> None:
+    def __init__(self, shell: VirtualShell, port: int, on_write: Callable[[bytes], None]) -> None:
         self._shell = shell
         self._port = port
-        self._take = take
+        self._on_write = on_write
 
     def open(self, address: bytes) -> None:
         """Open after the time an operating system takes."""
         world: World = self._shell.world
-        world.at(world.now + _OPEN_TIME, self._shell.event, self._port, "opened", rank=self._port)
+        world.schedule(
+            world.now + _OPEN_TIME, self._shell.event, self._port, "opened", rank=self._port
+        )
 
     def write(self, data: bytes) -> None:
         """Hand the bytes over."""
-        self._take(data)
+        self._on_write(data)
 
     def close(self) -> None:
         """Nothing is held."""
 
 
-class ConsoleEnd(SinkEnd):
+class ConsoleEndpoint(SinkEndpoint):
     """The console: lines, and the controller's wish to be started anew."""
 
     def __init__(
         self,
         shell: VirtualShell,
         port: int,
-        take: Callable[[bytes], None],
+        on_write: Callable[[bytes], None],
         restart: Callable[[], None],
     ) -> None:
-        super().__init__(shell, port, take)
+        super().__init__(shell, port, on_write)
         self._restart = restart
 
     def set(self, data: bytes) -> None:
         """Start it anew once its turn is over."""
         world = self._shell.world
-        world.at(world.now, self._restart, rank=self._port)
+        world.schedule(world.now, self._restart, rank=self._port)

@@ -2,7 +2,7 @@
 
 The form is RockBLOCK's: POST with `imei`, `username`, `password` and `data` (hexadecimal, at most
 270 bytes); the answer is "OK,number" or "FAILED,code,words", with status 200 in both cases. Any
-user and password will do here. Posts come on threads of their own and are queued: `waiting` is
+user and password will do here. Posts come on threads of their own and are queued: `queue` is
 emptied by the bench's loop.
 """
 
@@ -11,16 +11,16 @@ from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
-_MOST = 270
-_MOST_BODY = 4096
+_MAX_DATA_BYTES = 270
+_MAX_BODY_BYTES = 4096
 
 
 class MtServer:
-    """Serves on a free port of loopback until `close`; `known` are the modems' serial numbers."""
+    """Serves on a free port of loopback until `close`; `serials` are the modems' serial numbers."""
 
-    def __init__(self, known: set[str]) -> None:
-        self.waiting: deque[tuple[str, bytes]] = deque(maxlen=1000)
-        self.taken = 0
+    def __init__(self, serials: set[str]) -> None:
+        self.queue: deque[tuple[str, bytes]] = deque(maxlen=1000)
+        self.accepted = 0
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,8 +31,8 @@ class MtServer:
             def do_POST(self) -> None:
                 length = self.headers.get("Content-Length", "")
                 size = int(length) if length.isdigit() else 0
-                body = self.rfile.read(min(size, _MOST_BODY)).decode("ascii", "replace")
-                answer = server.take(known, parse_qs(body)).encode()
+                body = self.rfile.read(min(size, _MAX_BODY_BYTES)).decode("ascii", "replace")
+                answer = server.accept(serials, parse_qs(body)).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
@@ -47,22 +47,22 @@ class MtServer:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
-    def take(self, known: set[str], form: dict[str, list[str]]) -> str:
+    def accept(self, serials: set[str], form: dict[str, list[str]]) -> str:
         """Take one message; give the gateway's answer."""
         imei = form.get("imei", [""])[0]
         try:
             data = bytes.fromhex(form.get("data", [""])[0])
         except ValueError:
             return "FAILED,14,Data must be hex encoded"
-        if imei not in known:
+        if imei not in serials:
             return "FAILED,11,No RockBLOCK with this IMEI found on your account"
         if not data:
             return "FAILED,16,No data"
-        if len(data) > _MOST:
+        if len(data) > _MAX_DATA_BYTES:
             return "FAILED,15,Data too long"
-        self.waiting.append((imei, data))
-        self.taken += 1
-        return f"OK,{self.taken}"
+        self.queue.append((imei, data))
+        self.accepted += 1
+        return f"OK,{self.accepted}"
 
     def close(self) -> None:
         """Stop serving."""

@@ -29,12 +29,12 @@ _REASONS = {
 }
 
 
-def _plain(text: str) -> str:
+def _describe_error(text: str) -> str:
     """The reason of an error that has no number; pyserial hides ENOTTY in its text."""
     return _REASONS[errno.ENOTTY] if text.startswith("Could not configure") else text
 
 
-class _Handle(Protocol):
+class _OpenHandle(Protocol):
     """What an open port of either kind can do."""
 
     def fileno(self) -> int:
@@ -44,22 +44,22 @@ class _Handle(Protocol):
         """Close it."""
 
 
-class Link:
-    """A real port at `address`; `take` gets every chunk that comes in. Raises BenchError."""
+class RealLink:
+    """A real port at `address`; `on_data` gets every chunk that comes in. Raises BenchError."""
 
     def __init__(
-        self, shell: RealTimeShell, address: Address, take: Callable[[bytes], None]
+        self, shell: RealTimeShell, address: Address, on_data: Callable[[bytes], None]
     ) -> None:
         self.address = address
-        self.sent = self.received = self.lost = 0
+        self.sent = self.received = self.lost_bytes = 0
         self._shell = shell
-        self._take = take
-        self._handle: _Handle | None = None
+        self._on_data = on_data
+        self._handle: _OpenHandle | None = None
         self._retry_at = 0
         self._open()
 
     @property
-    def up(self) -> bool:
+    def is_open(self) -> bool:
         """Whether the port is open."""
         return self._handle is not None
 
@@ -69,30 +69,30 @@ class Link:
             handle = opener(self.address)
         except (OSError, ValueError) as error:
             number = error.errno if isinstance(error, OSError) else None
-            reason = _REASONS.get(number or 0) or _plain(str(error))
-            raise BenchError(f"{self.address.place()}: {reason}") from None
+            reason = _REASONS.get(number or 0) or _describe_error(str(error))
+            raise BenchError(f"{self.address.location()}: {reason}") from None
         self._handle = handle
         os.set_blocking(handle.fileno(), False)
         self._shell.watch(handle.fileno(), self._readable)
 
     def send(self, data: bytes) -> None:
         """Pass bytes to the real device; what does not fit at once is lost and counted."""
-        if self._handle is None and not self._again():
-            self.lost += len(data)
+        if self._handle is None and not self._try_reopen():
+            self.lost_bytes += len(data)
             return
         if self._handle is None:
             return
         try:
-            done = os.write(self._handle.fileno(), data)
+            written = os.write(self._handle.fileno(), data)
         except BlockingIOError:
-            done = 0
+            written = 0
         except OSError:
             self.close()
-            done = 0
-        self.sent += done
-        self.lost += len(data) - done
+            written = 0
+        self.sent += written
+        self.lost_bytes += len(data) - written
 
-    def _again(self) -> bool:
+    def _try_reopen(self) -> bool:
         """Try to open a lost port, now and then; true when it is open."""
         now = self._shell.now()
         if now < self._retry_at:
@@ -117,17 +117,17 @@ class Link:
             self.close()
             return
         self.received += len(data)
-        self._take(data)
+        self._on_data(data)
 
     def close(self) -> None:
         """Close the port."""
         if self._handle is not None:
-            self._shell.forget(self._handle.fileno())
+            self._shell.unwatch(self._handle.fileno())
             self._handle.close()
             self._handle = None
 
 
-def _open_serial(address: Address) -> _Handle:
+def _open_serial(address: Address) -> _OpenHandle:
     port = serial.Serial(
         address.path,
         address.baud,
@@ -144,7 +144,7 @@ def _open_serial(address: Address) -> _Handle:
     return port
 
 
-def _open_tcp(address: Address) -> _Handle:
+def _open_tcp(address: Address) -> _OpenHandle:
     sock = socket.create_connection((address.host, address.port), _CONNECT_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock

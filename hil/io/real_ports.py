@@ -12,7 +12,7 @@ import struct
 import tty
 
 from hil.kernel.serial_line import SerialLine
-from hil.kernel.tcp_device import Serving, TcpDevice
+from hil.kernel.tcp_device import TcpDevice, TcpDeviceLink
 from hil.shells.realtime import RealTimeShell
 
 _READ = 4096
@@ -23,7 +23,7 @@ class PtyPort:
 
     def __init__(self, shell: RealTimeShell) -> None:
         self.line: SerialLine | None = None
-        self.cut = False
+        self.disconnected = False
         self.lost_bytes = 0
         self._shell = shell
         self._master, self._slave = os.openpty()
@@ -34,12 +34,12 @@ class PtyPort:
 
     def _readable(self) -> None:
         data = os.read(self._master, _READ)
-        if self.line is not None and not self.cut:
+        if self.line is not None and not self.disconnected:
             self.line.write(data)
 
     def to_agent(self, data: bytes) -> None:
         """Put bytes from the line on the port; a full port loses them, as a UART does."""
-        if self.cut:
+        if self.disconnected:
             return
         try:
             self.lost_bytes += len(data) - os.write(self._master, data)
@@ -48,7 +48,7 @@ class PtyPort:
 
     def close(self) -> None:
         """Close both ends."""
-        self._shell.forget(self._master)
+        self._shell.unwatch(self._master)
         os.close(self._master)
         os.close(self._slave)
 
@@ -67,7 +67,7 @@ class PulsePipe:
         # For reading, too: there is always a writer, so that a reader never sees the end.
         self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
-    def edge(self, at: int) -> None:
+    def write_edge(self, at: int) -> None:
         """Put an edge of the world's time `at` in; what is still there was not wanted."""
         with contextlib.suppress(BlockingIOError):
             os.read(self._descriptor, _READ)
@@ -81,19 +81,19 @@ class PulsePipe:
 class _Client:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        self.waiting = b""
+        self.unsent = b""
 
 
-class TcpPort:
+class TcpListener:
     """A listening socket in front of an emulated server with `latency_us` each way."""
 
     def __init__(
         self, shell: RealTimeShell, server: TcpDevice, latency_us: int = 0, port: int = 0
     ) -> None:
         self._shell = shell
-        self.serving = Serving(shell.world, server, latency_us, self._deliver)
+        self.device_link = TcpDeviceLink(shell.world, server, latency_us, self._deliver)
         self._clients: dict[int, _Client] = {}
-        self._last = 0
+        self._last_conn = 0
         self._down = False
         self._listener = socket.create_server(("127.0.0.1", port))
         self._listener.setblocking(False)
@@ -107,11 +107,11 @@ class TcpPort:
             sock.close()
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._last += 1
-        conn = self._last
+        self._last_conn += 1
+        conn = self._last_conn
         self._clients[conn] = _Client(sock)
         self._shell.watch(sock.fileno(), lambda: self._readable(conn))
-        self.serving.opened(conn)
+        self.device_link.opened(conn)
 
     def _readable(self, conn: int) -> None:
         try:
@@ -122,20 +122,20 @@ class TcpPort:
             data = b""
         if data:
             world = self._shell.world
-            world.at(world.now + self.serving.latency_us, self._arrive, conn, data)
+            world.schedule(world.now + self.device_link.latency_us, self._arrive, conn, data)
         else:
             self._drop(conn)
 
     def _arrive(self, conn: int, data: bytes) -> None:
         if conn in self._clients:
-            self.serving.receive(conn, data)
+            self.device_link.receive(conn, data)
 
     def _drop(self, conn: int) -> None:
         client = self._clients.pop(conn, None)
         if client is not None:
-            self._shell.forget(client.sock.fileno())
+            self._shell.unwatch(client.sock.fileno())
             client.sock.close()
-            self.serving.closed(conn)
+            self.device_link.closed(conn)
 
     def _deliver(self, conn: int, data: bytes | None) -> None:
         client = self._clients.get(conn)
@@ -144,18 +144,18 @@ class TcpPort:
         if data is None:
             self._drop(conn)
             return
-        client.waiting += data
+        client.unsent += data
         try:
-            sent = client.sock.send(client.waiting)
+            sent = client.sock.send(client.unsent)
         except BlockingIOError:
             sent = 0
         except OSError:
             self._drop(conn)
             return
-        client.waiting = client.waiting[sent:]
-        if client.waiting:
+        client.unsent = client.unsent[sent:]
+        if client.unsent:
             world = self._shell.world
-            world.at(world.now + 10_000, self._deliver, conn, b"")
+            world.schedule(world.now + 10_000, self._deliver, conn, b"")
 
     def set_down(self, down: bool) -> None:
         """Cut every connection and refuse new ones while `down`."""
@@ -168,5 +168,5 @@ class TcpPort:
         """Close the listener and every connection."""
         for conn in list(self._clients):
             self._drop(conn)
-        self._shell.forget(self._listener.fileno())
+        self._shell.unwatch(self._listener.fileno())
         self._listener.close()

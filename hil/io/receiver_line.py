@@ -26,7 +26,7 @@ def char_us(baud: int) -> int:
 class ReceiverLine(SerialLine):
     """The line of `receiver`. `port_baud` says how fast the other end listens, None: as it talks.
 
-    Counter: `lost`, epochs that found the buffer full.
+    Counter: `lost_epochs`, epochs that found the buffer full.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ReceiverLine(SerialLine):
         rank: int,
         port_baud: Callable[[], int | None],
     ) -> None:
-        self.lost = 0
+        self.lost_epochs = 0
         self._receiver = receiver
         self._port_baud = port_baud
         self._usb_us = receiver.dialect.usb_us
@@ -49,22 +49,24 @@ class ReceiverLine(SerialLine):
         """Send the agent's bytes; at another speed they are something else."""
         baud, port = self._receiver.baud(self._world.now), self._port_baud()
         self._char_us = char_us(port or baud)
-        super().write(data if port in (None, baud) else garbled(data, port or baud, baud))
+        super().write(data if port in (None, baud) else garble(data, port or baud, baud))
 
     def _send(self, replies: Replies) -> None:
         now = self._world.now
         baud, port = self._receiver.baud(now), self._port_baud()
         self._char_us = char_us(baud)
         for delay, data in replies:
-            at = max(now + delay, self._busy_in)
+            at = max(now + delay, self._in_busy_until)
             if at - now > _BUFFER_US:
-                self.lost += 1
+                self.lost_epochs += 1
                 continue
-            wrong = port is not None and port != baud
-            self._busy_in = at + len(data) * self._char_us
-            self._hand_over(garbled(data, baud, port or baud) if wrong else data, at, len(data))
+            baud_differs = port is not None and port != baud
+            self._in_busy_until = at + len(data) * self._char_us
+            self._schedule_chunks(
+                garble(data, baud, port or baud) if baud_differs else data, at, len(data)
+            )
 
-    def _hand_over(self, data: bytes, at: int, characters: int) -> None:
+    def _schedule_chunks(self, data: bytes, at: int, characters: int) -> None:
         """Deliver in chunks, each when its last byte is in and the adapter's interval is over."""
         size = self.chunk
         for i in range(0, len(data), size):
@@ -72,41 +74,41 @@ class ReceiverLine(SerialLine):
             end = at + (i + len(part)) * characters * self._char_us // max(1, len(data))
             if self._usb_us:
                 end = -(-end // self._usb_us) * self._usb_us
-            self._world.at(end, self._to_agent, part, rank=self._rank)
+            self._world.schedule(end, self._to_agent, part, rank=self._rank)
 
 
-def garbled(data: bytes, sent: int, heard: int) -> bytes:
+def garble(data: bytes, sent_baud: int, received_baud: int) -> bytes:
     """What is heard at another speed: other bytes, more or fewer of them."""
-    count = max(1, len(data) * heard // sent) if data else 0
+    count = max(1, len(data) * received_baud // sent_baud) if data else 0
     return bytes([(data[i * len(data) // count] * 37 + 85 * i) & 0xFF for i in range(count)])
 
 
-class Pulses:
-    """Hands the receiver's pulses to `pulse` while it has a fix; spread by the edge's jitter.
+class PulseOutput:
+    """Hands the receiver's pulses to `on_pulse` while it has a fix; spread by the edge's jitter.
 
-    `pulse` gets the edge's moment, which is now in virtual time and a little ago in real time.
+    `on_pulse` gets the edge's moment, which is now in virtual time and a little ago in real time.
     """
 
     def __init__(
-        self, world: World, receiver: GnssReceiver, pulse: Callable[[int], None], rank: int
+        self, world: World, receiver: GnssReceiver, on_pulse: Callable[[int], None], rank: int
     ) -> None:
         self._world = world
         self._receiver = receiver
-        self._pulse = pulse
+        self._on_pulse = on_pulse
         self._rank = rank
         self._rng = world.random("pulse")
-        world.at(world.now, self._next)
+        world.schedule(world.now, self._schedule_next)
 
-    def _next(self) -> None:
+    def _schedule_next(self) -> None:
         """Put the next edge on the heap, and look again when it has passed."""
         edge = self._receiver.next_pulse(self._world.now)
-        late = round(self._rng.gauss(0.0, JITTER_US))
-        self._world.at(edge + late, self._edge, edge + late, rank=self._rank)
+        jitter = round(self._rng.gauss(0.0, JITTER_US))
+        self._world.schedule(edge + jitter, self._emit, edge + jitter, rank=self._rank)
 
-    def _edge(self, at: int) -> None:
+    def _emit(self, at: int) -> None:
         if self._receiver.pulsing:
-            self._pulse(at)
-        self._world.at(self._world.now + _SECOND // 2, self._next)
+            self._on_pulse(at)
+        self._world.schedule(self._world.now + _SECOND // 2, self._schedule_next)
 
 
 JITTER_US = 1.0

@@ -14,7 +14,7 @@ from functools import partial
 from hil.shells.realtime import RealTimeShell
 
 _READ = 4096
-_AGAIN = 20_000
+_RETRY_US = 20_000
 
 
 @dataclass(eq=False)
@@ -22,11 +22,11 @@ class _Side:
     sock: socket.socket
     rate_bps: int
     busy_until: int = 0
-    waiting: bytes = b""
+    unsent: bytes = b""
     closed: bool = False
     dead: bool = False
     peer: "_Side | None" = None
-    held: list[bytes] = field(default_factory=list)
+    held_chunks: list[bytes] = field(default_factory=list)
 
 
 class ShapedPath:
@@ -47,7 +47,7 @@ class ShapedPath:
         self.delay_us = delay_us
         self.up_bps = up_bps
         self.down_bps = down_bps
-        self.up = True
+        self.is_up = True
         self.lossy = False
         self.cut_after: int | None = None
         self.up_bytes = 0
@@ -61,15 +61,15 @@ class ShapedPath:
         self.address: tuple[str, int] = self._listener.getsockname()
         shell.watch(self._listener.fileno(), self._accept)
 
-    def set_up(self, up: bool) -> None:
+    def set_link_up(self, up: bool) -> None:
         """Let the link be there or not."""
-        if up and not self.up:
-            self.up = True
+        if up and not self.is_up:
+            self.is_up = True
             for side in list(self._sides):
-                held, side.held = side.held, []
+                held, side.held_chunks = side.held_chunks, []
                 for data in held:
-                    self._carry(side, data)
-        self.up = up
+                    self._transmit(side, data)
+        self.is_up = up
 
     def _accept(self) -> None:
         sock, _ = self._listener.accept()
@@ -97,14 +97,14 @@ class ShapedPath:
         except OSError:
             data = b""
         if not data:
-            self._shell.forget(side.sock.fileno())
+            self._shell.unwatch(side.sock.fileno())
             side.closed = True
-        self._carry(side, data)
+        self._transmit(side, data)
 
-    def _carry(self, side: _Side, data: bytes) -> None:
+    def _transmit(self, side: _Side, data: bytes) -> None:
         """Put bytes (or the end) on the link."""
-        if not self.up:
-            self._hold(side, data)
+        if not self.is_up:
+            self._hold_chunk(side, data)
             return
         if side.dead and data:
             return
@@ -114,9 +114,9 @@ class ShapedPath:
             self.cut_after -= len(data)
             if not self.cut_after:
                 self.cut_after = None
-                self.up = False
+                self.is_up = False
                 if rest:
-                    self._hold(side, rest)
+                    self._hold_chunk(side, rest)
         if upward:
             self.up_bytes += len(data)
         else:
@@ -124,12 +124,12 @@ class ShapedPath:
         world = self._shell.world
         start = max(world.now, side.busy_until)
         side.busy_until = start + len(data) * 8_000_000 // side.rate_bps
-        world.at(side.busy_until + self.delay_us, self._arrive, side, data)
+        world.schedule(side.busy_until + self.delay_us, self._arrive, side, data)
 
-    def _hold(self, side: _Side, data: bytes) -> None:
+    def _hold_chunk(self, side: _Side, data: bytes) -> None:
         """Keep what meets an outage; lost bytes leave a hole, and no byte passes behind a hole."""
         if not self.lossy or not data:
-            side.held.append(data)
+            side.held_chunks.append(data)
             return
         for each in (side, side.peer):
             if each is not None:
@@ -140,37 +140,37 @@ class ShapedPath:
         if peer is None or peer not in self._sides:
             return
         if not data and side.closed:
-            self._end(side)
+            self._close_pair(side)
             return
-        peer.waiting += data
+        peer.unsent += data
         self._push(peer)
 
     def _push(self, side: _Side) -> None:
-        if not side.waiting or side not in self._sides:
+        if not side.unsent or side not in self._sides:
             return
         try:
-            sent = side.sock.send(side.waiting)
+            sent = side.sock.send(side.unsent)
         except BlockingIOError:
             sent = 0
         except OSError:
-            self._end(side)
+            self._close_pair(side)
             return
-        side.waiting = side.waiting[sent:]
-        if side.waiting:
+        side.unsent = side.unsent[sent:]
+        if side.unsent:
             world = self._shell.world
-            world.at(world.now + _AGAIN, self._push, side)
+            world.schedule(world.now + _RETRY_US, self._push, side)
 
-    def _end(self, side: _Side) -> None:
+    def _close_pair(self, side: _Side) -> None:
         for each in (side, side.peer):
             if each is not None and each in self._sides:
                 self._sides.remove(each)
                 if not each.closed:
-                    self._shell.forget(each.sock.fileno())
+                    self._shell.unwatch(each.sock.fileno())
                 each.sock.close()
 
     def close(self) -> None:
         """Close everything."""
         for side in list(self._sides):
-            self._end(side)
-        self._shell.forget(self._listener.fileno())
+            self._close_pair(side)
+        self._shell.unwatch(self._listener.fileno())
         self._listener.close()

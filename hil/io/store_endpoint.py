@@ -1,16 +1,16 @@
 """The far end of a store in virtual time: flash that takes its time, and that the power may leave.
 
 Not a file system. Requests are carried out one after another, each `delay_us` after the one before;
-only what has been carried out is durable. `cut` is a power cut: what was asked and not carried out
+only what has been carried out is durable. `cut_power` is a power cut: what was asked and not carried out
 is lost, and the request under way may be half done, as on real flash: an append leaves any part of
 its bytes, a write or a delete has happened or has not. Faults: `capacity` (a full disk fails the
-port), `flip` (a bit), `tear` (the tail of a record), `absent` (the folder is not there).
+port), `flip_bit` (a bit), `truncate_record` (the tail of a record), `absent` (the folder is not there).
 """
 
 import random
 from collections.abc import Callable
 
-from drivers.ports.store_request import listing
+from drivers.ports.store_request import format_listing
 from hil.shells.virtual import VirtualShell
 
 _OPEN_TIME = 1_000
@@ -20,11 +20,11 @@ DELAY_US = 2_000
 Request = tuple[str, str, bytes]
 
 
-class StoreEnd:
+class StoreEndpoint:
     """Records by key, behind port number `port`; they outlive the controller."""
 
     def __init__(
-        self, shell: VirtualShell, port: int, chance: random.Random, delay_us: int = DELAY_US
+        self, shell: VirtualShell, port: int, rng: random.Random, delay_us: int = DELAY_US
     ) -> None:
         self.records: dict[str, bytes] = {}
         self.capacity: int | None = None
@@ -34,24 +34,26 @@ class StoreEnd:
         self.on_delete: Callable[[str, bytes], None] | None = None
         self._shell = shell
         self._port = port
-        self._chance = chance
+        self._rng = rng
         self._delay = delay_us
         self._open = False
-        self._life = 0
-        self._waiting: list[Request] = []
+        self._generation = 0
+        self._requests: list[Request] = []
 
     def open(self, address: bytes) -> None:
         """Answer after the time an operating system takes."""
-        self._life += 1
-        self._later(_OPEN_TIME, self._opened)
+        self._generation += 1
+        self._schedule(_OPEN_TIME, self._opened)
 
-    def _later(self, delay: int, call: Callable[[], None]) -> None:
+    def _schedule(self, delay: int, call: Callable[[], None]) -> None:
         world = self._shell.world
-        world.at(world.now + delay, self._live, self._life, call, rank=self._port)
+        world.schedule(
+            world.now + delay, self._call_if_current, self._generation, call, rank=self._port
+        )
 
-    def _live(self, life: int, call: Callable[[], None]) -> None:
+    def _call_if_current(self, generation: int, call: Callable[[], None]) -> None:
         """Make a call of this life of the port; what an earlier one wanted is forgotten."""
-        if life == self._life:
+        if generation == self._generation:
             call()
 
     def _opened(self) -> None:
@@ -60,29 +62,29 @@ class StoreEnd:
 
     def write(self, data: bytes) -> None:
         """Take one whole record."""
-        self.ask("write", data)
+        self.request("write", data)
 
-    def ask(self, op: str, data: bytes) -> None:
+    def request(self, op: str, data: bytes) -> None:
         """Take one request; it is carried out when its turn comes."""
         if not self._open:
             return
         key, _, payload = data.partition(b"\0")
-        self._waiting.append((op, key.decode(), payload))
-        if len(self._waiting) == 1:
-            self._later(self._delay, self._step)
+        self._requests.append((op, key.decode(), payload))
+        if len(self._requests) == 1:
+            self._schedule(self._delay, self._step)
 
     def close(self) -> None:
         """Carry out what was taken: closing a file loses nothing."""
-        while self._open and self._waiting:
-            op, key, payload = self._waiting.pop(0)
+        while self._open and self._requests:
+            op, key, payload = self._requests.pop(0)
             if op not in ("get", "list") and self._fits(op, key, payload):
                 self._carry_out(op, key, payload)
-        self._forget()
+        self._discard_requests()
 
-    def _forget(self) -> None:
-        self._life += 1
+    def _discard_requests(self) -> None:
+        self._generation += 1
         self._open = False
-        self._waiting = []
+        self._requests = []
 
     def _fits(self, op: str, key: str, payload: bytes) -> bool:
         if self.capacity is None or op == "delete":
@@ -97,71 +99,71 @@ class StoreEnd:
         elif op == "append":
             self.records[key] = self.records.get(key, b"") + payload
         else:
-            gone = self.records.pop(key, b"")
+            deleted = self.records.pop(key, b"")
             if self.on_delete is not None:
-                self.on_delete(key, gone)
+                self.on_delete(key, deleted)
 
     def _step(self) -> None:
         """Carry out the oldest request, answer it, and go on."""
-        op, key, payload = self._waiting[0]
+        op, key, payload = self._requests[0]
         answer = b""
         if op == "get":
             found = self.records.get(key)
             answer = key.encode() + (b"" if found is None else b"\0" + found)
         elif op == "list":
-            answer = listing(list(self.records))
+            answer = format_listing(list(self.records))
         elif self._fits(op, key, payload):
             self._carry_out(op, key, payload)
         else:
-            self._full(op, key, payload)
+            self._fail_full(op, key, payload)
             return
-        self._waiting.pop(0)
-        if self._waiting:
-            self._later(self._delay, self._step)
+        self._requests.pop(0)
+        if self._requests:
+            self._schedule(self._delay, self._step)
         else:
-            self._later(0, self._drained)
+            self._schedule(0, self._drained)
         if answer:
             self._shell.deliver(self._port, answer)
 
     def _drained(self) -> None:
-        if not self._waiting:
+        if not self._requests:
             self._shell.event(self._port, "drained")
 
-    def _full(self, op: str, key: str, payload: bytes) -> None:
+    def _fail_full(self, op: str, key: str, payload: bytes) -> None:
         """Fail as a full disk does: of an append, what had room is there."""
         if op == "append" and self.capacity is not None:
-            room = max(0, self.capacity - sum(len(r) for r in self.records.values()))
-            self.records[key] = self.records.get(key, b"") + payload[:room]
+            free_bytes = max(0, self.capacity - sum(len(r) for r in self.records.values()))
+            self.records[key] = self.records.get(key, b"") + payload[:free_bytes]
         self.failures += 1
-        self._forget()
+        self._discard_requests()
         self._shell.event(self._port, "full")
         self._shell.event(self._port, "failed")
 
     def fail(self) -> None:
         """Fail soon, as a medium does that is pulled; what was asked and not done is lost."""
         self.failures += 1
-        self._forget()
-        self._later(0, lambda: self._shell.event(self._port, "failed"))
+        self._discard_requests()
+        self._schedule(0, lambda: self._shell.event(self._port, "failed"))
 
-    def cut(self) -> None:
+    def cut_power(self) -> None:
         """Cut the power: what was not durable is lost, the request under way perhaps half done."""
-        if self._waiting:
-            op, key, payload = self._waiting[0]
+        if self._requests:
+            op, key, payload = self._requests[0]
             if op == "append":
-                part = payload[: self._chance.randrange(len(payload) + 1)]
+                part = payload[: self._rng.randrange(len(payload) + 1)]
                 if part:
                     self._carry_out(op, key, part)
-            elif op in ("write", "delete") and self._chance.random() < 0.5:
+            elif op in ("write", "delete") and self._rng.random() < 0.5:
                 self._carry_out(op, key, payload)
-        self._forget()
+        self._discard_requests()
 
-    def flip(self, key: str, bit: int) -> None:
+    def flip_bit(self, key: str, bit: int) -> None:
         """Flip one bit of a record, counted from its start."""
         record = bytearray(self.records[key])
         record[bit // 8 % len(record)] ^= 1 << bit % 8
         self.records[key] = bytes(record)
 
-    def tear(self, key: str, count: int) -> None:
+    def truncate_record(self, key: str, count: int) -> None:
         """Take `count` bytes from the end of a record."""
         record = self.records[key]
         self.records[key] = record[: max(0, len(record) - count)]

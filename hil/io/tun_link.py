@@ -4,7 +4,7 @@ Not the user-space path (hil.io.shaped_path): here the kernel's TCP runs over th
 retransmissions and its back-off. Each packet waits for the link's rate and delay, may be lost, and
 is dropped while the link is out. The far namespace has 10.77.0.2, the near one 10.77.0.1.
 
-`Link.available()` says whether it can be made here. Needs CAP_NET_ADMIN, iproute2 and /dev/net/tun.
+`TunLink.is_available()` says whether it can be made here. Needs CAP_NET_ADMIN, iproute2 and /dev/net/tun.
 """
 
 import ctypes
@@ -31,9 +31,9 @@ def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
-def _tun_in(namespace: str, name: str) -> int:
+def _open_tun(namespace: str, name: str) -> int:
     """Open a TUN device inside a namespace; a thread of its own enters it."""
-    made: list[int] = []
+    descriptors: list[int] = []
 
     def enter() -> None:
         with open(f"/run/netns/{namespace}", "rb") as place:
@@ -42,18 +42,18 @@ def _tun_in(namespace: str, name: str) -> int:
         descriptor = os.open("/dev/net/tun", os.O_RDWR)
         request = struct.pack("16sH22x", name.encode(), _IFF_TUN | _IFF_NO_PI)
         fcntl.ioctl(descriptor, _TUNSETIFF, request)
-        made.append(descriptor)
+        descriptors.append(descriptor)
 
     thread = threading.Thread(target=enter)
     thread.start()
     thread.join()
-    if not made:
+    if not descriptors:
         raise OSError(f"cannot open a TUN device in {namespace}")
-    return made[0]
+    return descriptors[0]
 
 
-class Link:
-    """The link, in a `with` block. `delay_s` one way, rates in bit/s, `loss` 0 to 1, `up`."""
+class TunLink:
+    """The link, in a `with` block. `delay_s` one way, rates in bit/s, `loss` 0 to 1, `is_up`."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Link:
         loss: float = 0.0,
         seed: int = 1,
     ) -> None:
-        self.up = True
+        self.is_up = True
         self.loss = loss
         self.bytes = [0, 0]
         self.dropped = 0
@@ -71,20 +71,20 @@ class Link:
         self.near, self.far = tag + "n", tag + "f"
         self._delay = delay_s
         self._rates = (up_bps, down_bps)
-        self._chance = random.Random(seed)
+        self._rng = random.Random(seed)
         self._tuns: list[int] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     @staticmethod
-    def available() -> bool:
+    def is_available() -> bool:
         """Say whether namespaces and TUN devices can be made here."""
         if os.geteuid() or not os.path.exists("/dev/net/tun") or shutil.which("ip") is None:
             return False
         name = f"clp{os.getpid() % 100_000}"
         try:
             _ip("netns", "add", name)
-            descriptor = _tun_in(name, "probe")
+            descriptor = _open_tun(name, "probe")
         except (OSError, subprocess.CalledProcessError):
             return False
         finally:
@@ -95,11 +95,11 @@ class Link:
     def __enter__(self) -> Self:
         for namespace, own, peer in ((self.near, NEAR, FAR), (self.far, FAR, NEAR)):
             _ip("netns", "add", namespace)
-            self._tuns.append(_tun_in(namespace, "sat0"))
+            self._tuns.append(_open_tun(namespace, "sat0"))
             _ip("-n", namespace, "addr", "add", own, "peer", peer, "dev", "sat0")
             _ip("-n", namespace, "link", "set", "sat0", "up", "mtu", "1400")
             _ip("-n", namespace, "link", "set", "lo", "up")
-        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._thread = threading.Thread(target=self._move_packets, daemon=True)
         self._thread.start()
         return self
 
@@ -111,16 +111,16 @@ class Link:
             stderr=subprocess.DEVNULL,
         )
 
-    def _carry(self) -> None:
+    def _move_packets(self) -> None:
         """Move packets until told to stop."""
-        busy = [0.0, 0.0]
+        busy_until = [0.0, 0.0]
         heap: list[tuple[float, int, int, bytes]] = []
         order = 0
         while not self._stop.is_set():
             now = time.monotonic()
             while heap and heap[0][0] <= now:
                 _, _, side, packet = heapq.heappop(heap)
-                if self.up:
+                if self.is_up:
                     os.write(self._tuns[1 - side], packet)
                 else:
                     self.dropped += 1
@@ -129,15 +129,15 @@ class Link:
                 side = self._tuns.index(descriptor)
                 packet = os.read(descriptor, 2048)
                 now = time.monotonic()
-                waiting = max(0.0, busy[side] - now) * self._rates[side] / 8
-                lost = self._chance.random() < self.loss or waiting > _QUEUE_BYTES
-                if lost or not self.up or packet[0] >> 4 != 4:
+                queued_bytes = max(0.0, busy_until[side] - now) * self._rates[side] / 8
+                lost = self._rng.random() < self.loss or queued_bytes > _QUEUE_BYTES
+                if lost or not self.is_up or packet[0] >> 4 != 4:
                     self.dropped += 1
                     continue
                 self.bytes[side] += len(packet)
-                busy[side] = max(busy[side], now) + len(packet) * 8 / self._rates[side]
+                busy_until[side] = max(busy_until[side], now) + len(packet) * 8 / self._rates[side]
                 order += 1
-                heapq.heappush(heap, (busy[side] + self._delay, order, side, packet))
+                heapq.heappush(heap, (busy_until[side] + self._delay, order, side, packet))
 
     def __exit__(
         self,

@@ -11,20 +11,20 @@ import urllib.parse
 import urllib.request
 from datetime import UTC, datetime
 
-from hil.devices.satcom.gateway import Upward
+from hil.devices.satcom.gateway import UplinkDatagram
 
 _TRIES = 3
 _TIMEOUT_S = 5
 
 
-def form(upward: Upward, utc_us: int) -> bytes:
+def encode_form(datagram: UplinkDatagram, utc_us: int) -> bytes:
     """Write the body of one post."""
     when = datetime.fromtimestamp(utc_us / 1e6, UTC).strftime("%y-%m-%d %H:%M:%S")
     fields = {
-        "imei": upward.serial,
-        "momsn": str(upward.number),
+        "imei": datagram.serial,
+        "momsn": str(datagram.number),
         "transmit_time": when,
-        "data": upward.content.hex(),
+        "data": datagram.content.hex(),
     }
     return urllib.parse.urlencode(fields).encode()
 
@@ -37,17 +37,17 @@ class Webhook:
         self.lost = 0
         self._url = url
         self._queue: queue.Queue[bytes | None] = queue.Queue(1000)
-        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread = threading.Thread(target=self._deliver_queue, daemon=True)
         self._thread.start()
 
-    def post(self, upward: Upward, utc_us: int) -> None:
+    def post(self, datagram: UplinkDatagram, utc_us: int) -> None:
         """Queue one datagram; the oldest rule is the queue's bound."""
         try:
-            self._queue.put_nowait(form(upward, utc_us))
+            self._queue.put_nowait(encode_form(datagram, utc_us))
         except queue.Full:
             self.lost += 1
 
-    def _work(self) -> None:
+    def _deliver_queue(self) -> None:
         while True:
             body = self._queue.get()
             if body is None:

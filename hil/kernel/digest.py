@@ -20,7 +20,7 @@ CODES: Final = {
     "get": 22,
     "list": 23,
 }
-_HEAD: Final = struct.Struct(">qBBI").pack
+_RECORD_HEADER: Final = struct.Struct(">qBBI").pack
 
 
 class Digest:
@@ -31,7 +31,7 @@ class Digest:
 
     def add(self, now: int, port: int, op: str, data: bytes) -> None:
         """Add one record."""
-        self._hash.update(_HEAD(now, port, CODES[op], len(data)) + data)
+        self._hash.update(_RECORD_HEADER(now, port, CODES[op], len(data)) + data)
 
     def text(self) -> str:
         """Give the digest so far, hexadecimal."""

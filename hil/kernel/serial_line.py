@@ -14,7 +14,7 @@ NEVER = 1 << 62
 Replies = list[tuple[int, bytes]]
 
 
-class Device(Protocol):
+class LinePeer(Protocol):
     """What an emulated device on a serial line looks like."""
 
     def receive(self, data: bytes, now: int) -> Replies:
@@ -33,7 +33,7 @@ class SerialLine:
     def __init__(
         self,
         world: World,
-        device: Device,
+        device: LinePeer,
         char_us: int,
         to_agent: Callable[[bytes], None],
         rank: int,
@@ -45,43 +45,43 @@ class SerialLine:
         self._to_agent = to_agent
         self._rank = rank
         self.chunk = chunk
-        self._busy_out = 0
-        self._busy_in = 0
+        self._out_busy_until = 0
+        self._in_busy_until = 0
         self._wake_due = NEVER
-        self._rearm()
+        self._schedule_wake()
 
     def write(self, data: bytes) -> None:
         """Send the agent's bytes to the device."""
-        start = max(self._world.now, self._busy_out)
-        self._busy_out = start + len(data) * self._char_us
-        self._world.at(self._busy_out, self._arrive, data)
+        start = max(self._world.now, self._out_busy_until)
+        self._out_busy_until = start + len(data) * self._char_us
+        self._world.schedule(self._out_busy_until, self._arrive, data)
 
-    def say(self, data: bytes) -> None:
+    def inject(self, data: bytes) -> None:
         """Put bytes of somebody else (a real device) on the line, after what is on it."""
         self._send([(0, data)])
 
     def _arrive(self, data: bytes) -> None:
         self._send(self._device.receive(data, self._world.now))
-        self._rearm()
+        self._schedule_wake()
 
     def _wake(self, due: int) -> None:
         if due == self._wake_due:
             self._wake_due = NEVER
             self._send(self._device.wake(self._world.now))
-            self._rearm()
+            self._schedule_wake()
 
-    def _rearm(self) -> None:
+    def _schedule_wake(self) -> None:
         due = self._device.deadline()
         if due < self._wake_due:
             self._wake_due = due
-            self._world.at(due, self._wake, due)
+            self._world.schedule(due, self._wake, due)
 
     def _send(self, replies: Replies) -> None:
         now = self._world.now
         for delay, data in replies:
-            at = max(now + delay, self._busy_in)
+            at = max(now + delay, self._in_busy_until)
             for i in range(0, len(data), self.chunk):
                 part = data[i : i + self.chunk]
                 at += len(part) * self._char_us
-                self._world.at(at, self._to_agent, part, rank=self._rank)
-            self._busy_in = at
+                self._world.schedule(at, self._to_agent, part, rank=self._rank)
+            self._in_busy_until = at

@@ -14,7 +14,7 @@ from typing import Any
 WORLD_RANK = -1
 """Rank of what is no port of the agent: devices, faults, the plant."""
 
-Event = tuple[int, int, int, Callable[..., None], tuple[Any, ...]]
+HeapEvent = tuple[int, int, int, Callable[..., None], tuple[Any, ...]]
 
 
 class World:
@@ -27,7 +27,7 @@ class World:
     def __init__(self, seed: int, start_utc: int, drift_ppb: int = 0) -> None:
         self.now = 0
         self.seed = seed
-        self.heap: list[Event] = []
+        self.heap: list[HeapEvent] = []
         self._start_utc = start_utc
         self._drift_ppb = drift_ppb
         self._order = 0
@@ -47,7 +47,9 @@ class World:
             guess += 1
         return guess
 
-    def at(self, when: int, call: Callable[..., None], *args: Any, rank: int = WORLD_RANK) -> None:
-        """Call `call(*args)` at `when` (now, if that is past)."""
+    def schedule(
+        self, due: int, callback: Callable[..., None], *args: Any, rank: int = WORLD_RANK
+    ) -> None:
+        """Call `call(*args)` at `due` (now, if that is past)."""
         self._order += 1
-        heapq.heappush(self.heap, (max(when, self.now), rank, self._order, call, args))
+        heapq.heappush(self.heap, (max(due, self.now), rank, self._order, callback, args))

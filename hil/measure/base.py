@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hil.bench.testbed import Row
+from hil.bench.testbed import Testbed
 
 Status = dict[str, Any]
 
@@ -18,6 +18,6 @@ class Measure:
     """
 
     unit: str
-    about: str
-    read: Callable[[Row, Status, str], float | None]
+    description: str
+    read: Callable[[Testbed, Status, str], float | None]
     argument: str = ""

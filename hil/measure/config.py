@@ -1,26 +1,26 @@
 """Measures of changes from afar: what a unit with the part `remote` says of them."""
 
-from hil.bench.testbed import Row
+from hil.bench.testbed import Testbed
 from hil.measure.base import Measure, Status
 
 
-def _told(name: str) -> Measure:
-    def read(_: Row, status: Status, __: str) -> float | None:
+def _remote_value(name: str) -> Measure:
+    def read(_: Testbed, status: Status, __: str) -> float | None:
         said = status.get("remote")
         return None if said is None else float(said[name])
 
     return Measure("", f"changes from afar: {name}", read)
 
 
-def _on_trial(_: Row, status: Status, __: str) -> float | None:
-    said = status.get("remote")
-    return None if said is None else float(said["trial"] is not None)
+def _trial_active(_: Testbed, status: Status, __: str) -> float | None:
+    remote = status.get("remote")
+    return None if remote is None else float(remote["trial"] is not None)
 
 
 CONFIG_MEASURES: dict[str, Measure] = {
-    "config_version": _told("version"),
-    "config_refused": _told("refused"),
-    "config_on_trial": Measure("", "1 while a configuration is on trial", _on_trial),
+    "config_version": _remote_value("version"),
+    "config_refused": _remote_value("refused"),
+    "config_on_trial": Measure("", "1 while a configuration is on trial", _trial_active),
     "setpoint_c": Measure(
         "Cel", "set-point in use", lambda _, s, __: s["supply"]["setpoint_milli_c"] / 1000
     ),

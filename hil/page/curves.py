@@ -7,28 +7,28 @@ is read straight from where it stands.
 from collections.abc import Callable
 from typing import Any
 
-from hil.bench.testbed import Row
+from hil.bench.testbed import Testbed
 from hil.measure.registry import utc_error_ms
 from hil.page.hub import Curve
 
 Status = dict[str, Any] | None
-Read = Callable[[Row, Status], float | None]
+ReadFunction = Callable[[Testbed, Status], float | None]
 
 
-def _plant(name: str) -> Read:
+def _plant_value(name: str) -> ReadFunction:
     return lambda row, _: float(getattr(row.plant, name))
 
 
-def _pump(number: int) -> Read:
-    def read(row: Row, _: Status) -> float | None:
+def _pump_speed(number: int) -> ReadFunction:
+    def read(row: Testbed, _: Status) -> float | None:
         pumps = row.plant.pumps
         return float(pumps[number].speed_pct) if number < len(pumps) else None
 
     return read
 
 
-def _said(*path: str, scale: float = 1.0) -> Read:
-    def read(_: Row, status: Status) -> float | None:
+def _status_value(*path: str, scale: float = 1.0) -> ReadFunction:
+    def read(_: Testbed, status: Status) -> float | None:
         value: Any = status
         for key in path:
             value = None if value is None else value.get(key)
@@ -37,43 +37,49 @@ def _said(*path: str, scale: float = 1.0) -> Read:
     return read
 
 
-def _utc_error(row: Row, status: Status) -> float | None:
-    return None if status is None else utc_error_ms(row, status)
+def _utc_error_ms(testbed: Testbed, status: Status) -> float | None:
+    return None if status is None else utc_error_ms(testbed, status)
 
 
-def _waiting(_: Row, status: Status) -> float | None:
+def _count_queued(_: Testbed, status: Status) -> float | None:
     telemetry = (status or {}).get("telemetry")
     return float(telemetry["queued"]) if telemetry else None
 
 
-_TABLE: tuple[tuple[Curve, Read], ...] = (
-    (Curve("supply", "temperatures", "°C", "supply"), _plant("supply_true_c")),
-    (Curve("return", "temperatures", "°C", "return"), _plant("return_true_c")),
-    (Curve("case", "temperatures", "°C", "hottest case"), _plant("case_c")),
-    (Curve("fws", "temperatures", "°C", "facility water"), _plant("fws_c")),
-    (Curve("dp", "pressure and flow", "kPa", "differential pressure"), _plant("dp_kpa")),
-    (Curve("flow", "pressure and flow", "L/min", "flow"), _plant("flow_true_lpm")),
-    (Curve("fws_flow", "pressure and flow", "L/min", "facility flow"), _plant("fws_flow_lpm")),
-    (Curve("load", "power", "kW", "IT load"), _plant("it_kw")),
-    (Curve("pump_w", "power", "W", "pumps"), _plant("pump_electric_w")),
-    (Curve("valve", "actuators", "%", "valve"), _plant("valve_position_pct")),
-    (Curve("pump1", "actuators", "%", "pump 1"), _pump(0)),
-    (Curve("pump2", "actuators", "%", "pump 2"), _pump(1)),
-    (Curve("utc", "time", "ms", "UTC error"), _utc_error),
-    (Curve("bound", "", "ms", "stated bound"), _said("clock", "bound_us", scale=0.001)),
-    (Curve("waiting", "link", "rows", "telemetry waiting"), _waiting),
-    (Curve("set", "", "°C", "set-point"), _said("supply", "setpoint_milli_c", scale=0.001)),
-    (Curve("set_dp", "", "kPa", "set-point"), _said("dp", "setpoint_milli_kpa", scale=0.001)),
-    (Curve("seen", "", "°C", "supply as read"), _said("supply", "milli_c", scale=0.001)),
-    (Curve("ticks", "", "", "ticks"), _said("ticks", "count")),
-    (Curve("missed", "", "", "missed ticks"), _said("ticks", "missed")),
-    (Curve("errors", "", "", "bus errors"), _said("modbus", "errors")),
-    (Curve("used", "", "", "satellites used"), _said("receiver", "used")),
+_READERS: tuple[tuple[Curve, ReadFunction], ...] = (
+    (Curve("supply", "temperatures", "°C", "supply"), _plant_value("supply_true_c")),
+    (Curve("return", "temperatures", "°C", "return"), _plant_value("return_true_c")),
+    (Curve("case", "temperatures", "°C", "hottest case"), _plant_value("case_c")),
+    (Curve("fws", "temperatures", "°C", "facility water"), _plant_value("fws_c")),
+    (Curve("dp", "pressure and flow", "kPa", "differential pressure"), _plant_value("dp_kpa")),
+    (Curve("flow", "pressure and flow", "L/min", "flow"), _plant_value("flow_true_lpm")),
+    (
+        Curve("fws_flow", "pressure and flow", "L/min", "facility flow"),
+        _plant_value("fws_flow_lpm"),
+    ),
+    (Curve("load", "power", "kW", "IT load"), _plant_value("it_kw")),
+    (Curve("pump_w", "power", "W", "pumps"), _plant_value("pump_electric_w")),
+    (Curve("valve", "actuators", "%", "valve"), _plant_value("valve_position_pct")),
+    (Curve("pump1", "actuators", "%", "pump 1"), _pump_speed(0)),
+    (Curve("pump2", "actuators", "%", "pump 2"), _pump_speed(1)),
+    (Curve("utc", "time", "ms", "UTC error"), _utc_error_ms),
+    (Curve("bound", "", "ms", "stated bound"), _status_value("clock", "bound_us", scale=0.001)),
+    (Curve("waiting", "link", "rows", "telemetry waiting"), _count_queued),
+    (Curve("set", "", "°C", "set-point"), _status_value("supply", "setpoint_milli_c", scale=0.001)),
+    (
+        Curve("set_dp", "", "kPa", "set-point"),
+        _status_value("dp", "setpoint_milli_kpa", scale=0.001),
+    ),
+    (Curve("seen", "", "°C", "supply as read"), _status_value("supply", "milli_c", scale=0.001)),
+    (Curve("ticks", "", "", "ticks"), _status_value("ticks", "count")),
+    (Curve("missed", "", "", "missed ticks"), _status_value("ticks", "missed")),
+    (Curve("errors", "", "", "bus errors"), _status_value("modbus", "errors")),
+    (Curve("used", "", "", "satellites used"), _status_value("receiver", "used")),
 )
 
-CURVES: tuple[Curve, ...] = tuple(curve for curve, _ in _TABLE)
+CURVES: tuple[Curve, ...] = tuple(curve for curve, _ in _READERS)
 
 
-def values(row: Row, status: Status) -> list[float | None]:
+def read_frame(testbed: Testbed, status: Status) -> list[float | None]:
     """Take one frame, in the order of `CURVES`."""
-    return [read(row, status) for _, read in _TABLE]
+    return [read(testbed, status) for _, read in _READERS]

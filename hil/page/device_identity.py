@@ -6,32 +6,32 @@ port for the bench, or through a connection of its own.
 """
 
 from drivers.errors import DriverError
-from drivers.tools.lib.modbus_client import Line, port_address
+from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from hil.bench.testbed import RPU_UNIT
 from hil.run.real_bench import RealBench
 from protocols.errors import ProtocolError
 from protocols.modbus import pdu
 
-FIRST, COUNT = 6616, 8
+FIRST_REGISTER, REGISTER_COUNT = 6616, 8
 
 
-def _text(words: list[int]) -> str:
+def _decode_text(words: list[int]) -> str:
     raw = b"".join(word.to_bytes(2, "big") for word in words)
     return raw.decode("ascii", "replace").strip("\0 ")
 
 
-def read_serial(bench: RealBench, real: dict[str, str]) -> str | None:
+def read_serial(bench: RealBench, real_devices: dict[str, str]) -> str | None:
     """Read it; None when the device does not tell."""
-    port = real.get("rpu")
+    port = real_devices.get("rpu")
     if port is None:
-        words = bench.row.rpu.read(FIRST, COUNT)
-        return None if isinstance(words, int) else _text(words)
-    bench.swaps.restore("rpu")
+        words = bench.testbed.rpu.read(FIRST_REGISTER, REGISTER_COUNT)
+        return None if isinstance(words, int) else _decode_text(words)
+    bench.device_swap.restore_emulated("rpu")
     try:
-        with Line(port_address(port)) as line:
-            values = line.ask(RPU_UNIT, pdu.read_holding(FIRST, COUNT)).values
+        with BlockingModbusClient(port_address(port)) as line:
+            values = line.request(RPU_UNIT, pdu.read_holding(FIRST_REGISTER, REGISTER_COUNT)).values
     except (DriverError, ProtocolError):
         return None
     finally:
-        bench.swaps.swap("rpu", port)
-    return _text(list(values)) if len(values) == COUNT else None
+        bench.device_swap.attach_real("rpu", port)
+    return _decode_text(list(values)) if len(values) == REGISTER_COUNT else None

@@ -7,34 +7,34 @@ from pathlib import Path
 
 from hil.errors import BenchError
 from hil.page.curves import CURVES
-from hil.page.hub import Hub
-from hil.page.server import Server
-from hil.page.session import Session
-from hil.page.session_manager import Desk
+from hil.page.hub import BroadcastHub
+from hil.page.server import PageServer
+from hil.page.session import BenchSession
+from hil.page.session_manager import SessionManager
 from hil.run.real_bench import RealBench
 
 _HOST, _PORT = "127.0.0.1", 8080
 
 
 @contextlib.contextmanager
-def guest(bench: RealBench) -> Iterator[str]:
+def serve_embedded(bench: RealBench) -> Iterator[str]:
     """Serve the page for `bench` while the block runs; gives the address. 8080, or a free port."""
     with tempfile.TemporaryDirectory() as folder:
-        hub = Hub(CURVES)
-        desk = Desk(hub, Path(folder))
-        session = Session(bench, hub, None, bench.world.seed)
-        session.begin()
-        desk.adopt(session)
-        server = _started(hub, desk, Path(folder))
+        hub = BroadcastHub(CURVES)
+        manager = SessionManager(hub, Path(folder))
+        session = BenchSession(bench, hub, None, bench.world.seed)
+        session.start_frames()
+        manager.attach(session)
+        server = _start_server(hub, manager, Path(folder))
         try:
             yield server.address
         finally:
             server.stop()
 
 
-def _started(hub: Hub, desk: Desk, records: Path) -> Server:
+def _start_server(hub: BroadcastHub, manager: SessionManager, records: Path) -> PageServer:
     for port in (_PORT, 0):
-        server = Server(hub, desk.ask, records, _HOST, port)
+        server = PageServer(hub, manager.ask, records, _HOST, port)
         try:
             server.start()
         except BenchError:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-KEPT_S = 900
+HISTORY_S = 900
 """Seconds of history that a new page gets, one sample a second."""
-_WAITING = 64
+_MAX_QUEUED = 64
 
 Message = tuple[str, str]
 """Event name, JSON."""
@@ -31,52 +31,52 @@ class Curve:
     label: str
 
 
-class Hub:
-    """One for a page. `frame` and `state` belong to the bench's thread, the rest to the web's."""
+class BroadcastHub:
+    """One for a page. `publish_frame` and `publish_state` belong to the bench's thread, the rest to the web's."""
 
     def __init__(self, curves: tuple[Curve, ...]) -> None:
         self.curves = curves
-        self._history: deque[list[float | None]] = deque(maxlen=KEPT_S)
+        self._history: deque[list[float | None]] = deque(maxlen=HISTORY_S)
         self._state: dict[str, Any] = {}
         self._listeners: list[asyncio.Queue[Message]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+    def set_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Name the loop of the web's thread."""
         self._loop = loop
 
-    def frame(self, at_s: float, values: list[float | None], keep: bool) -> None:
-        """Publish numbers in the order of `curves`; `keep` puts them into the history."""
-        row = [round(at_s, 1), *(None if v is None else round(v, 3) for v in values)]
-        if keep:
-            self._history.append(row)
-        self._publish("frame", row)
+    def publish_frame(self, at_s: float, values: list[float | None], to_history: bool) -> None:
+        """Publish numbers in the order of `curves`; `to_history` puts them into the history."""
+        frame = [round(at_s, 1), *(None if value is None else round(value, 3) for value in values)]
+        if to_history:
+            self._history.append(frame)
+        self._publish("frame", frame)
 
-    def state(self, state: dict[str, Any]) -> None:
+    def publish_state(self, state: dict[str, Any]) -> None:
         """Publish the state, when it changed."""
         if state != self._state:
             self._state = state
             self._publish("state", state)
 
-    def clear(self) -> None:
+    def clear_history(self) -> None:
         """Forget the history: another run begins."""
         self._history.clear()
         self._publish("clear", None)
 
     def _publish(self, name: str, value: object) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._call(self._hand_out, (name, json.dumps(value, separators=(",", ":"))))
+            self._call_in_loop(self._distribute, (name, json.dumps(value, separators=(",", ":"))))
 
-    def _call(self, call: Callable[..., None], *arguments: object) -> None:
+    def _call_in_loop(self, call: Callable[..., None], *arguments: object) -> None:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _hand_out(self, message: Message) -> None:
+    def _distribute(self, message: Message) -> None:
         for queue in self._listeners:
-            if message[0] != "frame" or queue.qsize() < _WAITING:
+            if message[0] != "frame" or queue.qsize() < _MAX_QUEUED:
                 queue.put_nowait(message)
 
-    def listen(self) -> "asyncio.Queue[Message]":
+    def subscribe(self) -> "asyncio.Queue[Message]":
         """Give a new page its queue, with all it needs to begin."""
         queue: asyncio.Queue[Message] = asyncio.Queue()
         curves = [vars(c) for c in self.curves]
@@ -85,11 +85,11 @@ class Hub:
         self._listeners.append(queue)
         return queue
 
-    def leave(self, queue: "asyncio.Queue[Message]") -> None:
+    def unsubscribe(self, queue: "asyncio.Queue[Message]") -> None:
         """Forget a page that is gone."""
         self._listeners.remove(queue)
 
     @property
-    def present(self) -> dict[str, Any]:
+    def current_state(self) -> dict[str, Any]:
         """The state that was published last."""
         return self._state

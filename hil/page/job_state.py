@@ -3,65 +3,71 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from hil.page.session import Session
+from hil.page.session import BenchSession
 from hil.record.record import worst
-from hil.run.recorded import Recorded
+from hil.run.recorded import RecordedRun
 from hil.scenario.suite import Suite
 
 
 @dataclass
-class Job:
-    """A suite that is to run or runs; `at` is the number of the scenario that does."""
+class PageJob:
+    """A suite that is to run or runs; `scenario_index` is the number of the scenario that does."""
 
     suite: Suite
     serial: str
     operator: str
     seed: int = 1
-    done: list[Recorded] = field(default_factory=list)
-    at: int = 0
+    recorded_runs: list[RecordedRun] = field(default_factory=list)
+    scenario_index: int = 0
 
 
-def state_of(
-    session: Session, dut: str, job: Job | None, last: dict[str, Any] | None
+def state_message(
+    session: BenchSession, dut: str, job: PageJob | None, last_verdict: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Give the state; `last` is the verdict that stands until the next run begins."""
+    """Give the state; `last_verdict` is the verdict that stands until the next run begins."""
     scenario, status = session.scenario, session.status or {}
-    alarms = [{"code": a["code"], "text": a.get("text", "")} for a in status.get("alarms", [])]
+    alarms = [
+        {"code": alarm["code"], "text": alarm.get("text", "")} for alarm in status.get("alarms", [])
+    ]
     return {
         "mode": "free" if job is None else "running",
         "dut": dut,
-        "agent": {k: status.get(k) for k in ("unit", "state", "clock", "utc_us", "receiver")},
+        "agent": {key: status.get(key) for key in ("unit", "state", "clock", "utc_us", "receiver")},
         "alarms": alarms,
         "scenario": None if scenario is None else scenario.name,
         "title": None if scenario is None else scenario.title,
         "elapsed": session.seconds,
         "seconds": None if scenario is None else scenario.seconds,
-        "events": [] if scenario is None else [vars(e) for e in scenario.events],
-        "phases": [] if job is None else _phases(job, session.seconds),
+        "events": [] if scenario is None else [vars(event) for event in scenario.events],
+        "phases": [] if job is None else _list_phases(job, session.seconds),
         "serial": "" if job is None else job.serial,
         "operator": "" if job is None else job.operator,
-        "findings": session.findings(),
-        "asking": session.asking,
-        "faults": [[name, value] for name, value in sorted(session.active.items())],
-        "devices": session.bench.swaps.devices(),
+        "findings": session.list_results(),
+        "asking": session.open_prompt,
+        "faults": [[name, value] for name, value in sorted(session.active_faults.items())],
+        "devices": session.bench.device_swap.devices(),
         "ports": session.bench.ports,
-        "sky": session.sky(),
-        "last": last,
+        "sky": session.list_satellites(),
+        "last": last_verdict,
     }
 
 
-def verdict_of(done: Recorded) -> str:
+def run_verdict(recorded: RecordedRun) -> str:
     """Give the verdict of one run."""
-    return "fail" if done.outcome.failures else worst([f.verdict for f in done.findings])
+    return (
+        "fail"
+        if recorded.run_result.failures
+        else worst([result.verdict for result in recorded.results])
+    )
 
 
-def _phases(job: Job, seconds: int) -> list[dict[str, Any]]:
-    rows = []
+def _list_phases(job: PageJob, seconds: int) -> list[dict[str, Any]]:
+    phases = []
     for number, scenario in enumerate(job.suite.scenarios):
-        verdict, share = "waiting", 0.0
-        if number < len(job.done):
-            verdict, share = verdict_of(job.done[number]), 1.0
-        elif number == job.at:
-            verdict, share = "running", min(1.0, seconds / scenario.seconds)
-        rows.append({"name": scenario.name, "verdict": verdict, "share": round(share, 3)})
-    return rows
+        verdict, fraction = "waiting", 0.0
+        if number < len(job.recorded_runs):
+            verdict, fraction = run_verdict(job.recorded_runs[number]), 1.0
+        elif number == job.scenario_index:
+            verdict, fraction = "running", min(1.0, seconds / scenario.seconds)
+        phases.append({"name": scenario.name, "verdict": verdict, "share": round(fraction, 3)})
+    return phases

@@ -5,20 +5,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hil.page.curves import CURVES
-from hil.page.hub import Hub
-from hil.page.server import Server
-from hil.page.session_manager import Desk
+from hil.page.hub import BroadcastHub
+from hil.page.server import PageServer
+from hil.page.session_manager import SessionManager
 from hil.run.real_bench import RealBench
 
 
-def serve(make: Callable[[Hub], Desk], records: Path, place: tuple[str, int], as_json: bool) -> int:
+def serve(
+    make_manager: Callable[[BroadcastHub], SessionManager],
+    records: Path,
+    bind_address: tuple[str, int],
+    as_json: bool,
+) -> int:
     """Run until interrupted; prints the page's address, then each bench's ports. BenchError."""
-    hub = Hub(CURVES)
-    desk = make(hub)
-    server = Server(hub, desk.ask, records, *place)
+    hub = BroadcastHub(CURVES)
+    manager = make_manager(hub)
+    server = PageServer(hub, manager.ask, records, *bind_address)
     server.start()
 
-    def started(bench: RealBench) -> None:
+    def print_ports(bench: RealBench) -> None:
         if as_json:
             print(json.dumps({"page": server.address, "ports": bench.ports}), flush=True)
             return
@@ -28,7 +33,7 @@ def serve(make: Callable[[Hub], Desk], records: Path, place: tuple[str, int], as
     if not as_json:
         print(f"page       {server.address}", flush=True)
     try:
-        desk.run(started)
+        manager.run(print_ports)
     finally:
         server.stop()
     return 0

@@ -21,7 +21,7 @@ from microdot import Microdot, Request, Response, send_file
 from microdot.sse import SSE, with_sse
 
 from hil.errors import BenchError
-from hil.page.hub import Hub
+from hil.page.hub import BroadcastHub
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
 _STATIC = resources.files("hil.page") / "static"
@@ -45,10 +45,10 @@ Ask = Callable[[str, dict[str, Any]], "Future[Any]"]
 """Hand a question (its name, its arguments) to the bench's thread."""
 
 
-class Server:
+class PageServer:
     """The web server in a thread of its own; `address` is where the page is."""
 
-    def __init__(self, hub: Hub, ask: Ask, records: Path, host: str, port: int) -> None:
+    def __init__(self, hub: BroadcastHub, ask: Ask, records: Path, host: str, port: int) -> None:
         self._hub = hub
         self._ask = ask
         self._records = records
@@ -57,7 +57,7 @@ class Server:
         self.token = "" if host in LOOPBACK else secrets.token_urlsafe(16)
         self._ready = threading.Event()
         self._error: OSError | None = None
-        self._app = self._routes()
+        self._app = self._build_app()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="page", daemon=True)
 
@@ -77,10 +77,10 @@ class Server:
     def stop(self) -> None:
         """End the thread."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._stop_all)
+            self._loop.call_soon_threadsafe(self._cancel_tasks)
         self._thread.join(5)
 
-    def _stop_all(self) -> None:
+    def _cancel_tasks(self) -> None:
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
 
@@ -98,7 +98,7 @@ class Server:
             self._loop.close()
 
     async def _serve(self) -> None:
-        self._hub.attach(self._loop)
+        self._hub.set_loop(self._loop)
         app: Any = self._app
         task = asyncio.ensure_future(app.start_server(self._host, self._port))
         while not task.done() and getattr(app, "server", None) is None:  # noqa: ASYNC110 - no event
@@ -108,54 +108,54 @@ class Server:
             self._ready.set()
         await task
 
-    def _routes(self) -> Microdot:
+    def _build_app(self) -> Microdot:
         app: Any = Microdot()
-        app.before_request(self._guard)
+        app.before_request(self._check_access)
         app.after_request(_add_headers)
-        app.get("/")(self._index)
-        app.get("/static/<path:name>")(_static)
-        app.get("/events")(with_sse(self._events))
-        app.get("/state")(lambda _request: self._hub.present)
-        app.post("/ask/<name>")(self._answer)
-        app.get("/reports/<run>/<name>")(self._report)
+        app.get("/")(self._send_index)
+        app.get("/static/<path:name>")(_send_static)
+        app.get("/events")(with_sse(self._send_events))
+        app.get("/state")(lambda _request: self._hub.current_state)
+        app.post("/ask/<name>")(self._handle_question)
+        app.get("/reports/<run>/<name>")(self._send_report)
         return app  # type: ignore[no-any-return]
 
-    async def _guard(self, request: Request) -> Any:
+    async def _check_access(self, request: Request) -> Any:
         if self.token:
-            given = request.args.get("token") or request.headers.get("X-Token") or ""
-            if not secrets.compare_digest(given, self.token):
+            token = request.args.get("token") or request.headers.get("X-Token") or ""
+            if not secrets.compare_digest(token, self.token):
                 return "the page's address has a token; it is missing or wrong", 403
         elif request.headers.get("Host", "").rsplit(":", 1)[0] not in LOOPBACK:
             return "this page is for this machine alone", 403
         return None
 
-    async def _index(self, _request: Request) -> Response:
+    async def _send_index(self, _request: Request) -> Response:
         text = (_STATIC / "index.html").read_text(encoding="utf-8")
         return Response(text, headers={"Content-Type": "text/html; charset=utf-8"})
 
-    async def _events(self, _request: Request, sse: SSE) -> None:
-        queue = self._hub.listen()
+    async def _send_events(self, _request: Request, sse: SSE) -> None:
+        queue = self._hub.subscribe()
         try:
             while True:
                 name, text = await queue.get()
                 await sse.send(text, event=name)
         finally:
-            self._hub.leave(queue)
+            self._hub.unsubscribe(queue)
 
-    async def _answer(self, request: Request, name: str) -> Any:
+    async def _handle_question(self, request: Request, name: str) -> Any:
         if request.headers.get("X-Coldloop") != "1":
             return {"error": "the header X-Coldloop is missing"}, 403
         try:
-            words = json.loads(request.body or b"{}")
+            arguments = json.loads(request.body or b"{}")
         except ValueError:
             return {"error": "not JSON"}, 400
         try:
-            answer = await asyncio.wrap_future(self._ask(name, words))
+            answer = await asyncio.wrap_future(self._ask(name, arguments))
         except BenchError as error:
             return {"error": str(error)}, 409
         return {"answer": answer}
 
-    async def _report(self, _request: Request, run: str, name: str) -> Any:
+    async def _send_report(self, _request: Request, run: str, name: str) -> Any:
         path = self._records / run / name
         if name not in _REPORTS or "/" in run or run.startswith(".") or not path.is_file():
             return "no such report", 404
@@ -173,7 +173,7 @@ async def _add_headers(_request: Request, response: Response) -> Response:
     return response
 
 
-async def _static(_request: Request, name: str) -> Any:
+async def _send_static(_request: Request, name: str) -> Any:
     if name not in _FILES:
         return "no such file", 404
     return send_file(str(_STATIC.joinpath(name)), content_type=_FILES[name])

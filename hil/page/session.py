@@ -8,48 +8,50 @@ told to.
 from typing import Any
 
 from hil.bench.testbed import SITE_E7
-from hil.bench.testbed_settings import Setting
-from hil.devices.gnss.basic_sky import Sky
+from hil.bench.testbed_settings import TestbedSettings
+from hil.devices.gnss.basic_sky import BasicSky
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES, read
-from hil.page.curves import values
-from hil.page.hub import Hub
+from hil.page.curves import read_frame
+from hil.page.hub import BroadcastHub
 from hil.report.next_steps import next_step
 from hil.run.real_bench import RealBench
-from hil.run.recorded import Recorded
-from hil.run.virtual import Outcome
-from hil.scenario.channels import Series, channels
-from hil.scenario.judge import Judge
-from hil.scenario.model import Event, Scenario
-from hil.scenario.semantic_check import problem
+from hil.run.recorded import RecordedRun
+from hil.run.virtual import RunResult
+from hil.scenario.channels import Series, select_channels
+from hil.scenario.judge import Evaluator
+from hil.scenario.model import Scenario, ScenarioEvent
+from hil.scenario.semantic_check import find_problem
 from hil.scenario.timeline import schedule
 
 _SECOND = 1_000_000
-_FRAME = _SECOND // 10
+_FRAME_US = _SECOND // 10
 
 
-class Session:
-    """Runs a bench; `scenario` None: free. `active` are the fault words that are on."""
+class BenchSession:
+    """Runs a bench; `scenario` None: free. `active_faults` are the fault words that are on."""
 
-    def __init__(self, bench: RealBench, hub: Hub, scenario: Scenario | None, seed: int) -> None:
+    def __init__(
+        self, bench: RealBench, hub: BroadcastHub, scenario: Scenario | None, seed: int
+    ) -> None:
         self.bench = bench
         self.scenario = scenario
         self.seed = seed
         self.status: dict[str, Any] | None = None
         self.seconds = 0
-        self.active: dict[str, float | None] = {}
+        self.active_faults: dict[str, float | None] = {}
         self.answers: list[dict[str, Any]] = []
-        self.asking: dict[str, Any] | None = None
-        self._to_ask: list[dict[str, Any]] = []
+        self.open_prompt: dict[str, Any] | None = None
+        self._waiting_prompts: list[dict[str, Any]] = []
         self.aborted = False
         self._hub = hub
-        self._frames = 0
-        self._judge = Judge(scenario) if scenario is not None else None
-        pumps = scenario.row.pumps if scenario is not None else Setting().pumps
-        self._series = Series(channels(pumps))
-        latitude, longitude = (e / 1e7 for e in SITE_E7)
-        self._sky = Sky(latitude, longitude, bench.world.random("page/sky"))
+        self._frame_count = 0
+        self._evaluator = Evaluator(scenario) if scenario is not None else None
+        pumps = scenario.settings.pumps if scenario is not None else TestbedSettings().pumps
+        self._series = Series(select_channels(pumps))
+        latitude, longitude = (coordinate / 1e7 for coordinate in SITE_E7)
+        self._sky = BasicSky(latitude, longitude, bench.world.random("page/sky"))
 
     def run(self, dut: str) -> None:
         """Run to the end of the scenario, or until the shell is stopped.
@@ -58,151 +60,177 @@ class Session:
         all that was asked is answered.
         """
         bench, shell = self.bench, self.bench.shell
-        self.begin()
+        self.start_frames()
         bench.start_agent(dut, bench.folder / "agent.log")
         if self.scenario is None:
             shell.run()
             return
-        while self.status is None and self._goes_on():
-            shell.run(shell.now() + _FRAME)
-        if self._goes_on():
+        while self.status is None and self._is_running():
+            shell.run(shell.now() + _FRAME_US)
+        if self._is_running():
             shell.run(self._schedule(self.scenario))
-        while self.asking is not None and self._goes_on():
-            shell.run(shell.now() + _FRAME)
+        while self.open_prompt is not None and self._is_running():
+            shell.run(shell.now() + _FRAME_US)
 
-    def _goes_on(self) -> bool:
+    def _is_running(self) -> bool:
         return not self.aborted and not self.bench.shell.stopped
 
     def _schedule(self, scenario: Scenario) -> int:
         """Let the scenario begin now; give the world's time at which it ends."""
         world, start = self.bench.world, self.bench.shell.now()
-        schedule(scenario, self.bench.row, start)
+        schedule(scenario, self.bench.testbed, start)
         for prompt in scenario.prompts:
-            world.at(start + int(prompt.at_s * _SECOND), self._ask, prompt.text, prompt.ask)
+            world.schedule(
+                start + int(prompt.at_s * _SECOND), self._ask_prompt, prompt.text, prompt.ask
+            )
         for second in range(1, int(scenario.seconds) + 1):
-            world.at(start + second * _SECOND, self._second)
+            world.schedule(start + second * _SECOND, self._sample_second)
         return start + int(scenario.seconds * _SECOND) + _SECOND // 2
 
-    def begin(self) -> None:
+    def start_frames(self) -> None:
         """Begin to take frames."""
-        self.bench.world.at(self.bench.world.now + _FRAME, self._frame)
+        self.bench.world.schedule(self.bench.world.now + _FRAME_US, self._take_frame)
 
-    def _frame(self) -> None:
-        self._frames += 1
-        whole = self._frames % 10 == 0
-        if whole:
-            self._look()
+    def _take_frame(self) -> None:
+        self._frame_count += 1
+        is_whole_second = self._frame_count % 10 == 0
+        if is_whole_second:
+            self._check_agent()
             if self.scenario is None:
-                self._second()
-        self._hub.frame(self._frames / 10, values(self.bench.row, self.status), whole)
-        self.bench.world.at((self._frames + 1) * _FRAME, self._frame)
+                self._sample_second()
+        self._hub.publish_frame(
+            self._frame_count / 10, read_frame(self.bench.testbed, self.status), is_whole_second
+        )
+        self.bench.world.schedule((self._frame_count + 1) * _FRAME_US, self._take_frame)
 
-    def _look(self) -> None:
-        code = self.bench.agent_ended()
-        if code is not None:
-            raise BenchError(f"the agent ended with {code} after {self.seconds} s")
+    def _check_agent(self) -> None:
+        exit_code = self.bench.agent_exit_code()
+        if exit_code is not None:
+            raise BenchError(f"the agent ended with {exit_code} after {self.seconds} s")
         self.status = self.bench.status()
 
-    def _second(self) -> None:
+    def _sample_second(self) -> None:
         """Judge a second of the scenario, or of a free bench."""
         self.seconds += 1
         self.status = self.bench.status()
-        if self._judge is not None:
-            self._judge.sample(self.seconds, self._read)
+        if self._evaluator is not None:
+            self._evaluator.sample(self.seconds, self._read)
         self._series.sample(self.seconds, self._read)
 
     def _read(self, name: str) -> float | None:
-        return read(self.bench.row, self.status, name)
+        return read(self.bench.testbed, self.status, name)
 
-    def _ask(self, text: str, how: str) -> None:
+    def _ask_prompt(self, text: str, kind: str) -> None:
         """Ask; what is still asked comes first."""
-        question = {"text": text, "ask": how, "at_s": self.seconds}
-        if self.asking is None:
-            self.asking = question
+        question = {"text": text, "ask": kind, "at_s": self.seconds}
+        if self.open_prompt is None:
+            self.open_prompt = question
         else:
-            self._to_ask.append(question)
+            self._waiting_prompts.append(question)
 
     def answer(self, text: str, operator: str) -> None:
         """Take the technician's answer; `no` makes the run fail."""
-        if self.asking is None:
+        if self.open_prompt is None:
             raise BenchError("nothing was asked")
-        asked, self.asking = self.asking, self._to_ask.pop(0) if self._to_ask else None
-        row = {"at_s": asked["at_s"], "text": asked["text"], "answer": text[:200]}
-        self.answers.append({**row, "by": operator or "technician"})
+        prompt, self.open_prompt = (
+            self.open_prompt,
+            self._waiting_prompts.pop(0) if self._waiting_prompts else None,
+        )
+        entry = {"at_s": prompt["at_s"], "text": prompt["text"], "answer": text[:200]}
+        self.answers.append({**entry, "by": operator or "technician"})
 
-    def fault(self, name: str, value: float | None, on: bool) -> None:
+    def set_fault(self, name: str, value: float | None, is_on: bool) -> None:
         """Do or undo a word of `hil.fault.registry`; raises BenchError for one that cannot be."""
-        word = EVENTS.get(name)
-        if word is None:
+        fault_type = EVENTS.get(name)
+        if fault_type is None:
             raise BenchError(f"{name}: no such fault")
-        if not on:
-            if word.undo is not None:
-                word.undo(self.bench.row)
-            self.active.pop(name, None)
+        if not is_on:
+            if fault_type.undo is not None:
+                fault_type.undo(self.bench.testbed)
+            self.active_faults.pop(name, None)
             return
-        self._check(name, value)
-        word.do(self.bench.row, value if value is not None else 0.0)
-        if word.undo is not None:
-            self.active[name] = value
+        self._check_fault(name, value)
+        fault_type.do(self.bench.testbed, value if value is not None else 0.0)
+        if fault_type.undo is not None:
+            self.active_faults[name] = value
 
-    def _check(self, name: str, value: float | None) -> None:
-        row = self.scenario.row if self.scenario is not None else Setting()
-        wrong = problem(Scenario("page", "page", 10, row, (Event(0, name, value),)))
-        if wrong is not None:
-            raise BenchError(f"{name}: {wrong[1]}")
+    def _check_fault(self, name: str, value: float | None) -> None:
+        settings = self.scenario.settings if self.scenario is not None else TestbedSettings()
+        issue = find_problem(
+            Scenario("page", "page", 10, settings, (ScenarioEvent(0, name, value),))
+        )
+        if issue is not None:
+            raise BenchError(f"{name}: {issue[1]}")
 
-    def sky(self) -> list[list[Any]]:
+    def list_satellites(self) -> list[list[Any]]:
         """Give the satellites over the site: system, number, elevation, azimuth, dBHz."""
-        loss = float(getattr(self.bench.row.receiver, "jam_db", 0.0))
-        seen = self._sky.visible(self.bench.world.utc(self.bench.world.now) // _SECOND, 5.0, loss)
-        return [[s.system, s.number, s.elevation, s.azimuth, s.cn0] for s in seen]
+        loss = float(getattr(self.bench.testbed.receiver, "jam_db", 0.0))
+        satellites = self._sky.visible(
+            self.bench.world.utc(self.bench.world.now) // _SECOND, 5.0, loss
+        )
+        return [
+            [
+                satellite.system,
+                satellite.number,
+                satellite.elevation,
+                satellite.azimuth,
+                satellite.cn0,
+            ]
+            for satellite in satellites
+        ]
 
-    def findings(self) -> list[dict[str, Any]]:
+    def list_results(self) -> list[dict[str, Any]]:
         """Give the expectations as they stand: limits, worst so far, verdict so far."""
-        if self._judge is None or self.scenario is None:
+        if self._evaluator is None or self.scenario is None:
             return []
         rows = []
-        for expect, finding in zip(self.scenario.expectations, self._judge.findings(), strict=True):
-            begun = self.seconds >= expect.from_s
+        for expectation, result in zip(
+            self.scenario.expectations, self._evaluator.results(), strict=True
+        ):
+            has_begun = self.seconds >= expectation.from_s
             row = {
-                "measure": finding.measure,
-                "unit": finding.unit,
-                "limits": finding.limits,
-                "window": finding.window,
-                "min": expect.min,
-                "max": expect.max,
-                "band": expect.marginal,
-                "about": MEASURES[finding.measure.partition(":")[0]].about,
-                "worst": finding.worst,
-                "worst_at_s": finding.worst_at_s,
-                "value": self._read(finding.measure) if self.status is not None else None,
-                "verdict": finding.verdict if begun and finding.worst is not None else "waiting",
-                "next": next_step(finding.measure) if finding.failure else "",
+                "measure": result.measure,
+                "unit": result.unit,
+                "limits": result.limits,
+                "window": result.window,
+                "min": expectation.min,
+                "max": expectation.max,
+                "band": expectation.marginal,
+                "about": MEASURES[result.measure.partition(":")[0]].description,
+                "worst": result.worst,
+                "worst_at_s": result.worst_at_s,
+                "value": self._read(result.measure) if self.status is not None else None,
+                "verdict": result.verdict if has_begun and result.worst is not None else "waiting",
+                "next": next_step(result.measure) if result.failure else "",
             }
             rows.append(row)
         return rows
 
-    def recorded(self, dut: str) -> Recorded:
+    def make_recorded_run(self, dut: str) -> RecordedRun:
         """Give the run for the record; what was asked and not confirmed is a failure."""
-        scenario, judge = self.scenario, self._judge
-        if scenario is None or judge is None:
+        scenario, evaluator = self.scenario, self._evaluator
+        if scenario is None or evaluator is None:
             raise BenchError("a free bench has nothing to record")
-        for asked in ([self.asking] if self.asking is not None else []) + self._to_ask:
-            row = {"at_s": asked["at_s"], "text": asked["text"], "answer": None, "by": "nobody"}
-            self.answers.append(row)
-        refused = [
-            f"asked: {a['text']}: {a['answer']}"
-            for a in self.answers
-            if a["answer"] in (None, "no")
+        for prompt in (
+            [self.open_prompt] if self.open_prompt is not None else []
+        ) + self._waiting_prompts:
+            entry = {"at_s": prompt["at_s"], "text": prompt["text"], "answer": None, "by": "nobody"}
+            self.answers.append(entry)
+        unconfirmed = [
+            f"asked: {answer['text']}: {answer['answer']}"
+            for answer in self.answers
+            if answer["answer"] in (None, "no")
         ]
-        outcome = Outcome(
+        run_result = RunResult(
             scenario.name,
             self.seed,
             dut,
-            (*(["aborted"] if self.aborted else []), *judge.failures(), *refused),
+            (*(["aborted"] if self.aborted else []), *evaluator.failures(), *unconfirmed),
             None,
             float(self.seconds),
             max(self.bench.shell.now() / _SECOND, 0.001),
         )
         config = self.bench.config()
-        return Recorded(scenario, outcome, judge.findings(), self._series, [], config, self.answers)
+        return RecordedRun(
+            scenario, run_result, evaluator.results(), self._series, [], config, self.answers
+        )

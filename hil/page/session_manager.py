@@ -17,61 +17,61 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
 from hil.page.device_identity import read_serial
-from hil.page.hub import Hub
-from hil.page.job_state import Job, state_of
-from hil.page.session import Session
+from hil.page.hub import BroadcastHub
+from hil.page.job_state import PageJob, state_message
+from hil.page.session import BenchSession
 from hil.record.record import FILE, read, worst
 from hil.report.next_steps import next_step
 from hil.report.write import Labels, write_all
 from hil.run.real_bench import RealBench
-from hil.scenario.loader import find, shipped
+from hil.scenario.loader import find, shipped_names
 from hil.scenario.model import Scenario
-from hil.scenario.semantic_check import virtual_only
-from hil.scenario.suite import load, resolve, suites
+from hil.scenario.semantic_check import find_virtual_only
+from hil.scenario.suite import load_suite, resolve, suite_names
 
-LONGEST_S = 600
+MAX_REAL_TIME_S = 600
 """Scenarios that take longer are not run in real time."""
 
-_HISTORY = 50
+_MAX_HISTORY = 50
 
 
-class Desk:
+class SessionManager:
     """Runs sessions one after the other until it is stopped."""
 
     def __init__(
         self,
-        hub: Hub,
+        hub: BroadcastHub,
         records: Path,
         dut: str = "cpython",
-        real: dict[str, str] | None = None,
+        real_devices: dict[str, str] | None = None,
         key: Path | None = None,
-        offered: list[str] | None = None,
+        scenario_files: list[str] | None = None,
     ) -> None:
         self._hub = hub
         self._records = records
         self._dut = dut
-        self._real = dict(real or {})
+        self._real_devices = dict(real_devices or {})
         self._key = key
         self._questions: queue.SimpleQueue[tuple[str, dict[str, Any], Future[Any]]] = (
             queue.SimpleQueue()
         )
-        self._session: Session | None = None
-        self._job: Job | None = None
-        self._last: dict[str, Any] | None = None
+        self._session: BenchSession | None = None
+        self._job: PageJob | None = None
+        self._last_verdict: dict[str, Any] | None = None
         self._stopped = False
-        self._catalogue = catalogue(offered or [])
-        self._guest = False
+        self._catalogue = build_catalogue(scenario_files or [])
+        self._is_embedded = False
 
-    def ask(self, name: str, words: dict[str, Any]) -> "Future[Any]":
+    def ask(self, name: str, arguments: dict[str, Any]) -> "Future[Any]":
         """Ask something from any thread; the answer or a BenchError comes through the future."""
         future: Future[Any] = Future()
-        self._questions.put((name, words, future))
+        self._questions.put((name, arguments, future))
         if self._session is not None:
-            self._session.bench.shell.ring()
+            self._session.bench.shell.wake_up()
         return future
 
     def stop(self) -> None:
@@ -80,44 +80,44 @@ class Desk:
         if self._session is not None:
             self._session.bench.shell.stop()
 
-    def run(self, started: Callable[[RealBench], None]) -> None:
+    def run(self, on_start: Callable[[RealBench], None]) -> None:
         """Run until stopped; `started(bench)` is called with each bench."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: self.stop())
         while not self._stopped:
-            self._one_session(started)
+            self._run_session(on_start)
 
-    def _one_session(self, started: Callable[[RealBench], None]) -> None:
+    def _run_session(self, on_start: Callable[[RealBench], None]) -> None:
         job = self._job
-        scenario = None if job is None else job.suite.scenarios[job.at]
-        setting = Setting() if scenario is None else scenario.row
+        scenario = None if job is None else job.suite.scenarios[job.scenario_index]
+        settings = TestbedSettings() if scenario is None else scenario.settings
         seed = 1 if job is None else job.seed
-        with RealBench(setting, seed) as bench:
-            for name, port in self._real.items():
-                bench.swaps.swap(name, port)
-            session = self._session = Session(bench, self._hub, scenario, seed)
-            bench.shell.on_bell = self._answer_all
-            self._hub.clear()
-            bench.world.at(0, self._each_second)
-            if job is not None and job.at == 0 and not self._is_the_one(job):
+        with RealBench(settings, seed) as bench:
+            for name, port in self._real_devices.items():
+                bench.device_swap.attach_real(name, port)
+            session = self._session = BenchSession(bench, self._hub, scenario, seed)
+            bench.shell.on_wakeup = self._answer_questions
+            self._hub.clear_history()
+            bench.world.schedule(0, self._publish_state)
+            if job is not None and job.scenario_index == 0 and not self._check_serial(job):
                 return
-            started(bench)
+            on_start(bench)
             session.run(self._dut)
             if self._stopped:
                 return
             if job is not None and job is self._job:
-                self._finish(job, session)
+                self._finish_scenario(job, session)
 
-    def _is_the_one(self, job: Job) -> bool:
+    def _check_serial(self, job: PageJob) -> bool:
         """Compare the scanned serial number with the one that the CDU tells."""
         if self._session is None or not job.serial:
             return True
-        told = read_serial(self._session.bench, self._real)
-        if told == job.serial:
+        device_serial = read_serial(self._session.bench, self._real_devices)
+        if device_serial == job.serial:
             return True
         self._job = None
-        text = f"scanned {job.serial}, but the CDU says it is {told or 'nothing'}"
-        self._last = {
+        text = f"scanned {job.serial}, but the CDU says it is {device_serial or 'nothing'}"
+        self._last_verdict = {
             "suite": job.suite.name,
             "serial": job.serial,
             "verdict": "fail",
@@ -127,187 +127,198 @@ class Desk:
         }
         return False
 
-    def _finish(self, job: Job, session: Session) -> None:
-        job.done.append(session.recorded(self._dut))
-        job.at += 1
-        if job.at < len(job.suite.scenarios) and not session.aborted:
+    def _finish_scenario(self, job: PageJob, session: BenchSession) -> None:
+        job.recorded_runs.append(session.make_recorded_run(self._dut))
+        job.scenario_index += 1
+        if job.scenario_index < len(job.suite.scenarios) and not session.aborted:
             return
         self._job = None
         name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ") + f"-{job.suite.name}"
         labels = Labels(job.serial, job.operator, self._key)
-        write_all(job.suite, job.done, self._records / name, labels)
-        failures = [f for d in job.done for f in d.outcome.failures]
-        nexts = [next_step(f.measure) for d in job.done for f in d.findings if f.failure]
-        self._last = {
+        write_all(job.suite, job.recorded_runs, self._records / name, labels)
+        failures = [result for run in job.recorded_runs for result in run.run_result.failures]
+        next_steps = [
+            next_step(result.measure)
+            for run in job.recorded_runs
+            for result in run.results
+            if result.failure
+        ]
+        self._last_verdict = {
             "suite": job.suite.name,
             "serial": job.serial,
             "verdict": "fail"
             if failures
-            else worst([f.verdict for d in job.done for f in d.findings]),
-            "text": told(failures)
-            or told([f.near for d in job.done for f in d.findings if f.near])
+            else worst([result.verdict for run in job.recorded_runs for result in run.results]),
+            "text": first_line(failures)
+            or first_line(
+                [result.near for run in job.recorded_runs for result in run.results if result.near]
+            )
             or "all within limits",
-            "next": nexts[0] if nexts else "",
+            "next": next_steps[0] if next_steps else "",
             "report": name,
         }
 
-    def _each_second(self) -> None:
+    def _publish_state(self) -> None:
         session = self._session
         if session is None:
             return
-        self._answer_all()
-        self._hub.state(state_of(session, self._dut, self._job, self._last))
+        self._answer_questions()
+        self._hub.publish_state(state_message(session, self._dut, self._job, self._last_verdict))
         world = session.bench.world
-        world.at(world.now + 500_000, self._each_second)
+        world.schedule(world.now + 500_000, self._publish_state)
 
-    def _answer_all(self) -> None:
+    def _answer_questions(self) -> None:
         while not self._questions.empty():
-            name, words, future = self._questions.get()
-            answer = _ANSWERS.get(name)
+            name, arguments, future = self._questions.get()
+            handler = _HANDLERS.get(name)
             try:
-                if answer is None:
+                if handler is None:
                     raise BenchError(f"{name}: no such question")
-                future.set_result(answer(self, words))
+                future.set_result(handler(self, arguments))
             except (BenchError, KeyError, TypeError, ValueError) as error:
                 text = str(error) if isinstance(error, BenchError) else f"{name}: {error!r}"
                 future.set_exception(BenchError(text))
         if self._session is not None:
-            self._hub.state(state_of(self._session, self._dut, self._job, self._last))
+            self._hub.publish_state(
+                state_message(self._session, self._dut, self._job, self._last_verdict)
+            )
 
-    def _now(self) -> Session:
+    def _current_session(self) -> BenchSession:
         if self._session is None:
             raise BenchError("the bench is starting; try again")
         return self._session
 
-    def offers(self, _words: dict[str, Any]) -> dict[str, Any]:
+    def catalogue(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         """Tell what can be run and what can be broken."""
         return self._catalogue
 
-    def adopt(self, session: Session) -> None:
+    def attach(self, session: BenchSession) -> None:
         """Look after a session that somebody else runs; nothing can be started in it."""
         self._session = session
-        self._guest = True
-        session.bench.shell.on_bell = self._answer_all
-        session.bench.world.at(0, self._each_second)
+        self._is_embedded = True
+        session.bench.shell.on_wakeup = self._answer_questions
+        session.bench.world.schedule(0, self._publish_state)
 
-    def start(self, words: dict[str, Any]) -> str:
+    def start(self, arguments: dict[str, Any]) -> str:
         """Begin a suite or scenario."""
-        if self._guest:
+        if self._is_embedded:
             raise BenchError("the demo runs; `coldloop bench --page` runs scenarios")
         if self._job is not None:
             raise BenchError(f"{self._job.suite.name} is running; abort it first")
-        suite = resolve(str(words["suite"]))
-        other = [s.name for s in suite.scenarios if not _bearable(s)]
-        if other:
-            raise BenchError(f"{other[0]}: not for real time; run it with `coldloop hil run`")
-        serial, operator = str(words.get("serial", "")), str(words.get("operator", ""))
-        self._job = Job(suite, serial.strip()[:64], operator.strip()[:64])
-        self._last = None
-        self._now().bench.shell.stop_run()
+        suite = resolve(str(arguments["suite"]))
+        unsuitable = [
+            scenario.name for scenario in suite.scenarios if not _fits_real_time(scenario)
+        ]
+        if unsuitable:
+            raise BenchError(f"{unsuitable[0]}: not for real time; run it with `coldloop hil run`")
+        serial, operator = str(arguments.get("serial", "")), str(arguments.get("operator", ""))
+        self._job = PageJob(suite, serial.strip()[:64], operator.strip()[:64])
+        self._last_verdict = None
+        self._current_session().bench.shell.stop_run()
         return suite.name
 
-    def abort(self, _words: dict[str, Any]) -> str:
+    def abort(self, _arguments: dict[str, Any]) -> str:
         """End what runs; it is recorded as failed."""
         if self._job is None:
             raise BenchError("nothing is running")
-        session = self._now()
+        session = self._current_session()
         session.aborted = True
         session.bench.shell.stop_run()
         return self._job.suite.name
 
-    def fault(self, words: dict[str, Any]) -> None:
+    def set_fault(self, arguments: dict[str, Any]) -> None:
         """Do or undo a fault."""
-        value = words.get("value")
+        value = arguments.get("value")
         number = None if value is None else float(value)
-        self._now().fault(str(words["name"]), number, bool(words["on"]))
+        self._current_session().set_fault(str(arguments["name"]), number, bool(arguments["on"]))
 
-    def swap(self, words: dict[str, Any]) -> None:
+    def swap(self, arguments: dict[str, Any]) -> None:
         """Put a real device in an emulated one's place, or take it away (`port` empty)."""
-        name, port = str(words["name"]), str(words.get("port", ""))
-        swaps = self._now().bench.swaps
+        name, port = str(arguments["name"]), str(arguments.get("port", ""))
+        swaps = self._current_session().bench.device_swap
         if port:
-            swaps.swap(name, port)
-            self._real[name] = port
+            swaps.attach_real(name, port)
+            self._real_devices[name] = port
         else:
-            swaps.restore(name)
-            self._real.pop(name, None)
+            swaps.restore_emulated(name)
+            self._real_devices.pop(name, None)
 
-    def answer(self, words: dict[str, Any]) -> None:
+    def answer(self, arguments: dict[str, Any]) -> None:
         """Answer what was asked."""
         operator = "" if self._job is None else self._job.operator
-        self._now().answer(str(words["text"]), operator)
+        self._current_session().answer(str(arguments["text"]), operator)
 
-    def serial(self, _words: dict[str, Any]) -> str:
+    def serial_number(self, _arguments: dict[str, Any]) -> str:
         """Tell the serial number that the CDU tells."""
-        return read_serial(self._now().bench, self._real) or ""
+        return read_serial(self._current_session().bench, self._real_devices) or ""
 
-    def history(self, words: dict[str, Any]) -> list[dict[str, Any]]:
+    def list_history(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         """List the newest records, of one serial number if one is given."""
-        wanted = str(words.get("serial", ""))
-        rows = []
+        serial = str(arguments.get("serial", ""))
+        records = []
         for path in sorted(self._records.glob(f"*/{FILE}"), reverse=True):
             record = read(path)
-            if not wanted or record["serial"] == wanted:
+            if not serial or record["serial"] == serial:
                 keys = ("suite", "serial", "operator", "ended_utc", "verdict")
-                rows.append({"report": path.parent.name, **{k: record[k] for k in keys}})
-            if len(rows) == _HISTORY:
+                records.append({"report": path.parent.name, **{key: record[key] for key in keys}})
+            if len(records) == _MAX_HISTORY:
                 break
-        return rows
+        return records
 
 
-def told(lines: list[str]) -> str:
+def first_line(lines: list[str]) -> str:
     """Give the first line, and how many more there are."""
-    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-    return lines[0] + more if lines else ""
+    suffix = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    return lines[0] + suffix if lines else ""
 
 
-def _bearable(scenario: Scenario) -> bool:
+def _fits_real_time(scenario: Scenario) -> bool:
     """Whether real time can bear it."""
-    return scenario.seconds <= LONGEST_S and virtual_only(scenario) is None
+    return scenario.seconds <= MAX_REAL_TIME_S and find_virtual_only(scenario) is None
 
 
-def catalogue(offered: list[str]) -> dict[str, Any]:
+def build_catalogue(scenario_files: list[str]) -> dict[str, Any]:
     """List what the page offers: suites and scenarios that real time can bear, and faults.
 
-    `offered` are scenarios' files besides those that are shipped; they come first.
+    `scenario_files` are scenarios' files besides those that are shipped; they come first.
     """
-    scenarios = [(path, find(path)) for path in offered]
-    scenarios += [(name, find(name)) for name in shipped()]
+    scenarios = [(path, find(path)) for path in scenario_files]
+    scenarios += [(name, find(name)) for name in shipped_names()]
     return {
         "suites": [
             {
                 "name": suite.name,
                 "title": suite.title,
-                "seconds": sum(s.seconds for s in suite.scenarios),
+                "seconds": sum(scenario.seconds for scenario in suite.scenarios),
             }
-            for suite in map(load, suites())
-            if all(_bearable(s) for s in suite.scenarios)
+            for suite in map(load_suite, suite_names())
+            if all(_fits_real_time(scenario) for scenario in suite.scenarios)
         ],
         "scenarios": [
-            {"name": name, "title": s.title, "seconds": s.seconds}
-            for name, s in scenarios
-            if _bearable(s)
+            {"name": name, "title": scenario.title, "seconds": scenario.seconds}
+            for name, scenario in scenarios
+            if _fits_real_time(scenario)
         ],
         "faults": [
             {
                 "name": name,
-                "about": word.about,
-                "limits": word.limits,
-                "ends": word.undo is not None,
+                "about": fault_type.description,
+                "limits": fault_type.limits,
+                "ends": fault_type.undo is not None,
             }
-            for name, word in EVENTS.items()
-            if not word.needs_dialect
+            for name, fault_type in EVENTS.items()
+            if not fault_type.needs_dialect
         ],
     }
 
 
-_ANSWERS: dict[str, Callable[[Desk, dict[str, Any]], Any]] = {
-    "catalogue": Desk.offers,
-    "start": Desk.start,
-    "abort": Desk.abort,
-    "fault": Desk.fault,
-    "swap": Desk.swap,
-    "answer": Desk.answer,
-    "serial": Desk.serial,
-    "history": Desk.history,
+_HANDLERS: dict[str, Callable[[SessionManager, dict[str, Any]], Any]] = {
+    "catalogue": SessionManager.catalogue,
+    "start": SessionManager.start,
+    "abort": SessionManager.abort,
+    "fault": SessionManager.set_fault,
+    "swap": SessionManager.swap,
+    "answer": SessionManager.answer,
+    "serial": SessionManager.serial_number,
+    "history": SessionManager.list_history,
 }

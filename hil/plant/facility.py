@@ -36,7 +36,7 @@ class FacilityParameters:
 class Facility:
     """Cooler and facility water of a row. Settable at any time: `air`, `fan_command_pct`, `wet`.
 
-    Call `weather` after changing `air`. `cold_c` is what goes to the exchanger, `hot_c` what comes
+    Call `set_air` after changing `air`. `cold_c` is what goes to the exchanger, `hot_c` what comes
     back, degC; `fan_pct` the fans' speed. `stopped`: fans and water fail (a fault).
     """
 
@@ -65,9 +65,11 @@ class Facility:
         self._in_j = self._out_j = 0.0
         self._stored0_j = self._stored_j()
         self._key: tuple[float, ...] = ()
-        self._g = self._intake = self._fill_hot = self._fill_cold = self._water = 0.0
+        self._rejection_w_k = self._intake_c = self._hot_refill = self._cold_refill = (
+            self._water_kg_s
+        ) = 0.0
 
-    def weather(self, air: Air) -> None:
+    def set_air(self, air: Air) -> None:
         """Take new outdoor air."""
         self.air = air
         self._key = ()
@@ -75,40 +77,48 @@ class Facility:
     def step(self, dt_s: float, lpm: float, heat_w: float) -> float:
         """Go on by `dt_s` with `lpm` of water through the exchanger that takes up `heat_w`."""
         fan = 0.0 if self.stopped else self.fan_command_pct
-        gap = fan - self.fan_pct
-        if gap != 0.0:
-            reach = _FAN_PCT_S * dt_s
-            self.fan_pct += reach if gap > reach else -reach if gap < -reach else gap
+        difference = fan - self.fan_pct
+        if difference != 0.0:
+            max_step = _FAN_PCT_S * dt_s
+            self.fan_pct += (
+                max_step
+                if difference > max_step
+                else -max_step
+                if difference < -max_step
+                else difference
+            )
         key = (lpm, self.fan_pct, self.wet, dt_s, self.stopped)
         if key != self._key:
-            self._renew(key, lpm, dt_s)
+            self._update_rates(key, lpm, dt_s)
         water = lpm * self._w_lpm
         if water <= 0.0:
             self.rejected_w = 0.0
             return self.cold_c
         cold, hot = self.cold_c, self.hot_c
-        back = cold + (heat_w + self.pump_w) / water
-        rejected = self.rejected_w = self._g * (hot - self._intake)
-        self.hot_c = hot + (back - hot) * self._fill_hot
-        self.cold_c = cold + (hot - rejected / water - cold) * self._fill_cold
+        return_c = cold + (heat_w + self.pump_w) / water
+        rejected = self.rejected_w = self._rejection_w_k * (hot - self._intake_c)
+        self.hot_c = hot + (return_c - hot) * self._hot_refill
+        self.cold_c = cold + (hot - rejected / water - cold) * self._cold_refill
         self._in_j += (heat_w + self.pump_w) * dt_s
         self._out_j += rejected * dt_s
-        self.water_kg += self._water * dt_s
+        self.water_kg += self._water_kg_s * dt_s
         return self.cold_c
 
-    def _renew(self, key: tuple[float, ...], lpm: float, dt_s: float) -> None:
+    def _update_rates(self, key: tuple[float, ...], lpm: float, dt_s: float) -> None:
         """What depends on flow, fans and air alone."""
         self._key = key
         p, cooler, kind, air = self.p, self.cooler, self.kind, self.air
         water, fan = lpm * self._w_lpm, self.fan_pct / 100.0
-        self._intake = intake_c(cooler, kind, air, self.wet)
-        self._g = 0.0 if self.stopped else heat_w_k(cooler, kind, air, self.wet, water, fan)
-        self._fill_hot = min(water * dt_s / self._hot_j_k, 1.0)
-        self._fill_cold = min(water * dt_s / self._cold_j_k, 1.0)
+        self._intake_c = intake_c(cooler, kind, air, self.wet)
+        self._rejection_w_k = (
+            0.0 if self.stopped else heat_w_k(cooler, kind, air, self.wet, water, fan)
+        )
+        self._hot_refill = min(water * dt_s / self._hot_j_k, 1.0)
+        self._cold_refill = min(water * dt_s / self._cold_j_k, 1.0)
         self.fan_w = fan_w(cooler, kind, fan)
         self.pump_w = pump_w(p, lpm / self._row.hx_fws_design_lpm, self._row.hx_fws_design_lpm)
         heat = self.rejected_w
-        self._water = water_kg_s(cooler, kind, air, self.wet, fan, heat)
+        self._water_kg_s = water_kg_s(cooler, kind, air, self.wet, fan, heat)
 
     @property
     def residual_j(self) -> float:
@@ -116,7 +126,7 @@ class Facility:
         return self._stored_j() - self._stored0_j + self._out_j - self._in_j
 
     @property
-    def through_j(self) -> float:
+    def input_j(self) -> float:
         """What has gone in since the start, J."""
         return self._in_j
 
@@ -124,10 +134,10 @@ class Facility:
         return self._hot_j_k * self.hot_c + self._cold_j_k * self.cold_c
 
 
-def pump_w(p: FacilityParameters, share: float, design_lpm: float) -> float:
+def pump_w(p: FacilityParameters, flow_fraction: float, design_lpm: float) -> float:
     """Electric power of the facility's pump at a share of its design flow, W.
 
     Design flow and head over the efficiency, times V (0.3 + 0.7 V^2).
     """
     full = design_lpm / 60.0 * p.pump_kpa / p.pump_efficiency
-    return full * share * (0.3 + 0.7 * share * share)
+    return full * flow_fraction * (0.3 + 0.7 * flow_fraction * flow_fraction)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hil.plant.variables import Causality, Variable
 
-_IN, _OUT, _TRUE = Causality.INPUT, Causality.OUTPUT, Causality.LOCAL
+_IN, _OUT, _LOCAL = Causality.INPUT, Causality.OUTPUT, Causality.LOCAL
 
 FACILITY_VARIABLES: tuple[Variable, ...] = (
     Variable("facility.fan_command_pct", "%", 0.0, 100.0, _IN),
@@ -19,17 +19,17 @@ FACILITY_VARIABLES: tuple[Variable, ...] = (
     Variable("facility.cold_c", "degC", -10.0, 90.0, _OUT),
     Variable("facility.hot_c", "degC", -10.0, 90.0, _OUT),
     Variable("facility.fan_pct", "%", 0.0, 100.0, _OUT),
-    Variable("facility.fan_w", "W", 0.0, 1e6, _TRUE),
-    Variable("facility.pump_w", "W", 0.0, 1e6, _TRUE),
-    Variable("facility.rejected_w", "W", -1e7, 1e8, _TRUE),
-    Variable("facility.water_kg", "kg", 0.0, 1e12, _TRUE),
+    Variable("facility.fan_w", "W", 0.0, 1e6, _LOCAL),
+    Variable("facility.pump_w", "W", 0.0, 1e6, _LOCAL),
+    Variable("facility.rejected_w", "W", -1e7, 1e8, _LOCAL),
+    Variable("facility.water_kg", "kg", 0.0, 1e12, _LOCAL),
     Variable("inventory.leak_lpm", "L/min", 0.0, 1000.0, _IN),
     Variable("inventory.makeup_lpm", "L/min", 0.0, 1000.0, _IN),
     Variable("inventory.level_pct", "%", 0.0, 100.0, _OUT),
-    Variable("inventory.air_pct", "%", 0.0, 100.0, _TRUE),
+    Variable("inventory.air_pct", "%", 0.0, 100.0, _LOCAL),
     Variable("room.celsius", "degC", 0.0, 60.0, _IN),
     Variable("room.humidity_pct", "%", 0.0, 100.0, _IN),
-    Variable("room.dew_c", "degC", -60.0, 60.0, _TRUE),
+    Variable("room.dew_c", "degC", -60.0, 60.0, _LOCAL),
     Variable("grid.voltage", "1", 0.0, 1.2, _IN),
     Variable("grid.hertz", "Hz", 45.0, 65.0, _IN),
 )

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from hil.plant.air.cooler import CoolerParameters, fan_w, scaled
 from hil.plant.facility import Facility, FacilityParameters
-from hil.plant.fluid.hydraulics import Pump
+from hil.plant.fluid.hydraulics import PlantPump
 from hil.plant.fluid.parameters import PlantParameters
 
 _SHAFT_PCT_S = 20.0
 _START_PCT = 40.0
-_LITRES = 120.0  # assumed: of each tank, for 100 kW
+_TANK_L = 120.0  # assumed: of each tank, for 100 kW
 
 
 class FanBank(Facility):
@@ -22,19 +22,19 @@ class FanBank(Facility):
 
     def __init__(self, p: PlantParameters, fans: int) -> None:
         megawatts = p.racks * p.rack_design_kw / 1000.0
-        tanks = 10.0 * megawatts * _LITRES
+        tanks = 10.0 * megawatts * _TANK_L
         water = FacilityParameters(hot_l=tanks, cold_l=tanks)
         super().__init__(p, scaled(CoolerParameters(), megawatts), "dry", water, p.fws_c)
-        self.shafts = [Pump(_SHAFT_PCT_S, _START_PCT, _START_PCT) for _ in range(fans)]
+        self.shafts = [PlantPump(_SHAFT_PCT_S, _START_PCT, _START_PCT) for _ in range(fans)]
         self.fan_pct = self.fan_command_pct = _START_PCT
 
     def step(self, dt_s: float, lpm: float, heat_w: float) -> float:
         """Turn the shafts, then go on as any facility."""
-        moved = [shaft.step(dt_s) for shaft in self.shafts]
-        if any(moved):
+        changes = [shaft.step(dt_s) for shaft in self.shafts]
+        if any(changes):
             speeds = [shaft.speed_pct for shaft in self.shafts]
             self.fan_pct = self.fan_command_pct = sum(speeds) / len(speeds)
         cold = super().step(dt_s, lpm, heat_w)
-        shares = [fan_w(self.cooler, self.kind, s.speed_pct / 100.0) for s in self.shafts]
-        self.fan_w = sum(shares) / len(shares)
+        fan_powers_w = [fan_w(self.cooler, self.kind, s.speed_pct / 100.0) for s in self.shafts]
+        self.fan_w = sum(fan_powers_w) / len(fan_powers_w)
         return cold

@@ -13,16 +13,16 @@ from math import exp
 
 from hil.plant.fluid.parameters import PlantParameters
 
-_MILD_PCT, _PRIME_LOST_PCT = 5.0, 12.0
+_MILD_GAS_PCT, _PRIME_LOST_PCT = 5.0, 12.0
 _PER_PCT = 0.03
 
 
-def head_left(air_pct: float) -> float:
+def head_fraction(air_pct: float) -> float:
     """Share of the pumps' head that is left with `air_pct` per cent of gas by volume, 0 to 1."""
-    mild = 1.0 - _PER_PCT * min(air_pct, _MILD_PCT)
-    if air_pct <= _MILD_PCT:
-        return mild
-    return max(0.0, mild * (_PRIME_LOST_PCT - air_pct) / (_PRIME_LOST_PCT - _MILD_PCT))
+    fraction = 1.0 - _PER_PCT * min(air_pct, _MILD_GAS_PCT)
+    if air_pct <= _MILD_GAS_PCT:
+        return fraction
+    return max(0.0, fraction * (_PRIME_LOST_PCT - air_pct) / (_PRIME_LOST_PCT - _MILD_GAS_PCT))
 
 
 class Inventory:
@@ -34,18 +34,18 @@ class Inventory:
     def __init__(self, p: PlantParameters) -> None:
         """Full loop, reservoir at its start level, no air."""
         self.loop_l = p.supply_pipe_l + p.return_pipe_l + p.inside_l
-        self.full_l = p.reservoir_l
+        self.capacity_l = p.reservoir_l
         self.level_l = p.reservoir_l
         self.leak_lpm = self.makeup_lpm = 0.0
-        self.leaked_l = self.made_l = self.air_l = 0.0
+        self.leaked_l = self.made_up_l = self.air_l = 0.0
         self._vent_s = p.vent_s
         self._start_l = self.loop_l + self.level_l
-        self._dirty = False
+        self._air_admitted = False
 
     @property
     def level_pct(self) -> float:
         """Reservoir level, %."""
-        return 100.0 * self.level_l / self.full_l
+        return 100.0 * self.level_l / self.capacity_l
 
     @property
     def air_pct(self) -> float:
@@ -55,15 +55,15 @@ class Inventory:
     @property
     def residual_l(self) -> float:
         """Held + leaked - made up - held at the start: 0 for a plant that loses no mass."""
-        held = self.loop_l - self.air_l + self.level_l
-        return held + self.leaked_l - self.made_l - self._start_l
+        stored_l = self.loop_l - self.air_l + self.level_l
+        return stored_l + self.leaked_l - self.made_up_l - self._start_l
 
-    def admit(self, percent: float) -> None:
+    def admit_air(self, percent: float) -> None:
         """Let air take the place of `percent` of the loop's coolant, which is lost."""
         litres = min(self.loop_l * percent / 100.0, self.loop_l - self.air_l)
         self.air_l += litres
         self.leaked_l += litres
-        self._dirty = True
+        self._air_admitted = True
 
     def step(self, dt_s: float) -> bool:
         """Go on by `dt_s`; true when the gas in the loop changed, so that flows must be anew."""
@@ -73,13 +73,13 @@ class Inventory:
         from_reservoir = min(out, self.level_l)
         self.level_l -= from_reservoir
         self.air_l += out - from_reservoir
-        made = min(self.makeup_lpm * dt_s / 60.0, self.full_l - self.level_l)
-        self.level_l += made
-        self.made_l += made
+        made_up = min(self.makeup_lpm * dt_s / 60.0, self.capacity_l - self.level_l)
+        self.level_l += made_up
+        self.made_up_l += made_up
         if self.air_l > 0.0 and self.level_l > 0.0:
             vented = min(self.air_l * (1.0 - exp(-dt_s / self._vent_s)), self.level_l)
             self.air_l -= vented
             self.level_l -= vented
-        changed = self._dirty or abs(self.air_l - before) > 1e-9
-        self._dirty = False
+        changed = self._air_admitted or abs(self.air_l - before) > 1e-9
+        self._air_admitted = False
         return changed

@@ -9,7 +9,7 @@ rounding at any step length; only what crosses between parts is held for one ste
 flows alone (hydraulics, exchanger, cold plates) is computed again only when a flow changed.
 
 What few scenarios need is made when first asked for and costs nothing before: the coolant's
-inventory with leaks and air (`inventory`), false sensors (`falsify`), a clogged filter, a valve
+inventory with leaks and air (`inventory`), false sensors (`sensor_fault`), a clogged filter, a valve
 that does not shut behind a pump, and facility water that is no longer cooled (`rejection_lost`).
 
 It is not: a model of the facility behind the inlet temperature (that is `hil.plant.facility`), of
@@ -32,19 +32,19 @@ from random import Random
 
 from hil.plant.facility import Facility
 from hil.plant.fluid.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
-from hil.plant.fluid.hydraulics import Pump, operating_point
+from hil.plant.fluid.hydraulics import PlantPump, operating_point
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.fluid.pipe import Pipe
-from hil.plant.fluid.sensor import Sensor
-from hil.plant.fluid.sensor_fault import Falsehood
+from hil.plant.fluid.sensor import PlantSensor
+from hil.plant.fluid.sensor_fault import PlantSensorFault
 from hil.plant.fluid.valve import Actuator, valve_flow_lpm
-from hil.plant.inventory import Inventory, head_left
+from hil.plant.inventory import Inventory, head_fraction
 from hil.plant.power.load_schedule import LoadSchedule
 from hil.plant.steady_state import shaft_w, steady_return_c, steady_supply_c, steady_valve_pct
 
 _SECOND_US = 1_000_000
-_PIPE_GRAINS = 64
-_PIPE_LEAST_L = 10.0  # more than flows in one quantum of 2 s at the default's size
+_PIPE_PARCELS = 64
+_MIN_PIPE_L = 10.0  # more than flows in one quantum of 2 s at the default's size
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +80,12 @@ class Plant:
     ) -> None:
         """Solve the steady state of the parameters' start point and stand there."""
         p = parameters or PlantParameters()
-        if len(p.rack_share) != p.racks or abs(sum(p.rack_share) - 1.0) > 1e-9:
+        if len(p.rack_fraction) != p.racks or abs(sum(p.rack_fraction) - 1.0) > 1e-9:
             raise ValueError("rack_share needs one share per rack, 1.0 in all")
         if len(p.start_pump_pct) != p.pumps:
             raise ValueError("start_pump_pct needs one speed per pump")
-        if min(p.supply_pipe_l, p.return_pipe_l) < _PIPE_LEAST_L:
-            raise ValueError(f"a pipe holds at least {_PIPE_LEAST_L:g} L")
+        if min(p.supply_pipe_l, p.return_pipe_l) < _MIN_PIPE_L:
+            raise ValueError(f"a pipe holds at least {_MIN_PIPE_L:g} L")
         self.parameters = p
         self.steps = 0
         self.load = LoadSchedule(p.start_it_kw)
@@ -94,29 +94,29 @@ class Plant:
         self._fouling = 1.0
         self._fws_pressure = 1.0
         self._rng = rng
-        self._forget()
+        self._reset_optional()
         self._start_us = start_us
         self._due_us = start_us + quantum_us
-        self._settle(quantum_us)
-        self._instrument(rng)
+        self._set_steady_state(quantum_us)
+        self._create_sensors(rng)
 
     # Construction.
 
-    def _forget(self) -> None:
+    def _reset_optional(self) -> None:
         """Nothing optional is there."""
         self.rejection_lost = False
         self.facility: Facility | None = None
         self._inventory: Inventory | None = None
-        self._false: dict[str, Falsehood] = {}
-        self._clogged = 0.0
+        self._sensor_faults: dict[str, PlantSensorFault] = {}
+        self._clogging = 0.0
         self._stuck_open: frozenset[int] = frozenset()
         self._network = self.parameters
         self._leak_w = 0.0
 
-    def _settle(self, quantum_us: int) -> None:
+    def _set_steady_state(self, quantum_us: int) -> None:
         """Set every state to the steady point."""
         p = self.parameters
-        self.pumps = [Pump(p.pump_slew_pct_s, n, n) for n in p.start_pump_pct]
+        self.pumps = [PlantPump(p.pump_slew_pct_s, n, n) for n in p.start_pump_pct]
         self.point = operating_point(p, list(p.start_pump_pct))
         if self.point.flow_lpm <= 0.0:
             raise ValueError("start_pump_pct gives no flow: a run cannot start settled")
@@ -127,34 +127,34 @@ class Plant:
         self.return_true_c = steady_return_c(p, p.start_it_kw, self.point, valve_pct)
         self.supply_true_c = steady_supply_c(p, p.start_it_kw, self.point, valve_pct)
         self.rack_in_c = self.supply_true_c
-        self._supply_pipe = self._pipe(p.supply_pipe_l, self.supply_true_c)
-        self._return_pipe = self._pipe(p.return_pipe_l, self.return_true_c)
-        self.retime(quantum_us)
+        self._supply_pipe = self._create_pipe(p.supply_pipe_l, self.supply_true_c)
+        self._return_pipe = self._create_pipe(p.return_pipe_l, self.return_true_c)
+        self.set_quantum(quantum_us)
         self.rack_case_c = [
-            self.rack_in_c + 1000.0 * p.start_it_kw * share / plate
-            for share, plate in zip(p.rack_share, self._plates, strict=True)
+            self.rack_in_c + 1000.0 * p.start_it_kw * fraction / plate
+            for fraction, plate in zip(p.rack_fraction, self._plate_w_k, strict=True)
         ]
         self._in_j = self._out_j = 0.0
         self._stored0_j = self._stored_j()
         self.hx_w = 1000.0 * self.it_kw + self.shaft_w
 
     @staticmethod
-    def _pipe(volume_l: float, start_c: float) -> Pipe:
-        return Pipe(volume_l, start_c, volume_l / _PIPE_GRAINS)
+    def _create_pipe(volume_l: float, start_c: float) -> Pipe:
+        return Pipe(volume_l, start_c, volume_l / _PIPE_PARCELS)
 
-    def _instrument(self, rng: Random) -> None:
+    def _create_sensors(self, rng: Random) -> None:
         """Put the sensors on, settled."""
         p, dt = self.parameters, self._dt_s
         lag, sigma = p.temperature_lag_s, p.temperature_noise_k
-        self._supply_t = Sensor(rng, self.supply_true_c, lag, sigma, dt)
-        self._return_t = Sensor(rng, self.return_true_c, lag, sigma, dt)
-        self._flow = Sensor(rng, self.point.flow_lpm, p.flow_lag_s, p.flow_noise_lpm, dt)
+        self._supply_t = PlantSensor(rng, self.supply_true_c, lag, sigma, dt)
+        self._return_t = PlantSensor(rng, self.return_true_c, lag, sigma, dt)
+        self._flow = PlantSensor(rng, self.point.flow_lpm, p.flow_lag_s, p.flow_noise_lpm, dt)
         lag, sigma = p.pressure_lag_s, p.pressure_noise_kpa
-        self._supply_p = Sensor(rng, p.suction_kpa + self.dp_kpa, lag, sigma, dt)
-        self._return_p = Sensor(rng, p.suction_kpa, lag, sigma, dt)
+        self._supply_p = PlantSensor(rng, p.suction_kpa + self.dp_kpa, lag, sigma, dt)
+        self._return_p = PlantSensor(rng, p.suction_kpa, lag, sigma, dt)
         self._sensors = (self._supply_t, self._return_t, self._flow, self._supply_p, self._return_p)
 
-    def retime(self, quantum_us: int) -> None:
+    def set_quantum(self, quantum_us: int) -> None:
         """Use another step (1 ms to 5 s), from the next step on.
 
         In one step less must flow than the smaller pipe holds.
@@ -163,11 +163,11 @@ class Plant:
             raise ValueError("a quantum is 1 ms to 5 s")
         self.quantum_us = quantum_us
         self._dt_s = quantum_us / _SECOND_US
-        self._renew_every = max(1, _SECOND_US // quantum_us)
-        self._it_keep = exp(-self._dt_s / self.parameters.it_lag_s)
+        self._noise_every = max(1, _SECOND_US // quantum_us)
+        self._it_decay = exp(-self._dt_s / self.parameters.it_lag_s)
         for sensor in getattr(self, "_sensors", ()):
-            sensor.retime(self._dt_s)
-        self._reflow()
+            sensor.set_quantum(self._dt_s)
+        self._update_flows()
 
     # What sensors show, and other read-outs.
 
@@ -209,7 +209,7 @@ class Plant:
     @property
     def load_kw(self) -> float:
         """IT power that the schedule asks for, before lag and limit, kW."""
-        return self.load.wanted_kw
+        return self.load.demand_kw
 
     @property
     def valve_position_pct(self) -> float:
@@ -250,13 +250,13 @@ class Plant:
     def missing_l(self) -> float:
         """Coolant that is not where it should be, L: 0 for a plant that loses no mass."""
         p = self.parameters
-        pipes = self._supply_pipe.held_l() - p.supply_pipe_l
-        pipes += self._return_pipe.held_l() - p.return_pipe_l
+        pipes = self._supply_pipe.stored_l() - p.supply_pipe_l
+        pipes += self._return_pipe.stored_l() - p.return_pipe_l
         return pipes + (self._inventory.residual_l if self._inventory is not None else 0.0)
 
     def set_load(self, kw: float) -> None:
         """Step the row's IT power to `kw` now."""
-        self.load.set(kw)
+        self.load.set_power(kw)
 
     def set_fws(self, celsius: float, rate_k_min: float = 0.0) -> None:
         """Move the facility water to `celsius`: at once, or at `rate_k_min` kelvin a minute."""
@@ -273,7 +273,7 @@ class Plant:
         if not 0.0 < share <= 1.5:
             raise ValueError("fouling is a share above 0, up to 1.5")
         self._fouling = share
-        self._reflow()
+        self._update_flows()
 
     @property
     def fws_pressure(self) -> float:
@@ -285,25 +285,25 @@ class Plant:
         if not 0.0 <= share <= 2.0:
             raise ValueError("fws_pressure is a share of 0 to 2")
         self._fws_pressure = share
-        self._reflow()
+        self._update_flows()
 
     @property
-    def clogged(self) -> float:
+    def clogging(self) -> float:
         """Share of the filter's free area that is lost, 0 to below 1."""
-        return self._clogged
+        return self._clogging
 
-    @clogged.setter
-    def clogged(self, share: float) -> None:
+    @clogging.setter
+    def clogging(self, share: float) -> None:
         if not 0.0 <= share < 1.0:
             raise ValueError("clogged is a share of 0 to below 1")
-        self._clogged = share
-        self._renetwork()
+        self._clogging = share
+        self._update_network()
 
     def stick_open(self, pump: int, stuck: bool) -> None:
         """Let the non-return valve behind a pump (from 0) stay open, or shut again."""
-        held = self._stuck_open | {pump} if stuck else self._stuck_open - {pump}
-        self._stuck_open = frozenset(held)
-        self._reflow()
+        stuck_pumps = self._stuck_open | {pump} if stuck else self._stuck_open - {pump}
+        self._stuck_open = frozenset(stuck_pumps)
+        self._update_flows()
 
     @property
     def inventory(self) -> Inventory:
@@ -317,21 +317,23 @@ class Plant:
         """Pressure lost in the filter, kPa."""
         p = self.parameters
         clean = p.filter_kpa * (self.point.flow_lpm / p.tcs_design_lpm) ** 2
-        return clean / (1.0 - self._clogged) ** 2
+        return clean / (1.0 - self._clogging) ** 2
 
-    def falsify(self, name: str) -> Falsehood:
+    def sensor_fault(self, name: str) -> PlantSensorFault:
         """What is false about a sensor: supply_c, return_c, flow_lpm, supply_kpa, return_kpa."""
         names = ("supply_c", "return_c", "flow_lpm", "supply_kpa", "return_kpa")
         if name not in names:
             raise ValueError(f"no sensor {name!r}: one of {', '.join(names)}")
-        if name not in self._false:
-            self._false[name] = Falsehood(self._sensors[names.index(name)], self._rng)
-        return self._false[name]
+        if name not in self._sensor_faults:
+            self._sensor_faults[name] = PlantSensorFault(
+                self._sensors[names.index(name)], self._rng
+            )
+        return self._sensor_faults[name]
 
     # Time.
 
-    def begin(self, now: int) -> None:
-        """After `retime`: count the next step from `now`, up to which all has been stepped."""
+    def resume_at(self, now: int) -> None:
+        """After `set_quantum`: count the next step from `now`, up to which all has been stepped."""
         self._due_us = now + self.quantum_us
 
     def advance(self, now: int) -> None:
@@ -349,63 +351,63 @@ class Plant:
             if pump.step(dt):
                 changed = True
         if changed:
-            self._reflow()
-        slow = self.steps % self._renew_every == 0
-        if slow:
-            self._drift(now)
-        wanted = self.load.power_kw(now)
-        self.it_kw = wanted + (self.it_kw - wanted) * self._it_keep
+            self._update_flows()
+        renew_noise = self.steps % self._noise_every == 0
+        if renew_noise:
+            self._step_facility_water(now)
+        demand_kw = self.load.power_kw(now)
+        self.it_kw = demand_kw + (self.it_kw - demand_kw) * self._it_decay
         if self._inventory is not None:
-            self._hold(dt, self._inventory)
+            self._step_inventory(dt, self._inventory)
         if self.facility is not None:
             self.fws_c = self.facility.step(dt, self.fws_flow_lpm, self.hx_w)
         litres = self.point.flow_lpm * dt / 60.0
-        self._thermal(dt, litres)
-        self._sense(slow)
-        if self._false:
-            for falsehood in self._false.values():
-                falsehood.apply(dt)
+        self._step_thermal(dt, litres)
+        self._step_sensors(renew_noise)
+        if self._sensor_faults:
+            for fault in self._sensor_faults.values():
+                fault.apply(dt)
 
-    def _thermal(self, dt: float, litres: float) -> None:
+    def _step_thermal(self, dt: float, litres: float) -> None:
         """Racks, pipes and exchanger over one step: what leaves the pipes, then what enters."""
-        back = self.return_true_c = self._return_pipe.draw(litres)
+        return_c = self.return_true_c = self._return_pipe.draw(litres)
         rack_in = self.rack_in_c = self._supply_pipe.draw(litres)
-        self._supply_pipe.fill(litres, self._exchanger(dt, back))
-        total = self._racks(dt, rack_in)
+        self._supply_pipe.fill(litres, self._step_exchanger(dt, return_c))
+        total = self._step_racks(dt, rack_in)
         rise = total / self._tcs_c_w_k if self._tcs_c_w_k > 0.0 else 0.0
         self._return_pipe.fill(litres, rack_in + rise)
         self._in_j += (1000.0 * self.it_kw + self.shaft_w + self._leak_w) * dt
 
-    def _racks(self, dt: float, rack_in: float) -> float:
+    def _step_racks(self, dt: float, rack_in: float) -> float:
         """Cases over one step; the mean heat that goes into the coolant, W."""
-        case, plates, keeps = self.rack_case_c, self._plates, self._plate_keep
+        case, plates, decays = self.rack_case_c, self._plate_w_k, self._plate_decay
         it_w, mass, total = 1000.0 * self.it_kw, self.parameters.plate_j_k, 0.0
-        for i, share in enumerate(self.parameters.rack_share):
-            q = it_w * share
-            old = case[i]
+        for i, fraction in enumerate(self.parameters.rack_fraction):
+            q = it_w * fraction
+            before = case[i]
             if plates[i] > 0.0:
                 end = rack_in + q / plates[i]
-                new = end + (old - end) * keeps[i]
+                after = end + (before - end) * decays[i]
             else:
-                new = old + q * dt / mass
-            case[i] = new
-            total += q - mass * (new - old) / dt
+                after = before + q * dt / mass
+            case[i] = after
+            total += q - mass * (after - before) / dt
         return total
 
-    def _exchanger(self, dt: float, back: float) -> float:
+    def _step_exchanger(self, dt: float, return_c: float) -> float:
         """The exchanger over one step; the mean temperature that leaves it, degC."""
         c = self._tcs_c_w_k
         if c <= 0.0:
             self.hx_w = 0.0
             return self.supply_true_c
-        q = self.hx_w = self._hx_w_k * (back - self.fws_c)
-        end = back + (self.shaft_w + self._leak_w - q) / c
-        old = self.supply_true_c
-        new = self.supply_true_c = end + (old - end) * self._hx_keep
+        q = self.hx_w = self._hx_w_k * (return_c - self.fws_c)
+        end = return_c + (self.shaft_w + self._leak_w - q) / c
+        before = self.supply_true_c
+        after = self.supply_true_c = end + (before - end) * self._hx_decay
         self._out_j += q * dt
-        return end - self.parameters.hx_j_k * (new - old) / (c * dt)
+        return end - self.parameters.hx_j_k * (after - before) / (c * dt)
 
-    def _hold(self, dt: float, inventory: Inventory) -> None:
+    def _step_inventory(self, dt: float, inventory: Inventory) -> None:
         """Coolant over one step: a leak takes warm coolant out, the reservoir puts its own in."""
         p, before = self.parameters, inventory.leaked_l
         changed = inventory.step(dt)
@@ -413,24 +415,24 @@ class Plant:
         kelvin = p.reservoir_c - self.supply_true_c
         joules = 0.001 * litres * p.tcs_rho_kg_m3 * p.tcs_cp_j_kgk * kelvin
         if changed:
-            self._renetwork()
+            self._update_network()
         self._leak_w = joules / dt if self.point.flow_lpm > 0.0 else 0.0
 
-    def _renetwork(self) -> None:
+    def _update_network(self) -> None:
         """Parameters of the hydraulic network with filter and gas as they are."""
         p = self.parameters
-        more = p.filter_kpa * (1.0 / (1.0 - self._clogged) ** 2 - 1.0)
-        left = head_left(self._inventory.air_pct) if self._inventory is not None else 1.0
+        filter_kpa = p.filter_kpa * (1.0 / (1.0 - self._clogging) ** 2 - 1.0)
+        head = head_fraction(self._inventory.air_pct) if self._inventory is not None else 1.0
         self._network = replace(
-            p, inner_kpa=p.inner_kpa + more, pump_shutoff_kpa=p.pump_shutoff_kpa * left
+            p, inner_kpa=p.inner_kpa + filter_kpa, pump_shutoff_kpa=p.pump_shutoff_kpa * head
         )
-        self._reflow()
+        self._update_flows()
 
-    def _sense(self, slow: bool) -> None:
+    def _step_sensors(self, renew_noise: bool) -> None:
         """Move the sensors; take new noise once a second."""
-        if slow:
+        if renew_noise:
             for sensor in self._sensors:
-                sensor.renew()
+                sensor.next_noise_sample()
         suction = self.parameters.suction_kpa
         self._supply_t.step(self.supply_true_c)
         self._return_t.step(self.return_true_c)
@@ -438,7 +440,7 @@ class Plant:
         self._supply_p.step(suction + self.dp_kpa)
         self._return_p.step(suction)
 
-    def _drift(self, now: int) -> None:
+    def _step_facility_water(self, now: int) -> None:
         """Facility water: ramp towards its target with a slow swing around it; once a second."""
         p = self.parameters
         if self.facility is not None:
@@ -448,17 +450,17 @@ class Plant:
             self.fws_base_c += self.hx_w * max(1.0, self._dt_s) / mass
             self.fws_c = self.fws_base_c
             return
-        gap = self.fws_target_c - self.fws_base_c
-        if gap != 0.0:
-            reach = self.fws_rate_k_min / 60.0 * max(1.0, self._dt_s)
-            if self.fws_rate_k_min <= 0.0 or abs(gap) <= reach:
+        difference = self.fws_target_c - self.fws_base_c
+        if difference != 0.0:
+            max_step = self.fws_rate_k_min / 60.0 * max(1.0, self._dt_s)
+            if self.fws_rate_k_min <= 0.0 or abs(difference) <= max_step:
                 self.fws_base_c = self.fws_target_c
             else:
-                self.fws_base_c += reach if gap > 0.0 else -reach
-        turn = 2.0 * pi * (now - self._start_us) / _SECOND_US / p.fws_swing_period_s
-        self.fws_c = self.fws_base_c + p.fws_swing_k * sin(turn)
+                self.fws_base_c += max_step if difference > 0.0 else -max_step
+        phase = 2.0 * pi * (now - self._start_us) / _SECOND_US / p.fws_swing_period_s
+        self.fws_c = self.fws_base_c + p.fws_swing_k * sin(phase)
 
-    def _reflow(self) -> None:
+    def _update_flows(self) -> None:
         """Everything that depends on flows alone."""
         p, dt = self.parameters, self._dt_s
         speeds = [pump.speed_pct for pump in self.pumps]
@@ -470,10 +472,10 @@ class Plant:
         self._tcs_c_w_k = capacity_w_k(flow, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
         self._fws_c_w_k = capacity_w_k(self.fws_flow_lpm, p.fws_rho_kg_m3, p.fws_cp_j_kgk)
         self._hx_w_k = exchanger_w_k(p, flow, self.fws_flow_lpm, self._fouling)
-        self._hx_keep = exp(-self._tcs_c_w_k * dt / p.hx_j_k)
+        self._hx_decay = exp(-self._tcs_c_w_k * dt / p.hx_j_k)
         design = p.tcs_design_lpm
-        self._plates = [plate_w_k(p, flow * s, design * s) for s in p.rack_share]
-        self._plate_keep = [exp(-g * dt / p.plate_j_k) for g in self._plates]
+        self._plate_w_k = [plate_w_k(p, flow * s, design * s) for s in p.rack_fraction]
+        self._plate_decay = [exp(-g * dt / p.plate_j_k) for g in self._plate_w_k]
 
     def _stored_j(self) -> float:
         """Energy above 0 degC in cases, exchanger and pipes, J."""

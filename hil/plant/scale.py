@@ -12,21 +12,21 @@ from dataclasses import replace
 from hil.plant.fluid.parameters import PlantParameters
 
 _HEAD_KPA = 260.0  # with 25 L/s and 0.70 x 0.93 x 0.97: 10.3 kW at the design flow of 1 MW
-_STATIC = 0.3
-_ROW = 0.66  # of the quadratic part: across the racks
+_STATIC_FRACTION = 0.3
+_ROW_FRACTION = 0.66  # of the quadratic part: across the racks
 _SHUTOFF_KPA = 400.0
-_MOST = 1.15  # flow at full speed over the design flow
+_MAX_FLOW_RATIO = 1.15  # flow at full speed over the design flow
 
 
-def reference(it_kw: float, **changes: object) -> PlantParameters:
+def reference_parameters(it_kw: float, **changes: object) -> PlantParameters:
     """Parameters of a row of `it_kw` kilowatts (50 or more) with the reference's figures."""
     if it_kw < 50.0:
         raise ValueError("the reference plant begins at 50 kW")
     p = PlantParameters()
     k = it_kw / 100.0
     design = p.tcs_design_lpm * k
-    quadratic = (1.0 - _STATIC) * _HEAD_KPA
-    at_full = _HEAD_KPA * (_STATIC + (1.0 - _STATIC) * _MOST**2)
+    quadratic = (1.0 - _STATIC_FRACTION) * _HEAD_KPA
+    at_full = _HEAD_KPA * (_STATIC_FRACTION + (1.0 - _STATIC_FRACTION) * _MAX_FLOW_RATIO**2)
     scaled = replace(
         p,
         rack_design_kw=it_kw / p.racks,
@@ -43,11 +43,11 @@ def reference(it_kw: float, **changes: object) -> PlantParameters:
         fws_open_lpm=141.0 * k,
         valve_authority=0.65,
         hx_j_k=p.hx_j_k * k,
-        static_kpa=_STATIC * _HEAD_KPA,
-        row_kpa=_ROW * quadratic,
-        inner_kpa=(1.0 - _ROW) * quadratic,
+        static_kpa=_STATIC_FRACTION * _HEAD_KPA,
+        row_kpa=_ROW_FRACTION * quadratic,
+        inner_kpa=(1.0 - _ROW_FRACTION) * quadratic,
         pump_shutoff_kpa=_SHUTOFF_KPA,
-        pump_slope_kpa_lpm2=(_SHUTOFF_KPA - at_full) / (_MOST * design) ** 2,
+        pump_slope_kpa_lpm2=(_SHUTOFF_KPA - at_full) / (_MAX_FLOW_RATIO * design) ** 2,
         flow_noise_lpm=0.2 * k,
         start_it_kw=it_kw,
         start_pump_pct=(90.0, 0.0),

@@ -48,5 +48,5 @@ def shaft_w(p: PlantParameters, point: OperatingPoint) -> float:
     """Shaft power of all pumps, W: it ends as heat in the coolant."""
     flow = point.flow_lpm
     if point.pump_lpm and min(point.pump_lpm) < 0.0:  # what flows back was pumped too
-        flow = sum(share for share in point.pump_lpm if share > 0.0)
+        flow = sum(lpm for lpm in point.pump_lpm if lpm > 0.0)
     return point.head_kpa * flow / 60.0 / p.pump_efficiency

@@ -30,7 +30,7 @@ class Variable:
     causality: Causality
 
 
-_IN, _OUT, _TRUE = Causality.INPUT, Causality.OUTPUT, Causality.LOCAL
+_IN, _OUT, _LOCAL = Causality.INPUT, Causality.OUTPUT, Causality.LOCAL
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("fws_c", "degC", 5.0, 50.0, _IN),
@@ -44,13 +44,13 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("valve_position_pct", "%", 0.0, 100.0, _OUT),
     Variable("fws_flow_lpm", "L/min", 0.0, 300.0, _OUT),
     Variable("fws_out_c", "degC", 0.0, 90.0, _OUT),
-    Variable("supply_true_c", "degC", 0.0, 90.0, _TRUE),
-    Variable("return_true_c", "degC", 0.0, 90.0, _TRUE),
-    Variable("rack_in_c", "degC", 0.0, 90.0, _TRUE),
-    Variable("case_c", "degC", 0.0, 150.0, _TRUE),
-    Variable("it_kw", "kW", 0.0, 150.0, _TRUE),
-    Variable("dp_kpa", "kPa", 0.0, 300.0, _TRUE),
-    Variable("flow_true_lpm", "L/min", 0.0, 400.0, _TRUE),
-    Variable("pump_electric_w", "W", 0.0, 5000.0, _TRUE),
-    Variable("hx_w", "W", 0.0, 300_000.0, _TRUE),
+    Variable("supply_true_c", "degC", 0.0, 90.0, _LOCAL),
+    Variable("return_true_c", "degC", 0.0, 90.0, _LOCAL),
+    Variable("rack_in_c", "degC", 0.0, 90.0, _LOCAL),
+    Variable("case_c", "degC", 0.0, 150.0, _LOCAL),
+    Variable("it_kw", "kW", 0.0, 150.0, _LOCAL),
+    Variable("dp_kpa", "kPa", 0.0, 300.0, _LOCAL),
+    Variable("flow_true_lpm", "L/min", 0.0, 400.0, _LOCAL),
+    Variable("pump_electric_w", "W", 0.0, 5000.0, _LOCAL),
+    Variable("hx_w", "W", 0.0, 300_000.0, _LOCAL),
 )

@@ -27,7 +27,7 @@ class BenchKey:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(_text(path)))
+            self._key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(_read_or_create(path)))
         except ValueError:
             raise BenchError(f"{path}: not a bench's key (64 hexadecimal digits)") from None
         except OSError as error:
@@ -40,7 +40,7 @@ class BenchKey:
         return self._key.sign(text.encode()).hex()
 
 
-def _text(path: Path) -> str:
+def _read_or_create(path: Path) -> str:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         raw = Ed25519PrivateKey.generate().private_bytes(
@@ -51,7 +51,7 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="ascii").strip()
 
 
-def good_signature(key: str, signature: str, text: object) -> bool:
+def is_valid_signature(key: str, signature: str, text: object) -> bool:
     """Tell whether `signature` is that of `key` over `text`."""
     try:
         public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))

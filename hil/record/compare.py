@@ -13,11 +13,11 @@ from hil.record.record import Record
 from hil.scenario.judge import FAIL, MARGINAL, PASS
 
 ABSENT = "absent"
-_RANK = {PASS: 0, MARGINAL: 1, FAIL: 2}
-_HEADS = ("serial", "operator", "ended_utc", "verdict")
-_SHORT = 12
+_VERDICT_RANK = {PASS: 0, MARGINAL: 1, FAIL: 2}
+_HEADER_KEYS = ("serial", "operator", "ended_utc", "verdict")
+_HASH_DIGITS = 12
 
-Key = tuple[str, str, str, str, int]
+RowKey = tuple[str, str, str, str, int]
 """Scenario, measure, limits, window, and which of several such rows."""
 
 
@@ -30,7 +30,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One expectation over all records, in their order."""
 
     scenario: str
@@ -41,14 +41,14 @@ class Row:
     cells: tuple[Cell, ...]
 
     @property
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         """Whether any record says something else than the first."""
         return any(cell != self.cells[0] for cell in self.cells)
 
     @property
-    def worse(self) -> bool:
+    def has_worsened(self) -> bool:
         """Whether the last record that has it is worse than the first that has it."""
-        ranks = [_RANK[c.verdict] for c in self.cells if c.verdict in _RANK]
+        ranks = [_VERDICT_RANK[c.verdict] for c in self.cells if c.verdict in _VERDICT_RANK]
         return len(ranks) > 1 and ranks[-1] > ranks[0]
 
 
@@ -56,57 +56,59 @@ class Row:
 class Comparison:
     """All rows, and what differs between the records: name -> value of each."""
 
-    rows: tuple[Row, ...]
-    differs: dict[str, list[str]]
+    rows: tuple[ComparisonRow, ...]
+    differences: dict[str, list[str]]
 
     @property
-    def worse(self) -> bool:
+    def has_worsened(self) -> bool:
         """Whether any row became worse."""
-        return any(row.worse for row in self.rows)
+        return any(row.has_worsened for row in self.rows)
 
 
 def compare(records: list[Record]) -> Comparison:
     """Compare two records or more, in the order given."""
-    found: dict[Key, list[Cell]] = {}
-    units: dict[Key, str] = {}
+    cells_by_key: dict[RowKey, list[Cell]] = {}
+    units: dict[RowKey, str] = {}
     for i, record in enumerate(records):
-        for key, unit, cell in _cells(record):
+        for key, unit, cell in _collect_cells(record):
             units.setdefault(key, unit)
-            found.setdefault(key, [Cell()] * len(records))[i] = cell
-    rows = [Row(*key[:4], units[key], tuple(cells)) for key, cells in found.items()]
-    return Comparison(tuple(rows), _differs(records))
+            cells_by_key.setdefault(key, [Cell()] * len(records))[i] = cell
+    rows = [
+        ComparisonRow(*key[:4], units[key], tuple(cells)) for key, cells in cells_by_key.items()
+    ]
+    return Comparison(tuple(rows), _find_differences(records))
 
 
-def _cells(record: Record) -> list[tuple[Key, str, Cell]]:
+def _collect_cells(record: Record) -> list[tuple[RowKey, str, Cell]]:
     cells = []
-    seen: dict[tuple[str, str, str, str], int] = {}
+    counts: dict[tuple[str, str, str, str], int] = {}
     for run in record.get("runs", []):
-        for finding in run["findings"]:
-            place = (run["scenario"], finding["measure"], finding["limits"], finding["window"])
-            seen[place] = seen.get(place, 0) + 1
-            cell = Cell(finding["verdict"], finding["worst"])
-            cells.append(((*place, seen[place]), finding["unit"], cell))
+        for result in run["findings"]:
+            row_key = (run["scenario"], result["measure"], result["limits"], result["window"])
+            counts[row_key] = counts.get(row_key, 0) + 1
+            cell = Cell(result["verdict"], result["worst"])
+            cells.append(((*row_key, counts[row_key]), result["unit"], cell))
     return cells
 
 
-def _differs(records: list[Record]) -> dict[str, list[str]]:
+def _find_differences(records: list[Record]) -> dict[str, list[str]]:
     """Name what is not the same in all records, besides the findings."""
-    facts = [_facts(record) for record in records]
+    facts = [_collect_facts(record) for record in records]
     names = dict.fromkeys(name for fact in facts for name in fact)
     table = {name: [fact.get(name, ABSENT) for fact in facts] for name in names}
     return {name: values for name, values in table.items() if len(set(values)) > 1}
 
 
-def _facts(record: Record) -> dict[str, str]:
-    facts: dict[str, Any] = {name: record.get(name) for name in _HEADS}
-    facts["firmware"] = str(record.get("firmware_sha256"))[:_SHORT]
-    facts["bench's key"] = str(record.get("key"))[:_SHORT]
+def _collect_facts(record: Record) -> dict[str, str]:
+    facts: dict[str, Any] = {name: record.get(name) for name in _HEADER_KEYS}
+    facts["firmware"] = str(record.get("firmware_sha256"))[:_HASH_DIGITS]
+    facts["bench's key"] = str(record.get("key"))[:_HASH_DIGITS]
     facts |= record.get("versions", {})
     for run in record.get("runs", []):
         name = run["scenario"]
         facts[f"{name}: dut"] = run["dut"]
         facts[f"{name}: seed"] = run["seed"]
-        facts[f"{name}: scenario"] = str(run["scenario_sha256"])[:_SHORT]
-        facts[f"{name}: configuration"] = str(run["config_sha256"])[:_SHORT]
+        facts[f"{name}: scenario"] = str(run["scenario_sha256"])[:_HASH_DIGITS]
+        facts[f"{name}: configuration"] = str(run["config_sha256"])[:_HASH_DIGITS]
         facts[f"{name}: verdict"] = run["verdict"]
     return {name: str(value) for name, value in facts.items()}

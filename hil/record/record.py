@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from hil.errors import BenchError
-from hil.record.bench_key import BenchKey, good_signature
+from hil.record.bench_key import BenchKey, is_valid_signature
 from hil.scenario.channels import Series
-from hil.scenario.judge import FAIL, MARGINAL, PASS, Finding
+from hil.scenario.judge import FAIL, MARGINAL, PASS, ExpectationResult
 from hil.scenario.model import Scenario
 
 FORMAT = "coldloop-record-1"
@@ -46,13 +46,13 @@ def bench_hash() -> str:
 
 
 def _code_hash(packages: tuple[str, ...], suffixes: tuple[str, ...]) -> str:
-    whole = hashlib.sha256()
+    hasher = hashlib.sha256()
     for package in packages:
         for path in sorted((_ROOT / package).rglob("*")):
             if path.suffix in suffixes:
-                whole.update(path.relative_to(_ROOT).as_posix().encode() + b"\0")
-                whole.update(path.read_bytes() + b"\0")
-    return whole.hexdigest()
+                hasher.update(path.relative_to(_ROOT).as_posix().encode() + b"\0")
+                hasher.update(path.read_bytes() + b"\0")
+    return hasher.hexdigest()
 
 
 def versions() -> dict[str, str]:
@@ -66,27 +66,27 @@ def versions() -> dict[str, str]:
 
 def run_record(
     scenario: Scenario,
-    outcome: dict[str, Any],
-    findings: list[Finding],
+    result: dict[str, Any],
+    results: list[ExpectationResult],
     series: Series,
     console: list[str],
     config: dict[str, Any],
     answers: list[dict[str, Any]],
 ) -> Record:
-    """Put one run into its record; `outcome` is what `hil run --json` prints."""
-    plots = [asdict(c) for c in series.channels]
+    """Put one run into its record; `result` is what `hil run --json` prints."""
+    channels = [asdict(channel) for channel in series.channels]
     return {
-        **outcome,
+        **result,
         "title": scenario.title,
-        "verdict": worst([f.verdict for f in findings]),
+        "verdict": worst([entry.verdict for entry in results]),
         "scenario_text": scenario.text,
         "scenario_sha256": sha256(scenario.text.encode()),
-        "config_sha256": sha256(canonical(config)),
-        "events": [asdict(e) for e in scenario.events],
-        "findings": [asdict(f) for f in findings],
+        "config_sha256": sha256(canonical_json(config)),
+        "events": [asdict(event) for event in scenario.events],
+        "findings": [asdict(entry) for entry in results],
         "answers": answers,
         "console": console[-200:],
-        "channels": plots,
+        "channels": channels,
         "series": {"at_s": series.at_s, **series.values},
     }
 
@@ -99,7 +99,7 @@ def worst(verdicts: list[str]) -> str:
     return PASS
 
 
-def whole_record(
+def suite_record(
     suite: str, title: str, runs: list[Record], serial: str, operator: str, firmware: str
 ) -> Record:
     """Join the runs of a suite; not chained and not signed yet."""
@@ -117,36 +117,38 @@ def whole_record(
     }
 
 
-def canonical(value: object) -> bytes:
+def canonical_json(value: object) -> bytes:
     """Write JSON that is the same for the same content."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def sealed(record: Record, previous: str, key: BenchKey) -> Record:
+def seal(record: Record, previous: str, key: BenchKey) -> Record:
     """Chain the record to the one before it, hash and sign it."""
     body = {**record, "previous": previous, "key": key.public}
-    digest = sha256(canonical(body))
+    digest = sha256(canonical_json(body))
     return {**body, "hash": digest, "signature": key.sign(digest)}
 
 
-def problems(record: Record, key: str | None = None) -> list[str]:
+def find_problems(record: Record, key: str | None = None) -> list[str]:
     """Say what is wrong with a record that was read; `key` is the bench's, if it is known."""
     body = {k: v for k, v in record.items() if k not in ("hash", "signature")}
-    found = []
+    messages = []
     if record.get("format") != FORMAT:
-        found.append(f"format is {record.get('format')!r}, not {FORMAT}")
-    if sha256(canonical(body)) != record.get("hash"):
-        found.append("content and hash differ: it was changed after it was written")
-    if not good_signature(str(record.get("key")), str(record.get("signature")), record.get("hash")):
-        found.append("the signature does not fit hash and key")
+        messages.append(f"format is {record.get('format')!r}, not {FORMAT}")
+    if sha256(canonical_json(body)) != record.get("hash"):
+        messages.append("content and hash differ: it was changed after it was written")
+    if not is_valid_signature(
+        str(record.get("key")), str(record.get("signature")), record.get("hash")
+    ):
+        messages.append("the signature does not fit hash and key")
     if key is not None and record.get("key") != key:
-        found.append("signed by another bench's key")
-    changed = [
+        messages.append("signed by another bench's key")
+    changed_names = [
         run.get("scenario")
         for run in record.get("runs", [])
         if sha256(str(run.get("scenario_text")).encode()) != run.get("scenario_sha256")
     ]
-    return found + [f"{name}: the scenario's text and hash differ" for name in changed]
+    return messages + [f"{name}: the scenario's text and hash differ" for name in changed_names]
 
 
 def read(path: Path) -> Record:

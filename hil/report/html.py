@@ -1,7 +1,7 @@
 """The report as one page that opens offline: verdict, findings, plots, what was tested with what.
 
 Everything is inside the file: style, script, uPlot (vendored, MIT) and the data. Not the live page
-(`hil.page`). Every text of a record is escaped: a serial number is what somebody typed.
+(`hil.write_page`). Every text of a record is escaped: a serial number is what somebody typed.
 """
 
 import json
@@ -14,39 +14,43 @@ from hil.report.next_steps import next_step
 from hil.scenario.judge import FAIL, MARGINAL
 from hil.scenario.requirements import REQUIREMENTS
 
-_WORDS = {"pass": "PASS", "marginal": "PASS, MARGINAL", "fail": "FAIL"}
+_VERDICT_TEXTS = {"pass": "PASS", "marginal": "PASS, MARGINAL", "fail": "FAIL"}
 
 
-def page(record: Record) -> str:
+def write_page(record: Record) -> str:
     """Write the page."""
-    style = _static("hil.page", "uplot/uPlot.min.css") + _static("hil.report", "report.css")
-    script = _static("hil.page", "uplot/uPlot.iife.min.js") + _static("hil.report", "report.js")
-    runs = "".join(_run(i, run) for i, run in enumerate(record["runs"]))
+    style = _read_static("hil.page", "uplot/uPlot.min.css") + _read_static(
+        "hil.report", "report.css"
+    )
+    script = _read_static("hil.page", "uplot/uPlot.iife.min.js") + _read_static(
+        "hil.report", "report.js"
+    )
+    runs = "".join(_run_section(i, run) for i, run in enumerate(record["runs"]))
     verdict = record["verdict"]
     return (
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        f"<title>{escape(record['suite'])} {_WORDS[verdict]}</title>\n<style>{style}</style>\n"
-        f'</head><body>\n<header class="{verdict}"><h1>{_WORDS[verdict]}</h1>'
+        f"<title>{escape(record['suite'])} {_VERDICT_TEXTS[verdict]}</title>\n<style>{style}</style>\n"
+        f'</head><body>\n<header class="{verdict}"><h1>{_VERDICT_TEXTS[verdict]}</h1>'
         f"<p>{escape(record['title'])}</p></header>\n"
-        f"{_facts(record)}{_summary(record)}{_requirements(record)}{runs}"
-        f'<script type="application/json" id="data">{_data(record)}</script>\n'
+        f"{_facts_section(record)}{_summary_section(record)}{_requirements_section(record)}{runs}"
+        f'<script type="application/json" id="data">{_plot_data(record)}</script>\n'
         f"<script>{script}</script>\n</body></html>\n"
     )
 
 
-def _static(package: str, name: str) -> str:
+def _read_static(package: str, name: str) -> str:
     return (resources.files(package) / "static" / name).read_text(encoding="utf-8")
 
 
-def _data(record: Record) -> str:
+def _plot_data(record: Record) -> str:
     """Give the plots' data; `</` would end the element that holds it."""
-    runs = [{"channels": r["channels"], "series": r["series"]} for r in record["runs"]]
+    runs = [{"channels": run["channels"], "series": run["series"]} for run in record["runs"]]
     return json.dumps(runs, separators=(",", ":")).replace("</", "<\\/")
 
 
-def _facts(record: Record) -> str:
+def _facts_section(record: Record) -> str:
     versions = record["versions"]
     rows = (
         ("serial number", record["serial"] or "not given"),
@@ -63,86 +67,91 @@ def _facts(record: Record) -> str:
     return f'<section><dl class="facts">{cells}</dl></section>\n'
 
 
-def _summary(record: Record) -> str:
+def _summary_section(record: Record) -> str:
     rows = "".join(
-        f'<tr class="{r["verdict"]}"><td><a href="#run{i}">{escape(r["scenario"])}</a></td>'
-        f"<td>{escape(r['title'])}</td><td class=v>{_WORDS[r['verdict']]}</td>"
-        f"<td>{r['virtual_s']:.0f} s</td><td>{escape(r['dut'])}</td></tr>"
-        for i, r in enumerate(record["runs"])
+        f'<tr class="{run["verdict"]}"><td><a href="#run{i}">{escape(run["scenario"])}</a></td>'
+        f"<td>{escape(run['title'])}</td><td class=v>{_VERDICT_TEXTS[run['verdict']]}</td>"
+        f"<td>{run['virtual_s']:.0f} s</td><td>{escape(run['dut'])}</td></tr>"
+        for i, run in enumerate(record["runs"])
     )
     head = "<tr><th>scenario</th><th>what</th><th>verdict</th><th>lasted</th><th>on</th></tr>"
     return f"<section><h2>Runs</h2><table>{head}{rows}</table></section>\n"
 
 
-def _requirements(record: Record) -> str:
-    held: dict[str, list[str]] = {}
+def _requirements_section(record: Record) -> str:
+    verdicts_by_name: dict[str, list[str]] = {}
     for run in record["runs"]:
-        for finding in run["findings"]:
-            if finding["requirement"]:
-                held.setdefault(finding["requirement"], []).append(finding["verdict"])
-    if not held:
+        for result in run["findings"]:
+            if result["requirement"]:
+                verdicts_by_name.setdefault(result["requirement"], []).append(result["verdict"])
+    if not verdicts_by_name:
         return ""
     rows = "".join(
         f'<tr class="{worst(verdicts)}"><td>{escape(name)}</td>'
         f"<td>{escape(REQUIREMENTS.get(name, ''))}</td>"
-        f"<td class=v>{_held(verdicts)}</td></tr>"
-        for name, verdicts in sorted(held.items())
+        f"<td class=v>{_held_text(verdicts)}</td></tr>"
+        for name, verdicts in sorted(verdicts_by_name.items())
     )
     return f"<section><h2>Requirements</h2><table>{rows}</table></section>\n"
 
 
-def _held(verdicts: list[str]) -> str:
-    held, near = sum(v != FAIL for v in verdicts), verdicts.count(MARGINAL)
-    return f"{held} of {len(verdicts)}" + (f", {near} marginal" if near else "")
+def _held_text(verdicts: list[str]) -> str:
+    passed, marginal = sum(v != FAIL for v in verdicts), verdicts.count(MARGINAL)
+    return f"{passed} of {len(verdicts)}" + (f", {marginal} marginal" if marginal else "")
 
 
-def _run(number: int, run: Record) -> str:
+def _run_section(number: int, run: Record) -> str:
     facts = f"seed {run['seed']}, {escape(run['dut'])}, digest {escape(str(run['digest']))}"
-    findings = "".join(_finding(f) for f in run["findings"])
+    result_rows = "".join(_result_row(result) for result in run["findings"])
     head = "<tr><th>measure</th><th>limits</th><th>when</th><th>worst</th><th></th></tr>"
     return (
         f'<section id="run{number}" class="run"><h2>{escape(run["scenario"])}</h2>'
         f"<p>{escape(run['title'])} <small>{facts}</small></p>"
-        f"{_failures(run)}<table>{head}{findings}</table>{_events(run)}"
+        f"{_failure_list(run)}<table>{head}{result_rows}</table>{_event_list(run)}"
         f'<div class="plots" data-run="{number}"></div></section>\n'
     )
 
 
-def _finding(finding: dict[str, Any]) -> str:
-    unit = escape(finding["unit"])
-    worst = "" if finding["worst"] is None else f"{finding['worst']:.6g} {unit}"
-    at = "" if finding["worst_at_s"] is None else f" at {finding['worst_at_s']:g} s"
-    took = "" if finding["took_s"] is None else f", took {finding['took_s']:g} s"
+def _result_row(result: dict[str, Any]) -> str:
+    unit = escape(result["unit"])
+    worst_text = "" if result["worst"] is None else f"{result['worst']:.6g} {unit}"
+    at_text = "" if result["worst_at_s"] is None else f" at {result['worst_at_s']:g} s"
+    took_text = "" if result["took_s"] is None else f", took {result['took_s']:g} s"
     return (
-        f'<tr class="{finding["verdict"]}"><td>{escape(finding["measure"])}'
-        f" <small>{escape(finding['requirement'])}</small></td>"
-        f"<td>{escape(finding['limits'])} {unit}</td><td>{escape(finding['window'])}</td>"
-        f"<td>{worst}{at}{took}</td><td class=v>{_WORDS[finding['verdict']]}</td></tr>"
+        f'<tr class="{result["verdict"]}"><td>{escape(result["measure"])}'
+        f" <small>{escape(result['requirement'])}</small></td>"
+        f"<td>{escape(result['limits'])} {unit}</td><td>{escape(result['window'])}</td>"
+        f"<td>{worst_text}{at_text}{took_text}</td><td class=v>{_VERDICT_TEXTS[result['verdict']]}</td></tr>"
     )
 
 
-def _failures(run: Record) -> str:
+def _failure_list(run: Record) -> str:
     lines = "".join(
-        f"<li>{escape(f['failure'])}<br><small>{escape(next_step(f['measure']))}</small></li>"
-        for f in run["findings"]
-        if f["failure"] is not None
+        f"<li>{escape(result['failure'])}<br><small>{escape(next_step(result['measure']))}</small></li>"
+        for result in run["findings"]
+        if result["failure"] is not None
     )
-    near = "".join(f"<li>{escape(f['near'])}</li>" for f in run["findings"] if f.get("near"))
+    marginal = "".join(
+        f"<li>{escape(result['near'])}</li>" for result in run["findings"] if result.get("near")
+    )
     return (f'<ul class="failures">{lines}</ul>' if lines else "") + (
-        f'<ul class="near">{near}</ul>' if near else ""
+        f'<ul class="near">{marginal}</ul>' if marginal else ""
     )
 
 
-def _events(run: Record) -> str:
-    lines = [(e["at_s"], _event(e)) for e in run["events"]]
-    lines += [(a["at_s"], f"asked: {a['text']} ({a['answer'] or a['by']})") for a in run["answers"]]
+def _event_list(run: Record) -> str:
+    lines = [(event["at_s"], _event_text(event)) for event in run["events"]]
+    lines += [
+        (answer["at_s"], f"asked: {answer['text']} ({answer['answer'] or answer['by']})")
+        for answer in run["answers"]
+    ]
     if not lines:
         return ""
-    rows = "".join(f"<li>{at:g} s: {escape(text)}</li>" for at, text in sorted(lines))
+    rows = "".join(f"<li>{at_s:g} s: {escape(text)}</li>" for at_s, text in sorted(lines))
     return f'<ul class="events">{rows}</ul>'
 
 
-def _event(event: dict[str, Any]) -> str:
+def _event_text(event: dict[str, Any]) -> str:
     value = "" if event["value"] is None else f" {event['value']:g}"
     span = "" if event["for_s"] is None else f" for {event['for_s']:g} s"
     return f"{event['do']}{value}{span}"

@@ -5,16 +5,16 @@ from xml.etree import ElementTree as ET
 from hil.record.record import Record
 
 
-def junit(record: Record) -> str:
+def write_junit(record: Record) -> str:
     """Write the XML as text."""
     root = ET.Element("testsuites", name=record["suite"])
     for run in record["runs"]:
-        _suite(root, run)
+        _add_suite(root, run)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _suite(root: ET.Element, run: Record) -> None:
+def _add_suite(root: ET.Element, run: Record) -> None:
     failures = sum(f["failure"] is not None for f in run["findings"])
     suite = ET.SubElement(
         root,
@@ -24,10 +24,10 @@ def _suite(root: ET.Element, run: Record) -> None:
         failures=str(failures),
         time=str(run["wall_s"]),
     )
-    for finding in run["findings"]:
-        name = f"{finding['measure']} {finding['limits']} ({finding['window']})"
+    for result in run["findings"]:
+        name = f"{result['measure']} {result['limits']} ({result['window']})"
         case = ET.SubElement(suite, "testcase", classname=run["scenario"], name=name)
-        if finding["failure"] is not None:
-            ET.SubElement(case, "failure", message=finding["failure"])
-        elif finding.get("near"):  # JUnit knows no word for it
-            ET.SubElement(case, "system-out").text = f"marginal: {finding['near']}"
+        if result["failure"] is not None:
+            ET.SubElement(case, "failure", message=result["failure"])
+        elif result.get("near"):  # JUnit knows no word for it
+            ET.SubElement(case, "system-out").text = f"marginal: {result['near']}"

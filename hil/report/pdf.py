@@ -9,14 +9,14 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _TIMEOUT_S = 120
 
 
-def chromium() -> str | None:
+def find_chromium() -> str | None:
     """Find Chromium; None where it is not installed."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def print_pdf(page: Path, target: Path) -> bool:
     """Print a page into `target`; False where there is no Chromium, or it printed nothing."""
-    program = chromium()
+    program = find_chromium()
     if program is None:
         return False
     with tempfile.TemporaryDirectory() as profile:

@@ -2,7 +2,7 @@
 
     record.json   the truth: chained, hashed, signed (`hil.record.record`)
     report.html   one page with plots that opens offline (`hil.report.html`)
-    junit.xml     for whoever counts tests (`hil.report.junit`)
+    junit.xml     for whoever counts tests (`hil.report.write_junit`)
     report.pdf    the page, printed by Chromium, when there is one (`hil.report.pdf`)
 
 Records of the same parent folder make a chain: each names the hash of the newest before it.
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from hil.errors import BenchError
 from hil.record.bench_key import BenchKey, default_path
-from hil.record.record import FILE, Record, firmware_hash, read, sealed, whole_record
-from hil.report.html import page
-from hil.report.junit import junit
+from hil.record.record import FILE, Record, firmware_hash, read, seal, suite_record
+from hil.report.html import write_page
+from hil.report.junit import write_junit
 from hil.report.pdf import print_pdf
-from hil.run.recorded import Recorded, write_json
+from hil.run.recorded import RecordedRun, write_json
 from hil.scenario.suite import Suite
 
 NO_RECORD = "0" * 64
@@ -33,18 +33,20 @@ class Labels:
     key: Path | None = None
 
 
-def write_all(suite: Suite, done: list[Recorded], folder: Path, labels: Labels) -> list[Path]:
+def write_all(
+    suite: Suite, recorded_runs: list[RecordedRun], folder: Path, labels: Labels
+) -> list[Path]:
     """Write the record and its reports into a folder; raises BenchError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BenchError(f"{folder}: {error.strerror}; name a folder that can be written") from None
-    runs = [d.record() for d in done]
-    whole = whole_record(
+    runs = [run.record() for run in recorded_runs]
+    unsigned = suite_record(
         suite.name, suite.title, runs, labels.serial, labels.operator, firmware_hash()
     )
     key = BenchKey(labels.key or default_path())
-    record = sealed(whole, newest_hash(folder.parent), key)
+    record = seal(unsigned, newest_hash(folder.parent), key)
     write_json(folder / FILE, record)
     return [folder / FILE, *write_reports(record, folder)]
 
@@ -52,13 +54,13 @@ def write_all(suite: Suite, done: list[Recorded], folder: Path, labels: Labels) 
 def write_reports(record: Record, folder: Path) -> list[Path]:
     """Write page, JUnit and, where Chromium is installed, the PDF."""
     html, xml, pdf = (folder / name for name in ("report.html", "junit.xml", "report.pdf"))
-    html.write_text(page(record), encoding="utf-8")
-    xml.write_text(junit(record), encoding="utf-8")
+    html.write_text(write_page(record), encoding="utf-8")
+    xml.write_text(write_junit(record), encoding="utf-8")
     return [html, xml, *([pdf] if print_pdf(html, pdf) else [])]
 
 
 def newest_hash(folder: Path) -> str:
     """Give the hash of the newest record below `folder`."""
-    found = [read(path) for path in folder.glob(f"*/{FILE}")]
-    newest = max(found, key=lambda r: str(r.get("ended_utc")), default=None)
+    records = [read(path) for path in folder.glob(f"*/{FILE}")]
+    newest = max(records, key=lambda r: str(r.get("ended_utc")), default=None)
     return NO_RECORD if newest is None else str(newest.get("hash"))

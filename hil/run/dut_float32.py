@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from hil.errors import BenchError
-from hil.shells.lockstep import LockStep
+from hil.shells.lockstep import LockStepDut
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @functools.cache
-def interpreter() -> str:
+def build_interpreter() -> str:
     """Build the interpreter, or find the one in the cache. Raises BenchError."""
-    words = [sys.executable, str(ROOT / "coldloop.py"), "firmware", "build", "--json"]
-    words += ["--board", "unix-f32"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
-    if done.returncode:
-        raise BenchError(f"unix-f32: {done.stderr.strip()}")
-    return str(json.loads(done.stdout)["interpreter"])
+    command = [sys.executable, str(ROOT / "coldloop.py"), "firmware", "build", "--json"]
+    command += ["--board", "unix-f32"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    if process.returncode:
+        raise BenchError(f"unix-f32: {process.stderr.strip()}")
+    return str(json.loads(process.stdout)["interpreter"])
 
 
-class UnixF32(LockStep):
+class UnixF32(LockStepDut):
     """The agent in that interpreter. Raises BenchError."""
 
     def __init__(
@@ -38,4 +38,4 @@ class UnixF32(LockStep):
         profiles: dict[str, dict[str, Any]],
         records: dict[str, bytes] | None = None,
     ) -> None:
-        super().__init__(config, profiles, records, interpreter=interpreter())
+        super().__init__(config, profiles, records, interpreter=build_interpreter())

@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from hil.run.real_bench import RealBench
 
 _READ = 65536
-_MARK = KEY.encode() + b"\0"
-_MOST = 1 << 20
-_FIFO = 16
+_RECORD_MARK = KEY.encode() + b"\0"
+_MAX_BUFFER = 1 << 20
+_FIFO_BYTES = 16
 """Bytes handed over at once. QEMU passes on byte by byte what it gets: a long chunk, given when its
 last byte is in, would come to its end as late again as it is long."""
 ROOT = Path(__file__).resolve().parents[2]
 _FIRMWARE = [sys.executable, str(ROOT / "coldloop.py"), "firmware"]
 
 
-class _Terminal:
+class _PseudoTerminal:
     """A pseudo-terminal whose other end QEMU opens."""
 
     def __init__(self) -> None:
@@ -56,33 +56,33 @@ class QemuDut:
     def __init__(self, bench: "RealBench") -> None:
         self.status: dict[str, Any] | None = None
         self._bench = bench
-        self._said = b""
-        self._began = 0
+        self._buffer = b""
+        self._record_start = 0
         self._offset: int | None = None
-        self._modem, self._teller = _Terminal(), _Terminal()
+        self._modem_terminal, self._status_terminal = _PseudoTerminal(), _PseudoTerminal()
         self._socket: socket.socket | None = None
         for port in (bench.receiver, bench.bus):
             if port.line is not None:
-                port.line.chunk = _FIFO
+                port.line.chunk = _FIFO_BYTES
         # What the receiver says before the image runs would be old when it is read.
-        bench.receiver.cut = True
-        bench.shell.watch(self._teller.master, self._told)
-        bench.shell.watch(self._modem.master, self._sent)
+        bench.receiver.disconnected = True
+        bench.shell.watch(self._status_terminal.master, self._on_status_bytes)
+        bench.shell.watch(self._modem_terminal.master, self._on_modem_bytes)
 
     @staticmethod
-    def prepare() -> int:
+    def build_image() -> int:
         """Build the image before the bench's time begins; raises BenchError. Gives 0."""
         with tempfile.TemporaryDirectory() as folder:
-            words = [*_FIRMWARE, "build", "--out", folder]
-            done = subprocess.run(words, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise BenchError(f"qemu: {done.stderr.strip()}")
+            command = [*_FIRMWARE, "build", "--out", folder]
+            process = subprocess.run(command, capture_output=True, text=True, check=False)
+        if process.returncode:
+            raise BenchError(f"qemu: {process.stderr.strip()}")
         return 0
 
     def config(self) -> dict[str, Any]:
         """Write the configuration of an agent on the board."""
-        return self._bench.row.config(
-            f"uart:1?baud={receiver_choice.baud(self._bench.row.setting)}",
+        return self._bench.testbed.config(
+            f"uart:1?baud={receiver_choice.line_baud(self._bench.testbed.settings)}",
             "uart:2?baud=19200&parity=E",
             "uart:3?baud=115200",
             "uart:4?baud=115200",
@@ -90,25 +90,30 @@ class QemuDut:
 
     def command(self) -> list[str]:
         """How the image is started; the configuration file comes last."""
-        uarts = (self._bench.receiver.path, self._bench.bus.path, self._modem.path)
-        words = [*_FIRMWARE, "run"]
-        for number, path in enumerate((*uarts, self._teller.path), 1):
-            words += ["--uart", f"{number}={path}"]
-        words += ["--storage", str(self._bench.folder), "--out", str(self._bench.folder / "image")]
-        return [*words, "--config"]
+        uarts = (self._bench.receiver.path, self._bench.bus.path, self._modem_terminal.path)
+        arguments = [*_FIRMWARE, "run"]
+        for number, path in enumerate((*uarts, self._status_terminal.path), 1):
+            arguments += ["--uart", f"{number}={path}"]
+        arguments += [
+            "--storage",
+            str(self._bench.folder),
+            "--out",
+            str(self._bench.folder / "image"),
+        ]
+        return [*arguments, "--config"]
 
-    def _told(self) -> None:
+    def _on_status_bytes(self) -> None:
         """Take what the agent says: records in pieces, each behind a mark."""
-        said = self._said + self._read(self._teller.master)
-        at = said.rfind(_MARK)
-        if at > 0 or (at == 0 and not self._said.startswith(_MARK)):
-            said = said[at:]
-            self._began = self._bench.shell.now()
-        self._said = said[-_MOST:]
+        buffer = self._buffer + self._read(self._status_terminal.master)
+        mark_at = buffer.rfind(_RECORD_MARK)
+        if mark_at > 0 or (mark_at == 0 and not self._buffer.startswith(_RECORD_MARK)):
+            buffer = buffer[mark_at:]
+            self._record_start = self._bench.shell.now()
+        self._buffer = buffer[-_MAX_BUFFER:]
         with contextlib.suppress(ValueError):
-            self._take(json.loads(said.removeprefix(_MARK)))
+            self._store_status(json.loads(buffer.removeprefix(_RECORD_MARK)))
 
-    def _take(self, status: dict[str, Any]) -> None:
+    def _store_status(self, status: dict[str, Any]) -> None:
         """Keep a status; the image's clock is not the machine's, so the two are compared.
 
         A record's mark arrives some time after it was written, with the image's time; the earliest
@@ -117,21 +122,21 @@ class QemuDut:
         if self.status is not None and status["mono_us"] == self.status["mono_us"]:
             return
         self.status = status
-        offset = self._began - int(status["mono_us"])
+        offset = self._record_start - int(status["mono_us"])
         self._offset = offset if self._offset is None else min(offset, self._offset)
         world = self._bench.world
-        self._bench.row.utc_at = lambda mono: world.utc(mono + (self._offset or 0))
+        self._bench.testbed.utc_at = lambda mono: world.utc(mono + (self._offset or 0))
 
-    def _sent(self) -> None:
+    def _on_modem_bytes(self) -> None:
         """Pass the agent's bytes on to the broker."""
-        data = self._read(self._modem.master)
-        self._bench.receiver.cut = False
-        link = self._connected()
+        data = self._read(self._modem_terminal.master)
+        self._bench.receiver.disconnected = False
+        link = self._broker_socket()
         if link is not None and data:
             with contextlib.suppress(OSError):
                 link.sendall(data)
 
-    def _connected(self) -> socket.socket | None:
+    def _broker_socket(self) -> socket.socket | None:
         """Connect the modem to the broker, when it is not."""
         if self._socket is None:
             host, _, port = self._bench.ports["broker"][len("tcp:") :].rpartition(":")
@@ -140,10 +145,10 @@ class QemuDut:
             except OSError:
                 return None
             self._socket.setblocking(False)
-            self._bench.shell.watch(self._socket.fileno(), self._received)
+            self._bench.shell.watch(self._socket.fileno(), self._on_broker_bytes)
         return self._socket
 
-    def _received(self) -> None:
+    def _on_broker_bytes(self) -> None:
         """Pass the broker's bytes on to the agent."""
         if self._socket is None:
             return
@@ -154,14 +159,14 @@ class QemuDut:
         except OSError:
             data = b""
         if not data:
-            self._hang_up()
+            self._disconnect()
             return
         with contextlib.suppress(BlockingIOError):
-            os.write(self._modem.master, data)
+            os.write(self._modem_terminal.master, data)
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         if self._socket is not None:
-            self._bench.shell.forget(self._socket.fileno())
+            self._bench.shell.unwatch(self._socket.fileno())
             self._socket.close()
             self._socket = None
 
@@ -174,7 +179,7 @@ class QemuDut:
 
     def close(self) -> None:
         """Close the ends."""
-        self._hang_up()
-        for end in (self._modem, self._teller):
-            self._bench.shell.forget(end.master)
-            end.close()
+        self._disconnect()
+        for terminal in (self._modem_terminal, self._status_terminal):
+            self._bench.shell.unwatch(terminal.master)
+            terminal.close()

@@ -13,93 +13,93 @@ from hil.errors import BenchError
 from hil.measure.registry import read
 from hil.run.dut_qemu import QemuDut
 from hil.run.real_bench import RealBench
-from hil.run.virtual import Outcome
+from hil.run.virtual import RunResult
 from hil.scenario.channels import Series
-from hil.scenario.judge import Judge
+from hil.scenario.judge import Evaluator
 from hil.scenario.model import Scenario
 from hil.scenario.timeline import schedule
 
 _SECOND = 1_000_000
-_PATIENCE_S = 90
+_START_TIMEOUT_S = 90
 
 
 class RealRun:
     """One scenario with one seed against an agent on the interpreter `dut`.
 
-    `real` puts real devices in the places of emulated ones: name -> address (see `hil.bench.device_swap`).
+    `real_devices` puts real devices in the places of emulated ones: name -> address (see `hil.bench.device_swap`).
     `series`, when set, is sampled each second.
     """
 
     def __init__(
-        self, scenario: Scenario, seed: int, dut: str, real: dict[str, str] | None = None
+        self, scenario: Scenario, seed: int, dut: str, real_devices: dict[str, str] | None = None
     ) -> None:
         self.scenario = scenario
         self.seed = seed
         self.dut = dut
         self.status: dict[str, Any] | None = None
-        self.judge = Judge(scenario)
+        self.evaluator = Evaluator(scenario)
         self.series: Series | None = None
         self.config: dict[str, Any] = {}
-        self._real = real or {}
+        self._real_devices = real_devices or {}
         self._seconds = 0
-        self._begin = 0
+        self._start_us = 0
 
-    def run(self, log: Path | None = None) -> Outcome:
+    def run(self, log: Path | None = None) -> RunResult:
         """Run the scenario to its end and judge it."""
         if self.dut == "qemu":
-            QemuDut.prepare()
-        with RealBench(self.scenario.row, self.seed) as bench:
+            QemuDut.build_image()
+        with RealBench(self.scenario.settings, self.seed) as bench:
             stop_on_signals(bench)
-            for name, port in self._real.items():
-                bench.swaps.swap(name, port)
+            for name, port in self._real_devices.items():
+                bench.device_swap.attach_real(name, port)
             self.config = bench.config(self.dut)
-            self._begin = self._started(bench, log)
-            schedule(self.scenario, bench.row, self._begin)
-            bench.world.at(self._begin + _SECOND, self._sample, bench)
-            end = self._begin + int(self.scenario.seconds * _SECOND) + _SECOND // 2
+            self._start_us = self._start_agent(bench, log)
+            schedule(self.scenario, bench.testbed, self._start_us)
+            bench.world.schedule(self._start_us + _SECOND, self._sample, bench)
+            end = self._start_us + int(self.scenario.seconds * _SECOND) + _SECOND // 2
             bench.shell.run(end)
             if bench.shell.stopped:
                 raise BenchError("interrupted")
-            wall_s = (bench.shell.now() - self._begin) / _SECOND
-        return Outcome(
+            wall_s = (bench.shell.now() - self._start_us) / _SECOND
+        return RunResult(
             self.scenario.name,
             self.seed,
             self.dut,
-            tuple(self.judge.failures()),
+            tuple(self.evaluator.failures()),
             None,
             float(self._seconds),
             wall_s,
         )
 
-    def _started(self, bench: RealBench, log: Path | None) -> int:
+    def _start_agent(self, bench: RealBench, log: Path | None) -> int:
         """Start the agent; give the world's time at which the scenario begins: its first word.
 
         In virtual time the agent is there from the start; here an interpreter is started first,
         which may take long on a busy machine, as QEMU does.
         """
         bench.start_agent(self.dut, log)
-        for second in range(1, _PATIENCE_S):
+        for second in range(1, _START_TIMEOUT_S):
             bench.shell.run(second * _SECOND)
             if bench.shell.stopped:
                 raise BenchError("interrupted")
             if bench.status() is not None:
                 return bench.shell.now()
-            code = bench.agent_ended()
+            code = bench.agent_exit_code()
             if code is not None:
                 raise BenchError(f"the agent ended with {code} after {second} s")
-        raise BenchError(f"the agent said nothing in {_PATIENCE_S} s; see --log")
+        raise BenchError(f"the agent said nothing in {_START_TIMEOUT_S} s; see --log")
 
     def _sample(self, bench: RealBench) -> None:
         self._seconds += 1
-        code = bench.agent_ended()
+        code = bench.agent_exit_code()
         if code is not None:
             raise BenchError(f"the agent ended with {code} after {self._seconds} s")
         self.status = bench.status()
-        self.judge.sample(self._seconds, lambda name: read(bench.row, self.status, name))
+        self.evaluator.sample(self._seconds, lambda name: read(bench.testbed, self.status, name))
         if self.series is not None:
-            self.series.sample(self._seconds, lambda name: read(bench.row, self.status, name))
-        due = self._begin + (self._seconds + 1) * _SECOND
-        bench.world.at(due, self._sample, bench)
+            self.series.sample(self._seconds, lambda name: read(bench.testbed, self.status, name))
+        due = self._start_us + (self._seconds + 1) * _SECOND
+        bench.world.schedule(due, self._sample, bench)
 
 
 def stop_on_signals(bench: RealBench) -> None:

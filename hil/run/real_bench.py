@@ -22,13 +22,13 @@ from typing import Any, BinaryIO, Self
 from agent.agent import FIRST_BUS, RECEIVER
 from agent.telemetry.status import KEY
 from hil.bench import receiver_choice
-from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, Fleet
-from hil.bench.device_swap import Carrier, Swaps
-from hil.bench.testbed import BUS_BAUD, FIRST_DRIVE_UNIT, RPU_UNIT, VALVE_UNIT, Row
+from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, DeviceFleet
+from hil.bench.device_swap import DeviceSwap, SwapBus
+from hil.bench.testbed import BUS_BAUD, FIRST_DRIVE_UNIT, RPU_UNIT, VALVE_UNIT, Testbed
 from hil.bench.testbed_satcom import BAUDS
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
-from hil.io.real_ports import PtyPort, PulsePipe, TcpPort
+from hil.io.real_ports import PtyPort, PulsePipe, TcpListener
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
 from hil.run.dut_qemu import QemuDut
@@ -46,132 +46,142 @@ AGENT = {
 }
 """How the agent is started on each interpreter; the configuration file comes last."""
 _VIRTUAL_STORE = "store:/virtual/"
-_ROOMY = "heapsize=512wK"
+_LARGE_HEAP = "heapsize=512wK"
 """For the code of optional parts, which is compiled on the heap here; a board has it compiled."""
 
 
-def command(dut: str, parts: bool) -> list[str]:
+def agent_command(dut: str, has_components: bool) -> list[str]:
     """How the agent with or without optional parts is started."""
-    return [_ROOMY if parts and word.startswith("heapsize") else word for word in AGENT[dut]]
+    return [
+        _LARGE_HEAP if has_components and argument.startswith("heapsize") else argument
+        for argument in AGENT[dut]
+    ]
 
 
 class RealBench:
     """A row in real time. Use it in a `with` block; it closes ports, agent and folder.
 
-    `swaps` says which device is real: `swaps.swap(name, address)`, `swaps.restore(name)`,
-    `swaps.devices()`; names are `rpu`, `valve`, `drive1` and on, and with a fleet its models.
+    `device_swap` says which device is real: `swaps.swap(name, address)`, `swaps.restore(name)`,
+    `device_swap.devices()`; names are `rpu`, `valve`, `drive1` and on, and with a fleet its models.
     """
 
     def __init__(
-        self, setting: Setting, seed: int, broker: str | None = None, fleet: bool = False
+        self, settings: TestbedSettings, seed: int, broker: str | None = None, fleet: bool = False
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="coldloop-"))
         self.world = World(seed, time.time_ns() // 1000)
         self.shell = RealTimeShell(self.world)
-        self.row = Row(self.world, setting)
-        self.row.utc_at = lambda mono: self.world.utc(mono - self.shell.base)
+        self.testbed = Testbed(self.world, settings)
+        self.testbed.utc_at = lambda mono: self.world.utc(mono - self.shell.base)
         self.receiver = PtyPort(self.shell)
         self.bus = PtyPort(self.shell)
         self.pulses: PulsePipe | None = None
-        self.broker: TcpPort | None = None
+        self.broker: TcpListener | None = None
         self._agent: subprocess.Popen[bytes] | None = None
         self._qemu: QemuDut | None = None
-        self._join()
+        self._connect_ports()
         if broker is None:
-            latency = int(setting.broker_latency_ms * 1000)
-            self.broker = TcpPort(self.shell, self.row.broker, latency)
-            self.row.set_link_down = self.broker.set_down
+            latency = int(settings.broker_latency_ms * 1000)
+            self.broker = TcpListener(self.shell, self.testbed.broker, latency)
+            self.testbed.set_link_down = self.broker.set_down
             broker = f"127.0.0.1:{self.broker.address[1]}"
         self.ports = {
-            "receiver": f"serial:{self.receiver.path}?baud={receiver_choice.baud(setting)}",
+            "receiver": f"serial:{self.receiver.path}?baud={receiver_choice.line_baud(settings)}",
             "bus": f"serial:{self.bus.path}?{_BUS_OPTIONS}",
             "broker": f"tcp:{broker}",
         }
         self.load_ports = self._serve_loads()
-        self.swaps = Swaps(self.shell)
-        self._name_row()
+        self.device_swap = DeviceSwap(self.shell)
+        self._register_devices()
         self.modem: PtyPort | None = None
-        self._join_modem()
-        self.fleet: Fleet | None = None
+        self._connect_modem()
+        self.fleet: DeviceFleet | None = None
         self.bus8: PtyPort | None = None
-        self.modbus_tcp: TcpPort | None = None
+        self.modbus_tcp: TcpListener | None = None
         if fleet:
             self._add_fleet()
 
-    def _serve_loads(self) -> list[TcpPort]:
+    def _serve_loads(self) -> list[TcpListener]:
         """Give each service of the row's loads a port of its own on loopback."""
-        bank = self.row.bank
-        if bank is None:
+        load_bank = self.testbed.load_bank
+        if load_bank is None:
             return []
         ports = []
-        for name, server in bank.servers().items():
-            ports.append(TcpPort(self.shell, server))
-            bank.addresses[name] = f"tcp:127.0.0.1:{ports[-1].address[1]}"
+        for name, server in load_bank.servers().items():
+            ports.append(TcpListener(self.shell, server))
+            load_bank.addresses[name] = f"tcp:127.0.0.1:{ports[-1].address[1]}"
         return ports
 
-    def _name_row(self) -> None:
-        """Make the row's devices known to `swaps`."""
-        row, line = self.row, self.bus.line
+    def _register_devices(self) -> None:
+        """Make the row's devices known to `device_swap`."""
+        testbed, line = self.testbed, self.bus.line
         if line is None:
             return
-        carrier = Carrier("bus", row.bus, line.say, ("serial", "tcp"), _BUS_OPTIONS)
-        self.swaps.add("rpu", carrier, RPU_UNIT)
-        self.swaps.add("valve", carrier, VALVE_UNIT)
-        for i in range(len(row.drives)):
-            self.swaps.add(f"drive{i + 1}", carrier, FIRST_DRIVE_UNIT + i)
+        swap_bus = SwapBus("bus", testbed.bus, line.inject, ("serial", "tcp"), _BUS_OPTIONS)
+        self.device_swap.add("rpu", swap_bus, RPU_UNIT)
+        self.device_swap.add("valve", swap_bus, VALVE_UNIT)
+        for i in range(len(testbed.drives)):
+            self.device_swap.add(f"drive{i + 1}", swap_bus, FIRST_DRIVE_UNIT + i)
 
     def _add_fleet(self) -> None:
         """Put the fleet behind a serial line and a TCP host."""
-        fleet = self.fleet = Fleet(self.world)
+        fleet = self.fleet = DeviceFleet(self.world)
         bus8 = self.bus8 = PtyPort(self.shell)
         char_us = _BITS_8E1 * _SECOND // BUS_BAUD
         line = bus8.line = SerialLine(self.world, fleet.line, char_us, bus8.to_agent, _FLEET_RANK)
         host = fleet.host
-        tcp = self.modbus_tcp = TcpPort(self.shell, host)
-        tcp.serving.say([])
+        tcp = self.modbus_tcp = TcpListener(self.shell, host)
+        tcp.device_link.send_replies([])
         self.ports["bus8"] = f"serial:{bus8.path}?{_BUS_OPTIONS}"
         self.ports["modbus_tcp"] = f"tcp:127.0.0.1:{tcp.address[1]}"
-        on_line = Carrier("bus8", fleet.line, line.say, ("serial", "tcp"), _BUS_OPTIONS)
-        on_host = Carrier(
+        line_bus = SwapBus("bus8", fleet.line, line.inject, ("serial", "tcp"), _BUS_OPTIONS)
+        host_bus = SwapBus(
             "modbus_tcp",
             host,
-            lambda frame: tcp.serving.say(host.replied(frame)),
+            lambda frame: tcp.device_link.send_replies(host.forward_reply(frame)),
             ("tcp",),
             framed=True,
         )
-        for carrier, units in ((on_line, LINE_UNITS), (on_host, TCP_UNITS)):
+        for swap_bus, units in ((line_bus, LINE_UNITS), (host_bus, TCP_UNITS)):
             for name, unit in units.items():
-                self.swaps.add(name, carrier, unit)
+                self.device_swap.add(name, swap_bus, unit)
 
-    def _join(self) -> None:
-        row, receiver = self.row, self.receiver
-        receiver.line = receiver_choice.line(
-            self.world, row.receiver, row.setting, receiver.to_agent, RECEIVER, lambda: None
+    def _connect_ports(self) -> None:
+        testbed, receiver = self.testbed, self.receiver
+        receiver.line = receiver_choice.connect_line(
+            self.world,
+            testbed.receiver,
+            testbed.settings,
+            receiver.to_agent,
+            RECEIVER,
+            lambda: None,
         )
-        if row.setting.receiver_pps:
+        if testbed.settings.receiver_pps:
             pipe = self.pulses = PulsePipe(f"{self.folder}/pulses", self.shell.base)
-            receiver_choice.pulses(self.world, row.receiver, row.setting, pipe.edge, RECEIVER)
+            receiver_choice.connect_pulses(
+                self.world, testbed.receiver, testbed.settings, pipe.write_edge, RECEIVER
+            )
         char_us = _BITS_8E1 * _SECOND // BUS_BAUD
-        self.bus.line = SerialLine(self.world, row.bus, char_us, self.bus.to_agent, FIRST_BUS)
-        self.world.at(0, self._keep_plant)
+        self.bus.line = SerialLine(self.world, testbed.bus, char_us, self.bus.to_agent, FIRST_BUS)
+        self.world.schedule(0, self._advance_plants)
 
-    def _keep_plant(self) -> None:
+    def _advance_plants(self) -> None:
         """Let the plant go on though no device may be asked."""
-        self.row.plant.advance(self.world.now)
+        self.testbed.plant.advance(self.world.now)
         if self.fleet is not None:
             self.fleet.advance(self.world.now)
-        self.world.at(self.world.now + _SECOND // 4, self._keep_plant)
+        self.world.schedule(self.world.now + _SECOND // 4, self._advance_plants)
 
-    def _join_modem(self) -> None:
+    def _connect_modem(self) -> None:
         """Put the row's satellite modem, if it has one, on a pseudo-terminal."""
-        satellite = self.row.satellite
-        if satellite is None:
+        satcom = self.testbed.satcom
+        if satcom is None:
             return
         port = self.modem = PtyPort(self.shell)
         port.line = SerialLine(
-            self.world, satellite.device, satellite.char_us, port.to_agent, _FLEET_RANK + 1, 32
+            self.world, satcom.device, satcom.char_us, port.to_agent, _FLEET_RANK + 1, 32
         )
-        satellite.say = port.line.say
+        satcom.inject = port.line.inject
 
     def config(self, dut: str = "cpython") -> dict[str, Any]:
         """Write the configuration of an agent for this bench.
@@ -179,7 +189,7 @@ class RealBench:
         One on CPython gets the receiver's pulses; MicroPython has them on a board's pin alone.
         """
         ports = self.ports
-        config = self.row.config(
+        config = self.testbed.config(
             ports["receiver"], ports["bus"], ports["broker"], f"store:{self.folder}"
         )
         if self.pulses is not None and dut == "cpython":
@@ -188,14 +198,14 @@ class RealBench:
             (self.folder / "log").mkdir(exist_ok=True)
             config["log"]["port"] = f"store:{self.folder}/log"
         if "modem" in config and self.modem is not None:
-            baud = BAUDS[self.row.setting.modem]
+            baud = BAUDS[self.testbed.settings.modem]
             config["modem"]["port"] = f"serial:{self.modem.path}?baud={baud}"
             (self.folder / "modem").mkdir(exist_ok=True)
             config["modem_store"]["port"] = f"store:{self.folder}/modem"
-        self._give_folders(config)
+        self._assign_folders(config)
         return config
 
-    def _give_folders(self, config: dict[str, Any]) -> None:
+    def _assign_folders(self, config: dict[str, Any]) -> None:
         """Give each part's store a folder of its own beside the unit's."""
         for section in config.values():
             port = str(section.get("port", "")) if isinstance(section, dict) else ""
@@ -207,27 +217,27 @@ class RealBench:
     def start_agent(self, dut: str = "cpython", log: Path | None = None) -> None:
         """Start the agent on the interpreter `dut` as a process of its own."""
         path = self.folder / "unit.json"
-        words = command(dut, bool(self.row.setting.parts))
+        arguments = agent_command(dut, bool(self.testbed.settings.parts))
         config = self.config(dut)
         if dut == "qemu":
             self._qemu = QemuDut(self)
-            config, words = self._qemu.config(), self._qemu.command()
+            config, arguments = self._qemu.config(), self._qemu.command()
         path.write_text(json.dumps(config, indent=2), encoding="utf-8")
         environment = {**os.environ, "MICROPYPATH": f"{ROOT}:.frozen"}
-        with _log_file(log) as target:
+        with _open_log(log) as target:
             try:
                 self._agent = subprocess.Popen(
-                    [*words, str(path)],
+                    [*arguments, str(path)],
                     stdout=target,
                     stderr=target,
                     cwd=ROOT,
                     env=environment,
-                    preexec_fn=_end_with_bench,  # noqa: PLW1509 - the bench has no threads
+                    preexec_fn=_set_death_signal,  # noqa: PLW1509 - the bench has no threads
                 )
             except FileNotFoundError:
                 raise BenchError(f"{dut}: not installed; install Debian's package {dut}") from None
 
-    def agent_ended(self) -> int | None:
+    def agent_exit_code(self) -> int | None:
         """Give the agent's exit code when it has ended by itself."""
         return None if self._agent is None else self._agent.poll()
 
@@ -265,7 +275,7 @@ class RealBench:
         self.stop_agent()
         if self._qemu is not None:
             self._qemu.close()
-        self.swaps.close()
+        self.device_swap.close()
         for port in (
             *(self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp, self.modem),
             self.pulses,
@@ -281,7 +291,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PRCTL: Any = getattr(ctypes.CDLL(None), "prctl", None)
 
 
-def _end_with_bench() -> None:
+def _set_death_signal() -> None:
     """Let the agent, whose process this is, end even when its bench is killed.
 
     It would go on for ever otherwise and open its pseudo-terminals anew, whose numbers the system
@@ -291,7 +301,7 @@ def _end_with_bench() -> None:
         _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _log_file(path: Path | None) -> BinaryIO:
+def _open_log(path: Path | None) -> BinaryIO:
     """Open what the agent prints to; nothing is kept without a path."""
     try:
         return open(path or os.devnull, "wb")

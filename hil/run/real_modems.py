@@ -10,9 +10,9 @@ to a webhook when one is named; then `gateway` is the URL that takes what is to 
 from dataclasses import replace
 from typing import Any
 
-from hil.bench.testbed_satcom import BAUDS, KINDS, Satellite
-from hil.bench.testbed_settings import Setting
-from hil.devices.satcom.gateway import Upward
+from hil.bench.testbed_satcom import BAUDS, KINDS, SatcomTestbed
+from hil.bench.testbed_settings import TestbedSettings
+from hil.devices.satcom.gateway import UplinkDatagram
 from hil.devices.satcom.ntn_modem import NtnModem
 from hil.devices.satcom.sbd_modem import SbdModem
 from hil.io.mt_server import MtServer
@@ -24,7 +24,7 @@ from hil.kernel.world import World
 from hil.shells.realtime import RealTimeShell
 
 _RANK = 200
-_LOOK = 500_000
+_POLL_US = 500_000
 
 
 class RealModems:
@@ -33,82 +33,80 @@ class RealModems:
     def __init__(
         self,
         shell: RealTimeShell,
-        setting: Setting,
+        settings: TestbedSettings,
         site_e7: tuple[int, int],
         broker: tuple[str, int] | None,
         webhook: str | None = None,
     ) -> None:
         self.world: World = shell.world
         self.ports: dict[str, str] = {}
-        self.satellites: dict[str, Satellite] = {}
-        self.path: ShapedPath | None = None
-        self._pty: list[PtyPort] = []
+        self.testbeds: dict[str, SatcomTestbed] = {}
+        self.ip_path: ShapedPath | None = None
+        self._pty_ports: list[PtyPort] = []
         self._webhook = None if webhook is None else Webhook(webhook)
-        self._down: MtServer | None = None
+        self._downlink_server: MtServer | None = None
         for i, kind in enumerate(KINDS):
-            self._add(shell, kind, replace(setting, modem=kind), site_e7, _RANK + i)
+            self._add(shell, kind, replace(settings, modem=kind), site_e7, _RANK + i)
         if webhook is not None:
-            known = {s.device.serial for s in self.satellites.values()}
-            self._down = MtServer(known)
-            self.ports["gateway"] = self._down.url
-            self.world.at(0, self._send_down, self._down)
+            serials = {satcom.device.serial for satcom in self.testbeds.values()}
+            self._downlink_server = MtServer(serials)
+            self.ports["gateway"] = self._downlink_server.url
+            self.world.schedule(0, self._send_downlink, self._downlink_server)
         if broker is not None:
-            self.path = ShapedPath(shell, broker)
-            self.ports["ip_path"] = f"tcp:127.0.0.1:{self.path.address[1]}"
-            self.world.at(0, self._follow)
+            self.ip_path = ShapedPath(shell, broker)
+            self.ports["ip_path"] = f"tcp:127.0.0.1:{self.ip_path.address[1]}"
+            self.world.schedule(0, self._update_ip_path)
 
     def _add(
         self,
         shell: RealTimeShell,
         kind: str,
-        setting: Setting,
+        settings: TestbedSettings,
         site_e7: tuple[int, int],
         rank: int,
     ) -> None:
-        satellite = Satellite(self.world, setting, site_e7)
+        satcom = SatcomTestbed(self.world, settings, site_e7)
         port = PtyPort(shell)
-        line = SerialLine(
-            self.world, satellite.device, satellite.char_us, port.to_agent, rank, chunk=32
-        )
+        line = SerialLine(self.world, satcom.device, satcom.char_us, port.to_agent, rank, chunk=32)
         port.line = line
-        satellite.say = line.say
-        self._pty.append(port)
-        self.satellites[kind] = satellite
+        satcom.inject = line.inject
+        self._pty_ports.append(port)
+        self.testbeds[kind] = satcom
         self.ports[f"modem_{kind}"] = f"serial:{port.path}?baud={BAUDS[kind]}"
         if self._webhook is not None:
-            satellite.gateway.on_message = lambda upward: self._came(satellite, upward)
+            satcom.gateway.on_message = lambda upward: self._on_uplink(satcom, upward)
 
-    def _came(self, satellite: Satellite, upward: Upward) -> None:
-        satellite.ground.take(upward)
+    def _on_uplink(self, satcom: SatcomTestbed, uplink: UplinkDatagram) -> None:
+        satcom.ground.receive(uplink)
         if self._webhook is not None:
-            self._webhook.post(upward, self.world.utc(upward.at))
+            self._webhook.post(uplink, self.world.utc(uplink.at))
 
-    def _send_down(self, server: MtServer) -> None:
+    def _send_downlink(self, server: MtServer) -> None:
         """Queue what was posted for a modem, and let it ring."""
-        while server.waiting:
-            serial, content = server.waiting.popleft()
-            for satellite in self.satellites.values():
-                if satellite.device.serial == serial:
-                    satellite.gateway.post(serial, content)
-                    if isinstance(satellite.device, SbdModem):
-                        for _, data in satellite.device.ring():
-                            satellite.say(data)
-        self.world.at(self.world.now + _LOOK, self._send_down, server)
+        while server.queue:
+            serial, content = server.queue.popleft()
+            for satcom in self.testbeds.values():
+                if satcom.device.serial == serial:
+                    satcom.gateway.queue_downlink(serial, content)
+                    if isinstance(satcom.device, SbdModem):
+                        for _, data in satcom.device.send_ring_alert():
+                            satcom.inject(data)
+        self.world.schedule(self.world.now + _POLL_US, self._send_downlink, server)
 
-    def _follow(self) -> None:
+    def _update_ip_path(self) -> None:
         """Let the IP path be there while the modem is registered."""
-        device: Any = self.satellites["ip"].device
-        if self.path is not None and isinstance(device, NtnModem):
-            self.path.set_up(device.attached)
-        self.world.at(self.world.now + _LOOK, self._follow)
+        device: Any = self.testbeds["ip"].device
+        if self.ip_path is not None and isinstance(device, NtnModem):
+            self.ip_path.set_link_up(device.attached)
+        self.world.schedule(self.world.now + _POLL_US, self._update_ip_path)
 
     def close(self) -> None:
         """Close every port."""
-        for port in self._pty:
+        for port in self._pty_ports:
             port.close()
-        if self.path is not None:
-            self.path.close()
+        if self.ip_path is not None:
+            self.ip_path.close()
         if self._webhook is not None:
             self._webhook.close()
-        if self._down is not None:
-            self._down.close()
+        if self._downlink_server is not None:
+            self._downlink_server.close()

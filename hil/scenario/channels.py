@@ -44,11 +44,11 @@ class Series:
         self.at_s.append(at_s)
         for channel in self.channels:
             value = read(channel.measure)
-            kept = None if value is None else round(value, 4)
-            self.values.setdefault(channel.measure, []).append(kept)
+            rounded = None if value is None else round(value, 4)
+            self.values.setdefault(channel.measure, []).append(rounded)
 
 
-def channels(pumps: int) -> tuple[Channel, ...]:
+def select_channels(pumps: int) -> tuple[Channel, ...]:
     """Give the channels of a row with so many pumps."""
     return tuple(
         c for c in CHANNELS if not c.measure.startswith("pump_pct:") or int(c.measure[9:]) <= pumps

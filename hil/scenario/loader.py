@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hil.errors import ScenarioError
 from hil.scenario.model import Scenario, parse
-from hil.scenario.semantic_check import nearest
+from hil.scenario.semantic_check import suggest_name
 
 
 def shipped_files() -> dict[str, Traversable]:
@@ -29,7 +29,7 @@ def shipped_files() -> dict[str, Traversable]:
     return found
 
 
-def shipped() -> list[str]:
+def shipped_names() -> list[str]:
     """Name the scenarios that come with the bench."""
     return sorted(shipped_files())
 
@@ -54,7 +54,7 @@ def _read(name: str) -> Scenario:
     names = sorted(files)
     if name not in files:
         raise ScenarioError(
-            f"{name}: no such scenario{nearest(name, names)}; there are {', '.join(names)}"
+            f"{name}: no such scenario{suggest_name(name, names)}; there are {', '.join(names)}"
         )
     text = files[name].read_text(encoding="utf-8")
     return parse(text, f"{name}.toml")

@@ -7,7 +7,7 @@ clear line before anything starts. Times are seconds from the start of the run.
     name = "load-step"
     title = "the load doubles, the loops hold"
     seconds = 120
-    [row]                                   # the setting: see `Setting`
+    [row]                                   # the setting: see `TestbedSettings`
     it_kw = 50
     [[event]]                               # at 20 s, the load steps to 100 kW
     at_s = 20
@@ -34,13 +34,13 @@ import tomllib
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import ScenarioError
-from hil.scenario.semantic_check import nearest, problem
+from hil.scenario.semantic_check import find_problem, suggest_name
 
 
 @dataclass(frozen=True)
-class Event:
+class ScenarioEvent:
     """Something that happens: a word of `hil.fault.registry`, at `at_s`, undone after `for_s` if given."""
 
     at_s: float
@@ -94,26 +94,31 @@ class Scenario:
     name: str
     title: str
     seconds: float
-    row: Setting = field(default_factory=Setting)
-    events: tuple[Event, ...] = ()
+    settings: TestbedSettings = field(default_factory=TestbedSettings)
+    events: tuple[ScenarioEvent, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     prompts: tuple[Prompt, ...] = ()
     cases: tuple["Scenario", ...] = ()
     realtime: bool = False
     text: str = ""
 
-    def runs(self) -> "tuple[Scenario, ...]":
+    def expand_cases(self) -> "tuple[Scenario, ...]":
         """Give what is to be run: its cases, or itself where it has none."""
         return self.cases or (self,)
 
 
-_TOP = ("name", "title", "seconds")
-_OPTIONS = ("realtime",)
+_REQUIRED_KEYS = ("name", "title", "seconds")
+_OPTIONAL_KEYS = ("realtime",)
 _TABLES = ("row", "event", "expect", "prompt", "case")
-_KINDS = {"float": "a number", "int": "a whole number", "str": "a text", "bool": "true or false"}
+_TYPE_TEXTS = {
+    "float": "a number",
+    "int": "a whole number",
+    "str": "a text",
+    "bool": "true or false",
+}
 
 
-def _is_a(kind: str, value: object) -> bool:
+def _matches_type(kind: str, value: object) -> bool:
     if isinstance(value, bool):
         return kind == "bool"
     if kind == "float":
@@ -121,90 +126,94 @@ def _is_a(kind: str, value: object) -> bool:
     return isinstance(value, {"int": int, "str": str, "bool": bool}[kind])
 
 
-class _Reader:
+class _TomlReader:
     """Builds dataclasses from tables, and says which key of which table is wrong."""
 
-    def __init__(self, place: str) -> None:
-        self.place = place
+    def __init__(self, source: str) -> None:
+        self.source = source
 
-    def fail(self, where: str, what: str) -> ScenarioError:
-        return ScenarioError(f"{self.place}: {where}: {what}")
+    def make_error(self, key_path: str, message: str) -> ScenarioError:
+        return ScenarioError(f"{self.source}: {key_path}: {message}")
 
-    def build(self, kind: type[Any], table: object, where: str) -> Any:
+    def build(self, kind: type[Any], table: object, key_path: str) -> Any:
         if not isinstance(table, dict):
-            raise self.fail(where, "a table is needed")
+            raise self.make_error(key_path, "a table is needed")
         known = {f.name: f for f in fields(kind)}
         for key, value in table.items():
             if key not in known:
-                raise self.fail(f"{where}.{key}", "unknown key" + nearest(key, known))
-            self.check_type(known[key].type, value, f"{where}.{key}")
+                raise self.make_error(f"{key_path}.{key}", "unknown key" + suggest_name(key, known))
+            self.check_type(known[key].type, value, f"{key_path}.{key}")
         for name, entry in known.items():
             if entry.default is MISSING and name not in table:
-                raise self.fail(f"{where}.{name}", "missing")
+                raise self.make_error(f"{key_path}.{name}", "missing")
         return kind(**table)
 
-    def build_all(self, kind: type[Any], tables: object, where: str) -> tuple[Any, ...]:
+    def build_all(self, kind: type[Any], tables: object, key_path: str) -> tuple[Any, ...]:
         if not isinstance(tables, list):
-            raise self.fail(where, f"tables are needed: write [[{where}]]")
-        return tuple(self.build(kind, t, f"{where}[{i}]") for i, t in enumerate(tables))
+            raise self.make_error(key_path, f"tables are needed: write [[{key_path}]]")
+        return tuple(self.build(kind, t, f"{key_path}[{i}]") for i, t in enumerate(tables))
 
-    def check_type(self, wanted: object, value: object, where: str) -> None:
-        name = wanted.__name__ if isinstance(wanted, type) else str(wanted)
+    def check_type(self, expected_type: object, value: object, key_path: str) -> None:
+        name = expected_type.__name__ if isinstance(expected_type, type) else str(expected_type)
         kind = name.split(maxsplit=1)[0]  # "float | None" is a float
-        if not _is_a(kind, value):
-            raise self.fail(where, f"{value!r} is not {_KINDS[kind]}")
+        if not _matches_type(kind, value):
+            raise self.make_error(key_path, f"{value!r} is not {_TYPE_TEXTS[kind]}")
 
 
-def parse(text: str, place: str) -> Scenario:
-    """Read a scenario; raises `ScenarioError` naming `place`, key and fault."""
-    reader = _Reader(place)
+def parse(text: str, source: str) -> Scenario:
+    """Read a scenario; raises `ScenarioError` naming `source`, key and fault."""
+    reader = _TomlReader(source)
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{place}: {error}") from None
+        raise ScenarioError(f"{source}: {error}") from None
     _check_top(table, reader)
     scenario = Scenario(
         table["name"],
         table["title"],
         table["seconds"],
-        reader.build(Setting, table.get("row", {}), "row"),
-        reader.build_all(Event, table.get("event", []), "event"),
+        reader.build(TestbedSettings, table.get("row", {}), "row"),
+        reader.build_all(ScenarioEvent, table.get("event", []), "event"),
         reader.build_all(Expectation, table.get("expect", []), "expect"),
         reader.build_all(Prompt, table.get("prompt", []), "prompt"),
         realtime=table.get("realtime", False),
         text=text,
     )
-    scenario = replace(scenario, cases=_cases(scenario, table, reader))
-    for case in scenario.runs():
-        wrong = problem(case)
-        if wrong is not None:
-            raise reader.fail(*wrong)
+    scenario = replace(scenario, cases=_build_cases(scenario, table, reader))
+    for case in scenario.expand_cases():
+        issue = find_problem(case)
+        if issue is not None:
+            raise reader.make_error(*issue)
     return scenario
 
 
-def _check_top(table: dict[str, Any], reader: _Reader) -> None:
-    known = _TOP + _OPTIONS + _TABLES
+def _check_top(table: dict[str, Any], reader: _TomlReader) -> None:
+    known = _REQUIRED_KEYS + _OPTIONAL_KEYS + _TABLES
     for key in table:
         if key not in known:
-            raise reader.fail(key, "unknown key" + nearest(key, known))
+            raise reader.make_error(key, "unknown key" + suggest_name(key, known))
     types = {f.name: f.type for f in fields(Scenario)}
-    for key in _TOP + _OPTIONS:
+    for key in _REQUIRED_KEYS + _OPTIONAL_KEYS:
         if key in table:
             reader.check_type(types[key], table[key], key)
-        elif key in _TOP:
-            raise reader.fail(key, "missing")
+        elif key in _REQUIRED_KEYS:
+            raise reader.make_error(key, "missing")
 
 
-def _cases(scenario: Scenario, table: dict[str, Any], reader: _Reader) -> tuple[Scenario, ...]:
+def _build_cases(
+    scenario: Scenario, table: dict[str, Any], reader: _TomlReader
+) -> tuple[Scenario, ...]:
     """Make a scenario of each line of the sweep: the row with that line's values in it."""
-    built: list[Scenario] = []
-    for i, line in enumerate(table.get("case", [])):
-        where = f"case[{i}]"
-        if not isinstance(line, dict) or not isinstance(line.get("name"), str):
-            raise reader.fail(f"{where}.name", "missing: a text that names the case")
-        values = {**table.get("row", {}), **{k: v for k, v in line.items() if k != "name"}}
-        name = f"{scenario.name}/{line['name']}"
-        if any(case.name == name for case in built):
-            raise reader.fail(f"{where}.name", f"{line['name']!r} stands twice")
-        built.append(replace(scenario, name=name, row=reader.build(Setting, values, where)))
-    return tuple(built)
+    cases: list[Scenario] = []
+    for i, case_table in enumerate(table.get("case", [])):
+        key_path = f"case[{i}]"
+        if not isinstance(case_table, dict) or not isinstance(case_table.get("name"), str):
+            raise reader.make_error(f"{key_path}.name", "missing: a text that names the case")
+        values = {**table.get("row", {}), **{k: v for k, v in case_table.items() if k != "name"}}
+        name = f"{scenario.name}/{case_table['name']}"
+        if any(case.name == name for case in cases):
+            raise reader.make_error(f"{key_path}.name", f"{case_table['name']!r} stands twice")
+        cases.append(
+            replace(scenario, name=name, settings=reader.build(TestbedSettings, values, key_path))
+        )
+    return tuple(cases)

@@ -2,29 +2,29 @@
 
 Not the reading of the file (that is `hil.scenario.model`, which has seen to keys and types). A scenario
 that could not run, or that could not fail because a word in it never comes true, is refused here:
-`problem` names the first such place.
+`find_problem` names the first such place.
 """
 
 import difflib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from hil.bench.optional_sections import SECTIONS, names
-from hil.bench.receiver_choice import start_us
-from hil.bench.testbed_settings import LIMITS, Setting
+from hil.bench.optional_sections import SECTIONS, section_names
+from hil.bench.receiver_choice import parse_start_us
+from hil.bench.testbed_settings import LIMITS, TestbedSettings
 from hil.devices.gnss.dialects import DIALECTS
 from hil.fault.registry import EVENTS
 from hil.measure.registry import ALARM_CODES, MEASURES
 from hil.scenario.requirements import REQUIREMENTS
 
 if TYPE_CHECKING:
-    from hil.scenario.model import Event, Expectation, Scenario
+    from hil.scenario.model import Expectation, Scenario, ScenarioEvent
 
-ASKS = ("confirm", "text")
+PROMPT_KINDS = ("confirm", "text")
 REALTIME_S = 120
 """The longest that a scenario may take that is to be run in real time, seconds."""
 
-VIRTUAL = ("power_cut", "disk_full", "store_bit_flip", "store_torn")
+VIRTUAL_FAULTS = ("power_cut", "disk_full", "store_bit_flip", "store_torn")
 """Words that only virtual time has: a machine's own power and flash are not the bench's."""
 _VIRTUAL_MEASURES = ("ground_", "receipts_")
 
@@ -32,177 +32,187 @@ Problem = tuple[str, str]
 """Where and what."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def suggest_name(name: str, known: Iterable[str]) -> str:
     """Name the known word that was probably meant, as the end of an error line."""
-    near = difflib.get_close_matches(word, list(known), 1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    matches = difflib.get_close_matches(name, list(known), 1)
+    return f" (did you mean {matches[0]}?)" if matches else ""
 
 
-def problem(scenario: "Scenario") -> Problem | None:
+def find_problem(scenario: "Scenario") -> Problem | None:
     """Give the first thing that is wrong with `scenario`, or None."""
-    return next(_problems(scenario), None)
+    return next(_find_problems(scenario), None)
 
 
-def _problems(scenario: "Scenario") -> Iterator[Problem]:
+def _find_problems(scenario: "Scenario") -> Iterator[Problem]:
     if not 1 <= scenario.seconds <= 10_000_000:
         yield "seconds", f"{scenario.seconds} is outside 1 to 10000000"
     for name, (low, high) in LIMITS.items():
-        value = getattr(scenario.row, name)
+        value = getattr(scenario.settings, name)
         if not low <= value <= high:
             yield f"row.{name}", f"{value} is outside {low:g} to {high:g}"
-    yield from _of_receiver(scenario.row)
-    for name in names(scenario.row):
+    yield from _check_receiver(scenario.settings)
+    for name in section_names(scenario.settings):
         if name not in SECTIONS:
-            yield "row.parts", f"unknown {name!r}" + nearest(name, SECTIONS)
+            yield "row.parts", f"unknown {name!r}" + suggest_name(name, SECTIONS)
     for i, event in enumerate(scenario.events):
-        yield from _of_event(event, scenario, f"event[{i}]")
-    for i, expect in enumerate(scenario.expectations):
-        yield from _of_measure(expect, scenario.row, f"expect[{i}]")
-        yield from _of_limits(expect, scenario.seconds, f"expect[{i}]")
-        yield from _of_form(expect, scenario.seconds, f"expect[{i}]")
+        yield from _check_event(event, scenario, f"event[{i}]")
+    for i, expectation in enumerate(scenario.expectations):
+        yield from _check_measure(expectation, scenario.settings, f"expect[{i}]")
+        yield from _check_limits(expectation, scenario.seconds, f"expect[{i}]")
+        yield from _check_form(expectation, scenario.seconds, f"expect[{i}]")
     for i, prompt in enumerate(scenario.prompts):
         if not 0 <= prompt.at_s <= scenario.seconds:
             yield f"prompt[{i}].at_s", f"{prompt.at_s} is outside the scenario"
-        if prompt.ask not in ASKS:
-            yield f"prompt[{i}].ask", f"{prompt.ask!r} is none of {', '.join(ASKS)}"
-    yield from _of_real_time(scenario)
+        if prompt.ask not in PROMPT_KINDS:
+            yield f"prompt[{i}].ask", f"{prompt.ask!r} is none of {', '.join(PROMPT_KINDS)}"
+    yield from _check_real_time(scenario)
 
 
-def _of_real_time(scenario: "Scenario") -> Iterator[Problem]:
+def _check_real_time(scenario: "Scenario") -> Iterator[Problem]:
     if not scenario.realtime:
         return
     if scenario.seconds > REALTIME_S:
         yield "realtime", f"{scenario.seconds:g} s is too long for real time; {REALTIME_S} at most"
-    needed = virtual_only(scenario)
-    if needed is not None:
-        yield "realtime", f"{needed} is there in virtual time alone"
+    virtual_name = find_virtual_only(scenario)
+    if virtual_name is not None:
+        yield "realtime", f"{virtual_name} is there in virtual time alone"
 
 
-def virtual_only(scenario: "Scenario") -> str | None:
+def find_virtual_only(scenario: "Scenario") -> str | None:
     """Name what in a scenario real time has not, or None."""
-    if scenario.row.start_utc:
+    if scenario.settings.start_utc:
         return "row.start_utc"
     for event in scenario.events:
-        if event.do in VIRTUAL:
+        if event.do in VIRTUAL_FAULTS:
             return event.do
-    for expect in scenario.expectations:
-        if expect.measure.startswith(_VIRTUAL_MEASURES):
-            return expect.measure
+    for expectation in scenario.expectations:
+        if expectation.measure.startswith(_VIRTUAL_MEASURES):
+            return expectation.measure
     return None
 
 
-def _of_receiver(row: Setting) -> Iterator[Problem]:
-    name = row.receiver_dialect
+def _check_receiver(settings: TestbedSettings) -> Iterator[Problem]:
+    name = settings.receiver_dialect
     if name and name not in DIALECTS:
-        known = nearest(name, DIALECTS) or f"; there are {', '.join(DIALECTS)}"
-        yield "row.receiver_dialect", f"unknown {name!r}{known}"
-    if not name and row.receiver_pps:
+        hint = suggest_name(name, DIALECTS) or f"; there are {', '.join(DIALECTS)}"
+        yield "row.receiver_dialect", f"unknown {name!r}{hint}"
+    if not name and settings.receiver_pps:
         yield "row.receiver_dialect", "needed for pulses"
-    if 0 < row.receiver_baud < 4800:
-        yield "row.receiver_baud", f"{row.receiver_baud} is below 4800"
-    if row.start_utc and start_us(row.start_utc) is None:
-        yield "row.start_utc", f"{row.start_utc!r} is no time such as 2026-12-31T23:50:00Z"
+    if 0 < settings.receiver_baud < 4800:
+        yield "row.receiver_baud", f"{settings.receiver_baud} is below 4800"
+    if settings.start_utc and parse_start_us(settings.start_utc) is None:
+        yield "row.start_utc", f"{settings.start_utc!r} is no time such as 2026-12-31T23:50:00Z"
 
 
-def _of_event(event: "Event", scenario: "Scenario", where: str) -> Iterator[Problem]:
+def _check_event(event: "ScenarioEvent", scenario: "Scenario", key_path: str) -> Iterator[Problem]:
     if event.do not in EVENTS:
-        yield f"{where}.do", f"unknown {event.do!r}" + nearest(event.do, EVENTS)
+        yield f"{key_path}.do", f"unknown {event.do!r}" + suggest_name(event.do, EVENTS)
         return
-    yield from _of_value(event, scenario.row, f"{where}.value")
-    if EVENTS[event.do].needs_dialect and not scenario.row.receiver_dialect:
-        yield f"{where}.do", f'{event.do} needs row.receiver_dialect, such as "casic"'
+    yield from _check_value(event, scenario.settings, f"{key_path}.value")
+    if EVENTS[event.do].needs_dialect and not scenario.settings.receiver_dialect:
+        yield f"{key_path}.do", f'{event.do} needs row.receiver_dialect, such as "casic"'
     if not 0 <= event.at_s <= scenario.seconds:
-        yield f"{where}.at_s", f"{event.at_s} is outside the scenario"
+        yield f"{key_path}.at_s", f"{event.at_s} is outside the scenario"
     if event.for_s is None:
         return
     if EVENTS[event.do].undo is None:
-        yield f"{where}.for_s", f"{event.do} does not end by itself"
+        yield f"{key_path}.for_s", f"{event.do} does not end by itself"
     if event.for_s <= 0:
-        yield f"{where}.for_s", f"{event.for_s} is not above 0"
+        yield f"{key_path}.for_s", f"{event.for_s} is not above 0"
 
 
-def _of_value(event: "Event", row: Setting, where: str) -> Iterator[Problem]:
-    word, value = EVENTS[event.do], event.value
-    if word.limits is None:
+def _check_value(
+    event: "ScenarioEvent", settings: TestbedSettings, key_path: str
+) -> Iterator[Problem]:
+    fault_type, value = EVENTS[event.do], event.value
+    if fault_type.limits is None:
         if value is not None:
-            yield where, f"{event.do} takes no value"
+            yield key_path, f"{event.do} takes no value"
         return
     if value is None:
-        yield where, f"{event.do} needs a value"
+        yield key_path, f"{event.do} needs a value"
         return
-    low, high = (1, row.pumps) if word.is_pump else word.limits
-    if not low <= value <= high or (word.is_pump and value != int(value)):
-        what = "is not the number of a pump," if word.is_pump else "is outside"
-        yield where, f"{value} {what} {low:g} to {high:g}"
+    low, high = (1, settings.pumps) if fault_type.is_pump else fault_type.limits
+    if not low <= value <= high or (fault_type.is_pump and value != int(value)):
+        text = "is not the number of a pump," if fault_type.is_pump else "is outside"
+        yield key_path, f"{value} {text} {low:g} to {high:g}"
 
 
-def _of_measure(expect: "Expectation", row: Setting, where: str) -> Iterator[Problem]:
-    name, _, argument = expect.measure.partition(":")
+def _check_measure(
+    expectation: "Expectation", settings: TestbedSettings, key_path: str
+) -> Iterator[Problem]:
+    name, _, argument = expectation.measure.partition(":")
     if name not in MEASURES:
-        yield f"{where}.measure", f"unknown {expect.measure!r}" + nearest(name, MEASURES)
+        yield (
+            f"{key_path}.measure",
+            f"unknown {expectation.measure!r}" + suggest_name(name, MEASURES),
+        )
         return
     measure = MEASURES[name]
-    yield from _of_argument(measure.argument, name, argument, row, f"{where}.measure")
-    if expect.unit != measure.unit:
-        yield f"{where}.unit", f"{name} is in {measure.unit!r}, not {expect.unit!r}"
+    yield from _check_argument(measure.argument, name, argument, settings, f"{key_path}.measure")
+    if expectation.unit != measure.unit:
+        yield f"{key_path}.unit", f"{name} is in {measure.unit!r}, not {expectation.unit!r}"
 
 
-def _of_argument(
-    kind: str, name: str, argument: str, row: Setting, where: str
+def _check_argument(
+    kind: str, name: str, argument: str, settings: TestbedSettings, key_path: str
 ) -> Iterator[Problem]:
     if kind == "pump":
-        pumps = [str(i + 1) for i in range(row.pumps)]
+        pumps = [str(i + 1) for i in range(settings.pumps)]
         if argument not in pumps:
-            yield where, f"{name}:{argument} names no pump; there are {', '.join(pumps)}"
+            yield key_path, f"{name}:{argument} names no pump; there are {', '.join(pumps)}"
     elif kind == "alarm":
         code = argument.split(":", maxsplit=1)[0]
         if code not in ALARM_CODES:
-            hint = nearest(code, ALARM_CODES) or f"; there are {', '.join(ALARM_CODES)}"
-            yield where, f"{name}:{argument} names no alarm" + hint
+            hint = suggest_name(code, ALARM_CODES) or f"; there are {', '.join(ALARM_CODES)}"
+            yield key_path, f"{name}:{argument} names no alarm" + hint
     elif argument:
-        yield where, f"{name} takes nothing after a colon"
+        yield key_path, f"{name} takes nothing after a colon"
 
 
-def _of_limits(expect: "Expectation", seconds: float, where: str) -> Iterator[Problem]:
-    low, high = expect.min, expect.max
+def _check_limits(expectation: "Expectation", seconds: float, key_path: str) -> Iterator[Problem]:
+    low, high = expectation.min, expectation.max
     if low is None and high is None:
-        yield where, "min, max or both are needed"
+        yield key_path, "min, max or both are needed"
     elif low is not None and high is not None and low > high:
-        yield f"{where}.min", f"{low} is above max, {high}"
-    until = seconds if expect.until_s is None else expect.until_s
-    if not 0 <= expect.from_s <= until <= seconds:
-        yield f"{where}.from_s", "the window is empty or outside the scenario"
-    elif int(until) < max(1, expect.from_s):
-        yield f"{where}.from_s", "no whole second lies in the window, and samples are taken there"
+        yield f"{key_path}.min", f"{low} is above max, {high}"
+    until_s = seconds if expectation.until_s is None else expectation.until_s
+    if not 0 <= expectation.from_s <= until_s <= seconds:
+        yield f"{key_path}.from_s", "the window is empty or outside the scenario"
+    elif int(until_s) < max(1, expectation.from_s):
+        yield (
+            f"{key_path}.from_s",
+            "no whole second lies in the window, and samples are taken there",
+        )
 
 
-def _of_band(expect: "Expectation", where: str) -> Iterator[Problem]:
-    band, low, high = expect.marginal, expect.min, expect.max
+def _check_band(expectation: "Expectation", key_path: str) -> Iterator[Problem]:
+    band, low, high = expectation.marginal, expectation.min, expectation.max
     if band is None:
         return
     if band <= 0:
-        yield f"{where}.marginal", f"{band:g} is not above 0"
+        yield f"{key_path}.marginal", f"{band:g} is not above 0"
     elif low is not None and high is not None and 2 * band >= high - low:
-        yield f"{where}.marginal", f"{band:g} leaves nothing between min and max"
+        yield f"{key_path}.marginal", f"{band:g} leaves nothing between min and max"
 
 
-def _of_form(expect: "Expectation", seconds: float, where: str) -> Iterator[Problem]:
+def _check_form(expectation: "Expectation", seconds: float, key_path: str) -> Iterator[Problem]:
     """The forms exclude each other, and each must leave samples that it can fail on."""
     forms = {
-        "ever": expect.ever,
-        "never": expect.never,
-        "within_s": expect.within_s is not None,
-        "for_s": expect.for_s is not None,
+        "ever": expectation.ever,
+        "never": expectation.never,
+        "within_s": expectation.within_s is not None,
+        "for_s": expectation.for_s is not None,
     }
-    chosen = [name for name, there in forms.items() if there]
-    if len(chosen) > 1:
-        yield f"{where}.{chosen[1]}", f"not beside {chosen[0]}: one form an expectation"
-    until = seconds if expect.until_s is None else expect.until_s
+    given = [name for name, is_set in forms.items() if is_set]
+    if len(given) > 1:
+        yield f"{key_path}.{given[1]}", f"not beside {given[0]}: one form an expectation"
+    until_s = seconds if expectation.until_s is None else expectation.until_s
     for name in ("within_s", "for_s"):
-        value = getattr(expect, name)
-        if value is not None and not 0 < value <= until - expect.from_s:
-            yield f"{where}.{name}", f"{value:g} is not above 0 and within the window"
-    yield from _of_band(expect, where)
-    if expect.requirement and expect.requirement not in REQUIREMENTS:
-        hint = nearest(expect.requirement, REQUIREMENTS)
-        yield f"{where}.requirement", f"unknown {expect.requirement!r}{hint}"
+        value = getattr(expectation, name)
+        if value is not None and not 0 < value <= until_s - expectation.from_s:
+            yield f"{key_path}.{name}", f"{value:g} is not above 0 and within the window"
+    yield from _check_band(expectation, key_path)
+    if expectation.requirement and expectation.requirement not in REQUIREMENTS:
+        hint = suggest_name(expectation.requirement, REQUIREMENTS)
+        yield f"{key_path}.requirement", f"unknown {expectation.requirement!r}{hint}"

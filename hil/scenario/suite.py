@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from importlib import resources
 
 from hil.errors import ScenarioError
-from hil.scenario.loader import find, shipped
+from hil.scenario.loader import find, shipped_names
 from hil.scenario.model import Scenario
-from hil.scenario.semantic_check import nearest
+from hil.scenario.semantic_check import suggest_name
 
 _KEYS = {"name": str, "title": str, "scenarios": list}
 
@@ -28,32 +28,34 @@ class Suite:
     scenarios: tuple[Scenario, ...]
 
 
-def suites() -> list[str]:
+def suite_names() -> list[str]:
     """Name the suites that come with the bench."""
     folder = resources.files("hil") / "suites"
     return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml"))
 
 
-def load(name: str) -> Suite:
+def load_suite(name: str) -> Suite:
     """Read a shipped suite; raises ScenarioError."""
     text = (resources.files("hil") / "suites" / f"{name}.toml").read_text(encoding="utf-8")
     table = tomllib.loads(text)
     for key, kind in _KEYS.items():
         if not isinstance(table.get(key), kind):
             raise ScenarioError(f"{name}.toml: {key}: missing, or not a {kind.__name__}")
-    found = [find(scenario) for scenario in table["scenarios"]]
-    return Suite(table["name"], table["title"], tuple(r for s in found for r in s.runs()))
+    scenarios = [find(scenario) for scenario in table["scenarios"]]
+    return Suite(
+        table["name"], table["title"], tuple(run for s in scenarios for run in s.expand_cases())
+    )
 
 
 def resolve(name: str) -> Suite:
     """Find a suite, a shipped scenario or a file; raises ScenarioError, naming what is near."""
-    if name in suites():
-        return load(name)
-    if not name.endswith(".toml") and name not in shipped():
-        whole = [*suites(), *shipped()]
+    if name in suite_names():
+        return load_suite(name)
+    if not name.endswith(".toml") and name not in shipped_names():
+        known = [*suite_names(), *shipped_names()]
         raise ScenarioError(
-            f"{name}: no such scenario or suite{nearest(name, whole)}; "
+            f"{name}: no such scenario or suite{suggest_name(name, known)}; "
             "`coldloop hil list` names them"
         )
     scenario = find(name)
-    return Suite(scenario.name, scenario.title, scenario.runs())
+    return Suite(scenario.name, scenario.title, scenario.expand_cases())

@@ -6,41 +6,43 @@ Only what differs from the usual is written; a scenario that is read back is equ
 from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.scenario.model import Scenario, parse
 
 
-def text_of(scenario: Scenario) -> str:
+def write_toml(scenario: Scenario) -> str:
     """Write a scenario (without cases) as TOML."""
-    lines = [f"{key} = {_value(getattr(scenario, key))}" for key in ("name", "title", "seconds")]
+    lines = [
+        f"{key} = {_write_value(getattr(scenario, key))}" for key in ("name", "title", "seconds")
+    ]
     if scenario.realtime:
         lines.append("realtime = true")
-    lines += _table("[row]", scenario.row, fields(Setting))
-    for head, rows in (
+    lines += _write_table("[row]", scenario.settings, fields(TestbedSettings))
+    for head, items in (
         ("[[event]]", scenario.events),
         ("[[prompt]]", scenario.prompts),
         ("[[expect]]", scenario.expectations),
     ):
-        for row in rows:
-            lines += _table(head, row, fields(row))
+        for item in items:
+            lines += _write_table(head, item, fields(item))
     return "\n".join(lines) + "\n"
 
 
-def written(scenario: Scenario) -> Scenario:
+def round_trip(scenario: Scenario) -> Scenario:
     """Give the scenario as it is after it was written and read; raises ScenarioError."""
-    return parse(text_of(replace(scenario, cases=())), scenario.name)
+    return parse(write_toml(replace(scenario, cases=())), scenario.name)
 
 
-def _table(head: str, row: object, entries: "tuple[Field[Any], ...]") -> list[str]:
+def _write_table(head: str, item: object, entries: "tuple[Field[Any], ...]") -> list[str]:
     lines = []
     for entry in entries:
-        value = getattr(row, entry.name)
+        value = getattr(item, entry.name)
         if entry.default is MISSING or value != entry.default:
-            lines.append(f"{entry.name} = {_value(value)}")
+            lines.append(f"{entry.name} = {_write_value(value)}")
     return ["", head, *lines] if lines else []
 
 
-def _value(value: object) -> str:
+def _write_value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

@@ -15,22 +15,22 @@ from typing import Any
 
 from agent.core.registry import COMPONENTS
 from hil.errors import BenchError
-from hil.kernel.dut import Actions, Turn
+from hil.kernel.dut import Actions, StepResult
 from hil.shells import lockstep_child as wire
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
-ROOMY = "512wK"
+LARGE_HEAP = "512wK"
 """For the code of optional parts, which is compiled on the heap here; a board has it compiled."""
 _START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
 """Collecting every 32 KiB from the first import on keeps the live objects together."""
-_HEAD = struct.Struct(wire.HEAD).pack
+_HEADER = struct.Struct(wire.HEADER).pack
 _LENGTH = struct.Struct(">I").unpack
 _DEADLINE = struct.Struct(">q").unpack_from
 _ACTION = struct.Struct(">BBH").unpack_from
 
 
-class LockStep:
+class LockStepDut:
     """The agent in a MicroPython process. Raises `BenchError` when the process ends by itself."""
 
     def __init__(
@@ -46,8 +46,8 @@ class LockStep:
     ) -> None:
         start = _START + f"lockstep_child.Child().run({watch_memory})"
         if heap is None:
-            rooms = [s.section for s in COMPONENTS if s.section in config]
-            heap = ROOMY if path == ROOT and rooms else HEAP
+            components = [s.section for s in COMPONENTS if s.section in config]
+            heap = LARGE_HEAP if path == ROOT and components else HEAP
         command = [interpreter, "-X", f"heapsize={heap}", "-c", start]
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
         try:
@@ -62,38 +62,42 @@ class LockStep:
         self._stdin = self._process.stdin
         self._in = self._stdin.fileno()
         self._out = self._process.stdout
-        self._cores = share_a_core(self._process.pid)
+        self._cores = share_core(self._process.pid)
         used = {device.get("profile") for device in config.get("devices", [])}
-        maps = {name: json.dumps(raw) if name in used else "" for name, raw in profiles.items()}
-        kept = {key: data.hex() for key, data in (records or {}).items()}
-        setting = json.dumps({"config": config, "profiles": maps, "records": kept}).encode()
-        self._send(wire.START, 0, 0, setting)
+        profile_texts = {
+            name: json.dumps(raw) if name in used else "" for name, raw in profiles.items()
+        }
+        record_texts = {key: data.hex() for key, data in (records or {}).items()}
+        start_message = json.dumps(
+            {"config": config, "profiles": profile_texts, "records": record_texts}
+        ).encode()
+        self._send(wire.START, 0, 0, start_message)
         self._receive()
 
     def _send(self, kind: int, port: int, now: int, data: bytes = b"") -> None:
-        message = _HEAD(kind, port, now, len(data)) + data
+        message = _HEADER(kind, port, now, len(data)) + data
         try:
             while message:
                 message = message[os.write(self._in, message) :]
         except BrokenPipeError:
-            self._died()
+            self._raise_ended()
 
     def _receive(self) -> bytes:
-        head = self._out.read(4)
-        if len(head) < 4:
-            self._died()
-        length: int = _LENGTH(head)[0]
+        header = self._out.read(4)
+        if len(header) < 4:
+            self._raise_ended()
+        length: int = _LENGTH(header)[0]
         body = self._out.read(length)
         if len(body) < length:
-            self._died()
+            self._raise_ended()
         return body
 
-    def _died(self) -> None:
+    def _raise_ended(self) -> None:
         self.close()
         code = self._process.returncode
         raise BenchError(f"the controller's MicroPython process ended with {code}; see above")
 
-    def _turned(self) -> Turn:
+    def _step_result(self) -> StepResult:
         body = self._receive()
         deadline: int = _DEADLINE(body)[0]
         actions: Actions = []
@@ -105,35 +109,35 @@ class LockStep:
             at += length
         return deadline, actions
 
-    def start(self, now: int) -> Turn:
+    def start(self, now: int) -> StepResult:
         """Begin."""
         self._send(wire.START, 0, now)
-        return self._turned()
+        return self._step_result()
 
-    def receive(self, port: int, data: bytes, now: int) -> Turn:
+    def receive(self, port: int, data: bytes, now: int) -> StepResult:
         """Deliver bytes."""
         self._send(wire.RECEIVE, port, now, data)
-        return self._turned()
+        return self._step_result()
 
-    def event(self, port: int, kind: str, now: int) -> Turn:
+    def event(self, port: int, kind: str, now: int) -> StepResult:
         """Deliver an event of a port."""
         self._send(wire.EVENT, port, now, kind.encode())
-        return self._turned()
+        return self._step_result()
 
-    def wake(self, now: int) -> Turn:
+    def wake(self, now: int) -> StepResult:
         """Say that the deadline has passed."""
         self._send(wire.WAKE, 0, now)
-        return self._turned()
+        return self._step_result()
 
     def peak_heap(self) -> int:
         """Give the most live heap the agent had, bytes (needs `watch_memory`)."""
         self._send(wire.MEMORY, 0, 0)
-        return self._turned()[0]
+        return self._step_result()[0]
 
     def live_heap(self) -> int:
         """Collect what is garbage and give the rest, bytes."""
         self._send(wire.MEMORY, 1, 0)
-        return self._turned()[0]
+        return self._step_result()[0]
 
     def close(self) -> None:
         """End the process and give the cores back; may be called again."""
@@ -148,10 +152,10 @@ class LockStep:
             os.sched_setaffinity(0, self._cores)
 
 
-def share_a_core(pid: int) -> set[int]:
+def share_core(pid: int) -> set[int]:
     """Put this process and `pid` on one core; return the cores this process had."""
     cores = os.sched_getaffinity(0)
-    one = {min(cores)}
-    os.sched_setaffinity(pid, one)
-    os.sched_setaffinity(0, one)
+    shared = {min(cores)}
+    os.sched_setaffinity(pid, shared)
+    os.sched_setaffinity(0, shared)
     return cores

@@ -11,8 +11,8 @@ import json
 import struct
 import sys
 
-from agent.config.load import forget_checks, load
-from agent.config.profile_files import Maps
+from agent.config.load import load, unload_checks
+from agent.config.profile_files import ProfileFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from agent.agent import Actions, Agent
     from agent.core.config_records import Config
-    from agent.remote.storage.boot_state import Boot
+    from agent.remote.storage.boot_state import BootState
 
-HEAD = ">BBqI"
-HEAD_SIZE = 14
+HEADER = ">BBqI"
+HEADER_SIZE = 14
 START, RECEIVE, EVENT, WAKE, MEMORY = 0, 1, 2, 3, 4
 OPERATIONS = ("write", "open", "close", "set", "append", "delete", "get", "list")
 
@@ -46,10 +46,10 @@ class Child:
         self._filled = 0
 
     def _read(self) -> "tuple[int, int, int, bytes] | None":
-        head = self._in.read(HEAD_SIZE)
-        if not head or len(head) < HEAD_SIZE:
+        header = self._in.read(HEADER_SIZE)
+        if not header or len(header) < HEADER_SIZE:
             return None
-        kind, port, now, length = struct.unpack(HEAD, head)
+        kind, port, now, length = struct.unpack(HEADER, header)
         return kind, port, now, self._in.read(length) if length else b""
 
     def run(self, watch_memory: bool) -> None:
@@ -57,37 +57,37 @@ class Child:
         first = self._read()
         if first is None:
             return
-        setting = json.loads(first[3])
+        start_data = json.loads(first[3])
         del first
-        agent = _agent(setting)
-        del setting
+        agent = _build_agent(start_data)
+        del start_data
         gc.collect()
         gc.threshold(max(THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
-        self._answer(0, [])
+        self._reply(0, [])
         while True:
             message = self._read()
             if message is None:
                 return
             if message[0] == MEMORY:
-                self._answer(_live() if message[1] else self._peak, [])
+                self._reply(_live_bytes() if message[1] else self._peak, [])
                 continue
-            turn(agent, message)
+            dispatch(agent, message)
             actions = agent.outbox()
             if watch_memory:
                 gc.collect()
                 self._peak = max(self._peak, gc.mem_alloc())  # type: ignore[attr-defined]
-            self._answer(agent.deadline(), actions)
+            self._reply(agent.deadline(), actions)
 
-    def _answer(self, deadline: int, actions: "Actions") -> None:
+    def _reply(self, deadline: int, actions: "Actions") -> None:
         """Send the next deadline and the actions as one message with its length in front."""
         length = 8 + 4 * len(actions) + sum([len(data) for _, _, data in actions])
-        self._put(struct.pack(">Iq", length, deadline))
+        self._write(struct.pack(">Iq", length, deadline))
         for port, op, data in actions:
-            self._put(struct.pack(">BBH", port, OPERATIONS.index(op), len(data)))
-            self._put(data)
+            self._write(struct.pack(">BBH", port, OPERATIONS.index(op), len(data)))
+            self._write(data)
         self._flush()
 
-    def _put(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> None:
         end = self._filled + len(data)
         if end > BUFFER:
             self._flush()
@@ -103,51 +103,58 @@ class Child:
         self._filled = 0
 
 
-def _live() -> int:
+def _live_bytes() -> int:
     """Bytes that are left when the garbage is collected."""
     gc.collect()
     live: int = gc.mem_alloc()  # type: ignore[attr-defined]
     return live
 
 
-def _agent(setting: "dict[str, Any]") -> "Agent":
+def _build_agent(start_data: "dict[str, Any]") -> "Agent":
     """Build the agent; its code is loaded when that of the checks is gone, so there is room."""
-    texts = setting.pop("profiles")
+    texts = start_data.pop("profiles")
     names = list(texts)
-    if "remote" in setting["config"]:
+    if "remote" in start_data["config"]:
         texts.clear()
-        config, boot = _chosen(setting["config"], setting["records"], Maps(names, _in_flash))
+        config, boot = _start_config(
+            start_data["config"], start_data["records"], ProfileFiles(names, _read_profile)
+        )
     else:
-        config, boot = load(setting["config"], Maps(names, lambda n: json.loads(texts[n]))), None
+        config, boot = (
+            load(start_data["config"], ProfileFiles(names, lambda n: json.loads(texts[n]))),
+            None,
+        )
     texts.clear()
-    setting.clear()
-    forget_checks()
+    start_data.clear()
+    unload_checks()
     gc.collect()
     from agent.agent import Agent  # noqa: PLC0415
 
     return Agent(config, boot)
 
 
-def _in_flash(name: str) -> "dict[str, Any]":
+def _read_profile(name: str) -> "dict[str, Any]":
     """Read a register map where a board has it: a changed configuration is checked with it."""
     with open("drivers/profiles/%s.json" % name) as file:
-        found: dict[str, Any] = json.load(file)
-        return found
+        profile: dict[str, Any] = json.load(file)
+        return profile
 
 
-def _chosen(raw: "dict[str, Any]", records: "dict[str, str]", maps: Maps) -> "tuple[Config, Boot]":
+def _start_config(
+    raw: "dict[str, Any]", records: "dict[str, str]", profiles: ProfileFiles
+) -> "tuple[Config, BootState]":
     """Start from what the store kept; a changed configuration is checked as a shell does it."""
-    from agent.remote.update.boot import start  # noqa: PLC0415 - only a unit that takes changes has it
+    from agent.remote.update.boot import start_config  # noqa: PLC0415 - only a unit that takes changes has it
 
     def read(key: str) -> "bytes | None":
         return bytes.fromhex(records[key]) if key in records else None
 
-    config, boot = start(raw, read, lambda changed: load(changed, maps))
-    boot.roomy = False
+    config, boot = start_config(raw, read, lambda changed: load(changed, profiles))
+    boot.has_full_checker = False
     return config, boot
 
 
-def turn(agent: "Agent", message: "tuple[int, int, int, bytes]") -> None:
+def dispatch(agent: "Agent", message: "tuple[int, int, int, bytes]") -> None:
     """Carry out one message on the agent."""
     kind, port, now, data = message
     if kind == RECEIVE:

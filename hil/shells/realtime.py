@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from hil.kernel.world import World
 
-_LONGEST_SLEEP_S = 0.2
+_MAX_SLEEP_S = 0.2
 
 
 def monotonic_us() -> int:
@@ -29,42 +29,42 @@ class RealTimeShell:
         self.world = world
         self.base = monotonic_us()
         self.stopped = False
-        self._run_over = False
+        self._run_ended = False
         self._selector = selectors.DefaultSelector()
-        self._pipe, self._bell = os.pipe()
-        for end in (self._pipe, self._bell):
-            os.set_blocking(end, False)
-        self.on_bell: Callable[[], None] | None = None
-        self.watch(self._pipe, self._rung)
+        self._wakeup_read, self._wakeup_write = os.pipe()
+        for descriptor in (self._wakeup_read, self._wakeup_write):
+            os.set_blocking(descriptor, False)
+        self.on_wakeup: Callable[[], None] | None = None
+        self.watch(self._wakeup_read, self._handle_wakeup)
 
     def watch(self, descriptor: int, call: Callable[[], None]) -> None:
         """Call `call()` whenever `descriptor` is readable."""
         self._selector.register(descriptor, selectors.EVENT_READ, call)
 
-    def forget(self, descriptor: int) -> None:
+    def unwatch(self, descriptor: int) -> None:
         """Stop watching."""
         self._selector.unregister(descriptor)
 
     def stop(self) -> None:
         """End `run` soon; safe to call from a signal handler."""
         self.stopped = True
-        if self._bell >= 0:  # not closed: the signal may come while the bench is put away
-            self.ring()
+        if self._wakeup_write >= 0:  # not closed: the signal may come while the bench is put away
+            self.wake_up()
 
     def stop_run(self) -> None:
         """End the present `run` soon, as if its time had come; in the thread that runs it."""
-        self._run_over = True
+        self._run_ended = True
 
-    def ring(self) -> None:
-        """Let `on_bell` be called soon, in the thread that runs the shell; for any thread."""
+    def wake_up(self) -> None:
+        """Let `on_wakeup` be called soon, in the thread that runs the shell; for any thread."""
         with contextlib.suppress(BlockingIOError, OSError):
-            os.write(self._bell, b"!")
+            os.write(self._wakeup_write, b"!")
 
-    def _rung(self) -> None:
+    def _handle_wakeup(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            os.read(self._pipe, 4096)
-        if self.on_bell is not None and not self.stopped:
-            self.on_bell()
+            os.read(self._wakeup_read, 4096)
+        if self.on_wakeup is not None and not self.stopped:
+            self.on_wakeup()
 
     def now(self) -> int:
         """The world's time."""
@@ -72,16 +72,16 @@ class RealTimeShell:
 
     def run(self, until: int | None = None) -> None:
         """Go on until the world's time `until`, or until `stop`."""
-        self._run_over = False
-        while not self.stopped and not self._run_over:
+        self._run_ended = False
+        while not self.stopped and not self._run_ended:
             now = self.now()
             if until is not None and now >= until:
                 self.world.now = max(self.world.now, now)  # who adds to it must get on
                 return
-            self._do_what_is_due(now)
+            self._run_due_events(now)
             self._sleep(until)
 
-    def _do_what_is_due(self, now: int) -> None:
+    def _run_due_events(self, now: int) -> None:
         heap, world = self.world.heap, self.world
         while heap and heap[0][0] <= now:
             _, _, _, call, args = heapq.heappop(heap)
@@ -92,7 +92,7 @@ class RealTimeShell:
         due = self.world.heap[0][0] if self.world.heap else self.now() + 1_000_000
         if until is not None:
             due = min(due, until)
-        pause = min(_LONGEST_SLEEP_S, max(0.0, (due - self.now()) / 1e6))
+        pause = min(_MAX_SLEEP_S, max(0.0, (due - self.now()) / 1e6))
         for key, _ in self._selector.select(pause):
             self.world.now = max(self.world.now, self.now())
             key.data()
@@ -100,6 +100,6 @@ class RealTimeShell:
     def close(self) -> None:
         """Close what the shell itself has opened."""
         self._selector.close()
-        os.close(self._pipe)
-        bell, self._bell = self._bell, -1
-        os.close(bell)
+        os.close(self._wakeup_read)
+        descriptor, self._wakeup_write = self._wakeup_write, -1
+        os.close(descriptor)

@@ -10,14 +10,14 @@ import heapq
 from typing import Protocol
 
 from hil.kernel.digest import Digest
-from hil.kernel.dut import Dut, Turn
+from hil.kernel.dut import Dut, StepResult
 from hil.kernel.serial_line import NEVER
 from hil.kernel.world import World
 
 STORE_OPERATIONS = ("append", "delete", "get", "list")
 
 
-class End(Protocol):
+class Endpoint(Protocol):
     """The far end of one of the controller's ports."""
 
     def open(self, address: bytes) -> None:
@@ -31,11 +31,11 @@ class End(Protocol):
 
 
 class VirtualShell:
-    """Turns `dut` in the time of `world`; `ends` are the far ends by port number."""
+    """Turns `dut` in the time of `world`; `endpoints` are the far ends by port number."""
 
     def __init__(self, world: World, dut: Dut) -> None:
         self.world = world
-        self.ends: dict[int, End] = {}
+        self.endpoints: dict[int, Endpoint] = {}
         self.digest = Digest()
         self._dut: Dut | None = dut
         self._deadline = 0
@@ -71,24 +71,24 @@ class VirtualShell:
         self.digest.add(now, port, "event", kind.encode())
         self._carry_out(self._dut.event(port, kind, now))
 
-    def _carry_out(self, turn: Turn) -> None:
-        self._deadline, actions = turn
+    def _carry_out(self, result: StepResult) -> None:
+        self._deadline, actions = result
         if not actions:
             return
         now, add = self.world.now, self.digest.add
         for port, op, data in actions:
             add(now, port, op, data)
-            end = self.ends[port]
+            endpoint = self.endpoints[port]
             if op == "write":
-                end.write(data)
+                endpoint.write(data)
             elif op == "open":
-                end.open(data)
+                endpoint.open(data)
             elif op == "close":
-                end.close()
-            elif op == "set" and hasattr(end, "set"):
-                end.set(data)
+                endpoint.close()
+            elif op == "set" and hasattr(endpoint, "set"):
+                endpoint.set(data)
             elif op in STORE_OPERATIONS:
-                end.ask(op, data)  # type: ignore[attr-defined]  # only a store's end is asked
+                endpoint.ask(op, data)  # type: ignore[attr-defined]  # only a store's end is asked
 
     def run(self, until: int) -> None:
         """Let the world go on up to and including the time `until`."""

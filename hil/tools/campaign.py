@@ -15,16 +15,16 @@ from typing import Any
 
 from hil.campaign.control_only import HOURS
 from hil.campaign.draw import (
-    LEAST_S,
+    MIN_SECONDS,
     SECONDS,
-    Result,
-    Tally,
-    results,
-    run_hours,
-    run_place,
+    CampaignTally,
+    SeedResult,
+    run_control_hours,
+    run_jobs,
+    run_nth_failure,
     run_seed,
 )
-from hil.campaign.nth_failure import KINDS, one, places
+from hil.campaign.nth_failure import KINDS, choose_places, run_one
 from hil.errors import BenchError
 from hil.run.recorded import DUTS
 
@@ -59,47 +59,53 @@ def run(arguments: argparse.Namespace) -> int:
     """Run it; exit 1 when an invariant was violated."""
     if arguments.seeds < 1:
         raise BenchError(f"--seeds: {arguments.seeds} is below 1")
-    if arguments.seconds < LEAST_S:
-        raise BenchError(f"--seconds: {arguments.seconds} is below {LEAST_S}")
+    if arguments.seconds < MIN_SECONDS:
+        raise BenchError(f"--seconds: {arguments.seconds} is below {MIN_SECONDS}")
     if not 1 <= arguments.hours <= 8760:
         raise BenchError(f"--hours: {arguments.hours} is outside 1 to 8760")
     workers = arguments.workers or os.cpu_count() or 1
     call, jobs = _jobs(arguments)
-    tally, began = Tally(), time.perf_counter()
-    for result in results(call, jobs, workers, arguments.cluster):
+    tally, started_s = CampaignTally(), time.perf_counter()
+    for result in run_jobs(call, jobs, workers, arguments.cluster):
         tally.add(result)
-        _progress(tally, len(jobs), time.perf_counter() - began)
+        _progress(tally, len(jobs), time.perf_counter() - started_s)
         if result.failures:
-            _keep(result, arguments)
-    record = tally.record(arguments.dut, time.perf_counter() - began)
+            _report_failure(result, arguments)
+    record = tally.record(arguments.dut, time.perf_counter() - started_s)
     if arguments.json:
         print(json.dumps(record))
     else:
         verdict = "FAIL" if tally.failed else "PASS"
         print(
-            f"{verdict}  {tally.seeds} {_what(arguments)}, "
+            f"{verdict}  {tally.seeds} {_job_text(arguments)}, "
             f"{record['virtual_hours']} virtual hours in {record['wall_s']} s, "
             f"{len(tally.failed)} violations"
         )
     return 1 if tally.failed else 0
 
 
-def _jobs(arguments: argparse.Namespace) -> tuple[Callable[..., Result], list[tuple[Any, ...]]]:
+def _jobs(arguments: argparse.Namespace) -> tuple[Callable[..., SeedResult], list[tuple[Any, ...]]]:
     """What to call, and with what, one line a seed or a place."""
-    first, count, dut = arguments.first, arguments.seeds, arguments.dut
+    first_number, count, dut = arguments.first, arguments.seeds, arguments.dut
     if arguments.sweep:
-        failures, whole, _ = one(arguments.sweep, 0, dut)
+        failures, total, _ = run_one(arguments.sweep, 0, dut)
         if failures:
             raise BenchError(f"--sweep: fails with nothing wrong: {failures[0]}")
-        if first > whole:
-            raise BenchError(f"--first: {first} is above {whole}, all that there are")
-        return run_place, [(n, arguments.sweep, dut) for n in places(whole, count, first)]
+        if first_number > total:
+            raise BenchError(f"--first: {first_number} is above {total}, all that there are")
+        return run_nth_failure, [
+            (n, arguments.sweep, dut) for n in choose_places(total, count, first_number)
+        ]
     if arguments.plant:
-        return run_hours, [(n, arguments.hours, dut) for n in range(first, first + count)]
-    return run_seed, [(n, arguments.seconds, dut) for n in range(first, first + count)]
+        return run_control_hours, [
+            (n, arguments.hours, dut) for n in range(first_number, first_number + count)
+        ]
+    return run_seed, [
+        (n, arguments.seconds, dut) for n in range(first_number, first_number + count)
+    ]
 
 
-def _what(arguments: argparse.Namespace) -> str:
+def _job_text(arguments: argparse.Namespace) -> str:
     if arguments.sweep:
         return f"places of {arguments.sweep}"
     if arguments.plant:
@@ -107,21 +113,21 @@ def _what(arguments: argparse.Namespace) -> str:
     return f"seeds of {arguments.seconds} s"
 
 
-def _progress(tally: Tally, whole: int, wall_s: float) -> None:
+def _progress(tally: CampaignTally, total: int, wall_s: float) -> None:
     if sys.stderr.isatty():
         hours = tally.virtual_s / 3600
-        sys.stderr.write(f"\r{tally.seeds}/{whole}  {hours:.1f} h in {wall_s:.0f} s ")
+        sys.stderr.write(f"\r{tally.seeds}/{total}  {hours:.1f} h in {wall_s:.0f} s ")
         sys.stderr.write(f" {len(tally.failed)} violations ")
         sys.stderr.flush()
 
 
-def _keep(result: Result, arguments: argparse.Namespace) -> None:
+def _report_failure(result: SeedResult, arguments: argparse.Namespace) -> None:
     """Say what failed, and write the scenario."""
     if not arguments.json:
         print(f"FAIL  seed {result.seed}")
         for failure in result.failures:
             print(f"  {failure}")
-        print(f"  again: {result.again(arguments.dut)}", flush=True)
+        print(f"  again: {result.repeat_command(arguments.dut)}", flush=True)
     if arguments.keep is not None and result.text:
         arguments.keep.mkdir(parents=True, exist_ok=True)
         path = arguments.keep / f"campaign-{result.seed}.toml"

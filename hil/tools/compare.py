@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hil.errors import BenchError
-from hil.record.compare import Cell, Comparison, Row, compare
-from hil.record.record import FILE, Record, problems, read
+from hil.record.compare import Cell, Comparison, ComparisonRow, compare
+from hil.record.record import FILE, Record, find_problems, read
 
 EXAMPLE = "coldloop hil compare out/monday out/tuesday"
 _WIDTH = 18
@@ -28,60 +28,76 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare; print what differs."""
-    places = [p / FILE if p.is_dir() else p for p in arguments.record]
-    if len(places) < 2:
+    paths = [
+        record_path / FILE if record_path.is_dir() else record_path
+        for record_path in arguments.record
+    ]
+    if len(paths) < 2:
         raise BenchError("one record alone has nothing to be compared with; name two or more")
-    records = [read(place) for place in places]
-    bad = {str(p): wrong for p, r in zip(places, records, strict=True) if (wrong := problems(r))}
-    found = compare(records)
+    records = [read(path) for path in paths]
+    invalid = {
+        str(record_path): messages
+        for record_path, record in zip(paths, records, strict=True)
+        if (messages := find_problems(record))
+    }
+    comparison = compare(records)
     if arguments.json:
-        print(json.dumps(_record(places, records, found, bad)))
+        print(json.dumps(_json_record(paths, records, comparison, invalid)))
     else:
-        _show(places, found, bad, arguments.all)
-    return 1 if found.worse or bad else 0
+        _print_rows(paths, comparison, invalid, arguments.all)
+    return 1 if comparison.has_worsened or invalid else 0
 
 
-def _record(
-    places: list[Path], records: list[Record], found: Comparison, bad: dict[str, list[str]]
+def _json_record(
+    paths: list[Path], records: list[Record], comparison: Comparison, invalid: dict[str, list[str]]
 ) -> dict[str, object]:
     heads = [
-        {"file": str(place), **{k: record.get(k) for k in ("suite", "serial", "ended_utc")}}
-        for place, record in zip(places, records, strict=True)
+        {"file": str(path), **{k: record.get(k) for k in ("suite", "serial", "ended_utc")}}
+        for path, record in zip(paths, records, strict=True)
     ]
-    rows = [{**asdict(row), "changed": row.changed, "worse": row.worse} for row in found.rows]
+    rows = [
+        {**asdict(row), "changed": row.has_changed, "worse": row.has_worsened}
+        for row in comparison.rows
+    ]
     return {
         "records": heads,
-        "bad": bad,
-        "differs": found.differs,
+        "bad": invalid,
+        "differs": comparison.differences,
         "rows": rows,
-        "worse": found.worse,
+        "worse": comparison.has_worsened,
     }
 
 
-def _show(places: list[Path], found: Comparison, bad: dict[str, list[str]], whole: bool) -> None:
-    for number, place in enumerate(places, 1):
-        print(f"[{number}] {place}")
-    for place_text, wrong in bad.items():
-        print(f"BAD  {place_text}: {wrong[0]}")
-    for name, values in found.differs.items():
-        print(f"differs  {name}: " + "  ".join(f"[{i}] {v}" for i, v in enumerate(values, 1)))
-    shown = [row for row in found.rows if whole or row.changed]
+def _print_rows(
+    paths: list[Path], comparison: Comparison, invalid: dict[str, list[str]], show_all: bool
+) -> None:
+    for number, path in enumerate(paths, 1):
+        print(f"[{number}] {path}")
+    for path_text, messages in invalid.items():
+        print(f"BAD  {path_text}: {messages[0]}")
+    for name, values in comparison.differences.items():
+        print(
+            f"differs  {name}: " + "  ".join(f"[{index}] {v}" for index, v in enumerate(values, 1))
+        )
+    rows = [row for row in comparison.rows if show_all or row.has_changed]
     scenario = ""
-    for row in shown:
+    for row in rows:
         if row.scenario != scenario:
             scenario = row.scenario
             print(scenario)
-        print(_line(row))
-    same = len(found.rows) - sum(row.changed for row in found.rows)
-    worse = sum(row.worse for row in found.rows)
-    print(f"{len(found.rows)} findings, {same} the same in all, {worse} became worse")
+        print(_row_text(row))
+    same_count = len(comparison.rows) - sum(row.has_changed for row in comparison.rows)
+    worse_count = sum(row.has_worsened for row in comparison.rows)
+    print(
+        f"{len(comparison.rows)} findings, {same_count} the same in all, {worse_count} became worse"
+    )
 
 
-def _line(row: Row) -> str:
-    what = f"{row.measure} {row.limits} {row.unit}".strip()
-    cells = "".join(f"{_cell(cell):<{_WIDTH}}" for cell in row.cells)
-    return f"  {'!' if row.worse else ' '} {what:<36} {row.window:<24} {cells}".rstrip()
+def _row_text(row: ComparisonRow) -> str:
+    text = f"{row.measure} {row.limits} {row.unit}".strip()
+    cells = "".join(f"{_cell_text(cell):<{_WIDTH}}" for cell in row.cells)
+    return f"  {'!' if row.has_worsened else ' '} {text:<36} {row.window:<24} {cells}".rstrip()
 
 
-def _cell(cell: Cell) -> str:
+def _cell_text(cell: Cell) -> str:
     return cell.verdict if cell.worst is None else f"{cell.verdict} {cell.worst:.6g}"

@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 
-from hil.run.multi_row import run_hall
+from hil.run.multi_row import run_rows
 
 EXAMPLE = "coldloop hil hall --rows 64 --json"
 
@@ -26,14 +26,14 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.rows <= 1024 or not 0 <= arguments.stagger_ms <= 10_000:
         print("coldloop hil hall: --rows is 1 to 1024, --stagger-ms 0 to 10000", file=sys.stderr)
         return 2
-    shown = sys.stderr.isatty()
+    is_terminal = sys.stderr.isatty()
 
     def progress(done: int) -> None:
-        if shown:
+        if is_terminal:
             print(f"\r{done} of {arguments.rows} rows", end="", file=sys.stderr, flush=True)
 
-    record = run_hall(arguments.rows, arguments.stagger_ms, progress)
-    if shown:
+    record = run_rows(arguments.rows, arguments.stagger_ms, progress)
+    if is_terminal:
         print(file=sys.stderr)
     if arguments.json:
         print(json.dumps(record))

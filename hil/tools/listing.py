@@ -6,8 +6,8 @@ import json
 from hil.campaign.words import DRAWN, NOT_DRAWN
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
-from hil.scenario.loader import find, shipped
-from hil.scenario.suite import load, suites
+from hil.scenario.loader import find, shipped_names
+from hil.scenario.suite import load_suite, suite_names
 
 EXAMPLE = "coldloop hil list --faults"
 
@@ -24,43 +24,51 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.table and not arguments.faults:
         raise BenchError("--table: of what? add --faults")
     if arguments.table:
-        print(table())
+        print(write_table())
         return 0
     if arguments.faults:
-        return _faults(arguments.json)
-    scenarios = [find(name) for name in shipped()]
+        return _print_faults(arguments.json)
+    scenarios = [find(name) for name in shipped_names()]
     if arguments.json:
         keys = ("name", "title", "seconds", "realtime")
-        print(json.dumps([{k: getattr(s, k) for k in keys} for s in scenarios]))
+        print(json.dumps([{key: getattr(s, key) for key in keys} for s in scenarios]))
         return 0
     for scenario in scenarios:
         tag = "real time too" if scenario.realtime else ""
         print(f"{scenario.name:24} {scenario.seconds:6.0f} s  {tag:13}  {scenario.title}")
     print()
-    for name in suites():
-        suite = load(name)
+    for name in suite_names():
+        suite = load_suite(name)
         print(f"{name:24} suite of {len(suite.scenarios)}  {suite.title}")
     return 0
 
 
-def table() -> str:
+def write_table() -> str:
     """Write the words as a table of Markdown: docs/reference/scenario_words.md holds it."""
-    drawn = {draw.word for draw in DRAWN}
+    drawn = {rule.fault for rule in DRAWN}
     lines = ["| word | what happens | value | ends | in campaigns |", "|---|---|---|---|---|"]
-    for name, word in sorted(EVENTS.items()):
-        span = "-" if word.limits is None else f"{word.limits[0]:g} to {word.limits[1]:g}"
-        ends = "yes" if word.undo is not None else "no"
-        why = "drawn" if name in drawn else NOT_DRAWN[name]
-        lines.append(f"| `{name}` | {word.about} | {span} | {ends} | {why} |")
+    for name, fault_type in sorted(EVENTS.items()):
+        span = (
+            "-"
+            if fault_type.limits is None
+            else f"{fault_type.limits[0]:g} to {fault_type.limits[1]:g}"
+        )
+        ends = "yes" if fault_type.undo is not None else "no"
+        campaign_text = "drawn" if name in drawn else NOT_DRAWN[name]
+        lines.append(f"| `{name}` | {fault_type.description} | {span} | {ends} | {campaign_text} |")
     return "\n".join(lines)
 
 
-def _faults(as_json: bool) -> int:
+def _print_faults(as_json: bool) -> int:
     if as_json:
-        rows = [{"name": n, "about": w.about, "limits": w.limits} for n, w in EVENTS.items()]
+        rows = [{"name": n, "about": w.description, "limits": w.limits} for n, w in EVENTS.items()]
         print(json.dumps(rows))
         return 0
-    for name, word in sorted(EVENTS.items()):
-        span = "" if word.limits is None else f"  ({word.limits[0]:g} to {word.limits[1]:g})"
-        print(f"{name:24} {word.about}{span}")
+    for name, fault_type in sorted(EVENTS.items()):
+        span = (
+            ""
+            if fault_type.limits is None
+            else f"  ({fault_type.limits[0]:g} to {fault_type.limits[1]:g})"
+        )
+        print(f"{name:24} {fault_type.description}{span}")
     return 0

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from agent.agent import FIRST_BUS
 from hil.errors import BenchError
-from hil.io.register_trace import Shown, writes_apart
-from hil.run.capture import Capture, Player, difference, load
+from hil.io.register_trace import ReplayedRegisters, find_difference
+from hil.run.capture import CapturePlayer, RunCapture, compare_outputs, load
 from hil.run.recorded import DUTS
 
 EXAMPLE = "coldloop hil replay field.jsonl --keep tests/captures"
@@ -31,35 +31,41 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Replay it; exit 1 when the controller does something else than it did."""
     capture = load(arguments.capture)
-    there = capture.outputs
+    captured = capture.outputs
     counts = arguments.counts
-    shown = Shown(there, FIRST_BUS, counts) if counts else None
-    here = Player(capture, DUTS[arguments.dut], shown).play()
-    if not there:
-        apart = None
+    registers = ReplayedRegisters(captured, FIRST_BUS, counts) if counts else None
+    replayed = CapturePlayer(capture, DUTS[arguments.dut], registers).play()
+    if not captured:
+        difference_text = None
     elif counts is not None:
-        apart = writes_apart(there, here, FIRST_BUS, counts)
+        difference_text = find_difference(captured, replayed, FIRST_BUS, counts)
     else:
-        apart = difference(there, here)
-    if arguments.keep is not None and apart is None:
-        _keep(capture, here, arguments)
+        difference_text = compare_outputs(captured, replayed)
+    if arguments.keep is not None and difference_text is None:
+        _keep(capture, replayed, arguments)
     if arguments.json:
-        print(json.dumps({"captured": len(there), "now": len(here), "difference": apart}))
+        print(
+            json.dumps(
+                {"captured": len(captured), "now": len(replayed), "difference": difference_text}
+            )
+        )
     else:
-        print(f"{'FAIL' if apart else 'PASS'}  {len(there)} operations captured, {len(here)} now")
-        if apart:
-            print(f"  {apart}")
-    return 1 if apart else 0
+        print(
+            f"{'FAIL' if difference_text else 'PASS'}  {len(captured)} operations captured, {len(replayed)} now"
+        )
+        if difference_text:
+            print(f"  {difference_text}")
+    return 1 if difference_text else 0
 
 
 def _keep(
-    capture: Capture, here: list[tuple[int, int, str, bytes]], words: argparse.Namespace
+    capture: RunCapture, replayed: list[tuple[int, int, str, bytes]], arguments: argparse.Namespace
 ) -> None:
     """Write the capture with its outputs where the tests look."""
-    lines = sorted(capture.inputs + here, key=lambda line: line[0])
-    whole = capture if capture.outputs else Capture(capture.config, lines, capture.note)
+    lines = sorted(capture.inputs + replayed, key=lambda line: line[0])
+    completed = capture if capture.outputs else RunCapture(capture.config, lines, capture.note)
     try:
-        words.keep.mkdir(parents=True, exist_ok=True)
-        (words.keep / words.capture.name).write_text(whole.text(), encoding="utf-8")
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+        (arguments.keep / arguments.capture.name).write_text(completed.text(), encoding="utf-8")
     except OSError as error:
-        raise BenchError(f"{words.keep}: {error.strerror}") from None
+        raise BenchError(f"{arguments.keep}: {error.strerror}") from None

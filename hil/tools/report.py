@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from hil.errors import BenchError
-from hil.record.record import FILE, problems, read
+from hil.record.record import FILE, find_problems, read
 from hil.report.write import write_reports
 
 EXAMPLE = "coldloop hil report out/acceptance"
@@ -18,9 +18,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write them; a record that was changed is not reported."""
     record = read(arguments.folder / FILE)
-    wrong = problems(record)
-    if wrong:
-        raise BenchError(f"{arguments.folder / FILE}: {wrong[0]}; no report is made of it")
+    messages = find_problems(record)
+    if messages:
+        raise BenchError(f"{arguments.folder / FILE}: {messages[0]}; no report is made of it")
     for path in write_reports(record, arguments.folder):
         print(path)
     return 0

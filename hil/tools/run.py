@@ -13,7 +13,7 @@ from types import FrameType
 from hil.errors import BenchError
 from hil.record.record import worst
 from hil.report.write import Labels, write_all
-from hil.run.recorded import DUTS, Recorded, again, record_real, record_virtual
+from hil.run.recorded import DUTS, RecordedRun, record_real, record_virtual, repeat_command
 from hil.scenario.model import Scenario
 from hil.scenario.suite import resolve
 
@@ -49,67 +49,69 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dut == "qemu":
         arguments.real_time = True  # an image knows no other
     suite = resolve(arguments.scenario)
-    real = _real(arguments)
-    done = [_one(scenario, arguments, real) for scenario in suite.scenarios]
+    real_devices = _parse_real(arguments)
+    recorded = [_run_one(scenario, arguments, real_devices) for scenario in suite.scenarios]
     if arguments.report is not None:
         labels = Labels(arguments.serial, arguments.operator, arguments.key)
-        paths = write_all(suite, done, arguments.report, labels)
+        paths = write_all(suite, recorded, arguments.report, labels)
         if not arguments.json:
             for path in paths:
                 print(f"  wrote {path}")
     if arguments.json:
-        print(json.dumps(_records(suite.name, done)))
-    return 1 if any(d.outcome.failures for d in done) else 0
+        print(json.dumps(_json_record(suite.name, recorded)))
+    return 1 if any(run_record.run_result.failures for run_record in recorded) else 0
 
 
-def _real(arguments: argparse.Namespace) -> dict[str, str]:
-    real = {}
+def _parse_real(arguments: argparse.Namespace) -> dict[str, str]:
+    real_devices = {}
     for text in arguments.real:
         name, equals, port = text.partition("=")
         if not (name and equals and port):
             raise BenchError(f"--real: {text!r} is not NAME=PORT, such as rpu=serial:/dev/ttyUSB0")
-        real[name] = port
-    if real and not arguments.real_time:
+        real_devices[name] = port
+    if real_devices and not arguments.real_time:
         raise BenchError("--real: a real device knows no virtual time; add --real-time")
-    return real
+    return real_devices
 
 
-def _one(scenario: Scenario, arguments: argparse.Namespace, real: dict[str, str]) -> Recorded:
+def _run_one(
+    scenario: Scenario, arguments: argparse.Namespace, real_devices: dict[str, str]
+) -> RecordedRun:
     seed, dut = arguments.seed, arguments.dut
     if arguments.real_time:
-        done = record_real(scenario, seed, dut, real, arguments.log)
+        recorded = record_real(scenario, seed, dut, real_devices, arguments.log)
     else:
-        done = record_virtual(scenario, seed, dut, arguments.capture)
+        recorded = record_virtual(scenario, seed, dut, arguments.capture)
     if arguments.log is not None and not arguments.real_time:
-        arguments.log.write_text("\n".join([*done.console, ""]), encoding="utf-8")
+        arguments.log.write_text("\n".join([*recorded.console, ""]), encoding="utf-8")
     if not arguments.json:
-        _show(done, again(arguments.scenario, seed, dut, arguments.real_time))
-    return done
+        _print_run(recorded, repeat_command(arguments.scenario, seed, dut, arguments.real_time))
+    return recorded
 
 
-def _show(done: Recorded, repeat: str) -> None:
-    outcome = done.outcome
-    verdict = worst([f.verdict for f in done.findings])
+def _print_run(recorded: RecordedRun, repeat_line: str) -> None:
+    run_result = recorded.run_result
+    verdict = worst([f.verdict for f in recorded.results])
     print(
-        f"{verdict.upper()}  {outcome.scenario}  seed {outcome.seed}  {outcome.dut}  "
-        f"{outcome.virtual_s:.0f} s in {outcome.wall_s:.2f} s, "
-        f"{outcome.virtual_s / outcome.wall_s:.0f} x real"
+        f"{verdict.upper()}  {run_result.scenario}  seed {run_result.seed}  {run_result.dut}  "
+        f"{run_result.virtual_s:.0f} s in {run_result.wall_s:.2f} s, "
+        f"{run_result.virtual_s / run_result.wall_s:.0f} x real"
     )
-    for failure in outcome.failures:
+    for failure in run_result.failures:
         print(f"  {failure}")
-    for finding in done.findings:
-        if finding.near is not None:
-            print(f"  marginal: {finding.near}")
-    if outcome.failures:
-        print(f"  again: {repeat}")
+    for result in recorded.results:
+        if result.near is not None:
+            print(f"  marginal: {result.near}")
+    if run_result.failures:
+        print(f"  again: {repeat_line}")
     sys.stdout.flush()
 
 
-def _records(suite: str, done: list[Recorded]) -> dict[str, object]:
-    records = [d.outcome.record() for d in done]
+def _json_record(suite: str, recorded: list[RecordedRun]) -> dict[str, object]:
+    records = [run_record.run_result.record() for run_record in recorded]
     if len(records) == 1:
         return records[0]
-    failed = any(d.outcome.failures for d in done)
+    failed = any(run_record.run_result.failures for run_record in recorded)
     return {"suite": suite, "verdict": "fail" if failed else "pass", "runs": records}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hil.campaign.shrink import shrink
 from hil.run.recorded import DUTS
 from hil.scenario.loader import find
-from hil.scenario.toml_writer import text_of
+from hil.scenario.toml_writer import write_toml
 
 EXAMPLE = "coldloop hil shrink failing.toml --seed 7 --out small.toml"
 
@@ -27,16 +27,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Shrink it; exit 0 when it failed before, so that there is a smaller one now."""
     scenario = find(arguments.scenario)
     progress = _progress if sys.stderr.isatty() else None
-    found = shrink(scenario, arguments.seed, arguments.dut, progress)
-    text = text_of(found.scenario)
+    result = shrink(scenario, arguments.seed, arguments.dut, progress)
+    text = write_toml(result.scenario)
     if arguments.out is not None:
         arguments.out.write_text(text, encoding="utf-8")
-    before, after = len(scenario.events), len(found.scenario.events)
+    count_before, count_after = len(scenario.events), len(result.scenario.events)
     if arguments.json:
-        fails = list(found.failing)
-        print(json.dumps({"before": before, "after": after, "runs": found.runs, "fails": fails}))
+        fails = list(result.failing)
+        print(
+            json.dumps(
+                {"before": count_before, "after": count_after, "runs": result.runs, "fails": fails}
+            )
+        )
         return 0
-    print(f"{before} events, {after} are needed; {found.runs} runs; fails: {list(found.failing)}")
+    print(
+        f"{count_before} events, {count_after} are needed; {result.runs} runs; fails: {list(result.failing)}"
+    )
     if arguments.out is None:
         print(text, end="")
     else:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from hil.errors import BenchError
-from hil.record.record import FILE, problems, read
+from hil.record.record import FILE, find_problems, read
 
 EXAMPLE = "coldloop hil verify out/acceptance/record.json"
 
@@ -23,30 +23,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Verify; exit 1 when anything is wrong."""
     rows = []
-    for place in arguments.record:
-        for path in _files(place):
+    for location in arguments.record:
+        for path in _list_files(location):
             record = read(path)
-            rows.append((path, record, problems(record, arguments.key)))
+            rows.append((path, record, find_problems(record, arguments.key)))
     if arguments.json:
-        print(json.dumps([{"file": str(p), "problems": wrong} for p, _, wrong in rows]))
-    else:
-        for path, record, wrong in rows:
-            print(
-                f"{'BAD ' if wrong else 'GOOD'}  {path}  {record.get('suite')}  key {_key(record)}"
+        print(
+            json.dumps(
+                [
+                    {"file": str(record_path), "problems": messages}
+                    for record_path, _, messages in rows
+                ]
             )
-            for line in wrong:
+        )
+    else:
+        for path, record, messages in rows:
+            print(
+                f"{'BAD ' if messages else 'GOOD'}  {path}  {record.get('suite')}  key {_key_text(record)}"
+            )
+            for line in messages:
                 print(f"  {line}")
-    return 1 if any(wrong for _, _, wrong in rows) else 0
+    return 1 if any(messages for _, _, messages in rows) else 0
 
 
-def _key(record: dict[str, object]) -> str:
+def _key_text(record: dict[str, object]) -> str:
     return str(record.get("key"))[:16]
 
 
-def _files(place: Path) -> list[Path]:
-    if not place.is_dir():
-        return [place]
-    found = sorted(place.rglob(FILE))
-    if not found:
-        raise BenchError(f"{place}: no {FILE} in it")
-    return found
+def _list_files(location: Path) -> list[Path]:
+    if not location.is_dir():
+        return [location]
+    paths = sorted(location.rglob(FILE))
+    if not paths:
+        raise BenchError(f"{location}: no {FILE} in it")
+    return paths

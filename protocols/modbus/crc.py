@@ -6,7 +6,7 @@ CRC of a frame with its own CRC behind it is 0, which is how a frame is checked.
 """
 
 
-def _table() -> "tuple[int, ...]":
+def _build_table() -> "tuple[int, ...]":
     """The CRC of each single byte, started at 0."""
     table = []
     for byte in range(256):
@@ -17,7 +17,7 @@ def _table() -> "tuple[int, ...]":
     return tuple(table)
 
 
-_TABLE = _table()
+_TABLE = _build_table()
 
 
 def crc16(data: bytes) -> int:
@@ -29,7 +29,7 @@ def crc16(data: bytes) -> int:
     return crc
 
 
-def sealed(body: bytes) -> bytes:
+def with_crc(body: bytes) -> bytes:
     """`body` with its CRC behind it, ready for the wire."""
     crc = crc16(body)
     return body + bytes((crc & 0xFF, crc >> 8))

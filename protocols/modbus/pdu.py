@@ -5,11 +5,11 @@ Specification V1.1b3", section 4.1; the numbers of sections below are its). Here
 functions 1 to 6, 15, 16, 22, 23 and 43/14, and what a good reply to each must begin with. It is not
 a framer and keeps no state.
 
-How a reply is judged: everything that a request fixes in advance is one prefix, `reply_head`:
+How a reply is judged: everything that a request fixes in advance is one prefix, `reply_prefix`:
 function and byte count of a read, or what a write echoes. A reply that has that prefix and the
 right length is good; else a table names what differs. Two tables, one of the functions that read
 and one of those that echo, say how; only 43/14, whose reply has no length known in advance, is
-walked through (`measure`).
+walked through (`expected_length`).
 """
 
 import struct
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Answer = tuple[str, int, tuple[int, ...]]
+    ReplyResult = tuple[str, int, tuple[int, ...]]
 
 READ_COILS = 1
 READ_DISCRETE = 2
@@ -67,28 +67,28 @@ EXCEPTIONS = {
 """Exception codes in words (section 7)."""
 
 _MEI = 14  # "read device identification" among the interfaces of function 43 (section 6.21)
-_ID_HEAD = 7  # function, interface, code, conformity, more, next object, number of objects
+_ID_HEAD_SIZE = 7  # function, interface, code, conformity, more, next object, number of objects
 FORMATS: "dict[int, str]" = {}
 """How so many registers are packed; made when first needed, as a board's heap is small."""
-_BIT_ROWS: "list[tuple[int, ...]]" = []
+_BYTE_BITS: "list[tuple[int, ...]]" = []
 
 
-def form(count: int) -> str:
+def struct_format(count: int) -> str:
     """The format of `count` registers for `struct`."""
     if count not in FORMATS:
         FORMATS[count] = ">%dH" % count
     return FORMATS[count]
 
 
-def _check(what: str, value: int, low: int, high: int) -> None:
+def _check(name: str, value: int, low: int, high: int) -> None:
     """Refuse what `struct` would wrap silently on MicroPython."""
     if type(value) is not int or not low <= value <= high:
-        raise EncodeError("%s %r is not %d to %d" % (what, value, low, high))
+        raise EncodeError("%s %r is not %d to %d" % (name, value, low, high))
 
 
-def _check_span(address: int, count: int, most: int) -> None:
+def _check_span(address: int, count: int, max_count: int) -> None:
     _check("address", address, 0, 65535)
-    _check("count", count, 1, most)
+    _check("count", count, 1, max_count)
     _check("last address", address + count - 1, 0, 65535)
 
 
@@ -146,8 +146,8 @@ def write_coils(address: int, values: "Sequence[int]") -> bytes:
     _check_span(address, count, MAX_WRITE_BITS)
     _check_values(values, 1)
     body = bytearray((count + 7) // 8)
-    for place, value in enumerate(values):
-        body[place >> 3] |= value << (place & 7)
+    for index, value in enumerate(values):
+        body[index >> 3] |= value << (index & 7)
     return struct.pack(">BHHB", WRITE_COILS, address, count, len(body)) + bytes(body)
 
 
@@ -157,38 +157,38 @@ def write_multiple(address: int, values: "Sequence[int]") -> bytes:
     _check_span(address, count, MAX_WRITE)
     _check_values(values, 65535)
     head = struct.pack(">BHHB", WRITE_MULTIPLE, address, count, 2 * count)
-    return head + struct.pack(form(count), *values)
+    return head + struct.pack(struct_format(count), *values)
 
 
-def mask_write(address: int, keep: int, put: int) -> bytes:
-    """Function 22: register = (register AND `keep`) OR (`put` AND NOT `keep`), section 6.16."""
+def mask_write(address: int, and_mask: int, or_mask: int) -> bytes:
+    """Function 22: register = (register AND `and_mask`) OR (`or_mask` AND NOT `and_mask`), section 6.16."""
     _check("address", address, 0, 65535)
-    _check("and mask", keep, 0, 65535)
-    _check("or mask", put, 0, 65535)
-    return struct.pack(">BHHH", MASK_WRITE, address, keep, put)
+    _check("and mask", and_mask, 0, 65535)
+    _check("or mask", or_mask, 0, 65535)
+    return struct.pack(">BHHH", MASK_WRITE, address, and_mask, or_mask)
 
 
-def read_write(address: int, count: int, target: int, values: "Sequence[int]") -> bytes:
-    """Function 23: write `values` (1 to 121) from `target`, then read `count` (1 to 125) registers
+def read_write(address: int, count: int, write_address: int, values: "Sequence[int]") -> bytes:
+    """Function 23: write `values` (1 to 121) from `write_address`, then read `count` (1 to 125) registers
     from `address`, in one transaction. Raises `EncodeError`.
     """
     _check_span(address, count, MAX_READ)
-    _check_span(target, len(values), MAX_READ_WRITE)
+    _check_span(write_address, len(values), MAX_READ_WRITE)
     _check_values(values, 65535)
     size = len(values)
-    head = struct.pack(">BHHHHB", READ_WRITE, address, count, target, size, 2 * size)
-    return head + struct.pack(form(size), *values)
+    head = struct.pack(">BHHHHB", READ_WRITE, address, count, write_address, size, 2 * size)
+    return head + struct.pack(struct_format(size), *values)
 
 
-def read_device_id(code: int = 1, first: int = 0) -> bytes:
-    """Function 43/14: the device says who it is, from object `first` (0 to 255) on.
+def read_device_id(code: int = 1, first_object: int = 0) -> bytes:
+    """Function 43/14: the device says who it is, from object `first_object` (0 to 255) on.
 
     `code`: 1 basic (0 maker, 1 product code, 2 revision), 2 regular, 3 extended, 4 one object.
-    `objects` reads the values of the answer. Raises `EncodeError`.
+    `parse_objects` reads the values of the answer. Raises `EncodeError`.
     """
     _check("code", code, 1, 4)
-    _check("object", first, 0, 255)
-    return bytes((DEVICE_ID, _MEI, code, first))
+    _check("object", first_object, 0, 255)
+    return bytes((DEVICE_ID, _MEI, code, first_object))
 
 
 # What the reply to a request looks like, by function: reads have a byte count, writes an echo.
@@ -202,7 +202,7 @@ def _register_bytes(request: bytes) -> int:
     return 2 * request[4]
 
 
-_COUNTED = {
+_BYTE_COUNT_OF = {
     READ_COILS: _bit_bytes,
     READ_DISCRETE: _bit_bytes,
     READ_HOLDING: _register_bytes,
@@ -210,7 +210,7 @@ _COUNTED = {
     READ_WRITE: _register_bytes,
 }
 # function -> what it echoes, two bytes each, behind its own code
-_ECHOED = {
+_ECHO_FIELDS = {
     WRITE_COIL: ("address echo", "value echo"),
     WRITE_SINGLE: ("address echo", "value echo"),
     WRITE_COILS: ("address echo", "count echo"),
@@ -219,28 +219,28 @@ _ECHOED = {
 }
 
 
-def reply_head(request: bytes) -> bytes:
+def reply_prefix(request: bytes) -> bytes:
     """What every good reply to `request` begins with."""
     function = request[0]
-    if function in _COUNTED:
-        return bytes((function, _COUNTED[function](request)))
-    if function in _ECHOED:
-        return request[: 1 + 2 * len(_ECHOED[function])]
+    if function in _BYTE_COUNT_OF:
+        return bytes((function, _BYTE_COUNT_OF[function](request)))
+    if function in _ECHO_FIELDS:
+        return request[: 1 + 2 * len(_ECHO_FIELDS[function])]
     return request[:3]
 
 
 def reply_length(request: bytes) -> int:
     """The length of a good reply to `request`, in bytes of PDU.
 
-    For 43/14 the shortest there is; `measure` knows the rest once bytes are there.
+    For 43/14 the shortest there is; `expected_length` knows the rest once bytes are there.
     """
     function = request[0]
-    if function in _COUNTED:
-        return 2 + _COUNTED[function](request)
-    return 1 + 2 * len(_ECHOED[function]) if function in _ECHOED else _ID_HEAD
+    if function in _BYTE_COUNT_OF:
+        return 2 + _BYTE_COUNT_OF[function](request)
+    return 1 + 2 * len(_ECHO_FIELDS[function]) if function in _ECHO_FIELDS else _ID_HEAD_SIZE
 
 
-def measure(request: bytes, reply: bytes) -> int:
+def expected_length(request: bytes, reply: bytes) -> int:
     """How long the good reply to `request` is that begins with `reply`, as far as is known.
 
     More than `len(reply)`: so many bytes are needed to know more. At most 253: what would be longer
@@ -248,7 +248,7 @@ def measure(request: bytes, reply: bytes) -> int:
     """
     if request[0] != DEVICE_ID:
         return reply_length(request)
-    end, size = _ID_HEAD, len(reply)
+    end, size = _ID_HEAD_SIZE, len(reply)
     if size < end:
         return end
     for _ in range(reply[6]):
@@ -259,38 +259,38 @@ def measure(request: bytes, reply: bytes) -> int:
     return min(end, MAX_PDU)
 
 
-def unpack(frame: bytes, offset: int, count: int) -> "tuple[int, ...]":
+def unpack_registers(frame: bytes, offset: int, count: int) -> "tuple[int, ...]":
     """`count` (up to 125) registers of `frame` from byte `offset`, each 0 to 65535."""
-    return struct.unpack_from(form(count), frame, offset)
+    return struct.unpack_from(struct_format(count), frame, offset)
 
 
-def _bit_rows() -> "list[tuple[int, ...]]":
+def _byte_bits() -> "list[tuple[int, ...]]":
     """The eight bits of every byte, lowest first; made when bits are first read."""
-    if not _BIT_ROWS:
-        _BIT_ROWS.extend([tuple([byte >> bit & 1 for bit in range(8)]) for byte in range(256)])
-    return _BIT_ROWS
+    if not _BYTE_BITS:
+        _BYTE_BITS.extend([tuple([byte >> bit & 1 for bit in range(8)]) for byte in range(256)])
+    return _BYTE_BITS
 
 
-def values_of(request: bytes, reply: bytes, at: int = 0) -> "tuple[int, ...]":
-    """What a good reply (a PDU that begins at byte `at`) holds.
+def reply_values(request: bytes, reply: bytes, offset: int = 0) -> "tuple[int, ...]":
+    """What a good reply (a PDU that begins at byte `offset`) holds.
 
     Registers of a read, single bits (0 or 1) of functions 1 and 2, for 43/14 the bytes behind its
-    code (see `objects`), none of a write.
+    code (see `parse_objects`), none of a write.
     """
     function = request[0]
     if function in READS or function == READ_WRITE:
-        return unpack(reply, at + 2, request[4])
+        return unpack_registers(reply, offset + 2, request[4])
     if function in BIT_READS:
-        rows = _bit_rows()
+        byte_bits = _byte_bits()
         count = request[3] << 8 | request[4]
         bits: list[int] = []
-        for byte in reply[at + 2 : at + 2 + _bit_bytes(request)]:
-            bits.extend(rows[byte])
+        for byte in reply[offset + 2 : offset + 2 + _bit_bytes(request)]:
+            bits.extend(byte_bits[byte])
         return tuple(bits[:count])
-    return tuple(reply[at + 3 :]) if function == DEVICE_ID else ()
+    return tuple(reply[offset + 3 :]) if function == DEVICE_ID else ()
 
 
-def objects(values: "Sequence[int]") -> "tuple[list[tuple[int, bytes]], int]":
+def parse_objects(values: "Sequence[int]") -> "tuple[list[tuple[int, bytes]], int]":
     """The objects (number, content) of an answer to 43/14, and which to ask next (0: no more)."""
     found = []
     at = 4
@@ -301,10 +301,10 @@ def objects(values: "Sequence[int]") -> "tuple[list[tuple[int, bytes]], int]":
     return found, values[2] if values[1] else 0
 
 
-def judge(request: bytes, reply: bytes) -> "Answer":
+def check_reply(request: bytes, reply: bytes) -> "ReplyResult":
     """Say what `reply` is to `request`: (verdict, exception code, values).
 
-    The verdict is "ok" (with `values_of` it), "exception" (with its code) or the name of what does
+    The verdict is "ok" (with `reply_values` it), "exception" (with its code) or the name of what does
     not match: "empty", "function", "exception length", "length", "byte count", "address echo",
     "value echo", "count echo", "and mask echo", "or mask echo", "interface", "code".
     """
@@ -315,34 +315,34 @@ def judge(request: bytes, reply: bytes) -> "Answer":
         return (EXCEPTION, reply[1], ()) if len(reply) == 2 else ("exception length", 0, ())
     if reply[0] != function:
         return ("function", 0, ())
-    if function in _COUNTED:
-        fault = _judge_counted(request, reply)
-    elif function in _ECHOED:
-        fault = _judge_echo(request, reply)
+    if function in _BYTE_COUNT_OF:
+        mismatch = _check_counted(request, reply)
+    elif function in _ECHO_FIELDS:
+        mismatch = _check_echo(request, reply)
     else:
-        fault = _judge_device_id(request, reply)
-    return (fault, 0, ()) if fault else (GOOD, 0, values_of(request, reply))
+        mismatch = _check_device_id(request, reply)
+    return (mismatch, 0, ()) if mismatch else (GOOD, 0, reply_values(request, reply))
 
 
-def _judge_counted(request: bytes, reply: bytes) -> str:
+def _check_counted(request: bytes, reply: bytes) -> str:
     if len(reply) < 2 or len(reply) != 2 + reply[1]:
         return "length"
-    return "" if reply[1] == _COUNTED[request[0]](request) else "byte count"
+    return "" if reply[1] == _BYTE_COUNT_OF[request[0]](request) else "byte count"
 
 
-def _judge_echo(request: bytes, reply: bytes) -> str:
-    names = _ECHOED[request[0]]
+def _check_echo(request: bytes, reply: bytes) -> str:
+    names = _ECHO_FIELDS[request[0]]
     if len(reply) != 1 + 2 * len(names):
         return "length"
-    for place, name in enumerate(names):
-        at = 1 + 2 * place
+    for index, name in enumerate(names):
+        at = 1 + 2 * index
         if reply[at : at + 2] != request[at : at + 2]:
             return name
     return ""
 
 
-def _judge_device_id(request: bytes, reply: bytes) -> str:
-    if len(reply) < _ID_HEAD or len(reply) != measure(request, reply):
+def _check_device_id(request: bytes, reply: bytes) -> str:
+    if len(reply) < _ID_HEAD_SIZE or len(reply) != expected_length(request, reply):
         return "length"
     if reply[1] != _MEI:
         return "interface"

@@ -8,7 +8,7 @@ lengths that a function's request and reply have, and the CRC decides. Which of 
 follows from what is outstanding: the reply has the unit and function of the request, and the byte
 count or echo that it fixes. Anything else that can be a request is one, and then the request before
 it was not answered ("silent"). Functions 5 and 6 echo the request: the second copy is taken for the
-reply unless `silent_us` have passed.
+reply unless `timeout_us` have passed.
 
 Times. A chunk's time is the arrival of its last byte, and a character takes `char_us`; so each
 frame has a start and an end, also where one chunk holds several. An operating system and a USB
@@ -20,25 +20,25 @@ Specification V1.1b3", section 6.
 """
 
 from protocols.modbus.crc import crc16
-from protocols.modbus.pdu import DEVICE_ID, GOOD, judge, measure
+from protocols.modbus.pdu import DEVICE_ID, GOOD, check_reply, expected_length
 from protocols.modbus.pdu import EXCEPTION as REFUSED
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 REQUEST = "request"
 REPLY = "reply"
 EXCEPTION = "exception"
-STRAY = "stray"  # a reply or exception to nothing that was asked
-SILENT = "silent"  # a request that nobody answered
-CRC = "crc"  # begins like the reply that is due, with a wrong CRC
+UNSOLICITED = "stray"  # a reply or exception to nothing that was asked
+UNANSWERED = "silent"  # a request that nobody answered
+CRC_ERROR = "crc"  # begins like the reply that is due, with a wrong CRC
 NOISE = "noise"  # bytes that are no frame
 
-LIMIT = 512
+MAX_BUFFER = 512
 """Bytes kept at most: twice the longest frame."""
 _MAX_FRAME = 256
-_SHORTEST = 4  # unit, function, CRC
+_MIN_FRAME = 4  # unit, function, CRC
 _EXCEPTION_SIZE = 5
-_JUDGED = (1, 2, 3, 4, 5, 6, 15, 16, 22, 23, DEVICE_ID)
-_DIAGNOSE = 8  # echoes its request ("Return query data"), or counts
+_CHECKED_FUNCTIONS = (1, 2, 3, 4, 5, 6, 15, 16, 22, 23, DEVICE_ID)
+_DIAGNOSTICS = 8  # echoes its request ("Return query data"), or counts
 
 # function -> (length, index of the byte that counts further ones or -1), CRC included
 _REQUESTS = {
@@ -76,19 +76,19 @@ _REPLIES = {
     22: (10, -1),
     23: (5, 2),
 }
-_MORE = -1  # the length is not known yet
-_NONE = 0  # not such a frame
+_LENGTH_UNKNOWN = -1  # the length is not known yet
+_NO_FRAME = 0  # not such a frame
 
 
-class Event:
+class SniffedFrame:
     """Something that was overheard; `data` are its bytes, CRC included.
 
     `start` and `end` (us) are of its first and last character. `gap_us` is the quiet before it,
-    -1 when nothing came before. `wait_us` of a reply or exception is the time from its request's
+    -1 when nothing came before. `response_us` of a reply or exception is the time from its request's
     end to its start, else -1. `request` is the request that a reply, exception or silence is of.
     """
 
-    __slots__ = ("data", "end", "gap_us", "kind", "request", "start", "wait_us")
+    __slots__ = ("data", "end", "gap_us", "kind", "request", "response_us", "start")
 
     def __init__(self, kind: str, data: bytes, start: int, end: int) -> None:
         self.kind = kind
@@ -96,8 +96,8 @@ class Event:
         self.start = start
         self.end = end
         self.gap_us = -1
-        self.wait_us = -1
-        self.request: Event | None = None
+        self.response_us = -1
+        self.request: SniffedFrame | None = None
 
     @property
     def unit(self) -> int:
@@ -113,200 +113,207 @@ class Event:
 class Sniffer:
     """The decoder of one line. `char_us`: see `drivers.ports.address.Address`; counters only grow.
 
-    `broken_bytes` were part of no frame.
+    `discarded_bytes` were part of no frame.
     """
 
     def __init__(
-        self, char_us: int, pause_us: int = 30 * MILLISECOND, silent_us: int = SECOND
+        self, char_us: int, pause_us: int = 30 * MILLISECOND, timeout_us: int = SECOND
     ) -> None:
         self.frames = 0
-        self.broken_bytes = 0
-        self._char = char_us
-        self._pause = pause_us
-        self._silent = silent_us
+        self.discarded_bytes = 0
+        self._char_us = char_us
+        self._pause_us = pause_us
+        self._timeout_us = timeout_us
         self._buffer = b""
-        self._marks: list[tuple[int, int]] = []  # (bytes of the buffer, when the last of them came)
-        self._last_at = 0
+        self._arrivals: list[
+            tuple[int, int]
+        ] = []  # (bytes of the buffer, when the last of them came)
+        self._last_arrival = 0
         self._last_end = -1
-        self._asked: Event | None = None
-        self._out: list[Event] = []
+        self._pending_request: SniffedFrame | None = None
+        self._events: list[SniffedFrame] = []
 
     def deadline(self) -> int:
         """When `wake` is wanted: the pause after bytes, or the end of waiting for a reply."""
-        due = self._last_at + self._pause if self._buffer else NEVER
-        if self._asked is not None:
-            due = min(due, self._asked.end + self._silent)
+        due = self._last_arrival + self._pause_us if self._buffer else NEVER
+        if self._pending_request is not None:
+            due = min(due, self._pending_request.end + self._timeout_us)
         return due
 
-    def feed(self, data: bytes, now: int) -> "list[Event]":
+    def feed(self, data: bytes, now: int) -> "list[SniffedFrame]":
         """Take bytes of which the last arrived at `now`; returns what they complete, in order."""
-        started = now - len(data) * self._char
-        if self._buffer and started - self._last_at > self._pause:
-            self._give_up()
-        self._expire(started)
+        first_at = now - len(data) * self._char_us
+        if self._buffer and first_at - self._last_arrival > self._pause_us:
+            self._flush()
+        self._expire_request(first_at)
         for at in range(0, len(data), _MAX_FRAME):
-            piece = data[at : at + _MAX_FRAME]
-            self._buffer += piece
-            left = len(data) - at - len(piece)
-            self._marks.append((len(self._buffer), now - left * self._char))
-            self._last_at = now
+            chunk = data[at : at + _MAX_FRAME]
+            self._buffer += chunk
+            remaining = len(data) - at - len(chunk)
+            self._arrivals.append((len(self._buffer), now - remaining * self._char_us))
+            self._last_arrival = now
             self._search(False)
-        return self._drain()
+        return self._take_events()
 
-    def wake(self, now: int) -> "list[Event]":
+    def wake(self, now: int) -> "list[SniffedFrame]":
         """Take the passing of time; returns silences, and what never became a frame."""
-        if self._buffer and now - self._last_at >= self._pause:
-            self._give_up()
-        self._expire(now)
-        return self._drain()
+        if self._buffer and now - self._last_arrival >= self._pause_us:
+            self._flush()
+        self._expire_request(now)
+        return self._take_events()
 
-    def _drain(self) -> "list[Event]":
-        out = self._out
-        self._out = []
-        return out
+    def _take_events(self) -> "list[SniffedFrame]":
+        events = self._events
+        self._events = []
+        return events
 
-    def _expire(self, now: int) -> None:
+    def _expire_request(self, now: int) -> None:
         """Whoever was asked long enough ago is silent."""
-        if self._asked is not None and now - self._asked.end >= self._silent:
-            self._silence()
+        if (
+            self._pending_request is not None
+            and now - self._pending_request.end >= self._timeout_us
+        ):
+            self._report_unanswered()
 
-    def _silence(self) -> None:
-        asked = self._asked
-        self._asked = None
-        if asked is None or asked.unit == 0:  # nobody answers a broadcast
+    def _report_unanswered(self) -> None:
+        request = self._pending_request
+        self._pending_request = None
+        if request is None or request.unit == 0:  # nobody answers a broadcast
             return
-        event = Event(SILENT, asked.data, asked.start, asked.end)
-        event.request = asked
-        self._out.append(event)
+        unanswered = SniffedFrame(UNANSWERED, request.data, request.start, request.end)
+        unanswered.request = request
+        self._events.append(unanswered)
 
     # From bytes to frames.
 
-    def _search(self, ended: bool) -> None:
-        """Take whole frames off the buffer. `ended`: nothing will be added to what is there."""
+    def _search(self, is_final: bool) -> None:
+        """Take whole frames off the buffer. `is_final`: nothing will be added to what is there."""
         at = 0
         while at < len(self._buffer):
-            size, wait = self._frame_at(at)
-            if size == _NONE and ended and at == 0 and self._is_whole():
+            size, incomplete = self._frame_at(at)
+            if size == _NO_FRAME and is_final and at == 0 and self._is_one_frame():
                 size = len(self._buffer)
             if size:
-                self._broken(at)
-                self._frame(size)
+                self._discard(at)
+                self._classify_frame(size)
                 at = 0
-            elif wait and not ended and len(self._buffer) < LIMIT:
+            elif incomplete and not is_final and len(self._buffer) < MAX_BUFFER:
                 return
             else:
                 at += 1
-        if ended or len(self._buffer) > _MAX_FRAME:
-            self._broken(len(self._buffer))
+        if is_final or len(self._buffer) > _MAX_FRAME:
+            self._discard(len(self._buffer))
 
     def _frame_at(self, at: int) -> "tuple[int, bool]":
         """(length of the intact frame that begins at `at`, or 0; whether one may still come)."""
-        wait = False
+        incomplete = False
         size = len(self._buffer) - at
-        for length in _lengths(self._buffer[at : at + _MAX_FRAME]):
-            if length == _MORE or size < length <= _MAX_FRAME:
-                wait = True
-            elif _SHORTEST <= length <= size and crc16(self._buffer[at : at + length]) == 0:
+        for length in _possible_lengths(self._buffer[at : at + _MAX_FRAME]):
+            if length == _LENGTH_UNKNOWN or size < length <= _MAX_FRAME:
+                incomplete = True
+            elif _MIN_FRAME <= length <= size and crc16(self._buffer[at : at + length]) == 0:
                 return length, False
-        return _NONE, wait
+        return _NO_FRAME, incomplete
 
-    def _is_whole(self) -> bool:
-        return _SHORTEST <= len(self._buffer) <= _MAX_FRAME and crc16(self._buffer) == 0
+    def _is_one_frame(self) -> bool:
+        return _MIN_FRAME <= len(self._buffer) <= _MAX_FRAME and crc16(self._buffer) == 0
 
-    def _give_up(self) -> None:
+    def _flush(self) -> None:
         self._search(True)
 
     def _take(self, size: int) -> "tuple[bytes, int, int]":
         """Cut `size` bytes off; (bytes, start, end)."""
         data = self._buffer[:size]
         end = 0
-        for length, at in self._marks:
+        for length, at in self._arrivals:
             if length >= size:
-                end = at - (length - size) * self._char
+                end = at - (length - size) * self._char_us
                 break
         self._buffer = self._buffer[size:]
-        self._marks = [(length - size, at) for length, at in self._marks if length > size]
-        return data, end - size * self._char, end
+        self._arrivals = [(length - size, at) for length, at in self._arrivals if length > size]
+        return data, end - size * self._char_us, end
 
-    def _emit(self, kind: str, data: bytes, start: int, end: int) -> Event:
-        event = Event(kind, data, start, end)
+    def _emit(self, kind: str, data: bytes, start: int, end: int) -> SniffedFrame:
+        frame = SniffedFrame(kind, data, start, end)
         if self._last_end >= 0:
-            event.gap_us = max(0, start - self._last_end)
+            frame.gap_us = max(0, start - self._last_end)
         self._last_end = end
-        self._out.append(event)
-        return event
+        self._events.append(frame)
+        return frame
 
-    def _broken(self, size: int) -> None:
+    def _discard(self, size: int) -> None:
         """Report bytes that are no frame."""
         if not size:
             return
         data, start, end = self._take(size)
-        self.broken_bytes += size
-        asked = self._asked
-        mine = asked is not None and len(data) > 1 and data[0] == asked.unit
-        if asked is not None and mine and data[1] & 0x7F == asked.function:
-            self._emit(CRC, data, start, end).request = asked
-            self._asked = None
+        self.discarded_bytes += size
+        request = self._pending_request
+        same_unit = request is not None and len(data) > 1 and data[0] == request.unit
+        if request is not None and same_unit and data[1] & 0x7F == request.function:
+            self._emit(CRC_ERROR, data, start, end).request = request
+            self._pending_request = None
         else:
             self._emit(NOISE, data, start, end)
 
-    def _frame(self, size: int) -> None:
+    def _classify_frame(self, size: int) -> None:
         """Say what an intact frame is, and pair it."""
         self.frames += 1
         data, start, end = self._take(size)
-        asked = self._asked
-        if asked is not None and answers(asked.data, data):
+        request = self._pending_request
+        if request is not None and is_reply_to(request.data, data):
             kind = EXCEPTION if data[1] & 0x80 else REPLY
-            event = self._emit(kind, data, start, end)
-            event.request = asked
-            event.wait_us = max(0, start - asked.end)
-            self._asked = None
-        elif _can_ask(data):
-            self._silence()
-            self._asked = self._emit(REQUEST, data, start, end)
+            reply = self._emit(kind, data, start, end)
+            reply.request = request
+            reply.response_us = max(0, start - request.end)
+            self._pending_request = None
+        elif _can_be_request(data):
+            self._report_unanswered()
+            self._pending_request = self._emit(REQUEST, data, start, end)
         else:
-            self._emit(STRAY, data, start, end)
+            self._emit(UNSOLICITED, data, start, end)
 
 
-def _lengths(data: bytes) -> "list[int]":
-    """The lengths that a frame which begins with `data` may have; `_MORE` if that is not known."""
+def _possible_lengths(data: bytes) -> "list[int]":
+    """The lengths that a frame which begins with `data` may have; `_LENGTH_UNKNOWN` if that is not known."""
     if len(data) < 2:
-        return [_MORE]
+        return [_LENGTH_UNKNOWN]
     function = data[1]
     if function & 0x80:
-        known = function & 0x7F in _REQUESTS
-        return [_EXCEPTION_SIZE] if known else []
+        is_known = function & 0x7F in _REQUESTS
+        return [_EXCEPTION_SIZE] if is_known else []
     found = []
     for table in (_REQUESTS, _REPLIES):
         if function in table:
-            length, place = table[function]
-            if place >= 0:
-                length = length + data[place] if place < len(data) else _MORE
+            length, count_index = table[function]
+            if count_index >= 0:
+                length = length + data[count_index] if count_index < len(data) else _LENGTH_UNKNOWN
             found.append(length)
     if function == DEVICE_ID:  # a list of objects, each with its own length
         pdu = data[1:]
-        length = 3 + measure(pdu, pdu)
-        found.append(length if length <= len(data) else _MORE)
+        length = 3 + expected_length(pdu, pdu)
+        found.append(length if length <= len(data) else _LENGTH_UNKNOWN)
     return found
 
 
-def _can_ask(data: bytes) -> bool:
+def _can_be_request(data: bytes) -> bool:
     """Whether a frame has the length of a request; one of an unknown function always has."""
     function = data[1]
     if function & 0x80:
         return False
     if function not in _REQUESTS:
         return True
-    length, place = _REQUESTS[function]
-    return len(data) == length + (data[place] if place >= 0 and place < len(data) else 0)
+    length, count_index = _REQUESTS[function]
+    return len(data) == length + (
+        data[count_index] if count_index >= 0 and count_index < len(data) else 0
+    )
 
 
-def answers(request: bytes, frame: bytes) -> bool:
+def is_reply_to(request: bytes, frame: bytes) -> bool:
     """Whether `frame` is what `request` asks for, or an exception to it; both with CRC, intact."""
     if frame[0] != request[0] or frame[1] & 0x7F != request[1]:
         return False
-    if request[1] in _JUDGED:
-        return judge(request[1:-2], frame[1:-2])[0] in (GOOD, REFUSED)
+    if request[1] in _CHECKED_FUNCTIONS:
+        return check_reply(request[1:-2], frame[1:-2])[0] in (GOOD, REFUSED)
     if frame[1] & 0x80:
         return len(frame) == _EXCEPTION_SIZE
-    return request[1] != _DIAGNOSE or len(frame) == len(request)
+    return request[1] != _DIAGNOSTICS or len(frame) == len(request)

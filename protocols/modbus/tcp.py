@@ -2,7 +2,7 @@
 
 Not a connection: it opens and closes nothing and knows no time. A stream has no gaps to find a
 frame by, so a header that cannot be one (protocol not 0, impossible length) means that the stream
-is out of step for good: `broken` then says why, and the caller closes the socket. Header: "MODBUS
+is out of step for good: `stream_error` then says why, and the caller closes the socket. Header: "MODBUS
 Messaging on TCP/IP Implementation Guide V1.0b", section 3.1.3: transaction, protocol, length of
 the rest, unit.
 
@@ -13,11 +13,11 @@ late, or a duplicate, and is counted and dropped. One with the right number is f
 import struct
 
 from protocols.errors import EncodeError
-from protocols.modbus.pdu import EXCEPTION, GOOD, judge, reply_length
+from protocols.modbus.pdu import EXCEPTION, GOOD, check_reply, reply_length
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from protocols.modbus.pdu import Answer
+    from protocols.modbus.pdu import ReplyResult
 
 UNITS = (0, 255)
 """Units behind a gateway; 0 and 255 also mean the device with the address itself."""
@@ -28,35 +28,35 @@ _MIN_LENGTH = 2  # unit and function
 _MAX_LENGTH = 254  # unit and 253 bytes of PDU
 
 
-class Client:
+class TcpClient:
     """The matcher of one stream; counters as in `protocols.modbus.rtu`.
 
-    `broken` is empty, or names why the stream can no longer be read: "protocol id" or "length".
+    `stream_error` is empty, or names why the stream can no longer be read: "protocol id" or "length".
     """
 
     def __init__(self) -> None:
-        self.broken = ""
+        self.stream_error = ""
         self.reason = ""
         self.line_echo = False
-        self.dropped_bytes = 0
-        self.foreign = 0
-        self.late = 0
+        self.discarded_bytes = 0
+        self.other_unit_frames = 0
+        self.unsolicited = 0
         self.mismatches = 0
         self.echoes = 0
         self.crc_errors = 0
         self.reply_length = 0
-        self.trailing = 0
-        self.repeater = 0
+        self.trailing_bytes = 0
+        self.duplicate_unit = 0
         self.buffer = b""
         self._waiting = False
         self._transaction = 0
         self._unit = 0
         self._pdu = b""
 
-    def start(self, unit: int, pdu: bytes, doubtful: bool = False) -> bytes:
+    def start(self, unit: int, pdu: bytes, exception_ambiguous: bool = False) -> bytes:
         """Begin a transaction; returns the bytes to be written. Units are 0 to 255.
 
-        `doubtful` has no meaning here: transaction numbers leave no doubt. Raises `EncodeError`.
+        `exception_ambiguous` has no meaning here: transaction numbers leave no doubt. Raises `EncodeError`.
         """
         if not UNITS[0] <= unit <= UNITS[1]:
             raise EncodeError("unit %r is not %d to %d" % ((unit,) + UNITS))
@@ -69,7 +69,7 @@ class Client:
         return struct.pack(_HEADER, self._transaction, 0, len(pdu) + 1, unit) + pdu
 
     @property
-    def torn(self) -> bool:
+    def has_partial_frame(self) -> bool:
         """Whether a frame has begun and not ended; what follows may not be where it seems."""
         return bool(self.buffer)
 
@@ -77,11 +77,11 @@ class Client:
         """Give up waiting; a reply that comes later is counted and dropped."""
         self._waiting = False
 
-    def reject(self) -> "Answer | None":
+    def discard(self) -> "ReplyResult | None":
         """As in RTU; never needed here."""
         return None
 
-    def open_request(self) -> "tuple[int, bytes] | None":
+    def pending_request(self) -> "tuple[int, bytes] | None":
         """As in RTU: there is no other master on a stream."""
         return None
 
@@ -89,43 +89,43 @@ class Client:
         """Begin with an empty stream: the socket was opened or closed."""
         self.buffer = b""
         self._waiting = False
-        self.broken = ""
+        self.stream_error = ""
 
-    def feed(self, data: bytes) -> "Answer | None":
+    def feed(self, data: bytes) -> "ReplyResult | None":
         """Take bytes; returns (verdict, exception code, registers) once the reply is complete.
 
         The verdict is "ok", "exception", or the name of what does not match ("unit" or one of
-        `pdu.judge`). Look at `broken` afterwards. At most one frame (260 bytes) is kept.
+        `pdu.check_reply`). Look at `stream_error` afterwards. At most one frame (260 bytes) is kept.
         """
-        if self.broken:
-            self.dropped_bytes += len(data)
+        if self.stream_error:
+            self.discarded_bytes += len(data)
             return None
         buffer = self.buffer + data if self.buffer else data
-        answer = None
+        result = None
         at, size = 0, len(buffer)
         while size - at >= _HEADER_SIZE:
             transaction, protocol, length, unit = struct.unpack_from(_HEADER, buffer, at)
             if protocol or not _MIN_LENGTH <= length <= _MAX_LENGTH:
-                self.broken = "protocol id" if protocol else "length"
-                self.dropped_bytes += size - at
+                self.stream_error = "protocol id" if protocol else "length"
+                self.discarded_bytes += size - at
                 at = size
                 break
             end = at + _HEADER_SIZE - 1 + length
             if end > size:
                 break
             if self._waiting and transaction == self._transaction:
-                answer = self._match(unit, buffer[at + _HEADER_SIZE : end])
+                result = self._check_reply(unit, buffer[at + _HEADER_SIZE : end])
             else:
-                self.late += 1
+                self.unsolicited += 1
             at = end
         self.buffer = buffer[at:]
-        return answer
+        return result
 
-    def _match(self, unit: int, reply: bytes) -> "Answer":
+    def _check_reply(self, unit: int, reply: bytes) -> "ReplyResult":
         """Judge the one reply that bears our number."""
         self._waiting = False
-        answer = ("unit", 0, ()) if unit != self._unit else judge(self._pdu, reply)
-        if answer[0] != GOOD and answer[0] != EXCEPTION:
+        result = ("unit", 0, ()) if unit != self._unit else check_reply(self._pdu, reply)
+        if result[0] != GOOD and result[0] != EXCEPTION:
             self.mismatches += 1
-            self.reason = answer[0]
-        return answer
+            self.reason = result[0]
+        return result

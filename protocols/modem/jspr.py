@@ -7,7 +7,7 @@ Not the driver (drivers.modems.imt). Source: RockBLOCK-9704 library (src/jspr*.c
     messages   content and 2 b CRC-16 (big-endian), cut into segments of at most 1,446 bytes,
                each base64 in its own answer to the modem's messageOriginateSegment
 
-Bounded: a line of more than `_LONGEST` bytes is dropped and counted.
+Bounded: a line of more than `_MAX_LINE` bytes is dropped and counted.
 """
 
 import json
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     Answer = tuple[int, str, dict[str, Any]]
 
-LARGEST = 100_000
-SEGMENT = 1_446
+MAX_BYTES = 100_000
+SEGMENT_BYTES = 1_446
 UNSOLICITED = 299
-_LONGEST = 4096
+_MAX_LINE = 4096
 
 SENT, RETRY, REJECTED = "sent", "retry", "rejected"
-FINAL: "dict[str, str]" = {
+FINAL_STATUS: "dict[str, str]" = {
     "mo_ack_received": SENT,
     "mo_ack_received_mt_queued": SENT,
     "message_discarded_on_overflow": RETRY,
@@ -48,17 +48,17 @@ FINAL: "dict[str, str]" = {
 """What final_mo_status means; a word that is not here is worth another try."""
 
 
-def request(verb: str, target: str, fields: "list[tuple[str, object]]") -> bytes:
+def build_request(verb: str, target: str, fields: "list[tuple[str, object]]") -> bytes:
     """Write a request; `fields` in order, values are numbers, texts, true/false or lists."""
-    inside = ",".join(["%s:%s" % (json.dumps(name), json.dumps(value)) for name, value in fields])
-    return ("%s %s {%s}\r" % (verb, target, inside)).encode()
+    members = ",".join(["%s:%s" % (json.dumps(name), json.dumps(value)) for name, value in fields])
+    return ("%s %s {%s}\r" % (verb, target, members)).encode()
 
 
-class Reader:
-    """Turns bytes into answers (code, target, object); `bad` counts lines that are none."""
+class JsprReader:
+    """Turns bytes into answers (code, target, object); `bad_lines` counts lines that are none."""
 
     def __init__(self) -> None:
-        self.bad = 0
+        self.bad_lines = 0
         self._buffer = b""
 
     def reset(self) -> None:
@@ -69,20 +69,20 @@ class Reader:
         """Take bytes; return whole answers."""
         lines = (self._buffer + data).replace(b"\n", b"\r").split(b"\r")
         self._buffer = lines[-1]
-        if len(self._buffer) > _LONGEST:
+        if len(self._buffer) > _MAX_LINE:
             self._buffer = b""
-            self.bad += 1
+            self.bad_lines += 1
         answers = []
         for line in lines[:-1]:
-            answer = _answer(line) if line else None
+            answer = _parse_answer(line) if line else None
             if answer is not None:
                 answers.append(answer)
             elif line:
-                self.bad += 1
+                self.bad_lines += 1
         return answers
 
 
-def _answer(line: bytes) -> "Answer | None":
+def _parse_answer(line: bytes) -> "Answer | None":
     code, target, text = (line.split(b" ", 2) + [b"", b""])[:3]
     if len(code) != 3 or not code.isdigit() or not target:
         return None
@@ -92,26 +92,26 @@ def _answer(line: bytes) -> "Answer | None":
         return None
 
 
-def framed(content: bytes) -> bytes:
+def add_crc(content: bytes) -> bytes:
     """Give a message with its CRC."""
     return content + crc16(content).to_bytes(2, "big")
 
 
-def unframed(data: bytes) -> "bytes | None":
+def strip_crc(data: bytes) -> "bytes | None":
     """Take the CRC off; None when it does not fit."""
     if len(data) < 2 or crc16(data[:-2]) != int.from_bytes(data[-2:], "big"):
         return None
     return data[:-2]
 
 
-def base64(data: bytes) -> str:
+def encode_base64(data: bytes) -> str:
     """Base64 without a line end."""
     return b2a_base64(data).strip().decode()
 
 
-def unbase64(text: object) -> "bytes | None":
-    """Undo `base64`; None for what is none."""
-    if not isinstance(text, str) or len(text) > 2 * SEGMENT:
+def decode_base64(text: object) -> "bytes | None":
+    """Undo `encode_base64`; None for what is none."""
+    if not isinstance(text, str) or len(text) > 2 * SEGMENT_BYTES:
         return None
     try:
         return a2b_base64(text)

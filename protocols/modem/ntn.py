@@ -7,12 +7,12 @@ Not the driver (drivers.modems.ntn). Sources: 3GPP TS 27.007 (+CEREG 10.1.22, +C
 
 from binascii import hexlify, unhexlify
 
-LARGEST = 1_200
+MAX_BYTES = 1_200
 REGISTERED = (1, 5)
 """+CEREG states: at home, roaming."""
 
 
-def registration(line: bytes) -> "int | None":
+def parse_registration(line: bytes) -> "int | None":
     """Read the state of +CEREG, of an answer (n, state, …) or of a code (state, …)."""
     if not line.startswith(b"+CEREG:"):
         return None
@@ -23,7 +23,7 @@ def registration(line: bytes) -> "int | None":
     return int(state) if state.isdigit() else None
 
 
-def bars(line: bytes) -> "int | None":
+def parse_bars(line: bytes) -> "int | None":
     """Read +CSQ's rssi, 0 to 31 (99 unknown), as 0 to 5 bars."""
     if not line.startswith(b"+CSQ:"):
         return None
@@ -34,29 +34,29 @@ def bars(line: bytes) -> "int | None":
     return 0 if value > 31 else min(5, (value + 5) // 6)
 
 
-def nidd(content: bytes, context: int = 1) -> bytes:
+def build_nidd(content: bytes, context: int = 1) -> bytes:
     """Write a datagram without IP (+CSODCP)."""
     return b'AT+CSODCP=%d,%d,"%s"\r' % (context, len(content), hexlify(content))
 
 
-def udp(content: bytes, socket: int = 0) -> bytes:
+def build_udp(content: bytes, socket: int = 0) -> bytes:
     """Write a datagram over UDP (+QISENDEX)."""
     return b'AT+QISENDEX=%d,"%s"\r' % (socket, hexlify(content))
 
 
-def received(line: bytes) -> "bytes | None":
+def parse_received(line: bytes) -> "bytes | None":
     """Read a datagram of +CRTDCP: cid, length, "hex" or +QIURC: "recv", socket, length, "hex"."""
     if line.startswith(b"+CRTDCP:"):
-        place = 1
+        length_index = 1
     elif line.startswith(b'+QIURC: "recv"'):
-        place = 2
+        length_index = 2
     else:
         return None
     fields = line.split(b",")
-    if len(fields) != place + 2 or not fields[place].strip().isdigit():
+    if len(fields) != length_index + 2 or not fields[length_index].strip().isdigit():
         return None
     try:
-        content = unhexlify(fields[place + 1].strip().strip(b'"'))
+        content = unhexlify(fields[length_index + 1].strip().strip(b'"'))
     except ValueError:
         return None
-    return content if len(content) == int(fields[place].strip()) else None
+    return content if len(content) == int(fields[length_index].strip()) else None

@@ -15,42 +15,42 @@ a terminal. Class 3 cards carry 628 bits: 78 bytes, one a minute.
 
 from binascii import hexlify, unhexlify
 
-LARGEST = 77
+MAX_BYTES = 77
 """Bytes of a message of a class 3 card, less the A4 that marks mixed coding."""
 
 
-def sentence(body: bytes) -> bytes:
+def build_sentence(body: bytes) -> bytes:
     """Frame `body` (without `$` and checksum)."""
-    return b"$%s*%02X\r\n" % (body, _xor(body))
+    return b"$%s*%02X\r\n" % (body, _checksum(body))
 
 
-def _xor(body: bytes) -> int:
+def _checksum(body: bytes) -> int:
     total = 0
     for byte in body:
         total ^= byte
     return total
 
 
-def opened(line: bytes) -> "list[bytes] | None":
+def parse_sentence(line: bytes) -> "list[bytes] | None":
     """Give a sentence's fields; None when its checksum is wrong."""
     start = line.find(b"$")
     body, star, check = line[start + 1 :].partition(b"*")
     if start < 0 or not star:
         return None
     try:
-        if int(check[:2], 16) != _xor(body):
+        if int(check[:2], 16) != _checksum(body):
             return None
     except ValueError:
         return None
     return body.split(b",")
 
 
-def send(address: int, content: bytes) -> bytes:
+def build_message(address: int, content: bytes) -> bytes:
     """Write a message to `address`."""
-    return sentence(b"CCTXA,%07d,1,2,A4%s" % (address, hexlify(content).upper()))
+    return build_sentence(b"CCTXA,%07d,1,2,A4%s" % (address, hexlify(content).upper()))
 
 
-def received(fields: "list[bytes]") -> "bytes | None":
+def parse_received(fields: "list[bytes]") -> "bytes | None":
     """Read the content of a $BDTXR."""
     if fields[0] != b"BDTXR" or len(fields) < 6 or not fields[5].startswith(b"A4"):
         return None
@@ -60,7 +60,7 @@ def received(fields: "list[bytes]") -> "bytes | None":
         return None
 
 
-def feedback(fields: "list[bytes]") -> "tuple[bool, int] | None":
+def parse_feedback(fields: "list[bytes]") -> "tuple[bool, int] | None":
     """Read a $BDFKI for TXA: taken or not, and seconds to wait before the next."""
     if fields[0] != b"BDFKI" or len(fields) < 3 or fields[1] != b"TXA":
         return None
@@ -73,7 +73,7 @@ def feedback(fields: "list[bytes]") -> "tuple[bool, int] | None":
     return fields[2] == b"Y", seconds
 
 
-def beams(fields: "list[bytes]") -> "int | None":
+def parse_beam_power(fields: "list[bytes]") -> "int | None":
     """Read the best of the beams' powers, 0 to 4, of a $BDPWI."""
     if fields[0] != b"BDPWI":
         return None

@@ -14,8 +14,8 @@ a UTC that is roughly known is meant.
 
 from protocols.modem.checksum import sum16
 
-LARGEST_MO, LARGEST_MT = 340, 270
-RING = b"SBDRING"
+MAX_MO_BYTES, MAX_MT_BYTES = 340, 270
+RING_ALERT = b"SBDRING"
 SENT, RETRY, WAIT, REJECTED, BLOCKED = "sent", "retry", "wait", "rejected", "blocked"
 """What a MO status means: the gateway has it; try again soon; in minutes; this message cannot be
 sent; nothing can be sent until somebody acts (in an hour)."""
@@ -41,22 +41,22 @@ _STATUS: "dict[int, tuple[str, str]]" = {
     64: (BLOCKED, "band violation"),
     65: (WAIT, "the oscillator is not locked"),
 }
-NEVER_ON_AIR = (15, 16, 32, 33, 34, 35, 36, 37, 38, 64, 65)
+NOT_TRANSMITTED = (15, 16, 32, 33, 34, 35, 36, 37, 38, 64, 65)
 """Statuses of sessions that sent nothing: not paid."""
 
 _EPOCH_US = 1_399_818_235_000_000
 _TICK_US = 90_000
-_TURN_US = (1 << 32) * _TICK_US
+_WRAP_US = (1 << 32) * _TICK_US
 
 
-def status(value: int) -> "tuple[str, str]":
+def interpret_status(value: int) -> "tuple[str, str]":
     """Say what a MO status means: one of the five words, and why."""
     if 0 <= value <= 4:
         return SENT, "sent"
     return _STATUS.get(value, (RETRY, "status %d" % value))
 
 
-def numbers(line: bytes, name: bytes, count: int) -> "list[int] | None":
+def parse_numbers(line: bytes, name: bytes, count: int) -> "list[int] | None":
     """Read `name: a, b, …` with exactly `count` decimal numbers; None for anything else."""
     if not line.startswith(name):
         return None
@@ -72,32 +72,32 @@ def numbers(line: bytes, name: bytes, count: int) -> "list[int] | None":
     return values
 
 
-def session(line: bytes) -> "list[int] | None":
+def parse_session(line: bytes) -> "list[int] | None":
     """Read +SBDIX's six numbers."""
-    return numbers(line, b"+SBDIX:", 6)
+    return parse_numbers(line, b"+SBDIX:", 6)
 
 
-def signal(line: bytes) -> "int | None":
+def parse_signal(line: bytes) -> "int | None":
     """Read the bars, 0 to 5, of +CSQ, +CSQF or a +CIEV:0 code."""
     for name, count in ((b"+CSQ:", 1), (b"+CSQF:", 1), (b"+CIEV:", 2)):
-        values = numbers(line, name, count)
+        values = parse_numbers(line, name, count)
         if values is not None and (count == 1 or values[0] == 0):
             return values[-1] if values[-1] <= 5 else None
     return None
 
 
-def service(line: bytes) -> "int | None":
+def parse_service(line: bytes) -> "int | None":
     """Read whether there is service, 0 or 1, of a +CIEV:1 code."""
-    values = numbers(line, b"+CIEV:", 2)
+    values = parse_numbers(line, b"+CIEV:", 2)
     return values[1] if values is not None and values[0] == 1 and values[1] <= 1 else None
 
 
-def transfer(content: bytes) -> bytes:
+def build_transfer(content: bytes) -> bytes:
     """Give what follows READY."""
     return content + sum16(content).to_bytes(2, "big")
 
 
-def received(buffer: bytes) -> "tuple[bytes | None, bytes] | None":
+def parse_received(buffer: bytes) -> "tuple[bytes | None, bytes] | None":
     """Find the binary message at the start of `buffer`, though a ring may stand anywhere in it.
 
     None: more is needed. (content or None when there is none, what is left). A content that holds a
@@ -107,35 +107,35 @@ def received(buffer: bytes) -> "tuple[bytes | None, bytes] | None":
     start = 0
     while start < len(buffer) and buffer[start] > 1:  # an echo, a line end, a ring, an ERROR
         start += 1
-    before = buffer[:start]
-    if b"ERROR" in before:
-        return None, before
+    prefix = buffer[:start]
+    if b"ERROR" in prefix:
+        return None, prefix
     body = buffer[start:]
-    whole = _whole(body)
-    if whole is not None:
-        return whole[0], _rings(before) + whole[1]
-    at = body.find(RING)
+    message = _parse_message(body)
+    if message is not None:
+        return message[0], _keep_rings(prefix) + message[1]
+    at = body.find(RING_ALERT)
     while at >= 0:
-        for cut in (b"\r\n" + RING + b"\r\n", RING + b"\r\n"):
-            first = at + len(RING) + 2 - len(cut)
-            if first >= 0 and body[first : first + len(cut)] == cut:
-                whole = _whole(body[:first] + body[first + len(cut) :])
-                if whole is not None:
-                    return whole[0], RING + b"\r\n" + whole[1]
-        at = body.find(RING, at + 1)
+        for ring_text in (b"\r\n" + RING_ALERT + b"\r\n", RING_ALERT + b"\r\n"):
+            first = at + len(RING_ALERT) + 2 - len(ring_text)
+            if first >= 0 and body[first : first + len(ring_text)] == ring_text:
+                message = _parse_message(body[:first] + body[first + len(ring_text) :])
+                if message is not None:
+                    return message[0], RING_ALERT + b"\r\n" + message[1]
+        at = body.find(RING_ALERT, at + 1)
     return None
 
 
-def _rings(before: bytes) -> bytes:
-    return (RING + b"\r\n") * before.count(RING)
+def _keep_rings(prefix: bytes) -> bytes:
+    return (RING_ALERT + b"\r\n") * prefix.count(RING_ALERT)
 
 
-def _whole(body: bytes) -> "tuple[bytes, bytes] | None":
+def _parse_message(body: bytes) -> "tuple[bytes, bytes] | None":
     if len(body) < 4:
         return None
     length = int.from_bytes(body[:2], "big")
     end = 2 + length
-    if length > LARGEST_MT or len(body) < end + 2:
+    if length > MAX_MT_BYTES or len(body) < end + 2:
         return None
     content = body[2:end]
     if sum16(content) != int.from_bytes(body[end : end + 2], "big"):
@@ -146,7 +146,7 @@ def _whole(body: bytes) -> "tuple[bytes, bytes] | None":
     return content, rest
 
 
-def system_time(line: bytes, near_us: int) -> "int | None":
+def parse_system_time(line: bytes, near_us: int) -> "int | None":
     """Read -MSSTM as UTC microseconds, in the turn that is nearest to `near_us`; None if none."""
     if not line.startswith(b"-MSSTM:"):
         return None
@@ -157,5 +157,5 @@ def system_time(line: bytes, near_us: int) -> "int | None":
         ticks = int(digits, 16)
     except ValueError:
         return None
-    utc = _EPOCH_US + ticks * _TICK_US
-    return utc + (near_us - utc + _TURN_US // 2) // _TURN_US * _TURN_US
+    utc_us = _EPOCH_US + ticks * _TICK_US
+    return utc_us + (near_us - utc_us + _WRAP_US // 2) // _WRAP_US * _WRAP_US

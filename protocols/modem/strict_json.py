@@ -2,7 +2,7 @@
 
 Not a general one: MicroPython's own `json` takes `{"a"` for an object, and what a broken modem says
 must not mean two things. Numbers are integers (others are refused: no JSPR field needs one), texts
-have no escapes but the two-character ones, nesting is at most `_DEEPEST`.
+have no escapes but the two-character ones, nesting is at most `_MAX_DEPTH`.
 """
 
 from protocols.errors import DecodeError
@@ -11,34 +11,34 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_DEEPEST = 4
+_MAX_DEPTH = 4
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "/": "/"}
-_WORDS = (("true", True), ("false", False), ("null", None))
+_LITERALS = (("true", True), ("false", False), ("null", None))
 
 
 def load(text: str) -> "dict[str, Any]":
     """Read one object; raises `DecodeError`."""
-    value, end = _value(text, _skip(text, 0), _DEEPEST)
-    if _skip(text, end) != len(text) or not isinstance(value, dict):
+    value, end = _parse_value(text, _skip_space(text, 0), _MAX_DEPTH)
+    if _skip_space(text, end) != len(text) or not isinstance(value, dict):
         raise DecodeError("no JSON object")
     return value
 
 
-def _skip(text: str, at: int) -> int:
+def _skip_space(text: str, at: int) -> int:
     while at < len(text) and text[at] in " \t":
         at += 1
     return at
 
 
-def _value(text: str, at: int, depth: int) -> "tuple[Any, int]":
+def _parse_value(text: str, at: int, depth: int) -> "tuple[Any, int]":
     first = text[at : at + 1]
     if first == '"':
-        return _text(text, at + 1)
+        return _parse_string(text, at + 1)
     if first in ("{", "[") and depth:
-        return _many(text, at, depth - 1)
-    for word, meaning in _WORDS:
-        if text[at : at + len(word)] == word:
-            return meaning, at + len(word)
+        return _parse_container(text, at, depth - 1)
+    for literal, value in _LITERALS:
+        if text[at : at + len(literal)] == literal:
+            return value, at + len(literal)
     end = at + (first == "-")
     while text[end : end + 1].isdigit():
         end += 1
@@ -47,7 +47,7 @@ def _value(text: str, at: int, depth: int) -> "tuple[Any, int]":
     return int(text[at:end]), end
 
 
-def _text(text: str, at: int) -> "tuple[str, int]":
+def _parse_string(text: str, at: int) -> "tuple[str, int]":
     parts = ""
     start = at
     while text[at : at + 1] not in ('"', ""):
@@ -61,28 +61,28 @@ def _text(text: str, at: int) -> "tuple[str, int]":
     return parts + text[start:at], at + 1
 
 
-def _many(text: str, at: int, depth: int) -> "tuple[Any, int]":
+def _parse_container(text: str, at: int, depth: int) -> "tuple[Any, int]":
     """Read a list or an object."""
     is_object = text[at] == "{"
     close = "}" if is_object else "]"
     found: dict[str, Any] = {}
     items: list[Any] = []
-    at = _skip(text, at + 1)
+    at = _skip_space(text, at + 1)
     while text[at : at + 1] != close:
         if found or items:
             if text[at : at + 1] != ",":
                 raise DecodeError("no comma at %d" % at)
-            at = _skip(text, at + 1)
+            at = _skip_space(text, at + 1)
         if is_object:
             if text[at : at + 1] != '"':
                 raise DecodeError("no name at %d" % at)
-            name, at = _text(text, at + 1)
-            at = _skip(text, at)
+            name, at = _parse_string(text, at + 1)
+            at = _skip_space(text, at)
             if text[at : at + 1] != ":":
                 raise DecodeError("no colon at %d" % at)
-            found[name], at = _value(text, _skip(text, at + 1), depth)
+            found[name], at = _parse_value(text, _skip_space(text, at + 1), depth)
         else:
-            item, at = _value(text, at, depth)
+            item, at = _parse_value(text, at, depth)
             items.append(item)
-        at = _skip(text, at)
+        at = _skip_space(text, at)
     return (found if is_object else items), at + 1

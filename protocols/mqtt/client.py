@@ -1,7 +1,7 @@
 """An MQTT 3.1.1 client as a state machine: no socket, no clock, no thread.
 
 The caller owns the transport. It says when that is up, down or has bytes, fetches `out` and
-`events` after every call, and closes the transport after "refused" or "broken". Nothing that the
+`take_events` after every call, and closes the transport after "refused" or "broken". Nothing that the
 server sends can raise.
 
 QoS 1 publishes are held until the server acknowledges them. After a reconnect they go out again,
@@ -29,14 +29,14 @@ _CONNECTING = 1
 _CONNECTED = 2
 _ENDED = 3  # refused, broken or disconnected; waits for closed()
 
-_DEAF = (_CLOSED, _ENDED)
+_NOT_RECEIVING = (_CLOSED, _ENDED)
 
 _MAX_TOPICS = 32
 _MAX_SUBSCRIPTIONS = 16
 _MAX_UNSENT = 64
 
 
-class Client:
+class MqttClient:
     """One session with one server.
 
     will            (topic, payload, QoS 0 or 1, retain), published by the server if we vanish
@@ -48,7 +48,7 @@ class Client:
     `EncodeError` for strings, QoS or times that MQTT cannot carry.
     """
 
-    wire: "Any" = packets
+    codec: "Any" = packets
     """How packets are written and read; of another version in `client5`."""
 
     def __init__(  # noqa: PLR0913 - a session has that many properties
@@ -69,27 +69,27 @@ class Client:
         self._connect = packets.connect(
             client_id, keepalive_s, clean_session, will, username, password
         )
-        self.eager = False
+        self.publish_early = False
         self.expiry_s = 0  # of MQTT 5: seconds a message is worth keeping, 0: for ever
         self._clean_session = clean_session
         self._keepalive_us = keepalive_s * SECOND
         self._timeout_us = response_timeout_us
         self._max_inflight = max_inflight
         self.max_packet = max_packet
-        self._reader = packets.Reader(max_packet)
+        self._reader = packets.PacketReader(max_packet)
         self._state = _CLOSED
         self._now = 0
         self._sent_at = 0
         self._received_at = 0
-        self._answer_by = NEVER
+        self._response_due = NEVER
         self._out: list[bytes] = []
         self._events: list[tuple[object, ...]] = []
-        self._last_id = 0
+        self._last_packet_id = 0
         # (packet id, packet, tag) in the order of publishing; not a dict: those have no order here
         self._inflight: list[tuple[int, bytes, object]] = []
         self._subscriptions: list[tuple[int, str]] = []
-        self._topics: dict[str, bytes] = {}
-        self.stray_acks = 0
+        self._topic_cache: dict[str, bytes] = {}
+        self.unexpected_acks = 0
         self.resent = 0
         self._handlers: dict[int, Callable[[int, bytes], None]] = {
             packets.PUBLISH: self._on_publish,
@@ -104,13 +104,13 @@ class Client:
         return self._state == _CONNECTED
 
     @property
-    def room(self) -> bool:
+    def can_publish(self) -> bool:
         """Whether a QoS 1 publish would be taken now."""
-        free = len(self._inflight) < self._max_inflight and len(self._out) < _MAX_UNSENT
-        return free and self._takes()
+        has_space = len(self._inflight) < self._max_inflight and len(self._out) < _MAX_UNSENT
+        return has_space and self._accepts()
 
-    def _takes(self) -> bool:
-        return self._state == _CONNECTED or (self.eager and self._state == _CONNECTING)
+    def _accepts(self) -> bool:
+        return self._state == _CONNECTED or (self.publish_early and self._state == _CONNECTING)
 
     @property
     def inflight(self) -> int:
@@ -119,30 +119,30 @@ class Client:
 
     # -- the transport
 
-    def opened(self, now: int) -> None:
+    def connection_opened(self, now: int) -> None:
         """The transport is up: CONNECT goes out."""
-        self._restart(now)
+        self._reset(now)
         self._state = _CONNECTING
-        self._answer_by = now + self._timeout_us
+        self._response_due = now + self._timeout_us
         self._send(self._connect)
-        if self.eager:
-            self._send_again()
+        if self.publish_early:
+            self._resend()
 
-    def _send_again(self) -> None:
+    def _resend(self) -> None:
         """Send what is in flight from an earlier connection."""
         for _, packet, _ in self._inflight:
             self._send(packets.duplicate(packet))
             self.resent += 1
 
-    def closed(self, now: int) -> None:
+    def connection_closed(self, now: int) -> None:
         """The transport is down. Unacknowledged QoS 1 publishes are kept, nothing else is."""
-        self._restart(now)
+        self._reset(now)
         self._state = _CLOSED
 
     def receive(self, data: bytes, now: int) -> None:
         """Bytes came from the server."""
         self._now = now
-        if self._state in _DEAF or not data:
+        if self._state in _NOT_RECEIVING or not data:
             return
         self._received_at = now
         try:
@@ -151,10 +151,10 @@ class Client:
                 if self._state == _ENDED:
                     return
         except DecodeError as error:
-            self._break(str(error))
+            self._fail(str(error))
             return
         if self._reader.error:
-            self._break(self._reader.error)
+            self._fail(self._reader.error)
 
     def wake(self, now: int) -> None:
         """A deadline may have passed."""
@@ -162,31 +162,31 @@ class Client:
         if now < self.deadline():
             return
         if self._state == _CONNECTING:
-            self._break("no CONNACK")
-        elif self._answer_by != NEVER:
-            self._break("no PINGRESP")
+            self._fail("no CONNACK")
+        elif self._response_due != NEVER:
+            self._fail("no PINGRESP")
         else:
             self._send(packets.PINGREQ_PACKET)
-            self._answer_by = now + self._timeout_us
+            self._response_due = now + self._timeout_us
 
     def deadline(self) -> int:
         """When `wake` is wanted; NEVER when it is not."""
-        if self._state == _CONNECTING or self._answer_by != NEVER:
-            return self._answer_by
+        if self._state == _CONNECTING or self._response_due != NEVER:
+            return self._response_due
         if self._state != _CONNECTED or not self._keepalive_us:
             return NEVER
-        quiet = self._sent_at if self._sent_at < self._received_at else self._received_at
-        return quiet + self._keepalive_us
+        idle_since = self._sent_at if self._sent_at < self._received_at else self._received_at
+        return idle_since + self._keepalive_us
 
-    def out(self) -> "list[bytes]":
+    def take_output(self) -> "list[bytes]":
         """Packets to send since the last call."""
         if not self._out:
             return []
-        out = self._out
+        packets = self._out
         self._out = []
-        return out
+        return packets
 
-    def events(self) -> "list[tuple[object, ...]]":
+    def take_events(self) -> "list[tuple[object, ...]]":
         """What happened since the last call, in order.
 
         ("connected", session_present)
@@ -215,21 +215,21 @@ class Client:
     ) -> bool:
         """Send a message. False when it was not taken and the caller has to keep it.
 
-        That is: not connected (if `eager`: not open), too many in flight, or `out` not fetched for
+        That is: not connected (if `publish_early`: not open), too many in flight, or `out` not fetched for
         64 packets. `tag` comes back with the acknowledgement of a QoS 1 message. `EncodeError` for
         a bad topic or QoS, or a packet longer than `max_packet`.
         """
-        if not self._takes() or len(self._out) >= _MAX_UNSENT:
+        if not self._accepts() or len(self._out) >= _MAX_UNSENT:
             return False
-        head = self._topics.get(topic) or self._remember_topic(topic)
+        head = self._topic_cache.get(topic) or self._cache_topic(topic)
         if packets.check_qos(qos) == 0:
-            self._send(self._bounded(self._packet(head, payload, retain, 0)))
+            self._send(self._check_size(self._build_publish(head, payload, retain, 0)))
             return True
         if len(self._inflight) >= self._max_inflight:
             return False
-        number = self._new_id()
-        packet = self._bounded(self._packet(head, payload, retain, number))
-        self._inflight.append((number, packet, tag))
+        packet_id = self._next_packet_id()
+        packet = self._check_size(self._build_publish(head, payload, retain, packet_id))
+        self._inflight.append((packet_id, packet, tag))
         self._send(packet)
         return True
 
@@ -238,11 +238,11 @@ class Client:
 
         `EncodeError` for a bad topic filter or QoS.
         """
-        if not self._takes() or len(self._subscriptions) >= _MAX_SUBSCRIPTIONS:
+        if not self._accepts() or len(self._subscriptions) >= _MAX_SUBSCRIPTIONS:
             return False
-        number = self._new_id()
-        packet = self._bounded(self.wire.subscribe(number, topic, qos))
-        self._subscriptions.append((number, topic))
+        packet_id = self._next_packet_id()
+        packet = self._check_size(self.codec.subscribe(packet_id, topic, qos))
+        self._subscriptions.append((packet_id, topic))
         self._send(packet)
         return True
 
@@ -250,16 +250,16 @@ class Client:
         """Leave in order: the server forgets the will. Send `out`, then close the transport."""
         if self._state == _CONNECTED:
             self._send(packets.DISCONNECT_PACKET)
-            self._end()
+            self._finish()
 
     # -- inside
 
-    def _packet(self, head: bytes, payload: bytes, retain: bool, number: int) -> bytes:
-        return packets.publish(head, payload, retain, number)
+    def _build_publish(self, head: bytes, payload: bytes, retain: bool, packet_id: int) -> bytes:
+        return packets.publish(head, payload, retain, packet_id)
 
-    def _restart(self, now: int) -> None:
+    def _reset(self, now: int) -> None:
         self._now = self._sent_at = self._received_at = now
-        self._answer_by = NEVER
+        self._response_due = NEVER
         self._reader.reset()
         self._out = []
         self._subscriptions = []
@@ -269,33 +269,33 @@ class Client:
         self._sent_at = self._now
         self._out.append(packet)
 
-    def _bounded(self, packet: bytes) -> bytes:
+    def _check_size(self, packet: bytes) -> bytes:
         if len(packet) > self.max_packet:
             raise EncodeError("packet of %d bytes, limit %d" % (len(packet), self.max_packet))
         return packet
 
-    def _remember_topic(self, topic: str) -> bytes:
+    def _cache_topic(self, topic: str) -> bytes:
         head = packets.encode_topic(topic)
-        if len(self._topics) < _MAX_TOPICS:
-            self._topics[topic] = head
+        if len(self._topic_cache) < _MAX_TOPICS:
+            self._topic_cache[topic] = head
         return head
 
-    def _new_id(self) -> int:
+    def _next_packet_id(self) -> int:
         """The next packet id that is not in use, 1 to 65,535."""
         used = [entry[0] for entry in self._inflight] + [entry[0] for entry in self._subscriptions]
-        number = self._last_id
+        packet_id = self._last_packet_id
         while True:
-            number = number % 65_535 + 1
-            if number not in used:
-                self._last_id = number
-                return number
+            packet_id = packet_id % 65_535 + 1
+            if packet_id not in used:
+                self._last_packet_id = packet_id
+                return packet_id
 
-    def _end(self) -> None:
+    def _finish(self) -> None:
         self._state = _ENDED
-        self._answer_by = NEVER
+        self._response_due = NEVER
 
-    def _break(self, reason: str) -> None:
-        self._end()
+    def _fail(self, reason: str) -> None:
+        self._finish()
         self._events.append(("broken", reason))
 
     def _on_packet(self, first: int, body: bytes) -> None:
@@ -311,44 +311,44 @@ class Client:
     def _on_connack(self, first: int, body: bytes) -> None:
         if first != packets.CONNACK:
             raise DecodeError("packet %02x before CONNACK" % first)
-        session_present, code = self.wire.decode_connack(body)[:2]
+        session_present, code = self.codec.decode_connack(body)[:2]
         if code:
-            self._end()
+            self._finish()
             self._events.append(("refused", code))
             return
         if session_present and self._clean_session:
             raise DecodeError("CONNACK with a session that is to be clean")  # [3.2.2-1]
         self._state = _CONNECTED
-        self._answer_by = NEVER
-        if not self.eager:
-            self._send_again()
+        self._response_due = NEVER
+        if not self.publish_early:
+            self._resend()
         self._events.append(("connected", session_present))
 
     def _on_publish(self, first: int, body: bytes) -> None:
-        topic, payload, qos, retain, number = self.wire.decode_publish(first, body)
+        topic, payload, qos, retain, packet_id = self.codec.decode_publish(first, body)
         self._events.append(("message", topic, payload, qos, retain))
         if qos:
-            self._send(packets.puback(number))
+            self._send(packets.puback(packet_id))
 
     def _on_puback(self, first: int, body: bytes) -> None:
-        number = self.wire.decode_puback(body)
+        packet_id = self.codec.decode_puback(body)
         for index, entry in enumerate(self._inflight):
-            if entry[0] == number:
+            if entry[0] == packet_id:
                 self._events.append(("acknowledged", entry[2]))
                 self._inflight.pop(index)
                 return
-        self.stray_acks += 1
+        self.unexpected_acks += 1
 
     def _on_suback(self, first: int, body: bytes) -> None:
-        number, granted = self.wire.decode_suback(body)
+        packet_id, granted = self.codec.decode_suback(body)
         for index, entry in enumerate(self._subscriptions):
-            if entry[0] == number:
+            if entry[0] == packet_id:
                 self._events.append(("subscribed", entry[1], granted))
                 self._subscriptions.pop(index)
                 return
-        self.stray_acks += 1
+        self.unexpected_acks += 1
 
     def _on_pingresp(self, first: int, body: bytes) -> None:
         if body:
             raise DecodeError("PINGRESP of %d bytes" % len(body))
-        self._answer_by = NEVER
+        self._response_due = NEVER

@@ -11,51 +11,53 @@ it had, or 1. A server that takes only QoS 0, or packets shorter than ours, is r
 
 from protocols.errors import DecodeError
 from protocols.mqtt import packets, packets_v5
-from protocols.mqtt.client import Client
+from protocols.mqtt.client import MqttClient
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_ALIASES = 8
+_MAX_ALIASES = 8
 """Topics that get an alias, at most."""
 
 
-class Client5(Client):
-    """See `Client`. `expiry_s` is that of what is published at QoS 1 and not retained."""
+class MqttClientV5(MqttClient):
+    """See `MqttClient`. `expiry_s` is that of what is published at QoS 1 and not retained."""
 
-    wire: "Any" = packets_v5
+    codec: "Any" = packets_v5
 
     def __init__(self, client_id: str, **settings: "Any") -> None:
-        Client.__init__(self, client_id, **settings)
+        MqttClient.__init__(self, client_id, **settings)
         self._connect = packets_v5.connect(self._connect, self.max_packet)
-        self._own_inflight = self._max_inflight
+        self._own_max_inflight = self._max_inflight
         self._max_inflight = 1
-        self._unsent = 0
+        self._resend_pending = 0
         self._aliases: dict[str, int] = {}
-        self._most_aliases = 0
+        self._alias_limit = 0
         self._handlers[packets_v5.DISCONNECT] = self._on_disconnect
 
-    def opened(self, now: int) -> None:
+    def connection_opened(self, now: int) -> None:
         """The transport is up: CONNECT goes out."""
         self._aliases = {}
-        self._most_aliases = 0
-        self._unsent = 0
-        Client.opened(self, now)
+        self._alias_limit = 0
+        self._resend_pending = 0
+        MqttClient.connection_opened(self, now)
 
-    def _send_again(self) -> None:
+    def _resend(self) -> None:
         """Send what is in flight, as far as the server takes it at a time.
 
         While some of it is unsent there is more in flight than that, so that nothing new is taken.
         """
-        self._unsent = len(self._inflight)
-        self._send_more()
+        self._resend_pending = len(self._inflight)
+        self._resend_next()
 
-    def _send_more(self) -> None:
-        while self._unsent and len(self._inflight) - self._unsent < self._max_inflight:
-            self._send(packets.duplicate(self._inflight[-self._unsent][1]))
-            self._unsent -= 1
+    def _resend_next(self) -> None:
+        while (
+            self._resend_pending and len(self._inflight) - self._resend_pending < self._max_inflight
+        ):
+            self._send(packets.duplicate(self._inflight[-self._resend_pending][1]))
+            self._resend_pending -= 1
             self.resent += 1
 
     def publish(
@@ -66,56 +68,60 @@ class Client5(Client):
         retain: bool = False,
         tag: object = None,
     ) -> bool:
-        """See `Client.publish`. The packet that is kept has no alias: those end with the link."""
-        before = len(self._out)
-        if not Client.publish(self, topic, payload, qos, retain, tag):
+        """See `MqttClient.publish`. The packet that is kept has no alias: those end with the link."""
+        count_before = len(self._out)
+        if not MqttClient.publish(self, topic, payload, qos, retain, tag):
             return False
-        if self._most_aliases and len(self._out) == before + 1:
-            number = self._inflight[-1][0] if qos else 0
-            self._out[-1] = self._with_alias(topic, payload, retain, number)
+        if self._alias_limit and len(self._out) == count_before + 1:
+            packet_id = self._inflight[-1][0] if qos else 0
+            self._out[-1] = self._build_aliased(topic, payload, retain, packet_id)
         return True
 
-    def _packet(self, head: bytes, payload: bytes, retain: bool, number: int) -> bytes:
-        return packets_v5.publish(head, payload, retain, number, self._expiry(retain, number))
+    def _build_publish(self, head: bytes, payload: bytes, retain: bool, packet_id: int) -> bytes:
+        return packets_v5.publish(
+            head, payload, retain, packet_id, self._expiry_property(retain, packet_id)
+        )
 
-    def _expiry(self, retain: bool, number: int) -> bytes:
-        if not self.expiry_s or retain or not number:
+    def _expiry_property(self, retain: bool, packet_id: int) -> bytes:
+        if not self.expiry_s or retain or not packet_id:
             return b""
-        return packets_v5.number_property(packets_v5.EXPIRY, self.expiry_s)
+        return packets_v5.encode_property(packets_v5.MESSAGE_EXPIRY, self.expiry_s)
 
-    def _with_alias(self, topic: str, payload: bytes, retain: bool, number: int) -> bytes:
+    def _build_aliased(self, topic: str, payload: bytes, retain: bool, packet_id: int) -> bytes:
         head, alias = b"\x00\x00", self._aliases.get(topic, 0)
         if not alias:
             head = packets.encode_topic(topic)
-            if len(self._aliases) < self._most_aliases:
+            if len(self._aliases) < self._alias_limit:
                 alias = self._aliases[topic] = len(self._aliases) + 1
-        properties = self._expiry(retain, number)
+        properties = self._expiry_property(retain, packet_id)
         if alias:
-            properties += packets_v5.number_property(packets_v5.ALIAS, alias)
-        return packets_v5.publish(head, payload, retain, number, properties)
+            properties += packets_v5.encode_property(packets_v5.ALIAS, alias)
+        return packets_v5.publish(head, payload, retain, packet_id, properties)
 
     def _on_connack(self, first: int, body: bytes) -> None:
         if first == packets.CONNACK:
-            self._obey(packets_v5.decode_connack(body)[2])
+            self._apply_limits(packets_v5.decode_connack(body)[2])
         super()._on_connack(first, body)
-        self._send_more()
+        self._resend_next()
 
-    def _obey(self, said: "packets_v5.Properties") -> None:
+    def _apply_limits(self, properties: "packets_v5.Properties") -> None:
         """Take the server's limits."""
-        limit = said.get(packets_v5.MAXIMUM_PACKET, self.max_packet)
+        limit = properties.get(packets_v5.MAXIMUM_PACKET, self.max_packet)
         if limit < self.max_packet:
             raise DecodeError("the server takes packets of %d bytes" % limit)
-        if not said.get(packets_v5.MAXIMUM_QOS, 1):
+        if not properties.get(packets_v5.MAXIMUM_QOS, 1):
             raise DecodeError("the server takes QoS 0 only")
-        most = said.get(packets_v5.RECEIVE_MAXIMUM, 65_535)
-        self._max_inflight = min(most, self._own_inflight)
-        self._most_aliases = min(said.get(packets_v5.ALIAS_MAXIMUM, 0), _ALIASES)
-        if packets_v5.KEEP_ALIVE in said:
-            self._keepalive_us = said[packets_v5.KEEP_ALIVE] * SECOND
+        receive_maximum = properties.get(packets_v5.RECEIVE_MAXIMUM, 65_535)
+        self._max_inflight = min(receive_maximum, self._own_max_inflight)
+        self._alias_limit = min(properties.get(packets_v5.ALIAS_MAXIMUM, 0), _MAX_ALIASES)
+        if packets_v5.KEEP_ALIVE in properties:
+            self._keepalive_us = properties[packets_v5.KEEP_ALIVE] * SECOND
 
     def _on_puback(self, first: int, body: bytes) -> None:
         super()._on_puback(first, body)
-        self._send_more()
+        self._resend_next()
 
     def _on_disconnect(self, _: int, body: bytes) -> None:
-        raise DecodeError("the server says goodbye with reason %d" % packets_v5.reason(body, 0))
+        raise DecodeError(
+            "the server says goodbye with reason %d" % packets_v5.decode_reason(body, 0)
+        )

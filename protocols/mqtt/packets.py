@@ -1,7 +1,7 @@
 """MQTT 3.1.1 control packets: what a client sends and what it is sent, as bytes.
 
 Encoders return whole packets and raise `EncodeError` for what the wire cannot carry. Decoders take
-the first byte and the body that `Reader` cut, and raise `DecodeError` with the rule that was
+the first byte and the body that `PacketReader` cut, and raise `DecodeError` with the rule that was
 broken. There is no QoS 2 and no state here; the numbers in brackets are the rules of the OASIS
 standard "MQTT Version 3.1.1" (29 October 2014).
 """
@@ -33,13 +33,13 @@ _CONNECT_HEAD = b"\x00\x04MQTT\x04"
 
 def encode_text(text: str) -> bytes:
     """Length and UTF-8 of a string [1.5.3]; `EncodeError` over 65,535 bytes or with U+0000."""
-    raw = _utf8(text)
+    raw = _encode_utf8(text)
     if raw is None:
         raise EncodeError("%r is not text that MQTT carries" % text)
     return encode_binary(raw)
 
 
-def _utf8(text: str) -> "bytes | None":
+def _encode_utf8(text: str) -> "bytes | None":
     try:
         raw = text.encode()
         check_utf8(raw)
@@ -76,7 +76,7 @@ def encode_filter(topic: str) -> bytes:
     return encode_text(topic)
 
 
-def packet(first: int, body: bytes) -> bytes:
+def build_packet(first: int, body: bytes) -> bytes:
     """First byte, remaining length [2.2.3], body."""
     size = len(body)
     if size < 128:
@@ -122,7 +122,7 @@ def connect(
         else:
             payload += encode_text(password)
     keepalive = bytes((keepalive_s >> 8, keepalive_s & 0xFF))
-    return packet(0x10, _CONNECT_HEAD + bytes((flags,)) + keepalive + payload)
+    return build_packet(0x10, _CONNECT_HEAD + bytes((flags,)) + keepalive + payload)
 
 
 def check_qos(qos: int) -> int:
@@ -136,8 +136,8 @@ def publish(topic: bytes, payload: bytes, retain: bool, packet_id: int = 0) -> b
     """PUBLISH to a topic as `encode_topic` wrote it; QoS 1 when there is a packet id."""
     first = PUBLISH | RETAIN if retain else PUBLISH
     if not packet_id:
-        return packet(first, topic + payload)
-    return packet(first | 0x02, topic + bytes((packet_id >> 8, packet_id & 0xFF)) + payload)
+        return build_packet(first, topic + payload)
+    return build_packet(first | 0x02, topic + bytes((packet_id >> 8, packet_id & 0xFF)) + payload)
 
 
 def duplicate(publish_packet: bytes) -> bytes:
@@ -153,7 +153,7 @@ def puback(packet_id: int) -> bytes:
 def subscribe(packet_id: int, topic: str, qos: int) -> bytes:
     """SUBSCRIBE to one topic filter."""
     head = bytes((packet_id >> 8, packet_id & 0xFF))
-    return packet(0x82, head + encode_filter(topic) + bytes((check_qos(qos),)))
+    return build_packet(0x82, head + encode_filter(topic) + bytes((check_qos(qos),)))
 
 
 def decode_connack(body: bytes) -> "tuple[bool, int]":
@@ -169,7 +169,7 @@ def decode_puback(body: bytes) -> int:
     """The packet id [3.4]."""
     if len(body) != 2:
         raise DecodeError("PUBACK of %d bytes" % len(body))
-    return _packet_id(body, 0)
+    return _decode_packet_id(body, 0)
 
 
 def decode_suback(body: bytes) -> "tuple[int, int]":
@@ -178,7 +178,7 @@ def decode_suback(body: bytes) -> "tuple[int, int]":
         raise DecodeError("SUBACK of %d bytes" % len(body))
     if body[2] not in (0, 1, FAILURE):
         raise DecodeError("SUBACK grants %02x" % body[2])
-    return _packet_id(body, 0), body[2]
+    return _decode_packet_id(body, 0), body[2]
 
 
 def decode_publish(first: int, body: bytes) -> "Message":
@@ -198,14 +198,14 @@ def decode_publish(first: int, body: bytes) -> "Message":
         return topic, body[at:], 0, first & RETAIN == RETAIN, 0
     if at + 2 > len(body):
         raise DecodeError("PUBLISH without a packet id")
-    return topic, body[at + 2 :], 1, first & RETAIN == RETAIN, _packet_id(body, at)
+    return topic, body[at + 2 :], 1, first & RETAIN == RETAIN, _decode_packet_id(body, at)
 
 
-def _packet_id(body: bytes, at: int) -> int:
-    number = body[at] << 8 | body[at + 1]
-    if not number:
+def _decode_packet_id(body: bytes, at: int) -> int:
+    packet_id = body[at] << 8 | body[at + 1]
+    if not packet_id:
         raise DecodeError("packet id 0")  # [2.3.1-1]
-    return number
+    return packet_id
 
 
 def _decode_topic(raw: bytes) -> str:
@@ -225,7 +225,7 @@ def check_utf8(raw: bytes) -> None:
     at = 0
     while at < len(raw):
         code = raw[at]
-        extra = 0 if 0 < code < 0x80 else _EXTRA[code >> 4] if 0xC2 <= code <= 0xF4 else -1
+        extra = 0 if 0 < code < 0x80 else _CONTINUATIONS[code >> 4] if 0xC2 <= code <= 0xF4 else -1
         tail = raw[at + 1 : at + 1 + extra]
         if extra < 0 or len(tail) < extra:
             raise DecodeError("text that is not UTF-8")
@@ -234,31 +234,31 @@ def check_utf8(raw: bytes) -> None:
             if byte & 0xC0 != 0x80:
                 raise DecodeError("text that is not UTF-8")
             code = code << 6 | byte & 0x3F
-        if code < _SMALLEST[extra] or 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
+        if code < _MIN_CODE_POINT[extra] or 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
             raise DecodeError("text that is not UTF-8")
         at += 1 + extra
 
 
-_EXTRA = (0,) * 12 + (1, 1, 2, 3)  # bytes that follow, by the first four bits of the lead
-_SMALLEST = (0, 0x80, 0x800, 0x10000)  # a code point that needs so many following bytes
+_CONTINUATIONS = (0,) * 12 + (1, 1, 2, 3)  # bytes that follow, by the first four bits of the lead
+_MIN_CODE_POINT = (0, 0x80, 0x800, 0x10000)  # a code point that needs so many following bytes
 
 
-class Reader:
+class PacketReader:
     """Cuts a stream into packets of at most `max_packet` bytes.
 
     It keeps less than one packet. After an error it takes nothing more until `reset`.
     """
 
-    __slots__ = ("_kept", "_max_packet", "error")
+    __slots__ = ("_buffer", "_max_packet", "error")
 
     def __init__(self, max_packet: int) -> None:
         self._max_packet = max_packet
-        self._kept = b""
+        self._buffer = b""
         self.error = ""
 
     def reset(self) -> None:
         """Begin a new stream."""
-        self._kept = b""
+        self._buffer = b""
         self.error = ""
 
     def feed(self, data: bytes) -> "list[tuple[int, bytes]]":
@@ -269,14 +269,14 @@ class Reader:
         found: list[tuple[int, bytes]] = []
         if self.error:
             return found
-        buffer = self._kept + data if self._kept else data
+        buffer = self._buffer + data if self._buffer else data
         end = len(buffer)
         at = 0
         while end - at >= 2:
             size = buffer[at + 1]
             body = at + 2
             if size > 127:
-                size, body = self._long_size(buffer, at)
+                size, body = self._decode_long_size(buffer, at)
                 if size < 0:
                     break
             if body + size - at > self._max_packet:
@@ -286,19 +286,19 @@ class Reader:
                 break
             found.append((buffer[at], buffer[body : body + size]))
             at = body + size
-        self._kept = b"" if self.error else buffer[at:]
+        self._buffer = b"" if self.error else buffer[at:]
         return found
 
-    def _long_size(self, buffer: bytes, at: int) -> "tuple[int, int]":
+    def _decode_long_size(self, buffer: bytes, at: int) -> "tuple[int, int]":
         """(remaining length, where the body begins) of more than one byte; (-1, 0) to wait."""
         size = 0
         for index in range(4):
-            place = at + 1 + index
-            if place >= len(buffer):
+            offset = at + 1 + index
+            if offset >= len(buffer):
                 return -1, 0
-            byte = buffer[place]
+            byte = buffer[offset]
             size |= (byte & 0x7F) << 7 * index
             if byte < 0x80:
-                return size, place + 1
+                return size, offset + 1
         self.error = "remaining length of more than 4 bytes"
         return -1, 0

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     """What is known of the properties of a packet: those that are numbers."""
 
 DISCONNECT = 0xE0
-EXPIRY, SESSION_EXPIRY, KEEP_ALIVE, PROBLEMS = 0x02, 0x11, 0x13, 0x17
+MESSAGE_EXPIRY, SESSION_EXPIRY, KEEP_ALIVE, PROBLEM_INFO = 0x02, 0x11, 0x13, 0x17
 RECEIVE_MAXIMUM, ALIAS_MAXIMUM, ALIAS, MAXIMUM_QOS, MAXIMUM_PACKET = 0x21, 0x22, 0x23, 0x24, 0x27
-REFUSED = 0x80
+FIRST_ERROR_CODE = 0x80
 """Reason codes from here on say no."""
 _TEXT, _PAIR, _VARIABLE = 7, 8, 9
-_KINDS = (
+_PROPERTY_TYPES = (
     b"\x00\x01\x04\x07\x00\x00\x00\x00\x07\x07\x00\x09\x00\x00\x00\x00\x00\x04\x07\x02\x00\x07\x07"
     b"\x01\x04\x01\x07\x00\x07\x00\x00\x07\x00\x02\x02\x02\x01\x01\x08\x04\x01\x01\x01"
 )
 """By property: bytes of its number, or one of the kinds above; 0: there is none [2.2.2.2]."""
-_FOR_EVER = 0xFFFFFFFF
+_NO_EXPIRY = 0xFFFFFFFF
 
 
-def variable(number: int) -> bytes:
+def encode_variable(number: int) -> bytes:
     """A variable byte integer [1.5.5]."""
     out = bytearray()
     while number > 127:
@@ -38,48 +38,52 @@ def variable(number: int) -> bytes:
     return bytes(out)
 
 
-def number_property(ident: int, value: int) -> bytes:
+def encode_property(ident: int, value: int) -> bytes:
     """A property that is a number."""
-    size = _KINDS[ident]
+    size = _PROPERTY_TYPES[ident]
     return bytes([ident] + [value >> 8 * (size - 1 - i) & 255 for i in range(size)])
 
 
-def connect(old: bytes, max_packet: int) -> bytes:
+def connect(v3_packet: bytes, max_packet: int) -> bytes:
     """CONNECT as `packets.connect` wrote it, made one of version 5.
 
     A session that is kept is kept for ever, as it was before there were expiries.
     """
     at = 1
-    while old[at] > 127:
+    while v3_packet[at] > 127:
         at += 1
-    head, rest = bytearray(old[at + 1 : at + 11]), old[at + 11 :]
+    head, rest = bytearray(v3_packet[at + 1 : at + 11]), v3_packet[at + 11 :]
     head[6] = 5
-    properties = number_property(PROBLEMS, 0) + number_property(MAXIMUM_PACKET, max_packet)
+    properties = encode_property(PROBLEM_INFO, 0) + encode_property(MAXIMUM_PACKET, max_packet)
     if not head[7] & 0x02:
-        properties = number_property(SESSION_EXPIRY, _FOR_EVER) + properties
+        properties = encode_property(SESSION_EXPIRY, _NO_EXPIRY) + properties
     end = 2 + (rest[0] << 8 | rest[1])
     will = b"\x00" if head[7] & 0x04 else b""
-    body = bytes(head) + variable(len(properties)) + properties + rest[:end] + will + rest[end:]
-    return packets.packet(0x10, body)
+    body = (
+        bytes(head) + encode_variable(len(properties)) + properties + rest[:end] + will + rest[end:]
+    )
+    return packets.build_packet(0x10, body)
 
 
 def publish(
     topic: bytes, payload: bytes, retain: bool, packet_id: int, properties: bytes = b""
 ) -> bytes:
     """PUBLISH; see `packets.publish`."""
-    number = bytes((packet_id >> 8, packet_id & 0xFF)) if packet_id else b""
+    id_bytes = bytes((packet_id >> 8, packet_id & 0xFF)) if packet_id else b""
     first = packets.PUBLISH | (packets.RETAIN if retain else 0) | (0x02 if packet_id else 0)
-    return packets.packet(first, topic + number + bytes((len(properties),)) + properties + payload)
+    return packets.build_packet(
+        first, topic + id_bytes + bytes((len(properties),)) + properties + payload
+    )
 
 
 def subscribe(packet_id: int, topic: str, qos: int) -> bytes:
     """SUBSCRIBE to one topic filter."""
     head = bytes((packet_id >> 8, packet_id & 0xFF, 0))
     options = bytes((packets.check_qos(qos),))
-    return packets.packet(0x82, head + packets.encode_filter(topic) + options)
+    return packets.build_packet(0x82, head + packets.encode_filter(topic) + options)
 
 
-def _variable(body: bytes, at: int) -> "tuple[int, int]":
+def _decode_variable(body: bytes, at: int) -> "tuple[int, int]":
     number = 0
     for shift in (0, 7, 14, 21):
         if at >= len(body):
@@ -92,34 +96,34 @@ def _variable(body: bytes, at: int) -> "tuple[int, int]":
     raise DecodeError("a length that is cut off or too long")
 
 
-def properties_at(body: bytes, at: int) -> "tuple[Properties, int]":
+def decode_properties(body: bytes, at: int) -> "tuple[Properties, int]":
     """Read the properties at `at`; also give where they end. Each may be there once [2.2.2.2]."""
-    size, at = _variable(body, at)
+    size, at = _decode_variable(body, at)
     end = at + size
     found: Properties = {}
     if end > len(body):
         raise DecodeError("properties that are cut off")
     while at < end:
         ident = body[at]
-        kind = _KINDS[ident] if ident < len(_KINDS) else 0
-        if not kind or (ident in found and ident != 0x26):
+        property_type = _PROPERTY_TYPES[ident] if ident < len(_PROPERTY_TYPES) else 0
+        if not property_type or (ident in found and ident != 0x26):
             raise DecodeError("property %02x" % ident)
-        found[ident], at = _value(body, kind, at + 1)
+        found[ident], at = _decode_value(body, property_type, at + 1)
     if at > end:
         raise DecodeError("a property that is cut off")
     return found, end
 
 
-def _value(body: bytes, kind: int, at: int) -> "tuple[int, int]":
+def _decode_value(body: bytes, property_type: int, at: int) -> "tuple[int, int]":
     """Read a property's value, 0 for a text; what is cut off ends beyond the end."""
-    if kind == _VARIABLE:
-        return _variable(body, at)
-    if kind < _TEXT:
+    if property_type == _VARIABLE:
+        return _decode_variable(body, at)
+    if property_type < _TEXT:
         number = 0
-        for byte in body[at : at + kind]:
+        for byte in body[at : at + property_type]:
             number = number << 8 | byte
-        return number, at + kind
-    for _ in range(1 if kind == _TEXT else 2):
+        return number, at + property_type
+    for _ in range(1 if property_type == _TEXT else 2):
         if at + 2 > len(body):
             return 0, len(body) + 1
         at += 2 + (body[at] << 8 | body[at + 1])
@@ -130,27 +134,27 @@ def decode_connack(body: bytes) -> "tuple[bool, int, Properties]":
     """(session present, reason code, properties) [3.2]; an older server's two bytes refuse."""
     if len(body) == 2 and body[1]:
         return False, body[1], {}
-    if len(body) < 3 or body[0] > 1 or 0 < body[1] < REFUSED or (body[0] and body[1]):
+    if len(body) < 3 or body[0] > 1 or 0 < body[1] < FIRST_ERROR_CODE or (body[0] and body[1]):
         raise DecodeError("CONNACK of %d bytes, %s" % (len(body), list(body[:2])))
-    properties, end = properties_at(body, 2)
+    properties, end = decode_properties(body, 2)
     if end != len(body) or not properties.get(RECEIVE_MAXIMUM, 1):
         raise DecodeError("CONNACK with properties that cannot be")
     return body[0] == 1, body[1], properties
 
 
-def reason(body: bytes, at: int) -> int:
+def decode_reason(body: bytes, at: int) -> int:
     """Read the reason code at `at`, 0 when it is left out, and check what follows."""
     if len(body) <= at:
         return 0
-    if len(body) > at + 1 and properties_at(body, at + 1)[1] != len(body):
+    if len(body) > at + 1 and decode_properties(body, at + 1)[1] != len(body):
         raise DecodeError("bytes behind the properties")
     return body[at]
 
 
 def decode_puback(body: bytes) -> int:
     """The packet id [3.4]; a refusal is an error: nothing may be taken for sent that is not."""
-    code = reason(body, 2)
-    if code >= REFUSED:
+    code = decode_reason(body, 2)
+    if code >= FIRST_ERROR_CODE:
         raise DecodeError("PUBACK refuses with reason %d" % code)
     return packets.decode_puback(body[:2])
 
@@ -159,8 +163,8 @@ def decode_suback(body: bytes) -> "tuple[int, int]":
     """(packet id, granted QoS or FAILURE) of a subscription to one topic [3.9]."""
     if len(body) < 4:
         raise DecodeError("SUBACK of %d bytes" % len(body))
-    codes = body[properties_at(body, 2)[1] :]
-    if len(codes) == 1 and codes[0] >= REFUSED:
+    codes = body[decode_properties(body, 2)[1] :]
+    if len(codes) == 1 and codes[0] >= FIRST_ERROR_CODE:
         codes = bytes((packets.FAILURE,))
     return packets.decode_suback(body[:2] + codes)
 
@@ -169,7 +173,7 @@ def decode_publish(first: int, body: bytes) -> "packets.Message":
     """See `packets.decode_publish`; a topic's alias was not allowed, so it is an error."""
     at = 2 + (body[0] << 8 | body[1]) if len(body) >= 2 else 0
     at += 2 if first & 0x06 else 0
-    properties, end = properties_at(body, at)
+    properties, end = decode_properties(body, at)
     if ALIAS in properties:
         raise DecodeError("PUBLISH with an alias")  # [3.3.2-9]
     return packets.decode_publish(first, body[:at] + body[end:])

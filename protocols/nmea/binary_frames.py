@@ -12,7 +12,7 @@ specification, 32.4; RTCM 10403.3, 4.2 (the CRC's polynomial is Qualcomm's, 0x18
 """
 
 _SYNC_BYTES = (b"\xb5", b"\xba", b"\xd3")
-_LONGEST = {b"\xb5": 4096, b"\xba": 2048, b"\xd3": 1023}
+_MAX_PAYLOAD = {b"\xb5": 4096, b"\xba": 2048, b"\xd3": 1023}
 """Longest payload taken for one, by first byte; more is noise that looks like a head."""
 
 _CRC_BIT = 0x1000000
@@ -52,7 +52,7 @@ def crc24q(content: bytes) -> int:
     return crc
 
 
-def length_of(data: bytes, at: int) -> int:
+def frame_length(data: bytes, at: int) -> int:
     """The length of the frame whose head begins at `at`: 0 if it is none, -1 if more is needed."""
     first = data[at : at + 1]
     head = data[at + 1 : at + 6]
@@ -67,12 +67,12 @@ def length_of(data: bytes, at: int) -> int:
     if len(head) < 5:
         return -1
     size = head[3] | head[4] << 8 if first == b"\xb5" else head[1] | head[2] << 8
-    if size > _LONGEST[first]:
+    if size > _MAX_PAYLOAD[first]:
         return 0
     return size + (8 if first == b"\xb5" else 10)
 
 
-def is_sound(frame: bytes) -> bool:
+def is_checksum_valid(frame: bytes) -> bool:
     """Whether the checksum of a frame of the right length is right."""
     first = frame[:1]
     if first == b"\xd3":
@@ -82,17 +82,17 @@ def is_sound(frame: bytes) -> bool:
     return casic_checksum(frame[2:-4]) == int.from_bytes(frame[-4:], "little")
 
 
-def holds_sync(data: bytes) -> bool:
+def contains_sync(data: bytes) -> bool:
     """Whether a frame could begin in `data`."""
     return b"\xb5" in data or b"\xba" in data or b"\xd3" in data
 
 
-def plain_count(data: bytes) -> int:
+def count_non_eol(data: bytes) -> int:
     """How many bytes of `data` are no line ends."""
     return len(data) - data.count(b"\r") - data.count(b"\n")
 
 
-class Stepper:
+class BinarySkipper:
     """Takes the bytes between sentences in order; counts the frames and their bytes.
 
     frames   whole frames with a right checksum, by name: `casic`, `ubx`, `rtcm`
@@ -100,44 +100,44 @@ class Stepper:
     held     the frame that has begun and is not complete, 4104 bytes at most; else empty
     """
 
-    __slots__ = ("casic", "held", "octets", "rtcm", "ubx")
+    __slots__ = ("casic", "frame_bytes", "partial_frame", "rtcm", "ubx")
 
     def __init__(self) -> None:
         self.casic = 0
         self.ubx = 0
         self.rtcm = 0
-        self.octets = 0
-        self.held = b""
+        self.frame_bytes = 0
+        self.partial_frame = b""
 
     def feed(self, gap: bytes) -> int:
         """Take bytes; return how many, line ends left out, turned out to be in no frame."""
-        data = self.held + gap if self.held else gap
-        self.held = b""
-        loose = at = 0
+        data = self.partial_frame + gap if self.partial_frame else gap
+        self.partial_frame = b""
+        outside_count = at = 0
         while True:
-            first = _first_sync(data, at)
+            first = _find_sync(data, at)
             if first < 0:
-                return loose + plain_count(data[at:])
-            loose += plain_count(data[at:first])
-            size = length_of(data, first)
+                return outside_count + count_non_eol(data[at:])
+            outside_count += count_non_eol(data[at:first])
+            size = frame_length(data, first)
             if size < 0 or first + size > len(data):
-                self.held = data[first:]
-                return loose
-            if size and is_sound(data[first : first + size]):
-                self._count(data[first], size)
+                self.partial_frame = data[first:]
+                return outside_count
+            if size and is_checksum_valid(data[first : first + size]):
+                self._count_frame(data[first], size)
                 at = first + size
             else:
-                loose += 1
+                outside_count += 1
                 at = first + 1
 
-    def end(self) -> int:
+    def drop_partial(self) -> int:
         """Give up the unfinished frame; return how many of its bytes were in none."""
-        held = self.held
-        self.held = b""
-        return plain_count(held)
+        partial = self.partial_frame
+        self.partial_frame = b""
+        return count_non_eol(partial)
 
-    def _count(self, first: int, size: int) -> None:
-        self.octets += size
+    def _count_frame(self, first: int, size: int) -> None:
+        self.frame_bytes += size
         if first == 0xB5:
             self.ubx += 1
         elif first == 0xBA:
@@ -146,11 +146,11 @@ class Stepper:
             self.rtcm += 1
 
 
-def _first_sync(data: bytes, at: int) -> int:
+def _find_sync(data: bytes, at: int) -> int:
     """Index of the first byte from `at` on that may begin a frame, -1 if there is none."""
-    best = -1
+    first = -1
     for sync in _SYNC_BYTES:
         found = data.find(sync, at)
-        if found >= 0 and (best < 0 or found < best):
-            best = found
-    return best
+        if found >= 0 and (first < 0 or found < first):
+            first = found
+    return first

@@ -11,11 +11,11 @@ from protocols.time_units import SECOND
 
 _POWERS = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000)
 _MAX_FRACTION = 7
-_LONGEST_WHOLE = 9
+_MAX_DIGITS = 9
 _HEX_DIGITS = b"0123456789ABCDEF"
 
 
-def natural(field: bytes, digits: int, reason: str) -> "int | None":
+def parse_unsigned(field: bytes, digits: int, reason: str) -> "int | None":
     """An unsigned integer of at most `digits` digits."""
     if not field:
         return None
@@ -24,7 +24,7 @@ def natural(field: bytes, digits: int, reason: str) -> "int | None":
     return int(field)
 
 
-def hexadecimal(field: bytes) -> "int | None":
+def parse_hex_digit(field: bytes) -> "int | None":
     """One upper-case hexadecimal digit, as NMEA 4.1 writes system and signal ids; else None.
 
     Older receivers put other things in that place, so it is never an error.
@@ -39,7 +39,7 @@ def split_decimal(field: bytes, places: int, reason: str) -> "tuple[int, int]":
     Further digits are cut off. The whole part must be there; point and fraction need not.
     """
     whole, _, fraction = field.partition(b".")
-    if not whole.isdigit() or len(whole) > _LONGEST_WHOLE:
+    if not whole.isdigit() or len(whole) > _MAX_DIGITS:
         raise DecodeError(reason)
     if not fraction:
         return int(whole), 0
@@ -50,11 +50,11 @@ def split_decimal(field: bytes, places: int, reason: str) -> "tuple[int, int]":
     return int(whole), int(fraction or b"0") * _POWERS[places - len(fraction)]
 
 
-def decimal(field: bytes, places: int, reason: str) -> "int | None":
+def parse_decimal(field: bytes, places: int, reason: str) -> "int | None":
     """A decimal with an optional minus, times 10**`places` (at most 6), cut towards zero."""
     if not field:
         return None
-    if len(field) <= _LONGEST_WHOLE and field.isdigit():  # as most are: no split is needed
+    if len(field) <= _MAX_DIGITS and field.isdigit():  # as most are: no split is needed
         return int(field) * _POWERS[places]
     negative = field[:1] == b"-"
     whole, part = split_decimal(field[1:] if negative else field, places, reason)
@@ -62,7 +62,7 @@ def decimal(field: bytes, places: int, reason: str) -> "int | None":
     return -value if negative else value
 
 
-def time_of_day(field: bytes) -> "int | None":
+def parse_time_of_day(field: bytes) -> "int | None":
     """`hhmmss[.f]` as microseconds since midnight; 23:59:60 is 86,400,000,000 and more."""
     if not field:
         return None
@@ -76,7 +76,7 @@ def time_of_day(field: bytes) -> "int | None":
     return (hour * 3600 + minute * 60 + second) * SECOND + micros
 
 
-def date(field: bytes) -> "tuple[int, int, int] | None":
+def parse_date(field: bytes) -> "tuple[int, int, int] | None":
     """`ddmmyy` as (year, month, day). Years 80 to 99 are 1980 to 1999, as the GPS era began."""
     if not field:
         return None
@@ -90,7 +90,7 @@ def date(field: bytes) -> "tuple[int, int, int] | None":
     return year, month, day
 
 
-def angle(field: bytes, hemisphere: bytes, letters: bytes, limit: int) -> "int | None":
+def parse_angle(field: bytes, hemisphere: bytes, letters: bytes, limit: int) -> "int | None":
     """`dddmm.mmmm` and its hemisphere as 1e-7 degrees, rounded; None when both are empty.
 
     `letters` are the positive and the negative hemisphere (b"NS", b"EW"); `limit` is in degrees.

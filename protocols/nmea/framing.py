@@ -12,25 +12,25 @@ is one even where a frame seemed to have begun, so noise that looks like a head 
 
 How it works: `find` jumps to the start mark and to the `*`; one `translate` tells whether the
 body is printable and free of marks; folding the body as one big integer gives the checksum.
-There is a loop over bytes only where a sentence has failed. The framer keeps at most `LIMIT` bytes.
+There is a loop over bytes only where a sentence has failed. The framer keeps at most `MAX_SENTENCE` bytes.
 """
 
-from protocols.nmea.binary_frames import Stepper, holds_sync, plain_count
+from protocols.nmea.binary_frames import BinarySkipper, contains_sync, count_non_eol
 
-LIMIT = 256
+MAX_SENTENCE = 256
 """The longest sentence taken, from its mark to its checksum. The standard says 82; ordinary ones
 reach about 110, some makers' own more."""
 
-_STAR_WITHIN = LIMIT - 2
-_MOST_BROKEN = 64
+_STAR_WITHIN = MAX_SENTENCE - 2
+_MAX_FAILURES = 64
 _DOLLAR = 36
 _BANG = 33
-_REPLY = b"command,"
+_UNICORE_REPLY = b"command,"
 _LINE_END_BYTES = (13, 10)
 _LINE_ENDS = (b"\r\n", b"\n", b"")
 
 
-def _nibbles() -> bytes:
+def _build_nibbles() -> bytes:
     """Value of each byte as a hexadecimal digit, 255 where it is none.
 
     Two looked up digits make more than 127 if either is bad, and no xor of ASCII reaches 128.
@@ -42,7 +42,7 @@ def _nibbles() -> bytes:
     return bytes(values)
 
 
-_NIBBLES = _nibbles()
+_NIBBLES = _build_nibbles()
 _PLAIN = bytes([code for code in range(32, 127) if code not in b"$*"])
 
 
@@ -68,12 +68,12 @@ def xor_by_loop(body: bytes) -> int:
     return total
 
 
-def plain_by_translate(body: bytes) -> bool:
+def is_plain_translate(body: bytes) -> bool:
     """Whether a body without `*` is printable ASCII and has no `$` in it."""
     return not body.translate(None, _PLAIN)
 
 
-def plain_by_range(body: bytes) -> bool:
+def is_plain_range(body: bytes) -> bool:
     """The same, where bytes have no `translate`."""
     return not body or (min(body) >= 32 and max(body) <= 126 and b"$" not in body)
 
@@ -81,12 +81,12 @@ def plain_by_range(body: bytes) -> bool:
 # MicroPython allocates for each big integer and has no bytes.translate: there the loops are
 # the faster ones (measured: 1.0 against 1.5 us a sentence; CPython 1.4 against 0.4 us).
 if hasattr(b"", "translate"):
-    _xor, _plain = xor_by_folding, plain_by_translate
+    _xor, _is_plain = xor_by_folding, is_plain_translate
 else:
-    _xor, _plain = xor_by_loop, plain_by_range
+    _xor, _is_plain = xor_by_loop, is_plain_range
 
 
-def _first_mark(buffer: bytes, at: int) -> int:
+def _find_mark(buffer: bytes, at: int) -> int:
     """Index of the first `$` or `!` from `at` on, -1 when there is none."""
     dollar = buffer.find(b"$", at)
     bang = buffer.find(b"!", at)
@@ -105,18 +105,18 @@ class Framer:
     skipped_bytes   bytes that were in no sentence and in no binary frame, line ends not counted
     broken          for each failure in the last chunk (of the first 64), how many sentences of
                     that chunk came before it
-    binary          what was stepped over (`protocols.nmea.binary_frames.Stepper`)
+    binary          what was stepped over (`protocols.nmea.binary_frames.BinarySkipper`)
 
     Failures are not counted inside of what claims to be a binary frame.
     The counts, like the sentences, do not depend on how the stream is cut into chunks (what is
-    still `pending` is counted later).
+    still `pending_bytes` is counted later).
     """
 
     __slots__ = (
-        "_carry",
+        "_partial_sentence",
         "bad_checksum",
         "binary",
-        "broken",
+        "failure_positions",
         "no_checksum",
         "overlong",
         "sentences",
@@ -133,14 +133,14 @@ class Framer:
         self.unprintable = 0
         self.overlong = 0
         self.skipped_bytes = 0
-        self.broken: list[int] = []
-        self.binary = Stepper()
-        self._carry = b""
+        self.failure_positions: list[int] = []
+        self.binary = BinarySkipper()
+        self._partial_sentence = b""
 
     @property
-    def pending(self) -> int:
+    def pending_bytes(self) -> int:
         """Bytes kept of a sentence that is not complete."""
-        return len(self._carry)
+        return len(self._partial_sentence)
 
     def feed(self, data: bytes) -> "list[tuple[int, bytes]]":
         """Take a chunk; return the sentences that it completes as (start, body).
@@ -148,17 +148,17 @@ class Framer:
         `start` is the index of the mark, counted from data[0]; it is negative when the sentence
         began in an earlier chunk. `body` is what stands between the mark and the `*`.
         """
-        carry = self._carry
+        carry = self._partial_sentence
         base = -len(carry)
         buffer = carry + data if carry else data
         found: list[tuple[int, bytes]] = []
-        start = done = at = 0  # everything before `done` is accounted for
+        start = accounted = at = 0  # everything before `accounted` is accounted for
         end = len(buffer)
         binary = self.binary
-        self.broken = []
+        self.failure_positions = []
         with_bang = b"!" in buffer
         while True:
-            start = _first_mark(buffer, at) if with_bang else buffer.find(b"$", at)
+            start = _find_mark(buffer, at) if with_bang else buffer.find(b"$", at)
             if start < 0:
                 start = end
                 break
@@ -169,54 +169,56 @@ class Framer:
                     break
             else:
                 body = buffer[start + 1 : star]
-                if _plain(body):
+                if _is_plain(body):
                     if star + 3 > end:
                         break
                     digits = _NIBBLES[buffer[star + 1]] * 16 + _NIBBLES[buffer[star + 2]]
-                    wrong = digits ^ _xor(body)
-                    if not wrong or (wrong == _DOLLAR and body.startswith(_REPLY)):
-                        gap = buffer[done:start]
-                        if binary.held or gap not in _LINE_ENDS:
-                            self._pass_over(gap)
+                    difference = digits ^ _xor(body)
+                    if not difference or (
+                        difference == _DOLLAR and body.startswith(_UNICORE_REPLY)
+                    ):
+                        gap = buffer[accounted:start]
+                        if binary.partial_frame or gap not in _LINE_ENDS:
+                            self._skip_before(gap)
                         found.append((base + start, body))
-                        done = at = star + 3
+                        accounted = at = star + 3
                         continue
                     stop = -1
-            self._skip(buffer[done:start])
-            done = start
-            at = self._reject(buffer, start, stop, len(found))
+            self._skip(buffer[accounted:start])
+            accounted = start
+            at = self._count_failure(buffer, start, stop, len(found))
         self.sentences += len(found)
-        self._skip(buffer[done:start])
-        self._carry = buffer[start:]
+        self._skip(buffer[accounted:start])
+        self._partial_sentence = buffer[start:]
         return found
 
-    def _pass_over(self, gap: bytes) -> None:
+    def _skip_before(self, gap: bytes) -> None:
         """Account for what is before a sentence, which no frame can go on behind."""
         self._skip(gap)
-        self.skipped_bytes += self.binary.end()
+        self.skipped_bytes += self.binary.drop_partial()
 
     def _skip(self, gap: bytes) -> None:
         """Account for bytes between sentences, in order."""
-        if not self.binary.held:
+        if not self.binary.partial_frame:
             if gap in _LINE_ENDS:
                 return
-            if not holds_sync(gap):
-                self.skipped_bytes += plain_count(gap)
+            if not contains_sync(gap):
+                self.skipped_bytes += count_non_eol(gap)
                 return
         self.skipped_bytes += self.binary.feed(gap)
 
-    def _reject(self, buffer: bytes, start: int, stop: int, before: int) -> int:
+    def _count_failure(self, buffer: bytes, start: int, stop: int, sentence_count: int) -> int:
         """Count what is wrong with the sentence at `start`; return where to look on.
 
-        `stop` is where its `*` is or the room ends, -1 when only its checksum is bad; `before` is
+        `stop` is where its `*` is or the room ends, -1 when only its checksum is bad; `sentence_count` is
         how many sentences the chunk has had.
         """
-        if self.binary.held:
+        if self.binary.partial_frame:
             return start + 1
         # a mark that is written twice, as one maker does in every RMC, breaks nothing
         doubled = buffer[start + 1] == _DOLLAR
-        if not doubled and len(self.broken) < _MOST_BROKEN:
-            self.broken.append(before)
+        if not doubled and len(self.failure_positions) < _MAX_FAILURES:
+            self.failure_positions.append(sentence_count)
         if stop < 0:
             self.bad_checksum += 1
             return start + 1  # the body has no `$`, but a `!` may begin the next one

@@ -28,9 +28,9 @@ class Gll:
         if not 7 <= len(f) <= 8:
             raise DecodeError("fields")
         self.talker = body[:2]
-        self.lat_e7 = fields.angle(f[1], f[2], b"NS", 90)
-        self.lon_e7 = fields.angle(f[3], f[4], b"EW", 180)
-        self.time_us = fields.time_of_day(f[5])
+        self.lat_e7 = fields.parse_angle(f[1], f[2], b"NS", 90)
+        self.lon_e7 = fields.parse_angle(f[3], f[4], b"EW", 180)
+        self.time_us = fields.parse_time_of_day(f[5])
         self.status = f[6]
         if f[6] not in (b"A", b"V", b""):
             raise DecodeError("status")
@@ -64,15 +64,15 @@ class Gns:
         if not 13 <= len(f) <= 14:
             raise DecodeError("fields")
         self.talker = body[:2]
-        self.time_us = fields.time_of_day(f[1])
-        self.lat_e7 = fields.angle(f[2], f[3], b"NS", 90)
-        self.lon_e7 = fields.angle(f[4], f[5], b"EW", 180)
+        self.time_us = fields.parse_time_of_day(f[1])
+        self.lat_e7 = fields.parse_angle(f[2], f[3], b"NS", 90)
+        self.lon_e7 = fields.parse_angle(f[4], f[5], b"EW", 180)
         self.modes = f[6]
         if f[6] and not f[6].isalpha():
             raise DecodeError("mode")
-        self.used = fields.natural(f[7], 3, "used")
-        self.hdop_centi = fields.decimal(f[8], 2, "hdop")
-        self.alt_mm = fields.decimal(f[9], 3, "altitude")
+        self.used = fields.parse_unsigned(f[7], 3, "used")
+        self.hdop_centi = fields.parse_decimal(f[8], 2, "hdop")
+        self.alt_mm = fields.parse_decimal(f[9], 3, "altitude")
         self.nav_status = f[13] if len(f) > 13 else b""
 
 
@@ -93,9 +93,9 @@ class Vtg:
         if not 9 <= len(f) <= 10:
             raise DecodeError("fields")
         self.talker = body[:2]
-        self.course_centi = fields.decimal(f[1], 2, "course")
-        kmh_milli = fields.decimal(f[7], 3, "speed")
-        knots_milli = fields.decimal(f[5], 3, "speed")
+        self.course_centi = fields.parse_decimal(f[1], 2, "course")
+        kmh_milli = fields.parse_decimal(f[7], 3, "speed")
+        knots_milli = fields.parse_decimal(f[5], 3, "speed")
         self.speed_mmps: int | None = None
         if kmh_milli is not None:
             self.speed_mmps = kmh_milli * 10 // 36
@@ -117,11 +117,11 @@ class Gst:
         if len(f) != 9:
             raise DecodeError("fields")
         self.talker = body[:2]
-        self.time_us = fields.time_of_day(f[1])
-        self.rms_mm = fields.decimal(f[2], 3, "deviation")
-        self.lat_mm = fields.decimal(f[6], 3, "deviation")
-        self.lon_mm = fields.decimal(f[7], 3, "deviation")
-        self.alt_mm = fields.decimal(f[8], 3, "deviation")
+        self.time_us = fields.parse_time_of_day(f[1])
+        self.rms_mm = fields.parse_decimal(f[2], 3, "deviation")
+        self.lat_mm = fields.parse_decimal(f[6], 3, "deviation")
+        self.lon_mm = fields.parse_decimal(f[7], 3, "deviation")
+        self.alt_mm = fields.parse_decimal(f[8], 3, "deviation")
 
 
 class Gbs:
@@ -151,14 +151,14 @@ class Gbs:
         if len(f) not in (9, 11):
             raise DecodeError("fields")
         self.talker = body[:2]
-        self.time_us = fields.time_of_day(f[1])
-        self.lat_mm = fields.decimal(f[2], 3, "error")
-        self.lon_mm = fields.decimal(f[3], 3, "error")
-        self.alt_mm = fields.decimal(f[4], 3, "error")
-        self.satellite = fields.natural(f[5], 4, "satellite")
-        self.bias_mm = fields.decimal(f[7], 3, "error")
-        self.system = fields.hexadecimal(f[9]) if len(f) == 11 else None
-        self.signal = fields.hexadecimal(f[10]) if len(f) == 11 else None
+        self.time_us = fields.parse_time_of_day(f[1])
+        self.lat_mm = fields.parse_decimal(f[2], 3, "error")
+        self.lon_mm = fields.parse_decimal(f[3], 3, "error")
+        self.alt_mm = fields.parse_decimal(f[4], 3, "error")
+        self.satellite = fields.parse_unsigned(f[5], 4, "satellite")
+        self.bias_mm = fields.parse_decimal(f[7], 3, "error")
+        self.system = fields.parse_hex_digit(f[9]) if len(f) == 11 else None
+        self.signal = fields.parse_hex_digit(f[10]) if len(f) == 11 else None
 
 
 class Dtm:

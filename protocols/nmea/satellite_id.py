@@ -32,7 +32,7 @@ TALKERS = {
 """System by talker. GN says nothing; PQ (Quectel) is BeiDou or QZSS, by system id or number."""
 
 # (first, last, system, what is taken off the number): the first that fits counts
-_MIXED: "Ranges" = (
+_MIXED_RANGES: "Ranges" = (
     (1, 32, "GPS", 0),
     (33, 64, "SBAS", -87),
     (65, 99, "GLO", 64),
@@ -42,7 +42,7 @@ _MIXED: "Ranges" = (
     (301, 336, "GAL", 300),
     (401, 463, "BDS", 400),
 )
-_BEIDOU: "Ranges" = (
+_BEIDOU_RANGES: "Ranges" = (
     (1, 63, "BDS", 0),
     (101, 163, "BDS", 100),
     (201, 263, "BDS", 200),
@@ -51,8 +51,8 @@ _BEIDOU: "Ranges" = (
     (851, 913, "BDS", 850),
 )
 _RANGES: "dict[str, Ranges]" = {
-    "": _MIXED,
-    "GPS": _MIXED,
+    "": _MIXED_RANGES,
+    "GPS": _MIXED_RANGES,
     "GLO": ((1, 32, "GLO", 0), (33, 64, "SBAS", -87), (65, 99, "GLO", 64)),
     "GAL": (
         (1, 36, "GAL", 0),
@@ -60,13 +60,13 @@ _RANGES: "dict[str, Ranges]" = {
         (201, 236, "GAL", 200),
         (301, 336, "GAL", 300),
     ),
-    "BDS": _BEIDOU,
+    "BDS": _BEIDOU_RANGES,
     "QZS": ((1, 10, "QZS", 0), (193, 202, "QZS", 192)),
     "IRN": ((1, 18, "IRN", 0), (901, 918, "IRN", 900)),
-    "PQ": _BEIDOU[:1] + ((193, 202, "QZS", 192),) + _BEIDOU[1:],
+    "PQ": _BEIDOU_RANGES[:1] + ((193, 202, "QZS", 192),) + _BEIDOU_RANGES[1:],
 }
 
-_PER_SIGNAL: "dict[str, tuple[str | None, ...]]" = {
+_SIGNAL_NAMES: "dict[str, tuple[str | None, ...]]" = {
     "GPS": (None, "L1 C/A", "L1 P(Y)", "L1 M", "L2 P(Y)", "L2C-M", "L2C-L", "L5-I", "L5-Q"),
     "GLO": (None, "G1 C/A", "G1 P", "G2 C/A", "G2 P"),
     "GAL": (None, "E5a", "E5b", "E5a+b", "E6-A", "E6-BC", "L1-A", "L1-BC"),
@@ -147,7 +147,7 @@ def signal_name(system: str, signal: "int | None", vendor: "str | None") -> "str
     """The name of a signal id, None where it has none or is not known."""
     if signal is None:
         return None
-    names = VENDOR_SIGNALS.get((vendor or "", system)) or _PER_SIGNAL.get(system, ())
+    names = VENDOR_SIGNALS.get((vendor or "", system)) or _SIGNAL_NAMES.get(system, ())
     return names[signal] if signal < len(names) else None
 
 

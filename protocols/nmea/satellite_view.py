@@ -1,14 +1,14 @@
 """The satellites of one epoch, from its GSV and GSA sentences.
 
 One satellite is one entry, however many signals, sentences and numbering schemes it is listed
-under. Satellites that GSA says are used and no GSV lists are entries too, so that `used` is never
+under. Satellites that GSA says are used and no GSV lists are entries too, so that `gsa_details` is never
 more than `visible`. `complete` is False when something is missing: a part of a set, satellites
 that a set says are in view and does not list, or a whole set that was there before and may have
 been among the damaged sentences.
 
 A set is the parts 1 to n of one talker in their order. Whether the parts go on over several
 signals (as Allystar counts) or begin anew with each (as Unicore and u-blox count) does not matter.
-Garmin spreads a set over epochs: `Sky` takes up the parts that the epoch before left open.
+Garmin spreads a set over epochs: `SatelliteView` takes up the parts that the epoch before left open.
 """
 
 from protocols.errors import DecodeError
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     Signal = tuple[int | None, str | None, int]
     Key = tuple[str, int]
 
-_MOST_SATELLITES = 160
-_MOST_SIGNALS = 16
+_MAX_SATELLITES = 160
+_MAX_SIGNALS = 16
 
 
-class Satellite:
+class SatelliteInView:
     """One satellite.
 
     gnss, sv    system and number in it; `sv` None where the receiver does not say (GLONASS)
@@ -49,11 +49,11 @@ class Satellite:
         return max([signal[2] for signal in self.signals]) if self.signals else None
 
 
-class Sky:
+class SatelliteView:
     """What an epoch says about satellites.
 
     `sentences` are its GSV and GSA in order; `open_sets` what the epoch before left in
-    `self.open_sets`; `expected` that epoch's `self.views` if sentences of this one were damaged.
+    `self.open_sets`; `expected` that epoch's `self.gsv_sets` if sentences of this one were damaged.
 
     satellites   in order of first mention
     complete     nothing is missing (see the module); False without any GSV
@@ -70,27 +70,27 @@ class Sky:
         open_sets: "dict[bytes, list[Gsv]] | None" = None,
         expected: "set[tuple[bytes, int | None]] | None" = None,
     ) -> None:
-        self.satellites: list[Satellite] = []
+        self.satellites: list[SatelliteInView] = []
         self.complete = True
         self.fix: int | None = None
         self.pdop_centi: int | None = None
         self.hdop_centi: int | None = None
         self.vdop_centi: int | None = None
-        self.views: set[tuple[bytes, int | None]] = set()
+        self.gsv_sets: set[tuple[bytes, int | None]] = set()
         self.malformed = 0
         self._vendor = vendor
-        self._known: dict[Key, Satellite] = {}
+        self._by_key: dict[Key, SatelliteInView] = {}
         self._sets: dict[bytes, list[Gsv]] = {}
-        self._listed: dict[bytes, int] = {}
-        seen, used = self._sort(sentences)
-        self.has_view = bool(seen)
-        self._resume(seen, open_sets or {})
-        for part in seen:
-            self._view(part)
+        self._listed_counts: dict[bytes, int] = {}
+        gsv_parts, gsa_details = self._split_sentences(sentences)
+        self.has_gsv = bool(gsv_parts)
+        self._resume_sets(gsv_parts, open_sets or {})
+        for part in gsv_parts:
+            self._add_part(part)
         self._close_sets()
-        for detail, talker in used:
-            self._use(detail, talker)
-        if not seen or (expected and expected - self.views):
+        for detail, talker in gsa_details:
+            self._mark_used(detail, talker)
+        if not gsv_parts or (expected and expected - self.gsv_sets):
             self.complete = False
 
     @property
@@ -103,52 +103,52 @@ class Sky:
         """How many of them are in the fix."""
         return len([1 for satellite in self.satellites if satellite.used])
 
-    def _sort(
+    def _split_sentences(
         self, sentences: "list[Gsv | Gsa]"
     ) -> "tuple[list[Gsv], list[tuple[GsaDetail, bytes]]]":
-        seen: list[Gsv] = []
-        used: list[tuple[GsaDetail, bytes]] = []
+        gsv_parts: list[Gsv] = []
+        gsa_details: list[tuple[GsaDetail, bytes]] = []
         for sentence in sentences:
             if isinstance(sentence, Gsv):
-                seen.append(sentence)
+                gsv_parts.append(sentence)
                 continue
             try:
                 detail = sentence.decode()
             except DecodeError:
                 self.malformed += 1
                 continue
-            used.append((detail, sentence.talker))
+            gsa_details.append((detail, sentence.talker))
             if detail.fix is not None and (self.fix is None or detail.fix > self.fix):
                 self.fix = detail.fix
             if detail.hdop_centi is not None:
                 self.pdop_centi = detail.pdop_centi
                 self.hdop_centi = detail.hdop_centi
                 self.vdop_centi = detail.vdop_centi
-        return seen, used
+        return gsv_parts, gsa_details
 
-    def _resume(self, seen: "list[Gsv]", open_sets: "dict[bytes, list[Gsv]]") -> None:
+    def _resume_sets(self, gsv_parts: "list[Gsv]", open_sets: "dict[bytes, list[Gsv]]") -> None:
         """List the parts of a set that began before this epoch, if its next part is here."""
-        for part in seen:
+        for part in gsv_parts:
             earlier = open_sets.get(part.talker)
             if part.talker in self._sets:
                 continue
             self._sets[part.talker] = []
             if earlier and (part.number, part.total) == (len(earlier) + 1, earlier[0].total):
                 for old in earlier:
-                    self._view(old)
+                    self._add_part(old)
 
-    def _view(self, part: Gsv) -> None:
+    def _add_part(self, part: Gsv) -> None:
         """Take one part: check its place in its set, then list its satellites."""
         parts = self._sets.setdefault(part.talker, [])
         if part.number == 1:
             self._end_set(part.talker)
             parts = self._sets[part.talker] = []
-            self.views.add((part.talker, part.signal()))
+            self.gsv_sets.add((part.talker, part.signal()))
         elif part.number != len(parts) + 1 or (parts and parts[0].total != part.total):
             self.complete = False
         parts.append(part)
         try:
-            self._list(part)
+            self._add_satellites(part)
         except DecodeError:
             self.malformed += 1
             self.complete = False
@@ -158,9 +158,9 @@ class Sky:
         if not parts:
             return
         last = parts[-1]
-        if last.number != last.total or self._listed.get(talker, 0) < (last.in_view or 0):
+        if last.number != last.total or self._listed_counts.get(talker, 0) < (last.in_view or 0):
             self.complete = False
-        self._listed[talker] = 0
+        self._listed_counts[talker] = 0
 
     def _close_sets(self) -> None:
         """Judge the sets that are there, and keep the unfinished ones for the next epoch."""
@@ -170,63 +170,65 @@ class Sky:
             if parts and parts[0].number == 1 and len(parts) < parts[0].total:
                 self.open_sets[talker] = parts
 
-    def _list(self, part: Gsv) -> None:
+    def _add_satellites(self, part: Gsv) -> None:
         system = system_of(part.talker, part.system())
         signal = part.signal()
-        quads = part.satellites()
-        self._listed[part.talker] = self._listed.get(part.talker, 0) + len(quads)
-        for number, elevation, azimuth, cn0 in quads:
+        entries = part.satellites()
+        self._listed_counts[part.talker] = self._listed_counts.get(part.talker, 0) + len(entries)
+        for number, elevation, azimuth, cn0 in entries:
             satellite = self._find(system, number)
             if satellite is None:
                 self.complete = False
                 return
-            _place(satellite, elevation, azimuth)
+            _set_direction(satellite, elevation, azimuth)
             if cn0:
                 name = signal_name(satellite.gnss, signal, self._vendor)
                 if signal is None and number is not None:
                     name = implied_signal(system, number, self._vendor)
-                _receive(satellite, (signal, name, cn0))
+                _add_signal(satellite, (signal, name, cn0))
 
-    def _find(self, system: str, number: "int | None") -> "Satellite | None":
+    def _find(self, system: str, number: "int | None") -> "SatelliteInView | None":
         """The entry of a satellite, new if need be; None when there are too many."""
         key = None if number is None else identify(system, number)
-        known = None if key is None else self._known.get(key)
-        if known is not None:
-            return known
-        if len(self.satellites) >= _MOST_SATELLITES:
+        existing = None if key is None else self._by_key.get(key)
+        if existing is not None:
+            return existing
+        if len(self.satellites) >= _MAX_SATELLITES:
             return None
         if key is None:
-            satellite = Satellite("BDS" if system == "PQ" else system or "GPS", None)
+            satellite = SatelliteInView("BDS" if system == "PQ" else system or "GPS", None)
         else:
-            satellite = self._known[key] = Satellite(key[0], key[1])
+            satellite = self._by_key[key] = SatelliteInView(key[0], key[1])
         self.satellites.append(satellite)
         return satellite
 
-    def _use(self, detail: GsaDetail, talker: bytes) -> None:
+    def _mark_used(self, detail: GsaDetail, talker: bytes) -> None:
         system = system_of(talker, detail.system)
         if not system:
-            system = self._likely(detail.satellites)
+            system = self._guess_system(detail.satellites)
         for number in detail.satellites:
             satellite = self._find(system, number) if number else None
             if satellite is not None:
                 satellite.used = True
 
-    def _likely(self, numbers: "list[int]") -> str:
+    def _guess_system(self, numbers: "list[int]") -> str:
         """The system of a GN sentence without a system id, by who is in view with these numbers.
 
         Numbers beyond 63 tell by their range. On a tie the first counts: GPS.
         """
-        best, most = "", 0
+        best, best_count = "", 0
         if [number for number in numbers if number > 63]:
             return ""
         for system in ("GPS", "BDS", "GAL", "GLO"):
-            count = len([1 for number in numbers if identify(system, number) in self._known])
-            if count > most:
-                best, most = system, count
+            count = len([1 for number in numbers if identify(system, number) in self._by_key])
+            if count > best_count:
+                best, best_count = system, count
         return best
 
 
-def _place(satellite: Satellite, elevation: "int | None", azimuth: "int | None") -> None:
+def _set_direction(
+    satellite: SatelliteInView, elevation: "int | None", azimuth: "int | None"
+) -> None:
     if not elevation and not azimuth:
         return
     if elevation is not None and -90 <= elevation <= 90:
@@ -235,12 +237,12 @@ def _place(satellite: Satellite, elevation: "int | None", azimuth: "int | None")
         satellite.azimuth = azimuth % 360
 
 
-def _receive(satellite: Satellite, signal: "Signal") -> None:
+def _add_signal(satellite: SatelliteInView, signal: "Signal") -> None:
     """Add a signal; one that is listed twice counts once, as last said."""
     signals = satellite.signals
     for at in range(len(signals)):
         if signals[at][0] == signal[0] and signals[at][1] == signal[1]:
             signals[at] = signal
             return
-    if len(signals) < _MOST_SIGNALS:
+    if len(signals) < _MAX_SIGNALS:
         signals.append(signal)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from protocols.nmea.nav_sentences import Dtm, Gbs, Gll, Gns, Gst, Vtg
-    from protocols.nmea.vendor_sentences import Notice
+    from protocols.nmea.vendor_sentences import VendorSentence
 
-    Satellite = tuple[int | None, int | None, int | None, int | None]
+    GsvEntry = tuple[int | None, int | None, int | None, int | None]
 
 
 class Rmc:
@@ -51,13 +51,13 @@ class Rmc:
         if not 12 <= count <= 14:
             raise DecodeError("fields")
         self.talker = body[:2]
-        self.time_us = fields.time_of_day(f[1])
+        self.time_us = fields.parse_time_of_day(f[1])
         self.status = f[2]
         if f[2] not in (b"A", b"V", b""):
             raise DecodeError("status")
-        self.lat_e7 = fields.angle(f[3], f[4], b"NS", 90)
-        self.lon_e7 = fields.angle(f[5], f[6], b"EW", 180)
-        self.date = fields.date(f[9])
+        self.lat_e7 = fields.parse_angle(f[3], f[4], b"NS", 90)
+        self.lon_e7 = fields.parse_angle(f[5], f[6], b"EW", 180)
+        self.date = fields.parse_date(f[9])
         self.mode = f[12] if count > 12 else b""
         self.nav_status = f[13] if count > 13 else b""
 
@@ -91,13 +91,13 @@ class Gga:
         if len(f) != 15:
             raise DecodeError("fields")
         self.talker = body[:2]
-        self.time_us = fields.time_of_day(f[1])
-        self.lat_e7 = fields.angle(f[2], f[3], b"NS", 90)
-        self.lon_e7 = fields.angle(f[4], f[5], b"EW", 180)
-        self.quality = fields.natural(f[6], 1, "quality")
-        self.used = fields.natural(f[7], 3, "used")
-        self.hdop_centi = fields.decimal(f[8], 2, "hdop")
-        self.alt_mm = fields.decimal(f[9], 3, "altitude")
+        self.time_us = fields.parse_time_of_day(f[1])
+        self.lat_e7 = fields.parse_angle(f[2], f[3], b"NS", 90)
+        self.lon_e7 = fields.parse_angle(f[4], f[5], b"EW", 180)
+        self.quality = fields.parse_unsigned(f[6], 1, "quality")
+        self.used = fields.parse_unsigned(f[7], 3, "used")
+        self.hdop_centi = fields.parse_decimal(f[8], 2, "hdop")
+        self.alt_mm = fields.parse_decimal(f[9], 3, "altitude")
 
 
 class Zda:
@@ -114,10 +114,10 @@ class Zda:
         if len(f) != 7:
             raise DecodeError("fields")
         self.talker = body[:2]
-        self.time_us = fields.time_of_day(f[1])
-        day = fields.natural(f[2], 2, "date")
-        month = fields.natural(f[3], 2, "date")
-        year = fields.natural(f[4], 4, "date")
+        self.time_us = fields.parse_time_of_day(f[1])
+        day = fields.parse_unsigned(f[2], 2, "date")
+        month = fields.parse_unsigned(f[3], 2, "date")
+        year = fields.parse_unsigned(f[4], 4, "date")
         self.date: tuple[int, int, int] | None = None
         if year is not None and month is not None and day is not None:
             self.date = (year, month, day)
@@ -162,13 +162,13 @@ class GsaDetail:
         f = body.split(b",")
         # 12 slots and, since NMEA 4.1, a system id; some receivers have more slots and no id
         end = 18 if len(f) == 19 else len(f)
-        self.system = fields.hexadecimal(f[18]) if len(f) == 19 else None
-        self.fix = fields.natural(f[2], 1, "fix")
-        ids = [fields.natural(slot, 4, "satellite") for slot in f[3 : end - 3]]
+        self.system = fields.parse_hex_digit(f[18]) if len(f) == 19 else None
+        self.fix = fields.parse_unsigned(f[2], 1, "fix")
+        ids = [fields.parse_unsigned(slot, 4, "satellite") for slot in f[3 : end - 3]]
         self.satellites = [number for number in ids if number is not None]
-        self.pdop_centi = fields.decimal(f[end - 3], 2, "dop")
-        self.hdop_centi = fields.decimal(f[end - 2], 2, "dop")
-        self.vdop_centi = fields.decimal(f[end - 1], 2, "dop")
+        self.pdop_centi = fields.parse_decimal(f[end - 3], 2, "dop")
+        self.hdop_centi = fields.parse_decimal(f[end - 2], 2, "dop")
+        self.vdop_centi = fields.parse_decimal(f[end - 1], 2, "dop")
 
 
 class Gsv:
@@ -191,9 +191,9 @@ class Gsv:
         if len(f) < 4:
             raise DecodeError("fields")
         self.talker = body[:2]
-        total = fields.natural(f[1], 2, "part")
-        number = fields.natural(f[2], 2, "part")
-        self.in_view = fields.natural(f[3], 3, "in view")
+        total = fields.parse_unsigned(f[1], 2, "part")
+        number = fields.parse_unsigned(f[2], 2, "part")
+        self.in_view = fields.parse_unsigned(f[3], 3, "in view")
         if total == 0 and not self.in_view:  # how some say that they see nothing
             total = number = 1
         if total is None or number is None or not 1 <= number <= total:
@@ -205,37 +205,37 @@ class Gsv:
     def system(self) -> "int | None":
         """NMEA 4.1 system id, which only Quectel's talker PQ adds; else None."""
         f = self.body.rsplit(b",", 1)
-        return fields.hexadecimal(f[-1]) if self._extra() == 2 else None
+        return fields.parse_hex_digit(f[-1]) if self._extra_fields() == 2 else None
 
     def signal(self) -> "int | None":
         """NMEA 4.1 signal id, 0 to 15, or None. Its meaning depends on the maker."""
-        extra = self._extra()
-        return fields.hexadecimal(self.body.rsplit(b",", extra)[-extra]) if extra else None
+        extra = self._extra_fields()
+        return fields.parse_hex_digit(self.body.rsplit(b",", extra)[-extra]) if extra else None
 
-    def _extra(self) -> int:
+    def _extra_fields(self) -> int:
         """How many fields there are behind the last satellite's four."""
         return (self.body.count(b",") - 3) % 4
 
-    def satellites(self) -> "list[Satellite]":
+    def satellites(self) -> "list[GsvEntry]":
         """(id, elevation in degrees, azimuth in degrees, C/N0 in dBHz) of each, None if empty.
 
         Ids are as sent. Slots with nothing in them are left out. `DecodeError` if malformed.
         """
         f = self.body.split(b",")
-        found: list[Satellite] = []
+        found: list[GsvEntry] = []
         for at in range(4, len(f) - 3, 4):
-            quad = (
-                fields.natural(f[at], 4, "satellite"),
-                fields.decimal(f[at + 1], 0, "elevation"),
-                fields.natural(f[at + 2], 3, "azimuth"),
-                fields.natural(f[at + 3], 2, "cn0"),
+            entry = (
+                fields.parse_unsigned(f[at], 4, "satellite"),
+                fields.parse_decimal(f[at + 1], 0, "elevation"),
+                fields.parse_unsigned(f[at + 2], 3, "azimuth"),
+                fields.parse_unsigned(f[at + 3], 2, "cn0"),
             )
-            if quad != (None, None, None, None):
-                found.append(quad)
+            if entry != (None, None, None, None):
+                found.append(entry)
         return found
 
 
-class Second:
+class SecondAntenna:
     """What Unicore says of the second antenna of a heading receiver: `sentence` is the same as
     for the first, its tag ends with an H. It is no part of the fix.
     """
@@ -257,20 +257,34 @@ class Second:
 
 
 if TYPE_CHECKING:
-    Sentence = Rmc | Gga | Zda | Gsa | Gsv | Gll | Gns | Vtg | Gst | Gbs | Dtm | Notice | Second
+    Sentence = (
+        Rmc
+        | Gga
+        | Zda
+        | Gsa
+        | Gsv
+        | Gll
+        | Gns
+        | Vtg
+        | Gst
+        | Gbs
+        | Dtm
+        | VendorSentence
+        | SecondAntenna
+    )
 
 
-def _measure(body: bytes) -> "Sentence":
+def _parse_nav(body: bytes) -> "Sentence":
     """One of the kinds that not every receiver sends: their code is loaded with the first."""
     from protocols.nmea import nav_sentences  # noqa: PLC0415 - a board has no room for what is not sent
 
     return nav_sentences.KINDS[body[2:5]](body)
 
 
-def _text(body: bytes) -> "Sentence":
+def _parse_text(body: bytes) -> "Sentence":
     from protocols.nmea import vendor_sentences  # noqa: PLC0415 - as above
 
-    return vendor_sentences.txt(body)
+    return vendor_sentences.parse_txt(body)
 
 
 KINDS: "dict[bytes, Callable[[bytes], Sentence]]" = {
@@ -279,13 +293,13 @@ KINDS: "dict[bytes, Callable[[bytes], Sentence]]" = {
     b"ZDA": Zda,
     b"GSA": Gsa,
     b"GSV": Gsv,
-    b"GLL": _measure,
-    b"GNS": _measure,
-    b"VTG": _measure,
-    b"GST": _measure,
-    b"GBS": _measure,
-    b"DTM": _measure,
-    b"TXT": _text,
+    b"GLL": _parse_nav,
+    b"GNS": _parse_nav,
+    b"VTG": _parse_nav,
+    b"GST": _parse_nav,
+    b"GBS": _parse_nav,
+    b"DTM": _parse_nav,
+    b"TXT": _parse_text,
 }
 """What `parse` knows, by the three letters after the talker. Makers' own sentences come on top."""
 
@@ -307,20 +321,20 @@ def parse(body: bytes) -> "tuple[Sentence | None, str]":
     try:
         if kind:
             return KINDS[kind](body), ""
-        sentence = _own(body)
+        sentence = _parse_vendor(body)
     except DecodeError as error:
         return None, str(error)
     return (None, "kind") if sentence is None else (sentence, "")
 
 
-def _own(body: bytes) -> "Sentence | None":
+def _parse_vendor(body: bytes) -> "Sentence | None":
     """A maker's own sentence, or Unicore's of the second antenna; None for others."""
     if body[5:7] == b"H,":
-        first = body[:5] + body[6:]
-        kind = kind_of(first)
-        return Second(KINDS[kind](first)) if kind else None
+        primary = body[:5] + body[6:]
+        kind = kind_of(primary)
+        return SecondAntenna(KINDS[kind](primary)) if kind else None
     if not (body[:1] == b"P" or body[:7] == b"command"):
         return None
     from protocols.nmea import vendor_sentences  # noqa: PLC0415 - as above
 
-    return vendor_sentences.own(body)
+    return vendor_sentences.parse_vendor(body)

@@ -1,7 +1,7 @@
 """What a receiver says of itself: TXT and the makers' own sentences.
 
 Antenna, interference, identity, accuracy and replies to commands come in as many shapes as there
-are makers. One class, `Notice`, holds what could be read; a table leads from the sentence's tag
+are makers. One class, `VendorSentence`, holds what could be read; a table leads from the sentence's tag
 to the function that reads it. Known makers' sentences that say nothing of that are notices too,
 with their fields as they are.
 
@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAKERS = {
+TAG_VENDORS = {
     b"PCAS": "casic",
     b"PQTM": "quectel",
     b"PAIR": "quectel",
@@ -32,7 +32,7 @@ MAKERS = {
     b"PFEC": "furuno",
     b"PUBX": "ublox",
 }
-_IDENTITIES = (
+_TEXT_VENDORS = (
     (b"URANUS", "casic"),
     (b"IC=AT", "casic"),
     (b"MO=G", "casic"),
@@ -43,12 +43,12 @@ _IDENTITIES = (
 )
 _ANTENNA_WORDS = ((b"SHORT", "short"), (b"OPEN", "open"), (b"OK", "ok"))
 _ANTENNA_NAMES = (b"ANTENNA", b"ANTSTATUS", b"ANT")
-_GOOD_OPEN_SHORT = (b"0", b"1", b"2")
-_ANTENNA = ("ok", "open", "short")
+_STATE_DIGITS = (b"0", b"1", b"2")
+_ANTENNA_STATES = ("ok", "open", "short")
 _LEVELS = (None, "ok", "warning", "critical")
 
 
-class Notice:
+class VendorSentence:
     """One such sentence.
 
     tag        its first field without the `$`, such as b"GPTXT" or b"PQTMEPE"
@@ -64,18 +64,18 @@ class Notice:
         "antenna",
         "horizontal_mm",
         "jamming",
-        "maker",
         "reply",
         "severity",
         "tag",
         "text",
+        "vendor",
         "vertical_mm",
     )
 
-    def __init__(self, tag: bytes, text: bytes, maker: "str | None") -> None:
+    def __init__(self, tag: bytes, text: bytes, vendor: "str | None") -> None:
         self.tag = tag
         self.text = text
-        self.maker = maker
+        self.vendor = vendor
         self.antenna: str | None = None
         self.jamming: str | None = None
         self.severity: int | None = None
@@ -94,21 +94,21 @@ class Notice:
         return b"TXT" if self.tag[2:] == b"TXT" else self.tag
 
 
-def txt(body: bytes) -> Notice:
+def parse_txt(body: bytes) -> VendorSentence:
     """TXT: total, number, severity and the text, which may hold commas."""
     f = body.split(b",", 4)
     if len(f) != 5:
         raise DecodeError("fields")
     upper = f[4].upper()
-    maker = None
-    for word, name in _IDENTITIES:
+    vendor = None
+    for word, name in _TEXT_VENDORS:
         if word in upper:
-            maker = name
-    notice = Notice(f[0], f[4], maker)
-    notice.severity = fields.natural(f[3], 2, "severity")
+            vendor = name
+    sentence = VendorSentence(f[0], f[4], vendor)
+    sentence.severity = fields.parse_unsigned(f[3], 2, "severity")
     if b"ANT" in upper:
-        notice.antenna = _antenna_word(upper)
-    return notice
+        sentence.antenna = _antenna_state(upper)
+    return sentence
 
 
 def _words(upper: bytes) -> "list[bytes]":
@@ -123,7 +123,7 @@ def _words(upper: bytes) -> "list[bytes]":
     return found
 
 
-def _antenna_word(upper: bytes) -> "str | None":
+def _antenna_state(upper: bytes) -> "str | None":
     """The state that a text names next to the antenna, whole words only."""
     words = _words(upper)
     if not [name for name in _ANTENNA_NAMES if name in words]:
@@ -134,84 +134,84 @@ def _antenna_word(upper: bytes) -> "str | None":
     return None
 
 
-def own(body: bytes) -> "Notice | None":
+def parse_vendor(body: bytes) -> "VendorSentence | None":
     """A maker's own sentence; None for a maker that is not in the table."""
     tag, _, text = body.partition(b",")
     if tag == b"command":
-        return _unicore_reply(text)
-    maker = MAKERS.get(tag[:4])
-    if maker is None:
+        return _parse_unicore_reply(text)
+    vendor = TAG_VENDORS.get(tag[:4])
+    if vendor is None:
         return None
-    notice = Notice(tag, text, maker)
-    read = _READERS.get(tag)
-    if read is not None:
-        read(notice, text.split(b","))
-    return notice
+    sentence = VendorSentence(tag, text, vendor)
+    reader = _READERS.get(tag)
+    if reader is not None:
+        reader(sentence, text.split(b","))
+    return sentence
 
 
-def _unicore_reply(text: bytes) -> Notice:
+def _parse_unicore_reply(text: bytes) -> VendorSentence:
     """`GPRMC 1,response: OK`: the command may hold commas, the response may not."""
     command, found, response = text.partition(b",response:")
     if not found:
         raise DecodeError("fields")
-    notice = Notice(b"command", text, "unicore")
-    notice.reply = (command, response.strip() == b"OK")
-    return notice
+    sentence = VendorSentence(b"command", text, "unicore")
+    sentence.reply = (command, response.strip() == b"OK")
+    return sentence
 
 
-def _level(f: "list[bytes]", at: int) -> "str | None":
+def _parse_level(f: "list[bytes]", at: int) -> "str | None":
     """A state of 0 (unknown) to 3 in field `at`."""
     if at < len(f) and len(f[at]) == 1 and f[at] in b"123":
         return _LEVELS[int(f[at])]
     return None
 
 
-def _quectel_antenna(notice: Notice, f: "list[bytes]") -> None:
-    level = _level(f, 1)
+def _quectel_antenna(sentence: VendorSentence, f: "list[bytes]") -> None:
+    level = _parse_level(f, 1)
     if level is not None:
-        notice.antenna = _ANTENNA[_LEVELS.index(level) - 1]
+        sentence.antenna = _ANTENNA_STATES[_LEVELS.index(level) - 1]
     elif len(f) < 2 or not f[1].isdigit():
-        notice.antenna = _antenna_word(b"ANTENNA," + notice.text.upper())
+        sentence.antenna = _antenna_state(b"ANTENNA," + sentence.text.upper())
 
 
-def _quectel_jamming(notice: Notice, f: "list[bytes]") -> None:
-    notice.jamming = _level(f, 1)
+def _quectel_jamming(sentence: VendorSentence, f: "list[bytes]") -> None:
+    sentence.jamming = _parse_level(f, 1)
 
 
-def _airoha_jamming(notice: Notice, f: "list[bytes]") -> None:
-    notice.jamming = _level(f, 0)
+def _airoha_jamming(sentence: VendorSentence, f: "list[bytes]") -> None:
+    sentence.jamming = _parse_level(f, 0)
 
 
-def _airoha_reply(notice: Notice, f: "list[bytes]") -> None:
+def _airoha_reply(sentence: VendorSentence, f: "list[bytes]") -> None:
     if len(f) > 1:
-        notice.reply = (f[0], f[1] == b"0")
+        sentence.reply = (f[0], f[1] == b"0")
 
 
-def _quectel_accuracy(notice: Notice, f: "list[bytes]") -> None:
+def _quectel_accuracy(sentence: VendorSentence, f: "list[bytes]") -> None:
     if len(f) < 6:
         raise DecodeError("fields")
-    notice.vertical_mm = fields.decimal(f[3], 3, "error")
-    notice.horizontal_mm = fields.decimal(f[4], 3, "error")
+    sentence.vertical_mm = fields.parse_decimal(f[3], 3, "error")
+    sentence.horizontal_mm = fields.parse_decimal(f[4], 3, "error")
 
 
-def _st_antenna(notice: Notice, f: "list[bytes]") -> None:
-    if f[0] in _GOOD_OPEN_SHORT:
-        notice.antenna = _ANTENNA[int(f[0])]
+def _st_antenna(sentence: VendorSentence, f: "list[bytes]") -> None:
+    if f[0] in _STATE_DIGITS:
+        sentence.antenna = _ANTENNA_STATES[int(f[0])]
 
 
-def _st_notch(notice: Notice, f: "list[bytes]") -> None:
+def _st_notch(sentence: VendorSentence, f: "list[bytes]") -> None:
     """Five fields for GPS and, maybe, five for GLONASS; the second says that the notch is on."""
     locked = [f[at] for at in (1, 6) if at < len(f)]
     if locked:
-        notice.jamming = "warning" if b"1" in locked else "ok"
+        sentence.jamming = "warning" if b"1" in locked else "ok"
 
 
-def _trimble_antenna(notice: Notice, f: "list[bytes]") -> None:
-    if len(f) == 2 and f[0] == b"1" and f[1] in _GOOD_OPEN_SHORT:
-        notice.antenna = _ANTENNA[int(f[1])]
+def _trimble_antenna(sentence: VendorSentence, f: "list[bytes]") -> None:
+    if len(f) == 2 and f[0] == b"1" and f[1] in _STATE_DIGITS:
+        sentence.antenna = _ANTENNA_STATES[int(f[1])]
 
 
-_READERS: "dict[bytes, Callable[[Notice, list[bytes]], None]]" = {
+_READERS: "dict[bytes, Callable[[VendorSentence, list[bytes]], None]]" = {
     b"PQTMANTENNASTATUS": _quectel_antenna,
     b"PQTMJAMMINGSTATUS": _quectel_jamming,
     b"PQTMEPE": _quectel_accuracy,

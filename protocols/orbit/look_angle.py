@@ -17,16 +17,16 @@ _J2000_US = 946_728_000_000_000
 _DAY_US = 86_400_000_000
 
 
-def sidereal(utc_us: int) -> float:
+def sidereal_time(utc_us: int) -> float:
     """Greenwich mean sidereal time in radians, IAU 1982: 280.46061837 deg + 360.98564736629 d."""
-    since = utc_us - _J2000_US
-    days, rest = divmod(since, _DAY_US)
+    elapsed_us = utc_us - _J2000_US
+    days, rest = divmod(elapsed_us, _DAY_US)
     # whole days turn by the sidereal excess only; both terms stay small for a 32-bit float
     degrees = 280.46061837 + 0.98564736629 * days % 360.0 + 360.98564736629 * (rest / 864e8)
     return degrees % 360.0 * _RAD
 
 
-class Site:
+class GroundSite:
     """A place on the ground, in 1e-7 degrees and metres."""
 
     def __init__(self, lat_e7: int, lon_e7: int, height_m: int = 0) -> None:
@@ -37,20 +37,24 @@ class Site:
         self._rho = (n + height_m / 1000.0) * self._cos
         self._z = (n * (1.0 - _E2) + height_m / 1000.0) * self._sin
 
-    def look(self, place: "Vector", utc_us: int) -> "tuple[float, float]":
+    def look_angles(self, position: "Vector", utc_us: int) -> "tuple[float, float]":
         """Give elevation and azimuth (from north over east) of a TEME position, degrees."""
-        theta = sidereal(utc_us) + self._lon
+        theta = sidereal_time(utc_us) + self._lon
         sint, cost = sin(theta), cos(theta)
-        x, y, z = place[0] - self._rho * cost, place[1] - self._rho * sint, place[2] - self._z
-        out = x * cost + y * sint
+        x, y, z = (
+            position[0] - self._rho * cost,
+            position[1] - self._rho * sint,
+            position[2] - self._z,
+        )
+        outward = x * cost + y * sint
         east = y * cost - x * sint
-        up = out * self._cos + z * self._sin
-        north = z * self._cos - out * self._sin
-        far = sqrt(east * east + north * north + up * up)
-        return asin(up / far) / _RAD, atan2(east, north) / _RAD % 360.0
+        up = outward * self._cos + z * self._sin
+        north = z * self._cos - outward * self._sin
+        distance = sqrt(east * east + north * north + up * up)
+        return asin(up / distance) / _RAD, atan2(east, north) / _RAD % 360.0
 
     def zenith(self, utc_us: int) -> "Vector":
         """Give the direction of the site from the Earth's centre, TEME, of length 1."""
-        theta = sidereal(utc_us) + self._lon
-        far = sqrt(self._rho * self._rho + self._z * self._z)
-        return self._rho * cos(theta) / far, self._rho * sin(theta) / far, self._z / far
+        theta = sidereal_time(utc_us) + self._lon
+        radius = sqrt(self._rho * self._rho + self._z * self._z)
+        return self._rho * cos(theta) / radius, self._rho * sin(theta) / radius, self._z / radius

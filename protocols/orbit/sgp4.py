@@ -24,11 +24,11 @@ _XKE = 60.0 / sqrt(EARTH_KM * EARTH_KM * EARTH_KM / _MU)
 _J2, _J3, _J4 = 0.001082616, -0.00000253881, -0.00000165597
 _J3OJ2 = _J3 / _J2
 _TWO_PI = 2.0 * pi
-_LONGEST_PERIOD = 225.0
-_LEAST_ECC = 1.0e-4
+_MAX_PERIOD_MIN = 225.0
+_MIN_ECC = 1.0e-4
 
 
-class Elements:
+class MeanElements:
     """Mean elements at an epoch. Angles in radians, `motion` in radians a minute (Kozai).
 
     `epoch_us` is UTC in microseconds since 1970.
@@ -45,25 +45,25 @@ class Elements:
         self.bstar = 0.0
 
 
-class Satellite:
-    """One satellite, its constants worked out once; `at` is about 25 us on MicroPython's unix port.
+class Sgp4Orbit:
+    """One satellite, its constants worked out once; `position_at` is about 25 us on MicroPython's unix port.
 
     Raises `DecodeError` for elements that are not of a near-earth orbit.
     """
 
-    def __init__(self, elements: Elements) -> None:
+    def __init__(self, elements: MeanElements) -> None:
         self.epoch_us = elements.epoch_us
-        self._e = elements
+        self._elements = elements
         if not (elements.motion > 0.0 and 0.0 <= elements.ecc < 1.0):
             raise DecodeError("elements of no closed orbit")
-        self._recover()
-        if _TWO_PI / self._no >= _LONGEST_PERIOD:
+        self._recover_motion()
+        if _TWO_PI / self._no >= _MAX_PERIOD_MIN:
             raise DecodeError("a period of %d minutes is not near-earth" % (_TWO_PI / self._no))
-        self._secular(self._drag())
+        self._compute_secular(self._compute_drag())
 
-    def _recover(self) -> None:
+    def _recover_motion(self) -> None:
         """Un-Kozai the mean motion."""
-        e = self._e
+        e = self._elements
         self._cosio = cos(e.inclination)
         self._sinio = sin(e.inclination)
         cos2 = self._cosio * self._cosio
@@ -78,9 +78,9 @@ class Satellite:
         self._x1mth2 = 1.0 - cos2
         self._x7thm1 = 7.0 * cos2 - 1.0
 
-    def _drag(self) -> "tuple[float, float, float, float]":
+    def _compute_drag(self) -> "tuple[float, float, float, float]":
         """Work out the drag coefficients; return (coef, coef1's C3 part, tsi, s4)."""
-        e, ao = self._e, self._ao
+        e, ao = self._elements, self._ao
         height = (ao * (1.0 - e.ecc) - 1.0) * EARTH_KM
         s4 = 20.0 if height < 98.0 else (height - 78.0 if height < 156.0 else 78.0)
         qoms = ((120.0 - s4) / EARTH_KM) ** 4
@@ -104,7 +104,7 @@ class Satellite:
         )
         self._cc1 = e.bstar * cc2
         cc3 = 0.0
-        if e.ecc > _LEAST_ECC:
+        if e.ecc > _MIN_ECC:
             cc3 = -2.0 * coef * tsi * _J3OJ2 * self._no * self._sinio / e.ecc
         self._cc4 = (
             2.0
@@ -130,9 +130,9 @@ class Satellite:
         self._cc5 = 2.0 * coef1 * ao * omeosq * (1.0 + 2.75 * (etasq + eeta) + eeta * etasq)
         return coef, cc3, tsi, s4
 
-    def _secular(self, drag: "tuple[float, float, float, float]") -> None:
+    def _compute_secular(self, drag: "tuple[float, float, float, float]") -> None:
         """Work out the rates and the powers of time."""
-        e, no = self._e, self._no
+        e, no = self._elements, self._no
         coef, cc3, tsi, s4 = drag
         cosio, cos2 = self._cosio, self._cosio * self._cosio
         cos4 = cos2 * cos2
@@ -158,7 +158,7 @@ class Satellite:
         )
         self._omgcof = e.bstar * cc3 * cos(e.perigee)
         self._xmcof = 0.0
-        if e.ecc > _LEAST_ECC:
+        if e.ecc > _MIN_ECC:
             self._xmcof = -2.0 / 3.0 * coef * e.bstar / (e.ecc * self._eta)
         self._nodecf = 3.5 * omeosq * xhdot1 * self._cc1
         under = 1.0 + cosio if abs(cosio + 1.0) > 1.5e-12 else 1.5e-12
@@ -185,13 +185,13 @@ class Satellite:
             ),
         )
 
-    def at(self, utc_us: int) -> "Vector | None":
+    def position_at(self, utc_us: int) -> "Vector | None":
         """Give the position at `utc_us`, TEME km; None when it has decayed by then."""
-        return self.after((utc_us - self.epoch_us) / 60e6)
+        return self.position_after((utc_us - self.epoch_us) / 60e6)
 
-    def after(self, t: float) -> "Vector | None":
+    def position_after(self, t: float) -> "Vector | None":
         """Give the position `t` minutes after the epoch."""
-        e = self._e
+        e = self._elements
         mean = e.anomaly + self._mdot * t
         argp = e.perigee + self._argpdot * t
         node = e.node + self._nodedot * t + self._nodecf * t * t
@@ -211,9 +211,9 @@ class Satellite:
         ecc = e.ecc - tempe
         if ecc >= 1.0 or ecc < -0.001 or a < 0.95:
             return None
-        return self._place(a, max(ecc, 1.0e-6), mean + self._no * templ, argp, node)
+        return self._compute_position(a, max(ecc, 1.0e-6), mean + self._no * templ, argp, node)
 
-    def _place(
+    def _compute_position(
         self, a: float, ecc: float, mean: float, argp: float, node: float
     ) -> "Vector | None":
         """Add the periodics of long and short period, and turn into space."""
@@ -240,8 +240,8 @@ class Satellite:
             return None
         su = atan2(sinu, cosu) - 0.25 * t2 * self._x7thm1 * sin2u
         node += 1.5 * t2 * self._cosio * sin2u
-        inc = self._e.inclination + 1.5 * t2 * self._cosio * self._sinio * cos2u
-        return turned(r * EARTH_KM, su, node, inc)
+        inc = self._elements.inclination + 1.5 * t2 * self._cosio * self._sinio * cos2u
+        return orbit_to_teme(r * EARTH_KM, su, node, inc)
 
 
 def _kepler(u: float, axnl: float, aynl: float) -> "tuple[float, float]":
@@ -258,7 +258,7 @@ def _kepler(u: float, axnl: float, aynl: float) -> "tuple[float, float]":
     return sine, cose
 
 
-def turned(r: float, u: float, node: float, inc: float) -> "Vector":
+def orbit_to_teme(r: float, u: float, node: float, inc: float) -> "Vector":
     """Give the position at radius `r` km, `u` past the ascending node of an orbit, TEME km."""
     sinu, cosu = sin(u), cos(u)
     sinn, cosn = sin(node), cos(node)

@@ -1,4 +1,4 @@
-"""Two-line elements as text, read into `protocols.orbit.sgp4.Elements`.
+"""Two-line elements as text, read into `protocols.orbit.sgp4.MeanElements`.
 
 Not a catalogue and not the writer of one. Columns and check digits as in Spacetrack Report 3; the
 epoch's two-digit year is 1957 to 2056.
@@ -8,35 +8,35 @@ from math import pi
 
 from protocols.calendar import DAY, utc_from_civil
 from protocols.errors import DecodeError
-from protocols.orbit.sgp4 import Elements
+from protocols.orbit.sgp4 import MeanElements
 
 _DEG = pi / 180.0
 _LENGTH = 69
 
 
-def parse(line1: str, line2: str) -> Elements:
+def parse(line1: str, line2: str) -> MeanElements:
     """Read two lines; raises `DecodeError` that names what is wrong."""
     for number, line in (("1", line1), ("2", line2)):
         if len(line) < _LENGTH or line[0] != number:
             raise DecodeError("line %s of the elements is not 69 characters" % number)
-        if not line[68].isdigit() or _sum(line[:68]) != int(line[68]):
+        if not line[68].isdigit() or _check_digit(line[:68]) != int(line[68]):
             raise DecodeError("line %s of the elements has a bad check digit" % number)
     if line1[2:7] != line2[2:7]:
         raise DecodeError("the two lines are not of one satellite")
     try:
-        return _elements(line1, line2)
+        return _parse_elements(line1, line2)
     except ValueError:
         raise DecodeError("a number of the elements cannot be read")
 
 
-def _sum(text: str) -> int:
+def _check_digit(text: str) -> int:
     return sum([int(c) if c.isdigit() else int(c == "-") for c in text]) % 10
 
 
-def _elements(line1: str, line2: str) -> Elements:
+def _parse_elements(line1: str, line2: str) -> MeanElements:
     ecc = int(line2[26:33].replace(" ", "0")) / 1e7
     motion = float(line2[52:63]) * 2.0 * pi / 1440.0
-    elements = Elements(_epoch(line1), motion, ecc, float(line2[8:16]) * _DEG)
+    elements = MeanElements(_parse_epoch(line1), motion, ecc, float(line2[8:16]) * _DEG)
     elements.node = float(line2[17:25]) * _DEG
     elements.perigee = float(line2[34:42]) * _DEG
     elements.anomaly = float(line2[43:51]) * _DEG
@@ -45,7 +45,7 @@ def _elements(line1: str, line2: str) -> Elements:
     return elements
 
 
-def _epoch(line1: str) -> int:
+def _parse_epoch(line1: str) -> int:
     """Read the epoch as UTC microseconds, in integers (a 32-bit float would be an hour off)."""
     year = int(line1[18:20])
     year += 1900 if year >= 57 else 2000

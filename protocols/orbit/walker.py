@@ -15,7 +15,7 @@ Source: Vallado, Fundamentals of Astrodynamics, "secular effects of J2".
 
 from math import cos, pi, sqrt
 
-from protocols.orbit.sgp4 import EARTH_KM, turned
+from protocols.orbit.sgp4 import EARTH_KM, orbit_to_teme
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,27 +54,27 @@ class Walker:
         k = 1.5 * n * _J2 * (EARTH_KM / self._a) ** 2
         cosi = cos(self._inc)
         self.rate = n
-        self._drift = -k * cosi
-        self._turn = n + k * (4.0 * cosi * cosi - 1.0)
+        self._node_rate = -k * cosi
+        self._phase_rate = n + k * (4.0 * cosi * cosi - 1.0)
         self._node = first[0] * _RAD
         self._phase = first[1] * _RAD
         self._plane_step = spread_deg * _RAD / planes
         self._phase_step = 2.0 * pi / per_plane
-        self._shift = pi * phasing_half / self.count
-        self._period_us = int(2.0 * pi / self._turn * 1e6)
+        self._plane_phase_step = pi * phasing_half / self.count
+        self._period_us = int(2.0 * pi / self._phase_rate * 1e6)
 
     @property
     def radius_km(self) -> float:
         """The orbits' radius."""
         return self._a
 
-    def at(self, index: int, utc_us: int) -> "Vector":
+    def position_at(self, index: int, utc_us: int) -> "Vector":
         """Give the position of satellite `index` at `utc_us`, TEME km."""
-        plane, place = divmod(index, self._per_plane)
-        since = utc_us - self.epoch_us
-        u = self._phase + place * self._phase_step + plane * self._shift
+        plane, slot = divmod(index, self._per_plane)
+        elapsed_us = utc_us - self.epoch_us
+        u = self._phase + slot * self._phase_step + plane * self._plane_phase_step
         # whole turns are taken off in integers, so that a 32-bit float keeps its digits
-        u += self._turn * ((since % self._period_us) / 1e6)
-        u += (self._turn * self._period_us / 1e6 - 2.0 * pi) * (since // self._period_us)
-        node = self._node + plane * self._plane_step + self._drift * (since / 1e6)
-        return turned(self._a, u, node, self._inc)
+        u += self._phase_rate * ((elapsed_us % self._period_us) / 1e6)
+        u += (self._phase_rate * self._period_us / 1e6 - 2.0 * pi) * (elapsed_us // self._period_us)
+        node = self._node + plane * self._plane_step + self._node_rate * (elapsed_us / 1e6)
+        return orbit_to_teme(self._a, u, node, self._inc)

@@ -31,13 +31,13 @@ _ORDER = (1 << 252) + 27742317777372353535851937790883648493
 _D = 0x52036CEE2B6FFE738CC740797779E89800700A4D4141D8AB75EB4DCA135978A3
 """-121665 / 121666"""
 _D2 = 2 * _D % _P
-_ROOT_OF_MINUS_1 = 0x2B8324804FC1DF0B2B4D00993DFBD7A72F431806AD2FE478C4EE1B274A0EA0B0
+_SQRT_MINUS_1 = 0x2B8324804FC1DF0B2B4D00993DFBD7A72F431806AD2FE478C4EE1B274A0EA0B0
 """2^((p - 1) / 4)"""
-_ZERO = (0, 1, 1, 0)
+_IDENTITY = (0, 1, 1, 0)
 _DIGITS = 127
 """Both numbers are below 2^253: digits of two bits 126 to 0."""
 
-_HASH, _KEY, _TABLE, _WALK, _COMPARE, _DONE = 0, 1, 2, 3, 4, 5
+_HASH, _KEY, _TABLE, _MULTIPLY, _COMPARE, _DONE = 0, 1, 2, 3, 4, 5
 
 
 def _add(a: "Point", b: "Point") -> "Point":
@@ -66,7 +66,7 @@ def _double(a: "Point") -> "Point":
 
 def _decode(data: bytes) -> "Point | None":
     """Decode a point (RFC 8032, 5.1.3); None when it is not canonical or not on the curve."""
-    number = _little(data)
+    number = _from_little_endian(data)
     sign, y = number >> 255, number & ((1 << 255) - 1)
     if y >= _P:
         return None
@@ -76,7 +76,7 @@ def _decode(data: bytes) -> "Point | None":
     if square != u:
         if square != _P - u:
             return None
-        x = x * _ROOT_OF_MINUS_1 % _P
+        x = x * _SQRT_MINUS_1 % _P
     if x == 0 and sign:
         return None
     if x & 1 != sign:
@@ -91,7 +91,7 @@ def _encode(point: "Point") -> bytes:
     return (y | (x & 1) << 255).to_bytes(KEY_BYTES, "little")
 
 
-def _little(data: bytes) -> int:
+def _from_little_endian(data: bytes) -> int:
     return int.from_bytes(data, "little")
 
 
@@ -114,19 +114,19 @@ class Verification:
         self.valid: bool | None = None
         self._public = public
         self._r = signature[:KEY_BYTES]
-        self._s = _little(signature[KEY_BYTES:])
+        self._s = _from_little_endian(signature[KEY_BYTES:])
         self._k = 0
-        self._point: Point = _ZERO
-        self._minus_key: Point = _ZERO
+        self._point: Point = _IDENTITY
+        self._minus_key: Point = _IDENTITY
         self._table: list[Point] = []
         self._digit = _DIGITS
         self._phase = _HASH
         if len(public) != KEY_BYTES or len(signature) != SIGNATURE_BYTES or self._s >= _ORDER:
-            self._end(False)
+            self._finish(False)
         else:
             self._hash = Sha512(self._r + public + message)
 
-    def _end(self, valid: bool) -> None:
+    def _finish(self, valid: bool) -> None:
         self.valid = valid
         self._phase = _DONE
         self._table = []
@@ -135,25 +135,25 @@ class Verification:
         """Do the next slice of work: at most about 25 point sums."""
         if self._phase == _HASH:
             if self._hash.step():
-                self._k = _little(self._hash.digest()) % _ORDER
+                self._k = _from_little_endian(self._hash.digest()) % _ORDER
                 self._phase = _KEY
         elif self._phase == _KEY:
-            self._take_key()
+            self._decode_key()
         elif self._phase == _TABLE:
             self._fill_table()
-        elif self._phase == _WALK:
-            self._walk(8)
+        elif self._phase == _MULTIPLY:
+            self._multiply(8)
         elif self._phase == _COMPARE:
-            self._end(_encode(self._point) == self._r)
+            self._finish(_encode(self._point) == self._r)
 
-    def _take_key(self) -> None:
+    def _decode_key(self) -> None:
         key = _decode(self._public)
         if key is None:
-            self._end(False)
+            self._finish(False)
             return
         x, y, z, t = _double(_double(_double(key)))
         if x == 0 and y == z:
-            self._end(False)  # small order: signatures under such a key prove nothing
+            self._finish(False)  # small order: signatures under such a key prove nothing
             return
         x, y, z, t = key
         self._minus_key = (_P - x, y, z, _P - t)
@@ -168,11 +168,11 @@ class Verification:
                 elif i:
                     point = _add(self._table[4 * i - 4], _BASE)
                 else:
-                    point = _ZERO
+                    point = _IDENTITY
                 self._table.append(point)
-        self._phase = _WALK
+        self._phase = _MULTIPLY
 
-    def _walk(self, digits: int) -> None:
+    def _multiply(self, digits: int) -> None:
         point = self._point
         for _ in range(digits):
             if self._digit == 0:
@@ -189,7 +189,7 @@ class Verification:
 
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """Verify at once; for tools and tests, not between two ticks."""
-    check = Verification(public, message, signature)
-    while check.valid is None:
-        check.step()
-    return check.valid
+    verification = Verification(public, message, signature)
+    while verification.valid is None:
+        verification.step()
+    return verification.valid

@@ -4,7 +4,7 @@ MicroPython has no SHA-512. Not for secrets (nothing here is constant-time) and 
 CPython, `hashlib` is a thousand times faster. The caller bounds the message.
 
 The constants are the first 64 bits of the fractional parts of the cube roots (`_K`) and square
-roots (`_START`) of the first primes (FIPS 180-4, 4.2.3 and 5.3.5), written down, since a board
+roots (`_INITIAL_STATE`) of the first primes (FIPS 180-4, 4.2.3 and 5.3.5), written down, since a board
 would take long to compute them; the tests do.
 """
 
@@ -56,7 +56,7 @@ _K = (
     b"\x5f\xcb\x6f\xab\x3a\xd6\xfa\xec\x6c\x44\x19\x8c\x4a\x47\x58\x17"
 )
 """Eighty constants of 8 bytes, big-endian; as numbers they would take six times the room."""
-_START = (
+_INITIAL_STATE = (
     0x6A09E667F3BCC908,
     0xBB67AE8584CAA73B,
     0x3C6EF372FE94F82B,
@@ -75,17 +75,17 @@ class Sha512:
         zeros = -(len(message) + 17) % BLOCK
         length = (8 * len(message)).to_bytes(16, "big")
         self._padded = message + b"\x80" + bytes(zeros) + length
-        self._at = 0
-        self._state = list(_START)
+        self._position = 0
+        self._state = list(_INITIAL_STATE)
 
     def step(self, blocks: int = 1) -> bool:
         """Work off at most `blocks` blocks of 128 bytes; say whether the hash is complete."""
         for _ in range(blocks):
-            if self._at >= len(self._padded):
+            if self._position >= len(self._padded):
                 break
-            self._compress(self._padded[self._at : self._at + BLOCK])
-            self._at += BLOCK
-        return self._at >= len(self._padded)
+            self._compress(self._padded[self._position : self._position + BLOCK])
+            self._position += BLOCK
+        return self._position >= len(self._padded)
 
     def digest(self) -> bytes:
         """Give the 64 bytes of the hash, once `step` has said True."""
@@ -113,13 +113,13 @@ class Sha512:
             mix = (aa >> 28 ^ aa >> 34 ^ aa >> 39) & mask
             h, g, f, e = g, f, e, (d + first) & mask
             d, c, b, a = c, b, a, (first + mix + ((a & b) ^ (c & (a ^ b)))) & mask
-        after = (a, b, c, d, e, f, g, h)
-        self._state = [(x + y) & mask for x, y in zip(self._state, after)]
+        result = (a, b, c, d, e, f, g, h)
+        self._state = [(x + y) & mask for x, y in zip(self._state, result)]
 
 
 def sha512(message: bytes) -> bytes:
     """Hash `message` at once."""
-    work = Sha512(message)
-    while not work.step():
+    hasher = Sha512(message)
+    while not hasher.step():
         pass
-    return work.digest()
+    return hasher.digest()

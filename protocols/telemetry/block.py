@@ -18,9 +18,14 @@ from binascii import crc32
 
 from protocols.errors import DecodeError, EncodeError
 from protocols.telemetry import linear_counter, varint
-from protocols.telemetry.column_model import Column, decide, push_number, take_number
-from protocols.telemetry.initial_contexts import FIRST, MODE, RISE, THERE, starting
-from protocols.telemetry.range_coder import Decoder, Encoder
+from protocols.telemetry.column_model import (
+    ColumnDecoder,
+    decode_number,
+    push_decisions,
+    push_number,
+)
+from protocols.telemetry.initial_contexts import FIRST, MODE, PRESENT, RISE, initial_table
+from protocols.telemetry.range_coder import RangeDecoder, RangeEncoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,10 +34,10 @@ if TYPE_CHECKING:
     Values = list["int | None"]
 
 VERSION = 1
-MOST_ROWS = 4096
-MOST = 1 << 53
+MAX_ROWS = 4096
+MAX_VALUE = 1 << 53
 """Values are smaller than this, either way."""
-_HEAD, _TAIL = 5, 2
+_HEAD_BYTES, _CRC_BYTES = 5, 2
 _VARIES, _CONSTANT, _ABSENT, _COUNTER = 0, 1, 2, 3
 
 
@@ -46,15 +51,15 @@ class Block:
         self.columns = columns
 
 
-class Writer:
+class BlockWriter:
     """Builds one block a column at a time, so that a board needs no table of the whole block."""
 
     def __init__(self, schema: bytes, seq: int, rows: int, extra: bytes = b"") -> None:
-        if not 0 < rows <= MOST_ROWS:
-            raise EncodeError("a block has 1 to %d rows" % MOST_ROWS)
+        if not 0 < rows <= MAX_ROWS:
+            raise EncodeError("a block has 1 to %d rows" % MAX_ROWS)
         self._rows = rows
-        self._coder = Encoder(starting())
-        self._before = 0
+        self._coder = RangeEncoder(initial_table())
+        self._previous_start = 0
         out = bytearray([VERSION])
         out.extend(schema)
         for number in (rows, seq, len(extra)):
@@ -70,31 +75,33 @@ class Writer:
         present = values
         if None in values:
             present = [value for value in values if value is not None]
-            _kind(decisions, _ABSENT if not present else -1)
+            _push_kind(decisions, _ABSENT if not present else -1)
             if present:
-                _presence(values, decisions.append)
+                _push_presence(values, decisions.append)
         if present:
-            least, most = min(present), max(present)  # type: ignore[type-var]
-            if not -MOST < least <= most < MOST:  # type: ignore[operator]
+            lowest, highest = min(present), max(present)  # type: ignore[type-var]
+            if not -MAX_VALUE < lowest <= highest < MAX_VALUE:  # type: ignore[operator]
                 raise EncodeError("a value has more than 53 bits")
-            self._varying(present, least == most, decisions)  # type: ignore[arg-type]
+            self._encode_present(present, lowest == highest, decisions)  # type: ignore[arg-type]
         self._coder.encode(decisions)
 
-    def _varying(self, values: "Sequence[int]", constant: bool, decisions: "array[int]") -> None:
+    def _encode_present(
+        self, values: "Sequence[int]", constant: bool, decisions: "array[int]"
+    ) -> None:
         push = decisions.append
         ramp = None if constant else linear_counter.fit(values)
-        _kind(decisions, _CONSTANT if constant else _COUNTER if ramp else _VARIES)
+        _push_kind(decisions, _CONSTANT if constant else _COUNTER if ramp else _VARIES)
         start = values[0]
-        push_number(varint.fold(start - self._before) + 1, FIRST, 32, push)
-        self._before = start
+        push_number(varint.zigzag_encode(start - self._previous_start) + 1, FIRST, 32, push)
+        self._previous_start = start
         if ramp:
-            push_number(varint.fold(ramp[0]) + 1, RISE, 16, push)
+            push_number(varint.zigzag_encode(ramp[0]) + 1, RISE, 16, push)
             push_number(ramp[1] * linear_counter.PARTS + ramp[2] + 1, RISE, 16, push)
-            decide(linear_counter.apart(values, ramp), 0, push)
+            push_decisions(linear_counter.residuals(values, ramp), 0, push)
         elif not constant:
             rest = iter(values)
             next(rest)
-            decide(rest, start, push)
+            push_decisions(rest, start, push)
 
     def finish(self) -> bytes:
         """Return the block."""
@@ -106,7 +113,7 @@ class Writer:
         return bytes(out)
 
 
-def _kind(decisions: "array[int]", kind: int) -> None:
+def _push_kind(decisions: "array[int]", kind: int) -> None:
     """Push what kind a column is; -1: some values are missing, and its kind comes again."""
     push = decisions.append
     push(MODE << 1 | (kind != _VARIES))
@@ -120,73 +127,73 @@ def _kind(decisions: "array[int]", kind: int) -> None:
         push(MODE + 3 << 1 | (kind == _ABSENT))
 
 
-def _presence(values: "Sequence[int | None]", push: "Callable[[int], None]") -> None:
-    there = True
+def _push_presence(values: "Sequence[int | None]", push: "Callable[[int], None]") -> None:
+    is_present = True
     for value in values:
-        context = THERE + there
-        there = value is not None
-        push(context << 1 | there)
+        context = PRESENT + is_present
+        is_present = value is not None
+        push(context << 1 | is_present)
 
 
 def encode(
     schema: bytes, seq: int, columns: "Sequence[Sequence[int | None]]", extra: bytes = b""
 ) -> bytes:
     """Encode a whole block; `schema` is 4 bytes. Raises EncodeError."""
-    writer = Writer(schema, seq, len(columns[0]), extra)
+    writer = BlockWriter(schema, seq, len(columns[0]), extra)
     for column in columns:
         writer.add(column)
     return writer.finish()
 
 
-def schema_of(data: bytes) -> bytes:
+def read_schema_number(data: bytes) -> bytes:
     """Return the schema's number of a block that is whole. Raises DecodeError."""
-    if len(data) < _HEAD + _TAIL + 3:
+    if len(data) < _HEAD_BYTES + _CRC_BYTES + 3:
         raise DecodeError("too short for a block")
     if data[0] != VERSION:
         raise DecodeError("a block of version %d, not %d" % (data[0], VERSION))
-    body = memoryview(data)[:-_TAIL]
+    body = memoryview(data)[:-_CRC_BYTES]
     if crc32(body) & 0xFFFF != data[-2] << 8 | data[-1]:
         raise DecodeError("the block's check is wrong")
-    return bytes(data[1:_HEAD])
+    return bytes(data[1:_HEAD_BYTES])
 
 
-def head(data: bytes) -> "tuple[bytes, int, int, int, int]":
+def parse_head(data: bytes) -> "tuple[bytes, int, int, int, int]":
     """Return schema's number, rows, first sequence number; where extra begins and ends.
 
     Raises DecodeError.
     """
-    schema = schema_of(data)
-    rows, at = varint.get(data, _HEAD)
+    schema = read_schema_number(data)
+    rows, at = varint.get(data, _HEAD_BYTES)
     seq, at = varint.get(data, at)
     length, at = varint.get(data, at)
-    if not 0 < rows <= MOST_ROWS or at + length > len(data) - _TAIL:
+    if not 0 < rows <= MAX_ROWS or at + length > len(data) - _CRC_BYTES:
         raise DecodeError("a block of %d rows, %d extra bytes" % (rows, length))
     return schema, rows, seq, at, at + length
 
 
-class Reader:
+class BlockReader:
     """Reads one block a column at a time. Raises DecodeError."""
 
     def __init__(self, data: bytes) -> None:
-        self.schema, self.rows, self.seq, at, extra = head(data)
+        self.schema, self.rows, self.seq, at, extra = parse_head(data)
         self.extra = bytes(data[at:extra])
-        self._coder = Decoder(starting(), data[extra : len(data) - _TAIL])
-        self._before = 0
+        self._coder = RangeDecoder(initial_table(), data[extra : len(data) - _CRC_BYTES])
+        self._previous_start = 0
 
-    def column(self) -> "Values":
+    def read_column(self) -> "Values":
         """Give the next column; there are as many as the schema has entries."""
-        column, self._before = _column(self._coder, self.rows, self._before)
+        column, self._previous_start = _decode_column(self._coder, self.rows, self._previous_start)
         return column
 
 
 def decode(data: bytes, width: int) -> Block:
     """Decode a block of `width` columns. Raises DecodeError."""
-    reader = Reader(data)
-    columns = [reader.column() for _ in range(width)]
+    reader = BlockReader(data)
+    columns = [reader.read_column() for _ in range(width)]
     return Block(reader.schema, reader.seq, reader.extra, columns)
 
 
-def _take_kind(bit: "Callable[[int], int]") -> int:
+def _decode_kind(bit: "Callable[[int], int]") -> int:
     if not bit(MODE):
         return _VARIES
     if not bit(MODE + 1):
@@ -196,49 +203,49 @@ def _take_kind(bit: "Callable[[int], int]") -> int:
     return _ABSENT if bit(MODE + 3) else -1
 
 
-def _column(coder: Decoder, rows: int, before: int) -> "tuple[Values, int]":
+def _decode_column(coder: RangeDecoder, rows: int, previous_start: int) -> "tuple[Values, int]":
     """Decode one column; also give its first value for the next."""
-    bit = coder.bit
-    kind = _take_kind(bit)
+    bit = coder.decode_bit
+    kind = _decode_kind(bit)
     if kind == _ABSENT:
-        return [None] * rows, before
+        return [None] * rows, previous_start
     if kind != -1:
-        values = _series(coder, kind, rows, before)
+        values = _decode_series(coder, kind, rows, previous_start)
         return list(values), values[0]
-    there, mask = 1, []
+    is_present, mask = 1, []
     for _ in range(rows):
-        there = bit(THERE + there)
-        mask.append(there)
-    kind = _take_kind(bit)
+        is_present = bit(PRESENT + is_present)
+        mask.append(is_present)
+    kind = _decode_kind(bit)
     if kind in (_ABSENT, -1) or 1 not in mask:
         raise DecodeError("a column that begins twice")
-    values = _series(coder, kind, sum(mask), before)
+    values = _decode_series(coder, kind, sum(mask), previous_start)
     rest = iter(values)
-    return [next(rest) if here else None for here in mask], values[0]
+    return [next(rest) if present else None for present in mask], values[0]
 
 
-def _series(coder: Decoder, kind: int, count: int, before: int) -> "list[int]":
+def _decode_series(coder: RangeDecoder, kind: int, count: int, previous_start: int) -> "list[int]":
     """Decode `count` values that follow each other."""
-    bit = coder.bit
-    start = before + varint.unfold(take_number(FIRST, 32, bit) - 1)
-    if not -MOST < start < MOST or coder.spent():
+    bit = coder.decode_bit
+    start = previous_start + varint.zigzag_decode(decode_number(FIRST, 32, bit) - 1)
+    if not -MAX_VALUE < start < MAX_VALUE or coder.is_overrun():
         raise DecodeError("a column's first value is no value of ours")
     if kind == _CONSTANT:
         return [start] * count
     ramp = (0, 0, 0)
     if kind == _COUNTER:
-        rise = varint.unfold(take_number(RISE, 16, bit) - 1)
-        slope, offset = divmod(take_number(RISE, 16, bit) - 1, linear_counter.PARTS)
+        rise = varint.zigzag_decode(decode_number(RISE, 16, bit) - 1)
+        slope, offset = divmod(decode_number(RISE, 16, bit) - 1, linear_counter.PARTS)
         if slope >= linear_counter.PARTS or count < 2:
             raise DecodeError("no such counter")
         ramp = (rise, slope, offset)
-        column = Column(0, bit)
+        column = ColumnDecoder(0, bit)
     else:
-        column = Column(start, bit)
+        column = ColumnDecoder(start, bit)
     values = [0 if kind == _COUNTER else start]
     for _ in range(count - 1):
-        value = column.take()
-        if not -MOST < value < MOST or coder.spent():
+        value = column.next_value()
+        if not -MAX_VALUE < value < MAX_VALUE or coder.is_overrun():
             raise DecodeError("the block says more than it holds")
         values.append(value)
-    return linear_counter.back(values, start, ramp) if kind == _COUNTER else values
+    return linear_counter.restore(values, start, ramp) if kind == _COUNTER else values

@@ -8,8 +8,8 @@ value ("is it the prediction?", "is it above?") have contexts for each eighth of
 errors usually are, in octaves, chooses the set of contexts; from 64 counts on the lowest bits are
 sent as they are. An error eight times the usual is a step: the level goes there at once.
 
-Only integers, shifts and comparisons, so that two interpreters agree. `decide` is one loop without
-calls because it runs for every value on a board; `Column` undoes it decision by decision.
+Only integers, shifts and comparisons, so that two interpreters agree. `push_decisions` is one loop without
+calls because it runs for every value on a board; `ColumnDecoder` undoes it decision by decision.
 """
 
 from protocols.telemetry.initial_contexts import ESCAPE, MORE, PER_OCTAVE, RAW, SIDE
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     Push = Callable[[int], None]
     Bit = Callable[[int], int]
 
-GAIN, MOST_GAIN, LEAST_GAIN = 64, 240, 16
+GAIN, MAX_GAIN, MIN_GAIN = 64, 240, 16
 """The level's gain at the start and its bounds, in 1/256."""
 SPREAD = 300
 """How large an error is expected to be at the start, in 1/256 of a count."""
-SLOWEST = 5
+MAX_SHIFT = 5
 """The spread follows errors by 1/2, then 1/4, and in the end 1/32."""
 _FAR = 14
 """Counts (after the shift) above which a number's length is sent rather than one decision each."""
 _UNSHIFTED = 6
 """The first octaves that are sent without a shift."""
-MOST_BITS = 56
+MAX_BITS = 56
 """Numbers of more bits are not ours."""
 
 
@@ -45,7 +45,7 @@ def octave_of(spread: int) -> int:
     return octave
 
 
-def _octave(spread: int) -> "tuple[int, int, int, int, int]":
+def _octave_params(spread: int) -> "tuple[int, int, int, int, int]":
     """Give the octave's bounds, its contexts, the shift of what is sent, and half of that."""
     octave = octave_of(spread)
     down = max(octave - _UNSHIFTED, 0)
@@ -53,40 +53,40 @@ def _octave(spread: int) -> "tuple[int, int, int, int, int]":
     return low, 16 << octave, min(octave, 7) * PER_OCTAVE, down, (1 << down) >> 1
 
 
-def decide(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, for its speed
+def push_decisions(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, for its speed
     values: "Iterable[int]", start: int, push: "Push"
 ) -> None:
     """Push the decisions for `values`, which follow the value `start`."""
-    level, gain, spread, past = start << 8, GAIN, SPREAD, 0
-    shift, count, grow, low_bits = 1, 0, 3, 0
-    low, high, base, down, half = _octave(spread)
+    level, gain, spread, last_error = start << 8, GAIN, SPREAD, 0
+    shift, count, next_shift_at, low_bits = 1, 0, 3, 0
+    low, high, base, down, half = _octave_params(spread)
     for value in values:
-        aim = level + 128
-        at = base + ((aim & 255) >> 5) << 1
-        off = value - (aim >> 8)
+        target = level + 128
+        at = base + ((target & 255) >> 5) << 1
+        deviation = value - (target >> 8)
         if down:
-            low_bits = off + half
-            off = low_bits >> down
-        if not off:
+            low_bits = deviation + half
+            deviation = low_bits >> down
+        if not deviation:
             push(at)
         else:
             push(at | 1)
             at += SIDE << 1
-            if off > 0:
+            if deviation > 0:
                 push(at | 1)
             else:
                 push(at)
-                off = -off
+                deviation = -deviation
             more = (base + MORE) << 1
-            if off > _FAR:
-                _push_far(off, more, push)
+            if deviation > _FAR:
+                _push_far(deviation, more, push)
             else:
                 top = more + 10
-                while off > 1:
+                while deviation > 1:
                     push(more | 1)
                     if more < top:
                         more += 2
-                    off -= 1
+                    deviation -= 1
                 push(more)
         if down:
             _push_raw(low_bits, down, push)
@@ -95,30 +95,30 @@ def decide(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, for its sp
         if size > (spread << 3) + 256:
             size = (spread << 3) + 256
             level += error
-            past = 0
+            last_error = 0
         else:
-            turn = past * error
-            if turn > 0:
-                if gain < MOST_GAIN:
+            product = last_error * error
+            if product > 0:
+                if gain < MAX_GAIN:
                     gain += 1
-            elif turn and gain > LEAST_GAIN:
+            elif product and gain > MIN_GAIN:
                 gain -= 1
-            past = error
+            last_error = error
             level += (error * gain) >> 8
         spread += (size - spread) >> shift
         count += 1  # noqa: SIM113 - enumerate costs a tuple a value
-        if count == grow and shift < SLOWEST:
+        if count == next_shift_at and shift < MAX_SHIFT:
             shift += 1
-            grow += count + 1
+            next_shift_at += count + 1
         if spread >= high or spread < low:
-            low, high, base, down, half = _octave(spread)
+            low, high, base, down, half = _octave_params(spread)
 
 
-def _push_far(off: int, more: int, push: "Push") -> None:
+def _push_far(deviation: int, more: int, push: "Push") -> None:
     """Push a number above _FAR: all the steps up to there, then the rest by its length."""
     for step in range(_FAR):
         push((more + 2 * min(step, 5)) | 1)
-    push_number(off - _FAR, ESCAPE, 24, push)
+    push_number(deviation - _FAR, ESCAPE, 24, push)
 
 
 def push_number(number: int, first: int, contexts: int, push: "Push") -> None:
@@ -137,15 +137,15 @@ def _push_raw(number: int, bits: int, push: "Push") -> None:
         push(RAW << 1 | (number >> place) & 1)
 
 
-def take_number(first: int, contexts: int, bit: "Bit") -> int:
+def decode_number(first: int, contexts: int, bit: "Bit") -> int:
     """Undo `push_number`; a number that is too long ends at MOST_BITS."""
     bits = 0
-    while bits < MOST_BITS and bit(first + min(bits, contexts - 1)):
+    while bits < MAX_BITS and bit(first + min(bits, contexts - 1)):
         bits += 1
-    return 1 << bits | _take_raw(bits, bit)
+    return 1 << bits | _decode_raw(bits, bit)
 
 
-def _take_raw(bits: int, bit: "Bit") -> int:
+def _decode_raw(bits: int, bit: "Bit") -> int:
     """Undo `_push_raw`."""
     number = 0
     for _ in range(bits):
@@ -153,61 +153,61 @@ def _take_raw(bits: int, bit: "Bit") -> int:
     return number
 
 
-class Column:
-    """Undoes `decide`: call `take` once for each value. The state is the loop's above."""
+class ColumnDecoder:
+    """Undoes `push_decisions`: call `next_value` once for each value. The state is the loop's above."""
 
     def __init__(self, start: int, bit: "Bit") -> None:
         self._bit = bit
         self._level = start << 8
         self._gain = GAIN
         self._spread = SPREAD
-        self._past = 0
+        self._last_error = 0
         self._shift = 1
         self._count = 0
-        self._grow = 3
+        self._next_shift_at = 3
 
-    def take(self) -> int:
+    def next_value(self) -> int:
         """Give the next value."""
         octave = octave_of(self._spread)
         base = min(octave, 7) * PER_OCTAVE
         down = max(octave - _UNSHIFTED, 0)
-        aim = self._level + 128
-        off = self._off(base, base + ((aim & 255) >> 5))
+        target = self._level + 128
+        deviation = self._decode_deviation(base, base + ((target & 255) >> 5))
         if down:
-            off = (off << down | _take_raw(down, self._bit)) - ((1 << down) >> 1)
-        value = (aim >> 8) + off
-        self._learn((value << 8) - self._level)
+            deviation = (deviation << down | _decode_raw(down, self._bit)) - ((1 << down) >> 1)
+        value = (target >> 8) + deviation
+        self._adapt((value << 8) - self._level)
         return value
 
-    def _off(self, base: int, at: int) -> int:
+    def _decode_deviation(self, base: int, at: int) -> int:
         bit = self._bit
         if not bit(at):
             return 0
         above = bit(at + SIDE)
-        off = 1
-        while off <= _FAR and bit(base + MORE + min(off - 1, 5)):
-            off += 1
-        if off > _FAR:
-            off = _FAR + take_number(ESCAPE, 24, bit)
-        return off if above else -off
+        deviation = 1
+        while deviation <= _FAR and bit(base + MORE + min(deviation - 1, 5)):
+            deviation += 1
+        if deviation > _FAR:
+            deviation = _FAR + decode_number(ESCAPE, 24, bit)
+        return deviation if above else -deviation
 
-    def _learn(self, error: int) -> None:
+    def _adapt(self, error: int) -> None:
         size = abs(error)
         limit = (self._spread << 3) + 256
         if size > limit:
             size = limit
             self._level += error
-            self._past = 0
+            self._last_error = 0
         else:
-            turn = self._past * error
-            if turn > 0:
-                self._gain = min(self._gain + 1, MOST_GAIN)
-            elif turn < 0:
-                self._gain = max(self._gain - 1, LEAST_GAIN)
-            self._past = error
+            product = self._last_error * error
+            if product > 0:
+                self._gain = min(self._gain + 1, MAX_GAIN)
+            elif product < 0:
+                self._gain = max(self._gain - 1, MIN_GAIN)
+            self._last_error = error
             self._level += (error * self._gain) >> 8
         self._spread += (size - self._spread) >> self._shift
         self._count += 1
-        if self._count == self._grow and self._shift < SLOWEST:
+        if self._count == self._next_shift_at and self._shift < MAX_SHIFT:
             self._shift += 1
-            self._grow += self._count + 1
+            self._next_shift_at += self._count + 1

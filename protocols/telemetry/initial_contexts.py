@@ -24,13 +24,13 @@ FIRST = RAW + 1
 """How long the number is that a signal starts with; 32 contexts."""
 MODE = FIRST + 32
 """What kind of column follows; 4 contexts."""
-THERE = MODE + 4
+PRESENT = MODE + 4
 """Is a value there? After one that was not, after one that was."""
-RISE = THERE + 2
+RISE = PRESENT + 2
 """How long the number is that says how far a counter came; 16 contexts."""
 COUNT = RISE + 16
 
-_STARTS = unhexlify(
+_INITIAL = unhexlify(
     "aa26231906042e4b334033ac8580dbd55af3e8e9eacf6b323f23192539620f152f"
     "5e8ecff4f012b2e5eae0da755141302c3a4e70050c1c619ee0effd038be7d3ebd2"
     "735d4b393a4b5b7706122853a7dbeff8041c6cc08be4978d8c8e818b8d9534475a"
@@ -42,9 +42,9 @@ _STARTS = unhexlify(
 )
 
 
-def starting() -> "array[int]":
+def initial_table() -> "array[int]":
     """Return a fresh table of probabilities in 1/32768."""
-    table = array("H", bytes(2 * len(_STARTS)))
-    for at, start in enumerate(_STARTS):
+    table = array("H", bytes(2 * len(_INITIAL)))
+    for at, start in enumerate(_INITIAL):
         table[at] = start * 128 + 64
     return table

@@ -27,39 +27,39 @@ def fit(values: "Sequence[int]") -> "Ramp | None":
     rise = values[steps] - values[0]
     if steps < 8 or not rise:
         return None
-    last = values[0]
+    previous = values[0]
     for value in values:
-        if (value < last) if rise > 0 else (value > last):
+        if (value < previous) if rise > 0 else (value > previous):
             return None
-        last = value
-    best, least, offset = -1, 2 * _UNIT, 0
+        previous = value
+    best_part, narrowest, offset = -1, 2 * _UNIT, 0
     for part in range(PARTS):
-        low, high = _band(values, _slope(rise, part, steps))
-        if high - low < least:
-            best, least = part, high - low
+        low, high = _residual_band(values, _slope(rise, part, steps))
+        if high - low < narrowest:
+            best_part, narrowest = part, high - low
             offset = (high + low + _UNIT) * PARTS // (2 * _UNIT)
-    if best < 0:
+    if best_part < 0:
         return None
-    return rise, best, max(0, min(offset, PARTS - 1))
+    return rise, best_part, max(0, min(offset, PARTS - 1))
 
 
-def _band(values: "Sequence[int]", slope: int) -> "tuple[int, int]":
+def _residual_band(values: "Sequence[int]", slope: int) -> "tuple[int, int]":
     """Give the least and the most that the values are above a line through the first."""
     start = values[0]
     at = low = high = 0
     for value in values:
-        over = ((value - start) << 16) - at
-        if over < low:
-            low = over
-        elif over > high:
-            high = over
+        excess = ((value - start) << 16) - at
+        if excess < low:
+            low = excess
+        elif excess > high:
+            high = excess
         at += slope
         if high - low > 2 * _UNIT:
             break
     return low, high
 
 
-def apart(values: "Sequence[int]", ramp: "Ramp") -> "Iterator[int]":
+def residuals(values: "Sequence[int]", ramp: "Ramp") -> "Iterator[int]":
     """Give how far each value but the first is from the line."""
     rise, part, offset = ramp
     slope = _slope(rise, part, len(values) - 1)
@@ -74,12 +74,12 @@ def apart(values: "Sequence[int]", ramp: "Ramp") -> "Iterator[int]":
         yield value - start - (at >> 16)
 
 
-def back(apart_by: "list[int]", start: int, ramp: "Ramp") -> "list[int]":
-    """Undo `apart`; the first of `apart_by` stands for the first value."""
+def restore(differences: "list[int]", start: int, ramp: "Ramp") -> "list[int]":
+    """Undo `residuals`; the first of `differences` stands for the first value."""
     rise, part, offset = ramp
-    slope = _slope(rise, part, len(apart_by) - 1)
+    slope = _slope(rise, part, len(differences) - 1)
     at = offset * (_UNIT // PARTS)
     values = []
-    for t, off in enumerate(apart_by):
-        values.append(start + off + ((at + slope * t) >> 16) if t else start)
+    for t, difference in enumerate(differences):
+        values.append(start + difference + ((at + slope * t) >> 16) if t else start)
     return values

@@ -11,7 +11,7 @@ kind MERGED is:
 The record has the number of the first block and stands for as many numbers as there are blocks.
 Whoever keeps count by numbers undoes it, or takes it for all of them; nothing else has to know.
 
-`Merge` goes a column of one block a step, so that no tick is late; it holds each block's decoder
+`MergedBlockWriter` goes a column of one block a step, so that no tick is late; it holds each block's decoder
 and one column of the whole.
 """
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from protocols.telemetry.block import Values
 
 
-class Merge:
+class MergedBlockWriter:
     """Makes one of `blocks`, all of a schema of `width` columns. Raises DecodeError."""
 
     def __init__(self, blocks: "Sequence[bytes]", width: int) -> None:
-        self._readers = [block.Reader(each) for each in blocks]
+        self._readers = [block.BlockReader(data) for data in blocks]
         self._width = width
-        self._column = self._at = 0
+        self._column_index = self._reader_index = 0
         self._values: Values = []
         extra = bytearray()
         for reader in self._readers:
@@ -40,19 +40,19 @@ class Merge:
             extra.extend(reader.extra)
         first = self._readers[0]
         rows = sum([reader.rows for reader in self._readers])
-        self._writer = block.Writer(first.schema, first.seq, rows, bytes(extra))
+        self._writer = block.BlockWriter(first.schema, first.seq, rows, bytes(extra))
 
     def step(self) -> bool:
         """Decode a column of one block, or encode that of all; True when that was the last."""
-        if self._at < len(self._readers):
-            self._values.extend(self._readers[self._at].column())
-            self._at += 1
+        if self._reader_index < len(self._readers):
+            self._values.extend(self._readers[self._reader_index].read_column())
+            self._reader_index += 1
             return False
         self._writer.add(self._values)
         self._values = []
-        self._at = 0
-        self._column += 1
-        return self._column == self._width
+        self._reader_index = 0
+        self._column_index += 1
+        return self._column_index == self._width
 
     def finish(self) -> bytes:
         """Give the content of the record."""
@@ -63,34 +63,34 @@ class Merge:
         return bytes(out)
 
 
-def longer_block(content: bytes) -> bytes:
+def extract_block(content: bytes) -> bytes:
     """Give the one block of a record's content. Raises DecodeError."""
-    return bytes(content[head(content)[2] :])
+    return bytes(content[parse_head(content)[2] :])
 
 
-def head(content: bytes) -> "tuple[int, int, int]":
+def parse_head(content: bytes) -> "tuple[int, int, int]":
     """Tell how many blocks of how many columns, and where the one begins. Raises DecodeError."""
     count, at = varint.get(content, 0)
     width, at = varint.get(content, at)
-    if not 0 < count <= block.MOST_ROWS or not 0 < width <= len(content) * 8:
+    if not 0 < count <= block.MAX_ROWS or not 0 < width <= len(content) * 8:
         raise DecodeError("%d blocks of %d columns" % (count, width))
     return count, width, at
 
 
-def split(content: bytes) -> "list[bytes]":
+def split_blocks(content: bytes) -> "list[bytes]":
     """Give the blocks that a record was made of. Raises DecodeError."""
-    count, width, at = head(content)
-    whole = block.decode(content[at:], width)
+    count, width, at = parse_head(content)
+    merged = block.decode(content[at:], width)
     blocks = []
     row = at = 0
     for _ in range(count):
-        rows, at = varint.get(whole.extra, at)
-        length, at = varint.get(whole.extra, at)
-        extra = whole.extra[at : at + length]
+        rows, at = varint.get(merged.extra, at)
+        length, at = varint.get(merged.extra, at)
+        extra = merged.extra[at : at + length]
         at += length
-        columns = [column[row : row + rows] for column in whole.columns]
+        columns = [column[row : row + rows] for column in merged.columns]
         if not rows or len(columns[0]) != rows:
             raise DecodeError("blocks with more rows than there are")
-        blocks.append(block.encode(whole.schema, whole.seq + row, columns, extra))
+        blocks.append(block.encode(merged.schema, merged.seq + row, columns, extra))
         row += rows
     return blocks

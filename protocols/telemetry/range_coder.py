@@ -18,19 +18,19 @@ ONE = 32768
 """A probability of 1."""
 _RATE = 6
 _TOP = 1 << 28
-_LEAST = 1 << 20
+_MIN_RANGE = 1 << 20
 _BYTE_ONES = 0xFF << 20
 
 
-class Encoder:
+class RangeEncoder:
     """Decisions in, bytes out; `probabilities` is changed as it learns."""
 
     def __init__(self, probabilities: "Probabilities") -> None:
         self._probabilities = probabilities
         self._low = 0
         self._range = _TOP - 1
-        self._kept = -1
-        self._ones = 0
+        self._pending_byte = -1
+        self._pending_ones = 0
         self._out = bytearray()
 
     def encode(self, decisions: "Iterable[int]") -> None:
@@ -48,25 +48,25 @@ class Encoder:
                 low += part
                 width -= part
                 probabilities[context] = probability - (probability >> _RATE)
-            while width < _LEAST:
+            while width < _MIN_RANGE:
                 self._shift(low)
-                low = (low & (_LEAST - 1)) << 8
+                low = (low & (_MIN_RANGE - 1)) << 8
                 width <<= 8
         self._low, self._range = low, width
 
     def _shift(self, low: int) -> None:
         """Let go of the top byte of `low`, once no carry can change it any more."""
         if _BYTE_ONES <= low < _TOP:
-            self._ones += 1
+            self._pending_ones += 1
             return
         carry = low >> 28
         out = self._out
-        if self._kept >= 0:
-            out.append((self._kept + carry) & 255)
-        while self._ones:
+        if self._pending_byte >= 0:
+            out.append((self._pending_byte + carry) & 255)
+        while self._pending_ones:
             out.append((255 + carry) & 255)
-            self._ones -= 1
-        self._kept = (low >> 20) & 255
+            self._pending_ones -= 1
+        self._pending_byte = (low >> 20) & 255
 
     def finish(self) -> bytes:
         """Return all bytes: as few as tell this message from every other."""
@@ -79,7 +79,7 @@ class Encoder:
                 break
         for _ in range(5):
             self._shift(value)
-            value = (value & (_LEAST - 1)) << 8
+            value = (value & (_MIN_RANGE - 1)) << 8
         out = self._out
         end = len(out)
         while end and not out[end - 1]:
@@ -87,20 +87,20 @@ class Encoder:
         return bytes(memoryview(out)[:end])
 
 
-class Decoder:
+class RangeDecoder:
     """Bytes in, decisions out; `probabilities` learns as the encoder's did."""
 
     def __init__(self, probabilities: "Probabilities", data: bytes) -> None:
         self._probabilities = probabilities
         self._data = data
-        self._at = 4
+        self._position = 4
         self._range = _TOP - 1
         head = bytes(data[:4]) + bytes(4)
-        whole = head[0] << 24 | head[1] << 16 | head[2] << 8 | head[3]
-        self._code = whole >> 4
-        self._rest = whole & 15  # 28 bits end within a byte
+        first_bytes = head[0] << 24 | head[1] << 16 | head[2] << 8 | head[3]
+        self._code = first_bytes >> 4
+        self._low_bits = first_bytes & 15  # 28 bits end within a byte
 
-    def bit(self, context: int) -> int:
+    def decode_bit(self, context: int) -> int:
         """Give the next decision of a context."""
         probabilities = self._probabilities
         probability = probabilities[context]
@@ -108,21 +108,21 @@ class Decoder:
         if self._code < part:
             self._range = part
             probabilities[context] = probability + ((ONE - probability) >> _RATE)
-            found = 1
+            decision = 1
         else:
             self._code -= part
             self._range -= part
             probabilities[context] = probability - (probability >> _RATE)
-            found = 0
-        while self._range < _LEAST:
-            at = self._at
-            following = self._data[at] if at < len(self._data) else 0
-            self._at = at + 1
-            self._code = self._code << 8 | self._rest << 4 | following >> 4
-            self._rest = following & 15
+            decision = 0
+        while self._range < _MIN_RANGE:
+            at = self._position
+            next_byte = self._data[at] if at < len(self._data) else 0
+            self._position = at + 1
+            self._code = self._code << 8 | self._low_bits << 4 | next_byte >> 4
+            self._low_bits = next_byte & 15
             self._range <<= 8
-        return found
+        return decision
 
-    def spent(self) -> bool:
+    def is_overrun(self) -> bool:
         """Tell whether more was read than can belong to a message: the data are not ours."""
-        return self._at > len(self._data) + 8
+        return self._position > len(self._data) + 8

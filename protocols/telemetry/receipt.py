@@ -11,7 +11,7 @@ import hashlib
 
 from protocols.errors import DecodeError
 from protocols.telemetry import varint
-from protocols.telemetry.message import CLASSES, LIFE_BYTES
+from protocols.telemetry.message import CLASSES, GENERATION_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 MARK = 0xA1
 MAC_BYTES = 8
-LACKS_SCHEMA = 1
-MOST_RANGES = 64
+SCHEMA_MISSING = 1
+MAX_RANGES = 64
 _BLOCK = 64  # bytes of a block of SHA-256
 _INNER, _OUTER = 0x36, 0x5C
 
@@ -29,8 +29,8 @@ _INNER, _OUTER = 0x36, 0x5C
 class Receipt:
     """What a receipt says."""
 
-    def __init__(self, life: bytes, flags: int, ranges: "list[Range]") -> None:
-        self.life = life
+    def __init__(self, generation: bytes, flags: int, ranges: "list[Range]") -> None:
+        self.generation = generation
         self.flags = flags
         self.ranges = ranges
 
@@ -48,42 +48,42 @@ def _mac(key: bytes, unit: str, body: bytes) -> bytes:
     return hmac(key, unit.encode() + b"\0" + body)[:MAC_BYTES]
 
 
-def write(receipt: Receipt, unit: str, key: bytes) -> bytes:
+def build_receipt(receipt: Receipt, unit: str, key: bytes) -> bytes:
     """Write a receipt for `unit` ("SITE/UNIT"); `key` may be empty."""
     out = bytearray([MARK])
-    out.extend(receipt.life)
+    out.extend(receipt.generation)
     out.append(receipt.flags)
     varint.put(len(receipt.ranges), out)
-    for group, first, last in receipt.ranges:
-        varint.put(group, out)
+    for record_class, first, last in receipt.ranges:
+        varint.put(record_class, out)
         varint.put(first, out)
         varint.put(last, out)
     body = bytes(out)
     return body + _mac(key, unit, body) if key else body
 
 
-def read(message: bytes, unit: str, key: bytes) -> Receipt:
+def parse_receipt(message: bytes, unit: str, key: bytes) -> Receipt:
     """Read and check a receipt. Raises DecodeError, whose text begins with `forged` for the mac."""
     if key:
         body, mac = message[:-MAC_BYTES], message[-MAC_BYTES:]
         if len(message) <= MAC_BYTES or _mac(key, unit, body) != mac:
             raise DecodeError("forged: the mac is wrong")
         message = body
-    if len(message) < 2 + LIFE_BYTES or message[0] != MARK:
+    if len(message) < 2 + GENERATION_BYTES or message[0] != MARK:
         raise DecodeError("no receipt")
-    at = 1 + LIFE_BYTES
-    life, flags = bytes(message[1:at]), message[at]
+    at = 1 + GENERATION_BYTES
+    generation, flags = bytes(message[1:at]), message[at]
     count, at = varint.get(message, at + 1)
-    if count > MOST_RANGES:
+    if count > MAX_RANGES:
         raise DecodeError("%d ranges" % count)
     ranges = []
     for _ in range(count):
-        group, at = varint.get(message, at)
+        record_class, at = varint.get(message, at)
         first, at = varint.get(message, at)
         last, at = varint.get(message, at)
-        if group >= len(CLASSES) or not 0 < first <= last:
+        if record_class >= len(CLASSES) or not 0 < first <= last:
             raise DecodeError("a range that cannot be")
-        ranges.append((group, first, last))
+        ranges.append((record_class, first, last))
     if at != len(message):
         raise DecodeError("more than a receipt")
-    return Receipt(life, flags, ranges)
+    return Receipt(generation, flags, ranges)

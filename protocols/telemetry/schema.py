@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Entry = tuple[str, str, int, int]
 
 NUMBER_BYTES = 4
-MOST_COLUMNS = 1024
+MAX_COLUMNS = 1024
 TIME, CLOCK, STATE = "t", "clock", "state"
 CLOCKS = ("free", "sync", "holdover", "untrusted")
 STATES = ("normal", "degraded", "safe")
@@ -31,8 +31,8 @@ class Schema:
     """The columns of a block, in order: (name, unit, numerator, denominator)."""
 
     def __init__(self, entries: "list[Entry]") -> None:
-        if not 0 < len(entries) <= MOST_COLUMNS:
-            raise EncodeError("a schema has 1 to %d columns" % MOST_COLUMNS)
+        if not 0 < len(entries) <= MAX_COLUMNS:
+            raise EncodeError("a schema has 1 to %d columns" % MAX_COLUMNS)
         for name, unit, _, denominator in entries:
             if "\t" in name + unit or "\n" in name + unit or not name or denominator < 1:
                 raise EncodeError("column %r cannot be told" % name)
@@ -41,12 +41,12 @@ class Schema:
         self.text = (_VERSION + "\n" + "".join(lines)).encode()
         self.number = hashlib.sha256(self.text).digest()[:NUMBER_BYTES]
 
-    def names(self) -> "list[str]":
+    def column_names(self) -> "list[str]":
         """Name the columns."""
         return [entry[0] for entry in self.entries]
 
 
-def parse(text: bytes) -> Schema:
+def parse_schema(text: bytes) -> Schema:
     """Read a schema's text. Raises DecodeError."""
     try:
         lines = str(text, "utf-8").split("\n")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Row = list["int | None"]
 
-_LAST = (TIME, CLOCK, STATE)
+_LAST_VALUE_COLUMNS = (TIME, CLOCK, STATE)
 
 
 class Summary:
@@ -22,24 +22,24 @@ class Summary:
     def __init__(self, schema: Schema, bounds: bool) -> None:
         self._bounds = bounds
         entries = []
-        self._last = []
+        self._keeps_last = []
         for name, unit, numerator, denominator in schema.entries:
-            self._last.append(name in _LAST)
-            if name in _LAST:
+            self._keeps_last.append(name in _LAST_VALUE_COLUMNS)
+            if name in _LAST_VALUE_COLUMNS:
                 entries.append((name, unit, numerator, denominator))
                 continue
-            words = ("~mean", "~min", "~max") if bounds else ("~mean",)
-            entries.extend([(name + word, unit, numerator, denominator) for word in words])
+            suffixes = ("~mean", "~min", "~max") if bounds else ("~mean",)
+            entries.extend([(name + suffix, unit, numerator, denominator) for suffix in suffixes])
         self.schema_out = Schema(entries)
         self._clear()
 
     def _clear(self) -> None:
-        width = len(self._last)
+        width = len(self._keeps_last)
         self.rows = 0
         self._sums = [0] * width
         self._counts = [0] * width
-        self._least: Row = [None] * width
-        self._most: Row = [None] * width
+        self._minimum: Row = [None] * width
+        self._maximum: Row = [None] * width
 
     def add(self, row: "Sequence[int | None]") -> None:
         """Take a row."""
@@ -47,28 +47,28 @@ class Summary:
         for at, value in enumerate(row):
             if value is None:
                 continue
-            if self._last[at]:
-                self._least[at] = value
+            if self._keeps_last[at]:
+                self._minimum[at] = value
                 continue
             self._sums[at] += value
             self._counts[at] += 1
-            least, most = self._least[at], self._most[at]
-            if least is None or value < least:
-                self._least[at] = value
-            if most is None or value > most:
-                self._most[at] = value
+            minimum, maximum = self._minimum[at], self._maximum[at]
+            if minimum is None or value < minimum:
+                self._minimum[at] = value
+            if maximum is None or value > maximum:
+                self._maximum[at] = value
 
-    def take(self) -> "Row":
+    def take_row(self) -> "Row":
         """Give the interval's row, and begin the next interval."""
         out: Row = []
-        for at, last in enumerate(self._last):
+        for at, keeps_last in enumerate(self._keeps_last):
             count = self._counts[at]
-            if last:
-                out.append(self._least[at])
+            if keeps_last:
+                out.append(self._minimum[at])
                 continue
             out.append((2 * self._sums[at] + count) // (2 * count) if count else None)
             if self._bounds:
-                out.append(self._least[at])
-                out.append(self._most[at])
+                out.append(self._minimum[at])
+                out.append(self._maximum[at])
         self._clear()
         return out

@@ -6,7 +6,7 @@ Buffers, "ZigZag".
 
 from protocols.errors import DecodeError
 
-MOST_BYTES = 10
+MAX_BYTES = 10
 
 
 def put(number: int, out: bytearray) -> None:
@@ -21,7 +21,7 @@ def get(data: bytes, at: int) -> "tuple[int, int]":
     """Return the number at `at` and where the next thing begins. Raises DecodeError."""
     number = shift = 0
     while True:
-        if at >= len(data) or shift >= 7 * MOST_BYTES:
+        if at >= len(data) or shift >= 7 * MAX_BYTES:
             raise DecodeError("a number is cut off or too long")
         byte = data[at]
         at += 1
@@ -31,11 +31,11 @@ def get(data: bytes, at: int) -> "tuple[int, int]":
         shift += 7
 
 
-def fold(number: int) -> int:
+def zigzag_encode(number: int) -> int:
     """Map a signed number to 0 or more."""
     return 2 * number if number >= 0 else -2 * number - 1
 
 
-def unfold(number: int) -> int:
-    """Undo `fold`."""
+def zigzag_decode(number: int) -> int:
+    """Undo `zigzag_encode`."""
     return -(number + 1 >> 1) if number & 1 else number >> 1

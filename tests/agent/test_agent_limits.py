@@ -2,10 +2,10 @@
 
 import json
 
-from tests.portable.support.agent_rig import Rig, config, profile, profiles
+from tests.portable.support.agent_rig import AgentRig, config, profile, profiles
 
 
-def test_a_unit_with_very_many_points_can_still_say_what_they_are() -> None:
+def test_birth_message_of_a_unit_with_many_points() -> None:
     points = [
         {"name": f"Temperature{i}Celsius", "address": i, "type": "i16", "unit": "Cel"}
         for i in range(60)
@@ -14,7 +14,7 @@ def test_a_unit_with_very_many_points_can_still_say_what_they_are() -> None:
     for i in range(12):
         name = f"device-with-a-rather-long-name{i}"
         raw["devices"].append({"name": name, "bus": "bus", "unit": 10 + i, "profile": "big"})
-    rig = Rig(raw, models={**profiles(), "big": profile("big", 60, points)})
+    rig = AgentRig(raw, models={**profiles(), "big": profile("big", 60, points)})
     rig.run(2)
     birth = rig.broker.published[0][2]
     assert len(birth) > 8192

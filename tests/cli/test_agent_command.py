@@ -17,9 +17,15 @@ import pytest
 import serial
 
 from agent.commands import agent
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.run.real_bench import RealBench
-from tests.support.cli_tools import PATIENCE_S, coldloop, ended, one_line, started
+from tests.support.cli_tools import (
+    TIMEOUT_S,
+    check_one_line,
+    run_coldloop,
+    running_command,
+    wait_for_exit,
+)
 from tests.support.peers import free_port
 
 Raw = dict[str, Any]
@@ -28,14 +34,16 @@ Raw = dict[str, Any]
 @pytest.fixture
 def bench() -> Iterator[RealBench]:
     """A row behind real ports; the test turns its crank."""
-    with RealBench(Setting(), seed=1) as made:
+    with RealBench(TestbedSettings(), seed=1) as made:
         yield made
 
 
-def turn(bench: RealBench, true: Callable[[], object], what: str, limit_s: float = 30.0) -> None:
-    """Let the bench go on until `true()` is."""
+def run_until(
+    bench: RealBench, condition: Callable[[], object], what: str, limit_s: float = 30.0
+) -> None:
+    """Let the bench go on until `condition()` is."""
     end = time.monotonic() + limit_s
-    while not true():
+    while not condition():
         assert time.monotonic() < end, f"never: {what}; {bench.status()}"
         bench.shell.run(bench.shell.now() + 100_000)
 
@@ -72,7 +80,7 @@ def example() -> Raw:
     }
 
 
-GONE = object()
+REMOVED = object()
 MISTAKES: dict[str, tuple[str, object, str]] = {
     # what: (place, value, what the line says after the file's name)
     "wrong type": (
@@ -93,7 +101,7 @@ MISTAKES: dict[str, tuple[str, object, str]] = {
     ),
     "wrong version": ("version", 2, "version: 2 is not one of 1"),
     "unknown key": ("brokr", {}, "brokr: unknown key (did you mean broker?)"),
-    "missing": ("site", GONE, "site: missing (name of the site)"),
+    "missing": ("site", REMOVED, "site: missing (name of the site)"),
     "no name": ("site", "Dubai 1", "site: 'Dubai 1' is no name"),
     "duplicate name": (
         "devices.3.name",
@@ -123,17 +131,17 @@ MISTAKES: dict[str, tuple[str, object, str]] = {
 }
 
 
-def changed(raw: Raw, place: str, value: object) -> Raw:
+def changed(raw: Raw, path: str, value: object) -> Raw:
     """The configuration with the value at a dotted place replaced, added or taken away."""
     result = copy.deepcopy(raw)
-    *path, last = place.split(".")
-    at: Any = result
-    for key in path:
-        at = at[int(key)] if isinstance(at, list) else at[key]
-    if value is GONE:
-        del at[last]
+    *parents, last = path.split(".")
+    node: Any = result
+    for key in parents:
+        node = node[int(key)] if isinstance(node, list) else node[key]
+    if value is REMOVED:
+        del node[last]
     else:
-        at[int(last) if isinstance(at, list) else last] = value
+        node[int(last) if isinstance(node, list) else last] = value
     return result
 
 
@@ -146,7 +154,7 @@ def test_a_wrong_configuration_is_one_line_and_exit_2(
     assert agent(["--config", path]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    line = one_line(err)
+    line = check_one_line(err)
     assert line.startswith(f"{path}: ")
     assert message in line
 
@@ -162,7 +170,7 @@ def test_a_wrong_configuration_is_one_line_and_exit_2(
         ('{"version": NaN}', ": "),
     ],
 )
-def test_what_is_not_a_configuration_at_all_is_said_too(
+def test_file_that_is_no_configuration_is_reported(
     text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert agent(["--config", write(tmp_path, text)]) == 2
@@ -191,19 +199,19 @@ def test_a_file_that_cannot_be_read_is_one_line_and_exit_2(tmp_path: Path) -> No
         ("bytes.json", "not UTF-8 text"),
         (".", "Is a directory; name the agent's configuration"),
     ):
-        done = coldloop("agent", "--config", str(tmp_path / name))
+        done = run_coldloop("agent", "--config", str(tmp_path / name))
         assert (done.returncode, done.stdout) == (2, "")
-        assert one_line(done.stderr) == f"{tmp_path / name}: {message}"
+        assert check_one_line(done.stderr) == f"{tmp_path / name}: {message}"
 
 
 @pytest.mark.parametrize("words", [(), ("--confg", "x"), ("--config",)])
-def test_wrong_words_are_one_line_and_exit_2(
+def test_wrong_arguments_are_one_line_and_exit_2(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
         agent(list(words))
     assert end.value.code == 2
-    assert one_line(capsys.readouterr().err).startswith("coldloop agent: ")
+    assert check_one_line(capsys.readouterr().err).startswith("coldloop agent: ")
 
 
 def test_check_says_good_and_opens_nothing(
@@ -217,7 +225,7 @@ def test_check_says_good_and_opens_nothing(
 # Ports that are wrong use.
 
 
-class Untouched:
+class UnusedPorts:
     """Good ports for everything, which must stay untouched when the agent refuses to start."""
 
     def __init__(self, bench: RealBench, folder: Path) -> None:
@@ -225,7 +233,7 @@ class Untouched:
         self.listener.setblocking(False)
         self.state = folder / "state"
         self.state.mkdir()
-        self.heard = bench.row.bus
+        self.bus = bench.testbed.bus
         self.raw = bench.config()
         self.raw["broker"]["address"] = f"tcp:127.0.0.1:{self.listener.getsockname()[1]}"
         self.raw["state"] = f"store:{self.state}"
@@ -235,51 +243,51 @@ class Untouched:
         with pytest.raises(BlockingIOError):
             self.listener.accept()
         assert list(self.state.iterdir()) == []
-        assert self.heard.heard == 0
+        assert self.bus.request_count == 0
 
 
 @pytest.fixture
-def untouched(bench: RealBench, tmp_path: Path) -> Iterator[Untouched]:
-    made = Untouched(bench, tmp_path)
+def untouched(bench: RealBench, tmp_path: Path) -> Iterator[UnusedPorts]:
+    made = UnusedPorts(bench, tmp_path)
     with made.listener:
         yield made
 
 
-def refused(path: str) -> str:
+def refusal_line(path: str) -> str:
     """The one line with which the agent refuses to start."""
-    done = coldloop("agent", "--config", path)
+    done = run_coldloop("agent", "--config", path)
     assert (done.returncode, done.stdout) == (2, "")
-    return one_line(done.stderr)
+    return check_one_line(done.stderr)
 
 
 def test_a_busy_port_is_one_line_and_nothing_is_started(
-    bench: RealBench, untouched: Untouched, tmp_path: Path
+    bench: RealBench, untouched: UnusedPorts, tmp_path: Path
 ) -> None:
     with serial.Serial(bench.bus.path, exclusive=True):
-        line = refused(write(tmp_path, untouched.raw))
+        line = refusal_line(write(tmp_path, untouched.raw))
         assert line.startswith(f"coldloop agent: serial:{bench.bus.path}: busy: in use by another")
         untouched.check(bench)
 
 
 def test_a_running_agent_keeps_a_second_one_out(bench: RealBench, tmp_path: Path) -> None:
     bench.start_agent()
-    turn(bench, bench.status, "the first agent runs")
-    done = coldloop("agent", "--config", str(bench.folder / "unit.json"))
+    run_until(bench, bench.status, "the first agent runs")
+    done = run_coldloop("agent", "--config", str(bench.folder / "unit.json"))
     assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert len(lines) == 2
     assert all("busy: in use by another program" in line for line in lines)
-    assert bench.agent_ended() is None
+    assert bench.agent_exit_code() is None
 
 
 def test_a_path_that_is_no_tty_is_one_line_and_nothing_is_started(
-    bench: RealBench, untouched: Untouched, tmp_path: Path
+    bench: RealBench, untouched: UnusedPorts, tmp_path: Path
 ) -> None:
     plain = tmp_path / "plain"
     plain.write_text("no tty")
     for path in (str(plain), "/dev/null", str(tmp_path)):
         raw = changed(untouched.raw, "buses.bus", f"serial:{path}?baud=19200")
-        line = refused(write(tmp_path, raw))
+        line = refusal_line(write(tmp_path, raw))
         assert line == (
             f"coldloop agent: serial:{path}: not a serial port: "
             "name a tty such as /dev/ttyUSB0 or /dev/ttyS0"
@@ -288,11 +296,11 @@ def test_a_path_that_is_no_tty_is_one_line_and_nothing_is_started(
 
 
 def test_one_line_by_two_names_is_refused(
-    bench: RealBench, untouched: Untouched, tmp_path: Path
+    bench: RealBench, untouched: UnusedPorts, tmp_path: Path
 ) -> None:
     alias = tmp_path / "alias"
     alias.symlink_to(bench.bus.path)
-    line = refused(write(tmp_path, changed(untouched.raw, "receiver.port", f"serial:{alias}")))
+    line = refusal_line(write(tmp_path, changed(untouched.raw, "receiver.port", f"serial:{alias}")))
     assert "named twice: a line belongs to one port only" in line
     untouched.check(bench)
 
@@ -312,30 +320,30 @@ def test_what_is_absent_is_reported_and_retried_while_the_agent_goes_on(
     raw["broker"]["address"] = f"tcp:127.0.0.1:{free_port()}"
     raw["telemetry"] = {"queue": 5}
     path = write(tmp_path, raw)
-    assert "No such file or directory; is the agent running" in one_line(
+    assert "No such file or directory; is the agent running" in check_one_line(
         status("--config", path, code=2).stderr
     )
-    with started("agent", "--config", path) as process:
-        turn(bench, bench.status, "it goes on without any port")
+    with running_command("agent", "--config", path) as process:
+        run_until(bench, bench.status, "it goes on without any port")
         assert status("--config", path, code=1).stdout.startswith("bench/cdu1 is SAFE\n")
         receiver.symlink_to(bench.receiver.path)
         bus.symlink_to(bench.bus.path)
-        turn(bench, lambda: all_is_well(bench), "it cools on when its ports appear")
+        run_until(bench, lambda: is_normal(bench), "it cools on when its ports appear")
         check_without_broker(bench, path)
         # The five rows that may wait are the newest; the older ones are counted.
-        turn(bench, lambda: telemetry(bench)["dropped"] > 0, "the queue is bounded")
+        run_until(bench, lambda: telemetry(bench)["dropped"] > 0, "the queue is bounded")
         assert telemetry(bench)["queued"] == 5
-        code, out, err = ended(process, signal.SIGTERM)
+        code, out, err = wait_for_exit(process, signal.SIGTERM)
     assert (code, out) == (0, "")
     said = err.splitlines()
     assert said[0].startswith(f"warning: serial:{receiver}: no such port")
     assert said[1].startswith(f"warning: serial:{bus}: no such port")
     assert sum("Traceback" in line for line in said) == 0
     assert len(said) < 60
-    check_what_is_left(bench, path)
+    check_final_status(bench, path)
 
 
-def all_is_well(bench: RealBench) -> bool:
+def is_normal(bench: RealBench) -> bool:
     now = bench.status()
     assert now is not None
     return now["state"] == "normal" and now["clock"]["state"] == "sync" and not now["alarms"]
@@ -349,7 +357,7 @@ def telemetry(bench: RealBench) -> dict[str, int]:
 
 
 def status(*words: str, code: int) -> "subprocess.CompletedProcess[str]":
-    done = coldloop("status", *words)
+    done = run_coldloop("status", *words)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 
@@ -364,7 +372,7 @@ def check_without_broker(bench: RealBench, path: str) -> None:
     assert record["telemetry"]["connected"] is False
 
 
-def check_what_is_left(bench: RealBench, path: str) -> None:
+def check_final_status(bench: RealBench, path: str) -> None:
     """An agent that has ended leaves its last status, which is soon stale."""
     left = bench.folder / "status.json"
     snapshot = json.loads(left.read_text())
@@ -378,8 +386,8 @@ def check_what_is_left(bench: RealBench, path: str) -> None:
 def test_garbage_on_every_port_is_counted_and_harmless(bench: RealBench, tmp_path: Path) -> None:
     chance = random.Random(5)
     raw = bench.config()
-    with started("agent", "--config", write(tmp_path, raw)) as process:
-        turn(bench, lambda: bench.status() and all_is_well(bench), "it runs well")
+    with running_command("agent", "--config", write(tmp_path, raw)) as process:
+        run_until(bench, lambda: bench.status() and is_normal(bench), "it runs well")
         before = bench.status()
         assert before is not None
         memory = resident_kb(process.pid)
@@ -390,13 +398,13 @@ def test_garbage_on_every_port_is_counted_and_harmless(bench: RealBench, tmp_pat
         assert bench.broker is not None
         for conn in list(bench.broker._clients):
             bench.broker._deliver(conn, b"\xf0\xff\xff\xff\xff" + garbage(chance, 1_000))
-        turn(
-            bench, lambda: all_is_well(bench) and telemetry(bench)["connected"], "it is well again"
+        run_until(
+            bench, lambda: is_normal(bench) and telemetry(bench)["connected"], "it is well again"
         )
         after = bench.status()
         assert after is not None
         assert resident_kb(process.pid) < memory + 2_000
-        code, _, err = ended(process, signal.SIGTERM)
+        code, _, err = wait_for_exit(process, signal.SIGTERM)
     assert code == 0
     assert "Traceback" not in err
     assert after["receiver"]["skipped_bytes"] > before["receiver"]["skipped_bytes"] + 20_000
@@ -424,9 +432,9 @@ def test_a_signal_ends_it_in_order(bench: RealBench, number: int) -> None:
     bench.start_agent(log=bench.folder / "log")
     process = bench._agent
     assert process is not None
-    turn(bench, bench.status, "it runs")
+    run_until(bench, bench.status, "it runs")
     process.send_signal(number)
-    turn(bench, lambda: process.poll() is not None, "it ends", PATIENCE_S)
+    run_until(bench, lambda: process.poll() is not None, "it ends", TIMEOUT_S)
     assert process.returncode == 0
     assert "Traceback" not in (bench.folder / "log").read_text()
     # Its ports are free again.

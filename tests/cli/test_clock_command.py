@@ -10,10 +10,10 @@ import pytest
 from agent.commands import clock
 from agent.telemetry.status import KEY
 from agent.tools import clock_watch
-from agent.tools.clock_text import line, render, verdicts
+from agent.tools.clock_text import evidence_lines, render_report, status_line
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import parse
-from tests.support.cli_tools import SHORT, coldloop
+from tests.support.cli_tools import SHORT, run_coldloop
 
 Snapshot = dict[str, Any]
 
@@ -58,7 +58,7 @@ EVIDENCE: Snapshot = {
 
 
 @pytest.fixture(scope="module")
-def real() -> Snapshot:
+def real_snapshot() -> Snapshot:
     """The status of an agent that has run for 20 s."""
     run = VirtualRun(parse(SHORT.replace("= 3", "= 20"), "x"), 1)
     run.run()
@@ -66,7 +66,7 @@ def real() -> Snapshot:
     return run.status
 
 
-def left(folder: Path, snapshot: Snapshot, age_s: float = 0.2, raw: bool = False) -> str:
+def write_status(folder: Path, snapshot: Snapshot, age_s: float = 0.2, raw: bool = False) -> str:
     """Leave a status behind as if the agent had written it `age_s` ago."""
     kind = time.CLOCK_MONOTONIC_RAW if raw else time.CLOCK_MONOTONIC
     now_us = time.clock_gettime_ns(kind) // 1000
@@ -78,7 +78,7 @@ def left(folder: Path, snapshot: Snapshot, age_s: float = 0.2, raw: bool = False
 def test_the_report_of_a_real_status(
     real: Snapshot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert clock(["report", "--state", left(tmp_path, real)]) == 0
+    assert clock(["report", "--state", write_status(tmp_path, real)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     rows = dict(text.split(None, 1) for text in out.splitlines() if not text.startswith("leap"))
@@ -90,25 +90,25 @@ def test_the_report_of_a_real_status(
     assert "verdict" not in out
 
 
-def test_one_that_is_old_or_not_trusted_is_exit_1(real: Snapshot, tmp_path: Path) -> None:
-    assert clock(["report", "--state", left(tmp_path, real, age_s=60)]) == 1
+def test_old_or_untrusted_status_exits_1(real: Snapshot, tmp_path: Path) -> None:
+    assert clock(["report", "--state", write_status(tmp_path, real, age_s=60)]) == 1
     for state, code in (("untrusted", 1), ("free", 1), ("holdover", 0)):
         changed = {**real, "clock": {**real["clock"], "state": state}}
-        assert clock(["report", "--state", left(tmp_path, changed)]) == code
+        assert clock(["report", "--state", write_status(tmp_path, changed)]) == code
 
 
 def test_an_agent_that_feeds_chronyd_counts_by_the_raw_clock(
     real: Snapshot, tmp_path: Path
 ) -> None:
-    folder = left(tmp_path, {**real, "chrony": PARTS["chrony"]}, raw=True)
+    folder = write_status(tmp_path, {**real, "chrony": PARTS["chrony"]}, raw=True)
     assert clock(["report", "--state", folder]) == 0
 
 
-def test_every_part_has_its_line_and_evidence_its_figures(real: Snapshot) -> None:
+def test_report_has_all_components_and_evidence(real: Snapshot) -> None:
     told = {**real["clock"], "evidence": [EVIDENCE], "rate_ppt": 2_013_000, "skew_ppt": 900}
     snapshot = {**real, **PARTS, "clock": told, "alarms": []}
     snapshot["alarms"] = [{"code": "time_step", "text": "it jumped"}, {"code": "x", "text": "no"}]
-    out = render(snapshot)
+    out = render_report(snapshot)
     for words in (
         "+2.0130 ppm, give or take 0.0009",
         "31.5 C at the oscillator, -0.800 ppm a degree",
@@ -124,30 +124,30 @@ def test_every_part_has_its_line_and_evidence_its_figures(real: Snapshot) -> Non
     ):
         assert words in out, words
     assert "x  no" not in out
-    assert "2026-11-24T06:00:1" in verdicts(snapshot)[0]
-    assert " s ago to " in verdicts({**snapshot, "utc_us": None})[0]
-    assert line(snapshot).startswith("2026-11-24T06:00:")
+    assert "2026-11-24T06:00:1" in evidence_lines(snapshot)[0]
+    assert " s ago to " in evidence_lines({**snapshot, "utc_us": None})[0]
+    assert status_line(snapshot).startswith("2026-11-24T06:00:")
 
 
 def test_the_report_as_json(real: Snapshot, tmp_path: Path) -> None:
-    done = coldloop("clock", "report", "--state", left(tmp_path, real), "--json")
+    done = run_coldloop("clock", "report", "--state", write_status(tmp_path, real), "--json")
     record = json.loads(done.stdout)
     assert record["clock"]["state"] == "sync"
     assert record["alarms"] == []
     assert "supply" not in record
 
 
-def test_watching_says_what_is_new(
+def test_watch_prints_changes(
     real: Snapshot,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder = left(tmp_path, real)
+    folder = write_status(tmp_path, real)
     assert clock(["watch", "--state", folder, "--seconds", "0.5"]) == 1
     assert capsys.readouterr().out == ""
     bad = {**real, "clock": {**real["clock"], "evidence": [EVIDENCE], "state": "untrusted"}}
-    monkeypatch.setattr(clock_watch.time, "sleep", lambda _: left(tmp_path, bad))
+    monkeypatch.setattr(clock_watch.time, "sleep", lambda _: write_status(tmp_path, bad))
     assert clock(["watch", "--state", folder, "--seconds", "0.3"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert "untrusted" in out[0]
@@ -155,7 +155,7 @@ def test_watching_says_what_is_new(
     assert "step 3 times" not in "".join(out[2:])  # told once
 
 
-def test_nothing_there_is_one_line(tmp_path: Path) -> None:
-    done = coldloop("clock", "report", "--state", str(tmp_path / "none"))
+def test_missing_status_is_one_line(tmp_path: Path) -> None:
+    done = run_coldloop("clock", "report", "--state", str(tmp_path / "none"))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

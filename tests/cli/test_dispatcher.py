@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import coldloop
-from tests.support.repository import ROOT, settings
+from tests.support.repository import ROOT, project_settings
 
 
-def run(*words: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+def run(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     """The command, in a process of its own."""
-    command = [sys.executable, str(ROOT / "coldloop.py"), *words]
+    command = [sys.executable, str(ROOT / "coldloop.py"), *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
@@ -25,11 +25,11 @@ def one_line(text: str) -> str:
 
 
 def test_help_lists_every_command() -> None:
-    done = run("--help")
-    assert done.returncode == 0
+    completed = run("--help")
+    assert completed.returncode == 0
     for name, (_, text) in coldloop.COMMANDS.items():
-        assert f"  {name:<10}{text}\n" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 80
+        assert f"  {name:<10}{text}\n" in completed.stdout
+    assert max(map(len, completed.stdout.splitlines())) <= 80
 
 
 def test_help_imports_no_command() -> None:
@@ -42,19 +42,19 @@ def test_help_imports_no_command() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def test_version_is_the_distribution_s() -> None:
-    assert run("--version").stdout == f"coldloop {settings()['project']['version']}\n"
+def test_version_of_the_distribution() -> None:
+    assert run("--version").stdout == f"coldloop {project_settings()['project']['version']}\n"
 
 
 @pytest.mark.parametrize("words", [(), ("--frobnicate",), ("frobnicate",), ("",)])
 def test_wrong_use_is_one_line_and_exit_2(words: tuple[str, ...]) -> None:
-    done = run(*words)
-    assert done.returncode == 2
-    assert one_line(done.stderr).startswith("coldloop: ")
-    assert done.stdout == ""
+    completed = run(*words)
+    assert completed.returncode == 2
+    assert one_line(completed.stderr).startswith("coldloop: ")
+    assert completed.stdout == ""
 
 
-def test_a_misspelt_command_names_the_nearest() -> None:
+def test_a_misspelt_command_gets_a_suggestion() -> None:
     assert "did you mean 'demo'?" in run("dmeo").stderr
     assert "did you mean" not in run("xyzzy").stderr
 
@@ -63,9 +63,9 @@ def test_a_misspelt_command_names_the_nearest() -> None:
 def test_every_command_exists_and_explains_itself(name: str) -> None:
     module, function = coldloop.COMMANDS[name][0].split(":")
     assert callable(getattr(importlib.import_module(module), function))
-    done = run(name, "--help")
-    assert done.returncode == 0
-    assert f"coldloop {name}" in done.stdout
+    completed = run(name, "--help")
+    assert completed.returncode == 0
+    assert f"coldloop {name}" in completed.stdout
 
 
 def command(monkeypatch: pytest.MonkeyPatch, body: object) -> int:
@@ -76,7 +76,7 @@ def command(monkeypatch: pytest.MonkeyPatch, body: object) -> int:
 
 
 @pytest.mark.parametrize("code", [0, 1, 2])
-def test_a_command_gets_its_words_and_gives_the_exit_code(
+def test_command_gets_arguments_and_returns_exit_code(
     monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     got: list[list[str]] = []
@@ -91,7 +91,7 @@ def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert command(monkeypatch, interrupted) == 130
 
 
-def test_a_reader_that_went_away_is_no_error() -> None:
+def test_closed_output_pipe_is_no_error() -> None:
     code = (
         "import sys, types, coldloop\n"
         "module = sys.modules['probe'] = types.ModuleType('probe')\n"
@@ -121,11 +121,11 @@ def test_a_missing_library_is_one_line(
     assert "No module named 'no_such_module'" in one_line(capsys.readouterr().err)
 
 
-def test_refuses_a_namesake_on_the_path(tmp_path: Path) -> None:
+def test_refuses_another_package_of_the_same_name(tmp_path: Path) -> None:
     (tmp_path / "agent").mkdir()
     (tmp_path / "agent" / "__init__.py").write_text("raise SystemExit('the wrong agent ran')\n")
     code = f"import sys; sys.path.append({str(ROOT)!r}); import coldloop; sys.exit(coldloop.main())"
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code, "status"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
@@ -133,11 +133,11 @@ def test_refuses_a_namesake_on_the_path(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 2
-    assert f"'agent' would come from {tmp_path}" in one_line(done.stderr)
+    assert completed.returncode == 2
+    assert f"'agent' would come from {tmp_path}" in one_line(completed.stderr)
 
 
-def test_agent_refuses_a_second_owner_of_a_package(
+def test_agent_rejects_a_second_owner_of_a_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for folder in ("drivers", "drivers-0.1.0.dist-info"):

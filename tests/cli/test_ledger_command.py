@@ -21,7 +21,7 @@ parts = "PARTS"
 """
 
 
-def left_behind(folder: Path, parts: str) -> Path:
+def write_status(folder: Path, parts: str) -> Path:
     """Run, and leave the status as the agent would."""
     run = VirtualRun(parse(SCENARIO.replace("PARTS", parts), "bill"), 1)
     run.run()
@@ -30,7 +30,7 @@ def left_behind(folder: Path, parts: str) -> Path:
 
 
 def test_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    state = str(left_behind(tmp_path, "ledger"))
+    state = str(write_status(tmp_path, "ledger"))
     assert ledger(["report", "--state", state]) == 0
     text = capsys.readouterr().out
     assert "bench/cdu1  energy ledger, PUE category 1 (IT at the UPS' output)" in text
@@ -44,8 +44,8 @@ def test_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shown["total_is"] == "facility meter"
 
 
-def test_a_unit_without_a_ledger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    state = str(left_behind(tmp_path, ""))
+def test_unit_without_energy_accounting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = str(write_status(tmp_path, ""))
     assert ledger(["report", "--state", state]) == 2
     assert "no section `ledger`" in capsys.readouterr().err
     assert ledger(["report", "--state", str(tmp_path / "no")]) == 2

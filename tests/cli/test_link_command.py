@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agent.commands import link
 
+from agent.commands import link
 from agent.tools.satcom_passes import plot
-from agent.tools.satcom_watch import page
-from hil.bench.testbed import SITE_E7, Row
-from hil.bench.testbed_settings import Setting
+from agent.tools.satcom_watch import status_page
+from hil.bench.testbed import SITE_E7, Testbed
+from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.satcom.constellation import SHAPES
 from hil.kernel.world import World
 from hil.run.real_bench import ROOT
@@ -26,7 +26,7 @@ COLDLOOP = [sys.executable, str(ROOT / "coldloop.py")]
 
 
 @pytest.fixture(scope="module")
-def posts() -> Iterator[tuple[str, list[dict[str, str]]]]:
+def webhook_posts() -> Iterator[tuple[str, list[dict[str, str]]]]:
     """A webhook on loopback: its URL, and the forms that were posted."""
     got: list[dict[str, str]] = []
 
@@ -60,7 +60,7 @@ def ports(posts: tuple[str, list[dict[str, str]]]) -> Iterator[dict[str, str]]:
         bench.stdout.close()
 
 
-def test_the_bench_names_its_modems(ports: dict[str, str]) -> None:
+def test_bench_prints_its_modems(ports: dict[str, str]) -> None:
     for name, baud in (
         ("modem_sbd", 19200),
         ("modem_imt", 230400),
@@ -74,7 +74,7 @@ def test_the_bench_names_its_modems(ports: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sbd", "imt", "ip"])
-def test_a_modem_is_watched(ports: dict[str, str], kind: str) -> None:
+def test_watch_shows_a_modem(ports: dict[str, str], kind: str) -> None:
     command = [*COLDLOOP, "link", "watch", ports["modem_" + kind], "--kind", kind, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as watch:
         assert watch.stdout is not None
@@ -116,7 +116,7 @@ def test_a_message_goes_to_the_webhook(
 
 
 def _unit(folder: Path, **modem: object) -> str:
-    sample = Row(World(1, 0), Setting()).config(
+    sample = Testbed(World(1, 0), TestbedSettings()).config(
         "serial:/dev/ttyUSB0?baud=115200",
         "serial:/dev/ttyUSB1?baud=19200&parity=E",
         "tcp:127.0.0.1:1883",
@@ -151,7 +151,7 @@ def test_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "+  0 h" in text
 
 
-def test_wrong_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in (
         ["passes", "--config", _unit(tmp_path)],
         ["passes", "--config", str(tmp_path / "none.json")],
@@ -164,7 +164,7 @@ def test_wrong_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert error.count("\n") == 1, error
 
 
-def test_the_agent_s_status_is_laid_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_page_of_the_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status = {
         "kind": "sbd",
         "ready": True,
@@ -181,7 +181,7 @@ def test_the_agent_s_status_is_laid_out(tmp_path: Path, capsys: pytest.CaptureFi
         "day_bytes": 5000,
         "ahead": [[int(time.time()) + 700, int(time.time()) + 900, 55]],
     }
-    text = page(status)
+    text = status_page(status)
     for part in ("[###..]", "1 alarm, 2 live", "700 of 5000", "200 s, up to 55 deg", "dropped"):
         assert part in text
     config = _unit(tmp_path)
@@ -190,7 +190,7 @@ def test_the_agent_s_status_is_laid_out(tmp_path: Path, capsys: pytest.CaptureFi
     assert "[###..]" in capsys.readouterr().out
 
 
-def test_the_plot_shows_tens_of_degrees() -> None:
+def test_plot_shows_elevation_digits() -> None:
     hour = 3_600_000_000
     lines = plot([(hour // 2, hour, 57)], 0, 2)
     assert lines[0] == "+  0 h  " + "." * 36 + "5" * 36

@@ -29,7 +29,7 @@ def ports(bench: BenchThread) -> dict[str, str]:
     return bench.ports
 
 
-def call(*words: object) -> int:
+def run_command(*words: object) -> int:
     """The exit code, also when argparse leaves by itself."""
     try:
         return modbus([str(word) for word in words])
@@ -37,26 +37,26 @@ def call(*words: object) -> int:
         return int(error.code or 0)
 
 
-def one(capsys: pytest.CaptureFixture[str]) -> Any:
+def only_json(capsys: pytest.CaptureFixture[str]) -> Any:
     """The one JSON object that was printed."""
     (line,) = capsys.readouterr().out.splitlines()
     return json.loads(line)
 
 
-def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
     text = capsys.readouterr().err
     assert text.count("\n") == 1, text
     return text
 
 
-def test_scan_finds_the_eight_of_the_line_and_their_models(
+def test_scan_finds_devices_and_models(
     ports: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     units = ",".join(str(unit) for unit in [*LINE_UNITS.values(), 11])
     patient = ("--timeout-ms", "500")  # the machine may be busy with other tests
     port, chosen = ports["bus8"], ("--units", units, "--functions", "3")
-    assert call("scan", port, *chosen, *patient, "--json") == 0
-    found = one(capsys)
+    assert run_command("scan", port, *chosen, *patient, "--json") == 0
+    found = only_json(capsys)
     models = {device["model"]: device["unit"] for device in found["devices"]}
     assert models == LINE_UNITS
     says = {device["model"]: device["identification"] for device in found["devices"]}
@@ -67,22 +67,22 @@ def test_scan_finds_the_eight_of_the_line_and_their_models(
     assert found["tried"][0]["requests"] == len(LINE_UNITS) + 1
 
 
-def test_scan_of_a_host_tells_devices_from_its_refusals(
+def test_scan_of_host_ignores_gateway_exceptions(
     ports: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     units = ",".join(str(unit) for unit in [*TCP_UNITS.values(), 99])
     port = ports["modbus_tcp"]
-    assert call("scan", port, "--units", units, "--functions", "3", "--json") == 0
-    found = one(capsys)
+    assert run_command("scan", port, "--units", units, "--functions", "3", "--json") == 0
+    found = only_json(capsys)
     assert {device["unit"] for device in found["devices"]} == set(TCP_UNITS.values())
     assert found["tried"][0]["gateway_refusals"] == 1
 
 
-def test_scan_of_silence_says_what_was_tried(
+def test_scan_without_reply_reports_attempts(
     ports: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("--units", "1-2", "--functions", "3,4", "--baud", "9600,19200", "--parity", "N,E")
-    assert call("scan", ports["bus8"], *words, "--timeout-ms", "20") == 1
+    assert run_command("scan", ports["bus8"], *words, "--timeout-ms", "20") == 1
     text = capsys.readouterr().out
     assert "no device answered" in text
     assert "functions 3, 4, units 1-2, 20 ms each" in text
@@ -91,13 +91,15 @@ def test_scan_of_silence_says_what_was_tried(
     assert "hint: nothing came at all" in text
 
 
-def test_scan_tells_garbled_answers(bench: BenchThread, capsys: pytest.CaptureFixture[str]) -> None:
-    bench.do(lambda b: setattr(b.fleet.devices["belimo_valve"], "corrupt", -1))
+def test_scan_reports_garbled_replies(
+    bench: BenchThread, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.call(lambda b: setattr(b.fleet.devices["belimo_valve"], "corrupted_replies", -1))
     words = ("--units", VALVE, "--functions", "3", "--json")
-    code = call("scan", bench.ports["bus8"], *words)
-    bench.do(lambda b: setattr(b.fleet.devices["belimo_valve"], "corrupt", 0))
+    code = run_command("scan", bench.ports["bus8"], *words)
+    bench.call(lambda b: setattr(b.fleet.devices["belimo_valve"], "corrupted_replies", 0))
     assert code == 1
-    found = one(capsys)
+    found = only_json(capsys)
     assert found["tried"][0]["garbled"] == [{"unit": VALVE, "reason": "crc"}]
     assert "wrong baud rate or parity" in found["hints"][0]
 
@@ -105,19 +107,19 @@ def test_scan_tells_garbled_answers(bench: BenchThread, capsys: pytest.CaptureFi
 def test_read_decodes(ports: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     unit = LINE_UNITS["eastron_sdm630"]
     words = ("--function", "4", "--type", "f32", "--json")
-    assert call("read", ports["bus8"], unit, 0, 3, *words) == 0
-    found = one(capsys)
+    assert run_command("read", ports["bus8"], unit, 0, 3, *words) == 0
+    found = only_json(capsys)
     assert len(found["raw"]) == 6
     assert all(200 < value < 260 for value in found["values"])
 
 
-def test_read_says_who_did_not_answer(
+def test_read_reports_missing_reply(
     ports: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call("read", ports["bus8"], 99, 0, "--timeout-ms", "30") == 1
-    assert "19200 8E1 unit 99, function 3, address 0: no reply" in complaint(capsys)
-    assert call("read", ports["bus8"], LINE_UNITS["orv3_rpu"], 0) == 1
-    assert "exception 2 (illegal data address)" in complaint(capsys)
+    assert run_command("read", ports["bus8"], 99, 0, "--timeout-ms", "30") == 1
+    assert "19200 8E1 unit 99, function 3, address 0: no reply" in error_line(capsys)
+    assert run_command("read", ports["bus8"], LINE_UNITS["orv3_rpu"], 0) == 1
+    assert "exception 2 (illegal data address)" in error_line(capsys)
 
 
 def test_write_by_profile_reads_back(
@@ -125,34 +127,32 @@ def test_write_by_profile_reads_back(
 ) -> None:
     for value in (35, 55):
         words = (SETPOINT, value, "--profile", "belimo_valve", "--yes", "--json")
-        assert call("write", ports["bus8"], VALVE, *words) == 0
-        found = one(capsys)
+        assert run_command("write", ports["bus8"], VALVE, *words) == 0
+        found = only_json(capsys)
         assert (found["written"], found["readback"], found["verified"]) == (value, value, True)
 
 
-def test_a_bit_is_written_by_its_name(
-    ports: dict[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bit_is_written_by_name(ports: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     where = (ports["bus8"], LINE_UNITS["grundfos_cim"])
     more = ("--profile", "grundfos_cim", "--yes", "--json")
     for word, was, then in (("on", None, 1), ("off", 1, 0), ("1", 0, 1)):
-        assert call("write", *where, "RemoteControl", word, *more) == 0
-        found = one(capsys)
+        assert run_command("write", *where, "RemoteControl", word, *more) == 0
+        found = only_json(capsys)
         assert (found["written"], found["readback"], found["verified"]) == (then, then, True)
         assert was is None or found["before"] == was
-    assert call("write", *where, "RemoteControl", "2", *more) == 2
-    assert "'2' is not on, off, 1 or 0" in complaint(capsys)
+    assert run_command("write", *where, "RemoteControl", "2", *more) == 2
+    assert "'2' is not on, off, 1 or 0" in error_line(capsys)
     more = ("--profile", "abb_acs580", "--yes")
-    assert call("write", ports["bus8"], LINE_UNITS["abb_acs580"], "Tripped", "on", *more) == 2
-    assert "Tripped is not to be written" in complaint(capsys)
+    assert (
+        run_command("write", ports["bus8"], LINE_UNITS["abb_acs580"], "Tripped", "on", *more) == 2
+    )
+    assert "Tripped is not to be written" in error_line(capsys)
 
 
-def test_write_that_the_device_ignores_is_judged_bad(
-    bench: BenchThread, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bench.do(lambda b: setattr(b.fleet.devices["belimo_valve"], "ignore_writes", True))
-    code = call("write", bench.ports["bus8"], VALVE, 0, 1234, "--yes")
-    bench.do(lambda b: setattr(b.fleet.devices["belimo_valve"], "ignore_writes", False))
+def test_ignored_write_fails(bench: BenchThread, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.call(lambda b: setattr(b.fleet.devices["belimo_valve"], "ignore_writes", True))
+    code = run_command("write", bench.ports["bus8"], VALVE, 0, 1234, "--yes")
+    bench.call(lambda b: setattr(b.fleet.devices["belimo_valve"], "ignore_writes", False))
     assert code == 1
     assert "NOT as written" in capsys.readouterr().out
 
@@ -169,40 +169,38 @@ def test_write_that_the_device_ignores_is_judged_bad(
         (("0", "inf", "--type", "f64"), "not a number that f64 can hold"),
     ],
 )
-def test_write_outside_its_limits_is_refused_before_the_wire(
+def test_write_outside_limits_is_rejected_before_sending(
     bench: BenchThread, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], limit: str
 ) -> None:
-    heard = bench.do(lambda b: b.fleet.line.heard)
-    assert call("write", bench.ports["bus8"], VALVE, *words, "--yes") == 2
-    assert limit in complaint(capsys)
-    assert bench.do(lambda b: b.fleet.line.heard) == heard
+    heard = bench.call(lambda b: b.fleet.line.request_count)
+    assert run_command("write", bench.ports["bus8"], VALVE, *words, "--yes") == 2
+    assert limit in error_line(capsys)
+    assert bench.call(lambda b: b.fleet.line.request_count) == heard
 
 
-def test_a_lying_profile_stops_the_write(
-    bench: BenchThread, capsys: pytest.CaptureFixture[str]
-) -> None:
-    writes = bench.do(lambda b: b.fleet.devices["belimo_valve"].writes)
+def test_wrong_profile_stops_write(bench: BenchThread, capsys: pytest.CaptureFixture[str]) -> None:
+    writes = bench.call(lambda b: b.fleet.devices["belimo_valve"].writes)
     words = ("FlowControlLitersPerMinute", "150", "--profile", "orv3_rpu", "--yes")
-    assert call("write", bench.ports["bus8"], VALVE, *words) == 1
-    assert "is no orv3_rpu: " in complaint(capsys)
-    assert bench.do(lambda b: b.fleet.devices["belimo_valve"].writes) == writes
+    assert run_command("write", bench.ports["bus8"], VALVE, *words) == 1
+    assert "is no orv3_rpu: " in error_line(capsys)
+    assert bench.call(lambda b: b.fleet.devices["belimo_valve"].writes) == writes
 
 
-def test_write_asks_nobody_without_a_terminal(
+def test_write_needs_terminal_to_ask(
     bench: BenchThread, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    writes = bench.do(lambda b: b.fleet.devices["belimo_valve"].writes)
-    assert call("write", bench.ports["bus8"], VALVE, 0, 1) == 2
-    assert "add --yes" in complaint(capsys)
-    assert bench.do(lambda b: b.fleet.devices["belimo_valve"].writes) == writes
+    writes = bench.call(lambda b: b.fleet.devices["belimo_valve"].writes)
+    assert run_command("write", bench.ports["bus8"], VALVE, 0, 1) == 2
+    assert "add --yes" in error_line(capsys)
+    assert bench.call(lambda b: b.fleet.devices["belimo_valve"].writes) == writes
 
 
-def test_poll_prints_a_line_a_round(
+def test_poll_prints_line_per_round(
     ports: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("--profile", "orv3_rpu", "--unit", LINE_UNITS["orv3_rpu"], "--period-ms", "50")
-    assert call("poll", ports["bus8"], *words, "--rounds", "3", "--json") == 0
+    assert run_command("poll", ports["bus8"], *words, "--rounds", "3", "--json") == 0
     rounds = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [found["round"] for found in rounds] == [1, 2, 3]
     points = {point["name"]: point for point in rounds[-1]["points"]}
@@ -212,37 +210,43 @@ def test_poll_prints_a_line_a_round(
     assert 0 <= supply["age_s"] < 2
 
 
-def test_poll_asks_what_the_wire_is_best_at_and_learns(
+def test_poll_plans_requests_and_learns(
     ports: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = ports["bus8"]
     more = ("--period-ms", "50", "--json", "--timeout-ms", "500")
     unit = LINE_UNITS["orv3_rpu"]
-    assert call("poll", port, "--profile", "orv3_rpu", "--unit", unit, "--rounds", "1", *more) == 0
-    assert one(capsys)["requests"] == 4
+    assert (
+        run_command("poll", port, "--profile", "orv3_rpu", "--unit", unit, "--rounds", "1", *more)
+        == 0
+    )
+    assert only_json(capsys)["requests"] == 4
     unit, rounds = LINE_UNITS["eastron_sdm630"], ("--rounds", "12")  # it has holes all over
-    assert call("poll", port, "--profile", "eastron_sdm630", "--unit", unit, *rounds, *more) == 0
+    assert (
+        run_command("poll", port, "--profile", "eastron_sdm630", "--unit", unit, *rounds, *more)
+        == 0
+    )
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[0]["faults"]
     assert not lines[-1]["faults"]
     assert {point["quality"] for point in lines[-1]["points"]} == {"good"}
 
 
-def test_poll_of_another_model_is_judged_bad(
+def test_poll_of_other_model_fails(
     ports: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("--profile", "orv3_rpu", "--unit", VALVE, "--rounds", "1")
-    assert call("poll", ports["bus8"], *words) == 1
+    assert run_command("poll", ports["bus8"], *words) == 1
     assert "WRONG MODEL" in capsys.readouterr().out
 
 
-def test_commission_writes_what_the_agent_accepts(
+def test_commission_writes_valid_configuration(
     ports: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     output = tmp_path / "unit.json"
     words = ("--units", "12,20,31,32", "--functions", "3", "--yes", "--json", "-o", output)
-    assert call("commission", ports["bus"], *words) == 0
-    written = one(capsys)
+    assert run_command("commission", ports["bus"], *words) == 0
+    written = only_json(capsys)
     config = read_config(str(output))
     assert [(d.name, d.profile.model) for d in config.devices] == [
         ("rpu", "orv3_rpu"),
@@ -252,17 +256,17 @@ def test_commission_writes_what_the_agent_accepts(
     ]
     assert config.pressure.actuators == ["pump1", "pump2"]
     assert written["config"] == json.loads(output.read_text(encoding="utf-8"))
-    assert call("commission", ports["bus"], *words) == 2
-    assert "add --force" in complaint(capsys)
+    assert run_command("commission", ports["bus"], *words) == 2
+    assert "add --force" in error_line(capsys)
 
 
-def test_commission_says_what_is_missing_and_writes_nothing(
+def test_commission_reports_missing_devices(
     ports: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     output = tmp_path / "unit.json"
     words = ("--units", "12", "--functions", "3", "--yes", "--json", "-o", output)
-    assert call("commission", ports["bus"], *words) == 1
-    assert one(capsys)["missing"] == ["a valve", "a pump's drive"]
+    assert run_command("commission", ports["bus"], *words) == 1
+    assert only_json(capsys)["missing"] == ["a valve", "a pump's drive"]
     assert not output.exists()
 
 
@@ -276,24 +280,24 @@ def test_profile_check_shows_every_error(
     ]
     path = tmp_path / "bad.json"
     path.write_text(json.dumps({**good, "points": points}), encoding="utf-8")
-    assert call("profile", "check", path, "orv3_rpu") == 1
+    assert run_command("profile", "check", path, "orv3_rpu") == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(": ")[0] for line in lines] == [str(path), str(path), "orv3_rpu"]
     path.write_text('{"model": ', encoding="utf-8")
-    assert call("profile", "check", path) == 1
+    assert run_command("profile", "check", path) == 1
     assert f"{path}:1:11: not JSON" in capsys.readouterr().out
 
 
 def test_profile_show_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("profile", "show", "belimo_valve") == 0
+    assert run_command("profile", "show", "belimo_valve") == 0
     assert SETPOINT in capsys.readouterr().out
-    assert call("profile", "show", "nosuch") == 2
-    assert "there are abb_acs580" in complaint(capsys)
+    assert run_command("profile", "show", "nosuch") == 2
+    assert "there are abb_acs580" in error_line(capsys)
 
 
 @pytest.mark.parametrize("name", [*TOOLS["modbus"], ""])
 def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(*name.split(), "--help") == 0
+    assert run_command(*name.split(), "--help") == 0
     assert "example: coldloop modbus " in capsys.readouterr().out
 
 
@@ -316,8 +320,8 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> N
         (("commission", "/dev/null", "--setpoint-c", "90"), "90 is not 15 to 45"),
     ],
 )
-def test_wrong_use_is_one_line(
+def test_usage_error_is_one_line(
     words: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(*words) == 2
-    assert text in complaint(capsys)
+    assert run_command(*words) == 2
+    assert text in error_line(capsys)

@@ -17,10 +17,10 @@ import pytest
 import coldloop
 from benchmarks.nmea_peers import micropython
 from drivers.tools import nmea_decode, nmea_monitor
-from drivers.tools.lib.open_port import clock
+from drivers.tools.lib.open_port import monotonic_us
 from protocols.nmea.framing import Framer
 from tests.support import nmea_captures
-from tests.support.peers import need
+from tests.support.peers import require_program
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("COLDLOOP_DATA", ROOT.parent / "shared" / "data"))
@@ -51,7 +51,7 @@ TOTALS = [
 ]
 
 
-def decoded(
+def run_decode(
     stream: bytes, tmp_path: Path, capsys: Any, *options: str, code: int = 0
 ) -> tuple[list[Any], Any]:
     """The epochs and the summary that the command prints of a capture."""
@@ -63,7 +63,7 @@ def decoded(
 
 
 def gpsd_reports(stream: bytes, tmp_path: Path) -> list[Any]:
-    gpsdecode = need("gpsdecode")
+    gpsdecode = require_program("gpsdecode")
     log = tmp_path / "gpsd.nmea"
     log.write_bytes(stream)
     with log.open("rb") as file:
@@ -89,7 +89,7 @@ def valid_checksums(stream: bytes) -> int:
 @pytest.mark.parametrize("dialect", nmea_captures.DIALECTS)
 def test_json_has_exactly_these_keys(dialect: str, tmp_path: Path, capsys: Any) -> None:
     stream = nmea_captures.DIALECTS[dialect]()
-    epochs, totals = decoded(stream, tmp_path, capsys)
+    epochs, totals = run_decode(stream, tmp_path, capsys)
     assert list(totals) == TOTALS
     assert totals["epochs"] == len(epochs) == 60
     assert totals["sentences"] == totals["typed"] == stream.count(b"$")
@@ -107,9 +107,9 @@ def test_json_has_exactly_these_keys(dialect: str, tmp_path: Path, capsys: Any) 
 
 
 @pytest.mark.parametrize("dialect", nmea_captures.DIALECTS)
-def test_gpsd_says_the_same(dialect: str, tmp_path: Path, capsys: Any) -> None:
+def test_matches_gpsd(dialect: str, tmp_path: Path, capsys: Any) -> None:
     stream = nmea_captures.DIALECTS[dialect]()
-    ours = {epoch["utc"]: epoch for epoch in decoded(stream, tmp_path, capsys)[0]}
+    ours = {epoch["utc"]: epoch for epoch in run_decode(stream, tmp_path, capsys)[0]}
     reports = gpsd_reports(stream, tmp_path)
     fixes = [r for r in reports if r["class"] == "TPV" and "time" in r and "lat" in r]
     # what gpsd reports before it has seen where this receiver's epochs end is left out
@@ -126,18 +126,18 @@ def test_gpsd_says_the_same(dialect: str, tmp_path: Path, capsys: Any) -> None:
     if dialect == "beidou-talker":
         # GN without a system id: gpsd takes every number for GPS', ours looks who is in view
         assert set(mine_seen) == set(theirs_seen)
-        twin = decoded(nmea_captures.capture(), tmp_path, capsys)[0][-1]
+        twin = run_decode(nmea_captures.capture(), tmp_path, capsys)[0][-1]
         theirs_seen = {(s["gnss"], s["sv"]): s["used"] for s in twin["satellites"]}
     assert mine_seen == theirs_seen
 
 
-def test_a_damaged_capture(tmp_path: Path, capsys: Any) -> None:
+def test_damaged_capture(tmp_path: Path, capsys: Any) -> None:
     """Every sentence that is whole is framed, none that is not, and what is missing is said."""
     rng = random.Random(5)
     stream = bytearray(nmea_captures.casic(200))
     for _ in range(len(stream) // 400):
         stream[rng.randrange(len(stream))] = rng.randrange(256)
-    epochs, totals = decoded(bytes(stream), tmp_path, capsys)
+    epochs, totals = run_decode(bytes(stream), tmp_path, capsys)
     assert totals["sentences"] == valid_checksums(bytes(stream))
     assert totals["typed"] + totals["unknown"] >= 0.999 * totals["sentences"]
     assert totals["bad_checksum"] > 100
@@ -148,13 +148,13 @@ def test_a_damaged_capture(tmp_path: Path, capsys: Any) -> None:
         assert epoch["used"] is None or epoch["used"] <= (epoch["visible"] or 99)
 
 
-def test_recorded_oddities(tmp_path: Path, capsys: Any) -> None:
+def test_recorded_quirks(tmp_path: Path, capsys: Any) -> None:
     path = DATA / "nmea_quirks.json"
     if not path.exists():
         pytest.skip(f"data missing: {path}")
     quirks = json.loads(path.read_text(encoding="utf-8"))
     stream = "".join(quirk["raw"] + "\r\n" for quirk in quirks).encode("latin-1")
-    _, totals = decoded(stream, tmp_path, capsys)
+    _, totals = run_decode(stream, tmp_path, capsys)
     replies = [q for q in quirks if q["raw"].startswith("$command")]  # a checksum by vendor's rule
     assert totals["sentences"] == sum(q["checksum_ok"] for q in quirks) + len(replies)
     assert totals["unknown"] == 0
@@ -162,7 +162,7 @@ def test_recorded_oddities(tmp_path: Path, capsys: Any) -> None:
     assert totals["bad_checksum"] == sum(not q["checksum_ok"] for q in quirks) - len(replies)
 
 
-def test_where_gpsd_is_wrong(tmp_path: Path, capsys: Any) -> None:
+def test_differences_from_gpsd(tmp_path: Path, capsys: Any) -> None:
     """30 February, hour 25 and second 61 are no times; gpsd makes some of them."""
     head = "A,2512.5,N,05516.5,E,0.0,0.0"
     lines = [
@@ -174,27 +174,27 @@ def test_where_gpsd_is_wrong(tmp_path: Path, capsys: Any) -> None:
             ("120000.00", "251126"),
         )
     ]
-    epochs, _ = decoded(b"".join(lines), tmp_path, capsys)
+    epochs, _ = run_decode(b"".join(lines), tmp_path, capsys)
     assert [e["utc"] for e in epochs if e["utc"]] == ["2026-11-25T12:00:00.000Z"]
     leap = nmea_captures.line(f"GNRMC,235960.00,{head},311226,,,A,V")
-    assert decoded(leap, tmp_path, capsys)[0][0]["utc"] == "2026-12-31T23:59:60.000Z"
+    assert run_decode(leap, tmp_path, capsys)[0][0]["utc"] == "2026-12-31T23:59:60.000Z"
 
 
-def test_binary_frames_are_no_loss(tmp_path: Path, capsys: Any) -> None:
+def test_binary_frames_are_not_lost_bytes(tmp_path: Path, capsys: Any) -> None:
     ubx = b"\xb5\x62\x06\x00\x01\x00\x01\x08\x22"
     stream = nmea_captures.capture(seconds=5).replace(b"\r\n$GNZDA", b"\r\n" + ubx + b"$GNZDA")
-    _, totals = decoded(stream, tmp_path, capsys)
+    _, totals = run_decode(stream, tmp_path, capsys)
     assert (totals["skipped_bytes"], totals["bad_checksum"], totals["epochs"]) == (0, 0, 5)
 
 
 def test_vendor_changes_names(tmp_path: Path, capsys: Any) -> None:
     stream = nmea_captures.line("GBGSV,1,1,01,02,65,233,50,4")
     for options, name in (((), "B1A"), (("--vendor", "allystar"), "B2a")):
-        epochs, _ = decoded(stream, tmp_path, capsys, *options)
+        epochs, _ = run_decode(stream, tmp_path, capsys, *options)
         assert epochs[0]["satellites"][0]["signals"] == [{"id": 4, "name": name, "cn0": 50}]
 
 
-def test_for_people(tmp_path: Path, capsys: Any) -> None:
+def test_text_output(tmp_path: Path, capsys: Any) -> None:
     log = tmp_path / "log.nmea"
     log.write_bytes(nmea_captures.casic(2) + nmea_captures.line("GPTXT,01,01,01,ANTENNA OPEN"))
     assert coldloop.main(["nmea", "decode", str(log)]) == 0
@@ -216,7 +216,7 @@ def test_standard_input() -> None:
     assert len(done.stdout.splitlines()) == 4
 
 
-def test_what_cannot_be_read(tmp_path: Path, capsys: Any) -> None:
+def test_unreadable_sources(tmp_path: Path, capsys: Any) -> None:
     empty = tmp_path / "empty"
     empty.write_bytes(b"nothing\n")
     for argv, code, text in (
@@ -264,7 +264,7 @@ def receiver_port() -> Any:
     os.close(far)
 
 
-def test_a_live_port(receiver_port: str, capsys: Any) -> None:
+def test_live_port(receiver_port: str, capsys: Any) -> None:
     port = f"serial:{receiver_port}?baud=115200"
     assert coldloop.main(["nmea", "decode", port, "--json", "--seconds", "1.4"]) == 0
     rows = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
@@ -292,16 +292,16 @@ def test_monitor_measures_the_system_clock() -> None:
     stamp, date = time.strftime("%H%M%S.00", at), time.strftime("%d%m%y", at)
     receiver.receive(
         nmea_captures.line(f"GNRMC,{stamp},A,2512.5,N,05516.5,E,0.0,0.0,{date},,,A,V"),
-        clock(),
+        monotonic_us(),
     )
-    epoch = receiver.finish()[0]
-    error = nmea_monitor.time_error_us(epoch)
+    epoch = receiver.finish_stream()[0]
+    error = nmea_monitor.clock_error_us(epoch)
     assert error is not None
     assert 4_900_000 < error < 6_500_000
-    assert any("system clock +" in text for text in nmea_monitor.picture(epoch, receiver, error))
+    assert any("system clock +" in text for text in nmea_monitor.render(epoch, receiver, error))
 
 
-def test_the_framer_finds_what_a_plain_reading_finds() -> None:
+def test_framer_matches_line_reader() -> None:
     rng = random.Random(9)
     for _ in range(30):
         stream = bytearray(nmea_captures.casic(3))
@@ -319,7 +319,7 @@ def test_the_framer_finds_what_a_plain_reading_finds() -> None:
 
 def test_memory_does_not_grow_on_micropython(tmp_path: Path) -> None:
     """As much live after 16,000 sentences, every sky of them decoded, as after the first epochs."""
-    need("micropython")
+    require_program("micropython")
     log = tmp_path / "long.nmea"
     log.write_bytes(nmea_captures.casic(60) * 20)
     rates, growth = micropython(log, 1)

@@ -10,26 +10,26 @@ import time
 
 import pytest
 
-from tests.portable.support.receiver_model import FakeReceiver
+from tests.portable.support.receiver_model import ReceiverModel
 from tests.support.repository import ROOT
-from tests.support.runtime_rig import PATIENCE_S, pty
+from tests.support.runtime_rig import TIMEOUT_S, open_pty
 
 
-def speak(fake: FakeReceiver, master: int, stop: threading.Event) -> None:
+def run_receiver(fake: ReceiverModel, master: int, stop: threading.Event) -> None:
     """Let the receiver speak five times faster than real ones, and hear what it is told."""
     due = time.monotonic()
     while not stop.is_set():
         due += 0.3
         while (left := due - time.monotonic()) > 0 and not stop.is_set():
             if select.select([master], [], [], min(left, 0.05))[0]:
-                fake.take(os.read(master, 4096))
-        os.write(master, fake.epoch())
+                fake.receive(os.read(master, 4096))
+        os.write(master, fake.next_epoch())
 
 
-def told(fake: FakeReceiver, *words: str) -> tuple[int, list[dict[str, str]], str]:
-    with pty() as line:
+def run_setup(fake: ReceiverModel, *words: str) -> tuple[int, list[dict[str, str]], str]:
+    with open_pty() as line:
         stop = threading.Event()
-        voice = threading.Thread(target=speak, args=(fake, line.master, stop))
+        voice = threading.Thread(target=run_receiver, args=(fake, line.master, stop))
         voice.start()
         try:
             done = subprocess.run(
@@ -38,7 +38,7 @@ def told(fake: FakeReceiver, *words: str) -> tuple[int, list[dict[str, str]], st
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=10 * PATIENCE_S,
+                timeout=10 * TIMEOUT_S,
             )
         finally:
             stop.set()
@@ -46,10 +46,10 @@ def told(fake: FakeReceiver, *words: str) -> tuple[int, list[dict[str, str]], st
     return done.returncode, [json.loads(text) for text in done.stdout.splitlines()], done.stderr
 
 
-def test_a_receiver_is_told_and_seen_to_do_it() -> None:
-    fake = FakeReceiver("casic")
+def test_setup_is_applied_and_observed() -> None:
+    fake = ReceiverModel("casic")
     words = ["--maker", "casic", "--constellations", "bds,gps", "--sentences", "RMC,GGA,GSA,GSV"]
-    code, steps, errors = told(fake, *words, "--save")
+    code, steps, errors = run_setup(fake, *words, "--save")
     assert (code, errors) == (0, "")
     assert [(s["step"], s["verdict"]) for s in steps] == [
         ("constellations", "done"),
@@ -69,14 +69,14 @@ def test_a_receiver_is_told_and_seen_to_do_it() -> None:
         (["serial:/dev/none", "--maker", "casic", "--sentences", "XYZ"], "none of RMC"),
     ],
 )
-def test_wrong_use_is_one_line(words: list[str], error: str) -> None:
+def test_usage_error_is_one_line(words: list[str], error: str) -> None:
     done = subprocess.run(
         [sys.executable, "coldloop.py", "nmea", "setup", *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
-        timeout=10 * PATIENCE_S,
+        timeout=10 * TIMEOUT_S,
     )
     assert done.returncode == 2
     assert error in done.stderr

@@ -12,7 +12,7 @@ from agent.telemetry.status import KEY
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
 from hil.scenario.model import parse
-from tests.support.cli_tools import SHORT, coldloop, one_line
+from tests.support.cli_tools import SHORT, check_one_line, run_coldloop
 
 Snapshot = dict[str, Any]
 
@@ -25,7 +25,7 @@ def real() -> str:
     return json.dumps(run.status)
 
 
-def left(folder: Path, text: str, age_s: float = 0.2, **change: object) -> str:
+def write_status(folder: Path, text: str, age_s: float = 0.2, **change: object) -> str:
     """Leave a status behind as if the agent had written it `age_s` ago."""
     snapshot = json.loads(text)
     now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
@@ -37,7 +37,7 @@ def left(folder: Path, text: str, age_s: float = 0.2, **change: object) -> str:
 def test_a_fresh_and_normal_one_is_exit_0(
     real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert status(["--state", left(tmp_path, real)]) == 0
+    assert status(["--state", write_status(tmp_path, real)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     lines = out.splitlines()
@@ -55,7 +55,7 @@ def test_a_fresh_and_normal_one_is_exit_0(
 def test_one_that_is_not_normal_is_exit_1(
     state: str, real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert status(["--state", left(tmp_path, real, state=state)]) == 1
+    assert status(["--state", write_status(tmp_path, real, state=state)]) == 1
     assert capsys.readouterr().out.startswith(f"bench/cdu1 is {state.upper()}\n")
 
 
@@ -66,7 +66,7 @@ def test_one_that_is_not_normal_is_exit_1(
 def test_a_stale_one_is_exit_1_and_shows_its_age(
     age_s: float, code: int, real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert status(["--state", left(tmp_path, real, age_s)]) == code
+    assert status(["--state", write_status(tmp_path, real, age_s)]) == code
     age = next(s for s in capsys.readouterr().out.splitlines() if s.startswith("age"))
     assert float(age.split()[1]) == pytest.approx(age_s, abs=0.5)
 
@@ -74,15 +74,15 @@ def test_a_stale_one_is_exit_1_and_shows_its_age(
 def test_json_is_the_snapshot_with_its_age(
     real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert status(["--state", left(tmp_path, real), "--json"]) == 0
-    record: Snapshot = json.loads(one_line(capsys.readouterr().out))
+    assert status(["--state", write_status(tmp_path, real), "--json"]) == 0
+    record: Snapshot = json.loads(check_one_line(capsys.readouterr().out))
     assert 0 <= record.pop("age_s") < STALE_AFTER_S
     assert set(record) == set(json.loads(real))
-    assert status(["--state", left(tmp_path, real, age_s=60), "--json"]) == 1
+    assert status(["--state", write_status(tmp_path, real, age_s=60), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["age_s"] >= 60
 
 
-def test_what_is_not_known_is_shown_as_such(
+def test_unknown_values_are_shown_as_dashes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A run in which nothing answers and the receiver is silent from the start."""
@@ -92,7 +92,7 @@ def test_what_is_not_known_is_shown_as_such(
     )
     run = VirtualRun(parse(SHORT.replace("= 3", "= 20") + events, "x"), 1)
     run.run()
-    assert status(["--state", left(tmp_path, json.dumps(run.status))]) == 1
+    assert status(["--state", write_status(tmp_path, json.dumps(run.status))]) == 1
     out = capsys.readouterr().out
     assert "UTC        --  free" in out
     assert "supply     -- C" in out
@@ -107,17 +107,17 @@ def test_every_shipped_scenario_leaves_a_status_that_can_be_shown(
     shown: set[int] = set()
 
     def show(_second: int) -> None:
-        shown.add(status(["--state", left(tmp_path, json.dumps(run.status))]))
+        shown.add(status(["--state", write_status(tmp_path, json.dumps(run.status))]))
 
     run.run(show)
     assert shown == {0, 1}
     assert "None" not in capsys.readouterr().out
 
 
-def test_without_a_broker_that_is_said(
+def test_missing_broker_is_shown(
     real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert status(["--state", left(tmp_path, real, telemetry=None)]) == 0
+    assert status(["--state", write_status(tmp_path, real, telemetry=None)]) == 0
     assert "telemetry  no broker is configured\n" in capsys.readouterr().out
 
 
@@ -140,7 +140,7 @@ def test_nothing_to_show_is_one_line_and_exit_2(
         assert status(["--state", str(tmp_path), *more]) == 2
         out, err = capsys.readouterr()
         assert out == ""
-        assert one_line(err).startswith(f"coldloop status: {tmp_path / KEY}: {message}")
+        assert check_one_line(err).startswith(f"coldloop status: {tmp_path / KEY}: {message}")
 
 
 def test_wrong_use_is_one_line_and_exit_2(tmp_path: Path) -> None:
@@ -151,18 +151,18 @@ def test_wrong_use_is_one_line_and_exit_2(tmp_path: Path) -> None:
         (("--config", "x", "--state", "y"), "not allowed with argument --config"),
         (("--frobnicate",), "unrecognized arguments: --frobnicate"),
     ):
-        done = coldloop("status", *words)
+        done = run_coldloop("status", *words)
         assert (done.returncode, done.stdout) == (2, "")
-        assert message in one_line(done.stderr)
+        assert message in check_one_line(done.stderr)
 
 
 def test_a_configuration_without_a_state_folder_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.cli.test_agent_command import GONE, changed, example  # noqa: PLC0415 - only here
+    from tests.cli.test_agent_command import REMOVED, changed, example  # noqa: PLC0415 - only here
 
     path = tmp_path / "unit.json"
-    path.write_text(json.dumps(changed(example(), "state", GONE)), encoding="utf-8")
+    path.write_text(json.dumps(changed(example(), "state", REMOVED)), encoding="utf-8")
     assert status(["--config", str(path)]) == 2
-    said = one_line(capsys.readouterr().err)
+    said = check_one_line(capsys.readouterr().err)
     assert said == f"{path}: state: missing; the agent leaves no status behind"

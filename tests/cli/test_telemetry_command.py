@@ -36,7 +36,7 @@ def codec(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, float]:
 
 @pytest.mark.parametrize(("rows", "most"), [(60, 2.3), (600, 2.0)])
 @pytest.mark.parametrize("seed", [1, 77])
-def test_bits_a_value_on_the_stream(
+def test_bits_per_value_of_the_reference_stream(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int, rows: int, most: float
 ) -> None:
     assert seed < codec_train.FIRST_TRAINING_SEED
@@ -110,7 +110,7 @@ def test_innovation_entropy_lies_below_what_the_codec_needs() -> None:
     assert 1.7 < stream.innovation_bits(3, 1200) < 1.85
 
 
-def a_log(folder: Path) -> None:
+def write_log(folder: Path) -> None:
     """Write what the log of a unit writes: a schema, two blocks, a note."""
     schema = Schema([("t", "ms", 1, 1), ("cdu.P", "kPa", 1, 10)])
     life = b"\1\2\3"
@@ -124,14 +124,14 @@ def a_log(folder: Path) -> None:
     }
     for group, entries in records.items():
         frames = [
-            segment.frame(life, group, segment.Record(i + 1, 9, kind, payload))
+            segment.frame(life, group, segment.LogRecord(i + 1, 9, kind, payload))
             for i, (kind, payload) in enumerate(entries)
         ]
-        (folder / segment.name(life, group, 1)).write_bytes(b"".join(frames))
+        (folder / segment.segment_name(life, group, 1)).write_bytes(b"".join(frames))
 
 
-def test_a_log_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    a_log(tmp_path)
+def test_log_is_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_log(tmp_path)
     assert coldloop.main(["telemetry", "cat", str(tmp_path)]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["kind"] for line in lines] == ["schema", "note", "rows", "rows"]
@@ -150,16 +150,16 @@ def test_a_log_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert record["classes"]["bulk"]["last"] == 2
 
 
-def test_longer_blocks_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    a_log(tmp_path)
+def test_merged_blocks_are_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_log(tmp_path)
     life, group = b"\1\2\3", message.BULK
-    file = tmp_path / segment.name(life, group, 1)
+    file = tmp_path / segment.segment_name(life, group, 1)
     short = segment.scan(file.read_bytes(), life, group).records
-    merge = merged_block.Merge([record.payload for record in short], 2)
+    merge = merged_block.MergedBlockWriter([record.payload for record in short], 2)
     while not merge.step():
         pass
     file.write_bytes(
-        segment.frame(life, group, segment.Record(1, 9, message.MERGED, merge.finish()))
+        segment.frame(life, group, segment.LogRecord(1, 9, message.MERGED, merge.finish()))
     )
     assert coldloop.main(["telemetry", "cat", str(tmp_path)]) == 0
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
@@ -176,8 +176,8 @@ def test_longer_blocks_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (bulk["records"], bulk["first"], bulk["last"]) == (2, 1, 2)
 
 
-def test_a_damaged_log_and_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    a_log(tmp_path)
+def test_damaged_and_missing_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_log(tmp_path)
     path = sorted(tmp_path.iterdir())[-1]
     path.write_bytes(path.read_bytes()[:-1])
     assert coldloop.main(["telemetry", "stats", str(tmp_path)]) == 1

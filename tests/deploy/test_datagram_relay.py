@@ -21,13 +21,13 @@ import pytest
 
 from deploy.errors import DeployError
 from deploy.relay import command
-from deploy.relay.database import Memory
-from deploy.relay.downlink import Downlink, ranges
-from deploy.relay.ingest import Intake
-from deploy.relay.satcom_envelope import looks_like
+from deploy.relay.database import RelayDatabase
+from deploy.relay.downlink import Downlink, join_numbers
+from deploy.relay.ingest import Ingest
+from deploy.relay.satcom_envelope import is_datagram
 from hil.bench.testbed import SITE_E7
 from hil.bench.testbed_satcom import KEY, UNIT
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.io.mt_server import MtServer
 from hil.run.real_bench import RealBench
 from hil.run.real_modems import RealModems
@@ -35,18 +35,18 @@ from protocols import datagram
 from protocols.errors import DecodeError
 from protocols.telemetry import message as parcel
 from protocols.telemetry import receipt
-from tests.support.peers import need
+from tests.support.peers import require_program
 from tests.support.repository import ROOT
 
-PATIENCE_S = 120.0
+TIMEOUT_S = 120.0
 """Quiet, it takes 25 s: a modem that starts, and some sessions of 0.3 s."""
 IMEI = "300234010753370"
-LIFE = b"\x01\x02\x03"
+GENERATION = b"\x01\x02\x03"
 
 
-def until(true: Callable[[], Any], patience_s: float = PATIENCE_S) -> None:
-    end = time.monotonic() + patience_s
-    while not true():
+def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
         assert time.monotonic() < end, "nothing came"
         time.sleep(0.02)
 
@@ -55,23 +55,23 @@ def until(true: Callable[[], Any], patience_s: float = PATIENCE_S) -> None:
 
 
 @pytest.fixture
-def intake(tmp_path: Path) -> Iterator[Intake]:
-    memory = Memory(tmp_path / "relay.db", "a")
-    yield Intake(memory, {"s/keyed": KEY})
+def intake(tmp_path: Path) -> Iterator[Ingest]:
+    memory = RelayDatabase(tmp_path / "relay.db", "a")
+    yield Ingest(memory, {"s/keyed": KEY})
     memory.close()
 
 
 def one_record(ident: int, payload: bytes = b'{"a":1}') -> bytes:
-    message = parcel.begin(parcel.PACK, LIFE)
-    parcel.add(message, (ident * 4 + parcel.ALARM, parcel.NOTE, payload))
+    message = parcel.begin_message(parcel.PACK, GENERATION)
+    parcel.append_record(message, (ident * 4 + parcel.ALARM, parcel.NOTE, payload))
     return bytes(message)
 
 
-def test_an_alarm_is_told_once_and_confirmed_twice(intake: Intake) -> None:
+def test_a_repeated_alarm_is_published_once_and_acknowledged_twice(intake: Ingest) -> None:
     text = b"\x01" + (1_795_500_000).to_bytes(4, "big") + b"leak: pan is wet"
     content = bytes([len(text)]) + text + b"\x0f\x00\0\0\0\0pump_trip1"
     sent = datagram.split(datagram.ALARM, 7, content, 340)
-    taken = intake.take([("s/keyed", sent[0]), ("s/keyed", sent[0])])
+    taken = intake.ingest_batch([("s/keyed", sent[0]), ("s/keyed", sent[0])])
     assert [json.loads(entry[4]) for entry in taken.entries] == [
         {
             "alarm": "raised",
@@ -85,49 +85,51 @@ def test_an_alarm_is_told_once_and_confirmed_twice(intake: Intake) -> None:
     assert taken.acks == [("s/keyed", 7), ("s/keyed", 7)]
     assert intake.counts["duplicates"] == 1
     other = datagram.split(datagram.ALARM, 7, bytes([len(text)]) + text, 340)  # a new store
-    assert len(intake.take([("s/keyed", other[0])]).entries) == 1
+    assert len(intake.ingest_batch([("s/keyed", other[0])]).entries) == 1
 
 
-def test_a_row_of_all_readings(intake: Intake) -> None:
+def test_a_row_of_all_readings(intake: Ingest) -> None:
     # 5, -3, unknown, 300 as zigzag + 1; the names' CRC is 0xABCD
     content = (1_795_500_000).to_bytes(4, "big") + b"\xab\xcd\x0b\x06\x00\xd9\x04"
-    taken = intake.take([("s/u", datagram.split(datagram.LIVE, 1, content, 340)[0])])
-    said = json.loads(taken.entries[0][4])
-    assert (said["raw"], said["names_crc"]) == ([5, -3, None, 300], "abcd")
+    taken = intake.ingest_batch([("s/u", datagram.split(datagram.LIVE, 1, content, 340)[0])])
+    output = json.loads(taken.entries[0][4])
+    assert (output["raw"], output["names_crc"]) == ([5, -3, None, 300], "abcd")
 
 
-def test_a_parcel_in_fragments_in_any_order(intake: Intake) -> None:
+def test_telemetry_fragments_in_any_order(intake: Ingest) -> None:
     sent = datagram.split(datagram.LIVE, 9, one_record(1, b'{"text":"' + b"x" * 500 + b'"}'), 100)
     assert len(sent) > 3
     for message in [*sent[:0:-1], sent[3]]:
-        assert intake.take([("s/u", message)]).acks == []
-    taken = intake.take([("s/u", sent[0])])
+        assert intake.ingest_batch([("s/u", message)]).acks == []
+    taken = intake.ingest_batch([("s/u", sent[0])])
     assert (len(taken.entries), taken.acks) == (1, [("s/u", 9)])
 
 
-def test_who_has_no_key_gets_the_log_s_receipt(intake: Intake) -> None:
+def test_a_unit_without_key_gets_the_log_receipt(intake: Ingest) -> None:
     message = datagram.split(datagram.LIVE, 2, one_record(1), 340)[0]
-    taken = intake.take([("s/u", message), ("s/keyed", message)])
-    assert [unit for unit, _ in taken.down] == ["s/u"]
-    assert receipt.read(taken.down[0][1], "s/u", b"").ranges == [(parcel.ALARM, 1, 1)]
+    taken = intake.ingest_batch([("s/u", message), ("s/keyed", message)])
+    assert [unit for unit, _ in taken.downlink_receipts] == ["s/u"]
+    assert receipt.parse_receipt(taken.downlink_receipts[0][1], "s/u", b"").ranges == [
+        (parcel.ALARM, 1, 1)
+    ]
     assert len(taken.receipts) == 2
 
 
-def test_bad_datagrams_are_counted(intake: Intake) -> None:
+def test_bad_datagrams_are_counted(intake: Ingest) -> None:
     broken = datagram.split(datagram.BULK, 3, bytes(400), 340)
     broken[1] = broken[1][:-1] + b"\xff"
     bad = [b"\x10\0\0", b"\x1f\0\0\0abc", b"\x20\0\0\1\5\1x", b"\x10\0\0\1\xff\x01", *broken]
-    assert intake.take([("s/u", message) for message in bad]).entries == []
+    assert intake.ingest_batch([("s/u", message) for message in bad]).entries == []
     assert intake.counts["bad_messages"] == 5
-    assert looks_like(bad[3])
-    assert not looks_like(one_record(1))
+    assert is_datagram(bad[3])
+    assert not is_datagram(one_record(1))
     sent = datagram.split(datagram.BULK, 3, bytes(400), 340)
-    assert len(intake.take([("s/u", message) for message in sent]).acks) == 1
+    assert len(intake.ingest_batch([("s/u", message) for message in sent]).acks) == 1
 
 
 def test_numbers_become_ranges() -> None:
-    assert ranges({5, 1, 2, 3, 9}) == [(1, 2), (5, 0), (9, 0)]
-    assert ranges(set(range(300))) == [(0, 255), (256, 43)]
+    assert join_numbers({5, 1, 2, 3, 9}) == [(1, 2), (5, 0), (9, 0)]
+    assert join_numbers(set(range(300))) == [(0, 255), (256, 43)]
 
 
 def test_acknowledgements_are_gathered() -> None:
@@ -136,28 +138,28 @@ def test_acknowledgements_are_gathered() -> None:
         for number in (4, 5, 6, 8):
             down.acknowledge("s/keyed", number)
         down.acknowledge("s/other", 4)  # no key
-        down.say("s/other", b"\xa1")  # the gateway does not know this modem
-        until(lambda: down.lost == 1)
+        down.send_receipt("s/other", b"\xa1")  # the gateway does not know this modem
+        wait_until(lambda: down.failed == 1)
         down.close()
-        assert (down.posted, len(server.waiting)) == (1, 1)
-        body = datagram.proven(KEY, "s/keyed", server.waiting[0][1])
-        assert datagram.acknowledged(body) == [(4, 2), (8, 0)]
+        assert (down.posted, len(server.queue)) == (1, 1)
+        body = datagram.verify_body(KEY, "s/keyed", server.queue[0][1])
+        assert datagram.parse_ack(body) == [(4, 2), (8, 0)]
         with pytest.raises(DecodeError):
-            datagram.proven(KEY, "s/another", server.waiting[0][1])
+            datagram.verify_body(KEY, "s/another", server.queue[0][1])
 
 
-def test_the_gateway_s_options(tmp_path: Path) -> None:
+def test_gateway_options(tmp_path: Path) -> None:
     login = tmp_path / "login"
     login.write_text("user\nsecret\n")
-    words = ["--broker", "h:1", "--store", "s", "--gateway-login", str(login)]
-    options = command.options_of([*words, "--gateway", "https://gateway.invalid/MT"])
+    arguments = ["--broker", "h:1", "--store", "s", "--gateway-login", str(login)]
+    options = command.parse_options([*arguments, "--gateway", "https://gateway.invalid/MT"])
     assert (options.gateway, options.gateway_login) == (
         "https://gateway.invalid/MT",
         ("user", "secret"),
     )
     for bad in (["--gateway", "ftp://x"], ["--gateway-login", "/dev/null"]):
         with pytest.raises(DeployError):
-            command.options_of([*words, *bad])
+            command.parse_options([*arguments, *bad])
 
 
 # --- All of it ------------------------------------------------------------------------------------
@@ -175,25 +177,27 @@ def broker(tmp_path: Path) -> Iterator[int]:
     config = tmp_path / "mosquitto.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     with subprocess.Popen(
-        [need("mosquitto"), "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [require_program("mosquitto"), "-c", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as process:
 
         def up() -> bool:
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", port)) == 0
 
-        until(up, 20)
+        wait_until(up, 20)
         yield port
         process.terminate()
 
 
-class Reader:
+class SubscriberProcess:
     """`mosquitto_sub -v` on a topic; `lines` as they come."""
 
     def __init__(self, port: int, topic: str) -> None:
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            [need("mosquitto_sub"), "-p", str(port), "-v", "-q", "1", "-t", topic],
+            [require_program("mosquitto_sub"), "-p", str(port), "-v", "-q", "1", "-t", topic],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -204,7 +208,7 @@ class Reader:
         assert self.process.stdout is not None
         self.lines.extend(iter(self.process.stdout.readline, ""))
 
-    def of(self, topic: str) -> list[dict[str, Any]]:
+    def payloads(self, topic: str) -> list[dict[str, Any]]:
         """The JSON objects that came on a topic."""
         pairs = [line.split(" ", 1) for line in list(self.lines)]
         return [json.loads(text) for name, text in pairs if name == topic]
@@ -217,14 +221,14 @@ class Reader:
         self.process.stdout.close()
 
 
-def relay_of(broker: int, http: int, gateway: str, folder: Path) -> "subprocess.Popen[str]":
+def start_relay(broker: int, http: int, gateway: str, folder: Path) -> "subprocess.Popen[str]":
     keys = folder / "keys"
     keys.write_text(f"{UNIT} {KEY.hex()}\n")
-    words = ["relay", "--broker", f"127.0.0.1:{broker}", "--store", str(folder / "relay.db")]
-    words += ["--json", "fleet", "--http", f"127.0.0.1:{http}", "--keys", str(keys)]
-    words += ["--modem", f"{IMEI}={UNIT}", "--gateway", gateway, "--gather", "0.2"]
+    arguments = ["relay", "--broker", f"127.0.0.1:{broker}", "--store", str(folder / "relay.db")]
+    arguments += ["--json", "fleet", "--http", f"127.0.0.1:{http}", "--keys", str(keys)]
+    arguments += ["--modem", f"{IMEI}={UNIT}", "--gateway", gateway, "--gather", "0.2"]
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "coldloop.py"), *words],
+        [sys.executable, str(ROOT / "coldloop.py"), *arguments],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -234,63 +238,63 @@ def relay_of(broker: int, http: int, gateway: str, folder: Path) -> "subprocess.
     return process
 
 
-class Unit:
+class AgentProcess:
     """A bench with an agent whose only way out is SBD; `status` is what it says of itself."""
 
     def __init__(self, webhook: str) -> None:
         self.gateway: queue.Queue[str] = queue.Queue()
         self.status: dict[str, Any] = {}
-        self.go = threading.Event()
+        self.started = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(webhook,))
         self._thread.start()
 
     def _run(self, webhook: str) -> None:
-        setting = Setting(parts="modem, modem_store, log", modem="sbd", modem_power="always")
+        setting = TestbedSettings(
+            parts="modem, modem_store, log", modem="sbd", modem_power="always"
+        )
         with RealBench(setting, seed=1, broker=f"127.0.0.1:{free_port()}") as bench:
             modems = RealModems(bench.shell, setting, SITE_E7, None, webhook)
             with closing(modems):
                 self.gateway.put(modems.ports["gateway"])
-                satellite = modems.satellites["sbd"]
-                satellite.radio.seconds = lambda *_: 300_000  # type: ignore[method-assign]
+                satellite = modems.testbeds["sbd"]
+                satellite.radio.random_us = lambda *_: 300_000  # type: ignore[method-assign]
                 self._configure(bench, modems.ports["modem_sbd"])
-                self.go.wait(30)
+                self.started.wait(30)
                 bench.start_agent()
                 while not self._stop.is_set():
                     bench.shell.run(bench.shell.now() + 200_000)
                     self.status = bench.status() or {}
 
     def _configure(self, bench: RealBench, port: str) -> None:
-        made = bench.config()
-        made["modem"].update(port=port, key=KEY.hex())
-        made["log"].update(ack_key=KEY.hex(), at_risk_s=5)
-        bench.config = lambda *_: made  # type: ignore[method-assign]
+        created = bench.config()
+        created["modem"].update(port=port, key=KEY.hex())
+        created["log"].update(ack_key=KEY.hex(), at_risk_s=5)
+        bench.config = lambda *_: created  # type: ignore[method-assign]
 
     def close(self) -> None:
         self._stop.set()
-        self.go.set()
+        self.started.set()
         self._thread.join()
 
 
-def test_an_agent_s_datagrams_reach_the_fleet_and_the_log_forgets(
-    broker: int, tmp_path: Path
-) -> None:
+def test_agent_datagrams_reach_the_fleet_and_release_the_log(broker: int, tmp_path: Path) -> None:
     http = free_port()
-    reader = Reader(broker, "fleet/#")
-    unit = Unit(f"http://127.0.0.1:{http}/sbd")
-    relay = relay_of(broker, http, unit.gateway.get(timeout=30), tmp_path)
+    reader = SubscriberProcess(broker, "fleet/#")
+    unit = AgentProcess(f"http://127.0.0.1:{http}/sbd")
+    relay = start_relay(broker, http, unit.gateway.get(timeout=30), tmp_path)
     try:
-        unit.go.set()
+        unit.started.set()
         # `mosquitto_sub` reads what the relay made of a datagram: a block of the log, in units
-        until(lambda: reader.of(f"fleet/{UNIT}/rows"))
-        block = reader.of(f"fleet/{UNIT}/rows")[0]
+        wait_until(lambda: reader.payloads(f"fleet/{UNIT}/rows"))
+        block = reader.payloads(f"fleet/{UNIT}/rows")[0]
         assert len(block["rows"][0]) == 1 + len(block["names"])
         assert any("Celsius" in name for name in block["names"])
         # an alarm came at once by itself, before its record of the log
-        assert any("datagram" in note for note in reader.of(f"fleet/{UNIT}/notes"))
+        assert any("datagram" in note for note in reader.payloads(f"fleet/{UNIT}/notes"))
         # … and the acknowledgement went down, through the modem, so that the log forgets
-        until(lambda: unit.status["modem"]["acknowledged"] > 0)
-        until(lambda: unit.status["log"]["waiting"]["alarm"] == 0)
+        wait_until(lambda: unit.status["modem"]["acknowledged"] > 0)
+        wait_until(lambda: unit.status["log"]["waiting"]["alarm"] == 0)
         assert unit.status["modem"]["forged"] == 0
     finally:
         unit.close()

@@ -19,17 +19,17 @@ import coldloop
 from agent.commands import read_config
 from agent.runtime import cpython_checksums
 from deploy.debian import build, manual, tree
-from tests.support.peers import need
-from tests.support.repository import PACKAGES, ROOT, repo_files, settings
+from tests.support.peers import require_program
+from tests.support.repository import PACKAGES, ROOT, project_settings, repo_files
 
 EPOCH = 1767225600
 PLAIN = "-Znone"  # what is packed is looked at, and xz takes most of the time
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def said(*command: str, **environment: str) -> str:
+def program_output(*command: str, **environment: str) -> str:
     """Run what must succeed; return what it said."""
-    done = subprocess.run(
+    completed = subprocess.run(
         command,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
@@ -38,27 +38,32 @@ def said(*command: str, **environment: str) -> str:
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    assert done.returncode == 0, f"{command}: {done.stdout}"
-    return done.stdout
+    assert completed.returncode == 0, f"{command}: {completed.stdout}"
+    return completed.stdout
 
 
-def facts(version: str = "0.1.0") -> tree.Facts:
-    return tree.Facts(version, said(need("dpkg"), "--print-architecture").strip(), HERE, EPOCH)
+def package_facts(version: str = "0.1.0") -> tree.PackageFacts:
+    return tree.PackageFacts(
+        version,
+        program_output(require_program("dpkg"), "--print-architecture").strip(),
+        HERE,
+        EPOCH,
+    )
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is to be imported: our packages, and what they need of this environment."""
-    need("dpkg-deb")
+    require_program("dpkg-deb")
     if not Path(f"/usr/bin/python{HERE}").exists():
         pytest.skip(f"this environment is not of Debian's Python ({HERE})")
     folder = tmp_path_factory.mktemp("site")
     for name in repo_files():
-        ours = name == "coldloop.py" or name.split("/")[0] in PACKAGES
-        if ours and not name.endswith(".sh"):  # as the wheel has it
+        own_packages = name == "coldloop.py" or name.split("/")[0] in PACKAGES
+        if own_packages and not name.endswith(".sh"):  # as the wheel has it
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
-    for name in sorted(build.needed(settings()["project"]["dependencies"])):
+    for name in sorted(build.runtime_packages(project_settings()["project"]["dependencies"])):
         for file in importlib.metadata.distribution(name).files or ():
             if ".." not in file.parts and "__pycache__" not in file.parts:
                 (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +75,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def package(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package."""
     work = tmp_path_factory.mktemp("package")
-    build.pack(work / "a.deb", site, work / "tree", facts(), PLAIN)
+    build.pack(work / "a.deb", site, work / "tree", package_facts(), PLAIN)
     return work / "a.deb"
 
 
@@ -78,7 +83,7 @@ def package(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def unpacked(package: Path) -> Path:
     """The package, unpacked where it was not made for."""
     target = package.parent / "elsewhere"
-    said("dpkg-deb", "-x", str(package), str(target))
+    program_output("dpkg-deb", "-x", str(package), str(target))
     return target
 
 
@@ -87,21 +92,23 @@ def test_built_twice_gives_the_same_bytes(site: Path, package: Path, tmp_path: P
     try:
         copy = tmp_path / "copy"
         shutil.copytree(site, copy)  # other dates, another place
-        build.pack(tmp_path / "b.deb", copy, tmp_path / "tree", facts(), PLAIN)
+        build.pack(tmp_path / "b.deb", copy, tmp_path / "tree", package_facts(), PLAIN)
     finally:
         os.umask(before)
     assert (tmp_path / "b.deb").read_bytes() == package.read_bytes()
 
 
-def test_nothing_in_it_knows_where_it_was_made(package: Path, unpacked: Path) -> None:
+def test_the_package_holds_no_build_paths(package: Path, unpacked: Path) -> None:
     names = (str(package.parent).encode(), str(ROOT).encode())
     files = [p for p in unpacked.rglob("*") if p.is_file() and not p.is_symlink()]
     assert len(files) > 1000
     assert [p for p in files if any(name in p.read_bytes() for name in names)] == []
 
 
-def test_its_modes_and_owners(package: Path) -> None:
-    rows = [line.split(None, 5) for line in said("dpkg-deb", "-c", str(package)).splitlines()]
+def test_modes_and_owners(package: Path) -> None:
+    rows = [
+        line.split(None, 5) for line in program_output("dpkg-deb", "-c", str(package)).splitlines()
+    ]
     assert {row[1] for row in rows} == {"root/root"}
     modes = {row[5].split(" -> ")[0].removeprefix("."): row[0] for row in rows}
     assert modes["/etc/coldloop/tls/"] == "drwx------"
@@ -112,32 +119,32 @@ def test_its_modes_and_owners(package: Path) -> None:
     assert tops == {"etc", "opt", "usr"}
 
 
-def test_its_description(package: Path) -> None:
-    text = said("dpkg-deb", "-f", str(package))
+def test_package_description(package: Path) -> None:
+    text = program_output("dpkg-deb", "-f", str(package))
     minor = sys.version_info[1]
     assert f"Depends: python3 (>= {HERE}), python3 (<< 3.{minor + 1})" in text
     assert "{" not in text
     control = package.parent / "control"
-    said("dpkg-deb", "-e", str(package), str(control))
+    program_output("dpkg-deb", "-e", str(package), str(control))
     for place in (control / "conffiles").read_text().split():
         assert place.startswith("/etc/")
     for script in tree.SCRIPTS:
-        said("sh", "-n", str(control / script))
+        program_output("sh", "-n", str(control / script))
 
 
-def test_its_sums_are_right(package: Path, unpacked: Path) -> None:
+def test_checksums_are_right(package: Path, unpacked: Path) -> None:
     control = package.parent / "sums"
-    said("dpkg-deb", "-e", str(package), str(control))
+    program_output("dpkg-deb", "-e", str(package), str(control))
     sums = (control / "md5sums").read_text().splitlines()
     listed = {line.split("  ", 1)[1] for line in sums}
     there = {str(p.relative_to(unpacked)) for p in unpacked.rglob("*") if not p.is_dir()}
     assert there - listed == {"opt/coldloop/bin/python", "usr/bin/coldloop"}
-    said("sh", "-c", f"cd {unpacked} && md5sum --quiet -c {control}/md5sums")
+    program_output("sh", "-c", f"cd {unpacked} && md5sum --quiet -c {control}/md5sums")
 
 
-def test_a_start_tells_what_is_not_as_it_was_packed(unpacked: Path, tmp_path: Path) -> None:
+def test_a_start_reports_changed_files(unpacked: Path, tmp_path: Path) -> None:
     site = unpacked / tree.HOME / f"lib/python{HERE}/site-packages"
-    assert cpython_checksums.wrong(site) == []
+    assert cpython_checksums.changed_files(site) == []
     listed = (site / cpython_checksums.SUMS).read_text().splitlines()
     assert len(listed) == sum(path.is_file() for path in site.rglob("*")) - 1
     folder = tmp_path / "site"
@@ -148,9 +155,9 @@ def test_a_start_tells_what_is_not_as_it_was_packed(unpacked: Path, tmp_path: Pa
     bytecode.write_bytes(data)
     (folder / "deploy/firmware/rp2.py").unlink()
     names = [bytecode.relative_to(folder).as_posix(), "deploy/firmware/rp2.py"]
-    assert cpython_checksums.wrong(folder) == names
+    assert cpython_checksums.changed_files(folder) == names
     command = [f"/usr/bin/python{HERE}", "-m", "coldloop", "agent", "--config", "/nowhere"]
-    done = subprocess.run(
+    completed = subprocess.run(
         command,
         capture_output=True,
         text=True,
@@ -158,7 +165,7 @@ def test_a_start_tells_what_is_not_as_it_was_packed(unpacked: Path, tmp_path: Pa
         cwd=tmp_path,
         env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
     )
-    assert done.stderr.splitlines()[0] == (
+    assert completed.stderr.splitlines()[0] == (
         f"coldloop agent: {folder / names[0]} and 1 more: not as it was packed; "
         "install the package again"
     )
@@ -166,37 +173,37 @@ def test_a_start_tells_what_is_not_as_it_was_packed(unpacked: Path, tmp_path: Pa
 
 def test_it_runs_where_it_was_unpacked(unpacked: Path) -> None:
     command = str(unpacked / "usr/bin/coldloop")
-    assert "doctor" in said(command, "--help")
+    assert "doctor" in program_output(command, "--help")
     sample = str(unpacked / "usr/share/doc/coldloop/examples/unit.json")
-    assert said(command, "agent", "--check", "--config", sample).endswith("good\n")
+    assert program_output(command, "agent", "--check", "--config", sample).endswith("good\n")
     code = "import pymodbus, serial, cryptography.x509, sys; print(pymodbus.__file__, sys.prefix)"
-    where = said(str(unpacked / "opt/coldloop/bin/python"), "-P", "-c", code).split()
+    where = program_output(str(unpacked / "opt/coldloop/bin/python"), "-P", "-c", code).split()
     assert all(path.startswith(f"{unpacked}/opt/coldloop") for path in where)
 
 
-def test_the_sample_is_a_good_configuration() -> None:
+def test_the_sample_configuration_is_valid() -> None:
     config = read_config(str(tree.FILES / "unit.json"))
-    assert [str(a) for s, _, a in config.parts if s == "safety"] == ["watchdog:systemd"]
+    assert [str(a) for s, _, a in config.components if s == "safety"] == ["watchdog:systemd"]
 
 
 def test_the_unit_is_hardened() -> None:
-    text = said(
-        *(need("systemd-analyze"), "security", "--offline=true", "--no-pager"),
+    text = program_output(
+        *(require_program("systemd-analyze"), "security", "--offline=true", "--no-pager"),
         str(tree.FILES / "coldloop.service"),
     )
     score = float(text.partition("exposure level for coldloop.service: ")[2].split()[0])
     assert score <= 2.0
 
 
-def test_the_unit_is_one(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     text = (tree.FILES / "coldloop.service").read_text()
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\n")
     python.chmod(0o755)
     unit = tmp_path / "coldloop.service"
     unit.write_text(text.replace("/opt/coldloop/bin/python", str(python)))
-    told = said(need("systemd-analyze"), "verify", "--man=no", str(unit))
-    assert [line for line in told.splitlines() if "coldloop.service" in line] == []
+    reported = program_output(require_program("systemd-analyze"), "verify", "--man=no", str(unit))
+    assert [line for line in reported.splitlines() if "coldloop.service" in line] == []
 
 
 def test_the_manual_names_every_command() -> None:
@@ -206,8 +213,8 @@ def test_the_manual_names_every_command() -> None:
     assert "{" not in page
 
 
-def test_only_what_runs_is_packed_and_each_with_its_hash() -> None:
-    text = build.locked(build.needed(settings()["project"]["dependencies"]))
+def test_only_runtime_packages_with_hashes_are_packed() -> None:
+    text = build.lock_entries(build.runtime_packages(project_settings()["project"]["dependencies"]))
     entries = text.splitlines()
     assert all("--hash=sha256:" in entry for entry in entries)
     names = {entry.partition("==")[0] for entry in entries}
@@ -218,11 +225,11 @@ def test_only_what_runs_is_packed_and_each_with_its_hash() -> None:
 # Installing, upgrading, removing: dpkg into a folder, with a package that holds next to nothing.
 
 
-def dpkg(root: Path, *words: str) -> str:
-    owner = () if os.geteuid() == 0 else (need("fakeroot"),)
-    command = (*owner, need("dpkg"), f"--root={root}", f"--log={root}/log")
+def dpkg(root: Path, *arguments: str) -> str:
+    owner = () if os.geteuid() == 0 else (require_program("fakeroot"),)
+    command = (*owner, require_program("dpkg"), f"--root={root}", f"--log={root}/log")
     forced = "not-root,depends,script-chrootless,confold,bad-path"
-    return said(*command, f"--force-{forced}", *words)
+    return program_output(*command, f"--force-{forced}", *arguments)
 
 
 @pytest.fixture
@@ -238,7 +245,11 @@ def installed(tmp_path: Path) -> Path:
         pytest.skip(f"this environment is not of Debian's Python ({HERE})")
     for version in ("1", "2"):
         build.pack(
-            tmp_path / f"{version}.deb", site, tmp_path / f"tree{version}", facts(version), PLAIN
+            tmp_path / f"{version}.deb",
+            site,
+            tmp_path / f"tree{version}",
+            package_facts(version),
+            PLAIN,
         )
     assert "write /etc/coldloop/unit.json" in dpkg(root, "-i", str(tmp_path / "1.deb"))
     (root / "etc/coldloop/unit.json").write_text("{}")
@@ -248,7 +259,7 @@ def installed(tmp_path: Path) -> Path:
     return root
 
 
-def kept(root: Path) -> bool:
+def is_site_data_kept(root: Path) -> bool:
     """Whether configuration, the site's settings and the log are as the site left them."""
     site = root / "etc/systemd/system/coldloop.service.d/site.conf"
     return (
@@ -261,51 +272,55 @@ def kept(root: Path) -> bool:
 def test_upgrade_and_removal_keep_configuration_and_log(installed: Path, tmp_path: Path) -> None:
     dpkg(installed, "-i", str(tmp_path / "2.deb"))
     assert "Version: 2" in dpkg(installed, "-s", "coldloop")
-    assert kept(installed)
+    assert is_site_data_kept(installed)
     dpkg(installed, "-r", "coldloop")
     assert not (installed / "opt/coldloop").exists()
-    assert kept(installed)
+    assert is_site_data_kept(installed)
     dpkg(installed, "-i", str(tmp_path / "2.deb"))
-    assert kept(installed)
+    assert is_site_data_kept(installed)
 
 
-def test_purging_takes_all_away(installed: Path) -> None:
+def test_purge_removes_everything(installed: Path) -> None:
     dpkg(installed, "-P", "coldloop")
-    left = [p for p in installed.rglob("*coldloop*") if "dpkg" not in p.parts]
-    assert left == []
+    remaining = [p for p in installed.rglob("*coldloop*") if "dpkg" not in p.parts]
+    assert remaining == []
 
 
 @pytest.mark.soak
 def test_the_locked_package_is_the_same_bytes_each_time(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "deploy.debian.build", "--out")
     for name, zone in (("a", "UTC"), ("b", "Asia/Riyadh")):
-        said(*command, str(tmp_path / name), TZ=zone)
+        program_output(*command, str(tmp_path / name), TZ=zone)
     (first,), (second,) = (sorted((tmp_path / name).iterdir()) for name in ("a", "b"))
     assert first.read_bytes() == second.read_bytes()
 
 
-def bare(folder: Path, packages: str = "python3") -> Path:
+def make_bare_root(folder: Path, packages: str = "python3") -> Path:
     """A Debian root with `packages` and no more, from the mirror that this machine's apt uses."""
-    need("debootstrap")
+    require_program("debootstrap")
     suite = "trixie"
-    sources = said("apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)")
+    sources = program_output(
+        "apt-get", "indextargets", "--format", "$(SITE) $(RELEASE) $(COMPONENT)"
+    )
     rows = [line.split() for line in sources.splitlines()]
     mirrors = [row[0] for row in rows if row[1:] == [suite, "main"]]
     if os.geteuid() != 0 or not mirrors:
         pytest.skip(f"needs root, and a mirror of {suite}")
     root = folder / "root"
     folder.chmod(0o755)
-    said("debootstrap", "--variant=minbase", f"--include={packages}", suite, str(root), mirrors[0])
+    program_output(
+        "debootstrap", "--variant=minbase", f"--include={packages}", suite, str(root), mirrors[0]
+    )
     return root
 
 
 @pytest.mark.soak
 def test_installed_into_a_bare_root_and_started_there(tmp_path: Path) -> None:
-    root = bare(tmp_path)
-    said(sys.executable, "-m", "deploy.debian.build", "--out", str(root / "tmp"))
+    root = make_bare_root(tmp_path)
+    program_output(sys.executable, "-m", "deploy.debian.build", "--out", str(root / "tmp"))
     (name,) = (path.name for path in (root / "tmp").glob("*.deb"))
     inside = ("chroot", str(root), "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
-    assert "write /etc/coldloop/unit.json" in said(*inside, "dpkg", "-i", f"/tmp/{name}")
+    assert "write /etc/coldloop/unit.json" in program_output(*inside, "dpkg", "-i", f"/tmp/{name}")
     sample = json.loads((tree.FILES / "unit.json").read_text())
     sample["broker"] = {"address": "tcp:127.0.0.1:1"}
     (root / "etc/coldloop/unit.json").write_text(json.dumps(sample))
@@ -319,15 +334,15 @@ def test_installed_into_a_bare_root_and_started_there(tmp_path: Path) -> None:
         command = ("coldloop", "agent", "--config", "/etc/coldloop/unit.json")
         with subprocess.Popen([*inside, "NOTIFY_SOCKET=/run/notify", *command]) as agent:
             try:
-                heard = [systemd.recv(64) for _ in range(3)]
+                received = [systemd.recv(64) for _ in range(3)]
             finally:
                 agent.terminate()
-            assert heard == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+            assert received == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
             assert agent.wait(20) == 0
     assert (root / "run/coldloop/status.json").exists()
     (root / "var/lib/coldloop/log.1").write_text("telemetry")
-    said(*inside, "dpkg", "-r", "coldloop")
+    program_output(*inside, "dpkg", "-r", "coldloop")
     assert (root / "etc/coldloop/unit.json").exists()
     assert (root / "var/lib/coldloop/log.1").exists()
-    said(*inside, "dpkg", "-P", "coldloop")
+    program_output(*inside, "dpkg", "-P", "coldloop")
     assert not (root / "etc/coldloop").exists()

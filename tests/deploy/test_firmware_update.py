@@ -12,22 +12,22 @@ import pytest
 
 from benchmarks import fleet
 from deploy.firmware import memory_layout
-from deploy.firmware.romfs import app
+from deploy.firmware.romfs import build_application
 from deploy.ops import keys, messages
-from deploy.ops.mqtt_session import Session
-from hil.bench.testbed_settings import Setting
+from deploy.ops.mqtt_session import BrokerSession
+from hil.bench.testbed_settings import TestbedSettings
 from hil.run.dut_qemu import QemuDut
 from hil.run.real_bench import RealBench
-from tests.support.peers import need
+from tests.support.peers import require_program
 
 SECOND = 1_000_000
 UNIT = "bench/cdu1"
 
 
-class Rig:
+class UpdateRig:
     """The bench in real time around an image, and operators at the broker."""
 
-    def __init__(self, bench: RealBench, folder: Path, link: Session, port: int) -> None:
+    def __init__(self, bench: RealBench, folder: Path, link: BrokerSession, port: int) -> None:
         self.bench, self.folder, self._link, self._port = bench, folder, link, port
         self._update: list[Any] = []
         self._starts = 0
@@ -45,49 +45,49 @@ class Rig:
         path = self.folder / f"console{self._starts}"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def shown(self) -> list[Any]:
+    def wait_for_report(self) -> list[Any]:
         """What the unit last reported of its updates."""
         for _, payload in self._link.messages(0.001):
-            self._update = messages.read(payload).update or self._update
+            self._update = messages.parse_report(payload).update or self._update
         return self._update or [0, 0, 0, 0, ""]
 
-    def until(self, done: Callable[[], bool], seconds: float, what: str) -> None:
+    def run_until(self, completed: Callable[[], bool], seconds: float, description: str) -> None:
         shell = self.bench.shell
         end = shell.now() + int(seconds * SECOND)
-        while not done():
-            assert shell.now() < end, f"{what}; {self._update}; {self.console()[-3000:]}"
-            assert self.bench.agent_ended() is None, self.console()[-3000:]
+        while not completed():
+            assert shell.now() < end, f"{description}; {self._update}; {self.console()[-3000:]}"
+            assert self.bench.agent_exit_code() is None, self.console()[-3000:]
             shell.run(shell.now() + SECOND // 5)
 
-    def says(self, text: str) -> None:
-        self.until(lambda: text in self.console(), 90, f"it never said {text!r}")
+    def console_contains(self, text: str) -> None:
+        self.run_until(lambda: text in self.console(), 90, f"it never said {text!r}")
 
-    def ops(self, word: str, *words: str) -> "subprocess.Popen[str]":
+    def start_command(self, word: str, *arguments: str) -> "subprocess.Popen[str]":
         """Start a command of the operators; the bench must go on meanwhile."""
-        command = [sys.executable, "-m", "coldloop", "config", word, UNIT, *words]
+        command = [sys.executable, "-m", "coldloop", "config", word, UNIT, *arguments]
         command += ["--broker", f"tcp:127.0.0.1:{self._port}"]
         for name in ("one", "two"):
             command += ["--key", str(self.folder / f"{name}.key")]
         return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, stdout=subprocess.PIPE)
 
-    def ended(self, process: "subprocess.Popen[str]", seconds: float) -> None:
+    def wait_for_exit(self, process: "subprocess.Popen[str]", seconds: float) -> None:
         with process:
-            self.until(lambda: process.poll() is not None, seconds, "a command never ended")
+            self.run_until(lambda: process.poll() is not None, seconds, "a command never ended")
             assert process.returncode == 0, process.communicate()[1]
 
 
 def _keys(folder: Path) -> list[dict[str, Any]]:
     roles = ("one", 1, "operate"), ("two", 2, "limits")
-    return [json.loads(keys.make(folder, *role, "").read_text()) for role in roles]
+    return [json.loads(keys.make_key(folder, *role, "").read_text()) for role in roles]
 
 
 @pytest.mark.soak
 @pytest.mark.realtime
-def test_an_update_is_sent_written_tried_confirmed_and_outlives_the_power(
+def test_an_update_is_written_tried_confirmed_and_survives_a_power_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    need("arm-none-eabi-gcc")
-    need("qemu-system-arm")
+    require_program("arm-none-eabi-gcc")
+    require_program("qemu-system-arm")
     public, plain = _keys(tmp_path), QemuDut.config
 
     def config(self: QemuDut) -> dict[str, Any]:
@@ -97,28 +97,32 @@ def test_an_update_is_sent_written_tried_confirmed_and_outlives_the_power(
     monkeypatch.setattr(QemuDut, "config", config)
     with (
         fleet.broker(tmp_path) as port,
-        Session(f"tcp:127.0.0.1:{port}") as link,
-        RealBench(Setting(), 1, f"127.0.0.1:{port}") as bench,
+        BrokerSession(f"tcp:127.0.0.1:{port}") as link,
+        RealBench(TestbedSettings(), 1, f"127.0.0.1:{port}") as bench,
     ):
-        rig = Rig(bench, tmp_path, link, port)
+        rig = UpdateRig(bench, tmp_path, link, port)
         rig.start()
-        rig.says("slot a, release 1")
+        rig.console_contains("slot a, release 1")
         bundle = tmp_path / "app.bin"
         bundle.write_bytes(
-            memory_layout.with_head(app((bench.folder / "unit.json").read_bytes()), 2)
+            memory_layout.add_header(
+                build_application((bench.folder / "unit.json").read_bytes()), 2
+            )
         )
-        rig.until(lambda: (bench.status() or {}).get("state") == "normal", 90, "it never ran")
-        update = rig.ops("update", str(bundle), "--release", "2")
-        rig.until(lambda: rig.shown()[2] > 20, 120, "no piece was taken")
+        rig.run_until(lambda: (bench.status() or {}).get("state") == "normal", 90, "it never ran")
+        update = rig.start_command("update", str(bundle), "--release", "2")
+        rig.run_until(lambda: rig.wait_for_report()[2] > 20, 120, "no piece was taken")
         rig.start()  # the power goes
-        rig.says("slot a, release 1")
-        rig.ended(update, 300)
-        rig.says("slot b, release 2")
+        rig.console_contains("slot a, release 1")
+        rig.wait_for_exit(update, 300)
+        rig.console_contains("slot b, release 2")
         assert "on trial" in rig.console()
-        rig.until(lambda: rig.shown()[4] == "confirm", 120, "its health was never good")
-        rig.ended(rig.ops("confirm"), 60)
-        rig.until(lambda: rig.shown()[6] == "confirmed", 60, "not confirmed")
+        rig.run_until(
+            lambda: rig.wait_for_report()[4] == "confirm", 120, "its health was never good"
+        )
+        rig.wait_for_exit(rig.start_command("confirm"), 60)
+        rig.run_until(lambda: rig.wait_for_report()[6] == "confirmed", 60, "not confirmed")
         rig.start()
-        rig.says("slot b, release 2")
+        rig.console_contains("slot b, release 2")
         assert "on trial" not in rig.console()
         assert os.path.getsize(bench.folder / "flash.img") == 3 << 20

@@ -17,18 +17,18 @@ from paho.mqtt.enums import CallbackAPIVersion
 from benchmarks import stream
 from deploy.errors import DeployError
 from deploy.relay import command, sparkplug_payload
-from deploy.relay.database import Memory
-from deploy.relay.ingest import Intake, Taken
-from deploy.relay.relay import Options, Relay
-from deploy.relay.row_format import Rows, as_json, as_lines, as_metrics, read
-from deploy.relay.sparkplug_edge import Edge, Host
+from deploy.relay.database import RelayDatabase
+from deploy.relay.ingest import BatchResult, Ingest
+from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.row_format import Rows, format_metrics, read, rows_to_json, rows_to_lines
+from deploy.relay.sparkplug_edge import SparkplugEdge, SparkplugHost
 from protocols.telemetry import block, merged_block, receipt
 from protocols.telemetry import message as parcel
 from protocols.telemetry.schema import Schema
-from tests.support.peers import need
+from tests.support.peers import require_program
 
-PATIENCE_S = 20.0
-LIFE = b"\x01\x02\x03"
+TIMEOUT_S = 20.0
+GENERATION = b"\x01\x02\x03"
 UNIT = "s1/u1"
 SCHEMA = Schema([("t", "ms", 1, 1), *[(name, "1", 1, 10) for name in stream.NAMES[:5]]])
 START_MS = 1_795_500_000_000
@@ -43,9 +43,9 @@ def block_of(seq: int, rows: int = 10) -> bytes:
 
 
 def pack(*records: tuple[int, int, bytes]) -> bytes:
-    message = parcel.begin(parcel.PACK, LIFE)
+    message = parcel.begin_message(parcel.PACK, GENERATION)
     for record in records:
-        parcel.add(message, record)
+        parcel.append_record(message, record)
     return bytes(message)
 
 
@@ -59,124 +59,128 @@ ALARM = (4 + parcel.ALARM, parcel.SCHEMA, SCHEMA.text)
 # --- Without a broker -----------------------------------------------------------------------------
 
 
-def test_ranges_of_what_was_had(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "relay.db", "a")
+def test_received_record_ranges(tmp_path: Path) -> None:
+    memory = RelayDatabase(tmp_path / "relay.db", "a")
     with memory.transaction():
         order = [3, 1, 2, 7, 5, 6, 4, 9]
-        assert all(memory.note(UNIT, LIFE, ident * 4 + 3) for ident in order)
-        assert not any(memory.note(UNIT, LIFE, ident * 4 + 3) for ident in order)
-        assert memory.note(UNIT, LIFE, 8 * 4 + 2)
-        assert memory.note("s1/u2", LIFE, 3 * 4 + 3)
+        assert all(memory.record_seen(UNIT, GENERATION, ident * 4 + 3) for ident in order)
+        assert not any(memory.record_seen(UNIT, GENERATION, ident * 4 + 3) for ident in order)
+        assert memory.record_seen(UNIT, GENERATION, 8 * 4 + 2)
+        assert memory.record_seen("s1/u2", GENERATION, 3 * 4 + 3)
     memory.close()
-    again = Memory(tmp_path / "relay.db", "b")
+    again = RelayDatabase(tmp_path / "relay.db", "b")
     rows = list(again._db.execute("SELECT first, last FROM had WHERE unit=? AND class=3", (UNIT,)))
     assert rows == [(1, 7), (9, 9)]
     again.close()
 
 
-def test_duplicates_are_confirmed_and_handed_on_once(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "relay.db", "a")
-    intake = Intake(memory, {UNIT: b"k" * 16})
-    first = intake.take([(UNIT, pack(ALARM, bulk(1), bulk(2)))])
-    second = intake.take(
+def test_duplicates_are_acknowledged_and_delivered_once(tmp_path: Path) -> None:
+    memory = RelayDatabase(tmp_path / "relay.db", "a")
+    intake = Ingest(memory, {UNIT: b"k" * 16})
+    first = intake.ingest_batch([(UNIT, pack(ALARM, bulk(1), bulk(2)))])
+    second = intake.ingest_batch(
         [(UNIT, pack(bulk(2), bulk(3))), (UNIT, b"nonsense"), (UNIT, b"\xd1abc\xff")]
     )
     assert [entry[2] >> 2 for entry in first.entries + second.entries] == [1, 2, 3]
-    said = receipt.read(second.receipts[0][1], UNIT, b"k" * 16)
-    assert (said.life, said.flags, said.ranges) == (LIFE, 0, [(3, 2, 3)])
+    output = receipt.parse_receipt(second.receipts[0][1], UNIT, b"k" * 16)
+    assert (output.generation, output.flags, output.ranges) == (GENERATION, 0, [(3, 2, 3)])
     assert (intake.counts["duplicates"], intake.counts["bad_messages"]) == (1, 2)
-    found = intake.decode(first.entries[0])
-    assert found is not None
-    assert found.values[0] == (START_MS + 10_000, [30.1, 30.2, 30.3, 30.4, 30.5])
+    result = intake.decode(first.entries[0])
+    assert result is not None
+    assert result.values[0] == (START_MS + 10_000, [30.1, 30.2, 30.3, 30.4, 30.5])
     memory.close()
 
 
-def test_a_block_without_its_schema_is_kept_and_asked_for(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "relay.db", "a")
-    intake = Intake(memory, {})
-    taken = intake.take([(UNIT, pack(bulk(1)))])
-    assert receipt.read(taken.receipts[0][1], UNIT, b"").flags == receipt.LACKS_SCHEMA
+def test_a_block_without_schema_is_stored_and_the_schema_requested(tmp_path: Path) -> None:
+    memory = RelayDatabase(tmp_path / "relay.db", "a")
+    intake = Ingest(memory, {})
+    taken = intake.ingest_batch([(UNIT, pack(bulk(1)))])
+    assert receipt.parse_receipt(taken.receipts[0][1], UNIT, b"").flags == receipt.SCHEMA_MISSING
     assert intake.decode(taken.entries[0]) is None
-    intake.take([(UNIT, pack(ALARM))])
+    intake.ingest_batch([(UNIT, pack(ALARM))])
     assert intake.decode(taken.entries[0]) is not None
     assert len(memory.outbox()) == 1
     memory.close()
 
 
-def test_pieces_in_any_order(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "relay.db", "a")
-    intake = Intake(memory, {})
+def test_chunks_in_any_order(tmp_path: Path) -> None:
+    memory = RelayDatabase(tmp_path / "relay.db", "a")
+    intake = Ingest(memory, {})
     record = bulk(5)
     size = 30
     of = len(record[2]) // size + 1
-    pieces = [parcel.piece(LIFE, record, place, of, size) for place in range(of)]
+    pieces = [parcel.build_fragment(GENERATION, record, place, of, size) for place in range(of)]
     for message in reversed(pieces[1:]):
-        assert intake.take([(UNIT, message), (UNIT, message)]).receipts == []
-    taken = intake.take([(UNIT, pieces[0])])
+        assert intake.ingest_batch([(UNIT, message), (UNIT, message)]).receipts == []
+    taken = intake.ingest_batch([(UNIT, pieces[0])])
     assert [entry[4] for entry in taken.entries] == [record[2]]
     memory.close()
 
 
-def longer(first: int, count: int) -> tuple[int, int, bytes]:
+def merged_record(first: int, count: int) -> tuple[int, int, bytes]:
     """Make one record of the blocks of `bulk(first)` and those behind it."""
-    merge = merged_block.Merge([block_of(ident * 10) for ident in range(first, first + count)], 6)
+    merge = merged_block.MergedBlockWriter(
+        [block_of(ident * 10) for ident in range(first, first + count)], 6
+    )
     while not merge.step():
         pass
     return first * 4 + parcel.BULK, parcel.MERGED, merge.finish()
 
 
-def handed(intake: Intake, taken: Taken) -> list[int]:
+def decode_entries(intake: Ingest, taken: BatchResult) -> list[int]:
     """Give the times, in seconds, of the rows that are to be handed on."""
-    found = [intake.decode(entry) for entry in taken.entries]
-    return [(at - START_MS) // 1000 for rows in found if rows for at, _ in rows.values]
+    result = [intake.decode(entry) for entry in taken.entries]
+    return [(at - START_MS) // 1000 for rows in result if rows for at, _ in rows.values]
 
 
 @pytest.mark.parametrize("before", [[], [2], [1, 2, 3], [4]])
-def test_a_longer_block_counts_as_what_it_was_made_of(tmp_path: Path, before: list[int]) -> None:
-    memory = Memory(tmp_path / "relay.db", "a")
-    intake = Intake(memory, {})
-    intake.take([(UNIT, pack(ALARM, *[bulk(ident) for ident in before]))])
-    taken = intake.take([(UNIT, pack(longer(1, 3)))])
-    assert receipt.read(taken.receipts[0][1], UNIT, b"").ranges == [(3, 1, 3)]
-    want = [second for i in range(1, 4) if i not in before for second in range(10 * i, 10 * i + 10)]
-    assert handed(intake, taken) == want
+def test_a_merged_block_counts_as_its_blocks(tmp_path: Path, before: list[int]) -> None:
+    memory = RelayDatabase(tmp_path / "relay.db", "a")
+    intake = Ingest(memory, {})
+    intake.ingest_batch([(UNIT, pack(ALARM, *[bulk(ident) for ident in before]))])
+    taken = intake.ingest_batch([(UNIT, pack(merged_record(1, 3)))])
+    assert receipt.parse_receipt(taken.receipts[0][1], UNIT, b"").ranges == [(3, 1, 3)]
+    expected = [
+        second for i in range(1, 4) if i not in before for second in range(10 * i, 10 * i + 10)
+    ]
+    assert decode_entries(intake, taken) == expected
     assert len(taken.entries) == (1 if not {1, 2, 3} & set(before) else 3 - len(before))
-    again = intake.take([(UNIT, pack(bulk(3), longer(1, 3), bulk(5)))])
-    assert handed(intake, again) == list(range(50, 60))
+    again = intake.ingest_batch([(UNIT, pack(bulk(3), merged_record(1, 3), bulk(5)))])
+    assert decode_entries(intake, again) == list(range(50, 60))
     memory.close()
 
 
-def test_a_longer_block_in_pieces_and_without_its_schema(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "relay.db", "a")
-    intake = Intake(memory, {})
-    record = longer(1, 3)
+def test_a_merged_block_in_chunks_without_schema(tmp_path: Path) -> None:
+    memory = RelayDatabase(tmp_path / "relay.db", "a")
+    intake = Ingest(memory, {})
+    record = merged_record(1, 3)
     of = len(record[2]) // 30 + 1
-    pieces = [parcel.piece(LIFE, record, place, of, 30) for place in range(of)]
-    taken = intake.take([(UNIT, piece) for piece in pieces])
-    said = receipt.read(taken.receipts[0][1], UNIT, b"")
-    assert (said.flags, said.ranges) == (receipt.LACKS_SCHEMA, [(3, 1, 3)])
-    assert handed(intake, taken) == []
-    intake.take([(UNIT, pack(ALARM))])
-    assert handed(intake, taken) == list(range(10, 40))
+    pieces = [parcel.build_fragment(GENERATION, record, place, of, 30) for place in range(of)]
+    taken = intake.ingest_batch([(UNIT, piece) for piece in pieces])
+    output = receipt.parse_receipt(taken.receipts[0][1], UNIT, b"")
+    assert (output.flags, output.ranges) == (receipt.SCHEMA_MISSING, [(3, 1, 3)])
+    assert decode_entries(intake, taken) == []
+    intake.ingest_batch([(UNIT, pack(ALARM))])
+    assert decode_entries(intake, taken) == list(range(10, 40))
     memory.close()
 
 
-def test_a_longer_block_that_is_none_is_counted(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "relay.db", "a")
-    intake = Intake(memory, {})
+def test_an_invalid_merged_block_is_counted(tmp_path: Path) -> None:
+    memory = RelayDatabase(tmp_path / "relay.db", "a")
+    intake = Ingest(memory, {})
     for content in (b"", b"\xff\xff\xff\xff\x7f\x06", b"\x00\x06abc"):
-        assert intake.take([(UNIT, pack((7, parcel.MERGED, content)))]).entries == []
+        assert intake.ingest_batch([(UNIT, pack((7, parcel.MERGED, content)))]).entries == []
     assert intake.counts["bad_blocks"] == 3
     memory.close()
 
 
-def test_a_crash_between_keeping_and_handing_on_loses_nothing(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "relay.db", "a")
-    Intake(memory, {}).take([(UNIT, pack(ALARM, bulk(1)))])
+def test_a_crash_between_store_and_delivery_loses_nothing(tmp_path: Path) -> None:
+    memory = RelayDatabase(tmp_path / "relay.db", "a")
+    Ingest(memory, {}).ingest_batch([(UNIT, pack(ALARM, bulk(1)))])
     memory._db.close()  # as a kill does
-    again = Memory(tmp_path / "relay.db", "a")
+    again = RelayDatabase(tmp_path / "relay.db", "a")
     assert [entry[2] >> 2 for entry in again.outbox()] == [1]
-    taken = Intake(again, {}).take([(UNIT, pack(bulk(1)))])
+    taken = Ingest(again, {}).ingest_batch([(UNIT, pack(bulk(1)))])
     assert (taken.entries, len(taken.receipts)) == ([], 1)
     again.close()
 
@@ -184,87 +188,93 @@ def test_a_crash_between_keeping_and_handing_on_loses_nothing(tmp_path: Path) ->
 ROWS = Rows(UNIT, 7, 1, ("a b", "c"), [(1000, [1.5, None]), (2000, [2.5, 3.0])])
 
 
-def test_texts_of_other_systems() -> None:
-    assert json.loads(as_json(ROWS))["rows"] == [[1000, 1.5, None], [2000, 2.5, 3.0]]
-    assert as_lines(ROWS) == (
+def test_output_formats() -> None:
+    assert json.loads(rows_to_json(ROWS))["rows"] == [[1000, 1.5, None], [2000, 2.5, 3.0]]
+    assert rows_to_lines(ROWS) == (
         "coldloop,site=s1,unit=u1 a\\ b=1.5 1000000000\n"
         "coldloop,site=s1,unit=u1 a\\ b=2.5,c=3.0 2000000000\n"
     )
-    text = as_metrics({UNIT: {'x"y': 1.5}}, {"records": 3})
+    text = format_metrics({UNIT: {'x"y': 1.5}}, {"records": 3})
     assert 'coldloop_value{site="s1",unit="u1",signal="x\\"y"} 1.5\n' in text
     assert text.endswith("coldloop_relay_records_total 3\n# EOF\n")
 
 
 def test_rows_before_utc_are_dated_by_later_ones() -> None:
     columns: list[list[int | None]] = [[None, None, 5000, 6000], *[[1, 2, 3, 4]] * 5]
-    found = read(UNIT, 1, SCHEMA, block.encode(SCHEMA.number, 1, columns))
-    assert [at for at, _ in found.values] == [3000, 4000, 5000, 6000]
+    result = read(UNIT, 1, SCHEMA, block.encode(SCHEMA.number, 1, columns))
+    assert [at for at, _ in result.values] == [3000, 4000, 5000, 6000]
     columns[0] = [None] * 4
     assert read(UNIT, 1, SCHEMA, block.encode(SCHEMA.number, 1, columns)).undated == 4
 
 
-def metrics_of(payload: bytes) -> tuple[int | None, list[dict[int, int | bytes]]]:
+def read_metrics(payload: bytes) -> tuple[int | None, list[dict[int, int | bytes]]]:
     """Read a payload by the field numbers of Tahu's schema: seq and metrics."""
-    fields = list(sparkplug_payload._fields(payload))
+    fields = list(sparkplug_payload._read_fields(payload))
     seqs = [value for number, value in fields if number == 3]
-    found = [
-        dict(sparkplug_payload._fields(value))
+    result = [
+        dict(sparkplug_payload._read_fields(value))
         for n, value in fields
         if n == 2 and type(value) is bytes
     ]
-    return (seqs[0] if seqs and isinstance(seqs[0], int) else None), found
+    return (seqs[0] if seqs and isinstance(seqs[0], int) else None), result
 
 
-def test_an_edge_node_keeps_the_rules() -> None:
-    edge = Edge("g", "n", 257, lambda: 5000)
-    topic, will, qos, retain = edge.will()
+def test_the_edge_node_follows_sparkplug() -> None:
+    edge = SparkplugEdge("g", "n", 257, lambda: 5000)
+    topic, will, qos, retain = edge.will_message()
     assert (topic, qos, retain) == ("spBv1.0/g/NDEATH/n", 1, False)
-    assert metrics_of(will)[0] is None
-    assert [m[11] for m in metrics_of(will)[1]] == [1]
-    said = edge.births()
-    assert [message[0] for message in said] == ["spBv1.0/g/NBIRTH/n"]
+    assert read_metrics(will)[0] is None
+    assert [m[11] for m in read_metrics(will)[1]] == [1]
+    output = edge.birth_messages()
+    assert [message[0] for message in output] == ["spBv1.0/g/NBIRTH/n"]
     names = [
         bytes(str(m[1]), "ascii") if isinstance(m[1], int) else m[1]
-        for m in metrics_of(said[0][1])[1]
+        for m in read_metrics(output[0][1])[1]
     ]
     assert names == [b"bdSeq", b"Node Control/Rebirth"]
-    said += edge.data(ROWS)
+    output += edge.data_messages(ROWS)
     late = Rows(UNIT, 8, 1, ROWS.names, [(500, [9.0, 9.0])])
-    said += edge.data(late)
-    assert [message[0].split("/")[2] for message in said] == ["NBIRTH", "DBIRTH", "DDATA", "DDATA"]
-    assert [metrics_of(message[1])[0] for message in said] == [0, 1, 2, 3]
-    births = metrics_of(said[1][1])[1]
+    output += edge.data_messages(late)
+    assert [message[0].split("/")[2] for message in output] == [
+        "NBIRTH",
+        "DBIRTH",
+        "DDATA",
+        "DDATA",
+    ]
+    assert [read_metrics(message[1])[0] for message in output] == [0, 1, 2, 3]
+    births = read_metrics(output[1][1])[1]
     assert [m[2] for m in births] == [0, 1]
-    data = metrics_of(said[2][1])[1]
+    data = read_metrics(output[2][1])[1]
     assert [(m[3], 5 in m) for m in data] == [
         (1000, True),
         (1000, True),
         (2000, False),
         (2000, False),
     ]
-    assert all(5 in m for m in metrics_of(said[3][1])[1])
-    assert [message[0] for message in edge.death(UNIT)] == ["spBv1.0/g/DDEATH/n/s1.u1"]
-    assert edge.death(UNIT) == []
+    assert all(5 in m for m in read_metrics(output[3][1])[1])
+    assert [message[0] for message in edge.death_messages(UNIT)] == ["spBv1.0/g/DDEATH/n/s1.u1"]
+    assert edge.death_messages(UNIT) == []
     for _ in range(300):
-        seqs = [metrics_of(message[1])[0] for message in edge.data(late)]
+        seqs = [read_metrics(message[1])[0] for message in edge.data_messages(late)]
     assert max(s for s in seqs if s is not None) < 256
-    again = edge.births()
-    assert [metrics_of(message[1])[0] for message in again] == [0, 1]
+    again = edge.birth_messages()
+    assert [read_metrics(message[1])[0] for message in again] == [0, 1]
 
 
-def test_rebirth_commands_and_hosts() -> None:
-    yes = sparkplug_payload.payload(
+def test_rebirth_commands_and_host_states() -> None:
+    yes = sparkplug_payload.encode_payload(
         [sparkplug_payload.Metric(True, sparkplug_payload.BOOLEAN, 1, sparkplug_payload.REBIRTH)],
         1,
         0,
     )
-    no = sparkplug_payload.payload(
+    no = sparkplug_payload.encode_payload(
         [sparkplug_payload.Metric(False, sparkplug_payload.BOOLEAN, 1, sparkplug_payload.REBIRTH)],
         1,
         0,
     )
     assert [
-        sparkplug_payload.asks_rebirth(data) for data in (yes, no, b"", yes[:-3], b"\xff" * 20)
+        sparkplug_payload.is_rebirth_request(data)
+        for data in (yes, no, b"", yes[:-3], b"\xff" * 20)
     ] == [
         True,
         False,
@@ -272,13 +282,13 @@ def test_rebirth_commands_and_hosts() -> None:
         False,
         False,
     ]
-    host = Host("h")
+    host = SparkplugHost("h")
     assert not host.online
-    assert host.heard(b'{"online":true,"timestamp":5}')
-    assert not host.heard(b'{"online":false,"timestamp":4}')
-    assert not host.heard(b"nonsense")
-    assert host.heard(b'{"online":false,"timestamp":6}')
-    assert Host("").online
+    assert host.on_state(b'{"online":true,"timestamp":5}')
+    assert not host.on_state(b'{"online":false,"timestamp":4}')
+    assert not host.on_state(b"nonsense")
+    assert host.on_state(b'{"online":false,"timestamp":6}')
+    assert SparkplugHost("").online
 
 
 @pytest.mark.parametrize(
@@ -298,9 +308,9 @@ def test_wrong_use(words: list[str], capsys: pytest.CaptureFixture[str]) -> None
 # --- On mosquitto ---------------------------------------------------------------------------------
 
 
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not true():
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while not condition():
         assert time.monotonic() < end, "nothing came"
         time.sleep(0.01)
 
@@ -312,7 +322,9 @@ def broker(tmp_path: Path) -> Iterator[int]:
     config = tmp_path / "mosquitto.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n")
     process = subprocess.Popen(
-        [need("mosquitto"), "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [require_program("mosquitto"), "-c", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
 
     def up() -> bool:
@@ -320,48 +332,50 @@ def broker(tmp_path: Path) -> Iterator[int]:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
     try:
-        until(up)
+        wait_until(up)
         yield port
     finally:
         process.terminate()
         process.wait(10)
 
 
-class Listener:
+class TopicListener:
     """A client that keeps what it hears, and says what it is told."""
 
     def __init__(self, port: int, *topics: str) -> None:
-        self.heard: list[tuple[str, bytes]] = []
+        self.received: list[tuple[str, bytes]] = []
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        self.client.on_message = lambda _, __, m: self.heard.append((m.topic, m.payload))
+        self.client.on_message = lambda _, __, m: self.received.append((m.topic, m.payload))
         ready = threading.Event()
         self.client.on_subscribe = lambda *_: ready.set()
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         self.client.subscribe([(topic, 1) for topic in topics])
-        assert ready.wait(PATIENCE_S)
+        assert ready.wait(TIMEOUT_S)
 
-    def say(self, topic: str, data: bytes, retain: bool = False) -> None:
-        self.client.publish(topic, data, 1, retain).wait_for_publish(PATIENCE_S)
+    def publish(self, topic: str, data: bytes, retain: bool = False) -> None:
+        self.client.publish(topic, data, 1, retain).wait_for_publish(TIMEOUT_S)
 
-    def of(self, *words: str) -> list[bytes]:
-        return [data for topic, data in list(self.heard) if all(word in topic for word in words)]
+    def payloads(self, *arguments: str) -> list[bytes]:
+        return [
+            data for topic, data in list(self.received) if all(word in topic for word in arguments)
+        ]
 
     def close(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
 
 
-class Running:
+class RelayThread:
     """A relay in a thread."""
 
     def __init__(self, port: int, folder: Path, name: str = "r1", **more: object) -> None:
         values: dict[str, object] = {"sparkplug": "fleet", "json_root": "out", **more}
         self.relay = Relay(
-            Options(("127.0.0.1", port), folder / "relay.db", name, **values)  # type: ignore[arg-type]
+            RelayOptions(("127.0.0.1", port), folder / "relay.db", name, **values)  # type: ignore[arg-type]
         )
         self.relay.start()
-        until(self.relay.ready.is_set)
+        wait_until(self.relay.ready.is_set)
         self.thread = threading.Thread(target=self.relay.run)
         self.thread.start()
 
@@ -372,10 +386,10 @@ class Running:
 
 
 def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
-    ear = Listener(broker, "spBv1.0/#", "out/#", "coldloop/v1/+/+/ack")
+    ear = TopicListener(broker, "spBv1.0/#", "out/#", "coldloop/v1/+/+/ack")
     key = b"k" * 16
     lines = tmp_path / "lines"
-    running = Running(
+    running = RelayThread(
         broker,
         tmp_path,
         keys={UNIT: key},
@@ -384,33 +398,37 @@ def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
         modems={"3001": UNIT},
     )
     try:
-        until(lambda: bool(ear.of("NBIRTH")))
+        wait_until(lambda: bool(ear.payloads("NBIRTH")))
         note = (8 + parcel.ALARM, parcel.NOTE, b'{"alarm":"raised","code":"leak"}')
         for message in (pack(ALARM, bulk(1), note), pack(bulk(1), bulk(2))):
-            ear.say(f"coldloop/v1/{UNIT}/tele", message)
-        until(lambda: len(ear.of("out", "rows")) == 2 and bool(ear.of("notes")))
-        until(lambda: len(ear.of("DDATA")) == 2)
-        assert [json.loads(data)["record"] >> 2 for data in ear.of("out", "rows")] == [1, 2]
-        assert json.loads(ear.of("notes")[0])["code"] == "leak"
-        ranges = [r for data in ear.of("/ack") for r in receipt.read(data, UNIT, key).ranges]
+            ear.publish(f"coldloop/v1/{UNIT}/tele", message)
+        wait_until(lambda: len(ear.payloads("out", "rows")) == 2 and bool(ear.payloads("notes")))
+        wait_until(lambda: len(ear.payloads("DDATA")) == 2)
+        assert [json.loads(data)["record"] >> 2 for data in ear.payloads("out", "rows")] == [1, 2]
+        assert json.loads(ear.payloads("notes")[0])["code"] == "leak"
+        ranges = [
+            r
+            for data in ear.payloads("/ack")
+            for r in receipt.parse_receipt(data, UNIT, key).ranges
+        ]
         assert set(ranges) >= {(3, 1, 1)} or (3, 1, 2) in ranges
         assert len(lines.read_text().splitlines()) == 20
-        assert running.relay.web is not None
-        base = f"http://127.0.0.1:{running.relay.web.address[1]}"
+        assert running.relay.http_server is not None
+        base = f"http://127.0.0.1:{running.relay.http_server.address[1]}"
         with urllib.request.urlopen(f"{base}/metrics", timeout=10) as page:
             text = page.read().decode()
         assert f'unit="u1",signal="{stream.NAMES[0]}"' in text
         body = f"imei=3001&momsn=1&data={pack(bulk(9)).hex()}".encode()
         with urllib.request.urlopen(f"{base}/sbd", body, timeout=10) as page:
             assert page.status == 200
-        until(lambda: len(ear.of("out", "rows")) == 3)
+        wait_until(lambda: len(ear.payloads("out", "rows")) == 3)
         for bad in (b"imei=3001&data=zz", b"", b"\xff\xfe"):
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(f"{base}/sbd", bad + b" ", timeout=10)
             refused.value.close()
-        ear.say(f"coldloop/v1/{UNIT}/state", b'{"online": false}')
-        until(lambda: bool(ear.of("DDEATH")))
-        command_ = sparkplug_payload.payload(
+        ear.publish(f"coldloop/v1/{UNIT}/state", b'{"online": false}')
+        wait_until(lambda: bool(ear.payloads("DDEATH")))
+        command_ = sparkplug_payload.encode_payload(
             [
                 sparkplug_payload.Metric(
                     True, sparkplug_payload.BOOLEAN, 1, sparkplug_payload.REBIRTH
@@ -419,64 +437,64 @@ def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
             1,
             0,
         )
-        ear.say("spBv1.0/fleet/NCMD/r1", command_)
-        until(lambda: len(ear.of("NBIRTH")) == 2)
+        ear.publish("spBv1.0/fleet/NCMD/r1", command_)
+        wait_until(lambda: len(ear.payloads("NBIRTH")) == 2)
     finally:
         running.close()
-    until(lambda: bool(ear.of("NDEATH")))
+    wait_until(lambda: bool(ear.payloads("NDEATH")))
     ear.close()
 
 
-def test_restarts_lose_nothing_and_hand_nothing_on_twice(broker: int, tmp_path: Path) -> None:
-    ear = Listener(broker, "out/#", "coldloop/v1/+/+/ack")
-    running = Running(broker, tmp_path)
-    ear.say(f"coldloop/v1/{UNIT}/tele", pack(ALARM))
+def test_restarts_lose_nothing_and_deliver_nothing_twice(broker: int, tmp_path: Path) -> None:
+    ear = TopicListener(broker, "out/#", "coldloop/v1/+/+/ack")
+    running = RelayThread(broker, tmp_path)
+    ear.publish(f"coldloop/v1/{UNIT}/tele", pack(ALARM))
     for ident in range(1, 41):
-        ear.say(f"coldloop/v1/{UNIT}/tele", pack(bulk(ident)))
+        ear.publish(f"coldloop/v1/{UNIT}/tele", pack(bulk(ident)))
         if ident % 10 == 0:
             running.close()
             for again in range(max(1, ident - 5), ident + 3):  # while no relay is there
-                ear.say(f"coldloop/v1/{UNIT}/tele", pack(bulk(again)))
-            running = Running(broker, tmp_path)
+                ear.publish(f"coldloop/v1/{UNIT}/tele", pack(bulk(again)))
+            running = RelayThread(broker, tmp_path)
     try:
-        until(lambda: len(ear.of("out", "rows")) >= 42)
-        until(running.relay._work.empty)
-        got = sorted(json.loads(data)["record"] >> 2 for data in ear.of("out", "rows"))
+        wait_until(lambda: len(ear.payloads("out", "rows")) >= 42)
+        wait_until(running.relay._inbox.empty)
+        got = sorted(json.loads(data)["record"] >> 2 for data in ear.payloads("out", "rows"))
         assert got == list(range(1, 43))
     finally:
         running.close()
     ear.close()
 
 
-def test_two_relays_share_the_load_and_what_they_know(broker: int, tmp_path: Path) -> None:
-    ear = Listener(broker, "out/#", "coldloop/v1/+/+/ack")
-    both = [Running(broker, tmp_path, name) for name in ("r1", "r2")]
+def test_two_relays_share_load_and_database(broker: int, tmp_path: Path) -> None:
+    ear = TopicListener(broker, "out/#", "coldloop/v1/+/+/ack")
+    both = [RelayThread(broker, tmp_path, name) for name in ("r1", "r2")]
     try:
-        ear.say(f"coldloop/v1/{UNIT}/tele", pack(ALARM))
+        ear.publish(f"coldloop/v1/{UNIT}/tele", pack(ALARM))
         for ident in range(1, 41):
             for _ in range(2):
-                ear.say(f"coldloop/v1/{UNIT}/tele", pack(bulk(ident)))
-        until(lambda: len(ear.of("out", "rows")) >= 40)
-        until(lambda: all(each.relay._work.empty() for each in both))
-        got = sorted(json.loads(data)["record"] >> 2 for data in ear.of("out", "rows"))
+                ear.publish(f"coldloop/v1/{UNIT}/tele", pack(bulk(ident)))
+        wait_until(lambda: len(ear.payloads("out", "rows")) >= 40)
+        wait_until(lambda: all(item.relay._inbox.empty() for item in both))
+        got = sorted(json.loads(data)["record"] >> 2 for data in ear.payloads("out", "rows"))
         assert got == list(range(1, 41))
-        assert all(each.relay.intake.counts["messages"] for each in both)
+        assert all(item.relay.ingest.counts["messages"] for item in both)
     finally:
-        for each in both:
-            each.close()
+        for item in both:
+            item.close()
     ear.close()
 
 
 def test_data_wait_for_the_primary_host(broker: int, tmp_path: Path) -> None:
-    ear = Listener(broker, "spBv1.0/fleet/#")
-    running = Running(broker, tmp_path, primary="host")
+    ear = TopicListener(broker, "spBv1.0/fleet/#")
+    running = RelayThread(broker, tmp_path, primary="host")
     try:
-        ear.say(f"coldloop/v1/{UNIT}/tele", pack(ALARM, bulk(1)))
-        until(lambda: len(running.relay._waiting) == 1)
-        assert ear.heard == []
-        ear.say("spBv1.0/STATE/host", b'{"online":true,"timestamp":1}', retain=True)
-        until(lambda: bool(ear.of("DDATA")))
-        assert [topic.split("/")[2] for topic, _ in ear.heard] == ["NBIRTH", "DBIRTH", "DDATA"]
+        ear.publish(f"coldloop/v1/{UNIT}/tele", pack(ALARM, bulk(1)))
+        wait_until(lambda: len(running.relay._pending) == 1)
+        assert ear.received == []
+        ear.publish("spBv1.0/STATE/host", b'{"online":true,"timestamp":1}', retain=True)
+        wait_until(lambda: bool(ear.payloads("DDATA")))
+        assert [topic.split("/")[2] for topic, _ in ear.received] == ["NBIRTH", "DBIRTH", "DDATA"]
     finally:
         running.close()
     ear.close()
@@ -485,7 +503,7 @@ def test_data_wait_for_the_primary_host(broker: int, tmp_path: Path) -> None:
 def test_no_broker_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    relay = Relay(Options(("127.0.0.1", port), tmp_path / "relay.db"))
+    relay = Relay(RelayOptions(("127.0.0.1", port), tmp_path / "relay.db"))
     with pytest.raises(DeployError, match="tcp:127"):
         relay.start()
     relay.close()

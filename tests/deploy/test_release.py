@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from deploy.release import advisories, sbom
-from tests.support.repository import ROOT, settings
+from tests.support.repository import ROOT, project_settings
 
 
-def test_the_bill_lists_every_pinned_package_with_its_hashes(tmp_path: Path) -> None:
+def test_the_sbom_lists_every_pinned_package_with_hashes(tmp_path: Path) -> None:
     out = tmp_path / "bom.json"
     command = [sys.executable, "-m", "deploy.release.sbom", "--out", str(out)]
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
@@ -31,11 +31,14 @@ def test_the_bill_lists_every_pinned_package_with_its_hashes(tmp_path: Path) -> 
     assert len(refs) == len(bill["components"])
 
 
-def test_the_same_tree_gives_the_same_bill() -> None:
+def test_the_sbom_is_reproducible() -> None:
     lock = sbom.LOCK.read_text()
-    first, second = sbom.bill(settings(), lock), sbom.bill(settings(), lock)
+    first, second = (
+        sbom.make_sbom(project_settings(), lock),
+        sbom.make_sbom(project_settings(), lock),
+    )
     assert first == second
-    other = sbom.bill(settings(), lock.replace("==", "==9", 1))
+    other = sbom.make_sbom(project_settings(), lock.replace("==", "==9", 1))
     assert other["serialNumber"] != first["serialNumber"]
 
 
@@ -43,16 +46,16 @@ def test_the_same_tree_gives_the_same_bill() -> None:
     ("code", "said", "verdict"),
     [
         (0, "No known vulnerabilities found", advisories.GOOD),
-        (1, "Found 1 known vulnerability in 1 package\nName ...", advisories.WEAK),
+        (1, "Found 1 known vulnerability in 1 package\nName ...", advisories.VULNERABLE),
         (1, "Traceback\nConnectionError: no network", advisories.UNKNOWN),
         (2, "", advisories.UNKNOWN),
     ],
 )
-def test_what_the_tool_says_is_understood(code: int, said: str, verdict: int) -> None:
-    assert advisories.verdict(code, said)[0] == verdict
+def test_the_tool_output_is_interpreted(code: int, said: str, verdict: int) -> None:
+    assert advisories.interpret(code, said)[0] == verdict
 
 
-def test_not_to_know_is_said_and_an_error_only_when_strict(
+def test_an_unknown_result_is_an_error_only_when_strict(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from deploy.debian import tree
-from tests.deploy.test_debian import bare, said
+from tests.deploy.test_debian import make_bare_root, program_output
 
 BOOT = """set -e
 cd "$1"
@@ -39,10 +39,10 @@ umount -l /old
 exec env -i container=test PATH=/usr/sbin:/usr/bin /lib/systemd/systemd --system
 """
 SPACES = ("--mount", "--uts", "--ipc", "--pid", "--cgroup")
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
-class Machine:
+class SystemdMachine:
     """A root that systemd runs in."""
 
     def __init__(self, root: Path, group: Path) -> None:
@@ -50,18 +50,18 @@ class Machine:
         group.mkdir()
         self._group = group
         enter = f"echo $$ > {group}/cgroup.procs; exec unshare {' '.join(SPACES)} --fork"
-        words = ["sh", "-c", enter + ' sh -c "$0" boot "$1"', BOOT, str(root)]
-        self._boot = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        self._wait(lambda: (root / "run").exists() and self._first() != "")
+        arguments = ["sh", "-c", enter + ' sh -c "$0" boot "$1"', BOOT, str(root)]
+        self._boot = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self._wait(lambda: (root / "run").exists() and self._init_pid() != "")
         self.wait("systemctl is-system-running", "running")
 
-    def _first(self) -> str:
+    def _init_pid(self) -> str:
         """The process that is PID 1 there."""
         path = Path(f"/proc/{self._boot.pid}/task/{self._boot.pid}/children")
         return path.read_text().strip() if path.exists() else ""
 
     def _wait(self, reached: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + TIMEOUT_S
         while not reached():
             assert time.monotonic() < end, "not within a minute"
             assert self._boot.poll() is None, self._boot.stderr and self._boot.stderr.read()
@@ -69,14 +69,14 @@ class Machine:
 
     def sh(self, line: str) -> str:
         """Run a line of shell there; what it printed."""
-        spaces = ["nsenter", "-t", self._first(), "-m", "-u", "-i", "-p", "-C", "-r", "-w"]
-        words = [*spaces, "env", "-i", "PATH=/usr/sbin:/usr/bin", "sh", "-c", line]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        return done.stdout.strip()
+        spaces = ["nsenter", "-t", self._init_pid(), "-m", "-u", "-i", "-p", "-C", "-r", "-w"]
+        arguments = [*spaces, "env", "-i", "PATH=/usr/sbin:/usr/bin", "sh", "-c", line]
+        completed = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        return completed.stdout.strip()
 
-    def wait(self, line: str, wanted: str) -> None:
+    def wait(self, line: str, expected: str) -> None:
         """Wait until a line of shell prints what is wanted."""
-        self._wait(lambda: self.sh(line) == wanted)
+        self._wait(lambda: self.sh(line) == expected)
 
     def pid(self) -> str:
         """The agent's process, "0" for none."""
@@ -84,29 +84,29 @@ class Machine:
 
     def close(self) -> None:
         """Switch it off."""
-        os.kill(int(self._first()), 9)
-        self._boot.communicate(timeout=PATIENCE_S)
+        os.kill(int(self._init_pid()), 9)
+        self._boot.communicate(timeout=TIMEOUT_S)
         for folder in sorted(self._group.rglob("*/"), key=lambda path: -len(path.parts)):
             folder.rmdir()
         self._group.rmdir()
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
+def machine(tmp_path: Path) -> Iterator[SystemdMachine]:
     """One with the package in /srv, in a control group of its own."""
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     groups = [row[1] for row in mounts if row[2] == "cgroup2"]
     if os.geteuid() != 0 or not groups:
         pytest.skip("needs root, and control groups of the second version")
-    root = bare(tmp_path, "python3,systemd,systemd-sysv,dbus,udev")
-    said(sys.executable, "-m", "deploy.debian.build", "--out", str(root / "srv"))
-    there = Machine(root, Path(groups[0]) / f"coldloop-test-{os.getpid()}")
+    root = make_bare_root(tmp_path, "python3,systemd,systemd-sysv,dbus,udev")
+    program_output(sys.executable, "-m", "deploy.debian.build", "--out", str(root / "srv"))
+    there = SystemdMachine(root, Path(groups[0]) / f"coldloop-test-{os.getpid()}")
     yield there
     there.close()
 
 
 @pytest.mark.soak
-def test_systemd_starts_watches_upgrades_and_removes_it(machine: Machine) -> None:
+def test_systemd_starts_watches_upgrades_and_removes_it(machine: SystemdMachine) -> None:
     machine.sh("dpkg -i /srv/coldloop_*.deb")
     sample = json.loads((tree.FILES / "unit.json").read_text())
     sample["broker"] = {"address": "tcp:127.0.0.1:1"}
@@ -137,8 +137,8 @@ def test_systemd_starts_watches_upgrades_and_removes_it(machine: Machine) -> Non
     # Removal ends it and keeps what the site has; purging does not.
     machine.sh("dpkg -r coldloop")
     assert machine.sh("systemctl is-active coldloop") == "inactive"
-    kept = machine.sh("ls /etc/coldloop /var/lib/private/coldloop")
-    assert "unit.json" in kept
-    assert "log.schema" in kept
+    retained = machine.sh("ls /etc/coldloop /var/lib/private/coldloop")
+    assert "unit.json" in retained
+    assert "log.schema" in retained
     machine.sh("dpkg -P coldloop")
     assert machine.sh("ls -d /etc/coldloop /var/lib/private/coldloop") == ""

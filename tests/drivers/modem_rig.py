@@ -3,8 +3,8 @@
 import heapq
 from typing import Any
 
-from drivers.modems import make
-from hil.bench.testbed_satcom import BAUDS, _device
+from drivers.modems import make_driver
+from hil.bench.testbed_satcom import BAUDS, make_device
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.radio import Radio
 from hil.kernel.serial_line import SerialLine
@@ -22,20 +22,20 @@ class ModemRig:
         self.radio = Radio(self.world.random("radio"), lambda _: self.bars)
         self.radio.success_pct = 100
         self.gateway = MessageGateway(self.world.utc)
-        self.device: Any = _device(kind, self.radio, self.gateway, self.world)
-        self.driver: Any = make(kind, 1, {"peer": 7})
-        self.driver.near_us = UTC
+        self.device: Any = make_device(kind, self.radio, self.gateway, self.world)
+        self.driver: Any = make_driver(kind, 1, {"peer": 7})
+        self.driver.approx_utc_us = UTC
         self.events: list[tuple[Any, ...]] = []
         char_us = -(-10_000_000 // BAUDS[kind])
-        self.line = SerialLine(self.world, self.device, char_us, self._heard, 1, chunk)
+        self.line = SerialLine(self.world, self.device, char_us, self._on_data, 1, chunk)
         self.driver.event("opened", 0)
-        self._carry_out()
+        self._process_outbox()
 
-    def _heard(self, data: bytes) -> None:
+    def _on_data(self, data: bytes) -> None:
         self.driver.receive(data, self.world.now)
-        self._carry_out()
+        self._process_outbox()
 
-    def _carry_out(self) -> None:
+    def _process_outbox(self) -> None:
         for _, op, data in self.driver.outbox():
             assert op == "write"
             self.line.write(data)
@@ -53,12 +53,12 @@ class ModemRig:
             elif due <= until:
                 self.world.now = max(self.world.now, due)
                 self.driver.wake(self.world.now)
-                self._carry_out()
+                self._process_outbox()
             else:
                 break
         self.world.now = until
 
-    def until(self, kind: str, seconds: float = 600) -> tuple[Any, ...]:
+    def run_until(self, kind: str, seconds: float = 600) -> tuple[Any, ...]:
         """Let time pass until the driver says an event of `kind`; give it."""
         for _ in range(int(seconds)):
             for i, event in enumerate(self.events):
@@ -68,20 +68,20 @@ class ModemRig:
             self.run(1)
         raise AssertionError(f"no {kind} in {seconds} s; {self.events}")
 
-    def ready(self) -> None:
+    def wait_ready(self) -> None:
         """Wait until it is set up and has service."""
-        self.until("ready", 60)
+        self.run_until("ready", 60)
         self.run(12)
 
     def send(self, content: bytes, tag: int = 1) -> None:
         """Begin to send."""
         assert self.driver.send(content, tag, self.world.now)
-        self._carry_out()
+        self._process_outbox()
 
     def fetch(self) -> None:
         """Begin to collect."""
         assert self.driver.fetch(self.world.now)
-        self._carry_out()
+        self._process_outbox()
 
     def contents(self) -> list[bytes]:
         """What the gateway has."""

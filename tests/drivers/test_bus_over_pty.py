@@ -12,22 +12,22 @@ from agent.runtime import cpython
 from drivers.modbus.bus import Bus
 from protocols.modbus import pdu
 from protocols.time_units import NEVER
-from tests.portable.support.serial_line_model import COUNT, Slave
-from tests.support.runtime_rig import PATIENCE_S, pty
+from tests.portable.support.serial_line_model import COUNT, ModbusServerModel
+from tests.support.runtime_rig import TIMEOUT_S, open_pty
 
 BAUD, BITS, UNIT = 19200, 11, 7
 CHAR_S = BITS / BAUD
-HOLE = 500
+UNREADABLE_REGISTER = 500
 
 
-class Asker:
+class BusAgent:
     """An agent in little: one port, one bus, one request after the other."""
 
     def __init__(self, path: str, addresses: list[int]) -> None:
         self.bus = Bus(4, "rtu", BAUD, BITS)
         self.status: list[str] = []
-        self._left = addresses
-        self._out: list[tuple[int, str, bytes]] = [(4, "open", f"serial:{path}".encode())]
+        self._addresses = addresses
+        self._actions: list[tuple[int, str, bytes]] = [(4, "open", f"serial:{path}".encode())]
 
     def receive(self, _port: int, data: bytes, now: int) -> None:
         self.bus.receive(data, now)
@@ -36,7 +36,7 @@ class Asker:
     def event(self, _port: int, kind: str, now: int) -> None:
         self.bus.event(kind, now)
         if kind == "opened":
-            self._ask()
+            self._submit_next()
 
     def wake(self, now: int) -> None:
         if now >= self.bus.deadline():
@@ -47,29 +47,29 @@ class Asker:
         return self.bus.deadline() if self.bus.open else NEVER
 
     def outbox(self) -> list[tuple[int, str, bytes]]:
-        out, self._out = self._out, []
+        out, self._actions = self._actions, []
         return out + self.bus.outbox()
 
-    def done(self) -> bool:
-        return not self._left and not self.bus.waiting
+    def is_done(self) -> bool:
+        return not self._addresses and not self.bus.pending_count
 
     def _collect(self) -> None:
-        for result in self.bus.results():
+        for result in self.bus.take_results():
             self.status.append(result.status)
             if result.status == "ok":
                 assert result.values == tuple(range(result.tag, result.tag + COUNT))
-            self._ask()
+            self._submit_next()
 
-    def _ask(self) -> None:
-        if self._left:
-            address = self._left.pop(0)
+    def _submit_next(self) -> None:
+        if self._addresses:
+            address = self._addresses.pop(0)
             assert self.bus.submit(UNIT, pdu.read_holding(address, COUNT), address)
 
 
-def serve(master: int, stop: threading.Event) -> None:
+def serve_slave(master: int, stop: threading.Event) -> None:
     """Answer every request when its bytes, the turnaround and the reply's bytes are over."""
-    slave = Slave(UNIT)
-    slave.holes = [HOLE]
+    slave = ModbusServerModel(UNIT)
+    slave.unreadable = [UNREADABLE_REGISTER]
     while not stop.is_set():
         if not select.select([master], [], [], 0.05)[0]:
             continue
@@ -80,18 +80,23 @@ def serve(master: int, stop: threading.Event) -> None:
         os.write(master, reply)
 
 
-def test_a_burst_of_refused_requests() -> None:
-    addresses = [100] * 12 + [HOLE - 5] * 30 + [100] * 5
-    with pty() as line:
-        asker: Any = Asker(line.path, addresses)
+def test_burst_of_exceptions() -> None:
+    addresses = [100] * 12 + [UNREADABLE_REGISTER - 5] * 30 + [100] * 5
+    with open_pty() as line:
+        asker: Any = BusAgent(line.path, addresses)
         stop = threading.Event()
-        thread = threading.Thread(target=serve, args=(line.master, stop))
+        thread = threading.Thread(target=serve_slave, args=(line.master, stop))
         thread.start()
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + TIMEOUT_S
         try:
-            cpython.run(asker, lambda: asker.done() or time.monotonic() > end, out=lambda _: None)
+            cpython.run(
+                asker, lambda: asker.is_done() or time.monotonic() > end, out=lambda _: None
+            )
         finally:
             stop.set()
             thread.join()
     assert asker.status == ["ok"] * 12 + ["exception"] * 30 + ["ok"] * 5
-    assert (asker.bus.mismatched, asker.bus.early <= 2) == (0, True)  # a busy machine has odd times
+    assert (asker.bus.invalid_replies, asker.bus.is_premature <= 2) == (
+        0,
+        True,
+    )  # a busy machine has odd times

@@ -5,30 +5,32 @@ from random import Random
 
 import pytest
 
-from drivers.gnss.receiver import Receiver
-from drivers.tools.nmea_integrity import Verdicts
-from drivers.tools.nmea_monitor import picture
+from drivers.gnss.receiver import ReceiverDriver
+from drivers.tools.nmea_integrity import EpochChecks
+from drivers.tools.nmea_monitor import render
 from hil.devices.gnss.dialects import DIALECTS
 from hil.devices.gnss.receiver import GnssReceiver
 
 START_US = 1_795_500_000_000_000
 
 
-def last_line(do: Callable[[GnssReceiver], None], error_us: int = 0, name: str = "unicore") -> str:
-    """The verdicts after a minute of clean sky and 15 s of `do`."""
+def last_line(
+    change: Callable[[GnssReceiver], None], error_us: int = 0, name: str = "unicore"
+) -> str:
+    """The verdicts after a minute of clean sky and 15 s of `change`."""
     device = GnssReceiver(
         (252_048_000, 552_708_000), lambda now: START_US + now, Random(1), DIALECTS[name]
     )
-    ours, verdicts, text = Receiver(0, 115_200, keep=4), Verdicts(), ""
+    ours, verdicts, text = ReceiverDriver(0, 115_200, max_epochs=4), EpochChecks(), ""
     for second in range(75):
         if second == 60:
             assert text.endswith("nothing is wrong")
-            do(device)
+            change(device)
         due = device.deadline()
         for _, data in device.wake(due):
             ours.receive(data, due + 100_000)
-        for epoch in ours.epochs(due + 400_000):
-            text = picture(epoch, ours, error_us if second >= 60 else 0, verdicts)[-1]
+        for epoch in ours.take_epochs(due + 400_000):
+            text = render(epoch, ours, error_us if second >= 60 else 0, verdicts)[-1]
     return text
 
 
@@ -36,20 +38,20 @@ def last_line(do: Callable[[GnssReceiver], None], error_us: int = 0, name: str =
     ("do", "error_us", "said"),
     [
         (lambda _: None, 0, "nothing is wrong"),
-        (lambda r: setattr(r, "moved_m", (500_000.0, 0.0)), 0, "moved 501 km"),
+        (lambda r: setattr(r, "position_error_m", (500_000.0, 0.0)), 0, "moved 501 km"),
         (lambda r: r.jam(6.0, 0.0, 0), 0, "signals 6 dB weaker"),
-        (lambda r: setattr(r, "equal_dbhz", 49.0), 0, "signals alike"),
+        (lambda r: setattr(r, "uniform_cn0", 49.0), 0, "signals alike"),
         (lambda _: None, -18_030_000, "time looks like GPST"),
         (lambda _: None, -3_970_000, "time looks like BDT"),
         (lambda _: None, 4_000_000, "nothing is wrong"),
         (lambda r: setattr(r, "temperature_c", 85.0), 0, "nothing is wrong"),
     ],
 )
-def test_verdicts(do: Callable[[GnssReceiver], None], error_us: int, said: str) -> None:
+def test_epoch_checks(do: Callable[[GnssReceiver], None], error_us: int, said: str) -> None:
     assert said in last_line(do, error_us)
 
 
-def test_an_open_antenna_is_said() -> None:
+def test_open_antenna_is_reported() -> None:
     text = last_line(lambda r: setattr(r, "antenna", "open"), name="casic")
     assert "antenna open" in text
     assert "status" in text

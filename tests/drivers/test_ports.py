@@ -14,33 +14,33 @@ import serial
 
 from agent.runtime import cpython
 from drivers.errors import PortError
-from drivers.ports.address import parse
+from drivers.ports.address import parse_address
 from drivers.ports.base import BACKLOG, EIO, SERIAL_REASONS, explain
 from drivers.ports.cpython import serial as cpython_serial
 from drivers.ports.cpython import store as cpython_store
 from drivers.ports.cpython import tcp
 from drivers.ports.micropython import uart as micropython_uart
 from drivers.ports.micropython.pem import der_blocks
-from drivers.ports.store_request import MAX_WAITING, Pending, split_record
-from tests.support.runtime_rig import PATIENCE_S, Authority, pty
-from tests.support.toy_agent import Toy
+from drivers.ports.store_request import MAX_PENDING, StoreQueue, split_record
+from tests.support.runtime_rig import TIMEOUT_S, CertificateAuthority, open_pty
+from tests.support.toy_agent import ToyAgent
 
 
-def nothing() -> None:
+def no_wake() -> None:
     """A wake that wakes nobody."""
 
 
 # --- Preflight ------------------------------------------------------------------------------------
 
 
-def preflight(*addresses: str) -> tuple[list[str], list[str]]:
+def run_preflight(*addresses: str) -> tuple[list[str], list[str]]:
     warnings: list[str] = []
     return cpython.preflight(addresses, warnings.append), warnings
 
 
 def test_preflight_of_good_and_absent_ports(tmp_path: Path) -> None:
-    with pty() as line:
-        problems, warnings = preflight(
+    with open_pty() as line:
+        problems, warnings = run_preflight(
             f"serial:{line.path}", f"serial:{tmp_path}/none", f"store:{tmp_path}/none", "tcp:h:1"
         )
         assert problems == []
@@ -51,10 +51,10 @@ def test_preflight_of_good_and_absent_ports(tmp_path: Path) -> None:
         fcntl.flock(line.slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_preflight_names_each_wrong_use(tmp_path: Path) -> None:
+def test_preflight_reports_each_error(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"no certificate")
-    with pty() as line, pty() as busy:
+    with open_pty() as line, open_pty() as busy:
         fcntl.flock(busy.slave, fcntl.LOCK_EX)
         wrong = {
             f"serial:{line.path}": "",
@@ -68,7 +68,7 @@ def test_preflight_names_each_wrong_use(tmp_path: Path) -> None:
             f"tls:h:1?ca={tmp_path}/none": "No such file",
             "nonsense": "begins with none of",
         }
-        problems, warnings = preflight(*wrong)
+        problems, warnings = run_preflight(*wrong)
         assert warnings == []
         assert len(problems) == 9
         for problem, part in zip(problems, list(wrong.values())[1:], strict=True):
@@ -77,64 +77,64 @@ def test_preflight_names_each_wrong_use(tmp_path: Path) -> None:
 
 
 def test_preflight_of_certificates(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
+    authority = CertificateAuthority(tmp_path)
     certificate, key = authority.issue("unit")
     _, other_key = authority.issue("other")
     ca = f"tls:h:1?ca={authority.ca}"
-    assert preflight(f"{ca}&cert={certificate}&key={key}") == ([], [])
-    problems, _ = preflight(f"{ca}&cert={certificate}&key={other_key}")
+    assert run_preflight(f"{ca}&cert={certificate}&key={key}") == ([], [])
+    problems, _ = run_preflight(f"{ca}&cert={certificate}&key={other_key}")
     assert "KEY_VALUES_MISMATCH" in problems[0].upper().replace(" ", "_")
 
 
 def test_preflight_never_asks_for_a_password(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
+    authority = CertificateAuthority(tmp_path)
     certificate, key = authority.issue("unit")
     locked = tmp_path / "locked.key"
     authority.run("ec", "-in", key, "-aes256", "-passout", "pass:x", "-out", locked)
-    problems, _ = preflight(f"tls:h:1?ca={authority.ca}&cert={certificate}&key={locked}")
+    problems, _ = run_preflight(f"tls:h:1?ca={authority.ca}&cert={certificate}&key={locked}")
     assert "the key has a password" in problems[0]
 
 
 # --- Serial ---------------------------------------------------------------------------------------
 
 
-def test_baud_that_the_driver_drops_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pty() as line:
+def test_dropped_baud_rate_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_pty() as line:
         # A driver that cannot make the rate keeps another one and says nothing.
         real = vars(serial.SerialBase)["baudrate"]
         deaf = property(real.fget, lambda self, _rate: real.fset(self, 19200))
         monkeypatch.setattr(serial.Serial, "baudrate", deaf)
         with pytest.raises(PortError, match="baud rate refused"):
-            cpython_serial.open_port(parse(f"serial:{line.path}?baud=115200"), nothing)
+            cpython_serial.open_port(parse_address(f"serial:{line.path}?baud=115200"), no_wake)
         fcntl.flock(line.slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_serial_reads_nothing_without_waiting() -> None:
-    with pty() as line:
-        port = cpython_serial.open_port(parse(f"serial:{line.path}"), nothing)
+def test_serial_read_does_not_block() -> None:
+    with open_pty() as line:
+        port = cpython_serial.open_port(parse_address(f"serial:{line.path}"), no_wake)
         assert port.read() == b""
         line.write(b"x" * 3000)
         got = [port.read() for _ in range(4)]
         assert [len(data or b"") for data in got] == [1024, 1024, 952, 0]
-        line.hang_up()
+        line.close()
         assert port.read() is None
         port.close()
 
 
-def test_open_port_leaves_no_descriptor_behind(tmp_path: Path) -> None:
+def test_open_port_leaks_no_descriptor(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"")
-    with pty() as line:
+    with open_pty() as line:
         before = len(os.listdir("/proc/self/fd"))
         for address in (f"serial:{file}", f"serial:{line.path}?rs485=1", f"serial:{tmp_path}/none"):
             with pytest.raises(PortError):
-                cpython_serial.open_port(parse(address), nothing)
-        cpython_serial.open_port(parse(f"serial:{line.path}"), nothing).close()
+                cpython_serial.open_port(parse_address(address), no_wake)
+        cpython_serial.open_port(parse_address(f"serial:{line.path}"), no_wake).close()
         assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_reasons_have_three_parts() -> None:
-    address = parse("serial:/dev/ttyUSB0?baud=300")
+def test_reason_texts_have_three_parts() -> None:
+    address = parse_address("serial:/dev/ttyUSB0?baud=300")
     assert str(explain(address, PermissionError(13, "x"), SERIAL_REASONS)) == (
         "serial:/dev/ttyUSB0: permission: add the user to group dialout (or fix the device's mode)"
     )
@@ -146,7 +146,7 @@ def test_reasons_have_three_parts() -> None:
 
 
 def test_store_reads_what_it_wrote(tmp_path: Path) -> None:
-    store = cpython_store.Store(parse(f"store:{tmp_path}"))
+    store = cpython_store.Store(parse_address(f"store:{tmp_path}"))
     assert store.read("config") is None
     store.write("config", b"one")
     store.write("config", b"two\0three")
@@ -156,14 +156,14 @@ def test_store_reads_what_it_wrote(tmp_path: Path) -> None:
         store.read("../secret")
 
 
-def test_store_bounds_what_it_reads(tmp_path: Path) -> None:
+def test_store_read_is_bounded(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(bytes(cpython_store.MAX_READ + 1))
     with pytest.raises(PortError, match="longer than"):
-        cpython_store.Store(parse(f"store:{tmp_path}")).read("big")
+        cpython_store.Store(parse_address(f"store:{tmp_path}")).read("big")
 
 
 def test_failed_write_keeps_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = cpython_store.Store(parse(f"store:{tmp_path}"))
+    store = cpython_store.Store(parse_address(f"store:{tmp_path}"))
     store.write("key", b"old")
 
     def full(_descriptor: int) -> None:
@@ -176,32 +176,32 @@ def test_failed_write_keeps_the_old_record(tmp_path: Path, monkeypatch: pytest.M
     assert os.listdir(tmp_path) == ["key"]
 
 
-def test_slow_flash_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_flash_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the flash hangs, records of one key replace each other; others wait, within a bound."""
     go_on = threading.Event()
     real = os.fsync
 
     def slow(descriptor: int) -> None:
-        go_on.wait(PATIENCE_S)
+        go_on.wait(TIMEOUT_S)
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", slow)
     woken = threading.Event()
-    port = cpython_store.open_port(parse(f"store:{tmp_path}"), woken.set)
+    port = cpython_store.open_port(parse_address(f"store:{tmp_path}"), woken.set)
     for count in range(1000):
         assert port.write(b"status\0%d" % count) == len(b"status\0%d" % count)
     assert not port.settled()
     with pytest.raises(PortError, match="too slow"):
         port.write(b"other\0" + bytes(BACKLOG))
     go_on.set()
-    assert woken.wait(PATIENCE_S)
+    assert woken.wait(TIMEOUT_S)
     assert port.settled()
     assert (tmp_path / "status").read_bytes() == b"999"
     port.close()
 
 
-def test_pending_keeps_the_newest_of_each_key() -> None:
-    pending = Pending(parse("store:/x"))
+def test_store_queue_keeps_newest_of_each_key() -> None:
+    pending = StoreQueue(parse_address("store:/x"))
     for record in (b"a\x001", b"b\x002", b"a\x003"):
         pending.add("write", record)
     taken = [pending.take(), pending.take(), pending.take()]
@@ -211,8 +211,8 @@ def test_pending_keeps_the_newest_of_each_key() -> None:
         pending.take()
 
 
-def test_pending_keeps_the_order_of_what_is_asked_of_one_key() -> None:
-    pending = Pending(parse("store:/x"))
+def test_store_queue_keeps_order_per_key() -> None:
+    pending = StoreQueue(parse_address("store:/x"))
     asked = (
         ("append", b"a\x001"),
         ("append", b"a\x002"),  # joins the first
@@ -244,32 +244,32 @@ def test_pending_keeps_the_order_of_what_is_asked_of_one_key() -> None:
     ]
 
 
-def test_pending_is_bounded_in_requests_too() -> None:
-    pending = Pending(parse("store:/x"))
-    for _ in range(MAX_WAITING):
+def test_store_queue_is_bounded_in_requests() -> None:
+    pending = StoreQueue(parse_address("store:/x"))
+    for _ in range(MAX_PENDING):
         pending.add("get", b"a")
     with pytest.raises(PortError, match="too slow"):
         pending.add("get", b"a")
 
 
 @pytest.mark.parametrize("record", [b"", b"key", b"\0x", b"a/b\0x", b".a\0x", b"\xe4\0x"])
-def test_bad_records(record: bytes) -> None:
+def test_invalid_records(record: bytes) -> None:
     with pytest.raises(PortError):
-        split_record(parse("store:/x"), record)
+        split_record(parse_address("store:/x"), record)
 
 
 # --- TLS ------------------------------------------------------------------------------------------
 
 
-def test_context_checks_the_peer() -> None:
-    context = tcp.make_context(parse("tls:broker.example:8883"))
+def test_tls_context_verifies_peer() -> None:
+    context = tcp.make_context(parse_address("tls:broker.example:8883"))
     assert context.verify_mode == ssl.CERT_REQUIRED
     assert context.check_hostname
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
 def test_pem_is_unpacked(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
+    authority = CertificateAuthority(tmp_path)
     pem = authority.ca.read_text(encoding="utf-8")
     der = ssl.PEM_cert_to_DER_cert(pem)
     assert der_blocks(der) == [der]
@@ -288,7 +288,7 @@ def test_damaged_pem_is_an_error() -> None:
 # --- A board's UART -------------------------------------------------------------------------------
 
 
-class StandInUart:
+class UartModel:
     """As much of machine.UART as the port uses."""
 
     def __init__(self, number: int) -> None:
@@ -320,10 +320,10 @@ class StandInUart:
 
 
 def test_uart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "machine", types.SimpleNamespace(UART=StandInUart))
-    port = micropython_uart.open_port(parse("uart:1?baud=19200&parity=E"), nothing)
+    monkeypatch.setitem(sys.modules, "machine", types.SimpleNamespace(UART=UartModel))
+    port = micropython_uart.open_port(parse_address("uart:1?baud=19200&parity=E"), no_wake)
     uart = port.pollable
-    assert isinstance(uart, StandInUart)
+    assert isinstance(uart, UartModel)
     assert uart.settings["baudrate"] == 19200
     assert uart.settings["parity"] == 0
     assert uart.settings["timeout"] == 0
@@ -339,45 +339,45 @@ def test_uart(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not uart.open
 
 
-def test_uart_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_uart(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PortError, match="this machine has no UARTs"):
-        micropython_uart.open_port(parse("uart:1"), nothing)
-    monkeypatch.setitem(sys.modules, "machine", types.SimpleNamespace(UART=StandInUart))
+        micropython_uart.open_port(parse_address("uart:1"), no_wake)
+    monkeypatch.setitem(sys.modules, "machine", types.SimpleNamespace(UART=UartModel))
     with pytest.raises(PortError, match="no such port"):
-        micropython_uart.open_port(parse("uart:2"), nothing)
+        micropython_uart.open_port(parse_address("uart:2"), no_wake)
 
 
 # --- The shell in this process --------------------------------------------------------------------
 
 
-def test_run_in_a_thread_and_wake_from_another() -> None:
+def test_wake_from_another_thread() -> None:
     said: list[str] = []
     lines: list[str] = []
-    with pty() as line:
-        toy = Toy([f"serial:{line.path}"], 0, said.append)
+    with open_pty() as line:
+        toy = ToyAgent([f"serial:{line.path}"], 0, said.append)
         codes: list[int] = []
         thread = threading.Thread(
             target=lambda: codes.append(cpython.run(toy, lambda: toy.quit, out=lines.append))
         )
         thread.start()
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + TIMEOUT_S
         while not said and time.monotonic() < end:
             time.sleep(0.005)
         line.write(b"!quit")
-        thread.join(PATIENCE_S)
+        thread.join(TIMEOUT_S)
         toy.quit = True
         assert codes == [0]
         assert "event 0 opened" in said
         assert len(lines) == 1
 
 
-def test_poller_wakes_and_may_be_woken_after_its_end() -> None:
-    poller = cpython.Poller()
+def test_poller_wake_after_close() -> None:
+    poller = cpython.SelectPoller()
     timer = threading.Timer(0.05, poller.wake)
     timer.start()
     begun = time.monotonic()
-    assert poller.wait(poller.clock() + int(PATIENCE_S * 1e6)) == []
-    assert time.monotonic() - begun < PATIENCE_S
+    assert poller.wait(poller.clock() + int(TIMEOUT_S * 1e6)) == []
+    assert time.monotonic() - begun < TIMEOUT_S
     timer.join()
     for _ in range(100_000):
         poller.wake()  # a full pipe is no error

@@ -11,8 +11,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from drivers.device.device import Device
-from drivers.device.profile import Profile
+from drivers.device.device import ModbusDevice
+from drivers.device.profile import DeviceProfile
 from drivers.device.profile_rules import SHAPES
 from drivers.errors import ProfileError
 
@@ -87,13 +87,13 @@ STAND_IN = {
 }
 
 
-def load(name: str) -> dict[str, Any]:
+def load_profile(name: str) -> dict[str, Any]:
     raw = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     assert isinstance(raw, dict)
     return raw
 
 
-def rpu_rows() -> tuple[dict[str, tuple[int, bool, str]], dict[tuple[int, str], int]]:
+def read_rpu_rows() -> tuple[dict[str, tuple[int, bool, str]], dict[tuple[int, str], int]]:
     """Numbers by name -> (address, signed, scale); bits by (address, name) -> position."""
     path = DATA / "orv3_rpu.csv"
     if not path.exists():
@@ -110,10 +110,10 @@ def rpu_rows() -> tuple[dict[str, tuple[int, bool, str]], dict[tuple[int, str], 
     return numbers, bits
 
 
-def compare(profile: Profile, name: str, row: tuple[int, bool, str]) -> None:
+def compare_row(profile: DeviceProfile, name: str, row: tuple[int, bool, str]) -> None:
     """One point against its row of the source."""
     address, signed, scale = row
-    point = profile.points[profile.index(name)]
+    point = profile.points[profile.point_index(name)]
     assert (point.address, point.kind) == (address, "i16" if signed else "u16"), name
     assert point.num / point.den == float(scale or 1), name
 
@@ -123,51 +123,51 @@ def test_there_are_profiles() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_profile_is_valid_and_says_where_it_comes_from(name: str) -> None:
-    raw = load(name)
+def test_profile_is_valid_and_has_source(name: str) -> None:
+    raw = load_profile(name)
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.validate(raw, SCHEMA, cls=jsonschema.Draft202012Validator)
-    profile = Profile(raw)
+    profile = DeviceProfile(raw)
     assert profile.model == name
     assert profile.source
     assert not profile.met_hardware
-    assert Device("d", 1, profile).polls()
+    assert ModbusDevice("d", 1, profile).poll_requests()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_own_blocks_of_one_profile_cannot_be_confused(name: str) -> None:
+def test_block_replies_are_distinguishable(name: str) -> None:
     """Different counts: after a timeout no block has to wait for another's late reply."""
-    profile = Profile(load(name))
+    profile = DeviceProfile(load_profile(name))
     shapes = [(function, count) for function, _, count in profile.blocks]
-    assert not profile.own_blocks or len(set(shapes)) == len(shapes)
+    assert not profile.has_own_blocks or len(set(shapes)) == len(shapes)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_point_is_read_by_some_block(name: str) -> None:
+def test_every_point_is_in_a_block(name: str) -> None:
     """All points, bits and texts, also those that the agent leaves alone, decode."""
-    profile = Profile(load(name), every=True)
-    device = Device("d", 1, profile)
+    profile = DeviceProfile(load_profile(name), include_unpolled=True)
+    device = ModbusDevice("d", 1, profile)
     for tag, (_, _, count) in enumerate(device.blocks):
-        device.accept(tag, (1,) * count, 5)
+        device.store_block(tag, (1,) * count, 5)
     read = [p for p in profile.points if p.poll != "never"]
     seen = [r for r, p in zip(device.readings, profile.points, strict=True) if p.poll != "never"]
     assert read
-    assert {reading.at for reading in seen} == {5}
-    assert all(device.register(bit) is not None for bit in profile.bits)
-    assert all(device.text(text.name) is not None for text in profile.texts)
+    assert {reading.read_at for reading in seen} == {5}
+    assert all(device.register_value(bit) is not None for bit in profile.bits)
+    assert all(device.text_value(text.name) is not None for text in profile.texts)
 
 
 @pytest.mark.parametrize("kind", ["point", "text", "bit", "block"])
-def test_schema_and_checker_know_the_same_keys(kind: str) -> None:
+def test_schema_and_checker_have_same_keys(kind: str) -> None:
     assert set(SCHEMA["$defs"][kind]["properties"]) == set(SHAPES[kind])
 
 
 @pytest.mark.parametrize("kind", ["pump", "valve", "watchdog", "scan", "periods", "defaults"])
-def test_schema_and_checker_know_the_same_keys_of_parts(kind: str) -> None:
+def test_schema_and_checker_have_same_subkeys(kind: str) -> None:
     assert set(SCHEMA["properties"][kind]["properties"]) == set(SHAPES[kind])
 
 
-def test_schema_and_checker_know_the_same_keys_of_the_rest() -> None:
+def test_schema_and_checker_have_same_other_keys() -> None:
     assert set(SCHEMA["properties"]) == set(SHAPES["profile"])
     assert set(SCHEMA["$defs"]["flags"]["properties"]) == set(SHAPES["flag"])
     probe = SCHEMA["properties"]["identity"]["items"]
@@ -204,19 +204,19 @@ def test_no_floats_in_profiles(name: str) -> None:
         {"pump": {}},
     ],
 )
-def test_schema_and_compiler_refuse_the_same(change: dict[str, Any]) -> None:
-    raw = load("belimo_valve") | change
+def test_schema_and_compiler_reject_the_same(change: dict[str, Any]) -> None:
+    raw = load_profile("belimo_valve") | change
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(raw, SCHEMA, cls=jsonschema.Draft202012Validator)
     with pytest.raises(ProfileError, match=r"^belimo_valve: "):
-        Profile(raw)
+        DeviceProfile(raw)
 
 
 def test_rpu_has_every_entry_of_the_source() -> None:
     path = DATA / "orv3_rpu.csv"
     if not path.exists():
         pytest.skip(f"data missing: {path}")
-    profile = Profile(load("orv3_rpu"), every=True)
+    profile = DeviceProfile(load_profile("orv3_rpu"), include_unpolled=True)
     numbers = {p.address: p for p in profile.points}
     texts = {t.address: t for t in profile.texts}
     bits = {(b.address, b.mask): b for b in profile.bits}
@@ -240,16 +240,16 @@ def test_rpu_has_every_entry_of_the_source() -> None:
 
 
 def test_rpu_numbers_match_the_source() -> None:
-    numbers, _ = rpu_rows()
-    profile = Profile(load("orv3_rpu"))
+    numbers, _ = read_rpu_rows()
+    profile = DeviceProfile(load_profile("orv3_rpu"))
     assert {point.name for point in profile.points} == set(RPU_POINTS)
     for name, source in RPU_POINTS.items():
-        compare(profile, name, numbers[source])
+        compare_row(profile, name, numbers[source])
 
 
 def test_rpu_bits_match_the_source() -> None:
-    _, rows = rpu_rows()
-    profile = Profile(load("orv3_rpu"))
+    _, rows = read_rpu_rows()
+    profile = DeviceProfile(load_profile("orv3_rpu"))
     for name, (address, source) in RPU_BITS.items():
         bit = profile.bits[profile.bit_index(name)]
         assert bit.address == address, name
@@ -259,32 +259,35 @@ def test_rpu_bits_match_the_source() -> None:
         assert ours == {1 << position for (at, _), position in rows.items() if at == address}
 
 
-def test_rpu_matches_the_rows_that_always_run() -> None:
-    profile = Profile(load("orv3_rpu"))
+def test_rpu_matches_reference_rows() -> None:
+    profile = DeviceProfile(load_profile("orv3_rpu"))
     ours = {source: name for name, source in RPU_POINTS.items()}
     for source, row in STAND_IN.items():
-        compare(profile, ours[source], row)
+        compare_row(profile, ours[source], row)
 
 
 def test_drive_words() -> None:
-    profile = Profile(load("abb_acs580"))
-    drive = Device("pump1", 1, profile, [(3, 0, 5)])
-    run = [(drive.index(name), raw) for name, raw in profile.pump["run"]]
-    speed = drive.index(profile.pump["setpoint"])
-    assert drive.write([*run, (speed, drive.raw(speed, 75.0))]).hex() == "1000000002" + "04047f3a98"
-    drive.accept(0, (0x047F, 15000, 0, 1 << 3 | 1 << 9, 14000), 1)
-    assert drive.value(drive.index(profile.pump["feedback"])) == 70.0
-    assert drive.bit(profile.pump["trip"])
-    assert drive.alarm_bits() == ["Tripped"]
+    profile = DeviceProfile(load_profile("abb_acs580"))
+    drive = ModbusDevice("pump1", 1, profile, [(3, 0, 5)])
+    run = [(drive.point_index(name), raw) for name, raw in profile.pump["run"]]
+    speed = drive.point_index(profile.pump["setpoint"])
+    assert (
+        drive.build_write([*run, (speed, drive.to_count(speed, 75.0))]).hex()
+        == "1000000002" + "04047f3a98"
+    )
+    drive.store_block(0, (0x047F, 15000, 0, 1 << 3 | 1 << 9, 14000), 1)
+    assert drive.value(drive.point_index(profile.pump["feedback"])) == 70.0
+    assert drive.is_bit_on(profile.pump["trip"])
+    assert drive.active_alarm_bits() == ["Tripped"]
 
 
 def test_valve_words() -> None:
-    profile = Profile(load("belimo_valve"))
-    valve = Device("valve", 2, profile, [(3, 0, 22)])
-    setpoint = valve.index(profile.valve["setpoint"])
-    assert valve.write([(setpoint, valve.raw(setpoint, 42.5))]).hex() == "060000109a"
+    profile = DeviceProfile(load_profile("belimo_valve"))
+    valve = ModbusDevice("valve", 2, profile, [(3, 0, 22)])
+    setpoint = valve.point_index(profile.valve["setpoint"])
+    assert valve.build_write([(setpoint, valve.to_count(setpoint, 42.5))]).hex() == "060000109a"
     words = [0] * 22
     words[0], words[4], words[7], words[19], words[21] = 4250, 4200, 5000, 1850, 65486
-    valve.accept(0, tuple(words), 1)
+    valve.store_block(0, tuple(words), 1)
     got = [valve.value(i) for i in range(5)]
     assert got == [42.5, 42.0, 300.0, 18.5, -0.5]

@@ -8,15 +8,15 @@ import heapq
 
 import pytest
 
-from drivers.gnss.receiver import Receiver
-from drivers.gnss.setup_sequence import Setup
-from drivers.gnss.setup_step import steps
-from hil.devices.gnss.commands import commands
+from drivers.gnss.receiver import ReceiverDriver
+from drivers.gnss.setup_sequence import SetupSequence
+from drivers.gnss.setup_step import build_steps
+from hil.devices.gnss.commands import make_interpreter
 from hil.devices.gnss.dialects import DIALECTS
 from hil.devices.gnss.elements import BEIDOU
 from hil.devices.gnss.receiver import GnssReceiver
 from hil.io.receiver_line import ReceiverLine
-from hil.kernel.dut import InProcess
+from hil.kernel.dut import InProcessDut
 from hil.kernel.world import World
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import parse
@@ -25,7 +25,7 @@ SECOND = 1_000_000
 START_UTC = 1_795_500_000_000_000
 SITE_E7 = (252_000_000, 552_000_000)
 KINDS = ("RMC", "GGA", "GSA", "GSV", "ZDA")
-JUDGED = (*KINDS, "GLL", "VTG", "GST")
+CHECKED = (*KINDS, "GLL", "VTG", "GST")
 MAKERS = [
     ("casic", "casic"),
     ("unicore", "unicore"),
@@ -36,7 +36,7 @@ MAKERS = [
 """A dialect, and whose commands it is told by."""
 
 
-class Desk:
+class ReceiverBench:
     """A receiver, its line, and a port that hears it."""
 
     def __init__(self, name: str) -> None:
@@ -47,10 +47,10 @@ class Desk:
             self.world.utc,
             self.world.random("receiver"),
             dialect,
-            commands=commands(dialect.commands),
+            commands=make_interpreter(dialect.commands),
         )
         self.baud = dialect.baud
-        self.port = Receiver(0, self.baud, keep=4, vendor=name)
+        self.port = ReceiverDriver(0, self.baud, max_epochs=4, vendor=name)
         self.line = ReceiverLine(
             self.world,
             self.device,
@@ -59,7 +59,7 @@ class Desk:
             lambda: self.baud,
         )
 
-    def set_up(self, setup: Setup, most_s: int = 900) -> list[tuple[str, str]]:
+    def set_up(self, setup: SetupSequence, most_s: int = 900) -> list[tuple[str, str]]:
         """Let `setup` work; give (step, verdict)."""
         world = self.world
         tick = world.now
@@ -69,8 +69,8 @@ class Desk:
                 world.now, _, _, call, args = heapq.heappop(world.heap)
                 call(*args)
             world.now = tick
-            for epoch in self.port.epochs(tick):
-                setup.epoch(epoch, tick)
+            for epoch in self.port.take_epochs(tick):
+                setup.take_epoch(epoch, tick)
             if tick >= setup.deadline():
                 setup.wake(tick)
             for op, data in setup.outbox():
@@ -78,15 +78,15 @@ class Desk:
                     self.baud = int(data[5:])
                 else:
                     self.line.write(data)
-        return [(o.name, o.verdict) for o in setup.outcomes]
+        return [(o.name, o.outcome) for o in setup.results]
 
 
 @pytest.mark.parametrize(("dialect", "maker"), MAKERS)
-def test_each_maker_is_told_and_seen_to_do_it(dialect: str, maker: str) -> None:
-    desk = Desk(dialect)
+def test_setup_of_each_vendor(dialect: str, maker: str) -> None:
+    desk = ReceiverBench(dialect)
     speed = 57_600 if desk.baud == 115_200 else 115_200
-    wished = steps(maker, ("BDS",), KINDS, 500, speed, True, "warm")
-    found = desk.set_up(Setup(wished, 0, desk.baud))
+    wished = build_steps(maker, ("BDS",), KINDS, 500, speed, True, "warm")
+    found = desk.set_up(SetupSequence(wished, 0, desk.baud))
     assert [step for step, _ in found] == [
         "constellations",
         "sentences",
@@ -98,8 +98,8 @@ def test_each_maker_is_told_and_seen_to_do_it(dialect: str, maker: str) -> None:
     assert {v for step, v in found if step != "save"} <= {"done", "already"}, found
     assert dict(found)["save"] == "unproven"
     assert desk.device.systems == [BEIDOU]
-    sent = [kind for kind, every in desk.device.every.items() if every]
-    assert {kind for kind in sent if kind in JUDGED} == set(KINDS)
+    sent = [kind for kind, every in desk.device.rate_divisors.items() if every]
+    assert {kind for kind in sent if kind in CHECKED} == set(KINDS)
     assert (desk.device.period_us, desk.device.baud(desk.world.now), desk.baud) == (
         500_000,
         speed,
@@ -109,31 +109,31 @@ def test_each_maker_is_told_and_seen_to_do_it(dialect: str, maker: str) -> None:
 
 
 @pytest.mark.parametrize(("dialect", "maker"), MAKERS)
-def test_each_kind_and_system_can_be_had_and_be_left_out(dialect: str, maker: str) -> None:
-    desk = Desk(dialect)
+def test_each_sentence_and_system_can_be_selected(dialect: str, maker: str) -> None:
+    desk = ReceiverBench(dialect)
     most = (*KINDS, "GLL", "VTG")
     able = ("BDS", "GPS") if dialect == "casic" else ("BDS", "GPS", "GLO", "GAL")
     few = ("RMC", "GGA", "GSV")  # without GSV nobody sees the systems
     for kinds, systems in ((few, ()), (most, ("BDS",)), (few, able), (most, ("GPS",))):
-        wished = steps(maker, systems, kinds)
-        found = desk.set_up(Setup(wished, desk.world.now, desk.baud), 9000)
+        wished = build_steps(maker, systems, kinds)
+        found = desk.set_up(SetupSequence(wished, desk.world.now, desk.baud), 9000)
         assert [verdict for _, verdict in found] == ["done"] * len(wished), (kinds, found)
-        sent = {kind for kind in JUDGED if desk.device.every.get(kind)}
+        sent = {kind for kind in CHECKED if desk.device.rate_divisors.get(kind)}
         assert sent == set(kinds)
 
 
 @pytest.mark.parametrize(("dialect", "maker"), MAKERS)
-def test_one_that_only_acknowledges_is_found_out(dialect: str, maker: str) -> None:
-    desk = Desk(dialect)
-    desk.device.deaf = True
-    setup = Setup(steps(maker, ("BDS",), KINDS, 500), 0, desk.baud)
+def test_acknowledged_but_ignored_step_is_detected(dialect: str, maker: str) -> None:
+    desk = ReceiverBench(dialect)
+    desk.device.ignores_commands = True
+    setup = SetupSequence(build_steps(maker, ("BDS",), KINDS, 500), 0, desk.baud)
     found = desk.set_up(setup)
     assert found[0] == ("constellations", "refused")
     assert ("rate", "refused") in found
-    assert not setup.good()
+    assert not setup.succeeded()
     assert desk.device.commands > 0
     # CASIC never answers; u-blox answers in UBX, which is no sentence
-    assert setup.outcomes[0].acknowledged == (maker in ("unicore", "quectel"))
+    assert setup.results[0].acknowledged == (maker in ("unicore", "quectel"))
 
 
 ROW = """
@@ -156,16 +156,16 @@ from_s = 5
 
 
 @pytest.mark.parametrize("dialect", ["casic", "unicore", "quectel", "ublox"])
-def test_the_agent_sets_its_receiver_up(dialect: str) -> None:
-    run = VirtualRun(parse(ROW.format(seconds=120, dialect=dialect), "x"), 1, InProcess)
+def test_agent_sets_up_receiver(dialect: str) -> None:
+    run = VirtualRun(parse(ROW.format(seconds=120, dialect=dialect), "x"), 1, InProcessDut)
     run.run()
-    assert run.judge.failures() == []
+    assert run.evaluator.failures() == []
     assert run.status is not None
     found = run.status["receiver_setup"]
     assert found["runs"] == 1
     assert {one["verdict"] for one in found["steps"]} <= {"done", "already"}, found
     assert found["steps"][0] == {"step": "constellations", "verdict": "done", "seen": "BDS"}
-    device = run.row.receiver
+    device = run.testbed.receiver
     assert isinstance(device, GnssReceiver)
     assert device.systems == [BEIDOU]
-    assert {kind for kind in JUDGED if device.every.get(kind)} == set(KINDS)
+    assert {kind for kind in CHECKED if device.rate_divisors.get(kind)} == set(KINDS)

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from drivers.redfish import ENVIRONMENT, SESSIONS, Redfish, Target
+from drivers.redfish import ENVIRONMENT, SESSIONS, RedfishClient, RedfishTarget
 
 PATH = "/redfish/v1/Chassis/gpu/EnvironmentMetrics"
 LOGIN = ("coldloop", "s3cret")
 PATIENCE_S = 20.0
 
 
-class Handler(BaseHTTPRequestHandler):
+class RedfishHandler(BaseHTTPRequestHandler):
     """A service with one limit; `keeps` says whether the connection outlives an answer."""
 
     protocol_version = "HTTP/1.1"
@@ -73,8 +73,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(params=[True, False], ids=["kept", "closed"])
 def server(request: pytest.FixtureRequest) -> Iterator[int]:
-    Handler.keeps, Handler.limit, Handler.token = request.param, 700, ""
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    RedfishHandler.keeps, RedfishHandler.limit, RedfishHandler.token = request.param, 700, ""
+    made = ThreadingHTTPServer(("127.0.0.1", 0), RedfishHandler)
     made.daemon_threads = False
     thread = threading.Thread(target=made.serve_forever)
     thread.start()
@@ -84,18 +84,18 @@ def server(request: pytest.FixtureRequest) -> Iterator[int]:
     thread.join()
 
 
-def turn(client: Redfish, port: int, until: Any) -> None:
-    """Carry bytes between the client and the server until `until()`; connect again when asked."""
+def run_client(client: RedfishClient, port: int, condition: Any) -> None:
+    """Carry bytes between the client and the server until `condition()`; connect again when asked."""
     sock: socket.socket | None = None
     end = time.monotonic() + PATIENCE_S
     try:
-        while not until():
-            assert time.monotonic() < end, client.trouble
+        while not condition():
+            assert time.monotonic() < end, client.fault
             now = time.monotonic_ns() // 1000
             if sock is None:
                 sock = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
-                client.opened(now)
-            for data in client.out():
+                client.connection_opened(now)
+            for data in client.take_output():
                 sock.sendall(data)
             if select.select([sock], [], [], 0.02)[0]:
                 data = sock.recv(4096)
@@ -103,13 +103,13 @@ def turn(client: Redfish, port: int, until: Any) -> None:
                 if data:
                     client.receive(data, now)
                 else:
-                    client.closed(now)
+                    client.connection_closed(now)
                     sock.close()
                     sock = None
                     continue
             client.wake(time.monotonic_ns() // 1000)
-            if client.hang_up:
-                client.hang_up = ""
+            if client.close_requested:
+                client.close_requested = ""
                 sock.close()
                 sock = None
     finally:
@@ -117,12 +117,12 @@ def turn(client: Redfish, port: int, until: Any) -> None:
             sock.close()
 
 
-def test_a_limit_is_set_and_seen(server: int) -> None:
-    client = Redfish("127.0.0.1", [Target(PATH, ENVIRONMENT)], LOGIN, True)
+def test_limit_is_set_and_read_back(server: int) -> None:
+    client = RedfishClient("127.0.0.1", [RedfishTarget(PATH, ENVIRONMENT)], LOGIN, True)
     target = client.targets[0]
-    turn(client, server, lambda: target.shown == 700)
-    assert (target.low, target.high, target.watts) == (200, 700, 512)
-    client.want(0, 450, time.monotonic_ns() // 1000)
-    turn(client, server, lambda: target.in_force)
-    assert Handler.limit == 450
-    assert client.trouble == ""
+    run_client(client, server, lambda: target.reported_w == 700)
+    assert (target.min_w, target.max_w, target.power_w) == (200, 700, 512)
+    client.set_limit(0, 450, time.monotonic_ns() // 1000)
+    run_client(client, server, lambda: target.is_in_force)
+    assert RedfishHandler.limit == 450
+    assert client.fault == ""

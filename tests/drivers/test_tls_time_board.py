@@ -13,7 +13,7 @@ import pytest
 
 from deploy.ops import pki
 from tests.drivers.test_tls_time import NOW, YEAR, server
-from tests.support.peers import need
+from tests.support.peers import require_program
 from tests.support.repository import ROOT, micropython_environment
 
 CLOCK = """
@@ -81,12 +81,12 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An authority that is older than every certificate it issues here."""
     folder = tmp_path / "pki"
     folder.mkdir()
-    monkeypatch.setattr(pki, "_BACK", 4 * YEAR)
+    monkeypatch.setattr(pki, "_BACKDATING", 4 * YEAR)
     pki.create(folder, "test")
     return folder
 
 
-class Board:
+class BoardModel:
     """A board with a clock, which starts at `now`."""
 
     def __init__(self, folder: Path, rtc: str = "rtc", now: int = 0) -> None:
@@ -95,14 +95,20 @@ class Board:
         self.clock.write_text(str(now))
         (folder / "clock.c").write_text(CLOCK)
         (folder / "board.py").write_text(BOARD)
-        command = [need("gcc"), "-shared", "-fPIC", "-o", "clock.so", "clock.c"]
+        command = [require_program("gcc"), "-shared", "-fPIC", "-o", "clock.so", "clock.c"]
         subprocess.run(command, cwd=folder, check=True)
 
-    def tries(self, *addresses: str) -> list[str]:
+    def try_addresses(self, *addresses: str) -> list[str]:
         """Open each of the addresses, one after the other; what came of it."""
         variables = {"BOARD_CLOCK": str(self.clock), "LD_PRELOAD": str(self.folder / "clock.so")}
         done = subprocess.run(
-            [need("micropython"), self.folder / "board.py", self.clock, self.rtc, *addresses],
+            [
+                require_program("micropython"),
+                self.folder / "board.py",
+                self.clock,
+                self.rtc,
+                *addresses,
+            ],
             cwd=ROOT,
             env={**os.environ, **micropython_environment(), **variables},
             capture_output=True,
@@ -112,66 +118,68 @@ class Board:
         )
         return done.stdout.splitlines()
 
-    def shows(self) -> int:
+    def clock_s(self) -> int:
         return int(self.clock.read_text())
 
 
-def test_an_unset_clock_does_not_lock_the_door(
+def test_unset_clock_accepts_certificate(
     authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    board = Board(tmp_path)
+    board = BoardModel(tmp_path)
     with server(authority, monkeypatch, YEAR, 3) as made:
         address = f"tls:localhost:{made.port}?ca={authority}/ca.pem&utc=0"
-        first, second = board.tries(address, address)
+        first, second = board.try_addresses(address, address)
     assert "certificate refused" in first
     assert second == "opened"
-    assert abs(board.shows() - (NOW - YEAR.total_seconds())) < 2 * 86_400
+    assert abs(board.clock_s() - (NOW - YEAR.total_seconds())) < 2 * 86_400
 
 
-def test_known_utc_sets_the_clock_and_opens_at_once(
+def test_known_utc_sets_clock_and_opens(
     authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    board = Board(tmp_path)
+    board = BoardModel(tmp_path)
     with server(authority, monkeypatch, YEAR, 3) as made:
         address = f"tls:localhost:{made.port}?ca={authority}/ca.pem"
-        assert "certificate refused" in board.tries(address)[0]  # nobody says what time it is
-        assert board.shows() == 0
-        assert board.tries(f"{address}&utc={NOW}") == ["opened"]
-    assert board.shows() == NOW
+        assert (
+            "certificate refused" in board.try_addresses(address)[0]
+        )  # nobody says what time it is
+        assert board.clock_s() == 0
+        assert board.try_addresses(f"{address}&utc={NOW}") == ["opened"]
+    assert board.clock_s() == NOW
 
 
-def test_an_expired_certificate_opens_no_door_once_utc_is_known(
+def test_expired_certificate_is_rejected_when_utc_known(
     authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    board = Board(tmp_path)
+    board = BoardModel(tmp_path)
     with server(authority, monkeypatch, 3 * YEAR, -2) as made:
         address = f"tls:localhost:{made.port}?ca={authority}/ca.pem"
         unknown, known = f"{address}&utc=0", f"{address}&utc={NOW}"
-        said = board.tries(unknown, unknown, known, known)
+        said = board.try_addresses(unknown, unknown, known, known)
     assert said[1] == "opened"
     assert ["certificate refused" in text for text in said] == [True, False, True, True]
 
 
-def test_chain_and_host_are_checked_whatever_the_clock(
+def test_chain_and_host_are_always_checked(
     authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    board = Board(tmp_path)
+    board = BoardModel(tmp_path)
     other = tmp_path / "other"
     other.mkdir()
     pki.create(other, "other")
     with server(authority, monkeypatch, YEAR, 3) as made:
         for ca, host in ((other, "localhost"), (authority, "127.0.0.1")):
             address = f"tls:{host}:{made.port}?ca={ca}/ca.pem&utc="
-            said = board.tries(*[address + "0"] * 3, f"{address}{NOW}")
+            said = board.try_addresses(*[address + "0"] * 3, f"{address}{NOW}")
             assert ["certificate refused" in text for text in said] == [True] * 4, said
 
 
-def test_where_the_clock_is_the_system_s_it_is_left_alone(
+def test_system_clock_is_not_set(
     authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    board = Board(tmp_path, "none", NOW)
+    board = BoardModel(tmp_path, "none", NOW)
     with server(authority, monkeypatch, YEAR, 3) as made:
         address = f"tls:localhost:{made.port}?ca={authority}/ca.pem&utc="
         earlier = NOW - int(timedelta(days=90).total_seconds())
-        assert board.tries(f"{address}0", f"{address}{earlier}") == ["opened"] * 2
-    assert board.shows() == NOW
+        assert board.try_addresses(f"{address}0", f"{address}{earlier}") == ["opened"] * 2
+    assert board.clock_s() == NOW

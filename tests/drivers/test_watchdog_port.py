@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from drivers.errors import PortError
-from drivers.ports.address import parse
+from drivers.ports.address import parse_address
 from drivers.ports.cpython import watchdog
 from drivers.ports.micropython import watchdog as micropython_watchdog
 
@@ -15,11 +15,11 @@ def no_wake() -> None:
     pass
 
 
-def test_a_device_is_fed_by_a_byte_that_does_not_disarm_it(tmp_path: Path) -> None:
+def test_device_is_kicked_by_non_disarming_byte(tmp_path: Path) -> None:
     path = tmp_path / "watchdog"
     for module in (watchdog, micropython_watchdog):
         path.write_bytes(b"")
-        port = module.open_port(parse(f"watchdog:{path}"), no_wake)
+        port = module.open_port(parse_address(f"watchdog:{path}"), no_wake)
         assert port.read() == b""
         assert port.write(b"11") == 2
         port.close()
@@ -28,24 +28,24 @@ def test_a_device_is_fed_by_a_byte_that_does_not_disarm_it(tmp_path: Path) -> No
         assert b"V" not in fed
 
 
-def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_is_notified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(path))
         systemd.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", str(path))
-        port = watchdog.open_port(parse("watchdog:systemd"), no_wake)
+        port = watchdog.open_port(parse_address("watchdog:systemd"), no_wake)
         port.write(b"1")
         port.close()
         assert [systemd.recv(64), systemd.recv(64)] == [b"READY=1", b"WATCHDOG=1"]
 
 
-def test_what_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_watchdog_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     with pytest.raises(PortError, match="Type=notify"):
-        watchdog.open_port(parse("watchdog:systemd"), no_wake)
+        watchdog.open_port(parse_address("watchdog:systemd"), no_wake)
     for module in (watchdog, micropython_watchdog):
         with pytest.raises(PortError, match="no such watchdog"):
-            module.open_port(parse(f"watchdog:{tmp_path}/none"), no_wake)
+            module.open_port(parse_address(f"watchdog:{tmp_path}/none"), no_wake)
     with pytest.raises(PortError, match="no watchdog of a board"):
-        micropython_watchdog.open_port(parse("watchdog:board"), no_wake)
+        micropython_watchdog.open_port(parse_address("watchdog:board"), no_wake)

@@ -18,17 +18,17 @@ import pytest
 
 from hil.commands import demo
 from hil.demo import Demo
-from tests.oracle.test_mqtt_broker import mosquitto
+from tests.oracle.test_mqtt_broker import run_mosquitto
 from tests.support.cli_tools import (
     COLDLOOP,
-    PATIENCE_S,
-    ended,
-    interrupted,
-    one_line,
-    started,
-    until,
+    TIMEOUT_S,
+    check_one_line,
+    interrupt,
+    running_command,
+    wait_for_exit,
+    wait_until,
 )
-from tests.support.peers import free_port, need
+from tests.support.peers import free_port, require_program
 from tests.support.repository import ROOT
 
 SECONDS = "12"
@@ -73,44 +73,56 @@ class Terminal:
     def close(self) -> None:
         self.process.terminate()
         os.close(self._master)
-        self.process.wait(PATIENCE_S)
+        self.process.wait(TIMEOUT_S)
 
 
-class Demos:
+class DemoSet:
     """Four demos side by side, and who listens to the second one's telemetry."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         def start(*words: str) -> "subprocess.Popen[str]":
-            return stack.enter_context(started("demo", *words))
+            return stack.enter_context(running_command("demo", *words))
 
-        self.own = start("--seconds", SECONDS, "--json")
+        self.with_own_broker = start("--seconds", SECONDS, "--json")
         self.terminal = Terminal()
         stack.callback(self.terminal.close)
         self.lines = start("--seconds", "6")
-        self.brokerless = start("--seconds", "6", "--broker", f"127.0.0.1:{free_port()}", "--json")
-        self.listening: subprocess.Popen[str] | None = None
+        self.without_broker = start(
+            "--seconds", "6", "--broker", f"127.0.0.1:{free_port()}", "--json"
+        )
+        self.subscriber: subprocess.Popen[str] | None = None
         with contextlib.suppress(pytest.skip.Exception):  # the test that wants it says so itself
-            self._listen(stack, folder, need("mosquitto_sub"))
+            self._start_subscriber(stack, folder, require_program("mosquitto_sub"))
 
-    def _listen(self, stack: ExitStack, folder: Path, program: str) -> None:
-        port = stack.enter_context(mosquitto(folder, "allow_anonymous true"))
-        words = (program, "-p", str(port), "-t", "coldloop/v1/#", "-q", "1", "-F", "%r %q %t %p")
+    def _start_subscriber(self, stack: ExitStack, folder: Path, program: str) -> None:
+        port = stack.enter_context(run_mosquitto(folder, "allow_anonymous true"))
+        arguments = (
+            program,
+            "-p",
+            str(port),
+            "-t",
+            "coldloop/v1/#",
+            "-q",
+            "1",
+            "-F",
+            "%r %q %t %p",
+        )
         self.port = port
-        self.listening = stack.enter_context(started(*words))
-        self.theirs = stack.enter_context(
-            started("demo", "--seconds", SECONDS, "--json", "--broker", f"127.0.0.1:{port}")
+        self.subscriber = stack.enter_context(running_command(*arguments))
+        self.with_mosquitto = stack.enter_context(
+            running_command("demo", "--seconds", SECONDS, "--json", "--broker", f"127.0.0.1:{port}")
         )
 
 
 @pytest.fixture(scope="module")
-def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demos]:
+def demos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSet]:
     with ExitStack() as stack:
-        yield Demos(stack, tmp_path_factory.mktemp("demo"))
+        yield DemoSet(stack, tmp_path_factory.mktemp("demo"))
 
 
 def check_record(out: str) -> dict[str, Any]:
     """The record has exactly the promised keys, with values of the right types."""
-    record: dict[str, Any] = json.loads(one_line(out))
+    record: dict[str, Any] = json.loads(check_one_line(out))
     assert list(record) == list(GOOD)
     for key in ("modbus", "telemetry"):
         assert list(record[key]) == list(GOOD[key])
@@ -133,8 +145,8 @@ def check_good(record: dict[str, Any]) -> None:
     assert 5 <= record["telemetry"]["acknowledged"] <= record["telemetry"]["published"] <= 13
 
 
-def test_a_broker_that_is_not_there_is_judged_and_no_reason_not_to_cool(demos: Demos) -> None:
-    code, out, err = ended(demos.brokerless)
+def test_missing_broker_fails_demo_but_not_cooling(demos: DemoSet) -> None:
+    code, out, err = wait_for_exit(demos.without_broker)
     record = check_record(out)
     assert (code, err, record["verdict"]) == (1, "", "fail")
     assert record["telemetry"] == {"published": 0, "acknowledged": 0}
@@ -142,8 +154,8 @@ def test_a_broker_that_is_not_there_is_judged_and_no_reason_not_to_cool(demos: D
     assert record["supply_c"] < 34
 
 
-def test_off_a_terminal_lines_are_printed_and_a_verdict(demos: Demos) -> None:
-    code, out, err = ended(demos.lines)
+def test_lines_and_verdict_without_terminal(demos: DemoSet) -> None:
+    code, out, err = wait_for_exit(demos.lines)
     assert (code, err) == (0, ""), out
     page, line, empty, verdict = out.splitlines()
     assert re.fullmatch(r"page  http://127\.0\.0\.1:\d+/", page)
@@ -155,35 +167,35 @@ def test_off_a_terminal_lines_are_printed_and_a_verdict(demos: Demos) -> None:
     assert (empty, verdict) == ("", "PASS  all within limits")
 
 
-def test_the_record_says_pass(demos: Demos) -> None:
-    code, out, err = ended(demos.own)
+def test_record_has_verdict_pass(demos: DemoSet) -> None:
+    code, out, err = wait_for_exit(demos.with_own_broker)
     assert (code, err) == (0, ""), out
     check_good(check_record(out))
 
 
-def test_a_broker_of_one_s_own_gets_state_and_telemetry(demos: Demos) -> None:
-    need("mosquitto")
-    subscribe = need("mosquitto_sub")
-    code, out, err = ended(demos.theirs)
+def test_external_broker_receives_state_and_telemetry(demos: DemoSet) -> None:
+    require_program("mosquitto")
+    subscribe = require_program("mosquitto_sub")
+    code, out, err = wait_for_exit(demos.with_mosquitto)
     assert (code, err) == (0, ""), out
     record = check_record(out)
     check_good(record)
-    assert demos.listening is not None
-    demos.listening.terminate()
-    heard = [line.split(" ", 3) for line in ended(demos.listening)[1].splitlines()]
+    assert demos.subscriber is not None
+    demos.subscriber.terminate()
+    messages = [line.split(" ", 3) for line in wait_for_exit(demos.subscriber)[1].splitlines()]
     base = "coldloop/v1/bench/cdu1/"
-    assert {(topic, qos) for _, qos, topic, _ in heard} == {
+    assert {(topic, qos) for _, qos, topic, _ in messages} == {
         (base + "state", "1"),
         (base + "tele", "1"),
     }
-    rows = [json.loads(payload) for _, _, topic, payload in heard if topic == base + "tele"]
+    rows = [json.loads(payload) for _, _, topic, payload in messages if topic == base + "tele"]
     assert len(rows) >= record["telemetry"]["acknowledged"]
     assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
-    births = [json.loads(payload) for _, _, topic, payload in heard if topic == base + "state"]
+    births = [json.loads(payload) for _, _, topic, payload in messages if topic == base + "state"]
     assert births[0]["online"] is True
     check_rows(rows, births[0]["points"])
     # What stands retained is for whoever comes later; an agent that ends says that it is gone.
-    later = subprocess.run(
+    process = subprocess.run(
         [
             subscribe,
             "-p",
@@ -201,7 +213,7 @@ def test_a_broker_of_one_s_own_gets_state_and_telemetry(demos: Demos) -> None:
         text=True,
         check=True,
     )
-    retained, payload = later.stdout.split(" ", 1)
+    retained, payload = process.stdout.split(" ", 1)
     assert retained == "1"
     assert json.loads(payload)["online"] is False
 
@@ -211,7 +223,7 @@ def check_rows(rows: list[dict[str, Any]], points: list[list[Any]]) -> None:
     assert all(len(row["v"]) == len(points) for row in rows)
     last = rows[-1]
     assert (last["clock"], last["state"]) == ("sync", "normal")
-    assert abs(last["t"] / 1e6 - time.time()) < 2 * PATIENCE_S
+    assert abs(last["t"] / 1e6 - time.time()) < 2 * TIMEOUT_S
     values = {
         name: raw * num / den
         for (name, _unit, num, den), raw in zip(points, last["v"], strict=True)
@@ -224,10 +236,10 @@ def check_rows(rows: list[dict[str, Any]], points: list[list[Any]]) -> None:
     assert 50 < values["rpu.FlowLitersPerMinute"] < 300
 
 
-def test_a_terminal_shows_the_page_and_ctrl_c_ends_it(demos: Demos) -> None:
+def test_terminal_shows_page_until_ctrl_c(demos: DemoSet) -> None:
     terminal = demos.terminal
-    pages = until("eight pages", lambda: p if len(p := terminal.pages()) >= 8 else None)
-    for word in (
+    pages = wait_until("eight pages", lambda: p if len(p := terminal.pages()) >= 8 else None)
+    for text in (
         "coldloop demo   ",
         "state NORMAL   Ctrl-C ends it",
         "UTC        20",
@@ -245,25 +257,25 @@ def test_a_terminal_shows_the_page_and_ctrl_c_ends_it(demos: Demos) -> None:
         "telemetry  ",
         "alarms     none",
     ):
-        assert word in pages[-1], (word, pages[-1])
+        assert text in pages[-1], (text, pages[-1])
     assert max(len(line) for line in pages[-1].splitlines()) <= 80
     seconds = [int(re.search(r"coldloop demo   (\d+) s", page)[1]) for page in pages]  # type: ignore[index]
     assert seconds == list(range(seconds[0], seconds[0] + len(seconds)))
     terminal.process.send_signal(signal.SIGINT)
-    assert terminal.process.wait(PATIENCE_S) == 0
+    assert terminal.process.wait(TIMEOUT_S) == 0
     assert terminal.read().endswith("\r\nPASS  all within limits\r\n")
 
 
-def test_an_early_end_is_still_an_end_in_order() -> None:
+def test_early_interrupt_ends_in_order() -> None:
     """Ctrl-C before anything is known: a verdict or one line, no traceback, nothing left behind."""
-    with started("demo", "--json", start_new_session=True) as process:
-        until("there is an agent", lambda: children(process.pid))
-        left = children(process.pid)
-        code, out, err = interrupted(process)
+    with running_command("demo", "--json", start_new_session=True) as process:
+        wait_until("there is an agent", lambda: children(process.pid))
+        child_pids = children(process.pid)
+        code, out, err = interrupt(process)
     assert code in {1, 2}
     assert "Traceback" not in out + err
-    one_line(out or err)
-    for child in left:
+    check_one_line(out or err)
+    for child in child_pids:
         assert not Path("/proc", child).exists()
 
 
@@ -272,7 +284,7 @@ def children(pid: int) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (("--seconds", "4"), "--seconds: 4 is outside 5 to 86400"),
         (("--seconds", "x"), "invalid int value: 'x'"),
@@ -281,15 +293,15 @@ def children(pid: int) -> list[str]:
         (("--frobnicate",), "unrecognized arguments: --frobnicate"),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_2(
-    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+def test_wrong_arguments_print_one_line_and_exit_2(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        demo(list(words))
+        demo(list(arguments))
     assert end.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert one_line(err).startswith("coldloop demo: ")
+    assert check_one_line(err).startswith("coldloop demo: ")
     assert message in err
 
 
@@ -314,7 +326,7 @@ def test_wrong_use_is_one_line_and_exit_2(
         ({"utc_error_ms": None}, "UTC was not known within 50 ms"),
     ],
 )
-def test_the_verdict_is_pass_only_within_every_limit(
+def test_verdict_is_pass_only_within_every_limit(
     change: dict[str, Any], failure: "str | None"
 ) -> None:
     assert Demo.failures({**GOOD, **change}) == ([] if failure is None else [failure])

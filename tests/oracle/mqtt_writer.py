@@ -9,38 +9,38 @@ import socket
 import sys
 import time
 
-from protocols.mqtt.client_v5 import Client5
+from protocols.mqtt.client_v5 import MqttClientV5
 
 TOPIC = "coldloop/v1/site/unit-one/tele"
 
 
 def main(port, count):
-    link = socket.socket()
-    link.connect(socket.getaddrinfo("127.0.0.1", port)[0][-1])
-    link.settimeout(0.2)
-    client = Client5("writer")
+    connection = socket.socket()
+    connection.connect(socket.getaddrinfo("127.0.0.1", port)[0][-1])
+    connection.settimeout(0.2)
+    client = MqttClientV5("writer")
     client.expiry_s = 300
-    client.eager = True
-    client.opened(0)
-    done, events, sent, said = [], [], 0, 0
+    client.publish_early = True
+    client.connection_opened(0)
+    acknowledged, events, sent_bytes, next_tag = [], [], 0, 0
     end = time.time() + 20
-    while len(done) < count and time.time() < end:
-        while said < count and client.publish(TOPIC, b"%03d" % said, 1, False, said):
-            said += 1
-        for packet in client.out():
-            sent += len(packet) if packet[0] & 0xF0 == 0x30 else 0
-            link.send(packet)
+    while len(acknowledged) < count and time.time() < end:
+        while next_tag < count and client.publish(TOPIC, b"%03d" % next_tag, 1, False, next_tag):
+            next_tag += 1
+        for packet in client.take_output():
+            sent_bytes += len(packet) if packet[0] & 0xF0 == 0x30 else 0
+            connection.send(packet)
         try:
-            client.receive(link.recv(4096), 0)
+            client.receive(connection.recv(4096), 0)
         except OSError:
             continue
-        for event in client.events():
+        for event in client.take_events():
             if event[0] == "acknowledged":
-                done.append(event[1])
+                acknowledged.append(event[1])
             else:
                 events.append(event)
-    print("acknowledged", *done)
-    print("aliased", sent)
+    print("acknowledged", *acknowledged)
+    print("aliased", sent_bytes)
     print("events", events)
 
 

@@ -18,14 +18,20 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli_tools import PATIENCE_S, coldloop, ended, started, until
-from tests.support.peers import free_port, need, need_library
+from tests.support.cli_tools import (
+    TIMEOUT_S,
+    run_coldloop,
+    running_command,
+    wait_for_exit,
+    wait_until,
+)
+from tests.support.peers import free_port, require_library, require_program
 
-NOBODY = "65534"
+NOBODY_UID = "65534"
 SITE = (25.2048, 55.2708)  # Dubai
 
 
-class Bench:
+class RunningBench:
     """The running bench and its ports."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
@@ -44,12 +50,12 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    with started("bench", "--no-agent", "--json") as process:
-        yield Bench(process)
+def bench() -> Iterator[RunningBench]:
+    with running_command("bench", "--no-agent", "--json") as process:
+        yield RunningBench(process)
 
 
-def test_the_first_line_is_the_ports(bench: Bench) -> None:
+def test_first_line_lists_the_ports(bench: RunningBench) -> None:
     assert list(json.loads(bench.first_line)) == ["ports"]
     assert list(bench.ports)[:3] == ["receiver", "bus", "broker"]
     assert {"modem_sbd", "modem_imt", "modem_ntn", "modem_ip"} <= set(bench.ports)
@@ -59,52 +65,52 @@ def test_the_first_line_is_the_ports(bench: Bench) -> None:
 
 
 def run_mbpoll(
-    bench: Bench, unit: int, address: int, *words: str
+    bench: RunningBench, unit: int, address: int, *arguments: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run mbpoll once; numbers among `words` are values to write."""
+    """Run mbpoll once; numbers among `arguments` are values to write."""
     options = ["-m", "rtu", "-b", "19200", "-P", "even", "-0", "-1", "-t", "4"]
     place = ["-a", str(unit), "-r", str(address)]
-    values = [word for word in words if word.isdigit()]
-    count = [] if values else words
-    command = [need("mbpoll"), *options, *place, *count, bench.device("bus"), *values]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    values = [argument for argument in arguments if argument.isdigit()]
+    count = [] if values else arguments
+    command = [require_program("mbpoll"), *options, *place, *count, bench.device("bus"), *values]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
 
 
-def read(bench: Bench, unit: int, address: int, count: int = 1) -> dict[int, int]:
+def read_registers(bench: RunningBench, unit: int, address: int, count: int = 1) -> dict[int, int]:
     """What mbpoll reads: register number -> value."""
-    done = run_mbpoll(bench, unit, address, f"-c{count}", "-o10")
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = re.findall(r"^\[(\d+)\]:\s+(-?\d+)", done.stdout, re.MULTILINE)
-    return {int(register): int(value) for register, value in found}
+    process = run_mbpoll(bench, unit, address, f"-c{count}", "-o10")
+    assert process.returncode == 0, process.stdout + process.stderr
+    matches = re.findall(r"^\[(\d+)\]:\s+(-?\d+)", process.stdout, re.MULTILINE)
+    return {int(register): int(value) for register, value in matches}
 
 
-def test_mbpoll_reads_the_rpu_s_registers(bench: Bench) -> None:
-    registers = read(bench, 12, 36864, 26)
+def test_mbpoll_reads_rpu_registers(bench: RunningBench) -> None:
+    registers = read_registers(bench, 12, 36864, 26)
     assert len(registers) == 26
-    flow, supply, back, supply_kpa, return_kpa = (registers[36864 + i] / 10 for i in range(5))
+    flow, supply_c, return_c, supply_kpa, return_kpa = (registers[36864 + i] / 10 for i in range(5))
     assert 50 < flow < 300
-    assert 25 < supply < 40
-    assert supply < back < supply + 20
+    assert 25 < supply_c < 40
+    assert supply_c < return_c < supply_c + 20
     assert 60 < supply_kpa - return_kpa < 100
     assert 20 < registers[36873] <= 100  # duty of the pumps, %
 
 
-def test_mbpoll_is_told_of_an_address_that_does_not_exist(bench: Bench) -> None:
-    done = run_mbpoll(bench, 12, 99)
-    assert done.returncode != 0
-    assert "Illegal data address" in done.stdout + done.stderr
+def test_mbpoll_gets_illegal_data_address(bench: RunningBench) -> None:
+    process = run_mbpoll(bench, 12, 99)
+    assert process.returncode != 0
+    assert "Illegal data address" in process.stdout + process.stderr
 
 
-def test_mbpoll_moves_the_valve(bench: Bench) -> None:
-    before = read(bench, 20, 4)[4]
-    aim = 9_000 if before < 5_000 else 1_000
-    assert run_mbpoll(bench, 20, 0, str(aim)).returncode == 0
-    assert read(bench, 20, 0) == {0: aim}
+def test_mbpoll_moves_the_valve(bench: RunningBench) -> None:
+    before = read_registers(bench, 20, 4)[4]
+    target = 9_000 if before < 5_000 else 1_000
+    assert run_mbpoll(bench, 20, 0, str(target)).returncode == 0
+    assert read_registers(bench, 20, 0) == {0: target}
 
-    def moved() -> bool:
-        return abs(read(bench, 20, 4)[4] - aim) < abs(before - aim) - 100
+    def has_moved() -> bool:
+        return abs(read_registers(bench, 20, 4)[4] - target) < abs(before - target) - 100
 
-    until("the valve moves towards its set-point", moved)
+    wait_until("the valve moves towards its set-point", has_moved)
 
 
 LIBMODBUS_PROGRAM = """
@@ -134,68 +140,75 @@ int main(int count, char **words) {
 """
 
 
-def test_a_libmodbus_program_reads_and_writes(bench: Bench, tmp_path: Path) -> None:
-    need_library("modbus")
+def test_libmodbus_program_reads_and_writes(bench: RunningBench, tmp_path: Path) -> None:
+    require_library("modbus")
     source = tmp_path / "peer.c"
     source.write_text("#include <errno.h>\n" + LIBMODBUS_PROGRAM, encoding="utf-8")
     program = str(tmp_path / "peer")
-    subprocess.run([need("cc"), "-o", program, str(source), "-lmodbus"], check=True)
-    done = subprocess.run(
+    subprocess.run([require_program("cc"), "-o", program, str(source), "-lmodbus"], check=True)
+    process = subprocess.run(
         [program, bench.device("bus")],
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
     )
-    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
-    supply, first, second, refused = done.stdout.splitlines()
+    assert process.returncode == 0, (process.returncode, process.stdout, process.stderr)
+    supply, first, second, refused = process.stdout.splitlines()
     assert 250 < int(supply) < 400
     assert (first, second, refused) == ("4321", "5678", "Illegal data value")
 
 
 @contextmanager
-def gpsd(*devices: str) -> Iterator[int]:
+def running_gpsd(*devices: str) -> Iterator[int]:
     """gpsd on serial devices, without root's rights, on loopback only; gives its port."""
-    program, port = need("gpsd"), free_port()
+    program, port = require_program("gpsd"), free_port()
     command = [program, "-N", "-n", "-b", "-S", str(port), *devices]
     if os.geteuid() == 0:
-        drop = [need("setpriv"), "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]
-        command = [*drop, *command]
+        drop_rights = [
+            require_program("setpriv"),
+            "--reuid",
+            NOBODY_UID,
+            "--regid",
+            NOBODY_UID,
+            "--clear-groups",
+        ]
+        command = [*drop_rights, *command]
         for device in devices:
             os.chmod(device, 0o666)
-    memory = shared_memory()
+    memory = ntp_segments()
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             yield port
         finally:
             process.terminate()
-            process.wait(PATIENCE_S)
-            for key in shared_memory() - memory:  # gpsd leaves its NTP segments behind
+            process.wait(TIMEOUT_S)
+            for key in ntp_segments() - memory:  # gpsd leaves its NTP segments behind
                 subprocess.run(["ipcrm", "-M", key], check=False, capture_output=True)
 
 
-def shared_memory() -> set[str]:
+def ntp_segments() -> set[str]:
     """Keys of the shared memory segments that an NTP daemon reads."""
     rows = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
     keys = {int(row.split()[0]) & 0xFFFFFFFF for row in rows}
     return {hex(key) for key in keys if key >> 8 == 0x4E5450}
 
 
-def test_gpsd_has_a_fix_at_the_site_with_beidou(bench: Bench) -> None:
-    need("gpsd")
-    pipe = need("gpspipe")
+def test_gpsd_has_a_fix_at_the_site_with_beidou(bench: RunningBench) -> None:
+    require_program("gpsd")
+    pipe = require_program("gpspipe")
     fixes: list[dict[str, Any]] = []
     skies: list[dict[str, Any]] = []
-    with gpsd(bench.device("receiver")) as port:
-        end = time.monotonic() + PATIENCE_S
+    with running_gpsd(bench.device("receiver")) as port:
+        end = time.monotonic() + TIMEOUT_S
         while time.monotonic() < end and (len(fixes) < 3 or not skies):
-            done = subprocess.run(
+            process = subprocess.run(
                 [pipe, "-w", "-x", "4", f"127.0.0.1:{port}"],
                 capture_output=True,
                 text=True,
                 check=False,
             )
-            reports = [json.loads(line) for line in done.stdout.splitlines()]
+            reports = [json.loads(line) for line in process.stdout.splitlines()]
             fixes += [r for r in reports if r["class"] == "TPV" and r.get("mode") == 3]
             skies += [r for r in reports if r["class"] == "SKY" and "satellites" in r]
     assert len(fixes) >= 3
@@ -204,8 +217,8 @@ def test_gpsd_has_a_fix_at_the_site_with_beidou(bench: Bench) -> None:
         pytest.approx(SITE[0], abs=1e-3),
         pytest.approx(SITE[1], abs=1e-3),
     )
-    said = datetime.fromisoformat(fix["time"])
-    assert abs((datetime.now(UTC) - said).total_seconds()) < PATIENCE_S
+    fix_time = datetime.fromisoformat(fix["time"])
+    assert abs((datetime.now(UTC) - fix_time).total_seconds()) < TIMEOUT_S
     satellites = {
         (satellite.get("gnssid"), satellite["used"])
         for sky in skies
@@ -215,33 +228,33 @@ def test_gpsd_has_a_fix_at_the_site_with_beidou(bench: Bench) -> None:
     assert (0, True) in satellites  # 0 is GPS
 
 
-def test_mosquitto_s_clients_use_the_bench_s_broker(bench: Bench) -> None:
-    publish, subscribe = need("mosquitto_pub"), need("mosquitto_sub")
+def test_mosquitto_clients_use_the_bench_broker(bench: RunningBench) -> None:
+    publish, subscribe = require_program("mosquitto_pub"), require_program("mosquitto_sub")
     base = (subscribe, "-p", bench.broker_port, "-q", "1", "-F", "%r %t %p", "-C", "1", "-W", "20")
 
-    def say(topic: str, *more: str) -> None:
+    def publish_hello(topic: str, *more: str) -> None:
         words = ["-p", bench.broker_port, "-q", "1", "-t", topic, "-m", "hello", *more]
-        subprocess.run([publish, *words], check=True, timeout=PATIENCE_S)
+        subprocess.run([publish, *words], check=True, timeout=TIMEOUT_S)
 
-    with started(*base, "-t", "peer/+/x") as listening:
+    with running_command(*base, "-t", "peer/+/x") as subscriber:
 
-        def heard() -> bool:
-            say("peer/b/y")
-            say("peer/a/x")
-            return listening.poll() is not None
+        def is_received() -> bool:
+            publish_hello("peer/b/y")
+            publish_hello("peer/a/x")
+            return subscriber.poll() is not None
 
-        until("the subscriber hears its topic", heard)
-        assert ended(listening)[:2] == (0, "0 peer/a/x hello\n")
-    say("peer/c/x", "-r")
-    with started(*base, "-t", "peer/c/x") as later:
-        assert ended(later)[:2] == (0, "1 peer/c/x hello\n")
+        wait_until("the subscriber hears its topic", is_received)
+        assert wait_for_exit(subscriber)[:2] == (0, "0 peer/a/x hello\n")
+    publish_hello("peer/c/x", "-r")
+    with running_command(*base, "-t", "peer/c/x") as late_subscriber:
+        assert wait_for_exit(late_subscriber)[:2] == (0, "1 peer/c/x hello\n")
 
 
-def test_ctrl_c_ends_the_bench_in_order_and_its_ports_are_gone(bench: Bench) -> None:
+def test_ctrl_c_ends_the_bench_and_closes_its_ports(bench: RunningBench) -> None:
     """Last: the tests above have used it."""
     device = bench.device("bus")
     assert os.path.exists(device)
-    code, out, err = ended(bench.process, signal.SIGINT)
+    code, out, err = wait_for_exit(bench.process, signal.SIGINT)
     assert (code, out, err) == (0, "", "")
     assert not os.path.exists(device) or os.stat(device).st_uid == 0  # the number may be reused
     with pytest.raises(ConnectionRefusedError):
@@ -249,35 +262,35 @@ def test_ctrl_c_ends_the_bench_in_order_and_its_ports_are_gone(bench: Bench) -> 
 
 
 @pytest.mark.parametrize("dut", ["cpython", "micropython"])
-def test_a_bench_with_its_agent_says_where_its_status_is(dut: str) -> None:
+def test_bench_with_agent_prints_status_command(dut: str) -> None:
     if dut == "micropython":
-        need("micropython")
-    with started("bench", "--dut", dut) as process:
+        require_program("micropython")
+    with running_command("bench", "--dut", dut) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline().split(maxsplit=1)]
         while lines[-1][0] != "agent":
             lines.append(process.stdout.readline().split(maxsplit=1))
         assert [name for name, _ in lines[:3]] == ["receiver", "bus", "broker"]
-        words = lines[-1][1].split()
-        assert words[:2] == ["coldloop", "status"]
-        done = until("the agent is well", lambda: status_when_normal(words[2:]))
-        assert json.loads(done.stdout)["unit"] == "cdu1"
-        code, _, err = ended(process, signal.SIGTERM)
+        arguments = lines[-1][1].split()
+        assert arguments[:2] == ["coldloop", "status"]
+        status_run = wait_until("the agent is well", lambda: status_when_normal(arguments[2:]))
+        assert json.loads(status_run.stdout)["unit"] == "cdu1"
+        code, _, err = wait_for_exit(process, signal.SIGTERM)
         assert (code, err) == (0, "")
-    assert not Path(words[-1]).exists()
+    assert not Path(arguments[-1]).exists()
 
 
 @pytest.mark.parametrize("dut", ["cpython", "micropython"])
-def test_an_agent_does_not_outlive_its_bench(dut: str) -> None:
+def test_agent_ends_with_its_bench(dut: str) -> None:
     """However the bench ends: an orphan would open its pseudo-terminals' numbers anew."""
     if dut == "micropython":
-        need("micropython")
-    with started("bench", "--json", "--dut", dut) as process:
+        require_program("micropython")
+    with running_command("bench", "--json", "--dut", dut) as process:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        agent = until("there is an agent", lambda: children.read_text().split())[0]
-        until("it runs", lambda: b"unit.json" in Path("/proc", agent, "cmdline").read_bytes())
+        agent = wait_until("there is an agent", lambda: children.read_text().split())[0]
+        wait_until("it runs", lambda: b"unit.json" in Path("/proc", agent, "cmdline").read_bytes())
         process.kill()
-        until("it has ended", lambda: has_ended(agent))
+        wait_until("it has ended", lambda: has_ended(agent))
 
 
 def has_ended(pid: str) -> bool:
@@ -289,6 +302,6 @@ def has_ended(pid: str) -> bool:
     return stat.rsplit(")", 1)[1].split()[0] == "Z"
 
 
-def status_when_normal(words: list[str]) -> "subprocess.CompletedProcess[str] | None":
-    done = coldloop("status", *words, "--json")
-    return done if done.returncode == 0 else None
+def status_when_normal(arguments: list[str]) -> "subprocess.CompletedProcess[str] | None":
+    process = run_coldloop("status", *arguments, "--json")
+    return process if process.returncode == 0 else None

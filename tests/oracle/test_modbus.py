@@ -42,7 +42,7 @@ units = st.integers(1, 247)
 registers = st.lists(words, min_size=1, max_size=123)
 
 
-def answer(request: ModbusPDU, values: list[int]) -> ModbusPDU:
+def build_response(request: ModbusPDU, values: list[int]) -> ModbusPDU:
     """pymodbus' good reply; its input reads derive from its holding reads."""
     if isinstance(request, ReadInputRegistersRequest):
         return ReadInputRegistersResponse(registers=values)
@@ -54,7 +54,7 @@ def answer(request: ModbusPDU, values: list[int]) -> ModbusPDU:
     return WriteMultipleRegistersResponse(address=request.address, count=request.count)
 
 
-def ours(kind: int, address: int, values: list[int]) -> bytes:
+def our_request(kind: int, address: int, values: list[int]) -> bytes:
     """One of our requests."""
     if kind == 6:
         return pdu.write_single(address, values[0])
@@ -74,21 +74,21 @@ def check_request(request: ModbusPDU, kind: int, address: int, values: list[int]
 
 
 @given(st.binary(max_size=300))
-def test_crc_agrees(data: bytes) -> None:
+def test_crc_matches_pymodbus(data: bytes) -> None:
     crc = FramerRTU.compute_CRC(data)
     assert crc16(data) == (crc >> 8 | (crc & 0xFF) << 8)
 
 
 @given(st.sampled_from((3, 4, 6, 16)), units, addresses, registers, st.integers(1, 255))
 def test_rtu_round_trip(kind: int, unit: int, address: int, values: list[int], step: int) -> None:
-    client = rtu.Client()
-    used, device, _, body = RTU.decode(client.start(unit, ours(kind, address, values)))
+    client = rtu.RtuClient()
+    used, device, _, body = RTU.decode(client.start(unit, our_request(kind, address, values)))
     assert used
     assert device == unit
     request = SERVER.decode(body)
     assert request is not None
     check_request(request, kind, address, values)
-    reply = answer(request, values)
+    reply = build_response(request, values)
     frame = RTU.encode(reply.function_code.to_bytes(1, "big") + reply.encode(), unit, 0)
     got = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
     assert got[:-1] == [None] * (len(got) - 1)
@@ -97,35 +97,37 @@ def test_rtu_round_trip(kind: int, unit: int, address: int, values: list[int], s
 
 @given(st.sampled_from((3, 4, 6, 16)), units, addresses, registers, st.integers(1, 255))
 def test_tcp_round_trip(kind: int, unit: int, address: int, values: list[int], step: int) -> None:
-    client = tcp.Client()
-    used, device, transaction, body = SOCKET.decode(client.start(unit, ours(kind, address, values)))
+    client = tcp.TcpClient()
+    used, device, transaction, body = SOCKET.decode(
+        client.start(unit, our_request(kind, address, values))
+    )
     assert used
     assert device == unit
     request = SERVER.decode(body)
     assert request is not None
     check_request(request, kind, address, values)
-    reply = answer(request, values)
+    reply = build_response(request, values)
     raw = reply.function_code.to_bytes(1, "big") + reply.encode()
     frame = SOCKET.encode(raw, unit, transaction)
     got = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
     assert got[-1] == ("ok", 0, tuple(values) if kind in (3, 4) else ())
-    assert client.broken == ""
+    assert client.stream_error == ""
 
 
 @given(st.sampled_from((3, 4, 6, 16)), units, st.sampled_from(sorted(pdu.EXCEPTIONS)))
 def test_exceptions(kind: int, unit: int, code: int) -> None:
     raw = ExceptionResponse(kind, code)
     body = raw.function_code.to_bytes(1, "big") + raw.encode()
-    serial, stream = rtu.Client(), tcp.Client()
-    serial.start(unit, ours(kind, 7, [1, 2]))
+    serial, stream = rtu.RtuClient(), tcp.TcpClient()
+    serial.start(unit, our_request(kind, 7, [1, 2]))
     assert serial.feed(RTU.encode(body, unit, 0)) == ("exception", code, ())
-    stream.start(unit, ours(kind, 7, [1, 2]))
+    stream.start(unit, our_request(kind, 7, [1, 2]))
     assert stream.feed(SOCKET.encode(body, unit, 1)) == ("exception", code, ())
 
 
 @given(st.lists(st.binary(max_size=700), max_size=12), st.booleans())
 def test_any_bytes_are_counted_and_never_raise(chunks: list[bytes], waiting: bool) -> None:
-    serial, stream = rtu.Client(), tcp.Client()
+    serial, stream = rtu.RtuClient(), tcp.TcpClient()
     if waiting:
         serial.start(1, pdu.read_holding(0, 2))
         stream.start(1, pdu.read_holding(0, 2))
@@ -134,16 +136,14 @@ def test_any_bytes_are_counted_and_never_raise(chunks: list[bytes], waiting: boo
         stream.feed(chunk)
     serial.stop()
     stream.stop()
-    assert len(serial.buffer) <= rtu.LIMIT
+    assert len(serial.buffer) <= rtu.MAX_BUFFER
     assert len(stream.buffer) < 260
 
 
 @given(st.binary(max_size=12), registers, st.binary(max_size=12))
-def test_one_flipped_bit_never_gives_a_value(
-    before: bytes, values: list[int], after: bytes
-) -> None:
+def test_flipped_bit_gives_no_value(before: bytes, values: list[int], after: bytes) -> None:
     """CRC-16 finds every single-bit error; the matcher must not find a way around it."""
-    client = rtu.Client()
+    client = rtu.RtuClient()
     body = bytes((3, 2 * len(values))) + b"".join(v.to_bytes(2, "big") for v in values)
     frame = bytearray(RTU.encode(body, 9, 0))
     place = (len(before) * 31 + len(after) * 7 + values[0]) % (8 * len(frame))
@@ -156,34 +156,36 @@ def test_one_flipped_bit_never_gives_a_value(
 bits = st.lists(st.booleans(), min_size=1, max_size=1968)
 
 
-def exchange(unit: int, request: bytes, reply: ModbusPDU, step: int) -> tuple[ModbusPDU, object]:
+def run_exchange(
+    unit: int, request: bytes, reply: ModbusPDU, step: int
+) -> tuple[ModbusPDU, object]:
     """pymodbus' reading of our request, and our reading of its reply."""
-    client = rtu.Client()
+    client = rtu.RtuClient()
     _, device, _, body = RTU.decode(client.start(unit, request))
     assert device == unit
-    theirs = SERVER.decode(body)
-    assert theirs is not None
+    reference = SERVER.decode(body)
+    assert reference is not None
     frame = RTU.encode(reply.function_code.to_bytes(1, "big") + reply.encode(), unit, 0)
     got = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
-    return theirs, got[-1]
+    return reference, got[-1]
 
 
 @given(units, addresses, bits, st.integers(1, 255), st.booleans())
 def test_bits(unit: int, address: int, values: list[bool], step: int, discrete: bool) -> None:
     kind = ReadDiscreteInputsResponse if discrete else ReadCoilsResponse
     read = (pdu.read_discrete if discrete else pdu.read_coils)(address % 60000, len(values))
-    request, got = exchange(unit, read, kind(bits=values), step)
+    request, got = run_exchange(unit, read, kind(bits=values), step)
     assert isinstance(request, ReadCoilsRequest)
     assert (request.address, request.count) == (address % 60000, len(values))
     assert got == ("ok", 0, tuple(int(value) for value in values))
     write = pdu.write_coils(address % 60000, [int(value) for value in values])
     reply = WriteMultipleCoilsResponse(address=address % 60000, count=len(values))
-    request, got = exchange(unit, write, reply, step)
+    request, got = run_exchange(unit, write, reply, step)
     assert isinstance(request, WriteMultipleCoilsRequest)
     assert request.bits[: len(values)] == values
     assert got == ("ok", 0, ())
     coil = WriteSingleCoilResponse(address=address, bits=values[:1])
-    request, got = exchange(unit, pdu.write_coil(address, int(values[0])), coil, step)
+    request, got = run_exchange(unit, pdu.write_coil(address, int(values[0])), coil, step)
     assert isinstance(request, WriteSingleCoilRequest)
     assert request.bits[:1] == values[:1]
     assert got == ("ok", 0, ())
@@ -193,13 +195,13 @@ def test_bits(unit: int, address: int, values: list[bool], step: int, discrete: 
 def test_mask_and_read_write(unit: int, address: int, values: list[int], step: int) -> None:
     keep, put = values[:2]
     mask = MaskWriteRegisterResponse(address=address, and_mask=keep, or_mask=put)
-    request, got = exchange(unit, pdu.mask_write(address, keep, put), mask, step)
+    request, got = run_exchange(unit, pdu.mask_write(address, keep, put), mask, step)
     assert isinstance(request, MaskWriteRegisterRequest)
     assert (request.address, request.and_mask, request.or_mask) == (address, keep, put)
     assert got == ("ok", 0, ())
     both = pdu.read_write(address, len(values), address, values)
     reply = ReadWriteMultipleRegistersResponse(registers=values)
-    request, got = exchange(unit, both, reply, step)
+    request, got = run_exchange(unit, both, reply, step)
     assert isinstance(request, ReadWriteMultipleRegistersRequest)
     assert request.write_registers == values
     assert got == ("ok", 0, tuple(values))

@@ -24,7 +24,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from drivers.commands import modbus
 from tests.support import cli_tools
 from tests.support.bench_process import BenchThread
-from tests.support.libmodbus import Device
+from tests.support.libmodbus import LibmodbusDevice
 from tests.support.peers import free_port, wait_until_open
 from tests.support.repository import ROOT
 
@@ -32,12 +32,12 @@ COMMAND = [sys.executable, str(ROOT / "coldloop.py"), "modbus"]
 UNIT = 7
 
 
-def sealed(body: bytes) -> bytes:
+def with_crc(body: bytes) -> bytes:
     return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
 
 
 @contextlib.contextmanager
-def cable() -> Iterator[tuple[str, str]]:
+def connect_ptys() -> Iterator[tuple[str, str]]:
     """Two pseudo-terminals joined: what goes into one comes out of the other."""
     ends = [pty.openpty() for _ in range(2)]
     for _, slave in ends:
@@ -45,13 +45,13 @@ def cable() -> Iterator[tuple[str, str]]:
     running = threading.Event()
     running.set()
 
-    def carry() -> None:
+    def transfer() -> None:
         masters = [master for master, _ in ends]
         while running.is_set():
             for ready in select.select(masters, [], [], 0.05)[0]:
                 os.write(masters[1 - masters.index(ready)], os.read(ready, 4096))
 
-    thread = threading.Thread(target=carry)
+    thread = threading.Thread(target=transfer)
     thread.start()
     try:
         yield os.ttyname(ends[0][1]), os.ttyname(ends[1][1])
@@ -63,44 +63,44 @@ def cable() -> Iterator[tuple[str, str]]:
                 os.close(descriptor)
 
 
-def one(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return found
+def read_record(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
 
 
-def exercise(port: str, unit: str, capsys: pytest.CaptureFixture[str], least: int) -> None:
+def exercise_device(port: str, unit: str, capsys: pytest.CaptureFixture[str], minimum: int) -> None:
     """Find the unit, read it, write a register, two of them, and see that they were written."""
     assert modbus(["scan", port, "--units", unit, "--json"]) == 0
-    (found,) = one(capsys)["devices"]
-    assert (found["unit"], found["answer"]) == (int(unit), "a value")
+    (result,) = read_record(capsys)["devices"]
+    assert (result["unit"], result["answer"]) == (int(unit), "a value")
     assert modbus(["read", port, unit, "0", "4", "--json"]) == 0
-    assert one(capsys)["values"] == [least, least + 1, least + 2, least + 3]
+    assert read_record(capsys)["values"] == [minimum, minimum + 1, minimum + 2, minimum + 3]
     assert modbus(["write", port, unit, "1", "77", "--yes", "--json"]) == 0
-    assert one(capsys)["verified"] is True
-    words = ["--type", "f32", "--order", "CDAB", "--yes", "--json"]
-    assert modbus(["write", port, unit, "2", "-1.5", *words]) == 0
-    assert one(capsys)["readback"] == -1.5
+    assert read_record(capsys)["verified"] is True
+    arguments = ["--type", "f32", "--order", "CDAB", "--yes", "--json"]
+    assert modbus(["write", port, unit, "2", "-1.5", *arguments]) == 0
+    assert read_record(capsys)["readback"] == -1.5
     assert modbus(["read", port, unit, "1", "3", "--json"]) == 0
-    assert one(capsys)["values"] == [77, 0x0000, 0xBFC0]
+    assert read_record(capsys)["values"] == [77, 0x0000, 0xBFC0]
     assert modbus(["read", port, unit, "900"]) == 1
     assert "exception 2" in capsys.readouterr().err
 
 
 def test_libmodbus_slave_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     # No silent unit is asked here: libmodbus' slave takes what follows for that unit's reply.
-    with cable() as (near, far):
-        device = Device("rtu", far, str(UNIT))
+    with connect_ptys() as (near, far):
+        device = LibmodbusDevice("rtu", far, str(UNIT))
         try:
-            exercise(f"{near}?baud=19200", str(UNIT), capsys, 1000)
+            exercise_device(f"{near}?baud=19200", str(UNIT), capsys, 1000)
         finally:
             device.stop()
 
 
 def test_libmodbus_slave_on_tcp(capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
-    device = Device("tcp", str(port))
+    device = LibmodbusDevice("tcp", str(port))
     try:
-        exercise(f"tcp:127.0.0.1:{port}", "1", capsys, 1000)
+        exercise_device(f"tcp:127.0.0.1:{port}", "1", capsys, 1000)
     finally:
         device.stop()
 
@@ -124,14 +124,14 @@ def test_pymodbus_slave_on_tcp(capsys: pytest.CaptureFixture[str]) -> None:
     thread.start()
     try:
         wait_until_open(port)
-        exercise(f"tcp:127.0.0.1:{port}", "1", capsys, 500)
+        exercise_device(f"tcp:127.0.0.1:{port}", "1", capsys, 500)
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)
         loop.close()
 
 
-def sniffed(*chunks: tuple[float, bytes], options: tuple[str, ...] = ()) -> tuple[int, list[str]]:
+def run_sniff(*chunks: tuple[float, bytes], options: tuple[str, ...] = ()) -> tuple[int, list[str]]:
     """What `sniff` prints of (pause in seconds, bytes) chunks."""
     master, slave = pty.openpty()
     tty.setraw(slave)
@@ -140,11 +140,11 @@ def sniffed(*chunks: tuple[float, bytes], options: tuple[str, ...] = ()) -> tupl
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         # It sets the speed last, and forgets what came before.
-        cli_tools.until("it listens", lambda: termios.tcgetattr(slave)[5] == termios.B19200)
+        cli_tools.wait_until("it listens", lambda: termios.tcgetattr(slave)[5] == termios.B19200)
         for pause, data in chunks:
             time.sleep(pause)
             os.write(master, data)
-        text, _ = process.communicate(timeout=cli_tools.PATIENCE_S)
+        text, _ = process.communicate(timeout=cli_tools.TIMEOUT_S)
     finally:
         process.kill()
         os.close(master)
@@ -152,14 +152,17 @@ def sniffed(*chunks: tuple[float, bytes], options: tuple[str, ...] = ()) -> tupl
     return process.returncode, text.splitlines()
 
 
-def test_sniff_pairs_what_others_say() -> None:
-    asked, told = sealed(bytes([1, 3, 0, 0, 0, 2])), sealed(bytes([1, 3, 4, 0, 10, 0, 20]))
-    code, lines = sniffed(
-        (0, asked),
-        (0.02, told),
-        (0.1, sealed(bytes([8, 4, 0, 0, 0, 1]))),
-        (1.0, asked),
-        (0.02, told[:-1] + b"\x00"),
+def test_sniff_pairs_requests_and_replies() -> None:
+    requested, reported = (
+        with_crc(bytes([1, 3, 0, 0, 0, 2])),
+        with_crc(bytes([1, 3, 4, 0, 10, 0, 20])),
+    )
+    code, lines = run_sniff(
+        (0, requested),
+        (0.02, reported),
+        (0.1, with_crc(bytes([8, 4, 0, 0, 0, 1]))),
+        (1.0, requested),
+        (0.02, reported[:-1] + b"\x00"),
         (0.1, b"\xff\xee\xdd"),
         options=("--json", "--silent-ms", "600"),
     )
@@ -174,8 +177,8 @@ def test_sniff_pairs_what_others_say() -> None:
     assert events[-1]["units"]["1"]["replies"] == 1
 
 
-def test_sniff_with_the_wrong_baud_rate_says_so() -> None:
-    code, lines = sniffed((0, bytes(range(40))))
+def test_sniff_reports_a_wrong_baud_rate() -> None:
+    code, lines = run_sniff((0, bytes(range(40))))
     assert code == 1
     assert "no frame in" in lines[-2]
     assert lines[-1] == "hint: 40 bytes came: wrong baud rate or parity?"
@@ -184,12 +187,12 @@ def test_sniff_with_the_wrong_baud_rate_says_so() -> None:
 # On a terminal.
 
 
-def on_terminal(*words: str, keys: bytes = b"", until: str = "") -> tuple[int, str]:
+def run_on_terminal(*arguments: str, keys: bytes = b"", until: str = "") -> tuple[int, str]:
     """Exit code and screen of a command on a terminal; `keys` are typed when `until` is shown."""
     child, master = pty.fork()
     if child == 0:
         os.chdir(ROOT)
-        os.execv(sys.executable, [*COMMAND, *words])
+        os.execv(sys.executable, [*COMMAND, *arguments])
     screen = b""
     end = time.monotonic() + 30
     while time.monotonic() < end:
@@ -217,36 +220,38 @@ def bench() -> Iterator[BenchThread]:
     running.stop()
 
 
-def test_scan_shows_its_progress_and_takes_it_away(bench: BenchThread) -> None:
-    words = ("--units", "19-20", "--functions", "3", "--no-identify")
-    code, screen = on_terminal("scan", bench.ports["bus8"], *words)
+def test_scan_shows_and_clears_its_progress(bench: BenchThread) -> None:
+    arguments = ("--units", "19-20", "--functions", "3", "--no-identify")
+    code, screen = run_on_terminal("scan", bench.ports["bus8"], *arguments)
     assert code == 0
     assert re.search(r"\rserial:\S+ 19200 8E1  function 3  unit 19, 2 to go  found 0", screen)
     last = screen.replace("\r\n", "\n").split("\r")[-1]
     assert last.startswith("unit  settings")
 
 
-def test_write_takes_no_for_an_answer(bench: BenchThread) -> None:
-    before = bench.do(lambda b: b.fleet.devices["belimo_valve"].writes)
-    words = ("write", bench.ports["bus8"], "20", "0", "1234")
-    code, screen = on_terminal(*words, keys=b"n\n", until="[y/N]")
+def test_write_is_cancelled_by_no(bench: BenchThread) -> None:
+    before = bench.call(lambda b: b.fleet.devices["belimo_valve"].writes)
+    arguments = ("write", bench.ports["bus8"], "20", "0", "1234")
+    code, screen = run_on_terminal(*arguments, keys=b"n\n", until="[y/N]")
     assert (code, "nothing written" in screen) == (1, True)
-    assert bench.do(lambda b: b.fleet.devices["belimo_valve"].writes) == before
-    code, screen = on_terminal(*words, keys=b"y\n", until="[y/N]")
+    assert bench.call(lambda b: b.fleet.devices["belimo_valve"].writes) == before
+    code, screen = run_on_terminal(*arguments, keys=b"y\n", until="[y/N]")
     assert (code, "reads back: 1234, as written" in screen) == (0, True)
 
 
-def test_poll_stays_in_place(bench: BenchThread) -> None:
-    words = ("--profile", "orv3_rpu", "--unit", "12", "--period-ms", "50", "--rounds", "3")
-    code, screen = on_terminal("poll", bench.ports["bus8"], *words)
+def test_poll_redraws_in_place(bench: BenchThread) -> None:
+    arguments = ("--profile", "orv3_rpu", "--unit", "12", "--period-ms", "50", "--rounds", "3")
+    code, screen = run_on_terminal("poll", bench.ports["bus8"], *arguments)
     assert code == 0
     assert screen.count("\x1b[2J") == 1
     assert screen.count("\x1b[H") == 4
     assert screen.count("SupplyTemperatureCelsius") == 3
 
 
-def test_interrupt_ends_a_poll_quietly(bench: BenchThread) -> None:
-    words = ("--profile", "orv3_rpu", "--unit", "12", "--period-ms", "50")
-    code, screen = on_terminal("poll", bench.ports["bus8"], *words, keys=b"\x03", until="round 3")
+def test_interrupt_ends_poll(bench: BenchThread) -> None:
+    arguments = ("--profile", "orv3_rpu", "--unit", "12", "--period-ms", "50")
+    code, screen = run_on_terminal(
+        "poll", bench.ports["bus8"], *arguments, keys=b"\x03", until="round 3"
+    )
     assert code == 0
     assert "Traceback" not in screen

@@ -8,22 +8,22 @@ import tracemalloc
 import pytest
 
 from protocols.modbus import pdu, rtu, tcp
-from tests.portable.drivers.modbus.faulty_server import names
-from tests.portable.drivers.modbus.test_bus_faults import check
+from tests.portable.drivers.modbus.faulty_server import fault_names
+from tests.portable.drivers.modbus.test_bus_faults import run_case
 
 SEEDS = 1000
 
 
-@pytest.mark.parametrize("fault", names("rtu"))
+@pytest.mark.parametrize("fault", fault_names("rtu"))
 def test_rtu(fault: str) -> None:
     for seed in range(SEEDS):
-        check("rtu", fault, seed)
+        run_case("rtu", fault, seed)
 
 
-@pytest.mark.parametrize("fault", names("tcp"))
+@pytest.mark.parametrize("fault", fault_names("tcp"))
 def test_tcp(fault: str) -> None:
     for seed in range(SEEDS):
-        check("tcp", fault, seed)
+        run_case("tcp", fault, seed)
 
 
 REQUESTS = (
@@ -38,10 +38,10 @@ REQUESTS = (
 )
 
 
-def fuzz(frames: int, seed: int) -> None:
+def run_fuzz(frames: int, seed: int) -> None:
     """Feed both matchers with noise that is often nearly a frame; nothing raises, nothing grows."""
     noise = random.Random(seed)
-    clients = (rtu.Client(), tcp.Client())
+    clients = (rtu.RtuClient(), tcp.TcpClient())
     tracemalloc.start()
     try:
         for number in range(frames):
@@ -56,24 +56,24 @@ def fuzz(frames: int, seed: int) -> None:
             elif kind == 1:
                 data[0:0] = bytes((0, noise.randrange(4), 0, 0, 0, noise.randrange(256), 9))
             elif kind == 2:
-                frame = bytearray(rtu.frame(9, request))
+                frame = bytearray(rtu.build_frame(9, request))
                 frame[noise.randrange(len(frame))] ^= 1 << noise.randrange(8)
                 data += frame
             client.feed(bytes(data))
-            if client.broken and number % 7 == 0:
+            if client.stream_error and number % 7 == 0:
                 client.reset()
-            assert len(clients[0].buffer) <= rtu.LIMIT
+            assert len(clients[0].buffer) <= rtu.MAX_BUFFER
             assert len(clients[1].buffer) <= 260
         assert tracemalloc.get_traced_memory()[1] < 300_000
     finally:
         tracemalloc.stop()
 
 
-def test_a_hundred_thousand_frames_of_noise() -> None:
-    fuzz(100_000, 1)
+def test_100_000_noise_frames() -> None:
+    run_fuzz(100_000, 1)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(100))
-def test_ten_million_frames_of_noise(seed: int) -> None:
-    fuzz(100_000, 100 + seed)
+def test_10_million_noise_frames(seed: int) -> None:
+    run_fuzz(100_000, 100 + seed)

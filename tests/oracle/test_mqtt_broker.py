@@ -15,10 +15,10 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from deploy.ops.mqtt_session import leave
-from protocols.mqtt.client import Client
-from protocols.mqtt.client_v5 import Client5
-from tests.support.peers import free_port, need, wait_until_open
+from deploy.ops.mqtt_session import disconnect
+from protocols.mqtt.client import MqttClient
+from protocols.mqtt.client_v5 import MqttClientV5
+from tests.support.peers import free_port, require_program, wait_until_open
 from tests.support.repository import ROOT, micropython_environment
 from tests.support.runtime_rig import INTERPRETERS
 
@@ -27,13 +27,13 @@ TELE = "coldloop/v1/site/unit-one/tele"
 
 
 @contextlib.contextmanager
-def mosquitto(folder: Path, *settings: str) -> Iterator[int]:
+def run_mosquitto(folder: Path, *settings: str) -> Iterator[int]:
     """A mosquitto of our own on a free loopback port; gives the port.
 
     Two of them rather than one with two listeners: with per_listener_settings mosquitto 2.0.21
     keeps nothing for a session that is away.
     """
-    program = need("mosquitto")
+    program = require_program("mosquitto")
     port = free_port()
     config = folder / "mosquitto.conf"
     config.write_text("\n".join([f"listener {port} 127.0.0.1", "persistence false", *settings, ""]))
@@ -51,14 +51,14 @@ def mosquitto(folder: Path, *settings: str) -> Iterator[int]:
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a broker that takes anybody."""
-    with mosquitto(tmp_path_factory.mktemp("open"), "allow_anonymous true") as port:
+    with run_mosquitto(tmp_path_factory.mktemp("open"), "allow_anonymous true") as port:
         yield port
 
 
 @pytest.fixture(scope="module")
 def locked_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a broker that takes nobody."""
-    with mosquitto(tmp_path_factory.mktemp("locked"), "allow_anonymous false") as port:
+    with run_mosquitto(tmp_path_factory.mktemp("locked"), "allow_anonymous false") as port:
         yield port
 
 
@@ -66,17 +66,17 @@ def now_us() -> int:
     return time.monotonic_ns() // 1000
 
 
-class Link:
+class MqttSocketLink:
     """A blocking socket that turns our client, as a shell does."""
 
-    def __init__(self, client: Client, port: int) -> None:
+    def __init__(self, client: MqttClient, port: int) -> None:
         self.client = client
-        self.seen: list[tuple[object, ...]] = []
+        self.events: list[tuple[object, ...]] = []
         self.socket = socket.create_connection(("127.0.0.1", port), 5)
-        client.opened(now_us())
+        client.connection_opened(now_us())
 
-    def turn(self) -> None:
-        for packet in self.client.out():
+    def step(self) -> None:
+        for packet in self.client.take_output():
             self.socket.sendall(packet)
         self.socket.settimeout(0.02)
         try:
@@ -87,26 +87,26 @@ class Link:
             assert data, "the broker closed the connection"
             self.client.receive(data, now_us())
         self.client.wake(now_us())
-        self.seen += self.client.events()
+        self.events += self.client.take_events()
 
-    def until(self, kind: str) -> tuple[object, ...]:
-        """Turn until an event of this kind comes; it is taken out of `seen`."""
+    def wait_for(self, kind: str) -> tuple[object, ...]:
+        """Turn until an event of this kind comes; it is taken out of `events`."""
         end = time.monotonic() + LIMIT_S
         while time.monotonic() < end:
-            for event in self.seen:
+            for event in self.events:
                 if event[0] == kind:
-                    self.seen.remove(event)
+                    self.events.remove(event)
                     return event
-            self.turn()
-        pytest.fail(f"no {kind} event; seen {self.seen}")
+            self.step()
+        pytest.fail(f"no {kind} event; seen {self.events}")
 
-    def drop(self) -> None:
+    def close_abruptly(self) -> None:
         """The link dies without a DISCONNECT."""
         self.socket.close()
-        self.client.closed(now_us())
+        self.client.connection_closed(now_us())
 
 
-class Other:
+class PahoPeer:
     """paho in a thread of its own: subscribed to one topic, and able to publish."""
 
     def __init__(self, port: int, topic: str) -> None:
@@ -123,220 +123,228 @@ class Other:
         self.paho.loop_start()
         self.ready.get(timeout=LIMIT_S)
 
-    def next(self) -> tuple[str, bytes, int, bool]:
+    def next_message(self) -> tuple[str, bytes, int, bool]:
         return self.messages.get(timeout=LIMIT_S)
 
     def close(self) -> None:
-        leave(self.paho)
+        disconnect(self.paho)
 
 
-Connect = Callable[[Client, int], Link]
+Connect = Callable[[MqttClient, int], MqttSocketLink]
 
 
-@pytest.fixture(params=[Client, Client5])
-def kind(request: pytest.FixtureRequest) -> type[Client]:
+@pytest.fixture(params=[MqttClient, MqttClientV5])
+def kind(request: pytest.FixtureRequest) -> type[MqttClient]:
     """The client of each version of MQTT."""
-    found: type[Client] = request.param
-    return found
+    version: type[MqttClient] = request.param
+    return version
 
 
 @pytest.fixture
 def connect() -> Iterator[Connect]:
     """Makes links and closes them in the end."""
-    made: list[Link] = []
+    links: list[MqttSocketLink] = []
 
-    def make(client: Client, port: int) -> Link:
-        made.append(Link(client, port))
-        return made[-1]
+    def make(client: MqttClient, port: int) -> MqttSocketLink:
+        links.append(MqttSocketLink(client, port))
+        return links[-1]
 
     yield make
-    for link in made:
+    for link in links:
         link.socket.close()
 
 
 @pytest.fixture
-def other(broker: int) -> Iterator[Callable[[str], Other]]:
-    made: list[Other] = []
+def other(broker: int) -> Iterator[Callable[[str], PahoPeer]]:
+    peers: list[PahoPeer] = []
 
-    def make(topic: str) -> Other:
-        made.append(Other(broker, topic))
-        return made[-1]
+    def make(topic: str) -> PahoPeer:
+        peers.append(PahoPeer(broker, topic))
+        return peers[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for item in peers:
+        item.close()
 
 
 def test_publish_and_acknowledge(
-    connect: Connect, kind: type[Client], broker: int, other: Callable[[str], Other]
+    connect: Connect, kind: type[MqttClient], broker: int, other: Callable[[str], PahoPeer]
 ) -> None:
     reader = other("pub/#")
     link = connect(kind("pub", clean_session=True), broker)
-    assert link.until("connected") == ("connected", False)
+    assert link.wait_for("connected") == ("connected", False)
     big = bytes(range(256)) * 30
     assert link.client.publish("pub/zero", b"0", 0)
     assert link.client.publish("pub/one", b"1", 1, False, "tag")
     assert link.client.publish("pub/big", big, 1, False, "big")
-    assert link.until("acknowledged") == ("acknowledged", "tag")
-    assert link.until("acknowledged") == ("acknowledged", "big")
-    assert reader.next() == ("pub/zero", b"0", 0, False)
-    assert reader.next() == ("pub/one", b"1", 1, False)
-    assert reader.next() == ("pub/big", big, 1, False)
-    link.drop()
+    assert link.wait_for("acknowledged") == ("acknowledged", "tag")
+    assert link.wait_for("acknowledged") == ("acknowledged", "big")
+    assert reader.next_message() == ("pub/zero", b"0", 0, False)
+    assert reader.next_message() == ("pub/one", b"1", 1, False)
+    assert reader.next_message() == ("pub/big", big, 1, False)
+    link.close_abruptly()
 
 
 def test_retained(
-    connect: Connect, kind: type[Client], broker: int, other: Callable[[str], Other]
+    connect: Connect, kind: type[MqttClient], broker: int, other: Callable[[str], PahoPeer]
 ) -> None:
     link = connect(kind("retain", clean_session=True), broker)
-    link.until("connected")
+    link.wait_for("connected")
     assert link.client.publish("retain/state", b"kept", 1, True, 1)
-    link.until("acknowledged")
-    assert other("retain/state").next() == ("retain/state", b"kept", 1, True)
+    link.wait_for("acknowledged")
+    assert other("retain/state").next_message() == ("retain/state", b"kept", 1, True)
     assert link.client.subscribe("retain/+", 1)
-    assert link.until("subscribed") == ("subscribed", "retain/+", 1)
-    assert link.until("message") == ("message", "retain/state", b"kept", 1, True)
-    link.drop()
+    assert link.wait_for("subscribed") == ("subscribed", "retain/+", 1)
+    assert link.wait_for("message") == ("message", "retain/state", b"kept", 1, True)
+    link.close_abruptly()
 
 
-def test_the_will_is_sent_when_the_link_dies(
-    connect: Connect, kind: type[Client], broker: int, other: Callable[[str], Other]
+def test_will_is_sent_when_connection_is_lost(
+    connect: Connect, kind: type[MqttClient], broker: int, other: Callable[[str], PahoPeer]
 ) -> None:
     reader = other(f"will/{kind.__name__}")
     will = (f"will/{kind.__name__}", b"gone", 1, True)
     link = connect(kind("will", will=will), broker)
-    link.until("connected")
-    link.drop()
-    assert reader.next() == (f"will/{kind.__name__}", b"gone", 1, False)
+    link.wait_for("connected")
+    link.close_abruptly()
+    assert reader.next_message() == (f"will/{kind.__name__}", b"gone", 1, False)
 
 
 def test_no_will_after_disconnect(
-    connect: Connect, kind: type[Client], broker: int, other: Callable[[str], Other]
+    connect: Connect, kind: type[MqttClient], broker: int, other: Callable[[str], PahoPeer]
 ) -> None:
     reader = other("leave/#")
     link = connect(kind("leave", will=("leave/will", b"gone", 1, False)), broker)
-    link.until("connected")
+    link.wait_for("connected")
     assert link.client.publish("leave/last", b"bye", 1, False, 1)
-    link.until("acknowledged")
+    link.wait_for("acknowledged")
     link.client.disconnect()
-    for packet in link.client.out():
+    for packet in link.client.take_output():
         link.socket.sendall(packet)
     assert link.socket.recv(1) == b""
-    link.drop()
-    assert reader.next() == ("leave/last", b"bye", 1, False)
+    link.close_abruptly()
+    assert reader.next_message() == ("leave/last", b"bye", 1, False)
     reader.paho.publish("leave/end", b"", 1)
-    assert reader.next()[0] == "leave/end"
+    assert reader.next_message()[0] == "leave/end"
 
 
-def test_the_session_is_resumed(
-    connect: Connect, kind: type[Client], broker: int, other: Callable[[str], Other]
+def test_session_is_resumed(
+    connect: Connect, kind: type[MqttClient], broker: int, other: Callable[[str], PahoPeer]
 ) -> None:
     client = kind(f"resume{kind.__name__}")
     link = connect(client, broker)
-    assert link.until("connected") == ("connected", False)
+    assert link.wait_for("connected") == ("connected", False)
     assert client.subscribe(f"resume/{kind.__name__}", 1)
-    link.until("subscribed")
-    link.drop()
+    link.wait_for("subscribed")
+    link.close_abruptly()
     writer = other("unused")
     writer.paho.publish(f"resume/{kind.__name__}", b"while away", 1).wait_for_publish(LIMIT_S)
     link = connect(client, broker)
-    assert link.until("connected") == ("connected", True)
-    assert link.until("message") == ("message", f"resume/{kind.__name__}", b"while away", 1, False)
-    link.turn()  # the acknowledgement leaves
-    link.drop()
+    assert link.wait_for("connected") == ("connected", True)
+    assert link.wait_for("message") == (
+        "message",
+        f"resume/{kind.__name__}",
+        b"while away",
+        1,
+        False,
+    )
+    link.step()  # the acknowledgement leaves
+    link.close_abruptly()
     link = connect(client, broker)
-    link.until("connected")
+    link.wait_for("connected")
     writer.paho.publish(f"resume/{kind.__name__}", b"next", 1)
-    assert link.until("message") == ("message", f"resume/{kind.__name__}", b"next", 1, False)
-    link.drop()
+    assert link.wait_for("message") == ("message", f"resume/{kind.__name__}", b"next", 1, False)
+    link.close_abruptly()
 
 
 @pytest.mark.parametrize("clean", [True, False])
-def test_what_was_in_flight_is_sent_again(
-    connect: Connect, kind: type[Client], broker: int, other: Callable[[str], Other], clean: bool
+def test_in_flight_messages_are_resent(
+    connect: Connect,
+    kind: type[MqttClient],
+    broker: int,
+    other: Callable[[str], PahoPeer],
+    clean: bool,
 ) -> None:
     reader = other(f"again{clean}/#")
     client = kind(f"again{clean}", clean_session=clean)
     link = connect(client, broker)
-    link.until("connected")
+    link.wait_for("connected")
     topic = f"again{clean}/tele"
     for number in range(8):
         assert client.publish(topic, b"%d" % number, 1, False, number)
-    lost = client.out()
+    lost = client.take_output()
     for packet in lost[:3]:  # these reach the broker, but nobody reads its acknowledgements
         link.socket.sendall(packet)
-    first = [reader.next()[1] for _ in range(3)]
-    link.drop()
+    first = [reader.next_message()[1] for _ in range(3)]
+    link.close_abruptly()
     link = connect(client, broker)
-    assert link.until("connected") == ("connected", not clean)
+    assert link.wait_for("connected") == ("connected", not clean)
     assert client.publish(topic, b"8", 1, False, 8)
-    acknowledged = [link.until("acknowledged")[1] for _ in range(9)]
+    acknowledged = [link.wait_for("acknowledged")[1] for _ in range(9)]
     assert acknowledged == list(range(9))
-    again = [reader.next()[1] for _ in range(9)]
+    again = [reader.next_message()[1] for _ in range(9)]
     assert first == [b"0", b"1", b"2"]
     assert again == [b"%d" % number for number in range(9)]
     assert client.inflight == 0
-    link.drop()
+    link.close_abruptly()
 
 
-def test_refused_without_a_password(
-    connect: Connect, kind: type[Client], locked_broker: int
+def test_rejected_without_a_password(
+    connect: Connect, kind: type[MqttClient], locked_broker: int
 ) -> None:
     link = connect(kind("nobody"), locked_broker)
-    assert link.until("refused")[1] in (5, 0x87)
-    link.drop()
+    assert link.wait_for("refused")[1] in (5, 0x87)
+    link.close_abruptly()
     link = connect(kind("nobody", username="me", password="wrong"), locked_broker)
-    assert link.until("refused")[1] in (4, 5, 0x86, 0x87)
-    link.drop()
+    assert link.wait_for("refused")[1] in (4, 5, 0x86, 0x87)
+    link.close_abruptly()
 
 
-def test_pings_keep_an_idle_link_open(connect: Connect, kind: type[Client], broker: int) -> None:
+def test_pings_keep_idle_link_open(connect: Connect, kind: type[MqttClient], broker: int) -> None:
     # mosquitto counts whole seconds: with a keep-alive of 1 s it gives up after as little as 1.01 s
     # (at 1.99 s after 0.98 s, say), with 3 s never before 4 s.
     link = connect(kind("idle", keepalive_s=3, clean_session=True), broker)
-    link.until("connected")
+    link.wait_for("connected")
     end = time.monotonic() + 6.5
     while time.monotonic() < end:
-        link.turn()
+        link.step()
     assert link.client.connected
     assert link.client.publish("idle", b"x", 1, False, "late")
-    assert link.until("acknowledged") == ("acknowledged", "late")
-    link.drop()
+    assert link.wait_for("acknowledged") == ("acknowledged", "late")
+    link.close_abruptly()
 
 
-def test_a_broker_that_falls_silent_is_noticed(
-    connect: Connect, kind: type[Client], broker: int
-) -> None:
+def test_silent_broker_is_detected(connect: Connect, kind: type[MqttClient], broker: int) -> None:
     client = kind("silent", keepalive_s=1, response_timeout_us=500_000)
     link = connect(client, broker)
-    link.until("connected")
+    link.wait_for("connected")
     end = time.monotonic() + LIMIT_S
     while client.connected and time.monotonic() < end:  # nothing is sent or received any more
         time.sleep(0.05)
         client.wake(now_us())
-        client.out()
-    assert client.events() == [("broken", "no PINGRESP")]
-    link.drop()
+        client.take_output()
+    assert client.take_events() == [("broken", "no PINGRESP")]
+    link.close_abruptly()
 
 
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
 @pytest.mark.parametrize("most", [1, 20])
-def test_version_5_on_both_interpreters(interpreter: str, most: int, tmp_path: Path) -> None:
+def test_mqtt_5_on_both_interpreters(interpreter: str, most: int, tmp_path: Path) -> None:
     """Receive maximum, alias and expiry as mosquitto and paho have them."""
-    heard: queue.Queue[Any] = queue.Queue()
+    received: queue.Queue[Any] = queue.Queue()
     ready: queue.Queue[bool] = queue.Queue()
     settings = ("allow_anonymous true", f"max_inflight_messages {most}")
-    with mosquitto(tmp_path, *settings) as port:
+    with run_mosquitto(tmp_path, *settings) as port:
         make: Any = paho.Client
         reader = make(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
-        reader.on_message = lambda _client, _data, message: heard.put(message)
+        reader.on_message = lambda _client, _data, message: received.put(message)
         reader.on_subscribe = lambda *_: ready.put(True)
         reader.connect("127.0.0.1", port)
         reader.subscribe(TELE, 1)
         reader.loop_start()
         ready.get(timeout=LIMIT_S)
-        program = [sys.executable] if interpreter == "cpython" else [need("micropython")]
-        said = subprocess.run(
+        program = [sys.executable] if interpreter == "cpython" else [require_program("micropython")]
+        output = subprocess.run(
             [*program, "-m", "tests.oracle.mqtt_writer", str(port), "30"],
             cwd=ROOT,
             env={**os.environ, **micropython_environment()},
@@ -345,13 +353,13 @@ def test_version_5_on_both_interpreters(interpreter: str, most: int, tmp_path: P
             check=True,
             timeout=60,
         ).stdout.splitlines()
-        messages = [heard.get(timeout=LIMIT_S) for _ in range(30)]
-        leave(reader)
-    assert said[0] == "acknowledged " + " ".join(map(str, range(30)))
-    assert said[2] == "events [('connected', False)]"
+        messages = [received.get(timeout=LIMIT_S) for _ in range(30)]
+        disconnect(reader)
+    assert output[0] == "acknowledged " + " ".join(map(str, range(30)))
+    assert output[2] == "events [('connected', False)]"
     assert [message.payload for message in messages] == [b"%03d" % i for i in range(30)]
     assert {message.topic for message in messages} == {TELE}
     assert all(0 < message.properties.MessageExpiryInterval <= 300 for message in messages)
     whole = 2 + 2 + len(TELE) + 2 + 1 + 5 + 3
     # The first goes before anything of the server is known; the second says topic and alias.
-    assert int(said[1].split()[1]) == whole + (whole + 3) + 28 * (whole + 3 - len(TELE))
+    assert int(output[1].split()[1]) == whole + (whole + 3) + 28 * (whole + 3 - len(TELE))

@@ -13,28 +13,28 @@ from typing import Any
 import pynmea2
 import pytest
 
-from drivers.gnss.receiver import Receiver
+from drivers.gnss.receiver import ReceiverDriver
 from protocols import calendar
 from protocols.errors import DecodeError
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, parse
-from tests.support.peers import need
+from tests.support.peers import require_program
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = pathlib.Path(os.environ.get("COLDLOOP_DATA", ROOT.parent / "shared" / "data"))
 TALKERS = ("GP", "BD", "GB", "GN", "GA")
 
 
-def only(raw: str) -> Any:
+def parse_single(raw: str) -> Any:
     """The one sentence in a line, through our framer and parser."""
-    found = Framer().feed(raw.encode("latin-1") + b"\r\n")
-    assert len(found) == 1
-    sentence, reason = parse(found[0][1])
+    result = Framer().feed(raw.encode("latin-1") + b"\r\n")
+    assert len(result) == 1
+    sentence, reason = parse(result[0][1])
     assert sentence is not None, reason
     return sentence
 
 
-def built(kind: str, talker: str, fields: tuple[str, ...]) -> str:
+def write_sentence(kind: str, talker: str, fields: tuple[str, ...]) -> str:
     cls = getattr(pynmea2, kind)
     return str(cls(talker, kind, fields))
 
@@ -51,7 +51,7 @@ def random_position(rng: random.Random) -> tuple[str, str, str, str, float, floa
     return lat_text, "NS"[lat < 0], lon_text, "EW"[lon < 0], lat, lon
 
 
-def test_rmc_and_gga_that_pynmea2_wrote() -> None:
+def test_rmc_and_gga_from_pynmea2() -> None:
     rng = random.Random(4)
     for turn in range(300):
         at = dt.datetime(2000, 1, 1, tzinfo=dt.UTC) + dt.timedelta(
@@ -61,8 +61,8 @@ def test_rmc_and_gga_that_pynmea2_wrote() -> None:
         lat_text, ns, lon_text, ew, lat, lon = random_position(rng)
         position = (lat_text, ns, lon_text, ew)
         talker = TALKERS[turn % len(TALKERS)]
-        rmc = only(
-            built(
+        rmc = parse_single(
+            write_sentence(
                 "RMC",
                 talker,
                 (time, "A", *position, "0.1", "45.0", at.strftime("%d%m%y"), "", "", "A", "V"),
@@ -75,12 +75,12 @@ def test_rmc_and_gga_that_pynmea2_wrote() -> None:
         utc = calendar.utc_from_civil(year, month, day, rmc.time_us)
         assert utc == round(at.timestamp() * 1000) * 1000
         alt = rng.uniform(-400, 9000)
-        line = built(
+        line = write_sentence(
             "GGA",
             talker,
             (time, *position, "1", "17", "0.72", f"{alt:.3f}", "M", "-33.1", "M", "", ""),
         )
-        gga = only(line)
+        gga = parse_single(line)
         assert isinstance(gga, Gga)
         oracle = pynmea2.parse(line)
         for got in (rmc, gga):
@@ -95,16 +95,20 @@ def test_rmc_and_gga_that_pynmea2_wrote() -> None:
         assert (gga.quality, gga.used, gga.hdop_centi) == (1, 17, 72)
 
 
-def test_zda_gsa_and_gsv_that_pynmea2_wrote() -> None:
-    zda = only(built("ZDA", "BD", ("235959.25", "29", "02", "2024", "00", "00")))
+def test_zda_gsa_and_gsv_from_pynmea2() -> None:
+    zda = parse_single(write_sentence("ZDA", "BD", ("235959.25", "29", "02", "2024", "00", "00")))
     assert isinstance(zda, Zda)
     assert (zda.date, zda.time_us) == ((2024, 2, 29), calendar.DAY - 750_000)
     ids = ("21", "23", *[""] * 10)
-    gsa = only(built("GSA", "GB", ("A", "3", *ids, "1.35", "0.7", "1.1")))
+    gsa = parse_single(write_sentence("GSA", "GB", ("A", "3", *ids, "1.35", "0.7", "1.1")))
     assert isinstance(gsa, Gsa)
     detail = gsa.decode()
     assert (detail.fix, detail.satellites, detail.pdop_centi) == (3, [21, 23], 135)
-    gsv = only(built("GSV", "GB", ("1", "1", "02", "21", "65", "233", "50", "23", "71", "141", "")))
+    gsv = parse_single(
+        write_sentence(
+            "GSV", "GB", ("1", "1", "02", "21", "65", "233", "50", "23", "71", "141", "")
+        )
+    )
     assert isinstance(gsv, Gsv)
     assert gsv.satellites() == [(21, 65, 233, 50), (23, 71, 141, None)]
 
@@ -120,15 +124,15 @@ def quirks() -> list[dict[str, Any]]:
 def test_recorded_lines_are_framed_by_their_checksums() -> None:
     for quirk in quirks():
         framer = Framer()
-        found = framer.feed(quirk["raw"].encode("latin-1") + b"\r\n")
+        result = framer.feed(quirk["raw"].encode("latin-1") + b"\r\n")
         # Unicore's replies have a checksum over their `$`, too: right by that maker's rule
         right = quirk["checksum_ok"] or quirk["raw"].startswith("$command")
-        assert len(found) == (1 if right else 0), quirk
-        if not found:
+        assert len(result) == (1 if right else 0), quirk
+        if not result:
             assert framer.bad_checksum + framer.spliced + framer.no_checksum >= 1, quirk
 
 
-def test_recorded_lines_are_read_or_refused() -> None:
+def test_recorded_lines_are_parsed_or_rejected() -> None:
     refused = {}
     for quirk in quirks():
         for _, body in Framer().feed(quirk["raw"].encode("latin-1")):
@@ -144,39 +148,50 @@ def test_recorded_lines_are_read_or_refused() -> None:
     assert refused == {47: "fields"}
 
 
-def by_id(number: int) -> Any:
+def find_quirk(number: int) -> Any:
     for quirk in quirks():
         if quirk["id"] == number:
-            return only(quirk["raw"])
+            return parse_single(quirk["raw"])
     pytest.fail(f"no quirk {number}")
 
 
-def test_what_recorded_lines_mean() -> None:
-    assert by_id(1).satellites()[0] == (1, 0, 0, 45)
-    assert by_id(2).decode().satellites == [2, 3, 4]
-    assert by_id(2).decode().system is None
-    assert [s[0] for s in by_id(4).satellites()] == [214, 206, 212]
-    assert by_id(6).satellites() == [(219, None, None, 47)]
-    assert (by_id(7).decode().satellites, by_id(7).decode().system) == ([208, 211, 213], 4)
-    assert (by_id(9).decode().satellites, by_id(9).decode().system) == ([12], 4)
-    assert (by_id(11).signal(), len(by_id(11).satellites())) == (0, 4)
-    assert by_id(12).signal() == 11
-    assert (by_id(17).in_view, by_id(17).satellites()) == (0, [])
-    assert (by_id(19).decode().fix, by_id(19).decode().system) == (1, None)
-    assert (by_id(21).status, by_id(21).date, by_id(21).lat_e7) == (b"V", (2026, 4, 4), None)
-    assert (by_id(22).status, by_id(22).mode, by_id(22).nav_status) == (b"A", b"A", b"V")
-    assert by_id(27).mode == b"A"
-    assert (by_id(29).status, by_id(29).date) == (b"V", None)
-    assert by_id(31).decode().satellites == [23, 13, 7, 25]
-    assert by_id(36).date == (1999, 8, 22)
-    assert len(by_id(42).satellites()) == 3
-    assert by_id(44).satellites() == [(None, 65, 190, 31)]
+def test_meaning_of_recorded_lines() -> None:
+    assert find_quirk(1).satellites()[0] == (1, 0, 0, 45)
+    assert find_quirk(2).decode().satellites == [2, 3, 4]
+    assert find_quirk(2).decode().system is None
+    assert [s[0] for s in find_quirk(4).satellites()] == [214, 206, 212]
+    assert find_quirk(6).satellites() == [(219, None, None, 47)]
+    assert (find_quirk(7).decode().satellites, find_quirk(7).decode().system) == (
+        [208, 211, 213],
+        4,
+    )
+    assert (find_quirk(9).decode().satellites, find_quirk(9).decode().system) == ([12], 4)
+    assert (find_quirk(11).signal(), len(find_quirk(11).satellites())) == (0, 4)
+    assert find_quirk(12).signal() == 11
+    assert (find_quirk(17).in_view, find_quirk(17).satellites()) == (0, [])
+    assert (find_quirk(19).decode().fix, find_quirk(19).decode().system) == (1, None)
+    assert (find_quirk(21).status, find_quirk(21).date, find_quirk(21).lat_e7) == (
+        b"V",
+        (2026, 4, 4),
+        None,
+    )
+    assert (find_quirk(22).status, find_quirk(22).mode, find_quirk(22).nav_status) == (
+        b"A",
+        b"A",
+        b"V",
+    )
+    assert find_quirk(27).mode == b"A"
+    assert (find_quirk(29).status, find_quirk(29).date) == (b"V", None)
+    assert find_quirk(31).decode().satellites == [23, 13, 7, 25]
+    assert find_quirk(36).date == (1999, 8, 22)
+    assert len(find_quirk(42).satellites()) == 3
+    assert find_quirk(44).satellites() == [(None, 65, 190, 31)]
 
 
-def test_random_damage_never_changes_a_value_unseen() -> None:
+def test_random_damage_is_always_detected() -> None:
     """One changed byte is always refused: the checksum sees every error in a single byte."""
     rng = random.Random(8)
-    line = built("RMC", "GN", ("010203.5", "A", "2512.5", "N", "05516.5", "E", "0", "0",
+    line = write_sentence("RMC", "GN", ("010203.5", "A", "2512.5", "N", "05516.5", "E", "0", "0",
                                "251126", "", "", "A", "V")).encode() + b"\r\n"  # fmt: skip
     for at in range(1, len(line) - 2):
         for _ in range(20):
@@ -190,8 +205,8 @@ def test_random_damage_never_changes_a_value_unseen() -> None:
         calendar.utc_from_civil(2026, 2, 30)
 
 
-def test_fixes_agree_with_gpsd(tmp_path: pathlib.Path) -> None:
-    gpsdecode = need("gpsdecode")
+def test_fixes_match_gpsd(tmp_path: pathlib.Path) -> None:
+    gpsdecode = require_program("gpsdecode")
     stream = b""
     for second in range(20):
         time = f"2359{40 + second}.000"
@@ -200,32 +215,32 @@ def test_fixes_agree_with_gpsd(tmp_path: pathlib.Path) -> None:
             ("GGA", (time, *place, "1", "17", "0.7", "12.3", "M", "-33.1", "M", "", "")),
             ("RMC", (time, "A", *place, "0.0", "0.0", "281226", "", "", "A", "V")),
         ):
-            stream += built(kind, "GN", fields).encode() + b"\r\n"
+            stream += write_sentence(kind, "GN", fields).encode() + b"\r\n"
     log = tmp_path / "log.nmea"
     log.write_bytes(stream)
     with log.open("rb") as source:
-        done = subprocess.run(
+        completed = subprocess.run(
             [gpsdecode], stdin=source, capture_output=True, timeout=30, check=True
         )
-    reports = [json.loads(line) for line in done.stdout.splitlines()]
-    theirs = {
+    reports = [json.loads(line) for line in completed.stdout.splitlines()]
+    reference = {
         calendar.parse_iso8601(tpv["time"])[0]: (tpv["lat"], tpv["lon"])
         for tpv in reports
         if tpv["class"] == "TPV" and "lat" in tpv and "time" in tpv
     }
-    receiver = Receiver(0, 9600)
-    ours = {}
+    receiver = ReceiverDriver(0, 9600)
+    actual = {}
     for at in range(0, len(stream), 64):
         receiver.receive(stream[at : at + 64], at * 1000)
-        for fix in receiver.fixes():
+        for fix in receiver.take_fixes():
             assert fix.valid
-            ours[fix.utc_us] = (fix.lat_e7, fix.lon_e7)
-    assert len(ours) == 20
-    shared = [utc for utc in theirs if utc in ours]
+            actual[fix.utc_us] = (fix.lat_e7, fix.lon_e7)
+    assert len(actual) == 20
+    shared = [utc for utc in reference if utc in actual]
     assert len(shared) >= 15
     for utc in shared:
-        lat_e7, lon_e7 = ours[utc]
+        lat_e7, lon_e7 = actual[utc]
         assert lat_e7 is not None
         assert lon_e7 is not None
-        assert abs(theirs[utc][0] * 1e7 - lat_e7) <= 2
-        assert abs(theirs[utc][1] * 1e7 - lon_e7) <= 2
+        assert abs(reference[utc][0] * 1e7 - lat_e7) <= 2
+        assert abs(reference[utc][1] * 1e7 - lon_e7) <= 2

@@ -10,7 +10,7 @@ from sgp4.api import WGS72, Satrec, jday
 
 from protocols.errors import DecodeError
 from protocols.orbit import tle
-from protocols.orbit.sgp4 import Elements, Satellite
+from protocols.orbit.sgp4 import MeanElements, Sgp4Orbit
 from protocols.orbit.walker import Walker
 
 _FOLDER = Path(sgp4.__file__).parent
@@ -22,17 +22,17 @@ def _verification_set():
     return [(a[:69], b[:69]) for a, b in zip(pairs[::2], pairs[1::2], strict=True)]
 
 
-def test_the_verification_set_agrees_with_the_package():
+def test_verification_set_matches_sgp4_package():
     compared, worst = 0, 0.0
     for line1, line2 in _verification_set():
         oracle = Satrec.twoline2rv(line1, line2, WGS72)
         try:
-            ours = Satellite(tle.parse(line1, line2))
+            actual = Sgp4Orbit(tle.parse(line1, line2))
         except DecodeError:
             continue  # deep space, or damaged on purpose
         for minutes in range(-1440, 2881, 60):
             error, place, _ = oracle.sgp4_tsince(float(minutes))
-            got = ours.after(float(minutes))
+            got = actual.position_after(float(minutes))
             if error:
                 continue
             assert got is not None
@@ -42,22 +42,22 @@ def test_the_verification_set_agrees_with_the_package():
     assert worst < 1e-5  # km
 
 
-def test_random_leo_elements_agree_with_the_package():
-    chance = random.Random(7)
+def test_random_leo_elements_match_sgp4_package():
+    rng = random.Random(7)
     for _ in range(100):
         oracle = Satrec()
         oracle.sgp4init(
-            WGS72, "i", 1, 28_000.0, chance.uniform(0, 2e-4), 0.0, 0.0,
-            chance.uniform(1e-5, 0.01), chance.uniform(0, 6.28), chance.uniform(0.1, 3.1),
-            chance.uniform(0, 6.28), chance.uniform(0.058, 0.068), chance.uniform(0, 6.28),
+            WGS72, "i", 1, 28_000.0, rng.uniform(0, 2e-4), 0.0, 0.0,
+            rng.uniform(1e-5, 0.01), rng.uniform(0, 6.28), rng.uniform(0.1, 3.1),
+            rng.uniform(0, 6.28), rng.uniform(0.058, 0.068), rng.uniform(0, 6.28),
         )  # fmt: skip
-        elements = Elements(0, oracle.no_kozai, oracle.ecco, oracle.inclo)
+        elements = MeanElements(0, oracle.no_kozai, oracle.ecco, oracle.inclo)
         elements.node, elements.perigee = oracle.nodeo, oracle.argpo
         elements.anomaly, elements.bstar = oracle.mo, oracle.bstar
-        ours = Satellite(elements)
+        actual = Sgp4Orbit(elements)
         for minutes in (0.0, 97.3, 1440.0, 4320.0):
             _, place, _ = oracle.sgp4_tsince(minutes)
-            assert math.dist(ours.after(minutes), place) < 1e-6
+            assert math.dist(actual.position_after(minutes), place) < 1e-6
 
 
 def test_epoch_of_elements_in_microseconds():
@@ -68,7 +68,7 @@ def test_epoch_of_elements_in_microseconds():
     assert sum(jday(1970, 1, 1, 0, 0, 0)) == 2440587.5
 
 
-def test_the_constellation_drifts_as_sgp4_says():
+def test_constellation_drift_matches_sgp4():
     """A circular orbit by the package and by the pattern stay within 1 degree for 3 days."""
     walker = Walker(6, 11, 780, 86.4, first=(30.0, 40.0, 0))
     oracle = Satrec()
@@ -82,4 +82,6 @@ def test_the_constellation_drifts_as_sgp4_says():
     )  # fmt: skip
     for hours in range(0, 73, 3):
         _, place, _ = oracle.sgp4_tsince(hours * 60.0)
-        assert math.dist(walker.at(0, hours * 3_600_000_000), place) < 130.0  # km: 1 degree
+        assert (
+            math.dist(walker.position_at(0, hours * 3_600_000_000), place) < 130.0
+        )  # km: 1 degree

@@ -12,44 +12,46 @@ from typing import Any
 
 import pytest
 
-from drivers.gnss.receiver import Receiver as OurReceiver
-from hil.bench.receiver_choice import line, make
+from drivers.gnss.receiver import ReceiverDriver as OurReceiver
+from hil.bench.receiver_choice import connect_line, make_receiver
 from hil.bench.testbed import SITE_E7
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.gnss.receiver import GnssReceiver
 from hil.io.real_ports import PtyPort
 from hil.kernel.world import World
 from hil.shells.realtime import RealTimeShell
-from tests.oracle.test_bench import gpsd
-from tests.support.cli_tools import PATIENCE_S
-from tests.support.peers import need
+from tests.oracle.test_bench import running_gpsd
+from tests.support.cli_tools import TIMEOUT_S
+from tests.support.peers import require_program
 
 MAKERS = ("casic", "unicore", "quectel", "ublox")
 GNSS = {0: "GPS", 2: "GAL", 3: "BDS", 6: "GLO"}
 
 
-class Sky:
+class GpsdRig:
     """Four receivers on four ports, run by a thread; `ours` is what our driver hears of each."""
 
     def __init__(self) -> None:
         self.world = World(1, time.time_ns() // 1000)
         self.shell = RealTimeShell(self.world)
         self.ports: dict[str, PtyPort] = {}
-        self.ours: dict[str, OurReceiver] = {}
+        self.receivers: dict[str, OurReceiver] = {}
         for name in MAKERS:
-            setting = Setting(receiver_dialect=name)
-            receiver = make(self.world, setting, SITE_E7)
+            setting = TestbedSettings(receiver_dialect=name)
+            receiver = make_receiver(self.world, setting, SITE_E7)
             assert isinstance(receiver, GnssReceiver)
             port = self.ports[name] = PtyPort(self.shell)
-            self.ours[name] = OurReceiver(0, 115_200)
-            port.line = line(self.world, receiver, setting, self._both(port, name), 0, lambda: None)
+            self.receivers[name] = OurReceiver(0, 115_200)
+            port.line = connect_line(
+                self.world, receiver, setting, self._tee(port, name), 0, lambda: None
+            )
         self.thread = threading.Thread(target=self.shell.run)
         self.thread.start()
 
-    def _both(self, port: PtyPort, name: str) -> Any:
+    def _tee(self, port: PtyPort, name: str) -> Any:
         def take(data: bytes) -> None:
             port.to_agent(data)
-            self.ours[name].receive(data, self.world.now)
+            self.receivers[name].receive(data, self.world.now)
 
         return take
 
@@ -62,27 +64,27 @@ class Sky:
 
 
 @pytest.fixture
-def sky() -> Iterator[Sky]:
-    made = Sky()
-    yield made
-    made.close()
+def sky() -> Iterator[GpsdRig]:
+    created = GpsdRig()
+    yield created
+    created.close()
 
 
-def test_gpsd_says_what_we_say(sky: Sky) -> None:
-    pipe = need("gpspipe")
+def test_gpsd_agrees_with_our_driver(sky: GpsdRig) -> None:
+    pipe = require_program("gpspipe")
     fixes: dict[str, Any] = {}
     views: dict[str, set[tuple[str, int]]] = {name: set() for name in MAKERS}
     names = {port.path: name for name, port in sky.ports.items()}
-    with gpsd(*names) as port:
-        end = time.monotonic() + PATIENCE_S
+    with running_gpsd(*names) as port:
+        end = time.monotonic() + TIMEOUT_S
         while time.monotonic() < end and not (len(fixes) == len(MAKERS) and all(views.values())):
-            done = subprocess.run(
+            completed = subprocess.run(
                 [pipe, "-w", "-x", "4", f"127.0.0.1:{port}"],
                 capture_output=True,
                 text=True,
                 check=False,
             )
-            for text in done.stdout.splitlines():
+            for text in completed.stdout.splitlines():
                 report = json.loads(text)
                 name = names.get(report.get("device", ""))
                 if name and report["class"] == "TPV" and report.get("mode") == 3:
@@ -90,12 +92,12 @@ def test_gpsd_says_what_we_say(sky: Sky) -> None:
                 if name and report["class"] == "SKY" and report.get("satellites"):
                     views[name] |= {(GNSS[s["gnssid"]], s["svid"]) for s in report["satellites"]}
     for name in MAKERS:
-        epoch = sky.ours[name].epoch()
+        epoch = sky.receivers[name].last_epoch()
         assert epoch is not None
         assert epoch.valid
         assert epoch.lat_e7 is not None
         assert epoch.lon_e7 is not None
         assert fixes[name]["lat"] == pytest.approx(epoch.lat_e7 / 1e7, abs=3e-5)
         assert fixes[name]["lon"] == pytest.approx(epoch.lon_e7 / 1e7, abs=3e-5)
-        ours = {(s.gnss, s.sv) for s in epoch.sky.satellites}
-        assert len(ours ^ views[name]) <= 2, (name, ours ^ views[name])  # one rose, one set
+        actual = {(s.gnss, s.sv) for s in epoch.satellite_view.satellites}
+        assert len(actual ^ views[name]) <= 2, (name, actual ^ views[name])  # one rose, one set

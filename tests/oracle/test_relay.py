@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from deploy.relay.row_format import Rows
-from deploy.relay.sparkplug_edge import Edge
+from deploy.relay.sparkplug_edge import SparkplugEdge
 
-_PEER = "pysparkplug==0.6.1"
+_PEER_PACKAGE = "pysparkplug==0.6.1"
 _READER = """
 import json, sys
 import pysparkplug as sp
@@ -45,35 +45,35 @@ def _rows(number: int, *rows: tuple[int, list[float | None]]) -> Rows:
 def test_pysparkplug_reads_births_data_and_deaths(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True, timeout=200)
     python = str(tmp_path / "venv" / "bin" / "python")
-    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", _PEER]
+    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", _PEER_PACKAGE]
     subprocess.run(pip, check=True, timeout=300)
-    edge = Edge("g", "n", 7, lambda: 9000)
-    said = [*edge.births()]
-    said += edge.data(_rows(1, (1000, [20.5, 30.25]), (2000, [21.0, None])))
-    said += edge.data(_rows(2, (500, [19.0, -3.5])))  # late: historical
-    said += edge.data(_rows(3, (3000, [22.0, 31.0])))
-    said += edge.death(_UNIT)
-    said.append(edge.will())
-    text = "".join(f"{topic} {payload.hex()}\n" for topic, payload, _, _ in said)
+    edge = SparkplugEdge("g", "n", 7, lambda: 9000)
+    output = [*edge.birth_messages()]
+    output += edge.data_messages(_rows(1, (1000, [20.5, 30.25]), (2000, [21.0, None])))
+    output += edge.data_messages(_rows(2, (500, [19.0, -3.5])))  # late: historical
+    output += edge.data_messages(_rows(3, (3000, [22.0, 31.0])))
+    output += edge.death_messages(_UNIT)
+    output.append(edge.will_message())
+    text = "".join(f"{topic} {payload.hex()}\n" for topic, payload, _, _ in output)
     read = subprocess.run(
         [python, "-c", _READER], input=text, capture_output=True, text=True, timeout=60, check=False
     )
     assert read.returncode == 0, read.stderr
-    found = [json.loads(line) for line in read.stdout.splitlines()]
+    result = [json.loads(line) for line in read.stdout.splitlines()]
     kinds = ["NBIRTH", "DBIRTH", "DDATA", "DDATA", "DDATA", "DDEATH", "NDEATH"]
-    assert [entry["kind"] for entry in found] == kinds
-    assert [entry["seq"] for entry in found] == [0, 1, 2, 3, 4, 5, None]
-    assert {(entry["group"], entry["edge"]) for entry in found} == {("g", "n")}
-    assert {entry["device"] for entry in found} == {None, "s1.u1"}
-    assert ["bdSeq", 7, 9000, False] in [[*m[:2], 9000, m[3]] for m in found[0]["metrics"]]
-    assert [m[0] for m in found[1]["metrics"]] == [*_NAMES]
+    assert [entry["kind"] for entry in result] == kinds
+    assert [entry["seq"] for entry in result] == [0, 1, 2, 3, 4, 5, None]
+    assert {(entry["group"], entry["edge"]) for entry in result} == {("g", "n")}
+    assert {entry["device"] for entry in result} == {None, "s1.u1"}
+    assert ["bdSeq", 7, 9000, False] in [[*m[:2], 9000, m[3]] for m in result[0]["metrics"]]
+    assert [m[0] for m in result[1]["metrics"]] == [*_NAMES]
     # a value that is older than the newest of its unit is historical, in the first block, too
-    assert found[2]["metrics"] == [
+    assert result[2]["metrics"] == [
         ["supply", 20.5, 1000, True],
         ["return", 30.25, 1000, True],
         ["supply", 21.0, 2000, False],
         ["return", None, 2000, False],
     ]
-    assert found[3]["metrics"] == [["supply", 19.0, 500, True], ["return", -3.5, 500, True]]
-    assert found[4]["metrics"] == [["supply", 22.0, 3000, False], ["return", 31.0, 3000, False]]
-    assert [m[:2] for m in found[6]["metrics"]] == [["bdSeq", 7]]
+    assert result[3]["metrics"] == [["supply", 19.0, 500, True], ["return", -3.5, 500, True]]
+    assert result[4]["metrics"] == [["supply", 22.0, 3000, False], ["return", 31.0, 3000, False]]
+    assert [m[:2] for m in result[6]["metrics"]] == [["bdSeq", 7]]

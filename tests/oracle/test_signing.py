@@ -10,14 +10,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 
 from benchmarks import signing
-from protocols.cbor import LEAST, MOST, Map, decode, encode
+from protocols.cbor import MAX_INT, MIN_INT, Map, decode, encode
 from protocols.errors import DecodeError
 from protocols.signing.ed25519 import verify
 
 VALUES = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(LEAST, MOST)
+    | st.integers(MIN_INT, MAX_INT)
     | st.binary(max_size=300)
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
     lambda inner: (
@@ -28,48 +28,48 @@ VALUES = st.recursive(
 )
 
 
-def ours(value: object) -> object:
+def to_our_types(value: object) -> object:
     if isinstance(value, dict):
-        return Map([(key, ours(item)) for key, item in value.items()])
+        return Map([(key, to_our_types(item)) for key, item in value.items()])
     if isinstance(value, list):
-        return [ours(item) for item in value]
+        return [to_our_types(item) for item in value]
     return value
 
 
-def theirs(value: object) -> object:
+def to_cbor2_types(value: object) -> object:
     if isinstance(value, Map):
-        return {key: theirs(item) for key, item in value.pairs}
+        return {key: to_cbor2_types(item) for key, item in value.pairs}
     if isinstance(value, list):
-        return [theirs(item) for item in value]
+        return [to_cbor2_types(item) for item in value]
     return value
 
 
-def test_signatures_of_another_library() -> None:
-    chance = random.Random(1)
+def test_signatures_match_cryptography() -> None:
+    rng = random.Random(1)
     for length in (0, 1, 47, 48, 96, 111, 112, 239, 240, 1000):
-        key = Ed25519PrivateKey.from_private_bytes(chance.randbytes(32))
+        key = Ed25519PrivateKey.from_private_bytes(rng.randbytes(32))
         public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        message = chance.randbytes(length)
+        message = rng.randbytes(length)
         signature = key.sign(message)
         assert verify(public, message, signature)
         assert not verify(public, message + b"x", signature)
-        other = Ed25519PrivateKey.from_private_bytes(chance.randbytes(32))
+        other = Ed25519PrivateKey.from_private_bytes(rng.randbytes(32))
         assert not verify(public, message, other.sign(message))
 
 
 @settings(max_examples=400, deadline=None)
 @given(VALUES)
-def test_cbor_as_another_library_writes_it(value: object) -> None:
+def test_cbor_matches_other_library(value: object) -> None:
     # cbor2 sorts keys by length first (RFC 7049); the order of ours is checked by the RFC's example
-    data = encode(ours(value))
+    data = encode(to_our_types(value))
     assert cbor2.loads(data) == value
-    assert theirs(decode(data)) == value
+    assert to_cbor2_types(decode(data)) == value
     assert encode(decode(data)) == data
 
 
 @settings(max_examples=2000, deadline=None)
 @given(st.binary(max_size=60))
-def test_hostile_bytes_raise_one_error(data: bytes) -> None:
+def test_random_bytes_raise_decode_error(data: bytes) -> None:
     try:
         value = decode(data)
     except DecodeError:
@@ -77,11 +77,11 @@ def test_hostile_bytes_raise_one_error(data: bytes) -> None:
     assert encode(value) == data
 
 
-def test_the_benchmark_of_signatures_measures() -> None:
+def test_signing_benchmark_runs() -> None:
     key = Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     message = (bytes(range(256)) * 3)[:150]
-    words = [public.hex(), key.sign(message).hex(), "150"]
-    least, median, slice_us = signing.measure([sys.executable], words)
-    assert 0 < least <= median
+    arguments = [public.hex(), key.sign(message).hex(), "150"]
+    minimum, median, slice_us = signing.measure([sys.executable], arguments)
+    assert 0 < minimum <= median
     assert 0 < slice_us <= median

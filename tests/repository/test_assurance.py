@@ -37,13 +37,13 @@ def test_every_link_names_a_test_that_exists(document: str) -> None:
 
 
 def test_all_lines_of_the_checklist_are_there_and_each_is_shown() -> None:
-    found = {}
+    result = {}
     for row in rows("docs/project/assurance.md"):
         cells = [cell.strip() for cell in row.strip("|").split("|")]
         if cells[0].isdecimal():
-            found[int(cells[0])] = cells[2]
-    assert sorted(found) == list(range(1, 29))
-    assert [number for number, shown in found.items() if not _LINK.search(shown)] == []
+            result[int(cells[0])] = cells[2]
+    assert sorted(result) == list(range(1, 29))
+    assert [number for number, shown in result.items() if not _LINK.search(shown)] == []
 
 
 def test_every_threat_names_a_test() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import digests
-from tests.support.peers import need
+from tests.support.peers import require_program
 from tests.support.repository import ROOT
 
 NAMES = (
@@ -46,7 +46,7 @@ def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
 
 
 def test_speed() -> None:
-    need("micropython")
+    require_program("micropython")
     record = benchmark("speed", "--seconds", "30", "--rounds", "1", "--profile")
     assert [run["dut"] for run in record["runs"]] == [
         "cpython",
@@ -79,7 +79,7 @@ def test_throttle() -> None:
 def test_control() -> None:
     """The law with the model needs less than the others of the valve; figures need a whole run."""
     record = benchmark("control", "--case", "UA -30 %", "--seconds", "2400")
-    trials = {one["law"]: one for one in record["trials"]}
+    trials = {item["law"]: item for item in record["trials"]}
     assert set(trials) == {"coldloop", "coldloop PI", "phosphor", "manual", "simple-pid"}
     assert trials["coldloop"]["settle_s"] <= 60
     assert trials["coldloop"]["over_k"] <= 0.6
@@ -87,7 +87,7 @@ def test_control() -> None:
 
 
 def test_digests() -> None:
-    need("micropython")
+    require_program("micropython")
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     record = benchmark("digests", "--repeats", "2", "--interpreters", here)
     assert record["equal"]
@@ -96,7 +96,7 @@ def test_digests() -> None:
     assert all(dut["passed"] == 2 and len(dut["digests"]) == 1 for dut in duts.values())
 
 
-def test_a_differing_digest_is_seen(
+def test_a_differing_digest_is_detected(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(python: str, dut: str, scenario: str, seed: int, hash_seed: int) -> tuple[str, bool]:
@@ -110,7 +110,7 @@ def test_a_differing_digest_is_seen(
 
 
 def test_realtime() -> None:
-    need("micropython")
+    require_program("micropython")
     record = benchmark("realtime", "--seconds", "4")
     assert [run["dut"] for run in record["runs"]] == ["cpython", "micropython"]
     for run in record["runs"]:
@@ -121,7 +121,7 @@ def test_realtime() -> None:
 
 
 def test_heap() -> None:
-    need("micropython")
+    require_program("micropython")
     record = benchmark("heap", "smoke", "--long", "24")
     assert record["verdicts"] == {"smoke": "pass"}
     assert 0 < record["code_kib"] < 200
@@ -130,8 +130,8 @@ def test_heap() -> None:
 
 
 def test_firmware() -> None:
-    need("arm-none-eabi-gcc")
-    need("qemu-system-arm")
+    require_program("arm-none-eabi-gcc")
+    require_program("qemu-system-arm")
     record = benchmark("firmware", "smoke", "--seconds", "3", "--watch", "20")
     assert 100_000 < record["firmware_bytes"] < record["app_bytes"] < 1024 * 1024
     assert record["start_kib"] <= record["peak_kib"] < 192
@@ -175,9 +175,9 @@ def test_sky() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_help_shows_an_example(name: str) -> None:
     command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "example: python -m benchmarks." in said
-    assert "--json" in said
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "example: python -m benchmarks." in output
+    assert "--json" in output
 
 
 @pytest.mark.parametrize("name", ["digests", "speed", "heap"])
@@ -192,7 +192,7 @@ def test_wrong_use_is_one_line_and_2(name: str) -> None:
 
 def test_nmea_beside_gpsdecode() -> None:
     """A minute of every maker's dialect, whole and damaged: both decoders say the same."""
-    need("gpsdecode")
+    require_program("gpsdecode")
     record = benchmark("nmea_gpsd", "--seconds", "60")
     assert len(record["captures"]) == 16
     for name, capture in record["captures"].items():
@@ -216,11 +216,11 @@ def test_year() -> None:
 
 def test_satlink() -> None:
     record = benchmark("satlink", "alarm", "budgets", "tls", "day", "--seeds", "20", "--hours", "4")
-    for name, found in record["alarm"].items():
-        assert found["within"] >= found["tries"] >= 17, name
-        assert found["datagrams"] == 1, name
-    for limit, found in record["budgets"].items():
-        assert 0 < found["worst_day"] <= int(limit)
+    for name, result in record["alarm"].items():
+        assert result["within"] >= result["tries"] >= 17, name
+        assert result["datagrams"] == 1, name
+    for limit, result in record["budgets"].items():
+        assert 0 < result["worst_day"] <= int(limit)
     forms = record["tls"]
     assert sum(forms["TLS 1.2, resumed"].values()) < sum(forms["TLS 1.2, certificates"].values())
     for name in ("session kept over windows (TLS 1.3)", "TLS 1.2, resumed, each window"):
@@ -228,7 +228,7 @@ def test_satlink() -> None:
 
 
 def test_codec() -> None:
-    need("micropython")
+    require_program("micropython")
     record = benchmark("codec", "--seeds", "1-1", "--rows", "600", "--rounds", "1")
     assert record["bits"]["this codec"]["60"] < record["bits"]["differences, zlib -9"]["60"]
     assert record["micropython"]["heap"] == "64wK"
@@ -241,7 +241,7 @@ def test_link() -> None:
 
 
 def test_relay() -> None:
-    need("mosquitto")
+    require_program("mosquitto")
     record = benchmark("relay", "--racks", "3", "--blocks", "1", "--relays", "1")
     assert [run["blocks"] for run in record["runs"]] == [3]
 

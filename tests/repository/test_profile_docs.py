@@ -24,10 +24,10 @@ COMMANDS = re.findall(r"^    coldloop (modbus .+)$", PAGE, re.M)
 REGISTERS = {0: 20, 10: 8125, 11: 1, 12: 455, 20: 3, 21: 8125}
 
 
-class Pump(socketserver.StreamRequestHandler):
+class PumpHandler(socketserver.StreamRequestHandler):
     """Modbus TCP, functions 3, 6 and 16, over REGISTERS; knows nothing of the code under test."""
 
-    held: dict[int, int]
+    registers: dict[int, int]
 
     def handle(self) -> None:
         while True:
@@ -41,27 +41,31 @@ class Pump(socketserver.StreamRequestHandler):
     def _answer(self, pdu: bytes) -> bytes:
         function, address, count = struct.unpack(">BHH", pdu[:5])
         if function == 3:
-            asked = range(address, address + count)
-            if not set(asked) <= set(self.held):
+            requested = range(address, address + count)
+            if not set(requested) <= set(self.registers):
                 return bytes((0x83, 2))
-            return struct.pack(f">BB{count}H", 3, 2 * count, *(self.held[at] for at in asked))
+            return struct.pack(
+                f">BB{count}H", 3, 2 * count, *(self.registers[at] for at in requested)
+            )
         if function == 6:
-            self.held[address] = count
+            self.registers[address] = count
             return pdu
         for at in range(count):
-            self.held[address + at] = struct.unpack_from(">H", pdu, 6 + 2 * at)[0]
+            self.registers[address + at] = struct.unpack_from(">H", pdu, 6 + 2 * at)[0]
         return pdu[:5]
 
 
 @pytest.fixture
-def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[int, int]]]:
+def device_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, dict[int, int]]]:
     """The pump's port and its registers; beside the file that the page tells to write."""
-    found = re.search(r"```json\n(.*?)```", PAGE, re.S)
-    assert found
-    (tmp_path / "acme_p20.json").write_text(found.group(1), encoding="utf-8")
+    result = re.search(r"```json\n(.*?)```", PAGE, re.S)
+    assert result
+    (tmp_path / "acme_p20.json").write_text(result.group(1), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     registers = dict(REGISTERS)
-    handler = type("Handler", (Pump,), {"held": registers})
+    handler = type("Handler", (PumpHandler,), {"held": registers})
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
@@ -71,37 +75,37 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str,
         thread.join()
 
 
-def run(command: str, port: str) -> int:
-    words = [port if word == "PORT" else word for word in shlex.split(command)]
-    assert words.pop(0) == "modbus"
-    return modbus(words)
+def run_command(command: str, port: str) -> int:
+    arguments = [port if word == "PORT" else word for word in shlex.split(command)]
+    assert arguments.pop(0) == "modbus"
+    return modbus(arguments)
 
 
-def test_the_page_works(
-    held: tuple[str, dict[int, int]], capsys: pytest.CaptureFixture[str]
+def test_documented_commands_work(
+    device_port: tuple[str, dict[int, int]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    port, registers = held
-    told: dict[str, str] = {}
+    port, registers = device_port
+    reported: dict[str, str] = {}
     for command in COMMANDS:
-        assert run(command, port) == 0, (command, capsys.readouterr())
-        told[command.split()[1] + command.split()[2]] = capsys.readouterr().out
-    assert list(told) == ["profilecheck", "profileshow", "pollPORT", "writePORT"]
-    polled = told["pollPORT"]
+        assert run_command(command, port) == 0, (command, capsys.readouterr())
+        reported[command.split()[1] + command.split()[2]] = capsys.readouterr().out
+    assert list(reported) == ["profilecheck", "profileshow", "pollPORT", "writePORT"]
+    polled = reported["pollPORT"]
     for value in ("81.25", "45.5"):
         assert value in polled
     assert registers == {**REGISTERS, 21: 3500}
 
 
-def test_a_limit_of_the_page_is_kept(
-    held: tuple[str, dict[int, int]], capsys: pytest.CaptureFixture[str]
+def test_a_documented_limit_is_enforced(
+    device_port: tuple[str, dict[int, int]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    port, registers = held
+    port, registers = device_port
     (write,) = (command for command in COMMANDS if command.startswith("modbus write"))
-    assert run(write.replace(" 35 ", " 101 "), port) != 0
+    assert run_command(write.replace(" 35 ", " 101 "), port) != 0
     assert registers == REGISTERS
 
 
-def test_the_agent_takes_the_model(held: tuple[str, dict[int, int]]) -> None:
+def test_the_agent_accepts_the_profile(device_port: tuple[str, dict[int, int]]) -> None:
     raw: Any = example()
     raw["devices"][2] |= {"profile": "acme_p20"}
     maps = {**profiles(), "acme_p20": json.loads(Path("acme_p20.json").read_text())}

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.run.real_bench import RealBench
-from tests.support.cli_tools import PATIENCE_S
+from tests.support.cli_tools import TIMEOUT_S
 from tests.support.repository import ROOT
 
 
@@ -38,7 +38,7 @@ class BenchProcess:
         trace: TracebackType | None,
     ) -> None:
         self._process.terminate()
-        assert self._process.wait(PATIENCE_S) == 0
+        assert self._process.wait(TIMEOUT_S) == 0
         if self._process.stdout is not None:
             self._process.stdout.close()
 
@@ -47,41 +47,41 @@ class BenchThread:
     """A bench with a fleet in a thread; `do(call)` runs `call(bench)` there between two events."""
 
     def __init__(self) -> None:
-        self._answers: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
+        self._results: queue.Queue[tuple[Any, Exception | None]] = queue.Queue()
         self._ready: queue.Queue[RealBench] = queue.Queue()
         self._calls: queue.Queue[Callable[[RealBench], Any]] = queue.Queue()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        self.bench = self._ready.get(timeout=PATIENCE_S)
+        self.bench = self._ready.get(timeout=TIMEOUT_S)
         self.ports = self.bench.ports
 
     def _run(self) -> None:
-        with RealBench(Setting(), seed=1, fleet=True) as bench:
-            reader, self._bell = os.pipe()
+        with RealBench(TestbedSettings(), seed=1, fleet=True) as bench:
+            reader, self._wake_fd = os.pipe()
             bench.shell.watch(reader, lambda: self._serve(bench, reader))
             self._ready.put(bench)
             bench.shell.run()
-            bench.shell.forget(reader)
+            bench.shell.unwatch(reader)
             os.close(reader)
-            os.close(self._bell)
+            os.close(self._wake_fd)
 
     def _serve(self, bench: RealBench, reader: int) -> None:
         os.read(reader, 1)
-        call = self._calls.get()
+        function = self._calls.get()
         try:
-            self._answers.put((call(bench), None))
+            self._results.put((function(bench), None))
         except Exception as error:  # noqa: BLE001  # handed to the test's thread, which raises it
-            self._answers.put((None, error))
+            self._results.put((None, error))
 
-    def do(self, call: Callable[[RealBench], Any]) -> Any:
-        self._calls.put(call)
-        os.write(self._bell, b"!")
-        result, error = self._answers.get(timeout=PATIENCE_S)
+    def call(self, function: Callable[[RealBench], Any]) -> Any:
+        self._calls.put(function)
+        os.write(self._wake_fd, b"!")
+        result, error = self._results.get(timeout=TIMEOUT_S)
         if error is not None:
             raise error
         return result
 
     def stop(self) -> None:
         self.bench.shell.stop()
-        self._thread.join(PATIENCE_S)
+        self._thread.join(TIMEOUT_S)
         assert not self._thread.is_alive()

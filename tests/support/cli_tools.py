@@ -1,4 +1,4 @@
-"""What the tests of the bench and of the commands share: `coldloop` as a process, and patience."""
+"""What the tests of the bench and of the commands share: `run_coldloop` as a process, and patience."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import pytest
 from tests.support.repository import ROOT
 
 COLDLOOP = (sys.executable, str(ROOT / "coldloop.py"))
-PATIENCE_S = 30.0  # a hang fails the test; nothing is judged by its speed
+TIMEOUT_S = 30.0  # a hang fails the test; nothing is judged by its speed
 
 SHORT = """
 name = "short"
@@ -24,10 +24,12 @@ seconds = 3
 """
 
 
-def coldloop(*words: str, timeout_s: float = PATIENCE_S) -> "subprocess.CompletedProcess[str]":
+def run_coldloop(
+    *arguments: str, timeout_s: float = TIMEOUT_S
+) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end."""
     return subprocess.run(
-        [*COLDLOOP, *words],
+        [*COLDLOOP, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -38,12 +40,12 @@ def coldloop(*words: str, timeout_s: float = PATIENCE_S) -> "subprocess.Complete
 
 
 @contextmanager
-def started(*words: str, **options: Any) -> "Iterator[subprocess.Popen[str]]":
+def running_command(*arguments: str, **options: Any) -> "Iterator[subprocess.Popen[str]]":
     """Run a command beside the block; it is ended at the block's end if it still lives."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    program = [] if words[0].startswith("/") else COLDLOOP
+    program = [] if arguments[0].startswith("/") else COLDLOOP
     process = subprocess.Popen(
-        [*program, *words], cwd=ROOT, text=True, stdin=subprocess.DEVNULL, **options
+        [*program, *arguments], cwd=ROOT, text=True, stdin=subprocess.DEVNULL, **options
     )
     with process:
         try:
@@ -56,31 +58,35 @@ def started(*words: str, **options: Any) -> "Iterator[subprocess.Popen[str]]":
                 process.kill()
 
 
-def ended(process: "subprocess.Popen[str]", how: int | None = None) -> tuple[int, str, str]:
-    """Wait for the end (after the signal `how`): exit code, stdout, stderr."""
-    if how is not None:
-        process.send_signal(how)
-    out, err = process.communicate(timeout=PATIENCE_S)
+def wait_for_exit(
+    process: "subprocess.Popen[str]", signal_number: int | None = None
+) -> tuple[int, str, str]:
+    """Wait for the end (after the signal `signal_number`): exit code, stdout, stderr."""
+    if signal_number is not None:
+        process.send_signal(signal_number)
+    out, err = process.communicate(timeout=TIMEOUT_S)
     return process.returncode, out or "", err or ""
 
 
-def interrupted(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+def interrupt(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     """End it as Ctrl-C does."""
-    return ended(process, signal.SIGINT)
+    return wait_for_exit(process, signal.SIGINT)
 
 
-def until(what: str, true: Callable[[], object], timeout_s: float = PATIENCE_S) -> Any:
-    """Wait until `true()` is, and return what it gave; fail the test when it never is."""
+def wait_until(
+    condition: str, predicate: Callable[[], object], timeout_s: float = TIMEOUT_S
+) -> Any:
+    """Wait until `predicate()` is, and return what it gave; fail the test when it never is."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
-        found = true()
-        if found:
-            return found
+        value = predicate()
+        if value:
+            return value
         time.sleep(0.05)
-    pytest.fail(f"never: {what} (within {timeout_s:g} s)")
+    pytest.fail(f"never: {condition} (within {timeout_s:g} s)")
 
 
-def one_line(text: str) -> str:
+def check_one_line(text: str) -> str:
     """Check that `text` is one line, and return it without its end."""
     assert text.endswith("\n"), repr(text)
     assert text.count("\n") == 1, text

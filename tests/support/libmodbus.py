@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli_tools import PATIENCE_S
-from tests.support.peers import MISSING, need, need_library
+from tests.support.cli_tools import TIMEOUT_S
+from tests.support.peers import MISSING, require_library, require_program
 
 HERE = Path(__file__).resolve().parent
 _HEADER = Path("/usr/include/modbus/modbus.h")
-_built: dict[str, Path] = {}
+_programs: dict[str, Path] = {}
 
 
-class Client:
+class LibmodbusClient:
     """libmodbus' client; a failed call raises OSError with libmodbus' errno."""
 
-    def __init__(self, address: str, timeout_s: float = PATIENCE_S) -> None:
+    def __init__(self, address: str, timeout_s: float = TIMEOUT_S) -> None:
         """`address` is one of the bench's: serial:PATH?… or tcp:HOST:PORT."""
-        self._library = ctypes.CDLL(need_library("modbus"), use_errno=True)
+        self._library = ctypes.CDLL(require_library("modbus"), use_errno=True)
         self._library.modbus_new_rtu.restype = ctypes.c_void_p
         self._library.modbus_new_tcp.restype = ctypes.c_void_p
         self._library.modbus_strerror.restype = ctypes.c_char_p
@@ -73,11 +73,13 @@ class Client:
         self._call("modbus_set_slave", unit)
         self._call("modbus_write_bit", address, int(value))
 
-    def mask(self, unit: int, address: int, and_mask: int, or_mask: int) -> None:
+    def mask_write(self, unit: int, address: int, and_mask: int, or_mask: int) -> None:
         self._call("modbus_set_slave", unit)
         self._call("modbus_mask_write_register", address, and_mask, or_mask)
 
-    def exchange(self, unit: int, address: int, value: int, read: int, count: int) -> list[int]:
+    def write_and_read(
+        self, unit: int, address: int, value: int, read: int, count: int
+    ) -> list[int]:
         values = (ctypes.c_uint16 * count)()
         self._call("modbus_set_slave", unit)
         written = (ctypes.c_uint16 * 1)(value)
@@ -91,20 +93,20 @@ class Client:
 
 def device_program() -> Path:
     """`real_device.c`, compiled once; skips the test that asks when it cannot be."""
-    gcc = need("gcc")
+    gcc = require_program("gcc")
     if not _HEADER.exists():
         pytest.skip(MISSING + "libmodbus-dev")
-    if "device" not in _built:
+    if "device" not in _programs:
         folder = Path(tempfile.mkdtemp(prefix=f"coldloop-device-{os.getpid()}-"))
         program = folder / "real_device"
         source = HERE / "real_device.c"
         command = [gcc, "-Wall", "-Werror", "-o", str(program), str(source), "-lmodbus"]
         subprocess.run(command, check=True, timeout=60)
-        _built["device"] = program
-    return _built["device"]
+        _programs["device"] = program
+    return _programs["device"]
 
 
-class Device:
+class LibmodbusDevice:
     """The compiled device as a process; `requests` are the frames that it was asked."""
 
     def __init__(self, *arguments: str) -> None:
@@ -119,8 +121,8 @@ class Device:
 
     def request(self) -> bytes:
         """The next request's bytes."""
-        word, _, digits = self._line().partition(" ")
-        assert word == "request"
+        label, _, digits = self._line().partition(" ")
+        assert label == "request"
         return bytes.fromhex(digits)
 
     def stop(self) -> None:

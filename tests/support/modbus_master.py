@@ -1,7 +1,7 @@
 """A master's short hand for emulated Modbus devices: requests and replies through pymodbus.
 
 No socket and no clock: a test says what time it is. `LineMaster` speaks RTU to a `ModbusLine`,
-`TcpMaster` Modbus TCP to a `ModbusTcp`.
+`TcpMaster` Modbus TCP to a `ModbusTcpHost`.
 """
 
 import struct
@@ -13,7 +13,7 @@ from pymodbus.pdu import mei_message as mei
 from pymodbus.pdu import register_message as reg
 
 from hil.devices.modbus.line import ModbusLine
-from hil.devices.modbus.tcp import ModbusTcp
+from hil.devices.modbus.tcp import ModbusTcpHost
 
 RTU = FramerRTU(DecodePDU(False))
 TCP = FramerSocket(DecodePDU(False))
@@ -21,40 +21,40 @@ READS = {3: reg.ReadHoldingRegistersRequest, 4: reg.ReadInputRegistersRequest}
 BITS = {1: bit.ReadCoilsRequest, 2: bit.ReadDiscreteInputsRequest}
 
 
-def crc(body: bytes) -> bytes:
+def with_crc(body: bytes) -> bytes:
     """A frame with its CRC."""
     return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
 
 
-class Master:
-    """What both kinds share; `ask` gives the decoded reply or None for silence."""
+class ModbusMaster:
+    """What both kinds share; `request` gives the decoded reply or None for silence."""
 
     def __init__(self) -> None:
         self.now = 0
 
-    def ask(self, request: ModbusPDU) -> ModbusPDU | None:
+    def request(self, request: ModbusPDU) -> ModbusPDU | None:
         raise NotImplementedError
 
-    def _good(self, request: ModbusPDU) -> ModbusPDU:
-        reply = self.ask(request)
+    def _expect_reply(self, request: ModbusPDU) -> ModbusPDU:
+        reply = self.request(request)
         assert reply is not None, "no reply"
         assert not reply.isError(), reply
         return reply
 
-    def error(self, request: ModbusPDU) -> int:
+    def exception_code(self, request: ModbusPDU) -> int:
         """The exception code, 0 for a good reply, -1 for silence."""
-        reply = self.ask(request)
+        reply = self.request(request)
         return -1 if reply is None else reply.exception_code
 
     def read(self, unit: int, address: int, count: int = 1, function: int = 3) -> list[int]:
         request = READS[function](dev_id=unit, address=address, count=count)
-        return list(self._good(request).registers)
+        return list(self._expect_reply(request).registers)
 
-    def read_error(self, unit: int, address: int, count: int = 1, function: int = 3) -> int:
-        return self.error(READS[function](dev_id=unit, address=address, count=count))
+    def read_exception(self, unit: int, address: int, count: int = 1, function: int = 3) -> int:
+        return self.exception_code(READS[function](dev_id=unit, address=address, count=count))
 
-    def bits(self, unit: int, address: int, count: int = 1, function: int = 1) -> list[bool]:
-        reply = self._good(BITS[function](dev_id=unit, address=address, count=count))
+    def read_bits(self, unit: int, address: int, count: int = 1, function: int = 1) -> list[bool]:
+        reply = self._expect_reply(BITS[function](dev_id=unit, address=address, count=count))
         return list(reply.bits)[:count]
 
     def write(self, unit: int, address: int, *values: int) -> int:
@@ -67,42 +67,44 @@ class Master:
             request = reg.WriteMultipleRegistersRequest(
                 dev_id=unit, address=address, count=len(values), registers=list(values)
             )
-        return self.error(request)
+        return self.exception_code(request)
 
-    def identity(self, unit: int, code: int = 1, first: int = 0) -> dict[int, bytes]:
+    def read_identity(self, unit: int, code: int = 1, first: int = 0) -> dict[int, bytes]:
         request = mei.ReadDeviceInformationRequest(code, first, dev_id=unit)
-        reply = self._good(request)
+        reply = self._expect_reply(request)
         assert isinstance(reply, mei.ReadDeviceInformationResponse)
         return dict(reply.information)
 
     # Numbers.
 
-    def f32(self, unit: int, address: int, function: int = 3, swapped: bool = False) -> float:
-        words = self.read(unit, address, 2, function)
+    def read_float(
+        self, unit: int, address: int, function: int = 3, swapped: bool = False
+    ) -> float:
+        registers = self.read(unit, address, 2, function)
         value: float = struct.unpack(
-            ">f", struct.pack(">2H", *(words[::-1] if swapped else words))
+            ">f", struct.pack(">2H", *(registers[::-1] if swapped else registers))
         )[0]
         return value
 
-    def number(self, unit: int, address: int, code: str, function: int = 3) -> int:
+    def read_integer(self, unit: int, address: int, code: str, function: int = 3) -> int:
         size = struct.calcsize(">" + code) // 2
-        words = self.read(unit, address, size, function)
-        value: int = struct.unpack(">" + code, struct.pack(f">{size}H", *words))[0]
+        registers = self.read(unit, address, size, function)
+        value: int = struct.unpack(">" + code, struct.pack(f">{size}H", *registers))[0]
         return value
 
 
-class LineMaster(Master):
+class LineMaster(ModbusMaster):
     """A master on a line; `advance` lets time pass and the devices' own clocks act."""
 
     def __init__(self, line: ModbusLine) -> None:
         super().__init__()
         self.line = line
 
-    def raw(self, data: bytes) -> list[tuple[int, bytes]]:
+    def exchange_bytes(self, data: bytes) -> list[tuple[int, bytes]]:
         return self.line.receive(data, self.now)
 
-    def ask(self, request: ModbusPDU) -> ModbusPDU | None:
-        replies = self.raw(RTU.buildFrame(request))
+    def request(self, request: ModbusPDU) -> ModbusPDU | None:
+        replies = self.exchange_bytes(RTU.buildFrame(request))
         assert len(replies) <= 1
         return RTU.handleFrame(replies[0][1], request.dev_id, 0)[1] if replies else None
 
@@ -114,22 +116,22 @@ class LineMaster(Master):
         self.now = end
 
 
-class TcpMaster(Master):
-    """A client of a host on connection `conn`."""
+class TcpMaster(ModbusMaster):
+    """A client of a host on connection `connection`."""
 
-    def __init__(self, host: ModbusTcp, conn: int = 1) -> None:
+    def __init__(self, host: ModbusTcpHost, connection: int = 1) -> None:
         super().__init__()
-        self.host, self.conn, self.transaction = host, conn, 0
-        assert host.opened(conn, 0) == []
+        self.host, self.connection, self.transaction = host, connection, 0
+        assert host.opened(connection, 0) == []
 
-    def ask(self, request: ModbusPDU) -> ModbusPDU | None:
+    def request(self, request: ModbusPDU) -> ModbusPDU | None:
         self.transaction += 1
         request.transaction_id = self.transaction
-        out = self.host.receive(self.conn, TCP.buildFrame(request), self.now)
+        out = self.host.receive(self.connection, TCP.buildFrame(request), self.now)
         assert len(out) <= 1
         if not out or out[0][2] is None:
             return None
-        assert out[0][0] == self.conn
+        assert out[0][0] == self.connection
         data = out[0][2]
         assert int.from_bytes(data[:2], "big") == self.transaction
         assert data[6] == request.dev_id

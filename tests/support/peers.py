@@ -1,6 +1,6 @@
 """Programs and libraries that the tests talk to, and free ports to talk over.
 
-A test that needs one calls `need`, which skips it by name where the peer is missing. With
+A test that needs one calls `require_program`, which skips it by name where the peer is missing. With
 CI=true such a skip is a failure (tests/conftest.py), so that CI cannot go green by absence.
 """
 
@@ -16,7 +16,7 @@ MISSING = "peer missing: "
 PATH = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
 
 
-def need(program: str) -> str:
+def require_program(program: str) -> str:
     """The path of a program, such as `mosquitto`; skips the test that asks when it is missing."""
     path = shutil.which(program, path=PATH)
     if path is None:
@@ -24,12 +24,12 @@ def need(program: str) -> str:
     return path
 
 
-def need_library(name: str) -> str:
+def require_library(name: str) -> str:
     """The file name of a shared library, such as `modbus` (libmodbus.so.5); skips likewise."""
-    found = ctypes.util.find_library(name)
-    if found is None:
+    result = ctypes.util.find_library(name)
+    if result is None:
         pytest.skip(f"{MISSING}lib{name}")
-    return found
+    return result
 
 
 def free_port() -> int:

@@ -24,7 +24,7 @@ TEST_OPTIONS = ("-X", "heapsize=384wK")
 
 
 @functools.cache
-def settings() -> dict[str, Any]:
+def project_settings() -> dict[str, Any]:
     """pyproject.toml, read once."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -38,8 +38,8 @@ def repo_files() -> tuple[str, ...]:
         names = set(listing.stdout.decode().split("\0")) - {""}
     else:  # an unpacked archive: no index to ask
         hidden = (".venv", ".git", "__pycache__")
-        found = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
-        names = {path.as_posix() for path in found if not set(path.parts) & set(hidden)}
+        result = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
+        names = {path.as_posix() for path in result if not set(path.parts) & set(hidden)}
     return tuple(sorted(name for name in names if (ROOT / name).is_file()))
 
 
@@ -48,17 +48,17 @@ def matches(name: str, patterns: list[str]) -> bool:
 
     Patterns are those of `fnmatch`: a `*` also crosses slashes.
     """
-    taken = False
+    is_included = False
     for pattern in patterns:
         if fnmatch.fnmatchcase(name, pattern.lstrip("!")):
-            taken = not pattern.startswith("!")
-    return taken
+            is_included = not pattern.startswith("!")
+    return is_included
 
 
 @functools.cache
 def portable_files() -> tuple[str, ...]:
     """The Python files that must run on MicroPython, as paths from the root, sorted."""
-    patterns = settings()["tool"]["coldloop"]["portable"]
+    patterns = project_settings()["tool"]["coldloop"]["portable"]
     return tuple(n for n in repo_files() if n.endswith(".py") and matches(n, patterns))
 
 
@@ -68,10 +68,10 @@ def module_name(name: str) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def tool(name: str) -> str:
+def find_tool(name: str) -> str:
     """The path of a program of this environment, or of this machine."""
-    beside = Path(sys.executable).parent / name
-    path = str(beside) if beside.exists() else shutil.which(name)
+    sibling = Path(sys.executable).parent / name
+    path = str(sibling) if sibling.exists() else shutil.which(name)
     assert path, f"{name} is missing; `make dev` installs it"
     return path
 
@@ -92,10 +92,12 @@ def compile_to(folder: Path, names: list[str]) -> None:
         ):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_suffix(f".{os.getpid()}")  # another worker may want it at this moment
-        command = [tool("mpy-cross"), "-s", name, "-o", str(fresh), str(source)]
+        temporary = target.with_suffix(
+            f".{os.getpid()}"
+        )  # another worker may want it at this moment
+        command = [find_tool("mpy-cross"), "-s", name, "-o", str(temporary), str(source)]
         subprocess.run(command, check=True)
-        fresh.rename(target)
+        temporary.rename(target)
 
 
 BOARD_START = "deploy/firmware/mps2/_slots.py"
@@ -103,7 +105,7 @@ BOARD_START = "deploy/firmware/mps2/_slots.py"
 
 
 @functools.cache
-def flash() -> Path:
+def compiled_flash() -> Path:
     """A board's flash as a folder: the portable files precompiled, tests and profiles with them.
 
     A board that compiles its own sources needs heap for that; one that is flashed does not.

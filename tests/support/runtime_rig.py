@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.peers import need
+from tests.support.peers import require_program
 from tests.support.repository import ROOT, micropython_environment
 
-PATIENCE_S = 20.0  # a hang fails the test; nothing is judged by its speed
+TIMEOUT_S = 20.0  # a hang fails the test; nothing is judged by its speed
 INTERPRETERS = ("cpython", "micropython")
 
 
@@ -24,7 +24,7 @@ class ToyProcess:
         if interpreter == "cpython":
             command = [sys.executable, "-X", "dev"]
         else:
-            command = [need("micropython")]
+            command = [require_program("micropython")]
         self._errors = errors
         self.arguments = arguments
         with open(errors, "wb") as log:
@@ -45,7 +45,7 @@ class ToyProcess:
 
     def expect_either(self, *lines: str) -> str:
         """Read until the toy says one of `lines`; return it."""
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + TIMEOUT_S
         while True:
             got = self._next_line(end)
             if got in lines:
@@ -78,7 +78,7 @@ class ToyProcess:
 
 
 @contextmanager
-def toy(interpreter: str, folder: Path, *arguments: str) -> Iterator[ToyProcess]:
+def run_toy(interpreter: str, folder: Path, *arguments: str) -> Iterator[ToyProcess]:
     """Run the toy as long as the block lasts."""
     process = ToyProcess(interpreter, folder / "stderr", *arguments)
     try:
@@ -98,18 +98,18 @@ class Pty:
     def write(self, data: bytes) -> None:
         os.write(self.master, data)
 
-    def read(self, count: int, piece: int = 4096, pause_s: float = 0.0) -> bytes:
-        """Read exactly `count` bytes, at most `piece` at a time."""
+    def read(self, count: int, chunk: int = 4096, pause_s: float = 0.0) -> bytes:
+        """Read exactly `count` bytes, at most `chunk` at a time."""
         got = b""
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + TIMEOUT_S
         while len(got) < count:
             ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
             assert ready, f"{len(got)} of {count} bytes came"
-            got += os.read(self.master, min(piece, count - len(got)))
+            got += os.read(self.master, min(chunk, count - len(got)))
             time.sleep(pause_s)
         return got
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         """Close the end that the test holds; the path is gone then."""
         if self.master >= 0:
             os.close(self.master)
@@ -118,21 +118,21 @@ class Pty:
 
 
 @contextmanager
-def pty() -> Iterator[Pty]:
+def open_pty() -> Iterator[Pty]:
     """A pseudo-terminal for the block."""
     line = Pty()
     try:
         yield line
     finally:
-        line.hang_up()
+        line.close()
 
 
-class Authority:
+class CertificateAuthority:
     """A throwaway CA and the certificates that it signs, made by the openssl command."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._openssl = need("openssl")
+        self._openssl = require_program("openssl")
         self.ca = folder / "ca.pem"
         self.key = folder / "ca.key"
         usage: list[str | Path] = [
@@ -140,7 +140,16 @@ class Authority:
             "keyUsage=critical,keyCertSign",
         ]  # Python 3.13 insists on it
         output: list[str | Path] = ["-keyout", self.key, "-out", self.ca]
-        self.run("req", "-x509", *_NEW_KEY, *_VALID, "-subj", "/CN=throwaway CA", *usage, *output)
+        self.run(
+            "req",
+            "-x509",
+            *_KEY_OPTIONS,
+            *_VALIDITY_OPTIONS,
+            "-subj",
+            "/CN=throwaway CA",
+            *usage,
+            *output,
+        )
 
     def run(self, *arguments: "str | Path") -> None:
         subprocess.run([self._openssl, *arguments], check=True, capture_output=True)
@@ -153,12 +162,19 @@ class Authority:
         extension.write_text(
             f"subjectAltName={kind}:{name}\nauthorityKeyIdentifier=keyid\n", encoding="utf-8"
         )
-        self.run("req", *_NEW_KEY, "-subj", f"/CN={name}", "-keyout", key, "-out", request)
-        signer: list[str | Path] = ["-CA", self.ca, "-CAkey", self.key, "-CAcreateserial", *_VALID]
+        self.run("req", *_KEY_OPTIONS, "-subj", f"/CN={name}", "-keyout", key, "-out", request)
+        signer: list[str | Path] = [
+            "-CA",
+            self.ca,
+            "-CAkey",
+            self.key,
+            "-CAcreateserial",
+            *_VALIDITY_OPTIONS,
+        ]
         output: list[str | Path] = ["-extfile", extension, "-out", certificate]
         self.run("x509", "-req", "-in", request, *signer, *output)
         return certificate, key
 
 
-_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-_VALID = ("-days", "2")
+_KEY_OPTIONS = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+_VALIDITY_OPTIONS = ("-days", "2")

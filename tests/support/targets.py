@@ -22,10 +22,16 @@ from deploy.firmware import memory_layout
 from deploy.firmware.board_image import Image, build_firmware
 from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.qemu import Machine
-from deploy.firmware.romfs import app
+from deploy.firmware.romfs import build_application
 from deploy.firmware.unix_float32 import build_unix_f32
-from tests.support.peers import need
-from tests.support.repository import ROOT, flash, heap_options, micropython_environment, module_name
+from tests.support.peers import require_program
+from tests.support.repository import (
+    ROOT,
+    compiled_flash,
+    heap_options,
+    micropython_environment,
+    module_name,
+)
 
 UNIX, UNIX_F32, MPS2 = "unix", "unix-f32", "mps2"
 SMALL = (
@@ -50,7 +56,7 @@ _PROMPT = "here is a prompt"
 
 
 @functools.cache
-def floats(path: Path) -> int:
+def float_bits(path: Path) -> int:
     """The bits of a float that a module of tests needs: 32 unless it says `FLOATS = 64`."""
     for node in ast.parse(path.read_bytes()).body:
         match node:
@@ -61,30 +67,30 @@ def floats(path: Path) -> int:
 
 def targets(path: Path) -> dict[str, bool]:
     """Where a file of tests runs; whether there it is for `make soak` alone."""
-    found = {UNIX: False}
-    if floats(path) == 32:
-        found[UNIX_F32] = True
-        found[MPS2] = path.relative_to(ROOT).as_posix() not in SMALL
-    return found
+    result = {UNIX: False}
+    if float_bits(path) == 32:
+        result[UNIX_F32] = True
+        result[MPS2] = path.relative_to(ROOT).as_posix() not in SMALL
+    return result
 
 
-def most(target: str) -> int:
+def max_batch(target: str) -> int:
     """How many tests of a file may be run at once."""
     return _BATCH if target == MPS2 else 1000
 
 
-def said(target: str, path: Path, tests: list[str]) -> str:
+def run_tests(target: str, path: Path, tests: list[str]) -> str:
     """What the runner (tests/portable/support/runner.py) prints on `target`."""
     if target == MPS2:
-        need("arm-none-eabi-gcc")
+        require_program("arm-none-eabi-gcc")
         return _board(path.relative_to(ROOT).as_posix() in SMALL).run(path, tests)
     return _process(_interpreter(target), path, tests)
 
 
 def _interpreter(target: str) -> str:
     if target == UNIX:
-        return need("micropython")
-    need("gcc")
+        return require_program("micropython")
+    require_program("gcc")
     return str(_unix_f32())
 
 
@@ -97,8 +103,8 @@ def _process(interpreter: str, path: Path, tests: list[str]) -> str:
     module = module_name(path.relative_to(ROOT).as_posix())
     process = subprocess.Popen(
         [interpreter, *heap_options(path), "-m", "tests.portable.support.runner", module, *tests],
-        cwd=flash(),
-        env=micropython_environment(flash()),
+        cwd=compiled_flash(),
+        env=micropython_environment(compiled_flash()),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -112,38 +118,38 @@ def _process(interpreter: str, path: Path, tests: list[str]) -> str:
     return output.decode(errors="replace") + end
 
 
-class Board:
+class TargetBoard:
     """An image with the tests in its application; its machine is started when it is needed."""
 
     def __init__(self, heap: int) -> None:
-        need("qemu-system-arm")
+        require_program("qemu-system-arm")
         board = QEMU_BOARDS["qemu-mps2"]
         # The folder comes after what may fail: one that nobody closes warns in another test.
-        firmware, romfs = build_firmware(board, heap), app(extra=_tests())
+        firmware, romfs = build_firmware(board, heap), build_application(extra=_test_files())
         self._folder = tempfile.TemporaryDirectory()
         application = Path(self._folder.name) / "app.bin"
-        application.write_bytes(memory_layout.with_head(romfs, 1))
+        application.write_bytes(memory_layout.add_header(romfs, 1))
         self._image = Image(board, firmware, application)
         self._machine: Machine | None = None
 
     def run(self, path: Path, tests: list[str]) -> str:
         """Run tests of one file after a soft reboot; give what was printed."""
         module = module_name(path.relative_to(ROOT).as_posix())
-        words = [module, *tests]
+        arguments = [module, *tests]
         try:
-            machine = self._at_the_prompt()
+            machine = self._ready_machine()
             start = len(machine.console)
             machine.type("from tests.portable.support import runner\r")
-            machine.type(f"runner.main({words!r})\r")
-            found = _lines(machine, start)
+            machine.type(f"runner.main({arguments!r})\r")
+            output = _read_output(machine, start)
         except FirmwareError as error:
             self.close()
             return f"{error}\n"
-        if not found.endswith("@@ end\n"):
+        if not output.endswith("@@ end\n"):
             self._stop()
-        return found
+        return output
 
-    def _at_the_prompt(self) -> Machine:
+    def _ready_machine(self) -> Machine:
         if self._machine is not None and self._machine.process.poll() is None:
             self._machine.console.clear()
             self._machine.type("\x04")
@@ -164,38 +170,38 @@ class Board:
         self._folder.cleanup()
 
 
-def _lines(machine: Machine, start: int) -> str:
+def _read_output(machine: Machine, start: int) -> str:
     """What the machine says from line `start` on, until the runner's end or the time is up."""
     end = time.monotonic() + _BOARD_TIMEOUT_S
     at, lines = start, []
     while True:
-        ended = machine.process.poll() is not None
+        has_ended = machine.process.poll() is not None
         while at < len(machine.console):
             lines.append(machine.console[at].strip("\r") + "\n")
             at += 1
             if lines[-1] == "@@ end\n":
                 return "".join(lines)
-        if ended or time.monotonic() > end:
-            return "".join([*lines, "(the machine ended)\n" if ended else "(the time is up)\n"])
+        if has_ended or time.monotonic() > end:
+            return "".join([*lines, "(the machine ended)\n" if has_ended else "(the time is up)\n"])
         time.sleep(0.01)
 
 
-def _tests() -> dict[str, bytes]:
+def _test_files() -> dict[str, bytes]:
     """The portable tests and what they need beside the application, precompiled, by path."""
-    place = flash()
-    found = [path for part in ("deploy", "tests") for path in (place / part).rglob("*.mpy")]
-    return {path.relative_to(place).as_posix(): path.read_bytes() for path in sorted(found)}
+    folder = compiled_flash()
+    result = [path for part in ("deploy", "tests") for path in (folder / part).rglob("*.mpy")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(result)}
 
 
-_boards: dict[int, Board] = {}
+_boards: dict[int, TargetBoard] = {}
 
 
-def _board(small: bool) -> Board:
+def _board(small: bool) -> TargetBoard:
     """The image as it is for those of SMALL, which fit it; one with more heap for the others."""
     heap = 262_144 if small else HEAP
     if heap not in _boards:
         try:
-            _boards[heap] = Board(heap)
+            _boards[heap] = TargetBoard(heap)
         except (FirmwareError, ValueError) as error:
             pytest.fail(str(error))
     return _boards[heap]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NEVER = 1 << 62
 RETRY = 50_000
-GOODBYE = b"bye\n"
+LAST_BYTES = b"bye\n"
 
 
 def pattern(count: int) -> bytes:
@@ -31,14 +31,16 @@ def pattern(count: int) -> bytes:
     return bytes(memoryview(text)[:count])
 
 
-class Toy:
+class ToyAgent:
     """Echoes, retries, obeys."""
 
-    def __init__(self, addresses: "list[str]", tick: int, say: "Callable[[str], None]") -> None:
+    def __init__(
+        self, addresses: "list[str]", tick: int, print_line: "Callable[[str], None]"
+    ) -> None:
         self.quit = False
         self._addresses = addresses
-        self._say = say
-        self._out: list[tuple[int, str, bytes]] = []
+        self._print_line = print_line
+        self._outbox: list[tuple[int, str, bytes]] = []
         self._retry: dict[int, int] = {}
         self._tick = tick
         self._ticks = 0
@@ -51,36 +53,38 @@ class Toy:
             self._next_tick = now + self._tick
 
     def _open(self, port: int) -> None:
-        self._out.append((port, "open", self._addresses[port].encode()))
+        self._outbox.append((port, "open", self._addresses[port].encode()))
 
     def receive(self, port: int, data: bytes, now: int) -> None:
-        self._say(f"data {port} {len(data)}")
+        self._print_line(f"data {port} {len(data)}")
         assert type(data) is bytes, type(data)
         assert 0 < len(data) <= 1024, len(data)
         if port == 1 and self._addresses[1].startswith("store:"):
-            self._say("answer " + repr(data))
+            self._print_line("answer " + repr(data))
         elif data[:1] == b"!":
-            words = str(data, "ascii").split()
-            self._obey(port, words[0], words[1:])
+            parts = str(data, "ascii").split()
+            self._run_order(port, parts[0], parts[1:])
         else:
-            self._out.append((port, "write", data))
+            self._outbox.append((port, "write", data))
 
-    def _obey(self, port: int, order: str, words: "list[str]") -> None:
-        if order == "!quit":
+    def _run_order(self, port: int, command: str, arguments: "list[str]") -> None:
+        if command == "!quit":
             self.quit = True
-        elif order == "!close":
-            self._out.append((port, "close", b""))
-        elif order == "!more":
-            self._out.append((port, "write", pattern(int(words[0]))))
-        elif order == "!set":
-            self._out.append((port, "set", words[0].encode()))
-        elif order == "!store":
-            self._out.append((1, "write", words[0].encode() + b"\0" + words[1].encode()))
-        elif order == "!ask":
-            self._out.append((1, words[0], b"\0".join([word.encode() for word in words[1:]])))
+        elif command == "!close":
+            self._outbox.append((port, "close", b""))
+        elif command == "!more":
+            self._outbox.append((port, "write", pattern(int(arguments[0]))))
+        elif command == "!set":
+            self._outbox.append((port, "set", arguments[0].encode()))
+        elif command == "!store":
+            self._outbox.append((1, "write", arguments[0].encode() + b"\0" + arguments[1].encode()))
+        elif command == "!ask":
+            self._outbox.append(
+                (1, arguments[0], b"\0".join([argument.encode() for argument in arguments[1:]]))
+            )
 
     def event(self, port: int, kind: str, now: int) -> None:
-        self._say(f"event {port} {kind}")
+        self._print_line(f"event {port} {kind}")
         if kind in ("failed", "closed"):
             self._retry[port] = now + RETRY
 
@@ -88,7 +92,7 @@ class Toy:
         if now >= self._next_tick:
             self._next_tick += self._tick
             self._ticks += 1
-            self._say(f"tick {self._ticks}")
+            self._print_line(f"tick {self._ticks}")
         for port in range(len(self._addresses)):
             if self._retry.get(port, NEVER) <= now:
                 del self._retry[port]
@@ -98,11 +102,11 @@ class Toy:
         return min(self._next_tick, min(self._retry.values()) if self._retry else NEVER)
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
-        out, self._out = self._out, []
+        out, self._outbox = self._outbox, []
         return out
 
-    def say_goodbye(self) -> None:
-        self._out.append((0, "write", GOODBYE))
+    def send_last_bytes(self) -> None:
+        self._outbox.append((0, "write", LAST_BYTES))
 
 
 def main(arguments: "list[str]") -> int:
@@ -114,12 +118,12 @@ def main(arguments: "list[str]") -> int:
     if arguments[0] == "--tick":
         tick = int(arguments[1])
         arguments = arguments[2:]
-    toy = Toy(arguments, tick, _print)
+    toy = ToyAgent(arguments, tick, _print)
     toy.start(shell.monotonic())
 
     def until() -> bool:
         if toy.quit:
-            toy.say_goodbye()
+            toy.send_last_bytes()
         return toy.quit
 
     code = shell.run(toy, until)

@@ -44,11 +44,11 @@ def log(x: float) -> float:
     return 2.0 * total + n * _LN2
 
 
-def power(base: float, exponent: float) -> float:
+def pow_det(base: float, exponent: float) -> float:
     """Give `base` (0 or more) to the power of `exponent`."""
     return exp(exponent * log(base)) if base > 0 else 0.0
 
 
-def root(x: float) -> float:
+def sqrt_det(x: float) -> float:
     """Give the square root of `x`, 0 or more."""
     return x**0.5 if x > 0 else 0.0

@@ -3,13 +3,13 @@
 Not a sensor driver: air temperature and relative humidity come in, a floor for the set-point goes
 out. Dew point by Magnus' formula with 17.62 and 243.12 °C (WMO Guide to Instruments, 2008, annex
 4.B): within 0.05 K from 0 to 50 °C. Sensors err more: +3 % RH is +0.7 K at 32 °C and 70 %, +0.3 K
-is +0.3 K; `allowance_k` is for that and for the loop's own error, `margin_k` is what must remain.
+is +0.3 K; `uncertainty_k` is for that and for the loop's own error, `margin_k` is what must remain.
 
 The worst (highest) of the sensors that can be believed counts. One that is out of range, silent or
-falls by more than `_JUMP_K` between readings is left out until it has been calm again for
-`_CALM_US` (one that rises is believed at once: that is the safe side), or until another that fell
-too, within `_TOGETHER_US`, shows the same: then it is the room that became dry, a door or an air
-handler. Should they lie as one, the floor still falls by no more than `_FALL_K_S`. With fewer than
+falls by more than `_MAX_FALL_K` between readings is left out until it has been calm again for
+`_STEADY_US` (one that rises is believed at once: that is the safe side), or until another that fell
+too, within `_COINCIDENCE_US`, shows the same: then it is the room that became dry, a door or an air
+handler. Should they lie as one, the floor still falls by no more than `_FALL_RATE_K_S`. With fewer than
 two the allowance doubles. With none the floor rises to `fallback_c` (32 °C is above any dew point
 of the region). The floor rises with the dew point at once.
 """
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 _MAGNUS_A, _MAGNUS_B = 1762 / 100, 24312 / 100
 _AIR_LOW_C, _AIR_HIGH_C = 0.0, 60.0
 _RH_LOW, _RH_HIGH = 3.0, 101.0
-_JUMP_K = 4.0
-_CALM_US = 600 * SECOND
-_TOGETHER_US = 120 * SECOND
+_MAX_FALL_K = 4.0
+_STEADY_US = 600 * SECOND
+_COINCIDENCE_US = 120 * SECOND
 _STALE_US = 180 * SECOND
-_APART_K = 25 / 10
-_FALL_K_S = 1 / 1000
+_DISAGREE_K = 25 / 10
+_FALL_RATE_K_S = 1 / 1000
 
 
 def dew_point(air_c: float, rh_pct: float) -> float:
@@ -38,35 +38,35 @@ def dew_point(air_c: float, rh_pct: float) -> float:
     return _MAGNUS_B * g / (_MAGNUS_A - g)
 
 
-class _Probe:
+class _HumiditySensor:
     """One humidity sensor: its last dew point, when it fell by half a jump, when by a whole."""
 
     def __init__(self) -> None:
-        self.dew: float | None = None
-        self.at = 0
-        self.fell: int | None = None
-        self.doubted: int | None = None
+        self.dew_c: float | None = None
+        self.read_at = 0
+        self.fell_at: int | None = None
+        self.suspect_since: int | None = None
 
 
-class Dew:
-    """The floor of the supply set-point; call `read` when a sensor was read, `floor` each step.
+class DewPointLimit:
+    """The floor of the supply set-point; call `add_reading` when a sensor was read, `floor` each step.
 
-    `settings`: `sensors` (their number), `margin_k`, `allowance_k`, `fallback_c`.
+    `settings`: `sensors` (their number), `margin_k`, `uncertainty_k`, `fallback_c`.
     """
 
     def __init__(self, settings: "dict[str, Any]") -> None:
         self.margin_k: float = settings["margin_k"]
-        self.allowance_k: float = settings["allowance_k"]
+        self.uncertainty_k: float = settings["allowance_k"]
         self.fallback_c: float = settings["fallback_c"]
-        self.dew: float | None = None
-        self.believed = 0
-        self.apart = False
-        self._probes = [_Probe() for _ in range(settings["sensors"])]
-        self._floor: float | None = None
+        self.dew_c: float | None = None
+        self.valid_count = 0
+        self.sensors_disagree = False
+        self._sensors = [_HumiditySensor() for _ in range(settings["sensors"])]
+        self._min_setpoint_c: float | None = None
 
-    def read(self, i: int, air_c: "float | None", rh_pct: "float | None", now: int) -> None:
+    def add_reading(self, i: int, air_c: "float | None", rh_pct: "float | None", now: int) -> None:
         """Take a reading of sensor `i`; None for what it does not give."""
-        probe = self._probes[i]
+        sensor = self._sensors[i]
         if (
             air_c is None
             or rh_pct is None
@@ -74,59 +74,68 @@ class Dew:
             or not _RH_LOW <= rh_pct <= _RH_HIGH
         ):
             return
-        dew = dew_point(air_c, rh_pct)
-        fall = 0.0 if probe.dew is None else probe.dew - dew
-        if fall > _JUMP_K:
-            probe.doubted = now
-        elif probe.doubted is not None and now - probe.doubted >= _CALM_US:
-            probe.doubted = None
-        if fall > _JUMP_K / 2:
-            probe.fell = now
-        probe.dew, probe.at = dew, now
-        for other in self._probes:
-            if other is not probe:
-                self._confirm(probe, other, now)
+        dew_c = dew_point(air_c, rh_pct)
+        fall = 0.0 if sensor.dew_c is None else sensor.dew_c - dew_c
+        if fall > _MAX_FALL_K:
+            sensor.suspect_since = now
+        elif sensor.suspect_since is not None and now - sensor.suspect_since >= _STEADY_US:
+            sensor.suspect_since = None
+        if fall > _MAX_FALL_K / 2:
+            sensor.fell_at = now
+        sensor.dew_c, sensor.read_at = dew_c, now
+        for other in self._sensors:
+            if other is not sensor:
+                self._confirm(sensor, other, now)
 
-    def _confirm(self, one: _Probe, other: _Probe, now: int) -> None:
+    def _confirm(self, sensor: _HumiditySensor, other: _HumiditySensor, now: int) -> None:
         """Believe two that fell together and show the same."""
-        if one.doubted is None and other.doubted is None:
-            return
-        if one.fell is None or other.fell is None or one.dew is None or other.dew is None:
+        if sensor.suspect_since is None and other.suspect_since is None:
             return
         if (
-            -_TOGETHER_US <= one.fell - other.fell <= _TOGETHER_US
-            and now - other.at <= _TOGETHER_US
-            and -_APART_K <= one.dew - other.dew <= _APART_K
+            sensor.fell_at is None
+            or other.fell_at is None
+            or sensor.dew_c is None
+            or other.dew_c is None
         ):
-            one.doubted = other.doubted = None
+            return
+        if (
+            -_COINCIDENCE_US <= sensor.fell_at - other.fell_at <= _COINCIDENCE_US
+            and now - other.read_at <= _COINCIDENCE_US
+            and -_DISAGREE_K <= sensor.dew_c - other.dew_c <= _DISAGREE_K
+        ):
+            sensor.suspect_since = other.suspect_since = None
 
-    def floor(self, now: int, dt: float) -> float:
+    def min_setpoint_c(self, now: int, dt: float) -> float:
         """Give the lowest set-point allowed, degrees Celsius."""
-        dew: float | None = None
-        lowest = 0.0
-        believed = 0
-        for probe in self._probes:
-            value = probe.dew
-            if value is None or probe.doubted is not None or now - probe.at > _STALE_US:
+        highest_c: float | None = None
+        lowest_c = 0.0
+        valid_count = 0
+        for sensor in self._sensors:
+            dew_c = sensor.dew_c
+            if (
+                dew_c is None
+                or sensor.suspect_since is not None
+                or now - sensor.read_at > _STALE_US
+            ):
                 continue
-            believed += 1
-            if dew is None or value > dew:
-                dew = value
-            if believed == 1 or value < lowest:
-                lowest = value
-        self.believed, self.dew = believed, dew
-        self.apart = dew is not None and dew - lowest > _APART_K
-        if dew is None:
-            wanted = self.fallback_c
+            valid_count += 1
+            if highest_c is None or dew_c > highest_c:
+                highest_c = dew_c
+            if valid_count == 1 or dew_c < lowest_c:
+                lowest_c = dew_c
+        self.valid_count, self.dew_c = valid_count, highest_c
+        self.sensors_disagree = highest_c is not None and highest_c - lowest_c > _DISAGREE_K
+        if highest_c is None:
+            target_c = self.fallback_c
         else:
-            spare = self.allowance_k if believed > 1 else 2.0 * self.allowance_k
-            wanted = dew + self.margin_k + spare
-        floor = self._floor
-        if floor is None or wanted >= floor:
-            floor = wanted
-        elif floor - wanted > _FALL_K_S * dt:
-            floor -= _FALL_K_S * dt
+            uncertainty_k = self.uncertainty_k if valid_count > 1 else 2.0 * self.uncertainty_k
+            target_c = highest_c + self.margin_k + uncertainty_k
+        limit_c = self._min_setpoint_c
+        if limit_c is None or target_c >= limit_c:
+            limit_c = target_c
+        elif limit_c - target_c > _FALL_RATE_K_S * dt:
+            limit_c -= _FALL_RATE_K_S * dt
         else:
-            floor = wanted
-        self._floor = floor
-        return floor
+            limit_c = target_c
+        self._min_setpoint_c = limit_c
+        return limit_c

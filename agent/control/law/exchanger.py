@@ -13,7 +13,7 @@ in pipework with authority a: the flow is F / sqrt(1 - a + a / (R^(x-1))^2) (siz
 two-way valves).
 """
 
-from agent.control.law.deterministic_math import exp, power, root
+from agent.control.law.deterministic_math import exp, pow_det, sqrt_det
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _POINTS = 26
 _STEP = 100.0 / (_POINTS - 1)
-_FLOW_MOVED = 1 / 100
-_UA_MOVED = 1 / 200
-_LEAST_LPM = 1.0
+_FLOW_TOLERANCE = 1 / 100
+_UA_TOLERANCE = 1 / 200
+_MIN_LPM = 1.0
 
 
 class Exchanger:
@@ -31,7 +31,7 @@ class Exchanger:
 
     Keys: `ua_kw_k` (kW/K at the design flows), `tcs_lpm`, `fws_lpm` (design flows), `tcs_j_lk`,
     `fws_j_lk` (J per litre and kelvin), `fws_open_lpm` (flow with the valve wide open),
-    `rangeability`, `authority`. `fouling` is the share of UA that is there, `scale` the facility
+    `rangeability`, `authority`. `ua_factor` is the share of UA that is there, `valve_flow_factor` the facility
     water's flow over the table's.
     """
 
@@ -41,54 +41,62 @@ class Exchanger:
         self.fws_design_lpm: float = model["fws_lpm"]
         self._tcs_w: float = model["tcs_j_lk"] / 60.0
         self._fws_w: float = model["fws_j_lk"] / 60.0
-        self.fouling = 1.0
-        self.scale = 1.0
-        self._made_scale = 1.0
+        self.ua_factor = 1.0
+        self.valve_flow_factor = 1.0
+        self._table_flow_factor = 1.0
         self.flows = _flows(model)
-        self._films = [
-            power(lpm / model["fws_lpm"], -8 / 10) if lpm > 0 else 0.0 for lpm in self.flows
+        self._film_terms = [
+            pow_det(lpm / model["fws_lpm"], -8 / 10) if lpm > 0 else 0.0 for lpm in self.flows
         ]
-        self.shares = [0.0] * _POINTS
-        self._made_lpm = 0.0
-        self._made_fouling = 1.0
-        self._last = 0
-        self.at(self.design_lpm)
+        self.effectiveness_table = [0.0] * _POINTS
+        self._table_lpm = 0.0
+        self._table_ua_factor = 1.0
+        self._last_index = 0
+        self.update_table(self.design_lpm)
 
-    def at(self, tcs_lpm: float) -> None:
+    def update_table(self, tcs_lpm: float) -> None:
         """Make the table ready for a secondary flow, L/min."""
-        if tcs_lpm < _LEAST_LPM:
-            tcs_lpm = _LEAST_LPM
-        moved = tcs_lpm - self._made_lpm
-        learned = self.fouling - self._made_fouling
-        near = -_FLOW_MOVED * tcs_lpm < moved < _FLOW_MOVED * tcs_lpm
-        same = self.scale - self._made_scale
-        if near and -_UA_MOVED < learned < _UA_MOVED and -_FLOW_MOVED < same < _FLOW_MOVED:
+        if tcs_lpm < _MIN_LPM:
+            tcs_lpm = _MIN_LPM
+        flow_change = tcs_lpm - self._table_lpm
+        ua_change = self.ua_factor - self._table_ua_factor
+        flow_unchanged = -_FLOW_TOLERANCE * tcs_lpm < flow_change < _FLOW_TOLERANCE * tcs_lpm
+        factor_change = self.valve_flow_factor - self._table_flow_factor
+        if (
+            flow_unchanged
+            and -_UA_TOLERANCE < ua_change < _UA_TOLERANCE
+            and -_FLOW_TOLERANCE < factor_change < _FLOW_TOLERANCE
+        ):
             return
-        self._made_lpm, self._made_fouling = tcs_lpm, self.fouling
-        self._made_scale = self.scale
+        self._table_lpm, self._table_ua_factor = tcs_lpm, self.ua_factor
+        self._table_flow_factor = self.valve_flow_factor
         c1 = tcs_lpm * self._tcs_w
-        film = power(tcs_lpm / self.design_lpm, -8 / 10)
-        scaled = power(self.scale, -8 / 10)
-        ua = 2.0 * self._ua * self.fouling
+        film = pow_det(tcs_lpm / self.design_lpm, -8 / 10)
+        fws_film_factor = pow_det(self.valve_flow_factor, -8 / 10)
+        ua = 2.0 * self._ua * self.ua_factor
         for i in range(1, _POINTS):
-            c2 = self.flows[i] * self.scale * self._fws_w
-            self.shares[i] = _share(ua / (film + scaled * self._films[i]), c1, c2)
+            c2 = self.flows[i] * self.valve_flow_factor * self._fws_w
+            self.effectiveness_table[i] = _effectiveness(
+                ua / (film + fws_film_factor * self._film_terms[i]), c1, c2
+            )
 
-    def share_at(self, tcs_lpm: float, fws_lpm: float) -> float:
+    def effectiveness_at(self, tcs_lpm: float, fws_lpm: float) -> float:
         """Give the share at any pair of flows above 0, without the table."""
-        film = power(tcs_lpm / self.design_lpm, -8 / 10)
-        film += power(fws_lpm / self.fws_design_lpm, -8 / 10)
+        film = pow_det(tcs_lpm / self.design_lpm, -8 / 10)
+        film += pow_det(fws_lpm / self.fws_design_lpm, -8 / 10)
         c1, c2 = tcs_lpm * self._tcs_w, fws_lpm * self._fws_w
-        return _share(2.0 * self._ua * self.fouling / film, c1, c2)
+        return _effectiveness(2.0 * self._ua * self.ua_factor / film, c1, c2)
 
-    def flow_at(self, opening: float) -> float:
+    def flow_at(self, valve_pct: float) -> float:
         """Give the facility water's flow at an opening (%), L/min."""
-        x = opening / _STEP
+        x = valve_pct / _STEP
         i = int(x)
         i = i if i < _POINTS - 1 else _POINTS - 2
-        return self.scale * (self.flows[i] + (x - i) * (self.flows[i + 1] - self.flows[i]))
+        return self.valve_flow_factor * (
+            self.flows[i] + (x - i) * (self.flows[i + 1] - self.flows[i])
+        )
 
-    def capacity(self, fws_lpm: float) -> float:
+    def fws_capacity(self, fws_lpm: float) -> float:
         """Heat capacity rate of a flow of facility water, W/K."""
         return fws_lpm * self._fws_w
 
@@ -96,42 +104,44 @@ class Exchanger:
         """Heat capacity rate of a secondary flow, W/K."""
         return tcs_lpm * self._tcs_w
 
-    def opening(self, share: float) -> float:
-        """Give the opening (0 to 100 %) that cools by `share`; the end if none does."""
-        shares = self.shares
-        i = self._last
-        while i < _POINTS - 2 and shares[i + 1] < share:
+    def valve_for_effect(self, effectiveness: float) -> float:
+        """Give the opening (0 to 100 %) that cools by `effectiveness`; the end if none does."""
+        table = self.effectiveness_table
+        i = self._last_index
+        while i < _POINTS - 2 and table[i + 1] < effectiveness:
             i += 1
-        while i > 0 and shares[i] > share:
+        while i > 0 and table[i] > effectiveness:
             i -= 1
-        self._last = i
-        low, high = shares[i], shares[i + 1]
-        if share <= low:
+        self._last_index = i
+        low, high = table[i], table[i + 1]
+        if effectiveness <= low:
             return i * _STEP
-        if share >= high:
+        if effectiveness >= high:
             return (i + 1) * _STEP
-        return (i + (share - low) / (high - low)) * _STEP
+        return (i + (effectiveness - low) / (high - low)) * _STEP
 
-    def share(self, opening: float) -> float:
+    def effectiveness(self, valve_pct: float) -> float:
         """Give the share of the way that an opening (%) cools by."""
-        x = opening / _STEP
+        x = valve_pct / _STEP
         i = int(x)
         if i >= _POINTS - 1:
-            return self.shares[_POINTS - 1]
-        return self.shares[i] + (x - i) * (self.shares[i + 1] - self.shares[i])
+            return self.effectiveness_table[_POINTS - 1]
+        return self.effectiveness_table[i] + (x - i) * (
+            self.effectiveness_table[i + 1] - self.effectiveness_table[i]
+        )
 
 
 def _flows(model: "dict[str, Any]") -> "list[float]":
     """The facility water's flow at each opening of the table, L/min."""
-    r, a, most = model["rangeability"], model["authority"], model["fws_open_lpm"]
+    r, a, open_lpm = model["rangeability"], model["authority"], model["fws_open_lpm"]
     flows = [0.0]
     for i in range(1, _POINTS):
-        inherent = power(r, i * _STEP / 100.0 - 1.0)
-        flows.append(most / root(1.0 - a + a / (inherent * inherent)))
+        inherent = pow_det(r, i * _STEP / 100.0 - 1.0)
+        flows.append(open_lpm / sqrt_det(1.0 - a + a / (inherent * inherent)))
     return flows
 
 
-def _share(ua: float, c1: float, c2: float) -> float:
+def _effectiveness(ua: float, c1: float, c2: float) -> float:
     """Effectiveness times Cmin over the secondary's capacity rate."""
     low, high = (c1, c2) if c1 < c2 else (c2, c1)
     ntu, ratio = ua / low, low / high

@@ -9,21 +9,21 @@ to it, by the exchanger's table. PI on that temperature; the optimiser's estimat
 of which changes go through.
 """
 
-from agent.control.law.pi import Pi
+from agent.control.law.pi import PiController
 
 _GAIN = 8.0
 _INTEGRAL_S = 400.0
 
 
-class Fans:
+class FanControl:
     """Speed of the fans, percent, from `low` to `high`, moving at most `rate` percent a second."""
 
     def __init__(self, low: float, high: float, rate: float) -> None:
-        self._pi = Pi(_GAIN, _INTEGRAL_S, low, high, rate)
+        self._pi = PiController(_GAIN, _INTEGRAL_S, low, high, rate)
         self._estimate: float | None = None
         self._error = 0.0
 
-    def expect(self, estimate: float) -> None:
+    def set_feedforward(self, estimate: float) -> None:
         """Take the optimiser's estimate of the speed that is needed, percent."""
         pi = self._pi
         if self._estimate is not None:

@@ -15,7 +15,7 @@ UA that is there is learned from the heat balance, so that the next change is me
 
 Return temperature is taken a sensor's lag ahead, by the slope of its last readings. Anti-windup:
 the integral rests while the output is held by a limit or its rate and the error pushes further, and
-while the valve is still on its way. Within `_REST_K` the integral rests too: sensors resolve 0.1 K,
+while the valve is still on its way. Within `_DEADBAND_K` the integral rests too: sensors resolve 0.1 K,
 and an integral that hunts for less wears the valve. Only + - * / on floats.
 """
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 _GAIN = 5 / 10
 _INTEGRAL_S = 12.0
-_MOST_K = 10.0
-_REST_K = 11 / 100
-_LEAST_RISE_K = 5 / 10
-_SLOPES = 5
-_SMOOTH_S = 10.0
-_TUBE_K = 25 / 100
-_LEARN_S = 400.0
-_FLOW_LEARN_S = 120.0
-_LEAST_SHARE, _MOST_SHARE = 3 / 10, 18 / 10
-_CALM_K = 45 / 100
-_CALM_S = 59.5  # seconds end between two steps: see docs/project/decisions.md, thresholds
-_LEAST_SPAN_K = 295 / 100
-_FAR_PCT = 3.0
+_MAX_CORRECTION_K = 10.0
+_DEADBAND_K = 11 / 100
+_MIN_RISE_K = 5 / 10
+_HISTORY_LENGTH = 5
+_FILTER_S = 10.0
+_FILTER_BAND_K = 25 / 100
+_UA_ADAPT_S = 400.0
+_FLOW_ADAPT_S = 120.0
+_MIN_FACTOR, _MAX_FACTOR = 3 / 10, 18 / 10
+_STEADY_K = 45 / 100
+_STEADY_S = 59.5  # seconds end between two steps: see docs/project/decisions.md, thresholds
+_MIN_SPAN_K = 295 / 100
+_MOVING_PCT = 3.0
 
 
-class Steer:
+class FeedforwardControl:
     """Opening of the valve, percent, from temperatures and flow.
 
     `low` and `high` limit the opening, `rate` its change, percent a second. `lag_s` is the lag of
@@ -57,117 +57,121 @@ class Steer:
         self.correction = 0.0
         self._integral = 0.0
         self._tracking = True
-        self._returns: list[float] = []
-        self._smooth = 0.0
-        self._calm_s = 0.0
+        self._return_history: list[float] = []
+        self._filtered_c = 0.0
+        self._steady_s = 0.0
 
-    def tune(self, low: float, high: float, rate: float) -> None:
+    def set_limits(self, low: float, high: float, rate: float) -> None:
         """Take other limits of the output."""
         self.low, self.high, self.rate = low, high, rate
 
-    def track(self, opening: float) -> None:
-        """Take over from `opening` without a bump: the next step starts from there."""
-        self.output = opening
+    def track(self, valve_pct: float) -> None:
+        """Take over from `valve_pct` without a bump: the next step starts from there."""
+        self.output = valve_pct
         self._tracking = True
 
     def step(
         self,
         setpoint: float,
-        supply: float,
-        back: float,
-        facility: float,
-        flow: float,
+        supply_c: float,
+        return_c: float,
+        fws_supply_c: float,
+        flow_lpm: float,
         position: "float | None",
         dt: float,
     ) -> float:
         """Advance by `dt` seconds: temperatures in degrees Celsius, flow in L/min, valve in %.
 
-        `facility` is the facility water's temperature, `position` where the valve is, if known.
+        `fws_supply_c` is the facility water's temperature, `position` where the valve is, if known.
         """
         exchanger = self.exchanger
-        exchanger.at(flow)
-        error = supply - setpoint
-        ahead = self._ahead(back, dt)
-        span = ahead - facility
-        if span < _LEAST_RISE_K:
-            span = _LEAST_RISE_K
+        exchanger.update_table(flow_lpm)
+        error = supply_c - setpoint
+        compensated_c = self._compensate_lag(return_c, dt)
+        span_k = compensated_c - fws_supply_c
+        if span_k < _MIN_RISE_K:
+            span_k = _MIN_RISE_K
         if self._tracking:
             # The correction that asks for what is there now.
             self._tracking = False
-            there = exchanger.share(self.output) * span - (ahead - setpoint)
-            self._integral = _clip(there - _GAIN * error, _MOST_K)
+            present_k = exchanger.effectiveness(self.output) * span_k - (compensated_c - setpoint)
+            self._integral = _clip(present_k - _GAIN * error, _MAX_CORRECTION_K)
         correction = _GAIN * error
         integral = self._integral
-        if error > _REST_K or error < -_REST_K:
-            integral = _clip(integral + correction * dt / _INTEGRAL_S, _MOST_K)
+        if error > _DEADBAND_K or error < -_DEADBAND_K:
+            integral = _clip(integral + correction * dt / _INTEGRAL_S, _MAX_CORRECTION_K)
         self.correction = correction + integral
-        wanted = exchanger.opening((ahead - setpoint + self.correction) / span)
-        held = self._hold(wanted, dt)
-        late = position is not None and not -_FAR_PCT < held - position < _FAR_PCT
-        free = not late if held == wanted else (correction > 0) != (wanted > held)
-        # The table ends with the valve: what is asked beyond its ends is not seen in `wanted`.
-        if free and not (held >= self.high if correction > 0 else held <= self.low):
+        demand = exchanger.valve_for_effect((compensated_c - setpoint + self.correction) / span_k)
+        limited = self._limit(demand, dt)
+        valve_moving = position is not None and not -_MOVING_PCT < limited - position < _MOVING_PCT
+        may_integrate = (
+            not valve_moving if limited == demand else (correction > 0) != (demand > limited)
+        )
+        # The table ends with the valve: what is asked beyond its ends is not seen in `demand`.
+        if may_integrate and not (limited >= self.high if correction > 0 else limited <= self.low):
             self._integral = integral
         if position is not None:
-            self._learn(supply, back, facility, position, dt)
-        self.output = held
-        return held
+            self._update_fouling(supply_c, return_c, fws_supply_c, position, dt)
+        self.output = limited
+        return limited
 
-    def see_facility_flow(self, lpm: float, position: float, dt: float) -> None:
+    def calibrate_valve_flow(self, lpm: float, position: float, dt: float) -> None:
         """Learn from a meter how much the valve really lets through, L/min at an opening in %."""
         exchanger = self.exchanger
-        table = exchanger.flow_at(position)
-        if position > 10.0 and table > 0.0:
-            scale = exchanger.scale * (1.0 + dt / _FLOW_LEARN_S * (lpm - table) / table)
-            if _LEAST_SHARE < scale < _MOST_SHARE:
-                exchanger.scale = scale
+        model_lpm = exchanger.flow_at(position)
+        if position > 10.0 and model_lpm > 0.0:
+            factor = exchanger.valve_flow_factor * (
+                1.0 + dt / _FLOW_ADAPT_S * (lpm - model_lpm) / model_lpm
+            )
+            if _MIN_FACTOR < factor < _MAX_FACTOR:
+                exchanger.valve_flow_factor = factor
 
-    def _hold(self, wanted: float, dt: float) -> float:
-        most = self.rate * dt
-        low, high = self.output - most, self.output + most
-        wanted = low if wanted < low else high if wanted > high else wanted
-        return self.low if wanted < self.low else self.high if wanted > self.high else wanted
+    def _limit(self, demand: float, dt: float) -> float:
+        max_step = self.rate * dt
+        low, high = self.output - max_step, self.output + max_step
+        demand = low if demand < low else high if demand > high else demand
+        return self.low if demand < self.low else self.high if demand > self.high else demand
 
-    def _ahead(self, back: float, dt: float) -> float:
+    def _compensate_lag(self, return_c: float, dt: float) -> float:
         """The return temperature behind its sensor's lag, from the slope of the last readings."""
-        returns = self._returns
-        returns.append(back)
-        if len(returns) <= _SLOPES:
-            self._smooth = back
-            return back
-        returns.pop(0)
+        history = self._return_history
+        history.append(return_c)
+        if len(history) <= _HISTORY_LENGTH:
+            self._filtered_c = return_c
+            return return_c
+        history.pop(0)
         # Least squares over five equal steps: weights -2 -1 0 1 2, over 10.
-        rise = 2.0 * (returns[4] - returns[0]) + returns[3] - returns[1]
-        lead = self.lag_s * rise / (10.0 * dt)
-        smooth = self._smooth + (back - self._smooth) * dt / (dt + _SMOOTH_S)
-        if back - smooth > _TUBE_K:
-            smooth = back - _TUBE_K
-        elif smooth - back > _TUBE_K:
-            smooth = back + _TUBE_K
-        self._smooth = smooth
-        return smooth + (lead if lead > _TUBE_K or lead < -_TUBE_K else 0.0)
+        slope = 2.0 * (history[4] - history[0]) + history[3] - history[1]
+        lead_k = self.lag_s * slope / (10.0 * dt)
+        filtered_c = self._filtered_c + (return_c - self._filtered_c) * dt / (dt + _FILTER_S)
+        if return_c - filtered_c > _FILTER_BAND_K:
+            filtered_c = return_c - _FILTER_BAND_K
+        elif filtered_c - return_c > _FILTER_BAND_K:
+            filtered_c = return_c + _FILTER_BAND_K
+        self._filtered_c = filtered_c
+        return filtered_c + (lead_k if lead_k > _FILTER_BAND_K or lead_k < -_FILTER_BAND_K else 0.0)
 
-    def _learn(
-        self, supply: float, back: float, facility: float, position: float, dt: float
+    def _update_fouling(
+        self, supply_c: float, return_c: float, fws_supply_c: float, position: float, dt: float
     ) -> None:
         """The share of UA that is there, from a calm heat balance."""
-        returns = self._returns
-        moved = returns[-1] - returns[0]
-        if not -_CALM_K < moved < _CALM_K or not -3.0 < position - self.output < 3.0:
-            self._calm_s = 0.0
+        history = self._return_history
+        change = history[-1] - history[0]
+        if not -_STEADY_K < change < _STEADY_K or not -3.0 < position - self.output < 3.0:
+            self._steady_s = 0.0
             return
-        self._calm_s += dt
-        if self._calm_s < _CALM_S or back - facility < _LEAST_SPAN_K:
+        self._steady_s += dt
+        if self._steady_s < _STEADY_S or return_c - fws_supply_c < _MIN_SPAN_K:
             return
         exchanger = self.exchanger
-        model = exchanger.share(position)
+        model = exchanger.effectiveness(position)
         if model < 5 / 100:
             return
-        seen = (back - supply) / (back - facility)
-        fouling = exchanger.fouling * (1.0 + dt / _LEARN_S * (seen - model) / model)
-        if _LEAST_SHARE < fouling < _MOST_SHARE:
-            exchanger.fouling = fouling
+        measured = (return_c - supply_c) / (return_c - fws_supply_c)
+        factor = exchanger.ua_factor * (1.0 + dt / _UA_ADAPT_S * (measured - model) / model)
+        if _MIN_FACTOR < factor < _MAX_FACTOR:
+            exchanger.ua_factor = factor
 
 
-def _clip(value: float, most: float) -> float:
-    return most if value > most else -most if value < -most else value
+def _clip(value: float, limit: float) -> float:
+    return limit if value > limit else -limit if value < -limit else value

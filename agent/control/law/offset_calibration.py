@@ -7,42 +7,42 @@ Whoever reads that changes the configuration, or does not. What is left of the p
 """
 
 # seconds end between two steps: see docs/project/decisions.md, thresholds
-_FOR_S = 59.5
-_GIVE_UP_S = 599.5
-_MOVED_K = 25 / 100
-_MOST_K = 5.0
-_SHUT_PCT = 6.0
+_AVERAGE_S = 59.5
+_TIMEOUT_S = 599.5
+_STEADY_K = 25 / 100
+_MAX_DIFFERENCE_K = 5.0
+_CLOSED_PCT = 6.0
 
 IDLE, RUNNING, DONE = "idle", "running", "done"
 
 
-class Calibration:
+class OffsetCalibration:
     """`state` is idle, running, done, or why it was given up; the offsets are in kelvin."""
 
     def __init__(self) -> None:
         self.state = IDLE
-        self.supply_k = self.return_k = 0.0
+        self.supply_offset_k = self.return_offset_k = 0.0
         self._first: tuple[float, float] | None = None
         self._sums = [0.0, 0.0]
         self._count = 0
-        self._for_s = self._since_s = 0.0
+        self._averaged_s = self._elapsed_s = 0.0
 
     def begin(self) -> None:
         """Begin to average."""
         self.state = RUNNING
-        self._since_s = 0.0
-        self._anew()
+        self._elapsed_s = 0.0
+        self._restart()
 
-    def _anew(self) -> None:
+    def _restart(self) -> None:
         self._first = None
-        self._sums, self._count, self._for_s = [0.0, 0.0], 0, 0.0
+        self._sums, self._count, self._averaged_s = [0.0, 0.0], 0, 0.0
 
-    def take(
+    def add_reading(
         self,
-        supply: "float | None",
-        back: "float | None",
+        supply_c: "float | None",
+        return_c: "float | None",
         valve_pct: "float | None",
-        turning: bool,
+        pumps_running: bool,
         dt: float,
     ) -> None:
         """Take a cycle's readings without any offset, °C, the valve's opening and whether a pump
@@ -50,30 +50,32 @@ class Calibration:
         """
         if self.state != RUNNING:
             return
-        self._since_s += dt
-        shut = valve_pct is not None and valve_pct <= _SHUT_PCT
-        if supply is None or back is None or not turning or not shut:
-            self._anew()
+        self._elapsed_s += dt
+        valve_closed = valve_pct is not None and valve_pct <= _CLOSED_PCT
+        if supply_c is None or return_c is None or not pumps_running or not valve_closed:
+            self._restart()
         else:
-            self._add(supply, back, dt)
-        if self.state == RUNNING and self._since_s >= _GIVE_UP_S:
+            self._add(supply_c, return_c, dt)
+        if self.state == RUNNING and self._elapsed_s >= _TIMEOUT_S:
             self.state = "no steady minute with pumps running, valve shut and no load"
 
-    def _add(self, supply: float, back: float, dt: float) -> None:
+    def _add(self, supply_c: float, return_c: float, dt: float) -> None:
         first = self._first
-        near = first is not None and _near(supply, first[0]) and _near(back, first[1])
-        if not near or not -_MOST_K < supply - back < _MOST_K:
-            self._anew()
-            self._first = (supply, back)
-        self._sums[0] += supply
-        self._sums[1] += back
+        unchanged = (
+            first is not None and _is_near(supply_c, first[0]) and _is_near(return_c, first[1])
+        )
+        if not unchanged or not -_MAX_DIFFERENCE_K < supply_c - return_c < _MAX_DIFFERENCE_K:
+            self._restart()
+            self._first = (supply_c, return_c)
+        self._sums[0] += supply_c
+        self._sums[1] += return_c
         self._count += 1
-        self._for_s += dt
-        if self._for_s >= _FOR_S:
-            half = (self._sums[1] - self._sums[0]) / self._count / 2.0
-            self.supply_k, self.return_k = half, -half
+        self._averaged_s += dt
+        if self._averaged_s >= _AVERAGE_S:
+            half_difference = (self._sums[1] - self._sums[0]) / self._count / 2.0
+            self.supply_offset_k, self.return_offset_k = half_difference, -half_difference
             self.state = DONE
 
 
-def _near(a: float, b: float) -> bool:
-    return -_MOVED_K < a - b < _MOVED_K
+def _is_near(a: float, b: float) -> bool:
+    return -_STEADY_K < a - b < _STEADY_K

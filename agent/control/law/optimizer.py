@@ -18,7 +18,7 @@ better, which is cheaper than fans near their full speed.
     leakage = `leak_pct_k` percent of the load for each kelvin of case
 """
 
-from agent.control.law.deterministic_math import exp, power
+from agent.control.law.deterministic_math import exp, pow_det
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,34 +29,34 @@ if TYPE_CHECKING:
 _SPEEDS = 8
 _SUPPLIES = 8
 _FAN_POINTS = 21
-_LEARN = 1 / 20
-_MIDDLE_STEPS = (8.0, -8.0, 4.0, -4.0, 2.0, -2.0)
-_REMEMBERED = 12
-_NEAR = ((1, 0), (-1, 0), (0, 1), (0, -1), (-1, -1), (1, 1))
+_ADAPT_RATE = 1 / 20
+_VALVE_STEPS = (8.0, -8.0, 4.0, -4.0, 2.0, -2.0)
+_CACHED_SIDES = 12
+_NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (-1, -1), (1, 1))
 """Neighbours that are tried; the last two go along the limit of the cases' temperature."""
-_NO = 1e30
+_INFEASIBLE = 1e30
 
 
 _UA_EXPONENT = 6 / 10
 """How UA of a finned cooler goes with the air's flow (usual for air-side films and fins)."""
 
 
-class Side:
+class FacilitySide:
     """The facility's side with the valve at one opening: flow, what it costs, G at each speed."""
 
     def __init__(self, model: "dict[str, Any]", exchanger: "Exchanger", valve_pct: float) -> None:
-        self.valve_pct, self.scale = valve_pct, exchanger.scale
+        self.valve_pct, self.valve_flow_factor = valve_pct, exchanger.valve_flow_factor
         self.lpm = exchanger.flow_at(valve_pct)
-        self.capacity = exchanger.capacity(self.lpm)
+        self.capacity = exchanger.fws_capacity(self.lpm)
         v = self.lpm / exchanger.fws_design_lpm
         self.watts: float = model.get("facility_w", 0.0) * v * (0.3 + 0.7 * v * v)
         if "cooler_ua_kw_k" in model:
-            self.fan_g = _counterflow(model, self.capacity)
+            self.fan_g = _counterflow_table(model, self.capacity)
         else:
-            self.fan_g = _cooler(model)
+            self.fan_g = _cooler_table(model)
 
 
-class Proposal:
+class OptimalPoint:
     """A point: set-points and what the model expects of it. Power in watts, `feasible` or not."""
 
     def __init__(self) -> None:
@@ -64,16 +64,16 @@ class Proposal:
         self.pump_pct = 0.0
         self.fan_pct = 0.0
         self.case_c = 0.0
-        self.middle_pct = 0.0
-        self.power_w = _NO
+        self.valve_target_pct = 0.0
+        self.power_w = _INFEASIBLE
 
 
-class Optimum:
+class SetpointOptimizer:
     """Searches the cheapest point. `model` is the section of the configuration:
 
     `pump_w` (electric, all running pumps at full speed), `full_lpm` (secondary flow there),
     `fan_w` (all fans at full speed), `cooler_kw_k` (G at full speed), `cooler_ntu` (air side, at
-    full speed), `middle_pct` (opening that the fans give the valve), `plate_r0_k_kw`,
+    full speed), `valve_target_pct` (opening that the fans give the valve), `plate_r0_k_kw`,
     `plate_r1_k_kw`, `leak_pct_k`, `case_max_c`, `pump_min_pct`, `fan_min_pct`.
     May be absent: `zero_pct` (speed at which flow begins, static head), `facility_w` (its pump at
     the design flow), `cooler_ua_kw_k` with `cooler_air_kw_k` (UA and the air's heat capacity rate
@@ -87,15 +87,17 @@ class Optimum:
         self.design_kw = design_kw
         self.pump_factor = 1.0
         self.cooler_factor = 1.0
-        self.best = Proposal()
-        self._sides: list[Side] = []
-        self._side = self._with(model["middle_pct"])
+        self.best = OptimalPoint()
+        self._sides: list[FacilitySide] = []
+        self._side = self._side_at(model["middle_pct"])
         self._zero: float = model.get("zero_pct", 0.0)
         self._air_c = 0.0
-        self._between = (0.0, 0.0)
+        self._supply_limits = (0.0, 0.0)
         self._load_w = 0.0
 
-    def search(self, load_kw: float, air_c: float, floor_c: float, ceiling_c: float) -> Proposal:
+    def find_optimum(
+        self, load_kw: float, air_c: float, min_supply_c: float, max_supply_c: float
+    ) -> OptimalPoint:
         """Find the cheapest point for a load, the air that the cooler takes in, and the limits.
 
         When none is feasible, the one with the coldest cases that the cooler can make is given.
@@ -103,82 +105,82 @@ class Optimum:
         model = self.model
         self._load_w = 1000.0 * (load_kw if load_kw > 0.0 else 0.0)
         self._air_c = air_c
-        if ceiling_c < floor_c:
-            ceiling_c = floor_c
-        self._between = (floor_c, ceiling_c)
+        if max_supply_c < min_supply_c:
+            max_supply_c = min_supply_c
+        self._supply_limits = (min_supply_c, max_supply_c)
         low_n = model["pump_min_pct"]
         step_n = (100.0 - low_n) / (_SPEEDS - 1)
-        step_s = (ceiling_c - floor_c) / (_SUPPLIES - 1)
-        best = Proposal()
-        self._take_side(self.best.middle_pct or model["middle_pct"])
+        step_s = (max_supply_c - min_supply_c) / (_SUPPLIES - 1)
+        best = OptimalPoint()
+        self._set_side(self.best.valve_target_pct or model["middle_pct"])
         for i in range(_SPEEDS):
             for j in range(_SUPPLIES):
-                self._try(low_n + i * step_n, floor_c + j * step_s, best)
+                self._evaluate(low_n + i * step_n, min_supply_c + j * step_s, best)
         for _ in range(4):
             step_n *= 0.5
             step_s *= 0.5
             n, s = best.pump_pct, best.supply_c
-            for kn, ks in _NEAR:
-                self._inside(n + kn * step_n, s + ks * step_s, best)
-            self._move_middle(best, step_n, step_s)
+            for kn, ks in _NEIGHBOURS:
+                self._evaluate_inside(n + kn * step_n, s + ks * step_s, best)
+            self._search_valve(best, step_n, step_s)
         self.best = best
         return best
 
     def flow_lpm(self, pump_pct: float) -> float:
         """Give the secondary flow that the pumps' speed makes, L/min."""
-        part = (pump_pct - self._zero) / (100.0 - self._zero)
-        flow: float = self.model["full_lpm"] * part
+        fraction = (pump_pct - self._zero) / (100.0 - self._zero)
+        flow: float = self.model["full_lpm"] * fraction
         return flow if flow > 1.0 else 1.0
 
-    def _inside(self, pump_pct: float, supply_c: float, best: Proposal) -> None:
+    def _evaluate_inside(self, pump_pct: float, supply_c: float, best: OptimalPoint) -> None:
         """Weigh a point if it is within the limits."""
-        low, high = self._between
+        low, high = self._supply_limits
         if self.model["pump_min_pct"] <= pump_pct <= 100.0 and low <= supply_c <= high:
-            self._try(pump_pct, supply_c, best)
+            self._evaluate(pump_pct, supply_c, best)
 
-    def _move_middle(self, best: Proposal, step_n: float, step_s: float) -> None:
+    def _search_valve(self, best: OptimalPoint, step_n: float, step_s: float) -> None:
         """Try the best point with the valve's middle further open and further shut."""
         low, high = self.model.get("middle_min_pct"), self.model.get("middle_max_pct")
         if low is None or high is None:
             return
-        for step in _MIDDLE_STEPS:
-            middle = best.middle_pct + step
-            if low <= middle <= high:
-                self._take_side(middle)
+        for step in _VALVE_STEPS:
+            valve_pct = best.valve_target_pct + step
+            if low <= valve_pct <= high:
+                self._set_side(valve_pct)
                 n, s = best.pump_pct, best.supply_c
-                self._try(n, s, best)
-                for kn, ks in _NEAR:
-                    self._inside(n + kn * step_n, s + ks * step_s, best)
-        self._take_side(best.middle_pct)
+                self._evaluate(n, s, best)
+                for kn, ks in _NEIGHBOURS:
+                    self._evaluate_inside(n + kn * step_n, s + ks * step_s, best)
+        self._set_side(best.valve_target_pct)
 
-    def _take_side(self, valve_pct: float) -> None:
-        self._side = self._with(valve_pct)
+    def _set_side(self, valve_pct: float) -> None:
+        self._side = self._side_at(valve_pct)
 
-    def _with(self, valve_pct: float) -> Side:
+    def _side_at(self, valve_pct: float) -> FacilitySide:
         """The facility's side at an opening; the last few are remembered."""
-        scale = self.exchanger.scale
+        factor = self.exchanger.valve_flow_factor
         for side in self._sides:
-            if side.valve_pct == valve_pct and side.scale == scale:
+            if side.valve_pct == valve_pct and side.valve_flow_factor == factor:
                 return side
-        made = Side(self.model, self.exchanger, valve_pct)
-        self._sides = (self._sides + [made])[-_REMEMBERED:]
-        return made
+        new_side = FacilitySide(self.model, self.exchanger, valve_pct)
+        self._sides = (self._sides + [new_side])[-_CACHED_SIDES:]
+        return new_side
 
-    def _try(self, pump_pct: float, supply_c: float, best: Proposal) -> None:
+    def _evaluate(self, pump_pct: float, supply_c: float, best: OptimalPoint) -> None:
         """Weigh one point; keep it when it is better than the best."""
         model, exchanger, heat = self.model, self.exchanger, self._load_w
         side = self._side
         flow = self.flow_lpm(pump_pct)
         c = exchanger.tcs_capacity(flow)
         rise = heat / c
-        case = supply_c + self._case_k(flow, heat, c)
-        over = case - model["case_max_c"]
-        share = exchanger.share_at(flow, side.lpm)
-        facility = supply_c + rise - rise / share
-        back = facility + heat / side.capacity
-        gap = back - self._air_c
-        need = heat / gap if gap > 0.05 else _NO
-        fan = self._fan(need)
+        case_c = supply_c + self._case_k(flow, heat, c)
+        excess_k = case_c - model["case_max_c"]
+        effectiveness = exchanger.effectiveness_at(flow, side.lpm)
+        fws_supply_c = supply_c + rise - rise / effectiveness
+        fws_return_c = fws_supply_c + heat / side.capacity
+        gap = fws_return_c - self._air_c
+        required_w_k = heat / gap if gap > 0.05 else _INFEASIBLE
+        fan = self._fan_speed(required_w_k)
         n = pump_pct / 100.0
         power_w = self.pump_factor * model["pump_w"] * n * n * n + side.watts
         if fan > 100.0:
@@ -186,46 +188,46 @@ class Optimum:
             fan = 100.0
         f = fan / 100.0
         power_w += model["fan_w"] * f * f * f
-        power_w += heat * model["leak_pct_k"] / 100.0 * case
-        if over > 0.0:
-            power_w += 1e8 * over + 1e7
+        power_w += heat * model["leak_pct_k"] / 100.0 * case_c
+        if excess_k > 0.0:
+            power_w += 1e8 * excess_k + 1e7
         if power_w < best.power_w:
             best.power_w, best.supply_c, best.pump_pct = power_w, supply_c, pump_pct
-            best.fan_pct, best.case_c, best.middle_pct = fan, case, side.valve_pct
+            best.fan_pct, best.case_c, best.valve_target_pct = fan, case_c, side.valve_pct
 
     def _case_k(self, flow: float, heat: float, c: float) -> float:
         """How much warmer the cases are than the supply, kelvin."""
         model = self.model
-        r = model["plate_r0_k_kw"] + model["plate_r1_k_kw"] * power(
+        r = model["plate_r0_k_kw"] + model["plate_r1_k_kw"] * pow_det(
             flow / self.exchanger.design_lpm, -7 / 10
         )
         conductance = 1000.0 * self.design_kw / r
         return heat / (c * (1.0 - exp(-conductance / c)))
 
-    def _fan(self, need_w_k: float) -> float:
-        """The fans' speed that gives `need_w_k`, percent; above 100 when none does."""
-        need = need_w_k / self.cooler_factor
+    def _fan_speed(self, required_w_k: float) -> float:
+        """The fans' speed that gives `required_w_k`, percent; above 100 when none does."""
+        required = required_w_k / self.cooler_factor
         table = self._side.fan_g
-        if need > table[-1]:
-            return 100.0 + 100.0 * (need - table[-1]) / table[-1]
+        if required > table[-1]:
+            return 100.0 + 100.0 * (required - table[-1]) / table[-1]
         low, high = 0, _FAN_POINTS - 1
         while high - low > 1:
             middle = (low + high) // 2
-            if table[middle] < need:
+            if table[middle] < required:
                 low = middle
             else:
                 high = middle
         span = table[high] - table[low]
-        at = low + ((need - table[low]) / span if span > 0.0 else 0.0)
-        speed = at * 100.0 / (_FAN_POINTS - 1)
-        least: float = self.model["fan_min_pct"]
-        return speed if speed > least else least
+        position = low + ((required - table[low]) / span if span > 0.0 else 0.0)
+        speed = position * 100.0 / (_FAN_POINTS - 1)
+        min_pct: float = self.model["fan_min_pct"]
+        return speed if speed > min_pct else min_pct
 
-    def learn_cooler(
-        self, heat_w: float, back_c: float, air_c: float, fan_pct: float, valve_pct: float
+    def adapt_cooler(
+        self, heat_w: float, fws_return_c: float, air_c: float, fan_pct: float, valve_pct: float
     ) -> None:
         """Compare what the cooler does at a calm moment with the model; move the factor slowly."""
-        gap = back_c - air_c
+        gap = fws_return_c - air_c
         if gap < 1.0 or heat_w <= 0.0:
             return
         x = fan_pct / 100.0 * (_FAN_POINTS - 1)
@@ -233,43 +235,43 @@ class Optimum:
         i = i if i < _FAN_POINTS - 1 else _FAN_POINTS - 2
         table = self._side.fan_g
         if "cooler_ua_kw_k" in self.model:
-            table = Side(self.model, self.exchanger, valve_pct).fan_g
+            table = FacilitySide(self.model, self.exchanger, valve_pct).fan_g
         model = table[i] + (x - i) * (table[i + 1] - table[i])
         if model > 0.0:
-            self.cooler_factor = _learned(self.cooler_factor, heat_w / gap / model)
+            self.cooler_factor = _adapt(self.cooler_factor, heat_w / gap / model)
 
-    def learn_pumps(self, watts: float, pump_pct: float) -> None:
+    def adapt_pumps(self, watts: float, pump_pct: float) -> None:
         """Compare the pumps' power with the model's; move the factor slowly."""
         n = pump_pct / 100.0
         model = self.model["pump_w"] * n * n * n
         if model > 0.0:
-            self.pump_factor = _learned(self.pump_factor, watts / model)
+            self.pump_factor = _adapt(self.pump_factor, watts / model)
 
 
-def _learned(factor: float, seen: float) -> float:
-    seen = 0.5 if seen < 0.5 else 2.0 if seen > 2.0 else seen
-    return factor + _LEARN * (seen - factor)
+def _adapt(factor: float, measured: float) -> float:
+    measured = 0.5 if measured < 0.5 else 2.0 if measured > 2.0 else measured
+    return factor + _ADAPT_RATE * (measured - factor)
 
 
-def _cooler(model: "dict[str, Any]") -> "list[float]":
+def _cooler_table(model: "dict[str, Any]") -> "list[float]":
     """G of the cooler at each speed of the table, W/K: n (1 - exp(-NTU n^-0.4)), scaled."""
     ntu = model["cooler_ntu"]
     full = 1.0 - exp(-ntu)
     table = [0.0]
     for i in range(1, _FAN_POINTS):
         n = i / (_FAN_POINTS - 1)
-        effectiveness = 1.0 - exp(-ntu * power(n, -4 / 10))
+        effectiveness = 1.0 - exp(-ntu * pow_det(n, -4 / 10))
         table.append(1000.0 * model["cooler_kw_k"] * n * effectiveness / full)
     return table
 
 
-def _counterflow(model: "dict[str, Any]", water: float) -> "list[float]":
+def _counterflow_table(model: "dict[str, Any]", water: float) -> "list[float]":
     """G of a counter-flow cooler at each speed, with `water` W/K going through it, W/K."""
     table = [0.0]
     for i in range(1, _FAN_POINTS):
         n = i / (_FAN_POINTS - 1)
         air = 1000.0 * model["cooler_air_kw_k"] * n
-        ua = 1000.0 * model["cooler_ua_kw_k"] * power(n, _UA_EXPONENT)
+        ua = 1000.0 * model["cooler_ua_kw_k"] * pow_det(n, _UA_EXPONENT)
         low, high = (air, water) if air < water else (water, air)
         gap = 1.0 - low / high
         if gap < 1 / 1000:

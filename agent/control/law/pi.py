@@ -8,7 +8,7 @@ Percent in and out; only + - * / on floats, so that every interpreter gives the 
 """
 
 
-class Pi:
+class PiController:
     """Output = gain * error + integral, within [low, high], moving at most `rate` a second.
 
     `gain` in percent per unit of error, `integral_s` in seconds, `rate` in percent per second.
@@ -29,20 +29,22 @@ class Pi:
         """Advance by `dt` seconds with `error` (positive asks for more output)."""
         proportional = self.gain * error
         integral = self._integral + proportional * dt / self.integral_s
-        wanted = proportional + integral
-        held = self._hold(wanted, dt)
+        demand = proportional + integral
+        limited = self._limit(demand, dt)
         # Integrate only when the output follows, or when the error leads back from the limit.
-        if held == wanted or (wanted > held) != (error > 0):
+        if limited == demand or (demand > limited) != (error > 0):
             self._integral = max(self.low, min(self.high, integral))
-        self.output = held
-        return held
+        self.output = limited
+        return limited
 
-    def _hold(self, wanted: float, dt: float) -> float:
-        most = self.rate * dt
-        wanted = max(self.output - most, min(self.output + most, wanted))
-        return max(self.low, min(self.high, wanted))
+    def _limit(self, demand: float, dt: float) -> float:
+        max_step = self.rate * dt
+        demand = max(self.output - max_step, min(self.output + max_step, demand))
+        return max(self.low, min(self.high, demand))
 
-    def tune(self, gain: float, integral_s: float, low: float, high: float, rate: float) -> None:
+    def set_tuning(
+        self, gain: float, integral_s: float, low: float, high: float, rate: float
+    ) -> None:
         """Take other settings; call `track` next, so that the output does not jump."""
         self.gain = gain
         self.integral_s = integral_s

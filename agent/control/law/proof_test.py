@@ -3,78 +3,84 @@
 Not an alarm by itself: `step` is called once a cycle while a test runs and says what the actuator
 has to do; at its end there is one more line in `records`: (microseconds, what, result, seconds).
 
-    valve   partial stroke: `_STROKE` away from where it is and back; the feedback must follow
+    valve   partial stroke: `_STROKE_PCT` away from where it is and back; the feedback must follow
     pumps   the lag pump takes the lead; it must turn, and dP must be there
 """
 
-_STROKE = 5.0
-_FOLLOWED = 3.0
+_STROKE_PCT = 5.0
+_FOLLOWED_PCT = 3.0
 # seconds end between two steps: see docs/project/decisions.md, thresholds
 _VALVE_S = 29.5
 _PUMPS_S = 239.5
-_DP_SHARE = 9 / 10
-_MOST = 8
+_DP_FRACTION = 9 / 10
+_MAX_RECORDS = 8
 
-PASSED, FAILED, BROKEN_OFF = "passed", "failed", "broken off"
+PASSED, FAILED, ABORTED = "passed", "failed", "broken off"
 
 
-class Proofs:
+class ProofTests:
     """Runs one test at a time."""
 
     def __init__(self) -> None:
         self.running = ""
         self.records: list[tuple[int, str, str, int]] = []
-        self._for_s = 0.0
-        self._from = 0.0
-        self._to = 0.0
-        self._back = False
+        self._elapsed_s = 0.0
+        self._start_pct = 0.0
+        self._target_pct = 0.0
+        self._returning = False
 
     def begin_valve(self, position: float) -> None:
         """Begin a partial stroke from `position`, percent."""
-        self.running, self._for_s, self._back = "valve", 0.0, False
-        self._from = position
-        self._to = position + _STROKE if position < 90.0 else position - _STROKE
+        self.running, self._elapsed_s, self._returning = "valve", 0.0, False
+        self._start_pct = position
+        self._target_pct = position + _STROKE_PCT if position < 90.0 else position - _STROKE_PCT
 
     def begin_pumps(self) -> None:
         """Begin to watch a change of the lead."""
-        self.running, self._for_s = "pumps", 0.0
+        self.running, self._elapsed_s = "pumps", 0.0
 
-    def valve(self, position: "float | None", now: int, dt: float) -> "float | None":
+    def step_valve(self, position: "float | None", now: int, dt: float) -> "float | None":
         """Give the opening that the test asks for; None when there is none (any more)."""
         if self.running != "valve":
             return None
-        self._for_s += dt
-        if position is None or self._for_s > _VALVE_S:
-            self._end(FAILED, now)
+        self._elapsed_s += dt
+        if position is None or self._elapsed_s > _VALVE_S:
+            self._finish(FAILED, now)
             return None
-        goal = self._from if self._back else self._to
-        moved = position - self._from if self._to > self._from else self._from - position
-        if not self._back and moved >= _FOLLOWED:
-            self._back = True
-            self._for_s = 0.0
-        elif self._back and moved < _FOLLOWED - 1.0:
-            self._end(PASSED, now)
+        target_pct = self._start_pct if self._returning else self._target_pct
+        moved = (
+            position - self._start_pct
+            if self._target_pct > self._start_pct
+            else self._start_pct - position
+        )
+        if not self._returning and moved >= _FOLLOWED_PCT:
+            self._returning = True
+            self._elapsed_s = 0.0
+        elif self._returning and moved < _FOLLOWED_PCT - 1.0:
+            self._finish(PASSED, now)
             return None
-        return goal
+        return target_pct
 
-    def pumps(self, speed: "float | None", dp_share: "float | None", now: int, dt: float) -> None:
+    def step_pumps(
+        self, speed: "float | None", dp_fraction: "float | None", now: int, dt: float
+    ) -> None:
         """Watch the new lead's speed and the share of dP that is there."""
         if self.running != "pumps":
             return
-        self._for_s += dt
-        there = dp_share is not None and dp_share >= _DP_SHARE
-        if speed is not None and speed > 20.0 and there and self._for_s > 30.0:
-            self._end(PASSED, now)
-        elif self._for_s > _PUMPS_S:
-            self._end(FAILED, now)
+        self._elapsed_s += dt
+        dp_reached = dp_fraction is not None and dp_fraction >= _DP_FRACTION
+        if speed is not None and speed > 20.0 and dp_reached and self._elapsed_s > 30.0:
+            self._finish(PASSED, now)
+        elif self._elapsed_s > _PUMPS_S:
+            self._finish(FAILED, now)
 
-    def break_off(self, now: int) -> None:
+    def abort(self, now: int) -> None:
         """Give up: something more important has come."""
         if self.running:
-            self._end(BROKEN_OFF, now)
+            self._finish(ABORTED, now)
 
-    def _end(self, result: str, now: int) -> None:
-        self.records.append((now, self.running, result, int(self._for_s)))
-        if len(self.records) > _MOST:
+    def _finish(self, result: str, now: int) -> None:
+        self.records.append((now, self.running, result, int(self._elapsed_s)))
+        if len(self.records) > _MAX_RECORDS:
             self.records.pop(0)
         self.running = ""

@@ -9,19 +9,19 @@ temperature comes with the coolant's way round, so that it is held with a slower
 Bumpless: `track` takes over from a speed; the integral then carries what is left of the error.
 """
 
-from agent.control.law.pi import Pi
+from agent.control.law.pi import PiController
 
 DP, FLOW, DELTA_T = "dp", "flow", "delta_t"
-_PAIRS = {DP: (45 / 100, 4.0), FLOW: (45 / 100, 4.0), DELTA_T: (15 / 100, 20.0)}
+_TUNING = {DP: (45 / 100, 4.0), FLOW: (45 / 100, 4.0), DELTA_T: (15 / 100, 20.0)}
 
 
-class FlowLaw:
+class PumpFlowControl:
     """Speed of the pumps, percent. `mode` is what is held: `DP`, `FLOW` or `DELTA_T`."""
 
     def __init__(self, low: float, high: float, rate: float) -> None:
         self.mode = DP
-        gain, integral_s = _PAIRS[DP]
-        self._pi = Pi(gain, integral_s, low, high, rate)
+        gain, integral_s = _TUNING[DP]
+        self._pi = PiController(gain, integral_s, low, high, rate)
         self._tracking = True
 
     @property
@@ -29,17 +29,17 @@ class FlowLaw:
         """The speed asked for last, percent."""
         return self._pi.output
 
-    def hold(self, mode: str) -> None:
+    def set_mode(self, mode: str) -> None:
         """Hold something else from now on, without a bump."""
         if mode != self.mode:
             self.mode = mode
-            self._pi.gain, self._pi.integral_s = _PAIRS[mode]
+            self._pi.gain, self._pi.integral_s = _TUNING[mode]
             self._tracking = True
 
-    def tune(self, low: float, high: float, rate: float) -> None:
+    def set_limits(self, low: float, high: float, rate: float) -> None:
         """Take other limits of the speed, without a bump."""
         pi = self._pi
-        pi.tune(pi.gain, pi.integral_s, low, high, rate)
+        pi.set_tuning(pi.gain, pi.integral_s, low, high, rate)
         self._tracking = True
 
     def track(self, speed: float) -> None:
@@ -50,12 +50,12 @@ class FlowLaw:
     def step(self, setpoint: float, measured: float, dt: float) -> float:
         """Advance by `dt` seconds, set-point and reading in the unit of the mode."""
         pi = self._pi
-        worth = pi.output * (setpoint - measured) / setpoint if setpoint > 0 else 0.0
+        speed_error = pi.output * (setpoint - measured) / setpoint if setpoint > 0 else 0.0
         if self.mode == DP:
-            worth = 0.5 * worth
+            speed_error = 0.5 * speed_error
         elif self.mode == DELTA_T:
-            worth = -worth
+            speed_error = -speed_error
         if self._tracking:
             self._tracking = False
-            pi.track(pi.output, worth)
-        return pi.step(worth, dt)
+            pi.track(pi.output, speed_error)
+        return pi.step(speed_error, dt)

@@ -2,101 +2,101 @@
 
 Not a filter: values pass unchanged, or are doubted and named. What is looked at, once a cycle:
 
-    rate      it moved faster than the plant can, and has not been calm for `_CALM_S` since
+    rate      it moved faster than the plant can, and has not been calm for `_STEADY_S` since
     stuck     not a count of change for `_STUCK_S`, while what belongs to it moved
-    apart     it and its spare differ by more than `apart` for `_APART_S`
-    balance   heat by one side of the exchanger and by the other differ, see `Balance`
+    apart     it and its spare differ by more than `apart` for `_DISAGREE_S`
+    balance   heat by one side of the exchanger and by the other differ, see `HeatBalanceCheck`
 
 A doubted sensor with a spare is replaced by it; of two that differ the one that asks for more
 cooling counts, since heat outranks condensation.
 """
 
 # seconds end between two steps: see docs/project/decisions.md, thresholds
-_CALM_S = 19.5
+_STEADY_S = 19.5
 _STUCK_S = 899.5
-_MOVED = 15 / 10
-_APART_S = 29.5
+_RELATED_CHANGE = 15 / 10
+_DISAGREE_S = 29.5
 _BALANCE_S = 299.5
-_LEAST_KW_K = 2.0
+_MIN_HEAT_KW = 2.0
 
 
-class Doubt:
+class SensorValidator:
     """Watches one sensor; `rate` is the fastest believable change a second, in its unit."""
 
-    def __init__(self, rate: float, apart: float) -> None:
+    def __init__(self, rate: float, max_difference: float) -> None:
         self.rate = rate
-        self.apart_limit = apart
-        self.jumped = self.stuck = self.apart = False
-        self._last: float | None = None
-        self._jump_left = 0.0
-        self._same_s = 0.0
-        self._other_at: float | None = None
-        self._apart_s = 0.0
+        self.max_difference = max_difference
+        self.rate_exceeded = self.stuck = self.sensors_disagree = False
+        self._last_value: float | None = None
+        self._suspect_left_s = 0.0
+        self._unchanged_s = 0.0
+        self._related_start: float | None = None
+        self._disagree_s = 0.0
 
-    def judge(
-        self, value: "float | None", spare: "float | None", other: "float | None", dt: float
+    def validate(
+        self, value: "float | None", redundant: "float | None", related: "float | None", dt: float
     ) -> "float | None":
-        """Give what may be used: the value, its spare, or None; `other` should move with it."""
-        last, self._last = self._last, value
+        """Give what may be used: the value, its spare, or None; `related` should move with it."""
+        last, self._last_value = self._last_value, value
         if value is not None and last is not None:
             change = value - last if value > last else last - value
-            self._jump(change, dt)
-            self._stand(change, other, dt)
-        self.jumped = self._jump_left > 0
-        if value is None or spare is None:
-            self._apart_s = 0.0
-            self.apart = False
+            self._check_rate(change, dt)
+            self._check_stuck(change, related, dt)
+        self.rate_exceeded = self._suspect_left_s > 0
+        if value is None or redundant is None:
+            self._disagree_s = 0.0
+            self.sensors_disagree = False
         else:
-            differ = not -self.apart_limit < value - spare < self.apart_limit
-            self._apart_s = self._apart_s + dt if differ else 0.0
-            self.apart = self._apart_s >= _APART_S
-        if value is None or self.jumped or self.stuck:
-            return spare
-        if self.apart and spare is not None and spare > value:
-            return spare
+            differs = not -self.max_difference < value - redundant < self.max_difference
+            self._disagree_s = self._disagree_s + dt if differs else 0.0
+            self.sensors_disagree = self._disagree_s >= _DISAGREE_S
+        if value is None or self.rate_exceeded or self.stuck:
+            return redundant
+        if self.sensors_disagree and redundant is not None and redundant > value:
+            return redundant
         return value
 
-    def _jump(self, change: float, dt: float) -> None:
+    def _check_rate(self, change: float, dt: float) -> None:
         if change > self.rate * dt:
-            self._jump_left = _CALM_S
-        elif self._jump_left > 0:
-            self._jump_left -= dt
+            self._suspect_left_s = _STEADY_S
+        elif self._suspect_left_s > 0:
+            self._suspect_left_s -= dt
 
-    def _stand(self, change: float, other: "float | None", dt: float) -> None:
-        if change > 0 or other is None:
-            self._same_s = 0.0
-            self._other_at = other
+    def _check_stuck(self, change: float, related: "float | None", dt: float) -> None:
+        if change > 0 or related is None:
+            self._unchanged_s = 0.0
+            self._related_start = related
             self.stuck = False
             return
-        self._same_s += dt
-        if self._other_at is None:
-            self._other_at = other
-        moved = not -_MOVED < other - self._other_at < _MOVED
-        if self._same_s >= _STUCK_S and moved:
+        self._unchanged_s += dt
+        if self._related_start is None:
+            self._related_start = related
+        related_moved = not -_RELATED_CHANGE < related - self._related_start < _RELATED_CHANGE
+        if self._unchanged_s >= _STUCK_S and related_moved:
             self.stuck = True
 
 
-class Balance:
+class HeatBalanceCheck:
     """Heat into the exchanger against heat out of it; both from sensors of their own."""
 
     def __init__(self, tolerance_pct: float) -> None:
         self.tolerance = tolerance_pct / 100.0
-        self.off = False
-        self.share: float | None = None
-        self._off_s = 0.0
-        self._in = self._out = 0.0
+        self.unbalanced = False
+        self.imbalance: float | None = None
+        self._unbalanced_s = 0.0
+        self._heat_in_w = self._heat_out_w = 0.0
 
-    def judge(self, into_w: float, out_w: float, dt: float) -> None:
+    def check(self, heat_in_w: float, heat_out_w: float, dt: float) -> None:
         """Take both in watts; compared after smoothing, since coolant takes its time."""
         k = dt / (dt + 60.0)
-        self._in += k * (into_w - self._in)
-        self._out += k * (out_w - self._out)
-        more = self._in if self._in > self._out else self._out
-        if more < 1000.0 * _LEAST_KW_K:
-            self._off_s = 0.0
-            self.off = False
+        self._heat_in_w += k * (heat_in_w - self._heat_in_w)
+        self._heat_out_w += k * (heat_out_w - self._heat_out_w)
+        larger_w = self._heat_in_w if self._heat_in_w > self._heat_out_w else self._heat_out_w
+        if larger_w < 1000.0 * _MIN_HEAT_KW:
+            self._unbalanced_s = 0.0
+            self.unbalanced = False
             return
-        self.share = (self._in - self._out) / more
-        wrong = not -self.tolerance < self.share < self.tolerance
-        self._off_s = self._off_s + dt if wrong else 0.0
-        self.off = self._off_s >= _BALANCE_S
+        self.imbalance = (self._heat_in_w - self._heat_out_w) / larger_w
+        exceeded = not -self.tolerance < self.imbalance < self.tolerance
+        self._unbalanced_s = self._unbalanced_s + dt if exceeded else 0.0
+        self.unbalanced = self._unbalanced_s >= _BALANCE_S

@@ -10,9 +10,9 @@ Body, CBOR: [counter, expiry minutes, name, arguments, group?]
 Not here: what a command does.
 """
 
-from agent.remote.message.header import EPOCH_S, MINUTE_S, count
+from agent.remote.message.header import EPOCH_S, MINUTE_S, check_count
 from agent.remote.message.parameters import LIMITS, OPERATE
-from agent.remote.message.reject import Refusal
+from agent.remote.message.reject import Rejection
 from protocols.cbor import Map, decode, encode
 from protocols.errors import DecodeError
 
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_MOST_ARGUMENTS = 16
+_MAX_ARGUMENTS = 16
 _LONGEST_NAME = 32
 
 ROLES = (
@@ -45,7 +45,7 @@ ROLES = (
 """Commands and the role each needs; `LIMITS` asks for a second signature."""
 
 
-class Command:
+class SignedCommand:
     """A command, read and plausible, but not yet known to be signed by anybody."""
 
     needs_base = False
@@ -58,38 +58,38 @@ class Command:
         self.arguments: Map = parts[3]
         self.group: str = parts[4] if len(parts) > 4 else ""
 
-    def role(self) -> int:
+    def required_role(self) -> int:
         """Give the role that must have signed; an unknown command needs the highest."""
         for name, role in ROLES:
             if name == self.name:
                 return role
         return LIMITS
 
-    def what(self) -> str:
+    def describe(self) -> str:
         """Name the command."""
         return "command " + self.name
 
 
-def read(body: bytes) -> Command:
-    """Read a command's body; raises `Refusal` (malformed)."""
+def decode_command(body: bytes) -> SignedCommand:
+    """Read a command's body; raises `Rejection` (malformed)."""
     try:
         parts = decode(body)
     except DecodeError as error:
-        raise Refusal("malformed", str(error))
+        raise Rejection("malformed", str(error))
     if type(parts) is not list or len(parts) not in (4, 5):
-        raise Refusal("malformed", "a command has 4 or 5 parts")
-    count(parts[0])
-    count(parts[1])
+        raise Rejection("malformed", "a command has 4 or 5 parts")
+    check_count(parts[0])
+    check_count(parts[1])
     if type(parts[2]) is not str or not 1 <= len(parts[2]) <= _LONGEST_NAME:
-        raise Refusal("malformed", "a command is named by a text")
-    if not isinstance(parts[3], Map) or len(parts[3].pairs) > _MOST_ARGUMENTS:
-        raise Refusal("malformed", "arguments are a map of at most %d" % _MOST_ARGUMENTS)
+        raise Rejection("malformed", "a command is named by a text")
+    if not isinstance(parts[3], Map) or len(parts[3].pairs) > _MAX_ARGUMENTS:
+        raise Rejection("malformed", "arguments are a map of at most %d" % _MAX_ARGUMENTS)
     if len(parts) == 5 and (type(parts[4]) is not str or not parts[4]):
-        raise Refusal("malformed", "a group is named by a text")
-    return Command(parts)
+        raise Rejection("malformed", "a group is named by a text")
+    return SignedCommand(parts)
 
 
-def write(
+def encode_command(
     counter_s: int,
     expires_s: int,
     name: str,

@@ -1,6 +1,6 @@
 """What the bodies of all signed messages share: their times and their counts."""
 
-from agent.remote.message.reject import Refusal
+from agent.remote.message.reject import Rejection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,10 +11,10 @@ EPOCH_S = 1_767_225_600
 HOUR_S, MINUTE_S = 3600, 60
 LONGEST_CONFIRM = 14 * 24 * 60
 """Minutes."""
-_MOST_COUNT = (1 << 32) - 1
+_MAX_COUNT = (1 << 32) - 1
 
 
-def count(part: "Any", most: int = _MOST_COUNT) -> None:
-    """Raise `Refusal` (malformed) unless `part` is a whole number from 0 to `most`."""
-    if type(part) is not int or not 0 <= part <= most:
-        raise Refusal("malformed", "a count from 0 to %d is needed" % most)
+def check_count(value: "Any", max_value: int = _MAX_COUNT) -> None:
+    """Raise `Rejection` (malformed) unless `value` is a whole number from 0 to `max_value`."""
+    if type(value) is not int or not 0 <= value <= max_value:
+        raise Rejection("malformed", "a count from 0 to %d is needed" % max_value)

@@ -22,23 +22,23 @@ class Keyring:
         for key in keys:
             self._keys[key["number"]] = (bytes.fromhex(key["public"]), roles[key["role"]])
 
-    def public(self, number: int) -> "bytes | None":
+    def public_key(self, number: int) -> "bytes | None":
         """Give the public key of a number, None when it is not known."""
         key = self._keys.get(number)
         return None if key is None else key[0]
 
-    def satisfied(self, numbers: "list[int]", role: int) -> bool:
+    def is_sufficient(self, numbers: "list[int]", role: int) -> bool:
         """Say whether signatures by these keys are enough for what needs `role`.
 
         `OPERATE`: any one key. `LIMITS`: two different keys, one of them with that role.
         """
-        publics = []
+        public_keys = []
         roles = []
         for number in numbers:
             key = self._keys.get(number)
-            if key is not None and key[0] not in publics:
-                publics.append(key[0])
+            if key is not None and key[0] not in public_keys:
+                public_keys.append(key[0])
                 roles.append(key[1])
         if role == OPERATE:
             return bool(roles)
-        return len(publics) >= 2 and LIMITS in roles
+        return len(public_keys) >= 2 and LIMITS in roles

@@ -8,7 +8,7 @@ Body, CBOR: [counter, expiry, release, size, piece, confirm minutes, hash, piece
     size        bytes of the bundle
     piece       bytes of each piece it comes in, the last one shorter
     hash        SHA-256 of the whole bundle
-    pieces      the first `PIECE_HASH` bytes of each piece's SHA-256, one after the other
+    pieces      the first `CHUNK_HASH_BYTES` bytes of each piece's SHA-256, one after the other
 
 Two signatures are needed, one of them by a holder of the role `limits`. The bundle itself is not
 signed: what does not have the hashes is not kept.
@@ -16,9 +16,9 @@ signed: what does not have the hashes is not kept.
 
 import hashlib
 
-from agent.remote.message.header import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, count
+from agent.remote.message.header import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, check_count
 from agent.remote.message.parameters import LIMITS
-from agent.remote.message.reject import Refusal
+from agent.remote.message.reject import Rejection
 from protocols.cbor import decode, encode
 from protocols.errors import DecodeError
 
@@ -26,10 +26,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-LEAST_PIECE, LARGEST_PIECE = 512, 7168
+MIN_CHUNK_BYTES, MAX_CHUNK_BYTES = 512, 7168
 """Bytes; a board has no room for the largest, a link no wish for the least."""
-PIECE_HASH = 16
-MOST_PIECES = 220
+CHUNK_HASH_BYTES = 16
+MAX_CHUNKS = 220
 """Their hashes fit one message: a bundle of 1.5 MB in the largest pieces."""
 _HASH = 32
 
@@ -45,64 +45,66 @@ class Manifest:
         self.not_before_s = 0
         self.release: int = parts[2]
         self.size: int = parts[3]
-        self.piece: int = parts[4]
+        self.chunk_size: int = parts[4]
         self.confirm_s: int = MINUTE_S * parts[5]
         self.hash: bytes = parts[6]
-        self.pieces: bytes = parts[7]
+        self.chunk_hashes: bytes = parts[7]
         self.group: str = parts[8] if len(parts) > 8 else ""
 
-    def role(self) -> int:
+    def required_role(self) -> int:
         """Give the role that must have signed."""
         return LIMITS
 
-    def what(self) -> str:
+    def describe(self) -> str:
         """Name the update."""
         return "update to release %d" % self.release
 
 
-def read(body: bytes) -> Manifest:
-    """Read a manifest's body; raises `Refusal` (malformed)."""
+def decode_manifest(body: bytes) -> Manifest:
+    """Read a manifest's body; raises `Rejection` (malformed)."""
     try:
         parts = decode(body)
     except DecodeError as error:
-        raise Refusal("malformed", str(error))
+        raise Rejection("malformed", str(error))
     if type(parts) is not list or len(parts) not in (8, 9):
-        raise Refusal("malformed", "a manifest has 8 or 9 parts")
+        raise Rejection("malformed", "a manifest has 8 or 9 parts")
     for part in parts[:3]:
-        count(part)
-    count(parts[4], LARGEST_PIECE)
-    count(parts[3], MOST_PIECES * LARGEST_PIECE)
-    count(parts[5], LONGEST_CONFIRM)
+        check_count(part)
+    check_count(parts[4], MAX_CHUNK_BYTES)
+    check_count(parts[3], MAX_CHUNKS * MAX_CHUNK_BYTES)
+    check_count(parts[5], LONGEST_CONFIRM)
     if type(parts[6]) is not bytes or len(parts[6]) != _HASH or type(parts[7]) is not bytes:
-        raise Refusal("malformed", "hashes are bytes")
-    if parts[4] < LEAST_PIECE or not parts[3]:
-        raise Refusal("malformed", "a bundle comes in pieces of %d bytes or more" % LEAST_PIECE)
-    if len(parts[7]) != PIECE_HASH * -(-parts[3] // parts[4]):
-        raise Refusal("malformed", "a bundle needs a hash for each piece")
+        raise Rejection("malformed", "hashes are bytes")
+    if parts[4] < MIN_CHUNK_BYTES or not parts[3]:
+        raise Rejection(
+            "malformed", "a bundle comes in pieces of %d bytes or more" % MIN_CHUNK_BYTES
+        )
+    if len(parts[7]) != CHUNK_HASH_BYTES * -(-parts[3] // parts[4]):
+        raise Rejection("malformed", "a bundle needs a hash for each piece")
     if len(parts) == 9 and (type(parts[8]) is not str or not parts[8]):
-        raise Refusal("malformed", "a group is named by a text")
+        raise Rejection("malformed", "a group is named by a text")
     return Manifest(parts)
 
 
-def write(
-    counter_s: int, expires_s: int, release: int, bundle: bytes, piece: int, confirm_s: int
+def encode_manifest(
+    counter_s: int, expires_s: int, release: int, bundle: bytes, chunk_size: int, confirm_s: int
 ) -> bytes:
     """Write a manifest's body for a bundle in pieces of `piece` bytes; times since 1970."""
-    pieces = [bundle[at : at + piece] for at in range(0, len(bundle), piece)]
+    chunks = [bundle[offset : offset + chunk_size] for offset in range(0, len(bundle), chunk_size)]
     return encode(
         [
             counter_s - EPOCH_S,
             -((EPOCH_S - expires_s) // HOUR_S),
             release,
             len(bundle),
-            piece,
+            chunk_size,
             -(-confirm_s // MINUTE_S),
             hashlib.sha256(bundle).digest(),
-            b"".join([piece_hash(data) for data in pieces]),
+            b"".join([chunk_hash(data) for data in chunks]),
         ]
     )
 
 
-def piece_hash(piece: bytes) -> bytes:
+def chunk_hash(chunk: bytes) -> bytes:
     """Hash a piece as a manifest holds it."""
-    return hashlib.sha256(piece).digest()[:PIECE_HASH]
+    return hashlib.sha256(chunk).digest()[:CHUNK_HASH_BYTES]

@@ -62,7 +62,7 @@ def number_of(path: str) -> "int | None":
     return None
 
 
-def rule(path: str) -> "tuple[int, int]":
+def rule_of(path: str) -> "tuple[int, int]":
     """Give who may change `path`, and the largest step (0: any)."""
     for _, name, role, step in PARAMETERS:
         if name == path:
@@ -70,16 +70,16 @@ def rule(path: str) -> "tuple[int, int]":
     return _UNNUMBERED
 
 
-LIVE = tuple(range(1, 16))
+LIVE_NUMBERS = tuple(range(1, 16))
 """Numbers of what the running agent takes over; anything else needs a restart."""
 
 
-def live(path: str) -> bool:
+def is_live(path: str) -> bool:
     """Say whether a change of `path` needs no restart."""
-    return number_of(path) in LIVE
+    return number_of(path) in LIVE_NUMBERS
 
 
-def scaled(value: "int | Decimal") -> int:
+def to_nano(value: "int | Decimal") -> int:
     """Give a number in 1e-9, to compare exactly."""
     if isinstance(value, Decimal):
         return value.mantissa * int(10 ** (9 - value.places))

@@ -12,10 +12,10 @@ Body, CBOR: [counter, base version, expiry, not before, confirm minutes, changes
 Numbers are whole or decimal fractions. Not here: signatures (gate), trial, the store.
 """
 
-from agent.remote.message.canonical import exact, plain
-from agent.remote.message.header import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, count
-from agent.remote.message.parameters import LIMITS, OPERATE, live, path_of, rule, scaled
-from agent.remote.message.reject import Refusal
+from agent.remote.message.canonical import to_cbor, to_json
+from agent.remote.message.header import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, check_count
+from agent.remote.message.parameters import LIMITS, OPERATE, is_live, path_of, rule_of, to_nano
+from agent.remote.message.reject import Rejection
 from protocols.cbor import Decimal, Map, decode, encode
 from protocols.errors import DecodeError
 
@@ -23,8 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MOST_CHANGES = 64
-_MOST_DEPTH = 6
+MAX_CHANGES = 64
+_MAX_DEPTH = 6
 
 
 class Patch:
@@ -41,53 +41,53 @@ class Patch:
         self.changes: list[tuple[Any, Any]] = parts[5].pairs
         self.group: str = parts[6] if len(parts) > 6 else ""
 
-    def role(self) -> int:
+    def required_role(self) -> int:
         """Give the role that must have signed: `LIMITS` asks for a second signature."""
-        roles = [rule(path_of(key) or "")[0] for key, _ in self.changes]
+        roles = [rule_of(path_of(key) or "")[0] for key, _ in self.changes]
         return LIMITS if LIMITS in roles else OPERATE
 
-    def live(self) -> bool:
+    def applies_live(self) -> bool:
         """Say whether the running agent takes it over without a restart."""
-        return all(value is not None and live(path_of(key) or "") for key, value in self.changes)
+        return all(value is not None and is_live(path_of(key) or "") for key, value in self.changes)
 
-    def applied(self, raw: "dict[str, Any]") -> "dict[str, Any]":
-        """Give `raw` with the changes made; see `applied`."""
-        return applied(raw, self.changes)
+    def apply_to(self, raw: "dict[str, Any]") -> "dict[str, Any]":
+        """Give `raw` with the changes made; see `apply_changes`."""
+        return apply_changes(raw, self.changes)
 
-    def what(self) -> str:
+    def describe(self) -> str:
         """Name what is changed, with the values that are numbers: no text may be a secret."""
-        words = []
+        texts = []
         for key, value in self.changes:
-            number = isinstance(value, Decimal) or type(value) is int
-            shown = "=%s" % (plain(value),) if number else ""
-            words.append((path_of(key) or str(key)) + shown)
-        return "patch " + " ".join(words)
+            is_number = isinstance(value, Decimal) or type(value) is int
+            value_text = "=%s" % (to_json(value),) if is_number else ""
+            texts.append((path_of(key) or str(key)) + value_text)
+        return "patch " + " ".join(texts)
 
 
-def read(body: bytes) -> Patch:
-    """Read a patch's body; raises `Refusal` (malformed)."""
+def decode_patch(body: bytes) -> Patch:
+    """Read a patch's body; raises `Rejection` (malformed)."""
     try:
         parts = decode(body)
     except DecodeError as error:
-        raise Refusal("malformed", str(error))
+        raise Rejection("malformed", str(error))
     if type(parts) is not list or len(parts) not in (6, 7):
-        raise Refusal("malformed", "a patch has 6 or 7 parts")
+        raise Rejection("malformed", "a patch has 6 or 7 parts")
     for part in parts[:3]:
-        count(part)
+        check_count(part)
     if parts[3] is not None:
-        count(parts[3])
-    count(parts[4], LONGEST_CONFIRM)
-    if not isinstance(parts[5], Map) or not 1 <= len(parts[5].pairs) <= MOST_CHANGES:
-        raise Refusal("malformed", "a patch changes 1 to %d parameters" % MOST_CHANGES)
+        check_count(parts[3])
+    check_count(parts[4], LONGEST_CONFIRM)
+    if not isinstance(parts[5], Map) or not 1 <= len(parts[5].pairs) <= MAX_CHANGES:
+        raise Rejection("malformed", "a patch changes 1 to %d parameters" % MAX_CHANGES)
     for key, _ in parts[5].pairs:
         if type(key) not in (int, str):
-            raise Refusal("malformed", "a parameter is named by its number or its path")
+            raise Rejection("malformed", "a parameter is named by its number or its path")
     if len(parts) == 7 and (type(parts[6]) is not str or not parts[6]):
-        raise Refusal("malformed", "a group is named by a text")
+        raise Rejection("malformed", "a group is named by a text")
     return Patch(parts)
 
 
-def write(
+def encode_patch(
     counter_s: int,
     base_version: int,
     expires_s: int,
@@ -103,13 +103,13 @@ def write(
         -((EPOCH_S - expires_s) // HOUR_S),
         -((EPOCH_S - not_before_s) // MINUTE_S) if not_before_s else None,
         -(-confirm_s // MINUTE_S),
-        Map([(key, exact(value)) for key, value in changes]),
+        Map([(key, to_cbor(value)) for key, value in changes]),
     ]
     return encode(parts + [group] if group else parts)
 
 
-def applied(raw: "dict[str, Any]", changes: "list[tuple[Any, Any]]") -> "dict[str, Any]":
-    """Give `raw` with the changes made; `raw` stays as it is. Raises `Refusal`.
+def apply_changes(raw: "dict[str, Any]", changes: "list[tuple[Any, Any]]") -> "dict[str, Any]":
+    """Give `raw` with the changes made; `raw` stays as it is. Raises `Rejection`.
 
     Whether the result is a good configuration is for `agent.core.config_records.load` to say.
     """
@@ -117,36 +117,40 @@ def applied(raw: "dict[str, Any]", changes: "list[tuple[Any, Any]]") -> "dict[st
     for key, value in changes:
         path = path_of(key)
         if path is None:
-            raise Refusal("unknown_key", "no parameter has the number %s" % key)
-        steps = path.split(".")
-        if len(steps) > _MOST_DEPTH or "" in steps:
-            raise Refusal("unknown_key", "%s is no path" % path)
-        result = _changed(result, steps, value, path)
+            raise Rejection("unknown_key", "no parameter has the number %s" % key)
+        keys = path.split(".")
+        if len(keys) > _MAX_DEPTH or "" in keys:
+            raise Rejection("unknown_key", "%s is no path" % path)
+        result = _copy_with(result, keys, value, path)
     return result
 
 
-def _changed(node: "Any", steps: "list[str]", value: "Any", path: str) -> "Any":
+def _copy_with(node: "Any", keys: "list[str]", value: "Any", path: str) -> "Any":
     """Copy the containers along the path, so that the running configuration is not touched."""
     if type(node) is not dict:
-        raise Refusal("unknown_key", "%s does not exist" % path)
+        raise Rejection("unknown_key", "%s does not exist" % path)
     copy = dict(node)
-    name = steps[0]
-    if len(steps) > 1:
-        copy[name] = _changed(copy.get(name, {}), steps[1:], value, path)
+    name = keys[0]
+    if len(keys) > 1:
+        copy[name] = _copy_with(copy.get(name, {}), keys[1:], value, path)
     elif value is None:
         if name not in copy:
-            raise Refusal("unknown_key", "%s is not there" % path)
+            raise Rejection("unknown_key", "%s is not there" % path)
         del copy[name]
     else:
         _check_step(copy.get(name), value, path)
-        copy[name] = plain(value)
+        copy[name] = to_json(value)
     return copy
 
 
-def _check_step(before: "Any", after: "Any", path: str) -> None:
-    largest = rule(path)[1]
-    old = exact(before)
-    if not largest or type(old) not in (int, Decimal) or type(after) not in (int, Decimal):
+def _check_step(old_value: "Any", new_value: "Any", path: str) -> None:
+    largest = rule_of(path)[1]
+    old_number = to_cbor(old_value)
+    if (
+        not largest
+        or type(old_number) not in (int, Decimal)
+        or type(new_value) not in (int, Decimal)
+    ):
         return
-    if abs(scaled(after) - scaled(old)) > scaled(largest):
-        raise Refusal("too_big_step", "%s may change by %d at a time" % (path, largest))
+    if abs(to_nano(new_value) - to_nano(old_number)) > to_nano(largest):
+        raise Rejection("too_big_step", "%s may change by %d at a time" % (path, largest))

@@ -3,7 +3,7 @@
 The names of attacks are those of The Update Framework and Uptane (replay, rollback, freeze).
 """
 
-WORDS = (
+REJECT_REASONS = (
     "malformed",  # not a message of this format
     "too_large",  # longer than a message may be
     "wrong_target",  # meant for another unit or group
@@ -25,11 +25,11 @@ WORDS = (
 )
 
 
-class Refusal(Exception):  # noqa: N818 - a verdict, not a fault
-    """A message that is not acted on: `reason` is one of `WORDS`, `detail` says what exactly."""
+class Rejection(Exception):  # noqa: N818 - a verdict, not a fault
+    """A message that is not acted on: `reason` is one of `REJECT_REASONS`, `detail` says what exactly."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason + (": " + detail if detail else ""))
-        assert reason in WORDS  # noqa: S101 - our own words
+        assert reason in REJECT_REASONS  # noqa: S101 - our own words
         self.reason = reason
         self.detail = detail

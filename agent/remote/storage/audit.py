@@ -31,7 +31,7 @@ SEGMENT_BYTES = 4096
 _HASH_BYTES = 32
 _LENGTH_BYTES = 2
 _LONGEST_TEXT = 160
-_PARTS = 6
+_FIELDS = 6
 
 
 def key_of(segment: int) -> str:
@@ -39,44 +39,44 @@ def key_of(segment: int) -> str:
     return PREFIX + str(segment)
 
 
-class Walk:
-    """A segment read: its `entries`, the hash after them (`head`), how many bytes were `good`."""
+class AuditReader:
+    """A segment read: its `entries`, the hash after them (`head`), how many bytes were `valid_bytes`."""
 
     def __init__(self, data: bytes) -> None:
-        self.first = data[:_HASH_BYTES]
-        self.head = self.first
+        self.start_hash = data[:_HASH_BYTES]
+        self.head = self.start_hash
         self.entries: list[list[Any]] = []
-        self.good = _HASH_BYTES
-        while self._next(data):
+        self.valid_bytes = _HASH_BYTES
+        while self._read_entry(data):
             pass
 
-    def _next(self, data: bytes) -> bool:
-        start = self.good + _LENGTH_BYTES
-        end = start + int.from_bytes(data[self.good : start], "big")
+    def _read_entry(self, data: bytes) -> bool:
+        start = self.valid_bytes + _LENGTH_BYTES
+        end = start + int.from_bytes(data[self.valid_bytes : start], "big")
         body = data[start:end]
-        entry = _entry(body) if start < end <= len(data) else None
+        entry = _decode_entry(body) if start < end <= len(data) else None
         if entry is None or (self.entries and entry[0] != self.entries[-1][0] + 1):
             return False
-        self.head = _joined(self.head, body)
+        self.head = _chain_hash(self.head, body)
         self.entries.append(entry)
-        self.good = end
+        self.valid_bytes = end
         return True
 
 
-def _joined(head: bytes, body: bytes) -> bytes:
+def _chain_hash(head: bytes, body: bytes) -> bytes:
     return hashlib.sha256(head + body).digest()
 
 
-def _entry(body: bytes) -> "list[Any] | None":
+def _decode_entry(body: bytes) -> "list[Any] | None":
     try:
         parts = cbor.decode(body)
     except DecodeError:
         return None
-    sound = type(parts) is list and len(parts) == _PARTS and type(parts[0]) is int
-    return parts if sound else None
+    valid = type(parts) is list and len(parts) == _FIELDS and type(parts[0]) is int
+    return parts if valid else None
 
 
-class Audit:
+class AuditLog:
     """The end of the log: where the next entry goes. `number` and `head` are of the newest."""
 
     def __init__(self) -> None:
@@ -84,66 +84,66 @@ class Audit:
         self.head = bytes(_HASH_BYTES)
         self.last: list[Any] = []
         self._segment = 0
-        self._used = 0
-        self._whole = False
-        self._placed: tuple[bytes, bool] | None = None
+        self._used_bytes = 0
+        self._can_append = False
+        self._pending: tuple[bytes, bool] | None = None
 
-    def place(
-        self, utc_s: int, who: "list[int]", what: str, counter: int, result: str
+    def prepare(
+        self, utc_s: int, signers: "list[int]", action: str, counter: int, result: str
     ) -> "tuple[str, str, bytes]":
-        """Give the operation, key and payload that would write an entry; `done` or `failed` follow.
+        """Give the operation, key and payload that would write an entry; `commit` or `abort` follow.
 
         `utc_s`: 0 when the time is not known.
         """
-        texts = (what[:_LONGEST_TEXT], result[:_LONGEST_TEXT])
-        body = cbor.encode([self.number + 1, utc_s or None, who, texts[0], counter, texts[1]])
-        written = len(body).to_bytes(_LENGTH_BYTES, "big") + body
-        appends = self._whole and self._used + len(written) <= SEGMENT_BYTES
-        self._placed = body, appends
+        texts = (action[:_LONGEST_TEXT], result[:_LONGEST_TEXT])
+        body = cbor.encode([self.number + 1, utc_s or None, signers, texts[0], counter, texts[1]])
+        framed = len(body).to_bytes(_LENGTH_BYTES, "big") + body
+        appends = self._can_append and self._used_bytes + len(framed) <= SEGMENT_BYTES
+        self._pending = body, appends
         if appends:
-            return "append", key_of(self._segment), written
-        return "write", key_of(self._after()), self.head + written
+            return "append", key_of(self._segment), framed
+        return "write", key_of(self._next_segment()), self.head + framed
 
-    def _after(self) -> int:
+    def _next_segment(self) -> int:
         return (self._segment + 1) % SEGMENTS if self.number else 0
 
-    def done(self) -> None:
+    def commit(self) -> None:
         """Take note that what was placed is durable."""
-        if self._placed is None:
+        if self._pending is None:
             return
-        body, appended = self._placed
-        self._placed = None
-        if not appended:
-            self._segment = self._after()
-            self._used = _HASH_BYTES
-            self._whole = True
-        self._used += _LENGTH_BYTES + len(body)
+        body, was_appended = self._pending
+        self._pending = None
+        if not was_appended:
+            self._segment = self._next_segment()
+            self._used_bytes = _HASH_BYTES
+            self._can_append = True
+        self._used_bytes += _LENGTH_BYTES + len(body)
         self.number += 1
-        self.head = _joined(self.head, body)
-        self.last = _entry(body) or []
+        self.head = _chain_hash(self.head, body)
+        self.last = _decode_entry(body) or []
 
-    def resume(self, segment: int, walk: Walk, whole: bool) -> None:
-        """Go on after what was read; `whole`: nothing torn stands behind it."""
-        self.last = walk.entries[-1]
+    def resume(self, segment: int, reader: AuditReader, can_append: bool) -> None:
+        """Go on after what was read; `can_append`: nothing torn stands behind it."""
+        self.last = reader.entries[-1]
         self.number = self.last[0]
-        self.head = walk.head
-        self._segment, self._used, self._whole = segment, walk.good, whole
+        self.head = reader.head
+        self._segment, self._used_bytes, self._can_append = segment, reader.valid_bytes, can_append
 
-    def failed(self) -> None:
+    def abort(self) -> None:
         """Take note that what was placed may be there, torn or whole, or not: begin elsewhere."""
-        if self._placed is not None:
-            self._placed = None
-            self._whole = False
+        if self._pending is not None:
+            self._pending = None
+            self._can_append = False
 
 
-def recovered(read: "Callable[[str], bytes | None]") -> Audit:
+def recover(read: "Callable[[str], bytes | None]") -> AuditLog:
     """Find the end of the log that an earlier life left in the store."""
-    audit = Audit()
+    audit = AuditLog()
     for segment in range(SEGMENTS):
         data = read(key_of(segment))
-        walk = None if data is None else Walk(data)
-        if data is None or walk is None or not walk.entries:
+        reader = None if data is None else AuditReader(data)
+        if data is None or reader is None or not reader.entries:
             continue
-        if walk.entries[-1][0] > audit.number:
-            audit.resume(segment, walk, walk.good == len(data))
+        if reader.entries[-1][0] > audit.number:
+            audit.resume(segment, reader, reader.valid_bytes == len(data))
     return audit

@@ -12,47 +12,47 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.config_records import Config
-    from agent.remote.storage.config_slots import Slots
-    from agent.remote.storage.software_slots import Releases
+    from agent.remote.storage.config_slots import ConfigSlots
+    from agent.remote.storage.software_slots import ReleaseRecord
 
 
 INSTALLED = -1
 """The slot of an application that lies in neither."""
 
 
-class Place:
+class RunningSlot:
     """Where this application runs: its slot, its release, and the bytes that a slot has room for.
 
     On a server it is a process that something else chose and started; `INSTALLED` stands for both.
     """
 
-    def __init__(self, slot: int = INSTALLED, release: int = 0, room: int = 1 << 30) -> None:
+    def __init__(self, slot: int = INSTALLED, release: int = 0, capacity: int = 1 << 30) -> None:
         self.slot = slot
         self.release = release
-        self.room = room
+        self.capacity = capacity
 
 
-class Boot:
+class BootState:
     """What to run: the configuration's bytes, the record of it; `writes` are yet to be made.
 
     Parsed it would take ten times the room, so it is read anew. `audit` is the end of the log;
-    `releases` and `pieces` are of application updates; `place` is None where nothing starts one.
+    `releases` and `received_chunks` are of application updates; `running_slot` is None where nothing starts one.
 
     `check` turns changed JSON into a configuration, or raises `ConfigError`; the shell sets it, and
-    `roomy`: whether there is room and time for that beside a running agent.
+    `has_full_checker`: whether there is room and time for that beside a running agent.
     """
 
-    def __init__(self, config: bytes, record: "Slots") -> None:
+    def __init__(self, config: bytes, record: "ConfigSlots") -> None:
         self.config = config
         self.slots = record
         self.writes: list[tuple[str, bytes]] = []
-        self.audit = audit.Audit()
-        self.roomy = True
-        self.releases: Releases | None = None
-        self.pieces = 0
-        self.place: Place | None = Place()
+        self.audit = audit.AuditLog()
+        self.has_full_checker = True
+        self.releases: ReleaseRecord | None = None
+        self.received_chunks = 0
+        self.running_slot: RunningSlot | None = RunningSlot()
         self.check: Callable[[dict[str, Any]], Config] | None = None
 
-    def raw(self) -> "dict[str, Any]":
+    def parsed_config(self) -> "dict[str, Any]":
         """Give the configuration as parsed JSON."""
-        return canonical.read(self.config)
+        return canonical.decode_config(self.config)

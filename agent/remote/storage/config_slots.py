@@ -15,7 +15,7 @@ means it: a record with another origin is not believed, but its counter is kept,
 message comes back to life.
 """
 
-from agent.remote.message.canonical import HASH_BYTES, digest
+from agent.remote.message.canonical import HASH_BYTES, hash_config
 from protocols import cbor
 from protocols.errors import DecodeError
 from protocols.signed_message import KINDS, PATCH
@@ -35,10 +35,10 @@ _FORMAT = 1
 FILE = -1
 """The number of the slot when the site's own file is what is confirmed."""
 
-NOTHING, CONFIRMED, ROLLED_BACK, REFUSED = "nothing", "confirmed", "rolled_back", "refused"
+NOTHING, CONFIRMED, ROLLED_BACK, REJECTED = "nothing", "confirmed", "rolled_back", "refused"
 
 
-class Trial:
+class ConfigTrial:
     """A configuration on trial: its slot, counter, how long it may still take, starts so far.
 
     `alarms`: the codes that were active before, and so do not speak against it.
@@ -53,12 +53,12 @@ class Trial:
         self.starts = starts
         self.alarms = alarms
 
-    def parts(self) -> "list[Any]":
+    def to_list(self) -> "list[Any]":
         """Give what the record holds of it."""
         return [self.slot, self.counter, self.confirm_s, self.starts, self.alarms]
 
 
-class Slots:
+class ConfigSlots:
     """The record in memory. Methods that change it give the write that makes it so."""
 
     def __init__(self, origin: bytes) -> None:
@@ -67,39 +67,39 @@ class Slots:
         self.version = 0
         self.counters = [0, 0, 0]
         """The last accepted of each kind of message."""
-        self.trial: Trial | None = None
+        self.trial: ConfigTrial | None = None
         self.last = (0, NOTHING, "")
 
-    def record(self) -> "Write":
+    def record_write(self) -> "Write":
         """Give the write of the record."""
-        trial = None if self.trial is None else self.trial.parts()
+        trial = None if self.trial is None else self.trial.to_list()
         parts = [_FORMAT, self.origin, self.slot, self.version, self.counters, trial]
-        return RECORD, sealed(cbor.encode(parts + [list(self.last)]))
+        return RECORD, with_hash(cbor.encode(parts + [list(self.last)]))
 
-    def free(self) -> int:
+    def free_slot(self) -> int:
         """Give the slot that nothing points to."""
-        taken = (self.slot, FILE if self.trial is None else self.trial.slot)
-        return 0 if 0 not in taken else 1
+        used_slots = (self.slot, FILE if self.trial is None else self.trial.slot)
+        return 0 if 0 not in used_slots else 1
 
-    def begin(
+    def start_trial(
         self, counter: int, confirm_s: int, alarms: "list[str]", config: bytes
     ) -> "list[Write]":
         """Put `config` on trial: the slot first, then the record."""
-        slot = self.free()
+        slot = self.free_slot()
         self.counters[PATCH - 1] = counter
-        self.trial = Trial(slot, counter, confirm_s, 0, alarms)
-        return [(SLOTS[slot], sealed(config)), self.record()]
+        self.trial = ConfigTrial(slot, counter, confirm_s, 0, alarms)
+        return [(SLOTS[slot], with_hash(config)), self.record_write()]
 
-    def seen(self, kind: int, counter: int) -> "Write":
+    def mark_taken(self, kind: int, counter: int) -> "Write":
         """Note that a message was taken: it must not come back."""
         self.counters[kind - 1] = counter
-        return self.record()
+        return self.record_write()
 
-    def refuse(self, counter: int, reason: str) -> "Write":
+    def mark_rejected(self, counter: int, reason: str) -> "Write":
         """Note that a signed change was refused: it must not come back later."""
         self.counters[PATCH - 1] = counter
-        self.last = (counter, REFUSED, reason)
-        return self.record()
+        self.last = (counter, REJECTED, reason)
+        return self.record_write()
 
     def confirm(self) -> "Write":
         """Make what is on trial the confirmed configuration."""
@@ -108,24 +108,24 @@ class Slots:
             self.slot, self.version = trial.slot, self.version + 1
             self.last = (trial.counter, CONFIRMED, "")
         self.trial = None
-        return self.record()
+        return self.record_write()
 
     def roll_back(self, reason: str) -> "Write":
         """Give up what is on trial."""
         if self.trial is not None:
             self.last = (self.trial.counter, ROLLED_BACK, reason)
         self.trial = None
-        return self.record()
+        return self.record_write()
 
 
-def load(origin: "bytes | None", read: "Read") -> Slots:
+def load_slots(origin: "bytes | None", read: "Read") -> ConfigSlots:
     """Read the record; one that is not there, damaged or of another origin gives a fresh one.
 
     `origin` None takes any: the site's own file cannot be read.
     """
-    slots = Slots(origin or b"")
-    parts = unsealed(read(RECORD))
-    if not _sound(parts):
+    slots = ConfigSlots(origin or b"")
+    parts = decode_sealed(read(RECORD))
+    if not _is_valid(parts):
         return slots
     if origin is None:
         origin = slots.origin = parts[1]
@@ -137,39 +137,39 @@ def load(origin: "bytes | None", read: "Read") -> Slots:
         return slots
     slots.slot = parts[2]
     if parts[5] is not None:
-        slots.trial = Trial(*parts[5])
+        slots.trial = ConfigTrial(*parts[5])
     return slots
 
 
-def config_in(slot: int, read: "Read") -> "bytes | None":
+def read_config(slot: int, read: "Read") -> "bytes | None":
     """Read the configuration in a slot, None when it is not whole."""
     if slot == FILE:
         return None
-    return opened(read(SLOTS[slot]))
+    return without_hash(read(SLOTS[slot]))
 
 
-def sealed(body: bytes) -> bytes:
+def with_hash(body: bytes) -> bytes:
     """Put its hash before a record."""
-    return digest(body) + body
+    return hash_config(body) + body
 
 
-def opened(data: "bytes | None") -> "bytes | None":
+def without_hash(data: "bytes | None") -> "bytes | None":
     """Give a record without its hash, None when it is not whole."""
-    if data is None or data[:HASH_BYTES] != digest(data[HASH_BYTES:]):
+    if data is None or data[:HASH_BYTES] != hash_config(data[HASH_BYTES:]):
         return None
     return data[HASH_BYTES:]
 
 
-def unsealed(data: "bytes | None") -> "Any":
+def decode_sealed(data: "bytes | None") -> "Any":
     """Read what stands in a sealed record, None when it is not whole."""
-    body = opened(data)
+    body = without_hash(data)
     try:
         return None if body is None else cbor.decode(body)
     except DecodeError:
         return None
 
 
-def _sound(parts: "Any") -> bool:
+def _is_valid(parts: "Any") -> bool:
     """Say whether a record that has the right hash has the right shape, too."""
     if type(parts) is not list or len(parts) != 7 or parts[0] != _FORMAT:
         return False

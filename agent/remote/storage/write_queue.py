@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Actions
-    from agent.remote.storage.audit import Audit
+    from agent.remote.storage.audit import AuditLog
 
-    Act = Callable[[int], None]
-    Note = tuple[int, list[int], str, int, str]
+    Callback = Callable[[int], None]
+    AuditEntry = tuple[int, list[int], str, int, str]
 
-_WRITE, _NOTE, _ACT, _ASK = 0, 1, 2, 3
-_MOST_NOTES = 16
+_WRITE, _AUDIT, _CALLBACK, _REQUEST = 0, 1, 2, 3
+_MAX_AUDIT_ENTRIES = 16
 
 
-class Keeper:
+class WriteQueue:
     """The queue before the store of `port`."""
 
-    def __init__(self, port: int, audit: "Audit") -> None:
+    def __init__(self, port: int, audit: "AuditLog") -> None:
         self.audit = audit
-        self.lost_notes = 0
+        self.lost_entries = 0
         self._port = port
         self._open = False
         self._failed = False
@@ -37,70 +37,70 @@ class Keeper:
         self._writing = False
         self._out: Actions = []
 
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Say whether something waits, the first opening included."""
         return bool(self._queue) or not (self._open or self._failed)
 
-    def usable(self) -> bool:
+    def is_open(self) -> bool:
         """Say whether the store is open."""
         return self._open
 
-    def store(self, writes: "list[tuple[str, bytes]]", now: int) -> None:
+    def write_records(self, writes: "list[tuple[str, bytes]]", now: int) -> None:
         """Replace records, in this order."""
         for write in writes:
             self._queue.append((_WRITE, write))
-        self._pump(now)
+        self._advance(now)
 
-    def note(self, entry: "Note", now: int) -> None:
+    def audit_entry(self, entry: "AuditEntry", now: int) -> None:
         """Write an entry of the log: UTC seconds (0: not known), keys, what, counter, result."""
-        if len([1 for kind, _ in self._queue if kind == _NOTE]) >= _MOST_NOTES:
-            self.lost_notes += 1
+        if len([1 for kind, _ in self._queue if kind == _AUDIT]) >= _MAX_AUDIT_ENTRIES:
+            self.lost_entries += 1
             return
-        self._queue.append((_NOTE, entry))
-        self._pump(now)
+        self._queue.append((_AUDIT, entry))
+        self._advance(now)
 
-    def ask(self, op: str, data: bytes, now: int) -> None:
+    def request(self, op: str, data: bytes, now: int) -> None:
         """Have `append`, `delete` or `get` done."""
-        self._queue.append((_ASK, (op, data)))
-        self._pump(now)
+        self._queue.append((_REQUEST, (op, data)))
+        self._advance(now)
 
-    def then(self, act: "Act", now: int) -> None:
+    def after_durable(self, callback: "Callback", now: int) -> None:
         """Call `act(now)` once all before it is durable."""
-        self._queue.append((_ACT, act))
-        self._pump(now)
+        self._queue.append((_CALLBACK, callback))
+        self._advance(now)
 
     def event(self, kind: str, now: int) -> None:
         """Take what the store says."""
         if kind == "drained":
             if self._writing:
-                done, _ = self._queue.pop(0)
-                if done == _NOTE:
-                    self.audit.done()
+                finished, _ = self._queue.pop(0)
+                if finished == _AUDIT:
+                    self.audit.commit()
             self._writing = False
         else:
             self._open = kind == "opened"
             self._failed = not self._open
             self._writing = False
-            self.audit.failed()
-        self._pump(now)
+            self.audit.abort()
+        self._advance(now)
 
-    def _pump(self, now: int) -> None:
+    def _advance(self, now: int) -> None:
         while self._queue and not self._writing:
             kind, value = self._queue[0]
-            if kind == _ACT:
+            if kind == _CALLBACK:
                 self._queue.pop(0)
                 value(now)
                 continue
             if not self._open:
                 return
-            self._out.append((self._port,) + self._request(kind, value))
+            self._out.append((self._port,) + self._operation(kind, value))
             self._writing = True
 
-    def _request(self, kind: int, value: "Any") -> "tuple[str, bytes]":
-        if kind == _ASK:
+    def _operation(self, kind: int, value: "Any") -> "tuple[str, bytes]":
+        if kind == _REQUEST:
             return value[0], value[1]
-        if kind == _NOTE:
-            op, key, payload = self.audit.place(*value)
+        if kind == _AUDIT:
+            op, key, payload = self.audit.prepare(*value)
         else:
             op, (key, payload) = "write", value
         return op, key.encode() + b"\0" + payload

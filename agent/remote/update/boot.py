@@ -1,14 +1,14 @@
 """Which configuration a start runs: the site's file, the confirmed one, or the one on trial.
 
 Called by a shell before the agent is built, with the parsed file and a way to read the store. A
-configuration on trial is started at most `_MOST_STARTS` times: one that brings the controller down
+configuration on trial is started at most `_MAX_STARTS` times: one that brings the controller down
 is rolled back by the starts it causes, without UTC, link or clock.
 """
 
-from agent.core.errors import ConfigError, Decommissioned
+from agent.core.errors import ConfigError, DecommissionedError
 from agent.remote.message import canonical
 from agent.remote.storage import audit, config_slots
-from agent.remote.storage.boot_state import Boot
+from agent.remote.storage.boot_state import BootState
 from protocols.errors import DecodeError
 
 TYPE_CHECKING = False
@@ -17,113 +17,118 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.config_records import Config
-    from agent.remote.storage.config_slots import Read, Slots
+    from agent.remote.storage.config_slots import ConfigSlots, Read
 
-_MOST_STARTS = 3
-ENDED = "config.ended"
+_MAX_STARTS = 3
+DECOMMISSIONED_KEY = "config.ended"
 """The record that a decommissioned unit leaves; see `agent.remote.decommission`."""
 CRASHED, DAMAGED, UNUSABLE = "crashed", "damaged", "unusable"
 
 
-def _roll_back(boot: Boot, reason: str, file: "dict[str, Any]", read: "Read") -> Boot:
+def _roll_back(boot: BootState, reason: str, file: "dict[str, Any]", read: "Read") -> BootState:
     """Give the start without what is on trial."""
     write = boot.slots.roll_back(reason)
-    before = _confirmed(file, boot.slots, read)
-    before.writes = boot.writes + [write]
-    return before
+    previous = _boot_confirmed(file, boot.slots, read)
+    previous.writes = boot.writes + [write]
+    return previous
 
 
-def choose(file: "dict[str, Any]", read: "Read") -> Boot:
+def choose_config(file: "dict[str, Any]", read: "Read") -> BootState:
     """Choose what to run, given the site's own configuration and the store."""
-    origin = canonical.digest(canonical.write(file))
-    record = config_slots.load(origin, read)
+    origin = canonical.hash_config(canonical.encode_config(file))
+    record = config_slots.load_slots(origin, read)
     if record.trial is None:
-        return _confirmed(file, record, read)
+        return _boot_confirmed(file, record, read)
     trial = record.trial
-    config = config_slots.config_in(trial.slot, read)
-    raw = None if config is None else _read(config)
-    fresh = Boot(canonical.write(file), record)
+    config = config_slots.read_config(trial.slot, read)
+    raw = None if config is None else _parse_config(config)
+    file_boot = BootState(canonical.encode_config(file), record)
     if config is None or raw is None:
-        return _roll_back(fresh, DAMAGED, file, read)
-    if trial.starts >= _MOST_STARTS:
-        return _roll_back(fresh, CRASHED, file, read)
+        return _roll_back(file_boot, DAMAGED, file, read)
+    if trial.starts >= _MAX_STARTS:
+        return _roll_back(file_boot, CRASHED, file, read)
     trial.starts += 1
-    boot = Boot(config, record)
-    boot.writes = [record.record()]
+    boot = BootState(config, record)
+    boot.writes = [record.record_write()]
     return boot
 
 
-def start(
+def start_config(
     file: "dict[str, Any]", read: "Read", check: "Callable[[dict[str, Any]], Config]"
-) -> "tuple[Config, Boot]":
+) -> "tuple[Config, BootState]":
     """Choose what to run and compile it, falling back to what was before.
 
-    Raises `ConfigError` when the site's own file is not good either, and `Decommissioned` when
+    Raises `ConfigError` when the site's own file is not good either, and `DecommissionedError` when
     operators have ended this unit (see `agent.remote.decommission`).
     """
-    if read(ENDED) is not None:
-        raise Decommissioned("decommissioned by operators")
-    boot = choose(file, read)
-    log = audit.recovered(read)
+    if read(DECOMMISSIONED_KEY) is not None:
+        raise DecommissionedError("decommissioned by operators")
+    boot = choose_config(file, read)
+    log = audit.recover(read)
     while True:
         boot.check, boot.audit = check, log
-        _take_releases(boot, read)
+        _load_releases(boot, read)
         try:
-            return check(boot.raw()), boot
+            return check(boot.parsed_config()), boot
         except ConfigError:
             if boot.slots.trial is not None:
                 boot = _roll_back(boot, UNUSABLE, file, read)
             elif boot.slots.slot != config_slots.FILE:
-                boot = _file(file, boot.slots)
+                boot = _boot_file(file, boot.slots)
             else:
                 raise
 
 
-def _take_releases(boot: Boot, read: "Read") -> None:
+def _load_releases(boot: BootState, read: "Read") -> None:
     """Read what there is of application updates; most units have none, and no code for it."""
     if read("update.record") is not None:
         from agent.remote.storage import software_slots  # noqa: PLC0415
 
-        boot.releases, boot.pieces = software_slots.load(read), software_slots.have(read)
+        boot.releases, boot.received_chunks = (
+            software_slots.load_releases(read),
+            software_slots.read_chunk_count(read),
+        )
 
 
-def rescue(read: "Read", check: "Callable[[dict[str, Any]], Config]") -> "tuple[Config, Boot]":
+def start_confirmed(
+    read: "Read", check: "Callable[[dict[str, Any]], Config]"
+) -> "tuple[Config, BootState]":
     """Run the confirmed configuration although the site's own file is not good.
 
     Raises `ConfigError` when there is none, or it is not good either.
     """
-    record = config_slots.load(None, read)
-    config = config_slots.config_in(record.slot, read)
-    raw = None if config is None else _read(config)
+    record = config_slots.load_slots(None, read)
+    config = config_slots.read_config(record.slot, read)
+    raw = None if config is None else _parse_config(config)
     if config is None or raw is None:
         raise ConfigError("the store holds no confirmed configuration")
     record.trial = None
-    boot = Boot(config, record)
-    boot.check, boot.audit = check, audit.recovered(read)
+    boot = BootState(config, record)
+    boot.check, boot.audit = check, audit.recover(read)
     return check(raw), boot
 
 
-def _confirmed(file: "dict[str, Any]", record: "Slots", read: "Read") -> Boot:
+def _boot_confirmed(file: "dict[str, Any]", record: "ConfigSlots", read: "Read") -> BootState:
     if record.slot == config_slots.FILE:
-        return Boot(canonical.write(file), record)
-    config = config_slots.config_in(record.slot, read)
-    raw = None if config is None else _read(config)
+        return BootState(canonical.encode_config(file), record)
+    config = config_slots.read_config(record.slot, read)
+    raw = None if config is None else _parse_config(config)
     if config is None or raw is None:
-        return _file(file, record)
-    return Boot(config, record)
+        return _boot_file(file, record)
+    return BootState(config, record)
 
 
-def _file(file: "dict[str, Any]", record: "Slots") -> Boot:
+def _boot_file(file: "dict[str, Any]", record: "ConfigSlots") -> BootState:
     """Fall back to the site's own file: another base than any message was made for."""
     record.slot = config_slots.FILE
     record.version += 1
-    boot = Boot(canonical.write(file), record)
-    boot.writes = [record.record()]
+    boot = BootState(canonical.encode_config(file), record)
+    boot.writes = [record.record_write()]
     return boot
 
 
-def _read(config: bytes) -> "dict[str, Any] | None":
+def _parse_config(config: bytes) -> "dict[str, Any] | None":
     try:
-        return canonical.read(config)
+        return canonical.decode_config(config)
     except DecodeError:
         return None

@@ -7,10 +7,10 @@ are held against a table of ranges here, and against each other and the actuator
 against the schema.
 """
 
-from agent.core.config_records import check_outputs, exact
+from agent.core.config_records import check_outputs, round_to_thousandth
 from agent.core.errors import ConfigError
-from agent.remote.message.canonical import plain
-from agent.remote.message.parameters import number_of, path_of, scaled
+from agent.remote.message.canonical import to_json
+from agent.remote.message.parameters import number_of, path_of, to_nano
 from protocols.cbor import Decimal
 
 TYPE_CHECKING = False
@@ -38,47 +38,49 @@ RANGES = (
 )
 """Number of the parameter, loop and attribute of `agent.core.config_records.Config`, least and most (1/1000)."""
 
-_TO_SCALED = 1_000_000
+_MILLI_TO_NANO = 1_000_000
 
 
-def retuned(config: "Config", changes: "list[tuple[Any, Any]]") -> "Config":
+def with_changes(config: "Config", changes: "list[tuple[Any, Any]]") -> "Config":
     """Give a copy of `config` with the changes made. Raises `ConfigError`."""
-    fresh: Config = _copy(config)
-    fresh.supply, fresh.pressure = _copy(config.supply), _copy(config.pressure)
+    changed: Config = _copy(config)
+    changed.supply, changed.pressure = _copy(config.supply), _copy(config.pressure)
     for key, value in changes:
-        _take(fresh, number_of(path_of(key) or ""), value)
+        _apply_change(changed, number_of(path_of(key) or ""), value)
     errors: list[str] = []
-    _check(fresh, fresh.supply, "valve", "control.supply", errors)
-    _check(fresh, fresh.pressure, "pump", "control.dp", errors)
+    _check(changed, changed.supply, "valve", "control.supply", errors)
+    _check(changed, changed.pressure, "pump", "control.dp", errors)
     if errors:
         raise ConfigError("\n".join(errors))
-    return fresh
+    return changed
 
 
-def _copy(this: "Any") -> "Any":
-    new: Any = object.__new__(this.__class__)
-    for name in this.__dict__:
-        setattr(new, name, getattr(this, name))
-    return new
+def _copy(source: "Any") -> "Any":
+    copy: Any = object.__new__(source.__class__)
+    for name in source.__dict__:
+        setattr(copy, name, getattr(source, name))
+    return copy
 
 
-def _take(config: "Config", number: "int | None", value: "Any") -> None:
-    for known, loop, name, low, high in RANGES:
-        if known != number:
+def _apply_change(config: "Config", number: "int | None", value: "Any") -> None:
+    for parameter, loop, name, low, high in RANGES:
+        if parameter != number:
             continue
         path = path_of(number)
         if type(value) is not int and not isinstance(value, Decimal):
             raise ConfigError("%s: a number is needed" % path)
-        if not low * _TO_SCALED <= scaled(value) <= high * _TO_SCALED:
-            limits = path, plain(value), low / 1000, high / 1000
+        if not low * _MILLI_TO_NANO <= to_nano(value) <= high * _MILLI_TO_NANO:
+            limits = path, to_json(value), low / 1000, high / 1000
             raise ConfigError("%s: %s is outside %s to %s" % limits)
-        setattr(getattr(config, loop) if loop else config, name, exact(plain(value)))
+        setattr(
+            getattr(config, loop) if loop else config, name, round_to_thousandth(to_json(value))
+        )
 
 
 def _check(config: "Config", loop: "LoopConfig", role: str, path: str, errors: "list[str]") -> None:
     if not loop.min_pct < loop.max_pct:
         errors.append("%s.min_pct: %s is not below max_pct" % (path, loop.min_pct))
-    shares = {"min_pct": loop.min_pct, "max_pct": loop.max_pct, "safe_pct": loop.safe_pct}
+    outputs = {"min_pct": loop.min_pct, "max_pct": loop.max_pct, "safe_pct": loop.safe_pct}
     for device in config.devices:
         if device.name in loop.actuators:
-            check_outputs(device.profile, role, shares, path, errors)
+            check_outputs(device.profile, role, outputs, path, errors)

@@ -20,59 +20,59 @@ _MARGIN_K = 2.0
 ASHRAE's guidance for liquid cooling asks for."""
 
 
-class Vitals:
+class PlantCheck:
     """The signs as they are at `now`: each None where the plant does not show it."""
 
     def __init__(self, agent: "Agent", now: int) -> None:
         flow = _values(agent, FLOW, now)
         current = _values(agent, CURRENT, now)
         dew = _values(agent, DEW, now)
-        supply, back = _values(agent, SUPPLY, now), _values(agent, RETURN, now)
+        supply_c, return_c = _values(agent, SUPPLY, now), _values(agent, RETURN, now)
         self.flow = sum(flow) if flow else None
         self.current = max(current) if current else None
-        self.margin = supply[0] - max(dew) if supply and dew else None
-        self.delta_t = back[0] - supply[0] if supply and back else None
+        self.margin = supply_c[0] - max(dew) if supply_c and dew else None
+        self.delta_t = return_c[0] - supply_c[0] if supply_c and return_c else None
 
-    def worse(self, before: "Vitals") -> str:
+    def degraded(self, before: "PlantCheck") -> str:
         """Name the sign that is worse than `before` by more than it may be; empty for none."""
-        for name, judge in _SIGNS:
-            if judge(self, before):
+        for name, is_degraded in _SIGNS:
+            if is_degraded(self, before):
                 return name
         return ""
 
 
 def _values(agent: "Agent", point: str, now: int) -> "list[float]":
     """Give every good reading of a point's name, in the order of the devices."""
-    found = []
-    for station in agent.fieldbus.stations:
-        if not station.profile.has(point) or station.lost:
+    values = []
+    for session in agent.fieldbus.sessions:
+        if not session.profile.has_point(point) or session.lost:
             continue
-        index = station.device.index(point)
-        reading = station.device.readings[index]
-        if reading.quality == "good" and now - reading.at <= agent.config.stale_us:
-            found.append(station.device.value(index))
-    return found
+        index = session.device.point_index(point)
+        reading = session.device.readings[index]
+        if reading.quality == "good" and now - reading.read_at <= agent.config.stale_us:
+            values.append(session.device.value(index))
+    return values
 
 
-def _flow(now: Vitals, before: Vitals) -> bool:
+def _flow(now: PlantCheck, before: PlantCheck) -> bool:
     if before.flow is None or before.flow <= 0:
         return False
     return now.flow is None or now.flow < _LEAST_FLOW * before.flow
 
 
-def _current(now: Vitals, before: Vitals) -> bool:
+def _current(now: PlantCheck, before: PlantCheck) -> bool:
     if before.current is None or now.current is None or before.current <= 0:
         return False
     return now.current > _MOST_CURRENT * before.current
 
 
-def _margin(now: Vitals, before: Vitals) -> bool:
+def _margin(now: PlantCheck, before: PlantCheck) -> bool:
     if before.margin is None or now.margin is None:
         return False
     return now.margin < _MARGIN_K and now.margin < before.margin
 
 
-def _delta_t(now: Vitals, before: Vitals) -> bool:
+def _delta_t(now: PlantCheck, before: PlantCheck) -> bool:
     if before.delta_t is None or now.delta_t is None or before.delta_t <= 0:
         return False
     rise = now.delta_t - before.delta_t

@@ -32,14 +32,14 @@ def read_record() -> "bytes | None":
 
 def order(record: "bytes | None") -> "tuple[list[int], bytes | None]":
     """Give the slots in the order in which to try them, and the record to write before."""
-    good, trial, starts = (0, 0, 0) if record is None else record[_HASH : _HASH + 3]
-    first = max(good - 1, 0)
+    confirmed, trial, starts = (0, 0, 0) if record is None else record[_HASH : _HASH + 3]
+    first = max(confirmed - 1, 0)
     slots = [first, 1 - first]
     if record is None or not trial or starts >= MOST_STARTS:
         return slots, None
     body = record[_HASH : _HASH + 2] + bytes((starts + 1,)) + record[_HASH + 3 :]
-    tried = [trial - 1, first if trial - 1 != first else 1 - first]
-    return tried, hashlib.sha256(body).digest() + body
+    trial_slots = [trial - 1, first if trial - 1 != first else 1 - first]
+    return trial_slots, hashlib.sha256(body).digest() + body
 
 
 def write_record(data: bytes) -> None:

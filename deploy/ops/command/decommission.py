@@ -15,9 +15,9 @@ from typing import Any
 from deploy.errors import OpsError
 from deploy.ops import arguments as common
 from deploy.ops import messages
-from deploy.ops.command.history import asked
-from deploy.ops.messages import Reported
-from deploy.ops.mqtt_session import Session
+from deploy.ops.command.history import fetch_history
+from deploy.ops.messages import UnitReport
+from deploy.ops.mqtt_session import BrokerSession
 
 EXAMPLE = (
     "coldloop config decommission site/unit --out site-unit.log.json --broker tcp:broker:1883 "
@@ -27,13 +27,13 @@ EXAMPLE = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=common.unit_name)
+    parser.add_argument("unit", metavar="SITE/UNIT", type=common.parse_unit_name)
     parser.add_argument("--out", metavar="FILE", required=True, help="where its log goes")
     parser.add_argument("--yes", action="store_true", help="do not ask for the unit's name")
     common.add_broker(parser)
     common.add_keys(parser)
     parser.add_argument(
-        "--answer", type=common.duration, default=120, metavar="TIME", help="wait for it (2m)"
+        "--answer", type=common.parse_duration, default=120, metavar="TIME", help="wait for it (2m)"
     )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
@@ -43,26 +43,26 @@ def run(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     if out.exists():
         raise OpsError(f"{out}: there already; a log is never overwritten")
-    _sure(arguments)
-    found = asked(arguments)
-    if found.faults:
-        raise OpsError(f"{arguments.unit}: its log does not hold: {found.faults[0]}")
-    _write(out, {"unit": arguments.unit, "entries": found.entries, "head": found.head})
-    last = _told(arguments)
-    end = {"unit": arguments.unit, "last": list(last.audit)}
-    _write(out, {**json.loads(out.read_text()), **end})
+    _ask_confirmation(arguments)
+    history = fetch_history(arguments)
+    if history.faults:
+        raise OpsError(f"{arguments.unit}: its log does not hold: {history.faults[0]}")
+    _write(out, {"unit": arguments.unit, "entries": history.entries, "head": history.head})
+    final_report = _send_decommission(arguments)
+    outcome = {"unit": arguments.unit, "last": list(final_report.audit)}
+    _write(out, {**json.loads(out.read_text()), **outcome})
     name = arguments.unit.replace("/", ".")
     if arguments.json:
-        print(json.dumps({**end, "file": str(out)}))
+        print(json.dumps({**outcome, "file": str(out)}))
     else:
         print(
-            f"{arguments.unit}: has ended; its log is in {out}, last entry {last.audit[0]}\n"
+            f"{arguments.unit}: has ended; its log is in {out}, last entry {final_report.audit[0]}\n"
             f"now: coldloop config pki revoke {name}"
         )
     return 0
 
 
-def _sure(arguments: argparse.Namespace) -> None:
+def _ask_confirmation(arguments: argparse.Namespace) -> None:
     if arguments.yes:
         return
     if not sys.stdin.isatty():
@@ -78,26 +78,28 @@ def _write(path: Path, content: dict[str, Any]) -> None:
         raise OpsError(f"{path}: {error.strerror}; name a file you may write") from None
 
 
-def _told(arguments: argparse.Namespace) -> Reported:
+def _send_decommission(arguments: argparse.Namespace) -> UnitReport:
     unit, keys = arguments.unit, common.load_keys(arguments)
     time.sleep(1.1)  # a message's counter is the second of its signing; the log took one
-    with common.session(arguments) as link:
-        before = common.report_of(link, unit, 10)
-        when = messages.Times(int(time.time()), 3600)
-        message = messages.signed_command(unit, before, "decommission", [], keys, when)[1]
-        link.publish(f"{unit}/{common.COMMAND}", message)
-        last = _last_report(link, unit, before, arguments.answer)
-        link.publish(f"{unit}/{common.DESIRED}", b"", True)
-    return last
+    with common.open_session(arguments) as session:
+        before = common.wait_for_report(session, unit, 10)
+        times = messages.MessageTimes(int(time.time()), 3600)
+        message = messages.sign_command(unit, before, "decommission", [], keys, times)[1]
+        session.publish(f"{unit}/{common.COMMAND}", message)
+        final_report = _wait_final_report(session, unit, before, arguments.answer)
+        session.publish(f"{unit}/{common.DESIRED}", b"", True)
+    return final_report
 
 
-def _last_report(link: Session, unit: str, before: Reported, seconds: float) -> Reported:
+def _wait_final_report(
+    session: BrokerSession, unit: str, before: UnitReport, seconds: float
+) -> UnitReport:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        for topic, payload in link.messages(0.2):
+        for topic, payload in session.messages(0.2):
             if topic != f"{unit}/{common.REPORTED}" or not payload:
                 continue
-            report = messages.read(payload)
+            report = messages.parse_report(payload)
             if report.decommissioned:
                 return report
             if report.refused > before.refused:

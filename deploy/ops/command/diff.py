@@ -14,7 +14,7 @@ from agent.remote.message import canonical
 from agent.runtime.cpython_start import read_file
 from deploy.errors import OpsError
 from deploy.ops import arguments as common
-from deploy.ops.mqtt_session import Session
+from deploy.ops.mqtt_session import BrokerSession
 from protocols.errors import DecodeError
 
 EXAMPLE = "coldloop config diff site/unit unit.json --broker tcp:broker:1883"
@@ -23,7 +23,7 @@ CONFIG = "cfg/config"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=common.unit_name)
+    parser.add_argument("unit", metavar="SITE/UNIT", type=common.parse_unit_name)
     parser.add_argument("file", metavar="FILE", nargs="?", help="compare with this one")
     parser.add_argument("--out", metavar="FILE", help="write what the unit runs to this file")
     common.add_broker(parser)
@@ -32,8 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the differences; 0 when there are none."""
-    with common.session(arguments) as link:
-        raw = _fetched(link, arguments.unit)
+    with common.open_session(arguments) as session:
+        raw = _fetch_config(session, arguments.unit)
     if arguments.out is not None:
         _write(Path(arguments.out), raw)
     if arguments.file is None:
@@ -41,41 +41,41 @@ def run(arguments: argparse.Namespace) -> int:
             print(json.dumps(raw, indent=None if arguments.json else 2))
         return 0
     try:
-        file = canonical.shown(read_file(arguments.file))
+        file = canonical.without_secrets(read_file(arguments.file))
     except ConfigError as error:
         raise OpsError(str(error)) from None
-    found = differences("", file, raw)
+    different = list_differences("", file, raw)
     if arguments.json:
-        print(json.dumps([{"path": p, "file": a, "unit": b} for p, a, b in found]))
+        print(json.dumps([{"path": p, "file": a, "unit": b} for p, a, b in different]))
     else:
-        for path, ours, theirs in found:
-            print(f"{path}: {_show(ours)} -> {_show(theirs)}")
-    return 1 if found else 0
+        for path, file_value, unit_value in different:
+            print(f"{path}: {_format_value(file_value)} -> {_format_value(unit_value)}")
+    return 1 if different else 0
 
 
-def differences(path: str, file: Any, unit: Any) -> list[tuple[str, Any, Any]]:
+def list_differences(path: str, file: Any, unit: Any) -> list[tuple[str, Any, Any]]:
     """List (path, in the file, at the unit) for everything that differs; None: not there."""
     if isinstance(file, dict) and isinstance(unit, dict):
-        found = []
+        different = []
         for key in sorted({*file, *unit}):
             name = f"{path}.{key}" if path else key
-            found += differences(name, file.get(key), unit.get(key))
-        return found
+            different += list_differences(name, file.get(key), unit.get(key))
+        return different
     return [] if file == unit else [(path, file, unit)]
 
 
-def _show(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return "(nothing)" if value is None else json.dumps(value)
 
 
-def _fetched(link: Session, unit: str) -> dict[str, Any]:
-    link.subscribe(f"{unit}/{CONFIG}")
+def _fetch_config(session: BrokerSession, unit: str) -> dict[str, Any]:
+    session.subscribe(f"{unit}/{CONFIG}")
     end = time.monotonic() + 10
     while time.monotonic() < end:
-        for topic, payload in link.messages(0.2):
+        for topic, payload in session.messages(0.2):
             if topic == f"{unit}/{CONFIG}":
                 try:
-                    return canonical.read(payload)
+                    return canonical.decode_config(payload)
                 except DecodeError as error:
                     raise OpsError(f"{unit}: not a configuration: {error}") from None
     raise OpsError(f"{unit}: has published no configuration; has it a section remote?")

@@ -35,26 +35,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make it, and say what to do with it."""
-    folder, words = Path(arguments.dir), (arguments.name, arguments.number, arguments.role)
+    folder, identity = Path(arguments.dir), (arguments.name, arguments.number, arguments.role)
     if arguments.public:
-        shown = keys.take(folder, *words, Path(arguments.public))
+        public_path = keys.import_public_key(folder, *identity, Path(arguments.public))
     else:
-        passphrase = "" if arguments.no_passphrase else _passphrase()
-        shown = keys.make(folder, *words, passphrase)
-    public = json.loads(shown.read_text())
+        passphrase = "" if arguments.no_passphrase else _ask_passphrase()
+        public_path = keys.make_key(folder, *identity, passphrase)
+    public = json.loads(public_path.read_text())
     if arguments.json:
         print(json.dumps(public))
     else:
         if not arguments.public:
-            print(f"private key: {shown.with_suffix('.key')} (keep it; mode 0600)")
+            print(f"private key: {public_path.with_suffix('.key')} (keep it; mode 0600)")
         print(f"for `remote.keys` of the units: {json.dumps(public)}")
     return 0
 
 
-def _passphrase() -> str:
-    given = os.environ.get(PASSPHRASE)
-    if given:
-        return given
+def _ask_passphrase() -> str:
+    preset = os.environ.get(PASSPHRASE)
+    if preset:
+        return preset
     if not sys.stdin.isatty():
         raise OpsError(f"no terminal for a passphrase; set {PASSPHRASE} or say --no-passphrase")
     first = getpass.getpass("passphrase: ")

@@ -23,9 +23,9 @@ from deploy.errors import OpsError
 from deploy.ops import arguments as common
 from deploy.ops import change_parser, messages
 from deploy.ops.keys import Key
-from deploy.ops.messages import Reported
-from deploy.ops.mqtt_session import Session
-from deploy.ops.rollout import CONFIRMED, Plan, Rollout, Unit
+from deploy.ops.messages import UnitReport
+from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.rollout import CONFIRMED, Plan, Rollout, RolloutUnit
 from protocols.errors import DecodeError
 
 CONFIG = "cfg/config"
@@ -54,13 +54,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, type=float, default=default, metavar="PERCENT", help=about)
     parser.add_argument("--wave", type=int, default=50, metavar="N", help="on their way at a time")
     parser.add_argument(
-        "--listen", type=common.duration, default=5, metavar="TIME", help="for who is there (5s)"
+        "--listen",
+        type=common.parse_duration,
+        default=5,
+        metavar="TIME",
+        help="for who is there (5s)",
     )
     parser.add_argument(
-        "--answer", type=common.duration, default=600, metavar="TIME", help="wait for it (10m)"
+        "--answer",
+        type=common.parse_duration,
+        default=600,
+        metavar="TIME",
+        help="wait for it (10m)",
     )
     parser.add_argument(
-        "--trial", type=common.duration, default=3600, metavar="TIME", help="longest trial (1h)"
+        "--trial",
+        type=common.parse_duration,
+        default=3600,
+        metavar="TIME",
+        help="longest trial (1h)",
     )
     parser.add_argument(
         "--no-confirm", action="store_true", help="leave it on trial, to be confirmed by hand"
@@ -70,98 +82,102 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Push, watch, say what became of it; 0 when every unit has confirmed."""
-    pattern, words = arguments.units, list(arguments.changes)
+    pattern, change_texts = arguments.units, list(arguments.changes)
     if arguments.group is not None and "=" in pattern:
-        pattern, words = "*", [pattern, *words]
-    wanted = change_parser.parse(words)
+        pattern, change_texts = "*", [pattern, *change_texts]
+    requested = change_parser.parse(change_texts)
     keys = common.load_keys(arguments)
-    with common.session(arguments) as link:
-        units = _present(link, pattern, arguments.listen)
+    with common.open_session(arguments) as session:
+        units = _find_units(session, pattern, arguments.listen)
         if arguments.group is not None:
-            units = _members(link, units, arguments.group, arguments.listen)
-        rollout = _rollout(arguments, wanted, keys, units)
-        began = time.monotonic()
-        sent = drive(rollout, link, progress=sys.stderr.isatty())
+            units = _filter_by_group(session, units, arguments.group, arguments.listen)
+        rollout = _make_rollout(arguments, requested, keys, units)
+        started_at = time.monotonic()
+        sent = run_rollout(rollout, session, progress=sys.stderr.isatty())
     outcome = {
         "units": len(units),
-        "states": rollout.counts(),
+        "states": rollout.count_states(),
         "aborted": rollout.aborted,
         "failed": {u.name: u.reason for u in rollout.units.values() if u.reason},
         "messages": sent,
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(time.monotonic() - started_at, 1),
     }
-    print(json.dumps(outcome) if arguments.json else _text(outcome))
-    good = CONFIRMED if not arguments.no_confirm else "trial"
-    return 0 if rollout.counts().get(good, 0) == len(units) else 1
+    print(json.dumps(outcome) if arguments.json else _format_outcome(outcome))
+    success_state = CONFIRMED if not arguments.no_confirm else "trial"
+    return 0 if rollout.count_states().get(success_state, 0) == len(units) else 1
 
 
-def _present(link: Session, pattern: str, seconds: float) -> dict[str, Reported]:
+def _find_units(session: BrokerSession, pattern: str, seconds: float) -> dict[str, UnitReport]:
     """Find the units that match and have reported; all of them when the pattern is a name."""
-    link.subscribe(f"+/+/{common.REPORTED}" if "*" in pattern else f"{pattern}/{common.REPORTED}")
-    found: dict[str, Reported] = {}
+    session.subscribe(
+        f"+/+/{common.REPORTED}" if "*" in pattern else f"{pattern}/{common.REPORTED}"
+    )
+    reports: dict[str, UnitReport] = {}
     end = time.monotonic() + seconds
-    while time.monotonic() < end and ("*" in pattern or not found):
-        for topic, payload in link.messages(0.2):
+    while time.monotonic() < end and ("*" in pattern or not reports):
+        for topic, payload in session.messages(0.2):
             name = topic.removesuffix(f"/{common.REPORTED}")
             if payload and fnmatch.fnmatchcase(name, pattern):
-                found[name] = messages.read(payload)
-    if not found:
+                reports[name] = messages.parse_report(payload)
+    if not reports:
         raise OpsError(f"{pattern}: no such unit has reported within {seconds} s")
-    return found
+    return reports
 
 
-def _members(
-    link: Session, units: dict[str, Reported], group: str, seconds: float
-) -> dict[str, Reported]:
+def _filter_by_group(
+    session: BrokerSession, units: dict[str, UnitReport], group: str, seconds: float
+) -> dict[str, UnitReport]:
     """Keep the units whose published configuration names the group; wait for all of them."""
-    link.subscribe(f"+/+/{CONFIG}")
+    session.subscribe(f"+/+/{CONFIG}")
     groups: dict[str, list[str]] = {}
     end = time.monotonic() + seconds
     while time.monotonic() < end and len(groups) < len(units):
-        for topic, payload in link.messages(0.2):
+        for topic, payload in session.messages(0.2):
             name = topic.removesuffix(f"/{CONFIG}")
             if name in units and name != topic:
-                groups[name] = _groups(payload)
-    found = {name: report for name, report in units.items() if group in groups.get(name, [])}
-    if not found:
+                groups[name] = _read_groups(payload)
+    members = {name: report for name, report in units.items() if group in groups.get(name, [])}
+    if not members:
         raise OpsError(f"group {group}: none of {len(units)} units is in it; see `config diff`")
-    return found
+    return members
 
 
-def _groups(payload: bytes) -> list[str]:
+def _read_groups(payload: bytes) -> list[str]:
     try:
-        section: dict[str, list[str]] = canonical.read(payload).get("remote", {})
+        section: dict[str, list[str]] = canonical.decode_config(payload).get("remote", {})
     except DecodeError:
         return []
     return list(section.get("groups", []))
 
 
-def _patches(
+def _patch_factory(
     arguments: argparse.Namespace,
-    wanted: list[change_parser.Change],
+    requested: list[change_parser.Change],
     keys: list[Key],
-    units: dict[str, Reported],
-) -> Callable[[str, Reported], tuple[int, bytes]]:
+    units: dict[str, UnitReport],
+) -> Callable[[str, UnitReport], tuple[int, bytes]]:
     """Give what makes the patch of a unit: its own, or the group's, signed once."""
-    when = common.times(arguments)
+    times = common.message_times(arguments)
     if arguments.group is None:
-        return lambda name, base: messages.signed_patch(
-            name, base, wanted, keys, common.times(arguments)
+        return lambda name, base: messages.sign_patch(
+            name, base, requested, keys, common.message_times(arguments)
         )
-    one = messages.signed_for_group(arguments.group, list(units.values()), wanted, keys, when)
-    return lambda _name, _base: one
+    group_patch = messages.sign_group_patch(
+        arguments.group, list(units.values()), requested, keys, times
+    )
+    return lambda _name, _base: group_patch
 
 
-def _rollout(
+def _make_rollout(
     arguments: argparse.Namespace,
-    wanted: list[change_parser.Change],
+    requested: list[change_parser.Change],
     keys: list[Key],
-    units: dict[str, Reported],
+    units: dict[str, UnitReport],
 ) -> Rollout:
-    def order(name: str, base: Reported, word: str, counter: int) -> bytes:
+    def sign_command(name: str, base: UnitReport, word: str, counter: int) -> bytes:
         arguments_of = [("counter", counter)] if word == "confirm" else []
-        when = messages.Times(int(time.time()), arguments.expires)
-        return messages.signed_command(name, base, word, list(arguments_of), keys, when)[1]
+        when = messages.MessageTimes(int(time.time()), arguments.expires)
+        return messages.sign_command(name, base, word, list(arguments_of), keys, when)[1]
 
     plan = Plan(
         arguments.canary / 100,
@@ -173,36 +189,36 @@ def _rollout(
     )
     return Rollout(
         plan,
-        {name: Unit(name, report=units[name]) for name in sorted(units)},
-        _patches(arguments, wanted, keys, units),
-        lambda name, base, counter: order(name, base, "confirm", counter),
-        lambda name, base, counter: order(name, base, "rollback", counter),
+        {name: RolloutUnit(name, report=units[name]) for name in sorted(units)},
+        _patch_factory(arguments, requested, keys, units),
+        lambda name, base, counter: sign_command(name, base, "confirm", counter),
+        lambda name, base, counter: sign_command(name, base, "rollback", counter),
     )
 
 
-def drive(rollout: Rollout, link: Session, progress: bool = False) -> int:
+def run_rollout(rollout: Rollout, session: BrokerSession, progress: bool = False) -> int:
     """Turn the rollout until it is done; give the number of messages sent."""
     sent = 0
-    with _signals(rollout):
-        while not rollout.done() or rollout.out:
-            for topic, payload in link.messages(0.05):
+    with _handle_signals(rollout):
+        while not rollout.is_done() or rollout.outbox:
+            for topic, payload in session.messages(0.05):
                 name = topic.removesuffix(f"/{common.REPORTED}")
                 if payload and name != topic:
-                    rollout.report(name, messages.read(payload), time.monotonic())
+                    rollout.report(name, messages.parse_report(payload), time.monotonic())
             rollout.tick(time.monotonic())
-            for name, what, message in rollout.out:
-                topic = common.COMMAND if what == "command" else common.DESIRED
-                link.send(f"{name}/{topic}", message, retain=what != "command")
+            for name, kind, message in rollout.outbox:
+                topic = common.COMMAND if kind == "command" else common.DESIRED
+                session.publish_async(f"{name}/{topic}", message, retain=kind != "command")
                 sent += 1
-            rollout.out.clear()
+            rollout.outbox.clear()
             if progress:
                 pause = " (pause)" if rollout.paused else ""
-                print(f"\r{rollout.counts()}{pause}", end="", file=sys.stderr, flush=True)
+                print(f"\r{rollout.count_states()}{pause}", end="", file=sys.stderr, flush=True)
     return sent
 
 
 @contextlib.contextmanager
-def _signals(rollout: Rollout) -> Iterator[None]:
+def _handle_signals(rollout: Rollout) -> Iterator[None]:
     """Let SIGINT stop the rollout, and SIGUSR1 halt it and let it go on."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -215,15 +231,17 @@ def _signals(rollout: Rollout) -> Iterator[None]:
     def pause(_number: int, _frame: object) -> None:
         rollout.paused = not rollout.paused
 
-    before = [(n, signal.signal(n, f)) for n, f in ((signal.SIGINT, stop), (signal.SIGUSR1, pause))]
+    previous_handlers = [
+        (n, signal.signal(n, f)) for n, f in ((signal.SIGINT, stop), (signal.SIGUSR1, pause))
+    ]
     try:
         yield
     finally:
-        for number, handler in before:
+        for number, handler in previous_handlers:
             signal.signal(number, handler)
 
 
-def _text(outcome: dict[str, object]) -> str:
+def _format_outcome(outcome: dict[str, object]) -> str:
     lines = [f"{outcome['units']} units: {outcome['states']}, {outcome['messages']} messages"]
     if outcome["aborted"]:
         lines.append(f"stopped: {outcome['aborted']}")

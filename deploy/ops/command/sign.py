@@ -20,7 +20,7 @@ EXAMPLE = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=common.unit_name)
+    parser.add_argument("unit", metavar="SITE/UNIT", type=common.parse_unit_name)
     parser.add_argument("changes", metavar="PATH=VALUE", nargs="+", help="what to change")
     parser.add_argument("--report", metavar="FILE", required=True, help="from `show --json`")
     common.add_keys(parser)
@@ -31,11 +31,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Sign, and say how long the message is."""
-    wanted = change_parser.parse(arguments.changes)
-    base = _report(Path(arguments.report))
+    requested = change_parser.parse(arguments.changes)
+    base = _read_report(Path(arguments.report))
     keys = common.load_keys(arguments)
-    counter, message = messages.signed_patch(
-        arguments.unit, base, wanted, keys, common.times(arguments)
+    counter, message = messages.sign_patch(
+        arguments.unit, base, requested, keys, common.message_times(arguments)
     )
     try:
         Path(arguments.out).write_bytes(message)
@@ -48,10 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _report(path: Path) -> messages.Reported:
+def _read_report(path: Path) -> messages.UnitReport:
     try:
         raw = json.loads(path.read_text())
         raw["hash"] = raw.pop("base_hash")
-        return messages.read(json.dumps(raw).encode())
+        return messages.parse_report(json.dumps(raw).encode())
     except (OSError, ValueError, KeyError, AttributeError):
         raise OpsError(f"{path}: not a report; make one with `config show --json`") from None

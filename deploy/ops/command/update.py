@@ -19,8 +19,8 @@ from deploy.errors import OpsError
 from deploy.firmware import memory_layout
 from deploy.ops import arguments as common
 from deploy.ops import messages
-from deploy.ops.messages import Reported
-from deploy.ops.mqtt_session import Session
+from deploy.ops.messages import UnitReport
+from deploy.ops.mqtt_session import BrokerSession
 from protocols.signed_message import MANIFEST
 
 EXAMPLE = (
@@ -33,7 +33,7 @@ _RESEND_S = 5.0
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=common.unit_name)
+    parser.add_argument("unit", metavar="SITE/UNIT", type=common.parse_unit_name)
     parser.add_argument("file", metavar="FILE", help="a wheel, or a board's app.bin")
     parser.add_argument("--release", type=int, required=True, metavar="N", help="its number")
     parser.add_argument(
@@ -43,7 +43,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     common.add_keys(parser)
     common.add_times(parser)
     parser.add_argument(
-        "--wait", type=common.duration, default=3600, metavar="TIME", help="for the pieces (1h)"
+        "--wait",
+        type=common.parse_duration,
+        default=3600,
+        metavar="TIME",
+        help="for the pieces (1h)",
     )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
@@ -52,22 +56,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Send it; 0 once the unit has every piece and starts it. `config confirm` keeps it."""
     bundle = _read(Path(arguments.file), arguments.release)
     keys = common.load_keys(arguments)
-    piece = arguments.piece or _piece_for(len(bundle))
-    times = common.times(arguments)
-    with common.session(arguments) as link:
-        before = common.report_of(link, arguments.unit, 10)
-        counter = _under_way(before, bundle, arguments.release)
+    chunk_size = arguments.piece or _chunk_size_for(len(bundle))
+    times = common.message_times(arguments)
+    with common.open_session(arguments) as session:
+        before = common.wait_for_report(session, arguments.unit, 10)
+        counter = _counter_in_progress(before, bundle, arguments.release)
         if counter is None:
             counter_s = max(times.now_s, EPOCH_S + before.counters[MANIFEST - 1] + 1)
             counter = counter_s - EPOCH_S
             end_s = times.now_s + times.expires_s
-            body = manifest.write(
-                counter_s, end_s, arguments.release, bundle, piece, times.confirm_s
+            body = manifest.encode_manifest(
+                counter_s, end_s, arguments.release, bundle, chunk_size, times.confirm_s
             )
-            message = messages.sealed(MANIFEST, arguments.unit, b"", body, keys)
-            link.publish(f"{arguments.unit}/{common.DESIRED}", message, retain=True)
-        sent = _feed(link, arguments, bundle, piece, counter)
-        link.publish(f"{arguments.unit}/{common.DESIRED}", b"", retain=True)
+            message = messages.sign_message(MANIFEST, arguments.unit, b"", body, keys)
+            session.publish(f"{arguments.unit}/{common.DESIRED}", message, retain=True)
+        sent = _send_chunks(session, arguments, bundle, chunk_size, counter)
+        session.publish(f"{arguments.unit}/{common.DESIRED}", b"", retain=True)
     outcome = {"unit": arguments.unit, "counter": counter, "pieces": sent, "bytes": len(bundle)}
     if arguments.json:
         print(json.dumps(outcome))
@@ -79,8 +83,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _read(path: Path, release: int) -> bytes:
     try:
         bundle = path.read_bytes()
-        if bundle.startswith(memory_layout.MAGIC) and memory_layout.head_of(bundle)[1] != release:
-            raise OpsError(f"{path}: is release {memory_layout.head_of(bundle)[1]}, not {release}")
+        if (
+            bundle.startswith(memory_layout.MAGIC)
+            and memory_layout.read_header(bundle)[1] != release
+        ):
+            raise OpsError(
+                f"{path}: is release {memory_layout.read_header(bundle)[1]}, not {release}"
+            )
     except OSError as error:
         raise OpsError(f"{path}: {error.strerror}") from None
     except ValueError as error:
@@ -88,16 +97,16 @@ def _read(path: Path, release: int) -> bytes:
     return bundle
 
 
-def _piece_for(size: int) -> int:
+def _chunk_size_for(size: int) -> int:
     """Choose pieces as small as a message of their hashes allows."""
-    for piece in (1024, 2048, 4096, manifest.LARGEST_PIECE):
-        if size <= piece * manifest.MOST_PIECES:
-            return piece
-    most = manifest.MOST_PIECES * manifest.LARGEST_PIECE
-    raise OpsError(f"a bundle of {size} bytes; at most {most} can be sent")
+    for chunk_size in (1024, 2048, 4096, manifest.MAX_CHUNK_BYTES):
+        if size <= chunk_size * manifest.MAX_CHUNKS:
+            return chunk_size
+    max_bytes = manifest.MAX_CHUNKS * manifest.MAX_CHUNK_BYTES
+    raise OpsError(f"a bundle of {size} bytes; at most {max_bytes} can be sent")
 
 
-def _under_way(report: Reported, bundle: bytes, release: int) -> int | None:
+def _counter_in_progress(report: UnitReport, bundle: bytes, release: int) -> int | None:
     """Give the counter of an earlier manifest for the same bundle that is still being fetched."""
     digest = hashlib.sha256(bundle).hexdigest()[:16]
     update = report.update
@@ -106,36 +115,42 @@ def _under_way(report: Reported, bundle: bytes, release: int) -> int | None:
     return None
 
 
-def _feed(
-    link: Session, arguments: argparse.Namespace, bundle: bytes, piece: int, counter: int
+def _send_chunks(
+    session: BrokerSession,
+    arguments: argparse.Namespace,
+    bundle: bytes,
+    chunk_size: int,
+    counter: int,
 ) -> int:
     """Send pieces until the unit has them all; give how many were sent."""
-    sent, asked, sent_at = 0, -1, 0.0
-    have, count = -1, -(-len(bundle) // piece)
+    sent, last_sent, sent_at = 0, -1, 0.0
+    received, count = -1, -(-len(bundle) // chunk_size)
     end = time.monotonic() + arguments.wait
-    link.subscribe(f"{arguments.unit}/{common.REPORTED}")
+    session.subscribe(f"{arguments.unit}/{common.REPORTED}")
     while time.monotonic() < end:
-        for topic, payload in link.messages(0.05):
+        for topic, payload in session.messages(0.05):
             if topic == f"{arguments.unit}/{common.REPORTED}" and payload:
-                have = _progress(messages.read(payload), counter, have)
-        if have >= count:
+                received = _received_chunks(messages.parse_report(payload), counter, received)
+        if received >= count:
             return sent
-        stale = time.monotonic() - sent_at > _RESEND_S
-        if have >= 0 and (have != asked or stale):
-            data = bundle[have * piece : (have + 1) * piece]
-            head = counter.to_bytes(4, "big") + have.to_bytes(2, "big")
-            link.publish(f"{arguments.unit}/{CHUNK}", head + data)
-            sent, asked, sent_at = sent + 1, have, time.monotonic()
+        resend_due = time.monotonic() - sent_at > _RESEND_S
+        if received >= 0 and (received != last_sent or resend_due):
+            data = bundle[received * chunk_size : (received + 1) * chunk_size]
+            header = counter.to_bytes(4, "big") + received.to_bytes(2, "big")
+            session.publish(f"{arguments.unit}/{CHUNK}", header + data)
+            sent, last_sent, sent_at = sent + 1, received, time.monotonic()
             if sys.stderr.isatty():
-                print(f"\r{have} of {count} pieces", end="", file=sys.stderr, flush=True)
-    raise OpsError(f"{arguments.unit}: {max(have, 0)} of {count} pieces; the same command goes on")
+                print(f"\r{received} of {count} pieces", end="", file=sys.stderr, flush=True)
+    raise OpsError(
+        f"{arguments.unit}: {max(received, 0)} of {count} pieces; the same command goes on"
+    )
 
 
-def _progress(report: Reported, counter: int, have: int) -> int:
+def _received_chunks(report: UnitReport, counter: int, received: int) -> int:
     """Say how many pieces the unit has of the update `counter`."""
     update: list[Any] | None = report.update
     if update is not None and update[1] == counter:
         return int(update[2])
-    if report.refusal[0] and have < 0 and report.counters[MANIFEST - 1] >= counter:
+    if report.refusal[0] and received < 0 and report.counters[MANIFEST - 1] >= counter:
         raise OpsError(f"refused: {': '.join(report.refusal)}")
-    return have
+    return received

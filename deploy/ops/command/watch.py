@@ -7,8 +7,8 @@ import time
 
 from deploy.ops import arguments as common
 from deploy.ops import messages
-from deploy.ops.command.show import as_json
-from deploy.ops.messages import Reported
+from deploy.ops.command.show import report_to_json
+from deploy.ops.messages import UnitReport
 
 EXAMPLE = "coldloop config watch 'riyadh-2/*' --broker tls:broker.example:8883?ca=ca.pem"
 
@@ -18,7 +18,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("units", metavar="SITE/UNIT", help="a unit, or a pattern such as 'site/*'")
     common.add_broker(parser)
     parser.add_argument(
-        "--for", dest="seconds", type=common.duration, default=0, metavar="TIME", help="(for ever)"
+        "--for",
+        dest="seconds",
+        type=common.parse_duration,
+        default=0,
+        metavar="TIME",
+        help="(for ever)",
     )
     parser.add_argument("--json", action="store_true", help="print each report as JSON")
 
@@ -27,26 +32,32 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what comes."""
     end = time.monotonic() + arguments.seconds if arguments.seconds else None
     last: dict[str, str] = {}
-    with common.session(arguments) as link:
-        link.subscribe(f"+/+/{common.REPORTED}")
+    with common.open_session(arguments) as session:
+        session.subscribe(f"+/+/{common.REPORTED}")
         while end is None or time.monotonic() < end:
-            for topic, payload in link.messages(0.2):
+            for topic, payload in session.messages(0.2):
                 name = topic.removesuffix(f"/{common.REPORTED}")
                 if payload and fnmatch.fnmatchcase(name, arguments.units):
-                    _tell(name, messages.read(payload), last, arguments.json)
+                    _print_change(name, messages.parse_report(payload), last, arguments.json)
     return 0
 
 
-def _tell(name: str, report: Reported, last: dict[str, str], as_text: bool) -> None:
-    line = _line(report)
+def _print_change(
+    name: str, report: UnitReport, last: dict[str, str], as_json_record: bool
+) -> None:
+    line = _format_report(report)
     if last.get(name) == line:
         return
     last[name] = line
-    shown = json.dumps({"unit": name, **as_json(report)}) if as_text else f"{name}  {line}"
-    print(shown, flush=True)
+    text = (
+        json.dumps({"unit": name, **report_to_json(report)})
+        if as_json_record
+        else f"{name}  {line}"
+    )
+    print(text, flush=True)
 
 
-def _line(report: Reported) -> str:
+def _format_report(report: UnitReport) -> str:
     trial = "" if report.trial is None else f", {report.trial} on trial ({report.phase})"
     update = report.update
     fetched = f", update {update[2]} of {update[3]}" if update and update[4] == "fetching" else ""

@@ -18,18 +18,20 @@ import struct
 from drivers.errors import PortError
 from drivers.ports.address import Address
 from drivers.ports.base import EACCES, ECONNREFUSED, ENOENT, StreamPort, explain, failure
-from drivers.ports.cpython.clock import system_ns
+from drivers.ports.cpython.clock import system_offset_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.ports.base import Wake
 
-SAMPLE = struct.Struct(">qqB")
+AGENT_SAMPLE = struct.Struct(">qqB")
 SOCK_SAMPLE = struct.Struct("@qqdiiii")
 MAGIC = 0x534F434B
-_NONE = "no such socket: is chronyd running, with a line `refclock SOCK PATH` in its configuration?"
+_NO_SOCKET = (
+    "no such socket: is chronyd running, with a line `refclock SOCK PATH` in its configuration?"
+)
 _REASONS = {
-    ENOENT: _NONE,
+    ENOENT: _NO_SOCKET,
     ECONNREFUSED: "chronyd has gone: start it again",
     EACCES: "permission: let the agent's user write to the socket",
 }
@@ -49,10 +51,10 @@ class ChronyPort(StreamPort):
 
     def write(self, data: bytes) -> int:
         """Send each sample; one that chronyd has no room for is dropped: it will be late anyway."""
-        ahead = system_ns()
-        for at in range(0, len(data) - SAMPLE.size + 1, SAMPLE.size):
-            mono_us, utc_us, leap = SAMPLE.unpack_from(data, at)
-            self._send(sample(mono_us * 1000 + ahead, utc_us, leap))
+        offset_ns = system_offset_ns()
+        for at in range(0, len(data) - AGENT_SAMPLE.size + 1, AGENT_SAMPLE.size):
+            mono_us, utc_us, leap = AGENT_SAMPLE.unpack_from(data, at)
+            self._send(pack_sample(mono_us * 1000 + offset_ns, utc_us, leap))
         return len(data)
 
     def _send(self, datagram: bytes) -> None:
@@ -68,7 +70,7 @@ class ChronyPort(StreamPort):
         self._socket.close()
 
 
-def sample(system_time_ns: int, utc_us: int, leap: int) -> bytes:
+def pack_sample(system_time_ns: int, utc_us: int, leap: int) -> bytes:
     """Write chrony's struct: the system showed `system_time_ns` when it was `utc_us`."""
     seconds, rest = divmod(system_time_ns // 1000, 1_000_000)
     offset = (utc_us * 1000 - system_time_ns) / 1e9

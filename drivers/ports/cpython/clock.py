@@ -12,7 +12,7 @@ so it counts by the raw one, which nobody steers.
 import time
 
 _clocks = [time.CLOCK_MONOTONIC]
-_LOOKS = 3
+_SAMPLES = 3
 
 
 def use_raw() -> None:
@@ -29,17 +29,17 @@ def monotonic() -> int:
     return time.clock_gettime_ns(_clocks[0]) // 1000
 
 
-def system_ns() -> int:
+def system_offset_ns() -> int:
     """Return the system's UTC (since 1970) less `monotonic`, nanoseconds; the closest of 3 looks.
 
     A look takes the system's time between two of the monotonic one; half the gap is its error.
     """
-    best, closest = 0, 1 << 62
-    for _ in range(_LOOKS):
+    best_offset, smallest_gap = 0, 1 << 62
+    for _ in range(_SAMPLES):
         before = _now_ns()
         system = time.time_ns()
         after = _now_ns()
-        if after - before < closest:
-            closest = after - before
-            best = system - (before + after) // 2
-    return best
+        if after - before < smallest_gap:
+            smallest_gap = after - before
+            best_offset = system - (before + after) // 2
+    return best_offset

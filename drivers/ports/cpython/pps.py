@@ -19,7 +19,7 @@ import threading
 
 from drivers.ports.address import Address
 from drivers.ports.base import ENOENT, ENOTTY, StreamPort, explain, failure
-from drivers.ports.cpython.clock import monotonic, system_ns
+from drivers.ports.cpython.clock import monotonic, system_offset_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ _DATA = struct.Struct("@IIqiIqiIi4xqiI")
 """struct pps_fdata: two sequence numbers, assert and clear (s, ns, flags), mode, timeout."""
 _FETCH = 3 << 30 | struct.calcsize("P") << 16 | ord("p") << 8 | 0xA4
 """PPS_FETCH, _IOWR('p', 0xa4, struct pps_fdata *): the size is that of the pointer."""
-_PATIENCE_S = 2
-_OLDEST_US = 1_500_000
-_MOST_WAITING = 4
+_FETCH_TIMEOUT_S = 2
+_MAX_AGE_US = 1_500_000
+_MAX_PENDING = 4
 _REASONS = {
     ENOENT: "no such device: is pps-gpio or pps-ldisc loaded, and is the name right?",
     ENOTTY: "not a PPS device: name one such as /dev/pps0",
@@ -52,13 +52,13 @@ class DevicePort(StreamPort):
         self._descriptor = descriptor
         self._wake = wake
         self._ioctl = ioctl
-        self._fall = address.edge == "fall"
+        self._falling_edge = address.edge == "fall"
         self._lock = threading.Lock()
         self._edges: list[int] = []
         self._error: OSError | None = None
         self._closed = False
-        self._last = 0
-        threading.Thread(target=self._work, daemon=True).start()
+        self._last_sequence = 0
+        threading.Thread(target=self._run, daemon=True).start()
 
     def read(self) -> "bytes | None":
         """Return the oldest edge, b"" when there is none."""
@@ -76,13 +76,13 @@ class DevicePort(StreamPort):
         with self._lock:
             self._closed = True
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         """Fetch edge after edge, in the thread."""
-        while not self._closed and self._fetched():
+        while not self._closed and self._try_fetch():
             pass
         os.close(self._descriptor)
 
-    def _fetched(self) -> bool:
+    def _try_fetch(self) -> bool:
         """Wait for an edge, for no longer than 2 s; False when the device broke."""
         try:
             self._fetch()
@@ -96,17 +96,17 @@ class DevicePort(StreamPort):
         return True
 
     def _fetch(self) -> None:
-        data = bytearray(_DATA.pack(0, 0, 0, 0, 0, 0, 0, 0, 0, _PATIENCE_S, 0, 0))
+        data = bytearray(_DATA.pack(0, 0, 0, 0, 0, 0, 0, 0, 0, _FETCH_TIMEOUT_S, 0, 0))
         self._ioctl(self._descriptor, _FETCH, data)
         fields = _DATA.unpack(data)
-        sequence = fields[1 if self._fall else 0]
-        seconds, nanoseconds = fields[5:7] if self._fall else fields[2:4]
-        known, self._last = self._last, sequence
-        edge = (seconds * 1_000_000_000 + nanoseconds - system_ns()) // 1000
-        if sequence == known or not 0 <= monotonic() - edge <= _OLDEST_US:
+        sequence = fields[1 if self._falling_edge else 0]
+        seconds, nanoseconds = fields[5:7] if self._falling_edge else fields[2:4]
+        previous, self._last_sequence = self._last_sequence, sequence
+        edge = (seconds * 1_000_000_000 + nanoseconds - system_offset_ns()) // 1000
+        if sequence == previous or not 0 <= monotonic() - edge <= _MAX_AGE_US:
             return
         with self._lock:
-            self._edges = [*self._edges[1 - _MOST_WAITING :], edge]
+            self._edges = [*self._edges[1 - _MAX_PENDING :], edge]
         self._wake()
 
 

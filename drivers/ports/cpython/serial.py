@@ -71,7 +71,7 @@ class SerialPort(StreamPort):
     def set(self, text: str) -> None:
         """Change baud, parity, stop or rs485."""
         try:
-            address = self.address.changed(text)
+            address = self.address.with_options(text)
         except AddressError as error:
             raise failure(self.address, str(error)) from error
         _configure(self._line, address)
@@ -93,7 +93,7 @@ def open_port(address: Address, _wake: "Wake") -> SerialPort:
         _configure(line, address)
     except (serial.SerialException, termios.error, OSError) as error:
         line.close()
-        raise explain(address, _plain(error), SERIAL_REASONS) from error
+        raise explain(address, _to_oserror(error), SERIAL_REASONS) from error
     except PortError:
         line.close()
         raise
@@ -108,7 +108,7 @@ def is_pty(path: str) -> bool:
         return False
 
 
-def _plain(error: Exception) -> OSError:
+def _to_oserror(error: Exception) -> OSError:
     """Return an error with its number: pyserial and termios hide it in different places."""
     inner = error.__context__ if isinstance(error.__context__, termios.error) else error
     if isinstance(inner, termios.error):
@@ -123,7 +123,7 @@ def _configure(line: serial.Serial, address: Address) -> None:
         line.stopbits = address.stop
         # A pseudo-terminal has no parity, and the C library calls it an error to ask for one.
         line.parity = "N" if is_pty(address.path) else address.parity
-        _make_raw(line.fileno())
+        _set_raw_mode(line.fileno())
     except (ValueError, OSError, termios.error) as error:
         raise failure(address, BAUD_REFUSED) from error
     _check_baud(line.fileno(), address)
@@ -135,7 +135,7 @@ def _configure(line: serial.Serial, address: Address) -> None:
         raise failure(address, RS485_REFUSED) from error
 
 
-def _make_raw(descriptor: int) -> None:
+def _set_raw_mode(descriptor: int) -> None:
     """Finish what pyserial leaves: no flush at a break, and an empty read means hung up."""
     attributes = termios.tcgetattr(descriptor)
     attributes[_IFLAG] &= ~termios.BRKINT
@@ -145,6 +145,6 @@ def _make_raw(descriptor: int) -> None:
 
 def _check_baud(descriptor: int, address: Address) -> None:
     """Ask the driver which rate it took: an impossible one is dropped without an error."""
-    wanted = getattr(termios, "B%d" % address.baud, None)
-    if wanted is not None and termios.tcgetattr(descriptor)[_OSPEED] != wanted:
+    expected = getattr(termios, "B%d" % address.baud, None)
+    if expected is not None and termios.tcgetattr(descriptor)[_OSPEED] != expected:
         raise failure(address, BAUD_REFUSED)

@@ -13,7 +13,7 @@ import threading
 from drivers.errors import PortError
 from drivers.ports.address import Address
 from drivers.ports.base import ENOENT, ENOTDIR, STORE_REASONS, StreamPort, explain, failure
-from drivers.ports.store_request import TEMPORARY, Pending, checked_key, listing
+from drivers.ports.store_request import TEMPORARY_SUFFIX, StoreQueue, check_key, format_listing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,15 +47,15 @@ class Store:
         """Replace the record of a key; on return it survives a power cut. Raises PortError."""
         path = self._path(key)
         try:
-            with open(path + TEMPORARY, "wb") as file:
+            with open(path + TEMPORARY_SUFFIX, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(path + TEMPORARY, path)
+            os.replace(path + TEMPORARY_SUFFIX, path)
             self._sync_folder()
         except OSError as error:
             with contextlib.suppress(OSError):
-                os.unlink(path + TEMPORARY)
+                os.unlink(path + TEMPORARY_SUFFIX)
             raise explain(self._address, error, STORE_REASONS) from error
 
     def append(self, key: str, data: bytes) -> None:
@@ -66,13 +66,13 @@ class Store:
         """
         path = self._path(key)
         try:
-            fresh = not os.path.exists(path)
+            is_new = not os.path.exists(path)
             with open(path, "ab", buffering=0) as file:
                 rest = memoryview(data)
                 while rest:
                     rest = rest[file.write(rest) :]
                 os.fdatasync(file.fileno())
-            if fresh:
+            if is_new:
                 self._sync_folder()
         except OSError as error:
             raise explain(self._address, error, STORE_REASONS) from error
@@ -90,7 +90,7 @@ class Store:
     def names(self) -> bytes:
         """Name the records, in the form of the answer to `list`. Raises PortError."""
         try:
-            return listing(os.listdir(self._address.path))
+            return format_listing(os.listdir(self._address.path))
         except OSError as error:
             raise explain(self._address, error, STORE_REASONS) from error
 
@@ -104,7 +104,7 @@ class Store:
 
     def _path(self, key: str) -> str:
         """Return the file of a key."""
-        return os.path.join(self._address.path, checked_key(self._address, key.encode()))
+        return os.path.join(self._address.path, check_key(self._address, key.encode()))
 
 
 class StorePort(StreamPort):
@@ -115,17 +115,17 @@ class StorePort(StreamPort):
         super().__init__(address)
         self._store = Store(address)
         self._wake = wake
-        self._pending = Pending(address)
-        self._changed = threading.Condition()
+        self._pending = StoreQueue(address)
+        self._condition = threading.Condition()
         self._answers: list[bytes] = []
         self._busy = False
         self._closed = False
         self._error: PortError | None = None
-        threading.Thread(target=self._work, daemon=True).start()
+        threading.Thread(target=self._run, daemon=True).start()
 
     def read(self) -> "bytes | None":
         """Return the answer to one request; b"" when there is none yet."""
-        with self._changed:
+        with self._condition:
             if not self._answers:
                 return b""
             answer = self._answers.pop(0)
@@ -139,58 +139,58 @@ class StorePort(StreamPort):
 
     def ask(self, op: str, data: bytes) -> None:
         """Take one request; see `drivers.ports.store_request`."""
-        with self._changed:
+        with self._condition:
             self._pending.add(op, data)
             self._busy = True
-            self._changed.notify()
+            self._condition.notify()
 
     def settled(self) -> bool:
         """Tell whether all is durable and answered; raises the PortError that the thread met."""
-        with self._changed:
+        with self._condition:
             if self._error is not None:
                 raise self._error
             return not self._busy and not self._answers
 
     def close(self) -> None:
         """Let the thread end after what it has taken already."""
-        with self._changed:
+        with self._condition:
             self._closed = True
-            self._changed.notify()
+            self._condition.notify()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         """Do what is asked, in the thread."""
         while self._error is None:
-            with self._changed:
+            with self._condition:
                 request = self._pending.take()
                 while request is None:
-                    self._rest()
+                    self._wait_for_request()
                     if self._closed:
                         return
                     request = self._pending.take()
-            self._do(*request)
+            self._execute(*request)
 
-    def _rest(self) -> None:
+    def _wait_for_request(self) -> None:
         """Say that all is durable, and wait for more; the lock is held."""
         if self._busy:
             self._busy = False
             self._wake()
         if not self._closed:
-            self._changed.wait()
+            self._condition.wait()
 
-    def _do(self, op: str, key: str, payload: bytes) -> None:
+    def _execute(self, op: str, key: str, payload: bytes) -> None:
         """Do one thing, and keep its answer, or the error, for the shell."""
         try:
-            answer = self._done(op, key, payload)
+            answer = self._perform(op, key, payload)
         except PortError as error:
-            with self._changed:
+            with self._condition:
                 self._error = error
             self._wake()
             return
         if answer:
-            with self._changed:
+            with self._condition:
                 self._answers.append(answer)
 
-    def _done(self, op: str, key: str, payload: bytes) -> bytes:
+    def _perform(self, op: str, key: str, payload: bytes) -> bytes:
         """Do one thing; return its answer."""
         if op == "get":
             found = self._store.read(key)

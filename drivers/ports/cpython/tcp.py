@@ -40,8 +40,8 @@ HELPERS = 4  # look-ups that may hang at the same time, in the whole process
 _helpers = threading.BoundedSemaphore(HELPERS)
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, openssl/x509_vfy.h
 _DATES = (("notBefore", -1, "not valid yet"), ("notAfter", 1, "has expired"))
-_STILL = (EINPROGRESS, EALREADY)
-Target = tuple[int, tuple[object, ...]]  # family and socket address
+_IN_PROGRESS = (EINPROGRESS, EALREADY)
+SocketTarget = tuple[int, tuple[object, ...]]  # family and socket address
 
 
 class Preparation:
@@ -50,7 +50,7 @@ class Preparation:
     def __init__(self, address: Address, wake: "Wake") -> None:
         """Begin; `done` turns True, in a helper thread if it may take long."""
         self.done = False
-        self.targets: list[Target] = []
+        self.targets: list[SocketTarget] = []
         self.context: ssl.SSLContext | None = None
         self.error: PortError | None = None
         self._address = address
@@ -59,9 +59,9 @@ class Preparation:
             return
         if not _helpers.acquire(blocking=False):
             raise failure(address, "name look-ups hang: check the DNS server")
-        threading.Thread(target=self._work, args=(wake,), daemon=True).start()
+        threading.Thread(target=self._run, args=(wake,), daemon=True).start()
 
-    def _work(self, wake: "Wake") -> None:
+    def _run(self, wake: "Wake") -> None:
         """Run in the helper thread."""
         try:
             self._prepare()
@@ -74,9 +74,9 @@ class Preparation:
         address = self._address
         try:
             if address.kind == "tls":
-                self.context = sessions.context(address) or make_context(address)
+                self.context = sessions.cached_context(address) or make_context(address)
             found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-            self.targets = [(family, place) for family, _, _, _, place in found]
+            self.targets = [(family, socket_address) for family, _, _, _, socket_address in found]
         except PortError as error:
             self.error = error
         except (OSError, UnicodeError) as error:
@@ -94,7 +94,7 @@ class TcpPort(StreamPort):
         self._preparation = Preparation(address, wake)
         self._socket: socket.socket | None = None
         self._tls: ssl.SSLSocket | None = None
-        self._target: Target | None = None
+        self._target: SocketTarget | None = None
 
     def finish(self) -> bool:
         """Take the next steps of opening; True when bytes can flow."""
@@ -116,11 +116,11 @@ class TcpPort(StreamPort):
         """Return the connected socket, or None while it is on its way."""
         while True:
             sock = self._socket or self._next_socket()
-            _, place = self._target or (0, ())
-            number = sock.connect_ex(place)
+            _, socket_address = self._target or (0, ())
+            number = sock.connect_ex(socket_address)
             if number in (0, EISCONN):
                 return sock
-            if number in _STILL:
+            if number in _IN_PROGRESS:
                 return None
             self._drop_socket()
             if not self._preparation.targets:
@@ -154,7 +154,7 @@ class TcpPort(StreamPort):
                 sock,
                 server_hostname=self.address.host,
                 do_handshake_on_connect=False,
-                session=sessions.session(self.address, context),
+                session=sessions.cached_session(self.address, context),
             )
         except (OSError, ValueError) as error:
             raise self._tls_failure(error) from error
@@ -172,11 +172,11 @@ class TcpPort(StreamPort):
             self.wants_write = True
             return False
         except OSError as error:
-            sessions.forget(self.address)
+            sessions.drop_session(self.address)
             raise self._tls_failure(error) from error
         self._check_dates(tls)
         if "tls" in self.address.options:
-            sessions.keep(self.address, tls.context, tls.session)
+            sessions.store_session(self.address, tls.context, tls.session)
         return True
 
     def _check_dates(self, tls: ssl.SSLSocket) -> None:
@@ -186,9 +186,12 @@ class TcpPort(StreamPort):
             return
         certificate = tls.getpeercert() or {}
         for name, sign, text in _DATES:
-            when = certificate.get(name)
-            if isinstance(when, str) and sign * (ssl.cert_time_to_seconds(when) - utc_s) < 0:
-                reason = "certificate refused: %s (%s): renew it" % (text, when)
+            date_text = certificate.get(name)
+            if (
+                isinstance(date_text, str)
+                and sign * (ssl.cert_time_to_seconds(date_text) - utc_s) < 0
+            ):
+                reason = "certificate refused: %s (%s): renew it" % (text, date_text)
                 raise failure(self.address, reason)
 
     def read(self) -> "bytes | None":
@@ -261,7 +264,7 @@ def make_context(address: Address) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=options.get("ca"))
     except OSError as error:
-        raise failure(address, "ca %s: %s" % (options.get("ca"), _what(error))) from error
+        raise failure(address, "ca %s: %s" % (options.get("ca"), _describe_error(error))) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if "tls" in options:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -272,11 +275,11 @@ def make_context(address: Address) -> ssl.SSLContext:
             context.load_cert_chain(options["cert"], options["key"], password=_no_password)
         except (OSError, ValueError) as error:
             names = "cert %s, key %s" % (options["cert"], options["key"])
-            raise failure(address, "%s: %s" % (names, _what(error))) from error
+            raise failure(address, "%s: %s" % (names, _describe_error(error))) from error
     return context
 
 
-def _what(error: "OSError | ValueError") -> str:
+def _describe_error(error: "OSError | ValueError") -> str:
     """Say what is wrong with a certificate file."""
     if isinstance(error, ssl.SSLError):
         return "not a PEM file of the right kind (%s)" % (error.reason or "no certificate in it")

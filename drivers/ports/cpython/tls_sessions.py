@@ -15,54 +15,60 @@ from drivers.ports.address import Address
 _FILES = ("ca", "cert", "key")
 
 
-class _Known:
-    def __init__(self, stamp: "list[tuple[str, int, int]]", context: ssl.SSLContext) -> None:
-        self.stamp = stamp
+class _CachedSession:
+    def __init__(self, file_stamps: "list[tuple[str, int, int]]", context: ssl.SSLContext) -> None:
+        self.file_stamps = file_stamps
         self.context = context
         self.session: ssl.SSLSession | None = None
 
 
-_known: "dict[tuple[object, ...], _Known]" = {}
+_cache: "dict[tuple[object, ...], _CachedSession]" = {}
 
 
 def _key(address: Address) -> "tuple[object, ...]":
     return (address.host, address.port, "utc" in address.options)
 
 
-def _stamp(address: Address) -> "list[tuple[str, int, int]]":
+def _file_stamps(address: Address) -> "list[tuple[str, int, int]]":
     found = []
     for name in _FILES:
         if name in address.options:
             path = address.options[name]
-            about = os.stat(path)
-            found.append((path, about.st_mtime_ns, about.st_size))
+            status = os.stat(path)
+            found.append((path, status.st_mtime_ns, status.st_size))
     return found
 
 
-def context(address: Address) -> "ssl.SSLContext | None":
+def cached_context(address: Address) -> "ssl.SSLContext | None":
     """Give the context that an earlier connection had, if it may be used again."""
-    known = _known.get(_key(address))
+    cached = _cache.get(_key(address))
     try:
-        return known.context if known is not None and known.stamp == _stamp(address) else None
+        return (
+            cached.context
+            if cached is not None and cached.file_stamps == _file_stamps(address)
+            else None
+        )
     except OSError:
         return None
 
 
-def session(address: Address, used: ssl.SSLContext) -> "ssl.SSLSession | None":
+def cached_session(address: Address, tls_context: ssl.SSLContext) -> "ssl.SSLSession | None":
     """Give the session to take up again with this context."""
-    known = _known.get(_key(address))
-    return known.session if known is not None and known.context is used else None
+    cached = _cache.get(_key(address))
+    return cached.session if cached is not None and cached.context is tls_context else None
 
 
-def keep(address: Address, used: ssl.SSLContext, made: "ssl.SSLSession | None") -> None:
+def store_session(
+    address: Address, tls_context: ssl.SSLContext, tls_session: "ssl.SSLSession | None"
+) -> None:
     """Remember the session of a connection that stands."""
     try:
-        known = _known[_key(address)] = _Known(_stamp(address), used)
+        cached = _cache[_key(address)] = _CachedSession(_file_stamps(address), tls_context)
     except OSError:
         return
-    known.session = made
+    cached.session = tls_session
 
 
-def forget(address: Address) -> None:
+def drop_session(address: Address) -> None:
     """Let go of a session: the next handshake is a full one."""
-    _known.pop(_key(address), None)
+    _cache.pop(_key(address), None)

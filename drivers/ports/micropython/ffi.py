@@ -83,11 +83,11 @@ def signal_file(numbers: "tuple[int, ...]") -> "BinaryIO | None":
     """
     if _sigaddset is None or _sigprocmask is None or _signalfd is None:
         return None
-    wanted = bytearray(_SIGSET_SIZE)  # all zero: the empty set
+    signal_set = bytearray(_SIGSET_SIZE)  # all zero: the empty set
     for number in numbers:
-        _sigaddset(wanted, number)
-    descriptor = _signalfd(-1, wanted, _O_NONBLOCK)
-    if descriptor < 0 or _sigprocmask(_SIG_BLOCK, wanted, None) != 0:
+        _sigaddset(signal_set, number)
+    descriptor = _signalfd(-1, signal_set, _O_NONBLOCK)
+    if descriptor < 0 or _sigprocmask(_SIG_BLOCK, signal_set, None) != 0:
         return None
     return open(descriptor, "rb")
 

@@ -29,23 +29,23 @@ class PinPort(StreamPort):
         StreamPort.__init__(self, address)
         self._pin = pin
         self._monotonic = monotonic
-        self._noted = array("l", [0, 0])  # ticks of the last edge, edges so far
-        self._seen = 0
+        self._edge_record = array("l", [0, 0])  # ticks of the last edge, edges so far
+        self._edges_read = 0
         self._ticks = time.ticks_us  # type: ignore[attr-defined]
-        pin.irq(handler=self._note, trigger=trigger, hard=True)
+        pin.irq(handler=self._on_edge, trigger=trigger, hard=True)
 
-    def _note(self, _pin: "Any") -> None:
-        noted = self._noted
-        noted[0] = self._ticks()
-        noted[1] = (noted[1] + 1) & 0xFFFF
+    def _on_edge(self, _pin: "Any") -> None:
+        record = self._edge_record
+        record[0] = self._ticks()
+        record[1] = (record[1] + 1) & 0xFFFF
 
     def read(self) -> "bytes | None":
         """Return the last edge, b"" when there was none since the last call."""
-        noted = self._noted
-        if noted[1] == self._seen:
+        record = self._edge_record
+        if record[1] == self._edges_read:
             return b""
-        self._seen = noted[1]
-        age = time.ticks_diff(self._ticks(), noted[0])  # type: ignore[attr-defined]
+        self._edges_read = record[1]
+        age = time.ticks_diff(self._ticks(), record[0])  # type: ignore[attr-defined]
         return struct.pack(">q", self._monotonic() - age)
 
     def write(self, data: bytes) -> int:

@@ -71,9 +71,9 @@ class SerialPort(StreamPort):
             raise explain(self.address, error, SERIAL_REASONS)
         if data or not self._poll.poll(0):
             return data or b""
-        return self._again()
+        return self._reread()
 
-    def _again(self) -> "bytes | None":
+    def _reread(self) -> "bytes | None":
         """Look once more when poll says that there is something and the read was empty."""
         try:
             return self._file.read(CHUNK) or None
@@ -92,7 +92,7 @@ class SerialPort(StreamPort):
     def set(self, text: str) -> None:
         """Change baud, parity or stop."""
         try:
-            address = self.address.changed(text)
+            address = self.address.with_options(text)
         except AddressError as error:
             raise failure(self.address, str(error))
         _configure(self._file.fileno(), address)

@@ -8,7 +8,7 @@ Sectors are erased when their first byte is due, so that pieces have to come in 
 piece whose writing the power ended comes again: the same bytes over the same bytes. What is in a
 slot is not read back here; each start checks the hash of the whole.
 
-`Flash` is the board's, given by its start-up. The slot that runs is never written.
+`SlotFlash` is the board's, given by its start-up. The slot that runs is never written.
 """
 
 from drivers.ports.base import STORE_REASONS, explain, failure
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from drivers.ports.address import Address
     from drivers.ports.base import Wake
 
-    class Flash(Protocol):
+    class SlotFlash(Protocol):
         """Slots of `room` bytes each; `slot` (0 a, 1 b) is the one that runs, with `release`.
 
         The start-up reads the record in `folder`. `erase` is of one sector of `sector` bytes; it
@@ -39,27 +39,27 @@ if TYPE_CHECKING:
 
 
 _PREFIXES = ("update.a.", "update.b.")
-_SLICE = 1024
+_SLICE_BYTES = 1024
 """Bytes: four pages of NOR flash, programmed in 3 to 12 ms."""
 
 
 class SlotStorePort(StorePort):
     """The store of a board with slots."""
 
-    def __init__(self, address: "Address", wake: "Wake", flash: "Flash") -> None:
+    def __init__(self, address: "Address", wake: "Wake", flash: "SlotFlash") -> None:
         """Start with nothing to do."""
         StorePort.__init__(self, address, wake)
         self._flash = flash
         self._slot = 0
-        self._at = 0
-        self._rest = b""
-        self._erased = -1
+        self._position = 0
+        self._remaining = b""
+        self._erased_sector = -1
 
     def settled(self) -> bool:
         """Go on with a piece, else with the next request."""
-        if not self._rest:
+        if not self._remaining:
             return StorePort.settled(self)
-        self._slice()
+        self._write_slice()
         self._wake()
         return False
 
@@ -72,26 +72,26 @@ class SlotStorePort(StorePort):
         slot, at = _PREFIXES.index(key[:9]), int(key[9:])
         if slot == self._flash.slot or at + len(payload) > self._flash.room:
             raise failure(self.address, "%s: no room for an update there" % key)
-        self._slot, self._at, self._rest, self._erased = slot, at, payload, -1
+        self._slot, self._position, self._remaining, self._erased_sector = slot, at, payload, -1
         return b""
 
-    def _slice(self) -> None:
-        """Erase the sector that begins here, or program up to its end, `_SLICE` bytes at most."""
-        flash, at = self._flash, self._at
-        beyond = at % flash.sector
+    def _write_slice(self) -> None:
+        """Erase the sector that begins here, or program up to its end, `_SLICE_BYTES` bytes at most."""
+        flash, at = self._flash, self._position
+        sector_offset = at % flash.sector
         try:
-            if not beyond and self._erased != at:
+            if not sector_offset and self._erased_sector != at:
                 flash.erase(self._slot, at)
-                self._erased = at
+                self._erased_sector = at
                 return
-            size = min(_SLICE, flash.sector - beyond)
-            flash.program(self._slot, at, self._rest[:size])
+            size = min(_SLICE_BYTES, flash.sector - sector_offset)
+            flash.program(self._slot, at, self._remaining[:size])
         except OSError as error:
-            self._rest = b""
+            self._remaining = b""
             raise explain(self.address, error, STORE_REASONS)
-        self._at, self._rest = at + size, self._rest[size:]
+        self._position, self._remaining = at + size, self._remaining[size:]
 
     def close(self) -> None:
         """Do what was taken already, but for a piece: it comes again."""
-        self._rest = b""
+        self._remaining = b""
         StorePort.close(self)

@@ -10,7 +10,7 @@ import os
 from drivers.errors import PortError
 from drivers.ports.base import ENOENT, ENOTDIR, STORE_REASONS, StreamPort, explain, failure
 from drivers.ports.micropython.ffi import sync, sync_folder
-from drivers.ports.store_request import TEMPORARY, Pending, checked_key, listing
+from drivers.ports.store_request import TEMPORARY_SUFFIX, StoreQueue, check_key, format_listing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ class Store:
         """Replace the record of a key. Raises PortError."""
         path = self._path(key)
         try:
-            with open(path + TEMPORARY, "wb") as file:
+            with open(path + TEMPORARY_SUFFIX, "wb") as file:
                 file.write(data)
                 file.flush()
                 if hasattr(file, "fileno"):
                     sync(file.fileno())
-            os.rename(path + TEMPORARY, path)
+            os.rename(path + TEMPORARY_SUFFIX, path)
             sync_folder(self._address.path)
         except OSError as error:
             raise explain(self._address, error, STORE_REASONS)
@@ -59,13 +59,13 @@ class Store:
         """Add to the end of a record. Raises PortError; then any part of `data` may be there."""
         path = self._path(key)
         try:
-            fresh = not _is_there(path)
+            is_new = not _exists(path)
             with open(path, "ab") as file:
                 file.write(data)
                 file.flush()
                 if hasattr(file, "fileno"):
                     sync(file.fileno())
-            if fresh:
+            if is_new:
                 sync_folder(self._address.path)
         except OSError as error:
             raise explain(self._address, error, STORE_REASONS)
@@ -82,16 +82,16 @@ class Store:
     def names(self) -> bytes:
         """Name the records, in the form of the answer to `list`. Raises PortError."""
         try:
-            return listing(os.listdir(self._address.path))
+            return format_listing(os.listdir(self._address.path))
         except OSError as error:
             raise explain(self._address, error, STORE_REASONS)
 
     def _path(self, key: str) -> str:
         """Return the file of a key."""
-        return "%s/%s" % (self._address.path, checked_key(self._address, key.encode()))
+        return "%s/%s" % (self._address.path, check_key(self._address, key.encode()))
 
 
-def _is_there(path: str) -> bool:
+def _exists(path: str) -> bool:
     """Tell whether a file exists."""
     try:
         os.stat(path)
@@ -107,7 +107,7 @@ class StorePort(StreamPort):
         """Start with nothing to do."""
         StreamPort.__init__(self, address)
         self._store = Store(address)
-        self._pending = Pending(address)
+        self._pending = StoreQueue(address)
         self._answer = b""
         self._wake = wake
 
@@ -166,11 +166,11 @@ class StorePort(StreamPort):
 
 def open_port(address: "Address", wake: "Wake") -> StorePort:
     """Open `store:FOLDER`. Raises PortError when the folder is not there."""
-    check(address)
+    check_folder(address)
     return StorePort(address, wake)
 
 
-def check(address: "Address") -> None:
+def check_folder(address: "Address") -> None:
     """Raise PortError when the folder is not there."""
     try:
         mode = os.stat(address.path)[0]

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         def close(self) -> None: ...  # noqa: D102
 
 
-_STILL = (EINPROGRESS, EALREADY, EAGAIN)
+_IN_PROGRESS = (EINPROGRESS, EALREADY, EAGAIN)
 MAX_FILE = 65536  # bytes of a certificate file
 _IPPROTO_TCP, _TCP_NODELAY = 6, 1
 
@@ -65,10 +65,10 @@ class TcpPort(StreamPort):
         """Look the name up and begin to connect. Raises PortError."""
         StreamPort.__init__(self, address)
         self._tls: TlsSocket | None = None
-        self._early = b""
-        self._begins = 0
-        self._place = _look_up(address)
-        self._socket = socket.socket(self._place[0])
+        self._early_data = b""
+        self._valid_from_s = 0
+        self._target = _look_up(address)
+        self._socket = socket.socket(self._target[0])
         self._socket.setblocking(False)
         self.pollable = self._socket.fileno()
         self.wants_write = True
@@ -78,9 +78,9 @@ class TcpPort(StreamPort):
         if self._tls is not None:
             return self._handshake(self._tls)
         try:
-            self._socket.connect(self._place[4])  # type: ignore[arg-type]  # bytes there
+            self._socket.connect(self._target[4])  # type: ignore[arg-type]  # bytes there
         except OSError as error:
-            if error.errno in _STILL:
+            if error.errno in _IN_PROGRESS:
                 return False
             if error.errno != EISCONN:
                 raise explain(self.address, error, SOCKET_REASONS)
@@ -93,7 +93,7 @@ class TcpPort(StreamPort):
 
     def _wrap(self) -> "TlsSocket":
         """Put TLS around the connection."""
-        context = _context(self.address)
+        context = _make_context(self.address)
         self._set_clock(context)
         try:
             tls: TlsSocket = context.wrap_socket(
@@ -111,14 +111,14 @@ class TcpPort(StreamPort):
             return
         from drivers.ports.micropython import tls_date  # noqa: PLC0415 - for TLS only
 
-        def note(certificate: bytes, _depth: int) -> int:
-            self._begins = max(self._begins, tls_date.begins_s(certificate))
+        def record_dates(certificate: bytes, _depth: int) -> int:
+            self._valid_from_s = max(self._valid_from_s, tls_date.valid_from_s(certificate))
             return 0
 
         if int(utc):
             tls_date.set_clock(int(utc))
         else:
-            context.verify_callback = note
+            context.verify_callback = record_dates
 
     def _handshake(self, tls: "TlsSocket") -> bool:
         """Take one step: reading drives it, and may bring what a fast peer says at once."""
@@ -128,20 +128,20 @@ class TcpPort(StreamPort):
             raise self._failure(error)
         if data == b"":
             raise failure(self.address, "TLS: the peer hung up: does it speak TLS?")
-        self._early = data or b""
+        self._early_data = data or b""
         return data is not None or tls.getpeercert(True) is not None
 
     def read(self) -> "bytes | None":
         """Return what is there; None when the peer has closed."""
-        if self._early:
-            early, self._early = self._early, b""
-            return early
+        if self._early_data:
+            early_data, self._early_data = self._early_data, b""
+            return early_data
         try:
             if self._tls is None:
                 return self._socket.recv(CHUNK) or None
             data = self._tls.read(CHUNK)
         except (OSError, ValueError) as error:
-            if _would_wait(error):
+            if _would_block(error):
                 return b""
             raise self._failure(error)
         return b"" if data is None else data or None
@@ -153,7 +153,7 @@ class TcpPort(StreamPort):
                 return self._socket.send(data)
             return self._tls.write(data) or 0
         except (OSError, ValueError) as error:
-            if _would_wait(error):
+            if _would_block(error):
                 return 0
             raise self._failure(error)
 
@@ -161,10 +161,10 @@ class TcpPort(StreamPort):
         """Return the error in our words; mbedTLS has a ValueError for certificates."""
         if isinstance(error, ValueError):
             text = " ".join(str(error).split())
-            if self._begins:  # UTC is not known: the next try looks at chain and host alone
+            if self._valid_from_s:  # UTC is not known: the next try looks at chain and host alone
                 from drivers.ports.micropython import tls_date  # noqa: PLC0415 - for TLS only
 
-                tls_date.set_clock(self._begins + tls_date.MARGIN_S)
+                tls_date.set_clock(self._valid_from_s + tls_date.MARGIN_S)
             reason = "certificate refused: %s: check ca, host name and the time" % text
             return failure(self.address, reason)
         if (error.errno or 0) < 0:  # mbedTLS' own numbers
@@ -184,7 +184,7 @@ def open_port(address: "Address", _wake: "Wake") -> TcpPort:
     return TcpPort(address)
 
 
-def _would_wait(error: "OSError | ValueError") -> bool:
+def _would_block(error: "OSError | ValueError") -> bool:
     """Tell whether an error only means: not now."""
     return isinstance(error, OSError) and error.errno == EAGAIN
 
@@ -199,7 +199,7 @@ def _look_up(address: "Address") -> "tuple[int, int, int, str, object]":
     return found[0]
 
 
-def _context(address: "Address") -> "TlsContext":
+def _make_context(address: "Address") -> "TlsContext":
     """Read the address's certificates into a TLS context. Raises PortError."""
     import tls  # type: ignore[import-not-found]  # noqa: PLC0415 - a build may leave it out
 
@@ -212,8 +212,8 @@ def _context(address: "Address") -> "TlsContext":
         context.load_verify_locations(block)
     if "cert" in options:
         context.load_cert_chain(_load(address, "cert")[0], _load(address, "key")[0])
-    made: TlsContext = context
-    return made
+    tls_context: TlsContext = context
+    return tls_context
 
 
 def _load(address: "Address", name: str) -> "list[bytes]":

@@ -22,7 +22,7 @@ from protocols.calendar import days_from_civil
 
 _EPOCH_2000_S = 946_684_800
 _EPOCH_2000 = 2000
-_NEAR_S = 60
+_TOLERANCE_S = 60
 MARGIN_S = 3600
 """After the first second of a certificate: a peer's clock, or ours, may be off a little."""
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED = 0x30, 0xA0, 0x17, 0x18
@@ -31,42 +31,42 @@ _BEFORE_VALIDITY = 3  # serial number, algorithm, issuer
 
 def board_utc_s() -> int:
     """Give what the board's clock shows, seconds since 1970."""
-    return int(time.time()) + _offset()
+    return int(time.time()) + _epoch_offset_s()
 
 
 def set_clock(utc_s: int) -> None:
     """Set the board's clock to `utc_s`, seconds since 1970, unless it is within a minute of it."""
-    if abs(board_utc_s() - utc_s) <= _NEAR_S:
+    if abs(board_utc_s() - utc_s) <= _TOLERANCE_S:
         return
     try:
         from machine import RTC  # type: ignore[import-not-found]  # noqa: PLC0415 - boards only
     except ImportError:
         return
-    at = time.gmtime(utc_s - _offset())
+    at = time.gmtime(utc_s - _epoch_offset_s())
     RTC().datetime((at[0], at[1], at[2], at[6], at[3], at[4], at[5], 0))
 
 
-def _offset() -> int:
+def _epoch_offset_s() -> int:
     """Give the seconds from 1970 to the epoch of this build's `time`."""
     return _EPOCH_2000_S if time.gmtime(0)[0] == _EPOCH_2000 else 0
 
 
-def begins_s(certificate: bytes) -> int:
+def valid_from_s(certificate: bytes) -> int:
     """Give the first second in which a certificate (DER, RFC 5280) is valid; 0 if it shows none."""
     try:
-        at, _ = _inside(certificate, _inside(certificate, 0)[0])
+        at, _ = _element_content(certificate, _element_content(certificate, 0)[0])
         if certificate[at] == _VERSION:
-            at = _inside(certificate, at)[1]
+            at = _element_content(certificate, at)[1]
         for _ in range(_BEFORE_VALIDITY):
-            at = _inside(certificate, at)[1]
-        at, _ = _inside(certificate, at)
-        start, end = _inside(certificate, at)
-        return _read(certificate[at], bytes(certificate[start:end]))
+            at = _element_content(certificate, at)[1]
+        at, _ = _element_content(certificate, at)
+        start, end = _element_content(certificate, at)
+        return _parse_time(certificate[at], bytes(certificate[start:end]))
     except (IndexError, ValueError):
         return 0
 
 
-def _inside(data: bytes, at: int) -> "tuple[int, int]":
+def _element_content(data: bytes, at: int) -> "tuple[int, int]":
     """Give where the content of the element at `at` begins and ends."""
     size = data[at + 1]
     start = at + 2
@@ -78,7 +78,7 @@ def _inside(data: bytes, at: int) -> "tuple[int, int]":
     return start, start + size
 
 
-def _read(kind: int, text: bytes) -> int:
+def _parse_time(kind: int, text: bytes) -> int:
     """Read YYMMDDhhmmssZ or YYYYMMDDhhmmssZ."""
     digits = 2 if kind == _UTC_TIME else 4
     if kind not in (_UTC_TIME, _GENERALIZED) or len(text) != digits + 11:

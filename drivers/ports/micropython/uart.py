@@ -44,24 +44,24 @@ class UartPort(StreamPort):
         StreamPort.__init__(self, address)
         self._uart = uart
         self.pollable = uart
-        self._tells = hasattr(uart, "arrived")
+        self._has_arrival_time = hasattr(uart, "arrived")
         _configure(uart, address)
 
     def read(self) -> "bytes | None":
         """Return what is there; a UART never closes."""
-        waiting = self._uart.any()
-        if not waiting:
+        available = self._uart.any()
+        if not available:
             return b""
-        came = self._uart.arrived() if self._tells else None
-        data = self._uart.read(min(waiting, CHUNK)) or b""
-        self.age_us = 0 if came is None else self._age(came, len(data))
+        arrived_at = self._uart.arrived() if self._has_arrival_time else None
+        data = self._uart.read(min(available, CHUNK)) or b""
+        self.age_us = 0 if arrived_at is None else self._age(arrived_at, len(data))
         return data
 
-    def _age(self, came: int, count: int) -> int:
-        """How long ago the last of `count` bytes came, the first of which came at `came`."""
+    def _age(self, arrived_at: int, count: int) -> int:
+        """How long ago the last of `count` bytes came, the first of which came at `arrived_at`."""
         line_us = (count - 1) * self.address.bits_per_char * SECOND // self.address.baud
-        waited: int = time.ticks_diff(time.ticks_us(), came)  # type: ignore[attr-defined]
-        return max(0, waited - line_us)
+        elapsed_us: int = time.ticks_diff(time.ticks_us(), arrived_at)  # type: ignore[attr-defined]
+        return max(0, elapsed_us - line_us)
 
     def write(self, data: bytes) -> int:
         """Write what the UART takes now (timeout=0: it does not wait)."""
@@ -70,7 +70,7 @@ class UartPort(StreamPort):
     def set(self, text: str) -> None:
         """Change baud, parity or stop."""
         try:
-            address = self.address.changed(text)
+            address = self.address.with_options(text)
         except AddressError as error:
             raise failure(self.address, str(error))
         _configure(self._uart, address)

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.modbus.bus import Result
+    from drivers.modbus.bus import TransactionResult
     from drivers.ports.address import Address
 
 GOOD_EXIT = 0
@@ -23,7 +23,7 @@ UNITS = (1, 247)
 PORT_HELP = "serial:/dev/ttyUSB0?baud=19200&parity=E, tcp:HOST:502, or a bare /dev/ttyUSB0"
 
 
-class UseError(DriverError):
+class UsageError(DriverError):
     """Wrong use of a probe; the text is the one line that says what is wrong and what to do."""
 
 
@@ -52,8 +52,8 @@ def add_timeout(parser: argparse.ArgumentParser, default: int) -> None:
 class bounded:  # noqa: N801 - used like a function, as argparse's types are
     """An integer from `low` to `high`, decimal or 0x…; argparse prints the text of its error."""
 
-    def __init__(self, what: str, low: int, high: int) -> None:
-        self._what = what
+    def __init__(self, name: str, low: int, high: int) -> None:
+        self._name = name
         self._low = low
         self._high = high
 
@@ -63,12 +63,12 @@ class bounded:  # noqa: N801 - used like a function, as argparse's types are
         with contextlib.suppress(ValueError):
             value = int(text, 0)
         if value is None or not self._low <= value <= self._high:
-            limits = (self._what, text, self._low, self._high)
+            limits = (self._name, text, self._low, self._high)
             raise argparse.ArgumentTypeError("%s %r is not %d to %d" % limits)
         return value
 
 
-def ranges(text: str) -> "list[int]":
+def parse_units(text: str) -> "list[int]":
     """Units such as `1-10,15`; each 1 to 247, in order, none twice."""
     found: set[int] = set()
     for part in text.split(","):
@@ -83,29 +83,29 @@ def ranges(text: str) -> "list[int]":
     return sorted(found)
 
 
-def explain(result: "Result") -> str:
+def describe_result(result: "TransactionResult") -> str:
     """What became of a request, in words."""
     if result.status == GOOD:
         return "ok"
     if result.status == EXCEPTION:
-        words = EXCEPTIONS.get(result.code, "not in the standard")
-        return "exception %d (%s)" % (result.code, words)
+        meaning = EXCEPTIONS.get(result.code, "not in the standard")
+        return "exception %d (%s)" % (result.code, meaning)
     if result.status == "timeout":
         return "no reply"
     return "%s: %s" % (result.status, result.reason)
 
 
-def where(address: "Address", unit: int) -> str:
+def describe_device(address: "Address", unit: int) -> str:
     """What a message calls a device: port with its settings, and unit."""
-    return "%s unit %d" % (settings(address), unit)
+    return "%s unit %d" % (describe_port(address), unit)
 
 
-def settings(address: "Address") -> str:
+def describe_port(address: "Address") -> str:
     """The port with the settings that must agree with the devices'."""
     if address.kind != "serial":
-        return address.place()
+        return address.location()
     frame = "8%s%d" % (address.parity, address.stop)
-    return "%s %d %s" % (address.place(), address.baud, frame)
+    return "%s %d %s" % (address.location(), address.baud, frame)
 
 
 # Profiles.
@@ -119,11 +119,11 @@ def profile_names() -> "list[str]":
 
 
 def read_json(path: "Any", name: str) -> "Any":
-    """Parse a file; raises `UseError` when it cannot be read, `ProfileError` when not JSON."""
+    """Parse a file; raises `UsageError` when it cannot be read, `ProfileError` when not JSON."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UseError("%s: %s; name a profile's file" % (name, error.strerror))
+        raise UsageError("%s: %s; name a profile's file" % (name, error.strerror))
     except UnicodeDecodeError:
         raise ProfileError("%s: not UTF-8 text" % name)
     try:
@@ -138,25 +138,27 @@ def raw_profile(name: str) -> "Any":
     if "/" in name or name.endswith(".json"):
         return read_json(Path(name), name)
     if name not in profile_names():
-        raise UseError("no profile is named %s; there are %s" % (name, ", ".join(profile_names())))
+        raise UsageError(
+            "no profile is named %s; there are %s" % (name, ", ".join(profile_names()))
+        )
     return read_json(resources.files("drivers") / "profiles" / (name + ".json"), name)
 
 
 # Printing.
 
 
-def show(text: str) -> None:
+def print_line(text: str) -> None:
     """Print a line at once, so that a pipe's reader sees it."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def show_json(record: "Any") -> None:
+def print_json(record: "Any") -> None:
     """Print one JSON object on a line."""
-    show(json.dumps(record))
+    print_line(json.dumps(record))
 
 
-def complain(prog: str, text: str) -> None:
+def print_error(prog: str, text: str) -> None:
     """Print one line on stderr."""
     sys.stderr.write("coldloop modbus %s: %s\n" % (prog, text))
 
@@ -165,48 +167,48 @@ class Progress:
     """One line on a terminal (stderr) that overwrites itself; nothing elsewhere."""
 
     def __init__(self) -> None:
-        self._shown = 0
-        self._on = sys.stderr.isatty()
+        self._shown_length = 0
+        self._is_terminal = sys.stderr.isatty()
 
-    def say(self, text: str) -> None:
+    def update(self, text: str) -> None:
         """Replace the line."""
-        if self._on:
+        if self._is_terminal:
             text = text[:79]
-            sys.stderr.write("\r" + text + " " * (self._shown - len(text)))
+            sys.stderr.write("\r" + text + " " * (self._shown_length - len(text)))
             sys.stderr.flush()
-            self._shown = len(text)
+            self._shown_length = len(text)
 
     def clear(self) -> None:
         """Take the line away."""
-        if self._shown:
-            sys.stderr.write("\r" + " " * self._shown + "\r")
+        if self._shown_length:
+            sys.stderr.write("\r" + " " * self._shown_length + "\r")
             sys.stderr.flush()
-            self._shown = 0
+            self._shown_length = 0
 
 
-def confirmed(question: str, yes: bool) -> bool:
-    """Ask on the terminal; `yes` answers for it. Raises `UseError` when nobody can be asked."""
-    if yes:
+def confirm(question: str, assume_yes: bool) -> bool:
+    """Ask on the terminal; `assume_yes` answers for it. Raises `UsageError` when nobody can be asked."""
+    if assume_yes:
         return True
     if not sys.stdin.isatty():
-        raise UseError("nobody to ask: stdin is no terminal; add --yes to go on without asking")
+        raise UsageError("nobody to ask: stdin is no terminal; add --yes to go on without asking")
     sys.stderr.write(question + " [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def ask(question: str, default: str, yes: bool) -> str:
-    """Ask for a text; an empty answer, or `yes`, takes the default."""
-    if yes:
+def prompt(question: str, default: str, assume_yes: bool) -> str:
+    """Ask for a text; an empty answer, or `assume_yes`, takes the default."""
+    if assume_yes:
         return default
     if not sys.stdin.isatty():
-        raise UseError("nobody to ask: stdin is no terminal; add --yes to take what is proposed")
+        raise UsageError("nobody to ask: stdin is no terminal; add --yes to take what is proposed")
     sys.stderr.write("%s [%s] " % (question, default))
     sys.stderr.flush()
     return sys.stdin.readline().strip() or default
 
 
-def table(rows: "list[tuple[str, ...]]") -> "list[str]":
+def format_table(rows: "list[tuple[str, ...]]") -> "list[str]":
     """Lines of a table; the first row is its head. Columns as wide as they must be."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]

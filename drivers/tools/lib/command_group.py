@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WRONG_USE = 2
 
 
-class Family:
+class CommandGroup:
     """The subcommands of `coldloop NAME`: word -> (module, what --help says of it).
 
     `errors` are what a subcommand may raise to say on one line what is wrong (exit 2).
@@ -39,21 +39,21 @@ class Family:
         self._example = example
         self._errors = errors
 
-    def call(self, argv: "list[str]") -> int:
+    def run(self, argv: "list[str]") -> int:
         """Run the subcommand that `argv` names; return the exit code."""
         if argv and argv[0] in ("-h", "--help"):
             sys.stdout.write(self._overview())
             return 0
         if not argv or argv[0] not in self.tools:
-            sys.stderr.write("%s: %s\n" % (self.prog, self._missing(argv)))
+            sys.stderr.write("%s: %s\n" % (self.prog, self._unknown_text(argv)))
             return WRONG_USE
-        return self._run(argv[0], argv[1:])
+        return self._run_tool(argv[0], argv[1:])
 
-    def _missing(self, argv: "list[str]") -> str:
-        what = "no subcommand %r" % argv[0] if argv else "no subcommand"
-        near = difflib.get_close_matches(argv[0], list(self.tools), 1) if argv else []
-        hint = " (did you mean %s?)" % near[0] if near else ""
-        return "%s%s; there are %s" % (what, hint, ", ".join(self.tools))
+    def _unknown_text(self, argv: "list[str]") -> str:
+        problem = "no subcommand %r" % argv[0] if argv else "no subcommand"
+        suggestions = difflib.get_close_matches(argv[0], list(self.tools), 1) if argv else []
+        hint = " (did you mean %s?)" % suggestions[0] if suggestions else ""
+        return "%s%s; there are %s" % (problem, hint, ", ".join(self.tools))
 
     def _overview(self) -> str:
         rows = "\n".join("  %-13s%s" % (name, text) for name, (_, text) in self.tools.items())
@@ -62,12 +62,12 @@ class Family:
             "subcommands:\n%s\n\nexample: %s %s\n" % (self.prog, rows, self.prog, self._example)
         )
 
-    def _run(self, word: str, argv: "list[str]") -> int:
-        module, text = self.tools[word]
+    def _run_tool(self, name: str, argv: "list[str]") -> int:
+        module, text = self.tools[name]
         tool: Any = importlib.import_module(module)
-        prog = "%s %s" % (self.prog, word)
-        about = text[0].upper() + text[1:] + "."
-        parser = Parser(prog=prog, description=about, epilog="example: %s" % tool.EXAMPLE)
+        prog = "%s %s" % (self.prog, name)
+        description = text[0].upper() + text[1:] + "."
+        parser = Parser(prog=prog, description=description, epilog="example: %s" % tool.EXAMPLE)
         tool.configure(parser)
         arguments = parser.parse_args(argv)
         signal.signal(signal.SIGTERM, _interrupt)

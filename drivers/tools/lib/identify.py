@@ -6,129 +6,139 @@ it answers with plausible values. The one with the least share of implausible va
 A probe that fits is decisive, and one that does not rules its profile out.
 """
 
-from drivers.device.device import BAD, Device
+from drivers.device.device import BAD, ModbusDevice
 from drivers.device.identity import MATCH, MISMATCH
-from drivers.device.profile import Profile
-from drivers.device.sunspec_scan import Scan
+from drivers.device.profile import DeviceProfile
+from drivers.device.sunspec_scan import SunSpecScan
 from protocols.modbus.pdu import EXCEPTION, GOOD, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.modbus.bus import Result
-    from drivers.tools.lib.modbus_client import Line
+    from drivers.modbus.bus import TransactionResult
+    from drivers.tools.lib.modbus_client import BlockingModbusClient
 
-_BAD_SHARE = 4  # one reading in so many may be implausible: a device says "no value" that way
-_ABSENT = (1, 2)  # exceptions: no such function, no such registers
+_IMPLAUSIBLE_SHARE = (
+    4  # one reading in so many may be implausible: a device says "no value" that way
+)
+_ABSENT_CODES = (1, 2)  # exceptions: no such function, no such registers
 PROBE = "probe"
 RESEMBLES = "resembles"
 
 
 class Match:
-    """A profile that fits a unit: `how` is "probe" or "resembles", `registers` bear it out.
+    """A profile that fits a unit: `method` is "probe" or "resembles", `registers` bear it out.
 
-    `doubt`: tenths of its values that are implausible.
+    `implausible_tenths`: tenths of its values that are implausible.
     """
 
-    def __init__(self, model: str, how: str, registers: int, doubt: int = 0) -> None:
-        self.doubt = doubt
+    def __init__(
+        self, model: str, method: str, registers: int, implausible_tenths: int = 0
+    ) -> None:
+        self.implausible_tenths = implausible_tenths
         self.model = model
-        self.how = how
+        self.method = method
         self.registers = registers
 
     def record(self) -> "dict[str, object]":
         """For JSON."""
-        return {"model": self.model, "how": self.how, "registers": self.registers}
+        return {"model": self.model, "how": self.method, "registers": self.registers}
 
 
-class Unit:
+class ProbedUnit:
     """One unit on a line; what it has answered already is not asked again."""
 
-    def __init__(self, line: "Line", number: int) -> None:
+    def __init__(self, client: "BlockingModbusClient", number: int) -> None:
         self.number = number
-        self._line = line
-        self._known: dict[bytes, Result] = {}
+        self._client = client
+        self._results: dict[bytes, TransactionResult] = {}
 
-    def ask(self, pdu: bytes) -> "Result":
+    def request(self, pdu: bytes) -> "TransactionResult":
         """The reply to `pdu`, from the wire the first time."""
-        if pdu not in self._known:
-            self._known[pdu] = self._line.ask(self.number, pdu)
-        return self._known[pdu]
+        if pdu not in self._results:
+            self._results[pdu] = self._client.request(self.number, pdu)
+        return self._results[pdu]
 
 
 class Model:
     """A profile that may be found at more than one place, as SunSpec's models are."""
 
-    def __init__(self, raw: "Any", every: bool = False) -> None:
+    def __init__(self, raw: "Any", include_unpolled: bool = False) -> None:
         """Compile parsed JSON. Raises `ProfileError`."""
         self._raw = raw
-        self._every = every
-        self._profile = Profile(raw, every=every)
+        self._include_unpolled = include_unpolled
+        self._profile = DeviceProfile(raw, include_unpolled=include_unpolled)
         self.name = self._profile.model
 
-    def at(self, unit: Unit) -> Profile:
+    def profile_for(self, unit: ProbedUnit) -> DeviceProfile:
         """The profile, at the place where this unit has it; at the usual one when not found."""
         if not self._profile.scan:
             return self._profile
-        scan = Scan(self._profile.scan)
-        asked = scan.request()
-        while asked is not None:
-            result = unit.ask(read(*asked))
-            scan.answer(result.values if result.status == GOOD else None)
-            asked = scan.request()
+        scan = SunSpecScan(self._profile.scan)
+        request = scan.next_request()
+        while request is not None:
+            result = unit.request(read(*request))
+            scan.take_answer(result.values if result.status == GOOD else None)
+            request = scan.next_request()
         if scan.base is None or scan.base == self._profile.base:
             return self._profile
-        return Profile(self._raw, every=self._every, base=scan.base)
+        return DeviceProfile(self._raw, include_unpolled=self._include_unpolled, base=scan.base)
 
 
-def identify(unit: Unit, models: "list[Model]") -> "list[Match]":
+def identify(unit: ProbedUnit, models: "list[Model]") -> "list[Match]":
     """The profiles that fit, best first; those whose probes fitted leave no room for others."""
-    found = [match for match in (_match(unit, model.at(unit)) for model in models) if match]
-    proven = [match for match in found if match.how == PROBE]
-    return sorted(proven or found, key=lambda match: (match.doubt, -match.registers))
+    found = [
+        match
+        for match in (_match_profile(unit, model.profile_for(unit)) for model in models)
+        if match
+    ]
+    proven_matches = [match for match in found if match.method == PROBE]
+    return sorted(
+        proven_matches or found, key=lambda match: (match.implausible_tenths, -match.registers)
+    )
 
 
-def _match(unit: Unit, profile: Profile) -> "Match | None":
-    device = probed(unit, profile)
+def _match_profile(unit: ProbedUnit, profile: DeviceProfile) -> "Match | None":
+    device = probe_device(unit, profile)
     registers = sum(count for _, _, count in profile.blocks)
     if device.identity == MATCH:
         return Match(profile.model, PROBE, registers)
-    if device.probes() or device.identity == MISMATCH:
+    if device.identity_probes() or device.identity == MISMATCH:
         return None
-    for pdu, tag in device.polls():
-        result = unit.ask(pdu)
+    for pdu, tag in device.poll_requests():
+        result = unit.request(pdu)
         if result.status != GOOD:
             return None
-        device.accept(tag, result.values, result.at)
-    bad = len([1 for reading in device.readings if reading.quality == BAD])
-    if bad * _BAD_SHARE > len(device.readings):
+        device.store_block(tag, result.values, result.done_at)
+    implausible = len([1 for reading in device.readings if reading.quality == BAD])
+    if implausible * _IMPLAUSIBLE_SHARE > len(device.readings):
         return None
-    doubt = bad * 10 // len(device.readings)
-    return Match(profile.model, RESEMBLES, registers, doubt)
+    implausible_tenths = implausible * 10 // len(device.readings)
+    return Match(profile.model, RESEMBLES, registers, implausible_tenths)
 
 
-def probed(unit: Unit, profile: Profile, name: str = "") -> Device:
+def probe_device(unit: ProbedUnit, profile: DeviceProfile, name: str = "") -> ModbusDevice:
     """A device of this profile, its probes asked: see its `identity` and `mismatch`.
 
     A device without a probe can only show that it is another one, by not having the registers.
     """
-    device = Device(name or "unit %d" % unit.number, unit.number, profile)
-    probes = device.probes()
+    device = ModbusDevice(name or "unit %d" % unit.number, unit.number, profile)
+    probes = device.identity_probes()
     for pdu, tag in probes:
-        result = unit.ask(pdu)
-        device.identified(tag, result.status, result.code, result.values)
+        result = unit.request(pdu)
+        device.store_probe_result(tag, result.status, result.code, result.values)
     if not probes:
-        _look_for_registers(unit, device)
+        _check_registers(unit, device)
     return device
 
 
-def _look_for_registers(unit: Unit, device: Device) -> None:
-    for pdu, tag in device.polls():
-        result = unit.ask(pdu)
-        if result.status == EXCEPTION and result.code in _ABSENT:
+def _check_registers(unit: ProbedUnit, device: ModbusDevice) -> None:
+    for pdu, tag in device.poll_requests():
+        result = unit.request(pdu)
+        if result.status == EXCEPTION and result.code in _ABSENT_CODES:
             function, address, count = device.blocks[tag]
-            place = (result.code, function, address, address + count - 1)
+            details = (result.code, function, address, address + count - 1)
             device.identity = MISMATCH
-            device.mismatch = "exception %d to function %d, registers %d to %d" % place
+            device.mismatch_reason = "exception %d to function %d, registers %d to %d" % details
             return

@@ -8,10 +8,10 @@ hangs up raises `PortError`: it will not come back by itself.
 """
 
 from drivers.errors import AddressError
-from drivers.modbus.bus import Bus, Result
-from drivers.ports.address import Address, parse
+from drivers.modbus.bus import Bus, TransactionResult
+from drivers.ports.address import Address, parse_address
 from drivers.ports.base import failure
-from drivers.tools.lib.open_port import Opened, clock
+from drivers.tools.lib.open_port import OpenPort, monotonic_us
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-_KINDS = ("serial", "tcp")
+_PORT_KINDS = ("serial", "tcp")
 _PORT = 0
 _TAG = 0
 _LATE_US = 500 * MILLISECOND
-_QUIET_US = 20 * MILLISECOND
-_ANSWERS = 7
+_RESTART_PAUSE_US = 20 * MILLISECOND
+_MAX_REPLIES = 7
 TIMEOUT_US = 300 * MILLISECOND
 
 
@@ -34,23 +34,23 @@ def port_address(text: str) -> Address:
 
     Raises `AddressError`, also for a kind of port that cannot carry Modbus here.
     """
-    address = parse("serial:" + text if text.startswith("/") else text)
-    if address.kind not in _KINDS:
+    address = parse_address("serial:" + text if text.startswith("/") else text)
+    if address.kind not in _PORT_KINDS:
         kinds = "serial:/dev/ttyUSB0?baud=19200&parity=E or tcp:HOST:502"
         raise AddressError("address %r: Modbus needs %s" % (text, kinds))
     return address
 
 
-class Line:
+class BlockingModbusClient:
     """A Modbus line or connection. Use it in a `with` block; `bus` holds the counters."""
 
     def __init__(self, address: Address, timeout_us: int = TIMEOUT_US) -> None:
         """Open the port. Raises `PortError`."""
         self.address = address
-        self._timeout = timeout_us
-        self._opened: Opened | None = Opened(address)
-        self._answers = 0
-        self._dropped = 0
+        self._timeout_us = timeout_us
+        self._open_port: OpenPort | None = OpenPort(address)
+        self._reply_count = 0
+        self._discarded_before = 0
         self.bus = self._make_bus()
 
     def _make_bus(self) -> Bus:
@@ -60,101 +60,101 @@ class Line:
             "rtu" if address.kind == "serial" else "tcp",
             baud=address.baud,
             bits_per_char=address.bits_per_char,
-            timeout_us=self._timeout,
+            timeout_us=self._timeout_us,
         )
-        bus.event("opened", clock())
+        bus.event("opened", monotonic_us())
         return bus
 
     @property
-    def dropped_bytes(self) -> int:
+    def discarded_bytes(self) -> int:
         """Bytes that were no frame, since the line's settings were changed."""
-        return self._dropped + self.bus.dropped_bytes
+        return self._discarded_before + self.bus.discarded_bytes
 
-    def fresh(self) -> None:
+    def reset_bus(self) -> None:
         """Forget what is known of the units' silence and response times."""
-        self._dropped += self.bus.dropped_bytes
-        self._answers = 0
+        self._discarded_before += self.bus.discarded_bytes
+        self._reply_count = 0
         self.bus = self._make_bus()
 
-    def set(self, options: str) -> None:
+    def set_options(self, options: str) -> None:
         """Change the line's options (`baud=9600&parity=E`); the counters begin anew."""
-        self._port().port.set(options)
-        self.address = self.address.changed(options)
+        self._ensure_open().port.set(options)
+        self.address = self.address.with_options(options)
         self.bus = self._make_bus()
-        self._dropped = 0
+        self._discarded_before = 0
 
-    def _port(self) -> Opened:
+    def _ensure_open(self) -> OpenPort:
         """The open port; a connection that was closed is opened again."""
-        if self._opened is None:
-            self._opened = Opened(self.address)
-            self.bus.event("opened", clock())
-        return self._opened
+        if self._open_port is None:
+            self._open_port = OpenPort(self.address)
+            self.bus.event("opened", monotonic_us())
+        return self._open_port
 
-    def ask(self, unit: int, pdu: bytes, retries: int = 1) -> Result:
+    def request(self, unit: int, pdu: bytes, retries: int = 1) -> TransactionResult:
         """Send one request and wait for what becomes of it.
 
         Raises `PortError` when the port fails, `EncodeError` for a unit that cannot be.
         """
-        self._port()
-        if self._answers >= _ANSWERS:
-            self._renew(_QUIET_US)
+        self._ensure_open()
+        if self._reply_count >= _MAX_REPLIES:
+            self._restart_bus(_RESTART_PAUSE_US)
         if not self.bus.submit(unit, pdu, _TAG, retries=retries):
-            self._renew(_LATE_US)
+            self._restart_bus(_LATE_US)
             self.bus.submit(unit, pdu, _TAG, retries=retries)
         while True:
-            results = self._turn(self._port())
+            results = self._step(self._ensure_open())
             if results:
-                good = results[0].status in (GOOD, EXCEPTION)
-                self._answers = self._answers + 1 if good else 0
+                has_reply = results[0].status in (GOOD, EXCEPTION)
+                self._reply_count = self._reply_count + 1 if has_reply else 0
                 return results[0]
 
-    def _renew(self, quiet_us: int) -> None:
+    def _restart_bus(self, pause_us: int) -> None:
         """Begin with a new bus after a pause, in which what is still under way may come.
 
         The old one asks a silent unit rarely, but a person asks now. And once it has learnt how
         fast the units are, it refuses replies that come earlier; a program that is put to sleep
         between its questions cannot take the times that this needs.
         """
-        due = clock() + quiet_us
-        while clock() < due and self._opened is not None:
-            self._opened.wait(due)
-            if self._opened.port.read() is None:
-                self._hung_up()
-        self.fresh()
-        self._port()
+        due = monotonic_us() + pause_us
+        while monotonic_us() < due and self._open_port is not None:
+            self._open_port.wait(due)
+            if self._open_port.port.read() is None:
+                self._on_closed()
+        self.reset_bus()
+        self._ensure_open()
 
-    def _turn(self, opened: Opened) -> "list[Result]":
+    def _step(self, open_port: OpenPort) -> "list[TransactionResult]":
         """One turn: let time pass, send, wait, take bytes; returns what was decided."""
         bus = self.bus
-        now = clock()
+        now = monotonic_us()
         if bus.deadline() <= now:
             bus.wake(now)
         for _, op, frame in bus.outbox():
             if op == "write":
-                opened.write(frame)
+                open_port.write(frame)
             elif op == "close":
                 self._close()
-        results = bus.results()
+        results = bus.take_results()
         if results:
             return results
-        opened.wait(bus.deadline())
-        data = opened.port.read()
+        open_port.wait(bus.deadline())
+        data = open_port.port.read()
         if data is None:
-            self._hung_up()
+            self._on_closed()
         elif data:
-            bus.receive(data, clock())
-        return bus.results()
+            bus.receive(data, monotonic_us())
+        return bus.take_results()
 
-    def _hung_up(self) -> None:
+    def _on_closed(self) -> None:
         if self.address.kind == "serial":
             raise failure(self.address, "hung up: unplugged, or the other end was closed")
         self._close()
-        self.bus.event("closed", clock())
+        self.bus.event("closed", monotonic_us())
 
     def _close(self) -> None:
-        if self._opened is not None:
-            self._opened.port.close()
-            self._opened = None
+        if self._open_port is not None:
+            self._open_port.port.close()
+            self._open_port = None
 
     def __enter__(self) -> "Self":
         return self

@@ -19,16 +19,16 @@ _OPENERS: "dict[str, Opener]" = {
     "tcp": tcp.open_port,
     "tls": tcp.open_port,
 }
-_LOOK_UP_S = 0.01  # between looks at a name that is being looked up
-_LONGEST_WAIT_S = 0.25
+_LOOK_UP_PAUSE_S = 0.01  # between looks at a name that is being looked up
+_MAX_WAIT_S = 0.25
 
 
-def clock() -> int:
+def monotonic_us() -> int:
     """Monotonic microseconds."""
     return time.monotonic_ns() // 1000
 
 
-class Opened:
+class OpenPort:
     """An open port and the wait for its bytes."""
 
     def __init__(self, address: Address) -> None:
@@ -37,11 +37,11 @@ class Opened:
         opener = _OPENERS.get(address.kind)
         if opener is None:
             raise failure(address, "a %s gives no bytes; name a serial or tcp port" % address.kind)
-        self.port: Port = opener(address, _no_wake)
-        due = clock() + CONNECT_TIMEOUT
+        self.port: Port = opener(address, _ignore_wake)
+        due = monotonic_us() + CONNECT_TIMEOUT
         try:
             while not self.port.finish():
-                if clock() > due:
+                if monotonic_us() > due:
                     raise failure(address, "no connection within 10 s: check host and firewall")
                 self._wait_opening()
         except BaseException:
@@ -50,32 +50,32 @@ class Opened:
 
     def _wait_opening(self) -> None:
         if self.port.pollable is None:
-            time.sleep(_LOOK_UP_S)
+            time.sleep(_LOOK_UP_PAUSE_S)
         else:
-            self._wait_for_room()
+            self._wait_writable()
 
     def _descriptor(self) -> int:
         return int(str(self.port.pollable))  # every port of this platform has a descriptor
 
-    def _wait_for_room(self) -> None:
-        select.select([], [self._descriptor()], [], _LONGEST_WAIT_S)
+    def _wait_writable(self) -> None:
+        select.select([], [self._descriptor()], [], _MAX_WAIT_S)
 
     def wait(self, until: int) -> None:
         """Wait for bytes, at most until `until` (us) or a quarter of a second."""
-        seconds = min(max(until - clock(), 0) / 1e6, _LONGEST_WAIT_S)
+        seconds = min(max(until - monotonic_us(), 0) / 1e6, _MAX_WAIT_S)
         select.select([self._descriptor()], [], [], seconds)
 
     def write(self, data: bytes) -> None:
         """Hand over all of `data`. Raises `PortError`."""
-        due = clock() + CONNECT_TIMEOUT
+        due = monotonic_us() + CONNECT_TIMEOUT
         while data:
-            taken = self.port.write(data)
-            data = data[taken:]
-            if data and not taken:
-                if clock() > due:
+            count = self.port.write(data)
+            data = data[count:]
+            if data and not count:
+                if monotonic_us() > due:
                     raise failure(self.address, "takes no bytes: is the cable or peer stuck?")
-                self._wait_for_room()
+                self._wait_writable()
 
 
-def _no_wake() -> None:
+def _ignore_wake() -> None:
     """Nothing sleeps here without a limit, so nothing has to be woken."""

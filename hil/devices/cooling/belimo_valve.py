@@ -10,7 +10,7 @@ keeps its set-point.
 
 from __future__ import annotations
 
-from hil.devices.modbus.server import Slave
+from hil.devices.modbus.server import ModbusServer
 from hil.plant.plant import Plant
 
 SETPOINT, POSITION, RELATIVE_FLOW, FLOW, INLET_T, OUTLET_T = 0, 4, 6, 7, 19, 21
@@ -22,8 +22,8 @@ BLOCK = 80
 _KWH_US = 3600 * 1_000_000 * 1000.0  # µs W in a kWh
 
 
-class Valve(Slave):
-    """The valve; faults besides those of `Slave`:
+class BelimoValve(ModbusServer):
+    """The valve; faults besides those of `ModbusServer`:
 
     stuck               the actuator does not move
     feedback_offset_pct added to the position that it reports
@@ -40,8 +40,8 @@ class Valve(Slave):
         self.registers[SETPOINT] = round(plant.valve.command_pct * 100.0)
         self.writable = {SETPOINT: (0, FULL)}
         self.energy_kwh = 15_000.0
-        self._ran = -1
-        self._shown: tuple[int, float] = (-1, 0.0)
+        self._energy_at = -1
+        self._shown_state: tuple[int, float] = (-1, 0.0)
 
     @property
     def stuck(self) -> bool:
@@ -57,16 +57,16 @@ class Valve(Slave):
         plant, registers = self.plant, self.registers
         plant.advance(now)
         state = (plant.steps, self.feedback_offset_pct)
-        if state == self._shown:
+        if state == self._shown_state:
             return
-        self._shown = state
-        if self._ran >= 0:
-            self.energy_kwh += plant.hx_w * (now - self._ran) / _KWH_US
-        self._ran = now
+        self._shown_state = state
+        if self._energy_at >= 0:
+            self.energy_kwh += plant.hx_w * (now - self._energy_at) / _KWH_US
+        self._energy_at = now
         energy = int(self.energy_kwh)
         position = (plant.valve.position_pct + self.feedback_offset_pct) * 100.0
         lpm = plant.fws_flow_lpm
-        shown = (
+        values = (
             (POSITION, min(max(round(position), 0), FULL)),
             (RELATIVE_FLOW, round(lpm / plant.parameters.fws_open_lpm * FULL)),
             (FLOW, round(lpm / 60.0 * 1000.0)),
@@ -75,12 +75,12 @@ class Valve(Slave):
             (COOLING_KWH, energy & 0xFFFF),
             (COOLING_KWH + 1, energy >> 16),
         )
-        for address, value in shown:
+        for address, value in values:
             if registers[address] != value:
                 registers[address] = value
                 self.version += 1
 
-    def written(self, address: int, count: int, now: int) -> None:
+    def on_write(self, address: int, count: int, now: int) -> None:
         """Go to the new set-point."""
         self.plant.advance(now)
         self.plant.valve.command(self.registers[SETPOINT] / 100.0)

@@ -15,24 +15,24 @@ lead fails the other takes over. A leak stops the pumps.
 from __future__ import annotations
 
 from hil.devices.base import MILLISECOND, NEVER, SECOND
-from hil.devices.modbus.register_codec import Kind
-from hil.devices.modbus.table_server import Measured, Point
+from hil.devices.modbus.register_codec import RegisterFormat
+from hil.devices.modbus.table_server import MeasuredPoint, TableServer
 from hil.plant.plant import Plant
 
 STATUS = 2000
 POWER, RUN, STANDBY, FAULT, LEVEL = 1 << 0, 1 << 1, 1 << 2, 1 << 7, 1 << 8
 TARGET_C, DP_SET, FLOW_SET, DEW_OFFSET, MODE, TEMPERATURE_MODE = 5000, 5001, 5002, 5003, 5004, 5008
 DEW_FOLLOW, PUMP1_PCT, PUMP2_PCT, AUTO_START = 5009, 5014, 5015, 5019
-MANUAL_PUMP1, MANUAL_PUMP2, MANUAL_VALVE, LEAST_PCT, MOST_PCT = 5020, 5021, 5022, 5030, 5031
+MANUAL_PUMP1, MANUAL_PUMP2, MANUAL_VALVE, MIN_PCT, MAX_PCT = 5020, 5021, 5022, 5030, 5031
 ROTATION_H, LEAD, VALVE_MANUAL = 5033, 5044, 5060
 PUMP_HOURS, VALVE_PCT = (2160, 2164), 11150
-LEAK, PUMP1_GOOD = 11009, 11108
+LEAK, PUMP1_OK = 11009, 11108
 NO_VALUE = -9999
 
 _FLOW, _DP_MODE = 0, 1
-_I16_TENTH = Kind("h", 0.1, missing=NO_VALUE)
-_U16_TENTH = Kind("H", 0.1, missing=NO_VALUE & 0xFFFF)
-_BAR = Kind("H", 1.0, missing=NO_VALUE & 0xFFFF)  # 0.01 bar is 1 kPa
+_I16_TENTH = RegisterFormat("h", 0.1, no_value=NO_VALUE)
+_U16_TENTH = RegisterFormat("H", 0.1, no_value=NO_VALUE & 0xFFFF)
+_BAR = RegisterFormat("H", 1.0, no_value=NO_VALUE & 0xFFFF)  # 0.01 bar is 1 kPa
 _TICK_US = SECOND // 2
 _FLOW_GAIN, _DP_GAIN, _VALVE_GAIN, _VALVE_DAMP = 0.08, 0.12, 0.35, 6.0
 _RAMP_PCT_S = 10.0
@@ -50,8 +50,8 @@ _DEFAULTS = {
     MANUAL_PUMP1: (0, 0, 1),
     MANUAL_PUMP2: (0, 0, 1),
     MANUAL_VALVE: (0, 0, 1),
-    LEAST_PCT: (30, 0, 100),
-    MOST_PCT: (100, 30, 100),
+    MIN_PCT: (30, 0, 100),
+    MAX_PCT: (100, 30, 100),
     ROTATION_H: (168, 1, 9999),
     LEAD: (1, 1, 2),
     VALVE_MANUAL: (50, 0, 100),
@@ -59,8 +59,8 @@ _DEFAULTS = {
 """Address -> (default, least, most) of what may be written."""
 
 
-class KenmecLs80a(Measured):
-    """The CDU; faults besides those of `Measured`:
+class KenmecLs80a(TableServer):
+    """The CDU; faults besides those of `TableServer`:
 
     pump_fault(index)  that pump (0 or 1) stops and its bit goes to 0; mend(index) undoes it
     leak               the leak rope is wet
@@ -71,19 +71,27 @@ class KenmecLs80a(Measured):
     boot_us = 8 * SECOND
     nonvolatile = frozenset(_DEFAULTS)
     table = (
-        Point("ambient_c", 2020, _I16_TENTH, lambda d: d.ambient_c),
-        Point("humidity_pct", 2021, _U16_TENTH, lambda d: d.humidity_pct),
-        Point("dew_point_c", 2023, _I16_TENTH, lambda d: d.dew_point_c),
-        Point("flow_1", 2061, _U16_TENTH, lambda d: d.plant.flow_lpm),
-        Point("flow_2", 2062, _U16_TENTH, lambda d: d.plant.fws_flow_lpm),
-        Point("pressure_1", 2081, _BAR, lambda d: d.plant.return_kpa),
-        Point("pressure_2", 2082, _BAR, lambda d: d.plant.supply_kpa),
-        Point("pump1_hz", 2500, Kind("H"), lambda d: d.plant.pumps[0].speed_pct / 2.0),
-        Point("pump1_a", 2501, Kind("H", 0.01), lambda d: d.plant.pump_electric_w / 660.0),
-        Point("pump1_v", 2502, Kind("H", 0.1), lambda d: d.plant.pumps[0].speed_pct * 3.8),
-        Point("valve_pct", VALVE_PCT, Kind("H"), lambda d: d.plant.valve.position_pct),
-        Point("supply_c", 13555, _I16_TENTH, lambda d: d.plant.supply_c),
-        Point("return_c", 13559, _I16_TENTH, lambda d: d.plant.return_c),
+        MeasuredPoint("ambient_c", 2020, _I16_TENTH, lambda d: d.ambient_c),
+        MeasuredPoint("humidity_pct", 2021, _U16_TENTH, lambda d: d.humidity_pct),
+        MeasuredPoint("dew_point_c", 2023, _I16_TENTH, lambda d: d.dew_point_c),
+        MeasuredPoint("flow_1", 2061, _U16_TENTH, lambda d: d.plant.flow_lpm),
+        MeasuredPoint("flow_2", 2062, _U16_TENTH, lambda d: d.plant.fws_flow_lpm),
+        MeasuredPoint("pressure_1", 2081, _BAR, lambda d: d.plant.return_kpa),
+        MeasuredPoint("pressure_2", 2082, _BAR, lambda d: d.plant.supply_kpa),
+        MeasuredPoint(
+            "pump1_hz", 2500, RegisterFormat("H"), lambda d: d.plant.pumps[0].speed_pct / 2.0
+        ),
+        MeasuredPoint(
+            "pump1_a", 2501, RegisterFormat("H", 0.01), lambda d: d.plant.pump_electric_w / 660.0
+        ),
+        MeasuredPoint(
+            "pump1_v", 2502, RegisterFormat("H", 0.1), lambda d: d.plant.pumps[0].speed_pct * 3.8
+        ),
+        MeasuredPoint(
+            "valve_pct", VALVE_PCT, RegisterFormat("H"), lambda d: d.plant.valve.position_pct
+        ),
+        MeasuredPoint("supply_c", 13555, _I16_TENTH, lambda d: d.plant.supply_c),
+        MeasuredPoint("return_c", 13559, _I16_TENTH, lambda d: d.plant.return_c),
     )
 
     def __init__(self, plant: Plant, unit: int = 100) -> None:
@@ -91,65 +99,65 @@ class KenmecLs80a(Measured):
         super().__init__(plant, unit, 3 * MILLISECOND)
         self.ambient_c, self.humidity_pct, self.dew_point_c = 26.0, 45.0, 13.1
         self.leak = self.level_low = False
-        self._good = [True, True]
-        self._want = max(pump.speed_pct for pump in plant.pumps)
-        self._ran_s = [45_296.0 + 86_400 * 100, 3_723.0 + 86_400 * 90]
+        self._pump_ok = [True, True]
+        self._speed_pct = max(pump.speed_pct for pump in plant.pumps)
+        self._run_s = [45_296.0 + 86_400 * 100, 3_723.0 + 86_400 * 90]
         self._lead_since_s = 0.0
-        self._tick = 0
-        self._before_c = plant.supply_c
+        self._next_tick = 0
+        self._last_supply_c = plant.supply_c
         self.registers = {address: row[0] for address, row in _DEFAULTS.items()}
         self.writable = {address: row[1:] for address, row in _DEFAULTS.items()}
         for first, length in ((2000, 100), (2160, 8), (2500, 3)):
             self.registers.update(dict.fromkeys(range(first, first + length), 0))
         for address in (VALVE_PCT, 13555, 13559):
             self.registers[address] = 0
-        self.discretes = {LEAK: 0, PUMP1_GOOD: 1, PUMP1_GOOD + 1: 1, PUMP1_GOOD + 2: 1}
+        self.discrete_inputs = {LEAK: 0, PUMP1_OK: 1, PUMP1_OK + 1: 1, PUMP1_OK + 2: 1}
 
-    def pump_fault(self, index: int) -> None:
+    def fail_pump(self, index: int) -> None:
         """Stop a pump for good."""
-        self._good[index] = False
-        self.touch()
+        self._pump_ok[index] = False
+        self.invalidate()
 
-    def mend(self, index: int) -> None:
-        """Undo `pump_fault`."""
-        self._good[index] = True
-        self.touch()
+    def repair_pump(self, index: int) -> None:
+        """Undo `fail_pump`."""
+        self._pump_ok[index] = True
+        self.invalidate()
 
     @property
     def target_c(self) -> float:
         """The supply temperature in force, after the dew-point rule."""
         registers = self.registers
-        floor = self.dew_point_c + registers[DEW_OFFSET] / 10.0
+        low_c = self.dew_point_c + registers[DEW_OFFSET] / 10.0
         if registers[DEW_FOLLOW]:
-            return floor
-        return max(registers[TARGET_C] / 10.0, floor)
+            return low_c
+        return max(registers[TARGET_C] / 10.0, low_c)
 
     # The loops.
 
     def wake(self, now: int) -> None:
         """Turn the loops, twice a second."""
         super().wake(now)
-        if now < self._tick:
+        if now < self._next_tick:
             return
-        self._tick = now + _TICK_US
+        self._next_tick = now + _TICK_US
         if now < self.silent_until:
             return
         self.plant.advance(now)
         dt = _TICK_US / SECOND
-        self._count(dt)
+        self._count_run_time(dt)
         self._move_pumps()
         self._move_valve(dt)
 
-    def _count(self, dt: float) -> None:
+    def _count_run_time(self, dt: float) -> None:
         """Running times; the lead changes after its hours."""
         for i, pump in enumerate(self.plant.pumps[:2]):
             if pump.speed_pct > 1.0:
-                self._ran_s[i] += dt
+                self._run_s[i] += dt
         self._lead_since_s += dt
         if self._lead_since_s >= self.registers[ROTATION_H] * 3600.0:
             self._lead_since_s = 0.0
             self.registers[LEAD] = 3 - self.registers[LEAD]
-            self.touch()
+            self.invalidate()
 
     def _move_pumps(self) -> None:
         registers, plant = self.registers, self.plant
@@ -157,59 +165,59 @@ class KenmecLs80a(Measured):
             step = _FLOW_GAIN * (registers[FLOW_SET] / 10.0 - plant.flow_lpm)
         else:
             step = _DP_GAIN * (registers[DP_SET] * 10.0 - plant.dp_kpa)
-        least, most = registers[LEAST_PCT], registers[MOST_PCT]
-        self._want = min(max(self._want + step, least), most)
+        low, high = registers[MIN_PCT], registers[MAX_PCT]
+        self._speed_pct = min(max(self._speed_pct + step, low), high)
         lead = registers[LEAD] - 1
-        if not self._good[lead]:
+        if not self._pump_ok[lead]:
             lead = 1 - lead
         for i, pump in enumerate(plant.pumps[:2]):
-            pump.command(self._pump(i, lead), _RAMP_PCT_S)
+            pump.command(self._pump_command_pct(i, lead), _RAMP_PCT_S)
 
-    def _pump(self, index: int, lead: int) -> float:
+    def _pump_command_pct(self, index: int, lead: int) -> float:
         registers = self.registers
-        if self.leak or not self._good[index]:
+        if self.leak or not self._pump_ok[index]:
             return 0.0
         if registers[MANUAL_PUMP1 + index]:
             return float(registers[PUMP1_PCT + index])
-        return self._want if registers[AUTO_START] and index == lead else 0.0
+        return self._speed_pct if registers[AUTO_START] and index == lead else 0.0
 
     def _move_valve(self, dt: float) -> None:
         valve, supply = self.plant.valve, self.plant.supply_c
         if self.registers[MANUAL_VALVE]:
             valve.command(float(self.registers[VALVE_MANUAL]))
         elif self.registers[AUTO_START]:
-            slope = (supply - self._before_c) / dt
+            slope = (supply - self._last_supply_c) / dt
             valve.command(
                 valve.command_pct
                 + _VALVE_GAIN * dt * (supply - self.target_c + _VALVE_DAMP * slope)
             )
-        self._before_c = supply
+        self._last_supply_c = supply
 
     def deadline(self) -> int:
         """The next turn of the loops."""
-        return min(super().deadline(), self._tick, NEVER)
+        return min(super().deadline(), self._next_tick, NEVER)
 
-    def written(self, address: int, count: int, now: int) -> None:
+    def on_write(self, address: int, count: int, now: int) -> None:
         """Let the loops see it at once."""
-        self._tick = min(self._tick, now)
-        self.touch()
+        self._next_tick = min(self._next_tick, now)
+        self.invalidate()
 
     # Registers.
 
-    def show(self, now: int) -> bool:
+    def update_registers(self, now: int) -> bool:
         """Show status, running times and the bits of function 02."""
-        runs = any(pump.speed_pct > 1.0 for pump in self.plant.pumps[:2])
-        ill = self.leak or self.level_low or not all(self._good)
-        status = POWER | (RUN if runs else STANDBY) | (FAULT if ill else 0)
-        changed = self.put(STATUS, status | (LEVEL if self.level_low else 0))
-        for first, seconds in zip(PUMP_HOURS, self._ran_s, strict=True):
-            whole = int(seconds)
-            split = (whole % 60, whole // 60 % 60, whole // 3600 % 24, whole // 86_400)
+        running = any(pump.speed_pct > 1.0 for pump in self.plant.pumps[:2])
+        faulty = self.leak or self.level_low or not all(self._pump_ok)
+        status = POWER | (RUN if running else STANDBY) | (FAULT if faulty else 0)
+        changed = self.set_register(STATUS, status | (LEVEL if self.level_low else 0))
+        for first, seconds in zip(PUMP_HOURS, self._run_s, strict=True):
+            total = int(seconds)
+            split = (total % 60, total // 60 % 60, total // 3600 % 24, total // 86_400)
             for i, part in enumerate(split):
-                changed |= self.put(first + i, part)
+                changed |= self.set_register(first + i, part)
         bits = {LEAK: int(self.leak)}
-        bits.update({PUMP1_GOOD + i: int(good) for i, good in enumerate(self._good)})
-        if any(self.discretes[address] != bit for address, bit in bits.items()):
-            self.discretes.update(bits)
+        bits.update({PUMP1_OK + i: int(ok) for i, ok in enumerate(self._pump_ok)})
+        if any(self.discrete_inputs[address] != bit for address, bit in bits.items()):
+            self.discrete_inputs.update(bits)
             changed = True
         return changed

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from hil.devices.base import SECOND
-from hil.devices.cooling.rpu_static_map import housekeeping
-from hil.devices.modbus.server import Slave
-from hil.plant.fluid.hydraulics import Pump
+from hil.devices.cooling.rpu_static_map import static_registers
+from hil.devices.modbus.server import ModbusServer
+from hil.plant.fluid.hydraulics import PlantPump
 from hil.plant.plant import Plant
 
 FLOW, PUMP_DUTY, PUMP_RPM, COOLING = 36864, 36873, 36874, 36881
@@ -80,7 +80,7 @@ _RUNNING_PCT = 1.0
 _PUMPS_SHOWN = 4
 
 
-class Fault(Enum):
+class RpuSensorFault(Enum):
     """What can be wrong with a sensor."""
 
     STUCK = "stuck"
@@ -98,8 +98,8 @@ class RpuLimits:
     blocked_lpm: float = 10.0
 
 
-class Rpu(Slave):
-    """The RPU; faults besides those of `Slave`:
+class Rpu(ModbusServer):
+    """The RPU; faults besides those of `ModbusServer`:
 
     stick(name, value=None), kill(name, register=NO_VALUE), offset(name, by), heal(name): sensors,
         by a name of `SENSORS`; a killed one also sets its alarm bit, the others lie in silence
@@ -121,14 +121,14 @@ class Rpu(Slave):
         self.leakage = 0
         self.reservoir_low = False
         self.pump_hours = [1200.0, 1180.0, 0.0, 0.0]
-        self._pumps: list[Pump] = [plant.pumps[i] for i in pumps]
-        self._faults: dict[str, tuple[Fault, float]] = {}
+        self._pumps: list[PlantPump] = [plant.pumps[i] for i in pumps]
+        self._faults: dict[str, tuple[RpuSensorFault, float]] = {}
         self._steps = -1
-        self._ran_us = -1
+        self._updated_us = -1
         self.writable = dict(_WRITABLE)
         for start, length in BLOCKS:
             self.registers.update(dict.fromkeys(range(start, start + length), 0))
-        self.registers.update(housekeeping())
+        self.registers.update(static_registers())
         self.registers.update(
             {
                 INPUT_VOLT: 480,
@@ -146,44 +146,44 @@ class Rpu(Slave):
 
     # Faults.
 
-    def stick(self, name: str, value: float | None = None) -> None:
+    def freeze_sensor(self, name: str, value: float | None = None) -> None:
         """Hold a sensor at `value`, or where it is."""
-        self._check(name)
-        held = float(getattr(self.plant, name)) if value is None else value
-        self._set_fault(name, Fault.STUCK, held)
+        self._check_sensor(name)
+        held_value = float(getattr(self.plant, name)) if value is None else value
+        self._set_fault(name, RpuSensorFault.STUCK, held_value)
 
-    def kill(self, name: str, register: int = NO_VALUE) -> None:
+    def break_sensor(self, name: str, register: int = NO_VALUE) -> None:
         """Break a sensor: its register shows `register` (0x7FFF, 0) and its alarm bit comes."""
-        self._check(name)
-        self._set_fault(name, Fault.DEAD, register)
+        self._check_sensor(name)
+        self._set_fault(name, RpuSensorFault.DEAD, register)
 
-    def offset(self, name: str, by: float) -> None:
-        """Shift a sensor by `by` in its own unit."""
-        self._check(name)
-        self._set_fault(name, Fault.OFFSET, by)
+    def offset_sensor(self, name: str, amount: float) -> None:
+        """Shift a sensor by `amount` in its own unit."""
+        self._check_sensor(name)
+        self._set_fault(name, RpuSensorFault.OFFSET, amount)
 
-    def heal(self, name: str) -> None:
+    def clear_fault(self, name: str) -> None:
         """Take a sensor's fault away."""
-        self._check(name)
+        self._check_sensor(name)
         self._faults.pop(name, None)
         self._steps = -1
 
-    def leak(self, name: str) -> None:
+    def set_leak(self, name: str) -> None:
         """Wet a leak detector."""
         self.leakage |= 1 << LEAKS[name]
         self._steps = -1
 
-    def dry(self, name: str) -> None:
+    def clear_leak(self, name: str) -> None:
         """Dry a leak detector."""
         self.leakage &= ~(1 << LEAKS[name])
         self._steps = -1
 
     @staticmethod
-    def _check(name: str) -> None:
+    def _check_sensor(name: str) -> None:
         if name not in SENSORS:
             raise ValueError(f"no sensor {name!r}: one of {', '.join(SENSORS)}")
 
-    def _set_fault(self, name: str, fault: Fault, value: float) -> None:
+    def _set_fault(self, name: str, fault: RpuSensorFault, value: float) -> None:
         self._faults[name] = (fault, value)
         self._steps = -1
 
@@ -203,11 +203,11 @@ class Rpu(Slave):
             value = getattr(plant, name)
             if name in self._faults:
                 fault, extent = self._faults[name]
-                if fault is Fault.DEAD:
+                if fault is RpuSensorFault.DEAD:
                     registers[address] = int(extent)
                     alarms |= 1 << bit
                     continue
-                value = extent if fault is Fault.STUCK else value + extent
+                value = extent if fault is RpuSensorFault.STUCK else value + extent
             registers[address] = round(value * 10.0) & 0xFFFF
         registers[SENSOR_ALARM] = alarms
         self._show_power()
@@ -223,8 +223,8 @@ class Rpu(Slave):
     def _show_pumps(self, now: int) -> None:
         """Duty, speeds, states and hours of up to four pumps."""
         plant, registers = self.plant, self.registers
-        elapsed_h = (now - self._ran_us) / _HOUR_US if self._ran_us >= 0 else 0.0
-        self._ran_us = now
+        elapsed_h = (now - self._updated_us) / _HOUR_US if self._updated_us >= 0 else 0.0
+        self._updated_us = now
         fastest, running = 0.0, 0
         for i, pump in enumerate(plant.pumps[:_PUMPS_SHOWN]):
             speed = pump.speed_pct
@@ -258,7 +258,7 @@ class Rpu(Slave):
         )
         registers[LEAKAGE] = self.leakage
 
-    def written(self, address: int, count: int, now: int) -> None:
+    def on_write(self, address: int, count: int, now: int) -> None:
         """Power-cycle on its bit; let the manual duty drive the pumps that are this RPU's."""
         if self.registers[CONTROL] & _POWER_CYCLE:
             self.registers[CONTROL] &= ~_POWER_CYCLE

@@ -7,7 +7,7 @@ it gives them (temperatures and humidities in 1, voltages, currents and pressure
 
 from __future__ import annotations
 
-from hil.devices.modbus.register_codec import text
+from hil.devices.modbus.register_codec import encode_text
 
 NAMES = (
     (6596, 8, "19-100001"),
@@ -27,7 +27,7 @@ NAMES = (
 )
 """(first register, registers, text)."""
 
-LEVELS = (
+VALUES = (
     (6636, 1, 0),
     (6637, 1, 4242),  # hours up
     (40960, 6, 31),  # boards, degC
@@ -59,11 +59,11 @@ LEVELS = (
 """(first register, registers, value of each)."""
 
 
-def housekeeping() -> dict[int, int]:
+def static_registers() -> dict[int, int]:
     """All of it by address."""
     registers: dict[int, int] = {}
     for first, size, name in NAMES:
-        registers.update(enumerate(text(name, size), first))
-    for first, size, value in LEVELS:
+        registers.update(enumerate(encode_text(name, size), first))
+    for first, size, value in VALUES:
         registers.update(dict.fromkeys(range(first, first + size), value))
     return registers

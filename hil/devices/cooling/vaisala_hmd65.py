@@ -10,32 +10,32 @@ from __future__ import annotations
 
 from random import Random
 
-from hil.devices.modbus.register_codec import Kind
-from hil.devices.modbus.table_server import Measured, Point
+from hil.devices.modbus.register_codec import RegisterFormat
+from hil.devices.modbus.table_server import MeasuredPoint, TableServer
 from hil.plant.air.psychrometrics import dew_point_c
 from hil.plant.plant import Plant
 from hil.plant.room import Room
 
-_HUNDREDTH = Kind("h", 0.01, missing=-0x8000)
-_FLOAT = Kind("f", swapped=True)
+_HUNDREDTH = RegisterFormat("h", 0.01, no_value=-0x8000)
+_FLOAT = RegisterFormat("f", swapped=True)
 
 
-class HumiditySensor(Measured):
+class HumiditySensor(TableServer):
     """One transmitter; `humidity_error_pct` and `error_k` are what its elements read too high.
 
-    Faults besides those of `Measured`: `held` (humidity in %, temperature in degC; None: honest).
+    Faults besides those of `TableServer`: `frozen_values` (humidity in %, temperature in degC; None: honest).
     The dew point it shows is computed from what its elements read, as in the real one.
     """
 
     table = (
-        Point("humidity_pct", 0x100, _HUNDREDTH, lambda d: d.seen[0]),
-        Point("celsius", 0x101, _HUNDREDTH, lambda d: d.seen[1]),
-        Point("dew_c", 0x102, _HUNDREDTH, lambda d: d.seen[2]),
-        Point("frost_c", 0x103, _HUNDREDTH, lambda d: d.seen[2]),
-        Point("humidity_f", 0x0, _FLOAT, lambda d: d.seen[0]),
-        Point("celsius_f", 0x2, _FLOAT, lambda d: d.seen[1]),
-        Point("dew_f", 0x4, _FLOAT, lambda d: d.seen[2]),
-        Point("frost_f", 0x6, _FLOAT, lambda d: d.seen[2]),
+        MeasuredPoint("humidity_pct", 0x100, _HUNDREDTH, lambda d: d.measured_values[0]),
+        MeasuredPoint("celsius", 0x101, _HUNDREDTH, lambda d: d.measured_values[1]),
+        MeasuredPoint("dew_c", 0x102, _HUNDREDTH, lambda d: d.measured_values[2]),
+        MeasuredPoint("frost_c", 0x103, _HUNDREDTH, lambda d: d.measured_values[2]),
+        MeasuredPoint("humidity_f", 0x0, _FLOAT, lambda d: d.measured_values[0]),
+        MeasuredPoint("celsius_f", 0x2, _FLOAT, lambda d: d.measured_values[1]),
+        MeasuredPoint("dew_f", 0x4, _FLOAT, lambda d: d.measured_values[2]),
+        MeasuredPoint("frost_f", 0x6, _FLOAT, lambda d: d.measured_values[2]),
     )
 
     def __init__(self, plant: Plant, room: Room, unit: int, rng: Random) -> None:
@@ -44,31 +44,31 @@ class HumiditySensor(Measured):
         self.room = room
         self.humidity_error_pct = rng.gauss(0.0, 0.5)
         self.error_k = rng.gauss(0.0, 0.1)
-        self.held: tuple[float, float] | None = None
-        self._of: tuple[float, ...] = ()
-        self.seen: tuple[float, float, float] = (0.0, 0.0, 0.0)
-        self.act(0)
+        self.frozen_values: tuple[float, float] | None = None
+        self._elements: tuple[float, ...] = ()
+        self.measured_values: tuple[float, float, float] = (0.0, 0.0, 0.0)
+        self.update_state(0)
 
-    def act(self, now: int) -> None:
+    def update_state(self, now: int) -> None:
         """Look at the air."""
         room = self.room
         air = (
             room.humidity_pct + self.humidity_error_pct,
             room.celsius + self.error_k,
         )
-        humidity, celsius = self.held if self.held is not None else air
-        if (humidity, celsius) == self._of:
+        humidity, celsius = self.frozen_values if self.frozen_values is not None else air
+        if (humidity, celsius) == self._elements:
             return
-        self._of = (humidity, celsius)
+        self._elements = (humidity, celsius)
         humidity = min(max(humidity, 0.0), 100.0)
-        self.seen = (humidity, celsius, dew_point_c(celsius, humidity))
+        self.measured_values = (humidity, celsius, dew_point_c(celsius, humidity))
 
-    def hold(self) -> None:
+    def freeze(self) -> None:
         """Stay at what it reads now."""
-        self.held = (self.seen[0], self.seen[1])
-        self.touch()
+        self.frozen_values = (self.measured_values[0], self.measured_values[1])
+        self.invalidate()
 
-    def free(self) -> None:
+    def unfreeze(self) -> None:
         """Read honestly again."""
-        self.held = None
-        self.touch()
+        self.frozen_values = None
+        self.invalidate()

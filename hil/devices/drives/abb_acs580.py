@@ -14,7 +14,7 @@ word first, the default of 58.34): 01.01 speed in 1/min, 01.07 current in 0.01 A
 in 0.1 V, 01.14 power in 0.01 kW, 04.01 the fault that tripped it, 05.03 hours run, 58.14 to 58.17
 (what loss does, and its time). It tells who it is (43/14).
 
-When no request has come for `loss_us` it shows a warning and, if it was running, holds `safe_pct`
+When no request has come for `comm_timeout_us` it shows a warning and, if it was running, holds `safe_pct`
 (parameters 58.14 to 58.16 with "speed reference safe" and "any message"). The next request ends
 that.
 """
@@ -24,10 +24,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hil.devices.base import SECOND
-from hil.devices.modbus.register_codec import Kind
-from hil.devices.modbus.server import ILLEGAL_ADDRESS, Slave
+from hil.devices.modbus.register_codec import RegisterFormat
+from hil.devices.modbus.server import ILLEGAL_ADDRESS, ModbusServer
 from hil.devices.modbus.watchdog import Watchdog
-from hil.plant.fluid.hydraulics import Pump
+from hil.plant.fluid.hydraulics import PlantPump
 from hil.plant.plant import Plant
 
 CONTROL, REF1, REF2, STATUS, ACT1, ACT2 = range(6)
@@ -43,7 +43,7 @@ OFF2_INACTIVE, OFF3_INACTIVE, INHIBITED, WARNING = 1 << 4, 1 << 5, 1 << 6, 1 << 
 AT_SETPOINT, REMOTE_ON, ABOVE_LIMIT = 1 << 8, 1 << 9, 1 << 10
 
 _COAST_PCT_S = 50.0
-_BOTH = Kind("i", swapped=True)
+_INT32 = RegisterFormat("i", swapped=True)
 _AT_SETPOINT_PCT = 1.0
 
 PARAMETERS = (
@@ -61,14 +61,14 @@ PARAMETERS = (
 """Group and index of the parameters that can be read."""
 
 
-def _places(group: int, index: int) -> tuple[int, int, int]:
+def _parameter_addresses(group: int, index: int) -> tuple[int, int, int]:
     """Wire addresses of a parameter: in 16 bits, and the low and high word of it in 32."""
-    wide = 20_000 + 200 * group + 2 * index - 1
-    return 100 * group + index - 1, wide, wide + 1
+    wide_address = 20_000 + 200 * group + 2 * index - 1
+    return 100 * group + index - 1, wide_address, wide_address + 1
 
 
-class Drive(Slave):
-    """The drive; faults besides those of `Slave`:
+class Drive(ModbusServer):
+    """The drive; faults besides those of `ModbusServer`:
 
     trip(code)   it coasts to a stop and shows bit 3 until it is reset
     blocked      the trip comes back as long as this is true (a reset does not help)
@@ -91,53 +91,53 @@ class Drive(Slave):
         pump: int = 0,
         unit: int = 1,
         ramp_s: float = 5.0,
-        loss_us: int = 10 * SECOND,
+        comm_timeout_us: int = 10 * SECOND,
         safe_pct: float = 70.0,
         start_us: int = 0,
-        shaft: Pump | None = None,
+        shaft: PlantPump | None = None,
     ) -> None:
         """Drive the plant's pump number `pump`; it starts as that pump stands, running or ready.
 
         `shaft`: another thing that turns, in the pump's place.
 
-        `ramp_s` is the time from 0 to full speed; `loss_us` 0 turns the supervision off.
+        `ramp_s` is the time from 0 to full speed; `comm_timeout_us` 0 turns the supervision off.
         """
         super().__init__(unit)
         self.plant = plant
         self.shaft = plant.pumps[pump] if shaft is None else shaft
         self.ramp_pct_s = 100.0 / ramp_s
-        self.watchdog = Watchdog(loss_us, start_us)
+        self.watchdog = Watchdog(comm_timeout_us, start_us)
         self.safe_pct = safe_pct
         self.fault = 0
-        self.blocked = False
+        self.trip_persists = False
         self.hours = 2345.0
         self.running = self.shaft.speed_pct > 0.0
         self.inhibited = False
-        self._ran = -1
+        self._updated_at = -1
         self._steps = -1
-        self._shows_parameters = False
+        self._parameters_shown = False
         self._control = 0x047F if self.running else 0x047E
         self._reference = round(self.shaft.speed_pct / 100.0 * FULL)
         self.registers = dict.fromkeys(range(6), 0)
         for group, index in PARAMETERS:
-            self.registers.update(dict.fromkeys(_places(group, index), 0))
+            self.registers.update(dict.fromkeys(_parameter_addresses(group, index), 0))
         self.registers[CONTROL] = self._control
         self.registers[REF1] = self._reference
         self.writable = {CONTROL: (0, 0xFFFF), REF1: (0, 0xFFFF), REF2: (0, 0xFFFF)}
-        self.coils = self.discretes = dict.fromkeys(range(16), 0)
+        self.coils = self.discrete_inputs = dict.fromkeys(range(16), 0)
 
     @property
-    def lost(self) -> bool:
+    def comm_lost(self) -> bool:
         """Whether the master has been silent for too long."""
-        return self.watchdog.lost
+        return self.watchdog.expired
 
     @property
-    def loss_us(self) -> int:
+    def comm_timeout_us(self) -> int:
         """How long the master may be silent; 0 for ever."""
         return self.watchdog.period_us
 
-    @loss_us.setter
-    def loss_us(self, period: int) -> None:
+    @comm_timeout_us.setter
+    def comm_timeout_us(self, period: int) -> None:
         self.watchdog.period_us = period
 
     def trip(self, code: int = 0x2310) -> None:
@@ -148,9 +148,9 @@ class Drive(Slave):
         self._steps = -1
         self.shaft.command(0.0, _COAST_PCT_S)
 
-    def heard(self, now: int) -> None:
+    def on_request(self, now: int) -> None:
         """A request ends a loss of communication."""
-        if self.watchdog.feed(now):
+        if self.watchdog.kick(now):
             self._steps = -1
             self.plant.advance(now)
             self._apply()
@@ -158,12 +158,12 @@ class Drive(Slave):
     def deadline(self) -> int:
         """When the supervision runs out."""
         due = self.watchdog.due
-        return due if not self.later else min(due, self.later[0][0])
+        return due if not self.delayed_writes else min(due, self.delayed_writes[0][0])
 
     def wake(self, now: int) -> None:
         """The master has been silent for too long."""
         super().wake(now)
-        if self.watchdog.expire(now):
+        if self.watchdog.check(now):
             self.plant.advance(now)
             self._steps = -1
             self._apply()
@@ -184,7 +184,7 @@ class Drive(Slave):
             word = word | 1 << bit if value else word & ~(1 << bit)
         return self.write(CONTROL, [word], now)
 
-    def restarted(self, now: int) -> None:
+    def on_restart(self, now: int) -> None:
         """Power came back: it stands still, and needs OFF1 = 0 before it runs."""
         self.fault = 0
         self.running = False
@@ -193,7 +193,7 @@ class Drive(Slave):
         self._steps = -1
         self._apply()
 
-    def written(self, address: int, count: int, now: int) -> None:
+    def on_write(self, address: int, count: int, now: int) -> None:
         """A new control word or reference."""
         self.plant.advance(now)
         self._steps = -1
@@ -204,12 +204,12 @@ class Drive(Slave):
         self._control = word
         reference = self.registers[REF1]
         self._reference = reference if reference < 0x8000 else 0  # reverse is not enabled
-        if rising & RESET and self.fault and not self.blocked:
+        if rising & RESET and self.fault and not self.trip_persists:
             self.fault = 0
-        self._state(word)
+        self._step_state(word)
         self._apply()
 
-    def _state(self, word: int) -> None:
+    def _step_state(self, word: int) -> None:
         """Move the profile's state machine."""
         if not word & OFF1:
             self.running = False
@@ -222,7 +222,7 @@ class Drive(Slave):
 
     def _apply(self) -> None:
         """Send the shaft where state, reference and supervision say."""
-        if self.running and self.lost:
+        if self.running and self.comm_lost:
             self.shaft.command(self.safe_pct, self.ramp_pct_s)
         elif self.running and self._control & RAMP == RAMP:
             percent = min(self._reference, FULL) * 100.0 / FULL
@@ -238,9 +238,9 @@ class Drive(Slave):
             return
         self._steps = self.plant.steps
         speed = self.shaft.speed_pct
-        if self._ran >= 0 and speed > 0.0:
-            self.hours += (now - self._ran) / 3600 / SECOND
-        self._ran = now
+        if self._updated_at >= 0 and speed > 0.0:
+            self.hours += (now - self._updated_at) / 3600 / SECOND
+        self._updated_at = now
         values = (
             (STATUS, self._status(speed)),
             (ACT1, round(speed / 100.0 * FULL) & 0xFFFF),
@@ -250,13 +250,13 @@ class Drive(Slave):
             if self.registers[address] != value:
                 self.registers[address] = value
                 self.version += 1
-        if self._shows_parameters:
+        if self._parameters_shown:
             self._show_parameters(speed)
 
     def read(self, address: int, count: int, function: int = 3) -> list[int] | int:
         """Registers; parameters are kept fresh from the first time that somebody reads one."""
-        if address > ACT2 and not self._shows_parameters:
-            self._shows_parameters = True
+        if address > ACT2 and not self._parameters_shown:
+            self._parameters_shown = True
             self._show_parameters(self.shaft.speed_pct)
         return super().read(address, count, function)
 
@@ -281,8 +281,8 @@ class Drive(Slave):
             (58, 17): 0.0,
         }
         for (group, index), value in values.items():
-            short, low, high = _places(group, index)
-            words = _BOTH.words(value)
+            short, low, high = _parameter_addresses(group, index)
+            words = _INT32.encode(value)
             for address, word in ((short, words[0]), (low, words[0]), (high, words[1])):
                 if self.registers[address] != word:
                     self.registers[address] = word
@@ -292,7 +292,7 @@ class Drive(Slave):
         """The status word."""
         word = self._control
         ready = not self.inhibited and not self.fault
-        at = self.running and abs(speed - self.shaft.target_pct) < _AT_SETPOINT_PCT
+        at_setpoint = self.running and abs(speed - self.shaft.target_pct) < _AT_SETPOINT_PCT
         return (
             (READY_ON if ready else 0)
             | (READY_RUN if ready and word & OFF1 else 0)
@@ -301,8 +301,8 @@ class Drive(Slave):
             | (OFF2_INACTIVE if word & OFF2 else 0)
             | (OFF3_INACTIVE if word & OFF3 else 0)
             | (INHIBITED if self.inhibited else 0)
-            | (WARNING if self.lost else 0)
-            | (AT_SETPOINT if at else 0)
+            | (WARNING if self.comm_lost else 0)
+            | (AT_SETPOINT if at_setpoint else 0)
             | REMOTE_ON
             | (ABOVE_LIMIT if speed >= 100.0 else 0)
         )

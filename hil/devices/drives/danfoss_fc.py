@@ -9,8 +9,8 @@ the power's unit; here the profile's 0x4000 and 1 W hold (`reference_full` can b
     0x047F (or 0x047C) runs, 0x043C ramps down, 0x0437 coasts, a rising bit 7 resets a trip;
     a control word without bit 10 is not valid: confirmed and without effect, as is its reference;
     after a trip the control word has to be reset, then written again to run.
-When no valid control word or request came for `loss_us` (parameter 8-03) it does what 8-04 says:
-it shows a warning and holds `safe_pct`, or trips with alarm 17 when `trips_on_loss`.
+When no valid control word or request came for `comm_timeout_us` (parameter 8-03) it does what 8-04 says:
+it shows a warning and holds `safe_pct`, or trips with alarm 17 when `trips_on_timeout`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hil.devices.base import MILLISECOND, SECOND
-from hil.devices.modbus.register_codec import Kind
-from hil.devices.modbus.table_server import Measured, Point
+from hil.devices.modbus.register_codec import RegisterFormat
+from hil.devices.modbus.table_server import MeasuredPoint, TableServer
 from hil.devices.modbus.watchdog import Watchdog
 from hil.plant.plant import Plant
 
@@ -29,18 +29,18 @@ NOT_DC_BRAKE, NOT_COAST, NOT_QUICK, NOT_HOLD, START, RESET, VALID = (
     1 << bit for bit in (2, 3, 4, 5, 6, 7, 10)
 )
 CONTROL_READY, DRIVE_READY, NOT_COASTING, TRIP = 1 << 0, 1 << 1, 1 << 2, 1 << 3
-WARNED, AT_REFERENCE, BUS_CONTROL, IN_RANGE, OPERATING = 1 << 7, 1 << 8, 1 << 9, 1 << 10, 1 << 11
-LOSS_ALARM, OVERCURRENT, GROUND_FAULT = 17, 13, 14
+WARNING, AT_REFERENCE, BUS_CONTROL, IN_RANGE, OPERATING = 1 << 7, 1 << 8, 1 << 9, 1 << 10, 1 << 11
+TIMEOUT_ALARM, OVERCURRENT, GROUND_FAULT = 17, 13, 14
 """Alarm numbers of the maker's list; each has a bit in the alarm word."""
 
-_BITS = {LOSS_ALARM: 1 << 4, OVERCURRENT: 1 << 5, GROUND_FAULT: 1 << 2}
+_BITS = {TIMEOUT_ALARM: 1 << 4, OVERCURRENT: 1 << 5, GROUND_FAULT: 1 << 2}
 _OTHER_BIT = 1 << 31
 _FULL_HZ, _VOLTS, _RPM, _COAST_PCT_S = 50.0, 400.0, 2900.0, 50.0
-_AT_PCT = 1.0
+_AT_REFERENCE_PCT = 1.0
 
 
-class DanfossFc(Measured):
-    """The drive; faults besides those of `Measured`:
+class DanfossFc(TableServer):
+    """The drive; faults besides those of `TableServer`:
 
     trip(alarm)   it coasts to a stop and shows bit 3 until it is reset
     blocked       the trip comes back as long as this is true
@@ -50,15 +50,28 @@ class DanfossFc(Measured):
     functions = frozenset((1, 3, 4, 5, 6, 15, 16))
     boot_us = 6 * SECOND
     table = (
-        Point("run_hours", 14999, Kind("I"), lambda d: d.hours),
-        Point("energy_kwh", 15019, Kind("I"), lambda d: d.energy_kwh),
-        Point("power_w", 16099, Kind("i"), lambda d: d.electric_w),
-        Point("volts", 16119, Kind("H", 0.1), lambda d: d.shaft.speed_pct / 100.0 * _VOLTS),
-        Point("hertz", 16129, Kind("H", 0.1), lambda d: d.shaft.speed_pct / 100.0 * _FULL_HZ),
-        Point("amps", 16139, Kind("I", 0.01), lambda d: d.electric_w / 620.0 + 0.8 * d.turning),
-        Point("speed_rpm", 16169, Kind("i"), lambda d: d.shaft.speed_pct / 100.0 * _RPM),
-        Point("dc_link_v", 16299, Kind("H"), lambda _: 565.0),
-        Point("heatsink_c", 16339, Kind("H"), lambda d: 35.0 + d.shaft.speed_pct / 5.0),
+        MeasuredPoint("run_hours", 14999, RegisterFormat("I"), lambda d: d.hours),
+        MeasuredPoint("energy_kwh", 15019, RegisterFormat("I"), lambda d: d.energy_kwh),
+        MeasuredPoint("power_w", 16099, RegisterFormat("i"), lambda d: d.electric_w),
+        MeasuredPoint(
+            "volts", 16119, RegisterFormat("H", 0.1), lambda d: d.shaft.speed_pct / 100.0 * _VOLTS
+        ),
+        MeasuredPoint(
+            "hertz", 16129, RegisterFormat("H", 0.1), lambda d: d.shaft.speed_pct / 100.0 * _FULL_HZ
+        ),
+        MeasuredPoint(
+            "amps",
+            16139,
+            RegisterFormat("I", 0.01),
+            lambda d: d.electric_w / 620.0 + 0.8 * d.turning,
+        ),
+        MeasuredPoint(
+            "speed_rpm", 16169, RegisterFormat("i"), lambda d: d.shaft.speed_pct / 100.0 * _RPM
+        ),
+        MeasuredPoint("dc_link_v", 16299, RegisterFormat("H"), lambda _: 565.0),
+        MeasuredPoint(
+            "heatsink_c", 16339, RegisterFormat("H"), lambda d: 35.0 + d.shaft.speed_pct / 5.0
+        ),
     )
 
     def __init__(
@@ -67,7 +80,7 @@ class DanfossFc(Measured):
         pump: int = 0,
         unit: int = 1,
         ramp_s: float = 4.0,
-        loss_us: int = 10 * SECOND,
+        comm_timeout_us: int = 10 * SECOND,
         safe_pct: float = 60.0,
     ) -> None:
         """Drive the plant's pump number `pump` from where it stands."""
@@ -75,19 +88,21 @@ class DanfossFc(Measured):
         self.index, self.shaft = pump, plant.pumps[pump]
         self.ramp_pct_s = 100.0 / ramp_s
         self.safe_pct = safe_pct
-        self.watchdog = Watchdog(loss_us)
-        self.trips_on_loss = False
+        self.watchdog = Watchdog(comm_timeout_us)
+        self.trips_on_timeout = False
         self.reference_full = 0x4000
-        self.code = 0
-        self.blocked = self.local = False
+        self.alarm_code = 0
+        self.trip_persists = self.local = False
         self.hours, self.energy_kwh = 876.0, 1234.0
         self.running = self.shaft.speed_pct > 0.0
         self._control = 0x047F if self.running else 0x043C
         self._reference = round(self.shaft.speed_pct / 100.0 * self.reference_full)
-        self._ran = -1
+        self._updated_at = -1
         self.registers = {CONTROL: self._control, REFERENCE: self._reference}
         for point in self.table:
-            self.registers.update({point.address + i: 0 for i in range(point.kind.size)})
+            self.registers.update(
+                {point.address + i: 0 for i in range(point.register_format.register_count)}
+            )
         pairs = (STATUS_PARAMETER, ALARM_WORD, ALARM_WORD + 1, WARNING_WORD, WARNING_WORD + 1)
         self.registers.update(dict.fromkeys((*pairs, STATUS, ACTUAL), 0))
         self.writable = {CONTROL: (0, 0xFFFF), REFERENCE: (0, 0xFFFF)}
@@ -110,7 +125,7 @@ class DanfossFc(Measured):
 
     def trip(self, alarm: int = OVERCURRENT) -> None:
         """Trip with an alarm number; the pump coasts down."""
-        self.code = alarm
+        self.alarm_code = alarm
         self.running = False
         self._apply()
 
@@ -124,7 +139,7 @@ class DanfossFc(Measured):
             word = word | mask if bit else word & ~mask
         return self.write(CONTROL, [word], now)
 
-    def written(self, address: int, count: int, now: int) -> None:
+    def on_write(self, address: int, count: int, now: int) -> None:
         """Obey a valid control word and its reference."""
         self.plant.advance(now)
         word = self.registers[CONTROL]
@@ -133,18 +148,18 @@ class DanfossFc(Measured):
             return
         rising, self._control = word & ~self._control, word
         self._reference = self.registers[REFERENCE]
-        if self.code:
-            if rising & RESET and not self.blocked:
-                self.code = 0
+        if self.alarm_code:
+            if rising & RESET and not self.trip_persists:
+                self.alarm_code = 0
         else:
-            moves = NOT_DC_BRAKE | NOT_COAST | NOT_QUICK | START
-            self.running = word & moves == moves
+            run_bits = NOT_DC_BRAKE | NOT_COAST | NOT_QUICK | START
+            self.running = word & run_bits == run_bits
         self._apply()
 
     def _apply(self) -> None:
         """Send the shaft where state, reference and supervision say."""
-        self.touch()
-        if self.running and self.watchdog.lost:
+        self.invalidate()
+        if self.running and self.watchdog.expired:
             self.shaft.command(self.safe_pct, self.ramp_pct_s)
         elif self.running:
             signed = self._reference if self._reference < 0x8000 else 0  # no reverse for a pump
@@ -152,22 +167,22 @@ class DanfossFc(Measured):
             if self._control & NOT_HOLD:
                 self.shaft.command(percent, self.ramp_pct_s)
         else:
-            coasts = self.code or not self._control & NOT_COAST
-            self.shaft.command(0.0, _COAST_PCT_S if coasts else self.ramp_pct_s)
+            coasting = self.alarm_code or not self._control & NOT_COAST
+            self.shaft.command(0.0, _COAST_PCT_S if coasting else self.ramp_pct_s)
 
-    def heard(self, now: int) -> None:
+    def on_request(self, now: int) -> None:
         """A request ends a loss of communication."""
-        if self.watchdog.feed(now):
+        if self.watchdog.kick(now):
             self.plant.advance(now)
             self._apply()
 
     def wake(self, now: int) -> None:
         """The master may have been silent for too long."""
         super().wake(now)
-        if self.watchdog.expire(now):
+        if self.watchdog.check(now):
             self.plant.advance(now)
-            if self.trips_on_loss:
-                self.trip(LOSS_ALARM)
+            if self.trips_on_timeout:
+                self.trip(TIMEOUT_ALARM)
             else:
                 self._apply()
 
@@ -175,9 +190,9 @@ class DanfossFc(Measured):
         """When the supervision runs out."""
         return min(super().deadline(), self.watchdog.due)
 
-    def restarted(self, now: int) -> None:
+    def on_restart(self, now: int) -> None:
         """Power came back: it stands still and waits for a start."""
-        self.code = 0
+        self.alarm_code = 0
         self.running = False
         self._control = 0x043C
         self.registers[CONTROL], self.registers[REFERENCE] = self._control, 0
@@ -186,21 +201,21 @@ class DanfossFc(Measured):
 
     # Registers.
 
-    def act(self, now: int) -> None:
+    def update_state(self, now: int) -> None:
         """Count hours and energy."""
-        if self._ran >= 0 and self.turning:
-            elapsed_h = (now - self._ran) / 3600 / SECOND
+        if self._updated_at >= 0 and self.turning:
+            elapsed_h = (now - self._updated_at) / 3600 / SECOND
             self.hours += elapsed_h
             self.energy_kwh += self.electric_w * elapsed_h / 1000.0
-        self._ran = now
+        self._updated_at = now
 
-    def show(self, now: int) -> bool:
+    def update_registers(self, now: int) -> bool:
         """Show status, actual value and alarms."""
         speed = self.shaft.speed_pct
         status = self._status(speed)
-        alarm = _BITS.get(self.code, _OTHER_BIT) if self.code else 0
-        warning = _BITS[LOSS_ALARM] if self.watchdog.lost else 0
-        shown = (
+        alarm = _BITS.get(self.alarm_code, _OTHER_BIT) if self.alarm_code else 0
+        warning = _BITS[TIMEOUT_ALARM] if self.watchdog.expired else 0
+        values = (
             (STATUS, status),
             (STATUS_PARAMETER, status),
             (ACTUAL, round(speed / 100.0 * 0x4000)),
@@ -209,17 +224,17 @@ class DanfossFc(Measured):
             (WARNING_WORD, warning >> 16),
             (WARNING_WORD + 1, warning & 0xFFFF),
         )
-        return sum(self.put(address, value) for address, value in shown) > 0
+        return sum(self.set_register(address, value) for address, value in values) > 0
 
     def _status(self, speed: float) -> int:
-        at = self.running and abs(speed - self.shaft.target_pct) < _AT_PCT
+        at_reference = self.running and abs(speed - self.shaft.target_pct) < _AT_REFERENCE_PCT
         return (
             CONTROL_READY
-            | (0 if self.code else DRIVE_READY)
-            | (NOT_COASTING if self._control & NOT_COAST and not self.code else 0)
-            | (TRIP if self.code else 0)
-            | (WARNED if self.watchdog.lost else 0)
-            | (AT_REFERENCE if at else 0)
+            | (0 if self.alarm_code else DRIVE_READY)
+            | (NOT_COASTING if self._control & NOT_COAST and not self.alarm_code else 0)
+            | (TRIP if self.alarm_code else 0)
+            | (WARNING if self.watchdog.expired else 0)
+            | (AT_REFERENCE if at_reference else 0)
             | (0 if self.local else BUS_CONTROL)
             | IN_RANGE
             | (OPERATING if self.turning else 0)

@@ -16,8 +16,8 @@ Without a value (head, flow, liquid temperature while the sensor is broken) it s
 from __future__ import annotations
 
 from hil.devices.base import NEVER, SECOND
-from hil.devices.modbus.register_codec import Kind
-from hil.devices.modbus.table_server import Measured, Point
+from hil.devices.modbus.register_codec import RegisterFormat
+from hil.devices.modbus.table_server import MeasuredPoint, TableServer
 from hil.plant.plant import Plant
 
 CONTROL, CONTROL_MODE, OPERATION_MODE, SETPOINT = 100, 101, 102, 103
@@ -36,7 +36,7 @@ AT_MAX, AT_MIN = 1 << 13, 1 << 15
 
 CONST_SPEED, CONST_PRESSURE, CONST_DP = 0, 4, 5
 MODES = (0, 1, 3, 4, 5, 6, 7, 8, 9, 128)
-AUTO, OFF, MIN, MAX, STOP_BUTTON, HAND = 0, 2, 4, 6, 8, 9
+AUTO, OFF, MIN, MAX, STOP_BUTTON, MANUAL = 0, 2, 4, 6, 8, 9
 DRY_RUN, BLOCKED, MODULE_LOST = 57, 51, 159
 
 _FULL = 10_000
@@ -47,11 +47,11 @@ _RPM, _HZ = 2900.0, 50.0
 _NONE = 0xFFFF
 _REMOTE_ONLY = (CONTROL_MODE, OPERATION_MODE, SETPOINT)
 
-_U16 = Kind("H", missing=_NONE)
+_U16 = RegisterFormat("H", no_value=_NONE)
 
 
-class GrundfosCim(Measured):
-    """The pump; faults besides those of `Measured`:
+class GrundfosCim(TableServer):
+    """The pump; faults besides those of `TableServer`:
 
     alarm(code)    trips it (57 dry run, 51 blocked, 64 or 65 too hot ...)
     stays          the alarm comes back as long as this is true
@@ -63,24 +63,57 @@ class GrundfosCim(Measured):
     functions = frozenset((3, 4, 6, 16))
     inputs_only = True
     table = (
-        Point("head_kpa", 300, Kind("H", 0.0981, missing=_NONE), lambda d: d.measured("head")),
-        Point("flow_lpm", 301, Kind("H", 1.6667, missing=_NONE), lambda d: d.measured("flow")),
-        Point("performance_pct", 302, Kind("H", 0.01, missing=_NONE), lambda d: d.speed_of(100.0)),
-        Point("speed_rpm", 303, _U16, lambda d: d.speed_of(_RPM)),
-        Point("frequency_hz", 304, Kind("H", 0.1, missing=_NONE), lambda d: d.speed_of(_HZ)),
-        Point("actual_setpoint_pct", 307, Kind("H", 0.01, missing=_NONE), lambda d: d.setpoint_pct),
-        Point("amps", 308, Kind("H", 0.1, missing=_NONE), lambda d: d.electric_w / 360.0),
-        Point("dc_link_v", 309, Kind("H", 0.1, missing=_NONE), lambda _: 540.0),
-        Point("watts", 311, Kind("I", missing=0xFFFF_FFFF), lambda d: d.electric_w),
-        Point(
+        MeasuredPoint(
+            "head_kpa",
+            300,
+            RegisterFormat("H", 0.0981, no_value=_NONE),
+            lambda d: d.measured("head"),
+        ),
+        MeasuredPoint(
+            "flow_lpm",
+            301,
+            RegisterFormat("H", 1.6667, no_value=_NONE),
+            lambda d: d.measured("flow"),
+        ),
+        MeasuredPoint(
+            "performance_pct",
+            302,
+            RegisterFormat("H", 0.01, no_value=_NONE),
+            lambda d: d.speed_of(100.0),
+        ),
+        MeasuredPoint("speed_rpm", 303, _U16, lambda d: d.speed_of(_RPM)),
+        MeasuredPoint(
+            "frequency_hz", 304, RegisterFormat("H", 0.1, no_value=_NONE), lambda d: d.speed_of(_HZ)
+        ),
+        MeasuredPoint(
+            "actual_setpoint_pct",
+            307,
+            RegisterFormat("H", 0.01, no_value=_NONE),
+            lambda d: d.setpoint_pct,
+        ),
+        MeasuredPoint(
+            "amps", 308, RegisterFormat("H", 0.1, no_value=_NONE), lambda d: d.electric_w / 360.0
+        ),
+        MeasuredPoint("dc_link_v", 309, RegisterFormat("H", 0.1, no_value=_NONE), lambda _: 540.0),
+        MeasuredPoint(
+            "watts", 311, RegisterFormat("I", no_value=0xFFFF_FFFF), lambda d: d.electric_w
+        ),
+        MeasuredPoint(
             "motor_c",
             320,
-            Kind("H", 0.01, -273.15, missing=_NONE),
+            RegisterFormat("H", 0.01, -273.15, no_value=_NONE),
             lambda d: 40.0 + d.shaft.speed_pct / 4.0,
         ),
-        Point("liquid_c", 321, Kind("H", 0.01, -273.15, missing=_NONE), lambda d: d.measured("c")),
-        Point("run_hours", 326, Kind("I"), lambda d: d.hours),
-        Point("dp_kpa", 338, Kind("H", 0.1, missing=_NONE), lambda d: d.measured("dp")),
+        MeasuredPoint(
+            "liquid_c",
+            321,
+            RegisterFormat("H", 0.01, -273.15, no_value=_NONE),
+            lambda d: d.measured("c"),
+        ),
+        MeasuredPoint("run_hours", 326, RegisterFormat("I"), lambda d: d.hours),
+        MeasuredPoint(
+            "dp_kpa", 338, RegisterFormat("H", 0.1, no_value=_NONE), lambda d: d.measured("dp")
+        ),
     )
 
     def __init__(self, plant: Plant, pump: int = 0, unit: int = 1, local_pct: float = 50.0) -> None:
@@ -88,33 +121,33 @@ class GrundfosCim(Measured):
         super().__init__(plant, unit, 8_000)
         self.index, self.shaft = pump, plant.pumps[pump]
         self.local_pct = local_pct
-        self.code = 0
-        self.stays = False
+        self.alarm_code = 0
+        self.alarm_persists = False
         self.warning = 0
         self.local = False
         self.module_lost = False
         self.hours = 4321.0
-        self._want_pct = self.shaft.speed_pct
-        self._tick = self._ran = 0
+        self._speed_pct = self.shaft.speed_pct
+        self._next_tick = self._updated_at = 0
         start = round(self.shaft.speed_pct / 100.0 * _FULL)
-        on = REMOTE | ON if start else REMOTE
-        self.registers = {CONTROL: on, CONTROL_MODE: 0, OPERATION_MODE: AUTO, SETPOINT: start}
+        control = REMOTE | ON if start else REMOTE
+        self.registers = {CONTROL: control, CONTROL_MODE: 0, OPERATION_MODE: AUTO, SETPOINT: start}
         self.writable = {
             CONTROL: (0, 0xFFFF),
             CONTROL_MODE: (0, 128),
             OPERATION_MODE: (0, 9),
             SETPOINT: (0, _FULL),
         }
-        self._control = on
+        self._control = control
         blank = [*range(200, 220), *range(300, 340)]
         self.inputs = dict.fromkeys(blank, 0)
         self.inputs.update({SETPOINT_UNIT: 1, RANGE: _RANGE_CBAR})
 
-    def alarm(self, code: int) -> None:
+    def raise_alarm(self, code: int) -> None:
         """Trip with a code; the pump stops."""
-        self.code = code
-        self._drive()
-        self.touch()
+        self.alarm_code = code
+        self._command_shaft()
+        self.invalidate()
 
     # Values.
 
@@ -146,33 +179,33 @@ class GrundfosCim(Measured):
 
     # Commands.
 
-    def takes(self, address: int, value: int) -> bool:
+    def accepts_write(self, address: int, value: int) -> bool:
         """Mode and set-point need remote; an unknown mode is dropped."""
         if address not in _REMOTE_ONLY:
             return True
-        known = address != CONTROL_MODE or value in MODES
-        return known and not self.local and bool(self.registers[CONTROL] & REMOTE)
+        is_known = address != CONTROL_MODE or value in MODES
+        return is_known and not self.local and bool(self.registers[CONTROL] & REMOTE)
 
-    def written(self, address: int, count: int, now: int) -> None:
+    def on_write(self, address: int, count: int, now: int) -> None:
         """Obey control bits, modes and set-point."""
         self.plant.advance(now)
         control = self.registers[CONTROL]
-        if control & ~self._control & RESET and self.code and not self.stays:
-            self.code = 0
+        if control & ~self._control & RESET and self.alarm_code and not self.alarm_persists:
+            self.alarm_code = 0
         self._control = control
-        self._drive()
-        self.touch()
+        self._command_shaft()
+        self.invalidate()
 
-    def _drive(self) -> None:
+    def _command_shaft(self) -> None:
         """Send the shaft where the commands say."""
-        percent = self._commanded()
-        self._want_pct = percent
+        percent = self._commanded_pct()
+        self._speed_pct = percent
         self.shaft.command(percent, _RAMP_PCT_S)
 
-    def _commanded(self) -> float:
+    def _commanded_pct(self) -> float:
         registers = self.registers
         control, operation = registers[CONTROL], registers[OPERATION_MODE]
-        if self.code:
+        if self.alarm_code:
             return 0.0
         if self.local or not control & REMOTE:
             return self.local_pct
@@ -181,7 +214,7 @@ class GrundfosCim(Measured):
         if operation in (MIN, MAX):
             return _MIN_PCT if operation == MIN else 100.0
         if self._holds_pressure():
-            return max(self._want_pct, _MIN_PCT)
+            return max(self._speed_pct, _MIN_PCT)
         return max(self.setpoint_pct, _MIN_PCT)
 
     def _holds_pressure(self) -> bool:
@@ -190,20 +223,20 @@ class GrundfosCim(Measured):
     def wake(self, now: int) -> None:
         """Hold the pressure, twice a second; count hours."""
         super().wake(now)
-        if now < self._tick:
+        if now < self._next_tick:
             return
         self.plant.advance(now)
         if self.shaft.speed_pct > 1.0:
-            self.hours += max(0, now - self._ran) / 3600 / SECOND
-        self._ran, self._tick = now, now + _TICK_US
-        if self.module_lost and not self.code:
-            self.code = MODULE_LOST
-        self._drive()
-        if self._holds_pressure() and self._want_pct > 0.0 and not self.local:
-            wanted_kpa = self.setpoint_pct / 100.0 * self.inputs_table[RANGE]
-            error = wanted_kpa - self.plant.dp_kpa
-            self._want_pct = min(max(self._want_pct + _GAIN * error, _MIN_PCT), 100.0)
-            self.shaft.command(self._want_pct, _RAMP_PCT_S)
+            self.hours += max(0, now - self._updated_at) / 3600 / SECOND
+        self._updated_at, self._next_tick = now, now + _TICK_US
+        if self.module_lost and not self.alarm_code:
+            self.alarm_code = MODULE_LOST
+        self._command_shaft()
+        if self._holds_pressure() and self._speed_pct > 0.0 and not self.local:
+            setpoint_kpa = self.setpoint_pct / 100.0 * self.inputs_table[RANGE]
+            error = setpoint_kpa - self.plant.dp_kpa
+            self._speed_pct = min(max(self._speed_pct + _GAIN * error, _MIN_PCT), 100.0)
+            self.shaft.command(self._speed_pct, _RAMP_PCT_S)
 
     @property
     def inputs_table(self) -> dict[int, int]:
@@ -212,33 +245,33 @@ class GrundfosCim(Measured):
 
     def deadline(self) -> int:
         """The next turn of the pressure loop."""
-        return min(super().deadline(), self._tick, NEVER)
+        return min(super().deadline(), self._next_tick, NEVER)
 
-    def restarted(self, now: int) -> None:
+    def on_restart(self, now: int) -> None:
         """The panel's settings hold until the master speaks."""
-        super().restarted(now)
+        super().on_restart(now)
         self.registers[CONTROL] = self._control = 0
-        self.code = 0
-        self._drive()
+        self.alarm_code = 0
+        self._command_shaft()
 
-    def show(self, now: int) -> bool:
+    def update_registers(self, now: int) -> bool:
         """Show status, modes and codes."""
         registers, speed = self.registers, self.shaft.speed_pct
         remote = bool(registers[CONTROL] & REMOTE) and not self.local
         status = (
             (ACCESS if remote else 0)
             | (IS_ON if speed > 1.0 else 0)
-            | (ALARMED if self.code else 0)
+            | (ALARMED if self.alarm_code else 0)
             | (WARNED if self.warning else 0)
             | (FORCED if self.local else 0)
             | (AT_MAX if speed >= 100.0 else 0)
             | (AT_MIN if 0.0 < speed <= _MIN_PCT else 0)
         )
-        shown = (
+        values = (
             (STATUS, status),
             (MODE_SHOWN, registers[CONTROL_MODE]),
-            (OPERATION, HAND if self.local else registers[OPERATION_MODE]),
+            (OPERATION, MANUAL if self.local else registers[OPERATION_MODE]),
             (WARNING, self.warning),
-            (ALARM, self.code),
+            (ALARM, self.alarm_code),
         )
-        return sum(self.put(address, value) for address, value in shown) > 0
+        return sum(self.set_register(address, value) for address, value in values) > 0

@@ -14,14 +14,14 @@ master writes is confirmed and forgotten. Its length is not in the document: `ti
 from __future__ import annotations
 
 from hil.devices.base import MILLISECOND, NEVER, SECOND
-from hil.devices.modbus.server import Slave
+from hil.devices.modbus.server import ModbusServer
 from hil.devices.modbus.watchdog import Watchdog
 from hil.plant.plant import Plant
 
-TIMER, DRIVES, MODE, ACTUAL, IN_FORCE = 13, 14, 24, 25, 26
+TIMER, DRIVES, MODE, ACTUAL, ACTIVE_SETPOINT = 13, 14, 24, 25, 26
 PUMP1, PUMP2, STATUS, SETPOINT, FAULTS = 40, 41, 61, 67, 138
-NOTHING, TIMER_OFF, TIMER_SET, TIMER_ACTIVE, TIMER_RESET, TIMER_MANUAL = range(6)
-PUMP_OFF, PUMP_HAND, PUMP_AUTO = range(3)
+TIMER_NONE, TIMER_OFF, TIMER_SET, TIMER_ACTIVE, TIMER_RESET, TIMER_MANUAL = range(6)
+PUMP_OFF, PUMP_MANUAL, PUMP_AUTO = range(3)
 SENSOR, DRY_RUN, PUMP1_FAULT, HIGH_WATER, SUPPLY = 0, 4, 5, 15, 20
 """Bits of the fault word; pump 2 is the bit after pump 1's."""
 
@@ -31,12 +31,12 @@ P_C, DP_C = 0, 1
 
 _KPA = 10.0  # one unit of 0.1 bar
 _TICK_US = SECOND // 2
-_GAIN, _HAND_PCT, _RAMP_PCT_S, _LEAST_PCT = 0.12, 60.0, 20.0, 15.0
-_STOPS_ALL = (1 << SENSOR) | (1 << DRY_RUN) | (1 << SUPPLY)
+_GAIN, _MANUAL_PCT, _RAMP_PCT_S, _MIN_PCT = 0.12, 60.0, 20.0, 15.0
+_STOP_FAULTS = (1 << SENSOR) | (1 << DRY_RUN) | (1 << SUPPLY)
 
 
-class WiloBooster(Slave):
-    """The booster; faults besides those of `Slave`: fault(bit), clear(bit), by the bits above.
+class WiloBooster(ModbusServer):
+    """The booster; faults besides those of `ModbusServer`: fault(bit), clear(bit), by the bits above.
 
     Without its sensor, its supply or water it stops; a pump's own fault stops that pump.
     """
@@ -50,21 +50,21 @@ class WiloBooster(Slave):
         plant: Plant,
         pumps: tuple[int, int] = (0, 1),
         unit: int = 1,
-        own_setpoint: int = 8,
+        panel_setpoint: int = 8,
         timer_us: int = 60 * SECOND,
     ) -> None:
-        """Drive two of the plant's pumps; `own_setpoint` (0.1 bar) is that of its panel."""
+        """Drive two of the plant's pumps; `panel_setpoint` (0.1 bar) is that of its panel."""
         super().__init__(unit, 12 * MILLISECOND)
         self.plant = plant
         self.shafts = [plant.pumps[i] for i in pumps]
-        self.own_setpoint = own_setpoint
+        self.panel_setpoint = panel_setpoint
         self.faults = 0
         self.watchdog = Watchdog(0)
         self.timer_us = timer_us
-        self._want = max(shaft.speed_pct for shaft in self.shafts)
-        self._tick = 0
-        self._shown = -1
-        running = int(self._want > 0.0)
+        self._speed_pct = max(shaft.speed_pct for shaft in self.shafts)
+        self._next_tick = 0
+        self._shown_step = -1
+        running = int(self._speed_pct > 0.0)
         self.registers = dict.fromkeys(
             [*range(13, 16), *range(24, 27), 40, 41, 61, 67, 138, 139], 0
         )
@@ -75,7 +75,7 @@ class WiloBooster(Slave):
                 MODE: DP_C,
                 PUMP1: PUMP_AUTO,
                 PUMP2: PUMP_AUTO,
-                SETPOINT: own_setpoint,
+                SETPOINT: panel_setpoint,
             }
         )
         self.writable = {
@@ -87,74 +87,74 @@ class WiloBooster(Slave):
             SETPOINT: (0, 160),
         }
 
-    def fault(self, bit: int) -> None:
+    def raise_fault(self, bit: int) -> None:
         """Raise a fault."""
         self.faults |= 1 << bit
-        self._shown = -1
+        self._shown_step = -1
 
-    def clear(self, bit: int) -> None:
+    def clear_fault(self, bit: int) -> None:
         """Take a fault away."""
         self.faults &= ~(1 << bit)
-        self._shown = -1
+        self._shown_step = -1
 
     # Commands.
 
-    def takes(self, address: int, value: int) -> bool:
+    def accepts_write(self, address: int, value: int) -> bool:
         """Under "manual" only the timer itself listens."""
         return address == TIMER or self.registers[TIMER] != TIMER_MANUAL
 
-    def written(self, address: int, count: int, now: int) -> None:
+    def on_write(self, address: int, count: int, now: int) -> None:
         """Feed the timer, obey the rest."""
         timer = self.registers[TIMER]
         if timer == TIMER_SET:
             self.registers[TIMER] = TIMER_ACTIVE
             self.watchdog = Watchdog(self.timer_us, now)
         elif timer == TIMER_ACTIVE:
-            self.watchdog.feed(now)
+            self.watchdog.kick(now)
         else:
             self.watchdog = Watchdog(0, now)
-        self._shown = -1
-        self._tick = min(self._tick, now)
+        self._shown_step = -1
+        self._next_tick = min(self._next_tick, now)
         self.wake(now)
 
     @property
     def setpoint(self) -> int:
         """The set-point in force, 0.1 bar: the bus' or, after the timer ran out, its own."""
         registers = self.registers
-        return self.own_setpoint if registers[TIMER] == TIMER_RESET else registers[SETPOINT]
+        return self.panel_setpoint if registers[TIMER] == TIMER_RESET else registers[SETPOINT]
 
     def wake(self, now: int) -> None:
         """Let the timer run out; turn the pressure loop, twice a second."""
         super().wake(now)
-        if self.watchdog.expire(now):
+        if self.watchdog.check(now):
             self.registers[TIMER] = TIMER_RESET
             self.registers[PUMP1] = self.registers[PUMP2] = PUMP_AUTO
-            self._shown = -1
-        if now < self._tick:
+            self._shown_step = -1
+        if now < self._next_tick:
             return
-        self._tick = now + _TICK_US
+        self._next_tick = now + _TICK_US
         self.plant.advance(now)
         error = self.setpoint * _KPA - self.plant.dp_kpa
-        self._want = min(max(self._want + _GAIN * error, _LEAST_PCT), 100.0)
+        self._speed_pct = min(max(self._speed_pct + _GAIN * error, _MIN_PCT), 100.0)
         for i, shaft in enumerate(self.shafts):
-            shaft.command(self._pump(i), _RAMP_PCT_S)
+            shaft.command(self._pump_command_pct(i), _RAMP_PCT_S)
 
-    def _pump(self, index: int) -> float:
+    def _pump_command_pct(self, index: int) -> float:
         """Speed for a pump, %."""
         mode = self.registers[PUMP1 + index]
-        ill = self.faults & (_STOPS_ALL | 1 << PUMP1_FAULT + index)
-        if ill or mode == PUMP_OFF or not self.registers[DRIVES]:
+        faulty = self.faults & (_STOP_FAULTS | 1 << PUMP1_FAULT + index)
+        if faulty or mode == PUMP_OFF or not self.registers[DRIVES]:
             return 0.0
-        return _HAND_PCT if mode == PUMP_HAND else self._want
+        return _MANUAL_PCT if mode == PUMP_MANUAL else self._speed_pct
 
     def deadline(self) -> int:
         """The next turn of the loop, or the timer's end."""
-        return min(super().deadline(), self._tick, self.watchdog.due, NEVER)
+        return min(super().deadline(), self._next_tick, self.watchdog.due, NEVER)
 
-    def restarted(self, now: int) -> None:
+    def on_restart(self, now: int) -> None:
         """Its own settings hold."""
         self.watchdog = Watchdog(0, now)
-        self._shown = -1
+        self._shown_step = -1
 
     # Registers.
 
@@ -162,20 +162,20 @@ class WiloBooster(Slave):
         """Show the plant as of `now`."""
         plant = self.plant
         plant.advance(now)
-        if plant.steps == self._shown:
+        if plant.steps == self._shown_step:
             return
-        self._shown = plant.steps
-        broken = self.faults >> SENSOR & 1
+        self._shown_step = plant.steps
+        sensor_failed = self.faults >> SENSOR & 1
         running = any(shaft.speed_pct > 1.0 for shaft in self.shafts)
         status = (0 if self.faults else READY) | (RUNNING * running)
-        shown = (
-            (ACTUAL, NO_VALUE if broken else round(plant.dp_kpa / _KPA)),
-            (IN_FORCE, self.setpoint),
+        values = (
+            (ACTUAL, NO_VALUE if sensor_failed else round(plant.dp_kpa / _KPA)),
+            (ACTIVE_SETPOINT, self.setpoint),
             (STATUS, status | (FAULTY if self.faults else 0)),
             (FAULTS, self.faults >> 16),
             (FAULTS + 1, self.faults & 0xFFFF),
         )
-        for address, value in shown:
+        for address, value in values:
             if self.registers[address] != value:
                 self.registers[address] = value
                 self.version += 1

@@ -17,25 +17,25 @@ from time import gmtime
 import pynmea2
 
 from hil.devices.base import MILLISECOND, NEVER, SECOND, Replies
-from hil.devices.gnss.basic_sky import BEIDOU, GPS, Satellite, Sky
+from hil.devices.gnss.basic_sky import BEIDOU, GPS, BasicSatellite, BasicSky
 
 _SYSTEM_ID = {GPS: "1", BEIDOU: "4"}  # NMEA 4.11, GSA system id
 _SIGNAL_ID = "1"  # NMEA 4.11: GPS L1 C/A, BeiDou B1I
-_USED_MOST = 12  # places in a GSA
-_USED_CN0 = 28  # dBHz, assumed: below it a satellite is not used
-_USED_ELEVATION = 8  # degrees, assumed
-_FIX_LEAST = 4
-_JITTER_MOST_US = 20 * MILLISECOND
+_MAX_USED = 12  # places in a GSA
+_MIN_USED_CN0 = 28  # dBHz, assumed: below it a satellite is not used
+_MIN_USED_ELEVATION = 8  # degrees, assumed
+_MIN_SATELLITES = 4
+_MAX_JITTER_US = 20 * MILLISECOND
 _WANDER_E7 = 30  # 0.3 m
 _PER_GSV = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
+class NmeaStyle:
     """How a receiver names and sizes what it says.
 
     `talker` is that of RMC, GGA, GSA and ZDA ("GN", or "GB"/"BD" for BeiDou alone); `beidou` that
-    of BeiDou's GSVs; `extended` adds the ids that came with NMEA 4.10/4.11; `shown` limits the
+    of BeiDou's GSVs; `extended` adds the ids that came with NMEA 4.10/4.11; `max_listed` limits the
     satellites listed for a system; `systems` are those received.
     """
 
@@ -43,15 +43,15 @@ class Style:
     beidou: str = "GB"
     extended: bool = True
     systems: tuple[str, ...] = (BEIDOU, GPS)
-    shown: tuple[int, ...] = (16, 12)
+    max_listed: tuple[int, ...] = (16, 12)
     refresh_s: int = 8
 
 
-class Receiver:
+class BasicReceiver:
     """The receiver; a `Device`. Faults, plain attributes that may change at any time:
 
     outage          says nothing
-    no_fix          void epochs with empty fields (`keeps_time`: but with time)
+    no_fix          void epochs with empty fields (`time_without_fix`: but with time)
     jam_db          weakens every signal; above about 20 dB the fix is lost
     corrupt         bytes flipped in each epoch
     time_offset_us  added to the time it prints (BDT would be +4 s, GPS time +18 s)
@@ -66,7 +66,7 @@ class Receiver:
         rng: Random,
         latency_us: int = 60 * MILLISECOND,
         jitter_us: int = 2 * MILLISECOND,
-        style: Style | None = None,
+        style: NmeaStyle | None = None,
         altitude_m: float = 12.0,
         start_us: int = 0,
     ) -> None:
@@ -77,28 +77,28 @@ class Receiver:
         """
         self.outage = False
         self.no_fix = False
-        self.keeps_time = False
+        self.time_without_fix = False
         self.jam_db = 0.0
-        self.corrupt = 0
+        self.corrupted_bits = 0
         self.time_offset_us = 0
-        self.extra_us = 0
+        self.extra_latency_us = 0
         self.latency_us = latency_us
         self.jitter_us = jitter_us
         self.epochs = 0
         self.commands = 0
-        self.style = style or Style()
+        self.style = style or NmeaStyle()
         self._site = site_e7
         self._utc_of = utc_of
         self._rng = rng
-        self._sky = Sky(site_e7[0] / 1e7, site_e7[1] / 1e7, rng)
-        self._second = utc_of(start_us) // SECOND + 1
+        self._sky = BasicSky(site_e7[0] / 1e7, site_e7[1] / 1e7, rng)
+        self._next_second = utc_of(start_us) // SECOND + 1
         self._day = -1
         self._sky_due = -NEVER
         self._sky_loss = 0.0
-        self._used = 0
-        self._slow = ""
-        self._prepare(altitude_m)
-        self._due = self._leaves(start_us)
+        self._used_count = 0
+        self._sky_sentences = ""
+        self._create_sentences(altitude_m)
+        self._due = self._send_time(start_us)
 
     def receive(self, data: bytes, now: int) -> Replies:
         """Commands are not understood."""
@@ -113,27 +113,27 @@ class Receiver:
         """Send the epoch that is due; seconds missed meanwhile are not made up for."""
         if now < self._due:
             return []
-        second = self._second
-        self._second = max(second, self._utc_of(now - self.latency_us) // SECOND) + 1
-        self._due = max(self._leaves(now), now + 1)
+        second = self._next_second
+        self._next_second = max(second, self._utc_of(now - self.latency_us) // SECOND) + 1
+        self._due = max(self._send_time(now), now + 1)
         if self.outage:
             return []
         self.epochs += 1
         data = self._epoch(second * SECOND + self.time_offset_us)
-        return [(0, self._damaged(data) if self.corrupt else data)]
+        return [(0, self._flip_bits(data) if self.corrupted_bits else data)]
 
-    def _leaves(self, near_us: int) -> int:
-        """When the epoch of `_second` leaves, monotonic µs, from a moment close to it."""
+    def _send_time(self, near_us: int) -> int:
+        """When the epoch of `_next_second` leaves, monotonic µs, from a moment close to it."""
         jitter = self._rng.expovariate(1.0 / self.jitter_us) if self.jitter_us else 0.0
-        target = self._second * SECOND + self.latency_us + self.extra_us
-        target += min(int(jitter), _JITTER_MOST_US)
+        target = self._next_second * SECOND + self.latency_us + self.extra_latency_us
+        target += min(int(jitter), _MAX_JITTER_US)
         for _ in range(3):  # the two clocks differ by an offset and a tiny drift
             near_us += target - self._utc_of(near_us)
         return near_us
 
     # Sentences.
 
-    def _prepare(self, altitude_m: float) -> None:
+    def _create_sentences(self, altitude_m: float) -> None:
         """Make the sentences that every epoch fills in anew."""
         t = self.style.talker
         mode = ["A", "V"] if self.style.extended else ["A"]
@@ -153,7 +153,7 @@ class Receiver:
         seconds, micros = divmod(utc_us, SECOND)
         day, of_day = divmod(seconds, 86_400)
         if day != self._day:
-            self._new_day(day)
+            self._set_date(day)
         minutes, s = divmod(of_day, 60)
         hours, m = divmod(minutes, 60)
         hms = f"{hours:02d}{m:02d}{s:02d}.{micros // 1000:03d}"
@@ -162,77 +162,79 @@ class Receiver:
             or self.jam_db != self._sky_loss
             or seconds < self._sky_due - 60
         ):
-            self._look_up(seconds)
-        if self.no_fix or self._used < _FIX_LEAST:
-            return self._void(hms)
-        self._locate()
+            self._update_sky(seconds)
+        if self.no_fix or self._used_count < _MIN_SATELLITES:
+            return self._void_epoch(hms)
+        self._set_position()
         rmc, gga, zda = self._rmc.data, self._gga.data, self._zda.data
         rmc[0] = gga[0] = zda[0] = hms
         zda[1:4] = self._date
         return (
-            f"{self._rmc.render()}\r\n{self._gga.render()}\r\n{self._slow}{self._zda.render()}\r\n"
+            f"{self._rmc.render()}\r\n{self._gga.render()}\r\n{self._sky_sentences}{self._zda.render()}\r\n"
         ).encode("ascii")
 
-    def _void(self, hms: str) -> bytes:
+    def _void_epoch(self, hms: str) -> bytes:
         """An epoch without a fix."""
-        time, date = (hms, self._date) if self.keeps_time else ("", ["", "", ""])
+        time, date = (hms, self._date) if self.time_without_fix else ("", ["", "", ""])
         self._void_rmc.data[0] = self._void_gga.data[0] = self._zda.data[0] = time
-        self._void_rmc.data[8] = self._rmc.data[8] if self.keeps_time else ""
+        self._void_rmc.data[8] = self._rmc.data[8] if self.time_without_fix else ""
         self._zda.data[1:4] = date
         # Jammed, it still lists what it cannot use; with `no_fix` it sees nothing.
-        slow = self._views([])[0] if self.no_fix else self._slow
-        fast = f"{self._void_rmc.render()}\r\n{self._void_gga.render()}\r\n"
-        return f"{fast}{slow}{self._zda.render()}\r\n".encode("ascii")
+        sky_sentences = self._satellite_sentences([])[0] if self.no_fix else self._sky_sentences
+        fix_sentences = f"{self._void_rmc.render()}\r\n{self._void_gga.render()}\r\n"
+        return f"{fix_sentences}{sky_sentences}{self._zda.render()}\r\n".encode("ascii")
 
-    def _new_day(self, day: int) -> None:
+    def _set_date(self, day: int) -> None:
         date = gmtime(day * 86_400)
         self._day = day
         self._date = [f"{date.tm_mday:02d}", f"{date.tm_mon:02d}", f"{date.tm_year:04d}"]
         self._rmc.data[8] = f"{date.tm_mday:02d}{date.tm_mon:02d}{date.tm_year % 100:02d}"
 
-    def _locate(self) -> None:
+    def _set_position(self) -> None:
         """Write the position, a few decimetres around the site."""
         random = self._rng.random
         latitude = self._site[0] + int((random() - 0.5) * 2 * _WANDER_E7)
         longitude = self._site[1] + int((random() - 0.5) * 2 * _WANDER_E7)
-        place = [*_angle(latitude, 2, "NS"), *_angle(longitude, 3, "EW")]
+        place = [*_format_angle(latitude, 2, "NS"), *_format_angle(longitude, 3, "EW")]
         self._rmc.data[2:6] = place
         self._gga.data[1:5] = place
 
-    def _look_up(self, seconds: int) -> None:
+    def _update_sky(self, seconds: int) -> None:
         """Look at the sky again and write what depends on it."""
         self._sky_due = seconds + self.style.refresh_s
         self._sky_loss = self.jam_db
-        seen = self._sky.visible(seconds, loss_db=self.jam_db)
-        self._slow, self._used = self._views(seen)
-        self._gga.data[6] = f"{min(self._used, 99):02d}"
-        self._gga.data[7] = f"{_hdop(self._used):.2f}"
+        visible = self._sky.visible(seconds, loss_db=self.jam_db)
+        self._sky_sentences, self._used_count = self._satellite_sentences(visible)
+        self._gga.data[6] = f"{min(self._used_count, 99):02d}"
+        self._gga.data[7] = f"{_hdop(self._used_count):.2f}"
 
-    def _views(self, seen: list[Satellite]) -> tuple[str, int]:
+    def _satellite_sentences(self, visible: list[BasicSatellite]) -> tuple[str, int]:
         """GSA and GSV sentences of all systems, and how many satellites are used."""
         style = self.style
-        by_system = [[s for s in seen if s.system == system] for system in style.systems]
-        used = [_used(satellites) for satellites in by_system]
+        by_system = [[s for s in visible if s.system == system] for system in style.systems]
+        used = [_used_numbers(satellites) for satellites in by_system]
         total = sum(len(numbers) for numbers in used)
         lines: list[pynmea2.NMEASentence] = []
         for system, numbers in zip(style.systems, used, strict=True):
             lines.append(self._gsa(system, numbers, total))
-        for system, satellites, most in zip(style.systems, by_system, style.shown, strict=True):
-            lines += self._gsv(system, satellites[:most])
+        for system, satellites, max_count in zip(
+            style.systems, by_system, style.max_listed, strict=True
+        ):
+            lines += self._gsv(system, satellites[:max_count])
         return "".join(line.render() + "\r\n" for line in lines), total
 
     def _gsa(self, system: str, numbers: list[str], total: int) -> pynmea2.GSA:
         """Satellites used of one system, with dilution of precision of the whole fix."""
-        fix = "3" if total >= _FIX_LEAST else "1"
+        fix = "3" if total >= _MIN_SATELLITES else "1"
         hdop = _hdop(total)
         dops = [f"{dop:.2f}" for dop in (1.9 * hdop, hdop, 1.9 * hdop * _VDOP_OF_PDOP)]
-        places = numbers + [""] * (_USED_MOST - len(numbers))
+        places = numbers + [""] * (_MAX_USED - len(numbers))
         data = ["A", fix, *places, *dops]
         if self.style.extended:
             data.append(_SYSTEM_ID[system])
         return pynmea2.GSA(self.style.talker, "GSA", data)
 
-    def _gsv(self, system: str, satellites: list[Satellite]) -> list[pynmea2.GSV]:
+    def _gsv(self, system: str, satellites: list[BasicSatellite]) -> list[pynmea2.GSV]:
         """Satellites in view of one system, four a sentence."""
         talker = self.style.beidou if system == BEIDOU else "GP"
         parts = max(1, -(-len(satellites) // _PER_GSV))
@@ -247,10 +249,10 @@ class Receiver:
             lines.append(pynmea2.GSV(talker, "GSV", data))
         return lines
 
-    def _damaged(self, data: bytes) -> bytes:
-        """Flip one bit in each of `corrupt` bytes."""
+    def _flip_bits(self, data: bytes) -> bytes:
+        """Flip one bit in each of `corrupted_bits` bytes."""
         damaged = bytearray(data)
-        for _ in range(self.corrupt):
+        for _ in range(self.corrupted_bits):
             damaged[self._rng.randrange(len(damaged))] ^= 1 << self._rng.randrange(8)
         return bytes(damaged)
 
@@ -263,13 +265,15 @@ def _hdop(used: int) -> float:
     return 2.6 / sqrt(used) if used else 99.99
 
 
-def _used(satellites: list[Satellite]) -> list[str]:
+def _used_numbers(satellites: list[BasicSatellite]) -> list[str]:
     """Numbers of the satellites good enough for the fix, highest first."""
-    good = [s for s in satellites if s.cn0 >= _USED_CN0 and s.elevation >= _USED_ELEVATION]
-    return [f"{s.number:02d}" for s in good[:_USED_MOST]]
+    usable = [
+        s for s in satellites if s.cn0 >= _MIN_USED_CN0 and s.elevation >= _MIN_USED_ELEVATION
+    ]
+    return [f"{s.number:02d}" for s in usable[:_MAX_USED]]
 
 
-def _angle(e7: int, degree_digits: int, signs: str) -> tuple[str, str]:
+def _format_angle(e7: int, degree_digits: int, signs: str) -> tuple[str, str]:
     """An angle in 1e-7 degrees as NMEA's (d)ddmm.mmmmm and its letter."""
     whole, rest = divmod(abs(e7), 10_000_000)
     minutes = rest * 60 // 100  # in 1e-5 minutes

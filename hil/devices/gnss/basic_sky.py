@@ -20,7 +20,7 @@ BEIDOU, GPS = "BDS", "GPS"
 
 
 @dataclass(frozen=True, slots=True)
-class Orbit:
+class CircularOrbit:
     """A circular orbit; angles in radians at Unix time 0, `node` against the Greenwich meridian."""
 
     system: str
@@ -39,7 +39,7 @@ class Orbit:
 
 
 @dataclass(frozen=True, slots=True)
-class Satellite:
+class BasicSatellite:
     """One satellite as the receiver sees it; degrees, dBHz (`cn0` 0: seen but not tracked)."""
 
     system: str
@@ -57,23 +57,29 @@ _IGSO = tuple(
 _MEO_NUMBERS = (*range(19, 31), *range(32, 38), *range(41, 47))
 
 
-def _constellations() -> tuple[Orbit, ...]:
-    orbits = [Orbit(BEIDOU, n, _SYNCHRONOUS_KM, 0.0, radians(lon), 0.0) for n, lon in _GEO]
+def _constellations() -> tuple[CircularOrbit, ...]:
+    orbits = [CircularOrbit(BEIDOU, n, _SYNCHRONOUS_KM, 0.0, radians(lon), 0.0) for n, lon in _GEO]
     for number, lon, phase in _IGSO:
         # The ground track crosses the equator northward at `lon`: node and phase cancel out.
         turn = radians(phase)
-        orbits.append(Orbit(BEIDOU, number, _SYNCHRONOUS_KM, radians(55.0), radians(lon), turn))
+        orbits.append(
+            CircularOrbit(BEIDOU, number, _SYNCHRONOUS_KM, radians(55.0), radians(lon), turn)
+        )
     for i, number in enumerate(_MEO_NUMBERS):  # Walker 24/3/1
         plane, slot = divmod(i, 8)
         phase = slot * 45.0 + plane * 15.0
         orbits.append(
-            Orbit(BEIDOU, number, 27_906.0, radians(55.0), radians(plane * 120.0), radians(phase))
+            CircularOrbit(
+                BEIDOU, number, 27_906.0, radians(55.0), radians(plane * 120.0), radians(phase)
+            )
         )
     for i in range(24):  # six planes of four
         plane, slot = divmod(i, 4)
         phase = slot * 90.0 + plane * 37.0
         orbits.append(
-            Orbit(GPS, i + 1, 26_560.0, radians(55.0), radians(plane * 60.0), radians(phase))
+            CircularOrbit(
+                GPS, i + 1, 26_560.0, radians(55.0), radians(plane * 60.0), radians(phase)
+            )
         )
     return tuple(orbits)
 
@@ -81,7 +87,7 @@ def _constellations() -> tuple[Orbit, ...]:
 ORBITS = _constellations()
 
 
-class Sky:
+class BasicSky:
     """What is above a site; latitude and longitude in degrees."""
 
     def __init__(self, latitude: float, longitude: float, rng: Random) -> None:
@@ -92,24 +98,26 @@ class Sky:
         self._north = (-sin(lat) * cos(lon), -sin(lat) * sin(lon), cos(lat))
         self._rng = rng
 
-    def visible(self, unix_s: int, mask_deg: float = 5.0, loss_db: float = 0.0) -> list[Satellite]:
+    def visible(
+        self, unix_s: int, mask_deg: float = 5.0, loss_db: float = 0.0
+    ) -> list[BasicSatellite]:
         """Satellites above `mask_deg` at a time, highest first; `loss_db` weakens all signals."""
-        seen = []
+        satellites = []
         for orbit in ORBITS:
-            elevation, azimuth = self.look(orbit, unix_s)
+            elevation, azimuth = self.look_angle(orbit, unix_s)
             if elevation >= mask_deg:
                 # 38 dBHz at the horizon, 49 overhead: usual for a patch antenna in the open.
                 cn0 = 38.0 + 11.0 * sin(radians(elevation)) + self._rng.gauss(0.0, 1.0) - loss_db
                 strength = round(cn0) if cn0 >= 15.0 else 0
-                seen.append(
-                    Satellite(
+                satellites.append(
+                    BasicSatellite(
                         orbit.system, orbit.number, round(elevation), round(azimuth) % 360, strength
                     )
                 )
-        seen.sort(key=lambda s: (-s.elevation, s.system, s.number))
-        return seen
+        satellites.sort(key=lambda s: (-s.elevation, s.system, s.number))
+        return satellites
 
-    def look(self, orbit: Orbit, unix_s: int) -> tuple[float, float]:
+    def look_angle(self, orbit: CircularOrbit, unix_s: int) -> tuple[float, float]:
         """Elevation and azimuth of an orbit's satellite at a time, degrees."""
         along = orbit.phase + orbit.rate_rad_s * unix_s
         node = orbit.node - _EARTH_RAD_S * unix_s

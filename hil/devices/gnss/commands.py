@@ -18,39 +18,39 @@ from pynmea2 import NMEASentence
 
 from hil.devices.gnss.elements import BEIDOU, GALILEO, GLONASS, GPS
 from hil.devices.gnss.sentences import sentence
-from hil.devices.gnss.ublox import Ublox
+from hil.devices.gnss.ublox import UbloxInterpreter
 
 if TYPE_CHECKING:
     from hil.devices.gnss.receiver import GnssReceiver
 
 _COLD, _WARM, _HOT = 0, 1, 2
 _BAUDS = (4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600)
-_LONGEST = 512
+_MAX_LINE = 512
 
-Do = Callable[["GnssReceiver", list[str], int], bool]
+CommandHandler = Callable[["GnssReceiver", list[str], int], bool]
 """Carries a command's fields out; False if it cannot be."""
 
 
-def _baud(receiver: GnssReceiver, baud: int, now: int) -> bool:
+def _set_baud(receiver: GnssReceiver, baud: int, now: int) -> bool:
     if baud not in _BAUDS:
         return False
     receiver.change_baud(baud, now)
     return True
 
 
-def _period(receiver: GnssReceiver, ms: int, now: int) -> bool:
+def _set_period(receiver: GnssReceiver, ms: int, now: int) -> bool:
     if not 50 <= ms <= 10_000:
         return False
     receiver.change_period(ms * 1000, now)
     return True
 
 
-def _systems(receiver: GnssReceiver, wanted: list[str]) -> bool:
-    able = [s for s in receiver.dialect.signals if s in receiver.dialect.talkers]
-    chosen = [s for s in able if s in wanted]
+def _select_systems(receiver: GnssReceiver, requested: list[str]) -> bool:
+    supported = [s for s in receiver.dialect.signals if s in receiver.dialect.talkers]
+    chosen = [s for s in supported if s in requested]
     if not chosen:
         return False
-    receiver.choose(chosen)
+    receiver.select_systems(chosen)
     return True
 
 
@@ -65,24 +65,26 @@ _PCAS_BAUDS = dict(enumerate((4800, 9600, 19_200, 38_400, 57_600, 115_200)))
 _PCAS_KINDS = ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA", "ANT")
 
 
-def _pcas_rates(receiver: GnssReceiver, f: list[str], _: int) -> bool:
+def _set_pcas_rates(receiver: GnssReceiver, f: list[str], _: int) -> bool:
     for kind, every in zip(_PCAS_KINDS, f, strict=False):
         if every:
-            receiver.every[kind] = int(every)
+            receiver.rate_divisors[kind] = int(every)
     return True
 
 
-def _pcas_systems(receiver: GnssReceiver, f: list[str], _: int) -> bool:
+def _set_pcas_systems(receiver: GnssReceiver, f: list[str], _: int) -> bool:
     bits = int(f[0])
-    return _systems(receiver, [s for i, s in enumerate((GPS, BEIDOU, GLONASS)) if bits & 1 << i])
+    return _select_systems(
+        receiver, [s for i, s in enumerate((GPS, BEIDOU, GLONASS)) if bits & 1 << i]
+    )
 
 
-_CASIC: dict[str, Do] = {
+_CASIC: dict[str, CommandHandler] = {
     "PCAS00": lambda _, __, ___: True,  # save
-    "PCAS01": lambda r, f, now: _baud(r, _PCAS_BAUDS.get(int(f[0]), 0), now),
-    "PCAS02": lambda r, f, now: _period(r, int(f[0]), now),
-    "PCAS03": _pcas_rates,
-    "PCAS04": _pcas_systems,
+    "PCAS01": lambda r, f, now: _set_baud(r, _PCAS_BAUDS.get(int(f[0]), 0), now),
+    "PCAS02": lambda r, f, now: _set_period(r, int(f[0]), now),
+    "PCAS03": _set_pcas_rates,
+    "PCAS04": _set_pcas_systems,
     "PCAS05": lambda _, __, ___: True,  # version of NMEA: always 4.1
     "PCAS10": lambda r, f, now: _restart(r, (_HOT, _WARM, _COLD, _COLD)[int(f[0])], now),
 }
@@ -95,7 +97,7 @@ _UNICORE_KINDS = ("RMC", "GGA", "GLL", "GSA", "GSV", "VTG", "ZDA", "GST", "GNS")
 
 def _unicore_config(receiver: GnssReceiver, f: list[str], now: int) -> bool:
     if len(f) == 2 and f[0].startswith("COM"):
-        return _baud(receiver, int(f[1]), now)
+        return _set_baud(receiver, int(f[1]), now)
     return bool(f) and f[0] in ("PPS", "SIGNALGROUP", "NMEAVERSION", "RTK", "ANTENNA")
 
 
@@ -103,13 +105,13 @@ def _unicore_mask(receiver: GnssReceiver, f: list[str], on: bool) -> bool:
     system = _UNICORE_MASKS.get(f[0] if f else "")
     if system is None:
         return False
-    now = [s for s in receiver.systems if s != system] + ([system] if on else [])
-    return _systems(receiver, now)
+    systems = [s for s in receiver.systems if s != system] + ([system] if on else [])
+    return _select_systems(receiver, systems)
 
 
 def _unicore_unlog(receiver: GnssReceiver, _: list[str], __: int) -> bool:
-    for kind in receiver.every:
-        receiver.every[kind] = 0
+    for kind in receiver.rate_divisors:
+        receiver.rate_divisors[kind] = 0
     return True
 
 
@@ -125,15 +127,15 @@ def _unicore_log(receiver: GnssReceiver, word: str, f: list[str], now: int) -> b
         return False
     seconds = float(f[-1]) if f else 1.0
     if seconds <= 0:
-        receiver.every[kind] = 0
+        receiver.rate_divisors[kind] = 0
         return True
     if seconds * 1e6 < receiver.period_us:
         receiver.change_period(int(seconds * 1e6), now)
-    receiver.every[kind] = max(1, round(seconds * 1e6 / receiver.period_us))
+    receiver.rate_divisors[kind] = max(1, round(seconds * 1e6 / receiver.period_us))
     return True
 
 
-_UNICORE: dict[str, Do] = {
+_UNICORE: dict[str, CommandHandler] = {
     "CONFIG": _unicore_config,
     "MASK": lambda r, f, _: _unicore_mask(r, f, False),
     "UNMASK": lambda r, f, _: _unicore_mask(r, f, True),
@@ -150,40 +152,42 @@ _PAIR_KINDS = ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA")
 _CONSTELLATIONS = (GPS, GLONASS, GALILEO, BEIDOU)
 
 
-def _flags(receiver: GnssReceiver, f: list[str]) -> bool:
-    return _systems(receiver, [s for s, on in zip(_CONSTELLATIONS, f, strict=False) if on == "1"])
+def _set_system_flags(receiver: GnssReceiver, f: list[str]) -> bool:
+    return _select_systems(
+        receiver, [s for s, on in zip(_CONSTELLATIONS, f, strict=False) if on == "1"]
+    )
 
 
-def _pair_rate(receiver: GnssReceiver, f: list[str], _: int) -> bool:
+def _set_pair_rate(receiver: GnssReceiver, f: list[str], _: int) -> bool:
     if not 0 <= int(f[0]) < len(_PAIR_KINDS):
         return False
-    receiver.every[_PAIR_KINDS[int(f[0])]] = int(f[1])
+    receiver.rate_divisors[_PAIR_KINDS[int(f[0])]] = int(f[1])
     return True
 
 
-_QUECTEL: dict[str, Do] = {
+_QUECTEL: dict[str, CommandHandler] = {
     "PQTMHOT": lambda r, _, now: _restart(r, _HOT, now),
     "PQTMWARM": lambda r, _, now: _restart(r, _WARM, now),
     "PQTMCOLD": lambda r, _, now: _restart(r, _COLD, now),
-    "PQTMCFGCNST": lambda r, f, _: f[:1] == ["W"] and _flags(r, f[1:]),
-    "PQTMCFGUART": lambda r, f, now: f[:1] == ["W"] and _baud(r, int(f[-1]), now),
-    "PQTMCFGFIXRATE": lambda r, f, now: f[:1] == ["W"] and _period(r, int(f[1]), now),
+    "PQTMCFGCNST": lambda r, f, _: f[:1] == ["W"] and _set_system_flags(r, f[1:]),
+    "PQTMCFGUART": lambda r, f, now: f[:1] == ["W"] and _set_baud(r, int(f[-1]), now),
+    "PQTMCFGFIXRATE": lambda r, f, now: f[:1] == ["W"] and _set_period(r, int(f[1]), now),
     "PQTMSAVEPAR": lambda _, __, ___: True,
     "PQTMCFGPPS": lambda _, __, ___: True,
     "PAIR004": lambda r, _, now: _restart(r, _HOT, now),
     "PAIR005": lambda r, _, now: _restart(r, _WARM, now),
     "PAIR006": lambda r, _, now: _restart(r, _COLD, now),
     "PAIR007": lambda r, _, now: _restart(r, _COLD, now),
-    "PAIR050": lambda r, f, now: _period(r, int(f[0]), now),
-    "PAIR062": _pair_rate,
-    "PAIR066": lambda r, f, _: _flags(r, f),
+    "PAIR050": lambda r, f, now: _set_period(r, int(f[0]), now),
+    "PAIR062": _set_pair_rate,
+    "PAIR066": lambda r, f, _: _set_system_flags(r, f),
     "PAIR100": lambda _, __, ___: True,
     "PAIR513": lambda _, __, ___: True,  # save
-    "PAIR864": lambda r, f, now: _baud(r, int(f[2]), now),
+    "PAIR864": lambda r, f, now: _set_baud(r, int(f[2]), now),
 }
 
 
-class Lines:
+class LineInterpreter:
     """Cuts what comes in into lines, and carries out those that are commands of `maker`."""
 
     def __init__(self, maker: str) -> None:
@@ -192,20 +196,20 @@ class Lines:
 
     def __call__(self, receiver: GnssReceiver, data: bytes, now: int) -> list[bytes]:
         """Take bytes; return answers."""
-        self._buffer = (self._buffer + data)[-_LONGEST:]
+        self._buffer = (self._buffer + data)[-_MAX_LINE:]
         answers = []
         while b"\n" in self._buffer or b"\r" in self._buffer:
             end = min(i for i in (self._buffer.find(b"\n"), self._buffer.find(b"\r")) if i >= 0)
             line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
             if line:
-                answers += self._obey(receiver, line.decode("ascii", "replace").strip(), now)
+                answers += self._execute(receiver, line.decode("ascii", "replace").strip(), now)
         return [answer.encode("ascii", "replace") for answer in answers]
 
-    def _obey(self, receiver: GnssReceiver, line: str, now: int) -> list[str]:
+    def _execute(self, receiver: GnssReceiver, line: str, now: int) -> list[str]:
         if self._maker == "unicore":
-            word, *f = line.split()
-            do = _UNICORE.get(word) or (lambda r, f, now: _unicore_log(r, word, f, now))
-            return [_unicore_answer(line, _carry_out(receiver, do, f, now))]
+            command, *f = line.split()
+            handler = _UNICORE.get(command) or (lambda r, f, now: _unicore_log(r, command, f, now))
+            return [_unicore_answer(line, _carry_out(receiver, handler, f, now))]
         body, _, digits = line.removeprefix("$").partition("*")
         if not line.startswith("$") or digits.upper() != f"{NMEASentence.checksum(body):02X}":
             receiver.ignored += len(line)
@@ -214,17 +218,17 @@ class Lines:
         table = _CASIC if self._maker == "casic" else _QUECTEL
         if name not in table:
             receiver.ignored += len(line)
-            return [] if self._maker == "casic" else [_refusal(name)]
+            return [] if self._maker == "casic" else [_unknown_answer(name)]
         done = _carry_out(receiver, table[name], f, now)
         return [] if self._maker == "casic" else [_quectel_answer(name, done)]
 
 
-def _carry_out(receiver: GnssReceiver, do: Do, f: list[str], now: int) -> bool:
+def _carry_out(receiver: GnssReceiver, handler: CommandHandler, f: list[str], now: int) -> bool:
     receiver.commands += 1
-    if receiver.deaf:
+    if receiver.ignores_commands:
         return True
     try:
-        return do(receiver, f, now)
+        return handler(receiver, f, now)
     except (ValueError, IndexError):
         return False
 
@@ -241,14 +245,14 @@ def _quectel_answer(name: str, done: bool) -> str:
     return sentence(f"{name},{'OK' if done else 'ERROR,1'}")
 
 
-def _refusal(name: str) -> str:
+def _unknown_answer(name: str) -> str:
     if name.startswith("PAIR"):
         return sentence(f"PAIR001,{name[4:]},3")
     return sentence(f"{name},ERROR,3")
 
 
-def commands(maker: str) -> Callable[[GnssReceiver, bytes, int], list[bytes]] | None:
+def make_interpreter(maker: str) -> Callable[[GnssReceiver, bytes, int], list[bytes]] | None:
     """What understands the commands of `maker`, new; None if it takes none."""
     if maker == "ublox":
-        return Ublox()
-    return Lines(maker) if maker else None
+        return UbloxInterpreter()
+    return LineInterpreter(maker) if maker else None

@@ -23,9 +23,11 @@ ALL, BDS2, BDS3 = (1, 999), (1, 18), (19, 999)
 Signals = tuple[tuple[str, float, tuple[int, int]], ...]
 """(signal id as sent, dB against L1, satellites that send it: first and last number)."""
 
-_ONE: dict[str, Signals] = dict.fromkeys((BEIDOU, GPS, GLONASS), (("1", 0.0, ALL),))
-_ONE[GALILEO] = (("7", 0.0, ALL),)
-_ANY: dict[str, Signals] = dict.fromkeys((BEIDOU, GPS, GLONASS, GALILEO), (("0", 0.0, ALL),))
+_SIGNAL_ONE: dict[str, Signals] = dict.fromkeys((BEIDOU, GPS, GLONASS), (("1", 0.0, ALL),))
+_SIGNAL_ONE[GALILEO] = (("7", 0.0, ALL),)
+_SIGNAL_ZERO: dict[str, Signals] = dict.fromkeys(
+    (BEIDOU, GPS, GLONASS, GALILEO), (("0", 0.0, ALL),)
+)
 _TALKERS = {GPS: "GP", GLONASS: "GL", GALILEO: "GA", BEIDOU: "GB"}
 
 
@@ -57,13 +59,13 @@ class Dialect:
     talker: str = "GN"
     gsa_talker: str = "GN"
     talkers: dict[str, str] = field(default_factory=lambda: dict(_TALKERS))
-    signals: dict[str, Signals] = field(default_factory=lambda: dict(_ONE))
-    tail: bool = True
+    signals: dict[str, Signals] = field(default_factory=lambda: dict(_SIGNAL_ONE))
+    signal_id_field: bool = True
     numbering: str = "plain"
-    gsa_system: bool = True
+    gsa_system_field: bool = True
     time_digits: int = 3
-    place_digits: int = 5
-    status: bool = True
+    position_digits: int = 5
+    status_field: bool = True
     variation: tuple[str, str] = ("", "")
     latency_us: int = 60 * MILLISECOND
     jitter_us: int = 2 * MILLISECOND
@@ -114,7 +116,7 @@ DIALECTS: dict[str, Dialect] = {
             "casic",
             ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA", "ANT"),
             talkers={GPS: "GP", BEIDOU: "BD", GLONASS: "GL"},
-            signals=_ANY,
+            signals=_SIGNAL_ZERO,
             latency_us=276 * MILLISECOND,
             jitter_us=20 * MILLISECOND,
             usb_us=42 * MILLISECOND,
@@ -134,7 +136,7 @@ DIALECTS: dict[str, Dialect] = {
             systems=_ALL_FOUR,
             signals=_UM980,
             time_digits=2,
-            place_digits=7,
+            position_digits=7,
             variation=("0.0", "E"),
             latency_us=30 * MILLISECOND,
             jitter_us=1100,
@@ -146,7 +148,7 @@ DIALECTS: dict[str, Dialect] = {
             ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA", "EPE", "ANT", "JAM"),
             systems=_ALL_FOUR,
             signals=_L1L5,
-            place_digits=6,
+            position_digits=6,
             latency_us=120 * MILLISECOND,
             jitter_us=5 * MILLISECOND,
             chunk=64,
@@ -177,9 +179,9 @@ DIALECTS: dict[str, Dialect] = {
             ("GSV", "GGA", "VTG", "RMC", "GSA"),
             talkers={GPS: "GP", BEIDOU: "PQ"},
             gsa_talker="PQ",
-            signals=_ANY,
+            signals=_SIGNAL_ZERO,
             time_digits=2,
-            place_digits=6,
+            position_digits=6,
             latency_us=200 * MILLISECOND,
             jitter_us=20 * MILLISECOND,
             reports="none",
@@ -191,8 +193,8 @@ DIALECTS: dict[str, Dialect] = {
             systems=(GPS, GALILEO, BEIDOU),
             numbering="gsa200",
             talkers={GPS: "GP", GALILEO: "GA", BEIDOU: "BD"},
-            tail=False,
-            signals=_ANY,
+            signal_id_field=False,
+            signals=_SIGNAL_ZERO,
             latency_us=90 * MILLISECOND,
             jitter_us=10 * MILLISECOND,
             reports="pstm",
@@ -203,10 +205,10 @@ DIALECTS: dict[str, Dialect] = {
             systems=(GPS,),
             talker="GP",
             gsa_talker="GP",
-            tail=False,
-            gsa_system=False,
+            signal_id_field=False,
+            gsa_system_field=False,
             time_digits=2,
-            status=False,
+            status_field=False,
             latency_us=150 * MILLISECOND,
             jitter_us=15 * MILLISECOND,
             baud=9600,
@@ -218,8 +220,8 @@ DIALECTS: dict[str, Dialect] = {
             numbering="allystar",
             talkers={GPS: "GP", BEIDOU: "BD"},
             signals=_ALLYSTAR,
-            tail=False,
-            gsa_system=False,
+            signal_id_field=False,
+            gsa_system_field=False,
             gsa_talker="BD",
             latency_us=80 * MILLISECOND,
             jitter_us=10 * MILLISECOND,

@@ -15,7 +15,7 @@ BEIDOU, GPS, GLONASS, GALILEO = "BDS", "GPS", "GLO", "GAL"
 
 
 @dataclass(frozen=True, slots=True)
-class Elements:
+class GnssElements:
     """Mean elements: day of 2026 (1.0 is the midnight that begins it), degrees, turns a day."""
 
     system: str
@@ -26,7 +26,7 @@ class Elements:
     eccentricity: float
     perigee: float
     anomaly: float
-    turns: float
+    mean_motion: float
 
 
 # number, day, inclination, node, eccentricity, argument of perigee, mean anomaly, turns a day
@@ -117,20 +117,20 @@ _DESIGN = ((GLONASS, 64.8, 17.0 / 8.0, 20.0, 15.0), (GALILEO, 56.0, 17.0 / 10.0,
 _GALILEO_NUMBERS = (*range(1, 17), 18, 19, 21, *range(23, 28))
 
 
-def _listed(system: str, text: str) -> list[Elements]:
+def _parse_elements(system: str, text: str) -> list[GnssElements]:
     rows = [line.split() for line in text.strip().splitlines()]
-    return [Elements(system, int(row[0]), *[float(field) for field in row[1:]]) for row in rows]
+    return [GnssElements(system, int(row[0]), *[float(field) for field in row[1:]]) for row in rows]
 
 
-def _designed() -> list[Elements]:
-    found = []
-    for system, inclination, turns, node, step in _DESIGN:
+def _design_elements() -> list[GnssElements]:
+    elements = []
+    for system, inclination, mean_motion, node, step in _DESIGN:
         for slot in range(24):
-            plane, place = divmod(slot, 8)
+            plane, position = divmod(slot, 8)
             number = slot + 1 if system == GLONASS else _GALILEO_NUMBERS[slot]
-            anomaly = (place * 45.0 + plane * step) % 360.0
-            found.append(
-                Elements(
+            anomaly = (position * 45.0 + plane * step) % 360.0
+            elements.append(
+                GnssElements(
                     system,
                     number,
                     200.0,
@@ -139,11 +139,13 @@ def _designed() -> list[Elements]:
                     0.0,
                     0.0,
                     anomaly,
-                    turns,
+                    mean_motion,
                 )
             )
-    return found
+    return elements
 
 
-ALL: tuple[Elements, ...] = tuple(_listed(BEIDOU, _BEIDOU) + _listed(GPS, _GPS) + _designed())
+ALL: tuple[GnssElements, ...] = tuple(
+    _parse_elements(BEIDOU, _BEIDOU) + _parse_elements(GPS, _GPS) + _design_elements()
+)
 """Every satellite that a receiver may know. BeiDou's test satellites are left out."""

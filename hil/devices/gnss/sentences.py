@@ -1,6 +1,6 @@
 """The sentences of one epoch in a maker's dialect, as text.
 
-Not the receiver: what is said of time, place and sky comes in as `Report`; here it gets its talker,
+Not the receiver: what is said of time, place and sky comes in as `EpochReport`; here it gets its talker,
 digits and order. Checksums are pynmea2's.
 """
 
@@ -16,9 +16,9 @@ from hil.devices.base import SECOND
 from hil.devices.gnss.dialects import SYSTEM_ID, Dialect
 from hil.devices.gnss.elements import BEIDOU, GLONASS
 
-_PLACES = 12  # of a GSA
+_GSA_SLOTS = 12  # of a GSA
 _PER_GSV = 4
-_MOST_LISTED = 64  # nine parts are enough for any sky; the standard allows two digits
+_MAX_LISTED = 64  # nine parts are enough for any sky; the standard allows two digits
 _VDOP_OF_PDOP = 0.85  # sqrt(1 - (1 / 1.9)^2), so that PDOP^2 = HDOP^2 + VDOP^2
 _ANTENNA = ("ok", "open", "short")
 _JAMMING = (None, "ok", "warning", "critical")
@@ -30,7 +30,7 @@ def sentence(body: str) -> str:
 
 
 @dataclass
-class Seen:
+class ListedSatellite:
     """One satellite as the receiver lists it; `strengths` in dBHz by signal id, 0 not tracked."""
 
     system: str
@@ -42,37 +42,39 @@ class Seen:
 
 
 @dataclass
-class Report:
+class EpochReport:
     """What the receiver knows at an epoch.
 
-    label_us    the UTC to print, microseconds since 1970; `leap`: it is 23:59:60 of that day
+    label_us    the UTC to print, microseconds since 1970; `is_leap_second`: it is 23:59:60 of that day
     knows_time  whether it prints any
     fix         3, 2 or 1 (none)
     place_e7    latitude and longitude; altitude_m above the sea
     """
 
-    label_us: int
-    leap: bool
+    utc_us: int
+    is_leap_second: bool
     knows_time: bool
     fix: int
-    place_e9: tuple[int, int]
+    position_e9: tuple[int, int]
     altitude_m: float
-    seen: list[Seen]
+    satellites: list[ListedSatellite]
     antenna: str = "ok"
     jamming: str = "ok"
     error_m: float = 1.0
-    used: int = field(init=False)
+    used_count: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.used = sum(one.used for one in self.seen) if self.fix > 1 else 0
+        self.used_count = (
+            sum(satellite.used for satellite in self.satellites) if self.fix > 1 else 0
+        )
 
     @property
     def hdop(self) -> float:
         """By the number of satellites used (assumed, not computed)."""
-        return 2.6 / sqrt(self.used) if self.used else 99.99
+        return 2.6 / sqrt(self.used_count) if self.used_count else 99.99
 
 
-def _angle(e9: int, degree_digits: int, digits: int, signs: str) -> str:
+def _format_angle(e9: int, degree_digits: int, digits: int, signs: str) -> str:
     """An angle in 1e-9 degrees as NMEA's (d)ddmm.m… and its letter."""
     whole, rest = divmod(abs(e9), 1_000_000_000)
     minutes = rest * 60 * 10**digits // 1_000_000_000
@@ -80,7 +82,7 @@ def _angle(e9: int, degree_digits: int, digits: int, signs: str) -> str:
     return f"{whole:0{degree_digits}d}{mark:02d}.{part:0{digits}d},{signs[e9 < 0]}"
 
 
-class Writer:
+class SentenceWriter:
     """Writes reports in `dialect`."""
 
     def __init__(self, dialect: Dialect) -> None:
@@ -88,8 +90,8 @@ class Writer:
         self._day = -1
         self._date = ("", "", "")
         self._time = ""
-        self._place = ""
-        self._report: Report
+        self._position = ""
+        self._report: EpochReport
         self._systems: list[str] = []
         self._writers = {
             "RMC": self._rmc,
@@ -113,19 +115,19 @@ class Writer:
         """Every kind that can be asked for."""
         return list(self._writers)
 
-    def write(self, report: Report, kinds: list[str], systems: list[str]) -> str:
+    def write(self, report: EpochReport, kinds: list[str], systems: list[str]) -> str:
         """The sentences of `kinds`, in that order; `systems` are those that it receives."""
         self._report = report
         self._systems = systems
-        self._stamp(report)
+        self._format_report(report)
         lines: list[str] = []
         for kind in kinds:
             lines += self._writers[kind]()
         return "".join([sentence(body) for body in lines])
 
-    def _stamp(self, report: Report) -> None:
+    def _format_report(self, report: EpochReport) -> None:
         digits = self.dialect.time_digits
-        seconds, micros = divmod(report.label_us, SECOND)
+        seconds, micros = divmod(report.utc_us, SECOND)
         day, of_day = divmod(seconds, 86_400)
         if day != self._day:
             date = gmtime(day * 86_400)
@@ -134,15 +136,13 @@ class Writer:
         minutes, s = divmod(of_day, 60)
         hours, m = divmod(minutes, 60)
         part = micros // 10 ** (6 - digits)
-        text = f"{hours:02d}{m:02d}{60 if report.leap else s:02d}.{part:0{digits}d}"
+        text = f"{hours:02d}{m:02d}{60 if report.is_leap_second else s:02d}.{part:0{digits}d}"
         self._time = text if report.knows_time else ""
-        latitude, longitude = report.place_e9
-        digits = self.dialect.place_digits
-        self._place = ",,,"
+        latitude, longitude = report.position_e9
+        digits = self.dialect.position_digits
+        self._position = ",,,"
         if report.fix > 1:
-            self._place = (
-                f"{_angle(latitude, 2, digits, 'NS')},{_angle(longitude, 3, digits, 'EW')}"
-            )
+            self._position = f"{_format_angle(latitude, 2, digits, 'NS')},{_format_angle(longitude, 3, digits, 'EW')}"
 
     @property
     def _mode(self) -> str:
@@ -154,38 +154,38 @@ class Writer:
         fixed = self._report.fix > 1
         variation = ",".join(self.dialect.variation)
         moves = "0.00," if fixed else ","
-        tail = f",{self._mode}" + (",V" if self.dialect.status else "")
+        tail = f",{self._mode}" + (",V" if self.dialect.status_field else "")
         return [
             (
-                f"{self.dialect.talker}RMC,{self._time},{'A' if fixed else 'V'},{self._place},"
+                f"{self.dialect.talker}RMC,{self._time},{'A' if fixed else 'V'},{self._position},"
                 f"{moves},{date},{variation}{tail}"
             )
         ]
 
     def _gga(self) -> list[str]:
         report = self._report
-        head = f"{self.dialect.talker}GGA,{self._time},{self._place}"
+        head = f"{self.dialect.talker}GGA,{self._time},{self._position}"
         if report.fix < 2:
             return [f"{head},0,00,99.99,,,,,,"]
         return [
             (
-                f"{head},1,{min(report.used, 99):02d},{report.hdop:.2f},{report.altitude_m:.1f},M,"
+                f"{head},1,{min(report.used_count, 99):02d},{report.hdop:.2f},{report.altitude_m:.1f},M,"
                 "-32.0,M,,"
             )
         ]
 
     def _gll(self) -> list[str]:
         status = "A" if self._report.fix > 1 else "V"
-        return [f"{self.dialect.talker}GLL,{self._place},{self._time},{status},{self._mode}"]
+        return [f"{self.dialect.talker}GLL,{self._position},{self._time},{status},{self._mode}"]
 
     def _gns(self) -> list[str]:
         report = self._report
-        used = {one.system for one in report.seen if one.used}
+        used = {satellite.system for satellite in report.satellites if satellite.used}
         modes = "".join("A" if s in used and report.fix > 1 else "N" for s in SYSTEM_ID)
         high = f"{report.altitude_m:.1f},-32.0" if report.fix > 1 else ","
         return [
             (
-                f"{self.dialect.talker}GNS,{self._time},{self._place},{modes},{report.used:02d},"
+                f"{self.dialect.talker}GNS,{self._time},{self._position},{modes},{report.used_count:02d},"
                 f"{report.hdop:.2f},{high},,,V"
             )
         ]
@@ -208,13 +208,15 @@ class Writer:
         errors = f"{e:.1f},{e:.1f},{2 * e:.1f}" if self._report.fix > 1 else ",,"
         return [f"{self.dialect.talker}GBS,{self._time},{errors},,,,,,"]
 
-    def _number(self, one: Seen, signal: str = "", in_view: bool = False) -> str:
-        number = one.number
-        if one.system == GLONASS:
+    def _satellite_number(
+        self, satellite: ListedSatellite, signal: str = "", in_view: bool = False
+    ) -> str:
+        number = satellite.number
+        if satellite.system == GLONASS:
             number += 64
-        elif one.system == BEIDOU and self.dialect.numbering == "allystar":
+        elif satellite.system == BEIDOU and self.dialect.numbering == "allystar":
             number += 850 if signal == "4" else 200
-        elif one.system == BEIDOU and self.dialect.numbering == "gsa200" and not in_view:
+        elif satellite.system == BEIDOU and self.dialect.numbering == "gsa200" and not in_view:
             number += 200
         return f"{number:02d}"
 
@@ -224,47 +226,53 @@ class Writer:
         dops = ",".join(f"{d:.2f}" for d in (1.9 * hdop, hdop, 1.9 * hdop * _VDOP_OF_PDOP))
         lines = []
         for system in self._systems:
-            used = [s for s in report.seen if s.system == system and s.used and report.fix > 1]
+            used = [
+                s for s in report.satellites if s.system == system and s.used and report.fix > 1
+            ]
             talker = dialect.gsa_talker if dialect.gsa_talker == "GN" else dialect.talkers[system]
-            for at in range(0, max(len(used), 1), _PLACES):
-                numbers = [self._number(one) for one in used[at : at + _PLACES]]
-                numbers += [""] * (_PLACES - len(numbers))
+            for at in range(0, max(len(used), 1), _GSA_SLOTS):
+                numbers = [
+                    self._satellite_number(satellite) for satellite in used[at : at + _GSA_SLOTS]
+                ]
+                numbers += [""] * (_GSA_SLOTS - len(numbers))
                 body = f"{talker}GSA,A,{report.fix},{','.join(numbers)},{dops}"
-                lines.append(body + (f",{SYSTEM_ID[system]}" if dialect.gsa_system else ""))
+                lines.append(body + (f",{SYSTEM_ID[system]}" if dialect.gsa_system_field else ""))
         return lines
 
     def _gsv(self) -> list[str]:
         lines: list[str] = []
         for system in self._systems:
-            view = [s for s in self._report.seen if s.system == system]
+            view = [s for s in self._report.satellites if s.system == system]
             signals = [signal for signal, _, _ in self.dialect.signals[system]]
             if self.dialect.numbering == "allystar" and system == BEIDOU:
-                lines += self._set(system, [(s, g) for g in signals for s in view], "")
+                lines += self._gsv_set(system, [(s, g) for g in signals for s in view], "")
                 continue
             for index, signal in enumerate(signals):
                 # the first signal's set lists what is above the horizon, the others what they hear
-                heard = [(s, signal) for s in view if not index or s.strengths.get(signal)]
-                if heard or not index:
-                    lines += self._set(system, heard, signal)
+                tracked = [(s, signal) for s in view if not index or s.strengths.get(signal)]
+                if tracked or not index:
+                    lines += self._gsv_set(system, tracked, signal)
         return lines
 
-    def _set(self, system: str, entries: list[tuple[Seen, str]], signal: str) -> list[str]:
+    def _gsv_set(
+        self, system: str, entries: list[tuple[ListedSatellite, str]], signal: str
+    ) -> list[str]:
         """One set of GSV."""
         entries = [e for e in entries if e[1] == signal or not signal or e[1] == "0"]
-        entries = [e for e in entries if e[1] in e[0].strengths][:_MOST_LISTED]
+        entries = [e for e in entries if e[1] in e[0].strengths][:_MAX_LISTED]
         talker = self.dialect.talkers[system]
-        tail = f",{signal}" if self.dialect.tail and signal else ""
+        tail = f",{signal}" if self.dialect.signal_id_field and signal else ""
         if talker == "PQ":
             tail += f",{SYSTEM_ID[system]}"
         parts = max(1, -(-len(entries) // _PER_GSV))
         lines = []
         for part in range(parts):
             body = f"{talker}GSV,{parts},{part + 1},{len(entries):02d}"
-            for one, kind in entries[part * _PER_GSV : (part + 1) * _PER_GSV]:
-                strength = one.strengths[kind]
+            for satellite, kind in entries[part * _PER_GSV : (part + 1) * _PER_GSV]:
+                strength = satellite.strengths[kind]
                 text = f"{strength:02d}" if strength else ""
-                number = self._number(one, kind, in_view=True)
-                body += f",{number},{one.elevation:02d},{one.azimuth:03d},{text}"
+                number = self._satellite_number(satellite, kind, in_view=True)
+                body += f",{number},{satellite.elevation:02d},{satellite.azimuth:03d},{text}"
             lines.append(body + tail)
         return lines
 

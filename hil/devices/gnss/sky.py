@@ -14,7 +14,7 @@ from random import Random
 
 from sgp4.api import WGS72, Satrec
 
-from hil.devices.gnss.elements import ALL, Elements
+from hil.devices.gnss.elements import ALL, GnssElements
 
 _JD_1970 = 2_440_587.5
 _JD_1949_12_31 = 2_433_281.5  # sgp4init counts days from there
@@ -23,13 +23,13 @@ _DAY_S = 86_400
 _EARTH_KM = 6378.137  # WGS 84
 _FLATTENING = 1 / 298.257_223_563
 _MINUTES_A_DAY = 1440.0
-_SWING_LEAST_S, _SWING_MOST_S = 180.0, 900.0
+_MIN_SWING_S, _MAX_SWING_S = 180.0, 900.0
 _SWING_DB, _SWING_LOW_DB = 0.6, 2.4  # overhead, and more at the horizon
 _NOISE_DB = 0.5
 
 
 @dataclass(slots=True)
-class Satellite:
+class SkySatellite:
     """One satellite above the horizon; degrees, and C/N0 in dBHz of an unweakened L1 signal."""
 
     system: str
@@ -39,7 +39,7 @@ class Satellite:
     cn0: float = 0.0
 
 
-def _propagator(elements: Elements) -> Satrec:
+def _propagator(elements: GnssElements) -> Satrec:
     satellite = Satrec()
     satellite.sgp4init(
         WGS72,
@@ -53,18 +53,18 @@ def _propagator(elements: Elements) -> Satrec:
         radians(elements.perigee),
         radians(elements.inclination),
         radians(elements.anomaly),
-        elements.turns * 2.0 * pi / _MINUTES_A_DAY,
+        elements.mean_motion * 2.0 * pi / _MINUTES_A_DAY,
         radians(elements.node),
     )
     return satellite
 
 
-def sidereal(jd: float) -> float:
+def sidereal_angle(jd: float) -> float:
     """Greenwich mean sidereal time in radians (Vallado 2013, eq. 3-47, linear terms)."""
     return radians(280.460_618_37 + 360.985_647_366_29 * (jd - 2_451_545.0)) % (2.0 * pi)
 
 
-class Sky:
+class SkyModel:
     """The satellites over a site; latitude and longitude in degrees, height above the ellipsoid."""
 
     def __init__(
@@ -87,44 +87,46 @@ class Sky:
         self._satellites = [(e, _propagator(e)) for e in ALL]
         self._swings = {
             (e.system, e.number): (
-                2.0 * pi / rng.uniform(_SWING_LEAST_S, _SWING_MOST_S),
+                2.0 * pi / rng.uniform(_MIN_SWING_S, _MAX_SWING_S),
                 rng.uniform(0.0, 2.0 * pi),
             )
             for e in ALL
         }
 
-    def look(self, unix_s: int, mask_deg: float = 3.0) -> list[Satellite]:
+    def satellites_in_view(self, unix_s: int, mask_deg: float = 3.0) -> list[SkySatellite]:
         """Satellites above `mask_deg`, highest first, without strengths."""
         day, part = divmod(unix_s, _DAY_S)
         jd, fraction = _JD_1970 + day, part / _DAY_S
-        turn = sidereal(jd + fraction)
-        c, s = cos(turn), sin(turn)
-        seen = []
+        angle = sidereal_angle(jd + fraction)
+        c, s = cos(angle), sin(angle)
+        satellites = []
         for elements, propagator in self._satellites:
             error, (x, y, z), _ = propagator.sgp4(jd, fraction)
             if error:
                 continue
-            elevation, azimuth = self._point((x * c + y * s, y * c - x * s, z))
+            elevation, azimuth = self._look_angle((x * c + y * s, y * c - x * s, z))
             if elevation >= mask_deg:
-                seen.append(Satellite(elements.system, elements.number, elevation, azimuth))
-        seen.sort(key=lambda one: -one.elevation)
-        return seen
+                satellites.append(
+                    SkySatellite(elements.system, elements.number, elevation, azimuth)
+                )
+        satellites.sort(key=lambda one: -one.elevation)
+        return satellites
 
-    def _point(self, place: tuple[float, float, float]) -> tuple[float, float]:
+    def _look_angle(self, position: tuple[float, float, float]) -> tuple[float, float]:
         """Elevation and azimuth of an Earth-fixed place in kilometres, degrees."""
-        x, y, z = (p - q for p, q in zip(place, self._site, strict=True))
+        x, y, z = (p - q for p, q in zip(position, self._site, strict=True))
         up = x * self._up[0] + y * self._up[1] + z * self._up[2]
         east = x * self._east[0] + y * self._east[1]
         north = x * self._north[0] + y * self._north[1] + z * self._north[2]
         distance = sqrt(x * x + y * y + z * z)
         return degrees(asin(up / distance)), degrees(atan2(east, north)) % 360.0
 
-    def strengthen(self, seen: list[Satellite], unix_s: float) -> None:
+    def update_cn0(self, satellites: list[SkySatellite], unix_s: float) -> None:
         """Give each satellite its C/N0 of this second."""
         gauss = self._rng.gauss
-        for one in seen:
-            rate, phase = self._swings[one.system, one.number]
-            high = sin(radians(one.elevation))
+        for satellite in satellites:
+            rate, phase = self._swings[satellite.system, satellite.number]
+            high = sin(radians(satellite.elevation))
             swing = (_SWING_DB + _SWING_LOW_DB * (1.0 - high)) * sin(rate * unix_s + phase)
             # 37 dBHz at the horizon, 49 overhead: usual for a patch antenna in the open
-            one.cn0 = 37.0 + 12.0 * high + swing + gauss(0.0, _NOISE_DB)
+            satellite.cn0 = 37.0 + 12.0 * high + swing + gauss(0.0, _NOISE_DB)

@@ -27,7 +27,7 @@ FRAME: Any = Struct(
     "sums" / Bytes(2),
 )
 _HEAD = 6
-_LONGEST = 1024
+_MAX_BUFFER = 1024
 _CFG = 0x06
 _NMEA_CLASS = 0xF0
 _KINDS = {0: "GGA", 1: "GLL", 2: "GSA", 3: "GSV", 4: "RMC", 5: "VTG", 7: "GST", 8: "ZDA", 13: "GNS"}
@@ -52,7 +52,7 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8}
 """Bytes of a key's value, by its highest three bits."""
 
 
-def sums(content: bytes) -> bytes:
+def checksum(content: bytes) -> bytes:
     """Fletcher-8 over class, id, length and payload."""
     first = second = 0
     for byte in content:
@@ -61,13 +61,13 @@ def sums(content: bytes) -> bytes:
     return bytes((first, second))
 
 
-def frame(kind: int, number: int, payload: bytes) -> bytes:
+def build_frame(kind: int, number: int, payload: bytes) -> bytes:
     """A whole frame."""
     content = struct.pack("<BBH", kind, number, len(payload)) + payload
-    return b"\xb5\x62" + content + sums(content)
+    return b"\xb5\x62" + content + checksum(content)
 
 
-class Ublox:
+class UbloxInterpreter:
     """Cuts what comes in into frames and obeys them."""
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Ublox:
 
     def __call__(self, receiver: GnssReceiver, data: bytes, now: int) -> list[bytes]:
         """Take bytes; return answers."""
-        self._buffer = (self._buffer + data)[-_LONGEST:]
+        self._buffer = (self._buffer + data)[-_MAX_BUFFER:]
         answers: list[bytes] = []
         while True:
             at = self._buffer.find(b"\xb5\x62")
@@ -88,29 +88,29 @@ class Ublox:
             if len(self._buffer) < _HEAD + 2:
                 return answers
             size = int.from_bytes(self._buffer[4:6], "little")
-            if size > _LONGEST - 8:
+            if size > _MAX_BUFFER - 8:
                 self._buffer = self._buffer[2:]
                 continue
             if len(self._buffer) < size + 8:
                 return answers
-            whole, self._buffer = self._buffer[: size + 8], self._buffer[size + 8 :]
-            if sums(whole[2:-2]) == whole[-2:]:
-                answers += self._obey(receiver, FRAME.parse(whole), now)
+            raw_frame, self._buffer = self._buffer[: size + 8], self._buffer[size + 8 :]
+            if checksum(raw_frame[2:-2]) == raw_frame[-2:]:
+                answers += self._execute(receiver, FRAME.parse(raw_frame), now)
 
-    def _obey(self, receiver: GnssReceiver, got: Any, now: int) -> list[bytes]:
-        do = _TABLE.get((got.kind, got.id))
-        if do is None:
+    def _execute(self, receiver: GnssReceiver, message: Any, now: int) -> list[bytes]:
+        handler = _TABLE.get((message.kind, message.id))
+        if handler is None:
             return []
         receiver.commands += 1
         done = True
-        if not receiver.deaf:
+        if not receiver.ignores_commands:
             try:
-                done = do(receiver, bytes(got.payload), now)
+                done = handler(receiver, bytes(message.payload), now)
             except (struct.error, IndexError):
                 done = False
-        if (got.kind, got.id) == (_CFG, 0x04):
+        if (message.kind, message.id) == (_CFG, 0x04):
             return []
-        return [frame(0x05, int(done), bytes((got.kind, got.id)))]
+        return [build_frame(0x05, int(done), bytes((message.kind, message.id)))]
 
 
 def _prt(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
@@ -130,7 +130,7 @@ def _msg(receiver: GnssReceiver, payload: bytes, _: int) -> bool:
     if len(payload) not in (3, 8) or payload[0] != _NMEA_CLASS or payload[1] not in _KINDS:
         return False
     rate = payload[2] if len(payload) == 3 else payload[2 + _UART1]
-    receiver.every[_KINDS[payload[1]]] = rate
+    receiver.rate_divisors[_KINDS[payload[1]]] = rate
     return True
 
 
@@ -146,21 +146,21 @@ def _set_rate(receiver: GnssReceiver, ms: int, now: int) -> bool:
 
 
 def _gnss(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
-    wanted = list(receiver.systems)
+    systems = list(receiver.systems)
     for at in range(4, len(payload) - 7, 8):
         system = _SYSTEMS.get(payload[at])
         if system is None:
             continue
-        wanted = [s for s in wanted if s != system]
+        systems = [s for s in systems if s != system]
         if payload[at + 4] & 1:
-            wanted.append(system)
-    return _choose(receiver, wanted, now)
+            systems.append(system)
+    return _select_systems(receiver, systems, now)
 
 
-def _choose(receiver: GnssReceiver, wanted: list[str], now: int) -> bool:
-    if not wanted:
+def _select_systems(receiver: GnssReceiver, systems: list[str], now: int) -> bool:
+    if not systems:
         return False
-    receiver.choose([s for s in receiver.dialect.signals if s in wanted])
+    receiver.select_systems([s for s in receiver.dialect.signals if s in systems])
     receiver.restart(2, now)  # systems change with a restart of the GNSS part
     return True
 
@@ -173,7 +173,7 @@ def _rst(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
 
 def _valset(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
     at, done = 4, True
-    wanted = list(receiver.systems)
+    systems = list(receiver.systems)
     while at + 5 <= len(payload):
         key = struct.unpack_from("<I", payload, at)[0]
         size = _SIZES.get(key >> 28, 0)
@@ -182,12 +182,12 @@ def _valset(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
         value = int.from_bytes(payload[at + 4 : at + 4 + size], "little")
         at += 4 + size
         if key in _KEY_SYSTEMS:
-            wanted = [s for s in wanted if s != _KEY_SYSTEMS[key]]
-            wanted += [_KEY_SYSTEMS[key]] if value else []
+            systems = [s for s in systems if s != _KEY_SYSTEMS[key]]
+            systems += [_KEY_SYSTEMS[key]] if value else []
         else:
             done = _set_key(receiver, key, value, now) and done
-    if wanted != receiver.systems:
-        done = _choose(receiver, wanted, now) and done
+    if systems != receiver.systems:
+        done = _select_systems(receiver, systems, now) and done
     return done
 
 
@@ -198,7 +198,7 @@ def _set_key(receiver: GnssReceiver, key: int, value: int, now: int) -> bool:
         return _set_rate(receiver, value, now)
     kind = _KEY_KINDS.get(key)
     if kind is not None:
-        receiver.every[kind] = value
+        receiver.rate_divisors[kind] = value
     return kind is not None
 
 

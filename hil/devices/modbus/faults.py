@@ -23,7 +23,7 @@ SERVER_FAILURE, ACKNOWLEDGE, BUSY = 4, 5, 6
 """Exception codes of the Modbus application protocol V1.1b3, section 7."""
 
 
-class Faults:
+class ModbusFaults:
     """The attributes above, all off."""
 
     clamps = False
@@ -31,33 +31,33 @@ class Faults:
     def __init__(self) -> None:
         self.dead = False
         self.extra_delay_us = 0
-        self.refuse = 0
+        self.exception_code = 0
         self.busy = 0
         self.busy_code = BUSY
         self.ignore_writes = False
         self.write_delay_us = 0
         self.noise = b""
-        self.corrupt = 0
-        self.cut = 0
-        self.twice = 0
+        self.corrupted_replies = 0
+        self.truncated_replies = 0
+        self.duplicated_replies = 0
         self.reply_unit: int | None = None
 
-    def refusal(self) -> int:
+    def forced_exception(self) -> int:
         """The exception that answers this request whatever it is, or 0."""
         if self.busy:
             self.busy -= self.busy > 0
             return self.busy_code
-        return self.refuse
+        return self.exception_code
 
-    def spoiled(self, frame: bytes) -> bytes:
+    def apply_reply_faults(self, frame: bytes) -> bytes:
         """A good reply as it leaves the slave; `reply_unit` is the framer's business."""
-        if self.corrupt:
+        if self.corrupted_replies:
             frame = frame[:-1] + bytes((frame[-1] ^ 0x55,))
-            self.corrupt -= self.corrupt > 0
-        if self.cut:
+            self.corrupted_replies -= self.corrupted_replies > 0
+        if self.truncated_replies:
             frame = frame[: -max(2, len(frame) // 3)]
-            self.cut -= self.cut > 0
-        if self.twice:
+            self.truncated_replies -= self.truncated_replies > 0
+        if self.duplicated_replies:
             frame += frame
-            self.twice -= self.twice > 0
+            self.duplicated_replies -= self.duplicated_replies > 0
         return self.noise + frame

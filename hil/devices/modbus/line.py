@@ -17,64 +17,69 @@ from collections.abc import Callable, Sequence
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
 
-from hil.devices.base import MILLISECOND, NEVER, Device, Replies
-from hil.devices.modbus.frames import Frames
-from hil.devices.modbus.requests import Request, answer, decode, obey
-from hil.devices.modbus.server import Slave
+from hil.devices.base import MILLISECOND, NEVER, EmulatedDevice, Replies
+from hil.devices.modbus.frames import FrameScanner
+from hil.devices.modbus.requests import (
+    ModbusRequest,
+    decode_request,
+    execute_broadcast,
+    execute_request,
+)
+from hil.devices.modbus.server import ModbusServer
 
-_CACHE_MOST = 512
+_MAX_CACHE = 512
 
 
 class ModbusLine:
-    """The emulated half of a multidrop RTU line; a `Device`.
+    """The emulated half of a multidrop RTU line; a `EmulatedDevice`.
 
     Faults: `silent` (nothing on the line answers, as with a cut cable), `echo` (an adapter that
     hears itself: every request comes back before the reply). Each slave has its own.
-    Counters: `heard` (requests to emulated units), `foreign` (frames of others), `garbage` (bytes
+    Counters: `request_count` (requests to emulated units), `foreign_frames` (frames of others), `discarded_bytes` (bytes
     that were part of no frame).
     """
 
     def __init__(
         self,
-        slaves: Sequence[Slave],
+        servers: Sequence[ModbusServer],
         gap_us: int = 50 * MILLISECOND,
-        others: Sequence[Device] = (),
+        other_devices: Sequence[EmulatedDevice] = (),
     ) -> None:
-        """`others` also talk on the line (another master). Bytes that make no frame are dropped
+        """`other_devices` also talk on the line (another master). Bytes that make no frame are dropped
         after a pause of `gap_us`.
 
         A real slave drops them after 3.5 characters; a pseudo-terminal cannot keep such times.
         """
-        self.slaves = {slave.unit: slave for slave in slaves}
-        if len(self.slaves) != len(slaves):
+        self.servers = {server.unit: server for server in servers}
+        if len(self.servers) != len(servers):
             raise ValueError("two slaves have the same unit id")
-        self.others = list(others)
+        self.other_devices = list(other_devices)
         self.silent = False
         self.echo = False
-        self.heard = 0
-        self.foreign = 0
-        self._frames = Frames(gap_us)
+        self.request_count = 0
+        self.foreign_frames = 0
+        self._frames = FrameScanner(gap_us)
         self._framer = FramerRTU(DecodePDU(True))
-        self._cache: dict[bytes, Request] = {}
-        self._handed: dict[int, Callable[[bytes], None]] = {}
+        self._cache: dict[bytes, ModbusRequest] = {}
+        self._real_units: dict[int, Callable[[bytes], None]] = {}
 
     @property
-    def garbage(self) -> int:
+    def discarded_bytes(self) -> int:
         """Bytes that were part of no frame."""
-        return self._frames.garbage
+        return self._frames.discarded_bytes
 
     # Real devices.
 
-    def hand(self, unit: int, send: Callable[[bytes], None]) -> None:
+    def attach_real(self, unit: int, send: Callable[[bytes], None]) -> None:
         """Give a unit to a real port: `send` gets every request to it, byte for byte.
 
         The emulated slave of that unit is silent from now on; broadcasts go to both.
         """
-        self._handed[unit] = send
+        self._real_units[unit] = send
 
-    def take_back(self, unit: int) -> None:
+    def restore_emulated(self, unit: int) -> None:
         """Let the emulated slave answer again."""
-        self._handed.pop(unit, None)
+        self._real_units.pop(unit, None)
 
     # The device.
 
@@ -84,85 +89,91 @@ class ModbusLine:
         if not self._frames.buffer:
             request = self._cache.get(data)
             if request is not None:
-                served = self._serve(request, data, now)
-                return replies + served if replies else served
-        for frame in self._frames.take(data, now):
-            replies += self._serve(self._decoded(frame), frame, now)
+                server_replies = self._serve(request, data, now)
+                return replies + server_replies if replies else server_replies
+        for frame in self._frames.extract_frames(data, now):
+            replies += self._serve(self._decode_cached(frame), frame, now)
         return replies
 
     def wake(self, now: int) -> Replies:
         """Let the slaves' own clocks act, and others talk."""
-        for slave in self.slaves.values():
-            if slave.deadline() <= now:
-                slave.wake(now)
+        for server in self.servers.values():
+            if server.deadline() <= now:
+                server.wake(now)
         replies: Replies = []
-        for other in self.others:
-            if other.deadline() <= now:
-                replies += other.wake(now)
+        for device in self.other_devices:
+            if device.deadline() <= now:
+                replies += device.wake(now)
         return [] if self.silent else replies
 
     def deadline(self) -> int:
         """The earliest deadline on the line."""
         due = NEVER
-        for slave in self.slaves.values():
-            at = slave.deadline()
+        for server in self.servers.values():
+            at = server.deadline()
             if at < due:
                 due = at
-        for other in self.others:
-            due = min(due, other.deadline())
+        for device in self.other_devices:
+            due = min(due, device.deadline())
         return due
 
     # Requests.
 
-    def _decoded(self, frame: bytes) -> Request:
+    def _decode_cached(self, frame: bytes) -> ModbusRequest:
         """The request in a frame, from the cache or decoded."""
         request = self._cache.get(frame)
         if request is None:
             unit = frame[0]
-            request = decode(frame[1:-2], unit, self.slaves.get(unit))
-            if len(self._cache) >= _CACHE_MOST:
+            request = decode_request(frame[1:-2], unit, self.servers.get(unit))
+            if len(self._cache) >= _MAX_CACHE:
                 self._cache.clear()
             self._cache[frame] = request
         return request
 
-    def _serve(self, request: Request, frame: bytes, now: int) -> Replies:
+    def _serve(self, request: ModbusRequest, frame: bytes, now: int) -> Replies:
         """Carry a request out; its reply with the slave's delay, or nothing."""
-        slave = request.slave
-        if self.silent or (self._handed and self._hand_over(request.unit, frame)):
+        server = request.server
+        if self.silent or (self._real_units and self._forward(request.unit, frame)):
             return []
-        if slave is None:
-            self._pass(request, now)
+        if server is None:
+            self._handle_unserved(request, now)
             return []
-        if slave.dead or now < slave.silent_until:
+        if server.dead or now < server.silent_until:
             return []
-        self.heard += 1
-        slave.requests += 1
-        slave.heard(now)
-        reply = answer(request, slave, now, self._framer.buildFrame)
-        if slave.noise or slave.corrupt or slave.cut or slave.twice or slave.reply_unit is not None:
-            if slave.reply_unit is not None:
-                reply = self._framer.encode(reply[1:-2], slave.reply_unit, 0)
-            reply = slave.spoiled(reply)
-        return [(slave.turnaround_us + slave.extra_delay_us, reply)]
+        self.request_count += 1
+        server.requests += 1
+        server.on_request(now)
+        reply = execute_request(request, server, now, self._framer.buildFrame)
+        if (
+            server.noise
+            or server.corrupted_replies
+            or server.truncated_replies
+            or server.duplicated_replies
+            or server.reply_unit is not None
+        ):
+            if server.reply_unit is not None:
+                reply = self._framer.encode(reply[1:-2], server.reply_unit, 0)
+            reply = server.apply_reply_faults(reply)
+        return [(server.turnaround_us + server.extra_delay_us, reply)]
 
-    def _hand_over(self, unit: int, frame: bytes) -> bool:
+    def _forward(self, unit: int, frame: bytes) -> bool:
         """Pass a frame on to a real port; true when the emulated slave has no part in it."""
         if unit == 0:
-            for send in set(self._handed.values()):
+            for send in set(self._real_units.values()):
                 send(frame)
             return False
-        forward = self._handed.get(unit)
-        if forward is None:
+        send_real = self._real_units.get(unit)
+        if send_real is None:
             return False
-        forward(frame)
+        send_real(frame)
         return True
 
-    def _pass(self, request: Request, now: int) -> None:
+    def _handle_unserved(self, request: ModbusRequest, now: int) -> None:
         """A broadcast is obeyed by all without a reply; the rest is not for us."""
         if request.unit != 0:
-            self.foreign += 1
+            self.foreign_frames += 1
             return
-        for unit, slave in self.slaves.items():
-            if unit not in self._handed and not slave.dead and now >= slave.silent_until:
-                slave.heard(now)
-                obey(request, slave, now)
+        for unit, server in self.servers.items():
+            if unit not in self._real_units and not server.dead and now >= server.silent_until:
+                server.on_request(now)
+                execute_broadcast(request, server, now)

@@ -17,7 +17,7 @@ _FRAMER = FramerRTU(DecodePDU(True))
 
 
 class OtherMaster:
-    """A `Device` that talks by itself; faults: `quiet` (says nothing), `unanswered` (asks only)."""
+    """A `Device` that talks by itself; faults: `silent` (says nothing), `unanswered` (asks only)."""
 
     def __init__(
         self,
@@ -26,17 +26,17 @@ class OtherMaster:
         count: int = 10,
         period_us: int = SECOND,
         turnaround_us: int = 8 * MILLISECOND,
-        begins_us: int = 0,
+        start_us: int = 0,
     ) -> None:
         """`unit` is somebody who is neither emulated nor asked by the agent.
 
-        It asks for the first time one period after `begins_us`.
+        It asks for the first time one period after `start_us`.
         """
-        self.quiet = self.unanswered = False
-        self.said = 0
+        self.silent = self.unanswered = False
+        self.request_count = 0
         self._period = period_us
         self._turnaround = turnaround_us
-        self._due = begins_us + period_us
+        self._due = start_us + period_us
         self._count = count
         self._unit = unit
         self._request = _FRAMER.buildFrame(
@@ -50,12 +50,12 @@ class OtherMaster:
     def wake(self, now: int) -> Replies:
         """Ask, and let the other device answer."""
         self._due = now + self._period
-        if self.quiet:
+        if self.silent:
             return []
-        self.said += 1
+        self.request_count += 1
         if self.unanswered:
             return [(0, self._request)]
-        values = [(self.said * 7 + i) & 0xFFFF for i in range(self._count)]
+        values = [(self.request_count * 7 + i) & 0xFFFF for i in range(self._count)]
         reply = ReadHoldingRegistersResponse(dev_id=self._unit, registers=values)
         return [(0, self._request), (self._turnaround, _FRAMER.buildFrame(reply))]
 

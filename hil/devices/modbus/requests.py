@@ -6,7 +6,7 @@ because pymodbus either refuses to decode such a request, with a line in the log
 exception 03 (function 3 with count 0), or does not look (function 5 with a value that is neither
 0xFF00 nor 0).
 
-Not framing: a line or a TCP server hands over function code and data, and says in `wrap` how an
+Not framing: a line or a TCP server hands over function code and data, and says in `encode` how an
 answer is sent.
 """
 
@@ -21,11 +21,11 @@ from pymodbus.pdu import bit_message as bit
 from pymodbus.pdu import mei_message as mei
 from pymodbus.pdu import register_message as reg
 
-from hil.devices.modbus.server import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, Slave
+from hil.devices.modbus.server import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, ModbusServer
 
 Pdu = Any
 """A decoded request of pymodbus; which attributes it has depends on its class."""
-Result = ModbusPDU | int
+ExecutionResult = ModbusPDU | int
 
 _DECODER = DecodePDU(True)
 _BASIC, _REGULAR, _EXTENDED, _SPECIFIC = 1, 2, 3, 4
@@ -34,15 +34,15 @@ _CONFORMITY = 0x82  # regular identification, stream and individual access
 
 
 @dataclass(slots=True)
-class Request:
+class ModbusRequest:
     """A request as decoded once, with the last answer to it."""
 
     unit: int
-    slave: Slave | None
+    server: ModbusServer | None
     function: int
     pdu: Pdu = None
-    error: int = 0
-    reads: bool = False
+    exception_code: int = 0
+    is_read: bool = False
     reply_version: int = -1
     reply: bytes = b""
 
@@ -51,83 +51,87 @@ class Request:
 class _Function:
     """How one function is checked (length and counts in the raw bytes) and carried out.
 
-    `act` gives the answer or an exception code; where there is a `confirm`, `act` gives 0 for done
+    `execute` gives the answer or an exception code; where there is a `build_confirmation`, `execute` gives 0 for done
     and the answer, which depends on the request alone, is built once.
     """
 
-    right: Callable[[bytes], bool]
-    act: Callable[[Slave, Pdu, int], Result]
-    reads: bool = False
-    confirm: Callable[[Pdu], ModbusPDU] | None = None
+    is_valid: Callable[[bytes], bool]
+    execute: Callable[[ModbusServer, Pdu, int], ExecutionResult]
+    is_read: bool = False
+    build_confirmation: Callable[[Pdu], ModbusPDU] | None = None
 
 
-def decode(data: bytes, unit: int, slave: Slave | None) -> Request:
+def decode_request(data: bytes, unit: int, server: ModbusServer | None) -> ModbusRequest:
     """Take function code and data apart; what is wrong with them becomes the exception code."""
     code = data[0]
-    request = Request(unit, slave, code)
-    if slave is None and unit != 0:
+    request = ModbusRequest(unit, server, code)
+    if server is None and unit != 0:
         return request
     function = _FUNCTIONS.get(code)
-    if function is None or (slave is not None and code not in slave.functions):
-        request.error = ILLEGAL_FUNCTION
-    elif not function.right(data):
-        request.error = ILLEGAL_VALUE
+    if function is None or (server is not None and code not in server.functions):
+        request.exception_code = ILLEGAL_FUNCTION
+    elif not function.is_valid(data):
+        request.exception_code = ILLEGAL_VALUE
     else:
-        request.reads = function.reads
+        request.is_read = function.is_read
         request.pdu = _DECODER.decode(data)
         if request.pdu is None:
-            request.error = ILLEGAL_VALUE
+            request.exception_code = ILLEGAL_VALUE
     return request
 
 
-def answer(request: Request, slave: Slave, now: int, wrap: Callable[[ModbusPDU], bytes]) -> bytes:
-    """Carry a request out; its answer as `wrap` sends it, kept while the slave stays as it is."""
-    error = (slave.refusal() if slave.busy or slave.refuse else 0) or request.error
+def execute_request(
+    request: ModbusRequest, server: ModbusServer, now: int, encode: Callable[[ModbusPDU], bytes]
+) -> bytes:
+    """Carry a request out; its answer as `encode` sends it, kept while the slave stays as it is."""
+    error = (
+        server.forced_exception() if server.busy or server.exception_code else 0
+    ) or request.exception_code
     if error:
-        return wrap(ExceptionResponse(request.function, error, device_id=request.unit))
-    if slave.later:
-        slave.settle(now)
-    if request.reads:
-        slave.refresh(now)
-        if request.reply_version == slave.version:
+        return encode(ExceptionResponse(request.function, error, device_id=request.unit))
+    if server.delayed_writes:
+        server.apply_delayed_writes(now)
+    if request.is_read:
+        server.refresh(now)
+        if request.reply_version == server.version:
             return request.reply
     function = _FUNCTIONS[request.function]
-    result = function.act(slave, request.pdu, now)
-    if function.confirm is not None and not result:
+    result = function.execute(server, request.pdu, now)
+    if function.build_confirmation is not None and not result:
         if request.reply:
             return request.reply
-        result = function.confirm(request.pdu)
+        result = function.build_confirmation(request.pdu)
     if isinstance(result, int):
         result = ExceptionResponse(request.function, result)
-    elif function.reads or function.confirm is not None:
+    elif function.is_read or function.build_confirmation is not None:
         result.dev_id = request.unit
-        request.reply, request.reply_version = wrap(result), slave.version
+        request.reply, request.reply_version = encode(result), server.version
         return request.reply
     result.dev_id = request.unit
-    return wrap(result)
+    return encode(result)
 
 
-def obey(request: Request, slave: Slave, now: int) -> None:
+def execute_broadcast(request: ModbusRequest, server: ModbusServer, now: int) -> None:
     """Carry out a broadcast: only functions that write, without an answer."""
-    if request.pdu is not None and not request.reads and request.function in slave.functions:
-        slave.settle(now)
-        _FUNCTIONS[request.function].act(slave, request.pdu, now)
+    if request.pdu is not None and not request.is_read and request.function in server.functions:
+        server.apply_delayed_writes(now)
+        _FUNCTIONS[request.function].execute(server, request.pdu, now)
 
 
 # What each function does.
 
 
-def _read_bits(slave: Slave, pdu: Pdu, _now: int) -> Result:
+def _read_bits(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
     coils = pdu.function_code == 1
-    bits = slave.read_bits(pdu.address, pdu.count, coils)
+    bits = server.read_bits(pdu.address, pdu.count, coils)
     if isinstance(bits, int):
         return bits
     return (bit.ReadCoilsResponse if coils else bit.ReadDiscreteInputsResponse)(bits=bits)
 
 
-def _read_registers(slave: Slave, pdu: Pdu, _now: int) -> Result:
+def _read_registers(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
     function = pdu.function_code
-    values = slave.read(pdu.address, pdu.count, function)
+    values = server.read(pdu.address, pdu.count, function)
     if isinstance(values, int):
         return values
     if function == 3:
@@ -135,47 +139,47 @@ def _read_registers(slave: Slave, pdu: Pdu, _now: int) -> Result:
     return reg.ReadInputRegistersResponse(registers=values)
 
 
-def _write_bits(slave: Slave, pdu: Pdu, now: int) -> Result:
-    return slave.write_bits(pdu.address, pdu.bits, now)
+def _write_bits(server: ModbusServer, pdu: Pdu, now: int) -> ExecutionResult:
+    return server.write_bits(pdu.address, pdu.bits, now)
 
 
-def _write_registers(slave: Slave, pdu: Pdu, now: int) -> Result:
-    return slave.write(pdu.address, pdu.registers, now)
+def _write_registers(server: ModbusServer, pdu: Pdu, now: int) -> ExecutionResult:
+    return server.write(pdu.address, pdu.registers, now)
 
 
-def _mask_register(slave: Slave, pdu: Pdu, now: int) -> Result:
-    slave.refresh(now)
-    old = slave.read(pdu.address, 1)
+def _mask_register(server: ModbusServer, pdu: Pdu, now: int) -> ExecutionResult:
+    server.refresh(now)
+    old = server.read(pdu.address, 1)
     if isinstance(old, int):
         return old
     new = (old[0] & pdu.and_mask) | (pdu.or_mask & ~pdu.and_mask & 0xFFFF)
-    return slave.write(pdu.address, [new], now)
+    return server.write(pdu.address, [new], now)
 
 
-def _write_and_read(slave: Slave, pdu: Pdu, now: int) -> Result:
-    error = slave.write(pdu.write_address, pdu.write_registers, now)
+def _write_and_read(server: ModbusServer, pdu: Pdu, now: int) -> ExecutionResult:
+    error = server.write(pdu.write_address, pdu.write_registers, now)
     if error:
         return error
-    slave.refresh(now)
-    values = slave.read(pdu.read_address, pdu.read_count)
+    server.refresh(now)
+    values = server.read(pdu.read_address, pdu.read_count)
     if isinstance(values, int):
         return values
     return reg.ReadWriteMultipleRegistersResponse(registers=values)
 
 
-def _identify(slave: Slave, pdu: Pdu, _now: int) -> Result:
+def _identify(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
     """Device identification, section 6.21: an unknown object starts the stream from the front."""
-    known, first = slave.identity, pdu.object_id
-    if pdu.read_code not in slave.identity_codes:
+    objects, first = server.identity, pdu.object_id
+    if pdu.read_code not in server.identity_codes:
         return ILLEGAL_VALUE
     if pdu.read_code == _SPECIFIC:
-        if first not in known:
+        if first not in objects:
             return ILLEGAL_ADDRESS
-        chosen = {first: known[first]}
+        chosen = {first: objects[first]}
     else:
-        wanted = [n for n in sorted(known) if n in _OBJECTS[pdu.read_code]]
-        start = first if first in wanted else 0
-        chosen = {n: known[n] for n in wanted if n >= start}
+        category = [n for n in sorted(objects) if n in _OBJECTS[pdu.read_code]]
+        start = first if first in category else 0
+        chosen = {n: objects[n] for n in category if n >= start}
     reply = mei.ReadDeviceInformationResponse(pdu.read_code, dict(chosen))
     reply.conformity = _CONFORMITY
     return reply
@@ -184,76 +188,78 @@ def _identify(slave: Slave, pdu: Pdu, _now: int) -> Result:
 # Confirmations.
 
 
-def _coil_written(pdu: Pdu) -> ModbusPDU:
+def _coil_confirmation(pdu: Pdu) -> ModbusPDU:
     return bit.WriteSingleCoilResponse(address=pdu.address, bits=pdu.bits)
 
 
-def _coils_written(pdu: Pdu) -> ModbusPDU:
+def _coils_confirmation(pdu: Pdu) -> ModbusPDU:
     return bit.WriteMultipleCoilsResponse(address=pdu.address, count=pdu.count)
 
 
-def _register_written(pdu: Pdu) -> ModbusPDU:
+def _register_confirmation(pdu: Pdu) -> ModbusPDU:
     return reg.WriteSingleRegisterResponse(address=pdu.address, registers=pdu.registers)
 
 
-def _registers_written(pdu: Pdu) -> ModbusPDU:
+def _registers_confirmation(pdu: Pdu) -> ModbusPDU:
     return reg.WriteMultipleRegistersResponse(address=pdu.address, count=pdu.count)
 
 
-def _register_masked(pdu: Pdu) -> ModbusPDU:
+def _mask_confirmation(pdu: Pdu) -> ModbusPDU:
     return reg.MaskWriteRegisterResponse(pdu.address, pdu.and_mask, pdu.or_mask)
 
 
 # What is a well-formed request; `data` begins with the function code.
 
 
-def _count(data: bytes, at: int = 3) -> int:
+def _read_u16(data: bytes, at: int = 3) -> int:
     return int.from_bytes(data[at : at + 2], "big")
 
 
-def _asks(most: int) -> Callable[[bytes], bool]:
-    return lambda data: len(data) == 5 and 1 <= _count(data) <= most
+def _is_read_of_at_most(max_count: int) -> Callable[[bytes], bool]:
+    return lambda data: len(data) == 5 and 1 <= _read_u16(data) <= max_count
 
 
-def _exactly(size: int) -> Callable[[bytes], bool]:
+def _has_length(size: int) -> Callable[[bytes], bool]:
     return lambda data: len(data) == size
 
 
-def _coil_right(data: bytes) -> bool:
+def _is_coil_valid(data: bytes) -> bool:
     return len(data) == 5 and data[3:5] in (b"\xff\x00", b"\x00\x00")
 
 
-def _coils_right(data: bytes) -> bool:
-    count = _count(data)
-    right = len(data) > 6 and 1 <= count <= 1968
-    return right and data[5] == (count + 7) // 8 == len(data) - 6
+def _are_coils_valid(data: bytes) -> bool:
+    count = _read_u16(data)
+    is_sized = len(data) > 6 and 1 <= count <= 1968
+    return is_sized and data[5] == (count + 7) // 8 == len(data) - 6
 
 
-def _registers_right(data: bytes) -> bool:
-    count = _count(data)
+def _are_registers_valid(data: bytes) -> bool:
+    count = _read_u16(data)
     return len(data) > 6 and 1 <= count <= 123 and data[5] == 2 * count == len(data) - 6
 
 
-def _both_right(data: bytes) -> bool:
-    reads, writes = _count(data), _count(data, 7)
-    right = len(data) > 10 and 1 <= reads <= 125 and 1 <= writes <= 121
-    return right and data[9] == 2 * writes == len(data) - 10
+def _is_write_read_valid(data: bytes) -> bool:
+    reads, writes = _read_u16(data), _read_u16(data, 7)
+    is_sized = len(data) > 10 and 1 <= reads <= 125 and 1 <= writes <= 121
+    return is_sized and data[9] == 2 * writes == len(data) - 10
 
 
-def _identify_right(data: bytes) -> bool:
+def _is_identify_valid(data: bytes) -> bool:
     return len(data) == 4 and data[1] == 0x0E and _BASIC <= data[2] <= _SPECIFIC
 
 
 _FUNCTIONS = {
-    1: _Function(_asks(2000), _read_bits, reads=True),
-    2: _Function(_asks(2000), _read_bits, reads=True),
-    3: _Function(_asks(125), _read_registers, reads=True),
-    4: _Function(_asks(125), _read_registers, reads=True),
-    5: _Function(_coil_right, _write_bits, confirm=_coil_written),
-    6: _Function(_exactly(5), _write_registers, confirm=_register_written),
-    15: _Function(_coils_right, _write_bits, confirm=_coils_written),
-    16: _Function(_registers_right, _write_registers, confirm=_registers_written),
-    22: _Function(_exactly(7), _mask_register, confirm=_register_masked),
-    23: _Function(_both_right, _write_and_read),
-    43: _Function(_identify_right, _identify, reads=True),
+    1: _Function(_is_read_of_at_most(2000), _read_bits, is_read=True),
+    2: _Function(_is_read_of_at_most(2000), _read_bits, is_read=True),
+    3: _Function(_is_read_of_at_most(125), _read_registers, is_read=True),
+    4: _Function(_is_read_of_at_most(125), _read_registers, is_read=True),
+    5: _Function(_is_coil_valid, _write_bits, build_confirmation=_coil_confirmation),
+    6: _Function(_has_length(5), _write_registers, build_confirmation=_register_confirmation),
+    15: _Function(_are_coils_valid, _write_bits, build_confirmation=_coils_confirmation),
+    16: _Function(
+        _are_registers_valid, _write_registers, build_confirmation=_registers_confirmation
+    ),
+    22: _Function(_has_length(7), _mask_register, build_confirmation=_mask_confirmation),
+    23: _Function(_is_write_read_valid, _write_and_read),
+    43: _Function(_is_identify_valid, _identify, is_read=True),
 }

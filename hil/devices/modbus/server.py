@@ -1,8 +1,8 @@
 """One Modbus slave: tables of registers and bits with a unit id, and what any real one does.
 
 It knows tables, not frames; `modbus_requests` does the requests. A subclass keeps its tables fresh
-in `refresh`, lists in `writable` what may be written and acts in `written`. Faults are those of
-`modbus_faults.Faults`.
+in `refresh`, lists in `writable` what may be written and acts in `on_write`. Faults are those of
+`modbus_faults.ModbusFaults`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hil.devices.base import MILLISECOND, NEVER, SECOND
-from hil.devices.modbus.faults import Faults
+from hil.devices.modbus.faults import ModbusFaults
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 """Exception codes 01 to 03 of the Modbus application protocol V1.1b3, section 7."""
@@ -18,7 +18,7 @@ ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 HOLDING, INPUT = 3, 4
 
 
-class Slave(Faults):
+class ModbusServer(ModbusFaults):
     """A slave; addresses are those on the wire (0-based), registers hold 0 to 65535.
 
     Class attributes that a model sets:
@@ -30,14 +30,14 @@ class Slave(Faults):
         nonvolatile    addresses whose written values survive a reboot
         boot_us        how long it is silent after a reboot
     `registers` are the holding registers, and the input registers too unless `inputs` is a table
-    of its own. `coils` and `discretes` hold 0 or 1.
+    of its own. `coils` and `discrete_inputs` hold 0 or 1.
     """
 
     functions = frozenset((3, 4, 6, 16))
     identity: Mapping[int, str] = {}
     identity_codes: tuple[int, ...] = (1, 2, 3, 4)
-    read_most = 125
-    whole: tuple[tuple[int, int], ...] = ()
+    max_read_registers = 125
+    atomic_blocks: tuple[tuple[int, int], ...] = ()
     nonvolatile: frozenset[int] = frozenset()
     boot_us = 3 * SECOND
 
@@ -51,14 +51,14 @@ class Slave(Faults):
         self.registers: dict[int, int] = {}
         self.inputs: dict[int, int] | None = None
         self.coils: dict[int, int] = {}
-        self.discretes: dict[int, int] = {}
+        self.discrete_inputs: dict[int, int] = {}
         self.writable: dict[int, tuple[int, int]] = {}
         self.version = 0
         self.requests = 0
         self.writes = 0
         self.silent_until = 0
         self._defaults: dict[int, int] = {}
-        self.later: list[tuple[int, int, Sequence[int]]] = []
+        self.delayed_writes: list[tuple[int, int, Sequence[int]]] = []
 
     # Reading.
 
@@ -67,11 +67,11 @@ class Slave(Faults):
 
     def read(self, address: int, count: int, function: int = HOLDING) -> list[int] | int:
         """`count` registers from `address`, or an exception code."""
-        if count > self.read_most:
+        if count > self.max_read_registers:
             return ILLEGAL_VALUE
-        for start, length in self.whole:
-            touches = address < start + length and start < address + count
-            if touches and (address, count) != (start, length):
+        for start, length in self.atomic_blocks:
+            overlaps = address < start + length and start < address + count
+            if overlaps and (address, count) != (start, length):
                 return ILLEGAL_ADDRESS
         inputs = self.inputs
         table = self.registers if function == HOLDING or inputs is None else inputs
@@ -82,7 +82,7 @@ class Slave(Faults):
 
     def read_bits(self, address: int, count: int, coils: bool) -> list[bool] | int:
         """`count` coils or discrete inputs from `address`, or an exception code."""
-        table = self.coils if coils else self.discretes
+        table = self.coils if coils else self.discrete_inputs
         try:
             return [bool(table[a]) for a in range(address, address + count)]
         except KeyError:
@@ -92,7 +92,7 @@ class Slave(Faults):
 
     def write(self, address: int, values: Sequence[int], now: int) -> int:
         """Write all or nothing; 0 or an exception code."""
-        taken = []
+        accepted = []
         for offset, value in enumerate(values):
             limits = self.writable.get(address + offset)
             if limits is None:
@@ -101,12 +101,12 @@ class Slave(Faults):
                 if not self.clamps:
                     return ILLEGAL_VALUE
                 value = min(max(value, limits[0]), limits[1])  # noqa: PLW2901
-            taken.append(value)
+            accepted.append(value)
         self.writes += 1
         if self.write_delay_us:
-            self.later.append((now + self.write_delay_us, address, taken))
+            self.delayed_writes.append((now + self.write_delay_us, address, accepted))
         elif not self.ignore_writes:
-            self._store(address, taken, now)
+            self._store(address, accepted, now)
         return 0
 
     def write_bits(self, address: int, bits: Sequence[bool], now: int) -> int:
@@ -119,48 +119,48 @@ class Slave(Faults):
             self._defaults = {a: registers[a] for a in self.writable if a in registers}
         stored = False
         for offset, value in enumerate(values):
-            if self.takes(address + offset, value):
+            if self.accepts_write(address + offset, value):
                 registers[address + offset] = value
                 stored = True
         self.version += 1
         if stored:
-            self.written(address, len(values), now)
+            self.on_write(address, len(values), now)
 
-    def takes(self, address: int, value: int) -> bool:
+    def accepts_write(self, address: int, value: int) -> bool:
         """Whether a written value is kept; if not, the write is confirmed and forgotten."""
         return True
 
-    def written(self, address: int, count: int, now: int) -> None:
+    def on_write(self, address: int, count: int, now: int) -> None:
         """Registers were written by the master: act on them."""
 
     # Time.
 
-    def heard(self, now: int) -> None:
+    def on_request(self, now: int) -> None:
         """A valid request for this unit arrived."""
 
-    def settle(self, now: int) -> None:
+    def apply_delayed_writes(self, now: int) -> None:
         """Let delayed writes that are due take effect."""
-        while self.later and self.later[0][0] <= now:
-            due, address, values = self.later.pop(0)
+        while self.delayed_writes and self.delayed_writes[0][0] <= now:
+            due, address, values = self.delayed_writes.pop(0)
             self._store(address, values, due)
 
     def wake(self, now: int) -> None:
         """The deadline passed."""
-        self.settle(now)
+        self.apply_delayed_writes(now)
 
     def deadline(self) -> int:
         """When it wants to be woken, or NEVER."""
-        return self.later[0][0] if self.later else NEVER
+        return self.delayed_writes[0][0] if self.delayed_writes else NEVER
 
     def reboot(self, now: int) -> None:
         """Restart as after a power cut: silent for `boot_us`, written registers at defaults."""
         self.silent_until = now + self.boot_us
-        self.later.clear()
+        self.delayed_writes.clear()
         for address, value in self._defaults.items():
             if address not in self.nonvolatile:
                 self.registers[address] = value
         self.version += 1
-        self.restarted(now)
+        self.on_restart(now)
 
-    def restarted(self, now: int) -> None:
+    def on_restart(self, now: int) -> None:
         """Power came back: bring state that is not in registers to its start."""

@@ -1,6 +1,6 @@
 """A slave whose registers show measured values by a table, with faults of its sensors.
 
-Each row of the table is a `Point`: a name, where it stands, what kind of number it is, and where
+Each row of the table is a `MeasuredPoint`: a name, where it stands, what kind of number it is, and where
 its value comes from. The table is shown anew when the plant has moved or something was touched.
 """
 
@@ -12,8 +12,8 @@ from enum import Enum
 from typing import Any
 
 from hil.devices.base import MILLISECOND
-from hil.devices.modbus.register_codec import Kind
-from hil.devices.modbus.server import Slave
+from hil.devices.modbus.register_codec import RegisterFormat
+from hil.devices.modbus.server import ModbusServer
 from hil.plant.plant import Plant
 
 
@@ -26,25 +26,25 @@ class SensorFault(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class MeasuredPoint:
     """One row: `source` gets the slave and gives the value in its unit, or None for no value."""
 
     name: str
     address: int
-    kind: Kind
+    register_format: RegisterFormat
     source: Callable[[Any], float | None]
 
 
-class Measured(Slave):
+class TableServer(ModbusServer):
     """A slave over a plant, whose `table` says what it shows.
 
     `inputs_only` keeps the table in input registers of their own; else it is holding registers.
-    Faults besides those of `Slave`: stick(name, value=None), kill(name) (no value), offset(name,
+    Faults besides those of `ModbusServer`: stick(name, value=None), kill(name) (no value), offset(name,
     by), heal(name), by a name of the table. A plain attribute that was changed by hand shows with
-    the plant's next step, or at once after `touch`.
+    the plant's next step, or at once after `invalidate`.
     """
 
-    table: tuple[Point, ...] = ()
+    table: tuple[MeasuredPoint, ...] = ()
     inputs_only = False
 
     def __init__(self, plant: Plant, unit: int, turnaround_us: int = 5 * MILLISECOND) -> None:
@@ -52,78 +52,78 @@ class Measured(Slave):
         self.plant = plant
         if self.inputs_only:
             self.inputs = {}
-        self._place = {point.name: i for i, point in enumerate(self.table)}
+        self._index_by_name = {point.name: i for i, point in enumerate(self.table)}
         self._faults: dict[int, tuple[SensorFault, float]] = {}
-        self._held: list[float | None] = [-1e300] * len(self.table)
+        self._shown_values: list[float | None] = [-1e300] * len(self.table)
         self._steps = -1
 
     # Faults.
 
-    def stick(self, name: str, value: float | None = None) -> None:
+    def freeze_sensor(self, name: str, value: float | None = None) -> None:
         """Hold a sensor at `value`, or where it is."""
         i = self._index(name)
-        now = self.table[i].source(self) if value is None else value
-        self._set(i, (SensorFault.STUCK, 0.0 if now is None else now))
+        held_value = self.table[i].source(self) if value is None else value
+        self._set_fault(i, (SensorFault.STUCK, 0.0 if held_value is None else held_value))
 
-    def kill(self, name: str) -> None:
+    def break_sensor(self, name: str) -> None:
         """Break a sensor: it shows the model's sign for "no value"."""
-        self._set(self._index(name), (SensorFault.DEAD, 0.0))
+        self._set_fault(self._index(name), (SensorFault.DEAD, 0.0))
 
-    def offset(self, name: str, by: float) -> None:
-        """Shift a sensor by `by` in its own unit."""
-        self._set(self._index(name), (SensorFault.OFFSET, by))
+    def offset_sensor(self, name: str, amount: float) -> None:
+        """Shift a sensor by `amount` in its own unit."""
+        self._set_fault(self._index(name), (SensorFault.OFFSET, amount))
 
-    def heal(self, name: str) -> None:
+    def clear_fault(self, name: str) -> None:
         """Take a sensor's fault away."""
         self._faults.pop(self._index(name), None)
-        self.touch()
+        self.invalidate()
 
-    def broken(self, name: str) -> bool:
+    def is_broken(self, name: str) -> bool:
         """Whether a sensor is killed."""
-        fault = self._faults.get(self._place[name])
+        fault = self._faults.get(self._index_by_name[name])
         return fault is not None and fault[0] is SensorFault.DEAD
 
     def _index(self, name: str) -> int:
-        if name not in self._place:
-            raise ValueError(f"no sensor {name!r}: one of {', '.join(self._place)}")
-        return self._place[name]
+        if name not in self._index_by_name:
+            raise ValueError(f"no sensor {name!r}: one of {', '.join(self._index_by_name)}")
+        return self._index_by_name[name]
 
-    def _set(self, index: int, fault: tuple[SensorFault, float]) -> None:
+    def _set_fault(self, index: int, fault: tuple[SensorFault, float]) -> None:
         self._faults[index] = fault
-        self.touch()
+        self.invalidate()
 
     # Registers.
 
-    def touch(self) -> None:
+    def invalidate(self) -> None:
         """Something changed that the plant does not tell: show all anew."""
         self._steps = -1
 
     def refresh(self, now: int) -> None:
-        """Show the plant as of `now`."""
+        """Show the plant as of `held_value`."""
         plant = self.plant
         plant.advance(now)
         if plant.steps == self._steps:
             return
-        self.act(now)
+        self.update_state(now)
         self._steps = plant.steps
         table = self.registers if self.inputs is None else self.inputs
-        held, changed = self._held, False
+        shown, changed = self._shown_values, False
         for i, point in enumerate(self.table):
             value = point.source(self)
             if self._faults and i in self._faults:
-                value = self._faulty(i, value)
-            if value == held[i]:
+                value = self._apply_fault(i, value)
+            if value == shown[i]:
                 continue
-            held[i] = value
+            shown[i] = value
             changed = True
             address = point.address
-            for word in point.kind.words(value):
+            for word in point.register_format.encode(value):
                 table[address] = word
                 address += 1
-        if self.show(now) or changed:
+        if self.update_registers(now) or changed:
             self.version += 1
 
-    def _faulty(self, index: int, value: float | None) -> float | None:
+    def _apply_fault(self, index: int, value: float | None) -> float | None:
         fault, extent = self._faults[index]
         if fault is SensorFault.DEAD:
             return None
@@ -131,14 +131,14 @@ class Measured(Slave):
             return extent
         return None if value is None else value + extent
 
-    def act(self, now: int) -> None:
+    def update_state(self, now: int) -> None:
         """Do what the device does by itself before it shows anything."""
 
-    def show(self, now: int) -> bool:
+    def update_registers(self, now: int) -> bool:
         """Show what no row of the table holds; true when a register changed."""
         return False
 
-    def put(self, address: int, value: int) -> bool:
+    def set_register(self, address: int, value: int) -> bool:
         """Set a register of the table's space; true when it changed."""
         table = self.registers if self.inputs is None else self.inputs
         if table.get(address) == value:
@@ -146,6 +146,6 @@ class Measured(Slave):
         table[address] = value
         return True
 
-    def restarted(self, now: int) -> None:
+    def on_restart(self, now: int) -> None:
         """Show all anew."""
-        self.touch()
+        self.invalidate()

@@ -6,16 +6,16 @@ from hil.devices.base import NEVER
 
 
 class Watchdog:
-    """`lost` comes at `due`, `period_us` after the last feeding; a period of 0 turns it off.
+    """`expired` comes at `due`, `period_us` after the last feeding; a period of 0 turns it off.
 
     `due` is NEVER when it is off or lost.
     """
 
-    __slots__ = ("_last", "_period", "due", "lost")
+    __slots__ = ("_kicked_at", "_period", "due", "expired")
 
     def __init__(self, period_us: int, now: int = 0) -> None:
-        self.lost = False
-        self._last = now
+        self.expired = False
+        self._kicked_at = now
         self._period = period_us
         self.due = now + period_us if period_us > 0 else NEVER
 
@@ -27,20 +27,20 @@ class Watchdog:
     @period_us.setter
     def period_us(self, period: int) -> None:
         self._period = period
-        self.due = self._last + period if period > 0 and not self.lost else NEVER
+        self.due = self._kicked_at + period if period > 0 and not self.expired else NEVER
 
-    def feed(self, now: int) -> bool:
+    def kick(self, now: int) -> bool:
         """The master spoke; true when that ends a loss."""
-        self._last = now
+        self._kicked_at = now
         if self._period > 0:
             self.due = now + self._period
-        ended, self.lost = self.lost, False
-        return ended
+        was_expired, self.expired = self.expired, False
+        return was_expired
 
-    def expire(self, now: int) -> bool:
+    def check(self, now: int) -> bool:
         """Look at the clock; true when the loss begins now."""
         if now < self.due:
             return False
-        self.lost = True
+        self.expired = True
         self.due = NEVER
         return True

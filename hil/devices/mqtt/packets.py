@@ -1,7 +1,7 @@
 """MQTT 3.1.1 packets described with construct, for the emulated broker.
 
 Independent of the agent's codec on purpose. Sources: OASIS MQTT 3.1.1, sections 2 and 3. A body is
-what follows the fixed header; `split` takes whole packets off a buffer.
+what follows the fixed header; `split_packets` takes whole packets off a buffer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MALFORMED = (ConstructError, UnicodeDecodeError)
 """What parsing a body may raise."""
 
 
-class Kind(IntEnum):
+class PacketType(IntEnum):
     """Packet types, the upper half of the first byte."""
 
     CONNECT = 1
@@ -92,12 +92,12 @@ SUBACK = Struct("id" / Int16ub, "codes" / GreedyRange(Int8ub))
 _LENGTH_BYTES = 4
 
 
-def packet(kind: Kind, body: bytes = b"", flags: int = 0) -> bytes:
+def build_packet(packet_type: PacketType, body: bytes = b"", flags: int = 0) -> bytes:
     """A whole packet: fixed header and body."""
-    return bytes((kind << 4 | flags,)) + bytes(VarInt.build(len(body))) + body
+    return bytes((packet_type << 4 | flags,)) + bytes(VarInt.build(len(body))) + body
 
 
-def split(buffer: bytes, longest: int) -> Iterator[tuple[int, bytes, int]]:
+def split_packets(buffer: bytes, max_length: int) -> Iterator[tuple[int, bytes, int]]:
     """Whole packets as (first byte, body, where it ends); raises TooLongError.
 
     What is left after the last one is not whole yet.
@@ -117,7 +117,7 @@ def split(buffer: bytes, longest: int) -> Iterator[tuple[int, bytes, int]]:
                 break
             if at - start > _LENGTH_BYTES:
                 raise TooLongError("a remaining length has at most four bytes")
-        if length > longest:
+        if length > max_length:
             raise TooLongError(f"a packet of {length} bytes")
         if at + length > end:
             return

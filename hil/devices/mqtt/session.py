@@ -10,15 +10,15 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from hil.devices.mqtt import packets as mqtt
-from hil.devices.mqtt.packets import Kind
+from hil.devices.mqtt.packets import PacketType
 
-QUEUE_MOST = 1000
-INFLIGHT_MOST = 20
+MAX_QUEUED = 1000
+MAX_INFLIGHT = 20
 _RETAIN, _QOS1, _DUP = 1, 2, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class QueuedPublish:
     """A message as published; `at` is when the broker took it."""
 
     topic: str
@@ -29,59 +29,61 @@ class Message:
 
 
 @dataclass(slots=True)
-class Session:
+class ClientSession:
     """One client's session; `conn` is its connection now, if any."""
 
     client_id: str
     clean: bool
     conn: int | None = None
     subscriptions: dict[str, int] = field(default_factory=dict)
-    received: set[int] = field(default_factory=set)  # QoS 2 ids between PUBLISH and PUBREL
+    qos2_received: set[int] = field(default_factory=set)  # QoS 2 ids between PUBLISH and PUBREL
     dropped: int = 0
-    _waiting: deque[Message] = field(default_factory=deque)
-    _inflight: dict[int, Message] = field(default_factory=dict)
+    _queue: deque[QueuedPublish] = field(default_factory=deque)
+    _inflight: dict[int, QueuedPublish] = field(default_factory=dict)
     _last_id: int = 0
 
     def resume(self) -> list[bytes]:
         """Packets to send to a client that just came back."""
-        again = [_encoded(m, number, _DUP) for number, m in self._inflight.items()]
-        return again + self._pump()
+        resent = [_encode_publish(m, number, _DUP) for number, m in self._inflight.items()]
+        return resent + self._fill_window()
 
-    def offer(self, message: Message) -> list[bytes]:
+    def enqueue(self, message: QueuedPublish) -> list[bytes]:
         """Packets to send now for a message; with QoS 1 it may wait or, at worst, be dropped."""
         if message.qos == 0:
-            return [_encoded(message, 0)] if self.conn is not None else []
-        if len(self._waiting) >= QUEUE_MOST:
+            return [_encode_publish(message, 0)] if self.conn is not None else []
+        if len(self._queue) >= MAX_QUEUED:
             self.dropped += 1
             return []
-        self._waiting.append(message)
-        return self._pump()
+        self._queue.append(message)
+        return self._fill_window()
 
-    def confirmed(self, number: int) -> list[bytes] | None:
+    def acknowledge(self, number: int) -> list[bytes] | None:
         """Packets to send after the client confirmed `number`; None when it had no such message."""
         if self._inflight.pop(number, None) is None:
             return None
-        return self._pump()
+        return self._fill_window()
 
-    def _pump(self) -> list[bytes]:
+    def _fill_window(self) -> list[bytes]:
         """Launch what waits, as far as the window allows."""
         packets = []
-        while self._waiting and self.conn is not None and len(self._inflight) < INFLIGHT_MOST:
+        while self._queue and self.conn is not None and len(self._inflight) < MAX_INFLIGHT:
             number = self._last_id % 0xFFFF + 1
             while number in self._inflight:
                 number = number % 0xFFFF + 1
             self._last_id = number
-            message = self._inflight[number] = self._waiting.popleft()
-            packets.append(_encoded(message, number))
+            message = self._inflight[number] = self._queue.popleft()
+            packets.append(_encode_publish(message, number))
         return packets
 
 
-def _encoded(message: Message, number: int, flags: int = 0) -> bytes:
+def _encode_publish(message: QueuedPublish, number: int, flags: int = 0) -> bytes:
     """The PUBLISH packet of a message; `number` 0 is QoS 0."""
     if message.retain:
         flags |= _RETAIN
     if number:
         fields = {"topic": message.topic, "id": number, "payload": message.payload}
-        return mqtt.packet(Kind.PUBLISH, mqtt.PUBLISH_WITH_ID.build(fields), flags | _QOS1)
+        return mqtt.build_packet(
+            PacketType.PUBLISH, mqtt.PUBLISH_WITH_ID.build(fields), flags | _QOS1
+        )
     body = mqtt.PUBLISH.build({"topic": message.topic, "payload": message.payload})
-    return mqtt.packet(Kind.PUBLISH, body, flags)
+    return mqtt.build_packet(PacketType.PUBLISH, body, flags)

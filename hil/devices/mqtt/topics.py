@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def filter_valid(pattern: str) -> bool:
+def is_filter_valid(pattern: str) -> bool:
     """Whether a topic filter is well formed (section 4.7)."""
     levels = pattern.split("/")
     if not pattern or "\0" in pattern:
@@ -13,7 +13,7 @@ def filter_valid(pattern: str) -> bool:
     return not any("+" in level and level != "+" for level in levels)
 
 
-def topic_valid(topic: str) -> bool:
+def is_topic_valid(topic: str) -> bool:
     """Whether a topic may be published to."""
     return bool(topic) and not any(c in topic for c in "+#\0")
 
@@ -22,10 +22,10 @@ def matches(pattern: str, topic: str) -> bool:
     """Whether a topic filter takes in a topic; wildcards do not take in `$` topics."""
     if topic[0] == "$" and pattern[0] in "+#":
         return False
-    wanted, levels = pattern.split("/"), topic.split("/")
-    for i, level in enumerate(wanted):
+    filter_levels, levels = pattern.split("/"), topic.split("/")
+    for i, level in enumerate(filter_levels):
         if level == "#":
             return True
         if i >= len(levels) or level not in ("+", levels[i]):
             return False
-    return len(wanted) == len(levels)
+    return len(filter_levels) == len(levels)

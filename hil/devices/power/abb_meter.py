@@ -9,40 +9,40 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from hil.devices.modbus.register_codec import Kind
-from hil.devices.modbus.table_server import Point
-from hil.devices.power.meter import Meter, by_phase
+from hil.devices.modbus.register_codec import RegisterFormat
+from hil.devices.modbus.table_server import MeasuredPoint
+from hil.devices.power.meter import EmulatedMeter, by_phase
 
-_U32_TENTH = Kind("I", 0.1, missing=0xFFFF_FFFF)
-_U32 = Kind("I", 0.01, missing=0xFFFF_FFFF)
-_I32 = Kind("i", 0.01, missing=0x7FFF_FFFF)
-_U16 = Kind("H", 0.01, missing=0xFFFF)
-_I16 = Kind("h", 0.001, missing=0x7FFF)
-_U64_10WH = Kind("Q", 10.0, missing=0xFFFF_FFFF_FFFF_FFFF)
+_U32_TENTH = RegisterFormat("I", 0.1, no_value=0xFFFF_FFFF)
+_U32 = RegisterFormat("I", 0.01, no_value=0xFFFF_FFFF)
+_I32 = RegisterFormat("i", 0.01, no_value=0x7FFF_FFFF)
+_U16 = RegisterFormat("H", 0.01, no_value=0xFFFF)
+_I16 = RegisterFormat("h", 0.001, no_value=0x7FFF)
+_U64_10WH = RegisterFormat("Q", 10.0, no_value=0xFFFF_FFFF_FFFF_FFFF)
 
 
 _DESIGNATION = (0x8960, "B23 112-100 ")
 
 
-class AbbMeter(Meter):
+class AbbMeter(EmulatedMeter):
     """The meter; energies stand in 0.01 kWh, powers in 0.01 W."""
 
     functions = frozenset((3, 6, 16))
     table = (
-        Point("import_wh", 0x5000, _U64_10WH, lambda d: d.mains.import_wh),
-        Point("export_wh", 0x5004, _U64_10WH, lambda d: d.mains.export_wh),
+        MeasuredPoint("import_wh", 0x5000, _U64_10WH, lambda d: d.mains.import_wh),
+        MeasuredPoint("export_wh", 0x5004, _U64_10WH, lambda d: d.mains.export_wh),
         *by_phase("volts", 0x5B00, _U32_TENTH, lambda d, p: d.phase(d.mains.volts, p)),
-        *by_phase("volts_between", 0x5B06, _U32_TENTH, lambda d, p: d.mains.between(p)),
+        *by_phase("volts_between", 0x5B06, _U32_TENTH, lambda d, p: d.mains.line_voltage(p)),
         *by_phase("amps", 0x5B0C, _U32, lambda d, p: d.phase(d.mains.amps, p)),
         *by_phase("watts", 0x5B16, _I32, lambda d, p: d.phase(d.mains.watts, p)),
         *by_phase("var", 0x5B1E, _I32, lambda d, p: d.mains.va(p) * d.mains.reactive),
         *by_phase("va", 0x5B26, _I32, lambda d, p: d.mains.va(p)),
-        Point("neutral_amps", 0x5B12, _U32, lambda d: d.mains.neutral_a),
-        Point("watts_total", 0x5B14, _I32, lambda d: d.mains.total_w),
-        Point("var_total", 0x5B1C, _I32, lambda d: d.mains.total_var),
-        Point("va_total", 0x5B24, _I32, lambda d: d.mains.total_va),
-        Point("hertz", 0x5B2C, _U16, lambda d: d.mains.hertz),
-        Point("power_factor_total", 0x5B3A, _I16, lambda d: d.mains.power_factor),
+        MeasuredPoint("neutral_amps", 0x5B12, _U32, lambda d: d.mains.neutral_a),
+        MeasuredPoint("watts_total", 0x5B14, _I32, lambda d: d.mains.total_w),
+        MeasuredPoint("var_total", 0x5B1C, _I32, lambda d: d.mains.total_var),
+        MeasuredPoint("va_total", 0x5B24, _I32, lambda d: d.mains.total_va),
+        MeasuredPoint("hertz", 0x5B2C, _U16, lambda d: d.mains.hertz),
+        MeasuredPoint("power_factor_total", 0x5B3A, _I16, lambda d: d.mains.power_factor),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

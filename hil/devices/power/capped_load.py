@@ -16,9 +16,9 @@ _SECOND = 1_000_000
 
 
 class CappedLoad:
-    """One load of `rated_w` watts. `wish` is the share of the rating that its work asks for.
+    """One load of `rated_w` watts. `demand_fraction` is the share of the rating that its work asks for.
 
-    Settable: `wish`; `limit_w` by `limit`, `on` by `switch`; `idle_w` is what it draws at least.
+    Settable: `demand_fraction`; `limit_w` by `set_limit`, `is_on` by `switch`; `idle_w` is what it draws at least.
     """
 
     def __init__(
@@ -29,14 +29,14 @@ class CappedLoad:
         self.idle_w = idle_w
         self.lag_s = lag_s
         self.effect_us = effect_us
-        self.wish = 1.0
+        self.demand_fraction = 1.0
         self.limit_w = rated_w
-        self.on = True
-        self._coming: list[tuple[int, str, float]] = []
-        self._now = 0
+        self.is_on = True
+        self._pending: list[tuple[int, str, float]] = []
+        self._updated_at = 0
         self._watts = rated_w
 
-    def limit(self, watts: float, now: int, effect_us: int | None = None) -> None:
+    def set_limit(self, watts: float, now: int, effect_us: int | None = None) -> None:
         """Take a limit now; it acts after the machine's own time."""
         self._plan(now + (self.effect_us if effect_us is None else effect_us), "limit_w", watts)
 
@@ -44,49 +44,52 @@ class CappedLoad:
         """Turn it off or on; it acts after the machine's own time."""
         self._plan(now + self.effect_us, "on", float(on))
 
-    def _plan(self, at: int, what: str, value: float) -> None:
-        index = bisect_right([entry[0] for entry in self._coming], at)
-        self._coming.insert(index, (at, what, value))
+    def _plan(self, at: int, attribute: str, value: float) -> None:
+        index = bisect_right([entry[0] for entry in self._pending], at)
+        self._pending.insert(index, (at, attribute, value))
 
-    def start(self, wish: float) -> None:
-        """Stand settled at `wish`."""
-        self.wish = wish
+    def start(self, demand_fraction: float) -> None:
+        """Stand settled at `demand_fraction`."""
+        self.demand_fraction = demand_fraction
         self._watts = self._target()
 
     def _target(self) -> float:
-        if not self.on:
+        if not self.is_on:
             return 0.0
-        return max(min(self.idle_w, self.wish * self.rated_w), min(self._wished(), self.limit_w))
+        return max(
+            min(self.idle_w, self.demand_fraction * self.rated_w),
+            min(self._demand_w(), self.limit_w),
+        )
 
-    def _wished(self) -> float:
-        return self.wish * self.rated_w
+    def _demand_w(self) -> float:
+        return self.demand_fraction * self.rated_w
 
     def watts(self, now: int) -> float:
         """What it draws at `now`; times must not go back."""
-        while self._coming and self._coming[0][0] <= now:
-            at, what, value = self._coming.pop(0)
+        while self._pending and self._pending[0][0] <= now:
+            at, attribute, value = self._pending.pop(0)
             self._follow(at)
-            if what == "on":
-                self.on = value > 0
+            if attribute == "on":
+                self.is_on = value > 0
             else:
                 self.limit_w = value
         self._follow(now)
         return self._watts
 
     def _follow(self, now: int) -> None:
-        elapsed = now - self._now
+        elapsed = now - self._updated_at
         if elapsed <= 0:
             return
-        self._now = now
+        self._updated_at = now
         target = self._target()
-        gap = self._watts - target
-        if abs(gap) < 0.5:
+        difference = self._watts - target
+        if abs(difference) < 0.5:
             self._watts = target
         else:
-            self._watts = target + gap * exp(-elapsed / _SECOND / self.lag_s)
+            self._watts = target + difference * exp(-elapsed / _SECOND / self.lag_s)
 
 
-class CappedLoads(LoadSchedule):
+class CappedLoadSchedule(LoadSchedule):
     """The row's power as the sum of loads: the schedule's kW are shared out as wishes."""
 
     __slots__ = ("loads",)
@@ -95,17 +98,17 @@ class CappedLoads(LoadSchedule):
         super().__init__(start_kw)
         self.loads = loads
         for load in loads:
-            load.start(self._share())
+            load.start(self._demand_fraction())
 
-    def _share(self) -> float:
-        return 1000.0 * self.wanted_kw / sum(load.rated_w for load in self.loads)
+    def _demand_fraction(self) -> float:
+        return 1000.0 * self.demand_kw / sum(load.rated_w for load in self.loads)
 
     def power_kw(self, now: int) -> float:
         """The power that the racks draw at `now`, kW."""
         super().power_kw(now)
-        share = self._share()
+        fraction = self._demand_fraction()
         total = 0.0
         for load in self.loads:
-            load.wish = share
+            load.demand_fraction = fraction
             total += load.watts(now)
         return total / 1000.0

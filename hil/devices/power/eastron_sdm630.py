@@ -10,12 +10,12 @@ from __future__ import annotations
 from itertools import chain
 from math import acos, degrees
 
-from hil.devices.modbus.register_codec import Kind
-from hil.devices.modbus.table_server import Point
-from hil.devices.power.meter import Meter, PhaseSource, by_phase
+from hil.devices.modbus.register_codec import RegisterFormat
+from hil.devices.modbus.table_server import MeasuredPoint
+from hil.devices.power.meter import EmulatedMeter, PhaseSource, by_phase
 
-_F32 = Kind("f", missing=0.0)
-_KILO = Kind("f", step=1000.0, missing=0.0)
+_F32 = RegisterFormat("f", no_value=0.0)
+_KILO = RegisterFormat("f", step=1000.0, no_value=0.0)
 
 _BY_PHASE: tuple[tuple[str, int, PhaseSource], ...] = (
     ("volts", 0x00, lambda d, p: d.phase(d.mains.volts, p)),
@@ -30,24 +30,24 @@ _BY_PHASE: tuple[tuple[str, int, PhaseSource], ...] = (
 )
 
 
-class Sdm630(Meter):
+class Sdm630(EmulatedMeter):
     """The meter; energies stand in kWh."""
 
     functions = frozenset((3, 4, 16))
-    read_most = 80
+    max_read_registers = 80
     inputs_only = True
     table = (
         *chain.from_iterable(by_phase(n, at, _F32, source) for n, at, source in _BY_PHASE),
-        Point("volts_mean", 0x2A, _F32, lambda d: sum(d.mains.volts) / 3.0),
-        Point("amps_mean", 0x2E, _F32, lambda d: sum(d.mains.amps) / 3.0),
-        Point("amps_total", 0x30, _F32, lambda d: sum(d.mains.amps)),
-        Point("watts_total", 0x34, _F32, lambda d: d.mains.total_w),
-        Point("va_total", 0x38, _F32, lambda d: d.mains.total_va),
-        Point("var_total", 0x3C, _F32, lambda d: d.mains.total_var),
-        Point("power_factor_total", 0x3E, _F32, lambda d: d.mains.power_factor),
-        Point("hertz", 0x46, _F32, lambda d: d.mains.hertz),
-        Point("import_wh", 0x48, _KILO, lambda d: d.mains.import_wh),
-        Point("export_wh", 0x4A, _KILO, lambda d: d.mains.export_wh),
-        Point("neutral_amps", 0xE0, _F32, lambda d: d.mains.neutral_a),
-        Point("total_wh", 0x156, _KILO, lambda d: d.mains.import_wh + d.mains.export_wh),
+        MeasuredPoint("volts_mean", 0x2A, _F32, lambda d: sum(d.mains.volts) / 3.0),
+        MeasuredPoint("amps_mean", 0x2E, _F32, lambda d: sum(d.mains.amps) / 3.0),
+        MeasuredPoint("amps_total", 0x30, _F32, lambda d: sum(d.mains.amps)),
+        MeasuredPoint("watts_total", 0x34, _F32, lambda d: d.mains.total_w),
+        MeasuredPoint("va_total", 0x38, _F32, lambda d: d.mains.total_va),
+        MeasuredPoint("var_total", 0x3C, _F32, lambda d: d.mains.total_var),
+        MeasuredPoint("power_factor_total", 0x3E, _F32, lambda d: d.mains.power_factor),
+        MeasuredPoint("hertz", 0x46, _F32, lambda d: d.mains.hertz),
+        MeasuredPoint("import_wh", 0x48, _KILO, lambda d: d.mains.import_wh),
+        MeasuredPoint("export_wh", 0x4A, _KILO, lambda d: d.mains.export_wh),
+        MeasuredPoint("neutral_amps", 0xE0, _F32, lambda d: d.mains.neutral_a),
+        MeasuredPoint("total_wh", 0x156, _KILO, lambda d: d.mains.import_wh + d.mains.export_wh),
     )

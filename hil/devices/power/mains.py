@@ -14,9 +14,9 @@ from random import Random
 from hil.devices.base import SECOND
 
 PHASES = range(3)
-_SHARES = (0.345, 0.325, 0.33)
+_PHASE_FRACTIONS = (0.345, 0.325, 0.33)
 _HOUR_S = 3600.0
-_WANDER, _PULL = 0.15, 0.02  # volts a second, share of the way back in a second
+_WANDER_V, _RETURN_FRACTION = 0.15, 0.02  # volts a second, share of the way back in a second
 _HZ_WANDER = 0.003
 
 
@@ -38,61 +38,61 @@ class Mains:
         """`load_w` gives the active power, W; negative is fed back and counted as export."""
         self._rng = rng
         self._load = load_w
-        self._nominal, self._hertz = volts, hertz
-        self._whole = volts
+        self._grid_v, self._hertz = volts, hertz
+        self._rated_v = volts
         self.power_factor = power_factor
         self.volts = [volts] * 3
         self.hertz = hertz
         self.watts = [0.0] * 3
         self.amps = [0.0] * 3
         self.import_wh, self.export_wh = import_wh, 0.0
-        self.used_wh = 0.0
+        self.consumed_wh = 0.0
         """Energy since the start, which no register shows and no fault touches."""
-        self.roll_wh: float | None = None
+        self.rollover_wh: float | None = None
         """Where the import counter begins again from 0."""
         self.grid: Callable[[], tuple[float, float]] | None = None
-        self._seen = (1.0, hertz)
-        self._last = -1
+        self._grid_state = (1.0, hertz)
+        self._updated_at = -1
         self._sample()
 
     def advance(self, now: int) -> None:
         """Go on to `now` (µs); energies take the power as it was since the last second."""
-        if self._last < 0:
-            self._last = now
-        elapsed = (now - self._last) // SECOND
+        if self._updated_at < 0:
+            self._updated_at = now
+        elapsed = (now - self._updated_at) // SECOND
         if elapsed <= 0:
             return
-        self._last += elapsed * SECOND
+        self._updated_at += elapsed * SECOND
         energy = self.total_w * elapsed / _HOUR_S
         if energy >= 0.0:
             self.import_wh += energy
-            self.used_wh += energy
-            if self.roll_wh is not None and self.import_wh >= self.roll_wh:
-                self.import_wh -= self.roll_wh
+            self.consumed_wh += energy
+            if self.rollover_wh is not None and self.import_wh >= self.rollover_wh:
+                self.import_wh -= self.rollover_wh
         else:
             self.export_wh -= energy
-        if self.grid is not None and self.grid() != self._seen:
-            self._follow(self.grid())
+        if self.grid is not None and self.grid() != self._grid_state:
+            self._apply_grid_state(self.grid())
         rng = self._rng
         for i in PHASES:
-            gap = self._nominal - self.volts[i]
-            self.volts[i] += rng.gauss(0.0, _WANDER) + _PULL * gap
+            difference = self._grid_v - self.volts[i]
+            self.volts[i] += rng.gauss(0.0, _WANDER_V) + _RETURN_FRACTION * difference
         self.hertz += rng.gauss(0.0, _HZ_WANDER) + 0.1 * (self._hertz - self.hertz)
         self._sample()
 
-    def _follow(self, seen: tuple[float, float]) -> None:
+    def _apply_grid_state(self, state: tuple[float, float]) -> None:
         """The grid steps to another voltage (a share of nominal) and frequency."""
-        self._seen = seen
-        self._nominal, self._hertz = self._whole * seen[0], seen[1]
-        self.volts = [self._nominal] * 3
-        self.hertz = seen[1]
+        self._grid_state = state
+        self._grid_v, self._hertz = self._rated_v * state[0], state[1]
+        self.volts = [self._grid_v] * 3
+        self.hertz = state[1]
 
     def _sample(self) -> None:
         load = self._load()
-        for i, share in enumerate(_SHARES):
-            self.watts[i] = load * share
+        for i, fraction in enumerate(_PHASE_FRACTIONS):
+            self.watts[i] = load * fraction
             volts = self.volts[i]
-            self.amps[i] = abs(load) * share / self.power_factor / volts if volts > 1.0 else 0.0
+            self.amps[i] = abs(load) * fraction / self.power_factor / volts if volts > 1.0 else 0.0
 
     @property
     def total_w(self) -> float:
@@ -118,7 +118,7 @@ class Mains:
         """Apparent power of a phase."""
         return self.volts[phase] * self.amps[phase]
 
-    def between(self, phase: int) -> float:
+    def line_voltage(self, phase: int) -> float:
         """Voltage from a phase to the next, for a symmetrical angle of 120 degrees."""
         a, b = self.volts[phase], self.volts[(phase + 1) % 3]
         return sqrt(a * a + b * b + a * b)

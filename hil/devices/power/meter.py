@@ -12,16 +12,16 @@ from random import Random
 from typing import Any
 
 from hil.devices.base import MILLISECOND
-from hil.devices.modbus.register_codec import Kind
-from hil.devices.modbus.table_server import Measured, Point
+from hil.devices.modbus.register_codec import RegisterFormat
+from hil.devices.modbus.table_server import MeasuredPoint, TableServer
 from hil.devices.power.mains import PHASES, Mains
 from hil.plant.plant import Plant
 
 
-class Meter(Measured):
+class EmulatedMeter(TableServer):
     """A three-phase meter; `load_w` is what it measures, the plant's pumps by default.
 
-    Faults besides those of `Measured`: lost_phase (0 to 2: its voltage and current are gone; the
+    Faults besides those of `TableServer`: lost_phase (0 to 2: its voltage and current are gone; the
     model shows zero or its "no value").
     """
 
@@ -39,10 +39,12 @@ class Meter(Measured):
         self.lost_phase: int | None = None
         for point in self.table:
             (self.registers if self.inputs is None else self.inputs).update(
-                dict.fromkeys(range(point.address, point.address + point.kind.size), 0)
+                dict.fromkeys(
+                    range(point.address, point.address + point.register_format.register_count), 0
+                )
             )
 
-    def act(self, now: int) -> None:
+    def update_state(self, now: int) -> None:
         """Let the mains go on."""
         self.mains.advance(now)
 
@@ -55,13 +57,20 @@ PhaseSource = Callable[[Any, int], "float | None"]
 """Gets the meter and the phase (0 to 2); gives a value or None."""
 
 
-def by_phase(name: str, address: int, kind: Kind, source: PhaseSource) -> tuple[Point, ...]:
+def by_phase(
+    name: str, address: int, register_format: RegisterFormat, source: PhaseSource
+) -> tuple[MeasuredPoint, ...]:
     """Three rows of a table, one for each phase: `name`_1 to _3, one after the other."""
     return tuple(
-        Point(f"{name}_{phase + 1}", address + kind.size * phase, kind, partial(_of, source, phase))
+        MeasuredPoint(
+            f"{name}_{phase + 1}",
+            address + register_format.register_count * phase,
+            register_format,
+            partial(_phase_value, source, phase),
+        )
         for phase in PHASES
     )
 
 
-def _of(source: PhaseSource, phase: int, meter: Any) -> float | None:
+def _phase_value(source: PhaseSource, phase: int, meter: Any) -> float | None:
     return source(meter, phase)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from math import exp
 
-from hil.devices.modbus.server import Slave
+from hil.devices.modbus.server import ModbusServer
 from hil.plant.plant import Plant
 
 _LAG_S = 30.0
 
 
-class OpticsGateway(Slave):
+class OpticsGateway(ModbusServer):
     """Modules on one plate; `extra_k` of module i is settable (a module with a dirty contact)."""
 
     functions = frozenset((4,))
@@ -28,17 +28,17 @@ class OpticsGateway(Slave):
         self.extra_k = [0.0] * modules
         self.case_c = [plant.rack_in_c + rise_k] * modules
         self.inputs = dict.fromkeys(range(modules), 0)
-        self._seen = 0
+        self._updated_at = 0
 
     def refresh(self, now: int) -> None:
         """Show the modules as of now."""
         assert self.inputs is not None
         self.plant.advance(now)
-        keep = exp(-(now - self._seen) / 1e6 / _LAG_S)
-        self._seen = now
+        decay = exp(-(now - self._updated_at) / 1e6 / _LAG_S)
+        self._updated_at = now
         for i, extra in enumerate(self.extra_k):
             target = self.plant.rack_in_c + self.rise_k + extra
-            self.case_c[i] = target + (self.case_c[i] - target) * keep
+            self.case_c[i] = target + (self.case_c[i] - target) * decay
             raw = round(self.case_c[i] * 256.0) & 0xFFFF
             if self.inputs[i] != raw:
                 self.inputs[i] = raw

@@ -25,11 +25,11 @@ from http import HTTPStatus
 from hil.devices.base import MILLISECOND, NEVER
 from hil.devices.power.capped_load import CappedLoad
 
-Output = list[tuple[int, int, bytes | None]]
+TcpReplies = list[tuple[int, int, bytes | None]]
 _ROOT = "/redfish/v1"
-_ANSWER_US = 40 * MILLISECOND
+_RESPONSE_US = 40 * MILLISECOND
 """What a board's web server takes for an answer (assumed; measured boards take 20 to 500 ms)."""
-_MOST = 65_536
+_MAX_BUFFER_BYTES = 65_536
 
 
 class RedfishBmc:
@@ -38,23 +38,25 @@ class RedfishBmc:
     def __init__(
         self,
         loads: list[CappedLoad],
-        older: tuple[str, ...] = (),
+        legacy_names: tuple[str, ...] = (),
         login: tuple[str, str] | None = None,
-        floor: float = 0.25,
+        min_fraction: float = 0.25,
     ) -> None:
-        """`floor`: limits below this share of the rating are turned down."""
+        """`min_fraction`: limits below this share of the rating are turned down."""
         self.loads = {load.name: load for load in loads}
-        self.older = older
+        self.legacy_names = legacy_names
         self.login = login
-        self.floor = floor
-        self.busy = 0
-        self.silent = self.down = self.refuse = self.tags = self.chunked = self.closing = False
-        self.deferred = False
-        self.slow_us = _ANSWER_US
+        self.min_fraction = min_fraction
+        self.retry_after_s = 0
+        self.silent = self.down = self.rejects_limits = self.requires_etag = self.chunked = (
+            self.closes_connections
+        ) = False
+        self.limits_deferred = False
+        self.response_us = _RESPONSE_US
         self.token_uses = 1_000_000
-        self.set_w: dict[str, int] = {load.name: int(load.rated_w) for load in loads}
+        self.limits_w: dict[str, int] = {load.name: int(load.rated_w) for load in loads}
         self.patches: list[tuple[int, str, int]] = []
-        self.requests = self.logins = self.denied = 0
+        self.requests = self.logins = self.unauthorized = 0
         self._buffers: dict[int, bytes] = {}
         self._tokens: dict[str, int] = {}
         self._version = 0
@@ -63,25 +65,25 @@ class RedfishBmc:
         """Restart the machines: limits that were set are lost, or act from now on if deferred."""
         self._tokens.clear()
         for name, load in self.loads.items():
-            if not self.deferred:
-                self.set_w[name] = int(load.rated_w)
-            load.limit(self.set_w[name], now, 0)
+            if not self.limits_deferred:
+                self.limits_w[name] = int(load.rated_w)
+            load.set_limit(self.limits_w[name], now, 0)
 
     # Connections.
 
-    def opened(self, conn: int, now: int) -> Output:
+    def opened(self, conn: int, now: int) -> TcpReplies:
         """A client connects."""
         if self.down:
             return [(conn, 0, None)]
         self._buffers[conn] = b""
         return []
 
-    def closed(self, conn: int, now: int) -> Output:
+    def closed(self, conn: int, now: int) -> TcpReplies:
         """A client is gone."""
         self._buffers.pop(conn, None)
         return []
 
-    def wake(self, now: int) -> Output:
+    def wake(self, now: int) -> TcpReplies:
         """Nothing happens by itself."""
         return []
 
@@ -89,12 +91,12 @@ class RedfishBmc:
         """Never."""
         return NEVER
 
-    def receive(self, conn: int, data: bytes, now: int) -> Output:
+    def receive(self, conn: int, data: bytes, now: int) -> TcpReplies:
         """Bytes of a client."""
         if self.down or conn not in self._buffers:
             return [(conn, 0, None)]
         buffer = self._buffers[conn] + data
-        out: Output = []
+        out: TcpReplies = []
         while b"\r\n\r\n" in buffer:
             head, _, rest = buffer.partition(b"\r\n\r\n")
             first, _, lines = head.partition(b"\r\n")
@@ -103,85 +105,85 @@ class RedfishBmc:
             if len(rest) < length:
                 break
             buffer = rest[length:]
-            out += self._request(conn, first.decode(), dict(fields), rest[:length], now)
-        self._buffers[conn] = buffer[:_MOST]
+            out += self._handle_request(conn, first.decode(), dict(fields), rest[:length], now)
+        self._buffers[conn] = buffer[:_MAX_BUFFER_BYTES]
         return out
 
     # Requests.
 
-    def _request(
+    def _handle_request(
         self, conn: int, first: str, fields: dict[str, str], body: bytes, now: int
-    ) -> Output:
+    ) -> TcpReplies:
         self.requests += 1
         method, path, version = first.split(" ")
         assert version == "HTTP/1.1", version
         assert "Host" in fields
         if self.silent:
             return []
-        if self.busy:
-            return self._answer(conn, 503, {}, [("Retry-After", str(self.busy))])
-        if not self._admitted(method, path, fields):
-            self.denied += 1
-            return self._answer(conn, 401, _error("NoValidSession"))
-        status, shown, more = self._act(method, path, fields, body, now)
-        return self._answer(conn, status, shown, more)
+        if self.retry_after_s:
+            return self._respond(conn, 503, {}, [("Retry-After", str(self.retry_after_s))])
+        if not self._is_authorized(method, path, fields):
+            self.unauthorized += 1
+            return self._respond(conn, 401, _error_body("NoValidSession"))
+        status, content, headers = self._dispatch(method, path, fields, body, now)
+        return self._respond(conn, status, content, headers)
 
-    def _answer(
-        self, conn: int, status: int, shown: object, more: list[tuple[str, str]] | None = None
-    ) -> Output:
-        text = b"" if status == HTTPStatus.NO_CONTENT else json.dumps(shown, indent=2).encode()
+    def _respond(
+        self, conn: int, status: int, content: object, headers: list[tuple[str, str]] | None = None
+    ) -> TcpReplies:
+        text = b"" if status == HTTPStatus.NO_CONTENT else json.dumps(content, indent=2).encode()
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", "OData-Version: 4.0"]
-        lines += [f"{name}: {value}" for name, value in more or []]
-        if self.closing:
+        lines += [f"{name}: {value}" for name, value in headers or []]
+        if self.closes_connections:
             lines.append("Connection: close")
         if self.chunked and text:
             lines.append("Transfer-Encoding: chunked")
             half = len(text) // 2
-            pieces = (text[:half], text[half:], b"")
-            text = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in pieces)
+            chunks = (text[:half], text[half:], b"")
+            text = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in chunks)
         elif text:
             lines.append(f"Content-Length: {len(text)}")
         head = "\r\n".join(lines).encode() + b"\r\n\r\n"
-        out: Output = [(conn, self.slow_us, head + text)]
-        return [*out, (conn, self.slow_us, None)] if self.closing else out
+        out: TcpReplies = [(conn, self.response_us, head + text)]
+        return [*out, (conn, self.response_us, None)] if self.closes_connections else out
 
-    def _admitted(self, method: str, path: str, fields: dict[str, str]) -> bool:
+    def _is_authorized(self, method: str, path: str, fields: dict[str, str]) -> bool:
         if self.login is None or (method == "POST" and path == _ROOT + "/SessionService/Sessions"):
             return True
-        pair = base64.b64encode(":".join(self.login).encode()).decode()
-        if fields.get("Authorization") == "Basic " + pair:
+        credentials = base64.b64encode(":".join(self.login).encode()).decode()
+        if fields.get("Authorization") == "Basic " + credentials:
             return True
         token = fields.get("X-Auth-Token", "")
-        left = self._tokens.get(token, 0)
-        if left > 0:
-            self._tokens[token] = left - 1
-        return left > 0
+        uses_left = self._tokens.get(token, 0)
+        if uses_left > 0:
+            self._tokens[token] = uses_left - 1
+        return uses_left > 0
 
-    def _act(
+    def _dispatch(
         self, method: str, path: str, fields: dict[str, str], body: bytes, now: int
     ) -> tuple[int, object, list[tuple[str, str]]]:
-        words = path.removeprefix(_ROOT + "/").split("/")
-        if words == ["SessionService", "Sessions"] and method == "POST":
-            return self._session(json.loads(body))
-        load = self.loads.get(words[1]) if len(words) > 1 else None
+        segments = path.removeprefix(_ROOT + "/").split("/")
+        if segments == ["SessionService", "Sessions"] and method == "POST":
+            return self._create_session(json.loads(body))
+        load = self.loads.get(segments[1]) if len(segments) > 1 else None
         if load is None:
-            return 404, _error("ResourceMissingAtURI"), []
-        if words[0] == "Systems" and words[2:] == ["Actions", "ComputerSystem.Reset"]:
+            return 404, _error_body("ResourceMissingAtURI"), []
+        if segments[0] == "Systems" and segments[2:] == ["Actions", "ComputerSystem.Reset"]:
             load.switch(json.loads(body)["ResetType"] == "On", now)
             return 204, None, []
-        schema = "Power" if load.name in self.older else "EnvironmentMetrics"
-        if words[0] != "Chassis" or words[2:] != [schema]:
-            return 404, _error("ResourceMissingAtURI"), []
+        schema = "Power" if load.name in self.legacy_names else "EnvironmentMetrics"
+        if segments[0] != "Chassis" or segments[2:] != [schema]:
+            return 404, _error_body("ResourceMissingAtURI"), []
         tag = f'W/"{self._version}"'
         if method == "GET":
-            return 200, self._shown(load, now), [("ETag", tag)]
-        if self.tags and fields.get("If-Match") != tag:
-            return (412 if "If-Match" in fields else 428), _error("PreconditionFailed"), []
+            return 200, self._resource(load, now), [("ETag", tag)]
+        if self.requires_etag and fields.get("If-Match") != tag:
+            return (412 if "If-Match" in fields else 428), _error_body("PreconditionFailed"), []
         return self._patch(load, json.loads(body), now)
 
-    def _session(self, body: dict[str, str]) -> tuple[int, object, list[tuple[str, str]]]:
+    def _create_session(self, body: dict[str, str]) -> tuple[int, object, list[tuple[str, str]]]:
         if self.login is None or (body["UserName"], body["Password"]) != self.login:
-            return 401, _error("NoValidSession"), []
+            return 401, _error_body("NoValidSession"), []
         self.logins += 1
         token = f"token{self.logins}"
         self._tokens[token] = self.token_uses
@@ -190,33 +192,33 @@ class RedfishBmc:
     def _patch(
         self, load: CappedLoad, body: dict[str, object], now: int
     ) -> tuple[int, object, list[tuple[str, str]]]:
-        watts = _limit(body, load.name in self.older)
-        if self.refuse or not self.floor * load.rated_w <= watts <= load.rated_w:
-            return 400, _error("PropertyValueOutOfRange"), []
+        watts = _parse_limit(body, load.name in self.legacy_names)
+        if self.rejects_limits or not self.min_fraction * load.rated_w <= watts <= load.rated_w:
+            return 400, _error_body("PropertyValueOutOfRange"), []
         self._version += 1
         self.patches.append((now, load.name, watts))
-        self.set_w[load.name] = watts
-        if not self.deferred:
-            load.limit(watts, now)
+        self.limits_w[load.name] = watts
+        if not self.limits_deferred:
+            load.set_limit(watts, now)
         return 204, None, []
 
-    def _shown(self, load: CappedLoad, now: int) -> dict[str, object]:
+    def _resource(self, load: CappedLoad, now: int) -> dict[str, object]:
         watts = round(load.watts(now), 1)
-        if load.name in self.older:
-            limit = {"LimitInWatts": self.set_w[load.name], "LimitException": "LogEventOnly"}
+        if load.name in self.legacy_names:
+            limit = {"LimitInWatts": self.limits_w[load.name], "LimitException": "LogEventOnly"}
             control = {"PowerConsumedWatts": watts, "PowerCapacityWatts": int(load.rated_w)}
             return {"PowerControl": [{**control, "PowerLimit": limit}]}
         limits: dict[str, object] = {
-            "SetPoint": self.set_w[load.name],
-            "AllowableMin": int(self.floor * load.rated_w),
+            "SetPoint": self.limits_w[load.name],
+            "AllowableMin": int(self.min_fraction * load.rated_w),
             "AllowableMax": int(load.rated_w),
             "ControlMode": "Automatic",
         }
         return {"PowerWatts": {"Reading": watts}, "PowerLimitWatts": limits}
 
 
-def _limit(body: dict[str, object], older: bool) -> int:
-    if not older:
+def _parse_limit(body: dict[str, object], legacy: bool) -> int:
+    if not legacy:
         limit = body["PowerLimitWatts"]
         assert isinstance(limit, dict)
         return int(limit["SetPoint"])
@@ -225,5 +227,5 @@ def _limit(body: dict[str, object], older: bool) -> int:
     return int(controls[0]["PowerLimit"]["LimitInWatts"])
 
 
-def _error(message: str) -> dict[str, object]:
+def _error_body(message: str) -> dict[str, object]:
     return {"error": {"code": "Base.1.0." + message, "@Message.ExtendedInfo": []}}

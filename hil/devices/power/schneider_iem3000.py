@@ -9,26 +9,30 @@ from __future__ import annotations
 
 from hil.devices.base import SECOND
 from hil.devices.modbus.faults import BUSY
-from hil.devices.modbus.register_codec import Kind, Words
-from hil.devices.modbus.table_server import Point
-from hil.devices.power.meter import Meter, by_phase
+from hil.devices.modbus.register_codec import RegisterFormat, Words
+from hil.devices.modbus.table_server import MeasuredPoint
+from hil.devices.power.meter import EmulatedMeter, by_phase
 
 _BUSY_AFTER_BOOT_US = 2 * SECOND
 
 
-class _Float(Kind):
+class _SchneiderFloat(RegisterFormat):
     """A float whose "no value" is Schneider's NaN, which has its sign bit set."""
 
     __slots__ = ()
 
-    def words(self, value: float | None) -> Words:
-        return (0xFFC0, 0x0000) if value is None else super().words(value)
+    def encode(self, value: float | None) -> Words:
+        return (0xFFC0, 0x0000) if value is None else super().encode(value)
 
 
-_F32, _KILO, _I64 = _Float("f"), _Float("f", step=1000.0), Kind("q", missing=-(1 << 63))
+_F32, _KILO, _I64 = (
+    _SchneiderFloat("f"),
+    _SchneiderFloat("f", step=1000.0),
+    RegisterFormat("q", no_value=-(1 << 63)),
+)
 
 
-class Iem3000(Meter):
+class Iem3000(EmulatedMeter):
     """The meter; powers stand in kW, kvar and kVA."""
 
     functions = frozenset((3, 6, 16, 43))
@@ -43,21 +47,21 @@ class Iem3000(Meter):
         *by_phase("amps", 0x0BB7, _F32, lambda d, p: d.phase(d.mains.amps, p)),
         *by_phase("volts", 0x0BD3, _F32, lambda d, p: d.phase(d.mains.volts, p)),
         *by_phase("watts", 0x0BED, _KILO, lambda d, p: d.phase(d.mains.watts, p)),
-        Point("watts_total", 0x0BF3, _KILO, lambda d: d.mains.total_w),
-        Point("var_total", 0x0BFB, _KILO, lambda d: d.mains.total_var),
-        Point("va_total", 0x0C03, _KILO, lambda d: d.mains.total_va),
-        Point("hertz", 0x0C25, _F32, lambda d: d.mains.hertz),
-        Point("import_wh", 0x0C83, _I64, lambda d: d.mains.import_wh),
-        Point("export_wh", 0x0C87, _I64, lambda d: d.mains.export_wh),
+        MeasuredPoint("watts_total", 0x0BF3, _KILO, lambda d: d.mains.total_w),
+        MeasuredPoint("var_total", 0x0BFB, _KILO, lambda d: d.mains.total_var),
+        MeasuredPoint("va_total", 0x0C03, _KILO, lambda d: d.mains.total_va),
+        MeasuredPoint("hertz", 0x0C25, _F32, lambda d: d.mains.hertz),
+        MeasuredPoint("import_wh", 0x0C83, _I64, lambda d: d.mains.import_wh),
+        MeasuredPoint("export_wh", 0x0C87, _I64, lambda d: d.mains.export_wh),
     )
     _ready_at = 0
 
-    def heard(self, now: int) -> None:
+    def on_request(self, now: int) -> None:
         """Remember the time: what comes before it is ready is told "busy"."""
         if now < self._ready_at and not self.busy:
             self.busy, self.busy_code = 1, BUSY
 
-    def restarted(self, now: int) -> None:
+    def on_restart(self, now: int) -> None:
         """Not ready at once."""
-        super().restarted(now)
+        super().on_restart(now)
         self._ready_at = self.silent_until + _BUSY_AFTER_BOOT_US

@@ -13,16 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from hil.devices.modbus.register_codec import Kind, text
+from hil.devices.modbus.register_codec import RegisterFormat, encode_text
 from hil.devices.power.mains import PHASES
-from hil.devices.power.meter import Meter
+from hil.devices.power.meter import EmulatedMeter
 from hil.plant.plant import Plant
 
 NOT_IMPLEMENTED = 0x8000
 _COMMON_ID, _COMMON_LENGTH, _METER_ID, _METER_LENGTH, _END = 1, 66, 203, 105, 0xFFFF
-_INT16, _ACC32 = Kind("h", missing=-0x8000), Kind("I")
+_INT16, _ACC32 = RegisterFormat("h", no_value=-0x8000), RegisterFormat("I")
 _A_SF, _V_SF, _HZ_SF, _PF_SF, _ENERGY_SF = -2, -1, -2, -2, 1
-_FITS = 32_767
+_INT16_MAX = 32_767
 
 A, A_SF, V, VLL, V_SF, HZ, HZ_SF, W, W_SF = 2, 6, 7, 11, 15, 16, 17, 18, 22
 VA, VA_SF, VAR, VAR_SF, PF, PF_SF = 23, 27, 28, 32, 33, 37
@@ -30,8 +30,8 @@ EXPORT, IMPORT, ENERGY_SF = 38, 46, 54
 """Offsets from the model's first register, as the model file counts them."""
 
 
-class SunSpec203(Meter):
-    """The meter, its map from `base` on; faults besides those of `Meter`:
+class SunSpec203(EmulatedMeter):
+    """The meter, its map from `base` on; faults besides those of `EmulatedMeter`:
 
     missing   offsets of the meter model that show "no value" while they are in here
     """
@@ -47,18 +47,18 @@ class SunSpec203(Meter):
         base: int = 40_000,
     ) -> None:
         super().__init__(plant, unit, rng, load_w)
-        self.missing: set[int] = set()
+        self.missing_points: set[int] = set()
         self._model = base + 2 + 2 + _COMMON_LENGTH
         common = [
             *(_COMMON_ID, _COMMON_LENGTH),
-            *text("Coldloop", 16),
-            *text("Emulated 203", 16),
-            *text("", 8),
-            *text("1.0", 8),
-            *text("203-0001", 16),
+            *encode_text("Coldloop", 16),
+            *encode_text("Emulated 203", 16),
+            *encode_text("", 8),
+            *encode_text("1.0", 8),
+            *encode_text("203-0001", 16),
             *(unit, NOT_IMPLEMENTED),
         ]
-        words = [*text("SunS", 2), *common, _METER_ID, _METER_LENGTH]
+        words = [*encode_text("SunS", 2), *common, _METER_ID, _METER_LENGTH]
         words += [NOT_IMPLEMENTED] * _METER_LENGTH + [_END, 0]
         self.registers = {base + i: word for i, word in enumerate(words)}
         fixed = ((A_SF, _A_SF), (V_SF, _V_SF), (HZ_SF, _HZ_SF), (PF_SF, _PF_SF))
@@ -67,51 +67,53 @@ class SunSpec203(Meter):
         for offset in range(EXPORT, ENERGY_SF):
             self.registers[self._model + offset] = 0
 
-    def show(self, now: int) -> bool:
+    def update_registers(self, now: int) -> bool:
         """Fill the meter model."""
-        mains, lost = self.mains, self.lost_phase
-        changed = self._group(A, [None if p == lost else mains.amps[p] for p in PHASES], _A_SF, sum)
-        volts = [None if p == lost else mains.volts[p] for p in PHASES]
-        changed |= self._group(V, volts, _V_SF, _mean)
-        changed |= self._group(VLL, [mains.between(p) for p in PHASES], _V_SF, _mean)
-        changed |= self._value(HZ, mains.hertz, _HZ_SF)
-        changed |= self._powers(W, W_SF, list(mains.watts))
-        changed |= self._powers(VA, VA_SF, [mains.va(p) for p in PHASES])
-        changed |= self._powers(VAR, VAR_SF, [mains.va(p) * mains.reactive for p in PHASES])
-        changed |= self._group(PF, [100.0 * mains.power_factor] * 3, _PF_SF, _mean)
+        mains, lost_phase = self.mains, self.lost_phase
+        changed = self._put_group(
+            A, [None if p == lost_phase else mains.amps[p] for p in PHASES], _A_SF, sum
+        )
+        volts = [None if p == lost_phase else mains.volts[p] for p in PHASES]
+        changed |= self._put_group(V, volts, _V_SF, _mean)
+        changed |= self._put_group(VLL, [mains.line_voltage(p) for p in PHASES], _V_SF, _mean)
+        changed |= self._put_value(HZ, mains.hertz, _HZ_SF)
+        changed |= self._put_powers(W, W_SF, list(mains.watts))
+        changed |= self._put_powers(VA, VA_SF, [mains.va(p) for p in PHASES])
+        changed |= self._put_powers(VAR, VAR_SF, [mains.va(p) * mains.reactive for p in PHASES])
+        changed |= self._put_group(PF, [100.0 * mains.power_factor] * 3, _PF_SF, _mean)
         for offset, energy in ((EXPORT, mains.export_wh), (IMPORT, mains.import_wh)):
-            words = _ACC32.words(int(energy / 10**_ENERGY_SF) % (1 << 32))
+            words = _ACC32.encode(int(energy / 10**_ENERGY_SF) % (1 << 32))
             for i, word in enumerate(words):
-                changed |= self.put(self._model + offset + i, word)
+                changed |= self.set_register(self._model + offset + i, word)
         return changed
 
-    def _group(
+    def _put_group(
         self,
         offset: int,
         values: list[float | None],
         factor: int,
-        whole: Callable[[list[float]], float],
+        combine: Callable[[list[float]], float],
     ) -> bool:
         """A total or mean, then the three phases."""
         known = [value for value in values if value is not None]
-        changed = self._value(offset, whole(known), factor)
+        changed = self._put_value(offset, combine(known), factor)
         for i, value in enumerate(values):
-            changed |= self._value(offset + 1 + i, value, factor)
+            changed |= self._put_value(offset + 1 + i, value, factor)
         return changed
 
-    def _powers(self, offset: int, factor_at: int, values: list[float]) -> bool:
+    def _put_powers(self, offset: int, factor_at: int, values: list[float]) -> bool:
         """A power with the finest scale factor at which its total fits."""
         factor = 0
-        while abs(sum(values)) / 10**factor > _FITS:
+        while abs(sum(values)) / 10**factor > _INT16_MAX:
             factor += 1
-        changed = self.put(self._model + factor_at, factor)
-        return self._group(offset, [*values], factor, sum) or changed
+        changed = self.set_register(self._model + factor_at, factor)
+        return self._put_group(offset, [*values], factor, sum) or changed
 
-    def _value(self, offset: int, value: float | None, factor: int) -> bool:
-        if offset in self.missing:
+    def _put_value(self, offset: int, value: float | None, factor: int) -> bool:
+        if offset in self.missing_points:
             value = None
         scaled = None if value is None else value / 10.0**factor
-        return self.put(self._model + offset, _INT16.words(scaled)[0])
+        return self.set_register(self._model + offset, _INT16.encode(scaled)[0])
 
 
 def _mean(values: list[float]) -> float:

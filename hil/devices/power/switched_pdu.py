@@ -7,14 +7,14 @@ A strip switches in 20 ms or so, the load behind it is off at once.
 
 from __future__ import annotations
 
-from hil.devices.modbus.server import Slave
+from hil.devices.modbus.server import ModbusServer
 from hil.devices.power.capped_load import CappedLoad
 
 OUTLETS = 8
 WATTS = 16
 
 
-class SwitchedPdu(Slave):
+class SwitchedPdu(ModbusServer):
     """The strip; `loads` hang on its outlets in order."""
 
     nonvolatile = frozenset(range(OUTLETS))
@@ -25,7 +25,7 @@ class SwitchedPdu(Slave):
         self.registers = dict.fromkeys(range(OUTLETS), 1)
         self.registers.update(dict.fromkeys(range(WATTS, WATTS + OUTLETS), 0))
         self.writable = dict.fromkeys(range(OUTLETS), (0, 1))
-        self.switched: list[tuple[int, int, int]] = []
+        self.switch_log: list[tuple[int, int, int]] = []
 
     def refresh(self, now: int) -> None:
         """Show what each outlet draws."""
@@ -35,9 +35,9 @@ class SwitchedPdu(Slave):
                 self.registers[WATTS + i] = watts
                 self.version += 1
 
-    def written(self, address: int, count: int, now: int) -> None:
+    def on_write(self, address: int, count: int, now: int) -> None:
         """Switch."""
         for i in range(address, address + count):
-            self.switched.append((now, i, self.registers[i]))
+            self.switch_log.append((now, i, self.registers[i]))
             if i < len(self.loads):
                 self.loads[i].switch(self.registers[i] == 1, now)

@@ -28,7 +28,7 @@ _BAR_DEG = 6.0
 
 
 @dataclass(frozen=True)
-class Shape:
+class ConstellationShape:
     """A constellation in numbers: the agent's section `constellation`."""
 
     planes: int
@@ -57,32 +57,32 @@ class Shape:
 
 
 SHAPES = {
-    "polar66": Shape(6, 11, 780, 86.4, 180, 6),
-    "sso12": Shape(2, 6, 550, 97.6, 180, 2),
+    "polar66": ConstellationShape(6, 11, 780, 86.4, 180, 6),
+    "sso12": ConstellationShape(2, 6, 550, 97.6, 180, 2),
 }
 SKIES = ("always", *SHAPES)
 
 
-def satellites(shape: Shape) -> list[Satrec]:
+def make_satellites(shape: ConstellationShape) -> list[Satrec]:
     """Make the package's satellites of a shape."""
     a_km = _EARTH_KM + shape.altitude_km
     inclination = radians(shape.inclination_deg)
     k = 0.75 * _J2 * (_EARTH_KM / a_km) ** 2 * (3 * cos(inclination) ** 2 - 1)
     motion = sqrt(_MU / a_km**3) * 60.0 * (1 + k)
     epoch = shape.epoch_s / 86_400 + _EPOCH_1949_DAYS
-    made: list[Any] = []
+    result: list[Any] = []
     for plane in range(shape.planes):
         node = radians(shape.node_deg + plane * shape.spread_deg / shape.planes)
-        for place in range(shape.per_plane):
-            phase = radians(shape.phase_deg) + 2 * pi * place / shape.per_plane
+        for slot in range(shape.per_plane):
+            phase = radians(shape.phase_deg) + 2 * pi * slot / shape.per_plane
             phase += pi * shape.phasing_half * plane / (shape.planes * shape.per_plane)
             satellite = Satrec()
             satellite.sgp4init(
-                WGS72, "i", len(made) + 1, epoch, 0.0, 0.0, 0.0, 1e-7, 0.0, inclination,
+                WGS72, "i", len(result) + 1, epoch, 0.0, 0.0, 0.0, 1e-7, 0.0, inclination,
                 phase % (2 * pi), motion, node % (2 * pi),
             )  # fmt: skip
-            made.append(satellite)
-    return made
+            result.append(satellite)
+    return result
 
 
 class EmulatedSky:
@@ -93,15 +93,15 @@ class EmulatedSky:
         self.mask_deg = mask_deg
         self.kind = kind
         shape = SHAPES.get(kind)
-        self._satellites = satellites(shape) if shape else []
+        self._satellites = make_satellites(shape) if shape else []
         self._lat, self._lon = radians(site_e7[0] / 1e7), radians(site_e7[1] / 1e7)
-        self._asleep = [0] * len(self._satellites)
+        self._below_until = [0] * len(self._satellites)
         radius = _EARTH_KM + (shape.altitude_km if shape else 0)
         self._rate = sqrt(_MU / radius**3) + _EARTH_RAD_S
-        self._reach = acos(min(1.0, _EARTH_KM * 0.997 / radius)) + 0.02
+        self._horizon_rad = acos(min(1.0, _EARTH_KM * 0.997 / radius)) + 0.02
         self._last: tuple[int, tuple[float, float]] | None = None
 
-    def best(self, utc_us: int) -> tuple[float, float]:
+    def highest_satellite(self, utc_us: int) -> tuple[float, float]:
         """Give elevation and azimuth, degrees, of the satellite that stands highest."""
         if not self._satellites:
             return 60.0, 180.0
@@ -114,27 +114,29 @@ class EmulatedSky:
         sint, cost, sinl, cosl = sin(theta), cos(theta), sin(self._lat), cos(self._lat)
         flat = 0.0066943799
         n = 6378.137 / sqrt(1 - flat * sinl * sinl)
-        found = (-90.0, 0.0)
+        highest = (-90.0, 0.0)
         for i, satellite in enumerate(self._satellites):
-            if self._asleep[i] > utc_us:
+            if self._below_until[i] > utc_us:
                 continue
             _, (x, y, z), _ = satellite.sgp4(jd, fraction)
             dot = (x * cost + y * sint) * cosl + z * sinl
-            beyond = acos(max(-1.0, min(1.0, dot / sqrt(x * x + y * y + z * z)))) - self._reach
-            if beyond > 0:
-                self._asleep[i] = utc_us + int(beyond / self._rate * 1e6)
+            below_rad = (
+                acos(max(-1.0, min(1.0, dot / sqrt(x * x + y * y + z * z)))) - self._horizon_rad
+            )
+            if below_rad > 0:
+                self._below_until[i] = utc_us + int(below_rad / self._rate * 1e6)
                 continue
             dx, dy, dz = x - n * cosl * cost, y - n * cosl * sint, z - n * (1 - flat) * sinl
             out, east = dx * cost + dy * sint, dy * cost - dx * sint
             up, north = out * cosl + dz * sinl, dz * cosl - out * sinl
             elevation = degrees(asin(up / sqrt(dx * dx + dy * dy + dz * dz)))
-            found = max(found, (elevation, degrees(atan2(east, north)) % 360))
-        self._last = second, found
-        return found
+            highest = max(highest, (elevation, degrees(atan2(east, north)) % 360))
+        self._last = second, highest
+        return highest
 
     def bars(self, utc_us: int) -> int:
         """Give what a modem shows, 0 to 5 bars."""
         if self.blocked:
             return 0
-        above = self.best(utc_us)[0] - self.mask_deg
+        above = self.highest_satellite(utc_us)[0] - self.mask_deg
         return 0 if above < 0 else min(5, 1 + int(above / _BAR_DEG))

@@ -1,8 +1,8 @@
 """A message gateway as a provider runs it: datagrams in from modems, out to a webhook, and back.
 
 Sans-IO. It knows modems by their serial number, keeps what is for them until a session fetches it,
-and bills: every session that got through, each way, in steps of `bill_step` bytes, at least
-`bill_least`. A session without any content is billed as the shortest one, and counted apart.
+and bills: every session that got through, each way, in steps of `billing_step_bytes` bytes, at least
+`min_billed_bytes`. A session without any content is billed as the shortest one, and counted apart.
 
 For judging: `messages` (time, serial, number, content), `billed` (UTC day -> bytes), `sessions`,
 `empty_sessions`. `on_message` is called with each datagram that came up, duplicates too.
@@ -17,7 +17,7 @@ _DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Upward:
+class UplinkDatagram:
     """One datagram that came up: when (µs), from which modem, its session's number, its bytes."""
 
     at: int
@@ -29,33 +29,37 @@ class Upward:
 class MessageGateway:
     """The gateway. `utc` gives UTC microseconds of a time of the world.
 
-    `down`: it answers no session. `keep`: how many messages it remembers for judging.
+    `down`: it answers no session. `max_messages`: how many messages it remembers for judging.
     """
 
     def __init__(
-        self, utc: Callable[[int], int], bill_least: int = 50, bill_step: int = 50, keep: int = 4096
+        self,
+        utc: Callable[[int], int],
+        min_billed_bytes: int = 50,
+        billing_step_bytes: int = 50,
+        max_messages: int = 4096,
     ) -> None:
         self.down = False
-        self.messages: list[Upward] = []
+        self.messages: list[UplinkDatagram] = []
         self.billed: dict[int, int] = {}
         self.sessions = 0
         self.empty_sessions = 0
-        self.on_message: Callable[[Upward], None] | None = None
+        self.on_message: Callable[[UplinkDatagram], None] | None = None
         self._utc = utc
-        self._least = bill_least
-        self._step = bill_step
-        self._keep = keep
+        self._min_billed_bytes = min_billed_bytes
+        self._billing_step_bytes = billing_step_bytes
+        self._max_messages = max_messages
         self._waiting: dict[str, list[bytes]] = {}
 
-    def post(self, serial: str, content: bytes) -> None:
+    def queue_downlink(self, serial: str, content: bytes) -> None:
         """Queue a datagram for a modem."""
         self._waiting.setdefault(serial, []).append(content)
 
-    def queued(self, serial: str) -> int:
+    def queued_count(self, serial: str) -> int:
         """Count what waits for a modem."""
         return len(self._waiting.get(serial, []))
 
-    def session(self, serial: str, number: int, content: bytes, at: int) -> tuple[bytes, int]:
+    def run_session(self, serial: str, number: int, content: bytes, at: int) -> tuple[bytes, int]:
         """One session that got through: take `content`; give (datagram or b"", how many wait)."""
         self.sessions += 1
         waiting = self._waiting.get(serial, [])
@@ -65,26 +69,31 @@ class MessageGateway:
         self._bill(len(content), at, bool(content) or not down)
         self._bill(len(down), at, bool(down))
         if content:
-            self.take(serial, number, content, at, billed=True)
+            self.receive(serial, number, content, at, billed=True)
         return down, len(waiting)
 
-    def take(self, serial: str, number: int, content: bytes, at: int, billed: bool = False) -> None:
+    def receive(
+        self, serial: str, number: int, content: bytes, at: int, billed: bool = False
+    ) -> None:
         """Take a datagram, of a session or without one."""
         if not billed:
             self._bill(len(content), at, True)
-        upward = Upward(at, serial, number, content)
-        self.messages.append(upward)
-        if len(self.messages) > self._keep:
+        datagram = UplinkDatagram(at, serial, number, content)
+        self.messages.append(datagram)
+        if len(self.messages) > self._max_messages:
             self.messages.pop(0)
         if self.on_message is not None:
-            self.on_message(upward)
+            self.on_message(datagram)
 
     def _bill(self, size: int, at: int, due: bool) -> None:
         if due:
             day = self._utc(at) // _DAY_US
-            cost = max(self._least, -(-size // self._step) * self._step)
+            cost = max(
+                self._min_billed_bytes,
+                -(-size // self._billing_step_bytes) * self._billing_step_bytes,
+            )
             self.billed[day] = self.billed.get(day, 0) + cost
 
-    def worst_day(self) -> int:
+    def max_day_bytes(self) -> int:
         """Give the most that a day was billed."""
         return max(self.billed.values(), default=0)

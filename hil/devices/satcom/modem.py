@@ -10,7 +10,7 @@ from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.radio import Radio
 
 
-class Modem:
+class EmulatedModem:
     """A modem that is deaf for `boot_us` after a restart; `dead`: it says nothing at all."""
 
     boot_us = 0
@@ -22,24 +22,24 @@ class Modem:
         self.resets = 0
         self._gateway = gateway
         self._boot_until = 0
-        self._look_at = NEVER
+        self._sky_check_at = NEVER
         self._buffer = b""
-        self._clear()
+        self._clear_state()
 
-    def _clear(self) -> None:
+    def _clear_state(self) -> None:
         """Forget what a restart forgets."""
         self._buffer = b""
-        self._look_at = NEVER
+        self._sky_check_at = NEVER
 
     def reset(self, now: int) -> None:
         """Restart: buffers and settings are as after power-up."""
         self.resets += 1
-        self._clear()
+        self._clear_state()
         self._boot_until = now + self.boot_us
 
-    def _deaf(self, now: int) -> bool:
+    def _is_unresponsive(self, now: int) -> bool:
         return self.dead or now < self._boot_until
 
     def deadline(self) -> int:
         """When it looks at the sky again."""
-        return self._look_at
+        return self._sky_check_at

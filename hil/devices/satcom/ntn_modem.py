@@ -10,16 +10,16 @@ from binascii import hexlify, unhexlify
 
 from hil.devices.base import MILLISECOND, SECOND, Replies
 from hil.devices.satcom.gateway import MessageGateway
-from hil.devices.satcom.modem import Modem
+from hil.devices.satcom.modem import EmulatedModem
 from hil.devices.satcom.radio import Radio
 
-_LOOK = 2 * SECOND
-_ATTACH = 4 * SECOND
+_SKY_CHECK_US = 2 * SECOND
+_ATTACH_US = 4 * SECOND
 
 
-class NtnModem(Modem):
+class NtnModem(EmulatedModem):
     """One modem. Faults: `dead`, `registered_as` (state that +CEREG shows; None: the true one),
-    `refuse` (so many datagrams get ERROR), `reset_next` (restarts at the next datagram).
+    `rejected_sends` (so many datagrams get ERROR), `reset_next` (restarts at the next datagram).
     """
 
     boot_us = 5 * SECOND
@@ -33,18 +33,18 @@ class NtnModem(Modem):
     ) -> None:
         super().__init__(radio, gateway, serial)
         self.registered_as: int | None = None
-        self.refuse = 0
+        self.rejected_sends = 0
         self.reset_next = False
         self.has_ip = has_ip
         self.sent = 0
 
-    def _clear(self) -> None:
-        super()._clear()
+    def _clear_state(self) -> None:
+        super()._clear_state()
         self._echo = True
-        self._report = False
-        self._on = False
+        self._reports_state = False
+        self._radio_on = False
         self._attached = False
-        self._heard_since: int | None = None
+        self._signal_since: int | None = None
         self._socket = False
 
     @property
@@ -54,7 +54,7 @@ class NtnModem(Modem):
 
     def receive(self, data: bytes, now: int) -> Replies:
         """Take bytes."""
-        if self._deaf(now):
+        if self._is_unresponsive(now):
             return []
         self._buffer += data
         replies: Replies = []
@@ -72,19 +72,19 @@ class NtnModem(Modem):
     def _command(self, line: bytes, now: int) -> Replies:
         error: Replies = [(5 * MILLISECOND, b"\r\nERROR\r\n")]
         if line.startswith((b"AT+CSODCP=", b"AT+QISENDEX=")):
-            return self._datagram(line, now) or error
+            return self._send_datagram(line, now) or error
         if line.startswith(b"AT+CFUN="):
-            self._on = line == b"AT+CFUN=1"
+            self._radio_on = line == b"AT+CFUN=1"
             self._attached = self._socket = False
-            self._heard_since = None
-            self._look_at = now + MILLISECOND
+            self._signal_since = None
+            self._sky_check_at = now + MILLISECOND
         elif line == b"AT+CEREG?":
-            return self._ok(b"+CEREG: 2,%d" % self._state())
+            return self._ok(b"+CEREG: 2,%d" % self._registration())
         elif line == b"AT+CSQ":
-            bars = self.radio.bars(now) if self._on else 0
+            bars = self.radio.bars(now) if self._radio_on else 0
             return self._ok(b"+CSQ: %d,99" % (6 * bars if bars else 99))
         elif line.startswith(b"AT+CEREG="):
-            self._report = True
+            self._reports_state = True
         elif line.startswith(b"AT+QIOPEN="):
             self._socket = self._attached
             text = b"+QIOPEN: 0,%d" % (0 if self._socket else 566)
@@ -95,55 +95,60 @@ class NtnModem(Modem):
             return error if line else []
         return self._ok()
 
-    def _state(self) -> int:
+    def _registration(self) -> int:
         if self.registered_as is not None:
             return self.registered_as
         return 5 if self._attached else 2
 
-    def _datagram(self, line: bytes, now: int) -> Replies:
+    def _send_datagram(self, line: bytes, now: int) -> Replies:
         if self.reset_next:
             self.reset_next = False
             self.reset(now)
             return []
         by_udp = line.startswith(b"AT+QISENDEX=")
         text = line.split(b",")[-1].strip(b'"')
-        if self.refuse or not self._attached or self.has_ip or (by_udp and not self._socket):
-            self.refuse = max(0, self.refuse - 1)
+        if (
+            self.rejected_sends
+            or not self._attached
+            or self.has_ip
+            or (by_udp and not self._socket)
+        ):
+            self.rejected_sends = max(0, self.rejected_sends - 1)
             return []
-        takes = self.radio.seconds(1, 6)
-        if not self.radio.through(now):
-            return [(takes, b"\r\nERROR\r\n")]
+        duration = self.radio.random_us(1, 6)
+        if not self.radio.try_session(now):
+            return [(duration, b"\r\nERROR\r\n")]
         self.sent += 1
-        self._gateway.take(self.serial, self.sent, unhexlify(text), now + takes)
-        replies = self._ok(b"SEND OK" if by_udp else b"", takes)
-        if self._gateway.queued(self.serial):
-            down, _ = self._gateway.session(self.serial, 0, b"", now + takes)
-            replies.append((takes + 200 * MILLISECOND, self._down(down, by_udp)))
+        self._gateway.receive(self.serial, self.sent, unhexlify(text), now + duration)
+        replies = self._ok(b"SEND OK" if by_udp else b"", duration)
+        if self._gateway.queued_count(self.serial):
+            downlink, _ = self._gateway.run_session(self.serial, 0, b"", now + duration)
+            replies.append((duration + 200 * MILLISECOND, self._downlink_text(downlink, by_udp)))
         return replies
 
     @staticmethod
-    def _down(content: bytes, by_udp: bool) -> bytes:
+    def _downlink_text(content: bytes, by_udp: bool) -> bytes:
         text = b'%d,"%s"' % (len(content), hexlify(content))
         head = b'+QIURC: "recv",0,' if by_udp else b"+CRTDCP: 1,"
         return b"\r\n" + head + text + b"\r\n"
 
     def wake(self, now: int) -> Replies:
         """Attach and detach as the sky allows, and tell."""
-        if now < self._look_at:
+        if now < self._sky_check_at:
             return []
-        self._look_at = now + _LOOK
-        if self.dead or not self._on:
+        self._sky_check_at = now + _SKY_CHECK_US
+        if self.dead or not self._radio_on:
             return []
-        heard = self.radio.bars(now) > 0
-        if not heard:
-            self._heard_since = None
-        elif self._heard_since is None:
-            self._heard_since = now
+        has_signal = self.radio.bars(now) > 0
+        if not has_signal:
+            self._signal_since = None
+        elif self._signal_since is None:
+            self._signal_since = now
         before = self._attached
-        since = self._heard_since
-        self._attached = since is not None and now - since >= _ATTACH
+        since = self._signal_since
+        self._attached = since is not None and now - since >= _ATTACH_US
         if self._attached != before:
             self._socket = False
-            if self._report:
-                return [(0, b"\r\n+CEREG: %d\r\n" % self._state())]
+            if self._reports_state:
+                return [(0, b"\r\n+CEREG: %d\r\n" % self._registration())]
         return []

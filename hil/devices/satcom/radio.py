@@ -14,32 +14,32 @@ _BY_BARS = (0, 55, 80, 90, 95, 97)
 
 
 class Radio:
-    """Faults: `success_pct` (None: by bars), `deaf` (no satellite is heard), `late_pct`.
+    """Faults: `success_pct` (None: by bars), `no_signal` (no satellite is heard), `late_failure_pct`.
 
-    `late_pct`: share of the failed sessions that fail after the gateway has taken the message.
+    `late_failure_pct`: share of the failed sessions that fail after the gateway has taken the message.
     """
 
-    def __init__(self, chance: Random, bars: Callable[[int], int]) -> None:
+    def __init__(self, rng: Random, bars: Callable[[int], int]) -> None:
         self.success_pct: float | None = None
-        self.deaf = False
-        self.late_pct = 0.0
-        self.chance = chance
+        self.no_signal = False
+        self.late_failure_pct = 0.0
+        self.rng = rng
         self._bars = bars
 
     def bars(self, now: int) -> int:
         """Give the bars at `now`."""
-        return 0 if self.deaf else self._bars(now)
+        return 0 if self.no_signal else self._bars(now)
 
-    def through(self, now: int) -> bool:
+    def try_session(self, now: int) -> bool:
         """Say whether a try at `now` gets through."""
         bars = self.bars(now)
-        share = _BY_BARS[bars] if self.success_pct is None else self.success_pct * (bars > 0)
-        return self.chance.random() * 100 < share
+        success_pct = _BY_BARS[bars] if self.success_pct is None else self.success_pct * (bars > 0)
+        return self.rng.random() * 100 < success_pct
 
-    def late(self) -> bool:
+    def try_late_failure(self) -> bool:
         """Say whether a session that failed has failed after the message was taken."""
-        return self.late_pct > 0 and self.chance.random() * 100 < self.late_pct
+        return self.late_failure_pct > 0 and self.rng.random() * 100 < self.late_failure_pct
 
-    def seconds(self, least: float, most: float) -> int:
+    def random_us(self, min_s: float, max_s: float) -> int:
         """Give a time between two numbers of seconds, in microseconds."""
-        return int(self.chance.uniform(least, most) * 1_000_000)
+        return int(self.rng.uniform(min_s, max_s) * 1_000_000)

@@ -13,21 +13,21 @@ from hil.devices.base import MILLISECOND, NEVER, SECOND, Replies
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.radio import Radio
 
-_EVERY = 60 * SECOND
+_INTERVAL_US = 60 * SECOND
 
 
 class RdssTerminal:
-    """One terminal. Faults: `dead`, `refuse` (so many messages get N)."""
+    """One terminal. Faults: `dead`, `rejected_sends` (so many messages get N)."""
 
     def __init__(self, radio: Radio, gateway: MessageGateway, serial: str = "0241234") -> None:
         self.dead = False
-        self.refuse = 0
+        self.rejected_sends = 0
         self.radio = radio
         self.serial = serial
         self.sent = 0
         self._gateway = gateway
         self._buffer = b""
-        self._free_at = 0
+        self._next_send_at = 0
 
     def receive(self, data: bytes, now: int) -> Replies:
         """Take bytes."""
@@ -40,29 +40,29 @@ class RdssTerminal:
             body, _, check = line.strip().partition(b"*")
             text = body.decode("ascii", "replace").lstrip("$")
             if check and int(check, 16) == NMEASentence.checksum(text):
-                replies += self._sentence(text.split(","), now)
+                replies += self._handle_sentence(text.split(","), now)
         return replies
 
-    def _say(self, body: str, delay: int = 20 * MILLISECOND) -> tuple[int, bytes]:
+    def _message(self, body: str, delay: int = 20 * MILLISECOND) -> tuple[int, bytes]:
         return delay, f"${body}*{NMEASentence.checksum(body):02X}\r\n".encode()
 
-    def _sentence(self, fields: list[str], now: int) -> Replies:
+    def _handle_sentence(self, fields: list[str], now: int) -> Replies:
         if fields[0] == "CCICA":
-            return [self._say(f"BDICI,{self.serial},0000001,1,60,3,N,0")]
+            return [self._message(f"BDICI,{self.serial},0000001,1,60,3,N,0")]
         if fields[0] == "CCRMO":
             power = min(4, self.radio.bars(now))
-            return [self._say(f"BDPWI,00000000,{power},0,0,0,0,0")]
+            return [self._message(f"BDPWI,00000000,{power},0,0,0,0,0")]
         if fields[0] != "CCTXA":
             return []
-        wait = max(0, self._free_at - now) // SECOND
-        if wait or self.refuse:
-            self.refuse = max(0, self.refuse - 1)
-            return [self._say(f"BDFKI,TXA,N,N,4,{wait % 3600 // 60 * 100 + wait % 60:06d}")]
-        self._free_at = now + _EVERY
-        if self.radio.through(now):
+        wait = max(0, self._next_send_at - now) // SECOND
+        if wait or self.rejected_sends:
+            self.rejected_sends = max(0, self.rejected_sends - 1)
+            return [self._message(f"BDFKI,TXA,N,N,4,{wait % 3600 // 60 * 100 + wait % 60:06d}")]
+        self._next_send_at = now + _INTERVAL_US
+        if self.radio.try_session(now):
             self.sent += 1
-            self._gateway.take(self.serial, self.sent, unhexlify(fields[4][2:]), now + SECOND)
-        return [self._say("BDFKI,TXA,Y,N,0,000000")]
+            self._gateway.receive(self.serial, self.sent, unhexlify(fields[4][2:]), now + SECOND)
+        return [self._message("BDFKI,TXA,Y,N,0,000000")]
 
     def wake(self, now: int) -> Replies:
         """Nothing is said unasked."""

@@ -13,34 +13,34 @@ from construct import Bytes, Int16ub, Rebuild, Struct, this
 
 from hil.devices.base import MILLISECOND, NEVER, SECOND, Replies
 from hil.devices.satcom.gateway import MessageGateway
-from hil.devices.satcom.modem import Modem
+from hil.devices.satcom.modem import EmulatedModem
 from hil.devices.satcom.radio import Radio
 
 _TRANSFER = Struct("content" / Bytes(this._.size), "sum" / Int16ub)
-_DOWN = Struct(
+_DOWNLINK = Struct(
     "size" / Rebuild(Int16ub, lambda c: len(c.content)),
     "content" / Bytes(this.size),
     "sum" / Rebuild(Int16ub, lambda c: sum(c.content) & 0xFFFF),
 )
-_RING = b"SBDRING\r\n"
-_LOOK = 2 * SECOND
-_ACQUIRE = 3 * SECOND
+_RING_ALERT = b"SBDRING\r\n"
+_SKY_CHECK_US = 2 * SECOND
+_ACQUIRE_US = 3 * SECOND
 _FAILURES = (10, 13, 17, 18, 18, 32)
 """What a failed session says, most often that the radio link dropped."""
 _TICKS_FROM_US = 1_399_818_235_000_000  # 2014-05-11T14:23:55Z
 
 
-class SbdModem(Modem):
+class SbdModem(EmulatedModem):
     """One modem. Faults, plain attributes that may change at any time:
 
     dead            says nothing
     force_status    MO statuses of the next sessions, in order; a failed one sends nothing
     lose_acks       so many sessions get through and yet report 18
     refuse          results (1 to 3) of the next transfers into the buffer
-    ring_at         puts a ring before byte number `ring_at` of every answer; None for none
+    ring_at         puts a ring before byte number `ring_alert_at` of every answer; None for none
     reset_in        "transfer" or "session": the modem restarts at the next one, once
 
-    For judging: `sessions` counts every AT+SBDIX, `on_air` those in which something was transmitted
+    For judging: `sessions` counts every AT+SBDIX, `transmissions` those in which something was transmitted
     (all but those that report 32, 34, 35 or 36 within 3 s).
     """
 
@@ -56,63 +56,63 @@ class SbdModem(Modem):
         super().__init__(radio, gateway, serial)
         self.force_status: list[int] = []
         self.lose_acks = 0
-        self.refuse: list[int] = []
-        self.ring_at: int | None = None
+        self.transfer_results: list[int] = []
+        self.ring_alert_at: int | None = None
         self.reset_in = ""
         self.sessions = 0
-        self.on_air = 0
+        self.transmissions = 0
         self.empty_tries = 0
         self.failed = 0
         self._utc = utc
         self._momsn = 0
         self._mtmsn = 0
         self._commands: dict[bytes, Callable[[int], Replies]] = {
-            b"AT+SBDIX": self._session,
-            b"AT+SBDIXA": self._session,
-            b"AT+SBDRB": self._read,
-            b"AT+SBDS": self._state,
+            b"AT+SBDIX": self._run_session,
+            b"AT+SBDIXA": self._run_session,
+            b"AT+SBDRB": self._read_downlink,
+            b"AT+SBDS": self._buffer_state,
             b"AT+CSQ": self._signal,
             b"AT+CSQF": self._signal,
             b"AT-MSSTM": self._time,
-            b"AT+CGSN": lambda _: self._say(self.serial.encode()),
+            b"AT+CGSN": lambda _: self._answer(self.serial.encode()),
         }
 
-    def _clear(self) -> None:
-        super()._clear()
+    def _clear_state(self) -> None:
+        super()._clear_state()
         self._busy_until = 0
         self._echo = True
-        self._expect = 0
+        self._expected_bytes = 0
         self._mo = b""
         self._mt = b""
-        self._report = False
+        self._reports_signal = False
         self._radio_on = True
-        self._heard: tuple[int, int] | None = None
+        self._reported_signal: tuple[int, int] | None = None
 
-    def _say(self, *lines: bytes, ok: bool = True) -> Replies:
+    def _answer(self, *lines: bytes, ok: bool = True) -> Replies:
         parts = b"".join(b"\r\n" + line + b"\r\n" for line in lines)
-        return self._rung([(5 * MILLISECOND, parts + (b"\r\nOK\r\n" if ok else b""))])
+        return self._insert_ring_alert([(5 * MILLISECOND, parts + (b"\r\nOK\r\n" if ok else b""))])
 
-    def _rung(self, replies: Replies) -> Replies:
+    def _insert_ring_alert(self, replies: Replies) -> Replies:
         """Put the ring into each answer."""
-        if self.ring_at is None:
+        if self.ring_alert_at is None:
             return replies
-        at = self.ring_at
+        at = self.ring_alert_at
         return [
-            (delay, data[:at] + b"\r\n" + _RING + data[at:] if len(data) >= at else data)
+            (delay, data[:at] + b"\r\n" + _RING_ALERT + data[at:] if len(data) >= at else data)
             for delay, data in replies
         ]
 
     def receive(self, data: bytes, now: int) -> Replies:
         """Take bytes; while a session runs or the modem starts, they are lost."""
-        if self._deaf(now) or now < self._busy_until:
+        if self._is_unresponsive(now) or now < self._busy_until:
             return []
         self._buffer += data
         replies: Replies = []
         while True:
-            if self._expect:
-                if len(self._buffer) < self._expect + 2:
+            if self._expected_bytes:
+                if len(self._buffer) < self._expected_bytes + 2:
                     return replies
-                replies += self._transferred(now)
+                replies += self._finish_transfer(now)
                 continue
             line, cr, rest = self._buffer.partition(b"\r")
             if not cr:
@@ -122,7 +122,7 @@ class SbdModem(Modem):
             if self._echo:
                 replies.append((0, line + b"\r"))
             replies += self._command(line.strip().upper(), now)
-            if self._deaf(now) or now < self._busy_until:
+            if self._is_unresponsive(now) or now < self._busy_until:
                 self._buffer = b""
                 return replies
 
@@ -132,47 +132,49 @@ class SbdModem(Modem):
         if line.startswith(b"AT+SBDWB="):
             return self._write(line[9:], now)
         if not line.startswith(b"AT"):
-            return self._rung([(5 * MILLISECOND, b"\r\nERROR\r\n")]) if line else []
+            return self._insert_ring_alert([(5 * MILLISECOND, b"\r\nERROR\r\n")]) if line else []
         if line in (b"ATE0", b"ATE1"):
             self._echo = line == b"ATE1"
         elif line in (b"AT+SBDD0", b"AT+SBDD2"):
             self._mo = b""
             self._mt = self._mt if line == b"AT+SBDD0" else b""
-            return self._say(b"0")
+            return self._answer(b"0")
         elif line in (b"AT*R0", b"AT*R1"):
             self._radio_on = line == b"AT*R1"
-            self._heard = None
-            self._look_at = now + _ACQUIRE if self._radio_on and self._report else NEVER
+            self._reported_signal = None
+            self._sky_check_at = (
+                now + _ACQUIRE_US if self._radio_on and self._reports_signal else NEVER
+            )
         elif line.startswith(b"AT+CIER="):
-            self._report = line[8:9] == b"1"
-            self._heard = None
-            self._look_at = now + _ACQUIRE if self._report else NEVER
-        return self._say()
+            self._reports_signal = line[8:9] == b"1"
+            self._reported_signal = None
+            self._sky_check_at = now + _ACQUIRE_US if self._reports_signal else NEVER
+        return self._answer()
 
     def _write(self, size: bytes, now: int) -> Replies:
         if not size.isdigit() or not 1 <= int(size) <= 340:
-            return self._say(b"3")
+            return self._answer(b"3")
         if self.reset_in == "transfer":
             self.reset_in = ""
             self.reset(now)
             return []
-        self._expect = int(size)
-        return self._say(b"READY", ok=False)
+        self._expected_bytes = int(size)
+        return self._answer(b"READY", ok=False)
 
-    def _transferred(self, now: int) -> Replies:
-        size, self._expect = self._expect, 0
+    def _finish_transfer(self, now: int) -> Replies:
+        size, self._expected_bytes = self._expected_bytes, 0
         raw, self._buffer = self._buffer[: size + 2], self._buffer[size + 2 :]
-        got = _TRANSFER.parse(raw, size=size)
-        if self.refuse:
-            return self._say(b"%d" % self.refuse.pop(0))
-        if got.sum != sum(got.content) & 0xFFFF:
-            return self._say(b"2")
-        self._mo = got.content
-        return self._say(b"0")
+        transfer = _TRANSFER.parse(raw, size=size)
+        if self.transfer_results:
+            return self._answer(b"%d" % self.transfer_results.pop(0))
+        if transfer.sum != sum(transfer.content) & 0xFFFF:
+            return self._answer(b"2")
+        self._mo = transfer.content
+        return self._answer(b"0")
 
-    def _session(self, now: int) -> Replies:
+    def _run_session(self, now: int) -> Replies:
         self.sessions += 1
-        if not self._mo and not self._gateway.queued(self.serial):
+        if not self._mo and not self._gateway.queued_count(self.serial):
             self.empty_tries += 1
         if self.reset_in == "session":
             self.reset_in = ""
@@ -187,68 +189,70 @@ class SbdModem(Modem):
         elif self._gateway.down:
             status = 17
         else:
-            status = 0 if self.radio.through(now) else self.radio.chance.choice(_FAILURES)
-        quick = status in (32, 34, 35, 36)
-        self.on_air += not quick
-        takes = self.radio.seconds(1, 3) if quick else self.radio.seconds(4, 15)
-        self._busy_until = now + takes
-        mt_status, down, waiting = 0, b"", 0
+            status = 0 if self.radio.try_session(now) else self.radio.rng.choice(_FAILURES)
+        not_transmitted = status in (32, 34, 35, 36)
+        self.transmissions += not not_transmitted
+        duration = self.radio.random_us(1, 3) if not_transmitted else self.radio.random_us(4, 15)
+        self._busy_until = now + duration
+        mt_status, downlink, waiting = 0, b"", 0
         if status <= 4:
             self._momsn += 1
-            down, waiting = self._gateway.session(self.serial, self._momsn, self._mo, now + takes)
+            downlink, waiting = self._gateway.run_session(
+                self.serial, self._momsn, self._mo, now + duration
+            )
             if self.lose_acks:
                 self.lose_acks -= 1
-                status, down = 18, b""
-        elif not quick and self.radio.late():
-            self._gateway.session(self.serial, self._momsn, self._mo, now + takes)
+                status, downlink = 18, b""
+        elif not not_transmitted and self.radio.try_late_failure():
+            self._gateway.run_session(self.serial, self._momsn, self._mo, now + duration)
         if status > 4:
             self.failed += 1
-        elif down:
+        elif downlink:
             mt_status = 1
-            self._mt = down
+            self._mt = downlink
             self._mtmsn += 1
         answer = b"+SBDIX: %d, %d, %d, %d, %d, %d" % (
             *(status, self._momsn, mt_status, self._mtmsn),
-            *(len(down), waiting),
+            *(len(downlink), waiting),
         )
-        return [(takes + delay, data) for delay, data in self._say(answer)]
+        return [(duration + delay, data) for delay, data in self._answer(answer)]
 
-    def _read(self, _: int) -> Replies:
-        packed: bytes = _DOWN.build({"content": self._mt})
-        return self._rung([(5 * MILLISECOND, packed + b"\r\nOK\r\n")])
+    def _read_downlink(self, _: int) -> Replies:
+        packed: bytes = _DOWNLINK.build({"content": self._mt})
+        return self._insert_ring_alert([(5 * MILLISECOND, packed + b"\r\nOK\r\n")])
 
-    def _state(self, _: int) -> Replies:
-        return self._say(
+    def _buffer_state(self, _: int) -> Replies:
+        return self._answer(
             b"+SBDS: %d, %d, %d, %d"
             % (bool(self._mo), self._momsn, bool(self._mt), self._mtmsn if self._mt else -1 % 65536)
         )
 
     def _signal(self, now: int) -> Replies:
-        return self._say(b"+CSQ:%d" % (self.radio.bars(now) if self._radio_on else 0))
+        return self._answer(b"+CSQ:%d" % (self.radio.bars(now) if self._radio_on else 0))
 
     def _time(self, now: int) -> Replies:
         if not self._radio_on or not self.radio.bars(now):
-            return self._say(b"-MSSTM: no network service")
+            return self._answer(b"-MSSTM: no network service")
         ticks = (self._utc(now) - _TICKS_FROM_US) // 90_000 % (1 << 32)
-        return self._say(b"-MSSTM: %08x" % ticks)
+        return self._answer(b"-MSSTM: %08x" % ticks)
 
-    def ring(self) -> Replies:
+    def send_ring_alert(self) -> Replies:
         """The network rings: something waits."""
-        return [] if self.dead else [(0, b"\r\n" + _RING)]
+        return [] if self.dead else [(0, b"\r\n" + _RING_ALERT)]
 
     def wake(self, now: int) -> Replies:
         """Report signal and service when they changed."""
-        if now < self._look_at:
+        if now < self._sky_check_at:
             return []
-        self._look_at = now + _LOOK
+        self._sky_check_at = now + _SKY_CHECK_US
         if self.dead or now < self._busy_until or not self._radio_on:
             return []
         bars = self.radio.bars(now)
-        heard = (bars, int(bars > 0))
-        last, self._heard = self._heard, heard
+        signal = (bars, int(bars > 0))
+        last, self._reported_signal = self._reported_signal, signal
         text = b""
-        if last is None or last[0] != heard[0]:
-            text += b"\r\n+CIEV:0,%d\r\n" % heard[0]
-        if last is None or last[1] != heard[1]:
-            text += b"\r\n+CIEV:1,%d\r\n" % heard[1]
+        if last is None or last[0] != signal[0]:
+            text += b"\r\n+CIEV:0,%d\r\n" % signal[0]
+        if last is None or last[1] != signal[1]:
+            text += b"\r\n+CIEV:1,%d\r\n" % signal[1]
         return [(0, text)] if text else []

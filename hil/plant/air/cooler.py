@@ -31,13 +31,13 @@ class CoolerParameters:
     air_kw_k: float = 180.0  # fitted: heat capacity rate of the air at full speed, sea level
     ua_kw_k: float = 220.0  # fitted
     ua_exponent: float = 0.6  # usual: air-side films and fins, of the air's flow
-    still_share: float = 0.02  # assumed: natural draught with the fans off
+    natural_draught: float = 0.02  # assumed: natural draught with the fans off
     pad_effectiveness: float = 0.8  # reference
     tower_fan_kw: float = 10.0  # assumed
     tower_air_kw_k: float = 45.0  # assumed, dry air's heat capacity rate
     tower_ntu: float = 2.5  # assumed
     cycles: float = 4.0  # assumed: cycles of concentration, of what evaporates 1/(n-1) is bled
-    drift_share: float = 0.05  # assumed: water that pads or fill lose besides
+    drift_fraction: float = 0.05  # assumed: water that pads or fill lose besides
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ def heat_w_k(
     """Heat per kelvin between hot water and intake, W/K; `fan` is the speed, 0 to 1."""
     if water_w_k <= 0.0:
         return 0.0
-    n = max(fan, p.still_share) * air.density
+    n = max(fan, p.natural_draught) * air.density
     if kind == "tower" and wet:
         c_air = 1000.0 * p.tower_air_kw_k * n * saturated_ratio(air.wet_c + 6.0)
         ua = p.tower_ntu * 1000.0 * p.tower_air_kw_k * saturated_ratio(30.0) * n**p.ua_exponent
@@ -96,24 +96,24 @@ def water_kg_s(
     if kind == "tower":
         evaporated = max(heat_w, 0.0) * 0.9 / EVAPORATION_J_KG  # 90 %: some leaves as warm air
     else:
-        n = max(fan, p.still_share) * air.density
+        n = max(fan, p.natural_draught) * air.density
         kelvin = air.dry_c - intake_c(p, kind, air, wet)
         evaporated = 1000.0 * p.air_kw_k * n * kelvin / EVAPORATION_J_KG
-    return evaporated * (1.0 + 1.0 / (p.cycles - 1.0) + p.drift_share)
+    return evaporated * (1.0 + 1.0 / (p.cycles - 1.0) + p.drift_fraction)
 
 
-def scaled(p: CoolerParameters, share: float) -> CoolerParameters:
-    """The same cooler for `share` megawatts."""
+def scaled(p: CoolerParameters, megawatts: float) -> CoolerParameters:
+    """The same cooler for `megawatts` megawatts."""
     return CoolerParameters(
-        fan_kw=p.fan_kw * share,
-        air_kw_k=p.air_kw_k * share,
-        ua_kw_k=p.ua_kw_k * share,
+        fan_kw=p.fan_kw * megawatts,
+        air_kw_k=p.air_kw_k * megawatts,
+        ua_kw_k=p.ua_kw_k * megawatts,
         ua_exponent=p.ua_exponent,
-        still_share=p.still_share,
+        natural_draught=p.natural_draught,
         pad_effectiveness=p.pad_effectiveness,
-        tower_fan_kw=p.tower_fan_kw * share,
-        tower_air_kw_k=p.tower_air_kw_k * share,
+        tower_fan_kw=p.tower_fan_kw * megawatts,
+        tower_air_kw_k=p.tower_air_kw_k * megawatts,
         tower_ntu=p.tower_ntu,
         cycles=p.cycles,
-        drift_share=p.drift_share,
+        drift_fraction=p.drift_fraction,
     )

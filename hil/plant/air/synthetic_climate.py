@@ -17,7 +17,7 @@ from hil.plant.air.psychrometrics import dew_point_c
 
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _DAWN_H, _PEAK_H = 6.0, 14.5
-_KEEP = 0.7  # of yesterday's anomaly
+_DAY_CORRELATION = 0.7  # of yesterday's anomaly
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +67,30 @@ CLIMATES: dict[str, Climate] = {
 }
 
 
-def make(name: str) -> list[tuple[float, float]]:
+def synthesize_hours(name: str) -> list[tuple[float, float]]:
     """Dry bulb and dew point, degC, of the 8760 hours of a climate; the same ones every time."""
     climate, rng = CLIMATES[name], Random(name)
     hours: list[tuple[float, float]] = []
-    warm = moist = 0.0
-    fresh = (1.0 - _KEEP**2) ** 0.5
+    dry_anomaly = dew_anomaly = 0.0
+    innovation = (1.0 - _DAY_CORRELATION**2) ** 0.5
     for day in range(365):
-        warm = _KEEP * warm + fresh * rng.gauss(0.0, 1.0)
-        moist = _KEEP * moist + fresh * rng.gauss(0.0, 1.0)
-        shift = climate.spread_k * min(max(warm, -2.5), 2.5)
-        high, low = _of(climate.high_c, day) + shift, _of(climate.low_c, day) + shift
+        dry_anomaly = _DAY_CORRELATION * dry_anomaly + innovation * rng.gauss(0.0, 1.0)
+        dew_anomaly = _DAY_CORRELATION * dew_anomaly + innovation * rng.gauss(0.0, 1.0)
+        shift = climate.spread_k * min(max(dry_anomaly, -2.5), 2.5)
+        high, low = (
+            _normal_on_day(climate.high_c, day) + shift,
+            _normal_on_day(climate.low_c, day) + shift,
+        )
         mean = 0.5 * (high + low)
-        dew = dew_point_c(mean - shift, _of(climate.humidity_pct, day))
-        dew += climate.dew_spread_k * min(max(moist, -2.5), 2.0)
+        dew = dew_point_c(mean - shift, _normal_on_day(climate.humidity_pct, day))
+        dew += climate.dew_spread_k * min(max(dew_anomaly, -2.5), 2.0)
         for hour in range(24):
-            dry = low + (high - low) * _wave(hour + 0.5)
+            dry = low + (high - low) * _diurnal_fraction(hour + 0.5)
             hours.append((round(dry, 2), round(min(dew, dry), 2)))
     return hours
 
 
-def _of(months: tuple[float, ...], day: int) -> float:
+def _normal_on_day(months: tuple[float, ...], day: int) -> float:
     """A normal on a day of the year: a straight line between the middles of the months."""
     start, month = 0, 0
     while day >= start + _DAYS[month]:
@@ -98,7 +101,7 @@ def _of(months: tuple[float, ...], day: int) -> float:
     return months[month] + abs(x) * (other - months[month])
 
 
-def _wave(hour: float) -> float:
+def _diurnal_fraction(hour: float) -> float:
     """How far from the day's minimum (0) to its maximum (1) it is."""
     if _DAWN_H <= hour <= _PEAK_H:
         return 0.5 - 0.5 * cos(pi * (hour - _DAWN_H) / (_PEAK_H - _DAWN_H))

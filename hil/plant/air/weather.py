@@ -18,7 +18,7 @@ from hil.plant.air.psychrometrics import (
     humidity_pct,
     wet_bulb_c,
 )
-from hil.plant.air.synthetic_climate import CLIMATES, make
+from hil.plant.air.synthetic_climate import CLIMATES, synthesize_hours
 
 HOURS = 8760
 _MISSING = (99.9, 99.9, 999.0, 999_999.0)
@@ -99,15 +99,15 @@ def read_epw(path: Path) -> Weather:
         except (ValueError, IndexError):
             raise WeatherError(f"{path}:{number}: columns 7 to 10 are not numbers") from None
         values = [
-            held if value >= missing else value
-            for value, missing, held in zip(values, _MISSING, last, strict=True)
+            previous if value >= missing else value
+            for value, missing, previous in zip(values, _MISSING, last, strict=True)
         ]
         last = values
         hours.append(_hour(values, path, number))
     if len(hours) < 24:
         raise WeatherError(f"{path}: {len(hours)} hours; a day at least is needed")
-    place = lines[0].split(",")
-    return Weather(place[1] or path.stem, str(path.name), hours)
+    location = lines[0].split(",")
+    return Weather(location[1] or path.stem, str(path.name), hours)
 
 
 def _hour(values: list[float], path: Path, number: int) -> Hour:
@@ -124,7 +124,7 @@ def find(name: str) -> Weather:
     """A shipped climate by its name, or an EPW file by its path."""
     if name in CLIMATES:
         climate = CLIMATES[name]
-        hours = [Hour(dry, dew, climate.pressure_pa) for dry, dew in make(name)]
+        hours = [Hour(dry, dew, climate.pressure_pa) for dry, dew in synthesize_hours(name)]
         return Weather(name, climate.source, hours)
     if name.lower().endswith(".epw"):
         return read_epw(Path(name))

@@ -16,7 +16,7 @@ _CONDUCTIVITY = (0.48586216, 0.043876233, -0.0020703591)
 _LN_VISCOSITY = (-6.6054217, -1.2543733, 0.49814055, -0.16179682)
 
 
-def _at(coefficients: tuple[float, ...], celsius: float) -> float:
+def _evaluate(coefficients: tuple[float, ...], celsius: float) -> float:
     if not LOW_C <= celsius <= HIGH_C:
         raise ValueError(f"{celsius} degC is outside {LOW_C:g} to {HIGH_C:g}")
     x, value = (celsius - 40.0) / 50.0, 0.0
@@ -27,19 +27,19 @@ def _at(coefficients: tuple[float, ...], celsius: float) -> float:
 
 def density_kg_m3(celsius: float) -> float:
     """Density, kg/m3."""
-    return _at(_DENSITY, celsius)
+    return _evaluate(_DENSITY, celsius)
 
 
 def heat_j_kgk(celsius: float) -> float:
     """Specific heat capacity, J/(kg K)."""
-    return _at(_HEAT, celsius)
+    return _evaluate(_HEAT, celsius)
 
 
 def conductivity_w_mk(celsius: float) -> float:
     """Thermal conductivity, W/(m K)."""
-    return _at(_CONDUCTIVITY, celsius)
+    return _evaluate(_CONDUCTIVITY, celsius)
 
 
 def viscosity_pa_s(celsius: float) -> float:
     """Dynamic viscosity, Pa s."""
-    return exp(_at(_LN_VISCOSITY, celsius))
+    return exp(_evaluate(_LN_VISCOSITY, celsius))

@@ -17,7 +17,7 @@ _HALVINGS = 40  # of a bracket below 400 kPa: far below a millionth of a kPa
 
 
 @dataclass(slots=True)
-class Pump:
+class PlantPump:
     """One pump with its own speed ramp; speeds in % of full speed.
 
     `command` sets where it goes and how fast; `speed_pct` is where it is. A `seized` pump stops at
@@ -38,14 +38,14 @@ class Pump:
     def step(self, dt_s: float) -> bool:
         """Move for `dt_s`; true when the speed changed."""
         target = 0.0 if self.seized else self.target_pct
-        gap = target - self.speed_pct
-        if gap == 0.0:
+        difference = target - self.speed_pct
+        if difference == 0.0:
             return False
-        reach = self.rate_pct_s * dt_s
-        if self.seized or abs(gap) <= reach:
+        max_step = self.rate_pct_s * dt_s
+        if self.seized or abs(difference) <= max_step:
             self.speed_pct = target
         else:
-            self.speed_pct += reach if gap > 0.0 else -reach
+            self.speed_pct += max_step if difference > 0.0 else -max_step
         return True
 
 
@@ -66,7 +66,7 @@ def operating_point(
     `stuck_open` are the indices of pumps whose non-return valve does not shut.
     """
     if stuck_open:
-        return _with_backflow(p, speeds_pct, stuck_open)
+        return _backflow_point(p, speeds_pct, stuck_open)
     r = (p.row_kpa + p.inner_kpa) / p.tcs_design_lpm**2
     shutoff = [p.pump_shutoff_kpa * (n / 100.0) ** 2 for n in speeds_pct]
     high = max(shutoff, default=0.0)
@@ -74,11 +74,11 @@ def operating_point(
         return OperatingPoint(0.0, high, tuple(0.0 for _ in shutoff))
     k = p.pump_slope_kpa_lpm2
     running = sum(1 for a in shutoff if a > p.static_kpa)
-    head = _alone(high, p.static_kpa, k, r)
+    head = _single_pump_head(high, p.static_kpa, k, r)
     if running > 1:
-        head = _together(shutoff, head, high, p.static_kpa, k, r)
-    shares = tuple(_pump_flow(a, head, k) for a in shutoff)
-    return OperatingPoint(sum(shares), head, shares)
+        head = _parallel_head(shutoff, head, high, p.static_kpa, k, r)
+    pump_flows = tuple(_pump_flow(a, head, k) for a in shutoff)
+    return OperatingPoint(sum(pump_flows), head, pump_flows)
 
 
 def _pump_flow(shutoff_kpa: float, head_kpa: float, k: float) -> float:
@@ -86,29 +86,29 @@ def _pump_flow(shutoff_kpa: float, head_kpa: float, k: float) -> float:
     return sqrt((shutoff_kpa - head_kpa) / k) if shutoff_kpa > head_kpa else 0.0
 
 
-def _alone(shutoff_kpa: float, static_kpa: float, k: float, r: float) -> float:
+def _single_pump_head(shutoff_kpa: float, static_kpa: float, k: float, r: float) -> float:
     """Head with one pump: a - k Q^2 = s + r Q^2 in closed form; kPa."""
     return static_kpa + r * (shutoff_kpa - static_kpa) / (k + r)
 
 
-def _together(
+def _parallel_head(
     shutoff: list[float], low: float, high: float, static_kpa: float, k: float, r: float
 ) -> float:
     """Head with several pumps by halving: it lies between the best pump alone and its shut-off."""
     for _ in range(_HALVINGS):
         head = 0.5 * (low + high)
-        supply = 0.0
+        flow = 0.0
         for a in shutoff:
             if a > head:
-                supply += sqrt((a - head) / k)
-        if supply * supply * r > head - static_kpa:
+                flow += sqrt((a - head) / k)
+        if flow * flow * r > head - static_kpa:
             low = head
         else:
             high = head
     return 0.5 * (low + high)
 
 
-def _with_backflow(
+def _backflow_point(
     p: PlantParameters, speeds_pct: list[float], stuck_open: frozenset[int]
 ) -> OperatingPoint:
     """The network when some pumps let flow back; their share is negative then."""
@@ -116,7 +116,7 @@ def _with_backflow(
     k = p.pump_slope_kpa_lpm2
     shutoff = [p.pump_shutoff_kpa * (n / 100.0) ** 2 for n in speeds_pct]
 
-    def share(i: int, head: float) -> float:
+    def signed_flow(i: int, head: float) -> float:
         if i in stuck_open and head > shutoff[i]:
             return -sqrt((head - shutoff[i]) / (k * p.nrv_slope))
         return _pump_flow(shutoff[i], head, k)
@@ -125,8 +125,8 @@ def _with_backflow(
     head = high
     for _ in range(_HALVINGS):
         head = 0.5 * (low + high)
-        flow = sum(share(i, head) for i in range(len(shutoff)))
-        needs = p.static_kpa + r * flow * flow if flow > 0.0 else 0.0
-        low, high = (head, high) if flow > 0.0 and needs > head else (low, head)
-    shares = tuple(share(i, head) for i in range(len(shutoff)))
-    return OperatingPoint(max(sum(shares), 0.0), head, shares)
+        flow = sum(signed_flow(i, head) for i in range(len(shutoff)))
+        required_kpa = p.static_kpa + r * flow * flow if flow > 0.0 else 0.0
+        low, high = (head, high) if flow > 0.0 and required_kpa > head else (low, head)
+    pump_flows = tuple(signed_flow(i, head) for i in range(len(shutoff)))
+    return OperatingPoint(max(sum(pump_flows), 0.0), head, pump_flows)

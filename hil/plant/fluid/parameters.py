@@ -16,7 +16,7 @@ class PlantParameters:
 
     # The row.
     racks: int = 4  # design
-    rack_share: tuple[float, ...] = (0.25, 0.25, 0.25, 0.25)  # of IT power and of flow, design
+    rack_fraction: tuple[float, ...] = (0.25, 0.25, 0.25, 0.25)  # of IT power and of flow, design
     rack_design_kw: float = 25.0  # design, 25 devices of 1 kW
     it_lag_s: float = 2.0  # assumed: load step to heat at the die, power supplies included
 

@@ -15,50 +15,50 @@ class Pipe:
     """A full pipe of `volume_l` litres that starts at one temperature, degC."""
 
     __slots__ = (
-        "_grain_l",
+        "_drawn_c",
+        "_drawn_l",
         "_head_c",
         "_head_l",
-        "_left_c",
-        "_left_l",
+        "_min_parcel_l",
         "_parcels",
         "_tail_c",
         "_tail_l",
         "volume_l",
     )
 
-    def __init__(self, volume_l: float, start_c: float, grain_l: float) -> None:
-        """`grain_l` bounds the memory: smaller parcels are merged until they are that big."""
-        if volume_l <= 0.0 or grain_l <= 0.0:
+    def __init__(self, volume_l: float, start_c: float, min_parcel_l: float) -> None:
+        """`min_parcel_l` bounds the memory: smaller parcels are merged until they are that big."""
+        if volume_l <= 0.0 or min_parcel_l <= 0.0:
             raise ValueError("a pipe needs a volume and a grain above 0 L")
         self.volume_l = volume_l
-        self._grain_l = grain_l
+        self._min_parcel_l = min_parcel_l
         self._parcels: deque[tuple[float, float]] = deque()
         self._head_l, self._head_c = volume_l, start_c  # next to leave
         self._tail_l, self._tail_c = 0.0, start_c  # last to come, still growing
-        self._left_l, self._left_c = 0.0, start_c  # last to have left whole
+        self._drawn_l, self._drawn_c = 0.0, start_c  # last to have left whole
 
     def draw(self, litres: float) -> float:
         """Take `litres` (at most the pipe's volume) off the outlet; their mean temperature, degC.
 
         A `fill` of as much must follow. With no flow: the temperature at the outlet.
         """
-        rest = self._head_l - litres
-        if rest > _TINY_L:
-            self._head_l = rest
+        remaining_l = self._head_l - litres
+        if remaining_l > _TINY_L:
+            self._head_l = remaining_l
             return self._head_c
         if litres <= 0.0:
             return self._head_c
-        taken, heat = 0.0, 0.0
-        while self._head_l <= litres - taken + _TINY_L and self._next():
-            taken += self._left_l
-            heat += self._left_l * self._left_c
-        part = litres - taken
+        drawn_l, heat = 0.0, 0.0
+        while self._head_l <= litres - drawn_l + _TINY_L and self._advance_parcel():
+            drawn_l += self._drawn_l
+            heat += self._drawn_l * self._drawn_c
+        part = litres - drawn_l
         self._head_l -= part
         return (heat + part * self._head_c) / litres
 
-    def _next(self) -> bool:
+    def _advance_parcel(self) -> bool:
         """Bring the next parcel to the outlet; false when there is none."""
-        left_l, left_c = self._head_l, self._head_c
+        drawn_l, drawn_c = self._head_l, self._head_c
         if self._parcels:
             self._head_l, self._head_c = self._parcels.popleft()
         elif self._tail_l > 0.0:
@@ -66,7 +66,7 @@ class Pipe:
             self._tail_l = 0.0
         else:
             return False
-        self._left_l, self._left_c = left_l, left_c
+        self._drawn_l, self._drawn_c = drawn_l, drawn_c
         return True
 
     def fill(self, litres: float, celsius: float) -> None:
@@ -75,7 +75,7 @@ class Pipe:
             return
         tail = self._tail_l + litres
         self._tail_c += (celsius - self._tail_c) * litres / tail
-        if tail >= self._grain_l:
+        if tail >= self._min_parcel_l:
             self._parcels.append((tail, self._tail_c))
             tail = 0.0
         self._tail_l = tail
@@ -97,6 +97,6 @@ class Pipe:
             total += litres * celsius
         return total
 
-    def held_l(self) -> float:
+    def stored_l(self) -> float:
         """Sum of the parcels' volumes, L: equal to `volume_l` unless parcels were lost."""
         return self._head_l + self._tail_l + sum(litres for litres, _ in self._parcels)

@@ -13,10 +13,10 @@ from random import Random
 _TABLE = 1021  # a prime
 
 
-class Sensor:
+class PlantSensor:
     """One measured quantity in its own unit; `value` is what the transmitter shows."""
 
-    __slots__ = ("_index", "_keep", "_lag_s", "_lagged", "_table", "value")
+    __slots__ = ("_decay", "_index", "_lag_s", "_lagged", "_table", "value")
 
     def __init__(
         self, rng: Random, start: float, lag_s: float, sigma: float, quantum_s: float
@@ -27,19 +27,19 @@ class Sensor:
         self._table = [rng.gauss(0.0, sigma) for _ in range(_TABLE)]
         self._index = 0
         self.value = start + self._table[0]
-        self.retime(quantum_s)
+        self.set_quantum(quantum_s)
 
-    def retime(self, quantum_s: float) -> None:
+    def set_quantum(self, quantum_s: float) -> None:
         """Use another step length."""
-        self._keep = exp(-quantum_s / self._lag_s) if self._lag_s > 0.0 else 0.0
+        self._decay = exp(-quantum_s / self._lag_s) if self._lag_s > 0.0 else 0.0
 
-    def step(self, true: float) -> None:
-        """Follow `true` for one quantum; the noise stands until the next `renew`."""
-        lagged = true + (self._lagged - true) * self._keep
+    def step(self, true_value: float) -> None:
+        """Follow `true_value` for one quantum; the noise stands until the next `next_noise_sample`."""
+        lagged = true_value + (self._lagged - true_value) * self._decay
         self._lagged = lagged
         self.value = lagged + self._table[self._index]
 
-    def renew(self) -> None:
+    def next_noise_sample(self) -> None:
         """Take the next noise sample (the transmitter's own update, once a second)."""
         index = self._index + 1
         self._index = index if index < _TABLE else 0

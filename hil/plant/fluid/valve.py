@@ -14,7 +14,7 @@ from math import sqrt
 from hil.plant.fluid.parameters import PlantParameters
 
 
-def inherent_share(p: PlantParameters, position_pct: float) -> float:
+def inherent_flow_fraction(p: PlantParameters, position_pct: float) -> float:
     """Share of Kvs (leak to 1) at a stroke of 0 to 100 %."""
     seat = p.valve_seat_pct
     if position_pct >= seat:
@@ -25,9 +25,9 @@ def inherent_share(p: PlantParameters, position_pct: float) -> float:
 
 def valve_flow_lpm(p: PlantParameters, position_pct: float) -> float:
     """Facility water flow at a stroke of 0 to 100 %, L/min, at constant pressure of the mains."""
-    share = inherent_share(p, position_pct)
+    fraction = inherent_flow_fraction(p, position_pct)
     a = p.valve_authority
-    return p.fws_open_lpm / sqrt(1.0 - a + a / (share * share))
+    return p.fws_open_lpm / sqrt(1.0 - a + a / (fraction * fraction))
 
 
 @dataclass(slots=True)
@@ -51,15 +51,15 @@ class Actuator:
 
     def step(self, dt_s: float) -> bool:
         """Move for `dt_s`; true when the position changed."""
-        gap = self.command_pct - self.position_pct
-        if gap == 0.0 or self.stuck:
+        difference = self.command_pct - self.position_pct
+        if difference == 0.0 or self.stuck:
             self.moving = False
             return False
-        if not self.moving and abs(gap) < self.deadband_pct:
+        if not self.moving and abs(difference) < self.deadband_pct:
             return False
-        reach = 100.0 / self.stroke_s * dt_s
-        self.moving = abs(gap) > reach
-        move = gap if not self.moving else (reach if gap > 0.0 else -reach)
+        max_step = 100.0 / self.stroke_s * dt_s
+        self.moving = abs(difference) > max_step
+        move = difference if not self.moving else (max_step if difference > 0.0 else -max_step)
         self.position_pct = self.position_pct + move if self.moving else self.command_pct
         self.travel_pct += abs(move)
         return True

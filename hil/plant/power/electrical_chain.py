@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ElectricalStage:
     """One stage; shares of its rated power lost: idle, per load, per load squared."""
 
     name: str
@@ -26,13 +26,13 @@ class Stage:
         return rated_kw * (self.idle + self.linear * x + self.copper * x * x)
 
 
-TRANSFORMER = Stage("transformer", 0.002, 0.0, 0.010)
-UPS = Stage("ups", 0.007, 0.010, 0.012)
-DISTRIBUTION = Stage("distribution", 0.0, 0.0, 0.008)
+TRANSFORMER = ElectricalStage("transformer", 0.002, 0.0, 0.010)
+UPS = ElectricalStage("ups", 0.007, 0.010, 0.012)
+DISTRIBUTION = ElectricalStage("distribution", 0.0, 0.0, 0.008)
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class ElectricalChain:
     """Losses for an IT load at its input: `rated_kw` is that of every stage."""
 
     rated_kw: float

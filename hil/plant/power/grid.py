@@ -21,7 +21,7 @@ class Grid:
 
     voltage: float = 1.0
     hertz: float = 50.0
-    generator: bool = False
+    generator_running: bool = False
 
     @property
     def supplied(self) -> bool:
@@ -34,13 +34,13 @@ class Grid:
 
     def fail(self) -> None:
         """The mains are gone."""
-        self.voltage, self.generator = 0.0, False
+        self.voltage, self.generator_running = 0.0, False
 
     def start_generator(self) -> None:
         """The generator takes over, unless the mains are there."""
         if not self.supplied:
-            self.voltage, self.hertz, self.generator = 1.0, _GENERATOR_HZ, True
+            self.voltage, self.hertz, self.generator_running = 1.0, _GENERATOR_HZ, True
 
     def restore(self) -> None:
         """The mains are back to nominal."""
-        self.voltage, self.hertz, self.generator = 1.0, 50.0, False
+        self.voltage, self.hertz, self.generator_running = 1.0, 50.0, False

@@ -14,33 +14,33 @@ _NEVER = 1 << 62
 class LoadSchedule:
     """Steps of the row's IT power, kW."""
 
-    __slots__ = ("_next_us", "_steps", "limit_kw", "wanted_kw")
+    __slots__ = ("_next_us", "_steps", "demand_kw", "limit_kw")
 
     def __init__(self, start_kw: float) -> None:
         """Start at `start_kw`, with nothing planned and no limit."""
-        self.wanted_kw = start_kw
+        self.demand_kw = start_kw
         self.limit_kw: float | None = None
         self._steps: list[tuple[int, float]] = []
         self._next_us = _NEVER
 
-    def at(self, at_us: int, kw: float) -> None:
+    def plan_step(self, at_us: int, kw: float) -> None:
         """Plan a step to `kw` (0 or more) at monotonic time `at_us`."""
         if kw < 0.0:
             raise ValueError("a load cannot be below 0 kW")
         insort(self._steps, (at_us, kw))
         self._next_us = self._steps[0][0]
 
-    def set(self, kw: float) -> None:
+    def set_power(self, kw: float) -> None:
         """Step to `kw` now; what was planned stays planned."""
         if kw < 0.0:
             raise ValueError("a load cannot be below 0 kW")
-        self.wanted_kw = kw
+        self.demand_kw = kw
 
     def power_kw(self, now: int) -> float:
         """The power that the racks draw at `now`, kW."""
         while self._next_us <= now:
-            self.wanted_kw = self._steps.pop(0)[1]
+            self.demand_kw = self._steps.pop(0)[1]
             self._next_us = self._steps[0][0] if self._steps else _NEVER
-        if self.limit_kw is not None and self.limit_kw < self.wanted_kw:
+        if self.limit_kw is not None and self.limit_kw < self.demand_kw:
             return self.limit_kw
-        return self.wanted_kw
+        return self.demand_kw

@@ -15,12 +15,12 @@ WARNING_C, ALARM_C = 70.0, 75.0
 
 
 @dataclass(slots=True)
-class Optics:
+class OpticalModule:
     """One module; `lanes` of 8 are lit, `airflow` is the share of the design flow of air."""
 
     case_c: float = 50.0
     watts: float = 25.0
-    idle_share: float = 0.35  # assumed: what is left with all lanes off
+    idle_fraction: float = 0.35  # assumed: what is left with all lanes off
     k_w: float = 1.2  # assumed, case to air at the design flow
     j_k: float = 60.0  # assumed
     lanes: int = 8
@@ -29,7 +29,7 @@ class Optics:
     @property
     def power_w(self) -> float:
         """Power drawn, W."""
-        return self.watts * (self.idle_share + (1.0 - self.idle_share) * self.lanes / 8.0)
+        return self.watts * (self.idle_fraction + (1.0 - self.idle_fraction) * self.lanes / 8.0)
 
     def step(self, dt_s: float, air_c: float) -> float:
         """Go on by `dt_s` in air at `air_c`; the heat that goes into it, W."""

@@ -1,6 +1,6 @@
 """A server or GPU behind its cold plate: power, leakage, case temperature, power limit.
 
-What it wants is work (`wanted_w`); what it draws is idle power, work and leakage, which grows with
+What it wants is work (`demand_w`); what it draws is idle power, work and leakage, which grows with
 the case's temperature; a limit set from outside (Redfish) comes into force after a delay, bounds
 the draw but never below the device's minimum, and the work follows with a lag. Above its own limit
 it throttles itself, which a controller should never let happen. All figures are assumptions around
@@ -21,7 +21,7 @@ class ServerParameters:
 
     idle_w: float = 120.0  # assumed
     full_w: float = 1000.0  # design
-    least_limit_w: float = 200.0  # makers' limits begin at 200 W
+    min_limit_w: float = 200.0  # makers' limits begin at 200 W
     leakage_w: float = 40.0  # assumed, at 60 degC of case
     leakage_per_k: float = 0.012  # assumed: e-fold in 83 K
     delay_s: float = 0.5  # assumed: command to effect, 0.2 to 10 s by platform
@@ -31,26 +31,26 @@ class ServerParameters:
     throttle_w_k: float = 50.0  # assumed: watts given up for each kelvin above
 
 
-class Server:
-    """One device; `wanted_w` and the coolant are inputs, `power_w` and `case_c` are outputs."""
+class ServerModel:
+    """One device; `demand_w` and the coolant are inputs, `power_w` and `case_c` are outputs."""
 
     def __init__(self, p: ServerParameters | None = None, case_c: float = 50.0) -> None:
         """Start idle at a case temperature."""
         self.p = p or ServerParameters()
-        self.wanted_w = self.p.idle_w
+        self.demand_w = self.p.idle_w
         self.case_c = case_c
         self.limit_w: float | None = None
         self.self_throttled = False
         self.power_w = self.p.idle_w
         self._work_w = self.p.idle_w
-        self._coming: list[tuple[float, float | None]] = []
+        self._pending_limits: list[tuple[float, float | None]] = []
         self._now_s = 0.0
 
     def set_limit(self, watts: float | None) -> None:
         """Ask for a limit, W; None takes it away. In force after the device's delay."""
         if watts is not None:
-            watts = max(watts, self.p.least_limit_w)
-        self._coming.append((self._now_s + self.p.delay_s, watts))
+            watts = max(watts, self.p.min_limit_w)
+        self._pending_limits.append((self._now_s + self.p.delay_s, watts))
 
     @property
     def leakage_w(self) -> float:
@@ -61,15 +61,15 @@ class Server:
         """Go on by `dt_s` with coolant at `inlet_c` and a plate of `plate_w_k`; the heat, W."""
         p = self.p
         self._now_s += dt_s
-        while self._coming and self._coming[0][0] <= self._now_s + 1e-9:
-            self.limit_w = self._coming.pop(0)[1]
-        most = p.full_w if self.limit_w is None else min(self.limit_w, p.full_w)
-        over = self.case_c - p.case_max_c
-        self.self_throttled = over > 0.0
-        if over > 0.0:
-            most = max(most - p.throttle_w_k * over, p.idle_w)
+        while self._pending_limits and self._pending_limits[0][0] <= self._now_s + 1e-9:
+            self.limit_w = self._pending_limits.pop(0)[1]
+        max_w = p.full_w if self.limit_w is None else min(self.limit_w, p.full_w)
+        excess_k = self.case_c - p.case_max_c
+        self.self_throttled = excess_k > 0.0
+        if excess_k > 0.0:
+            max_w = max(max_w - p.throttle_w_k * excess_k, p.idle_w)
         leak = self.leakage_w
-        work = min(max(self.wanted_w, p.idle_w), max(most - leak, p.idle_w))
+        work = min(max(self.demand_w, p.idle_w), max(max_w - leak, p.idle_w))
         self._work_w = work + (self._work_w - work) * exp(-dt_s / p.lag_s)
         self.power_w = self._work_w + leak
         if plate_w_k <= 0.0:

@@ -8,15 +8,15 @@ pytestmark = pytest.mark.soak
 
 
 def test_the_bound_holds_in_a_thousand_runs() -> None:
-    assert [row for row in clock.bounds(1000) if not row[3]] == []
+    assert [result for result in clock.bounds(1000) if not result[3]] == []
 
 
 def test_every_figure_is_met() -> None:
     for name in ("lies", "sentences", "pulses", "heat"):
-        assert [row for row in clock.FIGURES[name](100) if not row[3]] == []
+        assert [result for result in clock.FIGURES[name](100) if not result[3]] == []
 
 
 @pytest.mark.parametrize("dialect", ["casic", "trimble", "unicore", "ublox"])
-def test_two_days_of_clean_sky_raise_nothing(dialect: str) -> None:
-    found = sky.watch(2.0, dialect, dialect == "trimble", 1)
+def test_two_days_of_clean_signals_raise_no_alarm(dialect: str) -> None:
+    found = sky.run_agent(2.0, dialect, dialect == "trimble", 1)
     assert (found["alarms"], found["refused"], found["beyond_bound"]) == ([], 0, False)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from agent.commands import profiles, read_config, schema_text
 from agent.config import file
 from agent.config.load import load
-from agent.config.schema import with_parts
+from agent.config.schema import with_components
 from agent.config.validate import validate
 from agent.core.errors import ConfigError
 from tests.portable.support import agent_rig
@@ -25,7 +25,11 @@ EXAMPLE = ROOT / "deploy" / "examples" / "unit.json"
 COPY = ROOT / "docs" / "config.schema.json"
 DOCUMENT = json.loads(schema_text())
 STANDARD = jsonschema.Draft202012Validator(DOCUMENT)
-GOOD: list[dict[str, Any]] = [json.loads(EXAMPLE.read_text()), agent_rig.config(), agent_rig.lean()]
+GOOD: list[dict[str, Any]] = [
+    json.loads(EXAMPLE.read_text()),
+    agent_rig.config(),
+    agent_rig.minimal_config(),
+]
 
 
 def agent(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -33,9 +37,9 @@ def agent(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def ours(raw: Any) -> bool:
+def is_valid(raw: Any) -> bool:
     errors: list[str] = []
-    validate(raw, with_parts(list(raw)), "", errors)
+    validate(raw, with_components(list(raw)), "", errors)
     return not errors
 
 
@@ -43,18 +47,18 @@ def test_the_schema_is_standard() -> None:
     jsonschema.Draft202012Validator.check_schema(DOCUMENT)
     assert DOCUMENT["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert DOCUMENT["title"]
-    assert not {"values", "propertyPattern"} & words(DOCUMENT)
+    assert not {"values", "propertyPattern"} & keywords(DOCUMENT)
     known = set(STANDARD.VALIDATORS) | {"$schema", "title", "description", "default"}
-    assert words(DOCUMENT) <= known
+    assert keywords(DOCUMENT) <= known
 
 
-def words(rule: dict[str, Any]) -> set[str]:
+def keywords(rule: dict[str, Any]) -> set[str]:
     """Every schema word that is used anywhere in `rule`."""
     found = set(rule)
     inner = [rule["items"]] if "items" in rule else []
-    for word in ("properties", "patternProperties"):
-        inner += rule.get(word, {}).values()
-    return found.union(*[words(part) for part in inner])
+    for keyword in ("properties", "patternProperties"):
+        inner += rule.get(keyword, {}).values()
+    return found.union(*[keywords(subrule) for subrule in inner])
 
 
 def test_the_copy_in_docs_is_the_schema() -> None:
@@ -66,9 +70,9 @@ def test_the_copy_in_docs_is_the_schema() -> None:
 def test_it_is_the_same_whatever_was_loaded_before() -> None:
     names = list(DOCUMENT["properties"])
     for some in (["modem", "log"], ["chrony"], []):
-        asked = with_parts(some)["properties"]
+        asked = with_components(some)["properties"]
         assert list(asked) == [name for name in names if name in asked]
-        assert set(asked) - set(some) == set(with_parts([])["properties"]) - set(some)
+        assert set(asked) - set(some) == set(with_components([])["properties"]) - set(some)
     assert list(json.loads(schema_text())["properties"]) == names
 
 
@@ -92,7 +96,7 @@ def test_every_default_is_allowed_by_its_own_rule() -> None:
 @pytest.mark.parametrize("good", GOOD)
 def test_good_configurations_pass_in_both(good: dict[str, Any]) -> None:
     STANDARD.validate(good)
-    assert ours(good)
+    assert is_valid(good)
 
 
 def test_the_example_is_good() -> None:
@@ -113,12 +117,12 @@ VALUES += [float("inf"), "", "a", "A b", "x" * 33, "x" * 300, "a\x00b", "tcp:h:1
 VALUES += [[], ["a"], ["a", "b", "c"], {}, {"a": "b"}, {"A": "b"}, {"port": "x"}, [1], 1.0]
 
 
-def places(raw: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+def paths(raw: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Every place in a configuration at which something may be changed."""
     found = [path] if path else []
     inner: Any = enumerate(raw) if isinstance(raw, list) else ()
     for key, value in raw.items() if isinstance(raw, dict) else inner:
-        found += places(value, (*path, key))
+        found += paths(value, (*path, key))
     return found
 
 
@@ -127,19 +131,19 @@ def mutated(draw: Any) -> dict[str, Any]:
     """A good configuration with one to three small changes."""
     raw = copy.deepcopy(draw(st.sampled_from(GOOD)))
     for _ in range(draw(st.integers(1, 3))):
-        *way, last = draw(st.sampled_from(places(raw)))
-        at = raw
-        for step in way:
-            at = at[step]
+        *path, last = draw(st.sampled_from(paths(raw)))
+        node = raw
+        for step in path:
+            node = node[step]
         action = draw(st.sampled_from(["set", "set", "set", "drop", "add", "double"]))
         if action == "set":
-            at[last] = copy.deepcopy(draw(st.sampled_from(VALUES)))
+            node[last] = copy.deepcopy(draw(st.sampled_from(VALUES)))
         elif action == "drop":
-            del at[last]
-        elif isinstance(at, dict):
-            at[draw(st.sampled_from(["new", "sensor", "Big", "two", "a b"]))] = at[last]
+            del node[last]
+        elif isinstance(node, dict):
+            node[draw(st.sampled_from(["new", "sensor", "Big", "two", "a b"]))] = node[last]
         else:
-            at.append(copy.deepcopy(at[last]))
+            node.append(copy.deepcopy(node[last]))
         if not raw:
             break
     return raw
@@ -148,7 +152,7 @@ def mutated(draw: Any) -> dict[str, Any]:
 @settings(max_examples=600, deadline=None, derandomize=True)
 @given(mutated())
 def test_both_validators_agree_on_small_changes(raw: dict[str, Any]) -> None:
-    assert ours(raw) == STANDARD.is_valid(raw), list(STANDARD.iter_errors(raw))
+    assert is_valid(raw) == STANDARD.is_valid(raw), list(STANDARD.iter_errors(raw))
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -163,34 +167,34 @@ def test_a_changed_configuration_is_compiled_or_refused_in_lines(raw: dict[str, 
             assert ": " in line, line
 
 
-def test_the_changes_hit_both_sides() -> None:
+def test_changes_cover_valid_and_invalid() -> None:
     """Of single changes at every place, some must pass and many must fail."""
     verdicts = []
     for good in GOOD:
-        for *way, last in places(good):
+        for *path, last in paths(good):
             for value in VALUES:
                 raw = copy.deepcopy(good)
-                at: Any = raw
-                for step in way:
-                    at = at[step]
-                at[last] = copy.deepcopy(value)
-                verdict = ours(raw)
-                assert verdict == STANDARD.is_valid(raw), (way, last, value)
+                node: Any = raw
+                for step in path:
+                    node = node[step]
+                node[last] = copy.deepcopy(value)
+                verdict = is_valid(raw)
+                assert verdict == STANDARD.is_valid(raw), (path, last, value)
                 verdicts.append(verdict)
     assert verdicts.count(True) > 200
     assert verdicts.count(False) > 2000
 
 
-def test_what_is_no_number_is_refused_at_every_number() -> None:
+def test_nan_is_refused_everywhere() -> None:
     """NaN is no JSON, but Python's parser takes it, and other validators let it pass."""
     for good in GOOD:
-        for *way, last in places(good):
+        for *path, last in paths(good):
             raw = copy.deepcopy(good)
-            at: Any = raw
-            for step in way:
-                at = at[step]
-            at[last] = float("nan")
-            assert not ours(raw), (way, last)
+            node: Any = raw
+            for step in path:
+                node = node[step]
+            node[last] = float("nan")
+            assert not is_valid(raw), (path, last)
 
 
 def test_a_key_written_twice_is_an_error_here_though_json_allows_it() -> None:
@@ -198,7 +202,7 @@ def test_a_key_written_twice_is_an_error_here_though_json_allows_it() -> None:
         file.parse('{"b": {"a": 1, "a": 2}}', "f.json")
 
 
-def test_what_is_no_json_names_line_and_column() -> None:
+def test_invalid_json_is_reported_with_line_and_column() -> None:
     with pytest.raises(ConfigError, match=r"f\.json:2:5: not JSON: "):
         file.parse('{\n"a":}', "f.json")
 
@@ -230,7 +234,7 @@ def test_strange_files_are_refused_in_lines_and_exit_2(text: str, tmp_path: Path
         assert len(line) < 400
 
 
-def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
+def test_missing_or_binary_file(tmp_path: Path) -> None:
     done = agent("--config", str(tmp_path / "nix.json"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     path = tmp_path / "unit.json"

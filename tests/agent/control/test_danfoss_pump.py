@@ -9,12 +9,12 @@ from random import Random
 
 import pytest
 
-from agent.control.pump import Pump
+from agent.control.pump import PumpActuator
 from agent.core.config_records import DeviceConfig
-from agent.fieldbus.device_session import Station
-from drivers.device.profile import Profile
+from agent.fieldbus.device_session import DeviceSession
+from drivers.device.profile import DeviceProfile
 from drivers.modbus.bus import Bus
-from drivers.modbus.wire_time import Wire
+from drivers.modbus.wire_time import WireTime
 from hil.devices.drives.danfoss_fc import CONTROL, REFERENCE, DanfossFc
 from hil.devices.modbus.line import ModbusLine
 from hil.plant.fluid.parameters import PlantParameters
@@ -41,7 +41,7 @@ class Drive(DanfossFc):
             self.targets.append(round(self.shaft.target_pct, 2))
 
 
-class Turn:
+class PumpBench:
     """Bus, station and line in virtual time; each cycle is a second."""
 
     def __init__(self, raw: dict[str, object]) -> None:
@@ -50,47 +50,49 @@ class Turn:
         self.line = ModbusLine([self.drive])
         self.bus = Bus(4, "rtu", BAUD, 11)
         self.bus.event("opened", 0)
-        config = DeviceConfig("pump", "bus", UNIT, Profile(raw))
-        self.station = Station(0, config, self.bus, Wire(BAUD, 11), stops=True)
-        self.pump = Pump(self.station)
+        config = DeviceConfig("pump", "bus", UNIT, DeviceProfile(raw))
+        self.session = DeviceSession(0, config, self.bus, WireTime(BAUD, 11), has_actuators=True)
+        self.pump = PumpActuator(self.session)
         self.now = SECOND
-        self._coming: list[tuple[int, int, bytes]] = []
+        self._pending_replies: list[tuple[int, int, bytes]] = []
 
     def cycle(self, percent: float) -> None:
         """Poll, decide half a second later, go on to the next second."""
-        self.station.poll(self.now, SECOND)
-        self._go_on(self.now + SECOND // 2)
-        self.pump.ask(percent)
-        self._go_on(self.now + SECOND // 2)
+        self.session.poll(self.now, SECOND)
+        self._advance_to(self.now + SECOND // 2)
+        self.pump.request(percent)
+        self._advance_to(self.now + SECOND // 2)
 
-    def _go_on(self, until: int) -> None:
+    def _advance_to(self, until: int) -> None:
         while True:
             due = self.bus.deadline()
-            at = self._coming[0][0] if self._coming else until + 1
+            at = self._pending_replies[0][0] if self._pending_replies else until + 1
             if min(due, at, self.line.deadline()) > until:
                 break
             self.now = min(max(self.now, min(due, at, self.line.deadline())), until)
             self.line.wake(self.now)
             if at <= due and at <= self.now:
-                self.bus.receive(heapq.heappop(self._coming)[2], self.now)
+                self.bus.receive(heapq.heappop(self._pending_replies)[2], self.now)
             elif due <= self.now:
                 self.bus.wake(self.now)
             for _, _, data in self.bus.outbox():
-                heard = self.now + self.bus.wire.chars_us(len(data))
-                for delay, reply in self.line.receive(data, heard):
-                    arrives = heard + delay + self.bus.wire.chars_us(len(reply))
-                    heapq.heappush(self._coming, (arrives, len(self._coming), reply))
-            for result in self.bus.results():
-                self.station.result(result)
+                received_at = self.now + self.bus.wire_time.chars_us(len(data))
+                for delay, reply in self.line.receive(data, received_at):
+                    arrives_at = received_at + delay + self.bus.wire_time.chars_us(len(reply))
+                    heapq.heappush(
+                        self._pending_replies, (arrives_at, len(self._pending_replies), reply)
+                    )
+            for result in self.bus.take_results():
+                self.session.handle_result(result)
         self.now = until
 
 
 @pytest.fixture
-def turn() -> Turn:
-    return Turn(json.loads((ROOT / "drivers" / "profiles" / "danfoss_fc.json").read_text()))
+def turn() -> PumpBench:
+    return PumpBench(json.loads((ROOT / "drivers" / "profiles" / "danfoss_fc.json").read_text()))
 
 
-def test_the_reference_is_there_before_the_drive_runs(turn: Turn) -> None:
+def test_reference_is_written_before_the_run_command(turn: PumpBench) -> None:
     turn.drive.registers[REFERENCE] = 0x4000  # what someone left there: full speed
     turn.cycle(60.0)
     assert turn.drive.log == [(REFERENCE, 9830), (CONTROL, RUN)]
@@ -98,10 +100,10 @@ def test_the_reference_is_there_before_the_drive_runs(turn: Turn) -> None:
     for _ in range(8):
         turn.cycle(60.0)
     assert turn.pump.speed() == pytest.approx(60.0, abs=0.1)
-    assert not turn.station.stubborn
+    assert not turn.session.write_unverified
 
 
-def test_a_stop_goes_before_the_reference(turn: Turn) -> None:
+def test_stop_is_written_before_the_reference(turn: PumpBench) -> None:
     for _ in range(8):
         turn.cycle(60.0)
     turn.drive.log.clear()
@@ -114,13 +116,13 @@ def test_a_stop_goes_before_the_reference(turn: Turn) -> None:
     assert turn.pump.speed() == 0.0
 
 
-def test_a_lost_first_request_does_not_turn_the_order_round(turn: Turn) -> None:
+def test_lost_first_request_keeps_the_write_order(turn: PumpBench) -> None:
     turn.cycle(0.0)
     turn.drive.log.clear()
     turn.drive.registers[REFERENCE] = 0x4000
     turn.drive.dead = True
-    turn.pump.ask(60.0)
-    turn._go_on(turn.now + SECOND // 10)
+    turn.pump.request(60.0)
+    turn._advance_to(turn.now + SECOND // 10)
     turn.drive.dead = False
     for _ in range(6):
         turn.cycle(60.0)
@@ -128,12 +130,12 @@ def test_a_lost_first_request_does_not_turn_the_order_round(turn: Turn) -> None:
     assert set(turn.drive.targets) == {60.0}
 
 
-def test_a_ramp_holds_the_reference_back_but_no_stop() -> None:
+def test_ramp_limits_the_reference_but_not_a_stop() -> None:
     raw = json.loads((ROOT / "drivers" / "profiles" / "danfoss_fc.json").read_text())
     for point in raw["points"]:
         if point["name"] == "SpeedControlPercent":
             point["ramp"] = 1638  # 10 percent a second
-    turn = Turn(raw)
+    turn = PumpBench(raw)
     turn.cycle(25.0)
     turn.cycle(25.0)
     turn.cycle(25.0)

@@ -7,58 +7,58 @@ Says `durable CLASS ID` for each record once the store has said that it is durab
 
 import sys
 
-from agent.log.record_store import Keeper
-from drivers.ports.address import parse
+from agent.log.record_store import RecordStore
+from drivers.ports.address import parse_address
 from protocols.telemetry.message import NOTE
 
 SETTINGS = {"bytes": 1 << 18, "segment_bytes": 1024, "live_ttl_s": 0, "bulk_ttl_s": 0}
 
 
-def opened(folder):
+def open_store(folder):
     if sys.implementation.name == "cpython":
         from drivers.ports.cpython import store  # noqa: PLC0415
     else:
         from drivers.ports.micropython import store  # noqa: PLC0415
-    return store.open_port(parse("store:" + folder), lambda: None)
+    return store.open_port(parse_address("store:" + folder), lambda: None)
 
 
-def turn(keeper, port, now):
+def run_store(record_store, port, now):
     """Let the store do what is asked."""
-    for op, data in keeper.outbox():
+    for op, data in record_store.outbox():
         port.ask(op, data)
     while not port.settled():
         answer = port.read()
         if answer:
-            keeper.receive(answer, now)
-    keeper.event("drained", now)
+            record_store.receive(answer, now)
+    record_store.event("drained", now)
 
 
-def say(keeper, said):
+def print_durable(record_store, printed_to):
     """Print what has become durable."""
-    for shelf in keeper.shelves:
-        for ident in range(said[shelf.group], shelf.durable_to):
-            sys.stdout.write("durable " + str(shelf.group) + " " + str(ident) + chr(10))
-        said[shelf.group] = shelf.durable_to
+    for class_index in record_store.class_indexes:
+        for ident in range(printed_to[class_index.group], class_index.durable_to):
+            sys.stdout.write("durable " + str(class_index.group) + " " + str(ident) + chr(10))
+        printed_to[class_index.group] = class_index.durable_to
     if hasattr(sys.stdout, "flush"):
         sys.stdout.flush()
 
 
 def main(folder):
-    port = opened(folder)
-    keeper = Keeper("s1/u1", SETTINGS)
-    keeper.event("opened", 0)
+    port = open_store(folder)
+    record_store = RecordStore("s1/u1", SETTINGS)
+    record_store.event("opened", 0)
     now = serial = 0
-    while not keeper.ready:
-        turn(keeper, port, now)
-    said = [shelf.durable_to for shelf in keeper.shelves]
+    while not record_store.ready:
+        run_store(record_store, port, now)
+    printed_to = [class_index.durable_to for class_index in record_store.class_indexes]
     while True:
         now += 1000
         for group in (3, serial % 4):
             serial += 1
-            keeper.put(group, NOTE, b"%d." % serial * (1 + serial % 40), now)
-        while keeper.at_risk() is not None:
-            turn(keeper, port, now)
-        say(keeper, said)
+            record_store.append(group, NOTE, b"%d." % serial * (1 + serial % 40), now)
+        while record_store.oldest_unsaved() is not None:
+            run_store(record_store, port, now)
+        print_durable(record_store, printed_to)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from agent.log import segment
-from tests.support.peers import need
+from tests.support.peers import require_program
 from tests.support.repository import ROOT, micropython_environment
 from tests.support.runtime_rig import INTERPRETERS
 
 
-def life(interpreter: str, folder: Path, seconds: float) -> list[tuple[int, int]]:
+def run_until_killed(interpreter: str, folder: Path, seconds: float) -> list[tuple[int, int]]:
     """Let the writer live for a while, then kill it; give what it called durable."""
-    program = [sys.executable] if interpreter == "cpython" else [need("micropython")]
+    program = [sys.executable] if interpreter == "cpython" else [require_program("micropython")]
     with subprocess.Popen(
         [*program, "-m", "tests.agent.log.log_writer", str(folder)],
         cwd=ROOT,
@@ -55,7 +55,7 @@ def campaign(interpreter: str, folder: Path, kills: int, seed: int) -> None:
     chance = random.Random(seed)
     durable: set[tuple[int, int]] = set()
     for _ in range(kills):
-        said = life(interpreter, folder, chance.random() * 0.05)
+        said = run_until_killed(interpreter, folder, chance.random() * 0.05)
         assert said
         assert not durable & set(said), "a number was given twice"
         durable |= set(said)
@@ -66,23 +66,25 @@ def campaign(interpreter: str, folder: Path, kills: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
-def test_kills_lose_nothing_durable(interpreter: str, tmp_path: Path) -> None:
+def test_kills_lose_no_durable_record(interpreter: str, tmp_path: Path) -> None:
     campaign(interpreter, tmp_path, 5, 1)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(2, 12))
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
-def test_a_thousand_kills(interpreter: str, seed: int, tmp_path: Path) -> None:
+def test_a_thousand_kills_lose_no_durable_record(
+    interpreter: str, seed: int, tmp_path: Path
+) -> None:
     campaign(interpreter, tmp_path, 100, seed)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
-def test_a_thousand_cuts_of_the_virtual_flash(interpreter: str) -> None:
+def test_a_thousand_power_cuts_of_the_flash_model(interpreter: str) -> None:
     """At every moment of every write, append and delete, torn at any byte."""
     code = "from tests.portable.agent.log.test_record_store import campaign\nfor i in range(100, 190): campaign(i, 12)"
-    program = [sys.executable] if interpreter == "cpython" else [need("micropython")]
+    program = [sys.executable] if interpreter == "cpython" else [require_program("micropython")]
     subprocess.run(
         [*program, "-c", code],
         cwd=ROOT,

@@ -6,8 +6,8 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from agent.remote.message.reject import Refusal
-from agent.remote.message.verifier import Examination
+from agent.remote.message.reject import Rejection
+from agent.remote.message.verifier import MessageVerification
 from tests.agent.remote import message_fuzzer
 
 BEFORE_THE_SIGNATURE = {
@@ -16,37 +16,37 @@ BEFORE_THE_SIGNATURE = {
 }  # fmt: skip
 
 
-def test_a_hundred_thousand_hostile_messages_are_refused() -> None:
+def test_a_hundred_thousand_hostile_messages_are_rejected() -> None:
     seen = message_fuzzer.fuzz(100_000, 1)
     assert sum(seen.values()) == 100_000
     assert seen.keys() >= BEFORE_THE_SIGNATURE - {"replay"}, seen
     assert seen["verify"] > 2000, seen
 
 
-def test_what_reaches_the_signature_fails_there() -> None:
+def test_messages_that_reach_the_signature_check_fail_there() -> None:
     chance, tried = random.Random(2), 0
     while tried < 40:
         try:
-            examination = Examination(
-                message_fuzzer.hostile(chance),
-                message_fuzzer.keyring(),
-                message_fuzzer.place(),
+            examination = MessageVerification(
+                message_fuzzer.make_hostile(chance),
+                message_fuzzer.make_keyring(),
+                message_fuzzer.make_context(),
                 message_fuzzer.NOW_S,
             )
-        except Refusal:
+        except Rejection:
             continue
         tried += 1
-        with pytest.raises(Refusal, match="bad_signature"):
+        with pytest.raises(Rejection, match="bad_signature"):
             _finish(examination)
 
 
-def _finish(examination: Examination) -> None:
-    while not examination.step():
+def _finish(verification: MessageVerification) -> None:
+    while not verification.step():
         pass
 
 
 @pytest.mark.soak
-def test_ten_million_hostile_messages_are_refused() -> None:
+def test_ten_million_hostile_messages_are_rejected() -> None:
     workers = os.cpu_count() or 1
     with ProcessPoolExecutor(workers) as pool:
         rounds = list(pool.map(message_fuzzer.fuzz, [100_000] * 100, range(1000, 1100)))

@@ -8,23 +8,23 @@ import pytest
 from agent.config.load import load
 from agent.config.schema import SCHEMA
 from agent.core.errors import ConfigError
-from agent.remote.message.canonical import exact
-from agent.remote.message.parameters import LIVE, path_of
-from agent.remote.update.live_change import RANGES, retuned
+from agent.remote.message.canonical import to_cbor
+from agent.remote.message.parameters import LIVE_NUMBERS, path_of
+from agent.remote.update.live_change import RANGES, with_changes
 from tests.portable.support import agent_rig
 
 config: Any = agent_rig.config
 profiles: Any = agent_rig.profiles
 
 
-def rule_of(path: str) -> dict[str, Any]:
+def schema_rule(path: str) -> dict[str, Any]:
     rule: dict[str, Any] = SCHEMA
     for step in path.split("."):
         rule = rule["properties"][step]
     return rule
 
 
-def changed(path: str, value: float) -> dict[str, Any]:
+def changed_config(path: str, value: float) -> dict[str, Any]:
     raw: dict[str, Any] = copy.deepcopy(config())
     *steps, last = path.split(".")
     node = raw
@@ -34,26 +34,26 @@ def changed(path: str, value: float) -> dict[str, Any]:
     return raw
 
 
-def test_every_live_parameter_has_the_range_of_the_schema() -> None:
-    assert tuple(number for number, *_ in RANGES) == LIVE
+def test_live_parameter_ranges_match_the_schema() -> None:
+    assert tuple(number for number, *_ in RANGES) == LIVE_NUMBERS
     for number, _, _, low, high in RANGES:
-        rule = rule_of(path_of(number) or "")
+        rule = schema_rule(path_of(number) or "")
         assert (rule["minimum"] * 1000, rule["maximum"] * 1000) == (low, high), number
 
 
-@pytest.mark.parametrize("number", LIVE)
-def test_both_checks_have_one_verdict_and_one_result(number: int) -> None:
+@pytest.mark.parametrize("number", LIVE_NUMBERS)
+def test_both_checks_give_the_same_result(number: int) -> None:
     path = path_of(number) or ""
-    rule = rule_of(path)
+    rule = schema_rule(path)
     low, high = rule["minimum"], rule["maximum"]
     running = load(config(), profiles())
     for value in (low, high, (low + high) / 2, low - 0.001, high + 0.001, low - 1, 50, 5.5):
         try:
-            whole: Any = load(changed(path, value), profiles())
+            whole: Any = load(changed_config(path, value), profiles())
         except ConfigError:
             whole = None
         try:
-            light: Any = retuned(running, [(number, exact(value))])
+            light: Any = with_changes(running, [(number, to_cbor(value))])
         except ConfigError:
             light = None
         assert (whole is None) == (light is None), value
@@ -64,8 +64,8 @@ def test_both_checks_have_one_verdict_and_one_result(number: int) -> None:
     assert vars(running.supply) == vars(load(config(), profiles()).supply)
 
 
-def test_what_is_no_number_is_refused() -> None:
+def test_non_numeric_value_is_rejected() -> None:
     running = load(config(), profiles())
     for value in ("33", True, None, [33]):
         with pytest.raises(ConfigError, match="a number is needed"):
-            retuned(running, [(1, value)])
+            with_changes(running, [(1, value)])

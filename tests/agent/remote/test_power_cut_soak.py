@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from tests.support.peers import need
-from tests.support.repository import flash, micropython_environment
+from tests.support.peers import require_program
+from tests.support.repository import compiled_flash, micropython_environment
 
 SEEN = {
     "confirm": "[(31.0, 1, False), (33.0, 1, True), (33.0, 2, False)]",
@@ -15,7 +15,7 @@ SEEN = {
 SEEN_OF_A_BOARD = {"update": "[(1, False), (2, False), (2, True)]"}
 
 
-def swept(command: list[str], seen: dict[str, str] = SEEN, **rest: object) -> None:
+def run_sweep(command: list[str], seen: dict[str, str] = SEEN, **rest: object) -> None:
     """Sweep in a process; each line says what was seen."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=True, **rest)  # type: ignore[call-overload]
     lines = done.stdout.splitlines()
@@ -27,28 +27,33 @@ def swept(command: list[str], seen: dict[str, str] = SEEN, **rest: object) -> No
 
 @pytest.mark.soak
 def test_power_cut_at_every_step_on_cpython() -> None:
-    swept([sys.executable, "-m", "tests.portable.support.power_sweep"])
+    run_sweep([sys.executable, "-m", "tests.portable.support.power_sweep"])
 
 
 @pytest.mark.soak
 def test_power_cut_at_every_step_on_micropython() -> None:
     command = [
-        need("micropython"),
+        require_program("micropython"),
         "-X",
         "heapsize=512wK",
         "-m",
         "tests.portable.support.power_sweep",
     ]
-    swept(command, cwd=flash(), env=micropython_environment(flash()))
+    run_sweep(command, cwd=compiled_flash(), env=micropython_environment(compiled_flash()))
 
 
 @pytest.mark.soak
 def test_power_cut_at_every_step_of_a_boards_update_on_micropython() -> None:
     command = [
-        need("micropython"),
+        require_program("micropython"),
         "-X",
         "heapsize=768wK",
         "-m",
         "tests.portable.support.board_sweep",
     ]
-    swept(command, SEEN_OF_A_BOARD, cwd=flash(), env=micropython_environment(flash()))
+    run_sweep(
+        command,
+        SEEN_OF_A_BOARD,
+        cwd=compiled_flash(),
+        env=micropython_environment(compiled_flash()),
+    )

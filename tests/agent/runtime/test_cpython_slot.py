@@ -16,12 +16,12 @@ import pytest
 from agent.remote.message import manifest
 from agent.remote.storage import software_slots
 from deploy.ops import keys
-from drivers.ports.address import parse
+from drivers.ports.address import parse_address
 from drivers.ports.cpython.store import Store
-from tests.support.cli_tools import until
+from tests.support.cli_tools import wait_until
 from tests.support.repository import ROOT
 
-PIECE = manifest.LARGEST_PIECE
+PIECE = manifest.MAX_CHUNK_BYTES
 MARK = "release two is here"
 GOOD = f'import sys; print("{MARK}", file=sys.stderr, flush=True)\n'
 BAD = "raise SystemExit(9)\n"
@@ -47,7 +47,7 @@ def site(tmp_path: Path) -> Path:
     raw.pop("broker", None)
     (tmp_path / "store").mkdir()
     raw["state"] = f"store:{tmp_path}"
-    shown = keys.make(tmp_path, "k", 1, "operate", "")
+    shown = keys.make_key(tmp_path, "k", 1, "operate", "")
     raw["remote"] = {"port": f"store:{tmp_path}/store", "keys": [json.loads(shown.read_text())]}
     (tmp_path / "unit.json").write_text(json.dumps(raw))
     return tmp_path
@@ -55,69 +55,69 @@ def site(tmp_path: Path) -> Path:
 
 def on_trial(site: Path, bundle: bytes) -> Store:
     """Leave in the store what a unit leaves that has fetched `bundle`."""
-    store = Store(parse(f"store:{site}/store"))
-    found = software_slots.Releases()
+    store = Store(parse_address(f"store:{site}/store"))
+    found = software_slots.ReleaseRecord()
     digest = hashlib.sha256(bundle).digest()
-    found.fetch(software_slots.Release([0, 2, len(bundle), digest, b"", 7, 3600, [], PIECE]))
+    found.start_fetch(software_slots.Release([0, 2, len(bundle), digest, b"", 7, 3600, [], PIECE]))
     for at in range(0, len(bundle), PIECE):
-        store.write(software_slots.key_of(0, at), bundle[at : at + PIECE])
-    for key, data in found.begin([]):
+        store.write(software_slots.chunk_key(0, at), bundle[at : at + PIECE])
+    for key, data in found.start_trial([]):
         store.write(key, data)
     return store
 
 
-def started(site: Path) -> "subprocess.Popen[bytes]":
+def start_agent(site: Path) -> "subprocess.Popen[bytes]":
     with (site / "log").open("ab") as log:
         command = [sys.executable, "-m", "coldloop", "agent", "--config", str(site / "unit.json")]
         environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
         return subprocess.Popen(command, stderr=log, env=environment, cwd=site)
 
 
-def runs(site: Path) -> Callable[[], bool]:
+def is_running(site: Path) -> Callable[[], bool]:
     return (site / "status.json").exists
 
 
-def ended(process: "subprocess.Popen[bytes]") -> int:
+def exit_code(process: "subprocess.Popen[bytes]") -> int:
     process.send_signal(signal.SIGTERM)
     return process.wait(30)
 
 
-def test_an_update_on_trial_is_what_runs(site: Path) -> None:
+def test_update_on_trial_is_started(site: Path) -> None:
     bundle = wheel(GOOD)
-    assert len(bundle) < manifest.MOST_PIECES * PIECE
+    assert len(bundle) < manifest.MAX_CHUNKS * PIECE
     store = on_trial(site, bundle)
-    with started(site) as process:
-        until("it runs", runs(site))
-        assert ended(process) == 0
+    with start_agent(site) as process:
+        wait_until("it runs", is_running(site))
+        assert exit_code(process) == 0
     said = (site / "log").read_text()
     assert MARK in said
     assert "starting " in said
-    found = software_slots.load(store.read)
+    found = software_slots.load_releases(store.read)
     assert found is not None
     assert found.trial is not None
     assert found.trial.starts == 1
 
 
-def test_one_that_does_not_come_up_is_given_up(site: Path) -> None:
+def test_crashing_update_is_rolled_back(site: Path) -> None:
     store = on_trial(site, wheel(BAD))
     for _ in range(3):
-        with started(site) as process:
+        with start_agent(site) as process:
             assert process.wait(30) == 9
-    with started(site) as process:
-        until("the installed one runs", runs(site))
-        assert ended(process) == 0
-    found = software_slots.load(store.read)
+    with start_agent(site) as process:
+        wait_until("the installed one runs", is_running(site))
+        assert exit_code(process) == 0
+    found = software_slots.load_releases(store.read)
     assert found is not None
     assert (found.trial, found.last) == (None, (7, "rolled_back", "crashed"))
 
 
-def test_a_damaged_one_is_not_started(site: Path) -> None:
+def test_damaged_update_is_not_started(site: Path) -> None:
     store = on_trial(site, wheel(GOOD))
-    store.write(software_slots.key_of(0, PIECE), b"damaged")
-    with started(site) as process:
-        until("the installed one runs", runs(site))
-        assert ended(process) == 0
+    store.write(software_slots.chunk_key(0, PIECE), b"damaged")
+    with start_agent(site) as process:
+        wait_until("the installed one runs", is_running(site))
+        assert exit_code(process) == 0
     assert MARK not in (site / "log").read_text()
-    found = software_slots.load(store.read)
+    found = software_slots.load_releases(store.read)
     assert found is not None
     assert found.last == (7, "rolled_back", "damaged")

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from agent.commands import profiles, read_config
 from agent.core.errors import ConfigError
 from agent.remote.message import canonical
-from agent.remote.storage.config_slots import SLOTS, Slots, sealed
-from agent.remote.update.boot import ENDED
-from agent.runtime.cpython_start import begin
-from drivers.ports.address import parse
+from agent.remote.storage.config_slots import SLOTS, ConfigSlots, with_hash
+from agent.remote.update.boot import DECOMMISSIONED_KEY
+from agent.runtime.cpython_start import choose_config
+from drivers.ports.address import parse_address
 from drivers.ports.cpython.store import Store
 from protocols import cbor
 
@@ -37,42 +37,42 @@ def site(tmp_path: Path) -> Raw:
     return raw
 
 
-def started(tmp_path: Path, name: str = "unit.json") -> float:
+def started_setpoint(tmp_path: Path, name: str = "unit.json") -> float:
     """The set-point that a start would run with."""
-    config, _ = begin(str(tmp_path / name), str(tmp_path / "store"), profiles())
+    config, _ = choose_config(str(tmp_path / name), str(tmp_path / "store"), profiles())
     return config.supply.setpoint
 
 
-def keep(tmp_path: Path, site: Raw, setpoint: float, confirmed: bool) -> None:
+def store_change(tmp_path: Path, site: Raw, setpoint: float, confirmed: bool) -> None:
     """Leave in the store what the desk would."""
-    store = Store(parse(f"store:{tmp_path}/store"))
+    store = Store(parse_address(f"store:{tmp_path}/store"))
     file = json.loads((tmp_path / "unit.json").read_text())
     changed = json.loads(json.dumps(site))
     changed["control"]["supply"]["setpoint_c"] = setpoint
-    slots = Slots(canonical.digest(canonical.write(file)))
-    writes = slots.begin(5, 3600, [], canonical.write(changed))
-    for key, data in [*writes, slots.confirm() if confirmed else slots.record()]:
+    slots = ConfigSlots(canonical.hash_config(canonical.encode_config(file)))
+    writes = slots.start_trial(5, 3600, [], canonical.encode_config(changed))
+    for key, data in [*writes, slots.confirm() if confirmed else slots.record_write()]:
         store.write(key, data)
 
 
 def test_a_first_start_runs_the_file(tmp_path: Path, site: Raw) -> None:
-    assert started(tmp_path) == 32
+    assert started_setpoint(tmp_path) == 32
 
 
-def test_a_confirmed_change_outlives_the_start(tmp_path: Path, site: Raw) -> None:
-    keep(tmp_path, site, 33.5, confirmed=True)
-    assert started(tmp_path) == 33.5
+def test_confirmed_change_runs_after_a_restart(tmp_path: Path, site: Raw) -> None:
+    store_change(tmp_path, site, 33.5, confirmed=True)
+    assert started_setpoint(tmp_path) == 33.5
     site["limits"]["supply_max_c"] = 41
     (tmp_path / "unit.json").write_text(json.dumps(site))
-    assert started(tmp_path) == 32
+    assert started_setpoint(tmp_path) == 32
 
 
-def test_a_trial_is_started_a_few_times_only(tmp_path: Path, site: Raw) -> None:
-    keep(tmp_path, site, 33.5, confirmed=False)
-    store = Store(parse(f"store:{tmp_path}/store"))
+def test_trial_starts_are_limited(tmp_path: Path, site: Raw) -> None:
+    store_change(tmp_path, site, 33.5, confirmed=False)
+    store = Store(parse_address(f"store:{tmp_path}/store"))
     seen = []
     for _ in range(5):
-        config, boot = begin(str(tmp_path / "unit.json"), "", profiles())
+        config, boot = choose_config(str(tmp_path / "unit.json"), "", profiles())
         assert boot is not None
         for key, data in boot.writes:  # as the desk does when its port has opened
             store.write(key, data)
@@ -80,34 +80,34 @@ def test_a_trial_is_started_a_few_times_only(tmp_path: Path, site: Raw) -> None:
     assert seen == [33.5, 33.5, 33.5, 32, 32]
 
 
-def test_a_trial_that_no_agent_can_run_is_not_started(tmp_path: Path, site: Raw) -> None:
-    keep(tmp_path, site, 99, confirmed=False)
-    assert started(tmp_path) == 32
+def test_invalid_trial_is_not_started(tmp_path: Path, site: Raw) -> None:
+    store_change(tmp_path, site, 99, confirmed=False)
+    assert started_setpoint(tmp_path) == 32
 
 
-def test_without_a_good_file_the_confirmed_one_runs(
+def test_confirmed_configuration_runs_when_the_file_is_invalid(
     tmp_path: Path, site: Raw, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ConfigError):
-        started(tmp_path, "missing.json")
-    keep(tmp_path, site, 33.5, confirmed=True)
+        started_setpoint(tmp_path, "missing.json")
+    store_change(tmp_path, site, 33.5, confirmed=True)
     (tmp_path / "bad.json").write_text("{")
-    assert started(tmp_path, "bad.json") == 33.5
+    assert started_setpoint(tmp_path, "bad.json") == 33.5
     said = capsys.readouterr().err
     assert "bad.json" in said
     assert "running the confirmed one" in said
     (tmp_path / "store" / SLOTS[0]).write_bytes(b"damaged")
     with pytest.raises(ConfigError):
-        started(tmp_path, "bad.json")
+        started_setpoint(tmp_path, "bad.json")
 
 
-def test_a_store_that_is_not_there_holds_nothing(tmp_path: Path, site: Raw) -> None:
+def test_missing_store_is_empty(tmp_path: Path, site: Raw) -> None:
     site["remote"]["port"] = f"store:{tmp_path}/nowhere"
     (tmp_path / "unit.json").write_text(json.dumps(site))
-    assert started(tmp_path) == 32
+    assert started_setpoint(tmp_path) == 32
 
 
-def test_toml_says_the_same_as_json(tmp_path: Path, site: Raw) -> None:
+def test_toml_and_json_give_the_same_configuration(tmp_path: Path, site: Raw) -> None:
     toml = """
 version = 1
 site = "s1"
@@ -134,13 +134,13 @@ pumps = ["pump"]
         read_config(str(tmp_path / "unit.toml"))
 
 
-def ended(tmp_path: Path, site: Raw) -> None:
+def decommission_unit(tmp_path: Path, site: Raw) -> None:
     """Leave in the store what a unit leaves that was told to end, besides what it had."""
-    keep(tmp_path, site, 33.5, confirmed=True)
-    store = Store(parse(f"store:{tmp_path}/store"))
+    store_change(tmp_path, site, 33.5, confirmed=True)
+    store = Store(parse_address(f"store:{tmp_path}/store"))
     file = json.loads((tmp_path / "unit.json").read_text())
-    parts = ["s/u", None, 7, bytes(32), canonical.digest(canonical.write(file))]
-    store.write(ENDED, sealed(cbor.encode(parts)))
+    parts = ["s/u", None, 7, bytes(32), canonical.hash_config(canonical.encode_config(file))]
+    store.write(DECOMMISSIONED_KEY, with_hash(cbor.encode(parts)))
     store.write("audit.0", b"who did what")
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "log.0").write_bytes(b"rows" * 1000)
@@ -151,38 +151,38 @@ def test_a_decommissioned_unit_erases_itself_and_does_not_start(tmp_path: Path, 
     site["state"] = f"store:{tmp_path}/log"
     site["broker"] = {"address": f"tls:h:1?ca=/ca.pem&cert=/c.pem&key={tmp_path}/unit.key"}
     (tmp_path / "unit.json").write_text(json.dumps(site))
-    ended(tmp_path, site)
+    decommission_unit(tmp_path, site)
     command = [sys.executable, "-m", "coldloop", "agent", "--config", f"{tmp_path}/unit.json"]
     command += ["--store", f"{tmp_path}/store"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "decommissioned: its records, keys and this file are erased" in done.stderr
     left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
-    assert left == [f"store/{ENDED}"]
+    assert left == [f"store/{DECOMMISSIONED_KEY}"]
     again = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (again.returncode, "No such file" in again.stderr) == (2, True)
 
 
 def test_a_new_file_is_not_erased_and_not_run(tmp_path: Path, site: Raw) -> None:
-    ended(tmp_path, site)
+    decommission_unit(tmp_path, site)
     site["limits"]["supply_max_c"] = 41
     (tmp_path / "unit.json").write_text(json.dumps(site))
     with pytest.raises(ConfigError, match="another one and was left alone"):
-        started(tmp_path)
+        started_setpoint(tmp_path)
     assert (tmp_path / "unit.json").exists()
-    (tmp_path / "store" / ENDED).unlink()
-    assert started(tmp_path) == 32
+    (tmp_path / "store" / DECOMMISSIONED_KEY).unlink()
+    assert started_setpoint(tmp_path) == 32
 
 
-def test_what_cannot_be_erased_is_named(
+def test_paths_that_cannot_be_erased_are_reported(
     tmp_path: Path, site: Raw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended(tmp_path, site)
+    decommission_unit(tmp_path, site)
 
     def refuse(path: str) -> None:
         raise PermissionError(13, "no", path)
 
     monkeypatch.setattr("os.remove", refuse)
     with pytest.raises(ConfigError, match=r"CANNOT be erased.*unit\.json"):
-        started(tmp_path)
+        started_setpoint(tmp_path)
     assert set((tmp_path / "unit.json").read_bytes()) == {0}  # overwritten all the same

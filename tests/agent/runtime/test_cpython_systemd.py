@@ -10,12 +10,12 @@ import pytest
 
 from agent.commands import read_config
 from agent.runtime.cpython_preflight import preflight
-from agent.runtime.cpython_systemd import Heart, heart_for
+from agent.runtime.cpython_systemd import SystemdNotifier, notifier_for
 from deploy.debian import tree
-from tests.support.cli_tools import ended, started
+from tests.support.cli_tools import running_command, wait_for_exit
 
 
-class Stepped:
+class FakeLoopStatus:
     """An agent whose steps the test makes."""
 
     last_step: int | None = None
@@ -32,47 +32,47 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
         yield end
 
 
-def heard(end: socket.socket) -> list[bytes]:
+def read_all(end: socket.socket) -> list[bytes]:
     """All that waits to be read."""
-    found = []
+    messages = []
     end.setblocking(False)
     try:
         while True:
-            found.append(end.recv(64))
+            messages.append(end.recv(64))
     except BlockingIOError:
-        return found
+        return messages
 
 
-def test_only_steps_feed(systemd: socket.socket) -> None:
-    agent = Stepped()
-    heart = Heart(agent, os.environ["NOTIFY_SOCKET"])
-    assert [heart.look() for _ in range(3)] == [False] * 3
-    assert heard(systemd) == [b"READY=1"]
+def test_watchdog_is_kicked_by_loop_steps_only(systemd: socket.socket) -> None:
+    agent = FakeLoopStatus()
+    notifier = SystemdNotifier(agent, os.environ["NOTIFY_SOCKET"])
+    assert [notifier.update() for _ in range(3)] == [False] * 3
+    assert read_all(systemd) == [b"READY=1"]
     agent.last_step = 5
     for _ in range(3):
-        heart.look()
-    assert heard(systemd) == [b"WATCHDOG=1"], "turning without stepping feeds nothing"
+        notifier.update()
+    assert read_all(systemd) == [b"WATCHDOG=1"], "turning without stepping feeds nothing"
     agent.last_step = 6
-    heart.look()
-    assert heard(systemd) == [b"WATCHDOG=1"]
-    heart.close()
+    notifier.update()
+    assert read_all(systemd) == [b"WATCHDOG=1"]
+    notifier.close()
 
 
-def test_what_was_not_heard_is_told_again(tmp_path: Path) -> None:
+def test_failed_message_is_sent_again(tmp_path: Path) -> None:
     path = tmp_path / "late"
-    agent = Stepped()
+    agent = FakeLoopStatus()
     agent.last_step = 1
-    heart = Heart(agent, str(path))
-    heart.look()
+    notifier = SystemdNotifier(agent, str(path))
+    notifier.update()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.bind(str(path))
-        heart.look()
-        heart.look()
-        assert heard(end) == [b"READY=1", b"WATCHDOG=1"]
-    heart.close()
+        notifier.update()
+        notifier.update()
+        assert read_all(end) == [b"READY=1", b"WATCHDOG=1"]
+    notifier.close()
 
 
-def sample(folder: Path, **sections: object) -> str:
+def write_config(folder: Path, **sections: object) -> str:
     """The package's sample, with ports that are not there."""
     raw = json.loads((tree.FILES / "unit.json").read_text())
     raw |= {"broker": {"address": "tcp:127.0.0.1:1"}, "state": f"store:{folder}"}
@@ -83,32 +83,32 @@ def sample(folder: Path, **sections: object) -> str:
     return str(path)
 
 
-def test_a_watchdog_of_its_own_needs_no_heart(
+def test_own_watchdog_needs_no_notifier(
     tmp_path: Path, systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = read_config(sample(tmp_path))
-    assert heart_for(Stepped(), own) is None
-    other = read_config(sample(tmp_path, safety={}))
-    heart = heart_for(Stepped(), other)
-    assert heart is not None
-    heart.close()
+    own = read_config(write_config(tmp_path))
+    assert notifier_for(FakeLoopStatus(), own) is None
+    other = read_config(write_config(tmp_path, safety={}))
+    notifier = notifier_for(FakeLoopStatus(), other)
+    assert notifier is not None
+    notifier.close()
     monkeypatch.delenv("NOTIFY_SOCKET")
-    assert heart_for(Stepped(), other) is None
+    assert notifier_for(FakeLoopStatus(), other) is None
 
 
 def test_a_missing_watchdog_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    said: list[str] = []
-    assert preflight(["watchdog:systemd", "watchdog:/dev/none"], said.append) == []
-    assert ["Type=notify" in said[0], "no such port" in said[1]] == [True, True]
+    warnings: list[str] = []
+    assert preflight(["watchdog:systemd", "watchdog:/dev/none"], warnings.append) == []
+    assert ["Type=notify" in warnings[0], "no such port" in warnings[1]] == [True, True]
 
 
 @pytest.mark.parametrize("safety", [{}, {"port": "watchdog:systemd"}])
-def test_an_agent_without_its_ports_is_ready_and_fed(
+def test_agent_without_ports_notifies_systemd(
     safety: dict[str, str], tmp_path: Path, systemd: socket.socket
 ) -> None:
-    path = sample(tmp_path, safety=safety)
+    path = write_config(tmp_path, safety=safety)
     quiet = {"stdout": -3, "stderr": -3}
-    with started("agent", "--config", path, **quiet) as process:
+    with running_command("agent", "--config", path, **quiet) as process:
         assert [systemd.recv(64) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
-        assert ended(process, 15)[0] == 0
+        assert wait_for_exit(process, 15)[0] == 0

@@ -7,28 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.runtime_rig import INTERPRETERS, pty, toy
-from tests.support.toy_agent import GOODBYE, pattern
+from tests.support.runtime_rig import INTERPRETERS, open_pty, run_toy
+from tests.support.toy_agent import LAST_BYTES, pattern
 
 pytestmark = pytest.mark.parametrize("interpreter", INTERPRETERS)
 
 
 def test_echo_and_orderly_end(interpreter: str, tmp_path: Path) -> None:
-    with pty() as line, toy(interpreter, tmp_path, f"serial:{line.path}?baud=19200") as agent:
+    with (
+        open_pty() as line,
+        run_toy(interpreter, tmp_path, f"serial:{line.path}?baud=19200") as agent,
+    ):
         agent.expect("event 0 opened")
         line.write(b"\x00\x01\xffhello")
         assert line.read(8) == b"\x00\x01\xffhello"
         line.write(b"!quit")
-        assert line.read(len(GOODBYE)) == GOODBYE
+        assert line.read(len(LAST_BYTES)) == LAST_BYTES
         agent.expect("end 0")
         assert agent.process.wait(10) == 0
 
 
 def test_two_ports_do_not_mix(interpreter: str, tmp_path: Path) -> None:
     with (
-        pty() as one,
-        pty() as two,
-        toy(interpreter, tmp_path, f"serial:{one.path}", f"serial:{two.path}") as agent,
+        open_pty() as one,
+        open_pty() as two,
+        run_toy(interpreter, tmp_path, f"serial:{one.path}", f"serial:{two.path}") as agent,
     ):
         agent.expect("event 0 opened")
         agent.expect("event 1 opened")
@@ -40,8 +43,8 @@ def test_two_ports_do_not_mix(interpreter: str, tmp_path: Path) -> None:
 
 def test_settings_reach_the_line(interpreter: str, tmp_path: Path) -> None:
     with (
-        pty() as line,
-        toy(interpreter, tmp_path, f"serial:{line.path}?baud=57600&stop=2") as agent,
+        open_pty() as line,
+        run_toy(interpreter, tmp_path, f"serial:{line.path}?baud=57600&stop=2") as agent,
     ):
         agent.expect("event 0 opened")
         settings = termios.tcgetattr(line.slave)
@@ -55,7 +58,10 @@ def test_settings_reach_the_line(interpreter: str, tmp_path: Path) -> None:
 
 
 def test_parity_on_a_pty_is_no_error(interpreter: str, tmp_path: Path) -> None:
-    with pty() as line, toy(interpreter, tmp_path, f"serial:{line.path}?parity=E") as agent:
+    with (
+        open_pty() as line,
+        run_toy(interpreter, tmp_path, f"serial:{line.path}?parity=E") as agent,
+    ):
         agent.expect("event 0 opened")
         line.write(b"!set parity=O")
         agent.expect("data 0 13")
@@ -65,7 +71,7 @@ def test_parity_on_a_pty_is_no_error(interpreter: str, tmp_path: Path) -> None:
 
 
 def test_wrong_set_fails_the_port(interpreter: str, tmp_path: Path) -> None:
-    with pty() as line, toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
+    with open_pty() as line, run_toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
         agent.expect("event 0 opened")
         line.write(b"!set baud=12345")
         agent.expect("event 0 failed")
@@ -74,15 +80,15 @@ def test_wrong_set_fails_the_port(interpreter: str, tmp_path: Path) -> None:
 
 
 def test_slow_reader_gets_every_byte(interpreter: str, tmp_path: Path) -> None:
-    with pty() as line, toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
+    with open_pty() as line, run_toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
         agent.expect("event 0 opened")
         line.write(b"!more 60000")
-        assert line.read(60000, piece=3000, pause_s=0.002) == pattern(60000)
+        assert line.read(60000, chunk=3000, pause_s=0.002) == pattern(60000)
         agent.expect("event 0 drained")
 
 
 def test_backlog_is_bounded(interpreter: str, tmp_path: Path) -> None:
-    with pty() as line, toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
+    with open_pty() as line, run_toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
         agent.expect("event 0 opened")
         line.write(b"!more 200000")
         agent.expect("event 0 failed")
@@ -92,7 +98,7 @@ def test_backlog_is_bounded(interpreter: str, tmp_path: Path) -> None:
 
 def test_long_input_comes_in_small_chunks(interpreter: str, tmp_path: Path) -> None:
     text = pattern(20000)
-    with pty() as line, toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
+    with open_pty() as line, run_toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
         agent.expect("event 0 opened")
         back = b""
         for at in range(0, len(text), 2000):
@@ -104,12 +110,12 @@ def test_long_input_comes_in_small_chunks(interpreter: str, tmp_path: Path) -> N
 
 def test_hang_up_is_closed_then_retried(interpreter: str, tmp_path: Path) -> None:
     path = tmp_path / "line"
-    with pty() as first, pty() as second:
+    with open_pty() as first, open_pty() as second:
         path.symlink_to(first.path)
-        with toy(interpreter, tmp_path, f"serial:{path}") as agent:
+        with run_toy(interpreter, tmp_path, f"serial:{path}") as agent:
             agent.expect("event 0 opened")
             path.unlink()
-            first.hang_up()
+            first.close()
             agent.expect("event 0 closed")
             agent.expect("event 0 failed")
             path.symlink_to(second.path)
@@ -119,8 +125,8 @@ def test_hang_up_is_closed_then_retried(interpreter: str, tmp_path: Path) -> Non
 
 def test_close_gives_the_port_back(interpreter: str, tmp_path: Path) -> None:
     with (
-        pty() as line,
-        toy(interpreter, tmp_path, "--tick", "50000", f"serial:{line.path}") as agent,
+        open_pty() as line,
+        run_toy(interpreter, tmp_path, "--tick", "50000", f"serial:{line.path}") as agent,
     ):
         agent.expect("event 0 opened")
         line.write(b"!close")
@@ -130,9 +136,9 @@ def test_close_gives_the_port_back(interpreter: str, tmp_path: Path) -> None:
         assert "event 0 closed" not in agent.lines
 
 
-def test_missing_port_is_said_once(interpreter: str, tmp_path: Path) -> None:
+def test_missing_port_is_reported_once(interpreter: str, tmp_path: Path) -> None:
     path = tmp_path / "ttyUSB9"
-    with pty() as line, toy(interpreter, tmp_path, f"serial:{path}") as agent:
+    with open_pty() as line, run_toy(interpreter, tmp_path, f"serial:{path}") as agent:
         for _ in range(6):
             agent.expect("event 0 failed")
         assert agent.errors().count("\n") == 1
@@ -142,9 +148,9 @@ def test_missing_port_is_said_once(interpreter: str, tmp_path: Path) -> None:
 
 
 def test_busy_port(interpreter: str, tmp_path: Path) -> None:
-    with pty() as line:
+    with open_pty() as line:
         fcntl.flock(line.slave, fcntl.LOCK_EX)
-        with toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
+        with run_toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
             agent.expect("event 0 failed")
             assert "busy: in use by another program" in agent.errors()
             fcntl.flock(line.slave, fcntl.LOCK_UN)
@@ -155,9 +161,9 @@ def test_two_agents_on_one_port(interpreter: str, tmp_path: Path) -> None:
     address = "serial:%s"
     other = tmp_path / "other"
     other.mkdir()
-    with pty() as line, toy("cpython", other, address % line.path) as first:
+    with open_pty() as line, run_toy("cpython", other, address % line.path) as first:
         first.expect("event 0 opened")
-        with toy(interpreter, tmp_path, address % line.path) as second:
+        with run_toy(interpreter, tmp_path, address % line.path) as second:
             second.expect("event 0 failed")
             assert "busy" in second.errors()
             first.stop()
@@ -169,20 +175,20 @@ def test_not_a_serial_port(interpreter: str, tmp_path: Path, kind: str) -> None:
     path = {"file": tmp_path / "file", "folder": tmp_path, "null": Path("/dev/null")}[kind]
     if kind == "file":
         path.write_bytes(b"")
-    with toy(interpreter, tmp_path, f"serial:{path}") as agent:
+    with run_toy(interpreter, tmp_path, f"serial:{path}") as agent:
         agent.expect("event 0 failed")
         assert f"serial:{path}: not a serial port: name a tty such as" in agent.errors()
 
 
 def test_rs485_is_refused_where_it_cannot_be(interpreter: str, tmp_path: Path) -> None:
-    with pty() as line, toy(interpreter, tmp_path, f"serial:{line.path}?rs485=1") as agent:
+    with open_pty() as line, run_toy(interpreter, tmp_path, f"serial:{line.path}?rs485=1") as agent:
         agent.expect("event 0 failed")
         assert "rs485=1" in agent.errors()
         assert "switches" in agent.errors()
 
 
-def test_address_that_means_nothing(interpreter: str, tmp_path: Path) -> None:
-    with toy(interpreter, tmp_path, "serial:/dev/ttyS0?baud=1", "uart:1") as agent:
+def test_invalid_address_fails_the_port(interpreter: str, tmp_path: Path) -> None:
+    with run_toy(interpreter, tmp_path, "serial:/dev/ttyS0?baud=1", "uart:1") as agent:
         agent.expect("event 0 failed")
         agent.expect("event 1 failed")
         assert "baud is '1', not one of" in agent.errors()
@@ -191,8 +197,8 @@ def test_address_that_means_nothing(interpreter: str, tmp_path: Path) -> None:
 
 def test_deadlines_are_kept_in_order(interpreter: str, tmp_path: Path) -> None:
     with (
-        pty() as line,
-        toy(interpreter, tmp_path, "--tick", "20000", f"serial:{line.path}") as agent,
+        open_pty() as line,
+        run_toy(interpreter, tmp_path, "--tick", "20000", f"serial:{line.path}") as agent,
     ):
         agent.expect("tick 20")
         ticks = [said for said in agent.lines if said[:4] == "tick"]
@@ -200,7 +206,7 @@ def test_deadlines_are_kept_in_order(interpreter: str, tmp_path: Path) -> None:
 
 
 def test_interrupt_ends_in_an_orderly_way(interpreter: str, tmp_path: Path) -> None:
-    with pty() as line, toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
+    with open_pty() as line, run_toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
         agent.expect("event 0 opened")
         agent.process.send_signal(signal.SIGINT)
         agent.expect(f"end {int(signal.SIGINT)}")
@@ -209,7 +215,7 @@ def test_interrupt_ends_in_an_orderly_way(interpreter: str, tmp_path: Path) -> N
 
 
 def test_terminate(interpreter: str, tmp_path: Path) -> None:
-    with pty() as line, toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
+    with open_pty() as line, run_toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
         agent.expect("event 0 opened")
         agent.process.send_signal(signal.SIGTERM)
         agent.expect(f"end {int(signal.SIGTERM)}")

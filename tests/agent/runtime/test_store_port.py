@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.runtime_rig import INTERPRETERS, pty, toy
+from tests.support.runtime_rig import INTERPRETERS, open_pty, run_toy
 
 pytestmark = pytest.mark.parametrize("interpreter", INTERPRETERS)
 
@@ -14,8 +14,8 @@ def test_record_is_written_whole_and_drained(interpreter: str, tmp_path: Path) -
     folder.mkdir()
     (folder / "status.json").write_text("old", encoding="utf-8")
     with (
-        pty() as line,
-        toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
+        open_pty() as line,
+        run_toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
     ):
         agent.expect("event 1 opened")
         for count in range(20):
@@ -29,8 +29,8 @@ def test_last_record_is_written_before_the_end(interpreter: str, tmp_path: Path)
     folder = tmp_path / "state"
     folder.mkdir()
     with (
-        pty() as line,
-        toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
+        open_pty() as line,
+        run_toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
     ):
         agent.expect("event 1 opened")
         line.write(b"!store last words")
@@ -43,8 +43,8 @@ def test_last_record_is_written_before_the_end(interpreter: str, tmp_path: Path)
 def test_missing_folder_is_retried(interpreter: str, tmp_path: Path) -> None:
     folder = tmp_path / "state"
     with (
-        pty() as line,
-        toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
+        open_pty() as line,
+        run_toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
     ):
         agent.expect("event 1 failed")
         assert f"store:{folder}: no such folder: create it" in agent.errors()
@@ -60,8 +60,8 @@ def test_bad_key_fails_the_port(interpreter: str, tmp_path: Path, key: str) -> N
     folder = tmp_path / "state"
     folder.mkdir()
     with (
-        pty() as line,
-        toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
+        open_pty() as line,
+        run_toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
     ):
         agent.expect("event 0 opened")
         agent.expect("event 1 opened")
@@ -71,15 +71,15 @@ def test_bad_key_fails_the_port(interpreter: str, tmp_path: Path, key: str) -> N
     assert list(folder.iterdir()) == []
 
 
-def test_what_a_store_is_asked(interpreter: str, tmp_path: Path) -> None:
+def test_store_operations(interpreter: str, tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     (folder / "left.new").write_bytes(b"of a power cut")
     (folder / ".hidden").write_bytes(b"")
 
     with (
-        pty() as line,
-        toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
+        open_pty() as line,
+        run_toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
     ):
         agent.expect("event 1 opened")
 
@@ -104,11 +104,11 @@ def test_what_a_store_is_asked(interpreter: str, tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [".hidden", "b", "left.new"]
 
 
-def test_a_port_that_is_no_store_refuses_to_be_asked(interpreter: str, tmp_path: Path) -> None:
+def test_store_operation_fails_on_serial_port(interpreter: str, tmp_path: Path) -> None:
     with (
-        pty() as line,
-        pty() as other,
-        toy(interpreter, tmp_path, f"serial:{line.path}", f"serial:{other.path}") as agent,
+        open_pty() as line,
+        open_pty() as other,
+        run_toy(interpreter, tmp_path, f"serial:{line.path}", f"serial:{other.path}") as agent,
     ):
         agent.expect("event 0 opened")
         agent.expect("event 1 opened")

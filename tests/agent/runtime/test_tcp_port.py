@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from drivers.errors import PortError
-from drivers.ports.address import parse
+from drivers.ports.address import parse_address
 from drivers.ports.cpython import tcp
 from tests.support.peers import free_port
-from tests.support.runtime_rig import INTERPRETERS, PATIENCE_S, Authority, toy
-from tests.support.toy_agent import GOODBYE, pattern
+from tests.support.runtime_rig import INTERPRETERS, TIMEOUT_S, CertificateAuthority, run_toy
+from tests.support.toy_agent import LAST_BYTES, pattern
 
 each = pytest.mark.parametrize("interpreter", INTERPRETERS)
 
@@ -24,13 +24,13 @@ each = pytest.mark.parametrize("interpreter", INTERPRETERS)
 def listener(port: int = 0) -> Iterator[socket.socket]:
     """A listening socket on the loopback whose every wait ends."""
     with socket.create_server(("127.0.0.1", port)) as server:
-        server.settimeout(PATIENCE_S)
+        server.settimeout(TIMEOUT_S)
         yield server
 
 
 def accept(server: socket.socket) -> socket.socket:
     connection, _ = server.accept()
-    connection.settimeout(PATIENCE_S)
+    connection.settimeout(TIMEOUT_S)
     return connection
 
 
@@ -46,7 +46,7 @@ def read(connection: socket.socket, count: int) -> bytes:
 @each
 def test_refused_then_connected_then_again(interpreter: str, tmp_path: Path) -> None:
     port = free_port()
-    with toy(interpreter, tmp_path, f"tcp:127.0.0.1:{port}") as agent:
+    with run_toy(interpreter, tmp_path, f"tcp:127.0.0.1:{port}") as agent:
         agent.expect("event 0 failed")
         agent.expect("event 0 failed")
         assert agent.errors().count("\n") == 1
@@ -60,7 +60,7 @@ def test_refused_then_connected_then_again(interpreter: str, tmp_path: Path) -> 
             with accept(server) as connection:
                 agent.expect("event 0 opened")
                 connection.sendall(b"!quit")
-                assert read(connection, len(GOODBYE)) == GOODBYE
+                assert read(connection, len(LAST_BYTES)) == LAST_BYTES
                 agent.expect("end 0")
 
 
@@ -68,7 +68,7 @@ def test_refused_then_connected_then_again(interpreter: str, tmp_path: Path) -> 
 def test_reset_is_failed_or_closed(interpreter: str, tmp_path: Path) -> None:
     with (
         listener() as server,
-        toy(interpreter, tmp_path, f"tcp:127.0.0.1:{server.getsockname()[1]}") as agent,
+        run_toy(interpreter, tmp_path, f"tcp:127.0.0.1:{server.getsockname()[1]}") as agent,
     ):
         connection = accept(server)
         agent.expect("event 0 opened")
@@ -82,7 +82,7 @@ def test_reset_is_failed_or_closed(interpreter: str, tmp_path: Path) -> None:
 
 @each
 def test_name_that_does_not_exist(interpreter: str, tmp_path: Path) -> None:
-    with toy(interpreter, tmp_path, "tcp:no-such-host.invalid:1883") as agent:
+    with run_toy(interpreter, tmp_path, "tcp:no-such-host.invalid:1883") as agent:
         agent.expect("event 0 failed")
         assert "tcp:no-such-host.invalid:1883: no such host" in agent.errors()
 
@@ -91,7 +91,7 @@ def test_name_that_does_not_exist(interpreter: str, tmp_path: Path) -> None:
 def test_name_is_looked_up(interpreter: str, tmp_path: Path) -> None:
     with (
         listener() as server,
-        toy(interpreter, tmp_path, f"tcp:localhost:{server.getsockname()[1]}") as agent,
+        run_toy(interpreter, tmp_path, f"tcp:localhost:{server.getsockname()[1]}") as agent,
         accept(server),
     ):
         agent.expect("event 0 opened")
@@ -102,7 +102,7 @@ def test_slow_reader_gets_every_byte(interpreter: str, tmp_path: Path) -> None:
     with listener() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         with (
-            toy(interpreter, tmp_path, f"tcp:127.0.0.1:{server.getsockname()[1]}") as agent,
+            run_toy(interpreter, tmp_path, f"tcp:127.0.0.1:{server.getsockname()[1]}") as agent,
             accept(server) as connection,
         ):
             agent.expect("event 0 opened")
@@ -117,7 +117,7 @@ def test_reader_that_never_reads_fails(interpreter: str, tmp_path: Path) -> None
     with listener() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         with (
-            toy(interpreter, tmp_path, f"tcp:127.0.0.1:{server.getsockname()[1]}") as agent,
+            run_toy(interpreter, tmp_path, f"tcp:127.0.0.1:{server.getsockname()[1]}") as agent,
             accept(server) as connection,
         ):
             agent.expect("event 0 opened")
@@ -130,8 +130,8 @@ def test_reader_that_never_reads_fails(interpreter: str, tmp_path: Path) -> None
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
+def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+    return CertificateAuthority(tmp_path_factory.mktemp("ca"))
 
 
 class EchoServer:
@@ -153,7 +153,7 @@ class EchoServer:
             except OSError:
                 return
             with raw:
-                raw.settimeout(PATIENCE_S)
+                raw.settimeout(TIMEOUT_S)
                 try:
                     self._echo(raw)
                 except OSError as error:
@@ -171,12 +171,12 @@ class EchoServer:
         with suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        self._thread.join(PATIENCE_S)
+        self._thread.join(TIMEOUT_S)
 
 
 @contextmanager
 def tls_server(
-    authority: Authority, name: str, client_ca: bool = False, kind: str = "DNS"
+    authority: CertificateAuthority, name: str, client_ca: bool = False, kind: str = "DNS"
 ) -> Iterator[EchoServer]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue(name, kind))
@@ -190,15 +190,15 @@ def tls_server(
         server.stop()
 
 
-def secure(server: EchoServer, authority: Authority, name: str, more: str = "") -> str:
+def secure(server: EchoServer, authority: CertificateAuthority, name: str, more: str = "") -> str:
     return f"tls:{name}:{server.port}?ca={authority.ca}{more}"
 
 
 @each
-def test_tls(interpreter: str, tmp_path: Path, authority: Authority) -> None:
+def test_tls(interpreter: str, tmp_path: Path, authority: CertificateAuthority) -> None:
     with (
         tls_server(authority, "localhost") as server,
-        toy(interpreter, tmp_path, secure(server, authority, "localhost")) as agent,
+        run_toy(interpreter, tmp_path, secure(server, authority, "localhost")) as agent,
     ):
         agent.expect("event 0 opened")
         assert agent.errors() == f"port 0: opened: {agent.arguments[-1]}\n"
@@ -206,13 +206,13 @@ def test_tls(interpreter: str, tmp_path: Path, authority: Authority) -> None:
 
 @each
 def test_tls_of_another_ca_is_refused(
-    interpreter: str, tmp_path: Path, authority: Authority
+    interpreter: str, tmp_path: Path, authority: CertificateAuthority
 ) -> None:
     (tmp_path / "other").mkdir()
-    other = Authority(tmp_path / "other")
+    other = CertificateAuthority(tmp_path / "other")
     with (
         tls_server(authority, "localhost") as server,
-        toy(interpreter, tmp_path, secure(server, other, "localhost")) as agent,
+        run_toy(interpreter, tmp_path, secure(server, other, "localhost")) as agent,
     ):
         agent.expect("event 0 failed")
         agent.expect("event 0 failed")
@@ -222,11 +222,11 @@ def test_tls_of_another_ca_is_refused(
 
 @each
 def test_tls_for_another_host_is_refused(
-    interpreter: str, tmp_path: Path, authority: Authority
+    interpreter: str, tmp_path: Path, authority: CertificateAuthority
 ) -> None:
     with (
         tls_server(authority, "elsewhere") as server,
-        toy(interpreter, tmp_path, secure(server, authority, "localhost")) as agent,
+        run_toy(interpreter, tmp_path, secure(server, authority, "localhost")) as agent,
     ):
         agent.expect("event 0 failed")
         assert "certificate refused: " in agent.errors()
@@ -235,12 +235,12 @@ def test_tls_for_another_host_is_refused(
 @each
 @pytest.mark.parametrize("kind", ["DNS", "IP"])
 def test_tls_to_an_ip_address_wants_its_certificate(
-    interpreter: str, tmp_path: Path, authority: Authority, kind: str
+    interpreter: str, tmp_path: Path, authority: CertificateAuthority, kind: str
 ) -> None:
     name = {"DNS": "localhost", "IP": "127.0.0.1"}[kind]
     with (
         tls_server(authority, name, kind=kind) as server,
-        toy(interpreter, tmp_path, secure(server, authority, "127.0.0.1")) as agent,
+        run_toy(interpreter, tmp_path, secure(server, authority, "127.0.0.1")) as agent,
     ):
         agent.expect("event 0 opened" if kind == "IP" else "event 0 failed")
         assert ("certificate refused" in agent.errors()) == (kind == "DNS")
@@ -248,14 +248,14 @@ def test_tls_to_an_ip_address_wants_its_certificate(
 
 @each
 def test_tls_with_a_client_certificate(
-    interpreter: str, tmp_path: Path, authority: Authority
+    interpreter: str, tmp_path: Path, authority: CertificateAuthority
 ) -> None:
     certificate, key = authority.issue("unit-7")
     more = f"&cert={certificate}&key={key}"
     with tls_server(authority, "localhost", client_ca=True) as server:
-        with toy(interpreter, tmp_path, secure(server, authority, "localhost", more)) as agent:
+        with run_toy(interpreter, tmp_path, secure(server, authority, "localhost", more)) as agent:
             agent.expect("event 0 opened")
-        with toy(interpreter, tmp_path, secure(server, authority, "localhost")) as agent:
+        with run_toy(interpreter, tmp_path, secure(server, authority, "localhost")) as agent:
             agent.expect("event 0 failed")
             assert "TLS: " in agent.errors()
 
@@ -263,9 +263,9 @@ def test_tls_with_a_client_certificate(
 def connected(text: str) -> None:
     """Open a port in this process, say something and close it, as when a link goes away."""
     woken = threading.Event()
-    port = tcp.open_port(parse(text), woken.set)
+    port = tcp.open_port(parse_address(text), woken.set)
     try:
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + TIMEOUT_S
         while not port.finish():
             assert time.monotonic() < until
             time.sleep(0.005)
@@ -277,7 +277,7 @@ def connected(text: str) -> None:
         port.close()
 
 
-def test_a_session_of_tls_1_2_is_resumed(authority: Authority) -> None:
+def test_a_session_of_tls_1_2_is_resumed(authority: CertificateAuthority) -> None:
     certificate, key = authority.issue("unit-8")
     more = f"&cert={certificate}&key={key}&tls=1.2&utc="
     with tls_server(authority, "localhost", client_ca=True) as server:
@@ -294,7 +294,7 @@ def test_a_session_of_tls_1_2_is_resumed(authority: Authority) -> None:
         assert server.resumed[-1] == ("TLSv1.3", False)
 
 
-def test_a_session_that_the_server_does_not_want_ends(authority: Authority) -> None:
+def test_a_session_that_the_server_does_not_want_ends(authority: CertificateAuthority) -> None:
     with tls_server(authority, "localhost") as server:
         text = secure(server, authority, "localhost", "&tls=1.2")
         connected(text)
@@ -307,7 +307,7 @@ def test_a_session_that_the_server_does_not_want_ends(authority: Authority) -> N
 
 @each
 def test_tls_carries_more_than_a_record(
-    interpreter: str, tmp_path: Path, authority: Authority
+    interpreter: str, tmp_path: Path, authority: CertificateAuthority
 ) -> None:
     """What TLS holds decrypted is not seen by select: it must be read to the end."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -315,7 +315,7 @@ def test_tls_carries_more_than_a_record(
     with listener() as server:
         address = f"tls:localhost:{server.getsockname()[1]}?ca={authority.ca}"
         with (
-            toy(interpreter, tmp_path, address) as agent,
+            run_toy(interpreter, tmp_path, address) as agent,
             context.wrap_socket(accept(server), server_side=True) as connection,
         ):
             agent.expect("event 0 opened")
@@ -323,15 +323,17 @@ def test_tls_carries_more_than_a_record(
             connection.sendall(text)
             assert read(connection, len(text)) == text
             connection.sendall(b"!quit")
-            assert read(connection, len(GOODBYE)) == GOODBYE
+            assert read(connection, len(LAST_BYTES)) == LAST_BYTES
             agent.expect("end 0")
 
 
 @each
-def test_peer_that_speaks_no_tls(interpreter: str, tmp_path: Path, authority: Authority) -> None:
+def test_peer_that_speaks_no_tls(
+    interpreter: str, tmp_path: Path, authority: CertificateAuthority
+) -> None:
     with listener() as server:
         address = f"tls:localhost:{server.getsockname()[1]}?ca={authority.ca}"
-        with toy(interpreter, tmp_path, address) as agent:
+        with run_toy(interpreter, tmp_path, address) as agent:
             with accept(server) as connection:
                 connection.sendall(b"220 mail.example ESMTP\r\n")
                 agent.expect("event 0 failed")
@@ -343,12 +345,12 @@ def test_peer_that_speaks_no_tls(interpreter: str, tmp_path: Path, authority: Au
 
 @each
 def test_silent_peer_does_not_stop_the_clock(
-    interpreter: str, tmp_path: Path, authority: Authority
+    interpreter: str, tmp_path: Path, authority: CertificateAuthority
 ) -> None:
     """A handshake that hangs must not hold up a tick."""
     with listener() as server:
         address = f"tls:localhost:{server.getsockname()[1]}?ca={authority.ca}"
-        with toy(interpreter, tmp_path, "--tick", "20000", address) as agent, accept(server):
+        with run_toy(interpreter, tmp_path, "--tick", "20000", address) as agent, accept(server):
             agent.expect("tick 20")
             assert not any("event" in line for line in agent.lines)
 
@@ -357,7 +359,9 @@ def test_silent_peer_does_not_stop_the_clock(
 def test_missing_certificate_file(interpreter: str, tmp_path: Path) -> None:
     with listener() as server:
         port = server.getsockname()[1]
-        with toy(interpreter, tmp_path, f"tls:localhost:{port}?ca={tmp_path}/none.pem") as agent:
+        with run_toy(
+            interpreter, tmp_path, f"tls:localhost:{port}?ca={tmp_path}/none.pem"
+        ) as agent:
             agent.expect("event 0 failed")
             assert f"tls:localhost:{port}: ca {tmp_path}/none.pem: " in agent.errors()
 
@@ -366,20 +370,20 @@ def test_helpers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 
     def hang(*_: object, **__: object) -> list[object]:
-        release.wait(PATIENCE_S)
+        release.wait(TIMEOUT_S)
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    address = parse("tcp:slow.example:1")
+    address = parse_address("tcp:slow.example:1")
     woken: list[int] = []
     begun = time.monotonic()
     ports = [tcp.open_port(address, lambda: woken.append(1)) for _ in range(4)]
     assert not any(port.finish() for port in ports)
     with pytest.raises(PortError, match="look-ups hang"):
         tcp.open_port(address, lambda: None)
-    assert time.monotonic() - begun < PATIENCE_S
+    assert time.monotonic() - begun < TIMEOUT_S
     release.set()
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while len(woken) < 4 and time.monotonic() < end:
         time.sleep(0.005)
     assert len(woken) == 4

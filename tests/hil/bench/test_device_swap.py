@@ -18,9 +18,9 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS
 from hil.errors import BenchError
 from tests.support.bench_process import BenchProcess, BenchThread
-from tests.support.cli_tools import PATIENCE_S, until
-from tests.support.libmodbus import Client, Device
-from tests.support.modbus_master import crc
+from tests.support.cli_tools import TIMEOUT_S, wait_until
+from tests.support.libmodbus import LibmodbusClient, LibmodbusDevice
+from tests.support.modbus_master import with_crc
 from tests.support.peers import free_port, wait_until_open
 from tests.support.repository import ROOT
 
@@ -57,19 +57,19 @@ class Cable:
 
 @pytest.fixture
 def cable() -> Iterator[Cable]:
-    joined = Cable()
-    yield joined
-    joined.close()
+    new_cable = Cable()
+    yield new_cable
+    new_cable.close()
 
 
 @pytest.fixture
 def bench() -> Iterator[BenchThread]:
-    running = BenchThread()
-    yield running
-    running.stop()
+    bench_thread = BenchThread()
+    yield bench_thread
+    bench_thread.stop()
 
 
-def unanswered(client: Client, unit: int) -> bool:
+def unanswered(client: LibmodbusClient, unit: int) -> bool:
     """Say whether nobody answers a request; what comes later than 0.3 s is no answer."""
     client.wait_at_most(0.3)
     try:
@@ -77,16 +77,16 @@ def unanswered(client: Client, unit: int) -> bool:
     except OSError as error:
         return "timed out" in str(error)
     finally:
-        client.wait_at_most(PATIENCE_S)
+        client.wait_at_most(TIMEOUT_S)
     return False
 
 
-def test_a_real_device_by_option(cable: Cable) -> None:
-    device = Device("rtu", cable.ends[1], str(DRIVE2))
-    with BenchProcess("--real", f"drive2=serial:{cable.ends[0]}") as running:
-        client = Client(running.ports["bus"])
+def test_real_device_by_option(cable: Cable) -> None:
+    device = LibmodbusDevice("rtu", cable.ends[1], str(DRIVE2))
+    with BenchProcess("--real", f"drive2=serial:{cable.ends[0]}") as process:
+        client = LibmodbusClient(process.ports["bus"])
         assert client.read(DRIVE2, 3, 2) == [1003, 1004], "the real one answers"
-        assert device.request() == crc(bytes((DRIVE2, 3, 0, 3, 0, 2)))
+        assert device.request() == with_crc(bytes((DRIVE2, 3, 0, 3, 0, 2)))
         client.write(DRIVE2, 5, 77)
         assert client.read(DRIVE2, 5) == [77]
         assert client.read(31, 0) == [0x047F], "the emulated rest goes on"
@@ -97,66 +97,66 @@ def test_a_real_device_by_option(cable: Cable) -> None:
 
 def test_swap_and_restore_while_running(bench: BenchThread, cable: Cable) -> None:
     name, unit = "belimo_valve", LINE_UNITS["belimo_valve"]
-    device = Device("rtu", cable.ends[1], str(unit))
-    client = Client(bench.ports["bus8"])
+    device = LibmodbusDevice("rtu", cable.ends[1], str(unit))
+    client = LibmodbusClient(bench.ports["bus8"])
     emulated = client.read(unit, 0, 5)
-    bench.do(lambda b: b.swaps.swap(name, f"serial:{cable.ends[0]}"))
+    bench.call(lambda b: b.device_swap.attach_real(name, f"serial:{cable.ends[0]}"))
     assert client.read(unit, 0, 3) == [1000, 1001, 1002]
     assert client.read(LINE_UNITS["orv3_rpu"], 37_888) == [1500]
-    rows = {row["name"]: row for row in bench.do(lambda b: b.swaps.devices())}
+    rows = {row["name"]: row for row in bench.call(lambda b: b.device_swap.devices())}
     assert rows[name]["real"] == f"serial:{cable.ends[0]}?baud=19200&parity=E"
     assert (rows[name]["up"], rows[name]["sent"], rows[name]["received"]) == (True, 8, 11)
     assert rows["orv3_rpu"] == {"name": "orv3_rpu", "port": "bus8", "unit": 12, "real": None}
-    bench.do(lambda b: b.swaps.restore(name))
+    bench.call(lambda b: b.device_swap.restore_emulated(name))
     assert client.read(unit, 0, 1) == emulated[:1]
     device.stop()
     with serial.Serial(cable.ends[0], exclusive=True):
         pass  # it was let go
 
 
-def test_a_real_device_that_says_nothing_is_not_replaced(bench: BenchThread, cable: Cable) -> None:
-    client = Client(bench.ports["bus8"])
+def test_silent_real_device_is_not_replaced(bench: BenchThread, cable: Cable) -> None:
+    client = LibmodbusClient(bench.ports["bus8"])
     unit = LINE_UNITS["belimo_valve"]
-    bench.do(lambda b: b.swaps.swap("belimo_valve", f"serial:{cable.ends[0]}"))
+    bench.call(lambda b: b.device_swap.attach_real("belimo_valve", f"serial:{cable.ends[0]}"))
     assert unanswered(client, unit)
     assert len(client.read(LINE_UNITS["orv3_rpu"], 36_864, 26)) == 26
 
 
-def test_replies_pass_byte_for_byte_even_wrong_ones(bench: BenchThread, cable: Cable) -> None:
+def test_invalid_replies_pass_unchanged(bench: BenchThread, cable: Cable) -> None:
     unit = LINE_UNITS["wilo_booster"]
-    bench.do(lambda b: b.swaps.swap("wilo_booster", f"serial:{cable.ends[0]}"))
+    bench.call(lambda b: b.device_swap.attach_real("wilo_booster", f"serial:{cable.ends[0]}"))
     path = bench.ports["bus8"].removeprefix("serial:").partition("?")[0]
-    asked = crc(bytes((unit, 3, 0, 25, 0, 1)))
-    strange = bytes(range(256)) + b"\x11\x13\x00\xff"
+    request = with_crc(bytes((unit, 3, 0, 25, 0, 1)))
+    invalid_reply = bytes(range(256)) + b"\x11\x13\x00\xff"
     with (
-        serial.Serial(path, timeout=PATIENCE_S) as master,
-        serial.Serial(cable.ends[1], timeout=PATIENCE_S) as real,
+        serial.Serial(path, timeout=TIMEOUT_S) as master,
+        serial.Serial(cable.ends[1], timeout=TIMEOUT_S) as real,
     ):
-        master.write(asked)
-        assert real.read(len(asked)) == asked
-        real.write(strange)
-        assert master.read(len(strange)) == strange
+        master.write(request)
+        assert real.read(len(request)) == request
+        real.write(invalid_reply)
+        assert master.read(len(invalid_reply)) == invalid_reply
 
 
 def test_two_devices_on_one_real_port(bench: BenchThread, cable: Cable) -> None:
     one, two = LINE_UNITS["danfoss_fc"], LINE_UNITS["abb_acs580"]
-    device = Device("rtu", cable.ends[1], str(one))
+    device = LibmodbusDevice("rtu", cable.ends[1], str(one))
     for name in ("danfoss_fc", "abb_acs580"):
-        bench.do(lambda b, name=name: b.swaps.swap(name, f"serial:{cable.ends[0]}"))
-    client = Client(bench.ports["bus8"])
+        bench.call(lambda b, name=name: b.device_swap.swap(name, f"serial:{cable.ends[0]}"))
+    client = LibmodbusClient(bench.ports["bus8"])
     assert client.read(one, 0) == [1000]
     assert unanswered(client, two)
-    bench.do(lambda b: b.swaps.restore("danfoss_fc"))
-    bench.do(lambda b: b.swaps.restore("abb_acs580"))
+    bench.call(lambda b: b.device_swap.restore_emulated("danfoss_fc"))
+    bench.call(lambda b: b.device_swap.restore_emulated("abb_acs580"))
     assert client.read(two, 0) == [0x047F]
     device.stop()
 
 
 def test_modbus_tcp_device(bench: BenchThread) -> None:
     port = free_port()
-    device = Device("tcp", str(port))
-    bench.do(lambda b: b.swaps.swap("abb_meter", f"tcp:127.0.0.1:{port}"))
-    client = Client(bench.ports["modbus_tcp"])
+    device = LibmodbusDevice("tcp", str(port))
+    bench.call(lambda b: b.device_swap.attach_real("abb_meter", f"tcp:127.0.0.1:{port}"))
+    client = LibmodbusClient(bench.ports["modbus_tcp"])
     assert client.read(TCP_UNITS["abb_meter"], 2, 3) == [1002, 1003, 1004]
     assert device.request()[2:] == bytes((0, 0, 0, 6, TCP_UNITS["abb_meter"], 3, 0, 2, 0, 3))
     assert client.read(TCP_UNITS["sunspec_203"], 40_000, 1) == [0x5375]
@@ -164,25 +164,28 @@ def test_modbus_tcp_device(bench: BenchThread) -> None:
     device.stop()
 
 
-def test_rtu_over_tcp_as_a_serial_device_server_has_it(bench: BenchThread) -> None:
+def test_rtu_over_tcp_device_server(bench: BenchThread) -> None:
     unit = LINE_UNITS["eastron_sdm630"]
-    asked, reply = crc(bytes((unit, 4, 0, 0, 0, 1))), crc(bytes((unit, 4, 2, 0x12, 0x34)))
+    request, reply = (
+        with_crc(bytes((unit, 4, 0, 0, 0, 1))),
+        with_crc(bytes((unit, 4, 2, 0x12, 0x34))),
+    )
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(PATIENCE_S)
+        listener.settimeout(TIMEOUT_S)
         port = listener.getsockname()[1]
-        bench.do(lambda b: b.swaps.swap("eastron_sdm630", f"tcp:127.0.0.1:{port}"))
+        bench.call(lambda b: b.device_swap.attach_real("eastron_sdm630", f"tcp:127.0.0.1:{port}"))
         peer, _ = listener.accept()
     path = bench.ports["bus8"].removeprefix("serial:").partition("?")[0]
-    with peer, serial.Serial(path, timeout=PATIENCE_S) as master:
-        peer.settimeout(PATIENCE_S)
-        master.write(asked)
-        assert peer.recv(100) == asked
+    with peer, serial.Serial(path, timeout=TIMEOUT_S) as master:
+        peer.settimeout(TIMEOUT_S)
+        master.write(request)
+        assert peer.recv(100) == request
         for i in range(len(reply)):
             peer.send(reply[i : i + 1])
         assert master.read(len(reply)) == reply
 
 
-def test_pymodbus_server_as_the_real_device(bench: BenchThread) -> None:
+def test_pymodbus_server_as_real_device(bench: BenchThread) -> None:
     port, unit = free_port(), TCP_UNITS["liebert_dcd"]
     started, loops = threading.Event(), []
 
@@ -195,10 +198,10 @@ def test_pymodbus_server_as_the_real_device(bench: BenchThread) -> None:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert started.wait(PATIENCE_S)
+    assert started.wait(TIMEOUT_S)
     wait_until_open(port)
-    bench.do(lambda b: b.swaps.swap("liebert_dcd", f"tcp:127.0.0.1:{port}"))
-    client = Client(bench.ports["modbus_tcp"])
+    bench.call(lambda b: b.device_swap.attach_real("liebert_dcd", f"tcp:127.0.0.1:{port}"))
+    client = LibmodbusClient(bench.ports["modbus_tcp"])
     assert client.read(unit, 0, 2) == [4321, 4321]
     client.close()
     loop, server = loops[0]
@@ -206,27 +209,27 @@ def test_pymodbus_server_as_the_real_device(bench: BenchThread) -> None:
     thread.join(5)
 
 
-def test_an_unplugged_port_is_seen_and_found_again(bench: BenchThread) -> None:
+def test_lost_connection_is_detected_and_restored(bench: BenchThread) -> None:
     port, unit = free_port(), TCP_UNITS["abb_meter"]
-    device = Device("tcp", str(port))
-    bench.do(lambda b: b.swaps.swap("abb_meter", f"tcp:127.0.0.1:{port}"))
-    client = Client(bench.ports["modbus_tcp"])
+    device = LibmodbusDevice("tcp", str(port))
+    bench.call(lambda b: b.device_swap.attach_real("abb_meter", f"tcp:127.0.0.1:{port}"))
+    client = LibmodbusClient(bench.ports["modbus_tcp"])
     assert client.read(unit, 0) == [1000]
     device.stop()
     assert unanswered(client, unit)
-    rows = {row["name"]: row for row in bench.do(lambda b: b.swaps.devices())}
+    rows = {row["name"]: row for row in bench.call(lambda b: b.device_swap.devices())}
     assert rows["abb_meter"]["up"] is False
     assert client.read(TCP_UNITS["sunspec_203"], 40_000) == [0x5375]
-    device = Device("tcp", str(port))
-    until("it is found again", lambda: not unanswered(client, unit))
+    device = LibmodbusDevice("tcp", str(port))
+    wait_until("it is found again", lambda: not unanswered(client, unit))
     assert client.read(unit, 0) == [1000]
     device.stop()
 
 
-def bench_error(*real: str) -> str:
+def bench_error(*real_devices: str) -> str:
     """What the command says before it ends with 2."""
-    options = [word for text in real for word in ("--real", text)]
-    done = subprocess.run(
+    options = [argument for text in real_devices for argument in ("--real", text)]
+    process = subprocess.run(
         [sys.executable, str(ROOT / "coldloop.py"), "bench", "--no-agent", *options],
         capture_output=True,
         text=True,
@@ -234,12 +237,12 @@ def bench_error(*real: str) -> str:
         check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    return done.stderr.strip()
+    assert process.returncode == 2
+    assert process.stdout == ""
+    return process.stderr.strip()
 
 
-def test_wrong_names_and_ports_are_one_clear_line(cable: Cable) -> None:
+def test_wrong_names_and_ports_print_one_line(cable: Cable) -> None:
     assert bench_error("drive9=serial:/dev/ttyUSB0") == (
         "coldloop bench: no device 'drive9' on this bench: one of rpu, valve, drive1, drive2"
     )
@@ -257,12 +260,12 @@ def test_wrong_names_and_ports_are_one_clear_line(cable: Cable) -> None:
     assert "NAME=PORT" in bench_error("drive2")
 
 
-def test_a_failed_swap_changes_nothing(bench: BenchThread) -> None:
+def test_failed_swap_changes_nothing(bench: BenchThread) -> None:
     with pytest.raises(BenchError, match="no such port"):
-        bench.do(lambda b: b.swaps.swap("orv3_rpu", "serial:/dev/not-there"))
+        bench.call(lambda b: b.device_swap.attach_real("orv3_rpu", "serial:/dev/not-there"))
     with pytest.raises(BenchError, match="no device 'x'"):
-        bench.do(lambda b: b.swaps.restore("x"))
+        bench.call(lambda b: b.device_swap.restore_emulated("x"))
     with pytest.raises(BenchError, match="is on modbus_tcp, which takes tcp:"):
-        bench.do(lambda b: b.swaps.swap("abb_meter", "serial:/dev/not-there"))
-    client = Client(bench.ports["bus8"])
+        bench.call(lambda b: b.device_swap.attach_real("abb_meter", "serial:/dev/not-there"))
+    client = LibmodbusClient(bench.ports["bus8"])
     assert client.read(LINE_UNITS["orv3_rpu"], 37_888) == [1500]

@@ -17,7 +17,7 @@ from typing import Any, Self
 import pytest
 
 from hil.campaign import cluster
-from hil.campaign.cluster import spread, vouched
+from hil.campaign.cluster import call_checked, run_on_cluster
 from hil.commands import hil
 from hil.errors import BenchError
 from tests.support.peers import free_port
@@ -26,7 +26,7 @@ from tests.support.repository import ROOT
 CAMPAIGN = ["campaign", "--seeds", "3", "--first", "4", "--seconds", "600", "--json"]
 
 
-class Client:
+class FakeDaskClient:
     """A stand-in for Dask's: what `hil.campaign.cluster` calls of it, on a pool of two threads."""
 
     workers = 1
@@ -44,67 +44,69 @@ class Client:
         if self.workers < least:
             raise TimeoutError
 
-    def submit(self, call: Any, *words: Any, pure: bool) -> Any:
-        return self.pool.submit(call, *words)
+    def submit(self, call: Any, *arguments: Any, pure: bool) -> Any:
+        return self.pool.submit(call, *arguments)
 
 
 @pytest.fixture
 def dask(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    module = SimpleNamespace(Client=Client, as_completed=as_completed)
+    module = SimpleNamespace(Client=FakeDaskClient, as_completed=as_completed)
     monkeypatch.setattr(cluster, "_load", lambda *_: module)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"dask:127.0.0.1:{listening.getsockname()[1]}"
 
 
-def test_a_cluster_finds_what_one_core_finds(dask: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cluster_gives_the_same_record_as_one_core(
+    dask: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     records = []
-    for where in (["--workers", "1"], ["--cluster", dask]):
-        assert hil([*CAMPAIGN, *where]) == 0
+    for placement in (["--workers", "1"], ["--cluster", dask]):
+        assert hil([*CAMPAIGN, *placement]) == 0
         records.append(json.loads(capsys.readouterr().out))
         del records[-1]["wall_s"]
     assert records[0] == records[1]
     assert len(records[0]["digest"]) == 64
 
 
-def test_other_seeds_have_another_digest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_different_seeds_give_different_digests(capsys: pytest.CaptureFixture[str]) -> None:
     digests = set()
     for first in ("4", "5"):
-        words = ["campaign", "--seeds", "1", "--first", first, "--seconds", "600", "--json"]
-        assert hil([*words, "--workers", "1"]) == 0
+        arguments = ["campaign", "--seeds", "1", "--first", first, "--seconds", "600", "--json"]
+        assert hil([*arguments, "--workers", "1"]) == 0
         digests.add(json.loads(capsys.readouterr().out)["digest"])
     assert len(digests) == 2
 
 
-def test_what_is_wrong_with_a_cluster_is_one_line(
+def test_cluster_errors_print_one_line(
     dask: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Client, "workers", 0)
-    nobody = f"dask:127.0.0.1:{free_port()}"
-    for named, message in (
+    monkeypatch.setattr(FakeDaskClient, "workers", 0)
+    unreachable = f"dask:127.0.0.1:{free_port()}"
+    for cluster_name, message in (
         ("dask:somewhere", "is not dask:HOST:PORT or ray:HOST:PORT"),
         ("dask:somewhere:x", "is not dask:HOST:PORT or ray:HOST:PORT"),
-        (nobody, "Connection refused"),
+        (unreachable, "Connection refused"),
         (dask, "no worker after 20 s"),
     ):
-        assert hil(["campaign", "--cluster", named]) == 2
-        said = capsys.readouterr().err
-        assert message in said
-        assert said.count("\n") == 1
+        assert hil(["campaign", "--cluster", cluster_name]) == 2
+        output = capsys.readouterr().err
+        assert message in output
+        assert output.count("\n") == 1
 
 
-def test_what_is_not_installed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_package_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert hil(["campaign", "--cluster", "ray:127.0.0.1:1"]) == 2
     assert "ray is not installed; pip install ray" in capsys.readouterr().err
 
 
-def test_a_worker_with_other_code_refuses() -> None:
+def test_worker_with_different_code_refuses() -> None:
     with pytest.raises(BenchError, match="has another coldloop"):
-        vouched("0" * 64, len, ("abc",))
+        call_checked("0" * 64, len, ("abc",))
 
 
-def test_what_a_worker_died_of_is_told(dask: str) -> None:
+def test_worker_exception_is_reported(dask: str) -> None:
     with pytest.raises(BenchError, match=r"ZeroDivisionError: .*by zero"):
-        list(spread(dask, divmod, [(1, 0)]))
+        list(run_on_cluster(dask, divmod, [(1, 0)]))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +115,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def group(target: Path, *words: str) -> Iterator[None]:
+def running_group(target: Path, *arguments: str) -> Iterator[None]:
     """A program of the cluster and what it starts, ended as one."""
     environment = {
         **os.environ,
@@ -122,7 +124,7 @@ def group(target: Path, *words: str) -> Iterator[None]:
         "RAY_USAGE_STATS_ENABLED": "0",
     }
     process = subprocess.Popen(
-        [sys.executable, *words],
+        [sys.executable, *arguments],
         cwd=target,
         env=environment,
         start_new_session=True,
@@ -136,48 +138,59 @@ def group(target: Path, *words: str) -> Iterator[None]:
         process.wait(10)
 
 
-def on_cluster(target: Path, named: str) -> dict[str, Any]:
+def run_campaign_on(target: Path, cluster_name: str) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{target}"}
-    words = [sys.executable, str(ROOT / "coldloop.py"), "hil", *CAMPAIGN, "--cluster", named]
-    until = time.monotonic() + 60
+    arguments = [
+        sys.executable,
+        str(ROOT / "coldloop.py"),
+        "hil",
+        *CAMPAIGN,
+        "--cluster",
+        cluster_name,
+    ]
+    deadline = time.monotonic() + 60
     while True:
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            record: dict[str, Any] = json.loads(done.stdout)
+        process = subprocess.run(
+            arguments, env=environment, capture_output=True, text=True, check=False
+        )
+        if process.returncode == 0:
+            record: dict[str, Any] = json.loads(process.stdout)
             return record
-        assert "refused" in done.stderr, done.stderr  # it is still starting
-        assert time.monotonic() < until
+        assert "refused" in process.stderr, process.stderr  # it is still starting
+        assert time.monotonic() < deadline
         time.sleep(0.5)
 
 
 def install(target: Path, package: str) -> None:
-    words = [sys.executable, "-m", "pip", "install", "-q", "--target", str(target), package]
-    subprocess.run(words, check=True, capture_output=True)
+    arguments = [sys.executable, "-m", "pip", "install", "-q", "--target", str(target), package]
+    subprocess.run(arguments, check=True, capture_output=True)
 
 
-def here(capsys: pytest.CaptureFixture[str]) -> str:
+def local_digest(capsys: pytest.CaptureFixture[str]) -> str:
     assert hil([*CAMPAIGN, "--workers", "1"]) == 0
     return str(json.loads(capsys.readouterr().out)["digest"])
 
 
 @pytest.mark.soak
-def test_real_dask_finds_the_same(target: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_real_dask_gives_the_same_digest(target: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install(target, "distributed")
     port = free_port()
-    at = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
     worker = ["-m", "distributed.cli.dask_worker", f"tcp://127.0.0.1:{port}", "--nthreads", "1"]
     with (
-        group(target, "-m", "distributed.cli.dask_scheduler", *at),
-        group(target, *worker, "--no-dashboard"),
-        group(target, *worker, "--no-dashboard"),
+        running_group(target, "-m", "distributed.cli.dask_scheduler", *options),
+        running_group(target, *worker, "--no-dashboard"),
+        running_group(target, *worker, "--no-dashboard"),
     ):
-        assert on_cluster(target, f"dask:127.0.0.1:{port}")["digest"] == here(capsys)
+        assert run_campaign_on(target, f"dask:127.0.0.1:{port}")["digest"] == local_digest(capsys)
 
 
 @pytest.mark.soak
-def test_real_ray_finds_the_same(target: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_real_ray_gives_the_same_digest(target: Path, capsys: pytest.CaptureFixture[str]) -> None:
     install(target, "ray")
     port = free_port()
-    at = ["--head", "--block", "--port", str(port), "--num-cpus", "2"]
-    with group(target, "-m", "ray.scripts.scripts", "start", *at, "--include-dashboard=false"):
-        assert on_cluster(target, f"ray:127.0.0.1:{port}")["digest"] == here(capsys)
+    options = ["--head", "--block", "--port", str(port), "--num-cpus", "2"]
+    with running_group(
+        target, "-m", "ray.scripts.scripts", "start", *options, "--include-dashboard=false"
+    ):
+        assert run_campaign_on(target, f"ray:127.0.0.1:{port}")["digest"] == local_digest(capsys)

@@ -45,7 +45,7 @@ def _form(letters: str) -> "re.Pattern[str]":
 _CHECKS = {kind: _form(letters) for kind, letters in _KINDS.items()} | {"GSV": _GSV}
 
 
-def fault(line: bytes) -> "str | None":
+def find_fault(line: bytes) -> "str | None":
     """What is wrong with a line, its end included; None if nothing is."""
     if not line.endswith(b"\r\n"):
         return "no CR LF"

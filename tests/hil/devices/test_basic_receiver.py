@@ -11,8 +11,8 @@ from typing import Any
 import pynmea2
 import pytest
 
-from hil.devices.gnss.basic_receiver import Receiver, Style
-from hil.devices.gnss.basic_sky import BEIDOU, GPS, ORBITS, Sky
+from hil.devices.gnss.basic_receiver import BasicReceiver, NmeaStyle
+from hil.devices.gnss.basic_sky import BEIDOU, GPS, ORBITS, BasicSky
 
 SECOND = 1_000_000
 SITE = (252_048_000, 552_708_000)
@@ -24,11 +24,11 @@ def utc_of(now: int) -> int:
     return START * SECOND + 250_000 + now
 
 
-def receiver(seed: int = 1, **options: Any) -> Receiver:
-    return Receiver(SITE, utc_of, Random(seed), **options)
+def receiver(seed: int = 1, **options: Any) -> BasicReceiver:
+    return BasicReceiver(SITE, utc_of, Random(seed), **options)
 
 
-def run(device: Receiver, count: int) -> list[tuple[int, bytes]]:
+def run(device: BasicReceiver, count: int) -> list[tuple[int, bytes]]:
     """The next `count` wakes as (time, bytes)."""
     epochs = []
     for _ in range(count):
@@ -45,7 +45,7 @@ def sentences(data: bytes) -> list[Any]:
     return [pynmea2.parse(line, check=True) for line in text.split("\r\n")[:-1]]
 
 
-def types_of(data: bytes) -> list[str]:
+def sentence_types(data: bytes) -> list[str]:
     return [line[1:6].decode() for line in data.split(b"\r\n")[:-1]]
 
 
@@ -58,7 +58,7 @@ def decoded(data: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
 
 
-def test_an_epoch_leaves_just_after_its_second() -> None:
+def test_epoch_is_sent_after_its_second() -> None:
     device = receiver()
     delays = []
     for when, data in run(device, 300):
@@ -71,7 +71,7 @@ def test_an_epoch_leaves_just_after_its_second() -> None:
 
 
 def test_epochs_follow_true_utc_over_a_drifting_clock() -> None:
-    device = Receiver(
+    device = BasicReceiver(
         SITE, lambda now: START * SECOND + now + now * 50 // 1_000_000, Random(1), jitter_us=0
     )
     times = [when for when, _ in run(device, 1000)]
@@ -80,7 +80,7 @@ def test_epochs_follow_true_utc_over_a_drifting_clock() -> None:
 
 def test_sentences_of_an_epoch() -> None:
     ((_, data),) = run(receiver(), 1)
-    kinds = types_of(data)
+    kinds = sentence_types(data)
     assert kinds[:4] == ["GNRMC", "GNGGA", "GNGSA", "GNGSA"]
     assert kinds[-1] == "GNZDA"
     assert set(kinds[4:-1]) == {"GBGSV", "GPGSV"}
@@ -96,19 +96,19 @@ def test_sentences_of_an_epoch() -> None:
 
 
 def test_southern_and_western_sites() -> None:
-    device = Receiver((-339_249_000, -704_000_000), utc_of, Random(1))
+    device = BasicReceiver((-339_249_000, -704_000_000), utc_of, Random(1))
     rmc = sentences(run(device, 1)[0][1])[0]
     assert (rmc.lat_dir, rmc.lon_dir) == ("S", "W")
     assert rmc.latitude == pytest.approx(-33.9249, abs=1e-5)
     assert rmc.longitude == pytest.approx(-70.4, abs=1e-5)
 
 
-def test_midnight_changes_the_date_everywhere() -> None:
-    device = Receiver(SITE, lambda now: (START - 2) * SECOND + now, Random(1))
+def test_midnight_changes_date_in_all_sentences() -> None:
+    device = BasicReceiver(SITE, lambda now: (START - 2) * SECOND + now, Random(1))
     dates = []
     for _, data in run(device, 3):
         rmc, *_, zda = sentences(data)
-        dates.append((str(rmc.datestamp), rmc.data[0], zda.day, zda.month, zda.year))
+        dates.append((str(rmc.datestamp), rmc.data[0], zda.day, zda.month, zda.twelve_months))
     assert dates[0] == ("2026-11-04", "235959.000", 4, 11, 2026)
     assert dates[1] == ("2026-11-05", "000000.000", 5, 11, 2026)
 
@@ -116,16 +116,16 @@ def test_midnight_changes_the_date_everywhere() -> None:
 @pytest.mark.parametrize(
     ("style", "first", "view"),
     [
-        (Style(), "GNRMC", "GBGSV"),
-        (Style(beidou="BD", extended=False), "GNRMC", "BDGSV"),
-        (Style(talker="GB", systems=(BEIDOU,), shown=(16,)), "GBRMC", "GBGSV"),
-        (Style("BD", "BD", False, (BEIDOU,), (16,)), "BDRMC", "BDGSV"),
+        (NmeaStyle(), "GNRMC", "GBGSV"),
+        (NmeaStyle(beidou="BD", extended=False), "GNRMC", "BDGSV"),
+        (NmeaStyle(talker="GB", systems=(BEIDOU,), max_listed=(16,)), "GBRMC", "GBGSV"),
+        (NmeaStyle("BD", "BD", False, (BEIDOU,), (16,)), "BDRMC", "BDGSV"),
     ],
 )
-def test_gpsd_reads_every_style(style: Style, first: str, view: str) -> None:
+def test_gpsd_reads_every_style(style: NmeaStyle, first: str, view: str) -> None:
     epochs = run(receiver(style=style), 12)
-    assert types_of(epochs[0][1])[0] == first
-    assert view in types_of(epochs[0][1])
+    assert sentence_types(epochs[0][1])[0] == first
+    assert view in sentence_types(epochs[0][1])
     reports = decoded(b"".join(data for _, data in epochs))
     fixes = [r for r in reports if r["class"] == "TPV" and r.get("mode") == 3]
     assert len(fixes) >= 9
@@ -140,7 +140,7 @@ def test_gpsd_reads_every_style(style: Style, first: str, view: str) -> None:
 
 
 def test_the_sky_is_plausible() -> None:
-    sky = Sky(25.2, 55.3, Random(1))
+    sky = BasicSky(25.2, 55.3, Random(1))
     for hour in range(0, 240, 5):
         seen = sky.visible(START + hour * 3600)
         assert 8 <= sum(s.system == BEIDOU for s in seen) <= 25
@@ -150,34 +150,34 @@ def test_the_sky_is_plausible() -> None:
         assert all(33 <= s.cn0 <= 54 for s in seen)
 
 
-def test_a_geostationary_satellite_stands_still_where_it_should() -> None:
+def test_geostationary_satellite_has_fixed_position() -> None:
     # C05 at 58.75 E seen from 25.2 N 55.27 E: elevation about 60, a little east of south.
-    sky = Sky(25.2048, 55.2708, Random(1))
+    sky = BasicSky(25.2048, 55.2708, Random(1))
     c05 = next(o for o in ORBITS if (o.system, o.number) == (BEIDOU, 5))
     for hours in (0, 7, 100):
-        elevation, azimuth = sky.look(c05, START + hours * 3600)
+        elevation, azimuth = sky.look_angle(c05, START + hours * 3600)
         assert elevation == pytest.approx(60.2, abs=0.5)
         assert azimuth == pytest.approx(171.9, abs=0.7)
 
 
-def test_an_inclined_synchronous_satellite_keeps_its_longitude() -> None:
-    sky = Sky(0.0, 118.0, Random(1))
+def test_inclined_synchronous_satellite_has_fixed_longitude() -> None:
+    sky = BasicSky(0.0, 118.0, Random(1))
     c08 = next(o for o in ORBITS if (o.system, o.number) == (BEIDOU, 8))
-    day = [sky.look(c08, START + t)[0] for t in range(0, 86_400, 300)]
+    day = [sky.look_angle(c08, START + t)[0] for t in range(0, 86_400, 300)]
     assert max(day) > 88.0
     assert min(day) > 20.0
 
 
 def test_other_satellites_move_slowly() -> None:
-    sky = Sky(25.2, 55.3, Random(1))
+    sky = BasicSky(25.2, 55.3, Random(1))
     for orbit in ORBITS[5:]:
-        one, other = (sky.look(orbit, START + t)[0] for t in (0, 60))
+        one, other = (sky.look_angle(orbit, START + t)[0] for t in (0, 60))
         assert abs(one - other) < 1.0
-        day = [sky.look(orbit, START + t)[0] for t in range(0, 86_400, 600)]
+        day = [sky.look_angle(orbit, START + t)[0] for t in range(0, 86_400, 600)]
         assert max(day) - min(day) > 20.0
 
 
-def test_outage_says_nothing_and_comes_back_on_time() -> None:
+def test_outage_is_silent_and_ends_on_time() -> None:
     device = receiver()
     device.outage = True
     assert run(device, 5) == []
@@ -195,7 +195,7 @@ def test_no_fix_has_empty_fields() -> None:
     assert rmc.data == ["", "V", "", "", "", "", "", "", "", "", "", "N", "V"]
     assert gga.data[:7] == ["", "", "", "", "", "0", "00"]
     assert [r["mode"] for r in decoded(data) if r["class"] == "TPV"] in ([], [1])
-    device.keeps_time = True
+    device.time_without_fix = True
     ((_, data),) = run(device, 1)
     rmc, *_, zda = sentences(data)
     assert (rmc.status, rmc.data[0], rmc.data[8]) == ("V", "000005.000", "051126")
@@ -204,7 +204,7 @@ def test_no_fix_has_empty_fields() -> None:
     assert sentences(run(device, 1)[0][1])[0].status == "A"
 
 
-def test_jamming_weakens_then_takes_the_fix() -> None:
+def test_jamming_lowers_cn0_then_loses_fix() -> None:
     device = receiver()
 
     def mean_cn0() -> float:
@@ -225,13 +225,13 @@ def test_jamming_weakens_then_takes_the_fix() -> None:
 def test_corrupt_epochs_fail_their_checksums() -> None:
     device = receiver()
     clean = receiver()
-    device.corrupt = 5
+    device.corrupted_bits = 5
     (_, bad), (_, good) = run(device, 1)[0], run(clean, 1)[0]
     assert len(bad) == len(good)
     assert 1 <= sum(a != b for a, b in zip(bad, good, strict=True)) <= 5
 
 
-def test_wrong_time_is_printed_not_kept() -> None:
+def test_time_offset_changes_printed_time_only() -> None:
     device = receiver()
     device.time_offset_us = 4 * SECOND
     ((when, data),) = run(device, 1)
@@ -243,7 +243,7 @@ def test_wrong_time_is_printed_not_kept() -> None:
 
 def test_extra_latency() -> None:
     device = receiver(jitter_us=0)
-    device.extra_us = 300_000
+    device.extra_latency_us = 300_000
     run(device, 1)
     ((when, _),) = run(device, 1)
     assert utc_of(when) % SECOND == 360_000

@@ -15,14 +15,14 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from deploy.ops.mqtt_session import leave
+from deploy.ops.mqtt_session import disconnect
 from hil.devices.base import NEVER
 from hil.devices.mqtt import packets as mqtt
 from hil.devices.mqtt import topics
-from hil.devices.mqtt.broker import Broker, Output
-from hil.devices.mqtt.packets import Kind
-from hil.devices.mqtt.session import Message
-from tests.support.cli_tools import PATIENCE_S
+from hil.devices.mqtt.broker import Broker, TcpReplies
+from hil.devices.mqtt.packets import PacketType
+from hil.devices.mqtt.session import QueuedPublish
+from tests.support.cli_tools import TIMEOUT_S
 
 SECOND = 1_000_000
 
@@ -55,29 +55,29 @@ def connect(client_id: str = "c", clean: bool = True, keepalive_s: int = 0, **mo
             "password": None,
         }
     )
-    return mqtt.packet(Kind.CONNECT, body)
+    return mqtt.build_packet(PacketType.CONNECT, body)
 
 
 def publish(topic: str, payload: bytes, number: int = 0, qos: int = 0, flags: int = 0) -> bytes:
     fields = {"topic": topic, "id": number, "payload": payload}
     body = (mqtt.PUBLISH_WITH_ID if qos else mqtt.PUBLISH).build(fields)
-    return mqtt.packet(Kind.PUBLISH, body, qos << 1 | flags)
+    return mqtt.build_packet(PacketType.PUBLISH, body, qos << 1 | flags)
 
 
 def subscribe(pattern: str, qos: int = 1, number: int = 1) -> bytes:
     body = mqtt.SUBSCRIBE.build({"id": number, "wanted": [{"filter": pattern, "qos": qos}]})
-    return mqtt.packet(Kind.SUBSCRIBE, body, 2)
+    return mqtt.build_packet(PacketType.SUBSCRIBE, body, 2)
 
 
-def joined(out: Output, conn: int) -> bytes:
+def sent_bytes(out: TcpReplies, conn: int) -> bytes:
     """All bytes for one connection; b"CLOSE" where it is closed."""
     return b"".join(b"CLOSE" if data is None else data for c, _, data in out if c == conn)
 
 
-def in_session(broker: Broker, conn: int, packet: bytes = b"", now: int = 0) -> bytes:
+def send_in_session(broker: Broker, conn: int, packet: bytes = b"", now: int = 0) -> bytes:
     """Open and connect; what came back."""
     broker.opened(conn, now)
-    return joined(broker.receive(conn, packet or connect(f"c{conn}"), now), conn)
+    return sent_bytes(broker.receive(conn, packet or connect(f"c{conn}"), now), conn)
 
 
 def test_literal_packets() -> None:
@@ -88,7 +88,7 @@ def test_literal_packets() -> None:
     assert out == [(1, 0, bytes.fromhex("20020000"))]
     out = broker.receive(1, bytes.fromhex("3207 0003612f62 000a"), 5)
     assert out == [(1, 0, bytes.fromhex("4002000a"))]
-    assert list(broker.last["a/b"]) == [Message("a/b", b"", 1, False, 5)]
+    assert list(broker.recent_messages["a/b"]) == [QueuedPublish("a/b", b"", 1, False, 5)]
     assert broker.receive(1, bytes.fromhex("c000"), 6) == [(1, 0, bytes.fromhex("d000"))]
     assert broker.receive(1, bytes.fromhex("8208 0001 0003612f23 01"), 7) == [
         (1, 0, bytes.fromhex("9003000101"))
@@ -97,18 +97,18 @@ def test_literal_packets() -> None:
         (1, 0, bytes.fromhex("3006 0003612f6258"))
     ]
     assert broker.receive(1, bytes.fromhex("e000"), 9) == [(1, 0, None)]
-    assert broker.clients == []
+    assert broker.client_ids == []
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_split_packets(size: int) -> None:
     broker = Broker()
     broker.opened(1, 0)
-    stream = connect() + publish("t", b"x" * 300, 7, qos=1) + mqtt.packet(Kind.PINGREQ)
-    out: Output = []
+    stream = connect() + publish("t", b"x" * 300, 7, qos=1) + mqtt.build_packet(PacketType.PINGREQ)
+    out: TcpReplies = []
     for i in range(0, len(stream), size):
         out += broker.receive(1, stream[i : i + size], i)
-    assert joined(out, 1) == b"\x20\x02\x00\x00\x40\x02\x00\x07\xd0\x00"
+    assert sent_bytes(out, 1) == b"\x20\x02\x00\x00\x40\x02\x00\x07\xd0\x00"
 
 
 @pytest.mark.parametrize(
@@ -135,12 +135,12 @@ def test_wildcards(pattern: str, topic: str, takes: bool) -> None:
 
 
 def test_filters_and_topics_are_checked() -> None:
-    assert [f for f in ("a", "#", "+", "a/+/b", "a/#", "/") if not topics.filter_valid(f)] == []
-    assert [f for f in ("", "a#", "#/a", "a+", "a\0") if topics.filter_valid(f)] == []
+    assert [f for f in ("a", "#", "+", "a/+/b", "a/#", "/") if not topics.is_filter_valid(f)] == []
+    assert [f for f in ("", "a#", "#/a", "a+", "a\0") if topics.is_filter_valid(f)] == []
     broker = Broker()
-    in_session(broker, 1)
-    assert joined(broker.receive(1, subscribe("a#"), 0), 1) == b"\x90\x03\x00\x01\x80"
-    assert joined(broker.receive(1, publish("a/+", b""), 0), 1) == b"CLOSE"
+    send_in_session(broker, 1)
+    assert sent_bytes(broker.receive(1, subscribe("a#"), 0), 1) == b"\x90\x03\x00\x01\x80"
+    assert sent_bytes(broker.receive(1, publish("a/+", b""), 0), 1) == b"CLOSE"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_filters_and_topics_are_checked() -> None:
     [
         b"\x00\x00",
         b"\xf0\x00",
-        mqtt.packet(Kind.CONNECT, b"", 0),
+        mqtt.build_packet(PacketType.CONNECT, b"", 0),
         connect(),  # a second CONNECT
         b"\x30\xff\xff\xff\xff\x01",  # five length bytes
         b"\x30\x87\x80\x80\x80\x00\x00\x03abcde",  # 7 in five length bytes
@@ -164,29 +164,29 @@ def test_filters_and_topics_are_checked() -> None:
 )
 def test_bad_packets_close_only_their_connection(bad: bytes) -> None:
     broker = Broker()
-    in_session(broker, 1)
-    in_session(broker, 2)
-    assert joined(broker.receive(1, bad, 0), 1) == b"CLOSE"
-    assert broker.clients == ["c2"]
-    assert joined(broker.receive(2, mqtt.packet(Kind.PINGREQ), 0), 2) == b"\xd0\x00"
+    send_in_session(broker, 1)
+    send_in_session(broker, 2)
+    assert sent_bytes(broker.receive(1, bad, 0), 1) == b"CLOSE"
+    assert broker.client_ids == ["c2"]
+    assert sent_bytes(broker.receive(2, mqtt.build_packet(PacketType.PINGREQ), 0), 2) == b"\xd0\x00"
 
 
-def test_something_else_than_connect_first_is_refused() -> None:
+def test_first_packet_must_be_connect() -> None:
     broker = Broker()
-    assert in_session(broker, 1, publish("a", b"")) == b"CLOSE"
-    assert in_session(broker, 2, connect(level=5)) == b"\x20\x02\x00\x01CLOSE"
-    assert in_session(broker, 3, connect("", clean=False)) == b"\x20\x02\x00\x02CLOSE"
-    assert in_session(broker, 4, connect("")) == b"\x20\x02\x00\x00"
-    assert broker.clients == ["auto-1"]
+    assert send_in_session(broker, 1, publish("a", b"")) == b"CLOSE"
+    assert send_in_session(broker, 2, connect(level=5)) == b"\x20\x02\x00\x01CLOSE"
+    assert send_in_session(broker, 3, connect("", clean=False)) == b"\x20\x02\x00\x02CLOSE"
+    assert send_in_session(broker, 4, connect("")) == b"\x20\x02\x00\x00"
+    assert broker.client_ids == ["auto-1"]
 
 
-def test_a_silent_connection_is_closed() -> None:
+def test_keepalive_timeout_closes_connection() -> None:
     broker = Broker()
     broker.opened(1, 0)
     assert broker.deadline() == 10 * SECOND
-    in_session(broker, 2, connect("k", keepalive_s=4), now=SECOND)
+    send_in_session(broker, 2, connect("k", keepalive_s=4), now=SECOND)
     assert broker.deadline() == 7 * SECOND
-    broker.receive(2, mqtt.packet(Kind.PINGREQ), 6 * SECOND)
+    broker.receive(2, mqtt.build_packet(PacketType.PINGREQ), 6 * SECOND)
     assert broker.wake(7 * SECOND) == []
     assert broker.wake(10 * SECOND) == [(1, 0, None)]
     assert broker.wake(12 * SECOND) == [(2, 0, None)]
@@ -194,7 +194,7 @@ def test_a_silent_connection_is_closed() -> None:
     assert broker.deadline() == NEVER
 
 
-def test_will_comes_unless_the_client_said_good_bye() -> None:
+def test_will_is_published_unless_client_disconnects() -> None:
     will: dict[str, Any] = {
         "will_topic": "w",
         "will_payload": b"gone",
@@ -202,125 +202,127 @@ def test_will_comes_unless_the_client_said_good_bye() -> None:
         "will_retain": True,
     }
     broker = Broker()
-    in_session(broker, 1)
+    send_in_session(broker, 1)
     broker.receive(1, subscribe("w", qos=0), 0)
-    in_session(broker, 2, connect("polite", **will))
-    assert joined(broker.receive(2, mqtt.packet(Kind.DISCONNECT), 0), 1) == b""
-    in_session(broker, 3, connect("rude", **will))
-    assert joined(broker.closed(3, 0), 1) == publish("w", b"gone")
+    send_in_session(broker, 2, connect("polite", **will))
+    assert sent_bytes(broker.receive(2, mqtt.build_packet(PacketType.DISCONNECT), 0), 1) == b""
+    send_in_session(broker, 3, connect("rude", **will))
+    assert sent_bytes(broker.closed(3, 0), 1) == publish("w", b"gone")
     assert broker.closed(3, 0) == []
-    in_session(broker, 4, connect("silent", keepalive_s=1, **will))
-    assert joined(broker.wake(2 * SECOND), 1) == publish("w", b"gone")
+    send_in_session(broker, 4, connect("silent", keepalive_s=1, **will))
+    assert sent_bytes(broker.wake(2 * SECOND), 1) == publish("w", b"gone")
     assert broker.counters.wills == 2
     assert broker.retained["w"].payload == b"gone"
 
 
 def test_retained_messages() -> None:
     broker = Broker()
-    in_session(broker, 1)
+    send_in_session(broker, 1)
     broker.receive(1, publish("a/x", b"1", flags=1), 0)
     broker.receive(1, publish("a/y", b"2"), 0)
-    out = joined(broker.receive(1, subscribe("a/#", qos=0), 0), 1)
+    out = sent_bytes(broker.receive(1, subscribe("a/#", qos=0), 0), 1)
     assert out == b"\x90\x03\x00\x01\x00" + publish("a/x", b"1", flags=1)
-    assert joined(broker.receive(1, publish("a/x", b"3", flags=1), 0), 1) == publish("a/x", b"3")
+    assert sent_bytes(broker.receive(1, publish("a/x", b"3", flags=1), 0), 1) == publish(
+        "a/x", b"3"
+    )
     broker.receive(1, publish("a/x", b"", flags=1), 0)
     assert broker.retained == {}
 
 
 def test_qos_is_the_lower_of_both() -> None:
     broker = Broker()
-    in_session(broker, 1)
-    in_session(broker, 2)
+    send_in_session(broker, 1)
+    send_in_session(broker, 2)
     broker.receive(1, subscribe("a", qos=0), 0)
     broker.receive(2, subscribe("a", qos=2), 0)
     out = broker.publish("a", b"x", 0, qos=1)
-    assert joined(out, 1) == publish("a", b"x")
-    assert joined(out, 2) == publish("a", b"x", 1, qos=1)
+    assert sent_bytes(out, 1) == publish("a", b"x")
+    assert sent_bytes(out, 2) == publish("a", b"x", 1, qos=1)
 
 
 def test_overlapping_subscriptions_deliver_once() -> None:
     broker = Broker()
-    in_session(broker, 1)
+    send_in_session(broker, 1)
     broker.receive(1, subscribe("a/#", qos=0), 0)
     broker.receive(1, subscribe("a/+", qos=1), 0)
-    assert joined(broker.publish("a/b", b"x", 0), 1) == publish("a/b", b"x", 1, qos=1)
+    assert sent_bytes(broker.publish("a/b", b"x", 0), 1) == publish("a/b", b"x", 1, qos=1)
 
 
-def test_kept_session_queues_and_repeats_with_dup() -> None:
+def test_persistent_session_queues_and_resends_with_dup() -> None:
     broker = Broker()
-    assert in_session(broker, 1, connect("s", clean=False)) == b"\x20\x02\x00\x00"
+    assert send_in_session(broker, 1, connect("s", clean=False)) == b"\x20\x02\x00\x00"
     broker.receive(1, subscribe("a"), 0)
-    assert joined(broker.publish("a", b"1", 0), 1) == publish("a", b"1", 1, qos=1)
+    assert sent_bytes(broker.publish("a", b"1", 0), 1) == publish("a", b"1", 1, qos=1)
     broker.closed(1, 0)
     broker.publish("a", b"2", 0)
-    out = in_session(broker, 2, connect("s", clean=False))
+    out = send_in_session(broker, 2, connect("s", clean=False))
     again = publish("a", b"1", 1, qos=1, flags=8)
     assert out == b"\x20\x02\x01\x00" + again + publish("a", b"2", 2, qos=1)
     for number in (1, 2):
-        broker.receive(2, mqtt.packet(Kind.PUBACK, bytes((0, number))), 0)
+        broker.receive(2, mqtt.build_packet(PacketType.PUBACK, bytes((0, number))), 0)
     broker.closed(2, 0)
-    assert in_session(broker, 3, connect("s", clean=False)) == b"\x20\x02\x01\x00"
-    assert in_session(broker, 4, connect("s", clean=True)) == b"\x20\x02\x00\x00"
+    assert send_in_session(broker, 3, connect("s", clean=False)) == b"\x20\x02\x01\x00"
+    assert send_in_session(broker, 4, connect("s", clean=True)) == b"\x20\x02\x00\x00"
 
 
-def test_a_second_connection_of_a_client_ends_the_first() -> None:
+def test_second_connection_of_client_closes_the_first() -> None:
     broker = Broker()
-    in_session(broker, 1, connect("same", clean=False))
+    send_in_session(broker, 1, connect("same", clean=False))
     broker.opened(2, 0)
     out = broker.receive(2, connect("same", clean=False), 0)
     assert out == [(1, 0, None), (2, 0, b"\x20\x02\x01\x00")]
-    assert broker.receive(1, mqtt.packet(Kind.PINGREQ), 0) == [(1, 0, None)]
+    assert broker.receive(1, mqtt.build_packet(PacketType.PINGREQ), 0) == [(1, 0, None)]
 
 
 def test_window_and_queue_are_bounded() -> None:
     broker = Broker()
-    in_session(broker, 1, connect("s", clean=False))
+    send_in_session(broker, 1, connect("s", clean=False))
     broker.receive(1, subscribe("a"), 0)
     sent = sum(len(broker.publish("a", b"x", 0)) for _ in range(1100))
     assert sent == 20
     assert broker.counters.queue_dropped == 80
-    assert len(broker.receive(1, mqtt.packet(Kind.PUBACK, b"\0\1"), 0)) == 1
+    assert len(broker.receive(1, mqtt.build_packet(PacketType.PUBACK, b"\0\1"), 0)) == 1
 
 
 def test_qos_2_publisher_is_served_once() -> None:
     broker = Broker()
-    in_session(broker, 1)
+    send_in_session(broker, 1)
     for _ in range(2):
         out = broker.receive(1, publish("a", b"x", 5, qos=2), 0)
-        assert joined(out, 1) == b"\x50\x02\x00\x05"
+        assert sent_bytes(out, 1) == b"\x50\x02\x00\x05"
     assert broker.counters.published == 1
-    assert joined(broker.receive(1, b"\x62\x02\x00\x05", 0), 1) == b"\x70\x02\x00\x05"
+    assert sent_bytes(broker.receive(1, b"\x62\x02\x00\x05", 0), 1) == b"\x70\x02\x00\x05"
 
 
 def test_topics_and_history_are_bounded() -> None:
-    broker = Broker(keep=3)
+    broker = Broker(max_recent=3)
     for i in range(1500):
         broker.publish(f"t/{i}", b"", 0, retain=True)
         broker.publish("same", str(i).encode(), 0)
-    assert len(broker.last) <= 1000
-    assert [m.payload for m in broker.last["same"]] == [b"1497", b"1498", b"1499"]
+    assert len(broker.recent_messages) <= 1000
+    assert [m.payload for m in broker.recent_messages["same"]] == [b"1497", b"1498", b"1499"]
 
 
 # Faults.
 
 
-def test_down_closes_all_and_refuses_new_ones_without_wills() -> None:
+def test_down_closes_and_refuses_connections_without_wills() -> None:
     broker = Broker()
-    in_session(broker, 1, connect("s", clean=False, will_topic="w", will_payload=b"x"))
+    send_in_session(broker, 1, connect("s", clean=False, will_topic="w", will_payload=b"x"))
     broker.down = True
     assert broker.deadline() == 0
     assert broker.wake(5) == [(1, 0, None)]
     assert broker.deadline() == NEVER
     assert broker.opened(2, 6) == [(2, 0, None)]
-    assert "w" not in broker.last
+    assert "w" not in broker.recent_messages
     broker.down = False
-    assert in_session(broker, 3, connect("s", clean=False)) == b"\x20\x02\x01\x00"
+    assert send_in_session(broker, 3, connect("s", clean=False)) == b"\x20\x02\x01\x00"
 
 
-def test_down_is_also_noticed_by_the_next_bytes() -> None:
+def test_down_closes_connection_at_next_received_bytes() -> None:
     broker = Broker()
-    in_session(broker, 1)
-    in_session(broker, 2)
+    send_in_session(broker, 1)
+    send_in_session(broker, 2)
     broker.down = True
     out = broker.receive(1, publish("a", b"x", 1, qos=1), 5)
     assert sorted(out) == [(1, 0, None), (2, 0, None)]
@@ -329,7 +331,7 @@ def test_down_is_also_noticed_by_the_next_bytes() -> None:
 
 def test_slow_and_dropped_acknowledgements() -> None:
     broker = Broker()
-    in_session(broker, 1)
+    send_in_session(broker, 1)
     broker.slow_acks_us = 700_000
     broker.drop_next_acks = 1
     assert broker.receive(1, publish("a", b"x", 1, qos=1), 0) == []
@@ -339,24 +341,24 @@ def test_slow_and_dropped_acknowledgements() -> None:
     assert (counters.published, counters.acked, counters.acks_dropped) == (2, 1, 1)
 
 
-def test_refuse_deaf_and_lost_sessions() -> None:
+def test_connack_code_silence_and_lost_session() -> None:
     broker = Broker()
-    broker.refuse = 3
-    assert in_session(broker, 1) == b"\x20\x02\x00\x03CLOSE"
-    broker.refuse = 0
-    in_session(broker, 2, connect("s", clean=False))
-    broker.deaf = True
-    assert broker.receive(2, mqtt.packet(Kind.PINGREQ), 0) == []
-    broker.deaf = False
+    broker.connack_code = 3
+    assert send_in_session(broker, 1) == b"\x20\x02\x00\x03CLOSE"
+    broker.connack_code = 0
+    send_in_session(broker, 2, connect("s", clean=False))
+    broker.silent = True
+    assert broker.receive(2, mqtt.build_packet(PacketType.PINGREQ), 0) == []
+    broker.silent = False
     broker.closed(2, 0)
     broker.lose_session = True
-    assert in_session(broker, 3, connect("s", clean=False)) == b"\x20\x02\x00\x00"
+    assert send_in_session(broker, 3, connect("s", clean=False)) == b"\x20\x02\x00\x00"
 
 
 # Real clients over real sockets.
 
 
-class Served:
+class ServedBroker:
     """The broker behind a TCP port of the loopback, in a thread."""
 
     def __init__(self) -> None:
@@ -366,7 +368,7 @@ class Served:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ, 0)
         self._sockets: dict[int, socket.socket] = {}
-        self._later: list[tuple[int, int, bytes | None]] = []
+        self._scheduled: list[tuple[int, int, bytes | None]] = []
         self._stop = False
         self._thread = threading.Thread(target=self._loop)
         self._thread.start()
@@ -380,17 +382,17 @@ class Served:
             for key, _ in self._selector.select(0.01):
                 self._accept() if key.data == 0 else self._read(key.data)
             if self.broker.deadline() <= self.now():
-                self._take(self.broker.wake(self.now()))
-            due = [item for item in self._later if item[0] <= self.now()]
-            self._later = [item for item in self._later if item not in due]
+                self._schedule_output(self.broker.wake(self.now()))
+            due = [item for item in self._scheduled if item[0] <= self.now()]
+            self._scheduled = [item for item in self._scheduled if item not in due]
             for _, conn, data in due:
-                self._do(conn, data)
+                self._send(conn, data)
 
     def _accept(self) -> None:
         conn = len(self._sockets) + 1
         self._sockets[conn] = self._listener.accept()[0]
         self._selector.register(self._sockets[conn], selectors.EVENT_READ, conn)
-        self._take(self.broker.opened(conn, self.now()))
+        self._schedule_output(self.broker.opened(conn, self.now()))
 
     def _read(self, conn: int) -> None:
         try:
@@ -398,19 +400,19 @@ class Served:
         except ConnectionError:
             data = b""
         if data:
-            self._take(self.broker.receive(conn, data, self.now()))
+            self._schedule_output(self.broker.receive(conn, data, self.now()))
         else:
-            self._do(conn, None)
-            self._take(self.broker.closed(conn, self.now()))
+            self._send(conn, None)
+            self._schedule_output(self.broker.closed(conn, self.now()))
 
-    def _take(self, out: Output) -> None:
+    def _schedule_output(self, out: TcpReplies) -> None:
         for conn, delay, data in out:
             if delay:
-                self._later.append((self.now() + delay, conn, data))
+                self._scheduled.append((self.now() + delay, conn, data))
             else:
-                self._do(conn, data)
+                self._send(conn, data)
 
-    def _do(self, conn: int, data: bytes | None) -> None:
+    def _send(self, conn: int, data: bytes | None) -> None:
         sock = self._sockets[conn]
         if sock.fileno() < 0:
             return
@@ -423,7 +425,7 @@ class Served:
         except ConnectionError:
             self._selector.unregister(sock)
             sock.close()
-            self._take(self.broker.closed(conn, self.now()))
+            self._schedule_output(self.broker.closed(conn, self.now()))
 
     def close(self) -> None:
         self._stop = True
@@ -435,13 +437,13 @@ class Served:
 
 
 @pytest.fixture
-def served() -> Iterator[Served]:
-    server = Served()
+def served() -> Iterator[ServedBroker]:
+    server = ServedBroker()
     yield server
     server.close()
 
 
-def wait_for(condition: Any, seconds: float = PATIENCE_S) -> bool:
+def wait_for(condition: Any, seconds: float = TIMEOUT_S) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -450,7 +452,7 @@ def wait_for(condition: Any, seconds: float = PATIENCE_S) -> bool:
     return bool(condition())
 
 
-def paho_client(served: Served, client_id: str, clean: bool = True) -> paho.Client:
+def paho_client(served: ServedBroker, client_id: str, clean: bool = True) -> paho.Client:
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=clean)
     client.reconnect_delay_set(1, 1)
     client.connect("127.0.0.1", served.port, keepalive=5)
@@ -458,42 +460,42 @@ def paho_client(served: Served, client_id: str, clean: bool = True) -> paho.Clie
     return client
 
 
-def test_paho_both_ways(served: Served) -> None:
+def test_paho_both_ways(served: ServedBroker) -> None:
     got: list[tuple[str, bytes, int]] = []
     client = paho_client(served, "p1")
     client.on_message = lambda _c, _u, m: got.append((m.topic, bytes(m.payload), m.qos))
     ready = threading.Event()
     client.on_subscribe = lambda *_: ready.set()
     client.subscribe("row/#", qos=1)
-    assert ready.wait(PATIENCE_S)
+    assert ready.wait(TIMEOUT_S)
     for i in range(50):
         client.publish("row/a", str(i), qos=1)
     last = client.publish("row/b", b"z" * 20_000, qos=2)
-    last.wait_for_publish(PATIENCE_S)
+    last.wait_for_publish(TIMEOUT_S)
     assert wait_for(lambda: len(got) == 51)
     assert [payload for _, payload, _ in got[:50]] == [str(i).encode() for i in range(50)]
     assert got[50] == ("row/b", b"z" * 20_000, 1)
-    leave(client)
-    assert wait_for(lambda: served.broker.clients == [])
+    disconnect(client)
+    assert wait_for(lambda: served.broker.client_ids == [])
     assert served.broker.counters.published == 51
 
 
-def test_paho_survives_dropped_acknowledgements_and_a_restart(served: Served) -> None:
+def test_paho_survives_dropped_acknowledgements_and_a_restart(served: ServedBroker) -> None:
     client = paho_client(served, "p2", clean=False)
     served.broker.drop_next_acks = 1
     lost = client.publish("a", b"1", qos=1)
     assert wait_for(lambda: served.broker.counters.published == 1)
     assert not lost.is_published()
     served.broker.down = True
-    assert wait_for(lambda: served.broker.clients == [])
+    assert wait_for(lambda: served.broker.client_ids == [])
     served.broker.down = False
-    lost.wait_for_publish(PATIENCE_S)
+    lost.wait_for_publish(TIMEOUT_S)
     assert lost.is_published()
-    assert [m.payload for m in served.broker.last["a"]] == [b"1", b"1"]
-    leave(client)
+    assert [m.payload for m in served.broker.recent_messages["a"]] == [b"1", b"1"]
+    disconnect(client)
 
 
-def mosquitto(tool: str, served: Served, *arguments: str) -> subprocess.Popen[bytes]:
+def mosquitto(tool: str, served: ServedBroker, *arguments: str) -> subprocess.Popen[bytes]:
     path = shutil.which(tool)
     if path is None:
         pytest.skip("peer missing: mosquitto-clients")
@@ -501,31 +503,31 @@ def mosquitto(tool: str, served: Served, *arguments: str) -> subprocess.Popen[by
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def test_mosquitto_clients(served: Served) -> None:
+def test_mosquitto_clients(served: ServedBroker) -> None:
     listener = mosquitto("mosquitto_sub", served, "-t", "site/+/tele", "-q", "1", "-C", "3", "-v")
-    assert wait_for(lambda: len(served.broker.clients) == 1)
+    assert wait_for(lambda: len(served.broker.client_ids) == 1)
     sessions = served.broker._sessions
     assert wait_for(lambda: any(each.subscriptions for each in list(sessions.values())))
     for qos in ("0", "1", "2"):
         sender = mosquitto(
             "mosquitto_pub", served, "-t", "site/u1/tele", "-m", f"hello {qos}", "-q", qos
         )
-        assert sender.communicate(timeout=PATIENCE_S)[0] == b""
+        assert sender.communicate(timeout=TIMEOUT_S)[0] == b""
         assert sender.returncode == 0
-    output, _ = listener.communicate(timeout=PATIENCE_S)
+    output, _ = listener.communicate(timeout=TIMEOUT_S)
     assert output.splitlines() == [b"site/u1/tele hello %d" % i for i in range(3)]
 
 
-def test_mosquitto_gets_what_was_retained_and_the_will(served: Served) -> None:
+def test_mosquitto_receives_retained_messages_and_will(served: ServedBroker) -> None:
     sender = mosquitto("mosquitto_pub", served, "-t", "s/state", "-m", "up", "-r", "-q", "1")
-    sender.communicate(timeout=PATIENCE_S)
+    sender.communicate(timeout=TIMEOUT_S)
     rude = mosquitto(
         "mosquitto_sub", served, "-t", "none", "-i", "rude",
         "--will-topic", "s/state", "--will-payload", "down", "--will-retain",
     )  # fmt: skip
-    assert wait_for(lambda: "rude" in served.broker.clients)
+    assert wait_for(lambda: "rude" in served.broker.client_ids)
     first = mosquitto("mosquitto_sub", served, "-t", "s/#", "-C", "1")
-    assert first.communicate(timeout=PATIENCE_S)[0] == b"up\n"
+    assert first.communicate(timeout=TIMEOUT_S)[0] == b"up\n"
     rude.kill()
-    rude.communicate(timeout=PATIENCE_S)
+    rude.communicate(timeout=TIMEOUT_S)
     assert wait_for(lambda: served.broker.retained["s/state"].payload == b"down")

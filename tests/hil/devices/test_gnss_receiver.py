@@ -9,15 +9,15 @@ from typing import Any
 import pynmeagps
 import pytest
 
-from hil.devices.gnss.commands import commands
+from hil.devices.gnss.commands import make_interpreter
 from hil.devices.gnss.dialects import DIALECTS
 from hil.devices.gnss.elements import BEIDOU, GPS
 from hil.devices.gnss.receiver import COLD, GnssReceiver
-from hil.devices.gnss.sky import Sky
-from hil.devices.gnss.ublox import frame
+from hil.devices.gnss.sky import SkyModel
+from hil.devices.gnss.ublox import build_frame
 from tests.hil.devices import strict_nmea
 from tests.portable.support.nmeatext import line
-from tests.support.peers import need
+from tests.support.peers import require_program
 
 SECOND = 1_000_000
 SITE = (252_048_000, 552_708_000)
@@ -33,7 +33,7 @@ def receiver(name: str, seed: int = 1, start: int = START, **options: Any) -> Gn
         lambda now: start * SECOND + now,
         Random(seed),
         dialect,
-        commands=commands(dialect.commands),
+        commands=make_interpreter(dialect.commands),
         **options,
     )
 
@@ -49,7 +49,7 @@ def kinds(data: bytes) -> list[str]:
 
 def gpsd_reports(stream: bytes) -> list[Any]:
     done = subprocess.run(
-        [need("gpsdecode")], input=stream, capture_output=True, timeout=60, check=True
+        [require_program("gpsdecode")], input=stream, capture_output=True, timeout=60, check=True
     )
     assert b"error" not in done.stderr.lower(), done.stderr
     return [json.loads(text) for text in done.stdout.splitlines()]
@@ -57,7 +57,9 @@ def gpsd_reports(stream: bytes) -> list[Any]:
 
 EVERYTHING: dict[str, Callable[[GnssReceiver], None]] = {
     "clear": lambda _: None,
-    "all kinds": lambda r: r.every.update({"GNS": 1, "GST": 1, "GBS": 1, "DTM": 1, "ZDA": 1}),
+    "all kinds": lambda r: r.rate_divisors.update(
+        {"GNS": 1, "GST": 1, "GBS": 1, "DTM": 1, "ZDA": 1}
+    ),
     "no fix": lambda r: setattr(r, "no_fix", True),
     "antenna open": lambda r: setattr(r, "antenna", "open"),
     "jammed": lambda r: r.jam(12.0, 0.0, 0),
@@ -66,19 +68,19 @@ EVERYTHING: dict[str, Callable[[GnssReceiver], None]] = {
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-def test_strict_readers_take_every_line(name: str) -> None:
+def test_strict_parser_accepts_every_line(name: str) -> None:
     for what, do in EVERYTHING.items():
         device = receiver(name)
         do(device)
         for text in run(device, 3).splitlines(keepends=True):
-            assert strict_nmea.fault(text) is None, (what, text, strict_nmea.fault(text))
+            assert strict_nmea.find_fault(text) is None, (what, text, strict_nmea.find_fault(text))
             parsed = pynmeagps.NMEAReader.parse(text, validate=pynmeagps.VALCKSUM)
             assert parsed is not None
 
 
-def test_the_strict_reader_is_strict() -> None:
+def test_strict_parser_rejects_bad_lines() -> None:
     good = line("GNRMC,060000.00,A,2512.28800,N,05516.24800,E,0.00,,241126,,,A,V")
-    assert strict_nmea.fault(good) is None
+    assert strict_nmea.find_fault(good) is None
     for bad in (
         good.replace(b"2512", b"25x2"),
         good[:-2],
@@ -88,7 +90,7 @@ def test_the_strict_reader_is_strict() -> None:
         line("GPGSV,1,1,01,4,58,054,47,1"),
         line("GPTXT,01,01,01," + "A" * 70),
     ):
-        assert strict_nmea.fault(bad) is not None
+        assert strict_nmea.find_fault(bad) is not None
 
 
 @pytest.mark.parametrize("name", DIALECTS)
@@ -104,7 +106,7 @@ def test_gpsd_reports_the_same_fix_and_the_same_satellites(name: str) -> None:
     # Allystar's numbers above 800 are nobody's to gpsd; the same satellites come as 2xx, too
     known = [s for s in skies[-1]["satellites"] if "gnssid" in s]
     theirs = {(s["gnssid"], s["svid"]) for s in known}
-    seen = device._sky.look(START + 29)
+    seen = device._sky.satellites_in_view(START + 29)
     ours = {(NUMBERS[s.system], s.number) for s in seen if s.system in device.systems}
     ours = {(g, n + 64 if g == 6 else n) for g, n in ours} if (6, 65) in theirs else ours
     if name == "eg25":  # gpsd 3.25 keeps the last talker's set when GSV come before the time
@@ -113,11 +115,11 @@ def test_gpsd_reports_the_same_fix_and_the_same_satellites(name: str) -> None:
         assert len(theirs ^ ours) <= 2  # one may have risen or set meanwhile
 
 
-def test_beidou_stands_where_it_really_stood() -> None:
+def test_beidou_positions_match_recorded_sky() -> None:
     """C05 at 58.75 E and C60 at 80 E: where the almanac of that month has them (58.7, 80.3)."""
-    sky = Sky(25.2048, 55.2708, Random(1))
+    sky = SkyModel(25.2048, 55.2708, Random(1))
     for hour in range(0, 24, 5):
-        seen = {(s.system, s.number): s for s in sky.look(START + hour * 3600)}
+        seen = {(s.system, s.number): s for s in sky.satellites_in_view(START + hour * 3600)}
         c05 = seen[BEIDOU, 5]
         assert 54 <= c05.elevation <= 66
         assert 150 <= c05.azimuth <= 195
@@ -128,15 +130,17 @@ def test_beidou_stands_where_it_really_stood() -> None:
 
 def test_the_sky_repeats_after_a_sidereal_day() -> None:
     """GPS' ground tracks repeat every 23 h 56 min: SGP4 and the turning Earth agree."""
-    sky = Sky(25.2048, 55.2708, Random(1))
-    now = {s.number: s for s in sky.look(START) if s.system == GPS and s.elevation > 15}
-    later = {s.number: s for s in sky.look(START + 86_164) if s.system == GPS}
+    sky = SkyModel(25.2048, 55.2708, Random(1))
+    now = {
+        s.number: s for s in sky.satellites_in_view(START) if s.system == GPS and s.elevation > 15
+    }
+    later = {s.number: s for s in sky.satellites_in_view(START + 86_164) if s.system == GPS}
     for number, one in now.items():
         assert later[number].elevation == pytest.approx(one.elevation, abs=1.0)
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-def test_stated_mean_latency_is_what_a_line_shows(name: str) -> None:
+def test_stated_mean_latency_matches_the_line(name: str) -> None:
     """The exponential part is cut at eight times its mean, which changes the mean by 0.3 %."""
     device = receiver(name)
     late = []
@@ -150,7 +154,7 @@ def test_stated_mean_latency_is_what_a_line_shows(name: str) -> None:
     assert min(late) >= dialect.latency_us
 
 
-def test_cold_start_has_no_fix_then_a_wrong_label_then_the_right_one() -> None:
+def test_cold_start_has_no_fix_then_wrong_utc_then_correct_utc() -> None:
     device = receiver("casic")
     device.leap_error_s = 2
     device.restart(COLD, 0)
@@ -167,7 +171,7 @@ def test_cold_start_has_no_fix_then_a_wrong_label_then_the_right_one() -> None:
 def test_leap_second() -> None:
     midnight = 1_798_761_600  # 2027-01-01
     device = receiver("ublox", start=midnight - 2)
-    device.leaps.append(midnight)
+    device.leap_midnights.append(midnight)
     stamps = [t for t in run(device, 5).split(b"\r\n") if t.startswith(b"$GNRMC")]
     assert [t.split(b",")[1] for t in stamps] == [
         b"235958.00", b"235959.00", b"235960.00", b"000000.00", b"000001.00",
@@ -175,16 +179,16 @@ def test_leap_second() -> None:
     assert [t.split(b",")[9] for t in stamps] == [b"311226"] * 3 + [b"010127"] * 2
 
 
-def test_pulses_stand_at_the_receiver_s_seconds_and_are_dragged() -> None:
+def test_pulses_follow_receiver_clock_and_its_drift() -> None:
     device = receiver("unicore")
     assert device.next_pulse(300_000) == SECOND
-    device.drag(100_000, SECOND)  # 100 us/s
+    device.set_clock_drift(100_000, SECOND)  # 100 us/s
     assert device.next_pulse(11 * SECOND) == pytest.approx(12 * SECOND - 1100, abs=2)
-    device.release(12 * SECOND)
+    device.clear_clock_error(12 * SECOND)
     assert device.next_pulse(12 * SECOND + 5) == 13 * SECOND
 
 
-def test_heat_jamming_and_a_transmitter_weaken_by_what_they_say() -> None:
+def test_heat_jamming_and_desense_lower_cn0_as_stated() -> None:
     def mean(device: GnssReceiver) -> float:
         run(device, 1)
         text = run(device, 20)
@@ -192,19 +196,23 @@ def test_heat_jamming_and_a_transmitter_weaken_by_what_they_say() -> None:
         found = [int(f[i]) for f in views for i in range(7, len(f), 4) if f[i].isdigit()]
         return sum(found) / len(found)
 
-    def made(do: Callable[[GnssReceiver], None]) -> float:
+    def mean_after(do: Callable[[GnssReceiver], None]) -> float:
         device = receiver("trimble")
         do(device)
         return mean(device)
 
-    clear = made(lambda _: None)
-    assert clear - made(lambda r: setattr(r, "temperature_c", 85.0)) == pytest.approx(1.8, abs=0.3)
-    assert clear - made(lambda r: setattr(r, "desense_db", 5.0)) == pytest.approx(5.0, abs=0.3)
-    assert clear - made(lambda r: r.jam(8.0, 0.0, 0)) == pytest.approx(8.0, abs=0.3)
-    assert made(lambda r: setattr(r, "equal_dbhz", 47.0)) == pytest.approx(47.0, abs=0.2)
+    clear = mean_after(lambda _: None)
+    assert clear - mean_after(lambda r: setattr(r, "temperature_c", 85.0)) == pytest.approx(
+        1.8, abs=0.3
+    )
+    assert clear - mean_after(lambda r: setattr(r, "desense_db", 5.0)) == pytest.approx(
+        5.0, abs=0.3
+    )
+    assert clear - mean_after(lambda r: r.jam(8.0, 0.0, 0)) == pytest.approx(8.0, abs=0.3)
+    assert mean_after(lambda r: setattr(r, "uniform_cn0", 47.0)) == pytest.approx(47.0, abs=0.2)
 
 
-def test_casic_commands_are_obeyed_without_an_answer() -> None:
+def test_casic_commands_are_executed_without_answer() -> None:
     device = receiver("casic")
     assert device.receive(line("PCAS03,1,0,1,1,1,0,0,0") + line("PCAS04,2"), 0) == []
     text = run(device, 1)
@@ -236,20 +244,20 @@ def test_unicore_and_quectel_answer() -> None:
 
 def test_ublox_answers_with_ack_and_nak() -> None:
     device = receiver("ublox")
-    rate = frame(0x06, 0x08, b"\xc8\x00\x01\x00\x01\x00")
-    assert device.receive(rate, 0) == [(5000, frame(0x05, 1, b"\x06\x08"))]
+    rate = build_frame(0x06, 0x08, b"\xc8\x00\x01\x00\x01\x00")
+    assert device.receive(rate, 0) == [(5000, build_frame(0x05, 1, b"\x06\x08"))]
     assert device.period_us == 200_000
-    off = frame(0x06, 0x8A, b"\0\1\0\0" + (0x20910_0CA).to_bytes(4, "little") + b"\0")
+    off = build_frame(0x06, 0x8A, b"\0\1\0\0" + (0x20910_0CA).to_bytes(4, "little") + b"\0")
     assert device.receive(b"junk" + off[:5], 0) == []
-    assert device.receive(off[5:], 0) == [(5000, frame(0x05, 1, b"\x06\x8a"))]
+    assert device.receive(off[5:], 0) == [(5000, build_frame(0x05, 1, b"\x06\x8a"))]
     assert "GLL" not in kinds(run(device, 1))
-    bad = frame(0x06, 0x08, b"\x01\x00")
-    assert device.receive(bad, 0) == [(5000, frame(0x05, 0, b"\x06\x08"))]
+    bad = build_frame(0x06, 0x08, b"\x01\x00")
+    assert device.receive(bad, 0) == [(5000, build_frame(0x05, 0, b"\x06\x08"))]
 
 
-def test_a_deaf_receiver_acknowledges_and_does_nothing() -> None:
+def test_receiver_that_ignores_commands_acknowledges_them() -> None:
     device = receiver("quectel")
-    device.deaf = True
+    device.ignores_commands = True
     ((_, answer),) = device.receive(line("PQTMCFGCNST,W,0,0,0,1,0,0"), 0)
     assert answer == line("PQTMCFGCNST,OK")
     assert len(device.systems) == 4

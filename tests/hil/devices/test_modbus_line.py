@@ -19,15 +19,15 @@ from pymodbus.pdu.register_message import (
     WriteSingleRegisterRequest,
 )
 
-from drivers.device.profile import Profile
+from drivers.device.profile import DeviceProfile
 from hil.devices.base import NEVER
 from hil.devices.cooling import rpu as rpu_map
-from hil.devices.cooling.belimo_valve import Valve
+from hil.devices.cooling.belimo_valve import BelimoValve
 from hil.devices.cooling.rpu import Rpu
 from hil.devices.drives import abb_acs580 as acs
 from hil.devices.drives.abb_acs580 import Drive
 from hil.devices.modbus.line import ModbusLine
-from hil.devices.modbus.server import Slave
+from hil.devices.modbus.server import ModbusServer
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
 from tests.support.repository import ROOT
@@ -36,13 +36,13 @@ SECOND = 1_000_000
 MASTER = FramerRTU(DecodePDU(False))
 
 
-class Bench:
+class ModbusLineBench:
     """A line with an RPU (12), a valve (2) and two drives (1, 3), and a master's short hand."""
 
     def __init__(self) -> None:
         self.plant = Plant(Random(1), PlantParameters(fws_swing_k=0.0))
         self.rpu = Rpu(self.plant)
-        self.valve = Valve(self.plant)
+        self.valve = BelimoValve(self.plant)
         self.lead = Drive(self.plant, 0, unit=1)
         self.lag = Drive(self.plant, 1, unit=3)
         self.line = ModbusLine([self.rpu, self.valve, self.lead, self.lag])
@@ -74,8 +74,8 @@ def read_request(unit: int, address: int, count: int) -> ModbusPDU:
 
 
 @pytest.fixture
-def bench() -> Bench:
-    return Bench()
+def bench() -> ModbusLineBench:
+    return ModbusLineBench()
 
 
 def with_crc(body: bytes) -> bytes:
@@ -85,7 +85,7 @@ def with_crc(body: bytes) -> bytes:
 # The line.
 
 
-def test_a_reply_comes_after_the_turnaround(bench: Bench) -> None:
+def test_reply_is_sent_after_turnaround(bench: ModbusLineBench) -> None:
     frame = MASTER.buildFrame(read_request(12, 36864, 26))
     ((delay, reply),) = bench.line.receive(frame, 0)
     assert delay == 5_000
@@ -93,14 +93,14 @@ def test_a_reply_comes_after_the_turnaround(bench: Bench) -> None:
     assert len(reply) == 57
 
 
-def test_literal_frame_from_the_specification(bench: Bench) -> None:
+def test_literal_frame_from_the_specification(bench: ModbusLineBench) -> None:
     # Worked by hand: unit 2, read 1 register at 0; CRC from the Modbus serial line guide's method.
     ((_, reply),) = bench.line.receive(bytes.fromhex("020300000001") + b"\x84\x39", 0)
     assert reply[:3] == b"\x02\x03\x02"
 
 
 @pytest.mark.parametrize("size", [1, 3, 7])
-def test_a_split_request_is_one_request(bench: Bench, size: int) -> None:
+def test_a_split_request_is_one_request(bench: ModbusLineBench, size: int) -> None:
     frame = MASTER.buildFrame(read_request(12, 36864, 2))
     replies = []
     for i in range(0, len(frame), size):
@@ -108,44 +108,44 @@ def test_a_split_request_is_one_request(bench: Bench, size: int) -> None:
     assert len(replies) == 1
 
 
-def test_two_requests_in_one_chunk(bench: Bench) -> None:
+def test_two_requests_in_one_chunk(bench: ModbusLineBench) -> None:
     frames = MASTER.buildFrame(read_request(12, 36864, 2)) + MASTER.buildFrame(
         read_request(2, 0, 5)
     )
     assert [reply[0] for _, reply in bench.line.receive(frames, 0)] == [12, 2]
 
 
-def test_garbage_before_a_request_is_skipped(bench: Bench) -> None:
+def test_garbage_before_a_request_is_skipped(bench: ModbusLineBench) -> None:
     for noise in (b"\x00", b"\xff\xff\xff", b"\x0c\x10\x00\x00\x00\x7f\xfe", bytes(range(40))):
-        before = bench.line.garbage
+        before = bench.line.discarded_bytes
         frame = noise + MASTER.buildFrame(read_request(12, 36864, 2))
         assert [r[0] for _, r in bench.line.receive(frame, 0)] == [12], noise
         assert bench.line._frames.buffer == b""
-        assert bench.line.garbage - before == len(noise)
+        assert bench.line.discarded_bytes - before == len(noise)
 
 
-def test_garbage_alone_is_forgotten_after_a_pause(bench: Bench) -> None:
+def test_garbage_is_discarded_after_a_pause(bench: ModbusLineBench) -> None:
     assert bench.line.receive(b"\x0c\x03\x90", 0) == []
     frame = MASTER.buildFrame(read_request(12, 36864, 2))
     assert len(bench.line.receive(frame, 200_000)) == 1
-    assert bench.line.garbage == 3
+    assert bench.line.discarded_bytes == 3
     # A function whose length nobody knows is a frame only by itself.
     bench.line.receive(b"\x0c\x03\x90", SECOND)
     ((_, reply),) = bench.line.receive(with_crc(b"\x0c\x2b\x0e\x01\x00"), 2 * SECOND)
     assert reply == with_crc(b"\x0c\xab\x01")
 
 
-def test_endless_garbage_stays_bounded(bench: Bench) -> None:
+def test_endless_garbage_stays_bounded(bench: ModbusLineBench) -> None:
     rng = Random(9)
     for _ in range(60):
         bench.line.receive(rng.randbytes(100), 0)
     assert len(bench.line._frames.buffer) <= 512
-    assert bench.line.garbage > 5000
+    assert bench.line.discarded_bytes > 5000
     frame = MASTER.buildFrame(read_request(12, 36864, 2))
     assert len(bench.line.receive(frame, SECOND)) == 1
 
 
-def test_traffic_of_real_devices_is_passed_over(bench: Bench) -> None:
+def test_frames_of_real_devices_are_ignored(bench: ModbusLineBench) -> None:
     request = MASTER.buildFrame(read_request(40, 0, 10))
     answer = with_crc(bytes((40, 3, 20)) + bytes(range(20)))
     refusal = with_crc(bytes((40, 0x83, 2)))
@@ -156,11 +156,11 @@ def test_traffic_of_real_devices_is_passed_over(bench: Bench) -> None:
     replies = bench.line.receive(refusal + ours, 12_000)
     assert [r[0] for _, r in replies] == [12]
     assert len(bench.line.receive(answer + ours, 20_000)) == 1
-    assert bench.line.foreign == 4
-    assert bench.line.garbage == 0
+    assert bench.line.foreign_frames == 4
+    assert bench.line.discarded_bytes == 0
 
 
-def test_wrong_crc_is_not_answered(bench: Bench) -> None:
+def test_wrong_crc_is_not_answered(bench: ModbusLineBench) -> None:
     frame = MASTER.buildFrame(read_request(12, 36864, 1))
     assert bench.line.receive(frame[:-1] + bytes((frame[-1] ^ 1,)), 0) == []
 
@@ -181,12 +181,12 @@ def test_wrong_crc_is_not_answered(bench: Bench) -> None:
         (bytes((12, 16)) + struct.pack(">HHBHH", 37892, 2, 4, 5, 5), 2),
     ],
 )
-def test_exceptions(bench: Bench, body: bytes, code: int) -> None:
+def test_exceptions(bench: ModbusLineBench, body: bytes, code: int) -> None:
     ((_, reply),) = bench.line.receive(with_crc(body), 0)
     assert reply == with_crc(bytes((body[0], body[1] | 0x80, code)))
 
 
-def test_write_multiple_is_all_or_nothing(bench: Bench) -> None:
+def test_write_multiple_is_all_or_nothing(bench: ModbusLineBench) -> None:
     def write(values: list[int]) -> bytes:
         return bench.send(
             WriteMultipleRegistersRequest(
@@ -200,19 +200,19 @@ def test_write_multiple_is_all_or_nothing(bench: Bench) -> None:
     assert bench.read(12, 37890, 3) == [100, 50, 60]
 
 
-def test_broadcast_write_is_obeyed_in_silence(bench: Bench) -> None:
+def test_broadcast_write_is_executed_without_reply(bench: ModbusLineBench) -> None:
     assert bench.send(WriteSingleRegisterRequest(dev_id=0, address=0, registers=[0x047E])) == b""
     assert bench.read(1, 0) == [0x047E]
     assert bench.read(2, 0) == [0x047E]
 
 
-def test_input_registers_where_the_slave_has_them(bench: Bench) -> None:
+def test_input_registers_of_server_that_has_them(bench: ModbusLineBench) -> None:
     reply = bench.send(ReadInputRegistersRequest(dev_id=2, address=0, count=5))
     assert reply[1] == 4
     assert len(reply) == 15
 
 
-def test_a_cached_reply_never_outlives_its_registers(bench: Bench) -> None:
+def test_cached_reply_is_dropped_when_registers_change(bench: ModbusLineBench) -> None:
     first = bench.read(12, 37888, 1)
     assert first == bench.read(12, 37888, 1) == [1500]
     bench.write(12, 37888, 1400)
@@ -221,13 +221,13 @@ def test_a_cached_reply_never_outlives_its_registers(bench: Bench) -> None:
     assert bench.read(2, 4)[0] == pytest.approx(1075, abs=10)
 
 
-def test_faults(bench: Bench) -> None:
+def test_faults(bench: ModbusLineBench) -> None:
     request = read_request(12, 36864, 2)
     good = bench.send(request)
     bench.rpu.noise = b"\x00\xff"
     assert bench.send(request) == b"\x00\xff" + good
     bench.rpu.noise = b""
-    bench.rpu.corrupt = 1
+    bench.rpu.corrupted_replies = 1
     bad = bench.send(request)
     assert bad != good
     assert bad[:-2] == good[:-2]
@@ -235,9 +235,9 @@ def test_faults(bench: Bench) -> None:
     bench.rpu.reply_unit = 9
     assert bench.send(request) == with_crc(b"\x09" + good[1:-2])
     bench.rpu.reply_unit = None
-    bench.rpu.refuse = 4
+    bench.rpu.exception_code = 4
     assert bench.send(request)[1:3] == b"\x83\x04"
-    bench.rpu.refuse = 0
+    bench.rpu.exception_code = 0
     bench.rpu.extra_delay_us = 70_000
     assert bench.line.receive(MASTER.buildFrame(request), 0)[0][0] == 75_000
     bench.rpu.dead = True
@@ -249,17 +249,17 @@ def test_faults(bench: Bench) -> None:
     assert bench.send(read_request(2, 0, 1)) == b""
 
 
-def test_units_are_unique_and_in_range(bench: Bench) -> None:
+def test_units_are_unique_and_in_range(bench: ModbusLineBench) -> None:
     with pytest.raises(ValueError, match="same unit"):
-        ModbusLine([Slave(5), Slave(5)])
+        ModbusLine([ModbusServer(5), ModbusServer(5)])
     with pytest.raises(ValueError, match="1 to 247"):
-        Slave(248)
+        ModbusServer(248)
 
 
 # The RPU.
 
 
-def test_rpu_shows_the_plant(bench: Bench) -> None:
+def test_rpu_shows_the_plant(bench: ModbusLineBench) -> None:
     flow, supply, back, high, low = bench.read(12, 36864, 5)
     assert flow == pytest.approx(1502, abs=10)
     assert supply == 320
@@ -302,7 +302,7 @@ def test_rpu_addresses_are_all_in_the_public_map() -> None:
 def test_rpu_addresses_are_those_of_the_profile() -> None:
     """The profile was transcribed from the same map; this runs also where the map is not."""
     path = ROOT / "drivers" / "profiles" / "orv3_rpu.json"
-    profile = Profile(json.loads(path.read_text()), every=True)
+    profile = DeviceProfile(json.loads(path.read_text()), include_unpolled=True)
     entries = (*profile.points, *profile.texts, *profile.bits)
     known = {entry.address + i for entry in entries for i in range(entry.registers)}
     missing = [a for at, n in rpu_map.BLOCKS for a in range(at, at + n) if a not in known]
@@ -322,28 +322,28 @@ def test_rpu_addresses_are_those_of_the_profile() -> None:
     assert {p.address: p.name for p in profile.points if p.address in named} == named
 
 
-def test_rpu_sensor_faults(bench: Bench) -> None:
-    bench.rpu.stick("supply_c", 31.0)
-    bench.rpu.offset("return_c", -5.0)
-    bench.rpu.kill("flow_lpm")
-    bench.rpu.kill("return_kpa", register=0)
+def test_rpu_sensor_faults(bench: ModbusLineBench) -> None:
+    bench.rpu.freeze_sensor("supply_c", 31.0)
+    bench.rpu.offset_sensor("return_c", -5.0)
+    bench.rpu.break_sensor("flow_lpm")
+    bench.rpu.break_sensor("return_kpa", register=0)
     flow, supply, back, _, low = bench.read(12, 36864, 5)
     assert (flow, supply, low) == (0x7FFF, 310, 0)
     assert back == pytest.approx(320, abs=1)
     assert bench.read(12, 37376) == [1 << 4 | 1 << 2]
     for name in rpu_map.SENSORS:
-        bench.rpu.heal(name)
+        bench.rpu.clear_fault(name)
     assert bench.read(12, 36864)[0] == pytest.approx(1502, abs=10)
     assert bench.read(12, 37376) == [0]
     with pytest.raises(ValueError, match="no sensor"):
-        bench.rpu.kill("humidity")
+        bench.rpu.break_sensor("humidity")
 
 
-def test_rpu_leaks_and_alarms(bench: Bench) -> None:
-    bench.rpu.leak("internal")
-    bench.rpu.leak("floor")
+def test_rpu_leaks_and_alarms(bench: ModbusLineBench) -> None:
+    bench.rpu.set_leak("internal")
+    bench.rpu.set_leak("floor")
     assert bench.read(12, 37378) == [1 << 4 | 1 << 9]
-    bench.rpu.dry("internal")
+    bench.rpu.clear_leak("internal")
     assert bench.read(12, 37378) == [1 << 9]
     bench.plant.pumps[0].seized = True
     assert bench.read(12, 37377, now=5 * SECOND) == [1 << 6]
@@ -351,7 +351,7 @@ def test_rpu_leaks_and_alarms(bench: Bench) -> None:
     assert bench.read(12, 37377, now=6 * SECOND) == [1 << 6 | 1]
 
 
-def test_rpu_counts_pump_hours(bench: Bench) -> None:
+def test_rpu_counts_pump_hours(bench: ModbusLineBench) -> None:
     bench.rpu.pump_hours[0] = 65536.0
     bench.read(12, 36912, 4, now=0)
     hours = bench.read(12, 36912, 4, now=2 * 3600 * SECOND)
@@ -371,7 +371,7 @@ def test_rpu_drives_its_own_pumps_by_manual_duty() -> None:
 # The valve.
 
 
-def test_valve_strokes_and_stays_when_the_bus_is_silent(bench: Bench) -> None:
+def test_valve_moves_and_holds_position_without_bus(bench: ModbusLineBench) -> None:
     assert bench.write(2, 0, 10_000) == 0
     halfway = bench.read(2, 4, now=15 * SECOND)[0]
     assert halfway == pytest.approx(4075 + 15 * 10_000 / 60, abs=50)
@@ -383,13 +383,13 @@ def test_valve_strokes_and_stays_when_the_bus_is_silent(bench: Bench) -> None:
     assert bench.write(2, 1, 0) == 2
 
 
-def test_valve_temperatures_balance_its_heat(bench: Bench) -> None:
+def test_valve_temperatures_balance_its_heat(bench: ModbusLineBench) -> None:
     flow, inlet, outlet = (bench.read(2, a)[0] for a in (7, 19, 21))
     heat_w = flow / 1000 * 997.0 / 1000 * 4181.0 * (outlet - inlet) / 100
     assert heat_w == pytest.approx(50_400, rel=0.01)
 
 
-def test_a_stuck_valve_obeys_nothing(bench: Bench) -> None:
+def test_stuck_valve_does_not_move(bench: ModbusLineBench) -> None:
     bench.valve.stuck = True
     bench.write(2, 0, 9000)
     assert bench.read(2, 0, 5, now=60 * SECOND) == [9000, 0, 0, 0, 4075]
@@ -408,13 +408,13 @@ NORMAL = (
 )
 
 
-def test_drive_starts_as_its_pump_stands(bench: Bench) -> None:
+def test_drive_starts_in_state_of_its_pump(bench: ModbusLineBench) -> None:
     assert bench.read(1, 0, 6) == [0x047F, 14_000, 0, NORMAL, 14_000, 4900]
     assert bench.read(3, 0, 2) == [0x047E, 0]
     assert bench.read(3, 3)[0] & (acs.READY_ON | acs.READY_RUN | acs.OPERATING) == acs.READY_ON
 
 
-def test_drive_ramps(bench: Bench) -> None:
+def test_drive_ramps(bench: ModbusLineBench) -> None:
     bench.write(1, 1, 18_000)
     assert bench.read(1, 4, now=SECOND // 2)[0] == 16_000  # 20 % a second
     assert not bench.read(1, 3)[0] & acs.AT_SETPOINT
@@ -424,12 +424,12 @@ def test_drive_ramps(bench: Bench) -> None:
     assert bench.plant.flow_true_lpm == 0.0
 
 
-def test_drive_ignores_a_control_word_without_remote(bench: Bench) -> None:
+def test_drive_ignores_a_control_word_without_remote(bench: ModbusLineBench) -> None:
     bench.write(1, 0, 0x007E)
     assert bench.read(1, 4, now=10 * SECOND) == [14_000]
 
 
-def test_drive_trip_reset_and_restart(bench: Bench) -> None:
+def test_drive_trip_reset_and_restart(bench: ModbusLineBench) -> None:
     bench.lead.trip()
     word, speed = bench.read(1, 3, 2, now=3 * SECOND)
     assert word & acs.TRIPPED
@@ -447,14 +447,14 @@ def test_drive_trip_reset_and_restart(bench: Bench) -> None:
     assert bench.read(1, 3, 2, now=10 * SECOND) == [NORMAL, 14_000]
 
 
-def test_drive_trip_that_stays(bench: Bench) -> None:
+def test_persistent_drive_trip(bench: ModbusLineBench) -> None:
     bench.lead.trip()
-    bench.lead.blocked = True
+    bench.lead.trip_persists = True
     bench.write(1, 0, 0x04FE)
     assert bench.read(1, 3)[0] & acs.TRIPPED
 
 
-def test_drive_holds_a_safe_speed_when_the_master_is_silent(bench: Bench) -> None:
+def test_drive_holds_fail_safe_speed_after_comm_timeout(bench: ModbusLineBench) -> None:
     bench.write(1, 1, 10_000, now=SECOND)
     bench.read(3, 0, 1, now=5 * SECOND)
     assert bench.line.deadline() == 11 * SECOND
@@ -466,12 +466,12 @@ def test_drive_holds_a_safe_speed_when_the_master_is_silent(bench: Bench) -> Non
     assert bench.read(1, 4, now=26 * SECOND) == [10_000]
 
 
-def test_a_stopped_drive_stays_stopped_when_the_master_is_silent(bench: Bench) -> None:
+def test_stopped_drive_stays_stopped_after_comm_timeout(bench: ModbusLineBench) -> None:
     bench.line.wake(10 * SECOND)
     bench.plant.advance(20 * SECOND)
-    assert bench.lag.lost
+    assert bench.lag.comm_lost
     assert bench.plant.pumps[1].speed_pct == 0.0
     assert bench.line.deadline() == NEVER
-    bench.lag.loss_us = 0
-    bench.lag.heard(30 * SECOND)
+    bench.lag.comm_timeout_us = 0
+    bench.lag.on_request(30 * SECOND)
     assert bench.lag.deadline() == NEVER

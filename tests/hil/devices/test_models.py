@@ -11,11 +11,11 @@ from random import Random
 
 import pytest
 
-from drivers.device.profile import Profile
-from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, Fleet
+from drivers.device.profile import DeviceProfile
+from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, DeviceFleet
 from hil.devices.cooling import kenmec_ls80a as kenmec
 from hil.devices.cooling import liebert_dcd as dcd
-from hil.devices.cooling.belimo_valve import Valve
+from hil.devices.cooling.belimo_valve import BelimoValve
 from hil.devices.cooling.kenmec_ls80a import KenmecLs80a
 from hil.devices.cooling.liebert_dcd import LiebertDcd
 from hil.devices.cooling.rpu import Rpu
@@ -27,7 +27,7 @@ from hil.devices.drives.danfoss_fc import DanfossFc
 from hil.devices.drives.grundfos_cim import GrundfosCim
 from hil.devices.drives.wilo_booster import WiloBooster
 from hil.devices.modbus.line import ModbusLine
-from hil.devices.modbus.server import Slave
+from hil.devices.modbus.server import ModbusServer
 from hil.devices.power import sunspec_203 as sun
 from hil.devices.power.abb_meter import AbbMeter
 from hil.devices.power.eastron_sdm630 import Sdm630
@@ -36,7 +36,7 @@ from hil.devices.power.sunspec_203 import SunSpec203
 from hil.kernel.world import World
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
-from tests.support.modbus_master import LineMaster, crc
+from tests.support.modbus_master import LineMaster, with_crc
 from tests.support.repository import ROOT
 
 PROFILES = ROOT / "drivers" / "profiles"
@@ -48,8 +48,8 @@ def plant() -> Plant:
     return Plant(Random(1), PlantParameters(fws_swing_k=0.0))
 
 
-def alone(slave: Slave) -> LineMaster:
-    return LineMaster(ModbusLine([slave]))
+def single_device_master(server: ModbusServer) -> LineMaster:
+    return LineMaster(ModbusLine([server]))
 
 
 # Meters: one load, four ways to say it.
@@ -57,99 +57,101 @@ def alone(slave: Slave) -> LineMaster:
 
 def test_sdm630_floats_high_word_first() -> None:
     meter = Sdm630(plant(), U, load_w=lambda: 9_000.0)
-    master = alone(meter)
+    master = single_device_master(meter)
     master.now = 1_000_000
-    assert master.f32(U, 0x34, 4) == pytest.approx(9_000.0)
-    volts, amps = master.f32(U, 0x00, 4), master.f32(U, 0x06, 4)
+    assert master.read_float(U, 0x34, 4) == pytest.approx(9_000.0)
+    volts, amps = master.read_float(U, 0x00, 4), master.read_float(U, 0x06, 4)
     assert volts == pytest.approx(230.0, abs=2)
-    assert master.f32(U, 0x0C, 4) == pytest.approx(volts * amps * master.f32(U, 0x3E, 4), rel=1e-5)
-    assert master.f32(U, 0x38, 4) == pytest.approx(
-        math.hypot(master.f32(U, 0x34, 4), master.f32(U, 0x3C, 4)), rel=1e-5
+    assert master.read_float(U, 0x0C, 4) == pytest.approx(
+        volts * amps * master.read_float(U, 0x3E, 4), rel=1e-5
     )
-    assert master.f32(U, 0x46, 4) == pytest.approx(50.0, abs=0.1)
-    before = master.f32(U, 0x48, 4)
+    assert master.read_float(U, 0x38, 4) == pytest.approx(
+        math.hypot(master.read_float(U, 0x34, 4), master.read_float(U, 0x3C, 4)), rel=1e-5
+    )
+    assert master.read_float(U, 0x46, 4) == pytest.approx(50.0, abs=0.1)
+    before = master.read_float(U, 0x48, 4)
     master.now += 3_600_000_000
-    assert master.f32(U, 0x48, 4) - before == pytest.approx(9.0, abs=0.01)
-    assert master.f32(U, 0x156, 4) == pytest.approx(master.f32(U, 0x48, 4))
+    assert master.read_float(U, 0x48, 4) - before == pytest.approx(9.0, abs=0.01)
+    assert master.read_float(U, 0x156, 4) == pytest.approx(master.read_float(U, 0x48, 4))
 
 
-def test_sdm630_limits_and_holes() -> None:
+def test_sdm630_limits_and_unreadable_ranges() -> None:
     meter = Sdm630(plant(), U)
-    master = alone(meter)
-    assert master.read_error(U, 0x00, 44, 4) == 0
-    assert master.read_error(U, 0x00, 46, 4) == 2, "0x2C is a hole"
-    assert master.read_error(U, 0x00, 81, 4) == 3
-    assert master.read_error(U, 0x00, 2) == 2, "values are input registers"
+    master = single_device_master(meter)
+    assert master.read_exception(U, 0x00, 44, 4) == 0
+    assert master.read_exception(U, 0x00, 46, 4) == 2, "0x2C is a hole"
+    assert master.read_exception(U, 0x00, 81, 4) == 3
+    assert master.read_exception(U, 0x00, 2) == 2, "values are input registers"
     meter.lost_phase = 1
-    meter.touch()
-    assert master.f32(U, 0x02, 4) == 0.0
-    assert master.f32(U, 0x00, 4) > 200.0
+    meter.invalidate()
+    assert master.read_float(U, 0x02, 4) == 0.0
+    assert master.read_float(U, 0x00, 4) > 200.0
 
 
 def test_meters_read_the_electric_power_of_the_plant() -> None:
     hall = plant()
-    master = alone(Sdm630(hall, U))
-    before = master.f32(U, 0x34, 4)
+    master = single_device_master(Sdm630(hall, U))
+    before = master.read_float(U, 0x34, 4)
     assert before == pytest.approx(hall.pump_electric_w, rel=1e-6)
     hall.pumps[0].command(100.0, 100.0)
     master.now = 5_000_000
-    assert master.f32(U, 0x34, 4) > 2.0 * before
+    assert master.read_float(U, 0x34, 4) > 2.0 * before
 
 
 def test_iem3000_floats_in_kilo_and_64_bits() -> None:
     meter = Iem3000(plant(), U, load_w=lambda: 12_345.0)
-    master = alone(meter)
-    assert master.f32(U, 0x0BF3) == pytest.approx(12.345)
-    assert master.f32(U, 0x0BD3) == pytest.approx(230.0, abs=2)
-    before = master.number(U, 0x0C83, "q")
+    master = single_device_master(meter)
+    assert master.read_float(U, 0x0BF3) == pytest.approx(12.345)
+    assert master.read_float(U, 0x0BD3) == pytest.approx(230.0, abs=2)
+    before = master.read_integer(U, 0x0C83, "q")
     master.now += 3_600_000_000
-    master.f32(U, 0x0BF3)
-    assert master.number(U, 0x0C83, "q") - before == pytest.approx(12_345, abs=1)
-    meter.kill("amps_1")
+    master.read_float(U, 0x0BF3)
+    assert master.read_integer(U, 0x0C83, "q") - before == pytest.approx(12_345, abs=1)
+    meter.break_sensor("amps_1")
     assert master.read(U, 0x0BB7, 2) == [0xFFC0, 0]
-    meter.kill("import_wh")
+    meter.break_sensor("import_wh")
     assert master.read(U, 0x0C83, 4) == [0x8000, 0, 0, 0]
-    assert master.read_error(U, 0x0BBD, 2) == 2
+    assert master.read_exception(U, 0x0BBD, 2) == 2
 
 
 def test_iem3000_is_busy_after_a_power_cut() -> None:
     meter = Iem3000(plant(), U)
-    master = alone(meter)
+    master = single_device_master(meter)
     meter.reboot(0)
-    assert master.read_error(U, 0x0BF3, 2) == -1
+    assert master.read_exception(U, 0x0BF3, 2) == -1
     master.now = meter.boot_us
-    assert master.read_error(U, 0x0BF3, 2) == 6
+    assert master.read_exception(U, 0x0BF3, 2) == 6
     master.now += 2_000_000
-    assert master.read_error(U, 0x0BF3, 2) == 0
+    assert master.read_exception(U, 0x0BF3, 2) == 0
 
 
-def test_abb_meter_and_its_signs_for_no_value() -> None:
+def test_abb_meter_no_value_codes() -> None:
     load = [20_000.0]
     meter = AbbMeter(plant(), U, load_w=lambda: load[0])
-    master = alone(meter)
-    assert master.number(U, 0x5B14, "i") == 2_000_000
-    assert master.number(U, 0x5B00, "I") == pytest.approx(2300, abs=20)
+    master = single_device_master(meter)
+    assert master.read_integer(U, 0x5B14, "i") == 2_000_000
+    assert master.read_integer(U, 0x5B00, "I") == pytest.approx(2300, abs=20)
     assert master.read(U, 0x5B2C) == [pytest.approx(5000, abs=10)]
-    before = master.number(U, 0x5000, "Q")
+    before = master.read_integer(U, 0x5000, "Q")
     load[0] = -5_000.0
     master.now = 3_600_000_000
-    assert master.number(U, 0x5B14, "i") == -500_000
-    assert master.number(U, 0x5000, "Q") - before == pytest.approx(2_000, abs=1)
+    assert master.read_integer(U, 0x5B14, "i") == -500_000
+    assert master.read_integer(U, 0x5000, "Q") - before == pytest.approx(2_000, abs=1)
     master.now += 3_600_000_000
     master.read(U, 0x5B2C)
-    assert master.number(U, 0x5004, "Q") == pytest.approx(500, abs=1)
+    assert master.read_integer(U, 0x5004, "Q") == pytest.approx(500, abs=1)
     meter.lost_phase = 0
-    meter.touch()
+    meter.invalidate()
     assert master.read(U, 0x5B00, 2) == [0xFFFF, 0xFFFF]
     assert master.read(U, 0x5B16, 2) == [0x7FFF, 0xFFFF]
-    meter.kill("hertz")
+    meter.break_sensor("hertz")
     assert master.read(U, 0x5B2C) == [0xFFFF]
 
 
 @pytest.mark.parametrize("base", [40_000, 50_000, 0])
-def test_sunspec_is_found_by_its_chain(base: int) -> None:
+def test_sunspec_model_chain(base: int) -> None:
     meter = SunSpec203(plant(), U, base=base, load_w=lambda: 20_000.0)
-    master = alone(meter)
+    master = single_device_master(meter)
     assert struct.pack(">2H", *master.read(U, base, 2)) == b"SunS"
     at, chain = base + 2, []
     while True:
@@ -159,13 +161,13 @@ def test_sunspec_is_found_by_its_chain(base: int) -> None:
         chain.append((model, length))
         at += 2 + length
     assert chain == [(1, 66), (203, 105)]
-    assert master.read_error(U, at + 2) == 2
+    assert master.read_exception(U, at + 2) == 2
 
 
-def test_sunspec_scale_factor_moves_with_the_load() -> None:
+def test_sunspec_scale_factor_follows_the_load() -> None:
     load = [20_000.0]
     meter = SunSpec203(plant(), U, load_w=lambda: load[0])
-    master = alone(meter)
+    master = single_device_master(meter)
     model = 40_000 + 70
 
     def watts() -> tuple[int, int]:
@@ -178,21 +180,21 @@ def test_sunspec_scale_factor_moves_with_the_load() -> None:
     assert watts() == (10_000, 1)
     assert master.read(U, model + sun.V_SF) == [0xFFFF]
     assert master.read(U, model + sun.V + 1)[0] == pytest.approx(2300, abs=20)
-    meter.missing.add(sun.HZ)
-    meter.touch()
+    meter.missing_points.add(sun.HZ)
+    meter.invalidate()
     assert master.read(U, model + sun.HZ) == [0x8000]
     assert master.read(U, model + 55) == [0x8000], "not implemented"
-    imported = master.number(U, model + sun.IMPORT, "I")
+    imported = master.read_integer(U, model + sun.IMPORT, "I")
     assert imported == int(meter.mains.import_wh / 10)
 
 
 # Pumps and drives.
 
 
-def test_grundfos_takes_a_setpoint_only_under_remote() -> None:
+def test_grundfos_accepts_setpoint_in_remote_only() -> None:
     hall = plant()
     pump = GrundfosCim(hall, 0, U)
-    master = alone(pump)
+    master = single_device_master(pump)
     assert master.write(U, cim.CONTROL, 0) == 0
     assert master.write(U, cim.SETPOINT, 9_000) == 0, "confirmed"
     assert master.read(U, cim.SETPOINT) == [7_000], "and forgotten"
@@ -215,9 +217,9 @@ def test_grundfos_takes_a_setpoint_only_under_remote() -> None:
     assert master.read(U, cim.STATUS, 1, 4)[0] & cim.FORCED
 
 
-def test_grundfos_setpoint_is_a_percentage_of_a_range_it_tells() -> None:
+def test_grundfos_setpoint_is_percentage_of_its_range() -> None:
     hall = plant()
-    master = alone(GrundfosCim(hall, 0, U))
+    master = single_device_master(GrundfosCim(hall, 0, U))
     assert master.read(U, cim.RANGE, 1, 4) == [400]
     master.write(U, cim.CONTROL_MODE, cim.CONST_DP)
     master.write(U, cim.SETPOINT, 3_000)  # 30 % of 4 bar
@@ -230,16 +232,16 @@ def test_grundfos_setpoint_is_a_percentage_of_a_range_it_tells() -> None:
 def test_grundfos_alarm_and_reset() -> None:
     hall = plant()
     pump = GrundfosCim(hall, 0, U)
-    master = alone(pump)
-    pump.alarm(cim.DRY_RUN)
+    master = single_device_master(pump)
+    pump.raise_alarm(cim.DRY_RUN)
     master.advance(10.0)
     assert hall.pumps[0].speed_pct == 0.0
     assert master.read(U, cim.ALARM, 1, 4) == [57]
     assert master.read(U, cim.STATUS, 1, 4)[0] & (cim.ALARMED | cim.IS_ON) == cim.ALARMED
-    pump.stays = True
+    pump.alarm_persists = True
     master.write(U, cim.CONTROL, cim.REMOTE | cim.ON | cim.RESET)
     assert master.read(U, cim.ALARM, 1, 4) == [57]
-    pump.stays = False
+    pump.alarm_persists = False
     master.write(U, cim.CONTROL, cim.REMOTE | cim.ON | cim.RESET)
     assert master.read(U, cim.ALARM, 1, 4) == [57], "a bit that is set already does not rise"
     master.write(U, cim.CONTROL, cim.REMOTE | cim.ON)
@@ -251,7 +253,7 @@ def test_grundfos_alarm_and_reset() -> None:
 
 def test_grundfos_module_lost_shows_no_values() -> None:
     pump = GrundfosCim(plant(), 0, U)
-    master = alone(pump)
+    master = single_device_master(pump)
     kelvin = master.read(U, 321, 1, 4)[0]
     assert kelvin == pytest.approx((32.0 + 273.15) * 100, abs=20)
     pump.module_lost = True
@@ -262,7 +264,7 @@ def test_grundfos_module_lost_shows_no_values() -> None:
 
 def test_wilo_holds_its_setpoint() -> None:
     hall = plant()
-    master = alone(WiloBooster(hall, (0, 1), U))
+    master = single_device_master(WiloBooster(hall, (0, 1), U))
     assert master.write(U, wilo.SETPOINT, 10) == 0
     master.advance(60.0)
     hall.advance(master.now)
@@ -276,7 +278,7 @@ def test_wilo_holds_its_setpoint() -> None:
 def test_wilo_bus_command_timer() -> None:
     hall = plant()
     booster = WiloBooster(hall, (0, 1), U, timer_us=20_000_000)
-    master = alone(booster)
+    master = single_device_master(booster)
     master.write(U, wilo.TIMER, wilo.TIMER_SET)
     assert master.read(U, wilo.TIMER) == [wilo.TIMER_ACTIVE]
     master.write(U, wilo.SETPOINT, 12)
@@ -288,7 +290,7 @@ def test_wilo_bus_command_timer() -> None:
     master.read(U, wilo.ACTUAL)
     master.advance(1.5)
     assert master.read(U, wilo.TIMER) == [wilo.TIMER_RESET], "reading does not feed it"
-    assert master.read(U, wilo.IN_FORCE) == [booster.own_setpoint]
+    assert master.read(U, wilo.ACTIVE_SETPOINT) == [booster.panel_setpoint]
     master.advance(60.0)
     hall.advance(master.now)
     assert hall.dp_kpa == pytest.approx(80.0, abs=2.0)
@@ -300,23 +302,23 @@ def test_wilo_bus_command_timer() -> None:
 def test_wilo_faults() -> None:
     hall = plant()
     booster = WiloBooster(hall, (0, 1), U)
-    master = alone(booster)
-    booster.fault(wilo.SUPPLY)
-    booster.fault(wilo.PUMP1_FAULT)
+    master = single_device_master(booster)
+    booster.raise_fault(wilo.SUPPLY)
+    booster.raise_fault(wilo.PUMP1_FAULT)
     assert master.read(U, wilo.FAULTS, 2) == [1 << 4, 1 << 5]
     master.advance(10.0)
     assert [pump.speed_pct for pump in hall.pumps] == [0.0, 0.0]
-    booster.clear(wilo.SUPPLY)
+    booster.clear_fault(wilo.SUPPLY)
     master.advance(10.0)
     assert hall.pumps[0].speed_pct == 0.0
     assert hall.pumps[1].speed_pct > 50.0
-    booster.fault(wilo.SENSOR)
+    booster.raise_fault(wilo.SENSOR)
     assert master.read(U, wilo.ACTUAL) == [0x8000]
 
 
-def test_danfoss_obeys_valid_control_words_only() -> None:
+def test_danfoss_executes_valid_control_words_only() -> None:
     hall = plant()
-    master = alone(DanfossFc(hall, 0, U, loss_us=0))
+    master = single_device_master(DanfossFc(hall, 0, U, comm_timeout_us=0))
     assert master.read(U, fc.STATUS)[0] & (fc.OPERATING | fc.AT_REFERENCE | fc.TRIP) == (
         fc.OPERATING | fc.AT_REFERENCE
     )
@@ -335,26 +337,26 @@ def test_danfoss_obeys_valid_control_words_only() -> None:
     master.advance(5.0)
     assert master.read(U, fc.ACTUAL) == [0x2000]
     assert master.read(U, 16129) == [250]
-    assert master.number(U, 16169, "i") == 1450
+    assert master.read_integer(U, 16169, "i") == 1450
     master.write(U, fc.CONTROL, 0x0437)
     assert master.read(U, fc.STATUS)[0] & fc.NOT_COASTING == 0
-    assert master.bits(U, 0, 16) == [bool(0x0437 >> i & 1) for i in range(16)]
+    assert master.read_bits(U, 0, 16) == [bool(0x0437 >> i & 1) for i in range(16)]
 
 
 def test_danfoss_trip_and_reset() -> None:
     hall = plant()
-    drive = DanfossFc(hall, 0, U, loss_us=0)
-    master = alone(drive)
+    drive = DanfossFc(hall, 0, U, comm_timeout_us=0)
+    master = single_device_master(drive)
     drive.trip(fc.OVERCURRENT)
     master.advance(3.0)
     assert master.read(U, fc.STATUS)[0] & fc.TRIP
-    assert master.number(U, fc.ALARM_WORD, "I") == 1 << 5
+    assert master.read_integer(U, fc.ALARM_WORD, "I") == 1 << 5
     master.write(U, fc.CONTROL, 0x047F)
     assert master.read(U, fc.STATUS)[0] & fc.TRIP, "a start is no reset"
-    drive.blocked = True
+    drive.trip_persists = True
     master.write(U, fc.CONTROL, 0x04FF)
     assert master.read(U, fc.STATUS)[0] & fc.TRIP
-    drive.blocked = False
+    drive.trip_persists = False
     master.write(U, fc.CONTROL, 0x04FF)
     assert master.read(U, fc.STATUS)[0] & fc.TRIP, "a bit that is set already does not rise"
     master.write(U, fc.CONTROL, 0x047F)
@@ -366,34 +368,34 @@ def test_danfoss_trip_and_reset() -> None:
     assert master.read(U, fc.ACTUAL)[0] == pytest.approx(0.7 * 0x4000, abs=1)
 
 
-def test_danfoss_loss_of_communication() -> None:
+def test_danfoss_comm_timeout() -> None:
     hall = plant()
-    drive = DanfossFc(hall, 0, U, loss_us=10_000_000, safe_pct=55.0)
-    master = alone(drive)
+    drive = DanfossFc(hall, 0, U, comm_timeout_us=10_000_000, safe_pct=55.0)
+    master = single_device_master(drive)
     master.advance(9.0)
     master.read(U, fc.STATUS)
     master.advance(9.0)
-    assert not drive.watchdog.lost
+    assert not drive.watchdog.expired
     master.advance(11.0)
     hall.advance(master.now)
-    assert drive.watchdog.lost
+    assert drive.watchdog.expired
     assert hall.pumps[0].speed_pct == 55.0
-    assert master.read(U, fc.STATUS)[0] & fc.WARNED == 0, "this very request ends it"
-    drive.trips_on_loss = True
+    assert master.read(U, fc.STATUS)[0] & fc.WARNING == 0, "this very request ends it"
+    drive.trips_on_timeout = True
     master.advance(20.0)
     assert master.read(U, fc.STATUS)[0] & fc.TRIP
-    assert master.number(U, fc.ALARM_WORD, "I") == 1 << 4
+    assert master.read_integer(U, fc.ALARM_WORD, "I") == 1 << 4
     drive.reboot(master.now)
     master.now += drive.boot_us
     assert master.read(U, fc.CONTROL) == [0x043C]
-    assert master.read(U, fc.STATUS)[0] & (fc.TRIP | fc.WARNED) == 0
+    assert master.read(U, fc.STATUS)[0] & (fc.TRIP | fc.WARNING) == 0
     master.advance(5.0)
     assert master.read(U, fc.ACTUAL) == [0]
 
 
 def test_acs580_parameters_in_16_and_32_bits_low_word_first() -> None:
-    drive = Drive(plant(), 0, U, loss_us=0)
-    master = alone(drive)
+    drive = Drive(plant(), 0, U, comm_timeout_us=0)
+    master = single_device_master(drive)
     assert master.read(U, 100) == [3_360]
     low, high = master.read(U, 20_201, 2)
     assert (low, high) == (3_360, 0)
@@ -403,16 +405,16 @@ def test_acs580_parameters_in_16_and_32_bits_low_word_first() -> None:
     drive.fault = 0x0001_2345
     drive._steps = -1
     assert master.read(U, 20_801, 2) == [0x2345, 1]
-    assert master.read_error(U, 101) == 2
-    assert master.identity(U, 4, 4) == {4: b"ACS580"}
+    assert master.read_exception(U, 101) == 2
+    assert master.read_identity(U, 4, 4) == {4: b"ACS580"}
 
 
 def test_acs580_after_a_power_cut_waits_for_off1() -> None:
     hall = plant()
-    drive = Drive(hall, 0, U, loss_us=0)
-    master = alone(drive)
+    drive = Drive(hall, 0, U, comm_timeout_us=0)
+    master = single_device_master(drive)
     drive.reboot(0)
-    assert master.read_error(U, 3) == -1
+    assert master.read_exception(U, 3) == -1
     master.now = drive.boot_us
     assert master.read(U, 0, 2) == [0x047E, 0]
     master.advance(10.0)
@@ -425,9 +427,9 @@ def test_acs580_after_a_power_cut_waits_for_off1() -> None:
 # Coolers and CDUs.
 
 
-def test_kenmec_runs_by_itself() -> None:
+def test_kenmec_automatic_control() -> None:
     hall = plant()
-    master = alone(KenmecLs80a(hall, U))
+    master = single_device_master(KenmecLs80a(hall, U))
     master.write(U, kenmec.TARGET_C, 300)
     master.advance(900.0)
     hall.advance(master.now)
@@ -444,42 +446,42 @@ def test_kenmec_runs_by_itself() -> None:
 def test_kenmec_never_cools_below_the_dew_point() -> None:
     cdu = KenmecLs80a(plant(), U)
     cdu.dew_point_c = 31.0
-    master = alone(cdu)
+    master = single_device_master(cdu)
     master.write(U, kenmec.TARGET_C, 250)
     assert cdu.target_c == 33.0
     master.write(U, kenmec.DEW_OFFSET, 35)
     assert cdu.target_c == 34.5
     cdu.dew_point_c = -4.0
-    cdu.touch()
+    cdu.invalidate()
     assert master.read(U, 2023) == [0x10000 - 40]
     assert cdu.target_c == 25.0
     master.write(U, kenmec.DEW_FOLLOW, 1)
     assert cdu.target_c == pytest.approx(-0.5)
 
 
-def test_kenmec_pump_fault_is_inverted_and_the_other_takes_over() -> None:
+def test_kenmec_pump_fault_bit_is_inverted_and_lag_pump_starts() -> None:
     hall = plant()
     cdu = KenmecLs80a(hall, U)
-    master = alone(cdu)
-    assert master.bits(U, kenmec.PUMP1_GOOD, 2, 2) == [True, True]
-    cdu.pump_fault(0)
+    master = single_device_master(cdu)
+    assert master.read_bits(U, kenmec.PUMP1_OK, 2, 2) == [True, True]
+    cdu.fail_pump(0)
     master.advance(20.0)
-    assert master.bits(U, kenmec.PUMP1_GOOD, 2, 2) == [False, True]
+    assert master.read_bits(U, kenmec.PUMP1_OK, 2, 2) == [False, True]
     assert hall.pumps[0].speed_pct == 0.0
     assert hall.pumps[1].speed_pct > 60.0
     assert master.read(U, kenmec.STATUS)[0] & kenmec.FAULT
-    cdu.mend(0)
+    cdu.repair_pump(0)
     cdu.leak = True
-    cdu.touch()
+    cdu.invalidate()
     master.advance(20.0)
-    assert master.bits(U, kenmec.LEAK, 1, 2) == [True]
+    assert master.read_bits(U, kenmec.LEAK, 1, 2) == [True]
     assert [pump.speed_pct for pump in hall.pumps] == [0.0, 0.0]
 
 
 def test_kenmec_manual_rotation_and_split_times() -> None:
     hall = plant()
     cdu = KenmecLs80a(hall, U)
-    master = alone(cdu)
+    master = single_device_master(cdu)
     assert master.read(U, kenmec.PUMP_HOURS[0], 4) == [56, 34, 12, 100]
     master.advance(65.0)
     second, minute, hour, day = master.read(U, kenmec.PUMP_HOURS[0], 4)
@@ -496,15 +498,15 @@ def test_kenmec_manual_rotation_and_split_times() -> None:
     master.write(U, kenmec.ROTATION_H, 1)
     master.advance(3_600.0)
     assert master.read(U, kenmec.LEAD) == [2]
-    cdu.kill("supply_c")
+    cdu.break_sensor("supply_c")
     assert master.read(U, 13_555) == [0x10000 - 9_999]
 
 
 def test_liebert_floats_low_word_first_and_nan() -> None:
     cooler = LiebertDcd(plant(), U)
-    master = alone(cooler)
-    assert master.f32(U, dcd.CABINET, 4, swapped=True) == pytest.approx(27.0, abs=0.5)
-    assert master.f32(U, dcd.SUPPLY, 4, swapped=True) == pytest.approx(18.0, abs=0.1)
+    master = single_device_master(cooler)
+    assert master.read_float(U, dcd.CABINET, 4, swapped=True) == pytest.approx(27.0, abs=0.5)
+    assert master.read_float(U, dcd.SUPPLY, 4, swapped=True) == pytest.approx(18.0, abs=0.1)
     rpm = master.read(U, dcd.FANS, 1, 4)[0]
     cooler.broken_fans = {1, 2}
     for _ in range(60):
@@ -512,24 +514,24 @@ def test_liebert_floats_low_word_first_and_nan() -> None:
         master.read(U, dcd.FANS, 1, 4)
     assert master.read(U, dcd.FANS + 4, 1, 4) == [0]
     assert master.read(U, dcd.FANS, 1, 4)[0] > rpm, "the others turn faster"
-    assert master.f32(U, dcd.CABINET, 4, swapped=True) > 27.5
-    cooler.kill("cabinet_c")
-    assert math.isnan(master.f32(U, dcd.CABINET, 4, swapped=True))
-    cooler.stick("supply_c", 12.5)
-    cooler.offset("return_c", 100.0)
-    assert master.f32(U, dcd.SUPPLY, 4, swapped=True) == 12.5
-    assert master.f32(U, dcd.RETURN, 4, swapped=True) > 100.0
-    cooler.heal("supply_c")
-    assert master.f32(U, dcd.SUPPLY, 4, swapped=True) == pytest.approx(18.0, abs=0.1)
-    assert master.read_error(U, dcd.CABINET, 2) == 1, "input registers only"
+    assert master.read_float(U, dcd.CABINET, 4, swapped=True) > 27.5
+    cooler.break_sensor("cabinet_c")
+    assert math.isnan(master.read_float(U, dcd.CABINET, 4, swapped=True))
+    cooler.freeze_sensor("supply_c", 12.5)
+    cooler.offset_sensor("return_c", 100.0)
+    assert master.read_float(U, dcd.SUPPLY, 4, swapped=True) == 12.5
+    assert master.read_float(U, dcd.RETURN, 4, swapped=True) > 100.0
+    cooler.clear_fault("supply_c")
+    assert master.read_float(U, dcd.SUPPLY, 4, swapped=True) == pytest.approx(18.0, abs=0.1)
+    assert master.read_exception(U, dcd.CABINET, 2) == 1, "input registers only"
     with pytest.raises(ValueError, match="no sensor"):
-        cooler.kill("x")
+        cooler.break_sensor("x")
 
 
-def test_belimo_counts_energy_and_keeps_its_setpoint() -> None:
+def test_belimo_counts_energy_and_retains_setpoint() -> None:
     hall = plant()
-    valve = Valve(hall, U)
-    master = alone(valve)
+    valve = BelimoValve(hall, U)
+    master = single_device_master(valve)
     low, high = master.read(U, 65, 2)
     assert low | high << 16 == 15_000
     master.now = 3_600_000_000
@@ -544,34 +546,36 @@ def test_rpu_reads_every_entry_of_the_public_map() -> None:
     data = Path(os.environ.get("COLDLOOP_DATA", "../shared/data")) / "orv3_rpu.csv"
     if not data.exists():
         pytest.skip("data missing: orv3_rpu.csv (set COLDLOOP_DATA)")
-    master = alone(Rpu(plant(), U))
+    master = single_device_master(Rpu(plant(), U))
     words = 0
     with data.open(newline="") as table:
         rows = [row for row in csv.DictReader(table) if row["begin"]]
     for row in rows:
         words += len(master.read(U, int(row["begin"]), int(row["length"])))
     assert (len(rows), words) == (243, 301)
-    assert master.read_error(U, 6_638) == 2, "what is not in the map is not there"
+    assert master.read_exception(U, 6_638) == 2, "what is not in the map is not there"
 
 
 def test_rpu_reads_every_entry_of_the_profile() -> None:
     """The profile was transcribed from the same map; this runs also where the map is not."""
-    profile = Profile(json.loads((PROFILES / "orv3_rpu.json").read_text()), every=True)
+    profile = DeviceProfile(
+        json.loads((PROFILES / "orv3_rpu.json").read_text()), include_unpolled=True
+    )
     entries: dict[int, int] = {}
     for entry in (*profile.bits, *profile.texts, *profile.points):
         entries[entry.address] = entry.registers
-    master = alone(Rpu(plant(), U))
+    master = single_device_master(Rpu(plant(), U))
     words = sum(len(master.read(U, at, length)) for at, length in entries.items())
     assert (len(entries), words) == (243, 301)
 
 
 def test_rpu_power_cycle() -> None:
     rpu = Rpu(plant(), U)
-    master = alone(rpu)
+    master = single_device_master(rpu)
     master.write(U, 37_891, 55)
     master.write(U, 37_888, 1_400)
     assert master.write(U, 37_904, 1 << 6) == 0
-    assert master.read_error(U, 37_904) == -1
+    assert master.read_exception(U, 37_904) == -1
     master.now += rpu.boot_us
     assert master.read(U, 37_904) == [0]
     assert master.read(U, 37_891) == [0]
@@ -581,8 +585,8 @@ def test_rpu_power_cycle() -> None:
 # All together.
 
 
-def test_eight_models_share_a_line_fast() -> None:
-    fleet = Fleet(World(1, 0))
+def test_cached_replies_are_fast_with_eight_models() -> None:
+    fleet = DeviceFleet(World(1, 0))
     assert len(LINE_UNITS) == 8
     assert len({type(fleet.devices[name]) for name in (*LINE_UNITS, *TCP_UNITS)}) == 12
     master = LineMaster(fleet.line)
@@ -591,8 +595,8 @@ def test_eight_models_share_a_line_fast() -> None:
     for name, unit in LINE_UNITS.items():
         address, function = first.get(name, (0, 3))
         assert master.read(unit, address, 1, function), name
-    request = crc(bytes.fromhex("0c 03 9000 001a"))
-    master.raw(request)
+    request = with_crc(bytes.fromhex("0c 03 9000 001a"))
+    master.exchange_bytes(request)
 
     def cost(fresh: bool) -> float:
         best = 1.0
@@ -601,7 +605,7 @@ def test_eight_models_share_a_line_fast() -> None:
             for _ in range(100):
                 if fresh:
                     fleet.devices["orv3_rpu"].version += 1
-                master.raw(request)
+                master.exchange_bytes(request)
             best = min(best, (time.perf_counter() - began) / 100)
         return best * 1e6
 

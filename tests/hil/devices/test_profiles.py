@@ -12,14 +12,14 @@ import pytest
 from pymodbus.pdu import mei_message as mei
 
 from drivers.device import profile_entries as entries
-from drivers.device.device import Device
-from drivers.device.profile import Profile
-from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, Fleet
+from drivers.device.device import ModbusDevice
+from drivers.device.profile import DeviceProfile
+from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, DeviceFleet
 from hil.kernel.world import World
-from tests.support.modbus_master import READS, LineMaster, Master, TcpMaster
+from tests.support.modbus_master import READS, LineMaster, ModbusMaster, TcpMaster
 from tests.support.repository import ROOT
 
-FLEET = Fleet(World(1, 0))
+FLEET = DeviceFleet(World(1, 0))
 UNITS = {**LINE_UNITS, **TCP_UNITS}
 USUAL = {"sunspec_203": 40_070}  # where the model stands that addresses count from
 
@@ -29,16 +29,16 @@ def raw_profile(name: str) -> dict[str, Any]:
     return raw
 
 
-def master_of(name: str) -> Master:
+def master_of(name: str) -> ModbusMaster:
     return LineMaster(FLEET.line) if name in LINE_UNITS else TcpMaster(FLEET.host)
 
 
-def read_error(master: Master, name: str, function: int, address: int, count: int) -> int:
+def read_error(master: ModbusMaster, name: str, function: int, address: int, count: int) -> int:
     unit = UNITS[name]
     if function < 3:
-        master.bits(unit, address, count, function)
+        master.read_bits(unit, address, count, function)
         return 0
-    return master.read_error(unit, address + USUAL.get(name, 0), count, function)
+    return master.read_exception(unit, address + USUAL.get(name, 0), count, function)
 
 
 @pytest.fixture(params=sorted(UNITS))
@@ -48,13 +48,13 @@ def name(request: pytest.FixtureRequest) -> Any:
         FLEET.host.closed(conn, 0)
 
 
-def test_every_entry_of_the_profile_is_there(name: str) -> None:
+def test_every_profile_entry_is_readable(name: str) -> None:
     raw, master = raw_profile(name), master_of(name)
     missing = []
-    for own in (*entries.points(raw), *entries.texts(raw), *entries.bits(raw)):
+    for own in (*entries.iter_points(raw), *entries.iter_texts(raw), *entries.iter_bits(raw)):
         if own.get("write_only"):
             continue
-        count = entries.registers(own)
+        count = entries.register_count(own)
         error = read_error(master, name, own["function"], own["address"], count)
         if error:
             missing.append((own["name"], own["function"], own["address"], count, error))
@@ -62,7 +62,7 @@ def test_every_entry_of_the_profile_is_there(name: str) -> None:
 
 
 def test_every_block_of_the_profile_can_be_read(name: str) -> None:
-    profile, master = Profile(raw_profile(name)), master_of(name)
+    profile, master = DeviceProfile(raw_profile(name)), master_of(name)
     failed = []
     for function, address, count in profile.blocks:  # of SunSpec too these are on the wire already
         start = address - USUAL.get(name, 0)
@@ -142,17 +142,17 @@ TRUE: dict[str, dict[str, Callable[[], float]]] = {
 """Points of each profile, and what they have to show."""
 
 
-def test_values_through_the_profile_are_those_of_the_plant(name: str) -> None:
+def test_decoded_values_match_the_plant(name: str) -> None:
     fleet_device, master = FLEET.devices[name], master_of(name)
     fleet_device.refresh(master.now)
-    profile = Profile(raw_profile(name))
-    device = Device(name, UNITS[name], profile)
+    profile = DeviceProfile(raw_profile(name))
+    device = ModbusDevice(name, UNITS[name], profile)
     for tag, (function, address, count) in 2 * list(enumerate(device.blocks)):  # exponents first
         if function < 3:
-            values = [int(bit) for bit in master.bits(UNITS[name], address, count, function)]
+            values = [int(bit) for bit in master.read_bits(UNITS[name], address, count, function)]
         else:
             values = master.read(UNITS[name], address, count, function)
-        device.accept(tag, values, 1)
+        device.store_block(tag, values, 1)
     shown = {
         point.name: reading.raw * point.num / point.den
         for point, reading in zip(profile.points, device.readings, strict=True)
@@ -163,13 +163,13 @@ def test_values_through_the_profile_are_those_of_the_plant(name: str) -> None:
     assert got == {point: pytest.approx(value, rel=0.02, abs=0.6) for point, value in truth.items()}
 
 
-def test_every_writable_entry_is_known(name: str) -> None:
+def test_every_writable_entry_is_accepted(name: str) -> None:
     raw, master = raw_profile(name), master_of(name)
     unknown = []
-    for own in entries.points(raw):
+    for own in entries.iter_points(raw):
         if own.get("write") and own["function"] == 3:
             value = own.get("limits", [0, 0])[0]
-            registers = entries.registers(own)
+            registers = entries.register_count(own)
             words = [value >> 16 * i & 0xFFFF for i in reversed(range(registers))]
             if master.write(UNITS[name], own["address"], *words) == 2:
                 unknown.append(own["name"])
@@ -182,8 +182,8 @@ IDENTIFIED = ("abb_acs580", "abb_meter", "orv3_rpu", "schneider_iem3000", "sunsp
 def identity_of(name: str, profile_name: str) -> str:
     """What the probes of one profile make of the device of another (or the same) model."""
     master = master_of(name)
-    device = Device("d", UNITS[name], Profile(raw_profile(profile_name)))
-    for request, tag in device.probes():
+    device = ModbusDevice("d", UNITS[name], DeviceProfile(raw_profile(profile_name)))
+    for request, tag in device.identity_probes():
         if request[0] == 43:
             asked: Any = mei.ReadDeviceInformationRequest(
                 request[2], request[3], dev_id=UNITS[name]
@@ -191,18 +191,18 @@ def identity_of(name: str, profile_name: str) -> str:
         else:
             place = {"address": request[1] << 8 | request[2], "count": request[4]}
             asked = READS[request[0]](dev_id=UNITS[name], **place)
-        reply: Any = master.ask(asked)
+        reply: Any = master.request(asked)
         if reply.isError():
-            device.identified(tag, "exception", reply.exception_code, ())
+            device.store_probe_result(tag, "exception", reply.exception_code, ())
         elif request[0] == 43:
             ((number, content),) = reply.information.items()
-            device.identified(tag, "ok", 0, (0x82, 0, 0, 1, number, len(content), *content))
+            device.store_probe_result(tag, "ok", 0, (0x82, 0, 0, 1, number, len(content), *content))
         else:
-            device.identified(tag, "ok", 0, tuple(reply.registers))
+            device.store_probe_result(tag, "ok", 0, tuple(reply.registers))
     return device.identity
 
 
-def test_a_model_proves_itself_and_no_other(name: str) -> None:
+def test_identity_check_accepts_only_its_own_model(name: str) -> None:
     for profile_name in IDENTIFIED:
         want = "match" if profile_name == name else "mismatch"
         assert (profile_name, identity_of(name, profile_name)) == (profile_name, want)

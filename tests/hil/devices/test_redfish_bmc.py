@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivers.redfish import ENVIRONMENT, POWER, Redfish, Target
+from drivers.redfish import ENVIRONMENT, POWER, RedfishClient, RedfishTarget
 from hil.devices.power.capped_load import CappedLoad
 from hil.devices.power.redfish_bmc import RedfishBmc
 
@@ -11,51 +11,51 @@ PATH = "/redfish/v1/Chassis/{}/{}"
 LOGIN = ("coldloop", "s3cret")
 
 
-class Joined:
+class RedfishBench:
     """Client and service, turned in virtual time; the connection takes 1 ms each way."""
 
     def __init__(self, login=None, session=False, **targets):
         self.loads = [CappedLoad("new", 10_000, 1_000), CappedLoad("old", 5_000, 500)]
         self.bmc = RedfishBmc(self.loads, ("old",), login)
-        self.client = Redfish(
+        self.client = RedfishClient(
             "bmc",
             [
-                Target(PATH.format("new", "EnvironmentMetrics"), ENVIRONMENT, 2 * SECOND),
-                Target(PATH.format("old", "Power"), POWER, 2 * SECOND, **targets),
+                RedfishTarget(PATH.format("new", "EnvironmentMetrics"), ENVIRONMENT, 2 * SECOND),
+                RedfishTarget(PATH.format("old", "Power"), POWER, 2 * SECOND, **targets),
             ],
             login,
             session,
         )
         self.now = 0
         self.sent = []
-        self._due = []
+        self._pending = []
         self._conn = 0
         self._connect()
 
     def _connect(self):
         self._conn += 1
-        self._due = []
+        self._pending = []
         self.bmc.opened(self._conn, self.now)
-        self.client.opened(self.now)
-        self._carry()
+        self.client.connection_opened(self.now)
+        self._transfer()
 
-    def _carry(self):
-        for data in self.client.out():
+    def _transfer(self):
+        for data in self.client.take_output():
             self.sent.append((self.now, data))
             for _, delay, answer in self.bmc.receive(self._conn, data, self.now):
-                self._due.append((self.now + delay + 2_000, answer))
-        if self.client.hang_up:
-            self.client.hang_up = ""
+                self._pending.append((self.now + delay + 2_000, answer))
+        if self.client.close_requested:
+            self.client.close_requested = ""
             self._connect()
 
     def run(self, seconds):
         until = self.now + int(seconds * SECOND)
         while True:
             due = self.client.deadline()
-            if self._due and self._due[0][0] <= min(due, until):
-                self.now, answer = self._due.pop(0)
+            if self._pending and self._pending[0][0] <= min(due, until):
+                self.now, answer = self._pending.pop(0)
                 if answer is None:
-                    self.client.closed(self.now)
+                    self.client.connection_closed(self.now)
                     self._connect()
                 else:
                     self.client.receive(answer, self.now)
@@ -64,174 +64,174 @@ class Joined:
                 self.client.wake(self.now)
             else:
                 break
-            self._carry()
+            self._transfer()
         self.now = until
 
-    def want(self, index, watts):
-        self.client.want(index, watts, self.now)
-        self._carry()
+    def set_limit(self, index, watts):
+        self.client.set_limit(index, watts, self.now)
+        self._transfer()
 
 
 @pytest.mark.parametrize("fault", ["", "chunked", "closing", "tags"])
-def test_limits_of_both_schemas_are_set_and_seen(fault):
-    joined = Joined()
+def test_limits_of_both_schemas_are_set_and_verified(fault):
+    joined = RedfishBench()
     if fault:
         setattr(joined.bmc, fault, True)
     joined.run(1)
     new, old = joined.client.targets
-    assert (new.shown, new.low, new.high, new.watts) == (10_000, 2_500, 10_000, 10_000)
-    assert (old.shown, old.high, old.watts) == (5_000, 5_000, 5_000)
-    joined.want(0, 4_000)
-    joined.want(1, 3_000)
+    assert (new.reported_w, new.min_w, new.max_w, new.power_w) == (10_000, 2_500, 10_000, 10_000)
+    assert (old.reported_w, old.max_w, old.power_w) == (5_000, 5_000, 5_000)
+    joined.set_limit(0, 4_000)
+    joined.set_limit(1, 3_000)
     joined.run(5)
-    assert (joined.bmc.set_w, new.in_force, old.in_force) == (
+    assert (joined.bmc.limits_w, new.is_in_force, old.is_in_force) == (
         {"new": 4_000, "old": 3_000},
         True,
         True,
     )
     joined.run(20)
-    assert (new.watts, old.watts) == (4_000, 3_000)
+    assert (new.power_w, old.power_w) == (4_000, 3_000)
     assert len(joined.bmc.patches) == 2
 
 
-def test_a_limit_is_on_the_wire_at_once():
-    joined = Joined()
+def test_limit_is_sent_immediately():
+    joined = RedfishBench()
     joined.run(1)
-    joined.want(0, 4_000)
+    joined.set_limit(0, 4_000)
     assert joined.sent[-1] == (joined.now, joined.sent[-1][1])
     assert joined.sent[-1][1].startswith(b"PATCH ")
 
 
-def test_a_slow_reading_gives_way_to_a_limit():
-    joined = Joined()
+def test_limit_interrupts_slow_reading():
+    joined = RedfishBench()
     joined.run(1)
-    joined.bmc.slow_us = 4 * SECOND
+    joined.bmc.response_us = 4 * SECOND
     joined.run(9.5)  # a reading is on its way
     began = joined.now
-    joined.want(0, 4_000)
+    joined.set_limit(0, 4_000)
     joined.run(2)
     sent = [at for at, data in joined.sent if data.startswith(b"PATCH")]
     assert len(sent) == 1
     assert sent[0] - began <= SECOND
 
 
-def test_out_of_what_is_allowed_it_takes_what_is_allowed():
-    joined = Joined()
-    joined.want(0, 1_000)
+def test_limit_is_clamped_to_allowed_range():
+    joined = RedfishBench()
+    joined.set_limit(0, 1_000)
     joined.run(3)
     target = joined.client.targets[0]
-    assert joined.bmc.set_w["new"] == 2_500 == target.shown
-    assert target.refused == 0
-    assert target.in_force
+    assert joined.bmc.limits_w["new"] == 2_500 == target.reported_w
+    assert target.rejected_status == 0
+    assert target.is_in_force
 
 
-def test_a_refused_limit_is_told_again_later():
-    joined = Joined()
-    joined.bmc.refuse = True
+def test_rejected_limit_is_retried_later():
+    joined = RedfishBench()
+    joined.bmc.rejects_limits = True
     joined.run(1)
-    joined.want(0, 4_000)
+    joined.set_limit(0, 4_000)
     joined.run(10)
-    assert joined.client.targets[0].refused == 400
-    joined.bmc.refuse = False
+    assert joined.client.targets[0].rejected_status == 400
+    joined.bmc.rejects_limits = False
     joined.run(40)
-    assert joined.client.targets[0].refused == 0
-    assert joined.client.targets[0].in_force
+    assert joined.client.targets[0].rejected_status == 0
+    assert joined.client.targets[0].is_in_force
 
 
-def test_busy_is_waited_for_as_long_as_it_asks():
-    joined = Joined()
+def test_retry_after_is_respected():
+    joined = RedfishBench()
     joined.run(1)
-    joined.bmc.busy = 3
-    joined.want(0, 4_000)
+    joined.bmc.retry_after_s = 3
+    joined.set_limit(0, 4_000)
     joined.run(1)
-    assert joined.client.trouble == "busy"
-    joined.bmc.busy = 0
+    assert joined.client.fault == "busy"
+    joined.bmc.retry_after_s = 0
     joined.run(1)
     assert joined.bmc.patches == []
     joined.run(2)
     assert [watts for _, _, watts in joined.bmc.patches] == [4_000]
 
 
-def test_limits_lost_in_a_restart_are_set_again():
-    joined = Joined()
-    joined.want(0, 4_000)
+def test_limits_are_restored_after_restart():
+    joined = RedfishBench()
+    joined.set_limit(0, 4_000)
     joined.run(15)
     joined.bmc.reboot(joined.now)
-    assert joined.bmc.set_w["new"] == 10_000
+    assert joined.bmc.limits_w["new"] == 10_000
     joined.run(15)
-    assert joined.bmc.set_w["new"] == 4_000
+    assert joined.bmc.limits_w["new"] == 4_000
 
 
-def test_a_deferred_limit_is_told_once_and_not_called_in_force():
-    joined = Joined(deferred=True)
-    joined.bmc.deferred = True
-    joined.want(1, 3_000)
+def test_deferred_limit_is_sent_once_and_not_in_force():
+    joined = RedfishBench(deferred=True)
+    joined.bmc.limits_deferred = True
+    joined.set_limit(1, 3_000)
     joined.run(60)
     assert len(joined.bmc.patches) == 1
-    assert not joined.client.targets[1].in_force
+    assert not joined.client.targets[1].is_in_force
 
 
 @pytest.mark.parametrize("session", [True, False])
 def test_login_by_session_and_basic(session):
-    joined = Joined(LOGIN, session)
+    joined = RedfishBench(LOGIN, session)
     joined.bmc.token_uses = 3
     joined.bmc.reboot(0)  # which forgets the first token
-    joined.want(0, 4_000)
+    joined.set_limit(0, 4_000)
     joined.run(60)
-    assert joined.client.targets[0].in_force
-    assert joined.client.trouble == ""
+    assert joined.client.targets[0].is_in_force
+    assert joined.client.fault == ""
     assert (joined.bmc.logins > 2) == session
-    assert joined.bmc.denied == (joined.bmc.logins - 1 if session else 0)
+    assert joined.bmc.unauthorized == (joined.bmc.logins - 1 if session else 0)
 
 
-def test_a_wrong_password_is_tried_seldom_and_never_shown():
-    joined = Joined(LOGIN, True)
+def test_wrong_password_is_retried_rarely_and_not_shown():
+    joined = RedfishBench(LOGIN, True)
     joined.bmc.login = ("coldloop", "other")
     joined.run(1)
     joined.bmc.reboot(joined.now)
     before = joined.bmc.requests
     joined.run(60)
     assert 3 <= joined.bmc.requests - before <= 7
-    assert joined.client.trouble == "login refused with 401"
-    assert "s3cret" not in joined.client.trouble
+    assert joined.client.fault == "login refused with 401"
+    assert "s3cret" not in joined.client.fault
 
 
-def test_silence_and_nonsense_make_the_connection_anew():
-    joined = Joined()
+def test_timeout_and_invalid_data_reconnect():
+    joined = RedfishBench()
     joined.run(1)
     joined.bmc.silent = True
     joined.run(20)
     joined.bmc.silent = False
-    joined.want(0, 4_000)
+    joined.set_limit(0, 4_000)
     joined.run(10)
-    assert joined.client.targets[0].in_force
+    assert joined.client.targets[0].is_in_force
     joined.client.receive(b"nonsense" * 1000, joined.now)
-    assert joined.client.hang_up == "again"
-    joined.client.opened(joined.now)
+    assert joined.client.close_requested == "again"
+    joined.client.connection_opened(joined.now)
     joined.client.receive(b"nonsense" * 1000, joined.now)
-    assert joined.client.hang_up == "later"
+    assert joined.client.close_requested == "later"
 
 
-def test_off_and_on():
-    joined = Joined(system="/redfish/v1/Systems/old")
+def test_power_off_and_on():
+    joined = RedfishBench(system="/redfish/v1/Systems/old")
     joined.run(1)
-    joined.client.switch(1, False, joined.now)
-    joined._carry()
+    joined.client.set_power(1, False, joined.now)
+    joined._transfer()
     joined.run(30)
-    assert joined.client.targets[1].watts == 0
-    joined.client.switch(1, True, joined.now)
-    joined._carry()
+    assert joined.client.targets[1].power_w == 0
+    joined.client.set_power(1, True, joined.now)
+    joined._transfer()
     joined.run(30)
-    assert joined.client.targets[1].watts == 5_000
+    assert joined.client.targets[1].power_w == 5_000
 
 
-def test_a_limit_that_was_on_its_way_when_the_connection_broke_is_told_again() -> None:
-    joined = Joined()
+def test_limit_in_transit_is_resent_after_reconnect() -> None:
+    joined = RedfishBench()
     joined.run(1)
     joined.bmc.silent = True
-    joined.want(0, 4_000)
+    joined.set_limit(0, 4_000)
     joined.bmc.silent = False
-    joined.client.closed(joined.now)
+    joined.client.connection_closed(joined.now)
     joined._connect()
     joined.run(0.1)
-    assert joined.bmc.set_w["new"] == 4_000
+    assert joined.bmc.limits_w["new"] == 4_000

@@ -8,7 +8,7 @@ import pytest
 
 from drivers.modbus.bus import Bus
 from hil.fault.bus import BUS_EVENTS
-from hil.kernel.dut import InProcess
+from hil.kernel.dut import InProcessDut
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import parse
 from tests.support.cli_tools import SHORT
@@ -17,21 +17,21 @@ SECOND = 1_000_000
 BEFORE, DURING, AFTER = 15, 30, 60
 
 # word, value, what the bus counts of it, and how often at least in the 15 s
-COUNTED: list[tuple[str, float, Callable[[Bus], int], int]] = [
+COUNTED_FAULTS: list[tuple[str, float, Callable[[Bus], int], int]] = [
     ("rpu_slow", 450, lambda bus: bus.timeouts, 4),
-    ("rpu_twice", 0, lambda bus: bus.late, 15),
-    ("rpu_wrong_unit", 99, lambda bus: bus.foreign, 4),
-    ("rpu_noise", 10, lambda bus: bus.dropped_bytes, 300),
+    ("rpu_twice", 0, lambda bus: bus.unsolicited, 15),
+    ("rpu_wrong_unit", 99, lambda bus: bus.other_unit_frames, 4),
+    ("rpu_noise", 10, lambda bus: bus.discarded_bytes, 300),
     ("rpu_bad_crc", 5, lambda bus: bus.crc_errors, 5),
     ("rpu_cut", 3, lambda bus: bus.timeouts, 3),
-    ("rpu_busy", 9, lambda bus: bus.busy, 9),
+    ("rpu_busy", 9, lambda bus: bus.busy_replies, 9),
     ("rpu_refuses", 4, lambda bus: bus.exceptions, 30),
     ("pump_dead", 1, lambda bus: bus.timeouts, 4),
     ("bus_echo", 0, lambda bus: bus.client.echoes, 60),
-    ("other_master", 200, lambda bus: bus.foreign + bus.late, 60),
+    ("other_master", 200, lambda bus: bus.other_unit_frames + bus.unsolicited, 60),
 ]
 # word, value, the alarm that comes of it
-ALARMED = [
+ALARM_FAULTS = [
     ("rpu_no_value", 0, "supply_sensor"),
     ("rpu_reboot", 0, "device_lost:rpu"),
     ("pump_reboot", 1, "device_lost:pump1"),
@@ -41,69 +41,69 @@ ALARMED = [
 ]
 
 
-class Run(VirtualRun):
+class SteppedRun(VirtualRun):
     """A run in steps, with the agent's bus at hand."""
 
     def __init__(self) -> None:
         super().__init__(parse(SHORT.replace("= 3", "= 200"), "x"), 1)
-        assert isinstance(self.dut, InProcess)
+        assert isinstance(self.dut, InProcessDut)
         self.agent = self.dut.agent
         self.bus = self.agent.fieldbus.buses[0]
         self.shell.start()
-        self.to(BEFORE)
+        self.run_to(BEFORE)
 
-    def to(self, second: int) -> None:
+    def run_to(self, second: int) -> None:
         self.shell.run(second * SECOND)
 
-    def stir(self) -> None:
+    def raise_load(self) -> None:
         """Something to do for the loops, so that there is something to write."""
-        self.row.plant.set_load(110.0)
+        self.testbed.plant.set_load(110.0)
 
 
-@pytest.mark.parametrize(("word", "value", "count", "least"), COUNTED)
-def test_the_bus_counts_it(
-    word: str, value: float, count: Callable[[Bus], int], least: int
+@pytest.mark.parametrize(("fault", "value", "count", "minimum"), COUNTED_FAULTS)
+def test_bus_counts_fault(
+    fault: str, value: float, count: Callable[[Bus], int], minimum: int
 ) -> None:
-    run = Run()
+    run = SteppedRun()
     assert count(run.bus) == 0
-    BUS_EVENTS[word].do(run.row, value)
-    run.to(DURING)
-    assert count(run.bus) >= least
-    undo = BUS_EVENTS[word].undo
+    BUS_EVENTS[fault].do(run.testbed, value)
+    run.run_to(DURING)
+    assert count(run.bus) >= minimum
+    undo = BUS_EVENTS[fault].undo
     assert undo is not None
-    undo(run.row)
-    run.to(DURING + 10)
-    there = count(run.bus)
-    run.to(AFTER)
-    assert (count(run.bus), run.agent.alarms.codes()) == (there, [])
+    undo(run.testbed)
+    run.run_to(DURING + 10)
+    count_after = count(run.bus)
+    run.run_to(AFTER)
+    assert (count(run.bus), run.agent.alarms.codes()) == (count_after, [])
 
 
-@pytest.mark.parametrize(("word", "value", "alarm"), ALARMED)
-def test_it_is_reported(word: str, value: float, alarm: str) -> None:
-    run = Run()
-    run.stir()
-    BUS_EVENTS[word].do(run.row, value)
-    seen: set[str] = set()
+@pytest.mark.parametrize(("fault", "value", "alarm"), ALARM_FAULTS)
+def test_fault_raises_alarm(fault: str, value: float, alarm: str) -> None:
+    run = SteppedRun()
+    run.raise_load()
+    BUS_EVENTS[fault].do(run.testbed, value)
+    codes: set[str] = set()
     for second in range(BEFORE, AFTER):
-        run.to(second)
-        seen.update(run.agent.alarms.codes())
-    assert alarm in seen
-    undo = BUS_EVENTS[word].undo
+        run.run_to(second)
+        codes.update(run.agent.alarms.codes())
+    assert alarm in codes
+    undo = BUS_EVENTS[fault].undo
     if undo is not None:
-        undo(run.row)
-    run.to(2 * AFTER)
+        undo(run.testbed)
+    run.run_to(2 * AFTER)
     assert alarm not in run.agent.alarms.codes()
 
 
-def test_delayed_writes_are_waited_for() -> None:
-    run = Run()
-    run.stir()
-    BUS_EVENTS["valve_delays_writes"].do(run.row, 1500)
-    run.to(AFTER)
+def test_delayed_writes_raise_no_alarm() -> None:
+    run = SteppedRun()
+    run.raise_load()
+    BUS_EVENTS["valve_delays_writes"].do(run.testbed, 1500)
+    run.run_to(AFTER)
     assert run.agent.alarms.codes() == []
-    assert run.row.valve.writes > 3
+    assert run.testbed.valve.writes > 3
 
 
-def test_every_word_is_tried() -> None:
-    tried = {word for word, *_ in COUNTED + ALARMED} | {"valve_delays_writes"}
-    assert tried == set(BUS_EVENTS)
+def test_every_bus_fault_is_tested() -> None:
+    tested = {fault for fault, *_ in COUNTED_FAULTS + ALARM_FAULTS} | {"valve_delays_writes"}
+    assert tested == set(BUS_EVENTS)

@@ -15,11 +15,11 @@ PATIENCE_S = 20.0
 _WORDS = b"0123456789"
 
 
-class Sink:
+class EchoSink:
     """A server that keeps what comes, and answers each piece with `ok`."""
 
     def __init__(self) -> None:
-        self.got: list[bytes] = []
+        self.received: list[bytes] = []
         self._closing = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self._listener.getsockname()
@@ -33,16 +33,18 @@ class Sink:
             if self._closing.is_set():
                 client.close()
                 break
-            self.got.append(b"")
-            threads.append(threading.Thread(target=self._take, args=(client, len(self.got) - 1)))
+            self.received.append(b"")
+            threads.append(
+                threading.Thread(target=self._receive, args=(client, len(self.received) - 1))
+            )
             threads[-1].start()
         for thread in threads:
             thread.join()
 
-    def _take(self, client: socket.socket, at: int) -> None:
+    def _receive(self, client: socket.socket, at: int) -> None:
         with client:
             while data := client.recv(4096):
-                self.got[at] += data
+                self.received[at] += data
                 client.sendall(b"ok")
 
     def close(self) -> None:
@@ -53,11 +55,11 @@ class Sink:
         self._listener.close()
 
 
-class Path:
-    """A quick path to a sink, turned by `until`."""
+class ShapedPathRig:
+    """A quick path to a sink, turned by `run_until`."""
 
     def __init__(self) -> None:
-        self.sink = Sink()
+        self.sink = EchoSink()
         self.shell = RealTimeShell(World(1, 0))
         self.path = ShapedPath(self.shell, self.sink.address, 1_000, 10_000_000, 10_000_001)
         self._clients: list[socket.socket] = []
@@ -67,16 +69,16 @@ class Path:
         self._clients.append(client)
         client.setblocking(False)
         count = self.path.connections
-        self.until(lambda: self.path.connections > count)
+        self.run_until(lambda: self.path.connections > count)
         return client
 
-    def until(self, true: Callable[[], bool]) -> None:
+    def run_until(self, condition: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE_S
-        while not true():
-            assert time.monotonic() < end, self.sink.got
+        while not condition():
+            assert time.monotonic() < end, self.sink.received
             self.shell.run(self.shell.now() + 5_000)
 
-    def rest(self) -> None:
+    def run_pending(self) -> None:
         """Let all that is on its way arrive."""
         self.shell.run(self.shell.now() + 100_000)
 
@@ -89,62 +91,62 @@ class Path:
 
 
 @pytest.fixture
-def rig() -> Iterator[Path]:
-    path = Path()
+def rig() -> Iterator[ShapedPathRig]:
+    path = ShapedPathRig()
     yield path
     path.close()
 
 
-def _answer(client: socket.socket) -> bytes:
+def _read_answer(client: socket.socket) -> bytes:
     try:
         return client.recv(100)
     except BlockingIOError:
         return b""
 
 
-def test_an_outage_keeps_what_is_sent(rig: Path) -> None:
+def test_outage_delays_sent_bytes(rig: ShapedPathRig) -> None:
     client = rig.connect()
     client.sendall(_WORDS)
-    rig.until(lambda: rig.sink.got == [_WORDS])
-    rig.path.set_up(False)
+    rig.run_until(lambda: rig.sink.received == [_WORDS])
+    rig.path.set_link_up(False)
     client.sendall(_WORDS)
-    rig.rest()
-    assert rig.sink.got == [_WORDS]
-    rig.path.set_up(True)
-    rig.until(lambda: rig.sink.got == [2 * _WORDS])
+    rig.run_pending()
+    assert rig.sink.received == [_WORDS]
+    rig.path.set_link_up(True)
+    rig.run_until(lambda: rig.sink.received == [2 * _WORDS])
 
 
-def test_a_half_open_connection_stays_dead_and_a_new_one_works(rig: Path) -> None:
+def test_half_open_connection_stays_dead_and_new_one_works(rig: ShapedPathRig) -> None:
     rig.path.lossy = True
     client = rig.connect()
     client.sendall(_WORDS)
-    rig.until(lambda: _answer(client) == b"ok")
-    rig.path.set_up(False)
+    rig.run_until(lambda: _read_answer(client) == b"ok")
+    rig.path.set_link_up(False)
     client.sendall(_WORDS)
-    rig.rest()
-    rig.path.set_up(True)
+    rig.run_pending()
+    rig.path.set_link_up(True)
     client.sendall(_WORDS)  # behind a hole: a stream has none, so nothing may arrive
-    rig.rest()
-    assert rig.sink.got == [_WORDS]
-    assert _answer(client) == b""  # and nobody is told
+    rig.run_pending()
+    assert rig.sink.received == [_WORDS]
+    assert _read_answer(client) == b""  # and nobody is told
     again = rig.connect()
     again.sendall(b"new")
-    rig.until(lambda: rig.sink.got == [_WORDS, b"new"])
+    rig.run_until(lambda: rig.sink.received == [_WORDS, b"new"])
 
 
 @pytest.mark.parametrize("lossy", [True, False])
-def test_a_cut_at_any_byte(rig: Path, lossy: bool) -> None:
+def test_link_cut_at_any_byte(rig: ShapedPathRig, lossy: bool) -> None:
     rig.path.lossy = lossy
     for at in range(1, len(_WORDS) + 1):
         client = rig.connect()
         rig.path.cut_after = at
         client.sendall(_WORDS)
-        rig.until(lambda: not rig.path.up)
-        rig.rest()
-        assert rig.sink.got[-1] == _WORDS[:at]
-        rig.path.set_up(True)
+        rig.run_until(lambda: not rig.path.is_up)
+        rig.run_pending()
+        assert rig.sink.received[-1] == _WORDS[:at]
+        rig.path.set_link_up(True)
         if lossy:
-            rig.rest()
+            rig.run_pending()
         else:
-            rig.until(lambda: rig.sink.got[-1] == _WORDS)
-        assert rig.sink.got[-1] == (_WORDS[:at] if lossy else _WORDS)
+            rig.run_until(lambda: rig.sink.received[-1] == _WORDS)
+        assert rig.sink.received[-1] == (_WORDS[:at] if lossy else _WORDS)

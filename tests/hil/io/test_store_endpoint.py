@@ -2,8 +2,8 @@
 
 import random
 
-from hil.io.store_endpoint import DELAY_US, StoreEnd
-from hil.kernel.dut import InProcess, Turn
+from hil.io.store_endpoint import DELAY_US, StoreEndpoint
+from hil.kernel.dut import InProcessDut, StepResult
 from hil.kernel.world import World
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import parse
@@ -13,115 +13,115 @@ from tests.hil.scenario.test_scenario import SHORT
 PORT = 9
 
 
-class Toy:
+class ListeningDut:
     """A controller that only listens."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[int, object]] = []
+        self.events: list[tuple[int, object]] = []
 
-    def start(self, now: int) -> Turn:
+    def start(self, now: int) -> StepResult:
         return 1 << 62, [(PORT, "open", b"store:/x")]
 
-    def receive(self, port: int, data: bytes, now: int) -> Turn:
-        self.heard.append((now, data))
+    def receive(self, port: int, data: bytes, now: int) -> StepResult:
+        self.events.append((now, data))
         return 1 << 62, []
 
-    def event(self, port: int, kind: str, now: int) -> Turn:
-        self.heard.append((now, kind))
+    def event(self, port: int, kind: str, now: int) -> StepResult:
+        self.events.append((now, kind))
         return 1 << 62, []
 
-    def wake(self, now: int) -> Turn:
+    def wake(self, now: int) -> StepResult:
         return 1 << 62, []
 
     def close(self) -> None:
         """Nothing."""
 
 
-def bench(seed: int = 1) -> tuple[VirtualShell, StoreEnd, Toy]:
-    toy = Toy()
+def make_store(seed: int = 1) -> tuple[VirtualShell, StoreEndpoint, ListeningDut]:
+    dut = ListeningDut()
     world = World(1, 0)
-    shell = VirtualShell(world, toy)
-    store = StoreEnd(shell, PORT, random.Random(seed))
-    shell.ends[PORT] = store
+    shell = VirtualShell(world, dut)
+    store = StoreEndpoint(shell, PORT, random.Random(seed))
+    shell.endpoints[PORT] = store
     shell.start()
     shell.run(10_000)
-    assert toy.heard == [(1000, "opened")]
-    toy.heard.clear()
-    return shell, store, toy
+    assert dut.events == [(1000, "opened")]
+    dut.events.clear()
+    return shell, store, dut
 
 
-def test_requests_are_done_in_order_and_answered() -> None:
-    shell, store, toy = bench()
-    store.ask("append", b"log.1\0ab")
-    store.ask("append", b"log.1\0c\0d")
+def test_requests_are_completed_in_order() -> None:
+    shell, store, dut = make_store()
+    store.request("append", b"log.1\0ab")
+    store.request("append", b"log.1\0c\0d")
     store.write(b"b\0whole")
-    store.ask("get", b"log.1")
-    store.ask("get", b"none")
-    store.ask("list", b"")
-    store.ask("delete", b"log.1")
-    store.ask("list", b"")
+    store.request("get", b"log.1")
+    store.request("get", b"none")
+    store.request("list", b"")
+    store.request("delete", b"log.1")
+    store.request("list", b"")
     shell.run(1_000_000)
-    said = [what for _, what in toy.heard]
-    assert said == [b"log.1\0abc\0d", b"none", b"\0b\0log.1", b"\0b", "drained"]
-    assert toy.heard[-1][0] == 10_000 + 8 * DELAY_US
+    replies = [event for _, event in dut.events]
+    assert replies == [b"log.1\0abc\0d", b"none", b"\0b\0log.1", b"\0b", "drained"]
+    assert dut.events[-1][0] == 10_000 + 8 * DELAY_US
     assert store.records == {"b": b"whole"}
 
 
-def test_cut_loses_what_was_not_durable_and_tears_one_append() -> None:
-    seen = set()
+def test_power_cut_truncates_one_append() -> None:
+    contents = set()
     for seed in range(40):
-        shell, store, toy = bench(seed)
-        store.ask("append", b"a\0one")
+        shell, store, dut = make_store(seed)
+        store.request("append", b"a\0one")
         shell.run(10_000 + DELAY_US)
-        store.ask("append", b"a\0two")
-        store.ask("append", b"a\0three")
-        store.cut()
+        store.request("append", b"a\0two")
+        store.request("append", b"a\0three")
+        store.cut_power()
         shell.run(1_000_000)
-        assert [what for _, what in toy.heard] == ["drained"]
-        seen.add(store.records["a"])
-    assert seen == {b"one", b"onet", b"onetw", b"onetwo"}
+        assert [event for _, event in dut.events] == ["drained"]
+        contents.add(store.records["a"])
+    assert contents == {b"one", b"onet", b"onetw", b"onetwo"}
 
 
-def test_cut_replaces_a_record_whole_or_not_at_all() -> None:
-    seen = set()
+def test_power_cut_keeps_old_or_new_record() -> None:
+    contents = set()
     for seed in range(20):
-        _, store, _ = bench(seed)
+        _, store, _ = make_store(seed)
         store.records["a"] = b"old"
         store.write(b"a\0new")
-        store.cut()
-        seen.add(store.records["a"])
-    assert seen == {b"old", b"new"}
+        store.cut_power()
+        contents.add(store.records["a"])
+    assert contents == {b"old", b"new"}
 
 
-def test_full_disk_fails_the_port_after_a_torn_append() -> None:
-    shell, store, toy = bench()
+def test_full_disk_fails_the_port_after_truncated_append() -> None:
+    shell, store, dut = make_store()
     store.capacity = 5
-    store.ask("append", b"a\0abc")
-    store.ask("append", b"a\0def")
-    store.ask("append", b"a\0ghi")
+    store.request("append", b"a\0abc")
+    store.request("append", b"a\0def")
+    store.request("append", b"a\0ghi")
     shell.run(1_000_000)
-    assert [what for _, what in toy.heard] == ["full", "failed"]
+    assert [event for _, event in dut.events] == ["full", "failed"]
     assert (store.records, store.failures) == ({"a": b"abcde"}, 1)
-    store.ask("append", b"a\0x")
+    store.request("append", b"a\0x")
     assert store.records == {"a": b"abcde"}
     store.open(b"")
     shell.run(2_000_000)
-    store.ask("delete", b"a")
+    store.request("delete", b"a")
     shell.run(3_000_000)
-    assert [what for _, what in toy.heard] == ["full", "failed", "opened", "drained"]
+    assert [event for _, event in dut.events] == ["full", "failed", "opened", "drained"]
 
 
-def test_closing_loses_nothing() -> None:
-    _, store, _ = bench()
-    store.ask("append", b"a\0abc")
-    store.ask("append", b"a\0def")
+def test_close_loses_nothing() -> None:
+    _, store, _ = make_store()
+    store.request("append", b"a\0abc")
+    store.request("append", b"a\0def")
     store.close()
     assert store.records == {"a": b"abcdef"}
 
 
-def test_a_unit_whose_power_was_cut_starts_anew() -> None:
+def test_unit_restarts_after_power_cut() -> None:
     text = SHORT.replace("= 3", "= 30") + '[[event]]\nat_s = 10.5\ndo = "power_cut"\nfor_s = 5\n'
-    run = VirtualRun(parse(text, "x"), 1, InProcess)
+    run = VirtualRun(parse(text, "x"), 1, InProcessDut)
     first = run.dut
     ticks = []
     run.run(lambda _: ticks.append(run.status and run.status["ticks"]["count"]))

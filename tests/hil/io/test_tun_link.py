@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hil.io.tun_link import FAR, Link
+from hil.io.tun_link import FAR, TunLink
 
 _SERVER = """
 import socket
@@ -42,10 +42,10 @@ socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("%s", 7001))
 
 
 @pytest.mark.skipif(
-    not Link.available(), reason="tunlink: needs root, network namespaces and /dev/net/tun"
+    not TunLink.is_available(), reason="tunlink: needs root, network namespaces and /dev/net/tun"
 )
-def test_the_kernel_s_tcp_over_a_satellite_shaped_link() -> None:
-    with Link(delay_s=0.1, up_bps=200_000, down_bps=200_000) as link:
+def test_kernel_tcp_over_satellite_link() -> None:
+    with TunLink(delay_s=0.1, up_bps=200_000, down_bps=200_000) as link:
         server = link.run(link.far, [sys.executable, "-c", _SERVER % FAR])
         try:
             assert _read(server) == "ready\n"
@@ -55,7 +55,7 @@ def test_the_kernel_s_tcp_over_a_satellite_shaped_link() -> None:
             client.stdout.close()  # type: ignore[union-attr]
             assert took >= 0.4  # two round trips of 0.2 s, whatever the machine does
             assert link.bytes[0] > 1000
-            link.up = False
+            link.is_up = False
             time.sleep(0.5)
             before = link.dropped
             sender = link.run(link.near, [sys.executable, "-c", _SENDER % FAR])

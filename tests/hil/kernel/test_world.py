@@ -4,7 +4,7 @@ import heapq
 import random
 
 from hil.kernel.digest import Digest
-from hil.kernel.dut import Turn
+from hil.kernel.dut import StepResult
 from hil.kernel.world import World
 from hil.shells.realtime import RealTimeShell
 from hil.shells.virtual import VirtualShell
@@ -12,25 +12,25 @@ from hil.shells.virtual import VirtualShell
 NEVER = 1 << 62
 
 
-def drained(world: World) -> list[tuple[int, object]]:
+def run_all(world: World) -> list[tuple[int, object]]:
     """Let everything happen at once; what was called, and when."""
-    seen: list[tuple[int, object]] = []
+    calls: list[tuple[int, object]] = []
     while world.heap:
         world.now, _, _, call, args = heapq.heappop(world.heap)
-        call(seen, *args)
-    return seen
+        call(calls, *args)
+    return calls
 
 
-def note(world: World, what: object) -> object:
+def make_note(world: World, text: object) -> object:
     def call(seen: list[tuple[int, object]]) -> None:
-        seen.append((world.now, what))
+        seen.append((world.now, text))
 
     return call
 
 
-def test_events_come_by_time_then_rank_then_order_of_asking() -> None:
+def test_events_are_ordered_by_time_rank_and_request() -> None:
     world = World(1, 0)
-    for when, what, rank in (
+    for time_us, text, rank in (
         (20, "late", -1),
         (10, "port 4", 4),
         (10, "port 0", 0),
@@ -38,8 +38,8 @@ def test_events_come_by_time_then_rank_then_order_of_asking() -> None:
         (10, "world, second", -1),
         (10, "port 0 again", 0),
     ):
-        world.at(when, note(world, what), rank=rank)
-    assert drained(world) == [
+        world.schedule(time_us, make_note(world, text), rank=rank)
+    assert run_all(world) == [
         (10, "world, first"),
         (10, "world, second"),
         (10, "port 0"),
@@ -49,14 +49,14 @@ def test_events_come_by_time_then_rank_then_order_of_asking() -> None:
     ]
 
 
-def test_what_is_asked_for_in_the_past_happens_now() -> None:
+def test_event_in_the_past_happens_now() -> None:
     world = World(1, 0)
     world.now = 50
-    world.at(10, note(world, "late"))
-    assert drained(world) == [(50, "late")]
+    world.schedule(10, make_note(world, "late"))
+    assert run_all(world) == [(50, "late")]
 
 
-def test_chance_is_the_seed_s_and_one_purpose_does_not_disturb_another() -> None:
+def test_random_sources_depend_on_seed_and_purpose() -> None:
     once = World(7, 0)
     first = [once.random("plant").random() for _ in range(3)]
     again = World(7, 0)
@@ -66,72 +66,72 @@ def test_chance_is_the_seed_s_and_one_purpose_does_not_disturb_another() -> None
     assert once.random("plant").random() != once.random("sky").random()
 
 
-def test_utc_drifts_and_mono_is_its_inverse() -> None:
-    chance = random.Random(2)
+def test_mono_is_the_inverse_of_drifting_utc() -> None:
+    rng = random.Random(2)
     for drift in (0, 2_000, -2_000, 500_000, -500_000):
         world = World(1, 1_795_500_000_000_000, drift)
         assert world.utc(0) == 1_795_500_000_000_000
         assert world.utc(1_000_000_000) - world.utc(0) == 1_000_000_000 + drift
         for _ in range(50):
-            utc = world.utc(chance.randrange(10**12))
+            utc = world.utc(rng.randrange(10**12))
             mono = world.mono(utc)
             assert world.utc(mono) >= utc > world.utc(mono - 1)
 
 
-class Script:
-    """A controller that notes its turns and asks for what the test has put into `then`."""
+class ScriptedDut:
+    """A controller that notes its turns and asks for what the test has put into `actions`."""
 
     def __init__(self, deadline: int = NEVER) -> None:
-        self.turns: list[tuple[object, ...]] = []
+        self.inputs: list[tuple[object, ...]] = []
         self.due = deadline
-        self.then: dict[tuple[object, ...], list[tuple[int, str, bytes]]] = {}
+        self.actions: dict[tuple[object, ...], list[tuple[int, str, bytes]]] = {}
 
-    def _turned(self, *what: object) -> Turn:
-        self.turns.append(what)
-        return self.due, self.then.pop(what, [])
+    def _record_step(self, *what: object) -> StepResult:
+        self.inputs.append(what)
+        return self.due, self.actions.pop(what, [])
 
-    def start(self, now: int) -> Turn:
-        return self._turned("start", now)
+    def start(self, now: int) -> StepResult:
+        return self._record_step("start", now)
 
-    def receive(self, port: int, data: bytes, now: int) -> Turn:
-        return self._turned("receive", port, data, now)
+    def receive(self, port: int, data: bytes, now: int) -> StepResult:
+        return self._record_step("receive", port, data, now)
 
-    def event(self, port: int, kind: str, now: int) -> Turn:
-        return self._turned("event", port, kind, now)
+    def event(self, port: int, kind: str, now: int) -> StepResult:
+        return self._record_step("event", port, kind, now)
 
-    def wake(self, now: int) -> Turn:
+    def wake(self, now: int) -> StepResult:
         self.due = NEVER
-        return self._turned("wake", now)
+        return self._record_step("wake", now)
 
     def close(self) -> None:
         """Nothing to end."""
 
 
-class Far:
+class RecordingEndpoint:
     """A far end that notes what is asked of it."""
 
     def __init__(self) -> None:
-        self.asked: list[object] = []
+        self.calls: list[object] = []
 
     def open(self, address: bytes) -> None:
-        self.asked.append(address)
+        self.calls.append(address)
 
     def write(self, data: bytes) -> None:
-        self.asked.append(data)
+        self.calls.append(data)
 
     def close(self) -> None:
-        self.asked.append("close")
+        self.calls.append("close")
 
 
-def test_at_equal_times_ports_come_in_order_and_then_the_deadline() -> None:
-    world, dut = World(1, 0), Script(deadline=100)
+def test_equal_times_are_ordered_by_port_then_deadline() -> None:
+    world, dut = World(1, 0), ScriptedDut(deadline=100)
     shell = VirtualShell(world, dut)
     shell.start()
-    world.at(100, shell.deliver, 4, b"bus", rank=4)
-    world.at(100, shell.deliver, 0, b"receiver", rank=0)
-    world.at(101, shell.event, 0, "closed", rank=0)
+    world.schedule(100, shell.deliver, 4, b"bus", rank=4)
+    world.schedule(100, shell.deliver, 0, b"receiver", rank=0)
+    world.schedule(101, shell.event, 0, "closed", rank=0)
     shell.run(101)
-    assert dut.turns == [
+    assert dut.inputs == [
         ("start", 0),
         ("receive", 0, b"receiver", 100),
         ("receive", 4, b"bus", 100),
@@ -141,25 +141,25 @@ def test_at_equal_times_ports_come_in_order_and_then_the_deadline() -> None:
     assert world.now == 101
 
 
-def test_run_stops_at_its_time_and_a_deadline_in_the_past_is_served_now() -> None:
-    world, dut = World(1, 0), Script(deadline=-5)
+def test_run_stops_at_its_time_and_serves_past_deadline() -> None:
+    world, dut = World(1, 0), ScriptedDut(deadline=-5)
     shell = VirtualShell(world, dut)
-    world.at(11, shell.deliver, 0, b"later")
+    world.schedule(11, shell.deliver, 0, b"later")
     shell.start()
     shell.run(10)
-    assert dut.turns == [("start", 0), ("wake", 0)]
+    assert dut.inputs == [("start", 0), ("wake", 0)]
     assert world.now == 10
     shell.run(11)
-    assert dut.turns[-1] == ("receive", 0, b"later", 11)
+    assert dut.inputs[-1] == ("receive", 0, b"later", 11)
 
 
-def test_what_the_controller_asks_is_done_at_once_and_in_order() -> None:
-    world, dut, far = World(1, 0), Script(), Far()
+def test_controller_actions_are_executed_in_order() -> None:
+    world, dut, endpoint = World(1, 0), ScriptedDut(), RecordingEndpoint()
     shell = VirtualShell(world, dut)
-    shell.ends[3] = far
-    dut.then["start", 0] = [(3, "open", b"/dev/x"), (3, "write", b"hello"), (3, "close", b"")]
+    shell.endpoints[3] = endpoint
+    dut.actions["start", 0] = [(3, "open", b"/dev/x"), (3, "write", b"hello"), (3, "close", b"")]
     shell.start()
-    assert far.asked == [b"/dev/x", b"hello", "close"]
+    assert endpoint.calls == [b"/dev/x", b"hello", "close"]
 
 
 def test_the_digest_covers_time_port_operation_and_bytes_both_ways() -> None:
@@ -183,7 +183,7 @@ def test_the_digest_covers_time_port_operation_and_bytes_both_ways() -> None:
     assert same.text() != Digest().text()
 
 
-def test_two_records_are_not_one_longer_record() -> None:
+def test_two_records_differ_from_one_longer_record() -> None:
     two, one = Digest(), Digest()
     two.add(0, 0, "receive", b"a")
     two.add(0, 0, "receive", b"b")
@@ -191,23 +191,23 @@ def test_two_records_are_not_one_longer_record() -> None:
     assert two.text() != one.text()
 
 
-def test_the_real_time_shell_does_what_is_due_and_then_sleeps() -> None:
+def test_real_time_shell_executes_due_events() -> None:
     world = World(1, 0)
     shell = RealTimeShell(world)
-    seen: list[tuple[str, int]] = []
-    world.at(30_000, lambda: seen.append(("second", world.now)))
-    world.at(10_000, lambda: seen.append(("first", world.now)))
+    calls: list[tuple[str, int]] = []
+    world.schedule(30_000, lambda: calls.append(("second", world.now)))
+    world.schedule(10_000, lambda: calls.append(("first", world.now)))
     shell.run(40_000)
-    assert [what for what, _ in seen] == ["first", "second"]
-    assert seen[0][1] >= 10_000
-    assert seen[1][1] >= 30_000
+    assert [text for text, _ in calls] == ["first", "second"]
+    assert calls[0][1] >= 10_000
+    assert calls[1][1] >= 30_000
     shell.close()
 
 
-def test_the_real_time_shell_stops_when_told_even_after_its_end() -> None:
+def test_real_time_shell_stops_on_request() -> None:
     world = World(1, 0)
     shell = RealTimeShell(world)
-    world.at(1_000, shell.stop)
+    world.schedule(1_000, shell.stop)
     shell.run()  # hangs for ever if `stop` does nothing
     assert shell.stopped
     shell.close()

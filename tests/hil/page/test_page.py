@@ -13,16 +13,16 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from hil.page.server import LOOPBACK
-from hil.record.record import FILE, problems, read
+from hil.record.record import FILE, find_problems, read
 from tests.hil.bench.test_device_swap import DRIVE2, Cable
-from tests.support.cli_tools import until
-from tests.support.libmodbus import Device
-from tests.support.modbus_master import crc
-from tests.support.peers import need
+from tests.support.cli_tools import wait_until
+from tests.support.libmodbus import LibmodbusDevice
+from tests.support.modbus_master import with_crc
+from tests.support.peers import require_program
 from tests.support.repository import ROOT
 
-PATIENCE_MS = 60_000
-expect.set_options(timeout=PATIENCE_MS)
+TIMEOUT_MS = 60_000
+expect.set_options(timeout=TIMEOUT_MS)
 SERIAL = "EMU0000000012"
 SHORT = """
 name = "glance"
@@ -45,34 +45,34 @@ max = 200
 from_s = 8
 marginal = 1
 """
-WRONG = SHORT.replace("glance", "hopeless", 1).replace("max = 40", "max = 25")
+FAILING = SHORT.replace("glance", "hopeless", 1).replace("max = 40", "max = 25")
 
 
-class Bench:
+class PageBench:
     """`coldloop bench --page` as a process; `address` is the page's."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
-        for name, text in (("glance", SHORT), ("hopeless", WRONG)):
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        for name, text in (("glance", SHORT), ("hopeless", FAILING)):
             (folder / f"{name}.toml").write_text(text)
         command = [sys.executable, str(ROOT / "coldloop.py"), "bench", "--page", "--json"]
         files = [str(folder / f"{name}.toml") for name in ("glance", "hopeless")]
         command += ["--page-port", "0", "--key", str(folder / "key")]
-        command += ["--records", str(folder / "records"), *words, *files]
+        command += ["--records", str(folder / "records"), *arguments, *files]
         self.records = folder / "records"
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        said = json.loads(self.process.stdout.readline())
-        self.address = said["page"]
-        self.ports = said["ports"]
+        first_line = json.loads(self.process.stdout.readline())
+        self.address = first_line["page"]
+        self.ports = first_line["ports"]
 
     def close(self) -> None:
         self.process.terminate()
         self.process.communicate(timeout=30)
 
-    def ask(self, question: str, **words: object) -> Any:
+    def ask(self, question: str, **arguments: object) -> Any:
         request = urllib.request.Request(
             f"{self.address}ask/{question}",
-            json.dumps(words).encode(),
+            json.dumps(arguments).encode(),
             {"X-Coldloop": "1", "Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=20) as reply:
@@ -80,34 +80,34 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    need("chromium")
-    running = Bench(tmp_path_factory.mktemp("page"))
-    yield running
-    running.close()
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageBench]:
+    require_program("chromium")
+    page_bench = PageBench(tmp_path_factory.mktemp("page"))
+    yield page_bench
+    page_bench.close()
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        path = need("chromium")
+        path = require_program("chromium")
         chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield chromium
         chromium.close()
 
 
 @pytest.fixture
-def page(bench: Bench, browser: Browser) -> Iterator[Page]:
-    opened = browser.new_page(viewport={"width": 1400, "height": 1000})
-    opened.set_default_timeout(PATIENCE_MS)
-    wrong: list[str] = []
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
-    opened.goto(bench.address)
-    expect(opened.locator("#mode")).to_have_text("free")
-    yield opened
-    opened.close()
-    assert [w for w in wrong if "409" not in w] == []
+def page(bench: PageBench, browser: Browser) -> Iterator[Page]:
+    browser_page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    browser_page.set_default_timeout(TIMEOUT_MS)
+    errors: list[str] = []
+    browser_page.on("pageerror", lambda error: errors.append(str(error)))
+    browser_page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    browser_page.goto(bench.address)
+    expect(browser_page.locator("#mode")).to_have_text("free")
+    yield browser_page
+    browser_page.close()
+    assert [w for w in errors if "409" not in w] == []
 
 
 def choose(page: Page, name: str) -> None:
@@ -116,15 +116,15 @@ def choose(page: Page, name: str) -> None:
     page.locator("select[name=suite]").select_option(value)
 
 
-def test_it_is_live(page: Page) -> None:
+def test_page_shows_live_values(page: Page) -> None:
     expect(page.locator("#v-supply")).to_contain_text("°C")
     expect(page.locator("#clock")).to_have_text("sync")
     expect(page.locator("#plots canvas")).to_have_count(6)
     assert page.locator("#sky circle").count() > 8
 
 
-def test_a_run_by_keyboard_alone_survives_a_reload_and_is_signed(bench: Bench, page: Page) -> None:
-    expect(page.locator("select[name=suite] option").first).to_be_attached(timeout=PATIENCE_MS)
+def test_keyboard_run_survives_reload_and_is_signed(bench: PageBench, page: Page) -> None:
+    expect(page.locator("select[name=suite] option").first).to_be_attached(timeout=TIMEOUT_MS)
     page.keyboard.type(SERIAL)  # the field has the focus: a scanner types and sends Enter
     page.keyboard.press("Tab")
     page.keyboard.type("Ada")
@@ -134,7 +134,7 @@ def test_a_run_by_keyboard_alone_survives_a_reload_and_is_signed(bench: Bench, p
     page.locator("#go").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#mode")).to_have_text("running glance")
-    expect(page.locator("#asking")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#asking")).to_be_visible(timeout=TIMEOUT_MS)
     page.reload()
     expect(page.locator("#asking p")).to_have_text("Is the flow meter's arrow with the flow?")
     page.keyboard.press("Enter")  # "Yes" has the focus
@@ -142,65 +142,65 @@ def test_a_run_by_keyboard_alone_survives_a_reload_and_is_signed(bench: Bench, p
     expect(page.locator("#verdict strong")).to_have_text("PASS")
     expect(page.locator("#mode")).to_have_text("free")
     record = read(next(bench.records.glob(f"*glance/{FILE}")))
-    assert problems(record) == []
+    assert find_problems(record) == []
     assert (record["serial"], record["operator"], record["verdict"]) == (SERIAL, "Ada", "pass")
     assert record["runs"][0]["answers"][0]["answer"] == "yes"
     assert len(record["runs"][0]["series"]["at_s"]) >= 7
     expect(page.locator("#history a")).to_contain_text(["glance"])
 
 
-def test_a_failing_run_says_what_to_check_next(bench: Bench, page: Page) -> None:
+def test_failing_run_shows_next_step(bench: PageBench, page: Page) -> None:
     bench.ask("start", suite=str(bench.records.parent / "hopeless.toml"))
-    expect(page.locator("#asking")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#asking")).to_be_visible(timeout=TIMEOUT_MS)
     page.locator("#asking button[value=yes]").click()
     expect(page.locator("#verdict strong")).to_have_text("FAIL")
     expect(page.locator("#verdict .next")).to_contain_text("valve's stroke")
     expect(page.locator("#verdict")).to_contain_text("supply_c: not >= 20 and <= 25")
 
 
-def test_what_is_close_to_a_limit_is_marginal_and_said(bench: Bench, page: Page) -> None:
+def test_value_close_to_limit_is_shown_as_marginal(bench: PageBench, page: Page) -> None:
     path = bench.records.parent / "close.toml"
     text = SHORT.replace("glance", "close", 1).replace("max = 40", "max = 40\nmarginal = 9", 1)
     prompt = text[text.index("[[prompt]]") : text.index("[[expect]]")]
     path.write_text(text.replace(prompt, "").replace("seconds = 16", "seconds = 12"))
     bench.ask("start", suite=str(path))
     limit = page.locator(".limit", has_text="true supply temperature")
-    expect(limit).to_contain_text("20 to 40 °C", timeout=PATIENCE_MS)
+    expect(limit).to_contain_text("20 to 40 °C", timeout=TIMEOUT_MS)
     expect(limit).to_contain_text("MARGINAL")
     expect(limit).to_contain_text("worst so far")
     expect(page.locator("#verdict strong")).to_have_text("PASS, MARGINAL")
     expect(page.locator("#verdict")).to_contain_text("closer than 9 to >= 20 and <= 40")
 
 
-def test_what_can_be_run_says_how_long_it_takes_and_what_it_is(page: Page) -> None:
+def test_scenario_list_shows_duration_and_title(page: Page) -> None:
     look = page.locator("select[name=suite] option[value=look]")
     expect(look).to_have_text("look, 40 s")
     page.locator("select[name=suite]").select_option("look")
     expect(page.locator("#about")).to_have_text(str(look.get_attribute("title")))
 
 
-def test_curves_tell_their_last_value(page: Page) -> None:
+def test_legend_shows_last_value(page: Page) -> None:
     legend = page.locator("#plots .u-legend").first
     expect(legend).to_contain_text("°C")
     expect(legend).not_to_contain_text("--")
 
 
-def test_the_wrong_serial_number_fails_at_once(bench: Bench, page: Page) -> None:
+def test_wrong_serial_number_fails_immediately(bench: PageBench, page: Page) -> None:
     bench.ask("start", suite=str(bench.records.parent / "glance.toml"), serial="OTHER")
     expect(page.locator("#verdict")).to_contain_text(
         f"scanned OTHER, but the CDU says it is {SERIAL}"
     )
 
 
-def test_an_aborted_run_is_recorded_as_failed(bench: Bench, page: Page) -> None:
+def test_aborted_run_is_recorded_as_failed(bench: PageBench, page: Page) -> None:
     bench.ask("start", suite=str(bench.records.parent / "glance.toml"))
-    expect(page.locator("#abort")).to_be_enabled(timeout=PATIENCE_MS)
+    expect(page.locator("#abort")).to_be_enabled(timeout=TIMEOUT_MS)
     page.locator("#abort").click()
     expect(page.locator("#verdict")).to_contain_text("aborted")
     expect(page.locator("#verdict strong")).to_have_text("FAIL")
 
 
-def test_a_fault_is_done_and_undone_and_wrong_ones_are_refused(bench: Bench, page: Page) -> None:
+def test_fault_is_set_and_cleared_and_invalid_fault_refused(bench: PageBench, page: Page) -> None:
     page.locator("#find").fill("the RPU does not answer")
     row = page.locator(".fault[data-name=rpu_dead]")
     row.locator("button").click()
@@ -208,12 +208,16 @@ def test_a_fault_is_done_and_undone_and_wrong_ones_are_refused(bench: Bench, pag
     expect(row).to_have_class("fault on")
     row.locator("button").click()
     expect(page.locator("#alarms")).not_to_contain_text("device_lost")
-    for words in ({"name": "nonsense"}, {"name": "it_load"}, {"name": "it_load", "value": 9999}):
+    for arguments in (
+        {"name": "nonsense"},
+        {"name": "it_load"},
+        {"name": "it_load", "value": 9999},
+    ):
         with pytest.raises(urllib.error.HTTPError, match="409"):
-            bench.ask("fault", on=True, **words)
+            bench.ask("fault", on=True, **arguments)
 
 
-def test_a_device_that_cannot_be_opened_changes_nothing(page: Page) -> None:
+def test_failed_device_swap_changes_nothing(page: Page) -> None:
     row = page.locator(".device", has_text="drive1")
     row.locator("input").fill("serial:/dev/nothing")
     row.locator("button").click()
@@ -221,31 +225,31 @@ def test_a_device_that_cannot_be_opened_changes_nothing(page: Page) -> None:
     expect(row.locator("button")).to_have_text("Swap in")
 
 
-def test_it_fits_a_phone(bench: Bench, browser: Browser) -> None:
+def test_page_fits_a_phone(bench: PageBench, browser: Browser) -> None:
     phone = browser.new_page(viewport={"width": 380, "height": 800}, color_scheme="dark")
     phone.goto(bench.address)
     expect(phone.locator("#v-supply")).to_contain_text("°C")
-    wide = phone.evaluate("document.documentElement.scrollWidth")
+    width = phone.evaluate("document.documentElement.scrollWidth")
     phone.close()
-    assert wide <= 380
+    assert width <= 380
 
 
-def test_nothing_comes_from_outside_and_it_is_small(bench: Bench, browser: Browser) -> None:
-    asked: list[str] = []
+def test_page_is_small_and_loads_nothing_external(bench: PageBench, browser: Browser) -> None:
+    urls: list[str] = []
     size = 0
-    opened = browser.new_page()
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.goto(bench.address)
-    expect(opened.locator("#mode")).to_have_text("free")
-    opened.close()
-    assert asked
-    assert all(url.startswith((bench.address, "data:")) for url in asked)
+    browser_page = browser.new_page()
+    browser_page.on("request", lambda request: urls.append(request.url))
+    browser_page.goto(bench.address)
+    expect(browser_page.locator("#mode")).to_have_text("free")
+    browser_page.close()
+    assert urls
+    assert all(url.startswith((bench.address, "data:")) for url in urls)
     folder = ROOT / "hil" / "page" / "static"
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and p.name != "LICENSE")
     assert size <= 80_000
 
 
-def status(address: str, **headers: str) -> int:
+def http_status(address: str, **headers: str) -> int:
     """What the server answers to a plain request."""
     try:
         with urllib.request.urlopen(
@@ -257,45 +261,43 @@ def status(address: str, **headers: str) -> int:
         return error.code
 
 
-def test_no_foreign_page_gets_in(bench: Bench) -> None:
-    assert status(bench.address + "state") == 200
-    assert status(bench.address + "state", Host="evil.example:80") == 403
-    assert status(bench.address + "static/../server.py") == 404
-    assert status(bench.address + "reports/../page.js") == 404
-    assert status(bench.address + f"reports/..%2f/{FILE}") == 404
+def test_foreign_requests_are_refused(bench: PageBench) -> None:
+    assert http_status(bench.address + "state") == 200
+    assert http_status(bench.address + "state", Host="evil.example:80") == 403
+    assert http_status(bench.address + "static/../server.py") == 404
+    assert http_status(bench.address + "reports/../page.js") == 404
+    assert http_status(bench.address + f"reports/..%2f/{FILE}") == 404
     plain = urllib.request.Request(bench.address + "ask/abort", b"{}")
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(plain, timeout=20)
 
 
-def test_beyond_the_loopback_there_is_a_token(tmp_path: Path) -> None:
+def test_token_is_required_beyond_loopback(tmp_path: Path) -> None:
     assert "0.0.0.0" not in LOOPBACK
-    running = Bench(tmp_path, "--page-host", "127.0.0.2")
+    page_bench = PageBench(tmp_path, "--page-host", "127.0.0.2")
     try:
-        bare, token = running.address.split("?token=")
-        assert status(bare) == 403
-        assert status(bare + "?token=x") == 403
-        assert status(running.address) == 200
-        assert status(bare + "state", **{"X-Token": token}) == 200
+        bare, token = page_bench.address.split("?token=")
+        assert http_status(bare) == 403
+        assert http_status(bare + "?token=x") == 403
+        assert http_status(page_bench.address) == 200
+        assert http_status(bare + "state", **{"X-Token": token}) == 200
     finally:
-        running.close()
+        page_bench.close()
 
 
-def kept(bench: Bench, serial: str) -> None:
+def store_record(bench: PageBench, serial: str) -> None:
     """Put a record and its report among the others, as an earlier day left them."""
     folder = bench.records / f"20260101T000000Z-{serial}"
     folder.mkdir(parents=True)
-    words = {"suite": f"suite of {serial}", "operator": "Ada", "ended_utc": "2026-01-01T00:00:00Z"}
-    record = {**words, "serial": serial, "verdict": "marginal"}
+    fields = {"suite": f"suite of {serial}", "operator": "Ada", "ended_utc": "2026-01-01T00:00:00Z"}
+    record = {**fields, "serial": serial, "verdict": "marginal"}
     (folder / FILE).write_text(json.dumps(record), encoding="utf-8")
     (folder / "report.html").write_text(f"<h1>{serial}</h1>", encoding="utf-8")
 
 
-def test_history_is_that_of_the_serial_number_and_opens_the_report(
-    bench: Bench, page: Page
-) -> None:
+def test_history_filters_by_serial_number_and_opens_report(bench: PageBench, page: Page) -> None:
     for serial in ("CDU-A", "CDU-B"):
-        kept(bench, serial)
+        store_record(bench, serial)
     field = page.locator("[name=serial]")
     field.fill("NOBODY")
     field.press("Tab")
@@ -313,12 +315,12 @@ def test_history_is_that_of_the_serial_number_and_opens_the_report(
     assert {row["serial"] for row in bench.ask("history", serial="")} >= {"CDU-A", "CDU-B"}
 
 
-def test_what_is_asked_waits_its_turn_and_the_end_waits_for_it(bench: Bench, page: Page) -> None:
+def test_prompts_are_queued_and_run_waits_for_answers(bench: PageBench, page: Page) -> None:
     """Two questions at once, near the end: no answer is lost, no run ends with one open."""
     text = SHORT.replace("glance", "asked", 1).replace("seconds = 16", "seconds = 10")
-    again = '[[prompt]]\nat_s = 2\ntext = "And is the pan dry?"\n[[expect]]'
+    second_prompt = '[[prompt]]\nat_s = 2\ntext = "And is the pan dry?"\n[[expect]]'
     path = bench.records.parent / "asked.toml"
-    path.write_text(text.replace("[[expect]]", again, 1))
+    path.write_text(text.replace("[[expect]]", second_prompt, 1))
     bench.ask("start", suite=str(path))
     question = page.locator("#asking p")
     expect(question).to_have_text("Is the flow meter's arrow with the flow?")
@@ -331,26 +333,26 @@ def test_what_is_asked_waits_its_turn_and_the_end_waits_for_it(bench: Bench, pag
     assert [a["answer"] for a in record["runs"][0]["answers"]] == ["yes", "yes"]
 
 
-def received(bench: Bench, name: str) -> int:
+def received_bytes(bench: PageBench, name: str) -> int:
     """How many bytes came from a real device in the place of `name`."""
     with urllib.request.urlopen(bench.address + "state", timeout=20) as reply:
         devices = json.load(reply)["devices"]
     return int(next(d for d in devices if d["name"] == name).get("received", 0))
 
 
-def test_a_libmodbus_server_on_a_terminal_is_swapped_in_and_out(bench: Bench, page: Page) -> None:
+def test_libmodbus_server_is_attached_and_restored(bench: PageBench, page: Page) -> None:
     # All are known by then: libmodbus' server has no answer to who it is.
-    expect(page.locator("#agent")).to_contain_text("normal", timeout=PATIENCE_MS)
+    expect(page.locator("#agent")).to_contain_text("normal", timeout=TIMEOUT_MS)
     cable = Cable()
-    device = Device("rtu", cable.ends[1], str(DRIVE2))
+    device = LibmodbusDevice("rtu", cable.ends[1], str(DRIVE2))
     try:
         row = page.locator(".device", has_text="drive2")
         row.locator("input").fill(f"serial:{cable.ends[0]}")
         row.locator("button").click()
         expect(row.locator("b")).to_have_class("pass")
-        until("a reply of the real one", lambda: received(bench, "drive2"))
-        asked = device.request()
-        assert (asked[0], crc(asked[:-2])) == (DRIVE2, asked), "the agent's own requests"
+        wait_until("a reply of the real one", lambda: received_bytes(bench, "drive2"))
+        request = device.request()
+        assert (request[0], with_crc(request[:-2])) == (DRIVE2, request), "the agent's own requests"
         expect(row.locator("button")).to_have_text("Emulate")
         row.locator("button").click()
         expect(row.locator("button")).to_have_text("Swap in")

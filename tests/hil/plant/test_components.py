@@ -34,12 +34,12 @@ from hil.plant.facility import Facility, FacilityParameters, pump_w
 from hil.plant.facility_variables import FACILITY_VARIABLES
 from hil.plant.fluid import coolant
 from hil.plant.plant import Plant
-from hil.plant.power.electrical_chain import Chain
+from hil.plant.power.electrical_chain import ElectricalChain
 from hil.plant.power.grid import Grid
-from hil.plant.power.optics import ALARM_C, Optics
-from hil.plant.power.server import Server
+from hil.plant.power.optics import ALARM_C, OpticalModule
+from hil.plant.power.server import ServerModel
 from hil.plant.room import Room
-from hil.plant.scale import reference
+from hil.plant.scale import reference_parameters
 from hil.plant.steady_state import shaft_w
 
 SECOND = 1_000_000
@@ -76,14 +76,14 @@ def test_saturated_air_has_its_dew_point() -> None:
 
 @pytest.mark.parametrize("celsius", [-5, 5, 20, 32, 40, 55, 70, 90])
 def test_pg25_agrees_with_coolprop(celsius: float) -> None:
-    def true(what: str) -> float:
+    def coolprop_value(what: str) -> float:
         name = "INCOMP::MPG[0.25]"
         return float(CoolProp.PropsSI(what, "T", celsius + 273.15, "P", 3e5, name))
 
-    assert coolant.density_kg_m3(celsius) == pytest.approx(true("D"), rel=1e-3)
-    assert coolant.heat_j_kgk(celsius) == pytest.approx(true("C"), rel=1e-3)
-    assert coolant.conductivity_w_mk(celsius) == pytest.approx(true("L"), rel=1e-3)
-    assert coolant.viscosity_pa_s(celsius) == pytest.approx(true("V"), rel=1e-3)
+    assert coolant.density_kg_m3(celsius) == pytest.approx(coolprop_value("D"), rel=1e-3)
+    assert coolant.heat_j_kgk(celsius) == pytest.approx(coolprop_value("C"), rel=1e-3)
+    assert coolant.conductivity_w_mk(celsius) == pytest.approx(coolprop_value("L"), rel=1e-3)
+    assert coolant.viscosity_pa_s(celsius) == pytest.approx(coolprop_value("V"), rel=1e-3)
 
 
 def test_pg25_outside_its_table_is_refused() -> None:
@@ -97,7 +97,7 @@ COOLER = CoolerParameters()
 WATER = 98_000.0
 
 
-def test_more_fan_cools_more_and_costs_the_cube() -> None:
+def test_cooling_rises_with_fan_speed_and_power_with_its_cube() -> None:
     air = Air(35.0, 25.0, 1.0)
     cools = [heat_w_k(COOLER, "dry", air, False, WATER, n / 10) for n in range(11)]
     assert cools == sorted(cools)
@@ -116,7 +116,7 @@ def test_pad_and_tower_bring_the_air_towards_its_wet_bulb() -> None:
     assert intake_c(COOLER, "tower", air, True) == 24.0
 
 
-def test_water_is_near_the_upper_bound_of_evaporation() -> None:
+def test_water_use_is_near_evaporation_bound() -> None:
     air = Air(40.0, 24.0, 1.0)
     assert water_kg_s(COOLER, "dry", air, True, 1.0, 1e6) == 0.0
     tower = water_kg_s(COOLER, "tower", air, True, 0.5, 1e6) * 3600.0 / 1000.0  # L for each kWh
@@ -125,7 +125,7 @@ def test_water_is_near_the_upper_bound_of_evaporation() -> None:
     assert 0.0 < pad < water_kg_s(COOLER, "adiabatic", air, True, 0.6, 1e6)
 
 
-def test_a_scaled_cooler_is_the_same_for_each_megawatt() -> None:
+def test_scaled_cooler_has_same_figures_per_megawatt() -> None:
     air = Air(30.0, 22.0, 1.0)
     two = scaled(COOLER, 2.0)
     for kind in ("dry", "adiabatic", "tower"):
@@ -136,17 +136,17 @@ def test_a_scaled_cooler_is_the_same_for_each_megawatt() -> None:
 # The facility and the reference plant.
 
 
-def big(kind: str = "dry") -> Plant:
-    p = reference(1000.0, start_supply_c=38.0, fws_c=30.0)
+def reference_plant(kind: str = "dry") -> Plant:
+    p = reference_parameters(1000.0, start_supply_c=38.0, fws_c=30.0)
     plant = Plant(Random(1), p, quantum_us=SECOND)
     plant.facility = Facility(p, COOLER, kind, FacilityParameters(), 30.0)
     plant.facility.fan_pct = plant.facility.fan_command_pct = 40.0
-    plant.facility.weather(Air(28.0, 20.0, 0.95))
+    plant.facility.set_air(Air(28.0, 20.0, 0.95))
     return plant
 
 
-def test_the_reference_plant_is_what_the_reference_says() -> None:
-    p = reference(1000.0)
+def test_reference_plant_matches_reference_figures() -> None:
+    p = reference_parameters(1000.0)
     plant = Plant(Random(1), p, quantum_us=SECOND)
     assert plant.flow_true_lpm == pytest.approx(1500.0, rel=0.01)
     share = plant.pump_electric_w / 1e6
@@ -156,18 +156,18 @@ def test_the_reference_plant_is_what_the_reference_says() -> None:
     assert pump_w(facility, 1.0, 1410.0) / 1e6 == pytest.approx(0.0086, rel=0.02)
     half = pump_w(facility, 0.5, 1410.0) / pump_w(facility, 1.0, 1410.0)
     assert half == pytest.approx(0.5 * (0.3 + 0.7 * 0.25))
-    assert reference(500.0).tcs_design_lpm == 750.0
+    assert reference_parameters(500.0).tcs_design_lpm == 750.0
     with pytest.raises(ValueError, match="50 kW"):
-        reference(10.0)
+        reference_parameters(10.0)
 
 
 @pytest.mark.parametrize("kind", ["dry", "adiabatic", "tower"])
 @pytest.mark.parametrize("quantum_s", [0.25, 1, 5])
 def test_energy_and_mass_close_in_every_step(kind: str, quantum_s: float) -> None:
     """0.1 % of what flows in a step, in each step, while everything moves and something leaks."""
-    plant, rng = big(kind), Random(3)
-    plant.retime(int(quantum_s * SECOND))
-    plant.begin(0)
+    plant, rng = reference_plant(kind), Random(3)
+    plant.set_quantum(int(quantum_s * SECOND))
+    plant.resume_at(0)
     facility = plant.facility
     assert facility is not None
     before, there = plant.energy(), facility.residual_j
@@ -180,7 +180,7 @@ def test_energy_and_mass_close_in_every_step(kind: str, quantum_s: float) -> Non
         if i % 50 == 0:
             plant.set_load(rng.uniform(200.0, 1000.0))
             plant.inventory.leak_lpm = rng.uniform(0.0, 20.0)
-            facility.weather(Air(rng.uniform(10.0, 45.0), 10.0, rng.uniform(0.8, 1.0)))
+            facility.set_air(Air(rng.uniform(10.0, 45.0), 10.0, rng.uniform(0.8, 1.0)))
         plant.advance(int(i * quantum_s * SECOND))
         energy = plant.energy()
         step_j = 1000.0 * plant.it_kw * quantum_s
@@ -191,8 +191,8 @@ def test_energy_and_mass_close_in_every_step(kind: str, quantum_s: float) -> Non
     assert plant.steps == 399
 
 
-def test_more_fans_cool_the_whole() -> None:
-    plant = big()
+def test_higher_fan_speed_cools_the_plant() -> None:
+    plant = reference_plant()
     facility = plant.facility
     assert facility is not None
     plant.advance(3600 * SECOND)
@@ -207,7 +207,7 @@ def test_more_fans_cool_the_whole() -> None:
 
 
 def test_a_facility_without_flow_rejects_nothing() -> None:
-    plant = big()
+    plant = reference_plant()
     plant.fws_pressure = 0.0
     plant.advance(60 * SECOND)
     assert plant.facility is not None
@@ -217,7 +217,7 @@ def test_a_facility_without_flow_rejects_nothing() -> None:
 # Weather.
 
 
-def test_climates_have_their_normals() -> None:
+def test_synthetic_climates_match_their_normals() -> None:
     for name, climate in CLIMATES.items():
         weather = find(name)
         assert len(weather.hours) == 8760
@@ -228,7 +228,7 @@ def test_climates_have_their_normals() -> None:
     assert [h.dry_c for h in find("dubai").hours] == [h.dry_c for h in find("dubai").hours]
 
 
-def test_weather_is_a_straight_line_between_hours() -> None:
+def test_weather_is_interpolated_linearly() -> None:
     weather = find("dubai")
     a, b = weather.at(4000.0), weather.at(4001.0)
     middle = weather.at(4000.5)
@@ -244,12 +244,12 @@ def epw(tmp_path: Path, *rows: str) -> Path:
     return path
 
 
-def row(dry: object = 30.0, dew: object = 20.0, rh: object = 55, pa: object = 101_000) -> str:
+def epw_line(dry: object = 30.0, dew: object = 20.0, rh: object = 55, pa: object = 101_000) -> str:
     return f"2005,1,1,1,30,?9?9,{dry},{dew},{rh},{pa},0,0,0"
 
 
-def test_epw_is_read_and_what_is_missing_taken_from_the_hour_before(tmp_path: Path) -> None:
-    rows = [row()] * 24 + [row(dry=99.9, pa=999_999), row(dew=35.0, rh=50)]
+def test_epw_missing_values_repeat_previous_hour(tmp_path: Path) -> None:
+    rows = [epw_line()] * 24 + [epw_line(dry=99.9, pa=999_999), epw_line(dew=35.0, rh=50)]
     weather = read_epw(epw(tmp_path, *rows))
     assert weather.name == "Somewhere"
     assert weather.hours[24].dry_c == 30.0
@@ -260,18 +260,18 @@ def test_epw_is_read_and_what_is_missing_taken_from_the_hour_before(tmp_path: Pa
 @pytest.mark.parametrize(
     ("rows", "what"),
     [
-        ([row()] * 5, "a day at least"),
-        ([row()] * 24 + [row(dry="hot")], ":33: columns 7 to 10"),
-        ([row()] * 24 + [row(dry=80.0)], ":33: .*out of range"),
-        ([row()] * 24 + ["2005,1"], ":33: columns"),
+        ([epw_line()] * 5, "a day at least"),
+        ([epw_line()] * 24 + [epw_line(dry="hot")], ":33: columns 7 to 10"),
+        ([epw_line()] * 24 + [epw_line(dry=80.0)], ":33: .*out of range"),
+        ([epw_line()] * 24 + ["2005,1"], ":33: columns"),
     ],
 )
-def test_a_wrong_epw_says_where(tmp_path: Path, rows: list[str], what: str) -> None:
+def test_epw_error_names_file_and_line(tmp_path: Path, rows: list[str], what: str) -> None:
     with pytest.raises(WeatherError, match=what):
         read_epw(epw(tmp_path, *rows))
 
 
-def test_what_is_no_weather_is_refused(tmp_path: Path) -> None:
+def test_unknown_weather_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeatherError, match="there are dubai"):
         find("atlantis")
     with pytest.raises(WeatherError, match="No such file"):
@@ -284,14 +284,14 @@ def test_what_is_no_weather_is_refused(tmp_path: Path) -> None:
 # Loads, room, power.
 
 
-def settle(server: Server, seconds: float, plate: float = 30.0) -> None:
+def settle(server: ServerModel, seconds: float, plate: float = 30.0) -> None:
     for _ in range(int(seconds * 10)):
         server.step(0.1, 32.0, plate)
 
 
-def test_a_server_heats_its_case_and_obeys_its_limit_late() -> None:
-    server = Server()
-    server.wanted_w = 900.0
+def test_server_heats_its_case_and_applies_limit_after_delay() -> None:
+    server = ServerModel()
+    server.demand_w = 900.0
     settle(server, 200)
     hot = server.case_c
     assert server.power_w == pytest.approx(900.0 + server.leakage_w, rel=0.001)
@@ -311,11 +311,11 @@ def test_a_server_heats_its_case_and_obeys_its_limit_late() -> None:
     assert server.power_w > 850.0
 
 
-def test_leakage_grows_with_the_case_and_too_hot_throttles_itself() -> None:
-    cold, hot = Server(case_c=40.0), Server(case_c=80.0)
+def test_leakage_rises_with_case_temperature_and_hot_server_throttles() -> None:
+    cold, hot = ServerModel(case_c=40.0), ServerModel(case_c=80.0)
     assert hot.leakage_w > 1.5 * cold.leakage_w
-    server = Server(case_c=60.0)
-    server.wanted_w = 950.0
+    server = ServerModel(case_c=60.0)
+    server.demand_w = 950.0
     settle(server, 300, plate=12.0)
     assert server.self_throttled
     assert server.power_w < 800.0
@@ -324,9 +324,9 @@ def test_leakage_grows_with_the_case_and_too_hot_throttles_itself() -> None:
     assert server.case_c > before
 
 
-def test_a_servers_energy_closes() -> None:
-    server = Server()
-    server.wanted_w = 800.0
+def test_server_energy_balance_closes() -> None:
+    server = ServerModel()
+    server.demand_w = 800.0
     for _ in range(100):
         before = server.case_c
         heat = server.step(0.25, 32.0, 30.0)
@@ -334,8 +334,8 @@ def test_a_servers_energy_closes() -> None:
         assert heat * 0.25 + stored == pytest.approx(server.power_w * 0.25, rel=1e-9)
 
 
-def test_optics_warm_with_the_room_and_cool_when_lanes_go() -> None:
-    module = Optics()
+def test_optics_follow_room_temperature_and_lit_lanes() -> None:
+    module = OpticalModule()
     for _ in range(600):
         module.step(1.0, 35.0)
     assert module.case_c == pytest.approx(35.0 + 25.0 * 1.2, abs=0.1)
@@ -351,42 +351,42 @@ def test_optics_warm_with_the_room_and_cool_when_lanes_go() -> None:
     for _ in range(600):
         module.step(1.0, 35.0)
     assert module.case_c < hot - 15.0
-    assert Optics(case_c=-1.0).cmis_temperature == 0xFF00
+    assert OpticalModule(case_c=-1.0).cmis_temperature == 0xFF00
 
 
-def test_the_room_carries_the_residual_heat() -> None:
+def test_room_removes_residual_heat() -> None:
     room = Room(27.0, 50.0)
     assert room.dew_c == pytest.approx(15.7, abs=0.1)
     assert room.electric_kw(1000.0) == pytest.approx(50.0)  # 20 % at a COP of 4
 
 
 def test_electrical_losses_are_within_the_budget() -> None:
-    losses = Chain(1000.0).losses_kw(1000.0, 60.0)
+    losses = ElectricalChain(1000.0).losses_kw(1000.0, 60.0)
     assert set(losses) == {"transformer", "ups", "distribution"}
     assert 40.0 < sum(losses.values()) < 60.0
-    assert sum(Chain(1000.0).losses_kw(300.0, 60.0).values()) > 0.3 * sum(losses.values())
+    assert sum(ElectricalChain(1000.0).losses_kw(300.0, 60.0).values()) > 0.3 * sum(losses.values())
 
 
-def test_a_generator_takes_over_from_an_outage_only() -> None:
+def test_generator_starts_only_after_outage() -> None:
     grid = Grid()
     grid.start_generator()
-    assert not grid.generator
+    assert not grid.generator_running
     grid.fail()
     assert grid.state() == (0.0, 0.0)
     grid.start_generator()
-    assert grid.generator
+    assert grid.generator_running
     assert 49.0 < grid.hertz < 50.0
     grid.restore()
     assert grid == Grid()
 
 
-def test_changed_parameters_go_through() -> None:
-    assert reference(1000.0, plate_r0_k_w=0.02).plate_r0_k_w == 0.02
+def test_reference_accepts_changed_parameters() -> None:
+    assert reference_parameters(1000.0, plate_r0_k_w=0.02).plate_r0_k_w == 0.02
     assert replace(COOLER, fan_kw=1.0).fan_kw == 1.0
 
 
-def test_the_table_of_the_surroundings_names_real_attributes() -> None:
-    plant = big()
+def test_facility_variable_table_matches_attributes() -> None:
+    plant = reference_plant()
     owners = {
         "facility": plant.facility,
         "inventory": plant.inventory,

@@ -9,10 +9,10 @@ from random import Random
 import pytest
 
 from hil.plant.fluid.exchanger import counterflow_effectiveness, exchanger_w_k, plate_w_k
-from hil.plant.fluid.hydraulics import Pump, operating_point
+from hil.plant.fluid.hydraulics import PlantPump, operating_point
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.fluid.pipe import Pipe
-from hil.plant.fluid.valve import Actuator, inherent_share, valve_flow_lpm
+from hil.plant.fluid.valve import Actuator, inherent_flow_fraction, valve_flow_lpm
 from hil.plant.plant import Plant
 from hil.plant.power.load_schedule import LoadSchedule
 from hil.plant.steady_state import steady_supply_c, steady_valve_pct
@@ -44,7 +44,7 @@ def test_design_point_is_one_pump_at_seventy_percent() -> None:
     assert one.flow_true_lpm == pytest.approx(150.0, abs=1.0)
 
 
-def test_one_pump_alone_carries_the_row_with_a_margin() -> None:
+def test_one_pump_supplies_the_row_with_margin() -> None:
     assert operating_point(P, [100.0, 0.0]).flow_lpm > 1.3 * P.tcs_design_lpm
 
 
@@ -64,8 +64,8 @@ def test_non_return_valve_shuts_off_a_slow_pump() -> None:
     assert operating_point(P, [5.0, 0.0]).flow_lpm == 0.0
 
 
-def test_pump_ramps_no_faster_than_told() -> None:
-    pump = Pump(100.0, 0.0, 0.0)
+def test_pump_ramp_is_limited() -> None:
+    pump = PlantPump(100.0, 0.0, 0.0)
     pump.command(50.0, 20.0)
     assert pump.step(1.0)
     assert pump.speed_pct == 20.0
@@ -106,10 +106,10 @@ def test_cold_plate_is_physical_at_every_flow() -> None:
 
 
 def test_valve_is_equal_percentage_and_shuts() -> None:
-    ratio = inherent_share(P, 60.0) / inherent_share(P, 50.0)
+    ratio = inherent_flow_fraction(P, 60.0) / inherent_flow_fraction(P, 50.0)
     assert ratio == pytest.approx(P.valve_rangeability**0.1)
-    assert inherent_share(P, 100.0) == pytest.approx(1.0)
-    assert inherent_share(P, 0.0) == pytest.approx(P.valve_leak)
+    assert inherent_flow_fraction(P, 100.0) == pytest.approx(1.0)
+    assert inherent_flow_fraction(P, 0.0) == pytest.approx(P.valve_leak)
     assert valve_flow_lpm(P, 100.0) == pytest.approx(P.fws_open_lpm)
     flows = [valve_flow_lpm(P, x) for x in range(101)]
     assert flows == sorted(flows)
@@ -145,7 +145,7 @@ def test_pipe_delays_by_volume() -> None:
     assert out[41] == pytest.approx(40.0)
 
 
-def test_pipe_loses_neither_volume_nor_heat() -> None:
+def test_pipe_conserves_volume_and_heat() -> None:
     rng = Random(3)
     pipe = Pipe(25.0, 30.0, 0.4)
     start, moved = pipe.litre_degrees(), 0.0
@@ -156,25 +156,25 @@ def test_pipe_loses_neither_volume_nor_heat() -> None:
         pipe.fill(litres, celsius)
         moved += litres * celsius
         assert pipe.parcels < 70
-    assert pipe.held_l() == pytest.approx(25.0, abs=1e-6)
+    assert pipe.stored_l() == pytest.approx(25.0, abs=1e-6)
     assert pipe.litre_degrees() - start == pytest.approx(moved, abs=1e-5)
 
 
 def test_load_schedule() -> None:
     load = LoadSchedule(50.0)
-    load.at(20, 80.0)
-    load.at(10, 100.0)
+    load.plan_step(20, 80.0)
+    load.plan_step(10, 100.0)
     assert [load.power_kw(t) for t in (9, 10, 19, 20)] == [50.0, 100.0, 100.0, 80.0]
     load.limit_kw = 60.0
     assert load.power_kw(21) == 60.0
     with pytest.raises(ValueError, match="below 0"):
-        load.set(-1.0)
+        load.set_power(-1.0)
 
 
 # The whole.
 
 
-def test_variable_table_names_real_attributes() -> None:
+def test_variable_table_matches_attributes() -> None:
     row = plant()
     assert len({v.name for v in VARIABLES}) == len(VARIABLES)
     for variable in VARIABLES:
@@ -191,7 +191,7 @@ def test_starts_settled() -> None:
     assert row.supply_c == pytest.approx(32.0, abs=1e-6)
 
 
-def test_valve_sits_in_mid_stroke() -> None:
+def test_valve_starts_at_mid_stroke() -> None:
     at_full = steady_valve_pct(P, 100.0, 32.0, (70.0, 0.0))
     at_half = steady_valve_pct(P, 50.0, 32.0, (70.0, 0.0))
     assert 30.0 < at_half < at_full - 5.0 < 55.0
@@ -246,9 +246,9 @@ def test_a_longer_quantum_gives_the_same_run() -> None:
         assert coarse == pytest.approx(fine, abs=0.25)
 
 
-def test_load_step_travels_round_the_loop() -> None:
+def test_load_step_delay_round_the_loop() -> None:
     row = plant()
-    row.load.at(SECOND, 100.0)
+    row.load.plan_step(SECOND, 100.0)
     row.advance(9 * SECOND)
     assert row.case_c > 52.0, "cases warm at once"
     assert row.return_c < 37.1, "the return pipe still holds cold coolant"
@@ -257,7 +257,7 @@ def test_load_step_travels_round_the_loop() -> None:
     assert row.supply_c > 33.0, "with the valve held, the supply follows"
 
 
-def test_no_flow_heats_cases_and_keeps_the_rest() -> None:
+def test_no_flow_heats_only_the_cases() -> None:
     row = plant()
     row.pumps[0].seized = True
     row.advance(30 * SECOND)
@@ -270,7 +270,7 @@ def test_no_flow_heats_cases_and_keeps_the_rest() -> None:
     assert row.case_c == pytest.approx(48.6, abs=1.0)
 
 
-def test_second_pump_takes_over() -> None:
+def test_second_pump_replaces_first() -> None:
     row = plant()
     row.pumps[0].seized = True
     row.pumps[1].command(70.0, 20.0)
@@ -316,7 +316,7 @@ def test_sensors_lag_and_are_noisy_but_seeded() -> None:
     assert row.supply_c > row.supply_true_c + 0.1
 
 
-def test_advance_is_lazy_and_never_goes_back() -> None:
+def test_advance_steps_whole_quanta_and_never_back() -> None:
     row = plant()
     row.advance(249_999)
     assert row.steps == 0
@@ -327,7 +327,7 @@ def test_advance_is_lazy_and_never_goes_back() -> None:
 
 def test_bad_parameters_are_refused() -> None:
     for bad in (
-        replace(P, rack_share=(0.5, 0.5)),
+        replace(P, rack_fraction=(0.5, 0.5)),
         replace(P, start_pump_pct=(70.0,)),
         replace(P, start_pump_pct=(0.0, 0.0)),
         replace(P, supply_pipe_l=1.0),
@@ -356,11 +356,11 @@ def pi_run(kp: float, ti_s: float) -> tuple[float, float]:
     return worst, late
 
 
-def test_a_plain_pi_holds_the_supply_through_a_load_step() -> None:
+def test_pi_holds_supply_during_load_step() -> None:
     worst, late = pi_run(kp=4.0, ti_s=40.0)
     assert worst < 2.0
     assert late < 0.3
 
 
-def test_the_same_pi_with_far_too_much_gain_swings() -> None:
+def test_pi_with_excessive_gain_oscillates() -> None:
     assert pi_run(kp=60.0, ti_s=10.0)[1] > 1.0

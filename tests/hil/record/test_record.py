@@ -10,58 +10,62 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from hil.commands import hil
-from hil.record.record import FILE, firmware_hash, problems, read
-from hil.report.html import page
-from hil.report.pdf import chromium, print_pdf
-from hil.scenario.loader import find, shipped
+from hil.record.record import FILE, find_problems, firmware_hash, read
+from hil.report.html import write_page
+from hil.report.pdf import find_chromium, print_pdf
+from hil.scenario.loader import find, shipped_names
 from hil.scenario.requirements import REQUIREMENTS
-from hil.scenario.suite import load, suites
+from hil.scenario.suite import load_suite, suite_names
 from tests.support.cli_tools import SHORT, scenario_file
-from tests.support.peers import need
+from tests.support.peers import require_program
 
 TICKS = '[[expect]]\nmeasure = "ticks"\nmin = 1\nrequirement = "SAFE-4"\n'
 TOO_MANY = '[[expect]]\nmeasure = "supply_c"\nunit = "Cel"\nmax = 5\n'
-NEAR = '[[expect]]\nmeasure = "supply_c"\nunit = "Cel"\nmin = 10\nmarginal = 100\n'
+MARGINAL = '[[expect]]\nmeasure = "supply_c"\nunit = "Cel"\nmin = 10\nmarginal = 100\n'
 
 
-def record(folder: Path, text: str = TICKS, name: str = "one", *words: str) -> dict[str, Any]:
+def record_run(
+    folder: Path, text: str = TICKS, name: str = "one", *arguments: str
+) -> dict[str, Any]:
     """Run a short scenario with a report; give the record."""
     path = scenario_file(folder, SHORT + text)
     key = str(folder / "bench.key")
-    hil(["run", path, "--report", str(folder / name), "--key", key, *words])
+    hil(["run", path, "--report", str(folder / name), "--key", key, *arguments])
     return read(folder / name / FILE)
 
 
-def test_a_record_says_what_was_run_on_what(tmp_path: Path) -> None:
-    found = record(tmp_path, TICKS, "one", "--serial", "CDU-7", "--operator", "Ada")
-    assert (found["serial"], found["operator"], found["verdict"]) == ("CDU-7", "Ada", "pass")
-    assert found["firmware_sha256"] == firmware_hash()
-    run = found["runs"][0]
+def test_record_describes_run_and_device(tmp_path: Path) -> None:
+    run_record = record_run(tmp_path, TICKS, "one", "--serial", "CDU-7", "--operator", "Ada")
+    assert (run_record["serial"], run_record["operator"], run_record["verdict"]) == (
+        "CDU-7",
+        "Ada",
+        "pass",
+    )
+    assert run_record["firmware_sha256"] == firmware_hash()
+    run = run_record["runs"][0]
     assert run["scenario_text"] == SHORT + TICKS
     assert run["series"]["at_s"] == [1, 2, 3]
     assert len(run["series"]["supply_c"]) == 3
     assert run["findings"][0]["requirement"] == "SAFE-4"
-    assert problems(found) == []
+    assert find_problems(run_record) == []
     assert (tmp_path / "bench.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_every_change_of_one_byte_is_found(tmp_path: Path) -> None:
-    found = record(tmp_path)
+def test_every_one_byte_change_is_detected(tmp_path: Path) -> None:
+    run_record = record_run(tmp_path)
     text = (tmp_path / "one" / FILE).read_bytes()
-    for at in range(0, len(text), 97):
-        changed = text[:at] + bytes((text[at] ^ 1,)) + text[at + 1 :]
+    for position in range(0, len(text), 97):
+        changed = text[:position] + bytes((text[position] ^ 1,)) + text[position + 1 :]
         try:
             other = json.loads(changed)
         except ValueError:
             continue
-        if other != found:
-            assert problems(other), changed[max(0, at - 40) : at + 40]
+        if other != run_record:
+            assert find_problems(other), changed[max(0, position - 40) : position + 40]
 
 
-def test_verify_names_the_file_and_what_is_wrong(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    record(tmp_path)
+def test_verify_names_file_and_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record_run(tmp_path)
     capsys.readouterr()
     path = tmp_path / "one" / FILE
     assert hil(["verify", str(path)]) == 0
@@ -75,51 +79,52 @@ def test_verify_names_the_file_and_what_is_wrong(
     assert "no report is made of it" in capsys.readouterr().err
 
 
-def test_a_record_of_another_bench_is_told_apart(tmp_path: Path) -> None:
-    found = record(tmp_path)
-    assert problems(found, found["key"]) == []
-    assert problems(found, "00" * 32) == ["signed by another bench's key"]
-    forged = {**found, "signature": "00" * 64}
-    assert problems(forged) == ["the signature does not fit hash and key"]
+def test_record_of_another_bench_is_detected(tmp_path: Path) -> None:
+    run_record = record_run(tmp_path)
+    assert find_problems(run_record, run_record["key"]) == []
+    assert find_problems(run_record, "00" * 32) == ["signed by another bench's key"]
+    forged = {**run_record, "signature": "00" * 64}
+    assert find_problems(forged) == ["the signature does not fit hash and key"]
 
 
-def test_records_of_a_folder_are_a_chain(tmp_path: Path) -> None:
-    first = record(tmp_path, TICKS, "one")
-    second = record(tmp_path, TICKS, "two")
+def test_records_of_a_folder_form_a_chain(tmp_path: Path) -> None:
+    first = record_run(tmp_path, TICKS, "one")
+    second = record_run(tmp_path, TICKS, "two")
     assert first["previous"] == "0" * 64
     assert second["previous"] == first["hash"]
 
 
 @pytest.mark.parametrize(
-    ("text", "verdict"), [(TICKS, "pass"), (TICKS + NEAR, "marginal"), (TICKS + TOO_MANY, "fail")]
+    ("text", "verdict"),
+    [(TICKS, "pass"), (TICKS + MARGINAL, "marginal"), (TICKS + TOO_MANY, "fail")],
 )
-def test_page_and_junit_tell_the_verdict(tmp_path: Path, text: str, verdict: str) -> None:
-    found = record(tmp_path, text)
-    assert found["verdict"] == verdict
+def test_page_and_junit_show_the_verdict(tmp_path: Path, text: str, verdict: str) -> None:
+    run_record = record_run(tmp_path, text)
+    assert run_record["verdict"] == verdict
     html = (tmp_path / "one" / "report.html").read_text()
     assert f'<header class="{verdict}">' in html
     tree = ET.parse(tmp_path / "one" / "junit.xml").getroot()
-    near = "closer than 100 to &gt;= 10"
-    assert (near in html) == (verdict == "marginal")
-    said = [case.findtext("system-out") or "" for case in tree.iter("testcase")]
-    assert any("marginal: supply_c" in text for text in said) == (verdict == "marginal")
+    marginal_text = "closer than 100 to &gt;= 10"
+    assert (marginal_text in html) == (verdict == "marginal")
+    outputs = [case.findtext("system-out") or "" for case in tree.iter("testcase")]
+    assert any("marginal: supply_c" in text for text in outputs) == (verdict == "marginal")
     failures = [case.find("failure") for case in tree.iter("testcase")]
-    assert sum(f is not None for f in failures) == (verdict == "fail")
-    assert len(failures) == len(found["runs"][0]["findings"])
+    assert sum(failure is not None for failure in failures) == (verdict == "fail")
+    assert len(failures) == len(run_record["runs"][0]["findings"])
 
 
-def test_the_page_needs_nothing_from_outside_and_believes_no_text(tmp_path: Path) -> None:
-    found = record(tmp_path, TICKS, "one", "--serial", "<script>alert(1)</script>")
-    html = page(found)
+def test_page_is_self_contained_and_escapes_text(tmp_path: Path) -> None:
+    run_record = record_run(tmp_path, TICKS, "one", "--serial", "<script>alert(1)</script>")
+    html = write_page(run_record)
     assert "<script>alert" not in html
     assert not re.search(r"""(src|href)=["'](?!#)""", html)
-    hostile = copy.deepcopy(found)
+    hostile = copy.deepcopy(run_record)
     hostile["runs"][0]["channels"][0]["label"] = "</script><script>alert(1)</script>"
-    assert "</script><script>alert" not in page(hostile)
+    assert "</script><script>alert" not in write_page(hostile)
 
 
-def test_the_acceptance_report_is_a_pdf_of_six_pages_at_most(tmp_path: Path) -> None:
-    need("chromium")
+def test_acceptance_pdf_has_six_pages_at_most(tmp_path: Path) -> None:
+    require_program("chromium")
     folder = tmp_path / "acceptance"
     assert hil(["run", "acceptance", "--report", str(folder), "--key", str(tmp_path / "k")]) == 0
     data = (folder / "report.pdf").read_bytes()
@@ -127,27 +132,31 @@ def test_the_acceptance_report_is_a_pdf_of_six_pages_at_most(tmp_path: Path) -> 
     assert 1 <= pages <= 6
 
 
-def test_without_chromium_there_is_no_pdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_pdf_without_chromium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert chromium() is None
+    assert find_chromium() is None
     assert not print_pdf(tmp_path / "x.html", tmp_path / "x.pdf")
 
 
-def test_every_suite_names_scenarios_that_are_there() -> None:
-    for name in suites():
-        suite = load(name)
+def test_every_suite_names_existing_scenarios() -> None:
+    for name in suite_names():
+        suite = load_suite(name)
         assert suite.name == name
         assert suite.scenarios
-        assert name not in shipped(), "a suite and a scenario of one name"
+        assert name not in shipped_names(), "a suite and a scenario of one name"
 
 
-def test_every_requirement_is_held_by_a_scenario() -> None:
-    held = {e.requirement for name in shipped() for e in find(name).expectations}
-    assert set(REQUIREMENTS) <= held
+def test_every_requirement_has_a_scenario() -> None:
+    covered = {
+        expectation.requirement
+        for name in shipped_names()
+        for expectation in find(name).expectations
+    }
+    assert set(REQUIREMENTS) <= covered
 
 
-def test_the_main_expectations_name_what_they_hold() -> None:
+def test_every_scenario_names_a_requirement() -> None:
     """Nearly all: what is only a look at the set-up need not."""
-    for name in shipped():
-        named = [bool(e.requirement) for e in find(name).expectations]
+    for name in shipped_names():
+        named = [bool(expectation.requirement) for expectation in find(name).expectations]
         assert any(named), name

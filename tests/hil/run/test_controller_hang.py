@@ -7,8 +7,8 @@ drives, no real ones.
 
 import pytest
 
-from hil.bench.testbed_settings import Setting
-from hil.kernel.dut import InProcess, Turn
+from hil.bench.testbed_settings import TestbedSettings
+from hil.kernel.dut import InProcessDut, StepResult
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import Scenario
 from protocols.time_units import NEVER, SECOND
@@ -17,49 +17,49 @@ HANGS_S = 60
 RAMP_US = 5 * SECOND
 
 
-class Hanging(InProcess):
-    """The agent, which from `hangs_at` on does nothing any more."""
+class HangingDut(InProcessDut):
+    """The agent, which from `hang_at_us` on does nothing any more."""
 
-    hangs_at = NEVER
+    hang_at_us = NEVER
 
-    def receive(self, port: int, data: bytes, now: int) -> Turn:
-        return (NEVER, []) if now >= self.hangs_at else super().receive(port, data, now)
+    def receive(self, port: int, data: bytes, now: int) -> StepResult:
+        return (NEVER, []) if now >= self.hang_at_us else super().receive(port, data, now)
 
-    def event(self, port: int, kind: str, now: int) -> Turn:
-        return (NEVER, []) if now >= self.hangs_at else super().event(port, kind, now)
+    def event(self, port: int, kind: str, now: int) -> StepResult:
+        return (NEVER, []) if now >= self.hang_at_us else super().event(port, kind, now)
 
-    def wake(self, now: int) -> Turn:
-        return (NEVER, []) if now >= self.hangs_at else super().wake(now)
+    def wake(self, now: int) -> StepResult:
+        return (NEVER, []) if now >= self.hang_at_us else super().wake(now)
 
 
 @pytest.mark.parametrize("phase_ms", [0, 3, 50, 130, 310, 555, 790, 990])
-def test_the_drives_hold_their_safe_speed_in_their_time(phase_ms: int) -> None:
-    run = VirtualRun(Scenario("hang", "hang", 200, Setting(it_kw=70.0)), 1, Hanging)
-    assert isinstance(run.dut, Hanging)
-    run.dut.hangs_at = HANGS_S * SECOND + phase_ms * 1000
+def test_drives_reach_fail_safe_speed_in_time(phase_ms: int) -> None:
+    run = VirtualRun(Scenario("hang", "hang", 200, TestbedSettings(it_kw=70.0)), 1, HangingDut)
+    assert isinstance(run.dut, HangingDut)
+    run.dut.hang_at_us = HANGS_S * SECOND + phase_ms * 1000
     run.shell.start()
-    run.shell.run(run.dut.hangs_at)
-    pump, drive = run.row.plant.pumps[0], run.row.drives[0]
-    for each in run.row.drives:
-        each.safe_pct = 85.0  # of its own parameters; the loop is far from it
+    run.shell.run(run.dut.hang_at_us)
+    pump, drive = run.testbed.plant.pumps[0], run.testbed.drives[0]
+    for other_drive in run.testbed.drives:
+        other_drive.safe_pct = 85.0  # of its own parameters; the loop is far from it
     assert pump.speed_pct < 75
-    safe_at = run.dut.hangs_at + drive.loss_us + RAMP_US
+    safe_at = run.dut.hang_at_us + drive.comm_timeout_us + RAMP_US
     run.shell.run(safe_at)
-    run.row.plant.advance(safe_at)
-    assert drive.lost
+    run.testbed.plant.advance(safe_at)
+    assert drive.comm_lost
     assert pump.speed_pct == pytest.approx(drive.safe_pct, abs=0.5)
     hottest = 0.0
     for now in range(safe_at, safe_at + 120 * SECOND, SECOND):
         run.shell.run(now)
-        run.row.plant.advance(now)
-        hottest = max(hottest, run.row.plant.supply_true_c)
+        run.testbed.plant.advance(now)
+        hottest = max(hottest, run.testbed.plant.supply_true_c)
     assert pump.speed_pct == pytest.approx(drive.safe_pct, abs=0.5)
     assert hottest < 45, "the valve stays where it was, and so the water stays cool"
 
 
-def test_a_controller_that_lives_keeps_the_drives_from_it() -> None:
-    run = VirtualRun(Scenario("hang", "hang", 100, Setting(it_kw=70.0)), 1, Hanging)
+def test_running_controller_prevents_drive_fallback() -> None:
+    run = VirtualRun(Scenario("hang", "hang", 100, TestbedSettings(it_kw=70.0)), 1, HangingDut)
     run.shell.start()
     for second in range(1, 100):
         run.shell.run(second * SECOND)
-        assert not any(drive.lost for drive in run.row.drives)
+        assert not any(drive.comm_lost for drive in run.testbed.drives)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hil.kernel.dut import InProcess
+from hil.kernel.dut import InProcessDut
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import parse
 
@@ -39,18 +39,18 @@ from_s = 60
 @pytest.mark.parametrize(("dialect", "pps"), [("casic", "true"), ("unicore", "false")])
 def test_a_week_without_a_false_alarm(dialect: str, pps: str) -> None:
     run = VirtualRun(
-        parse(WEEK.format(seconds=604_800, dialect=dialect, pps=pps), "x"), 1, InProcess
+        parse(WEEK.format(seconds=604_800, dialect=dialect, pps=pps), "x"), 1, InProcessDut
     )
     run.run()
-    assert run.judge.failures() == []
+    assert run.evaluator.failures() == []
     assert run.console == []
 
 
 @pytest.mark.parametrize("dialect", ["ublox", "st"])
 def test_ten_minutes_without_a_false_alarm(dialect: str) -> None:
     run = VirtualRun(
-        parse(WEEK.format(seconds=600, dialect=dialect, pps="true"), "x"), 2, InProcess
+        parse(WEEK.format(seconds=600, dialect=dialect, pps="true"), "x"), 2, InProcessDut
     )
     run.run()
-    assert run.judge.failures() == []
+    assert run.evaluator.failures() == []
     assert run.console == []

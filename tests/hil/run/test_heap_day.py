@@ -7,35 +7,35 @@ import pytest
 from hil.run.dut_float32 import UnixF32
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
-from tests.support.peers import need
+from tests.support.peers import require_program
 
 HOUR = 3600
-_ROOM = 4096
+_TOLERANCE_BYTES = 4096
 """Bytes that live objects may differ by from hour to hour: bytes on their way, a longer text."""
 
 
 def live_heap(hours: int) -> list[int]:
     """Live heap at the end of each hour of a steady unit, bytes."""
     run = VirtualRun(replace(find("smoke"), seconds=float(hours * HOUR)), 1, UnixF32)
-    found: list[int] = []
+    samples: list[int] = []
     assert isinstance(run.dut, UnixF32)
     dut = run.dut
 
-    def look(second: int) -> None:
+    def on_second(second: int) -> None:
         if second % HOUR == 0:
-            found.append(dut.live_heap())
+            samples.append(dut.live_heap())
 
     try:
-        assert run.outcome("unix-f32", run.run(look)).failures == ()
+        assert run.make_result("unix-f32", run.run(on_second)).failures == ()
     finally:
         dut.close()
-    return found
+    return samples
 
 
 @pytest.mark.soak
-def test_a_day_leaves_the_heap_as_it_was() -> None:
-    need("gcc")
-    found = live_heap(24)
-    print("live heap, bytes:", found)
-    assert len(found) == 24
-    assert max(found) - found[0] <= _ROOM
+def test_heap_is_constant_over_a_day() -> None:
+    require_program("gcc")
+    samples = live_heap(24)
+    print("live heap, bytes:", samples)
+    assert len(samples) == 24
+    assert max(samples) - samples[0] <= _TOLERANCE_BYTES

@@ -6,92 +6,92 @@ from typing import Any
 
 import pytest
 
-from hil.devices.mqtt.session import Message
-from hil.kernel.dut import InProcess, MakeDut
-from hil.run.virtual import Outcome, VirtualRun
+from hil.devices.mqtt.session import QueuedPublish
+from hil.kernel.dut import DutFactory, InProcessDut
+from hil.run.virtual import RunResult, VirtualRun
 from hil.scenario.loader import find
-from hil.scenario.model import Event
-from hil.shells.lockstep import LockStep
+from hil.scenario.model import ScenarioEvent
+from hil.shells.lockstep import LockStepDut
 from protocols.telemetry import block, varint
 from protocols.telemetry import message as parcel
-from tests.support.peers import need
-from tests.support.repository import flash
+from tests.support.peers import require_program
+from tests.support.repository import compiled_flash
 
 NAMES = ("link-outage", "link-half-open", "power-cuts", "disk-full")
 
 
-def outcome(name: str, seed: int = 1, make: MakeDut = InProcess) -> Outcome:
-    run = VirtualRun(find(name), seed, make)
+def run_scenario(name: str, seed: int = 1, make_dut: DutFactory = InProcessDut) -> RunResult:
+    run = VirtualRun(find(name), seed, make_dut)
     try:
-        return run.outcome("", run.run())
+        return run.make_result("", run.run())
     finally:
         run.dut.close()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_passes_with_one_digest_on_a_board_s_heap(name: str) -> None:
-    need("micropython")
+def test_digest_is_equal_with_board_heap(name: str) -> None:
+    require_program("micropython")
 
     # 272 KiB: names of precompiled files outgrew a table, 15 KiB at once; a board's are frozen
-    def board(*given: Any) -> LockStep:
-        return LockStep(*given, path=flash(), heap="272wK")
+    def board(*given: Any) -> LockStepDut:
+        return LockStepDut(*given, path=compiled_flash(), heap="272wK")
 
-    here, there = outcome(name), outcome(name, make=board)
-    assert here.failures == ()
-    assert (there.digest, there.failures) == (here.digest, ())
+    on_cpython, on_board = run_scenario(name), run_scenario(name, make_dut=board)
+    assert on_cpython.failures == ()
+    assert (on_board.digest, on_board.failures) == (on_cpython.digest, ())
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", NAMES)
-def test_many_seeds(name: str) -> None:
+def test_scenario_passes_with_many_seeds(name: str) -> None:
     for seed in range(2, 40):
-        assert outcome(name, seed).failures == (), seed
+        assert run_scenario(name, seed).failures == (), seed
 
 
-def long_outage(seed: int) -> None:
+def run_long_outage(seed: int) -> None:
     """Cut the power every few minutes of an outage in which the backlog is coded anew."""
-    chance = random.Random(seed)
-    cuts = sorted(chance.uniform(30, 1500) for _ in range(6))
-    events = [Event(at_s=20, do="broker_down", for_s=1500)]
-    events += [Event(at_s=at, do="power_cut", for_s=2) for at in cuts]
+    rng = random.Random(seed)
+    cuts = sorted(rng.uniform(30, 1500) for _ in range(6))
+    events = [ScenarioEvent(at_s=20, do="broker_down", for_s=1500)]
+    events += [ScenarioEvent(at_s=at, do="power_cut", for_s=2) for at in cuts]
     run = VirtualRun(replace(find("link-outage"), seconds=1700, events=tuple(events)), seed)
-    longer: list[int] = []
-    broker = run.row.broker
-    before = broker.on_message
+    merged_counts: list[int] = []
+    broker = run.testbed.broker
+    next_handler = broker.on_message
 
-    def count(message: Message) -> None:
+    def count(message: QueuedPublish) -> None:
         if message.topic.endswith("/tele"):
-            kinds = [record[1] for record in parcel.read(message.payload)[1]]
-            longer.append(kinds.count(parcel.MERGED))
-        if before is not None:
-            before(message)
+            kinds = [record[1] for record in parcel.parse_message(message.payload)[1]]
+            merged_counts.append(kinds.count(parcel.MERGED))
+        if next_handler is not None:
+            next_handler(message)
 
     broker.on_message = count
     try:
         run.run()
     finally:
         run.dut.close()
-    ground = run.row.ground
+    ground = run.testbed.ground
     assert ground is not None
-    assert (ground.lost, ground.differing) == (0, 0)
-    assert sum(longer) >= 2
+    assert (ground.lost, ground.conflicts) == (0, 0)
+    assert sum(merged_counts) >= 2
     rows: list[tuple[int, int]] = []
-    for key in ground.order:
-        kind, payload = ground.kept[key]
+    for key in ground.arrival_order:
+        kind, payload = ground.records[key]
         if kind == parcel.ROWS:
-            _, length, _, at, _ = block.head(payload)
+            _, length, _, at, _ = block.parse_head(payload)
             start, at = varint.get(payload, at)
-            since = varint.get(payload, at)[0]
-            rows += [(start, since + 1000 * i) for i in range(length)]
+            offset = varint.get(payload, at)[0]
+            rows += [(start, offset + 1000 * i) for i in range(length)]
     assert len(set(rows)) == len(rows)
     assert len(rows) > 1500
 
 
-def test_power_cuts_while_longer_blocks_are_made() -> None:
-    long_outage(1)
+def test_power_cuts_during_compaction() -> None:
+    run_long_outage(1)
 
 
 @pytest.mark.soak
-def test_many_power_cuts_while_longer_blocks_are_made() -> None:
+def test_many_power_cuts_during_compaction() -> None:
     for seed in range(3, 100):
-        long_outage(seed)
+        run_long_outage(seed)

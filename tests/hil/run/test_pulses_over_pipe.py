@@ -2,18 +2,18 @@
 
 import time
 
-from hil.bench.testbed_settings import Setting
+from hil.bench.testbed_settings import TestbedSettings
 from hil.run.real_bench import RealBench
-from tests.support.runtime_rig import PATIENCE_S
+from tests.support.runtime_rig import TIMEOUT_S
 
 SECOND = 1_000_000
 
 
-def test_an_agent_marries_pulses_and_fixes_in_real_time() -> None:
-    setting = Setting(pumps=1, receiver_dialect="unicore", receiver_pps=True)
+def test_agent_associates_pulses_in_real_time() -> None:
+    setting = TestbedSettings(pumps=1, receiver_dialect="unicore", receiver_pps=True)
     with RealBench(setting, 1) as bench:
         bench.start_agent()
-        end = time.monotonic() + 10 * PATIENCE_S
+        end = time.monotonic() + 10 * TIMEOUT_S
         used, status = 0, bench.status() or {}
         while used < 5 and time.monotonic() < end:
             bench.shell.run(bench.shell.now() + SECOND)

@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 
 from hil.errors import ScenarioError
-from hil.scenario.loader import find, shipped
+from hil.scenario.loader import find, shipped_names
 from hil.scenario.model import parse
 from tests.support.cli_tools import (
-    PATIENCE_S,
     SHORT,
-    coldloop,
-    ended,
-    one_line,
+    TIMEOUT_S,
+    check_one_line,
+    run_coldloop,
+    running_command,
     scenario_file,
-    started,
-    until,
+    wait_for_exit,
+    wait_until,
 )
-from tests.support.peers import need
+from tests.support.peers import require_program
 from tests.support.repository import ROOT
 
 OUTAGE = """
@@ -90,7 +90,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Proce
     folder = tmp_path_factory.mktemp("realtime")
     outage = scenario_file(folder, OUTAGE, "outage.toml")
     failing = scenario_file(folder, FAILING, "failing.toml")
-    wanted = {
+    commands = {
         "micropython": (outage, "--json", "--dut", "micropython"),
         "cpython": (outage, "--json", "--log", str(folder / "log")),
         "failing": (failing, "--seed", "4"),
@@ -100,39 +100,39 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Proce
         yield (
             folder,
             {
-                name: stack.enter_context(started("hil", "run", "--real-time", *words))
-                for name, words in wanted.items()
+                name: stack.enter_context(running_command("hil", "run", "--real-time", *arguments))
+                for name, arguments in commands.items()
             },
         )
 
 
-def test_one_that_fails_is_exit_1_with_a_replay_line_in_real_time(
+def test_failing_run_exits_1_with_repeat_line(
     runs: tuple[Path, Processes],
 ) -> None:
     folder, processes = runs
-    code, out, err = ended(processes["failing"])
+    code, out, err = wait_for_exit(processes["failing"])
     assert (code, err) == (1, "")
-    first, failure, again = out.splitlines()
+    first, failure, repeat_line = out.splitlines()
     assert re.match(r"FAIL  short  seed 4  cpython  3 s in \d+\.\d\d s", first)
     assert failure.startswith("  ticks: not <= 5; worst ")
     path = folder / "failing.toml"
-    assert again == f"  again: coldloop hil run {path} --seed 4 --dut cpython --real-time"
+    assert repeat_line == f"  again: coldloop hil run {path} --seed 4 --dut cpython --real-time"
 
 
-def test_sigterm_ends_one_in_order(runs: tuple[Path, Processes]) -> None:
+def test_sigterm_ends_run_in_order(runs: tuple[Path, Processes]) -> None:
     process = runs[1]["interrupted"]
     listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    children = until("there is an agent", lambda: listed.read_text().split())
+    children = wait_until("there is an agent", lambda: listed.read_text().split())
     assert len(children) == 1
-    assert ended(process, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
+    assert wait_for_exit(process, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
     assert not Path("/proc", children[0]).exists()
 
 
 @pytest.mark.parametrize("dut", ["cpython", "micropython"])
-def test_an_outage_passes_in_real_time(runs: tuple[Path, Processes], dut: str) -> None:
-    need(dut) if dut == "micropython" else None
-    code, out, err = ended(runs[1][dut])
-    record: dict[str, Any] = json.loads(one_line(out))
+def test_outage_passes_in_real_time(runs: tuple[Path, Processes], dut: str) -> None:
+    require_program(dut) if dut == "micropython" else None
+    code, out, err = wait_for_exit(runs[1][dut])
+    record: dict[str, Any] = json.loads(check_one_line(out))
     assert (code, record["failures"], err) == (0, [], "")
     assert record == {
         "scenario": "outage",
@@ -145,24 +145,26 @@ def test_an_outage_passes_in_real_time(runs: tuple[Path, Processes], dut: str) -
         "speed": record["speed"],
         "failures": [],
     }
-    assert 18 < record["wall_s"] < PATIENCE_S
+    assert 18 < record["wall_s"] < TIMEOUT_S
 
 
-def test_the_log_holds_what_the_agent_said(runs: tuple[Path, Processes]) -> None:
+def test_log_contains_agent_output(runs: tuple[Path, Processes]) -> None:
     """After the run above has ended."""
-    said = (runs[0] / "log").read_text()
-    assert "alarm raised bus_lost:bus" in said
-    assert "alarm cleared bus_lost:bus" in said
+    output = (runs[0] / "log").read_text()
+    assert "alarm raised bus_lost:bus" in output
+    assert "alarm cleared bus_lost:bus" in output
 
 
-def test_a_log_that_cannot_be_written_is_one_line_and_exit_2() -> None:
-    done = coldloop("hil", "run", "smoke", "--real-time", "--log", "/nowhere/log")
-    assert done.returncode == 2
-    said = one_line(done.stderr)
-    assert said.startswith("coldloop hil run: /nowhere/log: No such file or directory; name a log")
+def test_unwritable_log_prints_one_line_and_exits_2() -> None:
+    process = run_coldloop("hil", "run", "smoke", "--real-time", "--log", "/nowhere/log")
+    assert process.returncode == 2
+    output = check_one_line(process.stderr)
+    assert output.startswith(
+        "coldloop hil run: /nowhere/log: No such file or directory; name a log"
+    )
 
 
-def test_an_agent_that_ends_by_itself_ends_the_run(
+def test_agent_exit_ends_the_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from hil.commands import hil  # noqa: PLC0415
@@ -173,52 +175,54 @@ def test_an_agent_that_ends_by_itself_ends_the_run(
     assert hil(["run", "--real-time", scenario_file(tmp_path, FAILING)]) == 2
     for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
         signal.signal(number, handler)
-    said = one_line(capsys.readouterr().err)
-    assert said == "coldloop hil run: the agent ended with 1 after 1 s"
+    output = check_one_line(capsys.readouterr().err)
+    assert output == "coldloop hil run: the agent ended with 1 after 1 s"
 
 
 # The same verdict as in virtual time, for every scenario that is tagged `realtime`.
 
-TAGGED = [name for name in shipped() if find(name).realtime]
-AT_ONCE = 4
+REAL_TIME_NAMES = [name for name in shipped_names() if find(name).realtime]
+PARALLEL_RUNS = 4
 
 
-def verdicts(name: str, done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(one_line(done.stdout))
+def read_verdict(name: str, process: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(check_one_line(process.stdout))
     return {"name": name, "verdict": record["verdict"], "failures": record["failures"]}
 
 
-def in_real_time(name: str, tries: int = 1) -> dict[str, Any]:
+def run_in_real_time(name: str, tries: int = 1) -> dict[str, Any]:
     """A machine that is busy with other things misses ticks: then once more."""
-    found: dict[str, Any] = {}
+    verdict: dict[str, Any] = {}
     for _ in range(tries):
-        done = coldloop("hil", "run", name, "--real-time", "--json", timeout_s=400)
-        found = verdicts(name, done)
-        if not found["failures"]:
+        process = run_coldloop("hil", "run", name, "--real-time", "--json", timeout_s=400)
+        verdict = read_verdict(name, process)
+        if not verdict["failures"]:
             break
-    return found
+    return verdict
 
 
-def test_tagged_are_those_that_real_time_can_bear() -> None:
+def test_virtual_only_faults_are_refused_in_real_time() -> None:
     """Power cuts, stores' faults and a start in another year are virtual only."""
-    assert len(TAGGED) >= 15
+    assert len(REAL_TIME_NAMES) >= 15
     text = (ROOT / "hil" / "scenarios" / "power-cuts.toml").read_text()
-    wrong = re.sub(r"(?m)^seconds = .*$", "seconds = 100\nrealtime = true", text)
-    wrong = re.sub(r"(?m)^(from_s|until_s) = .*$", r"\1 = 99", wrong)
-    wrong = re.sub(r"(?m)^at_s = .*$", "at_s = 50", wrong)
+    invalid = re.sub(r"(?m)^seconds = .*$", "seconds = 100\nrealtime = true", text)
+    invalid = re.sub(r"(?m)^(from_s|until_s) = .*$", r"\1 = 99", invalid)
+    invalid = re.sub(r"(?m)^at_s = .*$", "at_s = 50", invalid)
     with pytest.raises(ScenarioError, match="power_cut is there in virtual time alone"):
-        parse(wrong, "x.toml")
+        parse(invalid, "x.toml")
 
 
-def test_a_short_scenario_has_the_same_verdict_in_real_time() -> None:
+def test_short_scenario_has_the_same_verdict_in_real_time() -> None:
     """The technician's look, which has prompts: `make soak` runs all."""
-    assert in_real_time("look", 3) == {"name": "look", "verdict": "pass", "failures": []}
+    assert run_in_real_time("look", 3) == {"name": "look", "verdict": "pass", "failures": []}
 
 
 @pytest.mark.soak
-def test_every_tagged_scenario_has_the_same_verdict_in_real_time() -> None:
+def test_all_real_time_scenarios_have_the_same_verdict() -> None:
     """A few beside each other: a busy machine is late, and that is not what is judged."""
-    virtual = [verdicts(name, coldloop("hil", "run", name, "--json")) for name in TAGGED]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        real = list(pool.map(lambda name: in_real_time(name, 3), TAGGED))
+    virtual = [
+        read_verdict(name, run_coldloop("hil", "run", name, "--json")) for name in REAL_TIME_NAMES
+    ]
+    with ThreadPoolExecutor(PARALLEL_RUNS) as pool:
+        real = list(pool.map(lambda name: run_in_real_time(name, 3), REAL_TIME_NAMES))
     assert real == virtual

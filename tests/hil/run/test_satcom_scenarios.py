@@ -2,27 +2,27 @@
 
 import pytest
 
-from hil.kernel.dut import InProcess
-from hil.run.virtual import Outcome, VirtualRun
+from hil.kernel.dut import InProcessDut
+from hil.run.virtual import RunResult, VirtualRun
 from hil.scenario.loader import find
 from hil.scenario.model import parse
 
 QUICK = ("link-alarm", "link-budget", "link-hostile", "link-no-sky", "link-resets")
 
 
-def _run(name: str, seed: int = 1) -> Outcome:
-    run = VirtualRun(find(name), seed, InProcess)
+def _run_scenario(name: str, seed: int = 1) -> RunResult:
+    run = VirtualRun(find(name), seed, InProcessDut)
     try:
-        return run.outcome("cpython", run.run())
+        return run.make_result("cpython", run.run())
     finally:
         run.dut.close()
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", QUICK)
-def test_a_scenario_passes_with_other_seeds(name: str) -> None:
+def test_scenario_passes_with_other_seeds(name: str) -> None:
     for seed in range(2, 12):
-        assert _run(name, seed=seed).failures == (), seed
+        assert _run_scenario(name, seed=seed).failures == (), seed
 
 
 _CUT = """
@@ -56,20 +56,20 @@ max = 0
 """
 
 
-def _cut_at(byte: int) -> None:
-    run = VirtualRun(parse(_CUT % byte, "cut"), 1, InProcess)
+def _run_with_cut(byte: int) -> None:
+    run = VirtualRun(parse(_CUT % byte, "cut"), 1, InProcessDut)
     try:
-        assert run.outcome("cpython", run.run()).failures == (), byte
+        assert run.make_result("cpython", run.run()).failures == (), byte
     finally:
         run.dut.close()
 
 
-def test_an_outage_at_some_bytes() -> None:
+def test_outage_at_selected_bytes() -> None:
     for byte in range(1, 700, 97):
-        _cut_at(byte)
+        _run_with_cut(byte)
 
 
 @pytest.mark.soak
-def test_an_outage_at_every_byte() -> None:
+def test_outage_at_every_byte() -> None:
     for byte in range(1, 1000):
-        _cut_at(byte)
+        _run_with_cut(byte)

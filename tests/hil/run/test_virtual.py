@@ -13,80 +13,91 @@ from typing import Any
 import pytest
 
 from hil.errors import BenchError
-from hil.kernel.dut import InProcess, MakeDut
-from hil.run.virtual import Outcome, VirtualRun
-from hil.scenario.loader import find, shipped
+from hil.kernel.dut import DutFactory, InProcessDut
+from hil.run.virtual import RunResult, VirtualRun
+from hil.scenario.loader import find, shipped_names
 from hil.scenario.model import parse
-from hil.shells.lockstep import LockStep
-from tests.support.cli_tools import SHORT, coldloop, ended, one_line, scenario_file, started, until
-from tests.support.peers import need
-from tests.support.repository import ROOT, flash
+from hil.shells.lockstep import LockStepDut
+from tests.support.cli_tools import (
+    SHORT,
+    check_one_line,
+    run_coldloop,
+    running_command,
+    scenario_file,
+    wait_for_exit,
+    wait_until,
+)
+from tests.support.peers import require_program
+from tests.support.repository import ROOT, compiled_flash
 
 FAILING = SHORT + '[[expect]]\nmeasure = "ticks"\nmax = 5\n'
 
 
-def outcome(name: str, seed: int = 1, make: MakeDut = InProcess) -> Outcome:
-    run = VirtualRun(find(name), seed, make)
+def run_scenario(name: str, seed: int = 1, make_dut: DutFactory = InProcessDut) -> RunResult:
+    run = VirtualRun(find(name), seed, make_dut)
     try:
-        return run.outcome("any", run.run())
+        return run.make_result("any", run.run())
     finally:
         run.dut.close()
 
 
-def test_one_seed_is_one_run_twenty_times() -> None:
-    digests = {outcome("smoke").digest for _ in range(20)}
+def test_seed_gives_one_digest_in_twenty_runs() -> None:
+    digests = {run_scenario("smoke").digest for _ in range(20)}
     assert len(digests) == 1
     assert re.fullmatch("[0-9a-f]{64}", digests.pop() or "")
 
 
-def test_another_seed_is_another_run_with_the_same_verdict() -> None:
-    outcomes = [outcome("smoke", seed) for seed in (1, 2, 3)]
-    assert len({o.digest for o in outcomes}) == 3
-    assert {o.failures for o in outcomes} == {()}
+def test_other_seed_gives_other_digest_and_same_verdict() -> None:
+    results = [run_scenario("smoke", seed) for seed in (1, 2, 3)]
+    assert len({result.digest for result in results}) == 3
+    assert {result.failures for result in results} == {()}
 
 
-def test_another_event_is_another_run() -> None:
+def test_other_event_gives_other_digest() -> None:
     event = '[[event]]\nat_s = 1\ndo = "it_load"\nvalue = 60\n'
     minute = SHORT.replace("= 3", "= 60")
     runs = [VirtualRun(parse(text, "x"), 1) for text in (minute, minute + event)]
-    outcomes = [run.outcome("any", run.run()) for run in runs]
-    assert outcomes[0].digest != outcomes[1].digest
+    results = [run.make_result("any", run.run()) for run in runs]
+    assert results[0].digest != results[1].digest
 
 
 LONG_S = 600
-LONG = [name for name in shipped() if find(name).seconds > LONG_S]
+LONG = [name for name in shipped_names() if find(name).seconds > LONG_S]
 
 
 @pytest.mark.parametrize("name", LONG)
-def test_a_long_scenario_passes(name: str) -> None:
+def test_long_scenario_passes(name: str) -> None:
     """Beside MicroPython these are run by `make soak`."""
-    assert outcome(name).failures == ()
+    assert run_scenario(name).failures == ()
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.soak) if n in LONG else n for n in shipped()],
+    [pytest.param(n, marks=pytest.mark.soak) if n in LONG else n for n in shipped_names()],
 )
-def test_both_interpreters_make_the_same_run(name: str) -> None:
-    need("micropython")
-    here, there = outcome(name), outcome(name, make=LockStep)
-    assert here.failures == ()
-    assert (there.digest, there.failures) == (here.digest, here.failures)
+def test_both_interpreters_give_the_same_digest(name: str) -> None:
+    require_program("micropython")
+    on_cpython, on_micropython = run_scenario(name), run_scenario(name, make_dut=LockStepDut)
+    assert on_cpython.failures == ()
+    assert (on_micropython.digest, on_micropython.failures) == (
+        on_cpython.digest,
+        on_cpython.failures,
+    )
 
 
-def other_pythons() -> list[str]:
+def find_other_pythons() -> list[str]:
     """Other CPythons of 3.11 or newer on this machine, one for each version."""
-    here = sys.version_info[:2]
-    found: dict[str, str] = {}
+    own_version = sys.version_info[:2]
+    paths: dict[str, str] = {}
     for folder in os.environ["PATH"].split(":"):
         for minor in range(11, 20):
             path = Path(folder, f"python3.{minor}")
-            if (3, minor) != here and path.is_file() and path.name not in found:
-                found[path.name] = str(path)
-    return list(found.values())
+            if (3, minor) != own_version and path.is_file() and path.name not in paths:
+                paths[path.name] = str(path)
+    return list(paths.values())
 
 
-def by_another(python: str, hash_seed: str) -> "dict[str, Any] | None":
+def run_with(python: str, hash_seed: str) -> "dict[str, Any] | None":
     """A smoke run by another interpreter with this one's (pure Python) libraries."""
     variables = {
         **os.environ,
@@ -95,32 +106,32 @@ def by_another(python: str, hash_seed: str) -> "dict[str, Any] | None":
         "PYTHONHASHSEED": hash_seed,
     }
     command = [python, str(ROOT / "coldloop.py"), "hil", "run", "smoke", "--json"]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
-    return json.loads(done.stdout) if done.returncode == 0 else None
+    process = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    return json.loads(process.stdout) if process.returncode == 0 else None
 
 
-def test_another_cpython_and_another_hash_seed_make_the_same_run() -> None:
-    digest = outcome("smoke").digest
+def test_other_cpython_and_hash_seed_give_the_same_digest() -> None:
+    digest = run_scenario("smoke").digest
     for hash_seed in ("0", "1"):
-        record = by_another(sys.executable, hash_seed)
+        record = run_with(sys.executable, hash_seed)
         assert record is not None
         assert record["digest"] == digest
-    others = [record for p in other_pythons() if (record := by_another(p, "2")) is not None]
+    others = [record for p in find_other_pythons() if (record := run_with(p, "2")) is not None]
     if not others:
         pytest.skip("no other CPython >= 3.11 that can use these libraries")
     assert {record["digest"] for record in others} == {digest}
 
 
-def test_the_record_has_what_is_promised() -> None:
-    done = coldloop("hil", "run", "smoke", "--seed", "7", "--json")
-    assert done.returncode == 0
-    record = json.loads(one_line(done.stdout))
+def test_json_record_is_complete() -> None:
+    process = run_coldloop("hil", "run", "smoke", "--seed", "7", "--json")
+    assert process.returncode == 0
+    record = json.loads(check_one_line(process.stdout))
     assert record == {
         "scenario": "smoke",
         "seed": 7,
         "dut": "cpython",
         "verdict": "pass",
-        "digest": outcome("smoke", 7).digest,
+        "digest": run_scenario("smoke", 7).digest,
         "virtual_s": 120.0,
         "wall_s": record["wall_s"],
         "speed": record["speed"],
@@ -129,39 +140,39 @@ def test_the_record_has_what_is_promised() -> None:
     assert record["speed"] == pytest.approx(120 / record["wall_s"], rel=0.01)
 
 
-def test_a_scenario_that_fails_is_exit_1_and_its_replay_line_fails_alike(tmp_path: Path) -> None:
+def test_failing_scenario_exits_1_and_is_repeatable(tmp_path: Path) -> None:
     path = scenario_file(tmp_path, FAILING, "it's mine.toml")
-    done = coldloop("hil", "run", path, "--seed", "3")
-    assert (done.returncode, done.stderr) == (1, "")
-    first, failure, again = done.stdout.splitlines()
+    process = run_coldloop("hil", "run", path, "--seed", "3")
+    assert (process.returncode, process.stderr) == (1, "")
+    first, failure, repeat_line = process.stdout.splitlines()
     assert first.startswith("FAIL  short  seed 3  cpython  3 s in ")
     assert re.fullmatch(r"  ticks: not <= 5; worst \d+  at 3 s", failure)
-    assert again.startswith("  again: coldloop hil run ")
-    words = again.removeprefix("  again: ")
+    assert repeat_line.startswith("  again: coldloop hil run ")
+    arguments = repeat_line.removeprefix("  again: ")
     shell = subprocess.run(
-        f'coldloop() {{ "{sys.executable}" "{ROOT}/coldloop.py" "$@"; }}; {words}',
+        f'coldloop() {{ "{sys.executable}" "{ROOT}/coldloop.py" "$@"; }}; {arguments}',
         shell=True,
         capture_output=True,
         text=True,
         check=False,
     )
     assert shell.returncode == 1
-    assert shell.stdout.splitlines()[1:] == [failure, again]
+    assert shell.stdout.splitlines()[1:] == [failure, repeat_line]
 
 
-def test_a_failure_is_in_the_record_too(tmp_path: Path) -> None:
+def test_failure_is_in_the_record(tmp_path: Path) -> None:
     path = scenario_file(tmp_path, FAILING)
-    done = coldloop("hil", "run", path, "--json", "--dut", "cpython")
-    record = json.loads(one_line(done.stdout))
-    assert (done.returncode, record["verdict"]) == (1, "fail")
+    process = run_coldloop("hil", "run", path, "--json", "--dut", "cpython")
+    record = json.loads(check_one_line(process.stdout))
+    assert (process.returncode, record["verdict"]) == (1, "fail")
     assert len(record["failures"]) == 1
 
 
-def test_a_dead_micropython_is_a_bench_error_and_leaves_nothing_behind() -> None:
-    need("micropython")
+def test_killed_micropython_is_a_bench_error() -> None:
+    require_program("micropython")
     cores = os.sched_getaffinity(0)
-    run = VirtualRun(parse(SHORT, "x"), 1, LockStep)
-    assert isinstance(run.dut, LockStep)
+    run = VirtualRun(parse(SHORT, "x"), 1, LockStepDut)
+    assert isinstance(run.dut, LockStepDut)
     os.kill(run.dut._process.pid, signal.SIGKILL)
     with pytest.raises(BenchError, match="MicroPython process ended with -9"):
         run.run()
@@ -169,50 +180,50 @@ def test_a_dead_micropython_is_a_bench_error_and_leaves_nothing_behind() -> None
     run.dut.close()  # as the command does in any case
 
 
-def test_a_micropython_that_cannot_start_the_agent_is_a_bench_error(
+def test_failed_agent_start_is_a_bench_error(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    need("micropython")
+    require_program("micropython")
     cores = os.sched_getaffinity(0)
     with pytest.raises(BenchError, match="MicroPython process ended with 1"):
-        LockStep({"version": 2}, {})
+        LockStepDut({"version": 2}, {})
     assert "ConfigError" in capfd.readouterr().err
     assert os.sched_getaffinity(0) == cores
 
 
-def test_a_heap_that_is_too_small_is_a_bench_error(capfd: pytest.CaptureFixture[str]) -> None:
-    need("micropython")
+def test_too_small_heap_is_a_bench_error(capfd: pytest.CaptureFixture[str]) -> None:
+    require_program("micropython")
     with pytest.raises(BenchError, match="MicroPython process ended with 1"):
-        VirtualRun(parse(SHORT, "x"), 1, lambda c, p: LockStep(c, p, heap="40wK"))
+        VirtualRun(parse(SHORT, "x"), 1, lambda c, p: LockStepDut(c, p, heap="40wK"))
     assert "MemoryError" in capfd.readouterr().err
 
 
-def test_a_missing_micropython_names_the_package() -> None:
+def test_missing_micropython_names_the_package() -> None:
     with pytest.raises(BenchError, match="install Debian's package micropython"):
-        LockStep({}, {}, interpreter="no-such-micropython")
+        LockStepDut({}, {}, interpreter="no-such-micropython")
 
 
-def test_a_missing_micropython_is_one_line_and_exit_2(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_micropython_prints_one_line_and_exits_2(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    for words in (("smoke",), ("smoke", "--real-time")):
-        done = coldloop("hil", "run", *words, "--dut", "micropython")
-        assert done.returncode == 2
-        assert "micropython: not installed" in one_line(done.stderr)
+    for arguments in (("smoke",), ("smoke", "--real-time")):
+        process = run_coldloop("hil", "run", *arguments, "--dut", "micropython")
+        assert process.returncode == 2
+        assert "micropython: not installed" in check_one_line(process.stderr)
 
 
 @pytest.mark.parametrize("dut", ["cpython", "micropython"])
-def test_a_long_run_ends_when_asked(dut: str, tmp_path: Path) -> None:
+def test_signals_end_a_long_run(dut: str, tmp_path: Path) -> None:
     if dut == "micropython":
-        need("micropython")
+        require_program("micropython")
     text = SHORT.replace("= 3", "= 1000000") + '[[expect]]\nmeasure = "ticks"\nmin = 0\n'
-    words = ("hil", "run", scenario_file(tmp_path, text), "--dut", dut)
-    with started(*words) as one, started(*words) as two:
+    arguments = ("hil", "run", scenario_file(tmp_path, text), "--dut", dut)
+    with running_command(*arguments) as one, running_command(*arguments) as two:
         for process in (one, two):
-            until("it minds signals", lambda p=process: catches(p.pid, signal.SIGTERM))
+            wait_until("it minds signals", lambda p=process: catches(p.pid, signal.SIGTERM))
             begun = cpu_s(process.pid)
-            until("it works hard", lambda p=process, b=begun: cpu_s(p.pid) > b + 0.3)
-        assert ended(one, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
-        assert ended(two, signal.SIGINT) == (130, "", "")
+            wait_until("it works hard", lambda p=process, b=begun: cpu_s(p.pid) > b + 0.3)
+        assert wait_for_exit(one, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
+        assert wait_for_exit(two, signal.SIGINT) == (130, "", "")
 
 
 def catches(pid: int, number: int) -> bool:
@@ -228,16 +239,16 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_peak_heap_is_told_when_asked_for() -> None:
-    need("micropython")
-    run = VirtualRun(parse(SHORT, "x"), 1, lambda c, p: LockStep(c, p, watch_memory=True))
+def test_peak_heap_is_measured_on_request() -> None:
+    require_program("micropython")
+    run = VirtualRun(parse(SHORT, "x"), 1, lambda c, p: LockStepDut(c, p, watch_memory=True))
     run.run()
-    assert isinstance(run.dut, LockStep)
+    assert isinstance(run.dut, LockStepDut)
     assert 50_000 < run.dut.peak_heap() < 2 * 256 * 1024
     run.dut.close()
 
 
-def test_the_console_says_what_an_operator_would_read() -> None:
+def test_console_shows_alarm_lines() -> None:
     run = VirtualRun(find("bus-loss"), 1)
     run.run()
     raised = [line for line in run.console if "alarm raised bus_lost" in line]
@@ -247,11 +258,11 @@ def test_the_console_says_what_an_operator_would_read() -> None:
     assert 60 < float(cleared[0].split()[0]) < 66
 
 
-def test_a_unit_that_takes_changes_fits_a_board() -> None:
-    need("micropython")
+def test_remotely_managed_unit_fits_board_heap() -> None:
+    require_program("micropython")
 
-    def board(*given: Any) -> LockStep:
-        return LockStep(*given, path=flash(), heap="256wK")
+    def board(*given: Any) -> LockStepDut:
+        return LockStepDut(*given, path=compiled_flash(), heap="256wK")
 
-    here, there = outcome("config-push"), outcome("config-push", make=board)
-    assert (there.digest, there.failures) == (here.digest, ())
+    on_cpython, on_board = run_scenario("config-push"), run_scenario("config-push", make_dut=board)
+    assert (on_board.digest, on_board.failures) == (on_cpython.digest, ())

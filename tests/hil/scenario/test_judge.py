@@ -5,19 +5,19 @@ from typing import Any
 import pytest
 
 from hil.measure.registry import read
-from hil.scenario.judge import Judge
+from hil.scenario.judge import Evaluator
 from hil.scenario.model import Expectation, Scenario
 
 Samples = dict[int, "float | None"]
 
 
-def judged(samples: Samples, **limits: Any) -> list[str]:
+def evaluate(samples: Samples, **limits: Any) -> list[str]:
     """The failures of a run in which the measure "ticks" had these values."""
     scenario = Scenario("x", "x", 10, expectations=(Expectation("ticks", **limits),))
-    judge = Judge(scenario)
+    evaluator = Evaluator(scenario)
     for at_s, value in samples.items():
-        judge.sample(at_s, lambda _name, value=value: value)
-    return judge.failures()
+        evaluator.sample(at_s, lambda _name, value=value: value)
+    return evaluator.failures()
 
 
 STEADY: Samples = {1: 5.0, 2: 5.0, 3: 5.0}
@@ -49,17 +49,17 @@ STEADY: Samples = {1: 5.0, 2: 5.0, 3: 5.0}
         ({1: 9, 2: None}, {"max": 6}, ["ticks: not known at 2 s"]),
     ],
 )
-def test_samples_are_held_against_the_limits(
+def test_samples_are_checked_against_limits(
     samples: Samples, limits: dict[str, Any], failures: list[str]
 ) -> None:
-    assert judged(samples, **limits) == failures
+    assert evaluate(samples, **limits) == failures
 
 
-def test_a_failure_names_the_unit() -> None:
-    expect = Expectation("supply_c", "Cel", max=35)
-    judge = Judge(Scenario("x", "x", 10, expectations=(expect,)))
-    judge.sample(3, lambda _name: 36.28125)
-    assert judge.failures() == ["supply_c: not <= 35; worst 36.2812 Cel at 3 s"]
+def test_failure_names_the_unit() -> None:
+    expectation = Expectation("supply_c", "Cel", max=35)
+    evaluator = Evaluator(Scenario("x", "x", 10, expectations=(expectation,)))
+    evaluator.sample(3, lambda _name: 36.28125)
+    assert evaluator.failures() == ["supply_c: not <= 35; worst 36.2812 Cel at 3 s"]
 
 
 @pytest.mark.parametrize(
@@ -75,41 +75,41 @@ def test_a_failure_names_the_unit() -> None:
         ([2.0, 8.0], {"min": 6, "ever": True}, None),
     ],
 )
-def test_what_comes_close_to_a_limit_is_marginal_and_said(
+def test_value_close_to_limit_is_marginal(
     values: list[float], limits: dict[str, Any], near: str | None
 ) -> None:
     expectation = Expectation("ticks", "K", marginal=1, **limits)
-    judge = Judge(Scenario("x", "x", 10, expectations=(expectation,)))
+    evaluator = Evaluator(Scenario("x", "x", 10, expectations=(expectation,)))
     for at_s, value in enumerate(values, 1):
-        judge.sample(at_s, lambda _name, value=value: value)
-    finding = judge.findings()[0]
-    assert finding.near == near
-    assert finding.verdict == ("fail" if finding.failure else "marginal" if near else "pass")
+        evaluator.sample(at_s, lambda _name, value=value: value)
+    result = evaluator.results()[0]
+    assert result.near == near
+    assert result.verdict == ("fail" if result.failure else "marginal" if near else "pass")
 
 
-def test_every_expectation_is_judged_alone_and_in_order() -> None:
+def test_expectations_are_evaluated_independently_in_order() -> None:
     expectations = (Expectation("a", max=1), Expectation("b", max=1), Expectation("c", min=1))
-    judge = Judge(Scenario("x", "x", 10, expectations=expectations))
-    judge.sample(1, {"a": 2.0, "b": 1.0, "c": 0.0}.get)
-    assert [failure.split(":")[0] for failure in judge.failures()] == ["a", "c"]
+    evaluator = Evaluator(Scenario("x", "x", 10, expectations=expectations))
+    evaluator.sample(1, {"a": 2.0, "b": 1.0, "c": 0.0}.get)
+    assert [failure.split(":")[0] for failure in evaluator.failures()] == ["a", "c"]
 
 
-def test_nothing_is_known_before_the_agent_has_spoken() -> None:
+def test_measure_is_unknown_without_status() -> None:
     assert read(None, None, "supply_c") is None  # type: ignore[arg-type]
 
 
-def test_alarms_are_counted_by_code_with_or_without_a_name() -> None:
+def test_alarms_are_counted_by_code_and_name() -> None:
     status = {"alarms": [{"code": c} for c in ("device_lost:rpu", "device_lost:valve", "bus_lost")]}
     counts = {"device_lost": 2, "device_lost:rpu": 1, "device_lost:fan": 0, "bus_lost": 1, "x": 0}
     for code, count in counts.items():
         assert read(None, status, "alarm:" + code) == count  # type: ignore[arg-type]
 
 
-def test_a_share_of_nothing_is_not_known() -> None:
-    for telemetry, share in (
+def test_acknowledged_pct_of_zero_is_unknown() -> None:
+    for telemetry, percent in (
         (None, None),
         ({"published": 0, "acknowledged": 0}, None),
         ({"published": 4, "acknowledged": 3}, 75.0),
     ):
         status = {"telemetry": telemetry}
-        assert read(None, status, "acknowledged_pct") == share  # type: ignore[arg-type]
+        assert read(None, status, "acknowledged_pct") == percent  # type: ignore[arg-type]

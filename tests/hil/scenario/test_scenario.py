@@ -6,140 +6,146 @@ from typing import Any
 
 import pytest
 
-from hil.bench.testbed_settings import LIMITS, Setting
+from hil.bench.testbed_settings import LIMITS, TestbedSettings
 from hil.commands import hil
 from hil.errors import ScenarioError
 from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES
 from hil.run.virtual import VirtualRun
-from hil.scenario.loader import find, shipped
-from hil.scenario.model import Event, Expectation, parse
-from hil.scenario.suite import suites
-from tests.support.cli_tools import SHORT, coldloop, one_line, scenario_file
+from hil.scenario.loader import find, shipped_names
+from hil.scenario.model import Expectation, ScenarioEvent, parse
+from hil.scenario.suite import suite_names
+from tests.support.cli_tools import SHORT, check_one_line, run_coldloop, scenario_file
 
-ROOMY = SHORT.replace("seconds = 3", "seconds = 60")
-
-
-def event(**values: object) -> str:
-    return table("event", **{"at_s": 1, "do": '"bus_silent"', **values})
+LONGER = SHORT.replace("seconds = 3", "seconds = 60")
 
 
-def expect(**values: object) -> str:
-    return table("expect", **{"measure": '"ticks"', "min": 1, **values})
+def event_table(**values: object) -> str:
+    return toml_table("event", **{"at_s": 1, "do": '"bus_silent"', **values})
 
 
-def table(name: str, **values: object) -> str:
+def expect_table(**values: object) -> str:
+    return toml_table("expect", **{"measure": '"ticks"', "min": 1, **values})
+
+
+def toml_table(name: str, **values: object) -> str:
     lines = [f"{key} = {value}" for key, value in values.items() if value is not None]
     return "\n".join([f"[[{name}]]", *lines, ""])
 
 
 MISTAKES: dict[str, tuple[str, str]] = {
     "not TOML": ("a = = 3", "Invalid value (at line 1, column 5)"),
-    "key twice": (ROOMY + 'name = "b"', "Cannot overwrite a value"),
-    "no name": (ROOMY.replace("name", "#"), "name: missing"),
-    "no seconds": (ROOMY.replace("seconds", "#"), "seconds: missing"),
-    "seconds 0": (ROOMY.replace("60", "0"), "seconds: 0 is outside 1 to 10000000"),
-    "seconds inf": (ROOMY.replace("60", "inf"), "seconds: inf is not a number"),
-    "seconds text": (ROOMY.replace("60", '"60"'), "seconds: '60' is not a number"),
-    "title number": (ROOMY.replace('"as', "7 # "), "title: 7 is not a text"),
-    "unknown key": ("secnds = 3\n" + ROOMY, "secnds: unknown key (did you mean seconds?)"),
-    "unknown table": (ROOMY + "[[events]]", "events: unknown key (did you mean event?)"),
-    "row a number": ("row = 3\n" + ROOMY, "row: a table is needed"),
-    "event a number": ("event = 3\n" + ROOMY, "event: tables are needed: write [[event]]"),
-    "event a table": (ROOMY + "[event]\nat_s = 1", "event: tables are needed: write [[event]]"),
-    "event of numbers": ("event = [3]\n" + ROOMY, "event[0]: a table is needed"),
-    "expect a text": ('expect = "x"\n' + ROOMY, "expect: tables are needed"),
-    "row: unknown key": (ROOMY + "[row]\nit_kv = 3", "row.it_kv: unknown key (did you mean it"),
-    "row: type": (ROOMY + "[row]\npumps = 1.5", "row.pumps: 1.5 is not a whole number"),
-    "row: true": (ROOMY + "[row]\npumps = true", "row.pumps: True is not a whole number"),
-    "row: range": (ROOMY + "[row]\npumps = 3", "row.pumps: 3 is outside 1 to 2"),
-    "row: nan": (ROOMY + "[row]\nfws_c = nan", "row.fws_c: nan is not a number"),
+    "key twice": (LONGER + 'name = "b"', "Cannot overwrite a value"),
+    "no name": (LONGER.replace("name", "#"), "name: missing"),
+    "no seconds": (LONGER.replace("seconds", "#"), "seconds: missing"),
+    "seconds 0": (LONGER.replace("60", "0"), "seconds: 0 is outside 1 to 10000000"),
+    "seconds inf": (LONGER.replace("60", "inf"), "seconds: inf is not a number"),
+    "seconds text": (LONGER.replace("60", '"60"'), "seconds: '60' is not a number"),
+    "title number": (LONGER.replace('"as', "7 # "), "title: 7 is not a text"),
+    "unknown key": ("secnds = 3\n" + LONGER, "secnds: unknown key (did you mean seconds?)"),
+    "unknown table": (LONGER + "[[events]]", "events: unknown key (did you mean event?)"),
+    "row a number": ("row = 3\n" + LONGER, "row: a table is needed"),
+    "event a number": ("event = 3\n" + LONGER, "event: tables are needed: write [[event]]"),
+    "event a table": (LONGER + "[event]\nat_s = 1", "event: tables are needed: write [[event]]"),
+    "event of numbers": ("event = [3]\n" + LONGER, "event[0]: a table is needed"),
+    "expect a text": ('expect = "x"\n' + LONGER, "expect: tables are needed"),
+    "row: unknown key": (LONGER + "[row]\nit_kv = 3", "row.it_kv: unknown key (did you mean it"),
+    "row: type": (LONGER + "[row]\npumps = 1.5", "row.pumps: 1.5 is not a whole number"),
+    "row: true": (LONGER + "[row]\npumps = true", "row.pumps: True is not a whole number"),
+    "row: range": (LONGER + "[row]\npumps = 3", "row.pumps: 3 is outside 1 to 2"),
+    "row: nan": (LONGER + "[row]\nfws_c = nan", "row.fws_c: nan is not a number"),
     "event: word": (
-        ROOMY + event(do='"bus_silnt"'),
+        LONGER + event_table(do='"bus_silnt"'),
         "event[0].do: unknown 'bus_silnt' (did you mean bus_silent?)",
     ),
-    "event: key": (ROOMY + event(fro_s=3), "event[0].fro_s: unknown key (did you mean for_s?)"),
-    "event: no time": (ROOMY + event(at_s=None), "event[0].at_s: missing"),
-    "event: no word": (ROOMY + event(do=None), "event[0].do: missing"),
-    "event: time": (ROOMY + event(at_s=61), "event[0].at_s: 61 is outside the scenario"),
-    "event: before": (ROOMY + event(at_s=-1), "event[0].at_s: -1 is outside the scenario"),
-    "event: type": (ROOMY + event(at_s='"1"'), "event[0].at_s: '1' is not a number"),
-    "event: no value": (ROOMY + event(do='"it_load"'), "event[0].value: it_load needs a value"),
-    "event: a value": (ROOMY + event(value=3), "event[0].value: bus_silent takes no value"),
+    "event: key": (
+        LONGER + event_table(fro_s=3),
+        "event[0].fro_s: unknown key (did you mean for_s?)",
+    ),
+    "event: no time": (LONGER + event_table(at_s=None), "event[0].at_s: missing"),
+    "event: no word": (LONGER + event_table(do=None), "event[0].do: missing"),
+    "event: time": (LONGER + event_table(at_s=61), "event[0].at_s: 61 is outside the scenario"),
+    "event: before": (LONGER + event_table(at_s=-1), "event[0].at_s: -1 is outside the scenario"),
+    "event: type": (LONGER + event_table(at_s='"1"'), "event[0].at_s: '1' is not a number"),
+    "event: no value": (
+        LONGER + event_table(do='"it_load"'),
+        "event[0].value: it_load needs a value",
+    ),
+    "event: a value": (LONGER + event_table(value=3), "event[0].value: bus_silent takes no value"),
     "event: range": (
-        ROOMY + event(do='"it_load"', value=-1),
+        LONGER + event_table(do='"it_load"', value=-1),
         "event[0].value: -1 is outside 0 to 200",
     ),
     "event: pump": (
-        ROOMY + "[row]\npumps = 1\n" + event(do='"pump_trip"', value=2),
+        LONGER + "[row]\npumps = 1\n" + event_table(do='"pump_trip"', value=2),
         "event[0].value: 2 is not the number of a pump, 1 to 1",
     ),
     "event: half pump": (
-        ROOMY + event(do='"pump_trip"', value=1.5),
+        LONGER + event_table(do='"pump_trip"', value=1.5),
         "event[0].value: 1.5 is not the number of a pump, 1 to 2",
     ),
-    "event: for 0": (ROOMY + event(for_s=0), "event[0].for_s: 0 is not above 0"),
+    "event: for 0": (LONGER + event_table(for_s=0), "event[0].for_s: 0 is not above 0"),
     "event: for ever": (
-        ROOMY + event(do='"it_load"', value=3, for_s=9),
+        LONGER + event_table(do='"it_load"', value=3, for_s=9),
         "event[0].for_s: it_load does not end by itself",
     ),
-    "second event": (ROOMY + event() + event(at_s=99), "event[1].at_s: 99 is outside"),
+    "second event": (LONGER + event_table() + event_table(at_s=99), "event[1].at_s: 99 is outside"),
     "expect: measure": (
-        ROOMY + expect(measure='"suply_c"'),
+        LONGER + expect_table(measure='"suply_c"'),
         "expect[0].measure: unknown 'suply_c' (did you mean supply_c?)",
     ),
-    "expect: no measure": (ROOMY + expect(measure=None), "expect[0].measure: missing"),
+    "expect: no measure": (LONGER + expect_table(measure=None), "expect[0].measure: missing"),
     "expect: unit": (
-        ROOMY + expect(measure='"supply_c"', unit='"K"'),
+        LONGER + expect_table(measure='"supply_c"', unit='"K"'),
         "expect[0].unit: supply_c is in 'Cel', not 'K'",
     ),
     "expect: no unit": (
-        ROOMY + expect(measure='"supply_c"'),
+        LONGER + expect_table(measure='"supply_c"'),
         "expect[0].unit: supply_c is in 'Cel', not ''",
     ),
-    "expect: no limit": (ROOMY + expect(min=None), "expect[0]: min, max or both are needed"),
+    "expect: no limit": (LONGER + expect_table(min=None), "expect[0]: min, max or both are needed"),
     "expect: band of nothing": (
-        ROOMY + expect(marginal=0),
+        LONGER + expect_table(marginal=0),
         "expect[0].marginal: 0 is not above 0",
     ),
     "expect: band too wide": (
-        ROOMY + expect(max=5, marginal=2),
+        LONGER + expect_table(max=5, marginal=2),
         "expect[0].marginal: 2 leaves nothing between min and max",
     ),
-    "expect: min above max": (ROOMY + expect(max=0), "expect[0].min: 1 is above max, 0"),
-    "expect: nan": (ROOMY + expect(min="nan"), "expect[0].min: nan is not a number"),
-    "expect: ever": (ROOMY + expect(ever=1), "expect[0].ever: 1 is not true or false"),
+    "expect: min above max": (LONGER + expect_table(max=0), "expect[0].min: 1 is above max, 0"),
+    "expect: nan": (LONGER + expect_table(min="nan"), "expect[0].min: nan is not a number"),
+    "expect: ever": (LONGER + expect_table(ever=1), "expect[0].ever: 1 is not true or false"),
     "expect: empty window": (
-        ROOMY + expect(from_s=30, until_s=20),
+        LONGER + expect_table(from_s=30, until_s=20),
         "expect[0].from_s: the window is empty or outside the scenario",
     ),
-    "expect: window of 0": (ROOMY + expect(until_s=0), "no whole second lies in the window"),
-    "expect: late window": (ROOMY + expect(until_s=61), "the window is empty or outside"),
+    "expect: window of 0": (LONGER + expect_table(until_s=0), "no whole second lies in the window"),
+    "expect: late window": (LONGER + expect_table(until_s=61), "the window is empty or outside"),
     "expect: no sample": (
-        ROOMY + expect(from_s=3.2, until_s=3.8),
+        LONGER + expect_table(from_s=3.2, until_s=3.8),
         "expect[0].from_s: no whole second lies in the window",
     ),
     "expect: no pump": (
-        ROOMY + expect(measure='"pump_pct"', unit='"%"'),
+        LONGER + expect_table(measure='"pump_pct"', unit='"%"'),
         "expect[0].measure: pump_pct: names no pump; there are 1, 2",
     ),
     "expect: pump 3": (
-        ROOMY + expect(measure='"pump_pct:3"', unit='"%"'),
+        LONGER + expect_table(measure='"pump_pct:3"', unit='"%"'),
         "expect[0].measure: pump_pct:3 names no pump; there are 1, 2",
     ),
     "expect: alarm": (
-        ROOMY + expect(measure='"alarm:bus_lots"'),
+        LONGER + expect_table(measure='"alarm:bus_lots"'),
         "expect[0].measure: alarm:bus_lots names no alarm (did you mean bus_lost?)",
     ),
     "expect: argument": (
-        ROOMY + expect(measure='"ticks:1"'),
+        LONGER + expect_table(measure='"ticks:1"'),
         "expect[0].measure: ticks takes nothing after a colon",
     ),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_that_names_it(
+def test_mistake_prints_one_line_that_names_it(
     mistake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text, message = MISTAKES[mistake]
@@ -147,12 +153,12 @@ def test_a_mistake_is_one_line_that_names_it(
     assert hil(["run", path]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    line = one_line(err)
+    line = check_one_line(err)
     assert line.startswith(f"coldloop hil run: {path}: ")
     assert message in line
 
 
-def test_a_file_that_is_not_there_or_not_text_is_one_line(tmp_path: Path) -> None:
+def test_unreadable_file_prints_one_line(tmp_path: Path) -> None:
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\0")
     (tmp_path / "folder.toml").mkdir()
     for name, message in (
@@ -160,14 +166,14 @@ def test_a_file_that_is_not_there_or_not_text_is_one_line(tmp_path: Path) -> Non
         ("bytes.toml", "not UTF-8 text"),
         ("folder.toml", "Is a directory"),
     ):
-        done = coldloop("hil", "run", str(tmp_path / name))
-        assert done.returncode == 2
-        assert one_line(done.stderr) == f"coldloop hil run: {tmp_path / name}: {message}"
-        assert done.stdout == ""
+        process = run_coldloop("hil", "run", str(tmp_path / name))
+        assert process.returncode == 2
+        assert check_one_line(process.stderr) == f"coldloop hil run: {tmp_path / name}: {message}"
+        assert process.stdout == ""
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (("run",), "the following arguments are required: NAME|FILE.toml"),
         (("run", "smoke", "--seed", "x"), "invalid int value: 'x'"),
@@ -178,30 +184,39 @@ def test_a_file_that_is_not_there_or_not_text_is_one_line(tmp_path: Path) -> Non
         ((), "no subcommand; there are list, run, "),
     ],
 )
-def test_wrong_words_are_one_line_and_exit_2(
-    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+def test_wrong_arguments_print_one_line_and_exit_2(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
-        code: Any = hil(list(words))
+        code: Any = hil(list(arguments))
     except SystemExit as end:
         code = end.code
     assert code == 2
-    assert message in one_line(capsys.readouterr().err)
+    assert message in check_one_line(capsys.readouterr().err)
 
 
-def test_what_is_written_is_what_is_read() -> None:
-    text = ROOMY + "[row]\nit_kw = 70\n" + event(for_s=5.5) + expect(from_s=2, ever="true", max=9)
+def test_scenario_is_parsed_as_written() -> None:
+    text = (
+        LONGER
+        + "[row]\nit_kw = 70\n"
+        + event_table(for_s=5.5)
+        + expect_table(from_s=2, ever="true", max=9)
+    )
     scenario = parse(text, "x")
     assert (scenario.name, scenario.seconds) == ("short", 60)
-    assert scenario.row == Setting(it_kw=70)
-    assert scenario.events == (Event(1, "bus_silent", None, 5.5),)
+    assert scenario.settings == TestbedSettings(it_kw=70)
+    assert scenario.events == (ScenarioEvent(1, "bus_silent", None, 5.5),)
     assert scenario.expectations == (Expectation("ticks", "", 1, 9, 2, None, True),)
 
 
-def test_they_come_with_the_bench_and_each_can_fail() -> None:
-    assert {"broker-loss", "bus-loss", "load-step", "receiver-loss", "smoke"} <= set(shipped())
-    assert {"bus-late", "bus-noise", "pump-lost", "rpu-busy", "writes-refused"} <= set(shipped())
-    for name in shipped():
+def test_shipped_scenarios_have_expectations() -> None:
+    assert {"broker-loss", "bus-loss", "load-step", "receiver-loss", "smoke"} <= set(
+        shipped_names()
+    )
+    assert {"bus-late", "bus-noise", "pump-lost", "rpu-busy", "writes-refused"} <= set(
+        shipped_names()
+    )
+    for name in shipped_names():
         scenario = find(name)
         assert scenario.name == name
         assert scenario.expectations
@@ -209,15 +224,15 @@ def test_they_come_with_the_bench_and_each_can_fail() -> None:
         find("nothing")
 
 
-def test_list_shows_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_scenarios_and_suites(capsys: pytest.CaptureFixture[str]) -> None:
     assert hil(["list"]) == 0
     listed, rest = capsys.readouterr().out.split("\n\n")
-    assert [line.split()[0] for line in listed.splitlines()] == shipped()
-    assert [line.split()[0] for line in rest.splitlines()] == suites()
+    assert [line.split()[0] for line in listed.splitlines()] == shipped_names()
+    assert [line.split()[0] for line in rest.splitlines()] == suite_names()
 
 
 @pytest.mark.parametrize("side", [0, 1])
-def test_a_row_at_the_limits_of_its_setting_runs(side: int) -> None:
+def test_testbed_runs_at_the_limits_of_its_settings(side: int) -> None:
     """Each pair of values at its ends, the others as usual: nothing raises."""
     for (one, one_limits), (two, two_limits) in itertools.combinations(LIMITS.items(), 2):
         for other in (0, 1):
@@ -229,43 +244,43 @@ def test_a_row_at_the_limits_of_its_setting_runs(side: int) -> None:
             assert run.status is not None, values
 
 
-def test_every_setting_has_limits_around_its_usual_value() -> None:
-    usual = Setting()
+def test_every_setting_has_limits_around_its_default() -> None:
+    defaults = TestbedSettings()
     for name, (low, high) in LIMITS.items():
-        assert low <= getattr(usual, name) <= high
-    numbers = {name for name, value in vars(usual).items() if type(value) in (int, float)}
+        assert low <= getattr(defaults, name) <= high
+    numbers = {name for name, value in vars(defaults).items() if type(value) in (int, float)}
     assert set(LIMITS) == numbers
 
 
-def test_every_event_happens_and_every_measure_is_known() -> None:
+def test_every_fault_runs_and_every_measure_has_a_value() -> None:
     """One run with all the words: nothing raises, and no measure is for ever unknown."""
     events = ""
-    for i, (word, meaning) in enumerate(EVENTS.items()):
-        value = None if meaning.limits is None else sum(meaning.limits) / 2
-        value = 1 if meaning.is_pump else value
-        for_s = None if meaning.undo is None else 3
-        events += event(at_s=20 + 4 * i, do=f'"{word}"', value=value, for_s=for_s)
+    for i, (fault, fault_type) in enumerate(EVENTS.items()):
+        value = None if fault_type.limits is None else sum(fault_type.limits) / 2
+        value = 1 if fault_type.is_pump else value
+        for_s = None if fault_type.undo is None else 3
+        events += event_table(at_s=20 + 4 * i, do=f'"{fault}"', value=value, for_s=for_s)
     seconds = f"= {30 + 4 * len(EVENTS)}"
     parts = "remote, throttle, ledger, log, modem, modem_store"
     row = f'[row]\nreceiver_dialect = "casic"\nparts = "{parts}"\nmeters = 2\n'
     run = VirtualRun(parse(SHORT.replace("= 3", seconds) + row + events, "x"), 1)
-    arguments = {"pump": ":1", "alarm": ":bus_lost", "": ""}
+    suffixes = {"pump": ":1", "alarm": ":bus_lost", "": ""}
     known: set[str] = set()
     trips: set[float | None] = set()
 
-    def look(_second: int) -> None:
+    def on_second(_second: int) -> None:
         trips.add(run.sample("alarm:pump_trip"))
         for name, measure in MEASURES.items():
-            if run.sample(name + arguments[measure.argument]) is not None:
+            if run.sample(name + suffixes[measure.argument]) is not None:
                 known.add(name)
 
-    run.run(look)
+    run.run(on_second)
     assert known == set(MEASURES)
     assert 1 in trips
 
 
 @pytest.mark.parametrize(
-    ("word", "value", "measure", "low", "high"),
+    ("fault", "value", "measure", "low", "high"),
     [
         ("it_load", 100.0, "case_c", 5.0, 100.0),
         ("fws_temperature", 30.0, "valve_pct", 3.0, 100.0),
@@ -278,12 +293,12 @@ def test_every_event_happens_and_every_measure_is_known() -> None:
         ("broker_down", None, "rows_waiting", 5.0, 1e6),
     ],
 )
-def test_an_event_does_what_it_says(
-    word: str, value: "float | None", measure: str, low: float, high: float
+def test_event_moves_its_measure(
+    fault: str, value: "float | None", measure: str, low: float, high: float
 ) -> None:
     """How far a measure has moved 20 s after the event."""
-    text = SHORT.replace("= 3", "= 35") + event(at_s=15, do=f'"{word}"', value=value)
+    text = SHORT.replace("= 3", "= 35") + event_table(at_s=15, do=f'"{fault}"', value=value)
     run = VirtualRun(parse(text, "x"), 1)
-    seen: list[float] = []
-    run.run(lambda _second: seen.append(run.sample(measure) or 0.0))
-    assert low <= seen[34] - seen[13] <= high
+    samples: list[float] = []
+    run.run(lambda _second: samples.append(run.sample(measure) or 0.0))
+    assert low <= samples[34] - samples[13] <= high

@@ -16,11 +16,11 @@ from tests.portable.support.agent_rig import (
     STATE,
     STOP,
     VALVE,
-    Lcg,
-    Rig,
+    AgentRig,
+    RigLcg,
     config,
     epoch,
-    lean,
+    minimal_config,
     profiles,
 )
 from tests.portable.support.check import eq
@@ -29,7 +29,7 @@ ALLOWANCE = 6 * 1024
 """Bytes that an agent may grow by in a flood: buffers, telemetry that waits, counters."""
 
 
-def used():
+def heap_in_use():
     """Bytes in use; 0 where the interpreter cannot say."""
     gc.collect()
     gc.collect()
@@ -37,73 +37,73 @@ def used():
 
 
 def outputs(rig):
-    return [list(rig.slaves.registers[unit]) for unit in (VALVE, LEAD, LAG)]
+    return [list(rig.devices.registers[unit]) for unit in (VALVE, LEAD, LAG)]
 
 
 def test_every_port_is_asked_for_at_the_start():
-    rig = Rig()
-    eq(rig.opens, [(0.0, RECEIVER), (0.0, FIRST_BUS), (0.0, STATE), (0.0, BROKER)])
+    rig = AgentRig()
+    eq(rig.open_requests, [(0.0, RECEIVER), (0.0, FIRST_BUS), (0.0, STATE), (0.0, BROKER)])
     eq(port_names(load(config(), profiles())), ["receiver", "broker", "state", "console", "bus"])
-    eq(Rig(lean()).opens, [(0.0, FIRST_BUS)])
+    eq(AgentRig(minimal_config()).open_requests, [(0.0, FIRST_BUS)])
 
 
-def test_missing_ports_are_asked_for_again_while_ticks_go_on():
-    rig = Rig(absent=(RECEIVER, BROKER, STATE, FIRST_BUS))
+def test_missing_ports_are_retried_while_ticks_run():
+    rig = AgentRig(absent=(RECEIVER, BROKER, STATE, FIRST_BUS))
     rig.run(8)
     for port in (RECEIVER, STATE, FIRST_BUS):
-        eq([int(second) for second, number in rig.opens if number == port], [0, 1, 3, 7])
+        eq([int(second) for second, number in rig.open_requests if number == port], [0, 1, 3, 7])
     eq((rig.agent.ticks.count, rig.agent.ticks.missed), (81, 0))
-    ports = [code for code in rig.codes() if code.startswith("port:")]
+    ports = [code for code in rig.alarm_codes() if code.startswith("port:")]
     eq(sorted(ports), ["port:bus", "port:receiver", "port:state"])
     eq(rig.agent.supervisor.state, "safe")
     rig.absent = set()
     rig.run(12)
-    eq((rig.codes(), rig.agent.supervisor.state), ([], "normal"))
+    eq((rig.alarm_codes(), rig.agent.supervisor.state), ([], "normal"))
 
 
-def test_without_anything_but_the_bus_it_cools():
-    rig = Rig(lean())
+def test_agent_cools_with_the_bus_alone():
+    rig = AgentRig(minimal_config())
     rig.set(CDU, 0, 340)
     rig.run(20)
     eq((rig.agent.supervisor.state, rig.agent.ticks.missed), ("normal", 0))
-    assert rig.slaves.registers[VALVE][0] > 4000
+    assert rig.devices.registers[VALVE][0] > 4000
 
 
 def test_nothing_is_written_before_the_first_readings():
-    rig = Rig(absent=(FIRST_BUS,))
+    rig = AgentRig(absent=(FIRST_BUS,))
     rig.run(0.5)
     rig.absent = set()
     for _ in range(12):
         rig.run(0.1)
         if rig.agent.supply.sensor.value(rig.now) is None:
-            eq(rig.slaves.writes, [])
+            eq(rig.devices.writes, [])
     rig.run(4)
     eq(outputs(rig)[0][:1], [4000])  # taken over where they stood
     eq(outputs(rig)[1], [1151, 8000, 0, 8000])
 
 
 def test_after_three_seconds_without_readings_safe_outputs_are_asked_for():
-    rig = Rig()
-    rig.slaves.silent.add(CDU)
+    rig = AgentRig()
+    rig.devices.silent.add(CDU)
     rig.run(2.9)
-    eq(rig.slaves.writes, [])
+    eq(rig.devices.writes, [])
     rig.run(1.4)
-    eq(rig.slaves.registers[VALVE][0], 6000)
-    eq((rig.slaves.registers[LEAD][1], rig.slaves.registers[LAG][1]), (16000, 16000))
+    eq(rig.devices.registers[VALVE][0], 6000)
+    eq((rig.devices.registers[LEAD][1], rig.devices.registers[LAG][1]), (16000, 16000))
 
 
-def test_a_long_cycle_waits_for_its_first_readings_too():
+def test_long_cycle_waits_for_first_readings():
     raw = config()
     raw["control"]["cycle_ms"] = 10000
     raw["limits"]["stale_s"] = 30
-    rig = Rig(raw)
+    rig = AgentRig(raw)
     rig.run(25)
     eq(outputs(rig)[:2], [[4000, 4000], [1151, 8000, 0, 8000]])
-    assert not rig.agent.supply.safe
+    assert not rig.agent.supply.at_fail_safe
 
 
-def test_a_restart_moves_nothing():
-    rig = Rig()
+def test_restart_does_not_move_outputs():
+    rig = AgentRig()
     rig.set(LAG, 0, 1151)
     rig.set(LAG, 1, 8000)
     rig.set(LAG, 3, 8000)
@@ -113,75 +113,75 @@ def test_a_restart_moves_nothing():
 
 
 def test_a_loss_of_the_sensor_and_its_return():
-    rig = Rig()
+    rig = AgentRig()
     rig.run(8)
     rig.set(CDU, 0, 1001)
     rig.run(3)
-    eq(rig.slaves.registers[VALVE][0], 6000)
+    eq(rig.devices.registers[VALVE][0], 6000)
     rig.set(CDU, 0, 320)
     opening = []
     for _ in range(6):
         rig.run(1)
-        opening.append(rig.slaves.registers[VALVE][0])
+        opening.append(rig.devices.registers[VALVE][0])
     eq(opening, [6000] * 6)  # from there, at the set-point
 
 
-def test_a_loss_of_the_bus_and_its_return_move_nothing():
+def test_bus_loss_and_return_do_not_move_outputs():
     """The port returns at any time of a cycle, before and after the readings are stale."""
     for seconds in (1.3, 3.7, 6.2, 20.5):
         for phase in (0, 0.25, 0.5, 0.75):
-            rig = Rig()
+            rig = AgentRig()
             rig.run(8 + phase)
             before = outputs(rig)
             rig.absent = {FIRST_BUS}
-            rig.give("event", FIRST_BUS, "closed")
-            rig.slaves.writes = []
+            rig.deliver("event", FIRST_BUS, "closed")
+            rig.devices.writes = []
             rig.run(seconds)
             rig.absent = set()
             rig.run(20)
             eq(outputs(rig), before)
-            still = ((VALVE, 0, [4000]), (LEAD, 0, [RUN, 8000]), (LAG, 0, [STOP, 0]))
-            eq([write for write in rig.slaves.writes if write not in still], [])
-            eq((rig.codes(), rig.agent.supervisor.state), ([], "normal"))
+            allowed = ((VALVE, 0, [4000]), (LEAD, 0, [RUN, 8000]), (LAG, 0, [STOP, 0]))
+            eq([write for write in rig.devices.writes if write not in allowed], [])
+            eq((rig.alarm_codes(), rig.agent.supervisor.state), ([], "normal"))
 
 
-def test_a_drive_that_comes_back_from_a_power_cut_runs_again():
-    rig = Rig()
+def test_drive_runs_again_after_power_cut():
+    rig = AgentRig()
     rig.run(8)
-    rig.slaves.silent.add(LEAD)
+    rig.devices.silent.add(LEAD)
     rig.run(3)
-    rig.slaves.registers[LEAD] = [0, 0, 0, 0]
-    rig.slaves.silent.remove(LEAD)
+    rig.devices.registers[LEAD] = [0, 0, 0, 0]
+    rig.devices.silent.remove(LEAD)
     rig.run(12)
-    registers = rig.slaves.registers
+    registers = rig.devices.registers
     running = [registers[unit][3] > 0 for unit in (LEAD, LAG)]
     eq(running, [True, False])
-    eq(rig.codes(), [])
+    eq(rig.alarm_codes(), [])
 
 
 def test_the_deadline_is_never_in_the_past_after_a_wake_in_time():
-    rig = Rig()
-    lcg = Lcg(3)
+    rig = AgentRig()
+    lcg = RigLcg(3)
     for _ in range(400):
         due = rig.agent.deadline()
-        while rig._due and rig._due[0][0] <= due:
-            rig.now, _, call, port, data = rig._due.pop(0)
-            rig.give(call, port, data)
+        while rig._scheduled and rig._scheduled[0][0] <= due:
+            rig.now, _, call, port, data = rig._scheduled.pop(0)
+            rig.deliver(call, port, data)
             due = rig.agent.deadline()
         rig.now = max(rig.now, due) + lcg.below(3) * 400
         rig.agent.wake(rig.now)
         assert rig.agent.deadline() > rig.now, (rig.agent.deadline(), rig.now)
-        eq(rig.carry_out(), None)
+        eq(rig.process_outbox(), None)
 
 
 def test_a_wake_that_comes_very_late_catches_up_in_one_tick():
-    rig = Rig()
+    rig = AgentRig()
     rig.run(5)
     count = rig.agent.ticks.count
     rig.now += 3600 * SECOND
     for _ in range(3):
         rig.agent.wake(rig.now)
-        rig.carry_out()
+        rig.process_outbox()
     assert rig.agent.deadline() > rig.now
     assert rig.agent.ticks.count - count <= 2
     assert rig.agent.ticks.missed >= 35990
@@ -189,7 +189,7 @@ def test_a_wake_that_comes_very_late_catches_up_in_one_tick():
 
 
 def test_a_wake_too_early_does_nothing():
-    rig = Rig()
+    rig = AgentRig()
     rig.run(1.05)
     count, due = rig.agent.ticks.count, rig.agent.deadline()
     rig.agent.wake(rig.now)
@@ -199,36 +199,36 @@ def test_a_wake_too_early_does_nothing():
 def flood(rig, port, data, size):
     """Give `data` in pieces of `size`, one each millisecond, while the agent goes on."""
     for start in range(0, len(data), size):
-        rig.give("receive", port, data[start : start + size])
+        rig.deliver("receive", port, data[start : start + size])
         rig.run(0.001 if size > 1 else 0.0001)
 
 
 def test_garbage_on_every_port_is_survived_in_bounded_memory():
-    rig = Rig()
+    rig = AgentRig()
     rig.run(6)
-    lcg = Lcg(11)
+    lcg = RigLcg(11)
     start = 0
     for turn in range(10):
         for port in (RECEIVER, STATE, CONSOLE, FIRST_BUS, BROKER):
             flood(rig, port, lcg.bytes(700), 100)
-        rig.slaves.writes, rig.opens, rig.console = [], [], []
+        rig.devices.writes, rig.open_requests, rig.console = [], [], []
         rig.broker.connects, rig.broker.published, rig.broker._buffer = [], [], b""
         if turn == 2:
-            start = used()
+            start = heap_in_use()
     if start:
-        grown = used() - start
+        grown = heap_in_use() - start
         assert grown <= ALLOWANCE, grown
     due = rig.agent.ticks.due
     rig.run(1)
-    eq((rig.agent.ticks.missed, rig.agent.ticks.worst_late), (0, 0))
+    eq((rig.agent.ticks.missed, rig.agent.ticks.max_late_us), (0, 0))
     eq((rig.agent.ticks.due - due) % 100_000, 0)
     assert rig.agent.receiver.framer.skipped_bytes > 3000
     rig.run(70)  # the broker's pauses have grown
-    eq((rig.codes(), rig.agent.uplink.connected), ([], True))
+    eq((rig.alarm_codes(), rig.agent.uplink.connected), ([], True))
 
 
-def test_what_looks_like_the_protocols_is_survived_at_every_split():
-    lcg = Lcg(5)
+def test_malformed_frames_are_survived_at_every_split():
+    lcg = RigLcg(5)
     pieces = [
         epoch("120000", "251125"),
         b"$GNRMC,,,,,,,,,,,,*4D\r\n$GNRMC,999999.9,A,9,N,9,E,,,999999,,,A*00\r\n",
@@ -240,34 +240,34 @@ def test_what_looks_like_the_protocols_is_survived_at_every_split():
         bytes(200),
         b"\xff" * 200,
     ]
-    rig = Rig()
+    rig = AgentRig()
     rig.run(6)
     for port in (RECEIVER, FIRST_BUS, BROKER):
         for piece in pieces:
             flood(rig, port, piece, 1)
             flood(rig, port, piece, len(piece))
             for cut in range(1, min(len(piece), 40)):
-                rig.give("receive", port, piece[:cut])
-                rig.give("receive", port, piece[cut:])
+                rig.deliver("receive", port, piece[:cut])
+                rig.deliver("receive", port, piece[cut:])
     eq(rig.agent.ticks.missed, 0)
-    rig.slaves.writes = []
+    rig.devices.writes = []
     rig.run(70)
-    eq((rig.codes(), rig.agent.uplink.connected, rig.agent.ticks.missed), ([], True, 0))
+    eq((rig.alarm_codes(), rig.agent.uplink.connected, rig.agent.ticks.missed), ([], True, 0))
 
 
 def test_events_in_any_order_are_survived():
-    rig = Rig()
-    lcg = Lcg(9)
+    rig = AgentRig()
+    lcg = RigLcg(9)
     for _ in range(400):
         port = (RECEIVER, BROKER, STATE, CONSOLE, FIRST_BUS)[lcg.below(5)]
         kind = ("opened", "closed", "failed", "drained", "pulse")[lcg.below(5)]
-        rig.give("event", port, kind)
+        rig.deliver("event", port, kind)
         rig.run(0.02)
-    rig.slaves.writes, rig.opens, rig.console = [], [], []
+    rig.devices.writes, rig.open_requests, rig.console = [], [], []
     for port in (RECEIVER, BROKER, STATE, FIRST_BUS):
-        rig.give("event", port, "closed")
+        rig.deliver("event", port, "closed")
     rig.run(70)
-    eq((rig.codes(), rig.agent.ticks.missed), ([], 0))
+    eq((rig.alarm_codes(), rig.agent.ticks.missed), ([], 0))
 
 
 def receive_fixes(rig, first, seconds, date):
@@ -275,34 +275,34 @@ def receive_fixes(rig, first, seconds, date):
     for i in range(seconds):
         second = first + i
         time = "%02d%02d%02d" % (second // 3600, second // 60 % 60, second % 60)
-        rig.give("receive", RECEIVER, epoch(time, date))
+        rig.deliver("receive", RECEIVER, epoch(time, date))
         rig.run(1)
 
 
 def test_time_steps_never_move_an_output():
     """Fixes that jump by years, by a week number's rollover and back again."""
-    rig = Rig()
+    rig = AgentRig()
     rig.run(6)
     before = outputs(rig)
     rig.run(0.053)
-    rig.slaves.writes = []
+    rig.devices.writes = []
     receive_fixes(rig, 3600, 8, "251125")
     eq(rig.agent.clock.state(rig.now), "sync")
     for date in ("251135", "110406", "251125", "010100", "311299", "251125"):
         receive_fixes(rig, 3608, 5, date)
-        eq((rig.agent.ticks.missed, outputs(rig), rig.slaves.writes), (0, before, []))
+        eq((rig.agent.ticks.missed, outputs(rig), rig.devices.writes), (0, before, []))
     assert rig.agent.clock.rejected >= 20
-    eq(rig.codes(), ["time_step"])
+    eq(rig.alarm_codes(), ["time_step"])
     eq(rig.agent.supervisor.state, "normal")
 
 
-def test_ticks_keep_their_period_while_time_is_found_and_lost():
-    rig = Rig()
+def test_ticks_keep_their_period_when_utc_comes_and_goes():
+    rig = AgentRig()
     rig.run(0.237)
     gaps, last = [], rig.agent.ticks.due
     for number in range(40):
         if number < 20 or number > 30:
-            rig.give("receive", RECEIVER, epoch("0100%02d" % number, "251125"))
+            rig.deliver("receive", RECEIVER, epoch("0100%02d" % number, "251125"))
         for _ in range(25):
             rig.run(0.04)
             if rig.agent.ticks.due != last:
@@ -317,27 +317,27 @@ def test_ticks_keep_their_period_while_time_is_found_and_lost():
 
 
 def test_alarms_go_to_the_console():
-    rig = Rig(absent=(STATE,))
+    rig = AgentRig(absent=(STATE,))
     rig.run(0.5)
     eq(rig.console, ["alarm raised port:state: cannot use port state"])
     rig.absent = set()
     rig.run(1)
     eq(rig.console[1:], ["alarm cleared port:state: cannot use port state"])
-    assert CONSOLE not in [port for _, port in rig.opens]
+    assert CONSOLE not in [port for _, port in rig.open_requests]
 
 
 def test_a_stream_out_of_step_is_closed_reported_and_opened_again():
     raw = config()
     raw["buses"]["bus"] = "tcp:gateway:502"
-    rig = Rig(raw)
-    rig.slaves.answer = lambda _: None
+    rig = AgentRig(raw)
+    rig.devices.answer = lambda _: None
     rig.run(0.5)
-    rig.give("receive", FIRST_BUS, b"\x00\x01\x12\x34\x00\x06garbage")
-    eq(rig.codes(), ["port:bus"])
+    rig.deliver("receive", FIRST_BUS, b"\x00\x01\x12\x34\x00\x06garbage")
+    eq(rig.alarm_codes(), ["port:bus"])
     for _ in range(150):
         rig.run(0.01)
-        if len([port for _, port in rig.opens if port == FIRST_BUS]) == 2:
+        if len([port for _, port in rig.open_requests if port == FIRST_BUS]) == 2:
             break
-    eq([port for _, port in rig.opens if port == FIRST_BUS], [FIRST_BUS] * 2)
+    eq([port for _, port in rig.open_requests if port == FIRST_BUS], [FIRST_BUS] * 2)
     rig.run(0.01)  # a stream that stays silent is closed again later
-    assert "port:bus" not in rig.codes()
+    assert "port:bus" not in rig.alarm_codes()

@@ -20,7 +20,7 @@ def test_known_dates() -> None:
         eq(calendar.civil_from_days(days), date)
 
 
-def test_every_day_follows_the_last() -> None:
+def test_consecutive_days() -> None:
     year, month, day = 1899, 12, 31
     for days in range(calendar.days_from_civil(1900, 1, 1), calendar.days_from_civil(2120, 1, 1)):
         if calendar.is_date(year, month, day + 1):
@@ -34,7 +34,7 @@ def test_every_day_follows_the_last() -> None:
     eq((year, month, day), (2119, 12, 31))
 
 
-def test_dates_that_do_not_exist() -> None:
+def test_invalid_dates() -> None:
     for date in (
         (2026, 2, 29),
         (2024, 2, 30),
@@ -109,7 +109,7 @@ def test_iso_text() -> None:
     raises(DecodeError, calendar.iso8601, 1 << 62)
 
 
-def test_iso_text_that_is_refused() -> None:
+def test_invalid_iso_text() -> None:
     for text in (
         "",
         "Z",

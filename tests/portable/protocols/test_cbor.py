@@ -1,6 +1,6 @@
 """Deterministic CBOR: the examples of RFC 8949 that have a place here, and what must be refused."""
 
-from protocols.cbor import LEAST, MOST, Decimal, Map, decode, encode
+from protocols.cbor import MAX_INT, MIN_INT, Decimal, Map, decode, encode
 from protocols.errors import DecodeError, EncodeError
 from tests.portable.support.check import eq, raises
 
@@ -12,8 +12,8 @@ GOOD = (
     (1000, "1903e8"),
     (1000000, "1a000f4240"),
     (1000000000000, "1b000000e8d4a51000"),
-    (MOST, "1b7fffffffffffffff"),
-    (LEAST, "3b7fffffffffffffff"),
+    (MAX_INT, "1b7fffffffffffffff"),
+    (MIN_INT, "3b7fffffffffffffff"),
     (-1, "20"),
     (-100, "3863"),
     (-1000, "3903e7"),
@@ -32,15 +32,15 @@ GOOD = (
 )
 
 
-def show(value):
+def to_text(value):
     if isinstance(value, Map):
-        return ("map", [(show(k), show(v)) for k, v in value.pairs])
+        return ("map", [(to_text(k), to_text(v)) for k, v in value.pairs])
     if isinstance(value, (list, tuple)):
-        return [show(item) for item in value]
+        return [to_text(item) for item in value]
     return value
 
 
-def test_examples_of_the_standard():
+def test_rfc_8949_examples():
     for value, text in GOOD:
         eq(encode(value), bytes.fromhex(text))
         eq(decode(bytes.fromhex(text)), value)
@@ -55,12 +55,12 @@ def test_maps_are_ordered_by_their_encoded_keys():
         bytes.fromhex("a8" + "0a00" + "186400" + "2000" + "617a00" + "62616100")
         + bytes.fromhex("81186400" + "812000" + "f400"),
     )
-    eq(show(decode(data))[1][0], (10, 0))
+    eq(to_text(decode(data))[1][0], (10, 0))
     eq(Map([(1, "a"), ("1", "b")]).get("1"), "b")
     eq(Map([(1, "a")]).get(True), None)
 
 
-def test_what_is_not_deterministic_is_refused():
+def test_non_deterministic_encoding_is_rejected():
     for text in (
         "1817",  # 23 in two bytes
         "190018",  # 24 in three
@@ -100,7 +100,7 @@ def test_what_is_not_deterministic_is_refused():
     eq(decode(bytes.fromhex("81" * 8 + "00")), [[[[[[[[0]]]]]]]])
 
 
-def test_what_has_no_place_is_not_encoded():
+def test_unsupported_types_are_not_encoded():
     deep = 0
     for _ in range(9):
         deep = [deep]
@@ -110,8 +110,8 @@ def test_what_has_no_place_is_not_encoded():
         Decimal(20, 1),
         Decimal(1, 0),
         Decimal(1, 10),
-        MOST + 1,
-        LEAST - 1,
+        MAX_INT + 1,
+        MIN_INT - 1,
         deep,
         Map([(1, 2), (1, 3)]),
         1 << 70,
@@ -119,7 +119,7 @@ def test_what_has_no_place_is_not_encoded():
         raises(EncodeError, encode, value)
 
 
-def test_hostile_bytes_mean_nothing_or_one_thing():
+def test_random_bytes_are_rejected_or_canonical():
     seed = 12345
     meant = 0
     for _ in range(3000):

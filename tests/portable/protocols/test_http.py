@@ -1,8 +1,8 @@
 """HTTP/1.1 responses in any pieces, bounded; requests that cannot be broken out of."""
 
 from protocols.errors import DecodeError, EncodeError
-from protocols.http import Reader, request
-from tests.portable.support.agent_rig import Lcg
+from protocols.http import ResponseReader, build_request
+from tests.portable.support.agent_rig import RigLcg
 from tests.portable.support.check import eq, raises
 
 PLAIN = b'HTTP/1.1 200 OK\r\nETag: W/"1"\r\nContent-Length: 5\r\n\r\n{"a"}'
@@ -13,46 +13,46 @@ CHUNKED = (
 EMPTY = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
-def read(data, step):
-    reader = Reader(64)
+def read_in_steps(data, step):
+    reader = ResponseReader(64)
     out = []
     for at in range(0, len(data), step):
-        out.extend(reader.take(data[at : at + step]))
+        out.extend(reader.feed(data[at : at + step]))
     return out
 
 
 def test_a_request():
     eq(
-        request("PATCH", "bmc", "/redfish/v1", [("X-Auth-Token", "t")], b"{}"),
+        build_request("PATCH", "bmc", "/redfish/v1", [("X-Auth-Token", "t")], b"{}"),
         b"PATCH /redfish/v1 HTTP/1.1\r\nHost: bmc\r\nX-Auth-Token: t\r\n"
         b"Content-Length: 2\r\n\r\n{}",
     )
-    eq(request("GET", "h", "/", []), b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    eq(build_request("GET", "h", "/", []), b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 
 
-def test_what_could_break_out_of_a_request_is_refused():
-    raises(EncodeError, request, "GET", "h", "/a\r\nX: y", [])
-    raises(EncodeError, request, "GET", "h", "/a b", [])
-    raises(EncodeError, request, "GET", "h\r\n", "/a", [])
-    raises(EncodeError, request, "GET", "h", "/a", [("X", "a\nb")])
+def test_request_injection_is_rejected():
+    raises(EncodeError, build_request, "GET", "h", "/a\r\nX: y", [])
+    raises(EncodeError, build_request, "GET", "h", "/a b", [])
+    raises(EncodeError, build_request, "GET", "h\r\n", "/a", [])
+    raises(EncodeError, build_request, "GET", "h", "/a", [("X", "a\nb")])
 
 
-def test_responses_in_any_pieces():
+def test_responses_in_any_chunks():
     data = PLAIN + CHUNKED + EMPTY + b"HTTP/1.1 100 Continue\r\n\r\n" + PLAIN
     for step in (1, 2, 3, 7, 1000):
-        got = read(data, step)
+        got = read_in_steps(data, step)
         eq([r.status for r in got], [200, 200, 204, 200])
         eq([r.body for r in got], [b'{"a"}', b"Wikipedia in\r\n", b"", b'{"a"}'])
-        eq(got[0].field("etag"), 'W/"1"')
-        eq(got[0].field("nothing"), "")
+        eq(got[0].get_field("etag"), 'W/"1"')
+        eq(got[0].get_field("nothing"), "")
 
 
-def test_a_body_without_a_length_ends_with_the_connection():
-    reader = Reader(64)
-    eq(reader.take(b"HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nabc"), [])
-    response = reader.closed()
-    eq((response.body, response.ends()), (b"abc", True))
-    eq(reader.closed(), None)
+def test_body_without_length_ends_with_connection():
+    reader = ResponseReader(64)
+    eq(reader.feed(b"HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nabc"), [])
+    response = reader.finish()
+    eq((response.body, response.closes_connection()), (b"abc", True))
+    eq(reader.finish(), None)
 
 
 def test_everything_is_bounded():
@@ -71,19 +71,19 @@ def test_everything_is_bounded():
         b"x" * 5000,
         b"HTTP/1.1 200 OK\r\n\r\n" + b"y" * 65,
     ):
-        raises(DecodeError, Reader(64).take, bad)
+        raises(DecodeError, ResponseReader(64).feed, bad)
 
 
-def test_noise_is_an_error_or_nothing_and_memory_is_bounded():
-    chance = Lcg(7)
+def test_noise_is_rejected_and_memory_is_bounded():
+    chance = RigLcg(7)
     for _ in range(200):
-        reader = Reader(64)
+        reader = ResponseReader(64)
         data = bytearray(PLAIN + CHUNKED + PLAIN)
         for _ in range(1 + chance.below(6)):
             data[chance.below(len(data))] = chance.below(256)
         try:
             for at in range(0, len(data), 9):
-                reader.take(bytes(data[at : at + 9]))
+                reader.feed(bytes(data[at : at + 9]))
                 assert len(reader._buffer) < 5000
         except DecodeError:
             continue

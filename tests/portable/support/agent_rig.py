@@ -8,9 +8,9 @@ drives do what they are told.
 import sys
 
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, STATE, Agent
-from agent.config.load import forget_checks, load
+from agent.config.load import load, unload_checks
 from agent.fieldbus.fieldbus import Fieldbus
-from drivers.modbus.bus import Result
+from drivers.modbus.bus import TransactionResult
 from protocols.time_units import MILLISECOND, SECOND
 
 RUN, STOP = 1151, 1150
@@ -85,7 +85,7 @@ def config():
     }
 
 
-def lean():
+def minimal_config():
     """A configuration with what is required and nothing else."""
     raw = config()
     for key in ("receiver", "broker", "state", "limits", "telemetry", "bus_timeout_ms"):
@@ -93,7 +93,7 @@ def lean():
     return raw
 
 
-class Lcg:
+class RigLcg:
     """Bytes and numbers that look random and are the same everywhere."""
 
     def __init__(self, seed):
@@ -117,15 +117,15 @@ def crc(data):
     return value
 
 
-def sealed(body):
+def with_crc(body):
     value = crc(body)
     return body + bytes((value & 255, value >> 8))
 
 
-class Slaves:
+class DeviceModels:
     """The slaves of one line: registers by unit, and what is wrong with them.
 
-    `silent` units do not answer; `deaf` ones echo a write and do not do it; `refusing` ones answer
+    `silent` units do not answer; `ignoring` ones echo a write and do not do it; `rejecting` ones answer
     a write with exception 4.
     """
 
@@ -136,9 +136,9 @@ class Slaves:
             LEAD: [RUN, 8000, 0, 8000],
             LAG: [STOP, 0, 0, 0],
         }
-        self.silent, self.deaf, self.refusing = set(), set(), set()
+        self.silent, self.ignoring, self.rejecting = set(), set(), set()
         self.writes = []  # (unit, address, values) that were asked for
-        self._known = {}
+        self._reply_cache = {}
 
     def answer(self, request):
         """The reply to a request, or None. Replies are kept: a CRC bit by bit is slow."""
@@ -150,24 +150,24 @@ class Slaves:
             return self._write(request, unit, function, address)
         values = self.registers[unit][address : address + request[5]]
         key = (unit, tuple(values))
-        if key not in self._known:
-            if len(self._known) > 30:
-                self._known = {}
+        if key not in self._reply_cache:
+            if len(self._reply_cache) > 30:
+                self._reply_cache = {}
             body = bytes((unit, function, 2 * request[5]))
             for value in values:
                 body += bytes((value >> 8, value & 255))
-            self._known[key] = sealed(body)
-        return self._known[key]
+            self._reply_cache[key] = with_crc(body)
+        return self._reply_cache[key]
 
     def _write(self, request, unit, function, address):
         data = request[4:6] if function == 6 else request[7:-2]
         values = [data[i] << 8 | data[i + 1] for i in range(0, len(data), 2)]
         self.writes.append((unit, address, values))
-        if unit in self.refusing:
-            return sealed(bytes((unit, function | 0x80, 4)))
-        if unit not in self.deaf:
+        if unit in self.rejecting:
+            return with_crc(bytes((unit, function | 0x80, 4)))
+        if unit not in self.ignoring:
             self._do(unit, address, values)
-        return sealed(request[:6])
+        return with_crc(request[:6])
 
     def _do(self, unit, address, values):
         registers = self.registers[unit]
@@ -182,11 +182,11 @@ class Slaves:
             registers[3] = registers[1]
 
 
-class Broker:
-    """An MQTT server: takes what it is sent, acknowledges when `acks`; CONNACK carries `code`."""
+class FakeBroker:
+    """An MQTT server: takes what it is sent, acknowledges when `acknowledges`; CONNACK carries `code`."""
 
     def __init__(self):
-        self.code, self.acks, self.mute = 0, True, False
+        self.code, self.acknowledges, self.is_silent = 0, True, False
         self.connects, self.published, self.topics = [], [], []
         self._buffer = b""
 
@@ -204,7 +204,7 @@ class Broker:
             assert len(self._buffer) >= at + size, "a packet in pieces"
             out += self._packet(self._buffer[0], self._buffer[at : at + size])
             self._buffer = self._buffer[at + size :]
-        return b"" if self.mute else out
+        return b"" if self.is_silent else out
 
     def _packet(self, first, body):
         if first == 0x10:
@@ -221,7 +221,7 @@ class Broker:
         end = 2 + (body[0] << 8 | body[1])
         assert first & 6 == 2, "not QoS 1"
         self.published.append((first, body[2:end].decode(), body[end + 2 :]))
-        return b"\x40\x02" + body[end : end + 2] if self.acks else b""
+        return b"\x40\x02" + body[end : end + 2] if self.acknowledges else b""
 
 
 def sentence(body):
@@ -240,93 +240,93 @@ def epoch(time, date):
     return sentence(rmc) + sentence(gga)
 
 
-class Rig:
+class AgentRig:
     """An agent that is turned in virtual time. `absent` ports fail to open."""
 
     def __init__(self, raw=None, absent=(), models=None):
         self.agent = self.make(raw or config(), models or profiles())
         if SMALL:
-            forget_checks()
-        self.slaves = Slaves()
-        self.broker = Broker()
+            unload_checks()
+        self.devices = DeviceModels()
+        self.broker = FakeBroker()
         self.absent = set(absent)
         self.now = self.start = 1000 * SECOND
-        self.opens = []  # (seconds since the start, port)
+        self.open_requests = []  # (seconds since the start, port)
         self.console = []
         self.state = b""
-        self.worst_late = 0
-        self._due = []  # (time, number, call, port, data)
+        self.max_late_us = 0
+        self._scheduled = []  # (time, number, call, port, data)
         self._number = 0
         self.agent.start(self.now)
-        self.carry_out()
+        self.process_outbox()
 
     def make(self, raw, models):
         return Agent(load(raw, models))
 
-    def later(self, delay, call, port, data):
+    def schedule(self, delay, call, port, data):
         self._number += 1
-        self._due.append((self.now + delay, self._number, call, port, data))
-        self._due.sort()
+        self._scheduled.append((self.now + delay, self._number, call, port, data))
+        self._scheduled.sort()
 
-    def carry_out(self):
+    def process_outbox(self):
         for port, op, data in self.agent.outbox():
-            self.act(port, op, data)
+            self.perform(port, op, data)
         assert self.agent.outbox() == []
 
-    def act(self, port, op, data):
+    def perform(self, port, op, data):
         if op == "open":
-            self.opens.append(((self.now - self.start) / SECOND, port))
+            self.open_requests.append(((self.now - self.start) / SECOND, port))
             kind = "failed" if port in self.absent else "opened"
-            self.later(MILLISECOND, "event", port, kind)
+            self.schedule(MILLISECOND, "event", port, kind)
         elif op == "close":
-            self._due = [due for due in self._due if due[3] != port]
+            self._scheduled = [due for due in self._scheduled if due[3] != port]
         elif port == CONSOLE:
             self.console.append(data.decode())
         elif port == STATE:
             self.state = data
         else:
-            far = self.broker if port == BROKER else self.slaves
-            reply = far.answer(data)
+            endpoint = self.broker if port == BROKER else self.devices
+            reply = endpoint.answer(data)
             if reply:
-                self.later(REPLY_US, "receive", port, reply)
+                self.schedule(REPLY_US, "receive", port, reply)
 
-    def give(self, call, port, data):
+    def deliver(self, call, port, data):
         """Hand something to the agent now."""
         getattr(self.agent, call)(port, data, self.now)
-        self.carry_out()
+        self.process_outbox()
 
     def run(self, seconds):
         """Let time go on, waking the agent exactly when it asks for it."""
         until = self.now + int(seconds * SECOND)
         while True:
             due = self.agent.deadline()
-            if self._due and self._due[0][0] <= due:
-                if self._due[0][0] > until:
+            if self._scheduled and self._scheduled[0][0] <= due:
+                if self._scheduled[0][0] > until:
                     break
-                self.now, _, call, port, data = self._due.pop(0)
-                self.give(call, port, data)
+                self.now, _, call, port, data = self._scheduled.pop(0)
+                self.deliver(call, port, data)
                 continue
             if due > until:
                 break
             self.now = max(self.now, due)
             self.agent.wake(self.now)
-            self.carry_out()
+            self.process_outbox()
         self.now = until
 
-    def codes(self):
-        return self.agent.alarms.codes()
+    def alarm_codes(self):
+        return self.agent.alarms.alarm_codes()
 
     def set(self, unit, register, value):
-        self.slaves.registers[unit][register] = value
+        self.devices.registers[unit][register] = value
 
-    def writes(self, unit):
+    def take_writes(self, unit):
         """Take what was written to a unit since the last call: lists of values."""
-        mine = [values for to, _, values in self.slaves.writes if to == unit]
-        self.slaves.writes = [w for w in self.slaves.writes if w[0] != unit]
-        return mine
+        values_written = [values for to, _, values in self.devices.writes if to == unit]
+        self.devices.writes = [w for w in self.devices.writes if w[0] != unit]
+        return values_written
 
 
-class Bench:
+class FieldbusRig:
     """The stations of the configuration alone, their registers set by hand: for one loop's test."""
 
     def __init__(self, raw=None):
@@ -337,8 +337,8 @@ class Bench:
             bus.event("opened", 0)
         self.now = SECOND
 
-    def station(self, name):
-        return self.fieldbus.station(name)
+    def session(self, name):
+        return self.fieldbus.session(name)
 
     def cycle(self):
         """Begin a cycle; nothing answers by itself."""
@@ -346,41 +346,43 @@ class Bench:
 
     def read(self, name, *registers):
         """The device does what it is told, is polled and answers with these registers."""
-        station = self.station(name)
-        self.written(only=station.unit)
-        station.poll(self.now, SECOND)
-        self._decide(self._take(self.bus_of(name)._polls, station.unit), "ok", registers)
+        session = self.session(name)
+        self.finish_writes(only=session.unit)
+        session.poll(self.now, SECOND)
+        self._finish(self._dequeue(self.bus_of(name)._polls, session.unit), "ok", registers)
 
-    def silence(self, name):
+    def no_reply(self, name):
         """The device is polled and does not answer."""
-        station = self.station(name)
-        station.poll(self.now, SECOND)
-        self._decide(self._take(self.bus_of(name)._polls, station.unit), "timeout")
+        session = self.session(name)
+        session.poll(self.now, SECOND)
+        self._finish(self._dequeue(self.bus_of(name)._polls, session.unit), "timeout")
 
-    def written(self, ok=True, only=None):
+    def finish_writes(self, ok=True, only=None):
         """Decide the writes that wait, of one unit or all; give them back."""
-        jobs = []
+        transactions = []
         for bus in self.fieldbus.buses:
-            jobs.extend(self._take(bus._urgent, only))
-        self._decide(jobs, "ok" if ok else "timeout")
-        return jobs
+            transactions.extend(self._dequeue(bus._urgent, only))
+        self._finish(transactions, "ok" if ok else "timeout")
+        return transactions
 
     def bus_of(self, name):
-        return self.station(name).bus
+        return self.session(name).bus
 
-    def _take(self, queue, unit):
-        taken = [job for job in queue if unit is None or job.unit == unit]
-        for job in taken:
-            queue.remove(job)
+    def _dequeue(self, queue, unit):
+        taken = [transaction for transaction in queue if unit is None or transaction.unit == unit]
+        for transaction in taken:
+            queue.remove(transaction)
         return taken
 
-    def _decide(self, jobs, status, values=()):
-        for job in jobs:
-            result = Result(job.tag, job.unit, status, 0, tuple(values), self.now)
-            self.fieldbus.stations[job.tag[0]].result(result)
+    def _finish(self, transactions, status, values=()):
+        for transaction in transactions:
+            result = TransactionResult(
+                transaction.tag, transaction.unit, status, 0, tuple(values), self.now
+            )
+            self.fieldbus.sessions[transaction.tag[0]].handle_result(result)
 
-    def wanted(self, name):
+    def requested(self, name):
         """What the device is asked to hold, raw by point name; empty when nothing."""
-        station = self.station(name)
-        points = station.profile.points
-        return {points[i].name: raw for i, raw in station._wanted}
+        session = self.session(name)
+        points = session.profile.points
+        return {points[i].name: raw for i, raw in session._wanted}

@@ -1,6 +1,6 @@
 """A board with two slots, whose power goes at each step that an update takes.
 
-`Nor` is flash as chips have it: a program only clears bits, a sector is erased whole, and what the
+`NorFlash` is flash as chips have it: a program only clears bits, a sector is erased whole, and what the
 power interrupts is half done. The files lie on `flash_model.Disk`; both count the same steps. The
 code between is the real one: the store's port, the agent, and the start-up's choice of a slot.
 
@@ -16,13 +16,13 @@ import sys
 
 from agent.agent import Agent
 from agent.remote.message import manifest
-from agent.remote.storage.boot_state import Place
+from agent.remote.storage.boot_state import RunningSlot
 from agent.remote.update import boot
 from deploy.firmware.mps2 import _slots
-from drivers.ports.address import parse
+from drivers.ports.address import parse_address
 from drivers.ports.micropython import slot_store, store
 from protocols.signed_message import MANIFEST
-from tests.portable.support.agent_rig import Lcg
+from tests.portable.support.agent_rig import RigLcg
 from tests.portable.support.check import eq
 from tests.portable.support.flash_model import Disk, PowerCut
 from tests.portable.support.remote_rig import (
@@ -32,42 +32,42 @@ from tests.portable.support.remote_rig import (
     OPERATOR,
     START_S,
     RemoteRig,
-    a_command,
+    make_command,
     remote_config,
-    signed,
+    sign_message,
 )
 
-SECTOR, ROOM = 512, 4096
-PIECE = 800  # not a divisor of anything
+SECTOR, SLOT_BYTES = 512, 4096
+CHUNK = 800  # not a divisor of anything
 MESSAGES = {}
 
 
 def application(release, size=1500):
     """What `coldloop firmware build` makes, with noise for a ROMFS."""
-    romfs = Lcg(release).bytes(size)
-    head = b"CLDLOOP1" + struct.pack("<II", size, release) + hashlib.sha256(romfs).digest()
-    return head + bytes(16) + romfs
+    romfs = RigLcg(release).bytes(size)
+    header = b"CLDLOOP1" + struct.pack("<II", size, release) + hashlib.sha256(romfs).digest()
+    return header + bytes(16) + romfs
 
 
 OLD, NEW = application(1), application(2)
 
 
-class Nor:
+class NorFlash:
     """Two slots; `disk` counts the steps."""
 
     def __init__(self, disk):
         self.disk = disk
-        self.cells = [bytearray(b"\xff" * ROOM), bytearray(b"\xff" * ROOM)]
-        self.undone = None
+        self.cells = [bytearray(b"\xff" * SLOT_BYTES), bytearray(b"\xff" * SLOT_BYTES)]
+        self.interrupted = None
 
-    def put(self, slot, data):
+    def load(self, slot, data):
         self.cells[slot][: len(data)] = data
 
     def _step(self, slot, at, data):
         try:
             self.disk.step()
         except PowerCut:
-            self.undone = self.undone or (slot, at, data)
+            self.interrupted = self.interrupted or (slot, at, data)
             raise
         self.cells[slot][at : at + len(data)] = data
 
@@ -80,21 +80,21 @@ class Nor:
             eq(old & new, new)  # else it would have to be erased
         self._step(slot, at, data)
 
-    def after(self, disk, ends):
+    def after_cut(self, disk, outcome):
         """The flash as the next start finds it."""
-        found = Nor(disk)
-        found.cells = [bytearray(cells) for cells in self.cells]
-        if self.undone is not None and ends != "lost":
-            slot, at, data = self.undone
-            size = len(data) if ends == "kept" else len(data) // 2
-            found.cells[slot][at : at + size] = data[:size]
-        return found
+        result = NorFlash(disk)
+        result.cells = [bytearray(cells) for cells in self.cells]
+        if self.interrupted is not None and outcome != "lost":
+            slot, at, data = self.interrupted
+            size = len(data) if outcome == "kept" else len(data) // 2
+            result.cells[slot][at : at + size] = data[:size]
+        return result
 
 
-class Slots:
+class BoardSlots:
     """What a start-up hands to the agent."""
 
-    sector, room = SECTOR, ROOM
+    sector, room = SECTOR, SLOT_BYTES
 
     def __init__(self, nor, slot, release):
         self.slot, self.release = slot, release
@@ -107,7 +107,7 @@ class BoardStore:
     def __init__(self, disk, flash):
         self.disk = disk
         self._use()
-        address = parse("store:" + _slots.FOLDER)
+        address = parse_address("store:" + _slots.FOLDER)
         self._store = store.Store(address)
         self._port = slot_store.SlotStorePort(address, lambda: None, flash)
 
@@ -137,7 +137,7 @@ class BoardStore:
         return answer
 
 
-def started(disk, nor):
+def select_slot(disk, nor):
     """What the start-up does: count a trial, check the slots; (slot, release), or None."""
     _slots.open, _slots.os = disk.open, disk
     slots, record = _slots.order(_slots.read_record())
@@ -162,44 +162,46 @@ THIRD = application(3, 900)
 class BoardRig(RemoteRig):
     """A unit on the application that the start-up has chosen."""
 
-    def __init__(self, disk, nor, room=ROOM):
-        found = started(disk, nor)
-        assert found is not None, "nothing starts"
-        self.slot, self.release = found
+    def __init__(self, disk, nor, room=SLOT_BYTES):
+        result = select_slot(disk, nor)
+        assert result is not None, "nothing starts"
+        self.slot, self.release = result
         self.room = room
         file = remote_config()
         file["remote"]["health_s"] = 5
         file["remote"]["port"] = "store:" + _slots.FOLDER
-        RemoteRig.__init__(self, file, BoardStore(disk, Slots(nor, self.slot, self.release)))
+        RemoteRig.__init__(self, file, BoardStore(disk, BoardSlots(nor, self.slot, self.release)))
 
     def make(self, _raw, _models):
-        ready, chosen = boot.start(self.file, self.store.read, self.check)
-        chosen.place = Place(self.slot, self.release, self.room) if self.room else None
+        ready, chosen = boot.start_config(self.file, self.store.read, self.check)
+        chosen.running_slot = RunningSlot(self.slot, self.release, self.room) if self.room else None
         return Agent(ready, chosen)
 
 
-def offer(rig, bundle, release, at=START_S, confirm_s=600):
+def send_update(rig, bundle, release, at=START_S, confirm_s=600):
     """Send the manifest and all pieces."""
     if (release, at) not in MESSAGES:  # signing is slow
-        body = manifest.write(at, at + HOUR, release, bundle, PIECE, confirm_s)
-        MESSAGES[(release, at)] = signed(MANIFEST, body, (OPERATOR, LIMITER))
+        body = manifest.encode_manifest(at, at + HOUR, release, bundle, CHUNK, confirm_s)
+        MESSAGES[(release, at)] = sign_message(MANIFEST, body, (OPERATOR, LIMITER))
     rig.send(MESSAGES[(release, at)])
     rig.run(1)
-    feed(rig, bundle, at)
+    send_chunks(rig, bundle, at)
 
 
-def feed(rig, bundle, at=START_S):
+def send_chunks(rig, bundle, at=START_S):
     """Send the pieces that it has not, as long as it takes them."""
-    if rig.desk.update is None:
+    if rig.manager.update is None:
         return
     counter = COUNTER + at - START_S
-    while rig.desk.update.have < rig.desk.update.count():
-        have = rig.desk.update.have
-        data = bundle[have * PIECE : (have + 1) * PIECE]
-        rig.desk.piece(counter.to_bytes(4, "big") + have.to_bytes(2, "big") + data, rig.now)
-        rig.carry_out()
+    while rig.manager.update.received_chunks < rig.manager.update.count():
+        received = rig.manager.update.received_chunks
+        data = bundle[received * CHUNK : (received + 1) * CHUNK]
+        rig.manager.chunk_size(
+            counter.to_bytes(4, "big") + received.to_bytes(2, "big") + data, rig.now
+        )
+        rig.process_outbox()
         rig.run(0.1)
-        if rig.desk.update.have == have:
+        if rig.manager.update.received_chunks == received:
             return  # the power has gone
 
 
@@ -207,16 +209,16 @@ def confirm(rig):
     """Let it be well, and say so."""
     rig.run(40)
     if "confirm" not in MESSAGES:
-        MESSAGES["confirm"] = a_command("confirm")
+        MESSAGES["confirm"] = make_command("confirm")
     rig.send(MESSAGES["confirm"])
     rig.run(1)
 
 
-def update(disk, nor):
+def run_update(disk, nor):
     """The whole way of an update, in two lives."""
     rig = BoardRig(disk, nor)
     rig.run(2)
-    offer(rig, NEW, 2)
+    send_update(rig, NEW, 2)
     if rig.restarts:
         try:
             rig = BoardRig(disk, nor)
@@ -225,19 +227,19 @@ def update(disk, nor):
         confirm(rig)
 
 
-def fresh():
+def new_board():
     """A board as it leaves the workshop: release 1 in slot a."""
     disk = Disk()
-    nor = Nor(disk)
-    nor.put(0, OLD)
+    nor = NorFlash(disk)
+    nor.load(0, OLD)
     return disk, nor
 
 
-def look(disk, nor):
+def start_and_inspect(disk, nor):
     """Start on what is left; say what runs, whether on trial, and what the record says is good."""
     rig = BoardRig(disk, nor)
     eq(rig.slot, {1: 0, 2: 1}[rig.release])
-    update = rig.desk.update
+    update = rig.manager.update
     on_trial = update is not None and update.watch is not None
     highest = 0 if update is None else update.releases.highest
     eq(rig.release == 2 and not on_trial, highest == 2)
@@ -246,19 +248,19 @@ def look(disk, nor):
 
 def sweep(stride=1):
     """Cut at every `stride`-th step, end in every way; give what was seen and how many steps."""
-    whole = fresh()
-    update(*whole)
-    seen = []
-    for cut in range(whole[0].steps, -1, -stride):
-        disk, nor = fresh()
+    complete = new_board()
+    run_update(*complete)
+    outcomes = []
+    for cut in range(complete[0].steps, -1, -stride):
+        disk, nor = new_board()
         disk.cut_at = cut
-        update(disk, nor)
-        for ends in ("lost", "torn", "kept"):
-            left = disk.after(ends)
-            found = look(left, nor.after(left, ends))
-            if found not in seen:
-                seen.append(found)
-    return sorted(seen), whole[0].steps
+        run_update(disk, nor)
+        for outcome in ("lost", "torn", "kept"):
+            disk_after = disk.after_cut(outcome)
+            result = start_and_inspect(disk_after, nor.after_cut(disk_after, outcome))
+            if result not in outcomes:
+                outcomes.append(result)
+    return sorted(outcomes), complete[0].steps
 
 
 if __name__ == "__main__":

@@ -8,15 +8,15 @@ EPSILON = 1.2e-7 if float(16_777_217) == 16_777_216.0 else 2.3e-16
 """Half of what a float of this interpreter resolves of its value: 32 bits or 64."""
 
 
-def eq(got: object, want: object) -> None:
+def eq(got: object, expected: object) -> None:
     """Assert that two values are equal, and show both when they are not."""
-    assert got == want, "got %r, want %r" % (got, want)
+    assert got == expected, "got %r, want %r" % (got, expected)
 
 
-def near(got: float, wanted: float, within: float, roundings: int = 16) -> None:
-    """Assert that two floats are `within` each other, and so many roundings of this interpreter."""
-    most = within + roundings * EPSILON * max(abs(got), abs(wanted))
-    assert -most < got - wanted < most, "got %r, want %r" % (got, wanted)
+def near(got: float, expected: float, tolerance: float, roundings: int = 16) -> None:
+    """Assert that two floats are `tolerance` each other, and so many roundings of this interpreter."""
+    limit = tolerance + roundings * EPSILON * max(abs(got), abs(expected))
+    assert -limit < got - expected < limit, "got %r, want %r" % (got, expected)
 
 
 def raises(kind: "type[Exception]", call: "Callable[..., object]", *args: object) -> Exception:

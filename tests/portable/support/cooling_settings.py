@@ -30,7 +30,7 @@ OPTIMUM = {
 
 def settings(**more):
     """The sections every row has, and more."""
-    made = {
+    sections = {
         "exchanger": dict(EXCHANGER),
         "supply": {
             "setpoint_c": 32.0,
@@ -49,5 +49,5 @@ def settings(**more):
             "rate_pct_per_s": 5.0,
         },
     }
-    made.update(more)
-    return made
+    sections.update(more)
+    return sections

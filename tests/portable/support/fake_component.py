@@ -1,48 +1,48 @@
 """A part that remembers how it was turned, for the tests of `agent.core.registry`."""
 
-from agent.core.component import Part
+from agent.core.component import Component
 from protocols.time_units import SECOND
 
 
-class Fake(Part):
+class FakeComponent(Component):
     def __init__(self, agent, settings, port):
-        Part.__init__(self, agent, settings, port)
-        self.seen = []
+        Component.__init__(self, agent, settings, port)
+        self.calls = []
         self.due = SECOND
 
     def start(self, now):
-        self.seen.append(("start", now))
+        self.calls.append(("start", now))
 
     def receive(self, data, now):
-        self.seen.append(("receive", data, now))
+        self.calls.append(("receive", data, now))
 
     def event(self, kind, now):
-        self.seen.append(("event", kind, now))
+        self.calls.append(("event", kind, now))
 
     def link_receive(self, index, data, now):
-        self.seen.append(("link_receive", index, data, now))
+        self.calls.append(("link_receive", index, data, now))
 
     def link_event(self, index, kind, now):
-        self.seen.append(("link_event", index, kind, now))
+        self.calls.append(("link_event", index, kind, now))
 
     def tick(self, now):
-        self.seen.append(("tick", now))
+        self.calls.append(("tick", now))
 
     def wake(self, now):
-        self.seen.append(("wake", now))
+        self.calls.append(("wake", now))
         self.due = now + SECOND
 
     def deadline(self):
         return self.due
 
     def outbox(self):
-        return [(self.port, "write", b"ask")] if self.seen and self.seen[-1][0] == "wake" else []
+        return [(self.port, "write", b"ask")] if self.calls and self.calls[-1][0] == "wake" else []
 
     def points(self):
         return [("fake.PowerWatts", "W", 1, 10)] if self.settings.get("points") else []
 
     def values(self, now):
-        return [len(self.seen)]
+        return [len(self.calls)]
 
     def status(self, now):
-        return len(self.seen)
+        return len(self.calls)

@@ -1,20 +1,20 @@
 """Flash in the hand: a log's store that does one thing when told to, and loses its power when told.
 
-Shared by the tests of the log, on both interpreters. `Unit` is a log (keeper and sender) on flash;
-it can be killed and started anew. `Ground` keeps what arrives, as a relay does.
+Shared by the tests of the log, on both interpreters. `LogUnit` is a log (keeper and sender) on flash;
+it can be killed and started anew. `GroundModel` keeps what arrives, as a relay does.
 """
 
-from agent.log.record_store import Keeper
+from agent.log.record_store import RecordStore
 from agent.log.sender import Sender
 from protocols.telemetry import merged_block, receipt
 from protocols.telemetry import message as parcel
 from protocols.time_units import MILLISECOND, SECOND
 
 SETTINGS = {"bytes": 1 << 20, "segment_bytes": 1024, "live_ttl_s": 0, "bulk_ttl_s": 0}
-WHERE = "s1/u1"
+UNIT_PATH = "s1/u1"
 
 
-class Lcg:
+class LogLcg:
     """Numbers that look random and are the same everywhere."""
 
     def __init__(self, seed):
@@ -25,22 +25,22 @@ class Lcg:
         return (self.state >> 8) % limit
 
 
-class Flash:
+class LogFlash:
     """Records by key; `capacity` in bytes, or None."""
 
     def __init__(self):
         self.records = {}
         self.capacity = None
-        self.done = 0
+        self.operations = 0
 
     def fits(self, op, payload):
         used = sum([len(record) for record in self.records.values()])
         return op == "delete" or self.capacity is None or used + len(payload) <= self.capacity
 
-    def do(self, op, data):
+    def execute(self, op, data):
         """Carry out one request; give its answer."""
         key, _, payload = data.partition(b"\0")
-        self.done += 1
+        self.operations += 1
         if op == "write":
             self.records[key] = payload
         elif op == "append":
@@ -53,62 +53,64 @@ class Flash:
             return b"\0" + b"\0".join(sorted(self.records))
         return b""
 
-    def half(self, op, data, part):
+    def execute_partly(self, op, data, part):
         """The power goes while a request is carried out: `part` of 256 of it is done."""
         key, _, payload = data.partition(b"\0")
         if op == "append":
-            self.do(op, key + b"\0" + payload[: len(payload) * part // 256])
+            self.execute(op, key + b"\0" + payload[: len(payload) * part // 256])
         elif op in ("write", "delete") and part >= 128:
-            self.do(op, data)
+            self.execute(op, data)
 
 
-class Ground:
-    """Takes messages; drops what it has; `kept` has payloads by number, `order` numbers as new."""
+class GroundModel:
+    """Takes messages; drops what it has; `received` has payloads by number, `order` numbers as new."""
 
     def __init__(self, key=b""):
         self.key = key
-        self.kept = {}
+        self.received = {}
         self.order = []
-        self.twice = 0
-        self.pieces = {}
-        self.life = b""
+        self.duplicates = 0
+        self.chunks = {}
+        self.generation = b""
 
-    def take(self, message):
+    def receive(self, message):
         """Take a message; give the receipt for it."""
-        self.life, records, piece = parcel.read(message)
-        if piece is not None:
-            parts = self.pieces.setdefault(piece.number, {})
-            parts[piece.place] = piece.data
-            if len(parts) < piece.of:
+        self.generation, records, chunk = parcel.parse_message(message)
+        if chunk is not None:
+            parts = self.chunks.setdefault(chunk.number, {})
+            parts[chunk.index] = chunk.data
+            if len(parts) < chunk.count:
                 return b""
-            whole = b"".join([parts[place] for place in range(piece.of)])
-            records = [(piece.number, whole[0], whole[1:])]
+            whole = b"".join([parts[place] for place in range(chunk.count)])
+            records = [(chunk.number, whole[0], whole[1:])]
         ranges = []
-        for number, kind, payload in undone(records):
-            if number in self.kept:
-                self.twice += 1
-                assert self.kept[number] == (kind, payload), number
+        for number, kind, payload in split_merged(records):
+            if number in self.received:
+                self.duplicates += 1
+                assert self.received[number] == (kind, payload), number
             else:
-                self.kept[number] = (kind, payload)
+                self.received[number] = (kind, payload)
                 self.order.append(number)
             ranges.append((number & 3, number >> 2, number >> 2))
-        return receipt.write(receipt.Receipt(self.life, 0, ranges), WHERE, self.key)
+        return receipt.build_receipt(
+            receipt.Receipt(self.generation, 0, ranges), UNIT_PATH, self.key
+        )
 
 
-def undone(records):
+def split_merged(records):
     """Give the records that longer blocks were made of."""
-    found = []
+    result = []
     for number, kind, payload in records:
         if kind == parcel.MERGED:
-            first = number % parcel.OF_MERGED
-            blocks = merged_block.split(payload)
-            found.extend([(first + 4 * i, parcel.ROWS, each) for i, each in enumerate(blocks)])
+            first = number % parcel.MERGED_OFFSET
+            blocks = merged_block.split_blocks(payload)
+            result.extend([(first + 4 * i, parcel.ROWS, block) for i, block in enumerate(blocks)])
         else:
-            found.append((number, kind, payload))
-    return found
+            result.append((number, kind, payload))
+    return result
 
 
-class Unit:
+class LogUnit:
     """A log on `flash`, started; `now` goes on."""
 
     def __init__(self, flash, now=5 * SECOND, settings=None, key=b""):
@@ -116,59 +118,59 @@ class Unit:
         self.now = now
         self.settings = settings or SETTINGS
         self.key = key
-        self.waiting = []
+        self.pending = []
         self.start()
 
     def start(self):
-        self.keeper = Keeper(WHERE, self.settings)
-        self.sender = Sender(self.keeper, self.key)
-        self.waiting = []
-        self.keeper.event("opened", self.now)
+        self.record_store = RecordStore(UNIT_PATH, self.settings)
+        self.sender = Sender(self.record_store, self.key)
+        self.pending = []
+        self.record_store.event("opened", self.now)
         self.collect()
 
     def collect(self):
-        self.waiting.extend(self.keeper.outbox())
+        self.pending.extend(self.record_store.outbox())
 
     def step(self):
         """Carry out one request; False when there is none."""
         self.collect()
-        if not self.waiting:
+        if not self.pending:
             return False
         self.now += 2 * MILLISECOND
-        op, data = self.waiting.pop(0)
+        op, data = self.pending.pop(0)
         _, _, payload = data.partition(b"\0")
         if op in ("write", "append") and not self.flash.fits(op, payload):
-            self.keeper.event("full", self.now)
-            self.keeper.event("failed", self.now)
-            self.waiting = []
+            self.record_store.event("full", self.now)
+            self.record_store.event("failed", self.now)
+            self.pending = []
             return False
-        answer = self.flash.do(op, data)
+        answer = self.flash.execute(op, data)
         if answer:
-            self.keeper.receive(answer, self.now)
-        self.keeper.event("drained", self.now)
+            self.record_store.receive(answer, self.now)
+        self.record_store.event("drained", self.now)
         self.collect()
         return True
 
-    def settle(self):
+    def run_until_idle(self):
         while self.step():
             pass
 
-    def kill(self, part):
+    def cut_power(self, part):
         """Cut the power while the oldest request is carried out, then start anew."""
-        if self.waiting:
-            op, data = self.waiting[0]
-            self.flash.half(op, data, part)
+        if self.pending:
+            op, data = self.pending[0]
+            self.flash.execute_partly(op, data, part)
         self.now += SECOND
         self.start()
 
-    def put(self, group, payload):
-        self.keeper.put(group, parcel.NOTE, payload, self.now)
+    def append(self, group, payload):
+        self.record_store.append(group, parcel.NOTE, payload, self.now)
         self.collect()
 
-    def send(self, ground, limit=1000, groups=(0, 1, 2, 3), most=1000):
+    def send(self, ground, limit=1000, groups=(0, 1, 2, 3), max_messages=1000):
         """Send until nothing is left; the receipts come at once."""
         count = 0
-        while count < most:
+        while count < max_messages:
             ids, message = self.sender.next(limit, groups)
             if not ids:
                 if not self.step():
@@ -176,8 +178,8 @@ class Unit:
                 continue
             assert len(message) <= limit, (len(message), limit)
             count += 1
-            said = ground.take(message)
-            if said:
-                self.sender.receipt(said, self.now)
+            receipt = ground.receive(message)
+            if receipt:
+                self.sender.on_receipt(receipt, self.now)
             self.collect()
         return count

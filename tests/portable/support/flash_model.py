@@ -4,7 +4,7 @@ Takes the place of `open` and `os` in a store of ours (drivers/ports/*_store.py)
 interpreters. As ext4 or littlefs at their worst: what is written is durable only after fsync, a new
 or renamed name only after fsync of the folder. `cut_at` is the step at which the power goes.
 
-How a cut ends, `ends`: "lost" (nothing that was not durable is there), "kept" (all of it is),
+How a cut ends, `outcome`: "lost" (nothing that was not durable is there), "kept" (all of it is),
 "torn" (names are there, and half of the bytes).
 """
 
@@ -32,8 +32,8 @@ class File:
         self._node[0] = self._node[0] + bytes(data)
         return len(data)
 
-    def read(self, most=None):
-        return self._node[0][:most]
+    def read(self, maximum=None):
+        return self._node[0][:maximum]
 
     def flush(self):
         self._disk.step()
@@ -91,19 +91,19 @@ class Disk:
     def listdir(self, _):
         return [path.split("/")[-1] for path in self.names]
 
-    def after(self, ends):
+    def after_cut(self, outcome):
         """The disk as the next start finds it."""
-        found = Disk()
-        names = self.durable if ends == "lost" else self.names
+        result = Disk()
+        names = self.durable if outcome == "lost" else self.names
         for path in names:
             now, durable = names[path]
-            grown = now[: len(durable)] == durable
-            if ends == "kept":
+            is_appended = now[: len(durable)] == durable
+            if outcome == "kept":
                 data = now
-            elif ends == "lost" or not grown:
+            elif outcome == "lost" or not is_appended:
                 data = durable
             else:
                 data = now[: (len(durable) + len(now)) // 2]
-            found.names[path] = [data, data]
-        found.durable = dict(found.names)
-        return found
+            result.names[path] = [data, data]
+        result.durable = dict(result.names)
+        return result

@@ -1,10 +1,10 @@
 """Sentences for tests: their checksums, and whole streams in receivers' dialects."""
 
 from drivers.gnss.epoch import Epoch
-from drivers.gnss.receiver import Receiver
+from drivers.gnss.receiver import ReceiverDriver
 from protocols.nmea.framing import xor_by_loop
 
-PLACE = "2512.5,N,05516.5,E"
+POSITION = "2512.5,N,05516.5,E"
 
 
 def line(body: str) -> bytes:
@@ -20,22 +20,22 @@ def lines(*bodies: str) -> bytes:
 
 def rmc(time: str, status: str = "A", mode: str = "A", date: str = "251126") -> bytes:
     """An RMC at the test's place."""
-    return line("GNRMC,%s,%s,%s,0.0,0.0,%s,,,%s,V" % (time, status, PLACE, date, mode))
+    return line("GNRMC,%s,%s,%s,0.0,0.0,%s,,,%s,V" % (time, status, POSITION, date, mode))
 
 
 def gga(time: str, quality: str = "1", used: str = "16") -> bytes:
     """A GGA at the test's place."""
-    return line("GNGGA,%s,%s,%s,%s,0.7,12.3,M,-33.1,M,," % (time, PLACE, quality, used))
+    return line("GNGGA,%s,%s,%s,%s,0.7,12.3,M,-33.1,M,," % (time, POSITION, quality, used))
 
 
 def decode(stream: bytes, vendor: "str | None" = None) -> "list[Epoch]":
     """The epochs of a recording."""
-    receiver = Receiver(0, 9600, keep=1000, vendor=vendor, timed=False)
+    receiver = ReceiverDriver(0, 9600, max_epochs=1000, vendor=vendor, timing_valid=False)
     receiver.receive(stream, 0)
-    return receiver.epochs() + receiver.finish()
+    return receiver.take_epochs() + receiver.finish_stream()
 
 
-def only(stream: bytes, vendor: "str | None" = None) -> Epoch:
+def single_epoch(stream: bytes, vendor: "str | None" = None) -> Epoch:
     """The one epoch of a recording."""
     epochs = decode(stream, vendor)
     assert len(epochs) == 1, len(epochs)

@@ -2,7 +2,7 @@
 
 from agent.agent import FIRST_BUS
 from protocols.time_units import SECOND
-from tests.portable.support.agent_rig import CDU, VALVE, Rig, config, profiles
+from tests.portable.support.agent_rig import CDU, VALVE, AgentRig, config, profiles
 
 HEAP = "512wK"
 SERVICE = FIRST_BUS + 1
@@ -11,58 +11,58 @@ PDU = 5
 OUTLET = [{"device": "strip", "point": "Outlet2On"}]
 
 
-def models():
+def make_models():
     """The rig's devices; the valve knows the facility's flow, a strip has two outlets."""
-    made = profiles()
+    by_name = profiles()
     flow = {"address": 2, "type": "i16", "function": 3, "scale": [1, 10], "unit": "1"}
     flow.update({"name": "PrimaryFlowLitersPerMinute", "min": 0, "max": 30000})
     inlet = dict(flow, name="PrimarySupplyTemperatureCelsius", address=3)
-    made["valve"]["points"].extend([flow, inlet])
-    made["valve"]["blocks"][0]["count"] = 4
-    made["cdu"]["points"].append(dict(flow, name="FlowLitersPerMinute", address=5))
-    made["cdu"]["points"].append(dict(flow, name="FrequencyHertz", address=6, scale=[1, 100]))
-    made["cdu"]["points"].append(dict(flow, name="Module1Celsius", address=7))
-    made["cdu"]["blocks"][0]["count"] = 8
+    by_name["valve"]["points"].extend_config([flow, inlet])
+    by_name["valve"]["blocks"][0]["count"] = 4
+    by_name["cdu"]["points"].append(dict(flow, name="FlowLitersPerMinute", address=5))
+    by_name["cdu"]["points"].append(dict(flow, name="FrequencyHertz", address=6, scale=[1, 100]))
+    by_name["cdu"]["points"].append(dict(flow, name="Module1Celsius", address=7))
+    by_name["cdu"]["blocks"][0]["count"] = 8
     outlet = {"type": "u16", "function": 3, "scale": [1, 1], "unit": "1", "write": True}
     outlet["limits"] = [0, 1]
     outlet.update({"min": 0, "max": 1})
-    strip = dict(made["meter"], model="strip")
+    strip = dict(by_name["meter"], model="strip")
     strip["blocks"] = [{"function": 3, "address": 0, "count": 2}]
     strip["points"] = [
         dict(outlet, name="Outlet1On", address=0),
         dict(outlet, name="Outlet2On", address=1),
     ]
-    made["strip"] = strip
-    return made
+    by_name["strip"] = strip
+    return by_name
 
 
-def load(name, **more):
+def load_section(name, **options):
     raw = {"name": name, "class": "gpu", "max_w": 10_000, "min_w": 3_000}
-    raw.update(more)
+    raw.update(options)
     return raw
 
 
-def section(**more):
+def throttle_section(**options):
     """The section `throttle`."""
     raw = {
         "ports": {"bmc": "tcp:bmc:80"},
         "loads": [
-            load("gpu1", port="bmc", path=PATH % "gpu1", priority=7),
-            load("gpu2", port="bmc", path=PATH % "gpu2", priority=3),
-            load("spare", outlets=OUTLET, max_w=4000, min_w=0, priority=1),
+            load_section("gpu1", port="bmc", path=PATH % "gpu1", priority=7),
+            load_section("gpu2", port="bmc", path=PATH % "gpu2", priority=3),
+            load_section("spare", outlets=OUTLET, max_w=4000, min_w=0, priority=1),
         ],
     }
-    raw.update(more)
+    raw.update(options)
     return raw
 
 
-class Bmc:
-    """A service that keeps limits; what it was told is in `told` as (seconds, name, watts)."""
+class BmcModel:
+    """A service that keeps limits; what it was told is in `received_limits` as (seconds, name, watts)."""
 
     def __init__(self, rig):
         self.rig = rig
         self.limits = {"gpu1": 10_000, "gpu2": 10_000}
-        self.told = []
+        self.received_limits = []
 
     def answer(self, data):
         method, path = data.split(b" ")[:2]
@@ -70,49 +70,49 @@ class Bmc:
         if method == b"PATCH":
             watts = int(data.split(b'"SetPoint": ')[1].split(b",")[0])
             self.limits[name] = watts
-            self.told.append(((self.rig.now - self.rig.start) / SECOND, name, watts))
+            self.received_limits.append(((self.rig.now - self.rig.start) / SECOND, name, watts))
             return b"HTTP/1.1 204 No Content\r\n\r\n"
         body = b'{"PowerLimitWatts": {"SetPoint": %d}, "PowerWatts": {"Reading": 9000.0}}'
         body = body % self.limits[name]
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
-class ThrottleRig(Rig):
-    """The rig with the section; `part` is the throttle, `bmc` its service."""
+class PowerRig(AgentRig):
+    """The rig with the section; `component` is the throttle, `bmc` its service."""
 
-    def __init__(self, kept=None, **more):
+    def __init__(self, records=None, **options):
         raw = config()
         raw["devices"].append({"name": "strip", "bus": "bus", "unit": PDU, "profile": "strip"})
-        raw["throttle"] = section(**more)
-        self.bmc = Bmc(self)
-        self.kept = kept if kept is not None else {}
-        self.store = SERVICE if "port" in more else -1
-        self.service = SERVICE + ("port" in more)
+        raw["throttle"] = throttle_section(**options)
+        self.bmc = BmcModel(self)
+        self.records = records if records is not None else {}
+        self.store = SERVICE if "port" in options else -1
+        self.service = SERVICE + ("port" in options)
         self.now = self.start = 0
-        Rig.__init__(self, raw, models=models())
+        AgentRig.__init__(self, raw, models=make_models())
 
-    def act(self, port, op, data):
+    def perform(self, port, op, data):
         if port == self.store and op in ("get", "write"):
             key, _, payload = data.partition(b"\0")
             if op == "write":
-                self.kept[key] = payload
-                self.later(1000, "event", port, "drained")
+                self.records[key] = payload
+                self.schedule(1000, "event", port, "drained")
             else:
-                found = self.kept.get(key)
-                answer = key + (b"" if found is None else b"\0" + found)
-                self.later(1000, "receive", port, answer)
+                result = self.records.get(key)
+                answer = key + (b"" if result is None else b"\0" + result)
+                self.schedule(1000, "receive", port, answer)
         elif port == self.service and op == "write":
-            self.later(20_000, "receive", port, self.bmc.answer(data))
+            self.schedule(20_000, "receive", port, self.bmc.answer(data))
         else:
-            Rig.act(self, port, op, data)
+            AgentRig.perform(self, port, op, data)
 
-    def fill(self):
+    def set_registers(self):
         """Registers of the larger devices."""
-        registers = self.slaves.registers
+        registers = self.devices.registers
         registers[CDU] = [320, 400, 3000, 2000, 0, 600, 5000, 400]
         registers[VALVE] = [4000, 4000, 800, 240]
         registers[PDU] = [1, 1, 0, 0]
 
     @property
-    def part(self):
-        return self.agent.parts[0]
+    def component(self):
+        return self.agent.components[0]

@@ -12,8 +12,8 @@ Run by itself (on both interpreters) it sweeps every step: see tests/agent/remot
 import sys
 
 from agent.remote.message import canonical
-from agent.remote.storage.audit import SEGMENTS, Walk, key_of
-from drivers.ports.address import parse
+from agent.remote.storage.audit import SEGMENTS, AuditReader, key_of
+from drivers.ports.address import parse_address
 from drivers.ports.micropython import store as micropython_store
 from tests.portable.support.check import eq
 from tests.portable.support.flash_model import Disk, PowerCut
@@ -23,13 +23,13 @@ from tests.portable.support.remote_rig import (
     SETPOINT,
     START_S,
     RemoteRig,
-    a_command,
-    a_patch,
+    make_command,
+    make_patch,
     remote_config,
 )
 
 MESSAGES = {}
-ENDS = ("lost", "torn", "kept")
+CUT_RESULTS = ("lost", "torn", "kept")
 
 
 class FileStore:
@@ -38,7 +38,7 @@ class FileStore:
     def __init__(self, disk):
         self.disk = disk
         self._use()
-        self._store = micropython_store.Store(parse("store:/flash"))
+        self._store = micropython_store.Store(parse_address("store:/flash"))
 
     def _use(self):
         micropython_store.open = self.disk.open
@@ -55,8 +55,8 @@ class FileStore:
         key, _, payload = data.partition(b"\0")
         try:
             if op == "get":
-                found = self._store.read(key.decode())
-                return data if found is None else data + b"\0" + found
+                result = self._store.read(key.decode())
+                return data if result is None else data + b"\0" + result
             if op == "delete":
                 self._store.delete(key.decode())
             else:
@@ -75,76 +75,81 @@ class SweepRig(RemoteRig):
         RemoteRig.__init__(self, file, FileStore(disk))
 
 
-def life(disk, changes, order, at=START_S):
+def run_change(disk, changes, command_name, at=START_S):
     """One life: a change, and its confirmation or its end."""
     rig = SweepRig(disk)
     rig.run(2)
-    if (at, order) not in MESSAGES:  # signing is slow
-        patch = a_patch(rig, changes, confirm_s=60, counter_s=at)
-        MESSAGES[(at, order)] = (patch, a_command(order, counter_s=at))
-    patch, command = MESSAGES[(at, order)]
+    if (at, command_name) not in MESSAGES:  # signing is slow
+        patch = make_patch(rig, changes, confirm_s=60, counter_s=at)
+        MESSAGES[(at, command_name)] = (patch, make_command(command_name, counter_s=at))
+    patch, command = MESSAGES[(at, command_name)]
     rig.send(patch)
     rig.run(7)
     rig.send(command)
     rig.run(1)
 
 
-def told(store):
+def audit_log(store):
     """The log's entries; its chain must hold."""
-    walks = []
+    readers = []
     for i in range(SEGMENTS):
         data = store.read(key_of(i))
-        walk = None if data is None else Walk(data)
-        if walk is not None and walk.entries:
-            walks.append(walk)
-    walks.sort(key=lambda walk: walk.entries[0][0])
-    for before, after in zip(walks, walks[1:]):
-        eq(before.head, after.first)
-    return [(entry[3], entry[4]) for walk in walks for entry in walk.entries]
+        reader = None if data is None else AuditReader(data)
+        if reader is not None and reader.entries:
+            readers.append(reader)
+    readers.sort(key=lambda reader: reader.entries[0][0])
+    for before, after in zip(readers, readers[1:]):
+        eq(before.head, after.start_hash)
+    return [(entry[3], entry[4]) for reader in readers for entry in reader.entries]
 
 
 OLD, NEW = (31, 100), (33, 90)
 """Set-points of supply and dP, confirmed before and pushed now."""
 
 
-def look(disk):
+def start_and_inspect(disk):
     """Start on what is left; say what runs."""
     rig = SweepRig(disk)
-    boot = rig.desk.boot
-    eq(canonical.digest(boot.config), canonical.digest(canonical.write(boot.raw())))
-    runs = rig.agent.supply.setpoint, rig.agent.pressure.setpoint
-    assert runs in (OLD, NEW), runs
-    entries = told(rig.store)
+    boot = rig.manager.boot
+    eq(
+        canonical.hash_config(boot.config),
+        canonical.hash_config(canonical.encode_config(boot.raw())),
+    )
+    setpoints = rig.agent.supply.setpoint, rig.agent.pressure.setpoint
+    assert setpoints in (OLD, NEW), setpoints
+    entries = audit_log(rig.store)
     slots = boot.slots
-    taken = [1 for what, counter in entries if what.startswith("patch") and counter == COUNTER]
-    if runs == NEW or slots.trial is not None or slots.counters[0] == COUNTER:
-        assert taken, "no entry of the change"
+    change_entries = [
+        1 for what, counter in entries if what.startswith("patch") and counter == COUNTER
+    ]
+    if setpoints == NEW or slots.trial is not None or slots.counters[0] == COUNTER:
+        assert change_entries, "no entry of the change"
     if slots.version == 2:
         assert ("confirmed", COUNTER) in entries, entries
     if slots.last[1] == "rolled_back":
         assert ("rolled back", COUNTER) in entries, entries
     rig.run(1)
-    told(rig.store)
-    return runs[0], slots.version, slots.trial is not None
+    audit_log(rig.store)
+    return setpoints[0], slots.version, slots.trial is not None
 
 
-def sweep(order, stride=1, first=0):
+def sweep(command_name, stride=1, first=0):
     """Cut at every `stride`-th step, end in every way; give what was seen and how many steps."""
     changes = [(SETPOINT, NEW[0]), (PRESSURE, NEW[1])]
     base = Disk()
-    life(base, [(SETPOINT, OLD[0])], "confirm", START_S - 100)
-    whole = base.after("kept")
-    life(whole, changes, order)
-    seen = []
-    for cut in range(first, whole.steps + 1, stride):
-        disk = base.after("kept")
+    run_change(base, [(SETPOINT, OLD[0])], "confirm", START_S - 100)
+    complete = base.after_cut("kept")
+    run_change(complete, changes, command_name)
+    outcomes = []
+    for cut in range(first, complete.steps + 1, stride):
+        disk = base.after_cut("kept")
         disk.cut_at = cut
-        life(disk, changes, order)
-        for ends in ENDS:
-            found = look(disk.after(ends))
-            if found not in seen:
-                seen.append(found)
-    return sorted(seen), whole.steps
+        run_change(disk, changes, command_name)
+        for outcome in CUT_RESULTS:
+            result = start_and_inspect(disk.after_cut(outcome))
+            if result not in outcomes:
+                outcomes.append(result)
+    return sorted(outcomes), complete.steps
 
 
 def main():

@@ -1,7 +1,7 @@
 """Receivers that do what they are told, by four makers' commands, for the tests of setting up.
 
 Not `hil`'s receiver: no sky behind it. Each maker's commands are read from its documents apart from
-`drivers.gnss.setup_vendors`. `deaf` names what is acknowledged and not done.
+`drivers.gnss.setup_vendors`. `ignored` names what is acknowledged and not done.
 """
 
 from protocols.time_units import SECOND
@@ -13,21 +13,21 @@ FIRST = {"GPS": 1, "BDS": 1, "GLO": 65, "GAL": 1}
 KINDS = ("RMC", "GGA", "GSA", "GSV", "ZDA", "GLL", "VTG", "GST")
 
 
-class FakeReceiver:
-    """One receiver. `second` is its time; `lost` seconds without a fix; `said` all commands."""
+class ReceiverModel:
+    """One receiver. `second` is its time; `lost` seconds without a fix; `commands` all commands."""
 
-    def __init__(self, maker, deaf=()):
-        self.maker = maker
-        self.deaf = deaf
-        self.factory()
+    def __init__(self, vendor, ignored=()):
+        self.vendor = vendor
+        self.ignored = ignored
+        self.reset_to_factory()
         self.baud = 9600
         self.saved = 0
-        self.said = []
+        self.commands = []
         self.time_us = 36_000 * SECOND
         self.answers = b""
         self._buffer = b""
 
-    def factory(self):
+    def reset_to_factory(self):
         """As it left the works."""
         self.systems = list(ALL)
         self.kinds = list(KINDS)
@@ -36,7 +36,7 @@ class FakeReceiver:
 
     # What it says.
 
-    def epoch(self):
+    def next_epoch(self):
         """Its next epoch."""
         self.time_us += self.rate_ms * 1000
         seconds, rest = divmod(self.time_us, SECOND)
@@ -61,18 +61,24 @@ class FakeReceiver:
         out, self.answers = self.answers, b""
         for kind in KINDS:
             if kind in self.kinds:
-                out += self._views() if kind == "GSV" else self._used() if kind == "GSA" else b""
+                out += (
+                    self._gsv_sentences()
+                    if kind == "GSV"
+                    else self._gsa_sentences()
+                    if kind == "GSA"
+                    else b""
+                )
                 out += line(bodies[kind]) if kind in bodies else b""
         return out
 
-    def _used(self):
+    def _gsa_sentences(self):
         out = b""
         for system in self.systems:
             numbers = ["%02d" % (FIRST[system] + i) for i in range(4)] + [""] * 8
             out += line("GNGSA,A,3,%s,1.2,0.6,1.0,%s" % (",".join(numbers), TALKERS[system][1]))
         return out
 
-    def _views(self):
+    def _gsv_sentences(self):
         out = b""
         for system in self.systems:
             quads = ["%02d,40,100,4%d" % (FIRST[system] + i, i) for i in range(4)]
@@ -81,18 +87,18 @@ class FakeReceiver:
 
     # What it is told.
 
-    def take(self, data):
+    def receive(self, data):
         """Take bytes; whole commands are carried out."""
         self._buffer += data
         while self._buffer:
-            size = self._length()
+            size = self._command_length()
             if size is None:
                 return
             command, self._buffer = self._buffer[:size], self._buffer[size:]
-            self.said.append(command)
-            getattr(self, "_" + self.maker)(command)
+            self.commands.append(command)
+            getattr(self, "_" + self.vendor)(command)
 
-    def _length(self):
+    def _command_length(self):
         if self._buffer[:1] == b"\xb5":
             if len(self._buffer) < 6:
                 return None
@@ -101,13 +107,13 @@ class FakeReceiver:
         end = self._buffer.find(b"\r\n")
         return None if end < 0 else end + 2
 
-    def _do(self, what, **changes):
-        if what not in self.deaf:
+    def _apply(self, setting, **changes):
+        if setting not in self.ignored:
             for name, value in changes.items():
                 setattr(self, name, value)
 
-    def _start(self, seconds):
-        self._do("start", lost=seconds)
+    def _restart(self, seconds):
+        self._apply("start", lost=seconds)
 
     def _body(self, command):
         text = command.decode()
@@ -116,65 +122,65 @@ class FakeReceiver:
         return text[1:-5].split(",")
 
     def _casic(self, command):
-        words = self._body(command)
-        if words[0] == "PCAS04":
-            mask = int(words[1])
+        fields = self._body(command)
+        if fields[0] == "PCAS04":
+            mask = int(fields[1])
             named = (("GPS", 1), ("BDS", 2), ("GLO", 4))
-            self._do("constellations", systems=[s for s, bit in named if mask & bit])
-        elif words[0] == "PCAS03":
+            self._apply("constellations", systems=[s for s, bit in named if mask & bit])
+        elif fields[0] == "PCAS03":
             order = ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA")
-            kinds = [k for k, n in zip(order, words[1:]) if n != "0"]
-            self._do("sentences", kinds=kinds + (["GST"] if words[14] == "1" else []))
-        elif words[0] == "PCAS02":
-            self._do("rate", rate_ms=int(words[1]))
-        elif words[0] == "PCAS01":
-            self._do("baud", baud=(4800, 9600, 19200, 38400, 57600, 115200)[int(words[1])])
-        elif words[0] == "PCAS00":
+            kinds = [k for k, n in zip(order, fields[1:]) if n != "0"]
+            self._apply("sentences", kinds=kinds + (["GST"] if fields[14] == "1" else []))
+        elif fields[0] == "PCAS02":
+            self._apply("rate", rate_ms=int(fields[1]))
+        elif fields[0] == "PCAS01":
+            self._apply("baud", baud=(4800, 9600, 19200, 38400, 57600, 115200)[int(fields[1])])
+        elif fields[0] == "PCAS00":
             self.saved += 1
-        elif words[0] == "PCAS10":
-            self._start((0, 2, 5)[int(words[1])])
+        elif fields[0] == "PCAS10":
+            self._restart((0, 2, 5)[int(fields[1])])
 
     def _unicore(self, command):
         text = command.decode().strip()
-        words = text.split(" ")
-        if words[0] in ("MASK", "UNMASK"):
-            rest = [s for s in self.systems if s != words[1]]
-            more = [words[1]] if words[0] == "UNMASK" else []
-            self._do("constellations", systems=[s for s in ALL if s in rest + more])
-        elif words[0] == "UNLOG":
-            self._do("sentences", kinds=[])
-        elif words[0][:2] == "GP":
-            self._do("sentences", kinds=self.kinds + [words[0][2:]])
-            self._do("rate", rate_ms=int(float(words[1]) * 1000 + 0.5))
-        elif words[:2] == ["CONFIG", "COM1"]:
-            self._do("baud", baud=int(words[2]))
-        elif words[0] == "SAVECONFIG":
+        fields = text.split(" ")
+        if fields[0] in ("MASK", "UNMASK"):
+            rest = [s for s in self.systems if s != fields[1]]
+            more = [fields[1]] if fields[0] == "UNMASK" else []
+            self._apply("constellations", systems=[s for s in ALL if s in rest + more])
+        elif fields[0] == "UNLOG":
+            self._apply("sentences", kinds=[])
+        elif fields[0][:2] == "GP":
+            self._apply("sentences", kinds=self.kinds + [fields[0][2:]])
+            self._apply("rate", rate_ms=int(float(fields[1]) * 1000 + 0.5))
+        elif fields[:2] == ["CONFIG", "COM1"]:
+            self._apply("baud", baud=int(fields[2]))
+        elif fields[0] == "SAVECONFIG":
             self.saved += 1
-        elif words[0] == "RESET":
-            self._start(5 if words[1:] == ["ALL"] else 2 if words[1:] else 0)
+        elif fields[0] == "RESET":
+            self._restart(5 if fields[1:] == ["ALL"] else 2 if fields[1:] else 0)
         self.answers += line("command,%s,response: OK" % text)
 
     def _quectel(self, command):
-        words = self._body(command)
-        if words[0] == "PQTMCFGCNST":
+        fields = self._body(command)
+        if fields[0] == "PQTMCFGCNST":
             named = ("GPS", "GLO", "GAL", "BDS")
-            on = [s for s, n in zip(named, words[2:]) if n == "1"]
-            self._do("constellations", systems=[s for s in ALL if s in on])
+            on = [s for s, n in zip(named, fields[2:]) if n == "1"]
+            self._apply("constellations", systems=[s for s in ALL if s in on])
             self.answers += line("PQTMCFGCNST,OK")
-        elif words[0] == "PAIR062":
+        elif fields[0] == "PAIR062":
             names = {0: "GGA", 1: "GLL", 2: "GSA", 3: "GSV", 4: "RMC", 5: "VTG", 6: "ZDA", 8: "GST"}
-            kind = names[int(words[1])]
+            kind = names[int(fields[1])]
             rest = [k for k in self.kinds if k != kind]
-            self._do("sentences", kinds=rest + ([kind] if words[2] == "1" else []))
+            self._apply("sentences", kinds=rest + ([kind] if fields[2] == "1" else []))
             self.answers += line("PAIR001,062,0")
-        elif words[0] == "PAIR050":
-            self._do("rate", rate_ms=int(words[1]))
-        elif words[0] == "PAIR864":
-            self._do("baud", baud=int(words[3]))
-        elif words[0] == "PQTMSAVEPAR":
+        elif fields[0] == "PAIR050":
+            self._apply("rate", rate_ms=int(fields[1]))
+        elif fields[0] == "PAIR864":
+            self._apply("baud", baud=int(fields[3]))
+        elif fields[0] == "PQTMSAVEPAR":
             self.saved += 1
-        elif words[0][:5] in ("PQTMH", "PQTMW", "PQTMC"):
-            self._start({"PQTMHOT": 0, "PQTMWARM": 2, "PQTMCOLD": 5}[words[0]])
+        elif fields[0][:5] in ("PQTMH", "PQTMW", "PQTMC"):
+            self._restart({"PQTMHOT": 0, "PQTMWARM": 2, "PQTMCOLD": 5}[fields[0]])
 
     def _frame(self, command):
         a = b = 0
@@ -205,16 +211,16 @@ class FakeReceiver:
         if key in signals:
             self._switch("constellations", "systems", signals[key], value, ALL)
         elif key == 0x30210001:
-            self._do("rate", rate_ms=value)
+            self._apply("rate", rate_ms=value)
         elif key == 0x40520001:
-            self._do("baud", baud=value)
+            self._apply("baud", baud=value)
         for kind in KINDS:
             if key == 0x20910000 + first[kind] + 1:
                 self._switch("sentences", "kinds", kind, value, KINDS)
 
-    def _switch(self, what, name, word, on, order):
-        rest = [w for w in getattr(self, name) if w != word] + ([word] if on else [])
-        self._do(what, **{name: [w for w in order if w in rest]})
+    def _switch(self, setting, name, item, on, order):
+        rest = [w for w in getattr(self, name) if w != item] + ([item] if on else [])
+        self._apply(setting, **{name: [w for w in order if w in rest]})
 
     def _ublox8(self, command):
         kind, number, payload = self._frame(command)
@@ -230,10 +236,10 @@ class FakeReceiver:
             self._switch("sentences", "kinds", names[payload[1]], payload[2], KINDS)
         elif (kind, number) == (6, 8):
             assert payload[2:] == b"\x01\x00\x00\x00"
-            self._do("rate", rate_ms=int.from_bytes(payload[:2], "little"))
+            self._apply("rate", rate_ms=int.from_bytes(payload[:2], "little"))
         elif (kind, number) == (6, 0):
             assert len(payload) == 20
-            self._do("baud", baud=int.from_bytes(payload[8:12], "little"))
+            self._apply("baud", baud=int.from_bytes(payload[8:12], "little"))
         else:
             self._ubx_common(kind, number, payload)
 
@@ -242,6 +248,6 @@ class FakeReceiver:
             assert len(payload) == 13
             self.saved += 1
         elif (kind, number) == (6, 4):
-            self._start({0: 0, 1: 2, 0xFFFF: 5}[payload[0] | payload[1] << 8])
+            self._restart({0: 0, 1: 2, 0xFFFF: 5}[payload[0] | payload[1] << 8])
         else:
             raise AssertionError("UBX %d %d" % (kind, number))

@@ -7,7 +7,7 @@ early) and microseconds (pulses).
 
 from math import log
 
-from agent.clock.utc_clock import Clock
+from agent.clock.utc_clock import UtcClock
 from drivers.gnss.receiver import Fix
 from protocols.time_units import SECOND
 
@@ -19,7 +19,7 @@ UTC = 1_795_500_000 * SECOND
 TICK = 100_000
 
 
-class Chance:
+class NoiseSource:
     """A small linear congruential generator, the same on every interpreter."""
 
     def __init__(self, seed: int) -> None:
@@ -32,7 +32,7 @@ class Chance:
         self.state = (self.state * 1_664_525 + 1_013_904_223) % 4_294_967_296
         return (self.state + 0.5) / 4_294_967_296
 
-    def late(self, mean: float) -> float:
+    def exponential(self, mean: float) -> float:
         """Exponential with the mean given."""
         return -mean * log(self.uniform())
 
@@ -45,7 +45,7 @@ class Chance:
         return int(self.uniform() * n)
 
 
-class TrueFix(Fix):
+class ReferenceFix(Fix):
     """A fix as the driver gives it."""
 
     def __init__(
@@ -61,7 +61,7 @@ class TrueFix(Fix):
         self.lon_e7: int | None = lon_e7
 
 
-class Bench:
+class ClockRig:
     """A clock under test. Faults, plain attributes:
 
     outage, drag (us a second while on), step_us, leap_s (label off), away_e7, no_pulse.
@@ -70,7 +70,7 @@ class Bench:
 
     def __init__(
         self,
-        clock: Clock,
+        clock: UtcClock,
         seed: int = 1,
         ppm: float = 0.0,
         tempco: float = 0.0,
@@ -78,7 +78,7 @@ class Bench:
         pps_us: "float | None" = None,
     ) -> None:
         self.clock = clock
-        self.chance = Chance(seed)
+        self.noise = NoiseSource(seed)
         self.ppm = ppm
         self.tempco = tempco
         self.temp = 25.0
@@ -91,65 +91,69 @@ class Bench:
         self.outage = self.no_pulse = False
         self.drag = 0.0
         self.step_us = self.leap_s = self.away_e7 = 0
-        self.dragged = 0.0
+        self.total_drag_us = 0.0
         self.error_us = 0
         self.bound_us = 0
-        self.worst = -1
+        self.max_excess_us = -1
         self.states: list[str] = []
 
     def run(
-        self, seconds: int, ticks: int = 10, watch: "Callable[[Bench], None] | None" = None
+        self, seconds: int, ticks: int = 10, observe: "Callable[[ClockRig], None] | None" = None
     ) -> None:
         """Run; after each second `error_us`, `bound_us` hold what the clock said at its end."""
         for _ in range(seconds):
-            self._one(ticks)
-            if watch is not None:
-                watch(self)
+            self._run_second(ticks)
+            if observe is not None:
+                observe(self)
 
-    def _one(self, ticks: int) -> None:
+    def _run_second(self, ticks: int) -> None:
         clock, mono = self.clock, self.mono_ns
         ppm = self.ppm + self.tempco * (self.temp - 25.0)
         per_second = 1_000_000_000 + int(ppm * 1000 + 0.5)
-        self.dragged += self.drag
+        self.total_drag_us += self.drag
         if self.sensor and self.second % 10 == 0:
-            clock.temperature(int(self.temp * 100), mono // 1000)
-        lie_us = int(self.dragged) + self.step_us
+            clock.add_temperature(int(self.temp * 100), mono // 1000)
+        shift_us = int(self.total_drag_us) + self.step_us
         if not self.outage:
-            self._speak(mono, lie_us)
+            self._send_fix(mono, shift_us)
         for i in range(1, ticks + 1):
             clock.slew(SECOND // ticks, (mono + per_second * i // ticks) // 1000)
         self.second += 1
         self.mono_ns = mono + per_second
-        self._judge()
+        self._measure_error()
 
-    def _speak(self, mono: int, lie_us: int) -> None:
+    def _send_fix(self, mono: int, shift_us: int) -> None:
         utc = UTC + self.second * SECOND
         if self.pps_us is not None and not self.no_pulse:
-            self.clock.pulse((mono + int(self.chance.normal(self.pps_us) * 1000)) // 1000 - lie_us)
-        late = int((self.chance.late(self.jitter_ms) - self.jitter_ms) * 1000)
+            self.clock.add_pulse(
+                (mono + int(self.noise.normal(self.pps_us) * 1000)) // 1000 - shift_us
+            )
+        late = int((self.noise.exponential(self.jitter_ms) - self.jitter_ms) * 1000)
         late += self.latency_us
         latitude = 252_000_000 + self.away_e7
-        fix = TrueFix(utc + self.leap_s * SECOND, mono // 1000 + late - lie_us, lat_e7=latitude)
-        self.clock.sample(fix)
+        fix = ReferenceFix(
+            utc + self.leap_s * SECOND, mono // 1000 + late - shift_us, lat_e7=latitude
+        )
+        self.clock.add_fix(fix)
 
-    def _judge(self) -> None:
+    def _measure_error(self) -> None:
         now = self.mono_ns // 1000
-        said = self.clock.utc(now)
-        if said is None:
+        clock_utc = self.clock.utc(now)
+        if clock_utc is None:
             return
-        self.error_us = said - (UTC + self.second * SECOND)
+        self.error_us = clock_utc - (UTC + self.second * SECOND)
         self.bound_us = self.clock.bound_us(now) or 0
-        self.worst = max(self.worst, abs(self.error_us) - self.bound_us)
+        self.max_excess_us = max(self.max_excess_us, abs(self.error_us) - self.bound_us)
 
     def state(self) -> str:
         """What the clock calls itself now."""
         return self.clock.state(self.mono_ns // 1000)
 
 
-def known(
+def synced_leap_clock(
     drift_ppb: int = 50_000,
     tempco_ppb: int = 1_000,
     site_e7: "tuple[int, int] | None" = None,
-) -> Clock:
+) -> UtcClock:
     """Make a clock whose leap seconds are known."""
-    return Clock(drift_ppb, tempco_ppb, UTC - 86_400 * SECOND, True, site_e7)
+    return UtcClock(drift_ppb, tempco_ppb, UTC - 86_400 * SECOND, True, site_e7)

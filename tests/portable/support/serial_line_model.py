@@ -7,14 +7,14 @@ time of the baud rate both ways; a slave answers `turnaround_us` after the last 
 from drivers.modbus.bus import Bus
 from drivers.modbus.transaction import STOP
 from protocols.modbus import pdu
-from protocols.modbus.crc import sealed
+from protocols.modbus.crc import with_crc
 from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from drivers.modbus.transaction import Result
+    from drivers.modbus.transaction import TransactionResult
 
     Tag = tuple[int, int]
 
@@ -22,146 +22,148 @@ COUNT = 20
 """Registers of a poll."""
 
 
-class Slave:
+class ModbusServerModel:
     """A unit whose register n holds n; it takes any write."""
 
     def __init__(self, unit: int, turnaround_us: int = 5_000) -> None:
         self.unit = unit
         self.turnaround_us = turnaround_us
-        self.dead = False
-        self.holes: list[int] = []
-        self.heard = 0
+        self.is_offline = False
+        self.unreadable: list[int] = []
+        self.request_count = 0
 
     def answer(self, frame: bytes) -> bytes:
         """The reply to an intact request."""
-        self.heard += 1
+        self.request_count += 1
         head = frame[:2]
         address = frame[2] << 8 | frame[3]
         if frame[1] > 4:
-            return sealed(frame[:6])
+            return with_crc(frame[:6])
         count = frame[4] << 8 | frame[5]
-        for hole in self.holes:
+        for hole in self.unreadable:
             if address <= hole < address + count:
-                return sealed(bytes((frame[0], frame[1] | 0x80, 2)))
-        words = [bytes((n >> 8 & 255, n & 255)) for n in range(address, address + count)]
-        return sealed(head + bytes((2 * count,)) + b"".join(words))
+                return with_crc(bytes((frame[0], frame[1] | 0x80, 2)))
+        registers = [bytes((n >> 8 & 255, n & 255)) for n in range(address, address + count)]
+        return with_crc(head + bytes((2 * count,)) + b"".join(registers))
 
 
-class VirtualLine:
+class SerialLineModel:
     """`bus` and `slaves` on one line. `first_bytes`, if it is a list, takes (when, unit, function)
     of every request.
     """
 
-    def __init__(self, bus: "Bus", slaves: "list[Slave]", baud: int, bits: int = 11) -> None:
+    def __init__(
+        self, bus: "Bus", slaves: "list[ModbusServerModel]", baud: int, bits: int = 11
+    ) -> None:
         self.bus = bus
         self.slaves = {slave.unit: slave for slave in slaves}
         self.now = 0
         self.chunk = 16
         self.first_bytes: list[tuple[int, int, int]] | None = None
         self._char = bits * 1_000_000 / baud
-        self._coming: list[tuple[int, bytes]] = []
+        self._in_flight: list[tuple[int, bytes]] = []
         bus.event("opened", 0)
 
-    def run(self, until: int, collect: "Callable[[list[Result], int], None]") -> None:
+    def run(self, until: int, collect: "Callable[[list[TransactionResult], int], None]") -> None:
         """Go on to `until`; `collect` gets the bus's results and may submit more."""
         bus = self.bus
         while True:
             due = bus.deadline()
-            at = self._coming[0][0] if self._coming else NEVER
+            at = self._in_flight[0][0] if self._in_flight else NEVER
             if min(due, at) > until:
                 self.now = until
                 return
             if at <= due:
-                self.now, data = self._coming.pop(0)
+                self.now, data = self._in_flight.pop(0)
                 bus.receive(data, self.now)
             else:
                 self.now = max(self.now, due)
                 bus.wake(self.now)
-            self._carry()
-            collect(bus.results(), self.now)
-            self._carry()
+            self._transfer()
+            collect(bus.take_results(), self.now)
+            self._transfer()
 
-    def _carry(self) -> None:
+    def _transfer(self) -> None:
         for _, op, frame in self.bus.outbox():
             if op != "write":
                 continue
             if self.first_bytes is not None:
                 self.first_bytes.append((self.now, frame[0], frame[1]))
             slave = self.slaves.get(frame[0])
-            if slave is None or slave.dead:
+            if slave is None or slave.is_offline:
                 continue
             reply = slave.answer(frame)
             begin = self.now + int(len(frame) * self._char + 0.999) + slave.turnaround_us
             for at in range(0, len(reply), self.chunk):
                 part = reply[at : at + self.chunk]
                 end = begin + int((at + len(part)) * self._char + 0.999)
-                self._coming.append((end, part))
+                self._in_flight.append((end, part))
 
 
-def full_load(baud: int, units: "list[int]", seconds: int) -> int:
+def measure_full_load(baud: int, units: "list[int]", seconds: int) -> int:
     """Every unit asked again as soon as it has answered; returns transactions in the time."""
     bus = Bus(4, "rtu", baud, 11)
-    line = VirtualLine(bus, [Slave(unit) for unit in units], baud)
-    done = [0]
+    line = SerialLineModel(bus, [ModbusServerModel(unit) for unit in units], baud)
+    completed = [0]
 
-    def ask(results: "list[Result]", now: int) -> None:
+    def resubmit(results: "list[TransactionResult]", now: int) -> None:
         for result in results:
             assert result.status == "ok", result.status
             assert result.values == tuple(range(result.tag, result.tag + COUNT))
-            done[0] += 1
+            completed[0] += 1
             bus.submit(result.unit, pdu.read_holding(result.tag, COUNT), result.tag)
 
     for unit in units:
         for block in range(2 if len(units) == 1 else 1):
             bus.submit(unit, pdu.read_holding(100 * block, COUNT), 100 * block)
-    line.run(seconds * SECOND, ask)
-    return done[0]
+    line.run(seconds * SECOND, resubmit)
+    return completed[0]
 
 
-class Poller:
+class PolledUnits:
     """Ten units polled once a second for two blocks, some of them dead."""
 
-    def __init__(self, dead: int) -> None:
+    def __init__(self, offline: int) -> None:
         self.bus = Bus(4, "rtu", 19200, 11, timeout_us=200_000)
-        self.slaves = [Slave(unit) for unit in range(1, 11)]
-        for slave in self.slaves[:dead]:
-            slave.dead = True
-        self.line = VirtualLine(self.bus, self.slaves, 19200)
-        self.waiting: set[Tag] = set()
-        self.seen: dict[Tag, int] = {}
-        self.worst: dict[int, int] = {}
+        self.slaves = [ModbusServerModel(unit) for unit in range(1, 11)]
+        for slave in self.slaves[:offline]:
+            slave.is_offline = True
+        self.line = SerialLineModel(self.bus, self.slaves, 19200)
+        self.pending: set[Tag] = set()
+        self.last_reply_at: dict[Tag, int] = {}
+        self.longest_gap_us: dict[int, int] = {}
         self.now = 0
 
-    def collect(self, results: "list[Result]", now: int) -> None:
+    def collect(self, results: "list[TransactionResult]", now: int) -> None:
         """Take results."""
         for result in results:
-            self.waiting.discard(result.tag)
+            self.pending.discard(result.tag)
             if result.status == "ok":
                 unit = result.unit
-                last = self.seen.get(result.tag, now)
-                self.worst[unit] = max(self.worst.get(unit, 0), now - last)
-                self.seen[result.tag] = now
+                last = self.last_reply_at.get(result.tag, now)
+                self.longest_gap_us[unit] = max(self.longest_gap_us.get(unit, 0), now - last)
+                self.last_reply_at[result.tag] = now
 
     def cycle(self) -> None:
         """Poll what is not asked for, and let a second pass."""
-        self.bus.idle_until = self.now + SECOND
+        self.bus.next_cycle_at = self.now + SECOND
         for slave in self.slaves:
             for block in (0, 1):
                 tag = (slave.unit, block)
                 request = pdu.read_holding(50 * block, 20)
-                if tag not in self.waiting and self.bus.submit(slave.unit, request, tag):
-                    self.waiting.add(tag)
+                if tag not in self.pending and self.bus.submit(slave.unit, request, tag):
+                    self.pending.add(tag)
         self.now += SECOND
         self.line.run(self.now, self.collect)
 
 
-def stop_delay(baud: int, count: int, dead: bool, when: int) -> int:
+def measure_stop_delay(baud: int, count: int, offline: bool, when: int) -> int:
     """From the decision to the first byte of a stop, under full load of reads of `count`."""
     bus = Bus(4, "rtu", baud, 11, timeout_us=200_000)
-    slaves = [Slave(unit) for unit in (1, 2, 3)]
-    line = VirtualLine(bus, slaves, baud)
+    slaves = [ModbusServerModel(unit) for unit in (1, 2, 3)]
+    line = SerialLineModel(bus, slaves, baud)
 
-    def ask(results: "list[Result]", now: int) -> None:
+    def resubmit(results: "list[TransactionResult]", now: int) -> None:
         for result in results:
             if result.tag != "stop":
                 bus.submit(result.unit, pdu.read_holding(0, count), result.tag)
@@ -169,11 +171,11 @@ def stop_delay(baud: int, count: int, dead: bool, when: int) -> int:
     for slave in slaves:
         for tag in range(4):
             bus.submit(slave.unit, pdu.read_holding(0, count), tag)
-    line.run(3 * SECOND, ask)
-    slaves[0].dead = dead
-    line.run(3 * SECOND + when, ask)
-    decided = line.now
+    line.run(3 * SECOND, resubmit)
+    slaves[0].is_offline = offline
+    line.run(3 * SECOND + when, resubmit)
+    decided_at = line.now
     line.first_bytes = []
     bus.submit(2, pdu.write_single(0, 0), "stop", STOP)
-    line.run(decided + SECOND, ask)
-    return min([at for at, _, function in line.first_bytes if function == 6]) - decided
+    line.run(decided_at + SECOND, resubmit)
+    return min([at for at, _, function in line.first_bytes if function == 6]) - decided_at

@@ -4,7 +4,7 @@ from protocols.signing import ed25519
 from protocols.signing.sha512 import sha512
 
 
-def _times(scalar, point):
+def _multiply(scalar, point):
     result = (0, 1, 1, 0)
     while scalar:
         if scalar & 1:
@@ -22,11 +22,11 @@ class Signer:
         secret = int.from_bytes(hashed[:32], "little")
         self._secret = (secret & ((1 << 254) - 8)) | 1 << 254
         self._prefix = hashed[32:]
-        self.public = ed25519._encode(_times(self._secret, ed25519._BASE))
+        self.public = ed25519._encode(_multiply(self._secret, ed25519._BASE))
 
     def sign(self, message):
         order = ed25519._ORDER
         r = int.from_bytes(sha512(self._prefix + message), "little") % order
-        first = ed25519._encode(_times(r, ed25519._BASE))
+        first = ed25519._encode(_multiply(r, ed25519._BASE))
         k = int.from_bytes(sha512(first + self.public + message), "little") % order
         return first + ((r + k * self._secret) % order).to_bytes(32, "little")

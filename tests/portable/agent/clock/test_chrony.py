@@ -6,77 +6,79 @@ from agent.agent import FIRST_BUS, Agent
 from agent.clock.chrony import RefClock
 from agent.config.load import load
 from agent.core.errors import ConfigError
-from agent.core.tick_scheduler import Ticks
+from agent.core.tick_scheduler import TickScheduler
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import config, profiles
 from tests.portable.support.check import eq, raises
-from tests.portable.support.reference_time import UTC, Bench, known
+from tests.portable.support.reference_time import UTC, ClockRig, synced_leap_clock
 
 PORT = 7
 TICK = 100_000
 
 
-class Around:
+class AgentStub:
     """As much of an agent as the part needs."""
 
     def __init__(self, clock):
         self.clock = clock
-        self.ticks = Ticks(TICK, 0, 10)
+        self.ticks = TickScheduler(TICK, 0, 10)
 
 
-def settled():
-    bench = Bench(known(), 1)
+def synced_component():
+    bench = ClockRig(synced_leap_clock(), 1)
     bench.run(60, ticks=1)
-    part = RefClock(Around(bench.clock), {"bound_ms": 100}, PORT)
-    part.event("opened", 0)
-    return bench, part
+    component = RefClock(AgentStub(bench.clock), {"bound_ms": 100}, PORT)
+    component.event("opened", 0)
+    return bench, component
 
 
-def seconds(bench, part, count):
+def run_seconds(bench, component, count):
     """Run for seconds; return what was sent."""
     sent = []
     for _ in range(count):
         bench.run(1)
         for i in range(10):
-            part.tick(bench.mono_ns // 1000 + i * TICK)
-        sent.extend(part.outbox())
+            component.tick(bench.mono_ns // 1000 + i * TICK)
+        sent.extend(component.outbox())
     return sent
 
 
-def test_one_sample_a_second_with_the_utc_of_its_moment():
-    bench, part = settled()
-    sent = seconds(bench, part, 5)
+def test_one_sample_per_second_with_its_utc():
+    bench, component = synced_component()
+    sent = run_seconds(bench, component, 5)
     eq([(port, op) for port, op, _ in sent], [(PORT, "write")] * 5)
     mono, utc, leap = struct.unpack(">qqB", sent[-1][2])
     eq(mono, bench.mono_ns // 1000)
     eq(leap, 0)
     assert abs(utc - (UTC + bench.second * SECOND)) <= 20_000
-    eq((part.sent, part.withheld), (5, 0))
+    eq((component.sent, component.withheld), (5, 0))
 
 
-def test_nothing_is_told_when_it_is_not_sure():
-    bench, part = settled()
+def test_no_sample_while_utc_is_not_trusted():
+    bench, component = synced_component()
     bench.leap_s = 4
     bench.run(1)
-    eq(seconds(bench, part, 3), [])
+    eq(run_seconds(bench, component, 3), [])
     bench.leap_s = 0
     bench.run(5)
-    eq(len(seconds(bench, part, 3)), 3)
+    eq(len(run_seconds(bench, component, 3)), 3)
     bench.outage = True
-    assert 0 < len(seconds(bench, part, 5_000)) < 5_000  # holdover, until the bound is too large
+    assert (
+        0 < len(run_seconds(bench, component, 5_000)) < 5_000
+    )  # holdover, until the bound is too large
     bench.outage = False
     bench.clock.leap.uncertain = True
     bench.run(60)
-    eq(seconds(bench, part, 3), [])
+    eq(run_seconds(bench, component, 3), [])
 
 
-def test_nothing_is_told_before_the_port_is_open():
-    bench, part = settled()
-    part.event("failed", 0)
-    eq(seconds(bench, part, 3), [])
-    part.event("opened", 0)
-    part.event("drained", 0)
-    eq(len(seconds(bench, part, 3)), 3)
+def test_no_sample_before_port_is_open():
+    bench, component = synced_component()
+    component.event("failed", 0)
+    eq(run_seconds(bench, component, 3), [])
+    component.event("opened", 0)
+    component.event("drained", 0)
+    eq(len(run_seconds(bench, component, 3)), 3)
 
 
 def test_both_are_sections_with_a_port():

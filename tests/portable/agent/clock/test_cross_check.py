@@ -1,71 +1,71 @@
 """A witness: it confirms, contradicts, corrects whole seconds, and alone it names the second."""
 
-from agent.clock.utc_clock import Clock
+from agent.clock.utc_clock import UtcClock
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
-from tests.portable.support.reference_time import UTC, Bench, TrueFix, known
+from tests.portable.support.reference_time import UTC, ClockRig, ReferenceFix, synced_leap_clock
 
-SURE, VAGUE = 100_000, 700_000
+PRECISE_US, COARSE_US = 100_000, 700_000
 
 
-def truth(bench):
+def reference_utc(bench):
     """Now by the clock's time, and what UTC is."""
     return bench.mono_ns // 1000, UTC + bench.second * SECOND
 
 
-def test_a_witness_that_agrees_confirms_the_leap_seconds():
-    bench = Bench(Clock(50_000), 1)
+def test_agreeing_reference_confirms_leap_seconds():
+    bench = ClockRig(UtcClock(50_000), 1)
     bench.run(60, ticks=1)
-    now, utc = truth(bench)
-    eq(bench.clock.witness(utc + 300_000, VAGUE, now), True)
+    now, utc = reference_utc(bench)
+    eq(bench.clock.cross_check(utc + 300_000, COARSE_US, now), True)
     eq(bench.clock.flags(), ["leap_uncertain"])  # it cannot tell a second
-    eq(bench.clock.witness(utc + 50_000, SURE, now), True)
+    eq(bench.clock.cross_check(utc + 50_000, PRECISE_US, now), True)
     eq(bench.clock.flags(), [])
 
 
-def test_two_words_correct_whole_seconds_while_those_are_not_known():
-    bench = Bench(Clock(50_000), 2)
+def test_two_references_correct_whole_seconds():
+    bench = ClockRig(UtcClock(50_000), 2)
     bench.leap_s = 18
     bench.run(60, ticks=1)
     for _ in range(2):
-        now, utc = truth(bench)
-        eq(bench.clock.witness(utc, SURE, now), False)
+        now, utc = reference_utc(bench)
+        eq(bench.clock.cross_check(utc, PRECISE_US, now), False)
         bench.run(1)
     assert abs(bench.error_us) < 50_000
     eq(bench.state(), "untrusted")  # the receiver still says something else
     bench.leap_s = 0
     bench.run(5)
-    eq((bench.state(), bench.worst <= 0), ("sync", True))
+    eq((bench.state(), bench.max_excess_us <= 0), ("sync", True))
 
 
-def test_a_contradiction_is_an_alarm_and_widens_the_bound_until_it_is_taken_back():
-    bench = Bench(known(), 3)
+def test_disagreement_is_alarmed_and_widens_bound():
+    bench = ClockRig(synced_leap_clock(), 3)
     bench.run(600, ticks=1)
-    now, utc = truth(bench)
-    bench.clock.witness(utc + 5 * SECOND, SURE, now)
+    now, utc = reference_utc(bench)
+    bench.clock.cross_check(utc + 5 * SECOND, PRECISE_US, now)
     eq(bench.state(), "sync")  # once may be a mistake
-    bench.clock.witness(utc + 5 * SECOND, SURE, now)
-    eq((bench.state(), bench.clock.doubts), ("untrusted", ["witness"]))
+    bench.clock.cross_check(utc + 5 * SECOND, PRECISE_US, now)
+    eq((bench.state(), bench.clock.failed_checks), ("untrusted", ["witness"]))
     bench.run(30, ticks=1)
     eq(bench.state(), "untrusted")
     assert bench.bound_us >= 5 * SECOND
-    evidence = bench.clock.verdicts.evidence[-1]
+    evidence = bench.clock.evidence_log.entries[-1]
     eq(evidence.check, "witness")
     assert 4_900_000 < evidence.figure < 5_100_000
-    now, utc = truth(bench)
-    eq(bench.clock.witness(utc, SURE, now), True)
+    now, utc = reference_utc(bench)
+    eq(bench.clock.cross_check(utc, PRECISE_US, now), True)
     bench.run(4)
-    eq((bench.state(), bench.clock.doubts), ("sync", []))
+    eq((bench.state(), bench.clock.failed_checks), ("sync", []))
     assert bench.bound_us < SECOND
 
 
-def test_alone_two_words_set_the_label_and_the_sky_refines_it():
-    bench = Bench(Clock(50_000), 4, ppm=10.0)
+def test_two_references_alone_set_utc():
+    bench = ClockRig(UtcClock(50_000), 4, ppm=10.0)
     bench.outage = True
     bench.run(100, ticks=1)
     for _ in range(2):
-        now, utc = truth(bench)
-        eq(bench.clock.witness(utc + 80_000, SURE, now), None)
+        now, utc = reference_utc(bench)
+        eq(bench.clock.cross_check(utc + 80_000, PRECISE_US, now), None)
         bench.run(10, ticks=1)
     eq((bench.state(), bench.clock.flags()), ("holdover", []))
     assert bench.bound_us < 150_000
@@ -73,31 +73,31 @@ def test_alone_two_words_set_the_label_and_the_sky_refines_it():
     bench.run(600)
     eq(bench.state(), "sync")
     assert abs(bench.error_us) < 20_000
-    eq(bench.worst <= 0, True)
+    eq(bench.max_excess_us <= 0, True)
 
 
-def test_alone_a_single_word_or_two_that_differ_set_nothing():
-    clock = Clock(50_000)
-    clock.witness(UTC, SURE, 0)
+def test_one_reference_or_two_inconsistent_do_not_set_utc():
+    clock = UtcClock(50_000)
+    clock.cross_check(UTC, PRECISE_US, 0)
     eq(clock.utc(0), None)
-    clock.witness(UTC + 60 * SECOND, SURE, SECOND)
+    clock.cross_check(UTC + 60 * SECOND, PRECISE_US, SECOND)
     eq(clock.utc(SECOND), None)
-    clock.witness(UTC + 70 * SECOND, SURE, 11 * SECOND)
+    clock.cross_check(UTC + 70 * SECOND, PRECISE_US, 11 * SECOND)
     eq(clock.utc(11 * SECOND), UTC + 70 * SECOND)
 
 
-def test_with_a_label_from_a_witness_a_lie_is_no_first_fix():
-    clock = Clock(50_000)
+def test_false_first_fix_is_rejected_after_cross_check():
+    clock = UtcClock(50_000)
     for i in range(2):
-        clock.witness(UTC + i * SECOND, SURE, i * SECOND)
+        clock.cross_check(UTC + i * SECOND, PRECISE_US, i * SECOND)
     for i in range(2, 9):
-        assert not clock.sample(TrueFix(UTC + (i + 4) * SECOND, i * SECOND))
-    eq(clock.doubts, ["step"])
+        assert not clock.add_fix(ReferenceFix(UTC + (i + 4) * SECOND, i * SECOND))
+    eq(clock.failed_checks, ["step"])
     assert abs(clock.utc(9 * SECOND) - UTC - 9 * SECOND) < 10_000
 
 
-def test_a_witness_from_before_the_floor_is_none():
-    clock = Clock(50_000, floor_us=UTC)
+def test_reference_before_min_utc_is_rejected():
+    clock = UtcClock(50_000, min_utc_us=UTC)
     for i in range(3):
-        eq(clock.witness(UTC - 86_400 * SECOND + i * SECOND, SURE, i * SECOND), False)
-    eq((clock.utc(3 * SECOND), clock.doubts), (None, ["floor"]))
+        eq(clock.cross_check(UTC - 86_400 * SECOND + i * SECOND, PRECISE_US, i * SECOND), False)
+    eq((clock.utc(3 * SECOND), clock.failed_checks), (None, ["floor"]))

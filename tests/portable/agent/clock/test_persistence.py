@@ -3,51 +3,57 @@
 import json
 
 from agent.agent import FIRST_BUS, RECEIVER
-from agent.clock.holdover import Holdover, Warmth
-from agent.clock.persistence import KEY, Memory
-from agent.clock.temperature_model import Thermal
-from agent.clock.utc_clock import Clock
+from agent.clock.holdover import Holdover, TemperatureIntegral
+from agent.clock.persistence import KEY, TimeRecord
+from agent.clock.temperature_model import TempcoModel
+from agent.clock.utc_clock import UtcClock
 from protocols.calendar import utc_from_civil
 from protocols.time_units import SECOND
-from tests.portable.support.agent_rig import Rig, config, epoch
+from tests.portable.support.agent_rig import AgentRig, config, epoch
 from tests.portable.support.check import eq, raises
-from tests.portable.support.reference_time import UTC, Bench, Chance, TrueFix, known
+from tests.portable.support.reference_time import (
+    UTC,
+    ClockRig,
+    NoiseSource,
+    ReferenceFix,
+    synced_leap_clock,
+)
 
 HEAP = "512wK"
 STORE = FIRST_BUS + 1
 
 
-class Kept(Rig):
+class PersistenceRig(AgentRig):
     """An agent with the part `timekeeping` and a store that remembers."""
 
     def __init__(self, records=None, late=False, **section):
         self.records = {} if records is None else records
-        self.asked = []
+        self.requests = []
         self.hold = late
         raw = config()
         raw["timekeeping"] = dict(section, port="store:/var/lib/y")
-        Rig.__init__(self, raw)
+        AgentRig.__init__(self, raw)
 
-    def act(self, port, op, data):
+    def perform(self, port, op, data):
         if port != STORE or op in ("open", "close"):
-            Rig.act(self, port, op, data)
+            AgentRig.perform(self, port, op, data)
             return
-        self.asked.append((op, data))
+        self.requests.append((op, data))
         key, _, payload = data.partition(b"\0")
         if op == "write":
             self.records[key] = payload
         elif op == "get" and not self.hold:
-            self.answer()
+            self.reply()
 
-    def answer(self):
+    def reply(self):
         found = self.records.get(KEY.encode())
         reply = KEY.encode() + (b"" if found is None else b"\0" + found)
-        self.later(1000, "receive", STORE, reply)
+        self.schedule(1000, "receive", STORE, reply)
 
     def receive(self, seconds, first=3600, date="251126"):
         for second in range(first, first + seconds):
             time = "%02d%02d%02d" % (second // 3600, second // 60 % 60, second % 60)
-            self.give("receive", RECEIVER, epoch(time, date))
+            self.deliver("receive", RECEIVER, epoch(time, date))
             self.run(1)
 
 
@@ -66,39 +72,39 @@ def record(**changed):
     return json.dumps(fields).encode()
 
 
-def test_nothing_kept_is_asked_for_once_and_then_written_in_time():
-    rig = Kept(save_s=60)
+def test_empty_store_is_read_once_then_written():
+    rig = PersistenceRig(save_s=60)
     rig.run(3.05)
-    eq(rig.asked, [("get", KEY.encode())])
+    eq(rig.requests, [("get", KEY.encode())])
     rig.receive(200)
-    eq(len(rig.asked), 1)  # only when the leap seconds are known
+    eq(len(rig.requests), 1)  # only when the leap seconds are known
     rig.agent.clock.leap.uncertain = False
     rig.receive(62, 3800)
-    eq([op for op, _ in rig.asked], ["get", "write", "write"])
-    kept = json.loads(rig.records[KEY.encode()])
-    said = rig.agent.clock.utc(kept["mono_us"])
-    eq(said // SECOND, kept["utc_us"] // SECOND)
-    eq((kept["version"], kept["leap_s"], kept["tempco_ppt"]), (1, 18, None))
-    assert abs(kept["rate_ppt"]) < 1000
+    eq([op for op, _ in rig.requests], ["get", "write", "write"])
+    stored = json.loads(rig.records[KEY.encode()])
+    clock_utc = rig.agent.clock.utc(stored["mono_us"])
+    eq(clock_utc // SECOND, stored["utc_us"] // SECOND)
+    eq((stored["version"], stored["leap_s"], stored["tempco_ppt"]), (1, 18, None))
+    assert abs(stored["rate_ppt"]) < 1000
     assert '"timekeeping":{"found":false' in rig.state.decode()
 
 
-def test_what_was_kept_is_the_floor_and_the_rate():
-    rig = Kept({KEY.encode(): record()})
+def test_stored_min_utc_and_rate_are_used():
+    rig = PersistenceRig({KEY.encode(): record()})
     rig.run(3.05)
     clock = rig.agent.clock
-    eq((clock.floor_us, clock.rate_ppt), (UTC, 4_000_000))
+    eq((clock.min_utc_us, clock.rate_ppt), (UTC, 4_000_000))
     assert clock.rate_skew_ppb == 5 + 5000 + 100
     rig.receive(5, date="231126")  # yesterday's recording: UTC is the 24th
-    eq((clock.utc(rig.now), clock.doubts), (None, ["floor"]))
+    eq((clock.utc(rig.now), clock.failed_checks), (None, ["floor"]))
     rig.receive(5)
     eq(clock.state(rig.now), "sync")
     eq(clock.flags(), ["leap_uncertain"])
-    eq(rig.codes(), [])
+    eq(rig.alarm_codes(), [])
 
 
-def test_a_date_1024_weeks_early_is_put_right_by_the_floor():
-    rig = Kept({KEY.encode(): record()})
+def test_week_rollover_is_corrected_by_stored_min_utc():
+    rig = PersistenceRig({KEY.encode(): record()})
     rig.run(3.05)
     rig.receive(5, date="110407")  # 25 November 2026 less 1024 weeks
     eq(
@@ -107,20 +113,20 @@ def test_a_date_1024_weeks_early_is_put_right_by_the_floor():
     )
 
 
-def test_a_label_older_than_what_was_kept_is_taken_back():
-    rig = Kept({KEY.encode(): record()}, late=True)
+def test_utc_before_stored_min_utc_is_dropped():
+    rig = PersistenceRig({KEY.encode(): record()}, late=True)
     rig.run(3.05)
     rig.receive(5, date="231126")
     eq(rig.agent.clock.state(rig.now), "sync")
-    rig.answer()
+    rig.reply()
     rig.run(1)
     eq(rig.agent.clock.utc(rig.now), None)
-    assert "time_floor" in rig.codes()
+    assert "time_floor" in rig.alarm_codes()
 
 
-def start(records, date, seconds=70):
+def start_unit(records, date, seconds=70):
     """One start of the unit, whose receiver knows its leap seconds already."""
-    rig = Kept(records, save_s=60)
+    rig = PersistenceRig(records, save_s=60)
     rig.run(3.05)
     rig.agent.clock.leap.uncertain = False
     rig.receive(seconds, date=date)
@@ -129,68 +135,68 @@ def start(records, date, seconds=70):
 
 def kept_days(records, name):
     """A time that was kept, days after 1 November 2026."""
-    kept = json.loads(records[KEY.encode()])
-    return (kept[name] - utc_from_civil(2026, 11, 1)) // (86_400 * SECOND)
+    stored = json.loads(records[KEY.encode()])
+    return (stored[name] - utc_from_civil(2026, 11, 1)) // (86_400 * SECOND)
 
 
-def test_a_liar_of_one_start_does_not_shut_the_truth_out():
+def test_one_false_future_date_does_not_block_later_dates():
     records = {}
-    start(records, "011126")
+    start_unit(records, "011126")
     eq((kept_days(records, "utc_us"), kept_days(records, "floor_us") < -365), (0, True))
-    start(records, "021126")
+    start_unit(records, "021126")
     eq((kept_days(records, "utc_us"), kept_days(records, "floor_us")), (1, 0))
-    start(records, "010140")  # a liar: 2040
+    start_unit(records, "010140")  # a liar: 2040
     eq((kept_days(records, "utc_us") > 4000, kept_days(records, "floor_us")), (True, 1))
-    eq(start(records, "011126", 30).agent.clock.state(0), "free")  # a recording
-    rig = start(records, "031126")
-    eq((rig.agent.clock.state(rig.now), rig.codes()), ("sync", []))
+    eq(start_unit(records, "011126", 30).agent.clock.state(0), "free")  # a recording
+    rig = start_unit(records, "031126")
+    eq((rig.agent.clock.state(rig.now), rig.alarm_codes()), ("sync", []))
     eq((kept_days(records, "utc_us"), kept_days(records, "floor_us")), (2, 1))
 
 
-def test_the_floor_rises_with_the_monotonic_clock_and_with_a_witness_that_agrees():
+def test_min_utc_rises_with_monotonic_clock_and_cross_check():
     records = {KEY.encode(): record(floor_us=None)}
-    rig = start(records, "251126")
+    rig = start_unit(records, "251126")
     first = json.loads(records[KEY.encode()])["floor_us"]
     rig.receive(120, 3670, "251126")
     assert abs(json.loads(records[KEY.encode()])["floor_us"] - first - 120 * SECOND) <= SECOND
-    eq(rig.agent.clock.witness(rig.agent.clock.utc(rig.now), SECOND, rig.now), True)
+    eq(rig.agent.clock.cross_check(rig.agent.clock.utc(rig.now), SECOND, rig.now), True)
     rig.receive(61, 3790, "251126")
-    kept = json.loads(records[KEY.encode()])
-    assert 0 <= kept["utc_us"] - kept["floor_us"] <= 70 * SECOND
+    stored = json.loads(records[KEY.encode()])
+    assert 0 <= stored["utc_us"] - stored["floor_us"] <= 70 * SECOND
 
 
-def test_a_person_may_take_a_floor_back():
+def test_operator_can_clear_min_utc():
     # a liar's, of two starts; in the second case the truth looks like a rolled over date
     for years, state in ((3, "free"), (31, "sync")):
         records = {KEY.encode(): record(floor_us=UTC + years * 31_557_600 * SECOND)}
-        forgiven(start(records, "251126", 30), records, state)
+        clear_clock(start_unit(records, "251126", 30), records, state)
 
 
-def forgiven(rig, records, state):
+def clear_clock(rig, records, state):
     """Let a person forgive the clock."""
     eq(rig.agent.clock.state(rig.now), state)
-    part = next(p for p in rig.agent.parts if type(p).__name__ == "Keeping")
-    eq(part.order("dance", None, rig.now), None)
-    eq(part.order("clock_forgive", None, rig.now), "forgiven")
+    component = next(p for p in rig.agent.components if type(p).__name__ == "TimePersistence")
+    eq(component.handle_command("dance", None, rig.now), None)
+    eq(component.handle_command("clock_forgive", None, rig.now), "forgiven")
     rig.run(1)
-    eq(rig.asked[-1], ("delete", KEY.encode()))
+    eq(rig.requests[-1], ("delete", KEY.encode()))
     rig.receive(70, 3630, "251126")
-    eq((rig.agent.clock.state(rig.now), rig.codes()), ("sync", []))
+    eq((rig.agent.clock.state(rig.now), rig.alarm_codes()), ("sync", []))
     eq(json.loads(records[KEY.encode()])["utc_us"] // 10**14, UTC // 10**14)
 
 
-def test_leap_seconds_are_known_when_the_monotonic_clock_went_on():
-    same = Clock(50_000)
-    same.memory = Memory(record(utc_us=UTC, mono_us=100 * SECOND))
-    other = Clock(50_000)
-    other.memory = Memory(record(utc_us=UTC, mono_us=90 * SECOND))
+def test_leap_seconds_are_known_if_monotonic_continued():
+    same = UtcClock(50_000)
+    same.time_record = TimeRecord(record(utc_us=UTC, mono_us=100 * SECOND))
+    other = UtcClock(50_000)
+    other.time_record = TimeRecord(record(utc_us=UTC, mono_us=90 * SECOND))
     for clock in (same, other):
         for i in range(3):
-            clock.sample(TrueFix(UTC + (500 + i) * SECOND, (600 + i) * SECOND))
+            clock.add_fix(ReferenceFix(UTC + (500 + i) * SECOND, (600 + i) * SECOND))
     eq((same.flags(), other.flags()), ([], ["leap_uncertain"]))
 
 
-def test_a_bad_record_is_an_alarm_and_not_believed():
+def test_bad_record_is_alarmed_and_ignored():
     for text in (
         b"",
         b"{",
@@ -201,100 +207,100 @@ def test_a_bad_record_is_an_alarm_and_not_believed():
         record(leap_s="18"),
         record(rate_ppt=1.5),
     ):
-        raises(ValueError, Memory, text)
-    rig = Kept({KEY.encode(): b"rubbish"})
+        raises(ValueError, TimeRecord, text)
+    rig = PersistenceRig({KEY.encode(): b"rubbish"})
     rig.run(3)
-    eq(rig.codes(), ["time_store"])
-    eq(rig.agent.clock.floor_us, 0)
+    eq(rig.alarm_codes(), ["time_store"])
+    eq(rig.agent.clock.min_utc_us, 0)
 
 
-def test_the_oscillators_temperature_reaches_the_clock():
-    rig = Kept(temperature="cdu.ReturnTemperatureCelsius")
+def test_temperature_sensor_is_read():
+    rig = PersistenceRig(temperature="cdu.ReturnTemperatureCelsius")
     rig.run(3)
-    eq(rig.agent.clock.holdover.sensed(rig.now), 4000)
+    eq(rig.agent.clock.holdover.current_temperature(rig.now), 4000)
 
 
-def test_a_known_rate_makes_the_first_holdover_short_of_learning_better():
+def test_stored_rate_improves_first_holdover():
     errors = []
     for rate in (0, 20_000_000):
-        clock = known()
+        clock = synced_leap_clock()
         if rate:
             clock.rate_ppt, clock.rate_skew_ppb = rate, 5_000
-        bench = Bench(clock, 5, ppm=-20.0)
+        bench = ClockRig(clock, 5, ppm=-20.0)
         bench.run(60, ticks=1)
         bench.outage = True
         bench.run(1000, ticks=1)
         errors.append((abs(bench.error_us), bench.bound_us))
-        eq(bench.worst <= 0, True)
+        eq(bench.max_excess_us <= 0, True)
     assert errors[0][0] > 15_000
     assert errors[1][0] < 12_000
     assert errors[1][1] < errors[0][1]
 
 
-def warmed(thermal, hours=12):
+def temperature_run(with_model, hours=12):
     """A crystal of 0.8 ppm a degree learned from pulses over a swing, then 2 h of holdover."""
-    clock = known()
-    if thermal:
-        clock.holdover.thermal = Thermal(1_000)
-    bench = Bench(clock, 6, ppm=5.0, tempco=0.8, pps_us=1.0)
+    clock = synced_leap_clock()
+    if with_model:
+        clock.holdover.tempco_model = TempcoModel(1_000)
+    bench = ClockRig(clock, 6, ppm=5.0, tempco=0.8, pps_us=1.0)
     bench.sensor = True
 
     def swing(b):
         b.temp = 25 + 3 * abs((b.second % 7200) - 3600) / 3600
 
-    bench.run(hours * 600, ticks=1, watch=swing)
+    bench.run(hours * 600, ticks=1, observe=swing)
     bench.outage = True
-    bench.run(7200, ticks=1, watch=swing)
+    bench.run(7200, ticks=1, observe=swing)
     return bench
 
 
-def test_holdover_follows_the_temperature_once_a_degree_is_known():
-    without, with_it = warmed(False), warmed(True)
-    slope = with_it.clock.holdover.thermal.slope
+def test_holdover_uses_learned_tempco():
+    without, with_it = temperature_run(False), temperature_run(True)
+    slope = with_it.clock.holdover.tempco_model.slope
     assert -860_000 < slope < -740_000, slope  # a fast oscillator makes the offset fall
     assert abs(with_it.error_us) * 5 < abs(without.error_us), (with_it.error_us, without.error_us)
-    eq((with_it.worst <= 0, without.worst <= 0), (True, True))
+    eq((with_it.max_excess_us <= 0, without.max_excess_us <= 0), (True, True))
 
 
-def test_a_slope_is_not_believed_without_a_swing_or_out_of_noise():
-    chance = Chance(3)
-    still, noisy = Thermal(1000), Thermal(1000)
+def test_tempco_needs_temperature_swing_above_noise():
+    noise = NoiseSource(3)
+    still, noisy = TempcoModel(1000), TempcoModel(1000)
     for i in range(200):
-        still.pair(2500 + i % 3, 1_000_000 + i, i * 64 * SECOND)
-        noisy.pair(2500 + 10 * (i % 30), int(chance.normal(1e8)), i * 64 * SECOND)
+        still.add_pair(2500 + i % 3, 1_000_000 + i, i * 64 * SECOND)
+        noisy.add_pair(2500 + 10 * (i % 30), int(noise.normal(1e8)), i * 64 * SECOND)
     eq((still.slope, noisy.slope), (None, None))
 
 
-def test_a_sensor_that_falls_silent_bends_nothing():
+def test_silent_temperature_sensor_gives_no_correction():
     holdover = Holdover(50_000, 1_000)
-    holdover.thermal = Thermal(1_000)
-    holdover.thermal.slope = 1_000_000
-    holdover.temperature(2500, 0)
-    learned = Warmth(0, holdover.heat(0), 2500, 0)
-    holdover.temperature(2600, 0)
-    eq(holdover.bend_ns(learned, 100 * SECOND), 100_000)  # 1 ppm for 100 s
-    eq(holdover.bend_ns(learned, 400 * SECOND), 0)
-    eq(holdover.bend_ns(Warmth(0, 0, None, 0), 100 * SECOND), 0)
-    holdover.temperature(2600, 400 * SECOND)  # it is back, but nobody knows what was between
-    eq((holdover.bend_ns(learned, 400 * SECOND), holdover.breaks), (0, 1))
+    holdover.tempco_model = TempcoModel(1_000)
+    holdover.tempco_model.slope = 1_000_000
+    holdover.add_temperature(2500, 0)
+    learned = TemperatureIntegral(0, holdover.temperature_integral(0), 2500, 0)
+    holdover.add_temperature(2600, 0)
+    eq(holdover.temp_drift_ns(learned, 100 * SECOND), 100_000)  # 1 ppm for 100 s
+    eq(holdover.temp_drift_ns(learned, 400 * SECOND), 0)
+    eq(holdover.temp_drift_ns(TemperatureIntegral(0, 0, None, 0), 100 * SECOND), 0)
+    holdover.add_temperature(2600, 400 * SECOND)  # it is back, but nobody knows what was between
+    eq((holdover.temp_drift_ns(learned, 400 * SECOND), holdover.gaps), (0, 1))
 
 
 def allowance(*hours):
     """What may have been added, us, after hours of these hundredths of a degree."""
     holdover = Holdover(50_000, 1_000)
-    holdover.temperature(2500, 0)
+    holdover.add_temperature(2500, 0)
     second = 0
-    for centi in hours:
-        holdover.temperature(centi, second * SECOND)
+    for centi_c in hours:
+        holdover.add_temperature(centi_c, second * SECOND)
         for _ in range(36):
             second += 100
-            holdover.temperature(centi, second * SECOND)
-    return holdover.drift_ns(Warmth(0, 0, 2500, 0), second * SECOND) // 1000
+            holdover.add_temperature(centi_c, second * SECOND)
+    return holdover.temp_allowance_ns(TemperatureIntegral(0, 0, 2500, 0), second * SECOND) // 1000
 
 
-def test_a_warm_hour_stays_in_the_allowance_until_a_cold_one_takes_it_back():
-    own = 1_800  # half a degree for an hour: what the sensor may not see
-    eq(allowance(2600), 3_600 + own)
-    eq(allowance(2600, 2500), 3_600 + 2 * own)
-    eq(allowance(2600, 2400), 2 * own)
-    eq(allowance(2500, 2500, 2500), 3 * own)
+def test_warm_and_cold_hours_cancel_in_allowance():
+    sensor_error = 1_800  # half a degree for an hour: what the sensor may not see
+    eq(allowance(2600), 3_600 + sensor_error)
+    eq(allowance(2600, 2500), 3_600 + 2 * sensor_error)
+    eq(allowance(2600, 2400), 2 * sensor_error)
+    eq(allowance(2500, 2500, 2500), 3 * sensor_error)

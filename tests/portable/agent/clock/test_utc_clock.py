@@ -1,51 +1,51 @@
 """The clock: when it sets its label, how it slews, whom it believes, what it states."""
 
-from agent.clock.utc_clock import Clock
+from agent.clock.utc_clock import UtcClock
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.support.check import eq
-from tests.portable.support.reference_time import UTC, Bench, TrueFix, known
+from tests.portable.support.reference_time import UTC, ClockRig, ReferenceFix, synced_leap_clock
 
 
-def settled(mono=0):
-    clock = known()
+def synced_clock(mono=0):
+    clock = synced_leap_clock()
     for i in range(20):
-        clock.sample(TrueFix(UTC + i * SECOND, mono + i * SECOND))
+        clock.add_fix(ReferenceFix(UTC + i * SECOND, mono + i * SECOND))
     return clock
 
 
-def test_first_label_needs_three_fixes_that_agree():
-    clock = Clock(50_000)
+def test_first_utc_needs_three_consistent_fixes():
+    clock = UtcClock(50_000)
     for i in range(2):
-        clock.sample(TrueFix(UTC + i * SECOND, i * SECOND))
+        clock.add_fix(ReferenceFix(UTC + i * SECOND, i * SECOND))
         eq(clock.utc(i * SECOND), None)
         eq(clock.state(i * SECOND), "free")
-    clock.sample(TrueFix(UTC + 2 * SECOND, 2 * SECOND))
+    clock.add_fix(ReferenceFix(UTC + 2 * SECOND, 2 * SECOND))
     eq(clock.utc(2 * SECOND), UTC + 2 * SECOND)
     eq(clock.state(2 * SECOND), "sync")
 
 
-def test_a_first_fix_that_the_others_contradict_is_forgotten():
-    clock = Clock(50_000)
-    clock.sample(TrueFix(UTC + 3600 * SECOND, 0))
+def test_inconsistent_first_fix_is_discarded():
+    clock = UtcClock(50_000)
+    clock.add_fix(ReferenceFix(UTC + 3600 * SECOND, 0))
     for i in range(1, 3):
-        clock.sample(TrueFix(UTC + i * SECOND, i * SECOND))
+        clock.add_fix(ReferenceFix(UTC + i * SECOND, i * SECOND))
         eq(clock.utc(i * SECOND), None)
-    clock.sample(TrueFix(UTC + 3 * SECOND, 3 * SECOND))
+    clock.add_fix(ReferenceFix(UTC + 3 * SECOND, 3 * SECOND))
     eq(clock.utc(3 * SECOND), UTC + 3 * SECOND)
     eq(clock.rejected, 1)
 
 
-def test_void_fixes_say_nothing():
-    clock = Clock(50_000)
+def test_void_fixes_are_ignored():
+    clock = UtcClock(50_000)
     for i in range(9):
-        assert not clock.sample(TrueFix(UTC + i * SECOND, i * SECOND, valid=False))
+        assert not clock.add_fix(ReferenceFix(UTC + i * SECOND, i * SECOND, valid=False))
     eq(clock.utc(9 * SECOND), None)
 
 
 def test_offset_moves_by_at_most_one_percent_of_a_tick():
-    clock = settled()
+    clock = synced_clock()
     for i in range(20, 40):
-        clock.sample(TrueFix(UTC + i * SECOND + 50 * MILLISECOND, i * SECOND))
+        clock.add_fix(ReferenceFix(UTC + i * SECOND + 50 * MILLISECOND, i * SECOND))
     before = clock.offset
     clock.slew(100 * MILLISECOND, 39 * SECOND)
     eq(clock.offset - before, MILLISECOND)
@@ -54,10 +54,10 @@ def test_offset_moves_by_at_most_one_percent_of_a_tick():
     eq(clock.offset - before, 25 * MILLISECOND)  # the mean of what was said
 
 
-def test_a_jump_is_not_believed_and_is_named():
-    clock = settled()
+def test_time_step_is_rejected_and_recorded():
+    clock = synced_clock()
     for i in range(20, 26):
-        assert not clock.sample(TrueFix(UTC + (i + 4) * SECOND, i * SECOND))
+        assert not clock.add_fix(ReferenceFix(UTC + (i + 4) * SECOND, i * SECOND))
         clock.slew(100 * MILLISECOND, i * SECOND)
     eq(clock.utc(25 * SECOND), UTC + 25 * SECOND)
     eq(clock.rejected, 6)
@@ -65,7 +65,7 @@ def test_a_jump_is_not_believed_and_is_named():
 
 
 def test_holdover_states_a_bound_that_grows_with_the_drift():
-    clock = settled()
+    clock = synced_clock()
     last = 19 * SECOND
     eq(clock.state(last + 3 * SECOND), "sync")
     eq(clock.state(last + 4 * SECOND), "holdover")
@@ -73,26 +73,26 @@ def test_holdover_states_a_bound_that_grows_with_the_drift():
     eq(late - early, 50_000)  # nothing is learned yet: 50 ppm
 
 
-def test_after_a_long_silence_the_drift_is_allowed_for():
+def test_long_outage_widens_the_step_limit():
     # 50 ppm over 20000 s is 1 s: what the oscillator may have drifted is believed, more is not.
-    away = 20_000 * SECOND
-    assert settled().sample(TrueFix(UTC + away + 900 * MILLISECOND, away))
-    assert not settled().sample(TrueFix(UTC + away + 1500 * MILLISECOND, away))
+    outage = 20_000 * SECOND
+    assert synced_clock().add_fix(ReferenceFix(UTC + outage + 900 * MILLISECOND, outage))
+    assert not synced_clock().add_fix(ReferenceFix(UTC + outage + 1500 * MILLISECOND, outage))
 
 
 def test_sentences_alone_give_two_milliseconds_after_ten_minutes():
     square = 0
     for seed in range(6):
-        bench = Bench(known(), seed, ppm=30.0 - 12 * seed)
+        bench = ClockRig(synced_leap_clock(), seed, ppm=30.0 - 12 * seed)
         bench.run(600, ticks=2)
         square += bench.error_us**2
-        assert bench.worst <= 0
+        assert bench.max_excess_us <= 0
     assert square <= 6 * 2_000**2
 
 
 def test_an_hour_of_holdover_stays_within_six_milliseconds():
     for seed in (1, 2):
-        bench = Bench(known(), seed, ppm=-20.0)
+        bench = ClockRig(synced_leap_clock(), seed, ppm=-20.0)
         bench.run(3600, ticks=1)
         eq(bench.state(), "sync")
         bench.outage = True
@@ -100,11 +100,11 @@ def test_an_hour_of_holdover_stays_within_six_milliseconds():
         bench.run(3600, ticks=1)
         eq(bench.state(), "holdover")
         assert abs(bench.error_us) <= 6_000
-        assert bench.worst <= 0
+        assert bench.max_excess_us <= 0
 
 
-def test_the_bound_is_at_least_as_large_as_the_first_label_can_be_wrong():
+def test_bound_covers_error_of_first_utc():
     for seed in range(60):
-        bench = Bench(known(), seed, ppm=50.0)
+        bench = ClockRig(synced_leap_clock(), seed, ppm=50.0)
         bench.run(30, ticks=1)
-        assert bench.worst <= 0
+        assert bench.max_excess_us <= 0

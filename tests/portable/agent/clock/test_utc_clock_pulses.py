@@ -4,15 +4,15 @@ from math import sin
 
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
-from tests.portable.support.reference_time import UTC, Bench, known
+from tests.portable.support.reference_time import UTC, ClockRig, synced_leap_clock
 
 
-def dragged(bench, drag, most):
+def seconds_to_detect_drag(bench, drag, limit_s):
     """Learn for 15 minutes, drag, and return after how many seconds it was seen."""
     bench.run(900, ticks=1)
     eq(bench.state(), "sync")
     bench.drag = drag
-    for second in range(most):
+    for second in range(limit_s):
         bench.run(1, ticks=1)
         if bench.state() == "untrusted":
             return second + 1
@@ -20,7 +20,7 @@ def dragged(bench, drag, most):
 
 
 def test_two_microseconds_rms():
-    bench = Bench(known(), 3, ppm=7.0, tempco=1.0, pps_us=1.0)
+    bench = ClockRig(synced_leap_clock(), 3, ppm=7.0, tempco=1.0, pps_us=1.0)
     squares = []
 
     def watch(b):
@@ -28,61 +28,61 @@ def test_two_microseconds_rms():
         if b.second > 600:
             squares.append(b.error_us**2)
 
-    bench.run(1500, watch=watch)
+    bench.run(1500, observe=watch)
     assert sum(squares) <= 4 * len(squares)
-    assert bench.worst <= 0
+    assert bench.max_excess_us <= 0
     eq(bench.clock.rejected, 0)
 
 
-def test_a_microsecond_a_second_is_seen_within_a_minute_with_a_crystal():
+def test_1_us_per_s_drag_is_detected_within_a_minute():
     for seed in (1, 2):
-        bench = Bench(known(), seed, ppm=7.0, tempco=1.0, pps_us=1.0)
-        assert dragged(bench, 1 if seed == 1 else -1, 60)
-        assert bench.worst <= 0
+        bench = ClockRig(synced_leap_clock(), seed, ppm=7.0, tempco=1.0, pps_us=1.0)
+        assert seconds_to_detect_drag(bench, 1 if seed == 1 else -1, 60)
+        assert bench.max_excess_us <= 0
 
 
-def test_a_hundred_nanoseconds_a_second_is_seen_within_ten_minutes_with_a_tcxo():
-    bench = Bench(known(tempco_ppb=50), 1, ppm=1.0, tempco=0.05, pps_us=1.0)
-    assert dragged(bench, 0.1, 600)
+def test_100_ns_per_s_drag_is_detected_with_a_tcxo():
+    bench = ClockRig(synced_leap_clock(tempco_ppb=50), 1, ppm=1.0, tempco=0.05, pps_us=1.0)
+    assert seconds_to_detect_drag(bench, 0.1, 600)
     # What the drag taught is forgotten: time goes on as if it had not been.
     bench.run(120, ticks=10)
     assert abs(bench.error_us) <= 10
-    assert bench.worst <= 0
-    eq(bench.clock.verdicts.evidence[-1].check, "rate")
+    assert bench.max_excess_us <= 0
+    eq(bench.clock.evidence_log.entries[-1].check, "rate")
 
 
-def test_a_slower_change_of_frequency_than_temperature_makes_is_no_alarm():
-    bench = Bench(known(), 5, tempco=1.0, pps_us=1.0)
+def test_temperature_drift_is_no_alarm():
+    bench = ClockRig(synced_leap_clock(), 5, tempco=1.0, pps_us=1.0)
 
     def watch(b):
         b.temp = 25 + b.second / 600  # 0.1 degree a minute
 
-    bench.run(3600, ticks=1, watch=watch)
+    bench.run(3600, ticks=1, observe=watch)
     eq(bench.clock.rejected, 0)
     eq(bench.state(), "sync")
 
 
-def test_pulses_without_a_fix_teach_nothing():
-    clock = known()
+def test_pulses_without_a_fix_are_ignored():
+    clock = synced_leap_clock()
     for i in range(100):
-        clock.pulse(i * SECOND)
+        clock.add_pulse(i * SECOND)
     eq(clock.utc(100 * SECOND), None)
-    eq(clock.fine.fit, None)
+    eq(clock.pps.fit, None)
 
 
-def test_a_stray_pulse_moves_nothing_and_is_named():
-    bench = Bench(known(), 4, pps_us=1.0)
+def test_stray_pulse_is_rejected_and_recorded():
+    bench = ClockRig(synced_leap_clock(), 4, pps_us=1.0)
     bench.run(300)
-    bench.clock.pulse(bench.mono_ns // 1000 + 250_000)
-    eq(bench.clock.doubts, ["pulse"])
+    bench.clock.add_pulse(bench.mono_ns // 1000 + 250_000)
+    eq(bench.clock.failed_checks, ["pulse"])
     eq(bench.state(), "untrusted")
     bench.run(10)
     eq(bench.state(), "sync")
     assert abs(bench.error_us) <= 5
 
 
-def test_without_pulses_the_learned_line_goes_on_and_then_sentences_take_over():
-    bench = Bench(known(), 6, ppm=7.0, pps_us=1.0)
+def test_nmea_source_takes_over_without_pulses():
+    bench = ClockRig(synced_leap_clock(), 6, ppm=7.0, pps_us=1.0)
     bench.run(900, ticks=1)
     fine = bench.bound_us
     bench.no_pulse = True
@@ -91,28 +91,28 @@ def test_without_pulses_the_learned_line_goes_on_and_then_sentences_take_over():
     assert bench.bound_us > 2 * fine
     eq(bench.state(), "sync")
     bench.run(20_000, ticks=1)
-    assert bench.worst <= 0
+    assert bench.max_excess_us <= 0
     assert bench.bound_us <= 60_000  # what sentences give
 
 
-def test_a_conviction_stands_until_the_pulses_agree_or_a_person_forgives():
-    bench = Bench(known(tempco_ppb=50), 1, tempco=0.05, pps_us=1.0)
+def test_rejection_lasts_until_consistent_or_cleared():
+    bench = ClockRig(synced_leap_clock(tempco_ppb=50), 1, tempco=0.05, pps_us=1.0)
     bench.run(900, ticks=1)
     bench.step_us = 19  # inside the gate of a single pulse
     bench.run(60, ticks=1)
     eq(bench.state(), "untrusted")
-    assert bench.clock.fine.convicted
+    assert bench.clock.pps.source_rejected
     bench.step_us = 0
     bench.run(60, ticks=1)
     eq(bench.state(), "sync")
-    bench.clock.fine.convicted = True
-    bench.clock.forgive()
-    eq(bench.clock.fine.fit, None)
+    bench.clock.pps.source_rejected = True
+    bench.clock.clear_rejection()
+    eq(bench.clock.pps.fit, None)
     assert abs(bench.clock.utc(bench.mono_ns // 1000) - UTC - bench.second * SECOND) <= 5
 
 
-def test_pulses_put_right_a_latency_that_nobody_configured():
-    bench = Bench(known(), 2, ppm=5.0, pps_us=1.0)
+def test_pulses_correct_an_unconfigured_latency():
+    bench = ClockRig(synced_leap_clock(), 2, ppm=5.0, pps_us=1.0)
     bench.latency_us = 300_000
     bench.run(900)
     eq(bench.state(), "sync")

@@ -3,8 +3,8 @@
 `KINDS` is also what `benchmarks.clock` counts.
 """
 
-from agent.clock.utc_clock import Clock
-from drivers.gnss.receiver import Receiver
+from agent.clock.utc_clock import UtcClock
+from drivers.gnss.receiver import ReceiverDriver
 from protocols.calendar import civil_from_utc, utc_from_civil
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
@@ -20,7 +20,7 @@ MIDNIGHT = utc_from_civil(2026, 11, 27)
 WEEKS = 1024 * 7 * 86_400
 
 
-def said(
+def sentences(
     utc_us: int, shift_s: int = 0, date: "str | None" = None, time: "str | None" = None
 ) -> bytes:
     """What a receiver says at a second, with what is wrong about it."""
@@ -32,19 +32,19 @@ def said(
 
 
 def shifted(seconds: int) -> "tuple[int, Callable[[int], bytes]]":
-    return NOON, lambda utc: said(utc, seconds)
+    return NOON, lambda utc: sentences(utc, seconds)
 
 
 KINDS: "dict[str, tuple[int, Callable[[int], bytes]]]" = {
-    "30 February": (NOON, lambda utc: said(utc, date="300226")),
-    "31 November": (NOON, lambda utc: said(utc, date="311126")),
-    "month 13": (NOON, lambda utc: said(utc, date="261326")),
-    "day 0": (NOON, lambda utc: said(utc, date="001126")),
-    "hour 25": (NOON, lambda utc: said(utc, time="250000.000")),
-    "hour 24": (NOON, lambda utc: said(utc, time="240000.000")),
-    "minute 60": (NOON, lambda utc: said(utc, time="126000.000")),
-    "second 61": (NOON, lambda utc: said(utc, time="120061.000")),
-    "a leap second in November": (NOON, lambda utc: said(utc, time="235960.000")),
+    "30 February": (NOON, lambda utc: sentences(utc, date="300226")),
+    "31 November": (NOON, lambda utc: sentences(utc, date="311126")),
+    "month 13": (NOON, lambda utc: sentences(utc, date="261326")),
+    "day 0": (NOON, lambda utc: sentences(utc, date="001126")),
+    "hour 25": (NOON, lambda utc: sentences(utc, time="250000.000")),
+    "hour 24": (NOON, lambda utc: sentences(utc, time="240000.000")),
+    "minute 60": (NOON, lambda utc: sentences(utc, time="126000.000")),
+    "second 61": (NOON, lambda utc: sentences(utc, time="120061.000")),
+    "a leap second in November": (NOON, lambda utc: sentences(utc, time="235960.000")),
     "1024 weeks ago": shifted(-WEEKS),
     "2048 weeks ago": shifted(-2 * WEEKS),
     "1024 weeks ahead": shifted(WEEKS),
@@ -56,57 +56,57 @@ KINDS: "dict[str, tuple[int, Callable[[int], bytes]]]" = {
     "a second": shifted(1),
     "a second back": shifted(-1),
     "an hour": shifted(3600),
-    "yesterday at midnight": (MIDNIGHT, lambda utc: said(utc, date="261126")),
-    "tomorrow before midnight": (MIDNIGHT - 40 * SECOND, lambda utc: said(utc, date="271126")),
-    "no date": (NOON, lambda utc: said(utc, date=",")),
+    "yesterday at midnight": (MIDNIGHT, lambda utc: sentences(utc, date="261126")),
+    "tomorrow before midnight": (MIDNIGHT - 40 * SECOND, lambda utc: sentences(utc, date="271126")),
+    "no date": (NOON, lambda utc: sentences(utc, date=",")),
 }
 """What is bogus: when it begins, and what the receiver then says at a second."""
 
 
-def tried(name: str, settled: bool, epochs: int = 30) -> "tuple[int, int]":
+def feed_clock(name: str, settled: bool, epochs: int = 30) -> "tuple[int, int]":
     """Let a clock hear a kind; return how many fixes it took, and how far UTC was moved (us).
 
     `settled`: the clock has heard the truth for a minute before.
     """
-    begin, say = KINDS[name]
-    receiver = Receiver(0, BAUD)
-    clock = Clock(50_000, floor_us=NOON - 86_400 * SECOND, leap_known=True)
-    receiver.raise_floor(clock.floor_us)
+    start, make_sentences = KINDS[name]
+    receiver = ReceiverDriver(0, BAUD)
+    clock = UtcClock(50_000, min_utc_us=NOON - 86_400 * SECOND, leap_known=True)
+    receiver.raise_min_utc(clock.min_utc_us)
     mono = 0
     accepted = 0
-    worst = 0
+    max_error = 0
     for i in range(-60 if settled else 0, epochs):
-        utc = begin + i * SECOND
-        receiver.receive(said(utc) if i < 0 else say(utc), mono)
+        utc = start + i * SECOND
+        receiver.receive(sentences(utc) if i < 0 else make_sentences(utc), mono)
         before = clock.accepted
-        for fix in receiver.fixes():
-            clock.sample(fix)
+        for fix in receiver.take_fixes():
+            clock.add_fix(fix)
         accepted += clock.accepted - before if i >= 0 else 0
         for tick in range(10):
             clock.slew(SECOND // 10, mono + tick * SECOND // 10)
         mono += SECOND
-        told = clock.utc(mono)
-        if i >= 0 and told is not None:
-            worst = max(worst, abs(told - (utc + SECOND)))
-    return accepted, worst
+        clock_utc = clock.utc(mono)
+        if i >= 0 and clock_utc is not None:
+            max_error = max(max_error, abs(clock_utc - (utc + SECOND)))
+    return accepted, max_error
 
 
-def test_none_is_taken_by_a_clock_that_knows_better() -> None:
+def test_synced_clock_rejects_wrong_times() -> None:
     for name in KINDS:
-        accepted, moved = tried(name, True)
-        eq((name, accepted), (name, 30 if name in ROLLED else 0))  # those are put right
+        accepted, moved = feed_clock(name, True)
+        eq((name, accepted), (name, 30 if name in ROLLOVERS else 0))  # those are put right
         assert moved < 100_000, (name, moved)
 
 
-def test_what_cannot_be_sets_no_clock() -> None:
+def test_impossible_time_does_not_set_the_clock() -> None:
     for name in KINDS:
-        impossible = KINDS[name][0] == NOON and name not in LABELS
+        impossible = KINDS[name][0] == NOON and name not in POSSIBLE_DATES
         if impossible:
-            eq((name, tried(name, False)), (name, (0, 0)))
+            eq((name, feed_clock(name, False)), (name, (0, 0)))
 
 
-ROLLED = ("1024 weeks ago", "2048 weeks ago")
-LABELS = ROLLED + (
+ROLLOVERS = ("1024 weeks ago", "2048 weeks ago")
+POSSIBLE_DATES = ROLLOVERS + (
     "1024 weeks ahead",
     "BDT",
     "BDT, late",
@@ -120,7 +120,7 @@ LABELS = ROLLED + (
 """A clock without any time before cannot know these to be wrong; the rolled are put right."""
 
 
-def test_rollovers_are_put_right_by_the_floor_of_a_clock_that_has_no_time_yet() -> None:
-    for name in ROLLED:
-        accepted, moved = tried(name, False)
+def test_week_rollover_is_corrected_by_min_utc() -> None:
+    for name in ROLLOVERS:
+        accepted, moved = feed_clock(name, False)
         eq((name, accepted > 20, moved < 100_000), (name, True, True))

@@ -9,7 +9,7 @@ def test_json_is_read():
     eq(file.parse('{"a": [1, 2.5, "x", null, true]}', "f")["a"], [1, 2.5, "x", None, True])
 
 
-def test_what_is_no_json_is_one_line_with_the_name_of_the_file():
+def test_invalid_json_is_one_line_with_the_file_name():
     # MicroPython's parser lets more pass, such as a missing comma.
     for text in ("", "{", "[", "{'a': 1}", '{"a": tru}', '{"a', "{} x"):
         error = str(raises(ConfigError, file.parse, text, "unit.json"))
@@ -26,7 +26,7 @@ def test_a_text_that_ends_early_is_refused():
         assert "not JSON" in error, error
 
 
-def test_nesting_without_end_is_refused_too():
+def test_too_deep_nesting_is_refused():
     text = "[" * 20000
     error = str(raises(ConfigError, file.parse, text, "unit.json"))
     assert error.startswith("unit.json: not"), error

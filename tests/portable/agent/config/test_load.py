@@ -3,20 +3,20 @@
 import json
 
 from agent.config.load import load
-from agent.core.config_records import exact, thousandths
+from agent.core.config_records import round_to_thousandth, to_thousandths
 from agent.core.errors import ConfigError
-from tests.portable.support.agent_rig import Lcg, config, lean, profiles
+from tests.portable.support.agent_rig import RigLcg, config, minimal_config, profiles
 from tests.portable.support.check import EPSILON, eq, raises
 
 
-def refused(change, raw=None):
+def config_error(change, raw=None):
     """What `load` says of a good configuration after `change`."""
     raw = raw or config()
     change(raw)
     return str(raises(ConfigError, load, raw, profiles()))
 
 
-def put(path, value):
+def set_value(path, value):
     """A change: `value` at `path` (names and numbers between dots)."""
 
     def change(raw):
@@ -30,28 +30,28 @@ def put(path, value):
 
 
 def test_a_good_configuration_is_compiled():
-    made = load(config(), profiles())
-    eq((made.site, made.unit), ("s1", "u1"))
-    eq((made.tick_us, made.slot_us, made.ticks_per_cycle), (100_000, 0, 10))
-    eq((made.stale_us, made.bus_timeout_us), (5_000_000, 50_000))
-    eq([(d.name, d.bus, d.unit, d.profile.model) for d in made.devices][3][:3], ("lag", "bus", 4))
-    eq((made.supply.sensor, made.supply.actuators), ("cdu", ["valve"]))
-    eq(made.pressure.actuators, ["lead", "lag"])
-    eq(str(made.broker), "tcp:broker:1883")
+    loaded = load(config(), profiles())
+    eq((loaded.site, loaded.unit), ("s1", "u1"))
+    eq((loaded.tick_us, loaded.slot_us, loaded.ticks_per_cycle), (100_000, 0, 10))
+    eq((loaded.stale_us, loaded.bus_timeout_us), (5_000_000, 50_000))
+    eq([(d.name, d.bus, d.unit, d.profile.model) for d in loaded.devices][3][:3], ("lag", "bus", 4))
+    eq((loaded.supply.sensor, loaded.supply.actuators), ("cdu", ["valve"]))
+    eq(loaded.pressure.actuators, ["lead", "lag"])
+    eq(str(loaded.broker), "tcp:broker:1883")
 
 
 def test_sections_that_are_absent_get_their_defaults():
-    made = load(lean(), profiles())
-    eq((made.receiver, made.broker, made.state), (None, None, None))
-    eq((made.supply_max_c, made.stale_us, made.bus_timeout_us), (40.0, 5_000_000, 200_000))
-    eq((made.ticks_per_row, made.telemetry_queue), (10, 120))
-    eq((made.receiver_latency_us, made.drift_ppb), (0, 50_000))
-    eq((made.keepalive_s, made.username, made.password), (30, None, None))
-    eq((made.supply.min_pct, made.supply.max_pct, made.supply.safe_pct), (5.0, 100.0, 60.0))
-    eq((made.pressure.min_pct, made.pressure.safe_pct), (25.0, 80.0))
+    loaded = load(minimal_config(), profiles())
+    eq((loaded.receiver, loaded.broker, loaded.state), (None, None, None))
+    eq((loaded.supply_max_c, loaded.stale_us, loaded.bus_timeout_us), (40.0, 5_000_000, 200_000))
+    eq((loaded.ticks_per_row, loaded.telemetry_queue), (10, 120))
+    eq((loaded.receiver_latency_us, loaded.drift_ppb), (0, 50_000))
+    eq((loaded.keepalive_s, loaded.username, loaded.password), (30, None, None))
+    eq((loaded.supply.min_pct, loaded.supply.max_pct, loaded.supply.safe_pct), (5.0, 100.0, 60.0))
+    eq((loaded.pressure.min_pct, loaded.pressure.safe_pct), (25.0, 80.0))
 
 
-def test_each_error_is_one_line_that_names_the_place():
+def test_each_error_is_one_line_with_its_path():
     cases = (
         ("site", 7, "site: 7 is not a text"),
         ("site", "a b", "site: 'a b' is no name: 1 to 32 of a-z"),
@@ -101,16 +101,16 @@ def test_each_error_is_one_line_that_names_the_place():
         ("telemetry.period_ms", 150, "telemetry.period_ms: 150 is no multiple of tick_ms (100)"),
     )
     for path, value, text in cases:
-        said = refused(put(path, value))
-        assert said.startswith(text), (path, said)
+        message = config_error(set_value(path, value))
+        assert message.startswith(text), (path, message)
         # Some mistakes make a second thing wrong too.
-        assert "\n" not in said or path in ("control.tick_ms", "devices.1.name"), said
+        assert "\n" not in message or path in ("control.tick_ms", "devices.1.name"), message
 
 
 def test_a_reading_must_outlive_one_lost_reply():
-    said = refused(put("control.cycle_ms", 3000))
+    message = config_error(set_value("control.cycle_ms", 3000))
     eq(
-        said,
+        message,
         "limits.stale_s: 5 s is less than two cycles (6000 ms); one lost reply would be too much",
     )
 
@@ -118,10 +118,13 @@ def test_a_reading_must_outlive_one_lost_reply():
 def test_two_spellings_of_one_port_are_one_port():
     raw = config()
     raw["buses"] = {"a": "tcp:plc:502", "bus": "tcp:plc:0502"}
-    eq(refused(put("site", "s"), raw), "buses.bus: tcp:plc:502 is already the port of buses.a")
+    eq(
+        config_error(set_value("site", "s"), raw),
+        "buses.bus: tcp:plc:502 is already the port of buses.a",
+    )
 
 
-def test_all_errors_are_told_at_once():
+def test_all_errors_are_reported_together():
     def change(raw):
         raw["receiver"]["port"] = "serial:/dev/bus"
         raw["devices"][1]["name"] = "cdu"
@@ -129,15 +132,15 @@ def test_all_errors_are_told_at_once():
         raw["control"]["dp"]["pumps"] = ["nix"]
         raw["state"] = "tcp:host:1"
 
-    lines = refused(change).split("\n")
+    lines = config_error(change).split("\n")
     paths = sorted([line.split(":")[0] for line in lines])
-    want = ["buses.bus", "control.dp.pumps[0]", "control.supply.valve", "control.tick_ms"]
-    eq(paths, want + ["devices[1].name", "state", "telemetry.period_ms"])
+    expected = ["buses.bus", "control.dp.pumps[0]", "control.supply.valve", "control.tick_ms"]
+    eq(paths, expected + ["devices[1].name", "state", "telemetry.period_ms"])
 
 
 def test_a_device_with_a_bad_profile_is_not_also_called_missing():
     eq(
-        refused(put("devices.0.profile", "nix")),
+        config_error(set_value("devices.0.profile", "nix")),
         "devices[0].profile: no profile is named nix; there are cdu, drive, meter, valve",
     )
 
@@ -145,46 +148,48 @@ def test_a_device_with_a_bad_profile_is_not_also_called_missing():
 def test_a_profile_that_is_wrong_is_named():
     raw, wrong = config(), profiles()
     wrong["valve"]["points"][0]["type"] = "u17"
-    said = str(raises(ConfigError, load, raw, wrong))
-    assert said.startswith("devices[1].profile: valve: "), said
+    message = str(raises(ConfigError, load, raw, wrong))
+    assert message.startswith("devices[1].profile: valve: "), message
 
 
-def test_the_loop_may_not_ask_for_what_the_profile_forbids():
+def test_loop_outputs_are_checked_against_the_profile():
     narrow = profiles()
     narrow["valve"]["points"][0]["limits"] = [1000, 9000]
     lines = str(raises(ConfigError, load, config(), narrow)).split("\n")
-    want = "control.supply.%s: %d is outside what profile valve lets be written, 10.0 to 90.0 %%"
-    eq(lines, [want % ("min_pct", 5), want % ("max_pct", 100)])
+    expected = (
+        "control.supply.%s: %d is outside what profile valve lets be written, 10.0 to 90.0 %%"
+    )
+    eq(lines, [expected % ("min_pct", 5), expected % ("max_pct", 100)])
     raw = config()
     raw["control"]["supply"].update({"min_pct": 10, "max_pct": 90})
     load(raw, narrow)
     narrow = profiles()
     narrow["drive"]["points"][1]["limits"] = [5000, 20000]
-    said = str(raises(ConfigError, load, config(), narrow))
-    assert said.startswith("control.dp: profile drive does not let 0 be written"), said
+    message = str(raises(ConfigError, load, config(), narrow))
+    assert message.startswith("control.dp: profile drive does not let 0 be written"), message
 
 
 def test_numbers_are_the_same_floats_on_both_interpreters():
-    lcg = Lcg(7)
+    lcg = RigLcg(7)
     for _ in range(300):
         count = lcg.below(400_000)
         text = "%d.%03d" % (count // 1000, count % 1000)
-        eq(exact(json.loads(text)), count / 1000)
-        eq(exact(json.loads("-" + text)), -count / 1000)
+        eq(round_to_thousandth(json.loads(text)), count / 1000)
+        eq(round_to_thousandth(json.loads("-" + text)), -count / 1000)
         if EPSILON < 1e-9:  # 32 bits hold no half of a thousandth of a number so great
-            eq(thousandths(json.loads(text + "5")), count + 1)
+            eq(to_thousandths(json.loads(text + "5")), count + 1)
     halves = (("0.0005", 1), ("5.0005", 5001), ("2.0015", 2002), ("-5.0005", -5001))
     for text, count in halves if EPSILON < 1e-9 else ():
-        eq(thousandths(json.loads(text)), count)
+        eq(to_thousandths(json.loads(text)), count)
     raw = config()
     raw["limits"]["stale_s"] = json.loads("2.002")
     raw["receiver"]["drift_ppm"] = json.loads("0.7")
     raw["receiver"]["latency_ms"] = json.loads("123.457")
-    made = load(raw, profiles())
-    eq((made.stale_us, made.drift_ppb, made.receiver_latency_us), (2_002_000, 700, 123_457))
+    loaded = load(raw, profiles())
+    eq((loaded.stale_us, loaded.drift_ppb, loaded.receiver_latency_us), (2_002_000, 700, 123_457))
 
 
-def test_loading_changes_nothing_of_what_it_was_given():
+def test_loading_does_not_change_its_input():
     raw = config()
     before = sorted(raw), sorted(raw["control"]["supply"]), sorted(raw["limits"])
     load(raw, profiles())

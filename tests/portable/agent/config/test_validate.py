@@ -1,6 +1,6 @@
 """Every kind of wrong value is named with its path, its value and what is allowed; all at once."""
 
-from agent.config.validate import HEX_PATTERN, name_fits, validate
+from agent.config.validate import HEX_PATTERN, is_valid_name, validate
 from tests.portable.support.check import eq
 
 INNER = {"type": "number", "minimum": 1, "maximum": 9, "default": 4, "description": "a number"}
@@ -26,19 +26,19 @@ RULE = {
 NAN = float("nan")
 
 
-def said(raw):
+def errors_of(raw):
     errors = []
     validate(raw, RULE, "", errors)
     return errors
 
 
-def test_what_is_right_passes_and_gets_its_defaults():
+def test_valid_value_gets_its_defaults():
     raw = {"n": 9, "text": "abcde", "name": "a-1_b", "list": [1, 9.0], "free": {"a": 1}, "one": 1}
     errors = []
-    filled = validate(raw, RULE, "", errors)
+    complete = validate(raw, RULE, "", errors)
     eq(errors, [])
-    eq(filled["x"], 4)
-    eq(sorted(filled), sorted(list(raw) + ["x"]))
+    eq(complete["x"], 4)
+    eq(sorted(complete), sorted(list(raw) + ["x"]))
     assert "x" not in raw
 
 
@@ -75,20 +75,20 @@ def test_each_error_names_path_value_and_what_is_allowed():
     for change, text in cases:
         raw = {"n": 1}
         raw.update(change)
-        eq(said(raw)[:1], [text])
-    eq(said({}), ["n: missing (how many)"])
-    eq(said([]), ["the configuration: [] is not an object"])
+        eq(errors_of(raw)[:1], [text])
+    eq(errors_of({}), ["n: missing (how many)"])
+    eq(errors_of([]), ["the configuration: [] is not an object"])
 
 
-def test_all_errors_are_told_in_the_order_of_the_keys_and_bounded():
+def test_errors_are_in_key_order_and_bounded():
     raw = {"x": 99, "text": 5, "name": "-", "list": [0, 0], "extra": 1}
-    paths = [line.split(":")[0] for line in said(raw)]
+    paths = [line.split(":")[0] for line in errors_of(raw)]
     eq(paths, ["extra", "list[0]", "list[1]", "name", "text", "x", "n"])
     many = {"type": "array", "minItems": 0, "maxItems": 1000, "items": INNER}
     errors = []
     validate([0] * 1000, many, "", errors)
     assert len(errors) <= 20
-    assert max([len(line) for line in said({"n": "x" * 5000})]) < 100
+    assert max([len(line) for line in errors_of({"n": "x" * 5000})]) < 100
 
 
 def test_a_key_is_pairs_of_hexadecimal_digits_and_is_not_shown():
@@ -104,12 +104,12 @@ def test_a_key_is_pairs_of_hexadecimal_digits_and_is_not_shown():
 
 def test_names_are_the_same_on_both_interpreters():
     for good in ("a", "0", "a" * 32, "a-b_c9"):
-        assert name_fits(good), good
+        assert is_valid_name(good), good
     for bad in ("", "a" * 33, "-a", "_a", "A", "a b", "a\n", "\u00e4", "a.b", "a/b"):
-        assert not name_fits(bad), bad
+        assert not is_valid_name(bad), bad
 
 
 def test_a_whole_number_may_be_written_with_a_point():
     errors = []
-    filled = validate({"n": 3.0}, RULE, "", errors)
-    eq((errors, filled["n"], type(filled["n"]) is int), ([], 3, True))
+    complete = validate({"n": 3.0}, RULE, "", errors)
+    eq((errors, complete["n"], type(complete["n"]) is int), ([], 3, True))

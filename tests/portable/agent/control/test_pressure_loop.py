@@ -1,75 +1,75 @@
 """The dP loop: lead and lag, safe speed without a reading, and no pump stopped without a reason."""
 
 from agent.control.pressure_loop import PressureLoop
-from agent.control.pump import Pump
+from agent.control.pump import PumpActuator
 from agent.fieldbus.sensor import pressure_sensor
 from protocols.time_units import SECOND
-from tests.portable.support.agent_rig import RUN, STOP, Bench, config
+from tests.portable.support.agent_rig import RUN, STOP, FieldbusRig, config
 from tests.portable.support.check import eq
 
 TRIP = 8
 
 
-class Loop:
+class PressureBench:
     def __init__(self, pumps=2):
         raw = config()
         raw["control"]["dp"]["pumps"] = ["lead", "lag"][:pumps]
-        self.bench = bench = Bench(raw)
+        self.bench = bench = FieldbusRig(raw)
         self.names = raw["control"]["dp"]["pumps"]
-        made = [Pump(bench.station(name)) for name in self.names]
-        sensor = pressure_sensor(bench.station("cdu"), 5 * SECOND)
+        made = [PumpActuator(bench.session(name)) for name in self.names]
+        sensor = pressure_sensor(bench.session("cdu"), 5 * SECOND)
         self.loop = PressureLoop(bench.config.pressure, sensor, made)
-        self.dp(1000)
-        self.drive("lead", RUN, 8000)
-        self.drive("lag", STOP, 0)
+        self.set_dp(1000)
+        self.set_drive("lead", RUN, 8000)
+        self.set_drive("lag", STOP, 0)
 
-    def dp(self, tenths):
+    def set_dp(self, tenths):
         self.bench.read("cdu", 320, 400, 2000 + tenths, 2000, 0)
 
-    def drive(self, name, word, raw, status=0):
+    def set_drive(self, name, word, raw, status=0):
         self.bench.read(name, word, raw, status, raw if word == RUN else 0)
 
-    def obey(self):
+    def apply_requests(self):
         """The drives do what was asked."""
         for name in self.names:
-            wanted = self.bench.wanted(name)
-            if wanted and not self.bench.station(name).lost:
-                self.drive(name, wanted["ControlWord"], wanted["SpeedControlPercent"])
+            wanted = self.bench.requested(name)
+            if wanted and not self.bench.session(name).lost:
+                self.set_drive(name, wanted["ControlWord"], wanted["SpeedControlPercent"])
 
-    def step(self, tenths=1000, obey=True):
+    def step(self, tenths=1000, apply=True):
         self.bench.now += SECOND
-        self.dp(tenths)
+        self.set_dp(tenths)
         self.loop.step(self.bench.now, 1.0)
-        asked = self.speeds()
-        if obey:
-            self.obey()
-        return asked
+        speeds = self.speeds()
+        if apply:
+            self.apply_requests()
+        return speeds
 
     def speeds(self):
         """Percent asked of each pump; 0 is a stop."""
         found = []
         for name in self.names:
-            wanted = self.bench.wanted(name)
+            wanted = self.bench.requested(name)
             run = wanted.get("ControlWord") == RUN
             found.append(wanted["SpeedControlPercent"] / 200 if run else 0)
         return found
 
-    def lose(self, name):
+    def lose_device(self, name):
         for _ in range(4):
-            self.bench.silence(name)
-        assert self.bench.station(name).lost
+            self.bench.no_reply(name)
+        assert self.bench.session(name).lost
 
 
-def test_it_takes_over_where_the_pumps_run():
-    made = Loop()
+def test_start_is_bumpless():
+    made = PressureBench()
     eq(made.step(), [40.0, 0])
-    both = Loop()
-    both.drive("lag", RUN, 8000)
+    both = PressureBench()
+    both.set_drive("lag", RUN, 8000)
     eq(both.step(), [40.0, 40.0])  # a restart of the agent stops no pump
 
 
-def test_too_little_asks_for_more_within_the_rate():
-    made = Loop()
+def test_low_dp_raises_speed_within_the_rate_limit():
+    made = PressureBench()
     made.step()
     low = [made.step(800)[0] for _ in range(4)]
     assert 40 < low[0] < low[1] < low[2], low
@@ -80,75 +80,75 @@ def test_too_little_asks_for_more_within_the_rate():
 
 
 def test_without_a_reading_every_pump_runs_at_the_safe_speed():
-    made = Loop()
+    made = PressureBench()
     made.step()
-    eq((made.step(16001), made.loop.safe), ([80.0, 80.0], True))
-    made = Loop()
+    eq((made.step(16001), made.loop.at_fail_safe), ([80.0, 80.0], True))
+    made = PressureBench()
     made.step()
     made.bench.now += 6 * SECOND
     made.loop.step(made.bench.now, 1.0)
-    eq((made.speeds(), made.loop.safe), ([80.0, 80.0], True))
+    eq((made.speeds(), made.loop.at_fail_safe), ([80.0, 80.0], True))
 
 
-def test_when_readings_return_as_many_pumps_go_on_as_were_running():
-    made = Loop()
+def test_running_pumps_continue_when_readings_return():
+    made = PressureBench()
     made.step()
     made.step(16001)
     eq(made.step(), [80.0, 80.0])
-    assert not made.loop.safe
+    assert not made.loop.at_fail_safe
 
 
-def test_what_was_counted_before_a_loss_does_not_count_after_it():
-    made = Loop(1)
+def test_staging_timer_restarts_after_a_loss():
+    made = PressureBench(1)
     for _ in range(20):
         made.step(500)  # at its limit; with 9 more seconds it would ask for help
-    made.loop.helping, made.loop._since = False, made.bench.now - 8 * SECOND
+    made.loop.lag_running, made.loop._stage_since = False, made.bench.now - 8 * SECOND
     made.step(16001)
-    made.drive("lead", RUN, 20000)
+    made.set_drive("lead", RUN, 20000)
     eq(made.step(500), [100.0])
-    assert not made.loop.helping
+    assert not made.loop.lag_running
 
 
-def test_lag_takes_over_when_lead_trips_and_gives_back():
-    made = Loop()
+def test_lag_pump_replaces_tripped_lead_and_returns_duty():
+    made = PressureBench()
     made.step()
-    made.drive("lead", RUN, 0, TRIP)
-    asked = made.step(obey=False)
+    made.set_drive("lead", RUN, 0, TRIP)
+    asked = made.step(apply=False)
     eq(asked[0], 0)
     assert asked[1] >= 25, asked
-    made.drive("lead", STOP, 0)
-    made.drive("lag", RUN, 8000)
+    made.set_drive("lead", STOP, 0)
+    made.set_drive("lag", RUN, 8000)
     asked = made.step()
     assert asked[0] >= 25, asked
     eq(asked[1], 0)
 
 
-def test_lag_takes_over_when_lead_is_lost():
-    made = Loop()
+def test_lag_pump_replaces_lost_lead():
+    made = PressureBench()
     made.step()
-    made.lose("lead")
-    asked = made.step(obey=False)
+    made.lose_device("lead")
+    asked = made.step(apply=False)
     eq(asked[0], 0)
     assert asked[1] >= 25, asked
 
 
-def test_when_neither_answers_both_are_asked():
-    made = Loop()
+def test_both_pumps_are_commanded_when_both_are_lost():
+    made = PressureBench()
     made.step()
-    made.lose("lead")
-    made.lose("lag")
-    asked = made.step(obey=False)
+    made.lose_device("lead")
+    made.lose_device("lag")
+    asked = made.step(apply=False)
     assert asked[0] == asked[1] >= 25, asked
     made.bench.bus.event("opened", made.bench.now)  # what waited is gone
-    for station in made.bench.fieldbus.stations:
-        station._writing = station._overtaken = False
-    made.step(500, obey=False)
+    for station in made.bench.fieldbus.sessions:
+        station._write_active = station._superseded = False
+    made.step(500, apply=False)
     for job in made.bench.bus._urgent:
         eq(job.pdu[6:8], b"\x04\x7f")  # no stop in between, which a pump may hear
 
 
-def test_lag_helps_after_ten_seconds_at_the_limit_and_rests_again():
-    made = Loop()
+def test_lag_pump_starts_after_ten_seconds_at_the_limit_and_stops():
+    made = PressureBench()
     seconds = 0
     while made.step(500)[0] < 100:
         seconds += 1
@@ -167,25 +167,25 @@ def test_lag_helps_after_ten_seconds_at_the_limit_and_rests_again():
     eq(below, 120)
 
 
-def test_a_dip_does_not_bring_the_help():
-    made = Loop()
+def test_short_dip_does_not_start_the_lag_pump():
+    made = PressureBench()
     for _ in range(20):
         made.step(500)
-    made.loop.helping, made.loop._since = False, None
+    made.loop.lag_running, made.loop._stage_since = False, None
     for _ in range(4):
         for _ in range(8):
             made.step(500)
         for _ in range(4):
             made.step(1600)
-    assert not made.loop.helping
+    assert not made.loop.lag_running
 
 
 def test_one_pump_alone():
-    made = Loop(1)
+    made = PressureBench(1)
     eq(made.step(), [40.0])
     for _ in range(40):
         asked = made.step(500)
     eq(asked, [100.0])
     eq(made.step(16001), [80.0])
-    made.drive("lead", RUN, 0, TRIP)
-    assert made.step(obey=False)[0] > 0  # there is no other
+    made.set_drive("lead", RUN, 0, TRIP)
+    assert made.step(apply=False)[0] > 0  # there is no other

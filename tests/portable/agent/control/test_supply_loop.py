@@ -1,21 +1,21 @@
 """The supply loop: follows the reading, goes to its safe opening without one, and never jumps."""
 
 from agent.control.supply_loop import SupplyLoop
-from agent.control.valve import Valve
-from agent.fieldbus.sensor import Sensor
+from agent.control.valve import ValveActuator
+from agent.fieldbus.sensor import PointSensor
 from protocols.time_units import SECOND
-from tests.portable.support.agent_rig import Bench
+from tests.portable.support.agent_rig import FieldbusRig
 from tests.portable.support.check import eq
 
 STALE = 5 * SECOND
 RATE = 5.0
 
 
-class Loop:
+class SupplyBench:
     def __init__(self):
-        self.bench = bench = Bench()
-        sensor = Sensor(bench.station("cdu"), "SupplyTemperatureCelsius", STALE)
-        self.loop = SupplyLoop(bench.config.supply, sensor, Valve(bench.station("valve")))
+        self.bench = bench = FieldbusRig()
+        sensor = PointSensor(bench.session("cdu"), "SupplyTemperatureCelsius", STALE)
+        self.loop = SupplyLoop(bench.config.supply, sensor, ValveActuator(bench.session("valve")))
 
     def temperature(self, tenths):
         self.bench.read("cdu", tenths, 400, 3000, 2000, 0)
@@ -26,11 +26,11 @@ class Loop:
     def step(self, seconds=1):
         self.bench.now += seconds * SECOND
         self.loop.step(self.bench.now, 1.0)
-        return self.bench.wanted("valve")["ValvePositionControlPercent"] / 100
+        return self.bench.requested("valve")["ValvePositionControlPercent"] / 100
 
 
 def test_warm_opens_and_cold_closes_within_limits():
-    made = Loop()
+    made = SupplyBench()
     made.valve(4000)
     made.temperature(340)
     warm = [made.step(1) for _ in range(3)]
@@ -47,22 +47,24 @@ def test_warm_opens_and_cold_closes_within_limits():
     eq(warm[-1], 100.0)  # the end of the stroke is always asked for
 
 
-def test_it_takes_over_where_the_valve_stands():
+def test_start_is_bumpless():
     for position in (1000, 4000, 9500):
         for tenths in (250, 310, 320, 330, 400):
-            made = Loop()
+            made = SupplyBench()
             made.valve(position)
             made.temperature(tenths)
             assert abs(made.step() - position / 100) <= RATE, (position, tenths)
-        made = Loop()
+        made = SupplyBench()
         made.valve(position)
         made.temperature(320)
         eq(made.step(), position / 100)
 
 
-def test_without_a_good_reading_the_opening_is_the_safe_one():
+def test_bad_reading_gives_the_fail_safe_opening():
     def unread(made):
-        made.loop.sensor = Sensor(Bench().station("cdu"), "SupplyTemperatureCelsius", STALE)
+        made.loop.sensor = PointSensor(
+            FieldbusRig().session("cdu"), "SupplyTemperatureCelsius", STALE
+        )
 
     def bad(made):
         made.temperature(1001)
@@ -71,16 +73,16 @@ def test_without_a_good_reading_the_opening_is_the_safe_one():
         made.bench.now += STALE
 
     for spoil in (unread, bad, stale):
-        made = Loop()
+        made = SupplyBench()
         made.valve(2000)
         made.temperature(320)
-        eq((made.step(), made.loop.safe), (20.0, False))
+        eq((made.step(), made.loop.at_fail_safe), (20.0, False))
         spoil(made)
-        eq((made.step(), made.loop.safe), (60.0, True))
+        eq((made.step(), made.loop.at_fail_safe), (60.0, True))
 
 
-def test_no_jump_when_readings_return():
-    made = Loop()
+def test_return_of_readings_is_bumpless():
+    made = SupplyBench()
     made.valve(2000)
     made.temperature(320)
     made.step()
@@ -89,11 +91,11 @@ def test_no_jump_when_readings_return():
     made.valve(4300)  # still on its way
     made.temperature(330)
     assert abs(made.step() - 43.0) <= RATE
-    assert not made.loop.safe
+    assert not made.loop.at_fail_safe
 
 
-def test_a_valve_whose_place_is_not_known_is_taken_to_be_at_the_safe_opening():
-    made = Loop()
+def test_unknown_valve_position_is_assumed_fail_safe():
+    made = SupplyBench()
     made.temperature(320)
     eq(made.step(), 60.0)
-    assert not made.loop.safe
+    assert not made.loop.at_fail_safe

@@ -7,10 +7,10 @@ from tests.portable.support.check import eq
 def test_raised_once_and_cleared_once():
     alarms = AlarmList()
     for _ in range(3):
-        alarms.set("a", True, "text", 1)
+        alarms.update("a", True, "text", 1)
     eq(alarms.codes(), ["a"])
     for _ in range(3):
-        alarms.set("a", False, "", 2)
+        alarms.update("a", False, "", 2)
     eq(alarms.codes(), [])
     eq(alarms.changes(), [(1, "raised", "a", "text"), (2, "cleared", "a", "text")])
     eq(alarms.changes(), [])
@@ -19,15 +19,15 @@ def test_raised_once_and_cleared_once():
 def test_order_is_the_order_of_raising():
     alarms = AlarmList()
     for code in ("c", "a", "b"):
-        alarms.set(code, True, code, 0)
-    alarms.set("a", False, "", 1)
+        alarms.update(code, True, code, 0)
+    alarms.update("a", False, "", 1)
     eq(alarms.codes(), ["c", "b"])
 
 
-def test_a_flapping_alarm_costs_no_memory():
+def test_alternating_alarm_uses_bounded_memory():
     alarms = AlarmList()
     for i in range(1000):
-        alarms.set("a", i % 2 == 0, "text", i)
+        alarms.update("a", i % 2 == 0, "text", i)
     assert len(alarms.history) <= 32
     assert len(alarms.changes()) <= 32
-    eq(alarms.raised, 500)
+    eq(alarms.raised_count, 500)

@@ -1,14 +1,14 @@
 """A port that should be open: asked for, retried with back-off, reported."""
 
-from agent.core.port_link import Link
+from agent.core.port_link import PortLink
 from protocols.time_units import NEVER, SECOND
 from tests.portable.support.check import eq
 
 OPEN = [(7, "open", b"serial:/dev/x")]
 
 
-def test_asks_once_and_is_up_when_opened():
-    link = Link(7, "bus", "serial:/dev/x")
+def test_open_is_requested_once():
+    link = PortLink(7, "bus", "serial:/dev/x")
     link.start()
     eq(link.outbox(), OPEN)
     eq(link.outbox(), [])
@@ -17,8 +17,8 @@ def test_asks_once_and_is_up_when_opened():
     eq(link.due, NEVER)
 
 
-def test_retries_after_longer_and_longer_pauses_for_ever():
-    link = Link(7, "bus", "serial:/dev/x")
+def test_retry_pause_doubles_up_to_30_s():
+    link = PortLink(7, "bus", "serial:/dev/x")
     link.start()
     now, pauses = 0, []
     for _ in range(8):
@@ -32,7 +32,7 @@ def test_retries_after_longer_and_longer_pauses_for_ever():
 
 
 def test_an_open_resets_the_pause():
-    link = Link(7, "bus", "serial:/dev/x")
+    link = PortLink(7, "bus", "serial:/dev/x")
     for _ in range(4):
         link.event("failed", 0)
     link.event("opened", 0)
@@ -41,8 +41,8 @@ def test_an_open_resets_the_pause():
     assert not link.up
 
 
-def test_a_port_that_has_to_prove_good_keeps_its_pause_until_it_has():
-    link = Link(7, "broker", "tcp:x:1", proves=True)
+def test_pause_is_kept_until_handshake():
+    link = PortLink(7, "broker", "tcp:x:1", needs_handshake=True)
     pauses = []
     for _ in range(4):
         link.event("opened", 0)
@@ -50,13 +50,13 @@ def test_a_port_that_has_to_prove_good_keeps_its_pause_until_it_has():
         pauses.append(link.due // SECOND)
     eq(pauses, [1, 2, 4, 8])
     link.event("opened", 0)
-    link.proven()
+    link.mark_good()
     link.close(0)
     eq(link.due, SECOND)
 
 
 def test_wakes_only_when_due():
-    link = Link(7, "bus", "serial:/dev/x")
+    link = PortLink(7, "bus", "serial:/dev/x")
     link.event("failed", 0)
     link.wake(SECOND - 1)
     eq(link.outbox(), [])

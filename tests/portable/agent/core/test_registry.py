@@ -5,7 +5,7 @@ import sys
 
 import agent.core.registry
 from agent.agent import FIRST_BUS, STATE, Agent, port_names
-from agent.config.load import forget_checks, load
+from agent.config.load import load, unload_checks
 from agent.core.errors import ConfigError
 from tests.portable.support.agent_rig import config, profiles
 from tests.portable.support.check import eq, raises
@@ -13,15 +13,15 @@ from tests.portable.support.check import eq, raises
 PART = FIRST_BUS + 1
 TABLE = (
     agent.core.registry.ComponentSpec(
-        "fake", "tests.portable.support.fake_component", "Fake", ("serial",), ""
+        "fake", "tests.portable.support.fake_component", "FakeComponent", ("serial",), ""
     ),
 )
 
 
-def made(section):
+def make_agent(section):
     """An agent with the section `fake`; the tables are as before afterwards."""
     before = agent.core.registry.COMPONENTS
-    forget_checks()
+    unload_checks()
     schema = __import__(
         "agent.config.schema", None, None, ("SCHEMA",)
     )  # anew, to be forgotten again
@@ -51,17 +51,17 @@ def made(section):
         return loaded, Agent(loaded)
     finally:
         agent.core.registry.COMPONENTS = before
-        forget_checks()
+        unload_checks()
 
 
-def test_a_part_that_is_not_asked_for_is_not_there():
-    loaded, controller = made(None)
-    eq((loaded.parts, controller.parts), ([], []))
+def test_component_without_section_is_not_loaded():
+    loaded, controller = make_agent(None)
+    eq((loaded.components, controller.components), ([], []))
     eq("tests.portable.support.fake_component" in sys.modules, False)
 
 
-def test_a_part_has_the_port_after_the_buses_and_is_turned():
-    loaded, controller = made({"port": "serial:/dev/x?baud=4800"})
+def test_component_has_port_after_the_buses():
+    loaded, controller = make_agent({"port": "serial:/dev/x?baud=4800"})
     eq(port_names(loaded)[PART], "fake")
     controller.start(0)
     assert (PART, "open", b"serial:/dev/x?baud=4800") in controller.outbox()
@@ -70,19 +70,19 @@ def test_a_part_has_the_port_after_the_buses_and_is_turned():
     eq(controller.deadline(), 0)
     controller.wake(0)
     eq(
-        controller.parts[0].seen,
+        controller.components[0].seen,
         [("start", 0), ("event", "opened", 10), ("receive", b"abc", 20), ("tick", 0)],
     )
     for now in range(100_000, 1_000_000, 100_000):
         controller.wake(now)
         controller.outbox()
     controller.wake(1_000_000)
-    assert ("wake", 1_000_000) in controller.parts[0].seen
+    assert ("wake", 1_000_000) in controller.components[0].seen
     assert (PART, "write", b"ask") in controller.outbox()
 
 
 def test_its_status_is_shown():
-    _, controller = made({})
+    _, controller = make_agent({})
     controller.start(0)
     controller.event(STATE, "opened", 0)
     controller.outbox()
@@ -92,14 +92,14 @@ def test_its_status_is_shown():
 
 
 def test_its_port_is_checked_like_any_other():
-    error = raises(ConfigError, made, {"port": "tcp:host:1"})
+    error = raises(ConfigError, make_agent, {"port": "tcp:host:1"})
     assert "fake.port" in str(error), error
-    error = raises(ConfigError, made, {"port": "serial:/dev/bus?baud=115200"})
+    error = raises(ConfigError, make_agent, {"port": "serial:/dev/bus?baud=115200"})
     assert "fake.port: serial:/dev/bus" in str(error), error
 
 
 def test_further_ports_come_after_all_others_by_name():
-    loaded, controller = made({"ports": {"b": "tls:host:2", "a": "tcp:host:1"}})
+    loaded, controller = make_agent({"ports": {"b": "tls:host:2", "a": "tcp:host:1"}})
     eq(port_names(loaded)[PART:], ["fake.a", "fake.b"])
     controller.start(0)
     out = controller.outbox()
@@ -107,26 +107,26 @@ def test_further_ports_come_after_all_others_by_name():
     assert (PART + 1, "open", b"tls:host:2") in out
     controller.event(PART + 1, "opened", 10)
     controller.receive(PART + 1, b"abc", 20)
-    part = controller.parts[0]
-    eq([link.name for link in part.links], ["fake.a", "fake.b"])
-    eq([link.up for link in part.links], [False, True])
-    eq(part.seen[1:], [("link_event", 1, "opened", 10), ("link_receive", 1, b"abc", 20)])
-    part.links[1].again()
+    component = controller.components[0]
+    eq([link.name for link in component.links], ["fake.a", "fake.b"])
+    eq([link.up for link in component.links], [False, True])
+    eq(component.seen[1:], [("link_event", 1, "opened", 10), ("link_receive", 1, b"abc", 20)])
+    component.links[1].again()
     out = [action for action in controller.outbox() if action[0] == PART + 1]
     eq(out, [(PART + 1, "close", b""), (PART + 1, "open", b"tls:host:2")])
 
 
 def test_further_ports_are_streams():
-    error = raises(ConfigError, made, {"ports": {"a": "serial:/dev/x"}})
+    error = raises(ConfigError, make_agent, {"ports": {"a": "serial:/dev/x"}})
     assert "fake.ports.a" in str(error), error
 
 
 def test_its_points_stand_behind_those_of_the_devices():
-    _, controller = made({"points": 1})
+    _, controller = make_agent({"points": 1})
     eq(controller.telemetry.describe()[-1], ["fake.PowerWatts", "W", 1, 10])
     controller.start(0)
     controller.wake(0)
     row = json.loads(controller.telemetry.queue[-1])["v"]
     eq((len(row), row[-1]), (len(controller.telemetry.describe()), 2))
-    _, controller = made({})
-    eq(controller.telemetry.parts, [])
+    _, controller = make_agent({})
+    eq(controller.telemetry.components, [])

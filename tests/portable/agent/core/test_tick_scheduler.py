@@ -1,6 +1,6 @@
 """The ticks: period, alignment, slot, cycles, and what is counted when one comes late."""
 
-from agent.core.tick_scheduler import LATENESS_EDGES, Ticks
+from agent.core.tick_scheduler import LATENESS_EDGES, TickScheduler
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.support.check import eq
 
@@ -8,7 +8,7 @@ PERIOD = 100 * MILLISECOND
 
 
 def test_without_utc_the_ticks_keep_their_period():
-    ticks = Ticks(PERIOD, 0, 10)
+    ticks = TickScheduler(PERIOD, 0, 10)
     ticks.start(123_456)
     for i in range(50):
         eq(ticks.due, 123_456 + i * PERIOD)
@@ -18,7 +18,7 @@ def test_without_utc_the_ticks_keep_their_period():
 
 
 def test_ticks_line_up_with_utc_without_a_step():
-    ticks = Ticks(PERIOD, 0, 10)
+    ticks = TickScheduler(PERIOD, 0, 10)
     ticks.start(0)
     offset = 1_795_500_000 * SECOND + 37_000
     for _ in range(60):
@@ -28,8 +28,8 @@ def test_ticks_line_up_with_utc_without_a_step():
     eq((ticks.due + offset) % PERIOD, 0)
 
 
-def test_the_shorter_way_is_taken():
-    ticks = Ticks(PERIOD, 0, 10)
+def test_phase_moves_in_the_shorter_direction():
+    ticks = TickScheduler(PERIOD, 0, 10)
     ticks.start(0)
     for _ in range(30):
         ticks.run(ticks.due, 90_000)
@@ -38,7 +38,7 @@ def test_the_shorter_way_is_taken():
 
 
 def test_a_slot_shifts_the_unit_within_the_second():
-    ticks = Ticks(PERIOD, 20 * MILLISECOND, 10)
+    ticks = TickScheduler(PERIOD, 20 * MILLISECOND, 10)
     ticks.start(0)
     for _ in range(60):
         ticks.run(ticks.due, 5 * SECOND)
@@ -46,7 +46,7 @@ def test_a_slot_shifts_the_unit_within_the_second():
 
 
 def test_cycles_begin_on_whole_seconds_of_utc():
-    ticks = Ticks(PERIOD, 0, 10)
+    ticks = TickScheduler(PERIOD, 0, 10)
     ticks.start(0)
     starts = []
     for _ in range(200):
@@ -61,7 +61,7 @@ def test_cycles_begin_on_whole_seconds_of_utc():
 
 def test_cycles_keep_coming_while_the_phase_moves():
     for offset in range(-500_000, 500_000, 50_000):
-        ticks = Ticks(PERIOD, 0, 10)
+        ticks = TickScheduler(PERIOD, 0, 10)
         ticks.start(0)
         since = 0
         for i in range(150):
@@ -71,8 +71,8 @@ def test_cycles_keep_coming_while_the_phase_moves():
         eq(ticks.in_cycle, since)
 
 
-def test_missed_ticks_are_counted_and_not_made_up_for():
-    ticks = Ticks(PERIOD, 0, 10)
+def test_missed_ticks_are_counted_and_skipped():
+    ticks = TickScheduler(PERIOD, 0, 10)
     ticks.start(0)
     ticks.run(0, None)
     ticks.run(PERIOD + 350 * MILLISECOND, None)
@@ -81,16 +81,16 @@ def test_missed_ticks_are_counted_and_not_made_up_for():
     eq(ticks.count, 2)
 
 
-def test_a_tick_that_runs_in_the_next_ones_place_was_missed():
+def test_tick_late_by_a_period_is_missed():
     for late, missed in ((99, 0), (100, 1), (199, 1), (200, 2)):
-        ticks = Ticks(PERIOD, 0, 10)
+        ticks = TickScheduler(PERIOD, 0, 10)
         ticks.start(0)
         ticks.run(late * MILLISECOND, None)
         eq(ticks.missed, missed)
 
 
 def test_lateness_is_kept_as_a_histogram():
-    ticks = Ticks(PERIOD, 0, 10)
+    ticks = TickScheduler(PERIOD, 0, 10)
     ticks.start(0)
     for late in (0, 100, 101, 60_000):
         ticks.run(ticks.due + late, None)
@@ -98,4 +98,4 @@ def test_lateness_is_kept_as_a_histogram():
     eq(ticks.lateness[0], 2)
     eq(ticks.lateness[1], 1)
     eq(ticks.lateness[len(LATENESS_EDGES)], 1)
-    eq(ticks.worst_late, 60_000)
+    eq(ticks.max_late_us, 60_000)

@@ -12,87 +12,87 @@ from agent.energy.account import (
     ROLES,
     WATER,
     Account,
-    ratio,
-    read,
+    decode,
+    scaled_ratio,
 )
-from agent.energy.counter import Counting
+from agent.energy.counter import CounterInput
 from drivers.device.device import Reading
-from drivers.device.profile import Profile
+from drivers.device.profile import DeviceProfile
 from protocols.time_units import SECOND
-from tests.portable.support.agent_rig import CDU, Rig, config, profiles
+from tests.portable.support.agent_rig import CDU, AgentRig, config, profiles
 from tests.portable.support.check import eq, raises
 
 HEAP = "512wK"
 HOUR = 3600 * SECOND
 
 
-def counting(unit="kW.h", den=100, rolls_at=0, most_w=100_000):
+def make_counter(unit="kW.h", den=100, rolls_at=0, most_w=100_000):
     raw = profiles()["meter"]
     raw["points"][0].update({"unit": unit, "scale": [1, den], "type": "u16", "max": 65535})
-    return Counting(Profile(raw).points[0], rolls_at, most_w), Reading()
+    return CounterInput(DeviceProfile(raw).points[0], rolls_at, most_w), Reading()
 
 
-def take(made, reading, raw, at):
-    reading.raw, reading.at, reading.quality = raw, at, "good"
-    return made.take(reading, at)
+def add_reading(made, reading, raw, at):
+    reading.raw, reading.read_at, reading.quality = raw, at, "good"
+    return made.add_reading(reading, at)
 
 
-def test_a_counter_counts_between_readings():
-    made, reading = counting()
-    eq(take(made, reading, 5000, SECOND), 0)
-    eq(take(made, reading, 5003, 11 * SECOND), 30_000)  # 0.03 kWh in mWh
-    eq(made.take(reading, 12 * SECOND), 0)  # the same reading again
+def test_counter_difference_is_counted():
+    made, reading = make_counter()
+    eq(add_reading(made, reading, 5000, SECOND), 0)
+    eq(add_reading(made, reading, 5003, 11 * SECOND), 30_000)  # 0.03 kWh in mWh
+    eq(made.add_reading(reading, 12 * SECOND), 0)  # the same reading again
     reading.quality = "bad"
-    reading.at = 13 * SECOND
-    eq(made.take(reading, 13 * SECOND), 0)
+    reading.read_at = 13 * SECOND
+    eq(made.add_reading(reading, 13 * SECOND), 0)
 
 
-def test_a_rate_is_integrated_and_no_gap_is_filled():
-    made, reading = counting("W", 10)
-    eq(take(made, reading, 36_000, SECOND), 0)
-    eq(take(made, reading, 36_000, 2 * SECOND), 1000)  # 3600 W for a second: 1 Wh
-    eq(take(made, reading, 36_000, 100 * SECOND), 0)
-    total = sum([take(made, reading, 7, (100 + i) * SECOND) for i in range(1, 3601)])
+def test_rate_is_integrated_without_filling_gaps():
+    made, reading = make_counter("W", 10)
+    eq(add_reading(made, reading, 36_000, SECOND), 0)
+    eq(add_reading(made, reading, 36_000, 2 * SECOND), 1000)  # 3600 W for a second: 1 Wh
+    eq(add_reading(made, reading, 36_000, 100 * SECOND), 0)
+    total = sum([add_reading(made, reading, 7, (100 + i) * SECOND) for i in range(1, 3601)])
     eq(total, 700)  # 0.7 W for an hour; no remainder is lost
 
 
-def test_what_a_counter_can_do_besides_counting():
-    made, reading = counting(rolls_at=600)
-    take(made, reading, 59_990, SECOND)
-    eq((take(made, reading, 5, 11 * SECOND), made.rollovers), (150_000, 1))
-    eq((take(made, reading, 2, 21 * SECOND), made.resets), (20_000, 1))
-    eq((take(made, reading, 50_000, 31 * SECOND), made.jumps), (0, 1))
-    eq(take(made, reading, 50_001, 41 * SECOND), 10_000)
-    made, reading = counting()
-    take(made, reading, 59_990, SECOND)
-    eq((take(made, reading, 5, 11 * SECOND), made.rollovers, made.resets), (50_000, 0, 1))
-    eq((take(made, reading, 40_000, 21 * SECOND), made.jumps), (0, 1))
+def test_rollover_reset_and_jump_of_a_counter():
+    made, reading = make_counter(rolls_at=600)
+    add_reading(made, reading, 59_990, SECOND)
+    eq((add_reading(made, reading, 5, 11 * SECOND), made.rollovers), (150_000, 1))
+    eq((add_reading(made, reading, 2, 21 * SECOND), made.resets), (20_000, 1))
+    eq((add_reading(made, reading, 50_000, 31 * SECOND), made.jumps), (0, 1))
+    eq(add_reading(made, reading, 50_001, 41 * SECOND), 10_000)
+    made, reading = make_counter()
+    add_reading(made, reading, 59_990, SECOND)
+    eq((add_reading(made, reading, 5, 11 * SECOND), made.rollovers, made.resets), (50_000, 0, 1))
+    eq((add_reading(made, reading, 40_000, 21 * SECOND), made.jumps), (0, 1))
 
 
-def test_after_a_restart_the_gap_is_counted():
-    made, reading = counting()
-    made.last = 5000
-    eq(take(made, reading, 6000, HOUR), 10_000_000)
-    made, reading = counting(most_w=100)
-    made.last = 5000
-    eq((take(made, reading, 60_000, HOUR), made.jumps), (0, 1))
+def test_gap_over_a_restart_is_counted():
+    made, reading = make_counter()
+    made.last_raw = 5000
+    eq(add_reading(made, reading, 6000, HOUR), 10_000_000)
+    made, reading = make_counter(most_w=100)
+    made.last_raw = 5000
+    eq((add_reading(made, reading, 60_000, HOUR), made.jumps), (0, 1))
 
 
-def account(**used):
+def make_account(**used):
     made = Account(1)
     for name, value in used.items():
         made.used[ROLES.index(name)] = value
     return made
 
 
-def metered(*roles):
+def metered_roles(*roles):
     return [role in roles for role in range(8)]
 
 
-def test_figures_by_hand():
-    made = account(it=1_000_000, facility=1_120_000, loop=15_000, water=1_800, reuse=224_000)
+def test_figures_against_manual_calculation():
+    made = make_account(it=1_000_000, facility=1_120_000, loop=15_000, water=1_800, reuse=224_000)
     made.used[3] = 50_000
-    figures = made.figures(metered(IT, FACILITY, LOOP, 3, WATER, REUSE))
+    figures = made.figures(metered_roles(IT, FACILITY, LOOP, 3, WATER, REUSE))
     eq(
         figures,
         [
@@ -107,29 +107,29 @@ def test_figures_by_hand():
     )
 
 
-def test_without_a_facility_meter_the_parts_are_the_whole():
-    made = account(it=1_000_000, loop=20_000)
+def test_total_is_the_sum_without_a_facility_meter():
+    made = make_account(it=1_000_000, loop=20_000)
     made.used[ELECTRICAL] = 40_000
-    eq(made.figures(metered(IT, LOOP, ELECTRICAL))[0], ("pue", 1060))
-    eq(dict(made.figures(metered(IT, LOOP, ELECTRICAL)))["wue"], None)
-    eq(Account().figures(metered(IT))[0], ("pue", None))
+    eq(made.figures(metered_roles(IT, LOOP, ELECTRICAL))[0], ("pue", 1060))
+    eq(dict(made.figures(metered_roles(IT, LOOP, ELECTRICAL)))["wue"], None)
+    eq(Account().figures(metered_roles(IT))[0], ("pue", None))
 
 
 def test_ratios_are_rounded():
-    eq([ratio(1, 3), ratio(2, 3), ratio(5, 0)], [333, 667, None])
+    eq([scaled_ratio(1, 3), scaled_ratio(2, 3), scaled_ratio(5, 0)], [333, 667, None])
 
 
-def test_an_account_survives_its_text():
-    made = account(it=123, water=7)
-    eq(read(made.text()).used, made.used)
+def test_account_encodes_and_decodes():
+    made = make_account(it=123, water=7)
+    eq(decode(made.text()).used, made.used)
     for bad in ("", "1 2 3", made.text() + " 1", made.text().replace("123", "-1"), "x" * 9):
-        eq(read(bad), None)
+        eq(decode(bad), None)
 
 
 STORE = 5
 
 
-def models():
+def make_models():
     made = profiles()
     meter = {"address": 5, "type": "u16", "function": 3, "scale": [1, 10], "unit": "kW.h"}
     meter.update({"name": "ITkWh", "min": 0, "max": 65535})
@@ -139,7 +139,7 @@ def models():
     return made
 
 
-class LedgerRig(Rig):
+class EnergyRig(AgentRig):
     """The rig with a ledger whose store is `kept`."""
 
     def __init__(self, kept=None, meters=None, **more):
@@ -155,69 +155,69 @@ class LedgerRig(Rig):
         }
         raw["ledger"].update(more)
         self.kept = {} if kept is None else kept
-        Rig.__init__(self, raw, models=models())
-        self.slaves.registers[CDU] = [320, 400, 3000, 2000, 0, 1000, 10_000]
+        AgentRig.__init__(self, raw, models=make_models())
+        self.devices.registers[CDU] = [320, 400, 3000, 2000, 0, 1000, 10_000]
 
-    def act(self, port, op, data):
+    def perform(self, port, op, data):
         if port != STORE or op in ("open", "close"):
-            Rig.act(self, port, op, data)
+            AgentRig.perform(self, port, op, data)
             return
         key, _, payload = data.partition(b"\0")
         if op == "write":
             self.kept[key] = payload
-            self.later(1000, "event", port, "drained")
+            self.schedule(1000, "event", port, "drained")
         elif op == "get":
             found = self.kept.get(key)
-            self.later(1000, "receive", port, key + (b"" if found is None else b"\0" + found))
+            self.schedule(1000, "receive", port, key + (b"" if found is None else b"\0" + found))
 
     @property
-    def part(self):
-        return self.agent.parts[0]
+    def component(self):
+        return self.agent.components[0]
 
 
-def test_it_counts_saves_and_goes_on_after_a_restart():
-    rig = LedgerRig()
+def test_counts_are_stored_and_restored():
+    rig = EnergyRig()
     rig.run(5)
     for i in range(20):
-        rig.slaves.registers[CDU][5] = 1000 + i
+        rig.devices.registers[CDU][5] = 1000 + i
         rig.run(1)
     rig.run(2)
-    eq(rig.part.all.used[IT], 19 * 100_000)
-    loop = rig.part.all.used[LOOP]
+    eq(rig.component.all.used[IT], 19 * 100_000)
+    loop = rig.component.all.used[LOOP]
     assert 6_000 < loop <= 7_500, loop  # 1 kW for 22 to 27 s, in mWh
-    assert rig.part.saves >= 2
+    assert rig.component.saves >= 2
     kept = rig.kept
-    again = LedgerRig(kept)
-    again.slaves.registers[CDU][5] = 1030
+    again = EnergyRig(kept)
+    again.devices.registers[CDU][5] = 1030
     again.run(5)
-    eq(again.part.kept, "restored")
-    eq(again.part.all.used[IT], 30 * 100_000)  # nothing was missed while it was away
-    values = again.part.values(again.now)
-    eq(len(values), len(again.part.points()))
+    eq(again.component.kept, "restored")
+    eq(again.component.all.used[IT], 30 * 100_000)  # nothing was missed while it was away
+    values = again.component.values(again.now)
+    eq(len(values), len(again.component.points()))
     shown = json.loads(again.state.split(b"\0", 1)[1])["ledger"]
     eq((shown["category"], shown["intervals"][0]["interval"]), (1, "interim"))
 
 
-def test_what_was_kept_and_makes_no_sense_is_not_believed():
+def test_damaged_record_is_ignored():
     for bad in (b"", b"\xff\xfe", b"ledger 1\n1 2 3\nend", b"ledger 2\n", b"ledger 1"):
-        rig = LedgerRig({b"ledger.now": bad})
+        rig = EnergyRig({b"ledger.now": bad})
         rig.run(3)
-        eq((rig.part.kept, rig.part.all.used[IT]), ("damaged", 0))
+        eq((rig.component.kept, rig.component.all.used[IT]), ("damaged", 0))
 
 
-def test_a_store_that_says_nothing_is_not_waited_for_for_ever():
-    rig = LedgerRig()
+def test_silent_store_times_out():
+    rig = EnergyRig()
     rig.absent.add(STORE)
     rig.run(30)
-    rig.slaves.registers[CDU][5] = 1001
+    rig.devices.registers[CDU][5] = 1001
     rig.run(3)
-    eq(rig.part.all.used[IT], 100_000)
+    eq(rig.component.all.used[IT], 100_000)
 
 
-def test_days_months_and_the_year():
-    rig = LedgerRig()
+def test_day_month_and_year_intervals():
+    rig = EnergyRig()
     rig.run(2)
-    part = rig.part
+    part = rig.component
     day = 1_798_675_200 * SECOND  # 2026-12-31T00:00:00Z
     part._turn(day + HOUR, rig.now)
     part.all.used[IT] = part.day.used[IT] = part.month.used[IT] = 77
@@ -226,20 +226,20 @@ def test_days_months_and_the_year():
     part._turn(day + 25 * HOUR, rig.now)  # a new day, month and year
     eq((part.day.used[IT], part.month.used[IT], part.all.used[IT]), (0, 0, 77))
     eq([old.used[IT] for old in part.months], [77])
-    eq(part.year()[1], False)
+    eq(part.twelve_months()[1], False)
     part._turn(day, rig.now)  # time that goes back begins nothing
     eq(len(part.months), 1)
     part.months = [Account(i + 1, [i + 1] + [0] * 7) for i in range(12)]
-    year, whole = part.year()
-    eq((year.used[IT], year.began_us, whole), (78, 1, True))
+    year, whole = part.twelve_months()
+    eq((year.used[IT], year.start_us, whole), (78, 1, True))
 
 
-def test_a_section_that_cannot_be_is_refused():
+def test_invalid_section_is_rejected():
     meters = [
         {"role": "loop", "device": "cdu", "point": "SupplyPressurekPa"},
         {"role": "water", "device": "cdu", "point": "ITkWh"},
         {"role": "loop", "device": "no", "point": "x"},
     ]
-    text = str(raises(ConfigError, LedgerRig, None, meters))
+    text = str(raises(ConfigError, EnergyRig, None, meters))
     for part in ("role it", "meters[0].point", "meters[1].point", "meters[2].device"):
         assert part in text, text

@@ -1,19 +1,19 @@
 """One device in the agent, on a line in virtual time: plans that learn, writes that are seen."""
 
 from agent.core.config_records import DeviceConfig
-from agent.fieldbus.device_session import Station
-from drivers.device.profile import Profile
+from agent.fieldbus.device_session import DeviceSession
+from drivers.device.profile import DeviceProfile
 from drivers.modbus.bus import Bus
-from drivers.modbus.wire_time import Wire
-from protocols.modbus.crc import sealed
+from drivers.modbus.wire_time import WireTime
+from protocols.modbus.crc import with_crc
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 
 CYCLE = SECOND
 
 
-def raw(**more):
-    given = {
+def profile_json(**more):
+    profile = {
         "model": "toy",
         "title": "A pump of the tests",
         "source": "made up",
@@ -38,23 +38,23 @@ def raw(**more):
             {"name": "PumpSpeedPercent", "address": 4, "type": "u16", "unit": "%"},
         ],
     }
-    given.update(more)
-    return given
+    profile.update(more)
+    return profile
 
 
-class Drive:
-    """A slave with a register table; `holes` refuse, `deaf` writes are acknowledged and ignored.
+class FakeDrive:
+    """A slave with a register table; `holes` refuse, `ignores_writes` writes are acknowledged and ignored.
 
-    `refusing`: it answers, to everything, that it has no such thing.
+    `rejects_all`: it answers, to everything, that it has no such thing.
     """
 
     def __init__(self):
         self.table = {}
         self.holes = []
-        self.deaf = False
-        self.dead = False
+        self.ignores_writes = False
+        self.is_silent = False
         self.busy = 0
-        self.refusing = False
+        self.rejects_all = False
         self.requests = []
 
     def answer(self, frame):
@@ -62,199 +62,202 @@ class Drive:
         function, address, count = self.requests[-1]
         if self.busy:
             self.busy -= 1
-            return sealed(bytes((frame[0], function | 0x80, 6)))
-        if self.refusing:
-            return sealed(bytes((frame[0], function | 0x80, 3)))
+            return with_crc(bytes((frame[0], function | 0x80, 6)))
+        if self.rejects_all:
+            return with_crc(bytes((frame[0], function | 0x80, 3)))
         if function == 3:
             if [1 for hole in self.holes if address <= hole < address + count]:
-                return sealed(bytes((frame[0], 0x83, 2)))
+                return with_crc(bytes((frame[0], 0x83, 2)))
             words = [self.table.get(address + i, 0) for i in range(count)]
             data = b"".join([bytes((w >> 8, w & 255)) for w in words])
-            return sealed(frame[:2] + bytes((2 * count,)) + data)
-        if not self.deaf:
+            return with_crc(frame[:2] + bytes((2 * count,)) + data)
+        if not self.ignores_writes:
             if function == 6:
                 self.table[address] = count
             else:
                 for i in range(count):
                     self.table[address + i] = frame[7 + 2 * i] << 8 | frame[8 + 2 * i]
-        return sealed(frame[:6])
+        return with_crc(frame[:6])
 
     def writes(self):
         return [r for r in self.requests if r[0] != 3]
 
 
-class Row:
+class SessionRig:
     """A station, its bus and its drive."""
 
     def __init__(self, profile=None):
         self.bus = Bus(4, "rtu", 19200, 11, timeout_us=200_000)
         self.bus.event("opened", 0)
-        self.drive = Drive()
-        config = DeviceConfig("pump", "bus", 9, Profile(profile or raw()))
-        self.station = Station(0, config, self.bus, Wire(19200, 11), True)
+        self.drive = FakeDrive()
+        config = DeviceConfig("pump", "bus", 9, DeviceProfile(profile or profile_json()))
+        self.session = DeviceSession(0, config, self.bus, WireTime(19200, 11), True)
         self.now = 0
-        self.coming = []
+        self.pending_replies = []
 
     def cycle(self, count=1):
         for _ in range(count):
-            self.bus.idle_until = self.now + CYCLE
-            self.station.poll(self.now, CYCLE)
+            self.bus.next_cycle_at = self.now + CYCLE
+            self.session.poll(self.now, CYCLE)
             end = self.now + CYCLE
             while True:
-                self.coming.sort()
+                self.pending_replies.sort()
                 due = self.bus.deadline()
-                at = self.coming[0][0] if self.coming else end
+                at = self.pending_replies[0][0] if self.pending_replies else end
                 if min(due, at) >= end:
                     break
                 self.now = max(self.now, min(due, at))
-                if self.coming and at <= due:
-                    self.bus.receive(self.coming.pop(0)[1], self.now)
+                if self.pending_replies and at <= due:
+                    self.bus.receive(self.pending_replies.pop(0)[1], self.now)
                 else:
                     self.bus.wake(self.now)
                 for _, _, frame in self.bus.outbox():
-                    if not self.drive.dead:
+                    if not self.drive.is_silent:
                         reply = self.drive.answer(frame)
-                        took = (len(frame) + len(reply)) * 573 + 5_000
-                        self.coming.append((self.now + took, reply))
-                for result in self.bus.results():
-                    self.station.result(result)
+                        delay = (len(frame) + len(reply)) * 573 + 5_000
+                        self.pending_replies.append((self.now + delay, reply))
+                for result in self.bus.take_results():
+                    self.session.handle_result(result)
             self.now = end
         return self
 
-    def want(self, *values, stop=False):
-        self.station.want(list(enumerate(values)), stop)
+    def request(self, *values, stop=False):
+        self.session.request_outputs(list(enumerate(values)), stop)
 
 
 def test_points_are_read_in_one_block_through_the_gap():
-    row = Row()
-    row.drive.table = {4: 37}
-    row.cycle(2)
-    eq(row.drive.requests, [(3, 0, 5)] * 2)
-    eq((row.station.device.value(2), row.station.lost, row.station.settled()), (37.0, False, True))
+    rig = SessionRig()
+    rig.drive.table = {4: 37}
+    rig.cycle(2)
+    eq(rig.drive.requests, [(3, 0, 5)] * 2)
+    eq(
+        (rig.session.device.value(2), rig.session.lost, rig.session.polls_complete()),
+        (37.0, False, True),
+    )
 
 
-def test_a_hole_is_learnt_and_the_readings_come():
-    row = Row()
-    row.drive.table = {4: 37}
-    row.drive.holes = [2]
-    row.cycle(4)
-    eq(row.drive.requests, [(3, 0, 5)] + [(3, 0, 2), (3, 4, 1)] * 3)
-    eq((row.station.device.value(2), row.station.lost), (37.0, False))
+def test_unreadable_range_is_learned():
+    rig = SessionRig()
+    rig.drive.table = {4: 37}
+    rig.drive.holes = [2]
+    rig.cycle(4)
+    eq(rig.drive.requests, [(3, 0, 5)] + [(3, 0, 2), (3, 4, 1)] * 3)
+    eq((rig.session.device.value(2), rig.session.lost), (37.0, False))
 
 
-def test_a_write_is_made_seen_and_left_alone():
-    row = Row().cycle()
-    row.want(1, 50)
-    row.cycle(5)
-    eq((row.drive.table, row.drive.writes()), ({0: 1, 1: 50}, [(16, 0, 2)]))
-    eq((row.station.stubborn, row.station._unseen), (False, 0))
-    row.drive.table[1] = 0  # rebooted
-    row.cycle(4)
-    eq((row.drive.table[1], len(row.drive.writes())), (50, 2))
+def test_verified_write_is_not_repeated():
+    rig = SessionRig().cycle()
+    rig.want(1, 50)
+    rig.cycle(5)
+    eq((rig.drive.table, rig.drive.writes()), ({0: 1, 1: 50}, [(16, 0, 2)]))
+    eq((rig.session.write_unverified, rig.session._unverified_rounds), (False, 0))
+    rig.drive.table[1] = 0  # rebooted
+    rig.cycle(4)
+    eq((rig.drive.table[1], len(rig.drive.writes())), (50, 2))
 
 
-def test_a_write_that_is_not_seen_is_repeated_and_reported():
-    row = Row().cycle()
-    row.drive.deaf = True
-    row.want(1, 50)
-    row.cycle(4)
-    assert not row.station.stubborn
-    assert len(row.drive.writes()) >= 2
-    row.cycle(10)
-    assert row.station.stubborn
-    row.drive.deaf = False
-    row.cycle(5)
-    assert not row.station.stubborn
-    eq(row.drive.table, {0: 1, 1: 50})
+def test_unverified_write_is_repeated_and_reported():
+    rig = SessionRig().cycle()
+    rig.drive.ignores_writes = True
+    rig.want(1, 50)
+    rig.cycle(4)
+    assert not rig.session.write_unverified
+    assert len(rig.drive.writes()) >= 2
+    rig.cycle(10)
+    assert rig.session.write_unverified
+    rig.drive.ignores_writes = False
+    rig.cycle(5)
+    assert not rig.session.write_unverified
+    eq(rig.drive.table, {0: 1, 1: 50})
 
 
-def test_what_a_limit_forbids_is_not_sent():
-    row = Row().cycle()
-    row.want(1, 101)
-    row.cycle(12)
-    eq(row.drive.writes(), [])
-    assert "101 is not 0 to 100" in row.station.refusal, row.station.refusal
-    assert row.station.stubborn
+def test_value_outside_limits_is_not_sent():
+    rig = SessionRig().cycle()
+    rig.want(1, 101)
+    rig.cycle(12)
+    eq(rig.drive.writes(), [])
+    assert "101 is not 0 to 100" in rig.session.write_error, rig.session.write_error
+    assert rig.session.write_unverified
 
 
-def test_identity_comes_before_the_first_write():
+def test_identity_is_checked_before_first_write():
     probe = {"identity": [{"function": 3, "address": 40, "words": [77]}]}
-    row = Row(raw(**probe))
-    row.drive.table = {40: 77}
-    row.want(1, 50)
-    row.cycle(4)  # wanted before it was heard: the loops may think again
-    eq(row.drive.requests[0], (3, 40, 1))
-    eq(row.drive.writes(), [(16, 0, 2)])
-    eq((row.station.stranger, row.drive.table[1]), (False, 50))
+    rig = SessionRig(profile_json(**probe))
+    rig.drive.table = {40: 77}
+    rig.request(1, 50)
+    rig.cycle(4)  # wanted before it was heard: the loops may think again
+    eq(rig.drive.requests[0], (3, 40, 1))
+    eq(rig.drive.writes(), [(16, 0, 2)])
+    eq((rig.session.identity_mismatch, rig.drive.table[1]), (False, 50))
 
 
-def test_another_model_is_not_written_to_until_the_right_one_is_back():
+def test_other_model_is_not_written():
     probe = {"identity": [{"function": 3, "address": 40, "words": [77]}]}
-    row = Row(raw(**probe))
-    row.drive.table = {40: 78, 4: 5}
-    row.want(1, 50)
-    row.cycle(6)
-    eq((row.station.stranger, row.drive.writes()), (True, []))
-    eq(row.station.device.value(2), 5.0)  # it is read all the same
-    row.drive.dead = True
-    row.cycle(6)
-    assert row.station.lost
-    row.drive.dead = False
-    row.drive.table[40] = 77
-    row.cycle(10)
-    eq((row.station.stranger, row.drive.table[1]), (False, 50))
+    rig = SessionRig(profile_json(**probe))
+    rig.drive.table = {40: 78, 4: 5}
+    rig.request(1, 50)
+    rig.cycle(6)
+    eq((rig.session.identity_mismatch, rig.drive.writes()), (True, []))
+    eq(rig.session.device.value(2), 5.0)  # it is read all the same
+    rig.drive.is_silent = True
+    rig.cycle(6)
+    assert rig.session.lost
+    rig.drive.is_silent = False
+    rig.drive.table[40] = 77
+    rig.cycle(10)
+    eq((rig.session.identity_mismatch, rig.drive.table[1]), (False, 50))
 
 
-def test_a_device_that_refused_everything_for_a_while_is_written_to_again():
+def test_device_is_written_again_after_rejecting_all():
     probe = {"identity": [{"function": 3, "address": 40, "words": [77]}]}
-    row = Row(raw(**probe))
-    row.drive.table = {40: 77}
-    row.want(1, 50)
-    row.cycle(4)
-    row.drive.refusing = True
-    row.cycle(15)
-    eq((row.station.stranger, row.station.lost), (True, True))
-    row.drive.refusing = False
-    row.want(1, 60)
-    row.cycle(15)
-    eq((row.station.stranger, row.station.lost, row.drive.table[1]), (False, False, 60))
+    rig = SessionRig(profile_json(**probe))
+    rig.drive.table = {40: 77}
+    rig.request(1, 50)
+    rig.cycle(4)
+    rig.drive.rejects_all = True
+    rig.cycle(15)
+    eq((rig.session.identity_mismatch, rig.session.lost), (True, True))
+    rig.drive.rejects_all = False
+    rig.request(1, 60)
+    rig.cycle(15)
+    eq((rig.session.identity_mismatch, rig.session.lost, rig.drive.table[1]), (False, False, 60))
 
 
-def test_another_model_is_asked_again_seldom_and_never_written_to():
+def test_other_model_is_identified_again_rarely():
     probes = [{"function": 3, "address": a, "words": [77]} for a in (40, 41)]
-    row = Row(raw(identity=probes))
-    row.drive.table = {40: 77, 41: 78}
-    row.want(1, 50)
-    row.cycle(65)
-    eq((row.station.stranger, row.drive.writes()), (True, []))
-    asked = [r for r in row.drive.requests if r[1] in (40, 41)]
-    assert 10 <= len(asked) <= 14, asked
+    rig = SessionRig(profile_json(identity=probes))
+    rig.drive.table = {40: 77, 41: 78}
+    rig.request(1, 50)
+    rig.cycle(65)
+    eq((rig.session.identity_mismatch, rig.drive.writes()), (True, []))
+    probes_sent = [r for r in rig.drive.requests if r[1] in (40, 41)]
+    assert 10 <= len(probes_sent) <= 14, probes_sent
 
 
-def test_a_dead_device_costs_few_requests_and_is_written_to_when_back():
-    row = Row().cycle(2)
-    row.drive.dead = True
-    row.cycle(3)
-    row.want(1, 50)
-    row.cycle(10)
-    assert row.station.lost
-    row.drive.dead = False
-    row.cycle(10)
-    eq((row.station.lost, row.drive.table[1]), (False, 50))
+def test_lost_device_is_written_after_recovery():
+    rig = SessionRig().cycle(2)
+    rig.drive.is_silent = True
+    rig.cycle(3)
+    rig.want(1, 50)
+    rig.cycle(10)
+    assert rig.session.lost
+    rig.drive.is_silent = False
+    rig.cycle(10)
+    eq((rig.session.lost, rig.drive.table[1]), (False, 50))
 
 
-def test_a_busy_device_is_not_dead_and_gives_no_value():
-    row = Row()
-    row.drive.table = {4: 37}
-    row.drive.busy = 3
-    row.cycle(1)
-    eq((row.bus.busy, row.bus.health(9).dead), (3, False))
-    eq(row.station.device.value(2), 37.0)
-    eq(row.station.device.readings[2].quality, "good")
+def test_busy_device_is_not_offline():
+    rig = SessionRig()
+    rig.drive.table = {4: 37}
+    rig.drive.busy = 3
+    rig.cycle(1)
+    eq((rig.bus.busy_replies, rig.bus.unit_health(9).offline), (3, False))
+    eq(rig.session.device.value(2), 37.0)
+    eq(rig.session.device.readings[2].quality, "good")
 
 
-def test_a_watchdog_is_kept_alive():
-    points = raw()["points"] + [
+def test_watchdog_is_serviced():
+    points = profile_json()["points"] + [
         {
             "name": "Watchdog",
             "address": 13,
@@ -264,14 +267,16 @@ def test_a_watchdog_is_kept_alive():
             "limits": [0, 5],
         }
     ]
-    row = Row(raw(points=points, watchdog={"point": "Watchdog", "value": 2, "period_ms": 4000}))
-    row.cycle(20)
-    kicks = [r for r in row.drive.writes() if r == (6, 13, 2)]
+    rig = SessionRig(
+        profile_json(points=points, watchdog={"point": "Watchdog", "value": 2, "period_ms": 4000})
+    )
+    rig.cycle(20)
+    kicks = [r for r in rig.drive.writes() if r == (6, 13, 2)]
     assert 8 <= len(kicks) <= 19, len(kicks)
 
 
-def test_slow_points_come_round_in_their_period():
-    points = raw()["points"] + [
+def test_slow_points_are_polled_in_their_period():
+    points = profile_json()["points"] + [
         {
             "name": "EnergyKwh",
             "address": 500 + 200 * i,
@@ -283,7 +288,7 @@ def test_slow_points_come_round_in_their_period():
     ]
     for i, point in enumerate(points[3:]):
         point["name"] += str(i)
-    row = Row(raw(points=points, periods={"fast": 1000, "slow": 6000})).cycle(24)
-    slow = [r for r in row.drive.requests if r[1] >= 500]
+    rig = SessionRig(profile_json(points=points, periods={"fast": 1000, "slow": 6000})).cycle(24)
+    slow = [r for r in rig.drive.requests if r[1] >= 500]
     assert 11 <= len(slow) <= 13, len(slow)
-    eq(len([r for r in row.drive.requests if r[1] == 0]), 24)
+    eq(len([r for r in rig.drive.requests if r[1] == 0]), 24)

@@ -1,16 +1,16 @@
 """A reading has a value only while it is good: read, plausible and young."""
 
-from agent.fieldbus.sensor import Difference, Sensor, pressure_sensor
+from agent.fieldbus.sensor import DifferenceSensor, PointSensor, pressure_sensor
 from protocols.time_units import SECOND
-from tests.portable.support.agent_rig import Bench, config
+from tests.portable.support.agent_rig import FieldbusRig, config
 from tests.portable.support.check import eq
 
 STALE = 5 * SECOND
 
 
 def sensor():
-    bench = Bench()
-    return bench, Sensor(bench.station("cdu"), "SupplyTemperatureCelsius", STALE)
+    bench = FieldbusRig()
+    return bench, PointSensor(bench.session("cdu"), "SupplyTemperatureCelsius", STALE)
 
 
 def test_never_read_is_none():
@@ -41,15 +41,15 @@ def test_implausible_is_bad_and_has_no_value():
 def test_a_poll_that_fails_leaves_the_reading_to_age():
     bench, supply = sensor()
     bench.read("cdu", 325, 400, 3000, 2000, 0)
-    bench.silence("cdu")
+    bench.no_reply("cdu")
     eq(supply.value(bench.now + SECOND), 32.5)
     eq(supply.age(bench.now + SECOND), SECOND)
 
 
 def test_a_difference_is_as_good_as_the_worse_of_the_two():
-    bench = Bench()
-    dp = pressure_sensor(bench.station("cdu"), STALE)
-    assert type(dp) is Difference
+    bench = FieldbusRig()
+    dp = pressure_sensor(bench.session("cdu"), STALE)
+    assert type(dp) is DifferenceSensor
     now = bench.now
     eq((dp.quality(now), dp.value(now)), ("none", None))
     bench.read("cdu", 325, 400, 3005, 2000, 0)
@@ -62,10 +62,10 @@ def test_a_difference_is_as_good_as_the_worse_of_the_two():
     eq((dp.quality(now + STALE + 1), dp.value(now + STALE + 1)), ("stale", None))
 
 
-def test_a_device_with_its_own_differential_pressure_is_asked_for_it():
+def test_device_dp_is_preferred():
     raw = config()
     raw["devices"].append({"name": "meter", "bus": "bus", "unit": 9, "profile": "meter"})
-    bench = Bench(raw)
-    dp = pressure_sensor(bench.station("meter"), STALE)
+    bench = FieldbusRig(raw)
+    dp = pressure_sensor(bench.session("meter"), STALE)
     bench.read("meter", 1234)
     eq((dp.name, dp.value(bench.now)), ("DeltaPressurekPa", 123.4))

@@ -2,49 +2,49 @@
 
 from agent.agent import RECEIVER
 from drivers.errors import DriverError
-from drivers.gnss.receiver import Receiver
-from drivers.gnss.setup_sequence import Setup, acknowledges
-from drivers.gnss.setup_step import steps
-from drivers.gnss.setup_vendors import MAKERS, sentence, ubx
+from drivers.gnss.receiver import ReceiverDriver
+from drivers.gnss.setup_sequence import SetupSequence, is_acknowledged
+from drivers.gnss.setup_step import build_steps
+from drivers.gnss.setup_vendors import VENDOR_COMMANDS, build_sentence, build_ubx
 from protocols.time_units import SECOND
-from tests.portable.support.agent_rig import Rig, config
+from tests.portable.support.agent_rig import AgentRig, config
 from tests.portable.support.check import eq, raises
-from tests.portable.support.receiver_model import FakeReceiver
+from tests.portable.support.receiver_model import ReceiverModel
 
 HEAP = "512wK"
 KINDS = ("RMC", "GGA", "GSA", "GSV", "ZDA")
 
 
-def work(fake, wished, most_s=600, baud=9600):
+def run_setup(fake, setup_steps, limit_s=600, baud=9600):
     """Set `fake` up over a line at `baud`; return the outcomes as (step, verdict, seen)."""
-    receiver = Receiver(0, baud, keep=4)
-    setup = Setup(wished, 0, baud)
+    receiver = ReceiverDriver(0, baud, max_epochs=4)
+    setup = SetupSequence(setup_steps, 0, baud)
     now, line_baud = 0, baud
-    while not setup.done and now < most_s * SECOND:
+    while not setup.done and now < limit_s * SECOND:
         for op, data in setup.outbox():
             if op == "set":
                 line_baud = int(data[5:])
             elif line_baud == fake.baud:
-                fake.take(data)
+                fake.receive(data)
         data = fake.epoch()
         if line_baud != fake.baud:
             data = b"\xff\x00\xfe" * 20  # what another speed makes of it
         receiver.receive(data, now)
         now += fake.rate_ms * 1000
-        for epoch in receiver.epochs(now):
-            setup.epoch(epoch, now)
+        for epoch in receiver.take_epochs(now):
+            setup.take_epoch(epoch, now)
         if now >= setup.deadline():
             setup.wake(now)
     for op, data in setup.outbox():
         line_baud = int(data[5:]) if op == "set" else line_baud
-    return [(o.name, o.verdict, o.seen) for o in setup.outcomes], setup, line_baud
+    return [(o.name, o.outcome, o.observed) for o in setup.results], setup, line_baud
 
 
-def test_every_makers_receiver_is_told_and_seen_to_do_it():
-    for maker in sorted(MAKERS):
-        fake = FakeReceiver(maker)
-        wished = steps(maker, ("BDS", "GPS"), KINDS, 500, 115200, True, "cold")
-        outcomes, setup, baud = work(fake, wished)
+def test_every_vendor_is_set_up_and_verified():
+    for maker in sorted(VENDOR_COMMANDS):
+        fake = ReceiverModel(maker)
+        setup_steps = build_steps(maker, ("BDS", "GPS"), KINDS, 500, 115200, True, "cold")
+        outcomes, setup, baud = run_setup(fake, setup_steps)
         eq(
             [(name, verdict) for name, verdict, _ in outcomes],
             [
@@ -56,23 +56,23 @@ def test_every_makers_receiver_is_told_and_seen_to_do_it():
                 ("start", "done"),
             ],
         )
-        eq(setup.good(), True)
+        eq(setup.succeeded(), True)
         eq((fake.systems, sorted(fake.kinds), fake.rate_ms), (["GPS", "BDS"], sorted(KINDS), 500))
         eq((fake.baud, baud, fake.saved), (115200, 115200, 1))
         eq(outcomes[0][2], "BDS GPS")
 
 
-def test_what_is_so_already_is_not_asked_for():
-    fake = FakeReceiver("casic")
+def test_existing_setting_is_not_sent():
+    fake = ReceiverModel("casic")
     fake.systems = ["GPS", "BDS"]
-    outcomes, _, _ = work(fake, steps("casic", ("GPS", "BDS"), (), 1000))
+    outcomes, _, _ = run_setup(fake, build_steps("casic", ("GPS", "BDS"), (), 1000))
     eq([verdict for _, verdict, _ in outcomes], ["already", "already"])
-    eq(fake.said, [])
+    eq(fake.commands, [])
 
 
-def test_an_acknowledgement_is_not_believed():
-    fake = FakeReceiver("unicore", deaf=("constellations",))
-    outcomes, setup, _ = work(fake, steps("unicore", ("BDS",), KINDS))
+def test_acknowledgement_alone_is_not_accepted():
+    fake = ReceiverModel("unicore", ignored=("constellations",))
+    outcomes, setup, _ = run_setup(fake, build_steps("unicore", ("BDS",), KINDS))
     eq(
         outcomes,
         [
@@ -80,103 +80,107 @@ def test_an_acknowledgement_is_not_believed():
             ("sentences", "done", "RMC GGA GSA GSV ZDA"),
         ],
     )
-    eq((setup.outcomes[0].acknowledged, setup.good()), (True, False))
-    eq(len([c for c in fake.said if c.startswith(b"MASK GPS")]), 2)  # it is asked twice
+    eq((setup.results[0].acknowledged, setup.succeeded()), (True, False))
+    eq(len([c for c in fake.commands if c.startswith(b"MASK GPS")]), 2)  # it is asked twice
 
 
-def test_a_speed_that_is_not_taken_is_taken_back():
-    fake = FakeReceiver("casic", deaf=("baud",))
-    outcomes, _, baud = work(fake, steps("casic", baud=115200, rate_ms=500))
+def test_refused_baud_rate_is_restored():
+    fake = ReceiverModel("casic", ignored=("baud",))
+    outcomes, _, baud = run_setup(fake, build_steps("casic", baud=115200, rate_ms=500))
     eq(outcomes, [("rate", "done", "500 ms"), ("baud", "refused", "")])
     eq(baud, 9600)
 
 
-def test_a_receiver_that_says_nothing_is_silent():
-    setup = Setup(steps("casic", ("GPS",)), 0)
+def test_silent_receiver_is_reported():
+    setup = SetupSequence(build_steps("casic", ("GPS",)), 0)
     now = 0
     while not setup.done:
         now = setup.deadline()
         setup.wake(now)
-    eq([o.verdict for o in setup.outcomes], ["silent"])
+    eq([o.outcome for o in setup.results], ["silent"])
     assert now <= 200 * SECOND
 
 
-def test_starts_are_seen_by_what_they_interrupt():
+def test_restart_is_verified_by_its_interruption():
     for start, verdict in (("hot", "unproven"), ("warm", "done"), ("cold", "done")):
-        outcomes, _, _ = work(FakeReceiver("quectel"), steps("quectel", start=start))
+        outcomes, _, _ = run_setup(ReceiverModel("quectel"), build_steps("quectel", start=start))
         eq([(name, v) for name, v, _ in outcomes], [("start", verdict)])
-    outcomes, _, _ = work(FakeReceiver("quectel", deaf=("start",)), steps("quectel", start="cold"))
+    outcomes, _, _ = run_setup(
+        ReceiverModel("quectel", ignored=("start",)), build_steps("quectel", start="cold")
+    )
     eq([v for _, v, _ in outcomes], ["refused"])
 
 
-def test_wishes_that_cannot_be_are_refused():
-    for wish, words in (
-        (lambda: steps("acme"), "no maker"),
-        (lambda: steps("casic", ("GAL",)), "have no GAL"),
-        (lambda: steps("casic", (), ("RMC",)), "RMC and GGA"),
-        (lambda: steps("casic", baud=250000), "250000 is none"),
+def test_impossible_settings_are_refused():
+    for request, message in (
+        (lambda: build_steps("acme"), "no maker"),
+        (lambda: build_steps("casic", ("GAL",)), "have no GAL"),
+        (lambda: build_steps("casic", (), ("RMC",)), "RMC and GGA"),
+        (lambda: build_steps("casic", baud=250000), "250000 is none"),
     ):
-        assert words in str(raises(DriverError, wish))
-    eq(steps("casic"), [])
+        assert message in str(raises(DriverError, request))
+    eq(build_steps("casic"), [])
 
 
-def test_the_bytes_are_those_of_the_makers_documents():
-    eq(sentence("PCAS10,0"), b"$PCAS10,0*1C\r\n")
-    eq(MAKERS["casic"].systems(("GPS", "BDS")), [b"$PCAS04,3*1A\r\n"])
-    eq(MAKERS["casic"].start("cold"), [b"$PCAS10,2*1E\r\n"])
-    eq(MAKERS["casic"].save(), [b"$PCAS00*01\r\n"])
-    eq(MAKERS["unicore"].systems(("BDS",))[:2], [b"MASK GPS\r\n", b"UNMASK BDS\r\n"])
-    body = MAKERS["quectel"].systems(("GPS", "GAL", "BDS"))[0]
+def test_bytes_match_vendor_documents():
+    eq(build_sentence("PCAS10,0"), b"$PCAS10,0*1C\r\n")
+    eq(VENDOR_COMMANDS["casic"].systems(("GPS", "BDS")), [b"$PCAS04,3*1A\r\n"])
+    eq(VENDOR_COMMANDS["casic"].start("cold"), [b"$PCAS10,2*1E\r\n"])
+    eq(VENDOR_COMMANDS["casic"].save(), [b"$PCAS00*01\r\n"])
+    eq(VENDOR_COMMANDS["unicore"].systems(("BDS",))[:2], [b"MASK GPS\r\n", b"UNMASK BDS\r\n"])
+    body = VENDOR_COMMANDS["quectel"].systems(("GPS", "GAL", "BDS"))[0]
     eq(body[:-5], b"$PQTMCFGCNST,W,1,0,1,1,0,0")
-    eq(ubx(0x0A, 0x04, b""), b"\xb5\x62\x0a\x04\x00\x00\x0e\x34")  # UBX-MON-VER, as in every manual
+    eq(
+        build_ubx(0x0A, 0x04, b""), b"\xb5\x62\x0a\x04\x00\x00\x0e\x34"
+    )  # UBX-MON-VER, as in every manual
 
 
-def test_acknowledgements_by_maker():
+def test_acknowledgements_by_vendor():
     for body in (b"command,UNLOG,response: OK", b"PAIR001,062,0", b"PQTMCFGCNST,OK"):
-        eq(acknowledges([b"GNRMC,1", body]), True)
+        eq(is_acknowledged([b"GNRMC,1", body]), True)
     for body in (b"command,X,response: PARSING FAILD", b"PAIR001,062,4", b"PQTMCFGCNST,ERROR,1"):
-        eq(acknowledges([body]), False)
+        eq(is_acknowledged([body]), False)
 
 
-class Told(Rig):
+class SetupRig(AgentRig):
     """An agent with the part, and a fake receiver on its port."""
 
     def __init__(self, fake, **section):
         self.fake = fake
         raw = config()
-        raw["receiver_setup"] = dict(section, maker=fake.maker)
-        Rig.__init__(self, raw)
+        raw["receiver_setup"] = dict(section, maker=fake.vendor)
+        AgentRig.__init__(self, raw)
 
-    def act(self, port, op, data):
+    def perform(self, port, op, data):
         if port == RECEIVER and op == "write":
-            self.fake.take(data)
+            self.fake.receive(data)
         else:
-            Rig.act(self, port, op, data)
+            AgentRig.perform(self, port, op, data)
 
-    def hear(self, seconds):
+    def run_epochs(self, seconds):
         for _ in range(seconds):
-            self.give("receive", RECEIVER, self.fake.epoch())
+            self.deliver("receive", RECEIVER, self.fake.epoch())
             self.run(1)
 
 
-def test_the_agent_sets_its_receiver_up_and_again_when_it_forgot():
-    fake = FakeReceiver("casic")
-    rig = Told(fake, constellations=["BDS", "GPS"], sentences=list(KINDS), save="yes")
+def test_agent_repeats_lost_receiver_setup():
+    fake = ReceiverModel("casic")
+    rig = SetupRig(fake, constellations=["BDS", "GPS"], sentences=list(KINDS), save="yes")
     rig.run(2.05)
-    rig.hear(40)
+    rig.run_epochs(40)
     eq((fake.systems, sorted(fake.kinds), fake.saved), (["GPS", "BDS"], sorted(KINDS), 1))
-    eq((rig.codes(), rig.agent.clock.state(rig.now)), ([], "sync"))
+    eq((rig.alarm_codes(), rig.agent.clock.state(rig.now)), ([], "sync"))
     assert '"receiver_setup":{"runs":1,"steps":[{"step":"constellations"' in rig.state.decode()
-    fake.factory()
-    rig.hear(60)
+    fake.reset_to_factory()
+    rig.run_epochs(60)
     eq(len(fake.systems), 4)  # not within ten minutes
-    rig.agent.parts[0]._since -= 560 * SECOND
-    rig.hear(40)
-    eq((fake.systems, rig.agent.parts[0].runs), (["GPS", "BDS"], 2))
+    rig.agent.components[0]._since -= 560 * SECOND
+    rig.run_epochs(40)
+    eq((fake.systems, rig.agent.components[0].runs), (["GPS", "BDS"], 2))
 
 
-def test_what_the_receiver_does_not_do_is_an_alarm():
-    rig = Told(FakeReceiver("casic", deaf=("constellations",)), constellations=["BDS"])
+def test_failed_setup_step_is_an_alarm():
+    rig = SetupRig(ReceiverModel("casic", ignored=("constellations",)), constellations=["BDS"])
     rig.run(2.05)
-    rig.hear(140)
-    eq(rig.codes(), ["gnss_setup"])
+    rig.run_epochs(140)
+    eq(rig.alarm_codes(), ["gnss_setup"])

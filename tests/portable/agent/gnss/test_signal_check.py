@@ -1,120 +1,120 @@
 """Votes on the strength of the signals: jamming, equal power, and a sky that is only hot."""
 
-from agent.clock.evidence import Verdicts
-from agent.gnss.detectors import Votes
-from agent.gnss.signal_check import Signals
+from agent.clock.evidence import EvidenceLog
+from agent.gnss.detectors import DetectorSet
+from agent.gnss.signal_check import SignalCheck
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
-from tests.portable.support.reference_time import Chance
+from tests.portable.support.reference_time import NoiseSource
 
 
-class SkyNoise:
+class SignalModel:
     """Twenty satellites that rise and set, each as strong as its height, with noise."""
 
     def __init__(self, seed=1):
-        self.chance = Chance(seed)
-        self.verdicts = Verdicts()
-        self.votes = Votes(self.verdicts)
-        self.signals = Signals(self.votes)
+        self.noise = NoiseSource(seed)
+        self.evidence_log = EvidenceLog()
+        self.detectors = DetectorSet(self.evidence_log)
+        self.signal_check = SignalCheck(self.detectors)
         self.second = 0
-        self.ages = [self.chance.below(20_000) for _ in range(20)]
+        self.ages = [self.noise.below(20_000) for _ in range(20)]
         self.loss = 0.0
 
     def values(self):
         """C/N0 of this second."""
-        seen = []
+        strengths = []
         for age in self.ages:
             height = 1 - abs(age - 10_000) / 10_000
-            seen.append(int(30 + 18 * height + self.chance.uniform() * 3 - 1.5 - self.loss))
+            strengths.append(int(30 + 18 * height + self.noise.uniform() * 3 - 1.5 - self.loss))
         self.ages = [(age + 1) % 20_000 for age in self.ages]
-        return [c for c in seen if c > 12]
+        return [c for c in strengths if c > 12]
 
     def run(self, seconds, values=None):
         """Go on; return after how many seconds the first new vote was raised, or None."""
-        before = len(self.votes.raised)
+        before = len(self.detectors.active)
         for i in range(seconds):
             self.second += 1
-            self.signals.epoch(values() if values else self.values(), self.second * SECOND)
-            if len(self.votes.raised) > before:
+            self.signal_check.add_epoch(values() if values else self.values(), self.second * SECOND)
+            if len(self.detectors.active) > before:
                 return i + 1
         return None
 
 
-def test_a_clean_sky_raises_no_vote():
-    sky = SkyNoise()
+def test_clean_signals_raise_no_detector():
+    sky = SignalModel()
     eq(sky.run(20_000), None)
-    eq(sky.verdicts.counts, {})
+    eq(sky.evidence_log.counts, {})
 
 
-def test_equal_power_is_seen_within_ten_epochs():
-    sky = SkyNoise()
+def test_uniform_cn0_is_detected_within_ten_epochs():
+    sky = SignalModel()
     sky.run(100)
-    seen = sky.run(10, lambda: [43 + sky.chance.below(2) for _ in range(12)])
-    assert seen is not None
-    assert seen <= 10
-    assert "uniform" in sky.votes.raised
+    delay = sky.run(10, lambda: [43 + sky.noise.below(2) for _ in range(12)])
+    assert delay is not None
+    assert delay <= 10
+    assert "uniform" in sky.detectors.active
 
 
 def test_jamming_is_a_drop_of_all_signals():
-    sky = SkyNoise()
+    sky = SignalModel()
     sky.run(100)
     sky.loss = 8.0
-    seen = sky.run(5)
-    assert seen is not None
-    assert seen <= 5
-    eq(sky.votes.raised, ["drop"])
-    eq(sky.verdicts.evidence[-1].check, "drop")
-    assert sky.verdicts.evidence[-1].figure >= 600
-    assert not sky.votes.suspect()  # one vote is a hint
+    delay = sky.run(5)
+    assert delay is not None
+    assert delay <= 5
+    eq(sky.detectors.active, ["drop"])
+    eq(sky.evidence_log.entries[-1].check, "drop")
+    assert sky.evidence_log.entries[-1].figure >= 600
+    assert not sky.detectors.integrity_failed()  # one vote is a hint
 
 
 def test_no_signal_at_all_is_a_drop():
-    sky = SkyNoise()
+    sky = SignalModel()
     sky.run(100)
     eq(sky.run(5, list), 2)
 
 
-def test_a_hot_roof_is_no_jamming():
-    sky = SkyNoise()
+def test_temperature_loss_is_no_jamming():
+    sky = SignalModel()
     sky.run(100)
     for _ in range(200):
         sky.loss += 0.01  # 2 dB in all
         eq(sky.run(20), None)
 
 
-def test_a_slow_ramp_is_seen_against_the_long_mean():
-    sky = SkyNoise()
+def test_slow_ramp_is_detected_by_the_long_mean():
+    sky = SignalModel()
     sky.run(1000)
     for _ in range(150):
         sky.loss += 0.1
         if sky.run(4):
             break
-    assert "drop" in sky.votes.raised
+    assert "drop" in sky.detectors.active
     assert sky.loss <= 9
 
 
-def test_a_vote_has_hysteresis_and_two_make_the_sky_suspect():
-    votes = Votes(Verdicts(), up=2, down=3)
-    votes.vote("a", True, 0, 1, 0)
-    eq(votes.raised, [])
-    votes.vote("a", False, 1, 1, 0)
-    votes.vote("a", True, 2, 1, 0)
-    eq(votes.raised, [])
-    votes.vote("a", True, 3, 1, 0)
-    eq(votes.raised, ["a"])
+def test_detector_hysteresis_and_two_of_them_fail_integrity():
+    detectors = DetectorSet(EvidenceLog(), raise_count=2, clear_count=3)
+    detectors.report("a", True, 0, 1, 0)
+    eq(detectors.active, [])
+    detectors.report("a", False, 1, 1, 0)
+    detectors.report("a", True, 2, 1, 0)
+    eq(detectors.active, [])
+    detectors.report("a", True, 3, 1, 0)
+    eq(detectors.active, ["a"])
     for i in range(2):
-        votes.vote("a", False, 4 + i, 1, 0)
-    votes.vote("a", True, 6, 1, 0)
+        detectors.report("a", False, 4 + i, 1, 0)
+    detectors.report("a", True, 6, 1, 0)
     for i in range(2):
-        votes.vote("a", False, 7 + i, 1, 0)
-        votes.vote("antenna", True, 7 + i, 1, 0)
-    assert votes.suspect()
-    votes.vote("a", False, 9, 1, 0)
-    eq(votes.raised, ["antenna"])
+        detectors.report("a", False, 7 + i, 1, 0)
+        detectors.report("antenna", True, 7 + i, 1, 0)
+    assert detectors.integrity_failed()
+    detectors.report("a", False, 9, 1, 0)
+    eq(detectors.active, ["antenna"])
 
 
-def test_overpowering_signals_are_named():
-    sky = SkyNoise()
+def test_excess_cn0_is_detected():
+    sky = SignalModel()
     sky.run(100)
     sky.run(5, lambda: [55, 56, 57, 58, 40, 41, 38, 36, 30])
-    assert "strong" in sky.votes.raised
+    assert "strong" in sky.detectors.active

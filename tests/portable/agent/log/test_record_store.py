@@ -1,18 +1,18 @@
 """The log: order, priority, expiry, bounds, receipts; torn tails, flips, full disks, kills."""
 
 from agent.log import segment
-from agent.log.class_index import Shelf
+from agent.log.class_index import ClassIndex
 from protocols.telemetry import receipt
 from protocols.telemetry.message import ALARM, BULK, EVENT, LIVE
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
-from tests.portable.support.flash import SETTINGS, WHERE, Flash, Ground, Lcg, Unit
+from tests.portable.support.flash import SETTINGS, UNIT_PATH, GroundModel, LogFlash, LogLcg, LogUnit
 
-LIFE = b"\x01\x02\x03"
+GENERATION = b"\x01\x02\x03"
 
 
 def payloads(ground, group):
-    return [ground.kept[number][1] for number in ground.order if number & 3 == group]
+    return [ground.received[number][1] for number in ground.order if number & 3 == group]
 
 
 def settings(**changed):
@@ -25,36 +25,36 @@ def settings(**changed):
 
 
 def frames(count):
-    records = [segment.Record(10 + i, i, 3, b"payload %d" % i * (i + 1)) for i in range(count)]
-    return [segment.frame(LIFE, BULK, record) for record in records]
+    records = [segment.LogRecord(10 + i, i, 3, b"payload %d" % i * (i + 1)) for i in range(count)]
+    return [segment.frame(GENERATION, BULK, record) for record in records]
 
 
 def idents(data):
-    return [record.ident for record in segment.scan(data, LIFE, BULK).records]
+    return [record.ident for record in segment.scan(data, GENERATION, BULK).records]
 
 
-def test_segment_there_and_back():
-    found = segment.scan(b"".join(frames(5)), LIFE, BULK)
+def test_segment_encodes_and_decodes():
+    found = segment.scan(b"".join(frames(5)), GENERATION, BULK)
     eq([record.payload for record in found.records][:2], [b"payload 0", b"payload 1" * 2])
     eq([(r.ident, r.stamp, r.kind) for r in found.records][4], (14, 4, 3))
-    eq((found.damaged, found.tail), (0, 0))
+    eq((found.damaged, found.tail_bytes), (0, 0))
 
 
-def test_names():
-    name = segment.name(LIFE, BULK, 0x1F)
-    eq((name, segment.parse_name(name)), ("log.010203.3.0000001f", (LIFE, BULK, 31)))
+def test_segment_names():
+    name = segment.segment_name(GENERATION, BULK, 0x1F)
+    eq((name, segment.parse_name(name)), ("log.010203.3.0000001f", (GENERATION, BULK, 31)))
     for bad in ("", "log.schema", name + "0", name.replace("3.0", "7.0"), name.replace("1f", "zz")):
         eq(segment.parse_name(bad), None)
 
 
-def test_torn_at_every_byte():
+def test_segment_truncated_at_every_byte():
     data = b"".join(frames(3))
     ends = [len(b"".join(frames(3)[:i])) for i in range(4)]
     for cut in range(len(data)):
         whole = len([end for end in ends[1:] if end <= cut])
-        found = segment.scan(data[:cut], LIFE, BULK)
+        found = segment.scan(data[:cut], GENERATION, BULK)
         eq([r.ident for r in found.records], [10, 11, 12][:whole])
-        eq(found.tail, cut - ends[whole])
+        eq(found.tail_bytes, cut - ends[whole])
 
 
 def test_every_flipped_bit_costs_one_record_at_most():
@@ -66,57 +66,57 @@ def test_every_flipped_bit_costs_one_record_at_most():
         assert len(got) == 2, (bit, got)
 
 
-def test_nothing_is_found_in_noise_or_in_another_log():
-    chance = Lcg(5)
+def test_noise_and_other_logs_hold_no_record():
+    chance = LogLcg(5)
     noise = bytes([chance.below(256) for _ in range(3000)]) + b"\xc7\x1d" * 300
-    eq(segment.scan(noise, LIFE, BULK).records, [])
+    eq(segment.scan(noise, GENERATION, BULK).records, [])
     eq(segment.scan(frames(1)[0], b"\x01\x02\x04", BULK).records, [])
-    eq(segment.scan(frames(1)[0], LIFE, LIVE).records, [])
+    eq(segment.scan(frames(1)[0], GENERATION, LIVE).records, [])
 
 
 # --- The count ------------------------------------------------------------------------------------
 
 
-def shelf(*firsts, to=100):
-    made = Shelf(BULK, 0)
-    made.firsts = list(firsts)
+def make_class_index(*firsts, to=100):
+    made = ClassIndex(BULK, 0)
+    made.first_ids = list(firsts)
     made.sizes = [1000] * len(firsts)
     made.resume(to)
     return made
 
 
 def test_receipts_in_any_order():
-    made = shelf(1, 21, 41)
+    made = make_class_index(1, 21, 41)
     for first, last, new in ((30, 39, 10), (1, 10, 10), (5, 12, 2), (13, 29, 17), (99, 99, 1)):
         eq(made.ack(first, last), new)
-    eq((made.acked_to, made.acked, made.waiting()), (40, [(99, 99)], 59))
-    eq([made.done(), made.done(), made.firsts], [1, 0, [21, 41]])
+    eq((made.acked_to, made.acked_ranges, made.unacked_count()), (40, [(99, 99)], 59))
+    eq([made.release(), made.release(), made.first_ids], [1, 0, [21, 41]])
     eq(made.ack(100, 100), -1)
     eq(made.ack(40, 98), 59)
-    eq([made.done(), made.done(), made.waiting()], [21, 0, 0])
+    eq([made.release(), made.release(), made.unacked_count()], [21, 0, 0])
 
 
 def test_random_receipts_agree_with_a_set():
     for seed in range(20):
-        chance, made, want = Lcg(seed), shelf(1), set()
+        chance, made, want = LogLcg(seed), make_class_index(1), set()
         for _ in range(60):
             first = 1 + chance.below(99)
             last = min(99, first + chance.below(6))
             made.ack(first, last)
             want.update(range(first, last + 1))
-        eq([ident for ident in range(1, 100) if made.has(ident)], sorted(want))
-        eq(made.waiting(), 99 - len(want))
+        eq([ident for ident in range(1, 100) if made.is_acked(ident)], sorted(want))
+        eq(made.unacked_count(), 99 - len(want))
 
 
 # --- The whole log --------------------------------------------------------------------------------
 
 
-def test_classes_by_priority_each_in_its_order():
-    unit, ground = Unit(Flash()), Ground()
-    unit.settle()
+def test_classes_are_sent_by_priority_in_order():
+    unit, ground = LogUnit(LogFlash()), GroundModel()
+    unit.run_until_idle()
     for i in range(40):
-        unit.put((BULK, EVENT, LIVE, ALARM)[i % 4], b"%d" % i * 30)
-        unit.settle()
+        unit.append((BULK, EVENT, LIVE, ALARM)[i % 4], b"%d" % i * 30)
+        unit.run_until_idle()
     unit.send(ground)
     eq(
         [number & 3 for number in ground.order],
@@ -127,23 +127,23 @@ def test_classes_by_priority_each_in_its_order():
 
 
 def test_nothing_is_sent_before_it_is_durable():
-    unit = Unit(Flash())
-    unit.settle()
-    unit.put(ALARM, b"x")
+    unit = LogUnit(LogFlash())
+    unit.run_until_idle()
+    unit.append(ALARM, b"x")
     eq(unit.sender.next(1000), ([], b""))
     heard = []
-    unit.keeper.listeners.append(heard.append)
+    unit.record_store.listeners.append(heard.append)
     unit.step()
     assert heard
     assert unit.sender.next(1000)[0]
 
 
 def test_only_a_receipt_deletes():
-    unit, ground = Unit(Flash()), Ground()
-    unit.settle()
+    unit, ground = LogUnit(LogFlash()), GroundModel()
+    unit.run_until_idle()
     for i in range(30):
-        unit.put(BULK, b"%03d" % i * 50)
-        unit.settle()
+        unit.append(BULK, b"%03d" % i * 50)
+        unit.run_until_idle()
     before = len(unit.flash.records)
     messages = []
     while True:
@@ -151,37 +151,37 @@ def test_only_a_receipt_deletes():
         if not ids and not unit.step():
             break
         if ids:
-            unit.sender.accepted(ids)
+            unit.sender.mark_accepted(ids)
             messages.append(message)
     eq(len(unit.flash.records), before)
     for message in messages:
-        unit.sender.receipt(ground.take(message), unit.now)
-    unit.settle()
+        unit.sender.on_receipt(ground.receive(message), unit.now)
+    unit.run_until_idle()
     eq(len(unit.flash.records), 1)  # the newest keeps the count
-    eq((len(ground.order), unit.keeper.shelves[BULK].waiting()), (30, 0))
+    eq((len(ground.order), unit.record_store.class_indexes[BULK].unacked_count()), (30, 0))
 
 
-def test_what_has_no_receipt_is_sent_again_and_only_that():
-    unit, ground = Unit(Flash()), Ground()
-    unit.settle()
+def test_only_unacknowledged_records_are_resent():
+    unit, ground = LogUnit(LogFlash()), GroundModel()
+    unit.run_until_idle()
     for i in range(10):
-        unit.put(BULK, b"%d" % i * 100)
-    unit.settle()
-    unit.sender.receipt(ground.take(unit.sender.next(350)[1]), unit.now)
+        unit.append(BULK, b"%d" % i * 100)
+    unit.run_until_idle()
+    unit.sender.on_receipt(ground.receive(unit.sender.next(350)[1]), unit.now)
     while unit.sender.next(350)[0] or unit.step():
         pass
     unit.now = unit.sender.deadline()
     unit.sender.wake(unit.now)
     unit.send(ground)
-    eq((payloads(ground, BULK), ground.twice), ([b"%d" % i * 100 for i in range(10)], 0))
+    eq((payloads(ground, BULK), ground.duplicates), ([b"%d" % i * 100 for i in range(10)], 0))
     eq(unit.sender.deadline() > unit.now, True)
 
 
-def test_a_ground_that_is_silent_is_asked_less_and_less_often():
-    unit, ground = Unit(Flash()), Ground()
-    unit.settle()
-    unit.put(BULK, b"x")
-    unit.settle()
+def test_resend_interval_grows_without_receipts():
+    unit, ground = LogUnit(LogFlash()), GroundModel()
+    unit.run_until_idle()
+    unit.append(BULK, b"x")
+    unit.run_until_idle()
     times = []
     for _ in range(9):
         assert unit.sender.next(350)[0]
@@ -190,97 +190,97 @@ def test_a_ground_that_is_silent_is_asked_less_and_less_often():
         unit.sender.wake(unit.now)
     eq([time // (60 * SECOND) for time in times], [1, 2, 4, 8, 16, 32, 64, 64, 64])
     unit.send(ground)
-    unit.put(BULK, b"y")
-    unit.settle()
+    unit.append(BULK, b"y")
+    unit.run_until_idle()
     assert unit.sender.next(350)[0]
     eq(unit.sender.deadline() - unit.now, 60 * SECOND)
 
 
-def test_long_records_come_in_pieces():
-    unit, ground = Unit(Flash(), settings=settings(segment_bytes=4096)), Ground()
-    unit.settle()
+def test_long_records_are_sent_in_chunks():
+    unit, ground = LogUnit(LogFlash(), settings=settings(segment_bytes=4096)), GroundModel()
+    unit.run_until_idle()
     long = bytes(range(256)) * 10
-    unit.put(BULK, long)
-    unit.put(BULK, b"short")
-    unit.settle()
+    unit.append(BULK, long)
+    unit.append(BULK, b"short")
+    unit.run_until_idle()
     count = unit.send(ground, limit=340)
     eq((payloads(ground, BULK), count), ([long, b"short"], 9))
     for size in (100, 321, 322, 323, 643, 644, 645):
-        unit.put(BULK, bytes(size))
-        unit.settle()
+        unit.append(BULK, bytes(size))
+        unit.run_until_idle()
         unit.send(ground, limit=340)
         eq(payloads(ground, BULK)[-1], bytes(size))
 
 
-def test_pieces_count_only_when_the_ground_has_all_of_them():
-    unit, ground = Unit(Flash()), Ground()
-    unit.settle()
-    unit.put(BULK, bytes(700))
-    unit.put(BULK, b"short")
-    unit.settle()
+def test_record_is_acknowledged_when_all_chunks_are():
+    unit, ground = LogUnit(LogFlash()), GroundModel()
+    unit.run_until_idle()
+    unit.append(BULK, bytes(700))
+    unit.append(BULK, b"short")
+    unit.run_until_idle()
     sent = [unit.sender.next(340) for _ in range(4)]
     eq(len(sent[3][0]), 1)
     for ids, _ in (sent[0], sent[2], sent[0], sent[3]):
-        unit.sender.accepted(ids)
-        unit.sender.acknowledged(ids)
-    eq(unit.keeper.shelves[BULK].waiting(), 1)
-    unit.sender.again()  # cut otherwise, which begins the count anew
+        unit.sender.mark_accepted(ids)
+        unit.sender.mark_acknowledged(ids)
+    eq(unit.record_store.class_indexes[BULK].unacked_count(), 1)
+    unit.sender.resend_all()  # cut otherwise, which begins the count anew
     ids = unit.sender.next(700)[0]
-    unit.sender.acknowledged(ids + sent[1][0])
-    eq(unit.keeper.shelves[BULK].waiting(), 1)
-    unit.sender.acknowledged(unit.sender.next(700)[0])
-    eq(unit.keeper.shelves[BULK].waiting(), 0)
+    unit.sender.mark_acknowledged(ids + sent[1][0])
+    eq(unit.record_store.class_indexes[BULK].unacked_count(), 1)
+    unit.sender.mark_acknowledged(unit.sender.next(700)[0])
+    eq(unit.record_store.class_indexes[BULK].unacked_count(), 0)
     unit.send(ground)
     eq(ground.order, [])
 
 
-def test_an_alarm_goes_between_pieces():
-    unit, ground = Unit(Flash()), Ground()
-    unit.settle()
-    unit.put(BULK, bytes(900))
-    unit.settle()
-    unit.send(ground, limit=340, most=1)
-    unit.put(ALARM, b"leak")
-    unit.settle()
-    unit.send(ground, limit=340, most=1)
+def test_alarm_is_sent_between_chunks():
+    unit, ground = LogUnit(LogFlash()), GroundModel()
+    unit.run_until_idle()
+    unit.append(BULK, bytes(900))
+    unit.run_until_idle()
+    unit.send(ground, limit=340, max_messages=1)
+    unit.append(ALARM, b"leak")
+    unit.run_until_idle()
+    unit.send(ground, limit=340, max_messages=1)
     eq(payloads(ground, ALARM), [b"leak"])
     unit.send(ground, limit=340)
     eq(payloads(ground, BULK), [bytes(900)])
 
 
-def test_time_to_live_is_the_logs_own():
-    unit, ground = Unit(Flash(), settings=settings(live_ttl_s=100)), Ground()
-    unit.settle()
-    unit.put(LIVE, b"old")
-    unit.put(BULK, b"kept")
-    unit.settle()
+def test_time_to_live_uses_the_log_time():
+    unit, ground = LogUnit(LogFlash(), settings=settings(live_ttl_s=100)), GroundModel()
+    unit.run_until_idle()
+    unit.append(LIVE, b"old")
+    unit.append(BULK, b"kept")
+    unit.run_until_idle()
     unit.now += 60 * SECOND
-    unit.kill(0)  # the next life's clock begins anew; the age does not
-    unit.settle()
-    unit.put(LIVE, b"young")
-    unit.settle()
-    unit.keeper.now = unit.now = unit.now + 50 * SECOND
-    unit.put(LIVE, b"new")
-    unit.settle()
+    unit.cut_power(0)  # the next life's clock begins anew; the age does not
+    unit.run_until_idle()
+    unit.append(LIVE, b"young")
+    unit.run_until_idle()
+    unit.record_store.now = unit.now = unit.now + 50 * SECOND
+    unit.append(LIVE, b"new")
+    unit.run_until_idle()
     unit.send(ground)
     eq(sorted(payloads(ground, LIVE)), [b"new", b"old", b"young"])
-    unit.put(LIVE, b"late")
-    unit.settle()
-    unit.keeper.now = unit.now = unit.now + 101 * SECOND
+    unit.append(LIVE, b"late")
+    unit.run_until_idle()
+    unit.record_store.now = unit.now = unit.now + 101 * SECOND
     unit.send(ground)
-    eq((payloads(ground, LIVE)[-1], unit.keeper.shelves[LIVE].expired), (b"new", 1))
+    eq((payloads(ground, LIVE)[-1], unit.record_store.class_indexes[LIVE].expired), (b"new", 1))
 
 
-def test_the_oldest_of_the_lowest_class_makes_room():
-    unit, ground = Unit(Flash(), settings=settings(bytes=8192)), Ground()
-    unit.settle()
+def test_oldest_of_the_lowest_class_is_evicted():
+    unit, ground = LogUnit(LogFlash(), settings=settings(bytes=8192)), GroundModel()
+    unit.run_until_idle()
     for i in range(12):
-        unit.put(ALARM, b"alarm %d" % i)
+        unit.append(ALARM, b"alarm %d" % i)
     for i in range(100):
-        unit.put(BULK, b"%03d" % i * 60)
-        unit.settle()
-    lost = unit.keeper.shelves[BULK].lost
-    assert 0 < unit.keeper.size() <= 8192
+        unit.append(BULK, b"%03d" % i * 60)
+        unit.run_until_idle()
+    lost = unit.record_store.class_indexes[BULK].lost
+    assert 0 < unit.record_store.size() <= 8192
     unit.send(ground)
     got = payloads(ground, BULK)
     eq(got, [b"%03d" % i * 60 for i in range(lost, 100)])
@@ -288,44 +288,44 @@ def test_the_oldest_of_the_lowest_class_makes_room():
     eq(len(payloads(ground, ALARM)), 12)
 
 
-def test_full_disk_costs_the_backlog_not_the_alarms():
-    flash = Flash()
-    unit, ground = Unit(flash), Ground()
-    unit.settle()
+def test_full_disk_drops_backlog_before_alarms():
+    flash = LogFlash()
+    unit, ground = LogUnit(flash), GroundModel()
+    unit.run_until_idle()
     for i in range(20):
-        unit.put(BULK, b"%03d" % i * 60)
-        unit.settle()
+        unit.append(BULK, b"%03d" % i * 60)
+        unit.run_until_idle()
     flash.capacity = sum([len(record) for record in flash.records.values()]) + 10
     for i in range(30):
-        unit.put(ALARM, b"alarm %d" % i * 5)
-        unit.settle()
-        if not unit.keeper._open:
-            unit.keeper.event("opened", unit.now)
-        unit.settle()
+        unit.append(ALARM, b"alarm %d" % i * 5)
+        unit.run_until_idle()
+        if not unit.record_store._open:
+            unit.record_store.event("opened", unit.now)
+        unit.run_until_idle()
     unit.send(ground)
     eq(len(payloads(ground, ALARM)), 30)
-    lost = unit.keeper.shelves[BULK].lost
+    lost = unit.record_store.class_indexes[BULK].lost
     eq(payloads(ground, BULK), [b"%03d" % i * 60 for i in range(lost, 20)])
     assert 0 < lost < 20, lost
 
 
-def test_a_disk_that_stays_full_costs_memory_no_more_than_agreed():
-    unit = Unit(Flash())
-    unit.settle()
+def test_full_disk_keeps_memory_bounded():
+    unit = LogUnit(LogFlash())
+    unit.run_until_idle()
     unit.flash.capacity = 0
     for i in range(200):
-        unit.put(BULK if i % 10 else ALARM, bytes(500 if i % 10 else 100))
-        if not unit.keeper._open:
-            unit.keeper.event("opened", unit.now)
-        unit.settle()
-    assert unit.keeper._fresh_size <= 6144
-    shelves = unit.keeper.shelves
+        unit.append(BULK if i % 10 else ALARM, bytes(500 if i % 10 else 100))
+        if not unit.record_store._open:
+            unit.record_store.event("opened", unit.now)
+        unit.run_until_idle()
+    assert unit.record_store._unwritten_bytes <= 6144
+    shelves = unit.record_store.class_indexes
     eq(shelves[ALARM].lost, 0)
     assert shelves[BULK].lost > 100
     unit.flash.capacity = None
-    unit.keeper.event("opened", unit.now)
-    ground = Ground()
-    unit.settle()
+    unit.record_store.event("opened", unit.now)
+    ground = GroundModel()
+    unit.run_until_idle()
     unit.send(ground)
     eq(len(payloads(ground, ALARM)), 20)
 
@@ -333,59 +333,65 @@ def test_a_disk_that_stays_full_costs_memory_no_more_than_agreed():
 # --- The ground's word ----------------------------------------------------------------------------
 
 
-def sent_one(key=b""):
-    unit, ground = Unit(Flash(), key=key), Ground(key)
-    unit.settle()
+def send_one_record(key=b""):
+    unit, ground = LogUnit(LogFlash(), key=key), GroundModel(key)
+    unit.run_until_idle()
     for i in range(3):
-        unit.put(BULK, b"%d" % i)
-    unit.settle()
-    return unit, ground.take(unit.sender.next(1000)[1])
+        unit.append(BULK, b"%d" % i)
+    unit.run_until_idle()
+    return unit, ground.receive(unit.sender.next(1000)[1])
 
 
 def test_forged_receipts_change_nothing():
     key = b"k" * 16
-    unit, good = sent_one(key)
+    unit, good = send_one_record(key)
     for bit in range(0, 8 * len(good), 5):
         bad = bytearray(good)
         bad[bit // 8] ^= 1 << bit % 8
-        unit.sender.receipt(bytes(bad), unit.now)
-    said = receipt.Receipt(unit.keeper.life, 0, [(BULK, 1, 3)])
+        unit.sender.on_receipt(bytes(bad), unit.now)
+    said = receipt.Receipt(unit.record_store.generation, 0, [(BULK, 1, 3)])
     for forged in (
         b"",
         b"\xa1",
-        receipt.write(said, WHERE, b""),
-        receipt.write(said, WHERE, b"x" * 16),
-        receipt.write(said, "s1/u2", key),
+        receipt.build_receipt(said, UNIT_PATH, b""),
+        receipt.build_receipt(said, UNIT_PATH, b"x" * 16),
+        receipt.build_receipt(said, "s1/u2", key),
     ):
-        unit.sender.receipt(forged, unit.now)
-    eq(unit.keeper.shelves[BULK].waiting(), 3)
-    assert unit.sender.forged > 20
-    unit.sender.receipt(good, unit.now)
-    eq(unit.keeper.shelves[BULK].waiting(), 0)
+        unit.sender.on_receipt(forged, unit.now)
+    eq(unit.record_store.class_indexes[BULK].unacked_count(), 3)
+    assert unit.sender.forged_receipts > 20
+    unit.sender.on_receipt(good, unit.now)
+    eq(unit.record_store.class_indexes[BULK].unacked_count(), 0)
 
 
 def test_replayed_and_foreign_receipts_change_nothing():
-    unit, good = sent_one()
-    unit.sender.receipt(good, unit.now)
-    unit.sender.receipt(good, unit.now)
-    eq((unit.sender.idle, unit.keeper.shelves[BULK].waiting()), (1, 0))
-    unit.put(BULK, b"4")
-    unit.settle()
-    unit.sender.receipt(good, unit.now)
-    eq((unit.sender.idle, unit.keeper.shelves[BULK].waiting()), (2, 1))
-    life = unit.keeper.life
+    unit, good = send_one_record()
+    unit.sender.on_receipt(good, unit.now)
+    unit.sender.on_receipt(good, unit.now)
+    eq(
+        (unit.sender.redundant_receipts, unit.record_store.class_indexes[BULK].unacked_count()),
+        (1, 0),
+    )
+    unit.append(BULK, b"4")
+    unit.run_until_idle()
+    unit.sender.on_receipt(good, unit.now)
+    eq(
+        (unit.sender.redundant_receipts, unit.record_store.class_indexes[BULK].unacked_count()),
+        (2, 1),
+    )
+    life = unit.record_store.generation
     other = bytes([life[0] ^ 1]) + life[1:]
     for said in (
         receipt.Receipt(other, 0, [(BULK, 4, 4)]),
         receipt.Receipt(life, 0, [(BULK, 4, 4)]),  # not sent yet
         receipt.Receipt(life, 0, [(BULK, 4, 1 << 40)]),
     ):
-        unit.sender.receipt(receipt.write(said, WHERE, b""), unit.now)
-    eq((unit.sender.foreign, unit.sender.unsent), (1, 2))
-    eq(unit.keeper.shelves[BULK].waiting(), 1)
+        unit.sender.on_receipt(receipt.build_receipt(said, UNIT_PATH, b""), unit.now)
+    eq((unit.sender.foreign, unit.sender.unsent_receipts), (1, 2))
+    eq(unit.record_store.class_indexes[BULK].unacked_count(), 1)
 
 
-def test_hmac_is_the_one_of_the_standard():
+def test_hmac_matches_rfc_vectors():
     # RFC 4231, test cases 2 and 6
     want = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
     eq(receipt.hmac(b"Jefe", b"what do ya want for nothing?"), bytes.fromhex(want))
@@ -399,25 +405,25 @@ def test_hmac_is_the_one_of_the_standard():
 
 def campaign(seed, kills):
     """Log, send and kill; judge that nothing durable is lost and nothing comes twice."""
-    chance, flash, ground = Lcg(seed), Flash(), Ground()
-    unit = Unit(flash)
+    chance, flash, ground = LogLcg(seed), LogFlash(), GroundModel()
+    unit = LogUnit(flash)
     durable, written, count = set(), {}, 0
     for _ in range(kills):
         for _ in range(chance.below(12)):
             if chance.below(3):
                 payload = b"%d." % count * (1 + chance.below(30))
-                unit.put(chance.below(4), payload)
+                unit.append(chance.below(4), payload)
                 count += 1
             for _ in range(chance.below(4)):
                 unit.step()
             if chance.below(4) == 0:
-                unit.send(ground, 100 + chance.below(900), most=chance.below(5))
+                unit.send(ground, 100 + chance.below(900), max_messages=chance.below(5))
             note_durable(unit, durable)
-        unit.kill(chance.below(257))
-    unit.settle()
+        unit.cut_power(chance.below(257))
+    unit.run_until_idle()
     note_durable(unit, durable)
     unit.send(ground)
-    got = [payload for _, payload in ground.kept.values()]
+    got = [payload for _, payload in ground.received.values()]
     eq(len(set(got)), len(got))
     missing = durable - set(got)
     assert not missing, (seed, missing)
@@ -429,75 +435,75 @@ def campaign(seed, kills):
 
 def note_durable(unit, durable):
     """Remember what the log says is durable: what it may send."""
-    for number, record in unit.keeper._recent:
-        if record.ident < unit.keeper.shelves[number & 3].durable_to:
+    for number, record in unit.record_store._recent:
+        if record.ident < unit.record_store.class_indexes[number & 3].durable_to:
             durable.add(record.payload)
 
 
-def test_kills_at_every_moment_lose_nothing_durable():
+def test_power_cuts_lose_no_durable_record():
     for seed in range(8):
         campaign(seed, 12)
 
 
-def test_flipped_bits_cost_what_they_hit():
+def test_flipped_bit_loses_only_its_record():
     for seed in range(6):
-        chance, flash, ground = Lcg(seed), Flash(), Ground()
-        unit = Unit(flash)
-        unit.settle()
+        chance, flash, ground = LogLcg(seed), LogFlash(), GroundModel()
+        unit = LogUnit(flash)
+        unit.run_until_idle()
         for i in range(60):
-            unit.put(BULK, b"%02d" % i * 50)
-            unit.settle()
+            unit.append(BULK, b"%02d" % i * 50)
+            unit.run_until_idle()
         keys = sorted(flash.records)
         for _ in range(3):
             key = keys[chance.below(len(keys) - 1)]
             bad = bytearray(flash.records[key])
             bad[chance.below(len(bad))] ^= 1 << chance.below(8)
             flash.records[key] = bytes(bad)
-        unit.kill(0)
-        unit.settle()
+        unit.cut_power(0)
+        unit.run_until_idle()
         unit.send(ground)
         got = payloads(ground, BULK)
         assert 57 <= len(got) < 60, len(got)
         eq(got, sorted(got))
-        assert unit.keeper.shelves[BULK].damaged >= 1
+        assert unit.record_store.class_indexes[BULK].damaged >= 1
 
 
-def test_numbers_go_on_after_a_bit_flipped_in_the_last_record():
-    flash, ground = Flash(), Ground()
-    unit = Unit(flash)
-    unit.settle()
+def test_numbers_continue_after_a_damaged_last_record():
+    flash, ground = LogFlash(), GroundModel()
+    unit = LogUnit(flash)
+    unit.run_until_idle()
     for i in range(3):
-        unit.put(BULK, b"%d" % i * 30)
-        unit.settle()
+        unit.append(BULK, b"%d" % i * 30)
+        unit.run_until_idle()
     unit.send(ground)
     (key,) = flash.records
     bad = bytearray(flash.records[key])
     bad[-1] ^= 1
     flash.records[key] = bytes(bad)
-    unit.kill(0)
-    unit.settle()
-    unit.put(BULK, b"new")
-    unit.settle()
+    unit.cut_power(0)
+    unit.run_until_idle()
+    unit.append(BULK, b"new")
+    unit.run_until_idle()
     unit.send(ground)
     eq(payloads(ground, BULK)[-1], b"new")
 
 
-def test_an_emptied_or_foreign_folder_is_no_end():
-    flash, ground = Flash(), Ground()
-    unit = Unit(flash)
-    unit.settle()
+def test_empty_or_foreign_folder_is_accepted():
+    flash, ground = LogFlash(), GroundModel()
+    unit = LogUnit(flash)
+    unit.run_until_idle()
     for i in range(30):
-        unit.put(BULK, b"%02d" % i * 50)
-        unit.settle()
+        unit.append(BULK, b"%02d" % i * 50)
+        unit.run_until_idle()
     for key in sorted(flash.records)[1:]:
         del flash.records[key]
     flash.records[b"log.ffffff.0.00000001"] = b"of another"
     unit.send(ground)
-    unit.put(BULK, b"on")
-    unit.settle()
+    unit.append(BULK, b"on")
+    unit.run_until_idle()
     unit.send(ground)
     eq(payloads(ground, BULK)[-1], b"on")
-    again = Unit(flash)
-    again.settle()
-    assert again.keeper.ready
-    eq(again.keeper.foreign, 1)
+    again = LogUnit(flash)
+    again.run_until_idle()
+    assert again.record_store.ready
+    eq(again.record_store.foreign_segments, 1)

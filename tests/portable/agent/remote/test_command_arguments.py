@@ -3,9 +3,9 @@
 from agent.core.errors import AgentError
 from agent.remote.message.command import ROLES
 from protocols.cbor import Decimal, Map
-from tests.portable.support.agent_rig import Lcg, Rig, config
+from tests.portable.support.agent_rig import AgentRig, RigLcg, config
 from tests.portable.support.check import eq
-from tests.portable.support.power_rig import ThrottleRig
+from tests.portable.support.power_rig import PowerRig
 
 HEAP = "640wK"
 KEYS = ("code", "pct", "at_utc_s", "action", "value", "cancel", "mode", "minutes", "valve_pct",
@@ -16,19 +16,19 @@ VALUES = (None, True, 0, 1, -1, 101, 1 << 40, -(1 << 63), "", "x", "setpoint_c",
 
 def parts():
     """A unit with as many parts that take commands as one test can hold."""
-    rig = ThrottleRig()
+    rig = PowerRig()
     rig.run(5)
     pan = {"name": "pan", "device": "cdu", "bit": "Leak", "kind": "leak_critical"}
     raw = config()
     raw["safety"] = {"inputs": [pan]}
-    other = Rig(raw)
+    other = AgentRig(raw)
     other.run(5)
-    return rig.agent.parts + other.agent.parts, rig
+    return rig.agent.components + other.agent.components, rig
 
 
-def test_no_argument_breaks_a_part():
+def test_no_argument_breaks_a_component():
     known, rig = parts()
-    chance = Lcg(5)
+    chance = RigLcg(5)
     names = [name for name, _ in ROLES]
     done = refused = 0
     for _ in range(3000):

@@ -1,13 +1,13 @@
 """Commands from operators: done once, with a result, or refused with a reason."""
 
-from agent.core.component import Part
-from agent.core.errors import Decommissioned, OrderError
-from agent.remote.decommission import places
+from agent.core.component import Component
+from agent.core.errors import CommandError, DecommissionedError
+from agent.remote.decommission import secret_paths
 from agent.remote.message.command import ROLES
 from agent.remote.message.parameters import LIMITS
-from agent.remote.storage.audit import SEGMENTS, Walk
-from agent.remote.storage.config_slots import unsealed
-from agent.remote.update.boot import ENDED
+from agent.remote.storage.audit import SEGMENTS, AuditReader
+from agent.remote.storage.config_slots import decode_sealed
+from agent.remote.update.boot import DECOMMISSIONED_KEY
 from tests.portable.support.check import eq, raises
 from tests.portable.support.remote_rig import (
     COUNTER,
@@ -16,43 +16,46 @@ from tests.portable.support.remote_rig import (
     OPERATOR,
     START_S,
     RemoteRig,
-    a_command,
-    obeyed,
-    refused,
+    command_result,
+    make_command,
+    reject_reason,
     remote_config,
-    running,
+    start_rig,
 )
 
 HEAP = "512wK"
 
 
-class Doer(Part):
+class CommandRecorder(Component):
     """A part that knows two commands."""
 
     def __init__(self, agent):
-        Part.__init__(self, agent, {}, -1)
+        Component.__init__(self, agent, {}, -1)
         self.done = []
 
-    def order(self, name, arguments, now):
+    def handle_command(self, name, arguments, now):
         if name not in ("rotate", "override"):
             return None
         if arguments.get("pump") == "none":
-            raise OrderError("pump: lead or lag")
+            raise CommandError("pump: lead or lag")
         self.done.append((name, arguments.pairs))
         return "lead is lag"
 
 
-def test_commands_are_done_once():
-    rig = running()
-    doer = Doer(rig.agent)
-    rig.agent.parts.append(doer)
-    data = a_command("rotate", [("pump", "lead")])
-    eq(obeyed(rig, data), "%d rotate: lead is lag" % COUNTER)
-    eq(refused(rig, data), "replay")
+def test_commands_are_executed_once():
+    rig = start_rig()
+    doer = CommandRecorder(rig.agent)
+    rig.agent.to_list.append(doer)
+    data = make_command("rotate", [("pump", "lead")])
+    eq(command_result(rig, data), "%d rotate: lead is lag" % COUNTER)
+    eq(reject_reason(rig, data), "replay")
     eq(doer.done, [("rotate", [("pump", "lead")])])
-    eq(refused(rig, a_command("rotate", counter_s=START_S - 1)), "rollback")
-    eq(refused(rig, a_command("rotate", [("pump", "none")], counter_s=START_S + 1)), "out_of_range")
-    eq(rig.desk.results[-1], "%d rotate: out_of_range: pump: lead or lag" % (COUNTER + 1))
+    eq(reject_reason(rig, make_command("rotate", counter_s=START_S - 1)), "rollback")
+    eq(
+        reject_reason(rig, make_command("rotate", [("pump", "none")], counter_s=START_S + 1)),
+        "out_of_range",
+    )
+    eq(rig.manager.results[-1], "%d rotate: out_of_range: pump: lead or lag" % (COUNTER + 1))
 
 
 def test_a_latched_leak_is_acknowledged_and_reset_by_signed_commands():
@@ -65,73 +68,77 @@ def test_a_latched_leak_is_acknowledged_and_reset_by_signed_commands():
     rig.run(6)
     eq(rig.agent.supervisor.state, "stopped")
     at = START_S + 1
-    assert "acknowledged: leak_critical:pan" in obeyed(rig, a_command("acknowledge", counter_s=at))
-    eq(refused(rig, a_command("reset", counter_s=at + 1)), "out_of_range")  # still wet
+    assert "acknowledged: leak_critical:pan" in command_result(
+        rig, make_command("acknowledge", counter_s=at)
+    )
+    eq(reject_reason(rig, make_command("reset", counter_s=at + 1)), "out_of_range")  # still wet
     rig.set(1, 4, 0)
     rig.run(3)
-    assert "reset: leak_critical:pan" in obeyed(rig, a_command("reset", counter_s=at + 2))
+    assert "reset: leak_critical:pan" in command_result(
+        rig, make_command("reset", counter_s=at + 2)
+    )
     rig.run(5)
     eq(rig.agent.supervisor.state, "normal")
 
 
-def test_a_command_is_not_done_again_after_a_power_cut():
-    whole = running()
+def test_command_is_not_repeated_after_a_power_cut():
+    whole = start_rig()
     writes = whole.store.writes
-    obeyed(whole, a_command("rotate"))
+    command_result(whole, make_command("rotate"))
     done = []
     for cut in range(writes, whole.store.writes + 1):
         rig = RemoteRig()
-        first = Doer(rig.agent)
-        rig.agent.parts.append(first)
-        rig.store.cut = cut
+        first = CommandRecorder(rig.agent)
+        rig.agent.to_list.append(first)
+        rig.store.cut_at_write = cut
         rig.run(2)
-        rig.send(a_command("rotate"))
+        rig.send(make_command("rotate"))
         rig.run(1)
-        rig.store.cut = None
+        rig.store.cut_at_write = None
         again = RemoteRig(store=rig.store)
-        second = Doer(again.agent)
-        again.agent.parts.append(second)
+        second = CommandRecorder(again.agent)
+        again.agent.to_list.append(second)
         again.run(2)
-        again.send(a_command("rotate"))
+        again.send(make_command("rotate"))
         again.run(1)
         assert len(first.done) + len(second.done) <= 1
         done.append(len(first.done) + len(second.done))
     eq((min(done), max(done)), (0, 1)) if 0 in done else eq(max(done), 1)
 
 
-def test_what_no_part_does_is_unsupported():
-    rig = running()
+def test_command_without_component_is_unsupported():
+    rig = start_rig()
     at = START_S
     for name, role in ROLES:
         if name in ("confirm", "rollback", "restart", "fetch", "capture", "decommission"):
             continue
         at += 1
         signers = (OPERATOR, LIMITER) if role == LIMITS else (OPERATOR,)
-        eq((name, refused(rig, a_command(name, (), signers, at))), (name, "unsupported"))
-    eq(refused(rig, a_command("dance", (), (OPERATOR, LIMITER), at + 1)), "unknown_key")
+        eq((name, reject_reason(rig, make_command(name, (), signers, at))), (name, "unsupported"))
+    eq(reject_reason(rig, make_command("dance", (), (OPERATOR, LIMITER), at + 1)), "unknown_key")
 
 
-def test_each_command_needs_its_role():
-    rig = running()
-    rig.agent.parts.append(Doer(rig.agent))
-    eq(refused(rig, a_command("restart")), "wrong_role")
-    eq(refused(rig, a_command("override")), "wrong_role")
-    eq(refused(rig, a_command("dance")), "wrong_role")
-    obeyed(rig, a_command("override", (), (OPERATOR, LIMITER)))
-    rig.send(a_command("restart", (), (OPERATOR, LIMITER), START_S + 1))
+def test_each_command_requires_its_role():
+    rig = start_rig()
+    rig.agent.to_list.append(CommandRecorder(rig.agent))
+    eq(reject_reason(rig, make_command("restart")), "wrong_role")
+    eq(reject_reason(rig, make_command("override")), "wrong_role")
+    eq(reject_reason(rig, make_command("dance")), "wrong_role")
+    command_result(rig, make_command("override", (), (OPERATOR, LIMITER)))
+    rig.send(make_command("restart", (), (OPERATOR, LIMITER), START_S + 1))
     rig.run(1)
     eq(rig.restarts, 1)
 
 
-def test_a_command_too_late_is_not_done():
-    rig = running()
+def test_expired_command_is_rejected():
+    rig = start_rig()
     rig.agent.clock.utc = lambda _: (START_S + HOUR) * 1_000_000
     rig.agent.clock.state = lambda _: "sync"
-    eq(refused(rig, a_command("rotate", minutes=60)), "expired")
-    eq(refused(rig, a_command("rotate", minutes=61)), "unsupported")
+    eq(reject_reason(rig, make_command("rotate", minutes=60)), "expired")
+    eq(reject_reason(rig, make_command("rotate", minutes=61)), "unsupported")
 
 
-def published(rig):
+def published_records(rig):
     """What was published of records: {key: data}."""
     found = {}
     for _, topic, payload in rig.broker.published:
@@ -140,26 +147,32 @@ def published(rig):
     return found
 
 
-def test_the_log_is_exported_when_asked_for():
-    rig = running()
-    obeyed(rig, a_command("fetch"))
+def test_audit_log_is_exported_on_command():
+    rig = start_rig()
+    command_result(rig, make_command("fetch"))
     rig.run(3)
-    found = published(rig)
+    found = published_records(rig)
     eq(len(found), SEGMENTS)
-    eq([entry[3] for entry in Walk(found["audit.0"]).entries], ["command fetch", "done fetch"])
+    eq(
+        [entry[3] for entry in AuditReader(found["audit.0"]).entries],
+        ["command fetch", "done fetch"],
+    )
     eq(found["audit.1"], b"")
-    eq(refused(rig, a_command("fetch", [("what", "keys")], counter_s=START_S + 1)), "out_of_range")
+    eq(
+        reject_reason(rig, make_command("fetch", [("what", "keys")], counter_s=START_S + 1)),
+        "out_of_range",
+    )
 
 
 def test_raw_bytes_of_a_port_are_captured():
-    rig = running()
+    rig = start_rig()
     eq(
-        obeyed(rig, a_command("capture", [("port", "bus"), ("seconds", 3)])),
+        command_result(rig, make_command("capture", [("port", "bus"), ("seconds", 3)])),
         "%d capture: capturing bus for 3 s" % COUNTER,
     )
     late = rig.agent.ticks.missed
     rig.run(4)
-    assert rig.desk.results[-1].startswith("captured: "), rig.desk.results
+    assert rig.manager.results[-1].startswith("captured: "), rig.manager.results
     eq((rig.agent.supervisor.state, rig.agent.ticks.missed), ("normal", late))
     text = rig.store.records["capture.0"].decode()
     lines = [line.split() for line in text.splitlines()]
@@ -168,80 +181,88 @@ def test_raw_bytes_of_a_port_are_captured():
     assert [line for line in lines if line[2].startswith("0103")], lines[0]  # a read of the CDU
     rig.run(2)
     eq(rig.store.records["capture.0"].decode(), text)
-    obeyed(rig, a_command("fetch", [("what", "capture")], counter_s=START_S + 1))
+    command_result(rig, make_command("fetch", [("what", "capture")], counter_s=START_S + 1))
     rig.run(3)
-    eq(published(rig)["capture.0"].decode(), text)
+    eq(published_records(rig)["capture.0"].decode(), text)
 
 
-def ending(store=None, cut=None):
+def decommission(store=None, cut=None):
     """A unit that is told to end, its power cut at the write `cut`."""
     rig = RemoteRig(store=store)
     rig.run(6)
-    rig.store.cut = cut
-    rig.send(a_command("decommission", (), (OPERATOR, LIMITER)))
+    rig.store.cut_at_write = cut
+    rig.send(make_command("decommission", (), (OPERATOR, LIMITER)))
     rig.run(3)
     return rig
 
 
-def test_a_unit_ends_on_command_by_two_with_a_last_word():
-    rig = running()
-    eq(refused(rig, a_command("decommission")), "wrong_role")
-    rig = ending()
+def test_decommission_needs_two_signatures_and_sends_a_final_report():
+    rig = start_rig()
+    eq(reject_reason(rig, make_command("decommission")), "wrong_role")
+    rig = decommission()
     eq(rig.restarts, 1)
     said = [(topic, payload) for _, topic, payload in rig.broker.published if "/cfg/" in topic]
     last = [p for t, p in said if t.endswith("cfg/reported")][-1]
-    log = rig.desk.keeper.audit
+    log = rig.manager.keeper.audit
     assert (
         '"audit":[%d,"%s"],"decommissioned":true' % (log.number, log.head.hex())
     ).encode() in last
     eq([p for t, p in said if t.endswith("cfg/config")][-1], b"")
-    eq(rig.logged()[-1], ((OPERATOR, LIMITER), "done decommission", "erases itself and ends"))
-    kept = unsealed(rig.store.read(ENDED))
+    eq(
+        rig.audit_entries()[-1],
+        ((OPERATOR, LIMITER), "done decommission", "erases itself and ends"),
+    )
+    kept = decode_sealed(rig.store.read(DECOMMISSIONED_KEY))
     eq((kept[0], kept[2], kept[3]), ("s1/u1", log.number, log.head))
-    raises(Decommissioned, RemoteRig, None, rig.store)
+    raises(DecommissionedError, RemoteRig, None, rig.store)
 
 
-def test_a_unit_that_reaches_nobody_ends_all_the_same():
-    rig = running()
-    rig.broker.acks = rig.agent.uplink.connected = False
-    rig.send(a_command("decommission", (), (OPERATOR, LIMITER)))
+def test_decommission_without_a_broker():
+    rig = start_rig()
+    rig.broker.acknowledges = rig.agent.uplink.connected = False
+    rig.send(make_command("decommission", (), (OPERATOR, LIMITER)))
     rig.run(30)
     eq(rig.restarts, 0)
     rig.run(40)
     eq(rig.restarts, 1)
 
 
-def test_a_unit_whose_power_is_cut_at_its_end_runs_or_has_ended():
-    first = running().store.writes
-    last = ending().store.writes
+def test_power_cut_during_decommission():
+    first = start_rig().store.writes
+    last = decommission().store.writes
     ends = []
     for cut in range(first, last + 1):
-        rig = ending(cut=cut)
-        rig.store.cut = None
+        rig = decommission(cut=cut)
+        rig.store.cut_at_write = None
         try:
             RemoteRig(store=rig.store).run(3)
             ends.append(False)
-        except Decommissioned:
+        except DecommissionedError:
             ends.append(True)
     eq(ends, [False] * (last - first) + [True])
 
 
-def test_what_a_unit_erases_is_what_its_configuration_names():
+def test_erased_paths_come_from_the_configuration():
     raw = {"remote": {"port": "store:/a"}, "state": "store:/run/x", "list": [{"p": "store:/b"}]}
     raw["broker"] = {"address": "tls:h:1?ca=/c.pem&cert=/u.pem&key=/u.key", "site": "store:"}
-    folders, files = places(raw)
+    folders, files = secret_paths(raw)
     eq((sorted(folders), files), (["/a", "/b", "/run/x"], ["/u.key"]))
 
 
 def test_a_capture_is_bounded():
-    rig = running()
+    rig = start_rig()
     for arguments in ([], [("port", "console")], [("port", "bus"), ("seconds", 601)]):
         at = START_S + len(arguments)
-        eq(refused(rig, a_command("capture", arguments, counter_s=at)), "out_of_range")
-    obeyed(rig, a_command("capture", [("port", "bus"), ("seconds", 600)], counter_s=START_S + 9))
-    eq(refused(rig, a_command("capture", [("port", "bus")], counter_s=START_S + 10)), "busy")
+        eq(reject_reason(rig, make_command("capture", arguments, counter_s=at)), "out_of_range")
+    command_result(
+        rig, make_command("capture", [("port", "bus"), ("seconds", 600)], counter_s=START_S + 9)
+    )
+    eq(
+        reject_reason(rig, make_command("capture", [("port", "bus")], counter_s=START_S + 10)),
+        "busy",
+    )
     rig.run(150)
-    assert rig.desk.results[-1].startswith("captured: "), rig.desk.results
+    assert rig.manager.results[-1].startswith("captured: "), rig.manager.results
     sizes = [len(data) for key, data in rig.store.records.items() if key.startswith("capture.")]
     assert len(sizes) <= 8
     assert max(sizes) <= 4096

@@ -11,83 +11,83 @@ from tests.portable.support.remote_rig import (
     SAFE_VALVE,
     SETPOINT,
     RemoteRig,
-    a_command,
-    a_patch,
-    refused,
+    make_command,
+    make_patch,
+    reject_reason,
     remote_config,
-    running,
+    start_rig,
 )
 
 HEAP = "512wK"  # two agents at a time, a signer, and what they say
 
 
-def test_a_setpoint_is_changed_without_a_bump_and_confirmed():
-    rig = running()
+def test_setpoint_change_is_bumpless_and_confirmed():
+    rig = start_rig()
     valve = rig.agent.supply.valve.asked
-    rig.send(a_patch(rig, [(SETPOINT, Decimal(325, 1))]))
+    rig.send(make_patch(rig, [(SETPOINT, Decimal(325, 1))]))
     rig.run(1)
     eq((rig.agent.supply.setpoint, rig.restarts), (32.5, 0))
-    eq(rig.standing(), (0, COUNTER, (0, "nothing", "")))
-    eq(rig.desk.watch.phase, "health")
+    eq(rig.slot_state(), (0, COUNTER, (0, "nothing", "")))
+    eq(rig.manager.watch.phase, "health")
     assert abs(rig.agent.supply.valve.asked - valve) <= 1, rig.agent.supply.valve.asked
     rig.run(21)
-    eq(rig.desk.watch.phase, "confirm")
-    rig.send(a_command("confirm", [("counter", COUNTER)]))
+    eq(rig.manager.watch.phase, "confirm")
+    rig.send(make_command("confirm", [("counter", COUNTER)]))
     rig.run(1)
-    eq(rig.standing(), (1, None, (COUNTER, "confirmed", "")))
+    eq(rig.slot_state(), (1, None, (COUNTER, "confirmed", "")))
     again = RemoteRig(store=rig.store)
     again.run(1)
-    eq((again.agent.supply.setpoint, again.standing()[0]), (32.5, 1))
+    eq((again.agent.supply.setpoint, again.slot_state()[0]), (32.5, 1))
 
 
-def test_the_file_is_what_runs_after_it_was_edited():
-    rig = running()
-    rig.send(a_patch(rig, [(SETPOINT, 33)]))
+def test_edited_file_takes_precedence():
+    rig = start_rig()
+    rig.send(make_patch(rig, [(SETPOINT, 33)]))
     rig.run(22)
-    rig.send(a_command("confirm"))
+    rig.send(make_command("confirm"))
     rig.run(1)
     file = remote_config()
     file["control"]["dp"]["setpoint_kpa"] = 90
     again = RemoteRig(file, rig.store)
     eq((again.agent.supply.setpoint, again.agent.pressure.setpoint), (32, 90))
-    eq(again.standing()[0], 2)
+    eq(again.slot_state()[0], 2)
     again.run(1)
-    eq(refused(again, a_patch(rig, [(SETPOINT, 33)])), "replay")
+    eq(reject_reason(again, make_patch(rig, [(SETPOINT, 33)])), "replay")
 
 
 def test_without_a_confirmation_it_is_rolled_back():
-    rig = running()
-    rig.send(a_patch(rig, [(SETPOINT, 33)], confirm_s=300))
+    rig = start_rig()
+    rig.send(make_patch(rig, [(SETPOINT, 33)], confirm_s=300))
     rig.run(295)
     eq(rig.agent.supply.setpoint, 33)
     rig.run(10)
     eq(
-        (rig.agent.supply.setpoint, rig.standing()),
+        (rig.agent.supply.setpoint, rig.slot_state()),
         (32, (0, None, (COUNTER, "rolled_back", "not_confirmed"))),
     )
 
 
-def test_a_change_that_does_harm_is_rolled_back():
-    rig = running()
-    rig.send(a_patch(rig, [(PRESSURE, 110)]))
+def test_harmful_change_is_rolled_back():
+    rig = start_rig()
+    rig.send(make_patch(rig, [(PRESSURE, 110)]))
     rig.run(5)
     eq(rig.agent.pressure.setpoint, 110)
     rig.set(1, 4, 1)  # a leak is reported
     rig.run(3)
     eq(rig.agent.pressure.setpoint, 100)
-    eq(rig.standing()[2], (COUNTER, "rolled_back", "unwell device_alarm:cdu.Leak"))
+    eq(rig.slot_state()[2], (COUNTER, "rolled_back", "unwell device_alarm:cdu.Leak"))
 
 
-def test_a_loop_that_ends_worse_is_rolled_back():
-    rig = running()
-    rig.send(a_patch(rig, [(SETPOINT, 36)]))  # the emulated supply stays at 32
+def test_degraded_loop_is_rolled_back():
+    rig = start_rig()
+    rig.send(make_patch(rig, [(SETPOINT, 36)]))  # the emulated supply stays at 32
     rig.run(25)
-    eq(rig.standing()[2], (COUNTER, "rolled_back", "unwell supply"))
+    eq(rig.slot_state()[2], (COUNTER, "rolled_back", "unwell supply"))
 
 
-def test_the_trial_goes_on_after_a_restart():
-    rig = running()
-    rig.send(a_patch(rig, [(SETPOINT, 33)], confirm_s=300))
+def test_trial_continues_after_a_restart():
+    rig = start_rig()
+    rig.send(make_patch(rig, [(SETPOINT, 33)], confirm_s=300))
     rig.run(100)
     again = RemoteRig(store=rig.store)
     eq(again.agent.supply.setpoint, 33)
@@ -98,9 +98,9 @@ def test_the_trial_goes_on_after_a_restart():
     eq(RemoteRig(store=rig.store).agent.supply.setpoint, 32)
 
 
-def test_a_change_that_brings_the_controller_down_is_rolled_back_by_its_starts():
-    rig = running()
-    rig.send(a_patch(rig, [(SETPOINT, 33)]))
+def test_crashing_change_is_rolled_back_after_its_starts():
+    rig = start_rig()
+    rig.send(make_patch(rig, [(SETPOINT, 33)]))
     rig.run(1)
     points = []
     for _ in range(5):
@@ -108,66 +108,66 @@ def test_a_change_that_brings_the_controller_down_is_rolled_back_by_its_starts()
         life.run(0.5)
         points.append(life.agent.supply.setpoint)
     eq(points, [33, 33, 33, 32, 32])
-    eq(life.standing()[2], (COUNTER, "rolled_back", "crashed"))
+    eq(life.slot_state()[2], (COUNTER, "rolled_back", "crashed"))
 
 
 def test_structure_needs_two_signatures_and_a_restart():
-    rig = running()
+    rig = start_rig()
     changes = [("devices", remote_config()["devices"][:3]), ("control.dp.pumps", ["lead"])]
-    eq(refused(rig, a_patch(rig, changes)), "wrong_role")
-    eq(refused(rig, a_patch(rig, changes, (OPERATOR, OPERATOR))), "wrong_role")
-    eq(refused(rig, a_patch(rig, changes, (LIMITER,))), "wrong_role")
-    rig.send(a_patch(rig, changes, (OPERATOR, LIMITER)))
+    eq(reject_reason(rig, make_patch(rig, changes)), "wrong_role")
+    eq(reject_reason(rig, make_patch(rig, changes, (OPERATOR, OPERATOR))), "wrong_role")
+    eq(reject_reason(rig, make_patch(rig, changes, (LIMITER,))), "wrong_role")
+    rig.send(make_patch(rig, changes, (OPERATOR, LIMITER)))
     rig.run(1)
     eq((rig.restarts, len(rig.agent.pressure.pumps)), (1, 2))
     again = RemoteRig(store=rig.store)
     again.run(30)
-    eq((len(again.agent.pressure.pumps), again.desk.watch.phase), (1, "confirm"))
+    eq((len(again.agent.pressure.pumps), again.manager.watch.phase), (1, "confirm"))
 
 
 def test_two_keys_for_a_limit_and_one_for_a_setpoint():
-    rig = running()
-    rig.send(a_patch(rig, [(SAFE_VALVE, 70), (SETPOINT, 33)], (LIMITER, OPERATOR)))
+    rig = start_rig()
+    rig.send(make_patch(rig, [(SAFE_VALVE, 70), (SETPOINT, 33)], (LIMITER, OPERATOR)))
     rig.run(1)
     eq((rig.agent.supply.config.safe_pct, rig.agent.supply.setpoint), (70, 33))
 
 
-def test_a_group_is_named_and_not_sent_for_each():
-    rig = running()
-    rig.send(a_patch(rig, [(SETPOINT, 33)], version=0, group="gulf"))
+def test_group_message_serves_all_units():
+    rig = start_rig()
+    rig.send(make_patch(rig, [(SETPOINT, 33)], version=0, group="gulf"))
     rig.run(1)
     eq(rig.agent.supply.setpoint, 33)
 
 
-def test_ten_parameters_with_two_signatures_come_as_one_datagram():
-    rig = running()
-    rig.desk.boot.slots.version = 3000
+def test_ten_parameters_with_two_signatures_fit_one_datagram():
+    rig = start_rig()
+    rig.manager.boot.slots.version = 3000
     ten = [(1, Decimal(325, 1)), (2, 110), (3, Decimal(55, 1)), (4, 20), (5, 10)]
     ten += [(6, Decimal(25, 2)), (7, 5), (8, 12), (11, 65), (15, 41)]
-    change = a_patch(rig, ten, (OPERATOR, LIMITER))
+    change = make_patch(rig, ten, (OPERATOR, LIMITER))
     key = bytes(range(32))
-    sent = datagram.message(key, "s1/u1", 7, change)
+    sent = datagram.pack_message(key, "s1/u1", 7, change)
     assert len(sent) <= 270, len(sent)
-    rig.desk.message(datagram.proven(key, "s1/u1", sent)[4:], rig.now)
+    rig.manager.message(datagram.verify_body(key, "s1/u1", sent)[4:], rig.now)
     rig.run(2)
-    eq((rig.desk.watch.phase, rig.restarts), ("health", 0))
+    eq((rig.manager.watch.phase, rig.restarts), ("health", 0))
     supply, dp = rig.agent.supply, rig.agent.pressure
     eq((supply.setpoint, supply.config.integral_s, supply.config.safe_pct), (32.5, 20, 65))
     eq((dp.setpoint, dp.config.gain, dp.config.integral_s), (110, 0.25, 5))
     eq(rig.agent.config.supply_max_c, 41)
     rig.run(20)
-    order = datagram.message(key, "s1/u1", 8, a_command("confirm"))
+    order = datagram.pack_message(key, "s1/u1", 8, make_command("confirm"))
     assert len(order) <= 128, len(order)
-    rig.desk.message(datagram.proven(key, "s1/u1", order)[4:], rig.now)
+    rig.manager.message(datagram.verify_body(key, "s1/u1", order)[4:], rig.now)
     rig.run(1)
-    eq(rig.standing()[2], (COUNTER, "confirmed", ""))
+    eq(rig.slot_state()[2], (COUNTER, "confirmed", ""))
 
 
 def test_a_one_parameter_patch_fits_in_96_bytes():
-    rig = running()
-    rig.desk.boot.slots.version = 3000
-    one = a_patch(rig, [(SETPOINT, Decimal(325, 1))])
+    rig = start_rig()
+    rig.manager.boot.slots.version = 3000
+    one = make_patch(rig, [(SETPOINT, Decimal(325, 1))])
     assert len(one) <= 96, len(one)
     ten = [(number, Decimal(12345, 2)) for number in range(1, 11)]
-    both = a_patch(rig, ten, (OPERATOR, LIMITER))
+    both = make_patch(rig, ten, (OPERATOR, LIMITER))
     assert len(both) <= 270, len(both)

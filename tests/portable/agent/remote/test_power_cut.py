@@ -3,7 +3,13 @@
 from agent.remote.message import canonical
 from tests.portable.support.check import eq
 from tests.portable.support.power_sweep import sweep
-from tests.portable.support.remote_rig import SETPOINT, RemoteRig, a_command, a_patch, running
+from tests.portable.support.remote_rig import (
+    SETPOINT,
+    RemoteRig,
+    make_command,
+    make_patch,
+    start_rig,
+)
 
 HEAP = "512wK"  # two agents at a time, a signer, and what they say
 
@@ -18,35 +24,35 @@ def test_power_cut_in_a_file_system_leaves_old_or_new():
 
 
 def test_power_cut_at_every_record_leaves_old_or_new():
-    whole = running()
-    whole.send(a_patch(whole, [(SETPOINT, 33)]))
+    whole = start_rig()
+    whole.send(make_patch(whole, [(SETPOINT, 33)]))
     whole.run(22)
-    whole.send(a_command("confirm"))
+    whole.send(make_command("confirm"))
     whole.run(1)
     seen = set()
     for cut in range(whole.store.writes + 1):
         rig = RemoteRig()
-        rig.store.cut = cut
+        rig.store.cut_at_write = cut
         rig.run(6)
-        rig.send(a_patch(rig, [(SETPOINT, 33)]))
+        rig.send(make_patch(rig, [(SETPOINT, 33)]))
         rig.run(22)
-        rig.send(a_command("confirm"))
+        rig.send(make_command("confirm"))
         rig.run(1)
-        rig.store.cut = None
+        rig.store.cut_at_write = None
         after = RemoteRig(store=rig.store)
-        config = canonical.digest(after.desk.boot.config)
-        eq(config, canonical.digest(canonical.write(after.desk.boot.raw())))
+        config = canonical.hash_config(after.manager.boot.config)
+        eq(config, canonical.hash_config(canonical.encode_config(after.manager.boot.raw())))
         seen.add(
-            (after.agent.supply.setpoint, after.standing()[0], after.standing()[1] is not None)
+            (after.agent.supply.setpoint, after.slot_state()[0], after.slot_state()[1] is not None)
         )
     eq(sorted(seen), [(32, 0, False), (33, 0, True), (33, 1, False)])
 
 
-def test_damaged_slots_and_records_are_as_if_not_there():
-    rig = running()
-    rig.send(a_patch(rig, [(SETPOINT, 33)]))
+def test_damaged_slots_and_records_are_ignored():
+    rig = start_rig()
+    rig.send(make_patch(rig, [(SETPOINT, 33)]))
     rig.run(22)
-    rig.send(a_command("confirm"))
+    rig.send(make_command("confirm"))
     rig.run(1)
     for name in [n for n in sorted(rig.store.records) if n.startswith("config.")]:
         whole = rig.store.records[name]

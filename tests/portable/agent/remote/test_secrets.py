@@ -4,10 +4,10 @@ Only the stored configuration itself holds it, in the folder that the unit alone
 """
 
 from agent.config.load import load
-from agent.config.schema import with_parts
+from agent.config.schema import with_components
 from agent.core.errors import ConfigError
 from agent.core.registry import COMPONENTS
-from agent.remote.message.canonical import SECRETS, shown
+from agent.remote.message.canonical import SECRETS, without_secrets
 from tests.portable.support.agent_rig import profiles
 from tests.portable.support.check import eq, raises
 from tests.portable.support.remote_rig import (
@@ -15,59 +15,59 @@ from tests.portable.support.remote_rig import (
     OPERATOR,
     SETPOINT,
     RemoteRig,
-    a_command,
-    a_patch,
+    make_command,
+    make_patch,
 )
 from tests.portable.support.remote_rig import remote_config as file
 
 HEAP = "512wK"
-HUSH, LATER = "hush-hush-1", "hush-hush-2"
+SECRET_1, SECRET_2 = "hush-hush-1", "hush-hush-2"
 _WORDS = ("password", "secret", "token", "passphrase", "credential", "pin")
 
 
 def secret_config():
     raw = file()
-    raw["broker"].update({"username": "unit", "password": HUSH})
+    raw["broker"].update({"username": "unit", "password": SECRET_1})
     return raw
 
 
-def left(rig):
+def sent_texts(rig):
     """All that left the unit but for its stored configuration, as one text."""
-    said = [payload for _, _, payload in rig.broker.published]
-    said += [rig.state, repr(rig.console).encode()]
-    said += [rig.store.records[key] for key in rig.store.records if not key.startswith("config.")]
-    return b"".join(said)
+    texts = [payload for _, _, payload in rig.broker.published]
+    texts += [rig.state, repr(rig.console).encode()]
+    texts += [rig.store.records[key] for key in rig.store.records if not key.startswith("config.")]
+    return b"".join(texts)
 
 
-def test_no_secret_leaves_in_any_form():
+def test_no_secret_is_sent_in_any_form():
     rig = RemoteRig(secret_config())
     rig.run(70)
     assert rig.broker.connects, "the broker is told the password, and nobody else"
-    rig.send(a_patch(rig, [("broker.password", LATER), (SETPOINT, 33)], (OPERATOR, LIMITER)))
+    rig.send(make_patch(rig, [("broker.password", SECRET_2), (SETPOINT, 33)], (OPERATOR, LIMITER)))
     rig.run(5)
-    rig.send(a_patch(rig, [("broker.password", 7)], (OPERATOR, LIMITER), 1_795_500_001))
-    rig.send(a_command("fetch"))
+    rig.send(make_patch(rig, [("broker.password", 7)], (OPERATOR, LIMITER), 1_795_500_001))
+    rig.send(make_command("fetch"))
     rig.run(5)
-    told = left(rig)
-    assert len(told) > 3000, len(told)
-    for secret in (HUSH, LATER):
-        assert secret.encode() not in told
+    sent = sent_texts(rig)
+    assert len(sent) > 3000, len(sent)
+    for secret in (SECRET_1, SECRET_2):
+        assert secret.encode() not in sent
     topics = sorted({topic.split("/", 4)[4] for _, topic, _ in rig.broker.published})
     eq([t for t in ("cfg/config", "tele", "cfg/record/audit.0", "state") if t not in topics], [])
 
 
-def test_what_is_shown_has_no_secret_at_any_depth():
+def test_published_configuration_has_no_secret_at_any_depth():
     raw = {"a": [{"password": "x", "b": 1}], "c": {"d": {"token": "y"}}, "broker": {"pin": 1}}
-    eq(shown(raw), {"a": [{"b": 1}], "c": {"d": {}}, "broker": {}})
+    eq(without_secrets(raw), {"a": [{"b": 1}], "c": {"d": {}}, "broker": {}})
 
 
 def test_an_error_does_not_quote_a_secret():
-    for bad in (HUSH + "\n", [HUSH]):
+    for bad in (SECRET_1 + "\n", [SECRET_1]):
         raw = secret_config()
         raw["broker"]["password"] = bad
         text = str(raises(ConfigError, load, raw, profiles()))
         assert "broker.password" in text
-        assert HUSH not in text, text
+        assert SECRET_1 not in text, text
 
 
 def names(rule):
@@ -76,14 +76,14 @@ def names(rule):
     for name in rule.get("properties", {}):
         found.append(name)
         found.extend(names(rule["properties"][name]))
-    for word in ("items", "values"):
-        if word in rule:
-            found.extend(names(rule[word]))
+    for keyword in ("items", "values"):
+        if keyword in rule:
+            found.extend(names(rule[keyword]))
     return found
 
 
-def test_every_key_of_the_schema_that_sounds_secret_is_one():
-    keys = names(with_parts([spec.section for spec in COMPONENTS]))
+def test_every_secret_looking_key_is_a_secret():
+    keys = names(with_components([spec.section for spec in COMPONENTS]))
     assert len(keys) > 150, len(keys)
-    loud = [key for key in keys if [word for word in _WORDS if word in key.split("_")]]
-    eq([key for key in loud if key not in SECRETS], [])
+    suspects = [key for key in keys if [word for word in _WORDS if word in key.split("_")]]
+    eq([key for key in suspects if key not in SECRETS], [])

@@ -6,71 +6,71 @@ that is the second half, where every call of the agent takes time.
 """
 
 from agent.agent import BROKER, FIRST_BUS, RECEIVER
-from agent.runtime.io_loop import FAIR, Crank
+from agent.runtime.io_loop import MAX_CHUNKS, IoLoop
 from protocols.time_units import MILLISECOND, SECOND
-from tests.portable.support.agent_rig import Lcg, Rig, config, epoch
+from tests.portable.support.agent_rig import AgentRig, RigLcg, config, epoch
 from tests.portable.support.check import eq
 from tests.portable.support.remote_rig import RemoteRig
 
 HEAP = "512wK"
 SECONDS = 20
-NOISE = Lcg(7).bytes(512)
+NOISE = RigLcg(7).bytes(512)
 INPUTS = ((RECEIVER, "receiver"), (BROKER, "broker"), (FIRST_BUS, "bus"))
 
 
-def counted(rig):
+def count_steps(rig):
     """Count the steps of the supply loop, and the longest time between two, microseconds."""
-    seen = {"steps": 0, "gap": 0, "last": rig.now}
+    stats = {"steps": 0, "gap": 0, "last": rig.now}
     step = rig.agent.supply.step
 
     def counting(now, dt):
-        seen["steps"] += 1
-        seen["gap"] = max(seen["gap"], now - seen["last"])
-        seen["last"] = now
+        stats["steps"] += 1
+        stats["gap"] = max(stats["gap"], now - stats["last"])
+        stats["last"] = now
         step(now, dt)
 
     rig.agent.supply.step = counting
-    return seen
+    return stats
 
 
-def disturbed(port, piece, every_us, rig=None):
+def run_disturbed(port, piece, every_us, rig=None):
     """Run a unit on whose `port` a piece of bytes comes again and again."""
-    rig = rig or Rig(config())
+    rig = rig or AgentRig(config())
     rig.run(6)
-    seen = counted(rig)
+    stats = count_steps(rig)
     missed = rig.agent.ticks.missed
     at = 0
     end = rig.now + SECONDS * SECOND
     while rig.now < end:
-        rig.give("receive", port, piece(at))
+        rig.deliver("receive", port, piece(at))
         at += 1
         rig.run(every_us / SECOND)
     eq(rig.agent.ticks.missed, missed)
-    assert seen["steps"] >= SECONDS - 1, seen
-    assert seen["gap"] <= 2 * SECOND, seen  # a cycle, and one of delay
+    assert stats["steps"] >= SECONDS - 1, stats
+    assert stats["gap"] <= 2 * SECOND, stats  # a cycle, and one of delay
     return rig
 
 
 def test_a_flood_of_noise_on_each_input_delays_no_cycle():
     for port, name in INPUTS:
-        rig = disturbed(port, lambda i: NOISE[i % 256 : i % 256 + 256], 20 * MILLISECOND)
+        rig = run_disturbed(port, lambda i: NOISE[i % 256 : i % 256 + 256], 20 * MILLISECOND)
         if name != "bus":  # a jammed bus may be lost; its loops then ask for what is safe
             eq((name, rig.agent.supervisor.state), (name, "normal"))
 
 
-def test_a_trickle_on_each_input_delays_no_cycle():
+def test_single_bytes_on_each_input_delay_no_cycle():
     for port, name in INPUTS:
-        rig = disturbed(port, lambda i: NOISE[i % 512 : i % 512 + 1], 10 * MILLISECOND)
+        rig = run_disturbed(port, lambda i: NOISE[i % 512 : i % 512 + 1], 10 * MILLISECOND)
         if name != "bus":
             eq((name, rig.agent.supervisor.state), (name, "normal"))
 
 
 def test_ten_times_the_messages_on_each_input_delay_no_cycle():
     fix = epoch("060000", "241126")
-    rig = disturbed(RECEIVER, lambda _: fix, 100 * MILLISECOND)
+    rig = run_disturbed(RECEIVER, lambda _: fix, 100 * MILLISECOND)
     eq(rig.agent.supervisor.state, "normal")
     packet = b"\x30\x0c\x00\x0acoldloop/x"  # messages on a topic nobody listens to
-    rig = disturbed(BROKER, lambda _: packet * 10, 100 * MILLISECOND)
+    rig = run_disturbed(BROKER, lambda _: packet * 10, 100 * MILLISECOND)
     eq(rig.agent.supervisor.state, "normal")
 
 
@@ -81,26 +81,26 @@ def test_a_flood_of_changes_delays_no_cycle_and_writes_little():
         body = bytes((0, len(topic))) + topic + b"\0\x07" + b"nonsense %06d" % at
         return bytes((0x32, len(body))) + body
 
-    rig = disturbed(BROKER, message, 10 * MILLISECOND, RemoteRig())
-    eq((rig.agent.supervisor.state, rig.desk.accepted), ("normal", 0))
-    assert rig.desk.refused > 1000, rig.desk.refused
+    rig = run_disturbed(BROKER, message, 10 * MILLISECOND, RemoteRig())
+    eq((rig.agent.supervisor.state, rig.manager.accepted), ("normal", 0))
+    assert rig.manager.refused > 1000, rig.manager.refused
     assert rig.store.writes <= 3, rig.store.writes
-    said = [1 for _, name, _ in rig.broker.published if name.endswith("cfg/reported")]
-    assert len(said) <= 6, len(said)
+    reports = [1 for _, name, _ in rig.broker.published if name.endswith("cfg/reported")]
+    assert len(reports) <= 6, len(reports)
 
 
-def test_a_broker_that_never_finishes_a_packet_is_left():
-    rig = Rig(config())
+def test_unfinished_packet_closes_the_broker():
+    rig = AgentRig(config())
     rig.run(6)
-    rig.give("receive", BROKER, b"\x30\xff\x3f\x00")  # 8 KiB are announced
-    rig.broker.mute = True
-    opens = len([1 for _, port in rig.opens if port == BROKER])
+    rig.deliver("receive", BROKER, b"\x30\xff\x3f\x00")  # 8 KiB are announced
+    rig.broker.is_silent = True
+    opens = len([1 for _, port in rig.open_requests if port == BROKER])
     rig.run(120)
-    assert len([1 for _, port in rig.opens if port == BROKER]) > opens
+    assert len([1 for _, port in rig.open_requests if port == BROKER]) > opens
     eq(rig.agent.supervisor.state, "normal")
 
 
-class Endless:
+class EndlessPort:
     """A port that always has more to say."""
 
     pollable, wants_write, age_us = 1, False, 0
@@ -121,13 +121,13 @@ class Endless:
         pass
 
 
-class Slow:
+class SlowAgent:
     """An agent of four ports for which every piece costs 2 ms, with a tick each 100 ms."""
 
     def __init__(self, clock):
         self.clock = clock
         self.due = clock.now + 100 * MILLISECOND
-        self.worst = 0
+        self.max_late_us = 0
         self.out = [(port, "open", b"tcp:h:1") for port in range(4)]
 
     def receive(self, port, data, now):
@@ -137,7 +137,7 @@ class Slow:
         pass
 
     def wake(self, now):
-        self.worst = max(self.worst, now - self.due)
+        self.max_late_us = max(self.max_late_us, now - self.due)
         self.due = now + 100 * MILLISECOND  # as the ticks do: what was missed is skipped
 
     def deadline(self):
@@ -148,7 +148,7 @@ class Slow:
         return out
 
 
-class Time:
+class VirtualPlatform:
     """The platform: time passes by what the agent does, and by waiting."""
 
     def __init__(self):
@@ -167,15 +167,15 @@ class Time:
     def watch(self, number, pollable, write):
         pass
 
-    def forget(self, number):
+    def unwatch(self, number):
         pass
 
 
-def test_four_ports_that_never_fall_silent_leave_the_ticks_their_turn():
-    time = Time()
-    agent = Slow(time)
-    crank = Crank(agent, {"tcp": lambda *_: Endless()}, time, lambda _: None)
-    crank.run(lambda: time.now > 20 * SECOND)
+def test_four_busy_ports_do_not_delay_ticks():
+    platform = VirtualPlatform()
+    agent = SlowAgent(platform)
+    io_loop = IoLoop(agent, {"tcp": lambda *_: EndlessPort()}, platform, lambda _: None)
+    io_loop.run(lambda: platform.now > 20 * SECOND)
     # In a turn each port gives FAIR pieces; a cycle of control is a second.
-    assert agent.worst <= 4 * FAIR * 2 * MILLISECOND + 100, agent.worst
-    assert agent.worst < SECOND
+    assert agent.max_late_us <= 4 * MAX_CHUNKS * 2 * MILLISECOND + 100, agent.max_late_us
+    assert agent.max_late_us < SECOND

@@ -3,23 +3,23 @@
 import json
 
 from agent.agent import BROKER, FIRST_BUS, RECEIVER, STATE
-from agent.core.errors import ConfigError, OrderError
+from agent.core.errors import CommandError, ConfigError
 from protocols.time_units import SECOND
-from tests.portable.support.agent_rig import CDU, LAG, LEAD, STOP, VALVE, Rig, config, profiles
+from tests.portable.support.agent_rig import CDU, LAG, LEAD, STOP, VALVE, AgentRig, config, profiles
 from tests.portable.support.check import eq, raises
 
 WATCHDOG = FIRST_BUS + 1
 FLAGS = 4  # register of the CDU; bits: 0 Leak, 1 Drip, 2 Button, 3 Door
 
 
-def models():
+def make_models():
     made = profiles()
     names = ("Leak", "Drip", "Button", "Door")
     made["cdu"]["bits"] = [{"name": n, "address": FLAGS, "bit": i} for i, n in enumerate(names)]
     return made
 
 
-def section(**changed):
+def safety_section(**changed):
     inputs = [
         {"name": "pan", "device": "cdu", "bit": "Leak", "kind": "leak_critical", "delay_s": 2},
         {"name": "drip", "device": "cdu", "bit": "Drip", "kind": "leak_warning"},
@@ -31,16 +31,16 @@ def section(**changed):
     return made
 
 
-def made(safety=None, absent=(), raw=None):
+def make_rig(safety=None, absent=(), raw=None):
     raw = raw or config()
-    raw["safety"] = safety or section()
-    rig = Rig(raw, absent, models())
+    raw["safety"] = safety or safety_section()
+    rig = AgentRig(raw, absent, make_models())
     rig.run(8)
     return rig
 
 
-def part(rig):
-    return rig.agent.parts[0]
+def interlock_component(rig):
+    return rig.agent.components[0]
 
 
 def state(rig):
@@ -49,141 +49,141 @@ def state(rig):
 
 def outputs(rig):
     """What the valve and the two pumps are told: (valve register, lead's word, lag's word)."""
-    registers = rig.slaves.registers
+    registers = rig.devices.registers
     return registers[VALVE][0], registers[LEAD][0], registers[LAG][0]
 
 
-def test_calm_is_normal_and_changes_nothing():
-    rig = made()
-    eq((state(rig), rig.codes()), ("normal", []))
-    eq(part(rig).demand(), (None, None))
+def test_inactive_inputs_change_nothing():
+    rig = make_rig()
+    eq((state(rig), rig.alarm_codes()), ("normal", []))
+    eq(interlock_component(rig).demand(), (None, None))
 
 
 def test_a_critical_leak_stops_after_its_delay_and_stays_stopped():
-    rig = made()
+    rig = make_rig()
     rig.set(CDU, FLAGS, 1)
     rig.run(1.5)
     eq(state(rig), "normal")
     rig.run(3)
     eq((state(rig), outputs(rig)), ("stopped", (0, STOP, STOP)))
-    eq(rig.codes(), ["leak_critical:pan"])
+    eq(rig.alarm_codes(), ["leak_critical:pan"])
     rig.set(CDU, FLAGS, 0)
     rig.run(10)
     eq((state(rig), outputs(rig)), ("stopped", (0, STOP, STOP)))
 
 
-def test_a_drop_that_dries_within_the_delay_is_nothing():
-    rig = made(section())
+def test_input_shorter_than_its_delay_is_ignored():
+    rig = make_rig(safety_section())
     for _ in range(6):
         rig.set(CDU, FLAGS, 1)
         rig.run(1)
         rig.set(CDU, FLAGS, 0)
         rig.run(1)
-    eq((state(rig), rig.codes()), ("normal", []))
+    eq((state(rig), rig.alarm_codes()), ("normal", []))
 
 
-def test_reset_is_refused_while_wet_and_then_the_loops_take_over():
-    rig = made()
+def test_reset_is_rejected_while_input_is_on_then_loops_resume():
+    rig = make_rig()
     rig.set(CDU, FLAGS, 1)
     rig.run(5)
-    raises(OrderError, part(rig).reset)
-    eq(part(rig).acknowledge("leak_critical:pan"), "acknowledged: leak_critical:pan")
+    raises(CommandError, interlock_component(rig).reset)
+    eq(interlock_component(rig).acknowledge("leak_critical:pan"), "acknowledged: leak_critical:pan")
     eq(state(rig), "stopped")
     rig.set(CDU, FLAGS, 0)
     rig.run(2)
-    eq(part(rig).order("reset", {}, rig.now), "reset: leak_critical:pan")
+    eq(interlock_component(rig).order("reset", {}, rig.now), "reset: leak_critical:pan")
     rig.run(10)
-    eq((state(rig), rig.codes()), ("normal", []))
+    eq((state(rig), rig.alarm_codes()), ("normal", []))
     assert outputs(rig)[1] != STOP
     assert outputs(rig)[0] > 0
 
 
-def test_unknown_codes_and_commands():
-    rig = made()
-    raises(OrderError, part(rig).reset, "leak_critical:no")
-    raises(OrderError, part(rig).acknowledge, "no")
-    eq(part(rig).order("dance", {}, 0), None)
-    eq(part(rig).reset(), "reset: nothing")
+def test_unknown_codes_and_commands_are_rejected():
+    rig = make_rig()
+    raises(CommandError, interlock_component(rig).reset, "leak_critical:no")
+    raises(CommandError, interlock_component(rig).acknowledge, "no")
+    eq(interlock_component(rig).order("dance", {}, 0), None)
+    eq(interlock_component(rig).reset(), "reset: nothing")
 
 
-def test_a_warning_reports_and_clears_by_itself():
-    rig = made()
+def test_leak_warning_clears_without_reset():
+    rig = make_rig()
     rig.set(CDU, FLAGS, 2 | 8)
     rig.run(3)
-    eq((state(rig), sorted(rig.codes())), ("degraded", ["contact:door", "leak_warning:drip"]))
+    eq((state(rig), sorted(rig.alarm_codes())), ("degraded", ["contact:door", "leak_warning:drip"]))
     assert outputs(rig)[1] != STOP
     rig.set(CDU, FLAGS, 0)
     rig.run(3)
-    eq((state(rig), rig.codes()), ("normal", []))
+    eq((state(rig), rig.alarm_codes()), ("normal", []))
 
 
-def test_the_emergency_stop_is_at_once():
-    rig = made()
+def test_emergency_stop_acts_immediately():
+    rig = make_rig()
     rig.set(CDU, FLAGS, 4)
     rig.run(1.6)  # one cycle until it is read, half of one until the loops step
     eq((state(rig), outputs(rig)), ("stopped", (0, STOP, STOP)))
 
 
-def test_a_leak_outranks_heat():
-    rig = made(section(overheat_c=45, overheat_s=2))
+def test_leak_has_priority_over_overheat():
+    rig = make_rig(safety_section(overheat_c=45, overheat_s=2))
     rig.set(CDU, 0, 600)
     rig.run(5)
-    eq((state(rig), part(rig).demand()), ("safe", (100.0, 100.0)))
+    eq((state(rig), interlock_component(rig).demand()), ("safe", (100.0, 100.0)))
     eq(outputs(rig)[0], 10000)
-    eq(rig.slaves.registers[LAG][1], 20000)
+    eq(rig.devices.registers[LAG][1], 20000)
     rig.set(CDU, FLAGS, 1)
     rig.run(5)
     eq((state(rig), outputs(rig)), ("stopped", (0, STOP, STOP)))
 
 
-def test_heat_lets_go_by_itself():
-    rig = made(section(overheat_c=45, overheat_s=2))
+def test_overheat_trip_clears_without_reset():
+    rig = make_rig(safety_section(overheat_c=45, overheat_s=2))
     rig.set(CDU, 0, 600)
     rig.run(5)
     rig.set(CDU, 0, 320)
     rig.run(3)
-    eq((state(rig), part(rig).demand()), ("normal", (None, None)))
+    eq((state(rig), interlock_component(rig).demand()), ("normal", (None, None)))
 
 
-def test_pumps_that_turn_without_pressure_are_stopped():
-    rig = made(section(dry_run_s=3))
+def test_dry_run_stops_the_pumps():
+    rig = make_rig(safety_section(dry_run_s=3))
     rig.set(CDU, 2, 3005)
     rig.set(CDU, 3, 3000)
     rig.run(2)
     eq(state(rig), "normal")
     rig.run(5)
-    eq((state(rig), rig.codes()), ("stopped", ["dry_run"]))
+    eq((state(rig), rig.alarm_codes()), ("stopped", ["dry_run"]))
     rig.run(5)
-    eq(part(rig).reset(), "reset: dry_run")  # they stand: it is calm
+    eq(interlock_component(rig).reset(), "reset: dry_run")  # they stand: it is calm
 
 
 def test_shut_valve_leaves_the_pumps_alone():
-    safety = section()
+    safety = safety_section()
     safety["inputs"][3]["reaction"] = "shut_valve"
-    rig = made(safety)
+    rig = make_rig(safety)
     rig.set(CDU, FLAGS, 8)
     rig.run(3)
     eq((state(rig), outputs(rig)[0]), ("safe", 0))
     assert outputs(rig)[1] != STOP
 
 
-def test_an_input_that_cannot_be_read_is_told_or_acted_upon():
-    rig = made()
-    rig.slaves.silent = {CDU}
+def test_lost_input_raises_alarm_or_trips():
+    rig = make_rig()
+    rig.devices.silent = {CDU}
     rig.run(8)
-    lost = [code for code in rig.codes() if code.startswith("input_lost")]
+    lost = [code for code in rig.alarm_codes() if code.startswith("input_lost")]
     eq(len(lost), 4)
     assert outputs(rig)[1] != STOP
-    safety = section()
+    safety = safety_section()
     safety["inputs"][2]["when_lost"] = "act"
-    rig = made(safety)
-    rig.slaves.silent = {CDU}
+    rig = make_rig(safety)
+    rig.devices.silent = {CDU}
     rig.run(8)
     eq((state(rig), outputs(rig)[1:]), ("stopped", (STOP, STOP)))
 
 
-def test_evidence_is_of_the_moment():
-    rig = made()
+def test_snapshot_is_taken_at_the_trip():
+    rig = make_rig()
     rig.set(CDU, FLAGS, 1)
     rig.run(5)
     rig.set(CDU, 0, 250)
@@ -196,30 +196,30 @@ def test_evidence_is_of_the_moment():
 
 
 def test_it_needs_no_broker_no_receiver_and_no_store():
-    rig = made(absent=(BROKER, RECEIVER, STATE))
+    rig = make_rig(absent=(BROKER, RECEIVER, STATE))
     rig.set(CDU, FLAGS, 1)
     rig.run(5)
     eq((state(rig), outputs(rig)), ("stopped", (0, STOP, STOP)))
 
 
-class Fed(Rig):
+class WatchdogRig(AgentRig):
     """A rig that counts what the watchdog is fed."""
 
-    def act(self, port, op, data):
+    def perform(self, port, op, data):
         if port == WATCHDOG and op == "write":
             self.feeds.append(self.now)
         else:
-            Rig.act(self, port, op, data)
+            AgentRig.perform(self, port, op, data)
 
     def __init__(self, raw):
         self.feeds = []
-        Rig.__init__(self, raw, (), models())
+        AgentRig.__init__(self, raw, (), make_models())
 
 
-def test_the_watchdog_is_fed_once_a_cycle_and_only_by_a_whole_one():
+def test_watchdog_is_kicked_once_per_complete_cycle():
     raw = config()
-    raw["safety"] = section(port="watchdog:/dev/x")
-    rig = Fed(raw)
+    raw["safety"] = safety_section(port="watchdog:/dev/x")
+    rig = WatchdogRig(raw)
     rig.run(20)
     assert 16 <= len(rig.feeds) <= 20, len(rig.feeds)
     gaps = [b - a for a, b in zip(rig.feeds, rig.feeds[1:])]
@@ -230,13 +230,13 @@ def test_the_watchdog_is_fed_once_a_cycle_and_only_by_a_whole_one():
     eq(len(rig.feeds), before)
 
 
-def test_inputs_are_held_against_the_devices():
+def test_inputs_of_unknown_devices_and_bits_are_rejected():
     def load(**changed):
         raw = config()
-        safety = section()
+        safety = safety_section()
         safety["inputs"][0].update(changed)
         raw["safety"] = safety
-        Rig(raw, (), models())
+        AgentRig(raw, (), make_models())
 
     assert "no device is named rpu" in str(raises(ConfigError, lambda: load(device="rpu")))
     assert "has no bit Wet" in str(raises(ConfigError, lambda: load(bit="Wet")))

@@ -1,7 +1,7 @@
 """Contact windows ahead, found in slices, corrected by what is heard."""
 
-from agent.satcom.pass_predictor import HORIZON, Passes, Sky
-from protocols.orbit.look_angle import Site
+from agent.satcom.pass_predictor import HORIZON, ConstellationModel, PassPredictor
+from protocols.orbit.look_angle import GroundSite
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 
@@ -22,80 +22,82 @@ POLAR = {
 DUBAI = (252_048_000, 552_708_000)
 
 
-def _passes(mask):
-    return Passes(Sky(POLAR), Site(DUBAI[0], DUBAI[1]), mask)
+def _make_predictor(mask):
+    return PassPredictor(ConstellationModel(POLAR), GroundSite(DUBAI[0], DUBAI[1]), mask)
 
 
-def test_windows_under_an_obstructed_sky():
-    passes = _passes([40])
+def test_windows_with_an_obstruction_mask():
+    passes = _make_predictor([40])
     for _ in range(400):
         passes.step(START, 8)
-    assert len(passes.ahead) >= 4
+    assert len(passes.windows) >= 4
     last = START
-    for start, end, peak in passes.ahead:
+    for start, end, peak in passes.windows:
         assert last <= start < end
         assert peak >= 40
         assert end - start <= 400 * SECOND
         last = end
-    start, end, _ = passes.ahead[0]
-    eq(passes.open(start + SECOND), True)
-    eq(passes.open(end + SECOND), False)
-    eq(passes.open(start - 20 * SECOND, 30 * SECOND), True)
+    start, end, _ = passes.windows[0]
+    eq(passes.is_open(start + SECOND), True)
+    eq(passes.is_open(end + SECOND), False)
+    eq(passes.is_open(start - 20 * SECOND, 30 * SECOND), True)
     # what the scan says is what the sky shows
     utc = start
     while utc < end:  # a range of a board counts no further than 31 bits
-        assert passes.highest(utc)[0] >= 39
+        assert passes.highest_satellite(utc)[0] >= 39
         utc += 60 * SECOND
 
 
-def test_an_open_sky_has_no_gaps():
-    passes = _passes([8])
+def test_no_gaps_without_obstruction():
+    passes = _make_predictor([8])
     for i in range(300):
         passes.step(START + i * SECOND, 8)
-    assert all(passes.open(START + i * 15 * SECOND) for i in range(40))
+    assert all(passes.is_open(START + i * 15 * SECOND) for i in range(40))
 
 
-def test_it_looks_at_few_satellites():
-    passes = _passes([40])
+def test_few_evaluations_are_needed():
+    passes = _make_predictor([40])
     for _ in range(2_000):
         passes.step(START, 8)
-    looked = (passes._at - START) // (15 * SECOND)
+    looked = (passes._search_time - START) // (15 * SECOND)
     assert passes.evaluations < 8 * looked, (passes.evaluations, looked)
 
 
-def test_a_clock_step_starts_anew():
-    passes = _passes([40])
+def test_clock_step_restarts_the_search():
+    passes = _make_predictor([40])
     passes.step(START, 200)
     passes.step(START + 3 * HORIZON, 8)
-    assert passes._at >= START + 3 * HORIZON
+    assert passes._search_time >= START + 3 * HORIZON
     passes.step(START - 9 * HORIZON, 8)
-    assert passes._at < START
+    assert passes._search_time < START
 
 
-def test_the_mask_is_learned():
-    passes = _passes([40, 40, 40, 40])
+def test_mask_is_corrected():
+    passes = _make_predictor([40, 40, 40, 40])
     utc = START
-    while passes.highest(utc)[0] < 30 or passes.highest(utc)[0] >= 40:
+    while passes.highest_satellite(utc)[0] < 30 or passes.highest_satellite(utc)[0] >= 40:
         utc += 30 * SECOND
-    elevation, azimuth = passes.highest(utc)
-    passes.learn(utc, True)
-    assert passes.edge(azimuth) <= elevation
+    elevation, azimuth = passes.highest_satellite(utc)
+    passes.correct_mask(utc, True)
+    assert passes.horizon_deg(azimuth) <= elevation
     for _ in range(60):
-        passes.learn(utc, False)
-    assert passes.edge(azimuth) > elevation
-    eq(passes.offsets.count(0), 3)
+        passes.correct_mask(utc, False)
+    assert passes.horizon_deg(azimuth) > elevation
+    eq(passes.mask_offsets.count(0), 3)
 
 
-def test_element_sets_too():
+def test_windows_from_element_sets():
     lines = [
         "1 06251U 62025E   06176.82412014  .00008885  00000-0  12808-3 0  3985",
         "2 06251  58.0579  54.0425 0030035 139.1568 221.1854 15.56387291  6774",
     ]
-    passes = Passes(Sky({"elements": lines}), Site(DUBAI[0], DUBAI[1]), [10])
+    passes = PassPredictor(
+        ConstellationModel({"elements": lines}), GroundSite(DUBAI[0], DUBAI[1]), [10]
+    )
     utc = 1_151_300_000_000_000
     for _ in range(3_000):
         passes.step(utc, 8)
-    assert passes.ahead
-    for start, end, peak in passes.ahead:
+    assert passes.windows
+    for start, end, peak in passes.windows:
         assert peak >= 10
         assert end - start < 900 * SECOND

@@ -3,9 +3,9 @@
 import json
 
 from agent.telemetry import bus_status, bus_text, status
-from drivers.modbus.counters import Counters
-from protocols.modbus.rtu import Client
-from tests.portable.support.agent_rig import FIRST_BUS, Rig, lean
+from drivers.modbus.counters import BusCounters
+from protocols.modbus.rtu import RtuClient
+from tests.portable.support.agent_rig import FIRST_BUS, AgentRig, minimal_config
 from tests.portable.support.check import eq
 
 
@@ -18,50 +18,50 @@ def by_name(rows):
 
 
 def test_devices_that_answer():
-    rig = Rig()
+    rig = AgentRig()
     rig.run(6.5)
     found = by_name(modbus(rig)["devices"])
     eq(sorted(found), sorted([d.name for d in rig.agent.config.devices]))
-    for station in rig.agent.fieldbus.stations:
-        row = found[station.name]
-        eq((row["state"], row["unit"], row["errors"]), ("ok", station.unit, 0))
+    for session in rig.agent.fieldbus.sessions:
+        row = found[session.name]
+        eq((row["state"], row["unit"], row["errors"]), ("ok", session.unit, 0))
         assert row["transactions"] >= 6, row
         assert 0 <= row["response_us"] < 60_000, row
         assert 0 < rig.now - row["answered_us"] < 1_100_000, row
 
 
 def test_states_of_a_device():
-    rig = Rig()
+    rig = AgentRig()
     eq({row["state"] for row in modbus(rig)["devices"]}, {"lost"})
     rig.run(6.5)
-    station = rig.agent.fieldbus.stations[0]
+    session = rig.agent.fieldbus.sessions[0]
     for name, value, state in (
-        ("stubborn", True, "refuses"),
+        ("write_unverified", True, "refuses"),
         ("lost", True, "lost"),
-        ("stubborn", False, "lost"),
+        ("write_unverified", False, "lost"),
     ):
-        setattr(station, name, value)
-        eq(bus_status.state(station), state)
-    station.lost = False
-    station.device.identity = "unknown"
-    eq(bus_status.state(station), "unproven")
-    station.device.identity = "mismatch"
-    eq(bus_status.state(station), "wrong model")
+        setattr(session, name, value)
+        eq(bus_status.device_state(session), state)
+    session.port_closed = False
+    session.device.identity = "unknown"
+    eq(bus_status.device_state(session), "unproven")
+    session.device.identity = "mismatch"
+    eq(bus_status.device_state(session), "wrong model")
 
 
 def test_a_bus():
-    rig = Rig()
+    rig = AgentRig()
     rig.run(16.5)  # it writes its status once a second
     (row,) = json.loads(rig.state.split(b"\0", 1)[1].decode())["modbus"]["buses"]
     eq((row["name"], row["open"], row["overload"]), (rig.agent.fieldbus.names[0], True, False))
     assert 500 < row["load_milli_pct"] < 60_000, row
     eq((row["errors"], row["timeouts"], row["retries"], row["dead_units"]), (0, 0, 0, 0))
-    rig.give("event", FIRST_BUS, "failed")
+    rig.deliver("event", FIRST_BUS, "failed")
     eq(modbus(rig)["buses"][0]["open"], False)
 
 
-def test_load_is_that_since_the_last_question():
-    counters = Counters(Client())
+def test_load_is_measured_since_last_call():
+    counters = BusCounters(RtuClient())
     counters.busy_us = 250
     eq(counters.load_milli_pct(1000), 25_000)
     eq(counters.load_milli_pct(1000), 0)
@@ -72,7 +72,7 @@ def test_load_is_that_since_the_last_question():
     eq(counters.load_milli_pct(4000), 0)
 
 
-def test_words():
+def test_text_lines():
     bus = {"name": "bus", "open": True, "load_milli_pct": 12340, "overload": False}
     bus.update({"timeouts": 1, "retries": 2, "dead_units": 0})
     device = {"name": "rpu", "state": "ok", "errors": 1, "transactions": 99}
@@ -95,7 +95,7 @@ def test_words():
     assert line.endswith("0 units silent, PORT NOT OPEN, OVERLOAD"), line
 
 
-def test_a_snapshot_without_much():
-    rig = Rig(lean())
+def test_snapshot_of_minimal_config():
+    rig = AgentRig(minimal_config())
     rig.run(2)
     assert modbus(rig)["buses"]

@@ -1,70 +1,72 @@
 """The log over MQTT: one flight, alarms first, receipts, no more on its way than the link bears."""
 
-from agent.log.component import Log
+from agent.log.component import LogComponent
 from protocols.telemetry import block, receipt
 from protocols.telemetry import message as parcel
 from protocols.telemetry.message import ALARM, BULK, LIVE
 from protocols.time_units import MILLISECOND, SECOND
-from tests.portable.support.agent_rig import BROKER, Rig, config
+from tests.portable.support.agent_rig import BROKER, AgentRig, config
 from tests.portable.support.check import eq
-from tests.portable.support.flash import Flash, Ground
+from tests.portable.support.flash import GroundModel, LogFlash
 
 PORT = 5
 
 
-class LogRig(Rig):
+class LogRig(AgentRig):
     """A unit with a log; its store takes 2 ms for each thing."""
 
     def __init__(self, flash=None, raw=None, **changed):
-        self.flash = flash or Flash()
-        self.ground = Ground()
+        self.flash = flash or LogFlash()
+        self.ground = GroundModel()
         self.hold = False
         made = raw or config()
         made["log"] = {"port": "store:/var/lib/log", "at_risk_s": 10}
         made["log"].update(changed)
-        Rig.__init__(self, made)
+        AgentRig.__init__(self, made)
 
     @property
     def log(self):
-        (log,) = [part for part in self.agent.parts if isinstance(part, Log)]
+        (log,) = [part for part in self.agent.components if isinstance(part, LogComponent)]
         return log
 
-    def act(self, port, op, data):
+    def perform(self, port, op, data):
         if port != PORT or op == "open":
-            Rig.act(self, port, op, data)
+            AgentRig.perform(self, port, op, data)
             return
-        answer = self.flash.do(op, data)
+        answer = self.flash.execute(op, data)
         if answer:
-            self.later(2 * MILLISECOND, "receive", port, answer)
-        self.later(2 * MILLISECOND, "event", port, "drained")
+            self.schedule(2 * MILLISECOND, "receive", port, answer)
+        self.schedule(2 * MILLISECOND, "event", port, "drained")
 
-    def tele(self):
+    def take_messages(self):
         """Take the parcels published since the last call, and give their receipts."""
-        mine = [body for _, topic, body in self.broker.published if topic.endswith("/tele")]
+        messages = [body for _, topic, body in self.broker.published if topic.endswith("/tele")]
         self.broker.published = []
-        for body in mine:
-            said = self.ground.take(body)
+        for body in messages:
+            reply = self.ground.receive(body)
             if not self.hold:
-                self.log.sender.receipt(said, self.now)
-        return mine
+                self.log.sender.on_receipt(reply, self.now)
+        return messages
 
 
 def numbers(message):
-    return [record[0] for record in parcel.read(message)[1]]
+    return [record[0] for record in parcel.parse_message(message)[1]]
 
 
 def test_rows_leave_as_blocks_and_not_as_json():
     rig = LogRig()
     rig.run(35)
-    messages = rig.tele()
+    messages = rig.take_messages()
     assert messages
     eq([message[0] for message in messages], [parcel.PACK] * len(messages))
     rig.run(30)
-    rig.tele()
-    kinds = [rig.ground.kept[number][0] for number in rig.ground.order]
+    rig.take_messages()
+    kinds = [rig.ground.received[number][0] for number in rig.ground.order]
     eq(kinds[0], parcel.SCHEMA)
     blocks = [
-        rig.ground.kept[n][1] for n in rig.ground.order if rig.ground.kept[n][0] == parcel.ROWS
+        rig.ground.received[n][1]
+        for n in rig.ground.order
+        if rig.ground.received[n][0] == parcel.ROWS
     ]
     width = len(rig.log._schema.entries)
     seqs = []
@@ -78,19 +80,19 @@ def test_rows_leave_as_blocks_and_not_as_json():
 
 def test_connect_subscribe_and_first_message_in_one_flight():
     rig = LogRig()
-    rig.broker.mute = True
+    rig.broker.is_silent = True
     rig.run(20)
     rig.broker.published, rig.broker.topics = [], []
-    rig.give("event", BROKER, "closed")
+    rig.deliver("event", BROKER, "closed")
     flights = []
-    usual = rig.act
+    usual = rig.perform
 
     def act(port, op, data):
         if port == BROKER and op == "write":
             flights.append((rig.now, data[0] >> 4))
         usual(port, op, data)
 
-    rig.act = act
+    rig.perform = act
     rig.run(3)
     first = [kind for at, kind in flights if at == flights[0][0]]
     eq(first[0], 1)
@@ -103,43 +105,43 @@ def test_alarms_and_live_before_the_backlog_after_an_outage():
     rig = LogRig()
     rig.run(5)
     rig.absent.add(BROKER)
-    rig.give("event", BROKER, "closed")
+    rig.deliver("event", BROKER, "closed")
     rig.run(100)
-    rig.tele()
-    rig.slaves.registers[1][4] = 1  # a leak
+    rig.take_messages()
+    rig.devices.registers[1][4] = 1  # a leak
     rig.run(3)
     rig.absent.clear()
     rig.run(40)
     order = []
-    for message in rig.tele():
+    for message in rig.take_messages():
         order.extend([number & 3 for number in numbers(message)])
     first_bulk = order.index(BULK)
     assert ALARM in order[:first_bulk]
     eq(order[:first_bulk].count(ALARM), order.count(ALARM))
     rig.run(20)
-    rig.tele()
+    rig.take_messages()
     assert LIVE in [number & 3 for number in rig.ground.order]
 
 
-def test_what_waits_is_made_longer_and_is_the_same_rows():
+def test_queued_blocks_are_compacted_without_loss():
     rig = LogRig(segment_bytes=1024)
     rig.run(5)
     rig.absent.add(BROKER)
-    rig.give("event", BROKER, "closed")
+    rig.deliver("event", BROKER, "closed")
     rig.run(600)
     rig.absent.clear()
     rig.run(60)
     kinds = []
-    for message in rig.tele():
-        kinds.extend([kind for _, kind, _ in parcel.read(message)[1]])
+    for message in rig.take_messages():
+        kinds.extend([kind for _, kind, _ in parcel.parse_message(message)[1]])
     assert kinds.count(parcel.MERGED) >= 2, kinds
     rig.run(20)
-    rig.tele()
-    eq(rig.log.keeper.shelves[BULK].waiting(), 0)
+    rig.take_messages()
+    eq(rig.log.record_store.class_indexes[BULK].waiting(), 0)
     assert len(rig.flash.records) < 10
     seqs = []
     for number in rig.ground.order:
-        kind, payload = rig.ground.kept[number]
+        kind, payload = rig.ground.received[number]
         if kind == parcel.ROWS:
             found = block.decode(payload, len(rig.log._schema.entries))
             seqs.extend([found.seq + i for i in range(len(found.columns[0]))])
@@ -147,57 +149,61 @@ def test_what_waits_is_made_longer_and_is_the_same_rows():
     assert len(seqs) > 640, len(seqs)
 
 
-def test_few_messages_on_their_way_while_the_broker_is_slow():
+def test_few_messages_in_flight_while_broker_is_slow():
     rig = LogRig()
-    rig.broker.acks = False
+    rig.broker.acknowledges = False
     for i in range(20):
-        rig.log.keeper.put(BULK, parcel.NOTE, b"%d" % i * 700, rig.now)
+        rig.log.record_store.append(BULK, parcel.NOTE, b"%d" % i * 700, rig.now)
         rig.run(0.05)
     rig.run(1)
     eq(len([1 for _, topic, _ in rig.broker.published if topic.endswith("/tele")]), 2)
 
 
-def test_what_the_broker_took_but_the_ground_did_not_is_sent_again():
+def test_messages_without_receipt_are_sent_again():
     rig = LogRig()
     rig.hold = True
     rig.run(20)
-    rig.tele()
+    rig.take_messages()
     before = len(rig.ground.order)
     assert before
     rig.run(75)
     rig.hold = False
-    rig.tele()
-    assert rig.ground.twice >= before
+    rig.take_messages()
+    assert rig.ground.duplicates >= before
     rig.run(20)
-    rig.tele()
-    eq(rig.log.keeper.shelves[ALARM].waiting(), 0)
+    rig.take_messages()
+    eq(rig.log.record_store.class_indexes[ALARM].waiting(), 0)
 
 
-def test_a_ground_without_the_schema_gets_it_again():
+def test_relay_without_schema_gets_it_again():
     rig = LogRig()
     rig.run(20)
-    rig.tele()
-    count = len([1 for number in rig.ground.order if rig.ground.kept[number][0] == parcel.SCHEMA])
+    rig.take_messages()
+    count = len(
+        [1 for number in rig.ground.order if rig.ground.received[number][0] == parcel.SCHEMA]
+    )
     for _ in range(3):
-        said = receipt.Receipt(rig.log.keeper.life, receipt.LACKS_SCHEMA, [])
-        rig.log.sender.receipt(receipt.write(said, "s1/u1", b""), rig.now)
+        reply = receipt.Receipt(rig.log.record_store.generation, receipt.SCHEMA_MISSING, [])
+        rig.log.sender.on_receipt(receipt.build_receipt(reply, "s1/u1", b""), rig.now)
         rig.run(10)
     rig.run(60)
-    rig.tele()
-    again = len([1 for number in rig.ground.order if rig.ground.kept[number][0] == parcel.SCHEMA])
+    rig.take_messages()
+    again = len(
+        [1 for number in rig.ground.order if rig.ground.received[number][0] == parcel.SCHEMA]
+    )
     eq((count, again), (1, 2))
 
 
-def test_a_restart_says_the_schema_no_second_time_and_goes_on():
+def test_restart_does_not_repeat_the_schema():
     rig = LogRig()
     rig.run(20)
-    rig.tele()
+    rig.take_messages()
     flash, ground = rig.flash, rig.ground
     again = LogRig(flash)
     again.ground = ground
     again.run(20)
-    again.tele()
-    kinds = [ground.kept[number][0] for number in ground.order]
+    again.take_messages()
+    kinds = [ground.received[number][0] for number in ground.order]
     eq(kinds.count(parcel.SCHEMA), 1)
     assert kinds.count(parcel.ROWS) >= 2
 
@@ -209,24 +215,24 @@ def test_clock_steps_of_a_year_neither_reorder_nor_expire():
         offset = rig.agent.clock.offset or 0
         rig.agent.clock.offset = offset + step
         rig.run(15)
-        rig.tele()
-    eq(sum([shelf.expired for shelf in rig.log.keeper.shelves]), 0)
+        rig.take_messages()
+    eq(sum([shelf.expired for shelf in rig.log.record_store.class_indexes]), 0)
     seqs = []
     for number in rig.ground.order:
-        kind, payload = rig.ground.kept[number]
+        kind, payload = rig.ground.received[number]
         if kind == parcel.ROWS:
             seqs.append(block.decode(payload, len(rig.log._schema.entries)).seq)
     eq(seqs, sorted(seqs))
     assert len(seqs) >= 4
 
 
-def test_status_says_what_is_at_risk():
+def test_status_shows_unsaved_data_age():
     rig = LogRig()
-    worst = 0
+    max_age_s = 0
     for _ in range(30):
         rig.run(1)
-        worst = max(worst, rig.log.at_risk_s(rig.now))
-    assert 8 <= worst <= 11, worst
+        max_age_s = max(max_age_s, rig.log.unsaved_age_s(rig.now))
+    assert 8 <= max_age_s <= 11, max_age_s
     shown = dict(rig.log.status(rig.now).pairs)
     eq((shown["ready"], shown["failures"]), (True, 0))
 
@@ -234,8 +240,8 @@ def test_status_says_what_is_at_risk():
 def test_summaries_go_as_live_while_rows_wait():
     rig = LogRig(rows="bulk", summary_s=10, summary_rows=2, summary_bounds=1)
     rig.run(90)
-    rig.tele()
-    kinds = [(number & 3, rig.ground.kept[number][0]) for number in rig.ground.order]
+    rig.take_messages()
+    kinds = [(number & 3, rig.ground.received[number][0]) for number in rig.ground.order]
     assert kinds.count((LIVE, parcel.SUMMARY)) >= 3
     assert (LIVE, parcel.ROWS) not in kinds
     eq(kinds.count((ALARM, parcel.SCHEMA)), 2)

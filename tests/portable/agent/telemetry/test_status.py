@@ -3,7 +3,7 @@
 import json
 
 from agent.telemetry import status
-from tests.portable.support.agent_rig import CDU, STATE, Rig, config, lean
+from tests.portable.support.agent_rig import CDU, STATE, AgentRig, config, minimal_config
 from tests.portable.support.check import eq
 
 KEYS = (
@@ -13,11 +13,11 @@ KEYS = (
 
 def test_thousandths():
     for value, count in ((None, None), (0.0, 0), (32.5, 32500), (-0.0005, -1), (99.9996, 100000)):
-        eq(status.milli(value), count)
+        eq(status.to_milli(value), count)
 
 
 def test_the_keys_stand_in_order():
-    rig = Rig()
+    rig = AgentRig()
     rig.run(6)
     text = status.snapshot(rig.agent, rig.now).decode()
     parsed = json.loads(text)
@@ -27,8 +27,8 @@ def test_the_keys_stand_in_order():
     eq((text[0], text.count(" ")), ("{", 0))
 
 
-def test_parts_by_hand():
-    rig = Rig()
+def test_sections_byte_for_byte():
+    rig = AgentRig()
     rig.set(CDU, 0, 325)
     rig.set(CDU, 1, 1001)
     rig.run(0.9)
@@ -50,7 +50,7 @@ def test_parts_by_hand():
 
 
 def test_alarms_are_in_it():
-    rig = Rig()
+    rig = AgentRig()
     rig.run(7)
     rig.set(CDU, 4, 1)
     rig.run(2)
@@ -62,7 +62,7 @@ def test_alarms_are_in_it():
 
 
 def test_what_is_absent_is_null():
-    rig = Rig(lean())
+    rig = AgentRig(minimal_config())
     rig.run(3)
     parsed = json.loads(status.snapshot(rig.agent, rig.now))
     eq((parsed["receiver"], parsed["telemetry"], parsed["utc_us"]), (None, None, None))
@@ -70,7 +70,7 @@ def test_what_is_absent_is_null():
 
 
 def test_it_is_written_once_a_second_under_its_name():
-    rig = Rig()
+    rig = AgentRig()
     rig.run(1)
     states = []
     for _ in range(10):
@@ -81,36 +81,36 @@ def test_it_is_written_once_a_second_under_its_name():
     eq((name, json.loads(text)["site"]), (b"status.json", "s1"))
 
 
-def test_it_is_not_written_while_there_is_no_place_for_it():
-    rig = Rig(absent=(STATE,))
+def test_it_is_not_written_while_port_is_closed():
+    rig = AgentRig(absent=(STATE,))
     rig.run(5)
     eq(rig.state, b"")
-    eq(rig.codes(), ["port:state"])
+    eq(rig.alarm_codes(), ["port:state"])
     rig.absent = set()
     rig.run(5)
     assert rig.state
-    eq(rig.codes(), [])
+    eq(rig.alarm_codes(), [])
 
 
-def test_a_line_gets_it_in_pieces_a_few_a_tick():
+def test_serial_line_gets_it_in_chunks():
     raw = config()
     raw["state"] = "uart:4?baud=115200"
-    rig = Rig(raw)
-    said = []
-    act = rig.act
+    rig = AgentRig(raw)
+    writes = []
+    act = rig.perform
 
     def listen(port, op, data):
         if port == STATE and op == "write":
-            said.append((rig.now, data))
+            writes.append((rig.now, data))
         act(port, op, data)
 
-    rig.act = listen
+    rig.perform = listen
     rig.run(4)
-    records = b"".join([data for _, data in said]).split(b"status.json\0")
+    records = b"".join([data for _, data in writes]).split(b"status.json\0")
     eq(records[0], b"")
     for record in records[1:-1]:
         eq(sorted(json.loads(record)), sorted(KEYS.split(" ")))
-    begun = [now for now, data in said if data.startswith(b"status.json\0")]
-    eq([later - now for now, later in zip(begun, begun[1:])], [1_000_000] * (len(begun) - 1))
-    eq((len(begun), len(said)), (4, 20))
-    assert max([len(data) for _, data in said]) * 10 < len(records[1]) * 6
+    starts = [now for now, data in writes if data.startswith(b"status.json\0")]
+    eq([later - now for now, later in zip(starts, starts[1:])], [1_000_000] * (len(starts) - 1))
+    eq((len(starts), len(writes)), (4, 20))
+    assert max([len(data) for _, data in writes]) * 10 < len(records[1]) * 6

@@ -5,7 +5,7 @@ from agent.config.load import load
 from agent.core.errors import ConfigError
 from agent.telemetry.tls_link import TlsLink
 from protocols.time_units import SECOND
-from tests.portable.support.agent_rig import Rig, config, profiles
+from tests.portable.support.agent_rig import AgentRig, config, profiles
 from tests.portable.support.check import eq, raises
 
 ADDRESS = "tls:broker:8883?ca=/etc/ca.pem"
@@ -13,78 +13,78 @@ UTC_S = 1_795_500_000
 
 
 class FakeClock:
-    trust = "free"
+    clock_state = "free"
 
     def utc(self, now):
-        return None if self.trust == "free" else UTC_S * SECOND + now
+        return None if self.clock_state == "free" else UTC_S * SECOND + now
 
     def state(self, now):
-        return self.trust
+        return self.clock_state
 
 
-def asked(link):
+def requests(link):
     return [(op, data.decode()) for _, op, data in link.outbox()]
 
 
-def test_dates_are_judged_by_our_utc_or_not_at_all():
+def test_certificate_dates_use_utc_if_trusted():
     clock = FakeClock()
     link = TlsLink(1, "broker", ADDRESS, clock)
     link.start()
-    eq(asked(link), [("open", ADDRESS + "&utc=0")])
-    clock.trust = "untrusted"
+    eq(requests(link), [("open", ADDRESS + "&utc=0")])
+    clock.clock_state = "untrusted"
     link.event("failed", SECOND)
     link.wake(2 * SECOND)
-    eq(asked(link), [("open", ADDRESS + "&utc=0")])
-    clock.trust = "sync"
+    eq(requests(link), [("open", ADDRESS + "&utc=0")])
+    clock.clock_state = "sync"
     link.event("failed", 3 * SECOND)
     link.wake(5 * SECOND)
-    eq(asked(link), [("open", ADDRESS + "&utc=%d" % (UTC_S + 5))])
+    eq(requests(link), [("open", ADDRESS + "&utc=%d" % (UTC_S + 5))])
     link.event("opened", 6 * SECOND)
     link.wake(100 * SECOND)
-    eq(asked(link), [])
+    eq(requests(link), [])
 
 
-def test_what_stood_before_is_opened_anew_once_time_is_known():
+def test_connection_is_reopened_once_utc_is_trusted():
     clock = FakeClock()
     link = TlsLink(1, "broker", "tls:broker:8883", clock)
     link.start()
     link.event("opened", SECOND)
-    asked(link)
+    requests(link)
     for at in (11, 21, 31):
         link.wake(at * SECOND)
-        eq((asked(link), link.up), ([], True))
-    clock.trust = "holdover"
+        eq((requests(link), link.up), ([], True))
+    clock.clock_state = "holdover"
     link.wake(41 * SECOND)
-    eq((asked(link), link.up), ([("close", "")], False))
+    eq((requests(link), link.up), ([("close", "")], False))
     link.wake(link.due)
-    eq(asked(link), [("open", "tls:broker:8883?utc=%d" % (UTC_S + link._now // SECOND))])
+    eq(requests(link), [("open", "tls:broker:8883?utc=%d" % (UTC_S + link._now // SECOND))])
     link.event("opened", 50 * SECOND)
     link.wake(100 * SECOND)
-    eq(asked(link), [])
+    eq(requests(link), [])
 
 
-def test_the_time_is_not_for_the_configuration_to_say():
+def test_utc_option_is_refused_in_configuration():
     raw = config()
     raw["broker"]["address"] = ADDRESS + "&utc=1"
     assert "utc is for the agent" in str(raises(ConfigError, load, raw, profiles()))
 
 
-def test_the_agent_speaks_tls_before_it_knows_the_time_and_again_after():
+def test_agent_connects_before_and_after_utc_is_known():
     raw = config()
     raw["broker"]["address"] = ADDRESS
     opens = []
 
-    class TlsRig(Rig):
+    class TlsRig(AgentRig):
         def act(self, port, op, data):
             if port == BROKER and op == "open":
                 opens.append(data.decode())
-            Rig.act(self, port, op, data)
+            AgentRig.perform(self, port, op, data)
 
     rig = TlsRig(raw)
     rig.run(15)
     eq((rig.agent.uplink.connected, opens), (True, [ADDRESS + "&utc=0"]))
     clock = FakeClock()
-    clock.trust = "sync"
+    clock.clock_state = "sync"
     rig.agent.uplink.link._clock = clock
     rig.run(20)
     eq((rig.agent.uplink.connected, len(opens)), (True, 2))

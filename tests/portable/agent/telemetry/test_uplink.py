@@ -3,7 +3,7 @@
 import json
 
 from protocols.time_units import SECOND
-from tests.portable.support.agent_rig import BROKER, CONSOLE, FIRST_BUS, Rig, config
+from tests.portable.support.agent_rig import BROKER, CONSOLE, FIRST_BUS, AgentRig, config
 from tests.portable.support.check import eq
 
 STATE_TOPIC, ROWS_TOPIC = "coldloop/v1/s1/u1/state", "coldloop/v1/s1/u1/tele"
@@ -19,11 +19,11 @@ def rows(rig):
 
 
 def broker_opens(rig):
-    return [second for second, port in rig.opens if port == BROKER]
+    return [second for second, port in rig.open_requests if port == BROKER]
 
 
 def test_the_will_says_offline_and_is_retained():
-    rig = Rig()
+    rig = AgentRig()
     rig.run(1)
     (connect,) = rig.broker.connects
     # protocol name and level, then the flags: will, QoS 1, retained, session kept
@@ -36,7 +36,7 @@ def test_the_will_says_offline_and_is_retained():
 def test_user_and_password_are_sent():
     raw = config()
     raw["broker"].update({"username": "me", "password": "secret", "keepalive_s": 300})
-    rig = Rig(raw)
+    rig = AgentRig(raw)
     rig.run(1)
     (connect,) = rig.broker.connects
     eq((connect[7] & 0xC0, connect[8:10]), (0xC0, b"\x01\x2c"))
@@ -44,56 +44,56 @@ def test_user_and_password_are_sent():
 
 
 def test_the_birth_is_retained_and_comes_first():
-    rig = Rig()
+    rig = AgentRig()
     rig.run(5)
     first, topic, payload = rig.broker.published[0]
     eq((first & (RETAIN | DUP), topic), (RETAIN, STATE_TOPIC))
-    born = json.loads(payload)
-    eq((born["online"], len(born["points"])), (True, 12))
+    birth = json.loads(payload)
+    eq((birth["online"], len(birth["points"])), (True, 12))
     eq(len(births(rig)), 1)
     eq(rows(rig), list(range(1, len(rows(rig)) + 1)))
     assert len(rows(rig)) >= 4
 
 
 def test_the_birth_is_published_at_every_connection():
-    rig = Rig()
+    rig = AgentRig()
     rig.run(2)
     for _ in range(3):
-        rig.give("event", BROKER, "closed")
+        rig.deliver("event", BROKER, "closed")
         assert not rig.agent.uplink.connected
         rig.run(4)
         assert rig.agent.uplink.connected
     eq([p[0] & RETAIN for p in births(rig)], [1, 1, 1, 1])
 
 
-def test_the_birth_waits_for_a_place_when_too_many_are_in_flight():
+def test_birth_waits_while_too_many_are_in_flight():
     raw = config()
     raw["telemetry"]["period_ms"] = 100
-    rig = Rig(raw)
+    rig = AgentRig(raw)
     rig.run(1)
-    rig.broker.acks = False
+    rig.broker.acknowledges = False
     rig.run(4)
-    rig.give("event", BROKER, "closed")
+    rig.deliver("event", BROKER, "closed")
     rig.broker.published = []
     rig.run(4)
     eq((rig.agent.uplink.connected, births(rig)), (True, []))
     eq(len(rig.broker.published), 16)
-    rig.broker.acks = True
+    rig.broker.acknowledges = True
     rig.broker.published = []
-    rig.give("event", BROKER, "closed")
+    rig.deliver("event", BROKER, "closed")
     rig.run(4)
     eq(len(births(rig)), 1)
 
 
 def test_rows_are_sent_again_after_a_loss_until_they_are_acknowledged():
-    rig = Rig()
+    rig = AgentRig()
     rig.run(3)
-    rig.broker.acks = False
+    rig.broker.acknowledges = False
     rig.run(3)
     unacknowledged = rows(rig)[-3:]
-    rig.broker.acks = True
+    rig.broker.acknowledges = True
     rig.broker.published = []
-    rig.give("event", BROKER, "closed")
+    rig.deliver("event", BROKER, "closed")
     rig.run(5)
     again = [json.loads(p[2])["seq"] for p in rig.broker.published if p[0] & DUP]
     eq(again, unacknowledged)
@@ -103,7 +103,7 @@ def test_rows_are_sent_again_after_a_loss_until_they_are_acknowledged():
 
 
 def test_rows_wait_while_the_broker_is_away_and_the_oldest_go_first():
-    rig = Rig(absent=(BROKER,))
+    rig = AgentRig(absent=(BROKER,))
     rig.run(15)
     queued = len(rig.agent.telemetry.queue)
     assert 14 <= queued <= 16
@@ -119,17 +119,17 @@ def test_rows_wait_while_the_broker_is_away_and_the_oldest_go_first():
     eq(rig.agent.telemetry.dropped, seqs[0] - 1)
 
 
-def test_a_broker_that_is_not_there_is_asked_after_longer_pauses():
-    rig = Rig(absent=(BROKER,))
+def test_absent_broker_is_retried_with_backoff():
+    rig = AgentRig(absent=(BROKER,))
     rig.run(100)
     at = [int(second) for second in broker_opens(rig)]
     eq(at, [0, 1, 3, 7, 15, 31, 61, 91])
-    eq(rig.agent.alarms.codes(), [])
+    eq(rig.agent.alarms.alarm_codes(), [])
 
 
-def test_a_broker_that_refuses_is_left_alone_too():
+def test_refusing_broker_is_retried_with_backoff():
     """The connection opens each time: that alone is no success."""
-    rig = Rig()
+    rig = AgentRig()
     rig.broker.code = 5
     rig.run(100)
     eq([int(second) for second in broker_opens(rig)], [0, 1, 3, 7, 15, 31, 61, 91])
@@ -137,49 +137,49 @@ def test_a_broker_that_refuses_is_left_alone_too():
     rig.broker.code = 0
     rig.run(30)
     eq((rig.agent.uplink.connected, rig.agent.uplink.refused), (True, ""))
-    rig.give("event", BROKER, "closed")
+    rig.deliver("event", BROKER, "closed")
     before = len(broker_opens(rig))
     rig.run(1.1)
     eq(len(broker_opens(rig)), before + 1)  # the pauses began anew
 
 
-def test_a_broker_that_says_nothing_is_left_after_ten_seconds():
-    rig = Rig()
-    rig.broker.mute = True
+def test_silent_broker_is_closed_after_ten_seconds():
+    rig = AgentRig()
+    rig.broker.is_silent = True
     rig.run(9.9)
     eq(rig.agent.uplink.link.up, True)
     rig.run(0.2)
     eq((rig.agent.uplink.link.up, rig.agent.uplink.refused), (False, "broken: no CONNACK"))
 
 
-def test_garbage_from_the_broker_closes_the_connection_and_no_more():
-    rig = Rig()
+def test_garbage_from_the_broker_closes_the_connection():
+    rig = AgentRig()
     rig.run(5)
     count = rig.agent.ticks.count
-    rig.give("receive", BROKER, b"\xff\xff\xff\xff\xff\xff")
+    rig.deliver("receive", BROKER, b"\xff\xff\xff\xff\xff\xff")
     eq(rig.agent.uplink.link.up, False)
     assert rig.agent.uplink.refused.startswith("broken: "), rig.agent.uplink.refused
     rig.run(5)
     eq((rig.agent.uplink.connected, rig.agent.ticks.count), (True, count + 50))
 
 
-def test_a_dead_link_is_found_by_the_keep_alive():
-    rig = Rig()
+def test_dead_link_is_detected_by_keep_alive():
+    rig = AgentRig()
     rig.run(2)
-    rig.broker.mute = True
-    rig.broker.acks = False
+    rig.broker.is_silent = True
+    rig.broker.acknowledges = False
     rig.run(30 + 10 + 2)
     eq(rig.agent.uplink.connected, False)
 
 
-def test_without_a_broker_nothing_is_asked_for():
+def test_without_broker_no_port_is_opened():
     raw = config()
     raw.pop("broker")
-    rig = Rig(raw)
+    rig = AgentRig(raw)
     rig.run(4.5)
     eq((rig.agent.uplink, broker_opens(rig)), (None, []))
     eq(len(rig.agent.telemetry.queue), 5)
     assert CONSOLE < FIRST_BUS
-    rig.give("event", BROKER, "opened")
-    rig.give("receive", BROKER, b"\x20\x02\x00\x00")
+    rig.deliver("event", BROKER, "opened")
+    rig.deliver("receive", BROKER, b"\x20\x02\x00\x00")
     assert rig.agent.deadline() < rig.now + SECOND

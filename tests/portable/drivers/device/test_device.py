@@ -1,14 +1,14 @@
 """Profiles that contradict themselves are refused by name; good ones decode and write exactly."""
 
-from drivers.device.device import Device
-from drivers.device.profile import Profile
+from drivers.device.device import ModbusDevice
+from drivers.device.profile import DeviceProfile
 from drivers.errors import ProfileError
 from protocols.errors import EncodeError
 from protocols.modbus import pdu
 from tests.portable.support.check import eq, raises
 
 
-def sample():
+def sample_profile():
     """A small pump with every type in it."""
     return {
         "model": "sample",
@@ -42,8 +42,8 @@ def sample():
     }
 
 
-def writable():
-    raw = sample()
+def writable_profile():
+    raw = sample_profile()
     raw["points"][0]["write"] = True
     raw["points"][0]["limits"] = [0, 4095]
     raw["points"][1]["write"] = True
@@ -57,16 +57,16 @@ def writable():
     return raw
 
 
-def refused(change):
-    raw = writable()
+def check_rejected(change):
+    raw = writable_profile()
     change(raw)
-    return str(raises(ProfileError, Profile, raw)).split("\n")
+    return str(raises(ProfileError, DeviceProfile, raw)).split("\n")
 
 
 TYPES = "bcd, f32, f64, i16, i32, i64, split, u16, u32, u64"
 
 
-def test_contradictions_are_named():
+def test_contradictions_are_reported():
     def point(i, **more):
         return lambda raw: raw["points"][i].update(more)
 
@@ -120,10 +120,10 @@ def test_contradictions_are_named():
         ),
     )
     for change, text in cases:
-        eq(refused(change)[:1], [text])
+        eq(check_rejected(change)[:1], [text])
 
 
-def test_blocks_bits_and_heads_are_checked():
+def test_blocks_bits_and_header_are_checked():
     def block(i, **more):
         return lambda raw: raw["blocks"][i].update(more)
 
@@ -157,41 +157,44 @@ def test_blocks_bits_and_heads_are_checked():
         ),
     )
     for change, text in cases:
-        eq(refused(change)[:1], [text])
-    raises(ProfileError, Profile, [])
+        eq(check_rejected(change)[:1], [text])
+    raises(ProfileError, DeviceProfile, [])
 
 
-def test_polls_are_the_blocks():
-    device = Device("p1", 7, Profile(writable()))
-    eq(device.polls(), [(pdu.read_holding(100, 10), 0), (pdu.read_input(100, 2), 1)])
-    eq((device.profile.has("Speed"), device.profile.has("Tripped")), (True, False))
-    eq(str(raises(ProfileError, device.index, "Nope")), "sample: point Nope: does not exist")
-    raises(ProfileError, device.bit, "Nope")
+def test_poll_requests_are_the_blocks():
+    device = ModbusDevice("p1", 7, DeviceProfile(writable_profile()))
+    eq(device.poll_requests(), [(pdu.read_holding(100, 10), 0), (pdu.read_input(100, 2), 1)])
+    eq((device.profile.has_point("Speed"), device.profile.has_point("Tripped")), (True, False))
+    eq(str(raises(ProfileError, device.point_index, "Nope")), "sample: point Nope: does not exist")
+    raises(ProfileError, device.is_bit_on, "Nope")
 
 
 REGISTERS = (1151, 65436, 20000, 1, 2, 65535, 65534, 1 << 15 | 1 << 3, 0, 0)
 
 
 def test_decoding():
-    device = Device("p1", 7, Profile(writable()))
+    device = ModbusDevice("p1", 7, DeviceProfile(writable_profile()))
     eq([reading.quality for reading in device.readings], ["none"] * 6)
-    eq((device.bit("Ready"), device.alarm_bits()), (False, []))
-    device.accept(0, REGISTERS, 5_000)
+    eq((device.is_bit_on("Ready"), device.active_alarm_bits()), (False, []))
+    device.store_block(0, REGISTERS, 5_000)
     readings = device.readings
     eq([reading.raw for reading in readings[:5]], [1151, -100, 20000, 65538, -2])
     eq([device.value(i) for i in range(5)], [1151.0, -0.5, 100.0, 65538.0, 0.02])
-    eq([(r.quality, r.at) for r in readings], [("good", 5_000)] * 5 + [("none", 0)])
-    eq((device.bit("Ready"), device.bit("Warning")), (True, False))
-    eq(device.alarm_bits(), ["Tripped"])
-    device.accept(0, REGISTERS, 6_000)  # the same registers: only the time moves
-    eq((readings[2].raw, readings[2].at, device.alarm_bits()), (20000, 6_000, ["Tripped"]))
-    device.accept(0, REGISTERS[:7] + (1 << 7, 0, 0), 7_000)
-    eq(device.alarm_bits(), ["Warning"])
+    eq([(r.quality, r.read_at) for r in readings], [("good", 5_000)] * 5 + [("none", 0)])
+    eq((device.is_bit_on("Ready"), device.is_bit_on("Warning")), (True, False))
+    eq(device.active_alarm_bits(), ["Tripped"])
+    device.store_block(0, REGISTERS, 6_000)  # the same registers: only the time moves
+    eq(
+        (readings[2].raw, readings[2].read_at, device.active_alarm_bits()),
+        (20000, 6_000, ["Tripped"]),
+    )
+    device.store_block(0, REGISTERS[:7] + (1 << 7, 0, 0), 7_000)
+    eq(device.active_alarm_bits(), ["Warning"])
 
 
-def test_implausible_is_bad_and_failed_ages():
-    device = Device("p1", 7, Profile(writable()))
-    heat = device.readings[device.index("Heat")]
+def test_implausible_value_is_bad_and_failed_block_ages():
+    device = ModbusDevice("p1", 7, DeviceProfile(writable_profile()))
+    heat = device.readings[device.point_index("Heat")]
     for word, raw, quality in (
         (900, 900, "good"),
         (901, 901, "bad"),
@@ -199,23 +202,23 @@ def test_implausible_is_bad_and_failed_ages():
         (65525, -11, "bad"),
         (0x7FFF, 32767, "bad"),
     ):
-        device.accept(1, (word, 0), 9_000)
+        device.store_block(1, (word, 0), 9_000)
         eq((heat.raw, heat.quality), (raw, quality))
-    device.accept(1, (20, 0), 10_000)
-    device.failed(1, 20_000)
-    device.failed(1, 30_000)
-    eq((heat.raw, heat.quality, heat.at, device.failures), (20, "good", 10_000, [0, 2]))
-    device.accept(1, (20, 0), 40_000)
-    eq((heat.at, device.failures), (40_000, [0, 0]))
+    device.store_block(1, (20, 0), 10_000)
+    device.block_failed(1, 20_000)
+    device.block_failed(1, 30_000)
+    eq((heat.raw, heat.quality, heat.read_at, device.failures), (20, "good", 10_000, [0, 2]))
+    device.store_block(1, (20, 0), 40_000)
+    eq((heat.read_at, device.failures), (40_000, [0, 0]))
 
 
 def test_writing():
-    device = Device("p1", 7, Profile(writable()))
-    eq(device.write([(1, 20000)]), pdu.write_single(101, 20000))
-    eq(device.write([(1, -100)]), pdu.write_single(101, 65436))
-    eq(device.write([(1, 5), (0, 1151)]), pdu.write_multiple(100, (1151, 5)))
-    eq(device.write([(3, 65538)]), pdu.write_multiple(103, (1, 2)))
-    eq(device.write([(4, -2)]), pdu.write_multiple(105, (65535, 65534)))
+    device = ModbusDevice("p1", 7, DeviceProfile(writable_profile()))
+    eq(device.build_write([(1, 20000)]), pdu.write_single(101, 20000))
+    eq(device.build_write([(1, -100)]), pdu.write_single(101, 65436))
+    eq(device.build_write([(1, 5), (0, 1151)]), pdu.write_multiple(100, (1151, 5)))
+    eq(device.build_write([(3, 65538)]), pdu.write_multiple(103, (1, 2)))
+    eq(device.build_write([(4, -2)]), pdu.write_multiple(105, (65535, 65534)))
     cases = (
         ([(1, 20001)], "p1.Speed 20001 is not -500 to 20000"),
         ([(1, -501)], "p1.Speed -501 is not -500 to 20000"),
@@ -226,27 +229,27 @@ def test_writing():
         ([], "p1: nothing to write"),
     )
     for pairs, text in cases:
-        eq(str(raises(EncodeError, device.write, pairs)), text)
+        eq(str(raises(EncodeError, device.build_write, pairs)), text)
 
 
-def test_raw_is_the_nearest_integer():
-    device = Device("p1", 7, Profile(writable()))
+def test_count_is_nearest_integer():
+    device = ModbusDevice("p1", 7, DeviceProfile(writable_profile()))
     for value, raw in ((50.0, 10000), (0.0024, 0), (0.0026, 1), (-0.0026, -1), (100.0, 20000)):
-        eq(device.raw(1, value), raw)
-    eq(device.raw(4, 0.02), -2)
+        eq(device.to_count(1, value), raw)
+    eq(device.to_count(4, 0.02), -2)
 
 
 def test_readback():
-    device = Device("p1", 7, Profile(writable()))
-    eq(device.readback([(1, -100)]), None)
-    device.accept(0, REGISTERS, 5_000)
-    eq(device.readback([(1, -100), (0, 1151)]), True)
-    eq(device.readback([(1, -100), (0, 1150)]), False)
-    eq(device.readback([(0, 1150), (5, 0)]), None)
+    device = ModbusDevice("p1", 7, DeviceProfile(writable_profile()))
+    eq(device.readback_matches([(1, -100)]), None)
+    device.store_block(0, REGISTERS, 5_000)
+    eq(device.readback_matches([(1, -100), (0, 1151)]), True)
+    eq(device.readback_matches([(1, -100), (0, 1150)]), False)
+    eq(device.readback_matches([(0, 1150), (5, 0)]), None)
 
 
-def test_shared_profile_separate_readings():
-    profile = Profile(writable())
-    one, two = Device("p1", 7, profile), Device("p2", 8, profile)
-    one.accept(0, REGISTERS, 5_000)
-    eq((two.readings[0].quality, two.bit("Tripped")), ("none", False))
+def test_devices_share_profile_not_readings():
+    profile = DeviceProfile(writable_profile())
+    one, two = ModbusDevice("p1", 7, profile), ModbusDevice("p2", 8, profile)
+    one.store_block(0, REGISTERS, 5_000)
+    eq((two.readings[0].quality, two.is_bit_on("Tripped")), ("none", False))

@@ -14,19 +14,19 @@ def test_orders_of_two_and_four_words():
         ("DCBA", (0x0403, 0x0201)),
     )
     for order, words in cases:
-        made = number_format.arrange(order, 2)
-        eq((order, number_format.join(words, 0, made)), (order, 0x01020304))
-        eq(number_format.divide(0x01020304, made), list(words))
+        made = number_format.compile_order(order, 2)
+        eq((order, number_format.join_words(words, 0, made)), (order, 0x01020304))
+        eq(number_format.split_words(0x01020304, made), list(words))
     for order in number_format.ORDERS[4]:
         letters = [ord(letter) - ord("A") + 1 for letter in order]
         words = tuple([letters[i] << 8 | letters[i + 1] for i in (0, 2, 4, 6)])
-        made = number_format.arrange(order, 4)
-        eq((order, number_format.join(words, 0, made)), (order, 0x0102030405060708))
-        eq(number_format.divide(0x0102030405060708, made), list(words))
-    eq(number_format.join((0x3412,), 0, number_format.arrange("BA", 1)), 0x1234)
+        made = number_format.compile_order(order, 4)
+        eq((order, number_format.join_words(words, 0, made)), (order, 0x0102030405060708))
+        eq(number_format.split_words(0x0102030405060708, made), list(words))
+    eq(number_format.join_words((0x3412,), 0, number_format.compile_order("BA", 1)), 0x1234)
 
 
-def test_integers_have_their_sign():
+def test_signed_integers():
     cases = (
         ("u16", (65535,), 65535),
         ("i16", (65535,), -1),
@@ -43,7 +43,7 @@ def test_integers_have_their_sign():
         eq(tuple(number_format.encode(kind, value, order)), words)
 
 
-def test_floats_without_floats():
+def test_floats_are_decoded_without_float_arithmetic():
     # Bits from IEEE 754's tables: value * num / den, halves away from zero.
     cases = (
         (0x3F800000, False, 100, 1, 100),
@@ -68,10 +68,10 @@ def test_floats_without_floats():
         (0x44C80000, False, -1, 10, -160),
     )
     for bits, wide, num, den, count in cases:
-        eq((hex(bits), number_format.float_count(bits, wide, num, den)), (hex(bits), count))
+        eq((hex(bits), number_format.float_to_count(bits, wide, num, den)), (hex(bits), count))
 
 
-def test_floats_back():
+def test_floats_are_encoded():
     cases = (
         (1, 1, 0x3F800000, 0x3FF0000000000000),
         (-1, 1, 0xBF800000, 0xBFF0000000000000),
@@ -87,17 +87,17 @@ def test_floats_back():
     )
     for top, bottom, narrow, _ in cases:
         eq(
-            (top, bottom, hex(number_format.float_bits(top, bottom, False))),
+            (top, bottom, hex(number_format.ratio_to_float(top, bottom, False))),
             (top, bottom, hex(narrow)),
         )
     for top, bottom, _, wide in cases[:9]:
         eq(
-            (top, bottom, hex(number_format.float_bits(top, bottom, True))),
+            (top, bottom, hex(number_format.ratio_to_float(top, bottom, True))),
             (top, bottom, hex(wide)),
         )
 
 
-def test_a_float_that_was_written_reads_as_the_same_count():
+def test_float_round_trip():
     seed = 12345
     for _ in range(300):
         seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
@@ -117,14 +117,14 @@ def test_bcd():
 
 
 def test_text():
-    eq(number_format.text((0x4142, 0x4320)), "ABC")
-    eq(number_format.text((0x4241, 0x2043), True), "ABC")
-    eq(number_format.text((0x4100, 0x4242)), "A")
-    eq(number_format.text((0xFF07, 0x41E9)), "??A?")
-    eq(number_format.text((0, 0)), "")
+    eq(number_format.decode_text((0x4142, 0x4320)), "ABC")
+    eq(number_format.decode_text((0x4241, 0x2043), True), "ABC")
+    eq(number_format.decode_text((0x4100, 0x4242)), "A")
+    eq(number_format.decode_text((0xFF07, 0x41E9)), "??A?")
+    eq(number_format.decode_text((0, 0)), "")
 
 
-def test_nearest_goes_away_from_zero():
+def test_division_rounds_half_away_from_zero():
     cases = ((5, 2, 3), (-5, 2, -3), (4, 3, 1), (-4, 3, -1), (0, 7, 0), (7, 7, 1), (1, 3, 0))
     for top, bottom, value in cases:
-        eq((top, bottom, number_format.nearest(top, bottom)), (top, bottom, value))
+        eq((top, bottom, number_format.divide_rounded(top, bottom)), (top, bottom, value))

@@ -1,8 +1,8 @@
 """Every rule of a profile has a name, and all that are broken are told at once."""
 
-from drivers.device.device import Device
-from drivers.device.profile import Profile
-from drivers.device.profile_check import check
+from drivers.device.device import ModbusDevice
+from drivers.device.profile import DeviceProfile
+from drivers.device.profile_check import check_profile
 from tests.portable.support.check import eq
 
 
@@ -19,21 +19,21 @@ def profile(points, **more):
     return raw
 
 
-def test_a_good_one_has_no_faults():
-    eq(check(profile([point("A", 0)]), "x"), [])
+def test_valid_profile_has_no_errors():
+    eq(check_profile(profile([point("A", 0)]), "x"), [])
 
 
-def test_all_faults_are_told():
+def test_all_errors_are_reported():
     raw = profile(
         [point("A", 0), point("A", 1), point("B", 0), point("C", 9, scale=[0, 1]), 7],
         notation="base7",
         colour="red",
     )
-    eq(check(raw, "my.json"), ["my.json: profile: unknown key colour", NOTATION])
+    eq(check_profile(raw, "my.json"), ["my.json: profile: unknown key colour", NOTATION])
     raw.pop("colour")
     raw["notation"] = "base0"
     eq(
-        check(raw, "my.json"),
+        check_profile(raw, "my.json"),
         [
             "my.json: point A: the name is taken already",
             "my.json: point B: address 0 is that of A",
@@ -46,7 +46,7 @@ def test_all_faults_are_told():
 NOTATION = "my.json: profile: notation 'base7' is none of base0, base1, reference"
 
 
-def test_faults_of_one_point():
+def test_errors_of_one_point():
     cases = (
         ({"type": "u16", "order": "CDAB"}, "order 'CDAB' is none of 1 registers"),
         ({"type": "u32", "order": "ABDC"}, "order 'ABDC' is none of 2 registers"),
@@ -103,10 +103,10 @@ def test_faults_of_one_point():
     for keys, rule in cases:
         raw = profile([point("P", 5), point("Other", 900, unit="V")])
         raw["points"][0].update(keys)
-        eq((keys, check(raw, "x")), (keys, ["x: point P: " + rule]))
+        eq((keys, check_profile(raw, "x")), (keys, ["x: point P: " + rule]))
 
 
-def test_places():
+def test_address_errors():
     two = [point("A", 4), point("B", 8)]
     cases = (
         ({"holes": [{"address": 8, "count": 2}]}, ["point B: lies in the hole at 8"]),
@@ -140,7 +140,7 @@ def test_places():
     for keys, rules in cases:
         raw = profile(two)
         raw.update(keys)
-        eq((keys, check(raw, "x")), (keys, ["x: " + rule for rule in rules]))
+        eq((keys, check_profile(raw, "x")), (keys, ["x: " + rule for rule in rules]))
 
 
 def test_bits_and_flags():
@@ -154,16 +154,19 @@ def test_bits_and_flags():
     for keys, rule in cases:
         bit = {"name": "B", "address": 3}
         bit.update(keys)
-        eq((keys, check(profile([], bits=[bit]), "x")), (keys, ["x: " + rule]))
+        eq((keys, check_profile(profile([], bits=[bit]), "x")), (keys, ["x: " + rule]))
     twins = [{"name": "T", "address": 1, "bits": ["A"]}, {"name": "T", "address": 2, "bits": ["B"]}]
-    eq(check(profile([], flags=twins), "x"), [])
+    eq(check_profile(profile([], flags=twins), "x"), [])
     twins[1]["bits"] = [None, "A"]
-    eq(check(profile([], flags=twins), "x"), ["x: bit A: the name is taken already"])
+    eq(check_profile(profile([], flags=twins), "x"), ["x: bit A: the name is taken already"])
     twins[1] = {"name": "T", "address": 1, "bits": ["C"]}
-    eq(check(profile([], flags=twins), "x"), ["x: bit C: bits of register 1 are those of A"])
+    eq(
+        check_profile(profile([], flags=twins), "x"),
+        ["x: bit C: bits of register 1 are those of A"],
+    )
 
 
-def test_aside():
+def test_errors_of_other_sections():
     points = [point("A", 0, write=True, limits=[0, 9])]
     cases = (
         (
@@ -185,10 +188,10 @@ def test_aside():
     for keys, rules in cases:
         raw = profile(points)
         raw.update(keys)
-        eq((keys, check(raw, "x")), (keys, ["x: " + rule for rule in rules]))
+        eq((keys, check_profile(raw, "x")), (keys, ["x: " + rule for rule in rules]))
 
 
-def test_nonsense_never_raises():
+def test_random_input_never_raises():
     """Whatever JSON stands in the place of any value: faults or none, no exception.
 
     What has no fault compiles, and a device can be made of it.
@@ -214,21 +217,21 @@ def test_nonsense_never_raises():
         pump={"setpoint": "A", "feedback": "B", "run": [["A", 1]], "stop": [], "trip": "R"},
     )
     tried = [0]
-    visit(whole, whole, junk, tried)
+    mutate_part(whole, whole, junk, tried)
     assert tried[0] > 500
 
 
-def visit(part, whole, junk, tried):
+def mutate_part(part, whole, junk, tried):
     places = sorted(part) if type(part) is dict else range(len(part))
     for place in list(places):
         kept = part[place]
         for value in junk:
             part[place] = value
-            lines = check(whole, "x")
+            lines = check_profile(whole, "x")
             assert not [line for line in lines if not line.startswith("x: ")]
             if not lines:
-                Device("d", 1, Profile(whole, every=True)).probes()
+                ModbusDevice("d", 1, DeviceProfile(whole, include_unpolled=True)).identity_probes()
             tried[0] += 1
         part[place] = kept
         if type(kept) in (dict, list):
-            visit(kept, whole, junk, tried)
+            mutate_part(kept, whole, junk, tried)

@@ -1,7 +1,7 @@
 """What a profile can say beyond whole registers: links, offsets, orders, bits, writes, identity."""
 
-from drivers.device.device import Device
-from drivers.device.profile import Profile
+from drivers.device.device import ModbusDevice
+from drivers.device.profile import DeviceProfile
 from drivers.device.profile_entries import wire_address
 from drivers.errors import ProfileError
 from protocols.errors import EncodeError
@@ -17,7 +17,7 @@ def profile(points, **more):
 
 
 def device(points, **more):
-    return Device("d", 1, Profile(profile(points, **more)))
+    return ModbusDevice("d", 1, DeviceProfile(profile(points, **more)))
 
 
 def point(name, address, kind="u16", **more):
@@ -26,10 +26,10 @@ def point(name, address, kind="u16", **more):
     return made
 
 
-def read(made, words):
+def store_words(made, words):
     """Accept the words of the only block; gives (raw, quality) of each point."""
     eq(len(made.blocks), 1)
-    made.accept(0, words, 7)
+    made.store_block(0, words, 7)
     return [(reading.raw, reading.quality) for reading in made.readings]
 
 
@@ -64,15 +64,15 @@ def test_notations():
         )
 
 
-def test_offset_makes_whole_counts():
+def test_offset_gives_integer_counts():
     kelvin = device([point("T", 0, scale=[1, 100], offset=[-27315, 100], unit="Cel")])
-    eq(read(kelvin, (29815,)), [(2500, "good")])
+    eq(store_words(kelvin, (29815,)), [(2500, "good")])
     eq(kelvin.value(0), 25.0)
     fahrenheit = device([point("T", 0, scale=[1, 18], offset=[-160, 9], unit="Cel")])
-    eq(read(fahrenheit, (770,)), [(450, "good")])  # 77.0 F
+    eq(store_words(fahrenheit, (770,)), [(450, "good")])  # 77.0 F
     eq(fahrenheit.value(0), 25.0)
     odd = device([point("T", 0, scale=[1, 10], offset=[1, 3], unit="1", write=True, limits=[0, 9])])
-    eq(read(odd, (5,)), [(25, "good")])
+    eq(store_words(odd, (5,)), [(25, "good")])
     eq(abs(odd.value(0) - 0.8333333333) < 1e-9, True)
     eq(odd.write([(0, odd.raw(0, 0.7 + 1 / 3))]), pdu.write_single(0, 7))
 
@@ -86,11 +86,11 @@ def test_binary_fractions_and_fields():
             point("Mid", 0, field=[4, 8]),
         ]
     )
-    eq(read(made, (0xA5C3,)), [(3, "good"), (10, "good"), (0x5C, "good")])
+    eq(store_words(made, (0xA5C3,)), [(3, "good"), (10, "good"), (0x5C, "good")])
     eq(made.write([(1, 9)]), pdu.mask_write(0, 0x0FFF, 0x9000))
 
 
-def test_no_value_is_never_a_number():
+def test_no_value_is_not_a_number():
     made = device(
         [
             point("A", 0, none=[65535]),
@@ -103,12 +103,12 @@ def test_no_value_is_never_a_number():
         ]
     )
     words = (65535, 0x8000, 65535, 65535, 500, 0x7FC0, 0, 0x00AA, 0x7FFF, 65535, 65535, 65535)
-    eq([quality for _, quality in read(made, words)], ["bad"] * 7)
+    eq([quality for _, quality in store_words(made, words)], ["bad"] * 7)
     words = (65534, 0x7FFE, 65535, 65534, 499, 0x41C8, 0, 0x0042, 0, 0, 0, 9)
     got = [(65534, "good"), (32766, "good"), (4294967294, "good"), (499, "good")]
-    eq(read(made, words), got + [(250, "good"), (42, "good"), (9, "good")])
-    eq(made.readings[0].at, 7)
-    plain = [made.profile.points[i].plain for i in range(4)]
+    eq(store_words(made, words), got + [(250, "good"), (42, "good"), (9, "good")])
+    eq(made.readings[0].read_at, 7)
+    plain = [made.profile.points[i].is_plain for i in range(4)]
     eq(plain, [True, True, True, False])  # at the end of the range it costs nothing
 
 
@@ -130,18 +130,18 @@ def test_scale_factor_register():
         ((1235, 65533), (124, "good")),
         ((65536 - 1235, 65533), (-124, "good")),
     ):
-        eq(read(made, words)[0], got)
+        eq(store_words(made, words)[0], got)
     for words in ((0x8000, 0), (1234, 0x8000), (1234, 11)):
-        eq(read(made, words)[0][1], "bad")
+        eq(store_words(made, words)[0][1], "bad")
 
 
 def test_scale_factor_of_another_block():
     points = [point("A", 1, "i16", exponent="SF", step=[1, 1], unit="A"), point("SF", 9, "i16")]
     made = device(points)
-    made.accept(0, (5,), 1)
+    made.store_block(0, (5,), 1)
     eq(made.readings[0].quality, "bad")
-    made.accept(1, (2,), 1)
-    made.accept(0, (5,), 2)  # the same register as before, but its factor is known now
+    made.store_block(1, (2,), 1)
+    made.store_block(0, (5,), 2)  # the same register as before, but its factor is known now
     eq((made.readings[0].raw, made.readings[0].quality), (500, "good"))
 
 
@@ -153,17 +153,17 @@ def test_percent_of_a_range():
     points[1].update({"write": True, "limits": [0, 10000]})
     made = device(points)
     eq(str(raises(EncodeError, made.write, [(1, 500)])), "d.Dp: the range Top is not known yet")
-    eq(read(made, (600, 5000))[1], (3000, "good"))
+    eq(store_words(made, (600, 5000))[1], (3000, "good"))
     eq(made.value(1), 300.0)
     eq(made.write([(1, made.raw(1, 150.0))]), pdu.write_single(1, 2500))
-    eq(made.readback([(1, 3000)]), True)
-    eq(made.readback([(1, 3100)]), False)
+    eq(made.readback_matches([(1, 3000)]), True)
+    eq(made.readback_matches([(1, 3100)]), False)
     eq(str(raises(EncodeError, made.write, [(1, 6001)])), "d.Dp 10002 is not 0 to 10000")
 
 
-def test_floats_are_written_in_steps():
+def test_floats_are_written_as_counts():
     made = device([point("S", 0, "f32", step=[1, 10], unit="Cel", order="CDAB")])
-    eq(read(made, (0, 0x41C8)), [(250, "good")])
+    eq(store_words(made, (0, 0x41C8)), [(250, "good")])
     raw = point(
         "S", 0, "f32", step=[1, 10], unit="Cel", order="CDAB", write=True, limits=[150, 400]
     )
@@ -186,21 +186,24 @@ def test_bits_inverted_single_and_of_flags():
         ],
     )
     eq(made.blocks, [(1, 3, 1), (2, 5, 2), (3, 9, 2)])
-    eq(made.polls()[1], (pdu.read_discrete(5, 2), 1))
-    made.accept(1, (1, 1), 1)
-    eq((made.bit("Leak"), made.bit("Fault"), made.alarm_bits()), (True, False, ["Leak"]))
-    made.accept(1, (0, 0), 2)
-    made.accept(2, (4, 1), 2)
-    eq(made.alarm_bits(), ["Fault", "Q"])
-    eq((made.bit("P"), made.bit("R")), (True, True))
-    made.accept(2, (1, 1), 3)
-    eq((made.bit("P"), made.alarm_bits()), (False, ["Fault"]))
-    eq(made.write_bit("Out", True), pdu.write_coil(3, 1))
-    eq(made.write_bit("R", False), pdu.mask_write(10, 0xFFFE, 0))
-    eq(str(raises(EncodeError, made.write_bit, "Leak", True)), "d.Leak is not to be written")
+    eq(made.poll_requests()[1], (pdu.read_discrete(5, 2), 1))
+    made.store_block(1, (1, 1), 1)
+    eq(
+        (made.is_bit_on("Leak"), made.is_bit_on("Fault"), made.active_alarm_bits()),
+        (True, False, ["Leak"]),
+    )
+    made.store_block(1, (0, 0), 2)
+    made.store_block(2, (4, 1), 2)
+    eq(made.active_alarm_bits(), ["Fault", "Q"])
+    eq((made.is_bit_on("P"), made.is_bit_on("R")), (True, True))
+    made.store_block(2, (1, 1), 3)
+    eq((made.is_bit_on("P"), made.active_alarm_bits()), (False, ["Fault"]))
+    eq(made.build_bit_write("Out", True), pdu.write_coil(3, 1))
+    eq(made.build_bit_write("R", False), pdu.mask_write(10, 0xFFFE, 0))
+    eq(str(raises(EncodeError, made.build_bit_write, "Leak", True)), "d.Leak is not to be written")
 
 
-def remote():
+def remote_profile():
     return device(
         [
             point("Word", 0, "u16"),
@@ -210,22 +213,22 @@ def remote():
     )
 
 
-def test_what_a_write_needs_comes_first():
-    made = remote()
+def test_prerequisite_writes_come_first():
+    made = remote_profile()
     eq(made.blocks, [(3, 0, 1), (3, 3, 1)])
     text = "d.Remote: its register is not known yet"
-    eq(str(raises(EncodeError, made.writes, [(1, 50)])), text)
-    made.accept(0, (0xF0,), 1)
-    eq(made.writes([(1, 50)]), [pdu.write_single(0, 0xF1), pdu.write_single(3, 50)])
-    made.accept(0, (0xF1,), 1)
-    eq(made.writes([(1, 50)]), [pdu.write_single(3, 50)])
-    raises(EncodeError, made.writes, [(1, 101)])
-    eq(made.ramped(1, 20, 50, 1_000_000), 30)
-    eq(made.ramped(1, 50, 20, 500_000), 45)
-    eq(made.ramped(1, 50, 51, 500_000), 51)
+    eq(str(raises(EncodeError, made.build_writes, [(1, 50)])), text)
+    made.store_block(0, (0xF0,), 1)
+    eq(made.build_writes([(1, 50)]), [pdu.write_single(0, 0xF1), pdu.write_single(3, 50)])
+    made.store_block(0, (0xF1,), 1)
+    eq(made.build_writes([(1, 50)]), [pdu.write_single(3, 50)])
+    raises(EncodeError, made.build_writes, [(1, 101)])
+    eq(made.ramp_limited(1, 20, 50, 1_000_000), 30)
+    eq(made.ramp_limited(1, 50, 20, 500_000), 45)
+    eq(made.ramp_limited(1, 50, 51, 500_000), 51)
 
 
-def test_write_only_and_apart():
+def test_write_only_points_and_gaps():
     points = [
         point("Word", 99, read=False, verify="none", write=True, limits=[0, 65535]),
         point("Ref", 9, write=True, limits=[0, 100], verify="Act", within=2),
@@ -236,21 +239,23 @@ def test_write_only_and_apart():
     bits = [{"name": "T", "address": 21, "bit": 3}]
     made = device(points, pump=pump, bits=bits)
     eq(made.blocks, [(3, 9, 1), (3, 20, 2)])
-    eq(made.writes([(0, 5), (1, 50)]), [pdu.write_single(99, 5), pdu.write_single(9, 50)])
+    eq(made.build_writes([(0, 5), (1, 50)]), [pdu.write_single(99, 5), pdu.write_single(9, 50)])
     text = "d: registers to write are not side by side"
     eq(str(raises(EncodeError, made.write, [(0, 5), (1, 50)])), text)
-    eq(made.readback([(0, 5)]), True)
-    eq(made.readback([(1, 50)]), None)
-    made.accept(1, (48, 0), 1)
-    eq(made.readback([(1, 50)]), True)
-    made.accept(1, (47, 0), 1)
-    eq(made.readback([(1, 50)]), False)
+    eq(made.readback_matches([(0, 5)]), True)
+    eq(made.readback_matches([(1, 50)]), None)
+    made.store_block(1, (48, 0), 1)
+    eq(made.readback_matches([(1, 50)]), True)
+    made.store_block(1, (47, 0), 1)
+    eq(made.readback_matches([(1, 50)]), False)
     pump.pop("apart")
-    lines = str(raises(ProfileError, Profile, profile(points, pump=pump, bits=bits))).split("\n")
+    lines = str(raises(ProfileError, DeviceProfile, profile(points, pump=pump, bits=bits))).split(
+        "\n"
+    )
     eq(lines[:1], ["x: pump.run: does not lie side by side with the set-point"])
 
 
-def test_how_to_write():
+def test_write_function():
     for how, request in (
         (6, pdu.write_single(4, 9)),
         (16, pdu.write_multiple(4, (9,))),
@@ -267,7 +272,7 @@ def test_watchdog():
     eq(device(points).watchdog(), None)
 
 
-def test_identity_stops_writes():
+def test_identity_mismatch_blocks_writes():
     probes = [
         {"function": 3, "address": 40, "words": [7, 8]},
         {"function": 3, "address": 50, "text": "PUMP"},
@@ -277,19 +282,19 @@ def test_identity_stops_writes():
     points = [point("A", 4, write=True, limits=[0, 9])]
     made = device(points, identity=probes)
     asked = [pdu.read_holding(40, 2), pdu.read_holding(50, 2), pdu.read_device_id(4, 1)]
-    eq([request for request, _ in made.probes()], asked + [pdu.read_input(60, 1)])
-    made.identified(0, "ok", 0, (7, 8))
-    made.identified(1, "ok", 0, (0x5055, 0x4D50))
-    made.identified(2, "ok", 0, (1, 0, 0, 1, 1, 5, 67, 73, 77, 53, 48))
-    eq((made.identity, made.mismatch), ("unknown", ""))
-    made.identified(3, "timeout", 0, ())
-    made.identified(3, "exception", 6, ())
+    eq([request for request, _ in made.identity_probes()], asked + [pdu.read_input(60, 1)])
+    made.store_probe_result(0, "ok", 0, (7, 8))
+    made.store_probe_result(1, "ok", 0, (0x5055, 0x4D50))
+    made.store_probe_result(2, "ok", 0, (1, 0, 0, 1, 1, 5, 67, 73, 77, 53, 48))
+    eq((made.identity, made.mismatch_reason), ("unknown", ""))
+    made.store_probe_result(3, "timeout", 0, ())
+    made.store_probe_result(3, "exception", 6, ())
     eq(made.identity, "unknown")
-    made.identified(3, "ok", 0, (20,))
+    made.store_probe_result(3, "ok", 0, (20,))
     eq(made.identity, "match")
     made.write([(0, 1)])
     made.identity = "unknown"  # it was away: all has to be proven anew
-    made.identified(0, "ok", 0, (7, 8))
+    made.store_probe_result(0, "ok", 0, (7, 8))
     eq(made.identity, "unknown")
     for tag, status, code, values in (
         (0, "ok", 0, (7, 9)),
@@ -299,14 +304,14 @@ def test_identity_stops_writes():
         (3, "exception", 2, ()),
     ):
         other = device(points, identity=probes)
-        other.identified(tag, status, code, values)
+        other.store_probe_result(tag, status, code, values)
         eq((tag, other.identity), (tag, "mismatch"))
         text = str(raises(EncodeError, other.write, [(0, 1)]))
         eq(text.startswith("d is no x (") and text.endswith("): no writes"), True)
-        raises(EncodeError, other.writes, [(0, 1)])
+        raises(EncodeError, other.build_writes, [(0, 1)])
 
 
-def test_a_text_may_begin_in_several_ways():
+def test_text_probe_with_several_prefixes():
     probes = [
         {"object": 4, "any": ["ACS580", "ACH580"]},
         {"function": 3, "address": 50, "any": ["B2", "A43"], "count": 6},
@@ -314,12 +319,12 @@ def test_a_text_may_begin_in_several_ways():
     ]
     points = [point("A", 4, write=True, limits=[0, 9])]
     asked = [pdu.read_device_id(4, 4), pdu.read_holding(50, 6), pdu.read_holding(60, 2)]
-    eq([request for request, _ in device(points, identity=probes).probes()], asked)
+    eq([request for request, _ in device(points, identity=probes).identity_probes()], asked)
 
     def found(tag, *values):
         made = device(points, identity=probes[tag : tag + 1])
-        made.identified(0, "ok", 0, values)
-        return made.identity, made.mismatch
+        made.store_probe_result(0, "ok", 0, values)
+        return made.identity, made.mismatch_reason
 
     head = (4, 0, 0, 1, 4, 6)
     eq(found(0, *(head + tuple(b"ACH580"))), ("match", ""))
@@ -332,7 +337,7 @@ def test_a_text_may_begin_in_several_ways():
     eq(found(2, 0x4232, 0x3320)[0], "match")
 
 
-def test_only_what_is_polled_is_kept():
+def test_unpolled_points_are_dropped():
     points = [
         point("A", 0),
         point("B", 1, poll="never"),
@@ -340,33 +345,33 @@ def test_only_what_is_polled_is_kept():
         point("D", 5, poll="never", write=True, limits=[0, 1]),
     ]
     raw = profile(points, texts=[{"name": "T", "address": 20, "registers": 2, "poll": "never"}])
-    lean, whole = Profile(raw), Profile(raw, every=True)
+    lean, whole = DeviceProfile(raw), DeviceProfile(raw, include_unpolled=True)
     eq([p.name for p in lean.points], ["A", "C"])
     eq((lean.blocks, lean.texts), ([(3, 0, 1), (3, 9, 1)], []))
-    eq([p.name for p in lean.polled("slow")], ["C"])
+    eq([p.name for p in lean.polled_items("slow")], ["C"])
     eq([p.name for p in whole.points], ["A", "B", "C", "D"])
     eq(whole.blocks, [(3, 0, 2), (3, 5, 1), (3, 9, 1), (3, 20, 2)])
-    made = Device("d", 1, whole)
-    eq(made.text("T"), None)
-    made.accept(3, (0x4F4B, 0), 1)
-    eq(made.text("T"), "OK")
+    made = ModbusDevice("d", 1, whole)
+    eq(made.text_value("T"), None)
+    made.store_block(3, (0x4F4B, 0), 1)
+    eq(made.text_value("T"), "OK")
     eq(lean.periods, (1_000_000, 10_000_000))
 
 
 def test_device_reads_the_blocks_it_is_given():
     raw = profile([point("A", 0), point("B", 40)], max_block=30)
-    made = Device("d", 1, Profile(raw), [(3, 0, 41)])
-    eq(made.polls(), [(pdu.read_holding(0, 41), 0)])
-    made.accept(0, tuple(range(41)), 3)
+    made = ModbusDevice("d", 1, DeviceProfile(raw), [(3, 0, 41)])
+    eq(made.poll_requests(), [(pdu.read_holding(0, 41), 0)])
+    made.store_block(0, tuple(range(41)), 3)
     eq([r.raw for r in made.readings], [0, 40])
-    made.arrange([(3, 40, 1)])
-    made.accept(0, (99,), 4)
-    eq([(r.raw, r.at) for r in made.readings], [(0, 3), (99, 4)])
+    made.set_blocks([(3, 40, 1)])
+    made.store_block(0, (99,), 4)
+    eq([(r.raw, r.read_at) for r in made.readings], [(0, 3), (99, 4)])
 
 
-def test_fixed_blocks_are_read_whole():
+def test_atomic_blocks_are_read_whole():
     points = [point("A", 2), point("B", 3), point("C", 12), point("D", 13)]
     fixed = [{"function": 3, "address": 0, "count": 12}]
-    made = Profile(profile(points, fixed_blocks=fixed))
+    made = DeviceProfile(profile(points, fixed_blocks=fixed))
     eq(made.blocks, [(3, 0, 12), (3, 12, 2)])
     eq((made.fixed_blocks, made.holes, made.max_block), ([(3, 0, 12)], [], 125))

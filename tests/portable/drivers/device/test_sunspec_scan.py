@@ -1,30 +1,30 @@
 """The chain of models is walked to the one that is wanted, and never without end."""
 
-from drivers.device.device import Device
-from drivers.device.profile import Profile
-from drivers.device.sunspec_scan import Scan
+from drivers.device.device import ModbusDevice
+from drivers.device.profile import DeviceProfile
+from drivers.device.sunspec_scan import SunSpecScan
 from protocols.modbus import pdu
 from tests.portable.support.check import eq
 
 RAW = {"words": [21365, 28243], "bases": [40000, 50000, 0], "model": 203, "usual": 40070}
 
 
-def walk(registers):
+def run_scan(registers):
     """Scan a device that has these registers; gives the base and the addresses that were read."""
-    scan = Scan(RAW)
+    scan = SunSpecScan(RAW)
     asked = []
     while True:
-        request = scan.request()
+        request = scan.next_request()
         if request is None:
             return scan.base, asked
         _, address, count = request
         asked.append(address)
         wanted = range(address, address + count)
         known = [registers[i] for i in wanted if i in registers]
-        scan.answer(tuple(known) if len(known) == count else None)
+        scan.take_answer(tuple(known) if len(known) == count else None)
 
 
-def chain(base, models):
+def build_chain(base, models):
     made = {base: 21365, base + 1: 28243}
     at = base + 2
     for number, length in models:
@@ -34,34 +34,37 @@ def chain(base, models):
 
 
 def test_usual_place():
-    eq(walk(chain(40000, [(1, 66), (203, 105), (65535, 0)])), (40070, [40000, 40002, 40070]))
+    eq(
+        run_scan(build_chain(40000, [(1, 66), (203, 105), (65535, 0)])),
+        (40070, [40000, 40002, 40070]),
+    )
 
 
 def test_other_base_and_more_models():
-    found = walk(chain(0, [(1, 65), (11, 13), (203, 105)]))
+    found = run_scan(build_chain(0, [(1, 65), (11, 13), (203, 105)]))
     eq(found, (84, [40000, 50000, 0, 2, 69, 84]))
 
 
-def test_none():
-    eq(walk({}), (None, [40000, 50000, 0]))
-    eq(walk(chain(50000, [(1, 66), (101, 50), (65535, 0)]))[0], None)
+def test_model_not_found():
+    eq(run_scan({}), (None, [40000, 50000, 0]))
+    eq(run_scan(build_chain(50000, [(1, 66), (101, 50), (65535, 0)]))[0], None)
 
 
-def test_a_chain_without_end_is_left():
-    registers = chain(40000, [(1, 0)] * 200)
-    base, asked = walk(registers)
+def test_endless_chain_is_abandoned():
+    registers = build_chain(40000, [(1, 0)] * 200)
+    base, asked = run_scan(registers)
     eq((base, len(asked) < 80), (None, True))
-    eq(walk(chain(40000, [(1, 65535)]))[0], None)
+    eq(run_scan(build_chain(40000, [(1, 65535)]))[0], None)
 
 
-def test_a_found_base_moves_the_profile():
+def test_found_base_shifts_addresses():
     raw = {"model": "x", "title": "X", "source": "made up", "met_hardware": False, "scan": RAW}
     raw["points"] = [{"name": "A", "address": 5, "type": "i16"}]
-    eq(Profile(raw).blocks, [(3, 40075, 1)])
-    moved = Device("d", 1, Profile(raw, base=84))
+    eq(DeviceProfile(raw).blocks, [(3, 40075, 1)])
+    moved = ModbusDevice("d", 1, DeviceProfile(raw, base=84))
     eq(moved.blocks, [(3, 89, 1)])
-    eq(moved.probes(), [(pdu.read_holding(84, 1), 0)])
-    moved.identified(0, "ok", 0, (203,))
+    eq(moved.identity_probes(), [(pdu.read_holding(84, 1), 0)])
+    moved.store_probe_result(0, "ok", 0, (203,))
     eq(moved.identity, "match")
-    moved.identified(0, "ok", 0, (103,))
-    eq(moved.mismatch, "address 84 holds [103], not [203]")
+    moved.store_probe_result(0, "ok", 0, (103,))
+    eq(moved.mismatch_reason, "address 84 holds [103], not [203]")

@@ -1,9 +1,9 @@
 """The receiver: one fix an epoch, exact arrival times, and a reason for every fix that is none."""
 
 from drivers.errors import DriverError
-from drivers.gnss.receiver import Fix, Receiver
+from drivers.gnss.receiver import Fix, ReceiverDriver
 from protocols import calendar
-from protocols.nmea.framing import LIMIT, xor_by_loop
+from protocols.nmea.framing import MAX_SENTENCE, xor_by_loop
 from tests.portable.support.check import eq, raises
 
 BAUD = 9600
@@ -36,58 +36,60 @@ def char_us(count: int) -> int:
     return count * 10 * 1000000 // BAUD
 
 
-def send(receiver: Receiver, stream: bytes, first_us: int, step: int = 0) -> "list[Fix]":
+def feed_stream(
+    receiver: ReceiverDriver, stream: bytes, first_us: int, step: int = 0
+) -> "list[Fix]":
     """Feed a stream whose first byte arrives at `first_us`, in chunks of `step`, on time."""
     fixes = []
     step = step or len(stream)
     for at in range(0, len(stream), step):
         chunk = stream[at : at + step]
         receiver.receive(chunk, first_us + char_us(at + len(chunk) - 1))
-        fixes += receiver.fixes()
+        fixes += receiver.take_fixes()
     return fixes
 
 
-def only(fixes: "list[Fix]") -> Fix:
+def only_fix(fixes: "list[Fix]") -> Fix:
     eq(len(fixes), 1)
     return fixes[0]
 
 
-def test_a_fix_as_soon_as_rmc_and_gga_are_in() -> None:
+def test_fix_when_rmc_and_gga_received() -> None:
     for stream in (gga("010203.500") + rmc("010203.50"), rmc("010203.50") + gga("010203.500")):
-        receiver = Receiver(3, BAUD)
-        fix = only(send(receiver, stream, 5000000))
+        receiver = ReceiverDriver(3, BAUD)
+        fix = only_fix(feed_stream(receiver, stream, 5000000))
         eq(fix.utc_us, DAY_START + 3723500000)
         eq(fix.mono_us, 5000000)
         eq((fix.valid, fix.reasons), (True, ()))
         eq((fix.lat_e7, fix.lon_e7, fix.alt_mm, fix.used), (252100000, 552766667, 12300, 16))
         eq(receiver.port, 3)
-        eq(receiver.fixes(), [])
+        eq(receiver.take_fixes(), [])
 
 
-def test_the_stamp_is_the_first_timed_sentence() -> None:
-    receiver = Receiver(0, BAUD)
+def test_timestamp_is_of_first_timed_sentence() -> None:
+    receiver = ReceiverDriver(0, BAUD)
     noise = b"\0\0" + line("GPTXT,01,01,01,ANTENNA OK") + GSV
     stream = noise + gga("010203.0") + GSV + rmc("010203.0")
-    fix = only(send(receiver, stream, 1000000))
+    fix = only_fix(feed_stream(receiver, stream, 1000000))
     eq(fix.mono_us, 1000000 + char_us(len(noise)))
 
 
-def test_latency_is_taken_off() -> None:
-    receiver = Receiver(0, BAUD, 10, 30000)
-    eq(only(send(receiver, rmc("010203.0") + gga("010203.0"), 1000000)).mono_us, 970000)
+def test_latency_is_subtracted() -> None:
+    receiver = ReceiverDriver(0, BAUD, 10, 30000)
+    eq(only_fix(feed_stream(receiver, rmc("010203.0") + gga("010203.0"), 1000000)).mono_us, 970000)
 
 
 def test_bits_of_a_character() -> None:
-    receiver = Receiver(0, BAUD, 11)
+    receiver = ReceiverDriver(0, BAUD, 11)
     stream = rmc("010203.0") + gga("010203.0")
     receiver.receive(stream, 1000000)
-    eq(only(receiver.fixes()).mono_us, 1000000 - (len(stream) - 1) * 11000000 // BAUD)
+    eq(only_fix(receiver.take_fixes()).mono_us, 1000000 - (len(stream) - 1) * 11000000 // BAUD)
 
 
-def test_chunks_do_not_matter() -> None:
+def test_chunking_does_not_matter() -> None:
     stream = b"\0$" + gga("010203.0") + GSV + rmc("010203.0") + GSV
     for step in range(1, len(stream) + 1):
-        fix = only(send(Receiver(0, BAUD), stream, 1000000, step))
+        fix = only_fix(feed_stream(ReceiverDriver(0, BAUD), stream, 1000000, step))
         assert abs(fix.mono_us - (1000000 + char_us(2))) <= 1
         assert fix.valid
 
@@ -97,26 +99,26 @@ def test_a_pause_inside_the_first_sentence() -> None:
     first = gga("010203.0")
     rest = rmc("010203.0")
     for cut in range(1, len(first) - 2):
-        receiver = Receiver(0, BAUD)
+        receiver = ReceiverDriver(0, BAUD)
         receiver.receive(b"\r\n$" + first[:cut], 1000000)
         receiver.receive(first[cut : cut + 1], 1500000)
         receiver.receive(first[cut + 1 :] + rest, 2000000)
-        eq(only(receiver.fixes()).mono_us, 1000000 - char_us(cut - 1))
+        eq(only_fix(receiver.take_fixes()).mono_us, 1000000 - char_us(cut - 1))
 
 
 def test_a_pause_before_a_spliced_sentence() -> None:
     """A cut sentence came with the first chunk, the one that counts began in the second."""
     good = gga("010203.0") + rmc("010203.0")
-    receiver = Receiver(0, BAUD)
+    receiver = ReceiverDriver(0, BAUD)
     receiver.receive(good[:20], 1000000)
     receiver.receive(b"123" + good[:30], 1500000)
     receiver.receive(good[30:40], 1700000)
     receiver.receive(good[40:], 2000000)
-    eq(only(receiver.fixes()).mono_us, 1500000 - char_us(29))
+    eq(only_fix(receiver.take_fixes()).mono_us, 1500000 - char_us(29))
 
 
-def test_what_is_remembered_of_chunks_is_bounded() -> None:
-    receiver = Receiver(0, BAUD)
+def test_chunk_history_is_bounded() -> None:
+    receiver = ReceiverDriver(0, BAUD)
     stream = gga("010203.0") * 100
     for at in range(0, len(stream), 50):  # nearly every chunk ends inside a sentence
         receiver.receive(stream[at : at + 50], at)
@@ -124,16 +126,16 @@ def test_what_is_remembered_of_chunks_is_bounded() -> None:
     for at in range(300):
         receiver.receive(b"$", at)
         receiver.receive(b"x", at)
-        assert len(receiver._chunks) <= LIMIT
+        assert len(receiver._chunks) <= MAX_SENTENCE
 
 
-def test_one_fix_an_epoch() -> None:
-    receiver = Receiver(0, BAUD)
+def test_one_fix_per_epoch() -> None:
+    receiver = ReceiverDriver(0, BAUD)
     fixes = []
     for second in range(30):
         time = "0000%02d.00" % second
         epoch = gga(time) + GSV + rmc(time) + line("GNVTG,225.79,T,,M,0.01,N,0.02,K,A") + zda(time)
-        fixes += send(receiver, epoch, second * 1000000 + 30000)
+        fixes += feed_stream(receiver, epoch, second * 1000000 + 30000)
     eq(len(fixes), 30)
     for second in range(30):
         eq(fixes[second].utc_us, DAY_START + second * 1000000)
@@ -146,14 +148,14 @@ def test_one_fix_an_epoch() -> None:
 
 
 def test_a_missing_sentence_waits_for_the_next_epoch() -> None:
-    receiver = Receiver(0, BAUD)
-    eq(send(receiver, rmc("010203.0"), 1000000), [])
-    fix = only(send(receiver, rmc("010204.0"), 2000000))
+    receiver = ReceiverDriver(0, BAUD)
+    eq(feed_stream(receiver, rmc("010203.0"), 1000000), [])
+    fix = only_fix(feed_stream(receiver, rmc("010204.0"), 2000000))
     eq((fix.valid, fix.mono_us, fix.utc_us), (True, 1000000, DAY_START + 3723000000))
     eq((fix.lat_e7, fix.alt_mm, fix.used), (252083333, None, None))
-    receiver = Receiver(0, BAUD)
-    eq(send(receiver, gga("010203.0") + zda("010203.0"), 1000000), [])
-    fix = only(send(receiver, gga("010204.0"), 2000000))
+    receiver = ReceiverDriver(0, BAUD)
+    eq(feed_stream(receiver, gga("010203.0") + zda("010203.0"), 1000000), [])
+    fix = only_fix(feed_stream(receiver, gga("010204.0"), 2000000))
     eq((fix.reasons, fix.utc_us), (("no RMC",), DAY_START + 3723000000))
 
 
@@ -173,74 +175,78 @@ def test_reasons() -> None:
         (rmc("010203.0", "A", "A", "") + gga("010203.0"), ("no date",)),
         (rmc("235960.0", "A", "A", "311216") + gga("235960.0"), ("leap second",)),
     ):
-        fix = only(send(Receiver(0, BAUD), stream, 1000000))
+        fix = only_fix(feed_stream(ReceiverDriver(0, BAUD), stream, 1000000))
         eq((fix.valid, fix.reasons), (False, reasons))
     for mode in "ADFPR":
         for quality in "12345":
             stream = rmc("010203.0", "A", mode) + gga("010203.0", quality)
-            assert only(send(Receiver(0, BAUD), stream, 1000000)).valid
+            assert only_fix(feed_stream(ReceiverDriver(0, BAUD), stream, 1000000)).valid
 
 
-def test_a_void_fix_keeps_its_label() -> None:
-    fix = only(send(Receiver(0, BAUD), rmc("010203.0", "V", "N") + gga("010203.0", "0"), 0))
+def test_void_fix_keeps_utc() -> None:
+    fix = only_fix(
+        feed_stream(ReceiverDriver(0, BAUD), rmc("010203.0", "V", "N") + gga("010203.0", "0"), 0)
+    )
     eq(fix.utc_us, DAY_START + 3723000000)
-    fix = only(send(Receiver(0, BAUD), rmc("010203.0", "A", "A", "") + gga("010203.0"), 0))
+    fix = only_fix(
+        feed_stream(ReceiverDriver(0, BAUD), rmc("010203.0", "A", "A", "") + gga("010203.0"), 0)
+    )
     eq(fix.utc_us, None)
 
 
 def test_leap_second_is_the_next_midnight() -> None:
     stream = rmc("235960.0", "A", "A", "311216") + gga("235960.0")
-    fix = only(send(Receiver(0, BAUD), stream, 0))
+    fix = only_fix(feed_stream(ReceiverDriver(0, BAUD), stream, 0))
     eq(fix.utc_us, calendar.utc_from_civil(2017, 1, 1))
 
 
 def test_the_date_may_come_from_zda() -> None:
     stream = zda("010203.0") + rmc("010203.0", "A", "A", "") + gga("010203.0")
-    fix = only(send(Receiver(0, BAUD), stream, 0))
+    fix = only_fix(feed_stream(ReceiverDriver(0, BAUD), stream, 0))
     eq((fix.valid, fix.utc_us), (True, DAY_START + 3723000000))
 
 
 def test_dates_must_agree() -> None:
     stream = zda("010203.0", "26,11,2026") + rmc("010203.0") + gga("010203.0")
-    fix = only(send(Receiver(0, BAUD), stream, 0))
+    fix = only_fix(feed_stream(ReceiverDriver(0, BAUD), stream, 0))
     eq((fix.utc_us, fix.reasons), (None, ("dates differ",)))
 
 
-def test_a_zda_that_comes_last_is_waited_for() -> None:
-    receiver = Receiver(0, BAUD)
+def test_late_zda_is_awaited() -> None:
+    receiver = ReceiverDriver(0, BAUD)
     first = rmc("010203.0") + gga("010203.0") + zda("010203.0", "26,11,2026")
-    assert only(send(receiver, first, 0)).valid
+    assert only_fix(feed_stream(receiver, first, 0)).valid
     eq(receiver.counters()["late_conflicts"], 1)
-    eq(send(receiver, rmc("010204.0") + gga("010204.0"), 1000000), [])
-    fix = only(send(receiver, zda("010204.0", "26,11,2026"), 1300000))
+    eq(feed_stream(receiver, rmc("010204.0") + gga("010204.0"), 1000000), [])
+    fix = only_fix(feed_stream(receiver, zda("010204.0", "26,11,2026"), 1300000))
     eq((fix.mono_us, fix.reasons), (1000000, ("dates differ",)))
     # it does not come any more: one fix waits for the next epoch, the others do not
-    eq(send(receiver, rmc("010205.0") + gga("010205.0"), 2000000), [])
-    eq(len(send(receiver, rmc("010206.0"), 3000000)), 1)
-    eq(len(send(receiver, gga("010206.0"), 3100000)), 1)
+    eq(feed_stream(receiver, rmc("010205.0") + gga("010205.0"), 2000000), [])
+    eq(len(feed_stream(receiver, rmc("010206.0"), 3000000)), 1)
+    eq(len(feed_stream(receiver, gga("010206.0"), 3100000)), 1)
     eq(receiver.counters()["late_conflicts"], 1)
 
 
-def test_a_receiver_that_does_not_know_the_time() -> None:
-    receiver = Receiver(0, BAUD)
+def test_receiver_without_time() -> None:
+    receiver = ReceiverDriver(0, BAUD)
     cold = line("GNGGA,,,,,,0,00,25.5,,,,,,") + line("GNRMC,,V,,,,,,,,,,N,V")
-    fix = only(send(receiver, cold + line("GNZDA,,,,,,"), 1000000))
+    fix = only_fix(feed_stream(receiver, cold + line("GNZDA,,,,,,"), 1000000))
     eq((fix.utc_us, fix.valid, fix.reasons), (None, False, ("no time",)))
     eq(receiver.counters()["untimed"], 3)
-    eq(len(send(receiver, cold, 2000000)), 1)
+    eq(len(feed_stream(receiver, cold, 2000000)), 1)
 
 
-def test_repeats_give_no_second_fix() -> None:
-    receiver = Receiver(0, BAUD)
+def test_repeated_sentences_give_no_second_fix() -> None:
+    receiver = ReceiverDriver(0, BAUD)
     stream = rmc("010203.0") + gga("010203.0")
-    eq(len(send(receiver, stream * 5, 0)), 1)
+    eq(len(feed_stream(receiver, stream * 5, 0)), 1)
     eq(receiver.counters()["repeated"], 8)
 
 
-def test_bad_sentences_are_counted_by_kind_and_reason() -> None:
-    receiver = Receiver(0, BAUD)
+def test_invalid_sentences_are_counted_by_kind_and_reason() -> None:
+    receiver = ReceiverDriver(0, BAUD)
     stream = rmc("256000.0") + gga("010203.0", "x") + gga("010203.0", "y") + b"$GPTXT,*FF\r\n"
-    eq(send(receiver, stream, 0), [])
+    eq(feed_stream(receiver, stream, 0), [])
     counts = receiver.counters()
     eq(counts["refused_RMC_time"], 1)
     eq(counts["refused_GGA_quality"], 2)
@@ -248,11 +254,13 @@ def test_bad_sentences_are_counted_by_kind_and_reason() -> None:
 
 
 def test_satellites_in_view() -> None:
-    receiver = Receiver(0, BAUD)
+    receiver = ReceiverDriver(0, BAUD)
 
     def epoch(second: int, view: bytes) -> "int | None":
         time = "0000%02d.0" % second
-        return only(send(receiver, rmc(time) + gga(time) + view, second * 1000000)).visible
+        return only_fix(
+            feed_stream(receiver, rmc(time) + gga(time) + view, second * 1000000)
+        ).visible
 
     # two signals of one system count once, the larger; other parts of a set do not count again
     signals = (
@@ -270,24 +278,24 @@ def test_satellites_in_view() -> None:
     eq(epoch(13, b""), None)
 
 
-def test_fixes_that_nobody_fetches_are_bounded() -> None:
-    receiver = Receiver(0, BAUD)
+def test_unfetched_fixes_are_bounded() -> None:
+    receiver = ReceiverDriver(0, BAUD)
     for second in range(20):
         time = "0000%02d.0" % second
         receiver.receive(rmc(time) + gga(time), second * 1000000)
     eq(receiver.counters()["dropped_fixes"], 4)
-    fixes = receiver.fixes()
+    fixes = receiver.take_fixes()
     eq(len(fixes), 16)
     eq(fixes[-1].utc_us, DAY_START + 19000000)
 
 
-def test_a_line_without_a_speed() -> None:
-    raises(DriverError, Receiver, 0, 0)
-    raises(DriverError, Receiver, 0, 9600, 0)
+def test_invalid_baud() -> None:
+    raises(DriverError, ReceiverDriver, 0, 0)
+    raises(DriverError, ReceiverDriver, 0, 9600, 0)
 
 
-def test_noise_never_raises_and_the_next_epoch_counts() -> None:
-    receiver = Receiver(0, BAUD)
+def test_noise_never_raises() -> None:
+    receiver = ReceiverDriver(0, BAUD)
     seed = 5
     now = 0
     for turn in range(1200):
@@ -300,8 +308,8 @@ def test_noise_never_raises_and_the_next_epoch_counts() -> None:
         now += 1000000
         receiver.receive(bytes(stream[:cut]), now)
         receiver.receive(bytes(stream[cut:]), now + 100000)
-        for fix in receiver.fixes():
+        for fix in receiver.take_fixes():
             assert fix.mono_us <= now + 100000
     assert receiver.counters()["valid_fixes"] > 240
-    receiver.fixes()
-    assert only(send(receiver, rmc("030000.0") + gga("030000.0"), now)[-1:]).valid
+    receiver.take_fixes()
+    assert only_fix(feed_stream(receiver, rmc("030000.0") + gga("030000.0"), now)[-1:]).valid

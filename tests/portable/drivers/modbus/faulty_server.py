@@ -8,7 +8,7 @@ which it is.
 
 import struct
 
-from protocols.modbus.crc import crc16, sealed
+from protocols.modbus.crc import crc16, with_crc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ LATE = (30_000, 470_000)
 """When a late reply comes: least microseconds after the request, and how many more."""
 
 
-class Lcg:
+class FaultLcg:
     """The same numbers on every interpreter (constants of Numerical Recipes)."""
 
     def __init__(self, seed: int) -> None:
@@ -47,7 +47,7 @@ def registers(unit: int, address: int, count: int) -> "tuple[int, ...]":
     return tuple([register(unit, address + i) for i in range(count)])
 
 
-class Slave:
+class FaultyServer:
     """Answers requests of one framing; `script` says what comes back and when.
 
     A script is a list of (microseconds after the request, bytes).
@@ -55,7 +55,7 @@ class Slave:
 
     def __init__(self, framing: str, seed: int) -> None:
         self.rtu = framing == "rtu"
-        self.lcg = Lcg(seed)
+        self.lcg = FaultLcg(seed)
         self.other = 0
 
     def parse(self, frame: bytes) -> "tuple[int, int, int, int, int]":
@@ -69,148 +69,148 @@ class Slave:
     def wrap(self, tid: int, unit: int, body: bytes, protocol: int = 0) -> bytes:
         """A PDU as a frame."""
         if self.rtu:
-            return sealed(bytes((unit,)) + body)
+            return with_crc(bytes((unit,)) + body)
         return struct.pack(">HHHB", tid, protocol, len(body) + 1, unit) + body
 
     def body(self, unit: int, function: int, address: int, count: int) -> bytes:
         """The PDU of a good reply."""
-        words = registers(unit, address, count)
-        return struct.pack(">BB%dH" % count, function, 2 * count, *words)
+        values = registers(unit, address, count)
+        return struct.pack(">BB%dH" % count, function, 2 * count, *values)
 
-    def good(self, frame: bytes) -> bytes:
+    def good_reply(self, frame: bytes) -> bytes:
         """The good reply to a request."""
         tid, unit, function, address, count = self.parse(frame)
         return self.wrap(tid, unit, self.body(unit, function, address, count))
 
     def script(self, fault: str, frame: bytes) -> "Script":
         """What comes back to a request under a fault."""
-        return FAULTS[fault](self, frame, self.good(frame))
+        return FAULTS[fault](self, frame, self.good_reply(frame))
 
 
-def _good(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _normal_reply(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     return [(TURNAROUND, good)]
 
 
-def _dead(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _no_reply(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     return []
 
 
-def _late(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _script_late(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     return [(LATE[0] + slave.lcg.below(LATE[1]), good)]
 
 
-def _late_twice(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _script_late_twice(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     at = LIMIT + slave.lcg.below(200_000)
     return [(at, good), (at + 20_000 + slave.lcg.below(40_000), good)]
 
 
-def _duplicate(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _script_duplicate(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     return [(TURNAROUND, good), (TURNAROUND + slave.lcg.below(4_000), good)]
 
 
-def _two_in_one(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _script_two_in_one(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     return [(TURNAROUND, good + good)]
 
 
-def _wrong_unit(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _wrong_unit(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     tid, unit, function, address, count = slave.parse(frame)
     other = 1 + (unit + slave.lcg.below(240)) % 246
     return [(TURNAROUND, slave.wrap(tid, other, slave.body(other, function, address, count)))]
 
 
-def _wrong_function(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _wrong_function(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     tid, unit, function, address, count = slave.parse(frame)
     body = slave.body(unit, function ^ 7, address + 9, count)
     return [(TURNAROUND, slave.wrap(tid, unit, body))]
 
 
-def _wrong_count(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _wrong_count(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     tid, unit, function, address, count = slave.parse(frame)
     short = 1 + slave.lcg.below(count - 1)
     body = slave.body(unit, function, address, short)
     return [(TURNAROUND, slave.wrap(tid, unit, body))]
 
 
-def _wrong_transaction(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _wrong_transaction(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     tid, unit, function, address, count = slave.parse(frame)
     body = slave.body(unit, function, address + 100, count)
     return [(TURNAROUND, slave.wrap((tid + 1 + slave.lcg.below(65534)) & 0xFFFF, unit, body))]
 
 
-def _zero_transaction(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _zero_transaction(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     _, unit, function, address, count = slave.parse(frame)
     return [(TURNAROUND, slave.wrap(0, unit, slave.body(unit, function, address + 100, count)))]
 
 
-def _wrong_protocol(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _wrong_protocol(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     tid, unit, function, address, count = slave.parse(frame)
     body = slave.body(unit, function, address + 100, count)
     return [(TURNAROUND, slave.wrap(tid, unit, body, 1 + slave.lcg.below(65535)))]
 
 
-def _noise_before(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _noise_before(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     return [(TURNAROUND, slave.lcg.data(1 + slave.lcg.below(12)) + good)]
 
 
-def _noise_after(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _noise_after(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     return [(TURNAROUND, good + slave.lcg.data(1 + slave.lcg.below(12)))]
 
 
-def _echo(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _echo(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     return [(0, frame), (TURNAROUND, good)]
 
 
-def _foreign(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _other_unit_request(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     """Another master's request to another unit, and its reply, before ours."""
     _, unit, function, address, count = slave.parse(frame)
     other = 1 + (unit + slave.lcg.below(240)) % 246
-    theirs = sealed(struct.pack(">BBHH", other, function, address + 50, count))
-    reply = sealed(bytes((other,)) + slave.body(other, function, address + 50, count))
-    return [(TURNAROUND, theirs + reply), (2 * TURNAROUND, good)]
+    other_request = with_crc(struct.pack(">BBHH", other, function, address + 50, count))
+    reply = with_crc(bytes((other,)) + slave.body(other, function, address + 50, count))
+    return [(TURNAROUND, other_request + reply), (2 * TURNAROUND, good)]
 
 
-def _rival(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _same_unit_request(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     """Another master's request to our unit, and its reply, before ours."""
     _, unit, function, address, count = slave.parse(frame)
-    theirs = sealed(struct.pack(">BBHH", unit, function, address + 50, count))
-    reply = sealed(bytes((unit,)) + slave.body(unit, function, address + 50, count))
-    return [(0, theirs), (TURNAROUND, reply), (2 * TURNAROUND, good)]
+    other_request = with_crc(struct.pack(">BBHH", unit, function, address + 50, count))
+    reply = with_crc(bytes((unit,)) + slave.body(unit, function, address + 50, count))
+    return [(0, other_request), (TURNAROUND, reply), (2 * TURNAROUND, good)]
 
 
-def _gap(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _gap(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     cut = 1 + slave.lcg.below(len(good) - 1)
     return [(TURNAROUND, good[:cut]), (TURNAROUND + 1_000 + slave.lcg.below(9_000), good[cut:])]
 
 
-def _every_byte(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _every_byte(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     return [(TURNAROUND + 300 * i, good[i : i + 1]) for i in range(len(good))]
 
 
-def _bad_crc(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _bad_crc(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     place = slave.lcg.below(len(good) - 3) + 3
     wrong = good[:place] + bytes((good[place] ^ 1 << slave.lcg.below(8),)) + good[place + 1 :]
     return [(TURNAROUND, wrong)]
 
 
-def _short(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _script_truncated(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
     return [(TURNAROUND, good[: 1 + slave.lcg.below(len(good) - 1)])]
 
 
-def _exception(code: int) -> "Callable[[Slave, bytes, bytes], Script]":
-    def script(slave: Slave, frame: bytes, good: bytes) -> "Script":
+def _exception(code: int) -> "Callable[[FaultyServer, bytes, bytes], Script]":
+    def script(slave: FaultyServer, frame: bytes, good: bytes) -> "Script":
         tid, unit, function, _, _ = slave.parse(frame)
         return [(TURNAROUND, slave.wrap(tid, unit, bytes((function | 0x80, code))))]
 
     return script
 
 
-FAULTS: "dict[str, Callable[[Slave, bytes, bytes], Script]]" = {
-    "none": _good,
-    "dead": _dead,
-    "late": _late,
-    "late, twice": _late_twice,
-    "duplicate": _duplicate,
-    "two replies in one": _two_in_one,
+FAULTS: "dict[str, Callable[[FaultyServer, bytes, bytes], Script]]" = {
+    "none": _normal_reply,
+    "dead": _no_reply,
+    "late": _script_late,
+    "late, twice": _script_late_twice,
+    "duplicate": _script_duplicate,
+    "two replies in one": _script_two_in_one,
     "wrong unit": _wrong_unit,
     "wrong function": _wrong_function,
     "wrong count": _wrong_count,
@@ -220,12 +220,12 @@ FAULTS: "dict[str, Callable[[Slave, bytes, bytes], Script]]" = {
     "noise before": _noise_before,
     "noise after": _noise_after,
     "local echo": _echo,
-    "other master, other unit": _foreign,
-    "other master, same unit": _rival,
+    "other master, other unit": _other_unit_request,
+    "other master, same unit": _same_unit_request,
     "gap inside": _gap,
     "split at every byte": _every_byte,
     "bad CRC": _bad_crc,
-    "cut short": _short,
+    "cut short": _script_truncated,
     "exception 02": _exception(2),
     "exception 06, busy": _exception(6),
     "exception 85, unknown": _exception(85),
@@ -240,16 +240,16 @@ _ONLY_RTU = (
     "other master, same unit",
     "bad CRC",
 )
-USED_AT_ONCE = ("none", "noise before", "noise after", "local echo", "other master, other unit")
+USED_IMMEDIATELY = ("none", "noise before", "noise after", "local echo", "other master, other unit")
 """Faults in spite of which the first request's good reply must be used 5 ms after its last byte."""
 
 
-def names(framing: str) -> "list[str]":
+def fault_names(framing: str) -> "list[str]":
     """The faults of one framing, in the order of the table."""
-    left_out = _ONLY_TCP if framing == "rtu" else _ONLY_RTU
-    return [name for name in sorted(FAULTS) if name not in left_out]
+    excluded = _ONLY_TCP if framing == "rtu" else _ONLY_RTU
+    return [name for name in sorted(FAULTS) if name not in excluded]
 
 
-def intact(frame: bytes) -> bool:
+def is_intact(frame: bytes) -> bool:
     """Whether a request on a serial line is whole."""
     return len(frame) >= 8 and crc16(frame) == 0

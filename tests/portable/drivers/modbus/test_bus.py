@@ -6,7 +6,7 @@ from drivers.modbus.bus import Bus
 from drivers.modbus.transaction import STOP, WRITE
 from protocols.errors import EncodeError
 from protocols.modbus import pdu
-from protocols.modbus.crc import sealed
+from protocols.modbus.crc import with_crc
 from protocols.time_units import NEVER
 from tests.portable.support.check import eq, raises
 
@@ -17,16 +17,16 @@ DRAIN = 10_000
 LATE = 500_000
 READ = pdu.read_holding(16, 2)
 OTHER = pdu.read_holding(99, 2)  # its replies look the same
-REPLY = sealed(b"\x05\x03\x04\x00\x01\x00\x02")
+REPLY = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
 
 
-def opened(framing="rtu", **more):
+def make_bus(framing="rtu", **more):
     bus = Bus(4, framing, 19200, 10, TIMEOUT, **more)
     bus.event("opened", 0)
     return bus
 
 
-def turn(bus):
+def wake_once(bus):
     """Let the bus have its next deadline; returns (when, what it wrote)."""
     now = bus.deadline()
     assert now != NEVER
@@ -34,56 +34,56 @@ def turn(bus):
     return now, [data for _, _, data in bus.outbox()]
 
 
-def sent(bus):
+def run_until_write(bus):
     """Turn until something is written; returns (when, the frame)."""
     for _ in range(10):
-        now, frames = turn(bus)
+        now, frames = wake_once(bus)
         if frames:
             eq(len(frames), 1)
             return now, frames[0]
     raise AssertionError("nothing was written")
 
 
-def one(bus):
-    results = bus.results()
+def only_result(bus):
+    results = bus.take_results()
     eq(len(results), 1)
     return results[0]
 
 
-def test_a_transaction_from_submit_to_result():
-    bus = opened()
+def test_transaction_from_submit_to_result():
+    bus = make_bus()
     eq(bus.deadline(), NEVER)
     assert bus.submit(5, READ, ("rpu", 1))
-    now, frame = sent(bus)
+    now, frame = run_until_write(bus)
     eq(now, GAP)
-    eq(frame, sealed(b"\x05" + READ))
+    eq(frame, with_crc(b"\x05" + READ))
     chars = len(frame) + len(REPLY)
     eq(bus.deadline(), now + TIMEOUT + chars * 10 * 1_000_000 // 19200)
     bus.receive(REPLY, now + 20_000)
-    result = one(bus)
+    result = only_result(bus)
     eq((result.tag, result.unit, result.status), (("rpu", 1), 5, "ok"))
-    eq((result.values, result.code, result.at), ((1, 2), 0, now + 20_000))
+    eq((result.values, result.code, result.done_at), ((1, 2), 0, now + 20_000))
     eq(bus.deadline(), NEVER)
-    eq((bus.outbox(), bus.results()), ([], []))
+    eq((bus.outbox(), bus.take_results()), ([], []))
     eq((bus.transactions, bus.errors), (1, 0))
 
 
-def test_silence_before_each_request():
+def test_t35_before_each_request():
     for baud, bits, gap in ((9600, 11, 4011), (19200, 11, 2006), (38400, 10, 1750)):
         bus = Bus(4, "rtu", baud, bits, TIMEOUT)
         bus.event("opened", 0)
         bus.submit(5, READ, 1)
         bus.submit(6, READ, 2)
-        eq(sent(bus)[0], gap)
+        eq(run_until_write(bus)[0], gap)
         bus.receive(REPLY, 50_000)
         eq(bus.deadline(), 50_000 + gap)
         bus.receive(b"\x00", 50_500)  # somebody still talks
         eq(bus.outbox(), [])
-        eq(sent(bus)[0], 50_500 + gap)
+        eq(run_until_write(bus)[0], 50_500 + gap)
 
 
-def test_noise_without_end_does_not_stop_the_bus():
-    bus = opened()
+def test_endless_noise_does_not_stop_bus():
+    bus = make_bus()
     now = 0
     bus.submit(5, READ, 1)
     while not bus.outbox():
@@ -93,19 +93,19 @@ def test_noise_without_end_does_not_stop_the_bus():
         if bus.deadline() <= now:
             bus.wake(now)
     bus.receive(REPLY, now + 9000)
-    eq(one(bus).status, "ok")
+    eq(only_result(bus).status, "ok")
 
 
-def test_idle_needs_no_wakes():
-    bus = opened()
+def test_idle_bus_has_no_deadline():
+    bus = make_bus()
     for now in (5, 5000, 50_000):
         bus.receive(b"\xaa\xbb", now)
         eq(bus.deadline(), NEVER)
     eq(Bus(4, "rtu").deadline(), NEVER)
 
 
-def test_urgent_first_and_bounded():
-    bus = opened(queue_limit=3)
+def test_urgent_queue_is_first_and_bounded():
+    bus = make_bus(queue_limit=3)
     for tag in range(5):
         eq(bus.submit(5, READ, tag), tag < 3)
     for tag in range(5):
@@ -113,49 +113,49 @@ def test_urgent_first_and_bounded():
     eq(bus.refused, 4)
     order = []
     for _ in range(6):
-        now, frame = sent(bus)
+        now, frame = run_until_write(bus)
         bus.receive(REPLY if frame[1] == 3 else frame, now + 20_000)
-        order.append(one(bus).tag)
+        order.append(only_result(bus).tag)
     eq(order, [10, 11, 12, 0, 1, 2])
 
 
-def test_stop_goes_before_writes_and_replaces_what_it_writes_anew():
-    bus = opened()
+def test_stop_precedes_and_supersedes_writes():
+    bus = make_bus()
     run, stop = pdu.write_multiple(0, (1151, 9)), pdu.write_single(0, 1150)
     bus.submit(5, READ, "read")
     bus.submit(6, run, "6 runs", WRITE)
     bus.submit(5, run, "5 runs", WRITE)
     bus.submit(5, stop, "5 stops", STOP)
-    eq([(r.tag, r.status) for r in bus.results()], [("5 runs", "superseded")])
+    eq([(r.tag, r.status) for r in bus.take_results()], [("5 runs", "superseded")])
     order = []
     for _ in range(3):
-        now, frame = sent(bus)
-        bus.receive(REPLY if frame[1] == 3 else sealed(frame[:6]), now + 20_000)
-        order.append(one(bus).tag)
+        now, frame = run_until_write(bus)
+        bus.receive(REPLY if frame[1] == 3 else with_crc(frame[:6]), now + 20_000)
+        order.append(only_result(bus).tag)
     eq(order, ["5 stops", "6 runs", "read"])
 
 
-def test_the_retry_of_an_old_write_never_follows_a_newer_one():
+def test_superseded_write_is_not_retried():
     for busy in (False, True):
-        bus = opened()
+        bus = make_bus()
         bus.submit(5, pdu.write_multiple(0, (1151, 9)), "run", WRITE, retries=3)
-        now, _ = sent(bus)
+        now, _ = run_until_write(bus)
         bus.submit(5, pdu.write_single(0, 1150), "stop", STOP)
         if busy:
-            bus.receive(sealed(bytes((5, 0x90, 6))), now + 9_000)
+            bus.receive(with_crc(bytes((5, 0x90, 6))), now + 9_000)
         frames = []
         for _ in range(4):
             if bus.deadline() != NEVER and bus.deadline() < now + 500_000:
-                frames += turn(bus)[1]
+                frames += wake_once(bus)[1]
         assert frames
         eq([frame[1] for frame in frames], [6] * len(frames))
-        assert "run" in [r.tag for r in bus.results()]
+        assert "run" in [r.tag for r in bus.take_results()]
 
 
-def test_a_stop_waits_for_one_timeout_and_the_silence_but_for_no_drain():
-    bus = opened()
+def test_stop_waits_for_timeout_and_t35_not_for_drain():
+    bus = make_bus()
     bus.submit(5, READ, "read", retries=0)
-    now, _ = sent(bus)
+    now, _ = run_until_write(bus)
     bus.submit(6, pdu.write_single(0, 0), "stop", STOP)
     due = bus.deadline()
     bus.wake(due)
@@ -163,8 +163,8 @@ def test_a_stop_waits_for_one_timeout_and_the_silence_but_for_no_drain():
     assert due <= now + TIMEOUT + (8 + 9) * CHAR, due - now
 
 
-def test_noise_does_not_hold_a_stop_for_long():
-    bus = opened()
+def test_noise_delays_stop_briefly():
+    bus = make_bus()
     bus.submit(6, pdu.write_single(0, 0), "stop", STOP)
     now = 0
     while not bus.outbox():
@@ -175,277 +175,279 @@ def test_noise_does_not_hold_a_stop_for_long():
             bus.wake(now)
 
 
-def test_timeout_is_retried_and_drained():
-    bus = opened()
+def test_timeout_drains_line_and_retries():
+    bus = make_bus()
     bus.submit(5, READ, 1, retries=2)
     for attempt in range(3):
-        sent(bus)
+        run_until_write(bus)
         due = bus.deadline()
         bus.wake(due - 1)
-        eq((bus.results(), bus.outbox()), ([], []))
+        eq((bus.take_results(), bus.outbox()), ([], []))
         bus.wake(due)
         if attempt < 2:
             eq(bus.deadline(), due + DRAIN)
             bus.receive(b"\x00", due + 5_000)  # a byte makes the silence begin again
             eq(bus.deadline(), due + 5_000 + DRAIN)
-    result = one(bus)
-    eq((result.status, result.at, result.values), ("timeout", due, ()))
+    result = only_result(bus)
+    eq((result.status, result.done_at, result.values), ("timeout", due, ()))
     eq((bus.timeouts, bus.retries, bus.transactions, bus.errors), (3, 2, 1, 1))
 
 
-def test_what_came_instead_is_named():
+def test_invalid_reply_has_reason():
     cases = (
-        (sealed(b"\x05\x03\x02\x00\x01"), "mismatch", "byte count"),
-        (sealed(b"\x05\x04\x04\x00\x01\x00\x02"), "mismatch", "function"),
+        (with_crc(b"\x05\x03\x02\x00\x01"), "mismatch", "byte count"),
+        (with_crc(b"\x05\x04\x04\x00\x01\x00\x02"), "mismatch", "function"),
         (REPLY[:-1] + b"\x00", "mismatch", "crc"),
-        (sealed(b"\x06\x03\x04\x00\x01\x00\x02"), "timeout", ""),
+        (with_crc(b"\x06\x03\x04\x00\x01\x00\x02"), "timeout", ""),
         (b"\x01\x02", "timeout", ""),
     )
     for data, status, reason in cases:
-        bus = opened()
+        bus = make_bus()
         bus.submit(5, READ, 1, retries=0)
-        now, _ = sent(bus)
+        now, _ = run_until_write(bus)
         bus.receive(data, now + 20_000)
-        eq(bus.results(), [])  # the right one may still come
-        turn(bus)
-        result = one(bus)
+        eq(bus.take_results(), [])  # the right one may still come
+        wake_once(bus)
+        result = only_result(bus)
         eq((result.status, result.reason), (status, reason))
-    eq((bus.timeouts, bus.mismatched, bus.dropped_bytes), (1, 0, 2))
+    eq((bus.timeouts, bus.invalid_replies, bus.discarded_bytes), (1, 0, 2))
 
 
 def test_exceptions_are_results_and_not_retried():
-    bus = opened()
+    bus = make_bus()
     bus.submit(5, READ, 1)
-    now, _ = sent(bus)
-    bus.receive(sealed(b"\x05\x83\x02"), now + 20_000)
-    result = one(bus)
+    now, _ = run_until_write(bus)
+    bus.receive(with_crc(b"\x05\x83\x02"), now + 20_000)
+    result = only_result(bus)
     eq((result.status, result.code, result.values), ("exception", 2, ()))
     eq((bus.exceptions, bus.errors, bus.retries, bus.deadline()), (1, 1, 0, NEVER))
 
 
-def late_reply(proof):
-    bus = opened()
+def run_late_reply(with_disambiguating_reply):
+    bus = make_bus()
     bus.submit(5, READ, "read", retries=0)
     bus.submit(5, OTHER, "other", retries=0)
-    sent(bus)
-    timed_out, _ = turn(bus)
-    eq(one(bus).status, "timeout")
+    run_until_write(bus)
+    timed_out, _ = wake_once(bus)
+    eq(only_result(bus).status, "timeout")
     # The late reply comes while the line is drained, or any time within LATE: it meets nobody.
     bus.receive(REPLY, timed_out + 4_000)
     bus.receive(REPLY, timed_out + 400_000)
-    now, frame = sent(bus)
+    now, frame = run_until_write(bus)
     assert now >= timed_out + LATE
-    eq(frame, sealed(b"\x05" + pdu.read_holding(99, 1)))  # its reply is of another length
+    eq(frame, with_crc(b"\x05" + pdu.read_holding(99, 1)))  # its reply is of another length
     bus.receive(REPLY, now + 15_000)
-    eq(bus.results(), [])
-    if proof:
-        bus.receive(sealed(b"\x05\x03\x02\x00\x63"), now + 20_000)
-    now, frame = sent(bus)
-    eq((now < timed_out + 2 * LATE, frame), (proof, sealed(b"\x05" + OTHER)))
-    bus.receive(sealed(b"\x05\x03\x04\x00\x63\x00\x64"), now + 20_000)
-    result = one(bus)
+    eq(bus.take_results(), [])
+    if with_disambiguating_reply:
+        bus.receive(with_crc(b"\x05\x03\x02\x00\x63"), now + 20_000)
+    now, frame = run_until_write(bus)
+    eq((now < timed_out + 2 * LATE, frame), (with_disambiguating_reply, with_crc(b"\x05" + OTHER)))
+    bus.receive(with_crc(b"\x05\x03\x04\x00\x63\x00\x64"), now + 20_000)
+    result = only_result(bus)
     eq((result.tag, result.values), ("other", (99, 100)))
     assert bus.late + bus.client.mismatches >= 2
 
 
-def test_late_reply_is_not_taken_for_another_request():
-    late_reply(True)
+def test_late_reply_does_not_match_other_request():
+    run_late_reply(True)
 
 
-def test_without_a_proof_what_looks_the_same_waits():
-    late_reply(False)
+def test_same_reply_shape_waits_without_disambiguation():
+    run_late_reply(False)
 
 
-def test_a_write_is_not_held_but_its_echo_may_be_an_older_one():
-    bus = opened()
+def test_write_is_sent_and_its_echo_is_ambiguous():
+    bus = make_bus()
     writes = [pdu.write_multiple(0, (1151, speed)) for speed in (1, 2)]
     bus.submit(5, writes[0], "w1", WRITE, retries=0)
-    sent(bus)
-    turn(bus)
+    run_until_write(bus)
+    wake_once(bus)
     bus.submit(5, writes[1], "w2", WRITE, retries=0)
-    one(bus)
-    now, frame = sent(bus)
-    eq(frame, sealed(b"\x05" + writes[1]))
-    bus.receive(sealed(frame[:6]), now + 9_000)
-    result = one(bus)
+    only_result(bus)
+    now, frame = run_until_write(bus)
+    eq(frame, with_crc(b"\x05" + writes[1]))
+    bus.receive(with_crc(frame[:6]), now + 9_000)
+    result = only_result(bus)
     eq((result.tag, result.status), ("w2", "unsure"))
     bus.submit(5, READ, "read")  # its reply proves that both echoes are over
-    now, _ = sent(bus)
+    now, _ = run_until_write(bus)
     bus.receive(REPLY, now + 20_000)
-    eq(one(bus).status, "ok")
+    eq(only_result(bus).status, "ok")
     bus.submit(5, writes[0], "w3", WRITE)
-    now, frame = sent(bus)
-    bus.receive(sealed(frame[:6]), now + 20_000)
-    eq(one(bus).status, "ok")  # the same as the first: whichever's echo it is
+    now, frame = run_until_write(bus)
+    bus.receive(with_crc(frame[:6]), now + 20_000)
+    eq(only_result(bus).status, "ok")  # the same as the first: whichever's echo it is
     bus.submit(6, READ, "read")
     bus.wake(now + 3 * LATE)
     bus.outbox()
-    bus.receive(sealed(b"\x06\x03\x04\x00\x01\x00\x02"), now + 3 * LATE + 20_000)
+    bus.receive(with_crc(b"\x06\x03\x04\x00\x01\x00\x02"), now + 3 * LATE + 20_000)
     bus.submit(5, writes[0], "w4", WRITE)
-    now, frame = sent(bus)
-    bus.receive(sealed(frame[:6]), now + 20_000)
-    eq([(r.tag, r.status) for r in bus.results()], [("read", "ok"), ("w4", "ok")])
+    now, frame = run_until_write(bus)
+    bus.receive(with_crc(frame[:6]), now + 20_000)
+    eq([(r.tag, r.status) for r in bus.take_results()], [("read", "ok"), ("w4", "ok")])
 
 
-def test_the_same_request_goes_again_at_once_but_may_leave_a_second_reply():
-    bus = opened()
+def test_same_request_is_repeated_and_may_get_two_replies():
+    bus = make_bus()
     bus.submit(5, READ, "first", retries=1)
-    sent(bus)
-    turn(bus)
-    now, _ = sent(bus)
+    run_until_write(bus)
+    wake_once(bus)
+    now, _ = run_until_write(bus)
     bus.receive(REPLY, now + 10_000)  # perhaps the late reply of the first: the same block
-    eq(one(bus).status, "ok")
+    eq(only_result(bus).status, "ok")
     bus.submit(5, OTHER, "other")
-    eq(sent(bus)[1], sealed(b"\x05" + pdu.read_holding(99, 1)))  # the second's may still come
+    eq(
+        run_until_write(bus)[1], with_crc(b"\x05" + pdu.read_holding(99, 1))
+    )  # the second's may still come
 
 
-def test_a_second_copy_of_a_reply_is_not_taken_for_the_next():
+def test_duplicate_reply_does_not_match_next_request():
     gap = len(REPLY) * 10 * 1_000_000 // 19200 + DRAIN
     for second in (OTHER, READ):
-        bus = opened()
+        bus = make_bus()
         bus.submit(5, READ, 1)
         bus.submit(5, second, 2)
-        now, _ = sent(bus)
+        now, _ = run_until_write(bus)
         bus.receive(REPLY, now + 20_000)
-        one(bus)
-        eq(sent(bus)[0], now + 20_000 + gap)
-    bus = opened()
+        only_result(bus)
+        eq(run_until_write(bus)[0], now + 20_000 + gap)
+    bus = make_bus()
     bus.submit(5, READ, 1)
     bus.submit(5, OTHER, 2)
-    now, _ = sent(bus)
+    now, _ = run_until_write(bus)
     bus.receive(REPLY, now + 20_000)
     bus.receive(REPLY, now + 25_000)
-    eq(len(bus.results()), 1)
+    eq(len(bus.take_results()), 1)
     bus.submit(5, pdu.read_holding(3, 1), 3)  # what cannot be confused goes first
-    eq(sent(bus)[1], sealed(b"\x05" + pdu.read_holding(3, 1)))
+    eq(run_until_write(bus)[1], with_crc(b"\x05" + pdu.read_holding(3, 1)))
 
 
-def test_late_exception_is_not_taken_for_another_request():
-    bus = opened()
+def test_late_exception_does_not_match_other_request():
+    bus = make_bus()
     bus.submit(5, pdu.read_holding(0, 9), "gone", retries=0)
     bus.submit(5, READ, "read", retries=0)
-    sent(bus)
-    turn(bus)
-    one(bus)
-    now, _ = sent(bus)
-    bus.receive(sealed(b"\x05\x83\x02"), now + 5_000)
-    eq(bus.results(), [])
+    run_until_write(bus)
+    wake_once(bus)
+    only_result(bus)
+    now, _ = run_until_write(bus)
+    bus.receive(with_crc(b"\x05\x83\x02"), now + 5_000)
+    eq(bus.take_results(), [])
     bus.receive(REPLY, now + 20_000)
-    eq(one(bus).status, "ok")
+    eq(only_result(bus).status, "ok")
 
 
-def test_closing_loses_what_waits():
+def test_port_close_fails_pending_requests():
     for kind in ("closed", "failed"):
-        bus = opened()
+        bus = make_bus()
         for tag in range(3):
             bus.submit(5, READ, tag)
-        sent(bus)
+        run_until_write(bus)
         bus.event(kind, 5_000)
-        lost = [(r.tag, r.status, r.reason, r.at) for r in bus.results()]
+        lost = [(r.tag, r.status, r.reason, r.done_at) for r in bus.take_results()]
         eq(lost, [(tag, "lost", "port " + kind, 5_000) for tag in range(3)])
         eq((bus.deadline(), bus.lost, bus.submit(5, READ, 9)), (NEVER, 3, False))
         bus.receive(REPLY, 6_000)
         bus.wake(7_000)
-        eq((bus.results(), bus.outbox()), ([], []))
+        eq((bus.take_results(), bus.outbox()), ([], []))
         bus.event("opened", 2_000_000)
         assert bus.submit(5, READ, 10)
-        now, _ = sent(bus)
+        now, _ = run_until_write(bus)
         bus.receive(REPLY, now + 20_000)
-        eq(one(bus).tag, 10)
+        eq(only_result(bus).tag, 10)
 
 
 def mbap(frame, unit=5, body=b"\x03\x04\x00\x01\x00\x02"):
     return frame[:4] + struct.pack(">HB", len(body) + 1, unit) + body
 
 
-def test_tcp_goes_on_at_once():
-    bus = opened("tcp")
+def test_tcp_sends_next_request_immediately():
+    bus = make_bus("tcp")
     bus.submit(5, READ, 1)
     bus.submit(5, OTHER, 2)
-    now, frame = sent(bus)
+    now, frame = run_until_write(bus)
     eq((now, bus.deadline()), (0, TIMEOUT))
     bus.receive(mbap(frame), 30)
-    eq(one(bus).values, (1, 2))
+    eq(only_result(bus).values, (1, 2))
     (port, op, second) = bus.outbox()[0]
     eq((port, op, bus.deadline()), (4, "write", 30 + TIMEOUT))
     bus.receive(mbap(frame), 40)  # a duplicate
-    eq((bus.results(), bus.late), ([], 1))
+    eq((bus.take_results(), bus.late), ([], 1))
     bus.receive(mbap(second), 50)
-    eq(one(bus).tag, 2)
+    eq(only_result(bus).tag, 2)
 
 
-def test_tcp_mismatch_is_final_and_retried_at_once():
-    bus = opened("tcp")
+def test_tcp_invalid_reply_is_retried_immediately():
+    bus = make_bus("tcp")
     bus.submit(5, READ, 1)
-    _, frame = sent(bus)
+    _, frame = run_until_write(bus)
     bus.receive(mbap(frame, unit=6), 30)
     again = bus.outbox()[0][2]
     assert again[:2] != frame[:2]
     bus.receive(mbap(again, body=b"\x04\x04\x00\x01\x00\x02"), 60)
-    result = one(bus)
+    result = only_result(bus)
     eq((result.status, result.reason, bus.deadline()), ("mismatch", "function", NEVER))
 
 
 def test_tcp_late_reply_after_timeout():
-    bus = opened("tcp")
+    bus = make_bus("tcp")
     bus.submit(5, READ, 1, retries=0)
     bus.submit(5, OTHER, 2, retries=0)
-    _, frame = sent(bus)
-    now, frames = turn(bus)
-    eq((one(bus).status, len(frames)), ("timeout", 1))  # the next goes out in the same turn
+    _, frame = run_until_write(bus)
+    now, frames = wake_once(bus)
+    eq((only_result(bus).status, len(frames)), ("timeout", 1))  # the next goes out in the same turn
     bus.receive(mbap(frame), now + 10)
-    eq(bus.results(), [])
+    eq(bus.take_results(), [])
     bus.receive(mbap(frames[0], body=b"\x03\x04\x00\x63\x00\x64"), now + 20)
-    eq(one(bus).values, (99, 100))
+    eq(only_result(bus).values, (99, 100))
 
 
 def test_broken_stream_is_closed():
-    bus = opened("tcp")
+    bus = make_bus("tcp")
     bus.submit(5, READ, 1)
     bus.submit(5, READ, 2)
-    _, frame = sent(bus)
+    _, frame = run_until_write(bus)
     bus.receive(mbap(frame) + b"garbage", 30)
-    results = [(r.tag, r.status, r.reason) for r in bus.results()]
+    results = [(r.tag, r.status, r.reason) for r in bus.take_results()]
     eq(results, [(1, "ok", ""), (2, "lost", "stream broken: protocol id")])
     eq(bus.outbox(), [(4, "close", b"")])
-    eq((bus.closes, bus.deadline(), bus.submit(5, READ, 3)), (1, NEVER, False))
+    eq((bus.stream_closes, bus.deadline(), bus.submit(5, READ, 3)), (1, NEVER, False))
     bus.receive(b"more garbage", 40)
     eq(bus.outbox(), [])
     bus.event("closed", 50)
     bus.event("opened", 60)
     bus.submit(5, READ, 4)
-    now, frame = sent(bus)
+    now, frame = run_until_write(bus)
     bus.receive(mbap(frame), now + 5)
-    eq(one(bus).tag, 4)
+    eq(only_result(bus).tag, 4)
 
 
-def test_a_bad_unit_is_refused_at_once():
-    text = str(raises(EncodeError, opened().submit, 0, READ, 1))
+def test_invalid_unit_is_rejected():
+    text = str(raises(EncodeError, make_bus().submit, 0, READ, 1))
     eq(text, "unit 0 is not 1 to 247")
-    raises(EncodeError, opened("tcp").submit, 256, READ, 1)
+    raises(EncodeError, make_bus("tcp").submit, 256, READ, 1)
 
 
-class Line:
+class FaultyLine:
     """Slaves of every kind of bad manners; each reply says which request it belongs to."""
 
     def __init__(self, seed):
         self.state = seed * 2654435761 & 0xFFFFFFFF
-        self.coming = []  # (when, order, bytes)
+        self.pending_data = []  # (when, order, bytes)
         self.order = 0
 
     def below(self, n):
         self.state = (self.state * 1664525 + 1013904223) & 0xFFFFFFFF
         return (self.state >> 8) % n
 
-    def put(self, when, data):
+    def schedule(self, when, data):
         self.order += 1
-        self.coming.append((when, self.order, data))
+        self.pending_data.append((when, self.order, data))
 
-    def hear(self, frame, now):
+    def answer_request(self, frame, now):
         """Answer a read with registers (unit, address), a write with its echo; or do worse."""
         unit, function, address = struct.unpack(">BBH", frame[:4])
         body = frame[:2] + b"\x04" + struct.pack(">HH", unit, address)
-        reply = sealed(body if function == 3 else frame[:6])
+        reply = with_crc(body if function == 3 else frame[:6])
         done = now + (len(frame) + len(reply)) * CHAR + 5_000
         kind = self.below(12)
         if kind == 0:
@@ -455,36 +457,36 @@ class Line:
         elif kind == 2:
             reply = reply[:-1] + bytes((reply[-1] ^ 64,))
         elif kind == 3:
-            reply = sealed(bytes((unit, function | 0x80, 4)))
+            reply = with_crc(bytes((unit, function | 0x80, 4)))
         elif kind == 4:
-            self.put(done + len(reply) * CHAR + self.below(16 * CHAR), reply)
+            self.schedule(done + len(reply) * CHAR + self.below(16 * CHAR), reply)
         elif kind == 5:
-            reply = sealed(bytes((unit + 100,)) + reply[1:-2]) + reply
+            reply = with_crc(bytes((unit + 100,)) + reply[1:-2]) + reply
         elif kind in (6, 7, 8):
             done += TIMEOUT + self.below(LATE - TIMEOUT)  # late, among whatever is asked then
         cut = self.below(len(reply))
         if cut:
-            self.put(done - (len(reply) - cut) * CHAR, reply[:cut])
-        self.put(done, reply[cut:])
+            self.schedule(done - (len(reply) - cut) * CHAR, reply[:cut])
+        self.schedule(done, reply[cut:])
 
     def noise(self):
         return bytes([self.below(256) for _ in range(1 + self.below(20))])
 
 
-def run(seed, jobs):
+def run_faulty_line(seed, jobs):
     """Serve `jobs` on a bad line; returns [(job, result)] and the virtual end."""
     bus = Bus(4, "rtu", 19200, 10, TIMEOUT)
     bus.event("opened", 0)
-    line = Line(seed)
-    decided = []
+    line = FaultyLine(seed)
+    results = []
     for tag, (unit, request, urgent) in enumerate(jobs):
         bus.submit(unit, request, tag, urgent)
     now = 0
     for _ in range(4000):
-        line.coming.sort()
+        line.pending_data.sort()
         due = bus.deadline()
-        if line.coming and line.coming[0][0] <= due:
-            now, _, data = line.coming.pop(0)
+        if line.pending_data and line.pending_data[0][0] <= due:
+            now, _, data = line.pending_data.pop(0)
             bus.receive(data, now)
         elif due == NEVER:
             break
@@ -492,17 +494,17 @@ def run(seed, jobs):
             now = max(now, due)
             bus.wake(now)
         for _, _, frame in bus.outbox():
-            line.hear(frame, now)
-        decided.extend(bus.results())
+            line.answer_request(frame, now)
+        results.extend(bus.take_results())
     eq(bus.deadline(), NEVER)
-    return decided, now, bus
+    return results, now, bus
 
 
-def test_hundreds_of_bad_lines_give_no_wrong_value():
+def test_faulty_lines_give_no_wrong_value():
     good = 0
     for seed in range(150):
         jobs = []
-        line = Line(seed + 1000)
+        line = FaultyLine(seed + 1000)
         for _ in range(20):
             unit, address = 1 + line.below(2), 10 + line.below(3)
             if line.below(4):
@@ -510,7 +512,7 @@ def test_hundreds_of_bad_lines_give_no_wrong_value():
             else:
                 request = pdu.write_multiple(address, (line.below(4), 0))
                 jobs.append((unit, request, True))
-        decided, end, bus = run(seed, jobs)
+        decided, end, bus = run_faulty_line(seed, jobs)
         eq(sorted({result.tag for result in decided}), list(range(20)))
         for result in decided:
             unit, request, _ = jobs[result.tag]
@@ -523,37 +525,37 @@ def test_hundreds_of_bad_lines_give_no_wrong_value():
     assert good > 1500, good
 
 
-def test_a_silent_or_torn_stream_is_closed():
-    bus = opened("tcp")
+def test_silent_or_partial_stream_is_closed():
+    bus = make_bus("tcp")
     for tag in range(9):
         bus.submit(5, READ, tag, WRITE, retries=0)
         if bus.open:
-            sent(bus)
-            turn(bus)
-    eq((bus.open, bus.closes), (False, 1))
-    bus = opened("tcp")
+            run_until_write(bus)
+            wake_once(bus)
+    eq((bus.open, bus.stream_closes), (False, 1))
+    bus = make_bus("tcp")
     bus.submit(5, READ, 1)
-    _, frame = sent(bus)
+    _, frame = run_until_write(bus)
     bus.receive(mbap(frame)[:9], 500)
-    turn(bus)
-    eq((bus.open, bus.closes, one(bus).status), (False, 1, "lost"))
+    wake_once(bus)
+    eq((bus.open, bus.stream_closes, only_result(bus).status), (False, 1, "lost"))
 
 
-def test_a_late_reply_may_come_twice():
+def test_late_reply_may_be_duplicated():
     for idle in (False, True):
-        bus = opened()
+        bus = make_bus()
         bus.submit(5, READ, "gone", retries=0)
-        sent(bus)
-        turn(bus)
-        one(bus)
+        run_until_write(bus)
+        wake_once(bus)
+        only_result(bus)
         bus.submit(5, OTHER, "other")
         if idle:
             bus.receive(REPLY, bus.deadline() - 5_000)
-        now, frame = sent(bus)
-        eq(frame, sealed(b"\x05" + pdu.read_holding(99, 1)))
+        now, frame = run_until_write(bus)
+        eq(frame, with_crc(b"\x05" + pdu.read_holding(99, 1)))
         if not idle:
             bus.receive(REPLY, now + 9_000)
-        bus.receive(sealed(b"\x05\x03\x02\x00\x63"), now + 15_000)
-        eq(bus.results(), [])
-        again, _ = sent(bus)
+        bus.receive(with_crc(b"\x05\x03\x02\x00\x63"), now + 15_000)
+        eq(bus.take_results(), [])
+        again, _ = run_until_write(bus)
         assert again >= now + DRAIN + len(REPLY) * CHAR, again - now

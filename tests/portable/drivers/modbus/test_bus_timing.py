@@ -4,86 +4,89 @@ All in virtual time; the figures are those of docs/engineer/modbus.md.
 """
 
 from drivers.modbus.bus import Bus
-from drivers.modbus.wire_time import Wire
+from drivers.modbus.wire_time import WireTime
 from protocols.modbus import pdu
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 from tests.portable.support.serial_line_model import (
     COUNT,
-    Poller,
-    Slave,
-    VirtualLine,
-    full_load,
-    stop_delay,
+    ModbusServerModel,
+    PolledUnits,
+    SerialLineModel,
+    measure_full_load,
+    measure_stop_delay,
 )
 
 
-def test_the_line_is_used_to_95_percent_and_more():
+def test_line_load_reaches_95_percent():
     for baud in (9600, 19200, 115200):
-        wire = Wire(baud, 11, 5000)
+        wire = WireTime(baud, 11, 5000)
         for units in ([7], [1, 2, 3, 4, 5]):
             possible = 10 * SECOND // wire.read_us(3, COUNT)
-            made = full_load(baud, units, 10)
+            made = measure_full_load(baud, units, 10)
             assert made >= 0.95 * possible, (baud, units, made, possible)
 
 
-def test_dead_units_cost_little_and_come_back_soon():
+def test_offline_units_cost_little_and_recover():
     for dead in (1, 3, 5):
-        poller = Poller(dead)
+        poller = PolledUnits(dead)
         for _ in range(60):
             poller.cycle()
         used, probed = poller.bus.busy_us, poller.bus.probe_us
-        poller.worst.clear()
+        poller.longest_gap_us.clear()
         for _ in range(60):
             poller.cycle()
         probed = poller.bus.probe_us - probed
         assert 0 < probed <= 0.05 * 60 * SECOND, (dead, probed)
         assert poller.bus.busy_us > used
         for unit in range(dead + 1, 11):
-            assert poller.worst[unit] <= 1.05 * SECOND, (dead, unit, poller.worst)
-        poller.slaves[0].dead = False
+            assert poller.longest_gap_us[unit] <= 1.05 * SECOND, (dead, unit, poller.longest_gap_us)
+        poller.slaves[0].is_offline = False
         back = poller.now
-        poller.seen.pop((1, 0), None)
-        while (1, 0) not in poller.seen:
+        poller.last_reply_at.pop((1, 0), None)
+        while (1, 0) not in poller.last_reply_at:
             poller.cycle()
             assert poller.now - back <= 11 * SECOND, dead
-        assert poller.seen[(1, 0)] - back <= 10 * SECOND, (dead, poller.seen[(1, 0)] - back)
+        assert poller.last_reply_at[(1, 0)] - back <= 10 * SECOND, (
+            dead,
+            poller.last_reply_at[(1, 0)] - back,
+        )
 
 
-def test_a_dead_unit_that_never_answers_gets_no_poll():
-    poller = Poller(1)
+def test_offline_unit_gets_no_poll():
+    poller = PolledUnits(1)
     poller.line.first_bytes = []
     for _ in range(20):
         poller.cycle()
-    health = poller.bus.health(1)
-    assert health.dead
-    assert poller.bus.skipped > 20
+    health = poller.bus.unit_health(1)
+    assert health.offline
+    assert poller.bus.skipped_polls > 20
     asked = len([1 for _, unit, _ in poller.line.first_bytes if unit == 1])
     assert asked < 14, asked
 
 
-def test_a_stop_leaves_within_a_transaction_and_the_silence():
+def test_stop_is_sent_within_one_transaction_and_t35():
     for baud in (9600, 19200, 115200):
-        wire = Wire(baud, 11, 5000)
-        count = wire.cap(3, 90_000)
+        wire = WireTime(baud, 11, 5000)
+        count = wire.max_read(3, 90_000)
         worst = 0
         for dead in (False, True):
             for when in range(0, 300_000, 3_700):
-                worst = max(worst, stop_delay(baud, count, dead, when))
+                worst = max(worst, measure_stop_delay(baud, count, dead, when))
         assert worst <= (100_000 if baud > 9600 else 110_000), (baud, count, worst)
         assert worst > 5_000  # it has waited for something
 
 
-def test_refused_requests_are_no_copies_and_no_fast_replies():
+def test_exceptions_are_neither_duplicates_nor_fast_replies():
     """An exception is shorter than the good reply, so it comes earlier; that means nothing."""
     bus = Bus(4, "rtu", 19200, 11, timeout_us=200_000)
-    slave = Slave(7)
-    slave.holes = [500]
-    line = VirtualLine(bus, [slave], 19200)
-    seen = []
+    slave = ModbusServerModel(7)
+    slave.unreadable = [500]
+    line = SerialLineModel(bus, [slave], 19200)
+    collected = []
 
     def collect(results, now):
-        seen.extend(results)
+        collected.extend(results)
 
     def ask(address, times):
         for _ in range(times):
@@ -91,50 +94,54 @@ def test_refused_requests_are_no_copies_and_no_fast_replies():
             line.run(line.now + SECOND, collect)
 
     ask(100, 20)
-    health = bus.health(7)
-    before = (health.fastest_us, health.floor_us, health.timeout_us)
-    assert health.floor_us > 4_000
+    health = bus.unit_health(7)
+    before = (health.fastest_us, health.min_response_us, health.timeout_us)
+    assert health.min_response_us > 4_000
     ask(490, 20)
     ask(100, 20)
-    eq([r.status for r in seen], ["ok"] * 20 + ["exception"] * 20 + ["ok"] * 20)
-    eq((bus.timeouts, bus.early, bus.retries, bus.mismatched), (0, 0, 0, 0))
-    for seen_now, then in zip((health.fastest_us, health.floor_us, health.timeout_us), before):
+    eq([r.status for r in collected], ["ok"] * 20 + ["exception"] * 20 + ["ok"] * 20)
+    eq((bus.timeouts, bus.premature, bus.retries, bus.invalid_replies), (0, 0, 0, 0))
+    for seen_now, then in zip(
+        (health.fastest_us, health.min_response_us, health.timeout_us), before
+    ):
         assert abs(seen_now - then) < 1_500, (seen_now, then)
-    assert bus.busy_us < 60 * Wire(19200, 11, 5000).read_us(3, COUNT)
+    assert bus.busy_us < 60 * WireTime(19200, 11, 5000).read_us(3, COUNT)
 
 
-def slowed(turnaround_us, seconds):
+def run_slow_unit(turnaround_us, seconds):
     """A unit polled once a second that becomes slow; how many polls failed, and the last state."""
     bus = Bus(4, "rtu", 19200, 11, timeout_us=300_000)
-    slave = Slave(7)
-    line = VirtualLine(bus, [slave], 19200)
-    seen = []
+    slave = ModbusServerModel(7)
+    line = SerialLineModel(bus, [slave], 19200)
+    collected = []
 
     def collect(results, now):
-        seen.extend(results)
+        collected.extend(results)
 
     for second in range(20 + seconds):
         if second == 20:
             slave.turnaround_us = turnaround_us
-        bus.idle_until = line.now + SECOND
+        bus.next_cycle_at = line.now + SECOND
         bus.submit(7, pdu.read_holding(100, COUNT), 100)
         line.run(line.now + SECOND, collect)
-    failed = [r for r in seen if r.status != "ok"]
-    return len(failed), seen[-1].status, bus.health(7).dead
+    failed = [r for r in collected if r.status != "ok"]
+    return len(failed), collected[-1].status, bus.unit_health(7).offline
 
 
-def test_a_unit_that_becomes_slow_is_waited_for_not_buried():
-    eq(slowed(65_000, 10), (1, "ok", False))  # a further attempt waits longer, and teaches
-    failed, last, dead = slowed(250_000, 20)  # found by a probe that waits as long as allowed
+def test_slow_unit_gets_longer_timeout():
+    eq(run_slow_unit(65_000, 10), (1, "ok", False))  # a further attempt waits longer, and teaches
+    failed, last, dead = run_slow_unit(
+        250_000, 20
+    )  # found by a probe that waits as long as allowed
     assert 1 <= failed <= 4, failed
     eq((last, dead), ("ok", False))
-    eq(slowed(350_000, 20)[1:], ("timeout", True))  # beyond what the bus allows
+    eq(run_slow_unit(350_000, 20)[1:], ("timeout", True))  # beyond what the bus allows
 
 
-def pause_before(turnaround_us, count):
+def pause_before_read(turnaround_us, count):
     """On a line that shows true times: how long after a reply a read of `count` others leaves."""
     bus = Bus(4, "rtu", 19200, 11, timeout_us=200_000)
-    line = VirtualLine(bus, [Slave(7, turnaround_us)], 19200)
+    line = SerialLineModel(bus, [ModbusServerModel(7, turnaround_us)], 19200)
     replies = []
 
     def collect(results, now):
@@ -151,8 +158,8 @@ def pause_before(turnaround_us, count):
     return line.first_bytes[1][0] - replies[-2]
 
 
-def test_a_fast_unit_is_given_the_time_to_repeat_itself():
-    gap = Wire(19200, 11).gap_us
-    assert pause_before(200, COUNT) > 5_000  # a second copy would pass for the next reply
-    eq(pause_before(200, COUNT - 1), gap)  # not for one of another length
-    eq(pause_before(5_000, COUNT), gap)  # it would be too early to be one
+def test_pause_for_duplicate_of_fast_unit():
+    gap = WireTime(19200, 11).gap_us
+    assert pause_before_read(200, COUNT) > 5_000  # a second copy would pass for the next reply
+    eq(pause_before_read(200, COUNT - 1), gap)  # not for one of another length
+    eq(pause_before_read(5_000, COUNT), gap)  # it would be too early to be one

@@ -1,10 +1,10 @@
 """Plans of reads: the cheapest cut, holes, fixed blocks, and what a refusing device teaches."""
 
-from drivers.modbus.poll_plan import PATIENCE_US, RETRY_US, Layout, cost_us, plan
-from drivers.modbus.wire_time import Wire
+from drivers.modbus.poll_plan import LEARN_AFTER_US, RETRY_US, PollPlan, plan_blocks, plan_time_us
+from drivers.modbus.wire_time import WireTime
 from tests.portable.support.check import eq
 
-WIRE = Wire(19200, 11, 5000)
+WIRE = WireTime(19200, 11, 5000)
 
 
 class Item:
@@ -27,31 +27,31 @@ class Lcg:
         return (self.state >> 8) % n
 
 
-def test_the_wire_is_what_the_standard_says():
-    eq(Wire(9600, 11).gap_us, 4011)
-    eq(Wire(19200, 11).gap_us, 2006)
-    eq(Wire(115200, 10).gap_us, 1750)
+def test_wire_time_matches_standard():
+    eq(WireTime(9600, 11).gap_us, 4011)
+    eq(WireTime(19200, 11).gap_us, 2006)
+    eq(WireTime(115200, 10).gap_us, 1750)
     eq(WIRE.read_us(3, 20), 2006 + 53 * 11 * 1_000_000 // 19200 + 5000)
     eq(WIRE.read_us(1, 20) - WIRE.read_us(1, 16), WIRE.chars_us(16) - WIRE.chars_us(15))
     for baud in (9600, 19200, 115200):
-        wire = Wire(baud, 11)
-        cap = wire.cap(3, 100_000)
+        wire = WireTime(baud, 11)
+        cap = wire.max_read(3, 100_000)
         assert wire.read_us(3, cap) <= 100_000, baud
         assert cap == 125 or wire.read_us(3, cap + 1) > 100_000
 
 
-def test_a_gap_is_read_through_exactly_where_that_is_cheaper():
+def test_gap_is_read_through_when_cheaper():
     for baud in (9600, 19200, 38400, 115200):
-        wire = Wire(baud, 11, 5000)
+        wire = WireTime(baud, 11, 5000)
         for gap in range(100):
-            blocks = plan(items(0, gap + 1), wire)
+            blocks = plan_blocks(items(0, gap + 1), wire)
             together = [(3, 0, gap + 2)]
             apart = [(3, 0, 1), (3, gap + 1, 1)]
-            cheaper = cost_us(together, wire) <= cost_us(apart, wire)
+            cheaper = plan_time_us(together, wire) <= plan_time_us(apart, wire)
             eq((baud, gap, blocks), (baud, gap, together if cheaper else apart))
 
 
-def brute(spans, wire, longest):
+def brute_force(spans, wire, max_length):
     """The least cost over every way to cut: exponential, for a few points."""
     best = None
     for cuts in range(1 << (len(spans) - 1)):
@@ -61,62 +61,64 @@ def brute(spans, wire, longest):
                 end = max([s.address + s.registers for s in spans[start : i + 1]])
                 blocks.append((3, spans[start].address, end - spans[start].address))
                 start = i + 1
-        legal = max([count for _, _, count in blocks]) <= longest
-        cost = cost_us(blocks, wire)
+        legal = max([count for _, _, count in blocks]) <= max_length
+        cost = plan_time_us(blocks, wire)
         if legal and (best is None or cost < best):
             best = cost
     return best
 
 
-def test_the_plan_is_the_best_of_all_cuts():
+def test_plan_is_optimal():
     for seed in range(120):
         lcg = Lcg(seed)
-        wire = Wire((9600, 19200, 115200)[seed % 3], 11, 1000 * lcg.below(12))
+        wire = WireTime((9600, 19200, 115200)[seed % 3], 11, 1000 * lcg.below(12))
         spans, at = [], lcg.below(100)
         for _ in range(1 + lcg.below(8)):
             size = 1 + lcg.below(4)
             spans.append(Item(at, size))
             at += size + lcg.below(40)
         longest = 20 + lcg.below(100)
-        blocks = plan(spans, wire, max_block=longest)
-        eq((seed, cost_us(blocks, wire)), (seed, brute(spans, wire, longest)))
+        blocks = plan_blocks(spans, wire, max_block=longest)
+        eq((seed, plan_time_us(blocks, wire)), (seed, brute_force(spans, wire, longest)))
         for item in spans:
             inside = [1 for _, a, n in blocks if a <= item.address <= a + n - item.registers]
             eq(len(inside), 1)
 
 
-def test_holes_borders_fixed_blocks_and_functions():
+def test_unreadable_ranges_borders_atomic_blocks():
     points = items(0, 1, 3, 4)
-    eq(plan(points, WIRE), [(3, 0, 5)])
-    eq(plan(points, WIRE, [(3, 2, 1)]), [(3, 0, 2), (3, 3, 2)])
-    eq(plan(points, WIRE, [(4, 2, 1)]), [(3, 0, 5)])
-    eq(plan(points, WIRE, [(3, 1, 0)]), [(3, 0, 1), (3, 1, 4)])
-    eq(plan(points, WIRE, [(3, 1, 1)]), [(3, 0, 1), (3, 3, 2)])  # a point in a hole is left out
-    eq(plan(points, WIRE, (), [(3, 3, 9)]), [(3, 0, 2), (3, 3, 9)])
-    eq(plan(points, WIRE, (), [(3, 50, 9)]), [(3, 0, 5)])
-    eq(plan(points + items((0, 1, 4)), WIRE), [(3, 0, 5), (4, 0, 1)])
-    eq(plan([], WIRE), [])
-    eq(plan(items((5, 1, 1), (60, 1, 1)), WIRE), [(1, 5, 56)])
-    eq(plan(items((0, 2), (1, 2), 1), WIRE), [(3, 0, 3)])  # two points may share registers
+    eq(plan_blocks(points, WIRE), [(3, 0, 5)])
+    eq(plan_blocks(points, WIRE, [(3, 2, 1)]), [(3, 0, 2), (3, 3, 2)])
+    eq(plan_blocks(points, WIRE, [(4, 2, 1)]), [(3, 0, 5)])
+    eq(plan_blocks(points, WIRE, [(3, 1, 0)]), [(3, 0, 1), (3, 1, 4)])
+    eq(
+        plan_blocks(points, WIRE, [(3, 1, 1)]), [(3, 0, 1), (3, 3, 2)]
+    )  # a point in a hole is left out
+    eq(plan_blocks(points, WIRE, (), [(3, 3, 9)]), [(3, 0, 2), (3, 3, 9)])
+    eq(plan_blocks(points, WIRE, (), [(3, 50, 9)]), [(3, 0, 5)])
+    eq(plan_blocks(points + items((0, 1, 4)), WIRE), [(3, 0, 5), (4, 0, 1)])
+    eq(plan_blocks([], WIRE), [])
+    eq(plan_blocks(items((5, 1, 1), (60, 1, 1)), WIRE), [(1, 5, 56)])
+    eq(plan_blocks(items((0, 2), (1, 2), 1), WIRE), [(3, 0, 3)])  # two points may share registers
 
 
-def serve(layout, refuses, rounds=60, now=0):
+def simulate_device(plan, is_refused, rounds=60, now=0):
     """Poll until nothing is refused; returns how many requests were refused."""
     refusals = 0
     for _ in range(rounds):
-        version = layout.version
-        for block in layout.blocks:
-            if refuses(block):
+        version = plan.version
+        for block in plan.blocks:
+            if is_refused(block):
                 refusals += 1
-                layout.refuse(block, now)
+                plan.exclude(block, now)
             else:
-                layout.accept(block)
-        if layout.version == version:
+                plan.block_answered(block)
+        if plan.version == version:
             return refusals
     raise AssertionError("no end")
 
 
-def test_a_layout_finds_the_holes_and_keeps_the_rest_together():
+def test_plan_learns_unreadable_registers():
     for seed in range(150):
         lcg = Lcg(seed)
         points, gaps, at = [], [], 0
@@ -130,56 +132,56 @@ def test_a_layout_finds_the_holes_and_keeps_the_rest_together():
         def refuses(block, holes=holes):
             return bool([1 for h in holes if block[1] <= h < block[1] + block[2]])
 
-        layout = Layout(points, WIRE)
+        layout = PollPlan(points, WIRE)
         eq(layout.blocks, [(3, 0, points[-1].address + 1)])
-        refusals = serve(layout, refuses)
-        best = plan(points, WIRE, [(3, place, 1) for place in holes])
+        refusals = simulate_device(layout, refuses)
+        best = plan_blocks(points, WIRE, [(3, place, 1) for place in holes])
         assert refusals <= 8 * len(holes), (seed, refusals)
-        eq((seed, layout.missing), (seed, []))
+        eq((seed, layout.excluded), (seed, []))
         # As good as if the holes had been known.
         assert len(layout.blocks) <= len(best), (seed, layout.blocks, best)
 
 
-def test_a_missing_point_is_left_out_and_asked_again_alone():
+def test_missing_point_is_excluded_and_retried_alone():
     points = items(0, 1, 2, 3, 4, 5)
-    layout = Layout(points, WIRE)
-    serve(layout, lambda block: block[1] <= 2 < block[1] + block[2])
-    eq((layout.blocks, layout.missing), ([(3, 0, 2), (3, 3, 3)], [(3, 2, 1)]))
-    eq((layout.due, layout.retry(layout.due - 1)), (RETRY_US, False))
-    assert layout.retry(RETRY_US)
+    layout = PollPlan(points, WIRE)
+    simulate_device(layout, lambda block: block[1] <= 2 < block[1] + block[2])
+    eq((layout.blocks, layout.excluded), ([(3, 0, 2), (3, 3, 3)], [(3, 2, 1)]))
+    eq((layout.retry_at, layout.retry_excluded(layout.retry_at - 1)), (RETRY_US, False))
+    assert layout.retry_excluded(RETRY_US)
     eq(layout.blocks, [(3, 0, 2), (3, 2, 1), (3, 3, 3)])
-    layout.refuse((3, 2, 1), RETRY_US)
-    eq((layout.blocks, layout.due), ([(3, 0, 2), (3, 3, 3)], 3 * RETRY_US))
-    layout.retry(layout.due)
-    layout.accept((3, 2, 1))
-    eq(layout.missing, [])
-    assert layout.due > 1 << 60
+    layout.exclude((3, 2, 1), RETRY_US)
+    eq((layout.blocks, layout.retry_at), ([(3, 0, 2), (3, 3, 3)], 3 * RETRY_US))
+    layout.retry_excluded(layout.retry_at)
+    layout.block_answered((3, 2, 1))
+    eq(layout.excluded, [])
+    assert layout.retry_at > 1 << 60
 
 
-def test_a_device_that_refuses_everything_comes_back():
+def test_device_refusing_everything_recovers():
     points = items(0, 1, 2, 9, (20, 2))
-    layout = Layout(points, WIRE, (), [(3, 20, 8)])
-    serve(layout, lambda _: True)
+    layout = PollPlan(points, WIRE, (), [(3, 20, 8)])
+    simulate_device(layout, lambda _: True)
     eq(layout.blocks, [])
     version = layout.version
-    layout.refuse((3, 0, 99), 5)  # a block of an older plan
+    layout.exclude((3, 0, 99), 5)  # a block of an older plan
     eq(layout.version, version)
-    layout.retry(layout.due)
-    eq(serve(layout, lambda _: False), 0)
-    eq(layout.missing, [])
+    layout.retry_excluded(layout.retry_at)
+    eq(simulate_device(layout, lambda _: False), 0)
+    eq(layout.excluded, [])
     covered = [block for block in layout.blocks if block[1] <= 9 < block[1] + block[2]]
     eq(len(covered), 1)
 
 
-def test_what_was_given_before_is_refused_without_teaching_a_hole():
-    layout = Layout(items(0, 1, 2), WIRE)
+def test_temporary_refusal_does_not_change_plan():
+    layout = PollPlan(items(0, 1, 2), WIRE)
     (block,) = layout.blocks
-    layout.accept(block)
-    for now in (5, PATIENCE_US):
-        layout.refuse(block, now)
+    layout.block_answered(block)
+    for now in (5, LEARN_AFTER_US):
+        layout.exclude(block, now)
         eq(layout.blocks, [block])
-    layout.accept(block)  # well again: the time counts anew
-    layout.refuse(block, PATIENCE_US + 9)
+    layout.block_answered(block)  # well again: the time counts anew
+    layout.exclude(block, LEARN_AFTER_US + 9)
     eq(layout.blocks, [block])
-    layout.refuse(block, 2 * PATIENCE_US + 9)
+    layout.exclude(block, 2 * LEARN_AFTER_US + 9)
     assert layout.blocks != [block], "a register has gone for good"

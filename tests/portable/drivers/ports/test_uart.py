@@ -1,6 +1,6 @@
 """A board's UART as a port: what it gives, and when that came."""
 
-from drivers.ports.address import parse
+from drivers.ports.address import parse_address
 from drivers.ports.micropython import uart as micropython_uart
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
@@ -44,7 +44,7 @@ class Time:
         return (one - other + half) % self.ROUND - half
 
 
-def with_time(test):
+def with_fake_time(test):
     real, micropython_uart.time = micropython_uart.time, Time()
     try:
         test(micropython_uart.time)
@@ -52,10 +52,10 @@ def with_time(test):
         micropython_uart.time = real
 
 
-def test_the_age_is_that_of_the_last_byte():
+def test_age_is_of_last_byte():
     def test(time):
         uart = Uart()
-        port = micropython_uart.UartPort(parse("uart:1?baud=1000000"), uart)  # 10 us a byte
+        port = micropython_uart.UartPort(parse_address("uart:1?baud=1000000"), uart)  # 10 us a byte
         eq(uart.options["baudrate"], 1_000_000)
         eq((port.read(), port.age_us), (b"", 0))
         uart.waiting, uart.came, time.now = b"12345678901", 5000, 25_100
@@ -65,30 +65,30 @@ def test_the_age_is_that_of_the_last_byte():
         uart.waiting, uart.came = b"1", None
         eq((port.read(), port.age_us), (b"1", 0))
 
-    with_time(test)
+    with_fake_time(test)
 
 
-def test_the_counter_may_go_round_between():
+def test_tick_counter_wraps():
     def test(time):
         uart = Uart()
-        port = micropython_uart.UartPort(parse("uart:1?baud=1000000"), uart)
+        port = micropython_uart.UartPort(parse_address("uart:1?baud=1000000"), uart)
         uart.waiting, uart.came, time.now = b"1", Time.ROUND - 1000, Time.ROUND + 500
         port.read()
         eq(port.age_us, 1500)
 
-    with_time(test)
+    with_fake_time(test)
 
 
-def test_a_uart_that_does_not_tell():
+def test_uart_without_arrival_time():
     def test(time):
         uart = Uart()
         del Uart.arrived
-        port = micropython_uart.UartPort(parse("uart:1?baud=1000000"), uart)
+        port = micropython_uart.UartPort(parse_address("uart:1?baud=1000000"), uart)
         uart.waiting, time.now = b"12", 3 * SECOND
         eq((port.read(), port.age_us), (b"12", 0))
 
     arrived = Uart.arrived
     try:
-        with_time(test)
+        with_fake_time(test)
     finally:
         Uart.arrived = arrived

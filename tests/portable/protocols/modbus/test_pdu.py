@@ -2,15 +2,15 @@
 
 from protocols.errors import EncodeError
 from protocols.modbus import pdu, rtu, tcp
-from protocols.modbus.crc import crc16, sealed
+from protocols.modbus.crc import crc16, with_crc
 from tests.portable.support.check import eq, raises
 
 
 def test_crc_check_value_and_residue():
     eq(crc16(b"123456789"), 0x4B37)  # the check value of CRC-16/MODBUS in the CRC catalogue
     eq(crc16(b""), 0xFFFF)
-    eq(crc16(sealed(b"\x01\x03\x00\x00\x00\x0a")), 0)
-    eq(sealed(b"\x01\x03\x00\x00\x00\x0a"), b"\x01\x03\x00\x00\x00\x0a\xc5\xcd")
+    eq(crc16(with_crc(b"\x01\x03\x00\x00\x00\x0a")), 0)
+    eq(with_crc(b"\x01\x03\x00\x00\x00\x0a"), b"\x01\x03\x00\x00\x00\x0a\xc5\xcd")
 
 
 def test_requests_of_the_specification():
@@ -20,7 +20,7 @@ def test_requests_of_the_specification():
     eq(pdu.write_multiple(1, (10, 258)), b"\x10\x00\x01\x00\x02\x04\x00\x0a\x01\x02")  # 6.12
 
 
-def test_limits_are_named():
+def test_limits_are_reported():
     cases = (
         (pdu.read_holding, (-1, 1), "address -1 is not 0 to 65535"),
         (pdu.read_holding, (65536, 1), "address 65536 is not 0 to 65535"),
@@ -34,9 +34,9 @@ def test_limits_are_named():
         (pdu.write_multiple, (65535, (1, 2)), "last address 65536 is not 0 to 65535"),
         (pdu.write_multiple, (0, (1, 70000)), "value 70000 is not 0 to 65535"),
         (pdu.write_single, (0, 1.5), "value 1.5 is not 0 to 65535"),
-        (rtu.frame, (0, b"\x03"), "unit 0 is not 1 to 247"),
-        (rtu.frame, (248, b"\x03"), "unit 248 is not 1 to 247"),
-        (tcp.Client().start, (256, b"\x03"), "unit 256 is not 0 to 255"),
+        (rtu.build_frame, (0, b"\x03"), "unit 0 is not 1 to 247"),
+        (rtu.build_frame, (248, b"\x03"), "unit 248 is not 1 to 247"),
+        (tcp.TcpClient().start, (256, b"\x03"), "unit 256 is not 0 to 255"),
     )
     for call, args, text in cases:
         eq(str(raises(EncodeError, call, *args)), text)
@@ -44,7 +44,7 @@ def test_limits_are_named():
     eq(len(pdu.write_multiple(65413, (65535,) * 123)), 6 + 246)
 
 
-def test_verdicts():
+def test_reply_checks():
     read = pdu.read_holding(16, 2)
     single = pdu.write_single(16, 5)
     many = pdu.write_multiple(16, (1, 2))
@@ -71,13 +71,13 @@ def test_verdicts():
         (many, b"\x90\x0b", ("exception", 11, ())),
     )
     for request, reply, verdict in cases:
-        eq(pdu.judge(request, reply), verdict)
+        eq(pdu.check_reply(request, reply), verdict)
 
 
-def test_reply_shapes_are_known_in_advance():
-    eq(pdu.reply_head(pdu.read_input(7, 125)), b"\x04\xfa")
+def test_expected_reply_prefix_and_length():
+    eq(pdu.reply_prefix(pdu.read_input(7, 125)), b"\x04\xfa")
     eq(pdu.reply_length(pdu.read_input(7, 125)), 252)
-    eq(pdu.reply_head(pdu.write_multiple(1, (9,))), b"\x10\x00\x01\x00\x01")
+    eq(pdu.reply_prefix(pdu.write_multiple(1, (9,))), b"\x10\x00\x01\x00\x01")
     eq(pdu.reply_length(pdu.write_single(1, 9)), 5)
 
 
@@ -94,7 +94,7 @@ def test_further_requests_of_the_specification():
     eq(pdu.read_device_id(), b"\x2b\x0e\x01\x00")  # section 6.21
 
 
-def test_further_limits_are_named():
+def test_further_limits_are_reported():
     cases = (
         (pdu.read_coils, (0, 2001), "count 2001 is not 1 to 2000"),
         (pdu.read_discrete, (65535, 2), "last address 65536 is not 0 to 65535"),
@@ -120,7 +120,7 @@ def test_further_limits_are_named():
 IDENTITY = b"\x2b\x0e\x01\x01\x00\x00\x02\x00\x02AB\x01\x03CDE"
 
 
-def test_further_verdicts():
+def test_further_reply_checks():
     coils = pdu.read_coils(19, 10)
     coil = pdu.write_coil(172, 1)
     mask = pdu.mask_write(4, 0xF2, 0x25)
@@ -153,24 +153,24 @@ def test_further_verdicts():
         (who, b"\xab\x01", ("exception", 1, ())),
     )
     for request, reply, verdict in cases:
-        eq((reply, pdu.judge(request, reply)), (reply, verdict))
+        eq((reply, pdu.check_reply(request, reply)), (reply, verdict))
 
 
-def test_further_shapes():
-    eq(pdu.reply_head(pdu.read_coils(0, 2000)), b"\x01\xfa")
+def test_further_reply_lengths():
+    eq(pdu.reply_prefix(pdu.read_coils(0, 2000)), b"\x01\xfa")
     eq(pdu.reply_length(pdu.read_coils(0, 9)), 4)
-    eq(pdu.reply_head(pdu.mask_write(4, 1, 2)), pdu.mask_write(4, 1, 2))
+    eq(pdu.reply_prefix(pdu.mask_write(4, 1, 2)), pdu.mask_write(4, 1, 2))
     eq(pdu.reply_length(pdu.mask_write(4, 1, 2)), 7)
-    eq(pdu.reply_head(pdu.read_write(3, 6, 14, (1, 2))), b"\x17\x0c")
-    eq(pdu.reply_head(pdu.write_coils(3, (1, 1))), b"\x0f\x00\x03\x00\x02")
+    eq(pdu.reply_prefix(pdu.read_write(3, 6, 14, (1, 2))), b"\x17\x0c")
+    eq(pdu.reply_prefix(pdu.write_coils(3, (1, 1))), b"\x0f\x00\x03\x00\x02")
 
 
-def test_identity_is_measured_and_taken_apart():
+def test_device_identification_length_and_objects():
     who = pdu.read_device_id()
-    sizes = [pdu.measure(who, IDENTITY[:size]) for size in range(len(IDENTITY) + 1)]
+    sizes = [pdu.expected_length(who, IDENTITY[:size]) for size in range(len(IDENTITY) + 1)]
     eq(sizes, [7] * 7 + [9, 9] + [13] * 4 + [16] * 4)
-    eq(pdu.objects(pdu.judge(who, IDENTITY)[2]), ([(0, b"AB"), (1, b"CDE")], 0))
+    eq(pdu.parse_objects(pdu.check_reply(who, IDENTITY)[2]), ([(0, b"AB"), (1, b"CDE")], 0))
     more = IDENTITY[:4] + b"\xff\x02" + IDENTITY[6:]
-    eq(pdu.objects(pdu.judge(who, more)[2])[1], 2)
+    eq(pdu.parse_objects(pdu.check_reply(who, more)[2])[1], 2)
     endless = IDENTITY[:6] + b"\xff" + b"\x00\xfa" + b"x" * 250
-    eq(pdu.measure(who, endless), 253)
+    eq(pdu.expected_length(who, endless), 253)

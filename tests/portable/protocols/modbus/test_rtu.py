@@ -1,7 +1,7 @@
 """The RTU matcher against a line that does everything a line can do, at every split."""
 
 from protocols.modbus import pdu, rtu
-from protocols.modbus.crc import sealed
+from protocols.modbus.crc import with_crc
 from tests.portable.support.check import eq
 
 SEEDS = 200
@@ -21,7 +21,7 @@ class Lcg:
         return bytes([self.below(256) for _ in range(n)])
 
 
-class Case:
+class RequestCase:
     """A random request, its good reply and what that means."""
 
     def __init__(self, seed):
@@ -32,11 +32,11 @@ class Case:
         kind = seed % 5
         self.registers = tuple([lcg.below(65536) for _ in range(self.count)])
         words = b"".join([bytes((word >> 8, word & 255)) for word in self.registers])
-        self.verdict = ("ok", 0, ())
+        self.expected = ("ok", 0, ())
         if kind < 2:
             self.pdu = (pdu.read_holding, pdu.read_input)[kind](self.address, self.count)
             body = self.pdu[:1] + bytes((2 * self.count,)) + words
-            self.verdict = ("ok", 0, self.registers)
+            self.expected = ("ok", 0, self.registers)
         elif kind == 2:
             self.pdu = body = pdu.write_single(self.address, self.registers[0])
         elif kind == 3:
@@ -46,14 +46,14 @@ class Case:
             self.pdu = pdu.read_holding(self.address, self.count)
             code = 1 + lcg.below(11)
             body = bytes((0x83, code))
-            self.verdict = ("exception", code, ())
+            self.expected = ("exception", code, ())
         self.body = body
-        self.good = sealed(bytes((self.unit,)) + body)
+        self.good = with_crc(bytes((self.unit,)) + body)
 
     def other_unit(self):
         return 1 + (self.unit + self.lcg.below(246)) % 247
 
-    def mirrored(self):
+    def is_echo_function(self):
         """A request whose echo is its own good reply: nothing but experience tells them apart."""
         return self.pdu[0] == pdu.WRITE_SINGLE
 
@@ -65,32 +65,32 @@ class Case:
     def noise_like_ours(self):
         return bytes((self.unit, self.pdu[0])) * (1 + self.lcg.below(4)) + bytes((self.unit,))
 
-    def foreign(self):
-        return sealed(bytes((self.other_unit(),)) + self.body)
+    def other_unit_frame(self):
+        return with_crc(bytes((self.other_unit(),)) + self.body)
 
-    def foreign_request(self):
-        return rtu.frame(self.other_unit(), pdu.read_holding(self.lcg.below(9999), 5))
+    def other_unit_request(self):
+        return rtu.build_frame(self.other_unit(), pdu.read_holding(self.lcg.below(9999), 5))
 
     def echo(self):
-        return b"" if self.mirrored() else rtu.frame(self.unit, self.pdu)
+        return b"" if self.is_echo_function() else rtu.build_frame(self.unit, self.pdu)
 
     def wrong_function(self):
         function = 4 if self.pdu[0] == 3 else 3
-        return sealed(bytes((self.unit, function, 2, 1, 2)))
+        return with_crc(bytes((self.unit, function, 2, 1, 2)))
 
     def wrong_exception(self):
-        return sealed(bytes((self.unit, (self.pdu[0] ^ 1) | 0x80, 2)))
+        return with_crc(bytes((self.unit, (self.pdu[0] ^ 1) | 0x80, 2)))
 
     def wrong_count(self):
         if self.pdu[0] in pdu.READS:
             more = self.count + 1
-            return sealed(bytes((self.unit, self.pdu[0], 2 * more)) + self.lcg.data(2 * more))
-        return sealed(bytes((self.unit,)) + self.pdu[:4] + bytes((self.pdu[4] ^ 1,)))
+            return with_crc(bytes((self.unit, self.pdu[0], 2 * more)) + self.lcg.data(2 * more))
+        return with_crc(bytes((self.unit,)) + self.pdu[:4] + bytes((self.pdu[4] ^ 1,)))
 
     def wrong_address(self):
         if self.pdu[0] in pdu.READS:
             return self.wrong_count()
-        return sealed(bytes((self.unit, self.pdu[0], self.pdu[1] ^ 1)) + self.pdu[2:5])
+        return with_crc(bytes((self.unit, self.pdu[0], self.pdu[1] ^ 1)) + self.pdu[2:5])
 
     def bad_crc(self):
         place = self.lcg.below(len(self.good) - 2) + 2
@@ -105,171 +105,174 @@ class Case:
 
 
 FAULTS = (
-    Case.nothing,
-    Case.noise,
-    Case.noise_like_ours,
-    Case.foreign,
-    Case.foreign_request,
-    Case.echo,
-    Case.wrong_function,
-    Case.wrong_exception,
-    Case.wrong_count,
-    Case.wrong_address,
-    Case.bad_crc,
-    Case.truncated,
+    RequestCase.nothing,
+    RequestCase.noise,
+    RequestCase.noise_like_ours,
+    RequestCase.other_unit_frame,
+    RequestCase.other_unit_request,
+    RequestCase.echo,
+    RequestCase.wrong_function,
+    RequestCase.wrong_exception,
+    RequestCase.wrong_count,
+    RequestCase.wrong_address,
+    RequestCase.bad_crc,
+    RequestCase.truncated,
 )
 
 
 def feed_all(client, data, most, lcg=None):
     """Feed pieces of `most` bytes, or of 1 to `most`; returns [(bytes fed by then, answer)]."""
-    answers = []
+    results = []
     at = 0
     while at < len(data):
         step = 1 + lcg.below(most) if lcg else most
-        answer = client.feed(data[at : at + step])
+        result = client.feed(data[at : at + step])
         at = min(at + step, len(data))
-        if answer is not None:
-            answers.append((at, answer))
-    return answers
+        if result is not None:
+            results.append((at, result))
+    return results
 
 
-def test_good_frame_is_used_on_its_last_byte_whatever_lies_before_it():
+def test_good_frame_is_accepted_on_last_byte_after_any_prefix():
     for seed in range(SEEDS):
         for fault in FAULTS:
-            case = Case(seed)
+            case = RequestCase(seed)
             before = fault(case)
             data = before + case.good + case.noise()
-            client = rtu.Client()
+            client = rtu.RtuClient()
             client.start(case.unit, case.pdu)
             answers = feed_all(client, data, 1)
-            eq((seed, answers), (seed, [(len(before) + len(case.good), case.verdict)]))
+            eq((seed, answers), (seed, [(len(before) + len(case.good), case.expected)]))
 
 
 def test_any_split_and_several_faults_in_a_row():
     for seed in range(SEEDS):
-        case = Case(seed)
+        case = RequestCase(seed)
         before = b""
         for _ in range(case.lcg.below(5)):
             before += FAULTS[case.lcg.below(len(FAULTS))](case)
         data = before + case.good + case.good  # a duplicate in the same segment
-        client = rtu.Client()
+        client = rtu.RtuClient()
         client.start(case.unit, case.pdu)
         answers = feed_all(client, data, 70, case.lcg)
         eq(len(answers), 1)
-        eq((seed, answers[0][1]), (seed, case.verdict))
+        eq((seed, answers[0][1]), (seed, case.expected))
 
 
-def test_nothing_wrong_is_ever_taken():
+def test_wrong_frames_are_never_accepted():
     for seed in range(SEEDS):
         for fault in FAULTS:
-            case = Case(seed)
+            case = RequestCase(seed)
             data = fault(case) + fault(case)
             for most in (1, 300, 7):
-                client = rtu.Client()
+                client = rtu.RtuClient()
                 client.start(case.unit, case.pdu)
                 eq((seed, feed_all(client, data, most)), (seed, []))
 
 
-def test_what_was_dropped_has_a_name():
-    case = Case(0)
+def test_discarded_frames_are_counted_by_kind():
+    case = RequestCase(0)
     table = (
-        (Case.noise, "dropped_bytes", ""),
-        (Case.foreign, "foreign", ""),
-        (Case.foreign_request, "foreign", ""),
-        (Case.echo, "echoes", ""),
-        (Case.wrong_function, "mismatches", "function"),
-        (Case.wrong_exception, "mismatches", "function"),
-        (Case.wrong_count, "mismatches", "byte count"),
-        (Case.bad_crc, "crc_errors", "crc"),
+        (RequestCase.noise, "discarded_bytes", ""),
+        (RequestCase.other_unit_frame, "other_unit_frames", ""),
+        (RequestCase.other_unit_request, "other_unit_frames", ""),
+        (RequestCase.echo, "echoes", ""),
+        (RequestCase.wrong_function, "mismatches", "function"),
+        (RequestCase.wrong_exception, "mismatches", "function"),
+        (RequestCase.wrong_count, "mismatches", "byte count"),
+        (RequestCase.bad_crc, "crc_errors", "crc"),
     )
     for fault, counter, reason in table:
-        client = rtu.Client()
+        client = rtu.RtuClient()
         client.start(case.unit, case.pdu)
         client.feed(fault(case))
         client.stop()
         assert getattr(client, counter) >= 1, counter
         eq((counter, client.reason), (counter, reason))
-    write = Case(2)
-    for fault, reason in ((Case.wrong_address, "address echo"), (Case.wrong_count, "value echo")):
-        client = rtu.Client()
+    write = RequestCase(2)
+    for fault, reason in (
+        (RequestCase.wrong_address, "address echo"),
+        (RequestCase.wrong_count, "value echo"),
+    ):
+        client = rtu.RtuClient()
         client.start(write.unit, write.pdu)
         client.feed(fault(write))
         client.stop()
         eq(client.reason, reason)
 
 
-def test_bytes_between_transactions_are_never_an_answer():
-    case = Case(5)
-    client = rtu.Client()
+def test_bytes_between_transactions_are_no_reply():
+    case = RequestCase(5)
+    client = rtu.RtuClient()
     eq(client.feed(case.good), None)
     client.start(case.unit, case.pdu)
-    eq(client.late, 1)
+    eq(client.unsolicited, 1)
     eq(client.feed(b""), None)
-    eq(client.feed(case.good), case.verdict)
+    eq(client.feed(case.good), case.expected)
     eq(client.feed(case.good), None)
     client.start(case.unit, case.pdu)
-    eq(client.late, 2)
-    eq(client.dropped_bytes, 0)
+    eq(client.unsolicited, 2)
+    eq(client.discarded_bytes, 0)
 
 
-def test_reset_forgets_half_a_frame():
-    case = Case(5)
-    client = rtu.Client()
+def test_reset_discards_partial_frame():
+    case = RequestCase(5)
+    client = rtu.RtuClient()
     client.start(case.unit, case.pdu)
     client.feed(case.good[:-1])
     client.reset()
     client.start(case.unit, case.pdu)
     eq(client.feed(case.good[-1:]), None)
-    eq(client.feed(case.good), case.verdict)
+    eq(client.feed(case.good), case.expected)
 
 
 def test_buffer_stays_bounded_and_the_reply_is_still_found():
-    case = Case(1)
-    client = rtu.Client()
+    case = RequestCase(1)
+    client = rtu.RtuClient()
     client.start(case.unit, case.pdu)
     for _ in range(60):
         eq(client.feed(bytes((case.unit, case.pdu[0])) * 50), None)
-        assert len(client.buffer) <= rtu.LIMIT
-        assert len(client._pending) <= rtu.LIMIT
-    eq(client.feed(case.lcg.data(5000) + case.good + case.lcg.data(5000)), case.verdict)
-    assert len(client.buffer) <= rtu.LIMIT
+        assert len(client.buffer) <= rtu.MAX_BUFFER
+        assert len(client._candidates) <= rtu.MAX_BUFFER
+    eq(client.feed(case.lcg.data(5000) + case.good + case.lcg.data(5000)), case.expected)
+    assert len(client.buffer) <= rtu.MAX_BUFFER
     client.stop()
-    eq(client.dropped_bytes, 60 * 100 + 10000)
+    eq(client.discarded_bytes, 60 * 100 + 10000)
 
 
-def test_a_reply_that_begins_before_the_buffer_is_shortened_is_still_found():
-    case = Case(0)
-    garbage = case.lcg.data(rtu.LIMIT)
-    for length in range(rtu.LIMIT - len(case.good), rtu.LIMIT + 1):
-        client = rtu.Client()
+def test_reply_is_found_across_buffer_trim():
+    case = RequestCase(0)
+    garbage = case.lcg.data(rtu.MAX_BUFFER)
+    for length in range(rtu.MAX_BUFFER - len(case.good), rtu.MAX_BUFFER + 1):
+        client = rtu.RtuClient()
         client.start(case.unit, case.pdu)
         client.feed(garbage[:length])
         got = feed_all(client, case.good, 1)
-        eq((length, got), (length, [(len(case.good), case.verdict)]))
+        eq((length, got), (length, [(len(case.good), case.expected)]))
 
 
-def test_a_line_that_echoes_is_noticed_before_a_write_is_believed():
-    read = Case(0)
-    client = rtu.Client()
+def test_line_echo_is_detected_before_write():
+    read = RequestCase(0)
+    client = rtu.RtuClient()
     request = client.start(read.unit, read.pdu)
-    eq(client.feed(request + read.good), read.verdict)
+    eq(client.feed(request + read.good), read.expected)
     assert client.line_echo
     request = client.start(7, pdu.write_single(3, 9))
     eq(client.feed(request), None)  # only the echo
     eq(client.feed(request), ("ok", 0, ()))
     eq(client.echoes, 2)
     client.start(read.unit, read.pdu)
-    eq(client.feed(read.good), read.verdict)
+    eq(client.feed(read.good), read.expected)
     assert not client.line_echo
     request = client.start(7, pdu.write_single(3, 9))
     eq(client.feed(request), ("ok", 0, ()))
 
 
-def test_a_doubtful_exception_is_not_believed():
-    client = rtu.Client()
+def test_ambiguous_exception_is_ignored():
+    client = rtu.RtuClient()
     client.start(9, pdu.read_holding(0, 1), True)
-    eq(client.feed(sealed(b"\x09\x83\x02")), None)
-    eq(client.feed(sealed(b"\x09\x03\x02\x00\x07")), ("ok", 0, (7,)))
+    eq(client.feed(with_crc(b"\x09\x83\x02")), None)
+    eq(client.feed(with_crc(b"\x09\x03\x02\x00\x07")), ("ok", 0, (7,)))
     eq(client.mismatches, 1)
 
 
@@ -285,49 +288,53 @@ def test_replies_of_every_function_at_every_split():
         (pdu.read_device_id(1, 0), b"\x2b\x0e\x01\x01\x00\x00\x03" + objects, None),
     )
     for request, reply, values in cases:
-        good = sealed(b"\x09" + reply)
+        good = with_crc(b"\x09" + reply)
         for before in (b"", b"\x09", b"\x09" + request[:1], b"\x00\x55\x09\x03"):
             for step in (1, 3, 99):
-                client = rtu.Client()
+                client = rtu.RtuClient()
                 client.start(9, request)
                 answers = feed_all(client, before + good + b"\x77", step)
                 eq(len(answers), 1)
                 eq(answers[0][1][0], "ok")
                 if values is None:
-                    eq(pdu.objects(answers[0][1][2])[0][0], (0, b"ACME"))
+                    eq(pdu.parse_objects(answers[0][1][2])[0][0], (0, b"ACME"))
                 else:
                     eq(answers[0][1][2], values)
 
 
-def test_another_masters_reply_is_left_to_it():
+def test_reply_to_other_master_is_ignored():
     """Its request to our unit is heard first; what would begin like our reply is its own."""
     lcg = Lcg(7)
     for split in range(1, 40):
-        client = rtu.Client()
+        client = rtu.RtuClient()
         client.start(5, pdu.read_holding(16, 2))
-        theirs = rtu.frame(5, pdu.read_holding(99, 2)) + sealed(b"\x05\x03\x04\x00\x63\x00\x64")
-        ours = sealed(b"\x05\x03\x04\x00\x01\x00\x02")
+        theirs = rtu.build_frame(5, pdu.read_holding(99, 2)) + with_crc(
+            b"\x05\x03\x04\x00\x63\x00\x64"
+        )
+        ours = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
         answers = feed_all(client, lcg.data(lcg.below(9)) + theirs + ours, split)
         eq([answer for _, answer in answers], [("ok", 0, (1, 2))])
-        eq(client.foreign, 1)
-    client = rtu.Client()
+        eq(client.other_unit_frames, 1)
+    client = rtu.RtuClient()
     client.start(6, pdu.read_holding(16, 2))
     client.stop()
-    client.feed(rtu.frame(5, pdu.read_holding(99, 2)))
-    eq(client.open_request(), (5, pdu.read_holding(99, 2)))
-    client.feed(rtu.frame(5, pdu.read_holding(99, 2)) + sealed(b"\x05\x03\x04\x00\x63\x00\x64"))
-    eq(client.open_request(), None)
+    client.feed(rtu.build_frame(5, pdu.read_holding(99, 2)))
+    eq(client.pending_request(), (5, pdu.read_holding(99, 2)))
+    client.feed(
+        rtu.build_frame(5, pdu.read_holding(99, 2)) + with_crc(b"\x05\x03\x04\x00\x63\x00\x64")
+    )
+    eq(client.pending_request(), None)
 
 
-def test_an_answer_may_be_taken_back():
-    client = rtu.Client()
+def test_reply_can_be_discarded():
+    client = rtu.RtuClient()
     client.start(5, pdu.read_holding(16, 2))
-    copy = sealed(b"\x05\x03\x04\x00\x63\x00\x64")
-    ours = sealed(b"\x05\x03\x04\x00\x01\x00\x02")
+    copy = with_crc(b"\x05\x03\x04\x00\x63\x00\x64")
+    ours = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
     eq(client.feed(copy + ours), ("ok", 0, (99, 100)))
-    eq(client.trailing, len(ours))
-    eq(client.reject(), ("ok", 0, (1, 2)))
+    eq(client.trailing_bytes, len(ours))
+    eq(client.discard(), ("ok", 0, (1, 2)))
     client.start(5, pdu.read_holding(16, 2))
     client.feed(copy)
-    eq(client.reject(), None)
+    eq(client.discard(), None)
     eq(client.feed(ours), ("ok", 0, (1, 2)))

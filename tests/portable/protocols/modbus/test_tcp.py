@@ -7,7 +7,7 @@ from tests.portable.support.check import eq
 
 READ = pdu.read_holding(36864, 3)
 REPLY = b"\x03\x06\x00\x01\x00\x02\x00\x03"
-VERDICT = ("ok", 0, (1, 2, 3))
+EXPECTED = ("ok", 0, (1, 2, 3))
 
 
 def adu(transaction, body, unit=12, protocol=0, length=None):
@@ -16,15 +16,15 @@ def adu(transaction, body, unit=12, protocol=0, length=None):
     return struct.pack(">HHHB", transaction, protocol, length, unit) + body
 
 
-def started():
+def make_client():
     """A client with one request outstanding, and its transaction number."""
-    client = tcp.Client()
+    client = tcp.TcpClient()
     request = client.start(12, READ)
     return client, struct.unpack(">H", request[:2])[0]
 
 
-def test_request_and_a_new_number_for_each():
-    client, first = started()
+def test_each_request_has_new_transaction_number():
+    client, first = make_client()
     request = client.start(12, READ)
     second = struct.unpack(">HHHB", request[:7])
     eq(second, ((first + 1) & 0xFFFF, 0, 6, 12))
@@ -39,29 +39,29 @@ def test_request_and_a_new_number_for_each():
 
 def test_reply_at_every_split():
     for cut in range(1, 7 + len(REPLY)):
-        client, number = started()
+        client, number = make_client()
         data = adu(number, REPLY)
         eq(client.feed(data[:cut]), None)
-        eq(client.feed(data[cut:]), VERDICT)
-        client, number = started()
+        eq(client.feed(data[cut:]), EXPECTED)
+        client, number = make_client()
         got = [client.feed(data[i : i + 1]) for i in range(len(data))]
-        eq(got, [None] * (len(data) - 1) + [VERDICT])
+        eq(got, [None] * (len(data) - 1) + [EXPECTED])
 
 
-def test_late_and_duplicate_replies_are_dropped():
-    client, number = started()
+def test_late_and_duplicate_replies_are_discarded():
+    client, number = make_client()
     client.stop()
     late = adu(number, b"\x03\x06\x00\x09\x00\x09\x00\x09")
     client.start(12, READ)
     eq(client.feed(late), None)
     good = adu(number + 1, REPLY)
-    eq(client.feed(good + good), VERDICT)  # two in one segment
-    eq(client.late, 2)
+    eq(client.feed(good + good), EXPECTED)  # two in one segment
+    eq(client.unsolicited, 2)
     eq(client.feed(good), None)
-    eq((client.late, client.broken), (3, ""))
+    eq((client.unsolicited, client.stream_error), (3, ""))
 
 
-def test_the_right_number_with_a_wrong_reply_is_final_and_named():
+def test_invalid_reply_with_right_number_is_final():
     cases = (
         (adu(1, REPLY, unit=13), "unit"),
         (adu(1, b"\x04" + REPLY[1:]), "function"),
@@ -70,16 +70,16 @@ def test_the_right_number_with_a_wrong_reply_is_final_and_named():
         (adu(1, b"\x83"), "exception length"),
     )
     for data, reason in cases:
-        client, number = started()
+        client, number = make_client()
         eq(number, 1)
         eq(client.feed(data), (reason, 0, ()))
-        eq((client.reason, client.mismatches, client.broken), (reason, 1, ""))
+        eq((client.reason, client.mismatches, client.stream_error), (reason, 1, ""))
         eq(client.feed(adu(1, REPLY)), None)
-    client, _ = started()
+    client, _ = make_client()
     eq(client.feed(adu(1, b"\x83\x0b")), ("exception", 11, ()))
 
 
-def test_a_stream_out_of_step_is_broken():
+def test_stream_out_of_sync_is_reported():
     cases = (
         (adu(1, REPLY, protocol=1), "protocol id"),
         (adu(1, REPLY, length=0), "length"),
@@ -88,27 +88,27 @@ def test_a_stream_out_of_step_is_broken():
         (b"\x55" + adu(1, REPLY), "protocol id"),
     )
     for data, why in cases:
-        client, _ = started()
+        client, _ = make_client()
         eq(client.feed(data), None)
-        eq(client.broken, why)
+        eq(client.stream_error, why)
         eq(client.feed(adu(1, REPLY)), None)  # not even what looks right
-        eq(client.dropped_bytes, len(data) + 7 + len(REPLY))
+        eq(client.discarded_bytes, len(data) + 7 + len(REPLY))
         client.reset()
-        eq(client.broken, "")
+        eq(client.stream_error, "")
         number = struct.unpack(">H", client.start(12, READ)[:2])[0]
-        eq(client.feed(adu(number, REPLY)), VERDICT)
+        eq(client.feed(adu(number, REPLY)), EXPECTED)
 
 
-def test_a_good_reply_in_front_of_garbage_is_used():
-    client, number = started()
-    eq(client.feed(adu(number, REPLY) + b"\xff" * 9), VERDICT)
-    eq(client.broken, "protocol id")
+def test_good_reply_before_garbage_is_accepted():
+    client, number = make_client()
+    eq(client.feed(adu(number, REPLY) + b"\xff" * 9), EXPECTED)
+    eq(client.stream_error, "protocol id")
 
 
-def test_any_sequence_of_faults_gives_no_wrong_value():
+def test_random_faults_give_no_wrong_value():
     state = 1
     for _ in range(300):
-        client, number = started()
+        client, number = make_client()
         data = b""
         for _ in range(5):
             state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
@@ -117,6 +117,6 @@ def test_any_sequence_of_faults_gives_no_wrong_value():
         data += adu(number, REPLY)
         step = 1 + (state >> 10) % 40
         got = [client.feed(data[i : i + step]) for i in range(0, len(data), step)]
-        eq([answer for answer in got if answer is not None], [VERDICT])
-        eq((client.late, got[-1] is None), (5, False))
+        eq([answer for answer in got if answer is not None], [EXPECTED])
+        eq((client.unsolicited, got[-1] is None), (5, False))
         assert len(client.buffer) < 260

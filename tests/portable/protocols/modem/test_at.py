@@ -1,35 +1,35 @@
 """AT lines with unsolicited codes at any byte, SBD's binary transfers, sums and times."""
 
 from protocols.modem import sbd
-from protocols.modem.at import Reader
+from protocols.modem.at import AtReader
 from protocols.modem.checksum import crc16, sum16
 from tests.portable.support.check import eq
 
 _RINGS = (b"SBDRING\r\n", b"\r\nSBDRING\r\n")
-CODES = ((b"SBDRING", True), (b"+CIEV:", False))
+URCS = ((b"SBDRING", True), (b"+CIEV:", False))
 
 
-def known(line):
+def is_answer(line):
     return line in (b"OK", b"ERROR", b"READY", b"0", b"1", b"2", b"3") or (
-        sbd.session(line) is not None or (line.startswith(b"+CSQ:") and len(line) == 6)
+        sbd.parse_session(line) is not None or (line.startswith(b"+CSQ:") and len(line) == 6)
     )
 
 
 def _lines(data, size=0):
-    reader = Reader(known, CODES)
+    reader = AtReader(is_answer, URCS)
     events = []
     for i in range(0, len(data), size or len(data)):
         events += reader.feed(data[i : i + (size or len(data))])
     return events
 
 
-def test_sums():
+def test_checksums():
     eq(sum16(b"hello"), 0x0214)
     eq(crc16(b"123456789"), 0x31C3)  # CRC-16/XMODEM's check value
-    eq(sbd.transfer(b"hello"), b"hello\x02\x14")
+    eq(sbd.build_transfer(b"hello"), b"hello\x02\x14")
 
 
-def test_a_ring_between_any_two_bytes_of_an_answer():
+def test_ring_alert_inside_answer():
     answer = b"\r\n+SBDIX: 0, 12, 1, 3, 6, 2\r\n\r\nOK\r\n"
     for ring in _RINGS:
         for cut in range(len(answer) + 1):
@@ -38,40 +38,40 @@ def test_a_ring_between_any_two_bytes_of_an_answer():
                 eq([e for e in events if e[0] == "code"], [("code", b"SBDRING")])
                 lines = [line for kind, line in events if kind == "line"]
                 eq(len(lines), 2)
-                eq(sbd.session(lines[0])[:5], [0, 12, 1, 3, 6])
+                eq(sbd.parse_session(lines[0])[:5], [0, 12, 1, 3, 6])
                 eq(lines[1], b"OK")
 
 
-def test_codes_and_noise():
+def test_urcs_and_noise():
     events = _lines(b"\r\n+CIEV:0,4\r\nAT+CSQ\r\n+CSQ:3\r\nOK\r\n", 1)
     eq(events[0], ("code", b"+CIEV:0,4"))
     eq(events[1:], [("unknown", b"AT+CSQ"), ("line", b"+CSQ:3"), ("line", b"OK")])
-    eq(sbd.signal(b"+CIEV:0,4"), 4)
-    eq(sbd.service(b"+CIEV:1,1"), 1)
-    eq(sbd.signal(b"+CSQ:9"), None)
+    eq(sbd.parse_signal(b"+CIEV:0,4"), 4)
+    eq(sbd.parse_service(b"+CIEV:1,1"), 1)
+    eq(sbd.parse_signal(b"+CSQ:9"), None)
 
 
-def test_an_endless_line_is_dropped():
-    reader = Reader(known, CODES)
+def test_overlong_line_is_dropped():
+    reader = AtReader(is_answer, URCS)
     for _ in range(100):
         reader.feed(b"x" * 100)
-    eq(reader.overlong, 2)
+    eq(reader.overlong_lines, 2)
     eq(reader.feed(b"\r\nOK\r\n")[-1], ("line", b"OK"))
 
 
 def _binary(content):
-    return len(content).to_bytes(2, "big") + sbd.transfer(content)
+    return len(content).to_bytes(2, "big") + sbd.build_transfer(content)
 
 
-def test_a_ring_anywhere_in_a_binary_message_that_contains_ok():
+def test_ring_alert_inside_binary_message():
     for content in (b"OK\r\nERROR\r\n", b"\x00\x01\r\nOK\r\n", b"", b"\xff" * 20):
         stream = _binary(content) + b"\r\nOK\r\n"
         for ring in _RINGS:
             for cut in range(len(stream) + 1):
                 data = stream[:cut] + ring + stream[cut:]
                 for size in (0, 1):
-                    reader = Reader(known, CODES)
-                    reader.take(sbd.received, 600)
+                    reader = AtReader(is_answer, URCS)
+                    reader.expect_binary(sbd.parse_received, 600)
                     events = []
                     for i in range(0, len(data), size or len(data)):
                         events += reader.feed(data[i : i + (size or len(data))])
@@ -79,48 +79,48 @@ def test_a_ring_anywhere_in_a_binary_message_that_contains_ok():
                     eq([e for e in events[1:] if e[0] == "line"], [("line", b"OK")])
 
 
-def test_a_ring_in_a_message_that_contains_one_is_ambiguous():
+def test_ring_alert_text_in_message_is_ambiguous():
     # The sum does not say which of the two was the ring. Our own messages are proven by a tag.
     stream = _binary(b"OK\r\nSBDRING\r\nE")
     for cut in range(len(stream) + 1):
-        found = sbd.received(stream[:cut] + _RINGS[0] + stream[cut:] + b"\r\n")
+        found = sbd.parse_received(stream[:cut] + _RINGS[0] + stream[cut:] + b"\r\n")
         eq(sum16(found[0]), sum16(b"OK\r\nSBDRING\r\nE"))
 
 
-def test_a_message_that_is_cut_off_or_wrong_is_waited_for():
+def test_truncated_message_is_awaited():
     whole = _binary(b"hello")
     for cut in range(len(whole)):
-        eq(sbd.received(whole[:cut]), None)
-    eq(sbd.received(whole[:-1] + b"\x15"), None)
-    eq(sbd.received(b"\r\nERROR\r\n"), (None, b"\r\nERROR\r\n"))
+        eq(sbd.parse_received(whole[:cut]), None)
+    eq(sbd.parse_received(whole[:-1] + b"\x15"), None)
+    eq(sbd.parse_received(b"\r\nERROR\r\n"), (None, b"\r\nERROR\r\n"))
 
 
-def test_every_status_means_something():
+def test_every_mo_status_has_meaning():
     words = (sbd.SENT, sbd.RETRY, sbd.WAIT, sbd.REJECTED, sbd.BLOCKED)
     for value in range(256):
-        word, text = sbd.status(value)
+        word, text = sbd.interpret_status(value)
         assert word in words
         assert text
         eq(word == sbd.SENT, value <= 4)
 
 
-def test_answers_that_are_none():
+def test_invalid_answers():
     for line in (
         b"+SBDIX: 0, 1, 2",
         b"+SBDIX: 0, x, 1, 2, 3, 4",
         b"+SBDIX:",
         b"+SBDIX: 0,,1,2,3,4",
     ):
-        eq(sbd.session(line), None)
+        eq(sbd.parse_session(line), None)
 
 
-def test_system_time_in_the_right_turn_of_its_count():
+def test_system_time_counter_wrap():
     near = 1_795_500_000_000_000  # after the count has wrapped
     ticks = (near - 1_399_818_235_000_000) // 90_000
     assert ticks > 1 << 32
     line = b"-MSSTM: %08x" % (ticks % (1 << 32))
-    got = sbd.system_time(line, near + 3_000_000_000)
+    got = sbd.parse_system_time(line, near + 3_000_000_000)
     assert got is not None
     assert 0 <= near - got < 90_000
-    eq(sbd.system_time(b"-MSSTM: no network service", near), None)
-    eq(sbd.system_time(b"-MSSTM: 1234567g", near), None)
+    eq(sbd.parse_system_time(b"-MSSTM: no network service", near), None)
+    eq(sbd.parse_system_time(b"-MSSTM: 1234567g", near), None)

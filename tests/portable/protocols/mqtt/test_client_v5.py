@@ -2,7 +2,7 @@
 
 from protocols.errors import DecodeError
 from protocols.mqtt import packets_v5
-from protocols.mqtt.client_v5 import Client5
+from protocols.mqtt.client_v5 import MqttClientV5
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq, raises
 
@@ -20,13 +20,13 @@ def puback(number, more=b""):
     return bytes([0x40, 2 + len(more), number >> 8, number & 255]) + more
 
 
-def made(properties=LIMITS, **settings):
+def make_connected(properties=LIMITS, **settings):
     """Give a client that a server has taken."""
-    client = Client5("u1", **settings)
-    client.opened(0)
-    client.out()
+    client = MqttClientV5("u1", **settings)
+    client.connection_opened(0)
+    client.take_output()
     client.receive(connack(properties), 0)
-    eq([event[0] for event in client.events()], ["connected"])
+    eq([event[0] for event in client.take_events()], ["connected"])
     return client
 
 
@@ -42,22 +42,22 @@ def split(packet):
     return packet[0], packet[4 : 4 + packet[3]], number, packet[at + 1 : end], packet[end:]
 
 
-def test_connect_says_what_a_session_of_before_was():
-    client = Client5("u1", keepalive_s=60, will=("w", b"gone", 1, True), username="me")
-    client.opened(0)
+def test_connect_keeps_session_expiry():
+    client = MqttClientV5("u1", keepalive_s=60, will=("w", b"gone", 1, True), username="me")
+    client.connection_opened(0)
     want = (
         b"\x10\x29\x00\x04MQTT\x05\xac\x00\x3c"
         b"\x0c\x11\xff\xff\xff\xff\x17\x00\x27\x00\x00\x20\x00"
         b"\x00\x02u1\x00\x00\x01w\x00\x04gone\x00\x02me"
     )
-    eq(client.out(), [want])
-    client = Client5("u1", clean_session=True)
-    client.opened(0)
-    eq(client.out()[0][12:20], b"\x07\x17\x00\x27\x00\x00\x20\x00")
+    eq(client.take_output(), [want])
+    client = MqttClientV5("u1", clean_session=True)
+    client.connection_opened(0)
+    eq(client.take_output()[0][12:20], b"\x07\x17\x00\x27\x00\x00\x20\x00")
 
 
-def test_a_topic_is_said_once_a_connection():
-    client = made()
+def test_topic_alias_per_connection():
+    client = make_connected()
     client.expiry_s = 300
     for topic in (TOPIC, TOPIC, "a/state"):
         client.publish(topic, b"x", 1)
@@ -69,7 +69,7 @@ def test_a_topic_is_said_once_a_connection():
     eq(found[2], (0x32, b"a/state", 3, expiry, b"x"))  # the server takes one alias
     client.publish(TOPIC, b"lost", 1)
     client.closed(1)
-    client.opened(2)
+    client.connection_opened(2)
     client.out()
     client.receive(connack(LIMITS), 3)
     eq(split(client.out()[0]), (0x3A, b"a/tele", 4, expiry, b"lost"))
@@ -77,8 +77,8 @@ def test_a_topic_is_said_once_a_connection():
     eq(split(client.out()[0]), (0x32, b"a/tele", 5, expiry + b"\x23\x00\x01", b"y"))
 
 
-def test_what_is_retained_or_of_qos_0_does_not_expire():
-    client = made(b"")
+def test_retained_and_qos_0_do_not_expire():
+    client = make_connected(b"")
     client.expiry_s = 300
     client.publish("s", b"x", 1, True)
     client.publish("s", b"x", 0)
@@ -93,8 +93,8 @@ def unacknowledged(client, server):
     return len(server)
 
 
-def test_a_receive_maximum_of_one_is_obeyed():
-    client = made(b"\x21\x00\x01")
+def test_receive_maximum_of_one():
+    client = make_connected(b"\x21\x00\x01")
     server, order = [], []
     for _ in range(20):
         while client.room:
@@ -106,15 +106,15 @@ def test_a_receive_maximum_of_one_is_obeyed():
     eq(order, list(range(1, 21)))
 
 
-def test_a_receive_maximum_that_shrinks_is_obeyed_by_what_is_sent_again():
+def test_smaller_receive_maximum_limits_resend():
     for eager in (False, True):
-        client = made(b"\x21\x00\x05")
-        client.eager = eager
+        client = make_connected(b"\x21\x00\x05")
+        client.publish_early = eager
         for number in range(5):
             assert client.publish(TOPIC, b"x", 1, False, number)
         client.out()
         client.closed(1)
-        client.opened(2)
+        client.connection_opened(2)
         server, done = [], []
         eq(unacknowledged(client, server), 5 if eager else 0)  # the last that it had
         client.receive(connack(b"\x21\x00\x01"), 3)
@@ -128,17 +128,17 @@ def test_a_receive_maximum_that_shrinks_is_obeyed_by_what_is_sent_again():
         eq((done, client.inflight, client.room), ([0, 1, 2, 3, 4], 0, True))
 
 
-def test_before_the_first_connack_one_is_sent():
-    client = Client5("u1")
-    client.eager = True
-    client.opened(0)
+def test_one_publish_before_first_connack():
+    client = MqttClientV5("u1")
+    client.publish_early = True
+    client.connection_opened(0)
     eq([client.publish(TOPIC, b"x", 1) for _ in range(3)], [True, False, False])
-    eq(len(client.out()), 2)
+    eq(len(client.take_output()), 2)
     client.receive(connack(), 1)
     eq([client.publish(TOPIC, b"x", 1) for _ in range(3)], [True, True, True])
 
 
-def broken(client, data):
+def check_failed(client, data):
     """Give what the client says of bytes that it cannot take."""
     client.receive(data, 1)
     events = client.events()
@@ -146,26 +146,26 @@ def broken(client, data):
     return events[-1][1]
 
 
-def test_reasons_are_told():
-    client = made()
+def test_reason_codes_are_reported():
+    client = make_connected()
     client.publish(TOPIC, b"x", 1, False, "tag")
-    eq(broken(client, puback(1, b"\x97")), "PUBACK refuses with reason 151")
+    eq(check_failed(client, puback(1, b"\x97")), "PUBACK refuses with reason 151")
     eq(client.inflight, 1)  # nothing that was refused is taken for sent
-    client = made()
-    eq(broken(client, b"\xe0\x02\x8d\x00"), "the server says goodbye with reason 141")
-    client = made()
+    client = make_connected()
+    eq(check_failed(client, b"\xe0\x02\x8d\x00"), "the server says goodbye with reason 141")
+    client = make_connected()
     client.publish(TOPIC, b"x", 1, False, "tag")
     client.receive(puback(1, b"\x10"), 1)  # nobody has subscribed
     eq(client.events(), [("acknowledged", "tag")])
     for answer, code in ((connack(b"", 0x87), 0x87), (b"\x20\x02\x00\x01", 1)):
-        client = Client5("u1")
-        client.opened(0)
+        client = MqttClientV5("u1")
+        client.connection_opened(0)
         client.receive(answer, 0)
-        eq(client.events(), [("refused", code)])
+        eq(client.take_events(), [("refused", code)])
 
 
-def test_a_subscription_and_a_message():
-    client = made()
+def test_subscription_and_message():
+    client = make_connected()
     client.subscribe("c/#", 1)
     eq(client.out(), [b"\x82\x09\x00\x01\x00\x00\x03c/#\x01"])
     client.receive(b"\x90\x04\x00\x01\x00\x01", 0)
@@ -180,15 +180,15 @@ def test_a_subscription_and_a_message():
     client.receive(bytes([0x32, len(body)]) + body, 0)
     eq(client.events(), [("message", "c/x", b"hello", 1, False)])
     eq(client.out(), [b"\x40\x02\x00\x07"])
-    assert "alias" in broken(client, b"\x30\x08\x00\x00\x03\x23\x00\x01hi")
+    assert "alias" in check_failed(client, b"\x30\x08\x00\x00\x03\x23\x00\x01hi")
 
 
-def test_a_server_s_keep_alive_counts():
-    client = made(b"\x13\x00\x05", keepalive_s=60)
+def test_server_keep_alive_is_used():
+    client = make_connected(b"\x13\x00\x05", keepalive_s=60)
     eq(client.deadline(), 5 * SECOND)
 
 
-def test_limits_that_cannot_be_met_are_refused():
+def test_unsupported_server_limits_are_rejected():
     for properties, text in (
         (b"\x27\x00\x00\x10\x00", "the server takes packets of 4096 bytes"),
         (b"\x24\x00", "the server takes QoS 0 only"),
@@ -196,12 +196,12 @@ def test_limits_that_cannot_be_met_are_refused():
         (b"\x21\x00\x01\x21\x00\x01", "property 21"),
         (b"\x7f", "property 7f"),
     ):
-        client = Client5("u1")
-        client.opened(0)
-        eq(broken(client, connack(properties)), text)
+        client = MqttClientV5("u1")
+        client.connection_opened(0)
+        eq(check_failed(client, connack(properties)), text)
 
 
-def test_packets_that_are_cut_anywhere_raise_nothing_else():
+def test_truncated_packets_raise_only_decode_error():
     properties = b"\x1f\x00\x02ok\x26\x00\x01k\x00\x01v\x0b\x85\x01\x27\x00\x01\x00\x00\x22\x00\x09"
     good = bytes([0, 0, len(properties)]) + properties
     eq(packets_v5.decode_connack(good)[2][packets_v5.MAXIMUM_PACKET], 65536)
@@ -209,7 +209,10 @@ def test_packets_that_are_cut_anywhere_raise_nothing_else():
         raises(DecodeError, packets_v5.decode_connack, good[:end])
     for end in range(len(properties)):
         raises(
-            DecodeError, packets_v5.properties_at, bytes([len(properties)]) + properties[:end], 0
+            DecodeError,
+            packets_v5.decode_properties,
+            bytes([len(properties)]) + properties[:end],
+            0,
         )
     for body in (b"", b"\x00", b"\x00\x01", b"\x00\x00\x80\x80\x80\x80\x01", b"\xff\xff\x00\x01"):
         raises(DecodeError, packets_v5.decode_publish, 0x32, body)

@@ -18,7 +18,7 @@ def test_connect() -> None:
     eq(packets.connect("u1", 1, True, None, "me", b"\x00\xff")[-4:], b"\x00\x02\x00\xff")
 
 
-def test_connect_that_mqtt_cannot_carry() -> None:
+def test_invalid_connect() -> None:
     for args in (
         ("u1", -1, True),
         ("u1", 65536, True),
@@ -53,10 +53,10 @@ def test_remaining_length() -> None:
         (16384, b"\x30\x80\x80\x01"),
         (70000, b"\x30\xf0\xa2\x04"),
     ):
-        whole = packets.packet(0x30, b"x" * size)
+        whole = packets.build_packet(0x30, b"x" * size)
         eq(whole[: len(head)], head)
         eq(len(whole), size + len(head))
-        eq(packets.Reader(100000).feed(whole), [(0x30, b"x" * size)])
+        eq(packets.PacketReader(100000).feed(whole), [(0x30, b"x" * size)])
 
 
 def test_small_packets() -> None:
@@ -145,20 +145,20 @@ def test_utf8() -> None:
         raises(DecodeError, packets.check_utf8, raw)
 
 
-def test_reader_on_every_cut() -> None:
+def test_reader_on_every_split() -> None:
     stream = (
         b"\x20\x02\x00\x00"
-        + packets.packet(0x30, b"\x00\x01a" + b"z" * 300)
+        + packets.build_packet(0x30, b"\x00\x01a" + b"z" * 300)
         + b"\xd0\x00\x40\x02\x00\x01"
-        + packets.packet(0x32, b"\x00\x01a\x00\x02" + b"y" * 123)
+        + packets.build_packet(0x32, b"\x00\x01a\x00\x02" + b"y" * 123)
     )
-    whole = packets.Reader(400).feed(stream)
+    whole = packets.PacketReader(400).feed(stream)
     eq([first for first, _ in whole], [0x20, 0x30, 0xD0, 0x40, 0x32])
     for cut in range(len(stream) + 1):
-        reader = packets.Reader(400)
+        reader = packets.PacketReader(400)
         eq(reader.feed(stream[:cut]) + reader.feed(stream[cut:]), whole)
     for step in (1, 2, 3, 7):
-        reader = packets.Reader(400)
+        reader = packets.PacketReader(400)
         found = []
         for at in range(0, len(stream), step):
             found += reader.feed(stream[at : at + step])
@@ -167,8 +167,8 @@ def test_reader_on_every_cut() -> None:
 
 
 def test_reader_is_bounded() -> None:
-    reader = packets.Reader(64)
-    eq(reader.feed(packets.packet(0x30, b"x" * 62)), [(0x30, b"x" * 62)])
+    reader = packets.PacketReader(64)
+    eq(reader.feed(packets.build_packet(0x30, b"x" * 62)), [(0x30, b"x" * 62)])
     eq(reader.feed(b"\xd0\x00\x30\x3f"), [(0xD0, b"")])
     eq(reader.error, "packet of 65 bytes")
     eq(reader.feed(b"\xd0\x00"), [])

@@ -27,7 +27,7 @@ def casic(payload: bytes) -> bytes:
 FRAMES = (ubx(b"$GP*$x!"), casic(b"\0\1$,*00!\xff"), RTCM, ubx(b""), casic(b""))
 
 
-def test_checksums_that_others_published() -> None:
+def test_published_checksums() -> None:
     eq(binary_frames.crc24q(RTCM[:-3]), 0x360B98)
     # u-blox' poll of CFG-PRT for UART 1: B5 62 06 00 01 00 01 08 22
     eq(binary_frames.ubx_checksum(b"\x06\x00\x01\x00\x01"), 0x08 | 0x22 << 8)
@@ -36,7 +36,7 @@ def test_checksums_that_others_published() -> None:
     eq(binary_frames.casic_checksum(content).to_bytes(4, "little"), b"\x04\x00\x08\x02")
 
 
-def test_whole_frames_are_counted_and_hide_their_dollars() -> None:
+def test_frames_are_counted_and_skipped() -> None:
     for frame in FRAMES:
         stream = TXT + frame + TXT + frame * 2 + TXT
         for step in (1, 2, 3, 7, 100, len(stream)):
@@ -46,42 +46,42 @@ def test_whole_frames_are_counted_and_hide_their_dollars() -> None:
                 found += framer.feed(stream[at : at + step])
             eq([body for _, body in found], [TEXT] * 3)
             box = framer.binary
-            eq((box.ubx + box.casic + box.rtcm, box.octets), (3, 3 * len(frame)))
+            eq((box.ubx + box.casic + box.rtcm, box.frame_bytes), (3, 3 * len(frame)))
             eq((framer.skipped_bytes, framer.bad_checksum, framer.unprintable), (0, 0, 0))
-            eq(box.held, b"")
+            eq(box.partial_frame, b"")
 
 
-def test_a_frame_that_is_cut_hides_no_sentence() -> None:
+def test_truncated_frame_hides_no_sentence() -> None:
     for frame in FRAMES:
         for cut in range(1, len(frame)):
             framer = Framer()
             eq([body for _, body in framer.feed(frame[:cut] + TXT)], [TEXT])
-            eq(framer.binary.octets, 0)
+            eq(framer.binary.frame_bytes, 0)
             eq([body for _, body in framer.feed(TXT + frame + TXT)], [TEXT] * 2)
-            eq(framer.binary.octets, len(frame))
+            eq(framer.binary.frame_bytes, len(frame))
             eq(framer.skipped_bytes, cut - frame[:cut].count(b"\r") - frame[:cut].count(b"\n"))
 
 
-def test_damage_makes_a_frame_noise() -> None:
+def test_damaged_frame_is_noise() -> None:
     for frame in FRAMES:
         for at in range(len(frame)):
             bad = bytearray(frame)
             bad[at] ^= 0x41
             framer = Framer()
             eq([body for _, body in framer.feed(bytes(bad) + TXT)], [TEXT])
-            eq(framer.binary.octets, 0)
+            eq(framer.binary.frame_bytes, 0)
 
 
-def test_heads_that_promise_too_much_are_none() -> None:
+def test_overlong_frame_is_rejected() -> None:
     for head in (b"\xb5\x62\x01\x07\xff\xff", b"\xba\xce\xff\xff\x01\x01", b"\xd3\x04\x00"):
         framer = Framer()
         framer.feed(head)
-        eq(framer.binary.held, b"")
+        eq(framer.binary.partial_frame, b"")
 
 
-def test_what_is_held_is_bounded() -> None:
+def test_partial_frame_is_bounded() -> None:
     framer = Framer()
     framer.feed(b"\xb5\x62\x01\x07\x00\x10")
     for _ in range(200):
         framer.feed(b"\xb5" * 100)
-        assert len(framer.binary.held) <= 4104
+        assert len(framer.binary.partial_frame) <= 4104

@@ -27,19 +27,21 @@ def counts(framer: framing.Framer) -> "dict[str, int]":
     return {name: getattr(framer, name) for name in COUNTS if getattr(framer, name)}
 
 
-def run(stream: bytes, step: int = 0) -> "tuple[list[tuple[int, bytes]], dict[str, int], bytes]":
+def run_framer(
+    stream: bytes, step: int = 0
+) -> "tuple[list[tuple[int, bytes]], dict[str, int], bytes]":
     """Feed in chunks of `step` bytes; positions from the stream's start, counts, what is kept."""
     framer = framing.Framer()
     found = []
     for at in range(0, len(stream), step or len(stream)):
         chunk = stream[at : at + (step or len(stream))]
         found += [(at + start, body) for start, body in framer.feed(chunk)]
-        assert framer.pending <= framing.LIMIT
-    return found, counts(framer), framer._carry
+        assert framer.pending_bytes <= framing.MAX_SENTENCE
+    return found, counts(framer), framer._partial_sentence
 
 
-def check(stream: bytes, bodies: "list[bytes]", want: "dict[str, int]") -> None:
-    found, got, _ = run(stream)
+def check_stream(stream: bytes, bodies: "list[bytes]", want: "dict[str, int]") -> None:
+    found, got, _ = run_framer(stream)
     eq([body for _, body in found], bodies)
     for start, body in found:
         eq(stream[start + 1 : start + 1 + len(body)], body)
@@ -50,46 +52,46 @@ def check(stream: bytes, bodies: "list[bytes]", want: "dict[str, int]") -> None:
 
 
 def test_plain_lines() -> None:
-    check(RMC + TXT, [body_of(RMC), body_of(TXT)], {})
-    check(RMC + AIS + TXT, [body_of(RMC), body_of(AIS), body_of(TXT)], {})
+    check_stream(RMC + TXT, [body_of(RMC), body_of(TXT)], {})
+    check_stream(RMC + AIS + TXT, [body_of(RMC), body_of(AIS), body_of(TXT)], {})
 
 
 def test_positions_of_earlier_chunks_are_negative() -> None:
     framer = framing.Framer()
     eq(framer.feed(b"xx" + RMC[:10]), [])
-    eq(framer.pending, 10)
+    eq(framer.pending_bytes, 10)
     eq(framer.feed(RMC[10:]), [(-10, body_of(RMC))])
-    eq(framer.pending, 0)
+    eq(framer.pending_bytes, 0)
     eq(framer.skipped_bytes, 2)
 
 
 def test_no_line_end_needed() -> None:
-    check(RMC.strip() + TXT.strip() + RMC.strip(), [body_of(s) for s in (RMC, TXT, RMC)], {})
+    check_stream(RMC.strip() + TXT.strip() + RMC.strip(), [body_of(s) for s in (RMC, TXT, RMC)], {})
 
 
 def test_lower_case_checksum() -> None:
-    check(b"$GPRMC,205150.00,V,,,,,,,,,,,V*4a\r\n", [b"GPRMC,205150.00,V,,,,,,,,,,,V"], {})
+    check_stream(b"$GPRMC,205150.00,V,,,,,,,,,,,V*4a\r\n", [b"GPRMC,205150.00,V,,,,,,,,,,,V"], {})
 
 
 def test_restart_on_inner_mark() -> None:
-    check(b"$" + RMC, [body_of(RMC)], {"spliced": 1, "skipped_bytes": 1})
-    check(RMC[:30] + TXT, [body_of(TXT)], {"spliced": 1, "skipped_bytes": 30})
-    check(RMC[:30] + RMC[:5] + TXT, [body_of(TXT)], {"spliced": 2, "skipped_bytes": 35})
-    check(RMC[:30] + AIS, [body_of(AIS)], {"bad_checksum": 1, "skipped_bytes": 30})
+    check_stream(b"$" + RMC, [body_of(RMC)], {"spliced": 1, "skipped_bytes": 1})
+    check_stream(RMC[:30] + TXT, [body_of(TXT)], {"spliced": 1, "skipped_bytes": 30})
+    check_stream(RMC[:30] + RMC[:5] + TXT, [body_of(TXT)], {"spliced": 2, "skipped_bytes": 35})
+    check_stream(RMC[:30] + AIS, [body_of(AIS)], {"bad_checksum": 1, "skipped_bytes": 30})
 
 
-def test_text_may_hold_a_bang() -> None:
+def test_text_may_contain_exclamation_mark() -> None:
     body = b"GPTXT,01,01,01,LOW VOLTAGE!"
     stream = b"$" + body + b"*%02X" % framing.xor_by_loop(body)
-    check(stream, [body], {})
+    check_stream(stream, [body], {})
 
 
 def test_binary_between_sentences() -> None:
     casic = b"\xba\xce\x1c\x00\x01\x01\x05U\x01\x11$\xab$v*4F!\xa9?"
-    check(RMC + casic + TXT, [body_of(RMC), body_of(TXT)], {
+    check_stream(RMC + casic + TXT, [body_of(RMC), body_of(TXT)], {
         "skipped_bytes": len(casic),
     })  # fmt: skip
-    check(RMC + casic[2:] + TXT, [body_of(RMC), body_of(TXT)], {
+    check_stream(RMC + casic[2:] + TXT, [body_of(RMC), body_of(TXT)], {
         "bad_checksum": 1,
         "unprintable": 2,
         "skipped_bytes": len(casic) - 2,
@@ -97,55 +99,55 @@ def test_binary_between_sentences() -> None:
 
 
 def test_nuls() -> None:
-    check(b"\0\0" + RMC + b"\0" + TXT + b"\0\0\0", [body_of(RMC), body_of(TXT)], {
+    check_stream(b"\0\0" + RMC + b"\0" + TXT + b"\0\0\0", [body_of(RMC), body_of(TXT)], {
         "skipped_bytes": 6
     })  # fmt: skip
-    check(TXT[:8] + b"\0" + TXT[8:] + RMC, [body_of(RMC)], {
+    check_stream(TXT[:8] + b"\0" + TXT[8:] + RMC, [body_of(RMC)], {
         "unprintable": 1,
         "skipped_bytes": len(TXT) - 1,
     })  # fmt: skip
 
 
 def test_bad_and_missing_checksums() -> None:
-    check(TXT.replace(b"*35", b"*36") + RMC, [body_of(RMC)], {
+    check_stream(TXT.replace(b"*35", b"*36") + RMC, [body_of(RMC)], {
         "bad_checksum": 1,
         "skipped_bytes": len(TXT) - 2,
     })  # fmt: skip
     for digits in (b"3", b"3G", b"G5", b" 5", b"+5", b"5_", b"\xff5", b"\r\n"):
         stream = TXT[:-5] + b"*" + digits + b"\r\n" + RMC
-        found, got, _ = run(stream)
+        found, got, _ = run_framer(stream)
         eq([body for _, body in found], [body_of(RMC)])
         eq(got["bad_checksum"], 1)
-    check(TXT[:-5] + b"\r\n" + RMC, [body_of(RMC)], {
+    check_stream(TXT[:-5] + b"\r\n" + RMC, [body_of(RMC)], {
         "no_checksum": 1,
         "skipped_bytes": len(TXT) - 5,
     })  # fmt: skip
-    check(TXT.replace(b"OK", b"OJ") + RMC, [body_of(RMC)], {
+    check_stream(TXT.replace(b"OK", b"OJ") + RMC, [body_of(RMC)], {
         "bad_checksum": 1,
         "skipped_bytes": len(TXT) - 2,
     })  # fmt: skip
 
 
-def test_checksum_may_not_hide_a_line_end() -> None:
+def test_line_end_in_checksum_is_rejected() -> None:
     body = b"GPTXT,01\r\n,01"
-    check(b"$" + body + b"*%02X" % framing.xor_by_loop(body), [], {
+    check_stream(b"$" + body + b"*%02X" % framing.xor_by_loop(body), [], {
         "no_checksum": 1,
         "skipped_bytes": 15,
     })  # fmt: skip
 
 
 def test_overlong() -> None:
-    longest = b"GPTXT," + b"x" * (framing.LIMIT - 10)
+    longest = b"GPTXT," + b"x" * (framing.MAX_SENTENCE - 10)
     for extra, bodies in ((b"", 1), (b"y", 0)):
         body = longest + extra
         stream = b"$" + body + b"*%02X\r\n" % framing.xor_by_loop(body)
-        found, got, _ = run(stream + TXT)
+        found, got, _ = run_framer(stream + TXT)
         eq(len(found), bodies + 1)
         eq(got.get("overlong", 0), 1 - bodies)
 
 
-def test_a_bang_inside_an_ais_sentence_restarts_it() -> None:
-    _, got, _ = run(b"!" * 600)
+def test_exclamation_mark_restarts_ais_sentence() -> None:
+    _, got, _ = run_framer(b"!" * 600)
     assert got["spliced"] > 100
     assert "overlong" not in got
 
@@ -158,26 +160,26 @@ def test_empty_input() -> None:
     eq(framer.feed(b"*00"), [(-1, b"")])
 
 
-def test_a_cut_sentence_does_not_hide_the_next_one() -> None:
+def test_truncated_sentence_hides_no_next() -> None:
     for cut in range(1, len(TXT) - 2):
-        found, _, _ = run(TXT[:cut] + RMC)
+        found, _, _ = run_framer(TXT[:cut] + RMC)
         eq([body for _, body in found], [body_of(RMC)])
 
 
-def test_chunk_borders_do_not_matter() -> None:
+def test_chunking_does_not_matter() -> None:
     stream = (
         b"\xba\xce$\x01" + RMC + b"$" + TXT + b"\0" + AIS + RMC[:20] + TXT + TXT[:-5] + b"\r\n"
         b"!!" + RMC.replace(b"*0D", b"*0E") + b"$" + b"z" * 300 + RMC + b"$GPRMC,1"
     )
-    whole = run(stream)
+    whole = run_framer(stream)
     eq(len(whole[0]), 5)
     for step in range(1, 140):
-        eq(run(stream, step), whole)
+        eq(run_framer(stream, step), whole)
     for cut in range(1, len(stream)):
         framer = framing.Framer()
         found = framer.feed(stream[:cut])
         found = found + [(cut + start, body) for start, body in framer.feed(stream[cut:])]
-        eq((found, counts(framer), framer._carry), whole)
+        eq((found, counts(framer), framer._partial_sentence), whole)
 
 
 def test_noise_never_raises_and_never_grows() -> None:
@@ -191,20 +193,20 @@ def test_noise_never_raises_and_never_grows() -> None:
             value = seed >> 16
             chunk.append(alphabet[value % len(alphabet)] if turn & 1 else value & 0xFF)
         for _, body in framer.feed(bytes(chunk)):
-            assert len(body) < framing.LIMIT
-        assert framer.pending <= framing.LIMIT
+            assert len(body) < framing.MAX_SENTENCE
+        assert framer.pending_bytes <= framing.MAX_SENTENCE
     for mark in (b"$", b"!", b"*", b"$*", b"!*", b"A", b"$A\n"):
         before = framer.skipped_bytes
         framer.feed(mark * 5000)
-        assert framer.skipped_bytes - before > 5000 - framing.LIMIT - 8
-        assert framer.pending <= framing.LIMIT
+        assert framer.skipped_bytes - before > 5000 - framing.MAX_SENTENCE - 8
+        assert framer.pending_bytes <= framing.MAX_SENTENCE
     framer.feed(b"\r\n")
     eq(framer.feed(RMC)[-1][1], body_of(RMC))
 
 
-def test_both_ways_to_compute_agree() -> None:
+def test_checksum_variants_agree() -> None:
     seed = 3
-    for size in range(framing.LIMIT):
+    for size in range(framing.MAX_SENTENCE):
         body = bytearray()
         for _ in range(size):
             seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
@@ -212,10 +214,10 @@ def test_both_ways_to_compute_agree() -> None:
         data = bytes(body)
         eq(framing.xor_by_folding(data), framing.xor_by_loop(data))
         data = data.replace(b"$", b"_").replace(b"*", b"_")
-        assert framing.plain_by_range(data)
+        assert framing.is_plain_range(data)
         for odd in (b"$", b"\r", b"\x7f", b"\xc3", b"\x1f", b"\0"):
-            assert not framing.plain_by_range(data + odd)
-            assert not framing.plain_by_range(odd + data)
+            assert not framing.is_plain_range(data + odd)
+            assert not framing.is_plain_range(odd + data)
             if hasattr(data, "translate"):
-                assert framing.plain_by_translate(data)
-                assert not framing.plain_by_translate(odd + data)
+                assert framing.is_plain_translate(data)
+                assert not framing.is_plain_translate(odd + data)

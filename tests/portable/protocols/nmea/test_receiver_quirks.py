@@ -7,9 +7,9 @@ from protocols.nmea import vendor_sentences
 from protocols.nmea.framing import Framer
 from protocols.nmea.nav_sentences import Gll, Gns
 from protocols.nmea.sentences import Gsa, Gsv, Rmc, parse
-from protocols.nmea.vendor_sentences import Notice
+from protocols.nmea.vendor_sentences import VendorSentence
 from tests.portable.support.check import eq
-from tests.portable.support.nmeatext import decode, only
+from tests.portable.support.nmeatext import decode, single_epoch
 
 GLUED = (
     b"\xeb.\x0f\x1b\xba\xce\x1c\x00\x01\x01\x05U\x01\x11\xabv\xa9?$GPTXT,01,01,01,ANTENNA OK*35\r\n"
@@ -25,17 +25,21 @@ def sentence(raw: bytes) -> "object":
     return parsed
 
 
-def entries(raw: bytes, vendor: "str | None" = None) -> "list[str]":
+def view_entries(raw: bytes, vendor: "str | None" = None) -> "list[str]":
     """Name, elevation, azimuth, signals of each satellite that a line makes."""
     texts = []
-    for s in only(raw + b"\r\n", vendor).sky.satellites:
+    for s in single_epoch(raw + b"\r\n", vendor).satellite_view.satellites:
         signals = ";".join(["%s:%s:%d" % signal for signal in s.signals])
         texts.append("%s%s %s/%s %s" % (s.gnss, s.sv, s.elevation, s.azimuth, signals))
     return texts
 
 
-def used(raw: bytes) -> "list[str]":
-    return ["%s%s" % (s.gnss, s.sv) for s in only(raw + b"\r\n").sky.satellites if s.used]
+def used_satellites(raw: bytes) -> "list[str]":
+    return [
+        "%s%s" % (s.gnss, s.sv)
+        for s in single_epoch(raw + b"\r\n").satellite_view.satellites
+        if s.used
+    ]
 
 
 def test_satellites_in_view() -> None:
@@ -91,9 +95,9 @@ def test_satellites_in_view() -> None:
         ),
         (b"$GLGSV,1,1,01,,65,190,31*5D", "GLONone 65/190 None:None:31"),
     ):
-        eq("|".join(entries(raw)), want)
+        eq("|".join(view_entries(raw)), want)
     allystar = b"$BDGSV,3,1,12,216,79,57,44,237,67,249,44,220,53,301,44,870,53,301,44*57"
-    eq(entries(allystar, "allystar")[2], "BDS20 53/301 None:B1I:44;None:B2a:44")
+    eq(view_entries(allystar, "allystar")[2], "BDS20 53/301 None:B1I:44;None:B2a:44")
 
 
 def test_satellites_used() -> None:
@@ -105,7 +109,7 @@ def test_satellites_used() -> None:
         (b"$GPGSA,A,3,23,13,07,25,,,,,,,,,,,,,,,,,,,,,09.2,07.2,05.7*0D",
          "GPS23 GPS13 GPS7 GPS25"),
     ):  # fmt: skip
-        eq(" ".join(used(raw)), want)
+        eq(" ".join(used_satellites(raw)), want)
     wide = sentence(b"$GPGSA,A,3,23,13,07,25,,,,,,,,,,,,,,,,,,,,,09.2,07.2,05.7*0D")
     assert isinstance(wide, Gsa)
     detail = wide.decode()
@@ -128,11 +132,11 @@ def test_fixes() -> None:
         (b"$GNGNS,043539.00,4333.190206,N,00127.618380,E,AAAAN,14,1.3,250.8,50.0,,,V*62",
          True, None, ("no date",)),
     ):  # fmt: skip
-        epoch = only(raw + b"\r\n")
+        epoch = single_epoch(raw + b"\r\n")
         eq((raw, epoch.valid, epoch.utc_us, epoch.flags), (raw, valid, utc, flags))
 
 
-def test_places() -> None:
+def test_positions() -> None:
     gll = sentence(b"$GNGLL,5327.03598945,N,-0214.41467156,W,130058.00,A,A*7E")
     assert isinstance(gll, Gll)
     eq((gll.lat_e7, gll.lon_e7), (534505998, -22402445))
@@ -153,14 +157,14 @@ def test_texts() -> None:
         (b"$command,GPRMC 1,response: OK*04", None, "unicore"),
     ):
         notice = sentence(raw)
-        assert isinstance(notice, Notice)
-        eq((notice.antenna, notice.maker), (antenna, maker))
+        assert isinstance(notice, VendorSentence)
+        eq((notice.antenna, notice.vendor), (antenna, maker))
     reply = sentence(b"$command,GPRMC 1,response: OK*04")
-    assert isinstance(reply, Notice)
+    assert isinstance(reply, VendorSentence)
     eq(reply.reply, (b"GPRMC 1", True))
 
 
-def test_what_is_dropped() -> None:
+def test_discarded_bytes() -> None:
     for raw in (
         b"$GPGGA,005947.00,3715.6616,N,12157.6709,W,,11,0.8,86.0,M,-30.1,M,,*54",
         b"$GPRMC,000344.03,A,4808.9992,N,4,02.3*05",
@@ -174,11 +178,11 @@ def test_what_is_dropped() -> None:
     odd = b"$GPGSV,3,3,12,2,40,16,00,090,*72"
     found = Framer().feed(odd + b"\r\n")
     eq(parse(found[0][1]), (None, "fields"))
-    eq(only(odd + b"\r\n").flags[-1], "malformed")
-    eq(only(odd + b"\r\n").sky.satellites, [])
+    eq(single_epoch(odd + b"\r\n").flags[-1], "malformed")
+    eq(single_epoch(odd + b"\r\n").satellite_view.satellites, [])
 
 
-def test_the_rule_for_replies_is_for_replies_only() -> None:
+def test_unicore_checksum_rule_is_for_replies_only() -> None:
     """A checksum over the `$` too is Unicore's; anybody else's is wrong."""
     for body, digits in ((b"command,GPRMC 1,response: OK", b"04"), (b"comment,GPRMC 1", b"1E")):
         total = 36
@@ -188,13 +192,13 @@ def test_the_rule_for_replies_is_for_replies_only() -> None:
         eq(len(Framer().feed(stream)), 1 if digits == b"04" else 0)
 
 
-def test_a_view_is_read_by_its_own_part() -> None:
+def test_gsv_is_read_by_part_number() -> None:
     gsv = sentence(b"$PQGSV,4,1,14,04,,,32,12,46,282,30,19,50,092,31,25,17,302,26,0,4*54")
     assert isinstance(gsv, Gsv)
     eq((gsv.system(), gsv.signal(), gsv.in_view), (4, 0, 14))
 
 
-def test_antennas_are_told_by_whole_words() -> None:
+def test_antenna_state_needs_whole_words() -> None:
     for text, state in (
         (b"ANTENNA OK", "ok"),
         (b"ANTENNA_OPEN", "open"),
@@ -207,4 +211,4 @@ def test_antennas_are_told_by_whole_words() -> None:
         (b"GIANT OK", None),
         (b"START OPEN LOOP", None),
     ):
-        eq(vendor_sentences.txt(b"GNTXT,01,01,02," + text).antenna, state)
+        eq(vendor_sentences.parse_txt(b"GNTXT,01,01,02," + text).antenna, state)

@@ -75,7 +75,7 @@ def test_numbers() -> None:
         eq((system, number, identify(system, number)), (system, number, (gnss, sv)))
 
 
-def test_every_number_is_some_satellite() -> None:
+def test_every_number_is_identified() -> None:
     for system in ("", "PQ") + tuple(TALKERS.values()):
         for number in range(10000):
             gnss, sv = identify(system, number)
@@ -91,7 +91,7 @@ def test_all_twelve_beidou_signals() -> None:
         eq(signal_name("BDS", signal, None), None)
 
 
-def test_vendors_count_otherwise() -> None:
+def test_vendor_signal_ids() -> None:
     eq(
         [signal_name("BDS", s, "allystar") for s in (1, 2, 3, 4, 9)],
         ["B1I", "B2I", "B3I", "B2a", "B1C"],
@@ -104,7 +104,7 @@ def test_vendors_count_otherwise() -> None:
         eq(signal_name("BDS", 0, vendor), None)
 
 
-def test_other_systems_signals() -> None:
+def test_signals_of_other_systems() -> None:
     for system, signal, name in (
         ("GPS", 8, "L5-Q"),
         ("GLO", 1, "G1 C/A"),

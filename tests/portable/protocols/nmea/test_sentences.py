@@ -56,7 +56,7 @@ def test_rmc() -> None:
     eq(got.date, (2026, 6, 13))
 
 
-def test_rmc_of_each_age() -> None:
+def test_rmc_of_each_nmea_version() -> None:
     old = rmc(b"GPRMC,163004.00,A,4808.9990,N,01135.0790,E,000.0,000.0,220899,003.0,E")
     eq((old.date, old.mode, old.nav_status), ((1999, 8, 22), b"", b""))
     eq(rmc(b"GPRMC,163004.00,A,4808.9990,N,01135.0790,E,0,0,220899,003.0,E,D").mode, b"D")
@@ -120,7 +120,7 @@ def test_gsv() -> None:
     raises(DecodeError, gsv(b"GPGSV,1,1,01,x,1,2,3").satellites)
 
 
-def test_gsv_with_a_wrong_shape() -> None:
+def test_gsv_with_wrong_field_count() -> None:
     for body, reason in (
         (b"GPGSV,3,3,12,2,40,16,00,090,", "fields"),
         (b"GPGSV,3,3,12,2,40,16", "fields"),
@@ -151,7 +151,7 @@ def test_kinds() -> None:
         eq(parse(body), (None, "kind"))
 
 
-def test_every_bad_field_has_a_reason() -> None:
+def test_invalid_field_has_reason() -> None:
     cases = (
         (
             RMC,
@@ -197,26 +197,26 @@ def test_wrong_number_of_fields() -> None:
 
 
 def test_angles_round_and_stay_in_range() -> None:
-    eq(fields.angle(b"9000.000", b"N", b"NS", 90), 900000000)
-    eq(fields.angle(b"9000.000", b"S", b"NS", 90), -900000000)
-    eq(fields.angle(b"18000", b"W", b"EW", 180), -1800000000)
-    eq(fields.angle(b"0000.0000001", b"N", b"NS", 90), 0)
-    eq(fields.angle(b"0000.0000030", b"N", b"NS", 90), 1)
-    eq(fields.angle(b"0000.00000309", b"N", b"NS", 90), 1)
-    eq(fields.angle(b"0030.5", b"E", b"EW", 180), 5083333)
-    eq(fields.angle(b"", b"", b"EW", 180), None)
+    eq(fields.parse_angle(b"9000.000", b"N", b"NS", 90), 900000000)
+    eq(fields.parse_angle(b"9000.000", b"S", b"NS", 90), -900000000)
+    eq(fields.parse_angle(b"18000", b"W", b"EW", 180), -1800000000)
+    eq(fields.parse_angle(b"0000.0000001", b"N", b"NS", 90), 0)
+    eq(fields.parse_angle(b"0000.0000030", b"N", b"NS", 90), 1)
+    eq(fields.parse_angle(b"0000.00000309", b"N", b"NS", 90), 1)
+    eq(fields.parse_angle(b"0030.5", b"E", b"EW", 180), 5083333)
+    eq(fields.parse_angle(b"", b"", b"EW", 180), None)
 
 
 def test_decimals() -> None:
-    eq(fields.decimal(b"1.23456", 3, "x"), 1234)
-    eq(fields.decimal(b"-1.23456", 3, "x"), -1234)
-    eq(fields.decimal(b"7", 3, "x"), 7000)
-    eq(fields.decimal(b"7.", 3, "x"), 7000)
-    eq(fields.decimal(b"-5.9", 0, "x"), -5)
-    eq(fields.decimal(b"0.05", 1, "x"), 0)
-    eq(fields.decimal(b"", 1, "x"), None)
-    eq(fields.time_of_day(b"235959.9999999"), calendar.DAY - 1)
-    eq(fields.time_of_day(b"000000"), 0)
+    eq(fields.parse_decimal(b"1.23456", 3, "x"), 1234)
+    eq(fields.parse_decimal(b"-1.23456", 3, "x"), -1234)
+    eq(fields.parse_decimal(b"7", 3, "x"), 7000)
+    eq(fields.parse_decimal(b"7.", 3, "x"), 7000)
+    eq(fields.parse_decimal(b"-5.9", 0, "x"), -5)
+    eq(fields.parse_decimal(b"0.05", 1, "x"), 0)
+    eq(fields.parse_decimal(b"", 1, "x"), None)
+    eq(fields.parse_time_of_day(b"235959.9999999"), calendar.DAY - 1)
+    eq(fields.parse_time_of_day(b"000000"), 0)
 
 
 def test_noise_never_raises() -> None:

@@ -37,11 +37,11 @@ VECTORS = (
 )
 
 
-def vector(index):
+def load_vector(index):
     return tuple([bytes.fromhex(text) for text in VECTORS[index]])
 
 
-def test_hash_of_the_standard():
+def test_sha512_vectors():
     eq(
         sha512(b"abc").hex(),
         (
@@ -62,13 +62,13 @@ def test_hash_in_slices():
     eq((steps, work.digest()), (3, sha512(bytes(300))))
 
 
-def test_vectors_of_the_standard():
+def test_rfc_8032_vectors():
     for i in range(len(VECTORS)):
-        eq(verify(*vector(i)), True)
+        eq(verify(*load_vector(i)), True)
 
 
-def test_any_changed_bit_is_seen():
-    key, message, signature = vector(2)
+def test_changed_bit_is_detected():
+    key, message, signature = load_vector(2)
     for at in range(0, 64, 3):
         bad = bytearray(signature)
         bad[at] ^= 1 << at % 8
@@ -80,13 +80,13 @@ def test_any_changed_bit_is_seen():
     eq(verify(key, message + b"\0", signature), False)
 
 
-def test_malleable_signature_is_refused():
-    key, message, signature = vector(0)
+def test_malleable_signature_is_rejected():
+    key, message, signature = load_vector(0)
     s = int.from_bytes(signature[32:], "little") + ORDER
     eq(verify(key, message, signature[:32] + s.to_bytes(32, "little")), False)
 
 
-def test_keys_of_small_order_are_refused():
+def test_small_order_keys_are_rejected():
     # With one of these as key and R, S = 0 "signs" every message of some hashes.
     for text in (
         "0100000000000000000000000000000000000000000000000000000000000000",
@@ -103,20 +103,20 @@ def test_keys_of_small_order_are_refused():
             eq(verify(key, bytes((number,)), key + bytes(32)), False)
 
 
-def test_points_written_in_two_ways_are_refused():
+def test_non_canonical_points_are_rejected():
     p = (1 << 255) - 19
     for number in (p, p + 1, p | 1 << 255, (p + 1) | 1 << 255, 1 | 1 << 255):
         eq(verify(number.to_bytes(32, "little"), b"", bytes(64)), False)
 
 
-def test_wrong_lengths_are_refused_at_once():
-    key, message, signature = vector(0)
+def test_wrong_lengths_are_rejected():
+    key, message, signature = load_vector(0)
     for bad_key, bad_signature in ((key[:31], signature), (key, signature[:63]), (b"", b"")):
         eq(Verification(bad_key, message, bad_signature).valid, False)
 
 
-def test_a_verification_goes_in_slices():
-    check = Verification(*vector(1))
+def test_verification_in_slices():
+    check = Verification(*load_vector(1))
     slices = 0
     while check.valid is None:
         check.step()
@@ -124,7 +124,7 @@ def test_a_verification_goes_in_slices():
     eq((check.valid, slices > 15), (True, True))
 
 
-def root(value, power):
+def mod_root(value, power):
     """The integer part of the `power`-th root of `value`, by Newton's method."""
     guess = 1 << (len(bin(value)) // power + 1)
     while True:
@@ -134,14 +134,14 @@ def root(value, power):
         guess = less
 
 
-def test_the_constants_are_what_the_standards_say():
+def test_constants_match_standards():
     p = (1 << 255) - 19
     eq(ed25519._D, -121665 * pow(121666, p - 2, p) % p)
-    eq(ed25519._ROOT_OF_MINUS_1, pow(2, (p - 1) // 4, p))
+    eq(ed25519._SQRT_MINUS_1, pow(2, (p - 1) // 4, p))
     y = 4 * pow(5, p - 2, p) % p
     eq(ed25519._BASE, ed25519._decode(y.to_bytes(32, "little")))
     primes = [n for n in range(2, 410) if not [d for d in range(2, n) if n % d == 0]]
     low = (1 << 64) - 1
-    cubes = [(root(n << 192, 3) & low).to_bytes(8, "big") for n in primes[:80]]
+    cubes = [(mod_root(n << 192, 3) & low).to_bytes(8, "big") for n in primes[:80]]
     eq(sha512_module._K, b"".join(cubes))
-    eq(list(sha512_module._START), [root(n << 128, 2) & low for n in primes[:8]])
+    eq(list(sha512_module._INITIAL_STATE), [mod_root(n << 128, 2) & low for n in primes[:8]])

@@ -2,15 +2,15 @@
 
 from protocols.errors import DecodeError, EncodeError
 from protocols.telemetry import block, initial_contexts, linear_counter, varint
-from protocols.telemetry.range_coder import Decoder, Encoder
-from protocols.telemetry.schema import Schema, parse
+from protocols.telemetry.range_coder import RangeDecoder, RangeEncoder
+from protocols.telemetry.schema import Schema, parse_schema
 from protocols.telemetry.summary import Summary
 from tests.portable.support.check import eq, raises
 
 ID = b"\x01\x02\x03\x04"
 
 
-class Chance:
+class Lcg:
     """Numbers that look random and are the same on every interpreter (Park and Miller's)."""
 
     def __init__(self, seed):
@@ -24,7 +24,7 @@ class Chance:
         return sum([self.below(2 * width + 1) - width for _ in range(4)]) // 4
 
 
-def there_and_back(columns, extra=b""):
+def round_trip(columns, extra=b""):
     data = block.encode(ID, 7, columns, extra)
     found = block.decode(data, len(columns))
     eq(found.columns, [list(column) for column in columns])
@@ -32,63 +32,63 @@ def there_and_back(columns, extra=b""):
     return data
 
 
-def walk(chance, rows, width, drift=1):
-    value, column = chance.below(1000), []
+def random_walk(lcg, rows, width, drift=1):
+    value, column = lcg.below(1000), []
     for _ in range(rows):
-        value += chance.noise(drift)
-        column.append(value + chance.noise(width))
+        value += lcg.noise(drift)
+        column.append(value + lcg.noise(width))
     return column
 
 
 def test_noise_of_every_width():
-    chance = Chance(1)
+    chance = Lcg(1)
     for bits in range(24):
-        there_and_back([walk(chance, 60, 1 << bits), walk(chance, 60, 1, 1 << bits)])
+        round_trip([random_walk(chance, 60, 1 << bits), random_walk(chance, 60, 1, 1 << bits)])
 
 
 def test_constant_absent_and_single():
-    data = there_and_back([[5] * 60, [0] * 60, [None] * 60, [-9] * 60])
+    data = round_trip([[5] * 60, [0] * 60, [None] * 60, [-9] * 60])
     assert len(data) < 20, len(data)
-    there_and_back([[3], [None], [-(1 << 52)], [1 << 52]])
+    round_trip([[3], [None], [-(1 << 52)], [1 << 52]])
 
 
-def test_long_constants_cost_nearly_nothing():
+def test_long_constants_are_small():
     columns = [[1000 + i] * 300 for i in range(12)]
-    assert len(there_and_back(columns)) < 40
+    assert len(round_trip(columns)) < 40
 
 
-def test_counters_at_a_steady_rate():
+def test_linear_counters():
     for rate in (1, 17, 236, 999, 1000, 1001, 77777):
         for rows in (60, 600):
             column = [123456 + (500 + rate * t) // 1000 for t in range(rows)]
             down = [-value for value in column]
-            data = there_and_back([column, down])
+            data = round_trip([column, down])
             assert len(data) < 28 + rows // 24, (rate, rows, len(data))
 
 
-def test_line_dismisses_what_is_no_counter():
+def test_noise_is_no_linear_counter():
     eq(linear_counter.fit([5] * 60), None)
     eq(linear_counter.fit([0, 1, 0] * 20), None)
     eq(linear_counter.fit([0] * 30 + [100] * 30), None)
     eq(linear_counter.fit([1, 2, 3]), None)
 
 
-def test_steps_cost_only_when_they_happen():
+def test_steps_cost_only_when_present():
     steps = [450] * 200 + [438] * 100 + [450] * 300
-    data = there_and_back([steps])
+    data = round_trip([steps])
     assert len(data) < 30, len(data)
 
 
-def test_missing_values_and_signals_that_come_and_go():
-    chance = Chance(2)
-    column = walk(chance, 120, 3)
+def test_missing_values():
+    chance = Lcg(2)
+    column = random_walk(chance, 120, 3)
     holes = [value if t % 7 and not 30 < t < 50 else None for t, value in enumerate(column)]
     late = [None] * 100 + column[:20]
-    there_and_back([holes, late, [None] + [4] * 119, [None] * 119 + [4]])
+    round_trip([holes, late, [None] + [4] * 119, [None] * 119 + [4]])
 
 
-def test_any_integers_at_all():
-    chance = Chance(3)
+def test_random_integers():
+    chance = Lcg(3)
     for round_ in range(40):
         rows = 1 + chance.below(90)
         columns = []
@@ -101,16 +101,16 @@ def test_any_integers_at_all():
                     for _ in range(rows)
                 ]
             )
-        there_and_back(columns, bytes(range(round_)))
+        round_trip(columns, bytes(range(round_)))
 
 
-def test_what_cannot_be_told_is_refused():
+def test_invalid_columns_are_rejected():
     for columns in ([[1 << 53]], [[-(1 << 53), 0]], [[]], [[1, 2], [3]], [[0] * 5000]):
         raises(EncodeError, block.encode, ID, 0, columns)
 
 
-def test_damage_is_found():
-    data = there_and_back([walk(Chance(4), 60, 2) for _ in range(5)])
+def test_damage_is_detected():
+    data = round_trip([random_walk(Lcg(4), 60, 2) for _ in range(5)])
     for bit in range(0, 8 * len(data), 3):
         bad = bytearray(data)
         bad[bit // 8] ^= 1 << bit % 8
@@ -119,11 +119,11 @@ def test_damage_is_found():
         raises(DecodeError, block.decode, data[:end], 5)
 
 
-def test_nonsense_with_a_right_check_is_bounded():
+def test_random_block_with_valid_crc_is_bounded():
     """Whoever writes a right check over nonsense gets an error or some integers, and no more."""
     from binascii import crc32  # noqa: PLC0415
 
-    chance = Chance(5)
+    chance = Lcg(5)
     for _ in range(60):
         body = bytearray([block.VERSION]) + ID + bytes([60, 1, 0])
         body.extend(bytes([chance.below(256) for _ in range(chance.below(60))]))
@@ -135,39 +135,41 @@ def test_nonsense_with_a_right_check_is_bounded():
             pass
 
 
-def test_numbers():
+def test_varints():
     for value in (0, 1, 127, 128, 300, 1 << 31, 1 << 60):
         out = bytearray()
         varint.put(value, out)
         eq(varint.get(bytes(out), 0), (value, len(out)))
     for value in (0, 1, -1, 2, -2, 1 << 40, -(1 << 40)):
-        eq(varint.unfold(varint.fold(value)), value)
+        eq(varint.zigzag_decode(varint.zigzag_encode(value)), value)
     for bad in (b"", b"\x80", b"\xff" * 11):
         raises(DecodeError, varint.get, bad, 0)
 
 
-def test_range_coder_carries_and_ends():
-    chance = Chance(6)
+def test_range_coder_carry_and_end():
+    chance = Lcg(6)
     for odds in (2, 3, 100, 4000):
         for count in (0, 1, 2, 9, 3000):
             bits = [1 if chance.below(odds) == 0 else 0 for _ in range(count)]
-            coder = Encoder([16384])
+            coder = RangeEncoder([16384])
             coder.encode(bits)
             data = coder.finish()
-            back = Decoder([16384], data)
-            eq([back.bit(0) for _ in range(count)], bits)
+            back = RangeDecoder([16384], data)
+            eq([back.decode_bit(0) for _ in range(count)], bits)
 
 
-def test_starting_contexts_are_whole():
-    eq(len(initial_contexts.starting()), initial_contexts.COUNT)
-    assert 0 < min(initial_contexts.starting()) <= max(initial_contexts.starting()) < 32768
+def test_initial_contexts_are_complete():
+    eq(len(initial_contexts.initial_table()), initial_contexts.COUNT)
+    assert (
+        0 < min(initial_contexts.initial_table()) <= max(initial_contexts.initial_table()) < 32768
+    )
 
 
-def test_schema_there_and_back():
+def test_schema_round_trip():
     schema = Schema([("t", "ms", 1, 1), ("rpu.P1", "kPa", 1, 10)])
-    again = parse(schema.text)
+    again = parse_schema(schema.text)
     eq((again.entries, again.number), (schema.entries, schema.number))
-    eq(again.names(), ["t", "rpu.P1"])
+    eq(again.column_names(), ["t", "rpu.P1"])
     assert Schema([("t", "ms", 1, 1)]).number != schema.number
     for text in (
         b"",
@@ -177,20 +179,20 @@ def test_schema_there_and_back():
         b"1\n",
         b"1\n\xff\t\t1\t1\n",
     ):
-        raises(DecodeError, parse, text)
+        raises(DecodeError, parse_schema, text)
     raises(EncodeError, Schema, [("a\tb", "", 1, 1)])
 
 
 def test_summaries():
     schema = Schema([("t", "ms", 1, 1), ("a", "Cel", 1, 10), ("b", "1", 1, 1)])
     means, bounds = Summary(schema, False), Summary(schema, True)
-    eq(means.schema_out.names(), ["t", "a~mean", "b~mean"])
-    eq(bounds.schema_out.names()[:4], ["t", "a~mean", "a~min", "a~max"])
+    eq(means.schema_out.column_names(), ["t", "a~mean", "b~mean"])
+    eq(bounds.schema_out.column_names()[:4], ["t", "a~mean", "a~min", "a~max"])
     for row in ([1000, 5, None], [2000, 8, None], [None, -1, None]):
         means.add(row)
         bounds.add(row)
-    eq((means.rows, means.take(), means.rows), (3, [2000, 4, None], 0))
-    eq(bounds.take(), [2000, 4, -1, 8, None, None, None])
+    eq((means.rows, means.take_row(), means.rows), (3, [2000, 4, None], 0))
+    eq(bounds.take_row(), [2000, 4, -1, 8, None, None, None])
     means.add([3000, -1, 1])
     means.add([3000, -2, 2])
-    eq(means.take(), [3000, -1, 2])
+    eq(means.take_row(), [3000, -1, 2])

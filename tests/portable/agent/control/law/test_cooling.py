@@ -1,10 +1,10 @@
 """Pumps, fans, optimiser, and all laws as one object."""
 
-from agent.control.law.cooling import Cooling, Readings
+from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.exchanger import Exchanger
-from agent.control.law.fan import Fans
-from agent.control.law.optimizer import Optimum
-from agent.control.law.pump_flow import DELTA_T, DP, FLOW, FlowLaw
+from agent.control.law.fan import FanControl
+from agent.control.law.optimizer import SetpointOptimizer
+from agent.control.law.pump_flow import DELTA_T, DP, FLOW, PumpFlowControl
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM, settings
@@ -19,183 +19,185 @@ FANS = {
 }
 
 
-def settled(mode, setpoint, measure, start=70.0):
+def settle_controller(mode, setpoint, measure, start=70.0):
     """The speed that a law comes to on a plant without dynamics, and its largest step."""
-    law = FlowLaw(25.0, 100.0, 5.0)
-    law.hold(mode)
-    law.track(start)
-    speed, most = start, 0.0
+    controller = PumpFlowControl(25.0, 100.0, 5.0)
+    controller.set_mode(mode)
+    controller.track(start)
+    speed, max_step = start, 0.0
     for _ in range(1200):
-        before, speed = speed, law.step(setpoint, measure(speed), 1.0)
-        most = max(most, speed - before, before - speed)
-    return speed, most
+        before, speed = speed, controller.step(setpoint, measure(speed), 1.0)
+        max_step = max(max_step, speed - before, before - speed)
+    return speed, max_step
 
 
-def test_each_mode_holds_its_own():
+def test_each_pump_mode_holds_its_setpoint():
     cases = (
         (DP, 40.0, lambda n: 80.0 * n * n / 4900.0, 49.497),
         (FLOW, 100.0, lambda n: 150.0 * n / 70.0, 46.667),
         (DELTA_T, 12.0, lambda n: 700.0 / n, 58.333),
     )
     for mode, setpoint, measure, wanted in cases:
-        speed, most = settled(mode, setpoint, measure)
+        speed, most = settle_controller(mode, setpoint, measure)
         assert -0.1 < speed - wanted < 0.1, (mode, speed)
         assert most <= 5.0 + 1e-9, (mode, most)
 
 
-def test_a_change_of_mode_moves_nothing():
-    law = FlowLaw(25.0, 100.0, 5.0)
+def test_pump_mode_change_is_bumpless():
+    law = PumpFlowControl(25.0, 100.0, 5.0)
     law.track(70.0)
     law.step(80.0, 80.0, 1.0)
     for mode, setpoint, measured in ((FLOW, 150.0, 149.0), (DELTA_T, 10.0, 10.4), (DP, 80.0, 79.0)):
         before = law.output
-        law.hold(mode)
+        law.set_mode(mode)
         after = law.step(setpoint, measured, 1.0)
         assert -0.5 < after - before < 0.5, (mode, before, after)
 
 
-def test_fans_follow_the_facility_water_and_the_estimate():
-    fans = Fans(10.0, 100.0, 1.0)
+def test_fans_follow_fws_temperature_and_feedforward():
+    fans = FanControl(10.0, 100.0, 1.0)
     fans.track(40.0)
     assert fans.step(1.0, 10.0) > 40.0
     fans.step(0.0, 10.0)
     fans.track(40.0)
-    fans.expect(50.0)
-    fans.expect(55.0)
+    fans.set_feedforward(50.0)
+    fans.set_feedforward(55.0)
     assert 44.0 < fans.step(0.0, 10.0) < 46.0
-    fans.expect(200.0)
+    fans.set_feedforward(200.0)
     assert fans.step(0.0, 10.0) <= 100.0
 
 
-def optimum(**changed):
-    return Optimum(dict(OPTIMUM, **changed), Exchanger(EXCHANGER), 100.0)
+def make_optimizer(**changed):
+    return SetpointOptimizer(dict(OPTIMUM, **changed), Exchanger(EXCHANGER), 100.0)
 
 
-def test_the_optimum_is_the_least_of_a_fine_search():
-    found = optimum().search(80.0, 25.0, 20.0, 45.0)
-    fine = optimum()
+def test_optimum_matches_a_fine_search():
+    found = make_optimizer().find_optimum(80.0, 25.0, 20.0, 45.0)
+    fine = make_optimizer()
     best = 1e30
     for n in range(30, 101):
         for s in range(40, 91):
             point = type(found)()
             fine._load_w, fine._air_c = 80_000.0, 25.0
-            fine._try(float(n), s / 2, point)
+            fine._evaluate(float(n), s / 2, point)
             best = min(best, point.power_w)
     assert found.power_w < 1.02 * best, (found.power_w, best)
 
 
-def test_warm_water_is_cheaper_and_the_case_is_the_limit():
-    cold = optimum().search(80.0, 25.0, 20.0, 32.0)
-    warm = optimum().search(80.0, 25.0, 20.0, 45.0)
+def test_optimum_is_warm_supply_up_to_the_case_limit():
+    cold = make_optimizer().find_optimum(80.0, 25.0, 20.0, 32.0)
+    warm = make_optimizer().find_optimum(80.0, 25.0, 20.0, 45.0)
     assert warm.power_w < cold.power_w
     eq(cold.supply_c, 32.0)
-    hot = optimum(case_max_c=55.0).search(95.0, 25.0, 20.0, 45.0)
+    hot = make_optimizer(case_max_c=55.0).find_optimum(95.0, 25.0, 20.0, 45.0)
     assert hot.case_c <= 55.0, hot.case_c
 
 
-def test_leakage_asks_for_colder_water():
-    none = optimum().search(80.0, 15.0, 20.0, 45.0)
-    leaky = optimum(leak_pct_k=0.5).search(80.0, 15.0, 20.0, 45.0)
+def test_chip_leakage_lowers_the_optimal_supply():
+    none = make_optimizer().find_optimum(80.0, 15.0, 20.0, 45.0)
+    leaky = make_optimizer(leak_pct_k=0.5).find_optimum(80.0, 15.0, 20.0, 45.0)
     assert leaky.supply_c < none.supply_c - 2.0, (leaky.supply_c, none.supply_c)
 
 
-def test_the_floor_is_never_undercut_even_when_nothing_is_feasible():
-    point = optimum().search(100.0, 50.0, 33.0, 45.0)
+def test_min_setpoint_holds_when_no_point_is_feasible():
+    point = make_optimizer().find_optimum(100.0, 50.0, 33.0, 45.0)
     assert point.supply_c >= 33.0
     eq(point.fan_pct, 100.0)
 
 
-def test_models_are_learned_slowly_and_within_bounds():
-    best = optimum()
+def test_models_adapt_slowly_and_within_bounds():
+    best = make_optimizer()
     for _ in range(200):
-        best.learn_pumps(2400.0, 100.0)
-        best.learn_cooler(1e9, 50.0, 20.0, 50.0, 70.0)
+        best.adapt_pumps(2400.0, 100.0)
+        best.adapt_cooler(1e9, 50.0, 20.0, 50.0, 70.0)
     assert 1.19 < best.pump_factor < 1.21, best.pump_factor
     assert best.cooler_factor <= 2.0
 
 
-def test_facility_water_moves_before_fans_run_at_full_speed():
+def test_valve_target_rises_before_fans_reach_full_speed():
     cooler = {
         "cooler_ua_kw_k": 22.0,
         "cooler_air_kw_k": 18.0,
         "facility_w": 800.0,
         "zero_pct": 28.0,
     }
-    fixed = optimum(middle_pct=62.0, **cooler)
-    free = optimum(middle_pct=62.0, middle_min_pct=52.0, middle_max_pct=92.0, **cooler)
+    fixed = make_optimizer(middle_pct=62.0, **cooler)
+    free = make_optimizer(middle_pct=62.0, middle_min_pct=52.0, middle_max_pct=92.0, **cooler)
     found = {}
     for air in (15.0, 36.0):
         for _ in range(3):
-            found[air] = free.search(100.0, air, 20.0, 45.0)
-        still = fixed.search(100.0, air, 20.0, 45.0)
-        eq(still.middle_pct, 62.0)
+            found[air] = free.find_optimum(100.0, air, 20.0, 45.0)
+        still = fixed.find_optimum(100.0, air, 20.0, 45.0)
+        eq(still.valve_target_pct, 62.0)
         assert found[air].power_w <= still.power_w, (air, found[air].power_w, still.power_w)
-    assert found[36.0].middle_pct > 66.0, found[36.0].middle_pct
-    assert found[15.0].middle_pct < 58.0, found[15.0].middle_pct
+    assert found[36.0].valve_target_pct > 66.0, found[36.0].valve_target_pct
+    assert found[15.0].valve_target_pct < 58.0, found[15.0].valve_target_pct
     assert found[36.0].fan_pct < still.fan_pct - 5.0, (found[36.0].fan_pct, still.fan_pct)
 
 
-def readings(**known):
-    seen = Readings()
-    seen.supply_c, seen.return_c, seen.facility_c = 32.0, 38.0, 24.0
+def make_readings(**known):
+    seen = ControlReadings()
+    seen.supply_c, seen.return_c, seen.fws_supply_c = 32.0, 38.0, 24.0
     seen.flow_lpm, seen.dp_kpa, seen.valve_pct = 150.0, 80.0, 45.0
     for name, value in known.items():
         setattr(seen, name, value)
     return seen
 
 
-def test_the_dew_point_lifts_the_set_point_and_heat_outranks_it():
-    cooling = Cooling(settings(dew=DEW))
+def test_dew_point_raises_setpoint_up_to_the_high_limit():
+    cooling = CoolingControl(settings(dew=DEW))
     cooling.track(45.0, 70.0)
     for i in (0, 1):
-        cooling.humidity(i, 36.0, 80.0, 0)
+        cooling.add_humidity(i, 36.0, 80.0, 0)
     for second in range(300):
-        cooling.step(readings(), second * SECOND // 2, 1.0)
-    assert cooling.floor_c is not None
-    assert 32.0 < cooling.floor_c < 36.0
-    eq(cooling.setpoint_c, cooling.floor_c)
+        cooling.step(make_readings(), second * SECOND // 2, 1.0)
+    assert cooling.min_setpoint_c is not None
+    assert 32.0 < cooling.min_setpoint_c < 36.0
+    eq(cooling.setpoint_c, cooling.min_setpoint_c)
     capped = settings(dew=DEW)
     capped["supply"]["high_c"] = 33.0
-    cooling = Cooling(capped)
+    cooling = CoolingControl(capped)
     for i in (0, 1):
-        cooling.humidity(i, 36.0, 80.0, 0)
+        cooling.add_humidity(i, 36.0, 80.0, 0)
     for second in range(300):
-        cooling.step(readings(), second * SECOND // 2, 1.0)
+        cooling.step(make_readings(), second * SECOND // 2, 1.0)
     eq(cooling.setpoint_c, 33.0)
 
 
-def test_without_a_reading_the_output_stands_and_is_told():
-    cooling = Cooling(settings())
+def test_missing_reading_holds_the_output_and_sets_the_flag():
+    cooling = CoolingControl(settings())
     cooling.track(45.0, 70.0)
-    cooling.step(readings(supply_c=None, dp_kpa=None), 0, 1.0)
-    eq((cooling.blind, cooling.valve_pct, cooling.pump_pct), (True, 45.0, 70.0))
-    cooling.step(readings(), SECOND, 1.0)
-    assert not cooling.blind
+    cooling.step(make_readings(supply_c=None, dp_kpa=None), 0, 1.0)
+    eq((cooling.inputs_missing, cooling.valve_pct, cooling.pump_pct), (True, 45.0, 70.0))
+    cooling.step(make_readings(), SECOND, 1.0)
+    assert not cooling.inputs_missing
     assert -1.0 < cooling.valve_pct - 45.0 < 1.0
 
 
-def test_the_optimiser_moves_set_points_slowly_and_nothing_stops_without_it():
-    cooling = Cooling(settings(dew=DEW, fans=FANS, optimum=OPTIMUM))
+def test_optimiser_ramps_setpoints_and_is_optional():
+    cooling = CoolingControl(settings(dew=DEW, fans=FANS, optimum=OPTIMUM))
     cooling.track(45.0, 70.0, 50.0)
     for i in (0, 1):
-        cooling.humidity(i, 30.0, 40.0, 0)
+        cooling.add_humidity(i, 30.0, 40.0, 0)
     before = cooling.pump_pct
     for second in range(100):
-        cooling.step(readings(air_c=28.0, load_kw=60.0), second * SECOND, 1.0)
+        cooling.step(make_readings(air_c=28.0, load_kw=60.0), second * SECOND, 1.0)
         assert -0.201 < cooling.pump_pct - before < 0.201
         before = cooling.pump_pct
-    assert cooling.wanted_c != 32.0
+    assert cooling.target_c != 32.0
     assert 29.9 < cooling.setpoint_c < 34.1
-    cooling.step(readings(), 700 * SECOND, 1.0)  # no air temperature: back to what is configured
-    eq(cooling.wanted_c, 32.0)
+    cooling.step(
+        make_readings(), 700 * SECOND, 1.0
+    )  # no air temperature: back to what is configured
+    eq(cooling.target_c, 32.0)
 
 
-def test_water_on_the_pads_above_its_temperature():
-    cooling = Cooling(settings(fans=FANS))
+def test_adiabatic_cooling_starts_above_its_temperature():
+    cooling = CoolingControl(settings(fans=FANS))
     cooling.track(45.0, 70.0, 50.0)
     seen = []
     for air in (29.0, 31.0, 29.5, 28.0):
         for second in range(10):
-            cooling.step(readings(air_c=air), second * SECOND, 1.0)
-        seen.append(cooling.wet)
+            cooling.step(make_readings(air_c=air), second * SECOND, 1.0)
+        seen.append(cooling.adiabatic_on)
     eq(seen, [False, True, True, False])

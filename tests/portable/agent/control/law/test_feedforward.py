@@ -1,52 +1,62 @@
 """The supply's law on a small plant of its own: fast, no bump, whatever the model has wrong."""
 
 from agent.control.law.exchanger import Exchanger
-from agent.control.law.feedforward import Steer
+from agent.control.law.feedforward import FeedforwardControl
 from tests.portable.support.check import eq
 from tests.portable.support.cooling_settings import EXCHANGER
 
 
-class Row:
-    """Exchanger, sensor and stroke as one step each; `truth` may differ from the law's model."""
+class SmallPlant:
+    """Exchanger, sensor and stroke as one step each; `true_exchanger` may differ from the law's model."""
 
     def __init__(self, ua=1.0, water=1.0, load_kw=50.0):
         model = dict(EXCHANGER)
         model["ua_kw_k"] *= ua
         model["fws_open_lpm"] *= water
-        self.truth = Exchanger(model)
-        self.steer = Steer(Exchanger(EXCHANGER), 5.0, 100.0, 5.0, 4.0)
+        self.true_exchanger = Exchanger(model)
+        self.controller = FeedforwardControl(Exchanger(EXCHANGER), 5.0, 100.0, 5.0, 4.0)
         self.load_kw, self.facility = load_kw, 24.0
-        self.supply = self.seen = 32.0
-        self.back = self.seen_back = 32.0 + self.rise()
-        self.valve = self.truth.opening(self.rise() / (self.back - self.facility))
-        self.steer.track(self.valve)
-        self.round = [self.supply] * 10
+        self.supply = self.measured_supply = 32.0
+        self.return_c = self.measured_return = 32.0 + self.rise()
+        self.valve = self.true_exchanger.valve_for_effect(
+            self.rise() / (self.return_c - self.facility)
+        )
+        self.controller.track(self.valve)
+        self.loop_delay = [self.supply] * 10
         self.outputs = []
 
     def rise(self):
         return 1000.0 * self.load_kw / (150.0 / 60.0 * 4008.0)
 
     def step(self, setpoint=32.0):
-        self.round.append(self.supply)
-        self.back += (self.round.pop(0) + self.rise() - self.back) / 5.0
-        end = self.back - self.truth.share(self.valve) * (self.back - self.facility)
-        self.supply += (end - self.supply) / 8.0
-        self.seen += (self.supply - self.seen) / 4.0
-        self.seen_back += (self.back - self.seen_back) / 4.0
-        asked = self.steer.step(
-            setpoint, tenth(self.seen), tenth(self.seen_back), self.facility, 150.0, self.valve, 1.0
+        self.loop_delay.append(self.supply)
+        self.return_c += (self.loop_delay.pop(0) + self.rise() - self.return_c) / 5.0
+        steady_supply = self.return_c - self.true_exchanger.effectiveness(self.valve) * (
+            self.return_c - self.facility
         )
-        self.valve += max(-1.67, min(1.67, asked - self.valve))
-        self.outputs.append(asked)
+        self.supply += (steady_supply - self.supply) / 8.0
+        self.measured_supply += (self.supply - self.measured_supply) / 4.0
+        self.measured_return += (self.return_c - self.measured_return) / 4.0
+        output = self.controller.step(
+            setpoint,
+            tenth(self.measured_supply),
+            tenth(self.measured_return),
+            self.facility,
+            150.0,
+            self.valve,
+            1.0,
+        )
+        self.valve += max(-1.67, min(1.67, output - self.valve))
+        self.outputs.append(output)
 
 
 def tenth(x):
     return int(x * 10 + 0.5) / 10
 
 
-def test_a_step_of_the_load_is_hardly_seen():
+def test_load_step_deviation_is_small():
     for ua, water in ((1.0, 1.0), (0.7, 1.0), (1.3, 1.0), (1.0, 0.8), (1.0, 1.2)):
-        row = Row(ua, water)
+        row = SmallPlant(ua, water)
         for _ in range(600):
             row.step()
         row.load_kw = 90.0
@@ -58,9 +68,9 @@ def test_a_step_of_the_load_is_hardly_seen():
         assert -0.25 < row.supply - 32.0 < 0.25, (ua, water, row.supply)
 
 
-def test_what_was_out_of_reach_leaves_nothing_behind():
+def test_no_windup_after_saturation():
     """The water cools slowly after ten minutes in which the valve was wide open and not enough."""
-    row = Row(load_kw=90.0)
+    row = SmallPlant(load_kw=90.0)
     row.facility = 31.5
     for _ in range(600):
         row.step()
@@ -74,18 +84,18 @@ def test_what_was_out_of_reach_leaves_nothing_behind():
     assert row.valve < 60.0, row.valve
 
 
-def test_it_takes_over_without_a_bump():
-    row = Row(ua=0.7)
+def test_start_is_bumpless():
+    row = SmallPlant(ua=0.7)
     before = row.valve
     row.step()
     assert -1.0 < row.outputs[0] - before < 1.0, (row.outputs[0], before)
-    row.steer.track(30.0)
+    row.controller.track(30.0)
     row.step()
     assert -1.0 < row.outputs[1] - 30.0 < 1.0, row.outputs[1]
 
 
-def test_the_integral_does_not_wind_up_at_an_end():
-    row = Row(load_kw=90.0)
+def test_no_integral_windup_at_an_end_position():
+    row = SmallPlant(load_kw=90.0)
     row.facility = 31.5  # nothing reaches the set-point
     for _ in range(900):
         row.step()
@@ -98,8 +108,8 @@ def test_the_integral_does_not_wind_up_at_an_end():
         assert -0.5 < row.supply - 32.0 < 0.5, row.supply
 
 
-def test_the_output_moves_no_faster_than_its_rate():
-    row = Row()
+def test_output_rate_is_limited():
+    row = SmallPlant()
     for _ in range(20):
         row.step()
     row.load_kw = 100.0
@@ -109,23 +119,23 @@ def test_the_output_moves_no_faster_than_its_rate():
     assert max(moves) <= 5.0 + 1e-9, max(moves)
 
 
-def test_what_is_there_of_ua_is_learned():
-    row = Row(ua=0.8, load_kw=90.0)
+def test_fouling_is_estimated():
+    row = SmallPlant(ua=0.8, load_kw=90.0)
     for _ in range(3600):
         row.step()
-    assert 0.75 < row.steer.exchanger.fouling < 0.85, row.steer.exchanger.fouling
+    assert 0.75 < row.controller.exchanger.ua_factor < 0.85, row.controller.exchanger.ua_factor
 
 
-def test_what_the_valve_lets_through_is_learned_from_a_meter():
-    steer = Steer(Exchanger(EXCHANGER), 5.0, 100.0, 5.0, 4.0)
+def test_valve_flow_factor_is_calibrated_from_a_meter():
+    steer = FeedforwardControl(Exchanger(EXCHANGER), 5.0, 100.0, 5.0, 4.0)
     for _ in range(1200):
-        steer.see_facility_flow(0.8 * 100.0, steer.exchanger.opening(0.5), 1.0)
-    seen = steer.exchanger.flow_at(steer.exchanger.opening(0.5))
+        steer.calibrate_valve_flow(0.8 * 100.0, steer.exchanger.valve_for_effect(0.5), 1.0)
+    seen = steer.exchanger.flow_at(steer.exchanger.valve_for_effect(0.5))
     assert 78.0 < seen < 82.0, seen
 
 
-def test_a_return_as_cold_as_the_water_is_no_error():
-    row = Row(load_kw=0.0)
+def test_return_at_fws_temperature_raises_no_error():
+    row = SmallPlant(load_kw=0.0)
     row.facility = 32.0
     for _ in range(100):
         row.step()

@@ -1,6 +1,6 @@
 """The PI controller: its form, its limits, no windup, no bump."""
 
-from agent.control.law.pi import Pi
+from agent.control.law.pi import PiController
 from tests.portable.support.check import eq
 
 
@@ -9,14 +9,14 @@ def near(a, b):
 
 
 def test_proportional_and_integral_parts():
-    pi = Pi(2.0, 10.0, 0.0, 100.0, 1000.0)
+    pi = PiController(2.0, 10.0, 0.0, 100.0, 1000.0)
     pi.track(50.0)
     assert near(pi.step(1.0, 1.0), 50.0 + 2.0 + 0.2)
     assert near(pi.step(1.0, 1.0), 50.0 + 2.0 + 0.4)
 
 
 def test_output_stays_within_its_limits():
-    pi = Pi(10.0, 1.0, 5.0, 80.0, 1000.0)
+    pi = PiController(10.0, 1.0, 5.0, 80.0, 1000.0)
     for _ in range(100):
         eq(pi.step(50.0, 1.0) <= 80.0, True)
     eq(pi.output, 80.0)
@@ -26,7 +26,7 @@ def test_output_stays_within_its_limits():
 
 
 def test_no_windup_at_a_limit():
-    pi = Pi(2.0, 10.0, 0.0, 100.0, 1000.0)
+    pi = PiController(2.0, 10.0, 0.0, 100.0, 1000.0)
     for _ in range(1000):
         pi.step(20.0, 1.0)
     eq(pi.output, 100.0)
@@ -35,7 +35,7 @@ def test_no_windup_at_a_limit():
 
 
 def test_rate_is_limited():
-    pi = Pi(10.0, 10.0, 0.0, 100.0, 5.0)
+    pi = PiController(10.0, 10.0, 0.0, 100.0, 5.0)
     pi.track(50.0)
     last = 50.0
     for _ in range(20):
@@ -44,15 +44,15 @@ def test_rate_is_limited():
         last = now
 
 
-def test_takes_over_without_a_bump():
-    pi = Pi(4.0, 60.0, 5.0, 100.0, 100.0)
+def test_track_is_bumpless():
+    pi = PiController(4.0, 60.0, 5.0, 100.0, 100.0)
     pi.track(37.0, 2.5)
     # The first step differs by one second's integration only.
     assert abs(pi.step(2.5, 1.0) - 37.0) <= 4.0 * 2.5 / 60.0 + 1e-9
 
 
-def test_holds_a_first_order_plant_at_its_set_point():
-    pi = Pi(3.0, 20.0, 0.0, 100.0, 10.0)
+def test_holds_a_first_order_plant_at_its_setpoint():
+    pi = PiController(3.0, 20.0, 0.0, 100.0, 10.0)
     value = 20.0
     for _ in range(600):
         output = pi.step(value - 30.0, 1.0)

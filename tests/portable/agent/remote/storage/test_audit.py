@@ -1,7 +1,14 @@
 """The log of commands and changes: chained, found again, whole after a power cut."""
 
 from agent.remote.storage import audit
-from agent.remote.storage.audit import SEGMENT_BYTES, SEGMENTS, Audit, Walk, key_of, recovered
+from agent.remote.storage.audit import (
+    SEGMENT_BYTES,
+    SEGMENTS,
+    AuditLog,
+    AuditReader,
+    key_of,
+    recover,
+)
 from tests.portable.support.check import eq
 from tests.portable.support.remote_rig import (
     COUNTER,
@@ -9,116 +16,118 @@ from tests.portable.support.remote_rig import (
     OPERATOR,
     SETPOINT,
     RemoteRig,
-    Store,
-    a_command,
-    a_patch,
-    running,
+    RemoteStore,
+    make_command,
+    make_patch,
+    start_rig,
 )
 
 HEAP = "512wK"
 
 
-def put(log, store, text, result="done"):
-    op, key, payload = log.place(1_800_000_000, [1, 2], text, 7, result)
+def append_entry(log, store, text, result="done"):
+    op, key, payload = log.prepare(1_800_000_000, [1, 2], text, 7, result)
     store.write(op, key.encode() + b"\0" + payload)
-    log.done()
+    log.commit()
 
 
 def entries(store):
     """All entries of the ring in order, and whether the chain holds."""
-    walks = [Walk(store.records[key_of(i)]) for i in range(SEGMENTS) if key_of(i) in store.records]
+    walks = [
+        AuditReader(store.records[key_of(i)]) for i in range(SEGMENTS) if key_of(i) in store.records
+    ]
     walks = [walk for walk in walks if walk.entries]
     walks.sort(key=lambda walk: walk.entries[0][0])
-    holds = False not in [a.head == b.first for a, b in zip(walks, walks[1:])]
+    holds = False not in [a.head == b.start_hash for a, b in zip(walks, walks[1:])]
     return [entry for walk in walks for entry in walk.entries], holds
 
 
 def test_entries_are_found_again():
-    log, store = Audit(), Store()
+    log, store = AuditLog(), RemoteStore()
     for i in range(5):
-        put(log, store, "command %d" % i)
-    again = recovered(store.read)
+        append_entry(log, store, "command %d" % i)
+    again = recover(store.read)
     eq((again.number, again.head, again.last), (5, log.head, log.last))
     eq(again.last, [5, 1_800_000_000, [1, 2], "command 4", 7, "done"])
-    put(again, store, "more")
+    append_entry(again, store, "more")
     found, holds = entries(store)
     eq(([e[3] for e in found][-2:], holds), (["command 4", "more"], True))
 
 
 def test_the_ring_is_bounded_and_keeps_its_chain():
-    log, store = Audit(), Store()
+    log, store = AuditLog(), RemoteStore()
     for _ in range(900):
-        put(log, store, "x" * 30)
+        append_entry(log, store, "x" * 30)
     assert len(store.records) == SEGMENTS
     assert max([len(data) for data in store.records.values()]) <= SEGMENT_BYTES
     found, holds = entries(store)
     assert holds
     eq([e[0] for e in found], list(range(found[0][0], 901)))
     assert len(found) > 300, len(found)
-    eq(recovered(store.read).head, log.head)
+    eq(recover(store.read).head, log.head)
 
 
-def test_a_torn_entry_is_not_read_and_not_built_upon():
-    whole = Store()
-    log = Audit()
-    put(log, whole, "first")
+def test_truncated_entry_is_skipped_and_starts_a_new_segment():
+    whole = RemoteStore()
+    log = AuditLog()
+    append_entry(log, whole, "first")
     before = len(whole.records[key_of(0)])
-    put(log, whole, "second")
+    append_entry(log, whole, "second")
     data = whole.records[key_of(0)]
     for cut in range(before, len(data)):
-        store = Store()
+        store = RemoteStore()
         store.records[key_of(0)] = data[:cut]
-        again = recovered(store.read)
+        again = recover(store.read)
         eq(again.number, 1)
-        put(again, store, "later")
+        append_entry(again, store, "later")
         found, holds = entries(store)
         eq(([e[3] for e in found], holds), (["first", "later"], True))
         eq(len(store.records), 1 if cut == before else 2)
 
 
-def test_no_entry_can_be_changed_or_taken_out():
-    log, store = Audit(), Store()
+def test_changed_or_removed_entry_breaks_the_chain():
+    log, store = AuditLog(), RemoteStore()
     for i in range(4):
-        put(log, store, "command %d" % i)
+        append_entry(log, store, "command %d" % i)
     data = store.records[key_of(0)]
     for at in range(len(data)):
         bad = bytearray(data)
         bad[at] ^= 1
-        assert Walk(bytes(bad)).head != log.head, at
-    assert Walk(data[:-1]).head != log.head
+        assert AuditReader(bytes(bad)).head != log.head, at
+    assert AuditReader(data[:-1]).head != log.head
 
 
 def test_a_store_that_fails_leaves_no_gap():
-    log, store = Audit(), Store()
-    put(log, store, "first")
-    op, key, payload = log.place(0, [], "second", 0, "")
+    log, store = AuditLog(), RemoteStore()
+    append_entry(log, store, "first")
+    op, key, payload = log.prepare(0, [], "second", 0, "")
     store.write(op, key.encode() + b"\0" + payload[:-3])
-    log.failed()
-    put(log, store, "second")
-    put(log, store, "third")
+    log.abort()
+    append_entry(log, store, "second")
+    append_entry(log, store, "third")
     found, holds = entries(store)
     eq(([e[3] for e in found], holds), (["first", "second", "third"], True))
 
 
-def test_texts_are_cut_and_the_longest_entry_fits():
-    log, store = Audit(), Store()
-    put(log, store, "w" * 1000, "r" * 1000)
+def test_texts_are_truncated_and_the_longest_entry_fits():
+    log, store = AuditLog(), RemoteStore()
+    append_entry(log, store, "w" * 1000, "r" * 1000)
     eq([len(log.last[3]), len(log.last[5])], [160, 160])
 
 
-def told(rig):
+def audit_texts(rig):
     return [(e[2], e[3], e[4], e[5]) for e in entries(rig.store)[0]]
 
 
 def test_what_operators_do_is_in_the_log():
-    rig = running()
-    rig.send(a_patch(rig, [(SETPOINT, 33)]))
+    rig = start_rig()
+    rig.send(make_patch(rig, [(SETPOINT, 33)]))
     rig.run(22)
-    rig.send(a_command("confirm"))
+    rig.send(make_command("confirm"))
     rig.run(1)
     patch = "patch control.supply.setpoint_c=33"
     eq(
-        told(rig),
+        audit_texts(rig),
         [
             ([OPERATOR], patch, COUNTER, "taken"),
             ([OPERATOR], "command confirm", COUNTER, "taken"),
@@ -126,10 +135,10 @@ def test_what_operators_do_is_in_the_log():
             ([OPERATOR], "done confirm", COUNTER, "confirmed"),
         ],
     )
-    rig.send(a_patch(rig, [(SETPOINT, 39)], counter_s=1_795_500_100))
+    rig.send(make_patch(rig, [(SETPOINT, 39)], counter_s=1_795_500_100))
     rig.run(1)
     eq(
-        told(rig)[-1],
+        audit_texts(rig)[-1],
         (
             [OPERATOR],
             "patch control.supply.setpoint_c=39",
@@ -137,50 +146,52 @@ def test_what_operators_do_is_in_the_log():
             "too_big_step: control.supply.setpoint_c may change by 5 at a time",
         ),
     )
-    status = rig.desk.status(rig.now)
+    status = rig.manager.status(rig.now)
     eq(status.pairs[-1], ("audit", [5, entries_head(rig)]))
 
 
 def entries_head(rig):
-    return Walk(rig.store.records[key_of(0)]).head.hex()
+    return AuditReader(rig.store.records[key_of(0)]).head.hex()
 
 
 def test_a_roll_back_and_a_start_on_trial_are_in_the_log():
-    rig = running()
-    rig.send(a_patch(rig, [(SETPOINT, 33)], confirm_s=60))
+    rig = start_rig()
+    rig.send(make_patch(rig, [(SETPOINT, 33)], confirm_s=60))
     rig.run(1)
     again = RemoteRig(store=rig.store)
     again.run(70)
     eq(again.restarts, 1)
     eq(
-        [(what, result) for _, what, _, result in told(again)[1:]],
+        [(what, result) for _, what, _, result in audit_texts(again)[1:]],
         [("start", "on trial %d" % COUNTER), ("rolled back", "not_confirmed")],
     )
 
 
-def test_texts_in_a_change_are_no_words_in_the_log():
-    rig = running()
+def test_texts_of_a_change_are_not_logged():
+    rig = start_rig()
     rig.send(
-        a_patch(rig, [("broker.password", "hush"), ("broker.username", "u")], (OPERATOR, LIMITER))
+        make_patch(
+            rig, [("broker.password", "hush"), ("broker.username", "u")], (OPERATOR, LIMITER)
+        )
     )
     rig.run(1)
-    said = told(rig)[0]
+    said = audit_texts(rig)[0]
     eq(said[1], "patch broker.password broker.username")
-    assert "hush" not in repr(told(rig))
+    assert "hush" not in repr(audit_texts(rig))
     assert b"hush" not in b"".join([rig.store.records[key_of(0)]])
 
 
-def test_a_flood_of_refusals_is_one_entry():
-    rig = running()
+def test_flood_of_rejections_is_one_entry():
+    rig = start_rig()
     for i in range(40):
-        rig.desk.message(bytes((i,)), rig.now)
+        rig.manager.message(bytes((i,)), rig.now)
         rig.run(0.3)
     rig.run(1)
     eq(
-        [(what, result.split(":")[0]) for _, what, _, result in told(rig)],
+        [(what, result.split(":")[0]) for _, what, _, result in audit_texts(rig)],
         [("refused", "malformed")],
     )
-    assert rig.desk.refused == 40
+    assert rig.manager.refused == 40
 
 
 def test_the_longest_entry_leaves_room_in_a_segment():

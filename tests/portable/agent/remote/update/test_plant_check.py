@@ -1,21 +1,21 @@
 """The plant's vital signs: what is measured is judged beside a trial, each by itself."""
 
-from agent.remote.update.plant_check import Vitals
+from agent.remote.update.plant_check import PlantCheck
 from tests.portable.support.check import eq
-from tests.portable.support.remote_rig import COUNTER, PRESSURE, RETURN_C, a_patch, running
+from tests.portable.support.remote_rig import COUNTER, PRESSURE, RETURN_C, make_patch, start_rig
 
 HEAP = "512wK"
 
 
-def signs(**values):
+def make_check(**values):
     """Signs with these values, the rest not measured."""
-    made = object.__new__(Vitals)
+    made = object.__new__(PlantCheck)
     for name in ("flow", "current", "margin", "delta_t"):
         setattr(made, name, values.get(name))
     return made
 
 
-def test_each_sign_is_judged():
+def test_each_sign_is_checked():
     for before, after, verdict in (
         ({}, {}, ""),
         ({"flow": 100}, {"flow": 61}, ""),
@@ -31,23 +31,26 @@ def test_each_sign_is_judged():
         ({"margin": 8}, {"margin": 1.9}, "dew"),
         ({"margin": 1}, {"margin": 1.5}, ""),
     ):
-        eq((before, after, signs(**after).worse(signs(**before))), (before, after, verdict))
+        eq(
+            (before, after, make_check(**after).degraded(make_check(**before))),
+            (before, after, verdict),
+        )
 
 
 def test_signs_are_read_from_the_devices():
-    rig = running()
-    found = Vitals(rig.agent, rig.now)
+    rig = start_rig()
+    found = PlantCheck(rig.agent, rig.now)
     eq((found.flow, found.current, found.margin, found.delta_t), (None, None, None, 8.0))
-    rig.slaves.silent.add(1)
+    rig.devices.silent.add(1)
     rig.run(8)
-    eq(Vitals(rig.agent, rig.now).delta_t, None)
+    eq(PlantCheck(rig.agent, rig.now).delta_t, None)
 
 
-def test_a_change_after_which_the_water_comes_back_much_warmer_is_rolled_back():
-    rig = running()
-    rig.send(a_patch(rig, [(PRESSURE, 95)]))
+def test_change_with_much_higher_delta_t_is_rolled_back():
+    rig = start_rig()
+    rig.send(make_patch(rig, [(PRESSURE, 95)]))
     rig.run(10)
     rig.set(1, RETURN_C, 460)  # 14 K where there were 8
     rig.set(1, 2, 2950)  # the loop itself is well
     rig.run(15)
-    eq(rig.standing()[2], (COUNTER, "rolled_back", "unwell delta_t"))
+    eq(rig.slot_state()[2], (COUNTER, "rolled_back", "unwell delta_t"))
