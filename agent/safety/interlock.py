@@ -154,7 +154,7 @@ class Interlock(Component):
             if lost:
                 lost_codes.append(trip_input.code)
             if not lost or trip_on_loss:
-                self._update_input(trip_input, lost or session.device.bit(bit), now)
+                self._update_input(trip_input, lost or session.device.is_bit_on(bit), now)
         self._lost_inputs = lost_codes
         agent, settings = self.agent, self.settings
         supply_c = agent.supply.sensor.value(now)

@@ -88,7 +88,7 @@ class VirtualShell:
             elif op == "set" and hasattr(endpoint, "set"):
                 endpoint.set(data)
             elif op in STORE_OPERATIONS:
-                endpoint.ask(op, data)  # type: ignore[attr-defined]  # only a store's end is asked
+                endpoint.request(op, data)  # type: ignore[attr-defined]  # only a store's end is asked
 
     def run(self, until: int) -> None:
         """Let the world go on up to and including the time `until`."""

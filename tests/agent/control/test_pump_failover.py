@@ -40,14 +40,14 @@ def test_proof_tests_pass_and_detect_a_stuck_valve() -> None:
     run = make_run(900)
     run.shell.run(60 * SECOND)
     component = agent_of(run).parts[0]
-    assert component.hand.start_proof_test("valve") == "proof of valve begun"
+    assert component.manual.start_proof_test("valve") == "proof of valve begun"
     run.shell.run(130 * SECOND)
-    records = component.hand.proofs.records
+    records = component.manual.proofs.records
     assert [(what, result) for _, what, result, _ in records] == [("valve", "passed")]
-    assert component.hand.start_proof_test("pumps") == "proof of pumps begun"
+    assert component.manual.start_proof_test("pumps") == "proof of pumps begun"
     run.shell.run(400 * SECOND)
-    assert component.hand.proofs.records[-1][1:3] == ("pumps", "passed")
+    assert component.manual.proofs.records[-1][1:3] == ("pumps", "passed")
     run.testbed.valve.stuck = True
-    component.hand.start_proof_test("valve")
+    component.manual.start_proof_test("valve")
     run.shell.run(480 * SECOND)
-    assert component.hand.proofs.records[-1][1:3] == ("valve", "failed")
+    assert component.manual.proofs.records[-1][1:3] == ("valve", "failed")

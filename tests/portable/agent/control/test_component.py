@@ -104,7 +104,7 @@ def test_operating_modes_end_after_their_time():
     eq((rig.devices.registers[VALVE][0], control_words(rig)), (10000, (STOP, STOP)))
     eq((rig.alarm_codes(), rig.agent.supervisor.state), (["mode:drain"], "degraded"))
     rig.run(62)
-    eq((cooling_component(rig).hand.mode, rig.alarm_codes()), ("auto", []))
+    eq((cooling_component(rig).manual.mode, rig.alarm_codes()), ("auto", []))
     send_command(rig, "override", mode="hand", minutes=5, valve_pct=20, pump_pct=50)
     rig.run(3)
     eq((rig.devices.registers[VALVE][0], rig.devices.registers[LEAD][1]), (2000, 10000))

@@ -105,7 +105,7 @@ def test_valve_proof_test_on_command_reports_its_result():
         rig.run(1)
         moved.append(abs(rig.devices.registers[VALVE][0] - rest))
     assert max(moved) > 200, (said, max(moved))
-    proven = [entry[1:3] for entry in rig.agent.components[1].hand.proofs.records]
+    proven = [entry[1:3] for entry in rig.agent.components[1].manual.proofs.records]
     eq(proven, [("valve", PASSED)])
     assert [e for e in rig.audit_entries() if e[:2] == ((OPERATOR,), "done proof")], (
         rig.audit_entries()
