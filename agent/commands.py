@@ -200,7 +200,9 @@ def add_status_options(parser: argparse.ArgumentParser) -> None:
 
 
 def state_folder(arguments: argparse.Namespace) -> Path:
-    """The folder that `add_status_options`'s arguments name; raises `ConfigError` when there is none."""
+    """The folder that `add_status_options`'s arguments name; raises `ConfigError` when there is
+    none.
+    """
     if arguments.config is None:
         return Path(arguments.state)
     config = read_config(arguments.config)

@@ -3,9 +3,9 @@
     python -m benchmarks.clock [--runs 1000] [--seeds 100] [--only sentences …] [--json]
 
 Not a test: the tests run the same with fewer seeds. Fixes and pulses are made in memory, by
-`tests/portable/support/reference_time.py`: sentences late by an exponential jitter of mean 20 ms of which the
-mean is known, pulses with 1 us of noise, an oscillator that drifts with temperature. Epochs with
-satellites and bytes are made by the tests of the rooms that read them.
+`tests/portable/support/reference_time.py`: sentences late by an exponential jitter of mean 20 ms of
+which the mean is known, pulses with 1 us of noise, an oscillator that drifts with temperature.
+Epochs with satellites and bytes are made by the tests of the rooms that read them.
 """
 
 import argparse

@@ -1,4 +1,5 @@
-"""Train the codec's starting contexts anew and write them into protocols/telemetry/initial_contexts.py.
+"""Train the codec's starting contexts anew and write them into
+protocols/telemetry/initial_contexts.py.
 
     python -m benchmarks.codec_train [--seeds 1001-1008] [--rows 1200] [--write]
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.link [--hours 72] [--rate 22000] [--rtt-ms 600]
 
-What is modelled: the link is a byte pipe in virtual time (hil.io.endpoints.TcpEnd) with a rate up and a
-delay each way; TCP is 40 bytes a segment of 1,400, without loss and slow start. What is real: the
-agent, its log, its MQTT, the emulated broker's bytes. The flash is filled by the log's own code
+What is modelled: the link is a byte pipe in virtual time (hil.io.endpoints.TcpEnd) with a rate up
+and a delay each way; TCP is 40 bytes a segment of 1,400, without loss and slow start. What is real:
+the agent, its log, its MQTT, the emulated broker's bytes. The flash is filled by the log's own code
 with the 40-signal stream for the whole outage, block by block; then a controller starts on that
 flash, with the link down; an alarm is raised; the link comes up. No real modem or network has been
 met.

@@ -3,11 +3,11 @@
     python -m benchmarks.modbus [--transactions 5000] [--rounds 7]
 
 Both sides do a client's work in this process, without a port: make the request frame, take the
-reply in one chunk, check it, give out the registers. Ours is `drivers.modbus.bus.Bus` (queue, timing, the
-reply matched to its request), then also `drivers.device.device.ModbusDevice` (20 scaled readings with quality
-and age). pymodbus' is its framer with the request's and reply's PDU classes; the waiting and
-matching that its client adds on top is left out, as it cannot be had without a port. The registers
-of the replies change every time.
+reply in one chunk, check it, give out the registers. Ours is `drivers.modbus.bus.Bus` (queue,
+timing, the reply matched to its request), then also `drivers.device.device.ModbusDevice` (20 scaled
+readings with quality and age). pymodbus' is its framer with the request's and reply's PDU classes;
+the waiting and matching that its client adds on top is left out, as it cannot be had without a
+port. The registers of the replies change every time.
 """
 
 import argparse

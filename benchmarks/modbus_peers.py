@@ -4,8 +4,9 @@
 
 libmodbus is compiled with gcc; pymodbus, umodbus and minimalmodbus are installed into a throw-away
 venv below a temporary folder. Each client is a process of its own at the other end of a
-pseudo-terminal or a socket; here is the scripted slave (tests/portable/drivers/modbus/faulty_server.py). The
-figures are printed as Markdown, as they stand in docs/engineer/modbus.md.
+pseudo-terminal or a socket; here is the scripted slave
+(tests/portable/drivers/modbus/faulty_server.py). The figures are printed as Markdown, as they stand
+in docs/engineer/modbus.md.
 """
 
 import argparse
@@ -119,7 +120,9 @@ class ServerPort:
 def _script(
     slave: FaultyServer, fault: str, frame: bytes, request_number: int, late_replies: list[bytes]
 ) -> list[tuple[int, bytes]]:
-    """What comes back to request number `request_number`; a late reply comes into the wait for the next."""
+    """What comes back to request number `request_number`; a late reply comes into the wait for the
+    next.
+    """
     script = slave.script(fault if request_number == FAULTY_REQUEST else "none", frame)
     if not fault.startswith("late"):
         return script

@@ -1,10 +1,11 @@
 """From link-up to the first acknowledged block, in real time: part of `satlink`.
 
 Our agent (CPython), with a modem whose IP side is an interface and a log, and paho, through the
-same shaped path (`hil.io.shaped_path`: 300 ms each way, 22 and 88 kbit/s) to the bench's broker. With TLS a
-front in this process ends it: OpenSSL, client certificates asked for, an authority and certificates
-as `coldloop config pki` makes them. Each meets an outage in which what is under way is lost, so
-that old connections are dead. The figure ends when the broker has the block, and half a round trip.
+same shaped path (`hil.io.shaped_path`: 300 ms each way, 22 and 88 kbit/s) to the bench's broker.
+With TLS a front in this process ends it: OpenSSL, client certificates asked for, an authority and
+certificates as `coldloop config pki` makes them. Each meets an outage in which what is under way is
+lost, so that old connections are dead. The figure ends when the broker has the block, and half a
+round trip.
 
 What is allowed is three round trips and 1 s, and the time that the handshake's bytes (taken in
 memory, with the same contexts) need at the link's rates. A full handshake of TLS 1.2 takes a round

@@ -8,7 +8,8 @@ scenario without faults; any alarm, any refused fix counts, and so does an error
 A week takes half an hour to an hour on one core; a terminal is told of every virtual hour.
 
 Quick: the same sky and the same checks without the sentences, the line and the cooling; fixes and
-pulses are those of `tests/portable/support/reference_time.py`, by a crystal of 1 ppm a degree over a warm day.
+pulses are those of `tests/portable/support/reference_time.py`, by a crystal of 1 ppm a degree over
+a warm day.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """The commands of deploy: `config`, the operators' side of a fleet; `relay`; `doctor`.
 
-Not a place for logic: each subcommand is a module of its own (see `drivers.tools.lib.command_group`).
+Not a place for logic: each subcommand is a module of its own (see
+`drivers.tools.lib.command_group`).
 """
 
 from deploy.errors import DeployError

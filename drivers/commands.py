@@ -1,6 +1,7 @@
 """The drivers' commands, a technician's probes: `coldloop modbus` and `coldloop nmea`.
 
-Not a place for logic: each subcommand is a module of `drivers.tools` (see `drivers.tools.lib.command_group`).
+Not a place for logic: each subcommand is a module of `drivers.tools` (see
+`drivers.tools.lib.command_group`).
 """
 
 from drivers.errors import DriverError

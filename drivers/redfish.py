@@ -1,7 +1,8 @@
 """Power limits of servers and GPUs behind one Redfish service: told, re-read, told again.
 
 Sans-IO: the caller owns the connection. It says when that is up, down or has bytes, and after every
-call sends what `out` gives and looks at `close_requested`. Two generations of the schema are spoken:
+call sends what `out` gives and looks at `close_requested`. Two generations of the schema are
+spoken:
 
     environment   PATCH .../EnvironmentMetrics {"PowerLimitWatts": {"SetPoint": W, "ControlMode":
                   "Automatic"}}; allowed are AllowableMin to AllowableMax, if the service says so
@@ -55,9 +56,10 @@ _STALE_ETAG = (412, 428)
 class RedfishTarget:
     """One thing whose power can be limited.
 
-    `requested_w` and `reported_w` are watts (`reported_w` as last read), `min_w` and `max_w` what the service allows,
-    `power_w` its power as last read at `read_at`. `rejected_status` is the HTTP status that turned the last
-    limit down, 0 if none did. `write_unverified`: it goes on to show another limit.
+    `requested_w` and `reported_w` are watts (`reported_w` as last read), `min_w` and `max_w` what
+    the service allows, `power_w` its power as last read at `read_at`. `rejected_status` is the HTTP
+    status that turned the last limit down, 0 if none did. `write_unverified`: it goes on to show
+    another limit.
     """
 
     def __init__(

@@ -127,7 +127,8 @@ def _encode_map(value: Map, depth: int, default: "Callable[[Any], Any] | None") 
 def decode(data: bytes, object_hook: "Callable[[Any], Any] | None" = None) -> "Any":
     """Decode one value that fills `data`; raises `DecodeError` for anything else.
 
-    `object_hook` turns each map and decimal fraction, as soon as it is read, into what stands for it.
+    `object_hook` turns each map and decimal fraction, as soon as it is read, into what stands for
+    it.
     """
     reader = _CborReader(data, object_hook)
     value = reader.read_value(0)

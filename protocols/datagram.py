@@ -15,8 +15,8 @@ it is never used twice in a modem's life, so that the ground may drop duplicates
 and a replayed acknowledgement names numbers that nobody waits for. Which unit it was is told by
 the carrier (a modem's serial number, a socket's address).
 
-`make_tag` is the first 8 bytes of HMAC-SHA256 over "coldloop datagram, 1" NUL SITE/UNIT NUL and all that
-stands before the tag, by a key of 32 bytes that unit and relay share. HMAC: RFC 2104.
+`make_tag` is the first 8 bytes of HMAC-SHA256 over "coldloop datagram, 1" NUL SITE/UNIT NUL and all
+that stands before the tag, by a key of 32 bytes that unit and relay share. HMAC: RFC 2104.
 """
 
 from hashlib import sha256

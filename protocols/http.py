@@ -1,9 +1,9 @@
 """HTTP/1.1 as a client needs it to speak to a controller board: requests out, responses in.
 
-No socket, no clock: the caller sends what `build_request` gives and feeds what arrives to a `ResponseReader`.
-One request at a time; no pipelining, no redirects, no compression (none is asked for). Everything
-that the far end sends is bounded, and what cannot be understood is an error that ends the
-connection, since a stream that is out of step cannot be trusted again.
+No socket, no clock: the caller sends what `build_request` gives and feeds what arrives to a
+`ResponseReader`. One request at a time; no pipelining, no redirects, no compression (none is asked
+for). Everything that the far end sends is bounded, and what cannot be understood is an error that
+ends the connection, since a stream that is out of step cannot be trusted again.
 
 Source: RFC 9112 (messages, chunked transfer coding), RFC 9110 (methods, status, fields).
 """

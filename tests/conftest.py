@@ -1,11 +1,14 @@
 """pytest's hooks: portable tests on four targets, and an honest count of what was not tried.
 
-1. Each `test_*.py` below `tests/portable/` is collected twice: by pytest as usual, and by `MicroPythonFile`,
-   which yields one item per test and target, named `test_x[unix]` (see tests/support/targets.py). The
+1. Each `test_*.py` below `tests/portable/` is collected twice: by pytest as usual, and by
+   `MicroPythonFile`,
+   which yields one item per test and target, named `test_x[unix]` (see tests/support/targets.py).
+   The
    chosen items of a file and a target are run at once when the first of them comes up, on the
    image some at a time.
 2. A test whose peer is missing skips with a reason that starts with `peer missing: ` (see
-   tests/support/peers.py), one that wants data from outside the repository with `data missing: `. The last
+   tests/support/peers.py), one that wants data from outside the repository with `data missing: `.
+   The last
    line counts both by name. With CI=true a missing peer is a failure.
 3. The files of REALTIME get the mark `realtime`: `python -m tests` runs them alone, before the rest
    shares the cores.

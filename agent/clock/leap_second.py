@@ -1,11 +1,11 @@
 """Whole seconds: is the label UTC at all, and of this decade?
 
-Not about fractions: those are `agent.clock.oscillator`'s. A receiver that was switched on cold prints a
-time from satellite time and the leap seconds that its firmware knows. The satellites send the right
-number once in 12.5 minutes, so until then the label may be wrong by whole seconds, and says so.
-Signatures (BeiDou time has no leap seconds since 2006, GPS time none since 1980; UTC as of 2017):
-one that prints BDT is 4 s ahead, one that takes BDT for GPST 14 s off, one that prints GPST 18 s.
-A GPS week counts to 1024: a date 1024 weeks early is before the floor that was kept.
+Not about fractions: those are `agent.clock.oscillator`'s. A receiver that was switched on cold
+prints a time from satellite time and the leap seconds that its firmware knows. The satellites send
+the right number once in 12.5 minutes, so until then the label may be wrong by whole seconds, and
+says so. Signatures (BeiDou time has no leap seconds since 2006, GPS time none since 1980; UTC as of
+2017): one that prints BDT is 4 s ahead, one that takes BDT for GPST 14 s off, one that prints GPST
+18 s. A GPS week counts to 1024: a date 1024 weeks early is before the floor that was kept.
 """
 
 from protocols.calendar import civil_from_utc, utc_from_civil
@@ -59,10 +59,10 @@ class LeapSecondTracker:
 
     `known`: the label can be checked otherwise, as by a UTC kept from before the restart.
 
-    At the end of a month a second may be put in. From the label's `month_end_us` + 1 s on nobody knows
-    whether it was, until a fix has been believed that is later than that: the month's *turn* is
-    open, and the bound a second wider. `second_60_seen`: 23:59:60 was seen, and the label has still to
-    follow; `applied`: it has.
+    At the end of a month a second may be put in. From the label's `month_end_us` + 1 s on nobody
+    knows whether it was, until a fix has been believed that is later than that: the month's *turn*
+    is open, and the bound a second wider. `second_60_seen`: 23:59:60 was seen, and the label has
+    still to follow; `applied`: it has.
     """
 
     def __init__(self, known: bool) -> None:

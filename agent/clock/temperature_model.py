@@ -1,9 +1,9 @@
 """What a degree does to this very oscillator, learned from pulses: pairs of temperature and rate.
 
-Not an allowance (that is `agent.clock.holdover`): a correction. With pulses the rate of a minute is known
-to some parts per billion, and a crystal changes by a thousand with a degree; so a day's swing of
-the rack's temperature shows the slope. In holdover time then follows the temperature. The allowance
-is left as it is: the oscillator may lag behind the sensor.
+Not an allowance (that is `agent.clock.holdover`): a correction. With pulses the rate of a minute is
+known to some parts per billion, and a crystal changes by a thousand with a degree; so a day's swing
+of the rack's temperature shows the slope. In holdover time then follows the temperature. The
+allowance is left as it is: the oscillator may lag behind the sensor.
 
 Least squares through the pairs, with sums about the first pair that are halved now and then, so
 that old pairs count less. Rates are parts per 10^12, temperatures hundredths of a degree Celsius.

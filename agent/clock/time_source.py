@@ -1,7 +1,7 @@
 """One kind of sample (sentences or pulses) with its line and the checks of the line's rate.
 
-Not the clock: it learns a line from samples that were believed (`agent.clock.oscillator`), and refuses
-blocks that leave the line faster than noise and temperature explain. Whoever sent those is
+Not the clock: it learns a line from samples that were believed (`agent.clock.oscillator`), and
+refuses blocks that leave the line faster than noise and temperature explain. Whoever sent those is
 *convicted*: what his last blocks taught is forgotten, and nothing of his is learned until three
 blocks in a row agree with the line from before the lie.
 """
@@ -22,9 +22,9 @@ class TimeSource:
     """One line with the checks of its rate.
 
     `checks`: pairs (old, new): the last `new` points against a line through the `old` before them
-    (0, 0: the last quarter against all before). `min_error_ns`: least of what they may be off. `noise_factor`:
-    a block may be off by so many times the noise. `fit_points`: points of the line in use (0: all).
-    `min_points`: points before a slope is believed.
+    (0, 0: the last quarter against all before). `min_error_ns`: least of what they may be off.
+    `noise_factor`: a block may be off by so many times the noise. `fit_points`: points of the line
+    in use (0: all). `min_points`: points before a slope is believed.
     """
 
     def __init__(

@@ -4,20 +4,20 @@ It takes the fixes that the receiver's driver calls valid, and believes them onl
 agree with each other, with the site and with the oscillator.
 
 How it works. UTC = monotonic time + offset. Two lines of that offset are learned
-(`agent.clock.oscillator`): a *coarse* one from the arrival of sentences, a *fine* one from pulses, each
-married to the fix that names its second. The first `CONSISTENT_COUNT` fixes that agree set the label once;
-from then on the offset is slewed towards the better line by at most 1 % of a period a tick, so that
-no step ever reaches a control loop. Only while the leap seconds are not known, and at a leap
-second, may the label step, by whole seconds: ticks lie at the same places in every second.
+(`agent.clock.oscillator`): a *coarse* one from the arrival of sentences, a *fine* one from pulses,
+each married to the fix that names its second. The first `CONSISTENT_COUNT` fixes that agree set the
+label once; from then on the offset is slewed towards the better line by at most 1 % of a period a
+tick, so that no step ever reaches a control loop. Only while the leap seconds are not known, and at
+a leap second, may the label step, by whole seconds: ticks lie at the same places in every second.
 
 A fix that is off by a time that no delay explains, or away from the site, is refused at once. A
 block of samples that leaves its line faster than temperature moves the oscillator is refused too;
 what the last blocks taught is forgotten, and that source stays refused until it agrees again.
 
-States: free (never set), sync, holdover (nothing believable for `_FIX_TIMEOUT`), untrusted (something
-was refused, and not yet `CONSISTENT_COUNT` good fixes since). The bound is a sum: what a line's samples
-leave open, what a lie may move before it is seen, what is still to be slewed, what the oscillator
-may have done since the line's last block (`agent.clock.holdover`).
+States: free (never set), sync, holdover (nothing believable for `_FIX_TIMEOUT`), untrusted
+(something was refused, and not yet `CONSISTENT_COUNT` good fixes since). The bound is a sum: what a
+line's samples leave open, what a lie may move before it is seen, what is still to be slewed, what
+the oscillator may have done since the line's last block (`agent.clock.holdover`).
 """
 
 from agent.clock.evidence import EvidenceLog
@@ -61,7 +61,8 @@ class UtcClock:
     `radius_m`: see `agent.clock.evidence.PositionCheck`.
 
     `failed_checks` names the checks that refused something since the clock was last trusted, and
-    `failed_signal_checks`, set from outside, how many votes make the signals suspect (`agent.gnss.component`).
+    `failed_signal_checks`, set from outside, how many votes make the signals suspect
+    (`agent.gnss.component`).
     """
 
     def __init__(

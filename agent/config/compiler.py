@@ -1,8 +1,9 @@
-"""The configuration's checks, needed while it is loaded and forgotten after (`agent.config.load.forget_checks`).
+"""The configuration's checks, needed while it is loaded and forgotten after
+(`agent.config.load.forget_checks`).
 
-First the text is checked against `agent.config.schema` (types, ranges, unknown keys), then what a schema
-cannot say: names that must exist or be unique, ports named twice, periods that must divide. Every
-error is collected, so that one run shows them all. What an actuator may be asked for is held
+First the text is checked against `agent.config.schema` (types, ranges, unknown keys), then what a
+schema cannot say: names that must exist or be unique, ports named twice, periods that must divide.
+Every error is collected, so that one run shows them all. What an actuator may be asked for is held
 against its profile here, so that no request can be out of its limits when the agent runs.
 """
 

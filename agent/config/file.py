@@ -1,9 +1,10 @@
 """A configuration file's text to a parsed object, with the place of what is wrong.
 
-Not the check of its meaning (that is `agent.core.config_records`). JSON allows a key to be written twice and
-keeps the last one silently; a controller must not guess which was meant, so that is an error here.
-MicroPython's parser says neither line nor duplicate; there only the plain message is left. It also
-takes a text that ends in the middle, as a power cut leaves it; that is looked for here.
+Not the check of its meaning (that is `agent.core.config_records`). JSON allows a key to be written
+twice and keeps the last one silently; a controller must not guess which was meant, so that is an
+error here. MicroPython's parser says neither line nor duplicate; there only the plain message is
+left. It also takes a text that ends in the middle, as a power cut leaves it; that is looked for
+here.
 """
 
 import json

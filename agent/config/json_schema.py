@@ -1,9 +1,10 @@
 """The configuration's schema in the words of JSON Schema (2020-12), for editors and other programs.
 
-Not the validator, and not another schema: `agent.config.schema` is turned into what anybody's validator
-reads. Its two words of our own (`values`, `propertyPattern`) become `patternProperties` without
-others; texts get the pattern that `agent.config.validate` has in code. What no schema can say (names that
-must exist, ports named twice, periods that must divide) is left to `agent.core.config_records`.
+Not the validator, and not another schema: `agent.config.schema` is turned into what anybody's
+validator reads. Its two words of our own (`values`, `propertyPattern`) become `patternProperties`
+without others; texts get the pattern that `agent.config.validate` has in code. What no schema can
+say (names that must exist, ports named twice, periods that must divide) is left to
+`agent.core.config_records`.
 """
 
 TYPE_CHECKING = False

@@ -1,7 +1,7 @@
 """The register maps by name, each read only when it is asked for.
 
-Not a cache: what was read is forgotten, and `agent.core.config_records` keeps what it compiles. A small
-controller holds one map in memory at a time so, not all of them.
+Not a cache: what was read is forgotten, and `agent.core.config_records` keeps what it compiles. A
+small controller holds one map in memory at a time so, not all of them.
 """
 
 TYPE_CHECKING = False

@@ -1,8 +1,8 @@
 """The configuration's schema, as data: valid JSON Schema (2020-12), read by people, editors and us.
 
-Not the validator (that is `agent.config.validate`) and not the compiled form (that is `agent.core.config_records`).
-Numbers that carry a unit have it in their name (`_ms`, `_s`, `_c`, `_kpa`, `_pct`). Every number
-has a range; no key is allowed that is not listed here.
+Not the validator (that is `agent.config.validate`) and not the compiled form (that is
+`agent.core.config_records`). Numbers that carry a unit have it in their name (`_ms`, `_s`, `_c`,
+`_kpa`, `_pct`). Every number has a range; no key is allowed that is not listed here.
 """
 
 from agent.core.registry import COMPONENTS, schema_module

@@ -1,11 +1,13 @@
 """The part `cooling`: more than two PI loops. It gathers readings, and replaces what does better.
 
     exchanger   the supply loop by one with a model (`agent.control.supply_feedforward`)
-    pumps       the pressure loop by a pair with modes, rotation, take-over (`agent.control.pump_group`)
+    pumps       the pressure loop by a pair with modes, rotation, take-over
+    (`agent.control.pump_group`)
     dew         a floor under the supply's set-point (`agent.control.law.dew_point`)
     optimum     set-points of least power (`agent.control.law.optimizer`); nothing needs it
     fans        the cooler's fans on drives on the bus (`agent.control.fan_group`)
-    always      readings and doubt of them (`agent.control.sensors`), the valve's feedback against its
+    always      readings and doubt of them (`agent.control.sensors`), the valve's feedback against
+    its
                 demand, hand on a drive, operating modes and proof tests (`agent.control.manual`)
 
 Each cycle, before the loops step, `prepare` reads, judges and aims; what it finds wrong goes to the

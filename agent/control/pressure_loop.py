@@ -2,10 +2,11 @@
 
 PI on the dP (too little asks for more speed). One pump is the lead. The lag pump starts when the
 lead is not available, and when the lead alone has run at its limit for `_LAG_START_DELAY`; it rests
-again when both together have run below `_LAG_STOP_PCT` for `_LAG_STOP_DELAY`. Two running pumps get the
-same speed. Without a good reading the pumps that are available run at the declared safe speed; when
-readings return (or the agent was started again), as many pumps go on as were running. `override_pct` is a
-speed that somebody with a right to it asks of all pumps, for one cycle; 0 stops them.
+again when both together have run below `_LAG_STOP_PCT` for `_LAG_STOP_DELAY`. Two running pumps get
+the same speed. Without a good reading the pumps that are available run at the declared safe speed;
+when readings return (or the agent was started again), as many pumps go on as were running.
+`override_pct` is a speed that somebody with a right to it asks of all pumps, for one cycle; 0 stops
+them.
 """
 
 from agent.control.law.pi import PiController

@@ -1,8 +1,8 @@
 """Proof records that survive a restart: the newest lines of them in one record of a store.
 
-Not a log: `proof.records` is replaced as a whole when a proof ends, `_MAX_LINES` lines, the newest last,
-each "UTC-seconds what result seconds"; 0 for a time that was not known. Without a store (no `port`
-in the section) there is nothing to keep, and nothing is asked for.
+Not a log: `proof.records` is replaced as a whole when a proof ends, `_MAX_LINES` lines, the newest
+last, each "UTC-seconds what result seconds"; 0 for a time that was not known. Without a store (no
+`port` in the section) there is nothing to keep, and nothing is asked for.
 """
 
 from agent.control.law.proof_test import ProofTests

@@ -60,7 +60,9 @@ class PumpActuator:
         self.session.request_outputs(pairs, stop=not run)
 
     def reset(self) -> None:
-        """Reset a trip, where the profile says how; the next `request` gives the stop command first."""
+        """Reset a trip, where the profile says how; the next `request` gives the stop command
+        first.
+        """
         if self._reset:
             self.command_pct, self.running = None, False
             self.session.request_outputs(self._reset + [(self._setpoint, 0)], stop=True)

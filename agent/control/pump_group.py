@@ -1,17 +1,18 @@
 """The pumps as a pair: held dP, flow or temperature difference, rotation, take-over, staged starts.
 
-`PressureLoop` with a better law (`agent.control.law.pump_flow`) and with a share for each pump. All pumps
-that carry get the loop's speed; one that comes in or goes out gets a share of it, which moves
-slowly where it matters (above `_CHECK_VALVE_OPENS`, where a pump begins to lift its non-return valve), so that
-the loop can follow: make before break. A pump goes out only when the one for it is there.
+`PressureLoop` with a better law (`agent.control.law.pump_flow`) and with a share for each pump. All
+pumps that carry get the loop's speed; one that comes in or goes out gets a share of it, which moves
+slowly where it matters (above `_CHECK_VALVE_OPENS`, where a pump begins to lift its non-return
+valve), so that the loop can follow: make before break. A pump goes out only when the one for it is
+there.
 
 Take-over. When no pump that carried is left, the next one gets its full share at once. To see a
 trip early, running drives are asked more often than once a cycle (`fast_poll`).
 
-Grid dip. A tripped drive is reset, at most `auto_reset` times an hour (`agent.control.reset_drives`).
-After all pumps were gone, and after a start of the controller that finds them at rest, the first
-starts after `stagger_s` and `slot` times `slot_s` (a site's rows then do not start together: each
-has its own slot), the others `_START_SPACING` after each other.
+Grid dip. A tripped drive is reset, at most `auto_reset` times an hour
+(`agent.control.reset_drives`). After all pumps were gone, and after a start of the controller that
+finds them at rest, the first starts after `stagger_s` and `slot` times `slot_s` (a site's rows then
+do not start together: each has its own slot), the others `_START_SPACING` after each other.
 """
 
 from agent.control.law.pump_flow import DP, FLOW, PumpFlowControl

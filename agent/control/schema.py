@@ -1,7 +1,7 @@
 """The configuration's section `cooling`: the model behind the loops, dew point, pumps, optimiser.
 
-Part of `agent.config.schema`; only read when a configuration is loaded. `check` is what a schema cannot
-say: devices that exist and read what is needed.
+Part of `agent.config.schema`; only read when a configuration is loaded. `check` is what a schema
+cannot say: devices that exist and read what is needed.
 """
 
 from agent.core.config_records import check_outputs

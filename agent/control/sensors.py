@@ -1,8 +1,8 @@
 """What the part `cooling` sees: its sensors, what is doubted of them, and the readings of a cycle.
 
 The supply's sensor of the agent is replaced by one that gives what is left after all doubt
-(`agent.control.law.sensor_check`): its spare, or nothing. Not what is done about it: what is found wrong goes
-to the supervisor as causes.
+(`agent.control.law.sensor_check`): its spare, or nothing. Not what is done about it: what is found
+wrong goes to the supervisor as causes.
 """
 
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator

@@ -2,8 +2,8 @@
 
 PI on the supply temperature (warmer than the set-point opens the valve). Without a good reading the
 valve goes to its declared safe opening; when readings return the loop takes over from there.
-`override_pct` is an opening that somebody with a right to it (safety, an operating mode) asks for instead
-of the loop's; it holds for one cycle, so that whoever falls silent lets go.
+`override_pct` is an opening that somebody with a right to it (safety, an operating mode) asks for
+instead of the loop's; it holds for one cycle, so that whoever falls silent lets go.
 """
 
 from agent.control.law.pi import PiController

@@ -6,11 +6,11 @@ agent stands, and is then turned like the agent itself:
 
     start -> (receive | event | tick | wake)* ; deadline and outbox after each; status once a second
 
-Its section may name one `port`; the agent keeps that port open (see `agent.core.port_link`) and gives the
-part what comes from it. It may name more as `ports`, streams by name (`{"bmc1": "tcp:HOST:80"}`);
-each is a `PortLink` in `Component.links`, in the order of their names. A part may have points in the
-telemetry: what `points` describes once, `values` gives for every row. A part must never stand in
-the way of a tick: slow work is done in slices.
+Its section may name one `port`; the agent keeps that port open (see `agent.core.port_link`) and
+gives the part what comes from it. It may name more as `ports`, streams by name (`{"bmc1":
+"tcp:HOST:80"}`); each is a `PortLink` in `Component.links`, in the order of their names. A part may
+have points in the telemetry: what `points` describes once, `values` gives for every row. A part
+must never stand in the way of a tick: slow work is done in slices.
 """
 
 from protocols.time_units import NEVER
@@ -82,8 +82,8 @@ class Component:
     def handle_command(self, name: str, arguments: "Map", now: int) -> "str | None":
         """Do what an operator commands, between two ticks and quickly; say what was done.
 
-        None: this part does not know the command. Raises `agent.core.errors.OrderError` for arguments
-        that cannot be. Names and roles are in `agent.remote.message.command`.
+        None: this part does not know the command. Raises `agent.core.errors.OrderError` for
+        arguments that cannot be. Names and roles are in `agent.remote.message.command`.
         """
         return None
 

@@ -1,9 +1,9 @@
 """The configuration, compiled: what the rooms of the agent are built from.
 
 Not a file reader: a shell hands over the parsed JSON and the profiles. Not the checks either: they
-are `agent.config.compiler`, which a board forgets once the agent runs. Times become integer microseconds;
-other numbers stay as written, rounded to a thousandth through an integer, since the two
-interpreters parse decimal fractions differently.
+are `agent.config.compiler`, which a board forgets once the agent runs. Times become integer
+microseconds; other numbers stay as written, rounded to a thousandth through an integer, since the
+two interpreters parse decimal fractions differently.
 """
 
 from protocols.rounding import round_decimal

@@ -30,7 +30,8 @@ def quote(text: str) -> str:
 
 
 def write(value: object) -> str:
-    """Write None, bool, int, str, a list of values, `JsonObject` or `JsonValue`, as JSON without spaces.
+    """Write None, bool, int, str, a list of values, `JsonObject` or `JsonValue`, as JSON without
+    spaces.
 
     Raises `EncodeError` for anything else (a float above all).
     """

@@ -1,4 +1,5 @@
-"""Optional components of the agent, one record each. A component is imported only when it is configured.
+"""Optional components of the agent, one record each. A component is imported only when it is
+configured.
 
 Does not contain the control loops, the clock or the safety supervisor: each agent has them.
 The order of the records is part of the agent's behaviour: it numbers the ports, orders the

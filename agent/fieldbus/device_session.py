@@ -1,7 +1,7 @@
 """One device in the agent: when it is asked, what is wanted of it, what is known of its health.
 
-Not a driver: `drivers.device.device` makes and reads the requests, `drivers.modbus.bus` sends them. Not a loop:
-what to write is decided elsewhere.
+Not a driver: `drivers.device.device` makes and reads the requests, `drivers.modbus.bus` sends them.
+Not a loop: what to write is decided elsewhere.
 
 Polls. Fast points are read every cycle, slow ones spread over their own period. A poll that has
 not been answered is not asked again, so that a slow bus never grows a queue. The blocks come from
@@ -11,10 +11,11 @@ Writes. Before the first one the device is identified; to another model nothing 
 writes one batch is on its way at most, and what is wanted by then goes out after it, so that old
 wishes are never carried out; only a stop does not wait for anything else. What is wanted stays
 wanted until a poll that began after the write shows it, as the profile says where; if
-`_REWRITE_AFTER` such rounds of polls do not, it is written again. A device that has shown nothing of
-what it was told for `_UNVERIFIED_AFTER` rounds is stubborn, whether the wish has changed meanwhile or
-not, and is tried on. What was wanted of a lost device may not be what is wanted now that it is
-heard: it gets what it missed only if that is still wanted after the loops have decided anew.
+`_REWRITE_AFTER` such rounds of polls do not, it is written again. A device that has shown nothing
+of what it was told for `_UNVERIFIED_AFTER` rounds is stubborn, whether the wish has changed
+meanwhile or not, and is tried on. What was wanted of a lost device may not be what is wanted now
+that it is heard: it gets what it missed only if that is still wanted after the loops have decided
+anew.
 """
 
 from drivers.device.device import ModbusDevice
@@ -79,8 +80,8 @@ class DeviceSession:
     """One device with its bus, its outstanding polls, its wanted outputs and its health.
 
     `transactions` are the requests that have come to an end, `errors` those of them that were not
-    "ok". `lost`: it has not answered for some cycles. `write_unverified`: it does not show what is written.
-    `write_error`: why the last write could not even be made, empty if it could.
+    "ok". `lost`: it has not answered for some cycles. `write_unverified`: it does not show what is
+    written. `write_error`: why the last write could not even be made, empty if it could.
     """
 
     def __init__(

@@ -1,9 +1,10 @@
 """The devices on the field buses: polled, written when wanted, judged by their answers.
 
-Not a protocol and not a loop: `drivers.modbus.bus` carries the requests, `drivers.device.device` knows what the
-registers mean, `agent.fieldbus.device_session` keeps one device's affairs, the loops decide what to write. Here are
-all of them together: which bus is lost, which has more to do than its wire can carry, and, before
-anything is sent, whether a cycle is long enough for what is to be polled.
+Not a protocol and not a loop: `drivers.modbus.bus` carries the requests, `drivers.device.device`
+knows what the registers mean, `agent.fieldbus.device_session` keeps one device's affairs, the loops
+decide what to write. Here are all of them together: which bus is lost, which has more to do than
+its wire can carry, and, before anything is sent, whether a cycle is long enough for what is to be
+polled.
 """
 
 from agent.fieldbus.device_session import OVERLOADED_AFTER, DeviceSession, make_layouts

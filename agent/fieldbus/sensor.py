@@ -1,9 +1,9 @@
 """A reading the loops may use: a value with its quality and its age.
 
-Not the register decoder (that is `drivers.device.device`): here a decoded point gets a verdict. A reading
-is `good` only when its device answered lately and the value is plausible; otherwise it is `bad`
-(the device says so, or the value is outside the plausible range), `stale` (older than allowed) or
-`none` (never read). What is not good has no value: a loop cannot use it by accident.
+Not the register decoder (that is `drivers.device.device`): here a decoded point gets a verdict. A
+reading is `good` only when its device answered lately and the value is plausible; otherwise it is
+`bad` (the device says so, or the value is outside the plausible range), `stale` (older than
+allowed) or `none` (never read). What is not good has no value: a loop cannot use it by accident.
 """
 
 from protocols.rounding import round_half_away

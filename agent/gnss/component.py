@@ -5,8 +5,8 @@ epoch is decoded whole, with its satellites, which costs a board 12 KiB. Each ch
 raised votes and the clock believes no fix until at most one is left. Every vote and notice is an
 alarm of its own and keeps its evidence with the clock's.
 
-An epoch during a transmission is tagged and votes on no strength (`agent.gnss.tx_coexistence`); one whose
-list of satellites is incomplete neither.
+An epoch during a transmission is tagged and votes on no strength (`agent.gnss.tx_coexistence`); one
+whose list of satellites is incomplete neither.
 """
 
 from agent.core.component import Component

@@ -33,8 +33,8 @@ RAISE_COUNT, CLEAR_COUNT = 2, 30
 class DetectorSet:
     """Votes by name.
 
-    A vote is raised when it was present `raise_count` times in a row, and taken back when it was absent
-    `clear_count` times in a row; so a sky that flickers does not make the alarm flicker.
+    A vote is raised when it was present `raise_count` times in a row, and taken back when it was
+    absent `clear_count` times in a row; so a sky that flickers does not make the alarm flicker.
     """
 
     def __init__(

@@ -38,7 +38,9 @@ def find_coexistence(agent: "Agent") -> "TxCoexistence | None":
 
 
 class TxCoexistence:
-    """See the module. `tx_affected`: epochs in a transmission; `desense`: 1/256 dB, None if unknown."""
+    """See the module. `tx_affected`: epochs in a transmission; `desense`: 1/256 dB, None if
+    unknown.
+    """
 
     def __init__(self, wait_us: int = 0) -> None:
         self.tx_affected = 0

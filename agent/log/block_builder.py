@@ -50,10 +50,11 @@ def take_row(
 
 
 class BlockBuilder:
-    """Rows of `schema` into blocks of at most `max_rows` rows; `start_number` says which start of the unit.
+    """Rows of `schema` into blocks of at most `max_rows` rows; `start_number` says which start of
+    the unit.
 
-    A block's extra bytes are two numbers: `start_number`, and the monotonic ms of its first row, so that
-    rows without UTC can be dated by later ones of the same run.
+    A block's extra bytes are two numbers: `start_number`, and the monotonic ms of its first row, so
+    that rows without UTC can be dated by later ones of the same run.
     """
 
     def __init__(self, schema: Schema, max_rows: int, start_number: int) -> None:

@@ -1,9 +1,11 @@
 """One class of the log: which ids there are, in which segments, what was sent, what the ground has.
 
-Not the flash and not the bytes: the log (`agent.log.component`) reads and writes, a shelf keeps count.
+Not the flash and not the bytes: the log (`agent.log.component`) reads and writes, a shelf keeps
+count.
 
     1 … acked_to … sent_to … durable_to … next_id
-        the ground has all below acked_to (and the ranges in `acked_ranges`); a carrier has had what is
+        the ground has all below acked_to (and the ranges in `acked_ranges`); a carrier has had what
+        is
         below sent_to; what is below durable_to survives a power cut; next_id is given next
 
 Only the first id of each segment is held in memory, eight bytes a segment at most.

@@ -1,10 +1,11 @@
 """Longer blocks for the backlog: a full segment is read, coded anew, and written in its place.
 
-Not the flash (`agent.log.record_store` asks it) and not the coding (`protocols.telemetry.merged_block`). Blocks
-of live rows are short, since a power cut costs what is not in a block yet. Rows that have to wait
-anyway need fewer bytes in longer ones, on flash and on the link. A file is replaced whole, so that
-at every moment either its old records are there or what stands for them; the ground takes either
-for the same numbers. One file at a time, when the flash has nothing else to do, in slices.
+Not the flash (`agent.log.record_store` asks it) and not the coding
+(`protocols.telemetry.merged_block`). Blocks of live rows are short, since a power cut costs what is
+not in a block yet. Rows that have to wait anyway need fewer bytes in longer ones, on flash and on
+the link. A file is replaced whole, so that at every moment either its old records are there or what
+stands for them; the ground takes either for the same numbers. One file at a time, when the flash
+has nothing else to do, in slices.
 """
 
 from agent.log.segment import LogRecord

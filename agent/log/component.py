@@ -6,8 +6,8 @@
                                   ▲ deleted only when a receipt says that the ground has it
 
 Not a carrier: the uplink, and carriers of messages, take from `sender`. At risk is what is not on
-flash yet: rows of at most `unsaved_age_s`, and what the flash is busy with. Nothing is sent before it
-is durable, so that no number is ever given twice.
+flash yet: rows of at most `unsaved_age_s`, and what the flash is busy with. Nothing is sent before
+it is durable, so that no number is ever given twice.
 """
 
 from agent.core.component import Component

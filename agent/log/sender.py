@@ -10,8 +10,8 @@ what became of it:
     sender.receipt(data, now)             the same, as the ground says it (`protocols.telemetry`)
 
 Order: alarms, then live, events, backlog; in a class the order of logging. What has no receipt
-after `receipt_timeout_us` (twice as long after each time in vain) is sent again, and the ground drops what
-it has twice. Only a receipt, or `mark_acknowledged`, lets the log delete.
+after `receipt_timeout_us` (twice as long after each time in vain) is sent again, and the ground
+drops what it has twice. Only a receipt, or `mark_acknowledged`, lets the log delete.
 """
 
 from agent.log.record_store import RecordStore
@@ -46,7 +46,9 @@ def _record_numbers(record: "LogRecord", group: int) -> "list[int]":
 
 
 class Sender:
-    """Takes messages from `record_store`; `key` is the secret that receipts are signed with, or b""."""
+    """Takes messages from `record_store`; `key` is the secret that receipts are signed with, or
+    b"".
+    """
 
     def __init__(self, record_store: RecordStore, key: bytes) -> None:
         self.record_store = record_store

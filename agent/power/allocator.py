@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def allocate_power(budget_w: int, demands: "list[LoadDemand]") -> "tuple[list[int], int]":
-    """Share `budget_w` watts among `demands`: (priority, least, most), highest priority first served.
+    """Share `budget_w` watts among `demands`: (priority, least, most), highest priority first
+    served.
 
     Returns the watts of each, in order, and what is missing for the least of all (0 or more).
     """

@@ -10,7 +10,8 @@ limit_w     the most it would take with the supply at `max_supply_c`. The exchan
 rate        kelvin a second of the supply, over the last `_HISTORY_LENGTH` readings
 lost        heat is no longer rejected: the facility water stands still though the valve is open
             (two readings in a row), or less than half of the loads' heat leaves the coolant and the
-            supply rises so fast that it would pass `max_supply_c` within `_LOOKAHEAD_S`; until the water flows
+            supply rises so fast that it would pass `max_supply_c` within `_LOOKAHEAD_S`; until the
+            water flows
             and the supply rises no more
 
 C of PG25 (CoolProp 8, MPG 25 % by mass, 40 degC): 1009.9 kg/m3 x 3969 J/(kg K) = 66.8 W/K per

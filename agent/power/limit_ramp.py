@@ -1,9 +1,9 @@
 """From the watts a load should have to the limit it is told: down at once, up slowly.
 
-Down: at once, if by more than `_DEADBAND_DIVISOR` of the rating, or to the least. Up: not before `hold_us`
-after the last step down, then by at most `step` at a time, one step every `step_us`, and only in
-the row's own slot (`in_restore_slot`), so that the loads of many rows do not step together. This is
-hysteresis in time: what comes and goes within the hold moves a load once.
+Down: at once, if by more than `_DEADBAND_DIVISOR` of the rating, or to the least. Up: not before
+`hold_us` after the last step down, then by at most `step` at a time, one step every `step_us`, and
+only in the row's own slot (`in_restore_slot`), so that the loads of many rows do not step together.
+This is hysteresis in time: what comes and goes within the hold moves a load once.
 """
 
 TYPE_CHECKING = False

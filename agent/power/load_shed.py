@@ -42,8 +42,8 @@ class LoadShedding:
     def step(self, shortfall_w: int, in_restore_slot: bool, now: int) -> None:
         """Turn off what would become too hot; turn on again, one by one.
 
-        `shortfall_w`: watts that the least powers are above the budget; `in_restore_slot`: whether this row may
-        take more now.
+        `shortfall_w`: watts that the least powers are above the budget; `in_restore_slot`: whether
+        this row may take more now.
         """
         headroom = self._headroom
         hot = [monitor for monitor in self._optics if monitor.update(self._agent.alarms, now)]

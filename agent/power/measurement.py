@@ -1,8 +1,8 @@
 """What the throttle sees: the readings of supply, return and flows, and what follows from them.
 
 Not the decision what the loads may draw (`agent.power.component`). The figures themselves are
-`agent.power.headroom`'s and `agent.power.heat_loss_detector`'s; here they get their readings, and a second
-look is asked for where one reading alone would take power away from the loads.
+`agent.power.headroom`'s and `agent.power.heat_loss_detector`'s; here they get their readings, and a
+second look is asked for where one reading alone would take power away from the loads.
 """
 
 from agent.fieldbus.sensor import PointSensor, sensor_if_present, value_or_none

@@ -1,8 +1,8 @@
 """Optical modules: too warm is said, too hot is shed if the site wants that, nothing else.
 
 A module's power cannot be limited; ports are not switched off, since that would cut the network.
-What is read is the module's case temperature (CMIS lower page byte 14, as a switch passes it on).
-A reading must be too hot for `_HOT_US` before anything is shed, and cool down by `_HYSTERESIS_MILLI`
+What is read is the module's case temperature (CMIS lower page byte 14, as a switch passes it on). A
+reading must be too hot for `_HOT_US` before anything is shed, and cool down by `_HYSTERESIS_MILLI`
 before the alarm goes.
 """
 

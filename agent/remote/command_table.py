@@ -1,9 +1,9 @@
 """What commands do: a table from a command's name to a method here; the rest is for the parts.
 
-A method takes the arguments and returns what is reported as the result, or raises `Rejection`. It is
-called once it is durable that the command was seen, between two ticks, and must be quick. A command
-that is not in the table goes to the optional parts (`agent.core.registry.Part.order`): the first that knows
-it does it. Where none does, it is refused as `unsupported`.
+A method takes the arguments and returns what is reported as the result, or raises `Rejection`. It
+is called once it is durable that the command was seen, between two ticks, and must be quick. A
+command that is not in the table goes to the optional parts (`agent.core.registry.Part.order`): the
+first that knows it does it. Where none does, it is refused as `unsupported`.
 
 Not here: who may command what (`agent.remote.message.command`).
 """

@@ -10,9 +10,9 @@ Not the rules (gate, patch, trial), not the order of writes (slots, keeper), not
 everything slow is cut into slices of less than a millisecond on a server, so that no tick is late.
 Between two slices a port may speak.
 
-A change that the running agent can take over (agent.remote.message.parameters.LIVE) is taken over when it
-is durable; any other asks the shell for a restart, after which the trial goes on. A command is
-done when it is durable that it was seen: at most once, whatever the power does.
+A change that the running agent can take over (agent.remote.message.parameters.LIVE) is taken over
+when it is durable; any other asks the shell for a restart, after which the trial goes on. A command
+is done when it is durable that it was seen: at most once, whatever the power does.
 """
 
 from agent.core.component import Component

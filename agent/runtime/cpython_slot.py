@@ -1,9 +1,10 @@
 """Which application this process runs: the installed one, or an update from a slot of the store.
 
-The installed one is always what is started first. It looks at the store (`agent.remote.storage.software_slots`),
-counts the start of an update on trial, joins the update's pieces into a file, and becomes Python
-with that file (a wheel, or any zip of packages) at the head of its path. An update that ends badly
-is started again by whoever supervises the service, and given up at the fourth start.
+The installed one is always what is started first. It looks at the store
+(`agent.remote.storage.software_slots`), counts the start of an update on trial, joins the update's
+pieces into a file, and becomes Python with that file (a wheel, or any zip of packages) at the head
+of its path. An update that ends badly is started again by whoever supervises the service, and given
+up at the fourth start.
 """
 
 import os

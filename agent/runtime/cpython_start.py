@@ -1,8 +1,8 @@
 """What a start on CPython runs: the site's file, or what operators have made of it since.
 
 Reads the file (JSON, or TOML by its name), looks in the store of the section `remote` for a
-configuration that was confirmed or is on trial (see `agent.remote.update.boot`), and compiles it. A file
-that is not good stops the start only when the store holds no confirmed configuration either.
+configuration that was confirmed or is on trial (see `agent.remote.update.boot`), and compiles it. A
+file that is not good stops the start only when the store holds no confirmed configuration either.
 """
 
 import sys

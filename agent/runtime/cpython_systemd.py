@@ -2,9 +2,9 @@
 
 For `Type=notify` units (sd_notify(3)). Where the configuration has `watchdog:systemd` in its
 section `safety`, that port does all of this (`drivers/ports/cpython/watchdog.py`) and this module
-does nothing. `SystemdNotifier.update` is what the shell calls after every turn; it has no thread and no timer.
-It tells READY=1 when the agent has been started, and WATCHDOG=1 when the loops have been stepped
-since it last did: an agent that turns but no longer runs its cycles is not fed.
+does nothing. `SystemdNotifier.update` is what the shell calls after every turn; it has no thread
+and no timer. It tells READY=1 when the agent has been started, and WATCHDOG=1 when the loops have
+been stepped since it last did: an agent that turns but no longer runs its cycles is not fed.
 """
 
 import os

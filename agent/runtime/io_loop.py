@@ -15,7 +15,8 @@ What it is not: it makes no system call, knows no platform and does not retry. T
   nothing;
 - what a port does not take at once waits, up to BACKLOG bytes; beyond that the port is failed. When
   everything waiting has gone, "drained" comes. A store sends "drained" when it is durable;
-- "append", "delete", "get" and "list" are for stores (see drivers/ports/store_request.py). They are done
+- "append", "delete", "get" and "list" are for stores (see drivers/ports/store_request.py). They are
+  done
   in the order of asking; "get" and "list" are answered by one "receive" each, before "drained". A
   store without room says "full" before "failed";
 - an edge of a port of kind `pps` is the event "pulse", whose `now` is the edge's own microsecond;
@@ -363,7 +364,9 @@ class IoLoop:
                 self._fail(slot, error)
 
     def _write_console(self, op: str, data: bytes) -> None:
-        """Print a line; a "set" is a wish to the shell itself, and `restart_requested` the only one."""
+        """Print a line; a "set" is a wish to the shell itself, and `restart_requested` the only
+        one.
+        """
         if op == "set":
             self.restart_requested = self.restart_requested or data == b"restart"
         else:

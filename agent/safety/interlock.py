@@ -9,12 +9,13 @@ the local bus and speaks to the two loops. MQTT, receiver, meter, flash and opti
     shut_valve   safe       shut    -         somebody resets it
     report       degraded   -       -         the input is calm again
 
-`ALARM_RECORDS` is their rank: a leak outranks heat, heat outranks condensation (which is the set-point's
-affair, see `agent.control.law.dew_point`, and never stops anything). For each actuator the first cause that
-is active and has an opinion decides. A cause is active once its input was on for its delay, without
-a pause; `stop` and `shut_valve` stay latched, with the evidence of that moment, until `reset` finds
-the input calm. Time to reach the safe state: the input's delay, at most one cycle until the bit is
-read, at most half a cycle until the loops step, then the write, which goes before all polling.
+`ALARM_RECORDS` is their rank: a leak outranks heat, heat outranks condensation (which is the
+set-point's affair, see `agent.control.law.dew_point`, and never stops anything). For each actuator
+the first cause that is active and has an opinion decides. A cause is active once its input was on
+for its delay, without a pause; `stop` and `shut_valve` stay latched, with the evidence of that
+moment, until `reset` finds the input calm. Time to reach the safe state: the input's delay, at most
+one cycle until the bit is read, at most half a cycle until the loops step, then the write, which
+goes before all polling.
 
 The watchdog is fed once a cycle, by the one who has run the whole of it: readings taken, causes
 weighed, loops stepped, ticks on time. A cycle that does not come so far feeds nothing.

@@ -1,7 +1,7 @@
 """The configuration's section `safety`: what stops the unit, and what feeds the watchdog.
 
-Part of `agent.config.schema`; only read when a configuration is loaded. `check` is what a schema cannot
-say: the devices and bits exist.
+Part of `agent.config.schema`; only read when a configuration is loaded. `check` is what a schema
+cannot say: the devices and bits exist.
 """
 
 from agent.core.schema_rules import enum, list_of, name, number, object_of, text

@@ -1,10 +1,10 @@
 """What may be spent: billed bytes a day and a window, with a share that only alarms may touch.
 
-Not the persistence (agent.satcom.persistence): here only is counted. A day is a UTC day. It begins when
-UTC says so, but not within 23 hours of the one before, so that a clock that is led astray cannot
-open one purse after the other; while UTC is not known, or lies in the past, it begins 24 hours
-after the last one began. What a datagram costs is what the provider bills: at least `min_bytes`, in
-steps.
+Not the persistence (agent.satcom.persistence): here only is counted. A day is a UTC day. It begins
+when UTC says so, but not within 23 hours of the one before, so that a clock that is led astray
+cannot open one purse after the other; while UTC is not known, or lies in the past, it begins 24
+hours after the last one began. What a datagram costs is what the provider bills: at least
+`min_bytes`, in steps.
 """
 
 from protocols.time_units import SECOND
@@ -14,7 +14,9 @@ _MIN_DAY = 23 * 3_600 * SECOND
 
 
 class Price:
-    """What `size` bytes cost: `overhead_bytes` added, at least `min_bytes`, in whole steps of `step_bytes`."""
+    """What `size` bytes cost: `overhead_bytes` added, at least `min_bytes`, in whole steps of
+    `step_bytes`.
+    """
 
     def __init__(self, min_bytes: int, step_bytes: int, overhead_bytes: int) -> None:
         self._min_bytes = min_bytes

@@ -64,7 +64,9 @@ def decode(payload: bytes) -> "SpendRecord | None":
 
 
 class SatcomStore(Component):
-    """See the module. `loaded`: the records were read; `damaged_records`: how many of them were broken."""
+    """See the module. `loaded`: the records were read; `damaged_records`: how many of them were
+    broken.
+    """
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)

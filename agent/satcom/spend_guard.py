@@ -1,7 +1,7 @@
 """The budget with its memory: bytes are made durable before they are spent, and so are numbers.
 
-Not the counting (agent.satcom.budget) and not the records (agent.satcom.persistence): here the two are
-kept in step. A 64th of the day is set aside by one write, so that a small budget costs few
+Not the counting (agent.satcom.budget) and not the records (agent.satcom.persistence): here the two
+are kept in step. A 64th of the day is set aside by one write, so that a small budget costs few
 writes and a power cut costs little of it.
 """
 

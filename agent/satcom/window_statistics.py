@@ -1,7 +1,7 @@
 """What came of each window: tries, successes, bytes, and how soon the first one got through.
 
-Not the prediction (agent.satcom.pass_predictor). A window here is a time in which the carrier wanted to
-use the link: predicted, or heard. The last `_MAX_WINDOWS` are kept for the status.
+Not the prediction (agent.satcom.pass_predictor). A window here is a time in which the carrier
+wanted to use the link: predicted, or heard. The last `_MAX_WINDOWS` are kept for the status.
 """
 
 from agent.core.json_writer import JsonObject

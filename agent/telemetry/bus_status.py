@@ -1,8 +1,8 @@
 """The field bus in the status snapshot: how each device answers, how busy each bus is.
 
-Not the judge: who is lost or refuses writes is `agent.fieldbus.device_session`'s affair. Rows are written as JSON
-text at once, since they are made every second and a board's heap is small. For people they are put
-into words by `agent.telemetry.bus_text`.
+Not the judge: who is lost or refuses writes is `agent.fieldbus.device_session`'s affair. Rows are
+written as JSON text at once, since they are made every second and a board's heap is small. For
+people they are put into words by `agent.telemetry.bus_text`.
 
 A device's state is the first of these that is so: "wrong model" (nothing is written to it), "lost"
 (it does not answer), "refuses" (it does not show what it is told), "unproven" (it has not said yet

@@ -1,7 +1,7 @@
 """Telemetry rows: what was read, and when, as scaled integers, in a bounded queue until sent.
 
-Not the carrier (that is `agent.telemetry.uplink`), and not yet a log that survives a power cut: the rows
-wait in memory, and the oldest go first when the queue is full (counted, and seen by the gap in
+Not the carrier (that is `agent.telemetry.uplink`), and not yet a log that survives a power cut: the
+rows wait in memory, and the oldest go first when the queue is full (counted, and seen by the gap in
 `seq`).
 
 A row is JSON: `{"seq", "t", "clock", "state", "v": [raw, …]}`. `t` is UTC in microseconds, or null

@@ -105,7 +105,9 @@ def compile_all(top: Path, python: str) -> None:
 
 
 def _write_checksums(packages: Path) -> None:
-    """Write the list by which a start sees what was changed; see agent/runtime/cpython_checksums.py."""
+    """Write the list by which a start sees what was changed; see
+    agent/runtime/cpython_checksums.py.
+    """
     files = sorted(path for path in packages.rglob("*") if path.is_file())
     checksums = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(packages)}\n"

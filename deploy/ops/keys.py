@@ -4,7 +4,8 @@
     NAME.json   {"number", "public", "role"}: what goes into `remote.keys` of the units
 
 Signing is done by `cryptography` (constant-time); the units verify with code of our own. A key that
-is no file (a token, an agent, a machine apart) signs through a program: see `deploy.ops.external_signer`.
+is no file (a token, an agent, a machine apart) signs through a program: see
+`deploy.ops.external_signer`.
 """
 
 import contextlib

@@ -1,9 +1,10 @@
 """The way down through a message gateway: acknowledgements and receipts as MT messages.
 
-Not the way up (deploy.relay.http_server). A gateway bills each message, so acknowledgements of one unit are
-gathered for some seconds and leave as one. They are posted in RockBLOCK's form (`imei`, `username`,
-`password`, `data` in hexadecimal; the answer begins with "OK") by a thread of its own. What is lost
-here costs a repetition: the unit sends again what nobody acknowledged, under the same number.
+Not the way up (deploy.relay.http_server). A gateway bills each message, so acknowledgements of one
+unit are gathered for some seconds and leave as one. They are posted in RockBLOCK's form (`imei`,
+`username`, `password`, `data` in hexadecimal; the answer begins with "OK") by a thread of its own.
+What is lost here costs a repetition: the unit sends again what nobody acknowledged, under the same
+number.
 """
 
 import sys

@@ -23,8 +23,8 @@ _BLOCKS = (parcel.ROWS, parcel.SUMMARY)
 class BatchResult:
     """What came of a batch: receipts by unit, records to hand on.
 
-    Of datagrams: `acks` are numbers to be acknowledged, `downlink_receipts` receipts that must go down by the
-    gateway, because no acknowledgement says the same.
+    Of datagrams: `acks` are numbers to be acknowledged, `downlink_receipts` receipts that must go
+    down by the gateway, because no acknowledgement says the same.
     """
 
     receipts: list[tuple[str, bytes]] = field(default_factory=list)

@@ -1,10 +1,10 @@
 """An edge node of Sparkplug: which messages it says, in which order, with which numbers.
 
-Not a connection: `SparkplugEdge` gives (topic, payload, QoS, retain) to whoever has one. The relay is the
-node, each unit a device. Rules kept (Sparkplug 3.0): NBIRTH first, with the bdSeq of the will; seq
-from 0 to 255 over all of the node's messages, NBIRTH has 0; a device's data only after its DBIRTH;
-aliases unique in the node; metrics of one message in the order of time; what is late is historical;
-on a rebirth command all births anew. bdSeq counts connections, modulo 256.
+Not a connection: `SparkplugEdge` gives (topic, payload, QoS, retain) to whoever has one. The relay
+is the node, each unit a device. Rules kept (Sparkplug 3.0): NBIRTH first, with the bdSeq of the
+will; seq from 0 to 255 over all of the node's messages, NBIRTH has 0; a device's data only after
+its DBIRTH; aliases unique in the node; metrics of one message in the order of time; what is late is
+historical; on a rebirth command all births anew. bdSeq counts connections, modulo 256.
 """
 
 import json

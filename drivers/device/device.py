@@ -3,12 +3,13 @@
 Not a bus and not a policy: it makes request PDUs and takes registers; when they are sent, and what
 a value is used for, is decided elsewhere. One `DeviceProfile` may serve many devices.
 
-How it works: a plan for each block is made once, of what the block holds and nothing else. `store_block`
-walks it and changes the readings in place; when a block's registers are the same as last time only
-the times move. Most points are one or two whole registers: those are steps of plain numbers; the
-rest goes through `drivers.device.number_format`. A failed poll leaves the readings as they are: they age, and the
-reader judges age. A point that needs another one (a scale factor, the range of a percentage) takes
-that one's last good value, whatever its age: such registers are settings.
+How it works: a plan for each block is made once, of what the block holds and nothing else.
+`store_block` walks it and changes the readings in place; when a block's registers are the same as
+last time only the times move. Most points are one or two whole registers: those are steps of plain
+numbers; the rest goes through `drivers.device.number_format`. A failed poll leaves the readings as
+they are: they age, and the reader judges age. A point that needs another one (a scale factor, the
+range of a percentage) takes that one's last good value, whatever its age: such registers are
+settings.
 """
 
 from drivers.device import write_request

@@ -1,9 +1,9 @@
 """Device profiles: a register map as data, checked, and compiled for quick decoding.
 
-Not a file reader: the caller hands over the parsed JSON. `drivers.device.profile_check` says what is wrong
-with a profile, `drivers.device.device` reads and writes a device after it, `docs/engineer/profiles.md`
-explains every key. All numbers in a profile are integers: MicroPython's JSON floats may be an ulp
-off.
+Not a file reader: the caller hands over the parsed JSON. `drivers.device.profile_check` says what
+is wrong with a profile, `drivers.device.device` reads and writes a device after it,
+`docs/engineer/profiles.md` explains every key. All numbers in a profile are integers: MicroPython's
+JSON floats may be an ulp off.
 
     {"model": "x", "title": "…", "source": "…", "met_hardware": false,
      "points": [{"name": "SpeedControlPercent", "address": 1, "type": "u16", "scale": [1, 200],
@@ -18,7 +18,8 @@ offset, or is a float, or needs a scale factor or a range from another register,
 comes out after that (`mul`, `add`, `step` and the links), so that nobody else has to know.
 
 Points of poll class "never" are there for a technician: they are checked, then left out unless
-`include_unpolled` is set, so that a map of hundreds of registers costs a small controller only what it reads.
+`include_unpolled` is set, so that a map of hundreds of registers costs a small controller only what
+it reads.
 """
 
 import sys
@@ -186,9 +187,10 @@ class Text:
 class DeviceProfile:
     """A compiled profile. Raises `ProfileError`: one line a fault, with profile, entry and rule.
 
-    `include_unpolled`: points that are never polled are taken in too, as slow ones, and the profile's own
-    blocks are left aside. `base` is the address that a `scan` found, else its usual one. `is_checked`:
-    it is known to keep every rule, so that a board need not look again at each start.
+    `include_unpolled`: points that are never polled are taken in too, as slow ones, and the
+    profile's own blocks are left aside. `base` is the address that a `scan` found, else its usual
+    one. `is_checked`: it is known to keep every rule, so that a board need not look again at each
+    start.
 
     `pump` and `valve` are the role's data as given, empty when the device is none. `holes` and
     `fixed_blocks` are (function, address, count); `periods` are microseconds of fast and slow
@@ -294,7 +296,9 @@ class DeviceProfile:
         return self._bit_indexes[name]
 
     def polled_items(self, poll: str = "") -> "list[Point | Bit | Text]":
-        """What a plan has to fetch: all of one poll class, or of both; for `drivers.modbus.poll_plan`."""
+        """What a plan has to fetch: all of one poll class, or of both; for
+        `drivers.modbus.poll_plan`.
+        """
         found: list[Point | Bit | Text] = []
         found.extend(self.points)
         found.extend(self.bits)

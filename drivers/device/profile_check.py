@@ -1,12 +1,13 @@
 """Every rule that a device profile must keep, and every entry that breaks one, by name.
 
-Not the compiler (that is `drivers.device.profile`) and not the published schema, which says only what a
-schema can. `check_profile` never stops at the first error: a technician who writes a profile sees them all.
+Not the compiler (that is `drivers.device.profile`) and not the published schema, which says only
+what a schema can. `check_profile` never stops at the first error: a technician who writes a profile
+sees them all.
 
-How it works, in two passes. First each entry by itself, in `drivers.device.profile_entry_check`: its keys, types
-and ranges of values, and what contradicts itself. What is good is then judged against the others:
-names and addresses taken twice, blocks and holes, roles and references that point at nothing. An
-entry of bad shape is left out there, so that one mistake is one line.
+How it works, in two passes. First each entry by itself, in `drivers.device.profile_entry_check`:
+its keys, types and ranges of values, and what contradicts itself. What is good is then judged
+against the others: names and addresses taken twice, blocks and holes, roles and references that
+point at nothing. An entry of bad shape is left out there, so that one mistake is one line.
 """
 
 from drivers.device import profile_entries as entries

@@ -1,8 +1,9 @@
 """What one entry of a device profile says of itself: its shape, and what contradicts itself.
 
-Not a judge of entries against each other (that is `drivers.device.profile_check`). The shape is compared
-with a table (`drivers.device.profile_rules`): keys, types and ranges of values. Then come the rules within
-a point, a text or a bit: type and size, scale and step, bounds, how it may be written.
+Not a judge of entries against each other (that is `drivers.device.profile_check`). The shape is
+compared with a table (`drivers.device.profile_rules`): keys, types and ranges of values. Then come
+the rules within a point, a text or a bit: type and size, scale and step, bounds, how it may be
+written.
 """
 
 from drivers.device import profile_entries as entries

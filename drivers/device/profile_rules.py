@@ -1,7 +1,7 @@
 """The keys of a device profile, entry by entry, and what each may hold: one table.
 
-Not the rules between entries (those are `drivers.device.profile_check`'s). `SHAPES` maps a kind of entry
-to its keys, a key to its shape, whose first word names a function of `KINDS`. Such a function
+Not the rules between entries (those are `drivers.device.profile_check`'s). `SHAPES` maps a kind of
+entry to its keys, a key to its shape, whose first word names a function of `KINDS`. Such a function
 takes the value and the shape, and says what is wrong, or nothing. `docs/engineer/profiles.md`
 explains the keys; `drivers/profiles/profile.schema.json` says the same for editors.
 """

@@ -159,8 +159,8 @@ _SENTENCE_FIELDS = {
 class EpochDecoder:
     """Makes epochs of bursts, and remembers what outlives one.
 
-    `vendor` names the maker (`protocols.nmea.satellite_id.VENDORS`); without it the decoder finds it
-    out where sentences tell. `min_utc_us`: no time before it is believed.
+    `vendor` names the maker (`protocols.nmea.satellite_id.VENDORS`); without it the decoder finds
+    it out where sentences tell. `min_utc_us`: no time before it is believed.
 
     typed, unknown, malformed   sentences: with a meaning, of an unknown kind, with a bad field
     """

@@ -81,9 +81,9 @@ class ReceiverDriver:
 
     `latency_us` is the receiver's own delay, from the instant that its sentences name to the
     arrival of the epoch's first `$`; it is taken off `Fix.mono_us`. `max_epochs` is how many closed
-    epochs are kept for `take_epochs`; `vendor` and `min_utc_us` are `drivers.gnss.epoch.EpochDecoder`'s. With
-    `timing_valid` False, for recordings, arrival times mean nothing. `DriverError` for a line without a
-    speed.
+    epochs are kept for `take_epochs`; `vendor` and `min_utc_us` are
+    `drivers.gnss.epoch.EpochDecoder`'s. With `timing_valid` False, for recordings, arrival times
+    mean nothing. `DriverError` for a line without a speed.
     """
 
     def __init__(
@@ -164,7 +164,9 @@ class ReceiverDriver:
         self._record_chunk(size, now)
 
     def raise_min_utc(self, utc_us: int) -> None:
-        """Take dates before `utc_us` for rolled over (see `drivers.gnss.fix_rules.undo_week_rollover`)."""
+        """Take dates before `utc_us` for rolled over (see
+        `drivers.gnss.fix_rules.undo_week_rollover`).
+        """
         self.set_min_utc(max(self._min_utc_us, utc_us))
 
     def set_min_utc(self, utc_us: int) -> None:
@@ -191,7 +193,8 @@ class ReceiverDriver:
         return self._decoder
 
     def take_epochs(self, now: "int | None" = None) -> "list[Epoch]":
-        """The epochs that closed since the last call, oldest first; at most `max_epochs`, the newest.
+        """The epochs that closed since the last call, oldest first; at most `max_epochs`, the
+        newest.
 
         With `now` an epoch closes too when the line has been silent for 0.1 s; without, only when
         the next one begins.

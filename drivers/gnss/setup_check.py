@@ -1,6 +1,7 @@
 """Whether an epoch shows what was wished: one function a step, True, False, or None (cannot tell).
 
-Pure but for `SetupObservation`, which carries what outlives an epoch and what a person is told was seen.
+Pure but for `SetupObservation`, which carries what outlives an epoch and what a person is told was
+seen.
 """
 
 from protocols.time_units import SECOND
@@ -21,8 +22,8 @@ _INTERRUPTION = 3 * SECOND
 class SetupObservation:
     """What was seen since a step's commands were sent.
 
-    `text` for people; `time_us`, `last_epoch_at` of the epoch before; `interrupted`: the fix or the stream
-    was interrupted, as a restart does.
+    `text` for people; `time_us`, `last_epoch_at` of the epoch before; `interrupted`: the fix or the
+    stream was interrupted, as a restart does.
     """
 
     def __init__(self) -> None:

@@ -4,9 +4,9 @@ Not by its acknowledgement: receivers acknowledge what they never do (CASIC's le
 of V5). It opens nothing and reads no clock; whoever drives it hands over the receiver's epochs, and
 calls `wake` when `deadline` has passed; `outbox` has what is to be written, or set at the port.
 
-A step goes like this. Its wish is looked for in `_HOLD_EPOCHS` epochs: if it is fulfilled already, nothing
-is sent. Else its commands are sent, and the epochs after them looked at, for `_TIMEOUTS`; then once
-more. What cannot be seen (saving, a hot start that shows nothing) is called unproven.
+A step goes like this. Its wish is looked for in `_HOLD_EPOCHS` epochs: if it is fulfilled already,
+nothing is sent. Else its commands are sent, and the epochs after them looked at, for `_TIMEOUTS`;
+then once more. What cannot be seen (saving, a hot start that shows nothing) is called unproven.
 """
 
 from drivers.gnss.setup_check import CHECKS, SetupObservation

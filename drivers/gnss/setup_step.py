@@ -1,7 +1,7 @@
 """What a receiver is wished to do, as steps: each with the bytes that ask for it.
 
-Not the judge of whether it was done (`drivers.gnss.setup_sequence`). The bytes come from the makers'
-tables (`drivers.gnss.setup_vendors`). None of them has met a real receiver from here.
+Not the judge of whether it was done (`drivers.gnss.setup_sequence`). The bytes come from the
+makers' tables (`drivers.gnss.setup_vendors`). None of them has met a real receiver from here.
 """
 
 from drivers.errors import DriverError
@@ -36,7 +36,8 @@ def build_steps(
     save: bool = False,
     start: str = "",
 ) -> "list[SetupStep]":
-    """Give the steps for a maker (of `drivers.gnss.setup_vendors.VENDOR_COMMANDS`), in the order to be done.
+    """Give the steps for a maker (of `drivers.gnss.setup_vendors.VENDOR_COMMANDS`), in the order to
+    be done.
 
     What is empty or 0 is left as it is. The rate of a UM980's sentences is part of asking for them,
     so they are asked for again with it. `DriverError` for what the maker's receivers cannot do.

@@ -4,25 +4,26 @@ Not a device: it knows no registers, and not a port: it opens nothing. It decide
 may go out, how long its reply may take, and what becomes of it.
 
 Theory of operation, RTU. A request waits until the line has been silent for t3.5
-(`drivers.modbus.wire_time`). Its reply must come within the unit's own time limit (`drivers.modbus.unit_health`), counted
-from the end of the request on the wire, and the time of its own characters. On a line that hands
-bytes over as they come (it is watched; some gateways hold whole frames back) the reply must begin
-within that limit, and gets the time of its characters once it has. After a timeout the line must be
-silent for `flush_us` (`drivers.modbus.line_timer`).
+(`drivers.modbus.wire_time`). Its reply must come within the unit's own time limit
+(`drivers.modbus.unit_health`), counted from the end of the request on the wire, and the time of its
+own characters. On a line that hands bytes over as they come (it is watched; some gateways hold
+whole frames back) the reply must begin within that limit, and gets the time of its characters once
+it has. After a timeout the line must be silent for `flush_us` (`drivers.modbus.line_timer`).
 
-Order. Three levels: STOP, then WRITE, then POLL (`drivers.modbus.request_queue`). STOP and WRITE wait for no
-drain, only for t3.5, and are not held by shadows; so a stop leaves one transaction and t3.5 after
-it was asked for at the latest. A newer write replaces an older one to the same registers (or the
-retries of the one on the wire), which then is "superseded".
+Order. Three levels: STOP, then WRITE, then POLL (`drivers.modbus.request_queue`). STOP and WRITE
+wait for no drain, only for t3.5, and are not held by shadows; so a stop leaves one transaction and
+t3.5 after it was asked for at the latest. A newer write replaces an older one to the same registers
+(or the retries of the one on the wire), which then is "superseded".
 
-Truth. What may still come from a request that was given up is kept apart by `drivers.modbus.stale_reply_guard`. A
-write whose echo could be an older one's is "unsure", not "ok". Second copies of a reply are kept
-apart by `drivers.modbus.duplicate_filter`.
-Exceptions 05 and 06 mean "busy": asked again after a pause, `_BUSY_TRIES` times.
+Truth. What may still come from a request that was given up is kept apart by
+`drivers.modbus.stale_reply_guard`. A write whose echo could be an older one's is "unsure", not
+"ok". Second copies of a reply are kept apart by `drivers.modbus.duplicate_filter`. Exceptions 05
+and 06 mean "busy": asked again after a pause, `_BUSY_TRIES` times.
 
-Dead units. A unit that is silent `drivers.modbus.unit_health.OFFLINE_AFTER` times in a row gets no more polls:
-`submit` returns False at once. The bus itself probes it (`drivers.modbus.recovery_probe`); a good probe is handed
-out as the poll's result. Writes are still tried, once.
+Dead units. A unit that is silent `drivers.modbus.unit_health.OFFLINE_AFTER` times in a row gets no
+more polls: `submit` returns False at once. The bus itself probes it
+(`drivers.modbus.recovery_probe`); a good probe is handed out as the poll's result. Writes are still
+tried, once.
 
 TCP needs no silence and no shadows: transaction numbers tell replies apart. A stream out of step,
 cut inside a reply or silent for long is closed ("close" in the outbox), and everything that waits
@@ -83,9 +84,9 @@ class Bus(BusCounters):
     """One port's queue and clockwork. Times in microseconds; `queue_limit` jobs of each urgency.
 
     `timeout_us` is the longest a reply may take to begin; a unit's own limit is mostly shorter.
-    `bits_per_char` counts start, data, parity and stop bits. `queue_limit` may be raised for a bus with
-    more polls. `next_cycle_at` may be set to when the next polls come, so that no probe is in their
-    way. What is counted is in `drivers.modbus.counters`.
+    `bits_per_char` counts start, data, parity and stop bits. `queue_limit` may be raised for a bus
+    with more polls. `next_cycle_at` may be set to when the next polls come, so that no probe is in
+    their way. What is counted is in `drivers.modbus.counters`.
     """
 
     def __init__(

@@ -18,11 +18,11 @@ class BusCounters:
     """The counters of one bus; `client` holds those of the bytes.
 
     `transactions` are jobs that were decided on the wire, `errors` those of them that were not "ok"
-    (lost and superseded jobs are in `port_closed` and `superseded` alone); `timeouts` and `invalid_replies` are
-    attempts, `retries` further attempts, `rejected` jobs that found the queue full or the port
-    closed, `skipped_polls` polls of dead units, `premature` replies that were too early to be one, `stream_closes`
-    streams that were given up. `busy_us` is the time the wire was in use, `probe_us` that of
-    probes.
+    (lost and superseded jobs are in `port_closed` and `superseded` alone); `timeouts` and
+    `invalid_replies` are attempts, `retries` further attempts, `rejected` jobs that found the queue
+    full or the port closed, `skipped_polls` polls of dead units, `premature` replies that were too
+    early to be one, `stream_closes` streams that were given up. `busy_us` is the time the wire was
+    in use, `probe_us` that of probes.
     """
 
     def __init__(self, client: "rtu.RtuClient | tcp.TcpClient") -> None:

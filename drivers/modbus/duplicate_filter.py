@@ -4,9 +4,9 @@ Not a matcher: it sees times, not bytes. A slave or a gateway may say its reply 
 could be taken for the reply to the next request that looks the same. A copy gives itself away by
 its time: it ends before the reply can have been sent, which takes the wire's time and at least the
 unit's fastest response. But some gateways and pseudo-terminals hand bytes over faster than any
-wire. So the line has to show `TIMING_VALID_AFTER` times in a row that its bytes take their time; then
-what is too early is refused. Before that, what a copy could answer waits until the copy would have
-come.
+wire. So the line has to show `TIMING_VALID_AFTER` times in a row that its bytes take their time;
+then what is too early is refused. Before that, what a copy could answer waits until the copy would
+have come.
 """
 
 from protocols.time_units import MILLISECOND
@@ -49,7 +49,9 @@ class DuplicateFilter:
         return True
 
     def accept_premature(self, transaction: "Transaction") -> None:
-        """What was refused as too early for `transaction` was its reply after all: nothing better came."""
+        """What was refused as too early for `transaction` was its reply after all: nothing better
+        came.
+        """
         transaction.health.set_fastest(max(0, transaction.margin_us))
         if transaction.margin_us < 0:
             self.timing_valid_count = 0

@@ -1,9 +1,9 @@
 """When a line has been silent long enough for the next frame.
 
 Not a timer and not a queue: the bus asks. A frame may begin t3.5 after the last byte (`t35_at`).
-After a timeout the line is drained as well: `drained_at` is `flush_us` after the last byte then. Bytes
-that come while nothing is asked extend both, but not for ever: a line that is never silent must not
-stop all polls, and a stop waits for it even less.
+After a timeout the line is drained as well: `drained_at` is `flush_us` after the last byte then.
+Bytes that come while nothing is asked extend both, but not for ever: a line that is never silent
+must not stop all polls, and a stop waits for it even less.
 
 On TCP every silence is 0.
 """

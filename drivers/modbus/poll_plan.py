@@ -149,9 +149,9 @@ def plan_time_us(blocks: "Sequence[Span]", wire: "WireTime") -> int:
 class PollPlan:
     """The plan of one device that learns from what the device refuses.
 
-    `blocks` is the plan as it stands, `version` grows whenever it changes. `excluded` are the points
-    that are left out; from `retry_at` on `retry_excluded` asks each of them again, in a block of its own.
-    Everything is bounded by the number of points.
+    `blocks` is the plan as it stands, `version` grows whenever it changes. `excluded` are the
+    points that are left out; from `retry_at` on `retry_excluded` asks each of them again, in a
+    block of its own. Everything is bounded by the number of points.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """The dead units of one bus: what probes them, and when, at no cost to the healthy ones.
 
-Not a judge: `drivers.modbus.unit_health` says who is dead. A dead unit is asked by the shortest of its polls,
-when nothing else waits, no cycle is about to begin, and probes together take no more than one part
-in `_TIME_SHARE` of the time. A good probe is a poll's result like any other.
+Not a judge: `drivers.modbus.unit_health` says who is dead. A dead unit is asked by the shortest of
+its polls, when nothing else waits, no cycle is about to begin, and probes together take no more
+than one part in `_TIME_SHARE` of the time. A good probe is a poll's result like any other.
 """
 
 from drivers.modbus.transaction import POLL, Transaction
@@ -29,7 +29,9 @@ def store_probe(health: "UnitHealth", pdu: bytes, tag: "Any") -> None:
 
 
 class RecoveryProbe:
-    """`offline` are the units, in the order in which they died; `allowed_at`: when the share allows."""
+    """`offline` are the units, in the order in which they died; `allowed_at`: when the share
+    allows.
+    """
 
     def __init__(self, wire_time: "WireTime", flush_us: int) -> None:
         self.offline: list[int] = []

@@ -5,9 +5,10 @@ reply to one request may look like the good reply to another. A request that was
 shadow for a while: until then the same unit is not asked anything whose good reply would look the
 same, unless it is the very same request (whose late reply is the same block, or the same echo).
 
-A shadow has two ends. Until `guard_min_us` nothing lifts it. After that it goes on until `until`, unless
-there is proof: a device answers in the order it was asked, so the good reply to a later request
-that cannot be confused says that what came before is over. `disambiguating_read` makes such a request.
+A shadow has two ends. Until `guard_min_us` nothing lifts it. After that it goes on until `until`,
+unless there is proof: a device answers in the order it was asked, so the good reply to a later
+request that cannot be confused says that what came before is over. `disambiguating_read` makes such
+a request.
 """
 
 from protocols.modbus.pdu import READS, reply_prefix
@@ -51,7 +52,9 @@ def spans_overlap(
 
 
 class StaleReply:
-    """One request whose reply may come until `until`, and surely not before `guard_min_us` if proven."""
+    """One request whose reply may come until `until`, and surely not before `guard_min_us` if
+    proven.
+    """
 
     __slots__ = ("guard_max_us", "guard_min_us", "pdu", "read_sent", "reply_prefix", "unit")
 
@@ -98,7 +101,8 @@ class StaleReplyGuard:
     def reply_received(
         self, transaction: "Transaction", timeout_at: int, is_first_attempt: bool
     ) -> None:
-        """`transaction` was answered well, at its first attempt or a later one; `timeout_at` was its time limit.
+        """`transaction` was answered well, at its first attempt or a later one; `timeout_at` was
+        its time limit.
 
         Of the same request one more reply may be under way; what was asked before is over.
         """

@@ -1,6 +1,7 @@
 """One request on its way through a bus, and what becomes of it.
 
-Not a queue: `drivers.modbus.bus` keeps those. Here are the levels of urgency and the words for an outcome.
+Not a queue: `drivers.modbus.bus` keeps those. Here are the levels of urgency and the words for an
+outcome.
 """
 
 from drivers.modbus.stale_reply_guard import spans_overlap, written_span
@@ -30,8 +31,8 @@ class TransactionResult:
 
     `status`: "ok" (`values` of a read; none for a write), "unsure" (a write, perhaps answered by an
     older one's echo), "exception" or "busy" (`code`), "timeout" (nothing), "mismatch" (`reason`
-    names what did not match), "superseded" (by a newer write), "lost" (the port went away). `done_at` is
-    when it was known: for a reply the arrival of its last byte.
+    names what did not match), "superseded" (by a newer write), "lost" (the port went away).
+    `done_at` is when it was known: for a reply the arrival of its last byte.
     """
 
     __slots__ = ("code", "done_at", "reason", "status", "tag", "unit", "values")

@@ -9,8 +9,8 @@ again, after a second one twice, and the deviation grows; it falls slowly, so th
 slow now and then is soon waited for. It is not doubled over and over as in TCP: a stop must not
 wait behind it.
 
-After `OFFLINE_AFTER` silent attempts in a row a unit is dead. It is then asked by probes alone, each
-later than the last by twice the time, up to `_PROBE_MAX_US`, until it answers.
+After `OFFLINE_AFTER` silent attempts in a row a unit is dead. It is then asked by probes alone,
+each later than the last by twice the time, up to `_PROBE_MAX_US`, until it answers.
 """
 
 from protocols.time_units import MILLISECOND, SECOND
@@ -30,10 +30,10 @@ _FULL_WAIT_EVERY = 4  # one probe in so many waits as long as allowed
 class UnitHealth:
     """One unit. `timeout_us` is how long the reply to the next request may take to begin.
 
-    `response_us` is the smoothed response time, -1 before the first; `min_response_us` that below which a
-    reply is not believed, 0 until the unit has answered `has_min_response` often enough; `sends_duplicates`: it has
-    answered twice; `offline` whether only probes go
-    out to it; `offline_since` when it died; `probe` the request that probes it, with its tag.
+    `response_us` is the smoothed response time, -1 before the first; `min_response_us` that below
+    which a reply is not believed, 0 until the unit has answered `has_min_response` often enough;
+    `sends_duplicates`: it has answered twice; `offline` whether only probes go out to it;
+    `offline_since` when it died; `probe` the request that probes it, with its tag.
     """
 
     __slots__ = (
@@ -107,7 +107,8 @@ class UnitHealth:
         self.timeout_us = limit if limit < self._max_us else self._max_us
 
     def set_fastest(self, fastest_us: int) -> None:
-        """The fastest response there has been is this; `min_response_us` follows once the unit is known.
+        """The fastest response there has been is this; `min_response_us` follows once the unit is
+        known.
 
         A reply below the floor is not believed.
         """

@@ -40,7 +40,9 @@ _ANSWER_LIMIT = 3 * SECOND
 
 
 class ModemDriver:
-    """The shape above. `max_bytes`: bytes of a datagram, 0: none; `approx_utc_us`: UTC, as believed."""
+    """The shape above. `max_bytes`: bytes of a datagram, 0: none; `approx_utc_us`: UTC, as
+    believed.
+    """
 
     max_bytes = 0
 
@@ -109,7 +111,9 @@ class AtCommand:
 
 
 class AtModem(ModemDriver):
-    """A modem with AT commands. Subclasses give INIT, CODES, `is_answer`, `on_line`, `on_urc`, `on_lost`."""
+    """A modem with AT commands. Subclasses give INIT, CODES, `is_answer`, `on_line`, `on_urc`,
+    `on_lost`.
+    """
 
     INIT: "tuple[bytes, ...]" = ()
     URCS: "tuple[tuple[bytes, bool], ...]" = ()

@@ -9,9 +9,9 @@
     chrony:/run/chrony.coldloop.sock                           chronyd's socket for samples of time
     watchdog:/dev/watchdog   watchdog:systemd   watchdog:board what wants to be fed
 
-What it is not: it opens nothing, and does not look whether the thing is there. `parse_address` reads the
-text; `str(address)` writes it back in one canonical form, without what is default. The tables below
-say which kind takes which option, and which values an option takes.
+What it is not: it opens nothing, and does not look whether the thing is there. `parse_address`
+reads the text; `str(address)` writes it back in one canonical form, without what is default. The
+tables below say which kind takes which option, and which values an option takes.
 """
 
 from drivers.errors import AddressError

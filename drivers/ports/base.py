@@ -15,13 +15,15 @@ shape:
                         port that knows spares the agent the time it was busy; the others say 0
     settled() -> bool   True when nothing that was taken is still on its way. A line or connection
                         is always settled; a store is not until its records are durable
-    ask(op, data)       a store's operation (see `drivers.ports.store_request`); its answer, if any, is
+    ask(op, data)       a store's operation (see `drivers.ports.store_request`); its answer, if any,
+    is
                         one `read`, of any length
     set(text)           change options, as in an address: `baud=19200&parity=E`
     close()             never raises
 
 `finish`, `read`, `write`, `settled`, `ask`, `set` raise PortError with one line: what, where, what
 to do. Not here: opening. Each platform's modules have an `open_port(address, wake)` for their kind.
+
 """
 
 from drivers.errors import FullError, PortError

@@ -1,6 +1,7 @@
 """`coldloop modbus profile`: check a profile's file, or show what a profile says.
 
-Not the checker: that is `drivers.device.profile_check`, which names every error with its entry and rule.
+Not the checker: that is `drivers.device.profile_check`, which names every error with its entry and
+rule.
 """
 
 import argparse

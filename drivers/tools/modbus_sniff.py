@@ -1,8 +1,9 @@
 """`coldloop modbus sniff`: what others say on a serial line, paired and timed; nothing is sent.
 
-Not the decoder (that is `protocols.modbus.sniffer`): here are the port, the words and the sums. A tap
-on the line is needed whose transmitter is off, or a second adapter that only listens. At the end,
-or when interrupted, a table says for each unit how often it was asked and answered, and how fast.
+Not the decoder (that is `protocols.modbus.sniffer`): here are the port, the words and the sums. A
+tap on the line is needed whose transmitter is off, or a second adapter that only listens. At the
+end, or when interrupted, a table says for each unit how often it was asked and answered, and how
+fast.
 """
 
 import argparse

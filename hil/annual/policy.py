@@ -1,14 +1,15 @@
 """What may control a year: the seam between the plant's loop and control code, and the list.
 
-    policy.step(seen, now, dt)   once a control step: readings in (`ControlReadings` of the agent), outputs
+    policy.step(seen, now, dt)   once a control step: readings in (`ControlReadings` of the agent),
+    outputs
                                  kept as attributes: valve_pct, pump_pct, fan_pct, wet, limit_kw
 
-`coldloop` is the agent's own `CoolingControl` with its optimiser and dew-point floor. `track:C` is the
-same with a set-point in the optimiser's place: the supply is C or, where that is higher, the dew
-point's floor. `fixed:C` is the agent's loops for supply and dP: fans hold the supply at C, pumps
-their design flow, the valve is open. `phosphor` and `pi` are two laws from practice on the valve,
-with a set-point of 32 degC, pumps at design flow and a facility whose own controller holds its
-water at 27 degC.
+`coldloop` is the agent's own `CoolingControl` with its optimiser and dew-point floor. `track:C` is
+the same with a set-point in the optimiser's place: the supply is C or, where that is higher, the
+dew point's floor. `fixed:C` is the agent's loops for supply and dP: fans hold the supply at C,
+pumps their design flow, the valve is open. `phosphor` and `pi` are two laws from practice on the
+valve, with a set-point of 32 degC, pumps at design flow and a facility whose own controller holds
+its water at 27 degC.
 """
 
 from __future__ import annotations

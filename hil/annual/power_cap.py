@@ -3,8 +3,8 @@
 The rule of the year's runs: an integral cap on the row's power, as low as the hottest case and the
 supply demand and no lower. It moves slowly against the loop's time constants of a minute, so that
 it settles at the largest load that the cooler can take. Above the full load the same integral asks
-for valve and fans first (`boost`), and the pumps are moved (`flow_trim`, -1 to 1) until both limits are
-reached together, so that nothing is shed while an actuator has something left.
+for valve and fans first (`boost`), and the pumps are moved (`flow_trim`, -1 to 1) until both limits
+are reached together, so that nothing is shed while an actuator has something left.
 """
 
 from __future__ import annotations

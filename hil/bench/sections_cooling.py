@@ -1,7 +1,8 @@
-"""The sections `write_cooling` and `write_safety` of the emulated unit: what a site's engineer would write.
+"""The sections `write_cooling` and `write_safety` of the emulated unit: what a site's engineer
+would write.
 
-The figures of the exchanger are those of the plant's design (`hil.plant.fluid.parameters`); a run whose
-plant differs (fouling, pressure of the facility water) is one whose model is wrong.
+The figures of the exchanger are those of the plant's design (`hil.plant.fluid.parameters`); a run
+whose plant differs (fouling, pressure of the facility water) is one whose model is wrong.
 """
 
 from typing import Any

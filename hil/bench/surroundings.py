@@ -1,8 +1,8 @@
 """What a row may have besides CDU, valve and pumps: the room's air and its sensors, grid, meter.
 
 Each is only on the bus when the setting asks, so that the row of the other scenarios stays as it
-is. In the agent's configuration they are `meter`, `meter_it`, `room1`, `room2` …, `outdoor_sensors`,
-`fan1`, `fan2` …: the fans of a dry cooler of the row's own.
+is. In the agent's configuration they are `meter`, `meter_it`, `room1`, `room2` …,
+`outdoor_sensors`, `fan1`, `fan2` …: the fans of a dry cooler of the row's own.
 """
 
 from hil.bench.testbed_settings import TestbedSettings

@@ -1,7 +1,8 @@
 """A row to control: the plant, its emulated devices, and the agent's configuration for them.
 
 Not the ports: whoever builds a row joins its devices to far ends in virtual time
-(`hil.run.virtual`) or to real ports (`hil.run.real_bench`), and says how the link to the broker is cut.
+(`hil.run.virtual`) or to real ports (`hil.run.real_bench`), and says how the link to the broker is
+cut.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """The satellite side of a row: a modem under an emulated sky, the gateway, the ground behind it.
 
-Not the ports: `hil.run.virtual` and `hil.run.real_bench` join `device` to one. What a scenario asks for
-stands in its setting; the unit's section `modem` is written from the same words.
+Not the ports: `hil.run.virtual` and `hil.run.real_bench` join `device` to one. What a scenario asks
+for stands in its setting; the unit's section `modem` is written from the same words.
 """
 
 from collections.abc import Callable

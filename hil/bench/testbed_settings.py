@@ -49,7 +49,8 @@ class TestbedSettings:
     slot: int = 0
     """This row's number among 64 that step one after the other."""
     parts: str = ""
-    """Optional sections of the unit's configuration, of `hil.bench.optional_sections`, with commas between."""
+    """Optional sections of the unit's configuration, of `hil.bench.optional_sections`, with commas
+    between."""
     modem: str = "sbd"
     """Kind of the satellite modem, when `parts` has one (`hil.bench.testbed_satcom`)."""
     sky: str = "always"

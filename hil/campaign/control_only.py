@@ -1,10 +1,11 @@
 """A campaign of control and plant without bytes: weather, loads and faults, hours by the thousand.
 
 Not the whole controller: of the agent only the cooling's control code (`agent.control`), on the
-seam of `hil.annual`; no bus, no ticks, no telemetry. So a virtual hour takes a hundredth of what one
-with bytes does. From a seed come site, weather, hour of the year, a load that wanders, and faults
-of `FAULTS`, each for whole hours, never two at once. After each hour the invariants are looked at:
-cases within their limit and an allowance, supply above the dew point, the plant's balances closed.
+seam of `hil.annual`; no bus, no ticks, no telemetry. So a virtual hour takes a hundredth of what
+one with bytes does. From a seed come site, weather, hour of the year, a load that wanders, and
+faults of `FAULTS`, each for whole hours, never two at once. After each hour the invariants are
+looked at: cases within their limit and an allowance, supply above the dew point, the plant's
+balances closed.
 """
 
 import random

@@ -1,8 +1,8 @@
 """The n-th failure, for n in 1 to N: a store's request, a reply on the bus, a packet to the broker.
 
-Not chance: where `hil.campaign.draw` draws faults, a sweep lets exactly one thing fail in each run, at
-each place in turn, as SQLite's tests do with allocations and writes. Base is one scenario with all
-that writes; it is run once undisturbed to learn N. After the failure all must be as before.
+Not chance: where `hil.campaign.draw` draws faults, a sweep lets exactly one thing fail in each run,
+at each place in turn, as SQLite's tests do with allocations and writes. Base is one scenario with
+all that writes; it is run once undisturbed to learn N. After the failure all must be as before.
 
     store    odd n: the power is cut right after the n-th request was made, and comes back 3 s
              later; even n: the port fails there, as a medium does that is pulled

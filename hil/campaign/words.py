@@ -1,8 +1,8 @@
 """What a campaign draws, what it does not and why, and what must hold whatever was drawn.
 
-Not the drawing (`hil.campaign.draw`). Every word of `hil.fault.registry` stands in `DRAWN` or in `NOT_DRAWN`;
-a test sees to it. Drawn are faults that end, or that the row can stand for good, so that the
-invariants rightly hold; a word that asks for an optional part brings it along.
+Not the drawing (`hil.campaign.draw`). Every word of `hil.fault.registry` stands in `DRAWN` or in
+`NOT_DRAWN`; a test sees to it. Drawn are faults that end, or that the row can stand for good, so
+that the invariants rightly hold; a word that asks for an optional part brings it along.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from hil.scenario.model import Expectation
 class DrawRule:
     """How a word is drawn: limits of its value (None: it has none) and the longest it may last.
 
-    `max_duration_s` 0: it does not end by itself. `components`: parts of the unit without which the word
-    does nothing. `meters`, `humidity_sensors`, `fans`: what must be on the bus.
+    `max_duration_s` 0: it does not end by itself. `components`: parts of the unit without which the
+    word does nothing. `meters`, `humidity_sensors`, `fans`: what must be on the bus.
     """
 
     fault: str

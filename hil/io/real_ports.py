@@ -1,8 +1,8 @@
 """Real ports for emulated devices: pseudo-terminals for serial lines, a TCP socket for the broker.
 
-Not devices and not lines: a port passes bytes between a descriptor and a line (`hil.kernel.serial_line`) or a
-server, so that the line gives the bytes the time of its baud rate here too. Sockets are bound to
-loopback.
+Not devices and not lines: a port passes bytes between a descriptor and a line
+(`hil.kernel.serial_line`) or a server, so that the line gives the bytes the time of its baud rate
+here too. Sockets are bound to loopback.
 """
 
 import contextlib

@@ -3,8 +3,8 @@
 Not a master and not a slave: a replay gives recorded replies, and those show registers as they were
 written then. A controller with 32-bit floats may write one count otherwise; a device that shows
 what somebody else wrote would make it write again, and from there on the recorded replies belong to
-other questions. So `ReplayedRegisters` puts the replayed controller's own values into the replies, where they
-are within the tolerance and the reply shows what was written.
+other questions. So `ReplayedRegisters` puts the replayed controller's own values into the replies,
+where they are within the tolerance and the reply shows what was written.
 """
 
 from pymodbus.framer import FramerRTU

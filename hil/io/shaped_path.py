@@ -1,10 +1,11 @@
 """A TCP path of satellite shape in user space: delay, rate, half-open links, outages at any byte.
 
 Not a network: the kernel's TCP ends on both sides of it, so that lost segments and their
-retransmission are not here (hil.io.tun_link has a link of packets, for root). A connection is taken,
-led to `target`, and each byte arrives after the delay and its time on the wire. `set_up(False)` is
-an outage: nothing moves and nothing is told, as on a link without a satellite; bytes under way are
-kept or, with `lossy`, lost, upon which the connection stays open and dead (half-open).
+retransmission are not here (hil.io.tun_link has a link of packets, for root). A connection is
+taken, led to `target`, and each byte arrives after the delay and its time on the wire.
+`set_up(False)` is an outage: nothing moves and nothing is told, as on a link without a satellite;
+bytes under way are kept or, with `lossy`, lost, upon which the connection stays open and dead
+(half-open).
 """
 
 import socket

@@ -1,10 +1,11 @@
 """The far end of a store in virtual time: flash that takes its time, and that the power may leave.
 
 Not a file system. Requests are carried out one after another, each `delay_us` after the one before;
-only what has been carried out is durable. `cut_power` is a power cut: what was asked and not carried out
-is lost, and the request under way may be half done, as on real flash: an append leaves any part of
-its bytes, a write or a delete has happened or has not. Faults: `capacity` (a full disk fails the
-port), `flip_bit` (a bit), `truncate_record` (the tail of a record), `absent` (the folder is not there).
+only what has been carried out is durable. `cut_power` is a power cut: what was asked and not
+carried out is lost, and the request under way may be half done, as on real flash: an append leaves
+any part of its bytes, a write or a delete has happened or has not. Faults: `capacity` (a full disk
+fails the port), `flip_bit` (a bit), `truncate_record` (the tail of a record), `absent` (the folder
+is not there).
 """
 
 import random

@@ -4,7 +4,8 @@ Not the user-space path (hil.io.shaped_path): here the kernel's TCP runs over th
 retransmissions and its back-off. Each packet waits for the link's rate and delay, may be lost, and
 is dropped while the link is out. The far namespace has 10.77.0.2, the near one 10.77.0.1.
 
-`TunLink.is_available()` says whether it can be made here. Needs CAP_NET_ADMIN, iproute2 and /dev/net/tun.
+`TunLink.is_available()` says whether it can be made here. Needs CAP_NET_ADMIN, iproute2 and
+/dev/net/tun.
 """
 
 import ctypes

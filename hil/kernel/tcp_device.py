@@ -1,7 +1,8 @@
 """An emulated TCP server behind a port: when what it says arrives, and when it wants to be woken.
 
-Not a port: in virtual time that is `hil.io.endpoints.TcpEnd`, over real sockets `hil.io.real_ports.TcpPort`;
-both give it what clients do, and take what is to be delivered: (connection, bytes; None closes).
+Not a port: in virtual time that is `hil.io.endpoints.TcpEnd`, over real sockets
+`hil.io.real_ports.TcpPort`; both give it what clients do, and take what is to be delivered:
+(connection, bytes; None closes).
 """
 
 from collections.abc import Callable

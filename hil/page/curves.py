@@ -1,7 +1,7 @@
 """What a frame of the page holds: the plant's truth, what the agent says of itself, in that order.
 
-Not the measures of scenarios (`hil.measure.registry`): a frame is taken ten times a second, so each number
-is read straight from where it stands.
+Not the measures of scenarios (`hil.measure.registry`): a frame is taken ten times a second, so each
+number is read straight from where it stands.
 """
 
 from collections.abc import Callable

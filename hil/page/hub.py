@@ -32,7 +32,9 @@ class Curve:
 
 
 class BroadcastHub:
-    """One for a page. `publish_frame` and `publish_state` belong to the bench's thread, the rest to the web's."""
+    """One for a page. `publish_frame` and `publish_state` belong to the bench's thread, the rest to
+    the web's.
+    """
 
     def __init__(self, curves: tuple[Curve, ...]) -> None:
         self.curves = curves

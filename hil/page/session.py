@@ -1,8 +1,8 @@
 """One life of the bench under the page: free, or through one scenario.
 
-Not the desk that decides which comes next (`hil.page.session_manager`), and not the judge. It runs in the
-bench's thread: frames at 10 Hz, judge and state once a second. A free session ends only when it is
-told to.
+Not the desk that decides which comes next (`hil.page.session_manager`), and not the judge. It runs
+in the bench's thread: frames at 10 Hz, judge and state once a second. A free session ends only when
+it is told to.
 """
 
 from typing import Any
@@ -56,8 +56,8 @@ class BenchSession:
     def run(self, dut: str) -> None:
         """Run to the end of the scenario, or until the shell is stopped.
 
-        A scenario begins with the agent's first word (as in `hil.run.real`), and does not end before
-        all that was asked is answered.
+        A scenario begins with the agent's first word (as in `hil.run.real`), and does not end
+        before all that was asked is answered.
         """
         bench, shell = self.bench, self.bench.shell
         self.start_frames()

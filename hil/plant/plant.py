@@ -9,8 +9,9 @@ rounding at any step length; only what crosses between parts is held for one ste
 flows alone (hydraulics, exchanger, cold plates) is computed again only when a flow changed.
 
 What few scenarios need is made when first asked for and costs nothing before: the coolant's
-inventory with leaks and air (`inventory`), false sensors (`sensor_fault`), a clogged filter, a valve
-that does not shut behind a pump, and facility water that is no longer cooled (`rejection_lost`).
+inventory with leaks and air (`inventory`), false sensors (`sensor_fault`), a clogged filter, a
+valve that does not shut behind a pump, and facility water that is no longer cooled
+(`rejection_lost`).
 
 It is not: a model of the facility behind the inlet temperature (that is `hil.plant.facility`), of
 fluid inertia, of heat lost to the room, or of properties that change with temperature.

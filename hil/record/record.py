@@ -3,8 +3,8 @@
 One JSON file a suite. It is bound to the firmware (hash of the portable code), the configuration,
 the scenarios (their text and hash) and the versions of the bench; to the record before it in the
 same folder (`previous`: its hash); and signed with the bench's own key (Ed25519). Not a judgement:
-verdicts come from `hil.scenario.judge`. What the hash covers is the record without `hash` and `signature`,
-as JSON with sorted keys and no blanks.
+verdicts come from `hil.scenario.judge`. What the hash covers is the record without `hash` and
+`signature`, as JSON with sorted keys and no blanks.
 """
 
 import hashlib

@@ -6,8 +6,8 @@
 
 Inputs are `start` (power on; with the records of a unit that takes changes), `stop` (its end: after
 what it did in that microsecond it did nothing more), `receive` and `event`; everything else is what
-the controller did. A capture from the field may hold inputs only; then `CapturePlayer` only tells what is
-done now.
+the controller did. A capture from the field may hold inputs only; then `CapturePlayer` only tells
+what is done now.
 """
 
 import json

@@ -26,8 +26,8 @@ _START_TIMEOUT_S = 90
 class RealRun:
     """One scenario with one seed against an agent on the interpreter `dut`.
 
-    `real_devices` puts real devices in the places of emulated ones: name -> address (see `hil.bench.device_swap`).
-    `series`, when set, is sampled each second.
+    `real_devices` puts real devices in the places of emulated ones: name -> address (see
+    `hil.bench.device_swap`). `series`, when set, is sampled each second.
     """
 
     def __init__(

@@ -2,8 +2,9 @@
 
 Not a scenario and not the demo: both stand on this. The serial lines are pseudo-terminals, the
 broker is a TCP socket on loopback (or somebody's own broker), the state folder is a temporary one.
-True UTC is the machine's clock. With a fleet (`hil.bench.device_fleet`) there are two more ports. Every Modbus
-device can be replaced by a real one, at the start or while the bench runs (`hil.bench.device_swap`).
+True UTC is the machine's clock. With a fleet (`hil.bench.device_fleet`) there are two more ports.
+Every Modbus device can be replaced by a real one, at the start or while the bench runs
+(`hil.bench.device_swap`).
 """
 
 import ctypes

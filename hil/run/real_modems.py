@@ -2,9 +2,9 @@
 
 Not the modems (hil.devices) and not the agent's choice: all of them are there at once, each with a
 gateway and a ground of its own. Names: `modem_sbd`, `modem_imt`, `modem_ntn`, `modem_ip`,
-`modem_rdss`; behind `modem_ip` stands `ip_path`, a TCP port that leads to the broker through a
-link of satellite shape (hil.io.shaped_path), open while the modem is registered. What a gateway gets goes
-to a webhook when one is named; then `gateway` is the URL that takes what is to go down.
+`modem_rdss`; behind `modem_ip` stands `ip_path`, a TCP port that leads to the broker through a link
+of satellite shape (hil.io.shaped_path), open while the modem is registered. What a gateway gets
+goes to a webhook when one is named; then `gateway` is the URL that takes what is to go down.
 """
 
 from dataclasses import replace

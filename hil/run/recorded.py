@@ -1,6 +1,7 @@
 """A run that is recorded: the scenario, its series and findings, in virtual or in real time.
 
-Not the run itself (`hil.run.virtual`, `hil.run.real_devices`) and not the file (`hil.record.record`).
+Not the run itself (`hil.run.virtual`, `hil.run.real_devices`) and not the file
+(`hil.record.record`).
 """
 
 import json
@@ -92,7 +93,9 @@ def _capturing_factory(make_dut: DutFactory, capture: RunCapture) -> DutFactory:
 def record_real(
     scenario: Scenario, seed: int, dut: str, real_devices: dict[str, str], log: Path | None = None
 ) -> RecordedRun:
-    """Run a scenario in real time over real ports; `real_devices` puts devices in emulated ones' places."""
+    """Run a scenario in real time over real ports; `real_devices` puts devices in emulated ones'
+    places.
+    """
     run = RealRun(scenario, seed, dut, real_devices)
     run.series = Series(select_channels(scenario.settings.pumps))
     run_result = run.run(log)

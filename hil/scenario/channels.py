@@ -1,6 +1,7 @@
 """What is recorded once a second for the plots of a report and the live page: the channels.
 
-Not the measures themselves (`hil.measure.registry`): only which of them are worth a curve, in which plot.
+Not the measures themselves (`hil.measure.registry`): only which of them are worth a curve, in which
+plot.
 """
 
 from dataclasses import dataclass, field

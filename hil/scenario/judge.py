@@ -1,7 +1,7 @@
 """The verdict: samples of the run held against the scenario's expectations.
 
-Not the sampling (that is `hil.measure.registry`). Each expectation is watched while the run goes on and
-keeps only its worst sample, so that a run of any length costs the same memory. A failure is one
+Not the sampling (that is `hil.measure.registry`). Each expectation is watched while the run goes on
+and keeps only its worst sample, so that a run of any length costs the same memory. A failure is one
 line: what, limit, worst value, when. `results` has a row for each expectation, for the record.
 """
 

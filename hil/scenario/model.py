@@ -1,8 +1,8 @@
 """A scenario as data: the setting, the timeline of events and faults, what is expected.
 
 Not the run (that is `hil.run.virtual`, `hil.run.real`) and not the meaning of what is written (that
-is `hil.scenario.semantic_check`): here a TOML file is read into types, so that a spelling mistake is one
-clear line before anything starts. Times are seconds from the start of the run.
+is `hil.scenario.semantic_check`): here a TOML file is read into types, so that a spelling mistake
+is one clear line before anything starts. Times are seconds from the start of the run.
 
     name = "load-step"
     title = "the load doubles, the loops hold"
@@ -41,7 +41,9 @@ from hil.scenario.semantic_check import find_problem, suggest_name
 
 @dataclass(frozen=True)
 class ScenarioEvent:
-    """Something that happens: a word of `hil.fault.registry`, at `at_s`, undone after `for_s` if given."""
+    """Something that happens: a word of `hil.fault.registry`, at `at_s`, undone after `for_s` if
+    given.
+    """
 
     at_s: float
     do: str

@@ -1,8 +1,8 @@
 """What a scenario's values mean, held against what the bench can do and measure.
 
-Not the reading of the file (that is `hil.scenario.model`, which has seen to keys and types). A scenario
-that could not run, or that could not fail because a word in it never comes true, is refused here:
-`find_problem` names the first such place.
+Not the reading of the file (that is `hil.scenario.model`, which has seen to keys and types). A
+scenario that could not run, or that could not fail because a word in it never comes true, is
+refused here: `find_problem` names the first such place.
 """
 
 import difflib

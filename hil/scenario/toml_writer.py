@@ -1,4 +1,5 @@
-"""A scenario written as the TOML that `hil.scenario.model` reads: what shrinking and campaigns leave.
+"""A scenario written as the TOML that `hil.scenario.model` reads: what shrinking and campaigns
+leave.
 
 Only what differs from the usual is written; a scenario that is read back is equal.
 """

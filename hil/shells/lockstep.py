@@ -1,9 +1,10 @@
 """The lock-step shell: the agent in a MicroPython process, turned over a pipe in virtual time.
 
-Not a virtual shell of its own: it is a controller under test (`hil.kernel.dut`) for that one. One message
-a turn goes out and one comes back. Both processes are kept on one core, where handing over costs
-about 15 µs instead of 100. The interpreter gets the heap of a board: `-X heapsize=256wK`; with
-optional parts it gets twice that, since here their code is compiled on the heap that runs it.
+Not a virtual shell of its own: it is a controller under test (`hil.kernel.dut`) for that one. One
+message a turn goes out and one comes back. Both processes are kept on one core, where handing over
+costs about 15 µs instead of 100. The interpreter gets the heap of a board: `-X heapsize=256wK`;
+with optional parts it gets twice that, since here their code is compiled on the heap that runs it.
+
 """
 
 import json

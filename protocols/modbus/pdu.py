@@ -161,7 +161,9 @@ def write_multiple(address: int, values: "Sequence[int]") -> bytes:
 
 
 def mask_write(address: int, and_mask: int, or_mask: int) -> bytes:
-    """Function 22: register = (register AND `and_mask`) OR (`or_mask` AND NOT `and_mask`), section 6.16."""
+    """Function 22: register = (register AND `and_mask`) OR (`or_mask` AND NOT `and_mask`), section
+    6.16.
+    """
     _check("address", address, 0, 65535)
     _check("and mask", and_mask, 0, 65535)
     _check("or mask", or_mask, 0, 65535)
@@ -169,8 +171,8 @@ def mask_write(address: int, and_mask: int, or_mask: int) -> bytes:
 
 
 def read_write(address: int, count: int, write_address: int, values: "Sequence[int]") -> bytes:
-    """Function 23: write `values` (1 to 121) from `write_address`, then read `count` (1 to 125) registers
-    from `address`, in one transaction. Raises `EncodeError`.
+    """Function 23: write `values` (1 to 121) from `write_address`, then read `count` (1 to 125)
+    registers from `address`, in one transaction. Raises `EncodeError`.
     """
     _check_span(address, count, MAX_READ)
     _check_span(write_address, len(values), MAX_READ_WRITE)
@@ -304,8 +306,8 @@ def parse_objects(values: "Sequence[int]") -> "tuple[list[tuple[int, bytes]], in
 def check_reply(request: bytes, reply: bytes) -> "ReplyResult":
     """Say what `reply` is to `request`: (verdict, exception code, values).
 
-    The verdict is "ok" (with `reply_values` it), "exception" (with its code) or the name of what does
-    not match: "empty", "function", "exception length", "length", "byte count", "address echo",
+    The verdict is "ok" (with `reply_values` it), "exception" (with its code) or the name of what
+    does not match: "empty", "function", "exception length", "length", "byte count", "address echo",
     "value echo", "count echo", "and mask echo", "or mask echo", "interface", "code".
     """
     if not reply:

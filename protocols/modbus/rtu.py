@@ -68,13 +68,13 @@ class RtuClient:
     """The matcher of one line. Counters only grow; `reason` says what was wrong with the last
     reply.
 
-    `buffer` is what has come and is not sorted yet. After an answer `trailing_bytes` is how many bytes
-    lay behind it in the last chunk, and `discard` takes it back. `duplicate_unit` is a unit that sent its
-    last reply twice, 0 for none.
+    `buffer` is what has come and is not sorted yet. After an answer `trailing_bytes` is how many
+    bytes lay behind it in the last chunk, and `discard` takes it back. `duplicate_unit` is a unit
+    that sent its last reply twice, 0 for none.
 
-    `discarded_bytes` is noise; `other_unit_frames` frames were of or for other units; `unsolicited` ones of a request
-    that is no longer waited for; `mismatches` answered the right unit's request wrongly; `echoes_before`
-    were our own; `crc_errors` began like the reply and had a bad CRC.
+    `discarded_bytes` is noise; `other_unit_frames` frames were of or for other units; `unsolicited`
+    ones of a request that is no longer waited for; `mismatches` answered the right unit's request
+    wrongly; `echoes_before` were our own; `crc_errors` began like the reply and had a bad CRC.
     """
 
     stream_error = ""  # a serial line cannot be out of step for ever
@@ -124,8 +124,9 @@ class RtuClient:
     def start(self, unit: int, pdu: bytes, exception_ambiguous: bool = False) -> bytes:
         """Begin a transaction; returns the frame to be written. `reply_length` is then set.
 
-        `exception_ambiguous`: an exception to this function may still be under way for an older request, so
-        that one must not be taken for this one's. Raises `EncodeError` for a bad unit.
+        `exception_ambiguous`: an exception to this function may still be under way for an older
+        request, so that one must not be taken for this one's. Raises `EncodeError` for a bad unit.
+
         """
         request = build_frame(unit, pdu)
         if self.buffer:

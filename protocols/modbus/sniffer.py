@@ -83,8 +83,8 @@ _NO_FRAME = 0  # not such a frame
 class SniffedFrame:
     """Something that was overheard; `data` are its bytes, CRC included.
 
-    `start` and `end` (us) are of its first and last character. `gap_us` is the quiet before it,
-    -1 when nothing came before. `response_us` of a reply or exception is the time from its request's
+    `start` and `end` (us) are of its first and last character. `gap_us` is the quiet before it, -1
+    when nothing came before. `response_us` of a reply or exception is the time from its request's
     end to its start, else -1. `request` is the request that a reply, exception or silence is of.
     """
 
@@ -274,7 +274,9 @@ class Sniffer:
 
 
 def _possible_lengths(data: bytes) -> "list[int]":
-    """The lengths that a frame which begins with `data` may have; `_LENGTH_UNKNOWN` if that is not known."""
+    """The lengths that a frame which begins with `data` may have; `_LENGTH_UNKNOWN` if that is not
+    known.
+    """
     if len(data) < 2:
         return [_LENGTH_UNKNOWN]
     function = data[1]

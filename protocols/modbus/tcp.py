@@ -2,9 +2,9 @@
 
 Not a connection: it opens and closes nothing and knows no time. A stream has no gaps to find a
 frame by, so a header that cannot be one (protocol not 0, impossible length) means that the stream
-is out of step for good: `stream_error` then says why, and the caller closes the socket. Header: "MODBUS
-Messaging on TCP/IP Implementation Guide V1.0b", section 3.1.3: transaction, protocol, length of
-the rest, unit.
+is out of step for good: `stream_error` then says why, and the caller closes the socket. Header:
+"MODBUS Messaging on TCP/IP Implementation Guide V1.0b", section 3.1.3: transaction, protocol,
+length of the rest, unit.
 
 How it works: each request has a new transaction number, retries too. A reply with another number is
 late, or a duplicate, and is counted and dropped. One with the right number is final, good or not.
@@ -31,7 +31,8 @@ _MAX_LENGTH = 254  # unit and 253 bytes of PDU
 class TcpClient:
     """The matcher of one stream; counters as in `protocols.modbus.rtu`.
 
-    `stream_error` is empty, or names why the stream can no longer be read: "protocol id" or "length".
+    `stream_error` is empty, or names why the stream can no longer be read: "protocol id" or
+    "length".
     """
 
     def __init__(self) -> None:
@@ -56,7 +57,8 @@ class TcpClient:
     def start(self, unit: int, pdu: bytes, exception_ambiguous: bool = False) -> bytes:
         """Begin a transaction; returns the bytes to be written. Units are 0 to 255.
 
-        `exception_ambiguous` has no meaning here: transaction numbers leave no doubt. Raises `EncodeError`.
+        `exception_ambiguous` has no meaning here: transaction numbers leave no doubt. Raises
+        `EncodeError`.
         """
         if not UNITS[0] <= unit <= UNITS[1]:
             raise EncodeError("unit %r is not %d to %d" % ((unit,) + UNITS))
@@ -95,7 +97,8 @@ class TcpClient:
         """Take bytes; returns (verdict, exception code, registers) once the reply is complete.
 
         The verdict is "ok", "exception", or the name of what does not match ("unit" or one of
-        `pdu.check_reply`). Look at `stream_error` afterwards. At most one frame (260 bytes) is kept.
+        `pdu.check_reply`). Look at `stream_error` afterwards. At most one frame (260 bytes) is
+        kept.
         """
         if self.stream_error:
             self.discarded_bytes += len(data)

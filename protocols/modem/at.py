@@ -2,8 +2,8 @@
 
 Not a driver: it sends nothing and knows no answer's meaning. A modem may say a code such as
 `SBDRING` between any two bytes of an answer: `+SBD`, CR LF `SBDRING` CR LF, `IX: 0, …`. So the
-reader is told which lines are whole (`is_answer`). A line that is not waits; if a code came right after
-it, the next line is its other half.
+reader is told which lines are whole (`is_answer`). A line that is not waits; if a code came right
+after it, the next line is its other half.
 
     known(line) -> bool    a whole answer that the driver can use
     codes                  (text, exact) of unsolicited codes: the whole line, or its beginning

@@ -1,8 +1,8 @@
 """An MQTT 3.1.1 client as a state machine: no socket, no clock, no thread.
 
 The caller owns the transport. It says when that is up, down or has bytes, fetches `out` and
-`take_events` after every call, and closes the transport after "refused" or "broken". Nothing that the
-server sends can raise.
+`take_events` after every call, and closes the transport after "refused" or "broken". Nothing that
+the server sends can raise.
 
 QoS 1 publishes are held until the server acknowledges them. After a reconnect they go out again,
 first and in their order, with DUP and their old packet ids, whether the server has kept the
@@ -215,9 +215,9 @@ class MqttClient:
     ) -> bool:
         """Send a message. False when it was not taken and the caller has to keep it.
 
-        That is: not connected (if `publish_early`: not open), too many in flight, or `out` not fetched for
-        64 packets. `tag` comes back with the acknowledgement of a QoS 1 message. `EncodeError` for
-        a bad topic or QoS, or a packet longer than `max_packet`.
+        That is: not connected (if `publish_early`: not open), too many in flight, or `out` not
+        fetched for 64 packets. `tag` comes back with the acknowledgement of a QoS 1 message.
+        `EncodeError` for a bad topic or QoS, or a packet longer than `max_packet`.
         """
         if not self._accepts() or len(self._out) >= _MAX_UNSENT:
             return False

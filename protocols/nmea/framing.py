@@ -10,9 +10,9 @@ too, so for that tag alone the digits may differ by just that byte. Binary frame
 RTCM) are stepped over by length where their checksum is right; a sentence with a right checksum
 is one even where a frame seemed to have begun, so noise that looks like a head hides nothing.
 
-How it works: `find` jumps to the start mark and to the `*`; one `translate` tells whether the
-body is printable and free of marks; folding the body as one big integer gives the checksum.
-There is a loop over bytes only where a sentence has failed. The framer keeps at most `MAX_SENTENCE` bytes.
+How it works: `find` jumps to the start mark and to the `*`; one `translate` tells whether the body
+is printable and free of marks; folding the body as one big integer gives the checksum. There is a
+loop over bytes only where a sentence has failed. The framer keeps at most `MAX_SENTENCE` bytes.
 """
 
 from protocols.nmea.binary_frames import BinarySkipper, contains_sync, count_non_eol
@@ -210,8 +210,8 @@ class Framer:
     def _count_failure(self, buffer: bytes, start: int, stop: int, sentence_count: int) -> int:
         """Count what is wrong with the sentence at `start`; return where to look on.
 
-        `stop` is where its `*` is or the room ends, -1 when only its checksum is bad; `sentence_count` is
-        how many sentences the chunk has had.
+        `stop` is where its `*` is or the room ends, -1 when only its checksum is bad;
+        `sentence_count` is how many sentences the chunk has had.
         """
         if self.binary.partial_frame:
             return start + 1

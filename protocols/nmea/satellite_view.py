@@ -1,14 +1,14 @@
 """The satellites of one epoch, from its GSV and GSA sentences.
 
 One satellite is one entry, however many signals, sentences and numbering schemes it is listed
-under. Satellites that GSA says are used and no GSV lists are entries too, so that `gsa_details` is never
-more than `visible`. `complete` is False when something is missing: a part of a set, satellites
-that a set says are in view and does not list, or a whole set that was there before and may have
-been among the damaged sentences.
+under. Satellites that GSA says are used and no GSV lists are entries too, so that `gsa_details` is
+never more than `visible`. `complete` is False when something is missing: a part of a set,
+satellites that a set says are in view and does not list, or a whole set that was there before and
+may have been among the damaged sentences.
 
-A set is the parts 1 to n of one talker in their order. Whether the parts go on over several
-signals (as Allystar counts) or begin anew with each (as Unicore and u-blox count) does not matter.
-Garmin spreads a set over epochs: `SatelliteView` takes up the parts that the epoch before left open.
+A set is the parts 1 to n of one talker in their order. Whether the parts go on over several signals
+(as Allystar counts) or begin anew with each (as Unicore and u-blox count) does not matter. Garmin
+spreads a set over epochs: `SatelliteView` takes up the parts that the epoch before left open.
 """
 
 from protocols.errors import DecodeError

@@ -8,7 +8,8 @@ field that is read is checked. GSA and GSV are most of the bytes and few look in
 satellites are decoded on demand (`DecodeError` then).
 
 Here are RMC, GGA, ZDA, GSA and GSV. GLL, GNS, VTG, GST, GBS and DTM are in
-`protocols.nmea.nav_sentences`, TXT and the makers' own sentences in `protocols.nmea.vendor_sentences`.
+`protocols.nmea.nav_sentences`, TXT and the makers' own sentences in
+`protocols.nmea.vendor_sentences`.
 
 Not here: which sentences belong together, and whether a fix may be believed.
 

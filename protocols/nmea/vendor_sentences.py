@@ -1,8 +1,8 @@
 """What a receiver says of itself: TXT and the makers' own sentences.
 
 Antenna, interference, identity, accuracy and replies to commands come in as many shapes as there
-are makers. One class, `VendorSentence`, holds what could be read; a table leads from the sentence's tag
-to the function that reads it. Known makers' sentences that say nothing of that are notices too,
+are makers. One class, `VendorSentence`, holds what could be read; a table leads from the sentence's
+tag to the function that reads it. Known makers' sentences that say nothing of that are notices too,
 with their fields as they are.
 
     antenna   "ok", "open" or "short"; None if it says nothing

@@ -46,7 +46,8 @@ class MeanElements:
 
 
 class Sgp4Orbit:
-    """One satellite, its constants worked out once; `position_at` is about 25 us on MicroPython's unix port.
+    """One satellite, its constants worked out once; `position_at` is about 25 us on MicroPython's
+    unix port.
 
     Raises `DecodeError` for elements that are not of a near-earth orbit.
     """

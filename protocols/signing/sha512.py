@@ -4,8 +4,8 @@ MicroPython has no SHA-512. Not for secrets (nothing here is constant-time) and 
 CPython, `hashlib` is a thousand times faster. The caller bounds the message.
 
 The constants are the first 64 bits of the fractional parts of the cube roots (`_K`) and square
-roots (`_INITIAL_STATE`) of the first primes (FIPS 180-4, 4.2.3 and 5.3.5), written down, since a board
-would take long to compute them; the tests do.
+roots (`_INITIAL_STATE`) of the first primes (FIPS 180-4, 4.2.3 and 5.3.5), written down, since a
+board would take long to compute them; the tests do.
 """
 
 BLOCK = 128

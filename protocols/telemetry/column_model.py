@@ -8,8 +8,9 @@ value ("is it the prediction?", "is it above?") have contexts for each eighth of
 errors usually are, in octaves, chooses the set of contexts; from 64 counts on the lowest bits are
 sent as they are. An error eight times the usual is a step: the level goes there at once.
 
-Only integers, shifts and comparisons, so that two interpreters agree. `push_decisions` is one loop without
-calls because it runs for every value on a board; `ColumnDecoder` undoes it decision by decision.
+Only integers, shifts and comparisons, so that two interpreters agree. `push_decisions` is one loop
+without calls because it runs for every value on a board; `ColumnDecoder` undoes it decision by
+decision.
 """
 
 from protocols.telemetry.initial_contexts import ESCAPE, MORE, PER_OCTAVE, RAW, SIDE
@@ -154,7 +155,9 @@ def _decode_raw(bits: int, bit: "Bit") -> int:
 
 
 class ColumnDecoder:
-    """Undoes `push_decisions`: call `next_value` once for each value. The state is the loop's above."""
+    """Undoes `push_decisions`: call `next_value` once for each value. The state is the loop's
+    above.
+    """
 
     def __init__(self, start: int, bit: "Bit") -> None:
         self._bit = bit

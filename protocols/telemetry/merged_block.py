@@ -11,8 +11,8 @@ kind MERGED is:
 The record has the number of the first block and stands for as many numbers as there are blocks.
 Whoever keeps count by numbers undoes it, or takes it for all of them; nothing else has to know.
 
-`MergedBlockWriter` goes a column of one block a step, so that no tick is late; it holds each block's decoder
-and one column of the whole.
+`MergedBlockWriter` goes a column of one block a step, so that no tick is late; it holds each
+block's decoder and one column of the whole.
 """
 
 from protocols.errors import DecodeError

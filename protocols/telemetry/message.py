@@ -1,12 +1,13 @@
 """What goes over a carrier: records in one message, or a piece of a record too long for one.
 
     D1 life records…                          a record is: number, kind, length, payload
-    D2 life number place of bytes…            piece `index` (from 0) of `count`; whole: kind, payload
+    D2 life number place of bytes…            piece `index` (from 0) of `count`; whole: kind,
+    payload
 
-`generation` (3 bytes) names the log: a flash that was replaced begins another life, and its numbers begin
-anew. A record's number is `id * 4 + class`, ids counting up from 1 in each class. Numbers are those
-of `protocols.telemetry.varint`. Nothing here is secret or signed: on an open carrier that is the
-carrier's business; a block has a check of its own.
+`generation` (3 bytes) names the log: a flash that was replaced begins another life, and its numbers
+begin anew. A record's number is `id * 4 + class`, ids counting up from 1 in each class. Numbers are
+those of `protocols.telemetry.varint`. Nothing here is secret or signed: on an open carrier that is
+the carrier's business; a block has a check of its own.
 """
 
 from protocols.errors import DecodeError

@@ -1,7 +1,7 @@
 """An adaptive binary range coder: yes-or-no decisions to bytes, each at the price of its surprise.
 
-Not the model: which decisions a value is made of is `protocols.telemetry.column_model`'s business. A
-decision is `context << 1 | bit`. Each context holds the probability of a 1, in 1/32768, and moves
+Not the model: which decisions a value is made of is `protocols.telemetry.column_model`'s business.
+A decision is `context << 1 | bit`. Each context holds the probability of a 1, in 1/32768, and moves
 by 1/64 towards what came. Carries are kept back as in LZMA's coder (Igor Pavlov, public domain);
 the registers are 28 bits wide, so that they stay small integers on a 32-bit board. What follows the
 last byte reads as zeros, so trailing zeros are not written.

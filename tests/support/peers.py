@@ -1,7 +1,7 @@
 """Programs and libraries that the tests talk to, and free ports to talk over.
 
-A test that needs one calls `require_program`, which skips it by name where the peer is missing. With
-CI=true such a skip is a failure (tests/conftest.py), so that CI cannot go green by absence.
+A test that needs one calls `require_program`, which skips it by name where the peer is missing.
+With CI=true such a skip is a failure (tests/conftest.py), so that CI cannot go green by absence.
 """
 
 import ctypes.util

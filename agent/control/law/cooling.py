@@ -1,9 +1,10 @@
 """The cooling of a row as one object: readings in, outputs out, no bytes.
 
-Not the room on the bus (that is `agent.control.component`, which reads sensors and asks actuators through
-it) and not what is safe. It joins the laws: the valve holds the supply (`agent.control.law.feedforward`),
-the pumps hold dP, flow or temperature difference (`pump_flow`), the fans give the valve its middle
-back (`fans`), the dew point lifts the set-point (`dew_limit`), the optimiser moves it (`optimizer`).
+Not the room on the bus (that is `agent.control.component`, which reads sensors and asks actuators
+through it) and not what is safe. It joins the laws: the valve holds the supply
+(`agent.control.law.feedforward`), the pumps hold dP, flow or temperature difference (`pump_flow`),
+the fans give the valve its middle back (`fans`), the dew point lifts the set-point (`dew_limit`),
+the optimiser moves it (`optimizer`).
 
     readings.supply_c = …; cooling.step(readings, now, dt); … = cooling.valve_pct
 
@@ -52,10 +53,11 @@ class ControlReadings:
 class CoolingControl:
     """The laws of one unit. `settings` has the sections
 
-    `exchanger` (see there), `supply_c` {setpoint_c, low_c, high_c, min_pct, max_pct, rate_pct_per_s,
-    lag_s}, `pumps` {mode, setpoint, min_pct, max_pct, rate_pct_per_s}, and, each may be absent,
-    `dew_limit` (see `DewPointLimit`), `fans` {min_pct, max_pct, middle_pct, rate_pct_per_s, wet_above_c},
-    `optimizer` (see `SetpointOptimizer`; besides `every_s`, `design_kw`).
+    `exchanger` (see there), `supply_c` {setpoint_c, low_c, high_c, min_pct, max_pct,
+    rate_pct_per_s, lag_s}, `pumps` {mode, setpoint, min_pct, max_pct, rate_pct_per_s}, and, each
+    may be absent, `dew_limit` (see `DewPointLimit`), `fans` {min_pct, max_pct, middle_pct,
+    rate_pct_per_s, wet_above_c}, `optimizer` (see `SetpointOptimizer`; besides `every_s`,
+    `design_kw`).
 
     Outputs: `valve_pct`, `pump_pct`, `fan_pct`, `adiabatic_on` (water on the pads or in the tower).
     `min_setpoint_c` is the dew point's, `setpoint_c` what is held now.

@@ -9,9 +9,9 @@ The worst (highest) of the sensors that can be believed counts. One that is out 
 falls by more than `_MAX_FALL_K` between readings is left out until it has been calm again for
 `_STEADY_US` (one that rises is believed at once: that is the safe side), or until another that fell
 too, within `_COINCIDENCE_US`, shows the same: then it is the room that became dry, a door or an air
-handler. Should they lie as one, the floor still falls by no more than `_FALL_RATE_K_S`. With fewer than
-two the allowance doubles. With none the floor rises to `fallback_c` (32 °C is above any dew point
-of the region). The floor rises with the dew point at once.
+handler. Should they lie as one, the floor still falls by no more than `_FALL_RATE_K_S`. With fewer
+than two the allowance doubles. With none the floor rises to `fallback_c` (32 °C is above any dew
+point of the region). The floor rises with the dew point at once.
 """
 
 from agent.control.law.deterministic_math import log
@@ -49,7 +49,8 @@ class _HumiditySensor:
 
 
 class DewPointLimit:
-    """The floor of the supply set-point; call `add_reading` when a sensor was read, `floor` each step.
+    """The floor of the supply set-point; call `add_reading` when a sensor was read, `floor` each
+    step.
 
     `settings`: `sensors` (their number), `margin_k`, `uncertainty_k`, `fallback_c`.
     """

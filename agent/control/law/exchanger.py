@@ -31,8 +31,8 @@ class Exchanger:
 
     Keys: `ua_kw_k` (kW/K at the design flows), `tcs_lpm`, `fws_lpm` (design flows), `tcs_j_lk`,
     `fws_j_lk` (J per litre and kelvin), `fws_open_lpm` (flow with the valve wide open),
-    `rangeability`, `authority`. `ua_factor` is the share of UA that is there, `valve_flow_factor` the facility
-    water's flow over the table's.
+    `rangeability`, `authority`. `ua_factor` is the share of UA that is there, `valve_flow_factor`
+    the facility water's flow over the table's.
     """
 
     def __init__(self, model: "dict[str, Any]") -> None:

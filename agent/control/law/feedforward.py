@@ -1,10 +1,12 @@
 """The law of the supply temperature: the exchanger inverted, corrected by a small PI.
 
-Not a loop: no sensor, no actuator, no time; `agent.control.law.cooling` gives it readings. How it goes:
+Not a loop: no sensor, no actuator, no time; `agent.control.law.cooling` gives it readings. How it
+goes:
 
     wanted supply  = set-point - correction
     share          = (return - wanted) / (return - facility)           what the exchanger must do
-    opening        = the exchanger's table, read backwards             see `agent.control.law.exchanger`
+    opening        = the exchanger's table, read backwards             see
+    `agent.control.law.exchanger`
     correction     = gain * error + integral                            kelvin, by the PI
 
 So a change of load, of facility water or of flow moves the valve at once and by the right amount
@@ -15,8 +17,8 @@ UA that is there is learned from the heat balance, so that the next change is me
 
 Return temperature is taken a sensor's lag ahead, by the slope of its last readings. Anti-windup:
 the integral rests while the output is held by a limit or its rate and the error pushes further, and
-while the valve is still on its way. Within `_DEADBAND_K` the integral rests too: sensors resolve 0.1 K,
-and an integral that hunts for less wears the valve. Only + - * / on floats.
+while the valve is still on its way. Within `_DEADBAND_K` the integral rests too: sensors resolve
+0.1 K, and an integral that hunts for less wears the valve. Only + - * / on floats.
 """
 
 TYPE_CHECKING = False

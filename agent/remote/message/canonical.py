@@ -38,7 +38,9 @@ def decimal(mantissa: int, places: int) -> "Decimal | int":
 
 
 def to_json(value: "Any") -> "Any":
-    """Turn what `protocols.cbor` reads into what `agent.core.config_records.load` takes: the way back."""
+    """Turn what `protocols.cbor` reads into what `agent.core.config_records.load` takes: the way
+    back.
+    """
     if isinstance(value, Map):
         result = {}
         for key, item in value.pairs:

@@ -4,8 +4,8 @@ A number never changes its meaning and is never used again: an old message must 
 something new. What has no number is named by its path and counts as structure (devices, ports,
 limits), for which two signatures are needed, one of them by a holder of the role `limits`.
 
-The range of a value is not here: `agent.core.config_records.load` checks the whole changed configuration, as it
-would a file.
+The range of a value is not here: `agent.core.config_records.load` checks the whole changed
+configuration, as it would a file.
 """
 
 from protocols.cbor import Decimal

@@ -26,7 +26,9 @@ REJECT_REASONS = (
 
 
 class Rejection(Exception):  # noqa: N818 - a verdict, not a fault
-    """A message that is not acted on: `reason` is one of `REJECT_REASONS`, `detail` says what exactly."""
+    """A message that is not acted on: `reason` is one of `REJECT_REASONS`, `detail` says what
+    exactly.
+    """
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason + (": " + detail if detail else ""))

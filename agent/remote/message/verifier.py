@@ -1,13 +1,13 @@
 """Who may pass: a message is read, placed, dated and at last verified, in slices.
 
 What costs nothing comes first, and nothing is changed before the last signature has been verified.
-The order is that of the checks below; `MessageVerification.step` does one slice of the verification, so
-that no tick waits for it.
+The order is that of the checks below; `MessageVerification.step` does one slice of the
+verification, so that no tick waits for it.
 
-Time. A message expires by the latest UTC that has certainly passed (`passed_utc_s`: the clock's own when
-it is trusted, else the persisted floor plus the time since), so that a jammed receiver does not
-bring an old message back to life. It waits for its moment until the clock is trusted: a clock that
-is not neither locks the door nor opens it.
+Time. A message expires by the latest UTC that has certainly passed (`passed_utc_s`: the clock's own
+when it is trusted, else the persisted floor plus the time since), so that a jammed receiver does
+not bring an old message back to life. It waits for its moment until the clock is trusted: a clock
+that is not neither locks the door nor opens it.
 """
 
 from agent.remote.message.header import EPOCH_S

@@ -40,7 +40,9 @@ def key_of(segment: int) -> str:
 
 
 class AuditReader:
-    """A segment read: its `entries`, the hash after them (`head`), how many bytes were `valid_bytes`."""
+    """A segment read: its `entries`, the hash after them (`head`), how many bytes were
+    `valid_bytes`.
+    """
 
     def __init__(self, data: bytes) -> None:
         self.start_hash = data[:_HASH_BYTES]
@@ -91,7 +93,8 @@ class AuditLog:
     def prepare(
         self, utc_s: int, signers: "list[int]", action: str, counter: int, result: str
     ) -> "tuple[str, str, bytes]":
-        """Give the operation, key and payload that would write an entry; `commit` or `abort` follow.
+        """Give the operation, key and payload that would write an entry; `commit` or `abort`
+        follow.
 
         `utc_s`: 0 when the time is not known.
         """

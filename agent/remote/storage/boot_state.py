@@ -36,7 +36,8 @@ class BootState:
     """What to run: the configuration's bytes, the record of it; `writes` are yet to be made.
 
     Parsed it would take ten times the room, so it is read anew. `audit` is the end of the log;
-    `releases` and `received_chunks` are of application updates; `running_slot` is None where nothing starts one.
+    `releases` and `received_chunks` are of application updates; `running_slot` is None where
+    nothing starts one.
 
     `check` turns changed JSON into a configuration, or raises `ConfigError`; the shell sets it, and
     `has_full_checker`: whether there is room and time for that beside a running agent.

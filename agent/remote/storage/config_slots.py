@@ -6,9 +6,9 @@
 The order makes it safe: a slot is written only while the record does not point to it, and the
 record is replaced only once the slot is durable. A power cut before that leaves the old record; a
 record is one write, replaced whole by the store (drivers/ports/*_store). Each write must be durable
-before the next is begun; `agent.remote.manager` waits for that. Everything read back is checked by its
-hash; what does not fit is as if it were not there, so that the file of the site, which is always
-there, is what is left in the worst case.
+before the next is begun; `agent.remote.manager` waits for that. Everything read back is checked by
+its hash; what does not fit is as if it were not there, so that the file of the site, which is
+always there, is what is left in the worst case.
 
 The record also holds the hash of the site's own file (`origin`). A technician who edits that file
 means it: a record with another origin is not believed, but its counter is kept, so that no old

@@ -6,10 +6,10 @@
 
 As with configurations a slot is only written while the record does not point to it, and whoever
 starts the application counts the starts of one on trial: an update that does not come up is rolled
-back by the starts it causes. On a server that is `choose_release`; the application that was installed is
-always there, in neither slot. On a board the frozen start-up chooses, and a piece lies where it
-will run (drivers/ports/micropython/slot_store.py); the application that was installed is in one of the
-slots, and an update goes into the one that does not run.
+back by the starts it causes. On a server that is `choose_release`; the application that was
+installed is always there, in neither slot. On a board the frozen start-up chooses, and a piece lies
+where it will run (drivers/ports/micropython/slot_store.py); the application that was installed is
+in one of the slots, and an update goes into the one that does not run.
 
 The start-up knows no CBOR: the record begins with three bytes, the slots (1 a, 2 b, 0 neither) of
 what is confirmed and of what is on trial, and the starts of the latter.

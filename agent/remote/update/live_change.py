@@ -1,10 +1,10 @@
 """A changed configuration for what the loops take over while they run, checked without the schema.
 
 A board has no room for the schema, the validator and the profiles' compiler beside a running agent,
-and no time between two ticks. So numbers that loops can take over (`agent.remote.message.parameters.LIVE`)
-are held against a table of ranges here, and against each other and the actuators' profiles as
-`agent.core.config_records` does; anything else is checked by the start that it needs. The tests hold the table
-against the schema.
+and no time between two ticks. So numbers that loops can take over
+(`agent.remote.message.parameters.LIVE`) are held against a table of ranges here, and against each
+other and the actuators' profiles as `agent.core.config_records` does; anything else is checked by
+the start that it needs. The tests hold the table against the schema.
 """
 
 from agent.core.config_records import check_outputs, round_to_thousandth
@@ -36,7 +36,8 @@ RANGES = (
     (14, "pressure", "safe_pct", 10_000, 100_000),
     (15, "", "supply_max_c", 20_000, 60_000),
 )
-"""Number of the parameter, loop and attribute of `agent.core.config_records.Config`, least and most (1/1000)."""
+"""Number of the parameter, loop and attribute of `agent.core.config_records.Config`, least and most
+(1/1000)."""
 
 _MILLI_TO_NANO = 1_000_000
 

@@ -25,7 +25,9 @@ _GRACE_S = 30
 
 
 class SoftwareUpdate:
-    """The updates of `manager`; `found`: what an earlier life left, `received_chunks`: how far it came."""
+    """The updates of `manager`; `found`: what an earlier life left, `received_chunks`: how far it
+    came.
+    """
 
     def __init__(
         self,

@@ -1,10 +1,11 @@
 """Which slot a start runs, and the slots as a flash that updates are written to.
 
-Frozen into the firmware beside _start.py. The record (agent/remote/storage/software_slots.py) is the agent's; read
-here are its hash and its first three bytes: the slots (1 a, 2 b) of what is confirmed and of what
-is on trial, and how often the latter was started. A start on trial is counted before it is made;
-one that does not confirm itself within MOST_STARTS starts is not started again, and the agent that
-runs instead notes that. Not here: whether a slot is whole (_start.py, at each start).
+Frozen into the firmware beside _start.py. The record (agent/remote/storage/software_slots.py) is
+the agent's; read here are its hash and its first three bytes: the slots (1 a, 2 b) of what is
+confirmed and of what is on trial, and how often the latter was started. A start on trial is counted
+before it is made; one that does not confirm itself within MOST_STARTS starts is not started again,
+and the agent that runs instead notes that. Not here: whether a slot is whole (_start.py, at each
+start).
 """
 
 import hashlib

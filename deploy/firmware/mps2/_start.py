@@ -1,9 +1,9 @@
 """What the board does first: storage, self-test, the application of the right slot, the agent.
 
 Frozen into the firmware, so that it is there whatever is in the slots. Two slots hold applications
-(deploy/firmware/memory_layout.py). The agent's record in the storage says which is confirmed and which on
-trial (_slots.py); a slot whose hash is wrong is never started. One on trial that ends in any other
-way than by asking for a new start is started anew at once: its starts are counted.
+(deploy/firmware/memory_layout.py). The agent's record in the storage says which is confirmed and
+which on trial (_slots.py); a slot whose hash is wrong is never started. One on trial that ends in
+any other way than by asking for a new start is started anew at once: its starts are counted.
 
 The slots are memory that QEMU fills from files at a reset. What an update has written lies in the
 host's file, behind the storage, and is laid over them here; a real board has flash there.

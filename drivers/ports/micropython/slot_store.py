@@ -76,7 +76,9 @@ class SlotStorePort(StorePort):
         return b""
 
     def _write_slice(self) -> None:
-        """Erase the sector that begins here, or program up to its end, `_SLICE_BYTES` bytes at most."""
+        """Erase the sector that begins here, or program up to its end, `_SLICE_BYTES` bytes at
+        most.
+        """
         flash, at = self._flash, self._position
         sector_offset = at % flash.sector
         try:

@@ -187,7 +187,9 @@ class Progress:
 
 
 def confirm(question: str, assume_yes: bool) -> bool:
-    """Ask on the terminal; `assume_yes` answers for it. Raises `UsageError` when nobody can be asked."""
+    """Ask on the terminal; `assume_yes` answers for it. Raises `UsageError` when nobody can be
+    asked.
+    """
     if assume_yes:
         return True
     if not sys.stdin.isatty():

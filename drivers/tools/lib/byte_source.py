@@ -1,7 +1,7 @@
 """Where a probe's bytes come from: a file, standard input or a port, in one shape.
 
-`read_chunks` yields (bytes, monotonic microseconds of the last of them). A file has no times: 0 each. An
-idle port yields (b"", now) ten times a second, so that whoever listens notices silence.
+`read_chunks` yields (bytes, monotonic microseconds of the last of them). A file has no times: 0
+each. An idle port yields (b"", now) ten times a second, so that whoever listens notices silence.
 """
 
 import os

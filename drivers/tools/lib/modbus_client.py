@@ -1,7 +1,7 @@
 """A port with the agent's own bus on it, asked one question at a time: what the probes stand on.
 
-Not a second Modbus: requests go through `drivers.modbus.bus.Bus` and the ports of `drivers.ports`, just as
-in the agent; here is only the loop that waits. It blocks, which no part of the agent may.
+Not a second Modbus: requests go through `drivers.modbus.bus.Bus` and the ports of `drivers.ports`,
+just as in the agent; here is only the loop that waits. It blocks, which no part of the agent may.
 
 A connection that the other end closed is opened again by the next question. A serial line that
 hangs up raises `PortError`: it will not come back by itself.

@@ -1,8 +1,8 @@
 """Registers as the values a person means, and back, for `read` and `write`.
 
-Not the decoder of profiles: words are put together by `drivers.device.number_format`, as there; but a technician
-wants a float as it stands, not as a count of steps. What does not fit a type is refused with the
-type's limits.
+Not the decoder of profiles: words are put together by `drivers.device.number_format`, as there; but
+a technician wants a float as it stands, not as a count of steps. What does not fit a type is
+refused with the type's limits.
 """
 
 import math

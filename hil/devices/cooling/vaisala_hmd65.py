@@ -23,8 +23,9 @@ _FLOAT = RegisterFormat("f", swapped=True)
 class HumiditySensor(TableServer):
     """One transmitter; `humidity_error_pct` and `error_k` are what its elements read too high.
 
-    Faults besides those of `TableServer`: `frozen_values` (humidity in %, temperature in degC; None: honest).
-    The dew point it shows is computed from what its elements read, as in the real one.
+    Faults besides those of `TableServer`: `frozen_values` (humidity in %, temperature in degC;
+    None: honest). The dew point it shows is computed from what its elements read, as in the real
+    one.
     """
 
     table = (

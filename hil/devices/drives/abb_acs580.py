@@ -14,9 +14,9 @@ word first, the default of 58.34): 01.01 speed in 1/min, 01.07 current in 0.01 A
 in 0.1 V, 01.14 power in 0.01 kW, 04.01 the fault that tripped it, 05.03 hours run, 58.14 to 58.17
 (what loss does, and its time). It tells who it is (43/14).
 
-When no request has come for `comm_timeout_us` it shows a warning and, if it was running, holds `safe_pct`
-(parameters 58.14 to 58.16 with "speed reference safe" and "any message"). The next request ends
-that.
+When no request has come for `comm_timeout_us` it shows a warning and, if it was running, holds
+`safe_pct` (parameters 58.14 to 58.16 with "speed reference safe" and "any message"). The next
+request ends that.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ the power's unit; here the profile's 0x4000 and 1 W hold (`reference_full` can b
     0x047F (or 0x047C) runs, 0x043C ramps down, 0x0437 coasts, a rising bit 7 resets a trip;
     a control word without bit 10 is not valid: confirmed and without effect, as is its reference;
     after a trip the control word has to be reset, then written again to run.
-When no valid control word or request came for `comm_timeout_us` (parameter 8-03) it does what 8-04 says:
-it shows a warning and holds `safe_pct`, or trips with alarm 17 when `trips_on_timeout`.
+When no valid control word or request came for `comm_timeout_us` (parameter 8-03) it does what 8-04
+says: it shows a warning and holds `safe_pct`, or trips with alarm 17 when `trips_on_timeout`.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ _STOP_FAULTS = (1 << SENSOR) | (1 << DRY_RUN) | (1 << SUPPLY)
 
 
 class WiloBooster(ModbusServer):
-    """The booster; faults besides those of `ModbusServer`: fault(bit), clear(bit), by the bits above.
+    """The booster; faults besides those of `ModbusServer`: fault(bit), clear(bit), by the bits
+    above.
 
     Without its sensor, its supply or water it stops; a pump's own fault stops that pump.
     """

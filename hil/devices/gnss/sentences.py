@@ -1,7 +1,7 @@
 """The sentences of one epoch in a maker's dialect, as text.
 
-Not the receiver: what is said of time, place and sky comes in as `EpochReport`; here it gets its talker,
-digits and order. Checksums are pynmea2's.
+Not the receiver: what is said of time, place and sky comes in as `EpochReport`; here it gets its
+talker, digits and order. Checksums are pynmea2's.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class ListedSatellite:
 class EpochReport:
     """What the receiver knows at an epoch.
 
-    label_us    the UTC to print, microseconds since 1970; `is_leap_second`: it is 23:59:60 of that day
+    label_us    the UTC to print, microseconds since 1970; `is_leap_second`: it is 23:59:60 of that
+    day
     knows_time  whether it prints any
     fix         3, 2 or 1 (none)
     place_e7    latitude and longitude; altitude_m above the sea

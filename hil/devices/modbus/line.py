@@ -34,9 +34,9 @@ class ModbusLine:
     """The emulated half of a multidrop RTU line; a `EmulatedDevice`.
 
     Faults: `silent` (nothing on the line answers, as with a cut cable), `echo` (an adapter that
-    hears itself: every request comes back before the reply). Each slave has its own.
-    Counters: `request_count` (requests to emulated units), `foreign_frames` (frames of others), `discarded_bytes` (bytes
-    that were part of no frame).
+    hears itself: every request comes back before the reply). Each slave has its own. Counters:
+    `request_count` (requests to emulated units), `foreign_frames` (frames of others),
+    `discarded_bytes` (bytes that were part of no frame).
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class ModbusLine:
         gap_us: int = 50 * MILLISECOND,
         other_devices: Sequence[EmulatedDevice] = (),
     ) -> None:
-        """`other_devices` also talk on the line (another master). Bytes that make no frame are dropped
-        after a pause of `gap_us`.
+        """`other_devices` also talk on the line (another master). Bytes that make no frame are
+        dropped after a pause of `gap_us`.
 
         A real slave drops them after 3.5 characters; a pseudo-terminal cannot keep such times.
         """

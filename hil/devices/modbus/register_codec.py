@@ -1,7 +1,7 @@
 """Numbers as registers: integers, floats, both word orders, and what stands for "no value".
 
-A `RegisterFormat` turns a value in its own unit into register words. A value beyond the range shows as the
-range's end, as transmitters do. Built on `struct` alone.
+A `RegisterFormat` turns a value in its own unit into register words. A value beyond the range shows
+as the range's end, as transmitters do. Built on `struct` alone.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ class ModbusRequest:
 class _Function:
     """How one function is checked (length and counts in the raw bytes) and carried out.
 
-    `execute` gives the answer or an exception code; where there is a `build_confirmation`, `execute` gives 0 for done
-    and the answer, which depends on the request alone, is built once.
+    `execute` gives the answer or an exception code; where there is a `build_confirmation`,
+    `execute` gives 0 for done and the answer, which depends on the request alone, is built once.
     """
 
     is_valid: Callable[[bytes], bool]

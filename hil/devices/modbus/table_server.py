@@ -1,7 +1,8 @@
 """A slave whose registers show measured values by a table, with faults of its sensors.
 
-Each row of the table is a `MeasuredPoint`: a name, where it stands, what kind of number it is, and where
-its value comes from. The table is shown anew when the plant has moved or something was touched.
+Each row of the table is a `MeasuredPoint`: a name, where it stands, what kind of number it is, and
+where its value comes from. The table is shown anew when the plant has moved or something was
+touched.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ class TableServer(ModbusServer):
     """A slave over a plant, whose `table` says what it shows.
 
     `inputs_only` keeps the table in input registers of their own; else it is holding registers.
-    Faults besides those of `ModbusServer`: stick(name, value=None), kill(name) (no value), offset(name,
-    by), heal(name), by a name of the table. A plain attribute that was changed by hand shows with
-    the plant's next step, or at once after `invalidate`.
+    Faults besides those of `ModbusServer`: stick(name, value=None), kill(name) (no value),
+    offset(name, by), heal(name), by a name of the table. A plain attribute that was changed by hand
+    shows with the plant's next step, or at once after `invalidate`.
     """
 
     table: tuple[MeasuredPoint, ...] = ()

@@ -35,8 +35,9 @@ class ModbusTcpHost:
     down       connections are closed at the next wake (the deadline is then 0), new ones at once
     silent     takes bytes and answers nothing
     unknown    exception code for units that are not there (a gateway); 0 answers nothing
-    Counters: `request_count`, `unknown_unit_count` (requests to units that are not there), `protocol_errors` (connections closed
-    for what they sent), `refused_connections` (connections beyond `max_clients`).
+    Counters: `request_count`, `unknown_unit_count` (requests to units that are not there),
+    `protocol_errors` (connections closed for what they sent), `refused_connections` (connections
+    beyond `max_clients`).
     """
 
     def __init__(

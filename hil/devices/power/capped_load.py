@@ -16,9 +16,11 @@ _SECOND = 1_000_000
 
 
 class CappedLoad:
-    """One load of `rated_w` watts. `demand_fraction` is the share of the rating that its work asks for.
+    """One load of `rated_w` watts. `demand_fraction` is the share of the rating that its work asks
+    for.
 
-    Settable: `demand_fraction`; `limit_w` by `set_limit`, `is_on` by `switch`; `idle_w` is what it draws at least.
+    Settable: `demand_fraction`; `limit_w` by `set_limit`, `is_on` by `switch`; `idle_w` is what it
+    draws at least.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
 """A message gateway as a provider runs it: datagrams in from modems, out to a webhook, and back.
 
 Sans-IO. It knows modems by their serial number, keeps what is for them until a session fetches it,
-and bills: every session that got through, each way, in steps of `billing_step_bytes` bytes, at least
-`min_billed_bytes`. A session without any content is billed as the shortest one, and counted apart.
+and bills: every session that got through, each way, in steps of `billing_step_bytes` bytes, at
+least `min_billed_bytes`. A session without any content is billed as the shortest one, and counted
+apart.
 
 For judging: `messages` (time, serial, number, content), `billed` (UTC day -> bytes), `sessions`,
 `empty_sessions`. `on_message` is called with each datagram that came up, duplicates too.

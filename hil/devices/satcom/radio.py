@@ -14,9 +14,11 @@ _BY_BARS = (0, 55, 80, 90, 95, 97)
 
 
 class Radio:
-    """Faults: `success_pct` (None: by bars), `no_signal` (no satellite is heard), `late_failure_pct`.
+    """Faults: `success_pct` (None: by bars), `no_signal` (no satellite is heard),
+    `late_failure_pct`.
 
-    `late_failure_pct`: share of the failed sessions that fail after the gateway has taken the message.
+    `late_failure_pct`: share of the failed sessions that fail after the gateway has taken the
+    message.
     """
 
     def __init__(self, rng: Random, bars: Callable[[int], int]) -> None:

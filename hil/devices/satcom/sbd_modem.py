@@ -40,8 +40,8 @@ class SbdModem(EmulatedModem):
     ring_at         puts a ring before byte number `ring_alert_at` of every answer; None for none
     reset_in        "transfer" or "session": the modem restarts at the next one, once
 
-    For judging: `sessions` counts every AT+SBDIX, `transmissions` those in which something was transmitted
-    (all but those that report 32, 34, 35 or 36 within 3 s).
+    For judging: `sessions` counts every AT+SBDIX, `transmissions` those in which something was
+    transmitted (all but those that report 32, 34, 35 or 36 within 3 s).
     """
 
     boot_us = 6 * SECOND

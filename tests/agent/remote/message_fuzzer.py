@@ -1,4 +1,5 @@
-"""Hostile messages by the thousand, for the tests of `agent.remote.message.verifier`: no exception, no entry.
+"""Hostile messages by the thousand, for the tests of `agent.remote.message.verifier`: no exception,
+no entry.
 
 Not a fuzzer with feedback: good messages are cut, spliced, flipped and re-encoded, so that most get
 past the first checks, and the deep ones are reached often (the tests count how often).

@@ -125,8 +125,8 @@ def with_crc(body):
 class DeviceModels:
     """The slaves of one line: registers by unit, and what is wrong with them.
 
-    `silent` units do not answer; `ignoring` ones echo a write and do not do it; `rejecting` ones answer
-    a write with exception 4.
+    `silent` units do not answer; `ignoring` ones echo a write and do not do it; `rejecting` ones
+    answer a write with exception 4.
     """
 
     def __init__(self):
@@ -183,7 +183,9 @@ class DeviceModels:
 
 
 class FakeBroker:
-    """An MQTT server: takes what it is sent, acknowledges when `acknowledges`; CONNACK carries `code`."""
+    """An MQTT server: takes what it is sent, acknowledges when `acknowledges`; CONNACK carries
+    `code`.
+    """
 
     def __init__(self):
         self.code, self.acknowledges, self.is_silent = 0, True, False

@@ -1,13 +1,14 @@
 """A board with two slots, whose power goes at each step that an update takes.
 
-`NorFlash` is flash as chips have it: a program only clears bits, a sector is erased whole, and what the
-power interrupts is half done. The files lie on `flash_model.Disk`; both count the same steps. The
-code between is the real one: the store's port, the agent, and the start-up's choice of a slot.
+`NorFlash` is flash as chips have it: a program only clears bits, a sector is erased whole, and what
+the power interrupts is half done. The files lie on `flash_model.Disk`; both count the same steps.
+The code between is the real one: the store's port, the agent, and the start-up's choice of a slot.
 
     what the start-up finds is a whole application, the old one or the new one
     the new one runs on trial until it is confirmed; the old one never comes back as the new
 
-Run by itself it sweeps every step: tests/agent/remote/test_power_cut_soak.py does so on MicroPython.
+Run by itself it sweeps every step: tests/agent/remote/test_power_cut_soak.py does so on
+MicroPython.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Flash in the hand: a log's store that does one thing when told to, and loses its power when told.
 
-Shared by the tests of the log, on both interpreters. `LogUnit` is a log (keeper and sender) on flash;
-it can be killed and started anew. `GroundModel` keeps what arrives, as a relay does.
+Shared by the tests of the log, on both interpreters. `LogUnit` is a log (keeper and sender) on
+flash; it can be killed and started anew. `GroundModel` keeps what arrives, as a relay does.
 """
 
 from agent.log.record_store import RecordStore

@@ -57,7 +57,9 @@ def throttle_section(**options):
 
 
 class BmcModel:
-    """A service that keeps limits; what it was told is in `received_limits` as (seconds, name, watts)."""
+    """A service that keeps limits; what it was told is in `received_limits` as (seconds, name,
+    watts).
+    """
 
     def __init__(self, rig):
         self.rig = rig

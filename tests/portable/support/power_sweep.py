@@ -6,7 +6,8 @@
     what runs is the old configuration or the new one, whole, and has its hash
     the log has the entry of a change before anything of it is durable, and its chain holds
 
-Run by itself (on both interpreters) it sweeps every step: see tests/agent/remote/test_power_cut_soak.py.
+Run by itself (on both interpreters) it sweeps every step: see
+tests/agent/remote/test_power_cut_soak.py.
 """
 
 import sys

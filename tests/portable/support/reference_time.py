@@ -1,8 +1,8 @@
 """True time, an oscillator that drifts with temperature, and the fixes and pulses of a second.
 
-No bytes and no devices: what `agent.clock.utc_clock` is given, and the truth to compare it with. Temperature
-is degrees, frequency parts per million, jitter milliseconds (sentences, exponential: late, never
-early) and microseconds (pulses).
+No bytes and no devices: what `agent.clock.utc_clock` is given, and the truth to compare it with.
+Temperature is degrees, frequency parts per million, jitter milliseconds (sentences, exponential:
+late, never early) and microseconds (pulses).
 """
 
 from math import log

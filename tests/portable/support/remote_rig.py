@@ -42,7 +42,9 @@ def remote_config():
 
 
 class RemoteStore:
-    """Records that survive; writes are durable after `delay`, and end when `cut_at_write` is reached."""
+    """Records that survive; writes are durable after `delay`, and end when `cut_at_write` is
+    reached.
+    """
 
     def __init__(self):
         self.records = {}

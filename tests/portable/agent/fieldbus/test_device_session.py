@@ -43,7 +43,8 @@ def profile_json(**more):
 
 
 class FakeDrive:
-    """A slave with a register table; `holes` refuse, `ignores_writes` writes are acknowledged and ignored.
+    """A slave with a register table; `holes` refuse, `ignores_writes` writes are acknowledged and
+    ignored.
 
     `rejects_all`: it answers, to everything, that it has no such thing.
     """

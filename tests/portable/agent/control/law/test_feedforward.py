@@ -7,7 +7,9 @@ from tests.portable.support.cooling_settings import EXCHANGER
 
 
 class SmallPlant:
-    """Exchanger, sensor and stroke as one step each; `true_exchanger` may differ from the law's model."""
+    """Exchanger, sensor and stroke as one step each; `true_exchanger` may differ from the law's
+    model.
+    """
 
     def __init__(self, ua=1.0, water=1.0, load_kw=50.0):
         model = dict(EXCHANGER)
