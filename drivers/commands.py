@@ -1,14 +1,14 @@
-"""The drivers' commands, a technician's probes: `coldloop modbus` and `coldloop nmea`.
+"""The diagnostic commands of the drivers: `coldloop modbus` and `coldloop nmea`.
 
-Not a place for logic: each subcommand is a module of `drivers.tools` (see
-`drivers.tools.lib.command_group`).
+Holds the tables only. Each subcommand is a module of `drivers.tools`; see
+`drivers.tools.lib.command_group`.
 """
 
 from drivers.errors import DriverError
 from drivers.tools.lib.command_group import CommandGroup
 from protocols.errors import ProtocolError
 
-# Family: subcommand: its module, and what --help says of it.
+# Command -> subcommand -> (module, text of --help).
 TOOLS = {
     "modbus": {
         "scan": ("drivers.tools.modbus_scan", "find the devices on a port, and their models"),
@@ -26,7 +26,7 @@ TOOLS = {
     },
 }
 
-# Family: an example for its --help.
+# Command -> example for its --help.
 EXAMPLES = {
     "modbus": "scan serial:/dev/ttyUSB0?baud=19200\\&parity=E --json",
     "nmea": "decode capture.nmea --json",
