@@ -23,14 +23,14 @@ _MAX_LINE = 4096
 
 
 class AtReader:
-    """Converts bytes to events (kind, text): "line", "code", "unknown" or "binary"."""
+    """Converts bytes to events (kind, text): "line", "urc", "unknown" or "binary"."""
 
     def __init__(
-        self, is_answer: "Callable[[bytes], bool]", urcs: "tuple[tuple[bytes, bool], ...]"
+        self, is_response: "Callable[[bytes], bool]", urcs: "tuple[tuple[bytes, bool], ...]"
     ) -> None:
         self.unknown_lines = 0
         self.overlong_lines = 0
-        self._is_answer = is_answer
+        self._is_response = is_response
         self._urcs = urcs
         self._buffer = b""
         self._partial_line = b""
@@ -89,7 +89,7 @@ class AtReader:
             if rest:
                 self._handle_text(rest, events)
             self._urc_interrupted = self._partial_line != b""
-            events.append(("code", urc))
+            events.append(("urc", urc))
         else:
             self._handle_text(line, events)
 
@@ -97,7 +97,7 @@ class AtReader:
         for text, exact in self._urcs:
             if exact and line.endswith(text):
                 return text
-            if not exact and line.startswith(text) and not self._is_answer(line):
+            if not exact and line.startswith(text) and not self._is_response(line):
                 return line
         return b""
 
@@ -105,16 +105,16 @@ class AtReader:
         partial, self._partial_line = self._partial_line, b""
         if partial and self._urc_interrupted:
             self._urc_interrupted = False
-            if self._is_answer(partial + line):
+            if self._is_response(partial + line):
                 events.append(("line", partial + line))
                 return
-            if not self._is_answer(line):
+            if not self._is_response(line):
                 self._partial_line = (partial + line)[:_MAX_LINE]
                 return
         if partial:
             self.unknown_lines += 1
             events.append(("unknown", partial))
-        if self._is_answer(line):
+        if self._is_response(line):
             events.append(("line", line))
         else:
             self._partial_line = line

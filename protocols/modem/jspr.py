@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Answer = tuple[int, str, dict[str, Any]]
+    JsprResponse = tuple[int, str, dict[str, Any]]
 
 MAX_BYTES = 100_000
 SEGMENT_BYTES = 1_446
@@ -65,24 +65,24 @@ class JsprReader:
         """Discard an incomplete line."""
         self._buffer = b""
 
-    def feed(self, data: bytes) -> "list[Answer]":
+    def feed(self, data: bytes) -> "list[JsprResponse]":
         """Add bytes; return the complete responses."""
         lines = (self._buffer + data).replace(b"\n", b"\r").split(b"\r")
         self._buffer = lines[-1]
         if len(self._buffer) > _MAX_LINE:
             self._buffer = b""
             self.bad_lines += 1
-        answers = []
+        responses = []
         for line in lines[:-1]:
-            answer = _parse_answer(line) if line else None
-            if answer is not None:
-                answers.append(answer)
+            response = _parse_response(line) if line else None
+            if response is not None:
+                responses.append(response)
             elif line:
                 self.bad_lines += 1
-        return answers
+        return responses
 
 
-def _parse_answer(line: bytes) -> "Answer | None":
+def _parse_response(line: bytes) -> "JsprResponse | None":
     code, target, text = (line.split(b" ", 2) + [b"", b""])[:3]
     if len(code) != 3 or not code.isdigit() or not target:
         return None

@@ -22,7 +22,7 @@ MAX_SENTENCE = 256
 """The longest accepted sentence, from its mark to its checksum, in bytes. The standard says 82.
 Usual sentences reach about 110, sentences of some vendors more."""
 
-_STAR_WITHIN = MAX_SENTENCE - 2
+_MAX_TO_STAR = MAX_SENTENCE - 2
 _MAX_FAILURES = 64
 _DOLLAR = 36
 _BANG = 33
@@ -157,15 +157,15 @@ class Framer:
         end = len(buffer)
         binary = self.binary
         self.failure_positions = []
-        with_bang = b"!" in buffer
+        has_bang = b"!" in buffer
         while True:
-            start = _find_mark(buffer, at) if with_bang else buffer.find(b"$", at)
+            start = _find_mark(buffer, at) if has_bang else buffer.find(b"$", at)
             if start < 0:
                 start = end
                 break
-            star = stop = buffer.find(b"*", start, start + _STAR_WITHIN)
+            star = stop = buffer.find(b"*", start, start + _MAX_TO_STAR)
             if star < 0:
-                stop = start + _STAR_WITHIN
+                stop = start + _MAX_TO_STAR
                 if stop > end:
                     break
             else:

@@ -46,7 +46,7 @@ def test_ring_alert_starts_fetch_without_duplicate_send() -> None:
     rig.gateway.queue_downlink(rig.device.serial, b"news")
     for _, data in rig.device.ring():
         rig.line.inject(data)
-    assert rig.run_until("ring", 5)
+    assert rig.run_until("ring_alert", 5)
     rig.fetch()
     assert rig.run_until("fetched")[1] is True
     assert rig.run_until("received") == ("received", b"news")
@@ -75,8 +75,8 @@ def test_every_status_value() -> None:
     for value in range(5, 256):
         rig.device.force_status = [value]
         rig.send(b"x", value)
-        kind, tag, word, why, paid = rig.run_until("unsent")
-        assert (kind, tag) == ("unsent", value)
+        kind, tag, word, why, paid = rig.run_until("send_failed")
+        assert (kind, tag) == ("send_failed", value)
         assert word == sbd.interpret_status(value)[0] != sbd.SENT
         assert why
         assert paid == (value not in sbd.NOT_TRANSMITTED)
@@ -91,7 +91,7 @@ def test_reset_clears_modem_buffer_without_empty_session(when: str) -> None:
     rig.wait_ready()
     rig.device.reset_in = when
     rig.send(b"first")
-    assert rig.run_until("unsent")[2] == sbd.RETRY
+    assert rig.run_until("send_failed")[2] == sbd.RETRY
     rig.run_until("ready", 200)
     if not rig.driver.wait_ready:
         rig.run_until("ready", 200)
@@ -107,11 +107,11 @@ def test_unnoticed_restart_between_two_attempts() -> None:
     rig.wait_ready()
     rig.device.force_status = [18]
     rig.send(b"first")
-    rig.run_until("unsent")
+    rig.run_until("send_failed")
     rig.device.reset(rig.world.now)
     rig.run(7)  # it is back before anybody has asked
     rig.send(b"first")
-    assert rig.run_until("unsent")[2:] == (sbd.RETRY, "the modem was lost", False)  # it echoes
+    assert rig.run_until("send_failed")[2:] == (sbd.RETRY, "the modem was lost", False)  # it echoes
     rig.run_until("ready")
     rig.send(b"first")
     rig.run_until("sent")
@@ -124,7 +124,7 @@ def test_failed_session_is_retried_without_transfer() -> None:
     rig.wait_ready()
     rig.device.force_status = [18]
     rig.send(b"first")
-    rig.run_until("unsent")
+    rig.run_until("send_failed")
     rig.device.refuse = [2, 2, 2]
     rig.send(b"first")
     rig.run_until("sent")
@@ -136,7 +136,7 @@ def test_modem_that_rejects_transfers() -> None:
     rig.wait_ready()
     rig.device.refuse = [2, 1, 3]
     rig.send(b"first")
-    event = rig.run_until("unsent")
+    event = rig.run_until("send_failed")
     assert event[2:] == (sbd.RETRY, "the modem does not take the message", False)
     rig.device.refuse = [2, 2]
     rig.send(b"first")
@@ -149,7 +149,7 @@ def test_message_with_lost_acknowledgement() -> None:
         rig.wait_ready()
         rig.device.lose_acks = 1
         rig.send(b"twice")
-        assert rig.run_until("unsent")[2] == sbd.RETRY
+        assert rig.run_until("send_failed")[2] == sbd.RETRY
         rig.send(b"twice")
         rig.run_until("sent")
         assert rig.contents() == [b"twice", b"twice"]  # the same bytes: the ground drops one
@@ -202,12 +202,12 @@ def test_rejected_datagrams_of_ntn_and_rdss() -> None:
     rig.wait_ready()
     rig.device.refuse = 1
     rig.send(b"x")
-    assert rig.run_until("unsent")[2] == sbd.RETRY
+    assert rig.run_until("send_failed")[2] == sbd.RETRY
     rig = ModemRig("rdss")
     rig.wait_ready()
     rig.device.refuse = 1
     rig.send(b"x")
-    assert rig.run_until("unsent")[2] == sbd.WAIT
+    assert rig.run_until("send_failed")[2] == sbd.WAIT
     rig.send(b"x")
     rig.run_until("sent")
     assert not rig.driver.send(b"y", 2, rig.world.now)  # one a minute
@@ -224,13 +224,13 @@ def test_imt_modem_with_junk_lines_and_restarts() -> None:
     assert rig.driver.reader.bad > 5
     rig.device.reset_next = True
     rig.send(b"x" * 3000)
-    assert rig.run_until("unsent", 400)[2] == sbd.RETRY
+    assert rig.run_until("send_failed", 400)[2] == sbd.RETRY
     rig.run_until("ready", 100)
     rig.run(20)
     for word in ("message_discarded_on_overflow", "a_word_of_the_future", "invalid_topic"):
         rig.device.force_status = [word]
         rig.send(b"y")
-        assert rig.run_until("unsent")[3] == word
+        assert rig.run_until("send_failed")[3] == word
     rig.send(b"y")
     rig.run_until("sent")
 
