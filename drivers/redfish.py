@@ -208,6 +208,11 @@ class RedfishClient:
         ]
         return self._sent_at + (_READ_TIMEOUT if is_urgent else _REPLY_TIMEOUT)
 
+    def take_close_request(self) -> str:
+        """Return and clear `close_requested`."""
+        request, self.close_requested = self.close_requested, ""
+        return request
+
     def take_output(self) -> "list[bytes]":
         """Return and clear the bytes to send."""
         output, self._out = self._out, []

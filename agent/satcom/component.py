@@ -216,7 +216,7 @@ class SatcomComponent(Component):
             self.spend_guard.reserve(0, self.messages.next_number)
         if self.messages.next_number + 8 >= self.spend_guard.number_limit:
             self.spend_guard.reserve(0, self.messages.next_number)
-        self.modem.approx_utc_us = utc or 0
+        self.modem.set_utc(utc or 0)
         records = self._alarm_watch.changes(self.agent, utc)
         if records and self.kind != "ip":
             self.queue.put(ALARM, records, now)

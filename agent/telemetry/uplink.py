@@ -68,8 +68,8 @@ class Uplink:
             password=config.password,
             max_packet=max(_MAX_PACKET, len(birth) + _PUBLISH_OVERHEAD),
             response_timeout_us=_RESPONSE_TIMEOUT,
+            expiry_s=config.expiry_s,
         )
-        self._client.expiry_s = config.expiry_s
         self._birth = birth
         self._birth_due = False
         self._send_window: SendWindow | None = None
@@ -82,7 +82,7 @@ class Uplink:
         """
         from agent.telemetry.send_window import SendWindow as Kind  # noqa: PLC0415 - only with a log
 
-        self._client.publish_early = True
+        self._client.set_publish_early(True)
         self._send_window = Kind(sender, self._client, self._topic)
         self._on_link = on_link
         self.listen("ack", sender.on_receipt)
@@ -96,7 +96,7 @@ class Uplink:
     def set_birth(self, birth: bytes) -> None:
         """Publish another `birth` from the next connection on."""
         self._birth = birth
-        self._client.max_packet = max(self._client.max_packet, len(birth) + _PUBLISH_OVERHEAD)
+        self._client.raise_max_packet(len(birth) + _PUBLISH_OVERHEAD)
 
     def event(self, kind: str, now: int) -> None:
         """Take an event of the port."""

@@ -81,7 +81,7 @@ class ModemWatcher:
         if now >= self._retry_at:
             self._retry_at = NEVER
             self._out.append((_PORT, "open", self._address.encode()))
-        self._modem.approx_utc_us = time.time_ns() // 1000
+        self._modem.set_utc(time.time_ns() // 1000)
         self._modem.wake(now)
         self._update()
 

@@ -73,6 +73,10 @@ class ModemDriver:
         """Return the time of the next `wake`."""
         return self._wake_at
 
+    def set_utc(self, utc_us: int) -> None:
+        """Set the approximate UTC in microseconds, 0 if unknown."""
+        self.approx_utc_us = utc_us
+
     def emit(self, *event: "Any") -> None:
         """Add an event; drops the oldest above `_MAX_EVENTS`."""
         self._events.append(event)

@@ -157,6 +157,11 @@ class RtuClient:
         self._bytes_needed = _MIN_FRAME
         return self._search(len(self.buffer)) if len(self.buffer) >= _MIN_FRAME else None
 
+    def take_duplicate(self) -> int:
+        """Return and clear `duplicate_unit`."""
+        unit, self.duplicate_unit = self.duplicate_unit, 0
+        return unit
+
     def pending_request(self) -> "tuple[int, bytes] | None":
         """Return the pending read (unit, PDU) of another master, or None.
 

@@ -82,6 +82,10 @@ class TcpClient:
         """As in RTU; not needed on a stream."""
         return None
 
+    def take_duplicate(self) -> int:
+        """As in RTU; a transaction number excludes duplicates."""
+        return 0
+
     def pending_request(self) -> "tuple[int, bytes] | None":
         """As in RTU; a stream has no other master."""
         return None

@@ -44,8 +44,7 @@ class MqttClient:
     max_inflight    QoS 1 publishes that can wait for their acknowledgement
     max_packet      longest sent or received packet, in bytes
     response_timeout_us   for CONNACK and PINGRESP
-    publish_early   publish and subscribe directly after CONNECT, before CONNACK (MQTT 3.1.1, 3.1.4,
-                    allows this); saves a round trip
+    expiry_s        MQTT 5 only: message expiry in seconds, 0 for none
     """
 
     codec: "Any" = packets
@@ -63,6 +62,7 @@ class MqttClient:
         max_inflight: int = 16,
         max_packet: int = 8192,
         response_timeout_us: int = 20 * SECOND,
+        expiry_s: int = 0,
     ) -> None:
         if max_inflight < 1:
             raise EncodeError("max_inflight %d is less than 1" % max_inflight)
@@ -70,7 +70,7 @@ class MqttClient:
             client_id, keepalive_s, clean_session, will, username, password
         )
         self.publish_early = False
-        self.expiry_s = 0  # MQTT 5: message expiry in seconds, 0 for none
+        self.expiry_s = expiry_s
         self._clean_session = clean_session
         self._keepalive_us = keepalive_s * SECOND
         self._timeout_us = response_timeout_us
@@ -116,6 +116,17 @@ class MqttClient:
     def inflight(self) -> int:
         """Number of QoS 1 publishes without an acknowledgement."""
         return len(self._inflight)
+
+    def set_publish_early(self, enabled: bool) -> None:
+        """Accept messages and subscriptions before CONNACK, from the next connection on.
+
+        They follow directly after CONNECT (MQTT 3.1.1, 3.1.4, allows this). Saves a round trip.
+        """
+        self.publish_early = enabled
+
+    def raise_max_packet(self, size: int) -> None:
+        """Allow packets of `size` bytes; never lowers the limit."""
+        self.max_packet = max(self.max_packet, size)
 
     # -- the transport
 

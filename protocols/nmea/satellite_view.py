@@ -52,7 +52,8 @@ class SatelliteView:
     """The satellites of an epoch.
 
     `sentences` are its GSV and GSA in order. `open_sets` is `self.open_sets` of the last epoch.
-    `expected` is `self.gsv_sets` of the last epoch if sentences of this epoch are damaged.
+    `expected` is `self.gsv_sets` of the last epoch if sentences of this epoch are damaged;
+    `truncated`: further sentences of the epoch were dropped.
 
     satellites   in order of first mention
     complete     nothing is missing (see the module); False without any GSV
@@ -68,6 +69,7 @@ class SatelliteView:
         vendor: "str | None" = None,
         open_sets: "dict[bytes, list[Gsv]] | None" = None,
         expected: "set[tuple[bytes, int | None]] | None" = None,
+        truncated: bool = False,
     ) -> None:
         self.satellites: list[SatelliteInView] = []
         self.complete = True
@@ -89,7 +91,7 @@ class SatelliteView:
         self._close_sets()
         for detail, talker in gsa_details:
             self._mark_used(detail, talker)
-        if not gsv_parts or (expected and expected - self.gsv_sets):
+        if not gsv_parts or truncated or (expected and expected - self.gsv_sets):
             self.complete = False
 
     @property

@@ -24,7 +24,7 @@ class ModemRig:
         self.gateway = MessageGateway(self.world.utc)
         self.device: Any = make_device(kind, self.radio, self.gateway, self.world)
         self.driver: Any = make_driver(kind, 1, {"peer": 7})
-        self.driver.approx_utc_us = UTC
+        self.driver.set_utc(UTC)
         self.events: list[tuple[Any, ...]] = []
         char_us = -(-10_000_000 // BAUDS[kind])
         self.line = SerialLine(self.world, self.device, char_us, self._on_data, 1, chunk)
@@ -39,7 +39,7 @@ class ModemRig:
         for _, op, data in self.driver.outbox():
             assert op == "write"
             self.line.write(data)
-        self.events += self.driver.events()
+        self.events += self.driver.take_events()
 
     def run(self, seconds: float) -> None:
         """Let time pass."""

@@ -44,7 +44,7 @@ def test_ring_alert_starts_fetch_without_duplicate_send() -> None:
     rig.send(b"up")
     rig.run_until("sent")
     rig.gateway.queue_downlink(rig.device.serial, b"news")
-    for _, data in rig.device.ring():
+    for _, data in rig.device.send_ring_alert():
         rig.line.inject(data)
     assert rig.run_until("ring_alert", 5)
     rig.fetch()
@@ -93,7 +93,7 @@ def test_reset_clears_modem_buffer_without_empty_session(when: str) -> None:
     rig.send(b"first")
     assert rig.run_until("send_failed")[2] == sbd.RETRY
     rig.run_until("ready", 200)
-    if not rig.driver.wait_ready:
+    if not rig.driver.ready:
         rig.run_until("ready", 200)
     rig.run(5)
     rig.send(b"first")
@@ -125,20 +125,20 @@ def test_failed_session_is_retried_without_transfer() -> None:
     rig.device.force_status = [18]
     rig.send(b"first")
     rig.run_until("send_failed")
-    rig.device.refuse = [2, 2, 2]
+    rig.device.transfer_results = [2, 2, 2]
     rig.send(b"first")
     rig.run_until("sent")
-    assert rig.device.refuse == [2, 2, 2]
+    assert rig.device.transfer_results == [2, 2, 2]
 
 
 def test_modem_that_rejects_transfers() -> None:
     rig = ModemRig("sbd")
     rig.wait_ready()
-    rig.device.refuse = [2, 1, 3]
+    rig.device.transfer_results = [2, 1, 3]
     rig.send(b"first")
     event = rig.run_until("send_failed")
     assert event[2:] == (sbd.RETRY, "the modem does not take the message", False)
-    rig.device.refuse = [2, 2]
+    rig.device.transfer_results = [2, 2]
     rig.send(b"first")
     rig.run_until("sent")
 
@@ -160,7 +160,7 @@ def test_dead_modem_is_reported_and_recovered(kind: str) -> None:
     rig = ModemRig(kind)
     rig.device.dead = True
     rig.run(60)
-    assert not rig.driver.wait_ready
+    assert not rig.driver.ready
     rig.device.dead = False
     rig.run_until("ready", 60)
     if kind != "rdss":  # a terminal is not asked again unless something is to be sent
@@ -168,7 +168,7 @@ def test_dead_modem_is_reported_and_recovered(kind: str) -> None:
         assert rig.run_until("ready", 120) == ("ready", False)
     rig.device.dead = False
     rig.run(40)
-    assert rig.driver.wait_ready
+    assert rig.driver.ready
 
 
 def test_network_time() -> None:
@@ -200,12 +200,12 @@ def test_status_of_ip_modem() -> None:
 def test_rejected_datagrams_of_ntn_and_rdss() -> None:
     rig = ModemRig("ntn")
     rig.wait_ready()
-    rig.device.refuse = 1
+    rig.device.rejected_sends = 1
     rig.send(b"x")
     assert rig.run_until("send_failed")[2] == sbd.RETRY
     rig = ModemRig("rdss")
     rig.wait_ready()
-    rig.device.refuse = 1
+    rig.device.rejected_sends = 1
     rig.send(b"x")
     assert rig.run_until("send_failed")[2] == sbd.WAIT
     rig.send(b"x")
@@ -221,7 +221,7 @@ def test_imt_modem_with_junk_lines_and_restarts() -> None:
     rig.wait_ready()
     rig.send(b"x" * 3000)
     rig.run_until("sent")
-    assert rig.driver.reader.bad > 5
+    assert rig.driver.reader.bad_lines > 5
     rig.device.reset_next = True
     rig.send(b"x" * 3000)
     assert rig.run_until("send_failed", 400)[2] == sbd.RETRY
@@ -238,11 +238,11 @@ def test_imt_modem_with_junk_lines_and_restarts() -> None:
 def test_radio_off_and_on() -> None:
     rig = ModemRig("sbd")
     rig.wait_ready()
-    rig.driver.radio(False, rig.world.now)
+    rig.driver.set_radio(False, rig.world.now)
     rig._process_outbox()
     rig.run(5)
     assert not rig.driver.send(b"x", 1, rig.world.now)
-    rig.driver.radio(True, rig.world.now)
+    rig.driver.set_radio(True, rig.world.now)
     rig._process_outbox()
     rig.run(10)
     rig.send(b"x")

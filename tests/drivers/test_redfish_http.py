@@ -109,7 +109,7 @@ def run_client(client: RedfishClient, port: int, condition: Any) -> None:
                     continue
             client.wake(time.monotonic_ns() // 1000)
             if client.close_requested:
-                client.close_requested = ""
+                client.take_close_request()
                 sock.close()
                 sock = None
     finally:
