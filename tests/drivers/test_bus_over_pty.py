@@ -96,7 +96,5 @@ def test_burst_of_exceptions() -> None:
             stop.set()
             thread.join()
     assert asker.status == ["ok"] * 12 + ["exception"] * 30 + ["ok"] * 5
-    assert (asker.bus.invalid_replies, asker.bus.is_premature <= 2) == (
-        0,
-        True,
-    )  # a busy machine has odd times
+    # a busy machine can deliver replies too early
+    assert (asker.bus.invalid_replies, asker.bus.premature <= 2) == (0, True)

@@ -15,12 +15,12 @@ import serial
 from agent.runtime import cpython
 from drivers.errors import PortError
 from drivers.ports.address import parse_address
-from drivers.ports.base import BACKLOG, EIO, SERIAL_REASONS, explain
+from drivers.ports.base import BACKLOG, EIO, SERIAL_REASONS, translate_error
 from drivers.ports.cpython import serial as cpython_serial
 from drivers.ports.cpython import store as cpython_store
 from drivers.ports.cpython import tcp
 from drivers.ports.micropython import uart as micropython_uart
-from drivers.ports.micropython.pem import der_blocks
+from drivers.ports.micropython.pem import extract_der
 from drivers.ports.store_request import MAX_PENDING, StoreQueue, split_record
 from tests.support.runtime_rig import TIMEOUT_S, CertificateAuthority, open_pty
 from tests.support.toy_agent import ToyAgent
@@ -135,11 +135,11 @@ def test_open_port_leaks_no_descriptor(tmp_path: Path) -> None:
 
 def test_reason_texts_have_three_parts() -> None:
     address = parse_address("serial:/dev/ttyUSB0?baud=300")
-    assert str(explain(address, PermissionError(13, "x"), SERIAL_REASONS)) == (
+    assert str(translate_error(address, PermissionError(13, "x"), SERIAL_REASONS)) == (
         "serial:/dev/ttyUSB0: permission: add the user to group dialout (or fix the device's mode)"
     )
-    assert "gone" in str(explain(address, OSError(EIO, "x"), SERIAL_REASONS))
-    assert "the system says: [Errno 7] odd" in str(explain(address, OSError(7, "odd"), {}))
+    assert "disconnected" in str(translate_error(address, OSError(EIO, "x"), SERIAL_REASONS))
+    assert "the system says: [Errno 7] odd" in str(translate_error(address, OSError(7, "odd"), {}))
 
 
 # --- Store ----------------------------------------------------------------------------------------
@@ -190,12 +190,12 @@ def test_slow_flash_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     port = cpython_store.open_port(parse_address(f"store:{tmp_path}"), woken.set)
     for count in range(1000):
         assert port.write(b"status\0%d" % count) == len(b"status\0%d" % count)
-    assert not port.settled()
+    assert not port.is_drained()
     with pytest.raises(PortError, match="too slow"):
         port.write(b"other\0" + bytes(BACKLOG))
     go_on.set()
     assert woken.wait(TIMEOUT_S)
-    assert port.settled()
+    assert port.is_drained()
     assert (tmp_path / "status").read_bytes() == b"999"
     port.close()
 
@@ -272,17 +272,17 @@ def test_pem_is_unpacked(tmp_path: Path) -> None:
     authority = CertificateAuthority(tmp_path)
     pem = authority.ca.read_text(encoding="utf-8")
     der = ssl.PEM_cert_to_DER_cert(pem)
-    assert der_blocks(der) == [der]
-    assert der_blocks((pem + "\nnoise\n" + pem).encode()) == [der, der]
-    assert der_blocks(b"no certificate") == []
-    assert der_blocks(b"") == []
+    assert extract_der(der) == [der]
+    assert extract_der((pem + "\nnoise\n" + pem).encode()) == [der, der]
+    assert extract_der(b"no certificate") == []
+    assert extract_der(b"") == []
 
 
 def test_damaged_pem_is_an_error() -> None:
     with pytest.raises(ValueError, match=r".+"):
-        der_blocks(b"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n")
+        extract_der(b"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n")
     with pytest.raises(ValueError, match=r".+"):
-        der_blocks(b"-----BEGIN ")
+        extract_der(b"-----BEGIN ")
 
 
 # --- A board's UART -------------------------------------------------------------------------------
@@ -331,10 +331,10 @@ def test_uart(monkeypatch: pytest.MonkeyPatch) -> None:
     uart.incoming = b"x" * 1500
     assert [len(port.read() or b"") for _ in range(3)] == [1024, 476, 0]
     assert port.write(b"hello world") == 5
-    port.set("parity=O")
+    port.set_options("parity=O")
     assert uart.settings.get("parity") == 1
     with pytest.raises(PortError, match="baud rate refused"):
-        port.set("baud=4000000")
+        port.set_options("baud=4000000")
     port.close()
     assert not uart.open
 

@@ -54,7 +54,7 @@ def open_port_text(folder: Path, made: EchoServer, more: str, host: str = "local
     end = time.monotonic() + 20
     try:
         while time.monotonic() < end:
-            if port.finish():
+            if port.continue_open():
                 return ""
             time.sleep(0.005)
     except PortError as error:

@@ -40,7 +40,7 @@ int gettimeofday(struct timeval *now, void *zone) {
 """
 BOARD = """
 import sys, time
-from drivers.ports.address import parse
+from drivers.ports.address import parse_address
 from drivers.errors import PortError
 from drivers.ports.micropython.tcp import open_port
 from protocols.calendar import days_from_civil
@@ -59,10 +59,10 @@ if sys.argv[2] == "rtc":
 sys.modules["machine"] = Machine
 
 def opened(address):
-    port = open_port(parse(address), lambda: None)
+    port = open_port(parse_address(address), lambda: None)
     try:
         for _ in range(4000):
-            if port.finish():
+            if port.continue_open():
                 return "opened"
             time.sleep_ms(5)
     except PortError as error:
