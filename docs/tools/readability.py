@@ -135,7 +135,6 @@ PENDING: tuple[str, ...] = (
     "SECURITY.md",
     "CHANGELOG.md",
     "docs/engineer/annual.md",
-    "docs/engineer/control.md",
     "docs/engineer/emulated_devices.md",
     "docs/engineer/emulated_receivers.md",
     "docs/engineer/energy_account.md",
