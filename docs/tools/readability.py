@@ -142,7 +142,6 @@ PENDING: tuple[str, ...] = (
     "docs/engineer/modbus.md",
     "docs/engineer/nmea.md",
     "docs/engineer/packaging.md",
-    "docs/engineer/plant.md",
     "docs/engineer/power_limits.md",
     "docs/engineer/profiles.md",
     "docs/engineer/satcom.md",
