@@ -134,7 +134,6 @@ PENDING: tuple[str, ...] = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     "CHANGELOG.md",
-    "docs/engineer/annual.md",
     "docs/engineer/emulated_devices.md",
     "docs/engineer/emulated_receivers.md",
     "docs/engineer/energy_account.md",
