@@ -146,7 +146,6 @@ PENDING: tuple[str, ...] = (
     "docs/engineer/satcom.md",
     "docs/engineer/security.md",
     "docs/engineer/telemetry.md",
-    "docs/engineer/time.md",
     "docs/operator/relay.md",
     "docs/operator/roll_out.md",
     "docs/project/assurance.md",
