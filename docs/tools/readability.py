@@ -135,7 +135,6 @@ PENDING: tuple[str, ...] = (
     "SECURITY.md",
     "CHANGELOG.md",
     "docs/engineer/emulated_devices.md",
-    "docs/engineer/emulated_receivers.md",
     "docs/engineer/energy_account.md",
     "docs/engineer/firmware.md",
     "docs/engineer/modbus.md",
