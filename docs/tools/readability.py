@@ -137,7 +137,6 @@ PENDING: tuple[str, ...] = (
     "docs/engineer/emulated_devices.md",
     "docs/engineer/energy_account.md",
     "docs/engineer/firmware.md",
-    "docs/engineer/modbus.md",
     "docs/engineer/nmea.md",
     "docs/engineer/packaging.md",
     "docs/engineer/power_limits.md",
