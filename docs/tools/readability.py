@@ -140,7 +140,6 @@ PENDING: tuple[str, ...] = (
     "docs/engineer/nmea.md",
     "docs/engineer/packaging.md",
     "docs/engineer/power_limits.md",
-    "docs/engineer/profiles.md",
     "docs/engineer/satcom.md",
     "docs/engineer/security.md",
     "docs/engineer/telemetry.md",
