@@ -142,7 +142,6 @@ PENDING: tuple[str, ...] = (
     "docs/engineer/power_limits.md",
     "docs/engineer/satcom.md",
     "docs/engineer/security.md",
-    "docs/engineer/telemetry.md",
     "docs/operator/relay.md",
     "docs/operator/roll_out.md",
     "docs/project/assurance.md",
