@@ -145,7 +145,6 @@ PENDING: tuple[str, ...] = (
     "docs/operator/relay.md",
     "docs/operator/roll_out.md",
     "docs/project/assurance.md",
-    "docs/project/benchmarks.md",
     "docs/reference/commands.md",
     "docs/reference/configuration.md",
     "docs/technician/add_device_model.md",
