@@ -144,7 +144,6 @@ PENDING: tuple[str, ...] = (
     "docs/engineer/security.md",
     "docs/operator/relay.md",
     "docs/operator/roll_out.md",
-    "docs/project/assurance.md",
     "docs/reference/commands.md",
     "docs/reference/configuration.md",
     "docs/technician/add_device_model.md",
