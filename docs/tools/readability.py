@@ -133,7 +133,6 @@ PENDING: tuple[str, ...] = (
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
-    "CHANGELOG.md",
     "docs/engineer/emulated_devices.md",
     "docs/engineer/energy_account.md",
     "docs/engineer/firmware.md",
