@@ -1,4 +1,4 @@
-"""The bus in the real shell over a pseudo-terminal whose slave keeps the wire's times."""
+"""The bus in the real runtime over a pseudo-terminal whose slave keeps the times of the wire."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNREADABLE_REGISTER = 500
 
 
 class BusAgent:
-    """An agent in little: one port, one bus, one request after the other."""
+    """A minimal agent: one port, one bus, one request after the other."""
 
     def __init__(self, path: str, addresses: list[int]) -> None:
         self.bus = Bus(4, "rtu", BAUD, BITS)
@@ -67,7 +67,9 @@ class BusAgent:
 
 
 def serve_slave(master: int, stop: threading.Event) -> None:
-    """Answer every request when its bytes, the turnaround and the reply's bytes are over."""
+    """Reply to each request after its transmission, the turnaround and the transmission of the
+    reply.
+    """
     slave = ModbusServerModel(UNIT)
     slave.unreadable = [UNREADABLE_REGISTER]
     while not stop.is_set():

@@ -1,4 +1,4 @@
-"""Modem drivers against emulated modems, kind and hostile, in virtual time."""
+"""Modem drivers against emulated modems, with and without faults, in virtual time."""
 
 import pytest
 
@@ -109,7 +109,7 @@ def test_unnoticed_restart_between_two_attempts() -> None:
     rig.send(b"first")
     rig.run_until("send_failed")
     rig.device.reset(rig.world.now)
-    rig.run(7)  # it is back before anybody has asked
+    rig.run(7)  # the modem is back before the driver sends a command
     rig.send(b"first")
     assert rig.run_until("send_failed")[2:] == (sbd.RETRY, "the modem was lost", False)  # it echoes
     rig.run_until("ready")
@@ -152,7 +152,7 @@ def test_message_with_lost_acknowledgement() -> None:
         assert rig.run_until("send_failed")[2] == sbd.RETRY
         rig.send(b"twice")
         rig.run_until("sent")
-        assert rig.contents() == [b"twice", b"twice"]  # the same bytes: the ground drops one
+        assert rig.contents() == [b"twice", b"twice"]  # equal bytes: the relay drops one
 
 
 @pytest.mark.parametrize("kind", ["sbd", "imt", "ntn", "ip", "rdss"])
@@ -163,7 +163,7 @@ def test_dead_modem_is_reported_and_recovered(kind: str) -> None:
     assert not rig.driver.ready
     rig.device.dead = False
     rig.run_until("ready", 60)
-    if kind != "rdss":  # a terminal is not asked again unless something is to be sent
+    if kind != "rdss":  # the driver sends a terminal nothing without a message
         rig.device.dead = True
         assert rig.run_until("ready", 120) == ("ready", False)
     rig.device.dead = False

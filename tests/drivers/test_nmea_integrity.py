@@ -1,4 +1,4 @@
-"""`coldloop nmea monitor`'s verdicts, on what emulated receivers say while they are lied to."""
+"""The verdicts of `coldloop nmea monitor` for emulated receivers under attack."""
 
 from collections.abc import Callable
 from random import Random
@@ -17,7 +17,7 @@ START_US = 1_795_500_000_000_000
 def last_line(
     change: Callable[[GnssReceiver], None], error_us: int = 0, name: str = "unicore"
 ) -> str:
-    """The verdicts after a minute of clean sky and 15 s of `change`."""
+    """Return the verdicts after 60 s of good signals and 15 s of `change`."""
     device = GnssReceiver(
         (252_048_000, 552_708_000), lambda now: START_US + now, Random(1), DIALECTS[name]
     )

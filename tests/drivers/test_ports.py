@@ -1,4 +1,4 @@
-"""The ports of CPython one by one, what is shared, and the board's UART against a stand-in."""
+"""The ports of CPython one by one, shared port code, and the board's UART with a model."""
 
 import fcntl
 import os
@@ -27,7 +27,7 @@ from tests.support.toy_agent import ToyAgent
 
 
 def no_wake() -> None:
-    """A wake that wakes nobody."""
+    """A wake callback without effect."""
 
 
 # --- Preflight ------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_preflight_never_asks_for_a_password(tmp_path: Path) -> None:
 
 def test_dropped_baud_rate_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_pty() as line:
-        # A driver that cannot make the rate keeps another one and says nothing.
+        # A driver that does not support the rate keeps another one without an error.
         real = vars(serial.SerialBase)["baudrate"]
         deaf = property(real.fget, lambda self, _rate: real.fset(self, 19200))
         monkeypatch.setattr(serial.Serial, "baudrate", deaf)
@@ -177,7 +177,7 @@ def test_failed_write_keeps_the_old_record(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_slow_flash_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the flash hangs, records of one key replace each other; others wait, within a bound."""
+    """While the flash is blocked, a record replaces one of its key; the queue stays bounded."""
     go_on = threading.Event()
     real = os.fsync
 
@@ -206,7 +206,7 @@ def test_store_queue_keeps_newest_of_each_key() -> None:
         pending.add("write", record)
     taken = [pending.take(), pending.take(), pending.take()]
     assert taken == [("write", "a", b"3"), ("write", "b", b"2"), None]
-    for _ in range(10):  # the bound counts what waits, not what went through
+    for _ in range(10):  # the limit counts pending bytes, not written bytes
         pending.add("write", b"a\0" + bytes(BACKLOG - 10))
         pending.take()
 
@@ -217,8 +217,8 @@ def test_store_queue_keeps_order_per_key() -> None:
         ("append", b"a\x001"),
         ("append", b"a\x002"),  # joins the first
         ("append", b"b\x003"),
-        ("append", b"a\x004"),  # does not jump over b
-        ("write", b"a\x005"),  # nor does this replace what was appended
+        ("append", b"a\x004"),  # does not overtake b
+        ("write", b"a\x005"),  # does not replace appended data
         ("append", b"a\x006"),
         ("get", b"a"),
         ("write", b"a\x007"),
@@ -289,7 +289,7 @@ def test_damaged_pem_is_an_error() -> None:
 
 
 class UartModel:
-    """As much of machine.UART as the port uses."""
+    """The part of machine.UART that the port uses."""
 
     def __init__(self, number: int) -> None:
         if number > 1:
@@ -347,7 +347,7 @@ def test_missing_uart(monkeypatch: pytest.MonkeyPatch) -> None:
         micropython_uart.open_port(parse_address("uart:2"), no_wake)
 
 
-# --- The shell in this process --------------------------------------------------------------------
+# --- The runtime in this process ------------------------------------------------------------------
 
 
 def test_wake_from_another_thread() -> None:
@@ -380,6 +380,6 @@ def test_poller_wake_after_close() -> None:
     assert time.monotonic() - begun < TIMEOUT_S
     timer.join()
     for _ in range(100_000):
-        poller.wake()  # a full pipe is no error
+        poller.wake()  # a full pipe is not an error
     poller.close()
     poller.wake()

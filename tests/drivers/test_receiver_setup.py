@@ -1,7 +1,7 @@
-"""The commands of `drivers.gnss` against the emulated receivers, over a line in virtual time.
+"""The commands of `drivers.gnss` with the emulated receivers, over a line in virtual time.
 
-The receivers are of another code base (pynmea2, construct) than the commands: a number that one
-side has wrong shows here. Not on a port: `tests/cli/test_nmea_setup.py` is.
+The receivers are of another code base (pynmea2, construct) than the commands. A wrong number on one
+side shows here. Does not use a port; see `tests/cli/test_nmea_setup.py`.
 """
 
 import heapq
@@ -33,11 +33,11 @@ MAKERS = [
     ("ublox", "ublox"),
     ("ublox", "ublox8"),
 ]
-"""A dialect, and whose commands it is told by."""
+"""A dialect, and the vendor of its commands."""
 
 
 class ReceiverBench:
-    """A receiver, its line, and a port that hears it."""
+    """A receiver, its line, and a driver that reads it."""
 
     def __init__(self, name: str) -> None:
         self.world = World(1, START_UTC)
@@ -60,7 +60,7 @@ class ReceiverBench:
         )
 
     def set_up(self, setup: SetupSequence, most_s: int = 900) -> list[tuple[str, str]]:
-        """Let `setup` work; give (step, verdict)."""
+        """Run the set-up; return (step, outcome)."""
         world = self.world
         tick = world.now
         while not setup.done and world.now < most_s * SECOND:
@@ -113,7 +113,7 @@ def test_each_sentence_and_system_can_be_selected(dialect: str, maker: str) -> N
     desk = ReceiverBench(dialect)
     most = (*KINDS, "GLL", "VTG")
     able = ("BDS", "GPS") if dialect == "casic" else ("BDS", "GPS", "GLO", "GAL")
-    few = ("RMC", "GGA", "GSV")  # without GSV nobody sees the systems
+    few = ("RMC", "GGA", "GSV")  # the systems are unknown without GSV
     for kinds, systems in ((few, ()), (most, ("BDS",)), (few, able), (most, ("GPS",))):
         wished = build_steps(maker, systems, kinds)
         found = desk.set_up(SetupSequence(wished, desk.world.now, desk.baud), 9000)
@@ -132,7 +132,7 @@ def test_acknowledged_but_ignored_step_is_detected(dialect: str, maker: str) -> 
     assert ("rate", "refused") in found
     assert not setup.succeeded()
     assert desk.device.commands > 0
-    # CASIC never answers; u-blox answers in UBX, which is no sentence
+    # CASIC sends no acknowledgement; u-blox sends UBX, which is not a sentence
     assert setup.results[0].acknowledged == (maker in ("unicore", "quectel"))
 
 

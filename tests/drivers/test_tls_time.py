@@ -1,4 +1,4 @@
-"""Dates of certificates and the clock they are judged by, at CPython's TLS port."""
+"""Dates of certificates and the clock for their check, with CPython's TLS port."""
 
 import ssl
 import time
@@ -32,7 +32,7 @@ def authority(tmp_path: Path) -> Path:
 def server(
     folder: Path, monkeypatch: pytest.MonkeyPatch, begins: timedelta, years: int
 ) -> Iterator[EchoServer]:
-    """A server whose certificate begins `begins` ago and ends in `years` years."""
+    """A server whose certificate starts `begins` ago and ends in `years` years."""
     monkeypatch.setattr(pki, "_BACKDATING", begins)
     monkeypatch.setattr(pki, "_LEAF_YEARS", years)
     pki.issue(folder, "broker", "broker", ["localhost"])
@@ -46,7 +46,7 @@ def server(
 
 
 def open_port_text(folder: Path, made: EchoServer, more: str, host: str = "localhost") -> str:
-    """Empty when the port opens, else why not."""
+    """Return an empty text when the port opens, else the error."""
     port = open_port(
         parse_address(f"tls:{host}:{made.port}?ca={folder}/ca.pem{more}"), lambda: None
     )
@@ -70,7 +70,7 @@ def test_without_utc_expired_certificate_is_accepted(
     with server(authority, monkeypatch, 9 * YEAR, -1) as made:
         assert "certificate has expired" in open_port_text(
             authority, made, ""
-        )  # by the system's clock
+        )  # by the system clock
         assert open_port_text(authority, made, "&utc=0") == ""
 
 

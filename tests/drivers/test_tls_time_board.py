@@ -1,7 +1,7 @@
-"""Dates of certificates at MicroPython's TLS port, on a board whose clock nobody has set.
+"""Dates of certificates with MicroPython's TLS port, on a board whose clock is not set.
 
-The unix port has no clock of its own: `time` of the C library is replaced by a file that the test
-and a made-up `machine.RTC` write, and mbedTLS judges by that.
+The unix port has no clock of its own. A file replaces `time` of the C library; the test and an
+emulated `machine.RTC` write it, and mbedTLS reads it.
 """
 
 import os
@@ -87,7 +87,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class BoardModel:
-    """A board with a clock, which starts at `now`."""
+    """A board with a clock that starts at `now`."""
 
     def __init__(self, folder: Path, rtc: str = "rtc", now: int = 0) -> None:
         self.folder, self.rtc = folder, rtc
@@ -99,7 +99,7 @@ class BoardModel:
         subprocess.run(command, cwd=folder, check=True)
 
     def try_addresses(self, *addresses: str) -> list[str]:
-        """Open each of the addresses, one after the other; what came of it."""
+        """Open the addresses one after the other; return the results."""
         variables = {"BOARD_CLOCK": str(self.clock), "LD_PRELOAD": str(self.folder / "clock.so")}
         done = subprocess.run(
             [
@@ -140,9 +140,7 @@ def test_known_utc_sets_clock_and_opens(
     board = BoardModel(tmp_path)
     with server(authority, monkeypatch, YEAR, 3) as made:
         address = f"tls:localhost:{made.port}?ca={authority}/ca.pem"
-        assert (
-            "certificate refused" in board.try_addresses(address)[0]
-        )  # nobody says what time it is
+        assert "certificate refused" in board.try_addresses(address)[0]  # UTC is unknown
         assert board.clock_s() == 0
         assert board.try_addresses(f"{address}&utc={NOW}") == ["opened"]
     assert board.clock_s() == NOW

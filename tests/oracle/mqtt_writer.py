@@ -1,8 +1,8 @@
-"""An MQTT 5 client on a blocking socket, on both interpreters: publishes, and says what happened.
+"""An MQTT 5 client on a blocking socket, on both interpreters: publishes and prints the result.
 
     python -m tests.oracle.mqtt_writer PORT COUNT
 
-Says `acknowledged N …` with the tags in order, then `aliased BYTES` (sent in PUBLISH packets).
+Prints `acknowledged N …` with the tags in order, then `aliased BYTES` (sent in PUBLISH packets).
 """
 
 import socket

@@ -1,4 +1,4 @@
-"""Our Modbus against pymodbus: it reads what we write, and we read what it writes."""
+"""The Modbus client against pymodbus: each reads the messages of the other."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ registers = st.lists(words, min_size=1, max_size=123)
 
 
 def build_response(request: ModbusPDU, values: list[int]) -> ModbusPDU:
-    """pymodbus' good reply; its input reads derive from its holding reads."""
+    """Return pymodbus' good reply; its input registers derive from its holding registers."""
     if isinstance(request, ReadInputRegistersRequest):
         return ReadInputRegistersResponse(registers=values)
     if isinstance(request, ReadHoldingRegistersRequest):
@@ -55,7 +55,7 @@ def build_response(request: ModbusPDU, values: list[int]) -> ModbusPDU:
 
 
 def our_request(kind: int, address: int, values: list[int]) -> bytes:
-    """One of our requests."""
+    """Return a request of the client."""
     if kind == 6:
         return pdu.write_single(address, values[0])
     if kind == 16:
@@ -142,7 +142,7 @@ def test_any_bytes_are_counted_and_never_raise(chunks: list[bytes], waiting: boo
 
 @given(st.binary(max_size=12), registers, st.binary(max_size=12))
 def test_flipped_bit_gives_no_value(before: bytes, values: list[int], after: bytes) -> None:
-    """CRC-16 finds every single-bit error; the matcher must not find a way around it."""
+    """CRC-16 detects every single-bit error; the matcher must not accept one."""
     client = rtu.RtuClient()
     body = bytes((3, 2 * len(values))) + b"".join(v.to_bytes(2, "big") for v in values)
     frame = bytearray(RTU.encode(body, 9, 0))
@@ -159,7 +159,7 @@ bits = st.lists(st.booleans(), min_size=1, max_size=1968)
 def run_exchange(
     unit: int, request: bytes, reply: ModbusPDU, step: int
 ) -> tuple[ModbusPDU, object]:
-    """pymodbus' reading of our request, and our reading of its reply."""
+    """Return pymodbus' decoding of the request, and the client's decoding of its reply."""
     client = rtu.RtuClient()
     _, device, _, body = RTU.decode(client.start(unit, request))
     assert device == unit

@@ -1,6 +1,6 @@
-"""gpsd, live, on the ports of emulated receivers: the same fix, and the same distinct satellites.
+"""gpsd, live, on the ports of emulated receivers: equal fixes and equal distinct satellites.
 
-Four makers at once, each on a pseudo-terminal of its own, at the speed of its line.
+Four vendors at the same time, each on its own pseudo-terminal, at the baud rate of its line.
 """
 
 import json
@@ -29,7 +29,7 @@ GNSS = {0: "GPS", 2: "GAL", 3: "BDS", 6: "GLO"}
 
 
 class GpsdRig:
-    """Four receivers on four ports, run by a thread; `ours` is what our driver hears of each."""
+    """Four receivers on four ports, run by a thread; `receivers` are the drivers."""
 
     def __init__(self) -> None:
         self.world = World(1, time.time_ns() // 1000)
@@ -100,4 +100,5 @@ def test_gpsd_agrees_with_our_driver(sky: GpsdRig) -> None:
         assert fixes[name]["lat"] == pytest.approx(epoch.lat_e7 / 1e7, abs=3e-5)
         assert fixes[name]["lon"] == pytest.approx(epoch.lon_e7 / 1e7, abs=3e-5)
         actual = {(s.gnss, s.sv) for s in epoch.satellite_view.satellites}
-        assert len(actual ^ views[name]) <= 2, (name, actual ^ views[name])  # one rose, one set
+        # one satellite rose, one set
+        assert len(actual ^ views[name]) <= 2, (name, actual ^ views[name])

@@ -1,4 +1,4 @@
-"""The RTU matcher against a line that does everything a line can do, at every split."""
+"""The RTU client on a line with all kinds of faults, with every split."""
 
 from protocols.modbus import pdu, rtu
 from protocols.modbus.crc import with_crc
@@ -8,7 +8,7 @@ SEEDS = 200
 
 
 class Lcg:
-    """The same numbers on every interpreter (constants of Numerical Recipes)."""
+    """Equal pseudo-random numbers on every interpreter (constants of Numerical Recipes)."""
 
     def __init__(self, seed):
         self.state = (seed * 2654435761 + 12345) & 0xFFFFFFFF
@@ -22,7 +22,7 @@ class Lcg:
 
 
 class RequestCase:
-    """A random request, its good reply and what that means."""
+    """A random request, its good reply and the values of the reply."""
 
     def __init__(self, seed):
         self.lcg = lcg = Lcg(seed)
@@ -54,10 +54,12 @@ class RequestCase:
         return 1 + (self.unit + self.lcg.below(246)) % 247
 
     def is_echo_function(self):
-        """A request whose echo is its own good reply: nothing but experience tells them apart."""
+        """Return True if an echo of the request is also its good reply; only earlier reads
+        distinguish them.
+        """
         return self.pdu[0] == pdu.WRITE_SINGLE
 
-    # Each method is one thing that can lie in front of, or instead of, the good reply.
+    # Each method is one fault before, or instead of, the good reply.
 
     def noise(self):
         return self.lcg.data(1 + self.lcg.below(40))
@@ -121,7 +123,7 @@ FAULTS = (
 
 
 def feed_all(client, data, most, lcg=None):
-    """Feed pieces of `most` bytes, or of 1 to `most`; returns [(bytes fed by then, answer)]."""
+    """Feed chunks of `most` bytes, or of 1 to `most`; return [(bytes fed so far, result)]."""
     results = []
     at = 0
     while at < len(data):
@@ -303,7 +305,7 @@ def test_replies_of_every_function_at_every_split():
 
 
 def test_reply_to_other_master_is_ignored():
-    """Its request to our unit is heard first; what would begin like our reply is its own."""
+    """Its request to our unit arrives first; the next matching reply belongs to it."""
     lcg = Lcg(7)
     for split in range(1, 40):
         client = rtu.RtuClient()

@@ -1,4 +1,4 @@
-"""What is overheard is told apart, paired and timed, at every split and after noise."""
+"""Sniffed frames are classified, paired and timed, with every split and after noise."""
 
 from protocols.modbus import pdu
 from protocols.modbus import sniffer as sniff
@@ -14,7 +14,7 @@ WRITE_REQUEST = with_crc(b"\x01" + pdu.write_single(5, 9))
 
 
 def sniff_chunks(*chunks):
-    """Kinds of events of (pause in ms, bytes) chunks, with a long silence at the end."""
+    """Return the kinds of events for (pause in ms, bytes) chunks, with a long pause at the end."""
     sniffer, now, events = Sniffer(CHAR), 0, []
     for pause, data in chunks:
         now += pause * MILLISECOND + len(data) * CHAR

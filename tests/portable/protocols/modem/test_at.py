@@ -1,4 +1,4 @@
-"""AT lines with unsolicited codes at any byte, SBD's binary transfers, sums and times."""
+"""AT lines with unsolicited codes at any byte, SBD binary transfers, checksums and times."""
 
 from protocols.modem import sbd
 from protocols.modem.at import AtReader
@@ -80,7 +80,8 @@ def test_ring_alert_inside_binary_message():
 
 
 def test_ring_alert_text_in_message_is_ambiguous():
-    # The sum does not say which of the two was the ring. Our own messages are proven by a tag.
+    # The sum does not show which of the two is the ring alert. A tag authenticates the agent's
+    # messages.
     stream = _binary(b"OK\r\nSBDRING\r\nE")
     for cut in range(len(stream) + 1):
         found = sbd.parse_received(stream[:cut] + _RINGS[0] + stream[cut:] + b"\r\n")
@@ -115,7 +116,7 @@ def test_invalid_answers():
 
 
 def test_system_time_counter_wrap():
-    near = 1_795_500_000_000_000  # after the count has wrapped
+    near = 1_795_500_000_000_000  # after the counter has wrapped
     ticks = (near - 1_399_818_235_000_000) // 90_000
     assert ticks > 1 << 32
     line = b"-MSSTM: %08x" % (ticks % (1 << 32))

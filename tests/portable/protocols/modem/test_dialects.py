@@ -1,4 +1,4 @@
-"""JSPR, NIDD and UDP, RDSS: lines in, meaning out, and nothing for what is broken."""
+"""JSPR, NIDD and UDP, RDSS: parsing of valid lines, rejection of invalid ones."""
 
 from protocols.errors import DecodeError
 from protocols.modem import jspr, ntn, rdss

@@ -1,4 +1,4 @@
-"""The client of MQTT 5: what goes over the wire, a server's limits, and servers that mean harm."""
+"""The MQTT 5 client: packets, limits of the server, and invalid servers."""
 
 from protocols.errors import DecodeError
 from protocols.mqtt import packets_v5
@@ -21,7 +21,7 @@ def puback(number, more=b""):
 
 
 def make_connected(properties=LIMITS, **settings):
-    """Give a client that a server has taken."""
+    """Return a client after CONNACK."""
     client = MqttClientV5("u1", **settings)
     client.connection_opened(0)
     client.take_output()
@@ -31,7 +31,7 @@ def make_connected(properties=LIMITS, **settings):
 
 
 def split(packet):
-    """Take a PUBLISH of less than 128 bytes apart: first byte, topic, id, properties, payload."""
+    """Split a PUBLISH of less than 128 bytes: first byte, topic, id, properties, payload."""
     assert packet[1] == len(packet) - 2 < 128
     at = 4 + packet[3]
     number = 0
@@ -65,7 +65,7 @@ def test_topic_alias_per_connection():
     expiry = b"\x02\x00\x00\x01\x2c"
     eq(found[0], (0x32, b"a/tele", 1, expiry + b"\x23\x00\x01", b"x"))
     eq(found[1], (0x32, b"", 2, expiry + b"\x23\x00\x01", b"x"))
-    eq(found[2], (0x32, b"a/state", 3, expiry, b"x"))  # the server takes one alias
+    eq(found[2], (0x32, b"a/state", 3, expiry, b"x"))  # the server accepts one alias
     client.publish(TOPIC, b"lost", 1)
     client.connection_closed(1)
     client.connection_opened(2)
@@ -84,7 +84,7 @@ def test_retained_and_qos_0_do_not_expire():
 
 
 def unacknowledged(client, server):
-    """Take what the client sends as a server that counts; give how many it has not acknowledged."""
+    """Receive the client's packets as a server; return the number of unacknowledged ones."""
     for packet in client.take_output():
         if packet[0] & 0xF0 == 0x30 and packet[0] & 6:
             server.append(split(packet)[2])
@@ -114,7 +114,7 @@ def test_smaller_receive_maximum_limits_resend():
         client.connection_closed(1)
         client.connection_opened(2)
         server, done = [], []
-        eq(unacknowledged(client, server), 5 if eager else 0)  # the last that it had
+        eq(unacknowledged(client, server), 5 if eager else 0)  # the last known limit
         client.receive(connack(b"\x21\x00\x01"), 3)
         for _ in range(5):
             eq(client.can_publish, False)
@@ -137,7 +137,7 @@ def test_one_publish_before_first_connack():
 
 
 def check_failed(client, data):
-    """Give what the client says of bytes that it cannot take."""
+    """Return the reason of a client that fails on these bytes."""
     client.receive(data, 1)
     events = client.take_events()
     eq([event[0] for event in events[-1:]], ["broken"])
@@ -148,12 +148,12 @@ def test_reason_codes_are_reported():
     client = make_connected()
     client.publish(TOPIC, b"x", 1, False, "tag")
     eq(check_failed(client, puback(1, b"\x97")), "PUBACK refuses with reason 151")
-    eq(client.inflight, 1)  # nothing that was refused is taken for sent
+    eq(client.inflight, 1)  # a rejected message does not count as sent
     client = make_connected()
     eq(check_failed(client, b"\xe0\x02\x8d\x00"), "the server says goodbye with reason 141")
     client = make_connected()
     client.publish(TOPIC, b"x", 1, False, "tag")
-    client.receive(puback(1, b"\x10"), 1)  # nobody has subscribed
+    client.receive(puback(1, b"\x10"), 1)  # no subscriber
     eq(client.take_events(), [("acknowledged", "tag")])
     for answer, code in ((connack(b"", 0x87), 0x87), (b"\x20\x02\x00\x01", 1)):
         client = MqttClientV5("u1")

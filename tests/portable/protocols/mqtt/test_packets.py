@@ -1,4 +1,4 @@
-"""Packets byte by byte, the rules that they break, and the reader on any cut of the stream."""
+"""Packets byte by byte, the rules for invalid ones, and the reader with every split."""
 
 from protocols.errors import DecodeError, EncodeError
 from protocols.mqtt import packets

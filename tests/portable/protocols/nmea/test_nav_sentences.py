@@ -1,4 +1,4 @@
-"""GLL, GNS, VTG, GST, GBS, DTM, TXT and the makers' own sentences."""
+"""GLL, GNS, VTG, GST, GBS, DTM, TXT and vendor sentences."""
 
 from protocols.nmea import nav_sentences
 from protocols.nmea.sentences import SecondAntenna, parse
