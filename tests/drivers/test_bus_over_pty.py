@@ -85,18 +85,18 @@ def serve_slave(master: int, stop: threading.Event) -> None:
 def test_burst_of_exceptions() -> None:
     addresses = [100] * 12 + [UNREADABLE_REGISTER - 5] * 30 + [100] * 5
     with open_pty() as line:
-        asker: Any = BusAgent(line.path, addresses)
+        agent: Any = BusAgent(line.path, addresses)
         stop = threading.Event()
         thread = threading.Thread(target=serve_slave, args=(line.master, stop))
         thread.start()
         end = time.monotonic() + TIMEOUT_S
         try:
             cpython.run(
-                asker, lambda: asker.is_done() or time.monotonic() > end, out=lambda _: None
+                agent, lambda: agent.is_done() or time.monotonic() > end, out=lambda _: None
             )
         finally:
             stop.set()
             thread.join()
-    assert asker.status == ["ok"] * 12 + ["exception"] * 30 + ["ok"] * 5
+    assert agent.status == ["ok"] * 12 + ["exception"] * 30 + ["ok"] * 5
     # a busy machine can deliver replies too early
-    assert (asker.bus.invalid_replies, asker.bus.premature <= 2) == (0, True)
+    assert (agent.bus.invalid_replies, agent.bus.premature <= 2) == (0, True)

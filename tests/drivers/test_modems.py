@@ -23,10 +23,10 @@ def test_datagram_reaches_gateway(kind: str) -> None:
 def test_downlink_datagram_is_received(kind: str) -> None:
     rig = ModemRig(kind)
     rig.wait_ready()
-    down = CONTENT[:200]
-    rig.gateway.queue_downlink(rig.device.serial, down)
+    downlink = CONTENT[:200]
+    rig.gateway.queue_downlink(rig.device.serial, downlink)
     rig.send(b"up")
-    assert rig.run_until("received") == ("received", down)
+    assert rig.run_until("received") == ("received", downlink)
 
 
 def test_long_message_is_sent_in_segments() -> None:
@@ -55,7 +55,7 @@ def test_ring_alert_starts_fetch_without_duplicate_send() -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 32])
-def test_ring_alert_at_every_byte_of_answers(chunk: int) -> None:
+def test_ring_alert_at_every_byte_of_responses(chunk: int) -> None:
     rig = ModemRig("sbd", chunk=chunk)
     rig.wait_ready()
     for at in range(48):
@@ -75,11 +75,11 @@ def test_every_status_value() -> None:
     for value in range(5, 256):
         rig.device.force_status = [value]
         rig.send(b"x", value)
-        kind, tag, word, why, paid = rig.run_until("send_failed")
+        kind, tag, outcome, reason, may_be_billed = rig.run_until("send_failed")
         assert (kind, tag) == ("send_failed", value)
-        assert word == sbd.interpret_status(value)[0] != sbd.SENT
-        assert why
-        assert paid == (value not in sbd.NOT_TRANSMITTED)
+        assert outcome == sbd.interpret_status(value)[0] != sbd.SENT
+        assert reason
+        assert may_be_billed == (value not in sbd.NOT_TRANSMITTED)
     rig.send(b"x")
     rig.run_until("sent")
     assert rig.device.empty_tries == 0
@@ -227,10 +227,10 @@ def test_imt_modem_with_junk_lines_and_restarts() -> None:
     assert rig.run_until("send_failed", 400)[2] == sbd.RETRY
     rig.run_until("ready", 100)
     rig.run(20)
-    for word in ("message_discarded_on_overflow", "a_word_of_the_future", "invalid_topic"):
-        rig.device.force_status = [word]
+    for outcome in ("message_discarded_on_overflow", "a_word_of_the_future", "invalid_topic"):
+        rig.device.force_status = [outcome]
         rig.send(b"y")
-        assert rig.run_until("send_failed")[3] == word
+        assert rig.run_until("send_failed")[3] == outcome
     rig.send(b"y")
     rig.run_until("sent")
 

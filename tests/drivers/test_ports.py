@@ -114,8 +114,8 @@ def test_serial_read_does_not_block() -> None:
         port = cpython_serial.open_port(parse_address(f"serial:{line.path}"), no_wake)
         assert port.read() == b""
         line.write(b"x" * 3000)
-        got = [port.read() for _ in range(4)]
-        assert [len(data or b"") for data in got] == [1024, 1024, 952, 0]
+        reads = [port.read() for _ in range(4)]
+        assert [len(data or b"") for data in reads] == [1024, 1024, 952, 0]
         line.close()
         assert port.read() is None
         port.close()
@@ -213,7 +213,7 @@ def test_store_queue_keeps_newest_of_each_key() -> None:
 
 def test_store_queue_keeps_order_per_key() -> None:
     pending = StoreQueue(parse_address("store:/x"))
-    asked = (
+    requests = (
         ("append", b"a\x001"),
         ("append", b"a\x002"),  # joins the first
         ("append", b"b\x003"),
@@ -226,7 +226,7 @@ def test_store_queue_keeps_order_per_key() -> None:
         ("write", b"a\x008"),
         ("list", b""),
     )
-    for op, data in asked:
+    for op, data in requests:
         pending.add(op, data)
     taken = []
     while (request := pending.take()) is not None:
@@ -268,7 +268,7 @@ def test_tls_context_verifies_peer() -> None:
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
-def test_pem_is_unpacked(tmp_path: Path) -> None:
+def test_pem_is_decoded(tmp_path: Path) -> None:
     authority = CertificateAuthority(tmp_path)
     pem = authority.ca.read_text(encoding="utf-8")
     der = ssl.PEM_cert_to_DER_cert(pem)

@@ -255,15 +255,15 @@ def test_rpu_bits_match_the_source() -> None:
         assert bit.address == address, name
         assert bit.mask == 1 << rows[(address, source)], name
     for address in (37376, 37377, 37378):
-        ours = {b.mask for b in profile.bits if b.address == address}
-        assert ours == {1 << position for (at, _), position in rows.items() if at == address}
+        masks = {b.mask for b in profile.bits if b.address == address}
+        assert masks == {1 << position for (at, _), position in rows.items() if at == address}
 
 
 def test_rpu_matches_reference_rows() -> None:
     profile = DeviceProfile(load_profile("orv3_rpu"))
-    ours = {source: name for name, source in RPU_POINTS.items()}
+    point_names = {source: name for name, source in RPU_POINTS.items()}
     for source, row in STAND_IN.items():
-        compare_row(profile, ours[source], row)
+        compare_row(profile, point_names[source], row)
 
 
 def test_drive_words() -> None:
@@ -289,5 +289,5 @@ def test_valve_words() -> None:
     words = [0] * 22
     words[0], words[4], words[7], words[19], words[21] = 4250, 4200, 5000, 1850, 65486
     valve.store_block(0, tuple(words), 1)
-    got = [valve.value(i) for i in range(5)]
-    assert got == [42.5, 42.0, 300.0, 18.5, -0.5]
+    values = [valve.value(i) for i in range(5)]
+    assert values == [42.5, 42.0, 300.0, 18.5, -0.5]

@@ -74,13 +74,13 @@ class RedfishHandler(BaseHTTPRequestHandler):
 @pytest.fixture(params=[True, False], ids=["kept", "closed"])
 def server(request: pytest.FixtureRequest) -> Iterator[int]:
     RedfishHandler.keeps, RedfishHandler.limit, RedfishHandler.token = request.param, 700, ""
-    made = ThreadingHTTPServer(("127.0.0.1", 0), RedfishHandler)
-    made.daemon_threads = False
-    thread = threading.Thread(target=made.serve_forever)
+    http_server = ThreadingHTTPServer(("127.0.0.1", 0), RedfishHandler)
+    http_server.daemon_threads = False
+    thread = threading.Thread(target=http_server.serve_forever)
     thread.start()
-    yield made.server_address[1]
-    made.shutdown()
-    made.server_close()
+    yield http_server.server_address[1]
+    http_server.shutdown()
+    http_server.server_close()
     thread.join()
 
 

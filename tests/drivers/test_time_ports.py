@@ -327,17 +327,17 @@ def test_chronyd_agrees_within_a_millisecond(tmp_path: Path) -> None:
             agent = ChronyAgent(f"chrony:{folder}/bds.sock")
             looks = [time.monotonic() + 1]
             end = time.monotonic() + 60
-            told: list[str] = [""]
+            report: list[str] = [""]
 
             def selected() -> bool:
                 if time.monotonic() >= looks[0]:
                     looks[0] = time.monotonic() + 1
-                    told[:] = read_tracking(folder)
-                return told[1:2] == ["BDS"] or time.monotonic() > end
+                    report[:] = read_tracking(folder)
+                return report[1:2] == ["BDS"] or time.monotonic() > end
 
             cpython.run(agent, selected, out=lambda _: None)
-            assert told[1:2] == ["BDS"], (folder / "log").read_text(encoding="utf-8")
-            assert float(told[4]) == pytest.approx(AHEAD_US / 1e6, abs=1e-3)
+            assert report[1:2] == ["BDS"], (folder / "log").read_text(encoding="utf-8")
+            assert float(report[4]) == pytest.approx(AHEAD_US / 1e6, abs=1e-3)
             assert agent.component.sent >= 4
         finally:
             chronyd.terminate()

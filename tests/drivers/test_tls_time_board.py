@@ -126,8 +126,8 @@ def test_unset_clock_accepts_certificate(
     authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = BoardModel(tmp_path)
-    with server(authority, monkeypatch, YEAR, 3) as made:
-        address = f"tls:localhost:{made.port}?ca={authority}/ca.pem&utc=0"
+    with server(authority, monkeypatch, YEAR, 3) as echo_server:
+        address = f"tls:localhost:{echo_server.port}?ca={authority}/ca.pem&utc=0"
         first, second = board.try_addresses(address, address)
     assert "certificate refused" in first
     assert second == "opened"
@@ -138,8 +138,8 @@ def test_known_utc_sets_clock_and_opens(
     authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = BoardModel(tmp_path)
-    with server(authority, monkeypatch, YEAR, 3) as made:
-        address = f"tls:localhost:{made.port}?ca={authority}/ca.pem"
+    with server(authority, monkeypatch, YEAR, 3) as echo_server:
+        address = f"tls:localhost:{echo_server.port}?ca={authority}/ca.pem"
         assert "certificate refused" in board.try_addresses(address)[0]  # UTC is unknown
         assert board.clock_s() == 0
         assert board.try_addresses(f"{address}&utc={NOW}") == ["opened"]
@@ -150,8 +150,8 @@ def test_expired_certificate_is_rejected_when_utc_known(
     authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = BoardModel(tmp_path)
-    with server(authority, monkeypatch, 3 * YEAR, -2) as made:
-        address = f"tls:localhost:{made.port}?ca={authority}/ca.pem"
+    with server(authority, monkeypatch, 3 * YEAR, -2) as echo_server:
+        address = f"tls:localhost:{echo_server.port}?ca={authority}/ca.pem"
         unknown, known = f"{address}&utc=0", f"{address}&utc={NOW}"
         said = board.try_addresses(unknown, unknown, known, known)
     assert said[1] == "opened"
@@ -165,9 +165,9 @@ def test_chain_and_host_are_always_checked(
     other = tmp_path / "other"
     other.mkdir()
     pki.create(other, "other")
-    with server(authority, monkeypatch, YEAR, 3) as made:
+    with server(authority, monkeypatch, YEAR, 3) as echo_server:
         for ca, host in ((other, "localhost"), (authority, "127.0.0.1")):
-            address = f"tls:{host}:{made.port}?ca={ca}/ca.pem&utc="
+            address = f"tls:{host}:{echo_server.port}?ca={ca}/ca.pem&utc="
             said = board.try_addresses(*[address + "0"] * 3, f"{address}{NOW}")
             assert ["certificate refused" in text for text in said] == [True] * 4, said
 
@@ -176,8 +176,8 @@ def test_system_clock_is_not_set(
     authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = BoardModel(tmp_path, "none", NOW)
-    with server(authority, monkeypatch, YEAR, 3) as made:
-        address = f"tls:localhost:{made.port}?ca={authority}/ca.pem&utc="
+    with server(authority, monkeypatch, YEAR, 3) as echo_server:
+        address = f"tls:localhost:{echo_server.port}?ca={authority}/ca.pem&utc="
         earlier = NOW - int(timedelta(days=90).total_seconds())
         assert board.try_addresses(f"{address}0", f"{address}{earlier}") == ["opened"] * 2
     assert board.clock_s() == NOW

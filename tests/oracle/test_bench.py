@@ -198,10 +198,10 @@ def test_gpsd_has_a_fix_at_the_site_with_beidou(bench: RunningBench) -> None:
     require_program("gpsd")
     pipe = require_program("gpspipe")
     fixes: list[dict[str, Any]] = []
-    skies: list[dict[str, Any]] = []
+    views: list[dict[str, Any]] = []
     with running_gpsd(bench.device("receiver")) as port:
         end = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < end and (len(fixes) < 3 or not skies):
+        while time.monotonic() < end and (len(fixes) < 3 or not views):
             process = subprocess.run(
                 [pipe, "-w", "-x", "4", f"127.0.0.1:{port}"],
                 capture_output=True,
@@ -210,7 +210,7 @@ def test_gpsd_has_a_fix_at_the_site_with_beidou(bench: RunningBench) -> None:
             )
             reports = [json.loads(line) for line in process.stdout.splitlines()]
             fixes += [r for r in reports if r["class"] == "TPV" and r.get("mode") == 3]
-            skies += [r for r in reports if r["class"] == "SKY" and "satellites" in r]
+            views += [r for r in reports if r["class"] == "SKY" and "satellites" in r]
     assert len(fixes) >= 3
     fix = fixes[-1]
     assert (fix["lat"], fix["lon"]) == (
@@ -221,8 +221,8 @@ def test_gpsd_has_a_fix_at_the_site_with_beidou(bench: RunningBench) -> None:
     assert abs((datetime.now(UTC) - fix_time).total_seconds()) < TIMEOUT_S
     satellites = {
         (satellite.get("gnssid"), satellite["used"])
-        for sky in skies
-        for satellite in sky["satellites"]
+        for view in views
+        for satellite in view["satellites"]
     }
     assert (3, True) in satellites  # 3 is BeiDou
     assert (0, True) in satellites  # 0 is GPS

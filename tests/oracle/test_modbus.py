@@ -90,9 +90,9 @@ def test_rtu_round_trip(kind: int, unit: int, address: int, values: list[int], s
     check_request(request, kind, address, values)
     reply = build_response(request, values)
     frame = RTU.encode(reply.function_code.to_bytes(1, "big") + reply.encode(), unit, 0)
-    got = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
-    assert got[:-1] == [None] * (len(got) - 1)
-    assert got[-1] == ("ok", 0, tuple(values) if kind in (3, 4) else ())
+    results = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
+    assert results[:-1] == [None] * (len(results) - 1)
+    assert results[-1] == ("ok", 0, tuple(values) if kind in (3, 4) else ())
 
 
 @given(st.sampled_from((3, 4, 6, 16)), units, addresses, registers, st.integers(1, 255))
@@ -109,8 +109,8 @@ def test_tcp_round_trip(kind: int, unit: int, address: int, values: list[int], s
     reply = build_response(request, values)
     raw = reply.function_code.to_bytes(1, "big") + reply.encode()
     frame = SOCKET.encode(raw, unit, transaction)
-    got = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
-    assert got[-1] == ("ok", 0, tuple(values) if kind in (3, 4) else ())
+    results = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
+    assert results[-1] == ("ok", 0, tuple(values) if kind in (3, 4) else ())
     assert client.stream_error == ""
 
 
@@ -149,8 +149,8 @@ def test_flipped_bit_gives_no_value(before: bytes, values: list[int], after: byt
     place = (len(before) * 31 + len(after) * 7 + values[0]) % (8 * len(frame))
     frame[place // 8] ^= 1 << place % 8
     client.start(9, pdu.read_holding(0, len(values)))
-    got = client.feed(bytes(frame))
-    assert got is None or got[0] == "exception"
+    result = client.feed(bytes(frame))
+    assert result is None or result[0] == "exception"
 
 
 bits = st.lists(st.booleans(), min_size=1, max_size=1968)
@@ -166,42 +166,42 @@ def run_exchange(
     reference = SERVER.decode(body)
     assert reference is not None
     frame = RTU.encode(reply.function_code.to_bytes(1, "big") + reply.encode(), unit, 0)
-    got = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
-    return reference, got[-1]
+    results = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
+    return reference, results[-1]
 
 
 @given(units, addresses, bits, st.integers(1, 255), st.booleans())
 def test_bits(unit: int, address: int, values: list[bool], step: int, discrete: bool) -> None:
     kind = ReadDiscreteInputsResponse if discrete else ReadCoilsResponse
     read = (pdu.read_discrete if discrete else pdu.read_coils)(address % 60000, len(values))
-    request, got = run_exchange(unit, read, kind(bits=values), step)
+    request, result = run_exchange(unit, read, kind(bits=values), step)
     assert isinstance(request, ReadCoilsRequest)
     assert (request.address, request.count) == (address % 60000, len(values))
-    assert got == ("ok", 0, tuple(int(value) for value in values))
+    assert result == ("ok", 0, tuple(int(value) for value in values))
     write = pdu.write_coils(address % 60000, [int(value) for value in values])
     reply = WriteMultipleCoilsResponse(address=address % 60000, count=len(values))
-    request, got = run_exchange(unit, write, reply, step)
+    request, result = run_exchange(unit, write, reply, step)
     assert isinstance(request, WriteMultipleCoilsRequest)
     assert request.bits[: len(values)] == values
-    assert got == ("ok", 0, ())
+    assert result == ("ok", 0, ())
     coil = WriteSingleCoilResponse(address=address, bits=values[:1])
-    request, got = run_exchange(unit, pdu.write_coil(address, int(values[0])), coil, step)
+    request, result = run_exchange(unit, pdu.write_coil(address, int(values[0])), coil, step)
     assert isinstance(request, WriteSingleCoilRequest)
     assert request.bits[:1] == values[:1]
-    assert got == ("ok", 0, ())
+    assert result == ("ok", 0, ())
 
 
 @given(units, addresses, st.lists(words, min_size=2, max_size=121), st.integers(1, 255))
 def test_mask_and_read_write(unit: int, address: int, values: list[int], step: int) -> None:
     keep, put = values[:2]
     mask = MaskWriteRegisterResponse(address=address, and_mask=keep, or_mask=put)
-    request, got = run_exchange(unit, pdu.mask_write(address, keep, put), mask, step)
+    request, result = run_exchange(unit, pdu.mask_write(address, keep, put), mask, step)
     assert isinstance(request, MaskWriteRegisterRequest)
     assert (request.address, request.and_mask, request.or_mask) == (address, keep, put)
-    assert got == ("ok", 0, ())
+    assert result == ("ok", 0, ())
     both = pdu.read_write(address, len(values), address, values)
     reply = ReadWriteMultipleRegistersResponse(registers=values)
-    request, got = run_exchange(unit, both, reply, step)
+    request, result = run_exchange(unit, both, reply, step)
     assert isinstance(request, ReadWriteMultipleRegistersRequest)
     assert request.write_registers == values
-    assert got == ("ok", 0, tuple(values))
+    assert result == ("ok", 0, tuple(values))

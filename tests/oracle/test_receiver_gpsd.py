@@ -24,7 +24,7 @@ from tests.oracle.test_bench import running_gpsd
 from tests.support.cli_tools import TIMEOUT_S
 from tests.support.peers import require_program
 
-MAKERS = ("casic", "unicore", "quectel", "ublox")
+VENDORS = ("casic", "unicore", "quectel", "ublox")
 GNSS = {0: "GPS", 2: "GAL", 3: "BDS", 6: "GLO"}
 
 
@@ -36,7 +36,7 @@ class GpsdRig:
         self.shell = RealTimeShell(self.world)
         self.ports: dict[str, PtyPort] = {}
         self.receivers: dict[str, OurReceiver] = {}
-        for name in MAKERS:
+        for name in VENDORS:
             setting = TestbedSettings(receiver_dialect=name)
             receiver = make_receiver(self.world, setting, SITE_E7)
             assert isinstance(receiver, GnssReceiver)
@@ -64,20 +64,20 @@ class GpsdRig:
 
 
 @pytest.fixture
-def sky() -> Iterator[GpsdRig]:
+def rig() -> Iterator[GpsdRig]:
     created = GpsdRig()
     yield created
     created.close()
 
 
-def test_gpsd_agrees_with_our_driver(sky: GpsdRig) -> None:
+def test_gpsd_agrees_with_our_driver(rig: GpsdRig) -> None:
     pipe = require_program("gpspipe")
     fixes: dict[str, Any] = {}
-    views: dict[str, set[tuple[str, int]]] = {name: set() for name in MAKERS}
-    names = {port.path: name for name, port in sky.ports.items()}
+    views: dict[str, set[tuple[str, int]]] = {name: set() for name in VENDORS}
+    names = {port.path: name for name, port in rig.ports.items()}
     with running_gpsd(*names) as port:
         end = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < end and not (len(fixes) == len(MAKERS) and all(views.values())):
+        while time.monotonic() < end and not (len(fixes) == len(VENDORS) and all(views.values())):
             completed = subprocess.run(
                 [pipe, "-w", "-x", "4", f"127.0.0.1:{port}"],
                 capture_output=True,
@@ -91,8 +91,8 @@ def test_gpsd_agrees_with_our_driver(sky: GpsdRig) -> None:
                     fixes[name] = report
                 if name and report["class"] == "SKY" and report.get("satellites"):
                     views[name] |= {(GNSS[s["gnssid"]], s["svid"]) for s in report["satellites"]}
-    for name in MAKERS:
-        epoch = sky.receivers[name].last_epoch()
+    for name in VENDORS:
+        epoch = rig.receivers[name].last_epoch()
         assert epoch is not None
         assert epoch.valid
         assert epoch.lat_e7 is not None

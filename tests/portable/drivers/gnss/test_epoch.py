@@ -30,8 +30,8 @@ def gsa_set() -> bytes:
 
 
 def casic(time: str) -> bytes:
-    sky = gsa_set() + GPS + BDS
-    return gga(time) + gll(time) + sky + rmc(time) + vtg() + line(ZDA % time) + OK
+    view = gsa_set() + GPS + BDS
+    return gga(time) + gll(time) + view + rmc(time) + vtg() + line(ZDA % time) + OK
 
 
 def unicore(time: str) -> bytes:
@@ -367,8 +367,8 @@ def test_bounds() -> None:
 def test_satellites_are_decoded_on_demand_once() -> None:
     epoch = single_epoch(casic("000001.0"))
     eq(epoch._satellite_view, None)
-    sky = epoch.satellite_view
-    assert epoch.satellite_view is sky
+    view = epoch.satellite_view
+    assert epoch.satellite_view is view
     eq((epoch.visible, epoch.used), (7, 4))
 
 

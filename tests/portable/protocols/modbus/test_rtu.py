@@ -143,8 +143,8 @@ def test_good_frame_is_accepted_on_last_byte_after_any_prefix():
             data = before + case.good + case.noise()
             client = rtu.RtuClient()
             client.start(case.unit, case.pdu)
-            answers = feed_all(client, data, 1)
-            eq((seed, answers), (seed, [(len(before) + len(case.good), case.expected)]))
+            results = feed_all(client, data, 1)
+            eq((seed, results), (seed, [(len(before) + len(case.good), case.expected)]))
 
 
 def test_any_split_and_several_faults_in_a_row():
@@ -156,9 +156,9 @@ def test_any_split_and_several_faults_in_a_row():
         data = before + case.good + case.good  # a duplicate in the same segment
         client = rtu.RtuClient()
         client.start(case.unit, case.pdu)
-        answers = feed_all(client, data, 70, case.lcg)
-        eq(len(answers), 1)
-        eq((seed, answers[0][1]), (seed, case.expected))
+        results = feed_all(client, data, 70, case.lcg)
+        eq(len(results), 1)
+        eq((seed, results[0][1]), (seed, case.expected))
 
 
 def test_wrong_frames_are_never_accepted():
@@ -295,13 +295,13 @@ def test_replies_of_every_function_at_every_split():
             for step in (1, 3, 99):
                 client = rtu.RtuClient()
                 client.start(9, request)
-                answers = feed_all(client, before + good + b"\x77", step)
-                eq(len(answers), 1)
-                eq(answers[0][1][0], "ok")
+                results = feed_all(client, before + good + b"\x77", step)
+                eq(len(results), 1)
+                eq(results[0][1][0], "ok")
                 if values is None:
-                    eq(pdu.parse_objects(answers[0][1][2])[0][0], (0, b"ACME"))
+                    eq(pdu.parse_objects(results[0][1][2])[0][0], (0, b"ACME"))
                 else:
-                    eq(answers[0][1][2], values)
+                    eq(results[0][1][2], values)
 
 
 def test_reply_to_other_master_is_ignored():
@@ -310,12 +310,12 @@ def test_reply_to_other_master_is_ignored():
     for split in range(1, 40):
         client = rtu.RtuClient()
         client.start(5, pdu.read_holding(16, 2))
-        theirs = rtu.build_frame(5, pdu.read_holding(99, 2)) + with_crc(
+        other_exchange = rtu.build_frame(5, pdu.read_holding(99, 2)) + with_crc(
             b"\x05\x03\x04\x00\x63\x00\x64"
         )
-        ours = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
-        answers = feed_all(client, lcg.data(lcg.below(9)) + theirs + ours, split)
-        eq([answer for _, answer in answers], [("ok", 0, (1, 2))])
+        own_reply = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
+        results = feed_all(client, lcg.data(lcg.below(9)) + other_exchange + own_reply, split)
+        eq([answer for _, answer in results], [("ok", 0, (1, 2))])
         eq(client.other_unit_frames, 1)
     client = rtu.RtuClient()
     client.start(6, pdu.read_holding(16, 2))
@@ -332,11 +332,11 @@ def test_reply_can_be_discarded():
     client = rtu.RtuClient()
     client.start(5, pdu.read_holding(16, 2))
     copy = with_crc(b"\x05\x03\x04\x00\x63\x00\x64")
-    ours = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
-    eq(client.feed(copy + ours), ("ok", 0, (99, 100)))
-    eq(client.trailing_bytes, len(ours))
+    own_reply = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
+    eq(client.feed(copy + own_reply), ("ok", 0, (99, 100)))
+    eq(client.trailing_bytes, len(own_reply))
     eq(client.discard(), ("ok", 0, (1, 2)))
     client.start(5, pdu.read_holding(16, 2))
     client.feed(copy)
     eq(client.discard(), None)
-    eq(client.feed(ours), ("ok", 0, (1, 2)))
+    eq(client.feed(own_reply), ("ok", 0, (1, 2)))

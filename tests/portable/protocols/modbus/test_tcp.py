@@ -87,10 +87,10 @@ def test_stream_out_of_sync_is_reported():
         (adu(1, REPLY, length=255), "length"),
         (b"\x55" + adu(1, REPLY), "protocol id"),
     )
-    for data, why in cases:
+    for data, reason in cases:
         client, _ = make_client()
         eq(client.feed(data), None)
-        eq(client.stream_error, why)
+        eq(client.stream_error, reason)
         eq(client.feed(adu(1, REPLY)), None)  # not even a valid reply
         eq(client.discarded_bytes, len(data) + 7 + len(REPLY))
         client.reset()

@@ -29,7 +29,7 @@ def test_checksums():
     eq(sbd.build_transfer(b"hello"), b"hello\x02\x14")
 
 
-def test_ring_alert_inside_answer():
+def test_ring_alert_inside_response():
     answer = b"\r\n+SBDIX: 0, 12, 1, 3, 6, 2\r\n\r\nOK\r\n"
     for ring in _RINGS:
         for cut in range(len(answer) + 1):
@@ -105,7 +105,7 @@ def test_every_mo_status_has_meaning():
         eq(word == sbd.SENT, value <= 4)
 
 
-def test_invalid_answers():
+def test_invalid_responses():
     for line in (
         b"+SBDIX: 0, 1, 2",
         b"+SBDIX: 0, x, 1, 2, 3, 4",

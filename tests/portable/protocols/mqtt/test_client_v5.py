@@ -45,12 +45,12 @@ def split(packet):
 def test_connect_keeps_session_expiry():
     client = MqttClientV5("u1", keepalive_s=60, will=("w", b"gone", 1, True), username="me")
     client.connection_opened(0)
-    want = (
+    expected = (
         b"\x10\x29\x00\x04MQTT\x05\xac\x00\x3c"
         b"\x0c\x11\xff\xff\xff\xff\x17\x00\x27\x00\x00\x20\x00"
         b"\x00\x02u1\x00\x00\x01w\x00\x04gone\x00\x02me"
     )
-    eq(client.take_output(), [want])
+    eq(client.take_output(), [expected])
     client = MqttClientV5("u1", clean_session=True)
     client.connection_opened(0)
     eq(client.take_output()[0][12:20], b"\x07\x17\x00\x27\x00\x00\x20\x00")
@@ -105,22 +105,22 @@ def test_receive_maximum_of_one():
 
 
 def test_smaller_receive_maximum_limits_resend():
-    for eager in (False, True):
+    for early in (False, True):
         client = make_connected(b"\x21\x00\x05")
-        client.set_publish_early(eager)
+        client.set_publish_early(early)
         for number in range(5):
             assert client.publish(TOPIC, b"x", 1, False, number)
         client.take_output()
         client.connection_closed(1)
         client.connection_opened(2)
         server, done = [], []
-        eq(unacknowledged(client, server), 5 if eager else 0)  # the last known limit
+        eq(unacknowledged(client, server), 5 if early else 0)  # the last known limit
         client.receive(connack(b"\x21\x00\x01"), 3)
         for _ in range(5):
             eq(client.can_publish, False)
             eq(client.publish(TOPIC, b"new", 1), False)
             most = unacknowledged(client, server)
-            assert most == 1 or (eager and most <= 5), most
+            assert most == 1 or (early and most <= 5), most
             client.receive(puback(server.pop(0)), 4)
             done.extend([event[1] for event in client.take_events() if event[0] == "acknowledged"])
         eq((done, client.inflight, client.can_publish), ([0, 1, 2, 3, 4], 0, True))
