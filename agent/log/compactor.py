@@ -75,7 +75,7 @@ class BlockCompactor:
         """Give a block's first row and the one behind it; 0, 0 for what cannot be merged."""
         if record.kind == ROWS:
             try:
-                schema, rows, seq = block.parse_head(record.payload)[:3]
+                schema, rows, seq = block.parse_header(record.payload)[:3]
             except DecodeError:
                 return 0, 0
             if schema == self._schema:

@@ -149,7 +149,7 @@ class Ingest:
     ) -> list[tuple[int, int, bytes]]:
         """Take several blocks that were made one: whole if all are new, else those that are."""
         try:
-            count = merged_block.parse_head(content)[0]
+            count = merged_block.parse_header(content)[0]
         except DecodeError:
             self.counts["bad_blocks"] += 1
             return []

@@ -35,7 +35,7 @@ class DecodedDatagram:
 
 def is_datagram(message: bytes) -> bool:
     """Say whether a message is a datagram of a carrier, and no parcel."""
-    return len(message) >= datagram.HEAD_BYTES and message[0] & 0xF0 in _FORMS
+    return len(message) >= datagram.HEADER_BYTES and message[0] & 0xF0 in _FORMS
 
 
 def decode_datagram(database: RelayDatabase, unit: str, message: bytes) -> DecodedDatagram:
