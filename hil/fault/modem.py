@@ -43,7 +43,7 @@ def _reset_next(testbed: Testbed) -> None:
 
 
 def _send_ring(testbed: Testbed) -> None:
-    for _, data in _modem_with(testbed, "send_ring_alert").ring():
+    for _, data in _modem_with(testbed, "send_ring_alert").send_ring_alert():
         _satcom(testbed).inject(data)
 
 
@@ -106,7 +106,9 @@ MODEM_EVENTS: dict[str, FaultType] = {
     ),
     "modem_refuses": FaultType(
         "the next value transfers into the modem end with a bad checksum",
-        lambda row, value: _modem_with(row, "transfer_results").refuse.extend([2] * int(value)),
+        lambda row, value: _modem_with(row, "transfer_results").transfer_results.extend(
+            [2] * int(value)
+        ),
         limits=(0, 100),
     ),
     "modem_rings_at": FaultType(

@@ -3,26 +3,26 @@
     racks (cold plates) --return pipe--> heat exchanger --supply pipe--> racks      secondary, TCS
     facility water --control valve--> heat exchanger --> facility return            primary, FWS
 
-It is a lumped model in fixed steps (250 ms), advanced lazily to the time a device asks for. Every
-thermal mass is solved exactly over the step with its inputs held, so that energy balances to
-rounding at any step length; only what crosses between parts is held for one step. What depends on
-flows alone (hydraulics, exchanger, cold plates) is computed again only when a flow changed.
+It is a lumped model with fixed steps (250 ms). A device advances it to the present time when it
+needs a value. Each thermal mass is solved exactly over the step with constant inputs, so that
+energy balances to rounding at any step length. Only the flows between the parts are held for one
+step. Values that depend only on flows (hydraulics, exchanger, cold plates) are computed again only
+when a flow changed.
 
-What few scenarios need is made when first asked for and costs nothing before: the coolant's
-inventory with leaks and air (`inventory`), false sensors (`sensor_fault`), a clogged filter, a
-valve that does not shut behind a pump, and facility water that is no longer cooled
-(`rejection_lost`).
+Optional parts are made on demand and cost no time before: the coolant inventory with leaks and air
+(`inventory`), sensor faults (`sensor_fault`), a clogged filter, a non-return valve that does not
+shut, and facility water without cooling (`rejection_lost`).
 
-It is not: a model of the facility behind the inlet temperature (that is `hil.plant.facility`), of
-fluid inertia, of heat lost to the room, or of properties that change with temperature.
+Does not model the facility behind the inlet temperature (see `hil.plant.facility`), the inertia of
+the fluid, heat loss to the room, or properties that change with temperature.
 
-How it answers at the default point (for whoever tunes a controller; the tests hold these figures):
+Response at the default point (for controller tuning; the tests check these figures):
     100 kW, 32 degC, FWS 24 degC: valve 54 %, -0.43 K of supply per % of valve in the long run
      50 kW, the same:             valve 41 %, -0.39 K per %
-    sensed supply after a valve step, as a share of the long run, at 100 (50) kW: 29 (20) % in 10 s,
-    49 (34) % in 20 s, 81 (65) % in 60 s, 98 (92) % in 150 s. The exchanger (8 s) and the sensor
-    (4 s) come first, without dead time; the rest comes as the coolant goes round (20 s of pipes).
-    a load step reaches the supply after 12 s; with the valve held, 50 to 100 kW ends 8 K higher.
+    sensed supply after a valve step, as a fraction of the final value, at 100 (50) kW: 29 (20) %
+    in 10 s, 49 (34) % in 20 s, 81 (65) % in 60 s, 98 (92) % in 150 s. The exchanger (8 s) and the
+    sensor (4 s) act first, without dead time; then the coolant circulates (20 s of pipes).
+    a load step reaches the supply after 12 s; with a constant valve, 50 to 100 kW ends 8 K higher.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ from hil.plant.steady_state import shaft_w, steady_return_c, steady_supply_c, st
 
 _SECOND_US = 1_000_000
 _PIPE_PARCELS = 64
-_MIN_PIPE_L = 10.0  # more than flows in one quantum of 2 s at the default's size
+_MIN_PIPE_L = 10.0  # more than the flow in one step of 2 s at the default size
 
 
 @dataclass(frozen=True, slots=True)
 class EnergyBalance:
-    """Joules since the start: heat in, heat out, change of what is stored, and what is missing."""
+    """Energy since the start in J: heat in, heat out, change of the stored energy."""
 
     in_j: float
     out_j: float
@@ -58,18 +58,18 @@ class EnergyBalance:
 
     @property
     def residual_j(self) -> float:
-        """Stored + out - in: 0 for a plant that neither makes nor loses energy."""
+        """Return stored + out - in, J: 0 for a plant that conserves energy."""
         return self.stored_j + self.out_j - self.in_j
 
 
 class Plant:
-    """The row. Devices read attributes and call `pumps[i].command`, `valve.command`.
+    """The row. Devices read attributes and call `pumps[i].command` and `valve.command`.
 
-    `advance(now)` first: attributes are as of the last whole quantum before `now`. `supply_c`,
-    `return_c`, `flow_lpm`, `supply_kpa`, `return_kpa` are what sensors show; names with `true` and
-    the rest are the truth. Settable at any time: `load` (schedule, limit), `fws_target_c` and
-    `fws_rate_k_min`, `pumps[i].seized`, `valve.stuck`, `fouling` (UA share, 0 to 1],
-    `fws_pressure` (share of the mains' pressure, 0 or more), and what the module names as optional.
+    Call `advance(now)` first: the attributes are those of the last complete step before `now`.
+    `supply_c`, `return_c`, `flow_lpm`, `supply_kpa` and `return_kpa` are sensor values; all other
+    attributes are true values. Inputs at any time: `load` (schedule, limit), `set_fws`,
+    `pumps[i].seized`, `valve.stuck`, `fouling` (fraction of UA, above 0 to 1.5), `fws_pressure`
+    (fraction of the design pressure, 0 to 2), and the optional parts (see the module).
     """
 
     def __init__(
@@ -79,14 +79,16 @@ class Plant:
         start_us: int = 0,
         quantum_us: int = 250_000,
     ) -> None:
-        """Solve the steady state of the parameters' start point and stand there."""
+        """Start in the steady state of the start point. Raises `ValueError` for unusable
+        parameters.
+        """
         p = parameters or PlantParameters()
         if len(p.rack_fraction) != p.racks or abs(sum(p.rack_fraction) - 1.0) > 1e-9:
-            raise ValueError("rack_share needs one share per rack, 1.0 in all")
+            raise ValueError("rack_fraction needs one fraction for each rack, with a sum of 1.0")
         if len(p.start_pump_pct) != p.pumps:
-            raise ValueError("start_pump_pct needs one speed per pump")
+            raise ValueError("start_pump_pct needs one speed for each pump")
         if min(p.supply_pipe_l, p.return_pipe_l) < _MIN_PIPE_L:
-            raise ValueError(f"a pipe holds at least {_MIN_PIPE_L:g} L")
+            raise ValueError(f"pipe volume: at least {_MIN_PIPE_L:g} L")
         self.parameters = p
         self.steps = 0
         self.load = LoadSchedule(p.start_it_kw)
@@ -104,7 +106,7 @@ class Plant:
     # Construction.
 
     def _reset_optional(self) -> None:
-        """Nothing optional is there."""
+        """Start without optional parts."""
         self.rejection_lost = False
         self.facility: Facility | None = None
         self._inventory: Inventory | None = None
@@ -115,12 +117,12 @@ class Plant:
         self._leak_w = 0.0
 
     def _set_steady_state(self, quantum_us: int) -> None:
-        """Set every state to the steady point."""
+        """Set every state to the steady state."""
         p = self.parameters
         self.pumps = [PlantPump(p.pump_slew_pct_s, n, n) for n in p.start_pump_pct]
         self.point = operating_point(p, list(p.start_pump_pct))
         if self.point.flow_lpm <= 0.0:
-            raise ValueError("start_pump_pct gives no flow: a run cannot start settled")
+            raise ValueError("start_pump_pct gives no flow: a run cannot start in steady state")
         valve_pct = steady_valve_pct(p, p.start_it_kw, p.start_supply_c, p.start_pump_pct)
         self.valve = Actuator(p.valve_stroke_s, p.valve_deadband_pct, valve_pct, valve_pct)
         self.it_kw = p.start_it_kw
@@ -144,7 +146,7 @@ class Plant:
         return Pipe(volume_l, start_c, volume_l / _PIPE_PARCELS)
 
     def _create_sensors(self, rng: Random) -> None:
-        """Put the sensors on, settled."""
+        """Create the sensors in steady state."""
         p, dt = self.parameters, self._dt_s
         lag, sigma = p.temperature_lag_s, p.temperature_noise_k
         self._supply_t = PlantSensor(rng, self.supply_true_c, lag, sigma, dt)
@@ -156,12 +158,13 @@ class Plant:
         self._sensors = (self._supply_t, self._return_t, self._flow, self._supply_p, self._return_p)
 
     def set_quantum(self, quantum_us: int) -> None:
-        """Use another step (1 ms to 5 s), from the next step on.
+        """Set the step length (1 ms to 5 s) from the next step; raises `ValueError` outside this
+        range.
 
-        In one step less must flow than the smaller pipe holds.
+        The flow in one step must be smaller than the volume of the smaller pipe.
         """
         if not 1_000 <= quantum_us <= 5_000_000:
-            raise ValueError("a quantum is 1 ms to 5 s")
+            raise ValueError("quantum_us: 1 ms to 5 s")
         self.quantum_us = quantum_us
         self._dt_s = quantum_us / _SECOND_US
         self._noise_every = max(1, _SECOND_US // quantum_us)
@@ -170,7 +173,7 @@ class Plant:
             sensor.set_quantum(self._dt_s)
         self._update_flows()
 
-    # What sensors show, and other read-outs.
+    # Sensor values and other outputs.
 
     @property
     def supply_c(self) -> float:
@@ -219,7 +222,7 @@ class Plant:
 
     @property
     def valve_command_pct(self) -> float:
-        """Where the valve was last told to go, %."""
+        """Commanded stroke of the facility water valve, %."""
         return self.valve.command_pct
 
     @property
@@ -234,7 +237,7 @@ class Plant:
 
     @property
     def cooling_w(self) -> float:
-        """Heat that the CDU would compute from its own sensors, W."""
+        """Heat that the CDU computes from its own sensors, W."""
         p = self.parameters
         c = capacity_w_k(self.flow_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
         return c * (self.return_c - self.supply_c)
@@ -244,12 +247,12 @@ class Plant:
         return self.pumps[index].speed_pct * self.parameters.pump_rpm / 100.0
 
     def energy(self) -> EnergyBalance:
-        """The energy account since the start."""
+        """Return the energy account since the start."""
         return EnergyBalance(self._in_j, self._out_j, self._stored_j() - self._stored0_j)
 
     @property
     def missing_l(self) -> float:
-        """Coolant that is not where it should be, L: 0 for a plant that loses no mass."""
+        """Missing coolant, L: 0 for a plant that conserves mass."""
         p = self.parameters
         pipes = self._supply_pipe.stored_l() - p.supply_pipe_l
         pipes += self._return_pipe.stored_l() - p.return_pipe_l
@@ -260,55 +263,55 @@ class Plant:
         self.load.set_power(kw)
 
     def set_fws(self, celsius: float, rate_k_min: float = 0.0) -> None:
-        """Move the facility water to `celsius`: at once, or at `rate_k_min` kelvin a minute."""
+        """Move the facility water to `celsius`: immediately, or at `rate_k_min` K/min."""
         self.fws_target_c = celsius
         self.fws_rate_k_min = rate_k_min
 
     @property
     def fouling(self) -> float:
-        """Share of the exchanger's UA that is there, above 0 to 1.5."""
+        """Remaining fraction of the exchanger's UA, above 0 to 1.5."""
         return self._fouling
 
     @fouling.setter
     def fouling(self, share: float) -> None:
         if not 0.0 < share <= 1.5:
-            raise ValueError("fouling is a share above 0, up to 1.5")
+            raise ValueError("fouling: a fraction above 0, at most 1.5")
         self._fouling = share
         self._update_flows()
 
     @property
     def fws_pressure(self) -> float:
-        """Facility water pressure as a share of its design value, 0 to 2."""
+        """Facility water pressure as a fraction of its design value, 0 to 2."""
         return self._fws_pressure
 
     @fws_pressure.setter
     def fws_pressure(self, share: float) -> None:
         if not 0.0 <= share <= 2.0:
-            raise ValueError("fws_pressure is a share of 0 to 2")
+            raise ValueError("fws_pressure: a fraction from 0 to 2")
         self._fws_pressure = share
         self._update_flows()
 
     @property
     def clogging(self) -> float:
-        """Share of the filter's free area that is lost, 0 to below 1."""
+        """Lost fraction of the filter's free area, 0 to below 1."""
         return self._clogging
 
     @clogging.setter
     def clogging(self, share: float) -> None:
         if not 0.0 <= share < 1.0:
-            raise ValueError("clogged is a share of 0 to below 1")
+            raise ValueError("clogging: a fraction from 0 to below 1")
         self._clogging = share
         self._update_network()
 
     def stick_open(self, pump: int, stuck: bool) -> None:
-        """Let the non-return valve behind a pump (from 0) stay open, or shut again."""
+        """Make the non-return valve of a pump (from 0) stay open, or let it shut again."""
         stuck_pumps = self._stuck_open | {pump} if stuck else self._stuck_open - {pump}
         self._stuck_open = frozenset(stuck_pumps)
         self._update_flows()
 
     @property
     def inventory(self) -> Inventory:
-        """The coolant's inventory; from the first time it is asked for it is stepped."""
+        """The coolant inventory; the plant steps it from the first access."""
         if self._inventory is None:
             self._inventory = Inventory(self.parameters)
         return self._inventory
@@ -321,7 +324,10 @@ class Plant:
         return clean / (1.0 - self._clogging) ** 2
 
     def sensor_fault(self, name: str) -> PlantSensorFault:
-        """What is false about a sensor: supply_c, return_c, flow_lpm, supply_kpa, return_kpa."""
+        """Return the faults of a sensor: supply_c, return_c, flow_lpm, supply_kpa, return_kpa.
+
+        Raises `ValueError` for another name.
+        """
         names = ("supply_c", "return_c", "flow_lpm", "supply_kpa", "return_kpa")
         if name not in names:
             raise ValueError(f"no sensor {name!r}: one of {', '.join(names)}")
@@ -334,17 +340,19 @@ class Plant:
     # Time.
 
     def resume_at(self, now: int) -> None:
-        """After `set_quantum`: count the next step from `now`, up to which all has been stepped."""
+        """After `set_quantum`, schedule the next step after `now`; all time up to `now` must be
+        stepped.
+        """
         self._due_us = now + self.quantum_us
 
     def advance(self, now: int) -> None:
-        """Step up to `now` (monotonic µs); nothing happens before a whole quantum has passed."""
+        """Step up to `now` (monotonic, µs), in complete steps only."""
         while self._due_us <= now:
             self._step(self._due_us)
             self._due_us += self.quantum_us
 
     def _step(self, now: int) -> None:
-        """One quantum that ends at `now`."""
+        """Execute one step that ends at `now`, µs."""
         dt = self._dt_s
         self.steps += 1
         changed = self.valve.step(dt)
@@ -370,7 +378,7 @@ class Plant:
                 fault.apply(dt)
 
     def _step_thermal(self, dt: float, litres: float) -> None:
-        """Racks, pipes and exchanger over one step: what leaves the pipes, then what enters."""
+        """Step racks, pipes and exchanger: first the outflow of the pipes, then the inflow."""
         return_c = self.return_true_c = self._return_pipe.draw(litres)
         rack_in = self.rack_in_c = self._supply_pipe.draw(litres)
         self._supply_pipe.fill(litres, self._step_exchanger(dt, return_c))
@@ -380,7 +388,7 @@ class Plant:
         self._in_j += (1000.0 * self.it_kw + self.shaft_w + self._leak_w) * dt
 
     def _step_racks(self, dt: float, rack_in: float) -> float:
-        """Cases over one step; the mean heat that goes into the coolant, W."""
+        """Step the cases; return the mean heat into the coolant, W."""
         case, plates, decays = self.rack_case_c, self._plate_w_k, self._plate_decay
         it_w, mass, total = 1000.0 * self.it_kw, self.parameters.plate_j_k, 0.0
         for i, fraction in enumerate(self.parameters.rack_fraction):
@@ -396,7 +404,7 @@ class Plant:
         return total
 
     def _step_exchanger(self, dt: float, return_c: float) -> float:
-        """The exchanger over one step; the mean temperature that leaves it, degC."""
+        """Step the exchanger; return its mean outlet temperature, degC."""
         c = self._tcs_c_w_k
         if c <= 0.0:
             self.hx_w = 0.0
@@ -409,7 +417,9 @@ class Plant:
         return end - self.parameters.hx_j_k * (after - before) / (c * dt)
 
     def _step_inventory(self, dt: float, inventory: Inventory) -> None:
-        """Coolant over one step: a leak takes warm coolant out, the reservoir puts its own in."""
+        """Step the inventory: a leak removes warm coolant, the reservoir adds coolant at its
+        temperature.
+        """
         p, before = self.parameters, inventory.leaked_l
         changed = inventory.step(dt)
         litres = inventory.leaked_l - before
@@ -420,7 +430,7 @@ class Plant:
         self._leak_w = joules / dt if self.point.flow_lpm > 0.0 else 0.0
 
     def _update_network(self) -> None:
-        """Parameters of the hydraulic network with filter and gas as they are."""
+        """Update the parameters of the hydraulic network with filter and gas."""
         p = self.parameters
         filter_kpa = p.filter_kpa * (1.0 / (1.0 - self._clogging) ** 2 - 1.0)
         head = head_fraction(self._inventory.air_pct) if self._inventory is not None else 1.0
@@ -430,7 +440,7 @@ class Plant:
         self._update_flows()
 
     def _step_sensors(self, renew_noise: bool) -> None:
-        """Move the sensors; take new noise once a second."""
+        """Step the sensors; take new noise once a second."""
         if renew_noise:
             for sensor in self._sensors:
                 sensor.next_noise_sample()
@@ -442,7 +452,7 @@ class Plant:
         self._return_p.step(suction)
 
     def _step_facility_water(self, now: int) -> None:
-        """Facility water: ramp towards its target with a slow swing around it; once a second."""
+        """Step the facility water once a second: a ramp to its target, with a slow swing."""
         p = self.parameters
         if self.facility is not None:
             return
@@ -462,7 +472,7 @@ class Plant:
         self.fws_c = self.fws_base_c + p.fws_swing_k * sin(phase)
 
     def _update_flows(self) -> None:
-        """Everything that depends on flows alone."""
+        """Update all values that depend only on flows."""
         p, dt = self.parameters, self._dt_s
         speeds = [pump.speed_pct for pump in self.pumps]
         self.point = operating_point(self._network, speeds, self._stuck_open)
@@ -479,7 +489,7 @@ class Plant:
         self._plate_decay = [exp(-g * dt / p.plate_j_k) for g in self._plate_w_k]
 
     def _stored_j(self) -> float:
-        """Energy above 0 degC in cases, exchanger and pipes, J."""
+        """Return the energy above 0 degC in cases, exchanger and pipes, J."""
         p = self.parameters
         litres = self._supply_pipe.litre_degrees() + self._return_pipe.litre_degrees()
         stored = 0.001 * litres * p.tcs_rho_kg_m3 * p.tcs_cp_j_kgk

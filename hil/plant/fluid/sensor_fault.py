@@ -1,7 +1,8 @@
-"""What can be false about a sensor of the plant: offset, drift, noise, a held value.
+"""Faults of a plant sensor: offset, drift, noise, a constant value.
 
-Put over a `PlantSensor` only when somebody asks, so that an honest sensor costs nothing. What the
-transmitter's electronics can do besides (a register that reads as dead) belongs to the device.
+The plant makes a fault object on demand, so that a fault-free sensor costs no time. Does not model
+faults of the transmitter's electronics (for example a register that reads as dead); see
+`hil.devices`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from hil.plant.fluid.sensor import PlantSensor
 
 
 class PlantSensorFault:
-    """Spoils one sensor; all in the sensor's own unit, drift per second. Settable at any time."""
+    """The faults of one sensor, in the unit of the sensor; drift in units per second."""
 
     __slots__ = ("_rng", "drift_s", "offset", "sensor", "sigma", "stuck_value")
 
     def __init__(self, sensor: PlantSensor, rng: Random) -> None:
-        """Start honest."""
+        """Start without a fault."""
         self.sensor = sensor
         self.offset = self.drift_s = self.sigma = 0.0
         self.stuck_value: float | None = None
@@ -25,16 +26,16 @@ class PlantSensorFault:
 
     @property
     def fault_free(self) -> bool:
-        """Whether nothing is false any more."""
+        """Return whether no fault is active."""
         return self.stuck_value is None and not (self.offset or self.drift_s or self.sigma)
 
     def clear(self) -> None:
-        """Take all of it away."""
+        """Clear all faults."""
         self.offset = self.drift_s = self.sigma = 0.0
         self.stuck_value = None
 
     def apply(self, dt_s: float) -> None:
-        """Spoil what the sensor shows, after it has moved."""
+        """Apply the faults to the value of the sensor, after the step of the sensor."""
         if self.stuck_value is not None:
             self.sensor.value = self.stuck_value
             return
