@@ -19,6 +19,19 @@ Replies = list[tuple[int, bytes]]
 """What a device sends: (delay in µs after the call's `now`, bytes), in order."""
 
 
+class FaultTarget:
+    """A device whose faults the bench sets by name; `FAULTS` lists the names."""
+
+    FAULTS: frozenset[str] = frozenset()
+
+    def inject(self, name: str, value: object) -> None:
+        """Set fault `name` to `value`; raises `ValueError` for a name that is not in `FAULTS`."""
+        if name not in self.FAULTS:
+            known = ", ".join(sorted(self.FAULTS))
+            raise ValueError(f"{type(self).__name__} has no fault {name!r}: one of {known}")
+        setattr(self, name, value)
+
+
 class EmulatedDevice(Protocol):
     """A device on a serial line."""
 

@@ -57,6 +57,10 @@ class SerialLine:
         self._out_busy_until = start + len(data) * self._char_us
         self._world.schedule(self._out_busy_until, self._arrive, data)
 
+    def set_chunk(self, size: int) -> None:
+        """Set the largest chunk to `size` bytes."""
+        self.chunk = size
+
     def inject(self, data: bytes) -> None:
         """Queue bytes of another sender (a real device) behind the bytes that are already on the
         line.

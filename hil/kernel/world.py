@@ -55,3 +55,12 @@ class World:
         """Call `callback(*args)` at `due`, or now if `due` has passed."""
         self._order += 1
         heapq.heappush(self.heap, (max(due, self.now), rank, self._order, callback, args))
+
+    def pop_event(self) -> tuple[Callable[..., None], tuple[Any, ...]]:
+        """Remove the next event, set `now` to its time, and return its callback and arguments."""
+        self.now, _, _, callback, args = heapq.heappop(self.heap)
+        return callback, args
+
+    def advance_to(self, now: int) -> None:
+        """Set the time to `now`, if it is later than the present time."""
+        self.now = max(self.now, now)

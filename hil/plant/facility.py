@@ -34,10 +34,10 @@ class FacilityParameters:
 
 
 class Facility:
-    """Cooler and facility water of a row. Inputs: `set_air`, `fan_command_pct`, `wet`, `stopped`.
+    """Cooler and facility water of a row. Inputs: `set_air`, `command`, `set_stopped`.
 
     `cold_c` is the temperature to the exchanger, `hot_c` the temperature of the hot tank, in degC.
-    `fan_pct` is the fan speed. `stopped` is a fault: fans and sprays do not run.
+    `fan_pct` is the fan speed.
     """
 
     def __init__(
@@ -68,6 +68,19 @@ class Facility:
         self._rejection_w_k = self._intake_c = self._hot_refill = self._cold_refill = (
             self._water_kg_s
         ) = 0.0
+
+    def start_fans(self, percent: float) -> None:
+        """Set fan speed and command to `percent` without a ramp, for the start of a run."""
+        self.fan_pct = self.fan_command_pct = percent
+
+    def command(self, fan_pct: float, wet: bool) -> None:
+        """Ramp the fans to `fan_pct` and switch the sprays or pads on (`wet`) or off."""
+        self.fan_command_pct = fan_pct
+        self.wet = wet
+
+    def set_stopped(self, is_stopped: bool) -> None:
+        """Stop fans and heat rejection (a fault), or start them again."""
+        self.stopped = is_stopped
 
     def set_air(self, air: Air) -> None:
         """Set the outdoor air."""

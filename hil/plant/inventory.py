@@ -27,10 +27,7 @@ def head_fraction(air_pct: float) -> float:
 
 
 class Inventory:
-    """Coolant in the loop and its reservoir, litres.
-
-    Inputs: `leak_lpm` and `makeup_lpm`, both 0 or more.
-    """
+    """Coolant in the loop and its reservoir, litres; inputs are leak and make-up."""
 
     def __init__(self, p: PlantParameters) -> None:
         """Start with a full loop, the reservoir at its start level, and no air."""
@@ -58,6 +55,14 @@ class Inventory:
         """Return held + leaked - made up - held at the start, L: 0 if no mass is lost."""
         stored_l = self.loop_l - self.air_l + self.level_l
         return stored_l + self.leaked_l - self.made_up_l - self._start_l
+
+    def set_leak(self, lpm: float) -> None:
+        """Set the leak to `lpm` L/min (0 or more)."""
+        self.leak_lpm = lpm
+
+    def set_makeup(self, lpm: float) -> None:
+        """Set the make-up to `lpm` L/min (0 or more)."""
+        self.makeup_lpm = lpm
 
     def admit_air(self, percent: float) -> None:
         """Replace `percent` of the loop's coolant with air; the coolant is lost."""

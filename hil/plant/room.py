@@ -23,6 +23,14 @@ class Room:
     _dew_state: tuple[float, float] = (0.0, 0.0)
     _dew_c: float = 0.0
 
+    def set_temperature(self, celsius: float) -> None:
+        """Set the air temperature, degC."""
+        self.celsius = celsius
+
+    def set_humidity(self, percent: float) -> None:
+        """Set the relative humidity, %."""
+        self.humidity_pct = percent
+
     @property
     def dew_c(self) -> float:
         """Dew point of the room air, degC."""

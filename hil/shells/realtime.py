@@ -6,7 +6,6 @@ events. Then it sleeps until the next event, or until a descriptor is readable.
 """
 
 import contextlib
-import heapq
 import os
 import selectors
 import time
@@ -36,7 +35,7 @@ class RealTimeShell:
         self._wakeup_read, self._wakeup_write = os.pipe()
         for descriptor in (self._wakeup_read, self._wakeup_write):
             os.set_blocking(descriptor, False)
-        self.on_wakeup: Callable[[], None] | None = None
+        self._wakeup_callback: Callable[[], None] | None = None
         self.watch(self._wakeup_read, self._handle_wakeup)
 
     def watch(self, descriptor: int, call: Callable[[], None]) -> None:
@@ -57,16 +56,20 @@ class RealTimeShell:
         """End the present `run` soon, as at its end time; only from the thread of `run`."""
         self._run_ended = True
 
+    def set_wakeup_callback(self, callback: Callable[[], None]) -> None:
+        """Set the callback for `wake_up`."""
+        self._wakeup_callback = callback
+
     def wake_up(self) -> None:
-        """Make the thread of `run` call `on_wakeup` soon. Any thread can call this."""
+        """Make the thread of `run` call the wake-up callback soon. Any thread can call this."""
         with contextlib.suppress(BlockingIOError, OSError):
             os.write(self._wakeup_write, b"!")
 
     def _handle_wakeup(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup_read, 4096)
-        if self.on_wakeup is not None and not self.stopped:
-            self.on_wakeup()
+        if self._wakeup_callback is not None and not self.stopped:
+            self._wakeup_callback()
 
     def now(self) -> int:
         """Return the bench time, in microseconds."""
@@ -78,7 +81,7 @@ class RealTimeShell:
         while not self.stopped and not self._run_ended:
             now = self.now()
             if until is not None and now >= until:
-                self.world.now = max(self.world.now, now)  # new events must not lie in the past
+                self.world.advance_to(now)  # new events must not lie in the past
                 return
             self._run_due_events(now)
             self._sleep(until)
@@ -86,8 +89,8 @@ class RealTimeShell:
     def _run_due_events(self, now: int) -> None:
         heap, world = self.world.heap, self.world
         while heap and heap[0][0] <= now:
-            _, _, _, call, args = heapq.heappop(heap)
-            world.now = max(world.now, self.now())
+            call, args = world.pop_event()
+            world.advance_to(self.now())
             call(*args)
 
     def _sleep(self, until: int | None) -> None:
@@ -96,7 +99,7 @@ class RealTimeShell:
             due = min(due, until)
         pause = min(_MAX_SLEEP_S, max(0.0, (due - self.now()) / 1e6))
         for key, _ in self._selector.select(pause):
-            self.world.now = max(self.world.now, self.now())
+            self.world.advance_to(self.now())
             key.data()
 
     def close(self) -> None:

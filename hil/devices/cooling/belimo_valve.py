@@ -48,9 +48,14 @@ class BelimoValve(ModbusServer):
         """Whether the actuator is held."""
         return self.plant.valve.stuck
 
-    @stuck.setter
-    def stuck(self, held: bool) -> None:
-        self.plant.valve.stuck = held
+    def set_stuck(self, is_stuck: bool) -> None:
+        """Hold the actuator (a fault), or release it."""
+        self.plant.valve.set_stuck(is_stuck)
+
+    def clamp(self, maximum: int) -> None:
+        """Clamp written set-points to `maximum`, 0.01 % (a fault); `FULL` ends the fault."""
+        self.clamps = maximum < FULL
+        self.writable[SETPOINT] = (0, maximum)
 
     def refresh(self, now: int) -> None:
         """Show the plant as of `now`."""

@@ -67,6 +67,7 @@ class KenmecLs80a(TableServer):
     level_low          the reservoir's level switch
     """
 
+    FAULTS = TableServer.FAULTS | {"leak", "level_low"}
     functions = frozenset((2, 3, 6))
     boot_us = 8 * SECOND
     nonvolatile = frozenset(_DEFAULTS)

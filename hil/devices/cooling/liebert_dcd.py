@@ -29,8 +29,9 @@ _BLOCK = range(108, 166)
 
 
 class LiebertDcd(TableServer):
-    """The cooler; faults besides those of `TableServer`: broken_fans (indices 0 to 3 that stand)."""
+    """The cooler; fault besides those of `TableServer`: broken_fans (indices 0 to 3)."""
 
+    FAULTS = TableServer.FAULTS | {"broken_fans"}
     functions = frozenset((4,))
     inputs_only = True
     table = (

@@ -75,6 +75,7 @@ LEAKS = {"internal": 4, "external": 5, "option1": 6, "option2": 7, "pan": 8, "fl
 
 _MANUAL = (1 << 1) | (1 << 9)
 _STOP, _POWER_CYCLE = 1 << 5, 1 << 6
+_ESTOP = 1 << 8  # of the status alarm word
 _HOUR_US = 3600 * SECOND
 _RUNNING_PCT = 1.0
 _PUMPS_SHOWN = 4
@@ -108,6 +109,7 @@ class Rpu(ModbusServer):
     reservoir_low: the reservoir's status goes to 0 and its alarm bit comes
     """
 
+    FAULTS = ModbusServer.FAULTS | {"reservoir_low"}
     functions = frozenset((3, 6, 16))
     nonvolatile = frozenset((FLOW_TARGET, OUTLET_TARGET, 37890))
     boot_us = 10 * SECOND
@@ -177,6 +179,12 @@ class Rpu(ModbusServer):
         """Dry a leak detector."""
         self.leakage &= ~(1 << LEAKS[name])
         self._steps = -1
+
+    def set_estop(self, is_pressed: bool) -> None:
+        """Press the emergency stop, or release it."""
+        self.status_alarm = (
+            self.status_alarm | _ESTOP if is_pressed else self.status_alarm & ~_ESTOP
+        )
 
     @staticmethod
     def _check_sensor(name: str) -> None:

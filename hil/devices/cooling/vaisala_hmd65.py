@@ -64,6 +64,11 @@ class HumiditySensor(TableServer):
         humidity = min(max(humidity, 0.0), 100.0)
         self.measured_values = (humidity, celsius, dew_point_c(celsius, humidity))
 
+    def set_humidity_error(self, percent: float) -> None:
+        """Set the error of the humidity element, %."""
+        self.humidity_error_pct = percent
+        self.invalidate()
+
     def freeze(self) -> None:
         """Stay at what it reads now."""
         self.frozen_values = (self.measured_values[0], self.measured_values[1])

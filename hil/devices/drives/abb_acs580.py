@@ -74,6 +74,7 @@ class Drive(ModbusServer):
     blocked      the trip comes back as long as this is true (a reset does not help)
     """
 
+    FAULTS = ModbusServer.FAULTS | {"trip_persists"}
     functions = frozenset((1, 2, 3, 4, 5, 6, 15, 16, 22, 23, 43))
     identity = {  # noqa: RUF012
         0: "ABB",
@@ -136,9 +137,21 @@ class Drive(ModbusServer):
         """How long the master may be silent; 0 for ever."""
         return self.watchdog.period_us
 
-    @comm_timeout_us.setter
-    def comm_timeout_us(self, period: int) -> None:
-        self.watchdog.period_us = period
+    def set_comm_timeout(self, period_us: int) -> None:
+        """Set how long the master may be silent, µs; 0 turns the supervision off."""
+        self.watchdog.set_period(period_us)
+
+    def cut_power(self) -> None:
+        """Cut the drive's power: it does not answer, and the shaft coasts down."""
+        self.dead = True
+        self.running = False
+        self.shaft.command(0.0, _COAST_PCT_S)
+
+    def restore_power(self, now: int) -> None:
+        """Restore the power after `cut_power`: the drive restarts."""
+        if self.dead:
+            self.dead = False
+            self.reboot(now)
 
     def trip(self, code: int = 0x2310) -> None:
         """Trip with a fault code (0x2310 is overcurrent); the pump coasts down."""

@@ -47,6 +47,7 @@ class DanfossFc(TableServer):
     local         hand on: the bus reads, but commands nothing
     """
 
+    FAULTS = TableServer.FAULTS | {"trip_persists", "local"}
     functions = frozenset((1, 3, 4, 5, 6, 15, 16))
     boot_us = 6 * SECOND
     table = (

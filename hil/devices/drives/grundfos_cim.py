@@ -60,6 +60,7 @@ class GrundfosCim(TableServer):
     module_lost    the CIM lost its pump: alarm 159, no measurements
     """
 
+    FAULTS = TableServer.FAULTS | {"alarm_persists", "warning", "local", "module_lost"}
     functions = frozenset((3, 4, 6, 16))
     inputs_only = True
     table = (

@@ -16,7 +16,7 @@ from time import gmtime
 
 import pynmea2
 
-from hil.devices.base import MILLISECOND, NEVER, SECOND, Replies
+from hil.devices.base import MILLISECOND, NEVER, SECOND, FaultTarget, Replies
 from hil.devices.gnss.basic_sky import BEIDOU, GPS, BasicSatellite, BasicSky
 
 _SYSTEM_ID = {GPS: "1", BEIDOU: "4"}  # NMEA 4.11, GSA system id
@@ -47,7 +47,7 @@ class NmeaStyle:
     refresh_s: int = 8
 
 
-class BasicReceiver:
+class BasicReceiver(FaultTarget):
     """The receiver; a `Device`. Faults, plain attributes that may change at any time:
 
     outage          says nothing
@@ -58,6 +58,18 @@ class BasicReceiver:
     extra_us        added to the latency
     Counters: `epochs`, `commands` (bytes received and ignored).
     """
+
+    FAULTS = frozenset(
+        (
+            "outage",
+            "no_fix",
+            "time_without_fix",
+            "jam_db",
+            "corrupted_bits",
+            "time_offset_us",
+            "extra_latency_us",
+        )
+    )
 
     def __init__(
         self,

@@ -212,19 +212,19 @@ class LineInterpreter:
             return [_unicore_answer(line, _carry_out(receiver, handler, f, now))]
         body, _, digits = line.removeprefix("$").partition("*")
         if not line.startswith("$") or digits.upper() != f"{NMEASentence.checksum(body):02X}":
-            receiver.ignored += len(line)
+            receiver.count_ignored(len(line))
             return []
         name, *f = body.split(",")
         table = _CASIC if self._maker == "casic" else _QUECTEL
         if name not in table:
-            receiver.ignored += len(line)
+            receiver.count_ignored(len(line))
             return [] if self._maker == "casic" else [_unknown_answer(name)]
         done = _carry_out(receiver, table[name], f, now)
         return [] if self._maker == "casic" else [_quectel_answer(name, done)]
 
 
 def _carry_out(receiver: GnssReceiver, handler: CommandHandler, f: list[str], now: int) -> bool:
-    receiver.commands += 1
+    receiver.count_command()
     if receiver.ignores_commands:
         return True
     try:

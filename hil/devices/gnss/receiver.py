@@ -16,7 +16,7 @@ from dataclasses import replace
 from math import cos, radians
 from random import Random
 
-from hil.devices.base import MILLISECOND, NEVER, SECOND, Replies
+from hil.devices.base import MILLISECOND, NEVER, SECOND, FaultTarget, Replies
 from hil.devices.gnss.dialects import Dialect
 from hil.devices.gnss.sentences import EpochReport, ListedSatellite, SentenceWriter, sentence
 from hil.devices.gnss.sky import SkyModel, SkySatellite
@@ -24,7 +24,8 @@ from hil.devices.gnss.sky import SkyModel, SkySatellite
 COLD, WARM, HOT = 0, 1, 2
 LEAP_WAIT_S = 750
 """Leap seconds are sent once in 12.5 minutes (GPS subframe 4, page 18)."""
-WEEK_S = 7 * 86_400
+_DAY_S = 86_400
+WEEK_S = 7 * _DAY_S
 
 _REFRESH_S = 16  # in which no satellite moves by more than a fifth of a degree
 _MIN_USED_CN0 = 28  # dBHz, assumed: below it a satellite is not used
@@ -42,7 +43,7 @@ _E9_PER_M = 8_993.2  # 1e-9 degrees of latitude
 _BAUD_DELAY_US = 50 * MILLISECOND
 
 
-class GnssReceiver:
+class GnssReceiver(FaultTarget):
     """The receiver; a `Device`. Faults, plain attributes that may change at any time:
 
     outage          says nothing
@@ -62,6 +63,23 @@ class GnssReceiver:
     deaf            commands are acknowledged and not obeyed
     Counters: `epochs`, `commands` (understood), `ignored` (bytes of others).
     """
+
+    FAULTS = frozenset(
+        (
+            "outage",
+            "no_fix",
+            "time_without_fix",
+            "corrupted_bits",
+            "extra_latency_us",
+            "time_offset_us",
+            "position_error_m",
+            "uniform_cn0",
+            "antenna",
+            "temperature_c",
+            "leap_error_s",
+            "ignores_commands",
+        )
+    )
 
     def __init__(
         self,
@@ -166,6 +184,30 @@ class GnssReceiver:
         """By how much they are weakened now."""
         since, db, db_s = self._jam
         return min(80.0, db + db_s * (now - since) / SECOND)
+
+    def start_bursts(self, db: float) -> None:
+        """Set the loss by each burst of a transmitter beside the antenna, dB."""
+        self.burst_db = db
+
+    def stop_bursts(self) -> None:
+        """End the bursts of the transmitter."""
+        self.burst_db = self.desense_db = 0.0
+
+    def set_transmitting(self, on: bool) -> None:
+        """Begin or end one burst of the transmitter beside the antenna."""
+        self.desense_db = self.burst_db if on else 0.0
+
+    def insert_leap_second(self, now: int) -> None:
+        """Insert a leap second before the next midnight of the receiver's own time."""
+        self.leap_midnights.append((self.time(now) // (_DAY_S * SECOND) + 1) * _DAY_S)
+
+    def count_command(self) -> None:
+        """Count a command that was understood."""
+        self.commands += 1
+
+    def count_ignored(self, count: int) -> None:
+        """Count bytes that were not a command."""
+        self.ignored += count
 
     def restart(self, kind: int, now: int) -> None:
         """Start anew: `COLD`, `WARM` or `HOT`. After a cold one leap seconds are not known."""

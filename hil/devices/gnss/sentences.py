@@ -143,7 +143,8 @@ class SentenceWriter:
         digits = self.dialect.position_digits
         self._position = ",,,"
         if report.fix > 1:
-            self._position = f"{_format_angle(latitude, 2, digits, 'NS')},{_format_angle(longitude, 3, digits, 'EW')}"
+            latitude_text = _format_angle(latitude, 2, digits, "NS")
+            self._position = f"{latitude_text},{_format_angle(longitude, 3, digits, 'EW')}"
 
     @property
     def _mode(self) -> str:
@@ -170,8 +171,8 @@ class SentenceWriter:
             return [f"{head},0,00,99.99,,,,,,"]
         return [
             (
-                f"{head},1,{min(report.used_count, 99):02d},{report.hdop:.2f},{report.altitude_m:.1f},M,"
-                "-32.0,M,,"
+                f"{head},1,{min(report.used_count, 99):02d},{report.hdop:.2f},"
+                f"{report.altitude_m:.1f},M,-32.0,M,,"
             )
         ]
 

@@ -80,10 +80,10 @@ class UbloxInterpreter:
         while True:
             at = self._buffer.find(b"\xb5\x62")
             if at < 0:
-                receiver.ignored += max(0, len(self._buffer) - 1)
+                receiver.count_ignored(max(0, len(self._buffer) - 1))
                 self._buffer = self._buffer[-1:]
                 return answers
-            receiver.ignored += at
+            receiver.count_ignored(at)
             self._buffer = self._buffer[at:]
             if len(self._buffer) < _HEAD + 2:
                 return answers
@@ -101,7 +101,7 @@ class UbloxInterpreter:
         handler = _TABLE.get((message.kind, message.id))
         if handler is None:
             return []
-        receiver.commands += 1
+        receiver.count_command()
         done = True
         if not receiver.ignores_commands:
             try:

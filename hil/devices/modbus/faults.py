@@ -19,13 +19,32 @@ Counts go down by one with each use; -1 never ends.
 
 from __future__ import annotations
 
+from hil.devices.base import FaultTarget
+
 SERVER_FAILURE, ACKNOWLEDGE, BUSY = 4, 5, 6
 """Exception codes of the Modbus application protocol V1.1b3, section 7."""
 
 
-class ModbusFaults:
+class ModbusFaults(FaultTarget):
     """The attributes above, all off."""
 
+    FAULTS = frozenset(
+        (
+            "dead",
+            "extra_delay_us",
+            "exception_code",
+            "busy",
+            "busy_code",
+            "ignore_writes",
+            "write_delay_us",
+            "clamps",
+            "noise",
+            "corrupted_replies",
+            "truncated_replies",
+            "duplicated_replies",
+            "reply_unit",
+        )
+    )
     clamps = False
 
     def __init__(self) -> None:

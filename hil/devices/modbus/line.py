@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
 
-from hil.devices.base import MILLISECOND, NEVER, EmulatedDevice, Replies
+from hil.devices.base import MILLISECOND, NEVER, EmulatedDevice, FaultTarget, Replies
 from hil.devices.modbus.frames import FrameScanner
 from hil.devices.modbus.requests import (
     ModbusRequest,
@@ -30,7 +30,7 @@ from hil.devices.modbus.server import ModbusServer
 _MAX_CACHE = 512
 
 
-class ModbusLine:
+class ModbusLine(FaultTarget):
     """The emulated half of a multidrop RTU line; a `EmulatedDevice`.
 
     Faults: `silent` (nothing on the line answers, as with a cut cable), `echo` (an adapter that
@@ -38,6 +38,8 @@ class ModbusLine:
     `request_count` (requests to emulated units), `foreign_frames` (frames of others),
     `discarded_bytes` (bytes that were part of no frame).
     """
+
+    FAULTS = frozenset(("silent", "echo"))
 
     def __init__(
         self,
@@ -141,8 +143,7 @@ class ModbusLine:
         if server.dead or now < server.silent_until:
             return []
         self.request_count += 1
-        server.requests += 1
-        server.on_request(now)
+        server.begin_request(now)
         reply = execute_request(request, server, now, self._framer.buildFrame)
         if (
             server.noise

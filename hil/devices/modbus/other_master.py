@@ -11,13 +11,15 @@ from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadHoldingRegistersResponse
 
-from hil.devices.base import MILLISECOND, SECOND, Replies
+from hil.devices.base import MILLISECOND, SECOND, FaultTarget, Replies
 
 _FRAMER = FramerRTU(DecodePDU(True))
 
 
-class OtherMaster:
-    """A `Device` that talks by itself; faults: `silent` (says nothing), `unanswered` (asks only)."""
+class OtherMaster(FaultTarget):
+    """A device that sends on its own; faults: `silent` (sends nothing), `unanswered` (no reply)."""
+
+    FAULTS = frozenset(("silent", "unanswered"))
 
     def __init__(
         self,

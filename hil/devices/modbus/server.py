@@ -135,6 +135,11 @@ class ModbusServer(ModbusFaults):
 
     # Time.
 
+    def begin_request(self, now: int) -> None:
+        """Count a valid request for this unit and pass it to the model."""
+        self.requests += 1
+        self.on_request(now)
+
     def on_request(self, now: int) -> None:
         """A valid request for this unit arrived."""
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pymodbus.framer import FramerSocket
 from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
 
-from hil.devices.base import NEVER
+from hil.devices.base import NEVER, FaultTarget
 from hil.devices.modbus.requests import ModbusRequest, decode_request, execute_request
 from hil.devices.modbus.server import ModbusServer
 
@@ -29,7 +29,7 @@ _MAX_CACHE, _MAX_PENDING = 512, 64
 _DEFAULT_UNITS = (0, 255)
 
 
-class ModbusTcpHost:
+class ModbusTcpHost(FaultTarget):
     """The host. Faults, plain attributes that may change at any time:
 
     down       connections are closed at the next wake (the deadline is then 0), new ones at once
@@ -39,6 +39,8 @@ class ModbusTcpHost:
     `protocol_errors` (connections closed for what they sent), `refused_connections` (connections
     beyond `max_clients`).
     """
+
+    FAULTS = frozenset(("down", "silent", "unknown_unit_code"))
 
     def __init__(
         self,
@@ -174,8 +176,7 @@ class ModbusTcpHost:
         if server.dead or now < server.silent_until:
             return []
         self.request_count += 1
-        server.requests += 1
-        server.on_request(now)
+        server.begin_request(now)
         pdu = execute_request(request, server, now, _payload)
         reply_unit = unit if server.reply_unit is None else server.reply_unit
         reply = self._framer.encode(pdu, reply_unit, int.from_bytes(frame[:2], "big"))

@@ -24,8 +24,8 @@ class Watchdog:
         """How long the master may be silent."""
         return self._period
 
-    @period_us.setter
-    def period_us(self, period: int) -> None:
+    def set_period(self, period: int) -> None:
+        """Set how long the master may be silent, µs; 0 turns the watchdog off."""
         self._period = period
         self.due = self._kicked_at + period if period > 0 and not self.expired else NEVER
 

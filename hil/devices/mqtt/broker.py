@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hil.devices.base import NEVER, SECOND
+from hil.devices.base import NEVER, SECOND, FaultTarget
 from hil.devices.mqtt import packets as mqtt
 from hil.devices.mqtt import topics
 from hil.devices.mqtt.packets import PacketType
@@ -63,7 +63,7 @@ class BrokerCounters:
     timeouts: int = 0
 
 
-class Broker:
+class Broker(FaultTarget):
     """The broker. Faults, plain attributes that may change at any time:
 
     down            every connection is closed at the next wake (the deadline is then 0), new ones
@@ -77,6 +77,10 @@ class Broker:
     each message taken), `client_ids` (ids connected now).
     """
 
+    FAULTS = frozenset(
+        ("down", "silent", "connack_code", "slow_acks_us", "drop_next_acks", "lose_session")
+    )
+
     def __init__(self, max_recent: int = 16) -> None:
         """`max_recent`: how many messages of a topic `last` holds."""
         self.down = False
@@ -88,7 +92,7 @@ class Broker:
         self.counters = BrokerCounters()
         self.retained: dict[str, QueuedPublish] = {}
         self.recent_messages: dict[str, deque[QueuedPublish]] = {}
-        self.on_message: Callable[[QueuedPublish], None] | None = None
+        self._observers: list[Callable[[QueuedPublish], None]] = []
         self._max_recent = max_recent
         self._connections: dict[int, _Connection] = {}
         self._sessions: dict[str, ClientSession] = {}
@@ -104,6 +108,10 @@ class Broker:
             PacketType.PINGREQ: self._pingreq,
             PacketType.DISCONNECT: self._disconnect,
         }
+
+    def observe_messages(self, observer: Callable[[QueuedPublish], None]) -> None:
+        """Call `observer` with each message that the broker takes."""
+        self._observers.append(observer)
 
     @property
     def client_ids(self) -> list[str]:
@@ -196,7 +204,7 @@ class Broker:
         del self._connections[connection.number]
         session = connection.session
         if session is not None and session.conn == connection.number:
-            session.conn = None
+            session.detach()
             if session.clean:
                 del self._sessions[session.client_id]
                 self._routes.clear()
@@ -234,7 +242,8 @@ class Broker:
         self.counters.connects += 1
         connection.timeout_us = request.keepalive_s * SECOND * 3 // 2
         session, present = self._open_session(request.client_id, request.flags.clean, now)
-        session.conn, connection.session = connection.number, session
+        session.attach(connection.number)
+        connection.session = session
         self._send(connection.number, mqtt.build_packet(PacketType.CONNACK, bytes((present, 0))))
         self._send_publishes(session, session.resume())
         return True
@@ -373,8 +382,8 @@ class Broker:
                 self.recent_messages.pop(next(iter(self.recent_messages)))
             history = self.recent_messages[topic] = deque(maxlen=self._max_recent)
         history.append(message)
-        if self.on_message is not None:
-            self.on_message(message)
+        for observer in self._observers:
+            observer(message)
         if message.retain:
             self._retain(message)
         for session, qos in self._route(topic):

@@ -42,6 +42,14 @@ class ClientSession:
     _inflight: dict[int, QueuedPublish] = field(default_factory=dict)
     _last_id: int = 0
 
+    def attach(self, conn: int) -> None:
+        """Bind the session to connection `conn`."""
+        self.conn = conn
+
+    def detach(self) -> None:
+        """Unbind the session from its connection."""
+        self.conn = None
+
     def resume(self) -> list[bytes]:
         """Packets to send to a client that just came back."""
         resent = [_encode_publish(m, number, _DUP) for number, m in self._inflight.items()]

@@ -50,10 +50,22 @@ class Mains:
         """Energy since the start, which no register shows and no fault touches."""
         self.rollover_wh: float | None = None
         """Where the import counter begins again from 0."""
-        self.grid: Callable[[], tuple[float, float]] | None = None
+        self._grid: Callable[[], tuple[float, float]] | None = None
         self._grid_state = (1.0, hertz)
         self._updated_at = -1
         self._sample()
+
+    def connect_grid(self, grid: Callable[[], tuple[float, float]]) -> None:
+        """Follow `grid`: it returns voltage (fraction of nominal) and frequency (Hz)."""
+        self._grid = grid
+
+    def set_rollover(self, rollover_wh: float | None) -> None:
+        """Set the rollover value of the import counter, Wh; None for no rollover."""
+        self.rollover_wh = rollover_wh
+
+    def reset_import(self) -> None:
+        """Reset the import counter to 0 (a fault)."""
+        self.import_wh = 0.0
 
     def advance(self, now: int) -> None:
         """Go on to `now` (µs); energies take the power as it was since the last second."""
@@ -71,8 +83,8 @@ class Mains:
                 self.import_wh -= self.rollover_wh
         else:
             self.export_wh -= energy
-        if self.grid is not None and self.grid() != self._grid_state:
-            self._apply_grid_state(self.grid())
+        if self._grid is not None and self._grid() != self._grid_state:
+            self._apply_grid_state(self._grid())
         rng = self._rng
         for i in PHASES:
             difference = self._grid_v - self.volts[i]

@@ -25,6 +25,8 @@ class EmulatedMeter(TableServer):
     model shows zero or its "no value").
     """
 
+    FAULTS = TableServer.FAULTS | {"lost_phase"}
+
     def __init__(
         self,
         plant: Plant,

@@ -22,7 +22,7 @@ import email.parser
 import json
 from http import HTTPStatus
 
-from hil.devices.base import MILLISECOND, NEVER
+from hil.devices.base import MILLISECOND, NEVER, FaultTarget
 from hil.devices.power.capped_load import CappedLoad
 
 TcpReplies = list[tuple[int, int, bytes | None]]
@@ -32,8 +32,23 @@ _RESPONSE_US = 40 * MILLISECOND
 _MAX_BUFFER_BYTES = 65_536
 
 
-class RedfishBmc:
+class RedfishBmc(FaultTarget):
     """The service in front of `loads`; `older` names those with the older schema."""
+
+    FAULTS = frozenset(
+        (
+            "retry_after_s",
+            "silent",
+            "down",
+            "rejects_limits",
+            "requires_etag",
+            "chunked",
+            "closes_connections",
+            "limits_deferred",
+            "response_us",
+            "token_uses",
+        )
+    )
 
     def __init__(
         self,

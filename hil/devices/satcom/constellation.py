@@ -18,6 +18,8 @@ from typing import Any
 from sgp4.api import WGS72, Satrec
 from sgp4.propagation import gstime
 
+from hil.devices.base import FaultTarget
+
 _EARTH_KM, _MU, _J2 = 6378.135, 398600.8, 0.001082616
 _JD_1970 = 2440587.5
 _DAY_US = 86_400_000_000
@@ -85,8 +87,10 @@ def make_satellites(shape: ConstellationShape) -> list[Satrec]:
     return result
 
 
-class EmulatedSky:
+class EmulatedSky(FaultTarget):
     """What a modem at `site_e7` hears. `blocked`: nothing, whatever stands there."""
+
+    FAULTS = frozenset(("blocked", "mask_deg"))
 
     def __init__(self, kind: str, site_e7: tuple[int, int], mask_deg: float) -> None:
         self.blocked = False

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hil.devices.base import FaultTarget
+
 _DAY_US = 86_400_000_000
 
 
@@ -27,11 +29,13 @@ class UplinkDatagram:
     content: bytes
 
 
-class MessageGateway:
+class MessageGateway(FaultTarget):
     """The gateway. `utc` gives UTC microseconds of a time of the world.
 
     `down`: it answers no session. `max_messages`: how many messages it remembers for judging.
     """
+
+    FAULTS = frozenset(("down",))
 
     def __init__(
         self,
@@ -45,12 +49,16 @@ class MessageGateway:
         self.billed: dict[int, int] = {}
         self.sessions = 0
         self.empty_sessions = 0
-        self.on_message: Callable[[UplinkDatagram], None] | None = None
+        self._observers: list[Callable[[UplinkDatagram], None]] = []
         self._utc = utc
         self._min_billed_bytes = min_billed_bytes
         self._billing_step_bytes = billing_step_bytes
         self._max_messages = max_messages
         self._waiting: dict[str, list[bytes]] = {}
+
+    def observe_messages(self, observer: Callable[[UplinkDatagram], None]) -> None:
+        """Call `observer` with each uplink datagram, in the order of registration."""
+        self._observers.append(observer)
 
     def queue_downlink(self, serial: str, content: bytes) -> None:
         """Queue a datagram for a modem."""
@@ -83,8 +91,8 @@ class MessageGateway:
         self.messages.append(datagram)
         if len(self.messages) > self._max_messages:
             self.messages.pop(0)
-        if self.on_message is not None:
-            self.on_message(datagram)
+        for observer in self._observers:
+            observer(datagram)
 
     def _bill(self, size: int, at: int, due: bool) -> None:
         if due:

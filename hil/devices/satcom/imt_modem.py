@@ -39,6 +39,7 @@ class ImtModem(EmulatedModem):
     reset_next      restarts when the next segment comes
     """
 
+    FAULTS = EmulatedModem.FAULTS | {"lose_acks", "junk_before_answers", "reset_next"}
     boot_us = 8 * SECOND
 
     def __init__(

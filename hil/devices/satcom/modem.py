@@ -5,14 +5,15 @@ Not a modem: what it says stands with each.
 
 from __future__ import annotations
 
-from hil.devices.base import NEVER
+from hil.devices.base import NEVER, FaultTarget
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.radio import Radio
 
 
-class EmulatedModem:
+class EmulatedModem(FaultTarget):
     """A modem that is deaf for `boot_us` after a restart; `dead`: it says nothing at all."""
 
+    FAULTS = frozenset(("dead",))
     boot_us = 0
 
     def __init__(self, radio: Radio, gateway: MessageGateway, serial: str) -> None:

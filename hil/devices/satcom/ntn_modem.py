@@ -22,6 +22,7 @@ class NtnModem(EmulatedModem):
     `rejected_sends` (so many datagrams get ERROR), `reset_next` (restarts at the next datagram).
     """
 
+    FAULTS = EmulatedModem.FAULTS | {"registered_as", "rejected_sends", "reset_next"}
     boot_us = 5 * SECOND
 
     def __init__(

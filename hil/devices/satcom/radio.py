@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
+from hil.devices.base import FaultTarget
+
 _BY_BARS = (0, 55, 80, 90, 95, 97)
 """Success of a session, %, by bars: a plausible slope, 80 % at two bars; not measured."""
 
 
-class Radio:
+class Radio(FaultTarget):
     """Faults: `success_pct` (None: by bars), `no_signal` (no satellite is heard),
     `late_failure_pct`.
 
@@ -21,8 +23,12 @@ class Radio:
     message.
     """
 
-    def __init__(self, rng: Random, bars: Callable[[int], int]) -> None:
-        self.success_pct: float | None = None
+    FAULTS = frozenset(("success_pct", "no_signal", "late_failure_pct"))
+
+    def __init__(
+        self, rng: Random, bars: Callable[[int], int], success_pct: float | None = None
+    ) -> None:
+        self.success_pct = success_pct
         self.no_signal = False
         self.late_failure_pct = 0.0
         self.rng = rng

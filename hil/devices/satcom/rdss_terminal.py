@@ -9,15 +9,17 @@ from binascii import unhexlify
 
 from pynmea2.nmea import NMEASentence
 
-from hil.devices.base import MILLISECOND, NEVER, SECOND, Replies
+from hil.devices.base import MILLISECOND, NEVER, SECOND, FaultTarget, Replies
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.radio import Radio
 
 _INTERVAL_US = 60 * SECOND
 
 
-class RdssTerminal:
+class RdssTerminal(FaultTarget):
     """One terminal. Faults: `dead`, `rejected_sends` (so many messages get N)."""
+
+    FAULTS = frozenset(("dead", "rejected_sends"))
 
     def __init__(self, radio: Radio, gateway: MessageGateway, serial: str = "0241234") -> None:
         self.dead = False

@@ -44,6 +44,7 @@ class SbdModem(EmulatedModem):
     transmitted (all but those that report 32, 34, 35 or 36 within 3 s).
     """
 
+    FAULTS = EmulatedModem.FAULTS | {"lose_acks", "ring_alert_at", "reset_in"}
     boot_us = 6 * SECOND
 
     def __init__(

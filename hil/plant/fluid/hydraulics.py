@@ -35,6 +35,10 @@ class PlantPump:
         self.target_pct = min(max(target_pct, 0.0), 110.0)
         self.rate_pct_s = min(max(rate_pct_s, 0.01), self.slew_pct_s)
 
+    def set_seized(self, is_seized: bool) -> None:
+        """Seize the rotor (a fault), or release it."""
+        self.seized = is_seized
+
     def step(self, dt_s: float) -> bool:
         """Step by `dt_s`; return whether the speed changed."""
         target = 0.0 if self.seized else self.target_pct

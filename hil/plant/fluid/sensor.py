@@ -41,6 +41,10 @@ class PlantSensor:
         self._lagged = lagged
         self.value = lagged + self._table[self._index]
 
+    def override(self, value: float) -> None:
+        """Replace the value until the next `step`."""
+        self.value = value
+
     def next_noise_sample(self) -> None:
         """Take the next noise sample (the update of the transmitter, once a second)."""
         index = self._index + 1

@@ -49,6 +49,14 @@ class Actuator:
         """Set the command, 0 to 100 %."""
         self.command_pct = min(max(percent, 0.0), 100.0)
 
+    def set_stuck(self, is_stuck: bool) -> None:
+        """Hold the position (a fault), or release it."""
+        self.stuck = is_stuck
+
+    def set_deadband(self, percent: float) -> None:
+        """Set the dead band, % of the stroke."""
+        self.deadband_pct = percent
+
     def step(self, dt_s: float) -> bool:
         """Step by `dt_s`; return whether the position changed."""
         difference = self.command_pct - self.position_pct

@@ -31,6 +31,14 @@ class Grid:
         """Return the voltage as a fraction of nominal, and the frequency in Hz."""
         return self.voltage, self.hertz if self.supplied else 0.0
 
+    def set_voltage(self, fraction: float) -> None:
+        """Set the voltage, as a fraction of nominal."""
+        self.voltage = fraction
+
+    def set_frequency(self, hertz: float) -> None:
+        """Set the frequency, Hz."""
+        self.hertz = hertz
+
     def fail(self) -> None:
         """Set a mains failure."""
         self.voltage, self.generator_running = 0.0, False

@@ -40,6 +40,10 @@ class LoadSchedule:
             raise ValueError("a load cannot be below 0 kW")
         self.demand_kw = kw
 
+    def set_limit(self, kw: float | None) -> None:
+        """Cap the power at `kw`; None removes the cap."""
+        self.limit_kw = kw
+
     def power_kw(self, now: int) -> float:
         """Return the power of the racks at `now`, kW; call with increasing `now`."""
         while self._next_us <= now:
