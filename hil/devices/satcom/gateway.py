@@ -1,12 +1,12 @@
-"""A message gateway as a provider runs it: datagrams in from modems, out to a webhook, and back.
+"""The message gateway of a satellite provider: datagrams from and to modems, and billing.
 
-Sans-IO. It knows modems by their serial number, keeps what is for them until a session fetches it,
-and bills: every session that got through, each way, in steps of `billing_step_bytes` bytes, at
-least `min_billed_bytes`. A session without any content is billed as the shortest one, and counted
-apart.
+It does no I/O. It identifies modems by serial number and stores downlink messages until a session
+fetches them. It bills each successful session, each direction, in steps of `billing_step_bytes`
+bytes, at least `min_billed_bytes`. A session without content is billed as the shortest one and
+counted separately.
 
-For judging: `messages` (time, serial, number, content), `billed` (UTC day -> bytes), `sessions`,
-`empty_sessions`. `on_message` is called with each datagram that came up, duplicates too.
+Results for the evaluation: `messages`, `billed` (UTC day -> bytes), `sessions`, `empty_sessions`.
+Observers get each uplink datagram, also duplicates.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DAY_US = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class UplinkDatagram:
-    """One datagram that came up: when (µs), from which modem, its session's number, its bytes."""
+    """One uplink datagram: time (µs), modem, number of its session, content."""
 
     at: int
     serial: str
@@ -30,9 +30,9 @@ class UplinkDatagram:
 
 
 class MessageGateway(FaultTarget):
-    """The gateway. `utc` gives UTC microseconds of a time of the world.
+    """The gateway; `utc` converts bench time to UTC, both in µs.
 
-    `down`: it answers no session. `max_messages`: how many messages it remembers for judging.
+    Fault: `down` (no session succeeds). `max_messages` limits the stored uplink messages.
     """
 
     FAULTS = frozenset(("down",))
@@ -65,11 +65,11 @@ class MessageGateway(FaultTarget):
         self._waiting.setdefault(serial, []).append(content)
 
     def queued_count(self, serial: str) -> int:
-        """Count what waits for a modem."""
+        """Return the number of downlink messages that wait for a modem."""
         return len(self._waiting.get(serial, []))
 
     def run_session(self, serial: str, number: int, content: bytes, at: int) -> tuple[bytes, int]:
-        """One session that got through: take `content`; give (datagram or b"", how many wait)."""
+        """Run a successful session: take `content`; return (downlink or b"", number waiting)."""
         self.sessions += 1
         waiting = self._waiting.get(serial, [])
         down = waiting.pop(0) if waiting else b""
@@ -84,7 +84,7 @@ class MessageGateway(FaultTarget):
     def receive(
         self, serial: str, number: int, content: bytes, at: int, billed: bool = False
     ) -> None:
-        """Take a datagram, of a session or without one."""
+        """Take an uplink datagram, of a session or without one."""
         if not billed:
             self._bill(len(content), at, True)
         datagram = UplinkDatagram(at, serial, number, content)
@@ -104,5 +104,5 @@ class MessageGateway(FaultTarget):
             self.billed[day] = self.billed.get(day, 0) + cost
 
     def max_day_bytes(self) -> int:
-        """Give the most that a day was billed."""
+        """Return the largest number of billed bytes in one day."""
         return max(self.billed.values(), default=0)

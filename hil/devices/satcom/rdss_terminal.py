@@ -1,6 +1,7 @@
 """An emulated BeiDou RDSS terminal of protocol 2.1, with a class 3 card: one message a minute.
 
-By the public description of the interface, with nothing of ours; framing by pynmea2's checksum.
+It follows the public description of the interface and shares no code with the agent. Checksums come
+from pynmea2.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _INTERVAL_US = 60 * SECOND
 
 
 class RdssTerminal(FaultTarget):
-    """One terminal. Faults: `dead`, `rejected_sends` (so many messages get N)."""
+    """One terminal. Faults: `dead`, `rejected_sends` (number of messages that get N)."""
 
     FAULTS = frozenset(("dead", "rejected_sends"))
 
@@ -32,7 +33,7 @@ class RdssTerminal(FaultTarget):
         self._next_send_at = 0
 
     def receive(self, data: bytes, now: int) -> Replies:
-        """Take bytes."""
+        """Process received bytes."""
         if self.dead:
             return []
         lines = (self._buffer + data).split(b"\n")
@@ -67,9 +68,9 @@ class RdssTerminal(FaultTarget):
         return [self._message("BDFKI,TXA,Y,N,0,000000")]
 
     def wake(self, now: int) -> Replies:
-        """Nothing is said unasked."""
+        """Do nothing: the terminal only replies."""
         return []
 
     def deadline(self) -> int:
-        """Never."""
+        """Return NEVER."""
         return NEVER
