@@ -390,4 +390,4 @@ def make_policy(name: str, site: AnnualSite, sensors: int = 2) -> Policy:
             if kind == "fixed"
             else SetpointPolicy(site, celsius, sensors)
         )
-    raise BenchError(f"{name}: no such policy; there are {', '.join(POLICIES)}")
+    raise BenchError(f"{name}: no such policy: give {', '.join(POLICIES)}")

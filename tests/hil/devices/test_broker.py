@@ -1,4 +1,4 @@
-"""The emulated broker: packets by hand, faults, paho's and mosquitto's clients over sockets."""
+"""The emulated broker: literal packets, faults, clients of paho and mosquitto over sockets."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tests.support.cli_tools import TIMEOUT_S
 SECOND = 1_000_000
 
 
-# Packets by hand.
+# Literal packets.
 
 
 def connect(client_id: str = "c", clean: bool = True, keepalive_s: int = 0, **more: Any) -> bytes:
-    """A CONNECT; `more`: will_topic, will_payload, will_qos, will_retain, level."""
+    """Build a CONNECT; `more`: will_topic, will_payload, will_qos, will_retain, level."""
     will = "will_topic" in more
     flags = {
         "username": False,
@@ -70,18 +70,18 @@ def subscribe(pattern: str, qos: int = 1, number: int = 1) -> bytes:
 
 
 def sent_bytes(out: TcpReplies, conn: int) -> bytes:
-    """All bytes for one connection; b"CLOSE" where it is closed."""
+    """Return all bytes for one connection; b"CLOSE" where it is closed."""
     return b"".join(b"CLOSE" if data is None else data for c, _, data in out if c == conn)
 
 
 def send_in_session(broker: Broker, conn: int, packet: bytes = b"", now: int = 0) -> bytes:
-    """Open and connect; what came back."""
+    """Open a connection, send CONNECT and the data; return the output."""
     broker.opened(conn, now)
     return sent_bytes(broker.receive(conn, packet or connect(f"c{conn}"), now), conn)
 
 
 def test_literal_packets() -> None:
-    # Written out by hand from MQTT 3.1.1: CONNECT as "a", clean, keepalive 60; PUBLISH QoS 1 id 10.
+    # Written manually from MQTT 3.1.1: CONNECT as "a", clean, keepalive 60; PUBLISH QoS 1 id 10.
     broker = Broker()
     broker.opened(1, 0)
     out = broker.receive(1, bytes.fromhex("100d00044d515454040200 3c000161"), 0)
@@ -150,19 +150,19 @@ def test_filters_and_topics_are_checked() -> None:
         b"\xf0\x00",
         mqtt.build_packet(PacketType.CONNECT, b"", 0),
         connect(),  # a second CONNECT
-        b"\x30\xff\xff\xff\xff\x01",  # five length bytes
-        b"\x30\x87\x80\x80\x80\x00\x00\x03abcde",  # 7 in five length bytes
-        b"\x30\xff\xff\xff\x7f",  # 256 MB announced
+        b"\x30\xff\xff\xff\xff\x01",  # length field of five bytes
+        b"\x30\x87\x80\x80\x80\x00\x00\x03abcde",  # 7 in a length field of five bytes
+        b"\x30\xff\xff\xff\x7f",  # announces 256 MB
         b"\x32\x05\x00\x03abc",  # QoS 1 without an id
         b"\x36\x07\x00\x03abc\x00\x01",  # QoS 3
         b"\x32\x07\x00\x03abc\x00\x00",  # id 0
         b"\x80\x07\x00\x01\x00\x02a/\x00",  # SUBSCRIBE without its flags
-        b"\x82\x02\x00\x01",  # SUBSCRIBE to nothing
+        b"\x82\x02\x00\x01",  # SUBSCRIBE without topics
         b"\x30\x05\x00\x03\xff\xfe\xfd",  # not UTF-8
         b"\x30\x04\x00\x09ab",  # topic longer than the packet
     ],
 )
-def test_bad_packets_close_only_their_connection(bad: bytes) -> None:
+def test_invalid_packets_close_only_their_connection(bad: bytes) -> None:
     broker = Broker()
     send_in_session(broker, 1)
     send_in_session(broker, 2)
@@ -359,7 +359,7 @@ def test_connack_code_silence_and_lost_session() -> None:
 
 
 class ServedBroker:
-    """The broker behind a TCP port of the loopback, in a thread."""
+    """The broker at a loopback TCP port, in a thread."""
 
     def __init__(self) -> None:
         self.broker = Broker()
@@ -480,7 +480,7 @@ def test_paho_both_ways(served: ServedBroker) -> None:
     assert served.broker.counters.published == 51
 
 
-def test_paho_survives_dropped_acknowledgements_and_a_restart(served: ServedBroker) -> None:
+def test_paho_survives_dropped_acknowledgements_and_restart(served: ServedBroker) -> None:
     client = paho_client(served, "p2", clean=False)
     served.broker.drop_next_acks = 1
     lost = client.publish("a", b"1", qos=1)
