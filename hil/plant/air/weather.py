@@ -121,7 +121,7 @@ def _hour(values: list[float], path: Path, number: int) -> Hour:
     return Hour(dry, dew, pressure)
 
 
-def find(name: str) -> Weather:
+def load_weather(name: str) -> Weather:
     """Return a shipped climate by name or an EPW file by path; raises `WeatherError` for others."""
     if name in CLIMATES:
         climate = CLIMATES[name]

@@ -20,7 +20,7 @@ from hil.annual.steady_search import SteadySearch
 from hil.errors import BenchError
 from hil.plant.air.cooler import KINDS
 from hil.plant.air.synthetic_climate import CLIMATES
-from hil.plant.air.weather import find
+from hil.plant.air.weather import load_weather
 from tests.support.cli_tools import run_coldloop
 
 DATA = Path(os.environ.get("COLDLOOP_DATA", Path(__file__).parents[4] / "shared" / "data"))
@@ -28,7 +28,7 @@ SUMMER = 4800
 
 
 def make_site(weather: str = "dubai", kind: str = "adiabatic", it_kw: float = 1000.0) -> AnnualSite:
-    return AnnualSite(find(weather), kind, it_kw)
+    return AnnualSite(load_weather(weather), kind, it_kw)
 
 
 def run_period(
@@ -125,7 +125,7 @@ def test_coarse_steps_change_little() -> None:
 
 
 def test_loop_energy_share_is_independent_of_size() -> None:
-    small = AnnualSite(find("dubai"), "adiabatic", 200.0)
+    small = AnnualSite(load_weather("dubai"), "adiabatic", 200.0)
     ledger = AnnualRun(small, make_policy("coldloop", small)).run(6, SUMMER)
     assert ledger.loop_j / ledger.it_j == pytest.approx(
         run_period("coldloop", hours=6).loop_j / (6 * 3.6e9), rel=0.05
@@ -165,7 +165,7 @@ def test_no_load_is_capped_before_actuators_saturate() -> None:
 
 def test_power_cap_releases_outputs_without_oscillation() -> None:
     """The hottest day. Without tracking of the outputs the valve travel was 3700 %."""
-    site = AnnualSite(find("dubai"), "dry", 1000.0)
+    site = AnnualSite(load_weather("dubai"), "dry", 1000.0)
     ledger = AnnualRun(site, make_policy("coldloop", site)).run(24, 6080)
     assert ledger.shed_s > 10 * 3600
     assert ledger.travel_pct < 1500
@@ -215,7 +215,7 @@ def test_run_with_epw_file() -> None:
     path = DATA / "weather" / "johannesburg_tmyx.epw"
     if not path.exists():
         pytest.skip(f"{path} is not there")
-    where = AnnualSite(find(str(path)), "dry")
+    where = AnnualSite(load_weather(str(path)), "dry")
     ledger = sum_optimum(where, 8760)
     record = ledger.record("optimum", 1.0)
     assert record["loop_pct_of_it"] < 0.6

@@ -1,4 +1,4 @@
-"""The agent's Redfish client and the emulated service, which uses Python's own HTTP packages.
+"""The agent's Redfish client and the emulated service, which uses Python's own HTTP packages."""
 
 import pytest
 

@@ -29,8 +29,8 @@ from hil.plant.air.psychrometrics import (
     wet_bulb_c,
 )
 from hil.plant.air.synthetic_climate import CLIMATES
-from hil.plant.air.weather import WeatherError, find, read_epw
-from hil.plant.facility import Facility, FacilityParameters, pump_w
+from hil.plant.air.weather import WeatherError, load_weather, read_epw
+from hil.plant.facility import Facility, FacilityParameters, facility_pump_w
 from hil.plant.facility_variables import FACILITY_VARIABLES
 from hil.plant.fluid import coolant
 from hil.plant.plant import Plant
@@ -153,8 +153,8 @@ def test_reference_plant_matches_reference_figures() -> None:
     assert share == pytest.approx(0.0103, rel=0.02)  # 260 kPa, 0.70 x 0.93 x 0.97
     assert shaft_w(p, plant.point) == pytest.approx(25e-3 * 260e3 / 0.7, rel=0.02)
     facility = FacilityParameters()
-    assert pump_w(facility, 1.0, 1410.0) / 1e6 == pytest.approx(0.0086, rel=0.02)
-    half = pump_w(facility, 0.5, 1410.0) / pump_w(facility, 1.0, 1410.0)
+    assert facility_pump_w(facility, 1.0, 1410.0) / 1e6 == pytest.approx(0.0086, rel=0.02)
+    half = facility_pump_w(facility, 0.5, 1410.0) / facility_pump_w(facility, 1.0, 1410.0)
     assert half == pytest.approx(0.5 * (0.3 + 0.7 * 0.25))
     assert reference_parameters(500.0).tcs_design_lpm == 750.0
     with pytest.raises(ValueError, match="50 kW"):
@@ -218,17 +218,19 @@ def test_facility_without_flow_rejects_no_heat() -> None:
 
 def test_synthetic_climates_match_their_normals() -> None:
     for name, climate in CLIMATES.items():
-        weather = find(name)
+        weather = load_weather(name)
         assert len(weather.hours) == 8760
         mean = sum(h.dry_c for h in weather.hours) / 8760
         normal = sum(climate.high_c + climate.low_c) / 24
         assert mean == pytest.approx(normal, abs=1.2), name
         assert all(h.dew_c <= h.dry_c for h in weather.hours)
-    assert [h.dry_c for h in find("dubai").hours] == [h.dry_c for h in find("dubai").hours]
+    assert [h.dry_c for h in load_weather("dubai").hours] == [
+        h.dry_c for h in load_weather("dubai").hours
+    ]
 
 
 def test_weather_is_interpolated_linearly() -> None:
-    weather = find("dubai")
+    weather = load_weather("dubai")
     a, b = weather.at(4000.0), weather.at(4001.0)
     middle = weather.at(4000.5)
     assert middle.dry_c == pytest.approx((a.dry_c + b.dry_c) / 2)
@@ -273,12 +275,12 @@ def test_epw_error_names_file_and_line(tmp_path: Path, rows: list[str], what: st
 
 def test_unknown_weather_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(WeatherError, match="give dubai"):
-        find("atlantis")
+        load_weather("atlantis")
     with pytest.raises(WeatherError, match="No such file"):
-        find(str(tmp_path / "none.epw"))
+        load_weather(str(tmp_path / "none.epw"))
     (tmp_path / "text.epw").write_text("hello\n", encoding="ascii")
     with pytest.raises(WeatherError, match="LOCATION"):
-        find(str(tmp_path / "text.epw"))
+        load_weather(str(tmp_path / "text.epw"))
 
 
 # Loads, room, power.
