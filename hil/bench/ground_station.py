@@ -10,6 +10,7 @@ ones), `delay_us` (of receipts). `key` signs the receipts.
 
 from agent.log import segment
 from hil.bench.testbed import Testbed
+from hil.devices.base import FaultTarget
 from hil.devices.mqtt.session import QueuedPublish
 from protocols.errors import DecodeError
 from protocols.telemetry import merged_block, receipt
@@ -21,8 +22,10 @@ RecordId = tuple[bytes, int]
 _RECEIPT_DELAY_US = 50_000
 
 
-class MqttGround:
+class MqttGround(FaultTarget):
     """What is kept on the ground of the unit `unit_path` ("SITE/UNIT") of `testbed`."""
+
+    FAULTS = frozenset(("silent", "forging"))
 
     def __init__(self, testbed: Testbed, unit_path: str, key: bytes = b"") -> None:
         self.records: dict[RecordId, tuple[int, bytes]] = {}
@@ -40,13 +43,10 @@ class MqttGround:
         self._unit_path = unit_path
         self._key = key
         self._tele_topic = f"coldloop/v1/{unit_path}/tele"
-        self._next_handler = testbed.broker.on_message
-        testbed.broker.on_message = self._on_message
-        testbed.stores["log"].on_delete = self._on_deleted
+        testbed.broker.observe_messages(self._on_message)
+        testbed.stores["log"].observe_deletes(self._on_deleted)
 
     def _on_message(self, message: QueuedPublish) -> None:
-        if self._next_handler is not None:
-            self._next_handler(message)
         if message.topic != self._tele_topic:
             return
         try:

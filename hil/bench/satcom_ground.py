@@ -4,16 +4,19 @@ Not the relay of a fleet (deploy): a small stand-in that shows what came, for ju
 kept as (time, text); messages are counted by class.
 """
 
+from hil.devices.base import FaultTarget
 from hil.devices.satcom.gateway import MessageGateway, UplinkDatagram
 from protocols import datagram
 from protocols.errors import DecodeError
 
 
-class SatcomGround:
+class SatcomGround(FaultTarget):
     """Listens to `gateway`. `key` and `unit` as in the unit's configuration; no key: no answers.
 
     Faults: `silent` (acknowledges nothing), `forging` (acknowledges with a wrong key).
     """
+
+    FAULTS = frozenset(("silent", "forging"))
 
     def __init__(self, gateway: MessageGateway, unit: str, key: bytes = b"") -> None:
         self.silent = False
@@ -28,7 +31,7 @@ class SatcomGround:
         self._key = key
         self._received_numbers: set[int] = set()
         self._fragments: dict[int, dict[int, bytes]] = {}
-        gateway.on_message = self.receive
+        gateway.observe_messages(self.receive)
 
     @property
     def messages(self) -> int:

@@ -43,7 +43,7 @@ class Surroundings:
         ]
         self.fan_bank = FanBank(plant.parameters, settings.fans) if settings.fans else None
         if self.fan_bank is not None:
-            plant.facility = self.fan_bank
+            plant.attach_facility(self.fan_bank)
             self.fan_bank.set_air(Air(settings.outdoor_c, settings.outdoor_c - _WET_BULB_DIFF_K))
         self.fans = [
             FanDrive(plant, self.fan_bank, i, FIRST_FAN_UNIT + i)
@@ -56,7 +56,7 @@ class Surroundings:
             for i in range(settings.meters)
         ]
         for meter in self.meters[:1]:
-            meter.mains.grid = self.grid.state
+            meter.mains.connect_grid(self.grid.state)
 
     def slaves(self) -> list[ModbusServer]:
         """Give what is on the bus besides the row's own devices."""
@@ -75,7 +75,7 @@ class Surroundings:
 
     def set_outdoor_c(self, celsius: float) -> None:
         """Let the air outside be so warm, for the sensor and for the cooler."""
-        self.outdoor_air.celsius = celsius
+        self.outdoor_air.set_temperature(celsius)
         if self.fan_bank is not None:
             self.fan_bank.set_air(Air(celsius, celsius - _WET_BULB_DIFF_K))
 

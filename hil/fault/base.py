@@ -32,11 +32,11 @@ def attribute_fault(
     reset_value: object = False,
     to_value: Callable[[float], object] = lambda _: True,
 ) -> tuple[Do, Undo]:
-    """Set an attribute of what `of(row)` gives (of each, if it gives a list), and set it back."""
+    """Inject fault `name` into the device of `select(row)`, or into each of a list; reset it."""
 
     def assign(row: Testbed, value: object) -> None:
         found = select(row)
         for one in found if isinstance(found, list) else [found]:
-            setattr(one, name, value)
+            one.inject(name, value)
 
     return lambda row, value: assign(row, to_value(value)), lambda row: assign(row, reset_value)

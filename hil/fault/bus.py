@@ -10,7 +10,7 @@ from typing import Any
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
-from hil.devices.cooling.belimo_valve import FULL, SETPOINT
+from hil.devices.cooling.belimo_valve import FULL
 from hil.devices.modbus.other_master import OtherMaster
 from hil.fault.base import Do, FaultType, Undo, attribute_fault
 
@@ -24,11 +24,11 @@ def _drive_fault(name: str, reset_value: Any, fault_value: Any) -> tuple[Do, Und
     """Set an attribute of the drive whose number is the value; set it back on all of them."""
 
     def do(row: Testbed, value: float) -> None:
-        setattr(row.drives[int(value) - 1], name, fault_value)
+        row.drives[int(value) - 1].inject(name, fault_value)
 
     def undo(row: Testbed) -> None:
         for drive in row.drives:
-            setattr(drive, name, reset_value)
+            drive.inject(name, reset_value)
 
     return do, undo
 
@@ -42,11 +42,6 @@ def _start_other_master(testbed: Testbed, value: float) -> None:
 
 def _stop_other_master(testbed: Testbed) -> None:
     testbed.bus.other_devices.clear()
-
-
-def _clamp_valve(testbed: Testbed, maximum: int) -> None:
-    testbed.valve.clamps = maximum < FULL
-    testbed.valve.writable[SETPOINT] = (0, maximum)
 
 
 def _reboot_drive(testbed: Testbed, value: float) -> None:
@@ -116,8 +111,8 @@ BUS_EVENTS: dict[str, FaultType] = {
     ),
     "valve_clamps": FaultType(
         "the valve takes no value above value (0.01 %) and writes that instead",
-        lambda row, value: _clamp_valve(row, int(value)),
-        lambda row: _clamp_valve(row, FULL),
+        lambda row, value: row.valve.clamp(int(value)),
+        lambda row: row.valve.clamp(FULL),
         limits=(0, FULL),
     ),
     "pump_dead": FaultType(

@@ -28,7 +28,7 @@ def _modem_with(testbed: Testbed, name: str) -> Any:
 
 
 def _set_modem(testbed: Testbed, name: str, value: object) -> None:
-    setattr(_modem_with(testbed, name), name, value)
+    _modem_with(testbed, name).inject(name, value)
 
 
 def _reset_modem(testbed: Testbed) -> None:
@@ -43,7 +43,7 @@ def _reset_next(testbed: Testbed) -> None:
 
 
 def _send_ring(testbed: Testbed) -> None:
-    for _, data in _modem_with(testbed, "send_ring_alert").ring():
+    for _, data in _modem_with(testbed, "send_ring_alert").send_ring_alert():
         _satcom(testbed).inject(data)
 
 
@@ -53,7 +53,7 @@ def _unplug_modem(testbed: Testbed) -> None:
 
 
 def _plug_modem(testbed: Testbed) -> None:
-    testbed.modem_port.absent = False
+    testbed.modem_port.plug()
 
 
 def _replay_ack(testbed: Testbed) -> None:
@@ -69,7 +69,7 @@ MODEM_EVENTS: dict[str, FaultType] = {
     ),
     "sky_mask": FaultType(
         "the obstruction hides what is below value degrees",
-        lambda row, value: setattr(_satcom(row).sky, "mask_deg", value),
+        lambda row, value: _satcom(row).sky.inject("mask_deg", value),
         limits=(0, 85),
     ),
     "modem_success": FaultType(
@@ -106,7 +106,9 @@ MODEM_EVENTS: dict[str, FaultType] = {
     ),
     "modem_refuses": FaultType(
         "the next value transfers into the modem end with a bad checksum",
-        lambda row, value: _modem_with(row, "transfer_results").refuse.extend([2] * int(value)),
+        lambda row, value: _modem_with(row, "transfer_results").transfer_results.extend(
+            [2] * int(value)
+        ),
         limits=(0, 100),
     ),
     "modem_rings_at": FaultType(

@@ -17,8 +17,6 @@ from hil.plant.power.grid import UNDERVOLTAGE
 
 _SECOND = 1_000_000
 _UNDERVOLTAGE_FAULT = 0x3220  # the drives' code: undervoltage of the DC link
-_COAST_PCT_S = 50.0
-_ESTOP = 1 << 8  # of the RPU's status alarms: E-stop
 _DETECTOR_DELAY_US = 5 * _SECOND
 """How long a leak runs before it has reached the pan's detector (assumed)."""
 _WEATHER_K_MIN = 2.0
@@ -35,7 +33,7 @@ def _sensor_fault(sensor: str, name: str, to_value: Callable[[float], float]) ->
     """Make a sensor of the plant false, and honest again."""
 
     def do(row: Testbed, value: float) -> None:
-        setattr(row.plant.sensor_fault(sensor), name, to_value(value))
+        row.plant.sensor_fault(sensor).inject(name, to_value(value))
 
     return do, lambda row: row.plant.sensor_fault(sensor).clear()
 
@@ -45,7 +43,7 @@ def _stuck_sensor_fault(sensor: str) -> tuple[Do, Undo]:
 
     def do(row: Testbed, _: float) -> None:
         row.plant.advance(row.world.now)
-        row.plant.sensor_fault(sensor).stuck_value = float(getattr(row.plant, sensor))
+        row.plant.sensor_fault(sensor).inject("stuck_value", float(getattr(row.plant, sensor)))
 
     return do, lambda row: row.plant.sensor_fault(sensor).clear()
 
@@ -55,7 +53,7 @@ def _stuck_sensor_fault(sensor: str) -> tuple[Do, Undo]:
 
 def _start_leak(testbed: Testbed, lpm: float) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.inventory.leak_lpm = lpm
+    testbed.plant.inventory.set_leak(lpm)
     testbed.world.schedule(testbed.world.now + _DETECTOR_DELAY_US, _wet_pan, testbed)
 
 
@@ -66,18 +64,13 @@ def _wet_pan(testbed: Testbed) -> None:
 
 def _stop_leak(testbed: Testbed) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.inventory.leak_lpm = 0.0
+    testbed.plant.inventory.set_leak(0.0)
     testbed.rpu.clear_leak("pan")
 
 
 def _admit_air(testbed: Testbed, percent: float) -> None:
     testbed.plant.advance(testbed.world.now)
     testbed.plant.inventory.admit_air(percent)
-
-
-def _set_estop(testbed: Testbed, is_pressed: bool) -> None:
-    word = testbed.rpu.status_alarm
-    testbed.rpu.status_alarm = word | _ESTOP if is_pressed else word & ~_ESTOP
 
 
 # Water and weather.
@@ -91,9 +84,9 @@ def _step_weather(testbed: Testbed, kelvin: float) -> None:
 
 def _set_rejection_lost(testbed: Testbed, is_lost: bool) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.rejection_lost = is_lost
+    testbed.plant.set_rejection_lost(is_lost)
     if testbed.surroundings.fan_bank is not None:
-        testbed.surroundings.fan_bank.stopped = is_lost
+        testbed.surroundings.fan_bank.set_stopped(is_lost)
 
 
 def _restore_rejection(testbed: Testbed) -> None:
@@ -108,24 +101,16 @@ def _fail_grid(testbed: Testbed, _: float) -> None:
     testbed.surroundings.grid.fail()
     testbed.plant.advance(testbed.world.now)
     for drive in _mains_drives(testbed):
-        _cut_drive_power(drive)
+        drive.cut_power()
 
 
 def _mains_drives(testbed: Testbed) -> list[Drive]:
     return [*testbed.drives, *testbed.surroundings.fans]
 
 
-def _cut_drive_power(drive: Drive) -> None:
-    drive.dead = True
-    drive.running = False
-    drive.shaft.command(0.0, _COAST_PCT_S)
-
-
 def _restore_drive_power(testbed: Testbed) -> None:
     for drive in _mains_drives(testbed):
-        if drive.dead:
-            drive.dead = False
-            drive.reboot(testbed.world.now)
+        drive.restore_power(testbed.world.now)
 
 
 def _restore_grid(testbed: Testbed) -> None:
@@ -144,7 +129,7 @@ def _start_generator(testbed: Testbed) -> None:
 
 
 def _dip_grid(testbed: Testbed, percent: float) -> None:
-    testbed.surroundings.grid.voltage = percent / 100.0
+    testbed.surroundings.grid.set_voltage(percent / 100.0)
     if testbed.surroundings.grid.voltage < UNDERVOLTAGE:
         testbed.plant.advance(testbed.world.now)
         for drive in _mains_drives(testbed):
@@ -159,24 +144,22 @@ def _fan_slice(value: float) -> slice:
 def _cut_fan_power(testbed: Testbed, value: float) -> None:
     testbed.plant.advance(testbed.world.now)
     for drive in testbed.surroundings.fans[_fan_slice(value)]:
-        _cut_drive_power(drive)
+        drive.cut_power()
 
 
 def _restore_fan_power(testbed: Testbed) -> None:
     for drive in testbed.surroundings.fans:
-        if drive.dead:
-            drive.dead = False
-            drive.reboot(testbed.world.now)
+        drive.restore_power(testbed.world.now)
 
 
 def _silence_fan(testbed: Testbed, value: float) -> None:
     for drive in testbed.surroundings.fans[_fan_slice(value)]:
-        drive.dead = True
+        drive.inject("dead", True)
 
 
 def _unsilence_fans(testbed: Testbed) -> None:
     for drive in testbed.surroundings.fans:
-        drive.dead = False
+        drive.inject("dead", False)
 
 
 def _trip_fan(testbed: Testbed, value: float) -> None:
@@ -186,7 +169,7 @@ def _trip_fan(testbed: Testbed, value: float) -> None:
 
 
 def _set_frequency(testbed: Testbed, hertz: float) -> None:
-    testbed.surroundings.grid.hertz = hertz
+    testbed.surroundings.grid.set_frequency(hertz)
 
 
 # Pumps and the air around.
@@ -194,13 +177,13 @@ def _set_frequency(testbed: Testbed, hertz: float) -> None:
 
 def _seize_pump(testbed: Testbed, value: float) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.pumps[int(value) - 1].seized = True
+    testbed.plant.pumps[int(value) - 1].set_seized(True)
 
 
 def _release_pumps(testbed: Testbed) -> None:
     testbed.plant.advance(testbed.world.now)
     for pump in testbed.plant.pumps:
-        pump.seized = False
+        pump.set_seized(False)
 
 
 def _open_nrv(testbed: Testbed, value: float) -> None:
@@ -214,27 +197,19 @@ def _close_nrvs(testbed: Testbed) -> None:
         testbed.plant.stick_open(i, False)
 
 
-def _room_fault(name: str) -> Do:
-    def do(row: Testbed, value: float) -> None:
-        setattr(row.surroundings.room, name, value)
-
-    return do
-
-
 def _set_humidity_error(testbed: Testbed, value: float) -> None:
     for sensor in testbed.surroundings.humidity_sensors[:1]:
-        sensor.humidity_error_pct = value
-        sensor.invalidate()
+        sensor.set_humidity_error(value)
 
 
 def _silence_humidity(testbed: Testbed, value: float) -> None:
     for sensor in testbed.surroundings.humidity_sensors[int(value) - 1 : int(value)]:
-        sensor.dead = True
+        sensor.inject("dead", True)
 
 
 def _unsilence_humidity(testbed: Testbed) -> None:
     for sensor in testbed.surroundings.humidity_sensors:
-        sensor.dead = False
+        sensor.inject("dead", False)
 
 
 def _freeze_humidity(testbed: Testbed, value: float) -> None:
@@ -249,16 +224,16 @@ def _release_humidity(testbed: Testbed) -> None:
 
 def _set_outdoor_dead(testbed: Testbed, is_dead: bool) -> None:
     for sensor in testbed.surroundings.outdoor_sensors:
-        sensor.dead = is_dead
+        sensor.inject("dead", is_dead)
 
 
 def _set_valve_stuck(testbed: Testbed, is_stuck: bool) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.valve.stuck = is_stuck
+    testbed.valve.set_stuck(is_stuck)
 
 
 def _set_stiction(testbed: Testbed, percent: float) -> None:
-    testbed.plant.valve.deadband_pct = percent
+    testbed.plant.valve.set_deadband(percent)
 
 
 _FAN_NUMBER = (1.0, float(LIMITS["fans"][1]))
@@ -281,7 +256,8 @@ PLANT_EVENTS: dict[str, FaultType] = {
     ),
     "filter_clog": FaultType(
         "value % of the filter's free area is clogged",
-        *attribute_fault(_advanced_plant, "clogging", 0.0, lambda v: v / 100.0),
+        lambda row, value: _advanced_plant(row).set_clogging(value / 100.0),
+        lambda row: _advanced_plant(row).set_clogging(0.0),
         limits=(0, 95),
     ),
     "reservoir_low": FaultType(
@@ -290,8 +266,8 @@ PLANT_EVENTS: dict[str, FaultType] = {
     ),
     "emergency_stop": FaultType(
         "the RPU's emergency stop is pressed",
-        lambda row, _: _set_estop(row, True),
-        lambda row: _set_estop(row, False),
+        lambda row, _: row.rpu.set_estop(True),
+        lambda row: row.rpu.set_estop(False),
     ),
     "valve_stuck": FaultType(
         "the valve's actuator does not move",
@@ -306,12 +282,14 @@ PLANT_EVENTS: dict[str, FaultType] = {
     ),
     "hx_fouling": FaultType(
         "the exchanger loses value % of its UA; below 0 it has more",
-        *attribute_fault(_advanced_plant, "fouling", 1.0, lambda v: 1.0 - v / 100.0),
+        lambda row, value: _advanced_plant(row).set_fouling(1.0 - value / 100.0),
+        lambda row: _advanced_plant(row).set_fouling(1.0),
         limits=(-50, 99),
     ),
     "fws_pressure": FaultType(
         "the facility water's pressure is value % of normal; 0: its pumps stand still",
-        *attribute_fault(_advanced_plant, "fws_pressure", 1.0, lambda v: v / 100.0),
+        lambda row, value: _advanced_plant(row).set_fws_pressure(value / 100.0),
+        lambda row: _advanced_plant(row).set_fws_pressure(1.0),
         limits=(0, 200),
     ),
     "heat_rejection_lost": FaultType(
@@ -396,11 +374,13 @@ PLANT_EVENTS: dict[str, FaultType] = {
         is_pump=True,
     ),
     "room_temperature": FaultType(
-        "the room is at value °C", _room_fault("celsius"), limits=LIMITS["room_c"]
+        "the room is at value °C",
+        lambda row, value: row.surroundings.room.set_temperature(value),
+        limits=LIMITS["room_c"],
     ),
     "room_humidity": FaultType(
         "the room's relative humidity is value %",
-        _room_fault("humidity_pct"),
+        lambda row, value: row.surroundings.room.set_humidity(value),
         limits=LIMITS["room_humidity_pct"],
     ),
     "humidity_dead": FaultType(

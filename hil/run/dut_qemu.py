@@ -63,9 +63,9 @@ class QemuDut:
         self._socket: socket.socket | None = None
         for port in (bench.receiver, bench.bus):
             if port.line is not None:
-                port.line.chunk = _FIFO_BYTES
+                port.line.set_chunk(_FIFO_BYTES)
         # What the receiver says before the image runs would be old when it is read.
-        bench.receiver.disconnected = True
+        bench.receiver.set_disconnected(True)
         bench.shell.watch(self._status_terminal.master, self._on_status_bytes)
         bench.shell.watch(self._modem_terminal.master, self._on_modem_bytes)
 
@@ -130,7 +130,7 @@ class QemuDut:
     def _on_modem_bytes(self) -> None:
         """Pass the agent's bytes on to the broker."""
         data = self._read(self._modem_terminal.master)
-        self._bench.receiver.disconnected = False
+        self._bench.receiver.set_disconnected(False)
         link = self._broker_socket()
         if link is not None and data:
             with contextlib.suppress(OSError):

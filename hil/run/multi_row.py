@@ -57,7 +57,7 @@ def run_row(row: int, stagger_ms: int, make_dut: Callable[..., Any] | None = Non
     """Run one row."""
     spec = row_scenario(row, stagger_ms)
     run = VirtualRun(spec, row + 1) if make_dut is None else VirtualRun(spec, row + 1, make_dut)
-    run.world.now = row * _START_STEP_US % _SECOND
+    run.world.advance_to(row * _START_STEP_US % _SECOND)
     try:
         run.run()
     finally:

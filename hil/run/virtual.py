@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
@@ -101,8 +100,10 @@ class VirtualRun:
     def _connect_ports(self) -> None:
         shell, world, testbed = self.shell, self.world, self.testbed
         end = SerialEndpoint(shell, RECEIVER)
-        end.line = receiver_choice.connect_line(
-            world, testbed.receiver, testbed.settings, end.to_agent, RECEIVER, lambda: end.baud
+        end.connect(
+            receiver_choice.connect_line(
+                world, testbed.receiver, testbed.settings, end.to_agent, RECEIVER, lambda: end.baud
+            )
         )
         receiver_choice.connect_pulses(
             world,
@@ -113,13 +114,13 @@ class VirtualRun:
         )
         bus = SerialEndpoint(shell, FIRST_BUS)
         char_us = -(-_BITS_8E1 * _SECOND // BUS_BAUD)
-        bus.line = SerialLine(world, testbed.bus, char_us, bus.to_agent, FIRST_BUS)
+        bus.connect(SerialLine(world, testbed.bus, char_us, bus.to_agent, FIRST_BUS))
         shell.endpoints.update({RECEIVER: end, FIRST_BUS: bus})
         broker = TcpEndpoint(
             shell, BROKER, testbed.broker, int(testbed.settings.broker_latency_ms * 1000)
         )
         testbed.set_link_down, testbed.set_link_silent = broker.set_down, broker.set_silent
-        testbed.cut_link_after = partial(setattr, broker, "cut_after")
+        testbed.cut_link_after = broker.set_cut_after
         testbed.publish = lambda topic, payload, retain: broker.device_link.send_replies(
             testbed.broker.publish(topic, payload, world.now, 1, retain)
         )
@@ -151,11 +152,10 @@ class VirtualRun:
     def _connect_modem(self, port: int, satcom: SatcomTestbed) -> None:
         """Put the satellite modem behind its port."""
         end = SerialEndpoint(self.shell, port)
-        end.line = SerialLine(
-            self.world, satcom.device, satcom.char_us, end.to_agent, port, chunk=32
-        )
+        line = SerialLine(self.world, satcom.device, satcom.char_us, end.to_agent, port, chunk=32)
+        end.connect(line)
         self.shell.endpoints[port] = end
-        satcom.inject = end.line.inject
+        satcom.inject = line.inject
         self.testbed.modem_port = end
 
     def _set_power(self, is_on: bool) -> None:
