@@ -22,7 +22,8 @@ from benchmarks import stream
 from benchmarks.common import Record, describe_machine, show
 from hil.io.endpoints import TcpEndpoint
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import Scenario, parse
+from hil.scenario.loader import parse
+from hil.scenario.model import Scenario
 from protocols.telemetry import block, message, varint
 
 _SECOND = 1_000_000

@@ -178,12 +178,13 @@ def _run_bench(arguments: argparse.Namespace) -> int:
 
     from hil.bench.testbed import SITE_E7
     from hil.bench.testbed_settings import TestbedSettings
+    from hil.run.dut_qemu import QemuDut
     from hil.run.real import stop_on_signals
     from hil.run.real_bench import RealBench
     from hil.run.real_modems import RealModems
 
     settings = TestbedSettings(receiver_dialect=arguments.receiver, sky=arguments.sky)
-    with RealBench(settings, seed=1, fleet=arguments.fleet) as real_bench:
+    with RealBench(settings, seed=1, fleet=arguments.fleet, make_board_agent=QemuDut) as real_bench:
         stop_on_signals(real_bench)
         for text in arguments.real:
             name, _, port = text.partition("=")

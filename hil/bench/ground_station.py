@@ -8,9 +8,14 @@ Faults, plain attributes: `silent` (no receipts), `forging` (each true receipt i
 ones), `delay_us` (of receipts). `key` signs the receipts.
 """
 
+from collections.abc import Callable
+from typing import Protocol
+
 from agent.log import segment
-from hil.bench.testbed import Testbed
+from hil.devices.mqtt.broker import Broker
 from hil.devices.mqtt.session import QueuedPublish
+from hil.io.store_endpoint import StoreEndpoint
+from hil.kernel.world import World
 from protocols.errors import DecodeError
 from protocols.telemetry import merged_block, receipt
 from protocols.telemetry import message as parcel
@@ -21,10 +26,19 @@ RecordId = tuple[bytes, int]
 _RECEIPT_DELAY_US = 50_000
 
 
+class GroundHost(Protocol):
+    """The attributes of a testbed that the ground uses."""
+
+    world: World
+    broker: Broker
+    stores: dict[str, StoreEndpoint]
+    publish: Callable[[str, bytes, bool], None]
+
+
 class MqttGround:
     """What is kept on the ground of the unit `unit_path` ("SITE/UNIT") of `testbed`."""
 
-    def __init__(self, testbed: Testbed, unit_path: str, key: bytes = b"") -> None:
+    def __init__(self, testbed: GroundHost, unit_path: str, key: bytes = b"") -> None:
         self.records: dict[RecordId, tuple[int, bytes]] = {}
         self.arrival_order: list[RecordId] = []
         self.arrival_us: dict[RecordId, int] = {}

@@ -6,9 +6,10 @@ cut.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hil.bench import receiver_choice
+from hil.bench.ground_station import MqttGround
 from hil.bench.load_bank import build_load_bank
 from hil.bench.load_bank_scale import scale_parameters
 from hil.bench.optional_sections import section_names, write_sections
@@ -24,9 +25,6 @@ from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.world import World
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
-
-if TYPE_CHECKING:
-    from hil.bench.ground_station import MqttGround
 
 SITE_E7 = (252_048_000, 552_708_000)
 """Latitude and longitude of the emulated site in 1e-7 degrees: Dubai."""

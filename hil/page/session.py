@@ -156,11 +156,11 @@ class BenchSession:
 
     def _check_fault(self, name: str, value: float | None) -> None:
         settings = self.scenario.settings if self.scenario is not None else TestbedSettings()
-        issue = find_problem(
+        problem = find_problem(
             Scenario("page", "page", 10, settings, (ScenarioEvent(0, name, value),))
         )
-        if issue is not None:
-            raise BenchError(f"{name}: {issue[1]}")
+        if problem is not None:
+            raise BenchError(f"{name}: {problem.text}")
 
     def list_satellites(self) -> list[list[Any]]:
         """Give the satellites over the site: system, number, elevation, azimuth, dBHz."""

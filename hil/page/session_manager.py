@@ -27,6 +27,7 @@ from hil.page.session import BenchSession
 from hil.record.record import FILE, read, worst
 from hil.report.next_steps import next_step
 from hil.report.write import Labels, write_all
+from hil.run.dut_qemu import QemuDut
 from hil.run.real_bench import RealBench
 from hil.scenario.loader import find, shipped_names
 from hil.scenario.model import Scenario
@@ -92,7 +93,7 @@ class SessionManager:
         scenario = None if job is None else job.suite.scenarios[job.scenario_index]
         settings = TestbedSettings() if scenario is None else scenario.settings
         seed = 1 if job is None else job.seed
-        with RealBench(settings, seed) as bench:
+        with RealBench(settings, seed, make_board_agent=QemuDut) as bench:
             for name, port in self._real_devices.items():
                 bench.device_swap.attach_real(name, port)
             session = self._session = BenchSession(bench, self._hub, scenario, seed)

@@ -17,14 +17,12 @@ import sys
 import tempfile
 import tty
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent.telemetry.status import KEY
 from hil.bench import receiver_choice
+from hil.bench.agent_factory import AgentBench
 from hil.errors import BenchError
-
-if TYPE_CHECKING:
-    from hil.run.real_bench import RealBench
 
 _READ = 65536
 _RECORD_MARK = KEY.encode() + b"\0"
@@ -53,7 +51,7 @@ class _PseudoTerminal:
 class QemuDut:
     """Joins a bench to an image; `status` is what the agent last said."""
 
-    def __init__(self, bench: "RealBench") -> None:
+    def __init__(self, bench: AgentBench) -> None:
         self.status: dict[str, Any] | None = None
         self._bench = bench
         self._buffer = b""

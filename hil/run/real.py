@@ -48,7 +48,7 @@ class RealRun:
         """Run the scenario to its end and judge it."""
         if self.dut == "qemu":
             QemuDut.build_image()
-        with RealBench(self.scenario.settings, self.seed) as bench:
+        with RealBench(self.scenario.settings, self.seed, make_board_agent=QemuDut) as bench:
             stop_on_signals(bench)
             for name, port in self._real_devices.items():
                 bench.device_swap.attach_real(name, port)

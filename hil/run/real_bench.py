@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Self
 from agent.agent import FIRST_BUS, RECEIVER
 from agent.telemetry.status import KEY
 from hil.bench import receiver_choice
+from hil.bench.agent_factory import AgentFactory, BoardAgent
 from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, DeviceFleet
 from hil.bench.device_swap import DeviceSwap, SwapBus
 from hil.bench.testbed import BUS_BAUD, FIRST_DRIVE_UNIT, RPU_UNIT, VALVE_UNIT, Testbed
@@ -32,7 +33,6 @@ from hil.errors import BenchError
 from hil.io.real_ports import PtyPort, PulsePipe, TcpListener
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
-from hil.run.dut_qemu import QemuDut
 from hil.shells.realtime import RealTimeShell
 
 _SECOND = 1_000_000
@@ -67,7 +67,12 @@ class RealBench:
     """
 
     def __init__(
-        self, settings: TestbedSettings, seed: int, broker: str | None = None, fleet: bool = False
+        self,
+        settings: TestbedSettings,
+        seed: int,
+        broker: str | None = None,
+        fleet: bool = False,
+        make_board_agent: AgentFactory | None = None,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="coldloop-"))
         self.world = World(seed, time.time_ns() // 1000)
@@ -79,7 +84,8 @@ class RealBench:
         self.pulses: PulsePipe | None = None
         self.broker: TcpListener | None = None
         self._agent: subprocess.Popen[bytes] | None = None
-        self._qemu: QemuDut | None = None
+        self._make_board_agent = make_board_agent
+        self._board_agent: BoardAgent | None = None
         self._connect_ports()
         if broker is None:
             latency = int(settings.broker_latency_ms * 1000)
@@ -221,8 +227,10 @@ class RealBench:
         arguments = agent_command(dut, bool(self.testbed.settings.parts))
         config = self.config(dut)
         if dut == "qemu":
-            self._qemu = QemuDut(self)
-            config, arguments = self._qemu.config(), self._qemu.command()
+            if self._make_board_agent is None:
+                raise BenchError("qemu: this bench has no factory for an agent on a board")
+            self._board_agent = self._make_board_agent(self)
+            config, arguments = self._board_agent.config(), self._board_agent.command()
         path.write_text(json.dumps(config, indent=2), encoding="utf-8")
         environment = {**os.environ, "MICROPYPATH": f"{ROOT}:.frozen"}
         with _open_log(log) as target:
@@ -244,8 +252,8 @@ class RealBench:
 
     def status(self) -> dict[str, Any] | None:
         """Read what the agent last said of itself."""
-        if self._qemu is not None:
-            return self._qemu.status
+        if self._board_agent is not None:
+            return self._board_agent.status
         try:
             text = (self.folder / KEY).read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -274,8 +282,8 @@ class RealBench:
         trace: TracebackType | None,
     ) -> None:
         self.stop_agent()
-        if self._qemu is not None:
-            self._qemu.close()
+        if self._board_agent is not None:
+            self._board_agent.close()
         self.device_swap.close()
         for port in (
             *(self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp, self.modem),

@@ -9,8 +9,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from hil.errors import ScenarioError
-from hil.scenario.model import Scenario, parse
-from hil.scenario.semantic_check import suggest_name
+from hil.scenario.model import Scenario, parse_model
+from hil.scenario.semantic_check import find_problem
+from hil.scenario.suggestion import suggest_name
 
 
 def shipped_files() -> dict[str, Traversable]:
@@ -32,6 +33,16 @@ def shipped_files() -> dict[str, Traversable]:
 def shipped_names() -> list[str]:
     """Name the scenarios that come with the bench."""
     return sorted(shipped_files())
+
+
+def parse(text: str, source: str) -> Scenario:
+    """Read and check a scenario; raises `ScenarioError` naming `source`, key and fault."""
+    scenario = parse_model(text, source)
+    for case in scenario.expand_cases():
+        problem = find_problem(case)
+        if problem is not None:
+            raise ScenarioError(f"{source}: {problem.key_path}: {problem.text}")
+    return scenario
 
 
 def find(name: str) -> Scenario:

@@ -14,7 +14,7 @@ from importlib import resources
 from hil.errors import ScenarioError
 from hil.scenario.loader import find, shipped_names
 from hil.scenario.model import Scenario
-from hil.scenario.semantic_check import suggest_name
+from hil.scenario.suggestion import suggest_name
 
 _KEYS = {"name": str, "title": str, "scenarios": list}
 

@@ -8,7 +8,8 @@ from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
 from hil.bench.testbed_settings import TestbedSettings
-from hil.scenario.model import Scenario, parse
+from hil.scenario.loader import parse
+from hil.scenario.model import Scenario
 
 
 def write_toml(scenario: Scenario) -> str:

@@ -11,8 +11,8 @@ from hil.campaign.shrink import quickxplain, shrink
 from hil.commands import hil
 from hil.errors import BenchError
 from hil.run.virtual import VirtualRun
-from hil.scenario.loader import find, shipped_names
-from hil.scenario.model import Expectation, Scenario, ScenarioEvent, parse
+from hil.scenario.loader import find, parse, shipped_names
+from hil.scenario.model import Expectation, Scenario, ScenarioEvent
 from hil.scenario.toml_writer import round_trip
 from tests.support.cli_tools import SHORT, scenario_file
 

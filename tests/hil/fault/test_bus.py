@@ -10,7 +10,7 @@ from drivers.modbus.bus import Bus
 from hil.fault.bus import BUS_EVENTS
 from hil.kernel.dut import InProcessDut
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import parse
+from hil.scenario.loader import parse
 from tests.support.cli_tools import SHORT
 
 SECOND = 1_000_000

@@ -18,8 +18,7 @@ from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.inventory import head_fraction
 from hil.plant.plant import Plant
 from hil.run.virtual import VirtualRun
-from hil.scenario.loader import find, shipped_names
-from hil.scenario.model import parse
+from hil.scenario.loader import find, parse, shipped_names
 
 SECOND = 1_000_000
 P = PlantParameters()

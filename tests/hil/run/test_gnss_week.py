@@ -4,7 +4,7 @@ import pytest
 
 from hil.kernel.dut import InProcessDut
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import parse
+from hil.scenario.loader import parse
 
 WEEK = """
 name = "clean-week"

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from hil.errors import ScenarioError
-from hil.scenario.loader import find, shipped_names
-from hil.scenario.model import parse
+from hil.scenario.loader import find, parse, shipped_names
 from tests.support.cli_tools import (
     SHORT,
     TIMEOUT_S,

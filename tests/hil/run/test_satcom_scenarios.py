@@ -6,8 +6,7 @@ import pytest
 
 from hil.kernel.dut import InProcessDut
 from hil.run.virtual import RunResult, VirtualRun
-from hil.scenario.loader import find
-from hil.scenario.model import parse
+from hil.scenario.loader import find, parse
 
 QUICK = ("link-alarm", "link-budget", "link-hostile", "link-no-sky", "link-resets")
 

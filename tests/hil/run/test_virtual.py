@@ -15,8 +15,7 @@ import pytest
 from hil.errors import BenchError
 from hil.kernel.dut import DutFactory, InProcessDut
 from hil.run.virtual import RunResult, VirtualRun
-from hil.scenario.loader import find, shipped_names
-from hil.scenario.model import parse
+from hil.scenario.loader import find, parse, shipped_names
 from hil.shells.lockstep import LockStepDut
 from tests.support.cli_tools import (
     SHORT,

@@ -12,8 +12,8 @@ from hil.errors import ScenarioError
 from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES
 from hil.run.virtual import VirtualRun
-from hil.scenario.loader import find, shipped_names
-from hil.scenario.model import Expectation, ScenarioEvent, parse
+from hil.scenario.loader import find, parse, shipped_names
+from hil.scenario.model import Expectation, ScenarioEvent
 from hil.scenario.suite import suite_names
 from tests.support.cli_tools import SHORT, check_one_line, run_coldloop, scenario_file
 
