@@ -36,7 +36,7 @@ class Demo:
         self._broker = broker
         self._as_json = as_json
         self._with_page = page and not as_json
-        self._address = ""
+        self._page_address = ""
         self._is_live = sys.stdout.isatty() and not as_json
         self._seconds = 0
         self._status: dict[str, Any] | None = None
@@ -74,7 +74,7 @@ class Demo:
         from hil.page.embedded import serve_embedded  # noqa: PLC0415
 
         with serve_embedded(bench) as address:
-            self._address = address
+            self._page_address = address
             if not self._is_live:
                 print(f"page  {address}", flush=True)
             yield
@@ -103,7 +103,7 @@ class Demo:
         alarms = [alarm["code"] for alarm in status["alarms"]]
         lines = [
             f"coldloop demo   {self._seconds} s   state {status['state'].upper()}   Ctrl-C ends it",
-            f"page       {self._address}" if self._address else "",
+            f"page       {self._page_address}" if self._page_address else "",
             "",
             f"UTC        {utc_text(status['utc_us'])}   {clock_text(status)}",
             f"load       {plant.it_kw:6.1f} kW   {self._step_text()}",
@@ -158,12 +158,12 @@ class Demo:
             "modbus": {key: status["modbus"][key] for key in ("transactions", "errors")},
             "telemetry": {key: status["telemetry"][key] for key in ("published", "acknowledged")},
         }
-        if self.failures(record):
+        if self.list_failures(record):
             record["verdict"] = "fail"
         return record
 
     @staticmethod
-    def failures(record: dict[str, Any]) -> list[str]:
+    def list_failures(record: dict[str, Any]) -> list[str]:
         """List what a record of the demo falls short of."""
         telemetry, utc = record["telemetry"], record["utc_error_ms"]
         checks = (
@@ -187,7 +187,7 @@ class Demo:
         if self._as_json:
             print(json.dumps(record))
             return
-        failures = self.failures(record)
+        failures = self.list_failures(record)
         print(f"\n{record['verdict'].upper()}  " + ("; ".join(failures) or "all within limits"))
 
 

@@ -48,22 +48,22 @@ class DeviceFleet:
     """The devices by name; `line` and `host` carry them, `plants` stand behind them."""
 
     def __init__(self, world: World) -> None:
-        hall = Plant(
+        hall_plant = Plant(
             world.random("fleet/hall"),
             PlantParameters(pumps=len(_PUMPS_PCT), start_pump_pct=_PUMPS_PCT),
         )
-        cdu = Plant(world.random("fleet/cdu"))
-        self.plants = (hall, cdu)
+        cdu_plant = Plant(world.random("fleet/cdu"))
+        self.plants = (hall_plant, cdu_plant)
         self.devices: dict[str, ModbusServer] = {
-            "orv3_rpu": Rpu(hall, LINE_UNITS["orv3_rpu"]),
-            "belimo_valve": BelimoValve(hall, LINE_UNITS["belimo_valve"]),
-            "abb_acs580": Drive(hall, ACS580_PUMP, LINE_UNITS["abb_acs580"]),
-            "danfoss_fc": DanfossFc(hall, FC_PUMP, LINE_UNITS["danfoss_fc"]),
-            "grundfos_cim": GrundfosCim(hall, GRUNDFOS_PUMP, LINE_UNITS["grundfos_cim"]),
-            "wilo_booster": WiloBooster(hall, WILO_PUMPS, LINE_UNITS["wilo_booster"]),
-            "kenmec_ls80a": KenmecLs80a(cdu, TCP_UNITS["kenmec_ls80a"]),
-            "liebert_dcd": LiebertDcd(hall, TCP_UNITS["liebert_dcd"]),
-            **_meters(world, hall),
+            "orv3_rpu": Rpu(hall_plant, LINE_UNITS["orv3_rpu"]),
+            "belimo_valve": BelimoValve(hall_plant, LINE_UNITS["belimo_valve"]),
+            "abb_acs580": Drive(hall_plant, ACS580_PUMP, LINE_UNITS["abb_acs580"]),
+            "danfoss_fc": DanfossFc(hall_plant, FC_PUMP, LINE_UNITS["danfoss_fc"]),
+            "grundfos_cim": GrundfosCim(hall_plant, GRUNDFOS_PUMP, LINE_UNITS["grundfos_cim"]),
+            "wilo_booster": WiloBooster(hall_plant, WILO_PUMPS, LINE_UNITS["wilo_booster"]),
+            "kenmec_ls80a": KenmecLs80a(cdu_plant, TCP_UNITS["kenmec_ls80a"]),
+            "liebert_dcd": LiebertDcd(hall_plant, TCP_UNITS["liebert_dcd"]),
+            **_make_meters(world, hall_plant),
         }
         self.line = ModbusLine([self.devices[name] for name in LINE_UNITS])
         self.host = ModbusTcpHost([self.devices[name] for name in TCP_UNITS])
@@ -74,23 +74,25 @@ class DeviceFleet:
             plant.advance(now)
 
 
-def _meters(world: World, hall: Plant) -> dict[str, ModbusServer]:
+def _make_meters(world: World, hall_plant: Plant) -> dict[str, ModbusServer]:
     """Meters of the pumps, the racks, both, and one rack."""
 
-    def pumps() -> float:
-        return hall.pump_electric_w
+    def pumps_w() -> float:
+        return hall_plant.pump_electric_w
 
-    def racks() -> float:
-        return 1000.0 * hall.it_kw
+    def racks_w() -> float:
+        return 1000.0 * hall_plant.it_kw
 
-    loads: dict[str, tuple[Callable[..., ModbusServer], Callable[[], float]]] = {
-        "eastron_sdm630": (Sdm630, pumps),
-        "schneider_iem3000": (Iem3000, lambda: racks() / hall.parameters.racks),
-        "sunspec_203": (SunSpec203, racks),
-        "abb_meter": (AbbMeter, lambda: racks() + pumps()),
+    meter_loads: dict[str, tuple[Callable[..., ModbusServer], Callable[[], float]]] = {
+        "eastron_sdm630": (Sdm630, pumps_w),
+        "schneider_iem3000": (Iem3000, lambda: racks_w() / hall_plant.parameters.racks),
+        "sunspec_203": (SunSpec203, racks_w),
+        "abb_meter": (AbbMeter, lambda: racks_w() + pumps_w()),
     }
     units = {**LINE_UNITS, **TCP_UNITS}
     return {
-        name: model(hall, unit=units[name], rng=world.random(f"fleet/{name}"), load_w=load)
-        for name, (model, load) in loads.items()
+        name: make_meter(
+            hall_plant, unit=units[name], rng=world.random(f"fleet/{name}"), load_w=load
+        )
+        for name, (make_meter, load) in meter_loads.items()
     }

@@ -77,7 +77,7 @@ class DeviceSwap:
         link = self._links.get(key)
         if link is None:
             try:
-                link = RealLink(self._shell, address, _receive_handler(swap_bus))
+                link = RealLink(self._shell, address, _make_receive_handler(swap_bus))
             except BenchError as error:
                 raise BenchError(f"{name}={address_text}: {error}") from None
         if self._real_links.get(name) is not link:
@@ -155,7 +155,7 @@ def _parse_address(name: str, address_text: str, swap_bus: SwapBus) -> addresses
     return address
 
 
-def _receive_handler(swap_bus: SwapBus) -> Callable[[bytes], None]:
+def _make_receive_handler(swap_bus: SwapBus) -> Callable[[bytes], None]:
     """What a link does with bytes that come in."""
     if not swap_bus.framed:
         return swap_bus.inject

@@ -63,12 +63,12 @@ class LoadBank:
         self.pdu = SwitchedPdu(PDU_UNIT, [spare, storage])
         self.optics = OpticsGateway(plant, OPTICS_UNIT)
         self.host = ModbusTcpHost([self.pdu, self.optics])
-        self.fault_at: int | None = None
+        self.fault_at_us: int | None = None
         """When the fault happened from which the time to the first limit is counted."""
         self.addresses = {name: f"tcp:{name}.virtual:80" for name in self.bmcs}
         self.addresses["hall"] = "tcp:hall.virtual:502"
         """Where the agent finds services and second bus; real ports take their places."""
-        self._section_settings = _throttle_settings(settings, start_utc_s)
+        self._section_settings = _write_settings(settings, start_utc_s)
 
     def extend_config(self, config: dict[str, Any]) -> None:
         """Add bus, devices and section to the agent's configuration."""
@@ -82,12 +82,12 @@ class LoadBank:
         config[SECTION] = {
             "ports": {name: self.addresses[name] for name in self.bmcs},
             "logins": [{"port": "bmc1", "username": LOGIN[0], "password": LOGIN[1]}],
-            "loads": [self._load_config(load) for load in self.loads],
+            "loads": [self._write_load(load) for load in self.loads],
             "optics": [{"name": "module1", "device": "optics", "point": "Module1Celsius"}],
             **self._section_settings,
         }
 
-    def _load_config(self, load: CappedLoad) -> dict[str, Any]:
+    def _write_load(self, load: CappedLoad) -> dict[str, Any]:
         entry: dict[str, Any] = {
             "name": load.name,
             "class": load.name.rstrip("12"),
@@ -107,7 +107,7 @@ class LoadBank:
         entry["system"] = f"{_ROOT}Systems/{load.name}"
         return entry
 
-    def servers(self) -> dict[str, TcpDevice]:
+    def list_servers(self) -> dict[str, TcpDevice]:
         """The far ends by name: the second bus' host and the services."""
         return {"hall": self.host, **self.bmcs}
 
@@ -119,7 +119,7 @@ class LoadBank:
             shell.endpoints[port] = TcpEndpoint(shell, port, self.bmcs[name], _LAN_US)
 
 
-def _throttle_settings(settings: TestbedSettings, start_utc_s: int) -> dict[str, Any]:
+def _write_settings(settings: TestbedSettings, start_utc_s: int) -> dict[str, Any]:
     """What the row's setting says of the section."""
     entries = [entry.split() for entry in settings.schedule.split(";") if entry.strip()]
     section: dict[str, Any] = {"profile_s": 60, "slots": 64, "slot": settings.slot}

@@ -55,11 +55,9 @@ def section_names(settings: TestbedSettings) -> list[str]:
 
 def number_ports(config: dict[str, Any]) -> list[tuple[int, str, str]]:
     """Number the ports of the parts in `config` as the agent does: (port, section, address)."""
-    section_list = [s.section for s in COMPONENTS if "port" in config.get(s.section, {})]
+    sections = [s.section for s in COMPONENTS if "port" in config.get(s.section, {})]
     first_port = FIRST_BUS + len(config["buses"])
-    return [
-        (first_port + i, name, str(config[name]["port"])) for i, name in enumerate(section_list)
-    ]
+    return [(first_port + i, name, str(config[name]["port"])) for i, name in enumerate(sections)]
 
 
 def first_free_port(config: dict[str, Any]) -> int:

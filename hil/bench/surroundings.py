@@ -22,7 +22,7 @@ _WET_BULB_DIFF_K = 8.0
 _OUTDOOR_HUMIDITY_PCT = 40.0
 ROLLOVER_KWH = 1235
 """Where the meters' counters roll over, if a scenario wants that; they start at 1234.6 kWh."""
-METERS = ("meter", "meter_it")
+METER_NAMES = ("meter", "meter_it")
 """The meter at the row's feed, which sees the grid, and the one behind the UPS, which does not."""
 
 
@@ -52,19 +52,19 @@ class Surroundings:
         ]
         feeds = (_FeedPower(plant, self.grid), lambda: 1000.0 * plant.it_kw)
         self.meters = [
-            AbbMeter(plant, METER_UNIT + i, world.random(METERS[i]), feeds[i])
+            AbbMeter(plant, METER_UNIT + i, world.random(METER_NAMES[i]), feeds[i])
             for i in range(settings.meters)
         ]
         for meter in self.meters[:1]:
             meter.mains.grid = self.grid.state
 
-    def slaves(self) -> list[ModbusServer]:
+    def list_servers(self) -> list[ModbusServer]:
         """Give what is on the bus besides the row's own devices."""
         return [*self.meters, *self.humidity_sensors, *self.outdoor_sensors, *self.fans]
 
     def devices(self) -> list[tuple[str, int, str]]:
         """Name them as the agent's configuration does: name, unit, profile."""
-        entries = [(METERS[i], METER_UNIT + i, "abb_meter") for i, _ in enumerate(self.meters)]
+        entries = [(METER_NAMES[i], METER_UNIT + i, "abb_meter") for i, _ in enumerate(self.meters)]
         for i, _ in enumerate(self.humidity_sensors):
             entries.append((f"room{i + 1}", FIRST_ROOM_UNIT + i, "vaisala_hmd65"))
         if self.outdoor_sensors:

@@ -68,7 +68,9 @@ class Testbed:
         self.valve = BelimoValve(self.plant, VALVE_UNIT)
         self.drives = [Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(settings.pumps)]
         self.surroundings = Surroundings(world, self.plant, settings)
-        self.bus = ModbusLine([self.rpu, self.valve, *self.drives, *self.surroundings.slaves()])
+        self.bus = ModbusLine(
+            [self.rpu, self.valve, *self.drives, *self.surroundings.list_servers()]
+        )
         self.receiver = receiver_choice.make_receiver(world, settings, SITE_E7)
         self.utc_at: Callable[[int], int] = receiver_choice.make_true_utc(world, self.receiver)
         self.broker = Broker()

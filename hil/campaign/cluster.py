@@ -16,20 +16,20 @@ from typing import Any
 from hil.errors import BenchError
 from hil.record.record import bench_hash
 
-Call = Callable[..., Any]
-Arguments = list[tuple[Any, ...]]
+JobFunction = Callable[..., Any]
+JobArguments = list[tuple[Any, ...]]
 
 _CONNECT_TIMEOUT_S = 5
 _WORKER_TIMEOUT_S = 20
 
 
-def run_on_cluster(cluster: str, call: Call, arguments: Arguments) -> Iterator[Any]:
+def run_on_cluster(cluster: str, call: JobFunction, arguments: JobArguments) -> Iterator[Any]:
     """Call `call(*arguments[i])` on the cluster; give the results as they come. BenchError."""
     kind, _, address = cluster.partition(":")
     host, _, port = address.rpartition(":")
     if kind not in _KINDS or not host or not port.isdecimal():
         raise BenchError(f"--cluster: {cluster!r} is not dask:HOST:PORT or ray:HOST:PORT")
-    module = _load(*_KINDS[kind][:2])
+    module = _load_module(*_KINDS[kind][:2])
     _check_reachable(host, int(port))
     jobs = [(_own_code_hash(), call, job_arguments) for job_arguments in arguments]
     try:
@@ -42,7 +42,7 @@ def run_on_cluster(cluster: str, call: Call, arguments: Arguments) -> Iterator[A
         raise BenchError(f"--cluster: {address}: {reason}") from error
 
 
-def call_checked(code_hash: str, call: Call, arguments: tuple[Any, ...]) -> Any:
+def call_checked(code_hash: str, call: JobFunction, arguments: tuple[Any, ...]) -> Any:
     """On the worker: call it if the code here is the code there. BenchError."""
     if code_hash != _own_code_hash():
         raise BenchError(f"--cluster: the worker on {platform.node()} has another coldloop")
@@ -54,7 +54,7 @@ def _own_code_hash() -> str:
     return bench_hash()
 
 
-def _load(module: str, package: str) -> Any:
+def _load_module(module: str, package: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
@@ -69,7 +69,7 @@ def _check_reachable(host: str, port: int) -> None:
         raise BenchError(f"--cluster: {host}:{port}: {error.strerror or error}") from None
 
 
-def _dask(distributed: Any, address: str, jobs: Arguments) -> Iterator[Any]:
+def _run_on_dask(distributed: Any, address: str, jobs: JobArguments) -> Iterator[Any]:
     with distributed.Client(f"tcp://{address}", timeout=_CONNECT_TIMEOUT_S) as client:
         try:
             client.wait_for_workers(1, timeout=_WORKER_TIMEOUT_S)
@@ -82,7 +82,7 @@ def _dask(distributed: Any, address: str, jobs: Arguments) -> Iterator[Any]:
             yield future.result()
 
 
-def _ray(ray: Any, address: str, jobs: Arguments) -> Iterator[Any]:
+def _run_on_ray(ray: Any, address: str, jobs: JobArguments) -> Iterator[Any]:
     ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     try:
         remote = ray.remote(call_checked)
@@ -94,7 +94,7 @@ def _ray(ray: Any, address: str, jobs: Arguments) -> Iterator[Any]:
         ray.shutdown()
 
 
-_KINDS: dict[str, tuple[str, str, Callable[[Any, str, Arguments], Iterator[Any]]]] = {
-    "dask": ("distributed", "distributed", _dask),
-    "ray": ("ray", "ray", _ray),
+_KINDS: dict[str, tuple[str, str, Callable[[Any, str, JobArguments], Iterator[Any]]]] = {
+    "dask": ("distributed", "distributed", _run_on_dask),
+    "ray": ("ray", "ray", _run_on_ray),
 }

@@ -57,7 +57,7 @@ class FaultInjector:
 
     def __init__(self, year: AnnualRun, rng: random.Random) -> None:
         self.failures: list[str] = []
-        self.worst_c, self.min_margin_k = 0.0, 99.0
+        self.max_case_c, self.min_margin_k = 0.0, 99.0
         self._year = year
         self._rng = rng
         self._testbed: Any = SimpleNamespace(plant=year.plant, world=SimpleNamespace(now=0))
@@ -84,7 +84,7 @@ class FaultInjector:
             self._active_until = hours_done + rng.randint(1, _MAX_FAULT_H)
 
     def _check_invariants(self, hours_done: int, account: AnnualAccount) -> None:
-        self.worst_c = max(self.worst_c, account.max_case_c)
+        self.max_case_c = max(self.max_case_c, account.max_case_c)
         self.min_margin_k = min(self.min_margin_k, account.min_margin_k)
         fault_name = "no fault" if self._active is None else self._active.fault
         if account.max_case_c > CASE_MAX_C + ALLOWANCE_K:

@@ -132,7 +132,7 @@ def run_seed(seed: int, seconds: int = SECONDS, dut: str = "cpython") -> SeedRes
 def run_nth_failure(nth: int, kind: str, dut: str = "cpython") -> SeedResult:
     """Let the n-th of a kind fail (see `hil.campaign.nth_failure`); judge the recovery."""
     failures, _, wall_s = nth_failure.run_one(kind, nth, dut)
-    text = nth_failure.base_text() if failures else ""
+    text = nth_failure.write_base_scenario() if failures else ""
     return SeedResult(nth, failures, nth_failure.SECONDS, wall_s, text, f" --sweep {kind}")
 
 

@@ -54,7 +54,7 @@ class FailureCounter:
         return True
 
 
-def base_scenario() -> Scenario:
+def make_base_scenario() -> Scenario:
     """The scenario of every run: a load step, a pushed set-point, and a log, a ledger, a clock."""
     return Scenario(
         "sweep",
@@ -69,12 +69,12 @@ def base_scenario() -> Scenario:
         (
             *SAFETY,
             Expectation("setpoint_c", "Cel", min=31.9, max=33.1, from_s=_SETTLED_S),
-            *(_at_end(expectation) for expectation in LIVENESS),
+            *(_expect_at_end(expectation) for expectation in LIVENESS),
         ),
     )
 
 
-def _at_end(expectation: Expectation) -> Expectation:
+def _expect_at_end(expectation: Expectation) -> Expectation:
     values = {**vars(expectation), "from_s": float(_SETTLED_S)}
     return Expectation(**values)
 
@@ -93,16 +93,16 @@ def _sweep_store(run: VirtualRun, nth: int) -> FailureCounter:
 
 
 def _intercept_store(store: StoreEndpoint, counter: FailureCounter, port_fails: bool) -> None:
-    original_ask = store.request
+    original_request = store.request
 
-    def intercepted_ask(op: str, data: bytes) -> None:
+    def intercepted_request(op: str, data: bytes) -> None:
         if op in ("get", "list") or counter.count_one() or not port_fails:
-            original_ask(op, data)
+            original_request(op, data)
         else:
             store.fail()
 
-    store.request = intercepted_ask  # type: ignore[method-assign]
-    store.write = lambda data: intercepted_ask("write", data)  # type: ignore[method-assign]
+    store.request = intercepted_request  # type: ignore[method-assign]
+    store.write = lambda data: intercepted_request("write", data)  # type: ignore[method-assign]
 
 
 def _sweep_bus(run: VirtualRun, nth: int) -> FailureCounter:
@@ -125,23 +125,23 @@ def _sweep_bus(run: VirtualRun, nth: int) -> FailureCounter:
 
 
 def _sweep_broker(run: VirtualRun, nth: int) -> FailureCounter:
-    end = run.shell.endpoints[BROKER]
-    if not isinstance(end, TcpEndpoint):
+    endpoint = run.shell.endpoints[BROKER]
+    if not isinstance(endpoint, TcpEndpoint):
         raise BenchError("--sweep broker: the row has no broker of the bench's")
     world = run.world
 
     def break_connection() -> None:
-        world.schedule(world.now, end.set_down, True)
-        world.schedule(world.now + 1, end.set_down, False)
+        world.schedule(world.now, endpoint.set_down, True)
+        world.schedule(world.now + 1, endpoint.set_down, False)
 
     counter = FailureCounter(world, nth, break_connection)
-    write = end.write
+    write = endpoint.write
 
     def intercepted_write(data: bytes) -> None:
         if counter.count_one():
             write(data)
 
-    end.write = intercepted_write  # type: ignore[method-assign]
+    endpoint.write = intercepted_write  # type: ignore[method-assign]
     return counter
 
 
@@ -156,7 +156,7 @@ KINDS: dict[str, Callable[[VirtualRun, int], FailureCounter]] = {
 def run_one(kind: str, nth: int, dut: str) -> tuple[list[str], int, float]:
     """Run once with the n-th failing (0: none): failures, how many there were, seconds it took."""
     started_s = time.perf_counter()
-    run = VirtualRun(round_trip(base_scenario()), 1, DUTS[dut])
+    run = VirtualRun(round_trip(make_base_scenario()), 1, DUTS[dut])
     counter = KINDS[kind](run, nth)
     try:
         run.run()
@@ -175,6 +175,6 @@ def choose_places(total: int, max_count: int, first: int = 1) -> list[int]:
     return sorted(n ^ 1 if i % 2 and first < n < total else n for i, n in enumerate(sorted(chosen)))
 
 
-def base_text() -> str:
+def write_base_scenario() -> str:
     """The base as a file."""
-    return write_toml(base_scenario())
+    return write_toml(make_base_scenario())

@@ -18,11 +18,11 @@ from hil.run.recorded import DUTS
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import Scenario, ScenarioEvent
 
-Events = tuple[ScenarioEvent, ...]
-FailureTest = Callable[[Events], bool]
+ScenarioEvents = tuple[ScenarioEvent, ...]
+FailureTest = Callable[[ScenarioEvents], bool]
 
 
-def quickxplain(events: Events, fails: FailureTest) -> Events:
+def quickxplain(events: ScenarioEvents, fails: FailureTest) -> ScenarioEvents:
     """Give a minimal part of `events` that still fails; all of them must fail.
 
     Nothing is returned when it fails without any event.
@@ -33,7 +33,9 @@ def quickxplain(events: Events, fails: FailureTest) -> Events:
     return tuple(event for event in events if event in needed)
 
 
-def _explain(background: Events, has_grown: bool, events: Events, fails: FailureTest) -> Events:
+def _explain(
+    background: ScenarioEvents, has_grown: bool, events: ScenarioEvents, fails: FailureTest
+) -> ScenarioEvents:
     """Find what is needed of `events` when `background` is there anyway and `has_grown` just now."""
     if has_grown and fails(background):
         return ()
@@ -80,13 +82,13 @@ def shrink(
         raise BenchError(f"{scenario.name}: passes with seed {seed}; there is nothing to shrink")
     runs = 1
 
-    def fails(events: Events) -> bool:
+    def fails(events: ScenarioEvents) -> bool:
         nonlocal runs
         runs += 1
         if progress is not None:
             progress(runs, len(events))
-        there = find_failures(replace(scenario, events=events), seed, dut)
-        return bool(set(original) & set(there))
+        failures = find_failures(replace(scenario, events=events), seed, dut)
+        return bool(set(original) & set(failures))
 
     needed = quickxplain(scenario.events, fails)
     shrunk = replace(scenario, name=f"{scenario.name}-shrunk", events=needed, cases=())

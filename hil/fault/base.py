@@ -6,8 +6,8 @@ from typing import Any
 
 from hil.bench.testbed import Testbed
 
-Do = Callable[[Testbed, float], None]
-Undo = Callable[[Testbed], None]
+FaultAction = Callable[[Testbed, float], None]
+FaultReset = Callable[[Testbed], None]
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class FaultType:
     """
 
     description: str
-    do: Do
-    undo: Undo | None = None
+    do: FaultAction
+    undo: FaultReset | None = None
     limits: tuple[float, float] | None = None
     is_pump: bool = False
     needs_dialect: bool = False
@@ -31,12 +31,14 @@ def attribute_fault(
     name: str,
     reset_value: object = False,
     to_value: Callable[[float], object] = lambda _: True,
-) -> tuple[Do, Undo]:
+) -> tuple[FaultAction, FaultReset]:
     """Set an attribute of what `of(row)` gives (of each, if it gives a list), and set it back."""
 
-    def assign(row: Testbed, value: object) -> None:
-        found = select(row)
-        for one in found if isinstance(found, list) else [found]:
-            setattr(one, name, value)
+    def assign(testbed: Testbed, value: object) -> None:
+        targets = select(testbed)
+        for target in targets if isinstance(targets, list) else [targets]:
+            setattr(target, name, value)
 
-    return lambda row, value: assign(row, to_value(value)), lambda row: assign(row, reset_value)
+    return lambda testbed, value: assign(testbed, to_value(value)), lambda testbed: assign(
+        testbed, reset_value
+    )

@@ -12,7 +12,7 @@ from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
 from hil.devices.cooling.belimo_valve import FULL, SETPOINT
 from hil.devices.modbus.other_master import OtherMaster
-from hil.fault.base import Do, FaultType, Undo, attribute_fault
+from hil.fault.base import FaultAction, FaultReset, FaultType, attribute_fault
 
 _MILLISECOND = 1000
 _FOREIGN_UNIT = 77  # a unit that is neither emulated nor the agent's
@@ -20,14 +20,14 @@ _NOISE = bytes.fromhex("00ff0c0300fe7f800c83") * 4  # with what looks like the R
 _UNLIMITED = -1
 
 
-def _drive_fault(name: str, reset_value: Any, fault_value: Any) -> tuple[Do, Undo]:
+def _drive_fault(name: str, reset_value: Any, fault_value: Any) -> tuple[FaultAction, FaultReset]:
     """Set an attribute of the drive whose number is the value; set it back on all of them."""
 
-    def do(row: Testbed, value: float) -> None:
-        setattr(row.drives[int(value) - 1], name, fault_value)
+    def do(testbed: Testbed, value: float) -> None:
+        setattr(testbed.drives[int(value) - 1], name, fault_value)
 
-    def undo(row: Testbed) -> None:
-        for drive in row.drives:
+    def undo(testbed: Testbed) -> None:
+        for drive in testbed.drives:
             setattr(drive, name, reset_value)
 
     return do, undo
@@ -57,13 +57,13 @@ def _break_supply_sensor(testbed: Testbed, _: float) -> None:
     testbed.rpu.break_sensor("supply_c")
 
 
-_MS = (0.0, 5000.0)
+_DELAY_LIMITS_MS = (0.0, 5000.0)
 
 BUS_EVENTS: dict[str, FaultType] = {
     "rpu_slow": FaultType(
         "the RPU's replies come value ms later; beyond the agent's patience they are late",
         *attribute_fault(attrgetter("rpu"), "extra_delay_us", 0, lambda v: int(v) * _MILLISECOND),
-        limits=_MS,
+        limits=_DELAY_LIMITS_MS,
     ),
     "rpu_twice": FaultType(
         "the RPU says every reply twice",
@@ -102,9 +102,11 @@ BUS_EVENTS: dict[str, FaultType] = {
     "rpu_no_value": FaultType(
         "the RPU's supply sensor is broken: 0x7FFF and its alarm bit",
         _break_supply_sensor,
-        lambda row: row.rpu.clear_fault("supply_c"),
+        lambda testbed: testbed.rpu.clear_fault("supply_c"),
     ),
-    "rpu_reboot": FaultType("the RPU restarts", lambda row, _: row.rpu.reboot(row.world.now)),
+    "rpu_reboot": FaultType(
+        "the RPU restarts", lambda testbed, _: testbed.rpu.reboot(testbed.world.now)
+    ),
     "valve_ignores_writes": FaultType(
         "the valve confirms writes and does nothing",
         *attribute_fault(attrgetter("valve"), "ignore_writes"),
@@ -112,12 +114,12 @@ BUS_EVENTS: dict[str, FaultType] = {
     "valve_delays_writes": FaultType(
         "what is written to the valve takes effect value ms later",
         *attribute_fault(attrgetter("valve"), "write_delay_us", 0, lambda v: int(v) * _MILLISECOND),
-        limits=_MS,
+        limits=_DELAY_LIMITS_MS,
     ),
     "valve_clamps": FaultType(
         "the valve takes no value above value (0.01 %) and writes that instead",
-        lambda row, value: _clamp_valve(row, int(value)),
-        lambda row: _clamp_valve(row, FULL),
+        lambda testbed, value: _clamp_valve(testbed, int(value)),
+        lambda testbed: _clamp_valve(testbed, FULL),
         limits=(0, FULL),
     ),
     "pump_dead": FaultType(

@@ -31,24 +31,26 @@ def _utc_s(testbed: Testbed) -> int:
 CONFIG_EVENTS: dict[str, FaultType] = {
     "push_setpoint": FaultType(
         "operators push a supply set-point of value °C",
-        lambda row, value: _push_patch(row, _SUPPLY, value),
+        lambda testbed, value: _push_patch(testbed, _SUPPLY, value),
         limits=LIMITS["setpoint_c"],
     ),
     "push_dp": FaultType(
         "operators push a set-point of value kPa",
-        lambda row, value: _push_patch(row, _PRESSURE, value),
+        lambda testbed, value: _push_patch(testbed, _PRESSURE, value),
         limits=LIMITS["setpoint_kpa"],
     ),
     "forged_setpoint": FaultType(
         "somebody without a key pushes a supply set-point of value °C",
-        lambda row, value: _push_patch(row, _SUPPLY, value, operator_messages.UNKNOWN_SIGNER),
+        lambda testbed, value: _push_patch(
+            testbed, _SUPPLY, value, operator_messages.UNKNOWN_SIGNER
+        ),
         limits=LIMITS["setpoint_c"],
     ),
     "confirm_config": FaultType(
-        "operators confirm the trial", lambda row, _: _send_command(row, "confirm")
+        "operators confirm the trial", lambda testbed, _: _send_command(testbed, "confirm")
     ),
     "roll_back_config": FaultType(
-        "operators give the trial up", lambda row, _: _send_command(row, "rollback")
+        "operators give the trial up", lambda testbed, _: _send_command(testbed, "rollback")
     ),
 }
 """Every word of this file."""

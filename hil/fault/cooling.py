@@ -11,9 +11,9 @@ _TOPIC = "coldloop/v1/bench/cdu1/cmd"
 
 
 def _command_fault(name: str, *arguments: tuple[str, Any]) -> Callable[[Testbed, float], None]:
-    def send(row: Testbed, _: float) -> None:
-        utc_s = row.utc_at(row.world.now) // 1_000_000
-        row.publish(_TOPIC, operator_messages.sign_command(utc_s, name, *arguments), False)
+    def send(testbed: Testbed, _: float) -> None:
+        utc_s = testbed.utc_at(testbed.world.now) // 1_000_000
+        testbed.publish(_TOPIC, operator_messages.sign_command(utc_s, name, *arguments), False)
 
     return send
 

@@ -36,12 +36,12 @@ def _receiver_fault(
 ) -> FaultType:
     """Make a word of what it does to a receiver: (receiver, value, now)."""
 
-    def begin(row: Testbed, value: float) -> None:
-        do(_gnss_receiver(row), value, row.world.now)
+    def begin(testbed: Testbed, value: float) -> None:
+        do(_gnss_receiver(testbed), value, testbed.world.now)
 
-    def end(row: Testbed) -> None:
+    def end(testbed: Testbed) -> None:
         if undo is not None:
-            undo(_gnss_receiver(row), row.world.now)
+            undo(_gnss_receiver(testbed), testbed.world.now)
 
     return FaultType(
         description, begin, end if undo is not None else None, limits, needs_dialect=True

@@ -27,12 +27,12 @@ LINK_EVENTS: dict[str, FaultType] = {
     ),
     "link_half_open": FaultType(
         "the link to the broker falls silent; its connection stays open, and dead for good",
-        lambda row, _: row.set_link_silent(True),
-        lambda row: row.set_link_silent(False),
+        lambda testbed, _: testbed.set_link_silent(True),
+        lambda testbed: testbed.set_link_silent(False),
     ),
     "link_cut_after": FaultType(
         "the link falls silent after value more bytes upwards",
-        lambda row, value: row.cut_link_after(int(value)),
+        lambda testbed, value: testbed.cut_link_after(int(value)),
         _restore_link,
         limits=(1, 1_000_000),
     ),

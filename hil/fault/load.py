@@ -26,7 +26,7 @@ def _set_facility_flow(testbed: Testbed, fraction: float) -> None:
 def _stop_facility_flow(testbed: Testbed, _: float) -> None:
     _set_facility_flow(testbed, 0.0)
     if testbed.load_bank is not None:
-        testbed.load_bank.fault_at = testbed.world.now
+        testbed.load_bank.fault_at_us = testbed.world.now
 
 
 def _reboot_bmcs(testbed: Testbed, _: float) -> None:
@@ -48,13 +48,13 @@ def _set_optics_offset(testbed: Testbed, kelvin: float) -> None:
     _load_bank(testbed).optics.extra_k[0] = kelvin
 
 
-_MS = (0, 60_000)
+_DELAY_LIMITS_MS = (0, 60_000)
 
 LOAD_EVENTS: dict[str, FaultType] = {
     "facility_flow_lost": FaultType(
         "the facility water stands still",
         _stop_facility_flow,
-        lambda row: _set_facility_flow(row, 1.0),
+        lambda testbed: _set_facility_flow(testbed, 1.0),
     ),
     "bmc_busy": FaultType(
         "the loads' services answer 503, try again in value seconds",
@@ -70,19 +70,19 @@ LOAD_EVENTS: dict[str, FaultType] = {
     "bmc_slow": FaultType(
         "the loads' services take value milliseconds more",
         *attribute_fault(_all_bmcs, "response_us", 40_000, lambda ms: 40_000 + int(ms * 1000)),
-        limits=_MS,
+        limits=_DELAY_LIMITS_MS,
     ),
     "bmc_reboot": FaultType("the loads' services restart and forget their limits", _reboot_bmcs),
     "meter_rollover": FaultType(
         "the meters' counters roll over at 1235 kWh, where they are soon",
-        lambda row, _: _set_rollover(row, 1000.0 * ROLLOVER_KWH),
-        lambda row: _set_rollover(row, None),
+        lambda testbed, _: _set_rollover(testbed, 1000.0 * ROLLOVER_KWH),
+        lambda testbed: _set_rollover(testbed, None),
     ),
     "meter_reset": FaultType("the meters begin again from 0", _reset_meters),
     "optics_dirty": FaultType(
         "module 1 is value kelvin warmer than it should be",
         _set_optics_offset,
-        lambda row: _set_optics_offset(row, 0.0),
+        lambda testbed: _set_optics_offset(testbed, 0.0),
         limits=(0, 60),
     ),
 }

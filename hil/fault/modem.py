@@ -43,7 +43,7 @@ def _reset_next(testbed: Testbed) -> None:
 
 
 def _send_ring(testbed: Testbed) -> None:
-    for _, data in _modem_with(testbed, "send_ring_alert").ring():
+    for _, data in _modem_with(testbed, "send_ring_alert").send_ring_alert():
         _satcom(testbed).inject(data)
 
 
@@ -65,72 +65,76 @@ def _replay_ack(testbed: Testbed) -> None:
 MODEM_EVENTS: dict[str, FaultType] = {
     "sky_blocked": FaultType(
         "no satellite is heard",
-        *attribute_fault(lambda row: _satcom(row).sky, "blocked"),
+        *attribute_fault(lambda testbed: _satcom(testbed).sky, "blocked"),
     ),
     "sky_mask": FaultType(
         "the obstruction hides what is below value degrees",
-        lambda row, value: setattr(_satcom(row).sky, "mask_deg", value),
+        lambda testbed, value: setattr(_satcom(testbed).sky, "mask_deg", value),
         limits=(0, 85),
     ),
     "modem_success": FaultType(
         "value % of the sessions get through",
-        *attribute_fault(lambda row: _satcom(row).radio, "success_pct", None, float),
+        *attribute_fault(lambda testbed: _satcom(testbed).radio, "success_pct", None, float),
         limits=(0, 100),
     ),
     "modem_dead": FaultType(
         "the modem says nothing",
-        *attribute_fault(lambda row: _modem_with(row, "dead"), "dead"),
+        *attribute_fault(lambda testbed: _modem_with(testbed, "dead"), "dead"),
     ),
-    "modem_reset": FaultType("the modem restarts now", lambda row, _: _reset_modem(row)),
+    "modem_reset": FaultType("the modem restarts now", lambda testbed, _: _reset_modem(testbed)),
     "modem_reset_transfer": FaultType(
         "the modem restarts when it is given the next message",
-        lambda row, _: _set_modem(row, "reset_in", "transfer"),
+        lambda testbed, _: _set_modem(testbed, "reset_in", "transfer"),
     ),
     "modem_reset_session": FaultType(
         "the modem restarts in its next session",
-        lambda row, _: _set_modem(row, "reset_in", "session"),
+        lambda testbed, _: _set_modem(testbed, "reset_in", "session"),
     ),
     "modem_reset_next": FaultType(
         "the modem restarts at the next datagram or segment",
-        lambda row, _: _reset_next(row),
+        lambda testbed, _: _reset_next(testbed),
     ),
     "modem_status": FaultType(
         "the next session ends with MO status value",
-        lambda row, value: _modem_with(row, "force_status").force_status.append(int(value)),
+        lambda testbed, value: _modem_with(testbed, "force_status").force_status.append(int(value)),
         limits=(0, 255),
     ),
     "modem_lost_acks": FaultType(
         "the next value messages arrive and are reported as failed",
-        lambda row, value: _set_modem(row, "lose_acks", int(value)),
+        lambda testbed, value: _set_modem(testbed, "lose_acks", int(value)),
         limits=(0, 1000),
     ),
     "modem_refuses": FaultType(
         "the next value transfers into the modem end with a bad checksum",
-        lambda row, value: _modem_with(row, "transfer_results").refuse.extend([2] * int(value)),
+        lambda testbed, value: _modem_with(testbed, "transfer_results").transfer_results.extend(
+            [2] * int(value)
+        ),
         limits=(0, 100),
     ),
     "modem_rings_at": FaultType(
         "a ring stands before byte number value of every answer",
-        *attribute_fault(lambda row: _modem_with(row, "ring_alert_at"), "ring_alert_at", None, int),
+        *attribute_fault(
+            lambda testbed: _modem_with(testbed, "ring_alert_at"), "ring_alert_at", None, int
+        ),
         limits=(0, _MAX_RING_POSITION),
     ),
-    "modem_ring": FaultType("the network rings", lambda row, _: _send_ring(row)),
+    "modem_ring": FaultType("the network rings", lambda testbed, _: _send_ring(testbed)),
     "modem_unplugged": FaultType(
-        "the modem's port is pulled", lambda row, _: _unplug_modem(row), _plug_modem
+        "the modem's port is pulled", lambda testbed, _: _unplug_modem(testbed), _plug_modem
     ),
     "gateway_down": FaultType(
         "the gateway answers no session",
-        *attribute_fault(lambda row: _satcom(row).gateway, "down"),
+        *attribute_fault(lambda testbed: _satcom(testbed).gateway, "down"),
     ),
     "ground_silent": FaultType(
         "the ground acknowledges nothing",
-        *attribute_fault(lambda row: _satcom(row).ground, "silent"),
+        *attribute_fault(lambda testbed: _satcom(testbed).ground, "silent"),
     ),
     "ground_forged": FaultType(
         "acknowledgements come with a wrong key",
-        *attribute_fault(lambda row: _satcom(row).ground, "forging"),
+        *attribute_fault(lambda testbed: _satcom(testbed).ground, "forging"),
     ),
     "ground_replays": FaultType(
-        "the last acknowledgement comes once more", lambda row, _: _replay_ack(row)
+        "the last acknowledgement comes once more", lambda testbed, _: _replay_ack(testbed)
     ),
 }

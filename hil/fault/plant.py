@@ -11,7 +11,7 @@ from operator import attrgetter
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
 from hil.devices.drives.abb_acs580 import Drive
-from hil.fault.base import Do, FaultType, Undo, attribute_fault
+from hil.fault.base import FaultAction, FaultReset, FaultType, attribute_fault
 from hil.plant.plant import Plant
 from hil.plant.power.grid import UNDERVOLTAGE
 
@@ -31,23 +31,25 @@ def _advanced_plant(testbed: Testbed) -> Plant:
     return testbed.plant
 
 
-def _sensor_fault(sensor: str, name: str, to_value: Callable[[float], float]) -> tuple[Do, Undo]:
+def _sensor_fault(
+    sensor: str, name: str, to_value: Callable[[float], float]
+) -> tuple[FaultAction, FaultReset]:
     """Make a sensor of the plant false, and honest again."""
 
-    def do(row: Testbed, value: float) -> None:
-        setattr(row.plant.sensor_fault(sensor), name, to_value(value))
+    def do(testbed: Testbed, value: float) -> None:
+        setattr(testbed.plant.sensor_fault(sensor), name, to_value(value))
 
-    return do, lambda row: row.plant.sensor_fault(sensor).clear()
+    return do, lambda testbed: testbed.plant.sensor_fault(sensor).clear()
 
 
-def _stuck_sensor_fault(sensor: str) -> tuple[Do, Undo]:
+def _stuck_sensor_fault(sensor: str) -> tuple[FaultAction, FaultReset]:
     """Hold a sensor of the plant at what it shows."""
 
-    def do(row: Testbed, _: float) -> None:
-        row.plant.advance(row.world.now)
-        row.plant.sensor_fault(sensor).stuck_value = float(getattr(row.plant, sensor))
+    def do(testbed: Testbed, _: float) -> None:
+        testbed.plant.advance(testbed.world.now)
+        testbed.plant.sensor_fault(sensor).stuck_value = float(getattr(testbed.plant, sensor))
 
-    return do, lambda row: row.plant.sensor_fault(sensor).clear()
+    return do, lambda testbed: testbed.plant.sensor_fault(sensor).clear()
 
 
 # Coolant.
@@ -214,9 +216,9 @@ def _close_nrvs(testbed: Testbed) -> None:
         testbed.plant.stick_open(i, False)
 
 
-def _room_fault(name: str) -> Do:
-    def do(row: Testbed, value: float) -> None:
-        setattr(row.surroundings.room, name, value)
+def _room_fault(name: str) -> FaultAction:
+    def do(testbed: Testbed, value: float) -> None:
+        setattr(testbed.surroundings.room, name, value)
 
     return do
 
@@ -261,8 +263,8 @@ def _set_stiction(testbed: Testbed, percent: float) -> None:
     testbed.plant.valve.deadband_pct = percent
 
 
-_FAN_NUMBER = (1.0, float(LIMITS["fans"][1]))
-_SENSOR_NUMBER = (1.0, float(LIMITS["humidity_sensors"][1]))
+_FAN_LIMITS = (1.0, float(LIMITS["fans"][1]))
+_SENSOR_LIMITS = (1.0, float(LIMITS["humidity_sensors"][1]))
 
 PLANT_EVENTS: dict[str, FaultType] = {
     "leak": FaultType(
@@ -273,8 +275,8 @@ PLANT_EVENTS: dict[str, FaultType] = {
     ),
     "leak_detector": FaultType(
         "the pan's leak detector is wet, whatever the reason",
-        lambda row, _: row.rpu.set_leak("pan"),
-        lambda row: row.rpu.clear_leak("pan"),
+        lambda testbed, _: testbed.rpu.set_leak("pan"),
+        lambda testbed: testbed.rpu.clear_leak("pan"),
     ),
     "air_in_loop": FaultType(
         "air takes the place of value % of the coolant", _admit_air, limits=(0.1, 50)
@@ -290,18 +292,18 @@ PLANT_EVENTS: dict[str, FaultType] = {
     ),
     "emergency_stop": FaultType(
         "the RPU's emergency stop is pressed",
-        lambda row, _: _set_estop(row, True),
-        lambda row: _set_estop(row, False),
+        lambda testbed, _: _set_estop(testbed, True),
+        lambda testbed: _set_estop(testbed, False),
     ),
     "valve_stuck": FaultType(
         "the valve's actuator does not move",
-        lambda row, _: _set_valve_stuck(row, True),
-        lambda row: _set_valve_stuck(row, False),
+        lambda testbed, _: _set_valve_stuck(testbed, True),
+        lambda testbed: _set_valve_stuck(testbed, False),
     ),
     "valve_stiction": FaultType(
         "the valve does not start for less than value %",
         _set_stiction,
-        lambda row: _set_stiction(row, row.plant.parameters.valve_deadband_pct),
+        lambda testbed: _set_stiction(testbed, testbed.plant.parameters.valve_deadband_pct),
         limits=(0, 20),
     ),
     "hx_fouling": FaultType(
@@ -316,7 +318,7 @@ PLANT_EVENTS: dict[str, FaultType] = {
     ),
     "heat_rejection_lost": FaultType(
         "the coolers stop: facility water goes round and warms",
-        lambda row, _: _set_rejection_lost(row, True),
+        lambda testbed, _: _set_rejection_lost(testbed, True),
         _restore_rejection,
     ),
     "weather_step": FaultType(
@@ -372,13 +374,13 @@ PLANT_EVENTS: dict[str, FaultType] = {
     "grid_dip": FaultType(
         "the mains dip to value % of nominal; below 65 % running drives trip",
         _dip_grid,
-        lambda row: row.surroundings.grid.restore(),
+        lambda testbed: testbed.surroundings.grid.restore(),
         limits=(1, 110),
     ),
     "grid_frequency": FaultType(
         "the grid's frequency is value Hz",
         _set_frequency,
-        lambda row: row.surroundings.grid.restore(),
+        lambda testbed: testbed.surroundings.grid.restore(),
         limits=(45, 65),
     ),
     "pump_seized": FaultType(
@@ -407,41 +409,41 @@ PLANT_EVENTS: dict[str, FaultType] = {
         "humidity sensor number value does not answer",
         _silence_humidity,
         _unsilence_humidity,
-        limits=_SENSOR_NUMBER,
+        limits=_SENSOR_LIMITS,
     ),
     "humidity_stuck": FaultType(
         "humidity sensor number value stays at what it reads",
         _freeze_humidity,
         _release_humidity,
-        limits=_SENSOR_NUMBER,
+        limits=_SENSOR_LIMITS,
     ),
     "outdoor_dead": FaultType(
         "the outdoor air's sensor does not answer",
-        lambda row, _: _set_outdoor_dead(row, True),
-        lambda row: _set_outdoor_dead(row, False),
+        lambda testbed, _: _set_outdoor_dead(testbed, True),
+        lambda testbed: _set_outdoor_dead(testbed, False),
     ),
     "outdoor_temperature": FaultType(
         "the air outside is at value °C, for its sensor and for the row's own cooler",
-        lambda row, value: row.surroundings.set_outdoor_c(value),
+        lambda testbed, value: testbed.surroundings.set_outdoor_c(value),
         limits=LIMITS["outdoor_c"],
     ),
     "fan_lost": FaultType(
         "fan number value loses its power: its drive says nothing, and it stands",
         _cut_fan_power,
         _restore_fan_power,
-        limits=_FAN_NUMBER,
+        limits=_FAN_LIMITS,
     ),
     "fan_dead": FaultType(
         "the drive of fan number value does not answer; it goes to full speed by itself",
         _silence_fan,
         _unsilence_fans,
-        limits=_FAN_NUMBER,
+        limits=_FAN_LIMITS,
     ),
-    "fan_trip": FaultType("the drive of fan number value trips", _trip_fan, limits=_FAN_NUMBER),
+    "fan_trip": FaultType("the drive of fan number value trips", _trip_fan, limits=_FAN_LIMITS),
     "humidity_error": FaultType(
         "the first humidity sensor reads value % too high",
         _set_humidity_error,
-        lambda row: _set_humidity_error(row, 0.0),
+        lambda testbed: _set_humidity_error(testbed, 0.0),
         limits=(-50, 50),
     ),
 }

@@ -49,7 +49,7 @@ EVENTS: dict[str, FaultType] = {
     ),
     "pump_trip": FaultType(
         "the drive of pump number value trips",
-        lambda row, value: row.drives[int(value) - 1].trip(),
+        lambda testbed, value: testbed.drives[int(value) - 1].trip(),
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
@@ -63,8 +63,8 @@ EVENTS: dict[str, FaultType] = {
     ),
     "broker_down": FaultType(
         "the link to the broker is cut",
-        lambda row, _: row.set_link_down(True),
-        lambda row: row.set_link_down(False),
+        lambda testbed, _: testbed.set_link_down(True),
+        lambda testbed: testbed.set_link_down(False),
     ),
     **BUS_EVENTS,
     **LOAD_EVENTS,

@@ -30,13 +30,13 @@ def _tear_newest(testbed: Testbed, fraction: float) -> None:
 STORE_EVENTS: dict[str, FaultType] = {
     "power_cut": FaultType(
         "the controller loses its power, and what was not durable",
-        lambda row, _: row.set_power(False),
-        lambda row: row.set_power(True),
+        lambda testbed, _: testbed.set_power(False),
+        lambda testbed: testbed.set_power(True),
     ),
     "disk_full": FaultType(
         "no store has room for another byte",
-        lambda row, _: _set_full(row, True),
-        lambda row: _set_full(row, False),
+        lambda testbed, _: _set_full(testbed, True),
+        lambda testbed: _set_full(testbed, False),
     ),
     "store_bit_flip": FaultType(
         "a bit of each store's last record flips, value of 1 into it",

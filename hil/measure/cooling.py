@@ -68,10 +68,10 @@ COOLING_MEASURES = {
     "dew_margin_k": Measure("K", "true supply less true dew point of the room", _dew_margin_k),
     "fan_asked_pct": Measure("%", "speed that the fans' law asks for", _fan_command_pct),
     "fan_pct": Measure("%", "true speed of the fans, their mean", _fan_speed_pct),
-    "fws_c": Measure("Cel", "the facility's water", lambda row, _, __: row.plant.fws_c),
+    "fws_c": Measure("Cel", "the facility's water", lambda testbed, _, __: testbed.plant.fws_c),
     "latched": Measure("", "causes that are latched", _count_latched),
     "valve_travel_pct": Measure(
-        "%", "travel of the valve so far", lambda row, _, __: row.plant.valve.travel_pct
+        "%", "travel of the valve so far", lambda testbed, _, __: testbed.plant.valve.travel_pct
     ),
     "proofs_passed": Measure("", "proof tests that passed", _count_passed_proofs),
     "proofs_kept": Measure(

@@ -26,7 +26,9 @@ def _receipts_rejected(_: Testbed, status: Status, __: str) -> float | None:
 
 
 def _ground_value(name: str) -> ReadFunction:
-    return lambda row, _, __: None if row.ground is None else float(getattr(row.ground, name))
+    return lambda testbed, _, __: (
+        None if testbed.ground is None else float(getattr(testbed.ground, name))
+    )
 
 
 def _count_records(testbed: Testbed, _: Status, __: str) -> float | None:

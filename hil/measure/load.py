@@ -31,20 +31,23 @@ def _throttle_value(read: Callable[[Status], float | None]) -> _ReadFunction:
 def _load_bank_value(read: Callable[[Testbed, LoadBank], float | None]) -> _ReadFunction:
     """Read the machines; not known without them."""
 
-    def read_measure(row: Testbed, _: Status, __: str) -> float | None:
-        return None if row.load_bank is None else read(row, row.load_bank)
+    def read_measure(testbed: Testbed, _: Status, __: str) -> float | None:
+        return None if testbed.load_bank is None else read(testbed, testbed.load_bank)
 
     return read_measure
 
 
 def _first_limit_delay_s(testbed: Testbed, bank: LoadBank) -> float | None:
     """Seconds from the last mark to the first limit that reached a service; so far, if none did."""
-    if bank.fault_at is None:
+    if bank.fault_at_us is None:
         return None
     limit_times = [
-        at_us for bmc in bank.bmcs.values() for at_us, _, _ in bmc.patches if at_us >= bank.fault_at
+        at_us
+        for bmc in bank.bmcs.values()
+        for at_us, _, _ in bmc.patches
+        if at_us >= bank.fault_at_us
     ]
-    return (min(limit_times, default=testbed.world.now) - bank.fault_at) / 1e6
+    return (min(limit_times, default=testbed.world.now) - bank.fault_at_us) / 1e6
 
 
 def _kilo(key: str) -> _ReadFunction:
@@ -54,8 +57,8 @@ def _kilo(key: str) -> _ReadFunction:
 def _energy_value(read: Callable[[Testbed, Status], float | None]) -> _ReadFunction:
     """Read the agent's ledger; not known without one, or before it has counted anything."""
 
-    def read_measure(row: Testbed, status: Status, _: str) -> float | None:
-        return read(row, status["ledger"]) if "ledger" in status else None
+    def read_measure(testbed: Testbed, status: Status, _: str) -> float | None:
+        return read(testbed, status["ledger"]) if "ledger" in status else None
 
     return read_measure
 
@@ -92,7 +95,7 @@ LOAD_MEASURES: dict[str, Measure] = {
     "executed": Measure(
         "", "scheduled entries that were done", _throttle_value(lambda s: len(s["done"]))
     ),
-    "it_kw": Measure("kW", "true power of the racks", lambda row, _, __: row.plant.it_kw),
+    "it_kw": Measure("kW", "true power of the racks", lambda testbed, _, __: testbed.plant.it_kw),
     "told_after_s": Measure(
         "s",
         "from the fault to the first limit at a service",

@@ -13,7 +13,7 @@ ReadFunction = Callable[[Testbed, Status, str], float | None]
 
 
 def _testbed_value(read: Callable[[SatcomTestbed], float]) -> ReadFunction:
-    return lambda row, _, __: None if row.satcom is None else float(read(row.satcom))
+    return lambda testbed, _, __: None if testbed.satcom is None else float(read(testbed.satcom))
 
 
 def _modem_value(name: str) -> ReadFunction:

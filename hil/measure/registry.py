@@ -34,7 +34,7 @@ ALARM_CODES = (
 )
 
 
-def _acknowledged_pct(_: Testbed, status: Status, __: str) -> float | None:
+def _read_acknowledged_pct(_: Testbed, status: Status, __: str) -> float | None:
     telemetry = status["telemetry"]
     if not telemetry or not telemetry["published"]:
         return None
@@ -49,7 +49,7 @@ def _count_alarms(_: Testbed, status: Status, code: str) -> float:
 
 
 def _plant_value(name: str) -> Callable[[Testbed, Status, str], float | None]:
-    return lambda row, _, __: float(getattr(row.plant, name))
+    return lambda testbed, _, __: float(getattr(testbed.plant, name))
 
 
 def utc_error_ms(testbed: Testbed, status: Status) -> float | None:
@@ -103,7 +103,7 @@ MEASURES: dict[str, Measure] = {
     "ticks": Measure("", "ticks run", lambda _, s, __: s["ticks"]["count"]),
     "missed_ticks": Measure("", "ticks missed", lambda _, s, __: s["ticks"]["missed"]),
     "modbus_errors": Measure("", "failed transactions", lambda _, s, __: s["modbus"]["errors"]),
-    "acknowledged_pct": Measure("%", "share of what was published", _acknowledged_pct),
+    "acknowledged_pct": Measure("%", "share of what was published", _read_acknowledged_pct),
     "rows_waiting": Measure(
         "", "telemetry rows waiting", lambda _, s, __: s["telemetry"]["queued"]
     ),

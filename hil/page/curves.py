@@ -16,12 +16,12 @@ ReadFunction = Callable[[Testbed, Status], float | None]
 
 
 def _plant_value(name: str) -> ReadFunction:
-    return lambda row, _: float(getattr(row.plant, name))
+    return lambda testbed, _: float(getattr(testbed.plant, name))
 
 
 def _pump_speed(number: int) -> ReadFunction:
-    def read(row: Testbed, _: Status) -> float | None:
-        pumps = row.plant.pumps
+    def read(testbed: Testbed, _: Status) -> float | None:
+        pumps = testbed.plant.pumps
         return float(pumps[number].speed_pct) if number < len(pumps) else None
 
     return read
@@ -37,7 +37,7 @@ def _status_value(*path: str, scale: float = 1.0) -> ReadFunction:
     return read
 
 
-def _utc_error_ms(testbed: Testbed, status: Status) -> float | None:
+def _read_utc_error_ms(testbed: Testbed, status: Status) -> float | None:
     return None if status is None else utc_error_ms(testbed, status)
 
 
@@ -62,7 +62,7 @@ _READERS: tuple[tuple[Curve, ReadFunction], ...] = (
     (Curve("valve", "actuators", "%", "valve"), _plant_value("valve_position_pct")),
     (Curve("pump1", "actuators", "%", "pump 1"), _pump_speed(0)),
     (Curve("pump2", "actuators", "%", "pump 2"), _pump_speed(1)),
-    (Curve("utc", "time", "ms", "UTC error"), _utc_error_ms),
+    (Curve("utc", "time", "ms", "UTC error"), _read_utc_error_ms),
     (Curve("bound", "", "ms", "stated bound"), _status_value("clock", "bound_us", scale=0.001)),
     (Curve("waiting", "link", "rows", "telemetry waiting"), _count_queued),
     (Curve("set", "", "°C", "set-point"), _status_value("supply", "setpoint_milli_c", scale=0.001)),

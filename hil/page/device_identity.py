@@ -28,8 +28,10 @@ def read_serial(bench: RealBench, real_devices: dict[str, str]) -> str | None:
         return None if isinstance(words, int) else _decode_text(words)
     bench.device_swap.restore_emulated("rpu")
     try:
-        with BlockingModbusClient(port_address(port)) as line:
-            values = line.request(RPU_UNIT, pdu.read_holding(FIRST_REGISTER, REGISTER_COUNT)).values
+        with BlockingModbusClient(port_address(port)) as client:
+            values = client.request(
+                RPU_UNIT, pdu.read_holding(FIRST_REGISTER, REGISTER_COUNT)
+            ).values
     except (DriverError, ProtocolError):
         return None
     finally:

@@ -34,7 +34,7 @@ def serve_embedded(bench: RealBench) -> Iterator[str]:
 
 def _start_server(hub: BroadcastHub, manager: SessionManager, records: Path) -> PageServer:
     for port in (_PORT, 0):
-        server = PageServer(hub, manager.ask, records, _HOST, port)
+        server = PageServer(hub, manager.submit, records, _HOST, port)
         try:
             server.start()
         except BenchError:

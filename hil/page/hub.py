@@ -17,7 +17,7 @@ HISTORY_S = 900
 """Seconds of history that a new page gets, one sample a second."""
 _MAX_QUEUED = 64
 
-Message = tuple[str, str]
+PageMessage = tuple[str, str]
 """Event name, JSON."""
 
 
@@ -40,7 +40,7 @@ class BroadcastHub:
         self.curves = curves
         self._history: deque[list[float | None]] = deque(maxlen=HISTORY_S)
         self._state: dict[str, Any] = {}
-        self._listeners: list[asyncio.Queue[Message]] = []
+        self._listeners: list[asyncio.Queue[PageMessage]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def set_loop(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -73,21 +73,21 @@ class BroadcastHub:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _distribute(self, message: Message) -> None:
+    def _distribute(self, message: PageMessage) -> None:
         for queue in self._listeners:
             if message[0] != "frame" or queue.qsize() < _MAX_QUEUED:
                 queue.put_nowait(message)
 
-    def subscribe(self) -> "asyncio.Queue[Message]":
+    def subscribe(self) -> "asyncio.Queue[PageMessage]":
         """Give a new page its queue, with all it needs to begin."""
-        queue: asyncio.Queue[Message] = asyncio.Queue()
+        queue: asyncio.Queue[PageMessage] = asyncio.Queue()
         curves = [vars(c) for c in self.curves]
         hello = {"curves": curves, "history": list(self._history), "state": self._state}
         queue.put_nowait(("hello", json.dumps(hello, separators=(",", ":"))))
         self._listeners.append(queue)
         return queue
 
-    def unsubscribe(self, queue: "asyncio.Queue[Message]") -> None:
+    def unsubscribe(self, queue: "asyncio.Queue[PageMessage]") -> None:
         """Forget a page that is gone."""
         self._listeners.remove(queue)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hil.page.session import BenchSession
-from hil.record.record import worst
+from hil.record.record import worst_verdict
 from hil.run.recorded import RecordedRun
 from hil.scenario.suite import Suite
 
@@ -57,7 +57,7 @@ def run_verdict(recorded: RecordedRun) -> str:
     return (
         "fail"
         if recorded.run_result.failures
-        else worst([result.verdict for result in recorded.results])
+        else worst_verdict([result.verdict for result in recorded.results])
     )
 
 

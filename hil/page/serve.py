@@ -20,7 +20,7 @@ def serve(
     """Run until interrupted; prints the page's address, then each bench's ports. BenchError."""
     hub = BroadcastHub(CURVES)
     manager = make_manager(hub)
-    server = PageServer(hub, manager.ask, records, *bind_address)
+    server = PageServer(hub, manager.submit, records, *bind_address)
     server.start()
 
     def print_ports(bench: RealBench) -> None:

@@ -41,16 +41,18 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
-Ask = Callable[[str, dict[str, Any]], "Future[Any]"]
+SubmitRequest = Callable[[str, dict[str, Any]], "Future[Any]"]
 """Hand a question (its name, its arguments) to the bench's thread."""
 
 
 class PageServer:
     """The web server in a thread of its own; `address` is where the page is."""
 
-    def __init__(self, hub: BroadcastHub, ask: Ask, records: Path, host: str, port: int) -> None:
+    def __init__(
+        self, hub: BroadcastHub, submit: SubmitRequest, records: Path, host: str, port: int
+    ) -> None:
         self._hub = hub
-        self._ask = ask
+        self._submit = submit
         self._records = records
         self._host = host
         self._port = port
@@ -116,7 +118,7 @@ class PageServer:
         app.get("/static/<path:name>")(_send_static)
         app.get("/events")(with_sse(self._send_events))
         app.get("/state")(lambda _request: self._hub.current_state)
-        app.post("/ask/<name>")(self._handle_question)
+        app.post("/ask/<name>")(self._handle_request)
         app.get("/reports/<run>/<name>")(self._send_report)
         return app  # type: ignore[no-any-return]
 
@@ -142,7 +144,7 @@ class PageServer:
         finally:
             self._hub.unsubscribe(queue)
 
-    async def _handle_question(self, request: Request, name: str) -> Any:
+    async def _handle_request(self, request: Request, name: str) -> Any:
         if request.headers.get("X-Coldloop") != "1":
             return {"error": "the header X-Coldloop is missing"}, 403
         try:
@@ -150,7 +152,7 @@ class PageServer:
         except ValueError:
             return {"error": "not JSON"}, 400
         try:
-            answer = await asyncio.wrap_future(self._ask(name, arguments))
+            answer = await asyncio.wrap_future(self._submit(name, arguments))
         except BenchError as error:
             return {"error": str(error)}, 409
         return {"answer": answer}

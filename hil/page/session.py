@@ -81,7 +81,7 @@ class BenchSession:
         schedule(scenario, self.bench.testbed, start)
         for prompt in scenario.prompts:
             world.schedule(
-                start + int(prompt.at_s * _SECOND), self._ask_prompt, prompt.text, prompt.ask
+                start + int(prompt.at_s * _SECOND), self._show_prompt, prompt.text, prompt.ask
             )
         for second in range(1, int(scenario.seconds) + 1):
             world.schedule(start + second * _SECOND, self._sample_second)
@@ -120,15 +120,15 @@ class BenchSession:
     def _read(self, name: str) -> float | None:
         return read(self.bench.testbed, self.status, name)
 
-    def _ask_prompt(self, text: str, kind: str) -> None:
+    def _show_prompt(self, text: str, kind: str) -> None:
         """Ask; what is still asked comes first."""
-        question = {"text": text, "ask": kind, "at_s": self.seconds}
+        prompt = {"text": text, "ask": kind, "at_s": self.seconds}
         if self.open_prompt is None:
-            self.open_prompt = question
+            self.open_prompt = prompt
         else:
-            self._waiting_prompts.append(question)
+            self._waiting_prompts.append(prompt)
 
-    def answer(self, text: str, operator: str) -> None:
+    def answer_prompt(self, text: str, operator: str) -> None:
         """Take the technician's answer; `no` makes the run fail."""
         if self.open_prompt is None:
             raise BenchError("nothing was asked")
@@ -183,12 +183,12 @@ class BenchSession:
         """Give the expectations as they stand: limits, worst so far, verdict so far."""
         if self._evaluator is None or self.scenario is None:
             return []
-        rows = []
+        entries = []
         for expectation, result in zip(
             self.scenario.expectations, self._evaluator.results(), strict=True
         ):
             has_begun = self.seconds >= expectation.from_s
-            row = {
+            entry = {
                 "measure": result.measure,
                 "unit": result.unit,
                 "limits": result.limits,
@@ -203,8 +203,8 @@ class BenchSession:
                 "verdict": result.verdict if has_begun and result.worst is not None else "waiting",
                 "next": next_step(result.measure) if result.failure else "",
             }
-            rows.append(row)
-        return rows
+            entries.append(entry)
+        return entries
 
     def make_recorded_run(self, dut: str) -> RecordedRun:
         """Give the run for the record; what was asked and not confirmed is a failure."""

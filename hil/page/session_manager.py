@@ -1,6 +1,6 @@
 """The desk of the bench: which session runs, and what the page may ask. In the bench's thread.
 
-Not the web server (`hil.page.server`): that hands questions over through `ask`, which any thread
+Not the web server (`hil.page.server`): that hands questions over through `submit`, which any thread
 may call; they are answered in the bench's thread between two events.
 
     free -> start -> running (a suite's scenarios one after the other) -> done -> free …
@@ -24,7 +24,7 @@ from hil.page.device_identity import read_serial
 from hil.page.hub import BroadcastHub
 from hil.page.job_state import PageJob, state_message
 from hil.page.session import BenchSession
-from hil.record.record import FILE, read, worst
+from hil.record.record import FILE, read, worst_verdict
 from hil.report.next_steps import next_step
 from hil.report.write import Labels, write_all
 from hil.run.dut_qemu import QemuDut
@@ -57,7 +57,7 @@ class SessionManager:
         self._dut = dut
         self._real_devices = dict(real_devices or {})
         self._key = key
-        self._questions: queue.SimpleQueue[tuple[str, dict[str, Any], Future[Any]]] = (
+        self._requests: queue.SimpleQueue[tuple[str, dict[str, Any], Future[Any]]] = (
             queue.SimpleQueue()
         )
         self._session: BenchSession | None = None
@@ -67,10 +67,10 @@ class SessionManager:
         self._catalogue = build_catalogue(scenario_files or [])
         self._is_embedded = False
 
-    def ask(self, name: str, arguments: dict[str, Any]) -> "Future[Any]":
+    def submit(self, name: str, arguments: dict[str, Any]) -> "Future[Any]":
         """Ask something from any thread; the answer or a BenchError comes through the future."""
         future: Future[Any] = Future()
-        self._questions.put((name, arguments, future))
+        self._requests.put((name, arguments, future))
         if self._session is not None:
             self._session.bench.shell.wake_up()
         return future
@@ -97,7 +97,7 @@ class SessionManager:
             for name, port in self._real_devices.items():
                 bench.device_swap.attach_real(name, port)
             session = self._session = BenchSession(bench, self._hub, scenario, seed)
-            bench.shell.on_wakeup = self._answer_questions
+            bench.shell.on_wakeup = self._process_requests
             self._hub.clear_history()
             bench.world.schedule(0, self._publish_state)
             if job is not None and job.scenario_index == 0 and not self._check_serial(job):
@@ -149,7 +149,9 @@ class SessionManager:
             "serial": job.serial,
             "verdict": "fail"
             if failures
-            else worst([result.verdict for run in job.recorded_runs for result in run.results]),
+            else worst_verdict(
+                [result.verdict for run in job.recorded_runs for result in run.results]
+            ),
             "text": first_line(failures)
             or first_line(
                 [result.near for run in job.recorded_runs for result in run.results if result.near]
@@ -163,14 +165,14 @@ class SessionManager:
         session = self._session
         if session is None:
             return
-        self._answer_questions()
+        self._process_requests()
         self._hub.publish_state(state_message(session, self._dut, self._job, self._last_verdict))
         world = session.bench.world
         world.schedule(world.now + 500_000, self._publish_state)
 
-    def _answer_questions(self) -> None:
-        while not self._questions.empty():
-            name, arguments, future = self._questions.get()
+    def _process_requests(self) -> None:
+        while not self._requests.empty():
+            name, arguments, future = self._requests.get()
             handler = _HANDLERS.get(name)
             try:
                 if handler is None:
@@ -189,7 +191,7 @@ class SessionManager:
             raise BenchError("the bench is starting; try again")
         return self._session
 
-    def catalogue(self, _arguments: dict[str, Any]) -> dict[str, Any]:
+    def give_catalogue(self, _arguments: dict[str, Any]) -> dict[str, Any]:
         """Tell what can be run and what can be broken."""
         return self._catalogue
 
@@ -197,7 +199,7 @@ class SessionManager:
         """Look after a session that somebody else runs; nothing can be started in it."""
         self._session = session
         self._is_embedded = True
-        session.bench.shell.on_wakeup = self._answer_questions
+        session.bench.shell.on_wakeup = self._process_requests
         session.bench.world.schedule(0, self._publish_state)
 
     def start(self, arguments: dict[str, Any]) -> str:
@@ -233,23 +235,23 @@ class SessionManager:
         number = None if value is None else float(value)
         self._current_session().set_fault(str(arguments["name"]), number, bool(arguments["on"]))
 
-    def swap(self, arguments: dict[str, Any]) -> None:
+    def swap_device(self, arguments: dict[str, Any]) -> None:
         """Put a real device in an emulated one's place, or take it away (`port` empty)."""
         name, port = str(arguments["name"]), str(arguments.get("port", ""))
-        swaps = self._current_session().bench.device_swap
+        device_swap = self._current_session().bench.device_swap
         if port:
-            swaps.attach_real(name, port)
+            device_swap.attach_real(name, port)
             self._real_devices[name] = port
         else:
-            swaps.restore_emulated(name)
+            device_swap.restore_emulated(name)
             self._real_devices.pop(name, None)
 
-    def answer(self, arguments: dict[str, Any]) -> None:
+    def answer_prompt(self, arguments: dict[str, Any]) -> None:
         """Answer what was asked."""
         operator = "" if self._job is None else self._job.operator
-        self._current_session().answer(str(arguments["text"]), operator)
+        self._current_session().answer_prompt(str(arguments["text"]), operator)
 
-    def serial_number(self, _arguments: dict[str, Any]) -> str:
+    def read_serial_number(self, _arguments: dict[str, Any]) -> str:
         """Tell the serial number that the CDU tells."""
         return read_serial(self._current_session().bench, self._real_devices) or ""
 
@@ -314,12 +316,12 @@ def build_catalogue(scenario_files: list[str]) -> dict[str, Any]:
 
 
 _HANDLERS: dict[str, Callable[[SessionManager, dict[str, Any]], Any]] = {
-    "catalogue": SessionManager.catalogue,
+    "catalogue": SessionManager.give_catalogue,
     "start": SessionManager.start,
     "abort": SessionManager.abort,
     "fault": SessionManager.set_fault,
-    "swap": SessionManager.swap,
-    "answer": SessionManager.answer,
-    "serial": SessionManager.serial_number,
+    "swap": SessionManager.swap_device,
+    "answer": SessionManager.answer_prompt,
+    "serial": SessionManager.read_serial_number,
     "history": SessionManager.list_history,
 }

@@ -55,7 +55,7 @@ def _code_hash(packages: tuple[str, ...], suffixes: tuple[str, ...]) -> str:
     return hasher.hexdigest()
 
 
-def versions() -> dict[str, str]:
+def read_versions() -> dict[str, str]:
     """Name what took part: the bench's version, the interpreter's, the system's."""
     try:
         bench = metadata.version("coldloop")
@@ -64,7 +64,7 @@ def versions() -> dict[str, str]:
     return {"bench": bench, "python": platform.python_version(), "system": platform.platform()}
 
 
-def run_record(
+def build_run_record(
     scenario: Scenario,
     result: dict[str, Any],
     results: list[ExpectationResult],
@@ -78,7 +78,7 @@ def run_record(
     return {
         **result,
         "title": scenario.title,
-        "verdict": worst([entry.verdict for entry in results]),
+        "verdict": worst_verdict([entry.verdict for entry in results]),
         "scenario_text": scenario.text,
         "scenario_sha256": sha256(scenario.text.encode()),
         "config_sha256": sha256(canonical_json(config)),
@@ -91,7 +91,7 @@ def run_record(
     }
 
 
-def worst(verdicts: list[str]) -> str:
+def worst_verdict(verdicts: list[str]) -> str:
     """Give the worst verdict of several."""
     for verdict in (FAIL, MARGINAL):
         if verdict in verdicts:
@@ -99,7 +99,7 @@ def worst(verdicts: list[str]) -> str:
     return PASS
 
 
-def suite_record(
+def build_suite_record(
     suite: str, title: str, runs: list[Record], serial: str, operator: str, firmware: str
 ) -> Record:
     """Join the runs of a suite; not chained and not signed yet."""
@@ -110,9 +110,9 @@ def suite_record(
         "serial": serial,
         "operator": operator,
         "ended_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "versions": versions(),
+        "versions": read_versions(),
         "firmware_sha256": firmware,
-        "verdict": worst([run["verdict"] for run in runs]),
+        "verdict": worst_verdict([run["verdict"] for run in runs]),
         "runs": runs,
     }
 

@@ -9,7 +9,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from hil.record.record import Record, worst
+from hil.record.record import Record, worst_verdict
 from hil.report.next_steps import next_step
 from hil.scenario.judge import FAIL, MARGINAL
 from hil.scenario.requirements import REQUIREMENTS
@@ -87,7 +87,7 @@ def _requirements_section(record: Record) -> str:
     if not verdicts_by_name:
         return ""
     rows = "".join(
-        f'<tr class="{worst(verdicts)}"><td>{escape(name)}</td>'
+        f'<tr class="{worst_verdict(verdicts)}"><td>{escape(name)}</td>'
         f"<td>{escape(REQUIREMENTS.get(name, ''))}</td>"
         f"<td class=v>{_held_text(verdicts)}</td></tr>"
         for name, verdicts in sorted(verdicts_by_name.items())

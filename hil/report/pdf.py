@@ -5,13 +5,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PROGRAM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _TIMEOUT_S = 120
 
 
 def find_chromium() -> str | None:
     """Find Chromium; None where it is not installed."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
+    return next((path for name in PROGRAM_NAMES if (path := shutil.which(name))), None)
 
 
 def print_pdf(page: Path, target: Path) -> bool:

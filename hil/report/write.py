@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hil.errors import BenchError
 from hil.record.bench_key import BenchKey, default_path
-from hil.record.record import FILE, Record, firmware_hash, read, seal, suite_record
+from hil.record.record import FILE, Record, build_suite_record, firmware_hash, read, seal
 from hil.report.html import write_page
 from hil.report.junit import write_junit
 from hil.report.pdf import print_pdf
@@ -42,7 +42,7 @@ def write_all(
     except OSError as error:
         raise BenchError(f"{folder}: {error.strerror}; name a folder that can be written") from None
     runs = [run.record() for run in recorded_runs]
-    unsigned = suite_record(
+    unsigned = build_suite_record(
         suite.name, suite.title, runs, labels.serial, labels.operator, firmware_hash()
     )
     key = BenchKey(labels.key or default_path())

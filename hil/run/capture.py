@@ -45,7 +45,7 @@ class RunCapture:
         """What came in."""
         return [line for line in self.lines if line[2] in INPUTS]
 
-    def text(self) -> str:
+    def to_text(self) -> str:
         """Write it as lines."""
         head = {"format": FORMAT, "config": self.config, "note": self.note}
         entries = [[at_us, port, kind, data.hex()] for at_us, port, kind, data in self.lines]
@@ -99,10 +99,10 @@ class CapturingDut:
         texts = {name: data.hex() for name, data in (records or {}).items()}
         self._records = json.dumps(texts).encode() if texts else b""
 
-    def _record_step(self, turn: StepResult, now: int) -> StepResult:
-        self._lines.extend((now, port, op, bytes(data)) for port, op, data in turn[1])
+    def _record_step(self, step_result: StepResult, now: int) -> StepResult:
+        self._lines.extend((now, port, op, bytes(data)) for port, op, data in step_result[1])
         self._now = now
-        return turn
+        return step_result
 
     def start(self, now: int) -> StepResult:
         """Begin."""
@@ -191,8 +191,8 @@ class CapturePlayer:
             now = self._deadline
             self._process_step(self._dut.wake(now), now)
 
-    def _process_step(self, turn: StepResult, now: int) -> None:
-        self._deadline, actions = turn
+    def _process_step(self, step_result: StepResult, now: int) -> None:
+        self._deadline, actions = step_result
         for port, op, data in actions or ():
             self.outputs.append((now, port, op, bytes(data)))
             if self._registers is not None and op == "write":

@@ -36,7 +36,7 @@ class RowResult:
     clock_error_us: int
 
 
-def row_scenario(row: int, stagger_ms: int) -> Scenario:
+def make_row_scenario(row: int, stagger_ms: int) -> Scenario:
     """The scenario of one row of the hall."""
     settings = replace(
         TestbedSettings(),
@@ -55,8 +55,12 @@ def row_scenario(row: int, stagger_ms: int) -> Scenario:
 
 def run_row(row: int, stagger_ms: int, make_dut: Callable[..., Any] | None = None) -> RowResult:
     """Run one row."""
-    spec = row_scenario(row, stagger_ms)
-    run = VirtualRun(spec, row + 1) if make_dut is None else VirtualRun(spec, row + 1, make_dut)
+    scenario = make_row_scenario(row, stagger_ms)
+    run = (
+        VirtualRun(scenario, row + 1)
+        if make_dut is None
+        else VirtualRun(scenario, row + 1, make_dut)
+    )
     run.world.now = row * _START_STEP_US % _SECOND
     try:
         run.run()
@@ -70,8 +74,12 @@ def run_row(row: int, stagger_ms: int, make_dut: Callable[..., Any] | None = Non
     )
     utc_times = [world.utc(at_us) - due_us for at_us, _, _ in patches]
     cap_times = [utc_us for utc_us in utc_times if utc_us < 30 * _SECOND]
-    executed = run.status["throttle"]["done"] if run.status else []
-    tick = (executed[0][0] * _TICK_US - executed[0][1]) // _TICK_US if executed else None
+    executed_entries = run.status["throttle"]["done"] if run.status else []
+    tick = (
+        (executed_entries[0][0] * _TICK_US - executed_entries[0][1]) // _TICK_US
+        if executed_entries
+        else None
+    )
     status = run.status or {}
     error = abs(status["utc_us"] - world.utc(status["mono_us"])) if status.get("utc_us") else -1
     rise_times = tuple(utc_us for utc_us in utc_times if utc_us >= 30 * _SECOND)

@@ -40,7 +40,7 @@ _BITS_8E1 = 11
 _FLEET_RANK = 100
 _BUS_OPTIONS = f"baud={BUS_BAUD}&parity=E"
 ROOT = Path(__file__).resolve().parents[2]
-AGENT = {
+AGENT_COMMANDS = {
     "cpython": [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config"],
     "micropython": ["micropython", "-X", "heapsize=256wK", "-m", "agent.runtime.micropython"],
     "qemu": [],
@@ -55,7 +55,7 @@ def agent_command(dut: str, has_components: bool) -> list[str]:
     """How the agent with or without optional parts is started."""
     return [
         _LARGE_HEAP if has_components and argument.startswith("heapsize") else argument
-        for argument in AGENT[dut]
+        for argument in AGENT_COMMANDS[dut]
     ]
 
 
@@ -114,7 +114,7 @@ class RealBench:
         if load_bank is None:
             return []
         ports = []
-        for name, server in load_bank.servers().items():
+        for name, server in load_bank.list_servers().items():
             ports.append(TcpListener(self.shell, server))
             load_bank.addresses[name] = f"tcp:127.0.0.1:{ports[-1].address[1]}"
         return ports

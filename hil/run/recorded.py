@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.kernel.dut import DutFactory, InProcessDut
-from hil.record.record import Record, run_record
+from hil.record.record import Record, build_run_record
 from hil.run.capture import CapturingDut, RunCapture
 from hil.run.dut_float32 import UnixF32
 from hil.run.real import RealRun
@@ -43,7 +43,7 @@ class RecordedRun:
 
     def record(self) -> Record:
         """Give the run's part of the record."""
-        return run_record(
+        return build_run_record(
             self.scenario,
             self.run_result.record(),
             self.results,
@@ -72,7 +72,7 @@ def record_virtual(
 ) -> RecordedRun:
     """Run a scenario in virtual time and keep its series; all bytes too, when a file is named."""
     capture = RunCapture({}, note=f"{scenario.name}, seed {seed}, {dut}")
-    make_dut = DUTS[dut] if capture_file is None else _capturing_factory(DUTS[dut], capture)
+    make_dut = DUTS[dut] if capture_file is None else _make_capturing_factory(DUTS[dut], capture)
     run = VirtualRun(scenario, seed, make_dut)
     series = Series(select_channels(scenario.settings.pumps))
     try:
@@ -81,12 +81,12 @@ def record_virtual(
         run.dut.close()
     if capture_file is not None:
         capture.config = run.config
-        capture_file.write_text(capture.text(), encoding="utf-8")
+        capture_file.write_text(capture.to_text(), encoding="utf-8")
     results, answers = run.evaluator.results(), confirm_prompts(scenario)
     return RecordedRun(scenario, run_result, results, series, run.console, run.config, answers)
 
 
-def _capturing_factory(make_dut: DutFactory, capture: RunCapture) -> DutFactory:
+def _make_capturing_factory(make_dut: DutFactory, capture: RunCapture) -> DutFactory:
     return lambda *setting: CapturingDut(make_dut(*setting), capture, *setting[2:])
 
 

@@ -100,9 +100,14 @@ class VirtualRun:
 
     def _connect_ports(self) -> None:
         shell, world, testbed = self.shell, self.world, self.testbed
-        end = SerialEndpoint(shell, RECEIVER)
-        end.line = receiver_choice.connect_line(
-            world, testbed.receiver, testbed.settings, end.to_agent, RECEIVER, lambda: end.baud
+        receiver_endpoint = SerialEndpoint(shell, RECEIVER)
+        receiver_endpoint.line = receiver_choice.connect_line(
+            world,
+            testbed.receiver,
+            testbed.settings,
+            receiver_endpoint.to_agent,
+            RECEIVER,
+            lambda: receiver_endpoint.baud,
         )
         receiver_choice.connect_pulses(
             world,
@@ -111,19 +116,24 @@ class VirtualRun:
             lambda _: shell.event(RECEIVER, "pulse"),
             RECEIVER,
         )
-        bus = SerialEndpoint(shell, FIRST_BUS)
+        bus_endpoint = SerialEndpoint(shell, FIRST_BUS)
         char_us = -(-_BITS_8E1 * _SECOND // BUS_BAUD)
-        bus.line = SerialLine(world, testbed.bus, char_us, bus.to_agent, FIRST_BUS)
-        shell.endpoints.update({RECEIVER: end, FIRST_BUS: bus})
-        broker = TcpEndpoint(
+        bus_endpoint.line = SerialLine(
+            world, testbed.bus, char_us, bus_endpoint.to_agent, FIRST_BUS
+        )
+        shell.endpoints.update({RECEIVER: receiver_endpoint, FIRST_BUS: bus_endpoint})
+        broker_endpoint = TcpEndpoint(
             shell, BROKER, testbed.broker, int(testbed.settings.broker_latency_ms * 1000)
         )
-        testbed.set_link_down, testbed.set_link_silent = broker.set_down, broker.set_silent
-        testbed.cut_link_after = partial(setattr, broker, "cut_after")
-        testbed.publish = lambda topic, payload, retain: broker.device_link.send_replies(
+        testbed.set_link_down, testbed.set_link_silent = (
+            broker_endpoint.set_down,
+            broker_endpoint.set_silent,
+        )
+        testbed.cut_link_after = partial(setattr, broker_endpoint, "cut_after")
+        testbed.publish = lambda topic, payload, retain: broker_endpoint.device_link.send_replies(
             testbed.broker.publish(topic, payload, world.now, 1, retain)
         )
-        shell.endpoints[BROKER] = broker
+        shell.endpoints[BROKER] = broker_endpoint
         shell.endpoints[STATE] = SinkEndpoint(shell, STATE, self._store_status)
         shell.endpoints[CONSOLE] = ConsoleEndpoint(
             shell, CONSOLE, self._append_console, self._restart
@@ -150,13 +160,13 @@ class VirtualRun:
 
     def _connect_modem(self, port: int, satcom: SatcomTestbed) -> None:
         """Put the satellite modem behind its port."""
-        end = SerialEndpoint(self.shell, port)
-        end.line = SerialLine(
-            self.world, satcom.device, satcom.char_us, end.to_agent, port, chunk=32
+        endpoint = SerialEndpoint(self.shell, port)
+        endpoint.line = SerialLine(
+            self.world, satcom.device, satcom.char_us, endpoint.to_agent, port, chunk=32
         )
-        self.shell.endpoints[port] = end
-        satcom.inject = end.line.inject
-        self.testbed.modem_port = end
+        self.shell.endpoints[port] = endpoint
+        satcom.inject = endpoint.line.inject
+        self.testbed.modem_port = endpoint
 
     def _set_power(self, is_on: bool) -> None:
         """Cut the controller's power, or give it back: it starts anew with what its stores kept."""
@@ -167,18 +177,18 @@ class VirtualRun:
         self.shell.switch_off()
         self.dut.close()
         self._status_text = b""
-        for end in self.shell.endpoints.values():
-            if isinstance(end, StoreEndpoint):
-                end.cut_power()
+        for endpoint in self.shell.endpoints.values():
+            if isinstance(endpoint, StoreEndpoint):
+                endpoint.cut_power()
             else:
-                end.close()
+                endpoint.close()
 
     def _restart(self) -> None:
         """Start the controller anew because it asked for it; its ports are closed in order."""
         self.shell.switch_off()
         self.dut.close()
-        for end in self.shell.endpoints.values():
-            end.close()
+        for endpoint in self.shell.endpoints.values():
+            endpoint.close()
         self.dut = self._new_dut()
         self.shell.switch_on(self.dut)
 

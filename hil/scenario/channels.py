@@ -6,7 +6,7 @@ plot.
 
 from dataclasses import dataclass, field
 
-from hil.scenario.judge import Sampler
+from hil.scenario.judge import ReadMeasure
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Series:
     at_s: list[float] = field(default_factory=list)
     values: dict[str, list[float | None]] = field(default_factory=dict)
 
-    def sample(self, at_s: float, read: Sampler) -> None:
+    def sample(self, at_s: float, read: ReadMeasure) -> None:
         """Take one sample of every channel; rounded to 4 digits after the point."""
         self.at_s.append(at_s)
         for channel in self.channels:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hil.scenario.model import Expectation, Scenario
 
-Sampler = Callable[[str], float | None]
+ReadMeasure = Callable[[str], float | None]
 
 PASS, MARGINAL, FAIL = "pass", "marginal", "fail"
 
@@ -186,7 +186,7 @@ class Evaluator:
             for e in scenario.expectations
         ]
 
-    def sample(self, at_s: float, read: Sampler) -> None:
+    def sample(self, at_s: float, read: ReadMeasure) -> None:
         """Take one sample of every measure whose window is open at `at_s`."""
         for tracker in self._trackers:
             if tracker.expectation.from_s <= at_s <= tracker.until_s:

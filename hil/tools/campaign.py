@@ -64,11 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.hours <= 8760:
         raise BenchError(f"--hours: {arguments.hours} is outside 1 to 8760")
     workers = arguments.workers or os.cpu_count() or 1
-    call, jobs = _jobs(arguments)
+    call, jobs = _make_jobs(arguments)
     tally, started_s = CampaignTally(), time.perf_counter()
     for result in run_jobs(call, jobs, workers, arguments.cluster):
         tally.add(result)
-        _progress(tally, len(jobs), time.perf_counter() - started_s)
+        _print_progress(tally, len(jobs), time.perf_counter() - started_s)
         if result.failures:
             _report_failure(result, arguments)
     record = tally.record(arguments.dut, time.perf_counter() - started_s)
@@ -84,7 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if tally.failed else 0
 
 
-def _jobs(arguments: argparse.Namespace) -> tuple[Callable[..., SeedResult], list[tuple[Any, ...]]]:
+def _make_jobs(
+    arguments: argparse.Namespace,
+) -> tuple[Callable[..., SeedResult], list[tuple[Any, ...]]]:
     """What to call, and with what, one line a seed or a place."""
     first_number, count, dut = arguments.first, arguments.seeds, arguments.dut
     if arguments.sweep:
@@ -113,7 +115,7 @@ def _job_text(arguments: argparse.Namespace) -> str:
     return f"seeds of {arguments.seconds} s"
 
 
-def _progress(tally: CampaignTally, total: int, wall_s: float) -> None:
+def _print_progress(tally: CampaignTally, total: int, wall_s: float) -> None:
     if sys.stderr.isatty():
         hours = tally.virtual_s / 3600
         sys.stderr.write(f"\r{tally.seeds}/{total}  {hours:.1f} h in {wall_s:.0f} s ")

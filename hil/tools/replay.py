@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         difference_text = compare_outputs(captured, replayed)
     if arguments.keep is not None and difference_text is None:
-        _keep(capture, replayed, arguments)
+        _store_capture(capture, replayed, arguments)
     if arguments.json:
         print(
             json.dumps(
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if difference_text else 0
 
 
-def _keep(
+def _store_capture(
     capture: RunCapture, replayed: list[tuple[int, int, str, bytes]], arguments: argparse.Namespace
 ) -> None:
     """Write the capture with its outputs where the tests look."""
@@ -66,6 +66,6 @@ def _keep(
     completed = capture if capture.outputs else RunCapture(capture.config, lines, capture.note)
     try:
         arguments.keep.mkdir(parents=True, exist_ok=True)
-        (arguments.keep / arguments.capture.name).write_text(completed.text(), encoding="utf-8")
+        (arguments.keep / arguments.capture.name).write_text(completed.to_text(), encoding="utf-8")
     except OSError as error:
         raise BenchError(f"{arguments.keep}: {error.strerror}") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from hil.errors import BenchError
-from hil.record.record import worst
+from hil.record.record import worst_verdict
 from hil.report.write import Labels, write_all
 from hil.run.recorded import DUTS, RecordedRun, record_real, record_virtual, repeat_command
 from hil.scenario.model import Scenario
@@ -91,7 +91,7 @@ def _run_one(
 
 def _print_run(recorded: RecordedRun, repeat_line: str) -> None:
     run_result = recorded.run_result
-    verdict = worst([f.verdict for f in recorded.results])
+    verdict = worst_verdict([f.verdict for f in recorded.results])
     print(
         f"{verdict.upper()}  {run_result.scenario}  seed {run_result.seed}  {run_result.dut}  "
         f"{run_result.virtual_s:.0f} s in {run_result.wall_s:.2f} s, "

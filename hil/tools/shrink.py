@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Shrink it; exit 0 when it failed before, so that there is a smaller one now."""
     scenario = find(arguments.scenario)
-    progress = _progress if sys.stderr.isatty() else None
+    progress = _print_progress if sys.stderr.isatty() else None
     result = shrink(scenario, arguments.seed, arguments.dut, progress)
     text = write_toml(result.scenario)
     if arguments.out is not None:
@@ -51,6 +51,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _progress(runs: int, events: int) -> None:
+def _print_progress(runs: int, events: int) -> None:
     sys.stderr.write(f"\rrun {runs}: {events} events ")
     sys.stderr.flush()

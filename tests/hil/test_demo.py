@@ -329,4 +329,4 @@ def test_wrong_arguments_print_one_line_and_exit_2(
 def test_verdict_is_pass_only_within_every_limit(
     change: dict[str, Any], failure: "str | None"
 ) -> None:
-    assert Demo.failures({**GOOD, **change}) == ([] if failure is None else [failure])
+    assert Demo.list_failures({**GOOD, **change}) == ([] if failure is None else [failure])

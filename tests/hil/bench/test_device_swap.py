@@ -142,7 +142,7 @@ def test_two_devices_on_one_real_port(bench: BenchThread, cable: Cable) -> None:
     one, two = LINE_UNITS["danfoss_fc"], LINE_UNITS["abb_acs580"]
     device = LibmodbusDevice("rtu", cable.ends[1], str(one))
     for name in ("danfoss_fc", "abb_acs580"):
-        bench.call(lambda b, name=name: b.device_swap.swap(name, f"serial:{cable.ends[0]}"))
+        bench.call(lambda b, name=name: b.device_swap.attach_real(name, f"serial:{cable.ends[0]}"))
     client = LibmodbusClient(bench.ports["bus8"])
     assert client.read(one, 0) == [1000]
     assert unanswered(client, two)

@@ -13,7 +13,7 @@ import pytest
 
 from hil.campaign import draw as campaign
 from hil.campaign.draw import MIN_SECONDS, draw, run_seed
-from hil.campaign.nth_failure import KINDS, base_scenario, choose_places
+from hil.campaign.nth_failure import KINDS, choose_places, make_base_scenario
 from hil.campaign.words import DRAWN, NOT_DRAWN
 from hil.commands import hil
 from hil.fault.registry import EVENTS
@@ -158,7 +158,7 @@ def test_swept_run_differs_from_undisturbed_run(kind: str) -> None:
     """So that something does fail at that place."""
     digests = set()
     for nth in (0, 3, 12):  # 3 and 4 may be of one flight
-        run = VirtualRun(base_scenario(), 1)
+        run = VirtualRun(make_base_scenario(), 1)
         KINDS[kind](run, nth)
         run.run()
         digests.add(run.make_result("any", 1.0).digest)

@@ -44,7 +44,7 @@ def advance(testbed: Testbed, seconds: float) -> None:
         event[3](*event[4])
     testbed.world.now = end
     testbed.plant.advance(end)
-    for slave in testbed.surroundings.slaves():
+    for slave in testbed.surroundings.list_servers():
         slave.refresh(end)
 
 

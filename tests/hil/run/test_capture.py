@@ -45,7 +45,7 @@ def test_power_cut_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert hil(["replay", str(path)]) == 0
     capture = load(path)
     capture.lines = [line for line in capture.lines if line[2] != "stop"]
-    path.write_text(capture.text())
+    path.write_text(capture.to_text())
     assert hil(["replay", str(path)]) == 1
     assert "operation " in capsys.readouterr().out
 
@@ -71,7 +71,7 @@ def test_changed_input_is_detected(capture_path: Path, capsys: pytest.CaptureFix
     )
     time_us, port, kind, data = capture.lines[first + 40]
     capture.lines[first + 40] = (time_us, port, kind, bytes(len(data)))
-    capture_path.write_text(capture.text())
+    capture_path.write_text(capture.to_text())
     capsys.readouterr()
     assert hil(["replay", str(capture_path)]) == 1
     assert "operation " in capsys.readouterr().out
@@ -81,7 +81,7 @@ def test_input_only_capture_is_completed_and_stored(capture_path: Path, tmp_path
     capture = load(capture_path)
     outputs = capture.outputs
     inputs_only = replace(capture, lines=capture.inputs)
-    capture_path.write_text(inputs_only.text())
+    capture_path.write_text(inputs_only.to_text())
     assert hil(["replay", str(capture_path), "--keep", str(tmp_path / "kept")]) == 0
     stored = load(tmp_path / "kept" / capture_path.name)
     assert compare_outputs(outputs[:300], stored.outputs[:300]) is None

@@ -170,7 +170,7 @@ def test_agent_exit_ends_the_run(
     from hil.run import real_bench  # noqa: PLC0415 - only here
 
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setitem(real_bench.AGENT, "cpython", ["false"])
+    monkeypatch.setitem(real_bench.AGENT_COMMANDS, "cpython", ["false"])
     assert hil(["run", "--real-time", scenario_file(tmp_path, FAILING)]) == 2
     for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
         signal.signal(number, handler)
