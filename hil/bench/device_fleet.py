@@ -5,6 +5,7 @@ or writes here moves nothing there. Each device goes by the name of its profile.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from hil.devices.cooling.belimo_valve import BelimoValve
 from hil.devices.cooling.kenmec_ls80a import KenmecLs80a
@@ -74,6 +75,13 @@ class DeviceFleet:
             plant.advance(now)
 
 
+class _FleetMeter(NamedTuple):
+    """A meter of the fleet: its class and the power that it measures, W."""
+
+    make_meter: Callable[..., ModbusServer]
+    load_w: Callable[[], float]
+
+
 def _make_meters(world: World, hall_plant: Plant) -> dict[str, ModbusServer]:
     """Meters of the pumps, the racks, both, and one rack."""
 
@@ -83,16 +91,16 @@ def _make_meters(world: World, hall_plant: Plant) -> dict[str, ModbusServer]:
     def racks_w() -> float:
         return 1000.0 * hall_plant.it_kw
 
-    meter_loads: dict[str, tuple[Callable[..., ModbusServer], Callable[[], float]]] = {
-        "eastron_sdm630": (Sdm630, pumps_w),
-        "schneider_iem3000": (Iem3000, lambda: racks_w() / hall_plant.parameters.racks),
-        "sunspec_203": (SunSpec203, racks_w),
-        "abb_meter": (AbbMeter, lambda: racks_w() + pumps_w()),
+    meters = {
+        "eastron_sdm630": _FleetMeter(Sdm630, pumps_w),
+        "schneider_iem3000": _FleetMeter(Iem3000, lambda: racks_w() / hall_plant.parameters.racks),
+        "sunspec_203": _FleetMeter(SunSpec203, racks_w),
+        "abb_meter": _FleetMeter(AbbMeter, lambda: racks_w() + pumps_w()),
     }
     units = {**LINE_UNITS, **TCP_UNITS}
     return {
-        name: make_meter(
-            hall_plant, unit=units[name], rng=world.random(f"fleet/{name}"), load_w=load
+        name: meter.make_meter(
+            hall_plant, unit=units[name], rng=world.random(f"fleet/{name}"), load_w=meter.load_w
         )
-        for name, (make_meter, load) in meter_loads.items()
+        for name, meter in meters.items()
     }

@@ -11,10 +11,10 @@ TCP host takes a TCP connection. Several names may share one real port.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from drivers.errors import AddressError
-from drivers.ports import address as addresses
+from drivers.ports.address import Address, parse_address
 from hil.errors import BenchError
 from hil.io.real_link import RealLink
 from hil.shells.realtime import RealTimeShell
@@ -48,18 +48,32 @@ class SwapBus:
     framed: bool = False
 
 
+class SwapDevice(NamedTuple):
+    """A device that can be real or emulated: its bus and its unit id."""
+
+    swap_bus: SwapBus
+    unit: int
+
+
+class _LinkKey(NamedTuple):
+    """A real port: the port of the bench that it serves, and its address."""
+
+    port: str
+    address: str
+
+
 class DeviceSwap:
     """Which device is emulated and which is real."""
 
     def __init__(self, shell: RealTimeShell) -> None:
         self._shell = shell
-        self._devices: dict[str, tuple[SwapBus, int]] = {}
-        self._links: dict[tuple[str, str], RealLink] = {}
+        self._devices: dict[str, SwapDevice] = {}
+        self._links: dict[_LinkKey, RealLink] = {}
         self._real_links: dict[str, RealLink] = {}
 
     def add(self, name: str, swap_bus: SwapBus, unit: int) -> None:
         """Make a device known."""
-        self._devices[name] = (swap_bus, unit)
+        self._devices[name] = SwapDevice(swap_bus, unit)
 
     @property
     def names(self) -> list[str]:
@@ -73,7 +87,7 @@ class DeviceSwap:
         """
         swap_bus, unit = self._device(name)
         address = _parse_address(name, address_text, swap_bus)
-        key = (swap_bus.port, str(address))
+        key = _LinkKey(swap_bus.port, str(address))
         link = self._links.get(key)
         if link is None:
             try:
@@ -121,7 +135,7 @@ class DeviceSwap:
         self._links.clear()
         self._real_links.clear()
 
-    def _device(self, name: str) -> tuple[SwapBus, int]:
+    def _device(self, name: str) -> SwapDevice:
         if name not in self._devices:
             known = ", ".join(self._devices)
             raise BenchError(f"no device {name!r} on this bench: one of {known}")
@@ -136,10 +150,10 @@ class DeviceSwap:
         self._links = {key: other for key, other in self._links.items() if other is not link}
 
 
-def _parse_address(name: str, address_text: str, swap_bus: SwapBus) -> addresses.Address:
+def _parse_address(name: str, address_text: str, swap_bus: SwapBus) -> Address:
     """Read an address; what it leaves open is as on the carrier."""
     try:
-        address = addresses.parse_address(address_text)
+        address = parse_address(address_text)
         if address.kind not in swap_bus.address_kinds:
             kinds = " or ".join(f"{kind}:" for kind in swap_bus.address_kinds)
             raise AddressError(f"{name} is on {swap_bus.port}, which takes {kinds}")

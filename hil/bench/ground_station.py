@@ -9,7 +9,7 @@ ones), `delay_us` (of receipts). `key` signs the receipts.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from agent.log import segment
 from hil.devices.mqtt.broker import Broker
@@ -18,10 +18,22 @@ from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.world import World
 from protocols.errors import DecodeError
 from protocols.telemetry import merged_block, receipt
-from protocols.telemetry import message as parcel
+from protocols.telemetry.message import MERGED, ROWS, parse_message
 
-RecordId = tuple[bytes, int]
-"""Life of the log, number of the record."""
+
+class RecordId(NamedTuple):
+    """Identifies a record: generation of the log, number in it."""
+
+    generation: bytes
+    number: int
+
+
+class GroundRecord(NamedTuple):
+    """A record as the ground received it."""
+
+    kind: int
+    payload: bytes
+
 
 _RECEIPT_DELAY_US = 50_000
 
@@ -39,7 +51,7 @@ class MqttGround:
     """What is kept on the ground of the unit `unit_path` ("SITE/UNIT") of `testbed`."""
 
     def __init__(self, testbed: GroundHost, unit_path: str, key: bytes = b"") -> None:
-        self.records: dict[RecordId, tuple[int, bytes]] = {}
+        self.records: dict[RecordId, GroundRecord] = {}
         self.arrival_order: list[RecordId] = []
         self.arrival_us: dict[RecordId, int] = {}
         self.duplicates = 0
@@ -64,17 +76,15 @@ class MqttGround:
         if message.topic != self._tele_topic:
             return
         try:
-            generation, records, _ = parcel.parse_message(message.payload)
+            generation, records, _ = parse_message(message.payload)
         except DecodeError:
             return  # a row as JSON, of a unit without a log
         ranges = []
         for number, kind, payload in records:
             self.payload_bytes += len(payload)
-            if kind == parcel.MERGED:
+            if kind == MERGED:
                 for index, block in enumerate(merged_block.split_blocks(payload)):
-                    ranges.append(
-                        self._store_record(generation, number + 4 * index, parcel.ROWS, block)
-                    )
+                    ranges.append(self._store_record(generation, number + 4 * index, ROWS, block))
             else:
                 ranges.append(self._store_record(generation, number, kind, payload))
         if not self.silent:
@@ -84,12 +94,12 @@ class MqttGround:
     def _store_record(
         self, generation: bytes, number: int, kind: int, payload: bytes
     ) -> tuple[int, int, int]:
-        key = (generation, number)
+        key = RecordId(generation, number)
         if key in self.records:
             self.duplicates += 1
             self.conflicts += self.records[key] != (kind, payload)
         else:
-            self.records[key] = (kind, payload)
+            self.records[key] = GroundRecord(kind, payload)
             self.arrival_order.append(key)
             self.arrival_us[key] = self._testbed.world.now
         return number & 3, number >> 2, number >> 2
@@ -117,4 +127,5 @@ class MqttGround:
         generation, group, _ = parsed_name
         for record in segment.scan(content, generation, group).records:
             for record_number in range(record.ident, record.last_ident + 1):
-                self.lost += (generation, record_number * 4 + group) not in self.records
+                record_id = RecordId(generation, record_number * 4 + group)
+                self.lost += record_id not in self.records

@@ -5,7 +5,7 @@ and bad. The keys come from fixed seeds, so that one seed of a run is one run.
 """
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -20,6 +20,13 @@ HEALTH_S = 60
 CONFIRM_S = 600
 _DAY_S = 86_400
 _TARGET = "bench/cdu1"
+
+
+class ParameterChange(NamedTuple):
+    """A change of one parameter: its number in `agent.remote.message.parameters`, its new value."""
+
+    number: int
+    value: float
 
 
 def _private_key(number: int) -> Ed25519PrivateKey:
@@ -50,7 +57,7 @@ def _sign(kind: int, base: bytes, body: bytes, signer: int) -> bytes:
 
 
 def sign_patch(
-    report: bytes, utc_s: int, changes: list[tuple[int, float]], signer: int = OPERATE
+    report: bytes, utc_s: int, changes: list[ParameterChange], signer: int = OPERATE
 ) -> bytes:
     """Sign a change for the unit whose report is `report`."""
     reported = json.loads(report)

@@ -5,7 +5,7 @@ gets a `hil.io.store_endpoint.StoreEnd`; other kinds of port are joined by whoev
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.agent import FIRST_BUS
 from agent.core.registry import COMPONENTS
@@ -43,6 +43,14 @@ SECTIONS: dict[str, Callable[[TestbedSettings], dict[str, Any]]] = {
 """Name of the section of the configuration, and how it is written for a row."""
 
 
+class SectionPort(NamedTuple):
+    """A port of the agent that belongs to an optional section."""
+
+    number: int
+    section: str
+    address: str
+
+
 def write_sections(settings: TestbedSettings) -> dict[str, Any]:
     """Write the sections that `settings` asks for."""
     return {name: SECTIONS[name](settings) for name in section_names(settings)}
@@ -53,11 +61,14 @@ def section_names(settings: TestbedSettings) -> list[str]:
     return [name.strip() for name in settings.parts.split(",") if name.strip()]
 
 
-def number_ports(config: dict[str, Any]) -> list[tuple[int, str, str]]:
+def number_ports(config: dict[str, Any]) -> list[SectionPort]:
     """Number the ports of the parts in `config` as the agent does: (port, section, address)."""
     sections = [s.section for s in COMPONENTS if "port" in config.get(s.section, {})]
     first_port = FIRST_BUS + len(config["buses"])
-    return [(first_port + i, name, str(config[name]["port"])) for i, name in enumerate(sections)]
+    return [
+        SectionPort(first_port + i, name, str(config[name]["port"]))
+        for i, name in enumerate(sections)
+    ]
 
 
 def first_free_port(config: dict[str, Any]) -> int:

@@ -4,9 +4,19 @@ Not the relay of a fleet (deploy): a small stand-in that shows what came, for ju
 kept as (time, text); messages are counted by class.
 """
 
+from typing import NamedTuple
+
 from hil.devices.satcom.gateway import MessageGateway, UplinkDatagram
 from protocols import datagram
 from protocols.errors import DecodeError
+
+
+class ReceivedAlarm(NamedTuple):
+    """An alarm as the ground received it: time in µs, text, raised (True) or cleared (False)."""
+
+    at_us: int
+    text: str
+    is_raised: bool
 
 
 class SatcomGround:
@@ -21,7 +31,7 @@ class SatcomGround:
         self.counts = dict.fromkeys(datagram.CLASSES, 0)
         self.duplicates = 0
         self.undecodable = 0
-        self.alarms: list[tuple[int, str, bool]] = []
+        self.alarms: list[ReceivedAlarm] = []
         self.last_ack = b""
         self._gateway = gateway
         self._unit = unit
@@ -64,7 +74,8 @@ class SatcomGround:
     def _read_alarms(self, content: bytes, at_us: int) -> None:
         while content and content[0] >= 5:
             record, content = content[1 : 1 + content[0]], content[1 + content[0] :]
-            self.alarms.append((at_us, record[5:].decode(errors="replace"), record[0] == 1))
+            text = record[5:].decode(errors="replace")
+            self.alarms.append(ReceivedAlarm(at_us, text, record[0] == 1))
 
     def _acknowledge(self, number: int, serial: str) -> None:
         if not self._key or self.silent:

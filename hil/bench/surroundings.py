@@ -5,6 +5,8 @@ is. In the agent's configuration they are `meter`, `meter_it`, `room1`, `room2` 
 `outdoor_sensors`, `fan1`, `fan2` …: the fans of a dry cooler of the row's own.
 """
 
+from typing import NamedTuple
+
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.cooling.vaisala_hmd65 import HumiditySensor
 from hil.devices.drives.abb_ach580_fan import FanDrive
@@ -24,6 +26,14 @@ ROLLOVER_KWH = 1235
 """Where the meters' counters roll over, if a scenario wants that; they start at 1234.6 kWh."""
 METER_NAMES = ("meter", "meter_it")
 """The meter at the row's feed, which sees the grid, and the one behind the UPS, which does not."""
+
+
+class BusDevice(NamedTuple):
+    """A device as the agent's configuration names it."""
+
+    name: str
+    unit: int
+    profile: str
 
 
 class Surroundings:
@@ -62,15 +72,18 @@ class Surroundings:
         """Give what is on the bus besides the row's own devices."""
         return [*self.meters, *self.humidity_sensors, *self.outdoor_sensors, *self.fans]
 
-    def devices(self) -> list[tuple[str, int, str]]:
+    def devices(self) -> list[BusDevice]:
         """Name them as the agent's configuration does: name, unit, profile."""
-        entries = [(METER_NAMES[i], METER_UNIT + i, "abb_meter") for i, _ in enumerate(self.meters)]
+        entries = [
+            BusDevice(METER_NAMES[i], METER_UNIT + i, "abb_meter")
+            for i, _ in enumerate(self.meters)
+        ]
         for i, _ in enumerate(self.humidity_sensors):
-            entries.append((f"room{i + 1}", FIRST_ROOM_UNIT + i, "vaisala_hmd65"))
+            entries.append(BusDevice(f"room{i + 1}", FIRST_ROOM_UNIT + i, "vaisala_hmd65"))
         if self.outdoor_sensors:
-            entries.append(("outdoor", OUTDOOR_UNIT, "vaisala_hmd65"))
+            entries.append(BusDevice("outdoor", OUTDOOR_UNIT, "vaisala_hmd65"))
         for i, _ in enumerate(self.fans):
-            entries.append((f"fan{i + 1}", FIRST_FAN_UNIT + i, "abb_acs580"))
+            entries.append(BusDevice(f"fan{i + 1}", FIRST_FAN_UNIT + i, "abb_acs580"))
         return entries
 
     def set_outdoor_c(self, celsius: float) -> None:

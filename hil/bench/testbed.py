@@ -13,7 +13,7 @@ from hil.bench.ground_station import MqttGround
 from hil.bench.load_bank import build_load_bank
 from hil.bench.load_bank_scale import scale_parameters
 from hil.bench.optional_sections import section_names, write_sections
-from hil.bench.surroundings import Surroundings
+from hil.bench.surroundings import BusDevice, Surroundings
 from hil.bench.testbed_satcom import SatcomTestbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.cooling.belimo_valve import BelimoValve
@@ -83,8 +83,13 @@ class Testbed:
         """Write the configuration of the agent that controls this row through four ports."""
         settings = self.settings
         pumps = [f"pump{i + 1}" for i in range(settings.pumps)]
-        devices = [("rpu", RPU_UNIT, "orv3_rpu"), ("valve", VALVE_UNIT, "belimo_valve")]
-        devices += [(name, FIRST_DRIVE_UNIT + i, "abb_acs580") for i, name in enumerate(pumps)]
+        devices = [
+            BusDevice("rpu", RPU_UNIT, "orv3_rpu"),
+            BusDevice("valve", VALVE_UNIT, "belimo_valve"),
+        ]
+        devices += [
+            BusDevice(name, FIRST_DRIVE_UNIT + i, "abb_acs580") for i, name in enumerate(pumps)
+        ]
         devices += self.surroundings.devices()
         config: dict[str, Any] = {
             "version": 1,

@@ -11,7 +11,7 @@ import logging
 import platform
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from hil.errors import BenchError
 from hil.record.record import bench_hash
@@ -29,11 +29,12 @@ def run_on_cluster(cluster: str, call: JobFunction, arguments: JobArguments) -> 
     host, _, port = address.rpartition(":")
     if kind not in _KINDS or not host or not port.isdecimal():
         raise BenchError(f"--cluster: {cluster!r} is not dask:HOST:PORT or ray:HOST:PORT")
-    module = _load_module(*_KINDS[kind][:2])
+    cluster_kind = _KINDS[kind]
+    module = _load_module(cluster_kind.module, cluster_kind.package)
     _check_reachable(host, int(port))
     jobs = [(_own_code_hash(), call, job_arguments) for job_arguments in arguments]
     try:
-        yield from _KINDS[kind][2](module, address, jobs)
+        yield from cluster_kind.run(module, address, jobs)
     except BenchError:
         raise
     except Exception as error:  # whatever a worker died of
@@ -94,7 +95,15 @@ def _run_on_ray(ray: Any, address: str, jobs: JobArguments) -> Iterator[Any]:
         ray.shutdown()
 
 
-_KINDS: dict[str, tuple[str, str, Callable[[Any, str, JobArguments], Iterator[Any]]]] = {
-    "dask": ("distributed", "distributed", _run_on_dask),
-    "ray": ("ray", "ray", _run_on_ray),
+class _ClusterKind(NamedTuple):
+    """A kind of cluster: its Python module, its package to install, and the function that runs it."""
+
+    module: str
+    package: str
+    run: Callable[[Any, str, JobArguments], Iterator[Any]]
+
+
+_KINDS = {
+    "dask": _ClusterKind("distributed", "distributed", _run_on_dask),
+    "ray": _ClusterKind("ray", "ray", _run_on_ray),
 }

@@ -12,7 +12,7 @@ import random
 import time
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from hil.annual.energy_account import AnnualAccount
 from hil.annual.policy import make_policy
@@ -99,8 +99,15 @@ class FaultInjector:
         account.max_case_c, account.min_margin_k = 0.0, 99.0
 
 
-def run_control_only(seed: int, hours: int) -> tuple[list[str], float]:
-    """Run the seed's hours; what was violated, and the seconds it took."""
+class ControlRun(NamedTuple):
+    """A run of control and plant: the violated invariants, and the duration in s of wall time."""
+
+    failures: list[str]
+    wall_s: float
+
+
+def run_control_only(seed: int, hours: int) -> ControlRun:
+    """Run the hours of a seed."""
     started_s = time.perf_counter()
     rng = random.Random(f"plant/{seed}/{hours}")
     weather = find(rng.choice(CLIMATES))
@@ -114,4 +121,4 @@ def run_control_only(seed: int, hours: int) -> tuple[list[str], float]:
         failures = injector.failures
     except BenchError as error:
         failures = [str(error)]
-    return failures, time.perf_counter() - started_s
+    return ControlRun(failures, time.perf_counter() - started_s)

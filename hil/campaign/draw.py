@@ -131,16 +131,16 @@ def run_seed(seed: int, seconds: int = SECONDS, dut: str = "cpython") -> SeedRes
 
 def run_nth_failure(nth: int, kind: str, dut: str = "cpython") -> SeedResult:
     """Let the n-th of a kind fail (see `hil.campaign.nth_failure`); judge the recovery."""
-    failures, _, wall_s = nth_failure.run_one(kind, nth, dut)
-    text = nth_failure.write_base_scenario() if failures else ""
-    return SeedResult(nth, failures, nth_failure.SECONDS, wall_s, text, f" --sweep {kind}")
+    run = nth_failure.run_one(kind, nth, dut)
+    text = nth_failure.write_base_scenario() if run.failures else ""
+    return SeedResult(nth, run.failures, nth_failure.SECONDS, run.wall_s, text, f" --sweep {kind}")
 
 
 def run_control_hours(seed: int, hours: int, _: str = "cpython") -> SeedResult:
     """Run control and plant of a seed without bytes (see `hil.campaign.control_only`)."""
-    failures, wall_s = control_only.run_control_only(seed, hours)
+    run = control_only.run_control_only(seed, hours)
     options = f" --plant --hours {hours}"
-    return SeedResult(seed, failures, 3600.0 * hours, wall_s, "", options)
+    return SeedResult(seed, run.failures, 3600.0 * hours, run.wall_s, "", options)
 
 
 @dataclass

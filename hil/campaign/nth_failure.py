@@ -12,6 +12,7 @@ all that writes; it is run once undisturbed to learn N. After the failure all mu
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from agent.agent import BROKER
 from hil.bench.testbed_settings import TestbedSettings
@@ -153,8 +154,16 @@ KINDS: dict[str, Callable[[VirtualRun, int], FailureCounter]] = {
 """What can be swept, and how its n-th is let fail."""
 
 
-def run_one(kind: str, nth: int, dut: str) -> tuple[list[str], int, float]:
-    """Run once with the n-th failing (0: none): failures, how many there were, seconds it took."""
+class SweepRun(NamedTuple):
+    """One run: its failures, the number of places counted, and its duration in s of wall time."""
+
+    failures: list[str]
+    places: int
+    wall_s: float
+
+
+def run_one(kind: str, nth: int, dut: str) -> SweepRun:
+    """Run once; let the n-th request, reply or packet fail (0: none)."""
     started_s = time.perf_counter()
     run = VirtualRun(round_trip(make_base_scenario()), 1, DUTS[dut])
     counter = KINDS[kind](run, nth)
@@ -163,7 +172,7 @@ def run_one(kind: str, nth: int, dut: str) -> tuple[list[str], int, float]:
         failures = run.evaluator.failures()
     finally:
         run.dut.close()
-    return failures, counter.count, time.perf_counter() - started_s
+    return SweepRun(failures, counter.count, time.perf_counter() - started_s)
 
 
 def choose_places(total: int, max_count: int, first: int = 1) -> list[int]:

@@ -15,7 +15,10 @@ def _push_patch(
     report = testbed.broker.retained.get(_TOPIC + "cfg/reported")
     if report is not None:
         message = operator_messages.sign_patch(
-            report.payload, _utc_s(testbed), [(number, value)], signer
+            report.payload,
+            _utc_s(testbed),
+            [operator_messages.ParameterChange(number, value)],
+            signer,
         )
         testbed.publish(_TOPIC + "cfg/desired", message, True)
 

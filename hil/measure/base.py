@@ -7,6 +7,8 @@ from typing import Any
 from hil.bench.testbed import Testbed
 
 Status = dict[str, Any]
+ReadFunction = Callable[[Testbed, Status, str], float | None]
+"""Reads a measure from the testbed, the status and the argument; None: not known."""
 
 
 @dataclass(frozen=True)
@@ -19,5 +21,5 @@ class Measure:
 
     unit: str
     description: str
-    read: Callable[[Testbed, Status, str], float | None]
+    read: ReadFunction
     argument: str = ""

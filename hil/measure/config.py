@@ -6,8 +6,8 @@ from hil.measure.base import Measure, Status
 
 def _remote_value(name: str) -> Measure:
     def read(_: Testbed, status: Status, __: str) -> float | None:
-        said = status.get("remote")
-        return None if said is None else float(said[name])
+        remote = status.get("remote")
+        return None if remote is None else float(remote[name])
 
     return Measure("", f"changes from afar: {name}", read)
 

@@ -1,11 +1,7 @@
 """Measures of the log and of what the ground has of it; the ground and the flash know the truth."""
 
-from collections.abc import Callable
-
 from hil.bench.testbed import Testbed
-from hil.measure.base import Measure, Status
-
-ReadFunction = Callable[[Testbed, Status, str], float | None]
+from hil.measure.base import Measure, ReadFunction, Status
 
 
 def _log_value(name: str) -> ReadFunction:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from hil.bench.load_bank import LoadBank
 from hil.bench.testbed import Testbed
-from hil.measure.base import Measure, Status
+from hil.measure.base import Measure, ReadFunction, Status
 
 LOAD_ALARMS = (
     "throttled",
@@ -16,10 +16,8 @@ LOAD_ALARMS = (
 )
 STATES = ("free", "derated", "limited", "lost", "shed")
 
-_ReadFunction = Callable[[Testbed, Status, str], float | None]
 
-
-def _throttle_value(read: Callable[[Status], float | None]) -> _ReadFunction:
+def _throttle_value(read: Callable[[Status], float | None]) -> ReadFunction:
     """Read the agent's word of its throttle; not known without one."""
 
     def read_measure(_: Testbed, status: Status, __: str) -> float | None:
@@ -28,7 +26,7 @@ def _throttle_value(read: Callable[[Status], float | None]) -> _ReadFunction:
     return read_measure
 
 
-def _load_bank_value(read: Callable[[Testbed, LoadBank], float | None]) -> _ReadFunction:
+def _load_bank_value(read: Callable[[Testbed, LoadBank], float | None]) -> ReadFunction:
     """Read the machines; not known without them."""
 
     def read_measure(testbed: Testbed, _: Status, __: str) -> float | None:
@@ -50,11 +48,11 @@ def _first_limit_delay_s(testbed: Testbed, bank: LoadBank) -> float | None:
     return (min(limit_times, default=testbed.world.now) - bank.fault_at_us) / 1e6
 
 
-def _kilo(key: str) -> _ReadFunction:
+def _kilo(key: str) -> ReadFunction:
     return _throttle_value(lambda s: None if s[key] is None else float(s[key]) / 1000.0)
 
 
-def _energy_value(read: Callable[[Testbed, Status], float | None]) -> _ReadFunction:
+def _energy_value(read: Callable[[Testbed, Status], float | None]) -> ReadFunction:
     """Read the agent's ledger; not known without one, or before it has counted anything."""
 
     def read_measure(testbed: Testbed, status: Status, _: str) -> float | None:

@@ -7,9 +7,7 @@ from collections.abc import Callable
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_satcom import SatcomTestbed
-from hil.measure.base import Measure, Status
-
-ReadFunction = Callable[[Testbed, Status, str], float | None]
+from hil.measure.base import Measure, ReadFunction, Status
 
 
 def _testbed_value(read: Callable[[SatcomTestbed], float]) -> ReadFunction:

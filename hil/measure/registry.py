@@ -5,13 +5,11 @@ or from what the agent last said of itself (its status). A name may take an argu
 such as `alarm:bus_lost`.
 """
 
-from collections.abc import Callable
-
 from agent.clock.evidence import CHECKS
 from agent.gnss.detectors import ADVISORIES, DETECTORS
 from agent.safety.supervisor import ALARM_RECORDS
 from hil.bench.testbed import Testbed
-from hil.measure.base import Measure, Status
+from hil.measure.base import Measure, ReadFunction, Status
 from hil.measure.config import CONFIG_MEASURES
 from hil.measure.cooling import CODES as COOLING_CODES
 from hil.measure.cooling import COOLING_MEASURES
@@ -48,7 +46,7 @@ def _count_alarms(_: Testbed, status: Status, code: str) -> float:
     )
 
 
-def _plant_value(name: str) -> Callable[[Testbed, Status, str], float | None]:
+def _plant_value(name: str) -> ReadFunction:
     return lambda testbed, _, __: float(getattr(testbed.plant, name))
 
 

@@ -11,14 +11,18 @@ import json
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 HISTORY_S = 900
 """Seconds of history that a new page gets, one sample a second."""
 _MAX_QUEUED = 64
 
-PageMessage = tuple[str, str]
-"""Event name, JSON."""
+
+class PageMessage(NamedTuple):
+    """A server-sent event: its name, and its value as JSON."""
+
+    event: str
+    json_text: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,8 @@ class BroadcastHub:
 
     def _publish(self, name: str, value: object) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._call_in_loop(self._distribute, (name, json.dumps(value, separators=(",", ":"))))
+            message = PageMessage(name, json.dumps(value, separators=(",", ":")))
+            self._call_in_loop(self._distribute, message)
 
     def _call_in_loop(self, call: Callable[..., None], *arguments: object) -> None:
         if self._loop is not None:
@@ -75,7 +80,7 @@ class BroadcastHub:
 
     def _distribute(self, message: PageMessage) -> None:
         for queue in self._listeners:
-            if message[0] != "frame" or queue.qsize() < _MAX_QUEUED:
+            if message.event != "frame" or queue.qsize() < _MAX_QUEUED:
                 queue.put_nowait(message)
 
     def subscribe(self) -> "asyncio.Queue[PageMessage]":
@@ -83,7 +88,7 @@ class BroadcastHub:
         queue: asyncio.Queue[PageMessage] = asyncio.Queue()
         curves = [vars(c) for c in self.curves]
         hello = {"curves": curves, "history": list(self._history), "state": self._state}
-        queue.put_nowait(("hello", json.dumps(hello, separators=(",", ":"))))
+        queue.put_nowait(PageMessage("hello", json.dumps(hello, separators=(",", ":"))))
         self._listeners.append(queue)
         return queue
 

@@ -139,8 +139,8 @@ class PageServer:
         queue = self._hub.subscribe()
         try:
             while True:
-                name, text = await queue.get()
-                await sse.send(text, event=name)
+                message = await queue.get()
+                await sse.send(message.json_text, event=message.event)
         finally:
             self._hub.unsubscribe(queue)
 

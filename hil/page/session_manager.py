@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
@@ -40,6 +40,14 @@ MAX_REAL_TIME_S = 600
 _MAX_HISTORY = 50
 
 
+class _PageRequest(NamedTuple):
+    """A request of the page; its answer, or a BenchError, comes through `future`."""
+
+    name: str
+    arguments: dict[str, Any]
+    future: Future[Any]
+
+
 class SessionManager:
     """Runs sessions one after the other until it is stopped."""
 
@@ -57,9 +65,7 @@ class SessionManager:
         self._dut = dut
         self._real_devices = dict(real_devices or {})
         self._key = key
-        self._requests: queue.SimpleQueue[tuple[str, dict[str, Any], Future[Any]]] = (
-            queue.SimpleQueue()
-        )
+        self._requests: queue.SimpleQueue[_PageRequest] = queue.SimpleQueue()
         self._session: BenchSession | None = None
         self._job: PageJob | None = None
         self._last_verdict: dict[str, Any] | None = None
@@ -70,7 +76,7 @@ class SessionManager:
     def submit(self, name: str, arguments: dict[str, Any]) -> "Future[Any]":
         """Ask something from any thread; the answer or a BenchError comes through the future."""
         future: Future[Any] = Future()
-        self._requests.put((name, arguments, future))
+        self._requests.put(_PageRequest(name, arguments, future))
         if self._session is not None:
             self._session.bench.shell.wake_up()
         return future

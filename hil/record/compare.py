@@ -7,7 +7,7 @@ themselves: firmware, configuration, scenario, versions, interpreter, key.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hil.record.record import Record
 from hil.scenario.judge import FAIL, MARGINAL, PASS
@@ -17,8 +17,21 @@ _VERDICT_RANK = {PASS: 0, MARGINAL: 1, FAIL: 2}
 _HEADER_KEYS = ("serial", "operator", "ended_utc", "verdict")
 _HASH_DIGITS = 12
 
-RowKey = tuple[str, str, str, str, int]
-"""Scenario, measure, limits, window, and which of several such rows."""
+
+class ExpectationKey(NamedTuple):
+    """The values that identify an expectation in each record."""
+
+    scenario: str
+    measure: str
+    limits: str
+    window: str
+
+
+class RowKey(NamedTuple):
+    """An expectation, and its number among equal expectations of one record, from 1."""
+
+    expectation: ExpectationKey
+    number: int
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,14 @@ class Cell:
 
     verdict: str = ABSENT
     worst: float | None = None
+
+
+class _RecordCell(NamedTuple):
+    """A cell with the row that it belongs to."""
+
+    key: RowKey
+    unit: str
+    cell: Cell
 
 
 @dataclass(frozen=True)
@@ -70,24 +91,28 @@ def compare(records: list[Record]) -> Comparison:
     cells_by_key: dict[RowKey, list[Cell]] = {}
     units: dict[RowKey, str] = {}
     for i, record in enumerate(records):
-        for key, unit, cell in _collect_cells(record):
-            units.setdefault(key, unit)
-            cells_by_key.setdefault(key, [Cell()] * len(records))[i] = cell
+        for entry in _collect_cells(record):
+            units.setdefault(entry.key, entry.unit)
+            cells_by_key.setdefault(entry.key, [Cell()] * len(records))[i] = entry.cell
     rows = [
-        ComparisonRow(*key[:4], units[key], tuple(cells)) for key, cells in cells_by_key.items()
+        ComparisonRow(*key.expectation, units[key], tuple(cells))
+        for key, cells in cells_by_key.items()
     ]
     return Comparison(tuple(rows), _find_differences(records))
 
 
-def _collect_cells(record: Record) -> list[tuple[RowKey, str, Cell]]:
+def _collect_cells(record: Record) -> list[_RecordCell]:
     cells = []
-    counts: dict[tuple[str, str, str, str], int] = {}
+    counts: dict[ExpectationKey, int] = {}
     for run in record.get("runs", []):
         for result in run["findings"]:
-            row_key = (run["scenario"], result["measure"], result["limits"], result["window"])
-            counts[row_key] = counts.get(row_key, 0) + 1
+            expectation = ExpectationKey(
+                run["scenario"], result["measure"], result["limits"], result["window"]
+            )
+            counts[expectation] = counts.get(expectation, 0) + 1
             cell = Cell(result["verdict"], result["worst"])
-            cells.append(((*row_key, counts[row_key]), result["unit"], cell))
+            key = RowKey(expectation, counts[expectation])
+            cells.append(_RecordCell(key, result["unit"], cell))
     return cells
 
 

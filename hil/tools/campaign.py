@@ -90,13 +90,16 @@ def _make_jobs(
     """What to call, and with what, one line a seed or a place."""
     first_number, count, dut = arguments.first, arguments.seeds, arguments.dut
     if arguments.sweep:
-        failures, total, _ = run_one(arguments.sweep, 0, dut)
-        if failures:
-            raise BenchError(f"--sweep: fails with nothing wrong: {failures[0]}")
-        if first_number > total:
-            raise BenchError(f"--first: {first_number} is above {total}, all that there are")
+        undisturbed = run_one(arguments.sweep, 0, dut)
+        if undisturbed.failures:
+            raise BenchError(f"--sweep: fails without a failure: {undisturbed.failures[0]}")
+        if first_number > undisturbed.places:
+            raise BenchError(
+                f"--first: {first_number} is above {undisturbed.places}, the number of places"
+            )
         return run_nth_failure, [
-            (n, arguments.sweep, dut) for n in choose_places(total, count, first_number)
+            (n, arguments.sweep, dut)
+            for n in choose_places(undisturbed.places, count, first_number)
         ]
     if arguments.plant:
         return run_control_hours, [

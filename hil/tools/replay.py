@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.agent import FIRST_BUS
 from hil.errors import BenchError
-from hil.io.register_trace import ReplayedRegisters, find_difference
+from hil.io.register_trace import CaptureLine, ReplayedRegisters, find_difference
 from hil.run.capture import CapturePlayer, RunCapture, compare_outputs, load
 from hil.run.recorded import DUTS
 
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _store_capture(
-    capture: RunCapture, replayed: list[tuple[int, int, str, bytes]], arguments: argparse.Namespace
+    capture: RunCapture, replayed: list[CaptureLine], arguments: argparse.Namespace
 ) -> None:
     """Write the capture with its outputs where the tests look."""
     lines = sorted(capture.inputs + replayed, key=lambda line: line[0])

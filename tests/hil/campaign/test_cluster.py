@@ -51,7 +51,7 @@ class FakeDaskClient:
 @pytest.fixture
 def dask(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     module = SimpleNamespace(Client=FakeDaskClient, as_completed=as_completed)
-    monkeypatch.setattr(cluster, "_load", lambda *_: module)
+    monkeypatch.setattr(cluster, "_load_module", lambda *_: module)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"dask:127.0.0.1:{listening.getsockname()[1]}"
 
