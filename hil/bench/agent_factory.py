@@ -1,7 +1,7 @@
-"""Agents that run on a board or an emulated board: their interface, and how a bench makes one.
+"""Interface of an agent that runs on a board or an emulated board, and of its factory.
 
 Does not contain such an agent; see `hil.run.dut_qemu`. A bench takes the factory as an argument.
-Therefore `hil.run.real_bench` imports none of the agents that use it.
+Therefore `hil.run.real_bench` imports no module of such an agent.
 """
 
 from collections.abc import Callable

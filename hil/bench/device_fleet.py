@@ -1,7 +1,8 @@
-"""A fleet beside the row: every shipped model once, eight on one RS-485 line, four behind one host.
+"""One device of each shipped model: eight on one RS-485 line, four behind one TCP host.
 
-Not the row that the agent controls: the fleet has plants of its own, so that whoever scans, reads
-or writes here moves nothing there. Each device goes by the name of its profile.
+Does not contain the devices that the agent controls; see `hil.bench.testbed`. The fleet has its own
+plants. Therefore a scan, read or write here does not change the row. The name of each device is the
+name of its profile.
 """
 
 from collections.abc import Callable
@@ -39,14 +40,14 @@ LINE_UNITS = {
     "eastron_sdm630": 41,
     "schneider_iem3000": 42,
 }
-"""Name -> unit on the serial line."""
+"""Name -> unit id on the serial line."""
 
 TCP_UNITS = {"kenmec_ls80a": 100, "liebert_dcd": 51, "sunspec_203": 1, "abb_meter": 43}
-"""Name -> unit behind the TCP host."""
+"""Name -> unit id behind the TCP host."""
 
 
 class DeviceFleet:
-    """The devices by name; `line` and `host` carry them, `plants` stand behind them."""
+    """The devices by name. `line` and `host` connect them; `plants` are the plants behind them."""
 
     def __init__(self, world: World) -> None:
         hall_plant = Plant(
@@ -70,20 +71,20 @@ class DeviceFleet:
         self.host = ModbusTcpHost([self.devices[name] for name in TCP_UNITS])
 
     def advance(self, now: int) -> None:
-        """Let the plants go on though nobody asks."""
+        """Advance the plants to `now` (µs), also if no request comes."""
         for plant in self.plants:
             plant.advance(now)
 
 
 class _FleetMeter(NamedTuple):
-    """A meter of the fleet: its class and the power that it measures, W."""
+    """A meter of the fleet: its class, and the function that gives its load in W."""
 
     make_meter: Callable[..., ModbusServer]
     load_w: Callable[[], float]
 
 
 def _make_meters(world: World, hall_plant: Plant) -> dict[str, ModbusServer]:
-    """Meters of the pumps, the racks, both, and one rack."""
+    """Make meters for the pumps, all racks, one rack, and racks plus pumps."""
 
     def pumps_w() -> float:
         return hall_plant.pump_electric_w

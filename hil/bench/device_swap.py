@@ -1,12 +1,14 @@
-"""Real devices in place of emulated ones, one by one, while the rest of the bench goes on.
+"""Replace emulated devices by real ones, one at a time, while the bench runs.
 
-The emulated slave of that name falls silent; requests to its unit are passed to the real port byte
-for byte, and what comes back is put on the line (or the connection) byte for byte. So the real
-device has the same unit id, and the same baud rate unless its address says another. Its emulated
-twin is not asked any more and does what a device does whose master is silent.
+Does not open the ports; see `hil.io.real_link`. While a device is real, its emulated server does
+not answer. The bench passes each request for its unit to the real port, byte for byte. It puts the
+reply on the line or the TCP connection, byte for byte. The real device must have the same unit id.
+It must have the same baud rate, unless its address names another. The emulated device gets no
+requests and behaves like a device with a silent master.
 
-A line takes a serial port, or a TCP connection that carries RTU frames (a serial device server); a
-TCP host takes a TCP connection. Several names may share one real port.
+A device of a serial line takes a serial port, or a TCP connection that carries RTU frames (a serial
+device server). A device of a TCP host takes a TCP connection. Several devices can share one real
+port.
 """
 
 from collections.abc import Callable
@@ -23,21 +25,25 @@ _MBAP_PREFIX_BYTES = 6
 
 
 class SwapHost(Protocol):
-    """What units can be taken from: a line or a TCP host."""
+    """A serial line or a TCP host whose units can be real."""
 
     def attach_real(self, unit: int, send: Callable[[bytes], None]) -> None:
-        """Give a unit to a real port."""
+        """Pass the requests for `unit` to `send`, and keep the emulated server silent."""
 
     def restore_emulated(self, unit: int) -> None:
-        """Let the emulated slave answer again."""
+        """Let the emulated server of `unit` answer again."""
 
 
 @dataclass(frozen=True)
 class SwapBus:
-    """Where devices are: the bench's port, who serves it, and how a real reply gets out of it.
+    """A bus with devices that can be real.
 
-    `default_options` are an address' options where it does not say, such as the line's baud rate;
-    `framed` asks for whole Modbus TCP frames instead of bytes as they come.
+    port              name of the bus in the list of ports of the bench
+    host              serves the emulated devices of the bus
+    inject            puts the reply of a real device on the bus
+    address_kinds     kinds of address that a real device can have
+    default_options   options of an address that does not state them, such as the baud rate
+    framed            True: `inject` takes whole Modbus TCP frames; False: bytes as they arrive
     """
 
     port: str
@@ -56,14 +62,14 @@ class SwapDevice(NamedTuple):
 
 
 class _LinkKey(NamedTuple):
-    """A real port: the port of the bench that it serves, and its address."""
+    """A real port: the bus that it serves, and its address."""
 
     port: str
     address: str
 
 
 class DeviceSwap:
-    """Which device is emulated and which is real."""
+    """The devices of a bench, and the real ports that replace some of them."""
 
     def __init__(self, shell: RealTimeShell) -> None:
         self._shell = shell
@@ -72,18 +78,19 @@ class DeviceSwap:
         self._real_links: dict[str, RealLink] = {}
 
     def add(self, name: str, swap_bus: SwapBus, unit: int) -> None:
-        """Make a device known."""
+        """Register a device."""
         self._devices[name] = SwapDevice(swap_bus, unit)
 
     @property
     def names(self) -> list[str]:
-        """All devices, in the order in which they were added."""
+        """Names of all devices, in the order of registration."""
         return list(self._devices)
 
     def attach_real(self, name: str, address_text: str) -> None:
-        """Put the real device at address `address_text` in the place of `name`; raises BenchError.
+        """Replace the device `name` by the real one at `address_text`.
 
-        When the port cannot be opened, all stays as it was.
+        Raises BenchError for an unknown name, a wrong address, or a port that does not open. Then
+        nothing changes.
         """
         swap_bus, unit = self._device(name)
         address = _parse_address(name, address_text, swap_bus)
@@ -101,13 +108,16 @@ class DeviceSwap:
         swap_bus.host.attach_real(unit, link.send)
 
     def restore_emulated(self, name: str) -> None:
-        """Let the emulated device answer again; does nothing when it does. Raises BenchError."""
+        """Let the emulated device `name` answer. Raises BenchError for an unknown name."""
         swap_bus, unit = self._device(name)
         swap_bus.host.restore_emulated(unit)
         self._detach(name)
 
     def devices(self) -> list[dict[str, Any]]:
-        """Every device as a record: name, port, unit, real (address or None), up, bytes."""
+        """Give a record for each device: name, port, unit, real (address or None).
+
+        A real device also has up (open or not) and its bytes: sent, received, lost.
+        """
         records = []
         for name, (swap_bus, unit) in self._devices.items():
             link = self._real_links.get(name)
@@ -142,7 +152,7 @@ class DeviceSwap:
         return self._devices[name]
 
     def _detach(self, name: str) -> None:
-        """Take a device off its link; close a link that nobody uses."""
+        """Remove a device from its link. Close the link if no other device uses it."""
         link = self._real_links.pop(name, None)
         if link is None or link in self._real_links.values():
             return
@@ -151,7 +161,7 @@ class DeviceSwap:
 
 
 def _parse_address(name: str, address_text: str, swap_bus: SwapBus) -> Address:
-    """Read an address; what it leaves open is as on the carrier."""
+    """Parse an address; add the default options of the bus. Raises BenchError."""
     try:
         address = parse_address(address_text)
         if address.kind not in swap_bus.address_kinds:
@@ -170,7 +180,7 @@ def _parse_address(name: str, address_text: str, swap_bus: SwapBus) -> Address:
 
 
 def _make_receive_handler(swap_bus: SwapBus) -> Callable[[bytes], None]:
-    """What a link does with bytes that come in."""
+    """Make the function that takes the bytes of a real device. It assembles frames if needed."""
     if not swap_bus.framed:
         return swap_bus.inject
     buffer = b""

@@ -1,11 +1,14 @@
-"""The ground in virtual time: takes a unit's parcels from the broker, keeps count, gives receipts.
+"""The ground side of the MQTT link in virtual time: stores log records and sends receipts.
 
-Not the relay (that is `deploy/relay`, on real brokers): only as much of one as a scenario needs to
-judge the log. It knows the truth about the unit's flash, too: a segment that is deleted although
-the ground has not all of its records is counted, record by record (`lost`).
+Does not replace the ground relay; see `deploy.relay`. It does the part of a relay that scenarios
+need to judge the log. It also checks the flash of the unit. If the unit deletes a segment, `lost`
+counts each record of it that the ground does not have.
 
-Faults, plain attributes: `silent` (no receipts), `forging` (each true receipt is followed by forged
-ones), `delay_us` (of receipts). `key` signs the receipts.
+Faults are plain attributes:
+
+silent     the ground sends no receipts
+forging    the ground sends forged receipts after each true one
+delay_us   delay of the receipts, µs
 """
 
 from collections.abc import Callable
@@ -22,7 +25,7 @@ from protocols.telemetry.message import MERGED, ROWS, parse_message
 
 
 class RecordId(NamedTuple):
-    """Identifies a record: generation of the log, number in it."""
+    """Identifies a record: generation of the log, and number in it."""
 
     generation: bytes
     number: int
@@ -48,7 +51,12 @@ class GroundHost(Protocol):
 
 
 class MqttGround:
-    """What is kept on the ground of the unit `unit_path` ("SITE/UNIT") of `testbed`."""
+    """The records of the unit `unit_path` ("SITE/UNIT") that the ground received.
+
+    `key` authenticates the receipts; b"": without authentication. `records`, `arrival_order` and
+    `arrival_us` describe the records. `duplicates` counts records that came again, and `conflicts`
+    those of them with other content.
+    """
 
     def __init__(self, testbed: GroundHost, unit_path: str, key: bytes = b"") -> None:
         self.records: dict[RecordId, GroundRecord] = {}
@@ -58,7 +66,7 @@ class MqttGround:
         self.conflicts = 0
         self.lost = 0
         self.payload_bytes = 0
-        """Bytes of the records as they came."""
+        """Bytes of the received records, as coded."""
         self.silent = False
         self.forging = False
         self.delay_us = _RECEIPT_DELAY_US
@@ -78,7 +86,7 @@ class MqttGround:
         try:
             generation, records, _ = parse_message(message.payload)
         except DecodeError:
-            return  # a row as JSON, of a unit without a log
+            return  # telemetry as JSON, from a unit without a log
         ranges = []
         for number, kind, payload in records:
             self.payload_bytes += len(payload)

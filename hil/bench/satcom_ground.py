@@ -1,7 +1,7 @@
-"""The ground behind the emulated gateway: datagrams decoded, duplicates dropped, acknowledged.
+"""The ground behind the emulated message gateway: decodes and acknowledges datagrams.
 
-Not the relay of a fleet (deploy): a small stand-in that shows what came, for judging. Alarms are
-kept as (time, text); messages are counted by class.
+Does not replace the ground relay; see `deploy.relay`. It keeps what the measures need: alarms with
+their times, and the number of messages of each class.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from protocols.errors import DecodeError
 
 
 class ReceivedAlarm(NamedTuple):
-    """An alarm as the ground received it: time in µs, text, raised (True) or cleared (False)."""
+    """A received alarm: time in µs, text, raised (True) or cleared (False)."""
 
     at_us: int
     text: str
@@ -20,9 +20,13 @@ class ReceivedAlarm(NamedTuple):
 
 
 class SatcomGround:
-    """Listens to `gateway`. `key` and `unit` as in the unit's configuration; no key: no answers.
+    """Receives the datagrams of `gateway`.
 
-    Faults: `silent` (acknowledges nothing), `forging` (acknowledges with a wrong key).
+    `key` and `unit` are those of the unit's configuration; no key: the ground sends no answers.
+    Faults are plain attributes:
+
+    silent    the ground does not acknowledge
+    forging   the ground acknowledges with a wrong key
     """
 
     def __init__(self, gateway: MessageGateway, unit: str, key: bytes = b"") -> None:
@@ -42,11 +46,11 @@ class SatcomGround:
 
     @property
     def messages(self) -> int:
-        """How many messages came, without duplicates."""
+        """Number of received messages without duplicates."""
         return sum(self.counts.values())
 
     def receive(self, uplink: UplinkDatagram) -> None:
-        """Take one datagram."""
+        """Process one datagram."""
         try:
             fragment = datagram.unpack(uplink.content)
             content = fragment.data if fragment.is_single else self._join_fragments(fragment)

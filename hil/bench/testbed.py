@@ -1,8 +1,7 @@
-"""A row to control: the plant, its emulated devices, and the agent's configuration for them.
+"""One row of racks: the plant, the emulated devices, and the agent's configuration for them.
 
-Not the ports: whoever builds a row joins its devices to far ends in virtual time
-(`hil.run.virtual`) or to real ports (`hil.run.real_bench`), and says how the link to the broker is
-cut.
+Does not open ports: `hil.run.virtual` and `hil.run.real_bench` connect the devices to endpoints or
+real ports. They also supply the functions that cut the link and the power.
 """
 
 from collections.abc import Callable
@@ -27,14 +26,14 @@ from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
 
 SITE_E7 = (252_048_000, 552_708_000)
-"""Latitude and longitude of the emulated site in 1e-7 degrees: Dubai."""
+"""Latitude and longitude of the emulated site (Dubai), 1e-7 degrees."""
 
 RPU_UNIT, VALVE_UNIT, FIRST_DRIVE_UNIT = 12, 20, 31
 BUS_BAUD = 19_200
 
 
 class Testbed:
-    """The devices of a row in `world`, as `settings` wants them."""
+    """The devices of a row in `world`, as `settings` describe them."""
 
     def __init__(self, world: World, settings: TestbedSettings) -> None:
         self.world = world
@@ -80,7 +79,7 @@ class Testbed:
             self.satcom = SatcomTestbed(world, settings, SITE_E7)
 
     def config(self, receiver: str, bus: str, broker: str, state: str) -> dict[str, Any]:
-        """Write the configuration of the agent that controls this row through four ports."""
+        """Write the agent's configuration for this row; the arguments are addresses."""
         settings = self.settings
         pumps = [f"pump{i + 1}" for i in range(settings.pumps)]
         devices = [
