@@ -1,4 +1,4 @@
-"""What a word of a scenario's timeline is, and the most usual way to make one: `attribute_fault`."""
+"""The record type of a fault or event, and `attribute_fault`, which makes most of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +12,12 @@ FaultReset = Callable[[Testbed], None]
 
 @dataclass(frozen=True)
 class FaultType:
-    """One word: what it means, how it is done and undone, the limits of its value if it has one.
+    """A type of fault or event: description, start, end, and limits of its value.
 
-    `is_pump`: the value is the number of a pump, from 1. `needs_dialect`: the row's receiver must
-    be one with a maker's dialect.
+    undo            ends it; None: it does not end
+    limits          lowest and highest value; None: it takes no value
+    is_pump         the value is the number of a pump, from 1
+    needs_dialect   the receiver of the row must have a vendor dialect
     """
 
     description: str
@@ -32,7 +34,11 @@ def attribute_fault(
     reset_value: object = False,
     to_value: Callable[[float], object] = lambda _: True,
 ) -> tuple[FaultAction, FaultReset]:
-    """Set an attribute of what `of(row)` gives (of each, if it gives a list), and set it back."""
+    """Make start and end of a fault that is an attribute of an emulated object.
+
+    `select` gives the object, or a list of objects. The start sets the attribute to
+    `to_value(value)`, the end sets it to `reset_value`.
+    """
 
     def assign(testbed: Testbed, value: object) -> None:
         targets = select(testbed)

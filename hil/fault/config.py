@@ -1,4 +1,4 @@
-"""Words for what operators, and others, send to the unit: for scenarios with the part `remote`."""
+"""Messages of operators and attackers to the unit, for scenarios with the section `remote`."""
 
 from hil.bench import operator_messages
 from hil.bench.testbed import Testbed
@@ -38,12 +38,12 @@ CONFIG_EVENTS: dict[str, FaultType] = {
         limits=LIMITS["setpoint_c"],
     ),
     "push_dp": FaultType(
-        "operators push a set-point of value kPa",
+        "operators push a differential pressure set-point of value kPa",
         lambda testbed, value: _push_patch(testbed, _PRESSURE, value),
         limits=LIMITS["setpoint_kpa"],
     ),
     "forged_setpoint": FaultType(
-        "somebody without a key pushes a supply set-point of value °C",
+        "an attacker without a key pushes a supply set-point of value °C",
         lambda testbed, value: _push_patch(
             testbed, _SUPPLY, value, operator_messages.UNKNOWN_SIGNER
         ),
@@ -53,7 +53,7 @@ CONFIG_EVENTS: dict[str, FaultType] = {
         "operators confirm the trial", lambda testbed, _: _send_command(testbed, "confirm")
     ),
     "roll_back_config": FaultType(
-        "operators give the trial up", lambda testbed, _: _send_command(testbed, "rollback")
+        "operators roll back the trial", lambda testbed, _: _send_command(testbed, "rollback")
     ),
 }
-"""Every word of this file."""
+"""All events of this module."""

@@ -1,8 +1,8 @@
-"""What a scenario's values mean, held against what the bench can do and measure.
+"""Checks the values of a scenario against the abilities of the bench.
 
-Not the reading of the file (that is `hil.scenario.model`, which has seen to keys and types). A
-scenario that could not run, or that could not fail because a word in it never comes true, is
-refused here: `find_problem` names the first such place.
+Does not read the file; see `hil.scenario.model`, which checks keys and types. `find_problem`
+rejects a scenario that cannot run. It also rejects one that cannot fail, because a condition in it
+can never become true.
 """
 
 from collections.abc import Iterator
@@ -20,22 +20,22 @@ from hil.scenario.suggestion import suggest_name
 
 PROMPT_KINDS = ("confirm", "text")
 REALTIME_S = 120
-"""The longest that a scenario may take that is to be run in real time, seconds."""
+"""Longest duration of a scenario that also runs in real time, s."""
 
 VIRTUAL_FAULTS = ("power_cut", "disk_full", "store_bit_flip", "store_torn")
-"""Words that only virtual time has: a machine's own power and flash are not the bench's."""
+"""Faults of virtual time only: in real time the bench does not control power and flash."""
 _VIRTUAL_MEASURES = ("ground_", "receipts_")
 
 
 class Problem(NamedTuple):
-    """The key at which a scenario is wrong, and what is wrong there."""
+    """A wrong value of a scenario: its key, and what is wrong."""
 
     key_path: str
     text: str
 
 
 def find_problem(scenario: Scenario) -> Problem | None:
-    """Give the first thing that is wrong with `scenario`, or None."""
+    """Give the first problem of `scenario`, or None."""
     return next(_find_problems(scenario), None)
 
 
@@ -61,7 +61,7 @@ def _find_problems(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(f"prompt[{i}].at_s", f"{prompt.at_s} is outside the scenario")
         if prompt.ask not in PROMPT_KINDS:
             yield Problem(
-                f"prompt[{i}].ask", f"{prompt.ask!r} is none of {', '.join(PROMPT_KINDS)}"
+                f"prompt[{i}].ask", f"{prompt.ask!r} is not one of {', '.join(PROMPT_KINDS)}"
             )
     yield from _check_real_time(scenario)
 
@@ -71,15 +71,15 @@ def _check_real_time(scenario: Scenario) -> Iterator[Problem]:
         return
     if scenario.seconds > REALTIME_S:
         yield Problem(
-            "realtime", f"{scenario.seconds:g} s is too long for real time; {REALTIME_S} at most"
+            "realtime", f"{scenario.seconds:g} s is too long for real time; at most {REALTIME_S} s"
         )
     virtual_name = find_virtual_only(scenario)
     if virtual_name is not None:
-        yield Problem("realtime", f"{virtual_name} is there in virtual time alone")
+        yield Problem("realtime", f"{virtual_name} is available in virtual time only")
 
 
 def find_virtual_only(scenario: Scenario) -> str | None:
-    """Name what in a scenario real time has not, or None."""
+    """Name the first key, fault or measure that needs virtual time, or None."""
     if scenario.settings.start_utc:
         return "row.start_utc"
     for event in scenario.events:
@@ -97,12 +97,13 @@ def _check_receiver(settings: TestbedSettings) -> Iterator[Problem]:
         hint = suggest_name(name, DIALECTS) or f"; there are {', '.join(DIALECTS)}"
         yield Problem("row.receiver_dialect", f"unknown {name!r}{hint}")
     if not name and settings.receiver_pps:
-        yield Problem("row.receiver_dialect", "needed for pulses")
+        yield Problem("row.receiver_dialect", "missing: pulses need a receiver with a dialect")
     if 0 < settings.receiver_baud < 4800:
         yield Problem("row.receiver_baud", f"{settings.receiver_baud} is below 4800")
     if settings.start_utc and parse_start_us(settings.start_utc) is None:
         yield Problem(
-            "row.start_utc", f"{settings.start_utc!r} is no time such as 2026-12-31T23:50:00Z"
+            "row.start_utc",
+            f"{settings.start_utc!r} is not a UTC time such as 2026-12-31T23:50:00Z",
         )
 
 
@@ -186,7 +187,8 @@ def _check_limits(expectation: Expectation, seconds: float, key_path: str) -> It
         yield Problem(f"{key_path}.from_s", "the window is empty or outside the scenario")
     elif int(until_s) < max(1, expectation.from_s):
         yield Problem(
-            f"{key_path}.from_s", "no whole second lies in the window, and samples are taken there"
+            f"{key_path}.from_s",
+            "no whole second lies in the window; the bench samples once a second",
         )
 
 
@@ -201,7 +203,7 @@ def _check_band(expectation: Expectation, key_path: str) -> Iterator[Problem]:
 
 
 def _check_form(expectation: Expectation, seconds: float, key_path: str) -> Iterator[Problem]:
-    """The forms exclude each other, and each must leave samples that it can fail on."""
+    """Check the form of an expectation: at most one, and some sample can violate it."""
     forms = {
         "ever": expectation.ever,
         "never": expectation.never,
@@ -210,7 +212,9 @@ def _check_form(expectation: Expectation, seconds: float, key_path: str) -> Iter
     }
     given = [name for name, is_set in forms.items() if is_set]
     if len(given) > 1:
-        yield Problem(f"{key_path}.{given[1]}", f"not beside {given[0]}: one form an expectation")
+        yield Problem(
+            f"{key_path}.{given[1]}", f"{given[0]} is already given: an expectation has one form"
+        )
     until_s = seconds if expectation.until_s is None else expectation.until_s
     for name in ("within_s", "for_s"):
         value = getattr(expectation, name)

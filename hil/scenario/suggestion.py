@@ -1,4 +1,4 @@
-"""The known name that is closest to a misspelt one, for error lines."""
+"""Finds the known name that is closest to a misspelt one, for error lines."""
 
 import difflib
 from collections.abc import Iterable

@@ -201,7 +201,7 @@ def test_aborted_run_is_recorded_as_failed(bench: PageBench, page: Page) -> None
 
 
 def test_fault_is_set_and_cleared_and_invalid_fault_refused(bench: PageBench, page: Page) -> None:
-    page.locator("#find").fill("the RPU does not answer")
+    page.locator("#find").fill("the RPU does not reply")
     row = page.locator(".fault[data-name=rpu_dead]")
     row.locator("button").click()
     expect(page.locator("#alarms")).to_contain_text("device_lost:rpu")

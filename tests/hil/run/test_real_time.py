@@ -207,7 +207,7 @@ def test_virtual_only_faults_are_refused_in_real_time() -> None:
     invalid = re.sub(r"(?m)^seconds = .*$", "seconds = 100\nrealtime = true", text)
     invalid = re.sub(r"(?m)^(from_s|until_s) = .*$", r"\1 = 99", invalid)
     invalid = re.sub(r"(?m)^at_s = .*$", "at_s = 50", invalid)
-    with pytest.raises(ScenarioError, match="power_cut is there in virtual time alone"):
+    with pytest.raises(ScenarioError, match="power_cut is available in virtual time only"):
         parse(invalid, "x.toml")
 
 
