@@ -1,8 +1,8 @@
-"""Runs on a cluster that somebody names: `dask:HOST:PORT` or `ray:HOST:PORT`.
+"""Runs jobs on a cluster: `dask:HOST:PORT` or `ray:HOST:PORT`.
 
-Not a dependency: neither is installed with coldloop (extras `dask`, `ray`). The workers need
-the same coldloop: each job carries the hash of the code that asked for it, and a worker whose own
-code has another refuses. A job that a lost worker had is run again elsewhere; the seed is the run.
+Does not install Dask or Ray (extras `dask`, `ray`). The workers need the same code. Each job
+carries the hash of the code, and a worker with another hash refuses it. If a worker is lost, the
+cluster repeats its job elsewhere. The seed determines the run, so the result does not change.
 """
 
 import functools
@@ -24,7 +24,7 @@ _WORKER_TIMEOUT_S = 20
 
 
 def run_on_cluster(cluster: str, call: JobFunction, arguments: JobArguments) -> Iterator[Any]:
-    """Call `call(*arguments[i])` on the cluster; give the results as they come. BenchError."""
+    """Call `call(*arguments[i])` on the cluster; give results as they arrive. Raises BenchError."""
     kind, _, address = cluster.partition(":")
     host, _, port = address.rpartition(":")
     if kind not in _KINDS or not host or not port.isdecimal():
@@ -37,16 +37,18 @@ def run_on_cluster(cluster: str, call: JobFunction, arguments: JobArguments) -> 
         yield from cluster_kind.run(module, address, jobs)
     except BenchError:
         raise
-    except Exception as error:  # whatever a worker died of
+    except Exception as error:  # any exception of a worker
         text = str(error).strip().splitlines()
-        reason = f"{type(error).__name__}: {text[-1] if text else 'no reason told'}"
+        reason = f"{type(error).__name__}: {text[-1] if text else 'no reason given'}"
         raise BenchError(f"--cluster: {address}: {reason}") from error
 
 
 def call_checked(code_hash: str, call: JobFunction, arguments: tuple[Any, ...]) -> Any:
-    """On the worker: call it if the code here is the code there. BenchError."""
+    """Call the function on the worker if the code is equal there. Raises BenchError."""
     if code_hash != _own_code_hash():
-        raise BenchError(f"--cluster: the worker on {platform.node()} has another coldloop")
+        raise BenchError(
+            f"--cluster: the worker on {platform.node()} has another version of coldloop"
+        )
     return call(*arguments)
 
 
@@ -63,7 +65,7 @@ def _load_module(module: str, package: str) -> Any:
 
 
 def _check_reachable(host: str, port: int) -> None:
-    """Say at once that nobody listens: Ray takes minutes to."""
+    """Report an unreachable host immediately: Ray would need minutes. Raises BenchError."""
     try:
         socket.create_connection((host, port), _CONNECT_TIMEOUT_S).close()
     except OSError as error:
@@ -96,7 +98,7 @@ def _run_on_ray(ray: Any, address: str, jobs: JobArguments) -> Iterator[Any]:
 
 
 class _ClusterKind(NamedTuple):
-    """A kind of cluster: its Python module, its package to install, and the function that runs it."""
+    """A kind of cluster: its module, its package to install, and its function."""
 
     module: str
     package: str

@@ -1,13 +1,13 @@
-"""The n-th failure, for n in 1 to N: a store's request, a reply on the bus, a packet to the broker.
+"""Sweep over the n-th failure, n from 1 to N: of a store request, a bus reply or a broker packet.
 
-Not chance: where `hil.campaign.draw` draws faults, a sweep lets exactly one thing fail in each run,
-at each place in turn, as SQLite's tests do with allocations and writes. Base is one scenario with
-all that writes; it is run once undisturbed to learn N. After the failure all must be as before.
+Does not draw faults; see `hil.campaign.draw`. In each run exactly one place fails, and the sweep
+visits all places, as the tests of SQLite do for allocations and writes. One run without a failure
+counts the places N. After the failure the unit must be as before.
 
-    store    odd n: the power is cut right after the n-th request was made, and comes back 3 s
-             later; even n: the port fails there, as a medium does that is pulled
-    bus      odd n: the n-th reply does not come; even n: a bit of it is flipped
-    broker   the connection breaks with the n-th packet to the broker, which does not arrive
+    store    odd n: power cut immediately after the n-th request, for 3 s;
+             even n: the port fails at the n-th request, as with removed media
+    bus      odd n: the n-th reply is lost; even n: one bit of it is flipped
+    broker   the n-th packet to the broker is lost, and the connection breaks
 """
 
 import time
@@ -36,7 +36,7 @@ _PUSHED_SETPOINT_C = 33.0
 
 
 class FailureCounter:
-    """Counts what passes in the first 95 s, and calls `on_failure` at number `nth` (0: never)."""
+    """Counts places in the first 95 s, and calls `on_failure` at number `nth` (0: never)."""
 
     def __init__(self, world: World, nth: int, on_failure: Callable[[], None]) -> None:
         self.count = 0
@@ -45,7 +45,7 @@ class FailureCounter:
         self._on_failure = on_failure
 
     def count_one(self) -> bool:
-        """Count one; False at the one that is to fail."""
+        """Count one place; give False at the place that fails."""
         if self._world.now >= _WINDOW_US:
             return True
         self.count += 1
@@ -56,10 +56,10 @@ class FailureCounter:
 
 
 def make_base_scenario() -> Scenario:
-    """The scenario of every run: a load step, a pushed set-point, and a log, a ledger, a clock."""
+    """Make the scenario of all runs: a load step, a pushed set-point, four sections with stores."""
     return Scenario(
         "sweep",
-        "one thing fails once, and all is well again",
+        "one failure, then recovery",
         SECONDS,
         TestbedSettings(it_kw=60.0, meters=2, parts="ledger, log, remote, timekeeping"),
         (
@@ -128,7 +128,7 @@ def _sweep_bus(run: VirtualRun, nth: int) -> FailureCounter:
 def _sweep_broker(run: VirtualRun, nth: int) -> FailureCounter:
     endpoint = run.shell.endpoints[BROKER]
     if not isinstance(endpoint, TcpEndpoint):
-        raise BenchError("--sweep broker: the row has no broker of the bench's")
+        raise BenchError("--sweep broker: the row does not use the broker of the bench")
     world = run.world
 
     def break_connection() -> None:
@@ -151,11 +151,11 @@ KINDS: dict[str, Callable[[VirtualRun, int], FailureCounter]] = {
     "bus": _sweep_bus,
     "broker": _sweep_broker,
 }
-"""What can be swept, and how its n-th is let fail."""
+"""Kind of place -> function that lets the n-th place of a run fail."""
 
 
 class SweepRun(NamedTuple):
-    """One run: its failures, the number of places counted, and its duration in s of wall time."""
+    """Result of one run: failures, number of places, and wall time in s."""
 
     failures: list[str]
     places: int
@@ -163,7 +163,7 @@ class SweepRun(NamedTuple):
 
 
 def run_one(kind: str, nth: int, dut: str) -> SweepRun:
-    """Run once; let the n-th request, reply or packet fail (0: none)."""
+    """Run once; let the n-th place fail (0: none)."""
     started_s = time.perf_counter()
     run = VirtualRun(round_trip(make_base_scenario()), 1, DUTS[dut])
     counter = KINDS[kind](run, nth)
@@ -176,7 +176,7 @@ def run_one(kind: str, nth: int, dut: str) -> SweepRun:
 
 
 def choose_places(total: int, max_count: int, first: int = 1) -> list[int]:
-    """At most `max_count` of `first` to `total`, evenly spread, odd ones and even ones in turn."""
+    """Choose up to `max_count` places from `first` to `total`, spread evenly, odd and even."""
     available = total - first + 1
     if available <= max_count:
         return list(range(first, total + 1))
@@ -185,5 +185,5 @@ def choose_places(total: int, max_count: int, first: int = 1) -> list[int]:
 
 
 def write_base_scenario() -> str:
-    """The base as a file."""
+    """Write the scenario of all runs as TOML."""
     return write_toml(make_base_scenario())

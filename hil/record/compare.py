@@ -1,9 +1,9 @@
-"""Records held against each other: one bench over time, or several benches side by side.
+"""Compares records: one bench over time, or several benches.
 
-Not a judgement of its own: verdicts are those of the records. A row is one expectation of one run;
-the same row in two records has the same scenario, measure, limits and window. What is compared is
-the verdict and the worst sample; what is named besides is what differs between the records
-themselves: firmware, configuration, scenario, versions, interpreter, key.
+Does not judge: the verdicts come from the records. A row is one expectation of one run. Rows of two
+records correspond if scenario, measure, limits and window are equal. The comparison covers verdict
+and worst sample. It also lists differences of the records: firmware, configuration, scenario,
+versions, interpreter, key.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class RowKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """One record's answer to a row; a run that is not in it is `absent`."""
+    """Verdict and worst sample of a row in one record; `absent`: the record has no such row."""
 
     verdict: str = ABSENT
     worst: float | None = None
@@ -52,7 +52,7 @@ class _RecordCell(NamedTuple):
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One expectation over all records, in their order."""
+    """One expectation over all records, in the order of the records."""
 
     scenario: str
     measure: str
@@ -63,31 +63,31 @@ class ComparisonRow:
 
     @property
     def has_changed(self) -> bool:
-        """Whether any record says something else than the first."""
+        """True if any record differs from the first one."""
         return any(cell != self.cells[0] for cell in self.cells)
 
     @property
     def has_worsened(self) -> bool:
-        """Whether the last record that has it is worse than the first that has it."""
+        """True if the last record with this row has a worse verdict than the first one with it."""
         ranks = [_VERDICT_RANK[c.verdict] for c in self.cells if c.verdict in _VERDICT_RANK]
         return len(ranks) > 1 and ranks[-1] > ranks[0]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All rows, and what differs between the records: name -> value of each."""
+    """All rows, and the differences between the records: name -> value of each record."""
 
     rows: tuple[ComparisonRow, ...]
     differences: dict[str, list[str]]
 
     @property
     def has_worsened(self) -> bool:
-        """Whether any row became worse."""
+        """True if any row has worsened."""
         return any(row.has_worsened for row in self.rows)
 
 
 def compare(records: list[Record]) -> Comparison:
-    """Compare two records or more, in the order given."""
+    """Compare two or more records in the given order."""
     cells_by_key: dict[RowKey, list[Cell]] = {}
     units: dict[RowKey, str] = {}
     for i, record in enumerate(records):
@@ -117,7 +117,7 @@ def _collect_cells(record: Record) -> list[_RecordCell]:
 
 
 def _find_differences(records: list[Record]) -> dict[str, list[str]]:
-    """Name what is not the same in all records, besides the findings."""
+    """List the values, apart from the results, that are not equal in all records."""
     facts = [_collect_facts(record) for record in records]
     names = dict.fromkeys(name for fact in facts for name in fact)
     table = {name: [fact.get(name, ABSENT) for fact in facts] for name in names}
@@ -127,7 +127,7 @@ def _find_differences(records: list[Record]) -> dict[str, list[str]]:
 def _collect_facts(record: Record) -> dict[str, str]:
     facts: dict[str, Any] = {name: record.get(name) for name in _HEADER_KEYS}
     facts["firmware"] = str(record.get("firmware_sha256"))[:_HASH_DIGITS]
-    facts["bench's key"] = str(record.get("key"))[:_HASH_DIGITS]
+    facts["bench key"] = str(record.get("key"))[:_HASH_DIGITS]
     facts |= record.get("versions", {})
     for run in record.get("runs", []):
         name = run["scenario"]

@@ -1,9 +1,9 @@
-"""A hall of rows: each with its own controller, clock, receiver and loads, one true UTC for all.
+"""Many rows with a power cap at the same UTC time and without a network.
 
-Rows share nothing but UTC, so they are run one after the other from the same UTC on, each with its
-own chance, oscillator and moment of being switched on (within a second). The link to the ground is
-cut before anything is due. What each row does is looked at from outside: the true UTC at which the
-first lower limit reached a service, and at which limits were raised again.
+Does not run the rows at the same time: they share only UTC. Each run starts at the same UTC. Each
+row has its own seed, oscillator and power-on time within a second. The link to the ground is cut
+before the cap. The result of a row is the true UTC of its first lower limit and of its raised
+limits, as the services receive them.
 """
 
 import time
@@ -21,13 +21,17 @@ _CAP_PCT = 60
 _SECOND = 1_000_000
 _TICK_US = 100_000
 _START_STEP_US = 791_123
-"""Each row is switched on so much later in the second than the one before it."""
+"""Difference of the power-on time from row to row, µs."""
 _LINK_CUT_S = 20.0
 
 
 @dataclass(frozen=True)
 class RowResult:
-    """True UTC in µs after the instant that was scheduled: of the first limit, of each rise."""
+    """Result of one row; times are true UTC in µs after the scheduled time.
+
+    `capped_us`: the first limit. `rise_us`: each raised limit. `tick_offset`: tick of the
+    execution.
+    """
 
     row: int
     capped_us: int | None
@@ -37,7 +41,7 @@ class RowResult:
 
 
 def make_row_scenario(row: int, stagger_ms: int) -> Scenario:
-    """The scenario of one row of the hall."""
+    """Make the scenario of one row."""
     settings = replace(
         TestbedSettings(),
         it_kw=90.0,
@@ -50,7 +54,7 @@ def make_row_scenario(row: int, stagger_ms: int) -> Scenario:
         schedule=f"{CAP_AT_S} cap_pct {_CAP_PCT}; {RELEASE_AT_S} cap_pct 100",
     )
     event = ScenarioEvent(at_s=_LINK_CUT_S, do="broker_down")
-    return Scenario(f"row{row}", "a row of the hall", float(SECONDS), settings, (event,), ())
+    return Scenario(f"row{row}", "one row of many", float(SECONDS), settings, (event,), ())
 
 
 def run_row(row: int, stagger_ms: int, make_dut: Callable[..., Any] | None = None) -> RowResult:

@@ -51,7 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     else:
         print(
-            f"{'FAIL' if difference_text else 'PASS'}  {len(captured)} operations captured, {len(replayed)} now"
+            f"{'FAIL' if difference_text else 'PASS'}  {len(captured)} operations captured, "
+            f"{len(replayed)} now"
         )
         if difference_text:
             print(f"  {difference_text}")

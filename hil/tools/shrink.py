@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 0
     print(
-        f"{count_before} events, {count_after} are needed; {result.runs} runs; fails: {list(result.failing)}"
+        f"{count_before} events, {count_after} are needed; {result.runs} runs; "
+        f"fails: {list(result.failing)}"
     )
     if arguments.out is None:
         print(text, end="")

@@ -100,7 +100,7 @@ def test_missing_package_is_reported(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_worker_with_different_code_refuses() -> None:
-    with pytest.raises(BenchError, match="has another coldloop"):
+    with pytest.raises(BenchError, match="has another version of coldloop"):
         call_checked("0" * 64, len, ("abc",))
 
 

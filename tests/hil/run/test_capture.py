@@ -157,7 +157,7 @@ def test_float32_writes_equal_within_one_count(name: str, tmp_path: Path) -> Non
         ('{"format": "coldloop-capture-1", "config": {}}\n[1, 2]\n', ":2: not a line"),
         (
             '{"format": "coldloop-capture-1", "config": {}}\n[2,0,"event",""]\n[1,0,"event",""]\n',
-            "do not rise",
+            "do not increase",
         ),
     ],
 )
