@@ -148,7 +148,7 @@ class DeviceSwap:
     def _device(self, name: str) -> SwapDevice:
         if name not in self._devices:
             known = ", ".join(self._devices)
-            raise BenchError(f"no device {name!r} on this bench: one of {known}")
+            raise BenchError(f"no device {name!r} on this bench; there are {known}")
         return self._devices[name]
 
     def _detach(self, name: str) -> None:

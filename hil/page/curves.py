@@ -1,7 +1,7 @@
-"""What a frame of the page holds: the plant's truth, what the agent says of itself, in that order.
+"""The values of a frame of the page: true values of the plant, and values of the agent's status.
 
-Not the measures of scenarios (`hil.measure.registry`): a frame is taken ten times a second, so each
-number is read straight from where it stands.
+Does not use the measures of scenarios (`hil.measure.registry`): the page takes ten frames a second,
+so each value is read directly.
 """
 
 from collections.abc import Callable

@@ -1,12 +1,12 @@
-"""The desk of the bench: which session runs, and what the page may ask. In the bench's thread.
+"""Selects the session that runs, and processes the requests of the page, in the bench's thread.
 
-Not the web server (`hil.page.server`): that hands questions over through `submit`, which any thread
-may call; they are answered in the bench's thread between two events.
+Does not serve HTTP; see `hil.page.server`. The server calls `submit` from any thread. The bench's
+thread processes the request between two events.
 
-    free -> start -> running (a suite's scenarios one after the other) -> done -> free …
+    free -> start -> running (the scenarios of a suite in sequence) -> done -> free …
 
-A run needs a serial number when one is scanned: it must be the one that the CDU itself tells, or
-the run fails before it has begun.
+If the technician scans a serial number, it must be the one of the CDU. Otherwise the run fails
+before its start.
 """
 
 import queue
@@ -35,13 +35,13 @@ from hil.scenario.semantic_check import find_virtual_only
 from hil.scenario.suite import load_suite, resolve, suite_names
 
 MAX_REAL_TIME_S = 600
-"""Scenarios that take longer are not run in real time."""
+"""Longest duration of a scenario that the page offers, s."""
 
 _MAX_HISTORY = 50
 
 
 class _PageRequest(NamedTuple):
-    """A request of the page; its answer, or a BenchError, comes through `future`."""
+    """A request of the page; `future` gets the answer or a BenchError."""
 
     name: str
     arguments: dict[str, Any]
@@ -49,7 +49,7 @@ class _PageRequest(NamedTuple):
 
 
 class SessionManager:
-    """Runs sessions one after the other until it is stopped."""
+    """Runs sessions in sequence until it is stopped."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class SessionManager:
         self._is_embedded = False
 
     def submit(self, name: str, arguments: dict[str, Any]) -> "Future[Any]":
-        """Ask something from any thread; the answer or a BenchError comes through the future."""
+        """Submit a request from any thread; the future gets the answer or a BenchError."""
         future: Future[Any] = Future()
         self._requests.put(_PageRequest(name, arguments, future))
         if self._session is not None:
@@ -82,13 +82,13 @@ class SessionManager:
         return future
 
     def stop(self) -> None:
-        """End everything; safe in a signal handler."""
+        """Stop all; safe in a signal handler."""
         self._stopped = True
         if self._session is not None:
             self._session.bench.shell.stop()
 
     def run(self, on_start: Callable[[RealBench], None]) -> None:
-        """Run until stopped; `started(bench)` is called with each bench."""
+        """Run until stopped; call `on_start(bench)` with each bench."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: self.stop())
         while not self._stopped:
@@ -116,20 +116,20 @@ class SessionManager:
                 self._finish_scenario(job, session)
 
     def _check_serial(self, job: PageJob) -> bool:
-        """Compare the scanned serial number with the one that the CDU tells."""
+        """Compare the scanned serial number with the one of the CDU."""
         if self._session is None or not job.serial:
             return True
         device_serial = read_serial(self._session.bench, self._real_devices)
         if device_serial == job.serial:
             return True
         self._job = None
-        text = f"scanned {job.serial}, but the CDU says it is {device_serial or 'nothing'}"
+        text = f"scanned {job.serial}, but the CDU gives {device_serial or 'no serial number'}"
         self._last_verdict = {
             "suite": job.suite.name,
             "serial": job.serial,
             "verdict": "fail",
             "text": text,
-            "next": "Is the label on this CDU? Is the right one connected?",
+            "next": "Check that the label belongs to this CDU, and that this CDU is connected.",
             "report": None,
         }
         return False
@@ -182,7 +182,7 @@ class SessionManager:
             handler = _HANDLERS.get(name)
             try:
                 if handler is None:
-                    raise BenchError(f"{name}: no such question")
+                    raise BenchError(f"{name}: no such request")
                 future.set_result(handler(self, arguments))
             except (BenchError, KeyError, TypeError, ValueError) as error:
                 text = str(error) if isinstance(error, BenchError) else f"{name}: {error!r}"
@@ -198,20 +198,20 @@ class SessionManager:
         return self._session
 
     def give_catalogue(self, _arguments: dict[str, Any]) -> dict[str, Any]:
-        """Tell what can be run and what can be broken."""
+        """List suites, scenarios and faults."""
         return self._catalogue
 
     def attach(self, session: BenchSession) -> None:
-        """Look after a session that somebody else runs; nothing can be started in it."""
+        """Attach a session that another program runs; it starts no scenarios."""
         self._session = session
         self._is_embedded = True
         session.bench.shell.on_wakeup = self._process_requests
         session.bench.world.schedule(0, self._publish_state)
 
     def start(self, arguments: dict[str, Any]) -> str:
-        """Begin a suite or scenario."""
+        """Start a suite or scenario."""
         if self._is_embedded:
-            raise BenchError("the demo runs; `coldloop bench --page` runs scenarios")
+            raise BenchError("the demo runs no scenarios; use `coldloop bench --page`")
         if self._job is not None:
             raise BenchError(f"{self._job.suite.name} is running; abort it first")
         suite = resolve(str(arguments["suite"]))
@@ -219,7 +219,7 @@ class SessionManager:
             scenario.name for scenario in suite.scenarios if not _fits_real_time(scenario)
         ]
         if unsuitable:
-            raise BenchError(f"{unsuitable[0]}: not for real time; run it with `coldloop hil run`")
+            raise BenchError(f"{unsuitable[0]}: not possible in real time; use `coldloop hil run`")
         serial, operator = str(arguments.get("serial", "")), str(arguments.get("operator", ""))
         self._job = PageJob(suite, serial.strip()[:64], operator.strip()[:64])
         self._last_verdict = None
@@ -227,7 +227,7 @@ class SessionManager:
         return suite.name
 
     def abort(self, _arguments: dict[str, Any]) -> str:
-        """End what runs; it is recorded as failed."""
+        """Abort the run; the record gives it as failed."""
         if self._job is None:
             raise BenchError("nothing is running")
         session = self._current_session()
@@ -236,13 +236,13 @@ class SessionManager:
         return self._job.suite.name
 
     def set_fault(self, arguments: dict[str, Any]) -> None:
-        """Do or undo a fault."""
+        """Start or end a fault."""
         value = arguments.get("value")
         number = None if value is None else float(value)
         self._current_session().set_fault(str(arguments["name"]), number, bool(arguments["on"]))
 
     def swap_device(self, arguments: dict[str, Any]) -> None:
-        """Put a real device in an emulated one's place, or take it away (`port` empty)."""
+        """Replace an emulated device by the real one at `port`, or restore it (`port` empty)."""
         name, port = str(arguments["name"]), str(arguments.get("port", ""))
         device_swap = self._current_session().bench.device_swap
         if port:
@@ -253,16 +253,16 @@ class SessionManager:
             self._real_devices.pop(name, None)
 
     def answer_prompt(self, arguments: dict[str, Any]) -> None:
-        """Answer what was asked."""
+        """Answer the open prompt."""
         operator = "" if self._job is None else self._job.operator
         self._current_session().answer_prompt(str(arguments["text"]), operator)
 
     def read_serial_number(self, _arguments: dict[str, Any]) -> str:
-        """Tell the serial number that the CDU tells."""
+        """Read the serial number of the CDU."""
         return read_serial(self._current_session().bench, self._real_devices) or ""
 
     def list_history(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        """List the newest records, of one serial number if one is given."""
+        """List the newest records; `serial` limits them to one serial number."""
         serial = str(arguments.get("serial", ""))
         records = []
         for path in sorted(self._records.glob(f"*/{FILE}"), reverse=True):
@@ -276,20 +276,20 @@ class SessionManager:
 
 
 def first_line(lines: list[str]) -> str:
-    """Give the first line, and how many more there are."""
+    """Give the first line, and the number of further lines."""
     suffix = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
     return lines[0] + suffix if lines else ""
 
 
 def _fits_real_time(scenario: Scenario) -> bool:
-    """Whether real time can bear it."""
+    """Tell whether a scenario can run in real time under the page."""
     return scenario.seconds <= MAX_REAL_TIME_S and find_virtual_only(scenario) is None
 
 
 def build_catalogue(scenario_files: list[str]) -> dict[str, Any]:
-    """List what the page offers: suites and scenarios that real time can bear, and faults.
+    """List the suites, scenarios and faults that the page offers.
 
-    `scenario_files` are scenarios' files besides those that are shipped; they come first.
+    `scenario_files` are paths of further scenarios; they come first.
     """
     scenarios = [(path, find(path)) for path in scenario_files]
     scenarios += [(name, find(name)) for name in shipped_names()]

@@ -87,14 +87,14 @@ class RealRun:
                 return bench.shell.now()
             code = bench.agent_exit_code()
             if code is not None:
-                raise BenchError(f"the agent ended with {code} after {second} s")
+                raise BenchError(f"the agent ended with exit code {code} after {second} s")
         raise BenchError(f"the agent sent no status in {_START_TIMEOUT_S} s; see --log")
 
     def _sample(self, bench: RealBench) -> None:
         self._seconds += 1
         code = bench.agent_exit_code()
         if code is not None:
-            raise BenchError(f"the agent ended with {code} after {self._seconds} s")
+            raise BenchError(f"the agent ended with exit code {code} after {self._seconds} s")
         self.status = bench.status()
         self.evaluator.sample(self._seconds, lambda name: read(bench.testbed, self.status, name))
         if self.series is not None:

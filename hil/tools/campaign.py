@@ -1,7 +1,7 @@
-"""`coldloop hil campaign`: scenarios drawn by chance, over all cores; what fails is kept.
+"""`coldloop hil campaign`: run random scenarios on all cores and keep those that fail.
 
-`--sweep`: not by chance, but the n-th store's request, reply or packet fails, for n in 1 to N.
-`--plant`: control and plant without bytes, thousands of hours.
+`--sweep` draws no faults: the n-th store request, bus reply or broker packet fails, n from 1 to N.
+`--plant` runs control and plant without buses, for thousands of hours.
 """
 
 import argparse
@@ -33,30 +33,46 @@ EXAMPLE = "coldloop hil campaign --seeds 400 --keep out/campaign"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--seeds", type=int, default=100, metavar="N", help="how many (100)")
-    parser.add_argument("--first", type=int, default=1, metavar="N", help="the first seed (1)")
+    parser.add_argument("--seeds", type=int, default=100, metavar="N", help="number of seeds (100)")
+    parser.add_argument("--first", type=int, default=1, metavar="N", help="first seed (1)")
     parser.add_argument(
-        "--seconds", type=int, default=SECONDS, metavar="N", help="virtual length of each (3600)"
+        "--seconds",
+        type=int,
+        default=SECONDS,
+        metavar="N",
+        help="virtual seconds of each run (3600)",
     )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument(
         "--sweep",
         choices=tuple(KINDS),
-        help="the n-th request, reply or packet fails, n from --first on, at --seeds places",
+        help="let the n-th request, reply or packet fail, n from --first on, at --seeds places",
     )
-    kind.add_argument("--plant", action="store_true", help="control and plant alone, no bytes")
+    kind.add_argument(
+        "--plant", action="store_true", help="run only control and plant, without buses"
+    )
     parser.add_argument(
-        "--hours", type=int, default=HOURS, metavar="N", help=f"of each, with --plant ({HOURS})"
+        "--hours",
+        type=int,
+        default=HOURS,
+        metavar="N",
+        help=f"hours of each run with --plant ({HOURS})",
     )
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (one a core)")
-    parser.add_argument("--cluster", metavar="KIND:HOST:PORT", help="dask:… or ray:…")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="write what failed as scenarios")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="number of processes (one for each core)"
+    )
+    parser.add_argument(
+        "--cluster", metavar="KIND:HOST:PORT", help="run on this cluster: dask:… or ray:…"
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="write failed scenarios into this folder"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it; exit 1 when an invariant was violated."""
+    """Run the campaign; exit 1 if an invariant was violated."""
     if arguments.seeds < 1:
         raise BenchError(f"--seeds: {arguments.seeds} is below 1")
     if arguments.seconds < MIN_SECONDS:
@@ -87,12 +103,14 @@ def run(arguments: argparse.Namespace) -> int:
 def _make_jobs(
     arguments: argparse.Namespace,
 ) -> tuple[Callable[..., SeedResult], list[tuple[Any, ...]]]:
-    """What to call, and with what, one line a seed or a place."""
+    """Give the function to call, and its arguments for each seed or place."""
     first_number, count, dut = arguments.first, arguments.seeds, arguments.dut
     if arguments.sweep:
         undisturbed = run_one(arguments.sweep, 0, dut)
         if undisturbed.failures:
-            raise BenchError(f"--sweep: fails without a failure: {undisturbed.failures[0]}")
+            raise BenchError(
+                f"--sweep: the scenario fails without a failure: {undisturbed.failures[0]}"
+            )
         if first_number > undisturbed.places:
             raise BenchError(
                 f"--first: {first_number} is above {undisturbed.places}, the number of places"
@@ -127,7 +145,7 @@ def _print_progress(tally: CampaignTally, total: int, wall_s: float) -> None:
 
 
 def _report_failure(result: SeedResult, arguments: argparse.Namespace) -> None:
-    """Say what failed, and write the scenario."""
+    """Print the failures, and write the scenario."""
     if not arguments.json:
         print(f"FAIL  seed {result.seed}")
         for failure in result.failures:

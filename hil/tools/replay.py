@@ -1,7 +1,7 @@
-"""`coldloop hil replay`: feed a capture to the controller, and compare what it does.
+"""`coldloop hil replay`: feed a capture to the controller and compare its operations.
 
-`--keep` makes a regression test of the capture: the tests replay every capture in that folder. A
-capture with inputs only is completed with what the controller does now.
+`--keep` stores the capture as a regression test; the tests replay all captures in that folder. If a
+capture has inputs only, the operations of the present code are added.
 """
 
 import argparse
@@ -19,17 +19,24 @@ EXAMPLE = "coldloop hil replay field.jsonl --keep tests/captures"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("capture", type=Path, metavar="FILE", help="from `hil run --capture`")
+    parser.add_argument(
+        "capture", type=Path, metavar="FILE", help="a capture of `hil run --capture`"
+    )
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
     parser.add_argument(
-        "--counts", type=int, metavar="N", help="compare register writes alone, N counts apart"
+        "--counts",
+        type=int,
+        metavar="N",
+        help="compare only register writes, with a tolerance of N counts",
     )
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep it as a regression test")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="store it in this folder as a regression test"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay it; exit 1 when the controller does something else than it did."""
+    """Replay the capture; exit 1 if the operations differ."""
     capture = load(arguments.capture)
     captured = capture.outputs
     counts = arguments.counts
@@ -62,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _store_capture(
     capture: RunCapture, replayed: list[CaptureLine], arguments: argparse.Namespace
 ) -> None:
-    """Write the capture with its outputs where the tests look."""
+    """Write the capture with its operations into the folder of the tests."""
     lines = sorted(capture.inputs + replayed, key=lambda line: line[0])
     completed = capture if capture.outputs else RunCapture(capture.config, lines, capture.note)
     try:

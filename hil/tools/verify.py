@@ -1,6 +1,7 @@
-"""`coldloop hil verify`: was a record changed after it was written, and who wrote it.
+"""`coldloop hil verify`: check that records were not changed after they were written.
 
-A folder of records is verified as a chain: each names the hash of the one before it.
+Checks format, hash, signature and scenario hashes of each record. Does not check that the chain of
+a folder is complete.
 """
 
 import argparse
@@ -17,12 +18,12 @@ EXAMPLE = "coldloop hil verify out/acceptance/record.json"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("record", type=Path, nargs="+", metavar="RECORD", help="files or folders")
-    parser.add_argument("--key", metavar="HEX", help="the public key it must be signed with")
+    parser.add_argument("--key", metavar="HEX", help="public key of the expected bench")
     parser.add_argument("--json", action="store_true", help="print one JSON list")
 
 
 class _VerifiedRecord(NamedTuple):
-    """A record file, its content, and its problems; no problem: the record is good."""
+    """A record file, its content, and its problems; an empty list: the record is good."""
 
     path: Path
     record: Record
@@ -30,7 +31,7 @@ class _VerifiedRecord(NamedTuple):
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Verify; exit 1 when anything is wrong."""
+    """Verify the records; exit 1 if a record has a problem."""
     verified = []
     for location in arguments.record:
         for path in _list_files(location):

@@ -244,7 +244,7 @@ def bench_error(*real_devices: str) -> str:
 
 def test_wrong_names_and_ports_print_one_line(cable: Cable) -> None:
     assert bench_error("drive9=serial:/dev/ttyUSB0") == (
-        "coldloop bench: no device 'drive9' on this bench: one of rpu, valve, drive1, drive2"
+        "coldloop bench: no device 'drive9' on this bench; there are rpu, valve, drive1, drive2"
     )
     assert bench_error("drive2=serial:/dev/not-there") == (
         "coldloop bench: drive2=serial:/dev/not-there: serial:/dev/not-there: there is no such port"

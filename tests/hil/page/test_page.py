@@ -187,9 +187,7 @@ def test_legend_shows_last_value(page: Page) -> None:
 
 def test_wrong_serial_number_fails_immediately(bench: PageBench, page: Page) -> None:
     bench.ask("start", suite=str(bench.records.parent / "glance.toml"), serial="OTHER")
-    expect(page.locator("#verdict")).to_contain_text(
-        f"scanned OTHER, but the CDU says it is {SERIAL}"
-    )
+    expect(page.locator("#verdict")).to_contain_text(f"scanned OTHER, but the CDU gives {SERIAL}")
 
 
 def test_aborted_run_is_recorded_as_failed(bench: PageBench, page: Page) -> None:

@@ -175,7 +175,7 @@ def test_agent_exit_ends_the_run(
     for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
         signal.signal(number, handler)
     output = check_one_line(capsys.readouterr().err)
-    assert output == "coldloop hil run: the agent ended with 1 after 1 s"
+    assert output == "coldloop hil run: the agent ended with exit code 1 after 1 s"
 
 
 # The same verdict as in virtual time, for every scenario that is tagged `realtime`.
