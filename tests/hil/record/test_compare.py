@@ -1,4 +1,4 @@
-"""Records side by side: what changed, what became worse, what was tampered with."""
+"""Comparing records: changed rows, worsened rows, modified records."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ GOOD = '[[expect]]\nmeasure = "supply_c"\nunit = "Cel"\nmin = 20\nmax = 40\n'
 
 
 def record_run(folder: Path, name: str, text: str, *arguments: str) -> str:
-    """Run a short scenario into a folder of its own; its place."""
+    """Run a short scenario into a folder; give the folder."""
     path = scenario_file(folder, SHORT + text)
     key = str(folder / "bench.key")
     hil(["run", path, "--report", str(folder / name), "--key", key, *arguments])

@@ -1,4 +1,4 @@
-"""The record of a suite: what it holds, what a change of one byte does, the chain, the reports."""
+"""The record of a suite: content, detection of changes, hash chain, reports."""
 
 import copy
 import json
@@ -156,7 +156,7 @@ def test_every_requirement_has_a_scenario() -> None:
 
 
 def test_every_scenario_names_a_requirement() -> None:
-    """Nearly all: what is only a look at the set-up need not."""
+    """At least one expectation of each scenario names a requirement."""
     for name in shipped_names():
         named = [bool(expectation.requirement) for expectation in find(name).expectations]
         assert any(named), name

@@ -1,4 +1,4 @@
-"""A virtual week of clean sky: real orbits, multipath, jitter, pulses, and not one alarm."""
+"""A virtual week without faults: real orbits, multipath, jitter, pulses, and no alarm."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from hil.scenario.loader import parse
 
 WEEK = """
 name = "clean-week"
-title = "a week of clean sky"
+title = "a week without faults"
 seconds = {seconds}
 
 [row]

@@ -1,5 +1,6 @@
-"""Scenarios of the satellite link with other seeds; tests/hil/run/test_virtual.py runs each with
-one.
+"""Scenarios of the satellite link with other seeds.
+
+tests/hil/run/test_virtual.py runs each of them with one seed.
 """
 
 import pytest
