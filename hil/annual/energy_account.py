@@ -79,6 +79,49 @@ class AnnualAccount:
         sums.facility_kwh += facility / 1000.0
         sums.fan_kwh += fan / 1000.0
 
+    def add_step(
+        self, dt: float, powers_w: tuple[float, float, float, float, float], is_shed: bool
+    ) -> None:
+        """Add `dt` seconds: powers of IT, IT demand, pumps, facility pump and fans, W."""
+        it, demand, pump, facility, fan = powers_w
+        self.seconds += dt
+        self.it_j += it * dt
+        self.demand_j += demand * dt
+        self.pump_j += pump * dt
+        self.facility_j += facility * dt
+        self.fan_j += fan * dt
+        if is_shed:
+            self.shed_s += dt
+
+    def add_extremes(self, dt: float, dew_margin_k: float, case_c: float) -> None:
+        """Add the dew-point margin and the hottest case of a step of `dt` seconds."""
+        if dew_margin_k < 0.0:
+            self.below_margin_s += dt
+        if dew_margin_k < self.min_margin_k:
+            self.min_margin_k = dew_margin_k
+        if case_c > self.max_case_c:
+            self.max_case_c = case_c
+
+    def reset_extremes(self) -> None:
+        """Forget the hottest case and the smallest dew-point margin so far."""
+        self.max_case_c, self.min_margin_k = 0.0, 99.0
+
+    def add_water(self, kg: float) -> None:
+        """Add consumed water, kg."""
+        self.water_kg += kg
+
+    def add_reversals(self, count: int) -> None:
+        """Add reversals of the valve."""
+        self.reversals += count
+
+    def set_travel(self, percent: float) -> None:
+        """Set the total travel of the valve, % of the stroke."""
+        self.travel_pct = percent
+
+    def add_day(self, values: dict[str, float]) -> None:
+        """Add the values of one day for the plot."""
+        self.days.append(values)
+
     @property
     def loop_j(self) -> float:
         """Energy of the cooling loop: both pumps and the fans, J."""

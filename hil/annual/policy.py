@@ -78,12 +78,26 @@ class Policy:
         return 0.0
 
 
+class _AnnualControl(CoolingControl):
+    """The agent's control code with two more inputs."""
+
+    def track_valve(self, valve_pct: float) -> None:
+        """Continue from a valve position that another rule has set, %."""
+        self.valve_pct = valve_pct
+        self.feedforward.track(valve_pct)
+
+    def hold_setpoint(self, setpoint_c: float) -> None:
+        """Ramp to `setpoint_c` and hold it; the optimiser is off."""
+        self.optimizer = None
+        self.target_c = setpoint_c
+
+
 class ColdloopPolicy(Policy):
     """The agent's control code with everything on: optimiser, dew point, fans."""
 
     def __init__(self, site: AnnualSite, sensors: int = 2) -> None:
         super().__init__(site)
-        self.cooling = CoolingControl(unit_settings(site, sensors))
+        self.cooling = _AnnualControl(unit_settings(site, sensors))
         self.cooling.track(self.valve_pct, self.pump_pct, self.fan_pct)
 
     def set_humidity(
@@ -113,8 +127,8 @@ class ColdloopPolicy(Policy):
         """Open valve and fans at least so far; their laws go on from there, or they would swing."""
         cooling = self.cooling
         if self.valve_pct < min_pct:
-            self.valve_pct = cooling.valve_pct = min_pct
-            cooling.feedforward.track(min_pct)
+            self.valve_pct = min_pct
+            cooling.track_valve(min_pct)
         if self.fan_pct < min_pct:
             self.fan_pct = min_pct
             cooling.track_fans(min_pct)
@@ -130,8 +144,7 @@ class SetpointPolicy(ColdloopPolicy):
 
     def __init__(self, site: AnnualSite, setpoint_c: float, sensors: int = 2) -> None:
         super().__init__(site, sensors)
-        self.cooling.optimizer = None
-        self.cooling.target_c = setpoint_c
+        self.cooling.hold_setpoint(setpoint_c)
 
 
 def unit_settings(site: AnnualSite, sensors: int) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class AnnualRun:
             travel += valve.travel_pct - before
             if progress is not None:
                 progress(i + 1, hours, self.account)
-        self.account.travel_pct = travel
+        self.account.set_travel(travel)
         return self.account
 
     def assert_balances(self) -> None:
@@ -95,7 +95,7 @@ class AnnualRun:
         if not count:
             return
         if facility is not None:
-            account.water_kg += facility.water_kg - water
+            account.add_water(facility.water_kg - water)
         watts = (
             (account.it_j - before[0]) / 3600.0,
             (account.pump_j - before[1]) / 3600.0,
@@ -110,7 +110,7 @@ class AnnualRun:
     def _record_noon(self, weather: Hour) -> None:
         """What the plot shows of a day, at noon."""
         plant = self.plant
-        self.account.days.append(
+        self.account.add_day(
             {
                 "dry_c": weather.dry_c,
                 "dew_c": weather.dew_c,
@@ -134,7 +134,7 @@ class AnnualRun:
         self.sensors.sample_room(policy, room_c, weather.dew_c, self._now_s * _SECOND)
         dew_limit_c = weather.dew_c + DEW_MARGIN_K
         sample, valve, pump, load = self.sensors.sample, plant.valve, plant.pumps[0], plant.load
-        it_w = 1000.0 * self.site.it_kw
+        demand_w = 1000.0 * self.site.it_kw
         remaining_s = _MINUTE
         while remaining_s > 0:
             dt = self._choose_step(remaining_s)
@@ -144,29 +144,17 @@ class AnnualRun:
             policy.step(sample(), plant.case_c, now, dt)
             valve.command(policy.valve_pct)
             pump.command(policy.pump_pct, 10.0)
-            facility.fan_command_pct = policy.fan_pct
-            facility.wet = policy.wet
-            load.limit_kw = policy.limit_kw
+            facility.command(policy.fan_pct, policy.wet)
+            load.set_limit(policy.limit_kw)
             plant.advance(now)
             if not count:
                 self._extreme_pct = valve.position_pct
                 continue
             self._count_reversal(valve.position_pct)
-            account.seconds += dt
-            account.it_j += 1000.0 * plant.it_kw * dt
-            account.demand_j += it_w * dt
-            account.pump_j += plant.pump_electric_w * dt
-            account.facility_j += facility.pump_w * dt
-            account.fan_j += facility.fan_w * dt
-            if policy.limit_kw is not None:
-                account.shed_s += dt
-            margin = plant.supply_true_c - dew_limit_c
-            if margin < 0.0:
-                account.below_margin_s += dt
-            if margin < account.min_margin_k:
-                account.min_margin_k = margin
-            if plant.case_c > account.max_case_c:
-                account.max_case_c = plant.case_c
+            pump_w, facility_w, fan_w = plant.pump_electric_w, facility.pump_w, facility.fan_w
+            powers_w = (1000.0 * plant.it_kw, demand_w, pump_w, facility_w, fan_w)
+            account.add_step(dt, powers_w, policy.limit_kw is not None)
+            account.add_extremes(dt, plant.supply_true_c - dew_limit_c, plant.case_c)
 
     def _choose_step(self, remaining_s: int) -> int:
         """Seconds of the next step."""
@@ -193,13 +181,13 @@ class AnnualRun:
                 self._extreme_pct, self._direction = position, 1
             elif moved < -_REVERSAL_PCT:
                 self._extreme_pct = position
-                self.account.reversals += self._direction
+                self.account.add_reversals(self._direction)
                 self._direction = -1
         elif moved < 0.0:
             self._extreme_pct = position
         elif moved > _REVERSAL_PCT:
             self._extreme_pct, self._direction = position, 1
-            self.account.reversals += 1
+            self.account.add_reversals(1)
 
 
 def run_timed(

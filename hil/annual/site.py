@@ -62,9 +62,9 @@ class AnnualSite:
         """Build the plant with its facility, settled at a middling point."""
         plant = Plant(Random(f"{self.seed}/year"), self.row, quantum_us=1_000_000)
         facility = Facility(self.row, self.cooler, self.kind, self.water, _START_C)
-        facility.fan_pct = facility.fan_command_pct = 30.0
+        facility.start_fans(30.0)
         facility.set_air(self.weather.at(0.0).air())
-        plant.facility = facility
+        plant.attach_facility(facility)
         return plant
 
     def is_wet(self, dry_c: float) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from agent.log import segment
+from hil.devices.base import FaultTarget
 from hil.devices.mqtt.broker import Broker
 from hil.devices.mqtt.session import QueuedPublish
 from hil.io.store_endpoint import StoreEndpoint
@@ -50,13 +51,15 @@ class GroundHost(Protocol):
     publish: Callable[[str, bytes, bool], None]
 
 
-class MqttGround:
+class MqttGround(FaultTarget):
     """The records of the unit `unit_path` ("SITE/UNIT") that the ground received.
 
     `key` authenticates the receipts; b"": without authentication. `records`, `arrival_order` and
     `arrival_us` describe the records. `duplicates` counts records that came again, and `conflicts`
     those of them with other content.
     """
+
+    FAULTS = frozenset(("silent", "forging"))
 
     def __init__(self, testbed: GroundHost, unit_path: str, key: bytes = b"") -> None:
         self.records: dict[RecordId, GroundRecord] = {}
@@ -74,13 +77,10 @@ class MqttGround:
         self._unit_path = unit_path
         self._key = key
         self._tele_topic = f"coldloop/v1/{unit_path}/tele"
-        self._next_handler = testbed.broker.on_message
-        testbed.broker.on_message = self._on_message
-        testbed.stores["log"].on_delete = self._on_deleted
+        testbed.broker.observe_messages(self._on_message)
+        testbed.stores["log"].observe_deletes(self._on_deleted)
 
     def _on_message(self, message: QueuedPublish) -> None:
-        if self._next_handler is not None:
-            self._next_handler(message)
         if message.topic != self._tele_topic:
             return
         try:

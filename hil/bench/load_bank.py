@@ -55,7 +55,7 @@ class LoadBank:
             )
             for name, fraction in LOAD_FRACTIONS
         ]
-        plant.load = CappedLoadSchedule(settings.it_kw * settings.size, self.loads)
+        plant.attach_load(CappedLoadSchedule(settings.it_kw * settings.size, self.loads))
         gpus, cpu, storage = self.loads[:2], self.loads[2:3], self.loads[3]
         self.bmcs = {
             "bmc1": RedfishBmc(gpus, login=LOGIN),

@@ -6,6 +6,7 @@ their times, and the number of messages of each class.
 
 from typing import NamedTuple
 
+from hil.devices.base import FaultTarget
 from hil.devices.satcom.gateway import MessageGateway, UplinkDatagram
 from protocols import datagram
 from protocols.errors import DecodeError
@@ -19,7 +20,7 @@ class ReceivedAlarm(NamedTuple):
     is_raised: bool
 
 
-class SatcomGround:
+class SatcomGround(FaultTarget):
     """Receives the datagrams of `gateway`.
 
     `key` and `unit` are those of the unit's configuration; no key: the ground sends no answers.
@@ -28,6 +29,8 @@ class SatcomGround:
     silent    the ground does not acknowledge
     forging   the ground acknowledges with a wrong key
     """
+
+    FAULTS = frozenset(("silent", "forging"))
 
     def __init__(self, gateway: MessageGateway, unit: str, key: bytes = b"") -> None:
         self.silent = False
@@ -42,7 +45,7 @@ class SatcomGround:
         self._key = key
         self._received_numbers: set[int] = set()
         self._fragments: dict[int, dict[int, bytes]] = {}
-        gateway.on_message = self.receive
+        gateway.observe_messages(self.receive)
 
     @property
     def messages(self) -> int:

@@ -54,7 +54,7 @@ class Surroundings:
         ]
         self.fan_bank = FanBank(plant.parameters, settings.fans) if settings.fans else None
         if self.fan_bank is not None:
-            plant.facility = self.fan_bank
+            plant.attach_facility(self.fan_bank)
             self.fan_bank.set_air(Air(settings.outdoor_c, settings.outdoor_c - _WET_BULB_DIFF_K))
         self.fans = [
             FanDrive(plant, self.fan_bank, i, FIRST_FAN_UNIT + i)
@@ -67,7 +67,7 @@ class Surroundings:
             for i in range(settings.meters)
         ]
         for meter in self.meters[:1]:
-            meter.mains.grid = self.grid.state
+            meter.mains.connect_grid(self.grid.state)
 
     def list_servers(self) -> list[ModbusServer]:
         """Give the Modbus servers on the bus, without CDU, valve and pumps."""
@@ -89,7 +89,7 @@ class Surroundings:
 
     def set_outdoor_c(self, celsius: float) -> None:
         """Set the temperature of the outdoor air, °C, for the sensor and the cooler."""
-        self.outdoor_air.celsius = celsius
+        self.outdoor_air.set_temperature(celsius)
         if self.fan_bank is not None:
             self.fan_bank.set_air(Air(celsius, celsius - _WET_BULB_DIFF_K))
 

@@ -33,11 +33,12 @@ class SatcomTestbed:
     def __init__(self, world: World, settings: TestbedSettings, site_e7: tuple[int, int]) -> None:
         self.world = world
         self.sky = EmulatedSky(settings.sky, site_e7, settings.mask_deg)
+        success_pct = settings.modem_success_pct
         self.radio = Radio(
-            world.random("radio " + settings.modem), lambda now: self.sky.bars(world.utc(now))
+            world.random("radio " + settings.modem),
+            lambda now: self.sky.bars(world.utc(now)),
+            success_pct if success_pct < 100 else None,
         )
-        if settings.modem_success_pct < 100:
-            self.radio.success_pct = settings.modem_success_pct
         min_billed_bytes, billing_increment_bytes = _BILLING[settings.modem]
         self.gateway = MessageGateway(world.utc, min_billed_bytes, billing_increment_bytes)
         self.ground = SatcomGround(self.gateway, UNIT, KEY if settings.modem_acks else b"")

@@ -98,7 +98,7 @@ class FaultInjector:
             self.failures.append(
                 f"dew margin: {shortfall_k:.2f} K short in hour {hours_done}, {fault_name}"
             )
-        account.max_case_c, account.min_margin_k = 0.0, 99.0
+        account.reset_extremes()
 
 
 class ControlRun(NamedTuple):

@@ -36,14 +36,14 @@ def attribute_fault(
 ) -> tuple[FaultAction, FaultReset]:
     """Make start and end of a fault that is an attribute of an emulated object.
 
-    `select` gives the object, or a list of objects. The start sets the attribute to
-    `to_value(value)`, the end sets it to `reset_value`.
+    `select` gives the object (a `FaultTarget`), or a list of objects. The start injects
+    `to_value(value)`, the end injects `reset_value`.
     """
 
     def assign(testbed: Testbed, value: object) -> None:
         targets = select(testbed)
         for target in targets if isinstance(targets, list) else [targets]:
-            setattr(target, name, value)
+            target.inject(name, value)
 
     return lambda testbed, value: assign(testbed, to_value(value)), lambda testbed: assign(
         testbed, reset_value

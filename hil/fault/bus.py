@@ -10,7 +10,7 @@ from typing import Any
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
-from hil.devices.cooling.belimo_valve import FULL, SETPOINT
+from hil.devices.cooling.belimo_valve import FULL
 from hil.devices.modbus.other_master import OtherMaster
 from hil.fault.base import FaultAction, FaultReset, FaultType, attribute_fault
 
@@ -25,11 +25,11 @@ def _drive_fault(name: str, reset_value: Any, fault_value: Any) -> tuple[FaultAc
     """Make a fault of the drive whose number is the value; its end resets all drives."""
 
     def do(testbed: Testbed, value: float) -> None:
-        setattr(testbed.drives[int(value) - 1], name, fault_value)
+        testbed.drives[int(value) - 1].inject(name, fault_value)
 
     def undo(testbed: Testbed) -> None:
         for drive in testbed.drives:
-            setattr(drive, name, reset_value)
+            drive.inject(name, reset_value)
 
     return do, undo
 
@@ -43,11 +43,6 @@ def _start_other_master(testbed: Testbed, value: float) -> None:
 
 def _stop_other_master(testbed: Testbed) -> None:
     testbed.bus.other_devices.clear()
-
-
-def _clamp_valve(testbed: Testbed, maximum: int) -> None:
-    testbed.valve.clamps = maximum < FULL
-    testbed.valve.writable[SETPOINT] = (0, maximum)
 
 
 def _reboot_drive(testbed: Testbed, value: float) -> None:
@@ -119,8 +114,8 @@ BUS_EVENTS: dict[str, FaultType] = {
     ),
     "valve_clamps": FaultType(
         "the valve limits written values to value (0.01 %)",
-        lambda testbed, value: _clamp_valve(testbed, int(value)),
-        lambda testbed: _clamp_valve(testbed, FULL),
+        lambda testbed, value: testbed.valve.clamp(int(value)),
+        lambda testbed: testbed.valve.clamp(FULL),
         limits=(0, FULL),
     ),
     "pump_dead": FaultType(

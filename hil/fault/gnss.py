@@ -15,7 +15,6 @@ from hil.fault.base import FaultType, attribute_fault
 
 _SECOND = 1_000_000
 _MILLISECOND = 1_000
-_DAY_S = 86_400
 _ROLLOVER_WEEKS = 1024
 _NS_PER_KM = 3335.64  # light travel time
 _TX_ON_S, _TX_PERIOD_S = 4, 20
@@ -65,39 +64,34 @@ def _receiver_attribute(
 
 
 def _start_meaconing(receiver: GnssReceiver, km: float, now: int) -> None:
-    receiver.position_error_m = (0.0, 1000.0 * km)
+    receiver.inject("position_error_m", (0.0, 1000.0 * km))
     receiver.step_clock(-round(abs(km) * _NS_PER_KM), now)
 
 
 def _stop_meaconing(receiver: GnssReceiver, now: int) -> None:
-    receiver.position_error_m = (0.0, 0.0)
+    receiver.inject("position_error_m", (0.0, 0.0))
     receiver.clear_clock_error(now)
 
 
 def _restore_antenna(receiver: GnssReceiver, now: int) -> None:
-    receiver.antenna = "ok"
+    receiver.inject("antenna", "ok")
     receiver.restart(HOT, now)
 
 
 def _cold_start(receiver: GnssReceiver, value: float, now: int) -> None:
-    receiver.leap_error_s = int(value)
+    receiver.inject("leap_error_s", int(value))
     receiver.restart(COLD, now)
-
-
-def _add_leap_second(receiver: GnssReceiver, _: float, now: int) -> None:
-    """Insert a leap second before the next midnight of the receiver's time."""
-    receiver.leap_midnights.append((receiver.time(now) // (_DAY_S * _SECOND) + 1) * _DAY_S)
 
 
 def _start_bursts(testbed: Testbed, value: float) -> None:
     """Start the bursts of a transmitter; each costs `value` dB."""
     receiver = _gnss_receiver(testbed)
-    receiver.burst_db = value
+    receiver.start_bursts(value)
 
     def switch(on: bool) -> None:
         if not receiver.burst_db:
             return
-        receiver.desense_db = receiver.burst_db if on else 0.0
+        receiver.set_transmitting(on)
         after = _TX_ON_S if on else _TX_PERIOD_S - _TX_ON_S
         testbed.world.schedule(testbed.world.now + after * _SECOND, switch, not on)
 
@@ -105,7 +99,7 @@ def _start_bursts(testbed: Testbed, value: float) -> None:
 
 
 def _stop_bursts(testbed: Testbed) -> None:
-    _gnss_receiver(testbed).burst_db = _gnss_receiver(testbed).desense_db = 0.0
+    _gnss_receiver(testbed).stop_bursts()
 
 
 def _change_rate(receiver: GnssReceiver, value: float, now: int) -> None:
@@ -179,16 +173,17 @@ RECEIVER_EVENTS: dict[str, FaultType] = {
     ),
     "receiver_antenna_open": _receiver_fault(
         "the antenna cable is cut",
-        lambda receiver, _, __: setattr(receiver, "antenna", "open"),
+        lambda receiver, _, __: receiver.inject("antenna", "open"),
         _restore_antenna,
     ),
     "receiver_antenna_short": _receiver_fault(
         "the antenna cable has a short circuit",
-        lambda receiver, _, __: setattr(receiver, "antenna", "short"),
+        lambda receiver, _, __: receiver.inject("antenna", "short"),
         _restore_antenna,
     ),
     "receiver_leap_second": _receiver_fault(
-        "a leap second is inserted before the next midnight", _add_leap_second
+        "a leap second is inserted before the next midnight",
+        lambda receiver, _, now: receiver.insert_leap_second(now),
     ),
     "receiver_cold_start": _receiver_fault(
         "cold start: UTC of the receiver is wrong by value s until it has the leap seconds",

@@ -20,7 +20,7 @@ def _all_bmcs(testbed: Testbed) -> list[Any]:
 
 def _set_facility_flow(testbed: Testbed, fraction: float) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.fws_pressure = fraction
+    testbed.plant.set_fws_pressure(fraction)
 
 
 def _stop_facility_flow(testbed: Testbed, _: float) -> None:
@@ -36,16 +36,16 @@ def _reboot_bmcs(testbed: Testbed, _: float) -> None:
 
 def _set_rollover(testbed: Testbed, rollover_wh: float | None) -> None:
     for meter in testbed.surroundings.meters:
-        meter.mains.rollover_wh = rollover_wh
+        meter.mains.set_rollover(rollover_wh)
 
 
 def _reset_meters(testbed: Testbed, _: float) -> None:
     for meter in testbed.surroundings.meters:
-        meter.mains.import_wh = 0.0
+        meter.mains.reset_import()
 
 
 def _set_optics_offset(testbed: Testbed, kelvin: float) -> None:
-    _load_bank(testbed).optics.extra_k[0] = kelvin
+    _load_bank(testbed).optics.set_offset(0, kelvin)
 
 
 _DELAY_LIMITS_MS = (0, 60_000)

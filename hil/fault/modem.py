@@ -28,7 +28,7 @@ def _modem_with(testbed: Testbed, name: str) -> Any:
 
 
 def _set_modem(testbed: Testbed, name: str, value: object) -> None:
-    setattr(_modem_with(testbed, name), name, value)
+    _modem_with(testbed, name).inject(name, value)
 
 
 def _reset_modem(testbed: Testbed) -> None:
@@ -53,7 +53,7 @@ def _unplug_modem(testbed: Testbed) -> None:
 
 
 def _plug_modem(testbed: Testbed) -> None:
-    testbed.modem_port.absent = False
+    testbed.modem_port.plug()
 
 
 def _replay_ack(testbed: Testbed) -> None:
@@ -69,7 +69,7 @@ MODEM_EVENTS: dict[str, FaultType] = {
     ),
     "sky_mask": FaultType(
         "an obstruction hides satellites below value degrees",
-        lambda testbed, value: setattr(_satcom(testbed).sky, "mask_deg", value),
+        lambda testbed, value: _satcom(testbed).sky.inject("mask_deg", value),
         limits=(0, 85),
     ),
     "modem_success": FaultType(

@@ -17,8 +17,6 @@ from hil.plant.power.grid import UNDERVOLTAGE
 
 _SECOND = 1_000_000
 _UNDERVOLTAGE_FAULT = 0x3220  # fault code of the drive: undervoltage of the DC link
-_COAST_PCT_S = 50.0
-_ESTOP = 1 << 8  # bit of the RPU's status alarms: emergency stop
 _DETECTOR_DELAY_US = 5 * _SECOND
 """Time until a leak reaches the detector in the pan (assumed)."""
 _WEATHER_K_MIN = 2.0
@@ -37,7 +35,7 @@ def _sensor_fault(
     """Make a fault of a plant sensor; its end clears all faults of the sensor."""
 
     def do(testbed: Testbed, value: float) -> None:
-        setattr(testbed.plant.sensor_fault(sensor), name, to_value(value))
+        testbed.plant.sensor_fault(sensor).inject(name, to_value(value))
 
     return do, lambda testbed: testbed.plant.sensor_fault(sensor).clear()
 
@@ -47,7 +45,8 @@ def _stuck_sensor_fault(sensor: str) -> tuple[FaultAction, FaultReset]:
 
     def do(testbed: Testbed, _: float) -> None:
         testbed.plant.advance(testbed.world.now)
-        testbed.plant.sensor_fault(sensor).stuck_value = float(getattr(testbed.plant, sensor))
+        value = float(getattr(testbed.plant, sensor))
+        testbed.plant.sensor_fault(sensor).inject("stuck_value", value)
 
     return do, lambda testbed: testbed.plant.sensor_fault(sensor).clear()
 
@@ -57,7 +56,7 @@ def _stuck_sensor_fault(sensor: str) -> tuple[FaultAction, FaultReset]:
 
 def _start_leak(testbed: Testbed, lpm: float) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.inventory.leak_lpm = lpm
+    testbed.plant.inventory.set_leak(lpm)
     testbed.world.schedule(testbed.world.now + _DETECTOR_DELAY_US, _wet_pan, testbed)
 
 
@@ -68,18 +67,13 @@ def _wet_pan(testbed: Testbed) -> None:
 
 def _stop_leak(testbed: Testbed) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.inventory.leak_lpm = 0.0
+    testbed.plant.inventory.set_leak(0.0)
     testbed.rpu.clear_leak("pan")
 
 
 def _admit_air(testbed: Testbed, percent: float) -> None:
     testbed.plant.advance(testbed.world.now)
     testbed.plant.inventory.admit_air(percent)
-
-
-def _set_estop(testbed: Testbed, is_pressed: bool) -> None:
-    word = testbed.rpu.status_alarm
-    testbed.rpu.status_alarm = word | _ESTOP if is_pressed else word & ~_ESTOP
 
 
 # Water and weather
@@ -93,9 +87,9 @@ def _step_weather(testbed: Testbed, kelvin: float) -> None:
 
 def _set_rejection_lost(testbed: Testbed, is_lost: bool) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.rejection_lost = is_lost
+    testbed.plant.set_rejection_lost(is_lost)
     if testbed.surroundings.fan_bank is not None:
-        testbed.surroundings.fan_bank.stopped = is_lost
+        testbed.surroundings.fan_bank.set_stopped(is_lost)
 
 
 def _restore_rejection(testbed: Testbed) -> None:
@@ -110,24 +104,16 @@ def _fail_grid(testbed: Testbed, _: float) -> None:
     testbed.surroundings.grid.fail()
     testbed.plant.advance(testbed.world.now)
     for drive in _mains_drives(testbed):
-        _cut_drive_power(drive)
+        drive.cut_power()
 
 
 def _mains_drives(testbed: Testbed) -> list[Drive]:
     return [*testbed.drives, *testbed.surroundings.fans]
 
 
-def _cut_drive_power(drive: Drive) -> None:
-    drive.dead = True
-    drive.running = False
-    drive.shaft.command(0.0, _COAST_PCT_S)
-
-
 def _restore_drive_power(testbed: Testbed) -> None:
     for drive in _mains_drives(testbed):
-        if drive.dead:
-            drive.dead = False
-            drive.reboot(testbed.world.now)
+        drive.restore_power(testbed.world.now)
 
 
 def _restore_grid(testbed: Testbed) -> None:
@@ -146,7 +132,7 @@ def _start_generator(testbed: Testbed) -> None:
 
 
 def _dip_grid(testbed: Testbed, percent: float) -> None:
-    testbed.surroundings.grid.voltage = percent / 100.0
+    testbed.surroundings.grid.set_voltage(percent / 100.0)
     if testbed.surroundings.grid.voltage < UNDERVOLTAGE:
         testbed.plant.advance(testbed.world.now)
         for drive in _mains_drives(testbed):
@@ -161,24 +147,22 @@ def _fan_slice(value: float) -> slice:
 def _cut_fan_power(testbed: Testbed, value: float) -> None:
     testbed.plant.advance(testbed.world.now)
     for drive in testbed.surroundings.fans[_fan_slice(value)]:
-        _cut_drive_power(drive)
+        drive.cut_power()
 
 
 def _restore_fan_power(testbed: Testbed) -> None:
     for drive in testbed.surroundings.fans:
-        if drive.dead:
-            drive.dead = False
-            drive.reboot(testbed.world.now)
+        drive.restore_power(testbed.world.now)
 
 
 def _silence_fan(testbed: Testbed, value: float) -> None:
     for drive in testbed.surroundings.fans[_fan_slice(value)]:
-        drive.dead = True
+        drive.inject("dead", True)
 
 
 def _unsilence_fans(testbed: Testbed) -> None:
     for drive in testbed.surroundings.fans:
-        drive.dead = False
+        drive.inject("dead", False)
 
 
 def _trip_fan(testbed: Testbed, value: float) -> None:
@@ -188,7 +172,7 @@ def _trip_fan(testbed: Testbed, value: float) -> None:
 
 
 def _set_frequency(testbed: Testbed, hertz: float) -> None:
-    testbed.surroundings.grid.hertz = hertz
+    testbed.surroundings.grid.set_frequency(hertz)
 
 
 # Pumps, room and sensors
@@ -196,13 +180,13 @@ def _set_frequency(testbed: Testbed, hertz: float) -> None:
 
 def _seize_pump(testbed: Testbed, value: float) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.pumps[int(value) - 1].seized = True
+    testbed.plant.pumps[int(value) - 1].set_seized(True)
 
 
 def _release_pumps(testbed: Testbed) -> None:
     testbed.plant.advance(testbed.world.now)
     for pump in testbed.plant.pumps:
-        pump.seized = False
+        pump.set_seized(False)
 
 
 def _open_nrv(testbed: Testbed, value: float) -> None:
@@ -216,27 +200,19 @@ def _close_nrvs(testbed: Testbed) -> None:
         testbed.plant.stick_open(i, False)
 
 
-def _room_fault(name: str) -> FaultAction:
-    def do(testbed: Testbed, value: float) -> None:
-        setattr(testbed.surroundings.room, name, value)
-
-    return do
-
-
 def _set_humidity_error(testbed: Testbed, value: float) -> None:
     for sensor in testbed.surroundings.humidity_sensors[:1]:
-        sensor.humidity_error_pct = value
-        sensor.invalidate()
+        sensor.set_humidity_error(value)
 
 
 def _silence_humidity(testbed: Testbed, value: float) -> None:
     for sensor in testbed.surroundings.humidity_sensors[int(value) - 1 : int(value)]:
-        sensor.dead = True
+        sensor.inject("dead", True)
 
 
 def _unsilence_humidity(testbed: Testbed) -> None:
     for sensor in testbed.surroundings.humidity_sensors:
-        sensor.dead = False
+        sensor.inject("dead", False)
 
 
 def _freeze_humidity(testbed: Testbed, value: float) -> None:
@@ -251,16 +227,16 @@ def _release_humidity(testbed: Testbed) -> None:
 
 def _set_outdoor_dead(testbed: Testbed, is_dead: bool) -> None:
     for sensor in testbed.surroundings.outdoor_sensors:
-        sensor.dead = is_dead
+        sensor.inject("dead", is_dead)
 
 
 def _set_valve_stuck(testbed: Testbed, is_stuck: bool) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.valve.stuck = is_stuck
+    testbed.valve.set_stuck(is_stuck)
 
 
 def _set_stiction(testbed: Testbed, percent: float) -> None:
-    testbed.plant.valve.deadband_pct = percent
+    testbed.plant.valve.set_deadband(percent)
 
 
 _FAN_LIMITS = (1.0, float(LIMITS["fans"][1]))
@@ -281,7 +257,8 @@ PLANT_EVENTS: dict[str, FaultType] = {
     "air_in_loop": FaultType("air replaces value % of the coolant", _admit_air, limits=(0.1, 50)),
     "filter_clog": FaultType(
         "value % of the free area of the filter is clogged",
-        *attribute_fault(_advanced_plant, "clogging", 0.0, lambda v: v / 100.0),
+        lambda testbed, value: _advanced_plant(testbed).set_clogging(value / 100.0),
+        lambda testbed: _advanced_plant(testbed).set_clogging(0.0),
         limits=(0, 95),
     ),
     "reservoir_low": FaultType(
@@ -290,8 +267,8 @@ PLANT_EVENTS: dict[str, FaultType] = {
     ),
     "emergency_stop": FaultType(
         "the emergency stop of the RPU is pressed",
-        lambda testbed, _: _set_estop(testbed, True),
-        lambda testbed: _set_estop(testbed, False),
+        lambda testbed, _: testbed.rpu.set_estop(True),
+        lambda testbed: testbed.rpu.set_estop(False),
     ),
     "valve_stuck": FaultType(
         "the valve actuator does not move",
@@ -306,12 +283,14 @@ PLANT_EVENTS: dict[str, FaultType] = {
     ),
     "hx_fouling": FaultType(
         "the heat exchanger loses value % of its UA; a negative value adds to it",
-        *attribute_fault(_advanced_plant, "fouling", 1.0, lambda v: 1.0 - v / 100.0),
+        lambda testbed, value: _advanced_plant(testbed).set_fouling(1.0 - value / 100.0),
+        lambda testbed: _advanced_plant(testbed).set_fouling(1.0),
         limits=(-50, 99),
     ),
     "fws_pressure": FaultType(
         "the pressure of the facility water is value % of normal; 0: its pumps stop",
-        *attribute_fault(_advanced_plant, "fws_pressure", 1.0, lambda v: v / 100.0),
+        lambda testbed, value: _advanced_plant(testbed).set_fws_pressure(value / 100.0),
+        lambda testbed: _advanced_plant(testbed).set_fws_pressure(1.0),
         limits=(0, 200),
     ),
     "heat_rejection_lost": FaultType(
@@ -396,11 +375,13 @@ PLANT_EVENTS: dict[str, FaultType] = {
         is_pump=True,
     ),
     "room_temperature": FaultType(
-        "the room temperature is value °C", _room_fault("celsius"), limits=LIMITS["room_c"]
+        "the room temperature is value °C",
+        lambda testbed, value: testbed.surroundings.room.set_temperature(value),
+        limits=LIMITS["room_c"],
     ),
     "room_humidity": FaultType(
         "the relative humidity of the room is value %",
-        _room_fault("humidity_pct"),
+        lambda testbed, value: testbed.surroundings.room.set_humidity(value),
         limits=LIMITS["room_humidity_pct"],
     ),
     "humidity_dead": FaultType(

@@ -11,7 +11,7 @@ from hil.fault.base import FaultType
 def _set_full(testbed: Testbed, is_full: bool) -> None:
     """Let the stores take no byte more, or remove the limit."""
     for store in testbed.stores.values():
-        store.capacity = 0 if is_full else None
+        store.set_capacity(0 if is_full else None)
 
 
 def _flip_newest_bits(testbed: Testbed, fraction: float) -> None:

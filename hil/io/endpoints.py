@@ -28,6 +28,10 @@ class SerialEndpoint:
         self.is_open = False
         self.baud: int | None = None
 
+    def connect(self, line: SerialLine) -> None:
+        """Put `line` behind the port."""
+        self.line = line
+
     def open(self, address: bytes) -> None:
         """Answer after the time an operating system takes."""
         self.set(address.partition(b"?")[2])
@@ -57,6 +61,10 @@ class SerialEndpoint:
         """Take bytes from the line; nobody hears them while the port is shut."""
         if self.is_open:
             self._shell.deliver(self._port, data)
+
+    def plug(self) -> None:
+        """Let the port be there again after `unplug`; the agent must open it."""
+        self.absent = False
 
     def unplug(self) -> None:
         """Pull the plug: the port closes and is absent from now on."""
@@ -132,6 +140,10 @@ class TcpEndpoint:
         if down and self._is_connected:
             self.close()
             self._shell.event(self._port, "closed")
+
+    def set_cut_after(self, count: int | None) -> None:
+        """Make the link silent after `count` more bytes from the agent; None cancels this."""
+        self.cut_after = count
 
     def set_silent(self, silent: bool) -> None:
         """Let the link fall silent, or be back; what stood when it did is dead for good."""

@@ -32,6 +32,14 @@ class PtyPort:
         self.path = os.ttyname(self._slave)
         shell.watch(self._master, self._readable)
 
+    def connect(self, line: SerialLine) -> None:
+        """Put `line` behind the port."""
+        self.line = line
+
+    def set_disconnected(self, is_disconnected: bool) -> None:
+        """Cut the wires between port and line, or join them again."""
+        self.disconnected = is_disconnected
+
     def _readable(self) -> None:
         data = os.read(self._master, _READ)
         if self.line is not None and not self.disconnected:

@@ -62,6 +62,14 @@ class ShapedPath:
         self.address: tuple[str, int] = self._listener.getsockname()
         shell.watch(self._listener.fileno(), self._accept)
 
+    def set_lossy(self, is_lossy: bool) -> None:
+        """Choose whether an outage loses the bytes under way."""
+        self.lossy = is_lossy
+
+    def set_cut_after(self, count: int | None) -> None:
+        """Begin an outage after `count` more bytes upwards; None cancels this."""
+        self.cut_after = count
+
     def set_link_up(self, up: bool) -> None:
         """Let the link be there or not."""
         if up and not self.is_up:

@@ -32,7 +32,7 @@ class StoreEndpoint:
         self.absent = False
         self.failures = 0
         self.durable_writes = 0
-        self.on_delete: Callable[[str, bytes], None] | None = None
+        self._delete_observers: list[Callable[[str, bytes], None]] = []
         self._shell = shell
         self._port = port
         self._rng = rng
@@ -40,6 +40,14 @@ class StoreEndpoint:
         self._open = False
         self._generation = 0
         self._requests: list[Request] = []
+
+    def set_capacity(self, size: int | None) -> None:
+        """Limit the store to `size` bytes (0: full); None for no limit."""
+        self.capacity = size
+
+    def observe_deletes(self, observer: Callable[[str, bytes], None]) -> None:
+        """Call `observer` with key and content of each deleted record."""
+        self._delete_observers.append(observer)
 
     def open(self, address: bytes) -> None:
         """Answer after the time an operating system takes."""
@@ -101,8 +109,8 @@ class StoreEndpoint:
             self.records[key] = self.records.get(key, b"") + payload
         else:
             deleted = self.records.pop(key, b"")
-            if self.on_delete is not None:
-                self.on_delete(key, deleted)
+            for observer in self._delete_observers:
+                observer(key, deleted)
 
     def _step(self) -> None:
         """Carry out the oldest request, answer it, and go on."""

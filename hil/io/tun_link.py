@@ -77,6 +77,10 @@ class TunLink:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
+    def set_link_up(self, is_up: bool) -> None:
+        """Begin or end an outage."""
+        self.is_up = is_up
+
     @staticmethod
     def is_available() -> bool:
         """Say whether namespaces and TUN devices can be made here."""

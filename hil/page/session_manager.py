@@ -103,7 +103,7 @@ class SessionManager:
             for name, port in self._real_devices.items():
                 bench.device_swap.attach_real(name, port)
             session = self._session = BenchSession(bench, self._hub, scenario, seed)
-            bench.shell.on_wakeup = self._process_requests
+            bench.shell.set_wakeup_callback(self._process_requests)
             self._hub.clear_history()
             bench.world.schedule(0, self._publish_state)
             if job is not None and job.scenario_index == 0 and not self._check_serial(job):
@@ -205,7 +205,7 @@ class SessionManager:
         """Attach a session that another program runs; it starts no scenarios."""
         self._session = session
         self._is_embedded = True
-        session.bench.shell.on_wakeup = self._process_requests
+        session.bench.shell.set_wakeup_callback(self._process_requests)
         session.bench.world.schedule(0, self._publish_state)
 
     def start(self, arguments: dict[str, Any]) -> str:

@@ -61,9 +61,9 @@ class QemuDut:
         self._socket: socket.socket | None = None
         for port in (bench.receiver, bench.bus):
             if port.line is not None:
-                port.line.chunk = _FIFO_BYTES
+                port.line.set_chunk(_FIFO_BYTES)
         # The image must not read sentences from before its start.
-        bench.receiver.disconnected = True
+        bench.receiver.set_disconnected(True)
         bench.shell.watch(self._status_terminal.master, self._on_status_bytes)
         bench.shell.watch(self._modem_terminal.master, self._on_modem_bytes)
 
@@ -128,7 +128,7 @@ class QemuDut:
     def _on_modem_bytes(self) -> None:
         """Forward bytes of the agent to the broker."""
         data = self._read(self._modem_terminal.master)
-        self._bench.receiver.disconnected = False
+        self._bench.receiver.set_disconnected(False)
         link = self._broker_socket()
         if link is not None and data:
             with contextlib.suppress(OSError):

@@ -65,7 +65,7 @@ def run_row(row: int, stagger_ms: int, make_dut: Callable[..., Any] | None = Non
         if make_dut is None
         else VirtualRun(scenario, row + 1, make_dut)
     )
-    run.world.now = row * _START_STEP_US % _SECOND
+    run.world.advance_to(row * _START_STEP_US % _SECOND)
     try:
         run.run()
     finally:

@@ -134,7 +134,8 @@ class RealBench:
         fleet = self.fleet = DeviceFleet(self.world)
         bus8 = self.bus8 = PtyPort(self.shell)
         char_us = _BITS_8E1 * _SECOND // BUS_BAUD
-        line = bus8.line = SerialLine(self.world, fleet.line, char_us, bus8.to_agent, _FLEET_RANK)
+        line = SerialLine(self.world, fleet.line, char_us, bus8.to_agent, _FLEET_RANK)
+        bus8.connect(line)
         host = fleet.host
         tcp = self.modbus_tcp = TcpListener(self.shell, host)
         tcp.device_link.send_replies([])
@@ -154,13 +155,15 @@ class RealBench:
 
     def _connect_ports(self) -> None:
         testbed, receiver = self.testbed, self.receiver
-        receiver.line = receiver_choice.connect_line(
-            self.world,
-            testbed.receiver,
-            testbed.settings,
-            receiver.to_agent,
-            RECEIVER,
-            lambda: None,
+        receiver.connect(
+            receiver_choice.connect_line(
+                self.world,
+                testbed.receiver,
+                testbed.settings,
+                receiver.to_agent,
+                RECEIVER,
+                lambda: None,
+            )
         )
         if testbed.settings.receiver_pps:
             pipe = self.pulses = PulsePipe(f"{self.folder}/pulses", self.shell.base)
@@ -168,7 +171,8 @@ class RealBench:
                 self.world, testbed.receiver, testbed.settings, pipe.write_edge, RECEIVER
             )
         char_us = _BITS_8E1 * _SECOND // BUS_BAUD
-        self.bus.line = SerialLine(self.world, testbed.bus, char_us, self.bus.to_agent, FIRST_BUS)
+        line = SerialLine(self.world, testbed.bus, char_us, self.bus.to_agent, FIRST_BUS)
+        self.bus.connect(line)
         self.world.schedule(0, self._advance_plants)
 
     def _advance_plants(self) -> None:
@@ -184,10 +188,11 @@ class RealBench:
         if satcom is None:
             return
         port = self.modem = PtyPort(self.shell)
-        port.line = SerialLine(
+        line = SerialLine(
             self.world, satcom.device, satcom.char_us, port.to_agent, _FLEET_RANK + 1, 32
         )
-        satcom.inject = port.line.inject
+        port.connect(line)
+        satcom.inject = line.inject
 
     def config(self, dut: str = "cpython") -> dict[str, Any]:
         """Write the configuration of an agent for this bench.

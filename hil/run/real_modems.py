@@ -68,16 +68,15 @@ class RealModems:
         satcom = SatcomTestbed(self.world, settings, site_e7)
         port = PtyPort(shell)
         line = SerialLine(self.world, satcom.device, satcom.char_us, port.to_agent, rank, chunk=32)
-        port.line = line
+        port.connect(line)
         satcom.inject = line.inject
         self._pty_ports.append(port)
         self.testbeds[kind] = satcom
         self.ports[f"modem_{kind}"] = f"serial:{port.path}?baud={BAUDS[kind]}"
         if self._webhook is not None:
-            satcom.gateway.on_message = lambda upward: self._on_uplink(satcom, upward)
+            satcom.gateway.observe_messages(lambda upward: self._on_uplink(satcom, upward))
 
     def _on_uplink(self, satcom: SatcomTestbed, uplink: UplinkDatagram) -> None:
-        satcom.ground.receive(uplink)
         if self._webhook is not None:
             self._webhook.post(uplink, self.world.utc(uplink.at))
 

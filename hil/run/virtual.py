@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
@@ -102,7 +101,7 @@ class VirtualRun:
     def _connect_ports(self) -> None:
         shell, world, testbed = self.shell, self.world, self.testbed
         receiver_endpoint = SerialEndpoint(shell, RECEIVER)
-        receiver_endpoint.line = receiver_choice.connect_line(
+        receiver_line = receiver_choice.connect_line(
             world,
             testbed.receiver,
             testbed.settings,
@@ -110,6 +109,7 @@ class VirtualRun:
             RECEIVER,
             lambda: receiver_endpoint.baud,
         )
+        receiver_endpoint.connect(receiver_line)
         receiver_choice.connect_pulses(
             world,
             testbed.receiver,
@@ -119,8 +119,8 @@ class VirtualRun:
         )
         bus_endpoint = SerialEndpoint(shell, FIRST_BUS)
         char_us = -(-_BITS_8E1 * _SECOND // BUS_BAUD)
-        bus_endpoint.line = SerialLine(
-            world, testbed.bus, char_us, bus_endpoint.to_agent, FIRST_BUS
+        bus_endpoint.connect(
+            SerialLine(world, testbed.bus, char_us, bus_endpoint.to_agent, FIRST_BUS)
         )
         shell.endpoints.update({RECEIVER: receiver_endpoint, FIRST_BUS: bus_endpoint})
         broker_endpoint = TcpEndpoint(
@@ -130,7 +130,7 @@ class VirtualRun:
             broker_endpoint.set_down,
             broker_endpoint.set_silent,
         )
-        testbed.cut_link_after = partial(setattr, broker_endpoint, "cut_after")
+        testbed.cut_link_after = broker_endpoint.set_cut_after
         testbed.publish = lambda topic, payload, retain: broker_endpoint.device_link.send_replies(
             testbed.broker.publish(topic, payload, world.now, 1, retain)
         )
@@ -162,11 +162,12 @@ class VirtualRun:
     def _connect_modem(self, port: int, satcom: SatcomTestbed) -> None:
         """Connect the satellite modem to its port."""
         endpoint = SerialEndpoint(self.shell, port)
-        endpoint.line = SerialLine(
+        line = SerialLine(
             self.world, satcom.device, satcom.char_us, endpoint.to_agent, port, chunk=32
         )
+        endpoint.connect(line)
         self.shell.endpoints[port] = endpoint
-        satcom.inject = endpoint.line.inject
+        satcom.inject = line.inject
         self.testbed.modem_port = endpoint
 
     def _set_power(self, is_on: bool) -> None:

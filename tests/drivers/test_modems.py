@@ -44,7 +44,7 @@ def test_ring_alert_starts_fetch_without_duplicate_send() -> None:
     rig.send(b"up")
     rig.run_until("sent")
     rig.gateway.queue_downlink(rig.device.serial, b"news")
-    for _, data in rig.device.ring():
+    for _, data in rig.device.send_ring_alert():
         rig.line.inject(data)
     assert rig.run_until("ring", 5)
     rig.fetch()

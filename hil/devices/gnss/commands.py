@@ -1,12 +1,12 @@
-"""Commands that emulated receivers obey: CASIC's PCAS, Unicore's words, Quectel's PQTM and PAIR.
+"""Vendor commands of emulated receivers: CASIC PCAS, Unicore commands, Quectel PQTM and PAIR.
 
-Each maker's set is a table from the command's name to what it does; what the table has not is
-answered as that maker does, and nothing happens. UBX is in `gnss_ublox`. A receiver that is `deaf`
-acknowledges and does nothing, as CASIC's firmware was seen to do with messages that it never sends.
+The set of each vendor is a table from command name to handler. An unknown command has no effect;
+the reply follows the vendor. Does not interpret UBX; see `ublox`. With the fault `ignores_commands`
+the receiver acknowledges without effect; CASIC firmware did this with messages that it never sends.
 
 Sources: CASIC protocol specification (PCAS00 to PCAS10); Unicore UM980 commands manual; Quectel
-LC29H protocol specification (PQTM, PAIR). Only the commands that set rates, systems, speed and
-starts are here.
+LC29H protocol specification (PQTM, PAIR). Only the commands for rates, systems, speed and restarts
+are emulated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BAUDS = (4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600
 _MAX_LINE = 512
 
 CommandHandler = Callable[["GnssReceiver", list[str], int], bool]
-"""Carries a command's fields out; False if it cannot be."""
+"""Executes a command with its fields; returns false if this is not possible."""
 
 
 def _set_baud(receiver: GnssReceiver, baud: int, now: int) -> bool:
@@ -59,7 +59,7 @@ def _restart(receiver: GnssReceiver, kind: int, now: int) -> bool:
     return True
 
 
-# CASIC: no answers at all.
+# CASIC: no replies.
 
 _PCAS_BAUDS = dict(enumerate((4800, 9600, 19_200, 38_400, 57_600, 115_200)))
 _PCAS_KINDS = ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA", "ANT")
@@ -85,11 +85,11 @@ _CASIC: dict[str, CommandHandler] = {
     "PCAS02": lambda r, f, now: _set_period(r, int(f[0]), now),
     "PCAS03": _set_pcas_rates,
     "PCAS04": _set_pcas_systems,
-    "PCAS05": lambda _, __, ___: True,  # version of NMEA: always 4.1
+    "PCAS05": lambda _, __, ___: True,  # NMEA version: always 4.1
     "PCAS10": lambda r, f, now: _restart(r, (_HOT, _WARM, _COLD, _COLD)[int(f[0])], now),
 }
 
-# Unicore: words, and an answer for each.
+# Unicore: commands in words, each with a reply.
 
 _UNICORE_MASKS = {"GPS": GPS, "BDS": BEIDOU, "GLO": GLONASS, "GAL": GALILEO}
 _UNICORE_KINDS = ("RMC", "GGA", "GLL", "GSA", "GSV", "VTG", "ZDA", "GST", "GNS")
@@ -121,7 +121,7 @@ def _unicore_reset(receiver: GnssReceiver, f: list[str], now: int) -> bool:
 
 
 def _unicore_log(receiver: GnssReceiver, word: str, f: list[str], now: int) -> bool:
-    """`GPRMC 1`, `GNGGA COM1 0.5`, `GPGSV ONCHANGED`: a sentence every so many seconds."""
+    """`GPRMC 1`, `GNGGA COM1 0.5`, `GPGSV ONCHANGED`: set the period of a sentence, s."""
     kind = word[2:5]
     if kind not in _UNICORE_KINDS:
         return False
@@ -146,7 +146,7 @@ _UNICORE: dict[str, CommandHandler] = {
     "MODE": lambda _, __, ___: True,
 }
 
-# Quectel: PQTM answers OK or ERROR, PAIR answers with PAIR001.
+# Quectel: PQTM replies OK or ERROR, PAIR replies with PAIR001.
 
 _PAIR_KINDS = ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA")
 _CONSTELLATIONS = (GPS, GLONASS, GALILEO, BEIDOU)
@@ -188,14 +188,14 @@ _QUECTEL: dict[str, CommandHandler] = {
 
 
 class LineInterpreter:
-    """Cuts what comes in into lines, and carries out those that are commands of `maker`."""
+    """Splits the input into lines and executes the commands of `maker`."""
 
     def __init__(self, maker: str) -> None:
         self._maker = maker
         self._buffer = b""
 
     def __call__(self, receiver: GnssReceiver, data: bytes, now: int) -> list[bytes]:
-        """Take bytes; return answers."""
+        """Process bytes; return the replies."""
         self._buffer = (self._buffer + data)[-_MAX_LINE:]
         answers = []
         while b"\n" in self._buffer or b"\r" in self._buffer:
@@ -212,19 +212,19 @@ class LineInterpreter:
             return [_unicore_answer(line, _carry_out(receiver, handler, f, now))]
         body, _, digits = line.removeprefix("$").partition("*")
         if not line.startswith("$") or digits.upper() != f"{NMEASentence.checksum(body):02X}":
-            receiver.ignored += len(line)
+            receiver.count_ignored(len(line))
             return []
         name, *f = body.split(",")
         table = _CASIC if self._maker == "casic" else _QUECTEL
         if name not in table:
-            receiver.ignored += len(line)
+            receiver.count_ignored(len(line))
             return [] if self._maker == "casic" else [_unknown_answer(name)]
         done = _carry_out(receiver, table[name], f, now)
         return [] if self._maker == "casic" else [_quectel_answer(name, done)]
 
 
 def _carry_out(receiver: GnssReceiver, handler: CommandHandler, f: list[str], now: int) -> bool:
-    receiver.commands += 1
+    receiver.count_command()
     if receiver.ignores_commands:
         return True
     try:
@@ -234,7 +234,7 @@ def _carry_out(receiver: GnssReceiver, handler: CommandHandler, f: list[str], no
 
 
 def _unicore_answer(line: str, done: bool) -> str:
-    """The checksum of these covers the `$`, too."""
+    """Build a reply. Its checksum includes the `$`."""
     body = f"command,{line},response: {'OK' if done else 'PARSING FAILED NO MATCHING FUNC'}"
     return f"${body}*{NMEASentence.checksum('$' + body):02X}\r\n"
 
@@ -252,7 +252,7 @@ def _unknown_answer(name: str) -> str:
 
 
 def make_interpreter(maker: str) -> Callable[[GnssReceiver, bytes, int], list[bytes]] | None:
-    """What understands the commands of `maker`, new; None if it takes none."""
+    """Make the interpreter for the commands of `maker`; None if it has none."""
     if maker == "ublox":
         return UbloxInterpreter()
     return LineInterpreter(maker) if maker else None

@@ -1,13 +1,12 @@
-"""Modbus requests as a slave understands them: decode, check, carry out, confirm.
+"""Modbus requests on the server side: decode, check, execute, confirm.
 
-pymodbus takes requests apart and puts answers together. Its datastore is not used: it answers from
-plain blocks, and cannot be silent, late, busy or wrong. Lengths and counts are checked here first,
-because pymodbus either refuses to decode such a request, with a line in the log instead of
-exception 03 (function 3 with count 0), or does not look (function 5 with a value that is neither
-0xFF00 nor 0).
+pymodbus decodes the requests and builds the replies. Its datastore is not used, because it cannot
+be silent, late, busy or wrong. Lengths and counts are checked here first. For some of these errors
+pymodbus only writes a log line and sends no exception 03 (function 3 with count 0). It does not
+detect others (function 5 with a value other than 0xFF00 and 0).
 
-Not framing: a line or a TCP server hands over function code and data, and says in `encode` how an
-answer is sent.
+Does not frame; see `line` and `tcp`. They pass function code and data, and a function `encode` for
+the reply.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from pymodbus.pdu import register_message as reg
 from hil.devices.modbus.server import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, ModbusServer
 
 Pdu = Any
-"""A decoded request of pymodbus; which attributes it has depends on its class."""
+"""A decoded request of pymodbus; its attributes depend on its class."""
 ExecutionResult = ModbusPDU | int
 
 _DECODER = DecodePDU(True)
@@ -35,7 +34,7 @@ _CONFORMITY = 0x82  # regular identification, stream and individual access
 
 @dataclass(slots=True)
 class ModbusRequest:
-    """A request as decoded once, with the last answer to it."""
+    """A decoded request with its last reply."""
 
     unit: int
     server: ModbusServer | None
@@ -49,10 +48,10 @@ class ModbusRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Function:
-    """How one function is checked (length and counts in the raw bytes) and carried out.
+    """The check of one function (length and counts in the raw bytes) and its execution.
 
-    `execute` gives the answer or an exception code; where there is a `build_confirmation`,
-    `execute` gives 0 for done and the answer, which depends on the request alone, is built once.
+    `execute` returns the reply or an exception code. With a `build_confirmation`, `execute` returns
+    0 for success; the reply depends only on the request and is built once.
     """
 
     is_valid: Callable[[bytes], bool]
@@ -62,7 +61,7 @@ class _Function:
 
 
 def decode_request(data: bytes, unit: int, server: ModbusServer | None) -> ModbusRequest:
-    """Take function code and data apart; what is wrong with them becomes the exception code."""
+    """Decode function code and data; an error in them sets the exception code."""
     code = data[0]
     request = ModbusRequest(unit, server, code)
     if server is None and unit != 0:
@@ -83,7 +82,7 @@ def decode_request(data: bytes, unit: int, server: ModbusServer | None) -> Modbu
 def execute_request(
     request: ModbusRequest, server: ModbusServer, now: int, encode: Callable[[ModbusPDU], bytes]
 ) -> bytes:
-    """Carry a request out; its answer as `encode` sends it, kept while the slave stays as it is."""
+    """Execute a request; return the encoded reply, from the cache if the server did not change."""
     error = (
         server.forced_exception() if server.busy or server.exception_code else 0
     ) or request.exception_code
@@ -112,13 +111,13 @@ def execute_request(
 
 
 def execute_broadcast(request: ModbusRequest, server: ModbusServer, now: int) -> None:
-    """Carry out a broadcast: only functions that write, without an answer."""
+    """Execute a broadcast without a reply; only functions that write have an effect."""
     if request.pdu is not None and not request.is_read and request.function in server.functions:
         server.apply_delayed_writes(now)
         _FUNCTIONS[request.function].execute(server, request.pdu, now)
 
 
-# What each function does.
+# Execution of the functions.
 
 
 def _read_bits(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
@@ -168,7 +167,7 @@ def _write_and_read(server: ModbusServer, pdu: Pdu, now: int) -> ExecutionResult
 
 
 def _identify(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
-    """Device identification, section 6.21: an unknown object starts the stream from the front."""
+    """Device identification, section 6.21: an unknown object restarts the stream at the first."""
     objects, first = server.identity, pdu.object_id
     if pdu.read_code not in server.identity_codes:
         return ILLEGAL_VALUE
@@ -208,7 +207,7 @@ def _mask_confirmation(pdu: Pdu) -> ModbusPDU:
     return reg.MaskWriteRegisterResponse(pdu.address, pdu.and_mask, pdu.or_mask)
 
 
-# What is a well-formed request; `data` begins with the function code.
+# Checks of the request format; `data` starts with the function code.
 
 
 def _read_u16(data: bytes, at: int = 3) -> int:

@@ -1,7 +1,7 @@
-"""An emulated ABB A/B series meter: scaled integers, high word first, all ones for "no value".
+"""An emulated ABB A/B series meter: scaled integers, high word first.
 
-Addresses (0-based, function 03) as in mbmd's meters/rs485/abb.go. Unsigned values that are not
-there are all ones, signed ones 0x7FFF and on. Its type designation is a text at 0x8960.
+Addresses (0-based, function 03) follow mbmd's meters/rs485/abb.go. A missing unsigned value is all
+ones; a missing signed value is 0x7FFF followed by ones. The type designation is a text at 0x8960.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DESIGNATION = (0x8960, "B23 112-100 ")
 
 
 class AbbMeter(EmulatedMeter):
-    """The meter; energies stand in 0.01 kWh, powers in 0.01 W."""
+    """The meter; energies are in 0.01 kWh, powers in 0.01 W."""
 
     functions = frozenset((3, 6, 16))
     table = (

@@ -1,8 +1,8 @@
-"""An emulated Eastron SDM630 meter: every value a float in two input registers, high word first.
+"""An emulated Eastron SDM630 meter: each value is a float in two input registers, high word first.
 
-Addresses (0-based, function 04) as in mbmd's meters/rs485/sdm.go and the maker's protocol paper.
-What is between the values is not readable (exception 02). The meter gives 80 registers a request
-at most. It has no sign for "no value": a lost phase reads as 0.
+Addresses (0-based, function 04) follow mbmd's meters/rs485/sdm.go and the manufacturer's protocol
+document. Registers between the values are not readable (exception 02). A request can read at most
+80 registers. The meter has no code for "no value": a lost phase reads as 0.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BY_PHASE: tuple[tuple[str, int, PhaseSource], ...] = (
 
 
 class Sdm630(EmulatedMeter):
-    """The meter; energies stand in kWh."""
+    """The meter; energies are in kWh."""
 
     functions = frozenset((3, 4, 16))
     max_read_registers = 80

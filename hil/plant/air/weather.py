@@ -1,8 +1,9 @@
-"""Weather of a year, hour by hour: from any EPW file, or one of the small climates shipped here.
+"""Hourly weather of a year, from an EPW file or from a shipped synthetic climate.
 
-EPW is EnergyPlus' format: 8 header lines, then a line an hour with (1-based) 7 dry bulb and 8 dew
-point in degC, 9 relative humidity in %, 10 pressure in Pa; 99.9, 999 or 999999 mean missing and are
-taken from the hour before. Between hours the weather is a straight line.
+EPW is the format of EnergyPlus: 8 header lines, then one line an hour. Columns (1-based): 7 dry
+bulb and 8 dew point in degC, 9 relative humidity in %, 10 pressure in Pa. The values 99.9, 999 and
+999999 mean missing; the value of the hour before replaces them. Between two hours the weather is
+linear.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ _DENSITY_15C = 1.225
 
 
 class WeatherError(ValueError):
-    """A weather that cannot be used; the text says what, where and what to do."""
+    """Unusable weather; the text says what is wrong, where, and what to do."""
 
 
 @dataclass(slots=True)
 class Hour:
-    """One hour: dry bulb and dew point, degC; pressure, Pa; wet bulb is worked out when asked."""
+    """One hour: dry bulb and dew point in degC, pressure in Pa; wet bulb on demand."""
 
     dry_c: float
     dew_c: float
@@ -51,21 +52,21 @@ class Hour:
         return humidity_pct(self.dry_c, self.dew_c)
 
     def air(self) -> Air:
-        """The hour as a cooler sees it."""
+        """Return the hour as the inlet air of a cooler."""
         density = density_kg_m3(self.dry_c, self.dew_c, self.pressure_pa) / _DENSITY_15C
         return Air(self.dry_c, self.wet_c, density)
 
 
 @dataclass(slots=True)
 class Weather:
-    """A year of hours, and where it is from."""
+    """A year of hours with its name and source."""
 
     name: str
     source: str
     hours: list[Hour]
 
     def at(self, hour: float) -> Hour:
-        """The weather `hour` hours into the year (it begins again after its end)."""
+        """Return the weather `hour` hours into the year; the year repeats after its end."""
         whole = int(hour)
         a = self.hours[whole % len(self.hours)]
         b = self.hours[(whole + 1) % len(self.hours)]
@@ -81,7 +82,7 @@ class Weather:
 
 
 def read_epw(path: Path) -> Weather:
-    """Read an EPW file; raises `WeatherError` naming file and line."""
+    """Read an EPW file; raises `WeatherError` with file and line."""
     try:
         lines = path.read_text(encoding="latin-1").splitlines()
     except OSError as error:
@@ -111,7 +112,7 @@ def read_epw(path: Path) -> Weather:
 
 
 def _hour(values: list[float], path: Path, number: int) -> Hour:
-    """One line's hour, in range and with the dew point no higher than the dry bulb."""
+    """Check the ranges of one line; limit the dew point to the dry bulb."""
     dry, dew, rh, pressure = values
     if not (-70.0 <= dry <= 70.0 and -90.0 <= dew <= 60.0 and 30_000.0 <= pressure <= 120_000.0):
         raise WeatherError(f"{path}:{number}: {dry} degC, {dew} degC, {pressure} Pa: out of range")
@@ -121,7 +122,7 @@ def _hour(values: list[float], path: Path, number: int) -> Hour:
 
 
 def find(name: str) -> Weather:
-    """A shipped climate by its name, or an EPW file by its path."""
+    """Return a shipped climate by name or an EPW file by path; raises `WeatherError` for others."""
     if name in CLIMATES:
         climate = CLIMATES[name]
         hours = [Hour(dry, dew, climate.pressure_pa) for dry, dew in synthesize_hours(name)]

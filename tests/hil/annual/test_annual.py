@@ -199,7 +199,7 @@ def test_open_balance_raises_error() -> None:
     where = make_site()
     year = AnnualRun(where, make_policy("fixed:40", where))
     year.run(1, SUMMER)
-    year.plant._in_j *= 1.01
+    year.plant._thermal._in_j *= 1.01
     with pytest.raises(BenchError, match="do not close"):
         year.assert_balances()
 

@@ -108,7 +108,7 @@ def test_midnight_changes_date_in_all_sentences() -> None:
     dates = []
     for _, data in run(device, 3):
         rmc, *_, zda = sentences(data)
-        dates.append((str(rmc.datestamp), rmc.data[0], zda.day, zda.month, zda.twelve_months))
+        dates.append((str(rmc.datestamp), rmc.data[0], zda.day, zda.month, zda.year))
     assert dates[0] == ("2026-11-04", "235959.000", 4, 11, 2026)
     assert dates[1] == ("2026-11-05", "000000.000", 5, 11, 2026)
 

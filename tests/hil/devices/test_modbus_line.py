@@ -345,7 +345,7 @@ def test_rpu_leaks_and_alarms(bench: ModbusLineBench) -> None:
     assert bench.read(12, 37378) == [1 << 4 | 1 << 9]
     bench.rpu.clear_leak("internal")
     assert bench.read(12, 37378) == [1 << 9]
-    bench.plant.pumps[0].seized = True
+    bench.plant.pumps[0].set_seized(True)
     assert bench.read(12, 37377, now=5 * SECOND) == [1 << 6]
     bench.rpu.reservoir_low = True
     assert bench.read(12, 37377, now=6 * SECOND) == [1 << 6 | 1]
@@ -390,7 +390,7 @@ def test_valve_temperatures_balance_its_heat(bench: ModbusLineBench) -> None:
 
 
 def test_stuck_valve_does_not_move(bench: ModbusLineBench) -> None:
-    bench.valve.stuck = True
+    bench.valve.set_stuck(True)
     bench.write(2, 0, 9000)
     assert bench.read(2, 0, 5, now=60 * SECOND) == [9000, 0, 0, 0, 4075]
 
@@ -472,6 +472,6 @@ def test_stopped_drive_stays_stopped_after_comm_timeout(bench: ModbusLineBench) 
     assert bench.lag.comm_lost
     assert bench.plant.pumps[1].speed_pct == 0.0
     assert bench.line.deadline() == NEVER
-    bench.lag.comm_timeout_us = 0
+    bench.lag.set_comm_timeout(0)
     bench.lag.on_request(30 * SECOND)
     assert bench.lag.deadline() == NEVER

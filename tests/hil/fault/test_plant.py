@@ -204,7 +204,8 @@ def test_coolant_mass_is_conserved() -> None:
         (30.0, 2.0, 1.0, 60),
         (0.0, 0.0, 20.0, 3600),
     ):
-        inventory.leak_lpm, inventory.makeup_lpm = leak, makeup
+        inventory.set_leak(leak)
+        inventory.set_makeup(makeup)
         if air:
             inventory.admit_air(air)
         advance(testbed, seconds)

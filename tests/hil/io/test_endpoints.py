@@ -76,7 +76,7 @@ class VirtualRig:
 def test_serial_port_opens_and_carries_bytes() -> None:
     virtual = VirtualRig()
     end = SerialEndpoint(virtual.shell, 4)
-    end.line = SerialLine(virtual.world, EchoDevice(), 100, end.to_agent, 4)
+    end.connect(SerialLine(virtual.world, EchoDevice(), 100, end.to_agent, 4))
     end.write(b"too early")
     end.open(b"")
     assert virtual.run_for(100_000) == [("event", 4, "opened", 1_000)]
@@ -90,13 +90,13 @@ def test_serial_port_opens_and_carries_bytes() -> None:
 def test_absent_port_fails_and_unplugged_port_closes() -> None:
     virtual = VirtualRig()
     end = SerialEndpoint(virtual.shell, 0)
-    end.line = SerialLine(virtual.world, EchoDevice(), 100, end.to_agent, 0)
-    end.absent = True
+    end.connect(SerialLine(virtual.world, EchoDevice(), 100, end.to_agent, 0))
+    end.unplug()
     end.open(b"")
     assert virtual.run_for(2_000) == [("event", 0, "failed", 1_000)]
     end.unplug()  # what is not open cannot close
     assert virtual.run_for(1_000) == []
-    end.absent = False
+    end.plug()
     end.open(b"")
     assert [turn[2] for turn in virtual.run_for(2_000)] == ["opened"]
     end.unplug()
@@ -264,7 +264,7 @@ def test_slow_client_loses_nothing(shell: RealTimeShell) -> None:
 
 def test_pseudo_terminal_keeps_line_timing(shell: RealTimeShell) -> None:
     port = PtyPort(shell)
-    port.line = SerialLine(shell.world, EchoDevice(), 1_000, port.to_agent, 4)
+    port.connect(SerialLine(shell.world, EchoDevice(), 1_000, port.to_agent, 4))
     descriptor = os.open(port.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     started_us = shell.now()
     os.write(descriptor, bytes(range(256))[:40])
@@ -297,7 +297,7 @@ def test_full_pseudo_terminal_counts_lost_bytes(shell: RealTimeShell) -> None:
     descriptor = os.open(port.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     assert len(read_all(descriptor)) + port.lost_bytes == 100_000
     os.close(descriptor)
-    port.disconnected = True
+    port.set_disconnected(True)
     lost = port.lost_bytes
     port.to_agent(b"not even sent")
     assert port.lost_bytes == lost

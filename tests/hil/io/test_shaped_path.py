@@ -117,7 +117,7 @@ def test_outage_delays_sent_bytes(rig: ShapedPathRig) -> None:
 
 
 def test_half_open_connection_stays_dead_and_new_one_works(rig: ShapedPathRig) -> None:
-    rig.path.lossy = True
+    rig.path.set_lossy(True)
     client = rig.connect()
     client.sendall(_WORDS)
     rig.run_until(lambda: _read_answer(client) == b"ok")
@@ -136,10 +136,10 @@ def test_half_open_connection_stays_dead_and_new_one_works(rig: ShapedPathRig) -
 
 @pytest.mark.parametrize("lossy", [True, False])
 def test_link_cut_at_any_byte(rig: ShapedPathRig, lossy: bool) -> None:
-    rig.path.lossy = lossy
+    rig.path.set_lossy(lossy)
     for at in range(1, len(_WORDS) + 1):
         client = rig.connect()
-        rig.path.cut_after = at
+        rig.path.set_cut_after(at)
         client.sendall(_WORDS)
         rig.run_until(lambda: not rig.path.is_up)
         rig.run_pending()

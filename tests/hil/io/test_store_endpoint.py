@@ -95,7 +95,7 @@ def test_power_cut_keeps_old_or_new_record() -> None:
 
 def test_full_disk_fails_the_port_after_truncated_append() -> None:
     shell, store, dut = make_store()
-    store.capacity = 5
+    store.set_capacity(5)
     store.request("append", b"a\0abc")
     store.request("append", b"a\0def")
     store.request("append", b"a\0ghi")

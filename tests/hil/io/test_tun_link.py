@@ -55,7 +55,7 @@ def test_kernel_tcp_over_satellite_link() -> None:
             client.stdout.close()  # type: ignore[union-attr]
             assert took >= 0.4  # two round trips of 0.2 s, whatever the machine does
             assert link.bytes[0] > 1000
-            link.is_up = False
+            link.set_link_up(False)
             time.sleep(0.5)
             before = link.dropped
             sender = link.run(link.near, [sys.executable, "-c", _SENDER % FAR])

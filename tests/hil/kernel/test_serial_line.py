@@ -68,7 +68,7 @@ def test_busy_line_delays_later_bytes() -> None:
     rig.line.write(b"b" * 5)
     rig.run()
     assert device.requests == [(1_000, b"a" * 10), (1_500, b"b" * 5)]
-    rig.world.now = 10_000
+    rig.world.advance_to(10_000)
     rig.line.write(b"c")
     rig.run()
     assert device.requests[-1] == (10_100, b"c")

@@ -1,6 +1,5 @@
 """The world's order of events, the virtual shell's order of turns, and the digest."""
 
-import heapq
 import random
 
 from hil.kernel.digest import Digest
@@ -16,7 +15,7 @@ def run_all(world: World) -> list[tuple[int, object]]:
     """Let everything happen at once; what was called, and when."""
     calls: list[tuple[int, object]] = []
     while world.heap:
-        world.now, _, _, call, args = heapq.heappop(world.heap)
+        call, args = world.pop_event()
         call(calls, *args)
     return calls
 
@@ -51,7 +50,7 @@ def test_events_are_ordered_by_time_rank_and_request() -> None:
 
 def test_event_in_the_past_happens_now() -> None:
     world = World(1, 0)
-    world.now = 50
+    world.advance_to(50)
     world.schedule(10, make_note(world, "late"))
     assert run_all(world) == [(50, "late")]
 

@@ -139,8 +139,8 @@ def test_scaled_cooler_has_same_figures_per_megawatt() -> None:
 def reference_plant(kind: str = "dry") -> Plant:
     p = reference_parameters(1000.0, start_supply_c=38.0, fws_c=30.0)
     plant = Plant(Random(1), p, quantum_us=SECOND)
-    plant.facility = Facility(p, COOLER, kind, FacilityParameters(), 30.0)
-    plant.facility.fan_pct = plant.facility.fan_command_pct = 40.0
+    plant.attach_facility(Facility(p, COOLER, kind, FacilityParameters(), 30.0))
+    plant.facility.start_fans(40.0)
     plant.facility.set_air(Air(28.0, 20.0, 0.95))
     return plant
 
@@ -175,11 +175,10 @@ def test_energy_and_mass_close_in_every_step(kind: str, quantum_s: float) -> Non
         if i % 7 == 0:
             plant.valve.command(rng.uniform(20.0, 100.0))
             plant.pumps[0].command(rng.uniform(60.0, 100.0), 10.0)
-            facility.fan_command_pct = rng.uniform(0.0, 100.0)
-            facility.wet = rng.random() < 0.5
+            facility.command(rng.uniform(0.0, 100.0), rng.random() < 0.5)
         if i % 50 == 0:
             plant.set_load(rng.uniform(200.0, 1000.0))
-            plant.inventory.leak_lpm = rng.uniform(0.0, 20.0)
+            plant.inventory.set_leak(rng.uniform(0.0, 20.0))
             facility.set_air(Air(rng.uniform(10.0, 45.0), 10.0, rng.uniform(0.8, 1.0)))
         plant.advance(int(i * quantum_s * SECOND))
         energy = plant.energy()
@@ -197,18 +196,18 @@ def test_higher_fan_speed_cools_the_plant() -> None:
     assert facility is not None
     plant.advance(3600 * SECOND)
     warm = plant.supply_true_c
-    facility.fan_command_pct = 90.0
+    facility.command(90.0, facility.wet)
     plant.advance(7200 * SECOND)
     assert plant.supply_true_c < warm - 2.0
     assert facility.rejected_w == pytest.approx(1e6 + plant.shaft_w + facility.pump_w, rel=0.001)
-    facility.stopped = True
+    facility.set_stopped(True)
     plant.advance(7500 * SECOND)
     assert plant.supply_true_c > warm
 
 
 def test_a_facility_without_flow_rejects_nothing() -> None:
     plant = reference_plant()
-    plant.fws_pressure = 0.0
+    plant.set_fws_pressure(0.0)
     plant.advance(60 * SECOND)
     assert plant.facility is not None
     assert plant.facility.rejected_w == 0.0

@@ -73,7 +73,7 @@ def test_pump_ramp_is_limited() -> None:
     pump.step(1.0)
     assert pump.speed_pct == 50.0
     assert not pump.step(1.0)
-    pump.seized = True
+    pump.set_seized(True)
     assert pump.step(0.25)
     assert pump.speed_pct == 0.0
 
@@ -128,7 +128,7 @@ def test_actuator_stroke_and_deadband() -> None:
         actuator.step(0.25)
     assert actuator.position_pct == 80.0
     assert actuator.travel_pct == pytest.approx(30.0)
-    actuator.stuck = True
+    actuator.set_stuck(True)
     actuator.command(0.0)
     assert not actuator.step(0.25)
     assert actuator.position_pct == 80.0
@@ -165,7 +165,7 @@ def test_load_schedule() -> None:
     load.plan_step(20, 80.0)
     load.plan_step(10, 100.0)
     assert [load.power_kw(t) for t in (9, 10, 19, 20)] == [50.0, 100.0, 100.0, 80.0]
-    load.limit_kw = 60.0
+    load.set_limit(60.0)
     assert load.power_kw(21) == 60.0
     with pytest.raises(ValueError, match="below 0"):
         load.set_power(-1.0)
@@ -259,20 +259,20 @@ def test_load_step_delay_round_the_loop() -> None:
 
 def test_no_flow_heats_only_the_cases() -> None:
     row = plant()
-    row.pumps[0].seized = True
+    row.pumps[0].set_seized(True)
     row.advance(30 * SECOND)
     assert row.flow_true_lpm == 0.0
     assert row.hx_w == 0.0
     # 12.5 kW into 10 kJ/K in each rack: 1.25 K/s.
     assert row.case_c == pytest.approx(48.6 + 30 * 1.25, abs=1.5)
-    row.pumps[0].seized = False
+    row.pumps[0].set_seized(False)
     row.advance(400 * SECOND)
     assert row.case_c == pytest.approx(48.6, abs=1.0)
 
 
 def test_second_pump_replaces_first() -> None:
     row = plant()
-    row.pumps[0].seized = True
+    row.pumps[0].set_seized(True)
     row.pumps[1].command(70.0, 20.0)
     row.advance(10 * SECOND)
     assert row.dp_kpa == pytest.approx(80.2, abs=0.1)
@@ -291,11 +291,11 @@ def test_facility_water_ramps_and_swings() -> None:
 
 
 def test_fouling_and_mains_pressure_warm_the_supply() -> None:
-    for name, share in (("fouling", 0.5), ("fws_pressure", 0.5)):
+    for set_fraction in (Plant.set_fouling, Plant.set_fws_pressure):
         row = plant()
-        setattr(row, name, share)
+        set_fraction(row, 0.5)
         row.advance(300 * SECOND)
-        assert row.supply_true_c > 32.5, name
+        assert row.supply_true_c > 32.5, set_fraction
 
 
 def test_sensors_lag_and_are_noisy_but_seeded() -> None:

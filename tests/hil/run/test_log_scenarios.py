@@ -57,16 +57,13 @@ def run_long_outage(seed: int) -> None:
     run = VirtualRun(replace(find("link-outage"), seconds=1700, events=tuple(events)), seed)
     merged_counts: list[int] = []
     broker = run.testbed.broker
-    next_handler = broker.on_message
 
     def count(message: QueuedPublish) -> None:
         if message.topic.endswith("/tele"):
             kinds = [record[1] for record in parse_message(message.payload)[1]]
             merged_counts.append(kinds.count(MERGED))
-        if next_handler is not None:
-            next_handler(message)
 
-    broker.on_message = count
+    broker.observe_messages(count)
     try:
         run.run()
     finally:
