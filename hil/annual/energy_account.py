@@ -1,7 +1,8 @@
-"""The account of a year: energies, water, hours, extremes; and the record that is printed.
+"""The account of a year: energies, water, hours, extremes, and the printed record.
 
-Not a meter: sums are taken from the plant's truth. PUE is that of category 1 to 3's input side with
-the losses of `hil.plant.power.electrical_chain`; its parts are each over the IT's energy.
+Does not emulate meters: the sums use true values of the plant. PUE is on the input side of
+categories 1 to 3, with the losses of `hil.plant.power.electrical_chain`. Each part of PUE is
+relative to the IT energy.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ KEYS = (
     "reversals",
     "wall_s",
 )
-"""What `--json` prints, in this order; the rest of the record is for people and for the plot."""
+"""The keys that `--json` prints, in order; the rest of the record is for the text and the plot."""
 
 
 @dataclass
@@ -46,7 +47,7 @@ class MonthSums:
 
 @dataclass
 class AnnualAccount:
-    """Sums over the time so far; powers in W, times in s."""
+    """Sums since the start; powers in W, times in s."""
 
     site: AnnualSite
     seconds: float = 0.0
@@ -128,7 +129,7 @@ class AnnualAccount:
         return self.pump_j + self.facility_j + self.fan_j
 
     def record(self, policy: str, wall_s: float) -> dict[str, Any]:
-        """The record: what `--json` prints (`KEYS`) and more."""
+        """Return the record: the keys that `--json` prints (`KEYS`) and more."""
         it_kwh = self.it_j / 3.6e6 or 1.0
         loop = self.loop_j / self.it_j if self.it_j else 0.0
         parts = {name: kwh / it_kwh for name, kwh in sorted(self.parts_kwh.items())}

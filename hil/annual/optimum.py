@@ -1,7 +1,7 @@
-"""The year of the `optimum` policy: the cheapest steady point of each hour, found by search.
+"""The year of the policy `optimum`: the cheapest steady state of each hour, found by search.
 
-No controller and no dynamics: it knows the weather and the plant exactly and moves at once. What a
-controller costs more than this is what control, sensors and delay cost.
+Has no controller and no dynamics: it knows the weather and the plant exactly and moves immediately.
+The difference to a controller is the cost of control, sensors and delay.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def sum_optimum(
     progress: Callable[[int, int, AnnualAccount], None] | None = None,
     every: int = 1,
 ) -> AnnualAccount:
-    """Sum the cheapest points of `hours` hours, or of one day in `every`."""
+    """Sum the cheapest points of `hours` hours, or of one day in `every` days."""
     account, search, p = AnnualAccount(site), SteadySearch(site), site.row
     for i in range(hours):
         if i // 24 % every != 0:

@@ -1,4 +1,4 @@
-"""The plot of a year: one page of HTML with drawings inside, nothing fetched from anywhere."""
+"""The plot of a year: one HTML page with embedded drawings and no external files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STYLE = (
 
 
 def render_page(record: dict[str, Any], account: AnnualAccount, source: str) -> str:
-    """The page for a record and its ledger."""
+    """Return the page for a record and its account."""
     title = f"{record['weather']}, {record['rejection']}, {record['policy']}"
     rows = "".join(
         f"<tr><th>{escape(key)}</th><td>{escape(_format_value(value))}</td></tr>"
@@ -62,7 +62,7 @@ def _format_value(value: object) -> str:
 
 
 def _lines(account: AnnualAccount, names: tuple[str, ...]) -> str:
-    """Days along, one line for each name."""
+    """Draw one line for each name over the days."""
     days = account.days
     if not days:
         return "<p>Less than a day was run.</p>"
@@ -82,7 +82,7 @@ def _lines(account: AnnualAccount, names: tuple[str, ...]) -> str:
 
 
 def _bars(account: AnnualAccount) -> str:
-    """Twelve stacked bars: pumps, facility pump, fans."""
+    """Draw twelve stacked bars: pumps, facility pump, fans."""
     shares = [
         [100.0 * kwh / month.it_kwh for kwh in (month.pump_kwh, month.facility_kwh, month.fan_kwh)]
         if month.it_kwh
@@ -108,7 +108,7 @@ def _bars(account: AnnualAccount) -> str:
 
 
 def _frame(low: float, high: float) -> str:
-    """Grid lines with their values."""
+    """Draw grid lines with their values."""
     parts = []
     for i in range(5):
         value = low + (high - low) * i / 4.0

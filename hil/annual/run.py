@@ -1,8 +1,8 @@
-"""A controlled year: weather moves, the control code steps, the plant follows, the ledger counts.
+"""A controlled year: the weather changes, the control code steps, the plant follows.
 
-The control code steps once a second while something moves (the supply is off its set-point, or the
-set-point, the load or a limit moves); when nothing has for a minute, both it and the plant go in
-steps of `coarse_s`. The weather moves once a minute, along straight lines between its hours.
+The control code steps once a second during a transient: the supply is off its set-point, or the
+set-point, the load or a limit moves. After a minute without a transient, control code and plant use
+steps of `coarse_s`. The weather changes once a minute, linear between its hours.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Progress = Callable[[int, int, AnnualAccount], None]
 
 
 class AnnualRun:
-    """One policy on one site; `run` it for some hours."""
+    """One policy on one site; `run` runs it for some hours."""
 
     def __init__(
         self, site: AnnualSite, policy: Policy, faults: str = "none", coarse_s: int = 5
@@ -54,9 +54,10 @@ class AnnualRun:
         progress: Progress | None = None,
         every: int = 1,
     ) -> AnnualAccount:
-        """Run `hours` from the weather's hour `start_hour` on; the first hour is not counted.
+        """Run `hours` hours from the weather's hour `start_hour`; the first hour is not counted.
 
-        With `every` above 1 only one day in so many is run, each after an hour that is not counted.
+        With `every` above 1, only one day in `every` days is run, each after an hour that is not
+        counted.
         """
         valve, travel = self.plant.valve, 0.0
         for i in range(hours):
@@ -73,7 +74,7 @@ class AnnualRun:
         return self.account
 
     def assert_balances(self) -> None:
-        """Raise `BenchError` unless energy and mass close to 0.1 % over all steps so far."""
+        """Raise `BenchError` if the error of energy or mass so far is above 0.1 %."""
         plant, facility = self.plant, self.plant.facility
         energy = plant.energy()
         residuals = [abs(energy.residual_j) / max(energy.in_j, 1.0)]
@@ -84,7 +85,7 @@ class AnnualRun:
             raise BenchError(f"the plant's balances do not close: {max(residuals):.2%} is missing")
 
     def _run_hour(self, hour: int, count: bool) -> None:
-        """Sixty minutes, then the books."""
+        """Run sixty minutes, then add them to the account."""
         account = self.account
         before = (account.it_j, account.pump_j, account.facility_j, account.fan_j, account.water_kg)
         facility = self.plant.facility
@@ -108,7 +109,7 @@ class AnnualRun:
             self._record_noon(self.site.weather.at(hour))
 
     def _record_noon(self, weather: Hour) -> None:
-        """What the plot shows of a day, at noon."""
+        """Record the values of a day for the plot, at noon."""
         plant = self.plant
         self.account.add_day(
             {
@@ -124,7 +125,7 @@ class AnnualRun:
         )
 
     def _run_minute(self, weather: Hour, count: bool) -> None:
-        """A minute of one weather."""
+        """Run one minute with constant weather."""
         plant, policy, account = self.plant, self.policy, self.account
         facility = plant.facility
         if facility is None:
@@ -157,7 +158,7 @@ class AnnualRun:
             account.add_extremes(dt, plant.supply_true_c - dew_limit_c, plant.case_c)
 
     def _choose_step(self, remaining_s: int) -> int:
-        """Seconds of the next step."""
+        """Return the length of the next step, s."""
         plant, policy = self.plant, self.policy
         error = plant.supply_c - policy.setpoint_c
         moving = not -_STEADY_K < error < _STEADY_K or policy.limit_kw is not None
@@ -174,7 +175,7 @@ class AnnualRun:
         return step_s
 
     def _count_reversal(self, position: float) -> None:
-        """Count a turn of the valve of more than half a percent."""
+        """Count a reversal of the valve of more than 0.5 %."""
         moved = position - self._extreme_pct
         if self._direction >= 0:
             if moved > 0.0:
@@ -193,7 +194,7 @@ class AnnualRun:
 def run_timed(
     annual_run: AnnualRun, hours: int, progress: Progress | None = None
 ) -> tuple[AnnualAccount, float]:
-    """Run and say how many seconds it took."""
+    """Run; return the account and the elapsed time, s."""
     start = time.perf_counter()
     account = annual_run.run(hours, progress=progress)
     return account, time.perf_counter() - start
