@@ -22,7 +22,8 @@ from benchmarks import stream
 from benchmarks.common import Record, describe_machine, show
 from hil.io.endpoints import TcpEndpoint
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import Scenario, parse
+from hil.scenario.loader import parse
+from hil.scenario.model import Scenario
 from protocols.telemetry import block, message, varint
 
 _SECOND = 1_000_000
@@ -154,7 +155,7 @@ class Drain:
                 marks["payload"] = ground.payload_bytes
 
         run.run(check_drained)
-        order = [(ground.arrival_us[key], key[1] & 3) for key in ground.arrival_order]
+        order = [(ground.arrival_us[key], key.number & 3) for key in ground.arrival_order]
         bulk = [at for at, group in order if group == message.BULK]
         opened = self.end.connected_at - self.rtt_us
         elapsed = (self.drained_at - opened) / _SECOND
