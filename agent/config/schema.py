@@ -16,6 +16,7 @@ from agent.core.schema_rules import (
     object_of,
     text,
 )
+from agent.core.tunable import TUNABLES
 from agent.log.schema import LOG
 from agent.remote.schema import REMOTE
 
@@ -24,21 +25,48 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-_PERCENT_RATE = number("fastest change of the output, percent per second", 0.1, 100, 5)
+def _tunable(path: str, description: str) -> "dict[str, Any]":
+    """Give the number rule of a key of `agent.core.tunable`."""
+    row = [row for row in TUNABLES if row.path == path][0]  # noqa: RUF015 - MicroPython
+    low, high, default = [_from_thousandths(value) for value in (row.low, row.high, row.default)]
+    return number(description, low, high, default)
+
+
+def _whole_tunable(path: str, description: str) -> "dict[str, Any]":
+    """Give the rule of a key of `agent.core.tunable` that takes integers only."""
+    rule = _tunable(path, description)
+    rule["type"] = "integer"
+    return rule
+
+
+def _from_thousandths(value: "int | None") -> "Any":
+    """Give the number as the schema shows it: without a fraction where it has none."""
+    if value is None:
+        return None
+    return value / 1000 if value % 1000 else value // 1000
+
 
 SUPPLY = object_of(
     "the supply temperature loop: one control valve on the facility water",
     ["setpoint_c", "sensor", "valve"],
     {
-        "setpoint_c": number("supply temperature to hold, degrees Celsius", 15, 45),
+        "setpoint_c": _tunable(
+            "control.supply.setpoint_c", "supply temperature to hold, degrees Celsius"
+        ),
         "sensor": name("device that reads SupplyTemperatureCelsius"),
         "valve": name("device that is the control valve"),
-        "gain_pct_per_k": number("proportional gain, percent of stroke per kelvin", 0.1, 50, 5),
-        "integral_s": number("integral time, seconds", 5, 3600, 15),
-        "min_pct": number("least opening the loop may ask for", 0, 100, 5),
-        "max_pct": number("largest opening the loop may ask for", 0, 100, 100),
-        "safe_pct": number("opening when the supply temperature is not known", 0, 100, 60),
-        "rate_pct_per_s": _PERCENT_RATE,
+        "gain_pct_per_k": _tunable(
+            "control.supply.gain_pct_per_k", "proportional gain, percent of stroke per kelvin"
+        ),
+        "integral_s": _tunable("control.supply.integral_s", "integral time, seconds"),
+        "min_pct": _tunable("control.supply.min_pct", "least opening the loop may ask for"),
+        "max_pct": _tunable("control.supply.max_pct", "largest opening the loop may ask for"),
+        "safe_pct": _tunable(
+            "control.supply.safe_pct", "opening when the supply temperature is not known"
+        ),
+        "rate_pct_per_s": _tunable(
+            "control.supply.rate_pct_per_s", "fastest change of the output, percent per second"
+        ),
     },
 )
 
@@ -46,15 +74,23 @@ PRESSURE = object_of(
     "the differential pressure loop: one or two pumps on variable-speed drives",
     ["setpoint_kpa", "sensor", "pumps"],
     {
-        "setpoint_kpa": number("differential pressure to hold, kilopascal", 5, 400),
+        "setpoint_kpa": _tunable(
+            "control.dp.setpoint_kpa", "differential pressure to hold, kilopascal"
+        ),
         "sensor": name("device that reads the loop's pressures"),
         "pumps": list_of("lead first, then lag", name("device that is a pump's drive"), 1, 2),
-        "gain_pct_per_kpa": number("proportional gain, percent of speed per kPa", 0.001, 10, 0.2),
-        "integral_s": number("integral time, seconds", 1, 3600, 4),
-        "min_pct": number("least speed", 10, 100, 25),
-        "max_pct": number("largest speed", 10, 100, 100),
-        "safe_pct": number("speed when the differential pressure is not known", 10, 100, 80),
-        "rate_pct_per_s": _PERCENT_RATE,
+        "gain_pct_per_kpa": _tunable(
+            "control.dp.gain_pct_per_kpa", "proportional gain, percent of speed per kPa"
+        ),
+        "integral_s": _tunable("control.dp.integral_s", "integral time, seconds"),
+        "min_pct": _tunable("control.dp.min_pct", "least speed"),
+        "max_pct": _tunable("control.dp.max_pct", "largest speed"),
+        "safe_pct": _tunable(
+            "control.dp.safe_pct", "speed when the differential pressure is not known"
+        ),
+        "rate_pct_per_s": _tunable(
+            "control.dp.rate_pct_per_s", "fastest change of the output, percent per second"
+        ),
     },
 )
 
@@ -81,8 +117,9 @@ SCHEMA: "dict[str, Any]" = object_of(
             ["port"],
             {
                 "port": text("address of its port, such as serial:/dev/ttyUSB0?baud=115200"),
-                "latency_ms": number(
-                    "mean time from the second to the first byte that names it", 0, 1000, 0
+                "latency_ms": _tunable(
+                    "receiver.latency_ms",
+                    "mean time from the second to the first byte that names it",
                 ),
                 "drift_ppm": number("how far the controller's oscillator may be off", 0.1, 500, 50),
                 "ppm_per_c": number(
@@ -126,7 +163,9 @@ SCHEMA: "dict[str, Any]" = object_of(
             ["supply", "dp"],
             {
                 "tick_ms": integer("period of the ticks; divides 1000", 20, 1000, 100),
-                "slot_ms": integer("offset of this unit's ticks in the second", 0, 999, 0),
+                "slot_ms": _whole_tunable(
+                    "control.slot_ms", "offset of this unit's ticks in the second"
+                ),
                 "cycle_ms": integer(
                     "period of the bus cycle; a multiple of tick_ms", 100, 10000, 1000
                 ),
@@ -140,20 +179,22 @@ SCHEMA: "dict[str, Any]" = object_of(
             "what is reported and acted on",
             [],
             {
-                "supply_max_c": number("supply temperature that raises an alarm", 20, 60, 40),
-                "stale_s": number("age at which a reading is not used any more", 2, 60, 5),
+                "supply_max_c": _tunable(
+                    "limits.supply_max_c", "supply temperature that raises an alarm"
+                ),
+                "stale_s": _tunable(
+                    "limits.stale_s", "age at which a reading is not used any more"
+                ),
             },
         ),
         "telemetry": object_of(
             "what is published",
             [],
             {
-                "period_ms": integer("period of the telemetry rows", 100, 3600000, 1000),
-                "queue": integer(
+                "period_ms": _whole_tunable("telemetry.period_ms", "period of the telemetry rows"),
+                "queue": _whole_tunable(
+                    "telemetry.queue",
                     "rows kept in memory while the broker is away, about 250 bytes each",
-                    1,
-                    10000,
-                    120,
                 ),
             },
         ),
