@@ -6,7 +6,7 @@ Part of `agent.config.schema`; only read when a configuration has the section.
 from agent.core.schema_rules import object_of, text
 
 PPS = object_of(
-    "the receiver's pulse at each second",
+    "PPS pulses of the receiver",
     ["port"],
-    {"port": text("a PPS device or a board's pin, such as pps:/dev/pps0 or pps:15?edge=fall")},
+    {"port": text("PPS device or pin of a board, for example pps:/dev/pps0 or pps:15?edge=fall")},
 )

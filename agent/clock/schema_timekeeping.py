@@ -7,11 +7,11 @@ from agent.core.schema_rules import integer, object_of, text
 from agent.core.schema_sensor_source import TEMPERATURE_SOURCE
 
 TIMEKEEPING = object_of(
-    "what is known of time, kept over a restart, and the oscillator's temperature",
+    "clock state that survives a restart, and the temperature of the oscillator",
     ["port"],
     {
-        "port": text("folder that survives a power cut, such as store:/var/lib/coldloop"),
-        "save_s": integer("how often it is written, seconds", 10, 86_400, 600),
+        "port": text("folder that survives a power cut, for example store:/var/lib/coldloop"),
+        "save_s": integer("interval of the writes, s", 10, 86_400, 600),
         "temperature": TEMPERATURE_SOURCE,
     },
 )
