@@ -1,7 +1,7 @@
-"""`coldloop telemetry`: the log of a unit read back, and the codec tried on anybody's figures.
+"""`coldloop telemetry`: read the log of a unit, and test the codec with a table of values.
 
-Not a place for logic: each subcommand is a module of `agent.log.tools` (see
-`drivers.tools.lib.command_group`).
+Does not contain logic: each subcommand is a module of `agent.tools`; see
+`drivers.tools.lib.command_group`.
 """
 
 from agent.core.errors import AgentError
@@ -12,7 +12,7 @@ TOOLS = {
     "stats": ("agent.tools.log_stats", "sum up what a log holds"),
     "codec": ("agent.tools.log_codec", "put a table through the codec: bits a value"),
 }
-"""Subcommand: its module, and what --help says of it."""
+"""Subcommand: its module and its help text."""
 
 
 def telemetry(argv: list[str]) -> int:

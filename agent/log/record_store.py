@@ -1,13 +1,15 @@
-"""The store's side of the log: records in, durable, found again, let go of.
+"""Records of the log on a store: append, make durable, find, delete.
 
-Not the sending (`agent.log.sender`). The store is asked one thing at a time; "drained" ends it.
-After a failure, what may or may not have been written is written again, whole, in a new segment,
-with the numbers it had. After a start only the newest segment of each class is read; the others are
-read when they are sent. When the log has its bytes, or the disk is full, the oldest segment of the
-lowest class goes, counted.
+Does not send; see `agent.log.sender`.
 
-A record's age is counted in the log's own seconds: they go on from the youngest record found at a
-start, and no clock can step them.
+The record store has one request in progress; the event "drained" ends it. After a failure it writes
+the last batch again, whole, in a new segment and under the same ids. After a start it reads only
+the newest segment of each class; it reads the others when their records are sent. When the log has
+its largest size, or the disk is full, the oldest segment of the lowest class is deleted and
+counted.
+
+The age of a record is counted in seconds of the log's own time. It continues from the newest record
+found at a start, and no step of the clock changes it.
 """
 
 from binascii import crc32
@@ -27,21 +29,21 @@ if TYPE_CHECKING:
 
     Operation = tuple[str, bytes]
     WrittenRecord = tuple[int, LogRecord, int]
-    """Class, record, when the oldest of what it tells of was taken."""
+    """Class, record, and the time of its oldest content."""
 
 MAX_UNWRITTEN = 6144
-"""Bytes that may wait in memory for the flash."""
+"""Largest number of bytes that wait in memory for the flash."""
 MAX_RECENT = 2048
-"""Bytes of records that are kept in memory for sending, though they are durable."""
+"""Largest number of bytes of durable records that stay in memory for sending."""
 LONGEST = 60000
 _OBJECT_BYTES = 48
-"""Bytes that a record takes in memory beside its payload, about."""
+"""Approximate memory of a record beside its payload, bytes."""
 SCHEMA_KEY = "log.schema"
 _CLOSED, _LISTING, _RESUMING, _READY = 0, 1, 2, 3
 
 
 class RecordStore:
-    """The records of one unit on one store; `unit` is "SITE/UNIT", `settings` section `log`."""
+    """The records of a unit on one store. `unit`: "SITE/UNIT", `settings`: section `log`."""
 
     def __init__(self, unit: str, settings: "dict[str, Any]") -> None:
         self.unit = unit
@@ -53,7 +55,7 @@ class RecordStore:
             ClassIndex(BULK, settings["bulk_ttl_s"]),
         ]
         self.listeners: list[Callable[[int], None]] = []
-        """Called when there is more to send."""
+        """Called when more records can be sent."""
         self.schema = b""
         """Number of the schema that was logged last."""
         self.failures = 0
@@ -61,9 +63,9 @@ class RecordStore:
         self.truncated = 0
         self.now = 0
         self.compactor: BlockCompactor | None = None
-        """Makes longer blocks of the backlog, or nobody does."""
+        """Makes longer blocks of the backlog. None: not configured."""
         self._max_bytes: int = settings["bytes"]
-        # One segment of each class cannot be given up: they must be a part of the whole.
+        # The largest size of the log includes one segment of each class that cannot be deleted.
         self._segment_bytes: int = min(settings["segment_bytes"], settings["bytes"] // 8)
         self._unwritten: list[tuple[int, int, bytes, int]] = []
         self._unwritten_bytes = 0
@@ -86,7 +88,7 @@ class RecordStore:
 
     @property
     def ready(self) -> bool:
-        """Whether the log knows what is in it."""
+        """True when the store is read and records can be written and sent."""
         return self._phase == _READY
 
     # Records in.
@@ -94,7 +96,7 @@ class RecordStore:
     def append(
         self, group: int, kind: int, payload: bytes, now: int, oldest_at: "int | None" = None
     ) -> None:
-        """Log a record of a class; `oldest_at`: when the oldest of what it tells of was taken."""
+        """Log a record of a class. `oldest_at`: time of its oldest content, None: `now`."""
         self.now = now
         if len(payload) > LONGEST:
             self.class_indexes[group].lost += 1
@@ -106,7 +108,7 @@ class RecordStore:
         self.advance(now)
 
     def _drop_unwritten(self) -> None:
-        """Let go of the oldest record of the lowest class that waits for the flash."""
+        """Drop the oldest waiting record of the lowest class."""
         lowest_class = max([entry[0] for entry in self._unwritten])
         for index, (group, _, payload, _) in enumerate(self._unwritten):
             if group == lowest_class:
@@ -116,21 +118,21 @@ class RecordStore:
                 return
 
     def oldest_unsaved(self) -> "int | None":
-        """Give when the oldest was taken that a power cut would cost now; None: nothing."""
+        """Return the time of the oldest content that a power cut would destroy. None: nothing."""
         times = [entry[3] for entry in self._unwritten] + [entry[2] for entry in self._batch]
         return min(times) if times else None
 
     def set_schema(self, schema: bytes) -> None:
-        """Remember durably that a schema is in the log."""
+        """Write durably that a schema is in the log."""
         self.schema = self._schema_due = schema
 
-    # Records found again.
+    # Records out.
 
     def find(self, class_index: ClassIndex, ident: int) -> "LogRecord | None":
-        """Find a durable record in memory, or None.
+        """Return a durable record from memory, or None.
 
-        Then it is either gone for good, which the shelf has been told, or `loading` is true: it is
-        being read, and the listeners hear when it is there.
+        None: if `loading` is true, the store reads the record, and the listeners are called
+        afterwards. Otherwise the record does not exist any more, and `class_index` has dropped it.
         """
         self._read_request = None
         number = ident * 4 + class_index.group
@@ -151,22 +153,22 @@ class RecordStore:
 
     @property
     def loading(self) -> bool:
-        """Whether what `find` looked for last has to be read first."""
+        """True if the last `find` has to read the store first."""
         return self._read_request is not None
 
     def stamp(self) -> int:
-        """Give the log's own time in seconds."""
+        """Return the log's own time in seconds."""
         return self._stamp_offset + self.now // SECOND
 
     # The store.
 
     def event(self, kind: str, now: int) -> None:
-        """Take what the store says."""
+        """Handle an event of the store."""
         self.now = now
         if kind == "full":
             self._out_of_space = (
                 self._operation != "merged"
-            )  # longer blocks are no need: nothing goes for them
+            )  # nothing is deleted to make room for longer blocks
         elif kind == "drained":
             operation, self._operation = self._operation, ""
             if operation == "write":
@@ -183,7 +185,7 @@ class RecordStore:
         self.advance(now)
 
     def _on_failure(self) -> None:
-        """Begin anew with what was under way: nobody knows how much of it was done."""
+        """Prepare to repeat the operation in progress; its result is unknown."""
         self.failures += self._open
         self._open = False
         if self.compactor is not None and self._operation == "merged":
@@ -195,7 +197,7 @@ class RecordStore:
             self._phase = _CLOSED
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take an answer of the store."""
+        """Handle an answer of the store."""
         self.now = now
         if self._operation == "list":
             self._on_list(str(data, "utf-8").split("\0"))
@@ -210,12 +212,12 @@ class RecordStore:
         _, group, first = parsed
         scan = segment.scan(content, self.generation, group)
         if self._operation == "merge" and self.compactor is not None:
-            # What is damaged is counted when it is sent, and stays until then.
+            # Damage is counted when the segment is sent. Until then the segment stays as it is.
             self.compactor.load_records([] if scan.damaged else scan.records)
         elif self._phase == _READY:
             truncated = (
                 scan.tail_bytes > 0 and len(scan.records) > 0
-            )  # a first record never is: see _write
+            )  # a first record is never truncated, see _write_batch
             self.class_indexes[group].count_damage(first, scan.damaged - truncated)
             self._loaded = (group, first, scan.records)
             self._read_request = None
@@ -224,7 +226,7 @@ class RecordStore:
             self._resume_class(group, first, scan, bool(separator))
 
     def _on_list(self, names: "list[str]") -> None:
-        """Sort the segments that are there; the life is that of the most of them."""
+        """Sort the segments in the store. The generation of the log is the most frequent one."""
         segments = [parsed for parsed in [segment.parse_name(name) for name in names] if parsed]
         generations = [generation for generation, _, _ in segments]
         self.generation = b""
@@ -249,13 +251,13 @@ class RecordStore:
     def _resume_class(
         self, group: int, first: int, scan: segment.SegmentScan, exists: bool
     ) -> None:
-        """Learn from the newest segment of a class where to go on."""
+        """Continue a class after the records of its newest segment."""
         class_index = self.class_indexes[group]
         last = max([first - 1] + [record.last_ident for record in scan.records])
         for record in scan.records:
             self._stamp_offset = max(self._stamp_offset, record.stamp)
         if scan.tail_bytes:
-            # Bytes that are no record may have been one, and sent: its number is not used again.
+            # Bytes without a record may be a record that was sent. Its number is not used again.
             self.truncated += 1
             last += scan.tail_bytes // segment.MIN_RECORD_BYTES + 1
         if not exists and len(class_index.first_ids) > 1:
@@ -265,7 +267,7 @@ class RecordStore:
         self._can_append[group] = False
 
     def _on_written(self) -> None:
-        """Count a batch as durable."""
+        """Mark a batch as durable."""
         group = self._batch[0][0]
         class_index = self.class_indexes[group]
         if self._starts_segment:
@@ -289,7 +291,7 @@ class RecordStore:
         return sum([len(record.payload) + segment.HEAD + 9 for _, record, _ in batch])
 
     def size(self) -> int:
-        """Give how much flash the log takes."""
+        """Return the size of the log on flash in bytes."""
         return sum([class_index.size() for class_index in self.class_indexes])
 
     def _request(self, purpose: str, operation: str, data: bytes) -> None:
@@ -297,7 +299,7 @@ class RecordStore:
         self._out.append((operation, data))
 
     def advance(self, now: int) -> None:
-        """Ask the store for the next thing, if it is free."""
+        """Send the next request to the store if it is idle."""
         if not self._open or self._operation:
             return
         if self._phase != _READY:
@@ -322,7 +324,7 @@ class RecordStore:
             self._compact(self.compactor, self.class_indexes[BULK])
 
     def _compact(self, compactor: "BlockCompactor", class_index: ClassIndex) -> None:
-        """Read a full segment of the backlog, or write it anew with longer blocks."""
+        """Read a full segment of the backlog, or replace it with longer blocks."""
         first = compactor.segment_first
         if first not in class_index.first_ids or class_index.sent_to > first:
             compactor.reset()
@@ -336,7 +338,7 @@ class RecordStore:
             )
 
     def _on_replaced(self) -> None:
-        """A segment has longer blocks now."""
+        """Handle a segment that has longer blocks now."""
         compactor, class_index = self.compactor, self.class_indexes[BULK]
         if compactor is None:
             return
@@ -354,7 +356,7 @@ class RecordStore:
             listener(now)
 
     def _continue_start(self, now: int) -> None:
-        """Take the next step of a start."""
+        """Do the next step of a start."""
         if self._phase == _CLOSED:
             self._phase = _LISTING
             self._request("list", "list", b"")
@@ -380,7 +382,7 @@ class RecordStore:
         self._notify(now)
 
     def _release_segments(self) -> None:
-        """Forget the segments that the ground has."""
+        """Delete the segments whose records are all acknowledged."""
         for class_index in self.class_indexes:
             first = class_index.release()
             while first:
@@ -390,7 +392,9 @@ class RecordStore:
                 first = class_index.release()
 
     def _make_room(self, max_bytes: int, lowest_class: int) -> bool:
-        """Give up the oldest segments of the lowest classes until the log has `max_bytes` bytes."""
+        """Delete the oldest segments of the lowest classes until the log has at most `max_bytes`
+        bytes.
+        """
         for group in (BULK, EVENT, LIVE, ALARM):
             while group >= lowest_class and self.size() > max_bytes:
                 first = self.class_indexes[group].evict()
@@ -400,7 +404,7 @@ class RecordStore:
         return self.size() <= max_bytes
 
     def _fill_batch(self) -> None:
-        """Give numbers to the records that are written next: of one class, a segment at most."""
+        """Give ids to the records of the next write: one class, at most one segment."""
         if not self._batch and self._unwritten:
             group = min([entry[0] for entry in self._unwritten])
             class_index = self.class_indexes[group]
@@ -420,7 +424,9 @@ class RecordStore:
             self._fit_batch()
 
     def _fit_batch(self) -> None:
-        """Make room for the batch, in its own class and below; else it is the lowest there is."""
+        """Make room for the batch in its own class and in lower ones. If that fails, the batch is
+        lost.
+        """
         group = self._batch[0][0]
         if self._out_of_space:
             self._out_of_space = False
@@ -432,7 +438,7 @@ class RecordStore:
             self._batch = []
 
     def _write_batch(self) -> None:
-        """Write the batch: behind the newest segment while that has room, else as a new one."""
+        """Append the batch to the newest segment if it has room; otherwise start a segment."""
         group = self._batch[0][0]
         class_index = self.class_indexes[group]
         frames = [segment.frame(self.generation, group, record) for _, record, _ in self._batch]
@@ -446,7 +452,7 @@ class RecordStore:
         self._request("write", "append" if fits else "write", key + b"\0" + b"".join(frames))
 
     def outbox(self) -> "list[Operation]":
-        """Hand over what the store is asked: (operation, data)."""
+        """Return the requests for the store: (operation, data)."""
         if not self._out:
             return []
         out, self._out = self._out, []

@@ -1,6 +1,6 @@
-"""The configuration's section `log`: telemetry that survives power cuts, until the ground has it.
+"""Section `log` of the configuration: the telemetry log on flash.
 
-Part of `agent.config.schema`; only read when a configuration is loaded.
+A part of `agent.config.schema`; loaded only with a configuration.
 """
 
 from agent.core.schema_rules import enum, hexadecimal, integer, object_of, text
