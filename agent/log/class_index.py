@@ -35,12 +35,58 @@ class ClassIndex:
         self.expired = 0
         self.damaged = 0
 
+    def load(self, first_ids: "list[int]", segment_bytes: int) -> None:
+        """Take the segments that a start found; each counts as `segment_bytes` long."""
+        self.first_ids = sorted(first_ids)
+        self.sizes = [segment_bytes] * len(first_ids)
+        self.resume(1)
+
     def resume(self, next_id: int) -> None:
         """Continue after a start. Every stored record may have been sent; none counts as
         acknowledged.
         """
         self.next_id = self.durable_to = self.max_sent_to = next_id
         self.acked_to = self.sent_to = self.first_ids[0] if self.first_ids else next_id
+
+    def forget_newest(self) -> None:
+        """Remove the newest segment, which is not in the store, unless it is the only one."""
+        if len(self.first_ids) > 1:
+            self.first_ids.pop()
+            self.sizes.pop()
+
+    def take_id(self) -> int:
+        """Return the id of a new record."""
+        self.next_id += 1
+        return self.next_id - 1
+
+    def lose_batch(self, first: int) -> None:
+        """Count the new records from `first` as lost; their ids are used again."""
+        self.lost += self.next_id - first
+        self.next_id = first
+
+    def lose(self) -> None:
+        """Count a record as lost before it had an id."""
+        self.lost += 1
+
+    def expire(self, ident: int) -> None:
+        """Give up a record that is too old to send."""
+        self.expired += 1
+        self.drop(ident)
+
+    def start_segment(self, first: int) -> None:
+        """Add an empty segment."""
+        self.first_ids.append(first)
+        self.sizes.append(0)
+
+    def mark_durable(self, end: int, size: int) -> None:
+        """Count `size` more bytes in the newest segment; the records below `end` are durable."""
+        self.sizes[-1] += size
+        self.durable_to = end
+
+    def resize(self, first: int, size: int) -> None:
+        """Set the size of a segment that was replaced, if it still exists."""
+        if first in self.first_ids:
+            self.sizes[self.first_ids.index(first)] = size
 
     def count_damage(self, first: int, places: int) -> None:
         """Count the damaged places of a segment, once."""

@@ -101,9 +101,9 @@ class BlockCompactor:
         """Encode a part of a group. Return True when the group is done."""
         try:
             if self._merge is None:
-                from protocols.telemetry.merged_block import MergedBlockWriter as Kind  # noqa: PLC0415 - seldom used
+                from protocols.telemetry.merged_block import MergedBlockWriter  # noqa: PLC0415 - seldom used
 
-                self._merge = Kind([record.payload for record in group], self._width)
+                self._merge = MergedBlockWriter([record.payload for record in group], self._width)
                 return False
             if not self._merge.step():
                 return False

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from agent.agent import Actions, Agent
     from agent.log.compactor import BlockCompactor
+    from protocols.telemetry.schema import Schema
     from protocols.telemetry.summary import Summary
 
 _SLICE_US = 4 * MILLISECOND
@@ -34,33 +35,40 @@ _SCHEMA_INTERVAL = 60 * SECOND
 one."""
 
 
+def _make_compactor(rows: int, schema: "Schema") -> "BlockCompactor":
+    from agent.log.compactor import BlockCompactor  # noqa: PLC0415 - not on every unit
+
+    return BlockCompactor(rows, schema.number, len(schema.entries))
+
+
+def _make_summary(schema: "Schema", with_bounds: bool) -> "Summary":
+    from protocols.telemetry.summary import Summary  # noqa: PLC0415 - seldom used
+
+    return Summary(schema, with_bounds)
+
+
 class LogComponent(Component):
     """The log; see the module. `settings` is the section `log` of the configuration."""
 
     def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         config = agent.config
-        self.record_store = RecordStore(config.site + "/" + config.unit, settings)
-        self.sender = Sender(self.record_store, bytes.fromhex(settings.get("ack_key", "")))
-        self.link_up = False
-        """True while a carrier is connected. New blocks are then sent before the backlog."""
         self._schema = unit_schema(agent.fieldbus)
         period_us = config.ticks_per_row * config.tick_us
         self._max_rows = max(1, min(settings["at_risk_s"] * SECOND // period_us, _MAX_ROWS))
         self._rows_mode: str = settings["rows"]
         self._compactor: BlockCompactor | None = None
         if settings["merge_rows"] and self._rows_mode != "none":
-            from agent.log.compactor import BlockCompactor as Longer  # noqa: PLC0415 - not on every unit
-
-            schema = self._schema
-            self._compactor = Longer(settings["merge_rows"], schema.number, len(schema.entries))
-            self.record_store.compactor = self._compactor
+            self._compactor = _make_compactor(settings["merge_rows"], self._schema)
+        unit = config.site + "/" + config.unit
+        self.record_store = RecordStore(unit, settings, self._compactor)
+        self.sender = Sender(self.record_store, bytes.fromhex(settings.get("ack_key", "")))
+        self.link_up = False
+        """True while a carrier is connected. New blocks are then sent before the backlog."""
         self._builder = BlockBuilder(self._schema, self._max_rows, 0)
         self._summary: Summary | None = None
         if settings["summary_s"]:
-            from protocols.telemetry.summary import Summary as Kind  # noqa: PLC0415 - seldom used
-
-            self._summary = Kind(self._schema, bool(settings["summary_bounds"]))
+            self._summary = _make_summary(self._schema, bool(settings["summary_bounds"]))
             self._summary_rows = max(1, settings["summary_s"] * SECOND // period_us)
             self._summary_builder = BlockBuilder(
                 self._summary.schema_out, settings["summary_rows"], 0
@@ -78,7 +86,7 @@ class LogComponent(Component):
 
     def tick(self, now: int) -> None:
         """Add a row if one is due."""
-        self.record_store.now = now
+        self.record_store.set_time(now)
         agent = self.agent
         if agent.ticks.number % agent.config.ticks_per_row:
             return
@@ -105,7 +113,7 @@ class LogComponent(Component):
             numbers += self._summary.schema_out.number
         if self.record_store.schema == numbers and not is_missing:
             return
-        self.sender.schema_missing = False
+        self.sender.take_schema_request()
         self._schema_not_before = now + _SCHEMA_INTERVAL
         self.record_store.append(ALARM, SCHEMA, self._schema.text, now)
         if self._summary is not None:

@@ -13,6 +13,7 @@ found at a start, and no step of the clock changes it.
 """
 
 from binascii import crc32
+from collections import namedtuple
 
 from agent.log import segment
 from agent.log.class_index import ClassIndex
@@ -28,8 +29,13 @@ if TYPE_CHECKING:
     from agent.log.compactor import BlockCompactor
 
     Operation = tuple[str, bytes]
-    WrittenRecord = tuple[int, LogRecord, int]
-    """Class, record, and the time of its oldest content."""
+
+WaitingRecord = namedtuple("WaitingRecord", ("group", "kind", "payload", "oldest_at"))
+"""A record without an id, in memory. `oldest_at`: time of its oldest content."""
+BatchRecord = namedtuple("BatchRecord", ("record", "oldest_at"))
+"""A record of the write in progress. `oldest_at`: time of its oldest content."""
+LoadedSegment = namedtuple("LoadedSegment", ("group", "first", "records"))
+"""A segment in memory: class, first id, records."""
 
 MAX_UNWRITTEN = 6144
 """Largest number of bytes that wait in memory for the flash."""
@@ -40,12 +46,20 @@ _OBJECT_BYTES = 48
 """Approximate memory of a record beside its payload, bytes."""
 SCHEMA_KEY = "log.schema"
 _CLOSED, _LISTING, _RESUMING, _READY = 0, 1, 2, 3
+_NOTHING_LOADED = LoadedSegment(-1, 0, ())
+
+
+def _encoded_size(records: "list[LogRecord]") -> int:
+    """Return an upper limit of the bytes of `records` in a segment."""
+    return sum([len(record.payload) + segment.HEAD + 9 for record in records])
 
 
 class RecordStore:
     """The records of a unit on one store. `unit`: "SITE/UNIT", `settings`: section `log`."""
 
-    def __init__(self, unit: str, settings: "dict[str, Any]") -> None:
+    def __init__(
+        self, unit: str, settings: "dict[str, Any]", compactor: "BlockCompactor | None" = None
+    ) -> None:
         self.unit = unit
         self.generation = b""
         self.class_indexes = [
@@ -62,21 +76,21 @@ class RecordStore:
         self.foreign_segments = 0
         self.truncated = 0
         self.now = 0
-        self.compactor: BlockCompactor | None = None
-        """Makes longer blocks of the backlog. None: not configured."""
+        self._compactor = compactor
         self._max_bytes: int = settings["bytes"]
         # The largest size of the log includes one segment of each class that cannot be deleted.
         self._segment_bytes: int = min(settings["segment_bytes"], settings["bytes"] // 8)
-        self._unwritten: list[tuple[int, int, bytes, int]] = []
+        self._unwritten: list[WaitingRecord] = []
         self._unwritten_bytes = 0
-        self._batch: list[WrittenRecord] = []
+        self._batch: list[BatchRecord] = []
+        self._batch_class = self.class_indexes[0]
         self._starts_segment = False
         self._can_append = [False] * len(CLASSES)
         self._deletes: list[str] = []
         self._schema_due = b""
         self._recent: list[tuple[int, LogRecord]] = []
         self._recent_bytes = 0
-        self._loaded: tuple[int, int, list[LogRecord]] = (-1, 0, [])
+        self._loaded = _NOTHING_LOADED
         self._read_request: tuple[int, int] | None = None
         self._phase = _CLOSED
         self._open = False
@@ -99,9 +113,11 @@ class RecordStore:
         """Log a record of a class. `oldest_at`: time of its oldest content, None: `now`."""
         self.now = now
         if len(payload) > LONGEST:
-            self.class_indexes[group].lost += 1
+            self.class_indexes[group].lose()
             return
-        self._unwritten.append((group, kind, payload, now if oldest_at is None else oldest_at))
+        if oldest_at is None:
+            oldest_at = now
+        self._unwritten.append(WaitingRecord(group, kind, payload, oldest_at))
         self._unwritten_bytes += len(payload) + _OBJECT_BYTES
         while self._unwritten_bytes > MAX_UNWRITTEN and len(self._unwritten) > 1:
             self._drop_unwritten()
@@ -109,17 +125,18 @@ class RecordStore:
 
     def _drop_unwritten(self) -> None:
         """Drop the oldest waiting record of the lowest class."""
-        lowest_class = max([entry[0] for entry in self._unwritten])
-        for index, (group, _, payload, _) in enumerate(self._unwritten):
-            if group == lowest_class:
+        lowest_class = max([waiting.group for waiting in self._unwritten])
+        for index, waiting in enumerate(self._unwritten):
+            if waiting.group == lowest_class:
                 self._unwritten.pop(index)
-                self._unwritten_bytes -= len(payload) + _OBJECT_BYTES
-                self.class_indexes[group].lost += 1
+                self._unwritten_bytes -= len(waiting.payload) + _OBJECT_BYTES
+                self.class_indexes[lowest_class].lose()
                 return
 
     def oldest_unsaved(self) -> "int | None":
         """Return the time of the oldest content that a power cut would destroy. None: nothing."""
-        times = [entry[3] for entry in self._unwritten] + [entry[2] for entry in self._batch]
+        times = [waiting.oldest_at for waiting in self._unwritten]
+        times.extend([entry.oldest_at for entry in self._batch])
         return min(times) if times else None
 
     def set_schema(self, schema: bytes) -> None:
@@ -141,10 +158,10 @@ class RecordStore:
                 return recent
         first = class_index.segment_of(ident)
         if first:
-            group, loaded_first, records = self._loaded
-            if (group, loaded_first) != (class_index.group, first):
+            if self._loaded[:2] != (class_index.group, first):
                 self._read_request = (class_index.group, first)
                 return None
+            records: tuple[LogRecord, ...] = self._loaded.records
             for found in records:
                 if found.ident <= ident <= found.last_ident:
                     return found
@@ -155,6 +172,10 @@ class RecordStore:
     def loading(self) -> bool:
         """True if the last `find` has to read the store first."""
         return self._read_request is not None
+
+    def set_time(self, now: int) -> None:
+        """Set the monotonic time of the next records, µs."""
+        self.now = now
 
     def stamp(self) -> int:
         """Return the log's own time in seconds."""
@@ -188,11 +209,11 @@ class RecordStore:
         """Prepare to repeat the operation in progress; its result is unknown."""
         self.failures += self._open
         self._open = False
-        if self.compactor is not None and self._operation == "merged":
-            self.compactor.reset()
+        if self._compactor is not None and self._operation == "merged":
+            self._compactor.reset()
         self._operation = ""
         if self._batch:
-            self._can_append[self._batch[0][0]] = False
+            self._can_append[self._batch_class.group] = False
         if self._phase != _READY:
             self._phase = _CLOSED
 
@@ -211,15 +232,15 @@ class RecordStore:
             return
         _, group, first = parsed
         scan = segment.scan(content, self.generation, group)
-        if self._operation == "merge" and self.compactor is not None:
+        if self._operation == "merge" and self._compactor is not None:
             # Damage is counted when the segment is sent. Until then the segment stays as it is.
-            self.compactor.load_records([] if scan.damaged else scan.records)
+            self._compactor.load_records([] if scan.damaged else scan.records)
         elif self._phase == _READY:
             truncated = (
                 scan.tail_bytes > 0 and len(scan.records) > 0
             )  # a first record is never truncated, see _write_batch
             self.class_indexes[group].count_damage(first, scan.damaged - truncated)
-            self._loaded = (group, first, scan.records)
+            self._loaded = LoadedSegment(group, first, scan.records)
             self._read_request = None
             self._notify(now)
         else:
@@ -239,11 +260,10 @@ class RecordStore:
         self._newest_segments = []
         for class_index in self.class_indexes:
             key = (self.generation, class_index.group)
-            class_index.first_ids = sorted(
-                [first for generation, group, first in segments if (generation, group) == key]
-            )
-            class_index.sizes = [self._segment_bytes] * len(class_index.first_ids)
-            class_index.resume(1)
+            first_ids = [
+                first for generation, group, first in segments if (generation, group) == key
+            ]
+            class_index.load(first_ids, self._segment_bytes)
             if class_index.first_ids:
                 self._newest_segments.append((class_index.group, class_index.first_ids[-1]))
         self._phase = _RESUMING
@@ -260,35 +280,33 @@ class RecordStore:
             # Bytes without a record may be a record that was sent. Its number is not used again.
             self.truncated += 1
             last += scan.tail_bytes // segment.MIN_RECORD_BYTES + 1
-        if not exists and len(class_index.first_ids) > 1:
-            class_index.first_ids.pop()
-            class_index.sizes.pop()
+        if not exists:
+            class_index.forget_newest()
         class_index.resume(last + 1)
         self._can_append[group] = False
 
     def _on_written(self) -> None:
         """Mark a batch as durable."""
-        group = self._batch[0][0]
-        class_index = self.class_indexes[group]
+        class_index = self._batch_class
+        group = class_index.group
         if self._starts_segment:
-            if self.compactor is not None and group == BULK and class_index.first_ids:
-                self.compactor.queue_segment(class_index.first_ids[-1])
-            class_index.first_ids.append(self._batch[0][1].ident)
-            class_index.sizes.append(0)
-        class_index.sizes[-1] += self._encoded_size(self._batch)
+            if self._compactor is not None and group == BULK and class_index.first_ids:
+                self._compactor.queue_segment(class_index.first_ids[-1])
+            class_index.start_segment(self._batch[0].record.ident)
+        class_index.mark_durable(self._batch[-1].record.ident + 1, self._batch_size())
         self._can_append[group] = True
-        class_index.durable_to = self._batch[-1][1].ident + 1
-        for _, record, _ in self._batch:
+        for entry in self._batch:
+            record = entry.record
             self._recent.append((record.ident * 4 + group, record))
             self._recent_bytes += len(record.payload) + _OBJECT_BYTES
         while self._recent_bytes > MAX_RECENT and len(self._recent) > 1:
             self._recent_bytes -= len(self._recent.pop(0)[1].payload) + _OBJECT_BYTES
-        if self._loaded[0] == group:
-            self._loaded = (-1, 0, [])
+        if self._loaded.group == group:
+            self._loaded = _NOTHING_LOADED
         self._batch = []
 
-    def _encoded_size(self, batch: "list[WrittenRecord]") -> int:
-        return sum([len(record.payload) + segment.HEAD + 9 for _, record, _ in batch])
+    def _batch_size(self) -> int:
+        return _encoded_size([entry.record for entry in self._batch])
 
     def size(self) -> int:
         """Return the size of the log on flash in bytes."""
@@ -320,8 +338,8 @@ class RecordStore:
         elif self._schema_due:
             self._request("logged", "write", SCHEMA_KEY.encode() + b"\0" + self._schema_due)
             self._schema_due = b""
-        elif self.compactor is not None and self.compactor.segment_first:
-            self._compact(self.compactor, self.class_indexes[BULK])
+        elif self._compactor is not None and self._compactor.segment_first:
+            self._compact(self._compactor, self.class_indexes[BULK])
 
     def _compact(self, compactor: "BlockCompactor", class_index: ClassIndex) -> None:
         """Read a full segment of the backlog, or replace it with longer blocks."""
@@ -339,16 +357,12 @@ class RecordStore:
 
     def _on_replaced(self) -> None:
         """Handle a segment that has longer blocks now."""
-        compactor, class_index = self.compactor, self.class_indexes[BULK]
+        compactor = self._compactor
         if compactor is None:
             return
-        if compactor.segment_first in class_index.first_ids:
-            index = class_index.first_ids.index(compactor.segment_first)
-            class_index.sizes[index] = sum(
-                [len(record.payload) + segment.HEAD + 9 for record in compactor.records]
-            )
+        self.class_indexes[BULK].resize(compactor.segment_first, _encoded_size(compactor.records))
         if self._loaded[:2] == (BULK, compactor.segment_first):
-            self._loaded = (-1, 0, [])
+            self._loaded = _NOTHING_LOADED
         compactor.reset()
 
     def _notify(self, now: int) -> None:
@@ -406,20 +420,21 @@ class RecordStore:
     def _fill_batch(self) -> None:
         """Give ids to the records of the next write: one class, at most one segment."""
         if not self._batch and self._unwritten:
-            group = min([entry[0] for entry in self._unwritten])
-            class_index = self.class_indexes[group]
-            remaining, size = [], 0
-            for entry in self._unwritten:
-                kind, payload, oldest_at = entry[1:]
-                if entry[0] != group or (size and size + len(payload) > self._segment_bytes):
-                    remaining.append(entry)
+            group = min([waiting.group for waiting in self._unwritten])
+            self._batch_class = self.class_indexes[group]
+            remaining, size, unwritten_bytes = [], 0, 0
+            for waiting in self._unwritten:
+                length = len(waiting.payload)
+                if waiting.group != group or (size and size + length > self._segment_bytes):
+                    remaining.append(waiting)
+                    unwritten_bytes += length + _OBJECT_BYTES
                     continue
-                size += len(payload)
-                record = LogRecord(class_index.next_id, self.stamp(), kind, payload)
-                self._batch.append((group, record, oldest_at))
-                class_index.next_id += 1
+                size += length
+                ident = self._batch_class.take_id()
+                record = LogRecord(ident, self.stamp(), waiting.kind, waiting.payload)
+                self._batch.append(BatchRecord(record, waiting.oldest_at))
             self._unwritten = remaining
-            self._unwritten_bytes = sum([len(entry[2]) + _OBJECT_BYTES for entry in remaining])
+            self._unwritten_bytes = unwritten_bytes
         if self._batch:
             self._fit_batch()
 
@@ -427,26 +442,24 @@ class RecordStore:
         """Make room for the batch in its own class and in lower ones. If that fails, the batch is
         lost.
         """
-        group = self._batch[0][0]
+        group = self._batch_class.group
         if self._out_of_space:
             self._out_of_space = False
             self._make_room(max(0, self.size() - 1), group)
-        if not self._make_room(self._max_bytes - self._encoded_size(self._batch), group):
-            class_index = self.class_indexes[group]
-            class_index.lost += len(self._batch)
-            class_index.next_id = self._batch[0][1].ident
+        if not self._make_room(self._max_bytes - self._batch_size(), group):
+            self._batch_class.lose_batch(self._batch[0].record.ident)
             self._batch = []
 
     def _write_batch(self) -> None:
         """Append the batch to the newest segment if it has room; otherwise start a segment."""
-        group = self._batch[0][0]
-        class_index = self.class_indexes[group]
-        frames = [segment.frame(self.generation, group, record) for _, record, _ in self._batch]
+        class_index = self._batch_class
+        group = class_index.group
+        frames = [segment.frame(self.generation, group, entry.record) for entry in self._batch]
         fits = (
             self._can_append[group]
-            and class_index.sizes[-1] + self._encoded_size(self._batch) <= self._segment_bytes
+            and class_index.sizes[-1] + self._batch_size() <= self._segment_bytes
         )
-        first = class_index.first_ids[-1] if fits else self._batch[0][1].ident
+        first = class_index.first_ids[-1] if fits else self._batch[0].record.ident
         self._starts_segment = not fits
         key = segment.segment_name(self.generation, group, first).encode()
         self._request("write", "append" if fits else "write", key + b"\0" + b"".join(frames))

@@ -113,8 +113,7 @@ class Sender:
             and class_index.ttl_s
             and self.record_store.stamp() - record.stamp > class_index.ttl_s
         ):
-            class_index.expired += 1
-            class_index.drop(ident)
+            class_index.expire(ident)
             return None
         return record
 
@@ -204,7 +203,7 @@ class Sender:
         """Handle a receipt. A forged receipt, or one of another log, is counted and changes
         nothing.
         """
-        self.record_store.now = now
+        self.record_store.set_time(now)
         try:
             parsed = receipt.parse_receipt(data, self.record_store.unit, self._key)
         except DecodeError:
@@ -217,6 +216,11 @@ class Sender:
         new_counts = [self._ack(group, first, last) for group, first, last in parsed.ranges]
         self.redundant_receipts += not [new_count for new_count in new_counts if new_count]
         self.record_store.advance(now)
+
+    def take_schema_request(self) -> bool:
+        """Say whether the ground relay lacks the schema. Clears the request."""
+        is_missing, self.schema_missing = self.schema_missing, False
+        return is_missing
 
     def _ack(self, group: int, first: int, last: int) -> int:
         class_index = self.record_store.class_indexes[group]
@@ -234,7 +238,7 @@ class Sender:
 
     def wake(self, now: int) -> None:
         """Send records again whose receipt is overdue."""
-        self.record_store.now = now
+        self.record_store.set_time(now)
         late = [group for group in ORDER if self._retry_at[group] <= now]
         for group in late:
             self._timeouts[group] = min(self._timeouts[group] + 1, _MAX_DOUBLINGS)
