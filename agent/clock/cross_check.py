@@ -1,13 +1,13 @@
-"""Another clock's word on what time it is: a modem's network time, a person's watch.
+"""Cross-check of UTC against another clock: the network time of a modem, or an operator.
 
-Not a source to follow: it is far worse than any fix, but nobody who lies to the receiver lies to
-the modem too. It can say yes or no; and where there is nothing else, it can name the second.
+Does not discipline the clock: the other time is far less precise than a fix. But a spoofer of the
+GNSS receiver does not control it. It confirms or contradicts UTC; without any fix it sets UTC.
 
-    agrees       the leap seconds are known to be right, if it is sure to half a second
-    contradicts  twice in a row by more than both can be wrong: the clock is untrusted, and its
-                 bound reaches as far as the other's time, until it agrees. While the leap seconds
-                 are not known, whole seconds are corrected instead
-    alone        no fix ever came: two words that agree set the label, in holdover from the start
+    agrees       the leap seconds are known, if the uncertainty is below half a second
+    disagrees    twice in a row: the clock is untrusted, and its error bound covers the other time
+                 until they agree. While the leap seconds are unknown, UTC is corrected by whole
+                 seconds instead
+    no UTC       two consistent reference times set UTC, in the state holdover
 """
 
 from agent.clock.leap_second import MAX_STEP_S, whole_seconds
@@ -21,7 +21,7 @@ _HALF_SECOND = SECOND // 2
 
 
 def check_reference(clock: "UtcClock", utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
-    """Weigh that it was `utc_us`, within `uncertainty_us`, at `now`; see `UtcClock.witness`."""
+    """Compare UTC with a reference time; see `UtcClock.cross_check`."""
     previous, clock.last_reference = clock.last_reference, (utc_us, uncertainty_us, now)
     if utc_us < clock.min_utc_us:
         clock.reject("floor", now, utc_us - clock.min_utc_us, 0)
@@ -53,7 +53,7 @@ def check_reference(clock: "UtcClock", utc_us: int, uncertainty_us: int, now: in
 def _consistent(
     first: "tuple[int, int, int]", second: "tuple[int, int, int]", drift_ppb: int
 ) -> bool:
-    """Whether two words fit each other over the time between them."""
+    """Say whether two reference times agree over the time between them."""
     elapsed = second[2] - first[2]
     difference = second[0] - first[0] - elapsed
     return abs(difference) <= first[1] + second[1] + elapsed * drift_ppb // 1_000_000_000

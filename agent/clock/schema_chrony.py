@@ -1,6 +1,6 @@
-"""The configuration's section `chrony`: samples for chronyd.
+"""Section `chrony` of the configuration: samples for chronyd.
 
-Part of `agent.config.schema`; only read when a configuration has the section.
+A part of `agent.config.schema`; loaded only if a configuration has the section.
 """
 
 from agent.core.schema_rules import integer, object_of, text

@@ -1,6 +1,6 @@
-"""The configuration's section `pps`: the receiver's pulses.
+"""Section `pps` of the configuration: the PPS pulses of the receiver.
 
-Part of `agent.config.schema`; only read when a configuration has the section.
+A part of `agent.config.schema`; loaded only if a configuration has the section.
 """
 
 from agent.core.schema_rules import object_of, text

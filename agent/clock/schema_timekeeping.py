@@ -1,6 +1,6 @@
-"""The configuration's section `timekeeping`: what is known of time, kept over a restart.
+"""Section `timekeeping` of the configuration: clock state that survives a restart.
 
-Part of `agent.config.schema`; only read when a configuration has the section.
+A part of `agent.config.schema`; loaded only if a configuration has the section.
 """
 
 from agent.core.schema_rules import integer, object_of, text
