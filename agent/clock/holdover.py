@@ -62,6 +62,10 @@ class Holdover:
         self.gaps = 0
         """Number of interruptions of the sensor."""
 
+    def use_model(self, model: "TempcoModel") -> None:
+        """Correct the time with `model` from now on."""
+        self.tempco_model = model
+
     def add_temperature(self, centi_c: int, now: int) -> None:
         """Add the temperature near the oscillator, hundredths of a degree Celsius."""
         if self._centi_c is not None:

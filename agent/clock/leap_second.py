@@ -76,6 +76,22 @@ class LeapSecondTracker:
         self._since = 0
         self._last: int | None = None
 
+    def set_known(self) -> None:
+        """The leap seconds are known."""
+        self.uncertain = False
+
+    def on_second_60(self) -> None:
+        """Handle 23:59:60: UTC must step when this second is over."""
+        self.second_60_seen = True
+
+    def on_applied(self) -> None:
+        """Handle the step of UTC after 23:59:60."""
+        self.second_60_seen, self.applied = False, True
+
+    def set_leap_s(self, leap_s: int) -> None:
+        """Set GPS time minus UTC, s."""
+        self.leap_s = leap_s
+
     def max_step_s(self, utc_us: int) -> int:
         """Return the largest step of UTC at the time of a fix, in s."""
         if self.uncertain:

@@ -15,9 +15,10 @@ a point holds `max_joined` blocks; then the oldest points are dropped.
 Least squares: error of the slope = s * sqrt(12 / n) / T for n evenly spaced points over a time T.
 """
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    FitPoint = tuple[int, int, int]
+from collections import namedtuple
+
+FitPoint = namedtuple("FitPoint", ("t", "mean", "envelope"))
+"""A block or a mean of blocks: time, mean and lower envelope of the offset, ns."""
 
 _PPT_PER_UNIT = 1_000_000_000
 """Converts ns per µs to parts per 10^12: ns = ppt * us / 10^9."""
@@ -69,11 +70,8 @@ class FittedLine:
 def fit_line(points: "list[FitPoint]") -> FittedLine:
     """Fit a line through three or more points."""
     n = len(points)
-    t0, mean0, envelope0 = points[0]
-    t = t0 + sum([p[0] - t0 for p in points]) // n
-    level = mean0 + sum([p[1] - mean0 for p in points]) // n
-    envelope = envelope0 + sum([p[2] - envelope0 for p in points]) // n
-    pairs = [((p[0] - t) // 1000, p[2] - envelope) for p in points]  # ms keep the squares small
+    t, level, envelope = mean_point(points)
+    pairs = [((p.t - t) // 1000, p.envelope - envelope) for p in points]  # ms: small squares
     sxx = sum([x * x for x, _ in pairs]) or 1
     slope = sum([x * y for x, y in pairs]) * 1_000_000 // sxx
     square = sum([(y - slope * x // 1_000_000) ** 2 for x, y in pairs])
@@ -116,15 +114,15 @@ class OffsetFit:
         t = times[0] + sum([x - times[0] for x in times]) // n
         mean = values[0] + sum([y - values[0] for y in values]) // n
         if not self._envelope_rank or n < self._size:
-            return (t, mean, mean)
-        return (t, mean, sorted(values)[-self._envelope_rank])
+            return FitPoint(t, mean, mean)
+        return FitPoint(t, mean, sorted(values)[-self._envelope_rank])
 
     def add_block(self, block: "FitPoint") -> bool:
         """Add a block to the line. Return True if that made a new point."""
         self._blocks.append(block)
         if len(self._blocks) < self.blocks_per_point:
             return False
-        self.points.append(_mean(self._blocks))
+        self.points.append(mean_point(self._blocks))
         self._blocks = []
         if len(self.points) > self._capacity:
             self._merge_points()
@@ -135,7 +133,7 @@ class OffsetFit:
         if self.blocks_per_point >= self._max_joined:
             points.pop(0)
             return
-        self.points = [_mean(points[i : i + 2]) for i in range(0, len(points) - 1, 2)]
+        self.points = [mean_point(points[i : i + 2]) for i in range(0, len(points) - 1, 2)]
         self.blocks_per_point *= 2
         self._blocks = points[len(points) // 2 * 2 :]  # a remaining block begins the next point
 
@@ -162,11 +160,12 @@ class OffsetFit:
         self.drop_open()
 
 
-def _mean(points: "list[FitPoint]") -> "FitPoint":
+def mean_point(points: "list[FitPoint]") -> "FitPoint":
+    """Return the mean of points."""
     n = len(points)
     t, mean, envelope = points[0]
-    return (
-        t + sum([p[0] - t for p in points]) // n,
-        mean + sum([p[1] - mean for p in points]) // n,
-        envelope + sum([p[2] - envelope for p in points]) // n,
+    return FitPoint(
+        t + sum([p.t - t for p in points]) // n,
+        mean + sum([p.mean - mean for p in points]) // n,
+        envelope + sum([p.envelope - envelope for p in points]) // n,
     )

@@ -95,7 +95,7 @@ class TimePersistence(Component):
         self._due = 0
         self._next_sample = 0
         self._sensor: PointSensor | None = None
-        agent.clock.holdover.tempco_model = TempcoModel(agent.config.tempco_ppb)
+        agent.clock.holdover.use_model(TempcoModel(agent.config.tempco_ppb))
 
     def start(self, now: int) -> None:
         """Start; find the sensor."""
@@ -130,22 +130,20 @@ class TimePersistence(Component):
         """Pass the stored record to the clock."""
         clock, tempco = self.agent.clock, self.agent.config.tempco_ppb
         self.record_found = True
-        clock.time_record = record
-        clock.leap.leap_s = record.leap_s
+        skew_ppb: int | None = None
+        if record.skew_ppt is not None:
+            skew_ppb = 5 * record.skew_ppt // 1000 + tempco * _RANGE_CENTI_C // 100 + _AGEING_PPB
+        clock.restore(record, skew_ppb)
         self._min_utc_us = max(self._min_utc_us, record.min_utc_us)
         clock.raise_min_utc(record.min_utc_us, now)
         if self.agent.receiver is not None:
             self.agent.receiver.raise_min_utc(record.min_utc_us)
         model = clock.holdover.tempco_model
         if model is not None and record.tempco_ppt is not None:
-            model.slope = record.tempco_ppt
-        if record.rate_ppt is not None and record.skew_ppt is not None:
-            skew = 5 * record.skew_ppt // 1000 + tempco * _RANGE_CENTI_C // 100 + _AGEING_PPB
-            clock.rate_ppt = record.rate_ppt
-            clock.rate_skew_ppb = min(skew, clock.drift_ppb)
+            model.restore(record.tempco_ppt)
         clock_utc = clock.utc(now)
         if clock_utc is not None and record.monotonic_continued(clock_utc, now):
-            clock.leap.uncertain = False
+            clock.leap.set_known()
 
     def tick(self, now: int) -> None:
         """Once a second read the temperature, and write the record if it is due."""
@@ -172,10 +170,10 @@ class TimePersistence(Component):
         if name != "clock_forgive":
             return None
         clock = self.agent.clock
-        clock.reset()
-        clock.time_record = None
-        clock.min_utc_us = self._min_utc_us = MIN_UTC_US
-        clock.confirmed_us = 0
+        self._min_utc_us = MIN_UTC_US
+        clock.forget_record(MIN_UTC_US)
+        if clock.cross_checker is not None:
+            clock.cross_checker.forget_confirmed()
         if self.agent.receiver is not None:
             self.agent.receiver.set_min_utc(MIN_UTC_US)
         self._record.delete()
@@ -187,7 +185,10 @@ class TimePersistence(Component):
         clock_utc = clock.utc(now) or 0
         if record is not None and clock_utc >= record.utc_us:
             self._min_utc_us = max(self._min_utc_us, record.utc_us)
-        return min(max(self._min_utc_us + now - self._started, clock.confirmed_us), clock_utc)
+        earliest = self._min_utc_us + now - self._started
+        if clock.cross_checker is not None:
+            earliest = max(earliest, clock.cross_checker.confirmed_us)
+        return min(earliest, clock_utc)
 
     def _save(self, now: int) -> None:
         clock = self.agent.clock

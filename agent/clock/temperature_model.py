@@ -34,6 +34,10 @@ class TempcoModel:
         self._last = 0
         self._sums = [0, 0, 0, 0, 0, 0]  # n, T, f, TT, Tf, ff
 
+    def restore(self, slope: int) -> None:
+        """Start with a stored coefficient, parts per 10^12 per kelvin."""
+        self.slope = slope
+
     def add_pair(self, centi_c: int, rate_ppt: int, now: int) -> None:
         """Add a temperature and the rate at it."""
         if self._origin is None:

@@ -9,7 +9,7 @@ source stays rejected until three consecutive blocks agree with the line from be
 """
 
 from agent.clock.holdover import TemperatureIntegral
-from agent.clock.oscillator import FittedLine, OffsetFit, fit_line, isqrt
+from agent.clock.oscillator import FittedLine, OffsetFit, fit_line, isqrt, mean_point
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ class TimeSource:
     def _check_block(self, block: "FitPoint") -> int:
         fitted = self.fit
         if fitted is not None:
-            residual = block[2] - fitted.envelope_at(block[0]) - self.temp_drift_ns(block[0])
-            limit = self._block_limit(fitted, block[0])
+            expected = fitted.envelope_at(block.t) + self.temp_drift_ns(block.t)
+            residual: int = block.envelope - expected
+            limit = self._block_limit(fitted, block.t)
             if abs(residual) > limit:
                 self.source_rejected = True
                 self.rejected_limit_ns = limit
@@ -101,7 +102,7 @@ class TimeSource:
         self.limit_ns = limit or self.limit_ns
         self.fit = new_fit = fit_line(self.offset_fit.points[-self._fit_points :])
         self._noise = (15 * self._noise + new_fit.noise) // 16 if self._noise else new_fit.noise
-        self.learned_until = self.offset_fit.points[-1][0]
+        self.learned_until = self.offset_fit.points[-1].t
         self._update_temperature()
         return 0
 
@@ -112,7 +113,7 @@ class TimeSource:
             self._temp_integral = TemperatureIntegral(at, 0, None, holdover.gaps)
             return
         integral, integrals = holdover.temperature_integral(at), self._integrals
-        oldest = self.offset_fit.points[-self._fit_points :][0][0]
+        oldest = self.offset_fit.points[-self._fit_points :][0].t
         while integrals and integrals[0][0] < oldest:
             integrals.pop(0)
         integrals.append((at, integral))
@@ -144,9 +145,9 @@ class TimeSource:
 
     def _drop_rejected(self, old: int, new: int) -> None:
         offset_fit = self.offset_fit
-        at = offset_fit.points[-1][0]
+        at = offset_fit.points[-1].t
         offset_fit.drop_last(min(2 * new, len(offset_fit.points) - self._min_points))
-        self.learned_until = offset_fit.points[-1][0]
+        self.learned_until = offset_fit.points[-1].t
         # The temperature at the time of the remaining points was similar.
         reference = self._temp_integral.reference
         integral = self._holdover.temperature_integral(at) - (reference or 0) * (
@@ -175,10 +176,8 @@ class TimeSource:
             return 0, 0
         before = fit_line(points[(n - new - old if old else 0) : n - new])
         after = points[n - new :]
-        t = after[0][0] + sum([p[0] - after[0][0] for p in after]) // new
-        residual = (
-            after[0][2] + sum([p[2] - after[0][2] for p in after]) // new - before.envelope_at(t)
-        )
+        t, _, envelope = mean_point(after)
+        residual = envelope - before.envelope_at(t)
         # A steady change of frequency leaves the tangent by half of the change at its end.
         drift = self._holdover.temp_allowance_ns(self._integral_since(before.t), t) // 2
         return residual, 5 * max(before.noise, self._noise) + self._min_error_ns + drift

@@ -31,6 +31,7 @@ from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.clock.cross_check import CrossCheck
     from agent.clock.persistence import TimeRecord
     from drivers.gnss.receiver import Fix
 
@@ -90,10 +91,9 @@ class UtcClock:
         self.rate_ppt = 0
         self.rate_skew_ppb = drift_ppb
         """The rate of the oscillator before it is measured, and its uncertainty."""
-        self.last_reference: tuple[int, int, int] | None = None
-        self.disagreements = self.disagreement_us = 0
-        self.confirmed_us = 0
-        """Earliest possible UTC, confirmed by a cross-check."""
+        self.cross_checker: CrossCheck | None = None
+        self.disagreement_us = 0
+        """Difference from a cross-check that disagrees, 0: none."""
         nmea = OffsetFit(16, 64, 4, 2)
         self.nmea = TimeSource(nmea, self.holdover, ((0, 0),), 2_000_000, 16, 0, 8)
         pps = OffsetFit(8, 64, 1, 0)
@@ -124,9 +124,33 @@ class UtcClock:
         The other clock was at `utc_us`, within `uncertainty_us`, at the monotonic time `now`.
         Returns True if they agree, False if not, None if UTC is unknown.
         """
-        from agent.clock.cross_check import check_reference  # noqa: PLC0415 - most units have no witness
+        if self.cross_checker is None:
+            from agent.clock.cross_check import CrossCheck  # noqa: PLC0415 - most units need none
 
-        return check_reference(self, utc_us, uncertainty_us, now)
+            self.cross_checker = CrossCheck(self)
+        return self.cross_checker.check(utc_us, uncertainty_us, now)
+
+    def set_disagreement(self, disagreement_us: int) -> None:
+        """Widen the error bound to the difference from a cross-check; 0: it agrees."""
+        self.disagreement_us = disagreement_us
+
+    def set_failed_signal_checks(self, count: int) -> None:
+        """Set how many signal checks fail. While it is not 0, fixes are rejected."""
+        self.failed_signal_checks = count
+
+    def restore(self, record: "TimeRecord", rate_skew_ppb: "int | None") -> None:
+        """Use a stored record; `rate_skew_ppb`: uncertainty of its rate, None: no rate."""
+        self.time_record = record
+        self.leap.set_leap_s(record.leap_s)
+        if rate_skew_ppb is not None and record.rate_ppt is not None:
+            self.rate_ppt = record.rate_ppt
+            self.rate_skew_ppb = min(rate_skew_ppb, self.drift_ppb)
+
+    def forget_record(self, min_utc_us: int) -> None:
+        """Return to the state free and drop the stored record; accept UTC from `min_utc_us` on."""
+        self.reset()
+        self.time_record = None
+        self.min_utc_us = min_utc_us
 
     def raise_min_utc(self, utc_us: int, now: int) -> None:
         """Accept no UTC before `utc_us` from now on. If UTC is earlier, it is dropped."""
@@ -145,7 +169,12 @@ class UtcClock:
         self._source = None
         self._untrusted = False
         self.failed_checks = []
-        self.disagreements = self.disagreement_us = 0
+        self._clear_disagreement()
+
+    def _clear_disagreement(self) -> None:
+        self.disagreement_us = 0
+        if self.cross_checker is not None:
+            self.cross_checker.clear()
 
     def set_from_cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> None:
         """Set UTC from a cross-check alone, in the state holdover."""
@@ -156,13 +185,13 @@ class UtcClock:
         self._last_good = now - _FIX_TIMEOUT - 1
         self._set_utc(now)
         if uncertainty_us < SECOND // 2:
-            self.leap.uncertain = False
+            self.leap.set_known()
 
     def clear_rejection(self) -> None:
         """Clear the rejection of both time sources and restart their fits. An operator command
         calls this.
         """
-        self.disagreements = self.disagreement_us = 0
+        self._clear_disagreement()
         for source in (self.nmea, self.pps):
             if source.source_rejected:
                 source.restart()
@@ -236,7 +265,7 @@ class UtcClock:
         if self.time_record is not None and self.time_record.monotonic_continued(
             self._base + now, now
         ):
-            self.leap.uncertain = False
+            self.leap.set_known()
         return True
 
     def _set_utc(self, now: int) -> None:
@@ -259,7 +288,7 @@ class UtcClock:
         at_month_end = 0 <= utc_us - leap.month_end_us < SECOND
         if not at_month_end or abs(clock_utc - utc_us) > _TOLERANCE:
             return False
-        leap.second_60_seen = True
+        leap.on_second_60()
         self._last_good = now
         return True
 
@@ -267,7 +296,7 @@ class UtcClock:
         """Step UTC for a leap second that was received, when it is over at `now`."""
         leap = self.leap
         if self.offset is not None and now + self.offset >= leap.month_end_us + SECOND:
-            leap.second_60_seen, leap.applied = False, True
+            leap.on_applied()
             self.step_whole_seconds(-1)
 
     def _accept_fix(self, measured: int, now: int) -> None:
@@ -335,7 +364,7 @@ class UtcClock:
         if self.leap.uncertain:
             self.leap.expect_month_end(self._anchor + self.offset)
         else:
-            self.leap.leap_s -= seconds
+            self.leap.set_leap_s(self.leap.leap_s - seconds)
         self.whole_second_steps += 1
         self._step_count = 0
 
@@ -358,12 +387,12 @@ class UtcClock:
         count, open_count = 16 * len(blocks), offset_fit.open_sample_count()
         t, level, n = 0, 0, count + open_count
         for block in blocks:
-            t += 16 * (block[0] - now)
-            level += 16 * block[1]
+            t += 16 * (block.t - now)
+            level += 16 * block.mean
         if open_count:
             block = offset_fit.current_block()
-            t += open_count * (block[0] - now)
-            level += open_count * block[1]
+            t += open_count * (block.t - now)
+            level += open_count * block.mean
         self._level_fit = FittedLine(now + t // n, level // n, 0, self.rate_ppt, 0, 0)
         self._target_fit = self._level_fit
         self._err_ns = _SIGMAS * _JITTER_NS // isqrt(n) + _LATENCY_ALLOWANCE_NS
