@@ -78,7 +78,7 @@ class CrossCheck:
 def _consistent(first: "Reference", second: "Reference", drift_ppb: int) -> bool:
     """Say whether two reference times agree over the time between them."""
     elapsed = second.mono_us - first.mono_us
-    difference = second.utc_us - first.utc_us - elapsed
+    difference: int = second.utc_us - first.utc_us - elapsed
     limit: int = first.uncertainty_us + second.uncertainty_us
     limit += elapsed * drift_ppb // 1_000_000_000
     return abs(difference) <= limit
