@@ -1,6 +1,6 @@
-"""The configuration's section `integrity`: checks of the satellites' signals.
+"""Section `integrity` of the configuration: checks of the satellite signals.
 
-Part of `agent.config.schema`; only read when a configuration has the section.
+A part of `agent.config.schema`; loaded only if a configuration has the section.
 """
 
 from agent.core.schema_rules import integer, object_of

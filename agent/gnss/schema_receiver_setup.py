@@ -1,6 +1,6 @@
-"""The configuration's section `receiver_setup`: what the receiver is told at the start.
+"""Section `receiver_setup` of the configuration: requested settings of the receiver.
 
-Part of `agent.config.schema`; only read when a configuration has the section.
+A part of `agent.config.schema`; loaded only if a configuration has the section.
 """
 
 from agent.core.schema_rules import enum, integer, list_of, object_of

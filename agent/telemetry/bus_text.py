@@ -1,4 +1,4 @@
-"""The field bus of a status snapshot as lines for a terminal: a line a bus, a line a device."""
+"""Buses and devices of a status snapshot as text lines, one for each."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def lines(snapshot: "Snapshot") -> "list[str]":
-    """What `coldloop status` shows of buses and devices."""
+    """Return the lines of `coldloop status` for buses and devices."""
     modbus = snapshot["modbus"]
     bus_lines = [_bus(bus) for bus in modbus["buses"]]
     return bus_lines + [_device(device, snapshot["mono_us"]) for device in modbus["devices"]]

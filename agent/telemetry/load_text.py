@@ -1,4 +1,4 @@
-"""Loads and the energy ledger as lines of `coldloop status`, where a unit has these parts."""
+"""Power limits and energy accounting of a status snapshot as text lines."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def lines(snapshot: "Snapshot") -> "list[str]":
-    """Write a line for the throttle, for each load that is held or off, and for the ledger."""
+    """Return lines for the power limits, for each limited load, and for the energy."""
     out = []
     if "throttle" in snapshot:
         out.append("loads      " + _loads(snapshot["throttle"]))

@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 def number(milli: "int | None", places: int = 1) -> str:
-    """Write thousandths with `places` decimals, `--` when not known."""
+    """Format thousandths with `places` decimals, `--` if unknown."""
     return "--" if milli is None else "%.*f" % (places, milli / 1000)
 
 
 def utc_text(utc_us: "int | None") -> str:
-    """Write UTC as ISO 8601 to the millisecond, `--` when not known."""
+    """Format UTC as ISO 8601 with ms, `--` if unknown."""
     if utc_us is None:
         return "--"
     return iso8601(utc_us)
 
 
 def clock_text(snapshot: "Snapshot") -> str:
-    """Write the clock's state with its bound, and what is to be known about it."""
+    """Format the state of the clock with its error bound and flags."""
     clock = snapshot["clock"]
     bound = clock["bound_us"]
     texts = [clock["state"]]
@@ -37,7 +37,7 @@ def clock_text(snapshot: "Snapshot") -> str:
 
 
 def render(snapshot: "Snapshot") -> str:
-    """Write the page that a person on the site reads."""
+    """Return the page of `coldloop status`."""
     supply, dp, ticks = snapshot["supply"], snapshot["dp"], snapshot["ticks"]
     modbus, telemetry = snapshot["modbus"], snapshot["telemetry"]
     lines = [
