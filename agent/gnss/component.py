@@ -93,9 +93,8 @@ class IntegrityComponent(Component):
         permille = epoch.group.occupancy_permille or 0
         self.advisories.report("line_saturated", epoch.group.line_saturated, now, permille, 900)
         self._decode_satellites(epoch, now)
-        self.agent.clock.failed_signal_checks = (
-            len(self.detectors.active) if self.detectors.integrity_failed() else 0
-        )
+        failed = len(self.detectors.active) if self.detectors.integrity_failed() else 0
+        self.agent.clock.set_failed_signal_checks(failed)
         self._update_alarms(now)
 
     def _decode_satellites(self, epoch: "Epoch", now: int) -> None:

@@ -15,7 +15,7 @@ def lines(snapshot: "Snapshot") -> "list[str]":
 
 
 def _bus(bus: "Snapshot") -> str:
-    text = "bus        %s  %.1f %% of the wire in use, %d timeouts, %d retries, %d units silent" % (
+    text = "bus        %s  load %.1f %%, %d time-outs, %d retries, %d units offline" % (
         bus["name"],
         bus["load_milli_pct"] / 1000,
         bus["timeouts"],
@@ -29,7 +29,7 @@ def _bus(bus: "Snapshot") -> str:
 
 def _device(device: "Snapshot", now: int) -> str:
     response, answered = device["response_us"], device["answered_us"]
-    return "device     %s  %s  answers in %s, last %s, %d of %d failed" % (
+    return "device     %s  %s  replies in %s, last %s, %d of %d failed" % (
         device["name"],
         device["state"].upper() if device["state"] != "ok" else "ok",
         "--" if response is None else "%.1f ms" % (response / 1000),

@@ -33,7 +33,7 @@ def _kw(watts: "int | None") -> str:
 
 
 def _loads(throttle: "Snapshot") -> str:
-    text = "%s  told %s kW, drawing %s kW, headroom %s kW" % (
+    text = "%s  limit %s kW, measured %s kW, headroom %s kW" % (
         throttle["state"].upper() if throttle["state"] != "free" else "free",
         _kw(throttle["limit_w"]),
         _kw(throttle["load_w"]),
@@ -48,9 +48,9 @@ def _is_limited(load: "Snapshot") -> bool:
 
 
 def _load(load: "Snapshot") -> str:
-    text = "told %s kW, shows %s kW" % (_kw(load["limit_w"]), _kw(load["shown_w"]))
+    text = "limit %s kW, reports %s kW" % (_kw(load["limit_w"]), _kw(load["shown_w"]))
     if not load["on"]:
         text = "OFF"
     elif load["refused"]:
-        text += ", REFUSED with %d" % load["refused"]
+        text += ", REJECTED with %d" % load["refused"]
     return "%s  %s" % (load["name"], text)

@@ -55,6 +55,14 @@ class Telemetry:
             self.dropped += 1
         self.queue.append(text.encode())
 
+    def stop_queueing(self) -> None:
+        """Queue no more rows, because a log takes them."""
+        self.queues_rows = False
+
+    def drop_sent(self, count: int) -> None:
+        """Drop the oldest `count` rows, which were published."""
+        self.queue = self.queue[count:]
+
     def describe(self) -> "list[object]":
         """Describe the values of a row in order: [device.Point, unit, numerator, denominator].
 

@@ -50,14 +50,14 @@ def render(snapshot: "Snapshot") -> str:
             number(supply["return_milli_c"]),
             supply["quality"],
         ),
-        "valve      %s %%  asked %s %%"
+        "valve      %s %%  command %s %%"
         % (number(supply["valve_milli_pct"]), number(supply["valve_asked_milli_pct"])),
         "dP         %s kPa  set-point %s kPa  (%s)"
         % (number(dp["milli_kpa"]), number(dp["setpoint_milli_kpa"]), dp["quality"]),
         "pumps      %s %%" % " / ".join([number(p) for p in dp["pumps_milli_pct"]]),
-        "ticks      %d, missed %d, latest by %.1f ms"
+        "ticks      %d, missed %d, largest delay %.1f ms"
         % (ticks["count"], ticks["missed"], ticks["worst_late_us"] / 1000),
-        "modbus     %d transactions, %d errors, %d bytes of noise"
+        "modbus     %d transactions, %d errors, %d bytes discarded"
         % (modbus["transactions"], modbus["errors"], modbus["dropped_bytes"]),
     ]
     lines.extend(bus_text.lines(snapshot))
@@ -73,9 +73,9 @@ def render(snapshot: "Snapshot") -> str:
 
 def _receiver(receiver: "Snapshot | None") -> str:
     if receiver is None:
-        return "none is configured"
+        return "not configured"
     used = receiver["used"]
-    return "%d fixes, %s satellites used, %d bad checksums, %d bytes of noise" % (
+    return "%d fixes, %s satellites used, %d bad checksums, %d bytes discarded" % (
         receiver["fixes"],
         "--" if used is None else used,
         receiver["bad_checksum"],
@@ -85,7 +85,7 @@ def _receiver(receiver: "Snapshot | None") -> str:
 
 def _telemetry(telemetry: "Snapshot | None") -> str:
     if telemetry is None:
-        return "no broker is configured"
+        return "broker not configured"
     link = "connected" if telemetry["connected"] else "no link"
     return "%s, published %d, acknowledged %d, waiting %d, dropped %d" % (
         link,

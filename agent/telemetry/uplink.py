@@ -55,12 +55,12 @@ class Uplink:
         self._topic = base + "tele"
         self._state_topic = base + "state"
         offline = write(JsonObject([("online", False)])).encode()
-        kind: type[MqttClient] = MqttClient
+        client_class: type[MqttClient] = MqttClient
         if config.mqtt_version == "5":
-            from protocols.mqtt.client_v5 import MqttClientV5  # noqa: PLC0415 - only when asked for
+            from protocols.mqtt.client_v5 import MqttClientV5  # noqa: PLC0415 - only if configured
 
-            kind = MqttClientV5
-        self._client = kind(
+            client_class = MqttClientV5
+        self._client = client_class(
             config.site + "-" + config.unit,
             keepalive_s=config.keepalive_s,
             will=(self._state_topic, offline, 1, True),
@@ -68,8 +68,8 @@ class Uplink:
             password=config.password,
             max_packet=max(_MAX_PACKET, len(birth) + _PUBLISH_OVERHEAD),
             response_timeout_us=_RESPONSE_TIMEOUT,
+            expiry_s=config.expiry_s,
         )
-        self._client.expiry_s = config.expiry_s
         self._birth = birth
         self._birth_due = False
         self._send_window: SendWindow | None = None
@@ -80,10 +80,10 @@ class Uplink:
 
         The uplink then does not wait for CONNACK: the first messages follow CONNECT.
         """
-        from agent.telemetry.send_window import SendWindow as Kind  # noqa: PLC0415 - only with a log
+        from agent.telemetry import send_window  # noqa: PLC0415 - only with a log
 
-        self._client.publish_early = True
-        self._send_window = Kind(sender, self._client, self._topic)
+        self._client.allow_early_publish()
+        self._send_window = send_window.SendWindow(sender, self._client, self._topic)
         self._on_link = on_link
         self.listen("ack", sender.on_receipt)
         sender.record_store.listeners.append(self._on_log_record)
@@ -96,7 +96,7 @@ class Uplink:
     def set_birth(self, birth: bytes) -> None:
         """Publish another `birth` from the next connection on."""
         self._birth = birth
-        self._client.max_packet = max(self._client.max_packet, len(birth) + _PUBLISH_OVERHEAD)
+        self._client.allow_packet(len(birth) + _PUBLISH_OVERHEAD)
 
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the port."""
@@ -206,7 +206,7 @@ class Uplink:
             sent += 1
         if sent:
             self.published += sent
-            self._telemetry.queue = queue[sent:]
+            self._telemetry.drop_sent(sent)
 
     def _next_message(self) -> "tuple[str, bytes, int, bool, str]":
         topic, payload, retain = self._pending_messages[0]

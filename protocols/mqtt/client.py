@@ -63,6 +63,7 @@ class MqttClient:
         max_inflight: int = 16,
         max_packet: int = 8192,
         response_timeout_us: int = 20 * SECOND,
+        expiry_s: int = 0,
     ) -> None:
         if max_inflight < 1:
             raise EncodeError("max_inflight %d is less than 1" % max_inflight)
@@ -70,7 +71,7 @@ class MqttClient:
             client_id, keepalive_s, clean_session, will, username, password
         )
         self.publish_early = False
-        self.expiry_s = 0  # of MQTT 5: seconds a message is worth keeping, 0: for ever
+        self.expiry_s = expiry_s  # of MQTT 5: seconds a message is worth keeping, 0: for ever
         self._clean_session = clean_session
         self._keepalive_us = keepalive_s * SECOND
         self._timeout_us = response_timeout_us
@@ -116,6 +117,14 @@ class MqttClient:
     def inflight(self) -> int:
         """QoS 1 publishes without an acknowledgement."""
         return len(self._inflight)
+
+    def allow_early_publish(self) -> None:
+        """Publish and subscribe after CONNECT, without waiting for CONNACK."""
+        self.publish_early = True
+
+    def allow_packet(self, size: int) -> None:
+        """Send packets of up to `size` bytes, if that is more than now."""
+        self.max_packet = max(self.max_packet, size)
 
     # -- the transport
 

@@ -118,7 +118,7 @@ def test_missing_broker_is_shown(
     real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status(["--state", write_status(tmp_path, real, telemetry=None)]) == 0
-    assert "telemetry  no broker is configured\n" in capsys.readouterr().out
+    assert "telemetry  broker not configured\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
