@@ -69,13 +69,12 @@ class RateLimitedEnd(TcpEndpoint):
 
 def fill_flash(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, bytes], int]:
     """Fill a flash with an outage: the records, and the bytes of the blocks alone."""
-    keeper = RecordStore("bench/cdu1", _SETTINGS)
-    if merge_rows:
-        keeper.compactor = BlockCompactor(merge_rows, bytes(4), len(stream.NAMES) + 3)
+    merger = BlockCompactor(merge_rows, bytes(4), len(stream.NAMES) + 3) if merge_rows else None
+    keeper = RecordStore("bench/cdu1", _SETTINGS, merger)
     flash: dict[str, bytes] = {}
     keeper.event("opened", 0)
     blocks = 0
-    _process_store(keeper, flash)
+    _process_store(keeper, merger, flash)
     count = int(hours * 3600)
     columns = stream.columns(seed, count)
     for at in range(0, count, _ROWS):
@@ -89,11 +88,13 @@ def fill_flash(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, byte
         data = block.encode(bytes(4), at + 1, [times, zeros, zeros, *part], bytes(extra))
         blocks += len(data)
         keeper.append(message.BULK, message.ROWS, data, now)
-        _process_store(keeper, flash)
+        _process_store(keeper, merger, flash)
     return flash, blocks
 
 
-def _process_store(keeper: RecordStore, flash: dict[str, bytes]) -> None:
+def _process_store(
+    keeper: RecordStore, merger: BlockCompactor | None, flash: dict[str, bytes]
+) -> None:
     for requests in iter(keeper.outbox, []):
         for op, data in requests:
             name, _, payload = data.partition(b"\0")
@@ -108,12 +109,11 @@ def _process_store(keeper: RecordStore, flash: dict[str, bytes]) -> None:
                 result = b"\0" + flash[key] if key in flash else b""
                 keeper.receive(b"\0" if op == "list" else name + result, keeper.now)
             keeper.event("drained", keeper.now)
-    merger = keeper.compactor
     if merger is not None and merger.is_coding():
         while merger.is_coding():
             merger.step()
         keeper.advance(keeper.now)
-        _process_store(keeper, flash)
+        _process_store(keeper, merger, flash)
 
 
 class Drain:
