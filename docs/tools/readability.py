@@ -147,7 +147,6 @@ PENDING: tuple[str, ...] = (
     "docs/reference/configuration.md",
     "docs/technician/add_device_model.md",
     "docs/technician/bench.md",
-    "docs/technician/modbus.md",
     "docs/technician/nmea.md",
 )
 
