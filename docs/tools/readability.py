@@ -136,7 +136,6 @@ PENDING: tuple[str, ...] = (
     "docs/engineer/emulated_devices.md",
     "docs/engineer/energy_account.md",
     "docs/engineer/firmware.md",
-    "docs/engineer/nmea.md",
     "docs/engineer/packaging.md",
     "docs/engineer/power_limits.md",
     "docs/engineer/satcom.md",
@@ -147,7 +146,6 @@ PENDING: tuple[str, ...] = (
     "docs/reference/configuration.md",
     "docs/technician/add_device_model.md",
     "docs/technician/bench.md",
-    "docs/technician/nmea.md",
 )
 
 if __name__ == "__main__":
