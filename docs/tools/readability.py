@@ -145,7 +145,6 @@ PENDING: tuple[str, ...] = (
     "docs/reference/commands.md",
     "docs/reference/configuration.md",
     "docs/technician/add_device_model.md",
-    "docs/technician/bench.md",
 )
 
 if __name__ == "__main__":
