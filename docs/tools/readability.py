@@ -141,7 +141,6 @@ PENDING: tuple[str, ...] = (
     "docs/engineer/satcom.md",
     "docs/engineer/security.md",
     "docs/operator/relay.md",
-    "docs/operator/roll_out.md",
     "docs/reference/commands.md",
     "docs/reference/configuration.md",
 )
