@@ -140,7 +140,6 @@ PENDING: tuple[str, ...] = (
     "docs/engineer/power_limits.md",
     "docs/engineer/satcom.md",
     "docs/engineer/security.md",
-    "docs/operator/relay.md",
     "docs/reference/commands.md",
     "docs/reference/configuration.md",
 )
