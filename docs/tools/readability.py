@@ -133,7 +133,6 @@ PENDING: tuple[str, ...] = (
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
-    "docs/engineer/emulated_devices.md",
     "docs/engineer/firmware.md",
     "docs/engineer/packaging.md",
     "docs/engineer/satcom.md",
