@@ -135,7 +135,6 @@ PENDING: tuple[str, ...] = (
     "SECURITY.md",
     "docs/engineer/firmware.md",
     "docs/engineer/packaging.md",
-    "docs/engineer/satcom.md",
     "docs/engineer/security.md",
     "docs/reference/commands.md",
     "docs/reference/configuration.md",
