@@ -133,7 +133,6 @@ PENDING: tuple[str, ...] = (
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
-    "docs/engineer/firmware.md",
     "docs/engineer/packaging.md",
     "docs/engineer/security.md",
     "docs/reference/commands.md",
