@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from deploy.errors import DeployError
+from deploy.relay.broker_client import BrokerSettings
+from deploy.relay.outputs import OUTPUTS
 from deploy.relay.relay import Relay, RelayOptions
 from drivers.tools.lib.parser import Parser
 
@@ -31,10 +33,10 @@ def _make_parser() -> argparse.ArgumentParser:
         help="a line a unit: SITE/UNIT HEX, the key of its receipts and datagrams",
     )
     add("--modem", action="append", default=[], metavar="IMEI=SITE/UNIT", help="for the webhook")
-    add("--sparkplug", metavar="GROUP", help="publish Sparkplug B 3.0 in this group")
+    for spec in OUTPUTS:
+        if spec.metavar:
+            add(f"--{spec.name}", metavar=spec.metavar, help=spec.help)
     add("--primary", default="", metavar="HOST", help="the Sparkplug host to wait for")
-    add("--json", metavar="TOPIC", help="publish JSON below this topic")
-    add("--lines", metavar="FILE", help="append InfluxDB lines to a file")
     add("--http", metavar="HOST:PORT", help="serve /metrics and the gateway's webhook /sbd")
     add("--gateway", metavar="URL", help="post acknowledgements for modems there (MT messages)")
     add("--gateway-login", metavar="FILE", help="user and password of the gateway, a line each")
@@ -87,24 +89,25 @@ def parse_options(argv: list[str]) -> RelayOptions:
     if arguments.gateway is not None and not arguments.gateway.startswith(("http://", "https://")):
         raise DeployError(f"--gateway {arguments.gateway}: a URL is needed")
     password = arguments.password_file
+    outputs = {spec.name: getattr(arguments, spec.name, None) for spec in OUTPUTS}
     return RelayOptions(
-        broker=_parse_endpoint(arguments.broker),
+        broker=BrokerSettings(
+            _parse_endpoint(arguments.broker),
+            arguments.username,
+            Path(password).read_text().strip() if password else None,
+            arguments.ca,
+        ),
         store=Path(arguments.store),
         name=arguments.name,
         group=arguments.group,
         keys=_read_keys(arguments.keys),
         modems=modems,
-        sparkplug=arguments.sparkplug,
+        outputs={name: value for name, value in outputs.items() if value},
         primary=arguments.primary,
-        json_root=arguments.json,
-        lines=Path(arguments.lines) if arguments.lines else None,
         http=_parse_endpoint(arguments.http) if arguments.http else None,
         gateway=arguments.gateway,
         gateway_login=_read_login(arguments.gateway_login),
         gather_s=arguments.gather,
-        username=arguments.username,
-        password=Path(password).read_text().strip() if password else None,
-        ca=arguments.ca,
     )
 
 

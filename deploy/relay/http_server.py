@@ -12,8 +12,9 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
+from deploy.relay.output import Page
+
 _MAX_BODY_BYTES = 65536
-GetMetrics = Callable[[], str]
 OnMessage = Callable[[str, bytes], bool]
 """(imei, message) -> whether it was kept."""
 
@@ -36,18 +37,19 @@ def _parse_message(content_type: str, body: bytes) -> tuple[str, bytes]:
 class RelayHttpServer:
     """Serves at (host, port) until `close`; port 0: any, see `address`."""
 
-    def __init__(self, host: str, port: int, metrics: GetMetrics, on_message: OnMessage) -> None:
+    def __init__(self, host: str, port: int, pages: dict[str, Page], on_message: OnMessage) -> None:
         class Handler(BaseHTTPRequestHandler):
             """One request."""
 
             timeout = 10
 
             def do_GET(self) -> None:
-                if self.path != "/metrics":
+                page = pages.get(self.path)
+                if page is None:
                     self._answer(404, "", "text/plain")
                     return
-                kind = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-                self._answer(200, metrics(), kind)
+                kind, text = page()
+                self._answer(200, text, kind)
 
             def do_POST(self) -> None:
                 length = self.headers.get("Content-Length", "")

@@ -16,9 +16,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks import stream
 from deploy.errors import DeployError
-from deploy.relay import command, sparkplug_payload
+from deploy.relay import command, outputs, sparkplug_payload
+from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.database import RelayDatabase
 from deploy.relay.ingest import BatchResult, Ingest
+from deploy.relay.output import Output, OutputContext
 from deploy.relay.relay import Relay, RelayOptions
 from deploy.relay.row_format import Rows, format_metrics, read, rows_to_json, rows_to_lines
 from deploy.relay.sparkplug_edge import SparkplugEdge, SparkplugHost
@@ -291,6 +293,72 @@ def test_rebirth_commands_and_host_states() -> None:
     assert SparkplugHost("").online
 
 
+class NoConnection:
+    """A broker connection that is never open."""
+
+    def is_connected(self) -> bool:
+        return False
+
+    def publish(
+        self, topic: str, payload: bytes, qos: int, retain: bool, wait_s: float = 0.0
+    ) -> None:
+        raise AssertionError
+
+
+class RecordingOutput(Output):
+    """An output of a site: keeps the calls, and is ready after the first `process`."""
+
+    def __init__(self, context: OutputContext) -> None:
+        super().__init__(context)
+        self.calls: list[object] = [context.argument]
+
+    def process(self) -> None:
+        self.calls.append("process")
+
+    def ready(self) -> bool:
+        return len(self.calls) > 1
+
+    def rows(self, block: Rows) -> None:
+        self.calls.append(block)
+
+    def note(self, unit: str, number: int, payload: bytes) -> None:
+        self.calls.append((unit, number, payload))
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+def test_a_new_output_is_one_class_and_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[RecordingOutput] = []
+
+    def factory(context: OutputContext) -> Output:
+        made.append(RecordingOutput(context))
+        return made[-1]
+
+    spec = outputs.OutputSpec("record", factory, "PLACE", "record the calls")
+    for module in (outputs, command):
+        monkeypatch.setattr(module, "OUTPUTS", (*outputs.OUTPUTS, spec))
+    options = command.parse_options(["--broker", "h:1", "--store", "s", "--record", "here"])
+    assert options.outputs == {"record": "here"}
+    selected = outputs.Outputs(
+        options.outputs,
+        lambda argument: OutputContext(
+            argument, "r1", "", NoConnection(), lambda: 0, lambda: 0, dict
+        ),
+    )
+    assert not selected.ready()
+    selected.process()
+    assert selected.ready()
+    selected.rows(ROWS)
+    selected.note(UNIT, 5, b"{}")
+    selected.close()
+    (output,) = made
+    assert output.calls == ["here", "process", ROWS, (UNIT, 5, b"{}"), "close"]
+    kind, page = selected.pages()["/metrics"]()
+    assert kind.startswith("application/openmetrics-text")
+    assert "coldloop_relay_blocks_total 1\n" in page
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -369,10 +437,23 @@ class TopicListener:
 class RelayThread:
     """A relay in a thread."""
 
-    def __init__(self, port: int, folder: Path, name: str = "r1", **more: object) -> None:
-        values: dict[str, object] = {"sparkplug": "fleet", "json_root": "out", **more}
+    def __init__(
+        self,
+        port: int,
+        folder: Path,
+        name: str = "r1",
+        outputs: dict[str, str] | None = None,
+        **more: object,
+    ) -> None:
+        outputs = {"sparkplug": "fleet", "json": "out", **(outputs or {})}
         self.relay = Relay(
-            RelayOptions(("127.0.0.1", port), folder / "relay.db", name, **values)  # type: ignore[arg-type]
+            RelayOptions(
+                BrokerSettings(("127.0.0.1", port)),
+                folder / "relay.db",
+                name,
+                outputs=outputs,
+                **more,  # type: ignore[arg-type]
+            )
         )
         self.relay.start()
         wait_until(self.relay.ready.is_set)
@@ -393,7 +474,7 @@ def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
         broker,
         tmp_path,
         keys={UNIT: key},
-        lines=lines,
+        outputs={"lines": str(lines)},
         http=("127.0.0.1", 0),
         modems={"3001": UNIT},
     )
@@ -503,7 +584,7 @@ def test_data_wait_for_the_primary_host(broker: int, tmp_path: Path) -> None:
 def test_no_broker_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    relay = Relay(RelayOptions(("127.0.0.1", port), tmp_path / "relay.db"))
+    relay = Relay(RelayOptions(BrokerSettings(("127.0.0.1", port)), tmp_path / "relay.db"))
     with pytest.raises(DeployError, match="tcp:127"):
         relay.start()
     relay.close()
