@@ -53,7 +53,9 @@ def make_environment(version: str, folder: Path) -> str | None:
         [python or f"python{version}", "-m", "venv", str(home)],
         [str(home / "bin/python"), "-m", "pip", "install", "--quiet", "--require-hashes"],
     )
-    locked = ["--disable-pip-version-check", "-r", str(ROOT / "requirements/run.txt")]
+    locked = ["--disable-pip-version-check"]
+    for lock in ("agent.txt", "bench.txt"):
+        locked += ["-r", str(ROOT / "requirements" / lock)]
     progress(f"an environment for CPython {version}")
     for step in (steps[0], [*steps[1], *locked]):
         try:

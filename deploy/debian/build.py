@@ -9,7 +9,6 @@ python3 of this Debian release, whichever interpreter runs this. pip fetches wha
 
 import argparse
 import hashlib
-import importlib.metadata
 import os
 import subprocess
 import sys
@@ -18,12 +17,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 from deploy.debian import tree
 
-LOCK = tree.ROOT / "requirements" / "run.txt"
+LOCKS = tuple(tree.ROOT / "requirements" / name for name in ("agent.txt", "ops.txt"))
 DEFAULT_EPOCH = 1767225600  # 2026-01-01: the date of what comes from no repository
 
 
@@ -95,14 +91,11 @@ def program_output(*command: str) -> str:
 def fetch(site: Path, wheels: Path, project: dict[str, Any], python: str, epoch: int) -> None:
     """Fill `site` with what is to be imported: the locked packages, and our own wheel."""
     _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels), epoch=epoch)
-    requirements = wheels / "needs.txt"
-    requirements.write_text(
-        lock_entries(runtime_packages(project["dependencies"])), encoding="utf-8"
-    )
     target = ("--target", str(site), "--python-version", python, "--only-binary", ":all:")
     common = ("--no-deps", "--no-compile", "--quiet", "--disable-pip-version-check", *target)
     pip = (sys.executable, "-m", "pip", "install", *common)
-    _run(*pip, "--require-hashes", "--requirement", str(requirements), epoch=epoch)
+    locks = [option for lock in LOCKS for option in ("--requirement", str(lock))]
+    _run(*pip, "--require-hashes", *locks, epoch=epoch)
     # By name, not by path: pip notes down the path of a file it was given.
     own = ("--no-index", "--find-links", str(wheels), project["name"])
     _run(*pip, *own, epoch=epoch)
@@ -115,27 +108,6 @@ def _run(*command: str, epoch: int) -> None:
     )
     if completed.returncode:
         sys.exit(f"{' '.join(command[:4])} ...:\n{completed.stdout}{completed.stderr}")
-
-
-def runtime_packages(dependencies: list[str]) -> set[str]:
-    """The names of all that is needed to run, from what is installed here: no build tools."""
-    names: set[str] = set()
-    pending = list(dependencies)
-    while pending:
-        requirement = Requirement(pending.pop())
-        name = canonicalize_name(requirement.name)
-        if name in names or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
-            continue
-        names.add(name)
-        pending += importlib.metadata.requires(name) or []
-    return names
-
-
-def lock_entries(names: set[str]) -> str:
-    """The entries of the lock for `names`, with their hashes."""
-    entries = LOCK.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
-    selected = [entry for entry in entries if canonicalize_name(entry.partition("==")[0]) in names]
-    return "\n".join(selected) + "\n"
 
 
 if __name__ == "__main__":

