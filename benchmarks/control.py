@@ -256,28 +256,28 @@ def trial(controller: str, case: str, seconds: int = SECONDS) -> dict[str, Any]:
 STEP = """
 import gc, sys, time
 sys.path.insert(0, ".")
-from agent.control.law.cooling import Cooling, Readings
+from agent.control.law.cooling import ControlReadings, CoolingControl
 from benchmarks.control_settings import SETTINGS
-cooling, seen = Cooling(SETTINGS), Readings()
+cooling, readings = CoolingControl(SETTINGS), ControlReadings()
 cooling.track(45.0, 70.0)
-seen.flow_lpm, seen.dp_kpa, seen.valve_pct, seen.facility_c = 150.0, 80.0, 45.0, 24.0
-def go(n):
+readings.flow_lpm, readings.dp_kpa, readings.valve_pct, readings.fws_supply_c = 150.0, 80.0, 45.0, 24.0
+def run(n):
     for i in range(n):
-        seen.supply_c, seen.return_c = 32.0 + (i % 3) / 10, 38.0 + (i % 7) / 10
-        cooling.step(seen, i * 1000000, 1.0)
+        readings.supply_c, readings.return_c = 32.0 + (i % 3) / 10, 38.0 + (i % 7) / 10
+        cooling.step(readings, i * 1000000, 1.0)
 clock = getattr(time, "ticks_us", None) or (lambda: time.perf_counter_ns() // 1000)
-go(100)
+run(100)
 best = None
 for _ in range(5):
-    began = clock()
-    go(2000)
-    us = (clock() - began) / 2000
+    start = clock()
+    run(2000)
+    us = (clock() - start) / 2000
     best = us if best is None or us < best else best
 gc.collect()
-made = 0
+allocated = 0
 if hasattr(gc, "mem_alloc"):
-    before = gc.mem_alloc(); gc.disable(); go(50); made = (gc.mem_alloc() - before) // 50
-print(best, made)
+    before = gc.mem_alloc(); gc.disable(); run(50); allocated = (gc.mem_alloc() - before) // 50
+print(best, allocated)
 """
 
 

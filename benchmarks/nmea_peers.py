@@ -69,37 +69,41 @@ print(best)
 MICROPYTHON = r"""
 import gc, sys, time
 sys.path.insert(0, %r)
-from drivers.gnss.receiver import Receiver
+from drivers.gnss.receiver import ReceiverDriver
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import parse
-def framed(file, stop):
+def frame_and_parse(file, stop):
     framer = Framer()
     while True:
         data = file.read(1024)
         if not data or framer.sentences > stop: return framer.sentences
         for _, body in framer.feed(data): parse(body)
-def epochs(file, stop):
-    receiver = Receiver(0, 115200, timed=False)
+def group_epochs(file, stop):
+    receiver = ReceiverDriver(0, 115200, timing_valid=False)
     while True:
         data = file.read(1024)
         if not data or receiver.framer.sentences > stop: return receiver.framer.sentences
         receiver.receive(data, 0)
-        receiver.fixes()
-def asked(file, stop):
-    receiver = Receiver(0, 115200, timed=False)
-    before = most = 0
+        receiver.take_fixes()
+def decode_satellites(file, stop):
+    receiver = ReceiverDriver(0, 115200, timing_valid=False)
+    before = 0
     while True:
         data = file.read(1024)
         if not data or receiver.framer.sentences > stop: break
         receiver.receive(data, 0)
-        receiver.fixes()
-        for epoch in receiver.epochs(): epoch.all_flags(); epoch.used
+        receiver.take_fixes()
+        for epoch in receiver.take_epochs(): epoch.all_flags(); epoch.used
         if not before and receiver.framer.sentences > 60:
             gc.collect(); before = gc.mem_alloc()
     gc.collect()
     print("memory", gc.mem_alloc() - before)
     return receiver.framer.sentences
-for name, run in (("frame + parse", framed), ("epochs", epochs), ("with satellites", asked)):
+for name, run in (
+    ("frame + parse", frame_and_parse),
+    ("epochs", group_epochs),
+    ("with satellites", decode_satellites),
+):
     best = 0
     for _ in range(%d):
         file = open(%r, "rb")

@@ -64,21 +64,21 @@ class SatcomRig:
         """Start the unit (again); its store is what it was."""
         self._boot_count += 1
         world = self.world
-        config = SimpleNamespace(site="bench", unit="cdu1", place_e7=SITE_E7, stale_us=5 * SECOND)
+        config = SimpleNamespace(site="bench", unit="cdu1", position_e7=SITE_E7, stale_us=5 * SECOND)
         self.alarms = AlarmList()
         self.agent = SimpleNamespace(
             config=config,
             alarms=self.alarms,
             clock=_RigClock(world),
             ticks=SimpleNamespace(period=100_000),
-            fieldbus=SimpleNamespace(stations=[]),
+            fieldbus=SimpleNamespace(sessions=[]),
             telemetry=SimpleNamespace(parts=[]),
             uplink=None,
-            parts=[],
+            components=[],
         )
         self.satcom = SatcomComponent(self.agent, self.settings, 4)
         self.satcom_store = SatcomStore(self.agent, {}, 5)
-        self.agent.parts = [self.satcom, self.satcom_store]
+        self.agent.components = [self.satcom, self.satcom_store]
         device = self.satellite.device
         self.line = SerialLine(
             world,

@@ -31,14 +31,14 @@ public, signature = [bytes.fromhex(word) for word in sys.argv[-3:-1]]
 message = (bytes(range(256)) * 3)[: int(sys.argv[-1])]
 whole, worst = [], []
 for _ in range({rounds}):
-    check, longest, began = Verification(public, message, signature), 0, us()
-    while check.valid is None:
-        start = us()
-        check.step()
-        longest = max(longest, us() - start)
-    whole.append(us() - began)
+    verification, longest, start = Verification(public, message, signature), 0, us()
+    while verification.valid is None:
+        slice_start = us()
+        verification.step()
+        longest = max(longest, us() - slice_start)
+    whole.append(us() - start)
     worst.append(longest)
-    assert check.valid
+    assert verification.valid
 print(json.dumps([min(whole), sorted(whole)[len(whole) // 2], sorted(worst)[len(worst) // 2]]))
 """
 
