@@ -27,7 +27,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from benchmarks import stream
 from benchmarks.common import ROOT, Record, describe_machine, show
 from protocols.telemetry import block, receipt
-from protocols.telemetry import message as parcel
+from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import Schema
 
 _ROWS = 60
@@ -47,14 +47,18 @@ def messages(blocks: int) -> list[bytes]:
     columns = stream.columns(1, blocks * _ROWS)
     out = []
     for at in range(blocks):
-        message = parcel.begin_message(parcel.PACK, _GENERATION)
+        message = telemetry_message.begin_message(telemetry_message.PACK, _GENERATION)
         if at == 0:
-            parcel.append_record(message, (4 + parcel.ALARM, parcel.SCHEMA, _SCHEMA.text))
+            telemetry_message.append_record(
+                message, (4 + telemetry_message.ALARM, telemetry_message.SCHEMA, _SCHEMA.text)
+            )
         first = at * _ROWS
         times: list[int | None] = [1_795_500_000_000 + 1000 * (first + i) for i in range(_ROWS)]
         part: list[list[int | None]] = [[*c[first : first + _ROWS]] for c in columns]
         data = block.encode(_SCHEMA.number, first, [times, *part])
-        parcel.append_record(message, ((at + 1) * 4 + parcel.BULK, parcel.ROWS, data))
+        telemetry_message.append_record(
+            message, ((at + 1) * 4 + telemetry_message.BULK, telemetry_message.ROWS, data)
+        )
         out.append(bytes(message))
     return out
 
@@ -87,7 +91,7 @@ class RackLoad:
     def _on_receipt(self, _: mqtt.Client, __: object, message: mqtt.MQTTMessage) -> None:
         unit = "/".join(message.topic.split("/")[2:4])
         for group, first, last in receipt.parse_receipt(bytes(message.payload), unit, b"").ranges:
-            self.receipts += (last - first + 1) if group == parcel.BULK else 0
+            self.receipts += (last - first + 1) if group == telemetry_message.BULK else 0
         if self.receipts >= self._expected:
             self.done.set()
 

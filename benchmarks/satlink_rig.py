@@ -64,7 +64,9 @@ class SatcomRig:
         """Start the unit (again); its store is what it was."""
         self._boot_count += 1
         world = self.world
-        config = SimpleNamespace(site="bench", unit="cdu1", position_e7=SITE_E7, stale_us=5 * SECOND)
+        config = SimpleNamespace(
+            site="bench", unit="cdu1", position_e7=SITE_E7, stale_us=5 * SECOND
+        )
         self.alarms = AlarmList()
         self.agent = SimpleNamespace(
             config=config,

@@ -36,11 +36,11 @@ from protocols.telemetry import message as telemetry_message
 
 _ROOT = "coldloop/v1"
 _BATCH = 200
-"""Messages in one transaction, at most."""
+"""Maximum number of messages in one transaction."""
 _POLL_S = 0.05
 _BACKLOG = 5000
 _MAX_PENDING = 20_000
-"""Blocks that may wait in memory for an output or a schema; the file has them all."""
+"""Maximum number of blocks in memory that wait for an output or a schema; the file has all."""
 
 
 @dataclass(slots=True)
@@ -127,7 +127,7 @@ class Relay:
         client.subscribe([(shared, 1), (f"{_ROOT}/+/+/state", 1)])
 
     def _on_unit_message(self, _: mqtt.Client, __: object, message: mqtt.MQTTMessage) -> None:
-        """Queue a unit's message; it is acknowledged when it is kept."""
+        """Queue a message of a unit; the broker gets the acknowledgement after the commit."""
         levels = message.topic.split("/")
         unit = "/".join(levels[2:4])
         if levels[-1] == "state":
@@ -135,16 +135,16 @@ class Relay:
                 self._outputs.on_unit_offline(unit)
             self._units_client.ack(message.mid, message.qos)
         elif message.payload[:1] == b"{":
-            self._units_client.ack(message.mid, message.qos)  # a row of a unit without a log
+            self._units_client.ack(message.mid, message.qos)  # a row from a unit without a log
         else:
             self._inbox.put((unit, bytes(message.payload), (message.mid, message.qos)))
 
     def _on_gateway_message(self, imei: str, message: bytes) -> bool:
-        """Take a gateway's message; false when nobody could keep it."""
+        """Queue a message of a gateway; return whether it is stored."""
         unit = self.options.modems.get(imei)
         if unit is None:
             self.ingest.counts["bad_messages"] += 1
-            return True  # sending it again would not help
+            return True  # a repetition would fail too
         is_stored = threading.Event()
         self._inbox.put((unit, message, is_stored))
         return is_stored.wait(10)
@@ -158,16 +158,16 @@ class Relay:
     # The loop.
 
     def run(self) -> None:
-        """Work until `stop`."""
+        """Process messages until `stop`."""
         while not self._stopping.is_set():
             self.process()
 
     def stop(self) -> None:
-        """End `run` soon; from any thread."""
+        """End `run`; any thread can call this."""
         self._stopping.set()
 
     def process(self) -> None:
-        """Take a batch, if there is one; hand on what can be handed on."""
+        """Ingest a batch, if there is one; deliver records, if the outputs are ready."""
         batch = self._next_batch()
         if batch:
             self._ingest_batch(batch)
@@ -177,8 +177,8 @@ class Relay:
 
     def _next_batch(self) -> list[tuple[str, bytes, object]]:
         if self._retry_batch:
-            batch_again, self._retry_batch = self._retry_batch, []
-            return batch_again
+            retry_batch, self._retry_batch = self._retry_batch, []
+            return retry_batch
         try:
             batch = [self._inbox.get(timeout=_POLL_S)]
         except queue.Empty:
@@ -194,7 +194,7 @@ class Relay:
         try:
             result = self.ingest.ingest_batch([(unit, message) for unit, message, _ in batch])
         except sqlite3.Error as error:
-            # Nothing was kept, so nothing is acknowledged; the batch is tried again.
+            # Nothing is stored, so nothing is acknowledged; the next pass repeats the batch.
             self._retry_batch = batch
             self.ingest.counts["store_errors"] += 1
             sys.stderr.write(f"{self.options.store}: {error}\n")
@@ -215,7 +215,7 @@ class Relay:
         self._pending.extend(result.entries)
 
     def _deliver(self) -> None:
-        """Hand on what waits; what cannot be decoded yet waits on."""
+        """Deliver the pending records, except blocks with an unknown schema."""
         delivered, undecoded = [], []
         for entry in self._pending:
             entry_id, unit, number, kind, payload = entry
@@ -240,7 +240,7 @@ class Relay:
                 self._database.mark_delivered(delivered)
 
     def close(self) -> None:
-        """Leave the broker, close all."""
+        """Close the outputs, the connections and the database."""
         if self.http_server is not None:
             self.http_server.close()
         if self.downlink is not None:

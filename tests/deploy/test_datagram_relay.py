@@ -33,7 +33,7 @@ from hil.run.real_bench import RealBench
 from hil.run.real_modems import RealModems
 from protocols import datagram
 from protocols.errors import DecodeError
-from protocols.telemetry import message as parcel
+from protocols.telemetry import message as telemetry_message
 from protocols.telemetry import receipt
 from tests.support.peers import require_program
 from tests.support.repository import ROOT
@@ -62,8 +62,10 @@ def intake(tmp_path: Path) -> Iterator[Ingest]:
 
 
 def one_record(ident: int, payload: bytes = b'{"a":1}') -> bytes:
-    message = parcel.begin_message(parcel.PACK, GENERATION)
-    parcel.append_record(message, (ident * 4 + parcel.ALARM, parcel.NOTE, payload))
+    message = telemetry_message.begin_message(telemetry_message.PACK, GENERATION)
+    telemetry_message.append_record(
+        message, (ident * 4 + telemetry_message.ALARM, telemetry_message.NOTE, payload)
+    )
     return bytes(message)
 
 
@@ -110,7 +112,7 @@ def test_a_unit_without_key_gets_the_log_receipt(intake: Ingest) -> None:
     taken = intake.ingest_batch([("s/u", message), ("s/keyed", message)])
     assert [unit for unit, _ in taken.downlink_receipts] == ["s/u"]
     assert receipt.parse_receipt(taken.downlink_receipts[0][1], "s/u", b"").ranges == [
-        (parcel.ALARM, 1, 1)
+        (telemetry_message.ALARM, 1, 1)
     ]
     assert len(taken.receipts) == 2
 

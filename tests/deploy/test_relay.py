@@ -25,7 +25,7 @@ from deploy.relay.relay import Relay, RelayOptions
 from deploy.relay.row_format import Rows, format_metrics, read, rows_to_json, rows_to_lines
 from deploy.relay.sparkplug_edge import SparkplugEdge, SparkplugHost
 from protocols.telemetry import block, merged_block, receipt
-from protocols.telemetry import message as parcel
+from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import Schema
 from tests.support.peers import require_program
 
@@ -45,17 +45,17 @@ def block_of(seq: int, rows: int = 10) -> bytes:
 
 
 def pack(*records: tuple[int, int, bytes]) -> bytes:
-    message = parcel.begin_message(parcel.PACK, GENERATION)
+    message = telemetry_message.begin_message(telemetry_message.PACK, GENERATION)
     for record in records:
-        parcel.append_record(message, record)
+        telemetry_message.append_record(message, record)
     return bytes(message)
 
 
 def bulk(ident: int) -> tuple[int, int, bytes]:
-    return ident * 4 + parcel.BULK, parcel.ROWS, block_of(ident * 10)
+    return ident * 4 + telemetry_message.BULK, telemetry_message.ROWS, block_of(ident * 10)
 
 
-ALARM = (4 + parcel.ALARM, parcel.SCHEMA, SCHEMA.text)
+ALARM = (4 + telemetry_message.ALARM, telemetry_message.SCHEMA, SCHEMA.text)
 
 
 # --- Without a broker -----------------------------------------------------------------------------
@@ -111,7 +111,9 @@ def test_chunks_in_any_order(tmp_path: Path) -> None:
     record = bulk(5)
     size = 30
     of = len(record[2]) // size + 1
-    pieces = [parcel.build_fragment(GENERATION, record, place, of, size) for place in range(of)]
+    pieces = [
+        telemetry_message.build_fragment(GENERATION, record, place, of, size) for place in range(of)
+    ]
     for message in reversed(pieces[1:]):
         assert intake.ingest_batch([(UNIT, message), (UNIT, message)]).receipts == []
     taken = intake.ingest_batch([(UNIT, pieces[0])])
@@ -126,7 +128,7 @@ def merged_record(first: int, count: int) -> tuple[int, int, bytes]:
     )
     while not merge.step():
         pass
-    return first * 4 + parcel.BULK, parcel.MERGED, merge.finish()
+    return first * 4 + telemetry_message.BULK, telemetry_message.MERGED, merge.finish()
 
 
 def decode_entries(intake: Ingest, taken: BatchResult) -> list[int]:
@@ -157,7 +159,9 @@ def test_a_merged_block_in_chunks_without_schema(tmp_path: Path) -> None:
     intake = Ingest(memory, {})
     record = merged_record(1, 3)
     of = len(record[2]) // 30 + 1
-    pieces = [parcel.build_fragment(GENERATION, record, place, of, 30) for place in range(of)]
+    pieces = [
+        telemetry_message.build_fragment(GENERATION, record, place, of, 30) for place in range(of)
+    ]
     taken = intake.ingest_batch([(UNIT, piece) for piece in pieces])
     output = receipt.parse_receipt(taken.receipts[0][1], UNIT, b"")
     assert (output.flags, output.ranges) == (receipt.SCHEMA_MISSING, [(3, 1, 3)])
@@ -171,7 +175,10 @@ def test_an_invalid_merged_block_is_counted(tmp_path: Path) -> None:
     memory = RelayDatabase(tmp_path / "relay.db", "a")
     intake = Ingest(memory, {})
     for content in (b"", b"\xff\xff\xff\xff\x7f\x06", b"\x00\x06abc"):
-        assert intake.ingest_batch([(UNIT, pack((7, parcel.MERGED, content)))]).entries == []
+        assert (
+            intake.ingest_batch([(UNIT, pack((7, telemetry_message.MERGED, content)))]).entries
+            == []
+        )
     assert intake.counts["bad_blocks"] == 3
     memory.close()
 
@@ -336,8 +343,9 @@ def test_a_new_output_is_one_class_and_one_row(monkeypatch: pytest.MonkeyPatch) 
         return made[-1]
 
     spec = outputs.OutputSpec("record", factory, "PLACE", "record the calls")
+    specs = (*outputs.OUTPUTS, spec)
     for module in (outputs, command):
-        monkeypatch.setattr(module, "OUTPUTS", (*outputs.OUTPUTS, spec))
+        monkeypatch.setattr(module, "OUTPUTS", specs)
     options = command.parse_options(["--broker", "h:1", "--store", "s", "--record", "here"])
     assert options.outputs == {"record": "here"}
     selected = outputs.Outputs(
@@ -480,7 +488,11 @@ def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
     )
     try:
         wait_until(lambda: bool(ear.payloads("NBIRTH")))
-        note = (8 + parcel.ALARM, parcel.NOTE, b'{"alarm":"raised","code":"leak"}')
+        note = (
+            8 + telemetry_message.ALARM,
+            telemetry_message.NOTE,
+            b'{"alarm":"raised","code":"leak"}',
+        )
         for message in (pack(ALARM, bulk(1), note), pack(bulk(1), bulk(2))):
             ear.publish(f"coldloop/v1/{UNIT}/tele", message)
         wait_until(lambda: len(ear.payloads("out", "rows")) == 2 and bool(ear.payloads("notes")))
