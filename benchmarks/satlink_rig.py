@@ -1,8 +1,8 @@
-"""A carrier with its memory against an emulated modem, without the rest of the agent: quick.
+"""Satcom component and its store with an emulated modem, without the rest of the agent.
 
-The agent is a stand-in with a clock that knows UTC, a list of alarms and no devices; everything
-else (agent.satcom, drivers.modems, hil's modem, sky and gateway) is the real code. A tick is a
-second here.
+The stand-in for the agent has a clock that knows UTC, a list of alarms and no devices. All other
+parts are real code: `agent.satcom`, `drivers.modems`, modem, sky and gateway of the bench. A tick
+takes a second.
 """
 
 import heapq
@@ -39,7 +39,7 @@ class _RigClock:
 
 
 class SatcomRig:
-    """One unit's carrier under `setting`; `modem` overrides keys of its section."""
+    """The satcom component of one unit under `setting`; `modem` overrides keys of its section."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class SatcomRig:
         self.boot()
 
     def boot(self) -> None:
-        """Start the unit (again); its store is what it was."""
+        """Start the unit again with the same store."""
         self._boot_count += 1
         world = self.world
         config = SimpleNamespace(
@@ -134,7 +134,7 @@ class SatcomRig:
         self._process_outboxes()
 
     def run(self, until: int) -> None:
-        """Let the world go on until `until` microseconds."""
+        """Run the world until `until`, microseconds."""
         heap, world = self.world.heap, self.world
         while True:
             due = self.satcom.deadline()
