@@ -64,7 +64,8 @@ def offline_units() -> None:
     """Offline units among ten at 19200 baud, after a minute."""
     print("\n### Dead units of ten at 19200 8E1, polled once a second\n")
     print(
-        "| offline units | bus time of probes | longest period of a healthy unit, s | detected online after, s |"
+        "| offline units | bus time of probes | longest period of a healthy unit, s "
+        "| detected online after, s |"
     )
     print("|---|---|---|---|")
     for count in (0, 1, 3, 5):

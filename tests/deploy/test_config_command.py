@@ -62,10 +62,10 @@ class RemoteSite:
         self.thread.start()
 
     def __call__(self, subcommand: str, *arguments: str, key: str = "one") -> tuple[int, Any]:
-        given = ["--broker", f"tcp:127.0.0.1:{self.port}"]
+        options = ["--broker", f"tcp:127.0.0.1:{self.port}"]
         if subcommand != "show":
-            given += ["--key", f"{self.folder}/{key}.key"]
-        completed = config(subcommand, *arguments, *given, "--json")
+            options += ["--key", f"{self.folder}/{key}.key"]
+        completed = config(subcommand, *arguments, *options, "--json")
         assert not completed.stderr, completed.stderr
         return completed.returncode, json.loads(completed.stdout)
 
@@ -89,12 +89,12 @@ def test_a_change_is_pushed_confirmed_and_shown(site: RemoteSite) -> None:
     assert site.read_setpoints() == [33.5] * 3
     code, report = site("show", "fleet/u0001")
     assert (code, report["version"], report["last"][1]) == (0, 1, "confirmed")
-    signed = [f"{SETPOINT}=33", "--report", str(site.folder / "r.json"), "--out"]
+    sign_options = [f"{SETPOINT}=33", "--report", str(site.folder / "r.json"), "--out"]
     (site.folder / "r.json").write_text(json.dumps(report))
     completed = config(
         "sign",
         "fleet/u0001",
-        *signed,
+        *sign_options,
         str(site.folder / "p"),
         "--key",
         str(site.folder / "one.key"),
@@ -110,23 +110,23 @@ def test_a_group_takes_one_message(site: RemoteSite) -> None:
     boots: list[Any] = [unit.agent.boot for unit in site.units]
     counters = [boot.slots.counters[0] for boot in boots]
     assert counters[0] == counters[2] > counters[1] == 0
-    given = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", f"{site.folder}/one.key"]
-    completed = config("push", "fleet/u0001", f"{SETPOINT}=33", "--group", "gulf", *given)
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", f"{site.folder}/one.key"]
+    completed = config("push", "fleet/u0001", f"{SETPOINT}=33", "--group", "gulf", *options)
     assert (completed.returncode, completed.stderr.count("\n")) == (2, 1)
     assert "group gulf: none of 1 units belongs to it" in completed.stderr
 
 
 def test_a_replaced_unit_is_restored_from_the_published_configuration(site: RemoteSite) -> None:
-    given = ["--broker", f"tcp:127.0.0.1:{site.port}"]
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}"]
     out, file = site.folder / "unit.json", site.folder / "file.json"
     raw = json.loads(json.dumps(site.units[1].raw))
     raw["control"]["supply"]["setpoint_c"] = 31.5
     file.write_text(json.dumps(raw))
-    completed = config("diff", "fleet/u0001", str(file), "--out", str(out), *given)
+    completed = config("diff", "fleet/u0001", str(file), "--out", str(out), *options)
     assert (completed.returncode, completed.stdout) == (1, f"{SETPOINT}: 31.5 -> 32\n")
     assert json.loads(out.read_text()) == site.units[1].raw
     assert config("check", str(out)).returncode == 0
-    assert config("diff", "fleet/u0001", str(out), *given).returncode == 0
+    assert config("diff", "fleet/u0001", str(out), *options).returncode == 0
 
 
 def test_the_audit_log_is_fetched_and_checked(site: RemoteSite, tmp_path: Path) -> None:
@@ -153,12 +153,12 @@ def test_an_interrupted_software_update_resumes(site: RemoteSite, tmp_path: Path
     file = tmp_path / "bundle.whl"
     file.write_bytes(bytes(range(256)) * 40)
     arguments = ["fleet/u0000", str(file), "--release", "2", "--key", str(tmp_path / "two.key")]
-    given = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", str(tmp_path / "one.key")]
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", str(tmp_path / "one.key")]
     manager: Any = site.units[0].agent.components[0]
     listeners = manager.agent.uplink._listeners
     on_chunk = manager.on_chunk
     listeners[2] = (listeners[2][0], lambda *_: None)
-    completed = config("update", *arguments, *given, "--wait", "1s")
+    completed = config("update", *arguments, *options, "--wait", "1s")
     assert completed.returncode == 2
     assert "0 of 10 chunks; the same command continues" in completed.stderr
     listeners[2] = (listeners[2][0], on_chunk)
@@ -172,11 +172,11 @@ def test_an_interrupted_software_update_resumes(site: RemoteSite, tmp_path: Path
 
 @pytest.mark.parametrize("site", [30], indirect=True)
 def test_a_push_is_observed_paused_and_stopped(site: RemoteSite) -> None:
-    given = ["--broker", f"tcp:127.0.0.1:{site.port}"]
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}"]
     command = [sys.executable, "-m", "coldloop", "config"]
-    watching = [*command, "watch", "fleet/u000*", *given]
+    watching = [*command, "watch", "fleet/u000*", *options]
     pushing = [*command, "push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "1s", "--json"]
-    pushing += [*given, "--key", f"{site.folder}/one.key", "--canary", "1", "--trial", "60s"]
+    pushing += [*options, "--key", f"{site.folder}/one.key", "--canary", "1", "--trial", "60s"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(watching, **pipes) as watch, subprocess.Popen(pushing, **pipes) as push:
         try:
@@ -236,7 +236,7 @@ def test_a_degraded_unit_stops_the_rollout(site: RemoteSite) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         (("push", "a/b", "x=1", "--broker", "serial:/dev/x", "--key", "k"), "k: No such file"),
         (("push", "a/b", "x", "--broker", "tcp:h:1", "--key", "k"), "'x' is not a change"),
@@ -246,8 +246,8 @@ def test_a_degraded_unit_stops_the_rollout(site: RemoteSite) -> None:
         (("check", "/nowhere.json"), "/nowhere.json"),
     ],
 )
-def test_wrong_use_is_one_line(words: tuple[str, ...], expected: str) -> None:
-    completed = config(*words)
+def test_wrong_use_is_one_line(arguments: tuple[str, ...], expected: str) -> None:
+    completed = config(*arguments)
     assert completed.returncode in (1, 2)
     assert expected in completed.stdout + completed.stderr
     assert len((completed.stdout + completed.stderr).splitlines()) == 1

@@ -55,10 +55,10 @@ class ProcedureSite:
         self._run()
 
     def __call__(self, subcommand: str, *arguments: str, by: tuple[str, ...]) -> tuple[int, Any]:
-        given = ["--broker", f"tcp:127.0.0.1:{self.port}", "--json"]
+        options = ["--broker", f"tcp:127.0.0.1:{self.port}", "--json"]
         for name in by:
-            given += ["--key", f"{self.folder}/{name}.key"]
-        completed = config(subcommand, *arguments, *given)
+            options += ["--key", f"{self.folder}/{name}.key"]
+        completed = config(subcommand, *arguments, *options)
         assert not completed.stderr, completed.stderr
         return completed.returncode, json.loads(completed.stdout)
 
@@ -114,6 +114,6 @@ def test_a_unit_is_decommissioned(site: ProcedureSite) -> None:
     wait_until("the unit has ended", lambda: boot.DECOMMISSIONED_KEY in site.unit.records)
     with pytest.raises(DecommissionedError):
         site.restart_unit()
-    given = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", "x.key", "--yes"]
-    completed = config("decommission", "fleet/u0000", "--out", str(log), *given)
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", "x.key", "--yes"]
+    completed = config("decommission", "fleet/u0000", "--out", str(log), *options)
     assert "never overwrites a log" in completed.stderr

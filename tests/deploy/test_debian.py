@@ -1,7 +1,7 @@
-"""The Debian package: the same bytes each time, hardened, moved about, upgraded and removed.
+"""Debian package: reproducible, hardened, relocatable; installation, upgrade and removal.
 
-Its packages are those of this environment, so that nothing is fetched; with `-m soak` also those of
-the lock, and an installation into a bare Debian root.
+The package holds the packages of this environment, so the tests download nothing. With `-m soak` it
+holds those of the locks, and is installed into a bare Debian root.
 """
 
 import importlib.metadata
@@ -23,12 +23,12 @@ from tests.support.peers import require_program
 from tests.support.repository import PACKAGES, ROOT, repo_files
 
 EPOCH = 1767225600
-PLAIN = "-Znone"  # what is packed is looked at, and xz takes most of the time
+PLAIN = "-Znone"  # xz would take most of the time
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def program_output(*command: str, **environment: str) -> str:
-    """Run what must succeed; return what it said."""
+    """Run a command that must succeed; return its output."""
     completed = subprocess.run(
         command,
         env={**os.environ, **environment},
@@ -52,21 +52,21 @@ def package_facts(version: str = "0.2.0") -> tree.PackageFacts:
 
 
 def locked_packages() -> list[str]:
-    """The names of the packages that the build puts into the package."""
+    """Return the names of the locked packages in the Debian package."""
     entries = [line for lock in build.LOCKS for line in lock.read_text().splitlines()]
     return sorted({line.partition("==")[0] for line in entries if "==" in line})
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is to be imported: our packages, and what they need of this environment."""
+    """The Python packages: ours, and those of the locks from this environment."""
     require_program("dpkg-deb")
     if not Path(f"/usr/bin/python{HERE}").exists():
         pytest.skip(f"this environment is not of Debian's Python ({HERE})")
     folder = tmp_path_factory.mktemp("site")
     for name in repo_files():
         own_packages = name == "coldloop.py" or name.split("/")[0] in PACKAGES
-        if own_packages and not name.endswith(".sh"):  # as the wheel has it
+        if own_packages and not name.endswith(".sh"):  # as in the wheel
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
     for name in locked_packages():
@@ -87,7 +87,7 @@ def package(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def unpacked(package: Path) -> Path:
-    """The package, unpacked where it was not made for."""
+    """The package, unpacked in another place."""
     target = package.parent / "elsewhere"
     program_output("dpkg-deb", "-x", str(package), str(target))
     return target
@@ -233,7 +233,7 @@ def test_only_the_agent_and_the_operators_commands_are_packed() -> None:
     assert locked_packages() == ["cffi", "cryptography", "paho-mqtt", "pycparser", "pyserial"]
 
 
-# Installing, upgrading, removing: dpkg into a folder, with a package that holds next to nothing.
+# Installation, upgrade, removal: dpkg in a folder, with an almost empty package.
 
 
 def dpkg(root: Path, *arguments: str) -> str:
@@ -245,7 +245,7 @@ def dpkg(root: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A root with the package's first version, configured by a site that has run it."""
+    """A root with the first version of the package, and with files of a site."""
     root, site = tmp_path / "root", tmp_path / "site"
     site.mkdir()
     (site / "coldloop.py").write_text('"""Nothing."""\n')
@@ -271,7 +271,7 @@ def installed(tmp_path: Path) -> Path:
 
 
 def is_site_data_kept(root: Path) -> bool:
-    """Whether configuration, the site's settings and the log are as the site left them."""
+    """Return whether configuration, settings and log of the site are unchanged."""
     site = root / "etc/systemd/system/coldloop.service.d/site.conf"
     return (
         (root / "etc/coldloop/unit.json").read_text() == "{}"
@@ -307,7 +307,7 @@ def test_the_locked_package_is_the_same_bytes_each_time(tmp_path: Path) -> None:
 
 
 def make_bare_root(folder: Path, packages: str = "python3") -> Path:
-    """A Debian root with `packages` and no more, from the mirror that this machine's apt uses."""
+    """Make a Debian root with `packages` from the mirror of this machine."""
     require_program("debootstrap")
     suite = "trixie"
     sources = program_output(

@@ -24,7 +24,7 @@ def agent_packages() -> list[str]:
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter with the packages of agent.txt, copied from this environment, and no more."""
+    """An interpreter with only the packages of agent.txt, copied from this environment."""
     home = tmp_path_factory.mktemp("agent") / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
     (site,) = home.glob("lib/python*/site-packages")

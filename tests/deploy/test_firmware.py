@@ -308,10 +308,10 @@ def test_a_board_gets_the_configuration_and_its_profiles(
 ) -> None:
     board: dict[str, bytes] = {}
 
-    def mpremote(_port: str, *words: str) -> str:
-        if words[:2] == ("fs", "cp"):
-            board[words[3].lstrip(":")] = Path(words[2]).read_bytes()
-        path = re.search(r"open\('([^']+)'", words[-1])
+    def mpremote(_port: str, *arguments: str) -> str:
+        if arguments[:2] == ("fs", "cp"):
+            board[arguments[3].lstrip(":")] = Path(arguments[2]).read_bytes()
+        path = re.search(r"open\('([^']+)'", arguments[-1])
         return hashlib.sha256(board[path[1]]).hexdigest() if path else "a board"
 
     monkeypatch.setattr(flash, "mpremote", mpremote)

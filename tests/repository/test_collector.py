@@ -1,4 +1,4 @@
-"""tests/conftest.py itself: what MicroPython says becomes results, and absence is counted."""
+"""Collector in tests/conftest.py: output of MicroPython becomes results; skips are counted."""
 
 import os
 import subprocess
@@ -56,7 +56,7 @@ def test_a_module_for_64_bits_runs_where_they_are(tmp_path: Path) -> None:
 
 
 def pytest_on(folder: Path, **environment: str) -> str:
-    """Run pytest with our hooks on one file that skips in three ways."""
+    """Run pytest with our hooks on one file with three kinds of skips."""
     (folder / "test_skips.py").write_text(
         "import pytest\n"
         "def test_peer(): pytest.skip('peer missing: mosquitto')\n"

@@ -1,7 +1,7 @@
-"""The gates: what every file has to pass before any behaviour is tested.
+"""Gates: checks that each file must pass.
 
-Each tool runs once over the whole repository. What must run on MicroPython is the list in
-pyproject.toml, `[tool.coldloop]`.
+Each tool runs once over the whole repository. The list of the files that must run on MicroPython is
+in pyproject.toml, `[tool.coldloop]`.
 """
 
 import ast
@@ -30,7 +30,7 @@ from tests.support.repository import (
 
 LONGEST_FUNCTION = 60  # lines
 
-# Spelt in pieces, so that this file does not name what it forbids.
+# In parts, so that this file does not contain the forbidden words.
 FORBIDDEN = (
     "pypi." + "org",
     "files.python" + "hosted",
@@ -42,7 +42,7 @@ FORBIDDEN = (
     "TO" + "DO",
     "FIX" + "ME",
 )
-# Lists and texts that are others' word for word.
+# Verbatim copies of texts of others.
 VERBATIM = ("LICENSE",)
 
 PACKAGE_FILES = [
@@ -53,7 +53,7 @@ PACKAGE_FILES = [
 
 
 def check_passes(*command: str, folder: Path = ROOT, **environment: str) -> None:
-    """Run a tool in `folder`; fail with what it printed when it is not content."""
+    """Run a tool in `folder`; a failure shows its output."""
     run = subprocess.run(
         command,
         cwd=folder,
