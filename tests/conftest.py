@@ -44,6 +44,7 @@ REALTIME = (
     "tests/drivers/test_time_ports.py",
 )
 """Files with tests that depend on wall time."""
+_REALTIME_PATHS = {ROOT / name for name in REALTIME}
 
 
 def pytest_configure() -> None:
@@ -153,7 +154,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the gates first, because their failures explain later ones. Mark REALTIME."""
     items.sort(key=lambda item: item.path.name != "test_gates.py")
     for item in items:
-        if item.path.relative_to(ROOT).as_posix() in REALTIME:
+        if item.path in _REALTIME_PATHS:
             item.add_marker(pytest.mark.realtime)
 
 
@@ -207,4 +208,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> Generator[None, None, None
     counts = collections.Counter(os.path.basename(noun) for noun in names_of_peers).most_common()
     names = ", ".join(f"{name} {count}" for name, count in counts)
     noun = "test" if len(missing) == 1 else "tests"
-    terminalreporter.write_line(f"not tried: {len(missing)} {noun} ({names})", yellow=True)
+    terminalreporter.write_line(f"not run: {len(missing)} {noun} ({names})", yellow=True)
