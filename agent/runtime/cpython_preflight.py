@@ -1,9 +1,11 @@
-"""What can be said of the ports' addresses before the agent starts.
+"""Check of the port addresses before the agent starts.
 
-Wrong use (exit 2) is what waiting will not cure: an address that means nothing, a path that is no
-serial port, a port that another program or another of our own ports uses, a baud rate that the
-hardware refuses, a certificate file that cannot be read. What is merely absent is a warning: it is
-retried.
+Does not keep ports open; the I/O loop opens them later.
+
+Wrong use (exit 2) is an error that time does not repair: an invalid address, a path that is no
+serial port, a port that another program or another port of the agent uses, a baud rate that the
+hardware rejects, an unreadable certificate file. A missing device or folder is only a warning: the
+agent retries.
 """
 
 import os
@@ -25,9 +27,9 @@ def _print_warning(line: str) -> None:
 
 
 def preflight(addresses: "Iterable[str]", warn: Warn = _print_warning) -> "list[str]":
-    """Return one line for each thing that is wrong; `warn` gets one for each thing that is absent.
+    """Return one line for each error; call `warn` for each missing device or folder.
 
-    A serial port that is there is opened and closed again.
+    An existing serial port is opened and closed again.
     """
     used_paths: set[str] = set()
     problems = [_problem(text, used_paths, warn) for text in addresses]
@@ -35,7 +37,7 @@ def preflight(addresses: "Iterable[str]", warn: Warn = _print_warning) -> "list[
 
 
 def _problem(text: str, used_paths: "set[str]", warn: Warn) -> str:
-    """Return what is wrong with one address, or nothing."""
+    """Return the error of one address, or an empty text."""
     try:
         address = parse_address(text)
         _check_unshared(address, used_paths)
@@ -46,7 +48,7 @@ def _problem(text: str, used_paths: "set[str]", warn: Warn) -> str:
 
 
 def _check_unshared(address: Address, used_paths: "set[str]") -> None:
-    """Refuse a line that two ports would share."""
+    """Reject a serial line with two ports."""
     if address.kind not in ("serial", "uart"):
         return
     real_path = os.path.realpath(address.path)
@@ -69,7 +71,7 @@ def _check_tls(address: Address, _warn: Warn) -> None:
 
 
 def _check_store(address: Address, warn: Warn) -> None:
-    """Look at the folder."""
+    """Check the folder."""
     if not os.path.exists(address.path):
         warn(str(make_error(address, STORE_REASONS[ENOENT])))
     elif not os.path.isdir(address.path):
@@ -77,17 +79,17 @@ def _check_store(address: Address, warn: Warn) -> None:
 
 
 def _skip_check(_address: Address, _warn: Warn) -> None:
-    """A peer that is not there yet will be retried."""
+    """The I/O loop retries a peer that is offline."""
 
 
 def _check_exists(address: Address, warn: Warn) -> None:
-    """Say when there is no such device or socket yet."""
+    """Warn if the device or socket does not exist yet."""
     if not os.path.exists(address.path):
         warn(str(make_error(address, NO_PORT)))
 
 
 def _check_watchdog(address: Address, warn: Warn) -> None:
-    """Say when there is none; that of systemd is there for a unit only."""
+    """Warn if there is no watchdog. systemd has one only for a unit."""
     if address.path == SYSTEMD:
         if "NOTIFY_SOCKET" not in os.environ:
             warn(
@@ -98,7 +100,7 @@ def _check_watchdog(address: Address, warn: Warn) -> None:
 
 
 def _reject_uart(address: Address, _warn: Warn) -> None:
-    """Refuse a board's UART: this is no board."""
+    """Reject a UART: only a board has them."""
     raise make_error(address, "UARTs are for boards: name a serial: port here")
 
 

@@ -19,7 +19,7 @@ from hil.io.receiver_line import ReceiverLine
 from hil.kernel.dut import InProcessDut
 from hil.kernel.world import World
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import parse
+from hil.scenario.loader import parse
 
 SECOND = 1_000_000
 START_UTC = 1_795_500_000_000_000

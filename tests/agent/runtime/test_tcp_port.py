@@ -126,7 +126,7 @@ def test_reader_that_never_reads_fails(interpreter: str, tmp_path: Path) -> None
                     connection.sendall(b"!more 60000")
                 if agent.expect_either("data 0 11", "event 0 failed") == "event 0 failed":
                     break
-            assert "the other side takes no data" in agent.errors()
+            assert "the peer accepts no data" in agent.errors()
 
 
 @pytest.fixture(scope="module")
