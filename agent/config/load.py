@@ -40,6 +40,6 @@ def unload_checks() -> None:
 def _is_only_for_loading(name: str) -> bool:
     if name == "agent.config.load":
         return False
-    if name.startswith(("agent.config.", "agent.core.schema_")):
+    if name.startswith(("agent.config.", "agent.core.schema_", "agent.fieldbus.capacity")):
         return True
     return name.startswith("agent.") and ".schema" in name

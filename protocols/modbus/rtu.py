@@ -105,6 +105,11 @@ class RtuClient:
         self._bytes_needed = _MIN_FRAME
         self._candidates: list[tuple[int, int]] = []
 
+    def take_duplicate_unit(self) -> int:
+        """Return and clear `duplicate_unit`."""
+        unit, self.duplicate_unit = self.duplicate_unit, 0
+        return unit
+
     def _set_expected(self, unit: int, pdu: bytes, request: bytes) -> None:
         """Work out what the good reply begins with and how long it is."""
         self._unit = unit

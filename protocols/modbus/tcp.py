@@ -54,6 +54,11 @@ class TcpClient:
         self._unit = 0
         self._pdu = b""
 
+    def take_duplicate_unit(self) -> int:
+        """Return and clear `duplicate_unit`."""
+        unit, self.duplicate_unit = self.duplicate_unit, 0
+        return unit
+
     def start(self, unit: int, pdu: bytes, exception_ambiguous: bool = False) -> bytes:
         """Begin a transaction; returns the bytes to be written. Units are 0 to 255.
 
