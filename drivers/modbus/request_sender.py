@@ -124,7 +124,7 @@ class RequestSender(BusCounters):
             )
         frame = client.start(transaction.unit, transaction.pdu, exception_ambiguous)
         if client.duplicate_unit and self.serial:
-            self.unit_health(client.take_duplicate_unit()).duplicate_seen()
+            self.unit_health(client.take_duplicate()).duplicate_seen()
         self._mismatches_before = client.mismatches
         self._actions.append((self.port, "write", frame))
         self._transaction = transaction
