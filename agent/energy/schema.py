@@ -48,7 +48,7 @@ _WATER_UNITS = ("m3", "L", "L/min")
 def check(
     config: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]"
 ) -> None:
-    """Add what is wrong with the section to `errors`; `profiles`: profiles by their devices' names."""
+    """Add the errors of the section to `errors`; `profiles` maps devices to their profiles."""
     roles = [meter["role"] for meter in config["ledger"]["meters"]]
     if "it" not in roles:
         errors.append("ledger.meters: none has the role it; nothing can be divided by it")
