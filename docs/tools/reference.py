@@ -320,11 +320,12 @@ def _flat(node: ast.expr) -> str:
 
 
 def _codes_in(tree: ast.Module) -> Iterator[str]:
-    """The codes that a module can raise: `alarms.set(CODE, …)` and (CODE, state, text)."""
+    """The codes that a module can raise: `alarms.update(CODE, …)` and (CODE, state, text)."""
     for node in ast.walk(tree):
         match node:
-            case ast.Call(ast.Attribute(of, "set"), [code, _, _, _]) if "alarms" in ast.unparse(of):
-                yield _flat(code)
+            case ast.Call(ast.Attribute(owner, "update"), [code, _, _, _]):
+                if "alarms" in ast.unparse(owner):
+                    yield _flat(code)
             case ast.Tuple([code, ast.Name(state), _]) if state.strip("_") in STATES:
                 yield _flat(code)
 

@@ -65,7 +65,7 @@ def device_port(
     (tmp_path / "acme_p20.json").write_text(result.group(1), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     registers = dict(REGISTERS)
-    handler = type("Handler", (PumpHandler,), {"held": registers})
+    handler = type("Handler", (PumpHandler,), {"registers": registers})
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))

@@ -61,20 +61,20 @@ def test_topic_alias_per_connection():
     client.expiry_s = 300
     for topic in (TOPIC, TOPIC, "a/state"):
         client.publish(topic, b"x", 1)
-        client.receive(puback(client._last_id), 0)
-    found = [split(packet) for packet in client.out()]
+        client.receive(puback(client._last_packet_id), 0)
+    found = [split(packet) for packet in client.take_output()]
     expiry = b"\x02\x00\x00\x01\x2c"
     eq(found[0], (0x32, b"a/tele", 1, expiry + b"\x23\x00\x01", b"x"))
     eq(found[1], (0x32, b"", 2, expiry + b"\x23\x00\x01", b"x"))
     eq(found[2], (0x32, b"a/state", 3, expiry, b"x"))  # the server takes one alias
     client.publish(TOPIC, b"lost", 1)
-    client.closed(1)
+    client.connection_closed(1)
     client.connection_opened(2)
-    client.out()
+    client.take_output()
     client.receive(connack(LIMITS), 3)
-    eq(split(client.out()[0]), (0x3A, b"a/tele", 4, expiry, b"lost"))
+    eq(split(client.take_output()[0]), (0x3A, b"a/tele", 4, expiry, b"lost"))
     client.publish(TOPIC, b"y", 1)
-    eq(split(client.out()[0]), (0x32, b"a/tele", 5, expiry + b"\x23\x00\x01", b"y"))
+    eq(split(client.take_output()[0]), (0x32, b"a/tele", 5, expiry + b"\x23\x00\x01", b"y"))
 
 
 def test_retained_and_qos_0_do_not_expire():
@@ -82,12 +82,12 @@ def test_retained_and_qos_0_do_not_expire():
     client.expiry_s = 300
     client.publish("s", b"x", 1, True)
     client.publish("s", b"x", 0)
-    eq([split(packet)[3] for packet in client.out()], [b"", b""])
+    eq([split(packet)[3] for packet in client.take_output()], [b"", b""])
 
 
 def unacknowledged(client, server):
     """Take what the client sends as a server that counts; give how many it has not acknowledged."""
-    for packet in client.out():
+    for packet in client.take_output():
         if packet[0] & 0xF0 == 0x30 and packet[0] & 6:
             server.append(split(packet)[2])
     return len(server)
@@ -97,7 +97,7 @@ def test_receive_maximum_of_one():
     client = make_connected(b"\x21\x00\x01")
     server, order = [], []
     for _ in range(20):
-        while client.room:
+        while client.can_publish:
             assert client.publish(TOPIC, b"x", 1)
         eq(client.publish(TOPIC, b"x", 1), False)
         eq(unacknowledged(client, server), 1)
@@ -112,20 +112,20 @@ def test_smaller_receive_maximum_limits_resend():
         client.publish_early = eager
         for number in range(5):
             assert client.publish(TOPIC, b"x", 1, False, number)
-        client.out()
-        client.closed(1)
+        client.take_output()
+        client.connection_closed(1)
         client.connection_opened(2)
         server, done = [], []
         eq(unacknowledged(client, server), 5 if eager else 0)  # the last that it had
         client.receive(connack(b"\x21\x00\x01"), 3)
         for _ in range(5):
-            eq(client.room, False)
+            eq(client.can_publish, False)
             eq(client.publish(TOPIC, b"new", 1), False)
             most = unacknowledged(client, server)
             assert most == 1 or (eager and most <= 5), most
             client.receive(puback(server.pop(0)), 4)
-            done.extend([event[1] for event in client.events() if event[0] == "acknowledged"])
-        eq((done, client.inflight, client.room), ([0, 1, 2, 3, 4], 0, True))
+            done.extend([event[1] for event in client.take_events() if event[0] == "acknowledged"])
+        eq((done, client.inflight, client.can_publish), ([0, 1, 2, 3, 4], 0, True))
 
 
 def test_one_publish_before_first_connack():
@@ -141,7 +141,7 @@ def test_one_publish_before_first_connack():
 def check_failed(client, data):
     """Give what the client says of bytes that it cannot take."""
     client.receive(data, 1)
-    events = client.events()
+    events = client.take_events()
     eq([event[0] for event in events[-1:]], ["broken"])
     return events[-1][1]
 
@@ -156,7 +156,7 @@ def test_reason_codes_are_reported():
     client = make_connected()
     client.publish(TOPIC, b"x", 1, False, "tag")
     client.receive(puback(1, b"\x10"), 1)  # nobody has subscribed
-    eq(client.events(), [("acknowledged", "tag")])
+    eq(client.take_events(), [("acknowledged", "tag")])
     for answer, code in ((connack(b"", 0x87), 0x87), (b"\x20\x02\x00\x01", 1)):
         client = MqttClientV5("u1")
         client.connection_opened(0)
@@ -167,19 +167,19 @@ def test_reason_codes_are_reported():
 def test_subscription_and_message():
     client = make_connected()
     client.subscribe("c/#", 1)
-    eq(client.out(), [b"\x82\x09\x00\x01\x00\x00\x03c/#\x01"])
+    eq(client.take_output(), [b"\x82\x09\x00\x01\x00\x00\x03c/#\x01"])
     client.receive(b"\x90\x04\x00\x01\x00\x01", 0)
     client.subscribe("d", 1)
     client.receive(b"\x90\x04\x00\x02\x00\x87", 0)
-    eq(client.events(), [("subscribed", "c/#", 1), ("subscribed", "d", 128)])
-    client.out()
+    eq(client.take_events(), [("subscribed", "c/#", 1), ("subscribed", "d", 128)])
+    client.take_output()
     properties = (
         b"\x01\x01\x02\x00\x00\x00\x09\x26\x00\x01k\x00\x01v\x26\x00\x01k\x00\x01w\x0b\x85\x01"
     )
     body = b"\x00\x03c/x\x00\x07" + bytes([len(properties)]) + properties + b"hello"
     client.receive(bytes([0x32, len(body)]) + body, 0)
-    eq(client.events(), [("message", "c/x", b"hello", 1, False)])
-    eq(client.out(), [b"\x40\x02\x00\x07"])
+    eq(client.take_events(), [("message", "c/x", b"hello", 1, False)])
+    eq(client.take_output(), [b"\x40\x02\x00\x07"])
     assert "alias" in check_failed(client, b"\x30\x08\x00\x00\x03\x23\x00\x01hi")
 
 
