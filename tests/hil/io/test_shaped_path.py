@@ -11,7 +11,7 @@ from hil.io.shaped_path import ShapedPath
 from hil.kernel.world import World
 from hil.shells.realtime import RealTimeShell
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 _WORDS = b"0123456789"
 
 
@@ -65,7 +65,7 @@ class ShapedPathRig:
         self._clients: list[socket.socket] = []
 
     def connect(self) -> socket.socket:
-        client = socket.create_connection(self.path.address, timeout=PATIENCE_S)
+        client = socket.create_connection(self.path.address, timeout=TIMEOUT_S)
         self._clients.append(client)
         client.setblocking(False)
         count = self.path.connections
@@ -73,7 +73,7 @@ class ShapedPathRig:
         return client
 
     def run_until(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + TIMEOUT_S
         while not condition():
             assert time.monotonic() < end, self.sink.received
             self.shell.run(self.shell.now() + 5_000)
