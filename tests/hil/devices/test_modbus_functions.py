@@ -124,7 +124,7 @@ def test_busy_exception_is_temporary(bench: FunctionBench) -> None:
     bench.plain.busy, bench.plain.busy_code = -1, 5
     assert [bench.master.write(PLAIN, 0, 1) for _ in range(3)] == [5, 5, 5]
     bench.plain.busy = 0
-    assert bench.master.read(PLAIN, 0) == [100], "a busy slave carries nothing out"
+    assert bench.master.read(PLAIN, 0) == [100], "a busy server executes nothing"
 
 
 def test_ignored_delayed_and_clamped_writes(bench: FunctionBench) -> None:
@@ -161,7 +161,7 @@ def test_reboot_restores_defaults_after_silence(bench: FunctionBench) -> None:
     master.write(PLAIN, 0, 7, 8)
     bench.plain.reboot(master.now)
     assert master.read_exception(PLAIN, 0) == -1
-    assert master.read_exception(METER, 0x0BB7, 2) == 0, "the others answer"
+    assert master.read_exception(METER, 0x0BB7, 2) == 0, "other addresses reply"
     master.now += bench.plain.boot_us - 1
     assert master.read_exception(PLAIN, 0) == -1
     master.now += 1
@@ -320,10 +320,10 @@ def test_tcp_serves_several_units_and_clients(host: ModbusTcpHost) -> None:
     assert one.read(PLAIN, 0) == [5]
     assert two.read(DRIVE, 0) == [0x047F]
     assert two.read_identity(METER)[0] == b"Schneider Electric"
-    assert one.read(255, 1) == [101], "255 means the host itself"
+    assert one.read(255, 1) == [101], "unit 255 is the host itself"
     assert one.read(0, 1) == [101]
     assert one.read_exception(77, 0) == 0x0B
-    assert host.opened(3, 0) == [(3, 0, None)], "no more clients than it takes"
+    assert host.opened(3, 0) == [(3, 0, None)], "client limit"
     host.closed(2, 0)
     assert host.opened(4, 0) == []
     host.unknown_unit_code = 0
@@ -389,7 +389,7 @@ def test_tcp_real_unit(host: ModbusTcpHost) -> None:
     assert real_frames == [ask]
     answer = bytes.fromhex("00aa 0000 0005 03 03 02 1234")
     assert host.forward_reply(answer) == [(1, 0, answer)]
-    assert host.forward_reply(answer) == [], "nobody asked for that"
+    assert host.forward_reply(answer) == [], "no such transaction"
     assert two.read_exception(DRIVE, 0) == one.read_exception(DRIVE, 0) == 0
     host.restore_emulated(PLAIN)
     assert one.read(PLAIN, 0) == [100]

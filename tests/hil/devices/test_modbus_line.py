@@ -439,7 +439,7 @@ def test_drive_trip_reset_and_restart(bench: ModbusLineBench) -> None:
     assert word & abb_acs580.INHIBITED
     assert speed == 0
     bench.write(1, 0, 0x047F, now=3 * SECOND)
-    assert bench.read(1, 3)[0] & abb_acs580.TRIPPED, "running on does not reset a fault"
+    assert bench.read(1, 3)[0] & abb_acs580.TRIPPED, "a run command does not reset a fault"
     bench.write(1, 0, 0x04FF, now=4 * SECOND)
     word = bench.read(1, 3)[0]
     assert word & (abb_acs580.TRIPPED | abb_acs580.INHIBITED) == abb_acs580.INHIBITED, (
@@ -466,7 +466,7 @@ def test_drive_holds_fail_safe_speed_after_comm_timeout(bench: ModbusLineBench) 
     bench.line.wake(11 * SECOND)
     bench.plant.advance(20 * SECOND)
     assert bench.plant.pumps[0].speed_pct == 70.0
-    assert bench.line.deadline() == 15 * SECOND, "the other drive has its own clock"
+    assert bench.line.deadline() == 15 * SECOND, "each drive has its own supervision"
     assert bench.read(1, 3, now=20 * SECOND)[0] & abb_acs580.WARNING == 0, "a request ends it"
     assert bench.read(1, 4, now=26 * SECOND) == [10_000]
 

@@ -76,7 +76,7 @@ def test_sdm630_limits_and_unreadable_ranges() -> None:
     meter = Sdm630(plant(), UNIT)
     master = single_device_master(meter)
     assert master.read_exception(UNIT, 0x00, 44, 4) == 0
-    assert master.read_exception(UNIT, 0x00, 46, 4) == 2, "0x2C is a hole"
+    assert master.read_exception(UNIT, 0x00, 46, 4) == 2, "0x2C is unreadable"
     assert master.read_exception(UNIT, 0x00, 81, 4) == 3
     assert master.read_exception(UNIT, 0x00, 2) == 2, "values are input registers"
     meter.lost_phase = 1
@@ -194,7 +194,7 @@ def test_grundfos_accepts_setpoint_in_remote_only() -> None:
     master = single_device_master(pump)
     assert master.write(UNIT, grundfos_cim.CONTROL, 0) == 0
     assert master.write(UNIT, grundfos_cim.SETPOINT, 9_000) == 0, "confirmed"
-    assert master.read(UNIT, grundfos_cim.SETPOINT) == [7_000], "and forgotten"
+    assert master.read(UNIT, grundfos_cim.SETPOINT) == [7_000], "without effect"
     master.advance(10.0)
     assert hall.pumps[0].speed_pct == pump.local_pct
     assert master.read(UNIT, grundfos_cim.STATUS, 1, 4)[0] & grundfos_cim.ACCESS == 0
@@ -208,7 +208,7 @@ def test_grundfos_accepts_setpoint_in_remote_only() -> None:
     ]
     assert master.write(UNIT, grundfos_cim.SETPOINT, 10_001) == 3
     master.write(UNIT, grundfos_cim.CONTROL_MODE, 77)
-    assert master.read(UNIT, grundfos_cim.CONTROL_MODE) == [0], "an unknown mode is forgotten"
+    assert master.read(UNIT, grundfos_cim.CONTROL_MODE) == [0], "an unknown mode has no effect"
     pump.local = True
     master.write(UNIT, grundfos_cim.SETPOINT, 2_000)
     assert master.read(UNIT, grundfos_cim.SETPOINT) == [9_000]
@@ -250,9 +250,7 @@ def test_grundfos_alarm_and_reset() -> None:
     master.write(
         UNIT, grundfos_cim.CONTROL, grundfos_cim.REMOTE | grundfos_cim.ON | grundfos_cim.RESET
     )
-    assert master.read(UNIT, grundfos_cim.ALARM, 1, 4) == [57], (
-        "a bit that is set already does not rise"
-    )
+    assert master.read(UNIT, grundfos_cim.ALARM, 1, 4) == [57], "no rising bit"
     master.write(UNIT, grundfos_cim.CONTROL, grundfos_cim.REMOTE | grundfos_cim.ON)
     master.write(
         UNIT, grundfos_cim.CONTROL, grundfos_cim.REMOTE | grundfos_cim.ON | grundfos_cim.RESET
@@ -301,7 +299,7 @@ def test_wilo_bus_command_timer() -> None:
     master.read(UNIT, wilo_booster.ACTUAL)
     master.advance(1.5)
     assert master.read(UNIT, wilo_booster.TIMER) == [wilo_booster.TIMER_RESET], (
-        "reading does not feed it"
+        "a read does not restart the timer"
     )
     assert master.read(UNIT, wilo_booster.ACTIVE_SETPOINT) == [booster.panel_setpoint]
     master.advance(60.0)
@@ -339,7 +337,7 @@ def test_danfoss_executes_valid_control_words_only() -> None:
     master.advance(5.0)
     assert master.read(UNIT, danfoss_fc.ACTUAL) == [0x2000]
     assert master.write(UNIT, danfoss_fc.CONTROL, 0x003C) == 0, (
-        "confirmed, without bit 10 not obeyed"
+        "confirmed without effect: bit 10 is 0"
     )
     master.advance(5.0)
     assert master.read(UNIT, danfoss_fc.ACTUAL) == [0x2000]
@@ -367,15 +365,15 @@ def test_danfoss_trip_and_reset() -> None:
     assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.TRIP
     assert master.read_integer(UNIT, danfoss_fc.ALARM_WORD, "I") == 1 << 5
     master.write(UNIT, danfoss_fc.CONTROL, 0x047F)
-    assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.TRIP, "a start is no reset"
+    assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.TRIP, (
+        "a start does not reset the trip"
+    )
     drive.trip_persists = True
     master.write(UNIT, danfoss_fc.CONTROL, 0x04FF)
     assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.TRIP
     drive.trip_persists = False
     master.write(UNIT, danfoss_fc.CONTROL, 0x04FF)
-    assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.TRIP, (
-        "a bit that is set already does not rise"
-    )
+    assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.TRIP, "no rising bit"
     master.write(UNIT, danfoss_fc.CONTROL, 0x047F)
     master.write(UNIT, danfoss_fc.CONTROL, 0x04FF)
     master.advance(5.0)
@@ -400,7 +398,7 @@ def test_danfoss_comm_timeout() -> None:
     assert drive.watchdog.expired
     assert hall.pumps[0].speed_pct == 55.0
     assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.WARNING == 0, (
-        "this very request ends it"
+        "the request ends the loss"
     )
     drive.trips_on_timeout = True
     master.advance(20.0)
@@ -541,7 +539,7 @@ def test_liebert_floats_low_word_first_and_nan() -> None:
         master.now += 10_000_000
         master.read(UNIT, liebert_dcd.FANS, 1, 4)
     assert master.read(UNIT, liebert_dcd.FANS + 4, 1, 4) == [0]
-    assert master.read(UNIT, liebert_dcd.FANS, 1, 4)[0] > rpm, "the others turn faster"
+    assert master.read(UNIT, liebert_dcd.FANS, 1, 4)[0] > rpm, "the other fans run faster"
     assert master.read_float(UNIT, liebert_dcd.CABINET, 4, swapped=True) > 27.5
     cooler.break_sensor("cabinet_c")
     assert math.isnan(master.read_float(UNIT, liebert_dcd.CABINET, 4, swapped=True))
@@ -583,7 +581,7 @@ def test_rpu_reads_every_entry_of_the_public_map() -> None:
     for row in rows:
         words += len(master.read(UNIT, int(row["begin"]), int(row["length"])))
     assert (len(rows), words) == (243, 301)
-    assert master.read_exception(UNIT, 6_638) == 2, "what is not in the map is not there"
+    assert master.read_exception(UNIT, 6_638) == 2, "an address outside the map is unreadable"
 
 
 def test_rpu_reads_every_entry_of_the_profile() -> None:
@@ -609,7 +607,7 @@ def test_rpu_power_cycle() -> None:
     master.now += rpu.boot_us
     assert master.read(UNIT, 37_904) == [0]
     assert master.read(UNIT, 37_891) == [0]
-    assert master.read(UNIT, 37_888) == [1_400], "targets are kept"
+    assert master.read(UNIT, 37_888) == [1_400], "targets are nonvolatile"
 
 
 # All models together.

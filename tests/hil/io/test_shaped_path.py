@@ -125,7 +125,7 @@ def test_half_open_connection_stays_dead_and_new_one_works(rig: ShapedPathRig) -
     client.sendall(_WORDS)
     rig.run_pending()
     rig.path.set_link_up(True)
-    client.sendall(_WORDS)  # after lost bytes no later byte may arrive in a stream
+    client.sendall(_WORDS)  # after lost bytes no later byte of a stream arrives
     rig.run_pending()
     assert rig.sink.received == [_WORDS]
     assert _read_answer(client) == b""  # and no event is sent
