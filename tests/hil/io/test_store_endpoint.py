@@ -6,7 +6,7 @@ from hil.io.store_endpoint import DELAY_US, StoreEndpoint
 from hil.kernel.dut import InProcessDut, StepResult
 from hil.kernel.world import World
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import parse
+from hil.scenario.loader import parse
 from hil.shells.virtual import VirtualShell
 from tests.hil.scenario.test_scenario import SHORT
 
