@@ -62,9 +62,7 @@ class SerialLine:
         self.chunk = size
 
     def inject(self, data: bytes) -> None:
-        """Queue bytes of another sender (a real device) behind the bytes that are already on the
-        line.
-        """
+        """Queue bytes of another sender (a real device) behind the bytes already on the line."""
         self._send([(0, data)])
 
     def _arrive(self, data: bytes) -> None:
