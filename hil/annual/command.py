@@ -16,7 +16,7 @@ from hil.annual.policy import make_policy
 from hil.annual.run import AnnualRun
 from hil.annual.site import AnnualSite
 from hil.errors import BenchError
-from hil.plant.air.weather import WeatherError, find
+from hil.plant.air.weather import WeatherError, load_weather
 
 _MIN_KW, _MAX_KW = 50.0, 20_000.0
 _MIN_HOURS = 1
@@ -26,7 +26,7 @@ _TICK_S = 0.5
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return exit code 0. Raises `BenchError`."""
     try:
-        weather = find(arguments.weather)
+        weather = load_weather(arguments.weather)
     except WeatherError as error:
         raise BenchError(str(error)) from None
     _check(arguments, len(weather.hours))

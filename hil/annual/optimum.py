@@ -12,7 +12,7 @@ from hil.annual.energy_account import AnnualAccount
 from hil.annual.site import DEW_MARGIN_K, AnnualSite
 from hil.annual.steady_search import SteadySearch
 from hil.plant.air.cooler import fan_w
-from hil.plant.facility import pump_w
+from hil.plant.facility import facility_pump_w
 from hil.plant.fluid.valve import valve_flow_lpm
 
 _HOUR_S = 3600.0
@@ -36,7 +36,7 @@ def sum_optimum(
         pair, it_w = point.pair, 1000.0 * site.it_kw * point.load_fraction
         fan = fan_w(site.cooler, site.kind, point.fan_speed)
         fws = valve_flow_lpm(p, pair.valve_pct)
-        facility = pump_w(site.water, fws / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
+        facility = facility_pump_w(site.water, fws / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
         pump = pair.watts - facility
         powers_w = (it_w, 1000.0 * site.it_kw, pump, facility, fan)
         account.add_step(_HOUR_S, powers_w, point.load_fraction < 1.0)

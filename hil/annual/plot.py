@@ -50,8 +50,9 @@ def render_page(record: dict[str, Any], account: AnnualAccount, source: str) -> 
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{escape(title)}</h1><p>Weather: {escape(source)}. Modelled: nothing here has met "
-        f"real hardware.</p>{body}<h2>Record</h2><table>{rows}</table></body></html>\n"
+        f"<h1>{escape(title)}</h1><p>Weather: {escape(source)}. All results are from a "
+        f"model. No real hardware was tested.</p>{body}<h2>Record</h2><table>{rows}</table>"
+        "</body></html>\n"
     )
 
 
@@ -65,7 +66,7 @@ def _lines(account: AnnualAccount, names: tuple[str, ...]) -> str:
     """Draw one line for each name over the days."""
     days = account.days
     if not days:
-        return "<p>Less than a day was run.</p>"
+        return "<p>Less than a day of results.</p>"
     values = [day[name] for day in days for name in names]
     low, high = 10.0 * (min(values) // 10.0), 10.0 * (max(values) // 10.0 + 1.0)
     parts = [_frame(low, high)]

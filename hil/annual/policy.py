@@ -32,7 +32,7 @@ from hil.annual.site import (
 )
 from hil.annual.words import POLICIES
 from hil.errors import BenchError
-from hil.plant.facility import pump_w as facility_w
+from hil.plant.facility import facility_pump_w
 
 _MIN_C = 15.0
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0
@@ -212,7 +212,7 @@ def _optimum_settings(site: AnnualSite) -> dict[str, Any]:
         "pump_w": 13_500.0 * megawatts,
         "full_lpm": 1.16 * p.tcs_design_lpm,
         "zero_pct": 28.0,
-        "facility_w": facility_w(site.water, 1.0, p.hx_fws_design_lpm),
+        "facility_w": facility_pump_w(site.water, 1.0, p.hx_fws_design_lpm),
         "fan_w": 1000.0 * (cooler.tower_fan_kw if site.kind == "tower" else cooler.fan_kw),
         "cooler_kw_k": 60.0 * megawatts,
         "cooler_ntu": 0.1,
@@ -390,4 +390,4 @@ def make_policy(name: str, site: AnnualSite, sensors: int = 2) -> Policy:
             if kind == "fixed"
             else SetpointPolicy(site, celsius, sensors)
         )
-    raise BenchError(f"{name}: no such policy; there are {', '.join(POLICIES)}")
+    raise BenchError(f"{name}: no such policy: give {', '.join(POLICIES)}")

@@ -82,7 +82,9 @@ class AnnualRun:
             residuals.append(abs(facility.residual_j) / max(facility.input_j, 1.0))
         residuals.append(abs(plant.missing_l) / plant.parameters.supply_pipe_l)
         if max(residuals) > _BALANCE:
-            raise BenchError(f"the plant's balances do not close: {max(residuals):.2%} is missing")
+            raise BenchError(
+                f"balances of the plant: error {max(residuals):.2%}, limit {_BALANCE:.1%}"
+            )
 
     def _run_hour(self, hour: int, count: bool) -> None:
         """Run sixty minutes, then add them to the account."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hil.annual.site import CASE_MAX_C, MIN_PUMP_PCT, SUPPLY_MAX_C, AnnualSite
 from hil.plant.air.cooler import Air, fan_w, heat_w_k, intake_c, water_kg_s
 from hil.plant.air.weather import Hour
-from hil.plant.facility import pump_w
+from hil.plant.facility import facility_pump_w
 from hil.plant.fluid.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
 from hil.plant.fluid.hydraulics import operating_point
 from hil.plant.fluid.valve import valve_flow_lpm
@@ -81,12 +81,12 @@ class SteadySearch:
         shaft = shaft_w(p, point)
         c1 = capacity_w_k(lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
         c2 = capacity_w_k(fws, p.fws_rho_kg_m3, p.fws_cp_j_kgk)
-        ec = exchanger_w_k(p, lpm, fws)
+        exchange_w_k = exchanger_w_k(p, lpm, fws)
         part = 1.0 / p.racks
         case_k = it_w * part / plate_w_k(p, lpm * part, p.tcs_design_lpm * part)
         supply = min(SUPPLY_MAX_C, CASE_MAX_C - case_k)
-        cold = supply + it_w / c1 - (it_w + shaft) / ec
-        pump_heat = pump_w(site.water, fws / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
+        cold = supply + it_w / c1 - (it_w + shaft) / exchange_w_k
+        pump_heat = facility_pump_w(site.water, fws / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
         heat = it_w + shaft + pump_heat
         return FlowPair(
             pump_pct,

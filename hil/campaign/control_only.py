@@ -23,7 +23,7 @@ from hil.annual.site import CASE_MAX_C, AnnualSite
 from hil.annual.words import CLIMATES, KINDS
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
-from hil.plant.air.weather import find
+from hil.plant.air.weather import load_weather
 
 HOURS = 100
 ALLOWANCE_K = 10.0
@@ -112,7 +112,7 @@ def run_control_only(seed: int, hours: int) -> ControlRun:
     """Run the hours of a seed."""
     started_s = time.perf_counter()
     rng = random.Random(f"plant/{seed}/{hours}")
-    weather = find(rng.choice(CLIMATES))
+    weather = load_weather(rng.choice(CLIMATES))
     site = AnnualSite(weather, rng.choice(KINDS), float(rng.randint(100, 1000)), seed)
     start = rng.randrange(len(weather.hours))
     failures: list[str]

@@ -18,6 +18,9 @@ SECOND = 1_000_000
 Replies = list[tuple[int, bytes]]
 """Output of a device: (delay in µs after the call's `now`, bytes), in order."""
 
+TcpReplies = list[tuple[int, int, bytes | None]]
+"""Output of a TCP server: (connection, delay in µs, bytes), in order; None closes it."""
+
 
 class FaultTarget:
     """A device whose faults the bench sets by name; `FAULTS` lists the names."""

@@ -20,11 +20,11 @@ _READ = 4096
 _CONNECT_S = 1.0
 _RETRY_US = 1_000_000
 _REASONS = {
-    errno.ENOENT: "there is no such port",
+    errno.ENOENT: "no such port",
     errno.EBUSY: "the port is busy: another program has it open",
     errno.EAGAIN: "the port is busy: another program has it open",
-    errno.EACCES: "no permission (is the user in the group dialout?)",
-    errno.ENOTTY: "this is not a serial port",
+    errno.EACCES: "no permission: add the user to the group dialout",
+    errno.ENOTTY: "not a serial port",
     errno.ECONNREFUSED: "nothing listens there",
 }
 

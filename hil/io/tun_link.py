@@ -29,7 +29,7 @@ NEAR, FAR = "10.77.0.1", "10.77.0.2"
 _QUEUE_BYTES = 64_000
 
 
-def _ip(*words: str) -> None:
+def _run_ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
@@ -89,7 +89,7 @@ class TunLink:
             return False
         name = f"clp{os.getpid() % 100_000}"
         try:
-            _ip("netns", "add", name)
+            _run_ip("netns", "add", name)
             descriptor = _open_tun(name, "probe")
         except (OSError, subprocess.CalledProcessError):
             return False
@@ -100,11 +100,11 @@ class TunLink:
 
     def __enter__(self) -> Self:
         for namespace, own, peer in ((self.near, NEAR, FAR), (self.far, FAR, NEAR)):
-            _ip("netns", "add", namespace)
+            _run_ip("netns", "add", namespace)
             self._tuns.append(_open_tun(namespace, "sat0"))
-            _ip("-n", namespace, "addr", "add", own, "peer", peer, "dev", "sat0")
-            _ip("-n", namespace, "link", "set", "sat0", "up", "mtu", "1400")
-            _ip("-n", namespace, "link", "set", "lo", "up")
+            _run_ip("-n", namespace, "addr", "add", own, "peer", peer, "dev", "sat0")
+            _run_ip("-n", namespace, "link", "set", "sat0", "up", "mtu", "1400")
+            _run_ip("-n", namespace, "link", "set", "lo", "up")
         self._thread = threading.Thread(target=self._move_packets, daemon=True)
         self._thread.start()
         return self

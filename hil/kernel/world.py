@@ -44,10 +44,10 @@ class World:
 
     def mono(self, utc: int) -> int:
         """Return the first bench time at which the true UTC is at least `utc`, in microseconds."""
-        guess = (utc - self._start_utc) * 1_000_000_000 // (1_000_000_000 + self._drift_ppb)
-        while self.utc(guess) < utc:
-            guess += 1
-        return guess
+        candidate = (utc - self._start_utc) * 1_000_000_000 // (1_000_000_000 + self._drift_ppb)
+        while self.utc(candidate) < utc:
+            candidate += 1
+        return candidate
 
     def schedule(
         self, due: int, callback: Callable[..., None], *args: Any, rank: int = WORLD_RANK

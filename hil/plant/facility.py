@@ -129,7 +129,9 @@ class Facility:
         self._hot_refill = min(water * dt_s / self._hot_j_k, 1.0)
         self._cold_refill = min(water * dt_s / self._cold_j_k, 1.0)
         self.fan_w = fan_w(cooler, kind, fan)
-        self.pump_w = pump_w(p, lpm / self._row.hx_fws_design_lpm, self._row.hx_fws_design_lpm)
+        self.pump_w = facility_pump_w(
+            p, lpm / self._row.hx_fws_design_lpm, self._row.hx_fws_design_lpm
+        )
         heat = self.rejected_w
         self._water_kg_s = water_kg_s(cooler, kind, air, self.wet, fan, heat)
 
@@ -147,7 +149,7 @@ class Facility:
         return self._hot_j_k * self.hot_c + self._cold_j_k * self.cold_c
 
 
-def pump_w(p: FacilityParameters, flow_fraction: float, design_lpm: float) -> float:
+def facility_pump_w(p: FacilityParameters, flow_fraction: float, design_lpm: float) -> float:
     """Return the electric power of the facility pump at a fraction of its design flow, W.
 
     Design flow times head over the efficiency, times V (0.3 + 0.7 V^2).

@@ -17,8 +17,8 @@ def steady_return_c(
 ) -> float:
     """Return the steady temperature at the exchanger's secondary inlet for a valve stroke, degC."""
     heat_w = 1000.0 * it_kw + shaft_w(p, point)
-    ec = exchanger_w_k(p, point.flow_lpm, valve_flow_lpm(p, valve_pct))
-    return p.fws_c + heat_w / ec
+    exchange_w_k = exchanger_w_k(p, point.flow_lpm, valve_flow_lpm(p, valve_pct))
+    return p.fws_c + heat_w / exchange_w_k
 
 
 def steady_supply_c(

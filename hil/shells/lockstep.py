@@ -17,7 +17,7 @@ from typing import Any
 from agent.core.registry import COMPONENTS
 from hil.errors import BenchError
 from hil.kernel.dut import Actions, StepResult
-from hil.shells import lockstep_child as wire
+from hil.shells import lockstep_child
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
@@ -25,7 +25,7 @@ LARGE_HEAP = "512wK"
 """Heap for optional components: their code is compiled here, but is precompiled on a board."""
 _START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
 """Collecting garbage every 32 KiB from the first import keeps the live objects together."""
-_HEADER = struct.Struct(wire.HEADER).pack
+_HEADER = struct.Struct(lockstep_child.HEADER).pack
 _LENGTH = struct.Struct(">I").unpack
 _DEADLINE = struct.Struct(">q").unpack_from
 _ACTION = struct.Struct(">BBH").unpack_from
@@ -72,7 +72,7 @@ class LockStepDut:
         start_message = json.dumps(
             {"config": config, "profiles": profile_texts, "records": record_texts}
         ).encode()
-        self._send(wire.START, 0, 0, start_message)
+        self._send(lockstep_child.START, 0, 0, start_message)
         self._receive()
 
     def _send(self, kind: int, port: int, now: int, data: bytes = b"") -> None:
@@ -106,38 +106,38 @@ class LockStepDut:
         while at < len(body):
             port, op, length = _ACTION(body, at)
             at += 4
-            actions.append((port, wire.OPERATIONS[op], body[at : at + length]))
+            actions.append((port, lockstep_child.OPERATIONS[op], body[at : at + length]))
             at += length
         return deadline, actions
 
     def start(self, now: int) -> StepResult:
         """Start the controller."""
-        self._send(wire.START, 0, now)
+        self._send(lockstep_child.START, 0, now)
         return self._step_result()
 
     def receive(self, port: int, data: bytes, now: int) -> StepResult:
         """Deliver bytes from a port."""
-        self._send(wire.RECEIVE, port, now, data)
+        self._send(lockstep_child.RECEIVE, port, now, data)
         return self._step_result()
 
     def event(self, port: int, kind: str, now: int) -> StepResult:
         """Deliver an event of a port."""
-        self._send(wire.EVENT, port, now, kind.encode())
+        self._send(lockstep_child.EVENT, port, now, kind.encode())
         return self._step_result()
 
     def wake(self, now: int) -> StepResult:
         """Tell the controller that its deadline has passed."""
-        self._send(wire.WAKE, 0, now)
+        self._send(lockstep_child.WAKE, 0, now)
         return self._step_result()
 
     def peak_heap(self) -> int:
         """Return the peak of the agent's live heap, in bytes; needs `watch_memory`."""
-        self._send(wire.MEMORY, 0, 0)
+        self._send(lockstep_child.MEMORY, 0, 0)
         return self._step_result()[0]
 
     def live_heap(self) -> int:
         """Collect the garbage and return the live heap, in bytes."""
-        self._send(wire.MEMORY, 1, 0)
+        self._send(lockstep_child.MEMORY, 1, 0)
         return self._step_result()[0]
 
     def close(self) -> None:

@@ -294,9 +294,9 @@ class Drive(ModbusServer):
             (58, 17): 0.0,
         }
         for (group, index), value in values.items():
-            short, low, high = _parameter_addresses(group, index)
+            narrow, low, high = _parameter_addresses(group, index)
             words = _INT32.encode(value)
-            for address, word in ((short, words[0]), (low, words[0]), (high, words[1])):
+            for address, word in ((narrow, words[0]), (low, words[0]), (high, words[1])):
                 if self.registers[address] != word:
                     self.registers[address] = word
                     self.version += 1

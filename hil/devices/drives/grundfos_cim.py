@@ -69,23 +69,26 @@ class GrundfosCim(TableServer):
             "head_kpa",
             300,
             RegisterFormat("H", 0.0981, no_value=_NONE),
-            lambda d: d.measured("head"),
+            lambda d: d.measurement("head"),
         ),
         MeasuredPoint(
             "flow_lpm",
             301,
             RegisterFormat("H", 1.6667, no_value=_NONE),
-            lambda d: d.measured("flow"),
+            lambda d: d.measurement("flow"),
         ),
         MeasuredPoint(
             "performance_pct",
             302,
             RegisterFormat("H", 0.01, no_value=_NONE),
-            lambda d: d.speed_of(100.0),
+            lambda d: d.scaled_speed(100.0),
         ),
-        MeasuredPoint("speed_rpm", 303, _U16, lambda d: d.speed_of(_RPM)),
+        MeasuredPoint("speed_rpm", 303, _U16, lambda d: d.scaled_speed(_RPM)),
         MeasuredPoint(
-            "frequency_hz", 304, RegisterFormat("H", 0.1, no_value=_NONE), lambda d: d.speed_of(_HZ)
+            "frequency_hz",
+            304,
+            RegisterFormat("H", 0.1, no_value=_NONE),
+            lambda d: d.scaled_speed(_HZ),
         ),
         MeasuredPoint(
             "actual_setpoint_pct",
@@ -110,11 +113,11 @@ class GrundfosCim(TableServer):
             "liquid_c",
             321,
             RegisterFormat("H", 0.01, -273.15, no_value=_NONE),
-            lambda d: d.measured("c"),
+            lambda d: d.measurement("c"),
         ),
         MeasuredPoint("run_hours", 326, RegisterFormat("I"), lambda d: d.hours),
         MeasuredPoint(
-            "dp_kpa", 338, RegisterFormat("H", 0.1, no_value=_NONE), lambda d: d.measured("dp")
+            "dp_kpa", 338, RegisterFormat("H", 0.1, no_value=_NONE), lambda d: d.measurement("dp")
         ),
     )
 
@@ -153,7 +156,7 @@ class GrundfosCim(TableServer):
 
     # Values.
 
-    def speed_of(self, full: float) -> float | None:
+    def scaled_speed(self, full: float) -> float | None:
         """Return the speed, with `full` for full speed; None if the module has lost the pump."""
         return None if self.module_lost else self.shaft.speed_pct / 100.0 * full
 
@@ -168,16 +171,16 @@ class GrundfosCim(TableServer):
         """The set-point in force, %."""
         return self.registers[SETPOINT] / 100.0
 
-    def measured(self, what: str) -> float | None:
+    def measurement(self, quantity: str) -> float | None:
         """Return head or dP in kPa, flow in L/min, temperature in °C; None without the pump."""
         if self.module_lost:
             return None
         plant = self.plant
-        if what == "c":
+        if quantity == "c":
             return plant.supply_c
-        if what == "flow":
+        if quantity == "flow":
             return plant.point.pump_lpm[self.index]
-        return plant.point.head_kpa if what == "head" else plant.dp_kpa
+        return plant.point.head_kpa if quantity == "head" else plant.dp_kpa
 
     # Commands.
 

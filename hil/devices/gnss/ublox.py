@@ -113,7 +113,7 @@ class UbloxInterpreter:
         return [build_frame(0x05, int(done), bytes((message.kind, message.id)))]
 
 
-def _prt(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+def _cfg_prt(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
     if len(payload) != 20 or payload[0] != _UART1:
         return len(payload) == 1  # a poll
     return _set_baud(receiver, struct.unpack_from("<I", payload, 8)[0], now)
@@ -126,7 +126,7 @@ def _set_baud(receiver: GnssReceiver, baud: int, now: int) -> bool:
     return True
 
 
-def _msg(receiver: GnssReceiver, payload: bytes, _: int) -> bool:
+def _cfg_msg(receiver: GnssReceiver, payload: bytes, _: int) -> bool:
     if len(payload) not in (3, 8) or payload[0] != _NMEA_CLASS or payload[1] not in _KINDS:
         return False
     rate = payload[2] if len(payload) == 3 else payload[2 + _UART1]
@@ -134,7 +134,7 @@ def _msg(receiver: GnssReceiver, payload: bytes, _: int) -> bool:
     return True
 
 
-def _rate(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+def _cfg_rate(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
     return _set_rate(receiver, struct.unpack_from("<H", payload)[0], now)
 
 
@@ -145,7 +145,7 @@ def _set_rate(receiver: GnssReceiver, ms: int, now: int) -> bool:
     return True
 
 
-def _gnss(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+def _cfg_gnss(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
     systems = list(receiver.systems)
     for at in range(4, len(payload) - 7, 8):
         system = _SYSTEMS.get(payload[at])
@@ -165,13 +165,13 @@ def _select_systems(receiver: GnssReceiver, systems: list[str], now: int) -> boo
     return True
 
 
-def _rst(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+def _cfg_rst(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
     mask = struct.unpack_from("<H", payload)[0]
     receiver.restart(2 if mask == _HOT_MASK else 1 if mask == _WARM_MASK else 0, now)
     return True
 
 
-def _valset(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+def _cfg_valset(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
     at, done = 4, True
     systems = list(receiver.systems)
     while at + 5 <= len(payload):
@@ -203,10 +203,10 @@ def _set_key(receiver: GnssReceiver, key: int, value: int, now: int) -> bool:
 
 
 _TABLE = {
-    (_CFG, 0x00): _prt,
-    (_CFG, 0x01): _msg,
-    (_CFG, 0x04): _rst,
-    (_CFG, 0x08): _rate,
-    (_CFG, 0x3E): _gnss,
-    (_CFG, 0x8A): _valset,
+    (_CFG, 0x00): _cfg_prt,
+    (_CFG, 0x01): _cfg_msg,
+    (_CFG, 0x04): _cfg_rst,
+    (_CFG, 0x08): _cfg_rate,
+    (_CFG, 0x3E): _cfg_gnss,
+    (_CFG, 0x8A): _cfg_valset,
 }

@@ -15,10 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
-from pymodbus.pdu import bit_message as bit
-from pymodbus.pdu import mei_message as mei
-from pymodbus.pdu import register_message as reg
+from pymodbus.pdu import (
+    DecodePDU,
+    ExceptionResponse,
+    ModbusPDU,
+    bit_message,
+    mei_message,
+    register_message,
+)
 
 from hil.devices.modbus.server import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, ModbusServer
 
@@ -125,7 +129,9 @@ def _read_bits(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
     bits = server.read_bits(pdu.address, pdu.count, coils)
     if isinstance(bits, int):
         return bits
-    return (bit.ReadCoilsResponse if coils else bit.ReadDiscreteInputsResponse)(bits=bits)
+    return (bit_message.ReadCoilsResponse if coils else bit_message.ReadDiscreteInputsResponse)(
+        bits=bits
+    )
 
 
 def _read_registers(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
@@ -134,8 +140,8 @@ def _read_registers(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResul
     if isinstance(values, int):
         return values
     if function == 3:
-        return reg.ReadHoldingRegistersResponse(registers=values)
-    return reg.ReadInputRegistersResponse(registers=values)
+        return register_message.ReadHoldingRegistersResponse(registers=values)
+    return register_message.ReadInputRegistersResponse(registers=values)
 
 
 def _write_bits(server: ModbusServer, pdu: Pdu, now: int) -> ExecutionResult:
@@ -163,7 +169,7 @@ def _write_and_read(server: ModbusServer, pdu: Pdu, now: int) -> ExecutionResult
     values = server.read(pdu.read_address, pdu.read_count)
     if isinstance(values, int):
         return values
-    return reg.ReadWriteMultipleRegistersResponse(registers=values)
+    return register_message.ReadWriteMultipleRegistersResponse(registers=values)
 
 
 def _identify(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
@@ -179,7 +185,7 @@ def _identify(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
         category = [n for n in sorted(objects) if n in _OBJECTS[pdu.read_code]]
         start = first if first in category else 0
         chosen = {n: objects[n] for n in category if n >= start}
-    reply = mei.ReadDeviceInformationResponse(pdu.read_code, dict(chosen))
+    reply = mei_message.ReadDeviceInformationResponse(pdu.read_code, dict(chosen))
     reply.conformity = _CONFORMITY
     return reply
 
@@ -188,23 +194,25 @@ def _identify(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
 
 
 def _coil_confirmation(pdu: Pdu) -> ModbusPDU:
-    return bit.WriteSingleCoilResponse(address=pdu.address, bits=pdu.bits)
+    return bit_message.WriteSingleCoilResponse(address=pdu.address, bits=pdu.bits)
 
 
 def _coils_confirmation(pdu: Pdu) -> ModbusPDU:
-    return bit.WriteMultipleCoilsResponse(address=pdu.address, count=pdu.count)
+    return bit_message.WriteMultipleCoilsResponse(address=pdu.address, count=pdu.count)
 
 
 def _register_confirmation(pdu: Pdu) -> ModbusPDU:
-    return reg.WriteSingleRegisterResponse(address=pdu.address, registers=pdu.registers)
+    return register_message.WriteSingleRegisterResponse(
+        address=pdu.address, registers=pdu.registers
+    )
 
 
 def _registers_confirmation(pdu: Pdu) -> ModbusPDU:
-    return reg.WriteMultipleRegistersResponse(address=pdu.address, count=pdu.count)
+    return register_message.WriteMultipleRegistersResponse(address=pdu.address, count=pdu.count)
 
 
 def _mask_confirmation(pdu: Pdu) -> ModbusPDU:
-    return reg.MaskWriteRegisterResponse(pdu.address, pdu.and_mask, pdu.or_mask)
+    return register_message.MaskWriteRegisterResponse(pdu.address, pdu.and_mask, pdu.or_mask)
 
 
 # Checks of the request format; `data` starts with the function code.

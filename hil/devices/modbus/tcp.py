@@ -15,11 +15,9 @@ from collections.abc import Callable, Sequence
 from pymodbus.framer import FramerSocket
 from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
 
-from hil.devices.base import NEVER, FaultTarget
+from hil.devices.base import NEVER, FaultTarget, TcpReplies
 from hil.devices.modbus.requests import ModbusRequest, decode_request, execute_request
 from hil.devices.modbus.server import ModbusServer
-
-TcpReplies = list[tuple[int, int, bytes | None]]
 
 NO_TARGET = 0x0B
 """Exception "gateway target device failed to respond", section 7 of the protocol."""

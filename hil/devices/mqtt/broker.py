@@ -16,13 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hil.devices.base import NEVER, SECOND, FaultTarget
-from hil.devices.mqtt import packets as mqtt
-from hil.devices.mqtt import topics
+from hil.devices.base import NEVER, SECOND, FaultTarget, TcpReplies
+from hil.devices.mqtt import packets, topics
 from hil.devices.mqtt.packets import PacketType
 from hil.devices.mqtt.session import ClientSession, QueuedPublish
-
-TcpReplies = list[tuple[int, int, bytes | None]]
 
 MAX_PACKET_BYTES = 256 * 1024
 MAX_TOPICS = 1000
@@ -145,13 +142,13 @@ class Broker(FaultTarget):
         buffer = connection.buffer + data if connection.buffer else data
         end = 0
         try:
-            for first, body, at in mqtt.split_packets(buffer, MAX_PACKET_BYTES):
+            for first, body, at in packets.split_packets(buffer, MAX_PACKET_BYTES):
                 end = at
                 if not self._handle_packet(connection, first, body, now):
                     self._close_connection(connection, now)
                 if conn not in self._connections:
                     return self._take_output()
-        except (mqtt.TooLongError, *mqtt.MALFORMED):
+        except (packets.TooLongError, *packets.MALFORMED):
             self.counters.protocol_errors += 1
             self._close_connection(connection, now)
             return self._take_output()
@@ -228,14 +225,16 @@ class Broker(FaultTarget):
         return handler(connection, flags, body, now)
 
     def _connect(self, connection: _Connection, body: bytes, now: int) -> bool:
-        request = mqtt.CONNECT.parse(body)
+        request = packets.CONNECT.parse(body)
         code = self.connack_code
         if request.protocol != _PROTOCOL or request.level != _LEVEL:
             code = _BAD_LEVEL
         elif not request.client_id and not request.flags.clean:
             code = _BAD_CLIENT_ID
         if code:
-            self._send(connection.number, mqtt.build_packet(PacketType.CONNACK, bytes((0, code))))
+            self._send(
+                connection.number, packets.build_packet(PacketType.CONNACK, bytes((0, code)))
+            )
             return False
         if request.flags.reserved or not self._store_will(connection, request):
             self.counters.protocol_errors += 1
@@ -245,7 +244,7 @@ class Broker(FaultTarget):
         session, present = self._open_session(request.client_id, request.flags.clean, now)
         session.attach(connection.number)
         connection.session = session
-        self._send(connection.number, mqtt.build_packet(PacketType.CONNACK, bytes((present, 0))))
+        self._send(connection.number, packets.build_packet(PacketType.CONNACK, bytes((present, 0))))
         self._send_publishes(session, session.resume())
         return True
 
@@ -279,7 +278,7 @@ class Broker(FaultTarget):
 
     def _publish(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
         qos = flags >> 1 & 3
-        packet = (mqtt.PUBLISH_WITH_ID if qos else mqtt.PUBLISH).parse(body)
+        packet = (packets.PUBLISH_WITH_ID if qos else packets.PUBLISH).parse(body)
         if qos > 2 or not topics.is_topic_valid(packet.topic) or (qos and not packet.id):
             self.counters.protocol_errors += 1
             return False
@@ -298,7 +297,7 @@ class Broker(FaultTarget):
         return True
 
     def _pubrel(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
-        number = mqtt.ID_ONLY.parse(body).id
+        number = packets.ID_ONLY.parse(body).id
         if connection.session is not None:
             connection.session.qos2_received.discard(number)
         self._acknowledge(connection, PacketType.PUBCOMP, number)
@@ -316,15 +315,15 @@ class Broker(FaultTarget):
 
     def _puback(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
         session = connection.session
-        number = mqtt.ID_ONLY.parse(body).id
-        packets = session.acknowledge(number) if session is not None else None
-        if session is not None and packets is not None:
+        number = packets.ID_ONLY.parse(body).id
+        publishes = session.acknowledge(number) if session is not None else None
+        if session is not None and publishes is not None:
             self.counters.confirmed += 1
-            self._send_publishes(session, packets)
+            self._send_publishes(session, publishes)
         return True
 
     def _subscribe(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
-        packet, session = mqtt.SUBSCRIBE.parse(body), connection.session
+        packet, session = packets.SUBSCRIBE.parse(body), connection.session
         if session is None or not packet.wanted or not packet.id:
             return False
         codes, granted = [], []
@@ -337,8 +336,8 @@ class Broker(FaultTarget):
             codes.append(qos)
             granted.append((subscription.filter, qos))
         self._routes.clear()
-        suback = mqtt.SUBACK.build({"id": packet.id, "codes": codes})
-        self._send(connection.number, mqtt.build_packet(PacketType.SUBACK, suback))
+        suback = packets.SUBACK.build({"id": packet.id, "codes": codes})
+        self._send(connection.number, packets.build_packet(PacketType.SUBACK, suback))
         for pattern, qos in granted:
             for message in list(self.retained.values()):
                 if topics.matches(pattern, message.topic):
@@ -346,7 +345,7 @@ class Broker(FaultTarget):
         return True
 
     def _unsubscribe(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
-        packet, session = mqtt.UNSUBSCRIBE.parse(body), connection.session
+        packet, session = packets.UNSUBSCRIBE.parse(body), connection.session
         if session is None or not packet.filters:
             return False
         for pattern in packet.filters:
@@ -356,7 +355,7 @@ class Broker(FaultTarget):
         return True
 
     def _pingreq(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
-        self._send(connection.number, mqtt.build_packet(PacketType.PINGRESP))
+        self._send(connection.number, packets.build_packet(PacketType.PINGRESP))
         return not body
 
     def _disconnect(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
@@ -420,10 +419,10 @@ class Broker(FaultTarget):
         self._send_publishes(session, session.enqueue(out))
         self.counters.queue_dropped += session.dropped - dropped_before
 
-    def _send_publishes(self, session: ClientSession, packets: list[bytes]) -> None:
+    def _send_publishes(self, session: ClientSession, publishes: list[bytes]) -> None:
         """Send messages to a connected subscriber."""
         if session.conn is not None:
-            for packet in packets:
+            for packet in publishes:
                 self.counters.delivered += 1
                 self._send(session.conn, packet)
 
@@ -431,4 +430,4 @@ class Broker(FaultTarget):
 def _id_packet(packet_type: PacketType, number: int) -> bytes:
     """Build a packet with a packet id and no other content."""
     flags = 2 if packet_type == PacketType.PUBREL else 0
-    return mqtt.build_packet(packet_type, bytes(mqtt.ID_ONLY.build({"id": number})), flags)
+    return packets.build_packet(packet_type, bytes(packets.ID_ONLY.build({"id": number})), flags)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from hil.devices.mqtt import packets as mqtt
+from hil.devices.mqtt import packets
 from hil.devices.mqtt.packets import PacketType
 
 MAX_QUEUED = 1000
@@ -73,15 +73,15 @@ class ClientSession:
 
     def _fill_window(self) -> list[bytes]:
         """Send queued messages up to the window size."""
-        packets = []
+        publishes = []
         while self._queue and self.conn is not None and len(self._inflight) < MAX_INFLIGHT:
             number = self._last_id % 0xFFFF + 1
             while number in self._inflight:
                 number = number % 0xFFFF + 1
             self._last_id = number
             message = self._inflight[number] = self._queue.popleft()
-            packets.append(_encode_publish(message, number))
-        return packets
+            publishes.append(_encode_publish(message, number))
+        return publishes
 
 
 def _encode_publish(message: QueuedPublish, number: int, flags: int = 0) -> bytes:
@@ -90,8 +90,8 @@ def _encode_publish(message: QueuedPublish, number: int, flags: int = 0) -> byte
         flags |= _RETAIN
     if number:
         fields = {"topic": message.topic, "id": number, "payload": message.payload}
-        return mqtt.build_packet(
-            PacketType.PUBLISH, mqtt.PUBLISH_WITH_ID.build(fields), flags | _QOS1
+        return packets.build_packet(
+            PacketType.PUBLISH, packets.PUBLISH_WITH_ID.build(fields), flags | _QOS1
         )
-    body = mqtt.PUBLISH.build({"topic": message.topic, "payload": message.payload})
-    return mqtt.build_packet(PacketType.PUBLISH, body, flags)
+    body = packets.PUBLISH.build({"topic": message.topic, "payload": message.payload})
+    return packets.build_packet(PacketType.PUBLISH, body, flags)

@@ -59,7 +59,7 @@ PhaseSource = Callable[[Any, int], "float | None"]
 """Gets the meter and the phase (0 to 2); returns a value or None."""
 
 
-def by_phase(
+def make_phase_points(
     name: str, address: int, register_format: RegisterFormat, source: PhaseSource
 ) -> tuple[MeasuredPoint, ...]:
     """Return three rows of a table, `name`_1 to `name`_3, at consecutive addresses."""

@@ -30,10 +30,9 @@ import email.parser
 import json
 from http import HTTPStatus
 
-from hil.devices.base import MILLISECOND, NEVER, FaultTarget
+from hil.devices.base import MILLISECOND, NEVER, FaultTarget, TcpReplies
 from hil.devices.power.capped_load import CappedLoad
 
-TcpReplies = list[tuple[int, int, bytes | None]]
 _ROOT = "/redfish/v1"
 _RESPONSE_US = 40 * MILLISECOND
 """Reply time of a board's web server (assumed; measured boards take 20 to 500 ms)."""

@@ -11,7 +11,7 @@ from hil.devices.base import SECOND
 from hil.devices.modbus.faults import BUSY
 from hil.devices.modbus.register_codec import RegisterFormat, Words
 from hil.devices.modbus.table_server import MeasuredPoint
-from hil.devices.power.meter import EmulatedMeter, by_phase
+from hil.devices.power.meter import EmulatedMeter, make_phase_points
 
 _BUSY_AFTER_BOOT_US = 2 * SECOND
 
@@ -44,9 +44,9 @@ class Iem3000(EmulatedMeter):
     }
     boot_us = 4 * SECOND
     table = (
-        *by_phase("amps", 0x0BB7, _F32, lambda d, p: d.phase(d.mains.amps, p)),
-        *by_phase("volts", 0x0BD3, _F32, lambda d, p: d.phase(d.mains.volts, p)),
-        *by_phase("watts", 0x0BED, _KILO, lambda d, p: d.phase(d.mains.watts, p)),
+        *make_phase_points("amps", 0x0BB7, _F32, lambda d, p: d.phase(d.mains.amps, p)),
+        *make_phase_points("volts", 0x0BD3, _F32, lambda d, p: d.phase(d.mains.volts, p)),
+        *make_phase_points("watts", 0x0BED, _KILO, lambda d, p: d.phase(d.mains.watts, p)),
         MeasuredPoint("watts_total", 0x0BF3, _KILO, lambda d: d.mains.total_w),
         MeasuredPoint("var_total", 0x0BFB, _KILO, lambda d: d.mains.total_var),
         MeasuredPoint("va_total", 0x0C03, _KILO, lambda d: d.mains.total_va),

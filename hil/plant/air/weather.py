@@ -88,7 +88,7 @@ def read_epw(path: Path) -> Weather:
     except OSError as error:
         raise WeatherError(f"{path}: {error.strerror}") from None
     if not lines or not lines[0].startswith("LOCATION"):
-        raise WeatherError(f"{path}:1: not an EPW file, which begins with LOCATION")
+        raise WeatherError(f"{path}:1: not an EPW file: it must begin with LOCATION")
     hours: list[Hour] = []
     last = [20.0, 10.0, 50.0, STANDARD_PA]
     for number, line in enumerate(lines[8:], 9):
@@ -106,7 +106,7 @@ def read_epw(path: Path) -> Weather:
         last = values
         hours.append(_hour(values, path, number))
     if len(hours) < 24:
-        raise WeatherError(f"{path}: {len(hours)} hours; a day at least is needed")
+        raise WeatherError(f"{path}: {len(hours)} hours: give at least 24")
     location = lines[0].split(",")
     return Weather(location[1] or path.stem, str(path.name), hours)
 
@@ -121,7 +121,7 @@ def _hour(values: list[float], path: Path, number: int) -> Hour:
     return Hour(dry, dew, pressure)
 
 
-def find(name: str) -> Weather:
+def load_weather(name: str) -> Weather:
     """Return a shipped climate by name or an EPW file by path; raises `WeatherError` for others."""
     if name in CLIMATES:
         climate = CLIMATES[name]
@@ -129,4 +129,4 @@ def find(name: str) -> Weather:
         return Weather(name, climate.source, hours)
     if name.lower().endswith(".epw"):
         return read_epw(Path(name))
-    raise WeatherError(f"{name}: no such climate; there are {', '.join(CLIMATES)}, or FILE.epw")
+    raise WeatherError(f"{name}: no such climate: give {', '.join(CLIMATES)} or FILE.epw")

@@ -28,7 +28,7 @@ class LoadSchedule:
         kW.
         """
         if kw < 0.0:
-            raise ValueError("a load cannot be below 0 kW")
+            raise ValueError(f"kw: {kw:g} is below 0")
         insort(self._steps, (at_us, kw))
         self._next_us = self._steps[0][0]
 
@@ -37,7 +37,7 @@ class LoadSchedule:
         kW.
         """
         if kw < 0.0:
-            raise ValueError("a load cannot be below 0 kW")
+            raise ValueError(f"kw: {kw:g} is below 0")
         self.demand_kw = kw
 
     def set_limit(self, kw: float | None) -> None:

@@ -247,13 +247,13 @@ def test_wrong_names_and_ports_print_one_line(cable: Cable) -> None:
         "coldloop bench: no device 'drive9' on this bench; there are rpu, valve, drive1, drive2"
     )
     assert bench_error("drive2=serial:/dev/not-there") == (
-        "coldloop bench: drive2=serial:/dev/not-there: serial:/dev/not-there: there is no such port"
+        "coldloop bench: drive2=serial:/dev/not-there: serial:/dev/not-there: no such port"
     )
     with serial.Serial(cable.ends[0], exclusive=True):
         text = bench_error(f"drive2=serial:{cable.ends[0]}")
     assert text.endswith("the port is busy: another program has it open")
     assert "\n" not in text
-    assert bench_error("drive2=serial:/dev/null").endswith("this is not a serial port")
+    assert bench_error("drive2=serial:/dev/null").endswith("not a serial port")
     assert "nothing listens there" in bench_error(f"drive2=tcp:127.0.0.1:{free_port()}")
     assert "which takes serial: or tcp:" in bench_error("drive2=store:/tmp")
     assert "begins with none of" in bench_error("drive2=/dev/ttyUSB0")

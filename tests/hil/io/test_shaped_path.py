@@ -1,4 +1,4 @@
-"""The shaped TCP path: outages that keep what is sent, half-open links, a cut at any byte."""
+"""The shaped TCP path: outages that hold data, half-open links, a cut at any byte."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ _WORDS = b"0123456789"
 
 
 class EchoSink:
-    """A server that keeps what comes, and answers each piece with `ok`."""
+    """A server that stores its input and answers each piece with `ok`."""
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
@@ -56,7 +56,7 @@ class EchoSink:
 
 
 class ShapedPathRig:
-    """A quick path to a sink, turned by `run_until`."""
+    """A fast path to a sink; `run_until` runs the shell."""
 
     def __init__(self) -> None:
         self.sink = EchoSink()
@@ -79,7 +79,7 @@ class ShapedPathRig:
             self.shell.run(self.shell.now() + 5_000)
 
     def run_pending(self) -> None:
-        """Let all that is on its way arrive."""
+        """Run until all bytes under way have arrived."""
         self.shell.run(self.shell.now() + 100_000)
 
     def close(self) -> None:
@@ -125,10 +125,10 @@ def test_half_open_connection_stays_dead_and_new_one_works(rig: ShapedPathRig) -
     client.sendall(_WORDS)
     rig.run_pending()
     rig.path.set_link_up(True)
-    client.sendall(_WORDS)  # behind a hole: a stream has none, so nothing may arrive
+    client.sendall(_WORDS)  # after lost bytes no later byte may arrive in a stream
     rig.run_pending()
     assert rig.sink.received == [_WORDS]
-    assert _read_answer(client) == b""  # and nobody is told
+    assert _read_answer(client) == b""  # and no event is sent
     again = rig.connect()
     again.sendall(b"new")
     rig.run_until(lambda: rig.sink.received == [_WORDS, b"new"])

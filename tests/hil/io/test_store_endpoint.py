@@ -1,4 +1,4 @@
-"""The bench's flash: order, durability, what a power cut leaves, a full disk; power of a unit."""
+"""The store endpoint: order, durability, power cut, full disk; and a power cut of a unit."""
 
 import random
 
@@ -14,7 +14,7 @@ PORT = 9
 
 
 class ListeningDut:
-    """A controller that only listens."""
+    """A controller that only records its inputs."""
 
     def __init__(self) -> None:
         self.events: list[tuple[int, object]] = []
@@ -34,7 +34,7 @@ class ListeningDut:
         return 1 << 62, []
 
     def close(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def make_store(seed: int = 1) -> tuple[VirtualShell, StoreEndpoint, ListeningDut]:

@@ -1,4 +1,4 @@
-"""The cooler of a row of its own: fans that turn each by itself, on emulated drives."""
+"""The cooler of one row: fans with their own speeds, on emulated drives."""
 
 from random import Random
 
