@@ -105,7 +105,7 @@ def _options(arguments: "list[str]") -> int:
     """Handle `--help` and `--version`; any other call without a command is wrong use."""
     parser = _Parser(
         prog="coldloop",
-        usage="coldloop COMMAND [OPTION]...   (coldloop COMMAND --help shows the options)",
+        usage="coldloop COMMAND [OPTION]...   (coldloop COMMAND --help: options)",
         description="Agent for the controller of a coolant distribution unit, and its test bench.",
         epilog=_command_list(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
