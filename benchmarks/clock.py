@@ -105,7 +105,7 @@ def temperature_model(seeds: int) -> list[Row]:
         for learned in (False, True):
             clock = synced_leap_clock()
             if learned:
-                clock.holdover.tempco_model = TempcoModel(1_000)
+                clock.holdover.use_model(TempcoModel(1_000))
             bench = ClockRig(clock, seed, ppm=5.0, tempco=0.8, pps_us=1.0)
             bench.sensor = True
 
@@ -173,7 +173,7 @@ def run_with_faults(seed: int) -> ClockRig:
     bench = ClockRig(clock, seed, ppm=rng.uniform() * 80 - 40, tempco=tempco, pps_us=pps)
     bench.sensor = rng.below(2) == 0
     if bench.sensor and seed % 2:
-        clock.holdover.tempco_model = TempcoModel(tempco_ppb)
+        clock.holdover.use_model(TempcoModel(tempco_ppb))
     if cold:
         bench.leap_s = (0, 1, 2, -1, 4, 14, 18, -3)[rng.below(8)]
     swing, pace = rng.uniform() * 3, 2000 + rng.below(4000)

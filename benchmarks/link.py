@@ -21,7 +21,8 @@ from benchmarks import stream
 from benchmarks.common import Record, describe_machine, show
 from hil.io.endpoints import TcpEndpoint
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import Scenario, parse
+from hil.scenario.loader import parse
+from hil.scenario.model import Scenario
 from protocols.telemetry import block, message, varint
 
 _SECOND = 1_000_000
@@ -67,13 +68,12 @@ class RateLimitedEnd(TcpEndpoint):
 
 def fill_flash(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, bytes], int]:
     """Fill a flash with an outage; return the records and the bytes of the blocks."""
-    keeper = RecordStore("bench/cdu1", _SETTINGS)
-    if merge_rows:
-        keeper.compactor = BlockCompactor(merge_rows, bytes(4), len(stream.NAMES) + 3)
+    merger = BlockCompactor(merge_rows, bytes(4), len(stream.NAMES) + 3) if merge_rows else None
+    keeper = RecordStore("bench/cdu1", _SETTINGS, merger)
     flash: dict[str, bytes] = {}
     keeper.event("opened", 0)
     blocks = 0
-    _process_store(keeper, flash)
+    _process_store(keeper, merger, flash)
     count = int(hours * 3600)
     columns = stream.columns(seed, count)
     for at in range(0, count, _ROWS):
@@ -87,11 +87,13 @@ def fill_flash(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, byte
         data = block.encode(bytes(4), at + 1, [times, zeros, zeros, *part], bytes(extra))
         blocks += len(data)
         keeper.append(message.BULK, message.ROWS, data, now)
-        _process_store(keeper, flash)
+        _process_store(keeper, merger, flash)
     return flash, blocks
 
 
-def _process_store(keeper: RecordStore, flash: dict[str, bytes]) -> None:
+def _process_store(
+    keeper: RecordStore, merger: BlockCompactor | None, flash: dict[str, bytes]
+) -> None:
     for requests in iter(keeper.outbox, []):
         for op, data in requests:
             name, _, payload = data.partition(b"\0")
@@ -106,12 +108,11 @@ def _process_store(keeper: RecordStore, flash: dict[str, bytes]) -> None:
                 result = b"\0" + flash[key] if key in flash else b""
                 keeper.receive(b"\0" if op == "list" else name + result, keeper.now)
             keeper.event("drained", keeper.now)
-    merger = keeper.compactor
     if merger is not None and merger.is_coding():
         while merger.is_coding():
             merger.step()
         keeper.advance(keeper.now)
-        _process_store(keeper, flash)
+        _process_store(keeper, merger, flash)
 
 
 class Drain:
@@ -153,7 +154,7 @@ class Drain:
                 marks["payload"] = ground.payload_bytes
 
         run.run(check_drained)
-        order = [(ground.arrival_us[key], key[1] & 3) for key in ground.arrival_order]
+        order = [(ground.arrival_us[key], key.number & 3) for key in ground.arrival_order]
         bulk = [at for at, group in order if group == message.BULK]
         opened = self.end.connected_at - self.rtt_us
         elapsed = (self.drained_at - opened) / _SECOND

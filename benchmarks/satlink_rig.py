@@ -5,7 +5,6 @@ parts are real code: `agent.satcom`, `drivers.modems`, modem, sky and gateway of
 takes a second.
 """
 
-import heapq
 from types import SimpleNamespace
 from typing import Any
 
@@ -139,12 +138,12 @@ class SatcomRig:
         while True:
             due = self.satcom.deadline()
             if heap and heap[0][0] <= min(due, until):
-                world.now, _, _, call, args = heapq.heappop(heap)
+                call, args = world.pop_event()
                 call(*args)
             elif due <= until:
-                world.now = max(world.now, due)
+                world.advance_to(due)
                 self.satcom.wake(world.now)
                 self._process_outboxes()
             else:
                 break
-        world.now = until
+        world.advance_to(until)

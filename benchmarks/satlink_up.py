@@ -142,11 +142,11 @@ def _measure_agent(form: str) -> tuple[float, float, str]:
 def _outage(bench: RealBench, path: ShapedPath) -> float:
     """Run an outage; return the seconds from link-up to the acknowledgement."""
     assert bench.testbed.satcom is not None
-    path.lossy = True
+    path.set_lossy(True)
     device: Any = bench.testbed.satcom.device
     sky = bench.testbed.satcom.sky
     observed: list[int] = []
-    bench.testbed.broker.on_message = _record_arrival(observed, bench)
+    bench.testbed.broker.observe_messages(_record_arrival(observed, bench))
     up_at: list[int] = []
 
     def follow_modem() -> None:
@@ -158,10 +158,10 @@ def _outage(bench: RealBench, path: ShapedPath) -> float:
     bench.world.schedule(0, follow_modem)
     bench.start_agent()
     bench.shell.run(_BEFORE_S * 1_000_000)
-    sky.blocked = True
+    sky.inject("blocked", True)
     bench.shell.run(bench.world.now + _OUTAGE_S * 1_000_000)
-    path.lossy = False  # the link now delivers; TCP would send the data again
-    sky.blocked = False
+    path.set_lossy(False)  # the link now delivers; TCP would send the data again
+    sky.inject("blocked", False)
     observed.clear()
     up_at.clear()
     bench.shell.run(bench.world.now + _AFTER_S * 1_000_000)
@@ -183,9 +183,9 @@ def _measure_paho(form: str, reconnect_at_link_up: bool) -> float:
         assert bench.broker is not None
         secure = form != FORMS[0]
         path = ShapedPath(bench.shell, front.address if secure else bench.broker.address)
-        path.lossy = True
+        path.set_lossy(True)
         observed: list[int] = []
-        bench.testbed.broker.on_message = _record_arrival(observed, bench)
+        bench.testbed.broker.observe_messages(_record_arrival(observed, bench))
         client = mqtt.Client(CallbackAPIVersion.VERSION2, "peer", clean_session=False)
         if secure:
             files = dict(item.split("=") for item in front.files.split("&"))
@@ -206,7 +206,7 @@ def _measure_paho(form: str, reconnect_at_link_up: bool) -> float:
         bench.shell.run((1 if reconnect_at_link_up else _BEFORE_S) * 1_000_000)
         path.set_link_up(False)
         bench.shell.run(bench.world.now + (1 if reconnect_at_link_up else _OUTAGE_S) * 1_000_000)
-        path.lossy = False
+        path.set_lossy(False)
         path.set_link_up(True)
         up_at = bench.world.now
         observed.clear()

@@ -22,7 +22,7 @@ from hil.annual.site import AnnualSite
 from hil.annual.words import POLICIES
 from hil.errors import BenchError
 from hil.plant.air.cooler import KINDS
-from hil.plant.air.weather import WeatherError, find
+from hil.plant.air.weather import WeatherError, load_weather
 
 _SHOWN = ("loop_pct_of_it", "pue", "wue_l_per_kwh", "energy_shed_pct", "hours_below_dew_margin")
 
@@ -62,7 +62,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
     try:
-        site = AnnualSite(find(arguments.weather), arguments.rejection)
+        site = AnnualSite(load_weather(arguments.weather), arguments.rejection)
         runs = [
             _print_progress(
                 run_policy(site, name, arguments.hours, arguments.start, 5, arguments.every)

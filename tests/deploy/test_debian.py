@@ -172,7 +172,7 @@ def test_a_start_reports_changed_files(unpacked: Path, tmp_path: Path) -> None:
         env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
     )
     assert completed.stderr.splitlines()[0] == (
-        f"coldloop agent: {folder / names[0]} and 1 more: not as it was packed; "
+        f"coldloop agent: {folder / names[0]} and 1 more: changed since it was packed; "
         "install the package again"
     )
 

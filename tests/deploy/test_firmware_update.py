@@ -98,7 +98,7 @@ def test_an_update_is_written_tried_confirmed_and_survives_a_power_cut(
     with (
         fleet.broker(tmp_path) as port,
         BrokerSession(f"tcp:127.0.0.1:{port}") as link,
-        RealBench(TestbedSettings(), 1, f"127.0.0.1:{port}") as bench,
+        RealBench(TestbedSettings(), 1, f"127.0.0.1:{port}", make_board_agent=QemuDut) as bench,
     ):
         rig = UpdateRig(bench, tmp_path, link, port)
         rig.start()

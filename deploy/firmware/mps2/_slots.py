@@ -55,27 +55,27 @@ class Flash:
     `write(at, data)` writes to the file of the host; the slots follow each other from `base`.
     """
 
-    sector = 4096
+    sector_bytes = 4096
     folder = FOLDER
 
     def __init__(
         self,
         write: "Callable[[int, bytes], None]",
         base: int,
-        room: int,
+        slot_bytes: int,
         slot: int,
         release: int,
     ) -> None:
         self._write = write
         self._base = base
-        self.room = room
+        self.slot_bytes = slot_bytes
         self.slot = slot
         self.release = release
 
     def erase(self, slot: int, at: int) -> None:
         """Erase a sector."""
-        self._write(self._base + slot * self.room + at, b"\xff" * self.sector)
+        self._write(self._base + slot * self.slot_bytes + at, b"\xff" * self.sector_bytes)
 
     def program(self, slot: int, at: int, data: bytes) -> None:
         """Program an erased range."""
-        self._write(self._base + slot * self.room + at, data)
+        self._write(self._base + slot * self.slot_bytes + at, data)
