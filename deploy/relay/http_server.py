@@ -60,10 +60,10 @@ class RelayHttpServer:
                 try:
                     imei, message = _parse_message(self.headers.get("Content-Type", ""), body)
                 except ValueError:
-                    self._answer(400, "imei or data (hexadecimal) is missing\n", "text/plain")
+                    self._answer(400, "imei and data (hexadecimal) are needed\n", "text/plain")
                     return
                 is_stored = on_message(imei, message)
-                text = "stored\n" if is_stored else "not stored\n"
+                text = "kept\n" if is_stored else "again\n"
                 self._answer(200 if is_stored else 503, text, "text/plain")
 
             def _answer(self, code: int, text: str, kind: str) -> None:
