@@ -134,7 +134,6 @@ PENDING: tuple[str, ...] = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/engineer/packaging.md",
-    "docs/engineer/security.md",
     "docs/reference/commands.md",
     "docs/reference/configuration.md",
 )
