@@ -133,7 +133,6 @@ PENDING: tuple[str, ...] = (
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
-    "docs/engineer/packaging.md",
     "docs/reference/commands.md",
     "docs/reference/configuration.md",
 )
