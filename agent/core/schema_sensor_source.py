@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from drivers.device.profile import DeviceProfile
 
 
-TEMPERATURE_SOURCE = text("DEVICE.POINT that reads a temperature near it", 97, 3)
+TEMPERATURE_SOURCE = text("DEVICE.POINT of a temperature near the oscillator or the receiver", 97, 3)
 
 
 def check_sources(

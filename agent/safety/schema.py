@@ -21,34 +21,43 @@ _INPUT = object_of(
     ["name", "device", "bit", "kind"],
     {
         "name": name("name of the input"),
-        "device": name("device that reads it"),
-        "bit": text("name of the bit in the device's profile; 1 is the alarm", 64),
-        "kind": enum("what it means", KINDS),
+        "device": name("device that measures it"),
+        "bit": text("name of the bit in the profile of the device; 1 is the alarm", 64),
+        "kind": enum("kind of the input", KINDS),
         "reaction": enum(
-            "what is done; if absent as the kind says: emergency_stop and leak_critical stop, "
-            "the others report",
+            "trip action; the default of emergency_stop and leak_critical is stop, of the others "
+            "report",
             REACTIONS,
         ),
-        "delay_s": number("how long it must be on without a pause", 0, 600, 0),
+        "delay_s": number("time for which the input must be on without a pause, s", 0, 600, 0),
         "when_lost": enum(
-            "what to do when the device does not answer", ["report", "act"], "report"
+            "action if the device does not answer: report, or as if the input is on",
+            ["report", "act"],
+            "report",
         ),
     },
 )
 
 SAFETY = object_of(
-    "inputs that stop the unit, limits of its own, and the watchdog",
+    "interlocks: inputs, limits and the watchdog",
     [],
     {
         "port": text(
-            "what is fed each good cycle: watchdog:/dev/watchdog, watchdog:systemd, "
+            "watchdog, serviced in each complete cycle: watchdog:/dev/watchdog, watchdog:systemd, "
             "on a board watchdog:board"
         ),
-        "inputs": list_of("leak detectors, stop buttons, dry contacts", _INPUT, 0, 32),
-        "overheat_c": number("supply at which all is opened and run, whatever else", 30, 90, 55),
-        "overheat_s": number("how long it must be that hot", 0, 600, 10),
-        "dry_run_kpa": number("less dP than this while pumps turn is a pump run dry", 0, 100, 3),
-        "dry_run_s": number("how long; 0: no dry-run guard", 0, 600, 15),
+        "inputs": list_of("leak detectors, emergency stops, auxiliary contacts", _INPUT, 0, 32),
+        "overheat_c": number(
+            "supply temperature of the over-temperature trip, °C: valve open, pumps at full speed",
+            30,
+            90,
+            55,
+        ),
+        "overheat_s": number("time above overheat_c before the trip, s", 0, 600, 10),
+        "dry_run_kpa": number("dP below which turning pumps run dry, kPa", 0, 100, 3),
+        "dry_run_s": number(
+            "time of low dP before the trip, s; 0: no dry-run protection", 0, 600, 15
+        ),
     },
 )
 
