@@ -1,7 +1,7 @@
-"""The configuration's section `cooling`: the model behind the loops, dew point, pumps, optimiser.
+"""The section `cooling` of the configuration: exchanger model, dew point, pumps, fans, optimiser.
 
-Part of `agent.config.schema`; only read when a configuration is loaded. `check` is what a schema
-cannot say: devices that exist and read what is needed.
+Part of `agent.config.schema`; loaded only while a configuration is compiled. `check` covers rules
+that a schema cannot express: the named devices exist and measure the necessary points.
 """
 
 from agent.core.config_records import check_outputs
@@ -151,7 +151,7 @@ COOLING: "dict[str, Any]" = object_of(
 
 
 def check(raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
-    """Hold the devices that are named against what they must read."""
+    """Check that the named devices exist and have the necessary points."""
     cooling = raw["cooling"]
     sensor = raw["control"]["supply"]["sensor"]
     required = [("facility", cooling["facility"], "PrimarySupplyTemperatureCelsius")]
@@ -193,7 +193,7 @@ def _check_optimum(cooling: "dict[str, Any]", errors: "list[str]") -> None:
 def _check_fans(
     raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]"
 ) -> None:
-    """Drives that exist, are no pumps of the row, and may be asked for what they may be asked."""
+    """Check the drives: they exist, are not pumps of the row, and permit the speed limits."""
     fans, pumps = raw["cooling"]["fans"], raw["control"]["dp"]["pumps"]
     if "exchanger" not in raw["cooling"]:
         errors.append("cooling.fans: needs cooling.exchanger too")

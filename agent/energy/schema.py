@@ -1,6 +1,6 @@
-"""The configuration's section `ledger`: which meter counts what.
+"""The section `ledger` of the configuration: the meters and their roles.
 
-Loaded only when a configuration has the section, or when the whole schema is asked for.
+Loaded only if a configuration has the section, or for the complete schema.
 """
 
 from agent.core.schema_rules import enum, integer, list_of, name, object_of, text
@@ -51,7 +51,7 @@ _WATER_UNITS = ("m3", "L", "L/min")
 def check(
     config: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]"
 ) -> None:
-    """Add what is wrong with the section to `errors`; `profiles`: profiles by their devices' names."""
+    """Add the faults of the section to `errors`. `profiles` maps device names to profiles."""
     roles = [meter["role"] for meter in config["ledger"]["meters"]]
     if "it" not in roles:
         errors.append("ledger.meters: none has the role it; nothing can be divided by it")

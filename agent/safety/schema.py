@@ -1,7 +1,7 @@
-"""The configuration's section `safety`: what stops the unit, and what feeds the watchdog.
+"""The section `safety` of the configuration: interlock inputs, limits and the watchdog.
 
-Part of `agent.config.schema`; only read when a configuration is loaded. `check` is what a schema
-cannot say: the devices and bits exist.
+Part of `agent.config.schema`; loaded only while a configuration is compiled. `check` covers rules
+that a schema cannot express: the devices and bits exist.
 """
 
 from agent.core.schema_rules import enum, list_of, name, number, object_of, text
@@ -63,7 +63,7 @@ SAFETY = object_of(
 
 
 def check(raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
-    """Hold the inputs against the devices of the unit."""
+    """Check that the devices and bits of the inputs exist."""
     names: list[str] = []
     for i, entry in enumerate(raw["safety"]["inputs"]):
         path = "safety.inputs[%d]" % i
