@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from drivers.device.profile import DeviceProfile
 
 
-TEMPERATURE_SOURCE = text("DEVICE.POINT of a temperature near the oscillator or the receiver", 97, 3)
+TEMPERATURE_SOURCE = text(
+    "DEVICE.POINT of a temperature near the oscillator or the receiver", 97, 3
+)
 
 
 def check_sources(
     raw: "dict[str, Any]", devices: "dict[str, DeviceProfile | None]", errors: "list[str]"
 ) -> None:
-    """Check that the temperature sources of the sections exist. `devices` maps names to profiles."""
+    """Check that the temperature sources exist. `devices` maps names to profiles."""
     for section in ("timekeeping", "integrity"):
         source = raw.get(section, {}).get("temperature")
         if source is None:
