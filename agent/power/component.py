@@ -173,7 +173,7 @@ class PowerLimitComponent(Component):
         """Make connections anew that are of no use any more; learn what was read."""
         for service, link in zip(self.services, self.links):
             if service.close_requested:
-                reconnect, service.close_requested = service.close_requested == "again", ""
+                reconnect = service.take_close_request() == "again"
                 if link.up and reconnect:
                     link.reopen()
                 elif link.up:

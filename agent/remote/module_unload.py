@@ -9,6 +9,7 @@ import gc
 import sys
 
 MESSAGE_MODULES = (
+    "agent.core.tunable",
     "agent.remote.update.boot",
     "agent.remote.capture",
     "agent.remote.message.command",

@@ -6,7 +6,7 @@ Part of `agent.config.schema`; only read when a configuration is loaded.
 from agent.core.schema_rules import object_of, text
 
 MODEM_STORE = object_of(
-    "what the modem's carrier must remember over a restart",
+    "state of the satellite link that survives a restart",
     ["port"],
-    {"port": text("folder that survives a power cut, such as store:/var/lib/coldloop/link")},
+    {"port": text("folder that survives a power cut, for example store:/var/lib/coldloop/link")},
 )

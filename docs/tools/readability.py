@@ -132,7 +132,6 @@ PENDING: tuple[str, ...] = (
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "docs/reference/commands.md",
-    "docs/reference/configuration.md",
 )
 
 if __name__ == "__main__":

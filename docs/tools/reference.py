@@ -208,7 +208,29 @@ def configuration() -> str:
         about = rule["description"]
         text += f"\n## {name}\n\n{must}{about[0].upper()}{about[1:]}.\n\n"
         text += table(head, list(_below(name, rule)))
-    return text
+    return text + _tunable_keys()
+
+
+def _tunable_keys() -> str:
+    """The keys that a signed message can change by number."""
+    from agent.core.tunable import OPERATE, TUNABLES
+
+    rows = []
+    for row in TUNABLES:
+        low, high, step = (f"{value / 1000:.10g}" for value in (row.low, row.high, row.step))
+        role = "`operate`" if row.role == OPERATE else "`limits`"
+        restart = "no" if row.live else "yes"
+        number = str(row.number)
+        limits = f"{low} to {high}"
+        step = step if row.step else "any"
+        rows.append((number, f"`{row.path}`", f"`{row.unit}`", limits, role, step, restart))
+    return (
+        "\n## Keys with a number\n\nA signed message names these keys by their number, which saves "
+        "bytes. Every other key counts as structure: its change needs the role `limits` and a "
+        "restart.\nA change with the role `limits` needs a second signature. *Step*: the largest "
+        "change in one message. Units are UCUM.\n\n"
+        + table(("number", "key", "unit", "range", "role", "step", "restart"), rows)
+    )
 
 
 # Points.

@@ -10,8 +10,8 @@ Body, CBOR: [counter, expiry minutes, name, arguments, group?]
 Not here: what a command does.
 """
 
+from agent.core.tunable import LIMITS, OPERATE
 from agent.remote.message.header import EPOCH_S, MINUTE_S, check_count
-from agent.remote.message.parameters import LIMITS, OPERATE
 from agent.remote.message.reject import Rejection
 from protocols.cbor import Map, decode, encode
 from protocols.errors import DecodeError

@@ -4,7 +4,7 @@ From the section `remote.keys` of the configuration: a change of them needs two 
 other structure, so that a lost key is replaced by the holders of the others.
 """
 
-from agent.remote.message.parameters import LIMITS, OPERATE
+from agent.core.tunable import LIMITS, OPERATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ signed: what does not have the hashes is not kept.
 
 import hashlib
 
+from agent.core.tunable import LIMITS
 from agent.remote.message.header import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, check_count
-from agent.remote.message.parameters import LIMITS
 from agent.remote.message.reject import Rejection
 from protocols.cbor import decode, encode
 from protocols.errors import DecodeError

@@ -12,9 +12,17 @@ Body, CBOR: [counter, base version, expiry, not before, confirm minutes, changes
 Numbers are whole or decimal fractions. Not here: signatures (gate), trial, the store.
 """
 
+from agent.core.tunable import LIMITS, OPERATE
 from agent.remote.message.canonical import to_cbor, to_json
 from agent.remote.message.header import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, check_count
-from agent.remote.message.parameters import LIMITS, OPERATE, is_live, path_of, rule_of, to_nano
+from agent.remote.message.parameters import (
+    MILLI_TO_NANO,
+    is_live,
+    largest_step,
+    path_of,
+    role_of,
+    to_nano,
+)
 from agent.remote.message.reject import Rejection
 from protocols.cbor import Decimal, Map, decode, encode
 from protocols.errors import DecodeError
@@ -43,12 +51,12 @@ class Patch:
 
     def required_role(self) -> int:
         """Give the role that must have signed: `LIMITS` asks for a second signature."""
-        roles = [rule_of(path_of(key) or "")[0] for key, _ in self.changes]
+        roles = [role_of(key) for key, _ in self.changes]
         return LIMITS if LIMITS in roles else OPERATE
 
     def applies_live(self) -> bool:
         """Say whether the running agent takes it over without a restart."""
-        return all(value is not None and is_live(path_of(key) or "") for key, value in self.changes)
+        return all(value is not None and is_live(key) for key, value in self.changes)
 
     def apply_to(self, raw: "dict[str, Any]") -> "dict[str, Any]":
         """Give `raw` with the changes made; see `apply_changes`."""
@@ -144,7 +152,7 @@ def _copy_with(node: "Any", keys: "list[str]", value: "Any", path: str) -> "Any"
 
 
 def _check_step(old_value: "Any", new_value: "Any", path: str) -> None:
-    largest = rule_of(path)[1]
+    largest = largest_step(path)
     old_number = to_cbor(old_value)
     if (
         not largest
@@ -152,5 +160,5 @@ def _check_step(old_value: "Any", new_value: "Any", path: str) -> None:
         or type(new_value) not in (int, Decimal)
     ):
         return
-    if abs(to_nano(new_value) - to_nano(old_number)) > to_nano(largest):
-        raise Rejection("too_big_step", "%s may change by %d at a time" % (path, largest))
+    if abs(to_nano(new_value) - to_nano(old_number)) > largest * MILLI_TO_NANO:
+        raise Rejection("too_big_step", "%s may change by %d at a time" % (path, largest // 1000))

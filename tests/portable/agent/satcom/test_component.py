@@ -135,7 +135,7 @@ def test_message_numbers_stay_below_the_durable_limit():
 
 def test_only_the_ground_can_acknowledge():
     queue, messages = _make_transfer(KEY)
-    messages.number = datagram.SEQUENCE_MODULUS - 1
+    messages.next_number = datagram.SEQUENCE_MODULUS - 1
     for content in (b"one", b"two"):
         queue.put(ALARM, content, 0)
         messages.on_part_sent(
@@ -145,13 +145,13 @@ def test_only_the_ground_can_acknowledge():
     good = datagram.pack_ack(KEY, "s/u", [(datagram.SEQUENCE_MODULUS - 1, 1)])
     forged = datagram.pack_ack(bytes(32), "s/u", [(0, 255)])
     for data in (forged, b"", b"\x40", good[:-1], datagram.pack_ack(KEY, "s/v", [(0, 9)])):
-        eq(messages.heard(data), b"")
-    eq((messages.forged, len(messages.waiting)), (5, 2))
-    messages.heard(good)
-    eq((messages.acknowledged, len(messages.waiting)), (2, 0))
-    messages.heard(good)
+        eq(messages.on_datagram(data), b"")
+    eq((messages.forged, len(messages.unacknowledged)), (5, 2))
+    messages.on_datagram(good)
+    eq((messages.acknowledged, len(messages.unacknowledged)), (2, 0))
+    messages.on_datagram(good)
     eq(messages.replayed, 1)
-    eq(queue.waiting(), [0, 0, 0, 0])
+    eq(queue.waiting_counts(), [0, 0, 0, 0])
 
 
 def test_unacknowledged_message_is_repeated_with_its_number():
