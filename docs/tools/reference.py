@@ -108,7 +108,8 @@ def _argument(action: argparse.Action) -> str:
 
 def _meaning(action: argparse.Action) -> str:
     text = (action.help or "") % {**vars(action), "prog": "coldloop"}
-    choices = " ".join(str(choice) for choice in action.choices or ())
+    listed = () if isinstance(action.choices, range) else action.choices or ()
+    choices = " ".join(str(choice) for choice in listed)
     return f"{text} ({choices})" if choices and action.metavar else text
 
 
