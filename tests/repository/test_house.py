@@ -1,6 +1,7 @@
 """Gates of the house: names that exist once, folders that fit one screen, seams without back doors.
 
-Does not check behaviour. The words that must not come back stand in `words.toml`, with their reason.
+Does not check behaviour. The words that must not come back stand in `words.toml`, with their
+reason.
 """
 
 import ast
@@ -17,13 +18,13 @@ from tests.support.foreign_writes import foreign_writes
 from tests.support.repository import PACKAGES, ROOT, module_name, portable_files, repo_files
 
 MOST_ENTRIES = 15
-ROOMY = {
+CAPACITY = {
     "": 25,
-    "agent": 16,
+    "agent": 17,
     "agent/power": 17,
     "deploy": 16,
     "deploy/firmware": 18,
-    "hil": 20,
+    "hil": 21,
     "tests/portable/support": 16,
 }
 """Folders that can hold more: the roots of the floors, and rooms that are one idea."""
@@ -79,7 +80,7 @@ def test_a_folder_fits_one_screen() -> None:
     full = {}
     for folder, names in entries.items():
         count = len(names - {"__init__.py", "py.typed"})
-        if count > ROOMY.get(folder, MOST_ENTRIES) and not folder.startswith(DATA):
+        if count > CAPACITY.get(folder, MOST_ENTRIES) and not folder.startswith(DATA):
             full[folder] = count
     assert not full
 
@@ -123,7 +124,7 @@ def test_no_code_writes_an_attribute_of_another_class() -> None:
     sys.setrecursionlimit(20_000)
     try:
         files = {module_name(n): n for n in code() if not n.startswith("deploy/firmware/mps2/")}
-        assert not foreign_writes(ROOT, files)
+        assert foreign_writes(ROOT, files) == []
     finally:
         sys.setrecursionlimit(limit)
 
@@ -132,14 +133,17 @@ def test_no_code_writes_an_attribute_of_another_class() -> None:
 
 
 def rules() -> list[dict[str, Any]]:
-    """Read the list of words: `word` (a pattern), `term` (what to write), `names`, `prose`, `allow`."""
+    """Read the list of words: `word` (a pattern), `term` (what to write), `names`, `prose`,
+    `allow`.
+    """
     path = Path(__file__).with_name("words.toml")
     found: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["word"]
     return found
 
 
 def prose(name: str) -> str:
-    """The text of a file that a person reads: a document, or the docstrings and comments of code."""
+    """The text of a file that a person reads: a document, or the docstrings and comments of code.
+    """
     text = (ROOT / name).read_text(encoding="utf-8")
     if name.endswith(".md"):
         return text
