@@ -46,8 +46,7 @@ class PortCapture:
             write_queue.request("delete", segment_key(i).encode(), now)
         self._receive = agent.receive
         self._outbox = agent.outbox
-        agent.receive = self._on_receive  # type: ignore[method-assign]
-        agent.outbox = self._on_outbox  # type: ignore[method-assign]
+        agent.intercept(self._on_receive, self._on_outbox)
 
     def _on_receive(self, port: int, data: bytes, now: int) -> None:
         if port == self._port:
@@ -95,5 +94,4 @@ class PortCapture:
         """End the capture."""
         if not self.done:
             self.done = True
-            delattr(self._agent, "receive")
-            delattr(self._agent, "outbox")
+            self._agent.stop_intercept()

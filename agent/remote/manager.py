@@ -356,7 +356,7 @@ class RemoteManager(Component):
 
     def _run_config(self, config: "Config", data: bytes) -> None:
         self.agent.apply_live_config(config)
-        self.boot.config = data
+        self.boot.set_config(data)
         self._report_due = True
 
     # The trial.
@@ -373,8 +373,7 @@ class RemoteManager(Component):
         self._report_due = self._report_due or monitor.phase != phase
         remaining_s = monitor.confirm_time_to_save(now)
         if remaining_s is not None and not self.write_queue.is_busy():
-            config_trial.confirm_s = remaining_s
-            self.write_queue.write_records([self.boot.slots.record_write()], now)
+            self.write_queue.write_records([self.boot.slots.save_confirm_time(remaining_s)], now)
 
     def roll_back(self, reason: str, now: int) -> None:
         """Return to the previous configuration immediately; the store is written afterwards."""

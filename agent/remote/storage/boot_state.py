@@ -43,16 +43,36 @@ class BootState:
     time for it beside a running agent.
     """
 
-    def __init__(self, config: bytes, record: "ConfigSlots") -> None:
+    def __init__(
+        self, config: bytes, record: "ConfigSlots", writes: "list[tuple[str, bytes]] | None" = None
+    ) -> None:
         self.config = config
         self.slots = record
-        self.writes: list[tuple[str, bytes]] = []
+        self.writes = writes or []
         self.audit = audit.AuditLog()
         self.has_full_checker = True
         self.releases: ReleaseRecord | None = None
         self.received_chunks = 0
         self.running_slot: RunningSlot | None = RunningSlot()
         self.check: Callable[[dict[str, Any]], Config] | None = None
+
+    def set_checker(
+        self, check: "Callable[[dict[str, Any]], Config]", log: "audit.AuditLog"
+    ) -> None:
+        """Set the function that compiles a changed configuration, and the audit log."""
+        self.check, self.audit = check, log
+
+    def set_releases(self, releases: "ReleaseRecord | None", received_chunks: int) -> None:
+        """Set the state of application updates."""
+        self.releases, self.received_chunks = releases, received_chunks
+
+    def set_config(self, config: bytes) -> None:
+        """Set the configuration that runs now."""
+        self.config = config
+
+    def limit_to_board(self, running_slot: "RunningSlot | None") -> None:
+        """Skip the full check; `running_slot`: None if nothing here can start an update."""
+        self.has_full_checker, self.running_slot = False, running_slot
 
     def parsed_config(self) -> "dict[str, Any]":
         """Return the configuration as parsed JSON."""

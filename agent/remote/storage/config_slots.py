@@ -82,6 +82,28 @@ class ConfigSlots:
         used_slots = (self.slot, FILE if self.trial is None else self.trial.slot)
         return 0 if 0 not in used_slots else 1
 
+    def count_start(self) -> "list[Write]":
+        """Count a start of the trial."""
+        if self.trial is not None:
+            self.trial.starts += 1
+        return [self.record_write()]
+
+    def save_confirm_time(self, remaining_s: int) -> "Write":
+        """Store the remaining time to confirm the trial."""
+        if self.trial is not None:
+            self.trial.confirm_s = remaining_s
+        return self.record_write()
+
+    def drop_trial(self) -> None:
+        """Forget the trial in memory."""
+        self.trial = None
+
+    def use_file(self) -> "list[Write]":
+        """Use the site file as a new version."""
+        self.slot = FILE
+        self.version += 1
+        return [self.record_write()]
+
     def start_trial(
         self, counter: int, confirm_s: int, alarms: "list[str]", config: bytes
     ) -> "list[Write]":

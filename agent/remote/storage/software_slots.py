@@ -122,6 +122,12 @@ class ReleaseRecord:
             self.trial.alarms = alarms
         return [self.record_write()]
 
+    def save_confirm_time(self, remaining_s: int) -> "list[Write]":
+        """Store the remaining time to confirm the trial."""
+        if self.trial is not None:
+            self.trial.confirm_s = remaining_s
+        return [self.record_write()]
+
     def confirm(self) -> "list[Write]":
         """Confirm the application on trial."""
         if self.trial is not None:

@@ -31,8 +31,7 @@ def _roll_back(boot: BootState, reason: str, file: "dict[str, Any]", read: "Read
     """Return the start without the trial."""
     write = boot.slots.roll_back(reason)
     previous = _boot_confirmed(file, boot.slots, read)
-    previous.writes = boot.writes + [write]
-    return previous
+    return BootState(previous.config, previous.slots, boot.writes + [write])
 
 
 def choose_config(file: "dict[str, Any]", read: "Read") -> BootState:
@@ -49,10 +48,7 @@ def choose_config(file: "dict[str, Any]", read: "Read") -> BootState:
         return _roll_back(file_boot, DAMAGED, file, read)
     if trial.starts >= _MAX_STARTS:
         return _roll_back(file_boot, CRASHED, file, read)
-    trial.starts += 1
-    boot = BootState(config, record)
-    boot.writes = [record.record_write()]
-    return boot
+    return BootState(config, record, record.count_start())
 
 
 def start_config(
@@ -68,7 +64,7 @@ def start_config(
     boot = choose_config(file, read)
     log = audit.recover(read)
     while True:
-        boot.check, boot.audit = check, log
+        boot.set_checker(check, log)
         _load_releases(boot, read)
         try:
             return check(boot.parsed_config()), boot
@@ -86,10 +82,8 @@ def _load_releases(boot: BootState, read: "Read") -> None:
     if read("update.record") is not None:
         from agent.remote.storage import software_slots  # noqa: PLC0415
 
-        boot.releases, boot.received_chunks = (
-            software_slots.load_releases(read),
-            software_slots.read_chunk_count(read),
-        )
+        releases = software_slots.load_releases(read)
+        boot.set_releases(releases, software_slots.read_chunk_count(read))
 
 
 def start_confirmed(
@@ -104,9 +98,9 @@ def start_confirmed(
     raw = None if config is None else _parse_config(config)
     if config is None or raw is None:
         raise ConfigError("the store holds no confirmed configuration")
-    record.trial = None
+    record.drop_trial()
     boot = BootState(config, record)
-    boot.check, boot.audit = check, audit.recover(read)
+    boot.set_checker(check, audit.recover(read))
     return check(raw), boot
 
 
@@ -122,11 +116,8 @@ def _boot_confirmed(file: "dict[str, Any]", record: "ConfigSlots", read: "Read")
 
 def _boot_file(file: "dict[str, Any]", record: "ConfigSlots") -> BootState:
     """Fall back to the site file. Its version differs from the base of all messages."""
-    record.slot = config_slots.FILE
-    record.version += 1
-    boot = BootState(canonical.encode_config(file), record)
-    boot.writes = [record.record_write()]
-    return boot
+    writes = record.use_file()
+    return BootState(canonical.encode_config(file), record, writes)
 
 
 def _parse_config(config: bytes) -> "dict[str, Any] | None":

@@ -160,8 +160,8 @@ class SoftwareUpdate:
             and trial is not None
             and not self._manager.write_queue.is_busy()
         ):
-            trial.confirm_s = remaining_s
-            self._manager.write_queue.write_records([self.releases.record_write()], now)
+            writes = self.releases.save_confirm_time(remaining_s)
+            self._manager.write_queue.write_records(writes, now)
 
     def confirm(self, now: int) -> str:
         """Confirm the application on trial. Raises `Rejection`."""
