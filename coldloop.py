@@ -1,13 +1,16 @@
-"""The front door: one table from a subcommand to the function that does it.
+"""Command dispatcher: one table from a subcommand to the function that does it.
 
-Not a place for logic: a command is `function(argv) -> exit code` in its package's `commands.py`,
-which is imported only when it is called, so that `coldloop --help` costs no more than argparse.
-Exit codes are the same everywhere: 0 good, 1 judged bad, 2 wrong use. An error is one line.
+Does not contain the commands. A command is `function(argv) -> exit code` in the `commands.py` of
+its package. The dispatcher imports that module only when the command is called, so
+`coldloop --help` imports argparse and nothing else. Exit codes of all commands: 0 good, 1 judged
+bad, 2 wrong use. An error is one line.
 
-The packages have plain names (`agent`, `drivers`, ...), the same on a board's flash as here. So
-that no other distribution's package of such a name is run by mistake, they must lie beside this
-file (looked at for each command), and `agent` refuses to start where another distribution claims
-one of them.
+The packages have common names (`agent`, `drivers`, ...), the same on the flash of a board. Another
+distribution can install a package with such a name. Therefore the dispatcher refuses a command if a
+package does not lie beside this file, and refuses `agent` if another distribution claims one.
+
+A controller installs only the agent. A command that needs more names the extra of the distribution
+that contains it (`EXTRAS`).
 """
 
 import argparse
@@ -29,7 +32,7 @@ BAD = 1
 WRONG_USE = 2
 INTERRUPTED = 130  # what a shell reports for a program that SIGINT ended
 
-# Subcommand: where its function is, and what `coldloop --help` says of it.
+# Subcommand: its function, and its line in `coldloop --help`.
 COMMANDS = {
     "demo": (
         "hil.commands:demo",
@@ -51,12 +54,26 @@ COMMANDS = {
     "modbus": ("drivers.commands:modbus", "a technician's probes: scan, read, write, sniff ..."),
 }
 
+# Extra of the distribution: the commands that need it, and the modules by which it is recognised.
+EXTRAS = {
+    "bench": (
+        ("demo", "bench", "hil"),
+        ("construct", "cryptography", "microdot", "pymodbus", "pynmea2", "sgp4"),
+    ),
+    "ops": (("config", "relay"), ("cryptography", "paho")),
+    "firmware": (("firmware",), ("mpremote",)),
+}
+
 PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")
-FULLY_CHECKED = ("agent",)  # commands that move real actuators: worth the 50 ms of the full check
+FULLY_CHECKED = ("agent",)  # commands that move real actuators; the full check takes 50 ms
 
 
 class DispatchError(Exception):
-    """A command that cannot be started; the text is the one line that says why."""
+    """A command cannot start; the text is the one line that gives the reason."""
+
+    def __init__(self, text: str, command: str = "") -> None:
+        super().__init__(text)
+        self.prog = f"coldloop {command}".rstrip()
 
 
 def main(argv: "Sequence[str] | None" = None) -> int:
@@ -71,18 +88,18 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     try:
         return _load(arguments[0])(arguments[1:])
     except DispatchError as error:
-        sys.stderr.write(f"coldloop: {error}\n")
+        sys.stderr.write(f"{error.prog}: {error}\n")
         return WRONG_USE
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader went away, as `head` does. Python would complain again when it flushes.
+        # The reader has closed the pipe, as `head` does. Python must not report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return GOOD
 
 
 def _options(arguments: "list[str]") -> int:
-    """Answer `--help` and `--version`; anything else without a command is wrong use."""
+    """Handle `--help` and `--version`; any other call without a command is wrong use."""
     parser = _Parser(
         prog="coldloop",
         usage="coldloop COMMAND [OPTION]...   (coldloop COMMAND --help tells more)",
@@ -98,7 +115,7 @@ def _options(arguments: "list[str]") -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line; of this file, which trusts no package yet."""
+    """An argument parser with one-line errors. Imports no package: none is checked yet."""
 
     def error(self, message: str) -> "NoReturn":
         self.exit(WRONG_USE, f"{self.prog}: {message}\n")
@@ -119,10 +136,10 @@ def _version() -> str:
 
 
 def _load(name: str) -> "Command":
-    """Find the function of a subcommand, once the packages are known to be ours.
+    """Check the packages, then return the function of a subcommand.
 
     Raises:
-        FrontDoorError: no such command, a foreign package, or one that cannot be imported.
+        DispatchError: no such command, a missing extra, a foreign package, or a failed import.
     """
     if name not in COMMANDS:
         raise DispatchError(
@@ -131,12 +148,20 @@ def _load(name: str) -> "Command":
     _reject_foreign_packages(os.path.dirname(os.path.abspath(__file__)))
     if name in FULLY_CHECKED:
         _reject_other_owners()
+    _require_extra(name)
     module, function = COMMANDS[name][0].split(":")
     try:
         command: Command = getattr(importlib.import_module(module), function)
     except ImportError as error:
-        raise DispatchError(f"{name}: {error}; `make setup` installs what is needed") from error
+        raise DispatchError(f"{error}; `make setup` installs all packages", name) from error
     return command
+
+
+def _require_extra(name: str) -> None:
+    """Raise if a module of the extra that the command needs is missing (0.4 ms a module)."""
+    for extra, (commands, modules) in EXTRAS.items():
+        if name in commands and not all(importlib.util.find_spec(module) for module in modules):
+            raise DispatchError(f"needs the extra `{extra}`: pip install 'coldloop[{extra}]'", name)
 
 
 def _suggest_command(name: str) -> str:
@@ -145,11 +170,13 @@ def _suggest_command(name: str) -> str:
 
 
 def _reject_foreign_packages(home: str) -> None:
-    """Raise if a package would be imported from anywhere but beside this file (0.2 ms)."""
+    """Raise if a package does not lie beside this file (0.2 ms)."""
     for name in PACKAGES:
         spec = importlib.util.find_spec(name)
         if spec is None or not spec.origin:
-            raise DispatchError(f"package {name!r} is missing beside {home}; install coldloop anew")
+            raise DispatchError(
+                f"package {name!r} is missing beside {home}; install coldloop again"
+            )
         if os.path.dirname(os.path.dirname(os.path.abspath(spec.origin))) != home:
             raise DispatchError(
                 f"package {name!r} would come from {spec.origin}, which is not ours; "
@@ -158,7 +185,7 @@ def _reject_foreign_packages(home: str) -> None:
 
 
 def _reject_other_owners() -> None:
-    """Raise if another installed distribution ships a package of ours: one overwrites the other."""
+    """Raise if another installed distribution has a package with one of our names."""
     import importlib.metadata
 
     owners = importlib.metadata.packages_distributions()

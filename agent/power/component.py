@@ -174,7 +174,7 @@ class PowerLimitComponent(Component):
         """Close or reopen connections as the services request; read the limits in force."""
         for service, link in zip(self.services, self.links):
             if service.close_requested:
-                reconnect, service.close_requested = service.close_requested == "again", ""
+                reconnect = service.take_close_request() == "again"
                 if link.up and reconnect:
                     link.reopen()
                 elif link.up:

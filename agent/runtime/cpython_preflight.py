@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 from drivers.errors import AddressError, PortError
 from drivers.ports.address import Address, parse_address
-from drivers.ports.base import ENOENT, ENOTDIR, NO_PORT, STORE_REASONS, failure
+from drivers.ports.base import ENOENT, ENOTDIR, NO_PORT, STORE_REASONS, make_error
 from drivers.ports.cpython import serial, tcp
 from drivers.ports.cpython.watchdog import SYSTEMD
 
@@ -53,14 +53,14 @@ def _check_unshared(address: Address, used_paths: "set[str]") -> None:
         return
     real_path = os.path.realpath(address.path)
     if real_path in used_paths:
-        raise failure(address, "named twice: a line belongs to one port only")
+        raise make_error(address, "named twice: a line belongs to one port only")
     used_paths.add(real_path)
 
 
 def _check_serial(address: Address, warn: Warn) -> None:
     """Open a serial port once."""
     if not os.path.exists(address.path):
-        warn(str(failure(address, NO_PORT)))
+        warn(str(make_error(address, NO_PORT)))
         return
     serial.open_port(address, lambda: None).close()
 
@@ -73,9 +73,9 @@ def _check_tls(address: Address, _warn: Warn) -> None:
 def _check_store(address: Address, warn: Warn) -> None:
     """Check the folder."""
     if not os.path.exists(address.path):
-        warn(str(failure(address, STORE_REASONS[ENOENT])))
+        warn(str(make_error(address, STORE_REASONS[ENOENT])))
     elif not os.path.isdir(address.path):
-        raise failure(address, STORE_REASONS[ENOTDIR])
+        raise make_error(address, STORE_REASONS[ENOTDIR])
 
 
 def _skip_check(_address: Address, _warn: Warn) -> None:
@@ -85,7 +85,7 @@ def _skip_check(_address: Address, _warn: Warn) -> None:
 def _check_exists(address: Address, warn: Warn) -> None:
     """Warn if the device or socket does not exist yet."""
     if not os.path.exists(address.path):
-        warn(str(failure(address, NO_PORT)))
+        warn(str(make_error(address, NO_PORT)))
 
 
 def _check_watchdog(address: Address, warn: Warn) -> None:
@@ -101,7 +101,7 @@ def _check_watchdog(address: Address, warn: Warn) -> None:
 
 def _reject_uart(address: Address, _warn: Warn) -> None:
     """Reject a UART: only a board has them."""
-    raise failure(address, "UARTs are for boards: name a serial: port here")
+    raise make_error(address, "UARTs are for boards: name a serial: port here")
 
 
 _CHECKS = {

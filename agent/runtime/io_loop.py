@@ -27,7 +27,7 @@ The agent can rely on these rules:
 from agent.runtime.port_log import PortLog
 from drivers.errors import AddressError, FullError, PortError
 from drivers.ports.address import parse_address
-from drivers.ports.base import BACKLOG, CONNECT_TIMEOUT, failure
+from drivers.ports.base import BACKLOG, CONNECT_TIMEOUT, make_error
 from protocols.time_units import NEVER
 
 TYPE_CHECKING = False
@@ -234,7 +234,7 @@ class IoLoop:
         port = slot.port
         if port is None:
             return
-        if port.finish():
+        if port.continue_open():
             self._mark_open(slot)
         elif slot.open_deadline <= self._clock():
             seconds = CONNECT_TIMEOUT // 1_000_000
@@ -300,7 +300,7 @@ class IoLoop:
             if not count:
                 return False
             slot.backlog = slot.backlog[count:]
-        return port is not None and port.settled()
+        return port is not None and port.is_drained()
 
     def _fail(self, slot: PortSlot, error: Exception) -> None:
         """Close a failed port. A store without space first sends "full"."""
@@ -387,12 +387,12 @@ class IoLoop:
         slot.address = str(address)
         opener = self._openers.get(address.kind)
         if opener is None:
-            raise failure(address, "this platform has no ports of the kind %s" % address.kind)
+            raise make_error(address, "this platform has no ports of the kind %s" % address.kind)
         slot.port = opener(address, self._poller.wake)
         slot.opening = True
         slot.is_pps = address.kind == "pps"
         slot.open_deadline = self._clock() + CONNECT_TIMEOUT
-        if slot.port.finish():
+        if slot.port.continue_open():
             self._mark_open(slot)
 
     def _write(self, slot: PortSlot, data: bytes) -> None:
@@ -401,7 +401,7 @@ class IoLoop:
         if port is None or slot.opening:
             return
         taken = 0 if slot.backlog else port.write(data)
-        if not port.settled():
+        if not port.is_drained():
             slot.drain_event_due = True
         if taken < len(data):
             self._queue(slot, data[taken:])
@@ -410,7 +410,7 @@ class IoLoop:
         """Send a request to a store. Its answer is read in a later step."""
         port = slot.port
         if port is not None and not slot.opening:
-            port.ask(op, data)
+            port.request(op, data)
             slot.drain_event_due = True
 
     def _queue(self, slot: PortSlot, rest: bytes) -> None:
@@ -431,7 +431,7 @@ class IoLoop:
     def _set(self, slot: PortSlot, data: bytes) -> None:
         """Change the options of a line."""
         if slot.port is not None and not slot.opening:
-            slot.port.set(_text(data))
+            slot.port.set_options(_text(data))
 
 
 def _printable(data: bytes) -> str:

@@ -21,7 +21,7 @@ from agent.runtime.monotonic import MonotonicCounter
 from drivers.ports.address import parse_address
 from drivers.ports.micropython import store as micropython_store
 from drivers.ports.micropython import uart
-from drivers.ports.micropython.ffi import read_signal, signal_file
+from drivers.ports.micropython.ffi import open_signal_file, read_signal
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
@@ -93,7 +93,7 @@ class MicroPoller:
     def __init__(self) -> None:
         """Create the set of watched ports."""
         self._poll = select.poll()
-        self._signals = signal_file((_SIGINT, _SIGTERM))
+        self._signals = open_signal_file((_SIGINT, _SIGTERM))
         self.signal = 0
         self._watched: list[tuple[int, object]] = []
         self._woken = False
@@ -250,7 +250,7 @@ def _choose(raw: "Any", path: str, flash: "SlotFlash | None") -> "tuple[Config, 
         raise ConfigError(erase_unit(path, raw, store.read))
     running_slot: RunningSlot | None = None
     if flash is not None and address.path == flash.folder:
-        running_slot = RunningSlot(flash.slot, flash.release, flash.room)
+        running_slot = RunningSlot(flash.slot, flash.release, flash.slot_bytes)
     boot.limit_to_board(running_slot)
     return config, boot
 

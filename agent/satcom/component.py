@@ -127,14 +127,14 @@ class SatcomComponent(Component):
             "ready": self._on_ready,
             "signal": self._on_signal,
             "service": self._on_service,
-            "onair": self._on_transmitting,
+            "transmitting": self._on_transmitting,
             "sent": self._on_sent,
-            "unsent": self._on_send_failed,
+            "send_failed": self._on_send_failed,
             "fetched": self._on_fetched,
-            "down": self._on_downlink,
+            "downlink": self._on_downlink,
             "received": self._on_received,
             "waiting": self._on_waiting,
-            "ring": self._on_ring,
+            "ring_alert": self._on_ring,
             "time": self._on_time,
         }
 
@@ -217,7 +217,7 @@ class SatcomComponent(Component):
             self.spend_guard.reserve(0, self.messages.next_number)
         if self.messages.next_number + 8 >= self.spend_guard.number_limit:
             self.spend_guard.reserve(0, self.messages.next_number)
-        self.modem.approx_utc_us = utc or 0
+        self.modem.set_utc(utc or 0)
         records = self._alarm_watch.changes(self.agent, utc)
         if records and self.kind != "ip":
             self.queue.put(ALARM, records, now)

@@ -82,7 +82,7 @@ class Uplink:
         """
         from agent.telemetry import send_window  # noqa: PLC0415 - only with a log
 
-        self._client.allow_early_publish()
+        self._client.set_publish_early(True)
         self._send_window = send_window.SendWindow(sender, self._client, self._topic)
         self._on_link = on_link
         self.listen("ack", sender.on_receipt)
@@ -96,7 +96,7 @@ class Uplink:
     def set_birth(self, birth: bytes) -> None:
         """Publish another `birth` from the next connection on."""
         self._birth = birth
-        self._client.allow_packet(len(birth) + _PUBLISH_OVERHEAD)
+        self._client.raise_max_packet(len(birth) + _PUBLISH_OVERHEAD)
 
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the port."""

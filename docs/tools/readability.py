@@ -133,22 +133,10 @@ PENDING: tuple[str, ...] = (
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
-    "docs/engineer/emulated_devices.md",
-    "docs/engineer/energy_account.md",
-    "docs/engineer/firmware.md",
-    "docs/engineer/nmea.md",
     "docs/engineer/packaging.md",
-    "docs/engineer/power_limits.md",
-    "docs/engineer/satcom.md",
     "docs/engineer/security.md",
-    "docs/operator/relay.md",
-    "docs/operator/roll_out.md",
     "docs/reference/commands.md",
     "docs/reference/configuration.md",
-    "docs/technician/add_device_model.md",
-    "docs/technician/bench.md",
-    "docs/technician/modbus.md",
-    "docs/technician/nmea.md",
 )
 
 if __name__ == "__main__":

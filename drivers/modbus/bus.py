@@ -343,8 +343,7 @@ class Bus(BusCounters):
             )
         frame = client.start(transaction.unit, transaction.pdu, exception_ambiguous)
         if client.duplicate_unit and self.serial:
-            self.unit_health(client.duplicate_unit).sends_duplicates = True
-            client.duplicate_unit = 0
+            self.unit_health(client.take_duplicate()).sends_duplicates = True
         self._mismatches_before = client.mismatches
         self._actions.append((self.port, "write", frame))
         self._transaction = transaction

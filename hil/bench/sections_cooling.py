@@ -1,8 +1,8 @@
-"""The sections `write_cooling` and `write_safety` of the emulated unit: what a site's engineer
-would write.
+"""The sections `cooling` and `safety` of the emulated unit, as an engineer of a site writes them.
 
-The figures of the exchanger are those of the plant's design (`hil.plant.fluid.parameters`); a run
-whose plant differs (fouling, pressure of the facility water) is one whose model is wrong.
+Does not read the plant: the figures of the exchanger are the design figures
+(`hil.plant.fluid.parameters`). If a scenario changes the plant (fouling, pressure of the facility
+water), the model of the agent is wrong.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ _WARNING_BITS = ("LeakInternal", "LeakExternal")
 
 
 def write_cooling(settings: TestbedSettings) -> dict[str, Any]:
-    """Write the section `write_cooling`; the dew point where there are humidity sensors."""
+    """Write the section `cooling`; with `dew` if the row has humidity sensors."""
     p = PlantParameters()
     section: dict[str, Any] = {
         "facility": "valve",
@@ -43,7 +43,7 @@ def write_cooling(settings: TestbedSettings) -> dict[str, Any]:
 
 
 def write_optimum(p: PlantParameters) -> dict[str, Any]:
-    """Write what the optimiser is told: a cooler of 15 kW/K with fans of 3 kW, for 100 kW."""
+    """Write `optimum` for 100 kW: a cooler of 15 kW/K with fans of 3 kW."""
     return {
         "air": "outdoor",
         "every_s": 60,
@@ -58,7 +58,7 @@ def write_optimum(p: PlantParameters) -> dict[str, Any]:
 
 
 def write_safety(_: TestbedSettings) -> dict[str, Any]:
-    """Write the section `write_safety` with the RPU's own inputs."""
+    """Write the section `safety` with the inputs of the RPU."""
     inputs = [
         {"name": "pan", "device": "rpu", "bit": "LeakRackPan", "kind": "leak_critical"},
         {"name": "floor", "device": "rpu", "bit": "LeakRackFloor", "kind": "leak_critical"},

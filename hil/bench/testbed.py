@@ -1,18 +1,18 @@
-"""A row to control: the plant, its emulated devices, and the agent's configuration for them.
+"""One row of racks: the plant, the emulated devices, and the agent's configuration for them.
 
-Not the ports: whoever builds a row joins its devices to far ends in virtual time
-(`hil.run.virtual`) or to real ports (`hil.run.real_bench`), and says how the link to the broker is
-cut.
+Does not open ports: `hil.run.virtual` and `hil.run.real_bench` connect the devices to endpoints or
+real ports. They also supply the functions that cut the link and the power.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hil.bench import receiver_choice
+from hil.bench.ground_station import MqttGround
 from hil.bench.load_bank import build_load_bank
 from hil.bench.load_bank_scale import scale_parameters
 from hil.bench.optional_sections import section_names, write_sections
-from hil.bench.surroundings import Surroundings
+from hil.bench.surroundings import BusDevice, Surroundings
 from hil.bench.testbed_satcom import SatcomTestbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.cooling.belimo_valve import BelimoValve
@@ -25,18 +25,15 @@ from hil.kernel.world import World
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
 
-if TYPE_CHECKING:
-    from hil.bench.ground_station import MqttGround
-
 SITE_E7 = (252_048_000, 552_708_000)
-"""Latitude and longitude of the emulated site in 1e-7 degrees: Dubai."""
+"""Latitude and longitude of the emulated site (Dubai), 1e-7 degrees."""
 
 RPU_UNIT, VALVE_UNIT, FIRST_DRIVE_UNIT = 12, 20, 31
 BUS_BAUD = 19_200
 
 
 class Testbed:
-    """The devices of a row in `world`, as `settings` wants them."""
+    """The devices of a row in `world`, as `settings` describe them."""
 
     def __init__(self, world: World, settings: TestbedSettings) -> None:
         self.world = world
@@ -70,7 +67,9 @@ class Testbed:
         self.valve = BelimoValve(self.plant, VALVE_UNIT)
         self.drives = [Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(settings.pumps)]
         self.surroundings = Surroundings(world, self.plant, settings)
-        self.bus = ModbusLine([self.rpu, self.valve, *self.drives, *self.surroundings.slaves()])
+        self.bus = ModbusLine(
+            [self.rpu, self.valve, *self.drives, *self.surroundings.list_servers()]
+        )
         self.receiver = receiver_choice.make_receiver(world, settings, SITE_E7)
         self.utc_at: Callable[[int], int] = receiver_choice.make_true_utc(world, self.receiver)
         self.broker = Broker()
@@ -80,11 +79,16 @@ class Testbed:
             self.satcom = SatcomTestbed(world, settings, SITE_E7)
 
     def config(self, receiver: str, bus: str, broker: str, state: str) -> dict[str, Any]:
-        """Write the configuration of the agent that controls this row through four ports."""
+        """Write the agent's configuration for this row; the arguments are addresses."""
         settings = self.settings
         pumps = [f"pump{i + 1}" for i in range(settings.pumps)]
-        devices = [("rpu", RPU_UNIT, "orv3_rpu"), ("valve", VALVE_UNIT, "belimo_valve")]
-        devices += [(name, FIRST_DRIVE_UNIT + i, "abb_acs580") for i, name in enumerate(pumps)]
+        devices = [
+            BusDevice("rpu", RPU_UNIT, "orv3_rpu"),
+            BusDevice("valve", VALVE_UNIT, "belimo_valve"),
+        ]
+        devices += [
+            BusDevice(name, FIRST_DRIVE_UNIT + i, "abb_acs580") for i, name in enumerate(pumps)
+        ]
         devices += self.surroundings.devices()
         config: dict[str, Any] = {
             "version": 1,

@@ -1,4 +1,4 @@
-"""JUnit's XML of a record: a test suite a run, a test case an expectation."""
+"""A record as JUnit XML: each run is a test suite, each expectation a test case."""
 
 from xml.etree import ElementTree as ET
 
@@ -29,5 +29,5 @@ def _add_suite(root: ET.Element, run: Record) -> None:
         case = ET.SubElement(suite, "testcase", classname=run["scenario"], name=name)
         if result["failure"] is not None:
             ET.SubElement(case, "failure", message=result["failure"])
-        elif result.get("near"):  # JUnit knows no word for it
+        elif result.get("near"):  # JUnit has no marginal verdict
             ET.SubElement(case, "system-out").text = f"marginal: {result['near']}"

@@ -10,8 +10,7 @@ import pytest
 from agent.commands import STALE_AFTER_S, status
 from agent.telemetry.status import KEY
 from hil.run.virtual import VirtualRun
-from hil.scenario.loader import find
-from hil.scenario.model import parse
+from hil.scenario.loader import find, parse
 from tests.support.cli_tools import SHORT, check_one_line, run_coldloop
 
 Snapshot = dict[str, Any]

@@ -60,7 +60,9 @@ def foreign_writes(root: Path, files: dict[str, str]) -> list[str]:
                     name = info.fullname
                     if name not in records or records[name] or info.module_name == module:
                         continue
-                    if not any(owner.has_base(name) or info.has_base(owner.fullname) for owner in owners):
+                    if not any(
+                        owner.has_base(name) or info.has_base(owner.fullname) for owner in owners
+                    ):
                         found.append(f"{path}:{target.line}: {info.name}.{target.name}")
     return sorted(set(found))
 
@@ -91,7 +93,9 @@ def _children(node: Node) -> Iterator[Node]:
                     yield value
 
 
-def _walk(node: Node, owners: tuple[TypeInfo, ...], seen: set[int]) -> Iterator[tuple[Node, tuple[TypeInfo, ...]]]:
+def _walk(
+    node: Node, owners: tuple[TypeInfo, ...], seen: set[int]
+) -> Iterator[tuple[Node, tuple[TypeInfo, ...]]]:
     if id(node) in seen:
         return
     seen.add(id(node))
@@ -121,7 +125,11 @@ def _is_record(info: TypeInfo) -> bool:
             continue
         for name, symbol in base.names.items():
             is_method = isinstance(symbol.node, FuncDef | Decorator)
-            if is_method and not name.startswith("__") and base.module_name.split(".")[0] in PACKAGES:
+            if (
+                is_method
+                and not name.startswith("__")
+                and base.module_name.split(".")[0] in PACKAGES
+            ):
                 return False
     return True
 

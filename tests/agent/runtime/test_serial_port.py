@@ -184,7 +184,7 @@ def test_rs485_is_refused_where_it_cannot_be(interpreter: str, tmp_path: Path) -
     with open_pty() as line, run_toy(interpreter, tmp_path, f"serial:{line.path}?rs485=1") as agent:
         agent.expect("event 0 failed")
         assert "rs485=1" in agent.errors()
-        assert "switches" in agent.errors()
+        assert "direction" in agent.errors()
 
 
 def test_invalid_address_fails_the_port(interpreter: str, tmp_path: Path) -> None:

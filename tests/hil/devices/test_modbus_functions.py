@@ -1,4 +1,4 @@
-"""What every emulated Modbus slave does: functions, faults, a shared line, a TCP host."""
+"""The behaviour of every emulated Modbus server: functions, faults, shared line, TCP host."""
 
 from random import Random
 
@@ -19,7 +19,7 @@ DRIVE, METER, PLAIN = 1, 2, 3
 
 
 class FunctionBench:
-    """A drive with all functions, a meter that identifies itself, and a slave of ten registers."""
+    """A drive with all functions, a meter with identification, and a server with ten registers."""
 
     def __init__(self) -> None:
         self.plant = Plant(Random(1))
@@ -40,7 +40,7 @@ def bench() -> FunctionBench:
 # Functions.
 
 
-def test_coils_are_the_bits_of_the_control_word(bench: FunctionBench) -> None:
+def test_coils_are_bits_of_control_word(bench: FunctionBench) -> None:
     master = bench.master
     word = master.read(DRIVE, 0)[0]
     assert master.read_bits(DRIVE, 0, 16) == [bool(word >> i & 1) for i in range(16)]
@@ -58,7 +58,7 @@ def test_coils_are_the_bits_of_the_control_word(bench: FunctionBench) -> None:
 
 def test_mask_write(bench: FunctionBench) -> None:
     bench.plain.functions = frozenset((3, 22))
-    bench.plain.registers[4] = 0x12  # the example of the protocol, section 6.16
+    bench.plain.registers[4] = 0x12  # the example in section 6.16 of the protocol
     request = reg.MaskWriteRegisterRequest(4, 0x00F2, 0x0025, dev_id=PLAIN)
     assert bench.master.exception_code(request) == 0
     assert bench.master.read(PLAIN, 4) == [0x17]
@@ -97,7 +97,7 @@ def test_identification(bench: FunctionBench) -> None:
         ("01 0f 0000 0003 02 07 00", 3),
         ("01 0f 000f 0002 01 03", 2),
         ("01 16 0003 0000", 3),  # too short
-        ("01 16 0003 0000 0000", 2),  # status is not for writing
+        ("01 16 0003 0000 0000", 2),  # the status is not writable
         ("01 17 0000 0001 0001 0000 00", 3),
         ("01 17 0000 0001 0003 0001 02 0000", 2),
         ("01 17 00c8 0001 0001 0001 02 0000", 2),
@@ -106,13 +106,13 @@ def test_identification(bench: FunctionBench) -> None:
         ("01 07", 1),
     ],
 )
-def test_bad_requests(bench: FunctionBench, body: str, code: int) -> None:
+def test_invalid_requests(bench: FunctionBench, body: str, code: int) -> None:
     request = bytes.fromhex(body)
     ((_, reply),) = bench.master.exchange_bytes(with_crc(request))
     assert reply == with_crc(bytes((1, request[1] | 0x80, code)))
 
 
-# Behaviour that any slave may have.
+# Behaviour of every server.
 
 
 def test_busy_exception_is_temporary(bench: FunctionBench) -> None:
@@ -241,7 +241,7 @@ def test_request_inside_reply_of_other_unit_is_not_executed(bench: FunctionBench
     assert bench.plain.writes == 0
 
 
-def test_second_master_does_not_disturb_the_line() -> None:
+def test_second_master_does_not_disturb_line() -> None:
     other = OtherMaster(unit=50, count=3, period_us=1_000_000)
     slave = ModbusServer(PLAIN)
     slave.registers = {0: 1}
@@ -380,7 +380,7 @@ def test_tcp_real_unit(host: ModbusTcpHost) -> None:
     assert one.read(PLAIN, 0) == [100]
 
 
-def test_endless_headers_stay_bounded(host: ModbusTcpHost) -> None:
+def test_endless_headers_use_bounded_memory(host: ModbusTcpHost) -> None:
     host.opened(1, 0)
     for _ in range(100):
         host.receive(1, b"\0\1\0\0\0\xfe" + bytes(40), 0)

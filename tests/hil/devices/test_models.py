@@ -1,4 +1,4 @@
-"""The behaviour of each emulated model: what it shows, obeys, refuses, and does when left alone."""
+"""The behaviour of each emulated model: registers, commands, rejected writes, loss of the bus."""
 
 import csv
 import json
@@ -52,7 +52,7 @@ def single_device_master(server: ModbusServer) -> LineMaster:
     return LineMaster(ModbusLine([server]))
 
 
-# Meters: one load, four ways to say it.
+# Meters: one load in four register maps.
 
 
 def test_sdm630_floats_high_word_first() -> None:
@@ -88,7 +88,7 @@ def test_sdm630_limits_and_unreadable_ranges() -> None:
     assert master.read_float(U, 0x00, 4) > 200.0
 
 
-def test_meters_read_the_electric_power_of_the_plant() -> None:
+def test_meters_read_electric_power_of_plant() -> None:
     hall = plant()
     master = single_device_master(Sdm630(hall, U))
     before = master.read_float(U, 0x34, 4)
@@ -114,7 +114,7 @@ def test_iem3000_floats_in_kilo_and_64_bits() -> None:
     assert master.read_exception(U, 0x0BBD, 2) == 2
 
 
-def test_iem3000_is_busy_after_a_power_cut() -> None:
+def test_iem3000_is_busy_after_power_cut() -> None:
     meter = Iem3000(plant(), U)
     master = single_device_master(meter)
     meter.reboot(0)
@@ -164,7 +164,7 @@ def test_sunspec_model_chain(base: int) -> None:
     assert master.read_exception(U, at + 2) == 2
 
 
-def test_sunspec_scale_factor_follows_the_load() -> None:
+def test_sunspec_scale_factor_follows_load() -> None:
     load = [20_000.0]
     meter = SunSpec203(plant(), U, load_w=lambda: load[0])
     master = single_device_master(meter)
@@ -409,7 +409,7 @@ def test_acs580_parameters_in_16_and_32_bits_low_word_first() -> None:
     assert master.read_identity(U, 4, 4) == {4: b"ACS580"}
 
 
-def test_acs580_after_a_power_cut_waits_for_off1() -> None:
+def test_acs580_waits_for_off1_after_power_cut() -> None:
     hall = plant()
     drive = Drive(hall, 0, U, comm_timeout_us=0)
     master = single_device_master(drive)
@@ -443,7 +443,7 @@ def test_kenmec_automatic_control() -> None:
     assert master.write(U, kenmec.TARGET_C, 1) == 3
 
 
-def test_kenmec_never_cools_below_the_dew_point() -> None:
+def test_kenmec_never_cools_below_dew_point() -> None:
     cdu = KenmecLs80a(plant(), U)
     cdu.dew_point_c = 31.0
     master = single_device_master(cdu)
@@ -557,7 +557,7 @@ def test_rpu_reads_every_entry_of_the_public_map() -> None:
 
 
 def test_rpu_reads_every_entry_of_the_profile() -> None:
-    """The profile was transcribed from the same map; this runs also where the map is not."""
+    """The profile was transcribed from the same map; this test also runs without the map file."""
     profile = DeviceProfile(
         json.loads((PROFILES / "orv3_rpu.json").read_text()), include_unpolled=True
     )
@@ -582,7 +582,7 @@ def test_rpu_power_cycle() -> None:
     assert master.read(U, 37_888) == [1_400], "targets are kept"
 
 
-# All together.
+# All models together.
 
 
 def test_cached_replies_are_fast_with_eight_models() -> None:
@@ -609,5 +609,5 @@ def test_cached_replies_are_fast_with_eight_models() -> None:
             best = min(best, (time.perf_counter() - began) / 100)
         return best * 1e6
 
-    assert cost(fresh=False) < 5.0  # µs; 0.6 on the machine of record
-    assert cost(fresh=True) < 60.0  # 8 there
+    assert cost(fresh=False) < 5.0  # µs; 0.6 on the reference machine
+    assert cost(fresh=True) < 60.0  # 8 on the reference machine

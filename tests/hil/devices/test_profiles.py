@@ -1,7 +1,7 @@
-"""Shipped profiles against the emulated devices, which were written without them.
+"""Shipped profiles against the emulated devices, which were written independently.
 
-Two transcriptions of the same public lists have to agree: every entry that a profile reads is
-there, under that function and address, and nothing that it writes is refused as unknown.
+Two transcriptions of the same public lists must agree. Every entry that a profile reads must exist
+with that function and address. Every entry that it writes must be writable.
 """
 
 import json
@@ -21,7 +21,7 @@ from tests.support.repository import ROOT
 
 FLEET = DeviceFleet(World(1, 0))
 UNITS = {**LINE_UNITS, **TCP_UNITS}
-USUAL = {"sunspec_203": 40_070}  # where the model stands that addresses count from
+USUAL = {"sunspec_203": 40_070}  # where the model states the base of its addresses
 
 
 def raw_profile(name: str) -> dict[str, Any]:
@@ -64,14 +64,14 @@ def test_every_profile_entry_is_readable(name: str) -> None:
 def test_every_block_of_the_profile_can_be_read(name: str) -> None:
     profile, master = DeviceProfile(raw_profile(name)), master_of(name)
     failed = []
-    for function, address, count in profile.blocks:  # of SunSpec too these are on the wire already
+    for function, address, count in profile.blocks:  # these are wire addresses, also for SunSpec
         start = address - USUAL.get(name, 0)
         if read_error(master, name, function, start, count):
             failed.append((function, address, count))
     assert failed == []
 
 
-# What a profile makes of a device's registers, against the truth of the plant behind it.
+# The values that a profile decodes from a device, against the true values of the plant.
 
 HALL, CDU = FLEET.plants
 TRUE: dict[str, dict[str, Callable[[], float]]] = {
@@ -139,7 +139,7 @@ TRUE: dict[str, dict[str, Callable[[], float]]] = {
         "ActualSetpointkPa": lambda: 80.0,
     },
 }
-"""Points of each profile, and what they have to show."""
+"""Points of each profile with their expected values."""
 
 
 def test_decoded_values_match_the_plant(name: str) -> None:
@@ -180,7 +180,9 @@ IDENTIFIED = ("abb_acs580", "abb_meter", "orv3_rpu", "schneider_iem3000", "sunsp
 
 
 def identity_of(name: str, profile_name: str) -> str:
-    """What the probes of one profile make of the device of another (or the same) model."""
+    """Return the result of one profile's identity check on the device of another (or the same)
+    model.
+    """
     master = master_of(name)
     device = ModbusDevice("d", UNITS[name], DeviceProfile(raw_profile(profile_name)))
     for request, tag in device.identity_probes():

@@ -1,4 +1,4 @@
-"""Our Redfish client against the emulated service, which reads HTTP with Python's own packages."""
+"""The agent's Redfish client and the emulated service, which uses Python's own HTTP packages."""
 
 import pytest
 
@@ -12,7 +12,7 @@ LOGIN = ("coldloop", "s3cret")
 
 
 class RedfishBench:
-    """Client and service, turned in virtual time; the connection takes 1 ms each way."""
+    """Client and service in virtual time; the connection takes 1 ms each way."""
 
     def __init__(self, login=None, session=False, **targets):
         self.loads = [CappedLoad("new", 10_000, 1_000), CappedLoad("old", 5_000, 500)]
@@ -106,7 +106,7 @@ def test_limit_interrupts_slow_reading():
     joined = RedfishBench()
     joined.run(1)
     joined.bmc.response_us = 4 * SECOND
-    joined.run(9.5)  # a reading is on its way
+    joined.run(9.5)  # a reading is in transit
     began = joined.now
     joined.set_limit(0, 4_000)
     joined.run(2)
@@ -175,7 +175,7 @@ def test_deferred_limit_is_sent_once_and_not_in_force():
 def test_login_by_session_and_basic(session):
     joined = RedfishBench(LOGIN, session)
     joined.bmc.token_uses = 3
-    joined.bmc.reboot(0)  # which forgets the first token
+    joined.bmc.reboot(0)  # a restart invalidates the first token
     joined.set_limit(0, 4_000)
     joined.run(60)
     assert joined.client.targets[0].is_in_force

@@ -85,7 +85,10 @@ def test_one_or_two_of_ten_epochs_are_decoded():
     roof = IntegrityRig()
     roof.run(20)
     decoded, epoch = [], roof.component.constellation_check.add_epoch
-    roof.component.constellation_check.add_epoch = lambda seen, now: (decoded.append(now), epoch(seen, now))
+    roof.component.constellation_check.add_epoch = lambda seen, now: (
+        decoded.append(now),
+        epoch(seen, now),
+    )
     for tenth in range(100):
         roof.rig.deliver("receive", RECEIVER, roof.sentences(tenth % 10 * 100))
         roof.second += tenth % 10 == 9

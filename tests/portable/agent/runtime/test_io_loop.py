@@ -115,7 +115,7 @@ class FakePort:
         if self.error is not None:
             raise PortError(self.error)
 
-    def finish(self):
+    def continue_open(self):
         self._raise_error()
         return self.ready
 
@@ -130,11 +130,11 @@ class FakePort:
         self.room -= count
         return count
 
-    def settled(self):
+    def is_drained(self):
         self._raise_error()
         return self.durable
 
-    def set(self, text):
+    def set_options(self, text):
         raise PortError("cannot set " + text)
 
     def close(self):
@@ -556,7 +556,7 @@ def test_store_requests_fail_on_other_ports():
         if op == "list":
             raise PortError("is no store")
 
-    world.ports[1].ask = ask
+    world.ports[1].request = ask
     world.requests.extend([(0, "get", b"a"), (0, "list", b"")])
     world.io_loop.start()
     world.io_loop.step([])

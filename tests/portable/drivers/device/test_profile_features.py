@@ -152,7 +152,10 @@ def test_percent_of_a_range():
     ]
     points[1].update({"write": True, "limits": [0, 10000]})
     made = device(points)
-    eq(str(raises(EncodeError, made.build_write, [(1, 500)])), "d.Dp: the range Top is not known yet")
+    eq(
+        str(raises(EncodeError, made.build_write, [(1, 500)])),
+        "d.Dp: the range Top is not known yet",
+    )
     eq(store_words(made, (600, 5000))[1], (3000, "good"))
     eq(made.value(1), 300.0)
     eq(made.build_write([(1, made.to_count(1, 150.0))]), pdu.write_single(1, 2500))

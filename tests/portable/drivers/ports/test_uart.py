@@ -1,4 +1,4 @@
-"""A board's UART as a port: what it gives, and when that came."""
+"""A board's UART as a port: its data and their arrival time."""
 
 from drivers.ports.address import parse_address
 from drivers.ports.micropython import uart as micropython_uart
@@ -7,7 +7,7 @@ from tests.portable.support.check import eq
 
 
 class Uart:
-    """What MicroPython's UART has, and what our board's has beside that."""
+    """MicroPython's UART, with the additional `arrived` of the project's board firmware."""
 
     def __init__(self):
         self.waiting = b""
@@ -29,7 +29,7 @@ class Uart:
 
 
 class Time:
-    """MicroPython's time; the counter goes round at 2^30."""
+    """MicroPython's time; the counter wraps at 2^30."""
 
     ROUND = 1 << 30
 
@@ -60,7 +60,7 @@ def test_age_is_of_last_byte():
         eq((port.read(), port.age_us), (b"", 0))
         uart.waiting, uart.came, time.now = b"12345678901", 5000, 25_100
         eq((port.read(), port.age_us), (b"12345678901", 20_000))
-        uart.waiting, uart.came = b"12345678901", 25_050  # quicker than the line: an emulator
+        uart.waiting, uart.came = b"12345678901", 25_050  # faster than the line: an emulator
         eq((port.read(), port.age_us), (b"12345678901", 0))
         uart.waiting, uart.came = b"1", None
         eq((port.read(), port.age_us), (b"1", 0))

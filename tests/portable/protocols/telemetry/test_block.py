@@ -1,4 +1,4 @@
-"""Blocks: each shape of column there and back, alone; damage and nonsense found, never believed."""
+"""Blocks: round trip of each kind of column; damaged and random blocks are rejected."""
 
 from protocols.errors import DecodeError, EncodeError
 from protocols.telemetry import block, initial_contexts, linear_counter, varint
@@ -11,7 +11,7 @@ ID = b"\x01\x02\x03\x04"
 
 
 class Lcg:
-    """Numbers that look random and are the same on every interpreter (Park and Miller's)."""
+    """Pseudo-random numbers, equal on every interpreter (Park and Miller)."""
 
     def __init__(self, seed):
         self.state = seed * 2 + 1
@@ -120,7 +120,7 @@ def test_damage_is_detected():
 
 
 def test_random_block_with_valid_crc_is_bounded():
-    """Whoever writes a right check over nonsense gets an error or some integers, and no more."""
+    """Random content with a right CRC gives an error or some integers, bounded in size."""
     from binascii import crc32  # noqa: PLC0415
 
     chance = Lcg(5)
