@@ -151,6 +151,10 @@ class Sender:
             self.record_store.generation, entry, index, count, size
         )
 
+    def set_receipt_timeout(self, timeout_us: int) -> None:
+        """Set the time-out of the next receipts."""
+        self.receipt_timeout_us = timeout_us
+
     def mark_accepted(self, numbers: "Sequence[int]") -> None:
         """Start the time-out of the receipt for records that a carrier has delivered.
 
