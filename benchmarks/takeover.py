@@ -42,7 +42,7 @@ def record_flow(run: VirtualRun, since: int, until: int) -> list[tuple[int, floa
     for now in range(since, until, SAMPLE_US):
         run.shell.run(now)
         run.testbed.plant.advance(now)
-        output = agent_of(run).pressure.law.output
+        output = agent_of(run).pressure.controller.output
         observed.append((now, run.testbed.plant.flow_true_lpm, output))
     return observed
 
@@ -91,7 +91,7 @@ def disturb(what: str) -> dict[str, float]:
         agent.pressure.rotate()
     elif what == "mode":
         agent.pressure.settings["setpoint_lpm"] = round(mean_flow, 1)
-        agent.pressure.hold("flow")
+        agent.pressure.set_mode("flow")
     elif what == "reload":
         agent.apply_live_config(agent.config)
     elif what == "restart":

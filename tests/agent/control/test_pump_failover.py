@@ -39,7 +39,7 @@ def test_a_rotation_ends_with_one_pump() -> None:
 def test_proof_tests_pass_and_detect_a_stuck_valve() -> None:
     run = make_run(900)
     run.shell.run(60 * SECOND)
-    component = agent_of(run).parts[0]
+    component = agent_of(run).components[0]
     assert component.manual.start_proof_test("valve") == "proof of valve begun"
     run.shell.run(130 * SECOND)
     records = component.manual.proofs.records

@@ -316,7 +316,7 @@ class AgentRig:
         self.now = until
 
     def alarm_codes(self):
-        return self.agent.alarms.alarm_codes()
+        return self.agent.alarms.codes()
 
     def set(self, unit, register, value):
         self.devices.registers[unit][register] = value
@@ -387,4 +387,4 @@ class FieldbusRig:
         """What the device is asked to hold, raw by point name; empty when nothing."""
         session = self.session(name)
         points = session.profile.points
-        return {points[i].name: raw for i, raw in session._wanted}
+        return {points[i].name: raw for i, raw in session._requested}

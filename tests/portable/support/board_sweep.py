@@ -194,10 +194,10 @@ def send_chunks(rig, bundle, at=START_S):
     if rig.manager.update is None:
         return
     counter = COUNTER + at - START_S
-    while rig.manager.update.received_chunks < rig.manager.update.count():
+    while rig.manager.update.received_chunks < rig.manager.update.chunk_count():
         received = rig.manager.update.received_chunks
         data = bundle[received * CHUNK : (received + 1) * CHUNK]
-        rig.manager.chunk_size(
+        rig.manager.on_chunk(
             counter.to_bytes(4, "big") + received.to_bytes(2, "big") + data, rig.now
         )
         rig.process_outbox()
@@ -241,7 +241,7 @@ def start_and_inspect(disk, nor):
     rig = BoardRig(disk, nor)
     eq(rig.slot, {1: 0, 2: 1}[rig.release])
     update = rig.manager.update
-    on_trial = update is not None and update.watch is not None
+    on_trial = update is not None and update.trial_monitor is not None
     highest = 0 if update is None else update.releases.highest
     eq(rig.release == 2 and not on_trial, highest == 2)
     return rig.release, on_trial

@@ -17,7 +17,7 @@ def make_models():
     flow = {"address": 2, "type": "i16", "function": 3, "scale": [1, 10], "unit": "1"}
     flow.update({"name": "PrimaryFlowLitersPerMinute", "min": 0, "max": 30000})
     inlet = dict(flow, name="PrimarySupplyTemperatureCelsius", address=3)
-    by_name["valve"]["points"].extend_config([flow, inlet])
+    by_name["valve"]["points"].extend([flow, inlet])
     by_name["valve"]["blocks"][0]["count"] = 4
     by_name["cdu"]["points"].append(dict(flow, name="FlowLitersPerMinute", address=5))
     by_name["cdu"]["points"].append(dict(flow, name="FrequencyHertz", address=6, scale=[1, 100]))

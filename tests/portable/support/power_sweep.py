@@ -114,7 +114,7 @@ def start_and_inspect(disk):
     boot = rig.manager.boot
     eq(
         canonical.hash_config(boot.config),
-        canonical.hash_config(canonical.encode_config(boot.raw())),
+        canonical.hash_config(canonical.encode_config(boot.parsed_config())),
     )
     setpoints = rig.agent.supply.setpoint, rig.agent.pressure.setpoint
     assert setpoints in (OLD, NEW), setpoints

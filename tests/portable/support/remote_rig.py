@@ -172,17 +172,17 @@ def start_rig():
 
 def command_result(rig, data):
     """The result of a command that is done."""
-    before = len(rig.manager.take_results)
+    before = len(rig.manager.results)
     rig.send(data)
     rig.run(1)
-    eq(len(rig.manager.take_results), before + 1)
-    return rig.manager.take_results[-1]
+    eq(len(rig.manager.results), before + 1)
+    return rig.manager.results[-1]
 
 
 def reject_reason(rig, data):
     """The reason for which `data` is refused."""
-    before = rig.manager.refused
+    before = rig.manager.rejected_count
     rig.send(data)
     rig.run(1)
-    eq(rig.manager.refused, before + 1)
-    return rig.manager.refusal[0]
+    eq(rig.manager.rejected_count, before + 1)
+    return rig.manager.rejection[0]

@@ -81,7 +81,7 @@ def cooling_component(rig):
 
 
 def send_command(rig, name, **arguments):
-    return cooling_component(rig).order(name, arguments, rig.now)
+    return cooling_component(rig).handle_command(name, arguments, rig.now)
 
 
 def control_words(rig):

@@ -70,14 +70,14 @@ def test_component_has_port_after_the_buses():
     eq(controller.deadline(), 0)
     controller.wake(0)
     eq(
-        controller.components[0].seen,
+        controller.components[0].calls,
         [("start", 0), ("event", "opened", 10), ("receive", b"abc", 20), ("tick", 0)],
     )
     for now in range(100_000, 1_000_000, 100_000):
         controller.wake(now)
         controller.outbox()
     controller.wake(1_000_000)
-    assert ("wake", 1_000_000) in controller.components[0].seen
+    assert ("wake", 1_000_000) in controller.components[0].calls
     assert (PART, "write", b"ask") in controller.outbox()
 
 
@@ -110,8 +110,8 @@ def test_further_ports_come_after_all_others_by_name():
     component = controller.components[0]
     eq([link.name for link in component.links], ["fake.a", "fake.b"])
     eq([link.up for link in component.links], [False, True])
-    eq(component.seen[1:], [("link_event", 1, "opened", 10), ("link_receive", 1, b"abc", 20)])
-    component.links[1].again()
+    eq(component.calls[1:], [("link_event", 1, "opened", 10), ("link_receive", 1, b"abc", 20)])
+    component.links[1].reopen()
     out = [action for action in controller.outbox() if action[0] == PART + 1]
     eq(out, [(PART + 1, "close", b""), (PART + 1, "open", b"tls:host:2")])
 

@@ -121,8 +121,8 @@ def test_ratios_are_rounded():
 
 def test_account_encodes_and_decodes():
     made = make_account(it=123, water=7)
-    eq(decode(made.text()).used, made.used)
-    for bad in ("", "1 2 3", made.text() + " 1", made.text().replace("123", "-1"), "x" * 9):
+    eq(decode(made.encode()).used, made.used)
+    for bad in ("", "1 2 3", made.encode() + " 1", made.encode().replace("123", "-1"), "x" * 9):
         eq(decode(bad), None)
 
 
@@ -182,16 +182,16 @@ def test_counts_are_stored_and_restored():
         rig.devices.registers[CDU][5] = 1000 + i
         rig.run(1)
     rig.run(2)
-    eq(rig.component.all.used[IT], 19 * 100_000)
-    loop = rig.component.all.used[LOOP]
+    eq(rig.component.total.used[IT], 19 * 100_000)
+    loop = rig.component.total.used[LOOP]
     assert 6_000 < loop <= 7_500, loop  # 1 kW for 22 to 27 s, in mWh
     assert rig.component.saves >= 2
     kept = rig.kept
     again = EnergyRig(kept)
     again.devices.registers[CDU][5] = 1030
     again.run(5)
-    eq(again.component.kept, "restored")
-    eq(again.component.all.used[IT], 30 * 100_000)  # nothing was missed while it was away
+    eq(again.component.restore_result, "restored")
+    eq(again.component.total.used[IT], 30 * 100_000)  # nothing was missed while it was away
     values = again.component.values(again.now)
     eq(len(values), len(again.component.points()))
     shown = json.loads(again.state.split(b"\0", 1)[1])["ledger"]
@@ -202,7 +202,7 @@ def test_damaged_record_is_ignored():
     for bad in (b"", b"\xff\xfe", b"ledger 1\n1 2 3\nend", b"ledger 2\n", b"ledger 1"):
         rig = EnergyRig({b"ledger.now": bad})
         rig.run(3)
-        eq((rig.component.kept, rig.component.all.used[IT]), ("damaged", 0))
+        eq((rig.component.restore_result, rig.component.total.used[IT]), ("damaged", 0))
 
 
 def test_silent_store_times_out():
@@ -211,7 +211,7 @@ def test_silent_store_times_out():
     rig.run(30)
     rig.devices.registers[CDU][5] = 1001
     rig.run(3)
-    eq(rig.component.all.used[IT], 100_000)
+    eq(rig.component.total.used[IT], 100_000)
 
 
 def test_day_month_and_year_intervals():
@@ -219,15 +219,15 @@ def test_day_month_and_year_intervals():
     rig.run(2)
     part = rig.component
     day = 1_798_675_200 * SECOND  # 2026-12-31T00:00:00Z
-    part._turn(day + HOUR, rig.now)
-    part.all.used[IT] = part.day.used[IT] = part.month.used[IT] = 77
-    part._turn(day + 23 * HOUR, rig.now)
+    part._roll_intervals(day + HOUR, rig.now)
+    part.total.used[IT] = part.day.used[IT] = part.month.used[IT] = 77
+    part._roll_intervals(day + 23 * HOUR, rig.now)
     eq(part.day.used[IT], 77)
-    part._turn(day + 25 * HOUR, rig.now)  # a new day, month and year
-    eq((part.day.used[IT], part.month.used[IT], part.all.used[IT]), (0, 0, 77))
+    part._roll_intervals(day + 25 * HOUR, rig.now)  # a new day, month and year
+    eq((part.day.used[IT], part.month.used[IT], part.total.used[IT]), (0, 0, 77))
     eq([old.used[IT] for old in part.months], [77])
     eq(part.twelve_months()[1], False)
-    part._turn(day, rig.now)  # time that goes back begins nothing
+    part._roll_intervals(day, rig.now)  # time that goes back begins nothing
     eq(len(part.months), 1)
     part.months = [Account(i + 1, [i + 1] + [0] * 7) for i in range(12)]
     year, whole = part.twelve_months()

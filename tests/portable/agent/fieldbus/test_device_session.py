@@ -148,7 +148,7 @@ def test_unreadable_range_is_learned():
 
 def test_verified_write_is_not_repeated():
     rig = SessionRig().cycle()
-    rig.want(1, 50)
+    rig.request(1, 50)
     rig.cycle(5)
     eq((rig.drive.table, rig.drive.writes()), ({0: 1, 1: 50}, [(16, 0, 2)]))
     eq((rig.session.write_unverified, rig.session._unverified_rounds), (False, 0))
@@ -160,7 +160,7 @@ def test_verified_write_is_not_repeated():
 def test_unverified_write_is_repeated_and_reported():
     rig = SessionRig().cycle()
     rig.drive.ignores_writes = True
-    rig.want(1, 50)
+    rig.request(1, 50)
     rig.cycle(4)
     assert not rig.session.write_unverified
     assert len(rig.drive.writes()) >= 2
@@ -174,7 +174,7 @@ def test_unverified_write_is_repeated_and_reported():
 
 def test_value_outside_limits_is_not_sent():
     rig = SessionRig().cycle()
-    rig.want(1, 101)
+    rig.request(1, 101)
     rig.cycle(12)
     eq(rig.drive.writes(), [])
     assert "101 is not 0 to 100" in rig.session.write_error, rig.session.write_error
@@ -239,7 +239,7 @@ def test_lost_device_is_written_after_recovery():
     rig = SessionRig().cycle(2)
     rig.drive.is_silent = True
     rig.cycle(3)
-    rig.want(1, 50)
+    rig.request(1, 50)
     rig.cycle(10)
     assert rig.session.lost
     rig.drive.is_silent = False

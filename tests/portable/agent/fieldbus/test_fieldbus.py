@@ -71,29 +71,29 @@ def test_a_slow_bus_never_grows_its_queue():
     session_count = len(rig.agent.fieldbus.sessions)
     assert max_waiting <= 2 * session_count, max_waiting
     for session in rig.agent.fieldbus.sessions:
-        assert len(session._waiting) == 1
+        assert len(session._pending) == 1
 
 
 def test_one_write_is_active_and_latest_request_wins():
     bench = FieldbusRig()
     valve = bench.session("valve")
     for raw in (1000, 2000, 3000, 4000):
-        valve.want([(0, raw)])
+        valve.request_outputs([(0, raw)])
     eq(len(bench.bus._urgent), 1)
     eq([job.pdu[-2:] for job in bench.finish_writes(False)], [bytes((1000 >> 8, 1000 & 255))])
     eq([job.pdu[-2:] for job in bench.finish_writes()], [bytes((4000 >> 8, 4000 & 255))])
-    eq((bench.bus._urgent, valve._writing), ([], 0))
+    eq((bench.bus._urgent, valve._write_active), ([], 0))
 
 
 def test_stop_does_not_wait_for_other_writes():
     bench = FieldbusRig()
     lead = bench.session("lead")
-    lead.want([(0, RUN), (1, 8000)])
-    lead.want([(0, STOP), (1, 0)], stop=True)
+    lead.request_outputs([(0, RUN), (1, 8000)])
+    lead.request_outputs([(0, STOP), (1, 0)], stop=True)
     eq([job.pdu[-4:] for job in bench.bus._urgent], [bytes((STOP >> 8, STOP & 255, 0, 0))])
     for speed in (1000, 2000):
-        lead.want([(0, RUN), (1, speed)])
-        lead.want([(0, STOP), (1, 0)], stop=True)
+        lead.request_outputs([(0, RUN), (1, speed)])
+        lead.request_outputs([(0, STOP), (1, 0)], stop=True)
     eq(len(bench.bus._urgent), 1)  # stop upon stop: no queue grows
     bench.finish_writes()
     eq([job.priority for job in bench.bus._urgent], [2])
@@ -104,12 +104,12 @@ def test_stop_does_not_wait_for_other_writes():
 def test_recovered_device_awaits_loop_decision():
     bench = FieldbusRig()
     valve = bench.session("valve")
-    valve.want([(0, 1000)])
+    valve.request_outputs([(0, 1000)])
     bench.read("valve", 1000, 1000)
     for _ in range(4):
         bench.no_reply("valve")
     assert valve.lost
-    valve.want([(0, 2000)])
+    valve.request_outputs([(0, 2000)])
     bench.finish_writes(False)
     writes = []
     for _ in range(4):
@@ -153,7 +153,7 @@ def test_unverified_write_is_flagged_if_request_changes():
     valve = bench.session("valve")
     flagged = []
     for i in range(14):
-        valve.want([(0, 1000 + 100 * i)])
+        valve.request_outputs([(0, 1000 + 100 * i)])
         bench.read("valve", 777, 777)
         flagged.append(valve.write_unverified)
     eq(flagged, [False] * 9 + [True] * 5)

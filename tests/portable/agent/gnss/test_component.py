@@ -77,21 +77,24 @@ def test_clean_signals_are_checked_every_second():
     roof = IntegrityRig()
     roof.run(150)
     eq((roof.codes(), roof.state()), ([], "sync"))
-    assert roof.component.take_epochs >= 148
-    eq(roof.component.detectors.raised, [])
+    assert roof.component.epochs >= 148
+    eq(roof.component.detectors.active, [])
 
 
 def test_one_or_two_of_ten_epochs_are_decoded():
     roof = IntegrityRig()
     roof.run(20)
-    decoded, epoch = [], roof.component.systems.last_epoch
-    roof.component.systems.last_epoch = lambda seen, now: (decoded.append(now), epoch(seen, now))
+    decoded, epoch = [], roof.component.constellation_check.add_epoch
+    roof.component.constellation_check.add_epoch = lambda seen, now: (
+        decoded.append(now),
+        epoch(seen, now),
+    )
     for tenth in range(100):
         roof.rig.deliver("receive", RECEIVER, roof.sentences(tenth % 10 * 100))
         roof.second += tenth % 10 == 9
         roof.rig.run(0.1)
     assert 10 <= len(decoded) <= 15, len(decoded)
-    assert roof.component.take_epochs >= 100
+    assert roof.component.epochs >= 100
 
 
 def test_two_failed_checks_make_the_clock_untrusted():
@@ -103,7 +106,7 @@ def test_two_failed_checks_make_the_clock_untrusted():
     roof.run(4, weaker=12)
     eq(sorted(roof.codes()), ["gnss_antenna_open", "gnss_drop", "gnss_suspect"])
     eq(roof.state(), "untrusted")
-    evidence = [e.check for e in roof.rig.agent.clock.evidence_log.evidence]
+    evidence = [e.check for e in roof.rig.agent.clock.evidence_log.entries]
     eq(sorted(evidence), ["antenna_open", "drop", "signals"])
     roof.text = line("GNTXT,01,01,01,ANTENNA OK")
     roof.run(40)
@@ -140,7 +143,7 @@ def test_incomplete_gsv_set_is_not_checked():
         sentences().split(b"$GPGSV")[0] + gsv_set(GPS, 1, [12] * 8)[:60] + b"\r\n"
     )
     roof.run(10)
-    eq(roof.component.detectors.raised, [])
+    eq(roof.component.detectors.active, [])
 
 
 def test_tx_epochs_are_marked_and_desense_is_reported():
@@ -154,7 +157,7 @@ def test_tx_epochs_are_marked_and_desense_is_reported():
     eq(roof.codes(), ["gnss_desense"])
     eq(coexistence.tx_affected, 16)
     assert 580 <= coexistence.desense_centi_db() <= 620, coexistence.desense_centi_db()
-    eq(roof.component.detectors.raised, [])
+    eq(roof.component.detectors.active, [])
     eq(roof.state(), "sync")
 
 
@@ -203,5 +206,5 @@ def test_the_temperature_is_one_that_a_device_reads():
     raw["integrity"] = {"temperature": "cdu.ReturnTemperatureCelsius"}
     rig = AgentRig(raw)
     rig.run(3)
-    eq(rig.agent.components[0]._heat(rig.now), 4000)
+    eq(rig.agent.components[0]._temperature(rig.now), 4000)
     eq(rig.agent.components[0].coexistence.earliest_tx(rig.now, SECOND), rig.now)

@@ -26,7 +26,7 @@ def run_setup(fake, setup_steps, limit_s=600, baud=9600):
                 line_baud = int(data[5:])
             elif line_baud == fake.baud:
                 fake.receive(data)
-        data = fake.epoch()
+        data = fake.next_epoch()
         if line_baud != fake.baud:
             data = b"\xff\x00\xfe" * 20  # what another speed makes of it
         receiver.receive(data, now)
@@ -159,7 +159,7 @@ class SetupRig(AgentRig):
 
     def run_epochs(self, seconds):
         for _ in range(seconds):
-            self.deliver("receive", RECEIVER, self.fake.epoch())
+            self.deliver("receive", RECEIVER, self.fake.next_epoch())
             self.run(1)
 
 
@@ -174,7 +174,7 @@ def test_agent_repeats_lost_receiver_setup():
     fake.reset_to_factory()
     rig.run_epochs(60)
     eq(len(fake.systems), 4)  # not within ten minutes
-    rig.agent.components[0]._since -= 560 * SECOND
+    rig.agent.components[0]._started_at -= 560 * SECOND
     rig.run_epochs(40)
     eq((fake.systems, rig.agent.components[0].runs), (["GPS", "BDS"], 2))
 

@@ -119,7 +119,7 @@ def test_full_segment_is_rewritten():
     ground = GroundModel()
     unit.send(ground)
     eq((bulk(ground), ground.duplicates), ([block_of(serial) for serial in range(30)], 0))
-    eq((unit.record_store.class_indexes[BULK].pending(), len(unit.flash.records)), (0, 1))
+    eq((unit.record_store.class_indexes[BULK].unacked_count(), len(unit.flash.records)), (0, 1))
 
 
 def test_only_consecutive_blocks_are_merged():
@@ -188,7 +188,7 @@ def test_rows_already_received_are_not_duplicated():
     ground.received[2 * 4 + BULK] = (parcel.ROWS, block_of(1))  # an earlier life's message had it
     unit.send(ground)
     eq(sorted(bulk(ground)), sorted([block_of(s) for s in range(12) if s != 1]))
-    eq((ground.duplicates, unit.record_store.class_indexes[BULK].pending()), (1, 0))
+    eq((ground.duplicates, unit.record_store.class_indexes[BULK].unacked_count()), (1, 0))
 
 
 def test_segment_being_sent_is_not_rewritten():

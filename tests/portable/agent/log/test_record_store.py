@@ -387,7 +387,7 @@ def test_replayed_and_foreign_receipts_change_nothing():
         receipt.Receipt(life, 0, [(BULK, 4, 1 << 40)]),
     ):
         unit.sender.on_receipt(receipt.build_receipt(said, UNIT_PATH, b""), unit.now)
-    eq((unit.sender.foreign, unit.sender.unsent_receipts), (1, 2))
+    eq((unit.sender.foreign_receipts, unit.sender.unsent_receipts), (1, 2))
     eq(unit.record_store.class_indexes[BULK].unacked_count(), 1)
 
 

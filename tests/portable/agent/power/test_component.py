@@ -58,7 +58,7 @@ def test_one_implausible_flow_reading_changes_nothing():
     rig.set(VALVE, PRIMARY, 0)
     before = len(rig.devices.writes)
     flow = rig.component.measurement.fws_flow
-    while flow.read_value(rig.now):
+    while flow.value(rig.now):
         rig.run(0.01)
     rig.set(VALVE, PRIMARY, 800)
     rig.run(5)
@@ -173,17 +173,17 @@ def test_setpoints_can_be_scheduled():
 def test_operator_caps_now_and_scheduled():
     rig = make_timed_rig()
     part = rig.component
-    eq(part.order("nothing", Map([]), rig.now), None)
+    eq(part.handle_command("nothing", Map([]), rig.now), None)
     entry = [("at_utc_s", 1_795_500_025), ("action", "cap_w"), ("value", 20_000)]
-    eq(part.order("schedule", Map(entry), rig.now), "cap_w 20000 at 1795500025")
-    eq(part.order("shed", Map([("pct", 50)]), rig.now), "loads may draw 50 %")
+    eq(part.handle_command("schedule", Map(entry), rig.now), "cap_w 20000 at 1795500025")
+    eq(part.handle_command("shed", Map([("pct", 50)]), rig.now), "loads may draw 50 %")
     rig.run(1)
     eq((part.cap_pct, part.cap_w), (50, 0))
     rig.run(10)
     eq((part.cap_pct, part.cap_w), (50, 20_000))
-    eq(part.order("schedule", Map([("cancel", 1)]), rig.now), "0 entries forgotten")
-    raises(CommandError, part.order, "shed", Map([("pct", 101)]), rig.now)
-    raises(CommandError, part.order, "shed", Map([]), rig.now)
+    eq(part.handle_command("schedule", Map([("cancel", 1)]), rig.now), "0 entries forgotten")
+    raises(CommandError, part.handle_command, "shed", Map([("pct", 101)]), rig.now)
+    raises(CommandError, part.handle_command, "shed", Map([]), rig.now)
 
 
 def test_schedule_waits_for_utc():

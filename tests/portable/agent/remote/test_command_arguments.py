@@ -37,7 +37,7 @@ def test_no_argument_breaks_a_component():
         name = names[chance.below(len(names))]
         for part in known:
             try:
-                answer = part.order(name, Map(pairs), rig.now)
+                answer = part.handle_command(name, Map(pairs), rig.now)
             except AgentError:
                 refused += 1
                 continue

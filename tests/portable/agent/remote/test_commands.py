@@ -45,7 +45,7 @@ class CommandRecorder(Component):
 def test_commands_are_executed_once():
     rig = start_rig()
     doer = CommandRecorder(rig.agent)
-    rig.agent.to_list.append(doer)
+    rig.agent.components.append(doer)
     data = make_command("rotate", [("pump", "lead")])
     eq(command_result(rig, data), "%d rotate: lead is lag" % COUNTER)
     eq(reject_reason(rig, data), "replay")
@@ -89,7 +89,7 @@ def test_command_is_not_repeated_after_a_power_cut():
     for cut in range(writes, whole.store.writes + 1):
         rig = RemoteRig()
         first = CommandRecorder(rig.agent)
-        rig.agent.to_list.append(first)
+        rig.agent.components.append(first)
         rig.store.cut_at_write = cut
         rig.run(2)
         rig.send(make_command("rotate"))
@@ -97,7 +97,7 @@ def test_command_is_not_repeated_after_a_power_cut():
         rig.store.cut_at_write = None
         again = RemoteRig(store=rig.store)
         second = CommandRecorder(again.agent)
-        again.agent.to_list.append(second)
+        again.agent.components.append(second)
         again.run(2)
         again.send(make_command("rotate"))
         again.run(1)
@@ -120,7 +120,7 @@ def test_command_without_component_is_unsupported():
 
 def test_each_command_requires_its_role():
     rig = start_rig()
-    rig.agent.to_list.append(CommandRecorder(rig.agent))
+    rig.agent.components.append(CommandRecorder(rig.agent))
     eq(reject_reason(rig, make_command("restart")), "wrong_role")
     eq(reject_reason(rig, make_command("override")), "wrong_role")
     eq(reject_reason(rig, make_command("dance")), "wrong_role")
@@ -203,7 +203,7 @@ def test_decommission_needs_two_signatures_and_sends_a_final_report():
     eq(rig.restarts, 1)
     said = [(topic, payload) for _, topic, payload in rig.broker.published if "/cfg/" in topic]
     last = [p for t, p in said if t.endswith("cfg/reported")][-1]
-    log = rig.manager.keeper.audit
+    log = rig.manager.write_queue.audit
     assert (
         '"audit":[%d,"%s"],"decommissioned":true' % (log.number, log.head.hex())
     ).encode() in last

@@ -23,15 +23,15 @@ HEAP = "512wK"  # two agents at a time, a signer, and what they say
 
 def test_setpoint_change_is_bumpless_and_confirmed():
     rig = start_rig()
-    valve = rig.agent.supply.valve.asked
+    valve = rig.agent.supply.valve.command_pct
     rig.send(make_patch(rig, [(SETPOINT, Decimal(325, 1))]))
     rig.run(1)
     eq((rig.agent.supply.setpoint, rig.restarts), (32.5, 0))
     eq(rig.slot_state(), (0, COUNTER, (0, "nothing", "")))
-    eq(rig.manager.watch.phase, "health")
-    assert abs(rig.agent.supply.valve.asked - valve) <= 1, rig.agent.supply.valve.asked
+    eq(rig.manager.trial_monitor.phase, "health")
+    assert abs(rig.agent.supply.valve.command_pct - valve) <= 1, rig.agent.supply.valve.command_pct
     rig.run(21)
-    eq(rig.manager.watch.phase, "confirm")
+    eq(rig.manager.trial_monitor.phase, "confirm")
     rig.send(make_command("confirm", [("counter", COUNTER)]))
     rig.run(1)
     eq(rig.slot_state(), (1, None, (COUNTER, "confirmed", "")))
@@ -122,7 +122,7 @@ def test_structure_needs_two_signatures_and_a_restart():
     eq((rig.restarts, len(rig.agent.pressure.pumps)), (1, 2))
     again = RemoteRig(store=rig.store)
     again.run(30)
-    eq((len(again.agent.pressure.pumps), again.manager.watch.phase), (1, "confirm"))
+    eq((len(again.agent.pressure.pumps), again.manager.trial_monitor.phase), (1, "confirm"))
 
 
 def test_two_keys_for_a_limit_and_one_for_a_setpoint():
@@ -150,7 +150,7 @@ def test_ten_parameters_with_two_signatures_fit_one_datagram():
     assert len(sent) <= 270, len(sent)
     rig.manager.message(datagram.verify_body(key, "s1/u1", sent)[4:], rig.now)
     rig.run(2)
-    eq((rig.manager.watch.phase, rig.restarts), ("health", 0))
+    eq((rig.manager.trial_monitor.phase, rig.restarts), ("health", 0))
     supply, dp = rig.agent.supply, rig.agent.pressure
     eq((supply.setpoint, supply.config.integral_s, supply.config.safe_pct), (32.5, 20, 65))
     eq((dp.setpoint, dp.config.gain, dp.config.integral_s), (110, 0.25, 5))

@@ -41,7 +41,10 @@ def test_power_cut_at_every_record_leaves_old_or_new():
         rig.store.cut_at_write = None
         after = RemoteRig(store=rig.store)
         config = canonical.hash_config(after.manager.boot.config)
-        eq(config, canonical.hash_config(canonical.encode_config(after.manager.boot.raw())))
+        eq(
+            config,
+            canonical.hash_config(canonical.encode_config(after.manager.boot.parsed_config())),
+        )
         seen.add(
             (after.agent.supply.setpoint, after.slot_state()[0], after.slot_state()[1] is not None)
         )

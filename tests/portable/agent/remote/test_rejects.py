@@ -76,7 +76,7 @@ def test_verification_delays_no_tick():
         rig.send(make_patch(rig, [(SETPOINT, 33)], target="other", counter_s=START_S + i))
         rig.run(0.3)
     eq(rig.agent.ticks.missed, late)
-    eq(rig.manager.accepted, 0)
+    eq(rig.manager.accepted_count, 0)
 
 
 def test_hostile_messages_change_nothing():
@@ -87,9 +87,9 @@ def test_hostile_messages_change_nothing():
         bad[at] ^= 1 << at % 8
         rig.manager.message(bytes(bad), rig.now)
         rig.run(0.2)
-    eq((rig.agent.supply.setpoint, rig.manager.accepted), (32, 0))
+    eq((rig.agent.supply.setpoint, rig.manager.accepted_count), (32, 0))
     eq(sorted(rig.store.records), ["audit.0"])
     rig.send(sign_message(PATCH, b"", (OPERATOR,)))
     rig.run(1)
-    eq(rig.manager.accepted, 0)
+    eq(rig.manager.accepted_count, 0)
     assert key(OPERATOR).public != key(LIMITER).public

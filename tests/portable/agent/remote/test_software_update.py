@@ -37,7 +37,7 @@ def make_chunk(index, at=START_S, data=None):
 
 def deliver_chunks(rig, *pieces):
     for data in pieces:
-        rig.manager.chunk_size(data, rig.now)
+        rig.manager.on_chunk(data, rig.now)
         rig.process_outbox()
         rig.run(0.1)
 

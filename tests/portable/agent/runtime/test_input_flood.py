@@ -82,8 +82,8 @@ def test_a_flood_of_changes_delays_no_cycle_and_writes_little():
         return bytes((0x32, len(body))) + body
 
     rig = run_disturbed(BROKER, message, 10 * MILLISECOND, RemoteRig())
-    eq((rig.agent.supervisor.state, rig.manager.accepted), ("normal", 0))
-    assert rig.manager.refused > 1000, rig.manager.refused
+    eq((rig.agent.supervisor.state, rig.manager.accepted_count), ("normal", 0))
+    assert rig.manager.rejected_count > 1000, rig.manager.rejected_count
     assert rig.store.writes <= 3, rig.store.writes
     reports = [1 for _, name, _ in rig.broker.published if name.endswith("cfg/reported")]
     assert len(reports) <= 6, len(reports)

@@ -91,7 +91,7 @@ def test_reset_is_rejected_while_input_is_on_then_loops_resume():
     eq(state(rig), "stopped")
     rig.set(CDU, FLAGS, 0)
     rig.run(2)
-    eq(interlock_component(rig).order("reset", {}, rig.now), "reset: leak_critical:pan")
+    eq(interlock_component(rig).handle_command("reset", {}, rig.now), "reset: leak_critical:pan")
     rig.run(10)
     eq((state(rig), rig.alarm_codes()), ("normal", []))
     assert outputs(rig)[1] != STOP
@@ -102,7 +102,7 @@ def test_unknown_codes_and_commands_are_rejected():
     rig = make_rig()
     raises(CommandError, interlock_component(rig).reset, "leak_critical:no")
     raises(CommandError, interlock_component(rig).acknowledge, "no")
-    eq(interlock_component(rig).order("dance", {}, 0), None)
+    eq(interlock_component(rig).handle_command("dance", {}, 0), None)
     eq(interlock_component(rig).reset(), "reset: nothing")
 
 

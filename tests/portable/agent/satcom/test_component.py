@@ -135,23 +135,23 @@ def test_message_numbers_stay_below_the_durable_limit():
 
 def test_only_the_ground_can_acknowledge():
     queue, messages = _make_transfer(KEY)
-    messages.number = datagram.SEQUENCE_MODULUS - 1
+    messages.next_number = datagram.SEQUENCE_MODULUS - 1
     for content in (b"one", b"two"):
         queue.put(ALARM, content, 0)
         messages.on_part_sent(
             messages.next_message((ALARM,), datagram.SEQUENCE_MODULUS + 5, 200), 0
         )
-    eq([m.number for m in messages.waiting], [datagram.SEQUENCE_MODULUS - 1, 0])
+    eq([m.number for m in messages.unacknowledged], [datagram.SEQUENCE_MODULUS - 1, 0])
     good = datagram.pack_ack(KEY, "s/u", [(datagram.SEQUENCE_MODULUS - 1, 1)])
     forged = datagram.pack_ack(bytes(32), "s/u", [(0, 255)])
     for data in (forged, b"", b"\x40", good[:-1], datagram.pack_ack(KEY, "s/v", [(0, 9)])):
-        eq(messages.heard(data), b"")
-    eq((messages.forged, len(messages.waiting)), (5, 2))
-    messages.heard(good)
-    eq((messages.acknowledged, len(messages.waiting)), (2, 0))
-    messages.heard(good)
+        eq(messages.on_datagram(data), b"")
+    eq((messages.forged, len(messages.unacknowledged)), (5, 2))
+    messages.on_datagram(good)
+    eq((messages.acknowledged, len(messages.unacknowledged)), (2, 0))
+    messages.on_datagram(good)
     eq(messages.replayed, 1)
-    eq(queue.waiting(), [0, 0, 0, 0])
+    eq(queue.waiting_counts(), [0, 0, 0, 0])
 
 
 def test_unacknowledged_message_is_repeated_with_its_number():
@@ -182,9 +182,9 @@ def test_unacknowledged_messages_are_bounded():
 def test_downlink_message_is_accepted_once():
     _, messages = _make_transfer(KEY)
     data = datagram.pack_message(KEY, "s/u", 7, b"do")
-    eq(messages.heard(data), b"do")
-    eq(messages.heard(data), b"")
-    eq(messages.heard(datagram.pack_message(KEY, "s/u", 8, b"more")), b"more")
+    eq(messages.on_datagram(data), b"do")
+    eq(messages.on_datagram(data), b"")
+    eq(messages.on_datagram(datagram.pack_message(KEY, "s/u", 8, b"more")), b"more")
     eq(messages.replayed, 1)
 
 
@@ -218,17 +218,17 @@ def test_downlink_number_is_durable_before_delivery():
     store = _Store()
     data = datagram.pack_message(KEY, "s/u", 7, b"do")
     downward, messages, memory, got = _make_downlink(store)
-    downward.add(messages.heard(data))
+    downward.add(messages.on_datagram(data))
     downward.step(1)
     eq(got, [])  # not durable yet: a power cut here loses it
     store.serve(memory)
     downward.step(2)
     eq(got, [b"do"])
     downward, messages, memory, got = _make_downlink(store)
-    eq(messages.heard(data), b"")
-    eq(messages.heard(datagram.pack_message(KEY, "s/u", 6, b"older")), b"")
+    eq(messages.on_datagram(data), b"")
+    eq(messages.on_datagram(datagram.pack_message(KEY, "s/u", 6, b"older")), b"")
     eq(messages.replayed, 2)
-    downward.add(messages.heard(datagram.pack_message(KEY, "s/u", 8, b"next")))
+    downward.add(messages.on_datagram(datagram.pack_message(KEY, "s/u", 8, b"next")))
     store.serve(memory)
     downward.step(3)
     eq(got, [b"next"])

@@ -42,7 +42,7 @@ def test_states_of_a_device():
     ):
         setattr(session, name, value)
         eq(bus_status.device_state(session), state)
-    session.port_closed = False
+    session.lost = False
     session.device.identity = "unknown"
     eq(bus_status.device_state(session), "unproven")
     session.device.identity = "mismatch"

@@ -137,7 +137,7 @@ def test_queued_blocks_are_compacted_without_loss():
     assert kinds.count(parcel.MERGED) >= 2, kinds
     rig.run(20)
     rig.take_messages()
-    eq(rig.log.record_store.class_indexes[BULK].waiting(), 0)
+    eq(rig.log.record_store.class_indexes[BULK].unacked_count(), 0)
     assert len(rig.flash.records) < 10
     seqs = []
     for number in rig.ground.order:
@@ -172,7 +172,7 @@ def test_messages_without_receipt_are_sent_again():
     assert rig.ground.duplicates >= before
     rig.run(20)
     rig.take_messages()
-    eq(rig.log.record_store.class_indexes[ALARM].waiting(), 0)
+    eq(rig.log.record_store.class_indexes[ALARM].unacked_count(), 0)
 
 
 def test_relay_without_schema_gets_it_again():

@@ -75,7 +75,7 @@ def test_agent_connects_before_and_after_utc_is_known():
     opens = []
 
     class TlsRig(AgentRig):
-        def act(self, port, op, data):
+        def perform(self, port, op, data):
             if port == BROKER and op == "open":
                 opens.append(data.decode())
             AgentRig.perform(self, port, op, data)

@@ -124,7 +124,7 @@ def test_absent_broker_is_retried_with_backoff():
     rig.run(100)
     at = [int(second) for second in broker_opens(rig)]
     eq(at, [0, 1, 3, 7, 15, 31, 61, 91])
-    eq(rig.agent.alarms.alarm_codes(), [])
+    eq(rig.agent.alarms.codes(), [])
 
 
 def test_refusing_broker_is_retried_with_backoff():
@@ -133,10 +133,10 @@ def test_refusing_broker_is_retried_with_backoff():
     rig.broker.code = 5
     rig.run(100)
     eq([int(second) for second in broker_opens(rig)], [0, 1, 3, 7, 15, 31, 61, 91])
-    eq((rig.agent.uplink.connected, rig.agent.uplink.refused), (False, "refused: 5"))
+    eq((rig.agent.uplink.connected, rig.agent.uplink.last_error), (False, "refused: 5"))
     rig.broker.code = 0
     rig.run(30)
-    eq((rig.agent.uplink.connected, rig.agent.uplink.refused), (True, ""))
+    eq((rig.agent.uplink.connected, rig.agent.uplink.last_error), (True, ""))
     rig.deliver("event", BROKER, "closed")
     before = len(broker_opens(rig))
     rig.run(1.1)
@@ -149,7 +149,7 @@ def test_silent_broker_is_closed_after_ten_seconds():
     rig.run(9.9)
     eq(rig.agent.uplink.link.up, True)
     rig.run(0.2)
-    eq((rig.agent.uplink.link.up, rig.agent.uplink.refused), (False, "broken: no CONNACK"))
+    eq((rig.agent.uplink.link.up, rig.agent.uplink.last_error), (False, "broken: no CONNACK"))
 
 
 def test_garbage_from_the_broker_closes_the_connection():
@@ -158,7 +158,7 @@ def test_garbage_from_the_broker_closes_the_connection():
     count = rig.agent.ticks.count
     rig.deliver("receive", BROKER, b"\xff\xff\xff\xff\xff\xff")
     eq(rig.agent.uplink.link.up, False)
-    assert rig.agent.uplink.refused.startswith("broken: "), rig.agent.uplink.refused
+    assert rig.agent.uplink.last_error.startswith("broken: "), rig.agent.uplink.refused
     rig.run(5)
     eq((rig.agent.uplink.connected, rig.agent.ticks.count), (True, count + 50))
 

@@ -45,14 +45,14 @@ def test_update_in_the_idle_slot_is_run_on_trial_and_confirmed():
     eq((bytes(nor.cells[0][: len(OLD)]), bytes(nor.cells[1][: len(NEW)])), (OLD, NEW))
     eq([name for name in disk.names if "update.b" in name], [])  # there is no second copy
     rig = BoardRig(disk, nor)
-    eq((rig.slot, rig.release, rig.manager.update.watch is not None), (1, 2, True))
+    eq((rig.slot, rig.release, rig.manager.update.trial_monitor is not None), (1, 2, True))
     confirm(rig)
     eq(
         rig.manager.update.status()[:8],
         [2, 0, 2, 0, "", rig.manager.update.releases.last[0]] + ["confirmed", ""],
     )
     again = BoardRig(disk, nor)
-    eq((again.slot, again.manager.update.watch), (1, None))
+    eq((again.slot, again.manager.update.trial_monitor), (1, None))
 
 
 def test_next_update_uses_the_previous_slot():
@@ -72,12 +72,12 @@ def test_older_release_is_rejected():
     rig = BoardRig(disk, nor)
     rig.run(2)
     send_update(rig, OLD, 1, START_S - 60)  # the one that runs, although no record knows it
-    eq(rig.manager.refusal[0], "rollback")
+    eq(rig.manager.rejection[0], "rollback")
     run_update(disk, nor)
     rig = BoardRig(disk, nor)
     rig.run(2)
     send_update(rig, NEW, 2, START_S + 60)
-    eq(rig.manager.refusal[0], "rollback")
+    eq(rig.manager.rejection[0], "rollback")
 
 
 def test_oversized_update_or_missing_slot_is_rejected():
@@ -85,11 +85,11 @@ def test_oversized_update_or_missing_slot_is_rejected():
     rig = BoardRig(disk, nor, len(NEW) - 1)
     rig.run(2)
     send_update(rig, NEW, 2)
-    eq(rig.manager.refusal[0], "out_of_range")
+    eq(rig.manager.rejection[0], "out_of_range")
     rig = BoardRig(disk, nor, 0)
     rig.run(2)
     send_update(rig, NEW, 2, START_S + 60)
-    eq(rig.manager.refusal[0], "unsupported")
+    eq(rig.manager.rejection[0], "unsupported")
 
 
 def test_crashing_update_is_rolled_back_after_its_starts():
