@@ -11,11 +11,22 @@ from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
-    from agent.config.compiler import ParsedConfig
     from drivers.device.profile import DeviceProfile, Point
     from drivers.modbus.poll_plan import PollPlan
+    from drivers.ports.address import Address
+
+    class ParsedNames(Protocol):
+        """What `agent.config.compiler` has looked up and parsed."""
+
+        receiver: Address | None
+        broker: Address | None
+        state: Address | None
+        buses: list[tuple[str, Address]]
+        devices: "list[DeviceConfig]"
+        components: list[tuple[str, dict[str, Any], Address | None]]
+        component_ports: list[tuple[str, str, Address]]
 
 
 def to_thousandths(value: "float | int") -> int:
@@ -26,6 +37,14 @@ def to_thousandths(value: "float | int") -> int:
 def round_to_thousandth(value: "float | int") -> float:
     """Round to a thousandth by way of an integer, so that both interpreters hold the same float."""
     return to_thousandths(value) / 1000
+
+
+def copy_record(record: "Any") -> "Any":
+    """Copy a record of this module; what its attributes refer to is shared."""
+    copy: Any = object.__new__(record.__class__)
+    for name in record.__dict__:
+        setattr(copy, name, getattr(record, name))
+    return copy
 
 
 class DeviceConfig:
@@ -57,6 +76,12 @@ class LoopConfig:
         self.safe_pct = round_to_thousandth(raw["safe_pct"])
         self.rate_pct_per_s = round_to_thousandth(raw["rate_pct_per_s"])
 
+    def with_setpoint(self, setpoint: float) -> "LoopConfig":
+        """Give a copy with another set-point."""
+        changed: LoopConfig = copy_record(self)
+        changed.setpoint = setpoint
+        return changed
+
 
 def _position_e7(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
     """Where the antenna is, 1e-7 degrees, None unless both are given."""
@@ -69,7 +94,7 @@ def _position_e7(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
 class Config:
     """Everything the agent is built from. See `agent.config.schema` for meaning and ranges."""
 
-    def __init__(self, raw: "dict[str, Any]", parsed: "ParsedConfig") -> None:
+    def __init__(self, raw: "dict[str, Any]", parsed: "ParsedNames") -> None:
         control, telemetry, limits = raw["control"], raw["telemetry"], raw["limits"]
         self.site: str = raw["site"]
         self.unit: str = raw["unit"]
@@ -100,6 +125,14 @@ class Config:
         self.stale_us = to_thousandths(limits["stale_s"]) * MILLISECOND
         self.ticks_per_row: int = telemetry["period_ms"] // control["tick_ms"]
         self.telemetry_queue: int = telemetry["queue"]
+
+    def with_tuning(
+        self, supply: "LoopConfig", pressure: "LoopConfig", supply_max_c: float
+    ) -> "Config":
+        """Give a copy with another tuning of the loops and another supply limit."""
+        changed: Config = copy_record(self)
+        changed.supply, changed.pressure, changed.supply_max_c = supply, pressure, supply_max_c
+        return changed
 
 
 def check_outputs(
