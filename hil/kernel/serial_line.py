@@ -86,9 +86,7 @@ class SerialLine:
         self._device = _FilteredPeer(self._device, convert)
 
     def inject(self, data: bytes) -> None:
-        """Queue bytes of another sender (a real device) behind the bytes that are already on the
-        line.
-        """
+        """Queue bytes of another sender (a real device) behind the bytes already on the line."""
         self._send([(0, data)])
 
     def _arrive(self, data: bytes) -> None:
