@@ -20,7 +20,7 @@ from hil.bench.testbed import SITE_E7, Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.satcom.constellation import SHAPES
 from hil.kernel.world import World
-from hil.run.real_bench import ROOT
+from tests.support.repository import ROOT
 
 COLDLOOP = [sys.executable, str(ROOT / "coldloop.py")]
 
