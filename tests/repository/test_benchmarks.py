@@ -205,7 +205,7 @@ def test_nmea_beside_gpsdecode() -> None:
 
 def test_year() -> None:
     record = benchmark(
-        *("year", "--hours", "24", "--start", "4800", "--speed-hours", "1"),
+        *("control.annual", "--hours", "24", "--start", "4800", "--speed-hours", "1"),
         *("--policies", "coldloop,optimum,fixed:40"),
     )
     shares = {run["policy"]: run["over_optimum"] for run in record["runs"]}
