@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import coldloop
-from benchmarks.nmea_peers import micropython
+from benchmarks.gnss.nmea_peers import micropython
 from drivers.tools import nmea_decode, nmea_monitor
 from drivers.tools.lib.open_port import monotonic_us
 from protocols.nmea.framing import Framer

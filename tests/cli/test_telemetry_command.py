@@ -10,7 +10,7 @@ import pytest
 
 import coldloop
 from agent.log import segment
-from benchmarks import codec_train, stream
+from benchmarks.telemetry import codec_train, stream
 from protocols.telemetry import block, merged_block, message
 from protocols.telemetry.schema import Schema
 from tests.support.repository import ROOT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.takeover import agent_of, disturb, make_run, trip
+from benchmarks.control.takeover import agent_of, disturb, make_run, trip
 
 SECOND = 1_000_000
 

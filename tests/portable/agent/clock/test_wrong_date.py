@@ -1,6 +1,6 @@
 """Time that cannot be, or cannot be true: bytes in, and UTC stays what it was (or unknown).
 
-`KINDS` is also what `benchmarks.clock` counts.
+`KINDS` is also what `benchmarks.gnss.clock` counts.
 """
 
 from agent.clock.utc_clock import UtcClock

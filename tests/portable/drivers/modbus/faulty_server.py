@@ -1,7 +1,7 @@
 """A scripted slave with every kind of bad manners.
 
 Not a test: the table of faults of docs/engineer/modbus.md, used in virtual time by the tests, and
-in real time, over a pseudo-terminal or a socket, by benchmarks/modbus_peers.py. The slave gets one
+in real time, over a pseudo-terminal or a socket, by benchmarks/modbus/peers.py. The slave gets one
 request with a fault and others without; a register holds a number that says which unit's and
 which it is.
 """
