@@ -1,4 +1,4 @@
-"""The clock's figures at full length, by hand (`make soak`): bounds, lies, days of clean sky."""
+"""Long tests of the clock (`make soak`): error bounds, false times, days of clean signals."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The published schema is the one that the agent checks by, in the words of JSON Schema."""
+"""The published JSON Schema agrees with the schema that the agent uses."""
 
 import copy
 import json
@@ -53,7 +53,7 @@ def test_the_schema_is_standard() -> None:
 
 
 def keywords(rule: dict[str, Any]) -> set[str]:
-    """Every schema word that is used anywhere in `rule`."""
+    """Return all schema keywords in `rule`."""
     found = set(rule)
     inner = [rule["items"]] if "items" in rule else []
     for keyword in ("properties", "patternProperties"):
@@ -118,7 +118,7 @@ VALUES += [[], ["a"], ["a", "b", "c"], {}, {"a": "b"}, {"A": "b"}, {"port": "x"}
 
 
 def paths(raw: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a configuration at which something may be changed."""
+    """Return all places in a configuration that can be changed."""
     found = [path] if path else []
     inner: Any = enumerate(raw) if isinstance(raw, list) else ()
     for key, value in raw.items() if isinstance(raw, dict) else inner:
@@ -128,7 +128,7 @@ def paths(raw: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @st.composite
 def mutated(draw: Any) -> dict[str, Any]:
-    """A good configuration with one to three small changes."""
+    """A valid configuration with one to three small changes."""
     raw = copy.deepcopy(draw(st.sampled_from(GOOD)))
     for _ in range(draw(st.integers(1, 3))):
         *path, last = draw(st.sampled_from(paths(raw)))
@@ -168,7 +168,7 @@ def test_a_changed_configuration_is_compiled_or_refused_in_lines(raw: dict[str, 
 
 
 def test_changes_cover_valid_and_invalid() -> None:
-    """Of single changes at every place, some must pass and many must fail."""
+    """Of single changes at all places, some are valid and many invalid."""
     verdicts = []
     for good in GOOD:
         for *path, last in paths(good):
@@ -186,7 +186,7 @@ def test_changes_cover_valid_and_invalid() -> None:
 
 
 def test_nan_is_refused_everywhere() -> None:
-    """NaN is no JSON, but Python's parser takes it, and other validators let it pass."""
+    """NaN is not JSON, but the parser of Python accepts it, and so do other validators."""
     for good in GOOD:
         for *path, last in paths(good):
             raw = copy.deepcopy(good)

@@ -1,4 +1,4 @@
-"""Fuzzed envelopes: nothing but a refusal comes of them, and nothing is applied."""
+"""Fuzzed envelopes: they are only rejected, and nothing is applied."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""Both shells over pseudo-terminals: a toy agent in a process of its own, on each interpreter."""
+"""Both runtimes over pseudo-terminals: a toy agent in its own process, on each interpreter."""
 
 import fcntl
 import signal

@@ -1,4 +1,4 @@
-"""Both shells over TCP and TLS, against sockets of the test and against OpenSSL."""
+"""Both runtimes over TCP and TLS, against sockets of the test and against OpenSSL."""
 
 import socket
 import ssl
@@ -22,7 +22,7 @@ each = pytest.mark.parametrize("interpreter", INTERPRETERS)
 
 @contextmanager
 def listener(port: int = 0) -> Iterator[socket.socket]:
-    """A listening socket on the loopback whose every wait ends."""
+    """A listening socket on the loopback with a time-out for each wait."""
     with socket.create_server(("127.0.0.1", port)) as server:
         server.settimeout(TIMEOUT_S)
         yield server
@@ -135,7 +135,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
 
 
 class EchoServer:
-    """A TLS server that echoes; one connection after the other."""
+    """A TLS echo server for one connection after the other."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -261,7 +261,7 @@ def test_tls_with_a_client_certificate(
 
 
 def connected(text: str) -> None:
-    """Open a port in this process, say something and close it, as when a link goes away."""
+    """Open a port in this process, send some bytes and close it, like a lost link."""
     woken = threading.Event()
     port = tcp.open_port(parse_address(text), woken.set)
     try:
@@ -286,7 +286,7 @@ def test_a_session_of_tls_1_2_is_resumed(authority: CertificateAuthority) -> Non
         assert server.resumed == [("TLSv1.2", reused) for reused in (False, True, True)]
         late = secure(server, authority, "localhost", f"{more}{int(time.time()) + 10**9}")
         with pytest.raises(PortError, match="has expired"):
-            connected(late)  # dates are looked at, resumed or not
+            connected(late)  # the dates are checked for a resumed session too
         Path(certificate).touch()
         connected(secure(server, authority, "localhost", f"{more}0"))
         assert server.resumed[-1] == ("TLSv1.2", False)
@@ -298,7 +298,7 @@ def test_a_session_that_the_server_does_not_want_ends(authority: CertificateAuth
     with tls_server(authority, "localhost") as server:
         text = secure(server, authority, "localhost", "&tls=1.2")
         connected(text)
-        server._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # no ciphers of the session's
+        server._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # no ciphers of the session
         server._context.load_cert_chain(*authority.issue("localhost", "DNS"))
         server._context.set_ciphers("ECDHE+CHACHA20")
         connected(text)
@@ -309,7 +309,7 @@ def test_a_session_that_the_server_does_not_want_ends(authority: CertificateAuth
 def test_tls_carries_more_than_a_record(
     interpreter: str, tmp_path: Path, authority: CertificateAuthority
 ) -> None:
-    """What TLS holds decrypted is not seen by select: it must be read to the end."""
+    """select does not see data that TLS has decrypted: it must be read to the end."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("localhost"))
     with listener() as server:
@@ -347,7 +347,7 @@ def test_peer_that_speaks_no_tls(
 def test_silent_peer_does_not_stop_the_clock(
     interpreter: str, tmp_path: Path, authority: CertificateAuthority
 ) -> None:
-    """A handshake that hangs must not hold up a tick."""
+    """A handshake without a reply must not delay a tick."""
     with listener() as server:
         address = f"tls:localhost:{server.getsockname()[1]}?ca={authority.ca}"
         with run_toy(interpreter, tmp_path, "--tick", "20000", address) as agent, accept(server):

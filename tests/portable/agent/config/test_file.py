@@ -1,4 +1,4 @@
-"""A file that is no JSON is refused in one line that names it."""
+"""A file that is not JSON is rejected with one line that names it."""
 
 from agent.config import file
 from agent.core.errors import ConfigError
@@ -10,7 +10,7 @@ def test_json_is_read():
 
 
 def test_invalid_json_is_one_line_with_the_file_name():
-    # MicroPython's parser lets more pass, such as a missing comma.
+    # The parser of MicroPython accepts more, for example a missing comma.
     for text in ("", "{", "[", "{'a': 1}", '{"a": tru}', '{"a', "{} x"):
         error = str(raises(ConfigError, file.parse, text, "unit.json"))
         assert error.startswith("unit.json:"), error

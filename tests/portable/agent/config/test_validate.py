@@ -1,4 +1,4 @@
-"""Every kind of wrong value is named with its path, its value and what is allowed; all at once."""
+"""The validator reports each invalid value with path, value and allowed values, all together."""
 
 from agent.config.validate import HEX_PATTERN, is_valid_name, validate
 from tests.portable.support.check import eq

@@ -1,4 +1,4 @@
-"""Votes on the strength of the signals: jamming, equal power, and a sky that is only hot."""
+"""Detectors of signal strengths: jamming, uniform C/N0, and a hot receiver without a fault."""
 
 from agent.clock.evidence import EvidenceLog
 from agent.gnss.detectors import DetectorSet
@@ -9,7 +9,7 @@ from tests.portable.support.reference_time import NoiseSource
 
 
 class SignalModel:
-    """Twenty satellites that rise and set, each as strong as its height, with noise."""
+    """Twenty satellites that rise and set; C/N0 follows the elevation, with noise."""
 
     def __init__(self, seed=1):
         self.noise = NoiseSource(seed)
@@ -21,7 +21,7 @@ class SignalModel:
         self.loss = 0.0
 
     def values(self):
-        """C/N0 of this second."""
+        """Return the C/N0 of this second."""
         strengths = []
         for age in self.ages:
             height = 1 - abs(age - 10_000) / 10_000
@@ -30,7 +30,7 @@ class SignalModel:
         return [c for c in strengths if c > 12]
 
     def run(self, seconds, values=None):
-        """Go on; return after how many seconds the first new vote was raised, or None."""
+        """Continue; return the seconds until the first detector is active, or None."""
         before = len(self.detectors.active)
         for i in range(seconds):
             self.second += 1
@@ -65,7 +65,7 @@ def test_jamming_is_a_drop_of_all_signals():
     eq(sky.detectors.active, ["drop"])
     eq(sky.evidence_log.entries[-1].check, "drop")
     assert sky.evidence_log.entries[-1].figure >= 600
-    assert not sky.detectors.integrity_failed()  # one vote is a hint
+    assert not sky.detectors.integrity_failed()  # one detector is not sufficient
 
 
 def test_no_signal_at_all_is_a_drop():
@@ -78,7 +78,7 @@ def test_temperature_loss_is_no_jamming():
     sky = SignalModel()
     sky.run(100)
     for _ in range(200):
-        sky.loss += 0.01  # 2 dB in all
+        sky.loss += 0.01  # 2 dB in total
         eq(sky.run(20), None)
 
 

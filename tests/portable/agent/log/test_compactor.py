@@ -1,4 +1,4 @@
-"""Longer blocks for the backlog: the same rows, fewer bytes; no kill loses or doubles any."""
+"""Longer blocks for the backlog: the same rows in fewer bytes; no kill loses or duplicates any."""
 
 from agent.log.compactor import BlockCompactor
 from agent.log.segment import scan
@@ -18,7 +18,7 @@ SMALL["segment_bytes"] = 400
 
 
 def block_of(serial, number=NUMBER):
-    """Make block `serial`, from 0: 12 rows of a time, gaps, a walk, a constant, noise."""
+    """Return block `serial`, from 0: 12 rows of a time, gaps, a walk, a constant, noise."""
     first = 1 + ROWS * serial
     chance = LogLcg(serial)
     columns = [
@@ -32,7 +32,7 @@ def block_of(serial, number=NUMBER):
 
 
 class CompactingUnit(LogUnit):
-    """A log that makes longer blocks when its flash has nothing else to do."""
+    """A log that compacts blocks while its flash is idle."""
 
     def make_compactor(self):
         self.merger = BlockCompactor(120, NUMBER, WIDTH)
@@ -54,7 +54,7 @@ class CompactingUnit(LogUnit):
 
 
 def kinds(flash):
-    """Give the kinds of the records on flash, segment by segment of the backlog."""
+    """Return the kinds of the records on flash for each segment of the backlog."""
     found = []
     for key in sorted(flash.records):
         life, group = bytes.fromhex(str(key[4:10], "ascii")), int(key[11:12])
@@ -83,7 +83,7 @@ def test_merged_block_decodes_to_the_same_rows():
     while not merge.step():
         steps += 1
     content = merge.finish()
-    eq(steps, WIDTH * (len(blocks) + 1))  # a column of one block at a time: no tick is late
+    eq(steps, WIDTH * (len(blocks) + 1))  # one column of one block in each step: no tick is late
     eq(merged_block.split_blocks(content), blocks)
     assert len(content) < sum([len(each) for each in blocks])
     whole = block.decode(merged_block.extract_block(content), WIDTH)
@@ -108,7 +108,7 @@ def test_full_segment_is_rewritten():
         plain.run_until_idle()
     unit = make_filled_flash(30)
     found = kinds(unit.flash)
-    assert found.count([parcel.MERGED]) == len(found) - 1, found  # the newest still grows
+    assert found.count([parcel.MERGED]) == len(found) - 1, found  # the newest one still grows
     eq(
         unit.record_store.class_indexes[BULK].first_ids,
         plain.record_store.class_indexes[BULK].first_ids,
@@ -170,7 +170,7 @@ def test_chunks_of_merged_and_original_blocks_do_not_mix():
     unit.run_until_idle()
     unit.log(0)
     unit.run_until_idle()
-    ids, message = unit.sender.next(50)  # the first piece of a short block arrives
+    ids, message = unit.sender.next(50)  # the first chunk of a short block arrives
     eq((len(ids), message[0]), (1, parcel.FRAGMENT))
     ground.receive(message)
     unit.sender.resend_all()
@@ -185,7 +185,8 @@ def test_chunks_of_merged_and_original_blocks_do_not_mix():
 def test_rows_already_received_are_not_duplicated():
     unit = make_filled_flash(12)
     ground = GroundModel()
-    ground.received[2 * 4 + BULK] = (parcel.ROWS, block_of(1))  # an earlier life's message had it
+    # a message of an earlier process had it
+    ground.received[2 * 4 + BULK] = (parcel.ROWS, block_of(1))
     unit.send(ground)
     eq(sorted(bulk(ground)), sorted([block_of(s) for s in range(12) if s != 1]))
     eq((ground.duplicates, unit.record_store.class_indexes[BULK].unacked_count()), (1, 0))
@@ -256,7 +257,7 @@ def test_existing_damage_is_kept_and_counted_once():
     unit.flash.records[key] = bytes(bad)
     unit.run_until_idle()
     eq(parcel.MERGED in kinds(unit.flash)[0], False)
-    unit.cut_power(0)  # what was written last is not in memory any more
+    unit.cut_power(0)  # the last written records are not in memory any more
     unit.run_until_idle()
     ground = GroundModel()
     unit.send(ground)
@@ -264,7 +265,7 @@ def test_existing_damage_is_kept_and_counted_once():
 
 
 def test_power_cut_at_every_request_loses_and_duplicates_nothing():
-    """The power goes at each request of a run in turn, with nothing or most of it done."""
+    """Cut the power at each request of a run, with nothing or most of it done."""
     at = 0
     while True:
         for part in (0, 200):

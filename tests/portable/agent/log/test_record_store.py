@@ -1,4 +1,4 @@
-"""The log: order, priority, expiry, bounds, receipts; torn tails, flips, full disks, kills."""
+"""The log: order, priority, expiry, bounds, receipts; truncation, bit errors, full disks, kills."""
 
 from agent.log import segment
 from agent.log.class_index import ClassIndex
@@ -74,7 +74,7 @@ def test_noise_and_other_logs_hold_no_record():
     eq(segment.scan(frames(1)[0], GENERATION, LIVE).records, [])
 
 
-# --- The count ------------------------------------------------------------------------------------
+# --- The index ------------------------------------------------------------------------------------
 
 
 def make_class_index(*firsts, to=100):
@@ -156,7 +156,7 @@ def test_only_a_receipt_deletes():
     for message in messages:
         unit.sender.on_receipt(ground.receive(message), unit.now)
     unit.run_until_idle()
-    eq(len(unit.flash.records), 1)  # the newest keeps the count
+    eq(len(unit.flash.records), 1)  # the newest one keeps the ids
     eq((len(ground.order), unit.record_store.class_indexes[BULK].unacked_count()), (30, 0))
 
 
@@ -223,7 +223,7 @@ def test_record_is_acknowledged_when_all_chunks_are():
         unit.sender.mark_accepted(ids)
         unit.sender.mark_acknowledged(ids)
     eq(unit.record_store.class_indexes[BULK].unacked_count(), 1)
-    unit.sender.resend_all()  # cut otherwise, which begins the count anew
+    unit.sender.resend_all()  # other chunks: the count starts again
     ids = unit.sender.next(700)[0]
     unit.sender.mark_acknowledged(ids + sent[1][0])
     eq(unit.record_store.class_indexes[BULK].unacked_count(), 1)
@@ -254,7 +254,7 @@ def test_time_to_live_uses_the_log_time():
     unit.append(BULK, b"kept")
     unit.run_until_idle()
     unit.now += 60 * SECOND
-    unit.cut_power(0)  # the next life's clock begins anew; the age does not
+    unit.cut_power(0)  # the clock restarts with the process; the age of a record does not
     unit.run_until_idle()
     unit.append(LIVE, b"young")
     unit.run_until_idle()
@@ -331,7 +331,7 @@ def test_full_disk_keeps_memory_bounded():
     eq(len(payloads(ground, ALARM)), 20)
 
 
-# --- The ground's word ----------------------------------------------------------------------------
+# --- Receipts -------------------------------------------------------------------------------------
 
 
 def send_one_record(key=b""):
@@ -405,7 +405,7 @@ def test_hmac_matches_rfc_vectors():
 
 
 def campaign(seed, kills):
-    """Log, send and kill; judge that nothing durable is lost and nothing comes twice."""
+    """Log, send and kill; check that no durable record is lost or sent twice."""
     chance, flash, ground = LogLcg(seed), LogFlash(), GroundModel()
     unit = LogUnit(flash)
     durable, written, count = set(), {}, 0
@@ -435,7 +435,7 @@ def campaign(seed, kills):
 
 
 def note_durable(unit, durable):
-    """Remember what the log says is durable: what it may send."""
+    """Store which records are durable and can be sent."""
     for number, record in unit.record_store._recent:
         if record.ident < unit.record_store.class_indexes[number & 3].durable_to:
             durable.add(record.payload)

@@ -1,4 +1,4 @@
-"""Sharing, holding, derating, droop, profile, schedule, headroom: the throttle's rules alone."""
+"""Rules of the power limits: allocation, ramp, derating, droop, interval, schedule, headroom."""
 
 from agent.power.allocator import allocate_power
 from agent.power.demand_interval import DemandInterval
@@ -168,7 +168,7 @@ def test_demand_interval_covers_whole_utc_intervals():
         watts = 1000 if second <= 120 else 3000 if second <= 150 else 1000
         profile.add_power(start + second * SECOND, watts, SECOND)
         if second == 61:
-            eq((profile.mean_w, profile.peak_w), (None, None))  # half an interval was seen
+            eq((profile.mean_w, profile.peak_w), (None, None))  # half of the interval was covered
         if second == 121:
             eq((profile.mean_w, profile.peak_w), (1000, 1000))
         if second == 181:
@@ -226,7 +226,7 @@ def test_fast_rise_sets_heat_rejection_lost():
     head = CoolingHeadroom(45.0)
     run_steps(head, [30.0, 30.5, 31.0, 31.5], False)  # towards the set-point
     eq(head.heat_rejection_lost, False)
-    run_steps(head, [32.0, 32.5, 33.1, 33.8, 34.5], True, 30_000)  # 20 kW of 30 leave the coolant
+    run_steps(head, [32.0, 32.5, 33.1, 33.8, 34.5], True, 30_000)  # 20 of 30 kW leave the coolant
     eq(head.heat_rejection_lost, False)
 
 
@@ -251,5 +251,5 @@ def test_two_zero_flow_readings_set_heat_rejection_lost():
     run_steps(head, [32.0, 32.0])
     eq(head.heat_rejection_lost, False)
     for _ in range(5):
-        head.add_fws_flow(0.0, 5.0)  # a valve that is shut lets nothing through
+        head.add_fws_flow(0.0, 5.0)  # a closed valve has no flow
     eq(head.no_flow_count, 0)

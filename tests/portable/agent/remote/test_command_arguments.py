@@ -1,4 +1,4 @@
-"""Commands whose arguments make no sense: every part says so, none raises anything else."""
+"""Commands with invalid arguments: each component reports them and raises nothing else."""
 
 from agent.core.errors import AgentError
 from agent.remote.message.command import ROLES
@@ -15,7 +15,7 @@ VALUES = (None, True, 0, 1, -1, 101, 1 << 40, -(1 << 63), "", "x", "setpoint_c",
 
 
 def parts():
-    """A unit with as many parts that take commands as one test can hold."""
+    """Return the components of two units that accept commands."""
     rig = PowerRig()
     rig.run(5)
     pan = {"name": "pan", "device": "cdu", "bit": "Leak", "kind": "leak_critical"}

@@ -1,4 +1,4 @@
-"""The carrier's pieces: budget and purse, ladder, queue, messages, memory. No modem, no agent."""
+"""Parts of the satellite link without modem and agent: budget, back-off, queue, messages, store."""
 
 from agent.satcom.backoff import Backoff
 from agent.satcom.budget import Budget, Price
@@ -36,7 +36,7 @@ def test_budget_day_starts_with_utc_once():
     eq(budget.roll_day(START, 5 * SECOND), False)
     eq(budget.available(False), 100)
     eq(budget.available(True), 300)
-    eq(budget.roll_day(START + 400 * DAY, 10 * SECOND), False)  # led astray by a year
+    eq(budget.roll_day(START + 400 * DAY, 10 * SECOND), False)  # UTC is wrong by a year
     eq(budget.roll_day(START + DAY, 10 * 3_600 * SECOND), False)  # or by hours
     eq(budget.roll_day(START + 18 * 3_600 * SECOND - 1, 18 * 3_600 * SECOND + 5), False)
     eq(
@@ -100,7 +100,7 @@ def test_queue_drops_lowest_class_first():
     eq(queue.next(340, (ALARM,))[1], b"ab")
     eq(queue.oldest_queued_at(ALARM), None)
     ids, content = queue.next(340, (LIVE,))
-    eq(content, b"10")  # the oldest that is left
+    eq(content, b"10")  # the oldest one left
     queue.mark_acknowledged(ids)
     eq(queue.waiting_counts(), [0, 29, 0, 0])
 
@@ -202,7 +202,7 @@ class _Agent:
 
 
 def _make_downlink(store):
-    """A unit that has just started on `store`: its messages, its memory, what takes messages."""
+    """Return the parts of a unit that has just started on `store`."""
     agent = _Agent()
     _, messages = _make_transfer(KEY)
     memory = SatcomStore(None, {}, 3)
@@ -243,7 +243,7 @@ def test_damaged_downlink_number_is_ignored():
 
 
 class _Store:
-    """Carries out what a memory asks for, at once."""
+    """Executes the requests for a store immediately."""
 
     def __init__(self):
         self.records = {}
@@ -281,7 +281,7 @@ def test_bytes_are_reserved_before_they_are_spent():
     purse, memory = _make_spend_guard(store)
     eq(purse.restore(START), True)
     purse.budget.roll_day(START, 0)
-    eq(purse.may_spend(350, True), False)  # asked for, not durable yet
+    eq(purse.may_spend(350, True), False)  # requested, not durable yet
     store.serve(memory)
     eq(purse.may_spend(350, True), True)
     purse.budget.spend(350)
@@ -330,7 +330,7 @@ def test_damaged_records_are_detected():
     eq(len(good), 1)
     store.records[RECORD_KEYS[0].encode()] = b"junk"
     purse, _ = _make_spend_guard(store)
-    eq(purse.restore(None), False)  # how many numbers were used is not known without the time
+    eq(purse.restore(None), False)  # without UTC the number of used numbers is unknown
     eq(purse.restore(START), True)
     assert purse.first_number >= 2 * NUMBERS_PER_WRITE
     store.records = {RECORD_KEYS[0].encode(): b"junk", RECORD_KEYS[1].encode(): b"junk"}

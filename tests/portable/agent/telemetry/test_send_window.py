@@ -1,4 +1,4 @@
-"""The log over MQTT: one flight, alarms first, receipts, no more on its way than the link bears."""
+"""The log over MQTT: alarms first, receipts, and a send window that fits the link."""
 
 from agent.log.component import LogComponent
 from protocols.telemetry import block, receipt
@@ -13,7 +13,7 @@ PORT = 5
 
 
 class LogRig(AgentRig):
-    """A unit with a log; its store takes 2 ms for each thing."""
+    """A unit with a log; its store needs 2 ms for each request."""
 
     def __init__(self, flash=None, raw=None, **changed):
         self.flash = flash or LogFlash()
@@ -39,7 +39,7 @@ class LogRig(AgentRig):
         self.schedule(2 * MILLISECOND, "event", port, "drained")
 
     def take_messages(self):
-        """Take the parcels published since the last call, and give their receipts."""
+        """Take the messages published since the last call, and send their receipts."""
         messages = [body for _, topic, body in self.broker.published if topic.endswith("/tele")]
         self.broker.published = []
         for body in messages:

@@ -1,4 +1,4 @@
-"""The log of commands and changes: chained, found again, whole after a power cut."""
+"""The audit log: hash chain, recovery, truncated entries."""
 
 from agent.remote.storage import audit
 from agent.remote.storage.audit import (
@@ -32,7 +32,7 @@ def append_entry(log, store, text, result="done"):
 
 
 def entries(store):
-    """All entries of the ring in order, and whether the chain holds."""
+    """Return all entries of the ring in order, and whether the chain is valid."""
     walks = [
         AuditReader(store.records[key_of(i)]) for i in range(SEGMENTS) if key_of(i) in store.records
     ]
