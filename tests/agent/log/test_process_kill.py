@@ -52,10 +52,10 @@ def on_disk(folder: Path) -> dict[tuple[int, int], bytes]:
 
 
 def campaign(interpreter: str, folder: Path, kills: int, seed: int) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     durable: set[tuple[int, int]] = set()
     for _ in range(kills):
-        said = run_until_killed(interpreter, folder, chance.random() * 0.05)
+        said = run_until_killed(interpreter, folder, rng.random() * 0.05)
         assert said
         assert not durable & set(said), "a number was given twice"
         durable |= set(said)

@@ -16,7 +16,7 @@ from tests.portable.support.check import eq
 def detect_heat_loss(
     supplies, backs=(42.0,), inlet_c=24.0, flows=(150.0,), valves=(50.0,), every_s=0.5
 ):
-    watched, found = HeatLossDetector(), NORMAL
+    detector, found = HeatLossDetector(), NORMAL
     for i in range(12 + len(supplies)):
         k = max(0, i - 11)
         at = int(i * every_s * SECOND)
@@ -24,7 +24,7 @@ def detect_heat_loss(
         back, flow = backs[min(k, len(backs) - 1)], flows[min(k, len(flows) - 1)]
         found = max(
             found,
-            watched.add_readings(at, supply, back, inlet_c, flow, valves[min(k, len(valves) - 1)]),
+            detector.add_readings(at, supply, back, inlet_c, flow, valves[min(k, len(valves) - 1)]),
         )
     return found
 
@@ -56,10 +56,10 @@ def test_slow_rise_is_not_detected():
 
 
 def test_missing_reading_restarts_detection():
-    watched = HeatLossDetector()
+    detector = HeatLossDetector()
     for i in range(20):
         supply = None if i == 14 else 32.0 + max(0, i - 14) / 10
-        found = watched.add_readings(i * SECOND // 2, supply, 42.0, 24.0, 150.0, 50.0)
+        found = detector.add_readings(i * SECOND // 2, supply, 42.0, 24.0, 150.0, 50.0)
     eq(found, NORMAL)
 
 
@@ -86,15 +86,15 @@ def test_no_budget_is_ever_exceeded():
     seed = 1
     for _ in range(300):
         seeds = [(seed + i) * 1103515245 + 12345 & 0x7FFFFFFF for i in range(5)]
-        claims = [(s % 3, s % 97, s % 97 + s % 1013) for s in seeds]
+        demands = [(s % 3, s % 97, s % 97 + s % 1013) for s in seeds]
         seed = seeds[4]
         budget = seed % 4000
-        given, missing = allocate_power(budget, claims)
-        least, most = sum([c[1] for c in claims]), sum([c[2] for c in claims])
+        given, missing = allocate_power(budget, demands)
+        least, most = sum([c[1] for c in demands]), sum([c[2] for c in demands])
         eq(missing, max(0, least - budget))
         assert sum(given) <= max(budget, least)
-        assert sum(given) >= min(budget, most) - len(claims), (given, budget)
-        for watts, (_, low, high) in zip(given, claims):
+        assert sum(given) >= min(budget, most) - len(demands), (given, budget)
+        for watts, (_, low, high) in zip(given, demands):
             assert low <= watts <= high
 
 

@@ -28,13 +28,13 @@ def parts():
 
 def test_no_argument_breaks_a_component():
     known, rig = parts()
-    chance = RigLcg(5)
+    rng = RigLcg(5)
     names = [name for name, _ in ROLES]
     done = refused = 0
     for _ in range(3000):
-        chosen = sorted({KEYS[chance.below(len(KEYS))] for _ in range(chance.below(4))})
-        pairs = [(key, VALUES[chance.below(len(VALUES))]) for key in chosen]
-        name = names[chance.below(len(names))]
+        chosen = sorted({KEYS[rng.below(len(KEYS))] for _ in range(rng.below(4))})
+        pairs = [(key, VALUES[rng.below(len(VALUES))]) for key in chosen]
+        name = names[rng.below(len(names))]
         for part in known:
             try:
                 answer = part.handle_command(name, Map(pairs), rig.now)

@@ -44,12 +44,12 @@ class CommandRecorder(Component):
 
 def test_commands_are_executed_once():
     rig = start_rig()
-    doer = CommandRecorder(rig.agent)
-    rig.agent.components.append(doer)
+    recorder = CommandRecorder(rig.agent)
+    rig.agent.components.append(recorder)
     data = make_command("rotate", [("pump", "lead")])
     eq(command_result(rig, data), "%d rotate: lead is lag" % COUNTER)
     eq(reject_reason(rig, data), "replay")
-    eq(doer.done, [("rotate", [("pump", "lead")])])
+    eq(recorder.done, [("rotate", [("pump", "lead")])])
     eq(reject_reason(rig, make_command("rotate", counter_s=START_S - 1)), "rollback")
     eq(
         reject_reason(rig, make_command("rotate", [("pump", "none")], counter_s=START_S + 1)),
