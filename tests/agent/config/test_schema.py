@@ -67,7 +67,7 @@ def test_the_copy_in_docs_is_the_schema() -> None:
     )
 
 
-def test_it_is_the_same_whatever_was_loaded_before() -> None:
+def test_schema_is_independent_of_earlier_loads() -> None:
     names = list(DOCUMENT["properties"])
     for some in (["modem", "log"], ["chrony"], []):
         asked = with_components(some)["properties"]
@@ -76,7 +76,7 @@ def test_it_is_the_same_whatever_was_loaded_before() -> None:
     assert list(json.loads(schema_text())["properties"]) == names
 
 
-def test_the_command_prints_it() -> None:
+def test_command_prints_the_schema() -> None:
     done = agent("--schema")
     assert (done.returncode, done.stdout, done.stderr) == (0, schema_text(), "")
     assert agent("--schema", "--config", "x").returncode == 2
@@ -222,7 +222,7 @@ def test_invalid_json_is_reported_with_line_and_column() -> None:
         json.dumps({f"key{i}": i for i in range(3000)}),
     ],
 )
-def test_strange_files_are_refused_in_lines_and_exit_2(text: str, tmp_path: Path) -> None:
+def test_invalid_files_are_rejected_with_exit_2(text: str, tmp_path: Path) -> None:
     path = tmp_path / "unit.json"
     path.write_text(text, encoding="utf-8")
     done = agent("--config", str(path))

@@ -81,7 +81,7 @@ def test_reset_is_failed_or_closed(interpreter: str, tmp_path: Path) -> None:
 
 
 @each
-def test_name_that_does_not_exist(interpreter: str, tmp_path: Path) -> None:
+def test_unknown_name(interpreter: str, tmp_path: Path) -> None:
     with run_toy(interpreter, tmp_path, "tcp:no-such-host.invalid:1883") as agent:
         agent.expect("event 0 failed")
         assert "tcp:no-such-host.invalid:1883: no such host" in agent.errors()
@@ -234,7 +234,7 @@ def test_tls_for_another_host_is_refused(
 
 @each
 @pytest.mark.parametrize("kind", ["DNS", "IP"])
-def test_tls_to_an_ip_address_wants_its_certificate(
+def test_tls_to_an_ip_address_needs_its_certificate(
     interpreter: str, tmp_path: Path, authority: CertificateAuthority, kind: str
 ) -> None:
     name = {"DNS": "localhost", "IP": "127.0.0.1"}[kind]
@@ -294,7 +294,7 @@ def test_a_session_of_tls_1_2_is_resumed(authority: CertificateAuthority) -> Non
         assert server.resumed[-1] == ("TLSv1.3", False)
 
 
-def test_a_session_that_the_server_does_not_want_ends(authority: CertificateAuthority) -> None:
+def test_session_that_the_server_rejects_ends(authority: CertificateAuthority) -> None:
     with tls_server(authority, "localhost") as server:
         text = secure(server, authority, "localhost", "&tls=1.2")
         connected(text)
@@ -328,7 +328,7 @@ def test_tls_carries_more_than_a_record(
 
 
 @each
-def test_peer_that_speaks_no_tls(
+def test_peer_without_tls(
     interpreter: str, tmp_path: Path, authority: CertificateAuthority
 ) -> None:
     with listener() as server:

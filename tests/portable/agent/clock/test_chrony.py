@@ -81,7 +81,7 @@ def test_no_sample_before_port_is_open():
     eq(len(run_seconds(bench, component, 3)), 3)
 
 
-def test_both_are_sections_with_a_port():
+def test_both_sections_have_a_port():
     raw = config()
     raw["pps"] = {"port": "pps:/dev/pps0?edge=fall"}
     raw["chrony"] = {"port": "chrony:/run/x.sock"}

@@ -18,7 +18,7 @@ def test_invalid_json_is_one_line_with_the_file_name():
         eq(error.count("\n"), 0)
 
 
-def test_a_text_that_ends_early_is_refused():
+def test_truncated_text_is_rejected():
     text = '{"a": "}\\"}", "b": [1, {"c": 20}]}'
     eq(file.parse(text, "f")["a"], '}"}')
     for end in range(len(text)):

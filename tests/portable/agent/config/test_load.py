@@ -40,7 +40,7 @@ def test_a_good_configuration_is_compiled():
     eq(str(loaded.broker), "tcp:broker:1883")
 
 
-def test_sections_that_are_absent_get_their_defaults():
+def test_missing_sections_get_their_defaults():
     loaded = load(minimal_config(), profiles())
     eq((loaded.receiver, loaded.broker, loaded.state), (None, None, None))
     eq((loaded.supply_max_c, loaded.stale_us, loaded.bus_timeout_us), (40.0, 5_000_000, 200_000))
@@ -145,7 +145,7 @@ def test_a_device_with_a_bad_profile_is_not_also_called_missing():
     )
 
 
-def test_a_profile_that_is_wrong_is_named():
+def test_invalid_profile_is_named():
     raw, wrong = config(), profiles()
     wrong["valve"]["points"][0]["type"] = "u17"
     message = str(raises(ConfigError, load, raw, wrong))

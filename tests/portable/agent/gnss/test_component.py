@@ -187,7 +187,7 @@ def test_large_bound_is_an_alarm_after_startup():
     eq(roof.codes(), ["time_bound"])
 
 
-def test_its_status_has_the_figures():
+def test_status_has_its_values():
     roof = IntegrityRig()
     roof.run(50)
     text = roof.rig.state.decode()
@@ -196,7 +196,7 @@ def test_its_status_has_the_figures():
     assert '"votes":[]' in text
 
 
-def test_the_temperature_is_one_that_a_device_reads():
+def test_temperature_source_must_exist():
     raw = config()
     raw["integrity"] = {"temperature": "cdu.ReturnTemperatureCelsius"}
     load(raw, profiles())

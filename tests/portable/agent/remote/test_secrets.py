@@ -61,7 +61,7 @@ def test_published_configuration_has_no_secret_at_any_depth():
     eq(without_secrets(raw), {"a": [{"b": 1}], "c": {"d": {}}, "broker": {}})
 
 
-def test_an_error_does_not_quote_a_secret():
+def test_error_does_not_show_a_secret():
     for bad in (SECRET_1 + "\n", [SECRET_1]):
         raw = secret_config()
         raw["broker"]["password"] = bad
@@ -82,7 +82,7 @@ def names(rule):
     return found
 
 
-def test_every_secret_looking_key_is_a_secret():
+def test_each_key_with_a_secret_name_is_secret():
     keys = names(with_components([spec.section for spec in COMPONENTS]))
     assert len(keys) > 150, len(keys)
     suspects = [key for key in keys if [word for word in _WORDS if word in key.split("_")]]

@@ -187,7 +187,7 @@ def test_every_call_is_followed_by_its_outbox():
     eq(w.ports[1].written, b"A")
 
 
-def test_closed_by_the_other_side():
+def test_closed_by_the_peer():
     w = FakePlatform()
     w.open_ports(0)
     w.ports[1].incoming = [b"last", None]

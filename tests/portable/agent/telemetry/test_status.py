@@ -61,7 +61,7 @@ def test_alarms_are_in_it():
     ), text
 
 
-def test_what_is_absent_is_null():
+def test_missing_sections_are_null():
     rig = AgentRig(minimal_config())
     rig.run(3)
     parsed = json.loads(status.snapshot(rig.agent, rig.now))

@@ -22,7 +22,7 @@ def broker_opens(rig):
     return [second for second, port in rig.open_requests if port == BROKER]
 
 
-def test_the_will_says_offline_and_is_retained():
+def test_will_is_offline_and_retained():
     rig = AgentRig()
     rig.run(1)
     (connect,) = rig.broker.connects
@@ -102,7 +102,7 @@ def test_rows_are_sent_again_after_a_loss_until_they_are_acknowledged():
     eq(rig.agent.uplink.published - rig.agent.uplink.acknowledged, 0)
 
 
-def test_rows_wait_while_the_broker_is_away_and_the_oldest_go_first():
+def test_rows_wait_while_the_broker_is_offline():
     rig = AgentRig(absent=(BROKER,))
     rig.run(15)
     queued = len(rig.agent.telemetry.queue)

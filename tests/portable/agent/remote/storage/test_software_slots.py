@@ -142,7 +142,7 @@ def test_fetch_continues_after_a_restart():
     eq((rig.restarts, select_slot(left, flash)), (1, (1, 2)))
 
 
-def test_the_start_up_reads_no_damaged_record():
+def test_start_up_ignores_damaged_records():
     disk, _ = make_fetched_rig()
     path = _slots.RECORD
     whole = disk.names[path][0]

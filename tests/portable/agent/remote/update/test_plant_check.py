@@ -15,7 +15,7 @@ def make_check(**values):
     return made
 
 
-def test_each_sign_is_checked():
+def test_each_value_is_checked():
     for before, after, verdict in (
         ({}, {}, ""),
         ({"flow": 100}, {"flow": 61}, ""),
@@ -37,7 +37,7 @@ def test_each_sign_is_checked():
         )
 
 
-def test_signs_are_read_from_the_devices():
+def test_values_are_read_from_the_devices():
     rig = start_rig()
     found = PlantCheck(rig.agent, rig.now)
     eq((found.flow, found.current, found.margin, found.delta_t), (None, None, None, 8.0))
