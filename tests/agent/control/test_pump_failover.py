@@ -1,4 +1,4 @@
-"""Flow and outputs of a whole row when pumps trip, rotate and restart; in virtual time."""
+"""Flow and outputs of a complete row during trips, rotations and restarts of pumps; virtual time."""
 
 import pytest
 

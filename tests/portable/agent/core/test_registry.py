@@ -1,4 +1,4 @@
-"""Optional rooms of the agent: only there when configured, turned in order, with their own port."""
+"""Optional components: present only if configured, called in order, with their own port."""
 
 import json
 import sys
@@ -19,12 +19,12 @@ TABLE = (
 
 
 def make_agent(section):
-    """An agent with the section `fake`; the tables are as before afterwards."""
+    """An agent with the section `fake`; afterwards the tables are unchanged."""
     before = agent.core.registry.COMPONENTS
     unload_checks()
     schema = __import__(
         "agent.config.schema", None, None, ("SCHEMA",)
-    )  # anew, to be forgotten again
+    )  # loaded again, and unloaded later
     agent.core.registry.COMPONENTS = TABLE
     schema.SCHEMA["properties"]["fake"] = {
         "type": "object",
