@@ -225,7 +225,7 @@ def test_unreadable_sources(tmp_path: Path, capsys: Any) -> None:
         (["decode", "serial:/dev/none?baud=1"], 2, "baud"),
         (["decode", "store:/tmp"], 2, "name a serial"),
         (["decode", str(empty)], 1, "no sentence"),
-        (["monitor", str(empty)], 2, "no port"),
+        (["monitor", str(empty)], 2, "not a port"),
         (["monitor", "serial:/dev/none"], 2, "no such port"),
     ):
         assert coldloop.main(["nmea", *argv]) == code
@@ -282,7 +282,7 @@ def test_monitor(receiver_port: str, capsys: Any) -> None:
     assert "C20 *" in out
     assert "#####" in out
     assert "B1I:" in out
-    assert "verdicts   " in out
+    assert "findings   " in out
 
 
 def test_monitor_measures_the_system_clock() -> None:

@@ -62,11 +62,11 @@ def test_setup_is_applied_and_observed() -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["/dev/null", "--maker", "casic", "--save"], "no port"),
+        (["/dev/null", "--maker", "casic", "--save"], "not a port"),
         (["serial:/dev/none", "--maker", "casic", "--save"], "no such port"),
-        (["serial:/dev/none", "--maker", "casic"], "nothing is wished"),
+        (["serial:/dev/none", "--maker", "casic"], "no setting requested"),
         (["serial:/dev/none", "--maker", "casic", "--constellations", "GAL"], "no GAL"),
-        (["serial:/dev/none", "--maker", "casic", "--sentences", "XYZ"], "none of RMC"),
+        (["serial:/dev/none", "--maker", "casic", "--sentences", "XYZ"], "not one of RMC"),
     ],
 )
 def test_usage_error_is_one_line(words: list[str], error: str) -> None:
