@@ -1,6 +1,6 @@
-"""The configuration's section `ledger`: which meter counts what.
+"""Schema of the section `ledger`: the meters and their roles.
 
-Loaded only when a configuration has the section, or when the whole schema is asked for.
+Loaded only if a configuration has the section, or for the whole schema.
 """
 
 from agent.core.schema_rules import enum, integer, list_of, name, object_of, text
@@ -18,23 +18,23 @@ _METER = object_of(
     "a meter: a counter (kWh, m3), or a rate (W, L/min) that is integrated",
     ["role", "device", "point"],
     {
-        "role": enum(
-            "what it measures; facility is all energy, reuse is heat that is used", _ROLES
-        ),
+        "role": enum("what it measures; facility: all energy; reuse: reused heat", _ROLES),
         "device": name("device that reads it"),
         "point": {"type": "string", "maxLength": 64, "description": "its point"},
-        "rolls_at": integer("where the counter starts again, in its unit; 0: nowhere", 0, 10**9, 0),
-        "most_w": integer("more than it can measure, W (mL/h of water)", 1, 10**9, 10**7),
+        "rolls_at": integer(
+            "value at which the counter rolls over, in its unit; 0: none", 0, 10**9, 0
+        ),
+        "most_w": integer("highest rate that it can measure, W (mL/h for water)", 1, 10**9, 10**7),
     },
 )
 
 LEDGER = object_of(
-    "energy and water by what they were used for; PUE, WUE, ERF",
+    "energy and water accounts by role; PUE, WUE, ERF",
     ["meters"],
     {
-        "port": text("store that keeps it over a power cut, such as store:/var/lib/x"),
+        "port": text("store of the accounts, such as store:/var/lib/x"),
         "category": integer(
-            "of ISO/IEC 30134-2: IT is measured at 1 the UPS, 2 the PDU, 3 the equipment", 1, 3, 1
+            "category of ISO/IEC 30134-2: IT measured at 1 the UPS, 2 the PDU, 3 its input", 1, 3, 1
         ),
         "save_s": integer("time between two writes of the store", 10, 3600, 60),
         "meters": list_of("the meters", _METER, 1, 24),

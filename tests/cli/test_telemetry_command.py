@@ -61,8 +61,8 @@ def test_gaps_and_a_short_last_block(tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         ("", "no rows"),
         ("a,b\n", "no rows"),
-        ("a,b\n1\n", "s.csv:2: 1 cells, 2 columns"),
-        ("a,b\n1,2\n1,2.5\n", "s.csv:3: only whole numbers"),
+        ("a,b\n1\n", "s.csv:2: 1 cells for 2 columns"),
+        ("a,b\n1,2\n1,2.5\n", "s.csv:3: a cell must be an integer"),
         ("a\n9007199254740992\n", "53 bits"),
         ("a\tb\n1\n", "cannot be told"),
     ],
@@ -181,7 +181,7 @@ def test_damaged_and_missing_log(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path = sorted(tmp_path.iterdir())[-1]
     path.write_bytes(path.read_bytes()[:-1])
     assert coldloop.main(["telemetry", "stats", str(tmp_path)]) == 1
-    assert "torn or damaged" in capsys.readouterr().err
+    assert "truncated or damaged" in capsys.readouterr().err
     for where in (tmp_path / "none", tmp_path / "empty"):
         (tmp_path / "empty").mkdir(exist_ok=True)
         assert coldloop.main(["telemetry", "cat", str(where)]) == 2
