@@ -38,6 +38,7 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from agent.core.config_records import Config
@@ -307,6 +308,18 @@ class Agent:
         if self.uplink is not None:
             out.extend(self.uplink.outbox())
         return out
+
+    def intercept(
+        self, receive: "Callable[[int, bytes, int], None]", outbox: "Callable[[], Actions]"
+    ) -> None:
+        """Replace `receive` and `outbox` until `stop_intercept`, for a capture."""
+        self.receive = receive  # type: ignore[method-assign,assignment]
+        self.outbox = outbox  # type: ignore[method-assign]
+
+    def stop_intercept(self) -> None:
+        """End `intercept`."""
+        del self.receive
+        del self.outbox
 
     def _tick(self, now: int) -> None:
         self.ticks.run(now, self.clock.offset)

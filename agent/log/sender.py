@@ -98,7 +98,9 @@ class Sender:
                     return self._next_chunk(class_index, record, room)
                 # Joined once at the end: a board has no memory for a growing message.
                 entry = bytearray()
-                message.append_head(entry, (record.ident * 4 + group, record.kind, record.payload))
+                message.append_header(
+                    entry, (record.ident * 4 + group, record.kind, record.payload)
+                )
                 parts.extend([bytes(entry), record.payload])
                 size += len(entry) + len(record.payload)
                 self._mark_sent(class_index, record.last_ident)
@@ -148,6 +150,10 @@ class Sender:
         return [name + (count << 11 | index) * _CHUNK_SHIFT], message.build_fragment(
             self.record_store.generation, entry, index, count, size
         )
+
+    def set_receipt_timeout(self, timeout_us: int) -> None:
+        """Set the time-out of the next receipts."""
+        self.receipt_timeout_us = timeout_us
 
     def mark_accepted(self, numbers: "Sequence[int]") -> None:
         """Start the time-out of the receipt for records that a carrier has delivered.

@@ -1,4 +1,4 @@
-"""What the throttle says of itself: its state and alarms, points of the telemetry, the status."""
+"""Reports of the power limits: state, alarms, telemetry points and status."""
 
 from agent.core.json_writer import JsonObject
 
@@ -23,7 +23,7 @@ POINTS = [
 
 
 def update_state(component: "PowerLimitComponent", now: int) -> int:
-    """Name the state and set the alarms that go with it."""
+    """Return the new state and update its alarms."""
     limit_w = sum([load.limit_w for load in component.loads])
     rated_w = sum([load.max_w for load in component.loads])
     headroom, alarms = component.headroom, component.agent.alarms
@@ -52,7 +52,7 @@ def update_state(component: "PowerLimitComponent", now: int) -> int:
 
 
 def values(component: "PowerLimitComponent", now: int) -> "list[int | None]":
-    """Give the values of POINTS."""
+    """Return the values of POINTS."""
     headroom = component.headroom
     headroom_w = None
     if headroom.limit_w is not None and headroom.heat_w is not None:
@@ -72,7 +72,7 @@ def values(component: "PowerLimitComponent", now: int) -> "list[int | None]":
 
 
 def status(component: "PowerLimitComponent", now: int) -> JsonObject:
-    """Show what limits the loads and what each was told."""
+    """Return the limits of the loads and their causes."""
     point_values = values(component, now)
     return JsonObject(
         [

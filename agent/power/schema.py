@@ -1,7 +1,8 @@
-"""The configuration's section `throttle`: loads, how they are limited, and by what.
+"""Section `throttle` of the configuration: loads and the limits of their power.
 
-Loaded only when a configuration has the section, or when the whole schema is asked for. `check`
-says what a schema cannot: names that must exist, limits that must be in order.
+A part of `agent.config.schema`; loaded only with a configuration that has the section, or for the
+whole schema. `check` makes the checks that a schema cannot express: names must exist, limits must
+be in order.
 """
 
 from agent.core.schema_rules import NAME_PATTERN, enum, integer, list_of, name, object_of, text
@@ -168,7 +169,7 @@ THROTTLE: "dict[str, Any]" = object_of(
 def check(
     config: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]"
 ) -> None:
-    """Add what is wrong with the section to `errors`; `profiles`: profiles by their devices' names."""
+    """Append the errors of the section to `errors`. `profiles`: profiles by device name."""
     raw = config["throttle"]
     names = [load["name"] for load in raw["loads"]]
     for i, load in enumerate(raw["loads"]):

@@ -1,6 +1,6 @@
-"""The configuration's section `remote`: who may change what, from afar.
+"""Section `remote` of the configuration: keys and roles of operators.
 
-Part of `agent.config.schema`; only read when a configuration is loaded.
+A part of `agent.config.schema`; loaded only with a configuration.
 """
 
 from agent.core.schema_rules import enum, integer, list_of, name, object_of, text

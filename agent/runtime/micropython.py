@@ -248,9 +248,10 @@ def _choose(raw: "Any", path: str, flash: "SlotFlash | None") -> "tuple[Config, 
         from agent.remote.decommission import erase_unit  # noqa: PLC0415 - once in a unit's life
 
         raise ConfigError(erase_unit(path, raw, store.read))
-    boot.has_full_checker, boot.running_slot = False, None
+    running_slot: RunningSlot | None = None
     if flash is not None and address.path == flash.folder:
-        boot.running_slot = RunningSlot(flash.slot, flash.release, flash.slot_bytes)
+        running_slot = RunningSlot(flash.slot, flash.release, flash.slot_bytes)
+    boot.limit_to_board(running_slot)
     return config, boot
 
 

@@ -1,6 +1,6 @@
-"""The configuration's section `modem`: the satellite link by datagrams.
+"""Section `modem` of the configuration: datagrams over a satellite modem.
 
-Part of `agent.config.schema`; only read when a configuration is loaded.
+A part of `agent.config.schema`; loaded only if a configuration has the section.
 """
 
 from agent.core.schema_rules import enum, hexadecimal, integer, list_of, object_of, text

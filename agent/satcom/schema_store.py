@@ -1,6 +1,6 @@
-"""The configuration's section `modem_store`: what the satellite link must remember.
+"""Section `modem_store` of the configuration: stored state of the satellite link.
 
-Part of `agent.config.schema`; only read when a configuration is loaded.
+A part of `agent.config.schema`; loaded only if a configuration has the section.
 """
 
 from agent.core.schema_rules import object_of, text

@@ -150,7 +150,7 @@ def _start_config(
         return bytes.fromhex(records[key]) if key in records else None
 
     config, boot = start_config(raw, read, lambda changed: load(changed, profiles))
-    boot.has_full_checker = False
+    boot.limit_to_board(boot.running_slot)
     return config, boot
 
 

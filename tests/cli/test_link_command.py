@@ -30,7 +30,7 @@ def webhook_posts() -> Iterator[tuple[str, list[dict[str, str]]]]:
     """A webhook on loopback: its URL, and the forms that were posted."""
     got: list[dict[str, str]] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class WebhookHandler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             got.append(dict(urllib.parse.parse_qsl(body)))
@@ -40,7 +40,7 @@ def webhook_posts() -> Iterator[tuple[str, list[dict[str, str]]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), WebhookHandler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}/", got

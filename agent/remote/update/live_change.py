@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def with_changes(config: "Config", changes: "list[tuple[Any, Any]]") -> "Config":
-    """Give a copy of `config` with the changes made. Raises `ConfigError`."""
+    """Return a copy of `config` with the changes. Raises `ConfigError`."""
     changed: Config = _copy(config)
     changed.supply, changed.pressure = _copy(config.supply), _copy(config.pressure)
     for key, value in changes:

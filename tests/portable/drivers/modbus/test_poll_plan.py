@@ -23,7 +23,7 @@ def items(*places):
     return [Item(*place) if type(place) is tuple else Item(place) for place in places]
 
 
-class Lcg:
+class PlanLcg:
     def __init__(self, seed):
         self.state = (seed * 2654435761 + 12345) & 0xFFFFFFFF
 
@@ -75,7 +75,7 @@ def brute_force(spans, wire, max_length):
 
 def test_plan_is_optimal():
     for seed in range(120):
-        lcg = Lcg(seed)
+        lcg = PlanLcg(seed)
         wire = WireTime((9600, 19200, 115200)[seed % 3], 11, 1000 * lcg.below(12))
         spans, at = [], lcg.below(100)
         for _ in range(1 + lcg.below(8)):
@@ -124,7 +124,7 @@ def simulate_device(plan, is_refused, rounds=60, now=0):
 
 def test_plan_learns_unreadable_registers():
     for seed in range(150):
-        lcg = Lcg(seed)
+        lcg = PlanLcg(seed)
         points, gaps, at = [], [], 0
         for _ in range(20):
             points.append(Item(at))
