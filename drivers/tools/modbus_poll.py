@@ -131,14 +131,13 @@ def run(arguments: argparse.Namespace) -> int:
     check_unit(arguments.unit, address.kind)
     model = Model(raw_profile(arguments.profile), include_unpolled=arguments.every)
     device_text = describe_device(address, arguments.unit)
-    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as line:
-        unit = ProbedUnit(line, arguments.unit)
+    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
+        unit = ProbedUnit(client, arguments.unit)
         device = probe_device(unit, model.profile_for(unit))
         if device.identity == MISMATCH:
-            print_error(
-                "poll", "%s: is not model %s: %s" % (device_text, model.name, device.mismatch_reason)
-            )
-        view = PollView(line, device)
+            details = (device_text, model.name, device.mismatch_reason)
+            print_error("poll", "%s: is not model %s: %s" % details)
+        view = PollView(client, device)
         try:
             _poll_loop(view, device_text, arguments)
         except KeyboardInterrupt:

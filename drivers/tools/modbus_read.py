@@ -90,7 +90,7 @@ def check_unit(unit: int, kind: str) -> None:
 
 
 def read_values(
-    line: BlockingModbusClient, unit: int, function: int, address: int, count: int
+    client: BlockingModbusClient, unit: int, function: int, address: int, count: int
 ) -> "tuple[list[int], TransactionResult | None]":
     """Read `count` registers or bits; return (values, failed result or None).
 
@@ -99,7 +99,7 @@ def read_values(
     found: list[int] = []
     while len(found) < count:
         size = min(count - len(found), _MAX_COUNT[function])
-        result = line.request(unit, pdu.read(function, address + len(found), size))
+        result = client.request(unit, pdu.read(function, address + len(found), size))
         if result.status != GOOD:
             return found, result
         found.extend(result.values)
@@ -119,8 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(
             "address %d with %d values: ends after address 65535" % (first, arguments.count)
         )
-    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as line:
-        words, failed_result = read_values(line, arguments.unit, arguments.function, first, count)
+    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
+        words, failed_result = read_values(client, arguments.unit, arguments.function, first, count)
     if failed_result is not None:
         return _report_failed(
             arguments, address, first + len(words), describe_result(failed_result)

@@ -334,15 +334,15 @@ def scan_port(
     options = port_settings(arguments, address)
     try_all = getattr(arguments, "all", False)
     try:
-        with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as line:
+        with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
             for text in options:
                 if text:
-                    line.set_options(text)
-                attempt = UnitScan(line, arguments.units, arguments.functions, progress).run()
+                    client.set_options(text)
+                attempt = UnitScan(client, arguments.units, arguments.functions, progress).run()
                 attempts.append(attempt)
                 for found in attempt.found_units if identify_models else []:
                     progress.update("identifying unit %d" % found.unit)
-                    identify_unit(line, found, models)
+                    identify_unit(client, found, models)
                 if attempt.found_units and not try_all:
                     break
     finally:

@@ -295,15 +295,15 @@ def run(arguments: argparse.Namespace) -> int:
     device_text = describe_device(address, arguments.unit)
     raw = None if arguments.profile is None else raw_profile(arguments.profile)
     _check_before_opening(arguments, raw)
-    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as line:
+    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
         plan: WritePlan
         if raw is None:
-            plan = AddressWrite(arguments, line)
+            plan = AddressWrite(arguments, client)
         else:
-            unit = ProbedUnit(line, arguments.unit)
+            unit = ProbedUnit(client, arguments.unit)
             profile = Model(raw, include_unpolled=True).profile_for(unit)
             kind = BitWrite if profile.has_bit(arguments.address) else PointWrite
-            plan = kind(arguments, line, unit, profile)
+            plan = kind(arguments, client, unit, profile)
             identity_fault = _identity_fault(plan.device)
             if identity_fault:
                 return _report_refused(arguments, device_text, identity_fault)
@@ -320,7 +320,7 @@ def run(arguments: argparse.Namespace) -> int:
             print_line("nothing written")
             return BAD_EXIT
         for request in requests:
-            result = line.request(arguments.unit, request)
+            result = client.request(arguments.unit, request)
             if result.status != GOOD:
                 return _report_refused(
                     arguments, device_text, "%s: %s" % (plan.target, describe_result(result))
