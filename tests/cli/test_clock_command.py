@@ -1,4 +1,4 @@
-"""`coldloop clock`: the report and the watch, on what an agent that was lied to leaves behind."""
+"""`coldloop clock`: report and watch, on the status of an agent with a false time source."""
 
 import json
 import time
@@ -59,7 +59,7 @@ EVIDENCE: Snapshot = {
 
 @pytest.fixture(scope="module")
 def real_snapshot() -> Snapshot:
-    """The status of an agent that has run for 20 s."""
+    """Return the status of an agent after 20 s."""
     run = VirtualRun(parse(SHORT.replace("= 3", "= 20"), "x"), 1)
     run.run()
     assert run.status is not None

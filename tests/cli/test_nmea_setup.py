@@ -1,4 +1,4 @@
-"""`coldloop nmea setup` against a receiver on a pseudo-terminal; wrong use is one line."""
+"""`coldloop nmea setup` with a receiver on a pseudo-terminal; errors are one line."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.support.runtime_rig import TIMEOUT_S, open_pty
 
 
 def run_receiver(fake: ReceiverModel, master: int, stop: threading.Event) -> None:
-    """Let the receiver speak five times faster than real ones, and hear what it is told."""
+    """Run the receiver five times faster than a real one, and pass it the received commands."""
     due = time.monotonic()
     while not stop.is_set():
         due += 0.3

@@ -1,4 +1,4 @@
-"""`coldloop telemetry codec`: figures within the promise, exact JSON, errors in a line."""
+"""`coldloop telemetry`: bits per value within limits, exact JSON, errors on one line."""
 
 import csv
 import hashlib
@@ -85,15 +85,15 @@ def test_missing_file_and_bad_block(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "--block 0" in capsys.readouterr().err
 
 
-def test_the_stream_is_what_it_was() -> None:
-    """The digest of what the generator beside the data prints for the same seed."""
+def test_reference_stream_is_unchanged() -> None:
+    """The digest of the output of the generator (beside the data) for the same seed."""
     lines = [stream.NAMES, *stream.rows(5, 50)]
     text = "\n".join(",".join(map(str, line)) for line in lines)
     digest = "3ce25fa9ad998a8785579d3c32f36d1f116f4e692cdef737de6381b129fbc4a2"
     assert hashlib.sha256(text.encode()).hexdigest() == digest
 
 
-def test_the_stream_is_the_one_that_others_measure_on() -> None:
+def test_reference_stream_is_that_of_the_benchmarks() -> None:
     tool = DATA.parent / "tools" / "stream"
     if not tool.exists():
         pytest.skip("the generator of the stream is not beside the data")
@@ -106,12 +106,12 @@ def test_the_stream_is_the_one_that_others_measure_on() -> None:
     assert lines[1:] == [",".join(map(str, row)) for row in stream.rows(5, 50)]
 
 
-def test_innovation_entropy_lies_below_what_the_codec_needs() -> None:
+def test_innovation_entropy_is_below_the_codec() -> None:
     assert 1.7 < stream.innovation_bits(3, 1200) < 1.85
 
 
 def write_log(folder: Path) -> None:
-    """Write what the log of a unit writes: a schema, two blocks, a note."""
+    """Write the log of a unit: a schema, two blocks, a note."""
     schema = Schema([("t", "ms", 1, 1), ("cdu.P", "kPa", 1, 10)])
     life = b"\1\2\3"
     blocks = [
