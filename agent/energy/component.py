@@ -1,10 +1,10 @@
 """Energy accounting (section `ledger`): energy and water by role and interval, with figures.
 
 Does not control. Once per second the component reads each meter (`agent.energy.counter`). It adds
-the energy to the accounts of the total, of the UTC day and of the UTC month, and keeps the last
-twelve whole months. It writes the store every `save_s` seconds and at the change of the day. A
-power cut loses the integrated rates since the last write. It loses nothing of the counters, because
-the store also has their last readings.
+the energy to the accounts of the total, of the UTC day and of the UTC month. It keeps the accounts
+of the last twelve whole months. It writes the store every `save_s` seconds and at the change of the
+day. A power cut loses the integrated rates since the last write. It loses nothing of the counters,
+because the store also has their last readings.
 
 The component adds no energy until the store has answered, or until `_STORE_TIMEOUT`.
 """
