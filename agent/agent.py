@@ -1,15 +1,15 @@
 """The composition root: one controller as one object without input or output.
 
-A runtime (CPython, MicroPython or the bench) calls `receive` when bytes have arrived, `event` when a
-port opened, failed or closed, and `wake` when `deadline` has passed. After each call it carries out
-what `outbox` holds. `now` is monotonic integer microseconds. Nothing here reads a clock. Ports are
-small integers, numbered by `port_names`:
+A runtime (CPython, MicroPython or the bench) calls `receive` when bytes have arrived, `event` when
+a port opened, failed or closed, and `wake` when `deadline` has passed. After each call it carries
+out what `outbox` holds. `now` is monotonic integer microseconds. Nothing here reads a clock. Ports
+are small integers, numbered by `port_names`:
 
     0 receiver   1 broker   2 state (a store)   3 console (lines for the log)   4… buses, then the
     ports of the components (see `agent.core.registry`)
 
-`__init__` builds all parts. A component can offer its own supply sensor and loops as services. After
-`__init__` no attribute of the agent is assigned; what changes at run time is inside its parts.
+`__init__` builds all parts. A component can offer its own supply sensor and loops as services.
+After `__init__` no attribute of the agent is assigned; what changes at run time is in its parts.
 
 A tick does, in this order: schedule the next tick; slew the clock; at the start of a cycle, poll
 the devices; when the polls are answered, or half the cycle is over, step the loops once
@@ -17,15 +17,13 @@ the devices; when the polls are answered, or half the cycle is over, step the lo
 the status once a second. A tick never waits.
 """
 
-from agent.clock.evidence import ClockAlarms
+from agent.clock.evidence import alarm_for
 from agent.clock.utc_clock import UtcClock
-from agent.control.arbiter import Arbiter
 from agent.control.control_cycle import ControlCycle
 from agent.control.pressure_loop import PressureLoop
 from agent.control.pump import PumpActuator
 from agent.control.supply_loop import SupplyLoop
 from agent.control.valve import ValveActuator
-from agent.core.actuator import PUMPS, SUPPLY, VALVE
 from agent.core.alarm_list import AlarmList
 from agent.core.component import Component
 from agent.core.json_writer import JsonObject, write
@@ -43,9 +41,9 @@ from drivers.modbus.bus import Bus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
+    from agent.control.arbiter import Arbiter
     from agent.core.actuator import SetpointRequest
     from agent.core.component import Actions
     from agent.core.config_records import Config
@@ -68,8 +66,8 @@ class Agent:
     """The controller built from `config`; call `start` once, then the other methods.
 
     `boot`: what the start has chosen to run, and how a changed configuration is checked; for a unit
-    that takes changes from operators. `arbiters`: by actuator. `supply_sensor` to `pumps` are the
-    parts of the loops; a component can put its own loop on them.
+    that takes changes from operators. `arbiters`: by actuator, none on a unit without components.
+    `supply_sensor` to `pumps` are the parts of the loops; a component can put its own loop on them.
     """
 
     def __init__(self, config: "Config", boot: "BootState | None" = None) -> None:
@@ -88,13 +86,13 @@ class Agent:
         self._build_ports(config)
         self._out: Actions = []
         self._port_listeners: list[PortListener] = []
-        self._clock_alarms = ClockAlarms(self.alarms)
+        self._failed_checks: list[str] = []
         self._build_actuators(config)
         self._services: dict[str, Any] = {}
         self.components = build(self, self._number_ports(config))
         for component in self.components:
             for name in component.PROVIDES:
-                self._services[name] = component.provide(name)
+                self._services[name] = getattr(component, name)
         self._build_loops(config)
         # these two are asked many times a second: only of those that have an answer of their own
         self._with_deadline = [
@@ -139,7 +137,11 @@ class Agent:
     def _build_actuators(self, config: "Config") -> None:
         session, stale = self.fieldbus.session, config.stale_us
         cdu = session(config.supply.sensor)
-        self.arbiters = {VALVE: Arbiter(), PUMPS: Arbiter()}
+        self.arbiters: dict[str, Arbiter] = {}
+        if config.components:
+            from agent.control.arbiter import make_arbiters  # noqa: PLC0415 - nothing else can claim
+
+            self.arbiters = make_arbiters()
         self.supply_sensor: SensorView = PointSensor(cdu, "SupplyTemperatureCelsius", stale)
         self.return_sensor = sensor_if_present(cdu, "ReturnTemperatureCelsius", stale)
         self.valve = ValveActuator(session(config.supply.actuators[0]))
@@ -150,10 +152,10 @@ class Agent:
         """Take the loops that a component offers, else the plain ones."""
         sensor = self.service("supply_sensor") or self.supply_sensor
         self.supply_loop: SupplyLoop = self.service("supply_loop") or SupplyLoop(
-            config.supply, sensor, self.valve, self.arbiters[VALVE]
+            config.supply, sensor, self.valve, self.arbiters.get("valve")
         )
         self.pressure_loop: PressureLoop = self.service("pressure_loop") or PressureLoop(
-            config.pressure, self.dp_sensor, self.pumps, self.arbiters[PUMPS]
+            config.pressure, self.dp_sensor, self.pumps, self.arbiters.get("pumps")
         )
         loops, components = (self.supply_loop, self.pressure_loop), self.components
         providers = [
@@ -205,15 +207,18 @@ class Agent:
 
     def request_setpoint(self, request: "SetpointRequest") -> None:
         """Let a loop hold another set-point until the next request or change of it."""
-        loop: SupplyLoop | PressureLoop
-        loop = self.supply_loop if request.key == SUPPLY else self.pressure_loop
-        loop.set_tuning(loop.config.with_setpoint(request.value))
+        from agent.core.config_copy import with_setpoint  # noqa: PLC0415 - few units have requests
+
+        is_supply = request.key == "supply"
+        loop = self.supply_loop if is_supply else self.pressure_loop
+        loop.set_tuning(with_setpoint(loop.config, request.value))
 
     def running_config(self) -> "Config":
         """Give the configuration with the tuning in force: live changes and set-point requests."""
-        return self.config.with_tuning(
-            self.supply_loop.config, self.pressure_loop.config, self.supervisor.supply_max_c
-        )
+        from agent.core.config_copy import with_tuning  # noqa: PLC0415 - few units change live
+
+        loops = self.supply_loop.config, self.pressure_loop.config
+        return with_tuning(self.config, *loops, self.supervisor.supply_max_c)
 
     def apply_live_config(self, config: "Config") -> None:
         """Take over the tuning of the loops and the supply limit, without a bump."""
@@ -366,12 +371,23 @@ class Agent:
         if self.ticks.cycle_starts:
             self.fieldbus.begin_cycle(now, self.ticks.period * self.ticks.per_cycle)
             self.cycle.begin()
-            self._clock_alarms.update(self.clock.failed_checks, now)
+            if self._failed_checks != self.clock.failed_checks:
+                self._update_clock_alarms(now)
         elif self.cycle.step_when_ready(now):
             self.supervisor.step(now)
         for component in self.components:
             component.tick(now)
         self._report(now)
+
+    def _update_clock_alarms(self, now: int) -> None:
+        """Raise an alarm for each check that rejected a fix, until the clock is trusted again."""
+        failed = self._failed_checks
+        before = failed[:]
+        failed.clear()
+        failed.extend(self.clock.failed_checks)
+        for check in before + failed:
+            code, text = alarm_for(check)
+            self.alarms.update(code, check in failed, text, now)
 
     def _report(self, now: int) -> None:
         for _, change, code, text in self.alarms.changes():

@@ -6,10 +6,6 @@ steps, `agent.gnss.signal_check` the signals.
 
 from protocols.time_units import SECOND
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from agent.core.alarm_list import AlarmList
-
 _MAX_ENTRIES = 16
 _MERGE_WINDOW = 60 * SECOND
 
@@ -32,23 +28,6 @@ def alarm_for(check: str) -> "tuple[str, str]":
         if name == check:
             return code, text
     return "time_" + check, ""
-
-
-class ClockAlarms:
-    """The alarms of the checks that act on the clock."""
-
-    def __init__(self, alarms: "AlarmList") -> None:
-        self._alarms = alarms
-        self._failed_checks: list[str] = []
-
-    def update(self, failed_checks: "list[str]", now: int) -> None:
-        """Raise an alarm for each check that rejected a fix, until the clock is trusted again."""
-        if failed_checks == self._failed_checks:
-            return
-        before, self._failed_checks = self._failed_checks, list(failed_checks)
-        for check in before + self._failed_checks:
-            code, text = alarm_for(check)
-            self._alarms.update(code, check in self._failed_checks, text, now)
 
 
 class CheckEvidence:

@@ -31,22 +31,9 @@ from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
-
     from agent.clock.cross_check import CrossCheck
+    from agent.clock.kept_time import KeptTime
     from drivers.gnss.receiver import Fix
-
-    class StoredTime(Protocol):
-        """A record of an earlier start; see `agent.clock.persistence`."""
-
-        utc_us: int
-        leap_s: int
-        rate_ppt: "int | None"
-
-        def monotonic_continued(self, utc_us: int, now: int) -> bool:
-            """Say whether the monotonic clock leads to `utc_us`."""
-            ...
-
 
 _FIX_TIMEOUT = 3 * SECOND
 _TOLERANCE = 200 * MILLISECOND
@@ -100,7 +87,7 @@ class UtcClock:
         self.leap = LeapSecondTracker(leap_known)
         self.holdover = Holdover(drift_ppb, tempco_ppb)
         self.min_utc_us = min_utc_us
-        self.time_record: StoredTime | None = None
+        self.time_record: KeptTime | None = None
         self.rate_ppt = 0
         self.rate_skew_ppb = drift_ppb
         """The rate of the oscillator before it is measured, and its uncertainty."""
@@ -151,7 +138,7 @@ class UtcClock:
         """Widen the error bound to the difference from a cross-check; 0: it agrees."""
         self.disagreement_us = disagreement_us
 
-    def restore(self, record: "StoredTime", rate_skew_ppb: "int | None") -> None:
+    def restore(self, record: "KeptTime", rate_skew_ppb: "int | None") -> None:
         """Use a stored record; `rate_skew_ppb`: uncertainty of its rate, None: no rate."""
         self.time_record = record
         self.leap.set_leap_s(record.leap_s)

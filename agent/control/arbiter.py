@@ -4,7 +4,12 @@ Does not move the actuator; the control loop reads the winner. A claim is valid 
 its owner does not renew it, the claim ends and the loop takes over.
 """
 
-from agent.core.actuator import Claim
+from agent.core.actuator import PUMPS, VALVE, Claim
+
+
+def make_arbiters() -> "dict[str, Arbiter]":
+    """Make the arbiter of each actuator."""
+    return {VALVE: Arbiter(), PUMPS: Arbiter()}
 
 
 class Arbiter:

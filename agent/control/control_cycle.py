@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from agent.fieldbus.fieldbus import Fieldbus
 
 _FIRST_READING_TIME = 3 * SECOND
-"""After a start the loops wait this long for first readings before they ask for fail-safe outputs: a
-restart must not move an actuator."""
+"""After a start the loops wait this long for first readings before they ask for fail-safe outputs:
+a restart must not move an actuator."""
 
 
 class ControlCycle:
@@ -51,7 +51,7 @@ class ControlCycle:
         self._stepped = False
 
     def step_when_ready(self, now: int) -> bool:
-        """Step the loops if this cycle is ready and they have not stepped in it; say if they did."""
+        """Step the loops once in this cycle, as soon as it is ready; say if they stepped now."""
         ticks = self._ticks
         if self._stepped:
             return False

@@ -106,7 +106,7 @@ class ManualControl:
             proofs.step_pumps(lead.speed(), dp_fraction, now, dt)
 
     def handle_command(self, name: str, arguments: "Any", now: int) -> "str | None":
-        """Do `override`, `release`, `rotate`, `set_pump_mode`, `start_proof_test` and `calibrate`."""
+        """Do `override`, `release`, `rotate`, `hold`, `proof` and `calibrate`."""
         if name == "override":
             return self.override(
                 str(arguments.get("mode", "hand")),

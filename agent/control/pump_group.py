@@ -136,7 +136,8 @@ class PumpGroup(PressureLoop):
         """Advance by `dt` seconds and ask the pumps for what is needed."""
         self._reset_index = self._drive_reset.step(now)
         measured = self._measured(now)
-        if measured is None or self.arbiter.winner() is not None:
+        claimed = self.arbiter is not None and self.arbiter.winner() is not None
+        if measured is None or claimed:
             self._not_in_control = True
             super().step(now, dt)
             self.speed_fractions = [1.0 if pump.running else 0.0 for pump in self.pumps]

@@ -53,7 +53,8 @@ class SupplyLoopFf(SupplyLoop):
         inputs_valid = (
             inputs_valid and readings.fws_supply_c is not None and readings.flow_lpm is not None
         )
-        if self.arbiter.winner() is not None or readings.supply_c is None or not inputs_valid:
+        claimed = self.arbiter is not None and self.arbiter.winner() is not None
+        if claimed or readings.supply_c is None or not inputs_valid:
             super().step(now, dt)
             self._pi_active = True
             self._command_pct = None

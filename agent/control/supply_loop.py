@@ -2,7 +2,8 @@
 
 PI on the supply temperature (warmer than the set-point opens the valve). Without a good reading the
 valve goes to its declared safe opening; when readings return the loop takes over from there. While
-`arbiter` has a winner (an interlock, a proof test, an operating mode), the valve goes to its output.
+`arbiter` has a winner (an interlock, a proof test, an operating mode), the valve goes to its
+output.
 """
 
 from agent.control.law.pi import PiController
@@ -23,7 +24,7 @@ class SupplyLoop:
         config: "LoopConfig",
         sensor: "SensorView",
         valve: "ValveActuator",
-        arbiter: "Arbiter",
+        arbiter: "Arbiter | None" = None,
     ) -> None:
         self.config = config
         self.sensor = sensor
@@ -48,7 +49,7 @@ class SupplyLoop:
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and ask the valve for what is needed."""
         measured = self.sensor.value(now)
-        claim = self.arbiter.winner()
+        claim = None if self.arbiter is None else self.arbiter.winner()
         if measured is None or claim is not None:
             self.at_fail_safe = True
             self.valve.request(self.config.safe_pct if claim is None else claim.output)

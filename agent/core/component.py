@@ -11,7 +11,8 @@ command, the same service or the same rank on an actuator:
 
     PORTS      kinds of address that its `port` can have
     CLAIMS     its ranks on actuators (`agent.core.actuator`), used from `before_control`
-    PROVIDES   services: names of its attributes that other components get by `Context.service`
+    PROVIDES   services: names of its attributes that others get by `Context.service`; an attribute
+               is None if the settings leave the service out
     REQUIRES   services that it uses; each of them can be absent
     COMMANDS   commands of operators that it executes (roles: `agent.remote.message.command`)
     POINTS     points of the telemetry: (name, UCUM unit, numerator, denominator)
@@ -59,10 +60,6 @@ class Component:
     def add_link(self, link: "PortLink") -> None:
         """Take the link of one more port; the agent calls this before `start`."""
         self.links.append(link)
-
-    def provide(self, name: str) -> object:
-        """Give the service `name` of `PROVIDES`, None if the settings leave it out."""
-        return getattr(self, name)
 
     def start(self, now: int) -> None:
         """Begin."""

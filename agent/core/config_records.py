@@ -11,22 +11,11 @@ from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Any
 
+    from agent.core.parsed_config import ParsedNames
     from drivers.device.profile import DeviceProfile, Point
     from drivers.modbus.poll_plan import PollPlan
-    from drivers.ports.address import Address
-
-    class ParsedNames(Protocol):
-        """What `agent.config.compiler` has looked up and parsed."""
-
-        receiver: Address | None
-        broker: Address | None
-        state: Address | None
-        buses: list[tuple[str, Address]]
-        devices: "list[DeviceConfig]"
-        components: list[tuple[str, dict[str, Any], Address | None]]
-        component_ports: list[tuple[str, str, Address]]
 
 
 def to_thousandths(value: "float | int") -> int:
@@ -37,14 +26,6 @@ def to_thousandths(value: "float | int") -> int:
 def round_to_thousandth(value: "float | int") -> float:
     """Round to a thousandth by way of an integer, so that both interpreters hold the same float."""
     return to_thousandths(value) / 1000
-
-
-def copy_record(record: "Any") -> "Any":
-    """Copy a record of this module; what its attributes refer to is shared."""
-    copy: Any = object.__new__(record.__class__)
-    for name in record.__dict__:
-        setattr(copy, name, getattr(record, name))
-    return copy
 
 
 class DeviceConfig:
@@ -75,12 +56,6 @@ class LoopConfig:
         self.max_pct = round_to_thousandth(raw["max_pct"])
         self.safe_pct = round_to_thousandth(raw["safe_pct"])
         self.rate_pct_per_s = round_to_thousandth(raw["rate_pct_per_s"])
-
-    def with_setpoint(self, setpoint: float) -> "LoopConfig":
-        """Give a copy with another set-point."""
-        changed: LoopConfig = copy_record(self)
-        changed.setpoint = setpoint
-        return changed
 
 
 def _position_e7(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
@@ -113,7 +88,7 @@ class Config:
         self.username: str | None = raw["broker"].get("username")
         self.password: str | None = raw["broker"].get("password")
         self.state = parsed.state
-        self.devices = parsed.devices
+        self.devices: list[DeviceConfig] = parsed.devices
         self.components = parsed.components
         self.component_ports = parsed.component_ports
         self.tick_us: int = control["tick_ms"] * MILLISECOND
@@ -125,14 +100,6 @@ class Config:
         self.stale_us = to_thousandths(limits["stale_s"]) * MILLISECOND
         self.ticks_per_row: int = telemetry["period_ms"] // control["tick_ms"]
         self.telemetry_queue: int = telemetry["queue"]
-
-    def with_tuning(
-        self, supply: "LoopConfig", pressure: "LoopConfig", supply_max_c: float
-    ) -> "Config":
-        """Give a copy with another tuning of the loops and another supply limit."""
-        changed: Config = copy_record(self)
-        changed.supply, changed.pressure, changed.supply_max_c = supply, pressure, supply_max_c
-        return changed
 
 
 def check_outputs(

@@ -8,9 +8,6 @@ status and is the order in which components prepare a control cycle.
 
 from collections import namedtuple
 
-from agent.core.actuator import LOOP
-from agent.core.errors import AgentError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -94,7 +91,7 @@ def schema_module(spec: ComponentSpec, name: str) -> "Any":
 def build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Component]":
     """Build the components of `chosen`: section, settings, number of its port or -1.
 
-    Raises `AgentError` if their declarations clash; see `check_declarations`.
+    Raises `AgentError` if their declarations clash; see `agent.core.declarations`.
     """
     built: list[Component] = []
     for section, settings, port in chosen:
@@ -102,25 +99,8 @@ def build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> 
             if spec.section == section:
                 module = __import__(spec.module, None, None, (spec.cls,))
                 built.append(getattr(module, spec.cls)(agent, settings, port))
-    check_declarations(built)
+    if built:
+        from agent.core.declarations import check_declarations  # noqa: PLC0415 - only with components
+
+        check_declarations(built)
     return built
-
-
-def check_declarations(components: "list[Component]") -> None:
-    """Check that no two components declare the same rank, service or command.
-
-    Two claims of equal rank would have no winner. Raises `AgentError`.
-    """
-    owners: dict[tuple[str, object], str] = {}
-    for component in components:
-        owner = type(component).__name__
-        declared: list[tuple[str, object]] = [("service", name) for name in component.PROVIDES]
-        declared.extend([("command", name) for name in component.COMMANDS])
-        for actuator, rank in component.CLAIMS:
-            if rank <= LOOP:
-                raise AgentError("%s: rank %d is not above the loop" % (owner, rank))
-            declared.append((actuator + " rank", rank))
-        for key in declared:
-            if key in owners:
-                raise AgentError("%s %s: declared by %s and %s" % (key + (owners[key], owner)))
-            owners[key] = owner

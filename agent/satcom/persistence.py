@@ -89,8 +89,9 @@ class SatcomStore(Component):
         self._open = False
         self._out: Actions = []
 
-    def provide(self, name: str) -> object:
-        """Give itself as the service `satcom_store`."""
+    @property
+    def satcom_store(self) -> "SatcomStore":
+        """The service that it provides: itself."""
         return self
 
     def event(self, kind: str, now: int) -> None:

@@ -12,46 +12,11 @@ from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Protocol
+    from collections.abc import Callable
 
-    from agent.clock.clock_context import ClockContext
     from agent.clock.evidence import CheckEvidence
     from agent.core.alarm_list import Alarm
-    from agent.core.component import Component
-    from agent.core.context import SensorView
-    from agent.fieldbus.fieldbus import Fieldbus
-    from agent.telemetry.rows import Telemetry
-    from agent.telemetry.uplink import Uplink
-
-    class StatusSource(ClockContext, Protocol):
-        """What the status shows of the agent."""
-
-        @property
-        def fieldbus(self) -> Fieldbus:
-            """The devices and buses."""
-            ...
-
-        @property
-        def telemetry(self) -> Telemetry:
-            """The rows in memory."""
-            ...
-
-        @property
-        def uplink(self) -> "Uplink | None":
-            """The MQTT connection."""
-            ...
-
-        @property
-        def components(self) -> "Sequence[Component]":
-            """All components."""
-            ...
-
-        @property
-        def return_sensor(self) -> "SensorView | None":
-            """The return temperature, None if the device does not read it."""
-            ...
-
+    from agent.telemetry.status_source import StatusSource
 
 KEY = "status.json"
 VERSION = 1

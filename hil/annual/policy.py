@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.control.arbiter import Arbiter
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.pi import PiController
 from agent.control.pressure_loop import PressureLoop
@@ -291,11 +290,9 @@ class FixedSupplyPolicy(Policy):
         dp: Any = self._dp
         fans: Any = self._fans
         pump: Any = self._pump
-        self._supply_loop = SupplyLoop(
-            _loop_config(setpoint_c, "c", 2.0, 150.0, 0.0), supply, fans, Arbiter()
-        )
+        self._supply_loop = SupplyLoop(_loop_config(setpoint_c, "c", 2.0, 150.0, 0.0), supply, fans)
         row = _loop_config(site.row.row_kpa, "kpa", 0.05, 10.0, MIN_PUMP_PCT)
-        self._dp_loop = PressureLoop(row, dp, [pump], Arbiter())
+        self._dp_loop = PressureLoop(row, dp, [pump])
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
         """Step both loops."""

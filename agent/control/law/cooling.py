@@ -141,7 +141,7 @@ class CoolingControl:
         self.step_fans(readings, dt)
 
     def optimise(self, readings: ControlReadings, now: int) -> None:
-        """Let the optimiser move what is wanted, when it is time: `target_c`, `optimal_pump_pct`."""
+        """Let the optimiser move `target_c` and `optimal_pump_pct`, when it is time."""
         if self.optimizer is not None and now >= self._search_due:
             self._run_optimizer(readings, now)
 

@@ -1,6 +1,7 @@
 """Set-point requests and live changes: the last one holds, the configuration stays as loaded."""
 
 from agent.core.actuator import PRESSURE, SUPPLY, SetpointRequest
+from agent.core.config_copy import with_setpoint, with_tuning
 from agent.core.config_records import Config, LoopConfig
 from agent.remote.update.live_change import with_changes
 from tests.portable.agent.control.test_component import make_rig
@@ -105,7 +106,7 @@ def test_model_based_loop_ramps_to_the_request():
 def test_copies_share_nothing_that_is_changed():
     rig = start_rig()
     config = rig.agent.config
-    copy = config.with_tuning(config.supply.with_setpoint(30.0), config.pressure, 45.0)
+    copy = with_tuning(config, with_setpoint(config.supply, 30.0), config.pressure, 45.0)
     eq((type(copy), type(copy.supply)), (Config, LoopConfig))
     eq((copy.supply.setpoint, copy.supply_max_c, copy.site), (30.0, 45.0, config.site))
     eq((config.supply.setpoint, config.supply_max_c), (32, 40))

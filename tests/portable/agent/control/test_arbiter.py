@@ -5,7 +5,7 @@ from agent.core.actuator import LOOP, MODE, PROOF, PUMPS, SAFETY, VALVE
 from tests.portable.agent.control.test_component import make_rig, send_command
 from tests.portable.agent.control.test_pressure_loop import PressureBench
 from tests.portable.agent.control.test_supply_loop import SupplyBench
-from tests.portable.support.agent_rig import CDU, FLAGS, LEAD, RUN, STOP, config
+from tests.portable.support.agent_rig import CDU, FLAGS, LEAD, RUN, STOP, AgentRig, config
 from tests.portable.support.agent_rig import VALVE as VALVE_UNIT
 from tests.portable.support.check import eq
 
@@ -154,3 +154,19 @@ def test_components_claim_only_what_they_declare():
             ("Interlock", PUMPS, SAFETY),
         },
     )
+
+
+def test_unit_without_components_has_no_arbiters():
+    eq(AgentRig().agent.arbiters, {})
+
+
+def test_agent_and_loops_use_the_same_actuator_names():
+    rig = make_rig()
+    eq(sorted(rig.agent.arbiters), sorted((VALVE, PUMPS)))
+    eq(rig.agent.supply_loop.arbiter is rig.agent.arbiters[VALVE], True)
+    eq(rig.agent.pressure_loop.arbiter is rig.agent.arbiters[PUMPS], True)
+    raw = config()
+    raw["safety"] = {"inputs": []}
+    plain = AgentRig(raw)
+    eq(plain.agent.supply_loop.arbiter is plain.agent.arbiters[VALVE], True)
+    eq(plain.agent.pressure_loop.arbiter is plain.agent.arbiters[PUMPS], True)

@@ -3,6 +3,7 @@
 from agent.core import registry
 from agent.core.actuator import LOOP, MODE, PROOF, PUMPS, SAFETY, VALVE, ClaimSpec
 from agent.core.component import Component
+from agent.core.declarations import check_declarations
 from agent.core.errors import AgentError
 from agent.remote.command_table import CommandTable
 from agent.remote.message.command import ROLES
@@ -27,11 +28,11 @@ def declare(**declared):
 
 
 def refused(*components):
-    return str(raises(AgentError, registry.check_declarations, list(components)))
+    return str(raises(AgentError, check_declarations, list(components)))
 
 
 def test_different_ranks_are_accepted():
-    registry.check_declarations(
+    check_declarations(
         [
             declare(CLAIMS=(ClaimSpec(VALVE, MODE), ClaimSpec(PUMPS, MODE))),
             declare(CLAIMS=(ClaimSpec(VALVE, PROOF), ClaimSpec(PUMPS, SAFETY))),
@@ -58,11 +59,11 @@ def test_services_and_commands_have_one_owner():
 
 
 def test_a_service_and_a_command_can_have_one_name():
-    registry.check_declarations([declare(PROVIDES=("hold",)), declare(COMMANDS=("hold",))])
+    check_declarations([declare(PROVIDES=("hold",)), declare(COMMANDS=("hold",))])
 
 
 def test_declarations_of_all_components_fit_together():
-    registry.check_declarations(
+    check_declarations(
         [
             declare(CLAIMS=cls.CLAIMS, PROVIDES=cls.PROVIDES, COMMANDS=cls.COMMANDS)
             for cls in classes()
