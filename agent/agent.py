@@ -207,7 +207,7 @@ class Agent:
 
     def request_setpoint(self, request: "SetpointRequest") -> None:
         """Let a loop hold another set-point until the next request or change of it."""
-        from agent.core.config_copy import with_setpoint  # noqa: PLC0415 - few units have requests
+        from agent.config.config_copy import with_setpoint  # noqa: PLC0415 - few units have requests
 
         is_supply = request.key == "supply"
         loop = self.supply_loop if is_supply else self.pressure_loop
@@ -215,7 +215,7 @@ class Agent:
 
     def running_config(self) -> "Config":
         """Give the configuration with the tuning in force: live changes and set-point requests."""
-        from agent.core.config_copy import with_tuning  # noqa: PLC0415 - few units change live
+        from agent.config.config_copy import with_tuning  # noqa: PLC0415 - few units change live
 
         loops = self.supply_loop.config, self.pressure_loop.config
         return with_tuning(self.config, *loops, self.supervisor.supply_max_c)

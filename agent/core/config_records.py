@@ -11,11 +11,22 @@ from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
-    from agent.core.parsed_config import ParsedNames
     from drivers.device.profile import DeviceProfile, Point
     from drivers.modbus.poll_plan import PollPlan
+    from drivers.ports.address import Address
+
+    class ParsedNames(Protocol):
+        """What was looked up by name or parsed. `devices`: records `DeviceConfig`."""
+
+        receiver: "Address | None"
+        broker: "Address | None"
+        state: "Address | None"
+        buses: "list[tuple[str, Address]]"
+        devices: "list[Any]"
+        components: "list[tuple[str, dict[str, Any], Address | None]]"
+        component_ports: "list[tuple[str, str, Address]]"
 
 
 def to_thousandths(value: "float | int") -> int:

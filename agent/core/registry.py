@@ -35,10 +35,10 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         "agent.clock.persistence",
         "TimePersistence",
         ("store",),
-        "agent.clock.schema_timekeeping",
+        "agent.clock.schema",
     ),
     ComponentSpec(
-        "integrity", "agent.gnss.component", "IntegrityComponent", (), "agent.gnss.schema_integrity"
+        "integrity", "agent.gnss.component", "IntegrityComponent", (), "agent.gnss.schema"
     ),
     ComponentSpec(
         "throttle", "agent.power.component", "PowerLimitComponent", ("store",), "agent.power.schema"
@@ -54,12 +54,10 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         "agent.gnss.receiver_setup",
         "ReceiverSetup",
         (),
-        "agent.gnss.schema_receiver_setup",
+        "agent.gnss.schema",
     ),
-    ComponentSpec("pps", "agent.clock.pps", "PpsComponent", ("pps",), "agent.clock.schema_pps"),
-    ComponentSpec(
-        "chrony", "agent.clock.chrony", "RefClock", ("chrony",), "agent.clock.schema_chrony"
-    ),
+    ComponentSpec("pps", "agent.clock.pps", "PpsComponent", ("pps",), "agent.clock.schema"),
+    ComponentSpec("chrony", "agent.clock.chrony", "RefClock", ("chrony",), "agent.clock.schema"),
     ComponentSpec(
         "modem",
         "agent.satcom.component",

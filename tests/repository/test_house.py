@@ -21,10 +21,13 @@ MOST_ENTRIES = 15
 CAPACITY = {
     "": 25,
     "agent": 17,
+    "agent/control": 17,
+    "agent/core": 16,
     "agent/power": 17,
     "deploy": 16,
     "deploy/firmware": 18,
     "hil": 21,
+    "tests/portable/agent": 16,
     "tests/portable/support": 16,
 }
 """Folders that can hold more: the roots of the floors, and rooms that are one idea."""

@@ -54,6 +54,14 @@ class Exchanger:
         self._last_index = 0
         self.update_table(self.design_lpm)
 
+    def set_valve_flow_factor(self, factor: float) -> None:
+        """Set the ratio of the real flow through the valve to the flow of the model."""
+        self.valve_flow_factor = factor
+
+    def set_ua_factor(self, factor: float) -> None:
+        """Set the ratio of the real UA to the UA of a clean exchanger."""
+        self.ua_factor = factor
+
     def update_table(self, tcs_lpm: float) -> None:
         """Make the table ready for a secondary flow, L/min."""
         if tcs_lpm < _MIN_LPM:
