@@ -54,7 +54,7 @@ class Exchanger:
         self._last_index = 0
         self.update_table(self.design_lpm)
 
-    def set_valve_flow_factor(self, factor: float) -> None:
+    def set_flow_factor(self, factor: float) -> None:
         """Set the ratio of the real flow through the valve to the flow of the model."""
         self.valve_flow_factor = factor
 

@@ -126,7 +126,7 @@ class FeedforwardControl:
                 1.0 + dt / _FLOW_ADAPT_S * (lpm - model_lpm) / model_lpm
             )
             if _MIN_FACTOR < factor < _MAX_FACTOR:
-                exchanger.set_valve_flow_factor(factor)
+                exchanger.set_flow_factor(factor)
 
     def _limit(self, demand: float, dt: float) -> float:
         max_step = self.rate * dt
