@@ -61,7 +61,7 @@ def confirm_prompts(scenario: Scenario) -> list[dict[str, Any]]:
             "at_s": prompt.at_s,
             "text": prompt.text,
             "answer": None,
-            "by": "nobody: counts as confirmed",
+            "by": "no technician: counts as confirmed",
         }
         for prompt in scenario.prompts
     ]

@@ -119,7 +119,7 @@ def _check_event(event: ScenarioEvent, scenario: Scenario, key_path: str) -> Ite
     if event.for_s is None:
         return
     if EVENTS[event.do].undo is None:
-        yield Problem(f"{key_path}.for_s", f"{event.do} does not end by itself")
+        yield Problem(f"{key_path}.for_s", f"{event.do} has no end")
     if event.for_s <= 0:
         yield Problem(f"{key_path}.for_s", f"{event.for_s} is not above 0")
 
