@@ -80,7 +80,7 @@ def offline_units() -> None:
         probed = poller.bus.probe_us - probed
         worst = max(poller.longest_gap_us[unit] for unit in range(count + 1, 11)) / SECOND
         text = f"| {count} | {probed / (60 * SECOND):.1%} | {worst:.3f} |"
-        restored_at, poller.slaves[0].is_offline = poller.now, False
+        restored_at, poller.servers[0].is_offline = poller.now, False
         poller.last_reply_at.pop((1, 0), None)
         while count and (1, 0) not in poller.last_reply_at:
             poller.cycle()
