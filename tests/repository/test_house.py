@@ -1,7 +1,6 @@
-"""Gates of the house: names that exist once, folders that fit one screen, seams without back doors.
+"""Gates of the structure: unique names, folder sizes, imports, foreign writes, words.
 
-Does not check behaviour. The words that must not come back stand in `words.toml`, with their
-reason.
+Does not check behaviour. `words.toml` has the words that must not return, with the terms to use.
 """
 
 import ast
@@ -30,9 +29,9 @@ CAPACITY = {
     "tests/portable/agent": 16,
     "tests/portable/support": 16,
 }
-"""Folders that can hold more: the roots of the floors, and rooms that are one idea."""
+"""Folders with a larger capacity: the roots of the floors, and rooms with one subject."""
 DATA = ("drivers/profiles", "hil/scenarios", "docs")
-"""Folders of data and of documents; the documents have a gate of their own."""
+"""Folders of data and of documents; the documents have another gate."""
 TWINS = {
     "SerialPort": "drivers/ports/",
     "Store": "drivers/ports/",
@@ -40,12 +39,12 @@ TWINS = {
     "TcpPort": "drivers/ports/",
     "WatchdogPort": "drivers/ports/",
 }
-"""Classes that exist once for each platform, behind one interface."""
+"""Classes that exist once for each platform, with one interface."""
 LONGEST_NAME = 20
 LONG_NAMES = {"do_handshake_on_connect"}
-"""Names that an interface of others sets."""
+"""Names in the interface of a library."""
 BUILDS_IMPORTS = ("agent/core/registry.py", "drivers/modems/__init__.py")
-"""The registries; nothing else imports a module by a name that it puts together."""
+"""Registries; no other code imports a module by a computed name."""
 
 
 def sources() -> list[str]:
@@ -122,7 +121,7 @@ def test_only_the_registries_import_by_a_built_name() -> None:
 
 
 def test_no_code_writes_an_attribute_of_another_class() -> None:
-    # mypy's syntax tree is walked in depth; an expression can be deep
+    # the walk through the syntax tree of mypy is recursive; an expression can be deep
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(20_000)
     try:
@@ -136,16 +135,14 @@ def test_no_code_writes_an_attribute_of_another_class() -> None:
 
 
 def rules() -> list[dict[str, Any]]:
-    """Read the list of words: `word` (a pattern), `term` (what to write), `names`, `prose`,
-    `allow`.
-    """
+    """Return the rules: `word` (a pattern), `term` (to use instead), `names`, `prose`, `allow`."""
     path = Path(__file__).with_name("words.toml")
     found: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["word"]
     return found
 
 
 def prose(name: str) -> str:
-    """The text of a file that a person reads: a document, or the docstrings and comments of code."""
+    """Return the prose of a file: a document, or the docstrings and comments of code."""
     text = (ROOT / name).read_text(encoding="utf-8")
     if name.endswith(".md"):
         return text
