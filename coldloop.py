@@ -30,28 +30,31 @@ if TYPE_CHECKING:
 GOOD = 0
 BAD = 1
 WRONG_USE = 2
-INTERRUPTED = 130  # what a shell reports for a program that SIGINT ended
+INTERRUPTED = 130  # exit code of a shell for a program that SIGINT ended
 
 # Subcommand: its function, and its line in `coldloop --help`.
 COMMANDS = {
     "demo": (
         "hil.commands:demo",
-        "the main job, live: agent, emulated row and broker, no hardware",
+        "run the agent with an emulated row and broker, no hardware",
     ),
-    "agent": ("agent.commands:agent", "the agent, in the foreground, with a configuration file"),
-    "status": ("agent.commands:status", "what the agent on this controller sees, alarms included"),
-    "ledger": ("agent.commands:ledger", "the row's energy bill: PUE, WUE, ERF, losses"),
-    "clock": ("agent.commands:clock", "the time of this site: a report, and the clock live"),
-    "link": ("agent.commands:link", "a satellite modem watched, and the windows ahead"),
-    "telemetry": ("agent.commands:telemetry", "what a unit's log holds; the codec on a table"),
-    "nmea": ("drivers.commands:nmea", "what a satellite receiver says: captures and live ports"),
-    "bench": ("hil.commands:bench", "the emulated devices, on ports that other programs can open"),
-    "hil": ("hil.commands:hil", "scenarios, judged, in virtual or in real time"),
+    "agent": ("agent.commands:agent", "run the agent in the foreground"),
+    "status": ("agent.commands:status", "show readings, state and alarms of the agent here"),
+    "ledger": ("agent.commands:ledger", "report energy and water: PUE, WUE, ERF, losses"),
+    "clock": ("agent.commands:clock", "report the clock of the agent, or show it live"),
+    "link": ("agent.commands:link", "show a satellite modem and its next contact windows"),
+    "telemetry": (
+        "agent.commands:telemetry",
+        "print a telemetry log; measure the codec on a table",
+    ),
+    "nmea": ("drivers.commands:nmea", "decode a GNSS receiver: captures and live ports"),
+    "bench": ("hil.commands:bench", "run the emulated devices on ports for other programs"),
+    "hil": ("hil.commands:hil", "run scenarios in virtual or real time and evaluate them"),
     "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
-    "firmware": ("deploy.commands:firmware", "MicroPython images: build, run, flash"),
-    "relay": ("deploy.commands:relay", "ground: units' telemetry in, the fleet's formats out"),
-    "doctor": ("deploy.commands:doctor", "is this controller fit: ports, clock, broker, disk"),
-    "modbus": ("drivers.commands:modbus", "a technician's probes: scan, read, write, sniff ..."),
+    "firmware": ("deploy.commands:firmware", "build, run and flash MicroPython images"),
+    "relay": ("deploy.commands:relay", "receive telemetry of units on the ground and publish it"),
+    "doctor": ("deploy.commands:doctor", "check this controller: ports, clock, broker, disk"),
+    "modbus": ("drivers.commands:modbus", "diagnose a field bus: scan, read, write, sniff ..."),
 }
 
 # Extra of the distribution: the commands that need it, and the modules by which it is recognised.
@@ -102,8 +105,8 @@ def _options(arguments: "list[str]") -> int:
     """Handle `--help` and `--version`; any other call without a command is wrong use."""
     parser = _Parser(
         prog="coldloop",
-        usage="coldloop COMMAND [OPTION]...   (coldloop COMMAND --help tells more)",
-        description="The agent on the controller of a coolant distribution unit, and its bench.",
+        usage="coldloop COMMAND [OPTION]...   (coldloop COMMAND --help: options)",
+        description="Agent for the controller of a coolant distribution unit, and its test bench.",
         epilog=_command_list(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -179,8 +182,8 @@ def _reject_foreign_packages(home: str) -> None:
             )
         if os.path.dirname(os.path.dirname(os.path.abspath(spec.origin))) != home:
             raise DispatchError(
-                f"package {name!r} would come from {spec.origin}, which is not ours; "
-                "run coldloop from a virtual environment of its own"
+                f"package {name!r} would come from {spec.origin}, another distribution; "
+                "run coldloop in a separate virtual environment"
             )
 
 
@@ -194,7 +197,7 @@ def _reject_other_owners() -> None:
         if other_owners:
             raise DispatchError(
                 f"package {name!r} is also shipped by {', '.join(other_owners)}; "
-                "run coldloop from a virtual environment of its own"
+                "run coldloop in a separate virtual environment"
             )
 
 

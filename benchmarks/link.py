@@ -19,6 +19,7 @@ from agent.log.compactor import BlockCompactor
 from agent.log.record_store import RecordStore
 from benchmarks import stream
 from benchmarks.common import Record, describe_machine, show
+from hil.bench.testbed import LinkControl
 from hil.io.endpoints import TcpEndpoint
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse
@@ -127,9 +128,13 @@ class Drain:
         end.rate_bps = rate_bps
         end.down = True
         run.shell.endpoints[BROKER] = end
-        run.testbed.set_link_down = end.set_down
-        run.testbed.publish = lambda topic, payload, retain: end.device_link.send_replies(
-            run.testbed.broker.publish(topic, payload, run.world.now, 1, retain)
+        run.testbed.connect_link(
+            LinkControl(
+                end.set_down,
+                publish=lambda topic, payload, retain: end.device_link.send_replies(
+                    run.testbed.broker.publish(topic, payload, run.world.now, 1, retain)
+                ),
+            )
         )
         self.rtt_us = rtt_us
         self.drained_at = 0

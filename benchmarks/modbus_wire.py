@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from drivers.modbus.poll_plan import plan_blocks, plan_time_us
+from drivers.modbus.register_span import ReadBlock
 from drivers.modbus.wire_time import WireTime
 from protocols.time_units import SECOND
 from tests.portable.support import serial_line_model as line
@@ -32,7 +33,7 @@ def plans() -> None:
         rows = [row for row in csv.DictReader(file) if row["begin"]]
     entries = [RegisterEntry(int(row["begin"]), int(row["length"])) for row in rows]
     wire = WireTime(19200, 11, 5000)
-    single_reads = [(3, e.address, e.registers) for e in entries]
+    single_reads = [ReadBlock(3, e.address, e.registers) for e in entries]
     candidates = [("one by one", single_reads), ("least wire time", plan_blocks(entries, wire))]
     cap = wire.max_read(3, 90_000)
     candidates.append(
@@ -41,7 +42,7 @@ def plans() -> None:
     print(f"\n### The RPU's {len(entries)} entries at 19200 8E1, turnaround 5 ms\n")
     print("| plan | requests | wire time s | longest ms |\n|---|---|---|---|")
     for name, blocks in candidates:
-        longest = max(wire.read_us(3, count) for _, _, count in blocks) / 1000
+        longest = max(wire.read_us(3, block.count) for block in blocks) / 1000
         print(
             f"| {name} | {len(blocks)} | {plan_time_us(blocks, wire) / 1e6:.3f} | {longest:.0f} |"
         )

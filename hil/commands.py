@@ -26,7 +26,7 @@ HIL: dict[str, tuple[str, str]] = {
         "hil.tools.hall",
         "test that many rows apply a power cap at the same UTC time without a network",
     ),
-    "compare": ("hil.tools.compare", "compare records: what changed, what has worsened"),
+    "compare": ("hil.tools.compare", "compare records: changes and worse results"),
     "verify": ("hil.tools.verify", "check that records were not changed after they were written"),
     "report": ("hil.tools.report", "write HTML, PDF and JUnit from a record"),
 }

@@ -33,7 +33,7 @@ SINGLE, FRAGMENT, ACK, MESSAGE = 0x10, 0x20, 0x40, 0x50
 ALARM, LIVE, EVENT, BULK = 0, 1, 2, 3
 CLASSES = ("alarm", "live", "event", "bulk")
 SEQUENCE_MODULUS = 1 << 24
-HEAD_BYTES, FRAGMENT_HEAD_BYTES, TAG_BYTES = 4, 6, 8
+HEADER_BYTES, FRAG_HEADER_BYTES, TAG_BYTES = 4, 6, 8
 MAX_FRAGMENTS = 256
 _DOMAIN = b"coldloop datagram, 1\0"
 _HMAC_BLOCK = 64
@@ -45,10 +45,10 @@ def split(kind: int, number: int, content: bytes, max_size: int) -> "list[bytes]
     Raises `EncodeError` if the message needs more than 256 datagrams.
     """
     head = number.to_bytes(3, "big")
-    if HEAD_BYTES + len(content) <= max_size:
+    if HEADER_BYTES + len(content) <= max_size:
         return [bytes((SINGLE + kind,)) + head + content]
     body = content + crc16(content).to_bytes(2, "big")
-    payload_size = max_size - FRAGMENT_HEAD_BYTES
+    payload_size = max_size - FRAG_HEADER_BYTES
     count = -(-len(body) // payload_size) if payload_size > 0 else MAX_FRAGMENTS + 1
     if count > MAX_FRAGMENTS:
         raise EncodeError("%d bytes do not fit into %d datagrams" % (len(content), MAX_FRAGMENTS))
@@ -75,20 +75,20 @@ class Fragment:
 
 def unpack(data: bytes) -> Fragment:
     """Decode an MO datagram; raises `DecodeError`."""
-    if len(data) < HEAD_BYTES:
+    if len(data) < HEADER_BYTES:
         raise DecodeError("%d bytes are no datagram" % len(data))
     form, kind = data[0] & 0xF0, data[0] & 0x0F
     if kind >= len(CLASSES):
         raise DecodeError("class %d is not known" % kind)
     number = int.from_bytes(data[1:4], "big")
     if form == SINGLE:
-        return Fragment(kind, number, 0, 0, data[HEAD_BYTES:])
-    if form != FRAGMENT or len(data) <= FRAGMENT_HEAD_BYTES:
+        return Fragment(kind, number, 0, 0, data[HEADER_BYTES:])
+    if form != FRAGMENT or len(data) <= FRAG_HEADER_BYTES:
         raise DecodeError("form 0x%02x is not known" % data[0])
     index, last_index = data[4], data[5]
     if not index <= last_index or not last_index:
         raise DecodeError("fragment %d of %d" % (index, last_index))
-    return Fragment(kind, number, index, last_index, data[FRAGMENT_HEAD_BYTES:])
+    return Fragment(kind, number, index, last_index, data[FRAG_HEADER_BYTES:])
 
 
 def reassemble(parts: "list[bytes]") -> bytes:

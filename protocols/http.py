@@ -10,7 +10,7 @@ Source: RFC 9112 (messages, chunked transfer coding), RFC 9110 (methods, status,
 
 from protocols.errors import DecodeError, EncodeError
 
-_MAX_HEAD = 4096
+_MAX_HEADER = 4096
 _MAX_FIELDS = 48
 _NO_BODY = (204, 304)
 _LINE_END = b"\r\n"
@@ -68,7 +68,7 @@ class ResponseReader:
         self._buffer = b""
         self._response: Response | None = None
         self._remaining = 0  # bytes of a body with a length
-        self._parse_step = self._parse_head
+        self._parse_step = self._parse_header
         self._until_close = False
 
     def feed(self, data: bytes) -> "list[Response]":
@@ -79,9 +79,9 @@ class ResponseReader:
             response = self._response
             if response is not None and self._done:
                 self._response = None
-                self._parse_step = self._parse_head
+                self._parse_step = self._parse_header
                 responses.append(response)
-        if len(self._buffer) > self._max_body + _MAX_HEAD:
+        if len(self._buffer) > self._max_body + _MAX_HEADER:
             raise DecodeError("a response is too long")
         return responses
 
@@ -97,11 +97,11 @@ class ResponseReader:
 
     _done = False
 
-    def _parse_head(self) -> bool:
+    def _parse_header(self) -> bool:
         self._done = False
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
-            if len(self._buffer) > _MAX_HEAD:
+            if len(self._buffer) > _MAX_HEADER:
                 raise DecodeError("the head of a response is too long")
             return False
         lines = self._buffer[:end].split(_LINE_END)
@@ -146,7 +146,7 @@ class ResponseReader:
     def _take_line(self) -> "bytes | None":
         end = self._buffer.find(_LINE_END)
         if end < 0:
-            if len(self._buffer) > _MAX_HEAD:
+            if len(self._buffer) > _MAX_HEADER:
                 raise DecodeError("a line of a chunked body is too long")
             return None
         line = self._buffer[:end]

@@ -13,7 +13,7 @@ from agent.config.profile_files import ProfileFiles
 from agent.core.config_records import Config, DeviceConfig, check_outputs, to_thousandths
 from agent.core.errors import ConfigError
 from agent.core.registry import COMPONENTS, STREAM_KINDS, schema_module, sections
-from agent.fieldbus.fieldbus import cycle_load_us, over_capacity
+from agent.fieldbus.capacity import cycle_load_us, over_capacity
 from drivers.device.profile import DeviceProfile
 from drivers.errors import AddressError, ProfileError
 from drivers.ports.address import parse_address

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config
 
 
+_PREFIXES = ("agent.config.", "agent.core.schema_", "agent.core.tunable", "agent.fieldbus.capacity")
+
+
 def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | ProfileFiles") -> "Config":
     """Check a parsed configuration and compile it.
 
@@ -40,6 +43,6 @@ def unload_checks() -> None:
 def _is_only_for_loading(name: str) -> bool:
     if name == "agent.config.load":
         return False
-    if name.startswith(("agent.config.", "agent.core.schema_", "agent.core.tunable")):
+    if name.startswith(_PREFIXES):
         return True
     return name.startswith("agent.") and ".schema" in name

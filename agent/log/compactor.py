@@ -79,7 +79,7 @@ class BlockCompactor:
         """
         if record.kind == ROWS:
             try:
-                schema, rows, seq = block.parse_head(record.payload)[:3]
+                schema, rows, seq = block.parse_header(record.payload)[:3]
             except DecodeError:
                 return 0, 0
             if schema == self._schema:

@@ -98,7 +98,9 @@ class Sender:
                     return self._next_chunk(class_index, record, room)
                 # Joined once at the end: a board has no memory for a growing message.
                 entry = bytearray()
-                message.append_head(entry, (record.ident * 4 + group, record.kind, record.payload))
+                message.append_header(
+                    entry, (record.ident * 4 + group, record.kind, record.payload)
+                )
                 parts.extend([bytes(entry), record.payload])
                 size += len(entry) + len(record.payload)
                 self._mark_sent(class_index, record.last_ident)

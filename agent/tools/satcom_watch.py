@@ -154,7 +154,8 @@ def status_page(status: dict[str, Any]) -> str:
     lines = [
         f"modem    {status['kind']}  {ready}  [{gauge}]  {service}",
         f"queue    {queue_text} waiting, {status['unacknowledged']} unacknowledged",
-        f"sessions {status['tried']} tried, {status['sent']} sent, {status['failed']} failed{reason_text}",
+        f"sessions {status['tried']} tried, {status['sent']} sent, "
+        f"{status['failed']} failed{reason_text}",
         f"budget   {status['spent_bytes']} of {status['day_bytes']} bytes today",
         "windows  " + _windows_text(status),
     ]

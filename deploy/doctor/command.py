@@ -27,7 +27,7 @@ def run(argv: list[str]) -> int:
     parser = Parser(
         prog="coldloop doctor",
         description="Check ports, rights, clock, broker, disk, configuration and service of this "
-        "controller, and say what to do. Nothing is changed, no device is spoken to.",
+        "controller, and name the next step. Changes nothing and sends no request to a device.",
         epilog="example: coldloop doctor --config /etc/coldloop/unit.json",
     )
     add = parser.add_argument

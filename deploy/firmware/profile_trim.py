@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.errors import FirmwareError
 from drivers.device import profile_entries
-from drivers.device.profile import NEVER, referenced_names
+from drivers.device.profile import NEVER
 from drivers.device.profile_check import check_profile
 
 _READER_KEYS = ("notes", "conflicts")
@@ -32,7 +32,7 @@ def trim_profile(path: Path) -> bytes:
     errors = check_profile(raw, path.name)
     if errors:
         raise FirmwareError("\n".join(errors))
-    referenced = referenced_names(raw)
+    referenced = profile_entries.referenced_names(raw)
     profile = {key: value for key, value in raw.items() if key not in _READER_KEYS}
     for key, shared in _LISTS.items():
         if key in raw:

@@ -201,7 +201,7 @@ def _write_crl(
 
 
 def _acl_head() -> str:
-    return "# Written by `coldloop config pki`; a name may do what stands below it, nothing else.\n"
+    return "# Written by `coldloop config pki`; each user has only the rights below its name.\n"
 
 
 def _add_acl_entry(folder: Path, name: str, role: str) -> None:

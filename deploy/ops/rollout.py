@@ -114,9 +114,7 @@ class Rollout:
         self.outbox.append((unit.name, "clear", b""))
 
     def tick(self, now_s: float) -> None:
-        """Handle the time: time out silent units, stop after too many failures, send to the next
-        units.
-        """
+        """Check timeouts and failures, then send to the next units."""
         self._now_s = now_s
         for unit in self.units.values():
             limit = self.plan.trial_s if unit.state == TRIAL else self.plan.answer_s
@@ -157,6 +155,10 @@ class Rollout:
                 self._set_state(unit, SENT, now_s)
                 self.outbox.append((unit.name, "patch", message))
                 active += 1
+
+    def toggle_pause(self) -> None:
+        """Pause the rollout, or resume it. Units in progress continue."""
+        self.paused = not self.paused
 
     def abort(self, reason: str) -> None:
         """Send no new change, and roll back each unconfirmed trial."""

@@ -38,7 +38,7 @@ class RelayHttpServer:
     """Serves at (host, port) until `close`; port 0: any free one, see `address`."""
 
     def __init__(self, host: str, port: int, pages: dict[str, Page], on_message: OnMessage) -> None:
-        class Handler(BaseHTTPRequestHandler):
+        class RelayRequestHandler(BaseHTTPRequestHandler):
             """One request."""
 
             timeout = 10
@@ -60,10 +60,10 @@ class RelayHttpServer:
                 try:
                     imei, message = _parse_message(self.headers.get("Content-Type", ""), body)
                 except ValueError:
-                    self._answer(400, "imei or data (hexadecimal) is missing\n", "text/plain")
+                    self._answer(400, "imei and data (hexadecimal) are needed\n", "text/plain")
                     return
                 is_stored = on_message(imei, message)
-                text = "stored\n" if is_stored else "not stored\n"
+                text = "kept\n" if is_stored else "again\n"
                 self._answer(200 if is_stored else 503, text, "text/plain")
 
             def _answer(self, code: int, text: str, kind: str) -> None:
@@ -77,7 +77,7 @@ class RelayHttpServer:
             def log_message(self, *_: object) -> None:
                 """Write no log."""
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        self._server = ThreadingHTTPServer((host, port), RelayRequestHandler)
         self._server.daemon_threads = True
         self.address: tuple[str, int] = self._server.server_address[:2]  # type: ignore[assignment]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

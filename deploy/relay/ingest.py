@@ -150,7 +150,7 @@ class Ingest:
     ) -> list[tuple[int, int, bytes]]:
         """Store a merged block: whole if all its blocks are new, otherwise only the new blocks."""
         try:
-            count = merged_block.parse_head(content)[0]
+            count = merged_block.parse_header(content)[0]
         except DecodeError:
             self.counts["bad_blocks"] += 1
             return []

@@ -35,7 +35,7 @@ class DecodedDatagram:
 
 def is_datagram(message: bytes) -> bool:
     """Return whether a message is a datagram and not a telemetry message."""
-    return len(message) >= datagram.HEAD_BYTES and message[0] & 0xF0 in _FORMS
+    return len(message) >= datagram.HEADER_BYTES and message[0] & 0xF0 in _FORMS
 
 
 def decode_datagram(database: RelayDatabase, unit: str, message: bytes) -> DecodedDatagram:

@@ -108,7 +108,8 @@ def _argument(action: argparse.Action) -> str:
 
 def _meaning(action: argparse.Action) -> str:
     text = (action.help or "") % {**vars(action), "prog": "coldloop"}
-    choices = " ".join(str(choice) for choice in action.choices or ())
+    listed = () if isinstance(action.choices, range) else action.choices or ()
+    choices = " ".join(str(choice) for choice in listed)
     return f"{text} ({choices})" if choices and action.metavar else text
 
 
@@ -378,14 +379,16 @@ def alarms() -> str:
         raise SystemExit(f"alarms.toml: missing {missing}, not in the code {gone}")
     text = (
         "# Alarms\n\nFor technicians and operators: the meaning of each alarm, and the first step. "
-        "Meanings and actions stand in `docs/tools/alarms.toml`; a test compares the codes with "
-        "the code.\n\n"
-        "An alarm has a code and a text. `coldloop status` shows active alarms. After a colon "
-        "stands the device, port or load: `device_lost:valve`.\n\n"
-        "*State*: the unit state while the alarm is active. `-` means that the alarm does not "
-        "change the state.\n"
-        "States: `normal`; `degraded` (the unit cools, something is missing); `safe` (outputs have "
-        "their safe values); `stopped` (the unit does not cool, on purpose).\n"
+        "`docs/tools/alarms.toml` has the meanings and steps; a test compares its codes with the "
+        "code.\n\n"
+        "An alarm has a code and a text. `coldloop status` shows active alarms. The part after a "
+        "colon is the device, port or load: `device_lost:valve`.\n\n"
+        "*State* is the unit state while the alarm is active. `-` means that the alarm does not "
+        "change the state. The states are:\n\n"
+        "- `normal`\n"
+        "- `degraded`: the unit cools, something is missing\n"
+        "- `safe`: the outputs have their fail-safe values\n"
+        "- `stopped`: the unit does not cool, intentionally\n"
     )
     for group in groups.values():
         text += f"\n## {group['title']}\n\n"

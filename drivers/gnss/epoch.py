@@ -202,7 +202,7 @@ class EpochDecoder:
         epoch = Epoch(group, self._count, self)
         sentences = _EpochSentences()
         for body in group.bodies:
-            self._take_sentence(body, sentences, epoch)
+            self._add_sentence(body, sentences, epoch)
         epoch.antenna = self.antenna
         epoch.jamming = self.jamming
         _copy_measurements(epoch, sentences)
@@ -231,7 +231,7 @@ class EpochDecoder:
         self._view_number = epoch.number
         return view
 
-    def _take_sentence(self, body: bytes, sentences: _EpochSentences, epoch: Epoch) -> None:
+    def _add_sentence(self, body: bytes, sentences: _EpochSentences, epoch: Epoch) -> None:
         sentence, reason = parse(body)
         if sentence is None:
             if reason == "kind":
@@ -246,10 +246,10 @@ class EpochDecoder:
             return
         # a vendor sentence; its module is loaded only with the first one
         if hasattr(sentence, "jamming"):
-            self._take_vendor(sentence)  # type: ignore[arg-type]  # only notices have it
+            self._apply_vendor(sentence)  # type: ignore[arg-type]  # only notices have it
         sentences.add(sentence)
 
-    def _take_vendor(self, sentence: "VendorSentence") -> None:
+    def _apply_vendor(self, sentence: "VendorSentence") -> None:
         if sentence.antenna is not None:
             self.antenna = sentence.antenna
         if sentence.jamming is not None:

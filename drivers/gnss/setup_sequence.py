@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Actions = list[tuple[str, bytes]]
 
 _HOLD_EPOCHS = 3
-_MAX_TRIES = 2
+_MAX_ATTEMPTS = 2
 _SETTLE_TIME = SECOND
 _TIMEOUTS = {"constellations": 60 * SECOND, "start": 180 * SECOND}
 _DEFAULT_TIMEOUT = 20 * SECOND
@@ -69,7 +69,7 @@ class SetupSequence:
 
     def _start_step(self, now: int) -> None:
         """Start the next step: check its setting before any command is sent."""
-        self._consecutive = self._tries = self._epoch_count = 0
+        self._consecutive = self._attempts = self._epoch_count = 0
         self._acknowledged = False
         self._observation = SetupObservation()
         self._settled_at = now
@@ -83,7 +83,7 @@ class SetupSequence:
 
     def _send_commands(self, now: int) -> None:
         step = self._current_step()
-        self._tries += 1
+        self._attempts += 1
         self._consecutive = 0
         self._observation = SetupObservation()
         self._actions += [("write", command) for command in step.commands]
@@ -111,8 +111,8 @@ class SetupSequence:
             return
         self._consecutive = self._consecutive + 1 if is_fulfilled else 0
         if self._consecutive >= _HOLD_EPOCHS:
-            self._finish_step(DONE if self._tries else ALREADY_SET, now)
-        elif not self._tries and not is_fulfilled:
+            self._finish_step(DONE if self._attempts else ALREADY_SET, now)
+        elif not self._attempts and not is_fulfilled:
             self._send_commands(now)
 
     def wake(self, now: int) -> None:
@@ -124,7 +124,7 @@ class SetupSequence:
             self._finish_step(UNVERIFIED, now)
         elif step.name == "start" and not self._observation.interrupted:
             self._finish_step(UNVERIFIED if step.value[0] == "hot" else REFUSED, now)
-        elif self._tries < _MAX_TRIES:
+        elif self._attempts < _MAX_ATTEMPTS:
             self._restore_baud()
             self._send_commands(now)
         else:

@@ -133,7 +133,7 @@ class ImtDriver(ModemDriver):
                 self._response_due = NEVER
                 self._dispatch(target, fields, now)
             else:
-                self._on_refused(code, target, now)
+                self._on_rejected(code, target, now)
         self._update_deadline()
 
     def _dispatch(self, target: str, fields: "dict[str, Any]", now: int) -> None:
@@ -141,7 +141,7 @@ class ImtDriver(ModemDriver):
         if handler is not None:
             handler(fields, now)
 
-    def _on_refused(self, code: int, target: str, now: int) -> None:
+    def _on_rejected(self, code: int, target: str, now: int) -> None:
         self.faults += 1
         if not self.ready:
             self._response_due = NEVER

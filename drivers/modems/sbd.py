@@ -50,7 +50,7 @@ class SbdDriver(AtModem):
         self._loaded_content = b""
         self._fetching = False
         self._transfer_count = 0
-        self._digit = b""
+        self._transfer_result = b""
         self._result: list[int] | None = None
         self._mo_loaded = False
         self._transmitting = False
@@ -83,7 +83,7 @@ class SbdDriver(AtModem):
         if line == b"READY":
             self._output.append(sbd.build_transfer(self._content))
         elif line in _DIGITS:
-            self._digit = line
+            self._transfer_result = line
         elif line.startswith(b"+SBDIX:"):
             self._result = sbd.parse_session(line)
         elif line.startswith(b"+SBDS:"):
@@ -144,7 +144,7 @@ class SbdDriver(AtModem):
         self.busy = True
         self._fetching = True
         self._content, self._loaded_content = b"", b""
-        self.queue_command(b"AT+SBDD0\r", self._on_emptied)
+        self.queue_command(b"AT+SBDD0\r", self._on_buffer_cleared)
         self._send_next(now)
         return True
 
@@ -156,14 +156,14 @@ class SbdDriver(AtModem):
 
     def _start_transfer(self) -> None:
         self._loaded_content = b""
-        self._digit = b""
+        self._transfer_result = b""
         self._transfer_count += 1
         self.queue_command(
             b"AT+SBDWB=%d\r" % len(self._content), self._on_transferred, _TRANSFER_TIMEOUT
         )
 
     def _on_transferred(self, succeeded: bool, now: int) -> None:
-        if succeeded and self._digit == b"0":
+        if succeeded and self._transfer_result == b"0":
             self._loaded_content = self._content
             self._start_session()
         elif self._transfer_count < _MAX_TRANSFERS:
@@ -171,7 +171,7 @@ class SbdDriver(AtModem):
         else:
             self._finish_send(sbd.RETRY, "the modem does not take the message", False, now)
 
-    def _on_emptied(self, succeeded: bool, now: int) -> None:
+    def _on_buffer_cleared(self, succeeded: bool, now: int) -> None:
         if succeeded:
             self._start_session()
         else:

@@ -124,9 +124,7 @@ class ColdloopPolicy(Policy):
         self.setpoint_c = cooling.setpoint_c
 
     def _raise_outputs(self, min_pct: float) -> None:
-        """Open valve and fans to `min_pct` at least; their controllers track this without
-        oscillation.
-        """
+        """Open valve and fans to `min_pct` at least; their controllers track this."""
         cooling = self.cooling
         if self.valve_pct < min_pct:
             self.valve_pct = min_pct

@@ -74,9 +74,7 @@ class AnnualSite:
         return self.kind == "adiabatic" and dry_c > WET_ABOVE_C
 
     def fixed_losses_kw(self, it_kw: float, loop_kw: float) -> dict[str, float]:
-        """Return the losses outside the loop, kW: electrical stages, residual air cooling, the
-        rest.
-        """
+        """Return the losses outside the loop, kW: electrical stages, room air cooling, the rest."""
         air = Room().electric_kw(it_kw)
         other = OTHER_FRACTION * self.it_kw
         losses = ElectricalChain(self.it_kw).losses_kw(it_kw, loop_kw + air + other)

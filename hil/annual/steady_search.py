@@ -148,9 +148,7 @@ class SteadySearch:
         return cheapest
 
     def _min_fan_speed(self, pair: FlowPair, air: Air, wet: bool) -> float | None:
-        """Return the slowest fans that take the heat at the hottest allowed water; None if
-        impossible.
-        """
+        """Return the slowest fans for the heat at the hottest allowed water; None if impossible."""
         cooler, kind = self.site.cooler, self.site.kind
         intake = intake_c(cooler, kind, air, wet)
         if pair.max_water_c <= intake:

@@ -11,7 +11,6 @@ forging    the ground sends forged receipts after each true one
 delay_us   delay of the receipts, µs
 """
 
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from agent.log import segment
@@ -48,7 +47,9 @@ class GroundHost(Protocol):
     world: World
     broker: Broker
     stores: dict[str, StoreEndpoint]
-    publish: Callable[[str, bytes, bool], None]
+
+    def publish(self, topic: str, payload: bytes, retain: bool) -> None:
+        """Let the broker publish a message."""
 
 
 class MqttGround(FaultTarget):

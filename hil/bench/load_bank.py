@@ -72,6 +72,10 @@ class LoadBank:
         """Addresses of the services and of the second bus. In real time they are real ports."""
         self._section_settings = _write_settings(settings, start_utc_s)
 
+    def mark_fault(self, now: int) -> None:
+        """Start to measure the time to the first limit at world time `now`, µs."""
+        self.fault_at_us = now
+
     def extend_config(self, config: dict[str, Any]) -> None:
         """Add second bus, its devices and the section `throttle` to the agent's configuration."""
         config["buses"]["hall"] = self.addresses["hall"]

@@ -27,10 +27,10 @@ _LINEAR_FIELDS = (
 )
 
 
-def scale_parameters(p: PlantParameters, factor: int) -> PlantParameters:
-    """Give the parameters `p` for a plant that is `factor` times as large; 1: unchanged."""
+def scale_parameters(parameters: PlantParameters, factor: int) -> PlantParameters:
+    """Give the parameters of a plant that is `factor` times as large; 1: unchanged."""
     if factor == 1:
-        return p
-    changes = {name: getattr(p, name) * factor for name in _LINEAR_FIELDS}
-    changes["pump_slope_kpa_lpm2"] = p.pump_slope_kpa_lpm2 / factor**2
-    return replace(p, **changes)
+        return parameters
+    changes = {name: getattr(parameters, name) * factor for name in _LINEAR_FIELDS}
+    changes["pump_slope_kpa_lpm2"] = parameters.pump_slope_kpa_lpm2 / factor**2
+    return replace(parameters, **changes)

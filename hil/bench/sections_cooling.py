@@ -16,16 +16,16 @@ _WARNING_BITS = ("LeakInternal", "LeakExternal")
 
 def write_cooling(settings: TestbedSettings) -> dict[str, Any]:
     """Write the section `cooling`; with `dew` if the row has humidity sensors."""
-    p = PlantParameters()
+    parameters = PlantParameters()
     section: dict[str, Any] = {
         "facility": "valve",
         "exchanger": {
-            "ua_kw_k": p.hx_ua_kw_k,
-            "tcs_lpm": p.tcs_design_lpm,
-            "fws_lpm": p.hx_fws_design_lpm,
-            "fws_open_lpm": p.fws_open_lpm,
-            "rangeability": p.valve_rangeability,
-            "authority": p.valve_authority,
+            "ua_kw_k": parameters.hx_ua_kw_k,
+            "tcs_lpm": parameters.tcs_design_lpm,
+            "fws_lpm": parameters.hx_fws_design_lpm,
+            "fws_open_lpm": parameters.fws_open_lpm,
+            "rangeability": parameters.valve_rangeability,
+            "authority": parameters.valve_authority,
         },
         "balance_pct": 30,
         "pumps": {"slot": settings.slot, "slot_s": _SLOT_S} if settings.slot else {},
@@ -36,24 +36,24 @@ def write_cooling(settings: TestbedSettings) -> dict[str, Any]:
     if settings.proof_store:
         section["port"] = "store:/virtual/proofs"
     if settings.outdoor_sensors:
-        section["optimum"] = write_optimum(p)
+        section["optimum"] = write_optimum(parameters)
     if settings.fans:
         section["fans"] = {"drives": [f"fan{i + 1}" for i in range(settings.fans)]}
     return section
 
 
-def write_optimum(p: PlantParameters) -> dict[str, Any]:
+def write_optimum(parameters: PlantParameters) -> dict[str, Any]:
     """Write `optimum` for 100 kW: a cooler of 15 kW/K with fans of 3 kW."""
     return {
         "air": "outdoor",
         "every_s": 60,
         "design_kw": 100.0,
         "pump_w": 2000.0,
-        "full_lpm": p.tcs_design_lpm / 0.7,
+        "full_lpm": parameters.tcs_design_lpm / 0.7,
         "fan_w": 3000.0,
         "cooler_kw_k": 15.0,
-        "plate_r0_k_kw": 1000.0 * p.plate_r0_k_w,
-        "plate_r1_k_kw": 1000.0 * p.plate_r1_k_w,
+        "plate_r0_k_kw": 1000.0 * parameters.plate_r0_k_w,
+        "plate_r1_k_kw": 1000.0 * parameters.plate_r1_k_w,
     }
 
 

@@ -5,6 +5,7 @@ real ports. They also supply the functions that cut the link and the power.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from hil.bench import receiver_choice
@@ -20,6 +21,7 @@ from hil.devices.cooling.rpu import Rpu
 from hil.devices.drives.abb_acs580 import Drive
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.mqtt.broker import Broker
+from hil.io.endpoints import SerialEndpoint
 from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.world import World
 from hil.plant.fluid.parameters import PlantParameters
@@ -32,16 +34,29 @@ RPU_UNIT, VALVE_UNIT, FIRST_DRIVE_UNIT = 12, 20, 31
 BUS_BAUD = 19_200
 
 
+@dataclass(frozen=True)
+class LinkControl:
+    """Functions that act on the link to the broker; a default does nothing.
+
+    set_down     True: the link is down; False: it is up again
+    set_silent   True: the link loses all data; False: it transmits again
+    cut_after    the link loses all data after this number of bytes to the broker; None: cancel
+    publish      the broker publishes a message: topic, payload, retain
+    """
+
+    set_down: Callable[[bool], None] = lambda _: None
+    set_silent: Callable[[bool], None] = lambda _: None
+    cut_after: Callable[[int | None], None] = lambda _: None
+    publish: Callable[[str, bytes, bool], None] = lambda *_: None
+
+
 class Testbed:
     """The devices of a row in `world`, as `settings` describe them."""
 
     def __init__(self, world: World, settings: TestbedSettings) -> None:
         self.world = world
         self.settings = settings
-        self.set_link_down: Callable[[bool], None] = lambda _: None
-        self.set_link_silent: Callable[[bool], None] = lambda _: None
-        self.cut_link_after: Callable[[int | None], None] = lambda _: None
-        self.publish: Callable[[str, bytes, bool], None] = lambda *_: None
+        self.link = LinkControl()
         self.set_power: Callable[[bool], None] = lambda _: None
         self.stores: dict[str, StoreEndpoint] = {}
         self.ground: MqttGround | None = None
@@ -74,9 +89,33 @@ class Testbed:
         self.utc_at: Callable[[int], int] = receiver_choice.make_true_utc(world, self.receiver)
         self.broker = Broker()
         self.satcom: SatcomTestbed | None = None
-        self.modem_port: Any = None
+        self.modem_port: SerialEndpoint | None = None
         if "modem" in section_names(settings):
             self.satcom = SatcomTestbed(world, settings, SITE_E7)
+
+    def connect_link(self, link: LinkControl) -> None:
+        """Set the functions that act on the link to the broker."""
+        self.link = link
+
+    def connect_power(self, set_power: Callable[[bool], None]) -> None:
+        """Set the function that switches the power of the controller on (True) or off."""
+        self.set_power = set_power
+
+    def connect_ground(self, ground: MqttGround) -> None:
+        """Set the ground that stores the log records."""
+        self.ground = ground
+
+    def connect_modem(self, port: SerialEndpoint) -> None:
+        """Set the endpoint of the satellite modem, which faults can unplug."""
+        self.modem_port = port
+
+    def set_true_utc(self, utc_at: Callable[[int], int]) -> None:
+        """Set the function that gives true UTC for a monotonic time of the agent, both µs."""
+        self.utc_at = utc_at
+
+    def publish(self, topic: str, payload: bytes, retain: bool) -> None:
+        """Let the broker publish a message."""
+        self.link.publish(topic, payload, retain)
 
     def config(self, receiver: str, bus: str, broker: str, state: str) -> dict[str, Any]:
         """Write the agent's configuration for this row; the arguments are addresses."""

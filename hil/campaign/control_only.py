@@ -57,12 +57,12 @@ FAULTS: tuple[PlantFault, ...] = (
 class FaultInjector:
     """Changes the load and injects faults hour by hour; checks the invariants."""
 
-    def __init__(self, year: AnnualRun, rng: random.Random) -> None:
+    def __init__(self, annual_run: AnnualRun, rng: random.Random) -> None:
         self.failures: list[str] = []
         self.max_case_c, self.min_margin_k = 0.0, 99.0
-        self._year = year
+        self._annual_run = annual_run
         self._rng = rng
-        self._testbed: Any = SimpleNamespace(plant=year.plant, world=SimpleNamespace(now=0))
+        self._testbed: Any = SimpleNamespace(plant=annual_run.plant, world=SimpleNamespace(now=0))
         self._load_fraction = 0.6
         self._active: PlantFault | None = None
         self._active_until = 0
@@ -71,9 +71,9 @@ class FaultInjector:
     def after_hour(self, hours_done: int, _: int, account: AnnualAccount) -> None:
         """Check the past hour, then draw load and fault of the next."""
         self._check_invariants(hours_done, account)
-        rng, year = self._rng, self._year
+        rng, annual_run = self._rng, self._annual_run
         self._load_fraction = min(max(self._load_fraction + rng.uniform(-0.3, 0.3), 0.2), 1.0)
-        year.plant.set_load(self._load_fraction * year.site.it_kw)
+        annual_run.plant.set_load(self._load_fraction * annual_run.site.it_kw)
         if self._active is not None and hours_done >= self._active_until:
             undo = EVENTS[self._active.fault].undo
             if undo is not None:
@@ -117,9 +117,9 @@ def run_control_only(seed: int, hours: int) -> ControlRun:
     start = rng.randrange(len(weather.hours))
     failures: list[str]
     try:
-        year = AnnualRun(site, make_policy("coldloop", site))
-        injector = FaultInjector(year, rng)
-        year.run(hours, start, injector.after_hour)
+        annual_run = AnnualRun(site, make_policy("coldloop", site))
+        injector = FaultInjector(annual_run, rng)
+        annual_run.run(hours, start, injector.after_hour)
         failures = injector.failures
     except BenchError as error:
         failures = [str(error)]

@@ -32,7 +32,7 @@ from hil.scenario.toml_writer import round_trip, write_toml
 
 SECONDS = 3600
 MIN_SECONDS = 600
-_FIRST_S, _QUIET_S = 30, 240
+_FIRST_S, _FAULT_FREE_S = 30, 240
 _MAX_EVENTS = 12
 
 
@@ -40,7 +40,7 @@ def draw(seed: int, seconds: int = SECONDS) -> Scenario:
     """Draw the scenario of a seed; `seconds` is 600 or more."""
     rng = random.Random(f"campaign/{seed}/{seconds}")
     rules = rng.sample(DRAWN, rng.randint(1, _MAX_EVENTS))
-    last_s = seconds - _QUIET_S
+    last_s = seconds - _FAULT_FREE_S
     events = sorted(
         (_draw_event(rule, rng, last_s) for rule in rules), key=lambda event: event.at_s
     )

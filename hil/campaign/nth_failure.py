@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from agent.agent import BROKER
+from agent.agent import BROKER, FIRST_BUS
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.words import LIVENESS, SAFETY
 from hil.devices.base import Replies
 from hil.errors import BenchError
-from hil.io.endpoints import TcpEndpoint
+from hil.io.endpoints import SerialEndpoint, TcpEndpoint
 from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.world import World
 from hil.run.recorded import DUTS
@@ -89,39 +89,36 @@ def _sweep_store(run: VirtualRun, nth: int) -> FailureCounter:
 
     counter = FailureCounter(world, nth, cut_power if nth % 2 else lambda: None)
     for store in run.testbed.stores.values():
-        _intercept_store(store, counter, port_fails=nth % 2 == 0)
+        _filter_store(store, counter, port_fails=nth % 2 == 0)
     return counter
 
 
-def _intercept_store(store: StoreEndpoint, counter: FailureCounter, port_fails: bool) -> None:
-    original_request = store.request
-
-    def intercepted_request(op: str, data: bytes) -> None:
+def _filter_store(store: StoreEndpoint, counter: FailureCounter, port_fails: bool) -> None:
+    def accepts(op: str, _: bytes) -> bool:
         if op in ("get", "list") or counter.count_one() or not port_fails:
-            original_request(op, data)
-        else:
-            store.fail()
+            return True
+        store.fail()
+        return False
 
-    store.request = intercepted_request  # type: ignore[method-assign]
-    store.write = lambda data: intercepted_request("write", data)  # type: ignore[method-assign]
+    store.filter_requests(accepts)
 
 
 def _sweep_bus(run: VirtualRun, nth: int) -> FailureCounter:
     counter = FailureCounter(run.world, nth, lambda: None)
-    bus = run.testbed.bus
-    receive, wake = bus.receive, bus.wake
+    endpoint = run.shell.endpoints[FIRST_BUS]
+    if not isinstance(endpoint, SerialEndpoint) or endpoint.line is None:
+        raise BenchError("--sweep bus: the row has no serial bus")
 
-    def filter_replies(replies: Replies) -> Replies:
-        kept = []
+    def convert(replies: Replies) -> Replies:
+        remaining = []
         for delay, data in replies:
             if counter.count_one():
-                kept.append((delay, data))
+                remaining.append((delay, data))
             elif nth % 2 == 0:
-                kept.append((delay, bytes((data[0] ^ 1,)) + data[1:]))
-        return kept
+                remaining.append((delay, bytes((data[0] ^ 1,)) + data[1:]))
+        return remaining
 
-    bus.receive = lambda data, now: filter_replies(receive(data, now))  # type: ignore[method-assign]
-    bus.wake = lambda now: filter_replies(wake(now))  # type: ignore[method-assign]
+    endpoint.line.convert_replies(convert)
     return counter
 
 
@@ -136,13 +133,7 @@ def _sweep_broker(run: VirtualRun, nth: int) -> FailureCounter:
         world.schedule(world.now + 1, endpoint.set_down, False)
 
     counter = FailureCounter(world, nth, break_connection)
-    write = endpoint.write
-
-    def intercepted_write(data: bytes) -> None:
-        if counter.count_one():
-            write(data)
-
-    endpoint.write = intercepted_write  # type: ignore[method-assign]
+    endpoint.filter_writes(lambda _: counter.count_one())
     return counter
 
 

@@ -15,7 +15,7 @@ from hil.devices.modbus.other_master import OtherMaster
 from hil.fault.base import FaultAction, FaultReset, FaultType, attribute_fault
 
 _MILLISECOND = 1000
-_FOREIGN_UNIT = 77  # no device of the bench has this unit id
+_OTHER_UNIT = 77  # no device of the bench has this unit id
 # contains bytes that look like a reply of the RPU
 _NOISE = bytes.fromhex("00ff0c0300fe7f800c83") * 4
 _UNLIMITED = -1
@@ -36,7 +36,7 @@ def _drive_fault(name: str, reset_value: Any, fault_value: Any) -> tuple[FaultAc
 
 def _start_other_master(testbed: Testbed, value: float) -> None:
     master = OtherMaster(
-        _FOREIGN_UNIT, period_us=int(value) * _MILLISECOND, start_us=testbed.world.now
+        _OTHER_UNIT, period_us=int(value) * _MILLISECOND, start_us=testbed.world.now
     )
     testbed.bus.other_devices.append(master)
 

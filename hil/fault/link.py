@@ -12,8 +12,8 @@ def _grounds(testbed: Testbed) -> list[MqttGround]:
 
 
 def _restore_link(testbed: Testbed) -> None:
-    testbed.cut_link_after(None)
-    testbed.set_link_silent(False)
+    testbed.link.cut_after(None)
+    testbed.link.set_silent(False)
 
 
 LINK_EVENTS: dict[str, FaultType] = {
@@ -27,12 +27,12 @@ LINK_EVENTS: dict[str, FaultType] = {
     ),
     "link_half_open": FaultType(
         "the link to the broker loses all data; its connection stays open and never recovers",
-        lambda testbed, _: testbed.set_link_silent(True),
-        lambda testbed: testbed.set_link_silent(False),
+        lambda testbed, _: testbed.link.set_silent(True),
+        lambda testbed: testbed.link.set_silent(False),
     ),
     "link_cut_after": FaultType(
         "the link loses all data after value more bytes to the broker",
-        lambda testbed, value: testbed.cut_link_after(int(value)),
+        lambda testbed, value: testbed.link.cut_after(int(value)),
         _restore_link,
         limits=(1, 1_000_000),
     ),

@@ -26,7 +26,7 @@ def _set_facility_flow(testbed: Testbed, fraction: float) -> None:
 def _stop_facility_flow(testbed: Testbed, _: float) -> None:
     _set_facility_flow(testbed, 0.0)
     if testbed.load_bank is not None:
-        testbed.load_bank.fault_at_us = testbed.world.now
+        testbed.load_bank.mark_fault(testbed.world.now)
 
 
 def _reboot_bmcs(testbed: Testbed, _: float) -> None:

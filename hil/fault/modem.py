@@ -10,6 +10,7 @@ from hil.bench.testbed import Testbed
 from hil.bench.testbed_satcom import SatcomTestbed
 from hil.errors import BenchError
 from hil.fault.base import FaultType, attribute_fault
+from hil.io.endpoints import SerialEndpoint
 
 _MAX_RING_POSITION = 64
 
@@ -47,13 +48,19 @@ def _send_ring(testbed: Testbed) -> None:
         _satcom(testbed).inject(data)
 
 
+def _modem_port(testbed: Testbed) -> SerialEndpoint:
+    if testbed.modem_port is None:
+        raise BenchError("this fault needs a modem in virtual time")
+    return testbed.modem_port
+
+
 def _unplug_modem(testbed: Testbed) -> None:
     _satcom(testbed)
-    testbed.modem_port.unplug()
+    _modem_port(testbed).unplug()
 
 
 def _plug_modem(testbed: Testbed) -> None:
-    testbed.modem_port.plug()
+    _modem_port(testbed).plug()
 
 
 def _replay_ack(testbed: Testbed) -> None:

@@ -57,10 +57,10 @@ def _stuck_sensor_fault(sensor: str) -> tuple[FaultAction, FaultReset]:
 def _start_leak(testbed: Testbed, lpm: float) -> None:
     testbed.plant.advance(testbed.world.now)
     testbed.plant.inventory.set_leak(lpm)
-    testbed.world.schedule(testbed.world.now + _DETECTOR_DELAY_US, _wet_pan, testbed)
+    testbed.world.schedule(testbed.world.now + _DETECTOR_DELAY_US, _trip_leak_detector, testbed)
 
 
-def _wet_pan(testbed: Testbed) -> None:
+def _trip_leak_detector(testbed: Testbed) -> None:
     if testbed.plant.inventory.leak_lpm > 0.0:
         testbed.rpu.set_leak("pan")
 

@@ -63,8 +63,8 @@ EVENTS: dict[str, FaultType] = {
     ),
     "broker_down": FaultType(
         "the link to the broker is cut",
-        lambda testbed, _: testbed.set_link_down(True),
-        lambda testbed: testbed.set_link_down(False),
+        lambda testbed, _: testbed.link.set_down(True),
+        lambda testbed: testbed.link.set_down(False),
     ),
     **BUS_EVENTS,
     **LOAD_EVENTS,

@@ -21,7 +21,7 @@ def _flip_newest_bits(testbed: Testbed, fraction: float) -> None:
             store.flip_bit(keys[-1], int(fraction * 8 * len(store.records[keys[-1]])))
 
 
-def _tear_newest(testbed: Testbed, fraction: float) -> None:
+def _truncate_newest(testbed: Testbed, fraction: float) -> None:
     for store in testbed.stores.values():
         keys = sorted(key for key in store.records if store.records[key])
         if keys:
@@ -46,7 +46,7 @@ STORE_EVENTS: dict[str, FaultType] = {
     ),
     "store_torn": FaultType(
         "the last record of each store loses the fraction value of its length",
-        _tear_newest,
+        _truncate_newest,
         limits=(0, 1),
     ),
 }

@@ -93,6 +93,7 @@ class TcpEndpoint:
         self.silent = False
         self.cut_after: int | None = None
         self._dead_conn = 0
+        self._accepts_write: Callable[[bytes], bool] | None = None
 
     def open(self, address: bytes) -> None:
         """Connect: one round trip, then `opened` or `failed`."""
@@ -114,8 +115,14 @@ class TcpEndpoint:
         self.device_link.opened(self._conn)
         self._shell.event(self._port, "opened")
 
+    def filter_writes(self, accepts: Callable[[bytes], bool]) -> None:
+        """Call `accepts` with the bytes of each write; False discards the bytes."""
+        self._accepts_write = accepts
+
     def write(self, data: bytes) -> None:
         """Send bytes to the server."""
+        if self._accepts_write is not None and not self._accepts_write(data):
+            return
         if self._is_connected and self._conn != self._dead_conn:
             world = self._shell.world
             world.schedule(world.now + self.device_link.latency_us, self._arrive, self._conn, data)

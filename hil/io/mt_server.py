@@ -23,7 +23,7 @@ class MtServer:
         self.accepted = 0
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class MtRequestHandler(BaseHTTPRequestHandler):
             """One request."""
 
             timeout = 10
@@ -41,7 +41,7 @@ class MtServer:
             def log_message(self, *_: object) -> None:
                 """Log nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), MtRequestHandler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/rockblock/MT"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

@@ -32,6 +32,7 @@ class StoreEndpoint:
         self.failures = 0
         self.durable_writes = 0
         self._delete_observers: list[Callable[[str, bytes], None]] = []
+        self._accepts_request: Callable[[str, bytes], bool] | None = None
         self._shell = shell
         self._port = port
         self._rng = rng
@@ -47,6 +48,10 @@ class StoreEndpoint:
     def observe_deletes(self, observer: Callable[[str, bytes], None]) -> None:
         """Call `observer` with key and content of each deleted record."""
         self._delete_observers.append(observer)
+
+    def filter_requests(self, accepts: Callable[[str, bytes], bool]) -> None:
+        """Call `accepts` with operation and data of each request; False discards the request."""
+        self._accepts_request = accepts
 
     def open(self, address: bytes) -> None:
         """Open the port after `_OPEN_US`."""
@@ -74,6 +79,8 @@ class StoreEndpoint:
 
     def request(self, op: str, data: bytes) -> None:
         """Queue one request."""
+        if self._accepts_request is not None and not self._accepts_request(op, data):
+            return
         if not self._open:
             return
         key, _, payload = data.partition(b"\0")

@@ -48,9 +48,7 @@ class InProcessDut:
         profiles: dict[str, dict[str, Any]],
         records: dict[str, bytes] | None = None,
     ) -> None:
-        """Build the agent; `records` is the content of the store of the section `remote`, if
-        present.
-        """
+        """Build the agent; `records` is the store content of the section `remote`, if present."""
         if "remote" in config:
             stored_records = records or {}
             active_config, boot = start_config(

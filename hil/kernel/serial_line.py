@@ -28,6 +28,26 @@ class LinePeer(Protocol):
         """Return the time of the next `wake` call, in microseconds."""
 
 
+class _FilteredPeer:
+    """A device whose replies pass through a function."""
+
+    def __init__(self, device: LinePeer, convert: Callable[[Replies], Replies]) -> None:
+        self._device = device
+        self._convert = convert
+
+    def receive(self, data: bytes, now: int) -> Replies:
+        """Process received bytes; return the converted replies."""
+        return self._convert(self._device.receive(data, now))
+
+    def wake(self, now: int) -> Replies:
+        """Process the passed deadline; return the converted replies."""
+        return self._convert(self._device.wake(now))
+
+    def deadline(self) -> int:
+        """Return the deadline of the device."""
+        return self._device.deadline()
+
+
 class SerialLine:
     """A full-duplex line: `char_us` microseconds a character, chunks of at most `chunk` bytes."""
 
@@ -61,10 +81,12 @@ class SerialLine:
         """Set the largest chunk to `size` bytes."""
         self.chunk = size
 
+    def convert_replies(self, convert: Callable[[Replies], Replies]) -> None:
+        """Pass all replies of the device through `convert`, for example to discard some."""
+        self._device = _FilteredPeer(self._device, convert)
+
     def inject(self, data: bytes) -> None:
-        """Queue bytes of another sender (a real device) behind the bytes that are already on the
-        line.
-        """
+        """Queue bytes of another sender (a real device) behind the bytes already on the line."""
         self._send([(0, data)])
 
     def _arrive(self, data: bytes) -> None:

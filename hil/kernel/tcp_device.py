@@ -35,9 +35,7 @@ class TcpDevice(Protocol):
 
 
 class TcpDeviceLink:
-    """Link to `server` with a latency of `latency_us`; calls `deliver` at the delivery time with
-    `rank`.
-    """
+    """Link to `server` with `latency_us`; calls `deliver` at the delivery time with `rank`."""
 
     def __init__(
         self,

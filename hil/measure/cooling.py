@@ -7,7 +7,7 @@ from agent.safety.interlock import ALARM_RECORDS
 from hil.bench.testbed import Testbed
 from hil.measure.base import Measure, Status
 
-CODES = (
+COOLING_ALARMS = (
     *[code for code, _, _ in ALARM_RECORDS],
     "input_lost",
     "sensor_rate",

@@ -17,7 +17,7 @@ LOAD_ALARMS = (
 STATES = ("free", "derated", "limited", "lost", "shed")
 
 
-def _throttle_value(read: Callable[[Status], float | None]) -> ReadFunction:
+def _power_limit_value(read: Callable[[Status], float | None]) -> ReadFunction:
     """Read the status of the component `throttle`; None without it."""
 
     def read_measure(_: Testbed, status: Status, __: str) -> float | None:
@@ -48,8 +48,8 @@ def _first_limit_delay_s(testbed: Testbed, bank: LoadBank) -> float | None:
     return (min(limit_times, default=testbed.world.now) - bank.fault_at_us) / 1e6
 
 
-def _kilo(key: str) -> ReadFunction:
-    return _throttle_value(lambda s: None if s[key] is None else float(s[key]) / 1000.0)
+def _kilo_value(key: str) -> ReadFunction:
+    return _power_limit_value(lambda s: None if s[key] is None else float(s[key]) / 1000.0)
 
 
 def _energy_value(read: Callable[[Testbed, Status], float | None]) -> ReadFunction:
@@ -76,24 +76,24 @@ LOAD_MEASURES: dict[str, Measure] = {
     "throttle": Measure(
         "",
         "0 free 1 derated 2 limited 3 heat lost 4 shed",
-        _throttle_value(lambda s: STATES.index(s["state"])),
+        _power_limit_value(lambda s: STATES.index(s["state"])),
     ),
-    "limit_kw": Measure("kW", "sum of the limits of all loads", _kilo("limit_w")),
+    "limit_kw": Measure("kW", "sum of the limits of all loads", _kilo_value("limit_w")),
     "headroom_kw": Measure(
-        "kW", "heat that the cooling can remove in addition", _kilo("headroom_w")
+        "kW", "heat that the cooling can remove in addition", _kilo_value("headroom_w")
     ),
     "profile_kw": Measure(
         "kW",
         "mean power of the last complete demand interval",
-        _throttle_value(
+        _power_limit_value(
             lambda s: None if s["profile"][1] is None else float(s["profile"][1]) / 1000.0
         ),
     ),
     "scheduled": Measure(
-        "", "scheduled entries that are pending", _throttle_value(lambda s: len(s["waiting"]))
+        "", "scheduled entries that are pending", _power_limit_value(lambda s: len(s["waiting"]))
     ),
     "executed": Measure(
-        "", "scheduled entries that were executed", _throttle_value(lambda s: len(s["done"]))
+        "", "scheduled entries that were executed", _power_limit_value(lambda s: len(s["done"]))
     ),
     "it_kw": Measure("kW", "true power of the racks", lambda testbed, _, __: testbed.plant.it_kw),
     "told_after_s": Measure(

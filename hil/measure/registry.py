@@ -11,8 +11,7 @@ from agent.safety.supervisor import ALARM_RECORDS
 from hil.bench.testbed import Testbed
 from hil.measure.base import Measure, ReadFunction, Status
 from hil.measure.config import CONFIG_MEASURES
-from hil.measure.cooling import CODES as COOLING_CODES
-from hil.measure.cooling import COOLING_MEASURES
+from hil.measure.cooling import COOLING_ALARMS, COOLING_MEASURES
 from hil.measure.link import LINK_MEASURES
 from hil.measure.load import LOAD_ALARMS, LOAD_MEASURES
 from hil.measure.modem import MODEM_MEASURES
@@ -24,7 +23,7 @@ CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
 ALARM_CODES = (
     *[code for code, _, _ in ALARM_RECORDS],
     *[code for _, code, _, _ in (*CHECKS, *DETECTORS, *ADVISORIES)],
-    *COOLING_CODES,
+    *COOLING_ALARMS,
     *LOAD_ALARMS,
     "gnss_setup",
     "port",

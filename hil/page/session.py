@@ -72,6 +72,11 @@ class BenchSession:
         while self.open_prompt is not None and self._is_running():
             shell.run(shell.now() + _FRAME_US)
 
+    def abort(self) -> None:
+        """Abort the run; its record gives it as failed."""
+        self.aborted = True
+        self.bench.shell.stop_run()
+
     def _is_running(self) -> bool:
         return not self.aborted and not self.bench.shell.stopped
 

@@ -230,9 +230,7 @@ class SessionManager:
         """Abort the run; the record gives it as failed."""
         if self._job is None:
             raise BenchError("nothing is running")
-        session = self._current_session()
-        session.aborted = True
-        session.bench.shell.stop_run()
+        self._current_session().abort()
         return self._job.suite.name
 
     def set_fault(self, arguments: dict[str, Any]) -> None:

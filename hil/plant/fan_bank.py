@@ -18,9 +18,7 @@ _TANK_L = 120.0  # assumed: volume of each tank for 100 kW
 
 
 class FanBank(Facility):
-    """A dry cooler for the row of `p` that starts at the row's inlet temperature; one shaft for
-    each fan.
-    """
+    """A dry cooler for the row of `p`, at the row's inlet temperature; one shaft for each fan."""
 
     def __init__(self, p: PlantParameters, fans: int) -> None:
         megawatts = p.racks * p.rack_design_kw / 1000.0

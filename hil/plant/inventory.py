@@ -72,9 +72,7 @@ class Inventory:
         self._air_admitted = True
 
     def step(self, dt_s: float) -> bool:
-        """Step by `dt_s`; return whether the gas in the loop changed, so that the flows must be
-        updated.
-        """
+        """Step by `dt_s`; return whether the gas in the loop changed (flows must be updated)."""
         before = self.air_l
         out = min(self.leak_lpm * dt_s / 60.0, self.level_l + self.loop_l - self.air_l)
         self.leaked_l += out

@@ -20,9 +20,7 @@ _MAX_FLOW_RATIO = 1.15  # flow at full speed over the design flow
 
 
 def reference_parameters(it_kw: float, **changes: object) -> PlantParameters:
-    """Return the reference parameters of a row of `it_kw` kilowatts; raises `ValueError` below 50
-    kW.
-    """
+    """Return the parameters of a reference row of `it_kw`; raises `ValueError` below 50 kW."""
     if it_kw < 50.0:
         raise ValueError("it_kw: the reference plant starts at 50 kW")
     p = PlantParameters()

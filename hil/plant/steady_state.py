@@ -32,9 +32,7 @@ def steady_supply_c(
 def steady_valve_pct(
     p: PlantParameters, it_kw: float, supply_c: float, pumps_pct: tuple[float, ...]
 ) -> float:
-    """Return the valve stroke (0 to 100 %) for `supply_c` at `it_kw`; the nearest limit if
-    unreachable.
-    """
+    """Return the valve stroke for `supply_c` at `it_kw`, %; 0 or 100 if unreachable."""
     point = operating_point(p, list(pumps_pct))
     low, high = 0.0, 100.0
     for _ in range(50):

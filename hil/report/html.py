@@ -94,13 +94,13 @@ def _requirements_section(record: Record) -> str:
     rows = "".join(
         f'<tr class="{worst_verdict(verdicts)}"><td>{escape(name)}</td>'
         f"<td>{escape(REQUIREMENTS.get(name, ''))}</td>"
-        f"<td class=v>{_held_text(verdicts)}</td></tr>"
+        f"<td class=v>{_passed_text(verdicts)}</td></tr>"
         for name, verdicts in sorted(verdicts_by_name.items())
     )
     return f"<section><h2>Requirements</h2><table>{rows}</table></section>\n"
 
 
-def _held_text(verdicts: list[str]) -> str:
+def _passed_text(verdicts: list[str]) -> str:
     passed, marginal = sum(v != FAIL for v in verdicts), verdicts.count(MARGINAL)
     return f"{passed} of {len(verdicts)}" + (f", {marginal} marginal" if marginal else "")
 

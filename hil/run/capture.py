@@ -35,6 +35,10 @@ class RunCapture:
     lines: list[CaptureLine] = field(default_factory=list)
     note: str = ""
 
+    def set_config(self, config: dict[str, Any]) -> None:
+        """Set the configuration of the controller."""
+        self.config = config
+
     @property
     def outputs(self) -> list[CaptureLine]:
         """Operations of the controller."""

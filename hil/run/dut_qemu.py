@@ -123,7 +123,7 @@ class QemuDut:
         offset = self._record_start - int(status["mono_us"])
         self._offset = offset if self._offset is None else min(offset, self._offset)
         world = self._bench.world
-        self._bench.testbed.utc_at = lambda mono: world.utc(mono + (self._offset or 0))
+        self._bench.testbed.set_true_utc(lambda mono: world.utc(mono + (self._offset or 0)))
 
     def _on_modem_bytes(self) -> None:
         """Forward bytes of the agent to the broker."""

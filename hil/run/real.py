@@ -27,18 +27,23 @@ class RealRun:
     """A run of one scenario with one seed against an agent on the interpreter `dut`.
 
     `real_devices`: name -> address of real devices that replace emulated ones (see
-    `hil.bench.device_swap`). If `series` is set, it gets one sample each second.
+    `hil.bench.device_swap`). `series`, if given, gets one sample each second.
     """
 
     def __init__(
-        self, scenario: Scenario, seed: int, dut: str, real_devices: dict[str, str] | None = None
+        self,
+        scenario: Scenario,
+        seed: int,
+        dut: str,
+        real_devices: dict[str, str] | None = None,
+        series: Series | None = None,
     ) -> None:
         self.scenario = scenario
         self.seed = seed
         self.dut = dut
         self.status: dict[str, Any] | None = None
         self.evaluator = Evaluator(scenario)
-        self.series: Series | None = None
+        self.series = series
         self.config: dict[str, Any] = {}
         self._real_devices = real_devices or {}
         self._seconds = 0

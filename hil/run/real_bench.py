@@ -25,7 +25,14 @@ from hil.bench import receiver_choice
 from hil.bench.agent_factory import AgentFactory, BoardAgent
 from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, DeviceFleet
 from hil.bench.device_swap import DeviceSwap, SwapBus
-from hil.bench.testbed import BUS_BAUD, FIRST_DRIVE_UNIT, RPU_UNIT, VALVE_UNIT, Testbed
+from hil.bench.testbed import (
+    BUS_BAUD,
+    FIRST_DRIVE_UNIT,
+    RPU_UNIT,
+    VALVE_UNIT,
+    LinkControl,
+    Testbed,
+)
 from hil.bench.testbed_satcom import BAUDS
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
@@ -77,7 +84,7 @@ class RealBench:
         self.world = World(seed, time.time_ns() // 1000)
         self.shell = RealTimeShell(self.world)
         self.testbed = Testbed(self.world, settings)
-        self.testbed.utc_at = lambda mono: self.world.utc(mono - self.shell.base)
+        self.testbed.set_true_utc(lambda mono: self.world.utc(mono - self.shell.base))
         self.receiver = PtyPort(self.shell)
         self.bus = PtyPort(self.shell)
         self.pulses: PulsePipe | None = None
@@ -89,7 +96,7 @@ class RealBench:
         if broker is None:
             latency = int(settings.broker_latency_ms * 1000)
             self.broker = TcpListener(self.shell, self.testbed.broker, latency)
-            self.testbed.set_link_down = self.broker.set_down
+            self.testbed.connect_link(LinkControl(self.broker.set_down))
             broker = f"127.0.0.1:{self.broker.address[1]}"
         self.ports = {
             "receiver": f"serial:{self.receiver.path}?baud={receiver_choice.line_baud(settings)}",

@@ -74,7 +74,7 @@ class RealModems:
         self.testbeds[kind] = satcom
         self.ports[f"modem_{kind}"] = f"serial:{port.path}?baud={BAUDS[kind]}"
         if self._webhook is not None:
-            satcom.gateway.observe_messages(lambda upward: self._on_uplink(satcom, upward))
+            satcom.gateway.observe_messages(lambda uplink: self._on_uplink(satcom, uplink))
 
     def _on_uplink(self, satcom: SatcomTestbed, uplink: UplinkDatagram) -> None:
         if self._webhook is not None:

@@ -80,7 +80,7 @@ def record_virtual(
     finally:
         run.dut.close()
     if capture_file is not None:
-        capture.config = run.config
+        capture.set_config(run.config)
         capture_file.write_text(capture.to_text(), encoding="utf-8")
     results, answers = run.evaluator.results(), confirm_prompts(scenario)
     return RecordedRun(scenario, run_result, results, series, run.console, run.config, answers)
@@ -94,11 +94,11 @@ def record_real(
     scenario: Scenario, seed: int, dut: str, real_devices: dict[str, str], log: Path | None = None
 ) -> RecordedRun:
     """Run a scenario in real time; `real_devices` replace emulated devices."""
-    run = RealRun(scenario, seed, dut, real_devices)
-    run.series = Series(select_channels(scenario.settings.pumps))
+    series = Series(select_channels(scenario.settings.pumps))
+    run = RealRun(scenario, seed, dut, real_devices, series)
     run_result = run.run(log)
     results, answers = run.evaluator.results(), confirm_prompts(scenario)
-    return RecordedRun(scenario, run_result, results, run.series, [], run.config, answers)
+    return RecordedRun(scenario, run_result, results, series, [], run.config, answers)
 
 
 def repeat_command(name: str, seed: int, dut: str, real_time: bool) -> str:

@@ -15,7 +15,7 @@ from agent.agent import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from agent.commands import profiles
 from hil.bench import optional_sections, receiver_choice
 from hil.bench.ground_station import MqttGround
-from hil.bench.testbed import BUS_BAUD, Testbed
+from hil.bench.testbed import BUS_BAUD, LinkControl, Testbed
 from hil.bench.testbed_satcom import SatcomTestbed
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint, SinkEndpoint, TcpEndpoint
 from hil.io.store_endpoint import StoreEndpoint
@@ -126,13 +126,15 @@ class VirtualRun:
         broker_endpoint = TcpEndpoint(
             shell, BROKER, testbed.broker, int(testbed.settings.broker_latency_ms * 1000)
         )
-        testbed.set_link_down, testbed.set_link_silent = (
-            broker_endpoint.set_down,
-            broker_endpoint.set_silent,
-        )
-        testbed.cut_link_after = broker_endpoint.set_cut_after
-        testbed.publish = lambda topic, payload, retain: broker_endpoint.device_link.send_replies(
-            testbed.broker.publish(topic, payload, world.now, 1, retain)
+        testbed.connect_link(
+            LinkControl(
+                broker_endpoint.set_down,
+                broker_endpoint.set_silent,
+                broker_endpoint.set_cut_after,
+                lambda topic, payload, retain: broker_endpoint.device_link.send_replies(
+                    testbed.broker.publish(topic, payload, world.now, 1, retain)
+                ),
+            )
         )
         shell.endpoints[BROKER] = broker_endpoint
         shell.endpoints[STATE] = SinkEndpoint(shell, STATE, self._store_status)
@@ -152,12 +154,11 @@ class VirtualRun:
             self.testbed.load_bank.connect(
                 self.shell, config, optional_sections.first_free_port(config)
             )
-        self.testbed.set_power = self._set_power
+        self.testbed.connect_power(self._set_power)
         if "log" in config:
             key = bytes.fromhex(config["log"].get("ack_key", ""))
-            self.testbed.ground = MqttGround(
-                self.testbed, f"{config['site']}/{config['unit']}", key
-            )
+            unit_path = f"{config['site']}/{config['unit']}"
+            self.testbed.connect_ground(MqttGround(self.testbed, unit_path, key))
 
     def _connect_modem(self, port: int, satcom: SatcomTestbed) -> None:
         """Connect the satellite modem to its port."""
@@ -168,7 +169,7 @@ class VirtualRun:
         endpoint.connect(line)
         self.shell.endpoints[port] = endpoint
         satcom.inject = line.inject
-        self.testbed.modem_port = endpoint
+        self.testbed.connect_modem(endpoint)
 
     def _set_power(self, is_on: bool) -> None:
         """Cut the controller's power, or restore it: it restarts with the records of its stores."""

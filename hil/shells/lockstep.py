@@ -148,7 +148,7 @@ class LockStepDut:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._out.close()  # last: the process may still write a reply
+        self._out.close()  # last: the process can still write a reply
         if self._cores:
             os.sched_setaffinity(0, self._cores)
 

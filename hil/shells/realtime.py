@@ -17,9 +17,7 @@ _MAX_SLEEP_S = 0.2
 
 
 def monotonic_us() -> int:
-    """Return the machine's monotonic clock in microseconds; the agent's process reads the same
-    clock.
-    """
+    """Return the machine's monotonic clock, µs; the agent's process reads the same clock."""
     return time.monotonic_ns() // 1000
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from hil.annual.command import run as run_year
+from hil.annual import command
 from hil.annual.words import CLIMATES, FAULTS, KINDS, POLICIES
 
 EXAMPLE = "coldloop hil year --weather dubai --rejection adiabatic --plot year.html"
@@ -51,4 +51,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate the year."""
-    return run_year(arguments)
+    return command.run(arguments)

@@ -67,7 +67,7 @@ EXCEPTIONS = {
 """Text of each exception code (section 7)."""
 
 _MEI = 14  # "read device identification" among the interfaces of function 43 (section 6.21)
-_ID_HEAD_SIZE = 7  # function, interface, code, conformity, more, next object, number of objects
+_ID_HEADER_SIZE = 7  # function, interface, code, conformity, more, next object, number of objects
 FORMATS: "dict[int, str]" = {}
 """`struct` format by number of registers; filled on demand to save heap on a board."""
 _BYTE_BITS: "list[tuple[int, ...]]" = []
@@ -239,7 +239,7 @@ def reply_length(request: bytes) -> int:
     function = request[0]
     if function in _BYTE_COUNT_OF:
         return 2 + _BYTE_COUNT_OF[function](request)
-    return 1 + 2 * len(_ECHO_FIELDS[function]) if function in _ECHO_FIELDS else _ID_HEAD_SIZE
+    return 1 + 2 * len(_ECHO_FIELDS[function]) if function in _ECHO_FIELDS else _ID_HEADER_SIZE
 
 
 def expected_length(request: bytes, reply: bytes) -> int:
@@ -250,7 +250,7 @@ def expected_length(request: bytes, reply: bytes) -> int:
     """
     if request[0] != DEVICE_ID:
         return reply_length(request)
-    end, size = _ID_HEAD_SIZE, len(reply)
+    end, size = _ID_HEADER_SIZE, len(reply)
     if size < end:
         return end
     for _ in range(reply[6]):
@@ -344,7 +344,7 @@ def _check_echo(request: bytes, reply: bytes) -> str:
 
 
 def _check_device_id(request: bytes, reply: bytes) -> str:
-    if len(reply) < _ID_HEAD_SIZE or len(reply) != expected_length(request, reply):
+    if len(reply) < _ID_HEADER_SIZE or len(reply) != expected_length(request, reply):
         return "length"
     if reply[1] != _MEI:
         return "interface"

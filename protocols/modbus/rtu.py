@@ -340,12 +340,12 @@ class RtuClient:
         elif frame[0] != self._unit:
             self.other_unit_frames += 1
         else:
-            self._other_reply_due = self._other_reply_due or self._is_other_master(frame)
+            self._other_reply_due = self._other_reply_due or self._is_other_request(frame)
             self.mismatches += 1
             mismatch = check_reply(self._pdu, frame[1:-2])[0]
             self.reason = "late exception" if mismatch == EXCEPTION else mismatch
 
-    def _is_other_master(self, frame: bytes) -> bool:
+    def _is_other_request(self, frame: bytes) -> bool:
         """Return True for another master's read whose reply has the same prefix as ours."""
         if self._function not in READS or len(frame) != 8 or frame[1] != self._function:
             return False

@@ -20,7 +20,7 @@ not have its function. Lengths: "MODBUS Application Protocol Specification V1.1b
 
 from protocols.modbus.crc import crc16
 from protocols.modbus.pdu import DEVICE_ID, GOOD, check_reply, expected_length
-from protocols.modbus.pdu import EXCEPTION as REFUSED
+from protocols.modbus.pdu import EXCEPTION as EXCEPTION_VERDICT
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 REQUEST = "request"
@@ -313,7 +313,7 @@ def is_reply_to(request: bytes, frame: bytes) -> bool:
     if frame[0] != request[0] or frame[1] & 0x7F != request[1]:
         return False
     if request[1] in _CHECKED_FUNCTIONS:
-        return check_reply(request[1:-2], frame[1:-2])[0] in (GOOD, REFUSED)
+        return check_reply(request[1:-2], frame[1:-2])[0] in (GOOD, EXCEPTION_VERDICT)
     if frame[1] & 0x80:
         return len(frame) == _EXCEPTION_SIZE
     return request[1] != _DIAGNOSTICS or len(frame) == len(request)

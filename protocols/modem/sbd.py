@@ -114,7 +114,7 @@ def parse_received(buffer: bytes) -> "tuple[bytes | None, bytes] | None":
     body = buffer[start:]
     message = _parse_message(body)
     if message is not None:
-        return message[0], _keep_rings(prefix) + message[1]
+        return message[0], _keep_ring_alerts(prefix) + message[1]
     at = body.find(RING_ALERT)
     while at >= 0:
         for ring_text in (b"\r\n" + RING_ALERT + b"\r\n", RING_ALERT + b"\r\n"):
@@ -127,7 +127,7 @@ def parse_received(buffer: bytes) -> "tuple[bytes | None, bytes] | None":
     return None
 
 
-def _keep_rings(prefix: bytes) -> bytes:
+def _keep_ring_alerts(prefix: bytes) -> bytes:
     return (RING_ALERT + b"\r\n") * prefix.count(RING_ALERT)
 
 

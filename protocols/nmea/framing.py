@@ -25,7 +25,7 @@ Usual sentences reach about 110, sentences of some vendors more."""
 _MAX_TO_STAR = MAX_SENTENCE - 2
 _MAX_FAILURES = 64
 _DOLLAR = 36
-_BANG = 33
+_EXCLAMATION = 33
 _UNICORE_REPLY = b"command,"
 _LINE_END_BYTES = (13, 10)
 _LINE_ENDS = (b"\r\n", b"\n", b"")
@@ -90,8 +90,8 @@ else:
 def _find_mark(buffer: bytes, at: int) -> int:
     """Return the index of the first `$` or `!` from `at` on, or -1."""
     dollar = buffer.find(b"$", at)
-    bang = buffer.find(b"!", at)
-    return bang if dollar < 0 or 0 <= bang < dollar else dollar
+    exclamation = buffer.find(b"!", at)
+    return exclamation if dollar < 0 or 0 <= exclamation < dollar else dollar
 
 
 class Framer:
@@ -157,9 +157,9 @@ class Framer:
         end = len(buffer)
         binary = self.binary
         self.failure_positions = []
-        has_bang = b"!" in buffer
+        has_exclamation = b"!" in buffer
         while True:
-            start = _find_mark(buffer, at) if has_bang else buffer.find(b"$", at)
+            start = _find_mark(buffer, at) if has_exclamation else buffer.find(b"$", at)
             if start < 0:
                 start = end
                 break
@@ -226,7 +226,7 @@ class Framer:
         mark = buffer[start]
         for index in range(start + 1, stop):
             byte = buffer[index]
-            if byte == _DOLLAR or byte == _BANG == mark:
+            if byte == _DOLLAR or byte == _EXCLAMATION == mark:
                 self.spliced += 1
                 return index
             if byte < 32 or byte > 126:

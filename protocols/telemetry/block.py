@@ -42,7 +42,7 @@ VERSION = 1
 MAX_ROWS = 4096
 MAX_VALUE = 1 << 53
 """Absolute values are smaller than this."""
-_HEAD_BYTES, _CRC_BYTES = 5, 2
+_HEADER_BYTES, _CRC_BYTES = 5, 2
 _VARIES, _CONSTANT, _ABSENT, _COUNTER = 0, 1, 2, 3
 
 
@@ -152,23 +152,23 @@ def encode(
 
 def read_schema_number(data: bytes) -> bytes:
     """Return the schema number of an intact block. Raises DecodeError."""
-    if len(data) < _HEAD_BYTES + _CRC_BYTES + 3:
+    if len(data) < _HEADER_BYTES + _CRC_BYTES + 3:
         raise DecodeError("too short for a block")
     if data[0] != VERSION:
         raise DecodeError("a block of version %d, not %d" % (data[0], VERSION))
     body = memoryview(data)[:-_CRC_BYTES]
     if crc32(body) & 0xFFFF != data[-2] << 8 | data[-1]:
         raise DecodeError("the block's check is wrong")
-    return bytes(data[1:_HEAD_BYTES])
+    return bytes(data[1:_HEADER_BYTES])
 
 
-def parse_head(data: bytes) -> "tuple[bytes, int, int, int, int]":
+def parse_header(data: bytes) -> "tuple[bytes, int, int, int, int]":
     """Return schema number, rows, first sequence number, start and end of the extra bytes.
 
     Raises DecodeError.
     """
     schema = read_schema_number(data)
-    rows, at = varint.get(data, _HEAD_BYTES)
+    rows, at = varint.get(data, _HEADER_BYTES)
     seq, at = varint.get(data, at)
     length, at = varint.get(data, at)
     if not 0 < rows <= MAX_ROWS or at + length > len(data) - _CRC_BYTES:
@@ -180,7 +180,7 @@ class BlockReader:
     """Reads one block column by column. Raises DecodeError."""
 
     def __init__(self, data: bytes) -> None:
-        self.schema, self.rows, self.seq, at, extra = parse_head(data)
+        self.schema, self.rows, self.seq, at, extra = parse_header(data)
         self.extra = bytes(data[at:extra])
         self._coder = RangeDecoder(initial_table(), data[extra : len(data) - _CRC_BYTES])
         self._previous_start = 0

@@ -29,7 +29,7 @@ SPREAD = 300
 """Initial expected size of an error, in 1/256 of a count."""
 MAX_SHIFT = 5
 """The spread follows errors by 1/2, then 1/4, and finally 1/32."""
-_FAR = 14
+_MAX_UNARY = 14
 """Limit in counts (after the shift); a larger number is sent by its length."""
 _UNSHIFTED = 6
 """The first octaves are sent without a shift."""
@@ -82,8 +82,8 @@ def push_decisions(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, fo
                 push(at)
                 deviation = -deviation
             more = (base + MORE) << 1
-            if deviation > _FAR:
-                _push_far(deviation, more, push)
+            if deviation > _MAX_UNARY:
+                _push_long(deviation, more, push)
             else:
                 top = more + 10
                 while deviation > 1:
@@ -118,11 +118,11 @@ def push_decisions(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, fo
             low, high, base, down, half = _octave_params(spread)
 
 
-def _push_far(deviation: int, more: int, push: "Push") -> None:
+def _push_long(deviation: int, more: int, push: "Push") -> None:
     """Push a number above _FAR: all steps up to there, then the rest by its length."""
-    for step in range(_FAR):
+    for step in range(_MAX_UNARY):
         push((more + 2 * min(step, 5)) | 1)
-    push_number(deviation - _FAR, ESCAPE, 24, push)
+    push_number(deviation - _MAX_UNARY, ESCAPE, 24, push)
 
 
 def push_number(number: int, first: int, contexts: int, push: "Push") -> None:
@@ -189,10 +189,10 @@ class ColumnDecoder:
             return 0
         above = bit(at + SIDE)
         deviation = 1
-        while deviation <= _FAR and bit(base + MORE + min(deviation - 1, 5)):
+        while deviation <= _MAX_UNARY and bit(base + MORE + min(deviation - 1, 5)):
             deviation += 1
-        if deviation > _FAR:
-            deviation = _FAR + decode_number(ESCAPE, 24, bit)
+        if deviation > _MAX_UNARY:
+            deviation = _MAX_UNARY + decode_number(ESCAPE, 24, bit)
         return deviation if above else -deviation
 
     def _adapt(self, error: int) -> None:

@@ -64,10 +64,10 @@ class MergedBlockWriter:
 
 def extract_block(content: bytes) -> bytes:
     """Return the merged block of a record. Raises DecodeError."""
-    return bytes(content[parse_head(content)[2] :])
+    return bytes(content[parse_header(content)[2] :])
 
 
-def parse_head(content: bytes) -> "tuple[int, int, int]":
+def parse_header(content: bytes) -> "tuple[int, int, int]":
     """Return number of blocks, number of columns, start of the merged block. Raises DecodeError."""
     count, at = varint.get(content, 0)
     width, at = varint.get(content, at)
@@ -78,7 +78,7 @@ def parse_head(content: bytes) -> "tuple[int, int, int]":
 
 def split_blocks(content: bytes) -> "list[bytes]":
     """Return the original blocks of a record. Raises DecodeError."""
-    count, width, at = parse_head(content)
+    count, width, at = parse_header(content)
     merged = block.decode(content[at:], width)
     blocks = []
     row = at = 0

@@ -52,11 +52,11 @@ def begin_message(kind: int, generation: bytes) -> bytearray:
 
 def append_record(message: bytearray, record: "Record") -> None:
     """Add a record to a message of kind PACK."""
-    append_head(message, record)
+    append_header(message, record)
     message.extend(record[2])
 
 
-def append_head(message: bytearray, record: "Record") -> None:
+def append_header(message: bytearray, record: "Record") -> None:
     """Add the head of a record: all bytes before its payload."""
     varint.put(record[0], message)
     message.append(record[1])

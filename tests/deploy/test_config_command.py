@@ -477,8 +477,8 @@ def test_a_unit_without_answer_fails() -> None:
 
 def test_a_pause_sends_nothing() -> None:
     rig = RolloutRig(3, Plan())
-    rig.rollout.paused = True
+    rig.rollout.toggle_pause()
     rig.step(0)
     assert rig.sent == []
-    rig.rollout.paused = False
+    rig.rollout.toggle_pause()
     assert rig.finish() == {"confirmed": 3}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from drivers.gnss.receiver import ReceiverDriver as OurReceiver
+from drivers.gnss.receiver import ReceiverDriver
 from hil.bench.receiver_choice import connect_line, make_receiver
 from hil.bench.testbed import SITE_E7
 from hil.bench.testbed_settings import TestbedSettings
@@ -35,13 +35,13 @@ class GpsdRig:
         self.world = World(1, time.time_ns() // 1000)
         self.shell = RealTimeShell(self.world)
         self.ports: dict[str, PtyPort] = {}
-        self.receivers: dict[str, OurReceiver] = {}
+        self.receivers: dict[str, ReceiverDriver] = {}
         for name in VENDORS:
             setting = TestbedSettings(receiver_dialect=name)
             receiver = make_receiver(self.world, setting, SITE_E7)
             assert isinstance(receiver, GnssReceiver)
             port = self.ports[name] = PtyPort(self.shell)
-            self.receivers[name] = OurReceiver(0, 115_200)
+            self.receivers[name] = ReceiverDriver(0, 115_200)
             port.line = connect_line(
                 self.world, receiver, setting, self._tee(port, name), 0, lambda: None
             )

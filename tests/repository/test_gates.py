@@ -6,6 +6,7 @@ in pyproject.toml, `[tool.coldloop]`.
 
 import ast
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -158,6 +159,16 @@ def pinned_packages(name: str) -> set[str]:
 def test_dev_lock_includes_the_other_locks() -> None:
     for name in ("agent", "bench", "ops", "build"):
         assert pinned_packages(name) <= pinned_packages("dev")
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    version = project_settings()["project"]["version"]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    dated = re.findall(r"^## \[([\d.]+)\] - \d{4}-\d\d-\d\d$", changelog, re.M)
+    assert dated[0] == version
+    for name in ("Containerfile", "compose.yaml"):
+        text = (ROOT / "deploy" / "container" / name).read_text(encoding="utf-8")
+        assert re.findall(r"coldloop:(\d[\d.]*)", text) == [version], name
 
 
 def test_extras_of_the_dispatcher_are_those_of_the_distribution() -> None:

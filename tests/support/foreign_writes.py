@@ -1,11 +1,9 @@
-"""Finds code that writes an attribute of an object from outside the object's class.
+"""Foreign writes: finds code that writes an attribute of an object from outside its class.
 
-Does not judge style: a class that is written from outside has a method too few. Reads the types that
-mypy infers for the five packages.
-
-How it works. Each assignment to `x.name` is looked at where `x` is not `self` or `cls`. The write is
-reported if the class of `x` is ours and the code stands neither in that class nor in its module.
-Plain records are exempt: classes without behaviour, which exist to be filled.
+Does not check style. Reads the types that mypy infers for the five packages. For each assignment to
+`x.name` where `x` is not `self` or `cls`, it looks up the class of `x`. It reports the write if the
+class is ours and the code stands neither in that class nor in its module. Records without behaviour
+are exempt.
 """
 
 import io

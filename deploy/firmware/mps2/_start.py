@@ -31,7 +31,7 @@ BLOCK = 4096
 ROOM = 1024 * 1024  # bytes of a slot with its header
 CAUSES = {
     machine.PWRON_RESET: "power on",
-    machine.HARD_RESET: "asked for",
+    machine.HARD_RESET: "requested",
     machine.WDT_RESET: "watchdog",
 }
 

@@ -242,7 +242,7 @@ def _handle_signals(rollout: Rollout) -> Iterator[None]:
             rollout.abort("stopped by the operator")
 
     def pause(_number: int, _frame: object) -> None:
-        rollout.paused = not rollout.paused
+        rollout.toggle_pause()
 
     previous_handlers = [
         (n, signal.signal(n, f)) for n, f in ((signal.SIGINT, stop), (signal.SIGUSR1, pause))

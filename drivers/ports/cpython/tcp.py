@@ -30,7 +30,7 @@ from drivers.ports.base import (
     make_error,
     translate_error,
 )
-from drivers.ports.cpython import tls_sessions as sessions
+from drivers.ports.cpython import tls_sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Preparation:
         address = self._address
         try:
             if address.kind == "tls":
-                self.context = sessions.cached_context(address) or make_context(address)
+                self.context = tls_sessions.cached_context(address) or make_context(address)
             found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
             self.targets = [(family, socket_address) for family, _, _, _, socket_address in found]
         except PortError as error:
@@ -154,7 +154,7 @@ class TcpPort(StreamPort):
                 sock,
                 server_hostname=self.address.host,
                 do_handshake_on_connect=False,
-                session=sessions.cached_session(self.address, context),
+                session=tls_sessions.cached_session(self.address, context),
             )
         except (OSError, ValueError) as error:
             raise self._tls_failure(error) from error
@@ -172,11 +172,11 @@ class TcpPort(StreamPort):
             self.wants_write = True
             return False
         except OSError as error:
-            sessions.drop_session(self.address)
+            tls_sessions.drop_session(self.address)
             raise self._tls_failure(error) from error
         self._check_dates(tls)
         if "tls" in self.address.options:
-            sessions.store_session(self.address, tls.context, tls.session)
+            tls_sessions.store_session(self.address, tls.context, tls.session)
         return True
 
     def _check_dates(self, tls: ssl.SSLSocket) -> None:
@@ -276,7 +276,7 @@ def make_context(address: Address) -> ssl.SSLContext:
         context.verify_flags |= _NO_CHECK_TIME
     if "cert" in options:
         try:
-            context.load_cert_chain(options["cert"], options["key"], password=_no_password)
+            context.load_cert_chain(options["cert"], options["key"], password=_reject_password)
         except (OSError, ValueError) as error:
             names = "cert %s, key %s" % (options["cert"], options["key"])
             raise make_error(address, "%s: %s" % (names, _describe_error(error))) from error
@@ -290,6 +290,6 @@ def _describe_error(error: "OSError | ValueError") -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _no_password() -> str:
+def _reject_password() -> str:
     """Reject a key with a password instead of a prompt on the terminal."""
     raise ValueError("the key has a password; use one without")

@@ -19,8 +19,8 @@ def extract_der(data: bytes) -> "list[bytes]":
     blocks: list[bytes] = []
     for part in data.split(_BEGIN)[1:]:
         _label, _, rest = part.partition(b"-----")
-        armour, end, _ = rest.partition(_END)
+        base64_text, end, _ = rest.partition(_END)
         if not end:
             raise ValueError("PEM without its end")
-        blocks.append(binascii.a2b_base64(b"".join(armour.split())))
+        blocks.append(binascii.a2b_base64(b"".join(base64_text.split())))
     return blocks

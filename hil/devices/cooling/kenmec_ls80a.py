@@ -97,7 +97,7 @@ class KenmecLs80a(TableServer):
     )
 
     def __init__(self, plant: Plant, unit: int = 100) -> None:
-        """Use pumps 0 and 1 and the valve; no other device may drive them."""
+        """Use pumps 0 and 1 and the valve; another device must not drive them."""
         super().__init__(plant, unit, 3 * MILLISECOND)
         self.ambient_c, self.humidity_pct, self.dew_point_c = 26.0, 45.0, 13.1
         self.leak = self.level_low = False

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
 
 from hil.devices.base import SECOND
 from hil.devices.cooling.rpu_static_map import static_registers
 from hil.devices.modbus.server import ModbusServer
+from hil.devices.modbus.table_server import SensorFault
 from hil.plant.fluid.hydraulics import PlantPump
 from hil.plant.plant import Plant
 
@@ -80,14 +80,6 @@ _RUNNING_PCT = 1.0
 _PUMPS_SHOWN = 4
 
 
-class RpuSensorFault(Enum):
-    """The kinds of sensor faults."""
-
-    STUCK = "stuck"
-    DEAD = "dead"
-    OFFSET = "offset"
-
-
 @dataclass(slots=True)
 class RpuLimits:
     """Limits at which the RPU raises its own status alarms."""
@@ -124,7 +116,7 @@ class Rpu(ModbusServer):
         self.reservoir_low = False
         self.pump_hours = [1200.0, 1180.0, 0.0, 0.0]
         self._pumps: list[PlantPump] = [plant.pumps[i] for i in pumps]
-        self._faults: dict[str, tuple[RpuSensorFault, float]] = {}
+        self._faults: dict[str, tuple[SensorFault, float]] = {}
         self._steps = -1
         self._updated_us = -1
         self.writable = dict(_WRITABLE)
@@ -152,17 +144,17 @@ class Rpu(ModbusServer):
         """Freeze a sensor at `value`, or at its present value."""
         self._check_sensor(name)
         held_value = float(getattr(self.plant, name)) if value is None else value
-        self._set_fault(name, RpuSensorFault.STUCK, held_value)
+        self._set_fault(name, SensorFault.STUCK, held_value)
 
     def break_sensor(self, name: str, register: int = NO_VALUE) -> None:
         """Break a sensor: its register shows `register` (0x7FFF or 0), and its alarm bit is set."""
         self._check_sensor(name)
-        self._set_fault(name, RpuSensorFault.DEAD, register)
+        self._set_fault(name, SensorFault.DEAD, register)
 
     def offset_sensor(self, name: str, amount: float) -> None:
         """Add `amount` to a sensor, in its own unit."""
         self._check_sensor(name)
-        self._set_fault(name, RpuSensorFault.OFFSET, amount)
+        self._set_fault(name, SensorFault.OFFSET, amount)
 
     def clear_fault(self, name: str) -> None:
         """Clear the fault of a sensor."""
@@ -191,7 +183,7 @@ class Rpu(ModbusServer):
         if name not in SENSORS:
             raise ValueError(f"no sensor {name!r}: one of {', '.join(SENSORS)}")
 
-    def _set_fault(self, name: str, fault: RpuSensorFault, value: float) -> None:
+    def _set_fault(self, name: str, fault: SensorFault, value: float) -> None:
         self._faults[name] = (fault, value)
         self._steps = -1
 
@@ -211,11 +203,11 @@ class Rpu(ModbusServer):
             value = getattr(plant, name)
             if name in self._faults:
                 fault, extent = self._faults[name]
-                if fault is RpuSensorFault.DEAD:
+                if fault is SensorFault.DEAD:
                     registers[address] = int(extent)
                     alarms |= 1 << bit
                     continue
-                value = extent if fault is RpuSensorFault.STUCK else value + extent
+                value = extent if fault is SensorFault.STUCK else value + extent
             registers[address] = round(value * 10.0) & 0xFFFF
         registers[SENSOR_ALARM] = alarms
         self._show_power()

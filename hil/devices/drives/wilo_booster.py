@@ -120,9 +120,7 @@ class WiloBooster(ModbusServer):
 
     @property
     def setpoint(self) -> int:
-        """The set-point in force, 0.1 bar: from the bus or, after the timer has expired, the
-        panel's.
-        """
+        """The set-point in force, 0.1 bar: of the bus or, after the timer, of the panel."""
         registers = self.registers
         return self.panel_setpoint if registers[TIMER] == TIMER_RESET else registers[SETPOINT]
 

@@ -135,9 +135,7 @@ class BasicReceiver(FaultTarget):
         return [(0, self._flip_bits(data) if self.corrupted_bits else data)]
 
     def _send_time(self, near_us: int) -> int:
-        """Return the time at which the epoch of `_next_second` leaves, monotonic µs; `near_us` is
-        near it.
-        """
+        """Return when the epoch of `_next_second` leaves, monotonic µs; `near_us` is near it."""
         jitter = self._rng.expovariate(1.0 / self.jitter_us) if self.jitter_us else 0.0
         target = self._next_second * SECOND + self.latency_us + self.extra_latency_us
         target += min(int(jitter), _MAX_JITTER_US)
@@ -238,9 +236,7 @@ class BasicReceiver(FaultTarget):
         return "".join(line.render() + "\r\n" for line in lines), total
 
     def _gsa(self, system: str, numbers: list[str], total: int) -> pynmea2.GSA:
-        """Return the used satellites of one system, with the dilution of precision of the whole
-        fix.
-        """
+        """Return the GSA of one system, with the dilution of precision of the whole fix."""
         fix = "3" if total >= _MIN_SATELLITES else "1"
         hdop = _hdop(total)
         dops = [f"{dop:.2f}" for dop in (1.9 * hdop, hdop, 1.9 * hdop * _VDOP_OF_PDOP)]

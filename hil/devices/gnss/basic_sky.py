@@ -21,9 +21,7 @@ BEIDOU, GPS = "BDS", "GPS"
 
 @dataclass(frozen=True, slots=True)
 class CircularOrbit:
-    """A circular orbit; angles in radians at Unix time 0, `node` relative to the Greenwich
-    meridian.
-    """
+    """A circular orbit; angles in radians at Unix time 0, `node` relative to Greenwich."""
 
     system: str
     number: int

@@ -51,7 +51,7 @@ class GnssReceiver(FaultTarget):
     no_fix            has no fix; with `time_without_fix` it sends the time
     corrupted_bits    bytes with a flipped bit in each epoch
     extra_latency_us  added to the latency
-    time_offset_us    added to the sent time; the begin of its seconds does not move
+    time_offset_us    added to the sent time; the beginning of its seconds does not move
     position_error_m  error of the position, (north, east) in metres
     uniform_cn0       C/N0 of every signal, dBHz; None: its own
     antenna           "ok", "open", "short"
@@ -160,7 +160,7 @@ class GnssReceiver(FaultTarget):
         return near
 
     def next_pulse(self, now: int) -> int:
-        """Return the begin of the receiver's next second, monotonic µs."""
+        """Return the beginning of the receiver's next second, monotonic µs."""
         return self._monotonic_at((self.time(now + 1_000) // SECOND + 1) * SECOND, now)
 
     @property

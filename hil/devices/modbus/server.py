@@ -42,9 +42,7 @@ class ModbusServer(ModbusFaults):
     boot_us = 3 * SECOND
 
     def __init__(self, unit: int, turnaround_us: int = 5 * MILLISECOND) -> None:
-        """`unit` is 1 to 247; `turnaround_us` is the time from the request's last byte to the
-        reply.
-        """
+        """`unit` is 1 to 247; `turnaround_us` is from the request's last byte to the reply."""
         if not 1 <= unit <= 247:
             raise ValueError("unit: 1 to 247")
         super().__init__()
@@ -129,9 +127,7 @@ class ModbusServer(ModbusFaults):
             self.on_write(address, len(values), now)
 
     def accepts_write(self, address: int, value: int) -> bool:
-        """Return whether a written value is stored; otherwise the write is confirmed without
-        effect.
-        """
+        """Return whether a written value is stored; if not, the write is still confirmed."""
         return True
 
     def on_write(self, address: int, count: int, now: int) -> None:
@@ -162,9 +158,7 @@ class ModbusServer(ModbusFaults):
         return self.delayed_writes[0][0] if self.delayed_writes else NEVER
 
     def reboot(self, now: int) -> None:
-        """Restart as after a power cut: no replies for `boot_us`, written registers at their
-        defaults.
-        """
+        """Restart as after a power cut: silent for `boot_us`, written registers at defaults."""
         self.silent_until = now + self.boot_us
         self.delayed_writes.clear()
         for address, value in self._defaults.items():

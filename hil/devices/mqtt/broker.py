@@ -167,9 +167,7 @@ class Broker(FaultTarget):
         return self._take_output()
 
     def deadline(self) -> int:
-        """Return the earliest keepalive time-out; 0 if the broker is down and must close
-        connections.
-        """
+        """Return the earliest keepalive time-out; 0 if the broker is down with connections."""
         if self.down and self._connections:
             return 0
         return min((c.deadline() for c in self._connections.values()), default=NEVER)

@@ -88,9 +88,7 @@ def make_satellites(shape: ConstellationShape) -> list[Satrec]:
 
 
 class EmulatedSky(FaultTarget):
-    """The sky over `site_e7` (1e-7 degrees). Faults: `blocked` (no signal), `mask_deg`
-    (obstruction).
-    """
+    """The sky over `site_e7` (1e-7 degrees). Faults: `blocked` (no signal), `mask_deg`."""
 
     FAULTS = frozenset(("blocked", "mask_deg"))
 

@@ -77,9 +77,7 @@ def heat_w_k(
 
 
 def saturated_ratio(celsius: float) -> float:
-    """Return the enthalpy of saturated air per kelvin over the heat capacity of dry air, at sea
-    level.
-    """
+    """Return the enthalpy of saturated air per kelvin over dry air's heat capacity."""
     slope = 0.622 / 101_325.0 * (saturation_pa(celsius + 0.5) - saturation_pa(celsius - 0.5))
     return 1.0 + 2.5e6 / 1006.0 * slope
 

@@ -39,8 +39,7 @@ class Pipe:
         self._drawn_l, self._drawn_c = 0.0, start_c  # the last complete parcel to leave
 
     def draw(self, litres: float) -> float:
-        """Take `litres` (at most the pipe's volume) from the outlet; return their mean temperature,
-        degC.
+        """Take `litres` (at most the pipe's volume) from the outlet; return their mean, degC.
 
         A `fill` of the same volume must follow. Without flow: the temperature at the outlet.
         """

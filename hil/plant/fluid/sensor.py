@@ -34,9 +34,7 @@ class PlantSensor:
         self._decay = exp(-quantum_s / self._lag_s) if self._lag_s > 0.0 else 0.0
 
     def step(self, true_value: float) -> None:
-        """Follow `true_value` for one step; the noise is constant until the next
-        `next_noise_sample`.
-        """
+        """Follow `true_value` for one step; the noise changes only at `next_noise_sample`."""
         lagged = true_value + (self._lagged - true_value) * self._decay
         self._lagged = lagged
         self.value = lagged + self._table[self._index]

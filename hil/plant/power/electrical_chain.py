@@ -39,9 +39,7 @@ class ElectricalChain:
     rated_kw: float
 
     def losses_kw(self, it_kw: float, mechanical_kw: float) -> dict[str, float]:
-        """Return the loss of each stage, kW. Only the transformer also carries `mechanical_kw`
-        (cooling).
-        """
+        """Return the losses of the stages, kW. Only the transformer carries `mechanical_kw`."""
         distribution = DISTRIBUTION.loss_kw(it_kw, self.rated_kw)
         at_ups = it_kw + distribution
         ups = UPS.loss_kw(at_ups, self.rated_kw)

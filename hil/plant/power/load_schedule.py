@@ -24,18 +24,14 @@ class LoadSchedule:
         self._next_us = _NEVER
 
     def plan_step(self, at_us: int, kw: float) -> None:
-        """Plan a step to `kw` (0 or more) at monotonic time `at_us`; raises `ValueError` below 0
-        kW.
-        """
+        """Plan a step to `kw` at monotonic time `at_us`; raises `ValueError` below 0 kW."""
         if kw < 0.0:
             raise ValueError(f"kw: {kw:g} is below 0")
         insort(self._steps, (at_us, kw))
         self._next_us = self._steps[0][0]
 
     def set_power(self, kw: float) -> None:
-        """Step to `kw` (0 or more) now; planned steps remain planned. Raises `ValueError` below 0
-        kW.
-        """
+        """Step to `kw` now; planned steps remain. Raises `ValueError` below 0 kW."""
         if kw < 0.0:
             raise ValueError(f"kw: {kw:g} is below 0")
         self.demand_kw = kw

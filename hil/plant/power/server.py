@@ -21,7 +21,7 @@ class ServerParameters:
 
     idle_w: float = 120.0  # assumed
     full_w: float = 1000.0  # design
-    min_limit_w: float = 200.0  # minimum limit of makers' devices is 200 W
+    min_limit_w: float = 200.0  # the minimum limit of real devices is 200 W
     leakage_w: float = 40.0  # assumed, at a case temperature of 60 degC
     leakage_per_k: float = 0.012  # assumed: e-fold in 83 K
     delay_s: float = 0.5  # assumed: command to effect, 0.2 to 10 s depending on the platform

@@ -113,7 +113,7 @@ def test_split_packets(size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "topic", "takes"),
+    ("pattern", "topic", "is_match"),
     [
         ("a/b", "a/b", True),
         ("a/+", "a/b", True),
@@ -131,8 +131,8 @@ def test_split_packets(size: int) -> None:
         ("a/b/", "a/b", False),
     ],
 )
-def test_wildcards(pattern: str, topic: str, takes: bool) -> None:
-    assert topics.matches(pattern, topic) is takes
+def test_wildcards(pattern: str, topic: str, is_match: bool) -> None:
+    assert topics.matches(pattern, topic) is is_match
 
 
 def test_filters_and_topics_are_checked() -> None:
@@ -462,9 +462,9 @@ def paho_client(served: ServedBroker, client_id: str, clean: bool = True) -> pah
 
 
 def test_paho_both_ways(served: ServedBroker) -> None:
-    got: list[tuple[str, bytes, int]] = []
+    messages: list[tuple[str, bytes, int]] = []
     client = paho_client(served, "p1")
-    client.on_message = lambda _c, _u, m: got.append((m.topic, bytes(m.payload), m.qos))
+    client.on_message = lambda _c, _u, m: messages.append((m.topic, bytes(m.payload), m.qos))
     ready = threading.Event()
     client.on_subscribe = lambda *_: ready.set()
     client.subscribe("row/#", qos=1)
@@ -473,9 +473,9 @@ def test_paho_both_ways(served: ServedBroker) -> None:
         client.publish("row/a", str(i), qos=1)
     last = client.publish("row/b", b"z" * 20_000, qos=2)
     last.wait_for_publish(TIMEOUT_S)
-    assert wait_for(lambda: len(got) == 51)
-    assert [payload for _, payload, _ in got[:50]] == [str(i).encode() for i in range(50)]
-    assert got[50] == ("row/b", b"z" * 20_000, 1)
+    assert wait_for(lambda: len(messages) == 51)
+    assert [payload for _, payload, _ in messages[:50]] == [str(i).encode() for i in range(50)]
+    assert messages[50] == ("row/b", b"z" * 20_000, 1)
     disconnect(client)
     assert wait_for(lambda: served.broker.client_ids == [])
     assert served.broker.counters.published == 51
@@ -522,13 +522,13 @@ def test_mosquitto_clients(served: ServedBroker) -> None:
 def test_mosquitto_receives_retained_messages_and_will(served: ServedBroker) -> None:
     sender = mosquitto("mosquitto_pub", served, "-t", "s/state", "-m", "up", "-r", "-q", "1")
     sender.communicate(timeout=TIMEOUT_S)
-    rude = mosquitto(
+    killed_client = mosquitto(
         "mosquitto_sub", served, "-t", "none", "-i", "rude",
         "--will-topic", "s/state", "--will-payload", "down", "--will-retain",
     )  # fmt: skip
     assert wait_for(lambda: "rude" in served.broker.client_ids)
     first = mosquitto("mosquitto_sub", served, "-t", "s/#", "-C", "1")
     assert first.communicate(timeout=TIMEOUT_S)[0] == b"up\n"
-    rude.kill()
-    rude.communicate(timeout=TIMEOUT_S)
+    killed_client.kill()
+    killed_client.communicate(timeout=TIMEOUT_S)
     assert wait_for(lambda: served.broker.retained["s/state"].payload == b"down")

@@ -55,7 +55,7 @@ def gpsd_reports(stream: bytes) -> list[Any]:
     return [json.loads(text) for text in done.stdout.splitlines()]
 
 
-EVERYTHING: dict[str, Callable[[GnssReceiver], None]] = {
+CONDITIONS: dict[str, Callable[[GnssReceiver], None]] = {
     "clear": lambda _: None,
     "all kinds": lambda r: r.rate_divisors.update(
         {"GNS": 1, "GST": 1, "GBS": 1, "DTM": 1, "ZDA": 1}
@@ -69,11 +69,15 @@ EVERYTHING: dict[str, Callable[[GnssReceiver], None]] = {
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_strict_parser_accepts_every_line(name: str) -> None:
-    for what, do in EVERYTHING.items():
+    for condition, do in CONDITIONS.items():
         device = receiver(name)
         do(device)
         for text in run(device, 3).splitlines(keepends=True):
-            assert strict_nmea.find_fault(text) is None, (what, text, strict_nmea.find_fault(text))
+            assert strict_nmea.find_fault(text) is None, (
+                condition,
+                text,
+                strict_nmea.find_fault(text),
+            )
             parsed = pynmeagps.NMEAReader.parse(text, validate=pynmeagps.VALCKSUM)
             assert parsed is not None
 
@@ -105,14 +109,16 @@ def test_gpsd_reports_same_fix_and_satellites(name: str) -> None:
     skies = [r for r in reports if r["class"] == "SKY" and r.get("satellites")]
     # gpsd does not know Allystar's numbers above 800; the same satellites also appear as 2xx
     known = [s for s in skies[-1]["satellites"] if "gnssid" in s]
-    theirs = {(s["gnssid"], s["svid"]) for s in known}
+    reported = {(s["gnssid"], s["svid"]) for s in known}
     seen = device._sky.satellites_in_view(START + 29)
-    ours = {(NUMBERS[s.system], s.number) for s in seen if s.system in device.systems}
-    ours = {(g, n + 64 if g == 6 else n) for g, n in ours} if (6, 65) in theirs else ours
+    expected = {(NUMBERS[s.system], s.number) for s in seen if s.system in device.systems}
+    expected = (
+        {(g, n + 64 if g == 6 else n) for g, n in expected} if (6, 65) in reported else expected
+    )
     if name == "eg25":  # gpsd 3.25 keeps the last talker's set if GSV come before the time
-        assert theirs <= ours
+        assert reported <= expected
     else:
-        assert len(theirs ^ ours) <= 2  # one satellite can have risen or set in between
+        assert len(reported ^ expected) <= 2  # one satellite can have risen or set in between
 
 
 def test_beidou_positions_match_recorded_sky() -> None:

@@ -24,7 +24,7 @@ from hil.devices.base import NEVER
 from hil.devices.cooling import rpu as rpu_map
 from hil.devices.cooling.belimo_valve import BelimoValve
 from hil.devices.cooling.rpu import Rpu
-from hil.devices.drives import abb_acs580 as acs
+from hil.devices.drives import abb_acs580
 from hil.devices.drives.abb_acs580 import Drive
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.modbus.server import ModbusServer
@@ -148,14 +148,14 @@ def test_endless_invalid_bytes_use_bounded_memory(bench: ModbusLineBench) -> Non
 def test_frames_of_real_devices_are_ignored(bench: ModbusLineBench) -> None:
     request = MASTER.buildFrame(read_request(40, 0, 10))
     answer = with_crc(bytes((40, 3, 20)) + bytes(range(20)))
-    refusal = with_crc(bytes((40, 0x83, 2)))
-    ours = MASTER.buildFrame(read_request(12, 36864, 1))
+    exception_reply = with_crc(bytes((40, 0x83, 2)))
+    own_request = MASTER.buildFrame(read_request(12, 36864, 1))
     assert bench.line.receive(request, 0) == []
     assert bench.line.receive(answer[:9], 5_000) == []
     assert bench.line.receive(answer[9:], 9_000) == []
-    replies = bench.line.receive(refusal + ours, 12_000)
+    replies = bench.line.receive(exception_reply + own_request, 12_000)
     assert [r[0] for _, r in replies] == [12]
-    assert len(bench.line.receive(answer + ours, 20_000)) == 1
+    assert len(bench.line.receive(answer + own_request, 20_000)) == 1
     assert bench.line.foreign_frames == 4
     assert bench.line.discarded_bytes == 0
 
@@ -398,26 +398,29 @@ def test_stuck_valve_does_not_move(bench: ModbusLineBench) -> None:
 # The drive.
 
 NORMAL = (
-    acs.READY_ON
-    | acs.READY_RUN
-    | acs.OPERATING
-    | acs.OFF2_INACTIVE
-    | acs.OFF3_INACTIVE
-    | acs.AT_SETPOINT
-    | acs.REMOTE_ON
+    abb_acs580.READY_ON
+    | abb_acs580.READY_RUN
+    | abb_acs580.OPERATING
+    | abb_acs580.OFF2_INACTIVE
+    | abb_acs580.OFF3_INACTIVE
+    | abb_acs580.AT_SETPOINT
+    | abb_acs580.REMOTE_ON
 )
 
 
 def test_drive_starts_in_state_of_its_pump(bench: ModbusLineBench) -> None:
     assert bench.read(1, 0, 6) == [0x047F, 14_000, 0, NORMAL, 14_000, 4900]
     assert bench.read(3, 0, 2) == [0x047E, 0]
-    assert bench.read(3, 3)[0] & (acs.READY_ON | acs.READY_RUN | acs.OPERATING) == acs.READY_ON
+    assert (
+        bench.read(3, 3)[0] & (abb_acs580.READY_ON | abb_acs580.READY_RUN | abb_acs580.OPERATING)
+        == abb_acs580.READY_ON
+    )
 
 
 def test_drive_ramps(bench: ModbusLineBench) -> None:
     bench.write(1, 1, 18_000)
     assert bench.read(1, 4, now=SECOND // 2)[0] == 16_000  # 20 % a second
-    assert not bench.read(1, 3)[0] & acs.AT_SETPOINT
+    assert not bench.read(1, 3)[0] & abb_acs580.AT_SETPOINT
     assert bench.read(1, 3, 2, now=2 * SECOND) == [NORMAL, 18_000]
     bench.write(1, 0, 0x047E, now=2 * SECOND)
     assert bench.read(1, 4, now=7 * SECOND) == [0]
@@ -432,14 +435,16 @@ def test_drive_ignores_control_word_without_remote(bench: ModbusLineBench) -> No
 def test_drive_trip_reset_and_restart(bench: ModbusLineBench) -> None:
     bench.lead.trip()
     word, speed = bench.read(1, 3, 2, now=3 * SECOND)
-    assert word & acs.TRIPPED
-    assert word & acs.INHIBITED
+    assert word & abb_acs580.TRIPPED
+    assert word & abb_acs580.INHIBITED
     assert speed == 0
     bench.write(1, 0, 0x047F, now=3 * SECOND)
-    assert bench.read(1, 3)[0] & acs.TRIPPED, "running on does not reset a fault"
+    assert bench.read(1, 3)[0] & abb_acs580.TRIPPED, "a run command does not reset a fault"
     bench.write(1, 0, 0x04FF, now=4 * SECOND)
     word = bench.read(1, 3)[0]
-    assert word & (acs.TRIPPED | acs.INHIBITED) == acs.INHIBITED, "needs OFF1 = 0 first"
+    assert word & (abb_acs580.TRIPPED | abb_acs580.INHIBITED) == abb_acs580.INHIBITED, (
+        "needs OFF1 = 0 first"
+    )
     bench.write(1, 0, 0x047F, now=5 * SECOND)
     assert bench.read(1, 4, now=6 * SECOND) == [0]
     bench.write(1, 0, 0x047E, now=6 * SECOND)
@@ -451,7 +456,7 @@ def test_persistent_drive_trip(bench: ModbusLineBench) -> None:
     bench.lead.trip()
     bench.lead.trip_persists = True
     bench.write(1, 0, 0x04FE)
-    assert bench.read(1, 3)[0] & acs.TRIPPED
+    assert bench.read(1, 3)[0] & abb_acs580.TRIPPED
 
 
 def test_drive_holds_fail_safe_speed_after_comm_timeout(bench: ModbusLineBench) -> None:
@@ -461,8 +466,8 @@ def test_drive_holds_fail_safe_speed_after_comm_timeout(bench: ModbusLineBench) 
     bench.line.wake(11 * SECOND)
     bench.plant.advance(20 * SECOND)
     assert bench.plant.pumps[0].speed_pct == 70.0
-    assert bench.line.deadline() == 15 * SECOND, "the other drive has its own clock"
-    assert bench.read(1, 3, now=20 * SECOND)[0] & acs.WARNING == 0, "a request ends it"
+    assert bench.line.deadline() == 15 * SECOND, "each drive has its own supervision"
+    assert bench.read(1, 3, now=20 * SECOND)[0] & abb_acs580.WARNING == 0, "a request ends it"
     assert bench.read(1, 4, now=26 * SECOND) == [10_000]
 
 

@@ -11,7 +11,7 @@ from hil.io.shaped_path import ShapedPath
 from hil.kernel.world import World
 from hil.shells.realtime import RealTimeShell
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 _WORDS = b"0123456789"
 
 
@@ -65,7 +65,7 @@ class ShapedPathRig:
         self._clients: list[socket.socket] = []
 
     def connect(self) -> socket.socket:
-        client = socket.create_connection(self.path.address, timeout=PATIENCE_S)
+        client = socket.create_connection(self.path.address, timeout=TIMEOUT_S)
         self._clients.append(client)
         client.setblocking(False)
         count = self.path.connections
@@ -73,7 +73,7 @@ class ShapedPathRig:
         return client
 
     def run_until(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + TIMEOUT_S
         while not condition():
             assert time.monotonic() < end, self.sink.received
             self.shell.run(self.shell.now() + 5_000)
@@ -125,7 +125,7 @@ def test_half_open_connection_stays_dead_and_new_one_works(rig: ShapedPathRig) -
     client.sendall(_WORDS)
     rig.run_pending()
     rig.path.set_link_up(True)
-    client.sendall(_WORDS)  # after lost bytes no later byte may arrive in a stream
+    client.sendall(_WORDS)  # after lost bytes no later byte of a stream arrives
     rig.run_pending()
     assert rig.sink.received == [_WORDS]
     assert _read_answer(client) == b""  # and no event is sent

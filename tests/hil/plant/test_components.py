@@ -170,7 +170,7 @@ def test_energy_and_mass_close_in_every_step(kind: str, quantum_s: float) -> Non
     plant.resume_at(0)
     facility = plant.facility
     assert facility is not None
-    before, there = plant.energy(), facility.residual_j
+    before, residual_before = plant.energy(), facility.residual_j
     for i in range(1, 400):
         if i % 7 == 0:
             plant.valve.command(rng.uniform(20.0, 100.0))
@@ -184,9 +184,9 @@ def test_energy_and_mass_close_in_every_step(kind: str, quantum_s: float) -> Non
         energy = plant.energy()
         step_j = 1000.0 * plant.it_kw * quantum_s
         assert abs(energy.residual_j - before.residual_j) <= 1e-3 * step_j, i
-        assert abs(facility.residual_j - there) <= 1e-3 * step_j, i
+        assert abs(facility.residual_j - residual_before) <= 1e-3 * step_j, i
         assert abs(plant.missing_l) <= 1e-6, i
-        before, there = energy, facility.residual_j
+        before, residual_before = energy, facility.residual_j
     assert plant.steps == 399
 
 
@@ -286,7 +286,7 @@ def test_unknown_weather_is_rejected(tmp_path: Path) -> None:
 # Loads, room, power.
 
 
-def settle(server: ServerModel, seconds: float, plate: float = 30.0) -> None:
+def run_server(server: ServerModel, seconds: float, plate: float = 30.0) -> None:
     for _ in range(int(seconds * 10)):
         server.step(0.1, 32.0, plate)
 
@@ -294,22 +294,22 @@ def settle(server: ServerModel, seconds: float, plate: float = 30.0) -> None:
 def test_server_heats_its_case_and_applies_limit_after_delay() -> None:
     server = ServerModel()
     server.demand_w = 900.0
-    settle(server, 200)
+    run_server(server, 200)
     hot = server.case_c
     assert server.power_w == pytest.approx(900.0 + server.leakage_w, rel=0.001)
     assert hot == pytest.approx(32.0 + server.power_w / 30.0, abs=0.2)
     server.set_limit(500.0)
-    settle(server, 0.3)
+    run_server(server, 0.3)
     assert server.power_w > 850.0  # the limit is delayed
-    settle(server, 5.0)
+    run_server(server, 5.0)
     assert server.power_w <= 501.0
-    settle(server, 200)
+    run_server(server, 200)
     assert server.case_c < hot - 10.0
     server.set_limit(50.0)
-    settle(server, 5.0)
+    run_server(server, 5.0)
     assert server.limit_w == 200.0  # the minimum limit of the device
     server.set_limit(None)
-    settle(server, 5.0)
+    run_server(server, 5.0)
     assert server.power_w > 850.0
 
 
@@ -318,7 +318,7 @@ def test_leakage_rises_with_case_temperature_and_hot_server_throttles() -> None:
     assert hot.leakage_w > 1.5 * cold.leakage_w
     server = ServerModel(case_c=60.0)
     server.demand_w = 950.0
-    settle(server, 300, plate=12.0)
+    run_server(server, 300, plate=12.0)
     assert server.self_throttled
     assert server.power_w < 800.0
     before = server.case_c

@@ -250,11 +250,11 @@ def test_load_step_delay_round_the_loop() -> None:
     row = plant()
     row.load.plan_step(SECOND, 100.0)
     row.advance(9 * SECOND)
-    assert row.case_c > 52.0, "cases warm at once"
+    assert row.case_c > 52.0, "cases warm immediately"
     assert row.return_c < 37.1, "the return pipe still holds cold coolant"
     row.advance(41 * SECOND)
     assert row.return_c > 40.0
-    assert row.supply_c > 33.0, "with the valve held, the supply follows"
+    assert row.supply_c > 33.0, "with a constant valve, the supply follows"
 
 
 def test_no_flow_heats_only_the_cases() -> None:

@@ -76,7 +76,7 @@ def run_long_outage(seed: int) -> None:
     for key in ground.arrival_order:
         kind, payload = ground.records[key]
         if kind == ROWS:
-            _, length, _, at, _ = block.parse_head(payload)
+            _, length, _, at, _ = block.parse_header(payload)
             start, at = varint.get(payload, at)
             offset = varint.get(payload, at)[0]
             rows += [(start, offset + 1000 * i) for i in range(length)]

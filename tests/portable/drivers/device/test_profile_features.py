@@ -4,6 +4,7 @@ from drivers.device.device import ModbusDevice
 from drivers.device.profile import DeviceProfile
 from drivers.device.profile_entries import wire_address
 from drivers.errors import ProfileError
+from drivers.modbus.register_span import ReadBlock
 from protocols.errors import EncodeError
 from protocols.modbus import pdu
 from tests.portable.support.check import eq, raises
@@ -296,7 +297,7 @@ def test_identity_mismatch_blocks_writes():
     made.store_probe_result(3, "ok", 0, (20,))
     eq(made.identity, "match")
     made.build_write([(0, 1)])
-    made.identity = "unknown"  # it was away: all has to be proven anew
+    made.forget_identity()  # after a loss, all probes must match again
     made.store_probe_result(0, "ok", 0, (7, 8))
     eq(made.identity, "unknown")
     for tag, status, code, values in (
@@ -363,11 +364,11 @@ def test_unpolled_points_are_dropped():
 
 def test_device_reads_the_blocks_it_is_given():
     raw = profile([point("A", 0), point("B", 40)], max_block=30)
-    made = ModbusDevice("d", 1, DeviceProfile(raw), [(3, 0, 41)])
+    made = ModbusDevice("d", 1, DeviceProfile(raw), [ReadBlock(3, 0, 41)])
     eq(made.poll_requests(), [(pdu.read_holding(0, 41), 0)])
     made.store_block(0, tuple(range(41)), 3)
     eq([r.raw for r in made.readings], [0, 40])
-    made.set_blocks([(3, 40, 1)])
+    made.set_blocks([ReadBlock(3, 40, 1)])
     made.store_block(0, (99,), 4)
     eq([(r.raw, r.read_at) for r in made.readings], [(0, 3), (99, 4)])
 

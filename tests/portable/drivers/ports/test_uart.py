@@ -6,7 +6,7 @@ from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 
 
-class Uart:
+class MachineUart:
     """MicroPython's UART, with the additional `arrived` of the project's board firmware."""
 
     def __init__(self):
@@ -54,7 +54,7 @@ def with_fake_time(test):
 
 def test_age_is_of_last_byte():
     def test(time):
-        uart = Uart()
+        uart = MachineUart()
         port = micropython_uart.UartPort(parse_address("uart:1?baud=1000000"), uart)  # 10 us a byte
         eq(uart.options["baudrate"], 1_000_000)
         eq((port.read(), port.age_us), (b"", 0))
@@ -70,7 +70,7 @@ def test_age_is_of_last_byte():
 
 def test_tick_counter_wraps():
     def test(time):
-        uart = Uart()
+        uart = MachineUart()
         port = micropython_uart.UartPort(parse_address("uart:1?baud=1000000"), uart)
         uart.waiting, uart.came, time.now = b"1", Time.ROUND - 1000, Time.ROUND + 500
         port.read()
@@ -81,14 +81,14 @@ def test_tick_counter_wraps():
 
 def test_uart_without_arrival_time():
     def test(time):
-        uart = Uart()
-        del Uart.arrived
+        uart = MachineUart()
+        del MachineUart.arrived
         port = micropython_uart.UartPort(parse_address("uart:1?baud=1000000"), uart)
         uart.waiting, time.now = b"12", 3 * SECOND
         eq((port.read(), port.age_us), (b"12", 0))
 
-    arrived = Uart.arrived
+    arrived = MachineUart.arrived
     try:
         with_fake_time(test)
     finally:
-        Uart.arrived = arrived
+        MachineUart.arrived = arrived

@@ -1,9 +1,8 @@
 """Sniffed frames are classified, paired and timed, with every split and after noise."""
 
 from protocols.modbus import pdu
-from protocols.modbus import sniffer as sniff
 from protocols.modbus.crc import with_crc
-from protocols.modbus.sniffer import Sniffer
+from protocols.modbus.sniffer import MAX_BUFFER, Sniffer
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 from tests.portable.support.check import eq
 
@@ -117,8 +116,8 @@ def test_noise_is_bounded_and_never_raises():
         now += len(data) * CHAR + (seed >> 8) % (50 * MILLISECOND)
         for event in sniffer.feed(bytes(data), now):
             known += len(event.data) if event.kind != "silent" else 0
-        assert len(sniffer._buffer) <= sniff.MAX_BUFFER
-        assert len(sniffer._arrivals) <= sniff.MAX_BUFFER
+        assert len(sniffer._buffer) <= MAX_BUFFER
+        assert len(sniffer._arrivals) <= MAX_BUFFER
     for event in sniffer.wake(now + SECOND):
         known += len(event.data) if event.kind != "silent" else 0
     assert sniffer.discarded_bytes > 0
