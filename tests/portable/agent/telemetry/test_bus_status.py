@@ -35,12 +35,12 @@ def test_states_of_a_device():
     eq({row["state"] for row in modbus(rig)["devices"]}, {"lost"})
     rig.run(6.5)
     session = rig.agent.fieldbus.sessions[0]
-    for name, value, state in (
-        ("write_unverified", True, "refuses"),
-        ("lost", True, "lost"),
-        ("write_unverified", False, "lost"),
+    for owner, name, value, state in (
+        (session._write_cycle, "unverified", True, "refuses"),
+        (session, "lost", True, "lost"),
+        (session._write_cycle, "unverified", False, "lost"),
     ):
-        setattr(session, name, value)
+        setattr(owner, name, value)
         eq(bus_status.device_state(session), state)
     session.lost = False
     session.device.identity = "unknown"
