@@ -217,9 +217,9 @@ def test_checksum_variants_agree() -> None:
         eq(framing.xor_by_folding(data), framing.xor_by_loop(data))
         data = data.replace(b"$", b"_").replace(b"*", b"_")
         assert framing.is_plain_range(data)
-        for odd in (b"$", b"\r", b"\x7f", b"\xc3", b"\x1f", b"\0"):
-            assert not framing.is_plain_range(data + odd)
-            assert not framing.is_plain_range(odd + data)
+        for not_plain in (b"$", b"\r", b"\x7f", b"\xc3", b"\x1f", b"\0"):
+            assert not framing.is_plain_range(data + not_plain)
+            assert not framing.is_plain_range(not_plain + data)
             if hasattr(data, "translate"):
                 assert framing.is_plain_translate(data)
-                assert not framing.is_plain_translate(odd + data)
+                assert not framing.is_plain_translate(not_plain + data)
