@@ -7,7 +7,7 @@ the end of the health window the values are compared with those from the beginni
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.agent import Agent
+    from agent.core.context import Context
 
 FLOW, CURRENT, DEW = "FlowLitersPerMinute", "MotorAmperes", "DewPointCelsius"
 SUPPLY, RETURN = "SupplyTemperatureCelsius", "ReturnTemperatureCelsius"
@@ -23,7 +23,7 @@ ASHRAE's guidance for liquid cooling."""
 class PlantCheck:
     """The values at `now`, None without a measurement."""
 
-    def __init__(self, agent: "Agent", now: int) -> None:
+    def __init__(self, agent: "Context", now: int) -> None:
         flow = _values(agent, FLOW, now)
         current = _values(agent, CURRENT, now)
         dew = _values(agent, DEW, now)
@@ -35,13 +35,13 @@ class PlantCheck:
 
     def degraded(self, before: "PlantCheck") -> str:
         """Return the name of a value that is too much worse than `before`, or an empty text."""
-        for name, is_degraded in _SIGNS:
+        for name, is_degraded in _CHECKS:
             if is_degraded(self, before):
                 return name
         return ""
 
 
-def _values(agent: "Agent", point: str, now: int) -> "list[float]":
+def _values(agent: "Context", point: str, now: int) -> "list[float]":
     """Return all good readings of a point, in the order of the devices."""
     values = []
     for session in agent.fieldbus.sessions:
@@ -79,4 +79,4 @@ def _delta_t(now: PlantCheck, before: PlantCheck) -> bool:
     return rise > _DELTA_T_K and now.delta_t > _MORE_DELTA_T * before.delta_t
 
 
-_SIGNS = (("flow", _flow), ("delta_t", _delta_t), ("pump_current", _current), ("dew", _margin))
+_CHECKS = (("flow", _flow), ("delta_t", _delta_t), ("pump_current", _current), ("dew", _margin))

@@ -18,7 +18,7 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.agent import Agent
+    from agent.core.context import Context
 
 _NOT_PLANT_CODES = ("port", "clock", "broker", "receiver", "link")
 _SAVE_INTERVAL_S = 60
@@ -39,7 +39,7 @@ class TrialMonitor:
 
     def __init__(
         self,
-        agent: "Agent",
+        agent: "Context",
         confirm_s: int,
         alarms: "list[str]",
         now: int,
@@ -63,7 +63,7 @@ class TrialMonitor:
             if self._initial_check is None:
                 self._initial_check = PlantCheck(self._agent, now)
             self.reason = self._new_alarm() or (
-                self._degraded_sign(now) if now >= self._health_until else ""
+                self._degraded_value(now) if now >= self._health_until else ""
             )
             if self.reason:
                 return PLANT_DEGRADED
@@ -87,14 +87,14 @@ class TrialMonitor:
         return remaining_s
 
     def _loop_errors(self, now: int) -> "tuple[float | None, float | None]":
-        supply, dp = self._agent.supply, self._agent.pressure
+        supply, dp = self._agent.supply_loop, self._agent.pressure_loop
         measured, kpa = supply.sensor.value(now), dp.sensor.value(now)
         return (
             None if measured is None else abs(measured - supply.setpoint),
             None if kpa is None else abs(kpa - dp.setpoint) / dp.setpoint,
         )
 
-    def _degraded_sign(self, now: int) -> str:
+    def _degraded_value(self, now: int) -> str:
         """Return the loop that is neither healthy nor better than before."""
         limits = (("supply", _SETTLED_K), ("dp", _SETTLED_SHARE))
         for (name, tolerance), before, after in zip(
