@@ -13,7 +13,7 @@ from tests.support.toy_agent import LAST_BYTES, pattern
 pytestmark = pytest.mark.parametrize("interpreter", INTERPRETERS)
 
 
-def test_echo_and_orderly_end(interpreter: str, tmp_path: Path) -> None:
+def test_echo_and_end_in_order(interpreter: str, tmp_path: Path) -> None:
     with (
         open_pty() as line,
         run_toy(interpreter, tmp_path, f"serial:{line.path}?baud=19200") as agent,
@@ -205,7 +205,7 @@ def test_deadlines_are_kept_in_order(interpreter: str, tmp_path: Path) -> None:
         assert ticks == [f"tick {count}" for count in range(1, 21)]
 
 
-def test_interrupt_ends_in_an_orderly_way(interpreter: str, tmp_path: Path) -> None:
+def test_interrupt_ends_the_run_in_order(interpreter: str, tmp_path: Path) -> None:
     with open_pty() as line, run_toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
         agent.expect("event 0 opened")
         agent.process.send_signal(signal.SIGINT)

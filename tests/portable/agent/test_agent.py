@@ -297,7 +297,7 @@ def test_time_steps_never_move_an_output():
     eq(rig.agent.supervisor.state, "normal")
 
 
-def test_ticks_keep_their_period_when_utc_comes_and_goes():
+def test_ticks_keep_their_period_when_utc_changes():
     rig = AgentRig()
     rig.run(0.237)
     gaps, last = [], rig.agent.ticks.due

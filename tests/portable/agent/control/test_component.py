@@ -210,7 +210,7 @@ def test_proof_records_are_stored():
     eq(len(kept.outbox()), 1)
 
 
-def test_optimiser_stays_within_limits_and_may_stop():
+def test_optimiser_stays_within_limits_and_can_stop():
     model = {key: value for key, value in OPTIMUM.items() if key not in ("every_s",)}
     rig = make_rig(dew=True, optimum=dict(model, air="room2", every_s=60), low_c=25, high_c=34)
     rig.set(ROOM2, 0, 3000)

@@ -82,7 +82,7 @@ def test_restart_on_inner_mark() -> None:
     check_stream(RMC[:30] + AIS, [body_of(AIS)], {"bad_checksum": 1, "skipped_bytes": 30})
 
 
-def test_text_may_contain_exclamation_mark() -> None:
+def test_text_can_contain_exclamation_mark() -> None:
     body = b"GPTXT,01,01,01,LOW VOLTAGE!"
     stream = b"$" + body + b"*%02X" % framing.xor_by_loop(body)
     check_stream(stream, [body], {})
