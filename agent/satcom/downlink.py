@@ -3,7 +3,8 @@
 Does not authenticate messages; see `protocols.datagram` and `agent.satcom.transfer`.
 
 A replayed message must have no effect, also after a restart. So the highest received number is
-written to the store first. Then the message is passed to the service `message`. A power cut in between loses the message; it never delivers it twice.
+written to the store first. Then the message is passed to the service `message`. A power cut in
+between loses the message; it never delivers it twice.
 """
 
 TYPE_CHECKING = False

@@ -73,9 +73,9 @@ def test_bad_tables(
     path = tmp_path / "s.csv"
     path.write_text(text, encoding="utf-8")
     assert coldloop.main(["telemetry", "codec", str(path)]) == 2
-    said = capsys.readouterr().err
-    assert words in said
-    assert said.count("\n") == 1
+    errors = capsys.readouterr().err
+    assert words in errors
+    assert errors.count("\n") == 1
 
 
 def test_missing_file_and_bad_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

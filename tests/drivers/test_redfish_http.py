@@ -18,7 +18,7 @@ from drivers.redfish import ENVIRONMENT, SESSIONS, RedfishClient, RedfishTarget
 
 PATH = "/redfish/v1/Chassis/gpu/EnvironmentMetrics"
 LOGIN = ("coldloop", "s3cret")
-PATIENCE_S = 20.0
+LIMIT_S = 20.0
 
 
 class RedfishHandler(BaseHTTPRequestHandler):
@@ -87,13 +87,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[int]:
 def run_client(client: RedfishClient, port: int, condition: Any) -> None:
     """Carry bytes between client and server until `condition()`; reconnect on request."""
     sock: socket.socket | None = None
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + LIMIT_S
     try:
         while not condition():
             assert time.monotonic() < end, client.fault
             now = time.monotonic_ns() // 1000
             if sock is None:
-                sock = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+                sock = socket.create_connection(("127.0.0.1", port), LIMIT_S)
                 client.connection_opened(now)
             for data in client.take_output():
                 sock.sendall(data)

@@ -36,7 +36,7 @@ def test_every_link_names_a_test_that_exists(document: str) -> None:
     assert missing == []
 
 
-def test_all_lines_of_the_checklist_are_there_and_each_is_shown() -> None:
+def test_checklist_is_complete_and_each_line_has_a_test() -> None:
     result = {}
     for row in rows("docs/project/assurance.md"):
         cells = [cell.strip() for cell in row.strip("|").split("|")]

@@ -1,10 +1,11 @@
-"""Gates of the structure: unique names, folder sizes, imports, foreign writes, words.
+"""Gates of the structure: unique class names, small folders, no foreign writes, standard terms.
 
-Does not check behaviour. `words.toml` has the words that must not return, with the terms to use.
+Does not check behaviour. `words.toml` lists the words that must not come back, and their terms.
 """
 
 import ast
 import collections
+import functools
 import re
 import sys
 import tomllib
@@ -134,25 +135,37 @@ def test_no_code_writes_an_attribute_of_another_class() -> None:
 # --- words --------------------------------------------------------------------------------------
 
 
+_WORD = r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])"
+"""A word in a name: one of two in `find_unit`, `UnitTable` and `MAX_UNITS`."""
+
+
 def rules() -> list[dict[str, Any]]:
-    """Return the rules: `word` (a pattern), `term` (to use instead), `names`, `prose`, `allow`."""
+    """Read the list of words; its head describes the keys."""
     path = Path(__file__).with_name("words.toml")
     found: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["word"]
     return found
 
 
+@functools.cache
 def prose(name: str) -> str:
-    """Return the prose of a file: a document, or the docstrings and comments of code."""
+    """Return a document, or the docstrings and comments of code, without `keys` and quotations."""
     text = (ROOT / name).read_text(encoding="utf-8")
-    if name.endswith(".md"):
-        return text
-    docstrings = [
-        ast.get_docstring(node) or ""
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    comments = re.findall(r"(?:^|\s)# (.*)", text)
-    return "\n".join(docstrings + comments)
+    if name.endswith(".py"):
+        strings = [
+            node.value.value
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        ]
+        comments = re.findall(r"(?:^|\s)# (.*)", text)
+        text = "\n".join([*(s for s in strings if isinstance(s, str)), *comments])
+    return re.sub(r"`[^`]*`|\"[^\"]*\"", "", text)
+
+
+@functools.cache
+def name_words(name: str) -> list[tuple[str, str]]:
+    """Return (word, name) for the words in the names that a file of code defines."""
+    names = sorted({own for node in ast.walk(tree(name)) for own in _names(node)})
+    return [(word, own) for own in names for word in re.findall(_WORD, own)]
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: str(rule["word"]))
@@ -163,11 +176,7 @@ def test_no_home_made_word_comes_back(rule: dict[str, Any]) -> None:
         if not name.endswith((".py", ".md")) or name.startswith(tuple(rule.get("allow", ["\0"]))):
             continue
         if rule.get("prose", True):
-            plain = re.sub(r"`[^`]*`|\"[^\"]*\"", "", prose(name))
-            found += [f"{name}: {match.group()}" for match in pattern.finditer(plain)]
+            found += [f"{name}: {match.group()}" for match in pattern.finditer(prose(name))]
         if rule.get("names", True) and name.endswith(".py"):
-            for node in ast.walk(tree(name)):
-                for own in _names(node):
-                    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", own)
-                    found += [f"{name}: {own}" for word in words if pattern.fullmatch(word)]
-    assert not found, f"write {rule['term']!r} instead"
+            found += [f"{name}: {own}" for word, own in name_words(name) if pattern.fullmatch(word)]
+    assert not found, f"write {rule['term']!r} instead: " + ", ".join(found)

@@ -141,8 +141,8 @@ def test_ramp_limits_the_reference_but_not_a_stop() -> None:
     turn.cycle(25.0)
     turn.cycle(25.0)
     turn.cycle(25.0)
-    asked = [value for address, value in turn.drive.log if address == REFERENCE]
-    assert asked == [1638, 3276, 4096]
+    references = [value for address, value in turn.drive.log if address == REFERENCE]
+    assert references == [1638, 3276, 4096]
     turn.drive.log.clear()
     turn.cycle(0.0)
     assert turn.drive.log == [(CONTROL, STOP), (REFERENCE, 0)]

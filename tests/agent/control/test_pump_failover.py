@@ -1,4 +1,4 @@
-"""Flow and outputs of a complete row during trips, rotations and restarts of pumps; virtual time."""
+"""Flow and outputs of a row in virtual time during trips, rotations and restarts of pumps."""
 
 import pytest
 

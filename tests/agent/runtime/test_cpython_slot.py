@@ -89,9 +89,9 @@ def test_update_on_trial_is_started(site: Path) -> None:
     with start_agent(site) as process:
         wait_until("it runs", is_running(site))
         assert exit_code(process) == 0
-    said = (site / "log").read_text()
-    assert MARK in said
-    assert "starting " in said
+    log_text = (site / "log").read_text()
+    assert MARK in log_text
+    assert "starting " in log_text
     found = software_slots.load_releases(store.read)
     assert found is not None
     assert found.trial is not None

@@ -135,7 +135,7 @@ def start_and_inspect(disk):
 
 
 def sweep(command_name, stride=1, first=0):
-    """Cut at every `stride`-th step with each outcome; return the results and the number of steps."""
+    """Cut at every `stride`-th step with each outcome; return results and number of steps."""
     changes = [(SETPOINT, NEW[0]), (PRESSURE, NEW[1])]
     base = Disk()
     run_change(base, [(SETPOINT, OLD[0])], "confirm", START_S - 100)

@@ -17,7 +17,7 @@ def by_name(rows):
     return {row["name"]: row for row in rows}
 
 
-def test_devices_that_answer():
+def test_devices_that_reply():
     rig = AgentRig()
     rig.run(6.5)
     found = by_name(modbus(rig)["devices"])

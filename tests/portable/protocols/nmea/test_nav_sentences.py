@@ -128,8 +128,8 @@ def test_antenna_and_jamming_of_each_vendor() -> None:
         ("PTNLRBA,V", None, None),
         ("PERDCRJ,0,1", None, None),
     ):
-        said = parse_vendor_sentence(body)
-        eq((body, said.antenna, said.jamming), (body, antenna, jamming))
+        parsed = parse_vendor_sentence(body)
+        eq((body, parsed.antenna, parsed.jamming), (body, antenna, jamming))
 
 
 def test_vendors() -> None:
