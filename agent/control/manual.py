@@ -9,7 +9,7 @@
     auto    the loops
 
 A mode holds the actuators for a time, then it is automatic again; safety (`agent.safety.interlock`)
-outranks it. Not the loops: a force is asked for anew each cycle.
+outranks it. Not the loops: an override is claimed again each cycle.
 """
 
 from agent.control.law.offset_calibration import OffsetCalibration

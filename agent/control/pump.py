@@ -72,7 +72,7 @@ class PumpActuator:
         return readback(self._run) is not False or readback(self._stop) is not False
 
     def _count_still_cycles(self) -> bool:
-        """Say whether the drive has not turned for too many requests; then begin to count anew."""
+        """Say whether the drive has not turned for too many requests; then count from zero."""
         commanded = self.running and self.command_pct is not None
         self._still_cycles = (
             self._still_cycles + 1 if commanded and self.speed() == 0 and not self.tripped() else 0

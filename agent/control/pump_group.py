@@ -160,7 +160,7 @@ class PumpGroup(PressureLoop):
 
     def _await_start(self) -> None:
         """All were gone: who is back stands until its time has come, unless it turns."""
-        if not self._start_delay_us:  # whoever hears us, though we do not hear it, runs
+        if not self._start_delay_us:  # a pump that receives but does not answer runs
             self._request_all(self.config.safe_pct)
             return
         for i, pump in enumerate(self.pumps):

@@ -14,7 +14,7 @@ _LONGEST_RETRY = 30 * SECOND
 
 
 class PortLink:
-    """The wish to have `port` open at `address`. Times are monotonic microseconds.
+    """Keeps `port` open at `address`. Times are monotonic microseconds.
 
     `needs_handshake`: its user calls `mark_good`. `requests`: what `outbox` will hand over.
     """

@@ -9,7 +9,7 @@ the optimiser moves it (`optimizer`).
     readings.supply_c = …; cooling.step(readings, now, dt); … = cooling.valve_pct
 
 A reading that is not known is None; what cannot be held without it keeps its output, and
-`inputs_missing` says so: whoever asks the actuators puts them on their safe values.
+`inputs_missing` is set: the caller then moves the actuators to their fail-safe outputs.
 """
 
 from agent.control.law.exchanger import Exchanger
