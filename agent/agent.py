@@ -221,7 +221,7 @@ class Agent:
         return with_tuning(self.config, *loops, self.supervisor.supply_max_c)
 
     def apply_live_config(self, config: "Config") -> None:
-        """Take over the tuning of the loops and the supply limit, without a bump."""
+        """Take over the tuning of the loops and the supply limit, with bumpless transfer."""
         self.supply_loop.set_tuning(config.supply)
         self.pressure_loop.set_tuning(config.pressure)
         self.supervisor.set_supply_max(config.supply_max_c)

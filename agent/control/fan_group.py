@@ -2,7 +2,7 @@
 
 Not the law (that is `agent.control.law.fan`, by `agent.control.law.cooling`): it says one speed for
 all, which is written to each drive and read back like anything that is asked of a device. Here is
-what may go wrong. A fan that is lost or has tripped leaves its air to the others at once; the valve
+what may go wrong. A fan that is lost or has tripped leaves its air to the others immediately; the valve
 makes up for the rest, since warmer facility water is all that it sees. The safe side is full speed:
 when return or facility water are not known for `_FAULT_S`, and while the unit is in its safe state,
 whatever the reason. A tripped drive is reset as pumps are.

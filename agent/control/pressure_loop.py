@@ -48,7 +48,7 @@ class PressureLoop:
         )
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Take another set-point and other settings, without a bump."""
+        """Take another set-point and other settings, with bumpless transfer."""
         self.config = config
         self.setpoint = config.setpoint
         self._pi.set_tuning(

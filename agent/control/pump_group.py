@@ -6,7 +6,7 @@ slowly where it matters (above `_CHECK_VALVE_OPENS`, where a pump begins to lift
 valve), so that the loop can follow: make before break. A pump goes out only when the one for it is
 there.
 
-Take-over. When no pump that carried is left, the next one gets its full share at once. To see a
+Take-over. When no pump that carried is left, the next one gets its full share immediately. To see a
 trip early, running drives are asked more often than once a cycle (`fast_poll`).
 
 Grid dip. A tripped drive is reset, at most `auto_reset` times an hour
@@ -77,7 +77,7 @@ class PumpGroup(PressureLoop):
         self._reset_index = -1
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Take another set-point and other limits, without a bump."""
+        """Take another set-point and other limits, with bumpless transfer."""
         super().set_tuning(config)
         self.controller.set_limits(config.min_pct, config.max_pct, config.rate_pct_per_s)
 

@@ -1,8 +1,8 @@
 """The sensors of the component `cooling`: validation, and the readings of a cycle.
 
-`validated` is offered to the loops in place of the supply's sensor: it gives what is left after all
-doubt (`agent.control.law.sensor_check`): its spare, or nothing. Not what is done about it: what is
-found wrong goes to the supervisor as causes.
+`validated` is offered to the loops in place of the supply's sensor: it is the
+value after validation (`agent.control.law.sensor_check`): the sensor, its redundant sensor, or
+nothing. Does not react to a failed check: the supervisor gets it as an active condition.
 """
 
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator

@@ -38,7 +38,7 @@ class SupplyLoop:
         )
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Take another set-point and other settings, without a bump."""
+        """Take another set-point and other settings, with bumpless transfer."""
         self.config = config
         self.setpoint = config.setpoint
         self._pi.set_tuning(

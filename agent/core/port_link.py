@@ -69,7 +69,7 @@ class PortLink:
         self.event("closed", now)
 
     def reopen(self) -> None:
-        """End the connection and open another at once: the far end serves one request on each."""
+        """End the connection and open another immediately: the far end serves one request on each."""
         self.up = False
         self.requests.append((self.port, "close", b""))
         self.start()

@@ -116,12 +116,12 @@ class CoolingControl:
         self.target_c = target_c
 
     def track_valve(self, valve_pct: float) -> None:
-        """Take over from what the valve does, without a bump."""
+        """Take over from what the valve does, with bumpless transfer."""
         self.valve_pct = valve_pct
         self.feedforward.track(valve_pct)
 
     def track(self, valve_pct: float, pump_pct: float, fan_pct: float = 0.0) -> None:
-        """Take over from what the actuators do, without a bump."""
+        """Take over from what the actuators do, with bumpless transfer."""
         self.track_valve(valve_pct)
         self.pump_pct = pump_pct
         self.pump_flow.track(pump_pct)

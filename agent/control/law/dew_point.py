@@ -7,11 +7,11 @@ is +0.3 K; `uncertainty_k` is for that and for the loop's own error, `margin_k` 
 
 The worst (highest) of the sensors that can be believed counts. One that is out of range, silent or
 falls by more than `_MAX_FALL_K` between readings is left out until it has been calm again for
-`_STEADY_US` (one that rises is believed at once: that is the safe side), or until another that fell
+`_STEADY_US` (one that rises is believed immediately: that is the safe side), or until another that fell
 too, within `_COINCIDENCE_US`, shows the same: then it is the room that became dry, a door or an air
 handler. Should they lie as one, the floor still falls by no more than `_FALL_RATE_K_S`. With fewer
 than two the allowance doubles. With none the floor rises to `fallback_c` (32 °C is above any dew
-point of the region). The floor rises with the dew point at once.
+point of the region). The floor rises with the dew point immediately.
 """
 
 from agent.control.law.deterministic_math import log

@@ -53,6 +53,6 @@ class PiController:
         self.rate = rate
 
     def track(self, output: float, error: float = 0.0) -> None:
-        """Take over from `output` without a bump: the next step starts from there."""
+        """Take over from `output` with bumpless transfer: the next step starts from there."""
         self.output = output
         self._integral = max(self.low, min(self.high, output - self.gain * error))

@@ -67,7 +67,7 @@ def _parameter_addresses(group: int, index: int) -> tuple[int, int, int]:
     return 100 * group + index - 1, wide_address, wide_address + 1
 
 
-class Drive(ModbusServer):
+class AbbAcs580(ModbusServer):
     """The drive; faults besides those of `ModbusServer`:
 
     trip(code)     the shaft coasts to a stop; bit 3 is set until a reset
