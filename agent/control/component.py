@@ -6,7 +6,8 @@
     dew         a floor under the supply's set-point (`agent.control.law.dew_point`)
     optimum     set-points of least power (`agent.control.law.optimizer`); nothing needs it
     fans        the cooler's fans on drives on the bus (`agent.control.fan_group`)
-    always      readings and their validation (`agent.control.sensors`), the valve's feedback against
+    always      readings and their validation (`agent.control.sensors`), the valve's feedback
+    against
     its
                 demand, hand on a drive, operating modes and proof tests (`agent.control.manual`)
 

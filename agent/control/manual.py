@@ -5,7 +5,7 @@
     fill    shut    30 %                     filling, with the dry-run guard of `safety`
     vent    shut    60 and 20 %, by turns    driving air to the vents
     drain   open    stopped                  emptying
-    hand    as told as told                  trials
+    hand    command command                  trials
     auto    the loops
 
 A mode holds the actuators for a time, then it is automatic again; safety (`agent.safety.interlock`)

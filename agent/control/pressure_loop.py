@@ -104,8 +104,8 @@ class PressureLoop:
     def _request_pumps(self, speed: float) -> None:
         """Give `speed` to the pumps that should run, 0 to the others.
 
-        When none is available all are asked, so that whichever returns (or hears us, though we do
-        not hear it) runs.
+        When none is available all are asked, so that the pump that returns (or receives without an
+        answer) runs.
         """
         pump_count = len(self.pumps) if self.lag_running or self.at_fail_safe else 1
         chosen = [pump for pump in self.pumps if pump.available()][:pump_count] or self.pumps

@@ -7,8 +7,8 @@ at a reference it was not given, and a stop waits for nothing. A reference moves
 profile's ramp; a stop is not slowed.
 
 A drive starts on the change from its stop to its run command. One that shows neither (it was just
-powered) is given the stop command first; so is one that was told to run and stands still (the run
-command was the first it heard after its power came back, or its start was inhibited).
+powered) is given the stop command first; so is a drive that has the run command and stands still
+(the run command was the first after its power returned, or its start was inhibited).
 """
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _DEADBAND = 0.1
 _STILL_CYCLES = 5
-"""Requests, one a cycle, after which a drive that was told to run should turn."""
+"""Requests, one a cycle, after which a drive with a run command must turn."""
 
 
 class PumpActuator:

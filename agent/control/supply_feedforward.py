@@ -1,9 +1,10 @@
 """The supply temperature loop with the exchanger's model: `SupplyLoop` with a better law.
 
 As the plain loop, it asks for its declared safe opening without a supply reading, and takes over
-with bumpless transfer. While one of the other readings that the model needs is missing (return, facility
-water, flow), the plain PI goes on from where the valve is. The opening is sent when it has moved by
-what the actuator resolves, twice that to turn back: a valve wears by travel and by reversals.
+with bumpless transfer. While one of the other readings that the model needs is missing (return,
+facility water, flow), the plain PI goes on from where the valve is. The opening is sent when it has
+moved by what the actuator resolves, twice that to turn back: a valve wears by travel and by
+reversals.
 """
 
 from agent.control.supply_loop import SupplyLoop

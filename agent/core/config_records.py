@@ -43,7 +43,7 @@ class DeviceConfig:
     """One device: name, bus name, Modbus unit address, compiled profile.
 
     `poll_plans`: the plans of its polls (fast, slow), when the check of the cycle's length has made
-    them already; the device's station takes them.
+    them already; the device session uses them.
     """
 
     def __init__(self, name: str, bus: str, unit: int, profile: "DeviceProfile") -> None:

@@ -1,9 +1,9 @@
 """One port that should be open: opened, retried with back-off, reported.
 
-Not a driver: it knows nothing of what is said over the port. The bench and the shells answer an
+Not a driver: it does not read the bytes of the port. The bench and the shells answer an
 `open` with the event `opened` or `failed`; the event `closed` ends an open port. A port that will
 not open is asked for again after 1, 2, 4 … 30 s, for ever, since the agent cools on meanwhile. A
-port that only proves good by what is said over it (a broker may take a connection and refuse the
+port that is good only after an exchange over it (a broker may take a connection and refuse the
 client) starts again at 1 s not when it opens but when `mark_good` is called.
 """
 

@@ -96,17 +96,17 @@ class CoolingControl:
     def _build_options(self, settings: "dict[str, Any]") -> None:
         """Add what is asked for; code that is not costs a board no heap."""
         if "dew" in settings:
-            from agent.control.law.dew_point import DewPointLimit  # noqa: PLC0415 - as said
+            from agent.control.law.dew_point import DewPointLimit  # noqa: PLC0415 - only with its section
 
             self.dew_limit = DewPointLimit(settings["dew"])
         if "fans" in settings:
-            from agent.control.law.fan import FanControl  # noqa: PLC0415 - as said
+            from agent.control.law.fan import FanControl  # noqa: PLC0415 - only with its section
 
             fans = settings["fans"]
             self.fans = FanControl(fans["min_pct"], fans["max_pct"], fans["rate_pct_per_s"])
             self._valve_target_pct: float = fans["middle_pct"]
         if "optimum" in settings:
-            from agent.control.law.optimizer import SetpointOptimizer  # noqa: PLC0415 - as said
+            from agent.control.law.optimizer import SetpointOptimizer  # noqa: PLC0415 - only with its section
 
             model = settings["optimum"]
             self.optimizer = SetpointOptimizer(model, self.exchanger, model["design_kw"])

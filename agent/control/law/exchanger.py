@@ -7,9 +7,9 @@ exchanger, the share of the way from return to facility water that the supply is
 
 by the effectiveness-NTU method (Kays and London, Compact Heat Exchangers), with UA = UAd * [0.5
 (V1^-0.8 + V2^-0.8)]^-1 of the flows over their design values. No temperature enters, so the table
-from opening to share is computed again only when the secondary flow, or what has been learned of UA and
-of the facility water's flow, has moved. The valve is equal-percentage, R^(x-1) of Kvs at stroke x,
-in pipework with authority a: the flow is F / sqrt(1 - a + a / (R^(x-1))^2) (sizing guides of
+from opening to share is computed again only when the secondary flow, or what has been learned of UA
+and of the facility water's flow, has moved. The valve is equal-percentage, R^(x-1) of Kvs at stroke
+x, in pipework with authority a: the flow is F / sqrt(1 - a + a / (R^(x-1))^2) (sizing guides of
 two-way valves).
 """
 

@@ -9,8 +9,8 @@ goes:
     `agent.control.law.exchanger`
     correction     = gain * error + integral                            kelvin, by the PI
 
-So a change of load, of facility water or of flow moves the valve immediately and by the right amount
-(feed-forward), a kelvin of error moves it as far as a kelvin needs at that point of a curved
+So a change of load, of facility water or of flow moves the valve immediately and by the right
+amount (feed-forward), a kelvin of error moves it as far as a kelvin needs at that point of a curved
 characteristic (gain scheduling), and the coolant that comes round again is not met as a new
 disturbance. What the model has wrong (UA, flows, sensors) is the integral's; slowly, the share of
 UA that is there is learned from the heat balance, so that the next change is met better.

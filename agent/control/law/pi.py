@@ -2,7 +2,7 @@
 
 Not a loop: it knows no sensor and no actuator. Source of the form: Åström and Hägglund, "Advanced
 PID Control" (ISA, 2006), sections 3.4 and 3.5: positional form with conditional integration, which
-keeps the integral honest when the output is held by its limits or its rate.
+prevents windup of the integral when a limit or the rate holds the output.
 
 Percent in and out; only + - * / on floats, so that every interpreter gives the same answer.
 """
