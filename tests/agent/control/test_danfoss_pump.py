@@ -27,7 +27,7 @@ RUN, STOP = 0x047C, 0x043C
 UNIT, BAUD = 7, 19200
 
 
-class Drive(DanfossFc):
+class RecordingDrive(DanfossFc):
     """Records the writes and the resulting speed of the shaft."""
 
     def __init__(self, plant: Plant) -> None:
@@ -47,7 +47,7 @@ class PumpBench:
 
     def __init__(self, raw: dict[str, object]) -> None:
         plant = Plant(Random(1), PlantParameters(pumps=2, start_pump_pct=(0.0, 60.0)))
-        self.drive = Drive(plant)
+        self.drive = RecordingDrive(plant)
         self.line = ModbusLine([self.drive])
         self.bus = Bus(4, "rtu", BAUD, 11)
         self.bus.event("opened", 0)
