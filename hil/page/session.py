@@ -219,7 +219,12 @@ class BenchSession:
         for prompt in (
             [self.open_prompt] if self.open_prompt is not None else []
         ) + self._waiting_prompts:
-            entry = {"at_s": prompt["at_s"], "text": prompt["text"], "answer": None, "by": "no answer"}
+            entry = {
+                "at_s": prompt["at_s"],
+                "text": prompt["text"],
+                "answer": None,
+                "by": "no answer",
+            }
             self.answers.append(entry)
         unconfirmed = [
             f"prompt: {answer['text']}: {answer['answer']}"
