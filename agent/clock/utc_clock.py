@@ -134,7 +134,7 @@ class UtcClock:
         """Widen the error bound to the difference from a cross-check; 0: it agrees."""
         self.disagreement_us = disagreement_us
 
-    def set_failed_signal_checks(self, count: int) -> None:
+    def set_signal_failures(self, count: int) -> None:
         """Set how many signal checks fail. While it is not 0, fixes are rejected."""
         self.failed_signal_checks = count
 
