@@ -17,7 +17,41 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.utc_clock import UtcClock
+    from typing import Protocol
+
+    from agent.clock.leap_second import LeapSecondTracker
+
+    class CheckedClock(Protocol):
+        """The clock that is checked; see `agent.clock.utc_clock`. Times are microseconds."""
+
+        min_utc_us: int
+        drift_ppb: int
+        leap: LeapSecondTracker
+
+        def utc(self, now: int) -> "int | None":
+            """Return UTC."""
+            ...
+
+        def subsecond_bound_us(self, now: int) -> "int | None":
+            """Return the error bound without whole seconds."""
+            ...
+
+        def reject(self, check: str, now: int, figure: int, limit: int) -> bool:
+            """Record that a check failed."""
+            ...
+
+        def set_disagreement(self, disagreement_us: int) -> None:
+            """Set the difference to the reference time; 0: they agree."""
+            ...
+
+        def set_from_cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> None:
+            """Set UTC from the reference time alone."""
+            ...
+
+        def step_whole_seconds(self, seconds: int) -> None:
+            """Correct UTC by whole seconds."""
+            ...
+
 
 _HALF_SECOND = SECOND // 2
 
@@ -28,7 +62,7 @@ Reference = namedtuple("Reference", ("utc_us", "uncertainty_us", "mono_us"))
 class CrossCheck:
     """Compares `clock` with reference times. `confirmed_us`: earliest possible UTC, confirmed."""
 
-    def __init__(self, clock: "UtcClock") -> None:
+    def __init__(self, clock: "CheckedClock") -> None:
         self.confirmed_us = 0
         self._clock = clock
         self._disagreements = 0

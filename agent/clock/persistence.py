@@ -31,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
+    from agent.clock.clock_context import ClockContext
     from agent.core.component import Actions
     from protocols.cbor import Map
 
@@ -82,7 +82,11 @@ class TimePersistence(Component):
     read.
     """
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PORTS = ("store",)
+    COMMANDS = ("clock_forgive",)
+    agent: "ClockContext"
+
+    def __init__(self, agent: "ClockContext", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         self.saved = 0
         self._started = 0

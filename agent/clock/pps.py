@@ -6,9 +6,16 @@ Does not use the pulses: the agent passes them to `agent.clock.utc_clock`, from 
 from agent.core.component import Component
 from agent.core.json_writer import JsonObject
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.clock.clock_context import ClockContext
+
 
 class PpsComponent(Component):
     """The component; see the module."""
+
+    PORTS = ("pps",)
+    agent: "ClockContext"
 
     def status(self, now: int) -> JsonObject:
         """Return the number of pulses, and of those that a fix identified."""

@@ -32,7 +32,7 @@ from protocols.time_units import MILLISECOND, SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.cross_check import CrossCheck
-    from agent.clock.persistence import TimeRecord
+    from agent.clock.kept_time import KeptTime
     from drivers.gnss.receiver import Fix
 
 _FIX_TIMEOUT = 3 * SECOND
@@ -87,7 +87,7 @@ class UtcClock:
         self.leap = LeapSecondTracker(leap_known)
         self.holdover = Holdover(drift_ppb, tempco_ppb)
         self.min_utc_us = min_utc_us
-        self.time_record: TimeRecord | None = None
+        self.time_record: KeptTime | None = None
         self.rate_ppt = 0
         self.rate_skew_ppb = drift_ppb
         """The rate of the oscillator before it is measured, and its uncertainty."""
@@ -118,6 +118,10 @@ class UtcClock:
         """Add the temperature near the oscillator, hundredths of a degree Celsius."""
         self.holdover.add_temperature(centi_c, now)
 
+    def set_failed_signals(self, count: int) -> None:
+        """Set how many signal checks fail (`agent.gnss.component`). Above 0, fixes are rejected."""
+        self.failed_signal_checks = count
+
     def cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
         """Compare UTC with another clock, for example network time; see `agent.clock.cross_check`.
 
@@ -134,11 +138,7 @@ class UtcClock:
         """Widen the error bound to the difference from a cross-check; 0: it agrees."""
         self.disagreement_us = disagreement_us
 
-    def set_signal_failures(self, count: int) -> None:
-        """Set how many signal checks fail. While it is not 0, fixes are rejected."""
-        self.failed_signal_checks = count
-
-    def restore(self, record: "TimeRecord", rate_skew_ppb: "int | None") -> None:
+    def restore(self, record: "KeptTime", rate_skew_ppb: "int | None") -> None:
         """Use a stored record; `rate_skew_ppb`: uncertainty of its rate, None: no rate."""
         self.time_record = record
         self.leap.set_leap_s(record.leap_s)

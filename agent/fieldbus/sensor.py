@@ -10,13 +10,13 @@ from protocols.rounding import round_half_away
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.device_session import DeviceSession
+    from agent.core.context import SessionView
 
 
 class PointSensor:
     """One point of one device; a reading older than `stale_us` is stale."""
 
-    def __init__(self, session: "DeviceSession", point: str, stale_us: int) -> None:
+    def __init__(self, session: "SessionView", point: str, stale_us: int) -> None:
         self.name = point
         self.source = session.name + "." + point
         self._device = session.device
@@ -40,7 +40,7 @@ class PointSensor:
         return None if reading.quality == "none" else now - reading.read_at
 
 
-def sensor_if_present(session: "DeviceSession", point: str, stale_us: int) -> "PointSensor | None":
+def sensor_if_present(session: "SessionView", point: str, stale_us: int) -> "PointSensor | None":
     """Return the sensor of a point; None if the device does not have the point."""
     return PointSensor(session, point, stale_us) if session.profile.has_point(point) else None
 
@@ -75,7 +75,7 @@ class DifferenceSensor:
         return None if upper is None or lower is None else upper - lower
 
 
-def pressure_sensor(session: "DeviceSession", stale_us: int) -> "PointSensor | DifferenceSensor":
+def pressure_sensor(session: "SessionView", stale_us: int) -> "PointSensor | DifferenceSensor":
     """Return the sensor of the differential pressure: its own point, or supply minus return."""
     if session.profile.has_point("DeltaPressurekPa"):
         return PointSensor(session, "DeltaPressurekPa", stale_us)

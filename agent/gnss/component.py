@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
+    from agent.clock.clock_context import ClockContext
     from drivers.gnss.epoch import Epoch
 
 _SILENCE_LIMIT = 10 * SECOND
@@ -40,7 +40,10 @@ _ADVISORY_CLEAR = 5
 class IntegrityComponent(Component):
     """The component; see the module."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PROVIDES = ("coexistence",)
+    agent: "ClockContext"
+
+    def __init__(self, agent: "ClockContext", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         evidence_log = agent.clock.evidence_log
         self.detectors = DetectorSet(evidence_log)
@@ -94,7 +97,7 @@ class IntegrityComponent(Component):
         self.advisories.report("line_saturated", epoch.group.line_saturated, now, permille, 900)
         self._decode_satellites(epoch, now)
         failed = len(self.detectors.active) if self.detectors.integrity_failed() else 0
-        self.agent.clock.set_signal_failures(failed)
+        self.agent.clock.set_failed_signals(failed)
         self._update_alarms(now)
 
     def _decode_satellites(self, epoch: "Epoch", now: int) -> None:

@@ -18,10 +18,6 @@ Times are monotonic µs, levels 1/256 dBHz.
 
 from protocols.time_units import SECOND
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from agent.agent import Agent
-
 _MAX_WINDOWS = 8
 _INTEGRATION = SECOND
 """The C/N0 of a receiver is a mean over about one second."""
@@ -29,15 +25,6 @@ _SCALE = 256
 _MIN_SAMPLES = 4
 MAX_RESERVATION = 900 * SECOND
 """Longest reservation: 15 minutes."""
-
-
-def find_coexistence(agent: "Agent") -> "TxCoexistence | None":
-    """Return the coexistence of an agent. None: it has no section `integrity`."""
-    for component in agent.components:
-        found: TxCoexistence | None = getattr(component, "coexistence", None)
-        if found is not None:
-            return found
-    return None
 
 
 class TxCoexistence:

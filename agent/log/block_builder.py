@@ -14,7 +14,7 @@ from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.fieldbus import Fieldbus
+    from agent.core.context import FieldbusView
 
     Row = list["int | None"]
 
@@ -22,7 +22,7 @@ _COLUMNS_PER_STEP = 4
 """Columns that one step encodes."""
 
 
-def unit_schema(fieldbus: "Fieldbus") -> Schema:
+def unit_schema(fieldbus: "FieldbusView") -> Schema:
     """Return the schema of a unit's rows: time, clock, state, then each point of each device."""
     entries = [(TIME, "ms", 1, 1), (CLOCK, "1", 1, 1), (STATE, "1", 1, 1)]
     entries.extend(
@@ -36,7 +36,7 @@ def unit_schema(fieldbus: "Fieldbus") -> Schema:
 
 
 def take_row(
-    fieldbus: "Fieldbus", utc: "int | None", clock: str, state: str, oldest_read_at: int
+    fieldbus: "FieldbusView", utc: "int | None", clock: str, state: str, oldest_read_at: int
 ) -> "Row":
     """Return a row. A point is None if its quality is not good or its value is older than
     `oldest_read_at`.

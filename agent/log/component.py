@@ -23,7 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Actions, Agent
+    from agent.core.component import Actions
+    from agent.core.context import Context
     from agent.log.compactor import BlockCompactor
     from protocols.telemetry.schema import Schema
     from protocols.telemetry.summary import Summary
@@ -50,7 +51,10 @@ def _make_summary(schema: "Schema", with_bounds: bool) -> "Summary":
 class LogComponent(Component):
     """The log; see the module. `settings` is the section `log` of the configuration."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PORTS = ("store",)
+    PROVIDES = ("sender",)
+
+    def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         config = agent.config
         self._schema = unit_schema(agent.fieldbus)
@@ -75,8 +79,8 @@ class LogComponent(Component):
             )
         self._due = NEVER
         self._schema_not_before = 0
-        agent.telemetry.stop_queueing()
-        agent.alarms.listeners.append(self._on_alarm)
+        agent.telemetry.stop_queue()
+        agent.alarms.add_listener(self._on_alarm)
         if agent.uplink is not None:
             agent.uplink.send_from_log(self.sender, self._on_link)
             # The log holds the names of the columns, so the retained birth message can be short.

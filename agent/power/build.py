@@ -7,6 +7,7 @@ from agent.power.frequency_droop import FrequencyDroop
 from agent.power.load import Load
 from agent.power.load_class import LoadClass, find_class
 from agent.power.optics_monitor import OpticsMonitor
+from agent.power.scaled_sensor import ScaledSensor
 from drivers.redfish import RedfishClient, RedfishTarget
 from protocols.time_units import MILLISECOND
 
@@ -14,28 +15,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
-    from agent.fieldbus.device_session import DeviceSession
+    from agent.core.context import Context, SessionView
 
 
-class ScaledSensor:
-    """A point of a device in 1/1000 of its unit, while its quality is good and it is not stale."""
-
-    def __init__(self, session: "DeviceSession", point: str, stale_us: int) -> None:
-        index = session.device.point_index(point)
-        self._reading = session.device.readings[index]
-        self._point = session.profile.points[index]
-        self._stale_us = stale_us
-
-    def milli(self, now: int) -> "int | None":
-        """Return the value as an integer, the same on each interpreter, or None."""
-        reading = self._reading
-        if reading.quality != "good" or now - reading.read_at > self._stale_us:
-            return None
-        return reading.raw * self._point.num * 1000 // self._point.den
-
-
-def find_sensor(agent: "Agent", point_config: "dict[str, Any] | None") -> "ScaledSensor | None":
+def find_sensor(agent: "Context", point_config: "dict[str, Any] | None") -> "ScaledSensor | None":
     """Return the sensor of a configured point {"device", "point"}, or None."""
     if point_config is None:
         return None
@@ -60,7 +43,7 @@ def load_classes(settings: "dict[str, Any]") -> "list[LoadClass]":
     ]
 
 
-def build_loads(agent: "Agent", settings: "dict[str, Any]") -> "list[Load]":
+def build_loads(agent: "Context", settings: "dict[str, Any]") -> "list[Load]":
     """Return all loads, in the order of the configuration."""
     site_classes = load_classes(settings)
     loads = []
@@ -112,7 +95,7 @@ def _host_of(address: str) -> str:
 
 
 def build_optics(
-    agent: "Agent", settings: "dict[str, Any]", loads: "list[Load]"
+    agent: "Context", settings: "dict[str, Any]", loads: "list[Load]"
 ) -> "list[OpticsMonitor]":
     """Return the monitored optical modules."""
     monitors = []
@@ -139,9 +122,9 @@ def build_droop(settings: "dict[str, Any]") -> "FrequencyDroop | None":
     )
 
 
-def outlet_sessions(load: "Load") -> "list[DeviceSession]":
+def outlet_sessions(load: "Load") -> "list[SessionView]":
     """Return the power strips of a load, each once."""
-    sessions: list[DeviceSession] = []
+    sessions: list[SessionView] = []
     for session, _ in load.outlets:
         if session not in sessions:
             sessions.append(session)

@@ -8,11 +8,11 @@ bus, switch it. A load without both only counts with its rated power.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.device_session import DeviceSession
+    from agent.core.context import SessionView
     from agent.power.load_class import LoadClass
     from drivers.redfish import RedfishClient, RedfishTarget
 
-    Outlet = tuple[DeviceSession, int]
+    Outlet = tuple[SessionView, int]
 
 ON, OFF = 1, 0
 

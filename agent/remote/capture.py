@@ -2,16 +2,15 @@
 
 Does not decode the bytes. A signed command starts it; the module is loaded then.
 
-    capture.0 … capture.7    text, one line for each chunk: MICROSECONDS < or > HEX
-
-`<` is to the agent, `>` from it. The capture is limited in time and bytes. Bytes that the store is
-too slow for are counted and dropped.
+`<` is to the agent, `>` from it. The agent calls the capture for all that passes the ports
+(`agent.core.context.PortListener`). The capture is limited in time and bytes. Bytes that the store
+is too slow for are counted and dropped. The first command for a capture loads this module.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.agent import Actions, Agent
-    from agent.remote.storage.write_queue import WriteQueue
+    from agent.core.component import Actions
+    from agent.remote.storage.write_queue import RemoteContext, WriteQueue
 
 SEGMENTS = 8
 SEGMENT_BYTES = 4096
@@ -28,7 +27,7 @@ class PortCapture:
     """Captures from its creation until `done`; `stop` ends it early."""
 
     def __init__(
-        self, agent: "Agent", write_queue: "WriteQueue", port: int, until: int, now: int
+        self, agent: "RemoteContext", write_queue: "WriteQueue", port: int, until: int, now: int
     ) -> None:
         self.done = False
         self.bytes = 0
@@ -44,22 +43,19 @@ class PortCapture:
         self._used_bytes = 0
         for i in range(SEGMENTS):
             write_queue.request("delete", segment_key(i).encode(), now)
-        self._receive = agent.receive
-        self._outbox = agent.outbox
-        agent.intercept(self._on_receive, self._on_outbox)
+        agent.add_port_listener(self)
 
-    def _on_receive(self, port: int, data: bytes, now: int) -> None:
+    def on_receive(self, port: int, data: bytes, now: int) -> None:
+        """Take bytes that a port received."""
         if port == self._port:
             self._record("<", data, now)
         self._now = now
-        self._receive(port, data, now)
 
-    def _on_outbox(self) -> "Actions":
-        out = self._outbox()
-        for port, op, data in out:
+    def on_outbox(self, actions: "Actions") -> None:
+        """Take what the ports are asked to do."""
+        for port, op, data in actions:
             if port == self._port and op == "write":
                 self._record(">", data, self._now)
-        return out
 
     def _record(self, direction: str, data: bytes, now: int) -> None:
         for offset in range(0, len(data), _CHUNK_BYTES):
@@ -94,4 +90,4 @@ class PortCapture:
         """End the capture."""
         if not self.done:
             self.done = True
-            self._agent.stop_intercept()
+            self._agent.remove_port_listener(self)

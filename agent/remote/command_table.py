@@ -2,6 +2,11 @@
 
 Does not decide about permissions; see `agent.remote.message.command`.
 
+A method takes the arguments and returns the result to report, or raises `Rejection`. It is called
+between two ticks, after the record of the command is durable, and must be quick. A command that is
+not in the table goes to the component that declares it (`Component.COMMANDS`). If no component
+declares it, it is rejected as `unsupported`.
+
 A method takes the arguments and returns the reported result, or raises `Rejection`. It is called
 between two ticks, after the record of the command is durable, and must be fast. A command that is
 not in the table goes to the components (`agent.core.component.Component.handle_command`). The first
@@ -17,13 +22,30 @@ from protocols.time_units import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
     from agent.remote.capture import PortCapture
     from agent.remote.decommission import Decommission
     from agent.remote.export import RecordExport
-    from agent.remote.manager import RemoteManager
     from agent.remote.message.command import SignedCommand
+    from agent.remote.storage.write_queue import RemoteHost
+    from agent.remote.update.software_update import SoftwareUpdate
     from protocols.cbor import Map
+
+    class CommandHost(RemoteHost, Protocol):
+        """What the commands see of the remote manager."""
+
+        update: "SoftwareUpdate | None"
+        trial_monitor: "trial.TrialMonitor | None"
+
+        def confirm(self, now: int) -> None:
+            """Make the configuration on trial the confirmed one."""
+            ...
+
+        def roll_back(self, reason: str, now: int) -> None:
+            """Go back to the configuration before."""
+            ...
+
 
 _LONGEST_CAPTURE_S = 600
 
@@ -31,7 +53,7 @@ _LONGEST_CAPTURE_S = 600
 class CommandTable:
     """The commands of `manager`."""
 
-    def __init__(self, manager: "RemoteManager") -> None:
+    def __init__(self, manager: "CommandHost") -> None:
         self._manager = manager
         self._export: RecordExport | None = None
         self._capture: PortCapture | None = None
@@ -51,10 +73,11 @@ class CommandTable:
         if handler is not None:
             return handler(message.arguments, now)
         try:
-            for part in self._manager.agent.components:
-                result = part.handle_command(message.name, message.arguments, now)
-                if result is not None:
-                    return result
+            for component in self._manager.agent.components:
+                if message.name in component.COMMANDS:
+                    result = component.handle_command(message.name, message.arguments, now)
+                    if result is not None:
+                        return result
         except AgentError as error:
             raise Rejection("out_of_range", str(error))
         if message.name in [name for name, _ in ROLES]:

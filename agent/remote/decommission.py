@@ -30,8 +30,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.remote.manager import RemoteManager
     from agent.remote.storage.config_slots import Read
+    from agent.remote.storage.write_queue import RemoteHost
 
 _REPORT_TIMEOUT_US = 60 * SECOND
 _MAX_DEPTH = 6
@@ -40,7 +40,7 @@ _MAX_DEPTH = 6
 class Decommission:
     """The steps from the command to the restart; `tick` does the next one."""
 
-    def __init__(self, manager: "RemoteManager", now: int) -> None:
+    def __init__(self, manager: "RemoteHost", now: int) -> None:
         self._manager = manager
         self._report_until = now + _REPORT_TIMEOUT_US
         self._reported = self._recorded = False
@@ -59,7 +59,7 @@ class Decommission:
             manager.write_queue.after_durable(lambda _: manager.agent.restart(), now)
 
 
-def final_record(manager: "RemoteManager", now: int) -> "tuple[str, bytes]":
+def final_record(manager: "RemoteHost", now: int) -> "tuple[str, bytes]":
     """Return the write that decommissions the unit."""
     config, log = manager.agent.config, manager.write_queue.audit
     parts = [

@@ -10,7 +10,7 @@ from agent.remote.storage import audit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.remote.manager import RemoteManager
+    from agent.remote.storage.write_queue import RemoteHost
 
 TOPIC = "cfg/record/"
 
@@ -32,7 +32,7 @@ def record_keys(kind: str) -> "tuple[str, ...]":
 class RecordExport:
     """Publishes the records of `keys`; then `done` is True."""
 
-    def __init__(self, manager: "RemoteManager", keys: "tuple[str, ...]") -> None:
+    def __init__(self, manager: "RemoteHost", keys: "tuple[str, ...]") -> None:
         self._manager = manager
         self._keys = list(keys)
         self._requested_key = ""

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     class LoopStatus(Protocol):
         """An object that tells when its loops were last stepped (monotonic µs; None: not yet)."""
 
-        last_step: int | None
+        @property
+        def last_step(self) -> int | None: ...  # noqa: D102
 
 
 SYSTEMD = "watchdog:systemd"

@@ -3,13 +3,13 @@
 Does not authenticate messages; see `protocols.datagram` and `agent.satcom.transfer`.
 
 A replayed message must have no effect, also after a restart. So the highest received number is
-written to the store first. Then the message is passed to the components with a method
-`message(data, now)`. A power cut in between loses the message; it never delivers it twice.
+written to the store first. Then the message is passed to the service `message`. A power cut in between loses the message; it never delivers it twice.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.agent import Agent
+    from collections.abc import Callable
+
     from agent.satcom.persistence import SatcomStore
     from agent.satcom.transfer import MessageTransfer
 
@@ -19,16 +19,18 @@ _MAX_PENDING = 4
 class DownlinkReceiver:
     """Holds messages until `store` has their number. Without a store it holds none."""
 
-    def __init__(self, agent: "Agent", messages: "MessageTransfer") -> None:
+    def __init__(self, messages: "MessageTransfer") -> None:
         self.store: SatcomStore | None = None
         self.dropped = 0
-        self._agent = agent
+        self._handler: Callable[[bytes, int], None] | None = None
         self._messages = messages
         self._pending: list[tuple[int, bytes]] = []
 
-    def use_store(self, store: "SatcomStore") -> None:
-        """Hold messages until `store` has their number."""
-        self.store = store
+    def connect(
+        self, store: "SatcomStore | None", handler: "Callable[[bytes, int], None] | None"
+    ) -> None:
+        """Take the store, and the handler of messages: `handler(content, now)`."""
+        self.store, self._handler = store, handler
 
     def add(self, content: bytes) -> None:
         """Add a message with a new number."""
@@ -45,10 +47,8 @@ class DownlinkReceiver:
             self._messages.reject_up_to(self.store.initial_number)
         while self._pending and self._is_durable(self._pending[0][0]):
             content = self._pending.pop(0)[1]
-            for part in self._agent.components:
-                handler = getattr(part, "message", None)
-                if handler is not None:
-                    handler(content, now)
+            if self._handler is not None:
+                self._handler(content, now)
 
     def _is_durable(self, number: int) -> bool:
         return self.store is None or self.store.received_number >= number

@@ -19,7 +19,7 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.agent import Agent
+    from agent.core.context import Context
 
     QueueContent = tuple[list[int], bytes]
 
@@ -103,7 +103,7 @@ class AlarmWatch:
     def __init__(self) -> None:
         self._known: list[tuple[str, str]] = []
 
-    def changes(self, agent: "Agent", utc_us: "int | None") -> bytes:
+    def changes(self, agent: "Context", utc_us: "int | None") -> bytes:
         """Return the records of the changes since the last call."""
         active = agent.alarms.active
         if [alarm.code for alarm in active] == [code for code, _ in self._known]:
@@ -127,7 +127,7 @@ def _encode_alarm(raised: int, utc_us: "int | None", code: str, text: str) -> by
     return bytes((5 + len(text_bytes), raised)) + seconds.to_bytes(4, "big") + text_bytes
 
 
-def encode_row(agent: "Agent", now: int, utc_us: "int | None") -> bytes:
+def encode_row(agent: "Context", now: int, utc_us: "int | None") -> bytes:
     """Encode all readings as the content of a LIVE datagram."""
     oldest_read_at = now - agent.config.stale_us
     names, body = b"", bytearray()

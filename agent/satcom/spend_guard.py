@@ -30,7 +30,7 @@ class SpendGuard:
         self.first_number: int | None = None
         self._requested_limit = 0
 
-    def use_store(self, store: "SatcomStore") -> None:
+    def set_store(self, store: "SatcomStore | None") -> None:
         """Store the state in `store`."""
         self.store = store
 

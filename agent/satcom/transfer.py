@@ -47,7 +47,7 @@ class MessageTransfer:
     """Messages in progress and without an acknowledgement. `largest`: bytes of a datagram."""
 
     def __init__(self, source: "ContentSource", largest: int, key: bytes, unit: str) -> None:
-        self.source = source
+        self._source = source
         self.next_number = 0
         self.forged = 0
         self.replayed = 0
@@ -62,9 +62,9 @@ class MessageTransfer:
         """Highest rejected number of a message from the ground relay; last accepted number."""
         self._received_numbers: list[int] = []
 
-    def use_source(self, source: "ContentSource") -> None:
+    def set_source(self, source: "ContentSource") -> None:
         """Take the contents from `source`."""
-        self.source = source
+        self._source = source
 
     def start_numbers(self, first: int) -> None:
         """Start with the number `first`, unless messages have a number already."""
@@ -86,8 +86,8 @@ class MessageTransfer:
                 return self._in_progress[kind]
             if self.next_number >= number_limit or len(self.unacknowledged) >= MAX_UNACKED:
                 continue
-            queued_at = self.source.oldest_queued_at(kind)
-            content_and_ids = self.source.next(max_bytes, (kind,))
+            queued_at = self._source.oldest_queued_at(kind)
+            content_and_ids = self._source.next(max_bytes, (kind,))
             if content_and_ids is not None:
                 ids, content = content_and_ids
                 number = self.next_number % datagram.SEQUENCE_MODULUS
@@ -105,7 +105,7 @@ class MessageTransfer:
     def oldest_waiting_at(self, kind: int) -> "int | None":
         """Return the time of the oldest content of `kind` that is not sent."""
         message = self._in_progress[kind]
-        return self.source.oldest_queued_at(kind) if message is None else message.queued_at
+        return self._source.oldest_queued_at(kind) if message is None else message.queued_at
 
     def on_part_sent(self, message: OutgoingMessage, now: int) -> bool:
         """Handle a part that the gateway has accepted. Return True if it was the last one."""
@@ -114,7 +114,7 @@ class MessageTransfer:
             return False
         self._in_progress[message.kind] = None
         message.sent_at = now
-        self.source.mark_accepted(message.ids)
+        self._source.mark_accepted(message.ids)
         if self._key:
             self.unacknowledged.append(message)
         else:
@@ -123,7 +123,7 @@ class MessageTransfer:
 
     def _complete(self, message: OutgoingMessage) -> None:
         self.acknowledged += 1
-        self.source.mark_acknowledged(message.ids)
+        self._source.mark_acknowledged(message.ids)
 
     def repeat_overdue(self, now: int, timeout_us: int) -> None:
         """Send a message again that was not acknowledged in time."""
@@ -140,6 +140,10 @@ class MessageTransfer:
                 message.sent_at = None
                 self._in_progress[message.kind] = message
                 return
+
+    def raise_min_number(self, number: int) -> None:
+        """Reject numbers from the ground up to `number`."""
+        self.min_number = max(self.min_number, number)
 
     def on_datagram(self, data: bytes) -> bytes:
         """Handle a datagram of the ground relay. Return the content of a message for this unit."""

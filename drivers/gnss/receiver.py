@@ -84,7 +84,8 @@ class ReceiverDriver:
     the first `$` of the epoch; the driver subtracts it from `Fix.mono_us`. `max_epochs` is the
     maximum number of closed epochs for `take_epochs`. `vendor` and `min_utc_us`: see
     `drivers.gnss.epoch.EpochDecoder`. `timing_valid` is False for recordings, whose arrival times
-    have no meaning. Raises `DriverError` for a line without a baud rate.
+    have no meaning. Raises `DriverError` for a line without a
+    baud rate. `satellites_used` is the number of satellites in the last fix.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class ReceiverDriver:
             self.epoch_count
         ) = 0
         self.valid_fixes = self.void_fixes = self.late_conflicts = self.dropped_fixes = 0
+        self.satellites_used: int | None = None
         self._baud = baud
         self._char_e6 = bits_per_char * SECOND
         self._latency_us = latency_us
@@ -182,6 +184,7 @@ class ReceiverDriver:
             return []
         fixes = self._fixes
         self._fixes = []
+        self.satellites_used = fixes[-1].used
         return fixes
 
     @property

@@ -15,7 +15,7 @@ import pytest
 
 from agent.commands import profiles
 from agent.remote.storage import software_slots
-from benchmarks import fleet
+from benchmarks.remote import fleet
 from deploy.errors import OpsError
 from deploy.ops import change_parser, external_signer, keys, messages
 from deploy.ops.command import command as config_command
@@ -70,7 +70,7 @@ class RemoteSite:
         return completed.returncode, json.loads(completed.stdout)
 
     def read_setpoints(self) -> list[float]:
-        return [unit.agent.supply.setpoint for unit in self.units]
+        return [unit.agent.supply_loop.setpoint for unit in self.units]
 
 
 @pytest.fixture

@@ -142,8 +142,7 @@ def rules() -> list[dict[str, Any]]:
 
 
 def prose(name: str) -> str:
-    """The text of a file that a person reads: a document, or the docstrings and comments of code.
-    """
+    """The text of a file that a person reads: a document, or the docstrings and comments of code."""
     text = (ROOT / name).read_text(encoding="utf-8")
     if name.endswith(".md"):
         return text

@@ -5,6 +5,7 @@ Does not select; see `agent.remote.update.boot`, which a board drops after the s
 
 from agent.remote.message import canonical
 from agent.remote.storage import audit
+from agent.remote.storage.running_slot import RunningSlot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,22 +15,6 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config
     from agent.remote.storage.config_slots import ConfigSlots
     from agent.remote.storage.software_slots import ReleaseRecord
-
-
-INSTALLED = -1
-"""The slot of an application that is in no slot."""
-
-
-class RunningSlot:
-    """The slot of this application, its release, and the capacity of a slot in bytes.
-
-    On a server the process does not choose its slot; `INSTALLED` stands for both kinds.
-    """
-
-    def __init__(self, slot: int = INSTALLED, release: int = 0, capacity: int = 1 << 30) -> None:
-        self.slot = slot
-        self.release = release
-        self.capacity = capacity
 
 
 class BootState:

@@ -18,8 +18,8 @@ The start-up cannot decode CBOR. So the record begins with three bytes: the slot
 neither) of the confirmed and the tried application, and the starts of the latter.
 """
 
-from agent.remote.storage.boot_state import INSTALLED
 from agent.remote.storage.config_slots import with_hash, without_hash
+from agent.remote.storage.running_slot import INSTALLED
 from protocols import cbor
 from protocols.errors import DecodeError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import clock, sky
+from benchmarks.gnss import clock, sky
 
 pytestmark = pytest.mark.soak
 

@@ -14,9 +14,7 @@ def eq(got: object, expected: object) -> None:
 
 
 def near(got: float, expected: float, tolerance: float, roundings: int = 16) -> None:
-    """Assert that two floats are `tolerance` each other, and so many roundings of this interpreter.
-
-    """
+    """Assert that two floats are `tolerance` each other, and so many roundings of this interpreter."""
     limit = tolerance + roundings * EPSILON * max(abs(got), abs(expected))
     assert -limit < got - expected < limit, "got %r, want %r" % (got, expected)
 

@@ -62,9 +62,7 @@ class LogFlash:
 
 
 class GroundModel:
-    """Takes messages; drops what it has; `received` has payloads by number, `order` numbers as new.
-
-    """
+    """Takes messages; drops what it has; `received` has payloads by number, `order` numbers as new."""
 
     def __init__(self, key=b""):
         self.key = key

@@ -1,6 +1,6 @@
 """Impossible and false times as bytes: UTC stays as it is, or unknown.
 
-`benchmarks.clock` counts `KINDS` too.
+`benchmarks.gnss.clock` counts `KINDS` too.
 """
 
 from agent.clock.utc_clock import UtcClock

@@ -1,4 +1,4 @@
-"""Optional rooms of the agent: only there when configured, turned in order, with their own port."""
+"""Optional components: present only if configured, called in order, with their own port."""
 
 import json
 import sys
@@ -19,12 +19,12 @@ TABLE = (
 
 
 def make_agent(section):
-    """An agent with the section `fake`; the tables are as before afterwards."""
+    """An agent with the section `fake`; afterwards the tables are unchanged."""
     before = agent.core.registry.COMPONENTS
     unload_checks()
     schema = __import__(
         "agent.config.schema", None, None, ("SCHEMA",)
-    )  # anew, to be forgotten again
+    )  # loaded again, and unloaded later
     agent.core.registry.COMPONENTS = TABLE
     schema.SCHEMA["properties"]["fake"] = {
         "type": "object",
@@ -129,4 +129,4 @@ def test_its_points_stand_behind_those_of_the_devices():
     row = json.loads(controller.telemetry.queue[-1])["v"]
     eq((len(row), row[-1]), (len(controller.telemetry.describe()), 2))
     _, controller = make_agent({})
-    eq(controller.telemetry.components, [])
+    eq(controller.telemetry._components, [])

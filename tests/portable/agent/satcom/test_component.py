@@ -196,22 +196,17 @@ class _MessageSink:
         self.received.append(data)
 
 
-class _Agent:
-    def __init__(self):
-        self.components = [_MessageSink()]
-
-
 def _make_downlink(store):
     """Return the parts of a unit that has just started on `store`."""
-    agent = _Agent()
+    sink = _MessageSink()
     _, messages = _make_transfer(KEY)
     satcom_store = SatcomStore(None, {}, 3)
-    downlink = DownlinkReceiver(agent, messages)
-    downlink.use_store(satcom_store)
+    downlink = DownlinkReceiver(messages)
+    downlink.connect(satcom_store, sink.message)
     satcom_store.event("opened", 0)
     store.serve(satcom_store)
     downlink.step(0)
-    return downlink, messages, satcom_store, agent.components[0].received
+    return downlink, messages, satcom_store, sink.received
 
 
 def test_downlink_number_is_durable_before_delivery():
