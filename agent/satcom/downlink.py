@@ -3,7 +3,8 @@
 Does not authenticate messages; see `protocols.datagram` and `agent.satcom.transfer`.
 
 A replayed message must have no effect, also after a restart. So the highest received number is
-written to the store first. Then the message is passed to the service `message`. A power cut in between loses the message; it never delivers it twice.
+written to the store first. Then the message is passed to the service `message`. A power cut in
+between loses the message; it never delivers it twice.
 """
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ class DownlinkReceiver:
     def connect(
         self, store: "SatcomStore | None", handler: "Callable[[bytes, int], None] | None"
     ) -> None:
-        """Take the store, and the handler of messages: `handler(content, now)`."""
+        """Set the store, and the handler of messages: `handler(content, now)`."""
         self.store, self._handler = store, handler
 
     def add(self, content: bytes) -> None:
