@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from drivers.redfish import RedfishClient
 
     class PowerState(Protocol):
-        """What a report reads; see `agent.power.component`."""
+        """The source of a report; see `agent.power.component`."""
 
         agent: Context
         loads: list[Load]

@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     from protocols.cbor import Map
 
     class CommandHost(RemoteHost, Protocol):
-        """What the commands see of the remote manager."""
+        """The remote manager as the commands use it."""
 
         update: "SoftwareUpdate | None"
         trial_monitor: "trial.TrialMonitor | None"
 
         def confirm(self, now: int) -> None:
-            """Make the configuration on trial the confirmed one."""
+            """Confirm the configuration on trial."""
             ...
 
         def roll_back(self, reason: str, now: int) -> None:
-            """Go back to the configuration before."""
+            """Return to the previous configuration."""
             ...
 
 

@@ -30,7 +30,7 @@ class DownlinkReceiver:
     def connect(
         self, store: "SatcomStore | None", handler: "Callable[[bytes, int], None] | None"
     ) -> None:
-        """Take the store, and the handler of messages: `handler(content, now)`."""
+        """Set the store, and the handler of messages: `handler(content, now)`."""
         self.store, self._handler = store, handler
 
     def add(self, content: bytes) -> None:

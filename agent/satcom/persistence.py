@@ -91,7 +91,7 @@ class SatcomStore(Component):
 
     @property
     def satcom_store(self) -> "SatcomStore":
-        """The service that it provides: itself."""
+        """Return itself as the service of the store."""
         return self
 
     def event(self, kind: str, now: int) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from drivers.modems.base import ModemDriver
 
     class SatcomState(Protocol):
-        """What a report reads; see `agent.satcom.component`."""
+        """The source of a report; see `agent.satcom.component`."""
 
         kind: str
         modem: ModemDriver

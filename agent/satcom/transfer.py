@@ -142,7 +142,7 @@ class MessageTransfer:
                 return
 
     def raise_min_number(self, number: int) -> None:
-        """Reject numbers from the ground up to `number`."""
+        """Reject messages from the ground relay up to `number`."""
         self.min_number = max(self.min_number, number)
 
     def on_datagram(self, data: bytes) -> bytes:
