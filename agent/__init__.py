@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Second floor: decisions. Clock, ticks, control, safety, telemetry, uplink.
 
 `agent.agent.Agent` is the complete controller as one object without input or output. The runtimes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The composition root: one controller as one object without input or output.
 
 A runtime (CPython, MicroPython or the bench) calls `receive` when bytes have arrived, `event` when

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The agent as the components of time and GNSS use it: a protocol for the type checker."""
 
 TYPE_CHECKING = False

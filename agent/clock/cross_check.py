@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cross-check of UTC against another clock: the network time of a modem, or an operator.
 
 Does not discipline the clock: the other time is far less precise than a fix. But a spoofer of the

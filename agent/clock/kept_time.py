@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The record of an earlier start as the clock uses it: a protocol for the type checker."""
 
 TYPE_CHECKING = False

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sections `timekeeping`, `pps` and `chrony` of the configuration.
 
 A part of `agent.config.schema`; loaded only if a configuration has one of the sections.

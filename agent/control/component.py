@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The part `cooling`: more than two PI loops. It gathers readings, and offers loops that do better.
 
     exchanger   the supply loop by one with a model (`agent.control.supply_feedforward`)

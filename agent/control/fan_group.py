@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fans of the row's cooler, on drives on the bus: who of them runs how fast.
 
 Not the law (that is `agent.control.law.fan`, by `agent.control.law.cooling`): it says one speed for
@@ -66,7 +67,7 @@ class FanGroup:
         return self._initialized or self.at_full_speed
 
     def _request_all(self, reset_index: int) -> None:
-        """The available fans share the air. A lost fan gets the request too: it can still receive."""
+        """The available fans share the air. A lost fan gets the request too."""
         available = [drive for drive in self.drives if drive.available()]
         speed = self.max_pct
         if available:

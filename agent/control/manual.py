@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What people ask of the cooling: operating modes, proof tests, the lead, what pumps hold.
 
     mode    valve   pumps                    for

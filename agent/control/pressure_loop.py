@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The differential pressure loop: one or two pumps, lead and lag, hold the secondary loop's dP.
 
 PI on the dP (too little asks for more speed). One pump is the lead. The lag pump starts when the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A pump on a variable-speed drive as an actuator: run, stop, percent of speed, trip.
 
 Not a loop. The profile says which point is the reference, which the feedback, what must be written

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pumps as a pair: held dP, flow or temperature difference, rotation, take-over, staged starts.
 
 `PressureLoop` with a better law (`agent.control.law.pump_flow`) and with a share for each pump. All

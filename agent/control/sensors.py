@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sensors of the component `cooling`: validation, and the readings of a cycle.
 
 `validated` is offered to the loops in place of the supply's sensor: it is the

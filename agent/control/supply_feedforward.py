@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The supply temperature loop with the exchanger's model: `SupplyLoop` with a better law.
 
 As the plain loop, it asks for its declared safe opening without a supply reading, and takes over

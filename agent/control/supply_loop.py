@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The supply temperature loop: the facility water's valve holds the secondary supply.
 
 PI on the supply temperature (warmer than the set-point opens the valve). Without a good reading the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The list of alarms: what is wrong now, since when, and what was wrong before.
 
 Not a judge: the rooms that see a fault raise it by code and clear it again. A code is raised once,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The configuration, compiled: what the rooms of the agent are built from.
 
 Not a file reader: a shell hands over the parsed JSON and the profiles. Not the checks either: they

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One port that should be open: opened, retried with back-off, reported.
 
 Not a driver: it does not read the bytes of the port. The bench and the shells answer an
@@ -69,7 +70,7 @@ class PortLink:
         self.event("closed", now)
 
     def reopen(self) -> None:
-        """End the connection and open another immediately: the far end serves one request on each."""
+        """Close the connection and open another; the server serves one request on each."""
         self.up = False
         self.requests.append((self.port, "close", b""))
         self.start()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Optional components of the agent, one record each. A component is imported only when it is
 configured.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When to act: ticks on the monotonic clock that line up with UTC.
 
 Not a timer: it computes when the next tick is due; the agent reports each tick that has run. While

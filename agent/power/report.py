@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reports of the power limits: state, alarms, telemetry points and status."""
 
 from agent.core.json_writer import JsonObject

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A reading in 1/1000 of its unit, for decisions with integers."""
 
 TYPE_CHECKING = False

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Capture of the raw bytes of one port, both directions, for a replay at the bench.
 
 Does not decode the bytes. A signed command starts it; the module is loaded then.

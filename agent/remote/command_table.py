@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Table of commands: the name of a command and its method; other commands go to the components.
 
 Does not decide about permissions; see `agent.remote.message.command`.

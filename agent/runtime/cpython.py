@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runtime on CPython: real ports and real time; see `run`.
 
 Does not contain the I/O loop; see `agent.runtime.io_loop`.

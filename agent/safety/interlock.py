@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What stops the unit on purpose, and what brings it back: a state machine as two tables.
 
 An optional part (section `safety`), but bound to nothing that is optional: it looks at readings of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Component `modem`: telemetry and alarms as datagrams over a satellite modem.
 
     queue or log ─▶ messages (numbers, parts) ─▶ spend guard ─▶ modem ─▶ gateway

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The log of the unit as a source of datagrams, beside the queue of alarms.
 
 Does not store records; see `agent.log.sender`.

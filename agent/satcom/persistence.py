@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Component `modem_store`: state of the satellite link that survives a restart.
 
 Does not decide about spending; see `agent.satcom.spend_guard`.

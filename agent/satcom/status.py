@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Status of the satellite link for `coldloop status` and `coldloop link watch`."""
 
 from agent.core.json_writer import JsonObject

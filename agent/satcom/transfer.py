@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Transfer of messages: split into datagrams, number, send part by part, repeat until acknowledged.
 
 Does not queue contents (see `agent.satcom.ram_queue` and `agent.satcom.log_source`) and does not

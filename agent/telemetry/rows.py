@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Telemetry rows: readings and their time as scaled integers, queued in memory until they are sent.
 
 Does not send (see `agent.telemetry.uplink`) and does not survive a power cut (see

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The agent as the status reads it: a protocol for the type checker."""
 
 TYPE_CHECKING = False

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy of UTC, validity of its bound, delay of the detection of false time, in virtual runs.
 
     python -m benchmarks.gnss.clock [--runs 1000] [--seeds 100] [--only sentences …] [--json]

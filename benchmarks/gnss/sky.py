@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Days without faults under a virtual sky: number of false alarms.
 
     python -m benchmarks.gnss.sky [--days 7] [--dialect trimble] [--no-pulses] [--seed 1] [--json]

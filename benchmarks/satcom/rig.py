@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Satcom component and its store with an emulated modem, without the rest of the agent.
 
 The stand-in for the agent has a clock that knows UTC, a list of alarms and no devices. All other

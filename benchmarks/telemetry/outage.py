@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Long link outage and its end: flash, first receipt, newest alarm, rate of the log transfer.
 
     python -m benchmarks.telemetry.outage [--hours 72] [--rate 22000] [--rtt-ms 600]

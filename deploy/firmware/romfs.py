@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Application as a ROMFS: precompiled portable modules, profiles, a configuration.
 
 The portable modules are those of pyproject.toml without tests. The same files give the same bytes:

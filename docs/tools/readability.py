@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How easy the documents are to read, in three figures a file: `make readability`.
 
     python docs/tools/readability.py            a table

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the pages of docs/reference that the code knows best: `make reference`.
 
     python docs/tools/reference.py            write the pages

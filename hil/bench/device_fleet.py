@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One device of each shipped model: eight on one RS-485 line, four behind one TCP host.
 
 Does not contain the devices that the agent controls; see `hil.bench.testbed`. The fleet has its own

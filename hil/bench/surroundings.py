@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The optional devices of a row: humidity sensors, outdoor sensor, meters, fans; room and grid.
 
 Does not contain CDU, valve and pumps; see `hil.bench.testbed`. The settings determine the devices

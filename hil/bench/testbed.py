@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One row of racks: the plant, the emulated devices, and the agent's configuration for them.
 
 Does not open ports: `hil.run.virtual` and `hil.run.real_bench` connect the devices to endpoints or

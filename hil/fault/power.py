@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of the mains and of the fan drives.
 
 Does not contain the grid; see `hil.plant.power.grid`. The RPU, the valve actuator and the

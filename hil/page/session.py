@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A session of the bench under the page: without a scenario, or through one scenario.
 
 Does not select the next session; see `hil.page.session_manager`. It runs in the bench's thread:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a scenario in virtual or real time and keeps all data for its record.
 
 Does not contain the runs (see `hil.run.virtual`, `hil.run.real`) and does not write the record (see

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks the values of a scenario against the abilities of the bench.
 
 Does not read the file; see `hil.scenario.model`, which checks keys and types. `find_problem`

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop hil list`: list the shipped scenarios and suites, or the faults."""
 
 import argparse

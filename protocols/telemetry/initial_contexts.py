@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The context indices of the column model and their initial probabilities.
 
 The initial values are trained in advance (`python -m benchmarks.telemetry.codec_train`, on streams

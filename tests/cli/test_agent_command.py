@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop agent` for a technician: wrong configurations, busy, missing or garbled ports, its end.
 
 Wrong use starts nothing. The agent retries a missing port.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop link`, and the satellite modems of `coldloop bench`, over real ports."""
 
 import http.server

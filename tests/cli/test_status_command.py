@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop status`: exit codes, JSON, and one line without a status."""
 
 import json

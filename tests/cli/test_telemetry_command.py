@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop telemetry`: bits per value within limits, exact JSON, errors on one line."""
 
 import csv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ARM image: reproducible build, start under QEMU, slots, storage, watchdog, control of a row."""
 
 import hashlib

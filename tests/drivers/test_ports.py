@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ports of CPython one by one, shared port code, and the board's UART with a model."""
 
 import fcntl

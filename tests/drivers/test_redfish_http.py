@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Redfish client over a real socket to Python's own HTTP server.
 
 The server is `http.server` with HTTP/1.1. It keeps the connection, or ends it after each response.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PPS input and time samples: the ports one by one, and chronyd as the reference."""
 
 import errno

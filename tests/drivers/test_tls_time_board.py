@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dates of certificates with MicroPython's TLS port, on a board whose clock is not set.
 
 The unix port has no clock of its own. A file replaces `time` of the C library; the test and an

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Documents that name tests: each named test exists, and each row of a table names one."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Documents of the bench: they name all words, suites and commands."""
 
 import pytest

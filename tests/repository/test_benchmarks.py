@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Benchmarks: each runs once with a small size and returns its figures; speed is not checked."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clean clone: locks, environment and wheel."""
 
 import os

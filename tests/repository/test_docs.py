@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Documents: the site builds without a warning, and generated pages are current."""
 
 import os

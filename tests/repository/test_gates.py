@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gates: checks that each file must pass.
 
 Each tool runs once over the whole repository. The list of the files that must run on MicroPython is

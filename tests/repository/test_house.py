@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gates of the structure: unique class names, small folders, no foreign writes, standard terms.
 
 Does not check behaviour. `words.toml` lists the words that must not come back, and their terms.

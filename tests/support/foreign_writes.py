@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Foreign writes: finds code that writes an attribute of an object from outside its class.
 
 Does not check style. Reads the types that mypy infers for the five packages. For each assignment to

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Repository: its files and the list of portable files, for the gates and the collector.
 
 The list stands in pyproject.toml, `[tool.coldloop]`.

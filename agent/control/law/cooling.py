@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cooling of a row as one object: readings in, outputs out, no bytes.
 
 Not the room on the bus (that is `agent.control.component`, which reads sensors and asks actuators

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lowest supply temperature that condenses nothing: the dew point of the room, and a margin.
 
 Not a sensor driver: air temperature and relative humidity come in, a floor for the set-point goes
@@ -89,7 +90,7 @@ class DewPointLimit:
                 self._confirm(sensor, other, now)
 
     def _confirm(self, sensor: _HumiditySensor, other: _HumiditySensor, now: int) -> None:
-        """Believe two that fell together and show the same."""
+        """Accept two sensors that fell together and agree."""
         if sensor.suspect_since is None and other.suspect_since is None:
             return
         if (

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What opening of the valve gives what supply temperature: the plate exchanger, steady, as a table.
 
 Not a controller and not the bench's plant: the same textbook in a second hand. Of a counter-flow

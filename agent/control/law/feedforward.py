@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The law of the supply temperature: the exchanger inverted, corrected by a small PI.
 
 Not a loop: no sensor, no actuator, no time; `agent.control.law.cooling` gives it readings. How it

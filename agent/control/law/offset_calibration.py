@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which offsets two temperature sensors need: both see the same coolant when there is no heat.
 
 Not a change of anything: it averages over a steady minute with the pumps running, the valve shut

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A PI controller with anti-windup, a rate limit and bumpless transfer.
 
 Not a loop: it knows no sensor and no actuator. Source of the form: Åström and Hägglund, "Advanced

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The law of the pumps: differential pressure, flow or temperature difference, by their speed.
 
 Not a loop. Whatever is held, the error is first turned into percent of speed, by the affinity laws:

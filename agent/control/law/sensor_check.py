@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Validation of sensors beyond the checks of the device and the range.
 
 Not a filter: values pass unchanged, or are suspect and named. The checks run once a cycle:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The slot of the running application.
 
 Does not select the slot; see `agent.remote.storage.software_slots`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Queue of store requests: one at a time and in order, with callbacks when they are durable.
 
 Does not decide what is written; see `agent.remote.manager`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated ABB ACH580 drive on a fan of the row's cooler.
 
 It is the drive of `abb_acs580` on another shaft. After a loss of communication it goes to full

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated ABB ACS580 drive on one pump: embedded fieldbus, ABB Drives profile.
 
 Holding registers (0-based): 0 control word, 1 reference 1 (20000 is full speed), 2 reference 2,

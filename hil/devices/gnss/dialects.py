@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vendor dialects of NMEA: order, talkers, satellite numbers, signals, timing.
 
 This module is data only. Values from captures or manuals are listed below; the other values are

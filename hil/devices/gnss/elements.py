@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Orbits of navigation satellites: mean elements of BeiDou and GPS, design orbits of the others.
 
 BeiDou and GPS use the NORAD two-line elements of September and March 2026, as published by

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parallel pumps on a system curve.
 
 Each pump follows H = H0 n^2 - k Q^2, with n the speed over full speed. This fits the affinity laws

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The published JSON Schema agrees with the schema that the agent uses."""
 
 import copy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A drive with separate command and reference: the pump of the agent and the emulated Danfoss."""
 
 from __future__ import annotations

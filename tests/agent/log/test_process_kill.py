@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A log on real files whose process is killed repeatedly: each durable record is still there.
 
 A kill does not lose pages of the system cache. So this tests the order of writes, flushes and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fuzzed envelopes: they are only rejected, and nothing is applied."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A start of `coldloop agent` runs an update from its slot, and rolls back one that fails."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The configuration of a start of `coldloop agent` after changes of operators."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Both runtimes over pseudo-terminals: a toy agent in its own process, on each interpreter."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The behaviour of every emulated Modbus server: functions, faults, shared line, TCP host."""
 
 from random import Random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The emulated Modbus line and its servers; pymodbus frames the requests."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The behaviour of each emulated model: registers, commands, rejected writes, loss of the bus."""
 
 import csv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cooler of one row: fans with their own speeds, on emulated drives."""
 
 from random import Random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scenario files: what is read; each mistake gives one error line and exit code 2."""
 
 import itertools

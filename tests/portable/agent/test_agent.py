@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The complete controller: ports, ticks, first readings, garbage, and steps of time."""
 
 import gc

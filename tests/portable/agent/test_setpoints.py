@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Set-point requests and live changes: the last one holds, the configuration stays as loaded."""
 
 from agent.config.config_copy import with_setpoint, with_tuning

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Deterministic CBOR: supported examples of RFC 8949, and values that must be rejected."""
 
 from protocols.cbor import MAX_INT, MIN_INT, Decimal, Map, decode, encode

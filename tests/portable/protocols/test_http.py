@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """HTTP/1.1: responses in any chunks, bounded; requests without injection."""
 
 from protocols.errors import DecodeError, EncodeError

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A board with two slots, with a power cut at each step of an update.
 
 `NorFlash` is flash as in real chips: a program only clears bits, an erase clears a whole sector,

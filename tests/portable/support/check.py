@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Helpers for the portable tests, where pytest is not there to help."""
 
 TYPE_CHECKING = False

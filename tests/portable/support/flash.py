@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Flash under control of a test: executes one store request at a time, and can lose its power.
 
 Shared by the tests of the log, on both interpreters. `LogUnit` is a log (record store and sender)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A unit with power limits for the tests: two GPUs behind one service, one on an outlet."""
 
 from agent.agent import FIRST_BUS

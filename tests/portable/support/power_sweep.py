@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A power cut at each file system step of apply, confirm and rollback.
 
 `sweep` runs a unit whose store is `flash_model.Disk` behind the real code of

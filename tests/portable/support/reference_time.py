@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """True time, an oscillator with temperature drift, and the fixes and pulses of a second.
 
 Has no bytes and no devices: it makes the inputs of `agent.clock.utc_clock`, and the true time for

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each configuration error is reported in one line; missing sections get their defaults."""
 
 import json

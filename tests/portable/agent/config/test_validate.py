@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The validator reports each invalid value with path, value and allowed values, all together."""
 
 from agent.config.validate import HEX_PATTERN, is_valid_name, validate

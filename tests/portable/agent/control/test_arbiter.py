@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The arbiter: the highest rank wins, for one cycle, and the transfer to the loops is bumpless."""
 
 from agent.control.arbiter import Arbiter

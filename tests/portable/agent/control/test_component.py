@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cooling component on a bus: modes, manual control, feedback, dew point, sensor checks, failover,
 staggered start.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fans of the row cooler on a bus: equal speeds, compensation, full speed without inputs."""
 
 from agent.core.errors import ConfigError

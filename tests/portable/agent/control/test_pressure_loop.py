@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The dP loop: lead and lag pump, safe speed without a reading, no stop without a reason."""
 
 from agent.control.arbiter import Arbiter

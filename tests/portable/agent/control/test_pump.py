@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A drive starts on the change from stop to run, runs at the requested speed, and can trip."""
 
 from agent.control.pump import PumpActuator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Valve: requests in register counts, deadband, and a position that is known while it replies."""
 
 from agent.control.valve import ValveActuator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A port that must be open: requested, retried with back-off, reported."""
 
 from agent.core.port_link import PortLink

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Optional components: present only if configured, called in order, with their own port."""
 
 import json

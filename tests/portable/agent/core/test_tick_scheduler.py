@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ticks: period, alignment, slot, cycles, and the counters of late ticks."""
 
 from agent.core.tick_scheduler import LATENESS_EDGES, TickScheduler

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The log: order, priority, expiry, bounds, receipts; truncation, bit errors, full disks, kills."""
 
 from agent.log import segment

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands of operators: executed once with a result, or rejected with a reason."""
 
 from agent.core.component import Component

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Signed commands to components: their effect on the devices and in the audit log."""
 
 from agent.agent import RECEIVER

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Remote changes: accepted, on trial, confirmed, rolled back."""
 
 from protocols import datagram

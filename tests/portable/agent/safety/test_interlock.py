@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trips of the unit: each cause, its priority, latch and snapshot; the kick of the watchdog."""
 
 import json

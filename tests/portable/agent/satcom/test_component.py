@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts of the satellite link without modem and agent: budget, back-off, queue, messages, store."""
 
 from agent.satcom.backoff import Backoff

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Devices and buses in the status, as JSON and as text."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows are JSON with one value for each point, null if it is not good; the queue is bounded."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The log over MQTT: alarms first, receipts, and a send window that fits the link."""
 
 from agent.log.component import LogComponent

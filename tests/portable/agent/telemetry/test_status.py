@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The snapshot is JSON with the same bytes on each interpreter: ordered keys, integers only."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The uplink: will, birth, rows at least once, back-off, and a broker that refuses."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Features of profiles: links, offsets, orders, bits, writes, identity."""
 
 from drivers.device.device import ModbusDevice

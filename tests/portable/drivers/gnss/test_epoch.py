@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Epochs: sentences of one fix in any order; validity, time, line load, flags."""
 
 from drivers.gnss.epoch import Epoch, EpochDecoder

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The receiver driver: one fix per epoch, exact arrival times, a reason for every invalid fix."""
 
 from drivers.errors import DriverError

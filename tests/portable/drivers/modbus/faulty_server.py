@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A scripted Modbus server with all faults of the fault table.
 
 Not a test. It implements the table of faults of docs/engineer/modbus.md. The tests use it in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Poll plans: least wire time, unreadable ranges, atomic blocks, learning from rejections."""
 
 from drivers.modbus.poll_plan import LEARN_AFTER_US, RETRY_US, PollPlan, plan_blocks, plan_time_us

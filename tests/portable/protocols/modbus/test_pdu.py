@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CRC, requests and checks of replies."""
 
 from protocols.errors import EncodeError

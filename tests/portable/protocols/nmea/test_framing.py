@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The framer: its sentences and counters, independent of chunk limits."""
 
 from protocols.nmea import framing

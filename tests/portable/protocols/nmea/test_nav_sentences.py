@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GLL, GNS, VTG, GST, GBS, DTM, TXT and vendor sentences."""
 
 from protocols.nmea import nav_sentences

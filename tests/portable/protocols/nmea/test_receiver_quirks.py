@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real lines of receivers, each with a property that causes parser errors, and their meaning.
 
 The file holds them unchanged, so that every interpreter and every clone tests them.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The satellites of one epoch: each once, used among visible, missing ones reported."""
 
 from protocols.nmea.satellite_view import SatelliteInView, SatelliteView

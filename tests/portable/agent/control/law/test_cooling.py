@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pumps, fans, optimiser, and all laws as one object."""
 
 from agent.control.law.cooling import ControlReadings, CoolingControl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dew-point limit: agrees with psychrolib, uses the highest sensor or the fallback."""
 
 from agent.control.law.dew_point import DewPointLimit, dew_point

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Feedforward law of the supply on a small plant: fast and bumpless, also with a wrong model."""
 
 from agent.control.law.exchanger import Exchanger

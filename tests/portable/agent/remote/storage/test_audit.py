@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The audit log: hash chain, recovery, truncated entries."""
 
 from agent.remote.storage import audit
