@@ -46,7 +46,8 @@ def build_application(config: bytes | None = None, extra: dict[str, bytes] | Non
     files: dict[str, bytes] = {}
     cache = CACHE / "mpy"
     for name in portable_modules():
-        files[name[:-3] + ".mpy"] = compile_module(name, cache)
+        if not is_empty(name):
+            files[name[:-3] + ".mpy"] = compile_module(name, cache)
     for path in sorted((ROOT / "drivers" / "profiles").glob("*.json")):
         name = path.relative_to(ROOT).as_posix()
         if name not in _SKIPPED:
@@ -55,6 +56,11 @@ def build_application(config: bytes | None = None, extra: dict[str, bytes] | Non
     if config is not None:
         files["unit.json"] = config
     return pack_romfs(files | (extra or {}))
+
+
+def is_empty(name: str) -> bool:
+    """Say whether a module has only a docstring: MicroPython imports a folder without it."""
+    return len(ast.parse((ROOT / name).read_bytes()).body) <= 1 and name.endswith("__init__.py")
 
 
 def without_type_blocks(source: bytes) -> bytes:
